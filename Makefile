@@ -1,0 +1,45 @@
+# make install builds .venv once; run, test, lint, bench and lock use it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+# torch and everything that only torch pulls in: installed first, alone, so that a CPU machine gets a CPU build.
+TORCH_NEEDS := torch|triton|nvidia-.*|cuda-.*|sympy|mpmath|networkx|jinja2|markupsafe|fsspec|filelock|typing-extensions|setuptools
+# More threads than free cores stall torch: two, passive, unless the caller says otherwise.
+export OMP_NUM_THREADS ?= 2
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: install run test lint bench lock clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: requirements.lock setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+run: install
+	$(BIN)/python run_recbole_diff.py --model=TVDiff --dataset=ml-100k
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: install
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.loading
+
+lock:
+	$(BIN)/python -m pip install --quiet uv
+	echo '$(TORCH)' > $(VENV)/torch-constraint.txt
+	$(BIN)/uv pip compile setup.cfg --extra tune --extra dev --constraint $(VENV)/torch-constraint.txt \
+		--python-version 3.11 --no-header --no-annotate --quiet | grep -vE '^($(TORCH_NEEDS))==' > requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,17 @@
+"""Diffusion recommenders for RecBole 1.2.1, on a current stack.
+
+Importing the package loads neither RecBole nor Ray: ``run`` is resolved on first use.
+"""
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "run":
+        from recbole_diffusion.quick_start import run
+
+        return run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

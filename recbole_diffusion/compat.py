@@ -1,0 +1,82 @@
+"""What RecBole 1.2.1 needs to run on a current stack: one function a gap, each with its reason.
+
+Every function only adds a name that is missing or hides a message that the user cannot act on, so applying them twice, or on an
+old stack, changes nothing. Gaps that need no patch are closed where they occur: checkpoints in ``trainer/checkpoint.py``
+(torch 2.6 refuses RecBole's), run folders in ``trainer/base.py``, model lookup in ``registry.py``, downloads in ``data/preparation.py``.
+"""
+
+import warnings
+
+import numpy as np
+import scipy.sparse
+
+# RecBole's name -> what it means. The upper group went away with numpy 1.24, the lower with numpy 2.0.
+NUMPY_NAMES = {
+    "bool": np.bool_,
+    "int": np.int_,
+    "float": np.float64,
+    "complex": np.complex128,
+    "object": np.object_,
+    "str": np.str_,
+    "long": np.int_,
+    "unicode": np.str_,
+    "float_": np.float64,
+    "complex_": np.complex128,
+    "unicode_": np.str_,
+    "bool8": np.bool_,
+}
+
+
+def restore_numpy_names() -> None:
+    """Set the numpy names that RecBole uses where numpy has removed them.
+
+    ``Config.compatibility_settings`` reads ``np.float_`` and ``np.unicode_``, gone since numpy 2.0, and dies with AttributeError;
+    ``Interaction`` reads ``np.float`` and works only after a ``Config`` has been made.
+    """
+    for name, kind in NUMPY_NAMES.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            present = hasattr(np, name)
+        if not present:
+            setattr(np, name, kind)
+
+
+def restore_dok_update() -> None:
+    """Give ``scipy.sparse.dok_matrix`` its ``_update`` back.
+
+    LightGCN, NGCF, NCL, GCMC, SpectralCF and others fill their adjacency with ``A._update(dict)``. Since scipy 1.13 a
+    ``dok_matrix`` is no dict any more and keeps its entries in ``_dict``.
+    """
+    if not hasattr(scipy.sparse.dok_matrix, "_update"):
+
+        def _update(self: scipy.sparse.dok_matrix, data: dict) -> None:
+            self._dict.update(data)
+
+        scipy.sparse.dok_matrix._update = _update
+
+
+def quiet_deprecations() -> None:
+    """Hide the deprecation warnings that RecBole's own code raises; a user cannot act on them.
+
+    ``torch.sparse.FloatTensor``, ``torch.cuda.amp.GradScaler``, chained ``fillna`` and torch's beta notices of CSR tensors.
+    """
+    for message in (
+        r".*torch\.sparse\.FloatTensor.*",
+        r".*torch\.sparse\.SparseTensor.*",
+        r".*GradScaler.*",
+        r".*chained assignment using an inplace method.*",
+        r".*Sparse CSR tensor support is in beta.*",
+        r".*Sparse invariant checks are implicitly disabled.*",
+        r".*non-tuple sequence for multidimensional indexing.*",
+        r".*np\.\w+ is a deprecated alias.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\..*")
+    warnings.filterwarnings("ignore", category=SyntaxWarning, module=r"recbole\..*")
+
+
+def apply_all() -> None:
+    """Close every gap. Called before anything of RecBole is imported; safe to call again."""
+    restore_numpy_names()
+    restore_dok_update()
+    quiet_deprecations()

@@ -1,0 +1,26 @@
+"""Normalised user-item matrices, sparse, from the training interactions."""
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def binary_interactions(dataset: object) -> sp.csr_matrix:
+    """Return R [n_users, n_items], 1 where the training part has the pair; repeated pairs count once; row and column 0 are empty."""
+    matrix = dataset.inter_matrix(form="csr").astype(np.float32)
+    matrix.sum_duplicates()
+    matrix.data[:] = 1.0
+    matrix.sort_indices()
+    return matrix
+
+
+def scaled(matrix: sp.csr_matrix, user_power: float, item_power: float) -> sp.csr_matrix:
+    """Return D_U^-user_power R D_I^-item_power, with degrees of R; a user or item without interaction keeps its empty row.
+
+    ``user_power = item_power = 1/2`` is the symmetric normalisation of LightGCN and TV-Diff; ``(1, 0)`` the left one.
+    """
+    users = np.asarray(matrix.sum(axis=1)).ravel().astype(np.float64)
+    items = np.asarray(matrix.sum(axis=0)).ravel().astype(np.float64)
+    left = np.where(users > 0, np.maximum(users, 1) ** -user_power, 0.0)
+    right = np.where(items > 0, np.maximum(items, 1) ** -item_power, 0.0)
+    result = sp.diags(left) @ matrix.astype(np.float64) @ sp.diags(right)
+    return result.tocsr().astype(np.float32)

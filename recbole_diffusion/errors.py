@@ -1,0 +1,19 @@
+"""The two kinds of failure that a user sees as one line: a wrong request (exit code 2) and a failed run (exit code 1)."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """What was asked for cannot be run: unknown name, wrong type, value out of range, missing data. Exit code 2."""
+
+
+class RunError(RuntimeError):
+    """A run that started could not go on: unreadable checkpoint, full disk, diverged loss. Exit code 1."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known name nearest to ``name``, or an empty string."""
+    lowered = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    return f"; did you mean {lowered[near[0]]!r}?" if near else ""

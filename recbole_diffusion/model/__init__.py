@@ -1,0 +1,1 @@
+"""One file a model; each reads like its paper, equation by equation."""

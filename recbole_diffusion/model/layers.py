@@ -1,0 +1,102 @@
+"""Building blocks that several models share: sparse products with an exact, cheap backward pass."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+
+def to_torch_csr(matrix: sp.csr_matrix) -> Tensor:
+    """Return a scipy CSR matrix as a torch one."""
+    offsets, columns = torch.from_numpy(matrix.indptr.astype(np.int64)), torch.from_numpy(matrix.indices.astype(np.int64))
+    return torch.sparse_csr_tensor(offsets, columns, torch.from_numpy(matrix.data), matrix.shape, check_invariants=False)
+
+
+class _Product(torch.autograd.Function):
+    """A @ X for a constant sparse A; the backward pass uses a stored A^T instead of transposing A each time."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
+        ctx.transposed = transposed
+        return matrix @ dense
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[None, None, Tensor]:
+        return None, None, ctx.transposed @ gradient
+
+
+class SparseMatrix(nn.Module):
+    """A constant sparse matrix A with ``A(x) = A @ x``, differentiable in x; follows the model to its device, not in checkpoints.
+
+    Args:
+        matrix: scipy CSR matrix, [rows, columns].
+    """
+
+    def __init__(self, matrix: sp.csr_matrix) -> None:
+        super().__init__()
+        self.register_buffer("matrix", to_torch_csr(matrix.tocsr()), persistent=False)
+        self.register_buffer("transposed", to_torch_csr(matrix.T.tocsr()), persistent=False)
+
+    def forward(self, dense: Tensor) -> Tensor:
+        """Return A @ dense: [columns, width] -> [rows, width]."""
+        return _Product.apply(self.matrix, self.transposed, dense)
+
+
+class _Gram(torch.autograd.Function):
+    """X^T X; one product in the backward pass where autograd would do two."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return rows.T @ rows
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+        (rows,) = ctx.saved_tensors
+        return rows @ (gradient + gradient.T)
+
+
+def gram(rows: Tensor) -> Tensor:
+    """Return ``rows.T @ rows``: [n, width] -> [width, width]."""
+    return _Gram.apply(rows)
+
+
+class _PairScores(torch.autograd.Function):
+    """left[i_k] . right[j_k] for a list of pairs, without ever holding [pairs, width]."""
+
+    block_numbers = 2**24  # numbers gathered at once: 64 MB of float32
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, left: Tensor, right: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        ctx.save_for_backward(left, right, i, j)
+        block = max(1, _PairScores.block_numbers // left.shape[1])
+        parts = [(left[a] * right[b]).sum(1) for a, b in zip(i.split(block), j.split(block), strict=True)]
+        return torch.cat(parts) if parts else left.new_zeros(0)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        left, right, i, j = ctx.saved_tensors
+        if len(i) * left.shape[1] <= _PairScores.block_numbers:
+            column = gradient[:, None]
+            d_left = torch.zeros_like(left).index_add_(0, i, column * right[j])
+            return d_left, torch.zeros_like(right).index_add_(0, j, column * left[i]), None, None
+        # With S sparse, S[i_k, j_k] += gradient_k: d left = S right and d right = S^T left.
+        shape = (left.shape[0], right.shape[0])
+        forth = torch.sparse_coo_tensor(torch.stack([i, j]), gradient, shape, check_invariants=False)
+        back = torch.sparse_coo_tensor(torch.stack([j, i]), gradient, shape[::-1], check_invariants=False)
+        return forth.to_sparse_csr() @ right, back.to_sparse_csr() @ left, None, None
+
+
+def pair_scores(left: Tensor, right: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    """Return the inner products of chosen pairs of rows.
+
+    Args:
+        left: [rows, width].
+        right: [columns, width].
+        i: long [pairs], rows of ``left``.
+        j: long [pairs], rows of ``right``.
+
+    Returns:
+        [pairs].
+    """
+    return _PairScores.apply(left, right, i, j)

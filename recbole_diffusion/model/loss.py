@@ -1,0 +1,74 @@
+"""Losses that several models share, as functions of tensors."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recbole_diffusion.model.layers import gram
+
+
+# A gathered row costs what about 25 multiplied cells cost, so that dense rows of a small catalogue are multiplied instead.
+DENSE_RATIO, DENSE_CELLS = 25, 2**23
+
+
+def full_catalogue_squared_error(vectors: Tensor, items: Tensor, positive_sums: Tensor, counts: Tensor) -> Tensor:
+    """Return sum_i (x_ui - u . h_i)^2 over all items for binary x, without an array of [batch, n_items].
+
+    The square, expanded: sum_i x_ui^2 - 2 u . sum_i x_ui h_i + u (sum_i h_i h_i^T) u^T, and for binary x the first sum is |N(u)|, the second
+    runs over N(u), and the third is the Gram matrix of the items, one for the whole batch (in use for decades in implicit ALS).
+
+    Args:
+        vectors: u, [batch, width].
+        items: H, [n_items, width].
+        positive_sums: sum of h_i over the user's positives, [batch, width].
+        counts: |N(u)|, [batch].
+
+    Returns:
+        [batch].
+    """
+    quadratic = ((vectors @ gram(items)) * vectors).sum(1)
+    return counts - 2 * (vectors * positive_sums).sum(1) + quadratic
+
+
+def bpr(positive: Tensor, negative: Tensor) -> Tensor:
+    """Return the mean of -log sigmoid(positive - negative) over pairs (Rendle et al. 2009)."""
+    return -F.logsigmoid(positive - negative).mean()
+
+
+def binary_cross_entropy(positive: Tensor, negative: Tensor) -> Tensor:
+    """Return the sum of -log sigmoid(positive) and -log(1 - sigmoid(negative)) over all given scores."""
+    return -F.logsigmoid(positive).sum() - F.logsigmoid(-negative).sum()
+
+
+def negative_log_likelihood(positive: Tensor) -> Tensor:
+    """Return the sum of -log sigmoid(positive): cross entropy that leaves the other items out."""
+    return -F.logsigmoid(positive).sum()
+
+
+def sum_by_row(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the (weighted) sum of table rows for each bag of items: a sparse row times a dense matrix.
+
+    Args:
+        table: [n_items, width].
+        items: long [total], the bags one after the other.
+        starts: long [batch], where each bag begins; an empty bag gives zeros.
+        weights: [total] or None for ones.
+
+    Returns:
+        [batch, width].
+    """
+    cells = len(starts) * len(table)
+    if cells <= DENSE_CELLS and len(items) * DENSE_RATIO >= cells:
+        ends = torch.cat([starts[1:], starts.new_tensor([len(items)])])
+        rows = torch.repeat_interleave(torch.arange(len(starts), device=items.device), ends - starts)
+        bags = table.new_zeros(len(starts), len(table))
+        bags.index_put_((rows, items), table.new_ones(1).expand(len(items)) if weights is None else weights, accumulate=True)
+        return bags @ table
+    if len(items) == 0:
+        return table.new_zeros(len(starts), table.shape[1]) + 0 * table.sum()
+    return F.embedding_bag(items, table, starts, mode="sum", per_sample_weights=weights)
+
+
+def xavier(rows: int, columns: int) -> torch.nn.Parameter:
+    """Return a new parameter [rows, columns] by Glorot's normal rule."""
+    return torch.nn.Parameter(torch.nn.init.xavier_normal_(torch.empty(rows, columns)))

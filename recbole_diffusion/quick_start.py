@@ -1,0 +1,166 @@
+"""run(): configuration -> data -> model -> trainer -> result. One run is one folder."""
+
+import platform
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from recbole_diffusion import __version__, yaml_io
+from recbole_diffusion.config import Config
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.run_folder import RunFolder
+
+# What may differ between a run and its continuation without changing what it computes.
+RESUME_OPTIONS = frozenset({"epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "data_path"})
+
+
+def run(
+    model: str | None = None,
+    dataset: str | None = None,
+    *,
+    config_files: Iterable[str | Path] = (),
+    overrides: Mapping[str, Any] | None = None,
+    resume: str | Path | None = None,
+    on_epoch: Callable[[int, float], None] | None = None,
+    test: bool = True,
+    command: str | None = None,
+) -> dict[str, Any]:
+    """Train and evaluate one model, in one folder.
+
+    Args:
+        model: name of a model of ours or of RecBole.
+        dataset: name of a data set.
+        config_files: YAML files, later ones win.
+        overrides: option values, of their real types; they win over the files.
+        resume: folder of an earlier run to continue from its last finished epoch; ``overrides`` then takes only RESUME_OPTIONS.
+        on_epoch: called with epoch and validation score after each validation.
+        test: whether to evaluate the test part at the end; a search leaves it alone.
+        command: the command line that asked for this run, kept in the result.
+
+    Returns:
+        The content of ``result.json``, and ``run_dir``.
+
+    Raises:
+        UsageError: the request cannot be run. RunError: the run failed.
+    """
+    overrides = dict(overrides or {})
+    if resume is None:
+        config = Config(model, dataset, config_files, overrides)
+        folder = RunFolder.create(config["model"], config["dataset"], config["runs_path"], config["run_dir"])
+        folder.write_config(config.resolved)
+    else:
+        folder, config = _resumed(resume, model, dataset, list(config_files), overrides)
+    from recbole_diffusion.run_log import logging_to
+
+    config["checkpoint_dir"] = str(folder.path)
+    with logging_to(folder.log, str(config["state"] or "INFO").upper()) as logger:
+        logger.info("run folder %s, device %s", folder.path, config["device"])
+        result = _trained(config, folder, resume is not None, on_epoch, test)
+        result["command"] = command or _command(model, dataset, config_files, overrides)
+        folder.write_result(result)
+    return {**result, "run_dir": str(folder.path)}
+
+
+def _resumed(
+    resume: str | Path, model: str | None, dataset: str | None, config_files: list, overrides: dict[str, Any]
+) -> tuple[RunFolder, Config]:
+    folder = RunFolder.existing(resume)
+    stored = yaml_io.load_yaml(folder.config)
+    other = sorted(set(overrides) - RESUME_OPTIONS)
+    if other or config_files:
+        raise UsageError(
+            f"--resume continues with the configuration of {folder.path}; {', '.join(other) or '--config_files'} cannot change now. "
+            f"Allowed: {', '.join(sorted(RESUME_OPTIONS))}"
+        )
+    for name, given in (("model", model), ("dataset", dataset)):
+        if given is not None and given != stored.get(name):
+            raise UsageError(f"the run in {folder.path} has {name} {stored.get(name)!r}, not {given!r}; leave --{name} out with --resume")
+    return folder, Config(overrides={**stored, **overrides})
+
+
+def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callable | None, test: bool) -> dict[str, Any]:
+    """Load, train, evaluate; return the result without its command."""
+    from logging import getLogger
+
+    from recbole.utils import init_seed
+
+    from recbole_diffusion.data.dataset import selects_on_test
+    from recbole_diffusion.data.preparation import create_dataset, prepare_data
+    from recbole_diffusion.trainer import checkpoint
+    from recbole_diffusion.trainer.base import trainer_for
+
+    logger = getLogger()
+    clock = time.perf_counter()
+    init_seed(config["seed"], config["reproducibility"])
+    dataset = create_dataset(config)
+    logger.info("%s", dataset)
+    train_data, valid_data, test_data = prepare_data(config, dataset)
+    load_seconds = time.perf_counter() - clock
+
+    init_seed(config["seed"], config["reproducibility"])
+    model = config.model_class(config, train_data._dataset).to(config["device"])
+    logger.info("%s", model)
+    trainer = trainer_for(config, model, folder)
+    if config["load_checkpoint"]:
+        path = Path(config["load_checkpoint"]).expanduser()
+        trainer.load_weights(checkpoint.load(path, config["device"], trust=config["trust_checkpoint"]), path)
+    if resuming and folder.checkpoint.is_file():
+        trainer.resume(train_data)
+    elif resuming:
+        logger.warning("no epoch was finished in %s; starting from the beginning", folder.path)
+
+    progress = sys.stderr.isatty() if config["show_progress"] is None else config["show_progress"]
+    score, valid = trainer.fit(train_data, valid_data, show_progress=progress, callback_fn=on_epoch)
+    if valid is None:
+        valid = trainer.evaluate(valid_data, show_progress=progress)
+        score = valid[config["valid_metric"].lower()]
+    clock = time.perf_counter()
+    tested = trainer.evaluate(test_data, show_progress=progress) if test else None
+    test_seconds = time.perf_counter() - clock
+    for part, values in (("valid", valid), ("test", tested)):
+        if values:
+            logger.info("%s: %s", part, "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
+    epochs = [record["train_seconds"] for record in trainer.records]
+    return {
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "selection": "test" if selects_on_test(config) else "validation",
+        "seed": config["seed"],
+        "parameters": sum(one.numel() for one in model.parameters() if one.requires_grad),
+        "best_epoch": trainer.best_epoch,
+        "best_valid_score": float(score),
+        "valid": {name: float(value) for name, value in valid.items()},
+        "test": {name: float(value) for name, value in tested.items()} if tested else None,
+        "seconds": {
+            "load": round(load_seconds, 3),
+            "train": round(sum(epochs), 3),
+            "valid": round(sum(record.get("valid_seconds", 0.0) for record in trainer.records), 3),
+            "test": round(test_seconds, 3),
+        },
+        "epoch_seconds": epochs,
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    found = {"recbole_diffusion": __version__, "python": platform.python_version()}
+    for name in ("recbole", "torch", "numpy", "scipy", "pandas"):
+        found[name] = metadata.version(name)
+    return found
+
+
+def _command(model: str | None, dataset: str | None, config_files: Iterable, overrides: Mapping[str, Any]) -> str:
+    """Return a command line for a run that was started from Python."""
+    words = ["python", "run_recbole_diff.py"]
+    words += [f"--{name}={value}" for name, value in (("model", model), ("dataset", dataset)) if value]
+    files = " ".join(map(str, config_files))
+    words += [f"--config_files={files}"] if files else []
+    words += [f"--{name}={yaml_io.dump_value(value)}" for name, value in overrides.items()]
+    return shlex.join(words)

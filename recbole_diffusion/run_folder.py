@@ -1,0 +1,106 @@
+"""One run is one folder: configuration, log, metrics by epoch, checkpoints, result. Every file is whole or not there."""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from recbole_diffusion import yaml_io
+from recbole_diffusion.errors import RunError, UsageError
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file beside ``path`` and rename it over ``path``: a kill or a full disk leaves the old file as it was.
+
+    Raises:
+        RunError: the disk is full or not writable; the message names the file and what is still there.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with draft.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except (OSError, RuntimeError) as error:
+        draft.unlink(missing_ok=True)
+        kept = "the version before it is untouched" if path.exists() else "nothing else was changed"
+        raise RunError(f"cannot write {path}: {error}; {kept}. Free some space, then continue with --resume={path.parent}") from error
+
+
+class RunFolder:
+    """The files of one run.
+
+    Attributes:
+        path: the folder.
+        config: resolved configuration; the run can be repeated from it alone.
+        log: what the run said.
+        metrics: one JSON line an epoch.
+        checkpoint: the last finished epoch, for resume.
+        best: the weights of the best validation.
+        result: what ``compare``, ``tune`` and users' scripts read.
+        tensorboard: folder of TensorBoard events.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().resolve()
+        self.config = self.path / "config.yaml"
+        self.log = self.path / "log.txt"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoint = self.path / "checkpoint.pt"
+        self.best = self.path / "best.pt"
+        self.result = self.path / "result.json"
+        self.tensorboard = self.path / "tensorboard"
+
+    @classmethod
+    def create(cls, model: str, dataset: str, runs_path: str, run_dir: str | None) -> "RunFolder":
+        """Make the folder of a new run.
+
+        Raises:
+            UsageError: ``run_dir`` exists and is not empty, or the folder cannot be made.
+        """
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        folder = cls(run_dir or Path(runs_path) / f"{model}-{dataset}-{stamp}")
+        if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+            raise UsageError(f"run_dir {folder.path} is not an empty folder; name another, or continue that run with --resume={folder.path}")
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot make the run folder {folder.path}: {error.strerror}; name another with --run_dir") from error
+        return folder
+
+    @classmethod
+    def existing(cls, path: str | Path) -> "RunFolder":
+        """Open the folder of an earlier run.
+
+        Raises:
+            UsageError: there is no run in it.
+        """
+        folder = cls(path)
+        if not folder.config.is_file():
+            raise UsageError(f"no run in {folder.path}: config.yaml is missing; --resume takes a folder that an earlier run has made")
+        return folder
+
+    def write_config(self, resolved: Mapping[str, Any]) -> None:
+        """Write the resolved configuration."""
+        write_whole(self.config, lambda file: file.write(yaml_io.dump_yaml(resolved).encode()))
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``."""
+        write_whole(self.result, lambda file: file.write(json.dumps(result, indent=2).encode() + b"\n"))
+
+    def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Write ``metrics.jsonl`` anew; a resumed run drops the lines after its checkpoint this way."""
+        text = "".join(json.dumps(record) + "\n" for record in records)
+        write_whole(self.metrics, lambda file: file.write(text.encode()))
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one epoch's line."""
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write {self.metrics}: {error}. Free some space, then continue with --resume={self.path}") from error

@@ -1,0 +1,42 @@
+"""Logging of one run: everything into the run folder's log, the same to the terminal; removed again when the run ends."""
+
+import contextlib
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+COLOURS = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
+
+
+class _Plain(logging.Formatter):
+    """A formatter that takes out the colour codes of RecBole's messages."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line without colours."""
+        return COLOURS.sub("", super().format(record))
+
+
+@contextlib.contextmanager
+def logging_to(file: Path, level: str = "INFO") -> Iterator[logging.Logger]:
+    """Send the root logger, which RecBole uses, to ``file`` and to standard error while the block runs.
+
+    RecBole's ``init_logger`` uses ``logging.basicConfig``, so that a second run in one process logs into the first one's file.
+    """
+    root = logging.getLogger()
+    before = root.level
+    text = "%(asctime)s %(levelname)-7s %(message)s"
+    to_file, to_terminal = logging.FileHandler(file, encoding="utf-8"), logging.StreamHandler(sys.stderr)
+    to_file.setFormatter(_Plain(text, "%Y-%m-%d %H:%M:%S"))
+    to_terminal.setFormatter((logging.Formatter if sys.stderr.isatty() else _Plain)(text, "%H:%M:%S"))
+    root.addHandler(to_file)
+    root.addHandler(to_terminal)
+    root.setLevel(level)
+    try:
+        yield root
+    finally:
+        for handler in (to_file, to_terminal):
+            root.removeHandler(handler)
+            handler.close()
+        root.setLevel(before)

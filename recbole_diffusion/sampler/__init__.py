@@ -1,0 +1,1 @@
+"""Negatives as functions of tensors. Imports torch only; randomness is an argument."""

@@ -1,0 +1,133 @@
+"""Checkpoints that cannot run code: tensors and plain types only, written whole, read with ``weights_only=True``.
+
+RecBole pickles its ``Config`` object, which torch 2.6 and later refuse to read, and rightly: unpickling can run anything.
+"""
+
+import pickle
+import random
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.run_folder import write_whole
+
+FORMAT = "recbole_diffusion/1"
+_MARK = "__kind__"
+
+
+def to_plain(value: Any) -> Any:
+    """Return ``value`` made of tensors, numbers, texts, lists and dictionaries; numpy and scipy arrays become marked tensors.
+
+    Raises:
+        TypeError: a value of another type, which a safe file cannot hold.
+    """
+    if isinstance(value, torch.nn.Parameter):
+        return {_MARK: "parameter", "data": value.detach()}
+    if isinstance(value, torch.Tensor) or value is None or type(value) in (bool, int, float, str):
+        return value
+    if sp.issparse(value):
+        csr = value.tocsr()
+        parts = {name: torch.from_numpy(np.ascontiguousarray(getattr(csr, name))) for name in ("data", "indices", "indptr")}
+        return {_MARK: "csr", "shape": list(csr.shape), **parts}
+    if isinstance(value, np.ndarray | np.generic):
+        if value.dtype.kind not in "biuf":
+            raise TypeError(f"an array of {value.dtype} cannot be stored in a safe checkpoint")
+        kind = "matrix" if isinstance(value, np.matrix) else "array"
+        return {_MARK: kind, "data": torch.from_numpy(np.array(value, copy=True))}
+    if isinstance(value, dict):
+        return {to_plain(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(to_plain, value)) if type(value) in (list, tuple) else list(map(to_plain, value))
+    raise TypeError(f"a {type(value).__name__} cannot be stored in a safe checkpoint")
+
+
+def from_plain(value: Any) -> Any:
+    """Undo :func:`to_plain`."""
+    if isinstance(value, dict):
+        kind = value.get(_MARK)
+        if kind == "parameter":
+            return torch.nn.Parameter(value["data"])
+        if kind == "csr":
+            data, indices, indptr = (value[name].cpu().numpy() for name in ("data", "indices", "indptr"))
+            return sp.csr_matrix((data, indices, indptr), shape=tuple(value["shape"]))
+        if kind in ("array", "matrix"):
+            array = value["data"].cpu().numpy()
+            return np.asmatrix(array) if kind == "matrix" else array
+        return {key: from_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(from_plain, value))
+    return value
+
+
+def save(state: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint whole.
+
+    Raises:
+        RunError: the disk is full, or the state holds something that a safe file cannot hold.
+    """
+    try:
+        plain = to_plain({"format": FORMAT, **state})
+    except TypeError as error:
+        raise RunError(f"cannot write {path}: {error}") from error
+    write_whole(path, lambda file: torch.save(plain, file))
+
+
+def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Args:
+        path: a file that :func:`save` wrote, or with ``trust`` any torch file with a ``state_dict``, RecBole's ``.pth`` among them.
+        device: where its tensors go.
+        trust: read the file even if that can run code. Only for files whose origin you know.
+
+    Raises:
+        UsageError: there is no such file.
+        RunError: it is damaged, foreign, or no checkpoint.
+    """
+    if not path.is_file():
+        raise UsageError(f"no checkpoint at {path}")
+    try:
+        state = torch.load(path, map_location=device, weights_only=not trust)
+    except pickle.UnpicklingError as error:
+        if zipfile.is_zipfile(path):
+            raise RunError(
+                f"{path} is not a checkpoint of this package, and reading it could run code. If you know where it comes from, add "
+                "--trust_checkpoint=True"
+            ) from error
+        raise RunError(f"{path} is damaged: it cannot be read as a checkpoint") from error
+    except Exception as error:
+        raise RunError(f"{path} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise RunError(f"{path} holds no model weights (no 'state_dict')")
+    if state.get("format") != FORMAT:
+        if not trust:
+            raise RunError(f"{path} was not written by this package; if you know where it comes from, add --trust_checkpoint=True")
+        return state
+    return from_plain(state)
+
+
+def random_state() -> dict[str, Any]:
+    """Return the states of Python's, numpy's and torch's generators, as plain types."""
+    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 RecBole draws from numpy's global stream
+    return {
+        "python": random.getstate(),
+        "numpy": [name, keys.astype(np.int64), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Set the generators to what :func:`random_state` returned."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, np.asarray(keys).astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])

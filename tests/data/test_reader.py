@@ -1,0 +1,470 @@
+"""FastReading reads what RecBole reads, with pandas' C engine, and says which line of a malformed file is wrong."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from recbole_diffusion.compat import apply_all
+
+apply_all()
+
+import recbole  # noqa: E402
+from hypothesis import HealthCheck, given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from recbole.config import Config  # noqa: E402
+from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset  # noqa: E402
+from recbole.data.interaction import Interaction  # noqa: E402
+
+from recbole_diffusion.data.reader import AtomicFileError, FastReading, ManyRows  # noqa: E402
+
+INTER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\tnote:token\n"
+USER = "user_id:token\tage:float\tcity:token\tfriends:token_seq\n"
+ITEM = "item_id:token\ttitle:token\tgenres:token_seq\tvector:float_seq\tprice:float\n"
+TABLES = (
+    "field2type",
+    "field2source",
+    "field2seqlen",
+    "field2bucketnum",
+    "field2id_token",
+    "field2token_id",
+    "alias",
+    "feat_name_list",
+    "file_size_list",
+    "_rest_fields",
+    "_preloaded_weight",
+    "item2entity",
+)
+
+
+class Fast(FastReading, Dataset):
+    """RecBole's general data set, read fast."""
+
+
+class FastKnowledge(FastReading, KnowledgeBasedDataset):
+    """RecBole's knowledge graph data set, read fast."""
+
+
+class FastSequential(FastReading, SequentialDataset):
+    """RecBole's sequential data set, read fast."""
+
+
+def make_config(folder: Path, model: str = "BPR", dataset: str = "toy", **options: object) -> Config:
+    """Return a RecBole configuration that looks for ``folder/toy/toy.*``, whatever the command line of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["x"])
+        return Config(model=model, dataset=dataset, config_dict={"data_path": str(folder), "load_col": None, **options})
+
+
+def write_files(folder: Path, encoding: str = "utf-8", **contents: str | bytes) -> None:
+    """Write ``toy.<suffix>`` files; a double underscore in a keyword stands for a dot."""
+    (folder / "toy").mkdir(exist_ok=True)
+    for suffix, text in contents.items():
+        raw = text if isinstance(text, bytes) else text.encode(encoding)
+        (folder / "toy" / f"toy.{suffix.replace('__', '.')}").write_bytes(raw)
+
+
+def write_example(folder: Path, separator: str = "\t", encoding: str = "utf-8") -> None:
+    """Write three files with missing values, quotes, non-ASCII tokens, sequences of every length and values of every look."""
+    rows = [f"u{i % 7}\tí{i * i % 11}\t{i % 5 + 1}\t{978300760 + 3600 * (i % 13)}\tn{i % 3}" for i in range(60)]
+    rows[5] = "u5\tí3\t\t978300761\t"
+    rows[6] = "\tí3\t2\t978300762\tnone"
+    rows[7] = "u1\t\t2.5\t978300763\tNA"
+    rows[8] = 'u1\tí9\t1e0\t978300764\t"a ""quoted""\tnote"'
+    rows[9] = 'u1\tí4\t.30000000000000004\t978300765\ta "half" quote'
+    users = [f"u{i}\t{20 + i / 3}\tcité {i % 2}\t{' '.join(f'u{j}' for j in range(i))}" for i in range(9)]
+    users[3] = "u3\t\t\t"
+    users[4] = "u1\t99\ttwice\tu1"
+    items = [f"í{i}\tTítle {i}\t{'a' * (i % 4)} b  c{i % 3}\t{i / 7} {i}\t{i / 10}" for i in range(12)]
+    items[2] = 'í2\t"One, ""two"" three"\t\t\t'
+    items[3] = "í3\tnull\tsolo\t1 2 3 4 5\t-1e-3"
+    bodies = {
+        "inter": INTER + "\n".join(rows) + "\n",
+        "user": USER + "\r\n".join(users),
+        "item": ITEM + "\n".join(items) + "\n\n",
+    }
+    write_files(folder, encoding, **{suffix: text.replace("\t", separator) for suffix, text in bodies.items()})
+
+
+def assert_equal(ours: object, theirs: object, where: str) -> None:
+    """Compare two values down to types, array types and the order of dictionaries."""
+    assert type(ours) is type(theirs) or isinstance(ours, ManyRows), where
+    if isinstance(theirs, dict):
+        assert list(ours) == list(theirs), where
+        for key in theirs:
+            assert_equal(ours[key], theirs[key], f"{where}[{key!r}]")
+    elif isinstance(theirs, pd.DataFrame):
+        assert list(ours.columns) == list(theirs.columns), where
+        assert list(ours.dtypes) == list(theirs.dtypes), where
+        pd.testing.assert_index_equal(ours.index, theirs.index)
+        for name in theirs:
+            assert_equal(ours[name].values, theirs[name].values, f"{where}.{name}")
+    elif isinstance(theirs, Interaction):
+        assert_equal(ours.interaction, theirs.interaction, where)
+    elif isinstance(theirs, torch.Tensor):
+        assert_equal(ours.numpy(), theirs.numpy(), where)
+    elif isinstance(theirs, np.ndarray):
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape), where
+        if theirs.dtype == object:
+            for row, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+                assert_equal(mine, other, f"{where}[{row}]")
+        else:
+            np.testing.assert_array_equal(ours, theirs, err_msg=where)
+    else:
+        assert ours == theirs or (ours != ours and theirs != theirs), where
+
+
+def assert_same_data(ours: Dataset, theirs: Dataset) -> None:
+    """Compare two data sets: the frames and every table about their fields."""
+    for name in TABLES:
+        assert_equal(getattr(ours, name, None), getattr(theirs, name, None), name)
+    for name in theirs.feat_name_list:
+        assert_equal(getattr(ours, name), getattr(theirs, name), name)
+
+
+def load_both(config: Config, fast: type = Fast, plain: type = Dataset) -> tuple[Dataset, Dataset]:
+    """Make both data sets, compare them, and return them."""
+    ours, theirs = fast(config), plain(config)
+    assert_same_data(ours, theirs)
+    return ours, theirs
+
+
+def assert_same_parts(ours: Dataset, theirs: Dataset) -> None:
+    """Split both data sets from the same random state and compare what comes out."""
+    parts = []
+    for data in (ours, theirs):
+        torch.manual_seed(7)
+        parts.append(data.build())
+    assert len(parts[0]) == len(parts[1])
+    for mine, other in zip(*parts, strict=True):
+        assert_same_data(mine, other)
+    assert sum(map(len, parts[0])) > 0
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list of pandas engines that files were read with, filled as they are."""
+    used, read_csv = [], pd.read_csv
+
+    def spy(*args: object, **options: object) -> pd.DataFrame:
+        used.append(options["engine"])
+        return read_csv(*args, **options)
+
+    monkeypatch.setattr(pd, "read_csv", spy)
+    return used
+
+
+SPLITS = {
+    "random": {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "RO", "group_by": "user", "mode": "full"},
+    "in time": {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": None, "mode": "full"},
+    "leave one out": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
+    "leave out for test": {"split": {"LS": "test_only"}, "order": "RO", "group_by": "user", "mode": "full"},
+    "time based": {"split": {"TS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user", "mode": "full"},
+}
+OPTIONS = {
+    "plain": {},
+    "load_col": {"load_col": {"inter": ["item_id", "user_id"], "item": "*"}},
+    "load_col of two files": {"load_col": {"inter": ["user_id", "item_id", "note"], "user": ["user_id", "friends"]}},
+    "unload_col": {"unload_col": {"inter": ["note", "rating"], "item": ["title"], "user": ["friends"]}},
+    "seq_len": {"seq_len": {"genres": 1, "vector": 9}},
+    "alias": {"alias_of_user_id": ["friends"]},
+    "filters": {"val_interval": {"rating": "[1,4]"}, "user_inter_num_interval": "[3,inf)", "rm_dup_inter": "first"},
+    "threshold": {"threshold": {"rating": 3}, "normalize_all": True, "filter_inter_by_user_or_item": False},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_the_same_data_set(tmp_path: Path, options: dict) -> None:
+    write_example(tmp_path)
+    assert_same_parts(*load_both(make_config(tmp_path, **options)))
+
+
+@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
+def test_the_same_split(tmp_path: Path, split: dict) -> None:
+    write_example(tmp_path)
+    assert_same_parts(*load_both(make_config(tmp_path, eval_args=split)))
+
+
+@pytest.mark.parametrize("separator", [",", "|", ";"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_separators_and_encodings(tmp_path: Path, engines: list[str], separator: str, encoding: str) -> None:
+    write_example(tmp_path, separator, encoding)
+    config = make_config(tmp_path, field_separator=separator, encoding=encoding, load_col={"inter": "*", "item": "*"})
+    Fast(config)
+    assert engines == ["c", "c"]
+    ours, _ = load_both(config)
+    assert "í3" in ours.field2token_id["item_id"]
+
+
+def test_quoted_fields_are_read_as_the_python_engine_does(tmp_path: Path, engines: list[str]) -> None:
+    inter = INTER + 'u1\t"i\t1"\t1\t1\t"two\nlines"\nu2\ti"2"\t"2"\t2\t"""\n"""\nu3\t""\t3\t3\t\'\n'
+    write_files(tmp_path, inter=inter)
+    assert set(Fast(make_config(tmp_path)).field2token_id["note"]) == {"[PAD]", "two\nlines", '"\n"'}
+    assert engines == ["c"]
+    load_both(make_config(tmp_path))
+
+
+def test_benchmark_parts(tmp_path: Path) -> None:
+    seq = "user_id:token\titem_id:token\tseq:token_seq\tx:float\n"
+    write_files(
+        tmp_path,
+        train__inter=seq + "a\t1\tp q r\t1\nb\t2\t\t\n",
+        valid__inter=seq + "a\t2\tp\t3\n",
+        test__inter=seq + "c\t1\tq r\t4\n",
+    )
+    config = make_config(tmp_path, benchmark_filename=["train", "valid", "test"])
+    ours, theirs = load_both(config)
+    assert ours.file_size_list == [2, 1, 1]
+    assert ours.field2seqlen["seq"] == 3
+    assert_same_parts(ours, theirs)
+
+
+def test_a_benchmark_part_may_be_empty(tmp_path: Path) -> None:
+    head = "user_id:token\titem_id:token\tx:float\n"
+    write_files(tmp_path, train__inter=head + "a\t1\t1\nb\t2\t2\n", valid__inter=head, test__inter=head + "b\t1\t4\n")
+    assert load_both(make_config(tmp_path, benchmark_filename=["train", "valid", "test"]))[0].file_size_list == [2, 0, 1]
+
+
+def test_additional_file(tmp_path: Path) -> None:
+    write_example(tmp_path)
+    write_files(tmp_path, itememb="iid:token\temb:float_seq\ní1\t0.1 0.2\ní2\t0.3 -0.4\n")
+    options = {"additional_feat_suffix": ["itememb"], "alias_of_item_id": ["iid"], "preload_weight": {"iid": "emb"}}
+    load_both(make_config(tmp_path, **options))
+
+
+EXAMPLES = {
+    "general": ("BPR", Fast, Dataset, {"unload_col": {"item": ["class"]}}),
+    "with sequences": ("BPR", Fast, Dataset, {"user_inter_num_interval": "[20,inf)", "rm_dup_inter": "last"}),
+    "knowledge": ("CKE", FastKnowledge, KnowledgeBasedDataset, {"load_col": None}),
+    "sequential": ("GRU4Rec", FastSequential, SequentialDataset, {"MAX_ITEM_LIST_LENGTH": 5, "train_neg_sample_args": None}),
+}
+
+
+@pytest.mark.parametrize(("model", "fast", "plain", "options"), EXAMPLES.values(), ids=EXAMPLES)
+def test_ml_100k(model: str, fast: type, plain: type, options: dict) -> None:
+    folder = Path(recbole.__file__).parent / "dataset_example"
+    ours, theirs = load_both(make_config(folder, model, "ml-100k", **options), fast, plain)
+    assert len(ours.inter_feat) > 90_000
+    assert_same_parts(ours, theirs)
+
+
+PYTHON_ONLY = {
+    "long separator": ({"field_separator": ", "}, "user_id:token, item_id:token\na, 1\nb, 2\n"),
+    "bare carriage returns": ({}, "user_id:token\titem_id:token\ra\t1\rb\t2\r"),
+    "leading blank": ({}, "user_id:token\titem_id:token\n a\t1\n  b\t2\n"),
+    "NUL": ({}, "user_id:token\titem_id:token\na\0a\t1\nb\t2\n"),
+    "beyond 2**53": ({}, "user_id:token\titem_id:token\tx:float\na\t1\t1700000000123456789\nb\t2\t.5\n"),
+    "booleans with a gap": ({}, "user_id:token\titem_id:token\tx:float\na\t1\tTrue\nb\t2\t\nc\t1\tFalse\n"),
+    "unusual numbers": ({}, "user_id:token\titem_id:token\tx:float\na\t1\t1_000\nb\t2\t٣\nc\t2\t1e400\n"),
+    "rows that are not there": ({}, 'user_id:token\titem_id:token\na\t1\n""\n\xa0\nb\t2\n'),
+}
+
+
+@pytest.mark.parametrize(("options", "text"), PYTHON_ONLY.values(), ids=PYTHON_ONLY)
+def test_what_the_engines_read_differently_goes_to_recbole(tmp_path: Path, engines: list[str], options: dict, text: str) -> None:
+    write_files(tmp_path, inter=text)
+    config = make_config(tmp_path, **options)
+    Fast(config)
+    assert engines[-1] == "python"
+    load_both(config)
+
+
+C_READS = {
+    "booleans": "a\t1\tTrue\nb\t2\tFalse\n",
+    "nanoseconds": "a\t1\t1700000000123456789\nb\t2\t1700000000123456788\n",
+    "all missing": "a\t1\t\nb\t2\tNA\n",
+    "17 digits": "a\t1\t0.30000000000000004\nb\t2\t8.41e-21\n",
+    "blank lines": "\na\t1\t1\n\n\nb\t2\t2\n\n",
+    "no last line end": "a\t1\t1\nb\t2\t2",
+    "Windows": "a\t1\t1\r\nb\t2\t2\r\n",
+}
+
+
+@pytest.mark.parametrize("rows", C_READS.values(), ids=C_READS)
+def test_odd_files_that_the_c_engine_reads_alike(tmp_path: Path, engines: list[str], rows: str) -> None:
+    write_files(tmp_path, inter="user_id:token\titem_id:token\tx:float\n" + rows)
+    config = make_config(tmp_path)
+    Fast(config)
+    assert engines == ["c"]
+    load_both(config)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    write_files(tmp_path, inter="user_id:token\titem_id:token\na\t1\n", encoding="utf-8-sig")
+    assert list(Fast(make_config(tmp_path)).field2type) == ["user_id", "item_id"]
+
+
+HEAD = "user_id:token\titem_id:token\trating:float\n"
+FAULTS = {
+    "too few": (HEAD + "a\t1\t2\nb\t2\n", 3, "2 fields", "3 as in the header"),
+    "too many": (HEAD + "a\t1\t2\n\nb\t2\t3\t4\n", 4, "4 fields", "3 as in the header"),
+    "too many at first": (HEAD + "a\t1\t2\t3\nb\t2\t3\n", 2, "4 fields", "3 as in the header"),
+    "one surplus, one missing": (HEAD + "a\t1\t2\t3\nb\t2\n", 2, "4 fields", "3 as in the header"),
+    "too few below quotes": (HEAD + '"a\nb"\t1\t2\nb\t2\n', 4, "2 fields", "3 as in the header"),
+    "unquoted": (HEAD + 'a\t1\t2\n"b"c\t2\t1\n', 3, "cannot be split", "CSV quoting"),
+    "unclosed": (HEAD + 'a\t1\t2\n"b\t2\t1\n', 3, "cannot be split", "CSV quoting"),
+    "word": (HEAD + "a\t1\t2\nb\t2\tfour\n", 3, "'four' in the column 'rating'", "a number"),
+    "word below a blank line": (HEAD + "a\t1\tNA\n\n\nb\t2\tfour\n", 5, "'four' in the column 'rating'", "a number"),
+    "word in a file for RecBole": (HEAD + "a\t1\t2\r b\t2\tfour\r", 3, "'four' in the column 'rating'", "a number"),
+    "boolean among numbers": (HEAD + "a\t1\t2\nb\t2\tTrue\n", 3, "'True' in the column 'rating'", "a number"),
+    "word in a sequence": (
+        "user_id:token\titem_id:token\tv:float_seq\na\t1\t2 3\nb\t2\t2 x\n",
+        3,
+        "'2 x' in the column 'v'",
+        "a number",
+    ),
+    "empty": ("", 1, "an empty file", "a header"),
+    "first line empty": ("\n" + HEAD, 1, "an empty line", "a header"),
+    "no rows": (HEAD, 2, "the end of the file", "at least one row"),
+    "no rows, no line end": (HEAD.strip(), 2, "the end of the file", "at least one row"),
+    "no type": ("user_id:token\titem_id\na\t1\n", 1, "the column 'item_id'", "token or float"),
+    "no name": ("user_id:token\t:token\na\t1\n", 1, "the column ':token'", "name:type"),
+    "two colons": ("user_id:token\titem:id:token\na\t1\n", 1, "the column 'item:id:token'", "name:type"),
+    "unknown type": ("user_id:token\titem_id:string\na\t1\n", 1, "the column 'item_id:string'", "token_seq"),
+    "other separator": ("user_id:token,item_id:token\na,1\n", 1, "the column 'user_id:token,item_id:token'", "name:type"),
+    "twice": ("user_id:token\titem_id:token\tuser_id:token\na\t1\tb\n", 1, "the column 'user_id:token' again", "name:type"),
+    "trailing separator": ("user_id:token\titem_id:token\t\na\t1\t\n", 1, "the column ''", "name:type"),
+    "not UTF-8": ((HEAD + "a\t1\t2\n\xe9t\xe9\t2\t3\n").encode("latin-1"), 3, r"b'\xe9t\xe9", "utf-8 text"),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "found", "expected"), FAULTS.values(), ids=FAULTS)
+def test_a_malformed_file_is_named_with_line_and_remedy(
+    tmp_path: Path, text: str | bytes, line: int, found: str, expected: str
+) -> None:
+    write_files(tmp_path, inter=text)
+    with pytest.raises(AtomicFileError) as caught:
+        Fast(make_config(tmp_path))
+    message = str(caught.value)
+    assert isinstance(caught.value, ValueError)
+    assert message.startswith(f"{tmp_path / 'toy' / 'toy.inter'}, line {line}: found ")
+    was, _, rest = message.partition(", expected ")
+    assert found in was
+    assert expected in rest.partition("; ")[0]
+    assert len(rest.partition("; ")[2]) > 10
+    assert "\n" not in message
+
+
+def test_a_long_value_is_cut_in_the_message(tmp_path: Path) -> None:
+    write_files(tmp_path, inter=HEAD + f"a\t1\t{'x' * 5000}\n")
+    with pytest.raises(AtomicFileError) as caught:
+        Fast(make_config(tmp_path))
+    assert len(str(caught.value)) < 500
+
+
+def test_a_number_is_not_asked_for_where_the_column_is_not_loaded(tmp_path: Path) -> None:
+    write_files(tmp_path, inter=HEAD + "a\t1\tfour\n")
+    load_both(make_config(tmp_path, load_col={"inter": ["user_id", "item_id"]}))
+
+
+def test_what_recbole_does_with_malformed_rows(tmp_path: Path) -> None:
+    """What the module's docstring says about RecBole, so that it stays true."""
+    config = make_config(tmp_path)
+    write_files(tmp_path, inter=HEAD + "a\t1\t2\t9\nb\t2\t3\t9\n")
+    assert list(Dataset(config).field2token_id["user_id"]) == ["[PAD]", "1", "2"]
+    write_files(tmp_path, inter=HEAD + "a\t1\t2\nb\t2\t4\ty\nc\t3\n")
+    theirs = Dataset(config)
+    assert theirs.inter_feat["rating"].tolist() == [2, 4, 3]
+    write_files(tmp_path, inter=HEAD + "a\t1\t2\nb\n")
+    assert list(Dataset(config).field2token_id["user_id"]) == ["[PAD]", "a"]
+    write_files(tmp_path, inter=HEAD)
+    with pytest.raises(ValueError, match="filtering settings"):
+        Dataset(config)
+    write_files(tmp_path, inter=HEAD + "a\t1\tfour\n")
+    with pytest.raises(ValueError, match="float") as caught:
+        Dataset(config)
+    assert "toy" not in str(caught.value)
+    assert "line" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "index", [[4, 0, 0], [True, False, True, False, True], [], slice(1, 3), np.array([2, 1]), torch.tensor([3]), 2]
+)
+def test_rows_taken_at_once_are_the_rows_that_recbole_takes(index: object) -> None:
+    columns = {"a": torch.arange(5), "b": torch.arange(10.0).reshape(5, 2)}
+    taken = ManyRows(columns)[index]
+    assert_equal(taken, Interaction(columns)[index], "rows")
+    assert type(taken) is Interaction
+
+
+@given(st.lists(st.integers(0, 9), max_size=50))
+def test_groups_are_those_of_recbole(ids: list[int]) -> None:
+    ours = Fast._grouped_index(None, np.array(ids, dtype=np.int64))
+    assert list(ours) == list(Dataset._grouped_index(None, np.array(ids, dtype=np.int64)))
+
+
+TOKENS = st.text(st.sampled_from("ab1 \"',;é𝄞\\#"), max_size=4)
+NUMBERS = st.one_of(
+    st.floats(allow_nan=True).map(repr), st.integers(-(2**70), 2**70).map(str), st.sampled_from(["", "NA", "1e5", ".5", "True"])
+)
+WORDS = st.lists(st.sampled_from(["u", "vv", "", "NA"]), max_size=3).map(" ".join)
+VECTORS = st.lists(st.floats(width=32).map(repr), max_size=3).map(" ".join)
+KINDS = {"token": TOKENS, "float": NUMBERS, "token_seq": WORDS, "float_seq": VECTORS}
+QUICK = settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> str:
+    """Return a valid atomic file: any columns beside user and item, quoted where needed and sometimes elsewhere."""
+    kinds = draw(st.lists(st.sampled_from(list(KINDS)), max_size=4))
+    lines = ["\t".join(["user_id:token", "item_id:token", *(f"f{i}:{kind}" for i, kind in enumerate(kinds))])]
+    for number in range(draw(st.integers(1, 5))):
+        values = [f"u{number}", f"i{number % 2}", *(draw(KINDS[kind]) for kind in kinds)]
+        quoted = draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))
+        lines.append(
+            "\t".join(
+                '"' + value.replace('"', '""') + '"' if quote or value.startswith('"') else value
+                for value, quote in zip(values, quoted, strict=True)
+            )
+        )
+    return draw(st.sampled_from(["\n", "\r\n"])).join(lines) + "\n"
+
+
+def outcome(kind: type, config: Config) -> Dataset | Exception:
+    """Return the data set, or what RecBole raises for it (which ours must then raise too)."""
+    try:
+        return kind(config)
+    except AtomicFileError:
+        raise
+    except (ValueError, IndexError) as error:
+        return error
+
+
+def assert_same_outcome(config: Config) -> None:
+    """Compare the data sets, or the errors in the place of one."""
+    ours, theirs = outcome(Fast, config), outcome(Dataset, config)
+    if isinstance(theirs, Exception):
+        assert (type(ours), str(ours)) == (type(theirs), str(theirs))
+    else:
+        assert_same_data(ours, theirs)
+
+
+@QUICK
+@given(table=tables())
+def test_any_table_is_read_as_recbole_reads_it(shared: Config, table: str) -> None:
+    write_files(Path(shared["data_path"]).parent, inter=table)
+    try:
+        assert_same_outcome(shared)
+    except AtomicFileError as error:
+        assert "'True'" in str(error)  # among numbers: RecBole refuses it as well, without a line
+
+
+@QUICK
+@given(rows=st.text(st.sampled_from('a1"\t\n\r '), max_size=30))
+def test_any_text_is_read_as_recbole_reads_it_or_refused(shared: Config, rows: str) -> None:
+    write_files(Path(shared["data_path"]).parent, inter="user_id:token\titem_id:token\nu\ti\n" + rows)
+    try:
+        assert_same_outcome(shared)
+    except AtomicFileError as error:
+        assert " fields, " in str(error) or "cannot be split" in str(error)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """Return one configuration for all examples of a property; each example rewrites the file."""
+    return make_config(tmp_path_factory.mktemp("shared"))
