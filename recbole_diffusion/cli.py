@@ -1,5 +1,6 @@
 """The command line: ``run_recbole_diff.py [train|doctor] --model=TVDiff --dataset=ml-100k --key=value``."""
 
+import os
 import shlex
 import sys
 import traceback
@@ -14,6 +15,8 @@ USAGE, FAILED, INTERRUPTED = 2, 1, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 0, 2 for a wrong request, 1 for a failed run, 130 for Ctrl-C."""
+    # Before torch is loaded: threads that spin while they wait stall each other as soon as cores are shared (2 to 70 times slower).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -63,10 +66,8 @@ def train(words: list[str]) -> int:
         return 0 if "help" in options else USAGE
     model, dataset, resume = (options.pop(name, None) for name in ("model", "dataset", "resume"))
     files = str(options.pop("config_files", "") or "").split()
-    from recbole_diffusion.memory import keep_freed_memory
     from recbole_diffusion.quick_start import run
 
-    keep_freed_memory()
     command = shlex.join(["python", "run_recbole_diff.py", *words])
     result = run(model, dataset, config_files=files, overrides=options, resume=resume, command=command)
     _print_result(result)

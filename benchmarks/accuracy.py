@@ -1,0 +1,160 @@
+"""Accuracy tables: runs a plan of experiments through the command line, several seeds each, and writes the table from their results.
+
+    python -m benchmarks.accuracy run PLAN --data_path=DATA --runs=FOLDER [--only=TEXT]
+    python -m benchmarks.accuracy table PLAN --runs=FOLDER --output=benchmarks/results/NAME.md
+
+A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, model, dataset, options, and for tuned models a ``grid``. A grid
+is searched with the first seed; the point with the best validation score is then run with the other seeds. A run that has a result is not
+repeated, so that an interrupted plan goes on where it was.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from recbole_diffusion.yaml_io import dump_value, load_yaml
+
+METRICS = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
+
+
+def points(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the option sets of a row: its grid, or its one setting."""
+    grid = row.get("grid") or {}
+    return [{**row.get("options", {}), **dict(zip(grid, values, strict=True))} for values in itertools.product(*grid.values())]
+
+
+def folder_of(runs: Path, dataset: str, protocol: str, row: dict[str, Any], point: int, seed: int) -> Path:
+    """Return the run folder of one experiment."""
+    return runs / f"{dataset}-{protocol}" / f"{row['name'].replace(' ', '_').replace('/', '_')}-{point}-{seed}"
+
+
+def command(row: dict[str, Any], dataset: str, options: dict[str, Any]) -> list[str]:
+    """Return the words of one run's command line."""
+    words = ["run_recbole_diff.py", f"--model={row['model']}", f"--dataset={dataset}"]
+    return words + [f"--{name}={dump_value(value)}" for name, value in options.items()]
+
+
+def result_of(folder: Path) -> dict[str, Any] | None:
+    """Return the result of a finished run."""
+    file = folder / "result.json"
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def best_point(runs: Path, dataset: str, protocol: str, row: dict[str, Any], seed: int) -> int | None:
+    """Return the grid point with the best validation score among those that have a result."""
+    found = [(result_of(folder_of(runs, dataset, protocol, row, k, seed)), k) for k in range(len(points(row)))]
+    scored = [(result["best_valid_score"], -k) for result, k in found if result]
+    return -max(scored)[1] if scored else None
+
+
+def experiments(plan: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Yield (row, dataset, protocol) in the order of the plan."""
+    for row in plan["rows"]:
+        for dataset in row["datasets"]:
+            for protocol in row.get("protocols", plan["protocols"]):
+                yield row, dataset, protocol
+
+
+def run_plan(plan: dict[str, Any], data_path: str, runs: Path, only: str) -> None:
+    """Run what is missing."""
+    for row, dataset, protocol in experiments(plan):
+        if only and only not in f"{row['name']} {dataset} {protocol}":
+            continue
+        seeds = row.get("seeds", plan["seeds"])
+        todo = [(k, seeds[0]) for k in range(len(points(row)))]
+        for stage in (todo, None):
+            if stage is None:
+                chosen = best_point(runs, dataset, protocol, row, seeds[0])
+                stage = [(chosen, seed) for seed in seeds[1:]] if chosen is not None else []
+            for k, seed in stage:
+                folder = folder_of(runs, dataset, protocol, row, k, seed)
+                if result_of(folder):
+                    continue
+                options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": data_path}
+                words = ["--resume", str(folder)] if (folder / "config.yaml").is_file() else None
+                words = ["run_recbole_diff.py", *words] if words else [*command(row, dataset, options), f"--run_dir={folder}"]
+                done = subprocess.run([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+                print(f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {done.returncode}\n{done.stdout}", flush=True)
+
+
+def cell(values: list[float]) -> str:
+    """Return mean and deviation."""
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
+    return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}"
+
+
+def table(plan: dict[str, Any], runs: Path) -> str:
+    """Return the Markdown page of a plan."""
+    lines = [plan["title"], "", plan["text"].strip(), ""]
+    for dataset in dict.fromkeys(dataset for _, dataset, _ in experiments(plan)):
+        for protocol in plan["protocols"]:
+            lines += [f"## {dataset}, {protocol} protocol", ""]
+            lines += ["| row | recall@10 | ndcg@10 | recall@20 | ndcg@20 | seeds | best epochs | train s | chosen point |"]
+            lines += ["|---|---:|---:|---:|---:|---|---|---:|---|"]
+            lines += [paper_row(name, values) for name, values in plan.get("paper", {}).get(dataset, {}).items()]
+            lines += [
+                line for row, d, p in experiments(plan) if (d, p) == (dataset, protocol) for line in our_row(plan, runs, row, d, p)
+            ]
+            lines.append("")
+    lines += ["## Settings", "", "Options of each row over the model's YAML; of a grid, every value searched.", ""]
+    for row in plan["rows"]:
+        settings = {**row.get("options", {}), **{name: f"one of {values}" for name, values in (row.get("grid") or {}).items()}}
+        lines.append(f"- **{row['name']}** ({row['model']}): " + (", ".join(f"`{k}={v}`" for k, v in settings.items()) or "defaults"))
+    lines += ["", "Protocols: " + "; ".join(f"{name} " + ", ".join(f"`{k}={v}`" for k, v in options.items()) for name, options in plan["protocols"].items())]
+    return "\n".join(lines) + "\n"
+
+
+def paper_row(name: str, values: list[float | None]) -> str:
+    """Return the row of a published result."""
+    cells = " | ".join("" if value is None else f"{value:.4f}" for value in values)
+    return f"| *{name}* | {cells} | | | | |"
+
+
+def our_row(plan: dict[str, Any], runs: Path, row: dict[str, Any], dataset: str, protocol: str) -> list[str]:
+    """Return our row, or nothing while it has no result."""
+    seeds = row.get("seeds", plan["seeds"])
+    chosen = best_point(runs, dataset, protocol, row, seeds[0])
+    if chosen is None:
+        return []
+    results = [(seed, result_of(folder_of(runs, dataset, protocol, row, chosen, seed))) for seed in seeds]
+    results = [(seed, result) for seed, result in results if result]
+    cells = " | ".join(cell([result["test"][metric] for _, result in results]) for metric in METRICS)
+    seconds = statistics.mean(result["seconds"]["train"] for _, result in results)
+    epochs = ", ".join(str(result["best_epoch"]) for _, result in results)
+    grid = row.get("grid") or {}
+    point = ", ".join(f"{name} {points(row)[chosen][name]}" for name in grid)
+    return [f"| {row['name']} | {cells} | {', '.join(str(seed) for seed, _ in results)} | {epochs} | {seconds:.0f} | {point} |"]
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("run", "table"))
+    parser.add_argument("plan")
+    parser.add_argument("--data_path", default="dataset/")
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    plan = load_yaml(arguments.plan)
+    if arguments.action == "run":
+        run_plan(plan, arguments.data_path, arguments.runs, arguments.only)
+        return
+    text = table(plan, arguments.runs)
+    if arguments.output:
+        arguments.output.write_text(text, encoding="utf-8")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
