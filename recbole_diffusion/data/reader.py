@@ -10,7 +10,8 @@ RecBole reads with ``engine="python"`` and checks nothing. What it does with a b
 - No rows: RecBole fails later, with a hint at the filters. Here it is an error, except in a part of ``benchmark_filename``.
 
 What the two engines read differently goes to RecBole's own reader: separators of several characters, a single column, lines that
-start with a blank or end in a bare carriage return, NUL, and numbers from 2**53 (unless the whole column is int64).
+start with a blank or end in a bare carriage return, NUL, numbers from 2**53 (unless the whole column is int64) and those that
+only Python knows (``1_000``).
 """
 
 import codecs
@@ -128,10 +129,7 @@ class AtomicFile:
             sep=self.separator,
             usecols=[position for position, name in enumerate(columns) if name in wanted],
             dtype={position: str for position, kind in enumerate(columns.values()) if kind != FeatureType.FLOAT},
-            index_col=False,
             engine="c",
-            float_precision="high",  # the conversion that the Python engine uses
-            low_memory=False,
         )
         if len(frame) != rows:  # the engines do not agree on which rows are empty
             return None

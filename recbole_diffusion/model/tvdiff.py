@@ -216,11 +216,10 @@ class TVDiff(GeneralRecommender):
             last = o.sampling_steps - 1
             z = diffusion.signal[last] * z + diffusion.noise[last] * noise(z)
         for t in range((o.inference_steps or o.steps) - 1, 0, -1):
-            step = torch.full((1,), t, device=z.device)
-            u = self._vectors(z, step.expand(1))
+            u = self._vectors(z, torch.full((1,), t, device=z.device))
             z = torch.addmm(z, u, self._cache["M"], beta=float(diffusion.posterior_xt[t]), alpha=float(diffusion.posterior_x0[t]))
             if o.sampling_noise:
-                z = z + diffusion.posterior_std(step, z) * noise(z)
+                z = z + math.exp(0.5 * float(diffusion.posterior_log_variance[t])) * noise(z)
         return self._vectors(z, torch.zeros(1, dtype=torch.long, device=z.device))
 
     @torch.no_grad()

@@ -82,7 +82,6 @@ class RunMixin:
                 callback_fn(epoch, score)
 
         result = super().fit(train_data, valid_data, verbose, saved, show_progress, validated)
-        self.finished = True
         if self._open_record is not None:
             self._close_epoch()
         if self.records:
@@ -148,7 +147,6 @@ class RunMixin:
             {
                 "model": self.config["model"],
                 "epoch": epoch,
-                "finished": self.finished or self.cur_step > self.stopping_step,
                 "cur_step": self.cur_step,
                 "best_epoch": self.best_epoch,
                 "best_valid_score": float(self.best_valid_score),
@@ -188,8 +186,8 @@ class RunMixin:
         state = checkpoint.load(self.folder.checkpoint, self.device)
         self.load_weights(state, self.folder.checkpoint)
         self.start_epoch = state["epoch"] + 1
-        self.finished = state["finished"] or self.start_epoch >= self.epochs
         self.cur_step, self.best_epoch = state["cur_step"], state["best_epoch"]
+        self.finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
         self.best_valid_score, self.best_valid_result = state["best_valid_score"], state["best_valid_result"]
         self.records = list(state["records"])
         for name, optimizer in self.optimizers().items():

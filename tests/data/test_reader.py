@@ -169,6 +169,7 @@ OPTIONS = {
     "load_col": {"load_col": {"inter": ["item_id", "user_id"], "item": "*"}},
     "load_col of two files": {"load_col": {"inter": ["user_id", "item_id", "note"], "user": ["user_id", "friends"]}},
     "unload_col": {"unload_col": {"inter": ["note", "rating"], "item": ["title"], "user": ["friends"]}},
+    "nothing left of a file": {"unload_col": {"user": ["user_id", "age", "city", "friends"]}},
     "seq_len": {"seq_len": {"genres": 1, "vector": 9}},
     "alias": {"alias_of_user_id": ["friends"]},
     "filters": {"val_interval": {"rating": "[1,4]"}, "user_inter_num_interval": "[3,inf)", "rm_dup_inter": "first"},
@@ -319,6 +320,7 @@ FAULTS = {
     "empty": ("", 1, "an empty file", "a header"),
     "first line empty": ("\n" + HEAD, 1, "an empty line", "a header"),
     "no rows": (HEAD, 2, "the end of the file", "at least one row"),
+    "no rows of one column": ("user_id:token\n\n \n", 2, "the end of the file", "at least one row"),
     "no rows, no line end": (HEAD.strip(), 2, "the end of the file", "at least one row"),
     "no type": ("user_id:token\titem_id\na\t1\n", 1, "the column 'item_id'", "token or float"),
     "no name": ("user_id:token\t:token\na\t1\n", 1, "the column ':token'", "name:type"),
@@ -357,6 +359,11 @@ def test_a_long_value_is_cut_in_the_message(tmp_path: Path) -> None:
 
 def test_a_number_is_not_asked_for_where_the_column_is_not_loaded(tmp_path: Path) -> None:
     write_files(tmp_path, inter=HEAD + "a\t1\tfour\n")
+    load_both(make_config(tmp_path, load_col={"inter": ["user_id", "item_id"]}))
+
+
+def test_a_file_of_which_nothing_is_asked_is_not_examined(tmp_path: Path) -> None:
+    write_files(tmp_path, inter=HEAD + "a\t1\t4\n", user="no header")
     load_both(make_config(tmp_path, load_col={"inter": ["user_id", "item_id"]}))
 
 

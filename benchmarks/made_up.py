@@ -1,0 +1,29 @@
+"""Made-up interactions of a given size, for benchmarks that must run without any download."""
+
+from pathlib import Path
+
+import numpy as np
+
+SIZES = {"lastfm": (1889, 17503, 39), "gowalla": (29858, 40981, 27)}  # users, items, training interactions per user
+
+
+def write_made_up(folder: Path, name: str, n_users: int, n_items: int, per_user: int, seed: int = 0) -> Path:
+    """Write ``name.{train,valid,test}.inter``: each user has ``per_user`` training items and two in each other part; popularity is skewed.
+
+    Returns:
+        The folder to give as ``data_path``.
+    """
+    generator = np.random.default_rng(seed)
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    count = per_user + 4
+    # Squaring a uniform number makes low ids popular; adding a permuted share keeps every item in use.
+    drawn = (generator.random((n_users, 2 * count)) ** 2 * n_items).astype(np.int64)
+    parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
+    for user, row in enumerate(drawn):
+        items = list(dict.fromkeys(row.tolist()))[:count]
+        for part, chosen in (("train", items[:-4]), ("valid", items[-4:-2]), ("test", items[-2:])):
+            parts[part] += [f"{user}\t{item}" for item in chosen]
+    parts["train"] += [f"{generator.integers(n_users)}\t{item}" for item in range(n_items)]
+    for part, lines in parts.items():
+        (folder / name / f"{name}.{part}.inter").write_text("user_id:token\titem_id:token\n" + "\n".join(lines) + "\n")
+    return folder

@@ -1,0 +1,95 @@
+"""Energy and entropy of a model's scores, by blocks of users (TV-Diff, section 3.1, Eq. 4 to 8)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.sampler.positives import UserItems
+
+
+@dataclass(frozen=True)
+class Thermodynamics:
+    """Sums over users; divide by ``users`` to compare data sets.
+
+    Attributes:
+        energy: U of Eq. 7, at most users x items.
+        entropy: S of Eq. 8, in nats.
+        users: users who have a training interaction, the others are left out.
+    """
+
+    energy: float
+    entropy: float
+    users: int
+
+
+def row_probabilities(scores: Tensor, how: str) -> Tensor:
+    """Return reconstructed interaction probabilities (Eq. 5).
+
+    Args:
+        scores: raw reconstructions, [batch, n].
+        how: ``l1`` divides by the row's L1 norm (diffusion models), ``softmax`` is for inner products of embeddings (BPR, LightGCN).
+
+    Raises:
+        ValueError: another ``how``.
+    """
+    if how == "l1":
+        return scores / scores.abs().sum(1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
+    if how == "softmax":
+        return torch.softmax(scores, dim=1)
+    raise ValueError(f"how is {how!r}; it takes 'l1' or 'softmax'")
+
+
+def row_energy(reconstructed: Tensor, original: Tensor) -> Tensor:
+    """Return U of Eq. 7 for each row: 1 where the reconstruction reaches the original probability, else the share of it that it reaches.
+
+    The paper's Eq. 7 compares with r_ui in the first indicator and with its normalised form in the other places; the normalised form is
+    meant (Eq. 6). An item without interaction has probability 0: it counts 1 when its reconstruction is not negative, else 0.
+
+    Args:
+        reconstructed: [batch, n].
+        original: D_U^-1 R, [batch, n].
+    """
+    share = torch.where(original > 0, reconstructed / original.clamp_min(torch.finfo(original.dtype).tiny), 0.0)
+    return torch.where(reconstructed >= original, 1.0, share).sum(1)
+
+
+def row_entropy(reconstructed: Tensor) -> Tensor:
+    """Return S of Eq. 8 for each row; negative reconstructions, which have no logarithm, count with their size."""
+    return torch.special.entr(reconstructed.abs()).sum(1)
+
+
+@torch.no_grad()
+def thermodynamics(
+    score: Callable[[Tensor], Tensor], positives: UserItems, *, how: str = "l1", block: int = 256, device: torch.device | str = "cpu"
+) -> Thermodynamics:
+    """Return energy and entropy of a model over all users with training interactions.
+
+    Memory grows with ``block`` x items, not with users x items.
+
+    Args:
+        score: users [batch] -> scores [batch, n_items], the padding item in column 0; ``full_sort_predict`` of a model.
+        positives: the training interactions.
+        how: see :func:`row_probabilities`.
+        block: users scored together.
+        device: where the model is.
+    """
+    users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1).to(device)
+    energy = entropy = 0.0
+    for ids in users.split(block):
+        probabilities = row_probabilities(score(ids)[:, 1:].double(), how)
+        items, _, rows = positives.of(ids)
+        original = torch.zeros_like(probabilities)
+        original[rows, items - 1] = 1 / positives.counts(ids)[rows].double()
+        energy += float(row_energy(probabilities, original).sum())
+        entropy += float(row_entropy(probabilities).sum())
+    return Thermodynamics(energy, entropy, len(users))
+
+
+@torch.no_grad()
+def original_thermodynamics(positives: UserItems) -> Thermodynamics:
+    """Return energy and entropy of the interactions themselves, D_U^-1 R: every cell reaches itself, and each row is uniform."""
+    counts = positives.offsets.diff()
+    counts = counts[counts > 0].double()
+    return Thermodynamics(float(len(counts) * (positives.n_items - 1)), float(counts.log().sum()), len(counts))

@@ -1,0 +1,58 @@
+"""Shared losses against their definitions."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recbole_diffusion.model import loss
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 6), st.integers(0, 2**31 - 1))
+def test_full_catalogue_squared_error_equals_the_plain_sum(batch, n_items, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x0 = (torch.rand(batch, n_items, generator=generator) < 0.4).double()
+    vectors = torch.randn(batch, width, generator=generator, dtype=torch.float64).requires_grad_()
+    items = torch.randn(n_items, width, generator=generator, dtype=torch.float64).requires_grad_()
+    plain = (x0 - vectors @ items.T).square().sum(1)
+    found = loss.full_catalogue_squared_error(vectors, items, x0 @ items, x0.sum(1))
+    assert torch.allclose(found, plain, rtol=1e-10, atol=1e-10)
+    for mine, theirs in zip(
+        torch.autograd.grad(found.sum(), (vectors, items)), torch.autograd.grad(plain.sum(), (vectors, items)), strict=True
+    ):
+        assert torch.allclose(mine, theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_losses_by_hand():
+    positive, negative = torch.tensor([0.0, math.log(3)]), torch.tensor([0.0, 0.0])
+    # sigmoid: 1/2 and 3/4
+    assert loss.bpr(positive, negative).item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 2)
+    assert loss.binary_cross_entropy(positive, negative).item() == pytest.approx(math.log(2) + math.log(4 / 3) + 2 * math.log(2))
+    assert loss.negative_log_likelihood(positive).item() == pytest.approx(math.log(2) + math.log(4 / 3))
+    assert math.isfinite(loss.bpr(torch.tensor([-500.0]), torch.tensor([500.0])).item())
+
+
+@pytest.mark.parametrize("ratio", [0, 10**9])  # always gathered, always multiplied
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sum_by_row_equals_the_plain_product_both_ways(ratio, weighted, monkeypatch):
+    monkeypatch.setattr(loss, "DENSE_RATIO", ratio)
+    table = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    items, starts = torch.tensor([1, 4, 4, 2, 5]), torch.tensor([0, 3, 3])  # the second bag is empty, item 4 is twice in the first
+    weights = torch.randn(5, dtype=torch.float64) if weighted else None
+    bags = torch.zeros(3, 6, dtype=torch.float64)
+    bags.index_put_((torch.tensor([0, 0, 0, 2, 2]), items), torch.ones(5).double() if weights is None else weights, accumulate=True)
+    found = loss.sum_by_row(table, items, starts, weights)
+    assert torch.allclose(found, bags @ table)
+    (gradient,) = torch.autograd.grad(found.square().sum(), table)
+    (plain,) = torch.autograd.grad((bags @ table).square().sum(), table)
+    assert torch.allclose(gradient, plain)
+
+
+def test_sum_by_row_of_nothing_is_zero_and_has_a_gradient():
+    table = torch.randn(6, 3, requires_grad=True)
+    found = loss.sum_by_row(table, torch.empty(0, dtype=torch.long), torch.zeros(2, dtype=torch.long))
+    assert found.tolist() == [[0.0] * 3] * 2
+    assert torch.autograd.grad(found.sum(), table)[0].abs().sum() == 0
