@@ -1,11 +1,11 @@
-"""Accuracy tables: runs a plan of experiments through the command line, several seeds each, and writes the table from their results.
+"""Accuracy tables: runs a plan of experiments through the command line and writes the table from their results.
 
     python -m benchmarks.accuracy run PLAN --data_path=DATA --runs=FOLDER [--only=TEXT]
     python -m benchmarks.accuracy table PLAN --runs=FOLDER --output=benchmarks/results/NAME.md
 
-A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, model, dataset, options, and for tuned models a ``grid``. A grid
-is searched with the first seed; the point with the best validation score is then run with the other seeds. A run that has a result is not
-repeated, so that an interrupted plan goes on where it was.
+A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, model, datasets, options, and for tuned models a
+``grid``. A grid is searched with the first seed; the point with the best validation score is then run with the other seeds. A run
+that has a result is not repeated, so that an interrupted plan goes on where it was.
 """
 
 import argparse
@@ -80,8 +80,12 @@ def run_plan(plan: dict[str, Any], data_path: str, runs: Path, only: str) -> Non
                 options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": data_path}
                 words = ["--resume", str(folder)] if (folder / "config.yaml").is_file() else None
                 words = ["run_recbole_diff.py", *words] if words else [*command(row, dataset, options), f"--run_dir={folder}"]
-                done = subprocess.run([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
-                print(f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {done.returncode}\n{done.stdout}", flush=True)
+                done = subprocess.run(
+                    [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
+                )
+                print(
+                    f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {done.returncode}\n{done.stdout}", flush=True
+                )
 
 
 def cell(values: list[float]) -> str:
@@ -101,14 +105,25 @@ def table(plan: dict[str, Any], runs: Path) -> str:
             lines += ["|---|---:|---:|---:|---:|---|---|---:|---|"]
             lines += [paper_row(name, values) for name, values in plan.get("paper", {}).get(dataset, {}).items()]
             lines += [
-                line for row, d, p in experiments(plan) if (d, p) == (dataset, protocol) for line in our_row(plan, runs, row, d, p)
+                line
+                for row, d, p in experiments(plan)
+                if (d, p) == (dataset, protocol)
+                for line in our_row(plan, runs, row, d, p)
             ]
             lines.append("")
     lines += ["## Settings", "", "Options of each row over the model's YAML; of a grid, every value searched.", ""]
     for row in plan["rows"]:
         settings = {**row.get("options", {}), **{name: f"one of {values}" for name, values in (row.get("grid") or {}).items()}}
-        lines.append(f"- **{row['name']}** ({row['model']}): " + (", ".join(f"`{k}={v}`" for k, v in settings.items()) or "defaults"))
-    lines += ["", "Protocols: " + "; ".join(f"{name} " + ", ".join(f"`{k}={v}`" for k, v in options.items()) for name, options in plan["protocols"].items())]
+        lines.append(
+            f"- **{row['name']}** ({row['model']}): " + (", ".join(f"`{k}={v}`" for k, v in settings.items()) or "defaults")
+        )
+    lines += [
+        "",
+        "Protocols: "
+        + "; ".join(
+            f"{name} " + ", ".join(f"`{k}={v}`" for k, v in options.items()) for name, options in plan["protocols"].items()
+        ),
+    ]
     return "\n".join(lines) + "\n"
 
 

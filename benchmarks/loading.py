@@ -23,12 +23,12 @@ from recbole_diffusion.compat import apply_all
 
 apply_all()
 
-import recbole  # noqa: E402
-from recbole.config import Config  # noqa: E402
-from recbole.data.dataset import Dataset  # noqa: E402
-from recbole.utils import FeatureSource  # noqa: E402
+import recbole
+from recbole.config import Config
+from recbole.data.dataset import Dataset
+from recbole.utils import FeatureSource
 
-from recbole_diffusion.data.reader import FastReading  # noqa: E402
+from recbole_diffusion.data.reader import FastReading
 
 DATASET, ROWS, USERS, ITEMS, REPEATS = "ml-1m", 1_000_209, 6040, 3706, 7
 

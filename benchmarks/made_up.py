@@ -8,7 +8,7 @@ SIZES = {"lastfm": (1889, 17503, 39), "gowalla": (29858, 40981, 27)}  # users, i
 
 
 def write_made_up(folder: Path, name: str, n_users: int, n_items: int, per_user: int, seed: int = 0) -> Path:
-    """Write ``name.{train,valid,test}.inter``: each user has ``per_user`` training items and two in each other part; popularity is skewed.
+    """Write ``name.{train,valid,test}.inter`` with skewed popularity: ``per_user`` training items a user, two in each other part.
 
     Returns:
         The folder to give as ``data_path``.

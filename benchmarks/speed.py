@@ -33,7 +33,9 @@ def build(dataset: str, data_path: str | None, **options: Any) -> tuple[Any, Any
         parts = PARTS[dataset] if data_path else ["train", "valid", "test"]
         if data_path is None:
             data_path = str(write_made_up(Path(folder), dataset, *SIZES[dataset]))
-        config = Config("TVDiff", dataset, overrides={"data_path": data_path, "benchmark_filename": parts, "use_gpu": False, **options})
+        config = Config(
+            "TVDiff", dataset, overrides={"data_path": data_path, "benchmark_filename": parts, "use_gpu": False, **options}
+        )
         loaders = prepare_data(config, create_dataset(config))
         torch.manual_seed(0)
         return config.model_class(config, loaders[0]._dataset), loaders[0]
@@ -119,7 +121,9 @@ def main() -> None:
         "# Speed: the identities against the plain dense computation",
         "",
         f"`python -m benchmarks.speed{' --data_path=DATA' if path else ''}`, {source}; {torch.get_num_threads()} torch threads, "
-        f"{platform.machine()}, CPU only, seed 0; " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
+        f"{platform.machine()}, CPU only, seed 0; "
+        + ", ".join(f"{name} {version}" for name, version in versions().items())
+        + ".",
         "Both sides in one process, in turns; medians. The ratio is the dense time over ours.",
         "",
         "| work | identities | dense | ratio |",

@@ -15,24 +15,28 @@ USAGE, FAILED, INTERRUPTED = 2, 1, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 0, 2 for a wrong request, 1 for a failed run, 130 for Ctrl-C."""
-    # Before torch is loaded: threads that spin while they wait stall each other as soon as cores are shared (2 to 70 times slower).
+    # Before torch is loaded: threads that spin while they wait stall each other as soon as cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        return dispatch(words)
+        code = dispatch(words)
+        sys.stdout.flush()
+        return code
     except UsageError as error:
         return _report(error, USAGE, debug)
     except RunError as error:
         return _report(error, FAILED, debug)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; continue with --resume=RUN_DIR, the folder named at the top of the log\n")
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write("interrupted" + "".join(f"; continue with --resume={folder}" for folder in interrupt.args) + "\n")
         return INTERRUPTED
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's own flush at exit is silent
         return FAILED
     except MemoryError as error:
-        return _report(RunError(f"out of memory: {error}; a smaller eval_batch_size or train_batch_size needs less"), FAILED, debug)
+        text = f"out of memory: {error}; a smaller eval_batch_size or train_batch_size needs less"
+        return _report(RunError(text), FAILED, debug)
     except Exception as error:
         if debug:
             raise
@@ -75,11 +79,14 @@ def train(words: list[str]) -> int:
 
 
 def _print_result(result: dict[str, Any]) -> None:
-    lines = [
-        f"{result['model']} on {result['dataset']}, seed {result['seed']}, best epoch {result['best_epoch']} (chosen on {result['selection']})"
-    ]
+    name, chosen = (
+        f"{result['model']} on {result['dataset']}",
+        f"best epoch {result['best_epoch']} (chosen on {result['selection']})",
+    )
+    lines = [f"{name}, seed {result['seed']}, {chosen}"]
     for part in ("valid", "test"):
-        lines.append(f"{part:5}  " + "  ".join(f"{name} {value:.4f}" for name, value in (result[part] or {}).items()))
+        values = "  ".join(f"{name} {value:.4f}" for name, value in (result[part] or {}).items())
+        lines += [f"{part:5}  {values}"]
     seconds = "  ".join(f"{name} {value:.1f} s" for name, value in result["seconds"].items())
     lines += [f"time   {seconds}", f"folder {result['run_dir']}"]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -112,15 +119,30 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"unexpected word {word!r}; options are written --name=value")
         key, equals, text = word[2:].partition("=")
         if not equals:
-            text = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
-        value = text if key in TEXT_OPTIONS else yaml_io.parse_value(text)
+            text = rest.pop(0) if rest and not rest[0].startswith("--") else None
+        value = _value(key, text)
         if key in options and options[key] != value:
             raise UsageError(f"option {key!r} is given twice, as {options[key]!r} and {value!r}")
         options[key] = value
     return options
 
 
-TEXT_OPTIONS = frozenset({"model", "dataset", "config_files", "resume", "run_dir", "runs_path", "data_path", "load_checkpoint"})
+def _value(key: str, text: str | None) -> Any:
+    """Return the value of one option; None is a flag."""
+    if key not in TEXT_OPTIONS:
+        return True if text is None else yaml_io.parse_value(text)
+    if text and text[0] in "'\"":
+        text = str(yaml_io.parse_value(text))
+    if not text and key != "config_files":
+        raise UsageError(f"option {key!r} is given without a value; write --{key}=VALUE, or leave it out")
+    return text or ""
+
+
+# Read as text even where YAML would see a number, a list or nothing: names, paths, separators, intervals.
+TEXT_OPTIONS = frozenset(
+    {"model", "dataset", "config_files", "resume", "run_dir", "runs_path", "data_path", "load_checkpoint"}
+    | {"field_separator", "seq_separator", "user_inter_num_interval", "item_inter_num_interval"}
+)
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train and evaluate one model (the default)"),
     "doctor": (doctor, "print versions, device, threads and paths"),

@@ -1,10 +1,11 @@
 """The text of ``--help``: subcommands, models, and a model's own options with default, range and meaning."""
 
 import dataclasses
+import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 
 from recbole_diffusion import registry
-from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.general_options import GeneralOptions
 from recbole_diffusion.options import allowed_text
 from recbole_diffusion.yaml_io import dump_value
@@ -16,7 +17,8 @@ def help_text(model: str | None, commands: Mapping[str, str]) -> str:
     Raises:
         UsageError: unknown model.
     """
-    lines = ["usage: python run_recbole_diff.py [COMMAND] --model=MODEL --dataset=DATASET [--config_files='A.yaml B.yaml'] [--key=value ...]"]
+    options = "[--config_files='A.yaml B.yaml'] [--key=value ...]"
+    lines = [f"usage: python run_recbole_diff.py [COMMAND] --model=MODEL --dataset=DATASET {options}"]
     lines += ["       python run_recbole_diff.py --resume=RUN_DIR", "", "commands:"]
     lines += [f"  {name:8} {summary}" for name, summary in commands.items()]
     if model is None:
@@ -26,12 +28,20 @@ def help_text(model: str | None, commands: Mapping[str, str]) -> str:
     elif model in registry.MODELS:
         lines += ["", f"options of {model} ({registry.MODELS[model].summary}):"]
         lines += _options(registry.resolve(registry.MODELS[model].options))
-    elif model in registry.BASELINES:
-        lines += ["", f"{model} is RecBole's; its options are those of RecBole's properties/model/{model}.yaml"]
     else:
-        raise UsageError(f"unknown model {model!r}{did_you_mean(model, [*registry.MODELS, *registry.BASELINES])}")
-    lines += ["", "options of every run (and all of RecBole's):"] + _options(GeneralOptions)
+        lines += ["", f"options of {model}, which is RecBole's:", *_recbole_options(model)]
+    lines += ["", "options of every run (and all of RecBole's):", *_options(GeneralOptions)]
     return "\n".join(lines) + "\n"
+
+
+def _recbole_options(model: str) -> list[str]:
+    """Return the lines of RecBole's YAML of a model; RecBole itself, slow to load, is not imported."""
+    package = importlib.util.find_spec("recbole")
+    folder = Path(package.submodule_search_locations[0]) / "properties" / "model"
+    files = {file.stem: file for file in folder.glob("*.yaml")}
+    if model not in files:
+        raise registry.unknown_model(model)
+    return [f"  {line}" for line in files[model].read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _options(cls: type) -> list[str]:

@@ -2,7 +2,8 @@
 
 Every function only adds a name that is missing or hides a message that the user cannot act on, so applying them twice, or on an
 old stack, changes nothing. Gaps that need no patch are closed where they occur: checkpoints in ``trainer/checkpoint.py``
-(torch 2.6 refuses RecBole's), run folders in ``trainer/base.py``, model lookup in ``registry.py``, downloads in ``data/preparation.py``.
+(torch 2.6 refuses RecBole's), run folders in ``trainer/base.py``, model lookup in ``registry.py``, dead downloads in
+``data/dataset.py``.
 """
 
 import warnings

@@ -1,6 +1,7 @@
 """Config: RecBole's configuration with our YAML on top, typed, strict, and without evaluating anything.
 
-Layers, later wins: RecBole's defaults, ``properties/overall.yaml``, the model's YAML, the data set's YAML, the user's files, the overrides.
+Layers, later wins: RecBole's defaults, ``properties/overall.yaml``, the model's YAML, the data set's YAML, the user's files, the
+overrides.
 """
 
 import copy
@@ -18,15 +19,19 @@ apply_all()
 
 import recbole.config.configurator as recbole_configurator  # noqa: E402
 
-from recbole_diffusion import registry, yaml_io  # noqa: E402
+from recbole_diffusion import recbole_options, registry, yaml_io  # noqa: E402
 from recbole_diffusion.errors import UsageError, did_you_mean  # noqa: E402
 from recbole_diffusion.general_options import GeneralOptions  # noqa: E402
-from recbole_diffusion.options import read_options  # noqa: E402
+from recbole_diffusion.options import read_options, type_text  # noqa: E402
 
 # Replaced as a whole by a higher layer: a merged split would hold two splitting rules.
 REPLACED_WHOLE = frozenset({"split", "threshold", "train_neg_sample_args"})
-# RecBole's options that a run folder makes meaningless, with what to use instead.
+# RecBole's options that a run folder makes meaningless, or that follow from others, with what to use instead.
 REFUSED = {
+    "device": "use --use_gpu and --gpu_id",
+    "MODEL_TYPE": "it follows from the model",
+    "MODEL_INPUT_TYPE": "it follows from the model",
+    "eval_type": "it follows from the metrics",
     "checkpoint_dir": "a run writes one folder; name it with --run_dir",
     "save_dataset": "RecBole's saved data sets are pickles that go stale; loading is fast, leave it out",
     "dataset_save_path": "RecBole's saved data sets are pickles that go stale; loading is fast, leave it out",
@@ -34,6 +39,8 @@ REFUSED = {
     "dataloaders_save_path": "RecBole's saved loaders are pickles that go stale; loading is fast, leave it out",
 }
 NAMES = frozenset({"model", "dataset"})
+# Read by RecBole's data set, but in none of its YAML files and lists.
+UNLISTED = frozenset({"encoding"})
 
 
 def properties_path() -> Path:
@@ -55,7 +62,7 @@ class Config(recbole_configurator.Config):
         overrides: option values, of their real types; they win over everything.
 
     Raises:
-        UsageError: an unknown option, a wrong type, a value out of range, an unknown model, or options that contradict each other.
+        UsageError: an unknown option, a wrong type, a value out of range, an unknown model, or options that contradict.
     """
 
     def __init__(
@@ -72,15 +79,19 @@ class Config(recbole_configurator.Config):
         self.given = external
         model, dataset = model or external.get("model"), dataset or external.get("dataset")
         for name, value in (("model", model), ("dataset", dataset)):
-            if not isinstance(value, str):
-                raise UsageError(f"--{name} is {value!r}; give the name of a {name}, for example --model=TVDiff --dataset=ml-100k")
+            if not isinstance(value, str) or not value:
+                what = "missing" if value in (None, "") else f"{value!r}, which is no name"
+                raise UsageError(f"--{name} is {what}; give both, for example --model=TVDiff --dataset=ml-100k")
+        if "/" in dataset or "\\" in dataset or dataset in (".", ".."):
+            raise UsageError(
+                f"dataset {dataset!r} is a path; give its name alone, and the folder that holds the folder of it with --data_path"
+            )
         try:
             super().__init__(model, dataset)
         except UsageError:
             raise
         except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, AttributeError) as error:
             raise UsageError(f"configuration refused by RecBole: {error}") from error
-        self._check_valid_metric()
 
     # RecBole's seams, each replaced by the smallest thing that closes a trap.
 
@@ -126,11 +137,15 @@ class Config(recbole_configurator.Config):
     def _get_final_config_dict(self) -> dict[str, Any]:
         final = yaml_io.merged(self.internal_config_dict, self.external_config_dict, REPLACED_WHOLE)
         final |= {"model": self.model, "dataset": self.dataset}
-        self._check_types(final)
-        self.general = read_options(GeneralOptions, final)
         spec = registry.MODELS.get(self.model)
-        self.options = read_options(registry.resolve(spec.options), final) if spec else None
-        final["data_path"] = str(Path(self.general.data_path).expanduser().resolve())
+        declared = [GeneralOptions, *([registry.resolve(spec.options)] if spec else [])]
+        self._check_types(final, {name for cls in declared for name in cls.__dataclass_fields__})
+        self.general = read_options(GeneralOptions, final)
+        self.options = read_options(declared[1], final) if spec else None
+        recbole_options.check(final)
+        for name in ("data_path", "load_checkpoint"):
+            if final[name] is not None:
+                final[name] = str(Path(final[name]).expanduser().resolve())
         self.resolved = {key: copy.deepcopy(value) for key, value in final.items() if _is_plain(value) and key not in REFUSED}
         self.resolved["run_dir"] = None
         return final
@@ -138,28 +153,33 @@ class Config(recbole_configurator.Config):
     def _init_device(self) -> None:
         """Choose the device without writing CUDA_VISIBLE_DEVICES, which would undo what a scheduler has set."""
         final = self.final_config_dict
-        final["gpu_id"] = ",".join(map(str, final["gpu_id"])) if isinstance(final["gpu_id"], list | tuple) else str(final["gpu_id"])
+        chosen = "" if final["gpu_id"] is None else final["gpu_id"]
+        final["gpu_id"] = ",".join(map(str, chosen)) if isinstance(chosen, list | tuple) else str(chosen)
         on_gpu = final["use_gpu"] and final["gpu_id"] != "" and torch.cuda.is_available()
-        first = final["gpu_id"].split(",")[0]
-        final["device"] = torch.device("cuda", int(first) if first.isdigit() else 0) if on_gpu else torch.device("cpu")
+        first = final["gpu_id"].split(",")[0].strip()
+        if on_gpu and not (first.isdigit() and int(first) < torch.cuda.device_count()):
+            raise UsageError(f"gpu_id is {final['gpu_id']!r}; this process sees the GPUs 0 to {torch.cuda.device_count() - 1}")
+        final["device"] = torch.device("cuda", int(first)) if on_gpu else torch.device("cpu")
         final["single_spec"], final["local_rank"] = True, 0
 
     # Checks.
 
     def _refuse_unknown(self, model_class: type) -> None:
         known = {key for keys in self.parameters.values() for key in keys} | set(self.internal_config_dict) | NAMES
-        known |= keys_read_by(model_class) | set(GeneralOptions.__dataclass_fields__)
-        for key in self.external_config_dict:
-            if key in REFUSED and self.external_config_dict[key]:
+        known |= keys_read_by(model_class) | set(GeneralOptions.__dataclass_fields__) | UNLISTED
+        for key, value in self.external_config_dict.items():
+            if key in REFUSED and value not in (None, False):
                 raise UsageError(f"option {key!r} is not supported: {REFUSED[key]}")
             if key not in known:
-                raise UsageError(f"unknown option {key!r}{did_you_mean(str(key), known)}; --model={self.model} --help lists the options")
+                raise UsageError(
+                    f"unknown option {key!r}{did_you_mean(str(key), known)}; --model={self.model} --help lists the options"
+                )
 
-    def _check_types(self, final: dict[str, Any]) -> None:
+    def _check_types(self, final: dict[str, Any], declared: set[str]) -> None:
         """Compare each given value with the type of its default; numbers for text options (``gpu_id: 0``) are taken as text."""
-        for key in self.external_config_dict:
+        for key in self.external_config_dict.keys() - declared:
             default, value = self.internal_config_dict.get(key), final[key]
-            if default is None or value is None or key in GeneralOptions.__dataclass_fields__:
+            if default is None or value is None:
                 continue
             if isinstance(default, list):
                 fits = isinstance(value, list | tuple | str | int | float)
@@ -172,20 +192,7 @@ class Config(recbole_configurator.Config):
             else:
                 fits = isinstance(value, type(default))
             if not fits:
-                raise UsageError(f"option {key!r} is {value!r}; it takes a {type(default).__name__}, by default {default!r}")
-
-    def _check_valid_metric(self) -> None:
-        from recbole.evaluator import metric_types
-        from recbole.utils import EvaluatorType
-
-        computed = set()
-        for metric in self["metrics"]:
-            ranking = metric_types[metric.lower()] == EvaluatorType.RANKING
-            computed |= {f"{metric.lower()}@{k}" for k in self["topk"]} if ranking else {metric.lower()}
-        if self["valid_metric"].lower() not in computed:
-            raise UsageError(
-                f"valid_metric is {self['valid_metric']!r}, which is not computed; metrics and topk give {', '.join(sorted(computed))}"
-            )
+                raise UsageError(f"option {key!r} is {value!r}; it takes {type_text(type(default))}, by default {default!r}")
 
 
 def keys_read_by(model_class: type) -> set[str]:

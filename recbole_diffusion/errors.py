@@ -13,7 +13,7 @@ class RunError(RuntimeError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the known name nearest to ``name``, or an empty string."""
+    """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, or an empty string."""
     lowered = {word.lower(): word for word in known}
     near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
-    return f"; did you mean {lowered[near[0]]!r}?" if near else ""
+    return f" (did you mean {lowered[near[0]]!r}?)" if near else ""

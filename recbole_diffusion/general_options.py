@@ -16,6 +16,8 @@ class GeneralOptions:
     run_dir: str | None = option(None, "folder of this run; by default one is made in runs_path")
     seed: int = option(2020, "seed of every random stream of the run", low=0, high=2**32 - 1)
     use_gpu: bool = option(True, "use a GPU when there is one")
+    state: str = option("INFO", "what the log tells", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+    worker: int = option(0, "processes that prepare the batches of RecBole's loaders", low=0)
     epochs: int = option(300, "training epochs at most; 0 evaluates only", low=0)
     train_batch_size: int = option(2048, "rows of a training batch", low=1)
     learner: str = option("adam", "optimizer", choices=LEARNERS)
@@ -23,9 +25,10 @@ class GeneralOptions:
     weight_decay: float = option(0.0, "L2 penalty of the optimizer", low=0)
     eval_step: int = option(1, "epochs between two validations", low=1)
     stopping_step: int = option(10, "validations without a new best score that are forgiven before training stops", low=0)
-    metrics: list | str = option(["Recall", "NDCG", "MRR", "Hit", "Precision"], "metrics of RecBole's evaluator")
-    topk: list | int = option([10, 20], "cut-offs of the ranking metrics")
+    metrics: list | str = option(["Recall", "NDCG", "MRR", "Hit", "Precision"], "metrics of RecBole's evaluator")  # noqa: RUF009
+    topk: list | int = option([10, 20], "cut-offs of the ranking metrics")  # noqa: RUF009
     valid_metric: str = option("Recall@20", "metric that chooses the epoch, on the validation part")
+    metric_decimal_place: int = option(6, "digits that metrics are rounded to", low=1)
     eval_batch_size: int = option(2**24, "cells (users x items) of one evaluation batch: 16 bytes of memory each", low=1)
     checkpoint_interval: int = option(1, "epochs between two checkpoints for resume; the best is always saved", low=1)
     load_checkpoint: str | None = option(None, "start from the weights of this checkpoint (with epochs 0: evaluate them)")

@@ -1,6 +1,7 @@
 """Hyper-parameters as a frozen dataclass: declared once with meaning and range, read once, checked before any data loads."""
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -35,7 +36,15 @@ def option(
     fixed = {"default_factory": lambda: list(default)} if isinstance(default, list) else {"default": default}
     return dataclasses.field(
         **fixed,
-        metadata={"default": default, "help": help, "choices": choices, "low": low, "high": high, "open_low": open_low, "open_high": open_high},
+        metadata={
+            "default": default,
+            "help": help,
+            "choices": choices,
+            "low": low,
+            "high": high,
+            "open_low": open_low,
+            "open_high": open_high,
+        },
     )
 
 
@@ -47,8 +56,8 @@ def allowed_text(field: dataclasses.Field) -> str:
     low, high = meta.get("low"), meta.get("high")
     if low is None and high is None:
         return type_text(field.type)
-    left = "(-inf" if low is None else f"{'(' if meta['open_low'] else '['}{low:g}"
-    right = "inf)" if high is None else f"{high:g}{')' if meta['open_high'] else ']'}"
+    left = "(-inf" if low is None else f"{'(' if meta['open_low'] else '['}{low}"
+    right = "inf)" if high is None else f"{high}{')' if meta['open_high'] else ']'}"
     return f"{type_text(field.type)} in {left}, {right}"
 
 
@@ -82,7 +91,7 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
     meta = field.metadata
     right_type = any(kind is not type(None) and type(value) is kind for kind in kinds)
     in_choices = not meta.get("choices") or value in meta["choices"]
-    if not right_type or not in_choices or not _in_range(meta, value):
+    if not right_type or not in_choices or not _in_range(meta, value) or value in (math.inf, -math.inf):
         raise UsageError(f"option {field.name!r} is {value!r}; it takes {allowed_text(field)}: {meta['help']}")
     return value
 

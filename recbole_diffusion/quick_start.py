@@ -46,23 +46,31 @@ def run(
         The content of ``result.json``, and ``run_dir``.
 
     Raises:
-        UsageError: the request cannot be run. RunError: the run failed.
+        UsageError: the request cannot be run; nothing of it stays. RunError: the run failed.
+        KeyboardInterrupt: Ctrl-C; its argument is the run folder.
     """
-    overrides = dict(overrides or {})
+    overrides, config_files = dict(overrides or {}), list(config_files)
     if resume is None:
         config = Config(model, dataset, config_files, overrides)
         folder = RunFolder.create(config["model"], config["dataset"], config["runs_path"], config["run_dir"])
         folder.write_config(config.resolved)
     else:
-        folder, config = _resumed(resume, model, dataset, list(config_files), overrides)
+        folder, config = _resumed(resume, model, dataset, config_files, overrides)
     from recbole_diffusion.run_log import logging_to
 
     config["checkpoint_dir"] = str(folder.path)
-    with logging_to(folder.log, str(config["state"] or "INFO").upper()) as logger:
-        logger.info("run folder %s, device %s", folder.path, config["device"])
-        result = _trained(config, folder, resume is not None, on_epoch, test)
-        result["command"] = command or _command(model, dataset, config_files, overrides)
-        folder.write_result(result)
+    try:
+        with logging_to(folder.log, config["state"]) as logger:
+            logger.info("run folder %s, device %s", folder.path, config["device"])
+            result = _trained(config, folder, resume is not None, on_epoch, test)
+            result["command"] = command or _command(model, dataset, config_files, overrides, resume)
+            folder.write_result(result)
+    except UsageError:
+        if resume is None:
+            folder.discard()
+        raise
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(str(folder.path)) from interrupt
     return {**result, "run_dir": str(folder.path)}
 
 
@@ -74,13 +82,19 @@ def _resumed(
     other = sorted(set(overrides) - RESUME_OPTIONS)
     if other or config_files:
         raise UsageError(
-            f"--resume continues with the configuration of {folder.path}; {', '.join(other) or '--config_files'} cannot change now. "
-            f"Allowed: {', '.join(sorted(RESUME_OPTIONS))}"
+            f"--resume continues with the configuration of {folder.path}; {', '.join(other) or 'config_files'} cannot change "
+            f"now. Allowed: {', '.join(sorted(RESUME_OPTIONS))}"
         )
     for name, given in (("model", model), ("dataset", dataset)):
         if given is not None and given != stored.get(name):
-            raise UsageError(f"the run in {folder.path} has {name} {stored.get(name)!r}, not {given!r}; leave --{name} out with --resume")
-    return folder, Config(overrides={**stored, **overrides})
+            raise UsageError(
+                f"the run in {folder.path} has {name} {stored.get(name)!r}, not {given!r}; leave --{name} out with --resume"
+            )
+    config = Config(overrides={**stored, **overrides})
+    folder.remove_drafts()
+    if overrides:
+        folder.write_config(config.resolved)
+    return folder, config
 
 
 def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callable | None, test: bool) -> dict[str, Any]:
@@ -89,7 +103,7 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
 
     from recbole.utils import init_seed
 
-    from recbole_diffusion.data.dataset import selects_on_test
+    from recbole_diffusion.data.dataset import id_fingerprint, selects_on_test
     from recbole_diffusion.data.preparation import create_dataset, prepare_data
     from recbole_diffusion.trainer import checkpoint
     from recbole_diffusion.trainer.base import trainer_for
@@ -106,13 +120,15 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
     model = config.model_class(config, train_data._dataset).to(config["device"])
     logger.info("%s", model)
     trainer = trainer_for(config, model, folder)
-    if config["load_checkpoint"]:
-        path = Path(config["load_checkpoint"]).expanduser()
-        trainer.load_weights(checkpoint.load(path, config["device"], trust=config["trust_checkpoint"]), path)
+    trainer.ids = id_fingerprint(dataset)
     if resuming and folder.checkpoint.is_file():
         trainer.resume(train_data)
-    elif resuming:
-        logger.warning("no epoch was finished in %s; starting from the beginning", folder.path)
+    else:
+        if resuming:
+            logger.warning("no epoch was finished in %s; starting from the beginning", folder.path)
+        if config["load_checkpoint"]:
+            path = Path(config["load_checkpoint"])
+            trainer.load_weights(checkpoint.load(path, config["device"], trust=config["trust_checkpoint"]), path)
 
     progress = sys.stderr.isatty() if config["show_progress"] is None else config["show_progress"]
     score, valid = trainer.fit(train_data, valid_data, show_progress=progress, callback_fn=on_epoch)
@@ -156,10 +172,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _command(model: str | None, dataset: str | None, config_files: Iterable, overrides: Mapping[str, Any]) -> str:
+def _command(
+    model: str | None, dataset: str | None, config_files: Iterable, overrides: Mapping[str, Any], resume: str | Path | None
+) -> str:
     """Return a command line for a run that was started from Python."""
     words = ["python", "run_recbole_diff.py"]
-    words += [f"--{name}={value}" for name, value in (("model", model), ("dataset", dataset)) if value]
+    words += [f"--{name}={value}" for name, value in (("model", model), ("dataset", dataset), ("resume", resume)) if value]
     files = " ".join(map(str, config_files))
     words += [f"--config_files={files}"] if files else []
     words += [f"--{name}={yaml_io.dump_value(value)}" for name, value in overrides.items()]

@@ -47,8 +47,8 @@ def resolve(path: str) -> Any:
 def model_class(name: str) -> type:
     """Return the class of a model of ours, or of RecBole's when we have none of that name.
 
-    RecBole's lookup raises three different errors for an unknown name (ValueError, ModuleNotFoundError for lightgbm, AttributeError for
-    a wrong case); all of them become one message.
+    RecBole's lookup raises three different errors for an unknown name (ValueError, ModuleNotFoundError for lightgbm,
+    AttributeError for a wrong case); all of them become one message.
 
     Raises:
         UsageError: no such model.
@@ -60,10 +60,15 @@ def model_class(name: str) -> type:
     try:
         return get_model(name)
     except (ValueError, ModuleNotFoundError, AttributeError) as error:
-        raise UsageError(
-            f"unknown model {name!r}{did_you_mean(name, [*MODELS, *BASELINES])}. This package has {', '.join(sorted(MODELS))}; "
-            f"of RecBole's general models, these are tested here: {', '.join(BASELINES)}"
-        ) from error
+        raise unknown_model(name) from error
+
+
+def unknown_model(name: str) -> UsageError:
+    """Return the error that says which models there are."""
+    return UsageError(
+        f"unknown model {name!r}{did_you_mean(name, [*MODELS, *BASELINES])}; this package has {', '.join(sorted(MODELS))}; "
+        f"of RecBole's general models, these are tested here: {', '.join(BASELINES)}"
+    )
 
 
 # RecBole's models that our tests and tables run; any other general model of RecBole can be named too.

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -28,7 +29,9 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
     except (OSError, RuntimeError) as error:
         draft.unlink(missing_ok=True)
         kept = "the version before it is untouched" if path.exists() else "nothing else was changed"
-        raise RunError(f"cannot write {path}: {error}; {kept}. Free some space, then continue with --resume={path.parent}") from error
+        raise RunError(
+            f"cannot write {path}: {error}; {kept}. Free some space, then continue with --resume={path.parent}"
+        ) from error
 
 
 class RunFolder:
@@ -64,12 +67,16 @@ class RunFolder:
         """
         stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         folder = cls(run_dir or Path(runs_path) / f"{model}-{dataset}-{stamp}")
-        if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
-            raise UsageError(f"run_dir {folder.path} is not an empty folder; name another, or continue that run with --resume={folder.path}")
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
+            if any(folder.path.iterdir()):
+                raise UsageError(
+                    f"run_dir {folder.path} is not empty; name another, or continue that run with --resume={folder.path}"
+                )
         except OSError as error:
-            raise UsageError(f"cannot make the run folder {folder.path}: {error.strerror}; name another with --run_dir") from error
+            raise UsageError(
+                f"cannot make the run folder {folder.path}: {error.strerror}; name another with --run_dir"
+            ) from error
         return folder
 
     @classmethod
@@ -81,8 +88,20 @@ class RunFolder:
         """
         folder = cls(path)
         if not folder.config.is_file():
-            raise UsageError(f"no run in {folder.path}: config.yaml is missing; --resume takes a folder that an earlier run has made")
+            raise UsageError(
+                f"no run in {folder.path}: config.yaml is missing; --resume takes a folder that an earlier run has made"
+            )
         return folder
+
+    def discard(self) -> None:
+        """Remove the folder of a run that never began, because its request was wrong; one that has trained stays."""
+        if not any(file.exists() for file in (self.metrics, self.checkpoint, self.best, self.result)):
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def remove_drafts(self) -> None:
+        """Remove what a process that was killed while it saved has left."""
+        for draft in self.path.glob(".*.part"):
+            draft.unlink(missing_ok=True)
 
     def write_config(self, resolved: Mapping[str, Any]) -> None:
         """Write the resolved configuration."""
@@ -103,4 +122,6 @@ class RunFolder:
             with self.metrics.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
-            raise RunError(f"cannot write {self.metrics}: {error}. Free some space, then continue with --resume={self.path}") from error
+            raise RunError(
+                f"cannot write {self.metrics}: {error}. Free some space, then continue with --resume={self.path}"
+            ) from error

@@ -14,15 +14,16 @@ class _Loader(yaml.SafeLoader):
     """yaml.SafeLoader that also reads floats without a dot (``1e-4``) as RecBole does."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"),
-    list("-+0123456789."),
-)
-# Whole numbers stay whole: the first resolver that matches wins, so int goes in front.
-for _first in "-+0123456789":
-    _resolvers = _Loader.yaml_implicit_resolvers[_first]
-    _resolvers.sort(key=lambda pair: pair[0] != "tag:yaml.org,2002:int")
+class _Dumper(yaml.SafeDumper):
+    """yaml.SafeDumper that puts quotes around what :class:`_Loader` would read as a number."""
+
+
+_FLOAT = re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$")
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+    # Whole numbers stay whole: the first resolver that matches wins, so int goes in front.
+    for _first in "-+0123456789":
+        _class.yaml_implicit_resolvers[_first].sort(key=lambda pair: pair[0] != "tag:yaml.org,2002:int")
 
 
 def parse_value(text: str) -> Any:
@@ -54,7 +55,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
 
 def dump_yaml(values: Mapping[str, Any]) -> str:
     """Return a mapping of plain values as YAML text that :func:`load_yaml` reads back."""
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, default_flow_style=None)
+    return yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 def merged(low: Mapping[str, Any], high: Mapping[str, Any], replace: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -68,5 +69,5 @@ def merged(low: Mapping[str, Any], high: Mapping[str, Any], replace: frozenset[s
 
 def dump_value(value: Any) -> str:
     """Return one value as the YAML text that :func:`parse_value` reads back."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6).strip()
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**6).strip()
     return text.removesuffix("...").strip()

@@ -88,7 +88,9 @@ class ModelContract:
         before = {name: value.detach().clone() for name, value in built.model.named_parameters()}
         built.model.train()
         built.loss().backward()
-        assert [name for name, value in built.model.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0] == []
+        assert [
+            name for name, value in built.model.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0
+        ] == []
         trained, _, _ = self.trained(checkerboard, tmp_path / "runs", epochs=1)
         assert [name for name, value in trained.model.named_parameters() if torch.equal(value, before[name])] == []
 
@@ -117,7 +119,7 @@ class ModelContract:
         assert torch.equal(built.model.full_sort_predict(built.users([1, 2])), kept)
 
     def test_saved_and_loaded_weights_score_equally(self, checkerboard, tmp_path):
-        built, trainer, result = self.trained(checkerboard, tmp_path / "runs", epochs=2)
+        built, trainer, _ = self.trained(checkerboard, tmp_path / "runs", epochs=2)
         fresh = self.build(checkerboard, seed=2020)
         state = checkpoint.load(trainer.folder.best)
         fresh.model.load_state_dict(state["state_dict"])

@@ -1,13 +1,16 @@
 """The data set that our runs use: RecBole's, read fast, with clear errors, and with train-and-test-only files understood."""
 
 import copy
+import hashlib
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from recbole.data.dataset import Dataset
+from recbole.utils import FeatureSource
 
 from recbole_diffusion.data.reader import FastReading
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, did_you_mean
 
 PARTS = ("train", "valid", "test")
 
@@ -15,30 +18,71 @@ PARTS = ("train", "valid", "test")
 class InteractionDataset(FastReading, Dataset):
     """RecBole's ``Dataset`` over the same atomic files.
 
-    ``benchmark_filename`` takes three parts (train, valid, test) or two (train, test). With two, the test part also chooses the epoch, as many
-    papers do: such a run is marked ``selection: test`` in its result and is only for comparison with those papers.
+    ``benchmark_filename`` takes three parts (train, valid, test) or two (train, test). With two, the test part also chooses the
+    epoch, as many papers do: such a run is marked ``selection: test`` in its result and is only for comparison with those papers.
     """
 
     def __init__(self, config: Any) -> None:
         require_files(config)
         super().__init__(config)
-        if self.inter_num == 0:
-            raise UsageError(f"data set {config['dataset']!r} has no interaction left after loading and filtering")
+
+    def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
+        """Read one atomic file.
+
+        Raises:
+            UsageError: it lacks a column that is asked for.
+        """
+        frame = super()._load_feat(filepath, source)
+        wanted, _ = self._get_load_and_unload_col(source)
+        needed = {self.uid_field, self.iid_field} if source == FeatureSource.INTERACTION else set()
+        missing = (needed | (wanted or set())) - set([] if frame is None else frame.columns)
+        if missing:
+            found = "none" if frame is None else ", ".join(frame.columns)
+            raise UsageError(
+                f"{filepath} gives no column {', '.join(sorted(missing))}, only {found}; check load_col, USER_ID_FIELD and "
+                "ITEM_ID_FIELD against its first line"
+            )
+        return frame
+
+    def _reset_index(self) -> None:
+        if self.inter_feat.empty:
+            raise UsageError(
+                f"data set {self.dataset_name!r} has no interaction left after filtering; loosen user_inter_num_interval, "
+                "item_inter_num_interval or val_interval"
+            )
+        super()._reset_index()
 
     def build(self) -> list[Dataset]:
         """Split into train, valid and test.
 
         Raises:
-            UsageError: a part is empty.
+            UsageError: a part is empty, or a split by time has no time.
         """
+        arguments = self.config["eval_args"]
+        by_time = arguments["order"] == "TO" or "TS" in (arguments["split"] or ())
+        if by_time and self.benchmark_filename_list is None and self.time_field not in self.inter_feat:
+            raise UsageError(
+                f"eval_args splits by time, but data set {self.dataset_name!r} has no column {self.time_field!r}; add it to "
+                "load_col.inter, or name it with TIME_FIELD"
+            )
         parts = super().build()
         if len(parts) == 2 and self.benchmark_filename_list is not None:
             parts.insert(1, copy.copy(parts[1]))
             parts[1].inter_feat = copy.deepcopy(parts[2].inter_feat)
         for name, part in zip(PARTS, parts, strict=True):
             if len(part) == 0:
-                raise UsageError(f"the {name} part of data set {self.dataset_name!r} is empty; check eval_args or benchmark_filename")
+                raise UsageError(
+                    f"the {name} part of data set {self.dataset_name!r} is empty; check eval_args or benchmark_filename"
+                )
         return parts
+
+
+def id_fingerprint(dataset: Any) -> str:
+    """Return a short text that differs where users or items have other internal numbers; weights belong to these numbers."""
+    digest = hashlib.sha256()
+    for field in (dataset.uid_field, dataset.iid_field):
+        digest.update("\n".join(map(str, dataset.field2id_token[field])).encode() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def selects_on_test(config: Any) -> bool:
@@ -51,16 +95,16 @@ def require_files(config: Any) -> None:
     """Check that the interaction files are there, before RecBole would start a download from addresses that are dead.
 
     Raises:
-        UsageError: the folder or a file is missing, or ``benchmark_filename`` does not name two or three parts.
+        UsageError: the folder or a file is missing.
     """
     name, folder, parts = config["dataset"], Path(config["data_path"]), config["benchmark_filename"]
-    if parts and len(parts) not in (2, 3):
-        raise UsageError(f"benchmark_filename is {parts!r}; it takes two parts (train, test) or three (train, valid, test)")
     files = [folder / f"{name}.{part}.inter" for part in parts or ()] or [folder / f"{name}.inter"]
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         where = folder if folder.is_dir() else f"{folder} (no such folder)"
+        beside = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] if folder.parent.is_dir() else []
+        near = "" if folder.is_dir() else did_you_mean(name, [*beside, "ml-100k"])
         raise UsageError(
-            f"data set {name!r} is not there: {', '.join(missing)} missing in {where}. Put RecBole atomic files there, or name the folder "
-            f"that holds {name}/ with --data_path; 'ml-100k' needs no files"
+            f"data set {name!r} is not there: {', '.join(missing)} missing in {where}{near}. Put RecBole atomic files there, or "
+            f"name the folder that holds {name}/ with --data_path; 'ml-100k' needs no files"
         )

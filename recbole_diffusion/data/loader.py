@@ -10,8 +10,8 @@ from recbole.data.interaction import Interaction
 class PositiveLoader:
     """Shuffled batches of training interactions, or of training users.
 
-    With ``batch_by: interaction`` a batch holds user and item ids of ``train_batch_size`` interactions; with ``batch_by: user`` it holds
-    ``train_batch_size`` user ids, each user who has an interaction once an epoch. The padding user is never among them.
+    With ``batch_by: interaction`` a batch holds user and item ids of ``train_batch_size`` interactions; with ``batch_by: user``
+    it holds ``train_batch_size`` user ids, each user who has an interaction once an epoch. The padding user is never among them.
 
     The order comes from ``generator`` alone, whose state is part of a checkpoint.
 

@@ -29,7 +29,8 @@ def row_probabilities(scores: Tensor, how: str) -> Tensor:
 
     Args:
         scores: raw reconstructions, [batch, n].
-        how: ``l1`` divides by the row's L1 norm (diffusion models), ``softmax`` is for inner products of embeddings (BPR, LightGCN).
+        how: ``l1`` divides by the row's L1 norm (diffusion models), ``softmax`` is for inner products of embeddings (BPR,
+        LightGCN).
 
     Raises:
         ValueError: another ``how``.
@@ -42,10 +43,11 @@ def row_probabilities(scores: Tensor, how: str) -> Tensor:
 
 
 def row_energy(reconstructed: Tensor, original: Tensor) -> Tensor:
-    """Return U of Eq. 7 for each row: 1 where the reconstruction reaches the original probability, else the share of it that it reaches.
+    """Return U of Eq. 7 for each row: a cell counts 1 where it reaches the original probability, else the share that it reaches.
 
-    The paper's Eq. 7 compares with r_ui in the first indicator and with its normalised form in the other places; the normalised form is
-    meant (Eq. 6). An item without interaction has probability 0: it counts 1 when its reconstruction is not negative, else 0.
+    The paper's Eq. 7 compares with r_ui in the first indicator and with its normalised form in the other places; the
+    normalised form is meant (Eq. 6). An item without interaction has probability 0: it counts 1 when its reconstruction is
+    not negative, else 0.
 
     Args:
         reconstructed: [batch, n].
@@ -62,7 +64,12 @@ def row_entropy(reconstructed: Tensor) -> Tensor:
 
 @torch.no_grad()
 def thermodynamics(
-    score: Callable[[Tensor], Tensor], positives: UserItems, *, how: str = "l1", block: int = 256, device: torch.device | str = "cpu"
+    score: Callable[[Tensor], Tensor],
+    positives: UserItems,
+    *,
+    how: str = "l1",
+    block: int = 256,
+    device: torch.device | str = "cpu",
 ) -> Thermodynamics:
     """Return energy and entropy of a model over all users with training interactions.
 

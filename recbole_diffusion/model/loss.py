@@ -6,7 +6,6 @@ from torch import Tensor
 
 from recbole_diffusion.model.layers import gram
 
-
 # A gathered row costs what about 25 multiplied cells cost, so that dense rows of a small catalogue are multiplied instead.
 DENSE_RATIO, DENSE_CELLS = 25, 2**23
 
@@ -14,8 +13,9 @@ DENSE_RATIO, DENSE_CELLS = 25, 2**23
 def full_catalogue_squared_error(vectors: Tensor, items: Tensor, positive_sums: Tensor, counts: Tensor) -> Tensor:
     """Return sum_i (x_ui - u . h_i)^2 over all items for binary x, without an array of [batch, n_items].
 
-    The square, expanded: sum_i x_ui^2 - 2 u . sum_i x_ui h_i + u (sum_i h_i h_i^T) u^T, and for binary x the first sum is |N(u)|, the second
-    runs over N(u), and the third is the Gram matrix of the items, one for the whole batch (in use for decades in implicit ALS).
+    The square, expanded: sum_i x_ui^2 - 2 u . sum_i x_ui h_i + u (sum_i h_i h_i^T) u^T, and for binary x the first sum is
+    |N(u)|, the second runs over N(u), and the third is the Gram matrix of the items, one for the whole batch (in use for
+    decades in implicit ALS).
 
     Args:
         vectors: u, [batch, width].

@@ -30,11 +30,12 @@ class TVDiff(GeneralRecommender):
     """Diffusion of user rows with three views, each a switch.
 
     A user's row x_0 [n_items] is noised to x_t (Eq. 1) and reconstructed as x0_hat = u_t H^T with u_t = tanh(x_t W_I + e_t) and
-    H = tanh(R_norm^T W_U) (View II, Eq. 13). Training minimises minus the free energy: squared error plus ``temperature`` times an entropy
-    term (View I, Eq. 9), whose negatives AR-GSP draws (View III, Eq. 16 and 17). Without any view it is DiffRec.
+    H = tanh(R_norm^T W_U) (View II, Eq. 13). Training minimises minus the free energy: squared error plus ``temperature``
+    times an entropy term (View I, Eq. 9), whose negatives AR-GSP draws (View III, Eq. 16 and 17). Without any view it is DiffRec.
 
-    x_t enters only through z_t = x_t W_I. So the squared error over the catalogue, the forward noise and the whole reverse chain are computed
-    in the hidden space (``training`` and ``scoring``: ``projected``); ``dense`` computes them as the paper writes them.
+    x_t enters only through z_t = x_t W_I. So the squared error over the catalogue, the forward noise and the whole reverse
+    chain are computed in the hidden space (``training`` and ``scoring``: ``projected``); ``dense`` computes them as the
+    paper writes them.
 
     Differences from the authors' code (``docs/reproduction.md`` says why and what they change):
         * AR-GSP works; the released code never reaches it, and would score each row on all rows' negatives.
@@ -78,14 +79,14 @@ class TVDiff(GeneralRecommender):
         return self.tower()
 
     def _vectors(self, z: Tensor, t: Tensor) -> Tensor:
-        """Return u_t = tanh(Agg(x_t W_I, e_t)), Agg the sum, from z_t = x_t W_I [rows, d]; the perceptron's bias is a further column."""
+        """Return u_t = tanh(x_t W_I + e_t) from z_t = x_t W_I [rows, d]; the perceptron's bias meets a further column of ones."""
         u = torch.tanh(z + self.time_layer(self.time_table[t]))
         return F.pad(u, (0, 1), value=1.0) if self.tower.has_bias else u
 
     # Training, Algorithm 1.
 
     def begin_epoch(self, epoch: int) -> None:  # noqa: ARG002
-        """Refresh the factor of the projected noise; W_I moves little in an epoch and the noise is small (design of identity 3)."""
+        """Refresh the factor of the projected noise; W_I moves little in an epoch and the noise is small."""
         self._noise_factor = self._factor() if self.options.training == "projected" else None
 
     @torch.no_grad()
@@ -242,7 +243,9 @@ class TVDiff(GeneralRecommender):
         """Return the chain of Algorithm 2 on x [batch, n_items], as the paper writes it."""
         H = self._cache.setdefault("H", self.item_vectors().detach())
         chain = self.diffusion.denoise(
-            lambda x, t: self._vectors(x @ self.W_I, t) @ H.T, self._rows(users), self.options.inference_steps or self.options.steps
+            lambda x, t: self._vectors(x @ self.W_I, t) @ H.T,
+            self._rows(users),
+            self.options.inference_steps or self.options.steps,
         )
         *_, (_, scores) = chain
         return scores

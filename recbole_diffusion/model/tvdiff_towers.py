@@ -35,7 +35,7 @@ class GraphTower(nn.Module):
 
 
 class FreeTower(nn.Module):
-    """H as free parameters: under tanh for the denoiser without topology, or the output layer, with bias, of DiffRec's perceptron.
+    """H as free parameters: under tanh without topology, or the output layer, with bias, of DiffRec's perceptron.
 
     Args:
         n_items: number of item ids, the padding one included.
@@ -60,8 +60,10 @@ def item_tower(denoiser: str, topology: str, interactions: sp.csr_matrix, width:
 
     Args:
         denoiser: ``anisotropic`` (Eq. 13) or ``mlp`` (DiffRec's).
-        topology: G of the anisotropic one: ``symmetric`` D_U^-1/2 R D_I^-1/2; ``left`` D_U^-1 R; ``linkprop`` the three-step propagation
-            D_U^-1/2 R D_I^-1/2 R^T D_U^-1/2 R D_I^-1/2 of Fu et al. 2022 with all exponents 1/2, as sparse factors; ``none`` no graph.
+        topology: G of the anisotropic one: ``symmetric`` D_U^-1/2 R D_I^-1/2; ``left`` D_U^-1 R; ``linkprop`` the
+        three-step propagation
+            D_U^-1/2 R D_I^-1/2 R^T D_U^-1/2 R D_I^-1/2 of Fu et al. 2022 with all exponents 1/2, as sparse factors;
+            ``none`` no graph.
         interactions: R [n_users, n_items].
         width: d.
     """
@@ -72,7 +74,8 @@ def item_tower(denoiser: str, topology: str, interactions: sp.csr_matrix, width:
     symmetric = scaled(interactions, 0.5, 0.5)
     if topology == "symmetric":
         return GraphTower([symmetric.T.tocsr()], width)
-    # G^T W = S^T (R S'^T W), where S = D_U^-1/2 R D_I^-1/2 and the middle R stands between the same degree matrices, used once each.
+    # G^T W = S^T (R S'^T W), where S = D_U^-1/2 R D_I^-1/2 and the middle R stands between the same degree matrices, used
+    # once each.
     plain = scaled(interactions, 0.0, 0.0)
     first = scaled(interactions, 0.5, 0.5).T.tocsr()
     return GraphTower([first, plain, symmetric.T.tocsr()], width)

@@ -1,8 +1,9 @@
 """Hard negatives by acceptance-rejection and Gumbel softmax (AR-GSP): TV-Diff, section 3.3, Eq. 16 and 17.
 
-Eq. 16 gives the items that the model ranks among the first ``gamma * n`` of all items the same probability 1 / (gamma n), and the rest an
-infinitesimal one. Eq. 17 perturbs the logarithms with Gumbel noise and divides by a temperature that grows with the diffusion step. Both
-work here on any set of candidate items: the whole catalogue (exact ranks), or a random subset with a threshold that was estimated on another.
+Eq. 16 gives the items that the model ranks among the first ``gamma * n`` of all items the same probability 1 / (gamma n),
+and the rest an infinitesimal one. Eq. 17 perturbs the logarithms with Gumbel noise and divides by a temperature that grows
+with the diffusion step. Both work here on any set of candidate items: the whole catalogue (exact ranks), or a random
+subset with a threshold that was estimated on another.
 """
 
 import math
@@ -38,7 +39,8 @@ def rank_threshold(scores: Tensor, gamma: float) -> Tensor:
 def acceptance_log_probability(scores: Tensor, threshold: Tensor, log_epsilon: float = math.log(1e-10)) -> Tensor:
     """Return log p_n of Eq. 16 up to a constant of the row: 0 where the score reaches the threshold, log(epsilon) elsewhere.
 
-    The constant -log(gamma n) of the accepted items shifts a whole row and cancels in Eq. 17's softmax; epsilon is relative to it.
+    The constant -log(gamma n) of the accepted items shifts a whole row and cancels in Eq. 17's softmax; epsilon is
+    relative to it.
 
     Args:
         scores: [rows, candidates].
@@ -53,8 +55,8 @@ def gumbel_softmax_draw(
 ) -> Tensor:
     """Draw candidates from Softmax((log p + g) / tau) of Eq. 17, g Gumbel(0, 1), without replacement within a row.
 
-    A draw without replacement from a softmax is the order of its logits plus fresh Gumbel noise (Gumbel top-k). A row that asks for more
-    negatives than it has allowed candidates gets them again from the start.
+    A draw without replacement from a softmax is the order of its logits plus fresh Gumbel noise (Gumbel top-k). A row that
+    asks for more negatives than it has allowed candidates gets them again from the start.
 
     Args:
         log_probability: [rows, candidates], from :func:`acceptance_log_probability`.
@@ -82,6 +84,6 @@ def gumbel_softmax_draw(
 
 
 def gumbel(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Return Gumbel(0, 1) noise, -log(-log(mu)) with mu uniform, of the shape of ``like`` (the paper's text loses one minus sign)."""
+    """Return Gumbel(0, 1) noise of the shape of ``like``: -log(-log(mu)), mu uniform (the paper's text loses one minus sign)."""
     noise = torch.empty_like(like).exponential_(generator=generator)  # -log(mu) is exponential
     return noise.clamp_(min=torch.finfo(like.dtype).tiny).log_().neg_()

@@ -41,8 +41,9 @@ class ArGsp:
     ) -> Tensor:
         """Draw negatives for each row.
 
-        Beyond the budget, one random subset of items estimates each row's rank threshold and a second one holds the candidates that are
-        accepted or rejected against it, so that the cost does not grow with the catalogue. Both subsets are shared by the rows of a batch.
+        Beyond the budget, one random subset of items estimates each row's rank threshold and a second one holds the
+        candidates that are accepted or rejected against it, so that the cost does not grow with the catalogue. Both
+        subsets are shared by the rows of a batch.
 
         Args:
             vectors: u_t of Eq. 13, [rows, width].

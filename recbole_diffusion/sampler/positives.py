@@ -33,8 +33,8 @@ class UserItems(nn.Module):
             users: long [batch], repeats allowed.
 
         Returns:
-            items [total], the users' items one after the other; starts [batch], where each one's begin; rows [total], whose they are
-            as a position in the batch.
+            items [total], the users' items one after the other; starts [batch], where each one's begin; rows [total],
+            whose they are as a position in the batch.
         """
         counts = self.counts(users)
         ends = counts.cumsum(0)

@@ -1,0 +1,1 @@
+"""Trainers: run folder, safe checkpoints, exact resume."""

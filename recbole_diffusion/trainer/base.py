@@ -16,6 +16,7 @@ from recbole.trainer import Trainer
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
+from recbole_diffusion.trainer.collector import RunCollector
 
 
 @contextlib.contextmanager
@@ -39,8 +40,8 @@ def recbole_trainer_writer(folder: Path) -> Any:
 class RunMixin:
     """Run folder, checkpoints and resume around a RecBole trainer.
 
-    A model may have ``begin_epoch(epoch)``, called before each training epoch, and ``loss_names``, the names of the parts that its
-    ``calculate_loss`` returns.
+    A model may have ``begin_epoch(epoch)``, called before each training epoch, and ``loss_names``, the names of the parts that
+    its ``calculate_loss`` returns.
 
     Args:
         config: the run's Config; ``checkpoint_dir`` must be the run folder.
@@ -52,10 +53,13 @@ class RunMixin:
         self.folder = folder
         with tensorboard_in(folder.tensorboard):
             super().__init__(config, model)
+        self.eval_collector = RunCollector(config)
         self.saved_model_file = str(folder.best)
+        self.ids = ""  # fingerprint of the data set's ids, kept in checkpoints
         self.records: list[dict[str, Any]] = []
         self.best_epoch = -1
         self.finished = False
+        self._last_saved = -1
         self._open_record: dict[str, Any] | None = None
         self._train_loader: Any = None
 
@@ -74,23 +78,27 @@ class RunMixin:
         self._train_loader, self._saved = train_data, saved
         if self.finished:
             self.eval_collector.data_collect(train_data)
-            return self.best_valid_score, self.best_valid_result
+        else:
+            super().fit(train_data, valid_data, verbose, saved, show_progress, self._after_validation(callback_fn))
+            self._close_epoch()
+        epoch = self.records[-1]["epoch"] if self.records else -1
+        if epoch > self._last_saved:
+            self._save_last(epoch)
+        if saved and not self.folder.best.is_file():  # nothing was validated
+            self._save_checkpoint(epoch, verbose)
+        self.tensorboard.close()
+        return self.best_valid_score, self.best_valid_result
 
+    def _after_validation(self, callback_fn: Callable[[int, float], None] | None) -> Callable[[int, float], None]:
         def validated(epoch: int, score: float) -> None:
             self._close_epoch()
             if callback_fn:
                 callback_fn(epoch, score)
 
-        result = super().fit(train_data, valid_data, verbose, saved, show_progress, validated)
-        if self._open_record is not None:
-            self._close_epoch()
-        if self.records:
-            self._save_last(self.records[-1]["epoch"])
-        return result if self.best_valid_result is None else (self.best_valid_score, self.best_valid_result)
+        return validated
 
     def _train_epoch(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> Any:
-        if self._open_record is not None:  # the epoch before was not validated
-            self._close_epoch()
+        self._close_epoch()  # the epoch before, if it was not validated
         self._epoch = epoch_idx
         begin_epoch = getattr(self.model, "begin_epoch", None)
         start = time.perf_counter()
@@ -125,15 +133,17 @@ class RunMixin:
     def _check_nan(self, loss: torch.Tensor) -> None:
         if not torch.isfinite(loss):
             raise RunError(
-                f"the training loss is {loss.item()} in epoch {self._epoch}; try a smaller learning_rate (now {self.learning_rate:g}) or "
-                f"clip_grad_norm. The last good state is in {self.folder.path}"
+                f"the training loss is {loss.item()} in epoch {self._epoch}; try a smaller learning_rate (now "
+                f"{self.learning_rate:g}) or clip_grad_norm. The last good state is in {self.folder.path}"
             )
 
     # Checkpoints.
 
     def _close_epoch(self) -> None:
-        """An epoch is over, validation included: write what a resume needs, then its line in ``metrics.jsonl``."""
+        """If an epoch is over, validation included, write what a resume needs, then its line in ``metrics.jsonl``."""
         record, self._open_record = self._open_record, None
+        if record is None:
+            return
         self.records.append(record)
         if self._saved and (record["epoch"] + 1) % self.config["checkpoint_interval"] == 0:
             self._save_last(record["epoch"])
@@ -146,6 +156,7 @@ class RunMixin:
         checkpoint.save(
             {
                 "model": self.config["model"],
+                "ids": self.ids,
                 "epoch": epoch,
                 "cur_step": self.cur_step,
                 "best_epoch": self.best_epoch,
@@ -160,18 +171,24 @@ class RunMixin:
             },
             self.folder.checkpoint,
         )
+        self._last_saved = epoch
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:  # noqa: ARG002
         """Write ``best.pt``: RecBole calls this when a validation is the best so far, and when there is no validation at all."""
         self.best_epoch = epoch
         state = {"state_dict": self.model.state_dict(), "other_parameter": self.model.other_parameter()}
-        checkpoint.save({"model": self.config["model"], "epoch": epoch, **state}, self.folder.best)
+        checkpoint.save({"model": self.config["model"], "ids": self.ids, "epoch": epoch, **state}, self.folder.best)
         if verbose:
             self.logger.info("best so far, saved to %s", self.folder.best)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Return the optimizers whose state a resume needs, by name; trainers with several add theirs."""
-        return {"optimizer": self.optimizer}
+        """Return the optimizers whose state a resume needs, by attribute.
+
+        RecVAE's trainer sets ``optimizer`` to one of two others in turn: such a second name is left out.
+        """
+        found = {name: value for name, value in vars(self).items() if isinstance(value, torch.optim.Optimizer)}
+        others = [value for name, value in found.items() if name != "optimizer"]
+        return {name: value for name, value in found.items() if name != "optimizer" or all(value is not one for one in others)}
 
     def _loader_state(self) -> torch.Tensor | None:
         generator = getattr(self._train_loader, "generator", None)
@@ -184,12 +201,17 @@ class RunMixin:
             UsageError: there is no checkpoint. RunError: it is damaged or belongs to another model.
         """
         state = checkpoint.load(self.folder.checkpoint, self.device)
+        if "optimizers" not in state:
+            raise RunError(
+                f"{self.folder.checkpoint} holds weights only, not the state of a run; start a new run from it with "
+                "--load_checkpoint"
+            )
         self.load_weights(state, self.folder.checkpoint)
         self.start_epoch = state["epoch"] + 1
         self.cur_step, self.best_epoch = state["cur_step"], state["best_epoch"]
         self.finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
         self.best_valid_score, self.best_valid_result = state["best_valid_score"], state["best_valid_result"]
-        self.records = list(state["records"])
+        self.records, self._last_saved = list(state["records"]), state["epoch"]
         for name, optimizer in self.optimizers().items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.folder.write_metrics(self.records)
@@ -205,6 +227,16 @@ class RunMixin:
         Raises:
             RunError: they do not fit: another model, other options, or another data set.
         """
+        made_by = state.get("model", self.config["model"])
+        if made_by != self.config["model"]:
+            raise RunError(
+                f"{origin} holds weights of {made_by}, not of {self.config['model']}; give --model={made_by}, or another file"
+            )
+        if self.ids and state.get("ids", self.ids) != self.ids:
+            raise RunError(
+                f"{origin} does not fit: users and items had other numbers when it was made; use the same data set, cut into the "
+                "same parts"
+            )
         try:
             self.model.load_state_dict(state["state_dict"])
         except RuntimeError as error:

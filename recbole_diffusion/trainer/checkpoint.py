@@ -5,6 +5,7 @@ RecBole pickles its ``Config`` object, which torch 2.6 and later refuse to read,
 
 import pickle
 import random
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.run_folder import write_whole
 
 FORMAT = "recbole_diffusion/1"
+REMEDY = "use another checkpoint of the run (best.pt with --load_checkpoint), or train again"
 _MARK = "__kind__"
 
 
@@ -81,7 +83,7 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
     """Read a checkpoint.
 
     Args:
-        path: a file that :func:`save` wrote, or with ``trust`` any torch file with a ``state_dict``, RecBole's ``.pth`` among them.
+        path: a file that :func:`save` wrote, or with ``trust`` any torch file with a ``state_dict``, as RecBole's ``.pth`` is.
         device: where its tensors go.
         trust: read the file even if that can run code. Only for files whose origin you know.
 
@@ -92,21 +94,28 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
     if not path.is_file():
         raise UsageError(f"no checkpoint at {path}")
     try:
-        state = torch.load(path, map_location=device, weights_only=not trust)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's hint at the pickle protocol of RecBole's files
+            state = torch.load(path, map_location=device, weights_only=not trust)
+        if not trust and (part := zipfile.ZipFile(path).testzip()):  # torch does not look at the check sums
+            raise zipfile.BadZipFile(f"the check sum of its part {part} is wrong")
     except pickle.UnpicklingError as error:
         if zipfile.is_zipfile(path):
             raise RunError(
-                f"{path} is not a checkpoint of this package, and reading it could run code. If you know where it comes from, add "
-                "--trust_checkpoint=True"
+                f"{path} is not a checkpoint of this package, and reading it could run code. If you know where it comes from, "
+                "add --trust_checkpoint=True"
             ) from error
-        raise RunError(f"{path} is damaged: it cannot be read as a checkpoint") from error
+        raise RunError(f"{path} is damaged: it cannot be read as a checkpoint; {REMEDY}") from error
     except Exception as error:
-        raise RunError(f"{path} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(f"{path} is damaged: {what}; {REMEDY}") from error
     if not isinstance(state, dict) or "state_dict" not in state:
         raise RunError(f"{path} holds no model weights (no 'state_dict')")
     if state.get("format") != FORMAT:
         if not trust:
-            raise RunError(f"{path} was not written by this package; if you know where it comes from, add --trust_checkpoint=True")
+            raise RunError(
+                f"{path} was not written by this package; if you know where it comes from, add --trust_checkpoint=True"
+            )
         return state
     return from_plain(state)
 

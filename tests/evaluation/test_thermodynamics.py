@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, row_energy, row_entropy, row_probabilities, thermodynamics
+from recbole_diffusion.evaluation.thermodynamics import (
+    original_thermodynamics,
+    row_energy,
+    row_entropy,
+    row_probabilities,
+    thermodynamics,
+)
 from recbole_diffusion.sampler.positives import UserItems
 
 # Users 1 and 2 (0 is padding), items 1 to 4: user 1 has 1 and 2, user 2 has 3.

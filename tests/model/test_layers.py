@@ -40,7 +40,9 @@ def test_pair_scores_equal_dense_with_gradient(block, monkeypatch):
     plain = (left @ right.T)[i, j]
     assert torch.allclose(found, plain)
     for mine, theirs in zip(
-        torch.autograd.grad((found * weight).sum(), (left, right)), torch.autograd.grad((plain * weight).sum(), (left, right)), strict=True
+        torch.autograd.grad((found * weight).sum(), (left, right)),
+        torch.autograd.grad((plain * weight).sum(), (left, right)),
+        strict=True,
     ):
         assert torch.allclose(mine, theirs)
 

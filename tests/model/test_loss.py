@@ -28,7 +28,7 @@ def test_full_catalogue_squared_error_equals_the_plain_sum(batch, n_items, width
 
 def test_losses_by_hand():
     positive, negative = torch.tensor([0.0, math.log(3)]), torch.tensor([0.0, 0.0])
-    # sigmoid: 1/2 and 3/4
+    # the sigmoids are one half and three quarters
     assert loss.bpr(positive, negative).item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 2)
     assert loss.binary_cross_entropy(positive, negative).item() == pytest.approx(math.log(2) + math.log(4 / 3) + 2 * math.log(2))
     assert loss.negative_log_likelihood(positive).item() == pytest.approx(math.log(2) + math.log(4 / 3))
@@ -40,10 +40,15 @@ def test_losses_by_hand():
 def test_sum_by_row_equals_the_plain_product_both_ways(ratio, weighted, monkeypatch):
     monkeypatch.setattr(loss, "DENSE_RATIO", ratio)
     table = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
-    items, starts = torch.tensor([1, 4, 4, 2, 5]), torch.tensor([0, 3, 3])  # the second bag is empty, item 4 is twice in the first
+    items, starts = (
+        torch.tensor([1, 4, 4, 2, 5]),
+        torch.tensor([0, 3, 3]),
+    )  # the second bag is empty, item 4 is twice in the first
     weights = torch.randn(5, dtype=torch.float64) if weighted else None
     bags = torch.zeros(3, 6, dtype=torch.float64)
-    bags.index_put_((torch.tensor([0, 0, 0, 2, 2]), items), torch.ones(5).double() if weights is None else weights, accumulate=True)
+    bags.index_put_(
+        (torch.tensor([0, 0, 0, 2, 2]), items), torch.ones(5).double() if weights is None else weights, accumulate=True
+    )
     found = loss.sum_by_row(table, items, starts, weights)
     assert torch.allclose(found, bags @ table)
     (gradient,) = torch.autograd.grad(found.square().sum(), table)

@@ -29,7 +29,14 @@ class TestTVDiff(ModelContract):
 
 class TestTVDiffAllViews(ModelContract):
     model = "TVDiff"
-    options = {**SMALL, "entropy_loss": "bce", "negative_sampler": "ar_gsp", "gamma": 0.9, "batch_by": "user", "train_batch_size": 10}
+    options = {
+        **SMALL,
+        "entropy_loss": "bce",
+        "negative_sampler": "ar_gsp",
+        "gamma": 0.9,
+        "batch_by": "user",
+        "train_batch_size": 10,
+    }
     epochs = 60
 
 
@@ -125,7 +132,11 @@ def test_chain_in_the_hidden_space_equals_the_dense_chain(build, steps, variant)
 
 def test_fewer_inference_steps_are_the_end_of_the_chain(build):
     scores = {}
-    for key, options in {"all": {}, "one": {"inference_steps": 1}, "one dense": {"inference_steps": 1, "scoring": "dense"}}.items():
+    for key, options in {
+        "all": {},
+        "one": {"inference_steps": 1},
+        "one dense": {"inference_steps": 1, "scoring": "dense"},
+    }.items():
         built = build(**NOISY, **options)
         randomise(built.model)
         built.model.eval()

@@ -71,7 +71,9 @@ def test_temperature_decides_how_much_the_infinitesimal_leaks():
 
 def test_rows_get_what_they_ask_for_without_repeats_until_they_run_out():
     allowed = torch.tensor([[True, True, True, False], [False, True, False, False]])
-    drawn = gumbel_softmax_draw(torch.zeros(2, 4), torch.ones(2), torch.tensor([3, 2]), allowed, generator=torch.Generator().manual_seed(0))
+    drawn = gumbel_softmax_draw(
+        torch.zeros(2, 4), torch.ones(2), torch.tensor([3, 2]), allowed, generator=torch.Generator().manual_seed(0)
+    )
     assert sorted(drawn[:3].tolist()) == [0, 1, 2]
     assert drawn[3:].tolist() == [1, 1]
     with pytest.raises(ValueError, match="no candidate left"):

@@ -1,0 +1,250 @@
+"""The configuration: layers, types, ranges, names, and nothing evaluated."""
+
+import copy
+import os
+
+import pytest
+import recbole.utils
+
+from recbole_diffusion import yaml_io
+from recbole_diffusion.config import Config, keys_read_by
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.quick_start import run
+from recbole_diffusion.registry import model_class
+
+
+def make(model: str = "TVDiff", dataset: str = "ml-100k", config_files=(), **overrides) -> Config:
+    return Config(model, dataset, config_files, overrides)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Return a function that writes a configuration file."""
+
+    def write(text: str, name: str = "mine.yaml"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+# Layers.
+
+
+def test_each_layer_wins_over_the_one_below(file):
+    first, second = file("epochs: 7\nseed: 5\ntopk: [3, 20]\n", "a.yaml"), file("seed: 6\ntopk: [4, 20]\n", "b.yaml")
+    config = make(config_files=[first, second], topk=[5, 20])
+    assert config["loss_decimal_place"] == 4  # RecBole's
+    assert config["metric_decimal_place"] == 6  # our overall.yaml over RecBole's 4
+    assert config["train_neg_sample_args"]["distribution"] == "none"  # TVDiff.yaml over RecBole's uniform
+    assert config["load_col"]["inter"] == ["user_id", "item_id", "rating", "timestamp"]  # ml-100k.yaml
+    assert (config["epochs"], config["seed"], config["topk"]) == (7, 6, [5, 20])  # first file, second file, overrides
+
+
+def test_model_and_dataset_may_stand_in_a_file(file):
+    config = Config(config_files=[file("model: BPR\ndataset: ml-100k\n")])
+    assert (config["model"], config["dataset"], config.model_class.__name__) == ("BPR", "ml-100k", "BPR")
+
+
+def test_nested_mappings_merge():
+    config = make(eval_args={"order": "TO"})
+    assert config["eval_args"]["order"] == "TO"
+    assert config["eval_args"]["split"] == {"RS": [0.8, 0.1, 0.1]}
+    assert config["eval_args"]["mode"] == {"valid": "full", "test": "full"}
+
+
+def test_a_split_is_replaced_as_a_whole():
+    assert make(eval_args={"split": {"LS": "valid_and_test"}})["eval_args"]["split"] == {"LS": "valid_and_test"}
+
+
+def test_negatives_are_replaced_as_a_whole():
+    given = make("BPR", train_neg_sample_args={"distribution": "popularity"})["train_neg_sample_args"]
+    assert (given["distribution"], given["sample_num"]) == ("popularity", 1)
+
+
+# Values.
+
+
+def test_numbers_in_files_are_numbers(file):
+    config = make(config_files=[file("learning_rate: 1e-4\nnoise_scale: 1e-3\nepochs: 12\nnoise_max: 5e-1\n")])
+    assert (config["learning_rate"], config.options.noise_scale, config.options.noise_max) == (1e-4, 1e-3, 0.5)
+    assert (config["epochs"], type(config["epochs"])) == (12, int)
+
+
+@pytest.mark.parametrize("text", ["__import__('os').getpid()", "1/0", "2+3", "lambda: 0"])
+def test_nothing_is_evaluated(text):
+    config = make(TIME_FIELD=text)
+    assert config["TIME_FIELD"] == text
+
+
+def test_numbers_are_taken_for_text_options():
+    assert make(gpu_id=0)["gpu_id"] == "0"
+    assert make(gpu_id=[0, 1])["gpu_id"] == "0,1"
+    assert make(gpu_id=None)["gpu_id"] == ""
+
+
+def test_paths_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = make(dataset="mine", data_path="here", load_checkpoint="a.pt")
+    assert config["data_path"] == str(tmp_path / "here" / "mine")
+    assert config["load_checkpoint"] == str(tmp_path / "a.pt")
+
+
+def test_the_gpu_can_be_turned_off_and_the_environment_is_left_alone(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert make(use_gpu=False)["device"].type == "cpu"
+    assert make(gpu_id="")["device"].type == "cpu"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_the_callers_values_are_not_changed():
+    given = {
+        "train_neg_sample_args": {"distribution": "uniform"},
+        "eval_args": {"mode": "full"},
+        "metrics": ["Recall"],
+        "topk": 20,
+    }
+    before = copy.deepcopy(given)
+    Config("BPR", "ml-100k", overrides=given)
+    assert given == before
+
+
+def test_recboles_lists_are_not_changed():
+    names = ("general_arguments", "training_arguments", "evaluation_arguments", "dataset_arguments")
+    before = {name: list(getattr(recbole.utils, name)) for name in names}
+    make()
+    make("BPR")
+    assert {name: getattr(recbole.utils, name) for name in names} == before
+
+
+def test_the_command_line_of_the_process_is_not_read(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["pytest", "--learning_rate=0.5", "--nonsense=1"])
+    assert make()["learning_rate"] == 0.001
+
+
+def test_config_yaml_holds_every_option_and_makes_the_same_configuration(file):
+    first = make(epochs=3, eval_args={"split": {"RS": [0.6, 0.2, 0.2]}}, seed=11)
+    second = Config(config_files=[file(yaml_io.dump_yaml(first.resolved))])
+    assert second.resolved == first.resolved
+    assert second.options == first.options
+    assert second.final_config_dict == first.final_config_dict
+
+
+def test_config_yaml_alone_repeats_the_run(checkerboard, tmp_path):
+    overrides = {**checkerboard.overrides, "epochs": 2, "hidden_size": 8, "steps": 4, "run_dir": str(tmp_path / "first")}
+    first = run("TVDiff", overrides=overrides)
+    second = run(config_files=[tmp_path / "first/config.yaml"])
+    assert (second["valid"], second["test"]) == (first["valid"], first["test"])
+    assert second["run_dir"] != first["run_dir"]
+    third = run(config_files=[tmp_path / "first/config.yaml"], overrides={"seed": 1})
+    assert third["valid"] != first["valid"]
+
+
+# Refusals.
+
+REFUSED = [
+    ({"embeding_size": 64}, r"unknown option 'embeding_size' \(did you mean 'embedding_size'\?\)"),
+    ({"Epochs": 3}, r"unknown option 'Epochs' \(did you mean 'epochs'\?\)"),
+    ({"zzz": 1}, "unknown option 'zzz'; --model=TVDiff --help"),
+    ({"n_layers": 2}, "unknown option 'n_layers'"),  # LightGCN's, not TVDiff's
+    ({"gamma": 0}, r"'gamma' is 0.0; it takes float in \(0, 1\]"),
+    ({"steps": 0}, r"'steps' is 0; it takes int in \[1, inf\)"),
+    ({"hidden_size": "wide"}, "'hidden_size' is 'wide'; it takes int"),
+    ({"noise_min": 0.2, "noise_max": 0.1}, "noise_min must not be larger"),
+    ({"epochs": -1}, "'epochs' is -1"),
+    ({"learning_rate": 0}, "'learning_rate' is 0.0"),
+    ({"learner": "foo"}, r"'learner' is 'foo'; it takes adam \| adamw"),
+    ({"seed": "abc"}, "'seed' is 'abc'"),
+    ({"state": "LOUD"}, "'state' is 'LOUD'; it takes DEBUG"),
+    ({"shuffle": "maybe"}, "'shuffle' is 'maybe'; it takes bool"),
+    ({"eval_args": "full"}, "'eval_args' is 'full'; it takes dict"),
+    ({"checkpoint_dir": "x"}, "'checkpoint_dir' is not supported.*--run_dir"),
+    ({"save_dataset": True}, "'save_dataset' is not supported"),
+    ({"device": "cuda"}, "'device' is not supported.*--use_gpu"),
+    ({"MODEL_TYPE": "x"}, "'MODEL_TYPE' is not supported"),
+    ({"topk": 0}, "'topk' is 0; it takes a whole number from 1"),
+    ({"topk": []}, r"'topk' is \[\]"),
+    ({"topk": ["a"]}, r"'topk' is \['a'\]"),
+    ({"topk": [5.5]}, r"'topk' is \[5.5\]"),
+    ({"topk": True}, "'topk' is True"),
+    ({"metrics": "Recal"}, r"unknown metric 'Recal' \(did you mean 'Recall'\?\).*NDCG"),
+    ({"metrics": []}, r"'metrics' is \[\]; it takes a list of .*Recall"),
+    ({"metrics": [1]}, "unknown metric 1"),
+    ({"metrics": ["Recall", "RMSE"]}, "mixes ranking metrics with RMSE"),
+    ({"metrics": ["RMSE"], "valid_metric": "RMSE"}, "mode full ranks all items: it cannot give RMSE"),
+    ({"valid_metric": "MRR@3"}, r"'MRR@3', which is not computed \(did you mean 'mrr@20'\?\); .*recall@10, recall@20"),
+    ({"metrics": ["GAUC"], "valid_metric": "GAUC@10"}, "'GAUC@10', which is not computed"),
+    ({"eval_args": {"spilt": {"RS": [8, 1, 1]}}}, r"unknown name 'spilt' in eval_args \(did you mean 'split'\?\)"),
+    ({"eval_args": {"split": {"RSS": [8, 1, 1]}}}, "'eval_args.split' is {'RSS'"),
+    ({"eval_args": {"split": {"RS": [0.8, 0.2]}}}, "three shares above 0"),
+    ({"eval_args": {"split": {"RS": [0.8, -0.1, 0.3]}}}, "three shares above 0"),
+    ({"eval_args": {"split": {"LS": "valid_only"}}}, "LS: valid_and_test"),
+    ({"eval_args": {"order": "XX"}}, "'eval_args.order' is 'XX'"),
+    ({"eval_args": {"group_by": "users"}}, "'eval_args.group_by' is 'users'"),
+    ({"eval_args": {"mode": "ful"}}, "'eval_args.mode' is 'ful'"),
+    ({"eval_args": {"mode": "uni0"}}, "'eval_args.mode' is 'uni0'"),
+    ({"eval_args": {"mode": {"tset": "full"}}}, "'eval_args.mode' is {'tset'"),
+    ({"eval_args": {"mode": "labeled"}}, "labeled judges single rows"),
+    ({"benchmark_filename": "train"}, "'benchmark_filename' is 'train'; it takes two parts"),
+    ({"benchmark_filename": ["train"]}, "it takes two parts"),
+    ({"load_col": {"intre": ["user_id"]}}, r"unknown file 'intre' in load_col \(did you mean 'inter'\?\)"),
+    ({"load_col": {"inter": "user_id"}}, "'load_col.inter' is 'user_id'; it takes a list"),
+    ({"user_inter_num_interval": "5"}, r"'user_inter_num_interval' is '5'; it takes an interval.*'\[5,inf\)'"),
+    ({"val_interval": {"rating": 3}}, "'val_interval.rating' is 3"),
+    ({"rm_dup_inter": "middle"}, "it takes first, last or null"),
+    ({"clip_grad_norm": 5}, "'clip_grad_norm' is 5; it takes {max_norm"),
+    ({"field_separator": ""}, "'field_separator' is ''"),
+    ({"encoding": "utf-99"}, "'encoding' is 'utf-99'"),
+    ({"train_neg_sample_args": {"distribution": "gauss"}}, "'gauss'; it takes uniform, popularity"),
+    ({"train_neg_sample_args": {"distribution": "uniform", "sample_num": 0}}, "sample_num' is 0"),
+    ({"train_neg_sample_args": {"distribution": "uniform", "sampel_num": 2}}, r"\(did you mean 'sample_num'\?\)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"), REFUSED, ids=[f"{key}={value}" for case, _ in REFUSED for key, value in [*case.items()][:1]]
+)
+def test_a_wrong_option_is_refused(overrides, message):
+    with pytest.raises(UsageError, match=message):
+        make(**overrides)
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "message"),
+    [
+        (None, "ml-100k", "--model is missing"),
+        ("", "ml-100k", "--model is missing"),
+        ("BPR", None, "--dataset is missing"),
+        (3, "ml-100k", "--model is 3, which is no name"),
+        ("BPR", "a/b", "dataset 'a/b' is a path.*--data_path"),
+        ("BPR", "..", "is a path"),
+    ],
+)
+def test_a_wrong_name_is_refused(model, dataset, message):
+    with pytest.raises(UsageError, match=message):
+        Config(model, dataset)
+
+
+ACCEPTED = [
+    {"metrics": "NDCG", "topk": 5, "valid_metric": "ndcg@5"},
+    {"metrics": ["GAUC"], "valid_metric": "GAUC"},
+    {"metrics": ["ItemCoverage", "Recall"], "valid_metric": "itemcoverage@10"},
+    {"metrics": ["RMSE", "MAE"], "valid_metric": "RMSE", "eval_args": {"mode": "labeled"}},
+    {"metrics": ["AUC"], "valid_metric": "AUC", "eval_args": {"mode": {"valid": "uni10", "test": "uni20"}}},
+    {"user_inter_num_interval": "[5,inf)", "item_inter_num_interval": "(1.5, 1e3];[2000,inf)"},
+    {"val_interval": {"rating": "[3,inf)", "user_id": ["1", "2"]}},
+    {"load_col": None, "clip_grad_norm": {"max_norm": 5}, "encoding": "latin-1", "save_dataset": False},
+    {"load_col": {"inter": "*", "item": ["item_id"]}},
+    {"benchmark_filename": ["train", "test"], "eval_args": {"split": None}},
+]
+
+
+@pytest.mark.parametrize("overrides", ACCEPTED, ids=lambda overrides: next(iter(overrides)))
+def test_a_right_option_is_accepted(overrides):
+    config = make(**overrides)
+    assert all(name in config for name in overrides)
+
+
+def test_options_that_only_the_models_source_names_are_known():
+    assert "norm" in keys_read_by(model_class("DiffRec"))  # in no YAML of RecBole
+    assert make("DiffRec", norm=True)["norm"] is True

@@ -1,0 +1,89 @@
+"""What an installation holds: every package, the YAML files, and no pin of torch."""
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from recbole_diffusion.config import properties_path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def setup() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def test_setup_lists_every_package():
+    listed = set(setup()["options"]["packages"].split())
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "recbole_diffusion").rglob("*.py")}
+    assert [folder for folder in folders if not (ROOT / folder / "__init__.py").is_file()] == []
+    assert listed == {".".join(folder.parts) for folder in folders} | {"recbole_diffusion.properties"}
+
+
+def test_properties_are_found_in_a_checkout():
+    assert properties_path() == ROOT / "properties"
+
+
+def test_the_lock_pins_everything_but_torch():
+    lines = (ROOT / "requirements.lock").read_text().split()
+    names = {line.partition("==")[0] for line in lines}
+    assert all(line.count("==") == 1 for line in lines)
+    assert not {name for name in names if name in ("torch", "triton") or name.startswith("nvidia")}
+    assert "recbole==1.2.1" in lines
+    declared = {line.split(">")[0].split("=")[0].split("[")[0] for line in setup()["options"]["install_requires"].split()}
+    assert declared - {"torch"} <= names
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder with the built wheel installed in it, as a user has it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    for name in ("recbole_diffusion", "properties"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source], check=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", folder / "site", wheel], check=True)
+    return folder / "site"
+
+
+def test_the_wheel_holds_every_yaml_and_the_licence(site):
+    installed = {
+        path.relative_to(site / "recbole_diffusion/properties")
+        for path in (site / "recbole_diffusion/properties").rglob("*.yaml")
+    }
+    assert installed == {path.relative_to(ROOT / "properties") for path in (ROOT / "properties").rglob("*.yaml")}
+    (wheel,) = site.parent.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert [name for name in names if name.endswith("LICENSE")]
+    assert not [name for name in names if name.startswith("tests")]
+
+
+def test_an_installed_package_runs_from_anywhere(site, tmp_path):
+    code = (
+        "import recbole_diffusion; from recbole_diffusion.config import Config, properties_path\n"
+        "print(recbole_diffusion.__file__); print(properties_path())\n"
+        "print(Config('TVDiff', 'ml-100k')['entropy_loss'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    package = site / "recbole_diffusion"
+    assert done.stdout.split() == [str(package / "__init__.py"), str(package / "properties"), "bpr"]
+    assert list(tmp_path.iterdir()) == []
