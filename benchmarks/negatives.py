@@ -11,11 +11,8 @@ from pathlib import Path
 
 import torch
 
-from recbole_diffusion import yaml_io
-from recbole_diffusion.config import Config
-from recbole_diffusion.data.preparation import create_dataset, prepare_data
+from benchmarks.loaded import load_run
 from recbole_diffusion.sampler.ar_gsp import ArGsp
-from recbole_diffusion.trainer import checkpoint
 
 
 def main() -> None:
@@ -24,10 +21,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    config = Config(overrides=yaml_io.load_yaml(arguments.run / "config.yaml"))
-    loader = prepare_data(config, create_dataset(config))[0]
-    model = config.model_class(config, loader._dataset)
-    model.load_state_dict(checkpoint.load(arguments.run / "best.pt")["state_dict"])
+    config, loader, model = load_run(arguments.run)
     model.train()
     torch.manual_seed(0)
     users = next(iter(loader))[model.USER_ID]

@@ -126,6 +126,7 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
     else:
         if resuming:
             logger.warning("no epoch was finished in %s; starting from the beginning", folder.path)
+            folder.write_metrics([])
         if config["load_checkpoint"]:
             path = Path(config["load_checkpoint"])
             trainer.load_weights(checkpoint.load(path, config["device"], trust=config["trust_checkpoint"]), path)

@@ -1,7 +1,7 @@
 """A run that dies at a chosen moment, for ``test_resume``: ``python killed_run.py HOW NUMBER WORDS...``.
 
-HOW is what happens at the given call: ``training`` kills the process in the middle of an epoch, ``saving`` in the middle of writing a
-checkpoint, ``full`` makes every later write beyond 2,000 bytes fail, as a full disk does.
+HOW is what happens at the given call: ``training`` kills the process in the middle of an epoch, ``saving`` in the middle of
+writing a checkpoint, ``full`` makes every later write beyond 2,000 bytes fail, as a full disk does.
 """
 
 import os

@@ -17,6 +17,7 @@ from recbole_diffusion.errors import RunError
 from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.collector import RunCollector
+from recbole_diffusion.trainer.plain_state import PlainState
 
 
 @contextlib.contextmanager
@@ -55,6 +56,7 @@ class RunMixin:
             super().__init__(config, model)
         self.eval_collector = RunCollector(config)
         self.saved_model_file = str(folder.best)
+        self.plain_state = PlainState(model)
         self.ids = ""  # fingerprint of the data set's ids, kept in checkpoints
         self.records: list[dict[str, Any]] = []
         self.best_epoch = -1
@@ -165,6 +167,7 @@ class RunMixin:
                 "records": self.records,
                 "state_dict": self.model.state_dict(),
                 "other_parameter": self.model.other_parameter(),
+                "plain": self.plain_state.values(),
                 "optimizers": {name: one.state_dict() for name, one in self.optimizers().items()},
                 "random": checkpoint.random_state(),
                 "loader": self._loader_state(),
@@ -212,8 +215,10 @@ class RunMixin:
         self.finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
         self.best_valid_score, self.best_valid_result = state["best_valid_score"], state["best_valid_result"]
         self.records, self._last_saved = list(state["records"]), state["epoch"]
-        for name, optimizer in self.optimizers().items():
-            optimizer.load_state_dict(state["optimizers"][name])
+        optimizers = self.optimizers()
+        for name, values in state["optimizers"].items():
+            optimizers[name].load_state_dict(values)
+        self.plain_state.restore(state["plain"])
         self.folder.write_metrics(self.records)
         generator = getattr(train_data, "generator", None)
         if generator is not None and state["loader"] is not None:
