@@ -92,8 +92,6 @@ def _resumed(
             )
     config = Config(overrides={**stored, **overrides})
     folder.remove_drafts()
-    if overrides:
-        folder.write_config(config.resolved)
     return folder, config
 
 
@@ -123,6 +121,7 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
     trainer.ids = id_fingerprint(dataset)
     if resuming and folder.checkpoint.is_file():
         trainer.resume(train_data)
+        folder.write_config(config.resolved)  # the number of epochs may be new
     else:
         if resuming:
             logger.warning("no epoch was finished in %s; starting from the beginning", folder.path)

@@ -67,6 +67,13 @@ def torch_device(request: pytest.FixtureRequest) -> torch.device:
 
 
 @pytest.fixture
+def result_keys() -> list[str]:
+    """What every ``result.json`` holds, in order (section 4 of the design)."""
+    run = ["model", "dataset", "selection", "seed", "parameters", "best_epoch", "best_valid_score", "valid", "test"]
+    return [*run, "seconds", "epoch_seconds", "peak_rss_mb", "versions", "command"]
+
+
+@pytest.fixture
 def write_parts(tmp_path: Path) -> Callable[..., DataSet]:
     """Return a function that writes interaction pairs, by part, as a pre-split data set."""
 

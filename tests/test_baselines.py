@@ -34,11 +34,12 @@ FLOOR = {
 
 
 @pytest.mark.parametrize("model", OPTIONS)
-def test_a_baseline_runs_and_its_checkpoint_gives_the_same_metrics(tmp_path, monkeypatch, model):
+def test_a_baseline_runs_and_its_checkpoint_gives_the_same_metrics(tmp_path, monkeypatch, result_keys, model):
     monkeypatch.chdir(tmp_path)
     words = [f"--{name}={value}" for name, value in OPTIONS[model].items()]
     assert cli.main([f"--model={model}", "--dataset=ml-100k", "--use_gpu=False", "--run_dir=run", *words]) == 0
     result = json.loads((tmp_path / "run/result.json").read_text())
+    assert list(result) == result_keys
     assert result["test"]["recall@20"] > FLOOR[model]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 

@@ -234,6 +234,9 @@ def test_the_door_runs_and_says_what_it_did(checkerboard, tmp_path):
 def test_a_reader_that_has_gone_away_is_no_trace():
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, ROOT / "run_recbole_diff.py", "--help"], stdout=writer, stderr=subprocess.PIPE)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [sys.executable, ROOT / "run_recbole_diff.py", "doctor"], stdout=writer, stderr=subprocess.PIPE, env=buffered
+    )
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")

@@ -111,6 +111,22 @@ def test_resuming_a_finished_run_gives_its_result_again(checkerboard, tmp_path):
     assert (tmp_path / "run/best.pt").read_bytes() == before
 
 
+def test_a_run_that_ends_before_its_first_validation_is_evaluated_as_it_is(checkerboard, tmp_path):
+    overrides = {**checkerboard.overrides, "epochs": 4, "eval_step": 2, "run_dir": str(tmp_path / "run")}
+    last = run("BPR", overrides={**overrides, "epochs": 1, "eval_step": 1, "run_dir": str(tmp_path / "one")})
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recbole_diffusion.trainer.base.RunMixin._valid_epoch", stop)  # epoch 0 is over and stored, epoch 1 is not
+        with pytest.raises(KeyboardInterrupt):
+            run("BPR", overrides=overrides)
+    resumed = run(resume=tmp_path / "run", overrides={"epochs": 1})
+    assert (resumed["valid"], resumed["test"], resumed["best_epoch"]) == (last["valid"], last["test"], 0)
+    assert resumed["best_valid_score"] == last["best_valid_score"]
+
+
 def test_more_epochs_are_written_into_config_yaml(checkerboard, tmp_path):
     run("BPR", overrides={**checkerboard.overrides, "epochs": 1, "run_dir": str(tmp_path / "run")})
     longer = run(resume=tmp_path / "run", overrides={"epochs": 3})

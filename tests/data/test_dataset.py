@@ -1,0 +1,114 @@
+"""The data set of a run: parts, errors that name what is wrong, and numbers that belong to it."""
+
+import pytest
+
+from recbole_diffusion.compat import apply_all
+
+apply_all()
+
+from recbole_diffusion.config import Config  # noqa: E402
+from recbole_diffusion.data.dataset import InteractionDataset, id_fingerprint, require_files, selects_on_test  # noqa: E402
+from recbole_diffusion.errors import UsageError  # noqa: E402
+from recbole_diffusion.quick_start import run  # noqa: E402
+
+TRAIN = [("a", "1"), ("a", "2"), ("b", "2"), ("c", "3"), ("c", "4")]
+VALID = [("a", "3"), ("b", "1")]
+TEST = [("b", "4"), ("c", "1"), ("d", "2")]
+SMALL = {"topk": [1, 2], "valid_metric": "MRR@2"}
+
+
+def loaded(data, **options) -> InteractionDataset:
+    return InteractionDataset(Config("BPR", overrides={**data.overrides, **SMALL, **options}))
+
+
+def pairs_of(part) -> list[tuple[str, str]]:
+    """Return the interactions of a part as tokens."""
+    users, items = (part.id2token(field, part.inter_feat[field].numpy()) for field in (part.uid_field, part.iid_field))
+    return list(zip(users, items, strict=True))
+
+
+def test_three_parts_are_taken_as_they_are(write_parts):
+    data = write_parts(train=TRAIN, valid=VALID, test=TEST)
+    assert [pairs_of(part) for part in loaded(data).build()] == [TRAIN, VALID, TEST]
+
+
+def test_two_parts_choose_on_the_test_part_and_say_so(write_parts, tmp_path):
+    data = write_parts(train=TRAIN, test=TEST)
+    assert [pairs_of(part) for part in loaded(data).build()] == [TRAIN, TEST, TEST]
+    result = run("BPR", overrides={**data.overrides, **SMALL, "epochs": 1})
+    assert result["selection"] == "test"
+    assert result["valid"] == result["test"]
+
+
+def test_three_parts_choose_on_the_validation_part(write_parts):
+    data = write_parts(train=TRAIN, valid=VALID, test=TEST)
+    assert not selects_on_test(loaded(data).config)
+    assert run("BPR", overrides={**data.overrides, **SMALL, "epochs": 1})["selection"] == "validation"
+
+
+def test_changing_the_copied_part_leaves_the_test_part_alone(write_parts):
+    _, valid, test = loaded(write_parts(train=TRAIN, test=TEST)).build()
+    valid.inter_feat.interaction["item_id"][:] = 1
+    assert pairs_of(test) == TEST
+
+
+def test_unseen_users_and_items_of_later_parts_have_numbers(write_parts):
+    dataset = loaded(write_parts(train=TRAIN, valid=[*VALID, ("e", "9")], test=TEST))
+    assert (dataset.user_num, dataset.item_num) == (6, 6)  # a to e, 1 to 4 and 9, and the padding
+    assert dataset.inter_matrix(form="csr")[0].nnz == 0
+
+
+@pytest.mark.parametrize("empty", ["train", "valid", "test"])
+def test_an_empty_part_is_named(write_parts, empty):
+    parts = {"train": TRAIN, "valid": VALID, "test": TEST, empty: []}
+    with pytest.raises(UsageError, match=f"the {empty} part of data set 'toy' is empty"):
+        loaded(write_parts(**parts)).build()
+
+
+def test_missing_files_are_named(write_parts):
+    data = write_parts(train=TRAIN, valid=VALID, test=TEST)
+    (data.folder / "toy.valid.inter").unlink()
+    (data.folder / "toy.test.inter").unlink()
+    with pytest.raises(UsageError, match=r"toy.valid.inter, toy.test.inter missing in .*/toy. Put RecBole atomic files there"):
+        loaded(data)
+    with pytest.raises(UsageError, match=r"data set 'toy' is not there: toy.inter missing in"):
+        loaded(data, benchmark_filename=None)
+    assert list(data.folder.iterdir()) == [data.folder / "toy.train.inter"]  # nothing was downloaded
+
+
+def test_a_missing_folder_names_the_nearest(write_parts):
+    data = write_parts("books", train=TRAIN, test=TEST)
+    config = Config("BPR", "boks", overrides={**data.overrides, **SMALL})
+    with pytest.raises(UsageError, match=r"\(no such folder\) \(did you mean 'books'\?\)\. .*--data_path"):
+        require_files(config)
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ({"load_col": {"inter": ["user_id", "itm_id"]}}, "item_id, itm_id"),
+        ({"load_col": {"inter": ["user_id"]}}, "item_id"),
+        ({"load_col": {"inter": ["user_id", "item_id", "rating"]}}, "rating"),
+        ({"load_col": None, "USER_ID_FIELD": "who"}, "who"),
+        ({"load_col": None, "unload_col": {"inter": ["item_id"]}}, "item_id"),
+    ],
+)
+def test_a_missing_column_is_named(write_parts, options, missing):
+    data = write_parts(train=TRAIN, valid=VALID, test=TEST)
+    with pytest.raises(UsageError, match=rf"toy.train.inter gives no column {missing}, only .*; check load_col"):
+        loaded(data, **options)
+
+
+def test_ml_100k_needs_no_files(tmp_path):
+    dataset = InteractionDataset(Config("BPR", "ml-100k", overrides={"data_path": str(tmp_path)}))
+    assert (dataset.user_num, dataset.item_num, dataset.inter_num) == (944, 1683, 100_000)
+
+
+def test_the_fingerprint_belongs_to_the_numbers_of_users_and_items(write_parts):
+    base = id_fingerprint(loaded(write_parts("one", train=TRAIN, valid=VALID, test=TEST)))
+    again = id_fingerprint(loaded(write_parts("two", train=TRAIN, valid=VALID, test=TEST)))
+    moved = id_fingerprint(loaded(write_parts("three", train=[*TRAIN, *VALID], test=TEST)))
+    turned = id_fingerprint(loaded(write_parts("four", train=TRAIN[::-1], valid=VALID, test=TEST)))
+    assert base == again
+    assert turned != base
+    assert moved == base  # the same order of first appearance
