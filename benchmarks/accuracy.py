@@ -12,6 +12,7 @@ import argparse
 import itertools
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -41,15 +42,21 @@ def command(row: dict[str, Any], dataset: str, options: dict[str, Any]) -> list[
     return words + [f"--{name}={dump_value(value)}" for name, value in options.items()]
 
 
-def result_of(folder: Path) -> dict[str, Any] | None:
-    """Return the result of a finished run."""
+def result_of(folder: Path, options: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """Return the result of a finished run; with ``options``, stop if it was made with other ones."""
     file = folder / "result.json"
-    return json.loads(file.read_text()) if file.is_file() else None
+    if not file.is_file():
+        return None
+    made_with = load_yaml(folder / "config.yaml")
+    other = {name: made_with.get(name) for name, value in (options or {}).items() if made_with.get(name) != value}
+    if other:
+        sys.exit(f"{folder} was made with {other}, which is not what the plan says; move it away, or correct the plan")
+    return json.loads(file.read_text())
 
 
 def best_point(runs: Path, dataset: str, protocol: str, row: dict[str, Any], seed: int) -> int | None:
     """Return the grid point with the best validation score among those that have a result."""
-    found = [(result_of(folder_of(runs, dataset, protocol, row, k, seed)), k) for k in range(len(points(row)))]
+    found = [(result_of(folder_of(runs, dataset, protocol, row, k, seed), point), k) for k, point in enumerate(points(row))]
     scored = [(result["best_valid_score"], -k) for result, k in found if result]
     return -max(scored)[1] if scored else None
 
@@ -80,12 +87,25 @@ def run_plan(plan: dict[str, Any], data_path: str, runs: Path, only: str) -> Non
                 options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": data_path}
                 words = ["--resume", str(folder)] if (folder / "config.yaml").is_file() else None
                 words = ["run_recbole_diff.py", *words] if words else [*command(row, dataset, options), f"--run_dir={folder}"]
-                done = subprocess.run(
-                    [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
-                )
-                print(
-                    f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {done.returncode}\n{done.stdout}", flush=True
-                )
+                done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+                said = done.stdout if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
+                print(f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {done.returncode}\n{said}", flush=True)
+
+
+def made_by(plan: dict[str, Any], runs: Path) -> str:
+    """Return the lines that say how the page was made."""
+    stacks = {
+        ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+        for row, dataset, protocol in experiments(plan)
+        for k in range(len(points(row)))
+        for seed in row.get("seeds", plan["seeds"])
+        if (result := result_of(folder_of(runs, dataset, protocol, row, k, seed)))
+    }
+    command = "`python -m benchmarks.accuracy run benchmarks/plans/tvdiff.yaml --data_path=DATA --runs=RUNS`, then `table`"
+    machine = (
+        f"1 or 2 torch threads a run, {platform.machine()}, CPU only, shared with other work, so that seconds are upper bounds"
+    )
+    return f"{command}; {machine};\n{'; '.join(sorted(stacks))}."
 
 
 def cell(values: list[float]) -> str:
@@ -97,7 +117,7 @@ def cell(values: list[float]) -> str:
 
 def table(plan: dict[str, Any], runs: Path) -> str:
     """Return the Markdown page of a plan."""
-    lines = [plan["title"], "", plan["text"].strip(), ""]
+    lines = [plan["title"], "", plan["text"].strip(), "", made_by(plan, runs), ""]
     for dataset in dict.fromkeys(dataset for _, dataset, _ in experiments(plan)):
         for protocol in plan["protocols"]:
             lines += [f"## {dataset}, {protocol} protocol", ""]
@@ -139,13 +159,16 @@ def our_row(plan: dict[str, Any], runs: Path, row: dict[str, Any], dataset: str,
     chosen = best_point(runs, dataset, protocol, row, seeds[0])
     if chosen is None:
         return []
-    results = [(seed, result_of(folder_of(runs, dataset, protocol, row, chosen, seed))) for seed in seeds]
+    options = points(row)[chosen]
+    results = [(seed, result_of(folder_of(runs, dataset, protocol, row, chosen, seed), options)) for seed in seeds]
     results = [(seed, result) for seed, result in results if result]
     cells = " | ".join(cell([result["test"][metric] for _, result in results]) for metric in METRICS)
     seconds = statistics.mean(result["seconds"]["train"] for _, result in results)
     epochs = ", ".join(str(result["best_epoch"]) for _, result in results)
     grid = row.get("grid") or {}
-    point = ", ".join(f"{name} {points(row)[chosen][name]}" for name in grid)
+    point = ", ".join(f"{name} {options[name]}" for name in grid)
+    searched = sum(1 for k in range(len(points(row))) if result_of(folder_of(runs, dataset, protocol, row, k, seeds[0])))
+    point += f" ({searched} of {len(points(row))} points run)" if searched < len(points(row)) else ""
     return [f"| {row['name']} | {cells} | {', '.join(str(seed) for seed, _ in results)} | {epochs} | {seconds:.0f} | {point} |"]
 
 

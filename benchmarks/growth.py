@@ -65,7 +65,6 @@ def measure(n_items: int, sampler: str) -> dict[str, float]:
     model = TVDiff(config, data)
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     model.train()
-    model.begin_epoch(0)
     order = torch.randperm(len(data.pairs[0]))[: 2048 * (BATCHES + 1)].split(2048)
     for k, index in enumerate(order):
         if k == 1:

@@ -87,7 +87,6 @@ def training(dataset: str, data_path: str | None, width: int, steps: int | None,
     def train(how: str) -> Callable[[], None]:
         def run() -> None:
             with_options(model, training=how).train()
-            model.begin_epoch(0)
             for batch in batches:
                 optimizer.zero_grad()
                 sum(model.calculate_loss(batch)).backward()

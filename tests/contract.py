@@ -10,6 +10,7 @@ from recbole.utils import init_seed
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
@@ -151,7 +152,15 @@ class ModelContract:
 
     def test_out_of_range_options_are_refused(self, checkerboard):
         cls = registry.resolve(registry.MODELS[self.model].options)
-        bounded = [field for field in cls.__dataclass_fields__.values() if field.metadata.get("choices")]
-        for field in bounded:
-            with pytest.raises(ValueError, match=field.name):
-                self.build(checkerboard, **{field.name: "no such choice"})
+        wrong = []
+        for name, field in cls.__dataclass_fields__.items():
+            meta = field.metadata
+            wrong += [(name, "no such choice")] if meta.get("choices") else []
+            for bound, sign, is_open in ((meta.get("low"), -1, meta["open_low"]), (meta.get("high"), 1, meta["open_high"])):
+                if bound is not None:
+                    beyond = bound if is_open else bound + sign
+                    wrong.append((name, type(meta["default"])(beyond) if meta["default"] is not None else int(beyond)))
+        assert len(wrong) > 3
+        for name, value in wrong:
+            with pytest.raises(UsageError, match=name):
+                self.build(checkerboard, **{name: value})

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 
 def binary_interactions(dataset: object) -> sp.csr_matrix:
-    """Return R [n_users, n_items], 1 where the training part has the pair; repeated pairs count once; row and column 0 are empty."""
+    """Return R [n_users, n_items], 1 where the training part has the pair, however often; row and column 0 are empty."""
     matrix = dataset.inter_matrix(form="csr").astype(np.float32)
     matrix.sum_duplicates()
     matrix.data[:] = 1.0

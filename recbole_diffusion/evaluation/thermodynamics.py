@@ -64,25 +64,19 @@ def row_entropy(reconstructed: Tensor) -> Tensor:
 
 @torch.no_grad()
 def thermodynamics(
-    score: Callable[[Tensor], Tensor],
-    positives: UserItems,
-    *,
-    how: str = "l1",
-    block: int = 256,
-    device: torch.device | str = "cpu",
+    score: Callable[[Tensor], Tensor], positives: UserItems, *, how: str = "l1", block: int = 256
 ) -> Thermodynamics:
     """Return energy and entropy of a model over all users with training interactions.
 
     Memory grows with ``block`` x items, not with users x items.
 
     Args:
-        score: users [batch] -> scores [batch, n_items], the padding item in column 0; ``full_sort_predict`` of a model.
+        score: user ids [batch] -> scores [batch, n_items], the padding item in column 0.
         positives: the training interactions.
         how: see :func:`row_probabilities`.
         block: users scored together.
-        device: where the model is.
     """
-    users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1).to(device)
+    users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
     energy = entropy = 0.0
     for ids in users.split(block):
         probabilities = row_probabilities(score(ids)[:, 1:].double(), how)

@@ -14,7 +14,7 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_diffusion.data.graph import binary_interactions
-from recbole_diffusion.diffusion import GaussianDiffusion, make_betas, sinusoidal_embedding, uniform_steps
+from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.layers import gram, pair_scores
 from recbole_diffusion.model.tvdiff_options import TVDiffOptions
@@ -31,7 +31,8 @@ class TVDiff(GeneralRecommender):
 
     A user's row x_0 [n_items] is noised to x_t (Eq. 1) and reconstructed as x0_hat = u_t H^T with u_t = tanh(x_t W_I + e_t) and
     H = tanh(R_norm^T W_U) (View II, Eq. 13). Training minimises minus the free energy: squared error plus ``temperature``
-    times an entropy term (View I, Eq. 9), whose negatives AR-GSP draws (View III, Eq. 16 and 17). Without any view it is DiffRec.
+    times an entropy term (View I, Eq. 9), whose negatives AR-GSP draws (View III, Eq. 16 and 17). Without any view it is
+    DiffRec's denoiser, trained with the unweighted squared error.
 
     x_t enters only through z_t = x_t W_I. So the squared error over the catalogue, the forward noise and the whole reverse
     chain are computed in the hidden space (``training`` and ``scoring``: ``projected``); ``dense`` computes them as the
@@ -57,8 +58,7 @@ class TVDiff(GeneralRecommender):
         interactions = binary_interactions(dataset)
         self.positives = UserItems(torch.from_numpy(interactions.indptr), torch.from_numpy(interactions.indices), self.n_items)
 
-        betas = make_betas(o.noise_schedule, o.steps, noise_scale=o.noise_scale, noise_min=o.noise_min, noise_max=o.noise_max)
-        self.diffusion = GaussianDiffusion(betas, first_beta=o.first_beta)
+        self.diffusion = GaussianDiffusion(o.betas(), first_beta=o.first_beta)
         table = sinusoidal_embedding(torch.arange(o.steps), o.embedding_size)
         self.register_buffer("time_table", table, persistent=False)
 
@@ -69,8 +69,7 @@ class TVDiff(GeneralRecommender):
         nn.init.zeros_(self.time_layer.bias)
         self.tower = item_tower(o.denoiser, o.topology, interactions, o.hidden_size)
         self.sampler = ArGsp(o.gamma, o.relaxation_rate, o.steps, o.exact_rank_cells, o.candidate_items)
-        self._noise_factor: Tensor | None = None
-        self._cache: dict[str, Tensor] = {}
+        self._forget()
 
     # The denoiser, Eq. 13.
 
@@ -85,20 +84,12 @@ class TVDiff(GeneralRecommender):
 
     # Training, Algorithm 1.
 
-    def begin_epoch(self, epoch: int) -> None:  # noqa: ARG002
-        """Refresh the factor of the projected noise; W_I moves little in an epoch and the noise is small."""
-        self._noise_factor = self._factor() if self.options.training == "projected" else None
-
     @torch.no_grad()
     def _factor(self) -> Tensor:
         """Return C with C^T C = W_I^T W_I, so that eps C, eps ~ N(0, I_d), is distributed as eps W_I with eps ~ N(0, I_n)."""
         covariance = gram(self.W_I.double())
         covariance.diagonal().add_(1e-12 * covariance.diagonal().mean() + 1e-30)
-        lower, failed = torch.linalg.cholesky_ex(covariance)
-        if bool(failed):  # rank-deficient: fewer items than columns
-            values, basis = torch.linalg.eigh(covariance)
-            return (values.clamp(min=0).sqrt()[:, None] * basis.T).to(self.W_I.dtype)
-        return lower.T.to(self.W_I.dtype)
+        return torch.linalg.cholesky(covariance).T.to(self.W_I.dtype)
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """Return energy and entropy parts of minus the free energy (Eq. 9), each a scalar."""
@@ -179,9 +170,18 @@ class TVDiff(GeneralRecommender):
     # Scoring, Algorithm 2.
 
     def train(self, mode: bool = True) -> "TVDiff":
-        """Switch mode; what scoring has cached belongs to other weights from here on."""
-        self._cache = {}
+        """Switch mode. RecBole does so before each epoch and each evaluation: what was derived from the weights starts anew."""
+        self._forget()
         return super().train(mode)
+
+    def _apply(self, *arguments: Any, **named: Any) -> "TVDiff":
+        """Move or convert the weights; what was derived from them does not follow."""
+        self._forget()
+        return super()._apply(*arguments, **named)
+
+    def _forget(self) -> None:
+        self._cache: dict[str, Tensor] = {}
+        self._noise_factor: Tensor | None = None
 
     @torch.no_grad()
     def user_vectors(self, users: Tensor) -> Tensor:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
+from recbole_diffusion.diffusion import make_betas
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options import option
 
@@ -20,7 +23,7 @@ class TVDiffOptions:
     noise_min: float = option(5e-4, "lower bound of the noise", low=0, high=1, open_low=True)
     noise_max: float = option(5e-3, "upper bound of the noise", low=0, high=1, open_low=True)
     first_beta: float | None = option(
-        1e-5, "beta of the first step, against overfitting; null: the schedule's", low=0, high=1, open_low=True
+        1e-5, "beta of the first step, against overfitting; null: the schedule's", low=0, high=1, open_low=True, open_high=True
     )
     inference_steps: int | None = option(None, "denoiser calls in scoring; null: all steps, 1: the last one alone", low=1)
     sampling_steps: int = option(0, "forward steps that noise the history before scoring; 0: the clean history", low=0)
@@ -34,7 +37,7 @@ class TVDiffOptions:
     topology: str = option(
         "symmetric", "matrix inside the item tower of the anisotropic denoiser", choices=("symmetric", "left", "linkprop", "none")
     )
-    negative_sampler: str = option("uniform", "View III on (ar_gsp, Eq. 16 and 17) or off", choices=("uniform", "ar_gsp"))
+    negative_sampler: str = option("ar_gsp", "View III on (ar_gsp, Eq. 16 and 17) or off", choices=("uniform", "ar_gsp"))
     gamma: float = option(0.5, "share of the items that AR-GSP accepts as informative negatives", low=0, high=1, open_low=True)
     relaxation_rate: float = option(3.0, "lambda of the step's Gumbel temperature", low=0)
     exact_rank_cells: int = option(
@@ -51,9 +54,18 @@ class TVDiffOptions:
         "projected", "reverse chain in the hidden space, or plain over all items", choices=("projected", "dense")
     )
 
+    def betas(self) -> Tensor:
+        """Return the betas of the schedule, [steps]."""
+        scale = {"noise_scale": self.noise_scale, "noise_min": self.noise_min, "noise_max": self.noise_max}
+        return make_betas(self.noise_schedule, self.steps, **scale)
+
     def __post_init__(self) -> None:
         if self.noise_min > self.noise_max:
             raise UsageError(f"noise_min is {self.noise_min} and noise_max {self.noise_max}; noise_min must not be larger")
+        try:
+            self.betas()
+        except ValueError as error:
+            raise UsageError(f"noise_scale, noise_min, noise_max and steps make no schedule: {error}") from error
         for name in ("inference_steps", "sampling_steps"):
             value = getattr(self, name)
             if value is not None and value > self.steps:

@@ -74,8 +74,6 @@ def item_tower(denoiser: str, topology: str, interactions: sp.csr_matrix, width:
     symmetric = scaled(interactions, 0.5, 0.5)
     if topology == "symmetric":
         return GraphTower([symmetric.T.tocsr()], width)
-    # G^T W = S^T (R S'^T W), where S = D_U^-1/2 R D_I^-1/2 and the middle R stands between the same degree matrices, used
-    # once each.
-    plain = scaled(interactions, 0.0, 0.0)
-    first = scaled(interactions, 0.5, 0.5).T.tocsr()
-    return GraphTower([first, plain, symmetric.T.tocsr()], width)
+    # G = S R^T S with S = D_U^-1/2 R D_I^-1/2, so G^T W = S^T (R (S^T W)).
+    transposed = symmetric.T.tocsr()
+    return GraphTower([transposed, interactions, transposed], width)

@@ -26,13 +26,14 @@ def step_temperature(t: Tensor, steps: int, relaxation_rate: float) -> Tensor:
 def rank_threshold(scores: Tensor, gamma: float) -> Tensor:
     """Return the score of rank ``max(1, floor(gamma n))`` in each row.
 
-    On all items' scores this is exactly Rank(j) <= gamma n of Eq. 16; on a random subset's it estimates the same quantile.
+    On all items' scores this is Rank(j) <= gamma n of Eq. 16, where items that tie with the last rank are all in; on a random
+    subset's scores it estimates the same quantile.
 
     Args:
         scores: [rows, n].
         gamma: share of the items that count as informative, in (0, 1].
     """
-    keep = max(1, math.floor(gamma * scores.shape[1]))
+    keep = max(1, math.floor(gamma * scores.shape[1] + 1e-9))  # 0.29 * 100 is 28.999... in floating point
     return scores.kthvalue(scores.shape[1] - keep + 1, dim=1).values  # the keep-th largest
 
 
@@ -55,8 +56,10 @@ def gumbel_softmax_draw(
 ) -> Tensor:
     """Draw candidates from Softmax((log p + g) / tau) of Eq. 17, g Gumbel(0, 1), without replacement within a row.
 
-    A draw without replacement from a softmax is the order of its logits plus fresh Gumbel noise (Gumbel top-k). A row that
-    asks for more negatives than it has allowed candidates gets them again from the start.
+    A draw without replacement from a softmax is the order of its logits plus fresh Gumbel noise g' (Gumbel top-k), and
+    (log p + g) / tau + g' orders a row as log p + g + tau g' does. A row that asks for more negatives than it has accepted
+    candidates gets those again from the start, never the rejected ones; only a row without any accepted candidate draws from
+    all that are allowed, as Eq. 16's common epsilon says.
 
     Args:
         log_probability: [rows, candidates], from :func:`acceptance_log_probability`.
@@ -71,11 +74,13 @@ def gumbel_softmax_draw(
     Raises:
         ValueError: a row needs negatives and has no allowed candidate.
     """
-    available = allowed.sum(1)
-    if bool(((available == 0) & (counts > 0)).any()):
+    if bool((~allowed.any(1) & (counts > 0)).any()):
         raise ValueError("a row has no candidate left that is not a positive: raise candidate_items, or its user has every item")
-    logits = (log_probability + gumbel(log_probability, generator)) / temperature[:, None].to(log_probability.dtype)
-    order_key = (logits + gumbel(logits, generator)).masked_fill_(~allowed, -math.inf)
+    accepted = (allowed & (log_probability == 0)).sum(1)
+    available = torch.where(accepted > 0, accepted, allowed.sum(1))
+    tau = temperature[:, None].to(log_probability.dtype)
+    order_key = log_probability + gumbel(log_probability, generator) + tau * gumbel(log_probability, generator)
+    order_key.masked_fill_(~allowed, -math.inf)
     width = min(int(counts.max()), order_key.shape[1])
     drawn = order_key.topk(width, dim=1).indices  # [rows, width]
     rows = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)

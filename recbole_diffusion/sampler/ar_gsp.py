@@ -1,5 +1,6 @@
 """AR-GSP over a catalogue: exact ranks where [rows, n_items] fits a budget, random subsets of items where it does not."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,8 @@ from torch import Tensor
 
 from recbole_diffusion.sampler.acceptance import acceptance_log_probability, gumbel_softmax_draw, rank_threshold, step_temperature
 from recbole_diffusion.sampler.positives import UserItems
+
+ACCEPTED_AT_LEAST = 16  # candidates that gamma should leave in a random subset: the threshold's rank errs by a quarter
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class ArGsp:
         relaxation_rate: lambda.
         steps: T.
         exact_cells: exact ranks are used while rows x items stays at or below this.
-        candidate_items: size of the two random subsets otherwise.
+        candidate_items: size of the two random subsets otherwise; more where a small gamma would accept fewer than 16 of them.
     """
 
     gamma: float
@@ -61,13 +64,14 @@ class ArGsp:
             ValueError: a row has no candidate that is not a positive.
         """
         n_real = len(items) - 1
-        if len(vectors) * n_real <= self.exact_cells or 2 * self.candidate_items >= n_real:
+        size = max(self.candidate_items, math.ceil(ACCEPTED_AT_LEAST / self.gamma))
+        if len(vectors) * n_real <= self.exact_cells or 2 * size >= n_real:
             candidates = torch.arange(1, n_real + 1, device=items.device)
             scores = vectors @ items[1:].T
             threshold = rank_threshold(scores, self.gamma)
         else:
-            shuffled = torch.randperm(n_real, generator=generator, device=items.device)[: 2 * self.candidate_items] + 1
-            judges, candidates = shuffled[: self.candidate_items], shuffled[self.candidate_items :]
+            shuffled = torch.randperm(n_real, generator=generator, device=items.device)[: 2 * size] + 1
+            judges, candidates = shuffled[:size], shuffled[size:]
             threshold = rank_threshold(vectors @ items[judges].T, self.gamma)
             scores = vectors @ items[candidates].T
         drawn = gumbel_softmax_draw(

@@ -33,6 +33,32 @@ def test_threshold_accepts_exactly_the_first_ranks(gamma, keep):
     assert all(scores[row][accepted[row]].min() > 9 - keep for row in range(2))
 
 
+def test_ranks_do_not_suffer_from_floating_point_and_ties_are_all_in():
+    assert (
+        acceptance_log_probability(torch.arange(100.0)[None], rank_threshold(torch.arange(100.0)[None], 0.29)) == 0
+    ).sum() == 29
+    tied = torch.tensor([[3.0, 2.0, 2.0, 2.0, 1.0]])
+    assert (acceptance_log_probability(tied, rank_threshold(tied, 0.4)) == 0).tolist() == [[True, True, True, True, False]]
+
+
+def test_a_very_cold_step_is_still_a_uniform_draw():
+    drawn = gumbel_softmax_draw(
+        torch.zeros(4000, 5),
+        step_temperature(torch.zeros(4000), 50, 100.0),
+        torch.ones(4000, dtype=torch.long),
+        torch.ones(4000, 5, dtype=torch.bool),
+        generator=torch.Generator().manual_seed(2),
+    )
+    assert stats.chisquare(torch.bincount(drawn, minlength=5).numpy()).pvalue > 1e-3
+
+
+def test_rejected_candidates_do_not_fill_up_for_accepted_ones():
+    log_p = torch.tensor([[0.0, 0.0, math.log(1e-10), math.log(1e-10)], [math.log(1e-10)] * 4])
+    drawn = gumbel_softmax_draw(log_p, torch.ones(2), torch.tensor([6, 4]), torch.ones(2, 4, dtype=torch.bool))
+    assert sorted(drawn[:6].tolist()) == [0, 0, 0, 1, 1, 1]
+    assert sorted(drawn[6:].tolist()) == [0, 1, 2, 3]  # nothing is accepted: all share epsilon
+
+
 def test_gumbel_noise_has_its_law():
     noise = gumbel(torch.empty(50_000), torch.Generator().manual_seed(1))
     assert stats.kstest(noise.numpy(), "gumbel_r").pvalue > 1e-3
@@ -120,3 +146,14 @@ def test_exact_mode_draws_only_the_first_ranks_and_subset_mode_nearly():
     assert shares["exact"].max() <= 0.2
     assert shares["subset"].quantile(0.95) <= 0.26  # the threshold's sampling error: sqrt(0.2 * 0.8 / 500) = 0.018
     assert shares["subset"].mean() == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_small_gamma_gets_larger_subsets():
+    torch.manual_seed(0)
+    items, vectors = torch.randn(8001, 4), torch.randn(32, 4)
+    empty = build(np.eye(32, 8001, k=1, dtype=np.float32))
+    users, zeros = torch.arange(32), torch.zeros(32, dtype=torch.long)
+    ranks = (vectors @ items[1:].T).argsort(1, descending=True).argsort(1) + 1
+    drawn = ArGsp(0.005, 3.0, 50, 0, candidate_items=64).draw(vectors, items, empty, users, zeros, zeros + 8)
+    share = ranks[users.repeat_interleave(8), drawn - 1] / 8000
+    assert share.quantile(0.9) <= 0.012  # 64 candidates would hold a third of one accepted item
