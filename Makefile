@@ -22,7 +22,7 @@ $(VENV)/installed: requirements.lock setup.cfg pyproject.toml
 	touch $@
 
 run: install
-	$(BIN)/python run_recbole_diff.py --model=TVDiff --dataset=ml-100k --hidden_size=64
+	$(BIN)/python run_recbole_diff.py --model=TVDiff --dataset=ml-100k --hidden_size=64 --epochs=30
 
 test: install
 	$(BIN)/python -m pytest

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-SIZES = {"lastfm": (1889, 17503, 39), "gowalla": (29858, 40981, 27)}  # users, items, training interactions per user
+SIZES = {"lastfm": (1887, 15313, 31), "gowalla": (29858, 40981, 23)}  # users, items, drawn training interactions per user
 
 
 def write_made_up(folder: Path, name: str, n_users: int, n_items: int, per_user: int, seed: int = 0) -> Path:
@@ -16,7 +16,7 @@ def write_made_up(folder: Path, name: str, n_users: int, n_items: int, per_user:
     generator = np.random.default_rng(seed)
     (folder / name).mkdir(parents=True, exist_ok=True)
     count = per_user + 4
-    # Squaring a uniform number makes low ids popular; adding a permuted share keeps every item in use.
+    # Squaring a uniform number makes low ids popular; one more row for each item, of a random user, keeps every item in use.
     drawn = (generator.random((n_users, 2 * count)) ** 2 * n_items).astype(np.int64)
     parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
     for user, row in enumerate(drawn):

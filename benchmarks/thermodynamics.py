@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.loaded import load_run
 from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
+from recbole_diffusion.quick_start import versions
 
 
 def main() -> None:
@@ -29,6 +30,7 @@ def main() -> None:
                 "",
                 "`python -m benchmarks.thermodynamics --runs RUN_DIR ...`; scores normalised by their L1 norm (Eq. 5), means",
                 f"over {found.users:,} users. Delta is against the interactions themselves, as in Figure 3 of the paper.",
+                f"Seed {config['seed']}, CPU; " + ", ".join(f"{k} {v}" for k, v in versions().items()) + ".",
                 "",
                 "| model | width | energy | delta energy | entropy | delta entropy |",
                 "|---|---:|---:|---:|---:|---:|",

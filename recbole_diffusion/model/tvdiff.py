@@ -39,7 +39,7 @@ class TVDiff(GeneralRecommender):
     paper writes them.
 
     Differences from the authors' code (``docs/reproduction.md`` says why and what they change):
-        * AR-GSP works; the released code never reaches it, and would score each row on all rows' negatives.
+        * AR-GSP is on by default and works; the released code never reaches it, and would score each row on all rows' negatives.
         * A user's positives are never drawn, instead of with a tiny probability.
         * Dropout is off in scoring.
         * With dropout, the noise part of the training input is matched in its second moment instead of being dropped out itself

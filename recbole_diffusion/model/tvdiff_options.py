@@ -41,7 +41,7 @@ class TVDiffOptions:
     gamma: float = option(0.5, "share of the items that AR-GSP accepts as informative negatives", low=0, high=1, open_low=True)
     relaxation_rate: float = option(3.0, "lambda of the step's Gumbel temperature", low=0)
     exact_rank_cells: int = option(
-        2**24, "AR-GSP ranks exactly while rows x items is at most this; beyond, on random items", low=0
+        2**21, "AR-GSP ranks exactly while rows x items is at most this; beyond, on random items", low=0
     )
     candidate_items: int = option(512, "items of each of AR-GSP's two random subsets", low=1)
     batch_by: str = option(
