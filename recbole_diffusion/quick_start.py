@@ -104,7 +104,7 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
     from recbole_diffusion.data.dataset import id_fingerprint, selects_on_test
     from recbole_diffusion.data.preparation import create_dataset, prepare_data
     from recbole_diffusion.trainer import checkpoint
-    from recbole_diffusion.trainer.base import trainer_for
+    from recbole_diffusion.trainer.choice import trainer_for
 
     logger = getLogger()
     clock = time.perf_counter()

@@ -14,7 +14,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
-from recbole_diffusion.trainer.base import trainer_for
+from recbole_diffusion.trainer.choice import trainer_for
 
 
 class Built:

@@ -3,13 +3,11 @@
 ``RunMixin`` goes in front of any RecBole trainer, so that baselines get the same; ``RunTrainer`` is the plain combination.
 """
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import recbole.trainer.trainer as recbole_trainer
 import torch
 from recbole.trainer import Trainer
 
@@ -18,24 +16,7 @@ from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.collector import RunCollector
 from recbole_diffusion.trainer.plain_state import PlainState
-
-
-@contextlib.contextmanager
-def tensorboard_in(folder: Path) -> Iterator[None]:
-    """Send the event files of a trainer that is built inside to ``folder``; RecBole writes to the working directory."""
-    original = recbole_trainer.get_tensorboard
-    recbole_trainer.get_tensorboard = lambda logger: recbole_trainer_writer(folder)  # noqa: ARG005
-    try:
-        yield
-    finally:
-        recbole_trainer.get_tensorboard = original
-
-
-def recbole_trainer_writer(folder: Path) -> Any:
-    """Return a TensorBoard writer that writes to ``folder``."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder))
+from recbole_diffusion.trainer.tensorboard import tensorboard_in
 
 
 class RunMixin:
@@ -269,16 +250,3 @@ class RunTrainer(RunMixin, Trainer):
             for group in optimizer.param_groups:
                 group["fused"] = True
         return optimizer
-
-
-def trainer_for(config: Any, model: Any, folder: RunFolder) -> Any:
-    """Return the trainer of a run: the one that the registry names, or RecBole's for its own models, with our run folder."""
-    from recbole.utils import get_trainer
-
-    from recbole_diffusion import registry
-
-    spec = registry.MODELS.get(config["model"])
-    if spec is not None:
-        return registry.resolve(spec.trainer)(config, model, folder)
-    base = get_trainer(config["MODEL_TYPE"], config["model"])
-    return type(f"Run{base.__name__}", (RunMixin, base), {})(config, model, folder)
