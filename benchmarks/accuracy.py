@@ -134,9 +134,9 @@ def table(plan: dict[str, Any], runs: Path) -> str:
     lines += ["## Settings", "", "Options of each row over the model's YAML; of a grid, every value searched.", ""]
     for row in plan["rows"]:
         settings = {**row.get("options", {}), **{name: f"one of {values}" for name, values in (row.get("grid") or {}).items()}}
-        lines.append(
-            f"- **{row['name']}** ({row['model']}): " + (", ".join(f"`{k}={v}`" for k, v in settings.items()) or "defaults")
-        )
+        where = ", ".join([*row["datasets"], *row.get("protocols", [])])
+        text = ", ".join(f"`{k}={v}`" for k, v in settings.items()) or "defaults"
+        lines.append(f"- **{row['name']}** ({row['model']}; {where}): {text}")
     lines += [
         "",
         "Protocols: "
