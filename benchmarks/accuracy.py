@@ -5,7 +5,8 @@
 
 A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, model, datasets, options, and for tuned models a
 ``grid``. A grid is searched with the first seed; the point with the best validation score is then run with the other seeds. A run
-that has a result is not repeated, so that an interrupted plan goes on where it was.
+that has a result is not repeated, so that an interrupted plan goes on where it was. ``weights_of`` names a row whose
+trained weights are scored with other options.
 """
 
 import argparse
@@ -85,6 +86,9 @@ def run_plan(plan: dict[str, Any], data_path: str, runs: Path, only: str) -> Non
                 if result_of(folder):
                     continue
                 options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": data_path}
+                if "weights_of" in row:  # a row that only scores: with the weights of another row
+                    trained = folder_of(runs, dataset, protocol, {"name": row["weights_of"]}, 0, seed)
+                    options["load_checkpoint"] = str(trained / "best.pt")
                 words = ["--resume", str(folder)] if (folder / "config.yaml").is_file() else None
                 words = ["run_recbole_diff.py", *words] if words else [*command(row, dataset, options), f"--run_dir={folder}"]
                 done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
