@@ -2,6 +2,7 @@
 
     python -m benchmarks.accuracy run PLAN --data_path=DATA --runs=FOLDER [--only=TEXT]
     python -m benchmarks.accuracy table PLAN --runs=FOLDER --output=benchmarks/results/NAME.md
+    python -m benchmarks.accuracy collect PLAN --runs=FOLDER --output=benchmarks/results/NAME_runs
 
 A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, model, datasets, options, and for tuned models a
 ``grid``. A grid is searched with the first seed; the point with the best validation score is then run with the other seeds. A run
@@ -14,6 +15,7 @@ import itertools
 import json
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -21,8 +23,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.yaml_io import dump_value, load_yaml
+from recbole_diffusion.yaml_io import dump_value, dump_yaml, load_yaml
 
+PATHS = ("--data_path", "--run_dir", "--load_checkpoint")
 METRICS = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
 
 
@@ -96,6 +99,27 @@ def run_plan(plan: dict[str, Any], data_path: str, runs: Path, only: str) -> Non
                 print(f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {done.returncode}\n{said}", flush=True)
 
 
+def collect(plan: dict[str, Any], runs: Path, output: Path) -> None:
+    """Copy what a table needs of each run, its result and configuration without paths, to make the table again anywhere."""
+    for row, dataset, protocol in experiments(plan):
+        for k, seed in itertools.product(range(len(points(row))), row.get("seeds", plan["seeds"])):
+            folder = folder_of(runs, dataset, protocol, row, k, seed)
+            result = result_of(folder, points(row)[k])
+            if result is None:
+                continue
+            copy = output / folder.relative_to(runs)
+            copy.mkdir(parents=True, exist_ok=True)
+            configuration = load_yaml(folder / "config.yaml")
+            configuration |= {
+                "data_path": "DATA",
+                "load_checkpoint": configuration.get("load_checkpoint") and "best.pt of the other row",
+            }
+            (copy / "config.yaml").write_text(dump_yaml(configuration), encoding="utf-8")
+            words = [word for word in shlex.split(result["command"]) if not word.startswith(PATHS)]
+            result["command"] = shlex.join([*words, "--data_path=DATA"])
+            (copy / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
 def made_by(plan: dict[str, Any], runs: Path) -> str:
     """Return the lines that say how the page was made."""
     stacks = {
@@ -105,7 +129,9 @@ def made_by(plan: dict[str, Any], runs: Path) -> str:
         for seed in row.get("seeds", plan["seeds"])
         if (result := result_of(folder_of(runs, dataset, protocol, row, k, seed)))
     }
-    command = "`python -m benchmarks.accuracy run benchmarks/plans/tvdiff.yaml --data_path=DATA --runs=RUNS`, then `table`"
+    plan_file = "benchmarks/plans/tvdiff.yaml"
+    command = f"`python -m benchmarks.accuracy run {plan_file} --data_path=DATA --runs=RUNS`, then `table`"
+    command += " (from the results in `benchmarks/results/tvdiff_runs` too)"
     machine = (
         f"1 or 2 torch threads a run, {platform.machine()}, CPU only, shared with other work, so that seconds are upper bounds"
     )
@@ -179,7 +205,7 @@ def our_row(plan: dict[str, Any], runs: Path, row: dict[str, Any], dataset: str,
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("run", "table"))
+    parser.add_argument("action", choices=("run", "table", "collect"))
     parser.add_argument("plan")
     parser.add_argument("--data_path", default="dataset/")
     parser.add_argument("--runs", type=Path, required=True)
@@ -190,6 +216,9 @@ def main() -> None:
     plan = load_yaml(arguments.plan)
     if arguments.action == "run":
         run_plan(plan, arguments.data_path, arguments.runs, arguments.only)
+        return
+    if arguments.action == "collect":
+        collect(plan, arguments.runs, arguments.output)
         return
     text = table(plan, arguments.runs)
     if arguments.output:
