@@ -25,7 +25,6 @@ from typing import Any
 
 from recbole_diffusion.yaml_io import dump_value, dump_yaml, load_yaml
 
-PATHS = ("--data_path", "--run_dir", "--load_checkpoint")
 METRICS = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
 
 
@@ -115,8 +114,8 @@ def collect(plan: dict[str, Any], runs: Path, output: Path) -> None:
                 "load_checkpoint": configuration.get("load_checkpoint") and "best.pt of the other row",
             }
             (copy / "config.yaml").write_text(dump_yaml(configuration), encoding="utf-8")
-            words = [word for word in shlex.split(result["command"]) if not word.startswith(PATHS)]
-            result["command"] = shlex.join([*words, "--data_path=DATA"])
+            options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": "DATA"}
+            result["command"] = shlex.join(["python", *command(row, dataset, options)])
             (copy / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
