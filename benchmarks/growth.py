@@ -24,6 +24,7 @@ USERS, PER_USER, WIDTH, BATCHES, SCORED = 20_000, 20, 64, 10, 1000
 GOWALLA = {
     "batch_by": "user",
     "entropy_loss": "bce",
+    "negative_sampler": "uniform",
     "temperature": 10.0,
     "noise_scale": 1e-3,
     "noise_min": 1e-3,
