@@ -7,7 +7,8 @@
 A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, model, datasets, options, and for tuned models a
 ``grid``. A grid is searched with the first seed; the point with the best validation score is then run with the other seeds. A run
 that has a result is not repeated, so that an interrupted plan goes on where it was. ``weights_of`` names a row whose
-trained weights are scored with other options.
+trained weights are scored with other options. ``parts`` names the test parts that the table shows (one table each), ``paired``
+a row that is tested against every other row, user by user, and ``groups`` a part whose groups of items are shown.
 """
 
 import argparse
@@ -116,11 +117,15 @@ def collect(plan: dict[str, Any], runs: Path, output: Path) -> None:
             (copy / "config.yaml").write_text(dump_yaml(configuration), encoding="utf-8")
             options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": "DATA"}
             result["command"] = shlex.join(["python", *command(row, dataset, options)])
+            result.pop("run_dir", None)
             (copy / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for file in runs.glob("*/paired-*.json"):
+        if (output / file.parent.name).is_dir():
+            (output / file.relative_to(runs)).write_text(file.read_text())
 
 
-def made_by(plan: dict[str, Any], runs: Path) -> str:
-    """Return the lines that say how the page was made."""
+def made_by(plan: dict[str, Any], runs: Path, name: str) -> str:
+    """Return the lines that say how the page was made; ``name`` is the plan's file name without its ending."""
     stacks = {
         ", ".join(f"{name} {version}" for name, version in result["versions"].items())
         for row, dataset, protocol in experiments(plan)
@@ -128,9 +133,9 @@ def made_by(plan: dict[str, Any], runs: Path) -> str:
         for seed in row.get("seeds", plan["seeds"])
         if (result := result_of(folder_of(runs, dataset, protocol, row, k, seed)))
     }
-    plan_file = "benchmarks/plans/tvdiff.yaml"
+    plan_file = f"benchmarks/plans/{name}.yaml"
     command = f"`python -m benchmarks.accuracy run {plan_file} --data_path=DATA --runs=RUNS`, then `table`"
-    command += " (from the results in `benchmarks/results/tvdiff_runs` too)"
+    command += f" (from the results in `benchmarks/results/{name}_runs` too)"
     machine = (
         f"1 or 2 torch threads a run, {platform.machine()}, CPU only, shared with other work, so that seconds are upper bounds"
     )
@@ -144,22 +149,23 @@ def cell(values: list[float]) -> str:
     return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}"
 
 
-def table(plan: dict[str, Any], runs: Path) -> str:
+def table(plan: dict[str, Any], runs: Path, name: str) -> str:
     """Return the Markdown page of a plan."""
-    lines = [plan["title"], "", plan["text"].strip(), "", made_by(plan, runs), ""]
+    lines = [plan["title"], "", plan["text"].strip(), "", made_by(plan, runs, name), ""]
     for dataset in dict.fromkeys(dataset for _, dataset, _ in experiments(plan)):
-        for protocol in plan["protocols"]:
-            lines += [f"## {dataset}, {protocol} protocol", ""]
+        for protocol, part in itertools.product(plan["protocols"], plan.get("parts", ["test"])):
+            lines += [f"## {dataset}, {protocol} protocol" + (f", {part}" if "parts" in plan else ""), ""]
             lines += ["| row | recall@10 | ndcg@10 | recall@20 | ndcg@20 | seeds | best epochs | train s | chosen point |"]
             lines += ["|---|---:|---:|---:|---:|---|---|---:|---|"]
-            lines += [paper_row(name, values) for name, values in plan.get("paper", {}).get(dataset, {}).items()]
+            published = plan.get("paper", {}).get(dataset, {}) if part == plan.get("paper_part", part) else {}
+            lines += [paper_row(name, values) for name, values in published.items()]
             lines += [
                 line
                 for row, d, p in experiments(plan)
                 if (d, p) == (dataset, protocol)
-                for line in our_row(plan, runs, row, d, p)
+                for line in our_row(plan, runs, row, d, p, part)
             ]
-            lines.append("")
+            lines += ["", *paired_tests(plan, runs, dataset, protocol, part), *group_table(plan, runs, dataset, protocol, part)]
     lines += ["## Settings", "", "Options of each row over the model's YAML; of a grid, every value searched.", ""]
     for row in plan["rows"]:
         settings = {**row.get("options", {}), **{name: f"one of {values}" for name, values in (row.get("grid") or {}).items()}}
@@ -182,16 +188,86 @@ def paper_row(name: str, values: list[float | None]) -> str:
     return f"| *{name}* | {cells} | | | | |"
 
 
-def our_row(plan: dict[str, Any], runs: Path, row: dict[str, Any], dataset: str, protocol: str) -> list[str]:
-    """Return our row, or nothing while it has no result."""
+def chosen_results(
+    plan: dict[str, Any], runs: Path, row: dict[str, Any], dataset: str, protocol: str
+) -> tuple[int, list[tuple[int, Path, dict[str, Any]]]]:
+    """Return the point of a row's grid that validation chose, and seed, folder and result of its finished runs."""
     seeds = row.get("seeds", plan["seeds"])
     chosen = best_point(runs, dataset, protocol, row, seeds[0])
     if chosen is None:
+        return 0, []
+    folders = [(seed, folder_of(runs, dataset, protocol, row, chosen, seed)) for seed in seeds]
+    found = [(seed, folder, result_of(folder, points(row)[chosen])) for seed, folder in folders]
+    return chosen, [(seed, folder, result) for seed, folder, result in found if result]
+
+
+def paired_tests(plan: dict[str, Any], runs: Path, dataset: str, protocol: str, part: str) -> list[str]:
+    """Return the table of paired tests over users between the plan's row ``paired`` and each other row.
+
+    The tests are computed where the runs' ``user_metrics.npz`` are, kept beside them, and read back elsewhere.
+    """
+    from recbole_diffusion.evaluation.lists import load_user_metrics
+    from recbole_diffusion.evaluation.significance import compare_runs
+
+    if "paired" not in plan:
+        return []
+    kept = runs / f"{dataset}-{protocol}" / f"paired-{part}.json"
+    methods = {}
+    for row, d, p in experiments(plan):
+        if (d, p) == (dataset, protocol):
+            _, results = chosen_results(plan, runs, row, d, p)
+            files = [folder / "user_metrics.npz" for _, folder, _ in results]
+            if files and all(file.is_file() for file in files):
+                methods[row["name"]] = [load_user_metrics(file)[part] for file in files]
+    if plan["paired"] in methods and len(methods) > 1:
+        tested = [test for metric in ("recall@20", "ndcg@20") for test in compare_runs(methods, plan["paired"], metric)]
+        kept.write_text(json.dumps(tested, indent=1) + "\n", encoding="utf-8")
+    if not kept.is_file():
+        return []
+    lines = [
+        f"Paired t-tests over users, {plan['paired']} against each other row, seeds averaged; p after Holm's correction.",
+        "",
+    ]
+    lines += ["| row | metric | difference | p | p (Holm) |", "|---|---|---:|---:|---:|"]
+    for test in json.loads(kept.read_text()):
+        numbers = f"{test['difference']:+.4f} | {test['p']:.2g} | {test['p_holm']:.2g}"
+        lines.append(f"| {test['method']} | {test['metric']} | {numbers} |")
+    return [*lines, ""]
+
+
+def group_table(plan: dict[str, Any], runs: Path, dataset: str, protocol: str, part: str) -> list[str]:
+    """Return recall@20 by group of items, and each group's share of the recommended items, means over seeds."""
+    if part != plan.get("groups"):
+        return []
+    lines = []
+    for row, d, p in experiments(plan):
+        _, results = chosen_results(plan, runs, row, d, p) if (d, p) == (dataset, protocol) else (0, [])
+        tables = [result["groups"][part]["item_popularity"] for _, _, result in results]
+        if not tables:
+            continue
+        groups = list(zip(*tables, strict=True))
+        if not lines:
+            heads = [f"{one[0]['smallest_count']} to {one[0]['largest_count']}" for one in groups]
+            lines = [
+                "By popularity of the item (training rows of an item): recall@20 of its held-out items / its share of all",
+                "",
+            ]
+            lines[0] += " recommended slots."
+            lines += ["| row | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
+        means = [[statistics.mean(one[name] for one in group) for name in ("recall@20", "share@20")] for group in groups]
+        lines.append(f"| {row['name']} | " + " | ".join(f"{recall:.4f} / {share:.2f}" for recall, share in means) + " |")
+    return [*lines, ""]
+
+
+def our_row(plan: dict[str, Any], runs: Path, row: dict[str, Any], dataset: str, protocol: str, part: str) -> list[str]:
+    """Return our row, or nothing while it has no result."""
+    seeds = row.get("seeds", plan["seeds"])
+    chosen, found = chosen_results(plan, runs, row, dataset, protocol)
+    results = [(seed, result) for seed, _, result in found]
+    if not results:
         return []
     options = points(row)[chosen]
-    results = [(seed, result_of(folder_of(runs, dataset, protocol, row, chosen, seed), options)) for seed in seeds]
-    results = [(seed, result) for seed, result in results if result]
-    cells = " | ".join(cell([result["test"][metric] for _, result in results]) for metric in METRICS)
+    cells = " | ".join(cell([result[part][metric] for _, result in results]) for metric in METRICS)
     seconds = statistics.mean(result["seconds"]["train"] for _, result in results)
     epochs = ", ".join(str(result["best_epoch"]) for _, result in results)
     grid = row.get("grid") or {}
@@ -219,7 +295,7 @@ def main() -> None:
     if arguments.action == "collect":
         collect(plan, arguments.runs, arguments.output)
         return
-    text = table(plan, arguments.runs)
+    text = table(plan, arguments.runs, Path(arguments.plan).stem)
     if arguments.output:
         arguments.output.write_text(text, encoding="utf-8")
     else:

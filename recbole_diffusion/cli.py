@@ -1,4 +1,4 @@
-"""The command line: ``run_recbole_diff.py [train|doctor] --model=TVDiff --dataset=ml-100k --key=value``."""
+"""The command line: ``run_recbole_diff.py [train|split|prepare|doctor] --model=TVDiff --dataset=ml-100k --key=value``."""
 
 import os
 import shlex
@@ -84,9 +84,11 @@ def _print_result(result: dict[str, Any]) -> None:
         f"best epoch {result['best_epoch']} (chosen on {result['selection']})",
     )
     lines = [f"{name}, seed {result['seed']}, {chosen}"]
-    for part in ("valid", "test"):
+    several = [part for part in result if part.startswith("test_")] or ["test"]
+    width = max(map(len, several))
+    for part in ("valid", *several):
         values = "  ".join(f"{name} {value:.4f}" for name, value in (result[part] or {}).items())
-        lines += [f"{part:5}  {values}"]
+        lines += [f"{part:{width}}  {values}"]
     seconds = "  ".join(f"{name} {value:.1f} s" for name, value in result["seconds"].items())
     lines += [f"time   {seconds}", f"folder {result['run_dir']}"]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -100,6 +102,20 @@ def doctor(words: list[str]) -> int:
 
     sys.stdout.write(report())
     return 0
+
+
+def split(words: list[str]) -> int:
+    """Write a data set in four parts, the second test part under distribution shift."""
+    from recbole_diffusion.split_command import split as run_split
+
+    return run_split(words)
+
+
+def prepare(words: list[str]) -> int:
+    """Make a data set from its source."""
+    from recbole_diffusion.prepare_command import prepare as run_prepare
+
+    return run_prepare(words)
 
 
 def parse_options(words: Sequence[str]) -> dict[str, Any]:
@@ -141,9 +157,12 @@ def _value(key: str, text: str | None) -> Any:
 # Read as text even where YAML would see a number, a list or nothing: names, paths, separators, intervals.
 TEXT_OPTIONS = frozenset(
     {"model", "dataset", "config_files", "resume", "run_dir", "runs_path", "data_path", "load_checkpoint"}
+    | {"source", "output", "name", "shift_test"}
     | {"field_separator", "seq_separator", "user_inter_num_interval", "item_inter_num_interval"}
 )
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train and evaluate one model (the default)"),
+    "split": (split, "write a data set in train, valid, test_iid and test_ood"),
+    "prepare": (prepare, "make a data set from its published files; without a name, list them"),
     "doctor": (doctor, "print versions, device, threads and paths"),
 }

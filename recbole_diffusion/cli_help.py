@@ -8,6 +8,7 @@ from pathlib import Path
 from recbole_diffusion import registry
 from recbole_diffusion.general_options import GeneralOptions
 from recbole_diffusion.options import allowed_text
+from recbole_diffusion.split_options import SplitOptions
 from recbole_diffusion.yaml_io import dump_value
 
 
@@ -27,10 +28,10 @@ def help_text(model: str | None, commands: Mapping[str, str]) -> str:
         lines += ["", "--model=MODEL --help lists a model's own options. --debug shows the trace of an error."]
     elif model in registry.MODELS:
         lines += ["", f"options of {model} ({registry.MODELS[model].summary}):"]
-        lines += _options(registry.resolve(registry.MODELS[model].options))
+        lines += option_lines(registry.resolve(registry.MODELS[model].options))
     else:
         lines += ["", f"options of {model}, which is RecBole's:", *_recbole_options(model)]
-    lines += ["", "options of every run (and all of RecBole's):", *_options(GeneralOptions)]
+    lines += ["", "options of every run (and all of RecBole's):", *option_lines(GeneralOptions), *option_lines(SplitOptions)]
     return "\n".join(lines) + "\n"
 
 
@@ -44,7 +45,8 @@ def _recbole_options(model: str) -> list[str]:
     return [f"  {line}" for line in files[model].read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def _options(cls: type) -> list[str]:
+def option_lines(cls: type) -> list[str]:
+    """Return two lines for each option of a dataclass: default, then meaning and range."""
     lines = []
     for field in dataclasses.fields(cls):
         lines.append(f"  --{field.name}={dump_value(field.metadata['default'])}")

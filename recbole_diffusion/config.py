@@ -23,6 +23,7 @@ from recbole_diffusion import recbole_options, registry, yaml_io  # noqa: E402
 from recbole_diffusion.errors import UsageError, did_you_mean  # noqa: E402
 from recbole_diffusion.general_options import GeneralOptions  # noqa: E402
 from recbole_diffusion.options import read_options, type_text  # noqa: E402
+from recbole_diffusion.split_options import SplitOptions  # noqa: E402
 
 # Replaced as a whole by a higher layer: a merged split would hold two splitting rules.
 REPLACED_WHOLE = frozenset({"split", "threshold", "train_neg_sample_args"})
@@ -138,12 +139,13 @@ class Config(recbole_configurator.Config):
         final = yaml_io.merged(self.internal_config_dict, self.external_config_dict, REPLACED_WHOLE)
         final |= {"model": self.model, "dataset": self.dataset}
         spec = registry.MODELS.get(self.model)
-        declared = [GeneralOptions, *([registry.resolve(spec.options)] if spec else [])]
+        declared = [GeneralOptions, SplitOptions, *([registry.resolve(spec.options)] if spec else [])]
         self._check_types(final, {name for cls in declared for name in cls.__dataclass_fields__})
         self.general = read_options(GeneralOptions, final)
-        self.options = read_options(declared[1], final) if spec else None
+        self.split = read_options(SplitOptions, final)
+        self.options = read_options(declared[2], final) if spec else None
         recbole_options.check(final)
-        for name in ("data_path", "load_checkpoint"):
+        for name in ("data_path", "load_checkpoint", "shift_test"):
             if final[name] is not None:
                 final[name] = str(Path(final[name]).expanduser().resolve())
         self.resolved = {key: copy.deepcopy(value) for key, value in final.items() if _is_plain(value) and key not in REFUSED}
@@ -166,7 +168,8 @@ class Config(recbole_configurator.Config):
 
     def _refuse_unknown(self, model_class: type) -> None:
         known = {key for keys in self.parameters.values() for key in keys} | set(self.internal_config_dict) | NAMES
-        known |= keys_read_by(model_class) | set(GeneralOptions.__dataclass_fields__) | UNLISTED
+        known |= keys_read_by(model_class) | UNLISTED
+        known |= set(GeneralOptions.__dataclass_fields__) | set(SplitOptions.__dataclass_fields__)
         for key, value in self.external_config_dict.items():
             if key in REFUSED and value not in (None, False):
                 raise UsageError(f"option {key!r} is not supported: {REFUSED[key]}")

@@ -30,6 +30,7 @@ class GeneralOptions:
     valid_metric: str = option("Recall@20", "metric that chooses the epoch, on the validation part")
     metric_decimal_place: int = option(6, "digits that metrics are rounded to", low=1)
     eval_batch_size: int = option(2**24, "cells (users x items) of one evaluation batch: 16 bytes of memory each", low=1)
+    report_groups: int = option(4, "groups of items by popularity and of users by activity in the result; 0: none", low=0)
     checkpoint_interval: int = option(1, "epochs between two checkpoints for resume; the best is always saved", low=1)
     load_checkpoint: str | None = option(None, "start from the weights of this checkpoint (with epochs 0: evaluate them)")
     trust_checkpoint: bool = option(False, "read load_checkpoint even if loading it can run code, as RecBole's own files can")

@@ -111,7 +111,7 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     logger.info("%s", dataset)
-    train_data, valid_data, test_data = prepare_data(config, dataset)
+    train_data, valid_data, tests = prepare_data(config, dataset)
     load_seconds = time.perf_counter() - clock
 
     init_seed(config["seed"], config["reproducibility"])
@@ -119,6 +119,8 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
     logger.info("%s", model)
     trainer = trainer_for(config, model, folder)
     trainer.ids = id_fingerprint(dataset)
+    if hasattr(model, "see_parts"):
+        model.see_parts({"valid": valid_data._dataset} | {name: loader._dataset for name, loader in tests.items()})
     if resuming and folder.checkpoint.is_file():
         trainer.resume(train_data)
         folder.write_config(config.resolved)  # the number of epochs may be new
@@ -136,9 +138,9 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
         valid = trainer.evaluate(valid_data, show_progress=progress)
         score = valid[config["valid_metric"].lower()]
     clock = time.perf_counter()
-    tested = trainer.evaluate(test_data, show_progress=progress) if test else None
+    tested, groups = _tested(config, trainer, folder, train_data, tests, progress) if test else ({"test": None}, {})
     test_seconds = time.perf_counter() - clock
-    for part, values in (("valid", valid), ("test", tested)):
+    for part, values in {"valid": valid, **tested}.items():
         if values:
             logger.info("%s: %s", part, "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
     epochs = [record["train_seconds"] for record in trainer.records]
@@ -151,7 +153,10 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
         "best_epoch": trainer.best_epoch,
         "best_valid_score": float(score),
         "valid": {name: float(value) for name, value in valid.items()},
-        "test": {name: float(value) for name, value in tested.items()} if tested else None,
+        "test": next(iter(tested.values())),
+        **(tested if len(tested) > 1 else {}),
+        "groups": groups,
+        "split": getattr(dataset, "split_summary", None),
         "seconds": {
             "load": round(load_seconds, 3),
             "train": round(sum(epochs), 3),
@@ -162,6 +167,31 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "versions": versions(),
     }
+
+
+def _tested(
+    config: Config, trainer: Any, folder: RunFolder, train_data: Any, tests: dict[str, Any], progress: bool
+) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """Evaluate each test part with the best weights; return metrics and group reports by part, and write the users' metrics."""
+    from recbole_diffusion.evaluation.lists import USER_METRICS, TopLists, save_user_metrics
+    from recbole_diffusion.evaluation.report import group_report
+
+    tested, groups, kept = {}, {}, {}
+    topk, metrics = ([value] if isinstance(value, int | str) else list(value) for value in (config["topk"], config["metrics"]))
+    for name, loader in tests.items():
+        lists = TopLists(max(topk))
+        values = trainer.evaluate(loader, show_progress=progress, lists=lists)
+        tested[name] = {metric: float(value) for metric, value in values.items()}
+        if len(lists):
+            kept[name] = lists
+            if config["report_groups"]:
+                groups[name] = group_report(lists, train_data._dataset, loader._dataset, config["report_groups"], topk)
+    if kept:
+        dataset = train_data._dataset
+        tokens = dataset.field2id_token[dataset.uid_field]
+        by_user = [metric for metric in metrics if metric.lower() in USER_METRICS]
+        save_user_metrics(folder.user_metrics, kept, tokens, topk, by_user)
+    return tested, groups
 
 
 def versions() -> dict[str, str]:

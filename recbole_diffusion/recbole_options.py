@@ -141,9 +141,10 @@ def _is_split(split: Any) -> bool:
 
 def _check_parts(parts: Any) -> None:
     if parts is not None and not (
-        isinstance(parts, list) and len(parts) in (2, 3) and all(isinstance(part, str) for part in parts)
+        isinstance(parts, list) and len(parts) in (2, 3, 4) and all(isinstance(part, str) for part in parts)
     ):
-        raise _refusal("benchmark_filename", parts, "two parts ([train, test]) or three ([train, valid, test])")
+        allowed = "two parts ([train, test]), three ([train, valid, test]) or four ([train, valid, test_iid, test_ood])"
+        raise _refusal("benchmark_filename", parts, allowed)
 
 
 def _check_columns(name: str, columns: Any, suffixes: Any) -> None:

@@ -45,6 +45,7 @@ class RunFolder:
         checkpoint: the last finished epoch, for resume.
         best: the weights of the best validation.
         result: what ``compare``, ``tune`` and users' scripts read.
+        user_metrics: the metrics of each user of the test parts, for paired tests.
         tensorboard: folder of TensorBoard events.
     """
 
@@ -56,6 +57,7 @@ class RunFolder:
         self.checkpoint = self.path / "checkpoint.pt"
         self.best = self.path / "best.pt"
         self.result = self.path / "result.json"
+        self.user_metrics = self.path / "user_metrics.npz"
         self.tensorboard = self.path / "tensorboard"
 
     @classmethod

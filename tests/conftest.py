@@ -69,7 +69,19 @@ def torch_device(request: pytest.FixtureRequest) -> torch.device:
 @pytest.fixture
 def result_keys() -> list[str]:
     """What every ``result.json`` holds, in order (section 4 of the design)."""
-    run = ["model", "dataset", "selection", "seed", "parameters", "best_epoch", "best_valid_score", "valid", "test"]
+    run = [
+        "model",
+        "dataset",
+        "selection",
+        "seed",
+        "parameters",
+        "best_epoch",
+        "best_valid_score",
+        "valid",
+        "test",
+        "groups",
+        "split",
+    ]
     return [*run, "seconds", "epoch_seconds", "peak_rss_mb", "versions", "command"]
 
 

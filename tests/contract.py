@@ -24,7 +24,8 @@ class Built:
         self.config = Config(model, dataset, overrides=overrides)
         init_seed(self.config["seed"], True)
         self.dataset = create_dataset(self.config)
-        self.train, self.valid, self.test = prepare_data(self.config, self.dataset)
+        self.train, self.valid, tests = prepare_data(self.config, self.dataset)
+        self.test = next(iter(tests.values()))
         init_seed(self.config["seed"], True)
         self.model = self.config.model_class(self.config, self.train._dataset).to(self.config["device"])
 

@@ -5,12 +5,15 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource
 
+from recbole_diffusion.data import split, split_files
 from recbole_diffusion.data.reader import FastReading
 from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.split_options import SplitOptions
 
 PARTS = ("train", "valid", "test")
 
@@ -18,11 +21,30 @@ PARTS = ("train", "valid", "test")
 class InteractionDataset(FastReading, Dataset):
     """RecBole's ``Dataset`` over the same atomic files.
 
-    ``benchmark_filename`` takes three parts (train, valid, test) or two (train, test). With two, the test part also chooses the
-    epoch, as many papers do: such a run is marked ``selection: test`` in its result and is only for comparison with those papers.
+    ``benchmark_filename`` takes three parts (train, valid, test), two (train, test) or four (train, valid, first test,
+    second test). With two, the test part also chooses the epoch, as many papers do: such a run is marked ``selection: test`` in
+    its result and is only for comparison with those papers.
+
+    With the option ``shift`` one .inter file is split into four parts, see ``data/split.py``.
+
+    Attributes:
+        shift: the options of the split under distribution shift.
+        split_summary: what that split is made of; None without it and before ``build``.
+        exposed_rows: number of rows at the end of the interactions that are the fully exposed set.
+        exposed_dropped: rows that were left out when that set was joined, by reason.
     """
 
+    split_summary: dict[str, Any] | None = None
+    exposed_rows = 0
+
     def __init__(self, config: Any) -> None:
+        self.shift = SplitOptions.of(config)
+        self.exposed_dropped: dict[str, int] = {}
+        if self.shift.shift != "none" and config["benchmark_filename"]:
+            raise UsageError(
+                f"shift is {self.shift.shift!r}, but benchmark_filename {config['benchmark_filename']} names parts that are "
+                "split already; set benchmark_filename to null to split the whole .inter file, or leave shift out"
+            )
         require_files(config)
         super().__init__(config)
 
@@ -52,12 +74,51 @@ class InteractionDataset(FastReading, Dataset):
             )
         super()._reset_index()
 
+    def _data_filtering(self) -> None:
+        super()._data_filtering()
+        if self.shift.shift == "exposure":
+            path = Path(self.shift.shift_test).expanduser()
+            self.exposed_rows, self.exposed_dropped = split_files.join_exposed(self, path)
+
     def build(self) -> list[Dataset]:
-        """Split into train, valid and test.
+        """Split into train, valid and test; with ``shift`` or four benchmark files into train, valid and two test parts.
 
         Raises:
-            UsageError: a part is empty, or a split by time has no time.
+            UsageError: a part is empty, a split by time has no time, or one of four parts has users or items that train lacks.
         """
+        names = PARTS
+        if self.shift.shift != "none":
+            names, parts = split.PARTS, self._parts_under_shift()
+        else:
+            parts = self._parts_of_recbole()
+        if len(parts) == 4 and self.benchmark_filename_list is not None:
+            names = tuple(self.benchmark_filename_list)
+        for name, part in zip(names, parts, strict=True):
+            if len(part) == 0:
+                raise UsageError(
+                    f"the {name} part of data set {self.dataset_name!r} is empty; check eval_args or benchmark_filename"
+                )
+        if len(parts) == 4:
+            for name, part in zip(names[1:], parts[1:], strict=True):
+                self._check_known(name, part, parts[0])
+        return parts
+
+    def rows_of_parts(self) -> list[np.ndarray]:
+        """Return the row numbers of the four parts under ``shift``, before ``build``, and fill ``split_summary``.
+
+        Raises:
+            UsageError: the interactions cannot be split so.
+        """
+        parts, self.split_summary = split_files.split_dataset(self, self.shift)
+        return list(parts.rows)
+
+    def _parts_under_shift(self) -> list[Dataset]:
+        rows = self.rows_of_parts()
+        self._change_feat_format()
+        self._drop_unused_col()
+        return [self.copy(self.inter_feat[numbers.tolist()]) for numbers in rows]
+
+    def _parts_of_recbole(self) -> list[Dataset]:
         arguments = self.config["eval_args"]
         by_time = arguments["order"] == "TO" or "TS" in (arguments["split"] or ())
         if by_time and self.benchmark_filename_list is None and self.time_field not in self.inter_feat:
@@ -69,12 +130,18 @@ class InteractionDataset(FastReading, Dataset):
         if len(parts) == 2 and self.benchmark_filename_list is not None:
             parts.insert(1, copy.copy(parts[1]))
             parts[1].inter_feat = copy.deepcopy(parts[2].inter_feat)
-        for name, part in zip(PARTS, parts, strict=True):
-            if len(part) == 0:
-                raise UsageError(
-                    f"the {name} part of data set {self.dataset_name!r} is empty; check eval_args or benchmark_filename"
-                )
         return parts
+
+    def _check_known(self, name: str, part: Dataset, train: Dataset) -> None:
+        """Check that train has each user and item of a part: two test parts are compared, so neither may ask for the unknown."""
+        for field, what in ((self.uid_field, "users"), (self.iid_field, "items")):
+            unknown = np.setdiff1d(part.inter_feat[field].numpy(), train.inter_feat[field].numpy())
+            if len(unknown):
+                first = ", ".join(map(str, self.id2token(field, unknown[:5])))
+                raise UsageError(
+                    f"{len(unknown)} {what} of the {name} part of data set {self.dataset_name!r} have no row in train: {first}"
+                    f"{', ...' if len(unknown) > 5 else ''}; take their rows out of that part, or move one row of each into train"
+                )
 
 
 def id_fingerprint(dataset: Any) -> str:

@@ -24,3 +24,8 @@ def scaled(matrix: sp.csr_matrix, user_power: float, item_power: float) -> sp.cs
     right = np.where(items > 0, np.maximum(items, 1) ** -item_power, 0.0)
     result = sp.diags(left) @ matrix.astype(np.float64) @ sp.diags(right)
     return result.tocsr().astype(np.float32)
+
+
+def popularity(matrix: sp.csr_matrix) -> np.ndarray:
+    """Return how many users each item has, int64 [n_items]."""
+    return np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int64)

@@ -55,6 +55,11 @@ def _create(config: Any) -> Any:
     if config["MODEL_TYPE"] in (ModelType.GENERAL, ModelType.TRADITIONAL):
         return InteractionDataset(config)
     require_files(config)
+    if config["shift"] not in (None, "none"):
+        raise UsageError(
+            f"{config['model']} takes a data set of its own kind, which cannot be split by shift; leave --shift out, or use a "
+            "general recommender"
+        )
     return recbole.data.create_dataset(config)
 
 
@@ -77,30 +82,48 @@ def _check_fit(config: Any, dataset: Any) -> None:
 
 
 def _tell_ignored(config: Any) -> None:
-    """Warn of options that differ from their defaults and have no effect, because the parts are given."""
-    if not config["benchmark_filename"]:
+    """Warn of options that differ from their defaults and have no effect, because the parts are given or made by a shift."""
+    by_shift = config["shift"] not in (None, "none")
+    if not config["benchmark_filename"] and not by_shift:
         return
     default = config.internal_config_dict
-    ignored = [name for name in NOT_FOR_PARTS if config[name] != default.get(name)]
+    ignored = [] if by_shift else [name for name in NOT_FOR_PARTS if config[name] != default.get(name)]
     given, standard = config["eval_args"], default["eval_args"]
     ignored += [f"eval_args.{name}" for name in ("split", "order", "group_by") if given[name] != standard.get(name)]
     if ignored:
-        logging.getLogger().warning("the parts of benchmark_filename are taken as they are: no effect of %s", ", ".join(ignored))
+        why = "shift splits the data" if by_shift else "the parts of benchmark_filename are taken as they are"
+        logging.getLogger().warning("%s: no effect of %s", why, ", ".join(ignored))
 
 
-def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
-    """Return the loaders of train, valid and test; the model's own training loader where its registry line names one.
+def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """Return the loaders of train, of valid, and of each test part by name; our training loader where the registry names one.
+
+    With two test parts each has a sampler of its own, so that neither is masked when the other is ranked.
 
     Raises:
         UsageError: the data set cannot be split or sampled as the options say.
     """
     spec = registry.MODELS.get(config["model"])
     with refusals_of(config):
-        if spec is None or spec.train_loader is None:
-            return recbole.data.data_preparation(config, dataset)
+        if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL):
+            train, valid, test = recbole.data.data_preparation(config, dataset)
+            return train, valid, {"test": test}
         parts = dataset.build()
-        samplers = create_samplers(config, dataset, parts)
-        train = registry.resolve(spec.train_loader)(config, parts[0], samplers[0], shuffle=config["shuffle"])
-        phases = zip(("valid", "test"), parts[1:], samplers[1:], strict=True)
-        valid, test = (get_dataloader(config, phase)(config, part, sampler, shuffle=False) for phase, part, sampler in phases)
-        return train, valid, test
+        train_part, valid_part, *test_parts = parts
+        samplers = create_samplers(config, dataset, parts[:3])
+        train_loader = registry.resolve(spec.train_loader) if spec and spec.train_loader else get_dataloader(config, "train")
+        train = train_loader(config, train_part, samplers[0], shuffle=config["shuffle"])
+        valid = get_dataloader(config, "valid")(config, valid_part, samplers[1], shuffle=False)
+        tests = {}
+        for name, part in zip(test_names(config), test_parts, strict=True):
+            sampler = samplers[2] if part is parts[2] else create_samplers(config, dataset, [train_part, valid_part, part])[2]
+            tests[name] = get_dataloader(config, "test")(config, part, sampler, shuffle=False)
+        return train, valid, tests
+
+
+def test_names(config: Any) -> list[str]:
+    """Return the names of the test parts: ``test``, or those of two benchmark files, or of a shift's split."""
+    if config["shift"] not in (None, "none"):
+        return ["test_iid", "test_ood"]
+    parts = config["benchmark_filename"]
+    return list(parts[2:]) if parts and len(parts) > 3 else ["test"]

@@ -26,7 +26,9 @@ class _Product(torch.autograd.Function):
 
 
 class SparseMatrix(nn.Module):
-    """A constant sparse matrix A with ``A(x) = A @ x``, differentiable in x; follows the model to its device, not in checkpoints.
+    """A constant sparse matrix A: ``A(x) = A @ x`` and ``A.back(x) = A^T @ x``, both differentiable in x.
+
+    It follows the model to its device and stays out of checkpoints.
 
     Args:
         matrix: scipy CSR matrix, [rows, columns].
@@ -40,6 +42,10 @@ class SparseMatrix(nn.Module):
     def forward(self, dense: Tensor) -> Tensor:
         """Return A @ dense: [columns, width] -> [rows, width]."""
         return _Product.apply(self.matrix, self.transposed, dense)
+
+    def back(self, dense: Tensor) -> Tensor:
+        """Return A^T @ dense: [rows, width] -> [columns, width]."""
+        return _Product.apply(self.transposed, self.matrix, dense)
 
 
 class _Gram(torch.autograd.Function):

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
+from recbole_diffusion.model.base import Recommender
 from recbole_diffusion.model.layers import gram, pair_scores
 from recbole_diffusion.model.tvdiff_options import TVDiffOptions
 from recbole_diffusion.model.tvdiff_towers import item_tower
@@ -26,7 +26,7 @@ from recbole_diffusion.sampler.uniform import uniform_negatives
 USER_BLOCK = 1024  # users scored together; fixed, so that scores do not depend on how a caller batches
 
 
-class TVDiff(GeneralRecommender):
+class TVDiff(Recommender):
     """Diffusion of user rows with three views, each a switch.
 
     A user's row x_0 [n_items] is noised to x_t (Eq. 1) and reconstructed as x0_hat = u_t H^T with u_t = tanh(x_t W_I + e_t) and
@@ -168,16 +168,6 @@ class TVDiff(GeneralRecommender):
         return losses.binary_cross_entropy(of_positive, of_negative) / cells
 
     # Scoring, Algorithm 2.
-
-    def train(self, mode: bool = True) -> "TVDiff":
-        """Switch mode. RecBole does so before each epoch and each evaluation: what was derived from the weights starts anew."""
-        self._forget()
-        return super().train(mode)
-
-    def _apply(self, *arguments: Any, **named: Any) -> "TVDiff":
-        """Move or convert the weights; what was derived from them does not follow."""
-        self._forget()
-        return super()._apply(*arguments, **named)
 
     def _forget(self) -> None:
         self._cache: dict[str, Tensor] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.trainer import Trainer
 
 from recbole_diffusion.errors import RunError
@@ -22,8 +23,8 @@ from recbole_diffusion.trainer.tensorboard import tensorboard_in
 class RunMixin:
     """Run folder, checkpoints and resume around a RecBole trainer.
 
-    A model may have ``begin_epoch(epoch)``, called before each training epoch, and ``loss_names``, the names of the parts that
-    its ``calculate_loss`` returns.
+    A model may have ``begin_epoch(epoch)``, called before each training epoch, ``epoch_diagnostics()``, numbers by name for the
+    epoch's line in ``metrics.jsonl``, and ``loss_names``, the names of the parts that its ``calculate_loss`` returns.
 
     Args:
         config: the run's Config; ``checkpoint_dir`` must be the run folder.
@@ -94,6 +95,9 @@ class RunMixin:
             "train_seconds": round(seconds, 4),
             "loss": {name: value / max(len(train_data), 1) for name, value in self._named(losses).items()},
         }
+        diagnostics = getattr(self.model, "epoch_diagnostics", dict)()
+        if diagnostics:
+            self._open_record["diagnostics"] = diagnostics
         return losses
 
     def _named(self, losses: Any) -> dict[str, float]:
@@ -232,12 +236,23 @@ class RunMixin:
 
     # Evaluation.
 
-    def evaluate(self, eval_data: Any, load_best_model: bool = True, model_file: Any = None, show_progress: bool = False) -> dict:
-        """Evaluate as RecBole does; the best weights are read from our safe file."""
+    def evaluate(
+        self,
+        eval_data: Any,
+        load_best_model: bool = True,
+        model_file: Any = None,
+        show_progress: bool = False,
+        lists: Any = None,
+    ) -> dict:
+        """Evaluate as RecBole does; the best weights are read from our safe file. A full ranking fills ``lists``, if given."""
         if load_best_model:
             path = Path(model_file or self.folder.best)
             self.load_weights(checkpoint.load(path, self.device), path)
-        return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+        self.eval_collector.lists = lists if isinstance(eval_data, FullSortEvalDataLoader) else None
+        try:
+            return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+        finally:
+            self.eval_collector.lists = None
 
 
 class RunTrainer(RunMixin, Trainer):

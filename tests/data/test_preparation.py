@@ -20,7 +20,8 @@ TIMED = {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
 
 def prepared(model, data, **options):
     config = Config(model, overrides={**data.overrides, **options})
-    return prepare_data(config, create_dataset(config))
+    train, valid, tests = prepare_data(config, create_dataset(config))
+    return train, valid, *tests.values()
 
 
 def test_our_model_gets_its_loader_and_the_parts_in_order(checkerboard):
@@ -77,7 +78,8 @@ def test_the_same_seed_gives_the_same_split():
 
         config = Config("TVDiff", "ml-100k", overrides={"seed": seed})
         init_seed(seed, True)
-        return [part._dataset.inter_feat["item_id"].tolist() for part in prepare_data(config, create_dataset(config))]
+        train, valid, tests = prepare_data(config, create_dataset(config))
+        return [part._dataset.inter_feat["item_id"].tolist() for part in (train, valid, *tests.values())]
 
     first = parts(1)
     assert [len(part) for part in first] == pytest.approx([80_000, 10_000, 10_000], abs=1000)

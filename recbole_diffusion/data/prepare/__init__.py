@@ -1,0 +1,1 @@
+"""Making data sets from their published files: download, read, filter, split, write."""

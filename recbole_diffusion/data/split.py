@@ -1,0 +1,239 @@
+"""Splits under distribution shift: train, valid, a test part like them (test_iid) and one unlike them (test_ood).
+
+The three shifts are those of the CNSDiff paper, appendix B "Preprocessing Details": uniform item popularity, the most recent
+interactions of each user, and a set of users to whom every item was shown. What the paper leaves open is decided here:
+
+- Rounding: popularity takes ``round(share * rows)`` interactions; temporal takes ``floor(share * rows of the user)``, at
+  least one of a user with two or more.
+- The rest is split at random over all its rows, not by user.
+- A pair of user and item is in one part only, see :func:`rows_to_keep`.
+- Every user and item of a held-out part has a row in train, see :func:`_with_all_in_train`.
+
+Pure: arrays and a ``numpy.random.Generator`` in, row numbers out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.split_options import SHIFTS, check_shares
+
+PARTS = ("train", "valid", "test_iid", "test_ood")
+TRAIN, VALID, TEST_IID, TEST_OOD = range(4)
+KINDS = SHIFTS[1:]
+GROUPS = 10
+
+
+@dataclass(frozen=True)
+class ShiftSplit:
+    """The parts, and what became of the rows that could not stay where they were.
+
+    Attributes:
+        rows: row numbers of train, valid, test_iid and test_ood, ascending.
+        moved: rows moved into train, by the part that they left.
+        dropped: rows in no part, by reason.
+    """
+
+    rows: tuple[np.ndarray, ...]
+    moved: dict[str, int]
+    dropped: dict[str, int]
+
+
+def split_rows(
+    kind: str,
+    users: np.ndarray,
+    items: np.ndarray,
+    generator: np.random.Generator,
+    *,
+    share: float = 0.2,
+    rest: Sequence[float] = (0.7, 0.1, 0.2),
+    time: np.ndarray | None = None,
+    exposed: np.ndarray | None = None,
+) -> ShiftSplit:
+    """Split interactions under one kind of shift.
+
+    Args:
+        kind: popularity, temporal or exposure.
+        users: whole numbers from 0, [rows].
+        items: whole numbers from 0, [rows].
+        generator: the only source of randomness.
+        share: share of the interactions in test_ood; of no meaning for exposure.
+        rest: shares of train, valid and test_iid among the others.
+        time: of each interaction, [rows]; for temporal.
+        exposed: bool [rows], the rows of the fully exposed set; for exposure.
+
+    Raises:
+        UsageError: shares out of range, a part that becomes empty, no time, no exposed rows, or a share of test_ood that would
+            take the last row of an item.
+    """
+    check_shares(share, rest)
+    if kind not in KINDS:
+        raise UsageError(f"shift {kind!r} is unknown; it takes {', '.join(KINDS)}")
+    if kind == "temporal" and (time is None or not np.isfinite(time).all()):
+        raise UsageError(
+            "the temporal shift needs the time of every interaction; name its column with TIME_FIELD and load_col.inter"
+        )
+    if kind == "exposure" and (exposed is None or not exposed.any()):
+        raise UsageError("the exposure shift needs the fully exposed interactions; name their file with shift_test")
+    keep, dropped = rows_to_keep(users, items, time if kind == "temporal" else None, exposed if kind == "exposure" else None)
+    kept = np.flatnonzero(keep)
+    if len(kept) < len(PARTS):
+        raise UsageError(f"{len(kept)} interactions cannot be split into {len(PARTS)} parts; give a larger data set")
+    users, items = users[kept], items[kept]
+    if kind == "popularity":
+        shifted = _uniform_popularity(items, share, generator)
+    else:
+        shifted = _latest(users, time[kept], share) if kind == "temporal" else exposed[kept]
+    before = _split_rest(shifted, rest, generator)
+    part = _with_all_in_train(before, users, items, generator)
+    moved = {PARTS[number]: int(((before == number) & (part == TRAIN)).sum()) for number in (VALID, TEST_IID, TEST_OOD)}
+    empty = [name for number, name in enumerate(PARTS) if number not in part]
+    if empty:
+        raise UsageError(
+            f"the {empty[0]} part is empty after a {kind} split of {len(part)} interactions, of which {sum(moved.values())} had "
+            "to go to train; give more interactions, other shares (shift_share, shift_rest) or another shift_seed"
+        )
+    return ShiftSplit(tuple(kept[part == number] for number in range(len(PARTS))), moved, dropped)
+
+
+def rows_to_keep(
+    users: np.ndarray, items: np.ndarray, time: np.ndarray | None = None, exposed: np.ndarray | None = None
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Return which rows take part, bool [rows], and how many do not, by reason.
+
+    Of the rows of one pair the latest by ``time`` stays (the last in the file among equals), without ``time`` the first. Pairs
+    that are ``exposed`` leave the other rows. Exposed rows of a user or an item that no other row knows are dropped: nothing
+    could be learnt of it.
+    """
+    rows, pairs = np.arange(len(users)), users.astype(np.int64) * (int(items.max(initial=0)) + 1) + items
+    given = np.zeros(len(users), bool) if exposed is None else exposed
+    # The first of each pair in this order stays: exposed rows, then the others by file, or all from the latest to the earliest.
+    order = np.lexsort((rows, ~given)) if time is None else np.lexsort((rows, time))[::-1]
+    keep = np.zeros(len(users), bool)
+    keep[order[np.unique(pairs[order], return_index=True)[1]]] = True
+    also_exposed = ~given & np.isin(pairs, pairs[given])
+    duplicates = int((~keep & ~also_exposed).sum())
+    unseen = np.zeros(len(users), bool)
+    for codes in (users, items):
+        unseen |= given & keep & ~np.isin(codes, codes[keep & ~given])
+    return keep & ~unseen, {
+        "duplicate_pairs": duplicates,
+        "pairs_of_exposed": int(also_exposed.sum()),
+        "exposed_unseen": int(unseen.sum()),
+    }
+
+
+def popularity_quotas(counts: np.ndarray, asked: int, generator: np.random.Generator) -> np.ndarray:
+    """Return how many rows of each item go to test_ood: ``asked`` in all, as equal as possible with one row left of each item.
+
+    Water filling: quota_i = min(q, counts_i - 1) with the level q at which they sum to ``asked``; between two whole levels,
+    randomly chosen items get one more. Drawing rows with weights 1 / popularity would not be uniform: without replacement those
+    weights hold for the first draw only, and a rare item runs out of rows, so that train has none of it.
+
+    Args:
+        counts: rows of each item, [items], 0 for items without rows.
+        asked: number of rows to give.
+        generator: chooses the items that give one more.
+
+    Raises:
+        UsageError: fewer rows can be given than are asked for.
+    """
+    most = np.maximum(counts - 1, 0)
+    if asked > most.sum():
+        raise UsageError(
+            f"test_ood would take {asked} interactions, but with one of each item left for train at most {most.sum()} can go "
+            "there; give a smaller shift_share, or remove rare items with item_inter_num_interval"
+        )
+    can_give_more = len(most) - np.cumsum(np.bincount(most))  # [levels]: items with most > level
+    filled = np.concatenate([[0], np.cumsum(can_give_more)])  # [levels + 1]: sum of min(level, most)
+    level = int(np.searchsorted(filled, asked, side="right")) - 1
+    level = min(level, int(most.max(initial=0)))
+    quotas = np.minimum(most, level)
+    odd = generator.choice(np.flatnonzero(most > level), asked - int(quotas.sum()), replace=False) if asked > quotas.sum() else []
+    quotas[odd] += 1
+    return quotas
+
+
+def _uniform_popularity(items: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+    """Return bool [rows], the random rows that fill each item's quota."""
+    counts = np.bincount(items)
+    quotas = popularity_quotas(counts, round(share * len(items)), generator)
+    order = generator.permutation(len(items))
+    order = order[np.argsort(items[order], kind="stable")]
+    chosen = np.zeros(len(items), bool)
+    chosen[order[_place_in_group(counts) < np.repeat(quotas, counts)]] = True
+    return chosen
+
+
+def _latest(users: np.ndarray, time: np.ndarray, share: float) -> np.ndarray:
+    """Return bool [rows], the latest rows of each user; among equal times the later in the file is the later."""
+    counts = np.bincount(users)
+    take = np.floor(share * counts + 1e-9).astype(np.int64)  # 0.29 * 100 is 28.999... in floating point
+    take = np.where(counts > 1, np.maximum(take, 1), 0)
+    order = np.lexsort((np.arange(len(users)), time, users))
+    chosen = np.zeros(len(users), bool)
+    chosen[order[_place_in_group(counts) >= np.repeat(counts - take, counts)]] = True
+    return chosen
+
+
+def _place_in_group(counts: np.ndarray) -> np.ndarray:
+    """Return 0, 1, ... anew for each group, [counts.sum()], for rows sorted by group."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _split_rest(shifted: np.ndarray, rest: Sequence[float], generator: np.random.Generator) -> np.ndarray:
+    """Return the part of each row, int8 [rows]: test_ood where ``shifted``, the others at random."""
+    part = np.full(len(shifted), TEST_OOD, np.int8)
+    others = generator.permutation(np.flatnonzero(~shifted))
+    valid, test = round(rest[1] * len(others)), round(rest[2] * len(others))
+    part[others] = TRAIN
+    part[others[:valid]] = VALID
+    part[others[valid : valid + test]] = TEST_IID
+    return part
+
+
+def _with_all_in_train(part: np.ndarray, users: np.ndarray, items: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return ``part`` with one row of each user and item that train lacks moved there: a random one, of test_ood if no other."""
+    part = part.copy()
+    order = generator.permutation(len(part))
+    order = order[np.argsort(part[order] == TEST_OOD, kind="stable")]
+    for codes in (users, items):
+        known = np.zeros(codes.max() + 1, bool)
+        known[codes[part == TRAIN]] = True
+        lacking = order[~known[codes[order]]]
+        part[lacking[np.unique(codes[lacking], return_index=True)[1]]] = TRAIN
+    return part
+
+
+def summarize(split: ShiftSplit, users: np.ndarray, items: np.ndarray, **said: Any) -> dict[str, Any]:
+    """Return what a split is made of, in plain types: ``said`` (kind, seed, ...), sizes, moved and dropped rows, popularity.
+
+    ``popularity_deciles`` orders the items from the most to the least popular by their rows in all four parts together (equal
+    ones by their number), cuts them into ten groups of as many items, and gives each group's share of the rows of each part.
+    """
+    kept = np.concatenate(split.rows)
+    counts = np.bincount(items[kept])
+    ranked = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    groups = np.array_split(ranked, GROUPS)
+    group = np.zeros(len(counts), np.int64)
+    for number, members in enumerate(groups):
+        group[members] = number
+    shares = {
+        name: (np.bincount(group[items[rows]], minlength=GROUPS) / len(rows)).round(6).tolist()
+        for name, rows in zip(PARTS, split.rows, strict=True)
+    }
+    sizes = {
+        name: {"rows": len(rows), "users": len(np.unique(users[rows])), "items": len(np.unique(items[rows]))}
+        for name, rows in zip(PARTS, split.rows, strict=True)
+    }
+    deciles = {"order": "items from most to least popular by rows in all parts", "items": [len(one) for one in groups], **shares}
+    return {
+        **said,
+        "parts": sizes,
+        "moved_into_train": split.moved,
+        "dropped": split.dropped,
+        "popularity_deciles": deciles,
+    }

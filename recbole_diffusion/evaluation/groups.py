@@ -1,0 +1,151 @@
+"""Metrics by group: of items by popularity, of users by activity. An average over all users hides whom a model serves.
+
+Groups are made from training counts; the padding id 0 belongs to none.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.evaluation.lists import TopLists, ndcg, recall
+
+NO_GROUP = -1
+DIGITS = 6
+
+
+def item_groups(counts: np.ndarray, n_groups: int) -> np.ndarray:
+    """Return the group of each item, 0 the most popular; groups have equal numbers of items, up to one.
+
+    Items are ranked by training count, equal counts by id. Items without a training row are in the last groups.
+
+    Args:
+        counts: training rows of each item, [n_items]; the padding item in place 0.
+        n_groups: number of groups; with fewer items than groups the last groups are empty.
+
+    Returns:
+        [n_items] int64, -1 for the padding item.
+
+    Raises:
+        UsageError: ``n_groups`` is less than 1.
+    """
+    return _groups(np.asarray(counts), np.arange(1, len(counts)), n_groups)
+
+
+def user_groups(counts: np.ndarray, n_groups: int) -> np.ndarray:
+    """Return the group of each user, 0 the most active, as :func:`item_groups`; users without a training row have none, -1."""
+    counts = np.asarray(counts)
+    return _groups(counts, 1 + np.flatnonzero(counts[1:] > 0), n_groups)
+
+
+def _groups(counts: np.ndarray, members: np.ndarray, n_groups: int) -> np.ndarray:
+    if n_groups < 1:
+        raise UsageError(f"the number of groups is {n_groups!r}; it takes a whole number from 1")
+    ranked = members[np.argsort(-counts[members].astype(np.int64), kind="stable")]
+    found = np.full(len(counts), NO_GROUP, np.int64)
+    for group, ids in enumerate(np.array_split(ranked, n_groups)):
+        found[ids] = group
+    return found
+
+
+def by_item_popularity(
+    lists: TopLists,
+    held_out: tuple[np.ndarray, np.ndarray],
+    group_of_item: np.ndarray,
+    counts: np.ndarray,
+    topk: Sequence[int],
+) -> list[dict[str, Any]]:
+    """Return the metrics of each group of items, where only the held-out items of the group are relevant.
+
+    The ranking is over all items. recall@k and ndcg@k are averaged over the users who have a held-out item in the group;
+    share@k is the group's part of all recommended items of all users, to compare with its part of ``items`` and ``held_out``.
+    A group in which nothing is held out is left out, and so are items without a group.
+
+    Args:
+        lists: the ranked items.
+        held_out: user ids and item ids of the ranked part, [rows] each; a pair that is there twice counts once.
+        group_of_item: [n_items], from :func:`item_groups`.
+        counts: training rows of each item, [n_items].
+        topk: the k's.
+
+    Returns:
+        Plain dictionaries: ``group``, ``users`` and ``held_out`` (averaged over), ``items`` (of the group), ``smallest_count``
+        and ``largest_count`` (of the group's items), then recall, ndcg and share by k.
+
+    Raises:
+        ValueError: ``held_out`` is not what ``lists`` were made for.
+    """
+    rows, items = _distinct_pairs(lists, held_out, len(group_of_item))
+    groups_held_out, groups_listed = group_of_item[items], group_of_item[lists.items]
+    slots = {k: max(int(np.count_nonzero(lists.items[:, :k])), 1) for k in topk}
+    table = []
+    for group in np.unique(groups_held_out[groups_held_out != NO_GROUP]).tolist():
+        positives = np.bincount(rows[groups_held_out == group], minlength=len(lists))
+        users, of_group, listed = positives > 0, group_of_item == group, groups_listed == group
+        size = {
+            "group": group,
+            "users": int(users.sum()),
+            "items": int(of_group.sum()),
+            "held_out": int(positives.sum()),
+            **_count_range(counts[of_group]),
+        }
+        metrics = _means((lists.hits & listed)[users], positives[users], topk)
+        shares = {f"share@{k}": round(int(listed[:, :k].sum()) / slots[k], DIGITS) for k in topk}
+        table.append({**size, **metrics, **shares})
+    return table
+
+
+def by_user_activity(lists: TopLists, group_of_user: np.ndarray, counts: np.ndarray, topk: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the ordinary metrics averaged within groups of users.
+
+    A group of which nobody was evaluated is left out, and so are users without a group.
+
+    Args:
+        lists: the ranked items.
+        group_of_user: [n_users], from :func:`user_groups`.
+        counts: training rows of each user, [n_users].
+        topk: the k's.
+
+    Returns:
+        Plain dictionaries: ``group``, ``users`` and ``held_out`` (averaged over), ``members`` (users of the group, evaluated or
+        not), ``smallest_count`` and ``largest_count`` (of the members), then recall and ndcg by k.
+    """
+    groups = group_of_user[lists.users]
+    table = []
+    for group in np.unique(groups[groups != NO_GROUP]).tolist():
+        users, members = groups == group, group_of_user == group
+        size = {
+            "group": group,
+            "users": int(users.sum()),
+            "members": int(members.sum()),
+            "held_out": int(lists.positives[users].sum()),
+            **_count_range(counts[members]),
+        }
+        table.append({**size, **_means(lists.hits[users], lists.positives[users], topk)})
+    return table
+
+
+def _distinct_pairs(lists: TopLists, held_out: tuple[np.ndarray, np.ndarray], n_items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the place in ``lists`` and the item of each distinct held-out pair."""
+    users, items = (np.asarray(column, np.int64) for column in held_out)
+    place = np.full(max(users.max(initial=0), lists.users.max(initial=0)) + 1, -1)
+    place[lists.users] = np.arange(len(lists))
+    cells = np.unique(place[users] * n_items + items)
+    rows, items = cells // n_items, cells % n_items
+    if (rows < 0).any() or not np.array_equal(np.bincount(rows, minlength=len(lists)), lists.positives):
+        raise ValueError(
+            f"held_out has {len(rows)} distinct pairs, the lists were made for {lists.positives.sum()} or for other users; give "
+            "the pairs of the part that was ranked"
+        )
+    return rows, items
+
+
+def _count_range(counts: np.ndarray) -> dict[str, int]:
+    return {"smallest_count": int(counts.min()), "largest_count": int(counts.max())}
+
+
+def _means(hits: np.ndarray, positives: np.ndarray, topk: Sequence[int]) -> dict[str, float]:
+    """Return recall and ndcg at each k, averaged over the rows of ``hits`` [n, K], of which there is at least one."""
+    pairs = (("recall", recall), ("ndcg", ndcg))
+    return {f"{name}@{k}": round(float(metric(hits, positives, k).mean()), DIGITS) for name, metric in pairs for k in topk}

@@ -1,0 +1,223 @@
+"""Each evaluated user's ranked items, and RecBole's top-k metrics user by user; groups and significance tests start here."""
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_diffusion.errors import RunError, UsageError, did_you_mean
+from recbole_diffusion.run_folder import write_whole
+
+# The tokens of the users under "users", and one value a user under each metric's name, such as "recall@20".
+UserMetrics = dict[str, np.ndarray]
+
+
+def recall(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:
+    """Return the share of each user's held-out items that is in the first k places, [n] float64."""
+    return hits[:, :k].sum(1) / positives
+
+
+def precision(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:  # noqa: ARG001
+    """Return the share of the first k places that holds a held-out item, [n] float64."""
+    return hits[:, :k].sum(1) / k
+
+
+def hit(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:  # noqa: ARG001
+    """Return 1 where a held-out item is in the first k places, else 0, [n] float64."""
+    return hits[:, :k].any(1).astype(np.float64)
+
+
+def mrr(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:  # noqa: ARG001
+    """Return one over the place of the first held-out item, 0 where none is in the first k places, [n] float64."""
+    return hits[:, :k].any(1) / (hits[:, :k].argmax(1) + 1)
+
+
+def ndcg(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:
+    """Return the discounted gain of the first k places over that of min(positives, k) hits in front, [n] float64."""
+    discount = 1 / np.log2(np.arange(2, k + 2))  # place 1, 2, ..., k
+    return hits[:, :k] @ discount / np.cumsum(discount)[np.minimum(positives, k) - 1]
+
+
+def average_precision(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:
+    """Return the precision at each hit of the first k places, summed and divided by min(positives, k), [n] float64."""
+    at_place = np.cumsum(hits[:, :k], axis=1) / np.arange(1, k + 1)
+    return (at_place * hits[:, :k]).sum(1) / np.minimum(positives, k)
+
+
+# RecBole's names, in lower case: hits [n, K] bool, positives [n] > 0, k <= K -> [n]. The mean over users is RecBole's metric.
+USER_METRICS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
+    "recall": recall,
+    "ndcg": ndcg,
+    "hit": hit,
+    "precision": precision,
+    "mrr": mrr,
+    "map": average_precision,
+}
+
+
+class TopLists:
+    """The first K items of each user of one full-ranking evaluation.
+
+    A user without a held-out item has no metric and is left out. With K the largest of ``topk`` the lists are RecBole's own, also
+    where scores are equal: the same ``torch.topk`` makes them.
+
+    Attributes:
+        length: K.
+        users: internal ids, [n] int64.
+        items: item ids from the first place to the last, [n, K] int32; 0 where only masked items were left.
+        hits: whether the item in this place is held out, [n, K] bool.
+        positives: number of held-out items, [n] int64, at least 1.
+
+    Args:
+        length: K, the largest k of interest.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        empty = np.zeros((0, length), np.int32)
+        self._batches = [(np.zeros(0, np.int64), empty, empty.astype(bool), np.zeros(0, np.int64))]
+
+    def add(self, scores: Tensor, users: Tensor, positive_u: Tensor, positive_i: Tensor) -> None:
+        """Add a batch: the scores as RecBole's collector gets them.
+
+        Args:
+            scores: [batch, n_items] on any device; masked items and the padding item have -inf.
+            users: internal ids, [batch].
+            positive_u: row in the batch of each held-out item, [positives].
+            positive_i: its item id, [positives].
+
+        Raises:
+            UsageError: there are fewer items than places.
+        """
+        n_rows, n_items = scores.shape
+        if n_items < self.length:
+            raise UsageError(f"topk asks for {self.length} items, but the data set has {n_items - 1}; give a smaller topk")
+        values, items = torch.topk(scores.detach(), self.length, dim=-1)
+        items = items.masked_fill(values == -torch.inf, 0)
+        # A cell of the [batch, n_items] table as one number; the table itself is never made.
+        held_out = torch.unique(positive_u.to(scores.device).long() * n_items + positive_i.to(scores.device).long())
+        rows = torch.arange(n_rows, device=scores.device).unsqueeze(1)
+        hits = torch.isin(rows * n_items + items, held_out) & (items > 0)
+        positives = torch.bincount(held_out // n_items, minlength=n_rows)
+        columns = (users.detach().long(), items.int(), hits, positives)
+        kept = (positives > 0).cpu()
+        self._batches.append(tuple(column.cpu()[kept].numpy() for column in columns))
+
+    def _column(self, number: int) -> np.ndarray:
+        if len(self._batches) > 1:
+            self._batches = [tuple(np.concatenate(columns) for columns in zip(*self._batches, strict=True))]
+        return self._batches[0][number]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def users(self) -> np.ndarray:
+        """Return the internal user ids, [n] int64."""
+        return self._column(0)
+
+    @property
+    def items(self) -> np.ndarray:
+        """Return the ranked item ids, [n, K] int32, 0 where no item is."""
+        return self._column(1)
+
+    @property
+    def hits(self) -> np.ndarray:
+        """Return whether each ranked item is held out, [n, K] bool."""
+        return self._column(2)
+
+    @property
+    def positives(self) -> np.ndarray:
+        """Return the number of held-out items, [n] int64."""
+        return self._column(3)
+
+    def metric(self, name: str, k: int) -> np.ndarray:
+        """Return a metric for each user, [n] float64.
+
+        Raises:
+            UsageError: no such metric, or k is not from 1 to K.
+        """
+        function = USER_METRICS.get(name.lower())
+        if function is None:
+            known = ", ".join(USER_METRICS)
+            raise UsageError(f"no metric {name!r} user by user{did_you_mean(name, USER_METRICS)}; there are {known}")
+        if not 1 <= k <= self.length:
+            raise UsageError(f"k is {k!r}; these lists have {self.length} places, so it takes 1 to {self.length}")
+        return function(self.hits, self.positives, k)
+
+    def recall(self, k: int) -> np.ndarray:
+        """Return :func:`recall` for each user, [n] float64."""
+        return self.metric("recall", k)
+
+    def ndcg(self, k: int) -> np.ndarray:
+        """Return :func:`ndcg` for each user, [n] float64."""
+        return self.metric("ndcg", k)
+
+    def hit(self, k: int) -> np.ndarray:
+        """Return :func:`hit` for each user, [n] float64."""
+        return self.metric("hit", k)
+
+    def precision(self, k: int) -> np.ndarray:
+        """Return :func:`precision` for each user, [n] float64."""
+        return self.metric("precision", k)
+
+    def mrr(self, k: int) -> np.ndarray:
+        """Return :func:`mrr` for each user, [n] float64."""
+        return self.metric("mrr", k)
+
+    def per_user(self, metrics: Iterable[str], topk: Iterable[int]) -> dict[str, np.ndarray]:
+        """Return each metric at each k, named as RecBole does (``recall@20``), [n] float64.
+
+        Raises:
+            UsageError: see :meth:`metric`.
+        """
+        topk = list(topk)
+        return {f"{name.lower()}@{k}": self.metric(name, k) for name in metrics for k in topk}
+
+
+def save_user_metrics(
+    path: Path, parts: Mapping[str, TopLists], tokens: np.ndarray, topk: Iterable[int], metrics: Iterable[str]
+) -> None:
+    """Write each user's metrics as one compressed ``.npz`` of plain arrays, ``<part>/users`` and ``<part>/<metric>@<k>``.
+
+    Args:
+        path: the file.
+        parts: lists by part, such as ``valid`` and ``test``.
+        tokens: the user token of each internal id, [n_users], as ``dataset.field2id_token`` has them.
+        topk: the k's.
+        metrics: names out of ``USER_METRICS``.
+
+    Raises:
+        UsageError: an unknown metric or k. RunError: the file cannot be written.
+    """
+    topk, metrics, arrays = list(topk), list(metrics), {}
+    for part, lists in parts.items():
+        arrays[f"{part}/users"] = np.asarray(tokens)[lists.users].astype(np.str_)
+        arrays |= {f"{part}/{name}": values.astype(np.float32) for name, values in lists.per_user(metrics, topk).items()}
+    write_whole(Path(path), lambda file: np.savez_compressed(file, **arrays))
+
+
+def load_user_metrics(path: Path) -> dict[str, UserMetrics]:
+    """Return what :func:`save_user_metrics` has written: for each part the user tokens and float32 metrics, [n] each.
+
+    Raises:
+        UsageError: there is no such file. RunError: it is damaged or holds something else.
+    """
+    path, parts = Path(path), {}
+    if not path.is_file():
+        raise UsageError(f"no metrics by user in {path}: no such file; name the file of a run that has ended")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                part, _, name = key.partition("/")
+                parts.setdefault(part, {})[name] = arrays[key]
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"cannot read the metrics by user in {path}: {error}; repeat the run that wrote it") from error
+    for part, columns in parts.items():
+        if "users" not in columns or len({len(np.atleast_1d(column)) for column in columns.values()}) != 1:
+            raise RunError(f"{path} holds no metrics by user in its part {part!r}; repeat the run that wrote it")
+    return parts

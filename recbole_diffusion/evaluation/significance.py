@@ -1,0 +1,144 @@
+"""Whether one method is better than others: paired tests over users, with Holm's correction for several comparisons.
+
+A test over users says whether the difference would hold for other users of the same kind, for the models that were trained;
+it says nothing about other seeds. Averaging each user over seeds first takes the seeds' noise down, not out.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.evaluation.lists import UserMetrics
+
+
+def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[float, float]:
+    """Return the mean of a - b, and the two-sided p of no difference.
+
+    Args:
+        a: one value a user, [n].
+        b: the same users in the same order, [n].
+        wilcoxon: the signed-rank test, which leaves users without a difference out, instead of the t-test.
+
+    Raises:
+        UsageError: fewer than two users. ValueError: shapes differ, or a value is not finite.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.shape != b.shape or a.ndim != 1 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError(f"a paired test takes two arrays of finite values, one a user, got shapes {a.shape} and {b.shape}")
+    if len(a) < 2:
+        raise UsageError(f"a paired test needs at least 2 users, got {len(a)}; evaluate more users")
+    differences = a - b
+    if not differences.any():
+        return 0.0, 1.0  # 0 / 0 in both tests
+    if wilcoxon:
+        p = stats.wilcoxon(differences[differences != 0]).pvalue
+    elif np.ptp(differences) == 0:
+        p = 0.0  # no spread: the limit of the t-test
+    else:
+        p = stats.ttest_rel(a, b).pvalue
+    return float(differences.mean()), float(p)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Return p-values adjusted by Holm's step-down method, in the order given.
+
+    The i-th smallest of m (from 0) is multiplied by m - i; none is smaller than the one before it, none above 1. The chance of
+    any false rejection among the m stays below the level, whatever the dependence of the tests.
+
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
+
+    Raises:
+        ValueError: a p-value outside [0, 1].
+    """
+    wrong = [name for name, p in p_values.items() if not 0 <= p <= 1]
+    if wrong:
+        raise ValueError(f"the p-value of {wrong[0]!r} is {p_values[wrong[0]]!r}; it takes a number in [0, 1]")
+    adjusted, floor = {}, 0.0
+    for before, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        floor = max(floor, min(1.0, (len(p_values) - before) * float(p_values[name])))
+        adjusted[name] = floor
+    return {name: adjusted[name] for name in p_values}
+
+
+def compare_runs(
+    runs: Mapping[str, Sequence[UserMetrics]], best: str, metric: str, wilcoxon: bool = False
+) -> list[dict[str, Any]]:
+    """Test one method against each other one, user by user.
+
+    Each user's metric is averaged over a method's seeds; users are matched by token, whatever their order.
+
+    Args:
+        runs: for each method one part of :func:`~recbole_diffusion.evaluation.lists.load_user_metrics` a seed; methods may have
+            different numbers of seeds.
+        best: the method that is tested against the others.
+        metric: such as ``recall@20``.
+        wilcoxon: see :func:`paired_test`.
+
+    Returns:
+        A plain dictionary for each other method, in the order given: ``metric``, ``best``, ``method``, ``best_mean``, ``mean``,
+        ``difference`` (best - method), ``p``, ``p_holm`` (over all rows), ``users``.
+
+    Raises:
+        UsageError: an unknown method or metric, a method without a run, or runs whose users are not the same.
+    """
+    if best not in runs:
+        raise UsageError(f"no method {best!r} to compare{did_you_mean(best, runs)}; there are {', '.join(runs)}")
+    order = [best, *(name for name in runs if name != best)]
+    reference: tuple[str, np.ndarray] | None = None
+    values: dict[str, np.ndarray] = {}
+    for method in order:
+        seeds = []
+        for number, run in enumerate(runs[method], start=1):
+            name = f"run {number} of {method!r}"
+            tokens, column = _by_token(run, metric, name)
+            reference = reference or (name, tokens)
+            _require_same_users(reference, (name, tokens))
+            seeds.append(column)
+        if not seeds:
+            raise UsageError(f"method {method!r} has no run; give at least one, or leave the method out")
+        values[method] = np.mean(seeds, axis=0)
+    tests = {method: paired_test(values[best], values[method], wilcoxon) for method in order[1:]}
+    adjusted = holm({method: p for method, (_, p) in tests.items()})
+    return [
+        {
+            "metric": metric,
+            "best": best,
+            "method": method,
+            "best_mean": float(values[best].mean()),
+            "mean": float(values[method].mean()),
+            "difference": difference,
+            "p": p,
+            "p_holm": adjusted[method],
+            "users": len(values[method]),
+        }
+        for method, (difference, p) in tests.items()
+    ]
+
+
+def _by_token(run: UserMetrics, metric: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the user tokens of one run, sorted, and the metric in that order, float64."""
+    known = [key for key in run if key != "users"]
+    if metric not in known:
+        raise UsageError(f"{name} has no metric {metric!r}{did_you_mean(metric, known)}; it has {', '.join(known)}")
+    tokens, place, counts = np.unique(run["users"], return_index=True, return_counts=True)
+    if len(tokens) < len(run["users"]):
+        raise UsageError(f"{name} has user {str(tokens[counts > 1][0])!r} more than once; give one row a user")
+    return tokens, np.asarray(run[metric], np.float64)[place]
+
+
+def _require_same_users(first: tuple[str, np.ndarray], second: tuple[str, np.ndarray]) -> None:
+    """Raise UsageError with the runs, the numbers and an example unless both have the same users."""
+    missing = [np.setdiff1d(mine[1], other[1], assume_unique=True) for mine, other in ((first, second), (second, first))]
+    parts = [
+        f"{len(users)} only in {name}, such as {str(users[0])!r}"
+        for users, (name, _) in zip(missing, (first, second), strict=True)
+        if len(users)
+    ]
+    if parts:
+        raise UsageError(
+            f"{first[0]} and {second[0]} have different users: {', and '.join(parts)}; compare runs on the same data set, cut "
+            "into the same parts"
+        )

@@ -1,0 +1,59 @@
+"""What our models share on top of RecBole's: derived state that never outlives its weights, and scores by inner products."""
+
+from typing import Any, Self
+
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from torch import Tensor
+
+
+class Recommender(GeneralRecommender):
+    """A model that may keep what it derives from its weights until they change.
+
+    RecBole switches the mode before each epoch and each evaluation, and weights move or are converted through ``_apply``:
+    both call :meth:`_forget`, which a subclass overrides to drop what it has derived.
+    """
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation, and drop what was derived from the weights."""
+        self._forget()
+        return super().train(mode)
+
+    def _apply(self, *arguments: Any, **named: Any) -> Self:
+        self._forget()
+        return super()._apply(*arguments, **named)
+
+    def _forget(self) -> None:
+        """Drop what was derived from the weights."""
+
+
+class TwoTower(Recommender):
+    """A model whose scores are inner products of user vectors and item vectors, computed once per evaluation."""
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return user vectors [n_users, d] and item vectors [n_items, d]."""
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        self._scored: tuple[Tensor, Tensor] | None = None
+
+    @torch.no_grad()
+    def _kept(self) -> tuple[Tensor, Tensor]:
+        """Return :meth:`vectors`; while evaluating, those of the first call."""
+        if self.training:
+            return self.vectors()
+        if self._scored is None:
+            self._scored = self.vectors()
+        return self._scored
+
+    @torch.no_grad()
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Return scores of all items, [batch, n_items]; a new tensor, which the evaluator may overwrite."""
+        users, items = self._kept()
+        return users[interaction[self.USER_ID]] @ items.T
+
+    @torch.no_grad()
+    def predict(self, interaction: Any) -> Tensor:
+        """Return the scores of user-item pairs, [batch]."""
+        users, items = self._kept()
+        return (users[interaction[self.USER_ID]] * items[interaction[self.ITEM_ID]]).sum(1)

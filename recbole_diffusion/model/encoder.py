@@ -1,0 +1,73 @@
+"""Encoders of users and items that pairwise models share: matrix factorisation, and LightGCN on a sparse graph.
+
+An encoder is a module with three public methods, so that one can take another's place in a model: ``layers()`` for what
+samplers such as MixGCF mix, ``pooled(layers)`` for the vectors that are scored, and ``ego(users, items)`` for the penalty.
+"""
+
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from recbole_diffusion.data.graph import scaled
+from recbole_diffusion.model.layers import SparseMatrix
+
+Layer = tuple[Tensor, Tensor]  # user vectors [n_users, d], item vectors [n_items, d]
+
+
+class FactorEncoder(nn.Module):
+    """One free vector for each user and item: matrix factorisation.
+
+    Args:
+        n_users: number of user ids, the padding id 0 included.
+        n_items: number of item ids, the padding id 0 included.
+        embedding_size: d.
+    """
+
+    def __init__(self, n_users: int, n_items: int, embedding_size: int) -> None:
+        super().__init__()
+        self.users = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n_users, embedding_size)))
+        self.items = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n_items, embedding_size)))
+        for table in (self.users, self.items):
+            nn.init.zeros_(table.data[0])  # padding
+
+    def layers(self) -> list[Layer]:
+        """Return the vectors of each layer, the free ones first."""
+        return [(self.users, self.items)]
+
+    @staticmethod
+    def pooled(layers: list[Layer]) -> Layer:
+        """Return the mean over layers, the vectors whose inner products are scores."""
+        users, items = zip(*layers, strict=True)
+        if len(layers) == 1:
+            return users[0], items[0]
+        return torch.stack(users).mean(0), torch.stack(items).mean(0)
+
+    def ego(self, users: Tensor, items: Tensor) -> Layer:
+        """Return the free vectors of some users and items, for the L2 penalty."""
+        return self.users[users], self.items[items]
+
+
+class LightGCNEncoder(FactorEncoder):
+    """LightGCN (He et al., SIGIR 2020): layer l + 1 is the normalised adjacency times layer l, and layers are averaged.
+
+    With R_norm = D_U^-1/2 R D_I^-1/2 the adjacency is [[0, R_norm], [R_norm^T, 0]]: users of a layer come from items of the one
+    before and the other way round, so that R_norm and its transpose are all that is kept.
+
+    Args:
+        interactions: R, scipy CSR [n_users, n_items], binary.
+        embedding_size: d.
+        n_layers: propagation layers; 0 is matrix factorisation.
+    """
+
+    def __init__(self, interactions: sp.csr_matrix, embedding_size: int, n_layers: int) -> None:
+        super().__init__(*interactions.shape, embedding_size)
+        self.n_layers = n_layers
+        self.graph = SparseMatrix(scaled(interactions, 0.5, 0.5))
+
+    def layers(self) -> list[Layer]:
+        """Return the vectors of each layer, the free ones first: n_layers + 1 of them."""
+        found = [(self.users, self.items)]
+        for _ in range(self.n_layers):
+            users, items = found[-1]
+            found.append((self.graph(items), self.graph.back(users)))
+        return found

@@ -1,0 +1,220 @@
+"""The split under distribution shift inside a run: RecBole's data set in, four parts and a summary out."""
+
+import itertools
+import json
+import random
+
+import numpy as np
+import pytest
+
+from recbole_diffusion.compat import apply_all
+
+apply_all()
+
+from recbole_diffusion.config import Config  # noqa: E402
+from recbole_diffusion.data.dataset import InteractionDataset  # noqa: E402
+from recbole_diffusion.data.split import PARTS  # noqa: E402
+from recbole_diffusion.errors import UsageError  # noqa: E402
+
+SMALL = {"topk": [1, 2], "valid_metric": "MRR@2", "use_gpu": False}
+START = 1_700_000_000  # seconds: float32 cannot tell two of them apart within two minutes
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """Options of a data set of 30 users and 40 items, 15 rows a user, skewed popularity, ratings 1 to 5, times a second apart."""
+    draw = random.Random(11)
+    rows = []
+    for user in range(30):
+        items = set()
+        while len(items) < 15:
+            items.add(min(int(draw.expovariate(0.12)), 39))
+        rows += [(f"u{user}", f"i{item}", draw.randint(1, 5)) for item in sorted(items)]
+    draw.shuffle(rows)
+    order = draw.sample(range(len(rows)), len(rows))
+    lines = [f"{user}\t{item}\t{rating}\t{START + when}" for (user, item, rating), when in zip(rows, order, strict=True)]
+    folder = tmp_path / "data" / "toy"
+    folder.mkdir(parents=True)
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+    (folder / "toy.inter").write_text("\n".join([header, *lines]) + "\n")
+    columns = ["user_id", "item_id", "rating", "timestamp"]
+    return {"dataset": "toy", "data_path": str(folder.parent), "load_col": {"inter": columns}, **SMALL}
+
+
+@pytest.fixture
+def exposed(tmp_path):
+    """Return a function that writes rows (user, item, rating) as a fully exposed set and returns its path."""
+
+    def write(rows) -> str:
+        lines = [f"{user}\t{item}\t{rating}\t{START}" for user, item, rating in rows]
+        file = tmp_path / "small.inter"
+        file.write_text("\n".join(["user_id:token\titem_id:token\trating:float\ttimestamp:float", *lines]) + "\n")
+        return str(file)
+
+    return write
+
+
+def loaded(options, **more) -> InteractionDataset:
+    return InteractionDataset(Config("BPR", overrides={**options, **more}))
+
+
+def pairs_of(part) -> list[tuple[str, str]]:
+    users, items = (part.id2token(field, np.asarray(part.inter_feat[field])) for field in (part.uid_field, part.iid_field))
+    return list(zip(map(str, users), map(str, items), strict=True))
+
+
+def test_no_shift_leaves_the_split_to_recbole(whole):
+    dataset = loaded(whole)
+    assert len(dataset.build()) == 3
+    assert dataset.split_summary is None
+
+
+@pytest.mark.parametrize("shift", ["popularity", "temporal"])
+def test_a_run_has_four_parts_and_their_summary(whole, shift):
+    dataset = loaded(whole, shift=shift)
+    parts = dataset.build()
+    pairs = [pairs_of(part) for part in parts]
+    assert sorted(itertools.chain(*pairs)) == sorted(pairs_of(dataset))
+    assert [dataset.split_summary["parts"][name]["rows"] for name in PARTS] == [len(part) for part in parts]
+    assert json.loads(json.dumps(dataset.split_summary)) == dataset.split_summary
+    assert (dataset.split_summary["kind"], dataset.split_summary["seed"], dataset.split_summary["share"]) == (shift, 2024, 0.2)
+    assert parts[0].split_summary == dataset.split_summary
+    for column in (0, 1):
+        for held_out in pairs[1:]:
+            assert {pair[column] for pair in held_out} <= {pair[column] for pair in pairs[0]}
+
+
+def test_the_split_depends_on_shift_seed_and_not_on_seed(whole):
+    def split(**options):
+        return [pairs_of(part) for part in loaded(whole, shift="popularity", **options).build()]
+
+    assert split(seed=1) == split(seed=2)
+    assert split(shift_seed=1) != split(shift_seed=2)
+
+
+def test_temporal_tells_seconds_apart(whole):
+    dataset = loaded(whole, shift="temporal", normalize_all=False)
+    frame = dataset.inter_feat
+    latest = {}
+    for user, own in frame.groupby("user_id"):
+        own = own.sort_values("timestamp")
+        latest[str(dataset.id2token("user_id", user))] = {str(one) for one in dataset.id2token("item_id", own["item_id"][-3:])}
+    parts = dataset.build()
+    found = {user: set() for user in latest}
+    for user, item in pairs_of(parts[3]):
+        found[user].add(item)
+    moved = dataset.split_summary["moved_into_train"]["test_ood"]
+    assert all(found[user] <= latest[user] for user in latest)
+    assert sum(len(latest[user] - found[user]) for user in latest) == moved < 20
+
+
+def test_the_split_comes_after_the_filters(whole):
+    options = {"shift": "popularity", "val_interval": {"rating": "[4,inf)"}, "normalize_all": False}
+    dataset = loaded(whole, **options)
+    parts = dataset.build()
+    assert min(part.inter_feat["rating"].min() for part in parts) >= 4
+    assert sum(map(len, parts)) == dataset.inter_num < 300
+
+
+def test_exposed_rows_are_the_second_test_part(whole, exposed):
+    known = pairs_of(loaded(whole))
+    fresh = [(f"u{user}", f"i{item}") for user in range(3) for item in range(12) if (f"u{user}", f"i{item}") not in known]
+    overlap = [pair for pair in known if pair[0] == "u5"][:4]
+    rows = [(*pair, 5) for pair in [*fresh, *overlap]]
+    path = exposed([*rows, rows[0], ("stranger", "i1", 5), ("u1", "novelty", 5)])
+    dataset = loaded(whole, shift="exposure", shift_test=path)
+    assert (dataset.user_num, dataset.item_num) == (loaded(whole).user_num, loaded(whole).item_num)  # no phantoms
+    parts = dataset.build()
+    assert sorted(pairs_of(parts[3])) == sorted([*fresh, *overlap])
+    assert sorted(itertools.chain(*map(pairs_of, parts[:3]))) == sorted(set(known) - set(overlap))
+    assert dataset.split_summary["dropped"] == {"duplicate_pairs": 1, "pairs_of_exposed": 4, "exposed_unseen": 2}
+    assert "share" not in dataset.split_summary
+
+
+def test_exposed_rows_pass_the_same_value_filter_and_get_the_same_labels(whole, exposed):
+    known = pairs_of(loaded(whole))
+    fresh = [("u1", f"i{item}") for item in range(12) if ("u1", f"i{item}") not in known]
+    path = exposed([(*pair, number % 5 + 1) for number, pair in enumerate(fresh)])
+    options = {"shift": "exposure", "shift_test": path, "val_interval": {"rating": "[2,inf)"}, "threshold": {"rating": 4}}
+    part = loaded(whole, **options).build()[3]
+    ratings = {pair: number % 5 + 1 for number, pair in enumerate(fresh)}
+    found = dict(zip(pairs_of(part), part.inter_feat["label"].tolist(), strict=True))
+    assert found == {pair: float(rating >= 4) for pair, rating in ratings.items() if rating >= 2}
+
+
+def test_rows_that_are_left_out_are_told(whole, exposed, caplog):
+    path = exposed([("u1", "i0", 3), ("u2", "i1", 3), ("stranger", "i1", 5)])
+    loaded(whole, shift="exposure", shift_test=path)
+    assert "1 of 3 interactions of" in caplog.text
+
+
+# Errors.
+
+
+def test_shift_and_given_parts_contradict(whole):
+    with pytest.raises(UsageError, match=r"shift is 'temporal', but benchmark_filename .* set benchmark_filename to null"):
+        loaded(whole, shift="temporal", benchmark_filename=["a", "b"])
+
+
+def test_temporal_without_times(whole):
+    with pytest.raises(UsageError, match=r"column 'timestamp' of data set 'toy' is not there; add it to load_col.inter"):
+        loaded(whole, shift="temporal", load_col={"inter": ["user_id", "item_id"]}).build()
+    with pytest.raises(UsageError, match=r"column 'item_id' of data set 'toy' is no number but token"):
+        loaded(whole, shift="temporal", TIME_FIELD="item_id").build()
+
+
+def test_exposure_without_its_file_or_its_columns(whole, exposed, tmp_path):
+    with pytest.raises(UsageError, match=r"shift_test names .*nowhere.inter, which is no file"):
+        loaded(whole, shift="exposure", shift_test=str(tmp_path / "nowhere.inter"))
+    (tmp_path / "thin.inter").write_text("user_id:token\titem_id:token\nu1\ti1\n")
+    for columns in (None, whole["load_col"]):
+        with pytest.raises(UsageError, match=r"thin.inter.* gives no column rating, timestamp"):
+            loaded(whole, shift="exposure", shift_test=str(tmp_path / "thin.inter"), load_col=columns)
+    with pytest.raises(
+        UsageError, match=r"of none of the 1 interactions of .* do user and item have another interaction in data set 'toy'"
+    ):
+        loaded(whole, shift="exposure", shift_test=exposed([("stranger", "i1", 3)]))
+
+
+def test_an_impossible_split_names_the_data_set(whole):
+    with pytest.raises(UsageError, match="data set 'toy': test_ood would take 446 interactions, but"):
+        loaded(whole, shift="popularity", shift_share=0.99).build()
+
+
+# Four parts that are given.
+
+TRAIN = [("a", "1"), ("a", "2"), ("b", "2"), ("c", "3"), ("c", "4"), ("b", "3")]
+FOUR = {"train": TRAIN, "valid": [("a", "3")], "first": [("b", "1"), ("c", "2")], "second": [("a", "4"), ("b", "4")]}
+
+
+def test_four_given_parts_are_taken_as_they_are(write_parts):
+    data = write_parts(**FOUR)
+    assert [pairs_of(part) for part in loaded({**data.overrides, **SMALL}).build()] == list(FOUR.values())
+
+
+@pytest.mark.parametrize("empty", FOUR)
+def test_an_empty_one_of_four_parts_is_named_by_its_file(write_parts, empty):
+    data = write_parts(**{**FOUR, empty: []})
+    with pytest.raises(UsageError, match=f"the {empty} part of data set 'toy' is empty"):
+        loaded({**data.overrides, **SMALL}).build()
+
+
+@pytest.mark.parametrize("part", ["valid", "first", "second"])
+def test_users_and_items_that_train_lacks_are_named(write_parts, part):
+    strangers = [(f"s{number}", "1") for number in range(7)]
+    data = write_parts("users", **{**FOUR, part: FOUR[part] + strangers})
+    with pytest.raises(UsageError, match=rf"7 users of the {part} part .* no row in train: s0, s1, s2, s3, s4, \.\.\.; take"):
+        loaded({**data.overrides, **SMALL}).build()
+    data = write_parts("items", **{**FOUR, part: [*FOUR[part], ("a", "x")]})
+    with pytest.raises(UsageError, match=rf"1 items of the {part} part of data set 'items' have no row in train: x; take"):
+        loaded({**data.overrides, **SMALL}).build()
+
+
+def test_a_row_of_the_exposed_set_keeps_its_columns(whole, exposed):
+    known = pairs_of(loaded(whole))
+    fresh = next(("u1", f"i{item}") for item in range(39) if ("u1", f"i{item}") not in known and item < 9)
+    path = exposed([(*fresh, 2.5), ("u2", "i0", 4)])
+    part = loaded(whole, shift="exposure", shift_test=path, normalize_all=False).build()[3]
+    values = dict(zip(pairs_of(part), part.inter_feat["rating"].tolist(), strict=True))
+    assert values[fresh] == 2.5
+    assert np.isclose(part.inter_feat["timestamp"].numpy(), START, rtol=1e-6).all()

@@ -1,0 +1,159 @@
+"""Paired tests, Holm's correction and the comparison of runs, against values computed by hand."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.evaluation.significance import compare_runs, holm, paired_test
+
+
+def test_t_test_by_hand():
+    # Differences 1, 2, 3: mean 2, standard error 1 / sqrt(3), t = 2 sqrt(3). With 2 degrees of freedom p = 1 - t / sqrt(2 + t^2).
+    difference, p = paired_test(np.array([2.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0]))
+    t = 2 * math.sqrt(3)
+    assert difference == pytest.approx(2.0)
+    assert p == pytest.approx(1 - t / math.sqrt(2 + t * t))
+
+
+def test_signed_ranks_by_hand():
+    # Five positive differences of different sizes: 2 of the 2^5 signs are as extreme.
+    difference, p = paired_test(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.zeros(5), wilcoxon=True)
+    assert (difference, p) == (pytest.approx(3.0), pytest.approx(2 / 32))
+
+
+@pytest.mark.parametrize("wilcoxon", [False, True])
+def test_equal_methods_do_not_differ(wilcoxon):
+    same = np.array([0.1, 0.7, 0.0])
+    assert paired_test(same, same, wilcoxon) == (0.0, 1.0)
+
+
+def test_a_constant_difference_has_no_spread():
+    assert paired_test(np.array([1.0, 2.0, 3.0]), np.array([0.5, 1.5, 2.5])) == (0.5, 0.0)
+
+
+def test_float32_values_are_averaged_in_float64():
+    a = np.full(100_000, 0.1, np.float32)
+    b = a.copy()
+    b[0] = 0
+    difference, _ = paired_test(a, b)
+    assert difference == pytest.approx(float(a[0]) / 100_000, rel=1e-12)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=2, max_size=10), st.booleans())
+def test_p_is_a_probability_and_the_test_is_symmetric(pairs, wilcoxon):
+    a, b = np.array(pairs, dtype=float).T / 20
+    (forth, p_forth), (back, p_back) = paired_test(a, b, wilcoxon), paired_test(b, a, wilcoxon)
+    assert 0 <= p_forth <= 1
+    assert (forth, p_forth) == (pytest.approx(-back), pytest.approx(p_back))
+
+
+def test_what_a_paired_test_refuses():
+    with pytest.raises(UsageError, match="at least 2 users, got 1"):
+        paired_test(np.array([1.0]), np.array([0.5]))
+    with pytest.raises(ValueError, match=r"got shapes \(2,\) and \(3,\)"):
+        paired_test(np.zeros(2), np.zeros(3))
+    with pytest.raises(ValueError, match="finite"):
+        paired_test(np.array([0.0, math.nan]), np.zeros(2))
+
+
+def test_holm_by_hand():
+    # Sorted: 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1 -> 0.06, because none is below the one before it.
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}) == {
+        "a": pytest.approx(0.03),
+        "b": pytest.approx(0.06),
+        "c": pytest.approx(0.06),
+        "d": pytest.approx(0.02),
+    }
+    assert holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
+    assert holm({"alone": 0.2}) == {"alone": 0.2}
+    assert holm({}) == {}
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=8))
+def test_holm_keeps_order_and_bounds(p_values):
+    adjusted = holm(p_values)
+    assert list(adjusted) == list(p_values)
+    ranked = sorted(p_values, key=p_values.get)
+    assert all(adjusted[first] <= adjusted[second] for first, second in itertools.pairwise(ranked))
+    assert all(p <= adjusted[name] <= min(1, len(p_values) * p) for name, p in p_values.items())
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1, math.nan])
+def test_holm_takes_probabilities(p):
+    with pytest.raises(ValueError, match=r"'b' is .* \[0, 1\]"):
+        holm({"a": 0.5, "b": p})
+
+
+def run(users: str, *values: float) -> dict[str, np.ndarray]:
+    return {"users": np.array(list(users)), "recall@20": np.array(values, np.float32)}
+
+
+def test_users_are_averaged_over_seeds_and_matched_by_token():
+    runs = {
+        "pop": [run("cab", 0.0, 0.25, 0.25)],
+        "ours": [run("abc", 0.5, 0.5, 0.25), run("bca", 1.0, 0.75, 0.5)],  # a 0.5, b 0.75, c 0.5
+        "ease": [run("abc", 0.5, 0.75, 0.5)],
+    }
+    pop, ease = compare_runs(runs, "ours", "recall@20")
+    # a: 0.5 - 0.25, b: 0.75 - 0.25, c: 0.5 - 0
+    difference, p = paired_test(np.array([0.5, 0.75, 0.5]), np.array([0.25, 0.25, 0.0]))
+    assert pop == {
+        "metric": "recall@20",
+        "best": "ours",
+        "method": "pop",
+        "users": 3,
+        "best_mean": pytest.approx(1.75 / 3),
+        "mean": pytest.approx(0.5 / 3),
+        "difference": pytest.approx(1.25 / 3),
+        "p": pytest.approx(p),
+        "p_holm": pytest.approx(2 * p),
+    }
+    assert difference == pytest.approx(1.25 / 3) and 0 < p < 0.5
+    assert (ease["method"], ease["difference"], ease["p"], ease["p_holm"]) == ("ease", 0.0, 1.0, 1.0)
+    assert json.loads(json.dumps([pop, ease]))[0]["users"] == 3
+
+
+def test_the_signed_rank_test_can_be_asked_for():
+    runs = {"ours": [run("abcde", 0.1, 0.2, 0.3, 0.4, 0.5)], "none": [run("edcba", 0, 0, 0, 0, 0)]}
+    (row,) = compare_runs(runs, "ours", "recall@20", wilcoxon=True)
+    assert row["p"] == pytest.approx(2 / 32)
+
+
+def test_a_method_alone_gives_no_rows():
+    assert compare_runs({"ours": [run("ab", 0.1, 0.2)]}, "ours", "recall@20") == []
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        (
+            [run("abc", 0, 0, 0), run("abd", 0, 0, 0)],
+            "run 1 of 'ours' and run 2 of 'pop'.* 1 only in run 1 of 'ours', such as 'c'",
+        ),
+        ([run("abcde", 0, 0, 0, 0, 0)], "2 only in run 1 of 'pop', such as 'd'"),
+        ([run("aab", 0, 0, 0)], "run 1 of 'pop' has user 'a' more than once"),
+        ([], "method 'pop' has no run"),
+        ([{"users": np.array(["a"]), "recall@10": np.zeros(1)}], "no metric 'recall@20'.*it has recall@10"),
+    ],
+)
+def test_runs_that_cannot_be_compared(others, message):
+    with pytest.raises(UsageError, match=message):
+        compare_runs({"ours": [run("abc", 0, 0, 1)], "pop": others}, "ours", "recall@20")
+
+
+def test_runs_of_one_method_must_have_the_same_users_too():
+    with pytest.raises(UsageError, match="run 1 of 'ours' and run 2 of 'ours' have different users"):
+        compare_runs({"ours": [run("ab", 0, 0), run("a", 0)], "pop": [run("ab", 0, 0)]}, "ours", "recall@20")
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(UsageError, match=r"no method 'our'.*did you mean 'ours'.*there are ours, pop"):
+        compare_runs({"ours": [run("ab", 0, 0)], "pop": [run("ab", 0, 0)]}, "our", "recall@20")

@@ -1,0 +1,105 @@
+"""DNS(M, N) and AHNS: known picks, brute force, and the law of the choice."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from recbole_diffusion.sampler.hard import ahns, dns
+
+
+def test_dns_of_one_takes_the_hardest():
+    scores = torch.tensor([[0.1, 0.9, 0.5], [-1.0, -3.0, -2.0]], requires_grad=True)
+    chosen = dns(scores, 1)
+    assert chosen.tolist() == [1, 0]
+    assert not chosen.requires_grad
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 9), st.data(), st.integers(0, 2**31 - 1))
+def test_dns_stays_within_the_first_m(n, data, seed):
+    m = data.draw(st.integers(1, n))
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.stack([torch.randperm(n, generator=generator) for _ in range(20)]).float()
+    chosen = dns(scores, m, generator=generator)
+    assert chosen.shape == (20,)
+    assert bool((scores[torch.arange(20), chosen] >= n - m).all())  # scores are the ranks from below
+
+
+def test_dns_is_uniform_over_the_first_m_and_repeatable():
+    scores = torch.tensor([0.3, 2.0, -1.0, 0.9, 0.4]).repeat(9000, 1)
+    chosen = dns(scores, 3, generator=torch.Generator().manual_seed(5))
+    found = torch.bincount(chosen, minlength=5)
+    assert found[[0, 2]].tolist() == [0, 0]
+    assert stats.chisquare(found[[1, 3, 4]].numpy()).pvalue > 1e-3
+    assert torch.equal(chosen, dns(scores, 3, generator=torch.Generator().manual_seed(5)))
+
+
+@pytest.mark.parametrize(("shape", "m", "message"), [((2, 3), 4, "1 to 3"), ((2, 3), 0, "1 to 3"), ((2, 0), 1, "one candidate")])
+def test_dns_refuses(shape, m, message):
+    with pytest.raises(ValueError, match=message):
+        dns(torch.zeros(shape), m)
+
+
+def test_ahns_by_hand():
+    # p = -2: wanted = 0.5 / (positive + 1) = 0.25 for a well fitted positive, 0.5 for an unfitted one, 1 for a badly fitted one
+    candidates = torch.tensor([-0.2, 0.3, 0.55, 0.9]).repeat(3, 1)
+    chosen = ahns(candidates, torch.tensor([1.0, 0.0, -0.5]), alpha=1.0, beta=0.5, p=-2.0)
+    assert chosen.tolist() == [1, 2, 3]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(1, 8), st.floats(1, 3), st.floats(0.05, 2), st.sampled_from([-0.5, -1.0, -2.0, -4.0]), st.integers(0, 2**31 - 1)
+)
+def test_ahns_equals_brute_force(n, alpha, beta, p, seed):
+    generator = torch.Generator().manual_seed(seed)
+    candidates = torch.rand(12, n, generator=generator, dtype=torch.float64) * 2 - 1
+    positives = torch.rand(12, generator=generator, dtype=torch.float64) * 1.98 - 0.99
+    chosen = ahns(candidates, positives, alpha=alpha, beta=beta, p=p)
+    for row in range(12):
+        wanted = beta * (float(positives[row]) + alpha) ** (p + 1)
+        distances = [abs(score - wanted) for score in candidates[row].tolist()]
+        assert distances[int(chosen[row])] <= min(distances) + 1e-12 * (1 + abs(wanted))
+
+
+def test_ahns_takes_easier_negatives_for_better_fitted_positives():
+    candidates = torch.linspace(-1, 1, 201).repeat(50, 1)
+    positives = torch.linspace(-0.9, 0.99, 50)
+    chosen = ahns(candidates, positives, alpha=1.0, beta=0.1, p=-2.0)
+    assert bool((chosen.diff() <= 0).all())
+    assert chosen[0] > chosen[-1]
+    share = candidates[0][ahns(candidates, positives, alpha=1.0, beta=0.4, p=-0.5)] / (positives + 1)
+    assert share[0] > share[24] > share[-1]  # -1 < p < 0: easier relative to the positive
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("p", [-2.0, -9.0])
+def test_ahns_takes_the_hardest_where_the_base_is_not_positive_or_the_wanted_score_is_huge(dtype, p):
+    candidates = torch.tensor([[0.5, 0.50001, 0.4999]] * 4, dtype=dtype)
+    positives = torch.tensor([-1.0, -40.0, -0.9999999, -0.999], dtype=dtype)
+    assert ahns(candidates, positives, alpha=1.0, beta=1.0, p=p).tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("candidates", "positives", "change", "message"),
+    [
+        ((2, 3), (3,), {}, "positive_scores"),
+        ((2, 3), (2, 1), {}, "positive_scores"),
+        ((2, 0), (2,), {}, "one candidate"),
+        ((2, 3), (2,), {"p": 0.0}, "p is 0.0"),
+        ((2, 3), (2,), {"beta": 0.0}, "beta is 0.0"),
+    ],
+)
+def test_ahns_refuses(candidates, positives, change, message):
+    with pytest.raises(ValueError, match=message):
+        ahns(torch.zeros(candidates), torch.zeros(positives), **{"alpha": 1.0, "beta": 0.1, "p": -2.0, **change})
+
+
+def test_choices_follow_the_device(torch_device):
+    scores = torch.tensor([[0.1, 0.9, 0.5]], device=torch_device)
+    chosen = dns(scores, 2, generator=torch.Generator(torch_device).manual_seed(0))
+    assert chosen.device.type == torch_device.type
+    assert int(chosen) in (1, 2)
+    assert ahns(scores, scores[:, 0], alpha=1.0, beta=1.0, p=-2.0).tolist() == [1]
