@@ -1,4 +1,4 @@
-"""The command line: ``run_recbole_diff.py [train|split|prepare|doctor] --model=TVDiff --dataset=ml-100k --key=value``."""
+"""The command line: ``run_recbole_diff.py [train|tune|split|prepare|doctor] --model=TVDiff --dataset=ml-100k --key=value``."""
 
 import os
 import shlex
@@ -118,6 +118,13 @@ def prepare(words: list[str]) -> int:
     return run_prepare(words)
 
 
+def tune(words: list[str]) -> int:
+    """Search a model's options with Ray Tune."""
+    from recbole_diffusion.tune_command import tune as run_tune
+
+    return run_tune(words)
+
+
 def parse_options(words: Sequence[str]) -> dict[str, Any]:
     """Return ``--key=value``, ``--key value`` and ``--flag`` as a dictionary; values are parsed as YAML, never evaluated.
 
@@ -158,11 +165,13 @@ def _value(key: str, text: str | None) -> Any:
 TEXT_OPTIONS = frozenset(
     {"model", "dataset", "config_files", "resume", "run_dir", "runs_path", "data_path", "load_checkpoint"}
     | {"source", "output", "name", "shift_test"}
+    | {"space", "storage", "sweep_dir", "ray_address"}
     | {"field_separator", "seq_separator", "user_inter_num_interval", "item_inter_num_interval"}
 )
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train and evaluate one model (the default)"),
     "split": (split, "write a data set in train, valid, test_iid and test_ood"),
     "prepare": (prepare, "make a data set from its published files; without a name, list them"),
+    "tune": (tune, "search a model's options, trials in parallel, and run the best ones again with several seeds"),
     "doctor": (doctor, "print versions, device, threads and paths"),
 }

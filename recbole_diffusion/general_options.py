@@ -15,6 +15,9 @@ class GeneralOptions:
     runs_path: str = option("runs/", "folder that new run folders are made in")
     run_dir: str | None = option(None, "folder of this run; by default one is made in runs_path")
     seed: int = option(2020, "seed of every random stream of the run", low=0, high=2**32 - 1)
+    split_seed: int | None = option(
+        None, "seed of a random split; null: that of the run, so that another seed is another split", low=0, high=2**32 - 1
+    )
     use_gpu: bool = option(True, "use a GPU when there is one")
     state: str = option("INFO", "what the log tells", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
     worker: int = option(0, "processes that prepare the batches of RecBole's loaders", low=0)

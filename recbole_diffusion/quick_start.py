@@ -29,6 +29,7 @@ def run(
     on_epoch: Callable[[int, float], None] | None = None,
     test: bool = True,
     command: str | None = None,
+    prepared: Any = None,
 ) -> dict[str, Any]:
     """Train and evaluate one model, in one folder.
 
@@ -41,6 +42,7 @@ def run(
         on_epoch: called with epoch and validation score after each validation.
         test: whether to evaluate the test part at the end; a search leaves it alone.
         command: the command line that asked for this run, kept in the result.
+        prepared: what ``create_dataset`` made for the same data options, instead of reading the files again; it is used up.
 
     Returns:
         The content of ``result.json``, and ``run_dir``.
@@ -62,7 +64,7 @@ def run(
     try:
         with logging_to(folder.log, config["state"]) as logger:
             logger.info("run folder %s, device %s", folder.path, config["device"])
-            result = _trained(config, folder, resume is not None, on_epoch, test)
+            result = _trained(config, folder, resume is not None, on_epoch, test, prepared)
             result["command"] = command or _command(model, dataset, config_files, overrides, resume)
             folder.write_result(result)
     except UsageError:
@@ -95,21 +97,23 @@ def _resumed(
     return folder, config
 
 
-def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callable | None, test: bool) -> dict[str, Any]:
+def _trained(
+    config: Config, folder: RunFolder, resuming: bool, on_epoch: Callable | None, test: bool, prepared: Any
+) -> dict[str, Any]:
     """Load, train, evaluate; return the result without its command."""
     from logging import getLogger
 
     from recbole.utils import init_seed
 
     from recbole_diffusion.data.dataset import id_fingerprint, selects_on_test
-    from recbole_diffusion.data.preparation import create_dataset, prepare_data
+    from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data
     from recbole_diffusion.trainer import checkpoint
     from recbole_diffusion.trainer.choice import trainer_for
 
     logger = getLogger()
     clock = time.perf_counter()
-    init_seed(config["seed"], config["reproducibility"])
-    dataset = create_dataset(config)
+    init_seed(config["seed"] if config["split_seed"] is None else config["split_seed"], config["reproducibility"])
+    dataset = create_dataset(config) if prepared is None else adopt_dataset(config, prepared)
     logger.info("%s", dataset)
     train_data, valid_data, tests = prepare_data(config, dataset)
     load_seconds = time.perf_counter() - clock

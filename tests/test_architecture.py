@@ -21,7 +21,7 @@ BASE = {
     *("recbole_options", "registry", "run_folder", "run_log", "split_options", "yaml_io"),
 }
 MIDDLE = {"trainer", "model", "data", "evaluation"}
-TOP = {"cli", "cli_help", "doctor", "split_command", "prepare_command"}
+TOP = {"cli", "cli_help", "doctor", "split_command", "prepare_command", "tune_command"}
 # What each part of the package may import of it, itself apart. Imports go down only.
 MAY_IMPORT = {
     "__init__": {"quick_start"},

@@ -12,6 +12,7 @@ from recbole.utils import EvaluatorType, InputType, ModelType
 from recbole_diffusion import registry
 from recbole_diffusion.data.dataset import InteractionDataset, require_files
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.split_options import SplitOptions
 
 # What RecBole applies before it splits, and so not to given parts.
 NOT_FOR_PARTS = (
@@ -61,6 +62,35 @@ def _create(config: Any) -> Any:
             "general recommender"
         )
     return recbole.data.create_dataset(config)
+
+
+def data_options(config: Any) -> dict[str, Any]:
+    """Return the options that decide what the data set is, before its split."""
+    names = [*config.parameters["Dataset"], "dataset", "data_path", *SplitOptions.__dataclass_fields__]
+    return {name: config[name] for name in names}
+
+
+def release_dataset(dataset: Any) -> Any:
+    """Take the configuration out of a data set, so that it can be sent to another process and adopted there."""
+    dataset.made_for, dataset.config = data_options(dataset.config), None
+    return dataset
+
+
+def adopt_dataset(config: Any, dataset: Any) -> Any:
+    """Return a data set that :func:`release_dataset` gave away, under the configuration of this run.
+
+    Raises:
+        UsageError: it was made for other data options.
+    """
+    wanted = data_options(config)
+    other = [name for name, value in wanted.items() if dataset.made_for.get(name) != value]
+    if other:
+        values = ", ".join(f"{name} {dataset.made_for.get(name)!r} and not {wanted[name]!r}" for name in other)
+        raise UsageError(f"the prepared data set was made for {values}; prepare it with the options of the run")
+    dataset.config = config
+    _check_fit(config, dataset)
+    _tell_ignored(config)
+    return dataset
 
 
 def _check_fit(config: Any, dataset: Any) -> None:

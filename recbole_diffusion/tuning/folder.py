@@ -1,0 +1,110 @@
+"""The folder of a sweep: its record, its trials as run folders, its table, its best configuration."""
+
+import contextlib
+import csv
+import fcntl
+import io
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from recbole_diffusion import yaml_io
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.run_folder import write_whole
+from recbole_diffusion.tuning.record import Record
+
+COLUMNS = ("number", "state", "score", "best_epoch", "epochs", "seconds", "startup_seconds", "failures", "seed", "folder", "host")
+
+
+class SweepFolder:
+    """The files of one sweep.
+
+    Attributes:
+        path: the folder.
+        record: ``sweep.json``, all that is known, rewritten whenever a trial ends.
+        table: ``trials.csv``, one row a trial.
+        best: ``best.yaml``, the winner's options, for ``--config_files``.
+        ray: Ray Tune's own files; removed at the end, nothing reads them.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().resolve()
+        self.record = self.path / "sweep.json"
+        self.table = self.path / "trials.csv"
+        self.best = self.path / "best.yaml"
+        self.ray = self.path / "ray"
+
+    @classmethod
+    def create(cls, model: str, dataset: str, storage: str, sweep_dir: str | None) -> "SweepFolder":
+        """Make the folder of a new sweep.
+
+        Raises:
+            UsageError: it exists and is not empty, or cannot be made.
+        """
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        folder = cls(sweep_dir or Path(storage) / f"sweep-{model}-{dataset}-{stamp}")
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            if any(folder.path.iterdir()):
+                raise UsageError(
+                    f"sweep_dir {folder.path} is not empty; name another, or continue that sweep with tune --resume={folder.path}"
+                )
+        except OSError as error:
+            raise UsageError(f"cannot make the folder {folder.path}: {error.strerror}; name another with --storage") from error
+        return folder
+
+    @classmethod
+    def existing(cls, path: str | Path) -> tuple["SweepFolder", Record]:
+        """Open the folder of an earlier sweep, with its record.
+
+        Raises:
+            UsageError: there is no sweep in it.
+        """
+        folder = cls(path)
+        try:
+            return folder, Record.from_json(json.loads(folder.record.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = "is missing" if not folder.record.is_file() else f"cannot be read ({type(error).__name__}: {error})"
+            raise UsageError(
+                f"no sweep in {folder.path}: sweep.json {why}; tune --resume takes a folder that an earlier tune has made"
+            ) from error
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other drivers out while the block runs; a killed driver's lock is gone with it.
+
+        Raises:
+            UsageError: another process runs this sweep.
+        """
+        with (self.path / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"another process is running the sweep in {self.path}; wait for it, or end it first") from None
+            except OSError:
+                pass  # a file system without locks
+            yield
+
+    def write(self, record: Record) -> None:
+        """Write record and table."""
+        write_whole(self.record, lambda file: file.write(json.dumps(record.to_json(), indent=2).encode() + b"\n"))
+        names = list(dict.fromkeys(name for trial in record.trials for name in trial.options))
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow([*COLUMNS, *names, "error"])
+        for trial in record.trials:
+            values = [yaml_io.dump_value(trial.options[name]) if name in trial.options else "" for name in names]
+            rows.writerow([*("" if (value := getattr(trial, name)) is None else value for name in COLUMNS), *values, trial.error])
+        write_whole(self.table, lambda file: file.write(text.getvalue().encode()))
+
+    def write_best(self, record: Record) -> None:
+        """Write the winner's configuration."""
+        best = record.best()
+        if best is None:
+            return
+        head = f"# {record.model} on {record.dataset}: {record.valid_metric} {best.score:.6g} on validation, trial {best.name}\n"
+        options = {"model": record.model, "dataset": record.dataset, **record.options, **best.options, "seed": record.seed}
+        lines = "".join(f"{name}: {yaml_io.dump_value(value)}\n" for name, value in options.items())
+        write_whole(self.best, lambda file: file.write((head + lines).encode()))

@@ -1,0 +1,127 @@
+"""From a request to the record of a sweep: options, space, and the configurations to try. Nothing is started here."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from recbole.utils import ModelType
+
+from recbole_diffusion.config import Config, properties_path  # first: it makes RecBole importable
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.quick_start import versions
+from recbole_diffusion.tuning.checking import check_combinations, check_space, seed_of
+from recbole_diffusion.tuning.record import Record, Trial
+from recbole_diffusion.tuning.settings import SweepOptions
+from recbole_diffusion.tuning.space import LARGEST_GRID, Space
+from recbole_diffusion.tuning.space_file import parse_space, read_space
+
+SAMPLES = 16
+LOOKED_AT = 64  # random configurations that are checked for a search that makes its own
+ATTEMPTS = 100  # draws for each new configuration before the space counts as exhausted
+PATHS = ("data_path", "load_checkpoint", "shift_test")
+OF_A_RUN = ("run_dir", "runs_path", "show_progress", "use_gpu", "gpu_id", "model", "dataset", "seed")
+logger = logging.getLogger(__name__)
+
+
+def make_record(
+    model: str | None,
+    dataset: str | None,
+    files: Iterable[str | Path],
+    overrides: Mapping[str, Any],
+    settings: SweepOptions,
+    command: str,
+) -> tuple[Record, Config]:
+    """Return the record of a new sweep, every planned configuration checked, and the configuration without the space.
+
+    Raises:
+        UsageError: the request cannot be run.
+    """
+    config = Config(model, dataset, files, overrides)
+    if config["run_dir"] is not None:
+        raise UsageError("run_dir is the folder of one run; name the sweep's with --sweep_dir, or its parent with --storage")
+    # Every trial and every final run has the same split, whatever its own seed is.
+    split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
+    given = {name: value for name, value in config.given.items() if name not in OF_A_RUN}
+    options = given | {name: config.resolved[name] for name in PATHS if name in given} | {"split_seed": split_seed}
+    space = space_for(config, settings.space, config.given)
+    check_space(space, config, options)
+    record = Record(
+        model=config["model"],
+        dataset=config["dataset"],
+        options=options,
+        space=dict(space.content),
+        space_source=space.source,
+        settings={name: getattr(settings, name) for name in SweepOptions.__dataclass_fields__},
+        valid_metric=config["valid_metric"].lower(),
+        bigger=bool(config["valid_metric_bigger"]),
+        epochs=1 if config["MODEL_TYPE"] == ModelType.TRADITIONAL else config["epochs"],
+        seed=config["seed"],
+        command=command,
+        versions=versions(),
+    )
+    known = known_options(space, config)
+    if settings.search == "optuna":
+        random = Random(record.seed)
+        check_combinations(space, config, [space.draw(random, known) for _ in range(LOOKED_AT)])
+        return record, config
+    chosen = configurations(space, settings, known, record)
+    check_combinations(space, config, chosen)
+    width = max(3, len(str(len(chosen) - 1)))
+    record.trials = [new_trial(number, one, record, width) for number, one in enumerate(chosen)]
+    return record, config
+
+
+def new_trial(number: int, options: Mapping[str, Any], record: Record, width: int = 3) -> Trial:
+    """Return a trial of the search that waits to be run."""
+    return Trial(number, f"trials/{number:0{width}d}", dict(options), seed_of(options, record.seed))
+
+
+def space_for(config: Config, path: str | None, given: Mapping[str, Any]) -> Space:
+    """Return the space of a file, or the shipped one of the model, without what the user has fixed.
+
+    Raises:
+        UsageError: there is none for the model, it is wrong, or nothing is left to search.
+    """
+    shipped = properties_path() / "tune" / f"{config['model']}.yaml"
+    if path is None and not shipped.is_file():
+        names = ", ".join(sorted(file.stem for file in shipped.parent.glob("*.yaml")))
+        raise UsageError(f"no search space is shipped for {config['model']}, only for {names}; give one with --space=FILE")
+    space = read_space(path or shipped)
+    fixed = [one for one in space.parameters if set(one.names) & set(given)]
+    if fixed:
+        left = {key: value for key, value in space.content.items() if {name.strip() for name in key.split(",")}.isdisjoint(given)}
+        labels = ", ".join(one.label for one in fixed)
+        if not left:
+            raise UsageError(f"{space.source}: {labels} given as an option too; nothing is left to search")
+        logger.warning("not searched, because given as an option: %s", labels)
+        space = parse_space(left, space.source)
+    return space
+
+
+def known_options(space: Space, config: Config) -> dict[str, Any]:
+    """Return the options that conditions may ask for and that the space does not set."""
+    return {name: value for name, value in config.final_config_dict.items() if name not in space.names}
+
+
+def configurations(space: Space, settings: SweepOptions, known: Mapping[str, Any], record: Record) -> list[dict[str, Any]]:
+    """Return the different configurations of a grid or random search; ``record.notes`` tells where they are few."""
+    count = space.count(known)
+    if settings.search == "grid":
+        if count is None or count >= LARGEST_GRID:
+            list(zip(range(1), space.grid(known), strict=False))  # a continuous range has a message of its own
+            raise UsageError(f"{space.source}: the grid has {LARGEST_GRID:,} combinations or more; use --search=random")
+        return list(space.grid(known))
+    random, samples = Random(record.seed), settings.num_samples or SAMPLES
+    if count is not None and count <= samples:
+        if count < samples and settings.num_samples:
+            record.notes.append(f"the space has only {count} combinations; all of them are tried")
+        return random.sample(list(space.grid(known)), count)
+    chosen: dict[str, dict[str, Any]] = {}
+    for _ in range(samples * ATTEMPTS):
+        one = space.draw(random, known)
+        chosen.setdefault(repr(sorted(one.items())), one)
+        if len(chosen) == samples:
+            break
+    return list(chosen.values())

@@ -1,0 +1,62 @@
+"""ASHA with a memory: what earlier trials of a resumed sweep have reached counts in the rungs."""
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from recbole_diffusion.tuning.settings import SweepOptions
+
+GRACE_SHARE = 10  # of the epochs, one in this many passes before a trial may be stopped
+
+
+def grace_period(options: SweepOptions, epochs: int) -> int:
+    """Return the epochs that every trial has."""
+    return options.grace_period or max(1, epochs // GRACE_SHARE)
+
+
+def make_scheduler(options: SweepOptions, epochs: int, mode: str, history: Iterable[list[tuple[int, float]]]) -> Any | None:
+    """Return Ray Tune's scheduler, or None where trials are not to be stopped, or are too short for it.
+
+    A trial in its last epoch is left to finish, so that its result is written.
+
+    Args:
+        options: the sweep's options.
+        epochs: epochs of a trial at most.
+        mode: ``max`` or ``min``.
+        history: for each ended trial, the epochs trained and the best score by then, after each validation.
+    """
+    grace = grace_period(options, epochs)
+    if options.scheduler == "none" or epochs - 1 <= grace:
+        return None
+    from ray.tune.schedulers import ASHAScheduler
+
+    class Remembering(ASHAScheduler):
+        """ASHA that remembers which trials it has stopped."""
+
+        def __init__(self, **arguments: Any) -> None:
+            super().__init__(**arguments)
+            self.stopped: set[str] = set()
+
+        def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+            decision = super().on_trial_result(tune_controller, trial, result)
+            if result.get("finished"):
+                return self.CONTINUE  # it ends by itself, with its result
+            if decision == self.STOP:
+                self.stopped.add(trial.trial_id)
+            return decision
+
+    scheduler = Remembering(
+        time_attr="epoch",
+        max_t=epochs - 1,
+        grace_period=grace,
+        reduction_factor=options.reduction_factor,
+        metric="score",
+        mode=mode,
+        stop_last_trials=False,
+    )
+    for number, reports in enumerate(history):
+        trial = SimpleNamespace(trial_id=f"earlier-{number}")
+        scheduler.on_trial_add(None, trial)
+        for epoch, score in reports:
+            scheduler.on_trial_result(None, trial, {"epoch": epoch, "score": score})
+    return scheduler

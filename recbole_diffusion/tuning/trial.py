@@ -1,0 +1,181 @@
+"""One trial, in a worker process: a run in its own folder, reported to the sweep epoch by epoch."""
+
+import copy
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_diffusion import yaml_io
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+Report = Callable[[dict[str, Any]], None]
+
+
+def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) -> None:
+    """Run the trial of ``config`` and report to Ray Tune; this is what Tune starts in a worker.
+
+    Args:
+        config: ``trial``, a trial as a mapping.
+        job: what all trials of the sweep share, see :func:`run_trial`.
+        data: a reference to the prepared data set in Ray's object store, or nothing.
+    """
+    begun = time.time()
+    use_threads(job["threads"])
+    import ray
+    from ray import tune
+
+    # A copy: what comes out of the object store is shared memory that cannot be written.
+    prepared = copy.deepcopy(ray.get(data[0])) if data else None
+    run_trial(config["trial"], job, prepared, tune.report, begun)
+
+
+def use_threads(number: int) -> None:
+    """Give this process ``number`` threads for its arithmetic, before torch is loaded and after."""
+    os.environ["OMP_NUM_THREADS"] = str(number)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
+    torch.set_num_threads(number)
+
+
+def run_trial(
+    trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, report: Report, begun: float | None = None
+) -> None:
+    """Run one trial to its end, from its checkpoint where it has one, and report after each validation and at the end.
+
+    A report has ``score``, the best validation score so far, ``epoch``, the number of epochs trained, ``best_epoch``, and at the
+    end ``finished`` and the result's metrics and times. A trial that has finished before is reported and not run again.
+
+    Args:
+        trial: ``folder``, ``options``, ``seed`` and ``test`` of the trial.
+        job: ``sweep_dir``, ``model``, ``dataset``, ``options``, ``threads``, ``use_gpu`` and ``bigger``.
+        prepared: the data set, or None to read it.
+        report: where reports go; it does not return if the sweep stops the trial.
+        begun: when the worker began, as seconds since the epoch.
+    """
+    from recbole_diffusion.quick_start import run  # slow: torch and RecBole
+
+    folder = RunFolder(Path(job["sweep_dir"]) / trial["folder"])
+    ready = {"begun": time.time() if begun is None else begun, "ready": time.time()}
+    result = finished_result(folder)
+    if result is None:
+        best = BestSoFar(folder, job["bigger"])
+
+        def after_validation(epoch: int, score: float) -> None:
+            best.see(epoch, score)
+            report({"score": best.score, "epoch": epoch + 1, "best_epoch": best.epoch, **ready})
+
+        result = _run(run, folder, trial, job, prepared, after_validation)
+    report(
+        {
+            "score": result["best_valid_score"],
+            "epoch": len(result["epoch_seconds"]),
+            "best_epoch": result["best_epoch"],
+            "finished": True,
+            "seconds": result["seconds"],
+            "metrics": {part: values for part, values in result.items() if _is_part(part, values)},
+            **ready,
+        }
+    )
+
+
+def _is_part(name: str, values: Any) -> bool:
+    return (name in ("valid", "test") or name.startswith("test_")) and isinstance(values, Mapping)
+
+
+class BestSoFar:
+    """The best validation score of a run, its earlier part before a resume included.
+
+    Attributes:
+        score: the score, None before the first validation.
+        epoch: its epoch, from 0.
+    """
+
+    def __init__(self, folder: RunFolder, bigger: bool) -> None:
+        self.sign = 1 if bigger else -1
+        self.score: float | None = None
+        self.epoch = -1
+        for epoch, score in validation_scores(folder):
+            self.see(epoch, score)
+
+    def see(self, epoch: int, score: float) -> None:
+        """Take a score into account."""
+        if self.score is None or self.sign * score > self.sign * self.score:
+            self.score, self.epoch = float(score), epoch
+
+
+def validation_scores(folder: RunFolder) -> list[tuple[int, float]]:
+    """Return epoch, from 0, and score of each validation in a run folder; what cannot be read is left out."""
+    try:
+        metric = yaml_io.load_yaml(folder.config)["valid_metric"].lower()
+        lines = folder.metrics.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError, UsageError, KeyError, AttributeError):
+        return []
+    scores = []
+    for line in lines:
+        try:
+            record = json.loads(line)
+            scores.append((int(record["epoch"]), float(record["valid"][metric])))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return scores
+
+
+def finished_result(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the result of a run that has finished, None if it has not or cannot be read."""
+    try:
+        result = json.loads(folder.result.read_text(encoding="utf-8"))
+        needed = ("best_valid_score", "epoch_seconds", "best_epoch", "seconds", "valid", "test")
+        return result if all(name in result for name in needed) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _run(run: Callable, folder: RunFolder, trial: Mapping, job: Mapping, prepared: Any, on_epoch: Callable) -> dict[str, Any]:
+    """Continue the run in the folder; if there is none, or it is damaged, begin it."""
+    common = {"on_epoch": on_epoch, "test": trial["test"], "prepared": prepared}
+    if folder.path.is_dir() and any(folder.path.iterdir()):
+        damage = damage_of(folder, {**trial["options"], "seed": trial["seed"]})
+        if damage is None:
+            return run(resume=folder.path, **common)
+        logger.warning("%s cannot go on: %s", folder.path, damage)
+        set_aside(folder)
+    options = {**job["options"], **trial["options"], "seed": trial["seed"], "use_gpu": job["use_gpu"], "gpu_id": "0"}
+    options |= {"show_progress": False, "run_dir": str(folder.path)}
+    return run(job["model"], job["dataset"], overrides=options, **common)
+
+
+def damage_of(folder: RunFolder, options: Mapping[str, Any]) -> str | None:
+    """Return why the run in a folder cannot go on, None if it can.
+
+    Args:
+        folder: a folder with something in it.
+        options: what its configuration must hold.
+    """
+    from recbole_diffusion.trainer import checkpoint
+
+    try:
+        stored = yaml_io.load_yaml(folder.config)
+        other = [name for name, value in options.items() if not isinstance(value, Mapping) and stored.get(name) != value]
+        if other:
+            return f"its configuration has another {', '.join(other)}"
+        state = checkpoint.load(folder.checkpoint, "cpu") if folder.checkpoint.exists() else {"best_epoch": -1}
+        if state["best_epoch"] >= 0 or folder.best.exists():
+            checkpoint.load(folder.best, "cpu")
+    except (RunError, UsageError, KeyError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def set_aside(folder: RunFolder) -> None:
+    """Rename a folder that no run can use, so that nothing in it is lost."""
+    number = 1
+    while folder.path.with_name(f"{folder.path.name}.damaged-{number}").exists():
+        number += 1
+    folder.path.rename(folder.path.with_name(f"{folder.path.name}.damaged-{number}"))
