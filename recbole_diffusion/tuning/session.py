@@ -12,7 +12,6 @@ from recbole_diffusion.tuning.settings import SweepOptions, check_local, cores_h
 
 # Ray reads these when it starts and passes them to the trials' processes.
 ENVIRONMENT = {
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # trials stay in the folder of the command, and relative paths mean what they say
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # trials without GPU say use_gpu: False; CUDA_VISIBLE_DEVICES is the user's
     "RAY_AIR_NEW_OUTPUT": "0",  # the sweep's own display stands in for Tune's
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -27,6 +27,8 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
     """
     begun = time.time()
     use_threads(job["threads"])
+    if os.path.isdir(job["directory"]):
+        os.chdir(job["directory"])  # Tune has gone to a folder of its own; relative paths mean the driver's
     import ray
     from ray import tune
 
@@ -54,7 +56,8 @@ def run_trial(
 
     Args:
         trial: ``folder``, ``options``, ``seed`` and ``test`` of the trial.
-        job: ``sweep_dir``, ``model``, ``dataset``, ``options``, ``threads``, ``use_gpu`` and ``bigger``.
+        job: ``sweep_dir``, ``model``, ``dataset``, ``options``, ``threads``, ``use_gpu``, ``bigger`` and
+            ``directory``, the driver's.
         prepared: the data set, or None to read it.
         report: where reports go; it does not return if the sweep stops the trial.
         begun: when the worker began, as seconds since the epoch.
