@@ -109,9 +109,9 @@ def configurations(space: Space, settings: SweepOptions, known: Mapping[str, Any
     """Return the different configurations of a grid or random search; ``record.notes`` tells where they are few."""
     count = space.count(known)
     if settings.search == "grid":
-        if count is None or count >= LARGEST_GRID:
-            list(zip(range(1), space.grid(known), strict=False))  # a continuous range has a message of its own
-            raise UsageError(f"{space.source}: the grid has {LARGEST_GRID:,} combinations or more; use --search=random")
+        if count is None:
+            next(space.grid(known))  # a continuous range has a message of its own
+            raise UsageError(f"{space.source}: the grid has more than {LARGEST_GRID:,} combinations; use --search=random")
         return list(space.grid(known))
     random, samples = Random(record.seed), settings.num_samples or SAMPLES
     if count is not None and count <= samples:

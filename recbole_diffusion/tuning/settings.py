@@ -3,7 +3,6 @@
 import os
 import re
 from dataclasses import dataclass
-from importlib import util
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options import option
@@ -54,10 +53,14 @@ def check_installed(options: SweepOptions) -> None:
     """Check that the packages of a sweep are there.
 
     Raises:
-        UsageError: Ray is missing, or Optuna where it is asked for; the message has the command that installs it.
+        UsageError: Ray Tune is missing, or Optuna where it is asked for; the message has the command that installs it.
     """
-    if util.find_spec("ray") is None:
-        raise UsageError("a sweep needs Ray, which is not installed; pip install 'ray[tune]>=2.51,<3', or the extra [tune]")
+    try:
+        from ray import tune  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"a sweep needs Ray Tune, which cannot be imported ({error}); pip install 'ray[tune]>=2.51,<3', or the extra [tune]"
+        ) from error
     if options.search == "optuna":
         try:
             # Before Ray looks for it: Ray says that it is missing whatever goes wrong in its import.

@@ -9,7 +9,7 @@ from typing import Any
 
 from recbole_diffusion.errors import UsageError
 
-LARGEST_GRID = 100_000  # combinations that are counted or enumerated
+LARGEST_GRID = 10_000  # combinations that are counted or enumerated
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ class Space:
             return None
         if math.prod(parameter.count for parameter in self.parameters if not parameter.when) > LARGEST_GRID:
             return None
-        return len(list(itertools.islice(self.grid(known), LARGEST_GRID)))
+        found = sum(1 for _ in itertools.islice(self.grid(known), LARGEST_GRID + 1))
+        return found if found <= LARGEST_GRID else None
 
     def grid(self, known: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield every combination once; ``known`` are the options that the space does not set.

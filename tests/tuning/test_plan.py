@@ -1,0 +1,203 @@
+"""From a request to the trials of a sweep; what is wrong is found here, before anything starts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recbole_diffusion import cli, registry, yaml_io
+from recbole_diffusion.config import Config, properties_path
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.tuning.driver import read_settings, sweep
+from recbole_diffusion.tuning.plan import make_record
+
+SHIPPED = sorted(file.stem for file in (properties_path() / "tune").glob("*.yaml"))
+
+
+def plan(tmp_path, space, model="TVDiff", overrides=None, **settings):
+    if space is not None:
+        file = tmp_path / "space.yaml"
+        file.write_text(yaml_io.dump_yaml(space))
+        settings["space"] = str(file)
+    return make_record(model, "ml-100k", [], overrides or {}, read_settings(settings), "command")[0]
+
+
+def refusal(tmp_path, space, **given):
+    with pytest.raises(UsageError) as caught:
+        plan(tmp_path, space, **given)
+    return str(caught.value)
+
+
+# What is shipped.
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_a_shipped_space_fits_its_model(tmp_path, model):
+    record = plan(tmp_path, None, model, num_samples=20)
+    assert len({json.dumps(trial.options, sort_keys=True) for trial in record.trials}) == len(record.trials) >= 12
+    for trial in record.trials[:3]:
+        Config(model, "ml-100k", [], {**record.options, **trial.options})
+
+
+def test_every_model_and_every_baseline_with_options_has_a_space():
+    assert set(SHIPPED) >= set(registry.MODELS) | set(registry.BASELINES) - {"Pop"}
+
+
+def test_gamma_is_searched_only_with_the_sampler_that_reads_it(tmp_path):
+    trials = plan(tmp_path, None, num_samples=40).trials
+    assert {"gamma" in trial.options for trial in trials} == {True, False}
+    assert all(("gamma" in trial.options) == (trial.options["negative_sampler"] == "ar_gsp") for trial in trials)
+
+
+# Trials.
+
+
+def test_trials_share_the_split_and_have_seeds_of_their_own(tmp_path):
+    space = {"temperature": {"uniform": [0.1, 10]}}
+    one, other = (plan(tmp_path, space, num_samples=5, overrides={"seed": seed}) for seed in (3, 4))
+    assert one.options["split_seed"] == 3
+    assert len({trial.seed for trial in one.trials}) == 5
+    assert [trial.options for trial in one.trials] != [trial.options for trial in other.trials]
+    again = plan(tmp_path, space, num_samples=5, overrides={"seed": 3})
+    assert [(trial.options, trial.seed) for trial in again.trials] == [(trial.options, trial.seed) for trial in one.trials]
+
+
+def test_a_small_space_is_tried_whole_and_said_so(tmp_path):
+    record = plan(tmp_path, {"reg_weight": {"choice": [1.0, 2.0, 3.0]}}, "EASE", num_samples=10)
+    assert sorted(trial.options["reg_weight"] for trial in record.trials) == [1.0, 2.0, 3.0]
+    assert "only 3 combinations" in record.notes[0]
+
+
+def test_a_grid_has_every_combination(tmp_path):
+    record = plan(tmp_path, {"k": {"int": [10, 30], "step": 10}, "shrink": {"choice": [0.0, 1.0]}}, "ItemKNN", search="grid")
+    assert [tuple(trial.options.values()) for trial in record.trials] == [(k, s) for k in (10, 20, 30) for s in (0.0, 1.0)]
+
+
+def test_an_option_that_is_given_is_not_searched(tmp_path):
+    record = plan(tmp_path, None, num_samples=8, overrides={"negative_sampler": "uniform", "steps": 5})
+    assert all(not {"negative_sampler", "steps", "gamma"} & set(trial.options) for trial in record.trials)
+    assert record.options["steps"] == 5
+    assert "nothing is left" in refusal(tmp_path, {"reg_weight": {"choice": [1.0]}}, model="EASE", overrides={"reg_weight": 2.0})
+
+
+def test_traditional_models_have_one_epoch(tmp_path):
+    assert plan(tmp_path, None, "EASE").epochs == 1
+    assert plan(tmp_path, None, "BPR", overrides={"epochs": 7}).epochs == 7
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("model", "space", "words"),
+    [
+        ("TVDiff", {"temprature": {"uniform": [0, 1]}}, "did you mean 'temperature'"),
+        ("EASE", {"hidden_size": {"choice": [8]}}, "unknown option 'hidden_size'"),
+        ("TVDiff", {"dropout_prob": {"uniform": [0, 1]}}, "dropout_prob = 1.0"),
+        ("TVDiff", {"steps": {"choice": [5, 0]}}, "steps = 0"),
+        ("TVDiff", {"steps": {"choice": [5, 2.5]}}, "steps = 2.5"),
+        ("TVDiff", {"entropy_loss": {"choice": ["bpr", "bqr"]}}, "bce | bpr | nll | none"),
+        ("BPR", {"learning_rate": {"uniform": [0, 1]}}, "learning_rate = 0.0"),
+        ("ItemKNN", {"k": {"choice": ["many"]}}, "k = 'many'"),
+        ("TVDiff", {"noise_min": {"choice": [0.1]}, "noise_max": {"choice": [0.01]}}, "noise_min must not be larger"),
+        ("TVDiff", {"seed": {"int": [0, 5]}}, "cannot be searched"),
+        ("TVDiff", {"epochs": {"int": [1, 5]}}, "cannot be searched"),
+        ("TVDiff", {"valid_metric": {"choice": ["Recall@10"]}}, "cannot be searched"),
+        ("TVDiff", {"eval_args": {"choice": [{}]}}, "cannot be searched"),
+        ("TVDiff", {"user_inter_num_interval": {"choice": ["[5,inf)"]}}, "cannot be searched"),
+        ("TVDiff", {"shift": {"choice": ["popularity"]}}, "cannot be searched"),
+        ("TVDiff", {"gamma": {"choice": [0.1], "when": {"sampler": "x"}}}, "depends on 'sampler', which TVDiff does not have"),
+        (
+            "TVDiff",
+            {"gamma": {"choice": [0.1], "when": {"negative_sampler": "hard"}}, "negative_sampler": {"choice": ["ar_gsp"]}},
+            "gives it only 'ar_gsp'",
+        ),
+        ("NoModel", {"x": 1}, "unknown model"),
+    ],
+)
+def test_a_space_that_does_not_fit_is_refused(tmp_path, model, space, words):
+    assert words in refusal(tmp_path, space, model=model)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"search": "ranodm"}, "random | grid | optuna"),
+        ({"num_samples": 0}, "num_samples"),
+        ({"search": "grid", "num_samples": 3}, "leave out num_samples"),
+        ({"time_budget": "soon"}, "90m"),
+        ({"time_budget": 0}, "above 0"),
+        ({"trial_gpus": 1.5}, "share of one GPU"),
+        ({"schedular": "asha"}, "did you mean 'scheduler'"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, words):
+    with pytest.raises(UsageError) as caught:
+        read_settings(settings)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [(90, 90), ("90", None), ("45s", 45), ("90m", 5400), ("1.5 h", 5400), ("2d", 172800)]
+)
+def test_time_budgets(text, seconds):
+    if seconds is None:
+        with pytest.raises(UsageError):
+            read_settings({"time_budget": text})
+    else:
+        assert read_settings({"time_budget": text}).budget_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--trial_gpus=1"], "this machine has 0 GPUs"),
+        (["--max_concurrent=1000"], "need 1000 cores"),
+        (["--space=none.yaml"], "cannot read"),
+        (["--run_dir=x"], "--sweep_dir"),
+        (["--search=grid", "--model=TVDiff"], "use --search=random"),
+        (["--model=Pop"], "no search space is shipped for Pop"),
+        (["--dataset=nowhere"], "is not there"),
+        (["--resume=nowhere"], "takes only"),
+    ],
+)
+def test_a_wrong_command_leaves_nothing_behind(tmp_path, monkeypatch, capsys, words, told):
+    import ray
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray was started"))
+    given = dict(word.removeprefix("--").split("=") for word in ["--model=BPR", "--dataset=ml-100k", *words])
+    assert cli.main(["tune", *(f"--{name}={value}" for name, value in given.items())]) == 2
+    assert told in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_optuna_is_asked_for_by_name_when_it_is_missing(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    with pytest.raises(UsageError, match="pip install 'optuna>=3'"):
+        sweep("EASE", "ml-100k", settings={"search": "optuna"})
+
+
+def test_ray_is_asked_for_by_name_when_it_is_missing(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(UsageError, match=r"pip install 'ray\[tune\]"):
+        sweep("EASE", "ml-100k")
+
+
+def test_help_tells_the_options(capsys):
+    assert cli.main(["tune", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--num_samples=null" in text
+    assert "--resume=SWEEP_DIR" in text
+    assert cli.main(["tune"]) == 2
+
+
+def test_a_folder_without_a_sweep_cannot_be_resumed(tmp_path):
+    with pytest.raises(UsageError, match=r"sweep\.json is missing"):
+        sweep(resume=tmp_path)
+    (tmp_path / "sweep.json").write_text('{"model": ')
+    with pytest.raises(UsageError, match="cannot be read"):
+        sweep(resume=tmp_path)
+    assert [path.name for path in Path(tmp_path).iterdir()] == ["sweep.json"]
