@@ -68,13 +68,18 @@ def run_trial(
     ready = {"begun": time.time() if begun is None else begun, "ready": time.time()}
     result = finished_result(folder)
     if result is None:
+        resuming = _can_go_on(folder, trial)
         best = BestSoFar(folder, job["bigger"])
 
         def after_validation(epoch: int, score: float) -> None:
             best.see(epoch, score)
             report({"score": best.score, "epoch": epoch + 1, "best_epoch": best.epoch, **ready})
 
-        result = _run(run, folder, trial, job, prepared, after_validation)
+        common = {"on_epoch": after_validation, "test": trial["test"], "prepared": prepared}
+        if resuming:
+            result = run(resume=folder.path, **common)
+        else:
+            result = run(job["model"], job["dataset"], overrides=_overrides(folder, trial, job), **common)
     report(
         {
             "score": result["best_valid_score"],
@@ -140,18 +145,21 @@ def finished_result(folder: RunFolder) -> dict[str, Any] | None:
         return None
 
 
-def _run(run: Callable, folder: RunFolder, trial: Mapping, job: Mapping, prepared: Any, on_epoch: Callable) -> dict[str, Any]:
-    """Continue the run in the folder; if there is none, or it is damaged, begin it."""
-    common = {"on_epoch": on_epoch, "test": trial["test"], "prepared": prepared}
-    if folder.path.is_dir() and any(folder.path.iterdir()):
-        damage = damage_of(folder, {**trial["options"], "seed": trial["seed"]})
-        if damage is None:
-            return run(resume=folder.path, **common)
+def _can_go_on(folder: RunFolder, trial: Mapping[str, Any]) -> bool:
+    """Return whether the trial has begun in its folder; a folder that is damaged is set aside."""
+    if not folder.path.is_dir() or not any(folder.path.iterdir()):
+        return False
+    damage = damage_of(folder, {**trial["options"], "seed": trial["seed"]})
+    if damage is not None:
         logger.warning("%s cannot go on: %s", folder.path, damage)
         set_aside(folder)
-    options = {**job["options"], **trial["options"], "seed": trial["seed"], "use_gpu": job["use_gpu"], "gpu_id": "0"}
-    options |= {"show_progress": False, "run_dir": str(folder.path)}
-    return run(job["model"], job["dataset"], overrides=options, **common)
+    return damage is None
+
+
+def _overrides(folder: RunFolder, trial: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a trial's run."""
+    own = {"seed": trial["seed"], "use_gpu": job["use_gpu"], "gpu_id": "0", "show_progress": False, "run_dir": str(folder.path)}
+    return {**job["options"], **trial["options"], **own}
 
 
 def damage_of(folder: RunFolder, options: Mapping[str, Any]) -> str | None:

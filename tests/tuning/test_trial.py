@@ -1,0 +1,183 @@
+"""One trial without Ray: reports, retries from its checkpoint, damaged folders, and the test part left alone."""
+
+import contextlib
+import copy
+
+import pytest
+
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, release_dataset
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.quick_start import run
+from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.trainer.base import RunMixin
+from recbole_diffusion.tuning.trial import damage_of, finished_result, run_trial, validation_scores
+
+OPTIONS = {"hidden_size": 8, "train_batch_size": 256, "negative_sampler": "uniform", "epochs": 4, "state": "ERROR"}
+
+
+class Stopped(BaseException):
+    """As when Tune ends a trial: its report does not return."""
+
+
+@pytest.fixture
+def job(checkerboard, tmp_path):
+    given = {name: value for name, value in checkerboard.overrides.items() if name not in ("dataset", "use_gpu", "runs_path")}
+    shared = {
+        "model": "TVDiff",
+        "dataset": checkerboard.name,
+        "use_gpu": False,
+        "bigger": True,
+        "sweep_dir": str(tmp_path / "sweep"),
+    }
+    return {**shared, "options": {**given, **OPTIONS, "split_seed": 3}}
+
+
+@pytest.fixture
+def trial():
+    return {"folder": "trials/000", "options": {"steps": 4}, "seed": 11, "test": False}
+
+
+def reports_of(trial, job, stop_after=None, prepared=None):
+    reports = []
+
+    def report(values):
+        reports.append(values)
+        if len(reports) == stop_after:
+            raise Stopped
+
+    with contextlib.suppress(Stopped):
+        run_trial(trial, job, prepared, report)
+    return [(one["epoch"], one["score"], one["best_epoch"], one.get("finished", False)) for one in reports]
+
+
+def folder_of(trial, job):
+    return RunFolder(f"{job['sweep_dir']}/{trial['folder']}")
+
+
+def test_each_epoch_is_reported_with_the_best_score_so_far(trial, job):
+    reports = reports_of(trial, job)
+    folder = folder_of(trial, job)
+    scores = [score for _, score in validation_scores(folder)]
+    assert [epoch for epoch, *_ in reports] == [1, 2, 3, 4, 4]
+    assert [score for _, score, *_ in reports[:4]] == [max(scores[: number + 1]) for number in range(4)]
+    assert [finished for *_, finished in reports] == [False] * 4 + [True]
+    assert reports[-1][1] == finished_result(folder)["best_valid_score"]
+
+
+def test_a_trial_is_a_normal_run_that_can_be_repeated_alone(trial, job, tmp_path):
+    reports_of(trial, job)
+    folder = folder_of(trial, job)
+    again = run(config_files=[folder.config], overrides={"run_dir": str(tmp_path / "again")}, test=False)
+    result = finished_result(folder)
+    assert (again["valid"], again["best_epoch"], again["seed"]) == (result["valid"], result["best_epoch"], 11)
+
+
+def test_a_trial_that_dies_goes_on_and_ends_as_if_it_had_not(trial, job):
+    straight = reports_of(trial | {"folder": "trials/straight"}, job)
+    assert len(reports_of(trial, job, stop_after=2)) == 2
+    assert reports_of(trial, job) == straight[2:]
+    one, other = (finished_result(folder_of({"folder": name}, job)) for name in ("trials/straight", "trials/000"))
+    assert one["valid"] == other["valid"]
+
+
+def test_a_finished_trial_is_reported_and_not_run_again(trial, job, monkeypatch):
+    first = reports_of(trial, job)
+    monkeypatch.setattr(RunMixin, "fit", lambda *_, **__: pytest.fail("trained again"))
+    assert reports_of(trial, job) == first[-1:]
+
+
+def test_no_test_metric_is_computed_in_a_search(trial, job, monkeypatch):
+    seen = []
+    evaluate = RunMixin.evaluate
+
+    def watched(self, eval_data, *arguments, **named):
+        seen.append(len(eval_data._dataset))
+        return evaluate(self, eval_data, *arguments, **named)
+
+    monkeypatch.setattr(RunMixin, "evaluate", watched)
+    monkeypatch.setattr("recbole_diffusion.quick_start._tested", lambda *_: pytest.fail("the test part was evaluated"))
+    reports_of(trial, job)
+    assert set(seen) <= {100}  # 2 validation items of each of 50 users; the test part has 150
+    folder = folder_of(trial, job)
+    assert finished_result(folder)["test"] is None
+    assert not folder.user_metrics.exists()
+
+
+def test_a_final_run_evaluates_the_test_part(trial, job):
+    reports = []
+    run_trial(trial | {"test": True}, job, None, reports.append)
+    assert reports[-1]["metrics"]["test"].keys() == reports[-1]["metrics"]["valid"].keys()
+
+
+@pytest.mark.parametrize("damage", ["config", "checkpoint", "checkpoint is a folder", "best", "no best", "other options", "junk"])
+def test_a_damaged_folder_is_set_aside_and_the_trial_begun_again(trial, job, damage):
+    straight = reports_of(trial | {"folder": "trials/straight"}, job)
+    reports_of(trial, job, stop_after=2)
+    folder = folder_of(trial, job)
+    if damage == "config":
+        folder.config.write_text("{ not: yaml")
+    elif damage == "checkpoint":
+        folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:1000])
+    elif damage == "checkpoint is a folder":
+        folder.checkpoint.unlink()
+        folder.checkpoint.mkdir()
+    elif damage == "best":
+        folder.best.write_bytes(b"")
+    elif damage == "no best":
+        folder.best.unlink()
+    elif damage == "other options":
+        folder.config.write_text(folder.config.read_text().replace("steps: 4", "steps: 5"))
+    else:
+        for path in (folder.config, folder.checkpoint, folder.best, folder.metrics):
+            path.unlink()
+    assert reports_of(trial, job) == straight
+    assert folder.path.with_name("000.damaged-1").is_dir()
+
+
+def test_a_folder_that_can_go_on_is_not_damaged(trial, job):
+    reports_of(trial, job, stop_after=1)
+    folder = folder_of(trial, job)
+    assert damage_of(folder, {"steps": 4, "seed": 11}) is None
+    folder.checkpoint.unlink()
+    folder.best.unlink()  # killed before its first checkpoint
+    assert damage_of(folder, {"steps": 4, "seed": 11}) is None
+
+
+def test_a_half_written_result_is_no_result(trial, job):
+    reports_of(trial, job)
+    folder = folder_of(trial, job)
+    folder.result.write_text(folder.result.read_text()[:50])
+    assert finished_result(folder) is None
+    assert reports_of(trial, job)[-1][3]  # the checkpoint is whole: the end is done again
+    assert finished_result(folder) is not None
+
+
+# The shared data set.
+
+
+def test_a_shared_data_set_gives_the_same_run(trial, job, checkerboard):
+    alone = reports_of(trial | {"folder": "trials/alone"}, job)
+    config = Config("TVDiff", checkerboard.name, [], {**job["options"], "use_gpu": False})
+    prepared = release_dataset(create_dataset(config))
+    assert prepared.config is None
+    assert reports_of(trial, job, prepared=copy.deepcopy(prepared)) == alone
+    assert reports_of(trial | {"folder": "trials/second"}, job, prepared=copy.deepcopy(prepared)) == alone
+
+
+def test_a_data_set_of_other_options_is_refused(checkerboard):
+    config = Config("BPR", overrides=checkerboard.overrides)
+    prepared = release_dataset(create_dataset(config))
+    other = Config("BPR", overrides={**checkerboard.overrides, "user_inter_num_interval": "[2,inf)"})
+    with pytest.raises(UsageError, match=r"made for user_inter_num_interval .* and not '\[2,inf\)'"):
+        adopt_dataset(other, prepared)
+
+
+def test_the_split_follows_split_seed_and_not_seed(tmp_path):
+    def tested(seed, split_seed):
+        overrides = {"seed": seed, "split_seed": split_seed, "use_gpu": False, "run_dir": str(tmp_path / f"{seed}-{split_seed}")}
+        return run("ItemKNN", "ml-100k", overrides={**overrides, "k": 10, "report_groups": 0})[
+            "test"
+        ]  # nothing random but the split
+
+    assert tested(1, 9) == tested(9, None) != tested(1, None)
