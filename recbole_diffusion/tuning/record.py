@@ -33,6 +33,7 @@ class Trial:
         error: what it raised last.
         host: where it ran last.
         pid: the process that it ran in last.
+        node: Ray's name of the node that it ran on last.
         metrics: metrics of the parts that were evaluated, by part.
     """
 
@@ -52,6 +53,7 @@ class Trial:
     error: str | None = None
     host: str | None = None
     pid: int | None = None
+    node: str | None = None
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property

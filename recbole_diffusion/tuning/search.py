@@ -156,6 +156,7 @@ def take(row: Trial, result: dict[str, Any], started: float | None) -> None:
     """Write a report into a trial's row."""
     row.score, row.epochs, row.best_epoch = result["score"], result["epoch"], result["best_epoch"]
     row.host, row.pid = result.get("hostname"), result.get("pid")
+    row.node = result.get("node")
     row.seconds = round(time.time() - result["ready"], 3)
     if started is not None:
         row.startup_seconds = round(max(0.0, result["ready"] - started), 3)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.tuning.settings import SweepOptions, check_local, cores_here
 
+STARTS = 2  # Ray gives its own processes 30 seconds, which a very busy machine can exceed once
 # Ray reads these when it starts and passes them to the trials' processes.
 ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # trials without GPU say use_gpu: False; CUDA_VISIBLE_DEVICES is the user's
@@ -70,18 +71,23 @@ def _start(options: SweepOptions, scratch: str) -> None:
 
     gpus = torch.cuda.device_count()
     check_local(options, cores_here(), gpus)
-    try:
-        ray.init(
-            address="local",
-            num_cpus=cores_here(),
-            num_gpus=gpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=scratch,
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise RunError(f"Ray does not start on this machine: {error}") from error
+    for attempt in range(STARTS):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cores_here(),
+                num_gpus=gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=scratch,
+            )
+            return
+        except Exception as error:  # Ray raises many kinds here, and a bare Exception on a machine that is too busy
+            ray.shutdown()
+            if attempt + 1 == STARTS:
+                text = " ".join(str(error).split())[:300]
+                raise RunError(f"Ray does not start on this machine: {text}") from error
 
 
 def _connect(address: str) -> None:

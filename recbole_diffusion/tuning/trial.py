@@ -25,7 +25,6 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
         job: what all trials of the sweep share, see :func:`run_trial`.
         data: a reference to the prepared data set in Ray's object store, or nothing.
     """
-    begun = time.time()
     use_threads(job["threads"])
     if os.path.isdir(job["directory"]):
         os.chdir(job["directory"])  # Tune has gone to a folder of its own; relative paths mean the driver's
@@ -34,7 +33,8 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
 
     # A copy: what comes out of the object store is shared memory that cannot be written.
     prepared = copy.deepcopy(ray.get(data[0])) if data else None
-    run_trial(config["trial"], job, prepared, tune.report, begun)
+    node = ray.get_runtime_context().get_node_id()
+    run_trial(config["trial"], job, prepared, lambda values: tune.report({**values, "node": node}))
 
 
 def use_threads(number: int) -> None:
@@ -46,9 +46,7 @@ def use_threads(number: int) -> None:
     torch.set_num_threads(number)
 
 
-def run_trial(
-    trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, report: Report, begun: float | None = None
-) -> None:
+def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, report: Report) -> None:
     """Run one trial to its end, from its checkpoint where it has one, and report after each validation and at the end.
 
     A report has ``score``, the best validation score so far, ``epoch``, the number of epochs trained, ``best_epoch``, and at the
@@ -60,12 +58,11 @@ def run_trial(
             ``directory``, the driver's.
         prepared: the data set, or None to read it.
         report: where reports go; it does not return if the sweep stops the trial.
-        begun: when the worker began, as seconds since the epoch.
     """
     from recbole_diffusion.quick_start import run  # slow: torch and RecBole
 
     folder = RunFolder(Path(job["sweep_dir"]) / trial["folder"])
-    ready = {"begun": time.time() if begun is None else begun, "ready": time.time()}
+    ready = {"ready": time.time()}
     result = finished_result(folder)
     if result is None:
         resuming = _can_go_on(folder, trial)

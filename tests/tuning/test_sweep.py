@@ -1,0 +1,261 @@
+"""Whole sweeps on a Ray that this module starts once: what they do when trials fail, and what they leave."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from tuning.conftest import BROKEN
+
+from recbole_diffusion import yaml_io
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.quick_start import run
+from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.tune_command import summary
+from recbole_diffusion.tuning import driver
+from recbole_diffusion.tuning.driver import read_settings, sweep
+from recbole_diffusion.tuning.session import check_cluster, ray_session
+
+ROOT = Path(__file__).resolve().parents[2]
+GRID = {"search": "grid", "max_concurrent": 2, "max_failures": 1, "grace_period": 2}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_ray():
+    """A private Ray on this machine; afterwards none of its processes is left."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    with ray_session(read_settings({"max_concurrent": 1})):
+        yield
+    left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+    assert psutil.wait_procs(left, timeout=20)[1] == []
+
+
+@pytest.fixture(scope="module")
+def searched(sweepable, tmp_path_factory):
+    """A grid of seven trials: one cannot work, one is killed in its third epoch, and one has a damaged folder."""
+    folder = tmp_path_factory.mktemp("searched") / "sweep"
+    happened = {}
+
+    def on_report(trial):
+        if "damaged" not in happened:
+            happened["damaged"] = BROKEN - 1
+            damaged = folder / f"trials/{BROKEN - 1:03d}"
+            damaged.mkdir(parents=True)
+            (damaged / "config.yaml").write_text("{ not: yaml")
+            (damaged / "checkpoint.pt").write_bytes(b"PK")
+        if "killed" not in happened and trial.epochs == 3 and not trial.test:
+            happened["killed"] = trial.number
+            os.kill(trial.pid, signal.SIGKILL)
+
+    output = io.StringIO()
+    settings = {**GRID, "space": str(sweepable.space), "sweep_dir": str(folder), "final_seeds": 2}
+    found = sweep(
+        "MultiVAE", sweepable.dataset, overrides=sweepable.overrides, settings=settings, on_report=on_report, output=output
+    )
+    return found, happened, output.getvalue()
+
+
+def result_of(found, trial):
+    return json.loads((Path(found["sweep_dir"]) / trial["folder"] / "result.json").read_text())
+
+
+# Faults.
+
+
+def test_a_trial_that_always_raises_fails_alone(searched):
+    found, _, output = searched
+    states = [trial["state"] for trial in found["trials"]]
+    assert [number for number, state in enumerate(states) if state == "failed"] == [BROKEN]
+    assert set(states) - {"failed"} <= {"finished", "stopped"}
+    failed = found["trials"][BROKEN]
+    assert (failed["failures"], failed["score"]) == (2, None)  # once, and once more
+    assert "negative dimension" in failed["error"]
+    assert f"trial {BROKEN:03d} failed" in output
+
+
+def test_a_killed_trial_goes_on_from_its_checkpoint(searched):
+    found, happened, output = searched
+    trial = found["trials"][happened["killed"]]
+    assert trial["failures"] == 1
+    assert trial["state"] in ("finished", "stopped")
+    log = (Path(found["sweep_dir"]) / trial["folder"] / "log.txt").read_text()
+    assert log.count("resumed after epoch 2") + log.count("resumed after epoch 3") == 1
+    assert f"trial {happened['killed']:03d} goes on from its checkpoint after failure 1" in output
+
+
+def test_a_damaged_folder_does_not_stop_the_sweep(searched):
+    found, happened, _ = searched
+    trial = found["trials"][happened["damaged"]]
+    assert trial["state"] in ("finished", "stopped")
+    assert (Path(found["sweep_dir"]) / f"{trial['folder']}.damaged-1" / "checkpoint.pt").read_bytes() == b"PK"
+
+
+# The search.
+
+
+def test_hopeless_trials_are_stopped_and_the_best_one_is_not(searched):
+    found, *_ = searched
+    stopped = [trial for trial in found["trials"] if trial["state"] == "stopped"]
+    assert stopped
+    assert all(trial["options"]["learning_rate"] < 3e-2 for trial in stopped)
+    assert all(2 <= trial["epochs"] < 9 for trial in stopped)
+    best = found["trials"][found["winner"]]
+    assert (best["options"]["learning_rate"], best["state"]) == (3e-2, "finished")
+    assert best["score"] == max(trial["score"] for trial in found["trials"] if trial["score"] is not None)
+
+
+def test_the_score_is_that_of_the_run_folder(searched):
+    found, *_ = searched
+    for trial in found["trials"]:
+        if trial["state"] == "finished":
+            result = result_of(found, trial)
+            assert (result["best_valid_score"], result["best_epoch"]) == (trial["score"], trial["best_epoch"])
+            assert result["seed"] == trial["seed"]
+
+
+def test_only_the_final_runs_touch_the_test_part(searched):
+    found, *_ = searched
+    for trial in found["trials"]:
+        folder = RunFolder(Path(found["sweep_dir"]) / trial["folder"])
+        assert not folder.user_metrics.exists()
+        assert not folder.result.exists() or result_of(found, trial)["test"] is None
+        assert "test" not in trial["metrics"]
+    assert [trial["state"] for trial in found["final"]] == ["finished"] * 2
+    assert [trial["seed"] for trial in found["final"]] == [5, 6]
+    scores = [result_of(found, trial)["test"]["ndcg@5"] for trial in found["final"]]
+    mean = found["final_metrics"]["test"]["ndcg@5"]
+    assert (mean["mean"], mean["std"], mean["runs"]) == (statistics.mean(scores), statistics.stdev(scores), 2)
+
+
+# What is left.
+
+
+def test_the_best_configuration_gives_the_final_run_again(searched, tmp_path):
+    found, *_ = searched
+    best = yaml_io.load_yaml(Path(found["sweep_dir"]) / "best.yaml")
+    assert best["learning_rate"] == 3e-2
+    again = run(
+        config_files=[Path(found["sweep_dir"]) / "best.yaml"], overrides={"run_dir": str(tmp_path / "again"), "use_gpu": False}
+    )
+    assert again["test"] == found["final"][0]["metrics"]["test"]
+
+
+def test_the_table_has_a_row_for_each_trial(searched):
+    found, *_ = searched
+    with (Path(found["sweep_dir"]) / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["state"] for row in rows] == [trial["state"] for trial in found["trials"]]
+    rates = [float(row["learning_rate"]) if row["learning_rate"] else None for row in rows]
+    assert rates == [trial["options"].get("learning_rate") for trial in found["trials"]]
+    assert float(rows[found["winner"]]["score"]) == found["trials"][found["winner"]]["score"]
+
+
+def test_the_folder_holds_what_the_readme_says(searched):
+    found, *_ = searched
+    folder = Path(found["sweep_dir"])
+    names = {path.name for path in folder.iterdir()} - {"parallel_coordinates.png", "learning_curves.png"}
+    assert names == {"sweep.json", "trials.csv", "best.yaml", "trials", "final", "lock"}
+    stored = json.loads((folder / "sweep.json").read_text())
+    assert {**stored, "sweep_dir": found["sweep_dir"]} == found
+    assert all(trial["startup_seconds"] is not None for trial in found["trials"] if trial["state"] == "finished")
+    assert "start-up" in summary(found)
+
+
+# Resume.
+
+
+def test_resuming_a_sweep_that_has_ended_runs_nothing(searched, monkeypatch):
+    found, *_ = searched
+    record = json.loads((Path(found["sweep_dir"]) / "sweep.json").read_text())
+    record["trials"][BROKEN]["state"] = "finished"  # it alone would be tried again
+    (Path(found["sweep_dir"]) / "sweep.json").write_text(json.dumps(record))
+    monkeypatch.setattr(driver, "run_trials", lambda *_, **__: pytest.fail("a trial was run"))
+    again = sweep(resume=found["sweep_dir"], output=io.StringIO())
+    assert (again["winner"], again["final_metrics"]) == (found["winner"], found["final_metrics"])
+    with pytest.raises(UsageError, match="num_samples cannot change now"):
+        sweep(resume=found["sweep_dir"], settings={"num_samples": 3})
+    with pytest.raises(UsageError, match="takes only"):
+        sweep("EASE", resume=found["sweep_dir"])
+
+
+def test_a_killed_driver_goes_on_and_repeats_no_finished_trial(sweepable, tmp_path):
+    folder = tmp_path / "sweep"
+    words = sweepable.words(sweep_dir=folder, search="grid", scheduler="none", max_concurrent=2, max_failures=0, final_seeds=0)
+    command = [sys.executable, str(ROOT / "run_recbole_diff.py"), "tune", *words]
+    driver_process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def finished():
+        record = json.loads((folder / "sweep.json").read_text()) if (folder / "sweep.json").is_file() else {"trials": []}
+        return [trial["folder"] for trial in record["trials"] if trial["state"] == "finished"]
+
+    while len(finished()) < 2:
+        assert driver_process.poll() is None
+        time.sleep(0.1)
+    children = psutil.Process(driver_process.pid).children(recursive=True)
+    workers = [child for child in children if child.name().startswith("ray::") and "Agent" not in child.name()]
+    scratch = {word.partition("=")[2] for child in children for word in child.cmdline() if word.startswith("--temp-dir=")}
+    driver_process.kill()
+    driver_process.wait()
+    assert workers
+    assert psutil.wait_procs(workers, timeout=60)[1] == []  # its trials die with it, and do not write any more
+    first = finished()
+    results = {name: (folder / name / "result.json").stat().st_mtime_ns for name in first}
+    assert len(first) < 6
+
+    reported = []
+    found = sweep(resume=folder, on_report=lambda trial: reported.append(trial.folder), output=io.StringIO())
+    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 6 + ["failed"]
+    assert not set(first) & set(reported)
+    assert {name: (folder / name / "result.json").stat().st_mtime_ns for name in first} == results
+    assert found["winner"] == max(range(6), key=lambda number: found["trials"][number]["score"])
+    assert found["final"] == []
+    # Ray's own processes look for their driver less often.
+    for process in psutil.wait_procs(children, timeout=2)[1]:
+        process.kill()
+    for path in scratch:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def test_a_time_budget_ends_the_search_and_a_resume_goes_on(sweepable, tmp_path):
+    settings = {**GRID, "scheduler": "none", "space": str(sweepable.space), "final_seeds": 0, "time_budget": 0.2}
+    overrides = {**sweepable.overrides, "epochs": 2, "latent_dimension": 8}
+    folder = tmp_path / "sweep"
+    with pytest.raises(RunError, match="the time budget ended before a validation"):
+        sweep(
+            "MultiVAE",
+            sweepable.dataset,
+            overrides=overrides,
+            settings={**settings, "sweep_dir": str(folder)},
+            output=io.StringIO(),
+        )
+    states = {trial["state"] for trial in json.loads((folder / "sweep.json").read_text())["trials"]}
+    assert states <= {"cut", "waiting"}
+    found = sweep(resume=folder, settings={"time_budget": "1h"}, output=io.StringIO())
+    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 3
+
+
+# Resources.
+
+
+def test_a_trial_that_fits_no_node_is_an_error():
+    for name, words in (("trial_cpus", "asks for 1000 CPU"), ("trial_gpus", "asks for 1000 GPU")):
+        options = dataclasses.replace(read_settings({}), **{name: 1000})
+        with pytest.raises(UsageError, match=words):
+            check_cluster(options)
+
+
+def test_two_drivers_cannot_run_one_sweep(searched):
+    found, *_ = searched
+    folder, _, _ = driver.resumed(found["sweep_dir"], {})
+    with folder.locked(), pytest.raises(UsageError, match="another process"):
+        sweep(resume=found["sweep_dir"])
