@@ -84,7 +84,7 @@ def sweep(
     with folder.locked():
         folder.write(record)
         try:
-            _run(folder, record, config, options, prepared, on_report, output or sys.stdout)
+            _run(folder, record, config, options, prepared, resume is not None, on_report, output or sys.stdout)
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(str(folder.path)) from interrupt
         finally:
@@ -149,14 +149,22 @@ def _prepared(config: Config, record: Record) -> Any:
 
 
 def _run(
-    folder: SweepFolder, record: Record, config: Config, options: SweepOptions, prepared: Any, on_report: Any, output: TextIO
+    folder: SweepFolder,
+    record: Record,
+    config: Config,
+    options: SweepOptions,
+    prepared: Any,
+    resuming: bool,
+    on_report: Any,
+    output: TextIO,
 ) -> None:
     """Search, choose, run the winner again, and write everything."""
     board = Board(record, output)
     open_trials = [trial for trial in record.trials if trial.state not in ENDED]
     searching = bool(open_trials) or len(record.trials) < (record.settings["num_samples"] or 0) * (options.search == "optuna")
     if searching or _final_open(record, options):
-        prepared = prepared or _prepared(config, record)
+        if resuming:
+            prepared = _prepared(config, record)
         clock = time.perf_counter()
         with ray_session(options):
             import ray

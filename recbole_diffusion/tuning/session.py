@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.tuning.settings import SweepOptions, check_local, cores_here
 
 STARTS = 2  # Ray gives its own processes 30 seconds, which a very busy machine can exceed once
+REACHED_WITHIN = 10  # seconds in which a cluster's address must answer
 # Ray reads these when it starts and passes them to the trials' processes.
 ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # trials without GPU say use_gpu: False; CUDA_VISIBLE_DEVICES is the user's
@@ -94,6 +96,9 @@ def _connect(address: str) -> None:
     import ray
 
     try:
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        if port.isdigit():  # where nothing listens, Ray would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,6 +1,8 @@
 """A sweep on a cluster of two nodes, one of which is lost while it works."""
 
 import io
+import shutil
+import tempfile
 import threading
 
 import pytest
@@ -10,15 +12,18 @@ from recbole_diffusion.tuning.driver import sweep
 
 
 @pytest.fixture
-def cluster():
+def cluster(monkeypatch):
     """Two nodes with one processor each, on this machine."""
     from ray.cluster_utils import Cluster
 
+    scratch = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # a short path, for its sockets
     arguments = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+    monkeypatch.setenv("RAY_TMPDIR", scratch)
     cluster = Cluster(initialize_head=True, head_node_args=arguments)
     cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
     yield cluster
     cluster.shutdown()
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def test_a_sweep_survives_the_loss_of_a_node(sweepable, tmp_path, cluster):

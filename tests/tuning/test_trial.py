@@ -6,11 +6,13 @@ import copy
 import pytest
 
 from recbole_diffusion.config import Config
+from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, release_dataset
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.trainer.base import RunMixin
+from recbole_diffusion.tuning.sharing import depends_on
 from recbole_diffusion.tuning.trial import damage_of, finished_result, run_trial, validation_scores
 
 OPTIONS = {"hidden_size": 8, "train_batch_size": 256, "negative_sampler": "uniform", "epochs": 4, "state": "ERROR"}
@@ -171,6 +173,16 @@ def test_a_data_set_of_other_options_is_refused(checkerboard):
     other = Config("BPR", overrides={**checkerboard.overrides, "user_inter_num_interval": "[2,inf)"})
     with pytest.raises(UsageError, match=r"made for user_inter_num_interval .* and not '\[2,inf\)'"):
         adopt_dataset(other, prepared)
+
+
+def test_a_data_set_class_that_reads_a_searched_option_is_not_shared():
+    class Curious(InteractionDataset):
+        def __init__(self, config):
+            super().__init__(config)
+            self.half = config["latent_dimension"] / 2
+
+    assert depends_on(Curious, ["latent_dimension", "_".join(["n", "layers"])]) == ["latent_dimension"]
+    assert depends_on(InteractionDataset, ["k", "shift", "latent_dimension"]) == []
 
 
 def test_the_split_follows_split_seed_and_not_seed(tmp_path):
