@@ -25,7 +25,7 @@ from recbole_diffusion.tuning.settings import cores_here
 # Width 64; a training row is a user, in small batches, so that 32 trials of full length end within an hour.
 TVDIFF = {"hidden_size": 64, "batch_by": "user", "train_batch_size": 128, "learning_rate": 0.005, "report_groups": 0}
 SAMPLES, EPOCHS = 32, 30
-PARALLEL_TRIALS, PARALLEL_EPOCHS = 8, 6
+PARALLEL_TRIALS, PARALLEL_EPOCHS = 8, 60
 REPEATS = 5
 
 
@@ -66,18 +66,20 @@ def asha(folder: Path) -> list[str]:
 
 def parallel(folder: Path) -> list[str]:
     settings = {"num_samples": PARALLEL_TRIALS, "scheduler": "none"}
-    rows = ["| trials at a time | seconds of the search | trained and validated | overhead a trial |", "|---|---|---|---|"]
+    rows = ["| trials at a time | seconds of the search | trained and validated | overhead a trial | load before |"]
+    rows += ["|---|---|---|---|---|"]
     seconds, starts = {}, []
     for number in (1, 4):
         # The same options in each trial but the seed's: equal work.
         space = folder / "space.yaml"
         space.write_text("temperature: {uniform: [0.5, 1.5]}\n")
         overrides = {"epochs": PARALLEL_EPOCHS, "stopping_step": 1000}
+        load = os.getloadavg()[0]
         found = run_once(folder / f"at-once-{number}", overrides, settings | {"max_concurrent": number, "space": str(space)})
         seconds[number] = found["seconds"]["search"]
         worked = sum(trial["seconds"] for trial in found["trials"])
         lost = (number * seconds[number] - worked) / PARALLEL_TRIALS
-        rows.append(f"| {number} | {seconds[number]:.1f} | {worked:.1f} | {lost:.1f} s |")
+        rows.append(f"| {number} | {seconds[number]:.1f} | {worked:.1f} | {lost:.1f} s | {load:.1f} |")
         starts += sorted(trial["startup_seconds"] for trial in found["trials"])
     first = [value for value in starts if value > 1]
     later = [value for value in starts if value <= 1]

@@ -181,7 +181,7 @@ def test_a_data_set_class_that_reads_a_searched_option_is_not_shared():
             super().__init__(config)
             self.half = config["latent_dimension"] / 2
 
-    assert depends_on(Curious, ["latent_dimension", "_".join(["n", "layers"])]) == ["latent_dimension"]
+    assert depends_on(Curious, ["latent_dimension", f"{'n'}_layers"]) == ["latent_dimension"]
     assert depends_on(InteractionDataset, ["k", "shift", "latent_dimension"]) == []
 
 
