@@ -68,7 +68,7 @@ def parallel(folder: Path) -> list[str]:
     settings = {"num_samples": PARALLEL_TRIALS, "scheduler": "none"}
     rows = ["| trials at a time | seconds of the search | trained and validated | overhead a trial | load before |"]
     rows += ["|---|---|---|---|---|"]
-    seconds, starts = {}, []
+    seconds, worked, starts = {}, {}, []
     for number in (1, 4):
         # The same options in each trial but the seed's: equal work.
         space = folder / "space.yaml"
@@ -77,13 +77,14 @@ def parallel(folder: Path) -> list[str]:
         load = os.getloadavg()[0]
         found = run_once(folder / f"at-once-{number}", overrides, settings | {"max_concurrent": number, "space": str(space)})
         seconds[number] = found["seconds"]["search"]
-        worked = sum(trial["seconds"] for trial in found["trials"])
-        lost = (number * seconds[number] - worked) / PARALLEL_TRIALS
-        rows.append(f"| {number} | {seconds[number]:.1f} | {worked:.1f} | {lost:.1f} s | {load:.1f} |")
+        worked[number] = sum(trial["seconds"] for trial in found["trials"])
+        lost = (number * seconds[number] - worked[number]) / PARALLEL_TRIALS
+        rows.append(f"| {number} | {seconds[number]:.1f} | {worked[number]:.1f} | {lost:.1f} s | {load:.1f} |")
         starts += sorted(trial["startup_seconds"] for trial in found["trials"])
     first = [value for value in starts if value > 1]
     later = [value for value in starts if value <= 1]
-    text = f"Ratio: {seconds[1] / seconds[4]:.2f}, with one thread a trial in both."
+    text = f"Ratio: {seconds[1] / seconds[4]:.2f}, with one thread a trial in both. The machine allowed"
+    text += f" {4 * worked[1] / worked[4]:.2f}: four times a trial's time alone, by its time beside three others."
     text += f" Start-up: {statistics.median(first):.1f} s for a new worker process ({len(first)})"
     if later:
         text += f", {statistics.median(later):.2f} s for a trial in a process that has had one ({len(later)})."

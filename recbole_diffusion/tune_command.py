@@ -70,10 +70,11 @@ def summary(found: dict[str, Any]) -> str:
     states = [trial["state"] for trial in trials]
     best = next(trial for trial in trials if trial["number"] == found["winner"])
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    score = f"{found['valid_metric']} {best['score']:.4f} on {found['selection']}"
     epochs = sum(trial["epochs"] for trial in trials)
     lines = [
         f"{found['model']} on {found['dataset']}: {len(trials)} trials ({counts}), {epochs} epochs",
-        f"best     trial {best['folder']}, {found['valid_metric']} {best['score']:.4f} on validation, epoch {best['best_epoch']}",
+        f"best     trial {best['folder']}, {score}, epoch {best['best_epoch']}",
         "options  " + " ".join(f"{name}={value}" for name, value in best["options"].items()),
     ]
     for part, values in found["final_metrics"].items():

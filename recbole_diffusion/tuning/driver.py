@@ -88,6 +88,7 @@ def sweep(
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(str(folder.path)) from interrupt
         finally:
+            shutil.rmtree(folder.ray, ignore_errors=True)
             folder.write(record)
     return {**record.to_json(), "sweep_dir": str(folder.path)}
 
@@ -188,9 +189,7 @@ def _run(
                 _search(running, config)
             _run_winner(running)
     board.close()
-    shutil.rmtree(folder.ray, ignore_errors=True)
     folder.write_best(record)
-    folder.write(record)
     for text in pictures.draw(folder, record):
         board.say(text)
 

@@ -104,7 +104,8 @@ class SweepFolder:
         best = record.best()
         if best is None:
             return
-        head = f"# {record.model} on {record.dataset}: {record.valid_metric} {best.score:.6g} on validation, trial {best.name}\n"
+        score = f"{record.valid_metric} {best.score:.6g} on {record.selection}"
+        head = f"# {record.model} on {record.dataset}: {score}, trial {best.name}\n"
         options = {"model": record.model, "dataset": record.dataset, **record.options, **best.options, "seed": record.seed}
         lines = "".join(f"{name}: {yaml_io.dump_value(value)}\n" for name, value in options.items())
         write_whole(self.best, lambda file: file.write((head + lines).encode()))

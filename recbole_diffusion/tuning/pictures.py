@@ -54,7 +54,7 @@ def coordinates(figure: Any, folder: SweepFolder, record: Record, trials: list[T
     axes.set_xticks(range(len(names) + 1), [*names, record.valid_metric], rotation=20, ha="right", fontsize=8)
     axes.set_yticks([])
     axes.grid(axis="x")
-    axes.set_title(f"{record.model} on {record.dataset}: {len(trials)} trials, validation; the thick line is the best")
+    axes.set_title(f"{record.model} on {record.dataset}: {len(trials)} trials, {record.selection}; the thick line is the best")
     return True
 
 
@@ -92,7 +92,7 @@ def curves(figure: Any, folder: SweepFolder, record: Record, trials: list[Trial]
             style = {"linewidth": 2.5, "zorder": 3, "label": f"best, trial {trial.name}"} if trial is best else {"alpha": 0.5}
             axes.plot([epoch + 1 for epoch, _ in scores], [score for _, score in scores], marker=".", markersize=3, **style)
     axes.set_xlabel("epoch")
-    axes.set_ylabel(f"{record.valid_metric} on validation")
+    axes.set_ylabel(f"{record.valid_metric} on {record.selection}")
     axes.set_title(f"{record.model} on {record.dataset}: {len(trials)} trials")
     if painted and best is not None:
         axes.legend()

@@ -9,6 +9,7 @@ from typing import Any
 from recbole.utils import ModelType
 
 from recbole_diffusion.config import Config, properties_path  # first: it makes RecBole importable
+from recbole_diffusion.data.dataset import selects_on_test
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import versions
 from recbole_diffusion.tuning.checking import check_combinations, check_space, seed_of
@@ -59,8 +60,14 @@ def make_record(
         epochs=1 if config["MODEL_TYPE"] == ModelType.TRADITIONAL else config["epochs"],
         seed=config["seed"],
         command=command,
+        selection="test" if selects_on_test(config) else "validation",
         versions=versions(),
     )
+    if selects_on_test(config):
+        record.notes.append(
+            "the data set has train and test only: trials are compared on the test part; only for comparison with papers "
+            "that did so"
+        )
     known = known_options(space, config)
     if settings.search == "optuna":
         random = Random(record.seed)

@@ -78,6 +78,7 @@ class Record:
         epochs: epochs of a trial at most.
         seed: first seed of the final runs, and of the search's own randomness.
         command: the command line.
+        selection: the part that trials are compared on: ``validation``, or ``test`` for a data set of train and test only.
         versions: of what the results depend on.
         trials: the search.
         winner: number of the best trial.
@@ -97,6 +98,7 @@ class Record:
     epochs: int
     seed: int
     command: str
+    selection: str = "validation"
     versions: dict[str, str] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
     winner: int | None = None

@@ -85,6 +85,13 @@ def test_traditional_models_have_one_epoch(tmp_path):
     assert plan(tmp_path, None, "BPR", overrides={"epochs": 7}).epochs == 7
 
 
+def test_a_data_set_of_train_and_test_only_is_marked(tmp_path):
+    assert plan(tmp_path, None, "EASE").selection == "validation"
+    record = plan(tmp_path, None, "EASE", overrides={"benchmark_filename": ["train", "test"]})
+    assert record.selection == "test"
+    assert "compared on the test part" in record.notes[0]
+
+
 # Refusals.
 
 

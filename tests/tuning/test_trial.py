@@ -2,8 +2,10 @@
 
 import contextlib
 import copy
+import os
 
 import pytest
+import torch
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.dataset import InteractionDataset
@@ -13,7 +15,7 @@ from recbole_diffusion.quick_start import run
 from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.trainer.base import RunMixin
 from recbole_diffusion.tuning.sharing import depends_on
-from recbole_diffusion.tuning.trial import damage_of, finished_result, run_trial, validation_scores
+from recbole_diffusion.tuning.trial import damage_of, finished_result, run_trial, use_threads, validation_scores
 
 OPTIONS = {"hidden_size": 8, "train_batch_size": 256, "negative_sampler": "uniform", "epochs": 4, "state": "ERROR"}
 
@@ -153,6 +155,16 @@ def test_a_half_written_result_is_no_result(trial, job):
     assert finished_result(folder) is None
     assert reports_of(trial, job)[-1][3]  # the checkpoint is whole: the end is done again
     assert finished_result(folder) is not None
+
+
+def test_threads_are_set_for_torch_and_for_what_is_loaded_later(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    before = torch.get_num_threads()
+    try:
+        use_threads(1)
+        assert (torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]) == (1, "1")
+    finally:
+        torch.set_num_threads(before)
 
 
 # The shared data set.
