@@ -282,8 +282,8 @@ def test_files_of_another_split_are_never_mixed_with_ours(here):
 REFUSED = {
     "fod": r"no recipe for data set 'fod' \(did you mean 'food'\?\); there are food, kuairec, yelp2018",
     "--source=given": "prepare needs the name of a data set as its first word",
-    "food --source": "option 'source' is given without a folder",
-    "food --output=": "option 'output' is given without a folder",
+    "food --source": "option 'source' is given without a value",
+    "food --output=": "option 'output' is given without a value",
     "food --min_watch_ratio=2": r"prepare food has no option 'min_watch_ratio'.*--min_rating",
     "kuairec --min_rating=4": "prepare kuairec has no option 'min_rating'.*--min_watch_ratio",
     "food --sead=1": r"no option 'sead' \(did you mean 'seed'\?\)",
