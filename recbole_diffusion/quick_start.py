@@ -16,7 +16,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.run_folder import RunFolder
 
 # What may differ between a run and its continuation without changing what it computes.
-RESUME_OPTIONS = frozenset({"epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "data_path"})
+RESUME_OPTIONS = frozenset({"epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "data_path", "shift_test"})
 
 
 def run(

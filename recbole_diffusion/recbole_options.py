@@ -145,6 +145,13 @@ def _check_parts(parts: Any) -> None:
     ):
         allowed = "two parts ([train, test]), three ([train, valid, test]) or four ([train, valid, test_iid, test_ood])"
         raise _refusal("benchmark_filename", parts, allowed)
+    if parts is not None and len(set(parts)) < len(parts):
+        raise UsageError(f"benchmark_filename names a part twice: {parts}; each part needs a file of its own")
+    if parts is not None and len(parts) == 4 and not all(part.startswith("test_") for part in parts[2:]):
+        raise UsageError(
+            f"benchmark_filename is {parts}; the two test parts need names that begin with test_, such as test_iid and test_ood, "
+            "which the result has their metrics under"
+        )
 
 
 def _check_columns(name: str, columns: Any, suffixes: Any) -> None:

@@ -1,5 +1,6 @@
 """Hyper-parameters of CNSDiff; ``properties/model/CNSDiff.yaml`` holds the same names and defaults."""
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -39,6 +40,12 @@ class CNSDiffOptions:
         choices=("environment", "kl", "none"),
     )
     environments: int = option(4, "number K of latent environments (Eq. 17)", low=1)
+    free_information: float = option(
+        0.5,
+        "share of log K that KL(q(e | z_t) || p_0) may reach uncharged; 0: Eq. 17 as printed, whose posterior is uniform",
+        low=0,
+        high=1,
+    )
     causal_weight: float = option(0.1, "lambda_1, weight of the causal regularisation in the sampling loss (Eq. 18)", low=0)
     sampling_weight: float = option(1e-3, "lambda_2, weight of the sampling loss in what trains the encoder (Eq. 22)", low=0)
     mixing: str = option(
@@ -93,7 +100,7 @@ class CNSDiffOptions:
             raise UsageError(f"noise_scale, noise_min, noise_max and steps make no schedule: {error}") from error
         for name in ("mix_initial", "mix_final"):
             value = getattr(self, name)
-            numbers = len(value) == 2 and all(type(one) in (int, float) and one >= 0 for one in value)
+            numbers = len(value) == 2 and all(type(one) in (int, float) and 0 <= one < math.inf for one in value)
             if not numbers or sum(value) == 0:
                 raise UsageError(f"option {name!r} is {value!r}; it takes two numbers from 0, not both 0, such as [2, 8]")
         if self.negative_sampler == "dns" and self.hardest > self.candidate_items:
