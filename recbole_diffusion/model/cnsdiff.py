@@ -108,7 +108,7 @@ class CNSDiff(TwoTower):
         candidates = int((counts[1:] > 0).sum()) if self.options.popularity_power > 0 else self.n_items - 1
         full = (self.positives.counts(torch.arange(self.n_users)) >= candidates).nonzero().squeeze(1)
         if len(full):
-            token = dataset.field2id_token[dataset.uid_field][int(full[0])]
+            token = str(dataset.field2id_token[dataset.uid_field][int(full[0])])
             raise UsageError(
                 f"user {token!r} has all {candidates} items that have interactions: popularity gives no negative; leave such "
                 "users out with user_inter_num_interval, set popularity_power to 0, or take another negative_sampler"
