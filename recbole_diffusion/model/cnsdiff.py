@@ -72,9 +72,9 @@ class CNSDiff(TwoTower):
         interactions = binary_interactions(dataset)
         self.positives = UserItems(torch.from_numpy(interactions.indptr), torch.from_numpy(interactions.indices), self.n_items)
         if o.backbone == "lightgcn":
-            self.encoder: FactorEncoder = LightGCNEncoder(interactions, o.embedding_size, o.n_layers)
+            self.encoder: FactorEncoder = LightGCNEncoder(interactions, o.embedding_size, o.n_layers, o.init_std)
         else:
-            self.encoder = FactorEncoder(self.n_users, self.n_items, o.embedding_size)
+            self.encoder = FactorEncoder(self.n_users, self.n_items, o.embedding_size, o.init_std)
         if o.negative_sampler == "popularity":
             counts = torch.from_numpy(popularity(interactions))
             self.register_buffer("popularity", popularity_table(counts, o.popularity_power), persistent=False)

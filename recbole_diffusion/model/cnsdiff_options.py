@@ -17,6 +17,9 @@ class CNSDiffOptions:
     backbone: str = option("lightgcn", "encoder of users and items", choices=("lightgcn", "mf"))
     embedding_size: int = option(64, "width d of user and item vectors", low=2)
     n_layers: int = option(2, "propagation layers of LightGCN", low=1)
+    init_std: float | None = option(
+        None, "standard deviation of the vectors at the start; null: Glorot's uniform rule", low=0, open_low=True
+    )
     reg_weight: float = option(1e-4, "weight of the L2 penalty on the free vectors of a batch", low=0)
     negative_sampler: str = option(
         "cnsdiff",
@@ -54,12 +57,12 @@ class CNSDiffOptions:
         choices=("beta", "mean", "none"),
     )
     mix_initial: list = option([2.0, 8.0], "[a, b] of Beta(a, b), the generated negative's share, in the first epoch")  # noqa: RUF009
-    mix_final: list = option([9.0, 1.0], "[a, b] of Beta(a, b) from epoch curriculum_epochs on")  # noqa: RUF009
+    mix_final: list = option([5.0, 5.0], "[a, b] of Beta(a, b) from epoch curriculum_epochs on")  # noqa: RUF009
     curriculum_epochs: int = option(50, "epochs in which [a, b] goes from mix_initial to mix_final", low=1)
-    alignment_weight: float = option(1e-3, "lambda_3, weight of the contrastive alignment (Eq. 22); 0: none", low=0)
+    alignment_weight: float = option(0.1, "lambda_3, weight of the contrastive alignment (Eq. 22); 0: none", low=0)
     alignment_temperature: float = option(0.2, "temperature tau of Eq. 21, on cosines", low=0, open_low=True)
     alignment_noise: float = option(0.1, "length of the noise that makes the positive counterpart of an item (Eq. 21)", low=0)
-    alignment_size: int = option(256, "items and negatives of a batch that are contrasted", low=2)
+    alignment_size: int = option(512, "items and negatives of a batch that are contrasted", low=2)
     candidate_items: int = option(32, "pool N of dns, mixgcf and ahns", low=1)
     hardest: int = option(1, "M of dns: one of the M hardest of N candidates", low=1)
     popularity_power: float = option(0.75, "power of an item's count in the popularity sampler", low=0)

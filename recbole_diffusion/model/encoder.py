@@ -21,13 +21,14 @@ class FactorEncoder(nn.Module):
         n_users: number of user ids, the padding id 0 included.
         n_items: number of item ids, the padding id 0 included.
         embedding_size: d.
+        init_std: standard deviation of the normal start, or None for Glorot's uniform rule.
     """
 
-    def __init__(self, n_users: int, n_items: int, embedding_size: int) -> None:
+    def __init__(self, n_users: int, n_items: int, embedding_size: int, init_std: float | None = None) -> None:
         super().__init__()
-        self.users = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n_users, embedding_size)))
-        self.items = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n_items, embedding_size)))
+        self.users, self.items = (nn.Parameter(torch.empty(rows, embedding_size)) for rows in (n_users, n_items))
         for table in (self.users, self.items):
+            nn.init.xavier_uniform_(table) if init_std is None else nn.init.normal_(table, std=init_std)
             nn.init.zeros_(table.data[0])  # padding
 
     def layers(self) -> list[Layer]:
@@ -57,10 +58,11 @@ class LightGCNEncoder(FactorEncoder):
         interactions: R, scipy CSR [n_users, n_items], binary.
         embedding_size: d.
         n_layers: propagation layers; 0 is matrix factorisation.
+        init_std: as in :class:`FactorEncoder`.
     """
 
-    def __init__(self, interactions: sp.csr_matrix, embedding_size: int, n_layers: int) -> None:
-        super().__init__(*interactions.shape, embedding_size)
+    def __init__(self, interactions: sp.csr_matrix, embedding_size: int, n_layers: int, init_std: float | None = None) -> None:
+        super().__init__(*interactions.shape, embedding_size, init_std)
         self.n_layers = n_layers
         self.graph = SparseMatrix(scaled(interactions, 0.5, 0.5))
 
