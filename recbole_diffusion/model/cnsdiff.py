@@ -301,8 +301,9 @@ class CNSDiff(TwoTower):
         rows = slice(0, o.alignment_size)
         anchor = F.normalize(items[rows], dim=1)
         counterpart = F.normalize(anchor + o.alignment_noise * F.normalize(torch.randn_like(anchor), dim=1), dim=1)
-        own = (anchor * counterpart).sum(1, keepdim=True)
-        others = anchor @ F.normalize(torch.cat([negative[rows], random[rows]]), dim=1).T
+        scaled = anchor / o.alignment_temperature
+        own = (scaled * counterpart).sum(1)
+        others = scaled @ F.normalize(torch.cat([negative[rows], random[rows]]), dim=1).T
         same = item_ids[rows, None] == torch.cat([item_ids[rows], random_ids[rows]])  # k != j
-        logits = torch.cat([own, others.masked_fill(same, -torch.inf)], dim=1) / o.alignment_temperature
-        return (logits.logsumexp(1) - logits[:, 0]).mean()
+        others = others.masked_fill(same, -torch.inf).logsumexp(1)
+        return F.softplus(others - own).mean()  # -log(e^own / (e^own + e^others))

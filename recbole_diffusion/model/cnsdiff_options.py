@@ -62,7 +62,7 @@ class CNSDiffOptions:
     alignment_weight: float = option(0.1, "lambda_3, weight of the contrastive alignment (Eq. 22); 0: none", low=0)
     alignment_temperature: float = option(0.2, "temperature tau of Eq. 21, on cosines", low=0, open_low=True)
     alignment_noise: float = option(0.1, "length of the noise that makes the positive counterpart of an item (Eq. 21)", low=0)
-    alignment_size: int = option(512, "items and negatives of a batch that are contrasted", low=2)
+    alignment_size: int = option(256, "items and negatives of a batch that are contrasted", low=2)
     candidate_items: int = option(32, "pool N of dns, mixgcf and ahns", low=1)
     hardest: int = option(1, "M of dns: one of the M hardest of N candidates", low=1)
     popularity_power: float = option(0.75, "power of an item's count in the popularity sampler", low=0)
