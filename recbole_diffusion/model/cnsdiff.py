@@ -145,7 +145,8 @@ class CNSDiff(TwoTower):
             random = uniform_negatives(self.positives, users)
             distinct, where = torch.unique(items, return_inverse=True)
             negative = self._mixed(self._generated(V[distinct].detach(), where, u.detach()), V[random])
-            rest += self._sampling_losses(V[distinct])
+            some = torch.randperm(len(distinct), device=items.device)[: o.sampling_size]
+            rest += self._sampling_losses(V[distinct[some]])
             if self.aligns:
                 rest.append(o.alignment_weight * self._alignment(v, V[random], negative, items, random))
         else:
@@ -213,17 +214,25 @@ class CNSDiff(TwoTower):
         wanted = o.snapshots() if steps is None else steps
         found = [z] if wanted[-1] == o.steps else []
 
-        def predict_z0(z: Tensor, t: Tensor) -> Tensor:
-            return diffusion.x0_from_eps(z, t, self.denoiser(z, t, environment))
-
-        chain = diffusion.denoise(predict_z0, z, generator=generator, stochastic=True)
-        while wanted[0] < o.steps:
-            step, state = next(chain)
-            if step in wanted:
-                found.append(state)
-            if step == wanted[0]:  # the steps below cost time and are not wanted
-                break
+        of_state, of_noise, std = self._chain_factors()
+        for t in range(o.steps - 1, wanted[0] - 1, -1):  # the steps below the hardest level are not needed
+            fresh = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
+            z = (of_state[t] * z).add_(self.denoiser(z, t, environment), alpha=of_noise[t]).add_(fresh, alpha=std[t])
+            if t in wanted:
+                found.append(z)
         return torch.stack(found[::-1]) * length
+
+    def _chain_factors(self) -> tuple[list[float], list[float], list[float]]:
+        """Return the factors of z_t, of its noise estimate and of fresh noise in a reverse step, by step.
+
+        The posterior mean posterior_x0 z0_hat + posterior_xt z_t with z0_hat = (z_t - noise eps) / signal is linear in z_t and
+        eps, and all rows of a chain are at the same step: three numbers instead of six passes over [rows, d].
+        """
+        d = self.diffusion
+        of_state = d.posterior_xt + d.posterior_x0 / d.signal
+        std = (0.5 * d.posterior_log_variance).exp()
+        std[0] = 0.0
+        return of_state.tolist(), (-d.posterior_x0 * d.noise / d.signal).tolist(), std.tolist()
 
     def _generated(self, distinct: Tensor, where: Tensor, u: Tensor) -> Tensor:
         """Return for each row the generated negative with the largest inner product with the user (Eq. 19), [batch, d].
@@ -258,7 +267,7 @@ class CNSDiff(TwoTower):
         an optimizer that divides by the gradient's size, as Adam does, is the same, and does not drown in Adam's epsilon.
 
         Args:
-            items: vectors of the distinct positive items, [n, d].
+            items: vectors of distinct positive items, [n, d].
         """
         o = self.options
         z0, _ = self.unit(items)

@@ -33,9 +33,9 @@ class Denoiser(nn.Module):
         self.output_layer = nn.Linear(hidden_size, size)
         nn.init.normal_(self.output_layer.weight, std=0.02)
 
-    def forward(self, z: Tensor, t: Tensor, environment: Tensor | None = None) -> Tensor:
-        """Return the noise in z [rows, d] at steps t [rows], in the environments [rows] where there are any: [rows, d]."""
-        hidden = self.input_layer(z) + self.time_layer(self.time_table)[t]
+    def forward(self, z: Tensor, t: Tensor | int, environment: Tensor | None = None) -> Tensor:
+        """Return the noise [rows, d] in z [rows, d], at steps t [rows] or one step, in environments [rows] if there are any."""
+        hidden = self.input_layer(z) + self.time_layer(self.time_table[t])
         if environment is not None:
             hidden = hidden + self.environment[environment]
         return self.output_layer(F.silu(hidden)) + self.noise[t, None] * z

@@ -51,6 +51,7 @@ class CNSDiffOptions:
     )
     causal_weight: float = option(0.1, "lambda_1, weight of the causal regularisation in the sampling loss (Eq. 18)", low=0)
     sampling_weight: float = option(1e-3, "lambda_2, weight of the sampling loss in what trains the encoder (Eq. 22)", low=0)
+    sampling_size: int | None = option(256, "distinct items of a batch that the sampling loss is taken on; null: all", low=2)
     mixing: str = option(
         "beta",
         "generated and random negative are mixed by a Beta-drawn share, by its mean, or not at all (Eq. 20)",
