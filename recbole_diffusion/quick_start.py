@@ -156,7 +156,7 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
         "test": next(iter(tested.values())),
         **(tested if len(tested) > 1 else {}),
         "groups": groups,
-        **({"rated": rated} if rated else {}),
+        "rated": rated,
         "split": getattr(dataset, "split_summary", None),
         "seconds": {
             "load": round(load_seconds, 3),

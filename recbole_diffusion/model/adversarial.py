@@ -88,12 +88,11 @@ class AdversarialRecommender(Recommender):
             )
 
 
-def perceptron(inputs: int, hidden: int, outputs: int, activation: nn.Module) -> nn.Sequential:
+def perceptron(inputs: int, hidden: int, outputs: int, activation: nn.Module, last_bias: bool = True) -> nn.Sequential:
     """Return a perceptron with one hidden layer, weights by Glorot's normal rule, biases 0."""
-    layers = nn.Sequential(nn.Linear(inputs, hidden), activation, nn.Linear(hidden, outputs))
-    for layer in (layers[0], layers[2]):
-        nn.init.xavier_normal_(layer.weight)
-        nn.init.zeros_(layer.bias)
+    layers = nn.Sequential(nn.Linear(inputs, hidden), activation, nn.Linear(hidden, outputs, bias=last_bias))
+    for name, values in layers.named_parameters():
+        nn.init.zeros_(values) if name.endswith("bias") else nn.init.xavier_normal_(values)
     return layers
 
 

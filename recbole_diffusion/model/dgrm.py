@@ -64,7 +64,8 @@ class Critic(nn.Module):
         super().__init__()
         self.steps = nn.Embedding(options.steps, options.step_size)
         inputs = 2 * n_items + options.step_size
-        self.layers = perceptron(inputs, options.critic_size, 1, nn.LeakyReLU(0.2))
+        cancels = options.objective == "wasserstein"  # a constant in both means of Eq. 21
+        self.layers = perceptron(inputs, options.critic_size, 1, nn.LeakyReLU(0.2), last_bias=not cancels)
 
     def forward(self, before: Tensor, after: Tensor, t: Tensor) -> Tensor:
         """Return the critic's value of each pair of rows R^{t-1} and R^t [batch, n_items] at steps t [batch], [batch]."""
@@ -217,7 +218,7 @@ class DGRM(AdversarialRecommender):
 
     @torch.no_grad()
     def _posterior(self, user: int) -> Tensor:
-        """Return R^{T-T'} of one user [n_items], divided by the share of it that is generated: that puts it on the rating scale."""
+        """Return R^{T-T'} of one user [n_items], divided by its generated share, which puts it on the rating scale."""
         o, d, G = self.options, self.diffusion, self.generator
         draw = torch.Generator(G.W.device).manual_seed(self.evaluation_seed * 1_000_003 + user)
 
