@@ -14,7 +14,7 @@ class RatingOptions:
     """With ``rating_scale`` and a rating column, each evaluation also ranks a user's rated held-out items (DGRM, section 4.2)."""
 
     rating_scale: list | None = option(None, "[lowest, highest] rating; with it, rated held-out items are ranked too")  # noqa: RUF009
-    rated_topk: int = option(5, "length N of the lists of rated items", low=1)
+    rated_topk: list | int = option([5], "lengths N of the lists of rated items")  # noqa: RUF009
 
     def __post_init__(self) -> None:
         scale = self.rating_scale
