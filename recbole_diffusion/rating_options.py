@@ -23,6 +23,13 @@ class RatingOptions:
             raise UsageError(
                 f"option 'rating_scale' is {scale!r}; it takes two numbers, the lower first, such as [1, 5], or null"
             )
+        if not self.lengths or not all(type(one) is int and one > 0 for one in self.lengths):
+            raise UsageError(f"option 'rated_topk' is {self.rated_topk!r}; it takes a whole number from 1, or a list of them")
+
+    @property
+    def lengths(self) -> list[int]:
+        """Return the lengths N of the lists."""
+        return [self.rated_topk] if isinstance(self.rated_topk, int) else list(self.rated_topk)
 
     @property
     def median(self) -> float:
@@ -38,7 +45,7 @@ class RatingOptions:
         """
         if self.rating_scale is None:
             return []
-        ranking = [f"rated_{kind}{name}@{self.rated_topk}" for kind in ("", "unfiltered_") for name in RANKING]
+        ranking = [f"rated_{kind}{name}@{k}" for kind in ("", "unfiltered_") for k in self.lengths for name in RANKING]
         return ranking + (["rated_mae", "rated_rmse"] if predicts_ratings else [])
 
     @classmethod

@@ -12,7 +12,7 @@ PARTS = ("train", "valid", "test")
 
 @pytest.fixture
 def checkerboard(tmp_path: Path) -> DataSet:
-    """50 users, 50 items: of each parity 20 in train, 2 in valid and 3 or 2 in test; the answer is the own parity's test items."""
+    """50 users, 50 items: of each parity 20 in train, 2 in valid and 3 or 2 in test; the answer is the liked test items."""
     draw = random.Random(7)
     rows = {part: [] for part in PARTS}
     withheld: dict[str, set[str]] = defaultdict(set)

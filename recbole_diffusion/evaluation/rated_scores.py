@@ -54,17 +54,19 @@ class RatedScores:
         ratings = self._ratings[np.searchsorted(self._keys, keys)]
         return keys // self.n_items, keys % self.n_items, ratings, scores
 
-    def ranking(self, reading: Reading) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return users, Recall and NDCG, see :func:`rated_ranking`."""
-        o = self.options
-        return rated_ranking(*self.rows(), median=o.median, k=o.rated_topk, reading=reading)
+    def ranking(self, reading: Reading) -> dict[str, float]:
+        """Return the means over users of Recall and NDCG at each length, such as ``recall@5``, see :func:`rated_ranking`."""
+        rows, found = self.rows(), {}
+        for k in self.options.lengths:
+            _, recall, ndcg = rated_ranking(*rows, median=self.options.median, k=k, reading=reading)
+            found |= {f"recall@{k}": float(recall.mean()), f"ndcg@{k}": float(ndcg.mean())}
+        return found
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of this part by name, see ``RatingOptions.names``."""
         values: list[float] = []
         for filtered in (self.predicts_ratings, False):
-            _, recall, ndcg = self.ranking(Reading(filter_predicted=filtered))
-            values += [float(recall.mean()), float(ndcg.mean())]
+            values += self.ranking(Reading(filter_predicted=filtered)).values()
         if self.predicts_ratings:
             _, _, ratings, scores = self.rows()
             values += rating_errors(ratings, scores, *self.options.rating_scale)
@@ -83,11 +85,9 @@ class RatedScores:
 
     def report(self) -> dict[str, Any]:
         """Return each reading's Recall and NDCG, how many users have them, and how the distributions compare."""
-        o, found = self.options, {}
-        for name, reading in READINGS.items():
-            if self.predicts_ratings or not reading.filter_predicted:
-                users, recall, ndcg = self.ranking(reading)
-                found[name] = {f"recall@{o.rated_topk}": float(recall.mean()), f"ndcg@{o.rated_topk}": float(ndcg.mean())}
+        o = self.options
+        possible = {name: one for name, one in READINGS.items() if self.predicts_ratings or not one.filter_predicted}
+        found = {name: self.ranking(reading) for name, reading in possible.items()}
         users, _, ratings, scores = self.rows()
         report = {"relevant_from": o.median, "readings": found, "users": len(np.unique(users[ratings >= o.median]))}
         if self.predicts_ratings:

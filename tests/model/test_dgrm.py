@@ -262,7 +262,8 @@ def test_a_run_reports_rated_items_distributions_and_every_epoch(checkerboard, t
     assert report["users"] == 50
     assert report["relevant_from"] == 3
     first = report["readings"]["top, predicted from the median"]
-    assert first == {name: pytest.approx(result["test"][f"rated_{name}"], abs=1e-6) for name in ("recall@5", "ndcg@5")}
+    names = ("recall@2", "ndcg@2", "recall@5", "ndcg@5")
+    assert first == {name: pytest.approx(result["test"][f"rated_{name}"], abs=1e-6) for name in names}
     assert result["test"]["rated_rmse"] < 1.0  # the mean of fives and ones has 2
     assert report["distribution"]["modes"] == [1.0, 5.0]
     assert sum(report["counts"]["rated"]) == 50 * 5
