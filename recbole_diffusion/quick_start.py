@@ -103,6 +103,7 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
 
     from recbole_diffusion.data.dataset import id_fingerprint, selects_on_test
     from recbole_diffusion.data.preparation import create_dataset, prepare_data
+    from recbole_diffusion.evaluation.rating_plots import plot_ratings
     from recbole_diffusion.trainer import checkpoint
     from recbole_diffusion.trainer.choice import trainer_for
 
@@ -140,6 +141,7 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
     clock = time.perf_counter()
     tested, groups, rated = _tested(config, trainer, folder, train_data, tests, progress) if test else ({"test": None}, {}, {})
     test_seconds = time.perf_counter() - clock
+    plot_ratings(folder, rated)
     for part, values in {"valid": valid, **tested}.items():
         if values:
             logger.info("%s: %s", part, "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
