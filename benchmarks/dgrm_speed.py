@@ -128,10 +128,10 @@ def page(found: dict[str, dict[str, float]]) -> str:
     lines = [
         "# DGRM: time and memory",
         "",
-        f"`python -m benchmarks.dgrm_speed --data_path=DATA`; one torch thread, {platform.machine()}, CPU only, shared with other",
-        f"work; torch {torch.__version__}, Python {platform.python_version()}. Defaults of `properties/model/DGRM.yaml`: batches of 64",
-        "users, two generator updates and one critic update each. Memory is of the whole process, at its peak; Python and torch alone",
-        "are the first number.",
+        f"`python -m benchmarks.dgrm_speed --data_path=DATA`; one torch thread, {platform.machine()}, CPU only, shared",
+        f"with other work; torch {torch.__version__}, Python {platform.python_version()}. Defaults of `properties/model/DGRM.yaml`:",
+        "batches of 64 users, two generator updates and one critic update each. Memory is of the whole process, at its",
+        "peak; Python and torch alone are the first number.",
         "",
         "| data | users x items, training ratings | weights | epoch, processor s | clock s | memory MB: start, loaded, peak |",
         "|---|---|---:|---:|---:|---|",
@@ -143,8 +143,8 @@ def page(found: dict[str, dict[str, float]]) -> str:
         lines.append(f"| {name} | {size} | {one['parameters']:,} | {seconds} | {memory} |")
     lines += [
         "",
-        f"Prediction of {SCORED} users with T' = 1: projected (sparse product plus a Gaussian with the covariance of W^T W, no dense",
-        "row) and the same chain on dense rows. Both end in the ratings of all items, which is most of the projected one's time.",
+        f"Prediction of {SCORED} users with T' = 1: projected (sparse product plus a Gaussian with covariance W^T W, no",
+        "dense row) and the same chain on dense rows. Both end in the ratings of all items.",
         "",
         "| data | projected, processor s | dense, processor s | ratio |",
         "|---|---:|---:|---:|",
