@@ -85,7 +85,7 @@ def judged(part: tuple, scores: np.ndarray, k: int) -> dict[str, list[float]]:
 
 
 def best_of(candidates: dict[str, Any], parts: dict[str, tuple]) -> dict[str, Any]:
-    """Return the test numbers of the candidate with the best unfiltered NDCG@2 on validation; a candidate maps a part to scores."""
+    """Return the test numbers of the candidate with the best unfiltered NDCG@2 on validation; each maps a part to scores."""
     valid = {name: judged(parts["valid"], scores(parts["valid"]), 2)["top"][1] for name, scores in candidates.items()}
     name = max(valid, key=valid.get)
     scores = candidates[name](parts["test"])
