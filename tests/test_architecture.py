@@ -10,6 +10,7 @@ import pytest
 from recbole_diffusion import registry, yaml_io
 from recbole_diffusion.compat import apply_all
 from recbole_diffusion.general_options import GeneralOptions
+from recbole_diffusion.rating_options import RatingOptions
 from recbole_diffusion.split_options import SplitOptions
 
 apply_all()
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "recbole_diffusion"
 BASE = {
     *("compat", "config", "errors", "general_options", "options"),
-    *("recbole_options", "registry", "run_folder", "run_log", "split_options", "yaml_io"),
+    *("rating_options", "recbole_options", "registry", "run_folder", "run_log", "split_options", "yaml_io"),
 }
 MIDDLE = {"trainer", "model", "data", "evaluation"}
 TOP = {"cli", "cli_help", "doctor", "split_command", "prepare_command"}
@@ -131,6 +132,7 @@ def test_yaml_and_dataclass_agree(name):
 def test_overall_yaml_and_general_options_agree():
     assert_equal_defaults(GeneralOptions, ROOT / "properties/overall.yaml")
     assert_equal_defaults(SplitOptions, ROOT / "properties/overall.yaml")
+    assert_equal_defaults(RatingOptions, ROOT / "properties/overall.yaml")
 
 
 @pytest.mark.parametrize("name", registry.MODELS)

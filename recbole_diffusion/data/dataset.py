@@ -11,8 +11,10 @@ from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource
 
 from recbole_diffusion.data import split, split_files
+from recbole_diffusion.data.ratings import check_scale
 from recbole_diffusion.data.reader import FastReading
 from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.rating_options import RatingOptions
 from recbole_diffusion.split_options import SplitOptions
 
 PARTS = ("train", "valid", "test")
@@ -73,6 +75,17 @@ class InteractionDataset(FastReading, Dataset):
                 "item_inter_num_interval or val_interval"
             )
         super()._reset_index()
+
+    def _normalize(self) -> None:
+        """Normalise as RecBole does, but leave ratings on their scale where one is given, and check that they are on it."""
+        scale, field = RatingOptions.of(self.config).rating_scale, self.config["RATING_FIELD"]
+        if scale is None or field not in self.inter_feat:
+            super()._normalize()
+            return
+        check_scale(self, *scale)
+        kept = self.inter_feat[field].copy()
+        super()._normalize()
+        self.inter_feat[field] = kept
 
     def _data_filtering(self) -> None:
         super()._data_filtering()
