@@ -6,14 +6,10 @@ Reference:
 
 from typing import Any
 
-from torch import Tensor
-
-from recbole_diffusion.data.knn import fused, mean_graph
-from recbole_diffusion.model.backbone import Backbone, modal_bpr
-from recbole_diffusion.model.layers import SparseMatrix
+from recbole_diffusion.model.frozen_graph import FrozenGraphBackbone
 
 
-class FREEDOM(Backbone):
+class FREEDOM(FrozenGraphBackbone):
     """LightGCN on interactions that are drawn anew each epoch, plus propagation over a frozen graph of similar items.
 
     The item graph is the weighted sum of one graph of nearest neighbours a modality (Eq. 1 to 4); its output h_hat is
@@ -28,24 +24,9 @@ class FREEDOM(Backbone):
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         self.projects = config.options.modal_weight > 0
         super().__init__(config, dataset, wrapped)
-        graphs = [mean_graph(dataset.neighbours(name)[0], self.n_items) for name in dataset.modalities]
-        self.item_graph = SparseMatrix(fused(graphs, self.options.weights()))
         self.loss_names = ("bpr", "modal") if self.projects else ("bpr",)
-
-    def high_order(self) -> Tensor:
-        """Return h_hat: the free item vectors, propagated over the item graph, [n_items, d]."""
-        items = self.encoder.items
-        for _ in range(self.options.n_item_layers):
-            items = self.item_graph(items)
-        return items
 
     def begin_epoch(self, epoch: int) -> None:  # noqa: ARG002
         """Draw the interactions of this epoch."""
         if self.options.edge_dropout > 0:
             self.prune(1 - self.options.edge_dropout)
-
-    def other_losses(self, u: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
-        """Return the pairwise loss against the projected features."""
-        if not self.projects:
-            return {}
-        return {"modal": self.options.modal_weight * modal_bpr(self.projections, u, items, negatives)}
