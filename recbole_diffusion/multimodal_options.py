@@ -29,7 +29,11 @@ class MultimodalOptions:
 
     def __post_init__(self) -> None:
         names = self.modalities
-        if not names or not all(isinstance(name, str) and name and "/" not in name for name in names) or len(set(names)) < len(names):
+        if (
+            not names
+            or not all(isinstance(name, str) and name and "/" not in name for name in names)
+            or len(set(names)) < len(names)
+        ):
             raise UsageError(f"option 'modalities' is {names!r}; it takes different names of modalities, such as [image, text]")
         given = self.modality_weights
         if given and (

@@ -20,7 +20,9 @@ ROWS, COLUMNS = 1024, 8192  # items compared at once: 32 MB of similarities
 
 
 @torch.no_grad()
-def nearest(take: Callable[[Tensor], Tensor], count: int, k: int, rows: int = ROWS, columns: int = COLUMNS) -> tuple[Tensor, Tensor]:
+def nearest(
+    take: Callable[[Tensor], Tensor], count: int, k: int, rows: int = ROWS, columns: int = COLUMNS
+) -> tuple[Tensor, Tensor]:
     """Return the k nearest rows of each row by cosine, the row itself first, then by falling cosine.
 
     Args:

@@ -19,7 +19,7 @@ class TransformerEstimator(nn.Module):
     """f_theta(e_t, t, h^1, ..., h^M) of CCDRec: self-attention over the tokens of an item, then their mean.
 
     Tokens are the noised item vector, one for each modality, and the time step. A layer of multi-head attention with a
-    residual connection is averaged over the tokens, and a feed-forward layer works on the average. Keys, queries and values of
+    residual connection is averaged over the tokens; a linear and a feed-forward layer on the average give the estimate. Keys, queries and values of
     the modalities do not depend on the step, so that a chain computes them once (:meth:`prepare`).
 
     Args:
@@ -35,7 +35,6 @@ class TransformerEstimator(nn.Module):
         self.register_buffer("time_table", sinusoidal_embedding(torch.arange(steps), size), persistent=False)
         self.token_norm = nn.LayerNorm(size)
         self.attention = nn.Linear(size, 3 * size)
-        self.mixing = nn.Linear(size, size)
         self.pooled_norm = nn.LayerNorm(size)
         self.feed_forward = nn.Sequential(nn.Linear(size, hidden_size), nn.SiLU(), nn.Linear(hidden_size, size))
         self.output = nn.Linear(size, size)
@@ -65,8 +64,8 @@ class TransformerEstimator(nn.Module):
         queries, keys, values = of_all.permute(2, 0, 3, 1, 4)  # each [n, heads, tokens, d / heads]
         weights = (queries @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5).softmax(-1)
         attended = (weights.mean(2, keepdim=True) @ values).flatten(1)  # the mean over tokens of what each attends to
-        pooled = (x + total + steps[t]) / of_all.shape[1] + self.mixing(attended)
-        return self.output(pooled + self.feed_forward(self.pooled_norm(pooled)))
+        pooled = (x + total + steps[t]) / of_all.shape[1] + attended
+        return self.output(pooled) + self.feed_forward(self.pooled_norm(pooled))
 
 
 class BottleneckEstimator(nn.Module):

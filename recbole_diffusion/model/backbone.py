@@ -86,7 +86,14 @@ class Backbone(TwoTower):
     def begin_epoch(self, epoch: int) -> None:  # noqa: ARG002
         """Make what is made once an epoch."""
 
-    def other_losses(self, u: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+    def other_losses(
+        self,
+        u: Tensor,  # noqa: ARG002
+        users: Tensor,  # noqa: ARG002
+        items: Tensor,  # noqa: ARG002
+        negatives: Tensor,  # noqa: ARG002
+        modal: Tensor | None = None,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
         """Return the weighted losses beside the pairwise one, by name.
 
         Args:
@@ -94,6 +101,7 @@ class Backbone(TwoTower):
             users: long [batch].
             items: long [batch], positives.
             negatives: long [batch], uniform negatives.
+            modal: projected features of items and negatives, [2, batch, modalities, d], where they are there already.
         """
         return {}
 
@@ -132,15 +140,12 @@ class Backbone(TwoTower):
         self.pruned = SparseMatrix(scaled(matrix, 0.5, 0.5)).to(device)
 
 
-def modal_bpr(projections: Projections, u: Tensor, items: Tensor, negatives: Tensor) -> Tensor:
+def modal_bpr(u: Tensor, modal: Tensor) -> Tensor:
     """Return the sum over modalities of the pairwise loss of users against projected features (FREEDOM, Eq. 14).
 
     Args:
-        projections: the modalities.
         u: [batch, d].
-        items: long [batch].
-        negatives: long [batch].
+        modal: h^m of items and negatives, [2, batch, modalities, d].
     """
-    of_items, of_negatives = projections.of(items), projections.of(negatives)  # [batch, modalities, d]
-    positive, negative = ((u[:, None] * one).sum(2) for one in (of_items, of_negatives))  # [batch, modalities]
-    return len(projections) * losses.bpr(positive, negative)
+    positive, negative = (u[:, None] * modal).sum(3)  # each [batch, modalities]
+    return positive.shape[1] * losses.bpr(positive, negative)

@@ -20,7 +20,7 @@ from recbole_diffusion.model.freedom import FREEDOM
 from recbole_diffusion.model.fusion import FusedItems
 from recbole_diffusion.model.lattice import LATTICE
 from recbole_diffusion.model.mcdrec import MCDRec
-from recbole_diffusion.sampler.curricular import curricular_negatives, curriculum_step
+from recbole_diffusion.sampler.curricular import curricular_negatives, curriculum_step, nearest_candidates
 from recbole_diffusion.sampler.hard import dns
 from recbole_diffusion.sampler.mixgcf import mixgcf
 from recbole_diffusion.sampler.real_hard import real_hard
@@ -65,8 +65,10 @@ class CCDRec(TwoTower):
         if o.aligning:
             estimator = TransformerEstimator(o.embedding_size, o.steps, o.heads, o.feed_forward_size)
             steps = {0} | ({curriculum_step(n, o.steps, 1) for n in range(4)} if o.curriculum else set())
-            self.fusion = FusedItems(Aligning(o.betas(), estimator), o.diffused_share, o.fusion, steps, o.chain_seed, o.chain_noise)
-        self._pool: Tensor | None = None
+            self.fusion = FusedItems(
+                Aligning(o.betas(), estimator), o.diffused_share, o.fusion, steps, o.chain_seed, o.chain_noise
+            )
+        self._nearest: Tensor | None = None  # of each item in the pool of the epoch, long [n_items, kept]
         self.loss_names = self._loss_names()
         self._begun = False
         self._forget()
@@ -85,21 +87,23 @@ class CCDRec(TwoTower):
             self.fusion.forget()
 
     def begin_epoch(self, epoch: int) -> None:
-        """Run the chain, unless the evaluation of the epoch before has, choose the pool (Eq. 7), and begin the backbone's epoch."""
+        """Run the chain, unless the evaluation of the epoch before has, search the pool (Eq. 7), and begin the backbone's epoch."""
         o = self.options
         if self.fusion is not None:
             states = self.fusion.begin_epoch(self.backbone)
-            if self.draws_from_chain and o.curriculum and epoch > o.curriculum_end:
-                self._pool = self._final_items()
-            elif self.draws_from_chain:
-                self._pool = states[curriculum_step(epoch, o.steps, o.curriculum_interval) if o.curriculum else 0]
+            if self.draws_from_chain:
+                shares = {"candidate_share": o.candidate_share, "top_share": o.top_share, "candidate_limit": o.candidate_limit}
+                self._nearest = nearest_candidates(self._pool(epoch, states), **shares)
         else:
             self.backbone.guide(self.backbone.ego_items().detach())
         self.backbone.begin_epoch(epoch)
         self._begun = True
 
-    def _final_items(self) -> Tensor:
-        """Return the item vectors that an evaluation would score, [n_items, d]."""
+    def _pool(self, epoch: int, states: dict[int, Tensor]) -> Tensor:
+        """Return the pool of an epoch, [n_items, d]: a state of the chain, or after tau_end the vectors that are scored."""
+        o = self.options
+        if not o.curriculum or epoch <= o.curriculum_end:
+            return states[curriculum_step(epoch, o.steps, o.curriculum_interval) if o.curriculum else 0]
         training = self.training
         if training:
             self.eval()
@@ -120,32 +124,41 @@ class CCDRec(TwoTower):
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         random = uniform_negatives(self.positives, users)
         second = self._second(users, items)
-        u, v, v_random, v_second, diffusion = self._batch(users, [items, random, second])
-        positive = (u * v).sum(1)
+        made = second.is_floating_point()  # vectors instead of ids
+        u, v, modal, diffusion = self._batch(users, torch.stack([items, random] if made else [items, random, second]))
+        positive = (u * v[0]).sum(1)
         parts = {
-            "random": (1 - o.negative_weight) * losses.bpr(positive, (u * v_random).sum(1)),
-            "hard": o.negative_weight * losses.bpr(positive, (u * v_second).sum(1)),
+            "random": (1 - o.negative_weight) * losses.bpr(positive, (u * v[1]).sum(1)),
+            "hard": o.negative_weight * losses.bpr(positive, (u * (second if made else v[2])).sum(1)),
         }
-        parts |= self.backbone.other_losses(u, users, items, random)
+        parts |= self.backbone.other_losses(u, users, items, random, modal)
         if diffusion is not None:
             parts["diffusion"] = o.diffusion_weight * diffusion
         return tuple(parts.values())
 
-    def _batch(self, users: Tensor, ids: list[Tensor]) -> tuple[Tensor | None, ...]:
-        """Return the vectors of users and of items, each [batch, d], and the diffusion loss or None.
+    def _batch(self, users: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Return what a batch needs.
 
-        Of ``ids``, long [batch] each, the last may be item vectors [batch, d] that are made already.
+        Args:
+            users: long [batch].
+            ids: items, random negatives and perhaps more, long [kinds, batch].
+
+        Returns:
+            user vectors [batch, d], item vectors [kinds, batch, d], and with ``aligning`` the projected features of the
+            first two kinds [2, batch, modalities, d] and the diffusion loss.
         """
-        made = ids[-1] if ids[-1].is_floating_point() else None
-        wanted = torch.stack(ids if made is None else ids[:-1])
         if self.fusion is None:
             U, V = self.backbone.vectors()
-            found, diffusion = V[wanted], None
-        else:
-            distinct, where = torch.unique(wanted, return_inverse=True)
-            U, V, diffusion = self.fusion.of_batch(self.backbone, distinct)
-            found = V[where]
-        return (U[users], *found, *([] if made is None else [made]), diffusion)
+            return U.index_select(0, users), V.index_select(0, ids.flatten()).view(*ids.shape, -1), None, None
+        distinct, where = torch.unique(ids, return_inverse=True)
+        U, V, modal, diffusion = self.fusion.of_batch(self.backbone, distinct)
+        v = V.index_select(0, where.flatten()).view(*ids.shape, -1)
+        return (
+            U.index_select(0, users),
+            v,
+            modal.index_select(0, where[:2].flatten()).view(2, len(users), *modal.shape[1:]),
+            diffusion,
+        )
 
     # The second negative.
 
@@ -153,8 +166,7 @@ class CCDRec(TwoTower):
         """Return the second negative of each row: item ids, long [batch], or vectors [batch, d] of ``mixgcf``."""
         o = self.options
         if self.draws_from_chain:
-            shares = {"candidate_share": o.candidate_share, "top_share": o.top_share, "candidate_limit": o.candidate_limit}
-            return curricular_negatives(self._pool, items, users, self.positives, **shares)
+            return curricular_negatives(self._nearest, items, users, self.positives)
         if o.negative_sampler == "uniform":
             return uniform_negatives(self.positives, users)
         pool = uniform_negatives(self.positives, users.repeat_interleave(o.candidate_items)).view(len(users), -1)

@@ -29,16 +29,20 @@ class CCDRecOptions(DiffusedOptions, FREEDOMOptions, LATTICEOptions):
         choices=("output", "input"),
     )
     negative_weight: float = option(0.8, "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1)
-    heads: int = option(4, "attention heads of the estimator", low=1)
-    feed_forward_size: int = option(128, "width of the estimator's feed-forward layer", low=1)
+    heads: int = option(1, "attention heads of the estimator", low=1)
+    feed_forward_size: int = option(64, "width of the estimator's feed-forward layer", low=1)
     curriculum_interval: int = option(5, "delta tau, epochs between two pools (Eq. 7)", low=1)
-    curriculum_end: int = option(30, "tau_end, last epoch in which a pool of the chain is used; then the final item vectors", low=0)
-    candidate_share: float = option(0.1, "share of the items drawn as candidates in a batch", low=0, high=1, open_low=True)
+    curriculum_end: int = option(
+        30, "tau_end, last epoch in which a pool of the chain is used; then the final item vectors", low=0
+    )
+    candidate_share: float = option(0.1, "share of the items drawn as candidates", low=0, high=1, open_low=True)
     top_share: float = option(0.1, "share k of the candidates that may be drawn", low=0, high=1, open_low=True)
     candidate_limit: int = option(1024, "candidates at most, whatever candidate_share says", low=1)
     candidate_items: int = option(16, "pool N of dns, mixgcf and realhns", low=2)
     hardest: int = option(4, "M of realhns: the coarse choice keeps the M highest scores of N candidates", low=1)
-    false_share: float = option(0.25, "share of those M that realhns drops as false negatives, nearest to the positive", low=0, high=1)
+    false_share: float = option(
+        0.25, "share of those M that realhns drops as false negatives, nearest to the positive", low=0, high=1
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,7 +50,9 @@ class CCDRecOptions(DiffusedOptions, FREEDOMOptions, LATTICEOptions):
             raise UsageError(f"heads is {self.heads}, which does not divide embedding_size {self.embedding_size}")
         needs = self.negative_sampler == CURRICULAR
         if needs and not self.aligning:
-            raise UsageError("negative_sampler 'curricular' draws from the diffusion, which aligning: False leaves out; take another")
+            raise UsageError(
+                "negative_sampler 'curricular' draws from the diffusion, which aligning: False leaves out; take another"
+            )
         if needs and self.curriculum and self.curriculum_end < 3 * self.curriculum_interval:
             raise UsageError(
                 f"curriculum_end (tau_end) is {self.curriculum_end}, before the hardest pool is reached in epoch "

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from recbole_diffusion.data.knn import fused, mean_graph
@@ -24,8 +25,17 @@ class FrozenGraphBackbone(Backbone):
             items = self.item_graph(items)
         return items
 
-    def other_losses(self, u: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+    def other_losses(
+        self,
+        u: Tensor,
+        users: Tensor,  # noqa: ARG002
+        items: Tensor,
+        negatives: Tensor,
+        modal: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """Return the pairwise loss against the projected features, if it has a weight (FREEDOM, Eq. 14)."""
         if self.options.modal_weight == 0:
             return {}
-        return {"modal": self.options.modal_weight * modal_bpr(self.projections, u, items, negatives)}
+        if modal is None:
+            modal = self.projections.of(torch.stack([items, negatives]))
+        return {"modal": self.options.modal_weight * modal_bpr(u, modal)}

@@ -51,24 +51,26 @@ class FusedItems(nn.Module):
         backbone.guide(self.end)
         return states
 
-    def of_batch(self, backbone: Backbone, distinct: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return user vectors, the vectors of some items, and the diffusion loss.
+    def of_batch(self, backbone: Backbone, distinct: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return user vectors, the vectors of some items, their projected features, and the diffusion loss.
 
         Args:
             backbone: the wrapped model.
             distinct: long [n], ids of the items, each once.
 
         Returns:
-            [n_users, d], [n, d], scalar.
+            [n_users, d], [n, d], [n, modalities, d], scalar.
         """
-        ego, high = backbone.ego_items(), backbone.high_order()
-        estimate, loss = self.aligning.learn(ego[distinct], backbone.modal_items(distinct), self.aligning.scale(ego))
+        ego, high, modal = backbone.ego_items(), backbone.high_order(), backbone.modal_items(distinct)
+        estimate, loss = self.aligning.learn(ego.index_select(0, distinct), modal, self.aligning.scale(ego))
         if self.place == "output":
             users, propagated = backbone.encoder.pooled(backbone.layers())
-            return users, backbone.joined(self.fused(high[distinct], estimate), propagated[distinct]), loss
+            fused = self.fused(high.index_select(0, distinct), estimate)
+            return users, backbone.joined(fused, propagated.index_select(0, distinct)), modal, loss
         diffused = self.end.index_copy(0, distinct, estimate)
         users, propagated = backbone.encoder.pooled(backbone.layers(self.fused(high, diffused)))
-        return users, backbone.joined(high[distinct], propagated[distinct]), loss
+        joined = backbone.joined(high.index_select(0, distinct), propagated.index_select(0, distinct))
+        return users, joined, modal, loss
 
     def of_all(self, backbone: Backbone) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d], with the end of the chain."""

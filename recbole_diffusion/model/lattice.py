@@ -91,7 +91,14 @@ class LATTICE(Backbone):
         """Return h_i = h_tilde_i + h_hat_i / |h_hat_i| (Eq. 9), [n, d]."""
         return propagated + F.normalize(high_order, dim=1)
 
-    def other_losses(self, u: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+    def other_losses(
+        self,
+        u: Tensor,  # noqa: ARG002
+        users: Tensor,
+        items: Tensor,
+        negatives: Tensor,
+        modal: Tensor | None = None,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
         """Return half the squared length of the free vectors of a batch, per row."""
         of_users, of_items = self.encoder.ego(users, torch.cat([items, negatives]))
         squares = of_users.square().sum() + of_items.square().sum()

@@ -13,6 +13,8 @@ class LATTICEOptions(MultimodalOptions):
     embedding_size: int = option(64, "width d of user and item vectors", low=1)
     n_layers: int = option(2, "propagation layers of the user-item graph", low=1)
     n_item_layers: int = option(1, "propagation layers of the item graph", low=1)
-    original_share: float = option(0.9, "lambda, share of the graph of the original features against the learned one", low=0, high=1)
+    original_share: float = option(
+        0.9, "lambda, share of the graph of the original features against the learned one", low=0, high=1
+    )
     reg_weight: float = option(1e-4, "weight of the L2 penalty on the free vectors of a batch", low=0)
     n_negatives: int = option(1, "uniform negatives of a positive", low=1)

@@ -66,7 +66,9 @@ class MCDRec(FrozenGraphBackbone):
         """Return 1 + temperature x cosine(user, diffused item) of each interaction, [interactions]."""
         users, items = (torch.from_numpy(one).long() for one in self.interactions.nonzero())
         of_users, of_items = F.normalize(self.encoder.users, dim=1), F.normalize(self._guides, dim=1)
-        cosines = torch.cat([(of_users[u] * of_items[i]).sum(1) for u, i in zip(users.split(2**18), items.split(2**18), strict=True)])
+        cosines = torch.cat(
+            [(of_users[u] * of_items[i]).sum(1) for u, i in zip(users.split(2**18), items.split(2**18), strict=True)]
+        )
         return 1 + self.options.graph_temperature * cosines
 
     def vectors(self) -> tuple[Tensor, Tensor]:
@@ -80,8 +82,9 @@ class MCDRec(FrozenGraphBackbone):
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         negatives = uniform_negatives(self.positives, users.repeat(self.options.n_negatives)).view(-1, len(users))
         distinct, where = torch.unique(torch.cat([items[None], negatives]), return_inverse=True)
-        U, V, diffusion = self.fusion.of_batch(self, distinct)
+        U, V, modal, diffusion = self.fusion.of_batch(self, distinct)
         u = U[users]
         scores = (u * V[where]).sum(2)  # [1 + n_negatives, batch]
-        parts = {"bpr": losses.bpr(scores[0], scores[1:])} | self.other_losses(u, users, items, negatives[0])
+        parts = {"bpr": losses.bpr(scores[0], scores[1:])}
+        parts |= self.other_losses(u, users, items, negatives[0], modal[where[:2]])
         return (*parts.values(), self.options.diffusion_weight * diffusion)

@@ -50,8 +50,9 @@ class Projections(nn.ModuleList):
         super().__init__(Projection(modality, size) for modality in modalities)
 
     def of(self, items: Tensor) -> Tensor:
-        """Return h^m of items in each modality, [n, modalities, d]."""
-        return torch.stack([projection(items) for projection in self], dim=1)
+        """Return h^m of items [...] in each modality, [..., modalities, d]."""
+        flat = torch.stack([projection(items.flatten()) for projection in self], dim=1)
+        return flat.view(*items.shape, len(self), -1)
 
     @torch.no_grad()
     def everywhere(self) -> Tensor:

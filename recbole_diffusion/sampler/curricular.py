@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.sampler.positives import UserItems
+from recbole_diffusion.sampler.uniform import uniform_negatives
+
+DRAWS = 32  # from the kept candidates, before a user counts as having all of them
+BLOCK = 1024  # items that share a draw of candidates
 
 
 def curriculum_step(epoch: int, steps: int, interval: int) -> int:
@@ -20,43 +24,61 @@ def curriculum_step(epoch: int, steps: int, interval: int) -> int:
 
 
 @torch.no_grad()
-def curricular_negatives(
-    pool: Tensor,
-    items: Tensor,
-    users: Tensor,
-    positives: UserItems,
-    *,
-    candidate_share: float,
-    top_share: float,
-    candidate_limit: int,
-    generator: torch.Generator | None = None,
+def nearest_candidates(
+    pool: Tensor, *, candidate_share: float, top_share: float, candidate_limit: int, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Draw one negative a row among the candidates nearest to the positive.
+    """Return for each item the candidates that are nearest to it in a pool.
 
-    A share of the items is drawn as candidates, once for the batch. Those that the row's user has are left out; of the rest, the
-    ``top_share`` with the largest inner product with the positive are kept, and one of them is drawn.
+    A share of the items is drawn as candidates, anew for each block of 1,024 items; the ``top_share`` of them with the largest
+    inner product with an item are kept. An item can be its own candidate: users who have it do not get it, see
+    :func:`curricular_negatives`.
 
     Args:
         pool: item vectors, [n_items, d], row 0 the padding item.
-        items: positive items, long [batch].
-        users: whose positives, long [batch].
-        positives: the training positives.
         candidate_share: of the items that are candidates, in (0, 1].
-        top_share: of the candidates that may be drawn, in (0, 1].
+        top_share: of the candidates that are kept, in (0, 1].
         candidate_limit: candidates at most. More candidates than some hundreds change only how finely the share is measured.
         generator: source of randomness; torch's global one if None.
 
     Returns:
-        Item ids, long [batch]. A user who has every candidate gets one of the candidates that is nearest all the same: no
-        catalogue of more items than a user has leads there.
+        Item ids, long [n_items, kept].
     """
-    device, n_real = pool.device, len(pool) - 1
+    n_real = len(pool) - 1
     count = max(1, min(candidate_limit, math.ceil(candidate_share * n_real)))
-    candidates = torch.randperm(n_real, generator=generator, device=device)[:count] + 1
-    distinct, where = torch.unique(items, return_inverse=True)
-    similarity = (pool[distinct] @ pool[candidates].T)[where]  # [batch, count]
-    similarity.masked_fill_(~positives.lacks(users, candidates), -torch.inf)
-    best = similarity.topk(max(1, math.floor(top_share * count)), dim=1)
-    usable = (best.values > -torch.inf).sum(1).clamp(min=1)
-    drawn = (torch.rand(len(items), generator=generator, device=device) * usable).long().clamp(max=usable - 1)
-    return candidates[best.indices.gather(1, drawn[:, None]).squeeze(1)]
+    top = max(1, math.floor(top_share * count + 1e-9))  # 0.1 * 30 is 2.999... in floating point
+    found = []
+    for block in pool.split(BLOCK):
+        candidates = torch.randperm(n_real, generator=generator, device=pool.device)[:count] + 1
+        found.append(candidates[(block @ pool[candidates].T).topk(top, dim=1, sorted=False).indices])
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def curricular_negatives(
+    nearest: Tensor, items: Tensor, users: Tensor, positives: UserItems, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw one negative a row among the positive's nearest candidates, except what the row's user has.
+
+    Args:
+        nearest: of each item, long [n_items, kept], from :func:`nearest_candidates`.
+        items: positive items, long [batch].
+        users: whose positives, long [batch].
+        positives: the training positives.
+        generator: source of randomness; torch's global one if None.
+
+    Returns:
+        Item ids, long [batch]; a uniform negative where the user seems to have every kept candidate.
+
+    Raises:
+        ValueError: a user has every item.
+    """
+    drawn = torch.empty_like(items)
+    open_rows = torch.arange(len(items), device=items.device)
+    for _ in range(DRAWS):
+        place = torch.randint(nearest.shape[1], open_rows.shape, generator=generator, device=items.device)
+        drawn[open_rows] = nearest[items[open_rows], place]
+        open_rows = open_rows[positives.contains(users[open_rows], drawn[open_rows])]
+        if len(open_rows) == 0:
+            return drawn
+    drawn[open_rows] = uniform_negatives(positives, users[open_rows], generator=generator)
+    return drawn
