@@ -42,6 +42,6 @@ class MultimodalOptions:
             or abs(sum(given) - 1) > 1e-6
         ):
             raise UsageError(
-                f"option 'modality_weights' is {given!r}; it takes one number from 0 for each of {', '.join(names)}, summing to 1, "
-                "or [] for equal weights"
+                f"option 'modality_weights' is {given!r}; it takes one number from 0 for each of {', '.join(names)}, "
+                "summing to 1, or [] for equal weights"
             )

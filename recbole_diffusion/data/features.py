@@ -114,8 +114,9 @@ def aligned_rows(path: Path, n_rows: int, row_tokens: list[str] | None, items: n
         free = np.setdiff1d(np.arange(n_rows), rows)
         named = free if tokens is None else [f"{row} ({tokens[row]})" for row in free[:5]]
         raise UsageError(
-            f"{path} has {n_rows} rows for {len(items)} items: no item of the interactions belongs to {_few(named, 'row', len(free))}; "
-            "use the file of these interactions, or set extra_features to ignore if items were filtered out"
+            f"{path} has {n_rows} rows for {len(items)} items: no item of the interactions belongs to "
+            f"{_few(named, 'row', len(free))}; use the file of these interactions, or set extra_features to ignore if items "
+            "were filtered out"
         )
     return rows
 

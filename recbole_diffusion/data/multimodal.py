@@ -99,10 +99,9 @@ class MultimodalDataset(InteractionDataset):
 
     def _key(self, modality: Modality, k: int) -> str:
         """Return a text that depends on everything that the neighbours depend on: the features by item, in order of the ids."""
-        digest = [knn.VERSION, k, str(modality.values.dtype), modality.width]
-        for rows in np.array_split(modality.rows, -(-len(modality.rows) // 4096)):
-            digest.append(np.ascontiguousarray(modality.values[rows]).tobytes())
-        return knn.fingerprint(*digest)
+        blocks = np.array_split(modality.rows, -(-len(modality.rows) // 4096))
+        contents = (modality.values[rows].tobytes() for rows in blocks)
+        return knn.fingerprint(knn.VERSION, k, str(modality.values.dtype), modality.width, *contents)
 
 
 def find_features(folder: Path, dataset: str, name: str) -> Path:

@@ -19,8 +19,8 @@ class TransformerEstimator(nn.Module):
     """f_theta(e_t, t, h^1, ..., h^M) of CCDRec: self-attention over the tokens of an item, then their mean.
 
     Tokens are the noised item vector, one for each modality, and the time step. A layer of multi-head attention with a
-    residual connection is averaged over the tokens; a linear and a feed-forward layer on the average give the estimate. Keys, queries and values of
-    the modalities do not depend on the step, so that a chain computes them once (:meth:`prepare`).
+    residual connection is averaged over the tokens; a linear and a feed-forward layer on the average give the estimate. Keys,
+    queries and values of the modalities do not depend on the step, so that a chain computes them once (:meth:`prepare`).
 
     Args:
         size: d, width of a token.
@@ -130,7 +130,7 @@ class Aligning(nn.Module):
         t = uniform_steps(self.diffusion.steps, len(x0), device=x0.device)
         x = self.diffusion.q_sample(x0, t, torch.randn_like(x0))
         estimate = self.estimator(x, t, self.estimator.prepare(conditions))
-        return estimate * scale, F.mse_loss(estimate, x0)
+        return estimate * scale, F.mse_loss(estimate, x0.detach())
 
     @torch.no_grad()
     def chain(

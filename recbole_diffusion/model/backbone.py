@@ -25,7 +25,7 @@ class Backbone(TwoTower):
     Args:
         config: the run's configuration; its options have those of the backbone.
         dataset: the training part of a ``MultimodalDataset``.
-        wrapped: another model trains this one: all projections are built, and parts that the wrapper replaces are not.
+        wrapped: a diffusion around this model takes its part: all projections are built, and an own diffusion is not.
     """
 
     input_type = InputType.POINTWISE
@@ -83,7 +83,7 @@ class Backbone(TwoTower):
     def guide(self, items: Tensor) -> None:
         """Get the diffused item vectors [n_items, d] at the start of an epoch, before :meth:`begin_epoch`."""
 
-    def begin_epoch(self, epoch: int) -> None:  # noqa: ARG002
+    def begin_epoch(self, epoch: int) -> None:
         """Make what is made once an epoch."""
 
     def other_losses(

@@ -43,12 +43,13 @@ class CCDRec(TwoTower):
     The loss is that of two pairs, random and curricular, the diffusion's (Eq. 8, 9), and those of the backbone beside its pairs.
 
     Differences from the paper's text:
-        * The mean of the reverse step is the posterior's, given the estimate of e_0. Eq. 3 has the formula for an estimate of the noise.
+        * The reverse step's mean is the posterior's given the estimate of e_0, not that of Eq. 3 for a noise estimate.
         * Vectors are diffused at unit mean square over the table.
     Differences from the authors' code:
         * The pools follow Eq. 7 from the first epoch on. Theirs has no pool in epoch 0 and is off by one after it.
         * The transformer layer has a residual connection and a feed-forward layer; theirs is one attention layer.
-        * Candidates are drawn without replacement, and the chain has a seed, so that scores depend on the weights alone.
+        * Candidates are drawn without replacement, once an epoch for each block of items instead of once a batch.
+        * The chain has a seed, so that scores depend on the weights alone.
         * Backbones besides FREEDOM, which are not published.
     """
 
@@ -58,7 +59,7 @@ class CCDRec(TwoTower):
         super().__init__(config, dataset)
         self.options: CCDRecOptions = config.options
         o = self.options
-        self.backbone = BACKBONES[o.backbone](config, dataset, wrapped=True)
+        self.backbone = BACKBONES[o.backbone](config, dataset, wrapped=o.aligning)
         self.positives = self.backbone.positives
         self.draws_from_chain = o.negative_sampler == CURRICULAR
         self.fusion = None
@@ -87,7 +88,7 @@ class CCDRec(TwoTower):
             self.fusion.forget()
 
     def begin_epoch(self, epoch: int) -> None:
-        """Run the chain, unless the evaluation of the epoch before has, search the pool (Eq. 7), and begin the backbone's epoch."""
+        """Run the chain, unless the evaluation before has, search the pool (Eq. 7), and begin the backbone's epoch."""
         o = self.options
         if self.fusion is not None:
             states = self.fusion.begin_epoch(self.backbone)
@@ -184,7 +185,7 @@ class CCDRec(TwoTower):
         return pool.gather(1, place[:, None]).squeeze(1)
 
     def _tables(self) -> tuple[Tensor, list[Tensor]]:
-        """Return user vectors [n_users, d], and the item vectors of each layer of the user-item graph, joined with the item graph."""
+        """Return user vectors [n_users, d], and item vectors of each layer, joined with the item graph's."""
         high = self.backbone.high_order()
         if self.fusion is not None:
             high = self.fusion.fused(high, self.fusion.end)

@@ -48,6 +48,8 @@ class CCDRecOptions(DiffusedOptions, FREEDOMOptions, LATTICEOptions):
         super().__post_init__()
         if self.embedding_size % self.heads:
             raise UsageError(f"heads is {self.heads}, which does not divide embedding_size {self.embedding_size}")
+        if self.backbone == "MCDRec" and not self.aligning:
+            raise UsageError("backbone MCDRec without aligning is MCDRec itself: take --model=MCDRec, or another backbone")
         needs = self.negative_sampler == CURRICULAR
         if needs and not self.aligning:
             raise UsageError(

@@ -11,7 +11,7 @@ from recbole_diffusion.model.layers import SparseMatrix
 
 
 class FrozenGraphBackbone(Backbone):
-    """LightGCN, and propagation of the free item vectors over the weighted sum of the modalities' graphs (FREEDOM, Eq. 1 to 6)."""
+    """LightGCN, and the free item vectors propagated over the weighted sum of the modalities' graphs (FREEDOM, Eq. 1 to 6)."""
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         super().__init__(config, dataset, wrapped)

@@ -11,8 +11,8 @@ class FusedItems(nn.Module):
     """Makes the vectors of a backbone whose items are diffused: in training those of a batch, in evaluation all by the chain.
 
     With ``place: output`` e_f takes the place of h_hat in what is scored; with ``place: input`` it is what the user-item graph
-    propagates, and h_hat is joined as it is. There, in training, items outside the batch have what the chain gave them at the start of
-    the epoch.
+    propagates, and h_hat is joined as it is. There, in training, items outside the batch have what the chain gave them at the
+    start of the epoch.
 
     Args:
         aligning: the diffusion.

@@ -53,7 +53,7 @@ class LATTICE(Backbone):
         self._held: Graph | None = None
 
     def item_graph(self) -> Graph:
-        """Return the mixed graph (Eq. 5, 6), entries of all modalities side by side; with gradient when it is made in training."""
+        """Return the mixed graph (Eq. 5, 6), entries of all modalities side by side; with gradient when made in training."""
         if self._held is None:
             graph = self._mixed()
             self._held = graph[0], graph[1].detach()
