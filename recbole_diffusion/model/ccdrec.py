@@ -35,7 +35,7 @@ class CCDRec(TwoTower):
     DMA (``aligning``): free item vectors are noised, and a transformer over the noised vector, the projected features and the
     step estimates them back (Eq. 1 to 5). The estimate is fused with the item graph's output. Evaluation uses the end
     of a reverse chain instead of one estimate.
-    NDI (``negative_sampler: curricular``): that chain runs once an epoch, and its states at 3T/4, T/2, T/4 and 0 are pools of item
+    NDI (``negative_sampler: curricular``): the chain runs once an epoch, and its states at 3T/4, T/2, T/4 and 0 are pools of item
     vectors (Eq. 6). A second negative is drawn among the candidates that are nearest to the positive in a pool.
     CNS (``curriculum``): the pool moves from the noisiest to the cleanest as epochs go by (Eq. 7); after tau_end it is the item
     vectors that are scored.

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.diffused_options import DiffusedOptions
-from recbole_diffusion.model.freedom_options import FREEDOMOptions
-from recbole_diffusion.model.lattice_options import LATTICEOptions
+from recbole_diffusion.model.freedom_options import FREEDOMGraphOptions
+from recbole_diffusion.model.lattice_options import LATTICEGraphOptions
+from recbole_diffusion.model.mcdrec_options import MCDRecGraphOptions
 from recbole_diffusion.options import option
 
 CURRICULAR = "curricular"
 
 
 @dataclass(frozen=True)
-class CCDRecOptions(DiffusedOptions, FREEDOMOptions, LATTICEOptions):
+class CCDRecOptions(DiffusedOptions, FREEDOMGraphOptions, LATTICEGraphOptions, MCDRecGraphOptions):
     """Read once by the model's constructor, checked before data loads. Options of backbones that are not chosen do nothing."""
 
     backbone: str = option("FREEDOM", "the model that is wrapped", choices=("FREEDOM", "LATTICE", "MCDRec"))

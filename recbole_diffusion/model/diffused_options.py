@@ -20,7 +20,7 @@ class DiffusedOptions(MultimodalOptions):
     )
     noise_scale: float = option(1.0, "factor of noise_min and noise_max", low=0, high=1, open_low=True)
     noise_min: float = option(0.01, "lower bound of the noise", low=0, high=1, open_low=True, open_high=True)
-    noise_max: float = option(0.9, "upper bound of the noise", low=0, high=1, open_low=True, open_high=True)
+    noise_max: float = option(0.2, "upper bound of the noise", low=0, high=1, open_low=True, open_high=True)
     diffused_share: float = option(0.5, "mu, share of the diffused vector in the fused one", low=0, high=1)
     diffusion_weight: float = option(1.0, "lambda, weight of the diffusion loss", low=0)
     chain_noise: bool = option(True, "noise at each step of the reverse chain; False: it follows the means")

@@ -8,6 +8,7 @@ Reference:
 from collections.abc import Callable
 from typing import Any
 
+from recbole.utils import ModelType
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
@@ -35,7 +36,7 @@ class MirrorGradient:
         """
         if not self.config["mirror_gradient"]:
             return loss_func
-        if self.enable_scaler or not any(one.requires_grad for one in self.model.parameters()):
+        if self.enable_scaler or self.config["MODEL_TYPE"] == ModelType.TRADITIONAL:
             raise UsageError(
                 "mirror_gradient needs a model that learns by gradient steps, without enable_scaler; set it to False"
             )

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from recbole.utils import ModelType
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
@@ -25,7 +26,8 @@ class Trainer(MirrorGradient):
     enable_scaler, clip_grad_norm = False, None
 
     def __init__(self, **config):
-        self.config = {"mirror_gradient": True, "mirror_interval": 3, "mirror_descent": 0.5, "mirror_ascent": 0.25, **config}
+        self.config = {"mirror_gradient": True, "mirror_interval": 3, "mirror_descent": 0.5, "mirror_ascent": 0.25}
+        self.config |= {"MODEL_TYPE": ModelType.GENERAL, **config}
         self.model = Model()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
 
