@@ -1,4 +1,4 @@
-"""Speed and memory of CCDRec: an epoch against its backbone's in one process, the pools, a whole run, and growth of the catalogue.
+"""Speed and memory of CCDRec: an epoch against its backbone's in one process, the pools, a whole run, and growth.
 
     python -m benchmarks.ccdrec_speed --data_path=DATA [--output=FILE] [--repeats=N]
 
@@ -137,7 +137,7 @@ def measure(folder: str) -> dict[str, float]:
 def growth() -> list[str]:
     """Return the table over catalogue sizes."""
     lines = [
-        "| items | loading, with neighbours | pools, once an epoch | a batch of 2,048 | chain, 1,000 users scored | peak memory |",
+        "| items | loading, with neighbours | pools, once an epoch | a batch of 2,048 | 1,000 users scored | peak memory |",
         "|---:|---:|---:|---:|---:|---:|",
     ]
     for n_items in SIZES:
@@ -172,7 +172,7 @@ def main() -> None:
             "`python -m benchmarks.ccdrec_speed --data_path=DATA`;",
             f"{os.environ.get('OMP_NUM_THREADS', 'all')} torch threads, {platform.machine()}, CPU only, seed 0;",
             ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
-            "Baby with its derived features, 129 numbers a modality. Both sides in one process, in turns; medians over the repeats.",
+            "Baby with its derived features, 129 numbers a modality. Both sides in one process, in turns; medians.",
             "",
             "| work | backbone | CCDRec | ratio | repeats |",
             "|---|---:|---:|---:|---:|",
@@ -183,7 +183,7 @@ def main() -> None:
             "",
             "## Growth of the catalogue",
             "",
-            f"Made-up interactions: {USERS:,} users with {PER_USER} items each; two modalities of {WIDTH} float16 numbers on disk.",
+            f"Made-up: {USERS:,} users with {PER_USER} items each; two modalities of {WIDTH} float16 numbers on disk.",
             "",
             *growth(),
         ]

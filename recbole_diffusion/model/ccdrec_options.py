@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.diffused_options import DiffusedOptions
-from recbole_diffusion.model.freedom_options import FREEDOMGraphOptions
 from recbole_diffusion.model.lattice_options import LATTICEGraphOptions
 from recbole_diffusion.model.mcdrec_options import MCDRecGraphOptions
 from recbole_diffusion.options import option
@@ -13,7 +12,7 @@ CURRICULAR = "curricular"
 
 
 @dataclass(frozen=True)
-class CCDRecOptions(DiffusedOptions, FREEDOMGraphOptions, LATTICEGraphOptions, MCDRecGraphOptions):
+class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
     """Read once by the model's constructor, checked before data loads. Options of backbones that are not chosen do nothing."""
 
     backbone: str = option("FREEDOM", "the model that is wrapped", choices=("FREEDOM", "LATTICE", "MCDRec"))
