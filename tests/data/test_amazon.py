@@ -28,10 +28,9 @@ def published(seed=0):
     draw = np.random.default_rng(seed)
     reviews, meta = [], []
     for user in range(USERS):
-        for item in draw.choice(ITEMS, 5 + user % 4, replace=False):
-            reviews.append(
-                {"reviewerID": f"A{user}", "asin": asin(item), "overall": 3.0, "unixReviewTime": 1300000000 + int(item)}
-            )
+        items = draw.choice(ITEMS, 5 + user % 4, replace=False).tolist()
+        told = {"reviewerID": f"A{user}", "overall": 3.0}
+        reviews += [{**told, "asin": asin(item), "unixReviewTime": 1300000000 + item} for item in items]
     reviews.append(reviews[0])  # twice
     for item in range(ITEMS - 1):
         record = {"asin": asin(item), "title": f"{WORDS[item % 3]} {WORDS[item % 3]}s", "categories": [["Baby", WORDS[item % 3]]]}
@@ -73,7 +72,7 @@ def test_baby_from_a_folder_is_a_multimodal_data_set(here, capsys):
     assert record["found"]["users"] == USERS
     assert record["rows_read"] == len(everything) + 1
     out, err = capsys.readouterr()
-    assert "1 items without text, 1 without image" in out
+    assert "items without text 1, without image 1" in out
     assert "the counts differ from the paper's" in err
     options = {"data_path": "dataset", "use_gpu": False, "knn_k": 2, "topk": [2], "valid_metric": "Recall@2"}
     dataset = MultimodalDataset(Config("FREEDOM", "baby", overrides=options))
