@@ -59,6 +59,34 @@ MODELS: dict[str, ModelSpec] = {
         train_loader="data.loader:PositiveLoader",
         protocol="rated",
     ),
+    "CCDRec": ModelSpec(
+        model="model.ccdrec:CCDRec",
+        options="model.ccdrec_options:CCDRecOptions",
+        summary="items aligned with their modalities by diffusion, negatives from its chain, over a backbone (AAAI 2025)",
+        dataset="data.multimodal:MultimodalDataset",
+        train_loader="data.loader:PositiveLoader",
+    ),
+    "FREEDOM": ModelSpec(
+        model="model.freedom:FREEDOM",
+        options="model.freedom_options:FREEDOMOptions",
+        summary="frozen graphs of similar items and a user-item graph denoised by degree (ACM MM 2023), multimodal",
+        dataset="data.multimodal:MultimodalDataset",
+        train_loader="data.loader:PositiveLoader",
+    ),
+    "LATTICE": ModelSpec(
+        model="model.lattice:LATTICE",
+        options="model.lattice_options:LATTICEOptions",
+        summary="graphs of similar items learned with the model (ACM MM 2021), multimodal",
+        dataset="data.multimodal:MultimodalDataset",
+        train_loader="data.loader:PositiveLoader",
+    ),
+    "MCDRec": ModelSpec(
+        model="model.mcdrec:MCDRec",
+        options="model.mcdrec_options:MCDRecOptions",
+        summary="items diffused under their modalities, which denoise the user-item graph (WWW 2024), multimodal",
+        dataset="data.multimodal:MultimodalDataset",
+        train_loader="data.loader:PositiveLoader",
+    ),
 }
 
 

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "recbole_diffusion"
 BASE = {
     *("compat", "config", "errors", "general_options", "options"),
-    *("rating_options", "recbole_options", "registry", "run_folder", "run_log", "split_options", "yaml_io"),
+    *("multimodal_options", "rating_options", "recbole_options", "registry", "run_folder", "run_log", "split_options"),
+    "yaml_io",
 }
 MIDDLE = {"trainer", "model", "data", "evaluation"}
 TOP = {"cli", "cli_help", "doctor", "split_command", "prepare_command"}
@@ -40,7 +41,7 @@ MAY_IMPORT = {
 }
 STANDARD_OF_THE_MATHEMATICS = {"torch", "math", "collections", "typing", "dataclasses", "functools", "itertools", "enum"}
 # A model that wraps another as its backbone: stem -> stems.
-BACKBONES: dict[str, set[str]] = {}
+BACKBONES: dict[str, set[str]] = {"ccdrec": {"freedom", "lattice", "mcdrec"}, "mcdrec": {"freedom"}}
 FILES = sorted(PACKAGE.rglob("*.py"))
 STEMS = {name: spec.model.partition(":")[0].rpartition(".")[2] for name, spec in registry.MODELS.items()}
 

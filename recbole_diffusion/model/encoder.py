@@ -66,10 +66,16 @@ class LightGCNEncoder(FactorEncoder):
         self.n_layers = n_layers
         self.graph = SparseMatrix(scaled(interactions, 0.5, 0.5))
 
-    def layers(self) -> list[Layer]:
-        """Return the vectors of each layer, the free ones first: n_layers + 1 of them."""
-        found = [(self.users, self.items)]
+    def layers(self, items: Tensor | None = None, graph: SparseMatrix | None = None) -> list[Layer]:
+        """Return the vectors of each layer, the input first: n_layers + 1 of them.
+
+        Args:
+            items: item vectors to start from, [n_items, d]; the free ones if None.
+            graph: normalised interactions to propagate over; all of them if None.
+        """
+        graph = self.graph if graph is None else graph
+        found = [(self.users, self.items if items is None else items)]
         for _ in range(self.n_layers):
-            users, items = found[-1]
-            found.append((self.graph(items), self.graph.back(users)))
+            of_users, of_items = found[-1]
+            found.append((graph(of_items), graph.back(of_users)))
         return found

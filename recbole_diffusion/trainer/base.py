@@ -18,11 +18,12 @@ from recbole_diffusion.rating_options import RatingOptions
 from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.collector import RunCollector
+from recbole_diffusion.trainer.mirror import MirrorGradient
 from recbole_diffusion.trainer.plain_state import PlainState
 from recbole_diffusion.trainer.tensorboard import tensorboard_in
 
 
-class RunMixin:
+class RunMixin(MirrorGradient):
     """Run folder, checkpoints and resume around a RecBole trainer.
 
     A model may have ``begin_epoch(epoch)``, called before each training epoch, ``epoch_diagnostics()``, numbers by name for the
@@ -91,7 +92,7 @@ class RunMixin:
         start = time.perf_counter()
         if begin_epoch:
             begin_epoch(epoch_idx)
-        losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        losses = super()._train_epoch(train_data, epoch_idx, self.mirrored(loss_func), show_progress)
         seconds = time.perf_counter() - start
         self._open_record = {
             "epoch": epoch_idx,
