@@ -139,16 +139,17 @@ class CNSDiff(TwoTower):
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         layers = self.encoder.layers()
         U, V = self.encoder.pooled(layers)
-        u, v = U[users], V[items]
+        u, v = F.embedding(users, U), F.embedding(items, V)  # unlike U[users], with a gradient that threads cannot reorder
         rest: list[Tensor] = []
         if self.generates:
             random = uniform_negatives(self.positives, users)
             distinct, where = torch.unique(items, return_inverse=True)
-            negative = self._mixed(self._generated(V[distinct].detach(), where, u.detach()), V[random])
+            easy = F.embedding(random, V)
+            negative = self._mixed(self._generated(V.detach()[distinct], where, u.detach()), easy)
             some = torch.randperm(len(distinct), device=items.device)[: o.sampling_size]
-            rest += self._sampling_losses(V[distinct[some]])
+            rest += self._sampling_losses(F.embedding(distinct[some], V))
             if self.aligns:
-                rest.append(o.alignment_weight * self._alignment(v, V[random], negative, items, random))
+                rest.append(o.alignment_weight * self._alignment(v, easy, negative, items, random))
         else:
             random, negative = self._chosen(users, items, layers, u.detach(), V)
         self.watch.count(users, negative, V)
@@ -182,7 +183,7 @@ class CNSDiff(TwoTower):
                 of_positives = (of_users * of_items[items]).sum(1)
                 place = ahns(scores, of_positives, alpha=o.ahns_alpha, beta=o.ahns_beta, p=o.ahns_p)
             chosen = pool[torch.arange(len(users), device=users.device), place]
-        return chosen, V[chosen]
+        return chosen, F.embedding(chosen, V)
 
     # Generated negatives, Eq. 12 to 14 and 19.
 

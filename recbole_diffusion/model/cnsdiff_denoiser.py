@@ -42,7 +42,7 @@ class Denoiser(nn.Module):
 
     def every_environment(self, z: Tensor, t: Tensor) -> Tensor:
         """Return the noise in z in each environment, [rows, K, d]; K is 1 where there is none."""
-        hidden = (self.input_layer(z) + self.time_layer(self.time_table)[t])[:, None]
+        hidden = (self.input_layer(z) + F.embedding(t, self.time_layer(self.time_table)))[:, None]
         if self.environment is not None:
             hidden = hidden + self.environment
         return self.output_layer(F.silu(hidden)) + (self.noise[t, None] * z)[:, None]
@@ -68,5 +68,5 @@ class EnvironmentPosterior(nn.Module):
 
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
         """Return log q(e | z), [rows, K], for states z [rows, d] that the steps t [rows] lead to."""
-        hidden = F.silu(self.input_layer(z) + self.time_layer(self.time_table)[t])
+        hidden = F.silu(self.input_layer(z) + F.embedding(t, self.time_layer(self.time_table)))
         return F.log_softmax(self.output_layer(hidden), dim=1)

@@ -6,6 +6,7 @@ samplers such as MixGCF mix, ``pooled(layers)`` for the vectors that are scored,
 
 import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_diffusion.data.graph import scaled
@@ -45,7 +46,7 @@ class FactorEncoder(nn.Module):
 
     def ego(self, users: Tensor, items: Tensor) -> Layer:
         """Return the free vectors of some users and items, for the L2 penalty."""
-        return self.users[users], self.items[items]
+        return F.embedding(users, self.users), F.embedding(items, self.items)
 
 
 class LightGCNEncoder(FactorEncoder):
