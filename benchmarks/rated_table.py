@@ -84,9 +84,14 @@ def judged(part: tuple, scores: np.ndarray, k: int) -> dict[str, list[float]]:
     return found
 
 
+def both(readings: dict[str, list[float]]) -> float:
+    """Return the mean of the NDCG that is filtered and that is not, ``rated_both_ndcg``."""
+    return (readings[MAIN][1] + readings["top"][1]) / 2
+
+
 def best_of(candidates: dict[str, Any], parts: dict[str, tuple]) -> dict[str, Any]:
-    """Return the test numbers of the candidate with the best unfiltered NDCG@2 on validation; each maps a part to scores."""
-    valid = {name: judged(parts["valid"], scores(parts["valid"]), 2)["top"][1] for name, scores in candidates.items()}
+    """Return the test numbers of the candidate with the best rated_both_ndcg@2 on validation; each maps a part to scores."""
+    valid = {name: both(judged(parts["valid"], scores(parts["valid"]), 2)) for name, scores in candidates.items()}
     name = max(valid, key=valid.get)
     scores = candidates[name](parts["test"])
     users, _, ratings = parts["test"]

@@ -41,12 +41,14 @@ class RatingOptions:
 
         ``rated_recall@5`` and ``rated_ndcg@5`` are the paper's; ``rated_unfiltered_...`` keep in the predicted list what is
         predicted below the median, so that they depend on the order of predictions alone. For a model whose scores are no
-        ratings the two are one. Predicted ratings also have ``rated_mae`` and ``rated_rmse``.
+        ratings the two are one. ``rated_both_ndcg@5`` is the mean of the two, to choose an epoch by. Predicted ratings also have
+        ``rated_mae`` and ``rated_rmse``.
         """
         if self.rating_scale is None:
             return []
         ranking = [f"rated_{kind}{name}@{k}" for kind in ("", "unfiltered_") for k in self.lengths for name in RANKING]
-        return ranking + (["rated_mae", "rated_rmse"] if predicts_ratings else [])
+        both = [f"rated_both_ndcg@{k}" for k in self.lengths]
+        return ranking + both + (["rated_mae", "rated_rmse"] if predicts_ratings else [])
 
     @classmethod
     def of(cls, config: Any) -> "RatingOptions":

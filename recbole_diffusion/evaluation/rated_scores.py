@@ -64,9 +64,9 @@ class RatedScores:
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of this part by name, see ``RatingOptions.names``."""
-        values: list[float] = []
-        for filtered in (self.predicts_ratings, False):
-            values += self.ranking(Reading(filter_predicted=filtered)).values()
+        filtered, plain = (self.ranking(Reading(filter_predicted=one)) for one in (self.predicts_ratings, False))
+        values = [*filtered.values(), *plain.values()]
+        values += [(filtered[f"ndcg@{k}"] + plain[f"ndcg@{k}"]) / 2 for k in self.options.lengths]
         if self.predicts_ratings:
             _, _, ratings, scores = self.rows()
             values += rating_errors(ratings, scores, *self.options.rating_scale)

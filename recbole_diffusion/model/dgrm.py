@@ -33,7 +33,9 @@ class Generator(nn.Module):
         self.W = losses.xavier(n_items, options.hidden_size)
         self.steps = nn.Embedding(options.steps, options.step_size)
         self.context = nn.Linear(options.noise_size + options.step_size, options.hidden_size)
-        nn.init.xavier_normal_(self.context.weight)
+        # One layer over [R^t, z, v_t]: the same scale for all of it, so that z does not drown the row.
+        inputs = n_items + options.noise_size + options.step_size
+        nn.init.normal_(self.context.weight, std=math.sqrt(2 / (inputs + options.hidden_size)))
         nn.init.zeros_(self.context.bias)
         self.V = losses.xavier(n_items, options.hidden_size)
         self.bias = nn.Parameter(torch.full((n_items,), math.log(mean / (1 - mean)) if options.output == "sigmoid" else mean))
