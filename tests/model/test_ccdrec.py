@@ -202,7 +202,7 @@ def test_pool_follows_the_curriculum_with_one_chain_an_epoch(build, monkeypatch)
 
 
 def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
-    """Users with one training item each, whose parity is theirs: features tell the rest, unless their rows have other items' tokens."""
+    """Users with one training item each: features tell the rest of their parity, unless rows have other items' tokens."""
     draw, parts = random.Random(3), {"train": [], "valid": [], "test": []}
     for user in range(50):
         items = draw.sample(range(user % 2, 50, 2), 12)
