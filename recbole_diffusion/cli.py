@@ -85,7 +85,7 @@ def _print_result(result: dict[str, Any]) -> None:
     )
     lines = [f"{name}, seed {result['seed']}, {chosen}"]
     several = [part for part in result if part.startswith("test_")] or ["test"]
-    width = max(map(len, several))
+    width = max(5, *map(len, several))
     for part in ("valid", *several):
         values = "  ".join(f"{name} {value:.4f}" for name, value in (result[part] or {}).items())
         lines += [f"{part:{width}}  {values}"]

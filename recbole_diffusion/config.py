@@ -1,7 +1,7 @@
 """Config: RecBole's configuration with our YAML on top, typed, strict, and without evaluating anything.
 
-Layers, later wins: RecBole's defaults, ``properties/overall.yaml``, the model's YAML, the data set's YAML, the user's files, the
-overrides.
+Layers, later wins: RecBole's defaults, ``properties/overall.yaml``, the model's YAML, the data set's YAML, the YAML of the
+protocol that the registry names for the model, the user's files, the overrides.
 """
 
 import copy
@@ -23,6 +23,7 @@ from recbole_diffusion import recbole_options, registry, yaml_io  # noqa: E402
 from recbole_diffusion.errors import UsageError, did_you_mean  # noqa: E402
 from recbole_diffusion.general_options import GeneralOptions  # noqa: E402
 from recbole_diffusion.options import read_options, type_text  # noqa: E402
+from recbole_diffusion.rating_options import RatingOptions  # noqa: E402
 from recbole_diffusion.split_options import SplitOptions  # noqa: E402
 
 # Replaced as a whole by a higher layer: a merged split would hold two splitting rules.
@@ -129,7 +130,10 @@ class Config(recbole_configurator.Config):
         if model in registry.MODELS and not model_file.is_file():
             raise UsageError(f"{model_file} is missing: the model has no defaults; install the package again")
         layers = self.internal_config_dict
-        for file in (folder / "overall.yaml", model_file, folder / "dataset" / f"{dataset}.yaml"):
+        files = [folder / "overall.yaml", model_file, folder / "dataset" / f"{dataset}.yaml"]
+        spec = registry.MODELS.get(model)
+        files += [folder / "protocol" / f"{spec.protocol}.yaml"] if spec and spec.protocol else []
+        for file in files:
             if file.is_file():
                 layers = yaml_io.merged(layers, yaml_io.load_yaml(file), REPLACED_WHOLE)
         self.internal_config_dict = layers
@@ -139,18 +143,25 @@ class Config(recbole_configurator.Config):
         final = yaml_io.merged(self.internal_config_dict, self.external_config_dict, REPLACED_WHOLE)
         final |= {"model": self.model, "dataset": self.dataset}
         spec = registry.MODELS.get(self.model)
-        declared = [GeneralOptions, SplitOptions, *([registry.resolve(spec.options)] if spec else [])]
+        declared = [GeneralOptions, SplitOptions, RatingOptions, *([registry.resolve(spec.options)] if spec else [])]
         self._check_types(final, {name for cls in declared for name in cls.__dataclass_fields__})
         self.general = read_options(GeneralOptions, final)
         self.split = read_options(SplitOptions, final)
-        self.options = read_options(declared[2], final) if spec else None
-        recbole_options.check(final)
+        self.rating = read_options(RatingOptions, final)
+        self.options = read_options(declared[3], final) if spec else None
+        recbole_options.check(final, self.rating.names(getattr(self.model_class, "predicts_ratings", False)))
         for name in ("data_path", "load_checkpoint", "shift_test"):
             if final[name] is not None:
                 final[name] = str(Path(final[name]).expanduser().resolve())
         self.resolved = {key: copy.deepcopy(value) for key, value in final.items() if _is_plain(value) and key not in REFUSED}
         self.resolved["run_dir"] = None
         return final
+
+    def _set_default_parameters(self) -> None:
+        super()._set_default_parameters()
+        final = self.final_config_dict
+        if final["valid_metric"].lower() in ("rated_mae", "rated_rmse"):
+            final["valid_metric_bigger"] = False
 
     def _init_device(self) -> None:
         """Choose the device without writing CUDA_VISIBLE_DEVICES, which would undo what a scheduler has set."""
@@ -169,7 +180,7 @@ class Config(recbole_configurator.Config):
     def _refuse_unknown(self, model_class: type) -> None:
         known = {key for keys in self.parameters.values() for key in keys} | set(self.internal_config_dict) | NAMES
         known |= keys_read_by(model_class) | UNLISTED
-        known |= set(GeneralOptions.__dataclass_fields__) | set(SplitOptions.__dataclass_fields__)
+        known |= {name for cls in (GeneralOptions, SplitOptions, RatingOptions) for name in cls.__dataclass_fields__}
         for key, value in self.external_config_dict.items():
             if key in REFUSED and value not in (None, False):
                 raise UsageError(f"option {key!r} is not supported: {REFUSED[key]}")

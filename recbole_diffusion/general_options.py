@@ -34,6 +34,12 @@ class GeneralOptions:
     metric_decimal_place: int = option(6, "digits that metrics are rounded to", low=1)
     eval_batch_size: int = option(2**24, "cells (users x items) of one evaluation batch: 16 bytes of memory each", low=1)
     report_groups: int = option(4, "groups of items by popularity and of users by activity in the result; 0: none", low=0)
+    mirror_gradient: bool = option(
+        False, "take mirror steps towards flat minima (MG, WWW 2024), with any model that learns by steps"
+    )
+    mirror_interval: int = option(3, "batches from one mirror step to the next", low=1)
+    mirror_descent: float = option(1.0, "alpha_1, weight of the loss in the first half of a mirror step", low=0, open_low=True)
+    mirror_ascent: float = option(0.2, "alpha_2, weight of the loss that the second half climbs", low=0, open_low=True)
     checkpoint_interval: int = option(1, "epochs between two checkpoints for resume; the best is always saved", low=1)
     load_checkpoint: str | None = option(None, "start from the weights of this checkpoint (with epochs 0: evaluate them)")
     trust_checkpoint: bool = option(False, "read load_checkpoint even if loading it can run code, as RecBole's own files can")

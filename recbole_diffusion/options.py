@@ -33,7 +33,7 @@ def option(
         open_low: the lower bound is exclusive.
         open_high: the upper bound is exclusive.
     """
-    fixed = {"default_factory": lambda: list(default)} if isinstance(default, list) else {"default": default}
+    fixed = {"default_factory": lambda: type(default)(default)} if isinstance(default, list | dict) else {"default": default}
     return dataclasses.field(
         **fixed,
         metadata={

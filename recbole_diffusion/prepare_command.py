@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion import __version__
+from recbole_diffusion.data.prepare.amazon import PARTS as AMAZON_PARTS
+from recbole_diffusion.data.prepare.amazon_making import MadeAmazon, make_amazon
+from recbole_diffusion.data.prepare.amazon_table import AMAZON
 from recbole_diffusion.data.prepare.making import RECORD, Made, make, text_of, write
 from recbole_diffusion.data.prepare.sources import describe, find_files, kept_folder
 from recbole_diffusion.data.prepare.table import RECIPES, Recipe
@@ -29,6 +32,11 @@ class PrepareOptions:
     min_item: int = option(0, "items with fewer positive interactions are removed, counted after the users", low=0)
     min_rating: float = option(4.0, "lowest rating that is positive (food, yelp2018)", low=0, high=5)
     min_watch_ratio: float = option(2.0, "smallest watch ratio that is positive (kuairec)", low=0)
+    text: str = option(
+        "auto",
+        "item texts (baby, sports, clothing) by sentence-transformers, by TF-IDF and SVD, or by the former where it can be had",
+        choices=("auto", "sentence", "tfidf"),
+    )
 
 
 PLACES = {
@@ -54,16 +62,17 @@ def prepare(words: list[str]) -> int:
         return 0
     output, source = _folder(given, "output") or Path("dataset"), _folder(given, "source")
     force = given.pop("force", False)
+    recipes = RECIPES | AMAZON
     if name is None:
         if given or source or force:
-            raise UsageError(f"prepare needs the name of a data set as its first word; there are {', '.join(RECIPES)}")
+            raise UsageError(f"prepare needs the name of a data set as its first word; there are {', '.join(recipes)}")
         sys.stdout.write(_listing(output))
         return 0
-    if name not in RECIPES:
-        raise UsageError(f"no recipe for data set {name!r}{did_you_mean(name, RECIPES)}; there are {', '.join(RECIPES)}")
+    if name not in recipes:
+        raise UsageError(f"no recipe for data set {name!r}{did_you_mean(name, recipes)}; there are {', '.join(recipes)}")
     if not isinstance(force, bool):
         raise UsageError(f"option 'force' is {force!r}; write --force alone")
-    recipe = RECIPES[name]
+    recipe = recipes[name]
     options = _options(recipe, given)
     _refuse_overwriting(recipe, output / name, force)
     command = shlex.join(["python", "run_recbole_diff.py", "prepare", *words])
@@ -79,7 +88,6 @@ def _prepare(recipe: Recipe, options: PrepareOptions, output: Path, source: Path
         sys.stdout.write(f"{found['file']}: {found['bytes']:,} bytes, SHA-256 {found['sha256']} ({found['checked']})\n")
     sys.stdout.flush()
     filters = {name: getattr(options, name) for name in recipe.filters}
-    made = make(recipe, paths, filters, options.seed)
     record = {
         "dataset": recipe.name,
         "command": command,
@@ -91,6 +99,10 @@ def _prepare(recipe: Recipe, options: PrepareOptions, output: Path, source: Path
         "versions": _versions(),
     }
     folder = output / recipe.name
+    if recipe.name in AMAZON:
+        _report_amazon(recipe, make_amazon(recipe, paths, folder, record, options.seed, options.text), folder)
+        return
+    made = make(recipe, paths, filters, options.seed)
     write(made, folder, recipe.name, record)
     _report(recipe, made, folder, filters)
 
@@ -114,9 +126,30 @@ def _report(recipe: Recipe, made: Made, folder: Path, filters: dict[str, float])
         )
 
 
+def _report_amazon(recipe: Recipe, made: MadeAmazon, folder: Path) -> None:
+    features, without = made.features, f"items without text {made.features['items_without_text']}"
+    parts = ", ".join(f"{part} {rows:,}" for part, rows in made.sizes.items())
+    lines = [
+        f"rows     {made.rows_read:,} reviews",
+        f"parts    {parts}",
+        f"text     {features['text']}; {without}, without image {features['items_without_image']}",
+        f"found    {made.counts}",
+        f"paper    {recipe.paper}",
+    ]
+    sys.stdout.write("\n".join([*lines, f"folder   {folder}"]) + "\n")
+    if any(made.thin.values()):
+        logging.getLogger(__name__).warning(
+            "not a 5-core set: %s", ", ".join(f"{count} {kind} have fewer than 5 rows" for kind, count in made.thin.items())
+        )
+    if made.counts != recipe.paper:
+        logging.getLogger(__name__).warning(
+            "the counts differ from the paper's: found %s; paper %s. Known: %s", made.counts, recipe.paper, recipe.note
+        )
+
+
 def _options(recipe: Recipe, given: dict[str, Any]) -> PrepareOptions:
     """Return the options over the set's own defaults."""
-    known = ["seed", *recipe.filters]
+    known = ["seed", *recipe.filters, *(["text"] if recipe.name in AMAZON else [])]
     for name in given:
         if name not in known:
             near = did_you_mean(name, [*known, *PLACES])
@@ -137,7 +170,7 @@ def _folder(given: dict[str, Any], name: str) -> Path | None:
 
 
 def _refuse_overwriting(recipe: Recipe, folder: Path, force: bool) -> None:
-    own = {f"{recipe.name}.{part}.inter" for part in PARTS}
+    own = {f"{recipe.name}.{part}.inter" for part in (AMAZON_PARTS if recipe.name in AMAZON else PARTS)}
     there = {path.name for path in folder.glob("*.inter")}
     if there - own:
         raise UsageError(
@@ -151,7 +184,7 @@ def _refuse_overwriting(recipe: Recipe, folder: Path, force: bool) -> None:
 
 def _listing(output: Path) -> str:
     lines = []
-    for recipe in RECIPES.values():
+    for recipe in (RECIPES | AMAZON).values():
         lines += [f"{recipe.name}: {recipe.title}", f"    state    {_state(recipe, output)}"]
         for file in recipe.files:
             how = "downloaded" if file.urls else "by hand, then --source=FOLDER"

@@ -16,7 +16,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.run_folder import RunFolder
 
 # What may differ between a run and its continuation without changing what it computes.
-RESUME_OPTIONS = frozenset({"epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "data_path"})
+RESUME_OPTIONS = frozenset({"epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "data_path", "shift_test"})
 
 
 def run(
@@ -107,6 +107,7 @@ def _trained(
 
     from recbole_diffusion.data.dataset import id_fingerprint, selects_on_test
     from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data
+    from recbole_diffusion.evaluation.rating_plots import plot_ratings
     from recbole_diffusion.trainer import checkpoint
     from recbole_diffusion.trainer.choice import trainer_for
 
@@ -142,8 +143,9 @@ def _trained(
         valid = trainer.evaluate(valid_data, show_progress=progress)
         score = valid[config["valid_metric"].lower()]
     clock = time.perf_counter()
-    tested, groups = _tested(config, trainer, folder, train_data, tests, progress) if test else ({"test": None}, {})
+    tested, groups, rated = _tested(config, trainer, folder, train_data, tests, progress) if test else ({"test": None}, {}, {})
     test_seconds = time.perf_counter() - clock
+    plot_ratings(folder, rated)
     for part, values in {"valid": valid, **tested}.items():
         if values:
             logger.info("%s: %s", part, "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
@@ -160,6 +162,7 @@ def _trained(
         "test": next(iter(tested.values())),
         **(tested if len(tested) > 1 else {}),
         "groups": groups,
+        "rated": rated,
         "split": getattr(dataset, "split_summary", None),
         "seconds": {
             "load": round(load_seconds, 3),
@@ -175,17 +178,19 @@ def _trained(
 
 def _tested(
     config: Config, trainer: Any, folder: RunFolder, train_data: Any, tests: dict[str, Any], progress: bool
-) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
-    """Evaluate each test part with the best weights; return metrics and group reports by part, and write the users' metrics."""
+) -> tuple[dict[str, dict[str, float]], dict[str, Any], dict[str, Any]]:
+    """Evaluate each test part with the best weights; return metrics, group and rating reports, write the users' metrics."""
     from recbole_diffusion.evaluation.lists import USER_METRICS, TopLists, save_user_metrics
     from recbole_diffusion.evaluation.report import group_report
 
-    tested, groups, kept = {}, {}, {}
+    tested, groups, kept, rated = {}, {}, {}, {}
     topk, metrics = ([value] if isinstance(value, int | str) else list(value) for value in (config["topk"], config["metrics"]))
     for name, loader in tests.items():
         lists = TopLists(max(topk))
         values = trainer.evaluate(loader, show_progress=progress, lists=lists)
         tested[name] = {metric: float(value) for metric, value in values.items()}
+        if trainer.rated is not None:
+            rated[name] = trainer.rated.report()
         if len(lists):
             kept[name] = lists
             if config["report_groups"]:
@@ -195,7 +200,7 @@ def _tested(
         tokens = dataset.field2id_token[dataset.uid_field]
         by_user = [metric for metric in metrics if metric.lower() in USER_METRICS]
         save_user_metrics(folder.user_metrics, kept, tokens, topk, by_user)
-    return tested, groups
+    return tested, groups, rated
 
 
 def versions() -> dict[str, str]:

@@ -17,14 +17,18 @@ _NUMBER = r"\s*[-+]?(?:inf|\d+\.?\d*(?:[eE][-+]?\d+)?)\s*"
 _INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
 
 
-def check(final: Mapping[str, Any]) -> None:
+def check(final: Mapping[str, Any], rated: Iterable[str] = ()) -> None:
     """Check the values of all layers together.
+
+    Args:
+        final: the values.
+        rated: names of the metrics of rated items that this run computes too.
 
     Raises:
         UsageError: an option that RecBole would refuse late, misread or ignore.
     """
     _check_cut_offs(final["topk"])
-    _check_metrics(final["metrics"], final["valid_metric"], final["topk"])
+    _check_metrics(final["metrics"], final["valid_metric"], final["topk"], rated)
     _check_eval_args(final["eval_args"], final["metrics"], bool(final.get("benchmark_filename")))
     _check_parts(final.get("benchmark_filename"))
     for name in ("load_col", "unload_col"):
@@ -67,7 +71,7 @@ def _check_cut_offs(topk: Any) -> None:
         raise _refusal("topk", topk, "a whole number from 1, or a list of them such as [10, 20]")
 
 
-def _check_metrics(metrics: Any, valid_metric: str, topk: Any) -> None:
+def _check_metrics(metrics: Any, valid_metric: str, topk: Any, rated: Iterable[str]) -> None:
     from recbole.evaluator import metric_types, metrics_dict
 
     names = [metrics] if isinstance(metrics, str) else metrics
@@ -80,7 +84,11 @@ def _check_metrics(metrics: Any, valid_metric: str, topk: Any) -> None:
     if len({metric_types[name.lower()] for name in names}) > 1:
         values = [name for name in names if metric_types[name.lower()].name == "VALUE"]
         raise UsageError(f"metrics mixes ranking metrics with {', '.join(values)}, which judge single rows; give only one kind")
-    computed = computed_metrics(names, topk)
+    computed = [*computed_metrics(names, topk), *rated]
+    if valid_metric.lower().startswith("rated_") and not rated:
+        raise UsageError(
+            f"valid_metric is {valid_metric!r}, but rating_scale is not given; set it to [lowest, highest] rating, such as [1, 5]"
+        )
     if valid_metric.lower() not in computed:
         near = did_you_mean(valid_metric, computed)
         raise UsageError(
@@ -145,6 +153,13 @@ def _check_parts(parts: Any) -> None:
     ):
         allowed = "two parts ([train, test]), three ([train, valid, test]) or four ([train, valid, test_iid, test_ood])"
         raise _refusal("benchmark_filename", parts, allowed)
+    if parts is not None and len(set(parts)) < len(parts):
+        raise UsageError(f"benchmark_filename names a part twice: {parts}; each part needs a file of its own")
+    if parts is not None and len(parts) == 4 and not all(part.startswith("test_") for part in parts[2:]):
+        raise UsageError(
+            f"benchmark_filename is {parts}; the two test parts need names that begin with test_, such as test_iid and test_ood, "
+            "which the result has their metrics under"
+        )
 
 
 def _check_columns(name: str, columns: Any, suffixes: Any) -> None:

@@ -80,6 +80,7 @@ def result_keys() -> list[str]:
         "valid",
         "test",
         "groups",
+        "rated",
         "split",
     ]
     return [*run, "seconds", "epoch_seconds", "peak_rss_mb", "versions", "command"]

@@ -10,6 +10,7 @@ import pytest
 from recbole_diffusion import registry, yaml_io
 from recbole_diffusion.compat import apply_all
 from recbole_diffusion.general_options import GeneralOptions
+from recbole_diffusion.rating_options import RatingOptions
 from recbole_diffusion.split_options import SplitOptions
 
 apply_all()
@@ -18,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "recbole_diffusion"
 BASE = {
     *("compat", "config", "errors", "general_options", "options"),
-    *("recbole_options", "registry", "run_folder", "run_log", "split_options", "yaml_io"),
+    *("multimodal_options", "rating_options", "recbole_options", "registry", "run_folder", "run_log", "split_options"),
+    "yaml_io",
 }
 MIDDLE = {"trainer", "model", "data", "evaluation"}
 TOP = {"cli", "cli_help", "doctor", "split_command", "prepare_command", "tune_command"}
@@ -39,7 +41,7 @@ MAY_IMPORT = {
 }
 STANDARD_OF_THE_MATHEMATICS = {"torch", "math", "collections", "typing", "dataclasses", "functools", "itertools", "enum"}
 # A model that wraps another as its backbone: stem -> stems.
-BACKBONES: dict[str, set[str]] = {}
+BACKBONES: dict[str, set[str]] = {"ccdrec": {"freedom", "lattice", "mcdrec"}, "mcdrec": {"freedom"}}
 FILES = sorted(PACKAGE.rglob("*.py"))
 STEMS = {name: spec.model.partition(":")[0].rpartition(".")[2] for name, spec in registry.MODELS.items()}
 
@@ -131,6 +133,7 @@ def test_yaml_and_dataclass_agree(name):
 def test_overall_yaml_and_general_options_agree():
     assert_equal_defaults(GeneralOptions, ROOT / "properties/overall.yaml")
     assert_equal_defaults(SplitOptions, ROOT / "properties/overall.yaml")
+    assert_equal_defaults(RatingOptions, ROOT / "properties/overall.yaml")
 
 
 @pytest.mark.parametrize("name", registry.MODELS)

@@ -12,7 +12,7 @@ from recbole_diffusion.quick_start import run
 from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.run_log import logging_to
 
-FILES = ["best.pt", "checkpoint.pt", "config.yaml", "log.txt", "metrics.jsonl", "result.json", "tensorboard"]
+FILES = ["best.pt", "checkpoint.pt", "config.yaml", "log.txt", "metrics.jsonl", "result.json", "tensorboard", "user_metrics.npz"]
 SMALL = {"epochs": 2, "hidden_size": 8, "steps": 3}
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from recbole.data.dataset import Dataset
-from recbole.utils import FeatureSource
+from recbole.utils import FeatureSource, FeatureType
 
-from recbole_diffusion.data import split, split_files
+from recbole_diffusion.data import labelled, split, split_files
+from recbole_diffusion.data.ratings import check_scale
 from recbole_diffusion.data.reader import FastReading
 from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.rating_options import RatingOptions
 from recbole_diffusion.split_options import SplitOptions
 
 PARTS = ("train", "valid", "test")
@@ -25,7 +27,8 @@ class InteractionDataset(FastReading, Dataset):
     second test). With two, the test part also chooses the epoch, as many papers do: such a run is marked ``selection: test`` in
     its result and is only for comparison with those papers.
 
-    With the option ``shift`` one .inter file is split into four parts, see ``data/split.py``.
+    With the option ``shift`` one .inter file is split into four parts, see ``data/split.py``. A file whose column ``x_label``
+    says the part of each row, as in MMRec's data sets, is read as it is.
 
     Attributes:
         shift: the options of the split under distribution shift.
@@ -47,6 +50,19 @@ class InteractionDataset(FastReading, Dataset):
             )
         require_files(config)
         super().__init__(config)
+
+    def _load_inter_feat(self, token: str, dataset_path: str) -> None:
+        path = labelled.labelled_file(self.config)
+        if path is None:
+            super()._load_inter_feat(token, dataset_path)
+            return
+        self.inter_feat, sizes = labelled.read_labelled(path, self.uid_field, self.iid_field)
+        for field in (self.uid_field, self.iid_field):
+            self.field2source[field], self.field2type[field] = FeatureSource.INTERACTION, FeatureType.TOKEN
+            self.field2seqlen[field] = 1
+        self.benchmark_filename_list = None
+        if self.shift.shift == "none":
+            self.benchmark_filename_list, self.file_size_list = list(PARTS), sizes
 
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
         """Read one atomic file.
@@ -73,6 +89,17 @@ class InteractionDataset(FastReading, Dataset):
                 "item_inter_num_interval or val_interval"
             )
         super()._reset_index()
+
+    def _normalize(self) -> None:
+        """Normalise as RecBole does, but leave ratings on their scale where one is given, and check that they are on it."""
+        scale, field = RatingOptions.of(self.config).rating_scale, self.config["RATING_FIELD"]
+        if scale is None or field not in self.inter_feat:
+            super()._normalize()
+            return
+        check_scale(self, *scale)
+        kept = self.inter_feat[field].copy()
+        super()._normalize()
+        self.inter_feat[field] = kept
 
     def _data_filtering(self) -> None:
         super()._data_filtering()
@@ -167,7 +194,7 @@ def require_files(config: Any) -> None:
     name, folder, parts = config["dataset"], Path(config["data_path"]), config["benchmark_filename"]
     files = [folder / f"{name}.{part}.inter" for part in parts or ()] or [folder / f"{name}.inter"]
     missing = [file.name for file in files if not file.is_file()]
-    if missing:
+    if missing and labelled.labelled_file(config) is None:
         where = folder if folder.is_dir() else f"{folder} (no such folder)"
         beside = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] if folder.parent.is_dir() else []
         near = "" if folder.is_dir() else did_you_mean(name, [*beside, "ml-100k"])

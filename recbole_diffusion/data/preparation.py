@@ -66,7 +66,7 @@ def _create(config: Any) -> Any:
 
 def data_options(config: Any) -> dict[str, Any]:
     """Return the options that decide what the data set is, before its split."""
-    names = [*config.parameters["Dataset"], "dataset", "data_path", *SplitOptions.__dataclass_fields__]
+    names = [*config.parameters["Dataset"], "dataset", "data_path", *SplitOptions.__dataclass_fields__, "rating_scale"]
     return {name: config[name] for name in names}
 
 

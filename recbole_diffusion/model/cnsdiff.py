@@ -4,6 +4,7 @@ Reference:
     Zhao, Yang, Dang, Zhao, Guo, Wang: "Causal Negative Sampling via Diffusion Model for Out-of-Distribution Recommendation".
 """
 
+import math
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from recbole_diffusion.data.graph import binary_interactions, popularity
 from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import TwoTower
 from recbole_diffusion.model.cnsdiff_denoiser import Denoiser, EnvironmentPosterior
@@ -37,15 +39,22 @@ class CNSDiff(TwoTower):
     Vectors enter the diffusion at unit mean square, so that the schedule's noise means the same for every item, and leave it at
     the length of their item.
 
-    The bound of Eq. 17 is taken in the order in which negatives are generated, noisiest step first: p(z' | z_t, e) is one step
-    of the reverse chain in environment e. (Read along the forward chain, whose transitions are fixed, no environment could be
-    learnt.) Given z_0 it has the closed form of a variational diffusion bound, and e is drawn from the prior when
-    negatives are generated: the backdoor adjustment of A.2.
+    The bound of Eq. 17 pairs a state z_t with the noisier z_{t+1}. Its transition is taken in the order in which negatives are
+    generated, p(z_t | z_{t+1}, e): one step of the reverse chain in environment e. (Forward transitions are fixed: no
+    environment could be learnt from them.) Given z_0 it has the closed form of a variational diffusion bound. q(e | z_t) sees the
+    state that the step leads to, as the equality condition of A.2 asks; a posterior on the noisier state alone learns nothing.
+    The sampling loss weighs environments equally, however many items each has, and e is drawn from the prior when negatives
+    are generated: the backdoor adjustment of A.2 and the reweighting of section 3.3.
+
+    As printed, the bound is best with environments that tell nothing: a step of the reverse chain is nearly Gaussian, so that
+    a denoiser that sees z_{t+1} gains less from e than the divergence costs. ``free_information`` leaves a share of log K
+    uncharged, and the environments live.
 
     Differences from the paper's text:
         * Eq. 18 adds the log likelihood that its text wants to raise; here its bound is subtracted.
         * The prior over environments is uniform, the one that favours none.
         * Eq. 13's noise has the variance of the posterior, not beta_t.
+        * The bound is averaged over steps and divided by d, as the sampling loss is; Eq. 17 sums.
     Differences from the authors' code:
         * The denoiser is trained. Theirs never steps, so that its negatives are nearly one constant vector.
         * One reverse chain per distinct positive item gives all levels; theirs runs every level from T - 1 down to 0.
@@ -63,12 +72,13 @@ class CNSDiff(TwoTower):
         interactions = binary_interactions(dataset)
         self.positives = UserItems(torch.from_numpy(interactions.indptr), torch.from_numpy(interactions.indices), self.n_items)
         if o.backbone == "lightgcn":
-            self.encoder: FactorEncoder = LightGCNEncoder(interactions, o.embedding_size, o.n_layers)
+            self.encoder: FactorEncoder = LightGCNEncoder(interactions, o.embedding_size, o.n_layers, o.init_std)
         else:
-            self.encoder = FactorEncoder(self.n_users, self.n_items, o.embedding_size)
+            self.encoder = FactorEncoder(self.n_users, self.n_items, o.embedding_size, o.init_std)
         if o.negative_sampler == "popularity":
             counts = torch.from_numpy(popularity(interactions))
             self.register_buffer("popularity", popularity_table(counts, o.popularity_power), persistent=False)
+            self._require_popular_negatives(dataset, counts)
         self.generates = o.negative_sampler == "cnsdiff"
         self.aligns = self.generates and o.alignment_weight > 0
         if self.generates:
@@ -92,6 +102,17 @@ class CNSDiff(TwoTower):
         if self.generates:
             names += ["sampling"] + (["causal"] if self.options.causal != "none" else [])
         return tuple(names + (["alignment"] if self.aligns else []))
+
+    def _require_popular_negatives(self, dataset: Any, counts: Tensor) -> None:
+        """Raise UsageError for a user who has every item that the popularity sampler could draw."""
+        candidates = int((counts[1:] > 0).sum()) if self.options.popularity_power > 0 else self.n_items - 1
+        full = (self.positives.counts(torch.arange(self.n_users)) >= candidates).nonzero().squeeze(1)
+        if len(full):
+            token = str(dataset.field2id_token[dataset.uid_field][int(full[0])])
+            raise UsageError(
+                f"user {token!r} has all {candidates} items that have interactions: popularity gives no negative; leave such "
+                "users out with user_inter_num_interval, set popularity_power to 0, or take another negative_sampler"
+            )
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the curriculum's place (Eq. 20) and start the diagnostics anew."""
@@ -118,15 +139,17 @@ class CNSDiff(TwoTower):
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         layers = self.encoder.layers()
         U, V = self.encoder.pooled(layers)
-        u, v = U[users], V[items]
+        u, v = F.embedding(users, U), F.embedding(items, V)  # unlike U[users], with a gradient that threads cannot reorder
         rest: list[Tensor] = []
         if self.generates:
             random = uniform_negatives(self.positives, users)
             distinct, where = torch.unique(items, return_inverse=True)
-            negative = self._mixed(self._generated(V[distinct].detach(), where, u.detach()), V[random])
-            rest += self._sampling_losses(V[distinct])
+            easy = F.embedding(random, V)
+            negative = self._mixed(self._generated(V.detach()[distinct], where, u.detach()), easy)
+            some = torch.randperm(len(distinct), device=items.device)[: o.sampling_size]
+            rest += self._sampling_losses(F.embedding(distinct[some], V))
             if self.aligns:
-                rest.append(o.alignment_weight * self._alignment(v, V[random], negative))
+                rest.append(o.alignment_weight * self._alignment(v, easy, negative, items, random))
         else:
             random, negative = self._chosen(users, items, layers, u.detach(), V)
         self.watch.count(users, negative, V)
@@ -160,7 +183,7 @@ class CNSDiff(TwoTower):
                 of_positives = (of_users * of_items[items]).sum(1)
                 place = ahns(scores, of_positives, alpha=o.ahns_alpha, beta=o.ahns_beta, p=o.ahns_p)
             chosen = pool[torch.arange(len(users), device=users.device), place]
-        return chosen, V[chosen]
+        return chosen, F.embedding(chosen, V)
 
     # Generated negatives, Eq. 12 to 14 and 19.
 
@@ -192,15 +215,25 @@ class CNSDiff(TwoTower):
         wanted = o.snapshots() if steps is None else steps
         found = [z] if wanted[-1] == o.steps else []
 
-        def predict_z0(z: Tensor, t: Tensor) -> Tensor:
-            return diffusion.x0_from_eps(z, t, self.denoiser(z, t, environment))
-
-        for step, state in diffusion.denoise(predict_z0, z, generator=generator, stochastic=True):
-            if step < wanted[0]:
-                break
-            if step in wanted:
-                found.append(state)
+        of_state, of_noise, std = self._chain_factors()
+        for t in range(o.steps - 1, wanted[0] - 1, -1):  # the steps below the hardest level are not needed
+            fresh = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
+            z = (of_state[t] * z).add_(self.denoiser(z, t, environment), alpha=of_noise[t]).add_(fresh, alpha=std[t])
+            if t in wanted:
+                found.append(z)
         return torch.stack(found[::-1]) * length
+
+    def _chain_factors(self) -> tuple[list[float], list[float], list[float]]:
+        """Return the factors of z_t, of its noise estimate and of fresh noise in a reverse step, by step.
+
+        The posterior mean posterior_x0 z0_hat + posterior_xt z_t with z0_hat = (z_t - noise eps) / signal is linear in z_t and
+        eps, and all rows of a chain are at the same step: three numbers instead of six passes over [rows, d].
+        """
+        d = self.diffusion
+        of_state = d.posterior_xt + d.posterior_x0 / d.signal
+        std = (0.5 * d.posterior_log_variance).exp()
+        std[0] = 0.0
+        return of_state.tolist(), (-d.posterior_x0 * d.noise / d.signal).tolist(), std.tolist()
 
     def _generated(self, distinct: Tensor, where: Tensor, u: Tensor) -> Tensor:
         """Return for each row the generated negative with the largest inner product with the user (Eq. 19), [batch, d].
@@ -235,7 +268,7 @@ class CNSDiff(TwoTower):
         an optimizer that divides by the gradient's size, as Adam does, is the same, and does not drown in Adam's epsilon.
 
         Args:
-            items: vectors of the distinct positive items, [n, d].
+            items: vectors of distinct positive items, [n, d].
         """
         o = self.options
         z0, _ = self.unit(items)
@@ -245,35 +278,42 @@ class CNSDiff(TwoTower):
         z = self.diffusion.q_sample(z0, t, noise)
         error = (self.denoiser.every_environment(z, t) - noise[:, None]).square().sum(2)  # [n, K]
         size = z0.shape[1]
-        sampling = error.mean() / size  # over the uniform prior of the environments
-        if o.causal == "none":
-            return [sampling]
-        # Minus the bound of one step, without its constants: E_q[-log p(z' | z_t, e)] + KL(q(e | z_t) || p_0(e)).
         transition = 0.5 * self.transition_weight[t, None] * error
-        if o.causal == "kl":
-            return [sampling, o.causal_weight * transition.mean() / size]
-        log_q = self.posterior(z, t)
-        divergence = log_q + torch.tensor(float(o.environments)).log()
-        return [sampling, o.causal_weight * (log_q.exp() * (transition + divergence)).sum(1).mean() / size]
+        if o.causal != "environment":
+            sampling = [error.mean() / size]
+            return sampling + ([o.causal_weight * transition.mean() / size] if o.causal == "kl" else [])
+        before = self.diffusion.posterior_mean(z0, z, t) + self.diffusion.posterior_std(t, z) * torch.randn_like(z)
+        log_q = self.posterior(before, t)
+        q = log_q.exp()
+        # Sum over e of p_0(e) E[error | e], p_0 uniform: the mean of q(e | z) over the items is how often e occurs.
+        balanced = q.detach() / q.detach().mean(0).clamp_min(1e-6)
+        # Minus the bound of one step, without its constants: E_q[-log p(z_t | z_{t+1}, e)] + KL(q(e | z_t) || p_0(e)).
+        divergence = (q * (log_q + math.log(o.environments))).sum(1).mean()
+        free = o.free_information * math.log(o.environments)
+        bound = (q * transition).sum(1).mean() + divergence.clamp_min(free)
+        self.watch.look_at_environments(q.detach())
+        return [(balanced * error).mean() / size, o.causal_weight * bound / size]
 
-    def _alignment(self, items: Tensor, random: Tensor, negative: Tensor) -> Tensor:
+    def _alignment(self, items: Tensor, random: Tensor, negative: Tensor, item_ids: Tensor, random_ids: Tensor) -> Tensor:
         """Return the contrastive loss of Eq. 21 on the first ``alignment_size`` rows.
 
-        Anchor is the item z_0, its counterpart z_j the same with noise; the others are the generated negatives of the other
-        rows and the random items.
+        Anchor is the item z_0, its counterpart z_j the same with noise; the others are the negatives of the rows of other items,
+        and the random items unless they are the anchor's own.
 
         Args:
             items: positive items, [batch, d].
             random: random negatives, [batch, d].
             negative: mixed negatives, [batch, d].
+            item_ids: long [batch].
+            random_ids: long [batch].
         """
         o = self.options
         rows = slice(0, o.alignment_size)
         anchor = F.normalize(items[rows], dim=1)
         counterpart = F.normalize(anchor + o.alignment_noise * F.normalize(torch.randn_like(anchor), dim=1), dim=1)
-        own = (anchor * counterpart).sum(1, keepdim=True)
-        to_generated = anchor @ F.normalize(negative[rows], dim=1).T
-        to_generated = to_generated - torch.diag(to_generated.new_full((len(anchor),), torch.inf))  # k != j
-        to_random = anchor @ F.normalize(random[rows], dim=1).T
-        logits = torch.cat([own, to_generated, to_random], dim=1) / o.alignment_temperature
-        return (logits.logsumexp(1) - logits[:, 0]).mean()
+        scaled = anchor / o.alignment_temperature
+        own = (scaled * counterpart).sum(1)
+        others = scaled @ F.normalize(torch.cat([negative[rows], random[rows]]), dim=1).T
+        same = item_ids[rows, None] == torch.cat([item_ids[rows], random_ids[rows]])  # k != j
+        others = others.masked_fill(same, -torch.inf).logsumexp(1)
+        return F.softplus(others - own).mean()  # -log(e^own / (e^own + e^others))

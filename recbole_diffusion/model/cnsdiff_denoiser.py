@@ -29,27 +29,27 @@ class Denoiser(nn.Module):
         self.register_buffer("noise", diffusion.noise.clone(), persistent=False)
         self.time_layer = nn.Linear(time_size, hidden_size)
         self.input_layer = nn.Linear(size, hidden_size, bias=False)
-        self.environment = nn.Parameter(torch.randn(environments, hidden_size) / hidden_size**0.5) if environments else None
+        self.environment = nn.Parameter(torch.randn(environments, hidden_size)) if environments else None
         self.output_layer = nn.Linear(hidden_size, size)
         nn.init.normal_(self.output_layer.weight, std=0.02)
 
-    def forward(self, z: Tensor, t: Tensor, environment: Tensor | None = None) -> Tensor:
-        """Return the noise in z [rows, d] at steps t [rows], in the environments [rows] where there are any: [rows, d]."""
-        hidden = self.input_layer(z) + self.time_layer(self.time_table)[t]
+    def forward(self, z: Tensor, t: Tensor | int, environment: Tensor | None = None) -> Tensor:
+        """Return the noise [rows, d] in z [rows, d], at steps t [rows] or one step, in environments [rows] if there are any."""
+        hidden = self.input_layer(z) + self.time_layer(self.time_table[t])
         if environment is not None:
             hidden = hidden + self.environment[environment]
         return self.output_layer(F.silu(hidden)) + self.noise[t, None] * z
 
     def every_environment(self, z: Tensor, t: Tensor) -> Tensor:
         """Return the noise in z in each environment, [rows, K, d]; K is 1 where there is none."""
-        hidden = (self.input_layer(z) + self.time_layer(self.time_table)[t])[:, None]
+        hidden = (self.input_layer(z) + F.embedding(t, self.time_layer(self.time_table)))[:, None]
         if self.environment is not None:
             hidden = hidden + self.environment
         return self.output_layer(F.silu(hidden)) + (self.noise[t, None] * z)[:, None]
 
 
 class EnvironmentPosterior(nn.Module):
-    """q_phi(e | z_t) of Eq. 17: a perceptron of two layers on z_t and the step.
+    """q_phi(e | z_t) of Eq. 17: a perceptron of two layers on a state and the step of the reverse chain that leads to it.
 
     Args:
         size: d, width of z_t.
@@ -67,6 +67,6 @@ class EnvironmentPosterior(nn.Module):
         self.output_layer = nn.Linear(hidden_size, environments)
 
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
-        """Return log q(e | z_t), [rows, K]."""
-        hidden = F.silu(self.input_layer(z) + self.time_layer(self.time_table)[t])
+        """Return log q(e | z), [rows, K], for states z [rows, d] that the steps t [rows] lead to."""
+        hidden = F.silu(self.input_layer(z) + F.embedding(t, self.time_layer(self.time_table)))
         return F.log_softmax(self.output_layer(hidden), dim=1)

@@ -1,5 +1,6 @@
 """Hyper-parameters of CNSDiff; ``properties/model/CNSDiff.yaml`` holds the same names and defaults."""
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -16,6 +17,9 @@ class CNSDiffOptions:
     backbone: str = option("lightgcn", "encoder of users and items", choices=("lightgcn", "mf"))
     embedding_size: int = option(64, "width d of user and item vectors", low=2)
     n_layers: int = option(2, "propagation layers of LightGCN", low=1)
+    init_std: float | None = option(
+        None, "standard deviation of the vectors at the start; null: Glorot's uniform rule", low=0, open_low=True
+    )
     reg_weight: float = option(1e-4, "weight of the L2 penalty on the free vectors of a batch", low=0)
     negative_sampler: str = option(
         "cnsdiff",
@@ -39,17 +43,24 @@ class CNSDiffOptions:
         choices=("environment", "kl", "none"),
     )
     environments: int = option(4, "number K of latent environments (Eq. 17)", low=1)
+    free_information: float = option(
+        0.5,
+        "share of log K that KL(q(e | z_t) || p_0) may reach uncharged; 0: Eq. 17 as printed, whose posterior is uniform",
+        low=0,
+        high=1,
+    )
     causal_weight: float = option(0.1, "lambda_1, weight of the causal regularisation in the sampling loss (Eq. 18)", low=0)
     sampling_weight: float = option(1e-3, "lambda_2, weight of the sampling loss in what trains the encoder (Eq. 22)", low=0)
+    sampling_size: int | None = option(256, "distinct items of a batch that the sampling loss is taken on; null: all", low=2)
     mixing: str = option(
         "beta",
         "generated and random negative are mixed by a Beta-drawn share, by its mean, or not at all (Eq. 20)",
         choices=("beta", "mean", "none"),
     )
     mix_initial: list = option([2.0, 8.0], "[a, b] of Beta(a, b), the generated negative's share, in the first epoch")  # noqa: RUF009
-    mix_final: list = option([9.0, 1.0], "[a, b] of Beta(a, b) from epoch curriculum_epochs on")  # noqa: RUF009
+    mix_final: list = option([5.0, 5.0], "[a, b] of Beta(a, b) from epoch curriculum_epochs on")  # noqa: RUF009
     curriculum_epochs: int = option(50, "epochs in which [a, b] goes from mix_initial to mix_final", low=1)
-    alignment_weight: float = option(1e-3, "lambda_3, weight of the contrastive alignment (Eq. 22); 0: none", low=0)
+    alignment_weight: float = option(0.1, "lambda_3, weight of the contrastive alignment (Eq. 22); 0: none", low=0)
     alignment_temperature: float = option(0.2, "temperature tau of Eq. 21, on cosines", low=0, open_low=True)
     alignment_noise: float = option(0.1, "length of the noise that makes the positive counterpart of an item (Eq. 21)", low=0)
     alignment_size: int = option(256, "items and negatives of a batch that are contrasted", low=2)
@@ -93,7 +104,7 @@ class CNSDiffOptions:
             raise UsageError(f"noise_scale, noise_min, noise_max and steps make no schedule: {error}") from error
         for name in ("mix_initial", "mix_final"):
             value = getattr(self, name)
-            numbers = len(value) == 2 and all(type(one) in (int, float) and one >= 0 for one in value)
+            numbers = len(value) == 2 and all(type(one) in (int, float) and 0 <= one < math.inf for one in value)
             if not numbers or sum(value) == 0:
                 raise UsageError(f"option {name!r} is {value!r}; it takes two numbers from 0, not both 0, such as [2, 8]")
         if self.negative_sampler == "dns" and self.hardest > self.candidate_items:

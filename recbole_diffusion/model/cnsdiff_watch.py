@@ -1,5 +1,6 @@
 """What a run tells about its negatives: false hard negatives, how different they are, and how hard at each level."""
 
+import math
 from typing import Any
 
 import torch
@@ -72,7 +73,7 @@ class NegativeWatch:
             scores: inner products with users, [levels, batch].
             steps: the step of each level.
         """
-        if self._looked:
+        if any(name.startswith("score@") for name in self._looked):
             return
         for step, level, score in zip(steps, levels, scores, strict=True):
             units = F.normalize(level, dim=1)
@@ -82,6 +83,20 @@ class NegativeWatch:
             self._looked[f"cosine_between_negatives@{step}"] = between
             self._looked[f"cosine_with_positive@{step}"] = float((units * F.normalize(items, dim=1)).sum(1).mean())
             self._looked[f"score@{step}"] = float(score.mean())
+
+    @torch.no_grad()
+    def look_at_environments(self, q: Tensor) -> None:
+        """Look at the posterior over environments of the first batch of an epoch, [n, K].
+
+        ``environment_information`` is the mean KL divergence between an item's posterior and the batch's, relative to log K: 0
+        if no item tells its environment, 1 if all do and environments are equally frequent.
+        """
+        if "environment_information" in self._looked or q.shape[1] == 1:
+            return
+        mean = q.mean(0)
+        information = (q * (q.clamp_min(1e-12).log() - mean.clamp_min(1e-12).log())).sum(1).mean()
+        self._looked["environment_information"] = float(information) / math.log(q.shape[1])
+        self._looked["environment_largest_share"] = float(mean.max())
 
     def values(self) -> dict[str, float]:
         """Return the epoch's values by name."""

@@ -6,6 +6,7 @@ samplers such as MixGCF mix, ``pooled(layers)`` for the vectors that are scored,
 
 import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_diffusion.data.graph import scaled
@@ -21,13 +22,14 @@ class FactorEncoder(nn.Module):
         n_users: number of user ids, the padding id 0 included.
         n_items: number of item ids, the padding id 0 included.
         embedding_size: d.
+        init_std: standard deviation of the normal start, or None for Glorot's uniform rule.
     """
 
-    def __init__(self, n_users: int, n_items: int, embedding_size: int) -> None:
+    def __init__(self, n_users: int, n_items: int, embedding_size: int, init_std: float | None = None) -> None:
         super().__init__()
-        self.users = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n_users, embedding_size)))
-        self.items = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n_items, embedding_size)))
+        self.users, self.items = (nn.Parameter(torch.empty(rows, embedding_size)) for rows in (n_users, n_items))
         for table in (self.users, self.items):
+            nn.init.xavier_uniform_(table) if init_std is None else nn.init.normal_(table, std=init_std)
             nn.init.zeros_(table.data[0])  # padding
 
     def layers(self) -> list[Layer]:
@@ -44,7 +46,7 @@ class FactorEncoder(nn.Module):
 
     def ego(self, users: Tensor, items: Tensor) -> Layer:
         """Return the free vectors of some users and items, for the L2 penalty."""
-        return self.users[users], self.items[items]
+        return F.embedding(users, self.users), F.embedding(items, self.items)
 
 
 class LightGCNEncoder(FactorEncoder):
@@ -57,17 +59,24 @@ class LightGCNEncoder(FactorEncoder):
         interactions: R, scipy CSR [n_users, n_items], binary.
         embedding_size: d.
         n_layers: propagation layers; 0 is matrix factorisation.
+        init_std: as in :class:`FactorEncoder`.
     """
 
-    def __init__(self, interactions: sp.csr_matrix, embedding_size: int, n_layers: int) -> None:
-        super().__init__(*interactions.shape, embedding_size)
+    def __init__(self, interactions: sp.csr_matrix, embedding_size: int, n_layers: int, init_std: float | None = None) -> None:
+        super().__init__(*interactions.shape, embedding_size, init_std)
         self.n_layers = n_layers
         self.graph = SparseMatrix(scaled(interactions, 0.5, 0.5))
 
-    def layers(self) -> list[Layer]:
-        """Return the vectors of each layer, the free ones first: n_layers + 1 of them."""
-        found = [(self.users, self.items)]
+    def layers(self, items: Tensor | None = None, graph: SparseMatrix | None = None) -> list[Layer]:
+        """Return the vectors of each layer, the input first: n_layers + 1 of them.
+
+        Args:
+            items: item vectors to start from, [n_items, d]; the free ones if None.
+            graph: normalised interactions to propagate over; all of them if None.
+        """
+        graph = self.graph if graph is None else graph
+        found = [(self.users, self.items if items is None else items)]
         for _ in range(self.n_layers):
-            users, items = found[-1]
-            found.append((self.graph(items), self.graph.back(users)))
+            of_users, of_items = found[-1]
+            found.append((graph(of_items), graph.back(of_users)))
         return found

@@ -78,19 +78,7 @@ class ArGsp:
             acceptance_log_probability(scores, threshold),
             step_temperature(t, self.steps, self.relaxation_rate),
             counts,
-            self._allowed(positives, users, candidates, scores.shape),
+            positives.lacks(users, candidates),
             generator=generator,
         )
         return candidates[drawn]
-
-    @staticmethod
-    def _allowed(positives: UserItems, users: Tensor, candidates: Tensor, shape: torch.Size) -> Tensor:
-        """Return bool [rows, candidates], False where the candidate is one of the row's positives."""
-        place = torch.full((positives.n_items,), -1, device=candidates.device)
-        place[candidates] = torch.arange(len(candidates), device=candidates.device)
-        items, _, rows = positives.of(users)
-        columns = place[items]
-        inside = columns >= 0
-        allowed = torch.ones(shape, dtype=torch.bool, device=candidates.device)
-        allowed[rows[inside], columns[inside]] = False
-        return allowed

@@ -14,6 +14,7 @@ The choice needs no mixed vector: u.e'_l = a_l u.e_positive,l + (1 - a_l) u.e_ca
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -53,7 +54,8 @@ def mixgcf(
         ).expand(candidate_ids.shape)
         winners = _hardest(user_vectors, table, positives_ids, candidate_ids, coefficients)[:, None]  # [batch, 1]
         share = coefficients.gather(1, winners)  # [batch, 1]
-        pooled = pooled + share * table[positives_ids] + (1 - share) * table[candidate_ids.gather(1, winners).squeeze(1)]
+        chosen = candidate_ids.gather(1, winners).squeeze(1)
+        pooled = pooled + share * F.embedding(positives_ids, table) + (1 - share) * F.embedding(chosen, table)
     return pooled / len(layers)
 
 

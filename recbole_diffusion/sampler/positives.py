@@ -48,3 +48,19 @@ class UserItems(nn.Module):
         wanted = users * self.n_items + items
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
         return self.keys[place] == wanted
+
+    def lacks(self, users: Tensor, candidates: Tensor) -> Tensor:
+        """Return bool [batch, candidates], False where the candidate is one of the row's positives.
+
+        Args:
+            users: long [batch].
+            candidates: distinct item ids, long [candidates].
+        """
+        place = torch.full((self.n_items,), -1, device=candidates.device)
+        place[candidates] = torch.arange(len(candidates), device=candidates.device)
+        items, _, rows = self.of(users)
+        columns = place[items]
+        inside = columns >= 0
+        lacking = torch.ones(len(users), len(candidates), dtype=torch.bool, device=candidates.device)
+        lacking[rows[inside], columns[inside]] = False
+        return lacking

@@ -13,14 +13,17 @@ from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.trainer import Trainer
 
 from recbole_diffusion.errors import RunError
+from recbole_diffusion.evaluation.rated_scores import RatedScores
+from recbole_diffusion.rating_options import RatingOptions
 from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.collector import RunCollector
+from recbole_diffusion.trainer.mirror import MirrorGradient
 from recbole_diffusion.trainer.plain_state import PlainState
 from recbole_diffusion.trainer.tensorboard import tensorboard_in
 
 
-class RunMixin:
+class RunMixin(MirrorGradient):
     """Run folder, checkpoints and resume around a RecBole trainer.
 
     A model may have ``begin_epoch(epoch)``, called before each training epoch, ``epoch_diagnostics()``, numbers by name for the
@@ -43,6 +46,7 @@ class RunMixin:
         self.records: list[dict[str, Any]] = []
         self.best_epoch = -1
         self.finished = False
+        self.rated: RatedScores | None = None  # of the last evaluation
         self._last_saved = -1
         self._open_record: dict[str, Any] | None = None
         self._train_loader: Any = None
@@ -88,7 +92,7 @@ class RunMixin:
         start = time.perf_counter()
         if begin_epoch:
             begin_epoch(epoch_idx)
-        losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        losses = super()._train_epoch(train_data, epoch_idx, self.mirrored(loss_func), show_progress)
         seconds = time.perf_counter() - start
         self._open_record = {
             "epoch": epoch_idx,
@@ -115,6 +119,8 @@ class RunMixin:
         if self._open_record is not None:
             self._open_record["valid_seconds"] = round(time.perf_counter() - start, 4)
             self._open_record["valid"] = {name: float(value) for name, value in result.items()}
+            if self.rated is not None and self.rated.predicts_ratings:
+                self._open_record["ratings"] = self.rated.counts()
         return score, result
 
     def _check_nan(self, loss: torch.Tensor) -> None:
@@ -248,15 +254,28 @@ class RunMixin:
         if load_best_model:
             path = Path(model_file or self.folder.best)
             self.load_weights(checkpoint.load(path, self.device), path)
-        self.eval_collector.lists = lists if isinstance(eval_data, FullSortEvalDataLoader) else None
+        full = isinstance(eval_data, FullSortEvalDataLoader)
+        self.rated = self.eval_collector.rated = self._rated_of(eval_data._dataset) if full else None
+        self.eval_collector.lists = lists if full else None
         try:
-            return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+            result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
         finally:
-            self.eval_collector.lists = None
+            self.eval_collector.lists = self.eval_collector.rated = None
+        if self.rated is not None:
+            digits = self.config["metric_decimal_place"]
+            result |= {name: round(value, digits) for name, value in self.rated.metrics().items()}
+        return result
+
+    def _rated_of(self, part: Any) -> RatedScores | None:
+        """Return what collects the scores of rated items, where the part has ratings on a known scale."""
+        options = RatingOptions.of(self.config)
+        if options.rating_scale is None or self.config["RATING_FIELD"] not in part.inter_feat:
+            return None
+        return RatedScores(part, options, getattr(self.model, "predicts_ratings", False))
 
 
-class RunTrainer(RunMixin, Trainer):
-    """RecBole's Trainer with a run folder; the optimizer steps in one pass over the weights where torch can."""
+class FusedSteps(Trainer):
+    """RecBole's Trainer whose optimizers step in one pass over the weights where torch can."""
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
         optimizer = super()._build_optimizer(**kwargs)
@@ -265,3 +284,7 @@ class RunTrainer(RunMixin, Trainer):
             for group in optimizer.param_groups:
                 group["fused"] = True
         return optimizer
+
+
+class RunTrainer(RunMixin, FusedSteps):
+    """The plain combination."""

@@ -9,6 +9,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.general_options import GeneralOptions
 from recbole_diffusion.options import checked, read_options
+from recbole_diffusion.rating_options import RatingOptions
 from recbole_diffusion.split_options import SplitOptions
 from recbole_diffusion.tuning.space import Parameter, Space
 
@@ -34,7 +35,7 @@ def check_space(space: Space, config: Config, options: Mapping[str, Any]) -> Non
         UsageError: the message names the file, the option, and what is allowed.
     """
     unsearchable = NOT_SEARCHED | set(config.parameters["Dataset"]) | set(config.parameters["Evaluation"])
-    unsearchable |= set(SplitOptions.__dataclass_fields__)
+    unsearchable |= set(SplitOptions.__dataclass_fields__) | set(RatingOptions.__dataclass_fields__)
     spec = registry.MODELS.get(config["model"])
     declared = {**GeneralOptions.__dataclass_fields__, **(registry.resolve(spec.options).__dataclass_fields__ if spec else {})}
     for parameter in space.parameters:

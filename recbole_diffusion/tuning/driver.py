@@ -179,7 +179,7 @@ def _run(
                 "threads": options.trial_cpus,
                 "use_gpu": options.trial_gpus > 0,
                 "bigger": record.bigger,
-                "directory": str(Path.cwd()),
+                "directory": record.directory,
             }
             data = [] if prepared is None else [ray.put(prepared)]
             running = Sweep(folder, record, options, job, data, board, on_report)

@@ -60,6 +60,7 @@ def make_record(
         epochs=1 if config["MODEL_TYPE"] == ModelType.TRADITIONAL else config["epochs"],
         seed=config["seed"],
         command=command,
+        directory=str(Path.cwd()),
         selection="test" if selects_on_test(config) else "validation",
         versions=versions(),
     )

@@ -78,6 +78,7 @@ class Record:
         epochs: epochs of a trial at most.
         seed: first seed of the final runs, and of the search's own randomness.
         command: the command line.
+        directory: where the command was given; relative paths among the options mean this place.
         selection: the part that trials are compared on: ``validation``, or ``test`` for a data set of train and test only.
         versions: of what the results depend on.
         trials: the search.
@@ -98,6 +99,7 @@ class Record:
     epochs: int
     seed: int
     command: str
+    directory: str = "."
     selection: str = "validation"
     versions: dict[str, str] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)

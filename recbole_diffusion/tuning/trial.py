@@ -27,7 +27,7 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
     """
     use_threads(job["threads"])
     if os.path.isdir(job["directory"]):
-        os.chdir(job["directory"])  # Tune has gone to a folder of its own; relative paths mean the driver's
+        os.chdir(job["directory"])  # Tune has gone to a folder of its own
     import ray
     from ray import tune
 
@@ -55,7 +55,7 @@ def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, r
     Args:
         trial: ``folder``, ``options``, ``seed`` and ``test`` of the trial.
         job: ``sweep_dir``, ``model``, ``dataset``, ``options``, ``threads``, ``use_gpu``, ``bigger`` and
-            ``directory``, the driver's.
+            ``directory``, where relative paths begin.
         prepared: the data set, or None to read it.
         report: where reports go; it does not return if the sweep stops the trial.
     """

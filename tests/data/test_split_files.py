@@ -184,7 +184,7 @@ def test_an_impossible_split_names_the_data_set(whole):
 # Four parts that are given.
 
 TRAIN = [("a", "1"), ("a", "2"), ("b", "2"), ("c", "3"), ("c", "4"), ("b", "3")]
-FOUR = {"train": TRAIN, "valid": [("a", "3")], "first": [("b", "1"), ("c", "2")], "second": [("a", "4"), ("b", "4")]}
+FOUR = {"train": TRAIN, "valid": [("a", "3")], "test_first": [("b", "1"), ("c", "2")], "test_second": [("a", "4"), ("b", "4")]}
 
 
 def test_four_given_parts_are_taken_as_they_are(write_parts):
@@ -199,7 +199,7 @@ def test_an_empty_one_of_four_parts_is_named_by_its_file(write_parts, empty):
         loaded({**data.overrides, **SMALL}).build()
 
 
-@pytest.mark.parametrize("part", ["valid", "first", "second"])
+@pytest.mark.parametrize("part", ["valid", "test_first", "test_second"])
 def test_users_and_items_that_train_lacks_are_named(write_parts, part):
     strangers = [(f"s{number}", "1") for number in range(7)]
     data = write_parts("users", **{**FOUR, part: FOUR[part] + strangers})

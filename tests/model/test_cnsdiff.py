@@ -163,7 +163,7 @@ def test_every_environment_equals_one_by_one(build):
 
 def test_causal_term_is_minus_the_bound_of_eq_17(build, monkeypatch):
     """E_q[-log p(z' | z, e)] up to its constant, plus KL(q || p0), by torch's own distributions."""
-    model = build(sampling_weight=1.0, causal_weight=0.3).model
+    model = build(sampling_weight=1.0, causal_weight=0.3, free_information=0.0).model
     diffusion = model.diffusion
     items = torch.randn(7, 16, dtype=torch.double)
     t = torch.tensor([0, 1, 2, 3, 5, 6, 7])
@@ -175,17 +175,42 @@ def test_causal_term_is_minus_the_bound_of_eq_17(build, monkeypatch):
     z = diffusion.q_sample(z0, t, noise)
     variance = diffusion.posterior_log_variance[t].double().exp()[:, None]
     target = torch.distributions.Normal(diffusion.posterior_mean(z0, z, t), variance.sqrt())
-    q = torch.distributions.Categorical(logits=model.posterior(z, t))
+    before = diffusion.posterior_mean(z0, z, t) + diffusion.posterior_std(t, z) * noise
+    q = torch.distributions.Categorical(logits=model.posterior(before, t))
     prior = torch.distributions.Categorical(probs=torch.full((7, 4), 0.25, dtype=torch.double))
     expected, errors = torch.zeros(7, dtype=torch.double), []
     for e in range(4):
         eps = model.denoiser(z, t, torch.full((7,), e))
-        errors.append((eps - noise).square().mean())
+        # The environment's mean error: items weighed by how surely they are in it.
+        errors.append((q.probs[:, e] * (eps - noise).square().mean(1)).sum() / q.probs[:, e].sum())
         step = torch.distributions.Normal(diffusion.posterior_mean(diffusion.x0_from_eps(z, t, eps), z, t), variance.sqrt())
         expected += q.probs[:, e] * torch.distributions.kl_divergence(target, step).sum(1)
     expected += torch.distributions.kl_divergence(q, prior)
     assert sampling.item() == pytest.approx(torch.stack(errors).mean().item())
     assert causal.item() == pytest.approx(0.3 * expected.mean().item() / 16, rel=1e-4)
+
+
+def test_environments_are_found(build):
+    """Items of two kinds, whose vectors lie near two opposite points: the posterior tells them, and denoisers differ."""
+    model = build(sampling_weight=0.0, causal_weight=1.0, environments=2, noise_max=0.9).model
+    generator = torch.Generator().manual_seed(0)
+    centre = torch.randn(1, 16, dtype=torch.double, generator=generator)
+    kind = torch.arange(64) % 2
+    items = (2.0 * kind[:, None] - 1) * centre + 0.2 * torch.randn(64, 16, dtype=torch.double, generator=generator)
+    optimizer = torch.optim.Adam([*model.denoiser.parameters(), *model.posterior.parameters()], lr=0.01)
+    torch.manual_seed(1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        sum(model._sampling_losses(items)).backward()
+        optimizer.step()
+    model.watch.begin_epoch()
+    model._sampling_losses(items)
+    assert model.epoch_diagnostics()["environment_information"] > 0.3
+    q = model.posterior(model.unit(items)[0], torch.zeros(64, dtype=torch.long)).exp()
+    assert (q[kind == 0, 0].mean() - q[kind == 1, 0].mean()).abs() > 0.6
+    z, t = torch.randn(64, 16, dtype=torch.double), torch.full((64,), 7)
+    first, second = model.denoiser.every_environment(z, t).unbind(1)
+    assert (first - second).square().mean().sqrt() > 0.1
 
 
 def test_kl_term_is_the_divergence_between_neighbouring_steps(build, monkeypatch):
@@ -239,14 +264,14 @@ def test_alignment_is_eq_21_row_by_row(build, monkeypatch):
     items, random, negative = torch.randn(3, 6, 16, dtype=torch.double)
     noise = torch.randn(4, 16, dtype=torch.double)
     monkeypatch.setattr(torch, "randn_like", lambda _: noise)
-    found = model._alignment(items, random, negative)
+    item_ids, random_ids = torch.tensor([5, 7, 5, 9, 1, 2]), torch.tensor([3, 5, 8, 9, 3, 3])
+    found = model._alignment(items, random, negative, item_ids, random_ids)
     losses = []
     for row in range(4):
         anchor = F.normalize(items[row], dim=0)
         positive = F.normalize(anchor + 0.2 * F.normalize(noise[row], dim=0), dim=0)
-        others = [F.normalize(negative[k], dim=0) for k in range(4) if k != row] + [
-            F.normalize(random[k], dim=0) for k in range(4)
-        ]
+        others = [F.normalize(negative[k], dim=0) for k in range(4) if item_ids[k] != item_ids[row]]
+        others += [F.normalize(random[k], dim=0) for k in range(4) if random_ids[k] != item_ids[row]]
         e = math.exp(anchor @ positive / 0.5)
         losses.append(-math.log(e / (e + sum(math.exp(anchor @ other / 0.5) for other in others))))
     assert found.item() == pytest.approx(sum(losses) / 4)
@@ -259,9 +284,9 @@ def test_the_parts_live(checkerboard, tmp_path):
     built, trainer, _ = contract.trained(checkerboard, tmp_path / "runs", epochs=25, stopping_step=25, **options)
     first, last = (trainer.records[k] for k in (0, -1))
     assert last["loss"]["sampling"] < first["loss"]["sampling"]
-    seen = last["diagnostics"]
-    assert max(seen[f"cosine_between_negatives@{step}"] for step in (0, 4, 8)) < 0.9
-    assert seen["score@0"] > seen["score@4"] > seen["score@8"]
+    assert max(last["diagnostics"][f"cosine_between_negatives@{step}"] for step in (0, 4, 8)) < 0.9
+    scores = [sum(record["diagnostics"][f"score@{step}"] for record in trainer.records[5:]) for step in (0, 4, 8)]
+    assert scores[0] > scores[1] > scores[2]
     assert built.model.loss_names == ("bpr", "penalty", "sampling", "causal", "alignment")
 
 

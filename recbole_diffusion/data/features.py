@@ -1,0 +1,169 @@
+"""One modality of the items: a feature matrix on disk, memory-mapped, aligned to item ids by token, and checked."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_diffusion.errors import UsageError
+
+FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # safetensors' names of what we read
+BLOCK = 4096  # rows checked at once
+
+
+@dataclass(frozen=True)
+class Modality:
+    """The features of the items in one modality.
+
+    Attributes:
+        name: its name.
+        origin: where it comes from, for messages and logs.
+        values: [rows, width], in the order of the file; a memory map unless it was made in memory.
+        rows: int64 [n_items - 1], row of item 1, 2, ...: item 0 is padding and has none.
+    """
+
+    name: str
+    origin: str
+    values: np.ndarray
+    rows: np.ndarray
+
+    @property
+    def width(self) -> int:
+        """Return the number of features."""
+        return self.values.shape[1]
+
+    def take(self, items: Tensor) -> Tensor:
+        """Return the features of items, float32 [n, width] on the CPU; ids from 1, on the CPU."""
+        return torch.from_numpy(self.values[self.rows[items.numpy() - 1]].astype(np.float32))
+
+
+def open_matrix(path: Path) -> np.ndarray:
+    """Return a memory map of a .npy or .safetensors file.
+
+    Raises:
+        UsageError: it cannot be read, or is no matrix of floating-point numbers.
+    """
+    try:
+        matrix = _open_safetensors(path) if path.suffix == ".safetensors" else np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise UsageError(f"{path} cannot be read as a matrix of features: {error}; write it with numpy.save") from error
+    if matrix.ndim != 2 or matrix.dtype.kind != "f" or 0 in matrix.shape:
+        raise UsageError(
+            f"{path} holds {matrix.dtype} of shape {list(matrix.shape)}; it takes floating-point numbers [items, features]"
+        )
+    return matrix
+
+
+def _open_safetensors(path: Path) -> np.ndarray:
+    """Map the only tensor of a safetensors file: 8 bytes of length, a JSON header, then the numbers."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > 2**24:
+            raise ValueError("its header is too long")
+        header = json.loads(file.read(length))
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    if len(tensors) != 1:
+        raise ValueError(f"it holds {len(tensors)} tensors, not one")
+    (entry,) = tensors.values()
+    if entry["dtype"] not in FLOATS:
+        raise ValueError(f"it holds {entry['dtype']}, not one of {', '.join(FLOATS)}")
+    return np.memmap(path, FLOATS[entry["dtype"]], "r", 8 + length + entry["data_offsets"][0], tuple(entry["shape"]))
+
+
+def tokens_beside(path: Path) -> list[str] | None:
+    """Return the item tokens of a matrix's rows, one a line in the file of its name that ends in ``.tokens``, or None."""
+    file = path.with_suffix(".tokens")
+    return file.read_text(encoding="utf-8").split("\n") if file.is_file() else None
+
+
+def aligned_rows(path: Path, n_rows: int, row_tokens: list[str] | None, items: np.ndarray, extra: str) -> np.ndarray:
+    """Return the row of each item, int64.
+
+    Args:
+        path: of the matrix, for messages.
+        n_rows: its number of rows.
+        row_tokens: the item token of each row; None: row r belongs to the item whose token is the number r.
+        items: the tokens of the items, in order of their ids, without padding.
+        extra: what rows that no item has mean, ``error`` or ``ignore``.
+
+    Raises:
+        UsageError: an item has no row, two rows have one token, or a row has no item.
+    """
+    if row_tokens is None:
+        rows = _numbers(path, items)
+        beyond = rows >= n_rows
+        if beyond.any():
+            raise UsageError(f"{path} has {n_rows} rows, none for {_few(items[beyond])}; row r belongs to the item with token r")
+        tokens = None
+    else:
+        tokens = row_tokens[:-1] if row_tokens and row_tokens[-1] == "" else row_tokens
+        if len(tokens) != n_rows:
+            raise UsageError(f"{path} has {n_rows} rows and {path.with_suffix('.tokens').name} {len(tokens)} tokens; one a row")
+        place = {token: row for row, token in enumerate(tokens)}
+        if len(place) < n_rows:
+            twice = [token for row, token in enumerate(tokens) if place[token] != row]
+            raise UsageError(f"{path.with_suffix('.tokens')} has {_few(twice)} more than once; each row takes a token of its own")
+        missing = [token for token in items if token not in place]
+        if missing:
+            raise UsageError(f"{path} has no row for {_few(missing)}; {path.with_suffix('.tokens').name} must name them")
+        rows = np.array([place[token] for token in items], dtype=np.int64)
+    if extra == "error" and n_rows > len(items):
+        free = np.setdiff1d(np.arange(n_rows), rows)
+        named = free if tokens is None else [f"{row} ({tokens[row]})" for row in free[:5]]
+        raise UsageError(
+            f"{path} has {n_rows} rows for {len(items)} items: no item of the interactions belongs to "
+            f"{_few(named, 'row', len(free))}; use the file of these interactions, or set extra_features to ignore if items "
+            "were filtered out"
+        )
+    return rows
+
+
+def _numbers(path: Path, items: np.ndarray) -> np.ndarray:
+    """Return item tokens as row numbers."""
+    wrong = [token for token in items if not (token.isascii() and token.isdigit() and str(int(token)) == token)]
+    if wrong:
+        raise UsageError(
+            f"{path} has no {path.with_suffix('.tokens').name} beside it, which says the item token of each row, one a line; "
+            f"without it tokens must be row numbers, which {_few(wrong)} is not"
+        )
+    return items.astype(np.int64)
+
+
+def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
+    """Check the used rows of a modality.
+
+    Args:
+        modality: the modality.
+        items: the tokens of the items, in order of their ids, without padding.
+        constant: what rows of one repeated value mean, ``error`` or ``allow``.
+
+    Raises:
+        UsageError: a row has NaN or an infinite number, or is constant: it names the first rows and their items.
+    """
+    wrong: dict[str, list[int]] = {"NaN or infinite numbers": [], "one value throughout": []}
+    for start in range(0, len(items), BLOCK):
+        rows = modality.values[modality.rows[start : start + BLOCK]].astype(np.float32)
+        finite = np.isfinite(rows).all(axis=1)
+        flat = finite & (rows == rows[:, :1]).all(axis=1) & (modality.width > 1)
+        for kind, found in zip(wrong, (~finite, flat), strict=True):
+            wrong[kind] += (start + np.flatnonzero(found)).tolist()
+    if constant == "allow":
+        wrong.pop("one value throughout")
+    for kind, places in wrong.items():
+        if places:
+            named = [f"{modality.rows[place]} (item {items[place]})" for place in places[:5]]
+            remedy = "" if kind.startswith("NaN") else ", or set constant_features to allow"
+            raise UsageError(
+                f"{modality.origin} has {kind} in {_few(named, 'row', len(places))}; fill these items' features in, for "
+                f"example with the mean row, or leave the items out{remedy}"
+            )
+
+
+def _few(names: list | np.ndarray, what: str = "item", count: int | None = None) -> str:
+    """Return the first five names and how many there are."""
+    count = len(names) if count is None else count
+    more = f", ... ({count} in all)" if count > 5 else ""
+    return f"{what}{'s' if count > 1 else ''} {', '.join(map(str, names[:5]))}{more}"

@@ -1,0 +1,100 @@
+"""Modalities made from columns of the .item file: text by TF-IDF and SVD, categories as indicators."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_diffusion.data.features import Modality
+from recbole_diffusion.data.reader import AtomicFile
+from recbole_diffusion.errors import UsageError
+
+WAYS = ("tfidf", "indicators")
+
+
+def made_modality(name: str, recipe: Any, path: Path, config: Any, items: np.ndarray) -> Modality:
+    """Return a modality made as ``item_features`` says.
+
+    Args:
+        name: its name.
+        recipe: ``{by: tfidf or indicators, columns: [...], size: N}``; ``size`` is the width of the SVD, 64 by default.
+        path: the .item file.
+        config: reads the separators, the encoding and the item field.
+        items: the tokens of the items, in order of their ids, without padding.
+
+    Raises:
+        UsageError: the recipe, the file or a column is not there or cannot be used, or an item has no row.
+    """
+    if (
+        not isinstance(recipe, dict)
+        or set(recipe) - {"by", "columns", "size"}
+        or recipe.get("by") not in WAYS
+        or not isinstance(recipe.get("columns"), list)
+        or not recipe["columns"]
+        or type(recipe.get("size", 64)) is not int
+        or recipe.get("size", 64) < 1
+    ):
+        raise UsageError(
+            f"item_features.{name} is {recipe!r}; it takes {{by: {' or '.join(WAYS)}, columns: [...], size: N}}, size for tfidf"
+        )
+    texts = _texts(path, config, recipe["columns"], items)
+    if recipe["by"] == "tfidf":
+        values = text_features([" ".join(words) for words in texts], recipe.get("size", 64))
+    else:
+        values = indicator_features([[word for cell in cells for word in cell.split()] for cells in texts])
+    origin = f"{path.name} ({recipe['by']} of {', '.join(recipe['columns'])})"
+    return Modality(name, origin, values, np.arange(len(items)))
+
+
+def text_features(texts: list[str], size: int, seed: int = 0) -> np.ndarray:
+    """Return TF-IDF of the words, reduced by a truncated SVD, at unit length: float32 [texts, at most size].
+
+    A text without any known word keeps a row of zeros.
+
+    Raises:
+        UsageError: there is no word in all the texts.
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.preprocessing import normalize
+
+    try:
+        weights = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", sublinear_tf=True).fit_transform(texts)
+    except ValueError as error:
+        raise UsageError(f"the item texts have no words to make features of: {error}") from error
+    size = min(size, min(weights.shape) - 1)
+    if size < 1:
+        return weights.toarray().astype(np.float32)
+    return normalize(TruncatedSVD(size, random_state=seed).fit_transform(weights)).astype(np.float32)
+
+
+def indicator_features(words: list[list[str]]) -> np.ndarray:
+    """Return 1 where an item has a category, float32 [items, categories], categories in alphabetical order."""
+    names = sorted({word for one in words for word in one})
+    place = {name: column for column, name in enumerate(names)}
+    values = np.zeros((len(words), len(names)), np.float32)
+    for row, one in enumerate(words):
+        values[row, [place[word] for word in one]] = 1
+    return values
+
+
+def _texts(path: Path, config: Any, columns: list[str], items: np.ndarray) -> list[list[str]]:
+    """Return the cells of some columns for each item."""
+    if not path.is_file():
+        raise UsageError(f"item_features names columns {', '.join(columns)}, but there is no {path}")
+    file = AtomicFile(path, config["encoding"], config["field_separator"])
+    names = list(file.header())
+    item_field = config["ITEM_ID_FIELD"]
+    for column in [item_field, *columns]:
+        if column not in names:
+            raise UsageError(f"{path} has no column {column!r}; item_features can name {', '.join(names)}")
+    places = [names.index(column) for column in columns]
+    by_token = {}
+    for line, cells in file.records():
+        if len(cells) != len(names):
+            raise file.fault(line, f"{len(cells)} fields", f"{len(names)} as in the header", "write one value a column")
+        by_token[cells[names.index(item_field)]] = [cells[place] for place in places]
+    missing = [token for token in items if token not in by_token]
+    if missing:
+        raise UsageError(f"{path} has no row for {len(missing)} items: {', '.join(missing[:5])}; add their rows")
+    return [by_token[token] for token in items]

@@ -1,0 +1,122 @@
+"""Nearest neighbours of items by cosine, in blocks, and the graphs made of them. Nothing of [items, items] is ever held."""
+
+import hashlib
+import logging
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recbole_diffusion.errors import UsageError
+
+VERSION = 1  # of what is cached; a change of the computation raises it
+ROWS, COLUMNS = 1024, 8192  # items compared at once: 32 MB of similarities
+
+
+@torch.no_grad()
+def nearest(
+    take: Callable[[Tensor], Tensor], count: int, k: int, rows: int = ROWS, columns: int = COLUMNS
+) -> tuple[Tensor, Tensor]:
+    """Return the k nearest rows of each row by cosine, the row itself first, then by falling cosine.
+
+    Args:
+        take: returns rows of the feature matrix, [n, width], by their numbers, long [n].
+        count: number of rows.
+        k: neighbours, the row itself among them.
+        rows: rows whose neighbours are searched at once.
+        columns: rows they are compared with at once.
+
+    Returns:
+        neighbours long [count, k], and their cosines [count, k].
+
+    Raises:
+        UsageError: ``k`` is not below ``count``.
+    """
+    if k >= count:
+        raise UsageError(f"knn_k is {k}, but there are only {count} items with features; it takes 1 to {count - 1}")
+    everything = torch.arange(count)
+    found, cosines = [], []
+    for mine in everything.split(rows):
+        left = F.normalize(take(mine), dim=1)
+        best = left.new_full((len(mine), k), -torch.inf)
+        ids = torch.zeros(len(mine), k, dtype=torch.long)
+        for others in everything.split(columns):
+            similarity = left @ F.normalize(take(others), dim=1).T  # [rows, columns]
+            own = (mine >= others[0]) & (mine <= others[-1])
+            similarity[own.nonzero().squeeze(1), mine[own] - others[0]] = torch.inf  # first, whatever rounding says
+            new, place = similarity.topk(min(k, len(others)), dim=1)
+            best, order = torch.cat([best, new], 1).topk(k, dim=1)
+            ids = torch.cat([ids, others[place]], 1).gather(1, order)
+        best[:, 0] = 1.0
+        found.append(ids)
+        cosines.append(best)
+    return torch.cat(found), torch.cat(cosines)
+
+
+@torch.no_grad()
+def cosines_of(take: Callable[[Tensor], Tensor], neighbours: Tensor, rows: int = ROWS) -> Tensor:
+    """Return the cosine of each row with its neighbours, [count, k], in blocks; arguments as in :func:`nearest`."""
+    found = []
+    for mine in torch.arange(len(neighbours)).split(rows):
+        others = F.normalize(take(neighbours[mine].reshape(-1)), dim=1).view(len(mine), neighbours.shape[1], -1)
+        found.append(torch.einsum("nd,nkd->nk", F.normalize(take(mine), dim=1), others))
+    return torch.cat(found)
+
+
+def mean_graph(neighbours: Tensor, n_items: int) -> sp.csr_matrix:
+    """Return the normalised graph of unweighted neighbours: row i holds 1 / k at each of its k neighbours.
+
+    This is D^-1/2 A D^-1/2 of FREEDOM with D the row sums of A, k for every item.
+
+    Args:
+        neighbours: long [items, k], ids; row r belongs to item r + 1, since item 0 is padding.
+        n_items: number of item ids, the padding id 0 included.
+    """
+    count, k = neighbours.shape
+    offsets = np.concatenate([[0, 0], np.arange(1, count + 1) * k])
+    columns = neighbours.sort(dim=1).values.numpy().ravel()
+    return sp.csr_matrix((np.full(count * k, 1 / k, np.float32), columns, offsets), shape=(n_items, n_items))
+
+
+def fused(graphs: list[sp.csr_matrix], weights: list[float]) -> sp.csr_matrix:
+    """Return the weighted sum of the modalities' graphs."""
+    total = sum(weight * graph for weight, graph in zip(weights, graphs, strict=True))
+    return total.tocsr().astype(np.float32)
+
+
+def fingerprint(*parts: bytes | str | int) -> str:
+    """Return a short text that differs where any of the parts does."""
+    digest = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
+
+
+def cached(folder: str | None, key: str, compute: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return what ``compute`` returns, kept in ``<folder>/knn-<key>.npz`` where a folder is given.
+
+    ``key`` must depend on everything that the result depends on. A damaged file is computed again.
+    """
+    if folder is None:
+        return compute()
+    path = Path(folder).expanduser() / f"knn-{key}.npz"
+    if path.is_file():
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return torch.from_numpy(file["neighbours"]).long(), torch.from_numpy(file["cosine"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            logging.getLogger().warning("%s is damaged; its neighbours are computed again", path)
+    neighbours, cosine = compute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with draft.open("wb") as file:
+        np.savez(file, neighbours=neighbours.numpy().astype(np.int32), cosine=cosine.numpy())
+    draft.replace(path)
+    return neighbours, cosine

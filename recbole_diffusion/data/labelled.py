@@ -1,0 +1,65 @@
+"""Interactions whose column ``x_label`` says the part of each row, as MMRec writes them: 0 train, 1 valid, 2 test.
+
+Such a file is tab-separated, with a plain header (``userID``, ``itemID``, ``x_label`` and others) instead of RecBole's typed one.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_diffusion.errors import UsageError
+
+LABEL = "x_label"
+LABELS = (0, 1, 2)  # of train, valid, test
+
+
+def is_labelled(path: Path) -> bool:
+    """Return whether a file has a plain header with a column ``x_label``."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        header = file.readline(4096)
+    return b":" not in header and LABEL.encode() in header.strip().split(b"\t")
+
+
+def read_labelled(path: Path, user_field: str, item_field: str) -> tuple[pd.DataFrame, list[int]]:
+    """Return the rows ordered by part, and the number of rows of each part.
+
+    The two columns before any other are users and items if they are not named ``userID`` and ``itemID`` or like the fields.
+
+    Raises:
+        UsageError: a column is missing, a label is none of 0, 1, 2, a value is missing, or a part is empty.
+    """
+    frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    columns = []
+    for field, usual in ((user_field, "userID"), (item_field, "itemID")):
+        found = [name for name in (field, usual) if name in frame.columns]
+        if not found:
+            raise UsageError(f"{path} has no column {usual} or {field}, only {', '.join(frame.columns)}; rename the right one")
+        columns.append(found[0])
+    labels = frame[LABEL].str.strip().str.removesuffix(".0")
+    known = labels.isin([str(label) for label in LABELS])
+    empty = (frame[columns] == "").any(axis=1)
+    for wrong, what in ((~known, f"{LABEL} is none of 0, 1, 2"), (empty, "a user or item is missing")):
+        if wrong.any():
+            lines = ", ".join(str(line + 2) for line in np.flatnonzero(wrong)[:5])
+            raise UsageError(f"{path}, line {lines}{', ...' if wrong.sum() > 5 else ''}: {what}; correct or remove the rows")
+    numbers = labels.astype(int)
+    order = np.argsort(numbers.to_numpy(), kind="stable")
+    sizes = [int((numbers == label).sum()) for label in LABELS]
+    if 0 in sizes:
+        raise UsageError(f"{path} has no row of part {('train', 'valid', 'test')[sizes.index(0)]} ({LABEL} {sizes.index(0)})")
+    rows = frame.loc[order, columns].reset_index(drop=True)
+    return rows.set_axis([user_field, item_field], axis=1), sizes
+
+
+def labelled_file(config: Any) -> Path | None:
+    """Return the labelled file of a data set that lies in MMRec's layout, and not as RecBole's own files; None otherwise."""
+    name, folder = config["dataset"], Path(config["data_path"])
+    parts = config["benchmark_filename"]
+    if parts and all((folder / f"{name}.{part}.inter").is_file() for part in parts):
+        return None
+    path = folder / f"{name}.inter"
+    return path if is_labelled(path) else None

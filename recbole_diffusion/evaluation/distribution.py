@@ -1,0 +1,95 @@
+"""Do predicted ratings look like ratings? Distributions, KL distance, modes, and a test user by user (DGRM, section 4.4)."""
+
+from typing import Any
+
+import numpy as np
+
+BINS = 20
+COVERED = 0.1  # a mode is covered when it has at least this share of what it has among the true ratings
+MOST_USERS = 10_000  # tested one by one
+
+
+def edges(low: float, high: float) -> np.ndarray:
+    """Return the bounds of the bins of predicted ratings, [BINS + 1]: the scale, and a quarter of its length below it."""
+    return np.linspace(low - (high - low) / 4, high, BINS + 1)
+
+
+def histogram(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return how many values are in each bin, what is beyond the bounds in the nearest one, int64 [BINS]."""
+    bounds = edges(low, high)
+    return np.histogram(np.clip(values, bounds[0], bounds[-1]), bounds)[0]
+
+
+def to_modes(values: np.ndarray, modes: np.ndarray) -> np.ndarray:
+    """Return the number of the nearest mode of each value, the upper one from the middle on, int64 [values].
+
+    Args:
+        values: predicted ratings.
+        modes: the ratings that occur, ascending.
+    """
+    return np.searchsorted((modes[1:] + modes[:-1]) / 2, values, side="right")
+
+
+def kl_distance(p: np.ndarray, q: np.ndarray) -> float:
+    """Return KL(p || q) of two vectors of counts, with half a count added to each cell of both so that it is finite."""
+    p, q = (np.asarray(counts, np.float64) + 0.5 for counts in (p, q))
+    p, q = p / p.sum(), q / q.sum()
+    return float((p * np.log(p / q)).sum())
+
+
+def agreeing_users(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, alphas: tuple[float, ...]) -> dict[str, Any]:
+    """Return for how many users the two-sample Kolmogorov-Smirnov test does not tell predicted from actual ratings apart.
+
+    Args:
+        users: user of each row, [rows].
+        ratings: actual ratings, [rows].
+        predicted: predicted ratings, [rows].
+        alphas: levels of significance.
+
+    Returns:
+        ``users``, how many were tested (every n-th of more than MOST_USERS), and ``agree``, a number for each level.
+    """
+    from scipy.stats import ks_2samp  # slow to import
+
+    order = np.argsort(users, kind="stable")
+    distinct, starts = np.unique(users[order], return_index=True)
+    groups = np.split(order, starts[1:])[:: -(-len(distinct) // MOST_USERS)]
+    p_values = np.array([ks_2samp(predicted[group], ratings[group], method="asymp").pvalue for group in groups])
+    return {"users": len(groups), "agree": {f"{alpha:g}": int((p_values > alpha).sum()) for alpha in alphas}}
+
+
+def compare(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, low: float, high: float) -> dict[str, Any]:
+    """Return how the distribution of predicted ratings differs from that of the actual ones, on the same rows.
+
+    Predicted ratings are put on the scale and then, for ``kl``, ``modes_covered`` and ``ks_rounded``, to the nearest mode.
+
+    Args:
+        users: user of each row, [rows].
+        ratings: actual ratings, [rows].
+        predicted: predicted ratings, [rows].
+        low: lowest rating of the scale.
+        high: highest rating of the scale.
+
+    Returns:
+        ``kl``: KL(predicted || actual) over modes, the direction of the paper's Eq. 26. ``kl_reverse``: KL(actual || predicted).
+        ``kl_bins``: KL(predicted || actual) over the fine bins. ``modes``, ``actual`` and ``predicted``: ratings that occur and
+        their shares. ``modes_covered``: share of modes that are covered. ``ks`` and ``ks_rounded``: see :func:`agreeing_users`.
+    """
+    predicted = np.clip(predicted, low, high)
+    modes = np.unique(ratings)
+    nearest = to_modes(predicted, modes)
+    actual = np.bincount(np.searchsorted(modes, ratings), minlength=len(modes))
+    found = np.bincount(nearest, minlength=len(modes))
+    share, of_found = actual / actual.sum(), found / found.sum()
+    alphas = (0.01, 0.05, 0.1)
+    return {
+        "kl": kl_distance(found, actual),
+        "kl_reverse": kl_distance(actual, found),
+        "kl_bins": kl_distance(histogram(predicted, low, high), histogram(ratings, low, high)),
+        "modes": modes.tolist(),
+        "actual": share.round(4).tolist(),
+        "predicted": of_found.round(4).tolist(),
+        "modes_covered": float((of_found >= COVERED * share).mean()),
+        "ks": agreeing_users(users, ratings, predicted, alphas),
+        "ks_rounded": agreeing_users(users, ratings, modes[nearest], alphas),
+    }

@@ -1,0 +1,131 @@
+"""Ranking among a user's rated test items (DGRM, section 4.2), and the error of ratings. Pure functions of arrays.
+
+The paper: an item enters the predicted or the actual list when its rating is at least the median of the rating scale; a list
+is ranked by rating and cut after N items. It leaves open what happens where ratings are equal, which is the rule in actual
+lists: a user with eight fives has many "top 5". Here both lists are averaged over every order of equal values, in closed form,
+so that nothing depends on the order of rows. A user's numbers then are expectations: item i is in the actual list with
+probability w_i and in the predicted one with probability p_i, independently, and
+
+    Recall@N = sum_i w_i p_i / |I_a|,    DCG@N = sum_i w_i E[discount of i's place]
+
+with |I_a| = min(N, number of relevant items), which has no ties.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recbole_diffusion.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the paper leaves open about its two lists.
+
+    Attributes:
+        actual: ``top``, the N best rated relevant items, averaged over orders of equal ratings; ``tied``, these and all that
+            are rated as the last of them; ``all``, every relevant item; ``order``, the first N, equal ratings by item number.
+        filter_predicted: leave items out of the predicted list whose predicted rating is below the median of the scale.
+    """
+
+    actual: str = "top"
+    filter_predicted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.actual not in ("top", "tied", "all", "order"):
+            raise UsageError(f"actual is {self.actual!r}; it takes top, tied, all or order")
+
+
+READINGS = {
+    "top, predicted from the median": Reading(filter_predicted=True),
+    "top": Reading(),
+    "top by item number": Reading("order"),
+    "top and tied": Reading("tied"),
+    "all relevant": Reading("all"),
+    "all relevant, predicted from the median": Reading("all", filter_predicted=True),
+}
+
+
+def _places(owner: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many rows of the own user have a larger value, and how many an equal one, itself included, int64 [rows] each."""
+    order = np.lexsort((-values, owner))
+    user, value = owner[order], values[order]
+    new_user = np.r_[True, user[1:] != user[:-1]][: len(user)]
+    new_tie = new_user | np.r_[True, value[1:] != value[:-1]][: len(user)]
+    number = np.arange(len(user))
+    starts = np.flatnonzero(new_tie)
+    which = np.cumsum(new_tie) - 1
+    first_of_user = np.maximum.accumulate(np.where(new_user, number, 0))
+    before, equal = np.empty(len(user), np.int64), np.empty(len(user), np.int64)
+    before[order] = starts[which] - first_of_user
+    equal[order] = np.diff(np.r_[starts, len(user)])[which]
+    return before, equal
+
+
+def rated_ranking(
+    users: np.ndarray,
+    items: np.ndarray,
+    ratings: np.ndarray,
+    scores: np.ndarray,
+    *,
+    median: float,
+    k: int = 5,
+    reading: Reading = READINGS["top"],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return Recall@k (Eq. 23) and NDCG@k (Eq. 24, 25) of each user who has a relevant test item.
+
+    Args:
+        users: user of each rated test row, [rows].
+        items: its item; it matters for the reading ``order`` alone, [rows].
+        ratings: its rating, [rows].
+        scores: its predicted rating, or any score that ranks, [rows].
+        median: median of the rating scale, from which a rating is relevant.
+        k: length N of the lists.
+        reading: what the paper leaves open.
+
+    Returns:
+        Users [n], recall [n] and NDCG [n], float64, ascending by user. A user without a relevant item is not among them.
+
+    Raises:
+        UsageError: a score is NaN.
+    """
+    if np.isnan(scores).any():
+        raise UsageError(
+            f"{int(np.isnan(scores).sum())} predicted ratings are NaN; the model has diverged, use a smaller learning_rate"
+        )
+    relevant = ratings >= median
+    distinct, owner = np.unique(users, return_inverse=True)
+    discount = np.r_[0.0, np.cumsum(1 / np.log2(np.arange(2, k + 2)))]  # of the first 0, 1, ..., k places
+
+    weight = np.zeros(len(ratings))  # probability of being in the actual list
+    if reading.actual == "order":
+        order = np.lexsort((items[relevant], -ratings[relevant]))
+        by_order = np.empty(len(order))
+        by_order[order] = -np.arange(len(order), dtype=float)
+        before, equal = _places(owner[relevant], by_order)
+    else:
+        before, equal = _places(owner[relevant], ratings[relevant])
+    weight[relevant] = {
+        "top": np.clip(k - before, 0, equal) / equal,
+        "order": np.clip(k - before, 0, equal) / equal,
+        "tied": (before < k).astype(float),
+        "all": np.ones(len(before)),
+    }[reading.actual]
+
+    shown = scores >= median if reading.filter_predicted else np.ones(len(scores), bool)
+    chance, gain = np.zeros(len(scores)), np.zeros(len(scores))
+    before, equal = _places(owner[shown], scores[shown])
+    chance[shown] = np.clip(k - before, 0, equal) / equal
+    gain[shown] = (discount[np.minimum(before + equal, k)] - discount[np.minimum(before, k)]) / equal
+
+    actual = np.bincount(owner, weight, len(distinct))  # |I_a|, whole
+    kept = actual > 0
+    recall = np.bincount(owner, weight * chance, len(distinct))[kept] / actual[kept]
+    ideal = discount[np.minimum(np.rint(actual[kept]).astype(int), k)]
+    return distinct[kept], recall, np.bincount(owner, weight * gain, len(distinct))[kept] / ideal
+
+
+def rating_errors(ratings: np.ndarray, predicted: np.ndarray, low: float, high: float) -> tuple[float, float]:
+    """Return MAE and RMSE of predicted ratings, put to the nearest end of the scale where they are beyond it."""
+    error = np.clip(predicted, low, high) - ratings
+    return float(np.abs(error).mean()), float(np.sqrt(np.square(error).mean()))

@@ -1,0 +1,95 @@
+"""What one full ranking says about the held-out items that its users have rated."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_diffusion.data.ratings import rating_column
+from recbole_diffusion.evaluation import distribution
+from recbole_diffusion.evaluation.rated import READINGS, Reading, rated_ranking, rating_errors
+from recbole_diffusion.rating_options import RatingOptions
+
+
+class RatedScores:
+    """The scores of a part's rated pairs, picked out of the score tables of a full ranking.
+
+    Args:
+        part: data set of the evaluated part.
+        options: the scale and the length of the lists.
+        predicts_ratings: whether scores are ratings; if not, only their order counts.
+    """
+
+    def __init__(self, part: Any, options: RatingOptions, predicts_ratings: bool) -> None:
+        self.options, self.predicts_ratings, self.n_items = options, predicts_ratings, part.item_num
+        users, items = (np.asarray(part.inter_feat[name]).astype(np.int64) for name in (part.uid_field, part.iid_field))
+        self._keys, first = np.unique(users * self.n_items + items, return_index=True)
+        self._ratings = rating_column(part)[first]
+        self._batches: list[tuple[np.ndarray, np.ndarray]] = []
+        self.unrated = np.zeros(distribution.BINS, np.int64)
+
+    def add(self, scores: Tensor, users: Tensor, positive_u: Tensor, positive_i: Tensor) -> None:
+        """Add a batch: the scores as RecBole's collector gets them.
+
+        Args:
+            scores: [batch, n_items] on any device; masked items and the padding item have -inf.
+            users: internal ids, [batch].
+            positive_u: row in the batch of each held-out item, [positives].
+            positive_i: its item id, [positives].
+        """
+        rows, items = positive_u.to(scores.device), positive_i.to(scores.device)
+        values = scores[rows, items].double().cpu().numpy()
+        keys = (users.to(scores.device)[rows] * self.n_items + items).cpu().numpy()
+        self._batches.append((keys, values))
+        if self.predicts_ratings:
+            low, high = distribution.edges(*self.options.rating_scale)[[0, -1]]
+            free = scores[~torch.isneginf(scores)].clamp(low, high).float()
+            counts = torch.histc(free, distribution.BINS, float(low), float(high)).long().cpu().numpy()
+            self.unrated += counts - distribution.histogram(values, *self.options.rating_scale)
+
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return users, items, ratings and scores of the rated pairs, [rows] each."""
+        keys, scores = (np.concatenate(columns) for columns in zip(*self._batches, strict=True))
+        ratings = self._ratings[np.searchsorted(self._keys, keys)]
+        return keys // self.n_items, keys % self.n_items, ratings, scores
+
+    def ranking(self, reading: Reading) -> dict[str, float]:
+        """Return the means over users of Recall and NDCG at each length, such as ``recall@5``, see :func:`rated_ranking`."""
+        rows, found = self.rows(), {}
+        for k in self.options.lengths:
+            _, recall, ndcg = rated_ranking(*rows, median=self.options.median, k=k, reading=reading)
+            found |= {f"recall@{k}": float(recall.mean()), f"ndcg@{k}": float(ndcg.mean())}
+        return found
+
+    def metrics(self) -> dict[str, float]:
+        """Return the metrics of this part by name, see ``RatingOptions.names``."""
+        filtered, plain = (self.ranking(Reading(filter_predicted=one)) for one in (self.predicts_ratings, False))
+        values = [*filtered.values(), *plain.values()]
+        values += [(filtered[f"ndcg@{k}"] + plain[f"ndcg@{k}"]) / 2 for k in self.options.lengths]
+        if self.predicts_ratings:
+            _, _, ratings, scores = self.rows()
+            values += rating_errors(ratings, scores, *self.options.rating_scale)
+        return dict(zip(self.options.names(self.predicts_ratings), values, strict=True))
+
+    def counts(self) -> dict[str, Any]:
+        """Return the bounds of the bins, and counts of the predicted ratings of rated and other items and of actual ratings."""
+        _, _, ratings, scores = self.rows()
+        scale = self.options.rating_scale
+        return {
+            "edges": distribution.edges(*scale).round(6).tolist(),
+            "rated": distribution.histogram(scores, *scale).tolist(),
+            "unrated": self.unrated.tolist(),
+            "actual": distribution.histogram(ratings, *scale).tolist(),
+        }
+
+    def report(self) -> dict[str, Any]:
+        """Return each reading's Recall and NDCG, how many users have them, and how the distributions compare."""
+        o = self.options
+        possible = {name: one for name, one in READINGS.items() if self.predicts_ratings or not one.filter_predicted}
+        found = {name: self.ranking(reading) for name, reading in possible.items()}
+        users, _, ratings, scores = self.rows()
+        report = {"relevant_from": o.median, "readings": found, "users": len(np.unique(users[ratings >= o.median]))}
+        if self.predicts_ratings:
+            report |= {"counts": self.counts(), "distribution": distribution.compare(users, ratings, scores, *o.rating_scale)}
+        return report

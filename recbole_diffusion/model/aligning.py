@@ -1,0 +1,164 @@
+"""A conditioned diffusion of item vectors (DMA of CCDRec, MRD of MCDRec): estimators of x_0, one chain for all items.
+
+Vectors enter the diffusion divided by the root mean square of the whole table, so that the noise of a schedule means the same
+whatever the scale of the vectors, and leave it multiplied by it. Relative lengths of items stay.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
+
+BLOCK = 8192  # items that go through the chain at once
+
+
+class TransformerEstimator(nn.Module):
+    """f_theta(e_t, t, h^1, ..., h^M) of CCDRec: self-attention over the tokens of an item, then their mean.
+
+    Tokens are the noised item vector, one for each modality, and the time step. A layer of multi-head attention with a
+    residual connection is averaged over the tokens; a linear and a feed-forward layer on the average give the estimate. Keys,
+    queries and values of the modalities do not depend on the step, so that a chain computes them once (:meth:`prepare`).
+
+    Args:
+        size: d, width of a token.
+        steps: T.
+        heads: attention heads; they divide d.
+        hidden_size: width of the feed-forward layer.
+    """
+
+    def __init__(self, size: int, steps: int, heads: int, hidden_size: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.register_buffer("time_table", sinusoidal_embedding(torch.arange(steps), size), persistent=False)
+        self.token_norm = nn.LayerNorm(size)
+        self.attention = nn.Linear(size, 3 * size)
+        self.pooled_norm = nn.LayerNorm(size)
+        self.feed_forward = nn.Sequential(nn.Linear(size, hidden_size), nn.SiLU(), nn.Linear(hidden_size, size))
+        self.output = nn.Linear(size, size)
+
+    def _projected(self, tokens: Tensor) -> Tensor:
+        """Return queries, keys and values of tokens [..., d]: [..., 3, heads, d / heads]."""
+        return self.attention(self.token_norm(tokens)).unflatten(-1, (3, self.heads, -1))
+
+    def prepare(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the steps of a chain share: the sum of the modality tokens [n, d], and their projections."""
+        return conditions.sum(1), self._projected(conditions)
+
+    def forward(self, x: Tensor, t: Tensor, prepared: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the estimate of x_0.
+
+        Args:
+            x: noised vectors, [n, d].
+            t: steps, long [n].
+            prepared: of the items' modalities, from :meth:`prepare`.
+
+        Returns:
+            [n, d].
+        """
+        total, of_conditions = prepared
+        steps = self.time_table.to(x.dtype)
+        of_all = torch.cat([self._projected(x)[:, None], of_conditions, self._projected(steps)[t][:, None]], dim=1)
+        queries, keys, values = of_all.permute(2, 0, 3, 1, 4)  # each [n, heads, tokens, d / heads]
+        weights = (queries @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5).softmax(-1)
+        attended = (weights.mean(2, keepdim=True) @ values).flatten(1)  # the mean over tokens of what each attends to
+        pooled = (x + total + steps[t]) / of_all.shape[1] + attended
+        return self.output(pooled) + self.feed_forward(self.pooled_norm(pooled))
+
+
+class BottleneckEstimator(nn.Module):
+    """The estimator of MCDRec: a U-shaped perceptron on the joined tokens, with a skip connection over its bottleneck.
+
+    Args:
+        size: d, width of a token.
+        steps: T.
+        modalities: M.
+    """
+
+    def __init__(self, size: int, steps: int, modalities: int) -> None:
+        super().__init__()
+        width, middle, narrow = (modalities + 2) * size, 2 * size, size
+        self.register_buffer("time_table", sinusoidal_embedding(torch.arange(steps), size), persistent=False)
+        self.down = nn.Linear(width, middle)
+        self.bottom = nn.Linear(middle, narrow)
+        self.up = nn.Linear(narrow, middle)
+        self.output = nn.Linear(2 * middle, size)
+
+    def prepare(self, conditions: Tensor) -> Tensor:
+        """Return the modality tokens side by side, [n, modalities * d]."""
+        return conditions.flatten(1)
+
+    def forward(self, x: Tensor, t: Tensor, prepared: Tensor) -> Tensor:
+        """Return the estimate of x_0, as :class:`TransformerEstimator` does."""
+        down = F.silu(self.down(torch.cat([x, prepared, self.time_table.to(x.dtype)[t]], dim=1)))
+        up = F.silu(self.up(F.silu(self.bottom(down))))
+        return self.output(torch.cat([down, up], dim=1))
+
+
+class Aligning(nn.Module):
+    """The diffusion of item vectors given their modalities.
+
+    Args:
+        betas: the noise schedule, [T].
+        estimator: f_theta.
+    """
+
+    def __init__(self, betas: Tensor, estimator: nn.Module) -> None:
+        super().__init__()
+        self.diffusion = GaussianDiffusion(betas)
+        self.estimator = estimator
+
+    @staticmethod
+    def scale(table: Tensor) -> Tensor:
+        """Return the root mean square of the item vectors [n_items, d], padding left out, without gradient."""
+        return table.detach()[1:].square().mean().sqrt().clamp_min(1e-12)
+
+    def learn(self, vectors: Tensor, conditions: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise item vectors to random steps and estimate them back (CCDRec, Eq. 1 and 5).
+
+        Args:
+            vectors: e_i, [n, d].
+            conditions: h_i^m, [n, modalities, d].
+            scale: of the table, from :meth:`scale`.
+
+        Returns:
+            the estimates [n, d], and the mean squared error of the scaled vectors, a scalar.
+        """
+        x0 = vectors / scale
+        t = uniform_steps(self.diffusion.steps, len(x0), device=x0.device)
+        x = self.diffusion.q_sample(x0, t, torch.randn_like(x0))
+        estimate = self.estimator(x, t, self.estimator.prepare(conditions))
+        return estimate * scale, F.mse_loss(estimate, x0.detach())
+
+    @torch.no_grad()
+    def chain(
+        self, table: Tensor, conditions: Tensor, steps: Iterable[int], generator: torch.Generator, stochastic: bool
+    ) -> dict[int, Tensor]:
+        """Run one reverse chain over all items, T to 0 (CCDRec, Eq. 2), and return its states at some steps.
+
+        Args:
+            table: e, [n_items, d].
+            conditions: h^m, [n_items, modalities, d].
+            steps: which states, 0..T-1; state 0 is the end of the chain.
+            generator: source of the noise of step T and, if ``stochastic``, of the steps.
+            stochastic: add the posterior's noise at each step, as Eq. 2 says; otherwise follow its means.
+
+        Returns:
+            the states by step, each [n_items, d], at the scale of the table.
+        """
+        scale, wanted = self.scale(table), set(steps)
+        found: dict[int, list[Tensor]] = {step: [] for step in wanted}
+        for x0, of_block in zip((table / scale).split(BLOCK), conditions.split(BLOCK), strict=True):
+            noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
+            x = self.diffusion.q_sample(x0, torch.full((len(x0),), self.diffusion.steps - 1, device=x0.device), noise)
+            prepared = self.estimator.prepare(of_block)
+
+            def estimate(x: Tensor, t: Tensor, prepared: object = prepared) -> Tensor:
+                return self.estimator(x, t, prepared)
+
+            for step, state in self.diffusion.denoise(estimate, x, generator=generator, stochastic=stochastic):
+                if step in wanted:
+                    found[step].append(state)
+        return {step: torch.cat(states) * scale for step, states in found.items()}

@@ -1,0 +1,85 @@
+"""The trainer of two players: critic and generator in turn, an optimizer for each, both in checkpoint and resume."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from recbole_diffusion.errors import RunError
+from recbole_diffusion.trainer.base import FusedSteps, RunMixin
+
+
+class _TwoPlayers(FusedSteps):
+    """RecBole's Trainer with ``critic_steps`` updates of the critic, then ``generator_steps`` of the generator, a batch."""
+
+    def _train_epoch(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> Any:  # noqa: ARG002
+        """Train one epoch; return the sum over batches of each loss, a mean over the updates of a batch."""
+        self.model.train()
+        options, totals = self.model.options, None
+        batches = (
+            tqdm(train_data, total=len(train_data), ncols=100, desc=f"Train {epoch_idx:>5}") if show_progress else train_data
+        )
+        for batch in batches:
+            interaction = batch.to(self.device)
+            critic = 0.0
+            if self.model.critic is not None:
+                for _ in range(options.critic_steps):
+                    critic += self._critic_step(interaction) / options.critic_steps
+            parts = [self._generator_step(interaction, critic) for _ in range(options.generator_steps)]
+            values = [sum(column) / len(parts) for column in zip(*parts, strict=True)]
+            values += [] if self.model.critic is None else [critic]
+            totals = values if totals is None else [total + value for total, value in zip(totals, values, strict=True)]
+        return tuple(totals) if len(totals) > 1 else totals[0]
+
+    def _critic_step(self, interaction: Any) -> float:
+        loss = self.model.critic_loss(interaction)
+        self._stop_if_diverged(loss.item(), None)
+        self._step(self.critic_optimizer, loss, self.model.critic)
+        self.model.after_critic_step()
+        return loss.item()
+
+    def _generator_step(self, interaction: Any, critic: float) -> list[float]:
+        losses = self.model.generator_loss(interaction)
+        total = sum(losses)
+        self._stop_if_diverged(critic, total.item())
+        self._step(self.optimizer, total, self.model.generator)
+        return [loss.item() for loss in losses]
+
+    def _step(self, optimizer: torch.optim.Optimizer, loss: Tensor, player: torch.nn.Module) -> None:
+        """Update one player; the gradient that the other one gets on the way is dropped."""
+        self.model.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.clip_grad_norm:
+            torch.nn.utils.clip_grad_norm_(player.parameters(), **self.clip_grad_norm)
+        optimizer.step()
+
+    def _stop_if_diverged(self, critic: float, generator: float | None) -> None:
+        """Stop where a loss is no number, or the critic's has left every bound.
+
+        Raises:
+            RunError: with the epoch, both losses and what to try.
+        """
+        self._last_generator = generator if generator is not None else getattr(self, "_last_generator", math.nan)
+        limit = self.model.options.divergence_limit
+        broken = not math.isfinite(critic) or (generator is not None and not math.isfinite(generator))
+        if broken or abs(critic) > limit:
+            what = "a loss is no finite number" if broken else f"the critic's loss is beyond divergence_limit {limit:g}"
+            raise RunError(
+                f"training diverged in epoch {self._epoch}: {what}; critic {critic:.4g}, generator {self._last_generator:.4g}. "
+                f"Try a smaller critic_learning_rate (now {self.model.options.critic_learning_rate:g}) or learning_rate (now "
+                f"{self.learning_rate:g}), lipschitz: gradient_penalty with a larger penalty_weight, or fewer critic_steps. The "
+                f"last good state is in {self.folder.path}"
+            )
+
+
+class AdversarialTrainer(RunMixin, _TwoPlayers):
+    """``_TwoPlayers`` with a run folder. ``RunMixin`` stores every optimizer that is an attribute."""
+
+    def __init__(self, config: Any, model: Any, folder: Any) -> None:
+        super().__init__(config, model, folder)
+        self.optimizer = self._build_optimizer(params=model.generator.parameters())
+        if model.critic is not None:
+            rate = model.options.critic_learning_rate
+            self.critic_optimizer = self._build_optimizer(params=model.critic.parameters(), learning_rate=rate)

@@ -1,0 +1,263 @@
+"""Item features: found by name, aligned by token, checked; neighbours from files, features and the cache."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from multimodal_data import MODALITIES, OPTIONS, features, with_features
+
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.multimodal import MultimodalDataset
+from recbole_diffusion.errors import UsageError
+
+
+@pytest.fixture
+def data(checkerboard):
+    return with_features(checkerboard)
+
+
+def load(data, **more):
+    options = {name: value for name, value in OPTIONS.items() if name in ("modalities", "knn_k")}
+    return MultimodalDataset(Config("FREEDOM", data.name, overrides={**data.overrides, **options, **more}))
+
+
+def of_token(dataset, name, token):
+    """Return the features of the item with a token."""
+    return dataset.modalities[name].take(torch.tensor([dataset.token2id(dataset.iid_field, token)]))[0].numpy()
+
+
+def test_features_follow_their_tokens_whatever_the_order_of_the_rows(data):
+    dataset = load(data)
+    for seed, (name, width) in enumerate(zip(MODALITIES, (12, 7), strict=True)):
+        for item in (0, 17, 49):
+            assert np.allclose(of_token(dataset, name, f"i{item}"), features(seed, width)[item])
+    assert isinstance(dataset.modalities["picture"].values, np.memmap)
+
+
+def test_parts_share_the_features(data):
+    train, valid, test = load(data).build()
+    assert train.modalities is valid.modalities is test.modalities
+
+
+def numbered(write_parts, rows=6, name="toy", width=3, items=6):
+    """Write a data set whose item tokens are numbers, and a matrix without tokens."""
+    pairs = [(f"u{k}", str(k % items)) for k in range(2 * items)]
+    data = write_parts(name, train=pairs, valid=pairs[:2], test=pairs[2:4])
+    np.save(data.folder / f"{name}.image.npy", np.arange(rows * width, dtype=np.float16).reshape(rows, width))
+    data.overrides |= {"modalities": ["image"], "topk": [1, 2], "valid_metric": "Recall@2", "knn_k": 2}
+    return data
+
+
+def test_rows_without_tokens_belong_to_the_items_with_their_number(write_parts):
+    data = numbered(write_parts)
+    dataset = load(data, modalities=["image"], knn_k=2)
+    assert of_token(dataset, "image", "4").tolist() == [12, 13, 14]
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "message"),
+    [
+        (4, {}, "has 4 rows, none for items 4, 5; row r belongs to the item with token r"),
+        (8, {}, "has 8 rows for 6 items: no item of the interactions belongs to rows 6, 7"),
+        (6, {"knn_k": 6}, "knn_k is 6, but data set 'toy' has 6 items; it takes 1 to 5"),
+        (6, {"modalities": ["image", "sound"]}, "modality 'sound' is named, but .* neither toy.sound.npy"),
+        (6, {"modalities": ["imag"]}, "did you mean 'image'"),
+        (6, {"knn_source": "file"}, "there is no toy.image_knn"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(write_parts, rows, more, message):
+    data = numbered(write_parts, rows)
+    with pytest.raises(UsageError, match=message):
+        load(data, **{"modalities": ["image"], "knn_k": 2} | more).neighbours("image")
+
+
+def test_extra_rows_can_be_ignored(write_parts):
+    dataset = load(numbered(write_parts, 8), modalities=["image"], knn_k=2, extra_features="ignore")
+    assert of_token(dataset, "image", "5").tolist() == [15, 16, 17]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["0", "1", "2", "3", "4"], "has 6 rows and toy.image.tokens 5 tokens"),
+        (["0", "1", "2", "3", "4", "4"], "has item 4 more than once"),
+        (["0", "1", "2", "3", "4", "x"], "has no row for item 5"),
+    ],
+)
+def test_tokens_that_do_not_fit_are_refused(write_parts, tokens, message):
+    data = numbered(write_parts)
+    (data.folder / "toy.image.tokens").write_text("\n".join(tokens))
+    with pytest.raises(UsageError, match=message):
+        load(data, modalities=["image"], knn_k=2)
+
+
+def test_tokens_that_are_no_row_numbers_need_a_file_of_tokens(checkerboard):
+    np.save(checkerboard.folder / f"{checkerboard.name}.picture.npy", features(0, 4))
+    with pytest.raises(UsageError, match=r"has no checkerboard.picture.tokens beside it.* items i"):
+        load(checkerboard, modalities=["picture"])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(np.nan, "NaN or infinite numbers in rows 1 .item 1., 4 .item 4."), (7.0, "one value throughout in rows 1 .item 1., 4")],
+)
+def test_rows_without_use_are_named(write_parts, value, message):
+    data = numbered(write_parts)
+    values = np.load(data.folder / "toy.image.npy")
+    values[[1, 4]] = value
+    np.save(data.folder / "toy.image.npy", values)
+    with pytest.raises(UsageError, match=message):
+        load(data, modalities=["image"], knn_k=2)
+    if value == 7.0:
+        load(data, modalities=["image"], knn_k=2, constant_features="allow")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (np.arange(6), "holds int64 of shape .6."),
+        (np.ones((6, 2), dtype=object), "cannot be read as a matrix"),
+        (b"no matrix", "cannot be read as a matrix"),
+    ],
+)
+def test_what_is_no_matrix_is_refused(write_parts, content, message):
+    data = numbered(write_parts)
+    path = data.folder / "toy.image.npy"
+    path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content, allow_pickle=True)
+    with pytest.raises(UsageError, match=message):
+        load(data, modalities=["image"], knn_k=2)
+
+
+def test_safetensors_are_read(write_parts):
+    data = numbered(write_parts)
+    values = np.load(data.folder / "toy.image.npy")
+    (data.folder / "toy.image.npy").unlink()
+    header = json.dumps({"features": {"dtype": "F16", "shape": [6, 3], "data_offsets": [0, values.nbytes]}}).encode()
+    (data.folder / "toy.image.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + values.tobytes())
+    assert of_token(load(data, modalities=["image"], knn_k=2), "image", "3").tolist() == [9, 10, 11]
+
+
+def test_stand_ins_are_found_by_the_name_of_the_modality(write_parts):
+    data = numbered(write_parts)
+    (data.folder / "toy.image.npy").rename(data.folder / "toy.image_spectral.npy")
+    assert load(data, modalities=["image"], knn_k=2).modalities["image"].origin.endswith("toy.image_spectral.npy")
+    np.save(data.folder / "toy.image_other.npy", np.ones((6, 3)))
+    with pytest.raises(UsageError, match="could be any of image_other, image_spectral"):
+        load(data, modalities=["image"], knn_k=2)
+
+
+def test_mmrec_folder_is_read_as_it_is(tmp_path):
+    folder = tmp_path / "data" / "baby"
+    folder.mkdir(parents=True)
+    rows = [
+        (user, item, label)
+        for user in range(8)
+        for item, label in ((user % 5, 0), ((user + 1) % 5, 0), (4 - user % 5, 1 + user % 2))
+    ]
+    lines = ["userID\titemID\trating\ttimestamp\tx_label", *(f"{u}\t{i}\t1.0\t1\t{label}" for u, i, label in rows)]
+    (folder / "baby.inter").write_text("\n".join(lines) + "\n")
+    values = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    np.save(folder / "image_feat.npy", values)
+    np.save(folder / "text_feat.npy", values[:, :3])
+    overrides = {"data_path": str(tmp_path / "data"), "knn_k": 2, "topk": [1, 2], "valid_metric": "Recall@2", "use_gpu": False}
+    dataset = MultimodalDataset(Config("FREEDOM", "baby", overrides=overrides))
+    parts = dataset.build()
+    assert [len(part) for part in parts] == [16, 4, 4]
+    tokens = [
+        {
+            tuple(part.id2token(field, part.inter_feat[field]).tolist()[k] for field in ("user_id", "item_id"))
+            for k in range(len(part))
+        }
+        for part in parts
+    ]
+    assert tokens == [{(str(u), str(i)) for u, i, one in rows if one == label} for label in (0, 1, 2)]
+    assert np.allclose(of_token(dataset, "image", "3"), values[3])
+
+
+def write_neighbours(data, table, cosine=None):
+    more = {} if cosine is None else {"cosine": cosine}
+    np.savez(data.folder / "toy.image_knn3.npz", neighbours=np.array(table, dtype=np.int32), **more)
+
+
+def test_neighbours_of_a_file_are_those_of_the_tokens(write_parts):
+    data = numbered(write_parts)
+    table = [[(row + step) % 6 for step in (0, 1, 3)] for row in range(6)]
+    write_neighbours(data, table, np.full((6, 3), 0.25, np.float32))
+    dataset = load(data, modalities=["image"], knn_k=3)
+    ids, cosines = dataset.neighbours("image")
+    for token in range(6):
+        row = int(dataset.token2id("item_id", str(token))) - 1
+        assert dataset.id2token("item_id", ids[row].numpy()).tolist() == [str(one) for one in table[token]]
+    assert cosines[2].tolist() == [1.0, 0.25, 0.25]
+    from_features = load(data, modalities=["image"], knn_k=3, knn_source="features").neighbours("image")[0]
+    assert not torch.equal(from_features, ids)
+
+
+def test_neighbours_of_a_file_without_the_item_itself_and_without_cosines(write_parts):
+    data = numbered(write_parts)
+    write_neighbours(data, [[(row + step) % 6 for step in (2, 1, 3)] for row in range(6)])
+    dataset = load(data, modalities=["image"], knn_k=3)
+    ids, cosines = dataset.neighbours("image")
+    row = int(dataset.token2id("item_id", "4")) - 1
+    assert dataset.id2token("item_id", ids[row].numpy()).tolist() == ["4", "0", "5"]
+    taken = dataset.modalities["image"].take(torch.tensor([row + 1, int(dataset.token2id("item_id", "0"))]))
+    assert cosines[row, 1].item() == pytest.approx(torch.nn.functional.cosine_similarity(*taken, dim=0).item(), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ([[0, 1, 2]] * 5, "it takes row numbers of .*toy.image.npy, which has 6 rows"),
+        ([[0, 1, 9]] * 6, "from 0 to 9; it takes row numbers"),
+        ([[0, 0, 0], *[[0, 1, 2]] * 5], "fewer than 2 neighbours for row 0"),
+    ],
+)
+def test_neighbours_that_do_not_fit_are_refused(write_parts, table, message):
+    data = numbered(write_parts)
+    write_neighbours(data, table)
+    with pytest.raises(UsageError, match=message):
+        load(data, modalities=["image"], knn_k=3).neighbours("image")
+
+
+def test_cache_depends_on_features_and_k(data, tmp_path):
+    cache = str(tmp_path / "graphs")
+    first = load(data, graph_cache=cache).neighbours("picture")
+    assert len(list((tmp_path / "graphs").iterdir())) == 1
+    again = load(data, graph_cache=cache).neighbours("picture")
+    assert torch.equal(first[0], again[0])
+    load(data, graph_cache=cache, knn_k=4).neighbours("picture")
+    path = data.folder / f"{data.name}.picture.npy"
+    values = np.load(path)
+    values[0] += 1
+    np.save(path, values)
+    load(data, graph_cache=cache).neighbours("picture")
+    assert len(list((tmp_path / "graphs").iterdir())) == 3
+
+
+def test_ml_100k_has_two_modalities_of_its_item_file():
+    dataset = MultimodalDataset(Config("FREEDOM", "ml-100k", overrides={"use_gpu": False}))
+    text, attributes = dataset.modalities["text"], dataset.modalities["attributes"]
+    assert text.width == 64
+    toy, animated, drama = (of_token(dataset, "text", token) for token in ("1", "95", "11"))  # Toy Story, Aladdin, Seven
+    assert toy @ animated > toy @ drama
+    assert np.linalg.norm(toy) == pytest.approx(1, abs=1e-5)
+    assert of_token(dataset, "attributes", "1").sum() == 4  # 1995, Animation, Children's, Comedy
+    assert set(np.unique(attributes.values)) == {0, 1}
+
+
+def recipe(**more):
+    return {"text": {"by": "tfidf", "columns": ["movie_title"], **more}}
+
+
+@pytest.mark.parametrize(
+    ("item_features", "message"),
+    [
+        (recipe(by="bert"), "item_features.text is .* it takes {by: tfidf or indicators"),
+        (recipe(size=0), "item_features.text"),
+        (recipe(columns=["title"]), "has no column 'title'; item_features can name item_id, movie_title"),
+    ],
+)
+def test_recipes_that_cannot_be_followed_are_refused(item_features, message):
+    with pytest.raises(UsageError, match=message):
+        MultimodalDataset(Config("FREEDOM", "ml-100k", overrides={"use_gpu": False, "item_features": item_features}))

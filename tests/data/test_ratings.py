@@ -1,0 +1,78 @@
+"""Rating rows: on their scale, sparse, and refused where they are wrong."""
+
+import pytest
+
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.ratings import rating_rows
+from recbole_diffusion.errors import UsageError
+
+ROWS = [("a", "1", 5), ("a", "2", 1), ("b", "2", 3), ("b", "3", 4), ("c", "1", 2), ("c", "3", 5)]
+
+
+@pytest.fixture
+def rated(tmp_path):
+    """Return a function that writes rated rows as a data set of three equal parts and loads it."""
+
+    def load(rows, **options):
+        folder = tmp_path / "data/toy"
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = {"train": rows, "valid": ROWS[:1], "test": ROWS[:1]}
+        for part, own in parts.items():
+            text = ["user_id:token\titem_id:token\trating:float", *("\t".join(map(str, row)) for row in own)]
+            (folder / f"toy.{part}.inter").write_text("\n".join(text) + "\n")
+        overrides = {
+            "data_path": str(folder.parent),
+            "benchmark_filename": list(parts),
+            "load_col": {"inter": ["user_id", "item_id", "rating"]},
+            "rating_scale": [1, 5],
+            "topk": [1],
+            "valid_metric": "rated_ndcg@5",
+            **options,
+        }
+        return InteractionDataset(Config("Pop", "toy", overrides=overrides))
+
+    return load
+
+
+def test_rows_hold_the_ratings_as_they_are(rated):
+    dataset = rated(ROWS)
+    rows = rating_rows(dataset.build()[0], 1, 5)
+    ids = [(dataset.token2id("user_id", user), dataset.token2id("item_id", item)) for user, item, _ in ROWS]
+    assert [rows[pair] for pair in ids] == [5, 1, 3, 4, 2, 5]
+    assert (rows.nnz, rows.shape, rows.has_sorted_indices) == (6, (4, 4), 1)
+
+
+def test_without_a_scale_ratings_are_normalised_as_recbole_does(rated):
+    ratings = rated(ROWS, rating_scale=None, valid_metric="MRR@1", normalize_all=True).inter_feat["rating"]
+    assert (ratings.min(), ratings.max()) == (0, 1)
+    ratings = rated(ROWS, normalize_all=True).inter_feat["rating"]
+    assert (ratings.min(), ratings.max()) == (1, 5)
+
+
+@pytest.mark.parametrize("wrong", [0.5, 6])
+def test_a_rating_outside_the_scale_is_named(rated, wrong):
+    with pytest.raises(UsageError, match=rf"1 ratings .* outside rating_scale \[1, 5\]: {wrong:g} of user c on item 2; correct"):
+        rated([*ROWS, ("c", "2", wrong)])
+
+
+def test_a_pair_that_is_rated_twice_is_named(rated):
+    with pytest.raises(UsageError, match="rate an item a second time, first user b on item 3; keep one with --rm_dup_inter"):
+        rating_rows(rated([*ROWS, ("b", "3", 1)]).build()[0], 1, 5)
+
+
+def test_a_user_without_a_rated_item_is_named(rated):
+    with pytest.raises(UsageError, match="1 users of data set 'toy' have no rated item in train: a; leave them out"):
+        rating_rows(rated(ROWS[2:]).build()[0], 1, 5)
+
+
+def test_a_missing_rating_column_is_named(rated):
+    dataset = rated(ROWS, load_col={"inter": ["user_id", "item_id"]})
+    with pytest.raises(UsageError, match=r"without the rating column 'rating'; name it in load_col\.inter"):
+        rating_rows(dataset.build()[0], 1, 5)
+
+
+@pytest.mark.parametrize("scale", [[5, 1], [1], [1, "5"], []])
+def test_a_scale_is_two_numbers(rated, scale):
+    with pytest.raises(UsageError, match=r"'rating_scale' is .*; it takes two numbers, the lower first"):
+        rated(ROWS, rating_scale=scale)

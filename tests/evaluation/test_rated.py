@@ -1,0 +1,128 @@
+"""Ranking among rated items, against cases worked out by hand and against every order of equal ratings."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.evaluation.rated import READINGS, Reading, rated_ranking, rating_errors
+
+
+def rank(ratings, scores, k=2, users=None, median=3.0, **reading):
+    users = [1] * len(ratings) if users is None else users
+    arrays = (np.array(users), np.arange(len(ratings)), np.array(ratings, float), np.array(scores, float))
+    who, recall, ndcg = rated_ranking(*arrays, median=median, k=k, reading=Reading(**reading))
+    return list(who), list(recall), list(ndcg)
+
+
+D = [1 / math.log2(place + 1) for place in range(1, 8)]  # discounts of the places 1, 2, ...
+
+
+def test_without_ties_by_hand():
+    # Actual: items 0 and 1 (5, 4). Predicted: items 1 and 2. One of two is found, in place 1.
+    who, recall, ndcg = rank([5, 4, 3.5, 1], [3.1, 4.9, 4.8, 1.0])
+    assert who == [1]
+    assert recall == [pytest.approx(1 / 2)]
+    assert ndcg == [pytest.approx(D[0] / (D[0] + D[1]))]
+
+
+def test_equal_actual_ratings_share_the_places_by_hand():
+    # Item 0 is in every actual list; items 1, 2 and 3 share one place, a third each. Predicted: items 1 and 0, in this order.
+    _, recall, ndcg = rank([5, 4, 4, 4], [4.0, 5.0, 3.0, 3.5])
+    assert recall == [pytest.approx((1 / 3 + 1) / 2)]
+    assert ndcg == [pytest.approx((1 / 3 * D[0] + D[1]) / (D[0] + D[1]))]
+
+
+def test_equal_predictions_share_the_places_by_hand():
+    # Actual: items 0 and 1. Predicted: item 2 first, then 0, 1 and 3 share place 2.
+    _, recall, ndcg = rank([5, 4, 3, 1], [4.0, 4.0, 5.0, 4.0])
+    assert recall == [pytest.approx(2 / 3 / 2)]
+    assert ndcg == [pytest.approx(2 / 3 * D[1] / (D[0] + D[1]))]
+
+
+def test_items_below_the_median_are_not_relevant_and_a_user_without_one_has_no_metric():
+    # User 1 has one relevant item only, |I_a| = 1; user 2 has none.
+    who, recall, ndcg = rank([3, 2, 2, 1, 2], [2.0, 5.0, 4.0, 5.0, 4.0], users=[1, 1, 1, 2, 2])
+    assert (who, recall, ndcg) == ([1], [0.0], [0.0])
+    who, recall, ndcg = rank([3, 2, 2], [4.5, 5.0, 4.0])
+    assert (who, recall) == ([1], [1.0])
+    assert ndcg == [pytest.approx(D[1])]
+
+
+def test_the_filter_takes_predictions_below_the_median_out_by_hand():
+    ratings, scores = [5, 4, 2], [2.9, 2.8, 2.0]
+    assert rank(ratings, scores)[1] == [1.0]
+    assert rank(ratings, scores, filter_predicted=True)[1] == [0.0]
+    assert rank(ratings, [3.0, 2.8, 2.0], filter_predicted=True)[1] == [0.5]  # 3 is the median itself
+
+
+def test_the_other_readings_by_hand():
+    ratings, scores = [4, 4, 4, 3, 5], [1.0, 2.0, 3.0, 5.0, 4.0]
+    # order: items 4 and 0. tied: 4, 0, 1, 2. all: every item. Predicted: items 3 and 4.
+    assert rank(ratings, scores, actual="order")[1] == [1 / 2]
+    assert rank(ratings, scores, actual="tied")[1] == [1 / 4]
+    assert rank(ratings, scores, actual="all")[1] == [2 / 5]
+    assert rank(ratings, scores, actual="all")[2] == [pytest.approx(1.0)]
+    assert rank(ratings, scores, actual="tied")[2] == [pytest.approx(D[1] / (D[0] + D[1]))]
+
+
+def plain(ratings, scores, k, median):
+    """One user's Recall and NDCG for ratings and scores without ties, written as the paper does."""
+    actual = sorted((i for i in range(len(ratings)) if ratings[i] >= median), key=lambda i: -ratings[i])[:k]
+    predicted = sorted(range(len(scores)), key=lambda i: -scores[i])[:k]
+    gain = sum(D[place] for place, item in enumerate(predicted) if item in actual)
+    return len(set(actual) & set(predicted)) / len(actual), gain / sum(D[: len(actual)])
+
+
+def test_ties_are_the_mean_over_every_order():
+    ratings, scores = [4, 5, 4, 4, 2], [2, 2, 3, 1, 3]
+    pairs = [
+        plain(
+            [rating + 1e-3 * order[i] for i, rating in enumerate(ratings)],
+            [score + 1e-3 * other[i] for i, score in enumerate(scores)],
+            2,
+            3.0,
+        )
+        for order in itertools.permutations(range(5))
+        for other in itertools.permutations(range(5))
+    ]
+    _, recall, ndcg = rank(ratings, scores, k=2)
+    assert recall == [pytest.approx(np.mean([one for one, _ in pairs]))]
+    assert ndcg == [pytest.approx(np.mean([one for _, one in pairs]))]
+
+
+def test_the_order_of_rows_does_not_matter_and_users_are_apart():
+    draw = np.random.default_rng(0)
+    users, items = draw.integers(0, 20, 400), np.arange(400)
+    ratings, scores = draw.integers(1, 6, 400).astype(float), draw.integers(1, 9, 400).astype(float)
+    shuffled = draw.permutation(400)
+    for reading in READINGS.values():
+        first = rated_ranking(users, items, ratings, scores, median=3, reading=reading)
+        again = rated_ranking(*(column[shuffled] for column in (users, items, ratings, scores)), median=3, reading=reading)
+        for one, other in zip(first, again, strict=True):
+            np.testing.assert_allclose(one, other)
+        alone = [
+            rated_ranking(*(c[users == u] for c in (users, items, ratings, scores)), median=3, reading=reading) for u in first[0]
+        ]
+        np.testing.assert_allclose(first[1], [one[1][0] for one in alone])
+        np.testing.assert_allclose(first[2], [one[2][0] for one in alone])
+
+
+def test_perfect_scores_are_perfect_and_short_lists_find_everything():
+    ratings = [5, 4, 3, 2, 1]
+    assert rank(ratings, ratings, k=2)[1:] == ([1.0], [pytest.approx(1.0)])
+    assert rank(ratings, ratings[::-1], k=5)[1] == [1.0]
+
+
+def test_nan_is_refused():
+    with pytest.raises(UsageError, match="1 predicted ratings are NaN"):
+        rank([5, 4], [math.nan, 1.0])
+    with pytest.raises(UsageError, match="it takes top, tied, all or order"):
+        Reading("best")
+
+
+def test_errors_of_ratings_are_taken_on_the_scale_by_hand():
+    mae, rmse = rating_errors(np.array([5.0, 1.0, 3.0]), np.array([7.0, 3.0, 2.0]), 1, 5)
+    assert (mae, rmse) == (pytest.approx((0 + 2 + 1) / 3), pytest.approx(math.sqrt((0 + 4 + 1) / 3)))
