@@ -24,9 +24,9 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
     )
     curriculum: bool = option(True, "CNS, pools that get harder with the epochs; False: always the end of the chain")
     fusion: str = option(
-        "output",
-        "where fused item vectors go: added to the user-item graph's output, or its input as in the authors' code",
-        choices=("output", "input"),
+        "input",
+        "where fused item vectors go: into the user-item graph as in the authors' code, or into its output in place of h_hat",
+        choices=("input", "output"),
     )
     negative_weight: float = option(0.8, "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1)
     heads: int = option(1, "attention heads of the estimator", low=1)

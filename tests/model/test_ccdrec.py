@@ -36,9 +36,9 @@ class TestCCDRec(ModelContract):
     epochs = 40
 
 
-class TestFusedInput(ModelContract):
+class TestFusedOutput(ModelContract):
     model = "CCDRec"
-    options = {**SMALL, "fusion": "input", "heads": 2, "chain_noise": False}
+    options = {**SMALL, "fusion": "output", "heads": 2, "chain_noise": False}
     epochs = 40
 
 
@@ -202,7 +202,7 @@ def test_pool_follows_the_curriculum_with_one_chain_an_epoch(build, monkeypatch)
 
 
 def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
-    """Users with one training item each, whose parity is theirs: features tell the rest, unless their rows have other items' tokens."""
+    """Users with one training item each, of their parity: features tell the rest, unless rows have other items' tokens."""
     draw, parts = random.Random(3), {"train": [], "valid": [], "test": []}
     for user in range(50):
         items = draw.sample(range(user % 2, 50, 2), 12)
@@ -211,7 +211,14 @@ def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
     data = with_features(write_parts("sparse", **parts))
     contract = ModelContract()
     contract.model = "CCDRec"
-    contract.options = {**SMALL, "n_layers": 1, "train_batch_size": 32, "diffused_share": 0.1, "edge_dropout": 0.0}
+    contract.options = {
+        **SMALL,
+        "n_layers": 1,
+        "train_batch_size": 32,
+        "fusion": "output",
+        "diffused_share": 0.1,
+        "edge_dropout": 0.0,
+    }
     contract.options |= {"negative_sampler": "uniform", "knn_k": 12}
     right = contract.trained(data, tmp_path / "right", epochs=25, stopping_step=25)[2]
     for name in OPTIONS["modalities"]:
