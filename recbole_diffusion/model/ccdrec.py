@@ -64,7 +64,7 @@ class CCDRec(TwoTower):
         self.draws_from_chain = o.negative_sampler == CURRICULAR
         self.fusion = None
         if o.aligning:
-            estimator = TransformerEstimator(o.embedding_size, o.steps, o.heads, o.feed_forward_size)
+            estimator = TransformerEstimator(o.embedding_size, o.steps, o.key_size, o.feed_forward_size)
             steps = {0} | ({curriculum_step(n, o.steps, 1) for n in range(4)} if o.curriculum else set())
             self.fusion = FusedItems(
                 Aligning(o.betas(), estimator), o.diffused_share, o.fusion, steps, o.chain_seed, o.chain_noise

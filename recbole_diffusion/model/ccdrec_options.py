@@ -29,7 +29,7 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
         choices=("input", "output"),
     )
     negative_weight: float = option(0.8, "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1)
-    heads: int = option(1, "attention heads of the estimator", low=1)
+    key_size: int = option(16, "width of keys and queries in the estimator's attention", low=1)
     feed_forward_size: int = option(64, "width of the estimator's feed-forward layer", low=1)
     curriculum_interval: int = option(5, "delta tau, epochs between two pools (Eq. 7)", low=1)
     curriculum_end: int = option(
@@ -46,8 +46,6 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.embedding_size % self.heads:
-            raise UsageError(f"heads is {self.heads}, which does not divide embedding_size {self.embedding_size}")
         if self.backbone == "MCDRec" and not self.aligning:
             raise UsageError("backbone MCDRec without aligning is MCDRec itself: take --model=MCDRec, or another backbone")
         needs = self.negative_sampler == CURRICULAR

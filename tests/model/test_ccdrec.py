@@ -38,7 +38,7 @@ class TestCCDRec(ModelContract):
 
 class TestFusedOutput(ModelContract):
     model = "CCDRec"
-    options = {**SMALL, "fusion": "output", "heads": 2, "chain_noise": False}
+    options = {**SMALL, "fusion": "output", "key_size": 4, "chain_noise": False}
     epochs = 40
 
 
@@ -90,18 +90,14 @@ def build(checkerboard):
 
 
 def test_estimator_is_attention_over_the_tokens_and_their_mean(build):
-    estimator = build(heads=2).model.fusion.aligning.estimator
+    estimator = build(key_size=6).model.fusion.aligning.estimator
     x, conditions, t = torch.randn(3, 16), torch.randn(3, 2, 16), torch.tensor([0, 3, 7])
     found = estimator(x, t, estimator.prepare(conditions))
     for row in range(3):
         tokens = torch.stack([x[row], *conditions[row], estimator.time_table[t[row]]])  # [4, 16]
         projected = estimator.attention(F.layer_norm(tokens, (16,), estimator.token_norm.weight, estimator.token_norm.bias))
-        q, k, v = projected.split(16, dim=1)
-        heads = []
-        for part in (slice(0, 8), slice(8, 16)):
-            weights = torch.softmax(q[:, part] @ k[:, part].T / math.sqrt(8), dim=1)
-            heads.append(weights @ v[:, part])
-        pooled = (tokens + torch.cat(heads, dim=1)).mean(0)
+        q, k, v = projected[:, :6], projected[:, 6:12], projected[:, 12:]
+        pooled = (tokens + torch.softmax(q @ k.T / math.sqrt(6), dim=1) @ v).mean(0)
         expected = estimator.output(pooled) + estimator.feed_forward(estimator.pooled_norm(pooled))
         assert torch.allclose(found[row], expected, atol=1e-5)
 
@@ -233,7 +229,6 @@ def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
     ("options", "message"),
     [
         ({"curriculum_end": 5}, "tau_end.* is 5, before the hardest pool is reached in epoch 6"),
-        ({"heads": 3}, "does not divide embedding_size"),
         ({"aligning": False}, "draws from the diffusion"),
         ({"aligning": False, "negative_sampler": "dns", "backbone": "MCDRec"}, "is MCDRec itself"),
         ({"steps": 3}, "need 4 steps"),
