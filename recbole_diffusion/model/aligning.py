@@ -18,30 +18,30 @@ BLOCK = 8192  # items that go through the chain at once
 class TransformerEstimator(nn.Module):
     """f_theta(e_t, t, h^1, ..., h^M) of CCDRec: self-attention over the tokens of an item, then their mean.
 
-    Tokens are the noised item vector, one for each modality, and the time step. A layer of multi-head attention with a
-    residual connection is averaged over the tokens; a linear and a feed-forward layer on the average give the estimate. Keys,
-    queries and values of the modalities do not depend on the step, so that a chain computes them once (:meth:`prepare`).
+    Tokens are the noised item vector, one for each modality, and the time step. A layer of attention with a residual connection
+    is averaged over the tokens; a linear and a feed-forward layer on the average give the estimate. Keys, queries and values of
+    the modalities do not depend on the step, so that a chain computes them once (:meth:`prepare`).
 
     Args:
         size: d, width of a token.
         steps: T.
-        heads: attention heads; they divide d.
+        key_size: width of keys and queries.
         hidden_size: width of the feed-forward layer.
     """
 
-    def __init__(self, size: int, steps: int, heads: int, hidden_size: int) -> None:
+    def __init__(self, size: int, steps: int, key_size: int, hidden_size: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.widths = [key_size, key_size, size]
         self.register_buffer("time_table", sinusoidal_embedding(torch.arange(steps), size), persistent=False)
         self.token_norm = nn.LayerNorm(size)
-        self.attention = nn.Linear(size, 3 * size)
+        self.attention = nn.Linear(size, sum(self.widths))
         self.pooled_norm = nn.LayerNorm(size)
         self.feed_forward = nn.Sequential(nn.Linear(size, hidden_size), nn.SiLU(), nn.Linear(hidden_size, size))
         self.output = nn.Linear(size, size)
 
     def _projected(self, tokens: Tensor) -> Tensor:
-        """Return queries, keys and values of tokens [..., d]: [..., 3, heads, d / heads]."""
-        return self.attention(self.token_norm(tokens)).unflatten(-1, (3, self.heads, -1))
+        """Return queries, keys and values of tokens [..., d] side by side, [..., 2 key_size + d]."""
+        return self.attention(self.token_norm(tokens))
 
     def prepare(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the steps of a chain share: the sum of the modality tokens [n, d], and their projections."""
@@ -60,11 +60,12 @@ class TransformerEstimator(nn.Module):
         """
         total, of_conditions = prepared
         steps = self.time_table.to(x.dtype)
-        of_all = torch.cat([self._projected(x)[:, None], of_conditions, self._projected(steps)[t][:, None]], dim=1)
-        queries, keys, values = of_all.permute(2, 0, 3, 1, 4)  # each [n, heads, tokens, d / heads]
-        weights = (queries @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5).softmax(-1)
-        attended = (weights.mean(2, keepdim=True) @ values).flatten(1)  # the mean over tokens of what each attends to
-        pooled = (x + total + steps[t]) / of_all.shape[1] + attended
+        of_steps = self._projected(steps).index_select(0, t)
+        of_all = torch.cat([self._projected(x)[:, None], of_conditions, of_steps[:, None]], dim=1)
+        queries, keys, values = of_all.split(self.widths, dim=2)  # each [n, tokens, width]
+        weights = (queries @ keys.transpose(1, 2) * keys.shape[2] ** -0.5).softmax(2)
+        attended = (weights.mean(1)[:, :, None] * values).sum(1)  # the mean over tokens of what each attends to
+        pooled = (x + total + steps.index_select(0, t)) / of_all.shape[1] + attended
         return self.output(pooled) + self.feed_forward(self.pooled_norm(pooled))
 
 

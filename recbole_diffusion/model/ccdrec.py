@@ -33,8 +33,8 @@ class CCDRec(TwoTower):
     """A multimodal backbone with three additions, each of which can be switched off.
 
     DMA (``aligning``): free item vectors are noised, and a transformer over the noised vector, the projected features and the
-    step estimates them back (Eq. 1 to 5). The estimate is fused with the item graph's output. Evaluation uses the end
-    of a reverse chain instead of one estimate.
+    step estimates them back (Eq. 1 to 5). The estimate is fused with the item graph's output, and the user-item graph propagates
+    the fused vectors (``fusion``). Evaluation uses the end of a reverse chain instead of one estimate.
     NDI (``negative_sampler: curricular``): the chain runs once an epoch, and its states at 3T/4, T/2, T/4 and 0 are pools of item
     vectors (Eq. 6). A second negative is drawn among the candidates that are nearest to the positive in a pool.
     CNS (``curriculum``): the pool moves from the noisiest to the cleanest as epochs go by (Eq. 7); after tau_end it is the item
@@ -44,7 +44,7 @@ class CCDRec(TwoTower):
 
     Differences from the paper's text:
         * The reverse step's mean is the posterior's given the estimate of e_0, not that of Eq. 3 for a noise estimate.
-        * Vectors are diffused at unit mean square over the table.
+        * Vectors are diffused at unit mean square over the table, and are no targets to be moved by Eq. 5.
     Differences from the authors' code:
         * The pools follow Eq. 7 from the first epoch on. Theirs has no pool in epoch 0 and is off by one after it.
         * The transformer layer has a residual connection and a feed-forward layer; theirs is one attention layer.
@@ -64,7 +64,7 @@ class CCDRec(TwoTower):
         self.draws_from_chain = o.negative_sampler == CURRICULAR
         self.fusion = None
         if o.aligning:
-            estimator = TransformerEstimator(o.embedding_size, o.steps, o.heads, o.feed_forward_size)
+            estimator = TransformerEstimator(o.embedding_size, o.steps, o.key_size, o.feed_forward_size)
             steps = {0} | ({curriculum_step(n, o.steps, 1) for n in range(4)} if o.curriculum else set())
             self.fusion = FusedItems(
                 Aligning(o.betas(), estimator), o.diffused_share, o.fusion, steps, o.chain_seed, o.chain_noise

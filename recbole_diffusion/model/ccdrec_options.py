@@ -24,12 +24,12 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
     )
     curriculum: bool = option(True, "CNS, pools that get harder with the epochs; False: always the end of the chain")
     fusion: str = option(
-        "output",
-        "where fused item vectors go: added to the user-item graph's output, or its input as in the authors' code",
-        choices=("output", "input"),
+        "input",
+        "where fused item vectors go: into the user-item graph as in the authors' code, or into its output in place of h_hat",
+        choices=("input", "output"),
     )
     negative_weight: float = option(0.8, "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1)
-    heads: int = option(1, "attention heads of the estimator", low=1)
+    key_size: int = option(16, "width of keys and queries in the estimator's attention", low=1)
     feed_forward_size: int = option(64, "width of the estimator's feed-forward layer", low=1)
     curriculum_interval: int = option(5, "delta tau, epochs between two pools (Eq. 7)", low=1)
     curriculum_end: int = option(
@@ -46,8 +46,6 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.embedding_size % self.heads:
-            raise UsageError(f"heads is {self.heads}, which does not divide embedding_size {self.embedding_size}")
         if self.backbone == "MCDRec" and not self.aligning:
             raise UsageError("backbone MCDRec without aligning is MCDRec itself: take --model=MCDRec, or another backbone")
         needs = self.negative_sampler == CURRICULAR

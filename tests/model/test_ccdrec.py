@@ -36,9 +36,9 @@ class TestCCDRec(ModelContract):
     epochs = 40
 
 
-class TestFusedInput(ModelContract):
+class TestFusedOutput(ModelContract):
     model = "CCDRec"
-    options = {**SMALL, "fusion": "input", "heads": 2, "chain_noise": False}
+    options = {**SMALL, "fusion": "output", "key_size": 4, "chain_noise": False}
     epochs = 40
 
 
@@ -90,18 +90,14 @@ def build(checkerboard):
 
 
 def test_estimator_is_attention_over_the_tokens_and_their_mean(build):
-    estimator = build(heads=2).model.fusion.aligning.estimator
+    estimator = build(key_size=6).model.fusion.aligning.estimator
     x, conditions, t = torch.randn(3, 16), torch.randn(3, 2, 16), torch.tensor([0, 3, 7])
     found = estimator(x, t, estimator.prepare(conditions))
     for row in range(3):
         tokens = torch.stack([x[row], *conditions[row], estimator.time_table[t[row]]])  # [4, 16]
         projected = estimator.attention(F.layer_norm(tokens, (16,), estimator.token_norm.weight, estimator.token_norm.bias))
-        q, k, v = projected.split(16, dim=1)
-        heads = []
-        for part in (slice(0, 8), slice(8, 16)):
-            weights = torch.softmax(q[:, part] @ k[:, part].T / math.sqrt(8), dim=1)
-            heads.append(weights @ v[:, part])
-        pooled = (tokens + torch.cat(heads, dim=1)).mean(0)
+        q, k, v = projected[:, :6], projected[:, 6:12], projected[:, 12:]
+        pooled = (tokens + torch.softmax(q @ k.T / math.sqrt(6), dim=1) @ v).mean(0)
         expected = estimator.output(pooled) + estimator.feed_forward(estimator.pooled_norm(pooled))
         assert torch.allclose(found[row], expected, atol=1e-5)
 
@@ -202,7 +198,7 @@ def test_pool_follows_the_curriculum_with_one_chain_an_epoch(build, monkeypatch)
 
 
 def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
-    """Users with one training item each: features tell the rest of their parity, unless rows have other items' tokens."""
+    """Users with one training item each, of their parity: features tell the rest, unless rows have other items' tokens."""
     draw, parts = random.Random(3), {"train": [], "valid": [], "test": []}
     for user in range(50):
         items = draw.sample(range(user % 2, 50, 2), 12)
@@ -211,7 +207,14 @@ def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
     data = with_features(write_parts("sparse", **parts))
     contract = ModelContract()
     contract.model = "CCDRec"
-    contract.options = {**SMALL, "n_layers": 1, "train_batch_size": 32, "diffused_share": 0.1, "edge_dropout": 0.0}
+    contract.options = {
+        **SMALL,
+        "n_layers": 1,
+        "train_batch_size": 32,
+        "fusion": "output",
+        "diffused_share": 0.1,
+        "edge_dropout": 0.0,
+    }
     contract.options |= {"negative_sampler": "uniform", "knn_k": 12}
     right = contract.trained(data, tmp_path / "right", epochs=25, stopping_step=25)[2]
     for name in OPTIONS["modalities"]:
@@ -226,7 +229,6 @@ def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
     ("options", "message"),
     [
         ({"curriculum_end": 5}, "tau_end.* is 5, before the hardest pool is reached in epoch 6"),
-        ({"heads": 3}, "does not divide embedding_size"),
         ({"aligning": False}, "draws from the diffusion"),
         ({"aligning": False, "negative_sampler": "dns", "backbone": "MCDRec"}, "is MCDRec itself"),
         ({"steps": 3}, "need 4 steps"),
