@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.tuning.board import Board
@@ -168,6 +169,10 @@ def take(row: Trial, result: dict[str, Any], started: float | None) -> None:
 
 
 def _text_of(tune_trial: Any) -> str:
-    """Return the last line of what a trial raised."""
-    lines = [line.strip() for line in str(tune_trial.get_error() or "").splitlines() if line.strip()]
+    """Return the last line of what a trial raised, from the file that Ray Tune writes at once, on the driver's machine."""
+    try:
+        text = Path(tune_trial.error_file).read_text(encoding="utf-8", errors="replace")
+    except (OSError, TypeError):  # TypeError: Ray has no such file
+        text = ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "its process ended"

@@ -79,7 +79,6 @@ def test_without_matplotlib_there_is_a_line_and_no_error(record, tmp_path, monke
 
 
 def test_two_pictures(record, tmp_path):
-    pytest.importorskip("matplotlib")
     for trial in record.trials[:2]:
         folder = tmp_path / trial.folder
         folder.mkdir(parents=True)
@@ -103,6 +102,5 @@ def test_places_on_the_axes_follow_the_order_of_the_values(record):
 
 
 def test_curves_need_something_to_paint(record, tmp_path):
-    pytest.importorskip("matplotlib")
     assert pictures.draw(SweepFolder(tmp_path), record) == []
     assert [path.name for path in tmp_path.iterdir()] == ["parallel_coordinates.png"]

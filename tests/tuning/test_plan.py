@@ -34,7 +34,7 @@ def refusal(tmp_path, space, **given):
 @pytest.mark.parametrize("model", SHIPPED)
 def test_a_shipped_space_fits_its_model(tmp_path, model):
     record = plan(tmp_path, None, model, num_samples=20)
-    assert len({json.dumps(trial.options, sort_keys=True) for trial in record.trials}) == len(record.trials) >= 12
+    assert len({json.dumps(trial.options, sort_keys=True) for trial in record.trials}) == len(record.trials) >= 8
     for trial in record.trials[:3]:
         Config(model, "ml-100k", [], {**record.options, **trial.options})
 

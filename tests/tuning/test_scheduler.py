@@ -60,7 +60,6 @@ def test_no_scheduler_for_trials_too_short_to_stop():
 
 
 def searcher(trials, samples=40):
-    pytest.importorskip("optuna")
     from recbole_diffusion.tuning.optuna_search import make_searcher
 
     content = {
