@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunError as error:
         return _report(error, FAILED, debug)
     except KeyboardInterrupt as interrupt:
-        sys.stderr.write("interrupted" + "".join(f"; continue with --resume={folder}" for folder in interrupt.args) + "\n")
+        verb = "tune " if words[:1] == ["tune"] else ""
+        sys.stderr.write("interrupted" + "".join(f"; continue with {verb}--resume={folder}" for folder in interrupt.args) + "\n")
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's own flush at exit is silent

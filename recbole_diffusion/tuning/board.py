@@ -1,6 +1,7 @@
 """What a sweep shows while it runs: a live table on a terminal, a line for each event elsewhere."""
 
 import math
+import shutil
 import time
 from collections import Counter
 from typing import TextIO
@@ -77,9 +78,9 @@ class Board:
         sign = -1 if self.record.bigger else 1
         ended = [trial for trial in trials if trial.state in (FINISHED, *WORDS) and trial not in running]
         ended.sort(key=lambda trial: math.inf if trial.score is None else sign * trial.score)
-        left = max(ROWS - len(running), ROWS // 2)
+        rows = [*running[: max(ROWS // 2, ROWS - len(ended))], *ended]
         return [head, f"{'trial':>12} {'state':<13} {'score':>8} {'epochs':>9}  options"] + [
-            self._line(trial) for trial in [*running, *ended[:left]]
+            self._line(trial) for trial in rows[:ROWS]
         ]
 
     def _line(self, trial: Trial) -> str:
@@ -95,7 +96,9 @@ class Board:
             self._height = 0
 
     def _draw(self) -> None:
-        lines = self.lines()
+        columns, rows = shutil.get_terminal_size()
+        # A line that wraps, or one that has left the screen, could not be erased.
+        lines = [line[: columns - 1] for line in self.lines()[: max(1, rows - 1)]]
         self._erase()
         self.stream.write("\n".join(lines) + "\n")
         self.stream.flush()

@@ -68,6 +68,12 @@ def _check_conditions(space: Space, parameter: Parameter, config: Config) -> Non
                 raise UsageError(f"{space.source}: {parameter.label} depends on {name!r}, which {config['model']} does not have")
             continue
         other = setters[name]
+        for value in () if other.kind == "choice" else values:
+            if type(value) not in (int, float) or not other.has(value):
+                raise UsageError(
+                    f"{space.source}: {parameter.label} needs {name} to be {value!r}, which is no value of its {other.kind} from "
+                    f"{other.low:g} to {other.high:g}" + ("" if other.step is None else f" in steps of {other.step:g}")
+                )
         possible = [choice[other.names.index(name)] for choice in other.values]
         if other.values and not any(value in possible for value in values):
             raise UsageError(

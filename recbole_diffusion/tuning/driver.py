@@ -19,7 +19,7 @@ from recbole_diffusion.tuning import pictures
 from recbole_diffusion.tuning.board import Board
 from recbole_diffusion.tuning.folder import SweepFolder
 from recbole_diffusion.tuning.optuna_search import make_searcher
-from recbole_diffusion.tuning.plan import SAMPLES, known_options, make_record, new_trial
+from recbole_diffusion.tuning.plan import known_options, make_record, new_trial
 from recbole_diffusion.tuning.record import ENDED, FAILED, FINISHED, WAITING, Record, Trial
 from recbole_diffusion.tuning.scheduler import make_scheduler
 from recbole_diffusion.tuning.search import Sweep, run_trials
@@ -69,8 +69,6 @@ def sweep(
         options = read_settings(settings)
         _check_here(options)
         record, config = make_record(model, dataset, config_files, overrides or {}, options, command or _command(model, dataset))
-        if options.search == "optuna":
-            record.settings["num_samples"] = options.num_samples or SAMPLES
         prepared = _prepared(config, record)
         folder = SweepFolder.create(record.model, record.dataset, options.storage or config["runs_path"], options.sweep_dir)
     else:

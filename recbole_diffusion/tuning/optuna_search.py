@@ -2,10 +2,60 @@
 
 import dataclasses
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from recbole_diffusion.tuning.record import ENDED, WAITING, Record, Trial
 from recbole_diffusion.tuning.space import Parameter, Space, exists
+
+ASKED, ATTEMPTS = 10, 200  # times that Optuna is asked for new options, and that new ones are looked for at all
+
+
+class Asker:
+    """An Optuna study over one of our spaces.
+
+    Args:
+        space: the search space.
+        known: options that the space's conditions may ask for.
+        record: the sweep; its ended trials are told to the study.
+    """
+
+    def __init__(self, space: Space, known: dict[str, Any], record: Record) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.space, self.known, self.record = space, known, record
+        self.random, self.failed = Random(record.seed), optuna.trial.TrialState.FAIL
+        direction = "maximize" if record.bigger else "minimize"
+        self.study = optuna.create_study(direction=direction, sampler=optuna.samplers.TPESampler(seed=record.seed))
+        for trial in record.trials:
+            if trial.state in ENDED and trial.score is not None:
+                self.tell(self.follow(trial), trial.score)
+
+    def follow(self, trial: Trial) -> Any:
+        """Return an Optuna trial with the options of an earlier one."""
+        self.study.enqueue_trial(encoded(self.space, trial.options))
+        asked = self.study.ask()
+        suggest(self.space, self.known, asked)
+        return asked
+
+    def tell(self, asked: Any, score: float | None) -> None:
+        """Tell what an Optuna trial has reached, None if nothing."""
+        self.study.tell(asked, score, state=self.failed if score is None else None)
+
+    def something_new(self) -> tuple[Any, dict[str, Any]]:
+        """Return what Optuna asks for next that no trial has had; of the others it is told at once what they have reached."""
+        for attempt in range(ATTEMPTS):
+            if attempt >= ASKED:  # Optuna comes back to the same few: anything else that is left
+                self.study.enqueue_trial(encoded(self.space, self.space.draw(self.random, self.known)))
+            asked = self.study.ask()
+            options = suggest(self.space, self.known, asked)
+            same = next((trial for trial in self.record.trials if trial.options == options), None)
+            if same is None:
+                break
+            if attempt + 1 < ATTEMPTS:
+                self.tell(asked, same.score)
+        return asked, options
 
 
 def make_searcher(space: Space, known: dict[str, Any], record: Record, new_trial: Callable[[dict[str, Any]], Trial]) -> Any:
@@ -17,49 +67,31 @@ def make_searcher(space: Space, known: dict[str, Any], record: Record, new_trial
         record: the sweep.
         new_trial: makes a trial of the options that were chosen, and adds it.
     """
-    import optuna
     from ray.tune.search import Searcher
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    mode = "max" if record.bigger else "min"
-    study = optuna.create_study(direction=f"{mode}imize", sampler=optuna.samplers.TPESampler(seed=record.seed))
-
-    def follow(trial: Trial) -> Any:
-        """Return an Optuna trial with the options of an earlier one."""
-        study.enqueue_trial(encoded(space, trial.options))
-        asked = study.ask()
-        suggest(space, known, asked)
-        return asked
-
-    for trial in record.trials:
-        if trial.state in ENDED and trial.score is not None:
-            study.tell(follow(trial), trial.score)
+    asker = Asker(space, known, record)
 
     class OptunaSearcher(Searcher):
         """Asks Optuna for each trial and tells it the best score."""
 
         def __init__(self) -> None:
-            super().__init__(metric="score", mode=mode)
+            super().__init__(metric="score", mode="max" if record.bigger else "min")
             self.open = [trial for trial in record.trials if trial.state == WAITING]
             self.asked: dict[str, Any] = {}
 
         def suggest(self, trial_id: str) -> dict[str, Any]:
             if self.open:
                 trial = self.open.pop(0)
-                self.asked[trial_id] = follow(trial)
+                self.asked[trial_id] = asker.follow(trial)
             else:
-                self.asked[trial_id] = study.ask()
-                trial = new_trial(suggest(space, known, self.asked[trial_id]))
+                self.asked[trial_id], options = asker.something_new()
+                trial = new_trial(options)
             return {"trial": dataclasses.asdict(trial)}
 
         def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
             asked = self.asked.pop(trial_id, None)
-            if asked is None:
-                return
-            if error or not result or result.get("score") is None:
-                study.tell(asked, state=optuna.trial.TrialState.FAIL)
-            else:
-                study.tell(asked, result["score"])
+            if asked is not None:
+                asker.tell(asked, None if error or not result else result.get("score"))
 
         def save(self, checkpoint_path: str) -> None:
             """Nothing: a resumed sweep tells a new study what the record holds."""

@@ -42,6 +42,8 @@ def make_record(
     config = Config(model, dataset, files, overrides)
     if config["run_dir"] is not None:
         raise UsageError("run_dir is the folder of one run; name the sweep's with --sweep_dir, or its parent with --storage")
+    if config.given.get("gpu_id") is not None or (config.given.get("use_gpu") and not settings.trial_gpus):
+        raise UsageError("Ray gives trials their GPUs: write --trial_gpus=1, or 0.5 for two trials on one, not use_gpu or gpu_id")
     # Every trial and every final run has the same split, whatever its own seed is.
     split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
     given = {name: value for name, value in config.given.items() if name not in OF_A_RUN}
@@ -71,6 +73,11 @@ def make_record(
         )
     known = known_options(space, config)
     if settings.search == "optuna":
+        record.settings["num_samples"] = settings.num_samples or SAMPLES
+        count = space.count(known)
+        if count is not None and count < record.settings["num_samples"]:
+            record.settings["num_samples"] = count
+            record.notes.append(f"the space has only {count} combinations")
         random = Random(record.seed)
         check_combinations(space, config, [space.draw(random, known) for _ in range(LOOKED_AT)])
         return record, config

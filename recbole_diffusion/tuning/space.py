@@ -59,6 +59,10 @@ class Parameter:
             value = min(value, self.low + self.step * (self.count - 1))
         return round(value) if self.kind == "int" else float(f"{value:.12g}")
 
+    def has(self, value: float) -> bool:
+        """Return whether a range can draw this very value: it lies on the step; a continuous range never meets one."""
+        return self.step is not None and self.low <= value <= self.high and math.isclose(self.number(value), value)
+
     def draw(self, random: Random) -> tuple[Any, ...]:
         """Return one random value."""
         if self.count is not None and not self.log:

@@ -1,20 +1,25 @@
 """One trial, in a worker process: a run in its own folder, reported to the sweep epoch by epoch."""
 
+import contextlib
 import copy
+import fcntl
 import json
 import logging
+import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from recbole_diffusion import yaml_io
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.tuning.folder import SweepFolder
 
 logger = logging.getLogger(__name__)
 Report = Callable[[dict[str, Any]], None]
+PATIENCE, BETWEEN = 60.0, 0.2  # seconds
 
 
 def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) -> None:
@@ -34,7 +39,39 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
     # A copy: what comes out of the object store is shared memory that cannot be written.
     prepared = copy.deepcopy(ray.get(data[0])) if data else None
     node = ray.get_runtime_context().get_node_id()
-    run_trial(config["trial"], job, prepared, lambda values: tune.report({**values, "node": node}))
+    trial = config["trial"]
+    lock = SweepFolder(job["sweep_dir"]).ray / f"{trial['folder'].replace('/', '-')}.lock"
+    with alone(lock):
+        run_trial(trial, job, prepared, lambda values: tune.report({**values, "node": node}))
+
+
+@contextlib.contextmanager
+def alone(lock: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Keep other processes out of a trial's folder while the block runs.
+
+    The processes of a killed driver, or of a node that Ray has given up, can live on for a few seconds.
+
+    Args:
+        lock: the file that is locked.
+        patience: seconds to wait for another process to end.
+
+    Raises:
+        RunError: it has not ended by then.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + patience
+    with lock.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise RunError(f"another process still runs this trial, {lock} is locked; end it and resume") from None
+                time.sleep(BETWEEN)
+            except OSError:
+                break  # a file system without locks
+        yield
 
 
 def use_threads(number: int) -> None:
@@ -111,7 +148,7 @@ class BestSoFar:
 
     def see(self, epoch: int, score: float) -> None:
         """Take a score into account."""
-        if self.score is None or self.sign * score > self.sign * self.score:
+        if self.score is None or math.isnan(self.score) or self.sign * score > self.sign * self.score:
             self.score, self.epoch = float(score), epoch
 
 

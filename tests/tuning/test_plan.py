@@ -68,6 +68,12 @@ def test_a_small_space_is_tried_whole_and_said_so(tmp_path):
     assert "only 3 combinations" in record.notes[0]
 
 
+def test_optuna_is_not_asked_for_more_than_there_is(tmp_path):
+    record = plan(tmp_path, {"reg_weight": {"choice": [1.0, 2.0, 3.0]}}, "EASE", search="optuna")
+    assert record.settings["num_samples"] == 3
+    assert "only 3 combinations" in record.notes[0]
+
+
 def test_a_grid_has_every_combination(tmp_path):
     record = plan(tmp_path, {"k": {"int": [10, 30], "step": 10}, "shrink": {"choice": [0.0, 1.0]}}, "ItemKNN", search="grid")
     assert [tuple(trial.options.values()) for trial in record.trials] == [(k, s) for k in (10, 20, 30) for s in (0.0, 1.0)]
@@ -119,6 +125,16 @@ def test_a_data_set_of_train_and_test_only_is_marked(tmp_path):
             {"gamma": {"choice": [0.1], "when": {"negative_sampler": "hard"}}, "negative_sampler": {"choice": ["ar_gsp"]}},
             "gives it only 'ar_gsp'",
         ),
+        (
+            "TVDiff",
+            {"gamma": {"choice": [0.1], "when": {"steps": 25}}, "steps": {"int": [10, 40], "step": 10}},
+            "no value of its int from 10 to 40 in steps of 10",
+        ),
+        (
+            "TVDiff",
+            {"gamma": {"choice": [0.1], "when": {"temperature": 0.5}}, "temperature": {"uniform": [0.1, 1]}},
+            "no value of its uniform from 0.1 to 1",
+        ),
         ("NoModel", {"x": 1}, "unknown model"),
     ],
 )
@@ -159,6 +175,8 @@ def test_time_budgets(text, seconds):
     ("words", "told"),
     [
         (["--trial_gpus=1"], "this machine has 0 GPUs"),
+        (["--use_gpu=True"], "--trial_gpus=1"),
+        (["--gpu_id=0"], "--trial_gpus=1"),
         (["--max_concurrent=1000"], "need 1000 cores"),
         (["--space=none.yaml"], "cannot read"),
         (["--run_dir=x"], "--sweep_dir"),

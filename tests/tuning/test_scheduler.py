@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from recbole_diffusion.tuning.driver import read_settings
+from recbole_diffusion.tuning.optuna_search import make_searcher
 from recbole_diffusion.tuning.record import FINISHED, Record, Trial
 from recbole_diffusion.tuning.scheduler import grace_period, make_scheduler
 from recbole_diffusion.tuning.space_file import parse_space
@@ -60,8 +61,6 @@ def test_no_scheduler_for_trials_too_short_to_stop():
 
 
 def searcher(trials, samples=40):
-    from recbole_diffusion.tuning.optuna_search import make_searcher
-
     content = {
         "a": {"choice": ["x", ["y", 1]]},
         "b": {"uniform": [0, 1], "when": {"a": "x"}},
@@ -103,3 +102,19 @@ def test_optuna_takes_up_what_a_resume_finds():
     assert again.suggest("u0")["trial"] == interrupted  # the open one comes first, as it was
     later = [again.suggest(f"u{number}")["trial"]["options"] for number in range(1, 6)]
     assert sum(map(goal, later)) / 5 > sum(trial.score for trial in record.trials[:15]) / 15
+
+
+def test_optuna_tries_nothing_twice():
+    content = {"a": {"choice": [1, 2, 3]}, "b": {"int": [0, 3]}}
+    record = Record("M", "d", {}, content, "file", {"num_samples": 12}, "recall@20", True, 10, 7, "")
+
+    def new_trial(options):
+        record.trials.append(Trial(len(record.trials), "", options, 1))
+        return record.trials[-1]
+
+    search = make_searcher(parse_space(content, "file"), {}, record, new_trial)
+    for number in range(12):
+        options = search.suggest(f"t{number}")["trial"]["options"]
+        record.trials[number].score = float(options["a"] == 3)
+        search.on_trial_complete(f"t{number}", {"score": record.trials[number].score})
+    assert {(trial.options["a"], trial.options["b"]) for trial in record.trials} == {(a, b) for a in (1, 2, 3) for b in range(4)}

@@ -10,12 +10,12 @@ import torch
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, release_dataset
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.trainer.base import RunMixin
 from recbole_diffusion.tuning.sharing import depends_on
-from recbole_diffusion.tuning.trial import damage_of, finished_result, run_trial, use_threads, validation_scores
+from recbole_diffusion.tuning.trial import BestSoFar, alone, damage_of, finished_result, run_trial, use_threads, validation_scores
 
 OPTIONS = {"hidden_size": 8, "train_batch_size": 256, "negative_sampler": "uniform", "epochs": 4, "state": "ERROR"}
 
@@ -165,6 +165,21 @@ def test_threads_are_set_for_torch_and_for_what_is_loaded_later(monkeypatch):
         assert (torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]) == (1, "1")
     finally:
         torch.set_num_threads(before)
+
+
+def test_no_two_processes_run_one_trial(tmp_path):
+    lock = tmp_path / "ray" / "trials-000.lock"
+    with alone(lock), pytest.raises(RunError, match="another process still runs this trial"), alone(lock, patience=0):
+        pass
+    with alone(lock, patience=0):  # free again
+        pass
+
+
+def test_a_score_that_is_no_number_is_beaten_by_any(tmp_path):
+    best = BestSoFar(RunFolder(tmp_path), bigger=True)
+    for epoch, score in enumerate((float("nan"), 0.1, float("nan"), 0.05)):
+        best.see(epoch, score)
+    assert (best.epoch, best.score) == (1, 0.1)
 
 
 # The shared data set.
