@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    verb = "tune " if words[:1] == ["tune"] else ""
     try:
         code = dispatch(words)
         sys.stdout.flush()
@@ -29,7 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunError as error:
         return _report(error, FAILED, debug)
     except KeyboardInterrupt as interrupt:
-        verb = "tune " if words[:1] == ["tune"] else ""
         sys.stderr.write("interrupted" + "".join(f"; continue with {verb}--resume={folder}" for folder in interrupt.args) + "\n")
         return INTERRUPTED
     except BrokenPipeError:

@@ -5,7 +5,7 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, did_you_mean
 
 USAGE = 2
 HELP = """usage: python run_recbole_diff.py tune --model=MODEL --dataset=DATASET [--search=random] [--key=value ...]
@@ -42,16 +42,24 @@ def tune(words: list[str]) -> int:
     from recbole_diffusion.tuning.driver import sweep
 
     command = shlex.join(["python", "run_recbole_diff.py", "tune", *words])
-    found = sweep(
-        model,
-        dataset,
-        config_files=files,
-        overrides=options,
-        settings=settings,
-        resume=resume,
-        output=sys.stdout,
-        command=command,
-    )
+    try:
+        found = sweep(
+            model,
+            dataset,
+            config_files=files,
+            overrides=options,
+            settings=settings,
+            resume=resume,
+            output=sys.stdout,
+            command=command,
+        )
+    except UsageError as error:
+        # A run does not know the options of a sweep, and would propose one of its own.
+        for name in options:
+            near = did_you_mean(name, [one.name for one in fields(SweepOptions)])
+            if near and f"unknown option {name!r}" in str(error):
+                raise UsageError(f"unknown option {name!r}{near}; tune --help lists the options of a sweep") from error
+        raise
     sys.stdout.write(summary(found))
     return 0
 

@@ -85,9 +85,14 @@ def sweep(
             _run(folder, record, config, options, prepared, resume is not None, on_report, output or sys.stdout)
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(str(folder.path)) from interrupt
+        except UsageError:
+            if resume is None:
+                folder.discard()
+            raise
         finally:
-            shutil.rmtree(folder.ray, ignore_errors=True)
-            folder.write(record)
+            if folder.path.is_dir():
+                shutil.rmtree(folder.ray, ignore_errors=True)
+                folder.write(record)
     return {**record.to_json(), "sweep_dir": str(folder.path)}
 
 

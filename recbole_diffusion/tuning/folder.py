@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,10 @@ class SweepFolder:
             raise UsageError(
                 f"no sweep in {folder.path}: sweep.json {why}; tune --resume takes a folder that an earlier tune has made"
             ) from error
+
+    def discard(self) -> None:
+        """Remove the folder of a sweep that cannot be run."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -4,8 +4,10 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 
 from recbole_diffusion.errors import RunError, UsageError
@@ -48,11 +50,25 @@ def ray_session(options: SweepOptions) -> Iterator[None]:
                 scratch = tempfile.mkdtemp(prefix="ray", dir="/tmp" if os.path.isdir("/tmp") else None)
                 _start(options, scratch)
             check_cluster(options)
-            yield
+            with _ended_by_sigterm():
+                yield
         finally:
             ray.shutdown()
             if scratch:
                 shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """End as by Ctrl-C on SIGTERM, which schedulers send before they kill; Ray would print its stack and leave its files."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 @contextlib.contextmanager

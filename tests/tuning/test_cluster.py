@@ -55,3 +55,4 @@ def test_an_address_without_a_cluster_is_an_error(sweepable, tmp_path):
     settings = {"ray_address": "127.0.0.1:1", "space": str(sweepable.space), "storage": str(tmp_path)}
     with pytest.raises(UsageError, match=r"no Ray cluster at ray_address '127\.0\.0\.1:1'"):
         sweep("MultiVAE", sweepable.dataset, overrides=sweepable.overrides, settings=settings, output=io.StringIO())
+    assert list(tmp_path.iterdir()) == []

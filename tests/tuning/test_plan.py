@@ -179,6 +179,8 @@ def test_time_budgets(text, seconds):
         (["--gpu_id=0"], "--trial_gpus=1"),
         (["--max_concurrent=1000"], "need 1000 cores"),
         (["--space=none.yaml"], "cannot read"),
+        (["--num_sample=3"], "did you mean 'num_samples'"),
+        (["--embeding_size=3"], "did you mean 'embedding_size'"),
         (["--run_dir=x"], "--sweep_dir"),
         (["--search=grid", "--model=TVDiff"], "use --search=random"),
         (["--model=Pop"], "no search space is shipped for Pop"),

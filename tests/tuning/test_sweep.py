@@ -1,5 +1,6 @@
 """Whole sweeps on a Ray that this module starts once: what they do when trials fail, and what they leave."""
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tuning.conftest import BROKEN
+from tuning.conftest import BROKEN, DAMAGED
 
 from recbole_diffusion import yaml_io
 from recbole_diffusion.errors import RunError, UsageError
@@ -48,8 +49,8 @@ def searched(sweepable, tmp_path_factory):
 
     def on_report(trial):
         if "damaged" not in happened:
-            happened["damaged"] = BROKEN - 1
-            damaged = folder / f"trials/{BROKEN - 1:03d}"
+            happened["damaged"] = DAMAGED
+            damaged = folder / f"trials/{DAMAGED:03d}"
             damaged.mkdir(parents=True)
             (damaged / "config.yaml").write_text("{ not: yaml")
             (damaged / "checkpoint.pt").write_bytes(b"PK")
@@ -190,17 +191,14 @@ def test_resuming_a_sweep_that_has_ended_runs_nothing(searched, monkeypatch):
 
 def test_a_killed_driver_goes_on_and_repeats_no_finished_trial(sweepable, tmp_path):
     folder = tmp_path / "sweep"
-    words = sweepable.words(sweep_dir=folder, search="grid", scheduler="none", max_concurrent=2, max_failures=0, final_seeds=0)
+    options = {"latent_dimension": 8, "epochs": 40, "max_concurrent": 1, "final_seeds": 0}
+    words = sweepable.words(sweep_dir=folder, search="grid", scheduler="none", **options)
     command = [sys.executable, str(ROOT / "run_recbole_diff.py"), "tune", *words]
     driver_process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def finished():
-        record = json.loads((folder / "sweep.json").read_text()) if (folder / "sweep.json").is_file() else {"trials": []}
-        return [trial["folder"] for trial in record["trials"] if trial["state"] == "finished"]
-
-    while len(finished()) < 2:
+    begun = folder / "trials/001/metrics.jsonl"
+    while not begun.is_file() or len(begun.read_text().splitlines()) < 3:
         assert driver_process.poll() is None
-        time.sleep(0.1)
+        time.sleep(0.02)
     children = psutil.Process(driver_process.pid).children(recursive=True)
     workers = [child for child in children if child.name().startswith("ray::") and "Agent" not in child.name()]
     scratch = {word.partition("=")[2] for child in children for word in child.cmdline() if word.startswith("--temp-dir=")}
@@ -208,25 +206,27 @@ def test_a_killed_driver_goes_on_and_repeats_no_finished_trial(sweepable, tmp_pa
     driver_process.wait()
     assert workers
     assert psutil.wait_procs(workers, timeout=60)[1] == []  # its trials die with it, and do not write any more
-    first = finished()
-    results = {name: (folder / name / "result.json").stat().st_mtime_ns for name in first}
-    assert len(first) < 6
+    states = [trial["state"] for trial in json.loads((folder / "sweep.json").read_text())["trials"]]
+    assert states[0] == "finished"
+    assert set(states[1:]) <= {"running", "waiting"}
+    result = (folder / "trials/000/result.json").stat().st_mtime_ns
 
     reported = []
-    found = sweep(resume=folder, on_report=lambda trial: reported.append(trial.folder), output=io.StringIO())
-    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 6 + ["failed"]
-    assert not set(first) & set(reported)
-    assert {name: (folder / name / "result.json").stat().st_mtime_ns for name in first} == results
-    assert found["winner"] == max(range(6), key=lambda number: found["trials"][number]["score"])
+    found = sweep(resume=folder, on_report=lambda trial: reported.append(trial.name), output=io.StringIO())
+    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 3
+    assert set(reported) == {"001", "002"}
+    assert (folder / "trials/000/result.json").stat().st_mtime_ns == result
+    assert "resumed after epoch" in (folder / "trials/001/log.txt").read_text()
+    assert found["winner"] == max(range(3), key=lambda number: found["trials"][number]["score"])
     assert found["final"] == []
-    # Ray's own processes look for their driver less often.
-    for process in psutil.wait_procs(children, timeout=2)[1]:
-        process.kill()
+    for process in children:  # Ray's own processes look for their driver less often
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     for path in scratch:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def test_a_time_budget_ends_the_search_and_a_resume_goes_on(sweepable, tmp_path):
+def test_a_time_budget_ends_the_search_and_a_resume_has_it_again(sweepable, tmp_path):
     settings = {**GRID, "scheduler": "none", "space": str(sweepable.space), "final_seeds": 0, "time_budget": 0.2}
     overrides = {**sweepable.overrides, "epochs": 2, "latent_dimension": 8}
     folder = tmp_path / "sweep"
@@ -240,8 +240,9 @@ def test_a_time_budget_ends_the_search_and_a_resume_goes_on(sweepable, tmp_path)
         )
     states = {trial["state"] for trial in json.loads((folder / "sweep.json").read_text())["trials"]}
     assert states <= {"cut", "waiting"}
-    found = sweep(resume=folder, settings={"time_budget": "1h"}, output=io.StringIO())
-    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 3
+    _, record, options = driver.resumed(folder, {})
+    assert ([trial.state for trial in record.trials], options.budget_seconds) == (["waiting"] * 3, 0.2)
+    assert driver.resumed(folder, {"time_budget": "1h"})[2].budget_seconds == 3600
 
 
 # Resources.

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import os
+import shutil
 
 import pytest
 import torch
@@ -114,11 +115,21 @@ def test_a_final_run_evaluates_the_test_part(trial, job):
     assert reports[-1]["metrics"]["test"].keys() == reports[-1]["metrics"]["valid"].keys()
 
 
+@pytest.fixture(scope="module")
+def ran():
+    """What the tests of damaged folders share: the reports of a whole run, and the folder of one that was stopped."""
+    return {}
+
+
 @pytest.mark.parametrize("damage", ["config", "checkpoint", "checkpoint is a folder", "best", "no best", "other options", "junk"])
-def test_a_damaged_folder_is_set_aside_and_the_trial_begun_again(trial, job, damage):
-    straight = reports_of(trial | {"folder": "trials/straight"}, job)
-    reports_of(trial, job, stop_after=2)
+def test_a_damaged_folder_is_set_aside_and_the_trial_begun_again(trial, job, damage, ran, tmp_path_factory):
     folder = folder_of(trial, job)
+    if not ran:
+        ran["straight"] = reports_of(trial | {"folder": "trials/straight"}, job)
+        reports_of(trial, job, stop_after=2)
+        ran["folder"] = shutil.copytree(folder.path, tmp_path_factory.mktemp("stopped") / "000")
+    else:
+        shutil.copytree(ran["folder"], folder.path)
     if damage == "config":
         folder.config.write_text("{ not: yaml")
     elif damage == "checkpoint":
@@ -135,7 +146,7 @@ def test_a_damaged_folder_is_set_aside_and_the_trial_begun_again(trial, job, dam
     else:
         for path in (folder.config, folder.checkpoint, folder.best, folder.metrics):
             path.unlink()
-    assert reports_of(trial, job) == straight
+    assert reports_of(trial, job) == ran["straight"]
     assert folder.path.with_name("000.damaged-1").is_dir()
 
 
