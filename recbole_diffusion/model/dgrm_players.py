@@ -14,7 +14,7 @@ SLOPE = 0.2  # of the critic's leaky rectifier
 
 
 def _table(n_items: int, width: int, inputs: int) -> nn.Parameter:
-    """Return the part [n_items, width] of a first layer of ``inputs`` inputs, Glorot's normal rule; the padding item has zeros."""
+    """Return the part [n_items, width] of a first layer of ``inputs`` inputs by Glorot's normal rule, zeros for the padding."""
     table = torch.randn(n_items, width) * math.sqrt(2 / (inputs + width))
     table[0] = 0
     return nn.Parameter(table)
