@@ -30,6 +30,7 @@ def check(final: Mapping[str, Any], rated: Iterable[str] = ()) -> None:
     _check_cut_offs(final["topk"])
     _check_metrics(final["metrics"], final["valid_metric"], final["topk"], rated)
     _check_eval_args(final["eval_args"], final["metrics"], bool(final.get("benchmark_filename")))
+    _check_rated_mode(final["valid_metric"], final["eval_args"].get("mode", "full"))
     _check_parts(final.get("benchmark_filename"))
     for name in ("load_col", "unload_col"):
         _check_columns(name, final.get(name), final.get("additional_feat_suffix"))
@@ -132,6 +133,15 @@ def _check_mode_fits(modes: set[str], metrics: Any) -> None:
     if not ranking and "full" in modes:
         raise UsageError(
             f"eval_args.mode full ranks all items: it cannot give {', '.join(names)}, which need mode labeled, uniN or popN"
+        )
+
+
+def _check_rated_mode(valid_metric: str, mode: Any) -> None:
+    on_valid = mode.get("valid", "full") if isinstance(mode, dict) else mode
+    if valid_metric.lower().startswith("rated_") and on_valid != "full":
+        raise UsageError(
+            f"valid_metric is {valid_metric!r}, which is computed from a full ranking, but eval_args.mode is {on_valid!r} for "
+            "validation; set eval_args.mode to full, or choose by another metric"
         )
 
 

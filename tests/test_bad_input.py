@@ -154,6 +154,10 @@ def whole(write_parts):
         ),
         ({"eval_args": {"split": {"TS": [0.8, 0.1, 0.1]}}}, "splits by time"),
         ({"metrics": ["AUC"], "valid_metric": "AUC", "eval_args": {"mode": "labeled"}}, "labeled needs the column 'label'"),
+        (
+            {"rating_scale": [1, 5], "valid_metric": "rated_ndcg@5"},
+            "valid_metric is 'rated_ndcg@5', which needs the ratings .* without the column 'rating'; name it in load_col",
+        ),
         ({"additional_feat_suffix": "extra"}, "toy.extra. not found"),
     ],
 )

@@ -172,6 +172,10 @@ REFUSED = [
     ({"metrics": ["Recall", "RMSE"]}, "mixes ranking metrics with RMSE"),
     ({"metrics": ["RMSE"], "valid_metric": "RMSE"}, "mode full ranks all items: it cannot give RMSE"),
     ({"valid_metric": "MRR@3"}, r"'MRR@3', which is not computed \(did you mean 'mrr@20'\?\); .*recall@10, recall@20"),
+    (
+        {"valid_metric": "rated_ndcg@5", "rating_scale": [1, 5], "eval_args": {"mode": {"valid": "uni10", "test": "full"}}},
+        "from a full ranking, but eval_args.mode is 'uni10' for validation",
+    ),
     ({"metrics": ["GAUC"], "valid_metric": "GAUC@10"}, "'GAUC@10', which is not computed"),
     ({"eval_args": {"spilt": {"RS": [8, 1, 1]}}}, r"unknown name 'spilt' in eval_args \(did you mean 'split'\?\)"),
     ({"eval_args": {"split": {"RSS": [8, 1, 1]}}}, "'eval_args.split' is {'RSS'"),

@@ -11,7 +11,7 @@ from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource, FeatureType
 
 from recbole_diffusion.data import labelled, split, split_files
-from recbole_diffusion.data.ratings import check_scale
+from recbole_diffusion.data.ratings import KeptRatings, check_scale
 from recbole_diffusion.data.reader import FastReading
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.rating_options import RatingOptions
@@ -35,9 +35,11 @@ class InteractionDataset(FastReading, Dataset):
         split_summary: what that split is made of; None without it and before ``build``.
         exposed_rows: number of rows at the end of the interactions that are the fully exposed set.
         exposed_dropped: rows that were left out when that set was joined, by reason.
+        kept_ratings: the ratings that ``threshold`` made labels of, for the ranking of rated items; else None.
     """
 
     split_summary: dict[str, Any] | None = None
+    kept_ratings: KeptRatings | None = None
     exposed_rows = 0
 
     def __init__(self, config: Any) -> None:
@@ -89,6 +91,15 @@ class InteractionDataset(FastReading, Dataset):
                 "item_inter_num_interval or val_interval"
             )
         super()._reset_index()
+
+    def _set_label_by_threshold(self) -> None:
+        """Make labels as RecBole does, which drops the column; ratings on a known scale are kept where no model sees them."""
+        scale, field = RatingOptions.of(self.config).rating_scale, self.config["RATING_FIELD"]
+        if scale is not None and field in (self.config["threshold"] or ()) and field in self.inter_feat:
+            check_scale(self, *scale)
+            columns = (self.inter_feat[name].to_numpy() for name in (self.uid_field, self.iid_field, field))
+            self.kept_ratings = KeptRatings(*columns, self.item_num)
+        super()._set_label_by_threshold()
 
     def _normalize(self) -> None:
         """Normalise as RecBole does, but leave ratings on their scale where one is given, and check that they are on it."""

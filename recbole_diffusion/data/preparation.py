@@ -11,6 +11,7 @@ from recbole.utils import EvaluatorType, InputType, ModelType
 
 from recbole_diffusion import registry
 from recbole_diffusion.data.dataset import InteractionDataset, require_files
+from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.split_options import SplitOptions
 
@@ -98,6 +99,13 @@ def _check_fit(config: Any, dataset: Any) -> None:
     name, largest = config["dataset"], max(config["topk"])
     if config["eval_type"] == EvaluatorType.RANKING and largest >= dataset.item_num:
         raise UsageError(f"topk is {largest}, but data set {name!r} has only {dataset.item_num - 1} items; give smaller cut-offs")
+    if config["valid_metric"].lower().startswith("rated_") and not has_ratings(dataset):
+        column, asked = config["RATING_FIELD"], config["valid_metric"]
+        raise UsageError(
+            f"valid_metric is {asked!r}, which needs the ratings of held-out items, but data set {name!r} is loaded without the "
+            f"column {column!r}; name it in load_col.inter, such as [user_id, item_id, rating], and with RATING_FIELD if it has "
+            "another name"
+        )
     label, modes = config["LABEL_FIELD"], config["eval_args"]["mode"].values()
     if "labeled" in modes and label not in dataset.inter_feat:
         raise UsageError(

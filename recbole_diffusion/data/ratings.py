@@ -8,19 +8,49 @@ import scipy.sparse as sp
 from recbole_diffusion.errors import UsageError
 
 
+class KeptRatings:
+    """Ratings by user and item, beside a data set whose rating column became a label (``threshold``): no model sees them.
+
+    Args:
+        users: internal ids, [rows].
+        items: internal ids, [rows].
+        ratings: [rows].
+        n_items: number of items.
+    """
+
+    def __init__(self, users: np.ndarray, items: np.ndarray, ratings: np.ndarray, n_items: int) -> None:
+        self.n_items = n_items
+        self._keys, first = np.unique(self._key(users, items), return_index=True)
+        self._ratings = np.asarray(ratings, np.float64)[first]
+
+    def _key(self, users: Any, items: Any) -> np.ndarray:
+        return np.asarray(users).astype(np.int64) * self.n_items + np.asarray(items).astype(np.int64)
+
+    def of(self, users: Any, items: Any) -> np.ndarray:
+        """Return the ratings of pairs that are among those kept, float64 [pairs]."""
+        return self._ratings[np.searchsorted(self._keys, self._key(users, items))]
+
+
+def has_ratings(dataset: Any) -> bool:
+    """Return whether the ratings of a data set's rows are known, as a column or kept aside."""
+    return dataset.config["RATING_FIELD"] in dataset.inter_feat or getattr(dataset, "kept_ratings", None) is not None
+
+
 def rating_column(dataset: Any) -> np.ndarray:
     """Return the ratings of a data set's rows, float64 [rows].
 
     Raises:
         UsageError: there is no rating column.
     """
-    name = dataset.config["RATING_FIELD"]
-    if name not in dataset.inter_feat:
+    name, feat = dataset.config["RATING_FIELD"], dataset.inter_feat
+    if not has_ratings(dataset):
         raise UsageError(
             f"data set {dataset.dataset_name!r} is loaded without the rating column {name!r}; name it in load_col.inter, such as "
             "[user_id, item_id, rating], and with RATING_FIELD if it has another name"
         )
-    return np.asarray(dataset.inter_feat[name], dtype=np.float64)
+    if name in feat:
+        return np.asarray(feat[name], dtype=np.float64)
+    return dataset.kept_ratings.of(feat[dataset.uid_field], feat[dataset.iid_field])
 
 
 def check_scale(dataset: Any, low: float, high: float) -> None:

@@ -13,6 +13,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import Recommender
 from recbole_diffusion.sampler.positives import UserItems
 
+Cells = tuple[Tensor, Tensor, Tensor, Tensor]  # rated cells of some users: items, starts, rows, ratings, see RatingRows.of
 COSTLY_WEIGHTS = 10_000_000  # of one critic; Adam keeps three more numbers for each with its gradient
 
 
@@ -37,7 +38,7 @@ class RatingRows(nn.Module):
         self.mean = float(matrix.data.mean())
         self.register_buffer("values", torch.from_numpy(matrix.data / self.high), persistent=False)
 
-    def of(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def of(self, users: Tensor) -> Cells:
         """Return items [total], starts [batch], rows [total] (see ``UserItems.of``) and ratings in 0..1 [total]."""
         items, starts, rows = self.rated.of(users)
         within = torch.arange(len(rows), device=users.device) - starts[rows]
@@ -47,6 +48,11 @@ class RatingRows(nn.Module):
         """Return [n_rows, n_items] with ``values`` at the given cells and 0 elsewhere; differentiable in ``values``."""
         table = values.new_zeros(n_rows * self.rated.n_items)
         return table.index_put((rows * self.rated.n_items + items,), values).view(n_rows, -1)
+
+    def add_to(self, table: Tensor, rows: Tensor, items: Tensor, values: Tensor) -> Tensor:
+        """Add ``values`` to the given cells of a table [n_rows, n_items], in place, and return it."""
+        table.view(-1).index_add_(0, rows * self.rated.n_items + items, values)
+        return table
 
 
 class AdversarialRecommender(Recommender):

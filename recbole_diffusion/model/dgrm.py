@@ -5,73 +5,19 @@ Reference:
     environments".
 """
 
-import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.adversarial import AdversarialRecommender, RatingRows, perceptron, real_or_fake
+from recbole_diffusion.model.adversarial import AdversarialRecommender, Cells, RatingRows, real_or_fake
 from recbole_diffusion.model.dgrm_options import DGRMOptions
-from recbole_diffusion.model.layers import gram, pair_scores
+from recbole_diffusion.model.dgrm_players import Critic, Generator
+from recbole_diffusion.model.layers import gram
 
 USER_BLOCK = 1024  # users whose prediction noise is drawn together; fixed, so that scores do not depend on how a caller batches
-
-
-class Generator(nn.Module):
-    """G(R^t, z, v_t): a perceptron on the noised row, a noise vector and the step embedding, one rating for each item.
-
-    The first layer's part for the row is a matrix W [n_items, hidden] of its own: it meets a dense R^t, or the projection R^t W.
-    """
-
-    def __init__(self, n_items: int, options: DGRMOptions, mean: float) -> None:
-        super().__init__()
-        self.options = options
-        self.W = losses.xavier(n_items, options.hidden_size)
-        self.steps = nn.Embedding(options.steps, options.step_size)
-        self.context = nn.Linear(options.noise_size + options.step_size, options.hidden_size)
-        # One layer over [R^t, z, v_t]: the same scale for all of it, so that z does not drown the row.
-        inputs = n_items + options.noise_size + options.step_size
-        nn.init.normal_(self.context.weight, std=math.sqrt(2 / (inputs + options.hidden_size)))
-        nn.init.zeros_(self.context.bias)
-        self.V = losses.xavier(n_items, options.hidden_size)
-        self.bias = nn.Parameter(torch.full((n_items,), math.log(mean / (1 - mean)) if options.output == "sigmoid" else mean))
-        with torch.no_grad():
-            for table in (self.W, self.V, self.bias):
-                table[0] = 0  # the padding item is never rated
-
-    def hidden(self, projected: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """Return the hidden layer [batch, hidden] from R^t W [batch, hidden], z [batch, noise_size] and steps [batch]."""
-        return torch.tanh(projected + self.context(torch.cat([z, self.steps(t)], 1)))
-
-    def rated(self, hidden: Tensor, rows: Tensor, items: Tensor) -> Tensor:
-        """Return the ratings of the cells (rows[k], items[k]), [cells]: the masking layer, without the cells it would drop."""
-        return self._output(pair_scores(hidden, self.V, rows, items) + self.bias[items])
-
-    def all(self, hidden: Tensor) -> Tensor:
-        """Return the ratings of all items, [batch, n_items]."""
-        return self._output(torch.addmm(self.bias, hidden, self.V.T))
-
-    def _output(self, scores: Tensor) -> Tensor:
-        return torch.sigmoid(scores) if self.options.output == "sigmoid" else scores
-
-
-class Critic(nn.Module):
-    """D(R^{t-1}, R^t, t): a perceptron on two rows and the step embedding, one number."""
-
-    def __init__(self, n_items: int, options: DGRMOptions) -> None:
-        super().__init__()
-        self.steps = nn.Embedding(options.steps, options.step_size)
-        inputs = 2 * n_items + options.step_size
-        cancels = options.objective == "wasserstein"  # a constant in both means of Eq. 21
-        self.layers = perceptron(inputs, options.critic_size, 1, nn.LeakyReLU(0.2), last_bias=not cancels)
-
-    def forward(self, before: Tensor, after: Tensor, t: Tensor) -> Tensor:
-        """Return the critic's value of each pair of rows R^{t-1} and R^t [batch, n_items] at steps t [batch], [batch]."""
-        return self.layers(torch.cat([before, after, self.steps(t)], 1)).squeeze(1)
 
 
 class DGRM(AdversarialRecommender):
@@ -111,51 +57,58 @@ class DGRM(AdversarialRecommender):
 
     # Training, Eq. 11 to 22.
 
-    def _noised(self, users: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor, Tensor]:
-        """Return the sparse cells (rows, items, ratings), R^0 and R^t [batch, n_items], and the steps [batch]."""
-        items, _, rows, values = self.ratings.of(users)
-        x0 = self.ratings.dense(len(users), rows, items, values)
+    def _noised(self, users: Tensor) -> tuple[Cells, Tensor, Tensor]:
+        """Return the rated cells, R^t [batch, n_items] (Eq. 13), and the steps [batch]."""
+        cells, d = self.ratings.of(users), self.diffusion
+        items, _, rows, values = cells
         if self.options.fixed_step is None:
             t = uniform_steps(self.options.steps, len(users), device=users.device)
         else:
             t = torch.full((len(users),), self.options.fixed_step - 1, device=users.device)
-        return (rows, items, values), x0, self.diffusion.q_sample(x0, t, self._noise_like(x0)), t
+        xt = self._noise(len(users)).mul_(d.noise[t][:, None])
+        return cells, self.ratings.add_to(xt, rows, items, d.signal[t][rows] * values), t
 
-    @staticmethod
-    def _noise_like(rows: Tensor) -> Tensor:
-        noise = torch.randn_like(rows)
+    def _noise(self, n_rows: int) -> Tensor:
+        noise = torch.randn(n_rows, self.n_items, device=self.ratings.values.device)
         noise[:, 0] = 0  # the padding item
         return noise
 
-    def _before(self, x0: Tensor, xt: Tensor, t: Tensor) -> Tensor:
-        """Return R^{t-1} drawn from the posterior given R^0 and R^t (Eq. 16, 17, 20), [batch, n_items]."""
-        return self.diffusion.posterior_mean(x0, xt, t) + self.diffusion.posterior_std(t, xt) * self._noise_like(xt)
+    def _kept(self, xt: Tensor, t: Tensor) -> Tensor:
+        """Return what R^{t-1}, drawn from the posterior given R^0 and R^t, has of R^t and of new noise, [batch, n_items]."""
+        d = self.diffusion
+        return self._noise(len(t)).mul_(d.posterior_std(t, xt)).addcmul_(xt, d.posterior_xt[t][:, None])
 
-    def _generated(self, cells: tuple[Tensor, ...], xt: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the generated ratings of the rated items [cells], and as rows with zeros elsewhere, [batch, n_items]."""
-        rows, items, _ = cells
+    def _share(self, cells: Cells, values: Tensor, t: Tensor) -> Tensor:
+        """Return what it has of R^0 with the given ``values`` at the rated cells, and 0 elsewhere, [cells] (Eq. 16, 17, 20)."""
+        return self.diffusion.posterior_x0[t][cells[2]] * values
+
+    def _before(self, cells: Cells, values: Tensor, xt: Tensor, t: Tensor) -> Tensor:
+        """Return R^{t-1}, the sum of both, [batch, n_items]."""
+        return self.ratings.add_to(self._kept(xt, t), cells[2], cells[0], self._share(cells, values, t))
+
+    def _generated(self, cells: Cells, xt: Tensor, t: Tensor) -> Tensor:
+        """Return the generated ratings of the rated items, [cells]: the masking layer leaves no others."""
+        items, _, rows, _ = cells
         z = torch.randn(len(t), self.options.noise_size, device=xt.device)
-        seen = F.dropout(xt, self.options.dropout_prob, training=self.training)
-        values = self.generator.rated(self.generator.hidden(seen @ self.generator.W, z, t), rows, items)
-        return values, self.ratings.dense(len(t), rows, items, values)
+        seen = losses.dropout(xt, self.options.dropout_prob) if self.training else xt
+        return self.generator.rated(self.generator.hidden(seen @ self.generator.W, z, t), rows, items)
 
     def critic_loss(self, interaction: Any) -> Tensor:
         """Return Eq. 21 with the Lipschitz penalty, or cross entropy with ``objective: kl``, a scalar."""
-        o = self.options
-        cells, x0, xt, t = self._noised(interaction[self.USER_ID])
+        o, critic = self.options, self.critic
+        cells, xt, t = self._noised(interaction[self.USER_ID])
         with torch.no_grad():
-            fake = self._before(self._generated(cells, xt, t)[1], xt, t)
-        real = self._before(x0, xt, t)
-        of_real, of_fake = self.critic(real, xt, t), self.critic(fake, xt, t)
+            generated = self._generated(cells, xt, t)
+        condition = critic.condition(xt, t)
+        real, fake = (condition + self._before(cells, values, xt, t) @ critic.before for values in (cells[3], generated))
+        of_real, of_fake = critic.value(real), critic.value(fake)
         if o.objective == "kl":
             return real_or_fake(of_real, of_fake)
         distance = of_fake.mean() - of_real.mean()
         if o.lipschitz == "clip":
             return distance
-        share = torch.rand(len(t), 1, device=xt.device)
-        between = torch.lerp(real, fake, share).requires_grad_()
-        (slope,) = torch.autograd.grad(self.critic(between, xt, t).sum(), between, create_graph=True)
-        return distance + o.penalty_weight * (slope.norm(dim=1) - 1).square().mean()
+        between = torch.lerp(real, fake, torch.rand(len(t), 1, device=xt.device))  # the layer is linear in the row
+        return distance + o.penalty_weight * (critic.slope(between) - 1).square().mean()
 
     def after_critic_step(self) -> None:
         """Clip the critic's weights (``lipschitz: clip``)."""
@@ -166,14 +119,17 @@ class DGRM(AdversarialRecommender):
 
     def generator_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """Return the reconstruction and, with a critic, the adversarial part of Eq. 22, each a scalar."""
-        o = self.options
-        cells, _, xt, t = self._noised(interaction[self.USER_ID])
-        values, predicted = self._generated(cells, xt, t)
-        error = (self.ratings.high * (values - cells[2])).square().sum() / len(t)
-        if self.critic is None:
+        o, critic = self.options, self.critic
+        cells, xt, t = self._noised(interaction[self.USER_ID])
+        items, starts, _, ratings = cells
+        values = self._generated(cells, xt, t)
+        error = (self.ratings.high * (values - ratings)).square().sum() / len(t)
+        if critic is None:
             return (o.reconstruction_weight * error,)
-        adversarial = -o.adversarial_weight * self.critic(self._before(predicted, xt, t), xt, t).mean()
-        return o.reconstruction_weight * error, adversarial
+        # R^{t-1} meets the critic in two parts: only its sparse one depends on the generator.
+        first = critic.condition(xt, t) + self._kept(xt, t) @ critic.before
+        first = first + losses.sum_by_row(critic.before, items, starts, self._share(cells, values, t))
+        return o.reconstruction_weight * error, -o.adversarial_weight * critic.value(first).mean()
 
     # Prediction, section 3.3.
 

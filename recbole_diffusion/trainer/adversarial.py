@@ -41,14 +41,21 @@ class _TwoPlayers(FusedSteps):
         return loss.item()
 
     def _generator_step(self, interaction: Any, critic: float) -> list[float]:
-        losses = self.model.generator_loss(interaction)
-        total = sum(losses)
-        self._stop_if_diverged(critic, total.item())
-        self._step(self.optimizer, total, self.model.generator)
+        other = self.model.critic
+        if other is not None:  # its gradient would be computed and dropped
+            other.requires_grad_(False)
+        try:
+            losses = self.model.generator_loss(interaction)
+            total = sum(losses)
+            self._stop_if_diverged(critic, total.item())
+            self._step(self.optimizer, total, self.model.generator)
+        finally:
+            if other is not None:
+                other.requires_grad_(True)
         return [loss.item() for loss in losses]
 
     def _step(self, optimizer: torch.optim.Optimizer, loss: Tensor, player: torch.nn.Module) -> None:
-        """Update one player; the gradient that the other one gets on the way is dropped."""
+        """Update one player."""
         self.model.zero_grad(set_to_none=True)
         loss.backward()
         if self.clip_grad_norm:

@@ -12,6 +12,7 @@ import torch
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.trainer import Trainer
 
+from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.rating_options import RatingOptions
@@ -269,7 +270,7 @@ class RunMixin(MirrorGradient):
     def _rated_of(self, part: Any) -> RatedScores | None:
         """Return what collects the scores of rated items, where the part has ratings on a known scale."""
         options = RatingOptions.of(self.config)
-        if options.rating_scale is None or self.config["RATING_FIELD"] not in part.inter_feat:
+        if options.rating_scale is None or not has_ratings(part):
             return None
         return RatedScores(part, options, getattr(self.model, "predicts_ratings", False))
 

@@ -4,7 +4,7 @@ import pytest
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.dataset import InteractionDataset
-from recbole_diffusion.data.ratings import rating_rows
+from recbole_diffusion.data.ratings import rating_column, rating_rows
 from recbole_diffusion.errors import UsageError
 
 ROWS = [("a", "1", 5), ("a", "2", 1), ("b", "2", 3), ("b", "3", 4), ("c", "1", 2), ("c", "3", 5)]
@@ -76,3 +76,13 @@ def test_a_missing_rating_column_is_named(rated):
 def test_a_scale_is_two_numbers(rated, scale):
     with pytest.raises(UsageError, match=r"'rating_scale' is .*; it takes two numbers, the lower first"):
         rated(ROWS, rating_scale=scale)
+
+
+def test_ratings_that_became_labels_stay_known_and_hidden(rated):
+    plain, labelled = rated(ROWS), rated(ROWS, threshold={"rating": 4})
+    for one, part in zip(plain.build(), labelled.build(), strict=True):
+        assert "rating" not in part.inter_feat
+        assert rating_column(part).tolist() == one.inter_feat["rating"].tolist()
+        assert part.inter_feat["label"].tolist() == [rating >= 4 for rating in one.inter_feat["rating"]]
+    with pytest.raises(UsageError, match=r"outside rating_scale \[1, 5\]: 9 of user c"):
+        rated([*ROWS, ("c", "2", 9)], threshold={"rating": 4})

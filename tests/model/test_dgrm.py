@@ -60,23 +60,22 @@ def build(checkerboard, **more):  # noqa: F811
     return TestDGRM().build(checkerboard, **more)
 
 
-def step_of(built, **fixed):
-    """Return users, steps, R^0 and the mask of the first batch."""
-    users = built.batch()[built.model.USER_ID]
-    cells, x0, xt, t = built.model._noised(users)
-    return users, cells, x0, xt, t
+def dense_of(model, cells, values):
+    """Return rated cells as rows with zeros elsewhere, [batch, n_items]."""
+    return model.ratings.dense(len(cells[1]), cells[2], cells[0], values)
 
 
 def test_rows_are_ratings_over_the_scales_end(checkerboard):  # noqa: F811
     built = build(checkerboard)
-    users, (rows, items, values), x0, _, _ = step_of(built)
+    users = built.batch()[built.model.USER_ID]
+    cells, _, _ = built.model._noised(users)
+    x0 = dense_of(built.model, cells, cells[3])
     inter = built.train._dataset.inter_feat
     for row, user in enumerate(users.tolist()):
         own = inter["user_id"] == user
         expected = torch.zeros(built.model.n_items)
         expected[inter["item_id"][own]] = inter["rating"][own].float() / 5
         assert torch.allclose(x0[row], expected)
-    assert torch.equal(x0[rows, items], values)
 
 
 def test_noise_follows_equation_14_and_spares_the_padding(checkerboard):  # noqa: F811
@@ -85,7 +84,8 @@ def test_noise_follows_equation_14_and_spares_the_padding(checkerboard):  # noqa
     users = torch.arange(1, 51).repeat(400)
     for step in range(1, 5):
         built = build(checkerboard, noise_scale=0.5, noise_min=0.1, noise_max=0.8, steps=4, denoising_steps=0, fixed_step=step)
-        _, x0, xt, t = built.model._noised(users)
+        cells, xt, t = built.model._noised(users)
+        x0 = dense_of(built.model, cells, cells[3])
         variance = 0.5 * (0.1 + (step - 1) / 3 * 0.7)
         assert set(t.tolist()) == {step - 1}
         rest = (xt - math.sqrt(1 - variance) * x0)[:, 1:]
@@ -96,13 +96,14 @@ def test_noise_follows_equation_14_and_spares_the_padding(checkerboard):  # noqa
 
 def test_two_steps_have_the_joint_distribution_of_the_forward_process(checkerboard):  # noqa: F811
     torch.manual_seed(0)
-    model = build(checkerboard, noise_scale=0.9, noise_min=0.1, noise_max=0.9, steps=3, denoising_steps=0).model
-    x0, t = torch.full((200_000, 2), 0.6), torch.full((200_000,), 2)
-    xt = model.diffusion.q_sample(x0, t, torch.randn_like(x0))
-    before = model._before(x0, xt, t)[:, 1]
-    xt = xt[:, 1]
+    model = build(checkerboard, noise_scale=0.9, noise_min=0.1, noise_max=0.9, steps=3, denoising_steps=0, fixed_step=3).model
+    users = torch.ones(60_000, dtype=torch.long)
+    cells, xt, t = model._noised(users)
+    rated = int(cells[0][0])
+    before, xt = (rows[:, rated] for rows in (model._before(cells, cells[3], xt, t), xt))
+    rating = float(cells[3][0])
     bar = [1 - 0.9 * (0.1 + step / 2 * 0.8) for step in range(3)]
-    assert float(before.mean()) == pytest.approx(math.sqrt(bar[1]) * 0.6, abs=0.01)
+    assert float(before.mean()) == pytest.approx(math.sqrt(bar[1]) * rating, abs=0.01)
     assert float(before.var()) == pytest.approx(1 - bar[1], rel=0.02)
     alpha = bar[2] / bar[1]  # R^t = sqrt(alpha) R^{t-1} + noise
     slope = float(((before - before.mean()) * (xt - xt.mean())).mean() / before.var())
@@ -128,7 +129,7 @@ def test_reconstruction_is_the_squared_error_in_ratings_summed_by_user(checkerbo
     torch.manual_seed(5)
     (loss,) = model.generator_loss({model.USER_ID: users})
     torch.manual_seed(5)
-    (rows, items, values), _, xt, t = model._noised(users)
+    (items, _, rows, values), xt, t = model._noised(users)
     z = torch.randn(3, 4)
     dense = torch.sigmoid(torch.tanh(xt @ G.W + G.context(torch.cat([z, G.steps(t)], 1))) @ G.V.T + G.bias)
     error = (5 * (dense - 0))[rows, items] - 5 * values
@@ -138,36 +139,51 @@ def test_reconstruction_is_the_squared_error_in_ratings_summed_by_user(checkerbo
 @pytest.mark.parametrize(
     ("objective", "lipschitz"), [("wasserstein", "gradient_penalty"), ("wasserstein", "clip"), ("kl", "clip")]
 )
-def test_the_losses_are_those_of_the_equations(checkerboard, objective, lipschitz, monkeypatch):  # noqa: F811
+def test_the_losses_are_those_of_the_equations(checkerboard, objective, lipschitz):  # noqa: F811
+    """Against the critic as a perceptron on whole rows, with its derivative by autograd; the same seed draws the same noise."""
     built = build(checkerboard, objective=objective, lipschitz=lipschitz, penalty_weight=3.0, adversarial_weight=2.0)
-    model = built.model
+    model, critic = built.model.double(), built.model.critic
     batch = {model.USER_ID: torch.tensor([1, 2, 3])}
-    seen = []
-    forward = model.critic.forward
+    weight = torch.cat([critic.before, critic.after, critic.context.weight.T])
 
-    def watch(before, after, t):
-        seen.append((before, after, t, forward(before, after, t)))
-        return seen[-1][3]
+    def plain(before, after, t):
+        first = torch.cat([before, after, critic.steps(t)], 1) @ weight + critic.context.bias
+        return critic.last(F.leaky_relu(first, 0.2)).squeeze(1)
 
-    monkeypatch.setattr(model.critic, "forward", watch)
-    loss = model.critic_loss(batch)
-    (_, xt, t, real), (fake_row, also_xt, _, fake) = seen[:2]
-    assert torch.equal(xt, also_xt)  # one condition for both
-    if objective == "kl":
-        expected = F.binary_cross_entropy_with_logits(real, torch.ones(3)) + F.binary_cross_entropy_with_logits(
-            fake, torch.zeros(3)
-        )
-    else:
-        expected = fake.mean() - real.mean()  # Eq. 21 with the signs of Eq. 10
-        if lipschitz == "gradient_penalty":
-            between = seen[2][0]
-            (slope,) = torch.autograd.grad(forward(between, xt, t).sum(), between)
-            expected = expected + 3.0 * ((slope.square().sum(1).sqrt() - 1) ** 2).mean()
-    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
-    seen.clear()
-    _, part = model.generator_loss(batch)
-    assert float(part) == pytest.approx(-2.0 * float(seen[0][3].mean()), rel=1e-6)
-    assert fake_row.shape == (3, model.n_items)
+    torch.set_default_dtype(torch.float64)  # of what is drawn
+    try:
+        torch.manual_seed(3)
+        loss = model.critic_loss(batch)
+        torch.manual_seed(3)
+        cells, xt, t = model._noised(batch[model.USER_ID])
+        generated = model._generated(cells, xt, t).detach()
+        real, fake = (model._before(cells, values, xt, t) for values in (cells[3], generated))
+        of_real, of_fake = plain(real, xt, t), plain(fake, xt, t)
+        if objective == "kl":
+            of_ones = F.binary_cross_entropy_with_logits(of_real, torch.ones(3))
+            expected = of_ones + F.binary_cross_entropy_with_logits(of_fake, torch.zeros(3))
+        else:
+            expected = of_fake.mean() - of_real.mean()  # Eq. 21 with the signs of Eq. 10
+            if lipschitz == "gradient_penalty":
+                between = torch.lerp(real, fake, torch.rand(3, 1)).requires_grad_()
+                (slope,) = torch.autograd.grad(plain(between, xt, t).sum(), between, create_graph=True)
+                expected = expected + 3.0 * (slope.norm(dim=1) - 1).square().mean()
+        assert float(loss) == pytest.approx(float(expected), rel=1e-6)
+        players = list(critic.parameters())
+        for mine, theirs in zip(torch.autograd.grad(loss, players), torch.autograd.grad(expected, players), strict=True):
+            assert torch.allclose(mine, theirs, rtol=1e-5, atol=1e-7)
+
+        torch.manual_seed(4)
+        _, part = model.generator_loss(batch)
+        torch.manual_seed(4)
+        cells, xt, t = model._noised(batch[model.USER_ID])
+        fake = model._before(cells, model._generated(cells, xt, t), xt, t)
+        expected = -2.0 * plain(fake, xt, t).mean()
+        assert float(part) == pytest.approx(float(expected), rel=1e-6)
+        W = model.generator.W
+        assert torch.allclose(*(torch.autograd.grad(one, W)[0] for one in (part, expected)), rtol=1e-5, atol=1e-9)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_clipping_bounds_the_critic(checkerboard, tmp_path):  # noqa: F811
@@ -177,17 +193,24 @@ def test_clipping_bounds_the_critic(checkerboard, tmp_path):  # noqa: F811
 
 def test_fake_rows_differ_from_real_ones_at_rated_items_alone(checkerboard):  # noqa: F811
     model = build(checkerboard).model
-    users = torch.tensor([5, 6])
-    cells, x0, xt, t = model._noised(users)
-    _, predicted = model._generated(cells, xt, t)
-    torch.manual_seed(1)
-    real = model._before(x0, xt, t)
-    torch.manual_seed(1)
-    fake = model._before(predicted, xt, t)
-    differs = (real != fake).nonzero()
-    rated = x0 != 0
+    cells, xt, t = model._noised(torch.tensor([5, 6]))
+    rows = []
+    for values in (cells[3], model._generated(cells, xt, t)):
+        torch.manual_seed(1)
+        rows.append(model._before(cells, values, xt, t))
+    differs = (rows[0] != rows[1]).nonzero()
+    rated = dense_of(model, cells, cells[3]) != 0
     assert bool(rated[differs[:, 0], differs[:, 1]].all())
     assert len(differs) > 0
+
+
+def test_the_critic_keeps_its_weights_through_a_step_of_the_generator(checkerboard, tmp_path):  # noqa: F811
+    built, trainer, _ = TestDGRM().trained(checkerboard, tmp_path, epochs=1)
+    critic = [one.detach().clone() for one in built.model.critic.parameters()]
+    trainer._generator_step(built.batch(), 0.0)
+    assert all(one.grad is None for one in built.model.critic.parameters())
+    assert all(torch.equal(one, other) for one, other in zip(built.model.critic.parameters(), critic, strict=True))
+    assert all(one.requires_grad for one in built.model.critic.parameters())
 
 
 # Prediction.

@@ -29,8 +29,10 @@ def test_gram_equals_dense_with_gradient():
 
 
 @pytest.mark.parametrize("block", [3, 2**24])  # several blocks and the sparse backward, or one block and the dense one
-def test_pair_scores_equal_dense_with_gradient(block, monkeypatch):
+@pytest.mark.parametrize("ratio", [0, 50])
+def test_pair_scores_equal_dense_with_gradient(block, ratio, monkeypatch):
     monkeypatch.setattr(layers._PairScores, "block_numbers", block)
+    monkeypatch.setattr(layers._PairScores, "dense_ratio", ratio)
     torch.manual_seed(0)
     left = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     right = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)

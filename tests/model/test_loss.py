@@ -61,3 +61,12 @@ def test_sum_by_row_of_nothing_is_zero_and_has_a_gradient():
     found = loss.sum_by_row(table, torch.empty(0, dtype=torch.long), torch.zeros(2, dtype=torch.long))
     assert found.tolist() == [[0.0] * 3] * 2
     assert torch.autograd.grad(found.sum(), table)[0].abs().sum() == 0
+
+
+def test_dropout_keeps_the_share_and_the_mean():
+    torch.manual_seed(0)
+    values = torch.full((400, 500), 3.0)
+    dropped = loss.dropout(values, 0.2)
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.2, abs=0.005)
+    assert float(dropped.mean()) == pytest.approx(3.0, rel=0.01)
+    assert torch.equal(loss.dropout(values, 0.0), values)
