@@ -8,7 +8,8 @@ A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, 
 ``grid``. A grid is searched with the first seed; the point with the best validation score is then run with the other seeds. A run
 that has a result is not repeated, so that an interrupted plan goes on where it was. ``weights_of`` names a row whose
 trained weights are scored with other options. ``parts`` names the test parts that the table shows (one table each), ``paired``
-a row that is tested against every other row, user by user, and ``groups`` a part whose groups of items are shown.
+a row that is tested against every other row, user by user, or several such rows, each with the rows that it is tested against;
+``paired_metrics`` are what is tested. ``groups`` is a part whose groups of items are shown.
 """
 
 import argparse
@@ -202,9 +203,10 @@ def chosen_results(
 
 
 def paired_tests(plan: dict[str, Any], runs: Path, dataset: str, protocol: str, part: str) -> list[str]:
-    """Return the table of paired tests over users between the plan's row ``paired`` and each other row.
+    """Return the table of paired tests over users between the rows of the plan's ``paired`` and others.
 
-    The tests are computed where the runs' ``user_metrics.npz`` are, kept beside them, and read back elsewhere.
+    The tests are computed where the runs' ``user_metrics.npz`` are, kept beside them, and read back elsewhere. Holm's correction
+    is over the tests of one row and metric.
     """
     from recbole_diffusion.evaluation.lists import load_user_metrics
     from recbole_diffusion.evaluation.significance import compare_runs
@@ -219,19 +221,22 @@ def paired_tests(plan: dict[str, Any], runs: Path, dataset: str, protocol: str, 
             files = [folder / "user_metrics.npz" for _, folder, _ in results]
             if files and all(file.is_file() for file in files):
                 methods[row["name"]] = [load_user_metrics(file)[part] for file in files]
-    if plan["paired"] in methods and len(methods) > 1:
-        tested = [test for metric in ("recall@20", "ndcg@20") for test in compare_runs(methods, plan["paired"], metric)]
+    tests = plan["paired"] if isinstance(plan["paired"], dict) else {plan["paired"]: list(methods)}
+    tested = []
+    for best, others in tests.items():
+        compared = {name: methods[name] for name in methods if name == best or name in others}
+        if best in methods and len(compared) > 1:
+            for metric in plan.get("paired_metrics", ["recall@20", "ndcg@20"]):
+                tested += compare_runs(compared, best, metric)
+    if tested:
         kept.write_text(json.dumps(tested, indent=1) + "\n", encoding="utf-8")
     if not kept.is_file():
         return []
-    lines = [
-        f"Paired t-tests over users, {plan['paired']} against each other row, seeds averaged; p after Holm's correction.",
-        "",
-    ]
-    lines += ["| row | metric | difference | p | p (Holm) |", "|---|---|---:|---:|---:|"]
+    lines = ["Paired t-tests over users, seeds averaged; p after Holm's correction.", ""]
+    lines += ["| row | against | metric | difference | p | p (Holm) |", "|---|---|---|---:|---:|---:|"]
     for test in json.loads(kept.read_text()):
         numbers = f"{test['difference']:+.4f} | {test['p']:.2g} | {test['p_holm']:.2g}"
-        lines.append(f"| {test['method']} | {test['metric']} | {numbers} |")
+        lines.append(f"| {test['best']} | {test['method']} | {test['metric']} | {numbers} |")
     return [*lines, ""]
 
 

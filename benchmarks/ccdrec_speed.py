@@ -27,7 +27,7 @@ from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.quick_start import versions
 
 SIZES = (10_000, 50_000, 200_000)
-USERS, PER_USER, WIDTH, BATCHES = 50_000, 20, 256, 20
+USERS, PER_USER, WIDTH, BATCHES = 50_000, 20, 128, 20
 BACKBONES = ("FREEDOM", "LATTICE")
 
 

@@ -185,10 +185,10 @@ class CCDRec(TwoTower):
         return pool.gather(1, place[:, None]).squeeze(1)
 
     def _tables(self) -> tuple[Tensor, list[Tensor]]:
-        """Return user vectors [n_users, d], and item vectors of each layer, joined with the item graph's."""
-        high = self.backbone.high_order()
+        """Return user vectors [n_users, d] and item vectors of each layer; their mean is what is scored."""
+        high, items = self.backbone.high_order(), None
         if self.fusion is not None:
-            high = self.fusion.fused(high, self.fusion.end)
-        layers = self.backbone.layers()
+            high, items = self.fusion.entering(high, self.fusion.end)
+        layers = self.backbone.layers(items)
         users, _ = self.backbone.encoder.pooled(layers)
         return users, [self.backbone.joined(high, of_items) for _, of_items in layers]

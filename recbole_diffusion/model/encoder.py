@@ -42,7 +42,8 @@ class FactorEncoder(nn.Module):
         users, items = zip(*layers, strict=True)
         if len(layers) == 1:
             return users[0], items[0]
-        return torch.stack(users).mean(0), torch.stack(items).mean(0)
+        # Sums, since a stack of the layers would be a copy of all of them, forth and back.
+        return sum(users[1:], users[0]) / len(layers), sum(items[1:], items[0]) / len(layers)
 
     def ego(self, users: Tensor, items: Tensor) -> Layer:
         """Return the free vectors of some users and items, for the L2 penalty."""

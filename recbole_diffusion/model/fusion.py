@@ -74,9 +74,12 @@ class FusedItems(nn.Module):
 
     def of_all(self, backbone: Backbone) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d], with the end of the chain."""
-        high = backbone.high_order()
-        fused = self.fused(high, self.states(backbone)[0])
-        return backbone.vectors_from(fused) if self.place == "output" else backbone.vectors_from(high, fused)
+        return backbone.vectors_from(*self.entering(backbone.high_order(), self.states(backbone)[0]))
+
+    def entering(self, high_order: Tensor, diffused: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what is joined to the user-item graph's items, and what that graph starts from (None: the free vectors)."""
+        fused = self.fused(high_order, diffused)
+        return (fused, None) if self.place == "output" else (high_order, fused)
 
     def fused(self, high_order: Tensor, diffused: Tensor) -> Tensor:
         """Return (1 - mu) h_hat + mu e_0."""

@@ -116,6 +116,7 @@ def test_chain_is_the_posterior_step_by_step(build):
     x = abar[-1].sqrt() * table / scale + (1 - abar[-1]).sqrt() * noise
     for step in reversed(range(8)):
         x0 = aligning.estimator(x, torch.full((len(x),), step), aligning.estimator.prepare(conditions)).detach()
+        x0 = x0 + abar[step].sqrt() * x
         before = abar[step - 1] if step else torch.tensor(1.0)
         beta = betas[step].float()
         x = (beta * before.sqrt() * x0 + (1 - beta).sqrt() * (1 - before) * x) / (1 - abar[step])
@@ -132,9 +133,12 @@ def test_diffusion_loss_is_the_squared_error_of_vectors_at_unit_scale(build, mon
     monkeypatch.setattr("recbole_diffusion.model.aligning.uniform_steps", lambda *_, **__: t)
     estimate, loss = aligning.learn(vectors, conditions, scale)
     x = aligning.diffusion.q_sample(vectors / scale, t, noise)
-    plain = aligning.estimator(x, t, aligning.estimator.prepare(conditions))
+    plain = aligning.diffusion.signal[t][:, None] * x + aligning.estimator(x, t, aligning.estimator.prepare(conditions))
     assert torch.allclose(estimate, plain * scale)
     assert loss.item() == pytest.approx((plain - vectors / scale).square().mean().item(), rel=1e-5)
+    # The loss is the estimator's: it moves no item vector, by its target or by the noised input. The estimates do.
+    assert torch.autograd.grad(loss, vectors, retain_graph=True, allow_unused=True)[0] is None
+    assert bool((torch.autograd.grad(estimate.sum(), vectors)[0] != 0).all())
 
 
 def test_item_vectors_are_fused_with_the_end_of_the_chain(build):
@@ -148,6 +152,17 @@ def test_item_vectors_are_fused_with_the_end_of_the_chain(build):
             expected = propagated + (fused if place == "output" else backbone.high_order())
         assert torch.allclose(U, users, atol=1e-6)
         assert torch.allclose(V, expected, atol=1e-6)
+
+
+def test_samplers_by_score_see_the_vectors_that_are_scored(build):
+    for place in ("output", "input"):
+        model = build(fusion=place, negative_sampler="dns").model.eval()
+        with torch.no_grad():
+            model.begin_epoch(0)
+            U, tables = model._tables()
+            users, items = model.vectors()
+        assert torch.allclose(U, users, atol=1e-6)
+        assert torch.allclose(torch.stack(tables).mean(0), items, atol=1e-6)
 
 
 def test_loss_is_eq_9(build, monkeypatch):
