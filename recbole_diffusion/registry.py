@@ -94,6 +94,11 @@ MODELS: dict[str, ModelSpec] = {
         dataset="data.multimodal:MultimodalDataset",
         train_loader="data.loader:PositiveLoader",
     ),
+    "DiffCDR": _cross_domain(
+        "DiffCDR",
+        "model.diffcdr_options:DiffCDROptions",
+        "target vectors of cold users by a diffusion conditioned on their source vectors, cross-domain",
+    ),
     "EMCDR": _cross_domain(
         "EMCDR",
         "model.emcdr_options:EMCDROptions",

@@ -192,15 +192,17 @@ class MappingRecommender(ColdStartRecommender):
         """Return the target vectors of training users, without gradient, [batch, width]."""
         return self.target.user_vectors(users).detach()
 
-    def rating_loss(self, users: Tensor, vectors: Tensor) -> Tensor:
-        """Return the mean squared error of the users' training ratings if ``vectors`` were theirs (Eq. 2), a scalar.
+    def rating_loss(self, users: Tensor, vectors: Tensor, norm: int = 2) -> Tensor:
+        """Return the mean error of the users' training ratings if ``vectors`` were theirs, a scalar.
 
         Args:
             users: distinct target ids, [batch].
             vectors: [batch, width].
+            norm: 2 for squared errors (Eq. 2), 1 for absolute ones.
         """
         items, starts, rows = self.rated.of(users)
         side, offsets = self._items()
         within = torch.arange(len(rows), device=users.device) - starts[rows]
         actual = self.rated_values[self.rated.offsets[users][rows] + within]
-        return ((vectors[rows] * side[items]).sum(1) + offsets[items] - actual).square().mean()
+        error = (vectors[rows] * side[items]).sum(1) + offsets[items] - actual
+        return error.square().mean() if norm == 2 else error.abs().mean()
