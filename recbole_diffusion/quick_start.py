@@ -164,6 +164,7 @@ def _trained(
         "groups": groups,
         "rated": rated,
         "split": getattr(dataset, "split_summary", None),
+        "diagnostics": getattr(model, "final_diagnostics", dict)(),
         "seconds": {
             "load": round(load_seconds, 3),
             "train": round(sum(epochs), 3),
@@ -183,7 +184,7 @@ def _tested(
     from recbole_diffusion.evaluation.lists import USER_METRICS, TopLists, save_user_metrics
     from recbole_diffusion.evaluation.report import group_report
 
-    tested, groups, kept, rated = {}, {}, {}, {}
+    tested, groups, kept, rated, errors = {}, {}, {}, {}, {}
     topk, metrics = ([value] if isinstance(value, int | str) else list(value) for value in (config["topk"], config["metrics"]))
     for name, loader in tests.items():
         lists = TopLists(max(topk))
@@ -193,13 +194,14 @@ def _tested(
             rated[name] = trainer.rated.report()
         if len(lists):
             kept[name] = lists
+            errors[name] = trainer.rated.by_user(lists.users) if trainer.rated is not None else {}
             if config["report_groups"]:
                 groups[name] = group_report(lists, train_data._dataset, loader._dataset, config["report_groups"], topk)
     if kept:
         dataset = train_data._dataset
         tokens = dataset.field2id_token[dataset.uid_field]
         by_user = [metric for metric in metrics if metric.lower() in USER_METRICS]
-        save_user_metrics(folder.user_metrics, kept, tokens, topk, by_user)
+        save_user_metrics(folder.user_metrics, kept, tokens, topk, by_user, errors)
     return tested, groups, rated
 
 

@@ -15,6 +15,7 @@ class RatingOptions:
 
     rating_scale: list | None = option(None, "[lowest, highest] rating; with it, rated held-out items are ranked too")  # noqa: RUF009
     rated_topk: list | int = option([5], "lengths N of the lists of rated items")  # noqa: RUF009
+    rated_clip: bool = option(True, "put predicted ratings to the nearest end of the scale before their errors are taken")
 
     def __post_init__(self) -> None:
         scale = self.rating_scale

@@ -30,6 +30,13 @@ class ModelSpec:
     protocol: str | None = None
 
 
+def _cross_domain(name: str, options: str, summary: str) -> ModelSpec:
+    """Return the line of a model of cold users in a target domain."""
+    parts = {"trainer": "trainer.staged:StagedTrainer", "dataset": "data.cross_domain:CrossDomainDataset"}
+    loader = "data.loader:PositiveLoader"
+    return ModelSpec(f"model.{name.lower()}:{name}", options, summary, **parts, train_loader=loader, protocol="cross_domain")
+
+
 MODELS: dict[str, ModelSpec] = {
     "TVDiff": ModelSpec(
         model="model.tvdiff:TVDiff",
@@ -86,6 +93,27 @@ MODELS: dict[str, ModelSpec] = {
         summary="items diffused under their modalities, which denoise the user-item graph (WWW 2024), multimodal",
         dataset="data.multimodal:MultimodalDataset",
         train_loader="data.loader:PositiveLoader",
+    ),
+    "DiffCDR": _cross_domain(
+        "DiffCDR",
+        "model.diffcdr_options:DiffCDROptions",
+        "target vectors of cold users by a diffusion conditioned on their source vectors, cross-domain",
+    ),
+    "EMCDR": _cross_domain(
+        "EMCDR",
+        "model.emcdr_options:EMCDROptions",
+        "source vectors of shared users mapped to target vectors (IJCAI 2017), cross-domain",
+    ),
+    "GlobalMean": _cross_domain(
+        "GlobalMean", "model.trivial_options:GlobalMeanOptions", "the mean of all target ratings, cross-domain"
+    ),
+    "ItemMean": _cross_domain(
+        "ItemMean", "model.trivial_options:ItemMeanOptions", "the mean rating of each target item, cross-domain"
+    ),
+    "SourceOffset": _cross_domain(
+        "SourceOffset",
+        "model.trivial_options:SourceOffsetOptions",
+        "item mean plus the user's offset in the source domain, cross-domain",
     ),
 }
 

@@ -18,7 +18,7 @@ apply_all()
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "recbole_diffusion"
 BASE = {
-    *("compat", "config", "errors", "general_options", "options"),
+    *("compat", "config", "cross_domain_options", "errors", "general_options", "options"),
     *("multimodal_options", "rating_options", "recbole_options", "registry", "run_folder", "run_log", "split_options"),
     "yaml_io",
 }

@@ -153,7 +153,7 @@ def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
         train = train_loader(config, train_part, samplers[0], shuffle=config["shuffle"])
         valid = get_dataloader(config, "valid")(config, valid_part, samplers[1], shuffle=False)
         tests = {}
-        for name, part in zip(test_names(config), test_parts, strict=True):
+        for name, part in zip(getattr(dataset, "test_names", None) or test_names(config), test_parts, strict=True):
             sampler = samplers[2] if part is parts[2] else create_samplers(config, dataset, [train_part, valid_part, part])[2]
             tests[name] = get_dataloader(config, "test")(config, part, sampler, shuffle=False)
         return train, valid, tests

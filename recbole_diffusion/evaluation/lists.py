@@ -180,7 +180,12 @@ class TopLists:
 
 
 def save_user_metrics(
-    path: Path, parts: Mapping[str, TopLists], tokens: np.ndarray, topk: Iterable[int], metrics: Iterable[str]
+    path: Path,
+    parts: Mapping[str, TopLists],
+    tokens: np.ndarray,
+    topk: Iterable[int],
+    metrics: Iterable[str],
+    others: Mapping[str, UserMetrics] | None = None,
 ) -> None:
     """Write each user's metrics as one compressed ``.npz`` of plain arrays, ``<part>/users`` and ``<part>/<metric>@<k>``.
 
@@ -190,6 +195,7 @@ def save_user_metrics(
         tokens: the user token of each internal id, [n_users], as ``dataset.field2id_token`` has them.
         topk: the k's.
         metrics: names out of ``USER_METRICS``.
+        others: more values of each part's users, in the order of the lists, by name.
 
     Raises:
         UsageError: an unknown metric or k. RunError: the file cannot be written.
@@ -197,7 +203,8 @@ def save_user_metrics(
     topk, metrics, arrays = list(topk), list(metrics), {}
     for part, lists in parts.items():
         arrays[f"{part}/users"] = np.asarray(tokens)[lists.users].astype(np.str_)
-        arrays |= {f"{part}/{name}": values.astype(np.float32) for name, values in lists.per_user(metrics, topk).items()}
+        found = lists.per_user(metrics, topk) | dict((others or {}).get(part, {}))
+        arrays |= {f"{part}/{name}": values.astype(np.float32) for name, values in found.items()}
     write_whole(Path(path), lambda file: np.savez_compressed(file, **arrays))
 
 

@@ -125,7 +125,28 @@ def rated_ranking(
     return distinct[kept], recall, np.bincount(owner, weight * gain, len(distinct))[kept] / ideal
 
 
-def rating_errors(ratings: np.ndarray, predicted: np.ndarray, low: float, high: float) -> tuple[float, float]:
-    """Return MAE and RMSE of predicted ratings, put to the nearest end of the scale where they are beyond it."""
-    error = np.clip(predicted, low, high) - ratings
+def rating_errors(ratings: np.ndarray, predicted: np.ndarray, low: float, high: float, clip: bool = True) -> tuple[float, float]:
+    """Return MAE and RMSE of predicted ratings; with ``clip`` put to the nearest end of the scale where they are beyond it."""
+    error = (np.clip(predicted, low, high) if clip else predicted) - ratings
     return float(np.abs(error).mean()), float(np.sqrt(np.square(error).mean()))
+
+
+def errors_by_user(
+    asked: np.ndarray, users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, low: float, high: float, clip: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean absolute and the mean squared error of each user's ratings, float64 [asked] each, NaN without ratings.
+
+    Args:
+        asked: the users, distinct.
+        users: user of each rating, [rows].
+        ratings: the ratings, [rows].
+        predicted: what is predicted, [rows].
+        low: lowest rating.
+        high: highest rating.
+        clip: as in :func:`rating_errors`.
+    """
+    error = (np.clip(predicted, low, high) if clip else predicted) - ratings
+    distinct, owner, counts = np.unique(users, return_inverse=True, return_counts=True)
+    means = [np.bincount(owner, values) / counts for values in (np.abs(error), np.square(error))]
+    place = np.searchsorted(distinct, asked).clip(max=len(distinct) - 1)
+    return tuple(np.where(distinct[place] == asked, one[place], np.nan) for one in means)

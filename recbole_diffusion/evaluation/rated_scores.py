@@ -8,7 +8,7 @@ from torch import Tensor
 
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.evaluation import distribution
-from recbole_diffusion.evaluation.rated import READINGS, Reading, rated_ranking, rating_errors
+from recbole_diffusion.evaluation.rated import READINGS, Reading, errors_by_user, rated_ranking, rating_errors
 from recbole_diffusion.rating_options import RatingOptions
 
 
@@ -69,8 +69,16 @@ class RatedScores:
         values += [(filtered[f"ndcg@{k}"] + plain[f"ndcg@{k}"]) / 2 for k in self.options.lengths]
         if self.predicts_ratings:
             _, _, ratings, scores = self.rows()
-            values += rating_errors(ratings, scores, *self.options.rating_scale)
+            values += rating_errors(ratings, scores, *self.options.rating_scale, self.options.rated_clip)
         return dict(zip(self.options.names(self.predicts_ratings), values, strict=True))
+
+    def by_user(self, users: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the errors of predicted ratings user by user, ``rated_mae`` and ``rated_mse``; nothing for other scores."""
+        if not self.predicts_ratings:
+            return {}
+        of, _, ratings, scores = self.rows()
+        found = errors_by_user(users, of, ratings, scores, *self.options.rating_scale, self.options.rated_clip)
+        return dict(zip(("rated_mae", "rated_mse"), found, strict=True))
 
     def counts(self) -> dict[str, Any]:
         """Return the bounds of the bins, and counts of the predicted ratings of rated and other items and of actual ratings."""

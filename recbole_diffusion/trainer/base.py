@@ -163,6 +163,7 @@ class RunMixin(MirrorGradient):
                 "optimizers": {name: one.state_dict() for name, one in self.optimizers().items()},
                 "random": checkpoint.random_state(),
                 "loader": self._loader_state(),
+                "trainer": self.trainer_state(),
             },
             self.folder.checkpoint,
         )
@@ -189,6 +190,14 @@ class RunMixin(MirrorGradient):
         generator = getattr(self._train_loader, "generator", None)
         return generator.get_state() if generator is not None else None
 
+    def trainer_state(self) -> dict[str, Any]:
+        """Return what else a resume of this trainer needs, plain types."""
+        return {}
+
+    def restore_trainer(self, state: dict[str, Any], train_data: Any) -> Any:  # noqa: ARG002
+        """Take what :meth:`trainer_state` returned; return the loader whose order the checkpoint has."""
+        return train_data
+
     def resume(self, train_data: Any) -> None:
         """Continue from ``checkpoint.pt``: weights, optimizers, early stopping, random streams and the order of the batches.
 
@@ -202,6 +211,7 @@ class RunMixin(MirrorGradient):
                 "--load_checkpoint"
             )
         self.load_weights(state, self.folder.checkpoint)
+        train_data = self.restore_trainer(state.get("trainer", {}), train_data)
         self.start_epoch = state["epoch"] + 1
         self.cur_step, self.best_epoch = state["cur_step"], state["best_epoch"]
         self.finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step

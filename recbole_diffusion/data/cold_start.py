@@ -1,0 +1,56 @@
+"""Who is cold: shared users divided into test, validation and training users, and a cold user's records into two halves.
+
+Pure: arrays and seeds in, arrays out.
+"""
+
+import numpy as np
+
+from recbole_diffusion.errors import UsageError
+
+
+def divide_users(
+    shared: np.ndarray, cold_share: float, valid_share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Divide the shared users (DiffCDR, section 4.1: a share beta of them is the test).
+
+    Args:
+        shared: tokens or ids of the shared users, [n]; the order does not matter.
+        cold_share: beta, share of test users.
+        valid_share: share of validation users among the others.
+        seed: of the draw.
+
+    Returns:
+        Positions in ``shared`` of test, validation and training users, ascending.
+
+    Raises:
+        UsageError: one of the three would be empty.
+    """
+    order = np.random.default_rng(seed).permutation(len(shared))
+    order = np.argsort(shared, kind="stable")[order]  # whatever their order, the same users are drawn
+    n_test = round(cold_share * len(shared))
+    n_valid = max(1, round(valid_share * (len(shared) - n_test)))
+    test, valid, train = np.split(order, [n_test, n_test + n_valid])
+    if not len(test) or not len(train):
+        raise UsageError(
+            f"of {len(shared)} shared users, cold_share {cold_share:g} makes {len(test)} test users and valid_user_share "
+            f"{valid_share:g} leaves {len(train)} training users; each needs one at least: give another cold_share or more data"
+        )
+    return np.sort(test), np.sort(valid), np.sort(train)
+
+
+def first_records(users: np.ndarray, time: np.ndarray | None, share: float, seed: int) -> np.ndarray:
+    """Return which rows are the first ``share`` of their user's, rounded down, bool [rows].
+
+    Args:
+        users: user of each row, [rows].
+        time: of each row, [rows]; None takes a random order.
+        share: of a user's rows.
+        seed: of the random order, which also decides among equal times.
+    """
+    draw = np.random.default_rng(seed).random(len(users))
+    order = np.lexsort((draw, users) if time is None else (draw, time, users))
+    _, starts, counts = np.unique(users[order], return_index=True, return_counts=True)
+    place = np.arange(len(users)) - np.repeat(starts, counts)
+    chosen = np.zeros(len(users), bool)
+    chosen[order] = place < np.repeat(np.floor(share * counts + 1e-9), counts)
+    return chosen

@@ -1,0 +1,197 @@
+"""Two domains: a target data set that holds a source data set. User ids match by token, items never."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import recbole.config.configurator
+import torch
+
+from recbole_diffusion.cross_domain_options import OF_OLD
+from recbole_diffusion.data.cold_start import divide_users, first_records
+from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.ratings import rating_column
+from recbole_diffusion.data.reader import AtomicFile
+from recbole_diffusion.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Ratings as columns: ``users`` and ``items`` long, ``ratings`` float32, [rows] each, in the ids of one domain."""
+
+    users: torch.Tensor
+    items: torch.Tensor
+    ratings: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+def ratings_of(dataset: Any) -> Ratings:
+    """Return the rating rows of a data set."""
+    columns = (torch.as_tensor(np.asarray(dataset.inter_feat[name])).long() for name in (dataset.uid_field, dataset.iid_field))
+    return Ratings(*columns, torch.from_numpy(rating_column(dataset).astype(np.float32)))
+
+
+def domain_config(config: Any, name: str) -> Any:
+    """Return the run's configuration with the block ``source_domain`` or ``target_domain`` over it.
+
+    Raises:
+        UsageError: the data set of the block lacks the rating column.
+    """
+    block = {key: value for key, value in config[name].items() if key not in OF_OLD}
+    final = {**config.final_config_dict, "benchmark_filename": None, "shift": "none"}
+    dataset = block.pop("dataset", config["dataset"])
+    parent = Path(block.pop("data_path", Path(config["data_path"]).parent)).expanduser()
+    folder = parent / dataset
+    if dataset == "ml-100k" and not folder.is_dir():  # RecBole ships it
+        folder = Path(recbole.config.configurator.__file__).parent.parent / "dataset_example" / dataset
+    final |= {"dataset": dataset, "data_path": str(folder), **block}
+    own = copy.copy(config)
+    own.final_config_dict = final
+    if "load_col" not in block:
+        final["load_col"] = {"inter": _columns(own, folder / f"{dataset}.inter")}
+    return own
+
+
+def _columns(config: Any, path: Path) -> list[str]:
+    """Return the columns to load: user, item, rating, and time where the file has it."""
+    names = [config[f"{kind}_FIELD"] for kind in ("USER_ID", "ITEM_ID", "RATING", "TIME")]
+    if not path.is_file():
+        return names[:3]  # the data set says what is missing
+    there = AtomicFile(path, config["encoding"], config["field_separator"]).header()
+    return names[:3] + [name for name in names[3:] if name in there]
+
+
+class DomainDataset(InteractionDataset):
+    """One domain: RecBole's data set, of those items whose words in the .item file the block asks for."""
+
+    def __init__(self, config: Any, block: Mapping[str, Any]) -> None:
+        self.block = block
+        super().__init__(config)
+
+    def _data_filtering(self) -> None:
+        if self.block.get("with") or self.block.get("without"):
+            items = self.inter_feat[self.iid_field]
+            self.inter_feat = self.inter_feat[items.isin(chosen_items(self.config, self.block))].reset_index(drop=True)
+        super()._data_filtering()
+
+    def rows(self, numbers: np.ndarray) -> Any:
+        """Return a part with these rows."""
+        return self.copy(self.inter_feat[numbers.tolist()])
+
+
+def chosen_items(config: Any, block: Mapping[str, Any]) -> set[str]:
+    """Return the tokens of the items that have one of the words of ``with`` and none of ``without``.
+
+    Raises:
+        UsageError: there is no .item file, it lacks a column, or no item is left.
+    """
+    path = Path(config["data_path"]) / f"{config['dataset']}.item"
+    if not path.is_file():
+        raise UsageError(
+            f"the domain is chosen by columns of items, but there is no {path}; write it, or leave with and without out"
+        )
+    file = AtomicFile(path, config["encoding"], config["field_separator"])
+    names = list(file.header())
+    wanted, unwanted = block.get("with") or {}, block.get("without") or {}
+    for column in [config["ITEM_ID_FIELD"], *wanted, *unwanted]:
+        if column not in names:
+            raise UsageError(f"{path} has no column {column!r}; a domain can be chosen by {', '.join(names)}")
+    found = set()
+    for _, cells in file.records():
+        words = {name: set(cell.split(config["seq_separator"])) for name, cell in zip(names, cells, strict=False)}
+        has = [bool(words.get(column, set()) & set(map(str, some))) for column, some in wanted.items()]
+        has_not = [bool(words.get(column, set()) & set(map(str, some))) for column, some in unwanted.items()]
+        if all(has) and not any(has_not):
+            found.add(cells[names.index(config["ITEM_ID_FIELD"])])
+    if not found:
+        raise UsageError(f"no item of {path} has {dict(wanted)} without {dict(unwanted)}; correct with and without")
+    return found
+
+
+class CrossDomainDataset(DomainDataset):
+    """The target domain with its source domain, divided by users.
+
+    ``build`` gives train (the target ratings of everyone but validation and test users), valid, test (all hidden ratings of the
+    test users) and, with a warm start, the later part of each test user's ratings twice: ``test_cold`` and ``test_warm``.
+    The parts share the attributes below.
+
+    Attributes:
+        source: the source domain, all of it.
+        shared: target and source id of each shared user, long [n_shared, 2], ascending by target id.
+        train_users: target ids of the shared users who are neither, long.
+        valid_users: target ids of the validation users, long.
+        test_users: target ids of the test users, long.
+        warm_rows: first ratings of validation and test users, for the warm start alone; None without one.
+        warm_valid: the other ratings of the validation users.
+        test_names: names of the test parts.
+        warm: of a part, whether the warm start comes before its evaluation.
+    """
+
+    warm = False
+
+    def __init__(self, config: Any) -> None:
+        blocks = [config["target_domain"], config["source_domain"]]
+        if config["rating_scale"] is None:
+            raise UsageError(
+                "rating_scale is not given; cross-domain models predict ratings and need it, such as --rating_scale=[1,5]"
+            )
+        super().__init__(domain_config(config, "target_domain"), blocks[0])
+        self.source = DomainDataset(domain_config(config, "source_domain"), blocks[1])
+        for domain in (self, self.source):
+            rating_column(domain)
+        self.options = config.options
+        names, other = (domain.field2id_token[domain.uid_field] for domain in (self, self.source))
+        _, own, there = np.intersect1d(names[1:].astype(str), other[1:].astype(str), return_indices=True)
+        if not len(own):
+            first = [", ".join(map(str, one[1:4])) for one in (names, other)]
+            raise UsageError(
+                f"data sets {self.dataset_name!r} and {self.source.dataset_name!r} share no user: users are matched by token, "
+                f"and these begin with {first[0]} and {first[1]}; write the same tokens for the same users"
+            )
+        order = np.argsort(own)
+        self.shared = torch.from_numpy(np.stack([own[order] + 1, there[order] + 1], 1))
+
+    def build(self) -> list[Any]:
+        """Divide by users; see the class.
+
+        Raises:
+            UsageError: there are no training, validation or test users.
+        """
+        o = self.options
+        for domain in (self.source, self):
+            domain._change_feat_format()
+        ids = self.shared[:, 0]
+        tokens = self.id2token(self.uid_field, ids.numpy()).astype(str)
+        test, valid, train = divide_users(tokens, o.cold_share, o.valid_user_share, o.cold_seed)
+        self.test_users, self.valid_users, self.train_users = ids[test], ids[valid], ids[train]
+        users = self.inter_feat[self.uid_field].numpy()
+        of_test, of_valid = (np.isin(users, some.numpy()) for some in (self.test_users, self.valid_users))
+        self.test_names, self.warm_rows, self.warm_valid = ["test"], None, None
+        first = np.zeros(len(users), bool)
+        if o.warm_share:
+            time = np.asarray(self.inter_feat[self.time_field]) if self.time_field in self.inter_feat else None
+            first = first_records(users, time, o.warm_share, o.cold_seed)
+            self.warm_rows = ratings_of(self.rows(np.flatnonzero(first & (of_test | of_valid))))
+            self.warm_valid = ratings_of(self.rows(np.flatnonzero(~first & of_valid)))
+            self.test_names = ["test", "test_cold", "test_warm"]
+        numbers = [~(of_test | of_valid), of_valid, of_test, *[of_test & ~first] * (len(self.test_names) - 1)]
+        parts = [self.rows(np.flatnonzero(one)) for one in numbers]
+        if self.warm_rows is not None:
+            parts[4].warm = True
+        return parts
+
+
+def describe(dataset: CrossDomainDataset) -> dict[str, Any]:
+    """Return the sizes of both domains and of the division, for the result."""
+    domains = {"source": dataset.source, "target": dataset}
+    sizes = {
+        name: {"dataset": one.dataset_name, "users": one.user_num - 1, "items": one.item_num - 1, "ratings": len(one.inter_feat)}
+        for name, one in domains.items()
+    }
+    people = {f"{name}_users": len(getattr(dataset, f"{name}_users")) for name in ("train", "valid", "test")}
+    return {**sizes, "shared_users": len(dataset.shared), **people}

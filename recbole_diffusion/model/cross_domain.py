@@ -1,0 +1,208 @@
+"""What the models of cold users in a target domain share.
+
+A rating is predicted as ``offset_i + user vector . item vector``. How a model plugs in:
+
+- :class:`ColdStartRecommender`: give ``item_side()`` (item vectors and offsets), ``known(users)`` (vectors of users with target
+  ratings) and ``transfer(users)`` (vectors of users without). ``stages()`` lists what is trained, in order, and may be empty
+  (the trivial baselines). TGT and CMF are of this kind: their stages are their own (``factor_stage`` makes one of ratings).
+- :class:`MappingRecommender`: the two factorisations are there, trained by the first two stages and shared by all such models
+  through the stage cache. Give ``parts()``, the updates of the third stage (one :class:`Step` each: a loss of target user ids
+  and what it updates), and ``transfer(users)``. There are ``source_vectors(users)`` and ``target_vectors(users)`` of shared users
+  by target id, ``rating_loss(users, vectors)``, the task loss (Eq. 2) on all training ratings of the users, and
+  ``begin_transfer()``, a hook once the factors are final; what it computes must be persistent buffers, for the resume.
+
+EMCDR is the smallest example.
+"""
+
+from typing import Any
+
+import torch
+from recbole.utils import InputType
+from torch import Tensor
+
+from recbole_diffusion.data.cross_domain import describe, ratings_of
+from recbole_diffusion.model.base import Recommender
+from recbole_diffusion.model.factors import Factors, Shape, factor_stage, number_of
+from recbole_diffusion.model.stage import Stage, Step
+from recbole_diffusion.model.warm_start import WarmStart
+from recbole_diffusion.sampler.positives import UserItems
+
+
+class ColdStartRecommender(Recommender):
+    """A model that predicts ratings of target items, also for users whose target ratings it has never seen.
+
+    Attributes:
+        options: the model's options.
+        ratings: the training ratings of the target domain.
+        warm: whether the next scores are those after the warm start.
+        shared: target ids of the shared users in training, [n].
+        source_of: source id of each target user, 0 where there is none, [n_users].
+        is_cold: whether a target user has no training rating, [n_users].
+    """
+
+    input_type = InputType.POINTWISE
+    predicts_ratings = True
+    source_of: Tensor
+    is_cold: Tensor
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.options, self.seed = config.options, config["seed"]
+        self.general = {name: config[name] for name in ("epochs", "learning_rate", "train_batch_size", "stopping_step")}
+        self.scale = tuple(map(float, config["rating_scale"]))
+        self.ratings, self.source_ratings = ratings_of(dataset), ratings_of(dataset.source)
+        self.source_shape = Shape(dataset.source.user_num, dataset.source.item_num)
+        self.shared, self.valid_users = dataset.train_users, dataset.valid_users
+        source_of = torch.zeros(self.n_users, dtype=torch.long)
+        source_of[dataset.shared[:, 0]] = dataset.shared[:, 1]
+        self.register_buffer("source_of", source_of, persistent=False)
+        counts = torch.bincount(self.ratings.users, minlength=self.n_users)
+        self.register_buffer("is_cold", counts == 0, persistent=False)
+        self.warm = False
+        self._warm_start = (
+            WarmStart(dataset.warm_rows, dataset.warm_valid, self.options.warm_pull, self.scale) if dataset.warm_rows else None
+        )
+        self._sizes = describe(dataset)
+
+    # What a model gives.
+
+    def stages(self) -> list[Stage]:
+        """Return what is trained, in order."""
+        return []
+
+    def item_side(self) -> tuple[Tensor, Tensor]:
+        """Return item vectors [n_items, width] and offsets [n_items]."""
+        raise NotImplementedError
+
+    def known(self, users: Tensor) -> Tensor:
+        """Return the vectors of users who have target ratings in training, [batch, width]."""
+        raise NotImplementedError
+
+    def transfer(self, users: Tensor) -> Tensor:
+        """Return the vectors of users who have none, from what their source ratings say, [batch, width]; users are target ids."""
+        raise NotImplementedError
+
+    # Scores.
+
+    def _forget(self) -> None:
+        self._item_side: tuple[Tensor, Tensor] | None = None
+        self._warm_vectors: tuple[Tensor, Tensor] | None = None
+
+    def _items(self) -> tuple[Tensor, Tensor]:
+        if self._item_side is None or self.training:
+            self._item_side = tuple(part.detach() for part in self.item_side())
+        return self._item_side
+
+    @torch.no_grad()
+    def vectors_of(self, users: Tensor) -> Tensor:
+        """Return the vectors of distinct users for scoring, [batch, width]: known, transferred, or after the warm start."""
+        cold = self.is_cold[users]
+        found = self.known(users)
+        if cold.any():
+            found[cold] = self.transfer(users[cold])
+        return self._warmed(users, found) if self.warm and self._warm_start else found
+
+    def _warmed(self, users: Tensor, vectors: Tensor) -> Tensor:
+        if self._warm_vectors is None:
+            device = users.device
+            self._warm_vectors = self._warm_start.vectors(lambda some: self.transfer(some.to(device)), *self._items())
+        warm, values = self._warm_vectors
+        place = torch.searchsorted(warm, users).clamp(max=len(warm) - 1)
+        return torch.where((warm[place] == users)[:, None], values[place], vectors)
+
+    @torch.no_grad()
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Return predicted ratings of all items, [batch, n_items]."""
+        users, rows = torch.unique(interaction[self.USER_ID], return_inverse=True)
+        items, offsets = self._items()
+        return (self.vectors_of(users) @ items.T + offsets)[rows]
+
+    @torch.no_grad()
+    def predict(self, interaction: Any) -> Tensor:
+        """Return the predicted ratings of pairs, [batch]; one transfer for each distinct user."""
+        users, rows = torch.unique(interaction[self.USER_ID], return_inverse=True)
+        items, offsets = self._items()
+        chosen = interaction[self.ITEM_ID]
+        return (self.vectors_of(users)[rows] * items[chosen]).sum(1) + offsets[chosen]
+
+    def final_diagnostics(self) -> dict[str, Any]:
+        """Return what the result says beside the metrics, of the best weights."""
+        found: dict[str, Any] = {"domains": self._sizes}
+        return found | ({"warm_pull": self._warm_start.pull} if self._warm_start else {})
+
+
+class MappingRecommender(ColdStartRecommender):
+    """A model that maps the source vectors of shared users to target vectors, on two trained factorisations.
+
+    Attributes:
+        source: factors of the source domain.
+        target: factors of the target domain.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        o, mean = self.options, [one.ratings.double().mean().item() for one in (self.source_ratings, self.ratings)]
+        self.source = Factors(self.source_shape, o, mean[0], number_of(self.seed, "source"))
+        self.target = Factors(Shape(self.n_users, self.n_items), o, mean[1], number_of(self.seed, "target"))
+        self.width = self.target.width
+        order = torch.argsort(self.ratings.users, stable=True)
+        offsets = torch.cat(
+            [torch.zeros(1, dtype=torch.long), torch.bincount(self.ratings.users, minlength=self.n_users).cumsum(0)]
+        )
+        self.rated = UserItems(offsets, self.ratings.items[order], self.n_items)
+        self.register_buffer("rated_values", self.ratings.ratings[order], persistent=False)
+
+    def parts(self) -> tuple[Step, ...]:
+        """Return the updates of each batch of target user ids, in turn."""
+        raise NotImplementedError
+
+    def begin_transfer(self) -> None:
+        """Do what needs the trained factors, once before the first epoch of the mapping."""
+
+    def stages(self) -> list[Stage]:
+        """Return source, target and transfer."""
+        o, general = self.options, self.general
+        return [
+            factor_stage("source", self.source, self.source_ratings, o, self.seed),
+            factor_stage("target", self.target, self.ratings, o, self.seed),
+            Stage(
+                name="transfer",
+                steps=self.parts(),
+                rows=self.shared,
+                batch_size=general["train_batch_size"],
+                epochs=general["epochs"],
+                stopping_step=general["stopping_step"],
+                begin=self.begin_transfer,
+            ),
+        ]
+
+    def item_side(self) -> tuple[Tensor, Tensor]:
+        """Return item vectors and offsets of the target factors."""
+        return self.target.item_vectors(), self.target.item_offsets()
+
+    def known(self, users: Tensor) -> Tensor:
+        """Return the target factors' own vectors."""
+        return self.target.user_vectors(users)
+
+    def source_vectors(self, users: Tensor) -> Tensor:
+        """Return the source vectors of shared users, by target id, without gradient, [batch, width]."""
+        return self.source.user_vectors(self.source_of[users]).detach()
+
+    def target_vectors(self, users: Tensor) -> Tensor:
+        """Return the target vectors of training users, without gradient, [batch, width]."""
+        return self.target.user_vectors(users).detach()
+
+    def rating_loss(self, users: Tensor, vectors: Tensor, norm: int = 2) -> Tensor:
+        """Return the mean error of the users' training ratings if ``vectors`` were theirs, a scalar.
+
+        Args:
+            users: distinct target ids, [batch].
+            vectors: [batch, width].
+            norm: 2 for squared errors (Eq. 2), 1 for absolute ones.
+        """
+        items, starts, rows = self.rated.of(users)
+        side, offsets = self._items()
+        within = torch.arange(len(rows), device=users.device) - starts[rows]
+        actual = self.rated_values[self.rated.offsets[users][rows] + within]
+        error = (vectors[rows] * side[items]).sum(1) + offsets[items] - actual
+        return error.square().mean() if norm == 2 else error.abs().mean()

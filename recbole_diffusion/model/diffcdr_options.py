@@ -1,0 +1,44 @@
+"""Hyper-parameters of DiffCDR; ``properties/model/DiffCDR.yaml`` holds the same names and defaults."""
+
+from dataclasses import dataclass
+
+from recbole_diffusion.cross_domain_options import CrossDomainOptions
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options import option
+
+
+@dataclass(frozen=True)
+class DiffCDROptions(CrossDomainOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    hidden_size: int = option(128, "hidden width of the denoiser", low=1)
+    time_size: int = option(16, "width of the sinusoidal features of time, an even number", low=4)
+    activation: str = option(
+        "silu", "between the denoiser's layers; none is the released code", choices=("silu", "relu", "tanh", "none")
+    )
+    join: str = option(
+        "hidden",
+        "where noisy vector, time and condition are added: at hidden width, or at the vector's own",
+        choices=("hidden", "input"),
+    )
+    standardise: bool = option(True, "diffuse vectors of mean 0 and deviation 1 in each coordinate; False: as they are")
+    beta_0: float = option(0.1, "noise rate of the schedule at time 0", low=0, open_low=True)
+    beta_1: float = option(20.0, "noise rate of the schedule at time 1", low=0, open_low=True)
+    condition_dropout: float = option(0.1, "share of training rows without condition", low=0, high=1)
+    guidance: float = option(1.0, "s of Eq. 3: 0 is unconditional, 1 conditional", low=0)
+    evaluations: int = option(30, "evaluations of the noise by the solver", low=1)
+    start: str = option("source", "where the solver starts: the source vector, or noise", choices=("source", "noise"))
+    diffusion: bool = option(True, "False leaves the denoiser out, so that source vectors are aligned: ablation AT")
+    align_norm: int = option(1, "n of Eq. 6: mean absolute or squared distance of aligned and target vectors", choices=(1, 2))
+    align_weight: float = option(1.0, "weight of Eq. 6 beside the task loss", low=0)
+    task_weight: float = option(1.0, "lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
+    task_norm: int = option(2, "error of ratings in the task loss: 2 squared (Eq. 2), 1 absolute", choices=(1, 2))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.time_size % 2:
+            raise UsageError(f"option 'time_size' is {self.time_size}; it takes an even number from 4")
+        if self.beta_1 < self.beta_0:
+            raise UsageError(f"beta_0 is {self.beta_0:g} and beta_1 {self.beta_1:g}; the noise rate cannot fall with time")
+        if not self.align_weight and not self.task_weight:
+            raise UsageError("align_weight and task_weight are both 0; the alignment module would learn nothing")

@@ -1,0 +1,14 @@
+"""Hyper-parameters of EMCDR; ``properties/model/EMCDR.yaml`` holds the same names and defaults."""
+
+from dataclasses import dataclass
+
+from recbole_diffusion.cross_domain_options import CrossDomainOptions
+from recbole_diffusion.options import option
+
+
+@dataclass(frozen=True)
+class EMCDROptions(CrossDomainOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    mapping: str = option("linear", "mapping of vectors: one matrix, or a perceptron", choices=("linear", "perceptron"))
+    mapping_size: int = option(20, "hidden width of the perceptron", low=1)

@@ -1,0 +1,196 @@
+"""The trainer of several stages, each with its own epochs, optimizers and early stopping; all of it is resumed exactly."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.trainer import checkpoint
+from recbole_diffusion.trainer.base import FusedSteps, RunMixin
+
+
+class StageLoader:
+    """Shuffled batches of a stage's rows; the order comes from ``generator`` alone, which is part of a checkpoint."""
+
+    def __init__(self, stage: Any, part: Any, seed: int) -> None:
+        self.rows, self.batch_size, self.dataset = stage.rows, stage.batch_size, part
+        self._dataset = part
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return max(1, -(-len(self.rows) // self.batch_size))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        yield from self.rows[torch.randperm(len(self.rows), generator=self.generator)].split(self.batch_size)
+
+
+class _Steps(FusedSteps):
+    """RecBole's Trainer whose epoch takes the updates of the current stage in turn on each batch."""
+
+    stage: Any = None
+    step_optimizers: list[torch.optim.Optimizer]
+
+    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer | None:
+        """Return an optimizer of the given parameters; none of all parameters, which RecBole asks for first."""
+        return super()._build_optimizer(**kwargs) if kwargs else None
+
+    def _train_epoch(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> Any:  # noqa: ARG002
+        """Train one epoch; return the sum over batches of the loss of each update."""
+        self.model.train()
+        totals = torch.zeros(len(self.stage.steps), device=self.device)
+        for batch in train_data:
+            rows = batch.to(self.device)
+            for number, (step, optimizer) in enumerate(zip(self.stage.steps, self.step_optimizers, strict=True)):
+                loss = step.loss(rows)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward(inputs=list(step.parameters))
+                if self.clip_grad_norm:
+                    torch.nn.utils.clip_grad_norm_(step.parameters, **self.clip_grad_norm)
+                optimizer.step()
+                totals[number] += loss.detach()
+        self._check_nan(totals.sum())
+        values = totals.tolist()
+        return tuple(values) if len(values) > 1 else values[0]
+
+
+class StagedTrainer(RunMixin, _Steps):
+    """Runs the stages that ``model.stages()`` lists (see ``model/stage.py``).
+
+    A stage ends with the weights of its best validation, in ``<stage>.pt`` of the run folder, the last one in ``best.pt``. Epochs
+    are numbered on through all stages; a record in ``metrics.jsonl`` names its stage. A stage with a ``key`` is taken from the
+    folder ``stage_cache`` if it is there, and put there if not.
+    """
+
+    def __init__(self, config: Any, model: Any, folder: Any) -> None:
+        if config["mirror_gradient"]:
+            raise UsageError(f"mirror_gradient does not go with {config['model']}, which trains in stages; set it to False")
+        super().__init__(config, model, folder)
+        self.stages, self.number, self.step_optimizers = model.stages(), -1, []
+        self.run_best, self.bigger = folder.best, self.valid_metric_bigger
+        self.part: Any = None
+
+    # Stages.
+
+    def fit(
+        self,
+        train_data: Any,
+        valid_data: Any = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Callable[[int, float], None] | None = None,
+    ) -> tuple[float, dict | None]:
+        """Train all stages, after a resume what is left of them; return the last one's best score and result."""
+        self.part, self._saved = train_data._dataset, saved
+        loader = train_data
+        for number in range(max(self.number, 0), len(self.stages)):
+            if number != self.number:
+                loader = self._open(number)
+                if self._cached():
+                    continue
+            else:
+                loader = self._loader
+            own = self.stage.error is not None
+            super().fit(loader, valid_data, verbose, saved, show_progress, None if own else callback_fn)
+            if saved:
+                self._take_best()
+        if not self.stages:
+            self._train_loader = train_data
+            self._save_checkpoint(-1, verbose)
+            self._save_last(-1)
+            self.tensorboard.close()
+            return self.best_valid_score, None
+        return self.best_valid_score, self.best_valid_result
+
+    def _open(self, number: int) -> StageLoader:
+        """Begin a stage: its loader and optimizers, its count of epochs, and early stopping from the start."""
+        loader = self._set(number, self.records[-1]["epoch"] + 1 if self.records else 0)
+        if self.stage.begin:
+            self.stage.begin()
+        self.start_epoch, self.finished = self.first_epoch, False
+        self.cur_step, self.best_valid_result, self.best_epoch = 0, None, -1
+        self.best_valid_score = -torch.inf if self.valid_metric_bigger else torch.inf
+        return loader
+
+    def _set(self, number: int, first_epoch: int) -> StageLoader:
+        self.number, self.stage, self.first_epoch = number, self.stages[number], first_epoch
+        last = number == len(self.stages) - 1
+        self.folder.best = self.run_best if last else self.run_best.with_name(f"{self.stage.name}.pt")
+        self.saved_model_file = str(self.folder.best)
+        self.epochs, self.stopping_step = first_epoch + self.stage.epochs, self.stage.stopping_step
+        self.valid_metric_bigger = self.bigger and self.stage.error is None
+        self.step_optimizers = [
+            self._build_optimizer(params=step.parameters, learning_rate=step.learning_rate) for step in self.stage.steps
+        ]
+        self._loader = StageLoader(self.stage, self.part, self.config["seed"] + 1000 * number)
+        return self._loader
+
+    def _take_best(self) -> None:
+        """Put the stage's best weights into the model, and the stage into the cache."""
+        state = checkpoint.load(Path(self.folder.best), self.device)
+        self.load_weights(state, Path(self.folder.best))
+        file = self._cache_file()
+        if file is not None and not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.save({"model": self.stage.name, "state_dict": self.stage.module.state_dict()}, file)
+
+    def _cache_file(self) -> Path | None:
+        folder = self.config["stage_cache"]
+        return Path(folder).expanduser() / f"{self.stage.key}.pt" if folder and self.stage.key else None
+
+    def _cached(self) -> bool:
+        """Take the stage from the cache, if it is there; return whether it was."""
+        file = self._cache_file()
+        if file is None or not file.is_file():
+            return False
+        try:
+            self.stage.module.load_state_dict(checkpoint.load(file, self.device)["state_dict"])
+        except RuntimeError as error:
+            raise RunError(f"{file} does not fit stage {self.stage.name!r}; remove it: {str(error)[:200]}") from error
+        self.logger.info("stage %s: taken from %s", self.stage.name, file)
+        return True
+
+    # An epoch.
+
+    def _train_epoch(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> Any:
+        losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        self._open_record["stage"] = self.stage.name
+        return losses
+
+    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict]:
+        if self.stage.error is None:
+            return super()._valid_epoch(valid_data, show_progress)
+        self.model.eval()
+        error = self.stage.error()
+        self._open_record["valid"] = {"error": error}
+        return error, {"error": error}
+
+    # Checkpoints.
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Return the optimizers of the current stage."""
+        return {f"step_{number}": one for number, one in enumerate(self.step_optimizers)}
+
+    def trainer_state(self) -> dict[str, Any]:
+        """Return which stage a checkpoint is of, and where it began."""
+        return {"stage": self.number, "first_epoch": self.first_epoch if self.stages else 0}
+
+    def restore_trainer(self, state: dict[str, Any], train_data: Any) -> Any:
+        """Set the stage of a checkpoint; return its loader."""
+        self.part = train_data._dataset
+        if not self.stages:
+            return train_data
+        return self._set(state["stage"], state["first_epoch"])
+
+    # Evaluation.
+
+    def evaluate(self, eval_data: Any, *arguments: Any, **named: Any) -> dict:
+        """Evaluate as always; before a part that asks for it comes the model's warm start."""
+        self.model.warm = getattr(eval_data._dataset, "warm", False)
+        try:
+            return super().evaluate(eval_data, *arguments, **named)
+        finally:
+            self.model.warm = False
