@@ -102,6 +102,7 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
     from recbole.utils import init_seed
 
     from recbole_diffusion.data.dataset import id_fingerprint, selects_on_test
+    from recbole_diffusion.data.fingerprint import part_fingerprints
     from recbole_diffusion.data.preparation import create_dataset, prepare_data
     from recbole_diffusion.evaluation.rating_plots import plot_ratings
     from recbole_diffusion.trainer import checkpoint
@@ -120,8 +121,9 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
     logger.info("%s", model)
     trainer = trainer_for(config, model, folder)
     trainer.ids = id_fingerprint(dataset)
+    held_out = {"valid": valid_data._dataset} | {name: loader._dataset for name, loader in tests.items()}
     if hasattr(model, "see_parts"):
-        model.see_parts({"valid": valid_data._dataset} | {name: loader._dataset for name, loader in tests.items()})
+        model.see_parts(held_out)
     if resuming and folder.checkpoint.is_file():
         trainer.resume(train_data)
         folder.write_config(config.resolved)  # the number of epochs may be new
@@ -160,6 +162,7 @@ def _trained(config: Config, folder: RunFolder, resuming: bool, on_epoch: Callab
         "groups": groups,
         "rated": rated,
         "split": getattr(dataset, "split_summary", None),
+        "parts": part_fingerprints({"train": train_data._dataset} | held_out),
         "seconds": {
             "load": round(load_seconds, 3),
             "train": round(sum(epochs), 3),

@@ -82,6 +82,7 @@ def result_keys() -> list[str]:
         "groups",
         "rated",
         "split",
+        "parts",
     ]
     return [*run, "seconds", "epoch_seconds", "peak_rss_mb", "versions", "command"]
 
