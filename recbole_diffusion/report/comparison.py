@@ -15,7 +15,7 @@ from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import splits_of
 
 ERRORS = ("mae", "rmse")  # the less the better
-SHOWN = ("recall", "ndcg", "mae", "rmse")  # metrics of a table by default, whatever stands before these words
+SHOWN = ("recall", "ndcg", "mae", "rmse")  # metrics of a table by default
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def compare(
 
     Args:
         runs: finished runs on one split, or each method on the same random splits.
-        metrics: names of metrics, such as ``recall@20``; ``all`` of them; or by default recall, NDCG, MAE and RMSE.
+        metrics: names of metrics, such as ``recall@20``; ``all`` of them; or by default recall and NDCG,
+            and of rated items MAE and RMSE.
         by: the metric that orders and tests; by default the one that chose the epochs, where it is among ``metrics``.
         names: see :func:`~recbole_diffusion.report.methods.methods_of`.
         wilcoxon: the signed-rank test instead of the t-test.
@@ -119,7 +120,7 @@ def compare(
     by_split, notes = splits_of(groups)
     parts = list(runs[0].test_parts)
     known = _shared_metrics(runs, parts)
-    chosen = _chosen(metrics, known)
+    chosen = _chosen(metrics, known, all(run.valid_metric.startswith("rated_") for run in runs))
     by = _by(by, chosen, known, runs)
     methods = [_method(name, group, parts, known) for name, group in groups.items()]
     found = Comparison(runs[0].result["dataset"], methods, parts, chosen, by, {}, notes)
@@ -145,12 +146,13 @@ def _shared_metrics(runs: Sequence[RunRecord], parts: list[str]) -> list[str]:
     return shared
 
 
-def _chosen(metrics: Sequence[str] | str | None, known: list[str]) -> list[str]:
+def _chosen(metrics: Sequence[str] | str | None, known: list[str], rated: bool) -> list[str]:
+    """Return the names of the metrics to show; by default those of rated items where these chose the epochs."""
     if metrics == "all":
         return known
     if metrics is None:
-        shown = [name for name in known if name.partition("@")[0].rpartition("_")[2] in SHOWN and "unfiltered" not in name]
-        return shown or known
+        family = "rated_" if rated else ""
+        return [name for name in known if name.partition("@")[0].removeprefix(family) in SHOWN] or known
     asked = metrics.replace(",", " ").split() if isinstance(metrics, str) else [str(name) for name in metrics]
     for name in asked:
         _require(name.lower(), known)
@@ -176,9 +178,7 @@ def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]
         name=name,
         runs=runs,
         selection=runs[0].selection,
-        metrics={
-            part: {metric: Spread.of([run.test_parts[part][metric] for run in runs]) for metric in known} for part in parts
-        },
+        metrics={part: {metric: Spread.of([run.test_parts[part][metric] for run in runs]) for metric in known} for part in parts},
         train_seconds=Spread.of([run.result["seconds"]["train"] for run in runs]),
         epoch_seconds=Spread.of(epochs) if epochs else None,
         peak_rss_mb=Spread.of([run.result["peak_rss_mb"] for run in runs]),
@@ -208,9 +208,11 @@ def _test(found: Comparison, part: str, by_split: Mapping[str, list[list[RunReco
 def _users(runs: Sequence[RunRecord], part: str, metric: str) -> list[UserMetrics]:
     """Return the users' metrics of runs on one split, or nothing if one of them kept none."""
     tables = [(run.users or {}).get(part, {}) for run in runs]
-    return [{"users": table["users"], metric: table[metric]} for table in tables if metric in table] if all(
-        metric in table for table in tables
-    ) else []
+    return (
+        [{"users": table["users"], metric: table[metric]} for table in tables if metric in table]
+        if all(metric in table for table in tables)
+        else []
+    )
 
 
 def _averaged(tables: Sequence[UserMetrics]) -> UserMetrics:
@@ -229,7 +231,7 @@ def _note(found: Comparison, wilcoxon: bool) -> None:
     on_test = [method.name for method in found.methods if method.selection == "test"]
     if on_test:
         found.notes.append(
-            f"Chosen on the test part itself: {', '.join(on_test)}. Such numbers are for comparison with papers that did the same."
+            f"Chosen on the test part itself: {', '.join(on_test)}. Such numbers are only for comparison with papers that did so."
         )
     tested = [method for method in found.methods if method.tests]
     several = max((sum(part in method.tests for method in tested) for part in found.parts), default=0)

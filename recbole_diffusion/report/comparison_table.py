@@ -24,7 +24,9 @@ def _table(found: Comparison, part: str) -> Table:
     columns += ["train s", "s/epoch", "peak MiB", "parameters"]
     rows = []
     for method in found.ranked(part):
-        metrics = [_spread(method.metrics[part][name], 4, method.metrics[part][name].mean == best[name]) for name in found.metrics]
+        metrics = [
+            _spread(method.metrics[part][name], 4, method.metrics[part][name].mean == best[name]) for name in found.metrics
+        ]
         rows.append(
             [
                 Cell(method.name),

@@ -1,6 +1,5 @@
 """Which runs are one method: those whose options differ in nothing but the seed and where they ran."""
 
-import os.path
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -35,7 +34,9 @@ def methods_of(runs: Sequence[RunRecord], names: str = "options") -> dict[str, l
         raise UsageError(f"names is {names!r}; it takes {' or '.join(NAMES)}")
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for run in runs:
-        groups[dump_value([run.model, {name: run.config[name] for name in sorted(run.config) if name not in OF_A_RUN}])].append(run)
+        groups[dump_value([run.model, {name: run.config[name] for name in sorted(run.config) if name not in OF_A_RUN}])].append(
+            run
+        )
     for group in groups.values():
         _check_seeds(group)
     called = _folder_names(list(groups.values())) if names == "folders" else _option_names([one[0] for one in groups.values()])
@@ -51,8 +52,8 @@ def _check_seeds(group: list[RunRecord]) -> None:
     for run in group:
         if run.seed in seen:
             raise UsageError(
-                f"{seen[run.seed].path} and {run.path} are the same: {run.model} with seed {run.seed} and equal options; leave one "
-                "out, or run it with another seed"
+                f"{seen[run.seed].path} and {run.path} are the same: {run.model} with seed {run.seed} and equal options; leave "
+                "one out, or run it with another seed"
             )
         seen[run.seed] = run
 
@@ -78,11 +79,16 @@ def _option_names(firsts: list[RunRecord]) -> list[str]:
 
 def _folder_names(groups: list[list[RunRecord]]) -> list[str]:
     """Return what the names of each method's folders begin with, without numbers and separators at the end."""
-    starts = [os.path.commonprefix([run.path.name for run in group]) for group in groups]
+    starts = [_common_start([run.path.name for run in group]) for group in groups]
     return [
         (re.sub(r"[-_. ]*\d*[-_. ]*\d*$", "", start) or start or group[0].path.name).replace("_", " ")
         for start, group in zip(starts, groups, strict=True)
     ]
+
+
+def _common_start(names: list[str]) -> str:
+    length = next((k for k, letters in enumerate(zip(*names, strict=False)) if len(set(letters)) > 1), min(map(len, names)))
+    return names[0][:length]
 
 
 def _differing(runs: list[RunRecord]) -> list[str]:

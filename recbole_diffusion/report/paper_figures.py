@@ -19,7 +19,7 @@ class PaperFigure:
         title: what it shows, and where it is from.
         models: names of the models that have it.
         maker: ``module:function`` below ``report.paper``. The function takes the runs by method, and with ``needs_model`` instead
-            one loaded run by method (what :func:`~recbole_diffusion.load_run` returns). It returns a figure, or raises
+            one loaded run by method (what :func:`~recbole_diffusion.load_run` returns). It returns a figure or several, or raises
             UsageError where the runs lack what it needs, with what to do.
         needs_model: whether it needs the trained model and the data.
     """
@@ -67,7 +67,8 @@ def paper_figures(
                 if load is None:
                     raise UsageError("it needs the trained model, which --models=false leaves alone")
                 having = _loaded(having, load, loaded, notes, one.title)
-            figures.append(_maker(one)(having))
+            made = _maker(one)(having)
+            figures += made if isinstance(made, list) else [made]
         except (UsageError, RunError) as error:
             notes.append(f"Without {one.title}: {error}")
     return figures, notes
@@ -99,6 +100,6 @@ def _loaded(
     return {name: loaded[name] for name in having if name not in errors}
 
 
-def _maker(one: PaperFigure) -> Callable[[Any], Figure]:
+def _maker(one: PaperFigure) -> Callable[[Any], Figure | list[Figure]]:
     module, _, name = one.maker.partition(":")
     return getattr(importlib.import_module(f"recbole_diffusion.report.paper.{module}"), name)

@@ -13,6 +13,7 @@ from recbole_diffusion.run_folder import write_whole
 
 SUFFIXES = ("png", "svg", "pdf")
 PANEL = (4.6, 3.6)  # inches
+LETTER, LEGEND_ROW = 0.075, 0.19  # inches of a letter and of a row of the legend
 MOST_COLUMNS = 3
 DOTS_PER_INCH = 150
 LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
@@ -54,7 +55,10 @@ def draw(figure: Figure) -> Any:
 
     columns = min(MOST_COLUMNS, len(figure.panels))
     rows = math.ceil(len(figure.panels) / columns)
-    canvas = Canvas(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
+    names = list(dict.fromkeys(series.name for panel in figure.panels for series in panel.series))
+    beside = max(1, min(6, int(PANEL[0] * columns / (0.5 + max(map(len, names)) * LETTER))))  # entries in a row of the legend
+    under = math.ceil(len(names) / beside) * LEGEND_ROW if len(names) > 1 else 0.0
+    canvas = Canvas(figsize=(PANEL[0] * columns, PANEL[1] * rows + under), layout="constrained")
     canvas.suptitle(figure.title, fontsize=11)
     handles: dict[str, Any] = {}
     for number, panel in enumerate(figure.panels, start=1):
@@ -62,9 +66,7 @@ def draw(figure: Figure) -> Any:
         for name, handle in _draw_panel(axes, panel).items():
             handles.setdefault(name, handle)
     if len(handles) > 1:
-        names = list(handles)
-        longest = max(map(len, names))
-        canvas.legend(handles.values(), names, loc="outside lower center", fontsize=8, ncols=max(1, min(6, 40 * columns // longest)))
+        canvas.legend(handles.values(), list(handles), loc="outside lower center", fontsize=8, ncols=beside)
     return canvas
 
 
@@ -93,13 +95,13 @@ def _draw_panel(axes: Any, panel: Panel) -> dict[str, Any]:
 
 def _draw(axes: Any, series: Series) -> Any:
     y = [math.nan if value is None else value for value in series.y]
-    width = 0.8 if series.faint else 1.6
+    width = 0.9 if series.faint else 1.6
     if series.kind == "steps":
         return axes.stairs(y, series.x, color=series.colour, linewidth=width)
     if series.kind == "points":
         style = {"marker": SYMBOLS[series.symbol], "linestyle": "none", "markersize": 3 if series.faint else 6, "alpha": 0.85}
     else:
-        style = {"linestyle": LINES[series.dash], "linewidth": width, "alpha": 0.55 if series.faint else 1}
+        style = {"linestyle": LINES[series.dash], "linewidth": width, "alpha": 0.7 if series.faint else 1}
     if series.error is not None:
         return axes.errorbar(series.x, y, yerr=series.error, color=series.colour, elinewidth=0.8, capsize=2, **style)
     return axes.plot(series.x, y, color=series.colour, **style)[0]

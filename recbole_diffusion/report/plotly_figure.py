@@ -24,7 +24,7 @@ def panel_json(panel: Panel) -> dict[str, Any]:
 
 def _trace(series: Series) -> dict[str, Any]:
     trace: dict[str, Any] = {"name": series.name, "x": _rounded(series.x), "y": _rounded(series.y)}
-    line = {"color": series.colour, "width": 1 if series.faint else 2, "dash": series.dash}
+    line = {"color": series.colour, "width": 1.3 if series.faint else 2, "dash": series.dash}
     if series.kind == "bars":
         trace |= {"type": "bar", "marker": {"color": series.colour}}
     elif series.kind == "points":
@@ -37,7 +37,7 @@ def _trace(series: Series) -> dict[str, Any]:
         few = len(series.x) <= 30 and not series.faint
         marker = {"color": series.colour, "size": 4}
         trace |= {"type": "scatter", "mode": "lines+markers" if few else "lines", "line": line, "marker": marker}
-        trace["opacity"] = 0.55 if series.faint else 1
+        trace["opacity"] = 0.7 if series.faint else 1
     if series.error is not None:
         trace["error_y"] = {"type": "data", "array": _rounded(series.error), "thickness": 1, "width": 3}
     if series.texts is not None:

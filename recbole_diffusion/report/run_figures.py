@@ -25,7 +25,9 @@ def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> 
             if not points:
                 continue
             epochs, seconds, values = zip(*points, strict=True)
-            texts = [f"{name}, seed {run.seed}<br>epoch {epoch}: {value:.5g}" for epoch, value in zip(epochs, values, strict=True)]
+            texts = [
+                f"{name}, seed {run.seed}<br>epoch {epoch}: {value:.5g}" for epoch, value in zip(epochs, values, strict=True)
+            ]
             style = {**method_style(number), "faint": len(runs) > 1, "texts": texts}
             by_epoch.series.append(Series(name, epochs, values, **style))
             by_time.series.append(Series(name, seconds, values, **style))
@@ -50,7 +52,9 @@ def validations(run: RunRecord, metric: str) -> list[tuple[int, float, float]]:
 
 
 def loss_parts(name: str, runs: Sequence[RunRecord]) -> Figure | None:
-    """Return the loss of a method by epoch, a panel a part, a line a seed; None without epochs."""
+    """Return the loss of a method by epoch, a panel a part, a line a seed; None without at least two epochs."""
+    if max(len(run.epochs) for run in runs) < 2:
+        return None  # EASE, Pop and others that have nothing to learn by steps
     parts = list(dict.fromkeys(part for run in runs for record in run.epochs for part in record.get("loss", {})))[:MOST_PARTS]
     panels = []
     for part in parts:
@@ -67,7 +71,9 @@ def groups(found: Comparison) -> list[Figure]:
     """Return the metrics by popularity of the item and activity of the user, a figure a test part."""
     figures = []
     for part in found.parts:
-        items = [panel for panel in (_group_panel(found, part, "item_popularity", found_metric(found)), _shares(found, part)) if panel]
+        items = [
+            panel for panel in (_group_panel(found, part, "item_popularity", found_metric(found)), _shares(found, part)) if panel
+        ]
         users = _group_panel(found, part, "user_activity", found_metric(found))
         panels = [*items, *([users] if users else [])]
         if panels:

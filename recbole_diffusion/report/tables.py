@@ -116,11 +116,8 @@ def html_table(table: Table) -> str:
         rows.append(f"<tr>{''.join(cells)}</tr>")
     notes = "".join(f'<p class="note">{esc(note)}</p>' for note in table.notes)
     caption = f"<caption>{esc(table.title)}</caption>" if table.title else ""
-    rows = "\n".join(rows)
-    return (
-        f'<div class="table"><table class="sortable">{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
-        f"{notes}\n"
-    )
+    body = "\n".join(["<tbody>", *rows, "</tbody>"])
+    return f'<div class="table"><table class="sortable">{caption}<thead><tr>{head}</tr></thead>\n{body}</table></div>{notes}\n'
 
 
 def _bold(cell: Cell, mark: str) -> str:
