@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.loaded import load_run
+from recbole_diffusion.loaded_run import load_run
 from recbole_diffusion.quick_start import run, versions
 
 SAMPLERS = ("cnsdiff", "uniform", "popularity", "dns", "mixgcf", "ahns")
@@ -35,13 +35,14 @@ def records(sampler: str, data_path: str, runs: Path, epochs: int) -> list[dict[
 
 def moved(folder: Path) -> list[str]:
     """Return how far each part of the weights is from where it began, relative to its length."""
-    config, loader, trained = load_run(folder)
+    loaded = load_run(folder)
+    config = loaded.config
     from recbole.utils import init_seed
 
     init_seed(config["seed"], config["reproducibility"])
-    fresh = dict(config.model_class(config, loader._dataset).named_parameters())
+    fresh = dict(config.model_class(config, loaded.parts["train"]).named_parameters())
     groups: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
-    for name, value in trained.named_parameters():
+    for name, value in loaded.model.named_parameters():
         groups.setdefault(name.partition(".")[0], []).append((value.detach().ravel(), fresh[name].detach().ravel()))
     lines = []
     for name, pairs in groups.items():

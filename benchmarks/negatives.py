@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.loaded import load_run
+from recbole_diffusion.loaded_run import load_run
 from recbole_diffusion.quick_start import versions
 from recbole_diffusion.sampler.ar_gsp import ArGsp
 
@@ -23,10 +23,11 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    config, loader, model = load_run(arguments.run)
+    loaded = load_run(arguments.run)
+    config, model = loaded.config, loaded.model
     model.train()
     torch.manual_seed(0)
-    users = next(iter(loader))[model.USER_ID]
+    users = next(iter(loaded.loaders[0]))[model.USER_ID]
     o = config.options
     t = torch.randint(0, o.steps, users.shape)
     items = model.item_vectors().detach()

@@ -6,8 +6,8 @@ python -m benchmarks.thermodynamics --runs RUN_DIR ... [--output=FILE]
 import argparse
 from pathlib import Path
 
-from benchmarks.loaded import load_run
 from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
+from recbole_diffusion.loaded_run import load_run
 from recbole_diffusion.quick_start import versions
 
 
@@ -19,8 +19,8 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = []
     for folder in arguments.runs:
-        config, _, model = load_run(folder)
-        model.eval()
+        loaded = load_run(folder)
+        config, model = loaded.config, loaded.model
         o = config.options
         found = thermodynamics(lambda users, model=model: model.full_sort_predict({model.USER_ID: users}), model.positives)
         original = original_thermodynamics(model.positives)

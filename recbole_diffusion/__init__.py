@@ -1,12 +1,12 @@
 """Diffusion recommenders for RecBole 1.2.1, on a current stack.
 
-Importing the package loads neither RecBole nor Ray: ``run`` is resolved on first use.
+Importing the package loads neither RecBole nor Ray: ``run`` and ``load_run`` are resolved on first use.
 """
 
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "run"]
+__all__ = ["__version__", "load_run", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,4 +14,8 @@ def __getattr__(name: str) -> Any:
         from recbole_diffusion.quick_start import run
 
         return run
+    if name == "load_run":
+        from recbole_diffusion.loaded_run import load_run
+
+        return load_run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -126,6 +126,20 @@ def tune(words: list[str]) -> int:
     return run_tune(words)
 
 
+def compare(words: list[str]) -> int:
+    """Put finished runs side by side."""
+    from recbole_diffusion.compare_command import compare as run_compare
+
+    return run_compare(words)
+
+
+def report(words: list[str]) -> int:
+    """Write the page of a run, of several, or of a sweep."""
+    from recbole_diffusion.report_command import report as run_report
+
+    return run_report(words)
+
+
 def parse_options(words: Sequence[str]) -> dict[str, Any]:
     """Return ``--key=value``, ``--key value`` and ``--flag`` as a dictionary; values are parsed as YAML, never evaluated.
 
@@ -167,10 +181,13 @@ TEXT_OPTIONS = frozenset(
     {"model", "dataset", "config_files", "resume", "run_dir", "runs_path", "data_path", "load_checkpoint"}
     | {"source", "output", "name", "shift_test"}
     | {"space", "storage", "sweep_dir", "ray_address"}
+    | {"glob", "pictures"}
     | {"field_separator", "seq_separator", "user_inter_num_interval", "item_inter_num_interval"}
 )
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train and evaluate one model (the default)"),
+    "compare": (compare, "put finished runs side by side: means over seeds, paired tests, cost"),
+    "report": (report, "write one HTML page of a run, of several, or of a sweep"),
     "split": (split, "write a data set in train, valid, test_iid and test_ood"),
     "prepare": (prepare, "make a data set from its published files; without a name, list them"),
     "tune": (tune, "search a model's options, trials in parallel, and run the best ones again with several seeds"),

@@ -106,6 +106,7 @@ def _trained(
     from recbole.utils import init_seed
 
     from recbole_diffusion.data.dataset import id_fingerprint, selects_on_test
+    from recbole_diffusion.data.fingerprint import part_fingerprints
     from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data
     from recbole_diffusion.evaluation.rating_plots import plot_ratings
     from recbole_diffusion.trainer import checkpoint
@@ -124,8 +125,9 @@ def _trained(
     logger.info("%s", model)
     trainer = trainer_for(config, model, folder)
     trainer.ids = id_fingerprint(dataset)
+    held_out = {"valid": valid_data._dataset} | {name: loader._dataset for name, loader in tests.items()}
     if hasattr(model, "see_parts"):
-        model.see_parts({"valid": valid_data._dataset} | {name: loader._dataset for name, loader in tests.items()})
+        model.see_parts(held_out)
     if resuming and folder.checkpoint.is_file():
         trainer.resume(train_data)
         folder.write_config(config.resolved)  # the number of epochs may be new
@@ -165,6 +167,7 @@ def _trained(
         "rated": rated,
         "split": getattr(dataset, "split_summary", None),
         "diagnostics": getattr(model, "final_diagnostics", dict)(),
+        "parts": part_fingerprints({"train": train_data._dataset} | held_out),
         "seconds": {
             "load": round(load_seconds, 3),
             "train": round(sum(epochs), 3),

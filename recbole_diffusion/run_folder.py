@@ -90,10 +90,26 @@ class RunFolder:
         """
         folder = cls(path)
         if not folder.config.is_file():
-            raise UsageError(
-                f"no run in {folder.path}: config.yaml is missing; --resume takes a folder that an earlier run has made"
-            )
+            raise UsageError(f"no run in {folder.path}: config.yaml is missing; name a folder that an earlier run has made")
         return folder
+
+    def read_result(self) -> dict[str, Any]:
+        """Return the content of ``result.json``.
+
+        Raises:
+            UsageError: the run has not ended. RunError: the file is damaged.
+        """
+        if not self.result.is_file():
+            raise UsageError(
+                f"the run in {self.path} has not ended: result.json is missing; continue it with --resume={self.path}"
+            )
+        try:
+            result = json.loads(self.result.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.result} is damaged: {error}; make it again with --resume={self.path}") from error
+        if not isinstance(result, dict):
+            raise RunError(f"{self.result} is damaged: it holds no object; make it again with --resume={self.path}")
+        return result
 
     def discard(self) -> None:
         """Remove the folder of a run that never began, because its request was wrong; one that has trained stays."""

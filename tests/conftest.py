@@ -83,6 +83,7 @@ def result_keys() -> list[str]:
         "rated",
         "split",
         "diagnostics",
+        "parts",
     ]
     return [*run, "seconds", "epoch_seconds", "peak_rss_mb", "versions", "command"]
 

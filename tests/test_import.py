@@ -24,11 +24,12 @@ def test_an_import_loads_no_more_than_it_needs(module):
     assert done.stdout.split() == []
 
 
-def test_run_is_resolved_on_first_use():
+def test_names_of_the_package_are_resolved_on_first_use():
     import recbole_diffusion
     from recbole_diffusion.quick_start import run
 
     assert recbole_diffusion.run is run
+    assert recbole_diffusion.load_run.__module__ == "recbole_diffusion.loaded_run"
     with pytest.raises(AttributeError, match="no_such_name"):
         recbole_diffusion.no_such_name  # noqa: B018
 

@@ -141,20 +141,42 @@ def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
     Raises:
         UsageError: the data set cannot be split or sampled as the options say.
     """
+    if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL):
+        with refusals_of(config):
+            train, valid, test = recbole.data.data_preparation(config, dataset)
+        return train, valid, {"test": test}
+    return loaders_of(config, dataset, parts_of(config, dataset))
+
+
+def parts_of(config: Any, dataset: Any) -> dict[str, Any]:
+    """Return train, valid and the test parts of a general recommender's data set, by name; can be called once.
+
+    Raises:
+        UsageError: the data set cannot be split as the options say.
+    """
+    with refusals_of(config):
+        parts = dataset.build()
+    tests = getattr(dataset, "test_names", None) or test_names(config)
+    return dict(zip(["train", "valid", *tests], parts, strict=True))
+
+
+def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Return the loaders of what :func:`parts_of` returned, as :func:`prepare_data` does.
+
+    Raises:
+        UsageError: the parts cannot be sampled as the options say.
+    """
     spec = registry.MODELS.get(config["model"])
     with refusals_of(config):
-        if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL):
-            train, valid, test = recbole.data.data_preparation(config, dataset)
-            return train, valid, {"test": test}
-        parts = dataset.build()
-        train_part, valid_part, *test_parts = parts
-        samplers = create_samplers(config, dataset, parts[:3])
+        train_part, valid_part, *test_parts = parts.values()
+        samplers = create_samplers(config, dataset, [train_part, valid_part, test_parts[0]])
         train_loader = registry.resolve(spec.train_loader) if spec and spec.train_loader else get_dataloader(config, "train")
         train = train_loader(config, train_part, samplers[0], shuffle=config["shuffle"])
         valid = get_dataloader(config, "valid")(config, valid_part, samplers[1], shuffle=False)
         tests = {}
-        for name, part in zip(getattr(dataset, "test_names", None) or test_names(config), test_parts, strict=True):
-            sampler = samplers[2] if part is parts[2] else create_samplers(config, dataset, [train_part, valid_part, part])[2]
+        for name, part in list(parts.items())[2:]:
+            first = part is test_parts[0]
+            sampler = samplers[2] if first else create_samplers(config, dataset, [train_part, valid_part, part])[2]
             tests[name] = get_dataloader(config, "test")(config, part, sampler, shuffle=False)
         return train, valid, tests
 

@@ -63,29 +63,38 @@ def row_entropy(reconstructed: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def thermodynamics(
-    score: Callable[[Tensor], Tensor], positives: UserItems, *, how: str = "l1", block: int = 256
-) -> Thermodynamics:
-    """Return energy and entropy of a model over all users with training interactions.
+def by_user(
+    score: Callable[[Tensor], Tensor], positives: UserItems, users: Tensor, *, how: str = "l1", block: int = 256
+) -> tuple[Tensor, Tensor]:
+    """Return energy and entropy of a model's scores for each of some users, float64 [users] each.
 
     Memory grows with ``block`` x items, not with users x items.
 
     Args:
         score: user ids [batch] -> scores [batch, n_items], the padding item in column 0.
         positives: the training interactions.
+        users: ids of users with a training interaction, long [users].
         how: see :func:`row_probabilities`.
         block: users scored together.
     """
-    users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
-    energy = entropy = 0.0
+    energy, entropy = [], []
     for ids in users.split(block):
         probabilities = row_probabilities(score(ids)[:, 1:].double(), how)
         items, _, rows = positives.of(ids)
         original = torch.zeros_like(probabilities)
         original[rows, items - 1] = 1 / positives.counts(ids)[rows].double()
-        energy += float(row_energy(probabilities, original).sum())
-        entropy += float(row_entropy(probabilities).sum())
-    return Thermodynamics(energy, entropy, len(users))
+        energy.append(row_energy(probabilities, original))
+        entropy.append(row_entropy(probabilities))
+    return torch.cat(energy), torch.cat(entropy)
+
+
+def thermodynamics(
+    score: Callable[[Tensor], Tensor], positives: UserItems, *, how: str = "l1", block: int = 256
+) -> Thermodynamics:
+    """Return energy and entropy of a model over all users with training interactions; arguments as of :func:`by_user`."""
+    users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
+    energy, entropy = by_user(score, positives, users, how=how, block=block)
+    return Thermodynamics(float(energy.sum()), float(entropy.sum()), len(users))
 
 
 @torch.no_grad()

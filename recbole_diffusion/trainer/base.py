@@ -229,27 +229,8 @@ class RunMixin(MirrorGradient):
         self.logger.info("resumed after epoch %d", state["epoch"])
 
     def load_weights(self, state: dict[str, Any], origin: Path) -> None:
-        """Put the weights of a checkpoint into the model.
-
-        Raises:
-            RunError: they do not fit: another model, other options, or another data set.
-        """
-        made_by = state.get("model", self.config["model"])
-        if made_by != self.config["model"]:
-            raise RunError(
-                f"{origin} holds weights of {made_by}, not of {self.config['model']}; give --model={made_by}, or another file"
-            )
-        if self.ids and state.get("ids", self.ids) != self.ids:
-            raise RunError(
-                f"{origin} does not fit: users and items had other numbers when it was made; use the same data set, cut into the "
-                "same parts"
-            )
-        try:
-            self.model.load_state_dict(state["state_dict"])
-        except RuntimeError as error:
-            first = " ".join(str(error).split())[:300]
-            raise RunError(f"{origin} does not fit this model, its options or its data set: {first}") from error
-        self.model.load_other_parameter(state.get("other_parameter"))
+        """Put the weights of a checkpoint into the model; see :func:`checkpoint.put_weights`."""
+        checkpoint.put_weights(self.model, state, origin, self.config["model"], self.ids)
 
     # Evaluation.
 

@@ -120,6 +120,35 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
     return from_plain(state)
 
 
+def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids: str = "") -> None:
+    """Put the weights of a checkpoint into a model.
+
+    Args:
+        model: a RecBole model.
+        state: from :func:`load`.
+        origin: the file, for messages.
+        name: the model's name.
+        ids: fingerprint of the data set's ids; empty: not compared.
+
+    Raises:
+        RunError: they do not fit: another model, other options, or another data set.
+    """
+    made_by = state.get("model", name)
+    if made_by != name:
+        raise RunError(f"{origin} holds weights of {made_by}, not of {name}; give --model={made_by}, or another file")
+    if ids and state.get("ids", ids) != ids:
+        raise RunError(
+            f"{origin} does not fit: users and items had other numbers when it was made; use the same data set, cut into the "
+            "same parts"
+        )
+    try:
+        model.load_state_dict(state["state_dict"])
+    except RuntimeError as error:
+        first = " ".join(str(error).split())[:300]
+        raise RunError(f"{origin} does not fit this model, its options or its data set: {first}") from error
+    model.load_other_parameter(state.get("other_parameter"))
+
+
 def random_state() -> dict[str, Any]:
     """Return the states of Python's, numpy's and torch's generators, as plain types."""
     name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 RecBole draws from numpy's global stream

@@ -1,0 +1,47 @@
+"""Fingerprints of the parts that a run was made of, by which two runs on different splits are told apart."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def part_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the number of interactions and a fingerprint of each part.
+
+    A fingerprint is a sum over the part's pairs of user and item **tokens**: it does not depend on the order of rows, on internal
+    numbers or on other columns, and the fingerprint of two parts together is the sum of theirs (:func:`joined`).
+
+    Args:
+        parts: data sets by name; each has ``inter_feat``, and fields of user and item.
+
+    Returns:
+        ``rows`` and ``fingerprint`` (16 hexadecimal digits) by part.
+    """
+    hashes: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # the parts of one data set share their tokens
+    found = {}
+    for name, part in parts.items():
+        tokens = part.field2id_token[part.uid_field], part.field2id_token[part.iid_field]
+        key = id(tokens[0])
+        if key not in hashes:
+            hashes[key] = tuple(pd.util.hash_array(np.asarray(column, dtype=str).astype(object)) for column in tokens)
+        of_users, of_items = hashes[key]
+        users, items = (part.inter_feat[field].numpy() for field in (part.uid_field, part.iid_field))
+        pairs = _mixed(_mixed(of_users[users]) + of_items[items])
+        found[name] = {"rows": len(users), "fingerprint": f"{int(pairs.sum(dtype=np.uint64)):016x}"}
+    return found
+
+
+def joined(*fingerprints: str) -> str:
+    """Return the fingerprint of several parts together."""
+    return f"{sum(int(one, 16) for one in fingerprints) % 2**64:016x}"
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """Return 64-bit numbers of which every bit depends on every bit of the given ones (the finalizer of SplitMix64)."""
+    values = values ^ (values >> np.uint64(30))
+    values = values * np.uint64(0xBF58476D1CE4E5B9)
+    values = values ^ (values >> np.uint64(27))
+    values = values * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

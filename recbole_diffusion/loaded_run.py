@@ -1,0 +1,138 @@
+"""A trained model from its run folder: configuration, data, weights, and the ids that its data set was written with."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_diffusion import yaml_io
+from recbole_diffusion.config import Config
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.run_folder import RunFolder
+
+# What may differ between a run and its later use, on another machine.
+LOAD_OPTIONS = frozenset({"data_path", "shift_test", "use_gpu", "gpu_id"})
+
+
+class Ids:
+    """The original ids (tokens) of users or items, and their internal numbers; number 0 is nobody's.
+
+    Attributes:
+        tokens: the token of each internal number, text [n]; that of 0 is the padding's.
+
+    Args:
+        tokens: as ``dataset.field2id_token`` has them.
+    """
+
+    def __init__(self, tokens: np.ndarray) -> None:
+        self.tokens = np.asarray(tokens).astype(str).astype(object)
+
+    def __len__(self) -> int:
+        """Return how many there are, the padding left out."""
+        return len(self.tokens) - 1
+
+    @functools.cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {token: number for number, token in enumerate(self.tokens) if number}
+
+    def numbers_of(self, tokens: Any) -> np.ndarray:
+        """Return the internal numbers of tokens, int64 [n], 0 for an unknown one."""
+        return np.fromiter((self._numbers.get(str(token), 0) for token in tokens), np.int64)
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run that was trained, ready for use.
+
+    Attributes:
+        folder: its files.
+        config: its configuration, on the device of this machine.
+        dataset: the whole data set.
+        parts: train, valid and the test parts by name (``test``, or the names of two), each a RecBole data set.
+        model: the model with the best weights, in evaluation mode.
+        users: original and internal ids of users.
+        items: original and internal ids of items.
+    """
+
+    folder: RunFolder
+    config: Config
+    dataset: Any
+    parts: dict[str, Any]
+    model: Any
+    users: Ids
+    items: Ids
+
+    @functools.cached_property
+    def loaders(self) -> tuple[Any, Any, dict[str, Any]]:
+        """Return the loaders of train, of valid, and of each test part by name."""
+        from recbole_diffusion.data.preparation import loaders_of
+
+        return loaders_of(self.config, self.dataset, self.parts)
+
+    @functools.cached_property
+    def result(self) -> dict[str, Any]:
+        """Return the content of ``result.json``.
+
+        Raises:
+            UsageError: the run has not ended. RunError: the file is damaged.
+        """
+        return self.folder.read_result()
+
+
+def load_run(folder: str | Path, *, unfinished: bool = False, **options: Any) -> LoadedRun:
+    """Load a trained model with its data set; the random streams of the process stay as they are.
+
+    Args:
+        folder: of a run that has ended.
+        unfinished: also take a run that has not ended, with its best weights so far.
+        options: what differs on this machine: ``data_path``, ``shift_test``, ``use_gpu``, ``gpu_id``.
+
+    Raises:
+        UsageError: there is no run, it has not ended, or its data set is not there.
+        RunError: the weights are damaged, or the data set is not the one that they were trained on.
+    """
+    from recbole_diffusion.trainer import checkpoint
+
+    run = RunFolder.existing(folder)
+    if not unfinished:
+        run.read_result()
+    if not run.best.is_file():
+        raise UsageError(f"the run in {run.path} has no weights: best.pt is missing; train it with --resume={run.path}")
+    wrong = sorted(set(options) - LOAD_OPTIONS)
+    if wrong:
+        raise UsageError(f"a trained run cannot change {', '.join(wrong)}; allowed: {', '.join(sorted(LOAD_OPTIONS))}")
+    config = Config(overrides={**yaml_io.load_yaml(run.config), **options})
+    random_state = checkpoint.random_state()
+    try:
+        dataset, parts, model = _built(config)
+    finally:
+        checkpoint.restore_random_state(random_state)
+    _fill(config, dataset, model, run.best)
+    maps = (Ids(dataset.field2id_token[field]) for field in (dataset.uid_field, dataset.iid_field))
+    return LoadedRun(run, config, dataset, parts, model, *maps)
+
+
+def _built(config: Config) -> tuple[Any, dict[str, Any], Any]:
+    """Return data set, parts and untrained model, by the same draws as the run's own."""
+    from recbole.utils import ModelType, init_seed
+
+    from recbole_diffusion.data.preparation import create_dataset, parts_of
+
+    if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL):
+        raise UsageError(f"{config['model']} is no general recommender; only those can be used after training")
+    init_seed(config["seed"], config["reproducibility"])
+    dataset = create_dataset(config)
+    parts = parts_of(config, dataset)
+    return dataset, parts, config.model_class(config, parts["train"])
+
+
+def _fill(config: Config, dataset: Any, model: Any, origin: Path) -> None:
+    """Put the best weights into the model, and the model on its device."""
+    from recbole_diffusion.data.dataset import id_fingerprint
+    from recbole_diffusion.trainer import checkpoint
+
+    state = checkpoint.load(origin, config["device"])
+    checkpoint.put_weights(model.to(config["device"]), state, origin, config["model"], id_fingerprint(dataset))
+    model.eval()

@@ -1,0 +1,106 @@
+"""Which runs are one method: those whose options differ in nothing but the seed and where they ran."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.report.runs import RunRecord
+from recbole_diffusion.yaml_io import dump_value
+
+# Options that may differ between two runs of one method: they change where and how a run works, not what it computes.
+# A run chosen on test differs from one chosen on validation by ``benchmark_filename``, and is another method.
+OF_A_RUN = frozenset(
+    {"seed", "split_seed", "run_dir", "runs_path", "data_path", "gpu_id", "use_gpu", "worker", "state", "show_progress"}
+    | {"checkpoint_interval", "load_checkpoint", "trust_checkpoint", "report_groups", "log_wandb", "wandb_project", "shift_test"}
+    | {"eval_batch_size", "metrics", "topk", "rated_topk", "false_negative_part"}
+)
+NAMES = ("options", "folders")
+LONGEST = 60  # letters of the options in a name
+
+
+def methods_of(runs: Sequence[RunRecord], names: str = "options") -> dict[str, list[RunRecord]]:
+    """Return runs by method, in the order given, each sorted by seed.
+
+    Args:
+        runs: the runs.
+        names: ``options`` calls a method by its model and, where a model is there with several settings, by the options that
+            differ; ``folders`` by what the names of its run folders have in common.
+
+    Raises:
+        UsageError: a method has two runs with one seed, or ``names`` is another word.
+    """
+    if names not in NAMES:
+        raise UsageError(f"names is {names!r}; it takes {' or '.join(NAMES)}")
+    groups: dict[str, list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        groups[dump_value([run.model, {name: run.config[name] for name in sorted(run.config) if name not in OF_A_RUN}])].append(
+            run
+        )
+    for group in groups.values():
+        _check_seeds(group)
+    called = _folder_names(list(groups.values())) if names == "folders" else _option_names([one[0] for one in groups.values()])
+    taken = Counter(called)
+    return {
+        f"{name} [{group[0].path.name}]" if taken[name] > 1 else name: sorted(group, key=lambda run: run.seed)
+        for name, group in zip(called, groups.values(), strict=True)
+    }
+
+
+def _check_seeds(group: list[RunRecord]) -> None:
+    seen: dict[int, RunRecord] = {}
+    for run in group:
+        if run.seed in seen:
+            raise UsageError(
+                f"{seen[run.seed].path} and {run.path} are the same: {run.model} with seed {run.seed} and equal options; leave "
+                "one out, or run it with another seed"
+            )
+        seen[run.seed] = run
+
+
+def _option_names(firsts: list[RunRecord]) -> list[str]:
+    """Return a name for each method, given one run of each: the model and the options in which its methods differ.
+
+    Where that is long, an option that has its most frequent value is left out.
+    """
+    names = []
+    for run in firsts:
+        same_model = [other for other in firsts if other.model == run.model]
+        differing = _differing(same_model)
+        if any(len(_said(other, differing)) > LONGEST for other in same_model):
+            usual = {name: Counter(_value(other, name) for other in same_model).most_common(1)[0][0] for name in differing}
+            differing = [name for name in differing if _value(run, name) != usual[name]]
+        text = _said(run, differing)
+        if len(text) > LONGEST:
+            text = text[:LONGEST].rsplit(", ", 1)[0] + ", ..."
+        names.append(f"{run.model} ({text})" if text else run.model)
+    return names
+
+
+def _folder_names(groups: list[list[RunRecord]]) -> list[str]:
+    """Return what the names of each method's folders begin with, without numbers and separators at the end."""
+    starts = [_common_start([run.path.name for run in group]) for group in groups]
+    return [
+        (re.sub(r"[-_. ]*\d*[-_. ]*\d*$", "", start) or start or group[0].path.name).replace("_", " ")
+        for start, group in zip(starts, groups, strict=True)
+    ]
+
+
+def _common_start(names: list[str]) -> str:
+    length = next((k for k, letters in enumerate(zip(*names, strict=False)) if len(set(letters)) > 1), min(map(len, names)))
+    return names[0][:length]
+
+
+def _differing(runs: list[RunRecord]) -> list[str]:
+    """Return the options that not all runs have alike, those of the model, which a configuration has last, first."""
+    names = dict.fromkeys(name for run in runs for name in reversed(run.config) if name not in OF_A_RUN)
+    return [name for name in names if len({_value(run, name) for run in runs}) > 1]
+
+
+def _said(run: RunRecord, names: list[str]) -> str:
+    return ", ".join(f"{name}={_value(run, name)}" for name in names if name in run.config)
+
+
+def _value(run: RunRecord, name: str) -> str:
+    value = run.config.get(name)
+    return f"{value:.4g}" if isinstance(value, float) else dump_value(value)

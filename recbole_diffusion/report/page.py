@@ -1,0 +1,147 @@
+"""One self-contained HTML page: tables that sort and figures that Plotly draws, all in the file, nothing from the network."""
+
+import html
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any
+
+from recbole_diffusion import __version__
+from recbole_diffusion.report.figure import Figure, Series
+from recbole_diffusion.report.plotly_figure import panel_json
+from recbole_diffusion.report.tables import Table, html_table
+
+ASSETS = resources.files("recbole_diffusion.report") / "assets"
+# The browser refuses whatever would be loaded from elsewhere.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
+SYMBOLS = {
+    "circle": '<circle cx="7" cy="7" r="4"/>',
+    "square": '<rect x="3" y="3" width="8" height="8"/>',
+    "diamond": '<path d="M7 2l5 5-5 5-5-5z"/>',
+    "triangle-up": '<path d="M7 2l5 9H2z"/>',
+    "cross": '<path d="M5 2h4v3h3v4H9v3H5V9H2V5h3z"/>',
+    "x": '<path d="M3 5l2-2 2 2 2-2 2 2-2 2 2 2-2 2-2-2-2 2-2-2 2-2z"/>',
+    "star": '<path d="M7 1l1.8 4 4.2.4-3.2 2.8 1 4.3L7 10.2 3.2 12.5l1-4.3L1 5.4 5.2 5z"/>',
+}
+LINE = {"solid": "", "dash": "4 3", "dot": "1.5 2.5", "dashdot": "5 2 1 2"}
+SEVERAL = "#7c8594"  # the swatch of a name that has several colours
+
+
+class Page:
+    """A page that is written from the top down; :meth:`html` ends it.
+
+    Args:
+        title: its heading.
+        subtitle: a line under it.
+    """
+
+    def __init__(self, title: str, subtitle: str = "") -> None:
+        self.title, self.subtitle = title, subtitle
+        self.sections: list[tuple[str, str]] = []  # anchor and heading
+        self._parts: list[str] = []
+        self._panels: list[dict[str, Any]] = []
+
+    def section(self, title: str) -> None:
+        """Begin a section, which the bar at the top leads to."""
+        anchor = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+        self.sections.append((anchor, title))
+        self._parts.append(f'<h2 id="{anchor}">{html.escape(title)}</h2>')
+
+    def facts(self, facts: Mapping[str, str]) -> None:
+        """Show a few values large, by name."""
+        items = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts.items())
+        self._parts.append(f'<dl class="facts">{items}</dl>')
+
+    def note(self, text: str, warning: bool = False) -> None:
+        """Add a paragraph."""
+        self._parts.append(f'<p class="{"warning" if warning else "note"}">{html.escape(text)}</p>')
+
+    def table(self, table: Table) -> None:
+        """Add a table."""
+        self._parts.append(html_table(table))
+
+    def code(self, text: str) -> None:
+        """Add lines as they are."""
+        self._parts.append(f"<pre>{html.escape(text)}</pre>")
+
+    def open_details(self, title: str) -> None:
+        """Begin what a click unfolds."""
+        self._parts.append(f"<details><summary>{html.escape(title)}</summary>")
+
+    def close_details(self) -> None:
+        """End it."""
+        self._parts.append("</details>")
+
+    def figure(self, figure: Figure) -> None:
+        """Add a figure with its legend and note."""
+        panels = []
+        for panel in figure.panels:
+            title = f"<h4>{html.escape(panel.title)}</h4>" if panel.title else ""
+            place = (
+                f'<div class="plot" data-panel="{len(self._panels)}" role="img" aria-label="{html.escape(panel.title)}"></div>'
+            )
+            panels.append(f'<div class="panel">{title}{place}</div>')
+            self._panels.append(panel_json(panel))
+        note = f'<p class="note">{html.escape(figure.note)}</p>' if figure.note else ""
+        legend = _legend(series for panel in figure.panels for series in panel.series)
+        caption = f"<figcaption>{html.escape(figure.title)}</figcaption>"
+        self._parts.append(f'<figure>{caption}{note}{legend}<div class="panels">{"".join(panels)}</div></figure>')
+
+    def figures(self, figures: Iterable[Figure | None]) -> None:
+        """Add the figures that are there."""
+        for figure in figures:
+            if figure is not None:
+                self.figure(figure)
+
+    def html(self) -> str:
+        """Return the page. Plotly is in it only where a figure is."""
+        style, script = (ASSETS.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+        plotly = ASSETS.joinpath("plotly-basic.min.js").read_text(encoding="utf-8") if self._panels else ""
+        # Inside <script> only "</" and "<!--" would end or change it.
+        panels = json.dumps(self._panels, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+        links = "".join(f'<a href="#{anchor}">{html.escape(title)}</a>' for anchor, title in self.sections)
+        title = html.escape(self.title)
+        return "\n".join(
+            [
+                '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
+                '<meta name="viewport" content="width=device-width, initial-scale=1">',
+                f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+                f"<title>{title}</title><style>\n{style}</style></head><body>",
+                f'<header><h1>{title}</h1><p class="subtitle">{html.escape(self.subtitle)}</p></header>',
+                f'<nav aria-label="sections"><div>{links}<button id="theme" type="button">Dark</button></div></nav>',
+                "<main>",
+                *self._parts,
+                f"</main><footer>Made by recbole_diffusion {__version__}. This file needs nothing else.</footer>",
+                f'<script type="application/json" id="panels">{panels}</script>',
+                *([f"<script>{plotly}</script>"] if plotly else []),
+                f"<script>\n{script}</script></body></html>\n",
+            ]
+        )
+
+
+def _legend(all_series: Iterable[Series]) -> str:
+    """Return the legend of a figure: an entry a name, that hides and shows its series; nothing for a single name."""
+    by_name: dict[str, list[Series]] = defaultdict(list)
+    for series in all_series:
+        by_name[series.name].append(series)
+    if len(by_name) < 2:
+        return ""
+    entries = []
+    for name, of_name in by_name.items():
+        colour = of_name[0].colour if len({series.colour for series in of_name}) == 1 else SEVERAL
+        entries.append(
+            f'<button type="button" aria-pressed="true" data-name="{html.escape(name)}">{_swatch(of_name[0], colour)}'
+            f"{html.escape(name)}</button>"
+        )
+    return f'<div class="legend">{"".join(entries)}</div>'
+
+
+def _swatch(series: Series, colour: str) -> str:
+    if series.kind == "points":
+        return f'<svg width="14" height="14" fill="{colour}" aria-hidden="true">{SYMBOLS[series.symbol]}</svg>'
+    if series.kind == "bars":
+        return f'<svg width="14" height="14" fill="{colour}" aria-hidden="true"><rect x="1" y="2" width="11" height="10"/></svg>'
+    dash = f' stroke-dasharray="{LINE[series.dash]}"' if LINE[series.dash] else ""
+    return f'<svg width="20" height="14" stroke="{colour}" stroke-width="2.5" aria-hidden="true"><path d="M1 7h18"{dash}/></svg>'

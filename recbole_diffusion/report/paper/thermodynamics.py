@@ -1,0 +1,83 @@
+"""Energy and entropy of scores, by user (TV-Diff, Figure 2) and against those of the interactions (Figure 3)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_diffusion.data.graph import binary_interactions
+from recbole_diffusion.errors import RunError
+from recbole_diffusion.evaluation.thermodynamics import by_user
+from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of
+from recbole_diffusion.sampler.positives import UserItems
+
+MOST_CELLS = 1e8  # users x items that are scored; of more users every n-th is taken
+BINS = 40
+SOFTMAX = ("BPR", "LightGCN")  # inner products of embeddings (Eq. 5); the scores of the others are reconstructions
+OF_THE_INTERACTIONS = "#9aa1ab"
+
+
+def energy_and_entropy(loaded: Mapping[str, Any]) -> Figure:
+    """Return how energy and entropy are spread over users, and how far each model is from the interactions.
+
+    Args:
+        loaded: loaded runs by method.
+
+    Raises:
+        RunError: a score is not a finite number.
+    """
+    energies = Panel("energy of a user (Figure 2)", "energy U, Eq. 7", "share of users")
+    entropies = Panel("entropy of a user (Figure 2)", "entropy S, Eq. 8 (nats)", "share of users")
+    away = Panel("difference to the interactions, a user (Figure 3)", "energy: U' - U", "entropy: S' - S")
+    columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    n_users = n_all = 0
+    for name, run in loaded.items():
+        (energy, entropy), original, n_all = _measured(run)
+        n_users = len(energy)
+        columns.setdefault("interactions", original)
+        columns[name] = energy, entropy
+    for panel, column in ((energies, 0), (entropies, 1)):
+        values = {name: pair[column] for name, pair in columns.items()}
+        edges = np.histogram_bin_edges(np.concatenate(list(values.values())), BINS)
+        for number, (name, of_users) in enumerate(values.items()):
+            if column == 0 and number == 0:
+                continue  # the energy of interactions is the number of items, for every user
+            shares = np.histogram(of_users, edges)[0] / len(of_users)
+            panel.series.append(Series(name, edges, shares, kind="steps", colour=_colour(number)))
+    energy_of, entropy_of = columns["interactions"]
+    for number, (name, (energy, entropy)) in enumerate(columns.items()):
+        x, y = float((energy - energy_of).mean()), float((entropy - entropy_of).mean())
+        text = f"{name}<br>energy {x:+.1f}<br>entropy {y:+.3f}"
+        away.series.append(Series(name, [x], [y], kind="points", colour=_colour(number), texts=[text]))
+    note = (
+        f"Scores of {n_users:,} of {n_all:,} users, normalised by their L1 norm, or by softmax for inner products of embeddings "
+        f"({', '.join(SOFTMAX)}; Eq. 5). The interactions have energy {energy_of[0]:,.0f} and entropy log |N(u)|. The first "
+        "seed of each method. The paper asks for a difference of energy near 0 and a low one of entropy."
+    )
+    return Figure("energy and entropy", "Energy and entropy (TV-Diff, Figures 2 and 3)", [energies, entropies, away], note)
+
+
+def _colour(number: int) -> str:
+    return OF_THE_INTERACTIONS if number == 0 else colour_of(number - 1)
+
+
+def _measured(run: Any) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], int]:
+    """Return energy and entropy of a model by user, those of the interactions, and how many users have interactions."""
+    matrix = binary_interactions(run.parts["train"])
+    n_items = matrix.shape[1]
+    device = next(run.model.parameters()).device
+    positives = UserItems(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), n_items).to(device)
+    known = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
+    users = known[:: max(1, -(-len(known) * n_items // int(MOST_CELLS)))]
+    how = "softmax" if run.config["model"] in SOFTMAX else "l1"
+
+    def score(ids: torch.Tensor) -> torch.Tensor:
+        # RecBole's DiffRec and others give one flat row for all users.
+        return run.model.full_sort_predict({run.model.USER_ID: ids}).detach().view(len(ids), -1)
+
+    energy, entropy = (column.cpu().numpy() for column in by_user(score, positives, users, how=how))
+    if not (np.isfinite(energy).all() and np.isfinite(entropy).all()):
+        raise RunError(f"scores of {run.folder.path} are not finite numbers; the model has diverged")
+    counts = positives.counts(users).cpu().numpy()
+    return (energy, entropy), (np.full(len(users), n_items - 1.0), np.log(counts)), len(known)

@@ -1,0 +1,105 @@
+"""The figures of the papers: which model has which, and what each needs. A figure exists because it has its line here."""
+
+import importlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.report.figure import Figure
+from recbole_diffusion.report.runs import RunRecord
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """One figure of a paper.
+
+    Attributes:
+        title: what it shows, and where it is from.
+        models: names of the models that have it.
+        maker: ``module:function`` below ``report.paper``. The function takes the runs by method, and with ``needs_model`` instead
+            one loaded run by method (what :func:`~recbole_diffusion.load_run` returns). It returns a figure or several, or raises
+            UsageError where the runs lack what it needs, with what to do.
+        needs_model: whether it needs the trained model and the data.
+    """
+
+    title: str
+    models: tuple[str, ...]
+    maker: str
+    needs_model: bool = False
+
+
+PAPER_FIGURES: tuple[PaperFigure, ...] = (
+    PaperFigure(
+        "energy and entropy (TV-Diff, Figures 2 and 3)",
+        ("TVDiff", "DiffRec", "LightGCN", "BPR"),
+        "thermodynamics:energy_and_entropy",
+        needs_model=True,
+    ),
+    PaperFigure("false hard negatives (CNSDiff, Figure 5)", ("CNSDiff",), "cnsdiff:false_negatives"),
+    PaperFigure("hardness of generated negatives", ("CNSDiff",), "cnsdiff:hardness"),
+    PaperFigure("distribution of ratings (DGRM, Figures 2 to 6)", ("DGRM", "CFGAN"), "ratings:rating_distributions"),
+    PaperFigure("embeddings of items and users (CCDRec, Figure 4)", ("CCDRec",), "ccdrec:embeddings", needs_model=True),
+    PaperFigure("negatives by hardness (CCDRec, Figure 5)", ("CCDRec",), "ccdrec:negatives", needs_model=True),
+)
+
+
+def paper_figures(
+    methods: Mapping[str, Sequence[RunRecord]], load: Callable[[RunRecord], Any] | None
+) -> tuple[list[Figure], list[str]]:
+    """Make the figures that the papers of these models have.
+
+    Args:
+        methods: runs by method.
+        load: returns the loaded run of a record, or raises UsageError or RunError; None leaves figures that need a model out.
+
+    Returns:
+        the figures, and a line for each one that could not be made.
+    """
+    figures, notes, loaded = [], [], {}
+    for one in PAPER_FIGURES:
+        having = {name: runs for name, runs in methods.items() if runs[0].model in one.models}
+        if not having:
+            continue
+        try:
+            if one.needs_model:
+                if load is None:
+                    raise UsageError("it needs the trained model, which --models=false leaves alone")
+                having = _loaded(having, load, loaded, notes, one.title)
+            made = _maker(one)(having)
+            figures += made if isinstance(made, list) else [made]
+        except (UsageError, RunError) as error:
+            notes.append(f"Without {one.title}: {error}")
+    return figures, notes
+
+
+def _loaded(
+    having: Mapping[str, Sequence[RunRecord]],
+    load: Callable[[RunRecord], Any],
+    loaded: dict[str, Any],
+    notes: list[str],
+    title: str,
+) -> dict[str, Any]:
+    """Return the first run of each method, loaded once for all figures; a method that cannot be loaded is noted.
+
+    Raises:
+        UsageError: none can be loaded.
+    """
+    for name, runs in having.items():
+        if name not in loaded:
+            logging.getLogger(__name__).info("loading the model of %s", runs[0].path)
+            try:
+                loaded[name] = load(runs[0])
+            except (UsageError, RunError) as error:
+                loaded[name] = error
+    errors = {name: loaded[name] for name in having if isinstance(loaded[name], Exception)}
+    if len(errors) == len(having):
+        raise UsageError(str(next(iter(errors.values()))))
+    notes += [f"{title} lacks {name}: {error}" for name, error in errors.items()]
+    return {name: loaded[name] for name in having if name not in errors}
+
+
+def _maker(one: PaperFigure) -> Callable[[Any], Figure | list[Figure]]:
+    module, _, name = one.maker.partition(":")
+    return getattr(importlib.import_module(f"recbole_diffusion.report.paper.{module}"), name)

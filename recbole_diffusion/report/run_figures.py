@@ -1,0 +1,177 @@
+"""The figures that any runs have: learning, losses, groups of items and users, accuracy against time."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from recbole_diffusion.report.comparison import Comparison, Spread, smaller_is_better
+from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of, dash_of, shade_of
+from recbole_diffusion.report.runs import RunRecord
+
+MOST_PARTS = 8  # panels of loss parts
+
+
+def method_style(number: int) -> dict[str, str]:
+    """Return colour and dash of the method with this number."""
+    return {"colour": colour_of(number), "dash": dash_of(number)}
+
+
+def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> Figure | None:
+    """Return a validation metric by epoch and by time, a line a run; None where no run has validated during training."""
+    by_epoch = Panel("by epoch", "epoch", f"validation {metric}")
+    by_time = Panel("by time of training and validation", "seconds", f"validation {metric}")
+    for number, (name, runs) in enumerate(methods.items()):
+        for run in runs:
+            points = validations(run, metric)
+            if not points:
+                continue
+            epochs, seconds, values = zip(*points, strict=True)
+            texts = [
+                f"{name}, seed {run.seed}<br>epoch {epoch}: {value:.5g}" for epoch, value in zip(epochs, values, strict=True)
+            ]
+            style = {**method_style(number), "faint": len(runs) > 1, "texts": texts}
+            by_epoch.series.append(Series(name, epochs, values, **style))
+            by_time.series.append(Series(name, seconds, values, **style))
+    if not by_epoch.series:
+        return None
+    chosen = {run.selection for runs in methods.values() for run in runs}
+    note = "One line a seed. " if any(len(runs) > 1 for runs in methods.values()) else ""
+    if "test" in chosen:
+        note += "Where an epoch was chosen on test, its validation part is the test part."
+    return Figure("learning curves", f"Learning: {metric} on the validation part", [by_epoch, by_time], note.strip())
+
+
+def validations(run: RunRecord, metric: str) -> list[tuple[int, float, float]]:
+    """Return epoch (from 1), seconds of training and validation until then, and the metric, for each validation."""
+    seconds, points = 0.0, []
+    for record in run.epochs:
+        seconds += record.get("train_seconds", 0.0) + record.get("valid_seconds", 0.0)
+        value = record.get("valid", {}).get(metric)
+        if value is not None:
+            points.append((record["epoch"] + 1, round(seconds, 3), value))
+    return points
+
+
+def loss_parts(name: str, runs: Sequence[RunRecord]) -> Figure | None:
+    """Return the loss of a method by epoch, a panel a part, a line a seed; None without at least two epochs."""
+    if max(len(run.epochs) for run in runs) < 2:
+        return None  # EASE, Pop and others that have nothing to learn by steps
+    parts = list(dict.fromkeys(part for run in runs for record in run.epochs for part in record.get("loss", {})))[:MOST_PARTS]
+    panels = []
+    for part in parts:
+        panel = Panel(part, "epoch", "loss")
+        for number, run in enumerate(runs):
+            points = [(record["epoch"] + 1, record["loss"][part]) for record in run.epochs if part in record.get("loss", {})]
+            colour = shade_of(number / max(1, len(runs) - 1))
+            panel.series.append(Series(f"seed {run.seed}", *zip(*points, strict=True), colour=colour, faint=len(runs) > 1))
+        panels.append(panel)
+    return Figure(f"loss {name}", f"Loss of {name}, by part", panels, "Mean over the batches of an epoch.") if panels else None
+
+
+def groups(found: Comparison) -> list[Figure]:
+    """Return the metrics by popularity of the item and activity of the user, a figure a test part."""
+    figures = []
+    for part in found.parts:
+        items = [
+            panel for panel in (_group_panel(found, part, "item_popularity", found_metric(found)), _shares(found, part)) if panel
+        ]
+        users = _group_panel(found, part, "user_activity", found_metric(found))
+        panels = [*items, *([users] if users else [])]
+        if panels:
+            note = (
+                "Group 1 is the most popular or most active; groups of items have equal numbers of items, those of users equal "
+                "numbers of users. In brackets the training rows of a member."
+            )
+            figures.append(Figure(f"groups {part}", f"Whom it serves: {found_metric(found)} by group, {part}", panels, note))
+    return figures
+
+
+def found_metric(found: Comparison) -> str:
+    """Return the metric that groups are shown in: that of the comparison where groups have it, else the first that they have."""
+    tables = (
+        table
+        for method in found.methods
+        for run in method.runs
+        for kinds in run.result.get("groups", {}).values()
+        for table in kinds.values()
+    )
+    row = next((table[0] for table in tables if table), {})
+    known = [name for name in row if name.startswith(("recall@", "ndcg@"))]
+    return found.by if found.by in known or not known else known[0]
+
+
+def _group_panel(found: Comparison, part: str, kind: str, metric: str) -> Panel | None:
+    what = {"item_popularity": "popularity of the item", "user_activity": "activity of the user"}[kind]
+    panel = Panel(what, "group", metric)
+    for number, method in enumerate(found.methods):
+        tables = [run.result.get("groups", {}).get(part, {}).get(kind) for run in method.runs]
+        if not tables or not all(tables) or any(metric not in row for table in tables for row in table):
+            continue
+        panel.series.append(_bars(method.name, number, tables, metric))
+    return panel if panel.series else None
+
+
+def _bars(name: str, number: int, tables: Sequence[Sequence[Mapping[str, float]]], metric: str) -> Series:
+    """Return the bars of one method: the mean of each group over runs, with the deviation."""
+    values: dict[int, list[float]] = {}
+    labels: dict[int, str] = {}
+    for row in itertools.chain.from_iterable(tables):
+        values.setdefault(row["group"], []).append(row[metric])
+        labels.setdefault(row["group"], _group_label(row))
+    order = sorted(values)
+    spreads = [Spread.of(values[group]) for group in order]
+    several = len(tables) > 1
+    return Series(
+        name,
+        [labels[group] for group in order],
+        [spread.mean for spread in spreads],
+        kind="bars",
+        colour=colour_of(number),
+        error=[spread.deviation for spread in spreads] if several else None,
+    )
+
+
+def _group_label(row: Mapping[str, float]) -> str:
+    low, high = row["smallest_count"], row["largest_count"]
+    return f"{row['group'] + 1} ({low}–{high})" if low != high else f"{row['group'] + 1} ({low})"
+
+
+def _shares(found: Comparison, part: str) -> Panel | None:
+    """Return which part of all recommendations each group of items gets, beside its part of the held-out rows."""
+    panel = Panel("share of recommendations", "group of items by popularity", "share")
+    held_out: Series | None = None
+    for number, method in enumerate(found.methods):
+        tables = [run.result.get("groups", {}).get(part, {}).get("item_popularity") for run in method.runs]
+        if not tables or not all(tables):
+            continue
+        share = next((name for name in sorted(tables[0][0]) if name.startswith("share@")), None)
+        if share is None:
+            continue
+        total = sum(row["held_out"] for row in tables[0])
+        table = [{**row, "held": row["held_out"] / total} for row in tables[0]]
+        bars = _bars("held-out rows", 0, [table], "held")
+        held_out = held_out or Series(bars.name, bars.x, bars.y, kind="bars", colour="#9aa1ab")
+        panel.y_label = f"{share.replace('share', 'share of top ').replace('@', '')}"
+        panel.series.append(_bars(method.name, number, tables, share))
+    if held_out:
+        panel.series.append(held_out)
+    return panel if panel.series else None
+
+
+def accuracy_against_time(found: Comparison) -> Figure | None:
+    """Return the metric of each method on each test part against its seconds of training; None for a single method."""
+    if len(found.methods) < 2:
+        return None
+    panels = []
+    for part in found.parts:
+        panel = Panel(part, "seconds of training, mean over seeds", found.by, x_log=True)
+        for number, method in enumerate(found.methods):
+            spread, seconds = method.metrics[part][found.by], method.train_seconds
+            text = f"{method.name}<br>{found.by} {spread.mean:.4f}<br>{seconds.mean:,.1f} s"
+            error = [spread.deviation] if spread.runs > 1 else None
+            point = {"kind": "points", "colour": colour_of(number), "texts": [text], "error": error}
+            # A method that has no epochs to speak of, such as Pop, still needs a place on a logarithmic axis.
+            panel.series.append(Series(method.name, [max(seconds.mean, 0.01)], [spread.mean], **point))
+        panels.append(panel)
+    better = "Lower" if smaller_is_better(found.by) else "Higher"
+    note = f"{better} and further left is better. Seconds are of the machine that each run had."
+    return Figure("accuracy against time", "Accuracy against training time", panels, note)

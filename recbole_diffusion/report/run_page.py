@@ -1,0 +1,157 @@
+"""The page of one run or of several: what happened, whom it serves, what it cost, and the papers' figures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from recbole_diffusion import yaml_io
+from recbole_diffusion.report.comparison import Comparison
+from recbole_diffusion.report.comparison_table import comparison_tables
+from recbole_diffusion.report.figure import Figure
+from recbole_diffusion.report.page import Page
+from recbole_diffusion.report.paper_figures import paper_figures
+from recbole_diffusion.report.run_figures import accuracy_against_time, groups, learning_curves, loss_parts
+from recbole_diffusion.report.runs import RunRecord
+from recbole_diffusion.report.tables import Cell, Table, number
+
+MANY_VALUES = 8  # facts about metrics of one run
+
+
+def runs_page(
+    found: Comparison, load: Callable[[RunRecord], Any] | None, left_out: Sequence[str] = ()
+) -> tuple[Page, list[Figure], list[str]]:
+    """Return the page of compared runs, or of one run, its figures, and what is missing in it.
+
+    Args:
+        found: the comparison; of one method with one seed for a run.
+        load: see :func:`~recbole_diffusion.report.paper_figures.paper_figures`.
+        left_out: runs that are not in it, said at the top.
+    """
+    methods = {method.name: method.runs for method in found.methods}
+    runs = [run for of_method in methods.values() for run in of_method]
+    alone = runs[0] if len(runs) == 1 else None
+    papers, missing = paper_figures(methods, load)
+    metric = runs[0].valid_metric
+    learning = [learning_curves(methods, metric) if all(run.valid_metric == metric for run in runs) else None]
+    learning += [loss_parts(name, of_method) for name, of_method in methods.items()]
+    serving, time = groups(found), accuracy_against_time(found)
+
+    page = _run_head(alone, found) if alone else _comparison_head(found, runs)
+    for text in left_out:
+        page.note(text)
+    if alone:
+        _metrics_table(page, alone)
+    else:
+        page.section("Comparison")
+        for table in comparison_tables(found):
+            page.table(table)
+        page.figures([time])
+    if any(learning):
+        page.section("Learning")
+        page.figures(learning[:2] if alone else learning[:1])
+        if not alone and any(learning[1:]):
+            page.open_details("Losses of each method, by part")
+            page.figures(learning[1:])
+            page.close_details()
+    if serving:
+        page.section("Groups")
+        page.figures(serving)
+    if papers or missing:
+        page.section("Figures of the papers")
+        page.figures(papers)
+        for text in missing:
+            page.note(text)
+    _runs(page, methods)
+    figures = [figure for figure in [time, *learning, *serving, *papers] if figure is not None]
+    return page, figures, missing
+
+
+def _run_head(run: RunRecord, found: Comparison) -> Page:
+    result = run.result
+    page = Page(f"{run.model} on {result['dataset']}", f"seed {run.seed}, {run.path.name}")
+    _protocol_note(page, [run])
+    part = found.parts[0]
+    facts = {f"{part} {name}": f"{run.test_parts[part][name]:.4f}" for name in found.metrics[:MANY_VALUES]}
+    epochs = len(result["epoch_seconds"])
+    facts |= {
+        "best epoch": f"{result['best_epoch'] + 1} of {epochs}" if epochs else "-",
+        "chosen by": f"{run.valid_metric} on {run.selection}",
+        "training": f"{result['seconds']['train']:,.1f} s",
+        "peak memory": f"{result['peak_rss_mb']:,.0f} MiB",
+        "parameters": f"{result['parameters']:,}",
+    }
+    page.facts(facts)
+    return page
+
+
+def _comparison_head(found: Comparison, runs: Sequence[RunRecord]) -> Page:
+    seeds = sorted({run.seed for run in runs})
+    methods = f"{len(found.methods)} method{'s' * (len(found.methods) > 1)}"
+    page = Page(f"{methods} on {found.dataset}", f"{len(runs)} runs, seeds {', '.join(map(str, seeds))}, ordered by {found.by}")
+    _protocol_note(page, runs)
+    facts = {}
+    for part in found.parts:
+        best = found.ranked(part)[0]
+        facts[f"best {found.by} on {part}"] = f"{best.metrics[part][found.by].mean:.4f}, {best.name}"
+    page.facts(facts)
+    return page
+
+
+def _protocol_note(page: Page, runs: Sequence[RunRecord]) -> None:
+    if any(run.selection == "test" for run in runs):
+        what = "The" if all(run.selection == "test" for run in runs) else "For some runs, marked TEST, the"
+        page.note(
+            f"{what} epoch was chosen on the test part itself. Such numbers are for comparison with papers that did the same.",
+            True,
+        )
+
+
+def _metrics_table(page: Page, run: RunRecord) -> None:
+    parts = {"valid": run.result["valid"], **run.test_parts}
+    names = list(dict.fromkeys(name for values in parts.values() for name in values))
+    page.section("Metrics")
+    rows = [[Cell(name), *(number(values.get(name)) for values in parts.values())] for name in names]
+    page.table(Table("", ["metric", *parts], rows, words={"metric"}))
+
+
+def _runs(page: Page, methods: Mapping[str, Sequence[RunRecord]]) -> None:
+    """Add a row for each run, and what each was asked to do."""
+    page.section("Runs")
+    shown = [(name, run) for name, runs in methods.items() for run in runs]
+    rows = []
+    for name, run in shown:
+        result = run.result
+        rows.append(
+            [
+                Cell(name),
+                number(run.seed, 0),
+                Cell(run.path.name),
+                number(result["best_epoch"] + 1, 0),
+                number(len(result["epoch_seconds"]), 0),
+                number(result["best_valid_score"]),
+                number(next(iter(run.test_parts.values())).get(run.valid_metric)),
+                *(number(result["seconds"].get(what), 1) for what in ("load", "train", "valid", "test")),
+                number(result["peak_rss_mb"], 0),
+            ]
+        )
+    columns = [
+        "method",
+        "seed",
+        "folder",
+        "best epoch",
+        "epochs",
+        "valid",
+        "test",
+        "load s",
+        "train s",
+        "valid s",
+        "test s",
+        "peak MiB",
+    ]
+    page.table(Table("", columns, rows, words={"method", "folder"}))
+    page.open_details("Options, commands and versions")
+    for name, run in shown if len(shown) == 1 else [(name, runs[0]) for name, runs in methods.items()]:
+        page.note(f"{name}, seed {run.seed}")
+        versions = ", ".join(f"{package} {version}" for package, version in run.result.get("versions", {}).items())
+        options = yaml_io.dump_yaml({key: value for key, value in run.config.items() if value is not None})
+        page.code("\n".join([f"# {run.result.get('command') or 'command unknown'}", f"# {versions}", options.rstrip()]))
+    page.close_details()

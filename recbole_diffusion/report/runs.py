@@ -1,0 +1,166 @@
+"""Finished runs, read from their folders; what is incomplete or damaged is refused by name."""
+
+import glob
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from recbole_diffusion import yaml_io
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.evaluation.lists import UserMetrics, load_user_metrics
+from recbole_diffusion.run_folder import RunFolder
+
+# What every result.json has had from the first version on.
+NEEDED = {
+    **dict.fromkeys(("model", "dataset"), str),
+    **dict.fromkeys(("valid", "test", "seconds"), dict),
+    **dict.fromkeys(("seed", "parameters", "best_epoch"), int),
+    **dict.fromkeys(("peak_rss_mb", "best_valid_score"), (int, float)),
+    "epoch_seconds": list,
+}
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One finished run.
+
+    Attributes:
+        path: its folder.
+        config: content of ``config.yaml``.
+        result: content of ``result.json``.
+        epochs: content of ``metrics.jsonl``, one mapping an epoch.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    result: dict[str, Any]
+    epochs: list[dict[str, Any]]
+
+    @property
+    def model(self) -> str:
+        """Return the model's name."""
+        return self.result["model"]
+
+    @property
+    def seed(self) -> int:
+        """Return the seed."""
+        return self.result["seed"]
+
+    @property
+    def selection(self) -> str:
+        """Return the part that the epoch was chosen on, ``validation`` or ``test``."""
+        return self.result.get("selection", "validation")
+
+    @property
+    def test_parts(self) -> dict[str, dict[str, float]]:
+        """Return the metrics of each test part."""
+        several = {name: values for name, values in self.result.items() if name.startswith("test_")}
+        return several or {"test": self.result["test"]}
+
+    @property
+    def valid_metric(self) -> str:
+        """Return the name of the metric that chose the epoch, lower-case."""
+        return str(self.config.get("valid_metric", "")).lower()
+
+    @cached_property
+    def users(self) -> dict[str, UserMetrics] | None:
+        """Return the metrics of each user by part; None for a run that kept none.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        file = RunFolder(self.path).user_metrics
+        return load_user_metrics(file) if file.is_file() else None
+
+
+def read_run(path: str | Path) -> RunRecord:
+    """Read the folder of a finished run.
+
+    Raises:
+        UsageError: there is no run, it has not ended, or its test part was not evaluated. RunError: a file is damaged.
+    """
+    folder = RunFolder(path)
+    if not folder.path.is_dir():
+        raise UsageError(f"no such folder: {folder.path}; name a run folder, or several with --glob=PATTERN")
+    if (folder.path / "sweep.json").is_file():
+        raise UsageError(f"{folder.path} is a sweep, not a run; 'report' takes it, 'compare' takes its final runs' folders")
+    if not folder.config.is_file():
+        inside = sorted(file.parent.name for file in folder.path.glob("*/result.json"))
+        hint = f"there are {len(inside)} runs inside, such as {inside[0]!r}: use --glob='{folder.path}/*'" if inside else ""
+        raise UsageError(f"no run in {folder.path}: config.yaml is missing; {hint or 'name a folder that a run has made'}")
+    if not folder.result.is_file():
+        raise UsageError(
+            f"the run in {folder.path} has not ended: result.json is missing. Wait for it, continue it with "
+            f"--resume={folder.path}, or leave it out"
+        )
+    return RunRecord(folder.path, yaml_io.load_yaml(folder.config), _result(folder), _epochs(folder))
+
+
+def _result(folder: RunFolder) -> dict[str, Any]:
+    result = _json(folder.result, folder.result.read_bytes())
+    wrong = [name for name, kind in NEEDED.items() if not isinstance(result.get(name), kind)]
+    if wrong == ["test"]:
+        raise UsageError(f"the run in {folder.path} was not evaluated on a test part; give one that was")
+    if wrong:
+        raise RunError(f"{folder.result} is damaged: {', '.join(wrong)} missing or of a wrong type; repeat the run")
+    for part in ("valid", "test"):
+        bad = [name for name, value in result[part].items() if not isinstance(value, int | float) or not math.isfinite(value)]
+        if bad:
+            raise RunError(f"{folder.result} is damaged: {part} {bad[0]} is {result[part][bad[0]]!r}; repeat the run")
+    return result
+
+
+def _epochs(folder: RunFolder) -> list[dict[str, Any]]:
+    if not folder.metrics.is_file():
+        return []  # a copy of a run that keeps its result alone
+    lines = folder.metrics.read_bytes().splitlines()
+    return [_json(folder.metrics, line, f", line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def _json(file: Path, content: bytes, where: str = "") -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise RunError(f"{file}{where} is damaged: {error}; repeat the run, or restore the file") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{file}{where} is damaged: it holds a {type(value).__name__}; repeat the run, or restore the file")
+    return value
+
+
+def find_folders(paths: Iterable[str | Path], pattern: str | None) -> list[Path]:
+    """Return the folders that are named and those that match a pattern, each once, in this order; matched files are left out.
+
+    Raises:
+        UsageError: none at all, or none that matches.
+    """
+    matched = sorted(path for path in map(Path, glob.glob(str(Path(pattern).expanduser()))) if path.is_dir()) if pattern else []
+    if pattern and not matched:
+        raise UsageError(f"no folder matches --glob={pattern}; put quotes around the pattern, and check it with ls")
+    folders = list(dict.fromkeys(Path(path).expanduser().resolve() for path in [*paths, *matched]))
+    if not folders:
+        raise UsageError("no run is named; give run folders, or a pattern of them with --glob=PATTERN")
+    return folders
+
+
+def read_runs(folders: Sequence[Path], skip_unfinished: bool = False) -> tuple[list[RunRecord], list[str]]:
+    """Read finished runs.
+
+    Args:
+        folders: run folders.
+        skip_unfinished: leave out folders without a result, and say so.
+
+    Returns:
+        the runs, and what was left out.
+
+    Raises:
+        UsageError: see :func:`read_run`; or nothing is left. RunError: a file is damaged.
+    """
+    left_out = [folder for folder in folders if skip_unfinished and not RunFolder(folder).result.is_file()]
+    runs = [read_run(folder) for folder in folders if folder not in left_out]
+    if not runs:
+        raise UsageError(f"none of the {len(folders)} folders has a finished run")
+    return runs, [f"{folder.name} is left out: no run has ended there" for folder in left_out]

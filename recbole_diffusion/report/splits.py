@@ -1,0 +1,101 @@
+"""Are runs on the same split? A mean or a test over different test parts compares nothing."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recbole_diffusion import yaml_io
+from recbole_diffusion.data.fingerprint import joined
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.report.runs import RunRecord
+
+# The options that decide the parts, for runs that were made before results had fingerprints.
+OF_THE_SPLIT = (
+    *("benchmark_filename", "eval_args", "val_interval", "rm_dup_inter", "filter_inter_by_user_or_item"),
+    *("user_inter_num_interval", "item_inter_num_interval", "shift", "shift_seed", "shift_share", "shift_rest", "shift_test"),
+)
+NOTHING = (None, "none", "[0,inf)")
+
+
+def is_random(config: Mapping[str, Any]) -> bool:
+    """Return whether the run's seed decides the split: at random, neither from given parts nor by a shift with its own seed."""
+    given = config.get("benchmark_filename") or config.get("shift") not in (None, "none") or config.get("split_seed") is not None
+    eval_args = config.get("eval_args") or {}
+    return not given and (eval_args.get("order") == "RO" or "RS" in (eval_args.get("split") or {}))
+
+
+def of_settings(run: RunRecord) -> str:
+    """Return a text that is equal for runs whose settings make the same split."""
+    settings = {name: run.config.get(name) for name in OF_THE_SPLIT}
+    settings = {name: value for name, value in settings.items() if value not in NOTHING}
+    seed = run.config.get("split_seed", None)
+    settings["seed"] = (run.seed if seed is None else seed) if is_random(run.config) or seed is not None else None
+    return hashlib.sha256(yaml_io.dump_value([run.result["dataset"], settings]).encode()).hexdigest()[:16]
+
+
+def split_of(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
+    """Return what tells the split of one run from another.
+
+    Args:
+        run: the run.
+        fingerprints: use those of its parts; else its settings.
+        with_train: tell different validation parts apart too. Without, a run that was chosen on test and so learns from the
+            validation part as well is on the split of one that was chosen on validation.
+    """
+    if not fingerprints:
+        return of_settings(run)
+    prints = {name: part["fingerprint"] for name, part in run.result["parts"].items()}
+    train, valid = prints.pop("train"), prints.pop("valid")
+    known = [train, valid] if with_train else [train if run.selection == "test" else joined(train, valid)]
+    return " ".join([run.result["dataset"], *known, *(f"{name}={prints[name]}" for name in sorted(prints))])
+
+
+def splits_of(methods: Mapping[str, Sequence[RunRecord]]) -> tuple[dict[str, list[list[RunRecord]]], list[str]]:
+    """Return each method's runs by split, the splits in the same order for each, and what a reader must know.
+
+    A random split depends on the run's seed, so a method may have several; then every method must have the same ones.
+
+    Raises:
+        UsageError: methods are on different data sets, test parts or splits.
+    """
+    runs = [run for of_method in methods.values() for run in of_method]
+    datasets = {run.result["dataset"]: run for run in runs}
+    if len(datasets) > 1:
+        first, second = list(datasets.values())[:2]
+        raise UsageError(
+            f"runs on different data sets cannot be compared: {first.result['dataset']} ({first.path.name}) and "
+            f"{second.result['dataset']} ({second.path.name}); make one table for each"
+        )
+    fingerprints = all(isinstance(run.result.get("parts"), dict) for run in runs)
+    both = len({run.selection for run in runs}) > 1
+    table: dict[str, dict[str, list[RunRecord]]] = {name: defaultdict(list) for name in methods}
+    for name, of_method in methods.items():
+        for run in of_method:
+            table[name][split_of(run, fingerprints, with_train=not both)].append(run)
+    first = next(iter(table))
+    order = list(table[first])
+    for name in table:
+        if set(table[name]) != set(order):
+            raise UsageError(_different(first, table[first], name, table[name]))
+    notes = []
+    if not fingerprints:
+        notes.append(
+            "Some runs are older than the fingerprints of splits; whether they are on the same split is judged by their settings."
+        )
+    if len(order) > 1:
+        notes.append(f"The seed of a run decides its split: each method is on the same {len(order)} splits.")
+    return {name: [table[name][split] for split in order] for name in methods}, notes
+
+
+def _different(first: str, mine: Mapping[str, list[RunRecord]], second: str, other: Mapping[str, list[RunRecord]]) -> str:
+    """Return the message for two methods that are not on the same splits."""
+    alone = []
+    for name, left, right in ((first, mine, other), (second, other, mine)):
+        runs = [run for split, of_split in left.items() if split not in right for run in of_split]
+        said = [f"{run.path.name} (seed {run.seed}, chosen on {run.selection})" for run in runs[:2]]
+        alone += [f"{name!r} alone has {', '.join(said)}{' and others' if len(runs) > 2 else ''}"] if runs else []
+    advice = "compare runs on the same parts"
+    if any(is_random(run.config) for runs in [*mine.values(), *other.values()] for run in runs):
+        advice += "; here the seed of a run decides its split, so give every method the same seeds, or a split_seed"
+    return f"runs on different splits cannot be compared: {'; '.join(alone)}; {advice}"
