@@ -61,9 +61,10 @@ class Board:
             self._height = 0
 
     def _counts(self) -> str:
-        states = Counter(trial.state for trial in self.record.trials)
+        settings, states = self.record.settings, Counter(trial.state for trial in self.record.trials)
         done = sum(states[state] for state in (*ENDED, FAILED))
-        return f"{done} of {len(self.record.trials)} done" + "".join(
+        all_trials = settings["num_samples"] if settings.get("search") == "optuna" else len(self.record.trials)
+        return f"{done} of {all_trials} done" + "".join(
             f", {states[state]} {WORDS[state]}" for state in (STOPPED, FAILED) if states[state]
         )
 

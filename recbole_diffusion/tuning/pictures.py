@@ -82,18 +82,24 @@ def labels(name: str, trials: list[Trial]) -> list[tuple[float, str]]:
 
 
 def curves(figure: Any, folder: SweepFolder, record: Record, trials: list[Trial]) -> bool:
-    """Paint the validation score of each trial over its epochs; return whether there is anything to see."""
-    axes, painted = figure.subplots(), False
-    best = record.best()
-    for trial in trials:
-        scores = validation_scores(RunFolder(folder.path / trial.folder))
-        if scores:
-            painted = True
-            style = {"linewidth": 2.5, "zorder": 3, "label": f"best, trial {trial.name}"} if trial is best else {"alpha": 0.5}
-            axes.plot([epoch + 1 for epoch, _ in scores], [score for _, score in scores], marker=".", markersize=3, **style)
-    axes.set_xlabel("epoch")
+    """Paint the validation score of each trial over its epochs; return whether there is anything to see.
+
+    Models of one step have no such curve: for them the scores are painted in the order of the trials, with the best so far.
+    """
+    axes, best = figure.subplots(), record.best()
+    found = [(trial, validation_scores(RunFolder(folder.path / trial.folder))) for trial in trials]
+    found = [(trial, scores) for trial, scores in found if scores]
+    one_step = all(len(scores) == 1 for _, scores in found)
+    if one_step:
+        choose = max if record.bigger else min
+        numbers, values = [trial.number for trial, _ in found], [scores[0][1] for _, scores in found]
+        axes.plot(numbers, values, "o")
+        axes.step(numbers, [choose(values[: place + 1]) for place in range(len(values))], where="post", label="best so far")
+    for trial, scores in () if one_step else found:
+        style = {"linewidth": 2.5, "zorder": 3, "label": f"best, trial {trial.name}"} if trial is best else {"alpha": 0.5}
+        axes.plot([epoch + 1 for epoch, _ in scores], [score for _, score in scores], marker=".", markersize=3, **style)
+    axes.set_xlabel("trial" if one_step else "epoch")
     axes.set_ylabel(f"{record.valid_metric} on {record.selection}")
-    axes.set_title(f"{record.model} on {record.dataset}: {len(trials)} trials")
-    if painted and best is not None:
-        axes.legend()
-    return painted
+    axes.set_title(f"{record.model} on {record.dataset}: {len(found)} trials")
+    axes.legend(*axes.get_legend_handles_labels())
+    return bool(found)

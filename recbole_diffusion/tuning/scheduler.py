@@ -6,7 +6,7 @@ from typing import Any
 
 from recbole_diffusion.tuning.settings import SweepOptions
 
-GRACE_SHARE = 10  # of the epochs, one in this many passes before a trial may be stopped
+GRACE_SHARE = 12  # of the epochs, one in this many passes before a trial may be stopped
 
 
 def grace_period(options: SweepOptions, epochs: int) -> int:

@@ -20,7 +20,7 @@ class SweepOptions:
     search: str = option("random", "how configurations are chosen", choices=("random", "grid", "optuna"))
     num_samples: int | None = option(None, "configurations to try; null: 16, or all of a grid", low=1)
     scheduler: str = option("asha", "stop hopeless trials early (asha) or train all to their end", choices=("asha", "none"))
-    grace_period: int | None = option(None, "epochs before asha may stop a trial; null: a tenth of epochs", low=1)
+    grace_period: int | None = option(None, "epochs before asha may stop a trial; null: a twelfth of epochs", low=1)
     reduction_factor: int = option(3, "asha lets one trial of this many pass each rung", low=2)
     max_concurrent: int | None = option(None, "trials at a time; null: as many as there is room for", low=1)
     trial_cpus: int = option(1, "processor threads of each trial", low=1)

@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+from matplotlib.figure import Figure
 
 from recbole_diffusion.tuning import pictures
 from recbole_diffusion.tuning.board import Board
@@ -104,3 +105,15 @@ def test_places_on_the_axes_follow_the_order_of_the_values(record):
 def test_curves_need_something_to_paint(record, tmp_path):
     assert pictures.draw(SweepFolder(tmp_path), record) == []
     assert [path.name for path in tmp_path.iterdir()] == ["parallel_coordinates.png"]
+
+
+def test_models_of_one_step_are_painted_by_trial(record, tmp_path):
+    for trial, score in zip(record.trials, (0.3, 0.1, 0.4), strict=False):
+        (tmp_path / trial.folder).mkdir(parents=True)
+        (tmp_path / trial.folder / "config.yaml").write_text("valid_metric: Recall@20\n")
+        (tmp_path / trial.folder / "metrics.jsonl").write_text(json.dumps({"epoch": 0, "valid": {"recall@20": score}}) + "\n")
+    figure = Figure()
+    assert pictures.curves(figure, SweepFolder(tmp_path), record, record.trials[:3])
+    dots, steps = figure.axes[0].lines
+    assert (list(dots.get_xdata()), list(dots.get_ydata())) == ([0, 1, 2], [0.3, 0.1, 0.4])
+    assert list(steps.get_ydata()) == [0.3, 0.3, 0.4]

@@ -8,6 +8,7 @@ import pytest
 from recbole_diffusion import cli, registry, yaml_io
 from recbole_diffusion.config import Config, properties_path
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.tuning import driver
 from recbole_diffusion.tuning.driver import read_settings, sweep
 from recbole_diffusion.tuning.plan import make_record
 
@@ -228,3 +229,12 @@ def test_a_folder_without_a_sweep_cannot_be_resumed(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         sweep(resume=tmp_path)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["sweep.json"]
+
+
+def test_an_interrupted_sweep_says_how_it_goes_on(monkeypatch, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt("/a/sweep")
+
+    monkeypatch.setattr(driver, "sweep", stop)
+    assert cli.main(["tune", "--model=EASE", "--dataset=ml-100k"]) == 130
+    assert capsys.readouterr().err == "interrupted; continue with tune --resume=/a/sweep\n"

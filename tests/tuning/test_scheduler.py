@@ -47,7 +47,7 @@ def test_a_trial_that_has_finished_is_not_stopped():
     assert stopped_after(make_scheduler(read_settings({}), EPOCHS, "max", [GOOD] * 3), [(EPOCHS, 0.0)], finished=EPOCHS) is None
 
 
-@pytest.mark.parametrize(("given", "epochs", "grace"), [({}, 300, 30), ({}, 5, 1), ({"grace_period": 7}, 300, 7)])
+@pytest.mark.parametrize(("given", "epochs", "grace"), [({}, 300, 25), ({}, 5, 1), ({"grace_period": 7}, 300, 7)])
 def test_the_grace_period(given, epochs, grace):
     assert grace_period(read_settings(given), epochs) == grace
 
