@@ -96,8 +96,17 @@ def best_of(candidates: dict[str, Any], parts: dict[str, tuple]) -> dict[str, An
     scores = candidates[name](parts["test"])
     users, _, ratings = parts["test"]
     mae, rmse = rating_errors(ratings, scores, 1, 5)
-    kl = compare(users, ratings, scores, 1, 5)["kl"]
-    return {"point": name, "readings": judged(parts["test"], scores, 5), "mae": mae, "rmse": rmse, "kl": kl}
+    distribution = of_distribution(compare(users, ratings, scores, 1, 5))
+    return {"point": name, "readings": judged(parts["test"], scores, 5), "mae": mae, "rmse": rmse, **distribution}
+
+
+def of_distribution(report: dict[str, Any]) -> dict[str, Any]:
+    """Return what the tables show of how predicted and actual ratings are distributed; nothing for scores that are no ratings."""
+    if not report:
+        return {}
+    found = {name: report[name] for name in ("kl", "kl_reverse", "actual", "predicted")}
+    agree = report["ks_rounded"]["agree"]
+    return {**found, "agree": agree["0.05"], "agree_01": agree["0.01"], "covered": report["modes_covered"]}
 
 
 def candidates_of(rows: sp.csr_matrix, seed: int) -> dict[str, dict[str, Any]]:
@@ -156,10 +165,7 @@ def results_of(plan: dict[str, Any], runs: Path, row: dict[str, Any], dataset: s
                 "readings": readings,
                 "rmse": test.get("rated_rmse"),
                 "mae": test.get("rated_mae"),
-                "kl": report.get("distribution", {}).get("kl"),
-                "covered": report.get("distribution", {}).get("modes_covered"),
-                "agree": report.get("distribution", {}).get("ks_rounded", {}).get("agree", {}).get("0.05"),
-                "users": report.get("distribution", {}).get("ks_rounded", {}).get("users"),
+                **of_distribution(report.get("distribution", {})),
                 "full": test["ndcg@10"],
                 "epoch": result["best_epoch"],
                 "seconds": statistics.mean(result["epoch_seconds"]) if result["epoch_seconds"] else None,
@@ -173,6 +179,32 @@ def column(found: list[dict], name: str) -> str:
     """Return mean and deviation of one number, a dash where it is not there."""
     values = [one[name] for one in found if one.get(name) is not None]
     return cell(values) if values else "-"
+
+
+def shares(found: list[dict], name: str) -> list[str]:
+    """Return the mean share of each rating."""
+    return [f"{statistics.mean(one):.2f}" for one in zip(*(one[name] for one in found), strict=True)]
+
+
+def distribution_table(plan: dict[str, Any], dataset: str, rows: list[tuple[str, str, list[dict]]]) -> list[str]:
+    """Return how the predicted ratings of the test items are distributed, for the rows that the plan names."""
+    chosen = [
+        (key, found) for key, _, found in rows if key in plan.get("distributions", ()) and found and "predicted" in found[0]
+    ]
+    if not chosen:
+        return []
+    lines = [f"Predicted ratings of the test items of {dataset} against the actual ones, put to the nearest rating:", ""]
+    lines += ["| row | KL(predicted, actual) | KL(actual, predicted) | modes covered |"]
+    lines[-1] += " users alike by KS, 5 % | 1 % | share of 1 | 2 | 3 | 4 | 5 |"
+    lines += ["|---|" + "---:|" * 10]
+    lines += [f"| {key} | {value:.3f} |" + " |" * 9 for key, value in plan.get("paper_kl", {}).get(dataset, {}).items()]
+    lines.append("| actual ratings | | | | | | " + " | ".join(shares(chosen[0][1], "actual")) + " |")
+    for key, found in chosen:
+        cells = [column(found, name) for name in ("kl", "kl_reverse", "covered")]
+        cells += [f"{statistics.mean(one[name] for one in found):.0f}" for name in ("agree", "agree_01")]
+        cells += shares(found, "predicted")
+        lines.append(f"| {key} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
 
 
 def table(plan: dict[str, Any], runs: Path, name: str) -> str:
@@ -216,7 +248,7 @@ def table(plan: dict[str, Any], runs: Path, name: str) -> str:
                 values = [one["readings"][reading] for one in found if reading in one["readings"]]
                 cells.append(" / ".join(f"{statistics.mean(v[k] for v in values):.3f}" for k in (0, 1)) if values else "-")
             lines.append(f"| {key} | " + " | ".join(cells) + " |")
-        lines.append("")
+        lines += ["", *distribution_table(plan, dataset, rows)]
     lines += [
         "## Settings",
         "",

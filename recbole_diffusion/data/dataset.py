@@ -92,22 +92,27 @@ class InteractionDataset(FastReading, Dataset):
             )
         super()._reset_index()
 
+    def _fill_nan(self) -> None:
+        """Fill gaps as RecBole does; but a rating that is missing or off its scale is refused, not made up from the mean."""
+        scale = RatingOptions.of(self.config).rating_scale
+        if scale is not None and self.config["RATING_FIELD"] in self.inter_feat:
+            check_scale(self, *scale)
+        super()._fill_nan()
+
     def _set_label_by_threshold(self) -> None:
         """Make labels as RecBole does, which drops the column; ratings on a known scale are kept where no model sees them."""
         scale, field = RatingOptions.of(self.config).rating_scale, self.config["RATING_FIELD"]
         if scale is not None and field in (self.config["threshold"] or ()) and field in self.inter_feat:
-            check_scale(self, *scale)
             columns = (self.inter_feat[name].to_numpy() for name in (self.uid_field, self.iid_field, field))
             self.kept_ratings = KeptRatings(*columns, self.item_num)
         super()._set_label_by_threshold()
 
     def _normalize(self) -> None:
-        """Normalise as RecBole does, but leave ratings on their scale where one is given, and check that they are on it."""
+        """Normalise as RecBole does, but leave ratings on their scale where one is given."""
         scale, field = RatingOptions.of(self.config).rating_scale, self.config["RATING_FIELD"]
         if scale is None or field not in self.inter_feat:
             super()._normalize()
             return
-        check_scale(self, *scale)
         kept = self.inter_feat[field].copy()
         super()._normalize()
         self.inter_feat[field] = kept

@@ -67,8 +67,8 @@ def check_scale(dataset: Any, low: float, high: float) -> None:
         rows = zip(users, items, ratings[wrong[:3]], strict=True)
         first = ", ".join(f"{rating:g} of user {user} on item {item}" for user, item, rating in rows)
         raise UsageError(
-            f"{len(wrong)} ratings of data set {dataset.dataset_name!r} are outside rating_scale [{low:g}, {high:g}]: {first}; "
-            "correct rating_scale, or drop these rows with val_interval"
+            f"{len(wrong)} ratings of data set {dataset.dataset_name!r} are outside rating_scale [{low:g}, {high:g}] (nan: none "
+            f"is given): {first}; correct rating_scale, or drop these rows with val_interval"
         )
 
 

@@ -76,8 +76,8 @@ class _TwoPlayers(FusedSteps):
             raise RunError(
                 f"training diverged in epoch {self._epoch}: {what}; critic {critic:.4g}, generator {self._last_generator:.4g}. "
                 f"Try a smaller critic_learning_rate (now {self.model.options.critic_learning_rate:g}) or learning_rate (now "
-                f"{self.learning_rate:g}), lipschitz: gradient_penalty with a larger penalty_weight, or fewer critic_steps. The "
-                f"last good state is in {self.folder.path}"
+                f"{self.learning_rate:g}), lipschitz: gradient_penalty with a larger penalty_weight, or fewer critic_steps. "
+                + (f"The last good state is in {self.folder.path}" if self._last_saved >= 0 else "No epoch was finished")
             )
 
 

@@ -50,9 +50,11 @@ def test_without_a_scale_ratings_are_normalised_as_recbole_does(rated):
     assert (ratings.min(), ratings.max()) == (1, 5)
 
 
-@pytest.mark.parametrize("wrong", [0.5, 6])
+@pytest.mark.parametrize("wrong", [0.5, 6, float("nan")])
 def test_a_rating_outside_the_scale_is_named(rated, wrong):
-    with pytest.raises(UsageError, match=rf"1 ratings .* outside rating_scale \[1, 5\]: {wrong:g} of user c on item 2; correct"):
+    with pytest.raises(
+        UsageError, match=rf"1 ratings .* outside rating_scale \[1, 5\].*: {wrong:g} of user c on item 2; correct"
+    ):
         rated([*ROWS, ("c", "2", wrong)])
 
 
@@ -84,5 +86,5 @@ def test_ratings_that_became_labels_stay_known_and_hidden(rated):
         assert "rating" not in part.inter_feat
         assert rating_column(part).tolist() == one.inter_feat["rating"].tolist()
         assert part.inter_feat["label"].tolist() == [rating >= 4 for rating in one.inter_feat["rating"]]
-    with pytest.raises(UsageError, match=r"outside rating_scale \[1, 5\]: 9 of user c"):
+    with pytest.raises(UsageError, match=r"outside rating_scale \[1, 5\].*: 9 of user c"):
         rated([*ROWS, ("c", "2", 9)], threshold={"rating": 4})
