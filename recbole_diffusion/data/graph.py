@@ -14,14 +14,14 @@ def binary_interactions(dataset: object) -> sp.csr_matrix:
 
 
 def scaled(matrix: sp.csr_matrix, user_power: float, item_power: float) -> sp.csr_matrix:
-    """Return D_U^-user_power R D_I^-item_power, with degrees of R; a user or item without interaction keeps its empty row.
+    """Return D_U^-user_power R D_I^-item_power, with degrees of R, the sums of its rows and columns; empty ones stay empty.
 
     ``user_power = item_power = 1/2`` is the symmetric normalisation of LightGCN and TV-Diff; ``(1, 0)`` the left one.
     """
     users = np.asarray(matrix.sum(axis=1)).ravel().astype(np.float64)
     items = np.asarray(matrix.sum(axis=0)).ravel().astype(np.float64)
-    left = np.where(users > 0, np.maximum(users, 1) ** -user_power, 0.0)
-    right = np.where(items > 0, np.maximum(items, 1) ** -item_power, 0.0)
+    left = np.power(users, -user_power, where=users > 0, out=np.zeros_like(users))
+    right = np.power(items, -item_power, where=items > 0, out=np.zeros_like(items))
     result = sp.diags(left) @ matrix.astype(np.float64) @ sp.diags(right)
     return result.tocsr().astype(np.float32)
 

@@ -20,8 +20,9 @@ class TransformerEstimator(nn.Module):
     """f_theta(e_t, t, h^1, ..., h^M) of CCDRec: self-attention over the tokens of an item, then their mean.
 
     Tokens are the noised item vector, one for each modality, and the time step. A layer of attention with a residual connection
-    is averaged over the tokens; a linear and a feed-forward layer on the average give the estimate. Keys, queries and values of
-    the modalities do not depend on the step, so that a chain computes them once (:meth:`prepare`).
+    is averaged over the tokens; a linear and a feed-forward layer on the average give the estimate. Tokens are normalised
+    first, since features come at any length. Keys, queries and values of the modalities do not depend on the step, so that a
+    chain computes them once (:meth:`prepare`).
 
     Args:
         size: d, width of a token.
@@ -40,13 +41,10 @@ class TransformerEstimator(nn.Module):
         self.feed_forward = nn.Sequential(nn.Linear(size, hidden_size), nn.SiLU(), nn.Linear(hidden_size, size))
         self.output = nn.Linear(size, size)
 
-    def _projected(self, tokens: Tensor) -> Tensor:
-        """Return queries, keys and values of tokens [..., d] side by side, [..., 2 key_size + d]."""
-        return self.attention(self.token_norm(tokens))
-
     def prepare(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the steps of a chain share: the sum of the modality tokens [n, d], and their projections."""
-        return conditions.sum(1), self._projected(conditions)
+        tokens = self.token_norm(conditions)
+        return tokens.sum(1), self.attention(tokens)
 
     def forward(self, x: Tensor, t: Tensor, prepared: tuple[Tensor, Tensor]) -> Tensor:
         """Return the estimate of x_0.
@@ -60,14 +58,14 @@ class TransformerEstimator(nn.Module):
             [n, d].
         """
         total, of_conditions = prepared
-        steps = self.time_table.to(x.dtype)
-        of_steps = self._projected(steps).index_select(0, t)
-        of_all = torch.cat([self._projected(x)[:, None], of_conditions, of_steps[:, None]], dim=1)
+        item, steps = self.token_norm(x), self.token_norm(self.time_table.to(x.dtype))
+        of_steps = self.attention(steps).index_select(0, t)
+        of_all = torch.cat([self.attention(item)[:, None], of_conditions, of_steps[:, None]], dim=1)
         queries, keys, values = of_all.split(self.widths, dim=2)  # each [n, tokens, width]
         # Products of 4 x 4 a row are faster by element than as a batch of matrices.
         weights = ((queries[:, :, None] * keys[:, None]).sum(3) * keys.shape[2] ** -0.5).softmax(2)
         attended = (weights.mean(1)[:, :, None] * values).sum(1)  # the mean over tokens of what each attends to
-        pooled = (x + total + steps.index_select(0, t)) / of_all.shape[1] + attended
+        pooled = (item + total + steps.index_select(0, t)) / of_all.shape[1] + attended
         return self.output(pooled) + self.feed_forward(self.pooled_norm(pooled))
 
 
@@ -121,8 +119,8 @@ class Aligning(nn.Module):
     def estimate(self, x: Tensor, t: Tensor, prepared: object) -> Tensor:
         """Return the estimate of x_0: sqrt(abar_t) x_t and what the estimator adds, [n, d].
 
-        The first term is the best linear estimate of vectors at unit mean square from x_t alone, so that the estimator starts from
-        there and learns what the modalities tell beyond it.
+        The first term is the best linear estimate of vectors at unit mean square from x_t alone; the estimator learns what the
+        modalities and the shape of the vectors tell beyond it.
         """
         return self.diffusion.signal.index_select(0, t)[:, None] * x + self.estimator(x, t, prepared)
 

@@ -95,7 +95,8 @@ def test_estimator_is_attention_over_the_tokens_and_their_mean(build):
     found = estimator(x, t, estimator.prepare(conditions))
     for row in range(3):
         tokens = torch.stack([x[row], *conditions[row], estimator.time_table[t[row]]])  # [4, 16]
-        projected = estimator.attention(F.layer_norm(tokens, (16,), estimator.token_norm.weight, estimator.token_norm.bias))
+        tokens = F.layer_norm(tokens, (16,), estimator.token_norm.weight, estimator.token_norm.bias)
+        projected = estimator.attention(tokens)
         q, k, v = projected[:, :6], projected[:, 6:12], projected[:, 12:]
         pooled = (tokens + torch.softmax(q @ k.T / math.sqrt(6), dim=1) @ v).mean(0)
         expected = estimator.output(pooled) + estimator.feed_forward(estimator.pooled_norm(pooled))
