@@ -11,8 +11,10 @@ from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.serving.scoring import takes_histories
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.choice import trainer_for
 
@@ -50,6 +52,8 @@ class ModelContract:
     options: dict[str, Any]
     epochs = 30
     found_share = 0.8
+    has_vectors = True  # scores are inner products
+    takes_histories = False  # scores users by what they have
 
     def build(self, checkerboard: Any, **more: Any) -> Built:
         """Return a model on the checkerboard."""
@@ -111,6 +115,29 @@ class ModelContract:
         pairs = Interaction({built.model.USER_ID: torch.tensor([1, 7, 9]), built.model.ITEM_ID: torch.tensor([4, 4, 30])})
         expected = scores[torch.tensor([0, 6, 8]), torch.tensor([4, 4, 30])]
         assert torch.allclose(built.model.predict(pairs.to(built.config["device"])), expected, rtol=1e-5, atol=1e-6)
+
+    def test_vectors_and_histories_score_as_the_model_does(self, checkerboard):
+        model = self.build(checkerboard).model.eval()
+        users = torch.arange(model.n_users)
+        scores = model.full_sort_predict(Interaction({model.USER_ID: users})).view(len(users), -1)
+        vectors = model.inner_products()
+        assert (vectors is not None) == self.has_vectors
+        if self.has_vectors:
+            assert torch.allclose(vectors.users(users) @ vectors.items.T, scores, rtol=1e-5, atol=1e-6)
+        assert takes_histories(model) == self.takes_histories
+        if not self.takes_histories:
+            return
+        seed = 2020 * 1_000_003  # what the first block of users has
+        if getattr(model, "predicts_ratings", False):
+            items, starts, rows, values = model.ratings.of(users)
+            histories = Histories(items, starts, rows, values * model.ratings.high)
+        else:
+            histories = Histories(*model.positives.of(users))
+        if self.has_vectors:
+            found = model.history_vectors(histories, seed) @ vectors.items.T
+        else:
+            found = model.history_scores(histories, seed)
+        assert torch.allclose(found, scores, rtol=1e-5, atol=1e-6)
 
     def test_overwriting_the_scores_does_no_harm(self, checkerboard):
         built = self.build(checkerboard)

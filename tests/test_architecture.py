@@ -23,7 +23,7 @@ BASE = {
     "yaml_io",
 }
 MIDDLE = {"trainer", "model", "data", "evaluation"}
-TOP = {"cli", "cli_help", "doctor", "split_command", "prepare_command"}
+TOP = {"cli", "cli_help", "doctor", "export_command", "prepare_command", "recommend_command", "split_command"}
 # What each part of the package may import of it, itself apart. Imports go down only.
 MAY_IMPORT = {
     "__init__": {"quick_start", "loaded_run"},
@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "evaluation": BASE | {"data", "diffusion", "sampler"},
     "model": BASE | {"data", "diffusion", "sampler"},
     "trainer": BASE | {"data", "evaluation"},
+    "serving": BASE | MIDDLE,
     "quick_start": BASE | MIDDLE,
     "loaded_run": BASE | MIDDLE | {"serving"},
     "tuning": BASE | MIDDLE | {"quick_start"},
