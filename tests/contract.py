@@ -18,6 +18,10 @@ from recbole_diffusion.serving.scoring import takes_histories
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.choice import trainer_for
 
+# Models whose scores are no inner products, and models that score users by what they have.
+WITHOUT_VECTORS = {"DGRM", "CFGAN"}
+OF_HISTORIES = {"TVDiff", "DGRM", "CFGAN"}
+
 
 class Built:
     """One model with its configuration and loaders."""
@@ -52,8 +56,6 @@ class ModelContract:
     options: dict[str, Any]
     epochs = 30
     found_share = 0.8
-    has_vectors = True  # scores are inner products
-    takes_histories = False  # scores users by what they have
 
     def build(self, checkerboard: Any, **more: Any) -> Built:
         """Return a model on the checkerboard."""
@@ -121,19 +123,19 @@ class ModelContract:
         users = torch.arange(model.n_users)
         scores = model.full_sort_predict(Interaction({model.USER_ID: users})).view(len(users), -1)
         vectors = model.inner_products()
-        assert (vectors is not None) == self.has_vectors
-        if self.has_vectors:
+        assert (vectors is None) == (self.model in WITHOUT_VECTORS)
+        if vectors is not None:
             assert torch.allclose(vectors.users(users) @ vectors.items.T, scores, rtol=1e-5, atol=1e-6)
-        assert takes_histories(model) == self.takes_histories
-        if not self.takes_histories:
+        assert takes_histories(model) == (self.model in OF_HISTORIES)
+        if self.model not in OF_HISTORIES:
             return
         seed = 2020 * 1_000_003  # what the first block of users has
-        if getattr(model, "predicts_ratings", False):
+        if self.model in WITHOUT_VECTORS:  # models of ratings
             items, starts, rows, values = model.ratings.of(users)
             histories = Histories(items, starts, rows, values * model.ratings.high)
         else:
             histories = Histories(*model.positives.of(users))
-        if self.has_vectors:
+        if vectors is not None:
             found = model.history_vectors(histories, seed) @ vectors.items.T
         else:
             found = model.history_scores(histories, seed)

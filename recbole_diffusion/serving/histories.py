@@ -75,12 +75,9 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
     rows = file.check_rows(len(columns))
     if rows == 0:
         raise UsageError(f"{path} holds no history: there is no row below its header")
-    try:
-        frame = file.read(columns, [name for name in columns if name in wanted.values()], rows)
-    except ValueError:
-        file.check_numbers(columns, list(wanted.values()), config["seq_separator"])
-        raise
+    frame = file.read(columns, [name for name in columns if name in wanted.values()], rows)
     if frame is None:
+        file.check_numbers(columns, list(wanted.values()), config["seq_separator"])
         raise UsageError(
             f"{path} cannot be read: it has bare carriage returns, NUL, or rows that begin with a blank; remove them"
         )
@@ -127,7 +124,8 @@ def new_users(frame: pd.DataFrame, ids: Any, scale: list | None) -> NewUsers:
     ratings = None if scale is None else _checked_ratings(frame, scale)[known]
     order = np.lexsort((items, users))
     users, items, ratings = users[order], items[order], None if ratings is None else ratings[order]
-    again = np.r_[False, (users[1:] == users[:-1]) & (items[1:] == items[:-1])]
+    again = np.zeros(len(users), bool)
+    again[1:] = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
     if scale is not None and again.any():
         place = int(np.flatnonzero(again)[0])
         who, what = names[users[place]], ids.tokens[items[place]]
