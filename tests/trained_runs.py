@@ -4,8 +4,6 @@ import random
 
 import pytest
 
-from recbole_diffusion import load_run, run
-
 OPTIONS = {
     "TVDiff": {"hidden_size": 8, "steps": 3, "epochs": 6},
     "DGRM": {"hidden_size": 8, "steps": 3, "epochs": 1, "critic_size": 4},
@@ -19,7 +17,7 @@ def item_token(item: int) -> str:
 
 
 @pytest.fixture(scope="session")
-def data_path(tmp_path_factory):
+def served_data(tmp_path_factory):
     """A folder that holds the data set ``mine`` with ratings; user u7 has all but three items."""
     draw = random.Random(3)
     folder = tmp_path_factory.mktemp("serving") / "mine"
@@ -34,20 +32,22 @@ def data_path(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def folder_of(data_path):
+def folder_of(served_data):
     """Return a function from a model's name to the folder of its run."""
     folders = {}
 
     def trained(model):
         if model not in folders:
-            folders[model] = data_path / f"run-{model}"
-            options = {"data_path": str(data_path), "use_gpu": False, "run_dir": str(folders[model]), "topk": [5], "seed": 1}
+            folders[model] = served_data / f"run-{model}"
+            options = {"data_path": str(served_data), "use_gpu": False, "run_dir": str(folders[model]), "topk": [5], "seed": 1}
             columns = ["user_id", "item_id", *(["rating"] if model == "DGRM" else [])]
             options |= {
                 "valid_metric": "Recall@5",
                 "load_col": {"inter": columns},
                 "rating_scale": [1, 5] if "rating" in columns else None,
             }
+            from recbole_diffusion import run
+
             run(model, "mine", overrides={**options, **OPTIONS[model]})
         return folders[model]
 
@@ -61,6 +61,8 @@ def loaded(folder_of):
 
     def get(model):
         if model not in runs:
+            from recbole_diffusion import load_run
+
             runs[model] = load_run(folder_of(model))
         return runs[model]
 
