@@ -57,11 +57,12 @@ def export(words: list[str]) -> int:
     from recbole_diffusion.serving.files import free_folder
     from recbole_diffusion.serving.index import require_faiss
     from recbole_diffusion.serving.ranking import check_k
-    from recbole_diffusion.serving.vectors import RECORD
+    from recbole_diffusion.serving.vectors import RECORD, require_safetensors
     from recbole_diffusion.serving.vectors import export as write
 
     folder = Path(options.output).expanduser().resolve()
     free_folder(folder, options.overwrite, RECORD)
+    require_safetensors()
     if options.index != "none":
         require_faiss()
     run = load_run(options.run, unfinished=options.unfinished, **loading)

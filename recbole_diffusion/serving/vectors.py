@@ -39,6 +39,19 @@ def vectors_of(run: Any) -> tuple[np.ndarray, np.ndarray]:
     return users, np.ascontiguousarray(items)
 
 
+def require_safetensors() -> Any:
+    """Return the function that writes a file.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
+    try:
+        from safetensors.numpy import save_file
+    except ImportError as error:
+        raise UsageError("export needs safetensors; install it (pip install 'recbole-diffusion[export]')") from error
+    return save_file
+
+
 def export(run: Any, folder: Path, index: bool, k: int) -> dict[str, Any]:
     """Write vectors, ids, a record and, if asked for, an index into a folder, which gets its name at the end.
 
@@ -54,8 +67,7 @@ def export(run: Any, folder: Path, index: bool, k: int) -> dict[str, Any]:
     Raises:
         UsageError: the scores are no inner products, or an id cannot be a line. RunError: the folder cannot be written.
     """
-    from safetensors.numpy import save_file
-
+    save_file = require_safetensors()
     users, items = vectors_of(run)
     record = {
         "model": run.config["model"],
@@ -71,7 +83,9 @@ def export(run: Any, folder: Path, index: bool, k: int) -> dict[str, Any]:
         draft.mkdir(parents=True)
         for name, vectors, ids in (("users", users, run.users), ("items", items, run.items)):
             (draft / f"{name}.txt").write_text(_lines_of(name, ids.tokens[1:]), encoding="utf-8")
-            save_file({"vectors": vectors}, draft / f"{name}.safetensors", {"ids": f"{name}.txt, a line for each row"})
+            file = draft / f"{name}.safetensors"
+            save_file({"vectors": vectors}, file, {"ids": f"{name}.txt, a line for each row"})
+            file.chmod((draft / f"{name}.txt").stat().st_mode)  # safetensors lets nobody else read it
         if index:
             record["index"] = build_index(items, draft / FILE)
             record["index"] |= recall_of(draft / FILE, users, items, k)
