@@ -113,6 +113,11 @@ def new_users(frame: pd.DataFrame, ids: Any, scale: list | None) -> NewUsers:
     Raises:
         UsageError: no user has a known item, a rating is off the scale, or a pair is rated twice.
     """
+    missing = [name for name in ("user", "item") if name not in frame]
+    if missing:
+        raise UsageError(
+            f"the table of histories has no column {', '.join(missing)}; it takes user, item and, if need be, rating"
+        )
     if scale is not None and "rating" not in frame:
         raise UsageError("the histories have no ratings, and this model reads ratings; give one for each item")
     codes, names = pd.factorize(frame["user"].astype(str))

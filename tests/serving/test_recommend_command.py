@@ -7,10 +7,12 @@ import shutil
 from collections import defaultdict
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet
 import pytest
 
 from recbole_diffusion import cli
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.serving import ranking, writers
 
 
@@ -291,5 +293,9 @@ def test_the_same_from_python(ask, loaded, tmp_path):
     new = run.recommend_new({"me": ["ü1", "ü2"], "you": ["gone"]}, k=3)
     assert new["user"].tolist() == ["me"] * 3
     assert new.attrs["unknown"] == ["you"]
+    with pytest.raises(UsageError, match="has no column user; it takes user, item"):
+        run.recommend_new(pd.DataFrame({"item": ["ü1"]}))
+    with pytest.raises(UsageError, match="this model reads ratings"):
+        loaded("DGRM").recommend_new({"me": ["ü1"]})
     rated = loaded("DGRM").recommend_new({"me": {"ü1": 5, "ü2": 1}}, k=3)
     assert len(rated) == 3
