@@ -1,4 +1,4 @@
-"""The command line: ``run_recbole_diff.py [train|tune|split|prepare|doctor] --model=TVDiff --dataset=ml-100k --key=value``."""
+"""The command line: ``run_recbole_diff.py [train|tune|recommend|...] --model=TVDiff --dataset=ml-100k --key=value``."""
 
 import os
 import shlex
@@ -140,6 +140,20 @@ def report(words: list[str]) -> int:
     return run_report(words)
 
 
+def recommend(words: list[str]) -> int:
+    """Write the best items of users, from a run."""
+    from recbole_diffusion.recommend_command import recommend as run_recommend
+
+    return run_recommend(words)
+
+
+def export(words: list[str]) -> int:
+    """Write the vectors of a run for other systems."""
+    from recbole_diffusion.export_command import export as run_export
+
+    return run_export(words)
+
+
 def parse_options(words: Sequence[str]) -> dict[str, Any]:
     """Return ``--key=value``, ``--key value`` and ``--flag`` as a dictionary; values are parsed as YAML, never evaluated.
 
@@ -182,12 +196,15 @@ TEXT_OPTIONS = frozenset(
     | {"source", "output", "name", "shift_test"}
     | {"space", "storage", "sweep_dir", "ray_address"}
     | {"glob", "pictures"}
+    | {"run", "users", "histories", "unknown"}
     | {"field_separator", "seq_separator", "user_inter_num_interval", "item_inter_num_interval"}
 )
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train and evaluate one model (the default)"),
     "compare": (compare, "put finished runs side by side: means over seeds, paired tests, cost"),
     "report": (report, "write one HTML page of a run, of several, or of a sweep"),
+    "recommend": (recommend, "write the best items of users from a run, known ones or new ones"),
+    "export": (export, "write the user and item vectors of a run, and an index of its items"),
     "split": (split, "write a data set in train, valid, test_iid and test_ood"),
     "prepare": (prepare, "make a data set from its published files; without a name, list them"),
     "tune": (tune, "search a model's options, trials in parallel, and run the best ones again with several seeds"),
