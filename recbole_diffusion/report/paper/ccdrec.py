@@ -127,22 +127,22 @@ def _negative_panel(title: str, run: Any, user: int) -> Panel:
     generator = torch.Generator(final.device).manual_seed(SEED)
     pools = dict(sorted(model.fusion.states(model.backbone).items(), reverse=True))
     shares = {"candidate_share": o.candidate_share, "top_share": o.top_share, "candidate_limit": o.candidate_limit}
-    rows = {"user": user_vectors[[user]], "positive items": final[items]}
+    rows = {}
     for step, pool in pools.items():
         nearest = nearest_candidates(pool, **shares, generator=generator)
         many = items.repeat(DRAWS)
         drawn = curricular_negatives(nearest, many, torch.full_like(many, user), model.positives, generator=generator)
         rows[f"negatives, step {step} of {o.steps}"] = final[drawn.unique()]
+    rows |= {"positive items": final[items], "user": user_vectors[[user]]}
     places = _placed(torch.cat(list(rows.values())))
     panel, start = Panel(title, "", "", bare=True), 0
     for number, (kind, vectors) in enumerate(rows.items()):
         where = places[start : start + len(vectors)]
         start += len(vectors)
         style = {"symbol": {"user": "star", "positive items": "square"}.get(kind, "circle"), "faint": kind != "user"}
-        colour = shade_of((number - 2) / max(1, len(pools) - 1)) if number > 1 else ("#d65f7a" if kind == "user" else "#4878d0")
-        panel.series.insert(
-            0, Series(kind, *zip(*where, strict=True), kind="points", colour=colour, texts=[kind] * len(where), **style)
-        )
+        colour = {"user": "#d65f7a", "positive items": "#4878d0"}.get(kind) or shade_of(number / max(1, len(pools) - 1))
+        texts = [kind] * len(where)
+        panel.series.append(Series(kind, *zip(*where, strict=True), kind="points", colour=colour, texts=texts, **style))
     return panel
 
 
