@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "quick_start": BASE | MIDDLE,
     "loaded_run": BASE | MIDDLE | {"serving"},
     "tuning": BASE | MIDDLE | {"quick_start"},
-    "report": BASE | MIDDLE | {"quick_start", "loaded_run"},
+    "report": BASE | MIDDLE | {"quick_start", "loaded_run", "sampler"},
     **dict.fromkeys(TOP, BASE | MIDDLE | {"quick_start", "loaded_run", "tuning", "report", "serving"} | TOP),
 }
 STANDARD_OF_THE_MATHEMATICS = {"torch", "math", "collections", "typing", "dataclasses", "functools", "itertools", "enum"}

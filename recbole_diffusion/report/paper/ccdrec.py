@@ -102,7 +102,7 @@ def _embedding_panel(title: str, run: Any, model: Any, users: list[int]) -> Pane
     for number, (user, items) in enumerate(of_users):
         modal = backbone.modal_items(items)  # [n, modalities, d]
         sets = {"user": user_vectors[[user]], "item": backbone.ego_items()[items]}
-        sets |= {f"modality {m + 1}": modal[:, m] for m in range(modal.shape[1])}
+        sets |= {one.modality.name: modal[:, m] for m, one in enumerate(backbone.projections)}
         sets |= {"fused item": fused[items], "scored item": final[items]}
         for kind, vectors in sets.items():
             rows.append(vectors)
