@@ -38,7 +38,7 @@ bench: install
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	echo '$(TORCH)' > $(VENV)/torch-constraint.txt
-	$(BIN)/uv pip compile setup.cfg --extra tune --extra dev --constraint $(VENV)/torch-constraint.txt \
+	$(BIN)/uv pip compile setup.cfg --extra tune --extra plots --extra dev --constraint $(VENV)/torch-constraint.txt \
 		--python-version 3.11 --no-header --no-annotate --quiet | grep -vE '^($(TORCH_NEEDS))==' > requirements.lock
 
 clean:

@@ -67,7 +67,7 @@ def splits_of(methods: Mapping[str, Sequence[RunRecord]]) -> tuple[dict[str, lis
             f"runs on different data sets cannot be compared: {first.result['dataset']} ({first.path.name}) and "
             f"{second.result['dataset']} ({second.path.name}); make one table for each"
         )
-    fingerprints = all(isinstance(run.result.get("parts"), dict) for run in runs)
+    fingerprints = all(run.result.get("parts") for run in runs)
     both = len({run.selection for run in runs}) > 1
     table: dict[str, dict[str, list[RunRecord]]] = {name: defaultdict(list) for name in methods}
     for name, of_method in methods.items():
