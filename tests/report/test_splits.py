@@ -59,6 +59,11 @@ def test_older_runs_are_told_apart_by_settings(make_run):
         splits_of({"x": seeds[:1], "y": seeds[1:]})
 
 
+def test_older_runs_with_one_split_seed_are_on_one_split(make_run):
+    old = [make_run(f"s{seed}", parts=None, seed=seed, config={**RANDOM, "split_seed": 7}) for seed in (0, 1)]
+    assert len(splits_of({"x": old[:1], "y": old[1:]})[0]["y"]) == 1
+
+
 def test_other_data_sets_are_refused(make_run):
     with pytest.raises(UsageError, match=r"toy \(a\) and else \(b\)"):
         splits_of({"x": [make_run("a")], "y": [make_run("b", dataset="else")]})
