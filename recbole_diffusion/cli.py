@@ -1,4 +1,4 @@
-"""The command line: ``run_recbole_diff.py [train|split|prepare|doctor] --model=TVDiff --dataset=ml-100k --key=value``."""
+"""The command line: ``run_recbole_diff.py [train|recommend|...] --model=TVDiff --dataset=ml-100k --key=value``."""
 
 import os
 import shlex
@@ -132,6 +132,20 @@ def report(words: list[str]) -> int:
     return run_report(words)
 
 
+def recommend(words: list[str]) -> int:
+    """Write the best items of users, from a run."""
+    from recbole_diffusion.recommend_command import recommend as run_recommend
+
+    return run_recommend(words)
+
+
+def export(words: list[str]) -> int:
+    """Write the vectors of a run for other systems."""
+    from recbole_diffusion.export_command import export as run_export
+
+    return run_export(words)
+
+
 def parse_options(words: Sequence[str]) -> dict[str, Any]:
     """Return ``--key=value``, ``--key value`` and ``--flag`` as a dictionary; values are parsed as YAML, never evaluated.
 
@@ -171,14 +185,16 @@ def _value(key: str, text: str | None) -> Any:
 # Read as text even where YAML would see a number, a list or nothing: names, paths, separators, intervals.
 TEXT_OPTIONS = frozenset(
     {"model", "dataset", "config_files", "resume", "run_dir", "runs_path", "data_path", "load_checkpoint"}
-    | {"source", "output", "name", "shift_test"}
     | {"glob", "pictures"}
+    | {"source", "output", "name", "shift_test", "run", "users", "histories", "unknown"}
     | {"field_separator", "seq_separator", "user_inter_num_interval", "item_inter_num_interval"}
 )
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train and evaluate one model (the default)"),
     "compare": (compare, "put finished runs side by side: means over seeds, paired tests, cost"),
     "report": (report, "write one HTML page of a run, of several, or of a sweep"),
+    "recommend": (recommend, "write the best items of users from a run, known ones or new ones"),
+    "export": (export, "write the user and item vectors of a run, and an index of its items"),
     "split": (split, "write a data set in train, valid, test_iid and test_ood"),
     "prepare": (prepare, "make a data set from its published files; without a name, list them"),
     "doctor": (doctor, "print versions, device, threads and paths"),

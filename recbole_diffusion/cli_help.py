@@ -21,7 +21,7 @@ def help_text(model: str | None, commands: Mapping[str, str]) -> str:
     options = "[--config_files='A.yaml B.yaml'] [--key=value ...]"
     lines = [f"usage: python run_recbole_diff.py [COMMAND] --model=MODEL --dataset=DATASET {options}"]
     lines += ["       python run_recbole_diff.py --resume=RUN_DIR", "", "commands:"]
-    lines += [f"  {name:8} {summary}" for name, summary in commands.items()]
+    lines += [f"  {name:9} {summary}" for name, summary in commands.items()]
     if model is None:
         lines += ["", "models:"] + [f"  {name:8} {spec.summary}" for name, spec in registry.MODELS.items()]
         lines += ["  and RecBole's general models, for example " + ", ".join(registry.BASELINES)]

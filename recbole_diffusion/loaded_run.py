@@ -1,11 +1,13 @@
 """A trained model from its run folder: configuration, data, weights, and the ids that its data set was written with."""
 
 import functools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from recbole_diffusion import yaml_io
 from recbole_diffusion.config import Config
@@ -63,6 +65,59 @@ class LoadedRun:
     model: Any
     users: Ids
     items: Ids
+
+    def recommend(self, users: Iterable[Any] | None = None, k: int = 20, exclude: str = "all") -> pd.DataFrame:
+        """Return the best items of users that the model was trained on.
+
+        Args:
+            users: original ids, or None for all.
+            k: length of a list, at most the number of items.
+            exclude: items left out of a user's list: ``all`` that the user has in the data set, the ``history`` in train and
+                valid (these are the lists that the run's own test judged), or ``none``.
+
+        Returns:
+            Columns user, item (original ids), rank (from 1) and score, a row for each place; a list is shorter where fewer items
+            are left. ``attrs["unknown"]`` has the users that the data set has not.
+
+        Raises:
+            UsageError: ``k`` or ``exclude`` is out of range, or no user is known. RunError: a score is no finite number.
+        """
+        from recbole_diffusion.serving.recommend import table_of_known
+
+        return table_of_known(self, users, k, exclude)
+
+    def recommend_new(
+        self, histories: Mapping[str, Iterable[Any]] | pd.DataFrame, k: int = 20, exclude: str = "all"
+    ) -> pd.DataFrame:
+        """Return the best items of users that the model was not trained on, from what they have; nothing is trained.
+
+        Args:
+            histories: original ids of items by user, a mapping of items to ratings by user for a model that reads ratings, or a
+                table with columns user, item and rating.
+            k: length of a list.
+            exclude: ``none`` leaves a user's own items in.
+
+        Returns:
+            As :meth:`recommend`; ``attrs["unknown"]`` has the users none of whose items is in the data set.
+
+        Raises:
+            UsageError: the model knows users by number only, or no item is known. RunError: a score is no finite number.
+        """
+        from recbole_diffusion.serving.recommend import table_of_new
+
+        return table_of_new(self, histories, k, exclude)
+
+    def vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return user vectors [users, d] and item vectors [items, d], float32, whose inner products are the scores.
+
+        Row r belongs to ``users.tokens[r + 1]`` or ``items.tokens[r + 1]``.
+
+        Raises:
+            UsageError: the model's scores are no inner products.
+        """
+        from recbole_diffusion.serving.vectors import vectors_of
+
+        return vectors_of(self)
 
     @functools.cached_property
     def loaders(self) -> tuple[Any, Any, dict[str, Any]]:

@@ -11,10 +11,16 @@ from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.serving.scoring import takes_histories
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.choice import trainer_for
+
+# Models whose scores are no inner products, and models that score users by what they have.
+WITHOUT_VECTORS = {"DGRM", "CFGAN"}
+OF_HISTORIES = {"TVDiff", "DGRM", "CFGAN"}
 
 
 class Built:
@@ -111,6 +117,29 @@ class ModelContract:
         pairs = Interaction({built.model.USER_ID: torch.tensor([1, 7, 9]), built.model.ITEM_ID: torch.tensor([4, 4, 30])})
         expected = scores[torch.tensor([0, 6, 8]), torch.tensor([4, 4, 30])]
         assert torch.allclose(built.model.predict(pairs.to(built.config["device"])), expected, rtol=1e-5, atol=1e-6)
+
+    def test_vectors_and_histories_score_as_the_model_does(self, checkerboard):
+        model = self.build(checkerboard).model.eval()
+        users = torch.arange(model.n_users)
+        scores = model.full_sort_predict(Interaction({model.USER_ID: users})).view(len(users), -1)
+        vectors = model.inner_products()
+        assert (vectors is None) == (self.model in WITHOUT_VECTORS)
+        if vectors is not None:
+            assert torch.allclose(vectors.users(users) @ vectors.items.T, scores, rtol=1e-5, atol=1e-6)
+        assert takes_histories(model) == (self.model in OF_HISTORIES)
+        if self.model not in OF_HISTORIES:
+            return
+        seed = 2020 * 1_000_003  # what the first block of users has
+        if self.model in WITHOUT_VECTORS:  # models of ratings
+            items, starts, rows, values = model.ratings.of(users)
+            histories = Histories(items, starts, rows, values * model.ratings.high)
+        else:
+            histories = Histories(*model.positives.of(users))
+        if vectors is not None:
+            found = model.history_vectors(histories, seed) @ vectors.items.T
+        else:
+            found = model.history_scores(histories, seed)
+        assert torch.allclose(found, scores, rtol=1e-5, atol=1e-6)
 
     def test_overwriting_the_scores_does_no_harm(self, checkerboard):
         built = self.build(checkerboard)

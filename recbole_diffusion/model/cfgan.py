@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.model.adversarial import AdversarialRecommender, RatingRows, perceptron, real_or_fake
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cfgan_options import CFGANOptions
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
@@ -74,6 +75,13 @@ class CFGAN(AdversarialRecommender):
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return predicted ratings of all items, [batch, n_items]."""
         row, _ = self._rows(interaction[self.USER_ID])
+        return self.ratings.high * torch.sigmoid(self.generator(row))
+
+    @torch.no_grad()
+    def history_scores(self, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return predicted ratings of all items for users who have rated these items, [batch, n_items]; there is no noise."""
+        values = histories.ratings / self.ratings.high
+        row = self.ratings.dense(len(histories.starts), histories.rows, histories.items, values)
         return self.ratings.high * torch.sigmoid(self.generator(row))
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.adversarial import AdversarialRecommender, RatingRows, perceptron, real_or_fake
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.dgrm_options import DGRMOptions
 from recbole_diffusion.model.layers import gram, pair_scores
 
@@ -191,38 +192,41 @@ class DGRM(AdversarialRecommender):
 
     @torch.no_grad()
     def _hidden(self, block: int) -> Tensor:
-        """Return the generator's last hidden layer for a block of users, [block, hidden], from projections alone."""
+        """Return the generator's last hidden layer for a block of users, [block, hidden]."""
         if block not in self._blocks:
-            o, G = self.options, self.generator
-            users = torch.arange(block * USER_BLOCK, min((block + 1) * USER_BLOCK, self.n_users), device=G.W.device)
-            draw = torch.Generator(G.W.device).manual_seed(self.evaluation_seed * 1_000_003 + block)
-            items, starts, rows, values = self.ratings.of(users)
-
-            def noise(width: int) -> Tensor:
-                return torch.randn(len(users), width, generator=draw, device=G.W.device)
-
-            def hidden(p: Tensor, step: int) -> Tensor:
-                return G.hidden(p, noise(o.noise_size), torch.full((len(users),), step, device=p.device))
-
-            d, last = self.diffusion, o.steps - 1
-            projected = d.signal[last] * losses.sum_by_row(G.W, items, starts, values)
-            projected = projected + d.noise[last] * (noise(o.hidden_size) @ self._noise_factor())
-            state = hidden(projected, last)
-            for step in range(last, last - o.denoising_steps, -1):
-                rated = losses.sum_by_row(G.W, items, starts, G.rated(state, rows, items))
-                projected = d.posterior_x0[step] * rated + d.posterior_xt[step] * projected
-                if step > 0:
-                    deviation = torch.exp(0.5 * d.posterior_log_variance[step])
-                    projected = projected + deviation * (noise(o.hidden_size) @ self._noise_factor())
-                state = hidden(projected, max(step - 1, 0))
-            self._blocks[block] = state
+            users = torch.arange(block * USER_BLOCK, min((block + 1) * USER_BLOCK, self.n_users), device=self.generator.W.device)
+            self._blocks[block] = self._denoised(*self.ratings.of(users), self.evaluation_seed * 1_000_003 + block)
         return self._blocks[block]
 
+    def _denoised(self, items: Tensor, starts: Tensor, rows: Tensor, values: Tensor, seed: int) -> Tensor:
+        """Return the generator's last hidden layer for rows of ratings in 0..1, [batch, hidden], from projections alone."""
+        o, d, G, many = self.options, self.diffusion, self.generator, len(starts)
+        draw = torch.Generator(G.W.device).manual_seed(seed)
+
+        def noise(width: int) -> Tensor:
+            return torch.randn(many, width, generator=draw, device=G.W.device)
+
+        def hidden(p: Tensor, step: int) -> Tensor:
+            return G.hidden(p, noise(o.noise_size), torch.full((many,), step, device=p.device))
+
+        last = o.steps - 1
+        projected = d.signal[last] * losses.sum_by_row(G.W, items, starts, values)
+        projected = projected + d.noise[last] * (noise(o.hidden_size) @ self._noise_factor())
+        state = hidden(projected, last)
+        for step in range(last, last - o.denoising_steps, -1):
+            rated = losses.sum_by_row(G.W, items, starts, G.rated(state, rows, items))
+            projected = d.posterior_x0[step] * rated + d.posterior_xt[step] * projected
+            if step > 0:
+                deviation = torch.exp(0.5 * d.posterior_log_variance[step])
+                projected = projected + deviation * (noise(o.hidden_size) @ self._noise_factor())
+            state = hidden(projected, max(step - 1, 0))
+        return state
+
     @torch.no_grad()
-    def _posterior(self, user: int) -> Tensor:
-        """Return R^{T-T'} of one user [n_items], divided by its generated share, which puts it on the rating scale."""
+    def _posterior(self, items: Tensor, values: Tensor, seed: int) -> Tensor:
+        """Return R^{T-T'} of one user's ratings in 0..1 [n_items], divided by its generated share, so on the rating scale."""
         o, d, G = self.options, self.diffusion, self.generator
-        draw = torch.Generator(G.W.device).manual_seed(self.evaluation_seed * 1_000_003 + user)
+        draw = torch.Generator(G.W.device).manual_seed(seed)
 
         def noise(width: int) -> Tensor:
             return torch.randn(1, width, generator=draw, device=G.W.device)
@@ -230,9 +234,8 @@ class DGRM(AdversarialRecommender):
         def generated(x: Tensor, step: int) -> Tensor:
             return G.all(G.hidden(x @ G.W, noise(o.noise_size), torch.full((1,), step, device=x.device)))
 
-        items, _, rows, values = self.ratings.of(torch.tensor([user], device=G.W.device))
         last, share = o.steps - 1, 0.0
-        x = d.signal[last] * self.ratings.dense(1, rows, items, values) + d.noise[last] * noise(self.n_items)
+        x = d.signal[last] * self.ratings.dense(1, torch.zeros_like(items), items, values) + d.noise[last] * noise(self.n_items)
         if o.denoising_steps == 0:
             return generated(x, last)[0]
         for step in range(last, last - o.denoising_steps, -1):
@@ -241,12 +244,27 @@ class DGRM(AdversarialRecommender):
             share = float(d.posterior_x0[step]) + float(d.posterior_xt[step]) * share
         return x[0] / share
 
+    def _posterior_of(self, user: int) -> Tensor:
+        items, _, _, values = self.ratings.of(torch.tensor([user], device=self.generator.W.device))
+        return self._posterior(items, values, self.evaluation_seed * 1_000_003 + user)
+
+    @torch.no_grad()
+    def history_scores(self, histories: Histories, seed: int) -> Tensor:
+        """Return predicted ratings of all items for users who have rated these items, [batch, n_items]; ``seed``: the noise's."""
+        values, many = histories.ratings / self.ratings.high, len(histories.starts)
+        if self.options.prediction == "generated":
+            state = self._denoised(histories.items, histories.starts, histories.rows, values, seed)
+            return self.ratings.high * self.generator.all(state)
+        sizes = torch.bincount(histories.rows, minlength=many).tolist()
+        rows = zip(histories.items.split(sizes), values.split(sizes), range(many), strict=True)
+        return self.ratings.high * torch.stack([self._posterior(*row, seed + number) for *row, number in rows])
+
     @torch.no_grad()
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return predicted ratings of all items, [batch, n_items]; a new tensor, which the evaluator may overwrite."""
         users = interaction[self.USER_ID]
         if self.options.prediction == "posterior":
-            return self.ratings.high * torch.stack([self._posterior(user) for user in users.tolist()])
+            return self.ratings.high * torch.stack([self._posterior_of(user) for user in users.tolist()])
         return self.ratings.high * self.generator.all(self._states(users))
 
     @torch.no_grad()

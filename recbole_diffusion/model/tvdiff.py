@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import Recommender
+from recbole_diffusion.model.base import Histories, InnerProducts, Recommender
 from recbole_diffusion.model.layers import gram, pair_scores
 from recbole_diffusion.model.tvdiff_options import TVDiffOptions
 from recbole_diffusion.model.tvdiff_towers import item_tower
@@ -173,22 +173,51 @@ class TVDiff(Recommender):
         self._cache: dict[str, Tensor] = {}
         self._noise_factor: Tensor | None = None
 
+    def _item_side(self) -> Tensor:
+        """Return H, kept with M = H^T W_I until the weights change."""
+        if "H" not in self._cache or "M" not in self._cache:
+            self._cache["H"] = self.item_vectors().detach()
+            self._cache["M"] = self._cache["H"].T @ self.W_I
+        return self._cache["H"]
+
     @torch.no_grad()
     def user_vectors(self, users: Tensor) -> Tensor:
         """Return the vectors u_0 of the last reverse step, [batch, width]: x0_hat = u_0 H^T at t = 0, where c1 = 1 and c2 = 0."""
         if "vectors" not in self._cache:
-            self._cache["H"] = self.item_vectors().detach()
-            self._cache["M"] = self._cache["H"].T @ self.W_I
-            self._cache["vectors"] = self.W_I.new_zeros(self.n_users, self._cache["H"].shape[1])
+            self._cache["vectors"] = self.W_I.new_zeros(self.n_users, self._item_side().shape[1])
             self._cache["done"] = torch.zeros(-(-self.n_users // USER_BLOCK), dtype=torch.bool)
         blocks = torch.unique(users // USER_BLOCK).cpu()
         for block in blocks[~self._cache["done"][blocks]].tolist():
             ids = torch.arange(block * USER_BLOCK, min((block + 1) * USER_BLOCK, self.n_users), device=users.device)
             items, starts, _ = self.positives.of(ids)
-            generator = torch.Generator(users.device).manual_seed(self.evaluation_seed * 1_000_003 + block)
-            self._cache["vectors"][ids] = self._reverse(losses.sum_by_row(self.W_I, items, starts), generator)
+            self._cache["vectors"][ids] = self._history_vectors(items, starts, self.evaluation_seed * 1_000_003 + block)
             self._cache["done"][block] = True
         return self._cache["vectors"][users]
+
+    @torch.no_grad()
+    def _history_vectors(self, items: Tensor, starts: Tensor, seed: int) -> Tensor:
+        """Return u_0 [batch, width] of users who have these items; ``seed`` is that of the chain's noise, where it has some."""
+        self._item_side()
+        generator = torch.Generator(items.device).manual_seed(seed)
+        return self._reverse(losses.sum_by_row(self.W_I, items, starts), generator)
+
+    def inner_products(self) -> InnerProducts:
+        """Return u_0 and H; a chain without noise is run for the users that are asked for, and nothing of it is kept."""
+
+        def of(users: Tensor) -> Tensor:
+            if self._noisy():
+                return self.user_vectors(users)
+            return self._history_vectors(*self.positives.of(users)[:2], self.evaluation_seed)
+
+        with torch.no_grad():
+            return InnerProducts(of, self._item_side())
+
+    def history_vectors(self, histories: Histories, seed: int) -> Tensor:
+        """Return the vectors of users who have these items, [batch, width]; ``seed`` is that of the chain's noise."""
+        return self._history_vectors(histories.items, histories.starts, seed)
+
+    def _noisy(self) -> bool:
+        return self.options.sampling_steps > 0 or self.options.sampling_noise
 
     def _reverse(self, z: Tensor, generator: torch.Generator) -> Tensor:
         """Run the reverse chain on z = x_0 W_I [rows, d] and return u_0 [rows, width] (identity 1).
@@ -197,8 +226,7 @@ class TVDiff(Recommender):
         z_{t-1} = c1(t) u_t M + c2(t) z_t. Noise enters as a Gaussian with covariance W_I^T W_I.
         """
         o, diffusion = self.options, self.diffusion
-        noisy = o.sampling_steps > 0 or o.sampling_noise
-        factor = self._cache.setdefault("factor", self._factor()) if noisy else None
+        factor = self._cache.setdefault("factor", self._factor()) if self._noisy() else None
 
         def noise(like: Tensor) -> Tensor:
             return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype) @ factor

@@ -1,0 +1,158 @@
+"""What new users have: a file of rows of user and item, in the form of an .inter file, as compressed rows of item numbers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from recbole_diffusion.data.reader import AtomicFile
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.base import Histories
+
+
+@dataclass(frozen=True)
+class NewUsers:
+    """Users by what they have.
+
+    Attributes:
+        tokens: their names, text [n], in the order of their first row; only of those who have a known item.
+        offsets: int64 [n + 1], where each one's items begin.
+        items: int64 [total], item numbers, ascending within a user, each once.
+        ratings: float32 [total], or None.
+        unknown_items: tokens of items that the data set has not, each once.
+        unknown_rows: rows that name such an item.
+        without: names of users none of whose items is known.
+    """
+
+    tokens: np.ndarray
+    offsets: np.ndarray
+    items: np.ndarray
+    ratings: np.ndarray | None
+    unknown_items: list[str]
+    unknown_rows: int
+    without: list[str]
+
+    def __len__(self) -> int:
+        """Return how many users can be served."""
+        return len(self.tokens)
+
+    def block(self, start: int, stop: int, device: Any) -> Histories:
+        """Return the histories of users ``start`` to ``stop``, for a model."""
+        first, last = self.offsets[start], self.offsets[stop]
+        starts = self.offsets[start:stop] - first
+        rows = np.repeat(np.arange(stop - start), np.diff(self.offsets[start : stop + 1]))
+        arrays = self.items[first:last], starts, rows
+        ratings = None if self.ratings is None else torch.from_numpy(self.ratings[first:last]).to(device)
+        return Histories(*(torch.from_numpy(array).to(device) for array in arrays), ratings)
+
+
+def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
+    """Return the columns user, item and, if ``rated``, rating of a file of histories.
+
+    The file has the form of an .inter file: a header such as ``user_id:token<TAB>item_id:token``, then a row for each item that a
+    user has, with the field names, separator and encoding of the run's data set.
+
+    Raises:
+        UsageError: no such file, a column is missing, a value is missing or malformed.
+    """
+    wanted = {"user": config["USER_ID_FIELD"], "item": config["ITEM_ID_FIELD"]}
+    wanted |= {"rating": config["RATING_FIELD"]} if rated else {}
+    try:
+        file = AtomicFile(path, config["encoding"], config["field_separator"])
+    except OSError as error:
+        raise UsageError(f"cannot read the histories {path}: {error.strerror}") from error
+    columns = file.header()
+    missing = [name for name in wanted.values() if name not in columns]
+    if missing:
+        header = config["field_separator"].join(
+            f"{name}:{'float' if role == 'rating' else 'token'}" for role, name in wanted.items()
+        )
+        raise UsageError(f"{path} has no column {', '.join(missing)}; its first line must name {header!r}")
+    rows = file.check_rows(len(columns))
+    if rows == 0:
+        raise UsageError(f"{path} holds no history: there is no row below its header")
+    frame = file.read(columns, [name for name in columns if name in wanted.values()], rows)
+    if frame is None:
+        file.check_numbers(columns, list(wanted.values()), config["seq_separator"])
+        raise UsageError(
+            f"{path} cannot be read: it has bare carriage returns, NUL, or rows that begin with a blank; remove them"
+        )
+    frame = frame.rename(columns={name: role for role, name in wanted.items()})
+    for role in wanted:
+        if frame[role].isna().any():
+            line = int(np.flatnonzero(frame[role].isna())[0]) + 2
+            raise UsageError(f"{path}, line {line}: the {role} is missing; each row needs one")
+    return frame
+
+
+def frame_of(histories: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pd.DataFrame:
+    """Return histories given in Python, item tokens by user (with ratings: a mapping of items to ratings), as rows."""
+    if isinstance(histories, pd.DataFrame):
+        return histories
+    rows = []
+    for user, items in histories.items():
+        pairs = items.items() if isinstance(items, Mapping) else ((item,) for item in items)
+        rows += [(str(user), *pair) for pair in pairs]
+    return pd.DataFrame(rows, columns=["user", "item", "rating"][: len(rows[0]) if rows else 2])
+
+
+def new_users(frame: pd.DataFrame, ids: Any, scale: list | None) -> NewUsers:
+    """Return the users of a table of histories.
+
+    A pair that occurs twice counts once; with ratings it is refused, since it has two.
+
+    Args:
+        frame: columns user, item and, with ``scale``, rating.
+        ids: the run's ids of items.
+        scale: lowest and highest rating for a model that reads ratings, else None.
+
+    Raises:
+        UsageError: no user has a known item, a rating is off the scale, or a pair is rated twice.
+    """
+    if scale is not None and "rating" not in frame:
+        raise UsageError("the histories have no ratings, and this model reads ratings; give one for each item")
+    codes, names = pd.factorize(frame["user"].astype(str))
+    texts = frame["item"].astype(str)
+    kinds, tokens = pd.factorize(texts)
+    numbers = ids.numbers_of(tokens)[kinds]
+    known = numbers > 0
+    users, items = codes[known], numbers[known]
+    ratings = None if scale is None else _checked_ratings(frame, scale)[known]
+    order = np.lexsort((items, users))
+    users, items, ratings = users[order], items[order], None if ratings is None else ratings[order]
+    again = np.zeros(len(users), bool)
+    again[1:] = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
+    if scale is not None and again.any():
+        place = int(np.flatnonzero(again)[0])
+        who, what = names[users[place]], ids.tokens[items[place]]
+        raise UsageError(f"the histories rate an item a second time: user {who}, item {what}; keep one rating")
+    users, items, ratings = users[~again], items[~again], None if ratings is None else ratings[~again]
+    counts = np.bincount(users, minlength=len(names))
+    if not counts.any():
+        raise UsageError(
+            f"no user of the histories has an item of the run's data set (first: {', '.join(map(str, tokens[:3]))}); it takes "
+            f"original ids, such as {ids.tokens[1]!r}"
+        )
+    offsets = np.r_[0, np.cumsum(counts[counts > 0])].astype(np.int64)
+    unknown = sorted(set(texts[~known]))
+    return NewUsers(
+        *(np.asarray(names, dtype=object)[counts > 0], offsets, items.astype(np.int64), ratings),
+        *(unknown, int((~known).sum()), [str(name) for name in names[counts == 0]]),
+    )
+
+
+def _checked_ratings(frame: pd.DataFrame, scale: list) -> np.ndarray:
+    """Return the ratings, float32 [rows]."""
+    ratings = frame["rating"].to_numpy(np.float32)
+    wrong = np.flatnonzero(~((ratings >= scale[0]) & (ratings <= scale[1])))
+    if len(wrong):
+        row = frame.iloc[wrong[0]]
+        raise UsageError(
+            f"{len(wrong)} ratings of the histories are outside the scale {scale[0]:g} to {scale[1]:g} of the run's data set, "
+            f"first {ratings[wrong[0]]:g} of user {row['user']} on item {row['item']}"
+        )
+    return ratings

@@ -1,0 +1,119 @@
+"""The best items of each user, block by block: memory grows with the block, not with the number of users."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.serving.histories import NewUsers
+from recbole_diffusion.serving.scoring import FindForHistories, FindForUsers
+
+CELLS, LARGEST = 2**24, 1024  # of a block of scores, users x items, 4 bytes each; and its users
+EXCLUDED = ("all", "history", "none")
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The lists of a block of users.
+
+    Attributes:
+        start: place of the block's first user among those asked for.
+        items: item numbers from the first place to the last, int64 [block, k]; 0 where fewer are left.
+        scores: float32 [block, k].
+    """
+
+    start: int
+    items: np.ndarray
+    scores: np.ndarray
+
+
+def check_k(k: int, n_items: int) -> None:
+    """Raise UsageError if a list of ``k`` would be longer than the catalogue of ``n_items``."""
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= n_items:
+        raise UsageError(f"k is {k!r}, but the run's data set has {n_items} items; it takes 1 to {n_items}")
+
+
+def check_exclude(exclude: str) -> None:
+    """Raise UsageError if ``exclude`` is none of EXCLUDED."""
+    if exclude not in EXCLUDED:
+        raise UsageError(f"exclude is {exclude!r}; it takes {', '.join(EXCLUDED)}")
+
+
+def seen_items(parts: dict[str, Any], exclude: str) -> sp.csr_matrix | None:
+    """Return what is left out of the lists, bool CSR [n_users, n_items].
+
+    Args:
+        parts: of the run, by name.
+        exclude: ``all`` interactions of the data set; ``history``, train and valid, as the run's own test; or ``none``.
+
+    Raises:
+        UsageError: ``exclude`` is something else.
+    """
+    check_exclude(exclude)
+    names = {"all": list(parts), "history": ["train", "valid"], "none": []}[exclude]
+    if not names:
+        return None
+    train = parts["train"]
+    users, items = (
+        np.concatenate([np.asarray(parts[name].inter_feat[field]) for name in names])
+        for field in (train.uid_field, train.iid_field)
+    )
+    seen = sp.csr_matrix((np.ones(len(users), bool), (users, items)), (train.user_num, train.item_num))
+    seen.sum_duplicates()
+    return seen
+
+
+def block_size(n_items: int) -> int:
+    """Return how many users are ranked together."""
+    return min(LARGEST, max(1, CELLS // n_items))
+
+
+def rank_users(
+    find: FindForUsers, users: np.ndarray, k: int, seen: sp.csr_matrix | None, device: Any, size: int
+) -> Iterator[Lists]:
+    """Yield the lists of known users, by block.
+
+    Args:
+        find: of the model.
+        users: internal numbers, int64 [n].
+        k: length of a list.
+        seen: what is left out, from :func:`seen_items`.
+        device: of the model.
+        size: users of a block.
+
+    Raises:
+        RunError: a score is not finite.
+    """
+    for start in range(0, len(users), size):
+        some = users[start : start + size]
+        cells = None if seen is None else _cells(seen, some, device)
+        yield _lists(start, *find(torch.from_numpy(some).to(device), k, cells))
+
+
+def rank_new(
+    find: FindForHistories, users: NewUsers, k: int, leave_out: bool, seed: int, device: Any, size: int
+) -> Iterator[Lists]:
+    """Yield the lists of new users, by block; ``leave_out`` what they have. Otherwise as :func:`rank_users`."""
+    for start in range(0, len(users), size):
+        block = users.block(start, min(start + size, len(users)), device)
+        cells = (block.rows, block.items) if leave_out else None
+        yield _lists(start, *find(block, seed * 1_000_003 + start, k, cells))
+
+
+def _cells(seen: sp.csr_matrix, users: np.ndarray, device: Any) -> tuple[Tensor, Tensor]:
+    """Return rows of the block and item numbers of what its users have seen, long [cells] each."""
+    part = seen[users]
+    rows = np.repeat(np.arange(len(users)), np.diff(part.indptr))
+    return torch.from_numpy(rows).to(device), torch.from_numpy(part.indices.astype(np.int64)).to(device)
+
+
+def _lists(start: int, values: Tensor, items: Tensor) -> Lists:
+    if torch.isnan(values).any() or torch.isposinf(values).any():
+        raise RunError("the model gives scores that are no finite numbers; its training has diverged, use another run")
+    items = items.masked_fill(values == -torch.inf, 0)
+    return Lists(start, items.cpu().numpy(), values.float().cpu().numpy())

@@ -1,0 +1,80 @@
+"""The lists of a loaded run, for known and for new users."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_diffusion.serving import ranking
+from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users
+from recbole_diffusion.serving.ranking import Lists
+from recbole_diffusion.serving.scoring import finder_for_histories, finder_for_users
+from recbole_diffusion.serving.users import asked_users
+from recbole_diffusion.serving.writers import columns_of
+
+
+def known_lists(run: Any, users: np.ndarray, k: int, exclude: str) -> Iterator[Lists]:
+    """Yield the lists of known users by block; see :func:`ranking.rank_users`.
+
+    Args:
+        run: a loaded run.
+        users: internal numbers, int64 [n].
+        k: length of a list.
+        exclude: what is left out, one of ``ranking.EXCLUDED``.
+
+    Raises:
+        UsageError: ``k`` or ``exclude`` is out of range. RunError: a score is not finite.
+    """
+    ranking.check_k(k, len(run.items))
+    seen = ranking.seen_items(run.parts, exclude)
+    find = finder_for_users(run.model, run.config["seed"])
+    yield from ranking.rank_users(find, users, k, seen, run.config["device"], ranking.block_size(len(run.items)))
+
+
+def reads_ratings(model: Any) -> bool:
+    """Return whether a model's histories have ratings."""
+    return bool(getattr(model, "predicts_ratings", False))
+
+
+def new_lists(run: Any, users: NewUsers, k: int, exclude: str) -> Iterator[Lists]:
+    """Yield the lists of new users by block; what they have is left out unless ``exclude`` is none.
+
+    Raises:
+        UsageError: ``k`` or ``exclude`` is out of range, or the model knows users by number only.
+        RunError: a score is not finite.
+    """
+    ranking.check_k(k, len(run.items))
+    ranking.check_exclude(exclude)
+    size = ranking.block_size(len(run.items))
+    find = finder_for_histories(run.model)
+    yield from ranking.rank_new(find, users, k, exclude != "none", run.config["seed"], run.config["device"], size)
+
+
+def users_of_histories(run: Any, frame: pd.DataFrame) -> NewUsers:
+    """Return the users of a table of histories, as the run's model reads them.
+
+    Raises:
+        UsageError: see :func:`histories.new_users`.
+    """
+    return new_users(frame, run.items, run.config["rating_scale"] if reads_ratings(run.model) else None)
+
+
+def table_of_known(run: Any, users: Any, k: int, exclude: str) -> pd.DataFrame:
+    """Return the lists of known users as one table; see ``LoadedRun.recommend``."""
+    asked = asked_users(run.users, None if users is None else [str(user) for user in users])
+    lists = known_lists(run, asked.numbers, k, exclude)
+    return _table(lists, run.users.tokens[asked.numbers], run.items.tokens, asked.unknown)
+
+
+def table_of_new(run: Any, histories: Any, k: int, exclude: str) -> pd.DataFrame:
+    """Return the lists of new users as one table; see ``LoadedRun.recommend_new``."""
+    users = users_of_histories(run, frame_of(histories))
+    return _table(new_lists(run, users, k, exclude), users.tokens, run.items.tokens, users.without)
+
+
+def _table(lists: Iterator[Lists], users: np.ndarray, items: np.ndarray, unknown: list[str]) -> pd.DataFrame:
+    blocks = [columns_of(one, users, items) for one in lists]
+    table = pd.DataFrame({name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]})
+    table.attrs["unknown"] = unknown
+    return table

@@ -1,0 +1,68 @@
+"""The items of largest inner product, exactly, without most of the products: long item vectors first, and an end by a bound."""
+
+import torch
+from torch import Tensor
+
+TILE = 4096  # items whose scores are computed together
+SLACK = 1e-4  # by which the bound is wider than in exact arithmetic; a score's rounding is far smaller
+
+
+class VectorSearch:
+    """Exact search for the largest inner products.
+
+    |u . h| <= |u| |h| (Cauchy-Schwarz; used so by LEMP, Teflioudi et al., SIGMOD 2015). So items are looked at by falling length
+    of their vectors, and a user is done as soon as |u| times the next length cannot reach the k-th best score found so far.
+
+    Args:
+        items: vectors, [n_items, d]; row 0 is the padding's and is never found.
+        tile: items looked at together.
+    """
+
+    def __init__(self, items: Tensor, tile: int = TILE) -> None:
+        lengths = items[1:].norm(dim=1)
+        self.lengths, order = lengths.sort(descending=True)
+        self.numbers = order + 1
+        self.items = items[self.numbers]
+        self.place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+        self.tile = tile
+        self.products = 0  # computed so far
+
+    def best(self, users: Tensor, k: int, cells: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """Return the ``k`` largest scores of each user and their items.
+
+        Args:
+            users: vectors, [batch, d].
+            k: at most the number of items.
+            cells: rows of the batch and item numbers that are left out, long [cells] each, or None.
+
+        Returns:
+            Scores [batch, k], falling, -inf where nothing is left, and item numbers [batch, k].
+        """
+        many, tile = len(users), max(self.tile, k)
+        values = users.new_full((many, k), -torch.inf)
+        found = torch.zeros(many, k, dtype=torch.long, device=users.device)
+        reach = users.norm(dim=1) * (1 + SLACK)
+        active = torch.arange(many, device=users.device)
+        rows, places = (None, None) if cells is None else (cells[0], self.place[cells[1] - 1])
+        for start in range(0, len(self.items), tile):
+            if start:
+                active = active[reach[active] * self.lengths[start] >= values[active, -1]]
+                if len(active) == 0:
+                    break
+            scores = (users if len(active) == many else users[active]) @ self.items[start : start + tile].T
+            self.products += scores.numel()
+            if rows is not None:
+                self._leave_out(scores, active, many, rows, places - start)
+            top, where = scores.topk(min(k, scores.shape[1]))
+            both, numbers = torch.cat([values[active], top], 1), torch.cat([found[active], self.numbers[start + where]], 1)
+            values[active], chosen = both.topk(k)
+            found[active] = numbers.gather(1, chosen)
+        return values, found
+
+    @staticmethod
+    def _leave_out(scores: Tensor, active: Tensor, many: int, rows: Tensor, columns: Tensor) -> None:
+        """Set the cells that lie in this tile, in rows that are still active, to -inf."""
+        row = torch.full((many,), -1, device=active.device)
+        row[active] = torch.arange(len(active), device=active.device)
+        inside = (columns >= 0) & (columns < scores.shape[1]) & (row[rows] >= 0)
+        scores[row[rows[inside]], columns[inside]] = -torch.inf

@@ -1,0 +1,78 @@
+"""Which known users are asked for: a file of their original ids, one a line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_diffusion.errors import UsageError
+
+
+@dataclass(frozen=True)
+class AskedUsers:
+    """Users that someone asked for.
+
+    Attributes:
+        numbers: internal numbers of the known ones, int64 [n], in the order in which they were asked for.
+        unknown: the tokens that the data set has not.
+    """
+
+    numbers: np.ndarray
+    unknown: list[str]
+
+
+def read_tokens(path: Path) -> list[str]:
+    """Return the ids of a file, one a line; blanks around an id are not part of it.
+
+    Raises:
+        UsageError: no such file, not UTF-8, no id, an empty line, or an id twice; the message names the first lines.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read the users file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the users file {path} is no UTF-8 text: {error}; it takes one id a line") from error
+    tokens = [line.strip() for line in text.removesuffix("\n").split("\n")]
+    if not any(tokens):
+        raise UsageError(f"the users file {path} holds no id; it takes one a line, or use --all")
+    blank = [str(number) for number, token in enumerate(tokens, 1) if not token]
+    if blank:
+        raise UsageError(f"the users file {path} has {len(blank)} empty lines, first line {_first(blank)}; remove them")
+    first: dict[str, int] = {}
+    again = [f"{token} in line {number} (first in line {first[token]})" for number, token in _repeats(tokens, first)]
+    if again:
+        raise UsageError(f"the users file {path} names {len(again)} users a second time: {_first(again)}; name each once")
+    return tokens
+
+
+def _repeats(tokens: list[str], first: dict[str, int]) -> list[tuple[int, str]]:
+    return [(number, token) for number, token in enumerate(tokens, 1) if first.setdefault(token, number) != number]
+
+
+def _first(texts: list[str]) -> str:
+    return ", ".join(texts[:3]) + (", ..." if len(texts) > 3 else "")
+
+
+def asked_users(ids: Any, tokens: list[str] | None, origin: str = "the list") -> AskedUsers:
+    """Return the users of some tokens, or all users.
+
+    Args:
+        ids: the run's ids of users.
+        tokens: original ids, or None for all.
+        origin: where they are from, for the message.
+
+    Raises:
+        UsageError: none of them is known.
+    """
+    if tokens is None:
+        return AskedUsers(np.arange(1, len(ids) + 1), [])
+    numbers = ids.numbers_of(tokens)
+    unknown = [str(token) for token, number in zip(tokens, numbers, strict=True) if not number]
+    if len(unknown) == len(tokens):
+        raise UsageError(
+            f"none of the {len(tokens)} users of {origin} is in the run's data set: {_first(unknown)}; it takes original ids, "
+            f"such as {ids.tokens[1]!r}. Users that the model was not trained on need their histories"
+        )
+    return AskedUsers(numbers[numbers > 0], unknown)

@@ -1,0 +1,102 @@
+"""A run's user and item vectors as files that other systems read: safetensors and the ids of their rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_diffusion import __version__
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.serving.files import whole
+from recbole_diffusion.serving.index import FILE, build_index, recall_of
+from recbole_diffusion.serving.scoring import inner_products
+
+RECORD = "export.json"
+USER_BLOCK = 1024  # users whose vectors are computed together
+
+
+def vectors_of(run: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return user vectors [users, d] and item vectors [items, d] of a loaded run, float32, without the padding's.
+
+    Raises:
+        UsageError: the model's scores are no inner products.
+    """
+    found = inner_products(run.model)
+    if found is None:
+        raise UsageError(
+            f"the scores of {run.config['model']} are no inner products of user and item vectors, so there are none to export; "
+            "TVDiff, CNSDiff, CCDRec and its backbones, BPR and LightGCN have them. recommend writes lists for every model"
+        )
+    items = found.items.detach().float().cpu().numpy()[1:]
+    users = np.empty((len(run.users), items.shape[1]), np.float32)
+    with torch.no_grad():
+        for start in range(0, len(users), USER_BLOCK):
+            stop = min(start + USER_BLOCK, len(users))
+            numbers = torch.arange(start + 1, stop + 1, device=run.config["device"])
+            users[start:stop] = found.users(numbers).float().cpu().numpy()
+    return users, np.ascontiguousarray(items)
+
+
+def require_safetensors() -> Any:
+    """Return the function that writes a file.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
+    try:
+        from safetensors.numpy import save_file
+    except ImportError as error:
+        raise UsageError("export needs safetensors; install it (pip install 'recbole-diffusion[export]')") from error
+    return save_file
+
+
+def export(run: Any, folder: Path, index: bool, k: int) -> dict[str, Any]:
+    """Write vectors, ids, a record and, if asked for, an index into a folder, which gets its name at the end.
+
+    Args:
+        run: a loaded run.
+        folder: the folder.
+        index: also an approximate index of the item vectors.
+        k: length of the lists by which the index is compared with exact search.
+
+    Returns:
+        The record: what :data:`RECORD` holds.
+
+    Raises:
+        UsageError: the scores are no inner products, or an id cannot be a line. RunError: the folder cannot be written.
+    """
+    save_file = require_safetensors()
+    users, items = vectors_of(run)
+    record = {
+        "model": run.config["model"],
+        "dataset": run.config["dataset"],
+        "run": run.folder.path.name,
+        "users": len(users),
+        "items": len(items),
+        "width": items.shape[1],
+        "score": "inner product of a row of users.safetensors and a row of items.safetensors (tensor 'vectors', float32)",
+        "version": __version__,
+    }
+    with whole(folder) as draft:
+        draft.mkdir(parents=True)
+        for name, vectors, ids in (("users", users, run.users), ("items", items, run.items)):
+            (draft / f"{name}.txt").write_text(_lines_of(name, ids.tokens[1:]), encoding="utf-8")
+            file = draft / f"{name}.safetensors"
+            save_file({"vectors": vectors}, file, {"ids": f"{name}.txt, a line for each row"})
+            file.chmod((draft / f"{name}.txt").stat().st_mode)  # safetensors lets nobody else read it
+        if index:
+            record["index"] = build_index(items, draft / FILE)
+            record["index"] |= recall_of(draft / FILE, users, items, k)
+        (draft / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return record
+
+
+def _lines_of(name: str, tokens: np.ndarray) -> str:
+    odd = [token for token in tokens if len(token.splitlines()) > 1 or token != token.strip("\r\n")]
+    if odd:
+        raise UsageError(
+            f"{len(odd)} ids of {name} have line ends in them, first {odd[0]!r}; a file of one id a line cannot hold them"
+        )
+    return "".join(f"{token}\n" for token in tokens)
