@@ -11,6 +11,7 @@ from recbole_diffusion import load_run, run
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
 from recbole_diffusion.registry import BASELINES, MODELS
+from recbole_diffusion.report.figure import colour_of
 from recbole_diffusion.report.paper.ccdrec import USERS
 from recbole_diffusion.report.paper_figures import PAPER_FIGURES, paper_figures
 
@@ -40,11 +41,13 @@ def test_false_negatives_and_hardness_by_epoch(make_run):
             "score@9": 1.0,
             "cosine_with_positive@5": 0.5,
         }
-    (rates, hardness), notes = paper_figures({"CNSDiff": [counted, without]}, None)
+    methods = {"Pop": [make_run("c", model="Pop")], "CNSDiff": [counted, without]}
+    (rates, hardness), notes = paper_figures(methods, None)
     assert notes == []
     assert [panel.title for panel in rates.panels] == ["false hard negatives", "validation"]
     (series,) = rates.panels[0].series  # of the run that counted
     assert (series.x, series.y) == ((1, 2, 3), (0.0, 0.1, 0.2))
+    assert series.colour == colour_of(1)  # as in the other figures of the page
     assert [series.name for series in hardness.panels[0].series] == ["step 5", "step 9"]
     assert hardness.panels[0].series[0].y == (2.0, 3.0, 4.0)
 

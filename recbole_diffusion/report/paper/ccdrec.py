@@ -20,7 +20,7 @@ SEED = 0
 SYMBOLS = ("square", "diamond", "triangle-up", "x", "cross")
 
 
-def embeddings(loaded: Mapping[str, Any]) -> Figure:
+def embeddings(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
     """Return t-SNE of the item, modality and fused vectors of five users' items, untrained and trained (Figure 4).
 
     Raises:
@@ -38,7 +38,7 @@ def embeddings(loaded: Mapping[str, Any]) -> Figure:
     return Figure("embeddings", "Items, modalities and users (CCDRec, Figure 4)", panels, note)
 
 
-def negatives(loaded: Mapping[str, Any]) -> Figure:
+def negatives(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
     """Return t-SNE of two users, their items, and negatives drawn from each pool of the reverse chain (Figure 5).
 
     Raises:
