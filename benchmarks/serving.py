@@ -124,30 +124,30 @@ def main() -> None:
 
     found = [rows_of(folder, arguments) for folder in arguments.run]
     threads, load = os.environ.get("OMP_NUM_THREADS", "all"), os.getloadavg()[1]
-    text = "\n".join(
-        [
-            "# Serving: top-20 lists from a trained run",
-            "",
-            f"`python -m benchmarks.serving --run RUN_DIR ...`; {found[0][0]};",
-            f"{threads} torch threads, {platform.machine()}, {os.cpu_count()} cores, CPU only, shared with other work (load {load:.1f});",
-            ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
-            "",
-            "Whole processes of the command line, from the start of Python to the file in its place. The clock is that of the",
-            "machine with its other work; processor seconds are those of all threads together.",
-            "",
-            "| run | asked for | clock | of it ranking and writing | processor | peak resident memory |",
-            "|---|---|---:|---:|---:|---:|",
-            *(row for _, rows, _ in found for row in rows),
-            "",
-            f"The ranking alone, {ALONE:,} users, processor seconds: the reverse chains that give the user vectors; chains and exact",
-            "search by falling length with a bound; chains and all products with one top-k. The share is that of the products that",
-            "the bound leaves over.",
-            "",
-            "| run | user vectors | with bounded search | with all products | share of products |",
-            "|---|---:|---:|---:|---:|",
-            *(row for *_, row in found),
-        ]
-    )
+    place = f"{threads} torch threads, {platform.machine()}, {os.cpu_count()} cores, CPU only, shared with other work"
+    stack = ", ".join(f"{name} {version}" for name, version in versions().items())
+    lines = [
+        "# Serving: top-20 lists from a trained run",
+        "",
+        f"`python -m benchmarks.serving --run RUN_DIR ...`; {found[0][0]};",
+        f"{place} (load average {load:.1f}); {stack}.",
+        "",
+        "Whole processes of the command line, from the start of Python to the file in its place. The clock is that of the",
+        "machine with its other work; processor seconds are those of all threads together.",
+        "",
+        "| run | asked for | clock | of it ranking and writing | processor | peak resident memory |",
+        "|---|---|---:|---:|---:|---:|",
+        *(row for _, rows, _ in found for row in rows),
+        "",
+        f"The ranking alone, {ALONE:,} users, processor seconds: the reverse chains that give the user vectors; chains and",
+        "exact search by falling length with a bound; chains and all products with one top-k. The share is that of the",
+        "products that the bound leaves over.",
+        "",
+        "| run | user vectors | with bounded search | with all products | share of products |",
+        "|---|---:|---:|---:|---:|",
+        *(row for *_, row in found),
+    ]
+    text = "\n".join(lines)
     print(text)
     if arguments.output:
         arguments.output.write_text(text + "\n", encoding="utf-8")

@@ -10,6 +10,8 @@ FORBIDDEN = {
     "recbole_diffusion": ("recbole", "ray", "torch", "tensorboard"),
     "recbole_diffusion.cli": ("recbole", "ray", "torch", "tensorboard"),
     "recbole_diffusion.cli_help": ("recbole", "ray", "torch", "tensorboard"),
+    "recbole_diffusion.recommend_command": ("recbole", "ray", "torch", "tensorboard"),
+    "recbole_diffusion.export_command": ("recbole", "ray", "torch", "tensorboard"),
     "recbole_diffusion.registry": ("recbole", "ray", "torch", "tensorboard"),
     "recbole_diffusion.diffusion": ("recbole", "ray", "tensorboard", "recbole_diffusion.config"),
     "recbole_diffusion.sampler.ar_gsp": ("recbole", "ray", "tensorboard", "recbole_diffusion.config"),

@@ -1,6 +1,7 @@
 """The export command: vectors whose inner products are the scores, ids of their rows, an index, and what it refuses."""
 
 import json
+import sys
 
 import faiss
 import numpy as np
@@ -66,3 +67,20 @@ def test_what_cannot_be_exported_is_refused(ask, tmp_path):
     assert "holds other files (no export.json) and is not replaced" in ask("--overwrite", code=2)
     assert cli.main(["export", "--output=x"]) == 2
     assert cli.main(["export", "--help"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("safetensors.numpy", ["export", "--output=vectors"]),
+        ("faiss", ["export", "--output=vectors", "--index=faiss"]),
+        ("pyarrow.parquet", ["recommend", "--all", "--output=out.parquet"]),
+    ],
+)
+def test_a_missing_package_is_named(folder_of, tmp_path, monkeypatch, capsys, package, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert cli.main([*words, f"--run={folder_of('TVDiff')}"]) == 2
+    name = package.partition(".")[0]
+    assert f"needs {name}; install it (pip install 'recbole-diffusion[" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
