@@ -76,7 +76,8 @@ def _made(folders: list[Path], options: ReportOptions) -> tuple[Any, list, list[
     from recbole_diffusion.report.comparison import compare
     from recbole_diffusion.report.run_page import runs_page
     from recbole_diffusion.report.runs import RunRecord, read_runs
-    from recbole_diffusion.report.sweep_page import is_sweep, sweep_page
+    from recbole_diffusion.report.sweep import is_sweep
+    from recbole_diffusion.report.sweep_page import sweep_page
 
     sweeps = [folder for folder in folders if is_sweep(folder)]
     if sweeps and len(folders) > 1:

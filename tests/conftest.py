@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch
+from finished_runs import make_run, sweep, write_run  # noqa: F401
 from trained_runs import folder_of, loaded, served_data  # noqa: F401
 
 from recbole_diffusion.yaml_io import dump_value

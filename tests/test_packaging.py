@@ -70,6 +70,12 @@ def test_the_wheel_holds_every_yaml_and_the_licence(site):
     assert not [name for name in names if name.startswith("tests")]
 
 
+def test_the_wheel_holds_what_pages_are_made_of(site):
+    names = sorted(path.name for path in (ROOT / "recbole_diffusion/report/assets").iterdir())
+    assert names == ["page.css", "page.js", "plotly-LICENSE", "plotly-basic.min.js"]
+    assert sorted(path.name for path in (site / "recbole_diffusion/report/assets").iterdir()) == names
+
+
 def test_an_installed_package_runs_from_anywhere(site, tmp_path):
     code = (
         "import recbole_diffusion; from recbole_diffusion.config import Config, properties_path\n"

@@ -17,8 +17,10 @@ def part_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         parts: data sets by name; each has ``inter_feat``, and fields of user and item.
 
     Returns:
-        ``rows`` and ``fingerprint`` (16 hexadecimal digits) by part.
+        ``rows`` and ``fingerprint`` (16 hexadecimal digits) by part; nothing for data without users or items.
     """
+    if any(field not in part.inter_feat for part in parts.values() for field in (part.uid_field, part.iid_field)):
+        return {}
     hashes: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # the parts of one data set share their tokens
     found = {}
     for name, part in parts.items():

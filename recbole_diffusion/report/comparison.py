@@ -152,7 +152,7 @@ def _chosen(metrics: Sequence[str] | str | None, known: list[str], rated: bool) 
         return known
     if metrics is None:
         family = "rated_" if rated else ""
-        return [name for name in known if name.partition("@")[0].removeprefix(family) in SHOWN] or known
+        return [name for name in known if name.partition("@")[0] in {family + word for word in SHOWN}] or known
     asked = metrics.replace(",", " ").split() if isinstance(metrics, str) else [str(name) for name in metrics]
     for name in asked:
         _require(name.lower(), known)

@@ -9,6 +9,7 @@ COLOURS = ("#4878d0", "#e07b39", "#3a9e6f", "#d65f7a", "#8d6cc9", "#b0902f", "#2
 DASHES = ("solid", "dash", "dot", "dashdot")
 # From the first to the last of an ordered few, such as epochs.
 SHADES = ((0x6F, 0x58, 0xC9), (0x2F, 0x9F, 0xB3), (0x5A, 0xB0, 0x55), (0xE0, 0x9A, 0x2B))
+SEVERAL = "#7c8594"  # in a legend, for a name that has several colours
 KINDS = ("line", "points", "bars", "steps")
 
 

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from recbole_diffusion import __version__
-from recbole_diffusion.report.figure import Figure, Series
+from recbole_diffusion.report.figure import SEVERAL, Figure, Series
 from recbole_diffusion.report.plotly_figure import panel_json
 from recbole_diffusion.report.tables import Table, html_table
 
@@ -26,7 +26,6 @@ SYMBOLS = {
     "star": '<path d="M7 1l1.8 4 4.2.4-3.2 2.8 1 4.3L7 10.2 3.2 12.5l1-4.3L1 5.4 5.2 5z"/>',
 }
 LINE = {"solid": "", "dash": "4 3", "dot": "1.5 2.5", "dashdot": "5 2 1 2"}
-SEVERAL = "#7c8594"  # the swatch of a name that has several colours
 
 
 class Page:

@@ -18,9 +18,9 @@ class PaperFigure:
     Attributes:
         title: what it shows, and where it is from.
         models: names of the models that have it.
-        maker: ``module:function`` below ``report.paper``. The function takes the runs by method, and with ``needs_model`` instead
-            one loaded run by method (what :func:`~recbole_diffusion.load_run` returns). It returns a figure or several, or raises
-            UsageError where the runs lack what it needs, with what to do.
+        maker: ``module:function`` below ``report.paper``. The function takes the runs by method, or with ``needs_model`` one
+            loaded run by method (what :func:`~recbole_diffusion.load_run` returns), and the number of each method on the page,
+            from which its colour comes. It returns a figure or several, or raises UsageError with what the runs lack and what to do.
         needs_model: whether it needs the trained model and the data.
     """
 
@@ -58,6 +58,7 @@ def paper_figures(
         the figures, and a line for each one that could not be made.
     """
     figures, notes, loaded = [], [], {}
+    numbers = {name: number for number, name in enumerate(methods)}
     for one in PAPER_FIGURES:
         having = {name: runs for name, runs in methods.items() if runs[0].model in one.models}
         if not having:
@@ -67,7 +68,7 @@ def paper_figures(
                 if load is None:
                     raise UsageError("it needs the trained model, which --models=false leaves alone")
                 having = _loaded(having, load, loaded, notes, one.title)
-            made = _maker(one)(having)
+            made = _maker(one)(having, numbers)
             figures += made if isinstance(made, list) else [made]
         except (UsageError, RunError) as error:
             notes.append(f"Without {one.title}: {error}")
@@ -100,6 +101,6 @@ def _loaded(
     return {name: loaded[name] for name in having if name not in errors}
 
 
-def _maker(one: PaperFigure) -> Callable[[Any], Figure | list[Figure]]:
+def _maker(one: PaperFigure) -> Callable[[Any, Mapping[str, int]], Figure | list[Figure]]:
     module, _, name = one.maker.partition(":")
     return getattr(importlib.import_module(f"recbole_diffusion.report.paper.{module}"), name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import Figure, Panel, Series
+from recbole_diffusion.report.figure import SEVERAL, Figure, Panel, Series
 from recbole_diffusion.run_folder import write_whole
 
 SUFFIXES = ("png", "svg", "pdf")
@@ -65,9 +65,20 @@ def draw(figure: Figure) -> Any:
         axes = canvas.add_subplot(rows, columns, number)
         for name, handle in _draw_panel(axes, panel).items():
             handles.setdefault(name, handle)
+    _grey_where_several(figure, handles)
     if len(handles) > 1:
         canvas.legend(handles.values(), list(handles), loc="outside lower center", fontsize=8, ncols=beside)
     return canvas
+
+
+def _grey_where_several(figure: Figure, handles: dict[str, Any]) -> None:
+    """Give names that have several colours a grey handle, so that none of the colours seems to be meant."""
+    from copy import copy
+
+    for name, handle in handles.items():
+        if len({series.colour for panel in figure.panels for series in panel.series if series.name == name}) > 1:
+            handles[name] = copy(handle)
+            handles[name].set_color(SEVERAL)
 
 
 def _draw_panel(axes: Any, panel: Panel) -> dict[str, Any]:
@@ -85,6 +96,7 @@ def _draw_panel(axes: Any, panel: Panel) -> dict[str, Any]:
     if panel.bare:
         axes.set_xticks([])
         axes.set_yticks([])
+        axes.spines[:].set_visible(False)
     else:
         axes.grid(axis="y", alpha=0.25)
         axes.set_axisbelow(True)
@@ -99,7 +111,7 @@ def _draw(axes: Any, series: Series) -> Any:
     if series.kind == "steps":
         return axes.stairs(y, series.x, color=series.colour, linewidth=width)
     if series.kind == "points":
-        style = {"marker": SYMBOLS[series.symbol], "linestyle": "none", "markersize": 3 if series.faint else 6, "alpha": 0.85}
+        style = {"marker": SYMBOLS[series.symbol], "linestyle": "none", "markersize": 3.5 if series.faint else 7, "alpha": 0.85}
     else:
         style = {"linestyle": LINES[series.dash], "linewidth": width, "alpha": 0.7 if series.faint else 1}
     if series.error is not None:

@@ -17,8 +17,8 @@ def panel_json(panel: Panel) -> dict[str, Any]:
     if panel.ticks:
         axes["xaxis"] |= {"tickvals": panel.ticks[0], "ticktext": panel.ticks[1]}
     if panel.bare:
-        axes["xaxis"] |= {"showticklabels": False, "zeroline": False}
-        axes["yaxis"] |= {"showticklabels": False, "zeroline": False, "scaleanchor": "x"}
+        axes["xaxis"] |= {"showticklabels": False, "zeroline": False, "showgrid": False}
+        axes["yaxis"] |= {"showticklabels": False, "zeroline": False, "showgrid": False, "scaleanchor": "x"}
     return {"data": [_trace(series) for series in panel.series], "layout": {"barmode": "group", **axes}}
 
 
@@ -28,7 +28,7 @@ def _trace(series: Series) -> dict[str, Any]:
     if series.kind == "bars":
         trace |= {"type": "bar", "marker": {"color": series.colour}}
     elif series.kind == "points":
-        marker = {"color": series.colour, "symbol": series.symbol, "size": 5 if series.faint else 9, "opacity": 0.85}
+        marker = {"color": series.colour, "symbol": series.symbol, "size": 6 if series.faint else 10, "opacity": 0.85}
         trace |= {"type": "scatter", "mode": "markers", "marker": marker}
     elif series.kind == "steps":
         trace |= {"type": "scatter", "mode": "lines", "line": {**line, "shape": "hv"}}

@@ -18,19 +18,23 @@ OF_THE_SPLIT = (
 NOTHING = (None, "none", "[0,inf)")
 
 
-def is_random(config: Mapping[str, Any]) -> bool:
-    """Return whether the run's seed decides the split: at random, neither from given parts nor by a shift with its own seed."""
-    given = config.get("benchmark_filename") or config.get("shift") not in (None, "none") or config.get("split_seed") is not None
-    eval_args = config.get("eval_args") or {}
-    return not given and (eval_args.get("order") == "RO" or "RS" in (eval_args.get("split") or {}))
+def at_random(config: Mapping[str, Any]) -> bool:
+    """Return whether the split is drawn: neither of given parts, nor by time, nor by a shift, which has a seed of its own."""
+    given = config.get("benchmark_filename") or config.get("shift") not in (None, "none")
+    return not given and (config.get("eval_args") or {}).get("order") == "RO"
+
+
+def by_run_seed(config: Mapping[str, Any]) -> bool:
+    """Return whether another seed of the run is another split."""
+    return at_random(config) and config.get("split_seed") is None
 
 
 def of_settings(run: RunRecord) -> str:
     """Return a text that is equal for runs whose settings make the same split."""
     settings = {name: run.config.get(name) for name in OF_THE_SPLIT}
     settings = {name: value for name, value in settings.items() if value not in NOTHING}
-    seed = run.config.get("split_seed", None)
-    settings["seed"] = (run.seed if seed is None else seed) if is_random(run.config) or seed is not None else None
+    if at_random(run.config):
+        settings["seed"] = run.seed if by_run_seed(run.config) else run.config["split_seed"]
     return hashlib.sha256(yaml_io.dump_value([run.result["dataset"], settings]).encode()).hexdigest()[:16]
 
 
@@ -67,7 +71,7 @@ def splits_of(methods: Mapping[str, Sequence[RunRecord]]) -> tuple[dict[str, lis
             f"runs on different data sets cannot be compared: {first.result['dataset']} ({first.path.name}) and "
             f"{second.result['dataset']} ({second.path.name}); make one table for each"
         )
-    fingerprints = all(isinstance(run.result.get("parts"), dict) for run in runs)
+    fingerprints = all(run.result.get("parts") for run in runs)
     both = len({run.selection for run in runs}) > 1
     table: dict[str, dict[str, list[RunRecord]]] = {name: defaultdict(list) for name in methods}
     for name, of_method in methods.items():
@@ -96,6 +100,6 @@ def _different(first: str, mine: Mapping[str, list[RunRecord]], second: str, oth
         said = [f"{run.path.name} (seed {run.seed}, chosen on {run.selection})" for run in runs[:2]]
         alone += [f"{name!r} alone has {', '.join(said)}{' and others' if len(runs) > 2 else ''}"] if runs else []
     advice = "compare runs on the same parts"
-    if any(is_random(run.config) for runs in [*mine.values(), *other.values()] for run in runs):
+    if any(by_run_seed(run.config) for runs in [*mine.values(), *other.values()] for run in runs):
         advice += "; here the seed of a run decides its split, so give every method the same seeds, or a split_seed"
     return f"runs on different splits cannot be compared: {'; '.join(alone)}; {advice}"

@@ -20,7 +20,7 @@ SEED = 0
 SYMBOLS = ("square", "diamond", "triangle-up", "x", "cross")
 
 
-def embeddings(loaded: Mapping[str, Any]) -> Figure:
+def embeddings(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
     """Return t-SNE of the item, modality and fused vectors of five users' items, untrained and trained (Figure 4).
 
     Raises:
@@ -38,7 +38,7 @@ def embeddings(loaded: Mapping[str, Any]) -> Figure:
     return Figure("embeddings", "Items, modalities and users (CCDRec, Figure 4)", panels, note)
 
 
-def negatives(loaded: Mapping[str, Any]) -> Figure:
+def negatives(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
     """Return t-SNE of two users, their items, and negatives drawn from each pool of the reverse chain (Figure 5).
 
     Raises:
@@ -102,7 +102,7 @@ def _embedding_panel(title: str, run: Any, model: Any, users: list[int]) -> Pane
     for number, (user, items) in enumerate(of_users):
         modal = backbone.modal_items(items)  # [n, modalities, d]
         sets = {"user": user_vectors[[user]], "item": backbone.ego_items()[items]}
-        sets |= {f"modality {m + 1}": modal[:, m] for m in range(modal.shape[1])}
+        sets |= {one.modality.name: modal[:, m] for m, one in enumerate(backbone.projections)}
         sets |= {"fused item": fused[items], "scored item": final[items]}
         for kind, vectors in sets.items():
             rows.append(vectors)
@@ -127,22 +127,22 @@ def _negative_panel(title: str, run: Any, user: int) -> Panel:
     generator = torch.Generator(final.device).manual_seed(SEED)
     pools = dict(sorted(model.fusion.states(model.backbone).items(), reverse=True))
     shares = {"candidate_share": o.candidate_share, "top_share": o.top_share, "candidate_limit": o.candidate_limit}
-    rows = {"user": user_vectors[[user]], "positive items": final[items]}
+    rows = {}
     for step, pool in pools.items():
         nearest = nearest_candidates(pool, **shares, generator=generator)
         many = items.repeat(DRAWS)
         drawn = curricular_negatives(nearest, many, torch.full_like(many, user), model.positives, generator=generator)
         rows[f"negatives, step {step} of {o.steps}"] = final[drawn.unique()]
+    rows |= {"positive items": final[items], "user": user_vectors[[user]]}
     places = _placed(torch.cat(list(rows.values())))
     panel, start = Panel(title, "", "", bare=True), 0
     for number, (kind, vectors) in enumerate(rows.items()):
         where = places[start : start + len(vectors)]
         start += len(vectors)
         style = {"symbol": {"user": "star", "positive items": "square"}.get(kind, "circle"), "faint": kind != "user"}
-        colour = shade_of((number - 2) / max(1, len(pools) - 1)) if number > 1 else ("#d65f7a" if kind == "user" else "#4878d0")
-        panel.series.insert(
-            0, Series(kind, *zip(*where, strict=True), kind="points", colour=colour, texts=[kind] * len(where), **style)
-        )
+        colour = {"user": "#d65f7a", "positive items": "#4878d0"}.get(kind) or shade_of(number / max(1, len(pools) - 1))
+        texts = [kind] * len(where)
+        panel.series.append(Series(kind, *zip(*where, strict=True), kind="points", colour=colour, texts=texts, **style))
     return panel
 
 

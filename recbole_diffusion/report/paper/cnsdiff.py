@@ -10,7 +10,7 @@ from recbole_diffusion.report.runs import RunRecord
 RATE = "false_negative_rate"
 
 
-def false_negatives(methods: Mapping[str, Sequence[RunRecord]]) -> Figure:
+def false_negatives(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]) -> Figure:
     """Return the share of negatives that are nearly a held-out item of their user, and the validation metric, by epoch.
 
     Raises:
@@ -20,13 +20,13 @@ def false_negatives(methods: Mapping[str, Sequence[RunRecord]]) -> Figure:
     rates = Panel("false hard negatives", "epoch", "share of negatives")
     scores = Panel("validation", "epoch", metric)
     parts = set()
-    for number, (name, runs) in enumerate(methods.items()):
+    for name, runs in methods.items():
         for run in runs:
             counted = [(record["epoch"] + 1, record["diagnostics"][RATE]) for record in run.epochs if RATE in _said(record)]
             if not counted:
                 continue
             parts.add(f"{run.config.get('false_negative_part')}, cosine from {run.config.get('false_negative_cosine')}")
-            style = {**method_style(number), "faint": len(runs) > 1}
+            style = {**method_style(numbers[name]), "faint": len(runs) > 1}
             rates.series.append(Series(name, *zip(*counted, strict=True), **style))
             points = validations(run, metric)
             if points:
@@ -38,7 +38,7 @@ def false_negatives(methods: Mapping[str, Sequence[RunRecord]]) -> Figure:
     return Figure("false hard negatives", "False hard negatives (CNSDiff, Figure 5)", panels, note)
 
 
-def hardness(methods: Mapping[str, Sequence[RunRecord]]) -> Figure:
+def hardness(methods: Mapping[str, Sequence[RunRecord]], _: Mapping[str, int]) -> Figure:
     """Return how hard the generated negatives of each level are, by epoch: scores and cosines of the first run of a method.
 
     Raises:

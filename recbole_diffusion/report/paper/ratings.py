@@ -12,7 +12,7 @@ KINDS = {"rated": "rated items (labelled)", "unrated": "items without rating (un
 ACTUAL = "#9aa1ab"
 
 
-def rating_distributions(methods: Mapping[str, Sequence[RunRecord]]) -> list[Figure]:
+def rating_distributions(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]) -> list[Figure]:
     """Return the distribution of predicted ratings by epoch, a figure a method, and at the end beside the actual one.
 
     Raises:
@@ -25,7 +25,7 @@ def rating_distributions(methods: Mapping[str, Sequence[RunRecord]]) -> list[Fig
             title = f"Ratings predicted by {name}, by epoch (DGRM, Figures 3 to 6)"
             note = f"Seed {runs[0].seed}, items of the validation users."
             figures.append(Figure(f"ratings {name}", title, [_by_epoch(records, kind) for kind in KINDS], note))
-    at_the_end = _at_the_end(methods)
+    at_the_end = _at_the_end(methods, numbers)
     if at_the_end:
         title = "Actual ratings (DGRM, Figure 2) and those predicted at the best epoch"
         figures.append(Figure("ratings at the end", title, at_the_end, "KL(predicted || actual) over the ratings that occur."))
@@ -47,10 +47,10 @@ def _by_epoch(records: list[dict], kind: str) -> Panel:
     return panel
 
 
-def _at_the_end(methods: Mapping[str, Sequence[RunRecord]]) -> list[Panel]:
+def _at_the_end(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]) -> list[Panel]:
     """Return, for each test part, the actual ratings (Figure 2) beside what each method predicts in the end."""
     panels: dict[str, Panel] = {}
-    for number, (name, runs) in enumerate(methods.items()):
+    for name, runs in methods.items():
         for part, report in runs[0].result.get("rated", {}).items():
             if "counts" not in report:
                 continue
@@ -61,6 +61,6 @@ def _at_the_end(methods: Mapping[str, Sequence[RunRecord]]) -> list[Panel]:
                 panels[part].series.append(actual)
             kl = report.get("distribution", {}).get("kl")
             label = name if kl is None else f"{name}, KL {kl:.3f}"
-            colour = method_style(number)["colour"]
+            colour = method_style(numbers[name])["colour"]
             panels[part].series.append(Series(label, counts["edges"], shares(counts["rated"]), kind="steps", colour=colour))
     return list(panels.values())

@@ -18,11 +18,12 @@ SOFTMAX = ("BPR", "LightGCN")  # inner products of embeddings (Eq. 5); the score
 OF_THE_INTERACTIONS = "#9aa1ab"
 
 
-def energy_and_entropy(loaded: Mapping[str, Any]) -> Figure:
+def energy_and_entropy(loaded: Mapping[str, Any], numbers: Mapping[str, int]) -> Figure:
     """Return how energy and entropy are spread over users, and how far each model is from the interactions.
 
     Args:
         loaded: loaded runs by method.
+        numbers: of the methods on the page, for their colours.
 
     Raises:
         RunError: a score is not a finite number.
@@ -40,16 +41,16 @@ def energy_and_entropy(loaded: Mapping[str, Any]) -> Figure:
     for panel, column in ((energies, 0), (entropies, 1)):
         values = {name: pair[column] for name, pair in columns.items()}
         edges = np.histogram_bin_edges(np.concatenate(list(values.values())), BINS)
-        for number, (name, of_users) in enumerate(values.items()):
-            if column == 0 and number == 0:
+        for name, of_users in values.items():
+            if column == 0 and name not in numbers:
                 continue  # the energy of interactions is the number of items, for every user
             shares = np.histogram(of_users, edges)[0] / len(of_users)
-            panel.series.append(Series(name, edges, shares, kind="steps", colour=_colour(number)))
+            panel.series.append(Series(name, edges, shares, kind="steps", colour=_colour(name, numbers)))
     energy_of, entropy_of = columns["interactions"]
-    for number, (name, (energy, entropy)) in enumerate(columns.items()):
+    for name, (energy, entropy) in columns.items():
         x, y = float((energy - energy_of).mean()), float((entropy - entropy_of).mean())
         text = f"{name}<br>energy {x:+.1f}<br>entropy {y:+.3f}"
-        away.series.append(Series(name, [x], [y], kind="points", colour=_colour(number), texts=[text]))
+        away.series.append(Series(name, [x], [y], kind="points", colour=_colour(name, numbers), texts=[text]))
     note = (
         f"Scores of {n_users:,} of {n_all:,} users, normalised by their L1 norm, or by softmax for inner products of embeddings "
         f"({', '.join(SOFTMAX)}; Eq. 5). The interactions have energy {energy_of[0]:,.0f} and entropy log |N(u)|. The first "
@@ -58,8 +59,8 @@ def energy_and_entropy(loaded: Mapping[str, Any]) -> Figure:
     return Figure("energy and entropy", "Energy and entropy (TV-Diff, Figures 2 and 3)", [energies, entropies, away], note)
 
 
-def _colour(number: int) -> str:
-    return OF_THE_INTERACTIONS if number == 0 else colour_of(number - 1)
+def _colour(name: str, numbers: Mapping[str, int]) -> str:
+    return colour_of(numbers[name]) if name in numbers else OF_THE_INTERACTIONS
 
 
 def _measured(run: Any) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], int]:

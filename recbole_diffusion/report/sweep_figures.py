@@ -1,0 +1,118 @@
+"""The figures of a sweep: what the options did, how the trials learned, what they cost."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_diffusion import yaml_io
+from recbole_diffusion.report.figure import Figure, Panel, Series, shade_of
+from recbole_diffusion.report.sweep import is_number, short, trial_name
+
+MOST_LINES = 60  # trials in the figure of learning curves: the best ones
+MOST_OPTIONS = 9  # panels of options
+
+
+def options_together(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """Return one line a trial through the ranks of its options to its score."""
+    varied = _varied(trials)
+    if not varied or len(trials) < 2:
+        return None
+    scores = [trial["score"] for trial in trials]
+    low, high = min(scores), max(scores)
+    panel = Panel(
+        "", "", "rank of the value, and the score", ticks=(list(range(len(varied) + 1)), [*varied, sweep["valid_metric"]])
+    )
+    good = _goodness(trials)
+    for trial in reversed(trials):
+        ranks = [values.index(trial["options"].get(name)) / (len(values) - 1) for name, values in varied.items()] + [
+            (trial["score"] - low) / (high - low) if high > low else 1.0
+        ]
+        name = "best" if trial is trials[0] else "other trials"
+        style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
+        texts = [_text(trial, sweep["valid_metric"])] * len(ranks)
+        panel.series.append(Series(name, list(range(len(ranks))), ranks, texts=texts, **style))
+    note = f"Values of an option are placed by rank, the score between {low:.4g} and {high:.4g}. Colours: worst to best."
+    return Figure("options together", "All options of each trial", [panel], note)
+
+
+def options_one_by_one(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """Return the score against each option, a panel an option."""
+    good = _goodness(trials)
+    panels = []
+    for name, values in list(_varied(trials).items())[:MOST_OPTIONS]:
+        numeric = all(is_number(value) for value in values)
+        positive = numeric and min(values) > 0
+        panel = Panel(name, name, sweep["valid_metric"], x_log=positive and max(values) >= 10 * min(values))
+        if not numeric:
+            panel.ticks = (list(range(len(values))), [short(value)[:24] for value in values])
+        for trial in reversed(trials):
+            x = trial["options"].get(name)
+            x = x if numeric else values.index(x)
+            style = {"kind": "points", "colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
+            which = "best" if trial is trials[0] else "other trials"
+            panel.series.append(Series(which, [x], [trial["score"]], texts=[_text(trial, sweep["valid_metric"])], **style))
+        panels.append(panel)
+    return Figure("options one by one", "Score against each option", panels) if panels else None
+
+
+def learning_and_cost(folder: Path, sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> list[Figure]:
+    """Return how the trials learned, and what their scores cost."""
+    metric, good = sweep["valid_metric"], _goodness(trials)
+    curves = Panel("", "epoch", f"{sweep.get('selection', 'validation')} {metric}")
+    for trial in reversed(trials[:MOST_LINES]):
+        points = _validations(folder / trial["folder"] / "metrics.jsonl", metric)
+        if points:
+            which = "best" if trial is trials[0] else "other trials"
+            style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
+            curves.series.append(Series(which, *zip(*points, strict=True), texts=[_text(trial, metric)] * len(points), **style))
+    cost = Panel("", "seconds of training and validation", f"best {metric}", x_log=True)
+    for trial in reversed(trials):
+        style = {"kind": "points", "colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
+        which = "best" if trial is trials[0] else "other trials"
+        x = max(trial.get("seconds") or 0.0, 0.01)
+        cost.series.append(Series(which, [x], [trial["score"]], texts=[_text(trial, metric)], **style))
+    many = f"The {MOST_LINES} best of {len(trials)} trials." if len(trials) > MOST_LINES else ""
+    figures = [Figure("learning curves", "How the trials learned", [curves], many)] if curves.series else []
+    return [*figures, Figure("score against time", "Score against time", [cost])]
+
+
+def _validations(file: Path, metric: str) -> list[tuple[int, float]]:
+    """Return epoch (from 1) and score of each validation of a trial; a line that a killed trial has left half is the end."""
+    points: list[tuple[int, float]] = []
+    for line in file.read_bytes().splitlines() if file.is_file() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            break
+        value = record.get("valid", {}).get(metric)
+        if value is not None:
+            points.append((record["epoch"] + 1, value))
+    return points
+
+
+def _varied(trials: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return the options with more than one value, with their values, numbers by size first."""
+    names = dict.fromkeys(name for trial in trials for name in trial["options"])
+    found = {}
+    for name in names:
+        values = {yaml_io.dump_value(trial["options"].get(name)): trial["options"].get(name) for trial in trials}
+        if len(values) > 1:
+            found[name] = sorted(values.values(), key=_order)
+    return found
+
+
+def _order(value: Any) -> tuple[bool, float, str]:
+    """Return what puts numbers by size, and everything else by its text behind them."""
+    return not is_number(value), value if is_number(value) else 0.0, yaml_io.dump_value(value)
+
+
+def _text(trial: Mapping[str, Any], metric: str) -> str:
+    options = "<br>".join(f"{name}={short(value)}" for name, value in trial["options"].items())
+    return f"trial {trial_name(trial)}: {metric} {trial['score']:.5g}<br>{options}"
+
+
+def _goodness(trials: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """Return, by number of the trial, its place from 0, the worst, to 1, the best."""
+    last = max(1, len(trials) - 1)
+    return {trial["number"]: 1 - place / last for place, trial in enumerate(trials)}

@@ -1,0 +1,103 @@
+"""Numbers of a comparison against plain computations."""
+
+import statistics
+
+import numpy as np
+import pytest
+from finished_runs import PARTS
+from scipy import stats
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.report.comparison import compare
+from recbole_diffusion.report.comparison_table import comparison_tables
+from recbole_diffusion.report.tables import comma_separated
+
+DRAW = np.random.default_rng(0)
+BEST, SECOND, WORST = (DRAW.random((2, 40)) + add for add in (0.5, 0.4, 0.0))
+
+
+@pytest.fixture
+def three(make_run):
+    """Three methods with two seeds each, and their users' metrics."""
+    runs = []
+    for model, users in (("Pop", WORST), ("TVDiff", BEST), ("EASE", SECOND)):
+        runs += [make_run(f"{model}-{seed}", float(users[seed].mean()), seed, users[seed], model=model) for seed in (0, 1)]
+    return runs
+
+
+def test_means_deviations_and_tests(three):
+    found = compare(three)
+    assert (found.by, found.metrics, found.best) == ("recall@20", ["recall@20", "ndcg@20"], {"test": "TVDiff"})
+    assert [method.name for method in found.ranked("test")] == ["TVDiff", "EASE", "Pop"]
+    method = next(one for one in found.methods if one.name == "EASE")
+    values = [float(users.mean()) for users in SECOND]
+    assert method.metrics["test"]["recall@20"].mean == pytest.approx(statistics.fmean(values))
+    assert method.metrics["test"]["recall@20"].deviation == pytest.approx(statistics.stdev(values))
+    assert method.epoch_seconds.mean == 2.0
+    p = {name: stats.ttest_rel(BEST.mean(0), users.mean(0)).pvalue for name, users in (("EASE", SECOND), ("Pop", WORST))}
+    tests = {one.name: one.tests["test"]["p_holm"] for one in found.methods if one.tests}
+    assert tests == {"EASE": pytest.approx(max(p["EASE"], 2 * p["Pop"]), rel=1e-4), "Pop": pytest.approx(2 * p["Pop"], rel=1e-3)}
+    assert "2 comparisons" in found.notes[-1]
+
+
+def test_users_of_random_splits_are_averaged_over_splits(make_run):
+    config = {"benchmark_filename": None, "eval_args": {"order": "RO"}}
+    runs = []
+    for seed in (0, 1):
+        parts = PARTS | {"test": {"rows": 4, "fingerprint": f"{seed:016x}"}}
+        for model, users in (("EASE", SECOND), ("Pop", WORST)):
+            kept = users[seed][: 40 - 10 * seed]  # the second split has fewer test users
+            runs.append(make_run(f"{model}-{seed}", kept.mean(), seed, kept, model=model, config=config, parts=parts))
+    tested = next(method for method in compare(runs).methods if method.name == "Pop").tests["test"]
+    plain = {
+        name: np.r_[users[:, :30].mean(0), users[0, 30:]] for name, users in (("EASE", SECOND), ("Pop", WORST))
+    }  # ten users are in the first split alone
+    assert tested["users"] == 40
+    assert tested["p"] == pytest.approx(stats.ttest_rel(plain["EASE"], plain["Pop"]).pvalue, rel=1e-3)
+
+
+def test_less_error_is_better(make_run):
+    runs = [
+        make_run(f"r{k}", test={"rated_mae": error, "recall@20": 0.1}, model=model, config={"valid_metric": "rated_mae"})
+        for k, (model, error) in enumerate((("A", 0.9), ("B", 0.7)))
+    ]
+    found = compare(runs)
+    assert (found.metrics, found.by, found.best) == (["rated_mae"], "rated_mae", {"test": "B"})
+    assert [cell.best for cell in comparison_tables(found)[0].rows[0] if cell.text == "0.7000"] == [True]
+
+
+def test_selection_on_test_is_marked(make_run):
+    runs = [make_run("a", selection="test"), make_run("b", model="EASE", selection="test")]
+    found = compare(runs)
+    assert "Chosen on the test part itself: BPR, EASE." in found.notes[0]
+    table = comparison_tables(found)[0]
+    assert [row[table.columns.index("chosen on")].text for row in table.rows] == ["TEST", "TEST"]
+
+
+def test_runs_without_users_are_named_as_not_tested(three, make_run):
+    found = compare([*three, make_run("old", model="ItemKNN")])
+    assert "No users' metrics, so not tested: ItemKNN." in found.notes
+    assert {method.name for method in found.methods if method.tests} == {"EASE", "Pop"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [({"metrics": "recal@20"}, "did you mean 'recall@20'"), ({"by": "hit@20"}, "not every run has the metric 'hit@20'")],
+)
+def test_unknown_metrics(three, asked, said):
+    with pytest.raises(UsageError, match=said):
+        compare(three, **asked)
+
+
+def test_metrics_may_be_chosen(three):
+    assert compare(three, metrics="mrr@20, recall@20").metrics == ["mrr@20", "recall@20"]
+    assert compare(three, metrics="all").metrics == ["recall@20", "ndcg@20", "mrr@20"]
+
+
+def test_csv_holds_unrounded_numbers(three):
+    lines = comma_separated(comparison_tables(compare(three))).splitlines()
+    head, first = lines[0].split(","), lines[1].split(",")
+    values = dict(zip(head, first, strict=True))
+    assert (values["table"], values["method"], values["p (Holm)"]) == ("test", "TVDiff", "best")
+    assert float(values["recall@20"]) == statistics.fmean(float(users.mean()) for users in BEST)
+    assert float(values["recall@20 deviation"]) > 0

@@ -1,0 +1,123 @@
+"""The papers' figures: each shows what the run has recorded or what its model gives, or says what it lacks."""
+
+import importlib
+
+import numpy as np
+import pytest
+import torch
+from multimodal_data import MODALITIES, OPTIONS, with_features
+
+from recbole_diffusion import load_run, run
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
+from recbole_diffusion.registry import BASELINES, MODELS
+from recbole_diffusion.report.figure import colour_of
+from recbole_diffusion.report.paper.ccdrec import USERS
+from recbole_diffusion.report.paper_figures import PAPER_FIGURES, paper_figures
+
+RATINGS = {"edges": [0, 1, 2], "rated": [3, 1], "unrated": [0, 4], "actual": [2, 2]}
+
+
+def refuse(_):
+    raise UsageError("no weights here")
+
+
+@pytest.mark.parametrize("one", PAPER_FIGURES, ids=lambda one: one.maker)
+def test_each_figure_has_its_maker_and_models(one):
+    module, _, name = one.maker.partition(":")
+    assert callable(getattr(importlib.import_module(f"recbole_diffusion.report.paper.{module}"), name))
+    assert set(one.models) <= {*MODELS, *BASELINES}
+
+
+def test_false_negatives_and_hardness_by_epoch(make_run):
+    counted, without = (
+        make_run("a", model="CNSDiff", config={"false_negative_part": "test"}),
+        make_run("b", model="CNSDiff", seed=1),
+    )
+    for k, record in enumerate(counted.epochs):
+        record["diagnostics"] = {
+            "false_negative_rate": 0.1 * k,
+            "score@5": 2.0 + k,
+            "score@9": 1.0,
+            "cosine_with_positive@5": 0.5,
+        }
+    methods = {"Pop": [make_run("c", model="Pop")], "CNSDiff": [counted, without]}
+    (rates, hardness), notes = paper_figures(methods, None)
+    assert notes == []
+    assert [panel.title for panel in rates.panels] == ["false hard negatives", "validation"]
+    (series,) = rates.panels[0].series  # of the run that counted
+    assert (series.x, series.y) == ((1, 2, 3), (0.0, 0.1, 0.2))
+    assert series.colour == colour_of(1)  # as in the other figures of the page
+    assert [series.name for series in hardness.panels[0].series] == ["step 5", "step 9"]
+    assert hardness.panels[0].series[0].y == (2.0, 3.0, 4.0)
+
+
+def test_what_lacks_is_said(make_run):
+    figures, notes = paper_figures({"CNSDiff": [make_run("a", model="CNSDiff")], "TVDiff": [make_run("b", model="TVDiff")]}, None)
+    assert figures == []
+    assert len(notes) == 3
+    assert "--models=false" in notes[0]
+    assert "--false_negative_part=test_ood" in notes[1]
+    assert "no weights here" in paper_figures({"TVDiff": [make_run("c", model="TVDiff")]}, refuse)[1][0]
+
+
+def test_ratings_by_epoch_and_at_the_end(make_run):
+    report = {"test": {"counts": RATINGS, "distribution": {"kl": 0.25}}}
+    one = make_run("a", model="DGRM", rated=report)
+    for record in one.epochs:
+        record["ratings"] = RATINGS
+    (by_epoch, at_the_end), notes = paper_figures({"DGRM": [one]}, None)
+    assert notes == []
+    rated, unrated = by_epoch.panels
+    assert [series.name for series in rated.series] == ["actual", "epoch 1", "epoch 2", "epoch 3"]
+    assert (rated.series[1].y, unrated.series[-1].y) == ([0.75, 0.25], [0.0, 1.0])
+    assert [(series.name, series.y) for series in at_the_end.panels[0].series] == [
+        ("actual", [0.5, 0.5]),
+        ("DGRM, KL 0.250", [0.75, 0.25]),
+    ]
+
+
+@pytest.mark.parametrize(("model", "how"), [("TVDiff", "l1"), ("LightGCN", "softmax")])
+def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, model, how):
+    small = {"hidden_size": 8} if model == "TVDiff" else {"embedding_size": 8}
+    options = {**checkerboard.overrides, "epochs": 1, "topk": [5], "valid_metric": "Recall@5", **small}
+    run(model, overrides={**options, "run_dir": str(tmp_path / "run")})
+    loaded = load_run(tmp_path / "run")
+    (figure,), notes = paper_figures({model: [type("Record", (), {"model": model, "path": tmp_path})()]}, lambda _: loaded)
+    assert notes == []
+    from recbole_diffusion.data.graph import binary_interactions
+    from recbole_diffusion.sampler.positives import UserItems
+
+    matrix = binary_interactions(loaded.parts["train"])
+    positives = UserItems(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), matrix.shape[1])
+    found = thermodynamics(lambda ids: loaded.model.full_sort_predict({"user_id": ids}).view(len(ids), -1), positives, how=how)
+    original = original_thermodynamics(positives)
+    energies, entropies, away = figure.panels
+    of_model = away.series[1]
+    assert (away.series[0].x, away.series[0].y) == ([0.0], [0.0])
+    assert of_model.x[0] == pytest.approx((found.energy - original.energy) / found.users, rel=1e-6)
+    assert of_model.y[0] == pytest.approx((found.entropy - original.entropy) / found.users, rel=1e-6)
+    for panel in (energies, entropies):
+        assert all(sum(series.y) == pytest.approx(1) for series in panel.series)
+
+
+def test_embeddings_and_negatives_of_ccdrec(checkerboard, tmp_path):
+    data = with_features(checkerboard)
+    options = {**data.overrides, **OPTIONS, "steps": 8, "epochs": 1, "topk": [5], "valid_metric": "Recall@5"}
+    options |= {"curriculum_interval": 2, "curriculum_end": 8, "candidate_share": 0.5}
+    run("CCDRec", overrides={**options, "run_dir": str(tmp_path / "run")})
+    loaded = load_run(tmp_path / "run")
+    record = type("Record", (), {"model": "CCDRec", "path": tmp_path})()
+    before = torch.random.get_rng_state()
+    (embeddings, negatives), notes = paper_figures({"CCDRec": [record]}, lambda _: loaded)
+    assert notes == []
+    assert torch.equal(before, torch.random.get_rng_state())
+    untrained, trained = embeddings.panels
+    kinds = ["item", *MODALITIES, "fused item", "scored item", "user"]
+    for panel in (untrained, trained):
+        assert [series.name for series in panel.series] == kinds * USERS
+        assert {len(series.x) for series in panel.series} == {20, 1}  # 20 training items a user, and the user
+    assert untrained.series[0].x != trained.series[0].x
+    steps = [f"negatives, step {step} of 8" for step in (6, 4, 2, 0)]
+    assert [[series.name for series in panel.series] for panel in negatives.panels] == [[*steps, "positive items", "user"]] * 2
+    assert all(np.isfinite(series.x).all() for panel in negatives.panels for series in panel.series)

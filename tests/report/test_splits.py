@@ -1,0 +1,69 @@
+"""Runs on different splits are refused; the same random splits of several seeds are not."""
+
+import pytest
+from finished_runs import PARTS
+
+from recbole_diffusion.data.fingerprint import joined
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.report.splits import splits_of
+
+RANDOM = {"benchmark_filename": None, "eval_args": {"order": "RO", "split": {"RS": [0.8, 0.1, 0.1]}}}
+
+
+def other(**prints: str) -> dict:
+    return PARTS | {name: {"rows": 4, "fingerprint": value} for name, value in prints.items()}
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_one_other_part_is_another_split(make_run, part):
+    one, two = make_run("a"), make_run("b", model="EASE", parts=other(**{part: "f" * 16}))
+    with pytest.raises(UsageError, match=r"'x' alone has a \(seed 0.*'y' alone has b"):
+        splits_of({"x": [one], "y": [two]})
+
+
+def test_equal_splits_are_one(make_run):
+    methods = {"x": [make_run("a"), make_run("b", seed=1)], "y": [make_run("c")]}
+    by_split, notes = splits_of(methods)
+    assert {name: [len(runs) for runs in splits] for name, splits in by_split.items()} == {"x": [2], "y": [1]}
+    assert notes == []
+
+
+def test_a_run_chosen_on_test_learns_from_the_validation_part_too(make_run):
+    both = joined(PARTS["train"]["fingerprint"], PARTS["valid"]["fingerprint"])
+    on_test = make_run("paper", selection="test", parts=other(train=both, valid=PARTS["test"]["fingerprint"]))
+    assert len(splits_of({"honest": [make_run("a")], "paper": [on_test]})[0]["paper"]) == 1
+    fewer = make_run("fewer", selection="test", parts=other(valid=PARTS["test"]["fingerprint"]))
+    with pytest.raises(UsageError, match="different splits"):
+        splits_of({"honest": [make_run("b")], "paper": [fewer]})
+
+
+def test_random_splits_must_be_the_same_for_all(make_run):
+    def runs(name, seeds):
+        return [make_run(f"{name}-{seed}", seed=seed, config=RANDOM, parts=other(test=f"{seed:016x}")) for seed in seeds]
+
+    x, y, z = runs("x", (0, 1)), runs("y", (1, 0)), runs("z", (0,))
+    by_split, notes = splits_of({"x": x, "y": y})
+    assert by_split["y"] == [[y[1]], [y[0]]]  # in the order of the splits of the first
+    assert "the same 2 splits" in notes[0]
+    with pytest.raises(UsageError, match=r"'x' alone has x-1 .*give every method the same seeds"):
+        splits_of({"x": x, "z": z})
+
+
+def test_older_runs_are_told_apart_by_settings(make_run):
+    old, shifted = make_run("a", parts=None), make_run("b", parts=None, config={"shift": "popularity"})
+    assert "judged by their settings" in splits_of({"x": [old], "y": [make_run("c")]})[1][0]
+    with pytest.raises(UsageError, match="different splits"):
+        splits_of({"x": [old], "y": [shifted]})
+    seeds = [make_run(f"s{seed}", parts=None, seed=seed, config=RANDOM) for seed in (0, 1)]
+    with pytest.raises(UsageError, match="the seed of a run decides its split"):
+        splits_of({"x": seeds[:1], "y": seeds[1:]})
+
+
+def test_older_runs_with_one_split_seed_are_on_one_split(make_run):
+    old = [make_run(f"s{seed}", parts=None, seed=seed, config={**RANDOM, "split_seed": 7}) for seed in (0, 1)]
+    assert len(splits_of({"x": old[:1], "y": old[1:]})[0]["y"]) == 1
+
+
+def test_other_data_sets_are_refused(make_run):
+    with pytest.raises(UsageError, match=r"toy \(a\) and else \(b\)"):
+        splits_of({"x": [make_run("a")], "y": [make_run("b", dataset="else")]})

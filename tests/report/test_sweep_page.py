@@ -1,0 +1,58 @@
+"""The page of a sweep, also of one whose trials failed, wait or were killed."""
+
+import json
+
+import pytest
+
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.report.sweep_page import sweep_page
+
+
+def edit(folder, **changes):
+    content = json.loads((folder / "sweep.json").read_text())
+    (folder / "sweep.json").write_text(json.dumps({**content, **changes}))
+
+
+def test_figures_and_tables(sweep):
+    page, figures, _ = sweep_page(sweep)
+    assert [figure.name for figure in figures] == [
+        "options together",
+        "options one by one",
+        "learning curves",
+        "score against time",
+    ]
+    text = page.html()
+    assert "0.3000, trial 001" in text
+    assert "1 finished, 1 stopped, 1 failed, 1 waiting" in text
+    assert "0.2500 ± 0.0100" in text
+    assert "no luck" in text
+    together, one_by_one, learning, _ = figures
+    assert together.panels[0].ticks[1] == ["learning_rate", "sampler", "recall@20"]
+    # The best trial is drawn last, in front: learning rate 0.1, the smaller of two, sampler popularity, the best score.
+    assert (together.panels[0].series[-1].name, together.panels[0].series[-1].y) == ("best", [0.0, 0.0, 1.0])
+    rate, sampler = one_by_one.panels
+    assert (rate.x_log, rate.series[-1].x, rate.series[-1].y) == (True, [0.1], [0.3])
+    assert sampler.ticks == ([0, 1], ["popularity", "uniform"])
+    assert learning.panels[0].series[-1].y == (0.15, 0.3)  # the half line of the killed trial is left out
+
+
+def test_less_may_be_better(sweep):
+    edit(sweep, bigger=False, valid_metric="recall@20")
+    assert "0.2000, trial 000" in sweep_page(sweep)[0].html()
+
+
+def test_selection_on_test_is_said(sweep):
+    edit(sweep, selection="test")
+    assert "compared on the test part itself" in sweep_page(sweep)[0].html()
+
+
+def test_damaged_or_without_a_score(sweep):
+    edit(sweep, trials=[{"number": 0, "folder": "trials/000", "options": {}, "state": "waiting", "score": None}])
+    with pytest.raises(UsageError, match=r"no trial of the sweep .* has a score yet"):
+        sweep_page(sweep)
+    edit(sweep, trials=[{"number": 0}])
+    with pytest.raises(RunError, match=r"trials\.folder"):
+        sweep_page(sweep)
+    (sweep / "sweep.json").write_text('{"model": ')
+    with pytest.raises(RunError, match=r"sweep\.json is damaged"):
+        sweep_page(sweep)
