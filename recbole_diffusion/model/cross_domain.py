@@ -176,6 +176,12 @@ class MappingRecommender(ColdStartRecommender):
             ),
         ]
 
+    def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
+        """Return the losses of the mapping's updates on the shared users of a batch; training itself goes by :meth:`stages`."""
+        users = torch.unique(interaction[self.USER_ID])
+        users = users[torch.isin(users, self.shared.to(users.device))]
+        return tuple(step.loss(users) for step in self.parts())
+
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors."""
         return self.target.item_vectors(), self.target.item_offsets()
