@@ -1,0 +1,114 @@
+"""DiffCDR: the contract, its losses and guided noise against plain forms, the schedule of its solver, its ablations."""
+
+import pytest
+import torch
+from cold_contract import FAST, ColdContract
+
+from recbole_diffusion.diffusion import LinearVP, fast_orders, solve
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.diffcdr_denoiser import Denoiser, transferred
+
+OPTIONS = {**FAST, "learning_rate": 0.01, "train_batch_size": 64, "hidden_size": 32, "evaluations": 6}
+
+
+class TestDiffCDR(ColdContract):
+    model = "DiffCDR"
+    options = OPTIONS
+    epochs = 40
+
+    def test_the_alignment_loss_is_equation_7(self, checkerboard):
+        built = self.build(checkerboard, align_norm=2, align_weight=0.5, task_weight=3.0, task_absolute=0.0, shift_reg_weight=None)
+        model, users = built.model, built.model.shared[:7]
+        vectors = model.transfer(users)
+        squares = []
+        for row, user in enumerate(users.tolist()):
+            for who, item, rating in zip(model.ratings.users, model.ratings.items, model.ratings.ratings, strict=True):
+                if who == user:
+                    v = torch.cat([model.target.items[item], torch.ones(1)])
+                    bias = model.target.mean + model.target.item_bias[item]
+                    squares.append((vectors[row] @ v + bias - rating).square())
+        expected = 0.5 * (vectors - model.target_vectors(users)).square().mean() + 3 * torch.stack(squares).mean()
+        assert torch.allclose(model.align_loss(users), expected, rtol=1e-5)
+
+    def test_no_gradient_goes_through_the_solver(self, checkerboard):
+        model = self.build(checkerboard).model
+        model.align_loss(model.shared).backward()
+        assert all(one.grad is None for one in model.denoiser.parameters())
+        assert model.alignment.weight.grad.abs().sum() > 0
+
+    def test_one_solver_run_for_each_distinct_user(self, checkerboard, monkeypatch):
+        built = self.build(checkerboard)
+        built.model.eval()
+        cold = built.model.is_cold.nonzero().flatten()[1:4]
+        calls = []
+        monkeypatch.setattr(built.model, "transfer", lambda users: calls.append(users.tolist()) or built.model.known(users))
+        pairs = {built.model.USER_ID: cold.repeat(5), built.model.ITEM_ID: torch.arange(1, 16)}
+        built.model.predict(pairs)
+        assert calls == [cold.tolist()]
+
+    def test_the_diagnostics_tell_figure_4(self, checkerboard, tmp_path):
+        built, _, _ = self.trained(checkerboard, tmp_path, epochs=2)
+        found = built.model.final_diagnostics()["distance_to_target"]
+        assert list(found) == ["source", "1", "5", "30", "aligned"]
+        users = built.model.shared
+        start = built.model.condition(users) * built.model.statistics[3] + built.model.statistics[2]
+        assert found["source"] == pytest.approx((start - built.model.target_vectors(users)).norm(dim=1).mean().item())
+
+
+class TestNoiseWithoutDiffusion(ColdContract):
+    """Ablation AT: no denoiser."""
+
+    model = "DiffCDR"
+    options = {**OPTIONS, "diffusion": False, "learning_rate": 0.03}
+    epochs = 40
+
+
+def denoiser(velocity: bool, join: str = "hidden") -> Denoiser:
+    torch.manual_seed(3)
+    return Denoiser(LinearVP(), 5, 16, 8, "silu", velocity, join).double()
+
+
+@pytest.mark.parametrize("guidance", [0.0, 0.1, 1.0, 2.0])
+@pytest.mark.parametrize("join", ["hidden", "input"])
+def test_guided_noise_is_equation_3_in_one_pass(guidance, join):
+    net = denoiser(False, join)
+    x, c, t = torch.randn(4, 5, dtype=torch.float64), torch.randn(4, 5, dtype=torch.float64), torch.full((4,), 0.3, dtype=torch.float64)
+    unconditional, conditional = net(x, t, torch.zeros_like(c)), net(x, t, c)
+    expected = unconditional + guidance * (conditional - unconditional)
+    assert torch.allclose(net.guided(c, guidance)(x, t), expected)
+
+
+def test_velocity_and_noise_tell_the_same_data():
+    net, schedule = denoiser(True), LinearVP()
+    x0, noise = torch.randn(6, 5, dtype=torch.float64), torch.randn(6, 5, dtype=torch.float64)
+    t = torch.full((6,), 0.4, dtype=torch.float64)
+    alpha, sigma = schedule.alpha(t)[:, None], schedule.sigma(t)[:, None]
+    xt, target = alpha * x0 + sigma * noise, net.target(x0, noise, t)
+    assert torch.allclose(sigma * xt + alpha * target, noise)
+    assert torch.allclose(alpha * xt - sigma * target, x0)
+    assert torch.equal(denoiser(False).target(x0, noise, t), noise)
+
+
+def test_the_transfer_solves_with_the_schedule_of_training():
+    net, c = denoiser(True), torch.randn(4, 5, dtype=torch.float64)
+    slow = solve(
+        lambda x, t: net.schedule.sigma(t)[:, None] * x + net.schedule.alpha(t)[:, None] * net(x, t, c), c, LinearVP(), fast_orders(30)
+    )
+    assert torch.allclose(transferred(net, c, c, 1.0, 30), slow)
+    assert torch.equal(transferred(net, c, c, 1.0, 0), c)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"time_size": 5}, "even number"),
+        ({"beta_0": 3.0, "beta_1": 2.0}, "cannot fall"),
+        ({"align_weight": 0.0, "task_weight": 0.0}, "would learn nothing"),
+        ({"mirror_gradient": True}, "trains in stages"),
+    ],
+)
+def test_what_cannot_be_is_refused(two_domains, tmp_path, options, message):
+    from recbole_diffusion.quick_start import run
+
+    with pytest.raises(UsageError, match=message):
+        run("DiffCDR", two_domains.name, overrides={**two_domains.overrides, **OPTIONS, **options})

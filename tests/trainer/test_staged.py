@@ -1,0 +1,102 @@
+"""Stages: their order and early stopping, the cache, and resuming exactly wherever a run was stopped."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from cold_contract import FAST
+
+from recbole_diffusion.quick_start import run
+from recbole_diffusion.trainer import checkpoint
+from recbole_diffusion.trainer.staged import StagedTrainer
+
+OPTIONS = {
+    **FAST,
+    "factor_epochs": 3,
+    "epochs": 3,
+    "learning_rate": 0.01,
+    "train_batch_size": 16,
+    "hidden_size": 8,
+    "evaluations": 3,
+    "stopping_step": 50,
+}
+
+
+def records(folder: str | Path) -> list[dict]:
+    lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if not key.endswith("seconds")} for line in lines]
+
+
+def weights(folder: str | Path, file: str = "best.pt") -> dict:
+    return checkpoint.load(Path(folder) / file)["state_dict"]
+
+
+@pytest.fixture
+def go(two_domains, tmp_path):
+    def started(name: str, **more):
+        options = {**two_domains.overrides, **OPTIONS, **more, "run_dir": str(tmp_path / name)}
+        return run("DiffCDR", two_domains.name, overrides=options)
+
+    return started
+
+
+def test_stages_follow_each_other_and_each_begins_with_the_best_of_the_one_before(go, tmp_path):
+    go("run", factor_learning_rate=0.3, factor_epochs=12, factor_stopping_step=1, learning_rate=1e-9)
+    lines = records(tmp_path / "run")
+    stages = [line["stage"] for line in lines]
+    assert [line["epoch"] for line in lines] == list(range(len(lines)))
+    assert sorted(set(stages), key=stages.index) == ["source", "target", "transfer"]
+    errors = [line["valid"]["error"] for line in lines if line["stage"] == "source"]
+    assert errors.index(min(errors)) < len(errors) - 1 or len(errors) == 12
+    final = weights(tmp_path / "run")
+    for stage in ("source", "target"):
+        best = weights(tmp_path / "run", f"{stage}.pt")
+        assert all(torch.equal(best[name], final[name]) for name in best if name.startswith(f"{stage}."))
+
+
+@pytest.mark.parametrize("stop", [0, 2, 3, 5, 6, 7])
+def test_a_run_stopped_after_any_epoch_goes_on_as_if_never_stopped(go, tmp_path, monkeypatch, stop):
+    straight = go("straight")
+    close = StagedTrainer._close_epoch
+
+    def stopping(self):
+        saved = self._last_saved
+        close(self)
+        if self._last_saved != saved and self._last_saved == stop:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StagedTrainer, "_close_epoch", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            go("stopped")
+    resumed = run(resume=tmp_path / "stopped")
+    for key in ("valid", "test", "test_cold", "test_warm", "best_epoch", "best_valid_score"):
+        assert resumed[key] == straight[key]
+    assert records(tmp_path / "stopped") == records(tmp_path / "straight")
+    one, other = weights(tmp_path / "stopped", "checkpoint.pt"), weights(tmp_path / "straight", "checkpoint.pt")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_cached_stage_gives_the_same_run_and_serves_other_models(go, two_domains, tmp_path):
+    cache = str(tmp_path / "cache")
+    first = go("first", stage_cache=cache)
+    assert sorted(path.name.partition("-")[0] for path in Path(cache).iterdir()) == ["source", "target"]
+    again = go("again", stage_cache=cache)
+    assert {line["stage"] for line in records(tmp_path / "again")} == {"transfer"}
+    assert (again["test"], again["valid"]) == (first["test"], first["valid"])
+    options = {**two_domains.overrides, **OPTIONS, "stage_cache": cache, "run_dir": str(tmp_path / "other")}
+    for name in ("hidden_size", "evaluations"):
+        options.pop(name)
+    run("EMCDR", two_domains.name, overrides=options)
+    assert {line["stage"] for line in records(tmp_path / "other")} == {"transfer"}
+    go("seed", stage_cache=cache, seed=1)
+    assert len(list(Path(cache).iterdir())) == 4  # another seed has other factors
+
+
+def test_without_stages_the_weights_are_scored_as_they_are(two_domains, tmp_path):
+    options = {**two_domains.overrides, "run_dir": str(tmp_path / "run"), "topk": [5]}
+    result = run("ItemMean", two_domains.name, overrides=options)
+    assert (result["best_epoch"], result["parameters"]) == (-1, 0)
+    again = run(resume=tmp_path / "run")
+    assert again["test"] == result["test"]
