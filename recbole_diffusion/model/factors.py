@@ -60,6 +60,11 @@ class Factors(nn.Module):
         """Return the vectors of all items, [n_items, width]."""
         return torch.cat([self.items, torch.ones_like(self.items[:, :1])], 1) if self.bias else self.items
 
+    def item_points(self, items: Tensor) -> Tensor:
+        """Return items as points of the users' space, [v, b_i] with biases, [n, width]: what is known of an item, not its scorer."""
+        rows = F.embedding(items, self.items)
+        return torch.cat([rows, self.item_bias[items, None]], 1) if self.bias else rows
+
     def item_offsets(self) -> Tensor:
         """Return what is added to an item's ratings whoever the user is, [n_items]."""
         return self.mean + self.item_bias if self.bias else self.items.new_zeros(len(self.items))
@@ -115,7 +120,7 @@ def factor_stage(name: str, factors: Factors, ratings: Ratings, options: CrossDo
 
     return Stage(
         name=name,
-        steps=(Step(lambda batch: factors.loss(*columns(batch)), list(factors.parameters()), options.factor_learning_rate),),
+        steps=(Step(lambda batch: factors.loss(*columns(batch)), list(factors.parameters()), options.factor_learning_rate, 0.0),),
         rows=rows,
         batch_size=options.factor_batch_size,
         epochs=options.factor_epochs,

@@ -14,11 +14,13 @@ class Step:
         loss: rows of the batch, long [batch] -> scalar.
         parameters: what the loss updates, and nothing else.
         learning_rate: step size.
+        weight_decay: of the optimizer; None for the run's own.
     """
 
     loss: Callable[[Tensor], Tensor]
     parameters: Sequence[nn.Parameter]
     learning_rate: float
+    weight_decay: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,29 @@
+"""What a user has rated in the source domain, as rows of items, and attention over such rows."""
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.data.cross_domain import Ratings
+from recbole_diffusion.model.factors import Shape
+from recbole_diffusion.sampler.positives import UserItems
+
+
+def history_of(ratings: Ratings, shape: Shape, floor: float | None) -> UserItems:
+    """Return the items that each user of a domain has rated ``floor`` or better, ascending; with None all rated items."""
+    kept = torch.arange(len(ratings)) if floor is None else (ratings.ratings >= floor).nonzero().squeeze(1)
+    keys = torch.sort(ratings.users[kept] * shape.n_items + ratings.items[kept]).values
+    counts = torch.bincount(keys // shape.n_items, minlength=shape.n_users)
+    return UserItems(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), keys % shape.n_items, shape.n_items)
+
+
+def softmax_by_row(scores: Tensor, rows: Tensor, n_rows: int) -> Tensor:
+    """Return the softmax of the scores within each row, [total].
+
+    Args:
+        scores: [total].
+        rows: which row each score belongs to, long [total].
+        n_rows: number of rows; one without scores is allowed.
+    """
+    highest = scores.new_full((n_rows,), -torch.inf).scatter_reduce(0, rows, scores.detach(), "amax")
+    shares = (scores - highest[rows]).exp()
+    return shares / scores.new_zeros(n_rows).index_add(0, rows, shares)[rows]

@@ -1,0 +1,56 @@
+"""PTUPCDR: each user has a bridge of the own, made by a meta network from the user's source history.
+
+Paper: Zhu, Tang, Liu, Zhuang, Xie, Zhang, Lin, He, "Personalized Transfer of User Preferences for Cross-domain
+Recommendation", WSDM 2022.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recbole_diffusion.model.cross_domain import MappingRecommender
+from recbole_diffusion.model.history import history_of, softmax_by_row
+from recbole_diffusion.model.stage import Step
+
+
+class PTUPCDR(MappingRecommender):
+    """Attention over the rated source items gives a user's characteristics p; a meta network makes of p the matrix that maps
+    the user's source vector to the target vector. It learns from the training ratings of shared users (task-oriented).
+
+    Differences from the paper:
+
+    - The latent factors are those of ``model/factors.py``, as for every mapping model here. With ``bias`` an item enters as
+      [v, b_i] and the bridge maps [u, b_u].
+    - A batch is a set of shared users with all of their training ratings; the paper's is a set of ratings.
+    - The history is every source item that the user has rated, without a limit of its length; ``history_floor: 4`` takes
+      liked ones alone.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        o, width = self.options, self.width
+        self.attention = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1, bias=False))
+        self.meta = nn.Sequential(nn.Linear(width, o.meta_size), nn.ReLU(), nn.Linear(o.meta_size, width * width))
+        self.history = history_of(self.source_ratings, self.source_shape, o.history_floor)
+
+    def parts(self) -> tuple[Step, ...]:
+        """Return the one update of attention and meta network."""
+        parameters = [*self.attention.parameters(), *self.meta.parameters()]
+        return (Step(self.task_loss, parameters, self.general["learning_rate"]),)
+
+    def task_loss(self, users: Tensor) -> Tensor:
+        """Return the error of the users' training ratings, a scalar."""
+        return self.rating_loss(users, self.transfer(users), self.options.task_norm)
+
+    def characteristics(self, users: Tensor) -> Tensor:
+        """Return p, the weighted mean of the source items of each user, [batch, width]; zeros without history."""
+        items, _, rows = self.history.of(self.source_of[users])
+        vectors = self.source_items(items)
+        weights = softmax_by_row(self.attention(vectors).squeeze(1), rows, len(users))
+        return vectors.new_zeros(len(users), self.width).index_add(0, rows, weights[:, None] * vectors)
+
+    def transfer(self, users: Tensor) -> Tensor:
+        """Return the source vectors through each user's own bridge, [batch, width]."""
+        bridges = self.meta(self.characteristics(users)).view(-1, self.width, self.width)
+        return torch.einsum("bi,bij->bj", self.source_vectors(users), bridges)
