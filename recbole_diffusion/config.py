@@ -149,7 +149,7 @@ class Config(recbole_configurator.Config):
         self.split = read_options(SplitOptions, final)
         self.rating = read_options(RatingOptions, final)
         self.options = read_options(declared[3], final) if spec else None
-        final |= getattr(self.options, "field_names", dict)()
+        final |= self.options.resolved(final) if hasattr(self.options, "resolved") else {}
         recbole_options.check(final, self.rating.names(getattr(self.model_class, "predicts_ratings", False)))
         for name in ("data_path", "load_checkpoint", "shift_test"):
             if final[name] is not None:

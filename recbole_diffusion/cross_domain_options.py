@@ -54,7 +54,8 @@ class CrossDomainOptions:
     embedding_size: int = option(10, "k, width of the vectors of matrix factorisation", low=1)
     bias: bool = option(True, "matrix factorisation with the mean and biases of users and items; False: inner products alone")
     factor_std: float = option(0.1, "standard deviation of the normal start of the vectors", low=0, open_low=True)
-    factor_reg_weight: float = option(0.05, "weight of the squared vectors and biases of each rating's user and item", low=0)
+    factor_reg_weight: float = option(0.2, "weight of the squared vectors of each rating's user and item", low=0)
+    factor_bias_reg_weight: float = option(1.0, "ratings of bias 0 that are added to each user's and item's own", low=0)
     factor_epochs: int = option(100, "epochs of matrix factorisation at most, in each domain", low=1)
     factor_learning_rate: float = option(0.01, "step size of matrix factorisation", low=0, open_low=True)
     factor_batch_size: int = option(2048, "ratings of a batch of matrix factorisation", low=1)
@@ -68,9 +69,10 @@ class CrossDomainOptions:
         for name in ("source_domain", "target_domain"):
             check_block(name, getattr(self, name))
 
-    def field_names(self) -> dict[str, str]:
-        """Return the field names of the target domain, which are those of the run."""
-        return {name: self.target_domain[name] for name in FIELDS if self.target_domain and name in self.target_domain}
+    def resolved(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the field names of the target domain, which are those of the run; the source keeps the run's other ones."""
+        own = {name: self.target_domain[name] for name in FIELDS if name in self.target_domain}
+        return {**own, "source_domain": {**{name: values[name] for name in own}, **self.source_domain}}
 
 
 def check_block(name: str, block: Mapping[str, Any] | None) -> None:

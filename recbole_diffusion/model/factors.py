@@ -47,6 +47,9 @@ class Factors(nn.Module):
         )
         if options.bias:
             self.user_bias, self.item_bias = (nn.Parameter(torch.zeros(rows)) for rows in (shape.n_users, shape.n_items))
+            self.bias_reg_weight = options.factor_bias_reg_weight
+            self.register_buffer("of_user", torch.ones(shape.n_users), persistent=False)
+            self.register_buffer("of_item", torch.ones(shape.n_items), persistent=False)
         self.width = sum(width)
         self.register_buffer("mean", torch.tensor(mean if options.bias else 0.0))
 
@@ -77,15 +80,24 @@ class Factors(nn.Module):
         """Return predicted ratings [batch] and their penalty, a scalar."""
         u, v = F.embedding(users, self.users), F.embedding(items, self.items)
         scores, penalty = (u * v).sum(1), u.square().sum(1) + v.square().sum(1)
+        penalty = self.reg_weight * penalty
         if self.bias:
             b_u, b_i = self.user_bias[users], self.item_bias[items]
-            scores, penalty = scores + self.mean + b_u + b_i, penalty + b_u.square() + b_i.square()
+            scores = scores + self.mean + b_u + b_i
+            penalty = penalty + self.bias_reg_weight * (b_u.square() / self.of_user[users] + b_i.square() / self.of_item[items])
         return scores, penalty.mean()
+
+    def count(self, ratings: Ratings) -> None:
+        """Take the numbers of ratings of each user and item, by which the penalty of biases is spread over them."""
+        if self.bias:
+            for name, column in (("of_user", ratings.users), ("of_item", ratings.items)):
+                table = getattr(self, name)
+                table.copy_(torch.bincount(column, minlength=len(table)).clamp(min=1))
 
     def loss(self, users: Tensor, items: Tensor, ratings: Tensor) -> Tensor:
         """Return the mean squared error with the penalty, a scalar."""
         scores, penalty = self._scored(users, items)
-        return F.mse_loss(scores, ratings) + self.reg_weight * penalty
+        return F.mse_loss(scores, ratings) + penalty
 
 
 def number_of(*words: object) -> int:
@@ -104,6 +116,7 @@ def factor_stage(name: str, factors: Factors, ratings: Ratings, options: CrossDo
         seed: of the run.
     """
     order = torch.randperm(len(ratings), generator=torch.Generator().manual_seed(number_of(seed, name, "held out")))
+    factors.count(ratings)
     held_out, rows = order.split(
         [round(options.factor_valid_share * len(ratings)), len(ratings) - round(options.factor_valid_share * len(ratings))]
     )

@@ -1,0 +1,119 @@
+"""Two domains: users matched by token, items never, cold users hidden; RecBole-CDR's blocks; errors."""
+
+import numpy as np
+import pytest
+import torch
+from two_domains import rows_of, two_domains, write_ratings  # noqa: F401
+
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.preparation import create_dataset, prepare_data
+from recbole_diffusion.errors import UsageError
+
+
+def built(data, **more):
+    config = Config("EMCDR", data.name, overrides={**data.overrides, **more})
+    dataset = create_dataset(config)
+    return dataset, *prepare_data(config, dataset)
+
+
+def pairs(part):
+    users, items = (part.inter_feat[name].numpy() for name in (part.uid_field, part.iid_field))
+    return set(zip(part.id2token(part.uid_field, users), part.id2token(part.iid_field, items), strict=True))
+
+
+def test_users_match_by_token_and_items_of_one_name_stay_apart(two_domains):
+    dataset, *_ = built(two_domains)
+    names, other = (one.field2id_token[one.uid_field] for one in (dataset, dataset.source))
+    assert {(names[a], other[b]) for a, b in dataset.shared.tolist()} == {(f"u{user}", f"u{user}") for user in range(10, 60)}
+    assert (dataset.item_num, dataset.source.item_num) == (31, 41)  # both call their items i0, i1, ...
+
+
+def test_the_parts_are_users_and_the_cold_halves_share_their_rows(two_domains):
+    _, train, valid, tests = built(two_domains)
+    dataset = train._dataset
+    everything = pairs(train._dataset) | pairs(valid._dataset) | pairs(tests["test"]._dataset)
+    assert len(everything) == 60 * 20
+    names = dataset.field2id_token[dataset.uid_field]
+    cold = set(names[dataset.test_users.numpy()])
+    assert {user for user, _ in pairs(tests["test"]._dataset)} == cold == set(two_domains.withheld)
+    assert not {user for user, _ in pairs(train._dataset)} & (cold | set(names[dataset.valid_users.numpy()]))
+    halves = [pairs(tests[name]._dataset) for name in ("test_cold", "test_warm")]
+    assert halves[0] == halves[1]
+    assert len(halves[0]) == len(cold) * 10
+    learnt = set(
+        zip(
+            names[dataset.warm_rows.users.numpy()],
+            dataset.field2id_token[dataset.iid_field][dataset.warm_rows.items.numpy()],
+            strict=True,
+        )
+    )
+    assert not learnt & halves[0]
+    assert [tests[name]._dataset.warm for name in tests] == [False, False, True]
+
+
+def test_no_warm_start_no_halves(two_domains):
+    assert list(built(two_domains, warm_share=0.0)[3]) == ["test"]
+
+
+def test_the_blocks_of_recbole_cdr_are_understood(two_domains):
+    rows = rows_of("x", range(30, 60), 20, 10, __import__("random").Random(1))
+    folder = two_domains.data_path / "elsewhere/songs"
+    folder.mkdir(parents=True)
+    text = ["who:token,what:token,stars:float,when:float", *(f"{u},{i},{r},{k}" for k, (u, i, r) in enumerate(rows))]
+    (folder / "songs.inter").write_text("\n".join(text) + "\n")
+    block = {
+        "dataset": "songs",
+        "data_path": str(folder.parent),
+        "field_separator": ",",
+        "USER_ID_FIELD": "who",
+        "ITEM_ID_FIELD": "what",
+        "RATING_FIELD": "stars",
+        "TIME_FIELD": "when",
+        "load_col": {"inter": ["who", "what", "stars", "when"]},
+        "item_inter_num_interval": "[1,inf)",
+        "drop_filter_field": True,
+    }
+    dataset, train, _, tests = built(two_domains, target_domain=block)
+    assert (dataset.uid_field, train._dataset.source.uid_field) == ("who", "user_id")
+    later, all_rows = (tests[name]._dataset.inter_feat for name in ("test_cold", "test"))
+    for user in torch.unique(all_rows["who"]):  # the halves are cut by time
+        earlier = np.setdiff1d(all_rows["when"][all_rows["who"] == user], later["when"][later["who"] == user])
+        assert earlier.max() < later["when"][later["who"] == user].min()
+
+
+def test_ml_100k_makes_two_domains_of_its_genres():
+    config = Config("EMCDR", "ml-100k", overrides={"use_gpu": False})
+    dataset = create_dataset(config)
+    items = [set(one.field2id_token[one.iid_field][1:]) for one in (dataset, dataset.source)]
+    assert not items[0] & items[1]
+    assert len(dataset.inter_feat) + len(dataset.source.inter_feat) == 100_000
+    assert len(dataset.source.inter_feat) == 39_895
+
+
+def test_no_shared_user_is_refused(two_domains):
+    write_ratings(two_domains.data_path, "books", [(f"x{user}", "i1", 3) for user in range(5)])
+    with pytest.raises(UsageError, match="share no user: users are matched by token, and these begin with u.* and x0, x1, x2"):
+        built(two_domains)
+
+
+def test_a_rating_outside_the_scale_names_its_row(two_domains):
+    write_ratings(two_domains.data_path, "books", [("u10", "i1", 3), ("u11", "i1", 6)])
+    with pytest.raises(UsageError, match="'books' are outside rating_scale .*6 of user u11 on item i1"):
+        built(two_domains)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rating_scale": None}, "rating_scale is not given"),
+        ({"source_domain": None}, "'source_domain' is missing"),
+        ({"source_domain": {"dataset": "books", "datset": 1}}, "unknown name 'datset' in source_domain.*'dataset'"),
+        ({"cold_share": 0.999}, "cold_share 0.999 makes 50 test users"),
+        ({"target_domain": {"dataset": "films", "with": {"class": ["Drama"]}}}, "there is no .*films.item"),
+        ({"target_domain": {"dataset": "films", "with": ["Drama"]}}, "takes words by column"),
+        ({"target_domain": {"dataset": "filmz"}}, "'filmz' is not there"),
+    ],
+)
+def test_what_cannot_be_is_refused(two_domains, options, message):
+    with pytest.raises(UsageError, match=message):
+        built(two_domains, **options)
