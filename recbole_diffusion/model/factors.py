@@ -94,10 +94,11 @@ class Factors(nn.Module):
                 table = getattr(self, name)
                 table.copy_(torch.bincount(column, minlength=len(table)).clamp(min=1))
 
-    def loss(self, users: Tensor, items: Tensor, ratings: Tensor) -> Tensor:
-        """Return the mean squared error with the penalty, a scalar."""
+    def loss(self, users: Tensor, items: Tensor, ratings: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return the mean squared error, (weighted,) with the penalty, a scalar."""
         scores, penalty = self._scored(users, items)
-        return F.mse_loss(scores, ratings) + penalty
+        error = (scores - ratings).square()
+        return (error if weights is None else weights * error).mean() + penalty
 
 
 def number_of(*words: object) -> int:

@@ -27,3 +27,17 @@ def softmax_by_row(scores: Tensor, rows: Tensor, n_rows: int) -> Tensor:
     highest = scores.new_full((n_rows,), -torch.inf).scatter_reduce(0, rows, scores.detach(), "amax")
     shares = (scores - highest[rows]).exp()
     return shares / scores.new_zeros(n_rows).index_add(0, rows, shares)[rows]
+
+
+def means_over_pairs(own: Tensor, others: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return the mean of each vector and the mean of its neighbours' vectors; a vector without neighbours stays, [n, width].
+
+    Args:
+        own: [n, width].
+        others: the neighbours' vectors, [m, width].
+        rows: of ``own``, one side of each pair, long [pairs].
+        columns: of ``others``, the other side.
+    """
+    sums = torch.zeros_like(own).index_add_(0, rows, others[columns])
+    counts = torch.bincount(rows, minlength=len(own))[:, None]
+    return torch.where(counts > 0, (own + sums / counts.clamp(min=1)) / 2, own)
