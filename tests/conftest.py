@@ -131,3 +131,11 @@ def checkerboard(write_parts: Callable[..., DataSet]) -> DataSet:
             by_part[part][user].add(item)
     data.withheld, data.known = dict(by_part["test"]), dict(by_part["train"])
     return data
+
+
+@pytest.fixture
+def two_domains(tmp_path: Path) -> DataSet:
+    """Two domains of one taste, see ``two_domains.py``."""
+    from two_domains import make_two_domains
+
+    return make_two_domains(tmp_path)

@@ -1,11 +1,10 @@
-"""Two domains of one taste: a user likes the books and the films of the own parity. What cold users like is known by construction."""
+"""Two domains of one taste: a user likes the books and the films of the own parity, so that it is known what cold users like."""
 
 import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from conftest import DataSet
 
 from recbole_diffusion.data.cold_start import divide_users
@@ -29,9 +28,8 @@ def rows_of(kind: str, users: range, items: int, chosen: int, draw: random.Rando
     return rows
 
 
-@pytest.fixture
-def two_domains(tmp_path: Path) -> DataSet:
-    """Users 0..59 in books, 10..69 in films; ``withheld`` are the liked films of the test users, ``known`` those of the others."""
+def make_two_domains(tmp_path: Path) -> DataSet:
+    """Users 0..59 in books, 10..69 in films; ``withheld`` are the liked films of test users, ``known`` those of the others."""
     draw, folder = random.Random(7), tmp_path / "data"
     films = rows_of("i", range(10, USERS + 10), FILMS, 20, draw)
     write_ratings(folder, "books", rows_of("i", range(USERS), BOOKS, 30, draw))

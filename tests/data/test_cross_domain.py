@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from two_domains import rows_of, two_domains, write_ratings  # noqa: F401
+from two_domains import rows_of, write_ratings
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
@@ -92,13 +92,13 @@ def test_ml_100k_makes_two_domains_of_its_genres():
 
 def test_no_shared_user_is_refused(two_domains):
     write_ratings(two_domains.data_path, "books", [(f"x{user}", "i1", 3) for user in range(5)])
-    with pytest.raises(UsageError, match="share no user: users are matched by token, and these begin with u.* and x0, x1, x2"):
+    with pytest.raises(UsageError, match=r"share no user: users are matched by token, and these begin with u.* and x0, x1, x2"):
         built(two_domains)
 
 
 def test_a_rating_outside_the_scale_names_its_row(two_domains):
     write_ratings(two_domains.data_path, "books", [("u10", "i1", 3), ("u11", "i1", 6)])
-    with pytest.raises(UsageError, match="'books' are outside rating_scale .*6 of user u11 on item i1"):
+    with pytest.raises(UsageError, match=r"'books' are outside rating_scale .*6 of user u11 on item i1"):
         built(two_domains)
 
 
