@@ -196,17 +196,19 @@ class MappingRecommender(ColdStartRecommender):
         """Return the target vectors of training users, without gradient, [batch, width]."""
         return self.target.user_vectors(users).detach()
 
-    def rating_loss(self, users: Tensor, vectors: Tensor, norm: int = 2) -> Tensor:
+    def rating_loss(self, users: Tensor, vectors: Tensor, absolute: float = 0.0, shift: Tensor | None = None) -> Tensor:
         """Return the mean error of the users' training ratings if ``vectors`` were theirs, a scalar.
 
         Args:
             users: distinct target ids, [batch].
             vectors: [batch, width].
-            norm: 2 for squared errors (Eq. 2), 1 for absolute ones.
+            absolute: share of absolute errors in the loss, the rest are squared ones; 0 is Eq. 2.
+            shift: what is added to the offsets of items, [n_items]; learned with the vectors.
         """
         items, starts, rows = self.rated.of(users)
-        side, offsets = self._items()
+        side, offsets = (part.detach() for part in MappingRecommender.item_side(self))
         within = torch.arange(len(rows), device=users.device) - starts[rows]
         actual = self.rated_values[self.rated.offsets[users][rows] + within]
+        offsets = offsets if shift is None else offsets + shift
         error = (vectors[rows] * side[items]).sum(1) + offsets[items] - actual
-        return error.square().mean() if norm == 2 else error.abs().mean()
+        return (1 - absolute) * error.square().mean() + absolute * error.abs().mean() if absolute else error.square().mean()

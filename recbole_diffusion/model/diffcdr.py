@@ -32,6 +32,9 @@ class DiffCDR(MappingRecommender):
     - The epoch is chosen on validation users, not on test users.
     - ALM starts as the identity, and vectors are standardised for the diffusion (``standardise``), which regularised
       factors need: the noise that the schedule ends with has deviation 1.
+    - The task loss may mix in absolute errors (``task_absolute``) and learn a shift of each item's offset (``shift_reg_weight``):
+      the offsets of the factors belong to users whose biases are known, those of cold users are only guessed.
+    - The denoiser may be updated several times a batch (``denoiser_updates``); Algorithm 1 has one.
     - With ``bias`` what is transferred is [u, b_u], see ``model/factors.py``; the paper has no biases.
     - Noisy vector, time and condition are added at hidden width (``join: input`` adds them at the vector's own width, where
       condition and noisy vector can no longer be told apart).
@@ -48,6 +51,9 @@ class DiffCDR(MappingRecommender):
         self.schedule = LinearVP(o.beta_0, o.beta_1)
         self.alignment = nn.Linear(self.width, self.width, bias=False)
         nn.init.eye_(self.alignment.weight)
+        self.learns_shift = o.task_weight > 0 and o.shift_reg_weight is not None
+        if self.learns_shift:
+            self.shift = nn.Parameter(torch.zeros(self.n_items))
         # Mean and deviation of the source vectors, then of the target vectors; persistent, since they belong to the weights.
         self.register_buffer("statistics", torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, self.width))
         if o.start == "noise":  # one draw a user, so that scores do not depend on the batch
@@ -71,8 +77,10 @@ class DiffCDR(MappingRecommender):
     def parts(self) -> tuple[Step, ...]:
         """Return the updates of DIM and of ALM."""
         rate = self.general["learning_rate"]
-        align = Step(self.align_loss, list(self.alignment.parameters()), rate)
-        return (Step(self.noise_loss, list(self.denoiser.parameters()), rate), align) if self.options.diffusion else (align,)
+        align = Step(self.align_loss, [*self.alignment.parameters(), *([self.shift] if self.learns_shift else [])], rate)
+        if not self.options.diffusion:
+            return (align,)
+        return Step(self.noise_loss, list(self.denoiser.parameters()), rate, self.options.denoiser_updates), align
 
     def noise_loss(self, users: Tensor) -> Tensor:
         """Return the mean squared error of the estimated noise (section 3.3), a scalar; antithetic times."""
@@ -88,7 +96,18 @@ class DiffCDR(MappingRecommender):
         o, vectors = self.options, self.transfer(users)
         gap = vectors - self.target_vectors(users)
         loss = o.align_weight * (gap.abs() if o.align_norm == 1 else gap.square()).mean()
-        return loss + o.task_weight * self.rating_loss(users, vectors, o.task_norm) if o.task_weight else loss
+        if not o.task_weight:
+            return loss
+        shift = self.shift if self.learns_shift else None
+        task = self.rating_loss(users, vectors, o.task_absolute, shift)
+        if shift is not None:
+            task = task + o.shift_reg_weight * shift.square().sum() / len(self.ratings)
+        return loss + o.task_weight * task
+
+    def item_side(self) -> tuple[Tensor, Tensor]:
+        """Return item vectors and offsets of the target factors, with the shift of the offsets."""
+        vectors, offsets = super().item_side()
+        return vectors, offsets + self.shift if self.learns_shift else offsets
 
     # Transfer.
 

@@ -25,6 +25,7 @@ class DiffCDROptions(CrossDomainOptions):
     beta_0: float = option(0.1, "noise rate of the schedule at time 0", low=0, open_low=True)
     beta_1: float = option(20.0, "noise rate of the schedule at time 1", low=0, open_low=True)
     condition_dropout: float = option(0.1, "share of training rows without condition", low=0, high=1)
+    denoiser_updates: int = option(4, "updates of the denoiser for each one of the alignment module", low=1)
     guidance: float = option(1.0, "s of Eq. 3: 0 is unconditional, 1 conditional", low=0)
     evaluations: int = option(30, "evaluations of the noise by the solver", low=1)
     start: str = option("source", "where the solver starts: the source vector, or noise", choices=("source", "noise"))
@@ -32,7 +33,12 @@ class DiffCDROptions(CrossDomainOptions):
     align_norm: int = option(1, "n of Eq. 6: mean absolute or squared distance of aligned and target vectors", choices=(1, 2))
     align_weight: float = option(1.0, "weight of Eq. 6 beside the task loss", low=0)
     task_weight: float = option(1.0, "lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
-    task_norm: int = option(2, "error of ratings in the task loss: 2 squared (Eq. 2), 1 absolute", choices=(1, 2))
+    task_absolute: float = option(
+        0.5, "share of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
+    )
+    shift_reg_weight: float | None = option(
+        8.0, "learn a shift of each item's offset with the task loss, held by so many ratings of shift 0; null: none", low=0
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

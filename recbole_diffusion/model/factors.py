@@ -132,9 +132,13 @@ def factor_stage(name: str, factors: Factors, ratings: Ratings, options: CrossDo
             squares = [(factors(users, items) - values).square() for users, items, values in parts]
         return torch.cat(squares).mean().item()
 
+    def loss(batch: Tensor) -> Tensor:
+        return factors.loss(*columns(batch))
+
+    train = Step(loss, list(factors.parameters()), options.factor_learning_rate, weight_decay=0.0)  # its penalty is its own
     return Stage(
         name=name,
-        steps=(Step(lambda batch: factors.loss(*columns(batch)), list(factors.parameters()), options.factor_learning_rate, 0.0),),
+        steps=(train,),
         rows=rows,
         batch_size=options.factor_batch_size,
         epochs=options.factor_epochs,

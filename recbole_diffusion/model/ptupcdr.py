@@ -25,6 +25,7 @@ class PTUPCDR(MappingRecommender):
     - A batch is a set of shared users with all of their training ratings; the paper's is a set of ratings.
     - The history is every source item that the user has rated, without a limit of its length; ``history_floor: 4`` takes
       liked ones alone.
+    - ``task_absolute`` and ``shift_reg_weight`` are DiffCDR's here (see there), so that the two task losses can be compared.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -32,16 +33,28 @@ class PTUPCDR(MappingRecommender):
         o, width = self.options, self.width
         self.attention = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1, bias=False))
         self.meta = nn.Sequential(nn.Linear(width, o.meta_size), nn.ReLU(), nn.Linear(o.meta_size, width * width))
+        if o.shift_reg_weight is not None:
+            self.shift = nn.Parameter(torch.zeros(self.n_items))
         self.history = history_of(self.source_ratings, self.source_shape, o.history_floor)
 
     def parts(self) -> tuple[Step, ...]:
-        """Return the one update of attention and meta network."""
+        """Return the one update of attention, meta network and shift."""
         parameters = [*self.attention.parameters(), *self.meta.parameters()]
+        parameters += [self.shift] if self.options.shift_reg_weight is not None else []
         return (Step(self.task_loss, parameters, self.general["learning_rate"]),)
 
     def task_loss(self, users: Tensor) -> Tensor:
         """Return the error of the users' training ratings, a scalar."""
-        return self.rating_loss(users, self.transfer(users), self.options.task_norm)
+        o, vectors = self.options, self.transfer(users)
+        if o.shift_reg_weight is None:
+            return self.rating_loss(users, vectors, o.task_absolute)
+        error = self.rating_loss(users, vectors, o.task_absolute, self.shift)
+        return error + o.shift_reg_weight * self.shift.square().sum() / len(self.ratings)
+
+    def item_side(self) -> tuple[Tensor, Tensor]:
+        """Return item vectors and offsets of the target factors, with the shift of the offsets."""
+        vectors, offsets = super().item_side()
+        return vectors, offsets if self.options.shift_reg_weight is None else offsets + self.shift
 
     def characteristics(self, users: Tensor) -> Tensor:
         """Return p, the weighted mean of the source items of each user, [batch, width]; zeros without history."""

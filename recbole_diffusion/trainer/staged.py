@@ -44,13 +44,14 @@ class _Steps(FusedSteps):
         for batch in train_data:
             rows = batch.to(self.device)
             for number, (step, optimizer) in enumerate(zip(self.stage.steps, self.step_optimizers, strict=True)):
-                loss = step.loss(rows)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward(inputs=list(step.parameters))
-                if self.clip_grad_norm:
-                    torch.nn.utils.clip_grad_norm_(step.parameters, **self.clip_grad_norm)
-                optimizer.step()
-                totals[number] += loss.detach()
+                for _ in range(step.repeats):
+                    loss = step.loss(rows)
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward(inputs=list(step.parameters))
+                    if self.clip_grad_norm:
+                        torch.nn.utils.clip_grad_norm_(step.parameters, **self.clip_grad_norm)
+                    optimizer.step()
+                    totals[number] += loss.detach() / step.repeats
         self._check_nan(totals.sum())
         values = totals.tolist()
         return tuple(values) if len(values) > 1 else values[0]
