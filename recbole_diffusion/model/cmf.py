@@ -20,7 +20,7 @@ class CMF(ColdStartRecommender):
     Differences from the paper:
 
     - Squared errors with the identity as link, by mini-batches and Adam; the paper has general losses and Newton steps.
-    - With ``bias`` each domain has its own mean, each item its bias, and a user's bias is common to both domains, like the vector.
+    - With ``bias`` each domain has its own mean and each item a bias; a user's bias is common to both domains, like the vector.
     - There is one stage, which stops by the validation users; ``factor_std`` and the two weights of penalties are those of the
       factorisations, ``learning_rate``, ``train_batch_size`` and ``epochs`` are the run's.
     """

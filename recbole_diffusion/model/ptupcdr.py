@@ -15,8 +15,10 @@ from recbole_diffusion.model.stage import Step
 
 
 class PTUPCDR(MappingRecommender):
-    """Attention over the rated source items gives a user's characteristics p; a meta network makes of p the matrix that maps
-    the user's source vector to the target vector. It learns from the training ratings of shared users (task-oriented).
+    """A personal matrix maps each user's source vector to the target vector.
+
+    Attention over the rated source items gives a user's characteristics p, and the meta network makes the matrix of p. Both
+    learn from the training ratings of shared users (task-oriented).
 
     Differences from the paper:
 

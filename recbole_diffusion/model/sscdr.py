@@ -16,8 +16,10 @@ from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
 class SSCDR(MappingRecommender):
-    """A perceptron maps source users to target users (supervised, shared users) and keeps a source user nearer to an item that
-    the user likes than to another (unsupervised, all source users and items); a user is seen through the own neighbourhood.
+    """A perceptron maps source users, each seen through the own neighbourhood, to target users.
+
+    Supervised: the mapped vector of a shared user is to be the target vector. Unsupervised, for all users and items of the
+    source: a mapped user is to be nearer to a mapped item that the user likes than to another.
 
     Differences from the paper:
 
