@@ -64,7 +64,7 @@ class Factors(nn.Module):
         return torch.cat([self.items, torch.ones_like(self.items[:, :1])], 1) if self.bias else self.items
 
     def item_points(self, items: Tensor) -> Tensor:
-        """Return what is known of items at the width of user vectors, v or [v, b_i], [n, width]; ``item_vectors`` is what scores."""
+        """Return what is known of items at the width of user vectors, v or [v, b_i], [n, width]; ``item_vectors`` score."""
         rows = F.embedding(items, self.items)
         return torch.cat([rows, self.item_bias[items, None]], 1) if self.bias else rows
 
