@@ -5,6 +5,8 @@ t in [0, 1] is ``x_t = alpha(t) x_0 + sigma(t) eps`` with ``alpha^2 + sigma^2 = 
 log SNR.
 """
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -107,51 +109,66 @@ def solve(
     if not 0 < t_end < t_start <= 1:
         raise ValueError(f"times must satisfy 0 < t_end < t_start <= 1, got t_start={t_start!r}, t_end={t_end!r}")
     first, last = schedule.half_log_snr(torch.tensor([t_start, t_end], dtype=torch.float64)).tolist()
-    grid = torch.linspace(first, last, len(orders) + 1, dtype=torch.float64)
+    grid = torch.linspace(first, last, len(orders) + 1, dtype=torch.float64).tolist()
     for order, before, after in zip(orders, grid[:-1], grid[1:], strict=True):
         x = _STEPS[order](eps_model, x, schedule, before, after)
     return x
 
 
-# Below, s is the lambda where a step starts and h its length. Coefficients are float64 scalars, which leave the type of x alone.
+# Below, s is the lambda where a step starts and h its length. Coefficients are float64 numbers, computed once for a schedule and
+# a grid: on small batches they would take longer than the model.
 
 
-def _eps(eps_model: EpsModel, x: Tensor, schedule: LinearVP, at: Tensor) -> Tensor:
+@functools.lru_cache(maxsize=4096)
+def _time(beta_0: float, beta_1: float, at: float) -> float:
+    """Time at which lambda is ``at``."""
+    return LinearVP(beta_0, beta_1).time_of(torch.tensor(at, dtype=torch.float64)).item()
+
+
+@functools.lru_cache(maxsize=4096)
+def _coefficients(beta_0: float, beta_1: float, s: float, h: float) -> tuple[float, float]:
+    """Ratio of alpha at lambda ``s + h`` to alpha at ``s``, and sigma at ``s + h``."""
+    schedule = LinearVP(beta_0, beta_1)
+    before, after = (schedule.time_of(torch.tensor(at, dtype=torch.float64)) for at in (s, s + h))
+    ratio = torch.exp(schedule.log_alpha(after) - schedule.log_alpha(before))
+    return ratio.item(), schedule.sigma(after).item()
+
+
+def _eps(eps_model: EpsModel, x: Tensor, schedule: LinearVP, at: float) -> Tensor:
     """Predicted noise of ``x`` at the time where lambda is ``at``."""
-    time = schedule.time_of(at).item()
+    time = _time(schedule.beta_0, schedule.beta_1, at)
     return eps_model(x, torch.full((len(x),), time, dtype=x.dtype, device=x.device))
 
 
-def _exact(x: Tensor, eps: Tensor, schedule: LinearVP, s: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+def _exact(x: Tensor, eps: Tensor, schedule: LinearVP, s: float, h: float) -> tuple[Tensor, float]:
     """Solution at lambda ``s + h`` if the noise stayed ``eps`` (Lu et al. 2022, Eq. 3.7), and ``sigma`` there."""
-    before, after = schedule.time_of(s), schedule.time_of(s + h)
-    sigma = schedule.sigma(after)
-    return torch.exp(schedule.log_alpha(after) - schedule.log_alpha(before)) * x - sigma * torch.expm1(h) * eps, sigma
+    ratio, sigma = _coefficients(schedule.beta_0, schedule.beta_1, s, h)
+    return torch.add(ratio * x, eps, alpha=-sigma * math.expm1(h)), sigma
 
 
-def _first(eps_model: EpsModel, x: Tensor, schedule: LinearVP, s: Tensor, end: Tensor) -> Tensor:
+def _first(eps_model: EpsModel, x: Tensor, schedule: LinearVP, s: float, end: float) -> Tensor:
     """DPM-Solver-1 (Lu et al. 2022, Eq. 3.7)."""
     return _exact(x, _eps(eps_model, x, schedule, s), schedule, s, end - s)[0]
 
 
-def _second(eps_model: EpsModel, x: Tensor, schedule: LinearVP, s: Tensor, end: Tensor) -> Tensor:
+def _second(eps_model: EpsModel, x: Tensor, schedule: LinearVP, s: float, end: float) -> Tensor:
     """DPM-Solver-2 with r1 = 1/2, the midpoint in lambda (Lu et al. 2022, Algorithm 1)."""
     h = end - s
     middle, _ = _exact(x, _eps(eps_model, x, schedule, s), schedule, s, h / 2)
     return _exact(x, _eps(eps_model, middle, schedule, s + h / 2), schedule, s, h)[0]
 
 
-def _third(eps_model: EpsModel, x: Tensor, schedule: LinearVP, s: Tensor, end: Tensor) -> Tensor:
+def _third(eps_model: EpsModel, x: Tensor, schedule: LinearVP, s: float, end: float) -> Tensor:
     """DPM-Solver-3 with r1 = 1/3 and r2 = 2/3 (Lu et al. 2022, Algorithm 2)."""
     h = end - s
     eps = _eps(eps_model, x, schedule, s)
     one, _ = _exact(x, eps, schedule, s, h / 3)
     difference = _eps(eps_model, one, schedule, s + h / 3) - eps
     two, sigma = _exact(x, eps, schedule, s, h * 2 / 3)
-    two = two - sigma * 2 * (torch.expm1(h * 2 / 3) / (h * 2 / 3) - 1) * difference  # r2 / r1 = 2
+    two = two - sigma * 2 * (math.expm1(h * 2 / 3) / (h * 2 / 3) - 1) * difference  # r2 / r1 = 2
     difference = _eps(eps_model, two, schedule, s + h * 2 / 3) - eps
     result, sigma = _exact(x, eps, schedule, s, h)
-    return result - sigma * 1.5 * (torch.expm1(h) / h - 1) * difference  # 1 / r2 = 3 / 2
+    return result - sigma * 1.5 * (math.expm1(h) / h - 1) * difference  # 1 / r2 = 3 / 2
 
 
 _STEPS = {1: _first, 2: _second, 3: _third}

@@ -34,6 +34,7 @@ class DiffCDR(MappingRecommender):
       factors need: the noise that the schedule ends with has deviation 1.
     - The task loss may mix in absolute errors (``task_absolute``) and learn a shift of each item's offset (``shift_reg_weight``):
       the offsets of the factors belong to users whose biases are known, those of cold users are only guessed.
+    - The network predicts velocity (``prediction: noise`` is the paper's), which does not blow errors up near time 1.
     - The denoiser may be updated several times a batch (``denoiser_updates``); Algorithm 1 has one.
     - With ``bias`` what is transferred is [u, b_u], see ``model/factors.py``; the paper has no biases.
     - Noisy vector, time and condition are added at hidden width (``join: input`` adds them at the vector's own width, where
@@ -47,8 +48,8 @@ class DiffCDR(MappingRecommender):
         super().__init__(config, dataset)
         o = self.options
         if o.diffusion:
-            self.denoiser = Denoiser(self.width, o.hidden_size, o.time_size, o.activation, o.join)
-        self.schedule = LinearVP(o.beta_0, o.beta_1)
+            schedule, velocity = LinearVP(o.beta_0, o.beta_1), o.prediction == "velocity"
+            self.denoiser = Denoiser(schedule, self.width, o.hidden_size, o.time_size, o.activation, velocity, o.join)
         self.alignment = nn.Linear(self.width, self.width, bias=False)
         nn.init.eye_(self.alignment.weight)
         self.learns_shift = o.task_weight > 0 and o.shift_reg_weight is not None
@@ -87,9 +88,10 @@ class DiffCDR(MappingRecommender):
         x0 = (self.target_vectors(users) - self.statistics[2]) / self.statistics[3]
         t = (antithetic_steps(STEPS, len(users), device=x0.device) + 1) / STEPS
         noise = torch.randn_like(x0)
-        xt = self.schedule.alpha(t)[:, None] * x0 + self.schedule.sigma(t)[:, None] * noise  # Eq. 5
+        schedule = self.denoiser.schedule
+        xt = schedule.alpha(t)[:, None] * x0 + schedule.sigma(t)[:, None] * noise  # Eq. 5
         kept = torch.rand(len(users), 1, device=x0.device) >= self.options.condition_dropout
-        return (self.denoiser(xt, t, self.condition(users) * kept) - noise).square().mean()
+        return (self.denoiser(xt, t, self.condition(users) * kept) - self.denoiser.target(x0, noise, t)).square().mean()
 
     def align_loss(self, users: Tensor) -> Tensor:
         """Return Eq. 7, a scalar: distance to the target vectors (Eq. 6) and error of the training ratings."""
@@ -122,7 +124,7 @@ class DiffCDR(MappingRecommender):
         x = self.noise[users] if o.start == "noise" else condition
         if o.diffusion:
             evaluations = o.evaluations if evaluations is None else evaluations
-            x = transferred(self.denoiser, self.schedule, x, condition, o.guidance, evaluations)
+            x = transferred(self.denoiser, x, condition, o.guidance, evaluations)
         return x * self.statistics[3] + self.statistics[2]
 
     def transfer(self, users: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ class DiffCDROptions(CrossDomainOptions):
     activation: str = option(
         "silu", "between the denoiser's layers; none is the released code", choices=("silu", "relu", "tanh", "none")
     )
+    prediction: str = option("velocity", "what the denoiser's layers give", choices=("velocity", "noise"))
     join: str = option(
         "hidden",
         "where noisy vector, time and condition are added: at hidden width, or at the vector's own",
