@@ -7,6 +7,8 @@ from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.factors import Shape
 from recbole_diffusion.sampler.positives import UserItems
 
+BLOCK = 2**20  # pairs whose vectors are held at once
+
 
 def history_of(ratings: Ratings, shape: Shape, floor: float | None) -> UserItems:
     """Return the items that each user of a domain has rated ``floor`` or better, ascending; with None all rated items."""
@@ -38,6 +40,8 @@ def means_over_pairs(own: Tensor, others: Tensor, rows: Tensor, columns: Tensor)
         rows: of ``own``, one side of each pair, long [pairs].
         columns: of ``others``, the other side.
     """
-    sums = torch.zeros_like(own).index_add_(0, rows, others[columns])
+    sums = torch.zeros_like(own)
+    for some, theirs in zip(rows.split(BLOCK), columns.split(BLOCK), strict=True):
+        sums.index_add_(0, some, others[theirs])
     counts = torch.bincount(rows, minlength=len(own))[:, None]
     return torch.where(counts > 0, (own + sums / counts.clamp(min=1)) / 2, own)

@@ -3,6 +3,7 @@
 import torch
 
 from recbole_diffusion.data.cross_domain import Ratings
+from recbole_diffusion.model import history
 from recbole_diffusion.model.factors import Shape
 from recbole_diffusion.model.history import history_of, means_over_pairs, softmax_by_row
 
@@ -25,7 +26,8 @@ def test_softmax_is_within_each_row_however_large_the_scores():
     assert torch.allclose(shares, torch.tensor(expected), atol=1e-6)
 
 
-def test_means_over_pairs_equal_a_plain_loop():
+def test_means_over_pairs_equal_a_plain_loop(monkeypatch):
+    monkeypatch.setattr(history, "BLOCK", 4)
     generator = torch.Generator().manual_seed(1)
     own, others = (torch.randn(n, 3, generator=generator, dtype=torch.float64) for n in (4, 5))
     rows, columns = torch.tensor([0, 0, 2, 2, 2, 3]), torch.tensor([1, 4, 0, 1, 3, 2])

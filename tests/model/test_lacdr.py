@@ -31,3 +31,11 @@ class TestLACDR(ColdStartContract):
         model = self.build(two_domains, stage_cache).model
         assert set(model.target_users.tolist()) == set(model.ratings.users.tolist())
         assert set(model.source_users.tolist()) == set(range(1, 61))
+
+    def test_weight_decay_is_for_the_mapping_alone_since_factors_are_shared(self, two_domains, stage_cache, tmp_path):
+        _, trainer, _ = self.trained(two_domains, stage_cache, tmp_path / "runs", epochs=1, weight_decay=0.1)
+        found = []
+        for number in range(3):
+            trainer._set(number, 0)
+            found.append(trainer.step_optimizers[0].param_groups[0]["weight_decay"])
+        assert found == [0.0, 0.0, 0.1]
