@@ -104,6 +104,27 @@ MODELS: dict[str, ModelSpec] = {
         "model.emcdr_options:EMCDROptions",
         "source vectors of shared users mapped to target vectors (IJCAI 2017), cross-domain",
     ),
+    "LACDR": _cross_domain(
+        "LACDR",
+        "model.lacdr_options:LACDROptions",
+        "autoencoders of both domains aligned in few dimensions (CIKM 2021), cross-domain",
+    ),
+    "PTUPCDR": _cross_domain(
+        "PTUPCDR",
+        "model.ptupcdr_options:PTUPCDROptions",
+        "a personal bridge from the source history by a meta network (WSDM 2022), cross-domain",
+    ),
+    "SSCDR": _cross_domain(
+        "SSCDR",
+        "model.sscdr_options:SSCDROptions",
+        "a mapping that also keeps the distances of source users and items (CIKM 2019), cross-domain",
+    ),
+    "CMF": _cross_domain(
+        "CMF", "model.cmf_options:CMFOptions", "both domains factorised together, one vector a user (KDD 2008), cross-domain"
+    ),
+    "TGT": _cross_domain(
+        "TGT", "model.tgt_options:TGTOptions", "factorisation of the target domain alone, the floor of transfer, cross-domain"
+    ),
     "GlobalMean": _cross_domain(
         "GlobalMean", "model.trivial_options:GlobalMeanOptions", "the mean of all target ratings, cross-domain"
     ),

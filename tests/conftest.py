@@ -142,3 +142,9 @@ def two_domains(tmp_path: Path) -> DataSet:
     from two_domains import make_two_domains
 
     return make_two_domains(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def stage_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a folder of trained factorisations: models of the same data and options train them once."""
+    return str(tmp_path_factory.mktemp("stages"))

@@ -194,6 +194,10 @@ class MappingRecommender(ColdStartRecommender):
         """Return the source vectors of shared users, by target id, without gradient, [batch, width]."""
         return self.source.user_vectors(self.source_of[users]).detach()
 
+    def source_items(self, items: Tensor) -> Tensor:
+        """Return the source items as points among the users: v, or with biases [v, b_i]; without gradient, [n, width]."""
+        return self.source.item_points(items).detach()
+
     def target_vectors(self, users: Tensor) -> Tensor:
         """Return the target vectors of training users, without gradient, [batch, width]."""
         return self.target.user_vectors(users).detach()

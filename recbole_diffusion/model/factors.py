@@ -63,6 +63,11 @@ class Factors(nn.Module):
         """Return the vectors of all items, [n_items, width]."""
         return torch.cat([self.items, torch.ones_like(self.items[:, :1])], 1) if self.bias else self.items
 
+    def item_points(self, items: Tensor) -> Tensor:
+        """Return what is known of items at the width of user vectors, v or [v, b_i], [n, width]; ``item_vectors`` score."""
+        rows = F.embedding(items, self.items)
+        return torch.cat([rows, self.item_bias[items, None]], 1) if self.bias else rows
+
     def item_offsets(self) -> Tensor:
         """Return what is added to an item's ratings whoever the user is, [n_items]."""
         return self.mean + self.item_bias if self.bias else self.items.new_zeros(len(self.items))
@@ -89,10 +94,11 @@ class Factors(nn.Module):
                 table = getattr(self, name)
                 table.copy_(torch.bincount(column, minlength=len(table)).clamp(min=1))
 
-    def loss(self, users: Tensor, items: Tensor, ratings: Tensor) -> Tensor:
-        """Return the mean squared error with the penalty, a scalar."""
+    def loss(self, users: Tensor, items: Tensor, ratings: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return the mean squared error, (weighted,) with the penalty, a scalar."""
         scores, penalty = self._scored(users, items)
-        return F.mse_loss(scores, ratings) + penalty
+        error = (scores - ratings).square()
+        return (error if weights is None else weights * error).mean() + penalty
 
 
 def number_of(*words: object) -> int:
@@ -126,9 +132,13 @@ def factor_stage(name: str, factors: Factors, ratings: Ratings, options: CrossDo
             squares = [(factors(users, items) - values).square() for users, items, values in parts]
         return torch.cat(squares).mean().item()
 
+    def loss(batch: Tensor) -> Tensor:
+        return factors.loss(*columns(batch))
+
+    train = Step(loss, list(factors.parameters()), options.factor_learning_rate, weight_decay=0.0)  # its penalty is its own
     return Stage(
         name=name,
-        steps=(Step(lambda batch: factors.loss(*columns(batch)), list(factors.parameters()), options.factor_learning_rate),),
+        steps=(train,),
         rows=rows,
         batch_size=options.factor_batch_size,
         epochs=options.factor_epochs,

@@ -15,12 +15,14 @@ class Step:
         parameters: what the loss updates, and nothing else.
         learning_rate: step size.
         repeats: how often a batch is used for it, before the next one.
+        weight_decay: of the optimizer; None for the run's own.
     """
 
     loss: Callable[[Tensor], Tensor]
     parameters: Sequence[nn.Parameter]
     learning_rate: float
     repeats: int = 1
+    weight_decay: float | None = None
 
 
 @dataclass(frozen=True)

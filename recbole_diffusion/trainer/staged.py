@@ -124,7 +124,12 @@ class StagedTrainer(RunMixin, _Steps):
         self.epochs, self.stopping_step = first_epoch + self.stage.epochs, self.stage.stopping_step
         self.valid_metric_bigger = self.bigger and self.stage.error is None
         self.step_optimizers = [
-            self._build_optimizer(params=step.parameters, learning_rate=step.learning_rate) for step in self.stage.steps
+            self._build_optimizer(
+                params=step.parameters,
+                learning_rate=step.learning_rate,
+                weight_decay=self.weight_decay if step.weight_decay is None else step.weight_decay,
+            )
+            for step in self.stage.steps
         ]
         self._loader = StageLoader(self.stage, self.part, self.config["seed"] + 1000 * number)
         return self._loader

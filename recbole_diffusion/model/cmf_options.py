@@ -1,0 +1,13 @@
+"""Hyper-parameters of CMF; ``properties/model/CMF.yaml`` holds the same names and defaults."""
+
+from dataclasses import dataclass
+
+from recbole_diffusion.cross_domain_options import CrossDomainOptions
+from recbole_diffusion.options import option
+
+
+@dataclass(frozen=True)
+class CMFOptions(CrossDomainOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    source_weight: float = option(1.0, "weight of the squared error of a source rating, that of a target rating being 1", low=0)
