@@ -168,7 +168,8 @@ def test_the_folder_holds_what_the_readme_says(searched):
     assert names == {"sweep.json", "trials.csv", "best.yaml", "trials", "final", "lock"}
     stored = json.loads((folder / "sweep.json").read_text())
     assert {**stored, "sweep_dir": found["sweep_dir"]} == found
-    assert all(trial["startup_seconds"] is not None for trial in found["trials"] if trial["state"] == "finished")
+    starts = [trial["startup_seconds"] for trial in found["trials"] if trial["state"] != "failed"]
+    assert max(starts) > 1 > min(starts)  # a process loads torch once
     assert "start-up" in summary(found)
 
 
