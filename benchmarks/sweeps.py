@@ -180,9 +180,7 @@ def main() -> None:
         lines += [*PARTS[name](folder), ""]
     made = ", ".join(f"{name} {value}" for name, value in versions().items())
     given = [word for word in sys.argv[1:] if not word.startswith(("--folder", "--output", "--data_path"))]
-    lines += [
-        f"- Machine: {cores_here()} cores {platform.machine()}, CPU only, shared with other work, over which the sweeps had priority"
-    ]
+    lines += [f"- Machine: {cores_here()} cores {platform.machine()}, CPU only; the sweeps had priority over other work"]
     lines += [f"- Versions: {made}", f"- Command: `python -m benchmarks.sweeps {' '.join(['--folder=DIR', *given])}`"]
     text = "\n".join(lines) + "\n"
     sys.stdout.write(text)
