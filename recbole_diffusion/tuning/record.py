@@ -28,7 +28,8 @@ class Trial:
         epochs: epochs trained.
         seconds: time of training and validation.
         load_seconds: time of preparing the data in the trial.
-        startup_seconds: time from the scheduler's start of the trial to its first line of work, imports included.
+        startup_seconds: time from the start of its process, or of the trial in a process that has had others, to its first line
+            of work, imports included.
         failures: times that it raised or was killed.
         error: what it raised last.
         host: where it ran last.

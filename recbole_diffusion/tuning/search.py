@@ -97,6 +97,7 @@ def _make_callback(sweep: Sweep, scheduler: Any) -> Any:
     """Return the callback by which Ray Tune tells what happens to the trials."""
     from ray.tune import Callback
 
+    began = time.time()
     started: dict[str, float] = {}
 
     def of(tune_trial: Any) -> Trial:
@@ -117,7 +118,7 @@ def _make_callback(sweep: Sweep, scheduler: Any) -> Any:
 
         def on_trial_result(self, trial: Any, result: dict, **_: Any) -> None:
             row = of(trial)
-            take(row, result, started.get(trial.trial_id))
+            take(row, result, started.get(trial.trial_id), began)
             sweep.board.reported()
             if sweep.on_report:
                 sweep.on_report(row)
@@ -153,14 +154,22 @@ def was_stopped(scheduler: Any, tune_trial: Any) -> bool:
     return scheduler is not None and tune_trial.trial_id in scheduler.stopped
 
 
-def take(row: Trial, result: dict[str, Any], started: float | None) -> None:
-    """Write a report into a trial's row."""
+def take(row: Trial, result: dict[str, Any], started: float | None, began: float) -> None:
+    """Write a report into a trial's row.
+
+    Args:
+        row: the row.
+        result: the report; ``born`` is when its process was started, if that was for this trial.
+        started: when Tune had its process.
+        began: when these trials were given to Tune; Ray starts some processes before.
+    """
     row.score, row.epochs, row.best_epoch = result["score"], result["epoch"], result["best_epoch"]
     row.host, row.pid = result.get("hostname"), result.get("pid")
     row.node = result.get("node")
     row.seconds = round(time.time() - result["ready"], 3)
     if started is not None:
-        row.startup_seconds = round(max(0.0, result["ready"] - started), 3)
+        since = started if result.get("born") is None else min(started, max(result["born"], began))
+        row.startup_seconds = round(max(0.0, result["ready"] - since), 3)
     if result.get("finished"):
         row.state, row.error = FINISHED, None
         row.metrics = result["metrics"]

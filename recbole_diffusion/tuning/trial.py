@@ -7,10 +7,13 @@ import json
 import logging
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from recbole_diffusion import yaml_io
 from recbole_diffusion.errors import RunError, UsageError
@@ -20,6 +23,8 @@ from recbole_diffusion.tuning.folder import SweepFolder
 logger = logging.getLogger(__name__)
 Report = Callable[[dict[str, Any]], None]
 PATIENCE, BETWEEN = 60.0, 0.2  # seconds
+NEW_PROCESS = threading.Event()  # whether no trial has run in this process yet
+NEW_PROCESS.set()
 
 
 def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) -> None:
@@ -30,6 +35,8 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
         job: what all trials of the sweep share, see :func:`run_trial`.
         data: a reference to the prepared data set in Ray's object store, or nothing.
     """
+    born = psutil.Process().create_time() if NEW_PROCESS.is_set() else None
+    NEW_PROCESS.clear()
     use_threads(job["threads"])
     if os.path.isdir(job["directory"]):
         os.chdir(job["directory"])  # Tune has gone to a folder of its own
@@ -42,7 +49,7 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
     trial = config["trial"]
     lock = SweepFolder(job["sweep_dir"]).ray / f"{trial['folder'].replace('/', '-')}.lock"
     with alone(lock):
-        run_trial(trial, job, prepared, lambda values: tune.report({**values, "node": node}))
+        run_trial(trial, job, prepared, lambda values: tune.report({**values, "node": node, "born": born}))
 
 
 @contextlib.contextmanager

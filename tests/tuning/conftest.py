@@ -22,6 +22,7 @@ class Sweepable:
     dataset: str
     overrides: dict
     space: Path
+    small: Path
 
     def words(self, **options) -> list[str]:
         """Return the words of a command line."""
@@ -39,6 +40,8 @@ def sweepable(tmp_path_factory) -> Sweepable:
     (folder / "data/parity/parity.inter").write_text("\n".join(["user_id:token\titem_id:token", *rows]) + "\n")
     space = folder / "space.yaml"
     space.write_text(SPACE)
+    small = folder / "small.yaml"
+    small.write_text("learning_rate: {choice: [1e-3, 3e-2]}\n")
     overrides = {
         "data_path": str(folder / "data"),
         "load_col": {"inter": ["user_id", "item_id"]},
@@ -52,4 +55,4 @@ def sweepable(tmp_path_factory) -> Sweepable:
         "report_groups": 0,
         "seed": 5,
     }
-    return Sweepable("parity", overrides, space)
+    return Sweepable("parity", overrides, space, small)

@@ -168,7 +168,8 @@ def test_the_folder_holds_what_the_readme_says(searched):
     assert names == {"sweep.json", "trials.csv", "best.yaml", "trials", "final", "lock"}
     stored = json.loads((folder / "sweep.json").read_text())
     assert {**stored, "sweep_dir": found["sweep_dir"]} == found
-    assert all(trial["startup_seconds"] is not None for trial in found["trials"] if trial["state"] == "finished")
+    starts = [trial["startup_seconds"] for trial in found["trials"] if trial["state"] != "failed"]
+    assert max(starts) > 1 > min(starts)  # a process loads torch once
     assert "start-up" in summary(found)
 
 
@@ -191,7 +192,7 @@ def test_resuming_a_sweep_that_has_ended_runs_nothing(searched, monkeypatch):
 
 def test_a_killed_driver_goes_on_and_repeats_no_finished_trial(sweepable, tmp_path):
     folder = tmp_path / "sweep"
-    options = {"latent_dimension": 8, "epochs": 40, "max_concurrent": 1, "final_seeds": 0}
+    options = {"space": sweepable.small, "epochs": 40, "max_concurrent": 1, "final_seeds": 0}
     words = sweepable.words(sweep_dir=folder, search="grid", scheduler="none", **options)
     command = [sys.executable, str(ROOT / "run_recbole_diff.py"), "tune", *words]
     driver_process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -207,17 +208,16 @@ def test_a_killed_driver_goes_on_and_repeats_no_finished_trial(sweepable, tmp_pa
     assert workers
     assert psutil.wait_procs(workers, timeout=60)[1] == []  # its trials die with it, and do not write any more
     states = [trial["state"] for trial in json.loads((folder / "sweep.json").read_text())["trials"]]
-    assert states[0] == "finished"
-    assert set(states[1:]) <= {"running", "waiting"}
+    assert states[0] == "finished" != states[1]
     result = (folder / "trials/000/result.json").stat().st_mtime_ns
 
     reported = []
     found = sweep(resume=folder, on_report=lambda trial: reported.append(trial.name), output=io.StringIO())
-    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 3
-    assert set(reported) == {"001", "002"}
+    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 2
+    assert set(reported) == {"001"}
     assert (folder / "trials/000/result.json").stat().st_mtime_ns == result
     assert "resumed after epoch" in (folder / "trials/001/log.txt").read_text()
-    assert found["winner"] == max(range(3), key=lambda number: found["trials"][number]["score"])
+    assert found["winner"] == max(range(2), key=lambda number: found["trials"][number]["score"])
     assert found["final"] == []
     for process in children:  # Ray's own processes look for their driver less often
         with contextlib.suppress(psutil.NoSuchProcess):

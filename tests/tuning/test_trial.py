@@ -223,11 +223,15 @@ def test_a_data_set_class_that_reads_a_searched_option_is_not_shared():
     assert depends_on(InteractionDataset, ["k", "shift", "latent_dimension"]) == []
 
 
-def test_the_split_follows_split_seed_and_not_seed(tmp_path):
+def test_the_split_follows_split_seed_and_not_seed(sweepable, tmp_path):
     def tested(seed, split_seed):
-        overrides = {"seed": seed, "split_seed": split_seed, "use_gpu": False, "run_dir": str(tmp_path / f"{seed}-{split_seed}")}
-        return run("ItemKNN", "ml-100k", overrides={**overrides, "k": 10, "report_groups": 0})[
-            "test"
-        ]  # nothing random but the split
+        overrides = {
+            **sweepable.overrides,
+            "seed": seed,
+            "split_seed": split_seed,
+            "run_dir": str(tmp_path / f"{seed}-{split_seed}"),
+        }
+        del overrides["mlp_hidden_size"]
+        return run("ItemKNN", sweepable.dataset, overrides={**overrides, "k": 10})["test"]  # nothing random but the split
 
     assert tested(1, 9) == tested(9, None) != tested(1, None)
