@@ -125,8 +125,8 @@ def collect(plan: dict[str, Any], runs: Path, output: Path) -> None:
             result["command"] = shlex.join(["python", *command(row, dataset, options)])
             result.pop("run_dir", None)
             (copy / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for file in runs.glob("*/paired-*.json"):
-        if (output / file.parent.name).is_dir():
+    for file in (*runs.glob("*/paired-*.json"), *runs.glob("baselines-*.json")):
+        if (output / file.parent.relative_to(runs)).is_dir():
             (output / file.relative_to(runs)).write_text(file.read_text())
 
 
