@@ -49,7 +49,8 @@ def open_matrix(path: Path) -> np.ndarray:
     try:
         matrix = _open_safetensors(path) if path.suffix == ".safetensors" else np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise UsageError(f"{path} cannot be read as a matrix of features: {error}; write it with numpy.save") from error
+        reason = "it is no such file, or holds Python objects" if "allow_pickle" in str(error) else error
+        raise UsageError(f"{path} cannot be read as a matrix of features: {reason}; write it with numpy.save") from error
     if matrix.ndim != 2 or matrix.dtype.kind != "f" or 0 in matrix.shape:
         raise UsageError(
             f"{path} holds {matrix.dtype} of shape {list(matrix.shape)}; it takes floating-point numbers [items, features]"

@@ -21,8 +21,8 @@ class TransformerEstimator(nn.Module):
 
     Tokens are the noised item vector, one for each modality, and the time step. A layer of attention with a residual connection
     is averaged over the tokens; a linear and a feed-forward layer on the average give the estimate. Tokens are normalised
-    first, since features come at any length. Keys, queries and values of the modalities do not depend on the step, so that a
-    chain computes them once (:meth:`prepare`).
+    first, since features come at any length. What is made of the modalities does not depend on the step, so that a
+    chain computes it once (:meth:`prepare`).
 
     Args:
         size: d, width of a token.
@@ -33,18 +33,23 @@ class TransformerEstimator(nn.Module):
 
     def __init__(self, size: int, steps: int, key_size: int, hidden_size: int) -> None:
         super().__init__()
-        self.widths = [key_size, key_size, size]
+        self.key_size = key_size
         self.register_buffer("time_table", sinusoidal_embedding(torch.arange(steps), size), persistent=False)
         self.token_norm = nn.LayerNorm(size)
-        self.attention = nn.Linear(size, sum(self.widths))
+        self.attention = nn.Linear(size, 2 * key_size + size)  # queries, keys, values
         self.pooled_norm = nn.LayerNorm(size)
         self.feed_forward = nn.Sequential(nn.Linear(size, hidden_size), nn.SiLU(), nn.Linear(hidden_size, size))
         self.output = nn.Linear(size, size)
 
+    def _matched(self, tokens: Tensor) -> Tensor:
+        """Return queries and keys of tokens [..., d] side by side, [..., 2 key_size]."""
+        first = 2 * self.key_size
+        return F.linear(tokens, self.attention.weight[:first], self.attention.bias[:first])
+
     def prepare(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the steps of a chain share: the sum of the modality tokens [n, d], and their projections."""
+        """Return what the steps of a chain share: the modality tokens [n, modalities, d], and their queries and keys."""
         tokens = self.token_norm(conditions)
-        return tokens.sum(1), self.attention(tokens)
+        return tokens, self._matched(tokens)
 
     def forward(self, x: Tensor, t: Tensor, prepared: tuple[Tensor, Tensor]) -> Tensor:
         """Return the estimate of x_0.
@@ -57,15 +62,17 @@ class TransformerEstimator(nn.Module):
         Returns:
             [n, d].
         """
-        total, of_conditions = prepared
+        modal, of_modal = prepared
         item, steps = self.token_norm(x), self.token_norm(self.time_table.to(x.dtype))
-        of_steps = self.attention(steps).index_select(0, t)
-        of_all = torch.cat([self.attention(item)[:, None], of_conditions, of_steps[:, None]], dim=1)
-        queries, keys, values = of_all.split(self.widths, dim=2)  # each [n, tokens, width]
+        of_steps = self._matched(steps).index_select(0, t)
+        tokens = torch.cat([item[:, None], modal, steps.index_select(0, t)[:, None]], dim=1)  # [n, tokens, d]
+        queries, keys = torch.cat([self._matched(item)[:, None], of_modal, of_steps[:, None]], dim=1).chunk(2, dim=2)
         # Products of 4 x 4 a row are faster by element than as a batch of matrices.
-        weights = ((queries[:, :, None] * keys[:, None]).sum(3) * keys.shape[2] ** -0.5).softmax(2)
-        attended = (weights.mean(1)[:, :, None] * values).sum(1)  # the mean over tokens of what each attends to
-        pooled = (item + total + steps.index_select(0, t)) / of_all.shape[1] + attended
+        weights = ((queries[:, :, None] * keys[:, None]).sum(3) * self.key_size**-0.5).softmax(2)
+        # The mean over tokens of what each attends to. Weights sum to one, so that values are taken of the mixed token alone.
+        mixed = (weights.mean(1)[:, :, None] * tokens).sum(1)
+        values = slice(2 * self.key_size, None)
+        pooled = tokens.mean(1) + F.linear(mixed, self.attention.weight[values], self.attention.bias[values])
         return self.output(pooled) + self.feed_forward(self.pooled_norm(pooled))
 
 

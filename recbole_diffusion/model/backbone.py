@@ -30,6 +30,7 @@ class Backbone(TwoTower):
 
     input_type = InputType.POINTWISE
     projects = True  # whether the model uses the projected features itself
+    trains_projections = True  # whether a loss of its own trains the projections; if not, a diffusion around it does
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         super().__init__(config, dataset)

@@ -44,7 +44,8 @@ class CCDRec(TwoTower):
 
     Differences from the paper's text:
         * The reverse step's mean is the posterior's given the estimate of e_0, not that of Eq. 3 for a noise estimate.
-        * Vectors are diffused at unit mean square over the table, and are no targets to be moved by Eq. 5.
+        * Vectors are diffused at unit mean square over the table, and Eq. 5 moves the estimator alone, not the vectors.
+        * The estimator adds to the linear estimate sqrt(abar_t) x_t.
     Differences from the authors' code:
         * The pools follow Eq. 7 from the first epoch on. Theirs has no pool in epoch 0 and is off by one after it.
         * The transformer layer has a residual connection and a feed-forward layer; theirs is one attention layer.

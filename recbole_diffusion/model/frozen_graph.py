@@ -15,6 +15,7 @@ class FrozenGraphBackbone(Backbone):
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         super().__init__(config, dataset, wrapped)
+        self.trains_projections = self.options.modal_weight > 0
         graphs = [mean_graph(dataset.neighbours(name)[0], self.n_items) for name in dataset.modalities]
         self.item_graph = SparseMatrix(fused(graphs, self.options.weights()))
 

@@ -62,7 +62,9 @@ class FusedItems(nn.Module):
             [n_users, d], [n, d], [n, modalities, d], scalar.
         """
         ego, high, modal = backbone.ego_items(), backbone.high_order(), backbone.modal_items(distinct)
-        estimate, loss = self.aligning.learn(ego.index_select(0, distinct), modal, self.aligning.scale(ego))
+        # A backbone's own loss trains its projections, if it has one; the diffusion's gradient would drown it.
+        conditions = modal.detach() if backbone.trains_projections else modal
+        estimate, loss = self.aligning.learn(ego.index_select(0, distinct), conditions, self.aligning.scale(ego))
         if self.place == "output":
             users, propagated = backbone.encoder.pooled(backbone.layers())
             fused = self.fused(high.index_select(0, distinct), estimate)
