@@ -59,9 +59,14 @@ def result_of(folder: Path, options: dict[str, Any] | None = None) -> dict[str, 
 
 
 def best_point(runs: Path, dataset: str, protocol: str, row: dict[str, Any], seed: int) -> int | None:
-    """Return the grid point with the best validation score among those that have a result."""
-    found = [(result_of(folder_of(runs, dataset, protocol, row, k, seed), point), k) for k, point in enumerate(points(row))]
-    scored = [(result["best_valid_score"], -k) for result, k in found if result]
+    """Return the grid point with the best validation score among those that have a result; errors are the better, the smaller."""
+    scored = []
+    for k, point in enumerate(points(row)):
+        folder = folder_of(runs, dataset, protocol, row, k, seed)
+        result = result_of(folder, point)
+        if result:
+            smaller = load_yaml(folder / "config.yaml")["valid_metric"].lower() in ("rated_mae", "rated_rmse")
+            scored.append((-result["best_valid_score"] if smaller else result["best_valid_score"], -k))
     return -max(scored)[1] if scored else None
 
 

@@ -35,7 +35,7 @@ class CrossDomainOptions:
     )
     cold_seed: int = option(2024, "seed of the choice of cold users, apart from the seed of the run", low=0, high=2**32 - 1)
     valid_user_share: float = option(
-        0.1,
+        0.2,
         "share of the other shared users whose target ratings are the validation part",
         low=0,
         high=1,
