@@ -4,9 +4,9 @@
     python -m benchmarks.cdr_speed --memory [--output=FILE]
 
 The first compares DiffCDR with its plain form in one process, in turns: one solver run for each rating row, with two separate
-noise calls an evaluation, as in the released code; and gives the throughput of all models. A sample is a rating. The second writes
-a made-up pair of 600,000 users and 9 million source ratings, loads it and trains one epoch of both factorisations, in a process of
-its own.
+noise calls an evaluation, as in the released code; and gives the throughput of all models. A sample is a rating. The second
+writes a made-up pair of 600,000 users and 9 million source ratings, loads it and trains one epoch of both factorisations, in a
+process of its own.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python -m benchmarks.cold_table PLAN --runs=FOLDER --output=benchmarks/results/NAME.md
 
-One table a data set and protocol: errors of ratings and ranking on the hidden ratings, and on their later half before and after the
-warm start. The plan's row ``paired`` is tested against each other row by paired t-tests over users, seeds averaged, on each
+One table a data set and protocol: errors of ratings and ranking on the hidden ratings, and on their later half before and after
+the warm start. The plan's row ``paired`` is tested against each other row by paired t-tests over users, seeds averaged, on each
 user's mean absolute error and mean squared error.
 """
 
