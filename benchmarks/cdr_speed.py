@@ -236,9 +236,10 @@ def main() -> None:
     machine = f"{torch.get_num_threads()} torch threads, {platform.machine()}, CPU only, shared with other work, seed 0; "
     machine += ", ".join(f"{name} {version}" for name, version in versions().items()) + "."
     if arguments.memory:
-        lines = ["# Memory of a cross-domain pair of Amazon's size", "", f"`python -m benchmarks.cdr_speed --memory`; {machine}"]
+        lines = ["# Memory of a cross-domain pair of Amazon's size", ""]
+        lines += [f"`python -m benchmarks.cdr_speed --memory`; {machine}"]
         lines += [
-            "Made-up: 600,000 users, 9 million source ratings of 370,000 items, a fifth of all that in the target. EMCDR, width 10.",
+            "Made-up: 600,000 users, 9 million source ratings of 370,000 items; a fifth of it in the target.",
             "",
         ]
         lines += [
@@ -254,7 +255,7 @@ def main() -> None:
             "",
         ]
         lines += [
-            "DiffCDR against one solver run a rating row with two noise calls an evaluation; samples (ratings) a second, medians:",
+            "DiffCDR, and plain: a solver run a rating row, two noise calls an evaluation; ratings a second, medians:",
             "",
         ]
         lines += ["| work | here | plain | ratio |", "|---|---:|---:|---:|", *ratios(*where), ""]
