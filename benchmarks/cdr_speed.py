@@ -71,6 +71,8 @@ def train_batch(stage: Any, optimizers: list[torch.optim.Optimizer], rows: Tenso
             optimizer.zero_grad(set_to_none=True)
             step.loss(rows).backward(inputs=list(step.parameters))
             optimizer.step()
+            if step.after:
+                step.after()
 
 
 def optimizers_of(stage: Any) -> list[torch.optim.Optimizer]:

@@ -27,6 +27,13 @@ class DiffCDROptions(CrossDomainOptions):
     beta_1: float = option(20.0, "noise rate of the schedule at time 1", low=0, open_low=True)
     condition_dropout: float = option(0.1, "share of training rows without condition", low=0, high=1)
     denoiser_updates: int = option(4, "updates of the denoiser for each one of the alignment module", low=1)
+    average: float = option(
+        0.99,
+        "decay of the moving averages that the solver and predictions use; 0: the weights themselves",
+        low=0,
+        high=1,
+        open_high=True,
+    )
     guidance: float = option(1.0, "s of Eq. 3: 0 is unconditional, 1 conditional", low=0)
     evaluations: int = option(30, "evaluations of the noise by the solver", low=1)
     start: str = option("source", "where the solver starts: the source vector, or noise", choices=("source", "noise"))

@@ -15,12 +15,14 @@ class Step:
         parameters: what the loss updates, and nothing else.
         learning_rate: step size.
         repeats: how often a batch is used for it, before the next one.
+        after: called after each update.
     """
 
     loss: Callable[[Tensor], Tensor]
     parameters: Sequence[nn.Parameter]
     learning_rate: float
     repeats: int = 1
+    after: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)

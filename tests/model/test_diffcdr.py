@@ -15,13 +15,14 @@ class TestDiffCDR(ColdContract):
     model = "DiffCDR"
     options = OPTIONS
     epochs = 40
+    frozen = ("source.", "target.", "average")
 
     def test_the_alignment_loss_is_equation_7(self, checkerboard):
         built = self.build(
             checkerboard, align_norm=2, align_weight=0.5, task_weight=3.0, task_absolute=0.0, shift_reg_weight=None
         )
         model, users = built.model, built.model.shared[:7]
-        vectors = model.transfer(users)
+        vectors = model.alignment(model.diffused(users))
         squares = []
         for row, user in enumerate(users.tolist()):
             for who, item, rating in zip(model.ratings.users, model.ratings.items, model.ratings.ratings, strict=True):
@@ -36,7 +37,7 @@ class TestDiffCDR(ColdContract):
         model = self.build(checkerboard).model
         model.align_loss(model.shared).backward()
         assert all(one.grad is None for one in model.denoiser.parameters())
-        assert model.alignment.weight.grad.abs().sum() > 0
+        assert model.alignment.matrix.weight.grad.abs().sum() > 0
 
     def test_one_solver_run_for_each_distinct_user(self, checkerboard, monkeypatch):
         built = self.build(checkerboard)
@@ -63,6 +64,7 @@ class TestNoiseWithoutDiffusion(ColdContract):
     model = "DiffCDR"
     options = {**OPTIONS, "diffusion": False, "learning_rate": 0.03}
     epochs = 40
+    frozen = ("source.", "target.", "average")
 
 
 def denoiser(velocity: bool, join: str = "hidden") -> Denoiser:
