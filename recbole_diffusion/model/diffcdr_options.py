@@ -26,7 +26,7 @@ class DiffCDROptions(CrossDomainOptions):
     beta_0: float = option(0.1, "noise rate of the schedule at time 0", low=0, open_low=True)
     beta_1: float = option(20.0, "noise rate of the schedule at time 1", low=0, open_low=True)
     condition_dropout: float = option(0.1, "share of training rows without condition", low=0, high=1)
-    denoiser_updates: int = option(4, "updates of the denoiser for each one of the alignment module", low=1)
+    denoiser_updates: int = option(1, "updates of the denoiser for each one of the alignment module", low=1)
     average: float = option(
         0.99,
         "decay of the moving averages that the solver and predictions use; 0: the weights themselves",
