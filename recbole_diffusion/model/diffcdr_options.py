@@ -42,7 +42,7 @@ class DiffCDROptions(CrossDomainOptions):
     align_weight: float = option(1.0, "weight of Eq. 6 beside the task loss", low=0)
     task_weight: float = option(1.0, "lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
     task_absolute: float = option(
-        0.5, "share of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
+        0.75, "share of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
     )
     shift_reg_weight: float | None = option(
         8.0, "learn a shift of each item's offset with the task loss, held by so many ratings of shift 0; null: none", low=0
