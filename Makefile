@@ -8,6 +8,7 @@ TORCH_NEEDS := torch|triton|nvidia-.*|cuda-.*|sympy|mpmath|networkx|jinja2|marku
 # More threads than free cores stall torch: two, passive, unless the caller says otherwise.
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
+WORKERS ?= 2
 
 .PHONY: install run test lint bench lock clean
 
@@ -24,8 +25,9 @@ $(VENV)/installed: requirements.lock setup.cfg pyproject.toml
 run: install
 	$(BIN)/python run_recbole_diff.py --model=TVDiff --dataset=ml-100k --hidden_size=64 --epochs=30
 
+# Two processes of one thread: small models gain nothing from a second thread. A file stays in one process, for its fixtures.
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

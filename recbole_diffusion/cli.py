@@ -86,6 +86,8 @@ def _print_result(result: dict[str, Any]) -> None:
     )
     lines = [f"{name}, seed {result['seed']}, {chosen}"]
     several = [part for part in result if part.startswith("test_")] or ["test"]
+    if result["test"] != result[several[0]]:  # a part of its own, not the first of two
+        several.insert(0, "test")
     width = max(5, *map(len, several))
     for part in ("valid", *several):
         values = "  ".join(f"{name} {value:.4f}" for name, value in (result[part] or {}).items())

@@ -15,6 +15,8 @@ from recbole_diffusion import __version__
 from recbole_diffusion.data.prepare.amazon import PARTS as AMAZON_PARTS
 from recbole_diffusion.data.prepare.amazon_making import MadeAmazon, make_amazon
 from recbole_diffusion.data.prepare.amazon_table import AMAZON
+from recbole_diffusion.data.prepare.domain import MadeDomain, make_domain
+from recbole_diffusion.data.prepare.domain_table import DOMAINS, as_published
 from recbole_diffusion.data.prepare.making import RECORD, Made, make, text_of, write
 from recbole_diffusion.data.prepare.sources import describe, find_files, kept_folder
 from recbole_diffusion.data.prepare.table import RECIPES, Recipe
@@ -62,7 +64,7 @@ def prepare(words: list[str]) -> int:
         return 0
     output, source = _folder(given, "output") or Path("dataset"), _folder(given, "source")
     force = given.pop("force", False)
-    recipes = RECIPES | AMAZON
+    recipes = RECIPES | AMAZON | DOMAINS
     if name is None:
         if given or source or force:
             raise UsageError(f"prepare needs the name of a data set as its first word; there are {', '.join(recipes)}")
@@ -99,6 +101,9 @@ def _prepare(recipe: Recipe, options: PrepareOptions, output: Path, source: Path
         "versions": _versions(),
     }
     folder = output / recipe.name
+    if recipe.name in DOMAINS:
+        _report_domain(recipe, make_domain(recipe, paths, folder, record), folder)
+        return
     if recipe.name in AMAZON:
         _report_amazon(recipe, make_amazon(recipe, paths, folder, record, options.seed, options.text), folder)
         return
@@ -147,9 +152,18 @@ def _report_amazon(recipe: Recipe, made: MadeAmazon, folder: Path) -> None:
         )
 
 
+def _report_domain(recipe: Recipe, made: MadeDomain, folder: Path) -> None:
+    lines = [f"rows     {made.rows_read:,} reviews, {made.repeated:,} of them repeated", f"found    {made.counts}"]
+    sys.stdout.write("\n".join([*lines, f"paper    {recipe.paper}", f"folder   {folder}"]) + "\n")
+    if not as_published(made.counts, recipe.paper):
+        logging.getLogger(__name__).warning(
+            "the counts differ from the paper's: found %s; paper %s. Known: %s", made.counts, recipe.paper, recipe.note
+        )
+
+
 def _options(recipe: Recipe, given: dict[str, Any]) -> PrepareOptions:
     """Return the options over the set's own defaults."""
-    known = ["seed", *recipe.filters, *(["text"] if recipe.name in AMAZON else [])]
+    known = [] if recipe.name in DOMAINS else ["seed", *recipe.filters, *(["text"] if recipe.name in AMAZON else [])]
     for name in given:
         if name not in known:
             near = did_you_mean(name, [*known, *PLACES])
@@ -171,6 +185,7 @@ def _folder(given: dict[str, Any], name: str) -> Path | None:
 
 def _refuse_overwriting(recipe: Recipe, folder: Path, force: bool) -> None:
     own = {f"{recipe.name}.{part}.inter" for part in (AMAZON_PARTS if recipe.name in AMAZON else PARTS)}
+    own = {f"{recipe.name}.inter"} if recipe.name in DOMAINS else own
     there = {path.name for path in folder.glob("*.inter")}
     if there - own:
         raise UsageError(
@@ -184,7 +199,7 @@ def _refuse_overwriting(recipe: Recipe, folder: Path, force: bool) -> None:
 
 def _listing(output: Path) -> str:
     lines = []
-    for recipe in (RECIPES | AMAZON).values():
+    for recipe in (RECIPES | AMAZON | DOMAINS).values():
         lines += [f"{recipe.name}: {recipe.title}", f"    state    {_state(recipe, output)}"]
         for file in recipe.files:
             how = "downloaded" if file.urls else "by hand, then --source=FOLDER"

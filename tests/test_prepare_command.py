@@ -12,6 +12,7 @@ from published_files import kuairec_matrix, write_food, write_kuairec, write_yel
 from range_server import running_mirror
 
 from recbole_diffusion.data.prepare.amazon_table import AMAZON
+from recbole_diffusion.data.prepare.domain_table import DOMAINS
 from recbole_diffusion.data.prepare.table import RECIPES
 from recbole_diffusion.data.split import PARTS
 from recbole_diffusion.errors import RunError, UsageError
@@ -329,7 +330,7 @@ def test_without_a_name_the_sets_are_listed_with_source_licence_and_state(here, 
         assert recipe.licence in text
         assert all(file.name in text and file.page in text for file in recipe.files)
     assert prepare(["--output=elsewhere"]) == 0
-    assert capsys.readouterr().out.count("state    not in elsewhere") == len(RECIPES | AMAZON)
+    assert capsys.readouterr().out.count("state    not in elsewhere") == len(RECIPES | AMAZON | DOMAINS)
 
 
 def test_the_help_names_every_option_with_the_papers_values(capsys):

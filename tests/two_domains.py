@@ -29,9 +29,10 @@ def rows_of(kind: str, users: range, items: int, chosen: int, draw: random.Rando
 
 
 def make_two_domains(tmp_path: Path) -> DataSet:
-    """Users 0..59 in books, 10..69 in films; ``withheld`` are the liked films of test users, ``known`` those of the others."""
+    """Users 0..59 in books, 10..69 in films; everyone rates all liked films and some of the
+    others; ``withheld`` are the liked films of test users, ``known`` those of the others."""
     draw, folder = random.Random(7), tmp_path / "data"
-    films = rows_of("i", range(10, USERS + 10), FILMS, 20, draw)
+    films = [row for row in rows_of("i", range(10, USERS + 10), FILMS, FILMS, draw) if row[2] == 5 or draw.random() < 0.2]
     write_ratings(folder, "books", rows_of("i", range(USERS), BOOKS, 30, draw))
     write_ratings(folder, "films", films)
     overrides: dict[str, Any] = {

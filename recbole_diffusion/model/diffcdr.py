@@ -3,16 +3,38 @@
 Paper: "Diffusion Cross-domain Recommendation" (DiffCDR).
 """
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.diffusion import LinearVP, antithetic_steps
+from recbole_diffusion.model.average import Average
 from recbole_diffusion.model.cross_domain import MappingRecommender
 from recbole_diffusion.model.diffcdr_denoiser import Denoiser, transferred
 from recbole_diffusion.model.factors import number_of
 from recbole_diffusion.model.stage import Step
+
+
+class Alignment(nn.Module):
+    """ALM: one matrix without bias, the identity at the start; and a shift of each item's offset, or none.
+
+    Args:
+        width: of the vectors.
+        n_items: number of item ids, None for no shift.
+    """
+
+    def __init__(self, width: int, n_items: int | None) -> None:
+        super().__init__()
+        self.matrix = nn.Linear(width, width, bias=False)
+        nn.init.eye_(self.matrix.weight)
+        self.shift = nn.Parameter(torch.zeros(n_items)) if n_items else None
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return the aligned vectors, [batch, width]."""
+        return self.matrix(vectors)
+
 
 STEPS = 1000  # training times are 1/STEPS, 2/STEPS, ..., 1
 FIGURE_4 = (1, 5, 30)
@@ -36,6 +58,8 @@ class DiffCDR(MappingRecommender):
       the offsets of the factors belong to users whose biases are known, those of cold users are only guessed.
     - The network predicts velocity (``prediction: noise`` is the paper's), which does not blow errors up near time 1.
     - The denoiser may be updated several times a batch (``denoiser_updates``); Algorithm 1 has one.
+    - The solver and the predictions use moving averages of the weights (``average``; 0 is the paper's), so that the alignment
+      module does not chase a denoiser that jumps with each batch.
     - With ``bias`` what is transferred is [u, b_u], see ``model/factors.py``; the paper has no biases.
     - Noisy vector, time and condition are added at hidden width (``join: input`` adds them at the vector's own width, where
       condition and noisy vector can no longer be told apart).
@@ -50,11 +74,10 @@ class DiffCDR(MappingRecommender):
         if o.diffusion:
             schedule, velocity = LinearVP(o.beta_0, o.beta_1), o.prediction == "velocity"
             self.denoiser = Denoiser(schedule, self.width, o.hidden_size, o.time_size, o.activation, velocity, o.join)
-        self.alignment = nn.Linear(self.width, self.width, bias=False)
-        nn.init.eye_(self.alignment.weight)
-        self.learns_shift = o.task_weight > 0 and o.shift_reg_weight is not None
-        if self.learns_shift:
-            self.shift = nn.Parameter(torch.zeros(self.n_items))
+            self.average = Average(self.denoiser, o.average)
+        shifts = o.task_weight > 0 and o.shift_reg_weight is not None
+        self.alignment = Alignment(self.width, self.n_items if shifts else None)
+        self.average_alignment = Average(self.alignment, o.average)
         # Mean and deviation of the source vectors, then of the target vectors; persistent, since they belong to the weights.
         self.register_buffer("statistics", torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, self.width))
         if o.start == "noise":  # one draw a user, so that scores do not depend on the batch
@@ -78,10 +101,12 @@ class DiffCDR(MappingRecommender):
     def parts(self) -> tuple[Step, ...]:
         """Return the updates of DIM and of ALM."""
         rate = self.general["learning_rate"]
-        align = Step(self.align_loss, [*self.alignment.parameters(), *([self.shift] if self.learns_shift else [])], rate)
+        follow = partial(self.average_alignment.follow, self.alignment)
+        align = Step(self.align_loss, list(self.alignment.parameters()), rate, after=follow)
         if not self.options.diffusion:
             return (align,)
-        return Step(self.noise_loss, list(self.denoiser.parameters()), rate, self.options.denoiser_updates), align
+        follow, repeats = partial(self.average.follow, self.denoiser), self.options.denoiser_updates
+        return Step(self.noise_loss, list(self.denoiser.parameters()), rate, repeats, follow), align
 
     def noise_loss(self, users: Tensor) -> Tensor:
         """Return the mean squared error of the estimated noise (section 3.3), a scalar; antithetic times."""
@@ -95,12 +120,11 @@ class DiffCDR(MappingRecommender):
 
     def align_loss(self, users: Tensor) -> Tensor:
         """Return Eq. 7, a scalar: distance to the target vectors (Eq. 6) and error of the training ratings."""
-        o, vectors = self.options, self.transfer(users)
+        o, vectors, shift = self.options, self.alignment(self.diffused(users)), self.alignment.shift
         gap = vectors - self.target_vectors(users)
         loss = o.align_weight * (gap.abs() if o.align_norm == 1 else gap.square()).mean()
         if not o.task_weight:
             return loss
-        shift = self.shift if self.learns_shift else None
         task = self.rating_loss(users, vectors, o.task_absolute, shift)
         if shift is not None:
             task = task + o.shift_reg_weight * shift.square().sum() / len(self.ratings)
@@ -109,7 +133,8 @@ class DiffCDR(MappingRecommender):
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, with the shift of the offsets."""
         vectors, offsets = super().item_side()
-        return vectors, offsets + self.shift if self.learns_shift else offsets
+        shift = self.average_alignment.copy.shift
+        return vectors, offsets if shift is None else offsets + shift
 
     # Transfer.
 
@@ -124,12 +149,12 @@ class DiffCDR(MappingRecommender):
         x = self.noise[users] if o.start == "noise" else condition
         if o.diffusion:
             evaluations = o.evaluations if evaluations is None else evaluations
-            x = transferred(self.denoiser, x, condition, o.guidance, evaluations)
+            x = transferred(self.average.copy, x, condition, o.guidance, evaluations)
         return x * self.statistics[3] + self.statistics[2]
 
     def transfer(self, users: Tensor) -> Tensor:
-        """Return the aligned vectors, [batch, k]."""
-        return self.alignment(self.diffused(users))
+        """Return the aligned vectors by the averaged weights, [batch, k]."""
+        return self.average_alignment.copy(self.diffused(users))
 
     @torch.no_grad()
     def final_diagnostics(self) -> dict[str, Any]:
@@ -140,6 +165,6 @@ class DiffCDR(MappingRecommender):
             truth = self.target_vectors(users)
             ways = {"source": 0, **{str(one): one for one in FIGURE_4}}
             made = {name: (self.diffused(users, one) - truth).norm(dim=1).mean().item() for name, one in ways.items()}
-            aligned = (self.alignment(self.diffused(users)) - truth).norm(dim=1).mean().item()
+            aligned = (self.transfer(users) - truth).norm(dim=1).mean().item()
             found["distance_to_target"] = {**made, "aligned": aligned}
         return found

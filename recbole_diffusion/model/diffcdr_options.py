@@ -26,7 +26,14 @@ class DiffCDROptions(CrossDomainOptions):
     beta_0: float = option(0.1, "noise rate of the schedule at time 0", low=0, open_low=True)
     beta_1: float = option(20.0, "noise rate of the schedule at time 1", low=0, open_low=True)
     condition_dropout: float = option(0.1, "share of training rows without condition", low=0, high=1)
-    denoiser_updates: int = option(4, "updates of the denoiser for each one of the alignment module", low=1)
+    denoiser_updates: int = option(1, "updates of the denoiser for each one of the alignment module", low=1)
+    average: float = option(
+        0.99,
+        "decay of the moving averages that the solver and predictions use; 0: the weights themselves",
+        low=0,
+        high=1,
+        open_high=True,
+    )
     guidance: float = option(1.0, "s of Eq. 3: 0 is unconditional, 1 conditional", low=0)
     evaluations: int = option(30, "evaluations of the noise by the solver", low=1)
     start: str = option("source", "where the solver starts: the source vector, or noise", choices=("source", "noise"))
@@ -35,7 +42,7 @@ class DiffCDROptions(CrossDomainOptions):
     align_weight: float = option(1.0, "weight of Eq. 6 beside the task loss", low=0)
     task_weight: float = option(1.0, "lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
     task_absolute: float = option(
-        0.5, "share of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
+        0.75, "share of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
     )
     shift_reg_weight: float | None = option(
         8.0, "learn a shift of each item's offset with the task loss, held by so many ratings of shift 0; null: none", low=0

@@ -16,6 +16,7 @@ class Step:
         learning_rate: step size.
         repeats: how often a batch is used for it, before the next one.
         weight_decay: of the optimizer; None for the run's own.
+        after: called after each update.
     """
 
     loss: Callable[[Tensor], Tensor]
@@ -23,6 +24,7 @@ class Step:
     learning_rate: float
     repeats: int = 1
     weight_decay: float | None = None
+    after: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ class PaperFigure:
         models: names of the models that have it.
         maker: ``module:function`` below ``report.paper``. The function takes the runs by method, or with ``needs_model`` one
             loaded run by method (what :func:`~recbole_diffusion.load_run` returns), and the number of each method on the page,
-            from which its colour comes. It returns a figure or several, or raises UsageError with what the runs lack and what to do.
+            from which its colour comes. It returns a figure or several, or raises UsageError with what the runs lack and
+            what to do.
         needs_model: whether it needs the trained model and the data.
     """
 

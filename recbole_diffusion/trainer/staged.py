@@ -51,6 +51,8 @@ class _Steps(FusedSteps):
                     if self.clip_grad_norm:
                         torch.nn.utils.clip_grad_norm_(step.parameters, **self.clip_grad_norm)
                     optimizer.step()
+                    if step.after:
+                        step.after()
                     totals[number] += loss.detach() / step.repeats
         self._check_nan(totals.sum())
         values = totals.tolist()

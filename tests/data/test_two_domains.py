@@ -32,14 +32,18 @@ def test_the_parts_are_users_and_the_cold_halves_share_their_rows(two_domains):
     _, train, valid, tests = built(two_domains)
     dataset = train._dataset
     everything = pairs(train._dataset) | pairs(valid._dataset) | pairs(tests["test"]._dataset)
-    assert len(everything) == 60 * 20
+    assert len(everything) == len(dataset.inter_feat) + len(valid._dataset.inter_feat) + len(tests["test"]._dataset.inter_feat)
+    assert everything == {
+        tuple(line.split("\t")[:2]) for line in (two_domains.folder.parent / "films/films.inter").read_text().splitlines()[1:]
+    }
     names = dataset.field2id_token[dataset.uid_field]
     cold = set(names[dataset.test_users.numpy()])
     assert {user for user, _ in pairs(tests["test"]._dataset)} == cold == set(two_domains.withheld)
     assert not {user for user, _ in pairs(train._dataset)} & (cold | set(names[dataset.valid_users.numpy()]))
     halves = [pairs(tests[name]._dataset) for name in ("test_cold", "test_warm")]
     assert halves[0] == halves[1]
-    assert len(halves[0]) == len(cold) * 10
+    counts = [sum(user == one for user, _ in pairs(tests["test"]._dataset)) for one in sorted(cold)]
+    assert [sum(user == one for user, _ in halves[0]) for one in sorted(cold)] == [-(-count // 2) for count in counts]
     learnt = set(
         zip(
             names[dataset.warm_rows.users.numpy()],

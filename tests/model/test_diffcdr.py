@@ -15,11 +15,14 @@ class TestDiffCDR(ColdContract):
     model = "DiffCDR"
     options = OPTIONS
     epochs = 40
+    frozen = ("source.", "target.", "average")
 
     def test_the_alignment_loss_is_equation_7(self, checkerboard):
-        built = self.build(checkerboard, align_norm=2, align_weight=0.5, task_weight=3.0, task_absolute=0.0, shift_reg_weight=None)
+        built = self.build(
+            checkerboard, align_norm=2, align_weight=0.5, task_weight=3.0, task_absolute=0.0, shift_reg_weight=None
+        )
         model, users = built.model, built.model.shared[:7]
-        vectors = model.transfer(users)
+        vectors = model.alignment(model.diffused(users))
         squares = []
         for row, user in enumerate(users.tolist()):
             for who, item, rating in zip(model.ratings.users, model.ratings.items, model.ratings.ratings, strict=True):
@@ -34,7 +37,7 @@ class TestDiffCDR(ColdContract):
         model = self.build(checkerboard).model
         model.align_loss(model.shared).backward()
         assert all(one.grad is None for one in model.denoiser.parameters())
-        assert model.alignment.weight.grad.abs().sum() > 0
+        assert model.alignment.matrix.weight.grad.abs().sum() > 0
 
     def test_one_solver_run_for_each_distinct_user(self, checkerboard, monkeypatch):
         built = self.build(checkerboard)
@@ -61,6 +64,7 @@ class TestNoiseWithoutDiffusion(ColdContract):
     model = "DiffCDR"
     options = {**OPTIONS, "diffusion": False, "learning_rate": 0.03}
     epochs = 40
+    frozen = ("source.", "target.", "average")
 
 
 def denoiser(velocity: bool, join: str = "hidden") -> Denoiser:
@@ -72,7 +76,11 @@ def denoiser(velocity: bool, join: str = "hidden") -> Denoiser:
 @pytest.mark.parametrize("join", ["hidden", "input"])
 def test_guided_noise_is_equation_3_in_one_pass(guidance, join):
     net = denoiser(False, join)
-    x, c, t = torch.randn(4, 5, dtype=torch.float64), torch.randn(4, 5, dtype=torch.float64), torch.full((4,), 0.3, dtype=torch.float64)
+    x, c, t = (
+        torch.randn(4, 5, dtype=torch.float64),
+        torch.randn(4, 5, dtype=torch.float64),
+        torch.full((4,), 0.3, dtype=torch.float64),
+    )
     unconditional, conditional = net(x, t, torch.zeros_like(c)), net(x, t, c)
     expected = unconditional + guidance * (conditional - unconditional)
     assert torch.allclose(net.guided(c, guidance)(x, t), expected)
@@ -92,7 +100,10 @@ def test_velocity_and_noise_tell_the_same_data():
 def test_the_transfer_solves_with_the_schedule_of_training():
     net, c = denoiser(True), torch.randn(4, 5, dtype=torch.float64)
     slow = solve(
-        lambda x, t: net.schedule.sigma(t)[:, None] * x + net.schedule.alpha(t)[:, None] * net(x, t, c), c, LinearVP(), fast_orders(30)
+        lambda x, t: net.schedule.sigma(t)[:, None] * x + net.schedule.alpha(t)[:, None] * net(x, t, c),
+        c,
+        LinearVP(),
+        fast_orders(30),
     )
     assert torch.allclose(transferred(net, c, c, 1.0, 30), slow)
     assert torch.equal(transferred(net, c, c, 1.0, 0), c)
