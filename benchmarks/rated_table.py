@@ -115,7 +115,7 @@ def table(plan: dict[str, Any], runs: Path, name: str) -> str:
             plain = [one["readings"]["top"] for one in found]
             cells = [cell([values[k] for values in which]) for which in (readings, plain) for k in (0, 1)]
             cells += [column(found, what) for what in ("rmse", "kl", "covered", "agree", "full")]
-            cells += [", ".join(str(one["epoch"]) for one in found if "epoch" in one), column(found, "seconds")]
+            cells += [", ".join(str(one["epoch"]) for one in found if one.get("epoch", -1) >= 0), column(found, "seconds")]
             lines.append(f"| {key} | " + " | ".join([*cells, str(len(found)), point]) + " |")
         lines += ["", f"Recall@5 / NDCG@5 on {dataset} under each reading of the paper's two lists:", ""]
         lines += ["| row | " + " | ".join(READINGS) + " |", "|---|" + "---:|" * len(READINGS)]
