@@ -190,7 +190,7 @@ def main() -> None:
             "# Speed and memory of CCDRec",
             "",
             "`python -m benchmarks.ccdrec_speed --data_path=DATA`;",
-            f"{os.environ.get('OMP_NUM_THREADS', 'all')} torch threads, {platform.machine()}, CPU only, seed 0;",
+            f"{os.environ.get('OMP_NUM_THREADS', 'all')} torch threads, {platform.machine()}, CPU only, shared with other work, seed 0;",
             ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
             "Baby with its derived features, 129 numbers a modality. Both sides in one process, in turns; medians.",
             "",
