@@ -160,18 +160,25 @@ def table(plan: dict[str, Any], runs: Path, name: str) -> str:
     lines = [plan["title"], "", plan["text"].strip(), "", made_by(plan, runs, name), ""]
     for dataset in dict.fromkeys(dataset for _, dataset, _ in experiments(plan)):
         for protocol, part in itertools.product(plan["protocols"], plan.get("parts", ["test"])):
+            ours = [
+                line
+                for row, d, p in experiments(plan)
+                if (d, p) == (dataset, protocol)
+                for line in our_row(plan, runs, row, d, p, part)
+            ]
+            if not ours:
+                continue
             lines += [f"## {dataset}, {protocol} protocol" + (f", {part}" if "parts" in plan else ""), ""]
             lines += ["| row | recall@10 | ndcg@10 | recall@20 | ndcg@20 | seeds | best epochs | train s | chosen point |"]
             lines += ["|---|---:|---:|---:|---:|---|---|---:|---|"]
             published = plan.get("paper", {}).get(dataset, {}) if part == plan.get("paper_part", part) else {}
             lines += [paper_row(name, values) for name, values in published.items()]
             lines += [
-                line
-                for row, d, p in experiments(plan)
-                if (d, p) == (dataset, protocol)
-                for line in our_row(plan, runs, row, d, p, part)
+                *ours,
+                "",
+                *paired_tests(plan, runs, dataset, protocol, part),
+                *group_table(plan, runs, dataset, protocol, part),
             ]
-            lines += ["", *paired_tests(plan, runs, dataset, protocol, part), *group_table(plan, runs, dataset, protocol, part)]
     lines += ["## Settings", "", "Options of each row over the model's YAML; of a grid, every value searched.", ""]
     for row in plan["rows"]:
         settings = {**row.get("options", {}), **{name: f"one of {values}" for name, values in (row.get("grid") or {}).items()}}
