@@ -72,6 +72,12 @@ class StagedTrainer(RunMixin, _Steps):
             raise UsageError(f"mirror_gradient does not go with {config['model']}, which trains in stages; set it to False")
         super().__init__(config, model, folder)
         self.stages, self.number, self.step_optimizers = model.stages(), -1, []
+        self.scores_only = config["epochs"] == 0 and bool(config["load_checkpoint"])
+        if self.stages and config["epochs"] == 0 and not self.scores_only:
+            raise UsageError(
+                f"epochs is 0: the stage {self.stages[-1].name!r} of {config['model']} would never run; give 1 or more, or "
+                "score a trained model with --load_checkpoint"
+            )
         self.run_best, self.bigger = folder.best, self.valid_metric_bigger
         self.part: Any = None
 
@@ -89,6 +95,8 @@ class StagedTrainer(RunMixin, _Steps):
         """Train all stages, after a resume what is left of them; return the last one's best score and result."""
         self.part, self._saved = train_data._dataset, saved
         loader = train_data
+        if not self.stages or self.scores_only:
+            return self._scored_as_it_is(train_data, verbose)
         for number in range(max(self.number, 0), len(self.stages)):
             if number != self.number:
                 loader = self._open(number)
@@ -100,13 +108,15 @@ class StagedTrainer(RunMixin, _Steps):
             super().fit(loader, valid_data, verbose, saved, show_progress, None if own else callback_fn)
             if saved:
                 self._take_best()
-        if not self.stages:
-            self._train_loader = train_data
-            self._save_checkpoint(-1, verbose)
-            self._save_last(-1)
-            self.tensorboard.close()
-            return self.best_valid_score, None
         return self.best_valid_score, self.best_valid_result
+
+    def _scored_as_it_is(self, train_data: Any, verbose: bool) -> tuple[float, None]:
+        """Train nothing; keep the weights as the run's best."""
+        self._train_loader = train_data
+        self._save_checkpoint(-1, verbose)
+        self._save_last(-1)
+        self.tensorboard.close()
+        return self.best_valid_score, None
 
     def _open(self, number: int) -> StageLoader:
         """Begin a stage: its loader and optimizers, its count of epochs, and early stopping from the start."""
@@ -184,12 +194,12 @@ class StagedTrainer(RunMixin, _Steps):
 
     def trainer_state(self) -> dict[str, Any]:
         """Return which stage a checkpoint is of, and where it began."""
-        return {"stage": self.number, "first_epoch": self.first_epoch if self.stages else 0}
+        return {"stage": self.number, "first_epoch": self.first_epoch if self.number >= 0 else 0}
 
     def restore_trainer(self, state: dict[str, Any], train_data: Any) -> Any:
         """Set the stage of a checkpoint; return its loader."""
         self.part = train_data._dataset
-        if not self.stages:
+        if state["stage"] < 0:
             return train_data
         return self._set(state["stage"], state["first_epoch"])
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.evaluation.rated import READINGS, Reading, rated_ranking, rating_errors
+from recbole_diffusion.evaluation.rated import READINGS, Reading, errors_by_user, rated_ranking, rating_errors
 
 
 def rank(ratings, scores, k=2, users=None, median=3.0, **reading):
@@ -126,3 +126,14 @@ def test_nan_is_refused():
 def test_errors_of_ratings_are_taken_on_the_scale_by_hand():
     mae, rmse = rating_errors(np.array([5.0, 1.0, 3.0]), np.array([7.0, 3.0, 2.0]), 1, 5)
     assert (mae, rmse) == (pytest.approx((0 + 2 + 1) / 3), pytest.approx(math.sqrt((0 + 4 + 1) / 3)))
+
+
+def test_errors_by_user_are_means_over_each_users_ratings():
+    users, ratings = np.array([3, 5, 3, 9]), np.array([1.0, 5, 3, 2])
+    predicted = np.array([2.0, 7, 3, 2.5])
+    absolute, squared = errors_by_user(np.array([9, 3, 4, 5]), users, ratings, predicted, 1.0, 5.0)
+    assert absolute[[0, 1, 3]].tolist() == [0.5, 0.5, 0.0]  # 7 counts as 5
+    assert squared[[0, 1, 3]].tolist() == [0.25, 0.5, 0.0]
+    assert np.isnan(absolute[2])
+    unclipped, _ = errors_by_user(np.array([5]), users, ratings, predicted, 1.0, 5.0, clip=False)
+    assert unclipped.tolist() == [2.0]

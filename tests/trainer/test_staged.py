@@ -7,6 +7,7 @@ import pytest
 import torch
 from cold_contract import FAST
 
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.staged import StagedTrainer
@@ -92,6 +93,16 @@ def test_a_cached_stage_gives_the_same_run_and_serves_other_models(go, two_domai
     assert {line["stage"] for line in records(tmp_path / "other")} == {"transfer"}
     go("seed", stage_cache=cache, seed=1)
     assert len(list(Path(cache).iterdir())) == 4  # another seed has other factors
+
+
+def test_a_trained_model_is_scored_without_training_and_an_untrained_one_is_not(go, two_domains, tmp_path):
+    first = go("first")
+    again = go("again", epochs=0, load_checkpoint=str(tmp_path / "first/best.pt"))
+    for part in ("valid", "test", "test_cold", "test_warm"):
+        assert again[part] == first[part]
+    assert not (tmp_path / "again/metrics.jsonl").exists()
+    with pytest.raises(UsageError, match=r"the stage 'transfer' of DiffCDR would never run"):
+        go("never", epochs=0)
 
 
 def test_without_stages_the_weights_are_scored_as_they_are(two_domains, tmp_path):
