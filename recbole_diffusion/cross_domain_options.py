@@ -54,7 +54,7 @@ class CrossDomainOptions:
     embedding_size: int = option(10, "k, width of the vectors of matrix factorisation", low=1)
     bias: bool = option(True, "matrix factorisation with the mean and biases of users and items; False: inner products alone")
     factor_std: float = option(0.1, "standard deviation of the normal start of the vectors", low=0, open_low=True)
-    factor_reg_weight: float = option(1.0, "weight of the squared vectors of each rating's user and item", low=0)
+    factor_reg_weight: float = option(0.3, "weight of the squared vectors of each rating's user and item", low=0)
     factor_bias_reg_weight: float = option(2.0, "ratings of bias 0 that are added to each user's and item's own", low=0)
     factor_epochs: int = option(100, "epochs of matrix factorisation at most, in each domain", low=1)
     factor_learning_rate: float = option(0.01, "step size of matrix factorisation", low=0, open_low=True)

@@ -5,9 +5,7 @@ import random
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 # Before torch is loaded, here and in every process that a test starts.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -15,40 +13,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch
+from data_set import DataSet
 from finished_runs import make_run, sweep, write_run  # noqa: F401
 from trained_runs import folder_of, loaded, served_data  # noqa: F401
 
-from recbole_diffusion.yaml_io import dump_value
-
 PARTS = ("train", "valid", "test")
-
-
-@dataclass
-class DataSet:
-    """A data set written to a temporary folder.
-
-    Attributes:
-        name: its name.
-        data_path: the folder that holds the folder of the data set.
-        overrides: what a ``Config`` or ``run`` needs to use it, and nothing about a model.
-        withheld: the items of the test part by user, as tokens.
-        known: the items of the train part by user, as tokens.
-    """
-
-    name: str
-    data_path: Path
-    overrides: dict[str, Any]
-    withheld: dict[str, set[str]] = field(default_factory=dict)
-    known: dict[str, set[str]] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> Path:
-        """Return the folder of the atomic files."""
-        return self.data_path / self.name
-
-    def words(self, **options: Any) -> list[str]:
-        """Return the overrides, and ``options`` over them, as words of a command line."""
-        return [f"--{name}={dump_value(value)}" for name, value in {**self.overrides, **options}.items()]
 
 
 @pytest.fixture(scope="session", autouse=True)

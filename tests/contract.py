@@ -19,7 +19,8 @@ from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.choice import trainer_for
 
 # Models whose scores are no inner products, and models that score users by what they have.
-WITHOUT_VECTORS = {"DGRM", "CFGAN"}
+COLD = {"DiffCDR", "EMCDR", "TGT", "CMF", "SSCDR", "LACDR", "PTUPCDR"}
+WITHOUT_VECTORS = {"DGRM", "CFGAN"} | COLD
 OF_HISTORIES = {"TVDiff", "DGRM", "CFGAN"}
 
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from conftest import DataSet
+from data_set import DataSet
 
 PARTS = ("train", "valid", "test")
 

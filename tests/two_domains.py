@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import DataSet
+from data_set import DataSet
 
 from recbole_diffusion.data.cold_start import divide_users
 

@@ -106,7 +106,7 @@ class DiffCDR(MappingRecommender):
         if not self.options.diffusion:
             return (align,)
         follow, repeats = partial(self.average.follow, self.denoiser), self.options.denoiser_updates
-        return Step(self.noise_loss, list(self.denoiser.parameters()), rate, repeats, follow), align
+        return Step(self.noise_loss, list(self.denoiser.parameters()), rate, repeats, after=follow), align
 
     def noise_loss(self, users: Tensor) -> Tensor:
         """Return the mean squared error of the estimated noise (section 3.3), a scalar; antithetic times."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -73,7 +74,7 @@ class StagedTrainer(RunMixin, _Steps):
         super().__init__(config, model, folder)
         self.stages, self.number, self.step_optimizers = model.stages(), -1, []
         self.scores_only = config["epochs"] == 0 and bool(config["load_checkpoint"])
-        if self.stages and config["epochs"] == 0 and not self.scores_only:
+        if self.stages and self.stages[-1].steps and config["epochs"] == 0 and not self.scores_only:
             raise UsageError(
                 f"epochs is 0: the stage {self.stages[-1].name!r} of {config['model']} would never run; give 1 or more, or "
                 "score a trained model with --load_checkpoint"
@@ -143,7 +144,8 @@ class StagedTrainer(RunMixin, _Steps):
             )
             for step in self.stage.steps
         ]
-        self._loader = StageLoader(self.stage, self.part, self.config["seed"] + 1000 * number)
+        order = self.config["seed"] + crc32(self.stage.name.encode())  # by name: a stage is the same wherever it stands
+        self._loader = StageLoader(self.stage, self.part, order)
         return self._loader
 
     def _take_best(self) -> None:
@@ -157,7 +159,10 @@ class StagedTrainer(RunMixin, _Steps):
 
     def _cache_file(self) -> Path | None:
         folder = self.config["stage_cache"]
-        return Path(folder).expanduser() / f"{self.stage.key}.pt" if folder and self.stage.key else None
+        if not folder or not self.stage.key:
+            return None
+        updates = repr((self.config["learner"], self.config["clip_grad_norm"]))  # of the run, which a stage's key cannot know
+        return Path(folder).expanduser() / f"{self.stage.key}-{crc32(updates.encode()):08x}.pt"
 
     def _cached(self) -> bool:
         """Take the stage from the cache, if it is there; return whether it was."""

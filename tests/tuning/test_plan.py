@@ -32,10 +32,14 @@ def refusal(tmp_path, space, **given):
 # What is shipped.
 
 
+FEW = {"GlobalMean": 1, "ItemMean": 5}  # models that have hardly anything to choose
+
+
 @pytest.mark.parametrize("model", SHIPPED)
 def test_a_shipped_space_fits_its_model(tmp_path, model):
     record = plan(tmp_path, None, model, num_samples=20)
-    assert len({json.dumps(trial.options, sort_keys=True) for trial in record.trials}) == len(record.trials) >= 8
+    fewest = FEW.get(model, 8)
+    assert len({json.dumps(trial.options, sort_keys=True) for trial in record.trials}) == len(record.trials) >= fewest
     for trial in record.trials[:3]:
         Config(model, "ml-100k", [], {**record.options, **trial.options})
 
