@@ -120,6 +120,8 @@ def collect(plan: dict[str, Any], runs: Path, output: Path) -> None:
                 "data_path": "DATA",
                 "load_checkpoint": configuration.get("load_checkpoint") and "best.pt of the other row",
             }
+            if configuration.get("stage_cache"):
+                configuration["stage_cache"] = "STAGES"
             (copy / "config.yaml").write_text(dump_yaml(configuration), encoding="utf-8")
             options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": "DATA"}
             result["command"] = shlex.join(["python", *command(row, dataset, options)])
