@@ -70,8 +70,10 @@ def asha(folder: Path) -> list[str]:
     ]
     text += [f"with {both} of {len(lost)} seeds it needs at most half of the epochs and its winner is within 1 % of the best."]
     text += [
-        "The default of its first rung, a twelfth of the epochs, and the 100 epochs of a trial were chosen on the curves of seeds 0 to 2, not of the "
-        "others: with 30 epochs and a tenth, ASHA lost 2.20, 1.39 and 0.02 % there."
+        (
+            "The default of its first rung, a twelfth of the epochs, and the 100 epochs of a trial were chosen on the curves of "
+            "seeds 0 to 2, not of the others: with 30 epochs and a tenth, ASHA lost 2.20, 1.39 and 0.02 % there."
+        )
     ]
     return ["## ASHA against the full search", "", *text, "", *rows]
 

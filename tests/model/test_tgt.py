@@ -24,4 +24,4 @@ class TestTGT(ColdStartContract):
         users = torch.unique(mean.model.ratings.users)
         expected = mean.model.target.user_vectors(users).mean(0)
         assert torch.allclose(mean.model.vectors_of(cold), expected.expand(len(cold), -1), atol=1e-6)
-        assert result["rated_mae"] > 1.5  # nothing is known of a cold user: about 2
+        assert result["rated_mae"] > 1.3  # nothing is known of a cold user: about 2, where a known one has below 1
