@@ -54,31 +54,47 @@ class RatedScores:
         ratings = self._ratings[np.searchsorted(self._keys, keys)]
         return keys // self.n_items, keys % self.n_items, ratings, scores
 
-    def ranking(self, reading: Reading) -> dict[str, float]:
-        """Return the means over users of Recall and NDCG at each length, such as ``recall@5``, see :func:`rated_ranking`."""
+    def ranking(self, reading: Reading) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return Recall and NDCG at each length, such as ``recall@5``, each with its users; see :func:`rated_ranking`."""
         rows, found = self.rows(), {}
         for k in self.options.lengths:
-            _, recall, ndcg = rated_ranking(*rows, median=self.options.median, k=k, reading=reading)
-            found |= {f"recall@{k}": float(recall.mean()), f"ndcg@{k}": float(ndcg.mean())}
+            users, recall, ndcg = rated_ranking(*rows, median=self.options.median, k=k, reading=reading)
+            found |= {f"recall@{k}": (users, recall), f"ndcg@{k}": (users, ndcg)}
         return found
+
+    def _rankings(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return the users [n] and their values [n] of each ranking among ``RatingOptions.names``."""
+        filtered, plain = (self.ranking(Reading(filter_predicted=one)) for one in (self.predicts_ratings, False))
+        values = [*filtered.values(), *plain.values()]
+        for k in self.options.lengths:
+            (users, one), (_, other) = filtered[f"ndcg@{k}"], plain[f"ndcg@{k}"]
+            values.append((users, (one + other) / 2))
+        return dict(zip(self.options.names(False), values, strict=True))
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of this part by name, see ``RatingOptions.names``."""
-        filtered, plain = (self.ranking(Reading(filter_predicted=one)) for one in (self.predicts_ratings, False))
-        values = [*filtered.values(), *plain.values()]
-        values += [(filtered[f"ndcg@{k}"] + plain[f"ndcg@{k}"]) / 2 for k in self.options.lengths]
+        found = {name: float(values.mean()) for name, (_, values) in self._rankings().items()}
         if self.predicts_ratings:
             _, _, ratings, scores = self.rows()
-            values += rating_errors(ratings, scores, *self.options.rating_scale, self.options.rated_clip)
-        return dict(zip(self.options.names(self.predicts_ratings), values, strict=True))
+            errors = rating_errors(ratings, scores, *self.options.rating_scale, self.options.rated_clip)
+            found |= dict(zip(("rated_mae", "rated_rmse"), errors, strict=True))
+        return found
 
     def by_user(self, users: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the errors of predicted ratings user by user, ``rated_mae`` and ``rated_mse``; nothing for other scores."""
-        if not self.predicts_ratings:
-            return {}
-        of, _, ratings, scores = self.rows()
-        found = errors_by_user(users, of, ratings, scores, *self.options.rating_scale, self.options.rated_clip)
-        return dict(zip(("rated_mae", "rated_mse"), found, strict=True))
+        """Return the metrics user by user, float64 [users] each.
+
+        These are the rankings of :meth:`metrics`, NaN for a user without relevant items, and for predicted ratings ``rated_mae``
+        and ``rated_mse``, NaN for one without ratings.
+        """
+        found = {}
+        for name, (of, values) in self._rankings().items():
+            place = np.searchsorted(of, users).clip(max=max(len(of) - 1, 0))
+            found[name] = np.where(of[place] == users, values[place], np.nan) if len(of) else np.full(len(users), np.nan)
+        if self.predicts_ratings:
+            of, _, ratings, scores = self.rows()
+            errors = errors_by_user(users, of, ratings, scores, *self.options.rating_scale, self.options.rated_clip)
+            found |= dict(zip(("rated_mae", "rated_mse"), errors, strict=True))
+        return found
 
     def counts(self) -> dict[str, Any]:
         """Return the bounds of the bins, and counts of the predicted ratings of rated and other items and of actual ratings."""
@@ -95,7 +111,10 @@ class RatedScores:
         """Return each reading's Recall and NDCG, how many users have them, and how the distributions compare."""
         o = self.options
         possible = {name: one for name, one in READINGS.items() if self.predicts_ratings or not one.filter_predicted}
-        found = {name: self.ranking(reading) for name, reading in possible.items()}
+        found = {
+            name: {metric: float(values.mean()) for metric, (_, values) in self.ranking(reading).items()}
+            for name, reading in possible.items()
+        }
         users, _, ratings, scores = self.rows()
         report = {"relevant_from": o.median, "readings": found, "users": len(np.unique(users[ratings >= o.median]))}
         if self.predicts_ratings:

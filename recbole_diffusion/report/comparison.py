@@ -206,13 +206,15 @@ def _test(found: Comparison, part: str, by_split: Mapping[str, list[list[RunReco
 
 
 def _users(runs: Sequence[RunRecord], part: str, metric: str) -> list[UserMetrics]:
-    """Return the users' metrics of runs on one split, or nothing if one of them kept none."""
+    """Return the users' metrics of runs on one split, or nothing if one of them kept none.
+
+    A user for whom the metric is not defined, such as a rated ranking without a relevant item, is left out.
+    """
     tables = [(run.users or {}).get(part, {}) for run in runs]
-    return (
-        [{"users": table["users"], metric: table[metric]} for table in tables if metric in table]
-        if all(metric in table for table in tables)
-        else []
-    )
+    if not all(metric in table for table in tables):
+        return []
+    defined = [~np.isnan(table[metric]) for table in tables]
+    return [{"users": table["users"][kept], metric: table[metric][kept]} for table, kept in zip(tables, defined, strict=True)]
 
 
 def _averaged(tables: Sequence[UserMetrics]) -> UserMetrics:
@@ -241,8 +243,10 @@ def _note(found: Comparison, wilcoxon: bool) -> None:
             f"p: paired {test} over users of {found.by} against the best method, users averaged over seeds, after Holm's "
             f"correction for {several} comparison{'s' * (several > 1)}. It speaks of other users, not of other seeds."
         )
-    without = [method.name for method in found.methods if any(not (run.users or {}) for run in method.runs)]
+    without = [
+        method.name
+        for method in found.methods
+        if any(found.by not in (run.users or {}).get(part, {}) for run in method.runs for part in found.parts)
+    ]
     if without and len(found.methods) > 1:
-        found.notes.append(f"No users' metrics, so not tested: {', '.join(without)}.")
-    elif len(found.methods) > 1 and not tested:
-        found.notes.append(f"Not tested: {found.by} is kept by no run user by user.")
+        found.notes.append(f"Not tested, since {found.by} was not kept user by user: {', '.join(without)}.")

@@ -1,9 +1,14 @@
 """Rated items are ranked in the run of any model whose data set has ratings, whatever the model made of them."""
 
+import numpy as np
 import pytest
+import torch
 from rated_checkerboard import checkerboard  # noqa: F401 a fixture
 
+from recbole_diffusion.evaluation.lists import load_user_metrics
+from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.rating_options import RatingOptions
 
 NEUMF = {
     "epochs": 10,
@@ -26,3 +31,29 @@ def test_a_model_of_labels_is_judged_by_the_ratings_behind_them(checkerboard, tm
     assert result["test"]["rated_ndcg@3"] > 0.95  # 0.6 by chance: three of five are liked, and all three are asked for
     assert "rated_rmse" not in result["test"]  # scores are no ratings
     assert result["rated"]["test"]["users"] == 50
+
+
+def test_rated_rankings_are_kept_user_by_user(loaded):
+    """Their means over users are the metrics of the result."""
+    trained = loaded("DGRM")
+    kept = load_user_metrics(trained.folder.user_metrics)["test"]
+    names = [name for name in trained.result["test"] if name.startswith("rated_") and "@" in name]
+    assert len(names) == 10  # two lengths
+    for name in names:
+        assert kept[name].mean() == pytest.approx(trained.result["test"][name], abs=1e-6)
+
+
+def test_a_user_without_relevant_items_has_no_ranking(loaded):
+    part = loaded("DGRM").parts["test"]
+    users, items = (part.inter_feat[name].long() for name in (part.uid_field, part.iid_field))
+    ids, rows = torch.unique(users, return_inverse=True)
+    rated = RatedScores(part, RatingOptions(rating_scale=[1, 9]), predicts_ratings=True)  # relevant: 5 alone
+    rated.add(torch.rand(len(ids), part.item_num, generator=torch.Generator().manual_seed(0)) * 8 + 1, ids, rows, items)
+    able = torch.unique(users[part.inter_feat["rating"] >= 5])
+    found = rated.by_user(ids.numpy())
+    assert 0 < len(able) < len(ids)
+    for name, value in rated.metrics().items():
+        if "@" in name:
+            assert ids[~np.isnan(found[name])].tolist() == able.tolist()
+            assert np.nanmean(found[name]) == pytest.approx(value)
+    assert not np.isnan(found["rated_mae"]).any()

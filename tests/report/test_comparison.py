@@ -76,8 +76,19 @@ def test_selection_on_test_is_marked(make_run):
 
 def test_runs_without_users_are_named_as_not_tested(three, make_run):
     found = compare([*three, make_run("old", model="ItemKNN")])
-    assert "No users' metrics, so not tested: ItemKNN." in found.notes
+    assert "Not tested, since recall@20 was not kept user by user: ItemKNN." in found.notes
     assert {method.name for method in found.methods if method.tests} == {"EASE", "Pop"}
+
+
+def test_users_without_a_value_are_left_out(make_run):
+    """A rated ranking has none for a user without relevant items."""
+    kept = np.r_[np.full(3, np.nan), np.ones(37)]
+    runs = [
+        make_run(name, recall, 0, users[0] * kept, model=name) for name, recall, users in (("A", 0.9, BEST), ("B", 0.1, WORST))
+    ]
+    tested = next(method for method in compare(runs).methods if method.name == "B").tests["test"]
+    assert tested["users"] == 37
+    assert tested["p"] == pytest.approx(stats.ttest_rel(BEST[0, 3:], WORST[0, 3:]).pvalue, rel=1e-3)
 
 
 @pytest.mark.parametrize(
