@@ -27,9 +27,9 @@ def timed(words: list[str]) -> dict[str, float | str]:
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     time_file = tempfile.NamedTemporaryFile("r")  # noqa: SIM115 closed with the process
     # Not ru_maxrss, which a process takes over from the one that starts it.
-    code = "import re, sys; from recbole_diffusion import cli; code = cli.main(sys.argv[2:]); "
+    code = "import re, sys; from recbole_diffusion import cli; path = sys.argv.pop(1); code = cli.door(); "
     code += "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]; "
-    code += "open(sys.argv[1], 'w').write(peak); sys.exit(code)"
+    code += "open(path, 'w').write(peak); sys.exit(code)"
     done = subprocess.run([sys.executable, "-c", code, time_file.name, *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)

@@ -1,5 +1,6 @@
 """The command line: ``run_recbole_diff.py [train|tune|recommend|...] --model=TVDiff --dataset=ml-100k --key=value``."""
 
+import gc
 import os
 import shlex
 import sys
@@ -11,6 +12,13 @@ from recbole_diffusion import yaml_io
 from recbole_diffusion.errors import RunError, UsageError, did_you_mean
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
+
+
+def door() -> int:
+    """Run the command line of a process that ends with it."""
+    code = main()
+    gc.freeze()  # Python need not search what is left for cycles on its way out, which takes longer than ranking 10,000 users
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
