@@ -93,7 +93,7 @@ class LoadedRun:
 
         Args:
             histories: original ids of items by user, a mapping of items to ratings by user for a model that reads ratings, or a
-                table with columns user, item and rating.
+                table with columns user, item and rating. For a model of cold users these are items of its source domain.
             k: length of a list.
             exclude: ``none`` leaves a user's own items in.
 
@@ -118,6 +118,19 @@ class LoadedRun:
         from recbole_diffusion.serving.vectors import vectors_of
 
         return vectors_of(self)
+
+    @functools.cached_property
+    def history_items(self) -> Ids:
+        """Return the ids of the items that histories are made of: those of the source domain where the model reads it."""
+        if not hasattr(self.model, "history_domain"):
+            return self.items
+        source = self.dataset.source
+        return Ids(source.field2id_token[source.iid_field])
+
+    @functools.cached_property
+    def history_config(self) -> Any:
+        """Return the configuration that names the columns of a file of histories: the run's, or its source domain's."""
+        return self.dataset.source.config if hasattr(self.model, "history_domain") else self.config
 
     @functools.cached_property
     def loaders(self) -> tuple[Any, Any, dict[str, Any]]:

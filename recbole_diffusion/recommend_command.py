@@ -28,7 +28,8 @@ and what differs on this machine from the run's own: data_path, shift_test, use_
 
 A file of users has one original id a line. A file of histories has the form of an .inter file of the run's data set: a header
 such as user_id:token<TAB>item_id:token (and rating:float for a model of ratings), then a row for each item that a user has. It
-takes a model that knows users by what they have: TVDiff, DGRM, CFGAN, DiffRec, MultiVAE, EASE, ItemKNN, ...
+takes a model that knows users by what they have: TVDiff, DGRM, CFGAN, DiffRec, MultiVAE, EASE, ItemKNN, ... Models of cold
+users (DiffCDR, EMCDR, PTUPCDR, SSCDR, LACDR, CMF) take histories of rated items of their source domain.
 """
 
 
@@ -176,7 +177,7 @@ def _new(run: Any, options: RecommendOptions) -> Task:
     from recbole_diffusion.serving.scoring import check_takes_histories
 
     check_takes_histories(run.model)  # before the file is read
-    frame = read_histories(Path(options.histories).expanduser(), run.config, reads_ratings(run.model))
+    frame = read_histories(Path(options.histories).expanduser(), run.history_config, reads_ratings(run.model))
     users = users_of_histories(run, frame)
     unknown = [f"user\t{token}" for token in users.without] + [f"item\t{token}" for token in users.unknown_items]
     rows = f"{users.unknown_rows:,} of {len(frame):,} rows name {len(users.unknown_items):,} unknown items"

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from contract import ModelContract
+from source_histories import check_new_users
 
 # Few ratings with a clear answer: little penalty, few epochs.
 FAST = {
@@ -30,6 +31,9 @@ class ColdContract(ModelContract):
     def checkerboard(self, two_domains):
         """The contract's data set."""
         return two_domains
+
+    def test_new_users_are_transferred_as_cold_ones(self, checkerboard):
+        check_new_users(self.build(checkerboard))
 
     def test_every_parameter_gets_a_gradient_and_moves(self, checkerboard, tmp_path):
         built = self.build(checkerboard)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from contract import Built
+from source_histories import check_new_users
 
 from recbole_diffusion import registry
 from recbole_diffusion.errors import UsageError
@@ -87,6 +88,13 @@ class ColdStartContract:
                 assert all(bool(value.grad.abs().sum() > 0) for value in step.parameters)
                 of_steps |= {names[id(value)] for value in step.parameters}
         assert of_steps == set(names.values())
+
+    def test_new_users_are_transferred_as_cold_ones(self, two_domains, stage_cache):
+        built = self.build(two_domains, stage_cache)
+        check_new_users(built)
+        model, users = built.model, torch.arange(1, built.model.n_users)
+        vectors = model.inner_products()
+        assert torch.allclose(vectors.users(users) @ vectors.items.T, model.full_sort_predict({model.USER_ID: users}), atol=1e-5)
 
     def test_predict_equals_full_sort_and_scores_do_not_depend_on_the_batch(self, two_domains, stage_cache):
         built = self.build(two_domains, stage_cache)

@@ -3,18 +3,21 @@
 Paper: Singh, Gordon, "Relational Learning via Collective Matrix Factorization", KDD 2008.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from recbole_diffusion.data.cross_domain import Ratings
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain import ColdStartRecommender
 from recbole_diffusion.model.factors import Factors, Shape, number_of
+from recbole_diffusion.model.source_histories import SourceHistories
 from recbole_diffusion.model.stage import Stage, Step
 
 
-class CMF(ColdStartRecommender):
+class CMF(SourceHistories, ColdStartRecommender):
     """One factorisation of the users of both domains and the items of both; a cold user's vector comes from the source ratings.
 
     Differences from the paper:
@@ -41,6 +44,7 @@ class CMF(ColdStartRecommender):
         self.factors = Factors(shape, self.options, 0.0, number_of(self.seed, "joint"))
         self.factors.count(self.joint)
         self.register_buffer("target_mean", torch.tensor(means[0]))
+        self.source_mean, self.history_weight = means[1], self.options.source_weight
 
     def common_ids(self, shared: Tensor) -> Tensor:
         """Return the common id of each source user, [n_source_users]: of shared users the target id, of others a new one.
@@ -85,3 +89,15 @@ class CMF(ColdStartRecommender):
     def transfer(self, users: Tensor) -> Tensor:
         """Return the common vectors, which of a cold user are made by the source ratings alone."""
         return self.factors.user_vectors(users)
+
+    def source_factors(self) -> Factors:
+        """Return the joint factors."""
+        return self.factors
+
+    def source_history(self, histories: Histories) -> Histories:
+        """Return the histories in the item numbers of the joint factors, ratings without the mean of the source."""
+        return replace(histories, items=histories.items + self.n_items, ratings=histories.ratings - self.source_mean)
+
+    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return the vectors as they are, common to both domains."""
+        return vectors

@@ -9,6 +9,7 @@ A rating is predicted as ``offset_i + user vector . item vector``. How a model p
   through the stage cache. Give ``parts()``, the updates of the third stage (one :class:`Step` each: a loss of target user ids
   and what it updates), and ``transfer(users)``. There are ``source_vectors(users)`` and ``target_vectors(users)`` of shared users
   by target id, ``rating_loss(users, vectors)``, the task loss (Eq. 2) on all training ratings of the users, and
+  ``transfer_new(vectors, histories, seed)``, the same for users without a number (``model/source_histories.py``), and
   ``begin_transfer()``, a hook once the factors are final; what it computes must be persistent buffers, for the resume.
 
 EMCDR is the smallest example.
@@ -21,8 +22,9 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_diffusion.data.cross_domain import describe, ratings_of
-from recbole_diffusion.model.base import Recommender
+from recbole_diffusion.model.base import InnerProducts, Recommender
 from recbole_diffusion.model.factors import Factors, Shape, factor_stage, number_of
+from recbole_diffusion.model.source_histories import SourceHistories
 from recbole_diffusion.model.stage import Stage, Step
 from recbole_diffusion.model.warm_start import WarmStart
 from recbole_diffusion.sampler.positives import UserItems
@@ -110,6 +112,21 @@ class ColdStartRecommender(Recommender):
         place = torch.searchsorted(warm, users).clamp(max=len(warm) - 1)
         return torch.where((warm[place] == users)[:, None], values[place], vectors)
 
+    @staticmethod
+    def with_one(vectors: Tensor) -> Tensor:
+        """Return user vectors with a one behind, which meets the items' offsets, [batch, width + 1]."""
+        return torch.cat([vectors, torch.ones_like(vectors[:, :1])], 1)
+
+    def inner_products(self) -> InnerProducts:
+        """Return the vectors of users with a one behind, and those of items with their offsets."""
+        items, offsets = self._items()
+
+        def of(users: Tensor) -> Tensor:
+            distinct, rows = torch.unique(users, return_inverse=True)
+            return self.with_one(self.vectors_of(distinct))[rows]
+
+        return InnerProducts(of, torch.cat([items, offsets[:, None]], 1))
+
     @torch.no_grad()
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return predicted ratings of all items, [batch, n_items]."""
@@ -131,7 +148,7 @@ class ColdStartRecommender(Recommender):
         return found | ({"warm_pull": self._warm_start.pull} if self._warm_start else {})
 
 
-class MappingRecommender(ColdStartRecommender):
+class MappingRecommender(SourceHistories, ColdStartRecommender):
     """A model that maps the source vectors of shared users to target vectors, on two trained factorisations.
 
     Attributes:
@@ -181,6 +198,10 @@ class MappingRecommender(ColdStartRecommender):
         users = torch.unique(interaction[self.USER_ID])
         users = users[torch.isin(users, self.shared.to(users.device))]
         return tuple(step.loss(users) for step in self.parts())
+
+    def source_factors(self) -> Factors:
+        """Return the factors of the source domain."""
+        return self.source
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors."""

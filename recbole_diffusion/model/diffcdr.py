@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from recbole_diffusion.diffusion import LinearVP, antithetic_steps
 from recbole_diffusion.model.average import Average
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain import MappingRecommender
 from recbole_diffusion.model.diffcdr_denoiser import Denoiser, transferred
 from recbole_diffusion.model.factors import number_of
@@ -94,7 +95,10 @@ class DiffCDR(MappingRecommender):
 
     def condition(self, users: Tensor) -> Tensor:
         """Return the standardised source vectors, [batch, k]."""
-        return (self.source_vectors(users) - self.statistics[0]) / self.statistics[1]
+        return self._standardised(self.source_vectors(users))
+
+    def _standardised(self, vectors: Tensor) -> Tensor:
+        return (vectors - self.statistics[0]) / self.statistics[1]
 
     # Training.
 
@@ -145,8 +149,12 @@ class DiffCDR(MappingRecommender):
             users: distinct target ids of shared users, [batch].
             evaluations: of the noise; those of the options by default, 0 for where the solver starts.
         """
-        o, condition = self.options, self.condition(users)
-        x = self.noise[users] if o.start == "noise" else condition
+        condition = self.condition(users)
+        return self._solved(self.noise[users] if self.options.start == "noise" else condition, condition, evaluations)
+
+    def _solved(self, x: Tensor, condition: Tensor, evaluations: int | None = None) -> Tensor:
+        """Return the output of DIM that starts at ``x`` [batch, k], at the scale of target vectors, [batch, k]."""
+        o = self.options
         if o.diffusion:
             evaluations = o.evaluations if evaluations is None else evaluations
             x = transferred(self.average.copy, x, condition, o.guidance, evaluations)
@@ -155,6 +163,14 @@ class DiffCDR(MappingRecommender):
     def transfer(self, users: Tensor) -> Tensor:
         """Return the aligned vectors by the averaged weights, [batch, k]."""
         return self.average_alignment.copy(self.diffused(users))
+
+    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return the aligned vectors of users by their source vectors, [batch, k]."""
+        condition = start = self._standardised(vectors)
+        if self.options.start == "noise":
+            generator = torch.Generator(vectors.device).manual_seed(seed)
+            start = torch.randn(vectors.shape, generator=generator, device=vectors.device)
+        return self.average_alignment.copy(self._solved(start, condition))
 
     @torch.no_grad()
     def final_diagnostics(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain import MappingRecommender
 from recbole_diffusion.model.stage import Step
 
@@ -38,3 +39,7 @@ class EMCDR(MappingRecommender):
     def transfer(self, users: Tensor) -> Tensor:
         """Return the mapped source vectors, [batch, width]."""
         return self.mapping(self.source_vectors(users))
+
+    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return the mapped source vectors, [batch, width]."""
+        return self.mapping(vectors)

@@ -9,7 +9,11 @@ from torch import Tensor, nn
 
 from recbole_diffusion.cross_domain_options import CrossDomainOptions
 from recbole_diffusion.data.cross_domain import Ratings
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.stage import Stage, Step
+
+BLOCK = 2**16  # ratings whose outer products are held at once
+LEAST_PENALTY = 1e-6  # of a fold-in, so that a user with fewer ratings than the vectors are wide has one solution
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,31 @@ class Factors(nn.Module):
             scores = scores + self.mean + b_u + b_i
             penalty = penalty + self.bias_reg_weight * (b_u.square() / self.of_user[users] + b_i.square() / self.of_item[items])
         return scores, penalty.mean()
+
+    @torch.no_grad()
+    def fold_in(self, histories: Histories, weight: float = 1.0) -> Tensor:
+        """Return the vectors of users that were not trained, from their ratings, [batch, width]; the items stay as they are.
+
+        A user's part of the training loss, sum of (r - offset_i - w . v_i)^2 over the n ratings with n ``factor_reg_weight``
+        |u|^2 and ``factor_bias_reg_weight`` b_u^2, has its minimum at (V^T V + D)^-1 V^T (r - offset): one ridge regression a user.
+
+        Args:
+            histories: each user's rated items with their ratings; at least one a user.
+            weight: of these ratings in the training loss.
+        """
+        many, counts = len(histories.starts), torch.bincount(histories.rows, minlength=len(histories.starts)).double()
+        gram = counts.new_zeros(many, self.width, self.width)
+        right, vectors, offsets = counts.new_zeros(many, self.width), self.item_vectors(), self.item_offsets()
+        columns = (histories.items, histories.rows, histories.ratings)
+        for items, rows, ratings in zip(*(column.split(BLOCK) for column in columns), strict=True):
+            v = vectors[items].double()
+            gram.index_add_(0, rows, v[:, :, None] * v[:, None, :])
+            right.index_add_(0, rows, (ratings - offsets[items]).double()[:, None] * v)
+        penalty = (counts * self.reg_weight)[:, None].repeat(1, self.width)
+        if self.bias:
+            penalty[:, -1] = self.bias_reg_weight
+        gram = weight * gram + torch.diag_embed(penalty.clamp(min=LEAST_PENALTY))
+        return torch.linalg.solve(gram, weight * right).to(vectors.dtype)
 
     def count(self, ratings: Ratings) -> None:
         """Take the numbers of ratings of each user and item, by which the penalty of biases is spread over them."""

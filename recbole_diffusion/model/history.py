@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.data.cross_domain import Ratings
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.factors import Shape
 from recbole_diffusion.sampler.positives import UserItems
 
@@ -16,6 +17,12 @@ def history_of(ratings: Ratings, shape: Shape, floor: float | None) -> UserItems
     keys = torch.sort(ratings.users[kept] * shape.n_items + ratings.items[kept]).values
     counts = torch.bincount(keys // shape.n_items, minlength=shape.n_users)
     return UserItems(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), keys % shape.n_items, shape.n_items)
+
+
+def liked(histories: Histories, floor: float | None) -> tuple[Tensor, Tensor]:
+    """Return the items [total] and rows [total] of histories that are rated ``floor`` or better; with None all."""
+    kept = slice(None) if floor is None else histories.ratings >= floor
+    return histories.items[kept], histories.rows[kept]
 
 
 def softmax_by_row(scores: Tensor, rows: Tensor, n_rows: int) -> Tensor:

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain import MappingRecommender
-from recbole_diffusion.model.history import history_of, softmax_by_row
+from recbole_diffusion.model.history import history_of, liked, softmax_by_row
 from recbole_diffusion.model.stage import Step
 
 
@@ -61,11 +62,22 @@ class PTUPCDR(MappingRecommender):
     def characteristics(self, users: Tensor) -> Tensor:
         """Return p, the weighted mean of the source items of each user, [batch, width]; zeros without history."""
         items, _, rows = self.history.of(self.source_of[users])
+        return self._characteristics(items, rows, len(users))
+
+    def _characteristics(self, items: Tensor, rows: Tensor, many: int) -> Tensor:
         vectors = self.source_items(items)
-        weights = softmax_by_row(self.attention(vectors).squeeze(1), rows, len(users))
-        return vectors.new_zeros(len(users), self.width).index_add(0, rows, weights[:, None] * vectors)
+        weights = softmax_by_row(self.attention(vectors).squeeze(1), rows, many)
+        return vectors.new_zeros(many, self.width).index_add(0, rows, weights[:, None] * vectors)
 
     def transfer(self, users: Tensor) -> Tensor:
         """Return the source vectors through each user's own bridge, [batch, width]."""
-        bridges = self.meta(self.characteristics(users)).view(-1, self.width, self.width)
-        return torch.einsum("bi,bij->bj", self.source_vectors(users), bridges)
+        return self._bridged(self.source_vectors(users), self.characteristics(users))
+
+    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return the source vectors through each user's own bridge, [batch, width]."""
+        items, rows = liked(histories, self.options.history_floor)
+        return self._bridged(vectors, self._characteristics(items, rows, len(vectors)))
+
+    def _bridged(self, vectors: Tensor, characteristics: Tensor) -> Tensor:
+        bridges = self.meta(characteristics).view(-1, self.width, self.width)
+        return torch.einsum("bi,bij->bj", vectors, bridges)

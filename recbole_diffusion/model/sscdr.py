@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain import MappingRecommender
-from recbole_diffusion.model.history import history_of, means_over_pairs
+from recbole_diffusion.model.history import history_of, liked, means_over_pairs
 from recbole_diffusion.model.stage import Step
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
@@ -46,18 +47,27 @@ class SSCDR(MappingRecommender):
 
     @torch.no_grad()
     def begin_transfer(self) -> None:
-        """Gather neighbours: in each hop a vector becomes the mean of itself and the mean of its neighbours'."""
+        """Gather neighbours."""
+        self.neighbourhood.copy_(self._gathered()[0])
+
+    def _gathered(self) -> tuple[Tensor, list[Tensor]]:
+        """Return the gathered vectors of the source users, and the vectors of the source items before each hop.
+
+        In each hop a vector becomes the mean of itself and the mean of its neighbours'.
+        """
+        before = []
         users = self.source.user_vectors()
         items = self.source.item_points(torch.arange(self.source_shape.n_items, device=users.device))
         owners = torch.repeat_interleave(
             torch.arange(len(users), device=users.device), self.history.counts(torch.arange(len(users), device=users.device))
         )
         for _ in range(self.options.hops):
+            before.append(items)
             users, items = (
                 means_over_pairs(users, items, owners, self.history.items),
                 means_over_pairs(items, users, self.history.items, owners),
             )
-        self.neighbourhood.copy_(users)
+        return users, before
 
     def parts(self) -> tuple[Step, ...]:
         """Return the one update of the mapping."""
@@ -82,6 +92,19 @@ class SSCDR(MappingRecommender):
     def transfer(self, users: Tensor) -> Tensor:
         """Return the mapped neighbourhoods, [batch, width]."""
         return self.mapping(self.neighbourhood[self.source_of[users]])
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._before_hops: list[Tensor] | None = None
+
+    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return the mapped neighbourhoods of users by their source vectors and liked items, [batch, width]."""
+        if self._before_hops is None:
+            self._before_hops = self._gathered()[1]
+        items, rows = liked(histories, self.options.history_floor)
+        for points in self._before_hops:
+            vectors = means_over_pairs(vectors, points, rows, items)
+        return self.mapping(vectors)
 
 
 def into_ball(points: Tensor) -> Tensor:

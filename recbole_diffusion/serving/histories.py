@@ -54,7 +54,7 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
     """Return the columns user, item and, if ``rated``, rating of a file of histories.
 
     The file has the form of an .inter file: a header such as ``user_id:token<TAB>item_id:token``, then a row for each item that a
-    user has, with the field names, separator and encoding of the run's data set.
+    user has, with the field names, separator and encoding of ``config``.
 
     Raises:
         UsageError: no such file, a column is missing, a value is missing or malformed.
@@ -100,15 +100,16 @@ def frame_of(histories: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pd.DataFr
     return pd.DataFrame(rows, columns=["user", "item", "rating"][: len(rows[0]) if rows else 2])
 
 
-def new_users(frame: pd.DataFrame, ids: Any, scale: list | None) -> NewUsers:
+def new_users(frame: pd.DataFrame, ids: Any, scale: list | None, origin: str = "the run's data set") -> NewUsers:
     """Return the users of a table of histories.
 
     A pair that occurs twice counts once; with ratings it is refused, since it has two.
 
     Args:
         frame: columns user, item and, with ``scale``, rating.
-        ids: the run's ids of items.
+        ids: of the items that histories are made of.
         scale: lowest and highest rating for a model that reads ratings, else None.
+        origin: whose items these are, for the messages.
 
     Raises:
         UsageError: no user has a known item, a rating is off the scale, or a pair is rated twice.
@@ -126,7 +127,7 @@ def new_users(frame: pd.DataFrame, ids: Any, scale: list | None) -> NewUsers:
     numbers = ids.numbers_of(tokens)[kinds]
     known = numbers > 0
     users, items = codes[known], numbers[known]
-    ratings = None if scale is None else _checked_ratings(frame, scale)[known]
+    ratings = None if scale is None else _checked_ratings(frame, scale, origin)[known]
     order = np.lexsort((items, users))
     users, items, ratings = users[order], items[order], None if ratings is None else ratings[order]
     again = np.zeros(len(users), bool)
@@ -139,7 +140,7 @@ def new_users(frame: pd.DataFrame, ids: Any, scale: list | None) -> NewUsers:
     counts = np.bincount(users, minlength=len(names))
     if not counts.any():
         raise UsageError(
-            f"no user of the histories has an item of the run's data set (first: {', '.join(map(str, tokens[:3]))}); it takes "
+            f"no user of the histories has an item of {origin} (first: {', '.join(map(str, tokens[:3]))}); it takes "
             f"original ids, such as {ids.tokens[1]!r}"
         )
     offsets = np.r_[0, np.cumsum(counts[counts > 0])].astype(np.int64)
@@ -150,14 +151,14 @@ def new_users(frame: pd.DataFrame, ids: Any, scale: list | None) -> NewUsers:
     )
 
 
-def _checked_ratings(frame: pd.DataFrame, scale: list) -> np.ndarray:
+def _checked_ratings(frame: pd.DataFrame, scale: list, origin: str) -> np.ndarray:
     """Return the ratings, float32 [rows]."""
     ratings = frame["rating"].to_numpy(np.float32)
     wrong = np.flatnonzero(~((ratings >= scale[0]) & (ratings <= scale[1])))
     if len(wrong):
         row = frame.iloc[wrong[0]]
         raise UsageError(
-            f"{len(wrong)} ratings of the histories are outside the scale {scale[0]:g} to {scale[1]:g} of the run's data set, "
+            f"{len(wrong)} ratings of the histories are outside the scale {scale[0]:g} to {scale[1]:g} of {origin}, "
             f"first {ratings[wrong[0]]:g} of user {row['user']} on item {row['item']}"
         )
     return ratings

@@ -40,6 +40,8 @@ def reads_ratings(model: Any) -> bool:
 def new_lists(run: Any, users: NewUsers, k: int, exclude: str) -> Iterator[Lists]:
     """Yield the lists of new users by block; what they have is left out unless ``exclude`` is none.
 
+    Histories of another domain than the one that is recommended leave nothing out.
+
     Raises:
         UsageError: ``k`` or ``exclude`` is out of range, or the model knows users by number only.
         RunError: a score is not finite.
@@ -48,7 +50,8 @@ def new_lists(run: Any, users: NewUsers, k: int, exclude: str) -> Iterator[Lists
     ranking.check_exclude(exclude)
     size = ranking.block_size(len(run.items))
     find = finder_for_histories(run.model)
-    yield from ranking.rank_new(find, users, k, exclude != "none", run.config["seed"], run.config["device"], size)
+    leave_out = exclude != "none" and run.history_items is run.items
+    yield from ranking.rank_new(find, users, k, leave_out, run.config["seed"], run.config["device"], size)
 
 
 def users_of_histories(run: Any, frame: pd.DataFrame) -> NewUsers:
@@ -57,7 +60,9 @@ def users_of_histories(run: Any, frame: pd.DataFrame) -> NewUsers:
     Raises:
         UsageError: see :func:`histories.new_users`.
     """
-    return new_users(frame, run.items, run.config["rating_scale"] if reads_ratings(run.model) else None)
+    scale = run.config["rating_scale"] if reads_ratings(run.model) else None
+    origin = "the run's data set" if run.history_items is run.items else "the run's source domain"
+    return new_users(frame, run.history_items, scale, origin)
 
 
 def table_of_known(run: Any, users: Any, k: int, exclude: str) -> pd.DataFrame:

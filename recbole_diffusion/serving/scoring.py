@@ -104,7 +104,8 @@ def check_takes_histories(model: Any) -> None:
     if not takes_histories(model):
         raise UsageError(
             f"{type(model).__name__} as trained here knows users by number only and cannot score new ones; train it again with "
-            "them, or use a model of rows: TVDiff, DGRM, CFGAN, DiffRec, MultiVAE, EASE, ItemKNN, ..."
+            "them, or use a model of rows: TVDiff, DGRM, CFGAN, DiffRec, MultiVAE, EASE, ItemKNN, ...; or one of source ratings: "
+            "DiffCDR, EMCDR, PTUPCDR, SSCDR, LACDR, CMF"
         )
 
 

@@ -27,7 +27,8 @@ def vectors_of(run: Any) -> tuple[np.ndarray, np.ndarray]:
     if found is None:
         raise UsageError(
             f"the scores of {run.config['model']} are no inner products of user and item vectors, so there are none to export; "
-            "TVDiff, CNSDiff, CCDRec and its backbones, BPR and LightGCN have them. recommend writes lists for every model"
+            "TVDiff, CNSDiff, CCDRec and its backbones, BPR, LightGCN and the models of cold users have them. recommend writes "
+            "lists for every model"
         )
     items = found.items.detach().float().cpu().numpy()[1:]
     users = np.empty((len(run.users), items.shape[1]), np.float32)
