@@ -96,7 +96,7 @@ class Factors(nn.Module):
         """Return the vectors of users that were not trained, from their ratings, [batch, width]; the items stay as they are.
 
         A user's part of the training loss, sum of (r - offset_i - w . v_i)^2 over the n ratings with n ``factor_reg_weight``
-        |u|^2 and ``factor_bias_reg_weight`` b_u^2, has its minimum at (V^T V + D)^-1 V^T (r - offset): one ridge regression a user.
+        |u|^2 and ``factor_bias_reg_weight`` b_u^2, has its minimum at (V^T V + D)^-1 V^T (r - offset), one ridge regression each.
 
         Args:
             histories: each user's rated items with their ratings; at least one a user.
