@@ -19,8 +19,7 @@ from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.choice import trainer_for
 
 # Models whose scores are no inner products, and models that score users by what they have.
-COLD = {"DiffCDR", "EMCDR", "TGT", "CMF", "SSCDR", "LACDR", "PTUPCDR"}
-WITHOUT_VECTORS = {"DGRM", "CFGAN"} | COLD
+WITHOUT_VECTORS = {"DGRM", "CFGAN"}
 OF_HISTORIES = {"TVDiff", "DGRM", "CFGAN"}
 OF_SOURCE = {"DiffCDR", "EMCDR", "PTUPCDR", "SSCDR", "LACDR", "CMF"}  # by what they have in another domain
 

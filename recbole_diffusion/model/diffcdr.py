@@ -177,10 +177,23 @@ class DiffCDR(MappingRecommender):
         """Add figure 4's number: mean distance of transferred and target vectors of training users, by evaluations."""
         found = super().final_diagnostics()
         if self.options.diffusion:
-            users = self.shared[:1000].to(self.statistics.device)  # the paper draws 1,000
+            users = self.drawn_users(1000)  # as many as in the paper
             truth = self.target_vectors(users)
-            ways = {"source": 0, **{str(one): one for one in FIGURE_4}}
-            made = {name: (self.diffused(users, one) - truth).norm(dim=1).mean().item() for name, one in ways.items()}
-            aligned = (self.transfer(users) - truth).norm(dim=1).mean().item()
-            found["distance_to_target"] = {**made, "aligned": aligned}
+            made = self.ways(users)
+            found["distance_to_target"] = {name: (one - truth).norm(dim=1).mean().item() for name, one in made.items()}
         return found
+
+    def drawn_users(self, count: int) -> Tensor:
+        """Return at most ``count`` training users, drawn by the run's seed, ascending, long [n]."""
+        order = torch.randperm(len(self.shared), generator=torch.Generator().manual_seed(number_of(self.seed, "figure 4")))
+        return self.shared[order[:count]].sort().values.to(self.statistics.device)
+
+    @torch.no_grad()
+    def ways(self, users: Tensor) -> dict[str, Tensor]:
+        """Return what training users' vectors are on the way to the target, [n, k] each.
+
+        ``source`` is where the solver starts, the source vectors at the scale of the target; ``1``, ``5`` and ``30`` are the
+        diffusion's output after as many evaluations; ``aligned`` is what scores.
+        """
+        made = {"source": self.diffused(users, 0)} | {str(one): self.diffused(users, one) for one in FIGURE_4}
+        return made | {"aligned": self.transfer(users)}

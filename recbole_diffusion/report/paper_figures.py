@@ -43,6 +43,7 @@ PAPER_FIGURES: tuple[PaperFigure, ...] = (
     PaperFigure("distribution of ratings (DGRM, Figures 2 to 6)", ("DGRM", "CFGAN"), "ratings:rating_distributions"),
     PaperFigure("embeddings of items and users (CCDRec, Figure 4)", ("CCDRec",), "ccdrec:embeddings", needs_model=True),
     PaperFigure("negatives by hardness (CCDRec, Figure 5)", ("CCDRec",), "ccdrec:negatives", needs_model=True),
+    PaperFigure("transferred and target users (DiffCDR, Figure 4)", ("DiffCDR",), "diffcdr:transferred_users", needs_model=True),
 )
 
 

@@ -53,9 +53,18 @@ class TestDiffCDR(ColdContract):
         built, _, _ = self.trained(checkerboard, tmp_path, epochs=2)
         found = built.model.final_diagnostics()["distance_to_target"]
         assert list(found) == ["source", "1", "5", "30", "aligned"]
-        users = built.model.shared
+        users = built.model.drawn_users(1000)
+        assert torch.equal(users, built.model.shared)  # fewer than that, so all
         start = built.model.condition(users) * built.model.statistics[3] + built.model.statistics[2]
         assert found["source"] == pytest.approx((start - built.model.target_vectors(users)).norm(dim=1).mean().item())
+
+    def test_the_users_of_figure_4_are_drawn_by_the_seed(self, checkerboard):
+        one, same, other = (self.build(checkerboard, seed=seed).model for seed in (3, 3, 4))
+        drawn = one.drawn_users(5)
+        assert len(torch.unique(drawn)) == 5
+        assert torch.isin(drawn, one.shared).all()
+        assert torch.equal(drawn, same.drawn_users(5))
+        assert not torch.equal(drawn, other.drawn_users(5))
 
 
 class TestNoiseWithoutDiffusion(ColdContract):

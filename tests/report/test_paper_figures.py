@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pytest
 import torch
+from cold_contract import FAST
 from multimodal_data import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion import load_run, run
@@ -121,3 +122,23 @@ def test_embeddings_and_negatives_of_ccdrec(checkerboard, tmp_path):
     steps = [f"negatives, step {step} of 8" for step in (6, 4, 2, 0)]
     assert [[series.name for series in panel.series] for panel in negatives.panels] == [[*steps, "positive items", "user"]] * 2
     assert all(np.isfinite(series.x).all() for panel in negatives.panels for series in panel.series)
+
+
+def test_transferred_users_of_diffcdr(two_domains, tmp_path):
+    options = {**FAST, "epochs": 1, "factor_epochs": 2, "hidden_size": 8, "run_dir": str(tmp_path / "run")}
+    result = run("DiffCDR", overrides={**two_domains.overrides, **options})
+    loaded = load_run(tmp_path / "run")
+    record = type("Record", (), {"model": "DiffCDR", "path": tmp_path})()
+    (figure,), notes = paper_figures({"DiffCDR": [record]}, lambda _: loaded)
+    assert notes == []
+    names = ["source users", "1 evaluation", "5 evaluations", "30 evaluations", "aligned"]
+    told = result["diagnostics"]["distance_to_target"].values()
+    assert [panel.title for panel in figure.panels] == [
+        f"{name}, distance {far:.3f}" for name, far in zip(names, told, strict=True)
+    ]
+    many = len(loaded.model.shared)
+    for panel in figure.panels:
+        truth, made = panel.series
+        assert (len(truth.x), len(made.x)) == (many, many)
+        assert truth.x == figure.panels[0].series[0].x
+        assert made.x != truth.x
