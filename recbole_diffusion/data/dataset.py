@@ -188,10 +188,14 @@ class InteractionDataset(FastReading, Dataset):
 
 
 def id_fingerprint(dataset: Any) -> str:
-    """Return a short text that differs where users or items have other internal numbers; weights belong to these numbers."""
-    digest = hashlib.sha256()
-    for field in (dataset.uid_field, dataset.iid_field):
-        digest.update("\n".join(map(str, dataset.field2id_token[field])).encode() + b"\0")
+    """Return a short text that differs where users or items have other internal numbers; weights belong to these numbers.
+
+    Those of a source domain count too.
+    """
+    digest, source = hashlib.sha256(), getattr(dataset, "source", None)
+    for domain in (dataset, source) if source is not None else (dataset,):
+        for field in (domain.uid_field, domain.iid_field):
+            digest.update("\n".join(map(str, domain.field2id_token[field])).encode() + b"\0")
     return digest.hexdigest()[:16]
 
 

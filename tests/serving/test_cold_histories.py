@@ -1,11 +1,14 @@
 """Recommending to cold users: those of the run, and new ones by their ratings in the source domain."""
 
+import shutil
+
 import pandas as pd
 import pytest
 from cold_start_contract import SMALL
 from two_domains import make_two_domains
 
 from recbole_diffusion import cli, load_run, run
+from recbole_diffusion.errors import RunError
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +72,12 @@ def test_wrong_source_histories_are_refused(ask, tmp_path):
     assert "rate an item a second time: user me, item i1" in ask(["me\ti1\t5", "me\ti1\t4"], code=2)
     (tmp_path / "new").unlink()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_source_domain_is_refused(folder, tmp_path):
+    """Its users and items have other numbers, while the target domain is the same."""
+    data = shutil.copytree(folder.parent / "data", tmp_path / "data")
+    head, *rows = (data / "books/books.inter").read_text().splitlines()
+    (data / "books/books.inter").write_text("\n".join([head, *reversed(rows)]) + "\n")
+    with pytest.raises(RunError, match="users and items had other numbers"):
+        load_run(folder, data_path=str(data))
