@@ -3,8 +3,8 @@
     python -m benchmarks.cold_table PLAN --runs=FOLDER --output=benchmarks/results/NAME.md
 
 One table a data set and protocol: errors of ratings and ranking on the hidden ratings, and on their later half before and after
-the warm start. The plan's row ``paired`` is tested against each other row by paired t-tests over users, seeds averaged, on each
-user's mean absolute error and mean squared error.
+the warm start. A seed is a split of its own. The plan's row ``paired`` is tested against each other row on the columns'
+own numbers, errors over ratings, by a bootstrap over the users of all splits, with Holm's correction.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.accuracy import cell, chosen_results, experiments, made_by, points
 from recbole_diffusion.evaluation.lists import load_user_metrics
-from recbole_diffusion.evaluation.significance import compare_runs
+from recbole_diffusion.evaluation.significance import holm, pooled_test
 from recbole_diffusion.yaml_io import load_yaml
 
 COLUMNS = (("test", "rated_mae"), ("test", "rated_rmse"), ("test", "ndcg@20"), ("test", "hit@20"))
@@ -27,14 +27,18 @@ def tests_of(plan: dict[str, Any], runs: Path, dataset: str, protocol: str) -> d
     kept, users = runs / f"{dataset}-{protocol}" / "paired-cold.json", {}
     for row, d, p in experiments(plan):
         if (d, p) == (dataset, protocol):
-            files = [folder / "user_metrics.npz" for _, folder, _ in chosen_results(plan, runs, row, d, p)[1]]
-            if files and all(file.is_file() for file in files):
-                users[row["name"]] = [load_user_metrics(file)["test"] for file in files]
-    if plan["paired"] in users and len(users) > 1:
+            files = {seed: folder / "user_metrics.npz" for seed, folder, _ in chosen_results(plan, runs, row, d, p)[1]}
+            if files and all(file.is_file() for file in files.values()):
+                users[row["name"]] = {seed: load_user_metrics(file)["test"] for seed, file in files.items()}
+    best = users.pop(plan["paired"], None)
+    if best and users:
         found: dict[str, dict] = {}
         for metric in ("rated_mae", "rated_mse"):
-            for test in compare_runs(users, plan["paired"], metric):
-                found.setdefault(test["method"], {})[metric] = {name: test[name] for name in ("difference", "p_holm")}
+            pairs = {row: [(best[seed], own[seed]) for seed in own if seed in best] for row, own in users.items()}
+            tests = {row: pooled_test(both, metric) for row, both in pairs.items() if both}
+            adjusted = holm({row: p for row, (_, p) in tests.items()})
+            for row, (difference, _) in tests.items():
+                found.setdefault(row, {})[metric] = {"difference": difference, "p_holm": adjusted[row]}
         kept.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return json.loads(kept.read_text()) if kept.is_file() else {}
 
@@ -61,7 +65,7 @@ def table_of(plan: dict[str, Any], runs: Path, dataset: str, protocol: str) -> l
     if not lines:
         return []
     head = "| row | MAE | RMSE | ndcg@20 | hit@20 | later half, cold: MAE | warm: MAE | cold: RMSE | warm: RMSE |"
-    head += f" {plan['paired']} minus row, MAE by user (p) | squared error (p) | point | seeds | train s |"
+    head += f" {plan['paired']} minus row, MAE (p) | squared error (p) | point | seeds | train s |"
     return [f"## {dataset}, {protocol}", "", head, "|---|" + "---:|" * 10 + "---|---:|---:|", *lines, ""]
 
 

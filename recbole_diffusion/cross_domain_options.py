@@ -33,7 +33,12 @@ class CrossDomainOptions:
         open_low=True,
         open_high=True,
     )
-    cold_seed: int = option(2024, "seed of the choice of cold users, apart from the seed of the run", low=0, high=2**32 - 1)
+    cold_seed: int | None = option(
+        None,
+        "seed of the choice of cold users; null: the seed of the run, so that other seeds are other users",
+        low=0,
+        high=2**32 - 1,
+    )
     valid_user_share: float = option(
         0.2,
         "share of the other shared users whose target ratings are the validation part",
@@ -73,6 +78,24 @@ class CrossDomainOptions:
         """Return the field names of the target domain, which are those of the run; the source keeps the run's other ones."""
         own = {name: self.target_domain[name] for name in FIELDS if name in self.target_domain}
         return {**own, "source_domain": {**{name: values[name] for name in own}, **self.source_domain}}
+
+
+@dataclass(frozen=True)
+class CalibratedOptions(CrossDomainOptions):
+    """Of mappings that learn distances of vectors: a last update that learns ratings, see ``model/calibration.py``."""
+
+    task_absolute: float | None = option(
+        None, "calibrate on the training ratings, with this share of absolute errors; null: no calibration", low=0, high=1
+    )
+    shift_reg_weight: float | None = option(
+        None, "let the calibration shift item offsets, held by so many ratings of shift 0; null: no shift", low=0
+    )
+    calibration_learning_rate: float = option(0.01, "step size of the calibration", low=0, open_low=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shift_reg_weight is not None and self.task_absolute is None:
+            raise UsageError("shift_reg_weight is part of the calibration; give task_absolute too, such as --task_absolute=0.75")
 
 
 def check_block(name: str, block: Mapping[str, Any] | None) -> None:

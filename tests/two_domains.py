@@ -44,6 +44,7 @@ def make_two_domains(tmp_path: Path) -> DataSet:
         "rating_scale": [1, 5],
         "topk": [5],
         "use_gpu": False,
+        "cold_seed": SEED,
     }
     shared = np.array([f"u{user}" for user in range(10, USERS)])
     test, _, _ = divide_users(shared, 0.2, 0.1, SEED)

@@ -163,11 +163,12 @@ class CrossDomainDataset(DomainDataset):
             UsageError: there are no training, validation or test users.
         """
         o = self.options
+        seed = self.config["seed"] if o.cold_seed is None else o.cold_seed
         for domain in (self.source, self):
             domain._change_feat_format()
         ids = self.shared[:, 0]
         tokens = self.id2token(self.uid_field, ids.numpy()).astype(str)
-        test, valid, train = divide_users(tokens, o.cold_share, o.valid_user_share, o.cold_seed)
+        test, valid, train = divide_users(tokens, o.cold_share, o.valid_user_share, seed)
         self.test_users, self.valid_users, self.train_users = ids[test], ids[valid], ids[train]
         users = self.inter_feat[self.uid_field].numpy()
         of_test, of_valid = (np.isin(users, some.numpy()) for some in (self.test_users, self.valid_users))
@@ -175,7 +176,7 @@ class CrossDomainDataset(DomainDataset):
         first = np.zeros(len(users), bool)
         if o.warm_share:
             time = np.asarray(self.inter_feat[self.time_field]) if self.time_field in self.inter_feat else None
-            first = first_records(users, time, o.warm_share, o.cold_seed)
+            first = first_records(users, time, o.warm_share, seed)
             self.warm_rows = ratings_of(self.rows(np.flatnonzero(first & (of_test | of_valid))))
             self.warm_valid = ratings_of(self.rows(np.flatnonzero(~first & of_valid)))
             self.test_names = ["test", "test_cold", "test_warm"]

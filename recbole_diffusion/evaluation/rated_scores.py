@@ -84,7 +84,7 @@ class RatedScores:
         """Return the metrics user by user, float64 [users] each.
 
         These are the rankings of :meth:`metrics`, NaN for a user without relevant items, and for predicted ratings ``rated_mae``
-        and ``rated_mse``, NaN for one without ratings.
+        and ``rated_mse``, NaN for one without ratings, and ``rated_count``, the ratings that they are of.
         """
         found = {}
         for name, (of, values) in self._rankings().items():
@@ -93,7 +93,10 @@ class RatedScores:
         if self.predicts_ratings:
             of, _, ratings, scores = self.rows()
             errors = errors_by_user(users, of, ratings, scores, *self.options.rating_scale, self.options.rated_clip)
-            found |= dict(zip(("rated_mae", "rated_mse"), errors, strict=True))
+            distinct, counts = np.unique(of, return_counts=True)
+            place = np.searchsorted(distinct, users).clip(max=max(len(distinct) - 1, 0))
+            rated = np.where(distinct[place] == users, counts[place], 0) if len(distinct) else np.zeros(len(users), dtype=int)
+            found |= dict(zip(("rated_mae", "rated_mse", "rated_count"), (*errors, rated), strict=True))
         return found
 
     def counts(self) -> dict[str, Any]:

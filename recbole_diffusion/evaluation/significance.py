@@ -118,6 +118,47 @@ def compare_runs(
     ]
 
 
+def pooled_test(
+    runs: Sequence[tuple[UserMetrics, UserMetrics]], metric: str, count: str = "rated_count", resamples: int = 10_000
+) -> tuple[float, float]:
+    """Return the difference of two methods in a mean over ratings, and the two-sided p of no difference.
+
+    Users are drawn again with replacement (a bootstrap over clusters), each with all of the ratings in all splits where the user
+    is a test user; p is twice the share of resamples whose difference has the other sign, at least 1 / resamples.
+
+    Args:
+        runs: for each split the users of both methods, the same ones; splits may have different users.
+        metric: a mean over a user's ratings, such as ``rated_mae``.
+        count: the number of those ratings.
+        resamples: of the users.
+
+    Returns:
+        The mean over splits of (mean over ratings of the first - of the second), and p.
+
+    Raises:
+        UsageError: an unknown metric, methods with different users in a split, or fewer than two users.
+    """
+    owners, sums, weights = [], [], []
+    for number, pair in enumerate(runs, start=1):
+        names = [f"method {k} in split {number}" for k in (1, 2)]
+        (tokens, a), (others, b) = (_by_token(one, metric, name) for one, name in zip(pair, names, strict=True))
+        _require_same_users((names[0], tokens), (names[1], others))
+        ratings = _by_token(pair[0], count, names[0])[1]
+        share = ratings / (ratings.sum() * len(runs))
+        owners, sums, weights = [*owners, tokens], [*sums, share * (a - b)], [*weights, share]
+    users, place = np.unique(np.concatenate(owners), return_inverse=True)
+    if len(users) < 2:
+        raise UsageError(f"a test needs at least 2 users, got {len(users)}; evaluate more users")
+    total, weight = (np.bincount(place, np.concatenate(column)) for column in (sums, weights))
+    draws = np.random.default_rng(0)
+    found = np.empty(resamples)
+    for number in range(resamples):
+        times = np.bincount(draws.integers(len(users), size=len(users)), minlength=len(users))
+        found[number] = times @ total / max(times @ weight, 1e-300)
+    tails = [(found <= 0).mean(), (found >= 0).mean()]
+    return float(total.sum()), float(np.clip(2 * min(tails), 1 / resamples, 1))
+
+
 def _by_token(run: UserMetrics, metric: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the user tokens of one run, sorted, and the metric in that order, float64."""
     known = [key for key in run if key != "users"]

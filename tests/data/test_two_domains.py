@@ -55,6 +55,15 @@ def test_the_parts_are_users_and_the_cold_halves_share_their_rows(two_domains):
     assert [tests[name]._dataset.warm for name in tests] == [False, False, True]
 
 
+def test_another_seed_has_other_cold_users_unless_they_are_fixed(two_domains):
+    cold = [
+        built(two_domains, cold_seed=fixed, seed=seed)[0].test_users.tolist()
+        for fixed, seed in ((None, 1), (None, 2), (1, 2), (1, 3))
+    ]
+    assert cold[0] != cold[1]
+    assert cold[0] == cold[2] == cold[3]
+
+
 def test_no_warm_start_no_halves(two_domains):
     assert list(built(two_domains, warm_share=0.0)[3]) == ["test"]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.evaluation.significance import compare_runs, holm, paired_test
+from recbole_diffusion.evaluation.significance import compare_runs, holm, paired_test, pooled_test
 
 
 def test_t_test_by_hand():
@@ -157,3 +157,22 @@ def test_runs_of_one_method_must_have_the_same_users_too():
 def test_an_unknown_method_is_refused():
     with pytest.raises(UsageError, match=r"no method 'our'.*did you mean 'ours'.*there are ours, pop"):
         compare_runs({"ours": [run("ab", 0, 0)], "pop": [run("ab", 0, 0)]}, "our", "recall@20")
+
+
+def test_the_pooled_test_is_of_the_mean_over_ratings_and_draws_users():
+    draw = np.random.default_rng(3)
+    splits = []
+    for first in (0, 20):  # the splits share twenty users
+        users = np.array([f"u{k}" for k in range(first, first + 40)])
+        counts = draw.integers(1, 30, 40).astype(np.float32)
+        a, b = draw.normal(1, 0.1, 40), draw.normal(1, 0.1, 40) + 0.1
+        order = draw.permutation(40)
+        one = {"users": users, "rated_mae": a, "rated_count": counts}
+        splits.append((one, {"users": users[order], "rated_mae": b[order], "rated_count": counts[order]}))
+    difference, p = pooled_test(splits, "rated_mae", resamples=500)
+    means = [[np.average(run["rated_mae"], weights=run["rated_count"]) for run in pair] for pair in splits]
+    assert difference == pytest.approx(np.mean([a - b for a, b in means]))
+    assert p == 1 / 500
+    assert pooled_test([(one, one) for one, _ in splits], "rated_mae", resamples=500) == (0.0, 1.0)
+    with pytest.raises(UsageError, match="different users"):
+        pooled_test([(splits[0][0], splits[1][1])], "rated_mae")
