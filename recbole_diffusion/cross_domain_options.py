@@ -68,6 +68,10 @@ class CrossDomainOptions:
     factor_valid_share: float = option(
         0.05, "share of the ratings that matrix factorisation holds out to stop by", low=0, high=1, open_low=True, open_high=True
     )
+    least_updates: int = option(400, "batches of the last stage before which no epoch is chosen, except the last one", low=0)
+    patience_updates: int = option(
+        1000, "batches without a better validation that the last stage forgives, where these are more than stopping_step", low=0
+    )
     stage_cache: str | None = option(None, "folder that keeps trained factorisations for other runs of the same data and options")
 
     def __post_init__(self) -> None:

@@ -158,7 +158,7 @@ def _trained(
         "selection": "test" if selects_on_test(config) else "validation",
         "seed": config["seed"],
         "parameters": sum(one.numel() for one in model.parameters() if one.requires_grad),
-        "best_epoch": trainer.best_epoch,
+        "best_epoch": trainer.chosen_epoch,
         "best_valid_score": float(score),
         "valid": {name: float(value) for name, value in valid.items()},
         "test": next(iter(tested.values())),

@@ -136,6 +136,11 @@ MODELS: dict[str, ModelSpec] = {
         "model.trivial_options:SourceOffsetOptions",
         "item mean plus the user's offset in the source domain, cross-domain",
     ),
+    "SourceRegression": _cross_domain(
+        "SourceRegression",
+        "model.sourceregression_options:SourceRegressionOptions",
+        "a line through the users' source biases and item shifts, cross-domain",
+    ),
 }
 
 

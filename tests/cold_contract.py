@@ -18,6 +18,8 @@ FAST = {
     "metrics": ["Recall", "NDCG"],
     "topk": [5, 10],
     "report_groups": 0,
+    "least_updates": 0,
+    "patience_updates": 0,
 }
 
 

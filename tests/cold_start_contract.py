@@ -25,6 +25,8 @@ SMALL = {
     "epochs": 25,
     "stopping_step": 25,
     "report_groups": 0,
+    "least_updates": 0,
+    "patience_updates": 0,
 }
 
 

@@ -24,6 +24,7 @@ class CMF(SourceHistories, ColdStartRecommender):
 
     - Squared errors with the identity as link, by mini-batches and Adam; the paper has general losses and Newton steps.
     - With ``bias`` each domain has its own mean and each item a bias; a user's bias is common to both domains, like the vector.
+    - ``task_absolute`` mixes in absolute errors, in both domains.
     - There is one stage, which stops by the validation users; ``factor_std`` and the two weights of penalties are those of the
       factorisations, ``learning_rate``, ``train_batch_size`` and ``epochs`` are the run's.
     """
@@ -69,6 +70,8 @@ class CMF(SourceHistories, ColdStartRecommender):
                 batch_size=general["train_batch_size"],
                 epochs=general["epochs"],
                 stopping_step=general["stopping_step"],
+                least_updates=self.options.least_updates,
+                patience_updates=self.options.patience_updates,
             )
         ]
 
@@ -76,7 +79,7 @@ class CMF(SourceHistories, ColdStartRecommender):
         """Return the weighted mean squared error of ratings of both domains with the penalty, a scalar."""
         chosen, device = batch.cpu(), batch.device
         joint = (self.joint.users, self.joint.items, self.joint.ratings, self.weight_of)
-        return self.factors.loss(*(column[chosen].to(device) for column in joint))
+        return self.factors.loss(*(column[chosen].to(device) for column in joint), self.options.task_absolute)
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return vectors and offsets of the target items."""

@@ -11,6 +11,7 @@ A rating is predicted as ``offset_i + user vector . item vector``. How a model p
   by target id, ``rating_loss(users, vectors)``, the task loss (Eq. 2) on all training ratings of the users, and
   ``transfer_new(vectors, histories, seed)``, the same for users without a number (``model/source_histories.py``), and
   ``begin_transfer()``, a hook once the factors are final; what it computes must be persistent buffers, for the resume.
+  With ``CalibratedOptions`` the model is calibrated on ratings by one more update, if ``task_absolute`` is given.
 
 EMCDR is the smallest example.
 """
@@ -21,8 +22,10 @@ import torch
 from recbole.utils import InputType
 from torch import Tensor
 
+from recbole_diffusion.cross_domain_options import CalibratedOptions
 from recbole_diffusion.data.cross_domain import describe, ratings_of
 from recbole_diffusion.model.base import InnerProducts, Recommender
+from recbole_diffusion.model.calibration import Calibration
 from recbole_diffusion.model.factors import Factors, Shape, factor_stage, number_of
 from recbole_diffusion.model.source_histories import SourceHistories
 from recbole_diffusion.model.stage import Stage, Step
@@ -84,6 +87,10 @@ class ColdStartRecommender(Recommender):
         """Return the vectors of users who have none, from what their source ratings say, [batch, width]; users are target ids."""
         raise NotImplementedError
 
+    def cold_vectors(self, users: Tensor) -> Tensor:
+        """Return what cold users are scored with, [batch, width]: the transferred vectors, or more."""
+        return self.transfer(users)
+
     # Scores.
 
     def _forget(self) -> None:
@@ -101,13 +108,13 @@ class ColdStartRecommender(Recommender):
         cold = self.is_cold[users]
         found = self.known(users)
         if cold.any():
-            found[cold] = self.transfer(users[cold])
+            found[cold] = self.cold_vectors(users[cold])
         return self._warmed(users, found) if self.warm and self._warm_start else found
 
     def _warmed(self, users: Tensor, vectors: Tensor) -> Tensor:
         if self._warm_vectors is None:
             device = users.device
-            self._warm_vectors = self._warm_start.vectors(lambda some: self.transfer(some.to(device)), *self._items())
+            self._warm_vectors = self._warm_start.vectors(lambda some: self.cold_vectors(some.to(device)), *self._items())
         warm, values = self._warm_vectors
         place = torch.searchsorted(warm, users).clamp(max=len(warm) - 1)
         return torch.where((warm[place] == users)[:, None], values[place], vectors)
@@ -168,10 +175,21 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
         )
         self.rated = UserItems(offsets, self.ratings.items[order], self.n_items)
         self.register_buffer("rated_values", self.ratings.ratings[order], persistent=False)
+        self.shared_ratings = int(torch.isin(self.ratings.users, self.shared).sum())
+        self.calibration = None
+        if isinstance(o, CalibratedOptions) and o.task_absolute is not None:
+            self.calibration = Calibration(self.width, None if o.shift_reg_weight is None else self.n_items)
 
     def parts(self) -> tuple[Step, ...]:
         """Return the updates of each batch of target user ids, in turn."""
         raise NotImplementedError
+
+    def updates(self) -> tuple[Step, ...]:
+        """Return the model's parts, and the calibration's update if there is one."""
+        if self.calibration is None:
+            return self.parts()
+        rate = self.options.calibration_learning_rate
+        return (*self.parts(), Step(self.calibration_loss, list(self.calibration.parameters()), rate, weight_decay=0.0))
 
     def begin_transfer(self) -> None:
         """Do what needs the trained factors, once before the first epoch of the mapping."""
@@ -184,12 +202,14 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
             factor_stage("target", self.target, self.ratings, o, self.seed),
             Stage(
                 name="transfer",
-                steps=self.parts(),
+                steps=self.updates(),
                 rows=self.shared,
                 batch_size=general["train_batch_size"],
                 epochs=general["epochs"],
                 stopping_step=general["stopping_step"],
                 begin=self.begin_transfer,
+                least_updates=o.least_updates,
+                patience_updates=o.patience_updates,
             ),
         ]
 
@@ -197,15 +217,37 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
         """Return the losses of the mapping's updates on the shared users of a batch; training itself goes by :meth:`stages`."""
         users = torch.unique(interaction[self.USER_ID])
         users = users[torch.isin(users, self.shared.to(users.device))]
-        return tuple(step.loss(users) for step in self.parts())
+        return tuple(step.loss(users) for step in self.updates())
 
     def source_factors(self) -> Factors:
         """Return the factors of the source domain."""
         return self.source
 
     def item_side(self) -> tuple[Tensor, Tensor]:
-        """Return item vectors and offsets of the target factors."""
-        return self.target.item_vectors(), self.target.item_offsets()
+        """Return item vectors and offsets of the target factors, shifted by the calibration if that is what it does."""
+        vectors, offsets = self.target.item_vectors(), self.target.item_offsets()
+        shifted = self.calibration is not None and self.calibration.shift is not None
+        return vectors, offsets + self.calibration.shift if shifted else offsets
+
+    def cold_vectors(self, users: Tensor) -> Tensor:
+        """Return the transferred vectors, calibrated if that is asked for, [batch, width]."""
+        vectors = self.transfer(users)
+        return vectors if self.calibration is None else self.calibration(vectors)
+
+    def calibration_loss(self, users: Tensor) -> Tensor:
+        """Return the task loss of the calibrated vectors, a scalar; the mapping gets no gradient."""
+        with torch.no_grad():
+            vectors = self.transfer(users)
+        return self.task_loss_of(users, self.calibration(vectors), self.calibration.shift)
+
+    def task_loss_of(self, users: Tensor, vectors: Tensor, shift: Tensor | None) -> Tensor:
+        """Return ``rating_loss`` by the options ``task_absolute`` and ``shift_reg_weight``, a scalar.
+
+        The shift is held by so many ratings of shift 0, where a batch has its share of the shared users' ratings.
+        """
+        o = self.options
+        error = self.rating_loss(users, vectors, o.task_absolute, shift)
+        return error if shift is None else error + o.shift_reg_weight * shift.square().sum() / self.shared_ratings
 
     def known(self, users: Tensor) -> Tensor:
         """Return the target factors' own vectors."""
@@ -233,7 +275,7 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
             shift: what is added to the offsets of items, [n_items]; learned with the vectors.
         """
         items, starts, rows = self.rated.of(users)
-        side, offsets = (part.detach() for part in MappingRecommender.item_side(self))
+        side, offsets = (part.detach() for part in (self.target.item_vectors(), self.target.item_offsets()))
         within = torch.arange(len(rows), device=users.device) - starts[rows]
         actual = self.rated_values[self.rated.offsets[users][rows] + within]
         offsets = offsets if shift is None else offsets + shift

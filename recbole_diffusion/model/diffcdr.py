@@ -129,10 +129,7 @@ class DiffCDR(MappingRecommender):
         loss = o.align_weight * (gap.abs() if o.align_norm == 1 else gap.square()).mean()
         if not o.task_weight:
             return loss
-        task = self.rating_loss(users, vectors, o.task_absolute, shift)
-        if shift is not None:
-            task = task + o.shift_reg_weight * shift.square().sum() / len(self.ratings)
-        return loss + o.task_weight * task
+        return loss + o.task_weight * self.task_loss_of(users, vectors, shift)
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, with the shift of the offsets."""

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from recbole_diffusion.cross_domain_options import CrossDomainOptions
+from recbole_diffusion.cross_domain_options import CalibratedOptions
 from recbole_diffusion.options import option
 
 
 @dataclass(frozen=True)
-class EMCDROptions(CrossDomainOptions):
+class EMCDROptions(CalibratedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     mapping: str = option("linear", "mapping of vectors: one matrix, or a perceptron", choices=("linear", "perceptron"))

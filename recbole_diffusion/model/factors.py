@@ -123,10 +123,12 @@ class Factors(nn.Module):
                 table = getattr(self, name)
                 table.copy_(torch.bincount(column, minlength=len(table)).clamp(min=1))
 
-    def loss(self, users: Tensor, items: Tensor, ratings: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Return the mean squared error, (weighted,) with the penalty, a scalar."""
+    def loss(self, users: Tensor, items: Tensor, ratings: Tensor, weights: Tensor | None = None, absolute: float = 0.0) -> Tensor:
+        """Return the mean squared error, or a share ``absolute`` of absolute ones, (weighted,) with the penalty, a scalar."""
         scores, penalty = self._scored(users, items)
         error = (scores - ratings).square()
+        if absolute:
+            error = (1 - absolute) * error + absolute * (scores - ratings).abs()
         return (error if weights is None else weights * error).mean() + penalty
 
 

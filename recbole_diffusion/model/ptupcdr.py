@@ -48,11 +48,7 @@ class PTUPCDR(MappingRecommender):
 
     def task_loss(self, users: Tensor) -> Tensor:
         """Return the error of the users' training ratings, a scalar."""
-        o, vectors = self.options, self.transfer(users)
-        if o.shift_reg_weight is None:
-            return self.rating_loss(users, vectors, o.task_absolute)
-        error = self.rating_loss(users, vectors, o.task_absolute, self.shift)
-        return error + o.shift_reg_weight * self.shift.square().sum() / len(self.ratings)
+        return self.task_loss_of(users, self.transfer(users), getattr(self, "shift", None))
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, with the shift of the offsets."""

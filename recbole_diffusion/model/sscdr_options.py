@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from recbole_diffusion.cross_domain_options import CrossDomainOptions
+from recbole_diffusion.cross_domain_options import CalibratedOptions
 from recbole_diffusion.options import option
 
 
 @dataclass(frozen=True)
-class SSCDROptions(CrossDomainOptions):
+class SSCDROptions(CalibratedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     mapping_size: int = option(20, "hidden width of the mapping", low=1)

@@ -42,6 +42,8 @@ class Stage:
         begin: called once before the first epoch.
         module: the part of the model that the stage trains, for the cache of stages.
         key: text that tells what the stage's weights depend on; None: not to be cached.
+        least_updates: batches before which no epoch is chosen, except the last one.
+        patience_updates: batches without a better score that are forgiven, if more than ``stopping_step`` validations.
     """
 
     name: str
@@ -54,3 +56,5 @@ class Stage:
     begin: Callable[[], None] | None = None
     module: nn.Module | None = None
     key: str | None = None
+    least_updates: int = 0
+    patience_updates: int = 0

@@ -177,6 +177,11 @@ class RunMixin(MirrorGradient):
         if verbose:
             self.logger.info("best so far, saved to %s", self.folder.best)
 
+    @property
+    def chosen_epoch(self) -> int:
+        """Return the best epoch as the result tells it."""
+        return self.best_epoch
+
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Return the optimizers whose state a resume needs, by attribute.
 

@@ -1,6 +1,7 @@
 """The trainer of several stages, each with its own epochs, optimizers and early stopping; all of it is resumed exactly."""
 
 from collections.abc import Callable, Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -26,6 +27,11 @@ class StageLoader:
 
     def __iter__(self) -> Iterator[Tensor]:
         yield from self.rows[torch.randperm(len(self.rows), generator=self.generator)].split(self.batch_size)
+
+
+def _of_choices(callback: Callable[[int, float], None] | None) -> Callable[[int, float], None] | None:
+    """Return the callback for epochs that may be chosen; the others have no score, an infinite one."""
+    return callback and (lambda epoch, score: callback(epoch, score) if isfinite(score) else None)
 
 
 class _Steps(FusedSteps):
@@ -106,7 +112,7 @@ class StagedTrainer(RunMixin, _Steps):
             else:
                 loader = self._loader
             own = self.stage.error is not None
-            super().fit(loader, valid_data, verbose, saved, show_progress, None if own else callback_fn)
+            super().fit(loader, valid_data, verbose, saved, show_progress, None if own else _of_choices(callback_fn))
             if saved:
                 self._take_best()
         return self.best_valid_score, self.best_valid_result
@@ -126,7 +132,7 @@ class StagedTrainer(RunMixin, _Steps):
             self.stage.begin()
         self.start_epoch, self.finished = self.first_epoch, False
         self.cur_step, self.best_valid_result, self.best_epoch = 0, None, -1
-        self.best_valid_score = -torch.inf if self.valid_metric_bigger else torch.inf
+        self.best_valid_score = self._no_score
         return loader
 
     def _set(self, number: int, first_epoch: int) -> StageLoader:
@@ -134,7 +140,7 @@ class StagedTrainer(RunMixin, _Steps):
         last = number == len(self.stages) - 1
         self.folder.best = self.run_best if last else self.run_best.with_name(f"{self.stage.name}.pt")
         self.saved_model_file = str(self.folder.best)
-        self.epochs, self.stopping_step = first_epoch + self.stage.epochs, self.stage.stopping_step
+        self.epochs = first_epoch + self.stage.epochs
         self.valid_metric_bigger = self.bigger and self.stage.error is None
         self.step_optimizers = [
             self._build_optimizer(
@@ -146,6 +152,8 @@ class StagedTrainer(RunMixin, _Steps):
         ]
         order = self.config["seed"] + crc32(self.stage.name.encode())  # by name: a stage is the same wherever it stands
         self._loader = StageLoader(self.stage, self.part, order)
+        between = len(self._loader) * max(1, self.eval_step)  # batches from one validation to the next
+        self.stopping_step = max(self.stage.stopping_step, -(-self.stage.patience_updates // between))
         return self._loader
 
     def _take_best(self) -> None:
@@ -185,11 +193,21 @@ class StagedTrainer(RunMixin, _Steps):
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict]:
         if self.stage.error is None:
-            return super()._valid_epoch(valid_data, show_progress)
+            score, result = super()._valid_epoch(valid_data, show_progress)
+            return (self._no_score if self._too_early(self._epoch) else score), result
         self.model.eval()
         error = self.stage.error()
         self._open_record["valid"] = {"error": error}
         return error, {"error": error}
+
+    @property
+    def _no_score(self) -> float:
+        return -torch.inf if self.valid_metric_bigger else torch.inf
+
+    def _too_early(self, epoch: int) -> bool:
+        """Return whether an epoch has too few updates to be chosen; the last one that is validated never has."""
+        last = epoch + max(1, self.eval_step) >= self.epochs
+        return not last and (epoch - self.first_epoch + 1) * len(self._loader) < self.stage.least_updates
 
     # Checkpoints.
 
@@ -200,6 +218,17 @@ class StagedTrainer(RunMixin, _Steps):
     def trainer_state(self) -> dict[str, Any]:
         """Return which stage a checkpoint is of, and where it began."""
         return {"stage": self.number, "first_epoch": self.first_epoch if self.number >= 0 else 0}
+
+    def resume(self, train_data: Any) -> None:
+        """Continue; an epoch that was chosen because it was the last one loses its place if there are more epochs now."""
+        super().resume(train_data)
+        if self.number >= 0 and self.best_epoch >= 0 and self.stage.error is None and self._too_early(self.best_epoch):
+            self.best_valid_score, self.best_valid_result, self.cur_step = self._no_score, None, 0
+
+    @property
+    def chosen_epoch(self) -> int:
+        """Return the best epoch counted from the beginning of its stage, the same with and without cached stages."""
+        return self.best_epoch - self.first_epoch if self.number >= 0 and self.best_epoch >= 0 else self.best_epoch
 
     def restore_trainer(self, state: dict[str, Any], train_data: Any) -> Any:
         """Set the stage of a checkpoint; return its loader."""

@@ -40,6 +40,13 @@ class TestCMF(ColdStartContract):
             total += (1.0 if row < n else 0.4) * (predicted - float(domain.ratings[k])) ** 2
         assert abs(float(model.joint_loss(batch)) - total / 4) < 1e-5
 
+    def test_the_loss_mixes_absolute_errors_in(self, two_domains, stage_cache):
+        free = {"factor_reg_weight": 0.0, "factor_bias_reg_weight": 0.0}
+        both = [self.build(two_domains, stage_cache, task_absolute=share, **free).model for share in (0.0, 0.25, 1.0)]
+        squared, mixed, absolute = (model.joint_loss(torch.arange(40)) for model in both)
+        assert torch.allclose(mixed, 0.75 * squared + 0.25 * absolute)
+        assert not torch.allclose(squared, absolute)
+
     def test_a_cold_user_learns_from_source_ratings(self, two_domains, stage_cache, tmp_path):
         before = self.build(two_domains, stage_cache).model.factors.users.detach().clone()
         built, _, _ = self.trained(two_domains, stage_cache, tmp_path / "runs", epochs=1)

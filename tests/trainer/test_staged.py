@@ -35,9 +35,9 @@ def weights(folder: str | Path, file: str = "best.pt") -> dict:
 
 @pytest.fixture
 def go(two_domains, tmp_path):
-    def started(name: str, **more):
+    def started(name: str, on_epoch=None, **more):
         options = {**two_domains.overrides, **OPTIONS, **more, "run_dir": str(tmp_path / name)}
-        return run("DiffCDR", two_domains.name, overrides=options)
+        return run("DiffCDR", two_domains.name, overrides=options, on_epoch=on_epoch)
 
     return started
 
@@ -111,3 +111,20 @@ def test_without_stages_the_weights_are_scored_as_they_are(two_domains, tmp_path
     assert (result["best_epoch"], result["parameters"]) == (-1, 0)
     again = run(resume=tmp_path / "run")
     assert again["test"] == result["test"]
+
+
+def test_least_and_patience_are_counted_in_updates(go, tmp_path):
+    """32 training users in batches of 16: two batches an epoch."""
+    options = {"learning_rate": 0.3, "epochs": 12, "stopping_step": 0, "least_updates": 11, "patience_updates": 6}
+    seen = []
+    result = go("run", **options, on_epoch=lambda epoch, score: seen.append(score))
+    errors = [line["valid"]["rated_mae"] for line in records(tmp_path / "run") if line["stage"] == "transfer"]
+    allowed = errors[5:]  # the sixth epoch ends with update 12
+    assert seen == allowed
+    assert result["best_epoch"] == errors.index(min(allowed), 5)  # counted in the stage
+    assert min(errors) < min(allowed)
+    assert len(errors) == min(12, result["best_epoch"] + 1 + 4)  # 3 epochs without a better one are forgiven
+    short = go("short", **{**options, "epochs": 2})
+    assert short["best_epoch"] == 1
+    longer = run(resume=tmp_path / "short", overrides={"epochs": 12})
+    assert (longer["best_epoch"], longer["best_valid_score"]) == (result["best_epoch"], result["best_valid_score"])
