@@ -130,9 +130,11 @@ class CrossDomainDataset(DomainDataset):
         warm_valid: the other ratings of the validation users.
         test_names: names of the test parts.
         warm: of a part, whether the warm start comes before its evaluation.
+        masked: of a part, rows that are left out of its rankings like training rows; None for none.
     """
 
     warm = False
+    masked: Any = None
 
     def __init__(self, config: Any) -> None:
         blocks = [config["target_domain"], config["source_domain"]]
@@ -184,6 +186,9 @@ class CrossDomainDataset(DomainDataset):
         parts = [self.rows(np.flatnonzero(one)) for one in numbers]
         if self.warm_rows is not None:
             parts[4].warm = True
+            learned = np.flatnonzero(first & of_test)
+            for part in parts[3:]:  # neither half ranks what the warm start has learned
+                part.masked = self.rows(learned) if len(learned) else None
         return parts
 
 

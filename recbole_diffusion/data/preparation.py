@@ -176,7 +176,8 @@ def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, A
         tests = {}
         for name, part in list(parts.items())[2:]:
             first = part is test_parts[0]
-            sampler = samplers[2] if first else create_samplers(config, dataset, [train_part, valid_part, part])[2]
+            before = getattr(part, "masked", None) or valid_part  # a sampler masks what came before its part
+            sampler = samplers[2] if first else create_samplers(config, dataset, [train_part, before, part])[2]
             tests[name] = get_dataloader(config, "test")(config, part, sampler, shuffle=False)
         return train, valid, tests
 

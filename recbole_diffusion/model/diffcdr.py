@@ -24,12 +24,14 @@ class Alignment(nn.Module):
     Args:
         width: of the vectors.
         n_items: number of item ids, None for no shift.
+        matrix: False leaves the matrix out, so that vectors stay as they are.
     """
 
-    def __init__(self, width: int, n_items: int | None) -> None:
+    def __init__(self, width: int, n_items: int | None, matrix: bool = True) -> None:
         super().__init__()
-        self.matrix = nn.Linear(width, width, bias=False)
-        nn.init.eye_(self.matrix.weight)
+        self.matrix = nn.Linear(width, width, bias=False) if matrix else nn.Identity()
+        if matrix:
+            nn.init.eye_(self.matrix.weight)
         self.shift = nn.Parameter(torch.zeros(n_items)) if n_items else None
 
     def forward(self, vectors: Tensor) -> Tensor:
@@ -77,7 +79,7 @@ class DiffCDR(MappingRecommender):
             self.denoiser = Denoiser(schedule, self.width, o.hidden_size, o.time_size, o.activation, velocity, o.join)
             self.average = Average(self.denoiser, o.average)
         shifts = o.task_weight > 0 and o.shift_reg_weight is not None
-        self.alignment = Alignment(self.width, self.n_items if shifts else None)
+        self.alignment = Alignment(self.width, self.n_items if shifts else None, o.alignment)
         self.average_alignment = Average(self.alignment, o.average)
         # Mean and deviation of the source vectors, then of the target vectors; persistent, since they belong to the weights.
         self.register_buffer("statistics", torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, self.width))
@@ -104,13 +106,15 @@ class DiffCDR(MappingRecommender):
 
     def parts(self) -> tuple[Step, ...]:
         """Return the updates of DIM and of ALM."""
-        rate = self.general["learning_rate"]
-        follow = partial(self.average_alignment.follow, self.alignment)
-        align = Step(self.align_loss, list(self.alignment.parameters()), rate, after=follow)
-        if not self.options.diffusion:
-            return (align,)
-        follow, repeats = partial(self.average.follow, self.denoiser), self.options.denoiser_updates
-        return Step(self.noise_loss, list(self.denoiser.parameters()), rate, repeats, after=follow), align
+        rate, found = self.general["learning_rate"], []
+        if self.options.diffusion:
+            follow, repeats = partial(self.average.follow, self.denoiser), self.options.denoiser_updates
+            found.append(Step(self.noise_loss, list(self.denoiser.parameters()), rate, repeats, after=follow))
+        aligned = list(self.alignment.parameters())
+        if aligned:
+            follow = partial(self.average_alignment.follow, self.alignment)
+            found.append(Step(self.align_loss, aligned, rate, after=follow))
+        return tuple(found)
 
     def noise_loss(self, users: Tensor) -> Tensor:
         """Return the mean squared error of the estimated noise (section 3.3), a scalar; antithetic times."""
@@ -171,12 +175,15 @@ class DiffCDR(MappingRecommender):
 
     @torch.no_grad()
     def final_diagnostics(self) -> dict[str, Any]:
-        """Add figure 4's number: mean distance of transferred and target vectors of training users, by evaluations."""
+        """Add figure 4's number: mean distance of transferred and target vectors of drawn training users, by evaluations.
+
+        ``mean vector`` is the distance of one vector for everyone, below which a transfer has to come.
+        """
         found = super().final_diagnostics()
         if self.options.diffusion:
             users = self.drawn_users(1000)  # as many as in the paper
             truth = self.target_vectors(users)
-            made = self.ways(users)
+            made = self.ways(users) | {"mean vector": truth.mean(0)}
             found["distance_to_target"] = {name: (one - truth).norm(dim=1).mean().item() for name, one in made.items()}
         return found
 

@@ -38,6 +38,7 @@ class DiffCDROptions(CrossDomainOptions):
     evaluations: int = option(30, "evaluations of the noise by the solver", low=1)
     start: str = option("source", "where the solver starts: the source vector, or noise", choices=("source", "noise"))
     diffusion: bool = option(True, "False leaves the denoiser out, so that source vectors are aligned: ablation AT")
+    alignment: bool = option(True, "False leaves the matrix of the alignment module out; a shift of item offsets stays")
     align_norm: int = option(1, "n of Eq. 6: mean absolute or squared distance of aligned and target vectors", choices=(1, 2))
     align_weight: float = option(1.0, "weight of Eq. 6 beside the task loss", low=0)
     task_weight: float = option(1.0, "lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
@@ -56,3 +57,8 @@ class DiffCDROptions(CrossDomainOptions):
             raise UsageError(f"beta_0 is {self.beta_0:g} and beta_1 {self.beta_1:g}; the noise rate cannot fall with time")
         if not self.align_weight and not self.task_weight:
             raise UsageError("align_weight and task_weight are both 0; the alignment module would learn nothing")
+        learns_shift = self.task_weight > 0 and self.shift_reg_weight is not None
+        if not (self.alignment or self.diffusion or learns_shift):
+            raise UsageError(
+                "without diffusion, alignment and shift of item offsets DiffCDR would learn nothing; give True to one of them"
+            )

@@ -55,6 +55,20 @@ def test_the_parts_are_users_and_the_cold_halves_share_their_rows(two_domains):
     assert [tests[name]._dataset.warm for name in tests] == [False, False, True]
 
 
+def test_what_the_warm_start_learns_is_left_out_of_both_rankings(two_domains):
+    _, train, _, tests = built(two_domains)
+    whole, half = pairs(tests["test"]._dataset), pairs(tests["test_cold"]._dataset)
+    items = train._dataset.field2id_token[train._dataset.iid_field]
+    names = train._dataset.field2id_token[train._dataset.uid_field]
+    for name in ("test_cold", "test_warm"):
+        loader = tests[name]
+        masked = {
+            (names[user], items[item]) for user in loader.uid_list.tolist() for item in loader.uid2history_item[user].tolist()
+        }
+        assert masked == whole - half
+    assert not any(len(tests["test"].uid2history_item[user]) for user in tests["test"].uid_list.tolist())
+
+
 def test_another_seed_has_other_cold_users_unless_they_are_fixed(two_domains):
     cold = [
         built(two_domains, cold_seed=fixed, seed=seed)[0].test_users.tolist()

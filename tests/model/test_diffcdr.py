@@ -52,7 +52,7 @@ class TestDiffCDR(ColdContract):
     def test_the_diagnostics_tell_figure_4(self, checkerboard, tmp_path):
         built, _, _ = self.trained(checkerboard, tmp_path, epochs=2)
         found = built.model.final_diagnostics()["distance_to_target"]
-        assert list(found) == ["source", "1", "5", "30", "aligned"]
+        assert list(found) == ["source", "1", "5", "30", "aligned", "mean vector"]
         users = built.model.drawn_users(1000)
         assert torch.equal(users, built.model.shared)  # fewer than that, so all
         start = built.model.condition(users) * built.model.statistics[3] + built.model.statistics[2]
@@ -74,6 +74,21 @@ class TestNoiseWithoutDiffusion(ColdContract):
     options = {**OPTIONS, "diffusion": False, "learning_rate": 0.03}
     epochs = 40
     frozen = ("source.", "target.", "average")
+
+
+class TestDiffusionWithoutAlignment(ColdContract):
+    """No ALM: what the diffusion makes is scored with shifted offsets."""
+
+    model = "DiffCDR"
+    options = {**OPTIONS, "alignment": False}
+    epochs = 40
+    frozen = ("source.", "target.", "average")
+
+    def test_vectors_stay_as_the_diffusion_makes_them(self, checkerboard):
+        model = self.build(checkerboard).model
+        assert torch.equal(model.transfer(model.shared[:5]), model.diffused(model.shared[:5]))
+        assert [name for name, _ in model.alignment.named_parameters()] == ["shift"]
+        assert len(self.build(checkerboard, task_weight=0.0).model.parts()) == 1  # nothing is left to align
 
 
 def denoiser(velocity: bool, join: str = "hidden") -> Denoiser:
@@ -124,6 +139,7 @@ def test_the_transfer_solves_with_the_schedule_of_training():
         ({"time_size": 5}, "even number"),
         ({"beta_0": 3.0, "beta_1": 2.0}, "cannot fall"),
         ({"align_weight": 0.0, "task_weight": 0.0}, "would learn nothing"),
+        ({"diffusion": False, "alignment": False, "task_weight": 0.0}, "would learn nothing"),
         ({"mirror_gradient": True}, "trains in stages"),
     ],
 )
