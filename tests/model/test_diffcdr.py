@@ -133,6 +133,16 @@ def test_the_transfer_solves_with_the_schedule_of_training():
     assert torch.equal(transferred(net, c, c, 1.0, 0), c)
 
 
+def test_few_evaluations_do_not_blow_up_where_steps_of_higher_order_would():
+    net, c = denoiser(True), torch.randn(50, 5, dtype=torch.float64)
+    exact = transferred(net, c, c, 1.0, 300)
+    away = {n: (transferred(net, c, c, 1.0, n) - exact).norm(dim=1).mean() for n in (1, 2, 5, 9, 30)}
+    assert away[1] > away[2] > away[5] > away[9] > 10 * away[30]
+    with torch.no_grad():
+        second = solve(net.guided(c, 1.0), c, net.schedule, fast_orders(2))
+    assert (second - exact).norm(dim=1).mean() > 50 * away[1]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
