@@ -21,7 +21,7 @@ from recbole_diffusion.trainer.choice import trainer_for
 # Models whose scores are no inner products, and models that score users by what they have.
 WITHOUT_VECTORS = {"DGRM", "CFGAN"}
 OF_HISTORIES = {"TVDiff", "DGRM", "CFGAN"}
-OF_SOURCE = {"DiffCDR", "EMCDR", "PTUPCDR", "SSCDR", "LACDR", "CMF"}  # by what they have in another domain
+OF_SOURCE = {"DiffCDR", "SourceRegression", "EMCDR", "PTUPCDR", "SSCDR", "LACDR", "CMF"}  # by what they have in another domain
 
 
 class Built:

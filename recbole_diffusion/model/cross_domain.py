@@ -88,8 +88,12 @@ class ColdStartRecommender(Recommender):
         raise NotImplementedError
 
     def cold_vectors(self, users: Tensor) -> Tensor:
-        """Return what cold users are scored with, [batch, width]: the transferred vectors, or more."""
-        return self.transfer(users)
+        """Return what cold users are scored with, [batch, width]."""
+        return self.calibrated(self.transfer(users))
+
+    def calibrated(self, vectors: Tensor) -> Tensor:
+        """Return transferred vectors as they are scored, [batch, width]."""
+        return vectors
 
     # Scores.
 
@@ -229,9 +233,8 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
         shifted = self.calibration is not None and self.calibration.shift is not None
         return vectors, offsets + self.calibration.shift if shifted else offsets
 
-    def cold_vectors(self, users: Tensor) -> Tensor:
-        """Return the transferred vectors, calibrated if that is asked for, [batch, width]."""
-        vectors = self.transfer(users)
+    def calibrated(self, vectors: Tensor) -> Tensor:
+        """Return transferred vectors, calibrated if that is asked for, [batch, width]."""
         return vectors if self.calibration is None else self.calibration(vectors)
 
     def calibration_loss(self, users: Tensor) -> Tensor:

@@ -41,4 +41,4 @@ class SourceHistories:
     def history_vectors(self: Any, histories: Histories, seed: int) -> Tensor:
         """Return the vectors of users by their source ratings, as ``inner_products`` scores them, [batch, width + 1]."""
         vectors = self.source_factors().fold_in(self.source_history(histories), self.history_weight)
-        return self.with_one(self.transfer_new(vectors, histories, seed))
+        return self.with_one(self.calibrated(self.transfer_new(vectors, histories, seed)))

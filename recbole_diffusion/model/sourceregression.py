@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain import MappingRecommender
 from recbole_diffusion.model.stage import Step
 
@@ -48,5 +49,12 @@ class SourceRegression(MappingRecommender):
 
     def transfer(self, users: Tensor) -> Tensor:
         """Return vectors of zeros with the regression as bias, [batch, width]."""
-        standard = (self.source_vectors(users)[:, -1:] - self.statistics[0]) / self.statistics[1]
+        return self._regressed(self.source_vectors(users))
+
+    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return the same of users by their source vectors, [batch, width]."""
+        return self._regressed(vectors)
+
+    def _regressed(self, vectors: Tensor) -> Tensor:
+        standard = (vectors[:, -1:] - self.statistics[0]) / self.statistics[1]
         return F.pad(self.line[0] + self.line[1] * standard, (self.width - 1, 0))
