@@ -115,16 +115,22 @@ def test_without_stages_the_weights_are_scored_as_they_are(two_domains, tmp_path
 
 def test_least_and_patience_are_counted_in_updates(go, tmp_path):
     """32 training users in batches of 16: two batches an epoch."""
-    options = {"learning_rate": 0.3, "epochs": 12, "stopping_step": 0, "least_updates": 11, "patience_updates": 6}
+    options = {"learning_rate": 0.3, "epochs": 12, "stopping_step": 0}
+    free = go("free", **options, patience_updates=24)
+    best = free["best_epoch"]  # counted in the stage
+    errors = [line["valid"]["rated_mae"] for line in records(tmp_path / "free") if line["stage"] == "transfer"]
+    assert errors[best] == min(errors) == free["best_valid_score"]
+    assert best < 11
+    options |= {"least_updates": 2 * best + 3}  # the next epoch is the first that may be chosen
     seen = []
-    result = go("run", **options, on_epoch=lambda epoch, score: seen.append(score))
-    errors = [line["valid"]["rated_mae"] for line in records(tmp_path / "run") if line["stage"] == "transfer"]
-    allowed = errors[5:]  # the sixth epoch ends with update 12
-    assert seen == allowed
-    assert result["best_epoch"] == errors.index(min(allowed), 5)  # counted in the stage
-    assert min(errors) < min(allowed)
-    assert len(errors) == min(12, result["best_epoch"] + 1 + 4)  # 3 epochs without a better one are forgiven
-    short = go("short", **{**options, "epochs": 2})
-    assert short["best_epoch"] == 1
+    later = go("later", **options, patience_updates=24, on_epoch=lambda epoch, score: seen.append(score))
+    assert seen == errors[best + 1 :]
+    assert later["best_epoch"] == errors.index(min(seen), best + 1)
+    go("impatient", **options | {"least_updates": 0}, patience_updates=3)  # 2 epochs without a better one are forgiven
+    trained = [line for line in records(tmp_path / "impatient") if line["stage"] == "transfer"]
+    ends = [k for k in range(3, 12) if min(errors[: k - 2]) < min(errors[k - 2 : k + 1])]
+    assert len(trained) == (ends[0] + 1 if ends else 12)
+    short = go("short", **{**options, "epochs": best + 1}, patience_updates=24)
+    assert short["best_epoch"] == best
     longer = run(resume=tmp_path / "short", overrides={"epochs": 12})
-    assert (longer["best_epoch"], longer["best_valid_score"]) == (result["best_epoch"], result["best_valid_score"])
+    assert (longer["best_epoch"], longer["best_valid_score"]) == (later["best_epoch"], later["best_valid_score"])
