@@ -159,8 +159,12 @@ class Config(recbole_configurator.Config):
         return final
 
     def _set_default_parameters(self) -> None:
+        given = self.final_config_dict["data_path"]
         super()._set_default_parameters()
         final = self.final_config_dict
+        own = Path(given or "", final["dataset"])
+        if final["dataset"] == "ml-100k" and given and own.is_dir():  # RecBole takes the copy that it ships, whatever data_path says
+            final["data_path"] = str(own)
         if final["valid_metric"].lower() in ("rated_mae", "rated_rmse"):
             final["valid_metric_bigger"] = False
 

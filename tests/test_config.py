@@ -89,6 +89,13 @@ def test_paths_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     assert config["load_checkpoint"] == str(tmp_path / "a.pt")
 
 
+def test_a_copy_of_ml_100k_below_data_path_is_taken(tmp_path):
+    shipped = make(data_path=str(tmp_path))["data_path"]
+    assert "dataset_example" in shipped
+    (tmp_path / "ml-100k").mkdir()
+    assert make(data_path=str(tmp_path))["data_path"] == str(tmp_path / "ml-100k")
+
+
 def test_the_gpu_can_be_turned_off_and_the_environment_is_left_alone(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert make(use_gpu=False)["device"].type == "cpu"
