@@ -163,7 +163,7 @@ class Config(recbole_configurator.Config):
         super()._set_default_parameters()
         final = self.final_config_dict
         own = Path(given or "", final["dataset"])
-        if final["dataset"] == "ml-100k" and given and own.is_dir():  # RecBole takes the copy that it ships, whatever data_path says
+        if final["dataset"] == "ml-100k" and given and own.is_dir():  # RecBole takes the copy that it ships
             final["data_path"] = str(own)
         if final["valid_metric"].lower() in ("rated_mae", "rated_rmse"):
             final["valid_metric_bigger"] = False
