@@ -38,7 +38,7 @@ def test_a_sweep_survives_the_loss_of_a_node(sweepable, tmp_path, cluster):
 
     settings = {"scheduler": "none", "search": "grid", "space": str(sweepable.space), "ray_address": cluster.address}
     settings |= {"storage": str(tmp_path), "final_seeds": 0, "max_failures": 3}
-    overrides = {**sweepable.overrides, "latent_dimension": 8, "epochs": 60}
+    overrides = {**sweepable.overrides, "latent_dimension": 8, "epochs": 300}
     found = sweep(
         "MultiVAE", sweepable.dataset, overrides=overrides, settings=settings, on_report=on_report, output=io.StringIO()
     )
