@@ -6,13 +6,15 @@
 
 A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, model, datasets, options, and for tuned models a
 ``grid``. A grid is searched with the first seed; the point with the best validation score is then run with the other seeds. A run
-that has a result is not repeated, so that an interrupted plan goes on where it was. ``weights_of`` names a row whose
-trained weights are scored with other options. ``parts`` names the test parts that the table shows (one table each), ``paired``
-a row that is tested against every other row, user by user, or several such rows, each with the rows that it is tested against;
+that has a result is not repeated, so that an interrupted plan goes on where it was; the same command started several times
+shares the work. ``weights_of`` names a row whose trained weights are scored with other options. ``parts`` names the test parts
+that the table shows (one table each), ``paired`` a row that is tested against every other row, user by user, or several such
+rows, each with the rows that it is tested against;
 ``paired_metrics`` are what is tested. ``groups`` is a part whose groups of items are shown.
 """
 
 import argparse
+import fcntl
 import itertools
 import json
 import os
@@ -21,6 +23,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,30 +82,78 @@ def experiments(plan: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str
                 yield row, dataset, protocol
 
 
+class Missing:
+    """What of a plan has no result.
+
+    Args:
+        plan: the plan.
+        runs: folder of the run folders.
+        only: text that the row's name, data set and protocol contain.
+    """
+
+    def __init__(self, plan: dict[str, Any], runs: Path, only: str) -> None:
+        self.plan, self.runs, self.only = plan, runs, only
+        self.failed: set[Path] = set()  # here; not tried again
+        self._chosen: dict[tuple[str, str, str], int | None] = {}  # points of grids that are through
+
+    def __iter__(self) -> Iterator[tuple[list[Any], Path]]:
+        """Yield ([row, dataset, protocol, point, seed], folder) in order; the other seeds once a grid is through."""
+        for row, dataset, protocol in experiments(self.plan):
+            if self.only and self.only not in f"{row['name']} {dataset} {protocol}":
+                continue
+            first, *others = row.get("seeds", self.plan["seeds"])
+            todo = list(self._open(row, dataset, protocol, [(k, first) for k in range(len(points(row)))]))
+            if not todo:
+                key = row["name"], dataset, protocol
+                if key not in self._chosen:
+                    self._chosen[key] = best_point(self.runs, dataset, protocol, row, first)
+                if self._chosen[key] is not None:
+                    todo = self._open(row, dataset, protocol, [(self._chosen[key], seed) for seed in others])
+            yield from todo
+
+    def _open(
+        self, row: dict[str, Any], dataset: str, protocol: str, wanted: list[tuple[int, int]]
+    ) -> Iterator[tuple[list[Any], Path]]:
+        for k, seed in wanted:
+            folder = folder_of(self.runs, dataset, protocol, row, k, seed)
+            if folder not in self.failed and not (folder / "result.json").is_file():
+                yield [row, dataset, protocol, k, seed], folder
+
+
+def run_one(plan: dict[str, Any], data_path: str, runs: Path, job: list[Any], folder: Path) -> bool:
+    """Run or resume one experiment in a process of its own; return whether it succeeded."""
+    row, dataset, protocol, k, seed = job
+    options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": data_path}
+    if "weights_of" in row:  # a row that only scores: with the weights of another row
+        options["load_checkpoint"] = str(folder_of(runs, dataset, protocol, {"name": row["weights_of"]}, 0, seed) / "best.pt")
+    words = ["--resume", str(folder)] if (folder / "config.yaml").is_file() else None
+    words = ["run_recbole_diff.py", *words] if words else [*command(row, dataset, options), f"--run_dir={folder}"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    said = done.stdout if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
+    print(f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {done.returncode}\n{said}", flush=True)
+    return done.returncode == 0
+
+
 def run_plan(plan: dict[str, Any], data_path: str, runs: Path, only: str) -> None:
-    """Run what is missing."""
-    for row, dataset, protocol in experiments(plan):
-        if only and only not in f"{row['name']} {dataset} {protocol}":
-            continue
-        seeds = row.get("seeds", plan["seeds"])
-        todo = [(k, seeds[0]) for k in range(len(points(row)))]
-        for stage in (todo, None):
-            if stage is None:
-                chosen = best_point(runs, dataset, protocol, row, seeds[0])
-                stage = [(chosen, seed) for seed in seeds[1:]] if chosen is not None else []
-            for k, seed in stage:
-                folder = folder_of(runs, dataset, protocol, row, k, seed)
-                if result_of(folder):
+    """Run what is missing; processes that share ``runs`` take different runs, by a lock beside each folder."""
+    missing = Missing(plan, runs, only)
+    while True:
+        busy = False
+        for job, folder in missing:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    busy = True
                     continue
-                options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": data_path}
-                if "weights_of" in row:  # a row that only scores: with the weights of another row
-                    trained = folder_of(runs, dataset, protocol, {"name": row["weights_of"]}, 0, seed)
-                    options["load_checkpoint"] = str(trained / "best.pt")
-                words = ["--resume", str(folder)] if (folder / "config.yaml").is_file() else None
-                words = ["run_recbole_diff.py", *words] if words else [*command(row, dataset, options), f"--run_dir={folder}"]
-                done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
-                said = done.stdout if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
-                print(f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {done.returncode}\n{said}", flush=True)
+                if not (folder / "result.json").is_file() and not run_one(plan, data_path, runs, job, folder):
+                    missing.failed.add(folder)
+                break  # what is missing has changed, here and by others
+        else:
+            if not busy:
+                return
+            time.sleep(10)  # others run what the rest may wait for
 
 
 def collect(plan: dict[str, Any], runs: Path, output: Path) -> None:
