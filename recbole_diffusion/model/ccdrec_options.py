@@ -33,7 +33,7 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
     feed_forward_size: int = option(64, "width of the estimator's feed-forward layer", low=1)
     curriculum_interval: int = option(5, "delta tau, epochs between two pools (Eq. 7)", low=1)
     curriculum_end: int = option(
-        100, "tau_end, last epoch in which a pool of the chain is used; then the final item vectors", low=0
+        30, "tau_end, last epoch in which a pool of the chain is used; then the final item vectors", low=0
     )
     candidate_share: float = option(0.1, "share of the items drawn as candidates", low=0, high=1, open_low=True)
     top_share: float = option(0.1, "share k of the candidates that may be drawn", low=0, high=1, open_low=True)
