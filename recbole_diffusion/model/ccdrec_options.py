@@ -28,7 +28,8 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
         "where fused item vectors go: into the user-item graph as in the authors' code, or into its output in place of h_hat",
         choices=("input", "output"),
     )
-    negative_weight: float = option(0.5, "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1)
+    diffused_share: float = option(1.0, "mu, share of the diffused vector in the fused one", low=0, high=1)
+    negative_weight: float = option(0.8, "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1)
     key_size: int = option(16, "width of keys and queries in the estimator's attention", low=1)
     feed_forward_size: int = option(64, "width of the estimator's feed-forward layer", low=1)
     curriculum_interval: int = option(5, "delta tau, epochs between two pools (Eq. 7)", low=1)
