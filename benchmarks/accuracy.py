@@ -9,8 +9,8 @@ A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, 
 that has a result is not repeated, so that an interrupted plan goes on where it was; the same command started several times
 shares the work. ``weights_of`` names a row whose trained weights are scored with other options. ``parts`` names the test parts
 that the table shows (one table each), ``paired`` a row that is tested against every other row, user by user, or several such
-rows, each with the rows that it is tested against;
-``paired_metrics`` are what is tested. ``groups`` is a part whose groups of items are shown.
+rows, each with the rows that it is tested against; ``paired_metrics`` are what is tested. ``protocol_datasets`` keeps a protocol
+to some data sets. ``groups`` is a part whose groups of items are shown.
 """
 
 import argparse
@@ -79,7 +79,8 @@ def experiments(plan: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str
     for row in plan["rows"]:
         for dataset in row["datasets"]:
             for protocol in row.get("protocols", plan["protocols"]):
-                yield row, dataset, protocol
+                if dataset in plan.get("protocol_datasets", {}).get(protocol, [dataset]):
+                    yield row, dataset, protocol
 
 
 class Missing:
