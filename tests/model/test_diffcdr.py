@@ -55,7 +55,8 @@ class TestDiffCDR(ColdContract):
         assert list(found) == ["source", "1", "5", "30", "aligned", "mean vector"]
         users = built.model.drawn_users(1000)
         assert torch.equal(users, built.model.shared)  # fewer than that, so all
-        start = built.model.condition(users) * built.model.statistics[3] + built.model.statistics[2]
+        standard = (built.model.source_vectors(users) - built.model.statistics[0]) / built.model.statistics[1]
+        start = standard * built.model.statistics[3] + built.model.statistics[2]
         assert found["source"] == pytest.approx((start - built.model.target_vectors(users)).norm(dim=1).mean().item())
 
     def test_the_users_of_figure_4_are_drawn_by_the_seed(self, checkerboard):
@@ -87,13 +88,13 @@ class TestDiffusionWithoutAlignment(ColdContract):
     def test_vectors_stay_as_the_diffusion_makes_them(self, checkerboard):
         model = self.build(checkerboard).model
         assert torch.equal(model.transfer(model.shared[:5]), model.diffused(model.shared[:5]))
-        assert [name for name, _ in model.alignment.named_parameters()] == ["shift"]
+        assert [name for name, _ in model.alignment.named_parameters()] == ["shift", "common"]
         assert len(self.build(checkerboard, task_weight=0.0).model.parts()) == 1  # nothing is left to align
 
 
 def denoiser(velocity: bool, join: str = "hidden") -> Denoiser:
     torch.manual_seed(3)
-    return Denoiser(LinearVP(), 5, 16, 8, "silu", velocity, join).double()
+    return Denoiser(LinearVP(), (5, 5), 16, 8, "silu", velocity, join).double()
 
 
 @pytest.mark.parametrize("guidance", [0.0, 0.1, 1.0, 2.0])
