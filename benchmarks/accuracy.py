@@ -6,7 +6,8 @@
 
 A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, model, datasets, options, and for tuned models a
 ``grid``. A grid is searched with the first seed; the point with the best validation score is then run with the other seeds. A run
-that has a result is not repeated, so that an interrupted plan goes on where it was. ``weights_of`` names a row whose
+that has a result is not repeated, so that an interrupted plan goes on where it was. With ``stage_cache: true`` the runs share
+trained factorisations in ``stages`` below the folder of runs. ``weights_of`` names a row whose
 trained weights are scored with other options. ``parts`` names the test parts that the table shows (one table each), ``paired``
 a row that is tested against every other row, user by user, or several such rows, each with the rows that it is tested against;
 ``paired_metrics`` are what is tested. ``groups`` is a part whose groups of items are shown.
@@ -95,6 +96,8 @@ def run_plan(plan: dict[str, Any], data_path: str, runs: Path, only: str) -> Non
                 if result_of(folder):
                     continue
                 options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": data_path}
+                if plan.get("stage_cache"):
+                    options["stage_cache"] = str(runs / "stages")
                 if "weights_of" in row:  # a row that only scores: with the weights of another row
                     trained = folder_of(runs, dataset, protocol, {"name": row["weights_of"]}, 0, seed)
                     options["load_checkpoint"] = str(trained / "best.pt")

@@ -71,10 +71,10 @@ class SourceProfile(nn.Module):
 
     def _raw(self, items: Tensor, rows: Tensor, ratings: Tensor, factors: Factors, many: int) -> Tensor:
         offsets = factors.item_offsets().detach()
-        counts = torch.bincount(rows, minlength=many).to(ratings.dtype)
+        counts = torch.bincount(rows, minlength=many).to(offsets.dtype)
 
         def total(values: Tensor) -> Tensor:
-            return ratings.new_zeros(many).index_add_(0, rows, values)
+            return offsets.new_zeros(many).index_add_(0, rows, values)
 
         gaps = ratings - offsets[items]
         mean = total(gaps) / (counts + PRIOR_MEAN)
