@@ -154,7 +154,7 @@ class DiffCDR(MappingRecommender):
         """Return Eq. 7, a scalar: distance to the target vectors (Eq. 6) and error of the training ratings."""
         o, vectors, shift = self.options, self.alignment(self.diffused(users)), self.alignment.shift
         gap = vectors - self.target_vectors(users)
-        loss = o.align_weight * (gap.abs() if o.align_norm == 1 else gap.square()).mean()
+        loss = o.align_weight * (gap.abs() if o.align_norm == 1 else gap.square()).sum(1).mean()
         if not o.task_weight:
             return loss
         return loss + o.task_weight * self.task_loss_of(users, vectors, shift, self.alignment.common)

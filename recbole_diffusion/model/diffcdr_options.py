@@ -51,7 +51,9 @@ class DiffCDROptions(CrossDomainOptions):
     )
     diffusion: bool = option(True, "False leaves the denoiser out, so that source vectors are aligned: ablation AT")
     alignment: bool = option(True, "False leaves the matrix of the alignment module out; a shift of item offsets stays")
-    align_norm: int = option(1, "n of Eq. 6: mean absolute or squared distance of aligned and target vectors", choices=(1, 2))
+    align_norm: int = option(
+        1, "n of Eq. 6: absolute or squared distance of aligned and target vectors, summed over coordinates", choices=(1, 2)
+    )
     align_learning_rate: float = option(0.01, "step size of the alignment module", low=0, open_low=True)
     align_weight: float = option(1.0, "weight of Eq. 6 beside the task loss", low=0)
     task_weight: float = option(1.0, "lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)

@@ -30,7 +30,7 @@ class TestDiffCDR(ColdContract):
                     v = torch.cat([model.target.items[item], torch.ones(1)])
                     bias = model.target.mean + model.target.item_bias[item]
                     squares.append((vectors[row] @ v + bias - rating).square())
-        expected = 0.5 * (vectors - model.target_vectors(users)).square().mean() + 3 * torch.stack(squares).mean()
+        expected = 0.5 * (vectors - model.target_vectors(users)).square().sum(1).mean() + 3 * torch.stack(squares).mean()
         assert torch.allclose(model.align_loss(users), expected, rtol=1e-5)
 
     def test_users_weigh_by_their_ratings_in_the_loss_of_noise(self, checkerboard):
