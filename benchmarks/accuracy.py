@@ -7,10 +7,11 @@
 A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, model, datasets, options, and for tuned models a
 ``grid``. A grid is searched with the first seed; the point with the best validation score is then run with the other seeds. A run
 that has a result is not repeated, so that an interrupted plan goes on where it was; the same command started several times
-shares the work. ``weights_of`` names a row whose trained weights are scored with other options. ``parts`` names the test parts
-that the table shows (one table each), ``paired`` a row that is tested against every other row, user by user, or several such
-rows, each with the rows that it is tested against; ``paired_metrics`` are what is tested. ``protocol_datasets`` keeps a protocol
-to some data sets. ``groups`` is a part whose groups of items are shown.
+shares the work. With ``stage_cache: true`` the runs share trained factorisations in ``stages`` below the folder of runs.
+``weights_of`` names a row whose trained weights are scored with other options. ``parts`` names the test parts that the table
+shows (one table each), ``paired`` a row that is tested against every other row, user by user, or several such rows, each with
+the rows that it is tested against; ``paired_metrics`` are what is tested. ``protocol_datasets`` keeps a protocol to some data
+sets. ``groups`` is a part whose groups of items are shown.
 """
 
 import argparse
@@ -125,6 +126,8 @@ def run_one(plan: dict[str, Any], data_path: str, runs: Path, job: list[Any], fo
     """Run or resume one experiment in a process of its own; return whether it succeeded."""
     row, dataset, protocol, k, seed = job
     options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": data_path}
+    if plan.get("stage_cache"):
+        options["stage_cache"] = str(runs / "stages")
     if "weights_of" in row:  # a row that only scores: with the weights of another row
         options["load_checkpoint"] = str(folder_of(runs, dataset, protocol, {"name": row["weights_of"]}, 0, seed) / "best.pt")
     words = ["--resume", str(folder)] if (folder / "config.yaml").is_file() else None

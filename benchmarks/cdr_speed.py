@@ -60,7 +60,7 @@ def plain_transfer(model: Any, users: Tensor) -> Tensor:
         return net.schedule.sigma(t)[:, None] * x + net.schedule.alpha(t)[:, None] * found if net.velocity else found
 
     with torch.no_grad():
-        made = solve(noise, condition, net.schedule, fast_orders(model.options.evaluations))
+        made = solve(noise, torch.zeros(len(users), model.width), net.schedule, fast_orders(model.options.evaluations))
     return model.alignment(made * model.statistics[3] + model.statistics[2])
 
 

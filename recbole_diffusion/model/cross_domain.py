@@ -24,9 +24,10 @@ from torch import Tensor
 
 from recbole_diffusion.cross_domain_options import CalibratedOptions
 from recbole_diffusion.data.cross_domain import describe, ratings_of
-from recbole_diffusion.model.base import InnerProducts, Recommender
+from recbole_diffusion.model.base import Histories, InnerProducts, Recommender
 from recbole_diffusion.model.calibration import Calibration
 from recbole_diffusion.model.factors import Factors, Shape, factor_stage, number_of
+from recbole_diffusion.model.profile import SourceProfile
 from recbole_diffusion.model.source_histories import SourceHistories
 from recbole_diffusion.model.stage import Stage, Step
 from recbole_diffusion.model.warm_start import WarmStart
@@ -165,6 +166,7 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
     Attributes:
         source: factors of the source domain.
         target: factors of the target domain.
+        profile: how users rate in the source domain, None where the model does not read it.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -173,6 +175,7 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
         self.source = Factors(self.source_shape, o, mean[0], number_of(self.seed, "source"))
         self.target = Factors(Shape(self.n_users, self.n_items), o, mean[1], number_of(self.seed, "target"))
         self.width = self.target.width
+        self.profile: SourceProfile | None = None
         order = torch.argsort(self.ratings.users, stable=True)
         offsets = torch.cat(
             [torch.zeros(1, dtype=torch.long), torch.bincount(self.ratings.users, minlength=self.n_users).cumsum(0)]
@@ -243,13 +246,14 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
             vectors = self.transfer(users)
         return self.task_loss_of(users, self.calibration(vectors), self.calibration.shift)
 
-    def task_loss_of(self, users: Tensor, vectors: Tensor, shift: Tensor | None) -> Tensor:
+    def task_loss_of(self, users: Tensor, vectors: Tensor, shift: Tensor | None, common: Tensor | float = 0.0) -> Tensor:
         """Return ``rating_loss`` by the options ``task_absolute`` and ``shift_reg_weight``, a scalar.
 
-        The shift is held by so many ratings of shift 0, where a batch has its share of the shared users' ratings.
+        The shift is held by so many ratings of shift 0, where a batch has its share of the shared users' ratings; what is
+        ``common`` to all items is not.
         """
         o = self.options
-        error = self.rating_loss(users, vectors, o.task_absolute, shift)
+        error = self.rating_loss(users, vectors, o.task_absolute, shift if shift is None else shift + common)
         return error if shift is None else error + o.shift_reg_weight * shift.square().sum() / self.shared_ratings
 
     def known(self, users: Tensor) -> Tensor:
@@ -263,6 +267,32 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
     def source_items(self, items: Tensor) -> Tensor:
         """Return the source items as points among the users: v, or with biases [v, b_i]; without gradient, [n, width]."""
         return self.source.item_points(items).detach()
+
+    # Profiles, where the model sets ``profile``.
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._all_profiles: Tensor | None = None
+
+    def learned_profiles(self, users: Tensor) -> Tensor:
+        """Take what the profile needs of everyone and of training users, by target id; return all users' profiles."""
+        return self.profile.learn(self.source_ratings, self.source, self.source_of[users], self.source_shape.n_users)
+
+    def profiles_of(self, users: Tensor) -> Tensor | None:
+        """Return the profiles of users by target id, [batch, SIZE]; those of all are computed once, until the mode changes."""
+        if self.profile is None:
+            return None
+        if self._all_profiles is None:
+            rows, device = self.source_ratings, users.device
+            columns = (column.to(device) for column in (rows.items, rows.users, rows.ratings))
+            self._all_profiles = self.profile(*columns, self.source, self.source_shape.n_users)
+        return self._all_profiles[self.source_of[users]]
+
+    def new_profiles(self, histories: Histories, many: int) -> Tensor | None:
+        """Return the profiles of users by their source ratings, [many, SIZE]."""
+        if self.profile is None:
+            return None
+        return self.profile(histories.items, histories.rows, histories.ratings, self.source, many)
 
     def target_vectors(self, users: Tensor) -> Tensor:
         """Return the target vectors of training users, without gradient, [batch, width]."""

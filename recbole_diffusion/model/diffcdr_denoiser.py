@@ -25,7 +25,7 @@ class Denoiser(nn.Module):
 
     Args:
         schedule: of the noise.
-        width: of the vectors, k.
+        sizes: of the vectors, k, and of the condition.
         hidden_size: of the layers.
         time_size: width of the features of time.
         activation: one of ACTIVATIONS.
@@ -34,15 +34,23 @@ class Denoiser(nn.Module):
     """
 
     def __init__(
-        self, schedule: LinearVP, width: int, hidden_size: int, time_size: int, activation: str, velocity: bool, join: str
+        self,
+        schedule: LinearVP,
+        sizes: tuple[int, int],
+        hidden_size: int,
+        time_size: int,
+        activation: str,
+        velocity: bool,
+        join: str,
     ) -> None:
         super().__init__()
         self.schedule, self.velocity = schedule, velocity
         self._features: dict[tuple[float, torch.device], tuple[Tensor, float, float]] = {}
+        width, condition_size = sizes
         self.time_size, joined = time_size, hidden_size if join == "hidden" else width
         self.of_vector = nn.Linear(width, joined) if join == "hidden" else nn.Identity()
         self.of_time = nn.Linear(time_size, joined)
-        self.of_condition = nn.Linear(width, joined, bias=False)
+        self.of_condition = nn.Linear(condition_size, joined, bias=False)
         act = ACTIVATIONS[activation]
         layers = [act()] if join == "hidden" else [nn.Linear(width, hidden_size), act()]
         self.layers = nn.Sequential(*layers, nn.Linear(hidden_size, hidden_size), act(), nn.Linear(hidden_size, width))
@@ -70,7 +78,7 @@ class Denoiser(nn.Module):
         Args:
             x: noisy vectors, [batch, k].
             t: times in [0, 1], [batch].
-            condition: [batch, k], rows of 0 for none.
+            condition: [batch, condition size], rows of 0 for none.
         """
         return self.layers(self.of_vector(x) + self.of_time(self.features(t)) + self.of_condition(condition))
 
@@ -80,7 +88,7 @@ class Denoiser(nn.Module):
         Conditional and unconditional noise are the two halves of one pass; with guidance 0 or 1 one of them is all.
 
         Args:
-            condition: [batch, k].
+            condition: [batch, condition size].
             guidance: s.
         """
         given = self.of_condition(condition)
@@ -112,7 +120,7 @@ def transferred(denoiser: Denoiser, x: Tensor, condition: Tensor, guidance: floa
     Args:
         denoiser: the noise, and the schedule that it is trained with.
         x: where it starts, [batch, k].
-        condition: [batch, k].
+        condition: [batch, condition size].
         guidance: s.
         evaluations: of the noise; 0 returns ``x``.
     """

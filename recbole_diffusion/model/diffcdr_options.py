@@ -26,6 +26,9 @@ class DiffCDROptions(CrossDomainOptions):
     beta_0: float = option(0.1, "noise rate of the schedule at time 0", low=0, open_low=True)
     beta_1: float = option(20.0, "noise rate of the schedule at time 1", low=0, open_low=True)
     condition_dropout: float = option(0.1, "share of training rows without condition", low=0, high=1)
+    half_weight: float = option(
+        100.0, "target ratings with which a user weighs half in the loss of the denoiser; 0: all users weigh the same", low=0
+    )
     denoiser_updates: int = option(1, "updates of the denoiser for each one of the alignment module", low=1)
     average: float = option(
         0.99,
@@ -36,10 +39,22 @@ class DiffCDROptions(CrossDomainOptions):
     )
     guidance: float = option(1.0, "s of Eq. 3: 0 is unconditional, 1 conditional", low=0)
     evaluations: int = option(30, "evaluations of the noise by the solver", low=1)
-    start: str = option("source", "where the solver starts: the source vector, or noise", choices=("source", "noise"))
+    start: str = option(
+        "mean",
+        "where the solver starts: the mean of noise, which is 0, the source vector, or noise",
+        choices=("mean", "source", "noise"),
+    )
+    condition: str = option(
+        "profile",
+        "what the denoiser is told: the source vector, how the user rates in the source domain, or both",
+        choices=("vector", "profile", "both"),
+    )
     diffusion: bool = option(True, "False leaves the denoiser out, so that source vectors are aligned: ablation AT")
     alignment: bool = option(True, "False leaves the matrix of the alignment module out; a shift of item offsets stays")
-    align_norm: int = option(1, "n of Eq. 6: mean absolute or squared distance of aligned and target vectors", choices=(1, 2))
+    align_norm: int = option(
+        1, "n of Eq. 6: absolute or squared distance of aligned and target vectors, summed over coordinates", choices=(1, 2)
+    )
+    align_learning_rate: float = option(0.01, "step size of the alignment module", low=0, open_low=True)
     align_weight: float = option(1.0, "weight of Eq. 6 beside the task loss", low=0)
     task_weight: float = option(1.0, "lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
     task_absolute: float = option(

@@ -15,6 +15,8 @@ class SourceRegressionOptions(CrossDomainOptions):
     shift_reg_weight: float | None = option(
         8.0, "learn a shift of each item's offset, held by so many ratings of shift 0; null: none", low=0
     )
+    profile: bool = option(False, "read how the user rates in the source domain too, as DiffCDR's condition may")
+    profile_reg_weight: float = option(3000.0, "ratings that hold the slopes of the profile at 0", low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from cold_contract import FAST, ColdContract
 
-from recbole_diffusion.diffusion import LinearVP, fast_orders, solve
+from recbole_diffusion.diffusion import LinearVP, antithetic_steps, fast_orders, solve
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.diffcdr_denoiser import Denoiser, transferred
 
@@ -30,8 +30,48 @@ class TestDiffCDR(ColdContract):
                     v = torch.cat([model.target.items[item], torch.ones(1)])
                     bias = model.target.mean + model.target.item_bias[item]
                     squares.append((vectors[row] @ v + bias - rating).square())
-        expected = 0.5 * (vectors - model.target_vectors(users)).square().mean() + 3 * torch.stack(squares).mean()
+        expected = 0.5 * (vectors - model.target_vectors(users)).square().sum(1).mean() + 3 * torch.stack(squares).mean()
         assert torch.allclose(model.align_loss(users), expected, rtol=1e-5)
+
+    def test_users_weigh_by_their_ratings_in_the_loss_of_noise(self, checkerboard):
+        model = self.build(checkerboard, half_weight=6.0, condition_dropout=0.0).model
+        model.begin_transfer()
+        users = model.shared[:8]
+        torch.manual_seed(5)
+        found = model.noise_loss(users)
+        torch.manual_seed(5)
+        x0 = (model.target_vectors(users) - model.statistics[2]) / model.statistics[3]
+        t = (antithetic_steps(1000, 8) + 1) / 1000
+        noise, alpha, sigma = torch.randn_like(x0), model.denoiser.schedule.alpha(t), model.denoiser.schedule.sigma(t)
+        given = model.denoiser(alpha[:, None] * x0 + sigma[:, None] * noise, t, model.condition(users))
+        errors = (given - model.denoiser.target(x0, noise, t)).square().mean(1)
+        counts = torch.tensor([float((model.ratings.users == user).sum()) for user in users])
+        weights = counts / (counts + 6)
+        assert torch.allclose(found, (weights * errors).sum() / weights.sum())
+
+    @pytest.mark.parametrize(("condition", "size"), [("vector", 5), ("profile", 9), ("both", 14)])
+    def test_the_condition_is_the_source_vector_the_profile_or_both(self, checkerboard, condition, size):
+        model = self.build(checkerboard, condition=condition).model
+        model.begin_transfer()
+        users = model.shared[:6]
+        told = model.condition(users)
+        assert told.shape == (6, size)
+        if condition != "profile":
+            standard = (model.source_vectors(users) - model.statistics[0]) / model.statistics[1]
+            assert torch.equal(told[:, :5], standard)
+        if condition != "vector":
+            assert torch.equal(told[:, -9:], model.profiles_of(users))
+
+    @pytest.mark.parametrize("start", ["mean", "source", "noise"])
+    def test_where_the_solver_starts(self, checkerboard, start):
+        model = self.build(checkerboard, start=start).model
+        users = model.shared[:6]
+        begun = (model.diffused(users, 0) - model.statistics[2]) / model.statistics[3]
+        if start == "noise":
+            assert torch.equal(begun, model.noise[users])
+        else:
+            expected = (model.source_vectors(users) - model.statistics[0]) / model.statistics[1]
+            assert torch.allclose(begun, expected * (start == "source"))
 
     def test_no_gradient_goes_through_the_solver(self, checkerboard):
         model = self.build(checkerboard).model
@@ -55,7 +95,8 @@ class TestDiffCDR(ColdContract):
         assert list(found) == ["source", "1", "5", "30", "aligned", "mean vector"]
         users = built.model.drawn_users(1000)
         assert torch.equal(users, built.model.shared)  # fewer than that, so all
-        start = built.model.condition(users) * built.model.statistics[3] + built.model.statistics[2]
+        standard = (built.model.source_vectors(users) - built.model.statistics[0]) / built.model.statistics[1]
+        start = standard * built.model.statistics[3] + built.model.statistics[2]
         assert found["source"] == pytest.approx((start - built.model.target_vectors(users)).norm(dim=1).mean().item())
 
     def test_the_users_of_figure_4_are_drawn_by_the_seed(self, checkerboard):
@@ -87,13 +128,13 @@ class TestDiffusionWithoutAlignment(ColdContract):
     def test_vectors_stay_as_the_diffusion_makes_them(self, checkerboard):
         model = self.build(checkerboard).model
         assert torch.equal(model.transfer(model.shared[:5]), model.diffused(model.shared[:5]))
-        assert [name for name, _ in model.alignment.named_parameters()] == ["shift"]
+        assert [name for name, _ in model.alignment.named_parameters()] == ["shift", "common"]
         assert len(self.build(checkerboard, task_weight=0.0).model.parts()) == 1  # nothing is left to align
 
 
 def denoiser(velocity: bool, join: str = "hidden") -> Denoiser:
     torch.manual_seed(3)
-    return Denoiser(LinearVP(), 5, 16, 8, "silu", velocity, join).double()
+    return Denoiser(LinearVP(), (5, 5), 16, 8, "silu", velocity, join).double()
 
 
 @pytest.mark.parametrize("guidance", [0.0, 0.1, 1.0, 2.0])

@@ -30,6 +30,23 @@ def test_ratings_and_loss_equal_the_plain_form_in_float64(two_domains):
     assert torch.allclose(model.task_loss(users), expected)
 
 
+def test_the_profile_adds_its_slopes_and_their_penalty(two_domains):
+    options = {**two_domains.overrides, "profile": True, "profile_reg_weight": 5.0, "shift_reg_weight": None}
+    model = Built("SourceRegression", two_domains.name, options).model.double()
+    for values in (model.source.item_bias, model.line, model.slopes):
+        torch.nn.init.normal_(values)
+    model.begin_transfer()
+    users, slopes = model.shared[:5], model.slopes.detach().clone()
+    with_it, loss = model.transfer(users)[:, -1], model.task_loss(users)
+    plain = loss - 5.0 * slopes.square().sum() / torch.isin(model.ratings.users, model.shared).sum()
+    model.eval()  # profiles are computed again, by what begin_transfer has learned
+    assert torch.allclose(model.transfer(users)[:, -1], with_it)
+    assert torch.allclose(plain, model.rating_loss(users, model.transfer(users), model.options.task_absolute))
+    torch.nn.init.zeros_(model.slopes)
+    assert torch.allclose(with_it - model.transfer(users)[:, -1], model.profiles_of(users) @ slopes)
+    assert model.profiles_of(users).std(0).gt(0).any()
+
+
 def test_generous_users_of_the_source_are_generous_in_the_target(two_domains, tmp_path):
     for name, kinds in (("books", range(60)), ("films", range(10, 70))):
         rows = [(f"u{user}", f"i{item}", 2 + item % 2 + 2 * (user % 2)) for user in kinds for item in range(user % 5, 30, 2)]
