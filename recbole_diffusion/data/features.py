@@ -30,6 +30,12 @@ class Modality:
     values: np.ndarray
     rows: np.ndarray
 
+    def __reduce__(self) -> tuple:
+        """Send the path of a memory map in place of its numbers: copies, and the trials of a sweep, map the file again."""
+        if isinstance(self.values, np.memmap):
+            return _mapped, (self.name, self.origin, self.values.filename, self.rows)
+        return Modality, (self.name, self.origin, self.values, self.rows)
+
     @property
     def width(self) -> int:
         """Return the number of features."""
@@ -38,6 +44,10 @@ class Modality:
     def take(self, items: Tensor) -> Tensor:
         """Return the features of items, float32 [n, width] on the CPU; ids from 1, on the CPU."""
         return torch.from_numpy(self.values[self.rows[items.numpy() - 1]].astype(np.float32))
+
+
+def _mapped(name: str, origin: str, path: str | Path, rows: np.ndarray) -> Modality:
+    return Modality(name, origin, open_matrix(Path(path)), rows)
 
 
 def open_matrix(path: Path) -> np.ndarray:

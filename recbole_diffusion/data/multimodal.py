@@ -92,6 +92,11 @@ class MultimodalDataset(InteractionDataset):
     def _neighbour_file(self, name: str, k: int) -> Path | None:
         """Return the file with the fewest neighbours that are enough, or None."""
         folder = Path(self.config["data_path"])
+        if not folder.is_dir():  # a trial on another machine: other neighbours than the driver's would go unnoticed
+            raise UsageError(
+                f"{folder} is not there to look for a file of neighbours; share data_path with every machine, or set "
+                "knn_source to features"
+            )
         for path in sorted(folder.glob(f"{self.dataset_name}.{name}_knn*.npz"), key=lambda path: (len(path.name), path.name)):
             table = neighbour_arrays(path)[0]
             if table is not None and table.ndim == 2 and table.shape[1] >= k:

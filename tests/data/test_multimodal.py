@@ -1,6 +1,10 @@
 """Item features: found by name, aligned by token, checked; neighbours from files, features and the cache."""
 
+import copy
 import json
+import mmap
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +37,24 @@ def test_features_follow_their_tokens_whatever_the_order_of_the_rows(data):
         for item in (0, 17, 49):
             assert np.allclose(of_token(dataset, name, f"i{item}"), features(seed, width)[item])
     assert isinstance(dataset.modalities["picture"].values, np.memmap)
+
+
+def test_copies_and_other_processes_map_the_file_again(data):
+    modality = load(data).modalities["picture"]
+    sent, items = pickle.dumps(modality), torch.tensor([3, 50])
+    assert len(sent) < modality.values.nbytes
+    for again in (pickle.loads(sent), copy.deepcopy(modality)):
+        assert isinstance(again.values.base, mmap.mmap)
+        assert torch.equal(again.take(items), modality.take(items))
+    made = replace(modality, values=np.array(modality.values))
+    assert np.array_equal(pickle.loads(pickle.dumps(made)).values, modality.values)
+
+
+def test_neighbours_need_the_folder_that_their_files_may_be_in(data):
+    dataset = load(data)
+    data.folder.rename(data.folder.with_name("elsewhere"))
+    with pytest.raises(UsageError, match="is not there to look for a file of neighbours; share data_path"):
+        dataset.neighbours("picture")
 
 
 def test_parts_share_the_features(data):
