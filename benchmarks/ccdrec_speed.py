@@ -214,7 +214,8 @@ def main() -> None:
             "",
             "## Growth of the catalogue",
             "",
-            f"Made-up: {USERS:,} users with {PER_USER} items each; two modalities of {WIDTH} float16 numbers on disk.",
+            f"Made-up: {USERS:,} users with {PER_USER} items each, and one interaction more for each item;",
+            f"two modalities of {WIDTH} float16 numbers on disk.",
             "",
             *growth(),
         ]
