@@ -4,6 +4,10 @@
 
 ``DATA`` holds baby/. The ratio is between two models in one process, in turns; the run and each size of the growth table
 are processes of their own, so that their peak memory is their own.
+
+The page names the ``MALLOC_*`` variables it was measured with. glibc gives large blocks back to the system when they are freed
+and has their pages cleared when they are asked for again; thresholds above the blocks of a batch keep them, for speed:
+``MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TOP_PAD_=100000000``.
 """
 
 import argparse
@@ -171,6 +175,12 @@ def growth() -> list[str]:
     ]
 
 
+def allocation() -> str:
+    """Return how glibc was told to keep freed memory."""
+    told = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("MALLOC_")]
+    return f"`{' '.join(told)}` (freed memory is kept, not given back)" if told else "glibc's own allocation thresholds"
+
+
 def main() -> None:
     """Read the command line, measure, print the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -191,9 +201,9 @@ def main() -> None:
             "",
             "`python -m benchmarks.ccdrec_speed --data_path=DATA`;",
             f"{os.environ.get('OMP_NUM_THREADS', 'all')} torch threads, {platform.machine()},",
-            "CPU only, shared with other work, seed 0;",
+            f"CPU only, shared with other work, {allocation()}, seed 0;",
             ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
-            "Baby with its derived features, 129 numbers a modality. Both sides in one process, in turns; medians.",
+            "Baby with its derived features, 129 numbers a modality. Both sides in one process, in turns; medians, ratios too.",
             "",
             "| work | backbone | CCDRec | ratio | repeats |",
             "|---|---:|---:|---:|---:|",
@@ -204,7 +214,8 @@ def main() -> None:
             "",
             "## Growth of the catalogue",
             "",
-            f"Made-up: {USERS:,} users with {PER_USER} items each; two modalities of {WIDTH} float16 numbers on disk.",
+            f"Made-up: {USERS:,} users with {PER_USER} items each, and one interaction more for each item;",
+            f"two modalities of {WIDTH} float16 numbers on disk.",
             "",
             *growth(),
         ]

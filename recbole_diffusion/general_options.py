@@ -35,7 +35,7 @@ class GeneralOptions:
     eval_batch_size: int = option(2**24, "cells (users x items) of one evaluation batch: 16 bytes of memory each", low=1)
     report_groups: int = option(4, "groups of items by popularity and of users by activity in the result; 0: none", low=0)
     mirror_gradient: bool = option(
-        False, "take mirror steps towards flat minima (MG, WWW 2024), with any model that learns by steps"
+        False, "take mirror steps towards flat minima (MG, WWW 2024), with any model that learns one loss by gradient steps"
     )
     mirror_interval: int = option(3, "batches from one mirror step to the next", low=1)
     mirror_descent: float = option(1.0, "alpha_1, weight of the loss in the first half of a mirror step", low=0, open_low=True)

@@ -30,6 +30,12 @@ class Modality:
     values: np.ndarray
     rows: np.ndarray
 
+    def __reduce__(self) -> tuple:
+        """Send the path of a memory map in place of its numbers: copies, and the trials of a sweep, map the file again."""
+        if isinstance(self.values, np.memmap):
+            return _mapped, (self.name, self.origin, self.values.filename, self.rows)
+        return Modality, (self.name, self.origin, self.values, self.rows)
+
     @property
     def width(self) -> int:
         """Return the number of features."""
@@ -40,6 +46,10 @@ class Modality:
         return torch.from_numpy(self.values[self.rows[items.numpy() - 1]].astype(np.float32))
 
 
+def _mapped(name: str, origin: str, path: str | Path, rows: np.ndarray) -> Modality:
+    return Modality(name, origin, open_matrix(Path(path)), rows)
+
+
 def open_matrix(path: Path) -> np.ndarray:
     """Return a memory map of a .npy or .safetensors file.
 
@@ -47,10 +57,9 @@ def open_matrix(path: Path) -> np.ndarray:
         UsageError: it cannot be read, or is no matrix of floating-point numbers.
     """
     try:
-        matrix = _open_safetensors(path) if path.suffix == ".safetensors" else np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        reason = "it is no such file, or holds Python objects" if "allow_pickle" in str(error) else error
-        raise UsageError(f"{path} cannot be read as a matrix of features: {reason}; write it with numpy.save") from error
+        matrix = _open_safetensors(path) if path.suffix == ".safetensors" else np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} cannot be read as a matrix of features: {error}; write it with numpy.save") from error
     if matrix.ndim != 2 or matrix.dtype.kind != "f" or 0 in matrix.shape:
         raise UsageError(
             f"{path} holds {matrix.dtype} of shape {list(matrix.shape)}; it takes floating-point numbers [items, features]"
@@ -77,7 +86,10 @@ def _open_safetensors(path: Path) -> np.ndarray:
 def tokens_beside(path: Path) -> list[str] | None:
     """Return the item tokens of a matrix's rows, one a line in the file of its name that ends in ``.tokens``, or None."""
     file = path.with_suffix(".tokens")
-    return file.read_text(encoding="utf-8").split("\n") if file.is_file() else None
+    try:
+        return file.read_text(encoding="utf-8").split("\n") if file.is_file() else None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8 text: {error}; write one item token a line") from error
 
 
 def aligned_rows(path: Path, n_rows: int, row_tokens: list[str] | None, items: np.ndarray, extra: str) -> np.ndarray:
@@ -123,14 +135,14 @@ def aligned_rows(path: Path, n_rows: int, row_tokens: list[str] | None, items: n
 
 
 def _numbers(path: Path, items: np.ndarray) -> np.ndarray:
-    """Return item tokens as row numbers."""
+    """Return item tokens as row numbers; of tokens too long for one, some number beyond every matrix."""
     wrong = [token for token in items if not (token.isascii() and token.isdigit() and str(int(token)) == token)]
     if wrong:
         raise UsageError(
             f"{path} has no {path.with_suffix('.tokens').name} beside it, which says the item token of each row, one a line; "
             f"without it tokens must be row numbers, which {_few(wrong)} is not"
         )
-    return items.astype(np.int64)
+    return np.array([int(token[:18]) for token in items], dtype=np.int64)
 
 
 def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
@@ -146,7 +158,8 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
     """
     wrong: dict[str, list[int]] = {"NaN or infinite numbers": [], "one value throughout": []}
     for start in range(0, len(items), BLOCK):
-        rows = modality.values[modality.rows[start : start + BLOCK]].astype(np.float32)
+        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is told below
+            rows = modality.values[modality.rows[start : start + BLOCK]].astype(np.float32)
         finite = np.isfinite(rows).all(axis=1)
         flat = finite & (rows == rows[:, :1]).all(axis=1) & (modality.width > 1)
         for kind, found in zip(wrong, (~finite, flat), strict=True):

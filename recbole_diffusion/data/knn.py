@@ -102,7 +102,8 @@ def fingerprint(*parts: bytes | str | int) -> str:
 def cached(folder: str | None, key: str, compute: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Return what ``compute`` returns, kept in ``<folder>/knn-<key>.npz`` where a folder is given.
 
-    ``key`` must depend on everything that the result depends on. A damaged file is computed again.
+    ``key`` must depend on everything that the result depends on. A damaged file is computed again; a folder that cannot be
+    written is a warning.
     """
     if folder is None:
         return compute()
@@ -114,9 +115,14 @@ def cached(folder: str | None, key: str, compute: Callable[[], tuple[Tensor, Ten
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             logging.getLogger().warning("%s is damaged; its neighbours are computed again", path)
     neighbours, cosine = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with draft.open("wb") as file:
-        np.savez(file, neighbours=neighbours.numpy().astype(np.int32), cosine=cosine.numpy())
-    draft.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            np.savez(file, neighbours=neighbours.numpy().astype(np.int32), cosine=cosine.numpy())
+        draft.replace(path)
+    except OSError as error:
+        logging.getLogger().warning("neighbours are not kept, graph_cache %s cannot be written: %s", folder, error)
+        if draft.is_file():
+            draft.unlink()
     return neighbours, cosine

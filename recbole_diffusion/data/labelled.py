@@ -3,6 +3,7 @@
 Such a file is tab-separated, with a plain header (``userID``, ``itemID``, ``x_label`` and others) instead of RecBole's typed one.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,15 @@ def read_labelled(path: Path, user_field: str, item_field: str) -> tuple[pd.Data
     The two columns before any other are users and items if they are not named ``userID`` and ``itemID`` or like the fields.
 
     Raises:
-        UsageError: a column is missing, a label is none of 0, 1, 2, a value is missing, or a part is empty.
+        UsageError: a row has too many fields, a column is missing, a label is none of 0, 1, 2, a value is missing, or a part is
+            empty.
     """
-    frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of fields beyond the header
+            frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, index_col=False)
+    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}; write one value a column, tab-separated, in UTF-8") from error
     columns = []
     for field, usual in ((user_field, "userID"), (item_field, "itemID")):
         found = [name for name in (field, usual) if name in frame.columns]

@@ -1,6 +1,7 @@
 """The data set of multimodal models: interactions, and item features by modality with their neighbour graphs."""
 
 import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,15 @@ class MultimodalDataset(InteractionDataset):
     def _neighbour_file(self, name: str, k: int) -> Path | None:
         """Return the file with the fewest neighbours that are enough, or None."""
         folder = Path(self.config["data_path"])
+        if not folder.is_dir():  # a trial on another machine: other neighbours than the driver's would go unnoticed
+            raise UsageError(
+                f"{folder} is not there to look for a file of neighbours; share data_path with every machine, or set "
+                "knn_source to features"
+            )
         for path in sorted(folder.glob(f"{self.dataset_name}.{name}_knn*.npz"), key=lambda path: (len(path.name), path.name)):
-            with np.load(path, allow_pickle=False) as file:
-                if "neighbours" in file and file["neighbours"].ndim == 2 and file["neighbours"].shape[1] >= k:
-                    return path
+            table = neighbour_arrays(path)[0]
+            if table is not None and table.ndim == 2 and table.shape[1] >= k:
+                return path
         return None
 
     def _key(self, modality: Modality, k: int) -> str:
@@ -130,6 +136,21 @@ def find_features(folder: Path, dataset: str, name: str) -> Path:
     )
 
 
+def neighbour_arrays(path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return ``neighbours`` and ``cosine`` of a .npz file, None for one that it has not.
+
+    Raises:
+        UsageError: it is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file.get("neighbours"), file.get("cosine")
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"{path} cannot be read as neighbours: {error}; write it with numpy.savez, or set knn_source to features"
+        ) from error
+
+
 def neighbours_of_file(path: Path, modality: Modality, k: int) -> tuple[Tensor, Tensor]:
     """Return the neighbours that a file holds, by position of the items (item id - 1), the item itself first.
 
@@ -143,8 +164,7 @@ def neighbours_of_file(path: Path, modality: Modality, k: int) -> tuple[Tensor, 
     Raises:
         UsageError: the rows do not fit the features, or an item has too few neighbours.
     """
-    with np.load(path, allow_pickle=False) as file:
-        table, given = file["neighbours"], file.get("cosine")
+    table, given = neighbour_arrays(path)
     n_rows = len(modality.values)
     if len(table) != n_rows or table.dtype.kind not in "iu" or table.min() < 0 or table.max() >= n_rows:
         raise UsageError(
@@ -164,5 +184,7 @@ def neighbours_of_file(path: Path, modality: Modality, k: int) -> tuple[Tensor, 
     neighbours = torch.cat([own, found.gather(1, order)], dim=1)
     if given is None or given.shape != table.shape:
         return neighbours, knn.cosines_of(lambda rows: modality.take(rows + 1), neighbours)
+    if not np.isfinite(given).all():
+        raise UsageError(f"{path} has cosines that are NaN or infinite; correct them, or leave 'cosine' out of the file")
     cosine = torch.from_numpy(given[modality.rows].astype(np.float32)).gather(1, order)
     return neighbours, torch.cat([torch.ones(len(cosine), 1), cosine], dim=1)

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.trainer.base import FusedSteps, RunMixin
+from recbole_diffusion.trainer.mirror import refused
 
 
 class _TwoPlayers(FusedSteps):
@@ -85,6 +86,8 @@ class AdversarialTrainer(RunMixin, _TwoPlayers):
     """``_TwoPlayers`` with a run folder. ``RunMixin`` stores every optimizer that is an attribute."""
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
+        if config["mirror_gradient"]:
+            raise refused(config["model"], "which trains two players in turn")
         super().__init__(config, model, folder)
         self.optimizer = self._build_optimizer(params=model.generator.parameters())
         if model.critic is not None:

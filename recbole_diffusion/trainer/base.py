@@ -94,6 +94,7 @@ class RunMixin(MirrorGradient):
         if begin_epoch:
             begin_epoch(epoch_idx)
         losses = super()._train_epoch(train_data, epoch_idx, self.mirrored(loss_func), show_progress)
+        self.require_mirrored()
         seconds = time.perf_counter() - start
         self._open_record = {
             "epoch": epoch_idx,

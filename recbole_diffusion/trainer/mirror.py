@@ -34,6 +34,7 @@ class MirrorGradient:
         Raises:
             UsageError: gradients are scaled, or the model does not learn by gradient steps.
         """
+        self._mirrored_batches = 0
         if not self.config["mirror_gradient"]:
             return loss_func
         if self.enable_scaler or self.config["MODEL_TYPE"] == ModelType.TRADITIONAL:
@@ -42,13 +43,11 @@ class MirrorGradient:
             )
         compute = loss_func or self.model.calculate_loss
         interval, descent, ascent = (self.config[f"mirror_{name}"] for name in ("interval", "descent", "ascent"))
-        batch = 0
 
         def mirrored_loss(interaction: Any) -> Loss:
-            nonlocal batch
-            batch += 1
+            self._mirrored_batches += 1
             losses = compute(interaction)
-            if (batch - 1) % interval:
+            if (self._mirrored_batches - 1) % interval:
                 return losses
             total = sum(losses) if isinstance(losses, tuple) else losses
             self._check_nan(total)
@@ -61,6 +60,20 @@ class MirrorGradient:
             return tuple(_turned(one, ascent) for one in again) if isinstance(again, tuple) else _turned(again, ascent)
 
         return mirrored_loss
+
+    def require_mirrored(self) -> None:
+        """Check after an epoch that the trainer's loop has used the loss function of :meth:`mirrored`.
+
+        Raises:
+            UsageError: it has not: the loop makes steps of its own, and the option would do nothing.
+        """
+        if self.config["mirror_gradient"] and not self._mirrored_batches:
+            raise refused(self.config["model"], "whose trainer makes steps of its own")
+
+
+def refused(model: str, reason: str) -> UsageError:
+    """Return the error of a model that cannot take mirror steps."""
+    return UsageError(f"mirror_gradient does not go with {model}, {reason}; set it to False")
 
 
 def _turned(loss: Tensor, ascent: float) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.base import FusedSteps, RunMixin
+from recbole_diffusion.trainer.mirror import refused
 
 
 class StageLoader:
@@ -76,7 +77,7 @@ class StagedTrainer(RunMixin, _Steps):
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
         if config["mirror_gradient"]:
-            raise UsageError(f"mirror_gradient does not go with {config['model']}, which trains in stages; set it to False")
+            raise refused(config["model"], "which trains in stages")
         super().__init__(config, model, folder)
         self.stages, self.number, self.step_optimizers = model.stages(), -1, []
         self.scores_only = config["epochs"] == 0 and bool(config["load_checkpoint"])

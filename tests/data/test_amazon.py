@@ -102,6 +102,33 @@ def test_baby_is_downloaded(here, monkeypatch):
     assert (here / "dataset/baby/baby.image_feat.npy").is_file()
 
 
+def test_features_without_use_are_replaced_and_neighbours_of_an_earlier_set_go(here):
+    """What is made can be loaded: no row of one value, no NaN, no text without a word, and no neighbours of other rows."""
+    content, features = published()
+    size = amazon.ID_BYTES + 4 * amazon.WIDTH
+    images = bytearray(content["image_features_Baby.b"])
+    images[amazon.ID_BYTES : size] = bytes(4 * amazon.WIDTH)
+    images[size + amazon.ID_BYTES : size + amazon.ID_BYTES + 4] = np.float32(np.nan).tobytes()
+    (here / "given/image_features_Baby.b").write_bytes(images)
+    meta = gzip.decompress(content["meta_Baby.json.gz"]).splitlines(keepends=True)
+    meta[3] = json.dumps({"asin": asin(3), "title": "!!!"}).encode() + b"\n"
+    (here / "given/meta_Baby.json.gz").write_bytes(gzip.compress(b"".join(meta)))
+    folder = here / "dataset/baby"
+    folder.mkdir(parents=True)
+    np.savez(folder / "baby.image_knn10.npz", neighbours=np.zeros((ITEMS, 10), np.int32))
+    assert prepare(["baby", "--source=given", "--text=tfidf"]) == 0
+    record = json.loads((folder / "prepare.json").read_text())["features"]
+    assert record == {"text": "text_tfidf", "items_without_text": 2, "items_without_image": 3}
+    options = {"data_path": "dataset", "use_gpu": False, "knn_k": 2, "topk": [2], "valid_metric": "Recall@2"}
+    dataset = MultimodalDataset(Config("FREEDOM", "baby", overrides=options))
+    ids, _ = dataset.neighbours("image")
+    rows = {token: row for row, token in enumerate(dataset.item_tokens())}
+    image = dataset.modalities["image"]
+    for item in (0, 1, ITEMS - 1):
+        assert np.allclose(image.values[image.rows[rows[asin(item)]]], features[2 : ITEMS - 1].mean(0), atol=1e-5)
+    assert ids[:, 0].tolist() == list(range(1, ITEMS + 1))
+
+
 def test_split_is_mmrec_rule():
     counts = {
         5: (3, 1, 1),
@@ -136,6 +163,8 @@ def test_thin_users_are_counted(here, capsys):
     [
         ("reviews_Baby_5.json.gz", gzip.compress(b'{"reviewerID": "a"}\n'), "reviews_Baby_5.json.gz, row 1: found .*KeyError"),
         ("reviews_Baby_5.json.gz", gzip.compress(b"__import__('os').getpid()\n"), "row 1: found .*, expected one object"),
+        ("reviews_Baby_5.json.gz", published()[0]["reviews_Baby_5.json.gz"][:-30], "a damaged archive .*get the file again"),
+        ("meta_Baby.json.gz", b"<html>", "meta_Baby.json.gz, row 1: found a damaged archive"),
         ("meta_Baby.json.gz", gzip.compress(b"{'title': 'x'}\n"), "meta_Baby.json.gz, row 1: .*asin"),
         ("image_features_Baby.b", b"B000000000" + bytes(100), "row 1: found 110 bytes at the end"),
         ("image_features_Baby.b", b"Z000000000" + bytes(4 * 4096), "found no item of the reviews"),

@@ -75,6 +75,13 @@ def test_cache_is_used_for_its_key_alone_and_survives_damage(tmp_path):
     assert len(calls) == 4
 
 
+def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, caplog):
+    (tmp_path / "file").write_text("mine")
+    found = knn.cached(str(tmp_path / "file"), "a", lambda: (torch.tensor([[0, 1]]), torch.tensor([[1.0, 0.5]])))
+    assert found[0].tolist() == [[0, 1]]
+    assert "neighbours are not kept, graph_cache" in caplog.text
+
+
 def test_fingerprint_tells_parts_apart():
     assert knn.fingerprint("ab", "c") != knn.fingerprint("a", "bc")
     assert knn.fingerprint(1, b"x") == knn.fingerprint(1, b"x")

@@ -1,6 +1,10 @@
 """Item features: found by name, aligned by token, checked; neighbours from files, features and the cache."""
 
+import copy
 import json
+import mmap
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +37,24 @@ def test_features_follow_their_tokens_whatever_the_order_of_the_rows(data):
         for item in (0, 17, 49):
             assert np.allclose(of_token(dataset, name, f"i{item}"), features(seed, width)[item])
     assert isinstance(dataset.modalities["picture"].values, np.memmap)
+
+
+def test_copies_and_other_processes_map_the_file_again(data):
+    modality = load(data).modalities["picture"]
+    sent, items = pickle.dumps(modality), torch.tensor([3, 50])
+    assert len(sent) < modality.values.nbytes
+    for again in (pickle.loads(sent), copy.deepcopy(modality)):
+        assert isinstance(again.values.base, mmap.mmap)
+        assert torch.equal(again.take(items), modality.take(items))
+    made = replace(modality, values=np.array(modality.values))
+    assert np.array_equal(pickle.loads(pickle.dumps(made)).values, modality.values)
+
+
+def test_neighbours_need_the_folder_that_their_files_may_be_in(data):
+    dataset = load(data)
+    data.folder.rename(data.folder.with_name("elsewhere"))
+    with pytest.raises(UsageError, match="is not there to look for a file of neighbours; share data_path"):
+        dataset.neighbours("picture")
 
 
 def test_parts_share_the_features(data):
@@ -83,11 +105,12 @@ def test_extra_rows_can_be_ignored(write_parts):
         (["0", "1", "2", "3", "4"], "has 6 rows and toy.image.tokens 5 tokens"),
         (["0", "1", "2", "3", "4", "4"], "has item 4 more than once"),
         (["0", "1", "2", "3", "4", "x"], "has no row for item 5"),
+        (["0", "1", "2", "3", "4", "\xff"], "toy.image.tokens is not UTF-8 text"),
     ],
 )
 def test_tokens_that_do_not_fit_are_refused(write_parts, tokens, message):
     data = numbered(write_parts)
-    (data.folder / "toy.image.tokens").write_text("\n".join(tokens))
+    (data.folder / "toy.image.tokens").write_bytes("\n".join(tokens).encode("latin-1"))
     with pytest.raises(UsageError, match=message):
         load(data, modalities=["image"], knn_k=2)
 
@@ -96,6 +119,15 @@ def test_tokens_that_are_no_row_numbers_need_a_file_of_tokens(checkerboard):
     np.save(checkerboard.folder / f"{checkerboard.name}.picture.npy", features(0, 4))
     with pytest.raises(UsageError, match=r"has no checkerboard.picture.tokens beside it.* items i"):
         load(checkerboard, modalities=["picture"])
+
+
+def test_tokens_longer_than_any_row_number_have_no_row(write_parts):
+    pairs = [(f"u{k}", "9" * 25 if k % 6 == 5 else str(k % 6)) for k in range(12)]
+    data = write_parts("toy", train=pairs, valid=pairs[:2], test=pairs[2:4])
+    np.save(data.folder / "toy.image.npy", np.arange(18, dtype=np.float32).reshape(6, 3))
+    data.overrides |= {"topk": [1, 2], "valid_metric": "Recall@2"}
+    with pytest.raises(UsageError, match="has 6 rows, none for item 9999999999999999999999999"):
+        load(data, modalities=["image"], knn_k=2)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +151,23 @@ def test_rows_without_use_are_named(write_parts, value, message):
         (np.arange(6), "holds int64 of shape .6."),
         (np.ones((6, 2), dtype=object), "cannot be read as a matrix"),
         (b"no matrix", "cannot be read as a matrix"),
+        (b"", "cannot be read as a matrix"),
+        ("cut off", "cannot be read as a matrix"),
+        ("an archive", "cannot be read as a matrix"),
     ],
 )
 def test_what_is_no_matrix_is_refused(write_parts, content, message):
     data = numbered(write_parts)
     path = data.folder / "toy.image.npy"
-    path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content, allow_pickle=True)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, np.ndarray):
+        np.save(path, content, allow_pickle=True)
+    elif content == "cut off":
+        path.write_bytes(path.read_bytes()[:-5])
+    else:
+        with path.open("wb") as file:
+            np.savez(file, features=np.ones((6, 2)))
     with pytest.raises(UsageError, match=message):
         load(data, modalities=["image"], knn_k=2)
 
@@ -217,6 +260,22 @@ def test_neighbours_that_do_not_fit_are_refused(write_parts, table, message):
     data = numbered(write_parts)
     write_neighbours(data, table)
     with pytest.raises(UsageError, match=message):
+        load(data, modalities=["image"], knn_k=3).neighbours("image")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", "one array"])
+def test_a_file_that_holds_no_neighbours_is_refused(write_parts, content):
+    data = numbered(write_parts)
+    with (data.folder / "toy.image_knn3.npz").open("wb") as file:
+        file.write(content) if isinstance(content, bytes) else np.save(file, np.ones((6, 3)))
+    with pytest.raises(UsageError, match=r"toy.image_knn3.npz cannot be read as neighbours: .* set knn_source to features"):
+        load(data, modalities=["image"], knn_k=3).neighbours("image")
+
+
+def test_cosines_that_are_no_numbers_are_refused(write_parts):
+    data = numbered(write_parts)
+    write_neighbours(data, [[(row + step) % 6 for step in (0, 1, 3)] for row in range(6)], np.full((6, 3), np.nan))
+    with pytest.raises(UsageError, match="cosines that are NaN or infinite"):
         load(data, modalities=["image"], knn_k=3).neighbours("image")
 
 

@@ -6,7 +6,9 @@ from recbole.utils import ModelType
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.trainer.adversarial import AdversarialTrainer
 from recbole_diffusion.trainer.mirror import MirrorGradient
+from recbole_diffusion.trainer.staged import StagedTrainer
 
 
 class Model(torch.nn.Module):
@@ -90,6 +92,20 @@ def test_any_model_takes_it(checkerboard, tmp_path, model):
     weights = [torch.load(tmp_path / name / "best.pt", weights_only=True)["state_dict"] for name in ("False", "True")]
     assert any(not torch.equal(one, weights[1][name]) for name, one in weights[0].items())
     assert all(len(result["epoch_seconds"]) == 2 for result in results)
+
+
+def test_trainers_with_steps_of_their_own_are_refused():
+    for trainer in (AdversarialTrainer, StagedTrainer):
+        with pytest.raises(UsageError, match="mirror_gradient does not go with DGRM, which trains"):
+            trainer({"mirror_gradient": True, "model": "DGRM"}, None, None)
+    own = Trainer(model="RecVAE")
+    own.mirrored(None)  # and its loop, like that of RecBole's RecVAE, takes another loss
+    with pytest.raises(UsageError, match="mirror_gradient does not go with RecVAE, whose trainer makes steps of its own"):
+        own.require_mirrored()
+    used = Trainer()
+    used.epoch([1.0])
+    used.require_mirrored()
+    Trainer(mirror_gradient=False).require_mirrored()
 
 
 def test_models_without_gradient_steps_are_refused(checkerboard, tmp_path):

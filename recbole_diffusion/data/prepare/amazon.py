@@ -9,6 +9,7 @@ import gzip
 import json
 import logging
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,8 @@ def read_texts(path: Path, items: tuple[str, ...]) -> list[str]:
 def write_images(path: Path, items: tuple[str, ...], output: Path) -> int:
     """Write the image features of the items as a .npy file, read in a stream; return how many items have none.
 
-    An item without image gets the mean of the others, so that it is like none in particular.
+    An item without image, or with features of one value throughout or that are no numbers, gets the mean of the others, so
+    that it is like none in particular.
 
     Raises:
         SourceError: the file ends in the middle of a record, or holds no item of the set.
@@ -109,7 +111,7 @@ def write_images(path: Path, items: tuple[str, ...], output: Path) -> int:
         rows = Rows(stream, path.name, path.stat().st_size)
         for name, numbers in _images(rows):
             row = place.get(name)
-            if row is not None and not there[row]:
+            if row is not None and not there[row] and np.isfinite(numbers).all() and (numbers != numbers[0]).any():
                 values[row], there[row] = numbers, True
                 total += numbers
     if not there.any():
@@ -169,7 +171,7 @@ def write_features(folder: Path, name: str, items: tuple[str, ...], files: Mappi
     from recbole_diffusion.data.item_columns import text_features
 
     texts = read_texts(files["meta"], items)
-    texts = [one or "unknown" for one in texts]
+    texts = [one if re.search(r"\w", one) else "unknown" for one in texts]
     values = sentence_features(texts) if text != "tfidf" else None
     if values is None and text == "sentence":
         raise_without_sentences()

@@ -72,8 +72,9 @@ def make_amazon(
             described = {**record, **asdict(made), "found": asdict(made.counts)}
             (draft / RECORD).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
             names = sorted(path.name for path in draft.iterdir())
-            for old in folder.glob(f"{recipe.name}.text_*"):  # of another kind of text
-                old.unlink()
+            # Text of another kind, and neighbours: their rows belong to the items of an earlier set.
+            for old in (*folder.glob(f"{recipe.name}.text_*"), *folder.glob(f"{recipe.name}.*_knn*.npz")):
+                old.unlink(missing_ok=True)
             for name in sorted(names, key=lambda name: name == RECORD):
                 (draft / name).replace(folder / name)
         finally:

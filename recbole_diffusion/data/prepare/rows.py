@@ -5,8 +5,10 @@ Every row is checked for its fields and its rating; ids and times only of the ro
 
 import contextlib
 import csv
+import gzip
 import io
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -80,7 +82,7 @@ class Rows:
         """Turn what a damaged file makes Python raise into an error that names the row.
 
         Raises:
-            SourceError: the text is not UTF-8, or a quoted field does not end.
+            SourceError: the text is not UTF-8, a quoted field does not end, or a compressed file is cut off or damaged.
         """
         try:
             yield
@@ -91,6 +93,9 @@ class Rows:
         except csv.Error as error:
             self.row, self.line = self.row + 1, 0
             raise self.fault(f"a row that cannot be split ({error})", "fields with their quotes closed") from error
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            self.row, self.line = self.row + 1, 0
+            raise self.fault(f"a damaged archive ({error})", "a whole gzip file") from error
 
     def of_csv(self, columns: Sequence[str]) -> Iterator[list[str]]:
         """Yield the named columns of each row of a CSV file with a header; line ends inside quotes belong to their field.
@@ -116,8 +121,12 @@ class Rows:
                     bar.update(self.stream.tell() - bar.n)
 
     def of_lines(self) -> Iterator[bytes]:
-        """Yield each line of a file; the last may lack its line end."""
-        with byte_bar(self.name, self.size) as bar:
+        """Yield each line of a file; the last may lack its line end.
+
+        Raises:
+            SourceError: a compressed file is cut off or damaged.
+        """
+        with self.readable(), byte_bar(self.name, self.size) as bar:
             done = 0
             for line in self.stream:
                 self.row += 1
