@@ -115,7 +115,7 @@ def test_without_stages_the_weights_are_scored_as_they_are(two_domains, tmp_path
 
 def test_least_and_patience_are_counted_in_updates(go, tmp_path):
     """32 training users in batches of 16: two batches an epoch."""
-    options = {"learning_rate": 0.3, "epochs": 12, "stopping_step": 0}
+    options = {"learning_rate": 0.3, "align_learning_rate": 0.5, "epochs": 12, "stopping_step": 0}  # errors go up and down
     free = go("free", **options, patience_updates=24)
     best = free["best_epoch"]  # counted in the stage
     errors = [line["valid"]["rated_mae"] for line in records(tmp_path / "free") if line["stage"] == "transfer"]
