@@ -135,6 +135,7 @@ def _trained(
         if resuming:
             logger.warning("no epoch was finished in %s; starting from the beginning", folder.path)
             folder.write_metrics([])
+            folder.best.unlink(missing_ok=True)
         if config["load_checkpoint"]:
             path = Path(config["load_checkpoint"])
             trainer.load_weights(checkpoint.load(path, config["device"], trust=config["trust_checkpoint"]), path)

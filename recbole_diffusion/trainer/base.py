@@ -217,6 +217,8 @@ class RunMixin(MirrorGradient):
             )
         self.load_weights(state, self.folder.checkpoint)
         train_data = self.restore_trainer(state.get("trainer", {}), train_data)
+        if state["best_epoch"] >= 0:
+            self._check_best()
         self.start_epoch = state["epoch"] + 1
         self.cur_step, self.best_epoch = state["cur_step"], state["best_epoch"]
         self.finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
@@ -232,6 +234,13 @@ class RunMixin(MirrorGradient):
             generator.set_state(state["loader"].cpu())
         checkpoint.restore_random_state(state["random"])
         self.logger.info("resumed after epoch %d", state["epoch"])
+
+    def _check_best(self) -> None:
+        """Check that the best weights so far are there, before hours are spent on others."""
+        best = Path(self.folder.best)
+        if not best.is_file():
+            raise RunError(f"{best} is missing; {checkpoint.remedy(best)}")
+        checkpoint.load(best)
 
     def load_weights(self, state: dict[str, Any], origin: Path) -> None:
         """Put the weights of a checkpoint into the model; see :func:`checkpoint.put_weights`."""
