@@ -34,6 +34,11 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
         ) from error
 
 
+def made_again(folder: Path) -> str:
+    """Return what to do about a damaged file of results: a resume writes these again, of a run that has ended too."""
+    return f"make it again with --resume={folder}"
+
+
 class RunFolder:
     """The files of one run.
 
@@ -106,9 +111,9 @@ class RunFolder:
         try:
             result = json.loads(self.result.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.result} is damaged: {error}; make it again with --resume={self.path}") from error
+            raise RunError(f"{self.result} is damaged: {error}; {made_again(self.path)}") from error
         if not isinstance(result, dict):
-            raise RunError(f"{self.result} is damaged: it holds no object; make it again with --resume={self.path}")
+            raise RunError(f"{self.result} is damaged: it holds no object; {made_again(self.path)}")
         return result
 
     def discard(self) -> None:
