@@ -12,6 +12,12 @@ class RunError(RuntimeError):
     """A run that started could not go on: unreadable checkpoint, full disk, diverged loss. Exit code 1."""
 
 
+def nothing_asked(help_text: str) -> UsageError:
+    """Return the error for a command without a word behind it: the usage that its help begins with."""
+    usage = " ".join(help_text.partition("\n\n")[0].split())
+    return UsageError(f"nothing is asked for; {usage}; --help lists all options")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, or an empty string.
 
