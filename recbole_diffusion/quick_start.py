@@ -79,7 +79,7 @@ def _resumed(
     resume: str | Path, model: str | None, dataset: str | None, config_files: list, overrides: dict[str, Any]
 ) -> tuple[RunFolder, Config]:
     folder = RunFolder.existing(resume)
-    stored = yaml_io.load_yaml(folder.config)
+    stored = folder.read_config()
     other = sorted(set(overrides) - RESUME_OPTIONS)
     if other or config_files:
         raise UsageError(

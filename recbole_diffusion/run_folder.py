@@ -98,6 +98,20 @@ class RunFolder:
             raise UsageError(f"no run in {folder.path}: config.yaml is missing; name a folder that an earlier run has made")
         return folder
 
+    def read_config(self) -> dict[str, Any]:
+        """Return the resolved configuration.
+
+        Raises:
+            RunError: the file is damaged; the message names the run.
+        """
+        try:
+            config = yaml_io.load_yaml(self.config)
+        except UsageError as error:
+            raise RunError(f"the run in {self.path} cannot be used: {error}; restore its config.yaml, or leave it out") from error
+        if "model" not in config:
+            raise RunError(f"the run in {self.path} cannot be used: its config.yaml names no model; restore it, or leave it out")
+        return config
+
     def read_result(self) -> dict[str, Any]:
         """Return the content of ``result.json``.
 

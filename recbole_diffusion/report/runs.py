@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.lists import UserMetrics, load_user_metrics
 from recbole_diffusion.run_folder import RunFolder, made_again
@@ -97,7 +96,7 @@ def read_run(path: str | Path) -> RunRecord:
             f"the run in {folder.path} has not ended: result.json is missing. Wait for it, continue it with "
             f"--resume={folder.path}, or leave it out"
         )
-    return RunRecord(folder.path, yaml_io.load_yaml(folder.config), _result(folder), _epochs(folder))
+    return RunRecord(folder.path, folder.read_config(), _result(folder), _epochs(folder))
 
 
 def _result(folder: RunFolder) -> dict[str, Any]:

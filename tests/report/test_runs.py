@@ -37,6 +37,12 @@ def test_a_run_without_metrics_by_user_or_epoch(make_run, write_run):
             RunError,
             "result.json is damaged.*make it again with --resume=.*BPR-0",
         ),
+        (
+            lambda path: (path / "config.yaml").write_text("a: [b"),
+            RunError,
+            "the run in .*BPR-0 cannot be used: .*not valid YAML",
+        ),
+        (lambda path: (path / "config.yaml").write_text(""), RunError, "the run in .*BPR-0 cannot be used: .*names no model"),
         (lambda path: (path / "result.json").write_text("[]"), RunError, "holds no object; make it again with --resume="),
         (lambda path: (path / "result.json").write_text('{"model": "BPR"}'), RunError, "dataset, valid.* missing.*--resume="),
         (
