@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from recbole_diffusion import yaml_io
-from recbole_diffusion.errors import RunError, UsageError, did_you_mean
+from recbole_diffusion.errors import RunError, UsageError, did_you_mean, nothing_asked
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -75,8 +75,11 @@ def train(words: list[str]) -> int:
     if not options or "help" in options:
         from recbole_diffusion.cli_help import help_text
 
-        sys.stdout.write(help_text(options.get("model"), {name: summary for name, (_, summary) in COMMANDS.items()}))
-        return 0 if "help" in options else USAGE
+        text = help_text(options.get("model"), {name: summary for name, (_, summary) in COMMANDS.items()})
+        if not options:
+            raise nothing_asked(text)
+        sys.stdout.write(text)
+        return 0
     model, dataset, resume = (options.pop(name, None) for name in ("model", "dataset", "resume"))
     files = str(options.pop("config_files", "") or "").split()
     from recbole_diffusion.quick_start import run

@@ -3,11 +3,10 @@
 import sys
 from dataclasses import dataclass
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, nothing_asked
 from recbole_diffusion.folder_words import read_words
 from recbole_diffusion.options import option
 
-USAGE = 2
 SUFFIXES = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html", ".htm": "html"}
 HELP = """usage: python run_recbole_diff.py compare RUN_DIR ... [--glob=PATTERN] [--key=value ...]
 
@@ -43,11 +42,13 @@ def compare(words: list[str]) -> int:
     Raises:
         UsageError: the runs cannot be compared so, or the output is there. RunError: a run is damaged. Nothing is written then.
     """
-    if not words or "--help" in words or "-h" in words:
+    if not words:
+        raise nothing_asked(HELP)
+    if "--help" in words or "-h" in words:
         from recbole_diffusion.cli_help import option_lines
 
         sys.stdout.write(HELP + "\n".join(option_lines(CompareOptions)) + "\n")
-        return 0 if words else USAGE
+        return 0
     folders, options = read_words(words, CompareOptions)
     from recbole_diffusion.report.comparison import compare as compare_runs
     from recbole_diffusion.report.output import output_file, write_text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options import option
-from recbole_diffusion.recommend_command import LOADING, USAGE, options_of
+from recbole_diffusion.run_words import read_run_words
 
 USAGE_LINE = "python run_recbole_diff.py export --run=RUN_DIR --output=DIR [--index=faiss] [--k=20]"
 HELP = f"""usage: {USAGE_LINE}
@@ -14,9 +14,6 @@ HELP = f"""usage: {USAGE_LINE}
 Writes user and item vectors whose inner products are the run's scores: users.safetensors, items.safetensors (tensor 'vectors',
 float32), the original id of each row in users.txt and items.txt, and export.json.
 
-"""
-AFTER = """
-and what differs on this machine from the run's own: data_path, shift_test, use_gpu, gpu_id.
 """
 
 
@@ -43,16 +40,10 @@ def export(words: list[str]) -> int:
     Raises:
         UsageError: the request cannot be met; nothing is written. RunError: damaged weights, or the folder cannot be written.
     """
-    from recbole_diffusion.cli import parse_options
-
-    given = parse_options(words)
-    if not given or "help" in given:
-        from recbole_diffusion.cli_help import option_lines
-
-        sys.stdout.write(HELP + "\n".join(option_lines(ExportOptions)) + "\n" + AFTER)
-        return 0 if "help" in given else USAGE
-    loading = {name: given.pop(name) for name in LOADING if name in given}
-    options = options_of(ExportOptions, given, "export", LOADING)
+    asked = read_run_words(words, ExportOptions, "export", HELP)
+    if asked is None:
+        return 0
+    options, loading = asked
     from recbole_diffusion.loaded_run import load_run
     from recbole_diffusion.serving.files import free_folder
     from recbole_diffusion.serving.index import require_faiss

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.run_folder import RunFolder
@@ -171,7 +170,7 @@ def load_run(folder: str | Path, *, unfinished: bool = False, **options: Any) ->
     wrong = sorted(set(options) - LOAD_OPTIONS)
     if wrong:
         raise UsageError(f"a trained run cannot change {', '.join(wrong)}; allowed: {', '.join(sorted(LOAD_OPTIONS))}")
-    config = Config(overrides={**yaml_io.load_yaml(run.config), **options})
+    config = Config(overrides={**run.read_config(), **options})
     random_state = checkpoint.random_state()
     try:
         dataset, parts, model = _built(config)

@@ -62,8 +62,7 @@ def run(
 
     config["checkpoint_dir"] = str(folder.path)
     try:
-        with logging_to(folder.log, config["state"]) as logger:
-            logger.info("run folder %s, device %s", folder.path, config["device"])
+        with logging_to(folder.log, config["state"]):
             result = _trained(config, folder, resume is not None, on_epoch, test, prepared)
             result["command"] = command or _command(model, dataset, config_files, overrides, resume)
             folder.write_result(result)
@@ -80,7 +79,7 @@ def _resumed(
     resume: str | Path, model: str | None, dataset: str | None, config_files: list, overrides: dict[str, Any]
 ) -> tuple[RunFolder, Config]:
     folder = RunFolder.existing(resume)
-    stored = yaml_io.load_yaml(folder.config)
+    stored = folder.read_config()
     other = sorted(set(overrides) - RESUME_OPTIONS)
     if other or config_files:
         raise UsageError(
@@ -135,10 +134,12 @@ def _trained(
         if resuming:
             logger.warning("no epoch was finished in %s; starting from the beginning", folder.path)
             folder.write_metrics([])
+            folder.best.unlink(missing_ok=True)
         if config["load_checkpoint"]:
             path = Path(config["load_checkpoint"])
             trainer.load_weights(checkpoint.load(path, config["device"], trust=config["trust_checkpoint"]), path)
 
+    logger.info("run folder %s, device %s", folder.path, config["device"])  # now that nothing of the request can be wrong
     progress = sys.stderr.isatty() if config["show_progress"] is None else config["show_progress"]
     score, valid = trainer.fit(train_data, valid_data, show_progress=progress, callback_fn=on_epoch)
     if valid is None:

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.errors import UsageError, did_you_mean
-from recbole_diffusion.options import option, read_options
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options import option
+from recbole_diffusion.run_words import read_run_words
 
-USAGE = 2
-# The options of load_run, as words of a command line.
-LOADING = ("data_path", "shift_test", "use_gpu", "gpu_id")
 USAGE_LINE = (
     "python run_recbole_diff.py recommend --run=RUN_DIR (--all | --users=FILE | --histories=FILE) --output=FILE [--k=20 ...]"
 )
@@ -24,8 +22,6 @@ Writes user, item, rank and score in original ids, a row for each place of each 
 
 """
 AFTER = """
-and what differs on this machine from the run's own: data_path, shift_test, use_gpu, gpu_id.
-
 A file of users has one original id a line. A file of histories has the form of an .inter file of the run's data set: a header
 such as user_id:token<TAB>item_id:token (and rating:float for a model of ratings), then a row for each item that a user has. It
 takes a model that knows users by what they have: TVDiff, DGRM, CFGAN, DiffRec, MultiVAE, EASE, ItemKNN, ... Models of cold
@@ -89,16 +85,10 @@ def recommend(words: list[str]) -> int:
         UsageError: the request cannot be met; nothing is written. RunError: damaged weights, scores that are no numbers, or the
             file cannot be written; nothing is kept.
     """
-    from recbole_diffusion.cli import parse_options
-
-    given = parse_options(words)
-    if not given or "help" in given:
-        from recbole_diffusion.cli_help import option_lines
-
-        sys.stdout.write(HELP + "\n".join(option_lines(RecommendOptions)) + "\n" + AFTER)
-        return 0 if "help" in given else USAGE
-    loading = {name: given.pop(name) for name in LOADING if name in given}
-    options = options_of(RecommendOptions, given, "recommend", LOADING)
+    asked = read_run_words(words, RecommendOptions, "recommend", HELP, AFTER)
+    if asked is None:
+        return 0
+    options, loading = asked
     with _no_garbage():
         output = Path(options.output).expanduser()
         unknown = Path(options.unknown).expanduser() if options.unknown else output.with_name(f"{output.name}.unknown.txt")
@@ -128,20 +118,6 @@ def _no_garbage() -> Iterator[None]:
     finally:
         if before:
             gc.enable()
-
-
-def options_of(cls: type, given: dict[str, Any], command: str, others: tuple[str, ...]) -> Any:
-    """Return the options of a command over their defaults.
-
-    Raises:
-        UsageError: an option is unknown, of the wrong type or out of range.
-    """
-    names = list(cls.__dataclass_fields__)
-    for name in given:
-        if name not in names:
-            near = did_you_mean(name, [*names, *others])
-            raise UsageError(f"{command} has no option {name!r}{near}; there are {', '.join([*names, *others])}")
-    return read_options(cls, {name: field.metadata["default"] for name, field in cls.__dataclass_fields__.items()} | given)
 
 
 def _checked_places(options: RecommendOptions, output: Path, unknown: Path) -> str:

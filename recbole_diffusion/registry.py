@@ -37,6 +37,12 @@ def _cross_domain(name: str, options: str, summary: str) -> ModelSpec:
     return ModelSpec(f"model.{name.lower()}:{name}", options, summary, **parts, train_loader=loader, protocol="cross_domain")
 
 
+def _multimodal(name: str, summary: str) -> ModelSpec:
+    """Return the line of a model of items with several modalities."""
+    paths = f"model.{name.lower()}:{name}", f"model.{name.lower()}_options:{name}Options"
+    return ModelSpec(*paths, summary, dataset="data.multimodal:MultimodalDataset", train_loader="data.loader:PositiveLoader")
+
+
 MODELS: dict[str, ModelSpec] = {
     "TVDiff": ModelSpec(
         model="model.tvdiff:TVDiff",
@@ -66,33 +72,15 @@ MODELS: dict[str, ModelSpec] = {
         train_loader="data.loader:PositiveLoader",
         protocol="rated",
     ),
-    "CCDRec": ModelSpec(
-        model="model.ccdrec:CCDRec",
-        options="model.ccdrec_options:CCDRecOptions",
-        summary="items aligned with their modalities by diffusion, negatives from its chain, over a backbone (AAAI 2025)",
-        dataset="data.multimodal:MultimodalDataset",
-        train_loader="data.loader:PositiveLoader",
+    "CCDRec": _multimodal(
+        "CCDRec", "items aligned with their modalities by diffusion, negatives from its chain, over a backbone (AAAI 2025)"
     ),
-    "FREEDOM": ModelSpec(
-        model="model.freedom:FREEDOM",
-        options="model.freedom_options:FREEDOMOptions",
-        summary="frozen graphs of similar items and a user-item graph denoised by degree (ACM MM 2023), multimodal",
-        dataset="data.multimodal:MultimodalDataset",
-        train_loader="data.loader:PositiveLoader",
+    "FREEDOM": _multimodal(
+        "FREEDOM", "frozen graphs of similar items and a user-item graph denoised by degree (ACM MM 2023), multimodal"
     ),
-    "LATTICE": ModelSpec(
-        model="model.lattice:LATTICE",
-        options="model.lattice_options:LATTICEOptions",
-        summary="graphs of similar items learned with the model (ACM MM 2021), multimodal",
-        dataset="data.multimodal:MultimodalDataset",
-        train_loader="data.loader:PositiveLoader",
-    ),
-    "MCDRec": ModelSpec(
-        model="model.mcdrec:MCDRec",
-        options="model.mcdrec_options:MCDRecOptions",
-        summary="items diffused under their modalities, which denoise the user-item graph (WWW 2024), multimodal",
-        dataset="data.multimodal:MultimodalDataset",
-        train_loader="data.loader:PositiveLoader",
+    "LATTICE": _multimodal("LATTICE", "graphs of similar items learned with the model (ACM MM 2021), multimodal"),
+    "MCDRec": _multimodal(
+        "MCDRec", "items diffused under their modalities, which denoise the user-item graph (WWW 2024), multimodal"
     ),
     "DiffCDR": _cross_domain(
         "DiffCDR",

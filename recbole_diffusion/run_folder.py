@@ -34,6 +34,37 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
         ) from error
 
 
+def stamped(name: str) -> str:
+    """Return a name with the time and something random behind it, so that no two folders have the same."""
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def make_empty(path: Path, what: str, option: str, place: str) -> None:
+    """Make a folder, or take one that has nothing in it.
+
+    Args:
+        path: the folder.
+        what: ``run`` or ``sweep``.
+        option: the one that names such a folder.
+        place: the one that names another place.
+
+    Raises:
+        UsageError: it has something in it, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            resume = f"{'tune ' if what == 'sweep' else ''}--resume={path}"
+            raise UsageError(f"{option} {path} is not empty; name another, or continue that {what} with {resume}")
+    except OSError as error:
+        raise UsageError(f"cannot make the {what} folder {path}: {error.strerror}; name another with --{place}") from error
+
+
+def made_again(folder: Path) -> str:
+    """Return what to do about a damaged file of results: a resume writes these again, of a run that has ended too."""
+    return f"make it again with --resume={folder}"
+
+
 class RunFolder:
     """The files of one run.
 
@@ -67,18 +98,8 @@ class RunFolder:
         Raises:
             UsageError: ``run_dir`` exists and is not empty, or the folder cannot be made.
         """
-        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-        folder = cls(run_dir or Path(runs_path) / f"{model}-{dataset}-{stamp}")
-        try:
-            folder.path.mkdir(parents=True, exist_ok=True)
-            if any(folder.path.iterdir()):
-                raise UsageError(
-                    f"run_dir {folder.path} is not empty; name another, or continue that run with --resume={folder.path}"
-                )
-        except OSError as error:
-            raise UsageError(
-                f"cannot make the run folder {folder.path}: {error.strerror}; name another with --run_dir"
-            ) from error
+        folder = cls(run_dir or Path(runs_path) / stamped(f"{model}-{dataset}"))
+        make_empty(folder.path, "run", "run_dir", "run_dir")
         return folder
 
     @classmethod
@@ -93,6 +114,20 @@ class RunFolder:
             raise UsageError(f"no run in {folder.path}: config.yaml is missing; name a folder that an earlier run has made")
         return folder
 
+    def read_config(self) -> dict[str, Any]:
+        """Return the resolved configuration.
+
+        Raises:
+            RunError: the file is damaged; the message names the run.
+        """
+        try:
+            config = yaml_io.load_yaml(self.config)
+        except UsageError as error:
+            raise RunError(f"the run in {self.path} cannot be used: {error}; restore its config.yaml, or leave it out") from error
+        if "model" not in config:
+            raise RunError(f"the run in {self.path} cannot be used: its config.yaml names no model; restore it, or leave it out")
+        return config
+
     def read_result(self) -> dict[str, Any]:
         """Return the content of ``result.json``.
 
@@ -106,9 +141,9 @@ class RunFolder:
         try:
             result = json.loads(self.result.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.result} is damaged: {error}; make it again with --resume={self.path}") from error
+            raise RunError(f"{self.result} is damaged: {error}; {made_again(self.path)}") from error
         if not isinstance(result, dict):
-            raise RunError(f"{self.result} is damaged: it holds no object; make it again with --resume={self.path}")
+            raise RunError(f"{self.result} is damaged: it holds no object; {made_again(self.path)}")
         return result
 
     def discard(self) -> None:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion import yaml_io
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, nothing_asked
 from recbole_diffusion.options import allowed_text
 
-USAGE = 2
 # What a reader of the written files must know, beside the columns, to read them as they were read here.
 FORMAT = (
     "USER_ID_FIELD",
@@ -49,9 +48,11 @@ def split(words: list[str]) -> int:
     from recbole_diffusion.cli import parse_options
 
     options = parse_options(words)
-    if not options or "help" in options:
+    if not options:
+        raise nothing_asked(HELP)
+    if "help" in options:
         sys.stdout.write(help_text())
-        return 0 if "help" in options else USAGE
+        return 0
     folder = target(options.pop("output", None), options.pop("name", None))
     if "model" in options:
         raise UsageError("split takes no --model; a split does not depend on one")

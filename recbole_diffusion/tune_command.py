@@ -5,9 +5,8 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.errors import UsageError, did_you_mean, nothing_asked
 
-USAGE = 2
 HELP = """usage: python run_recbole_diff.py tune --model=MODEL --dataset=DATASET [--search=random] [--key=value ...]
        python run_recbole_diff.py tune --resume=SWEEP_DIR
 
@@ -28,9 +27,11 @@ def tune(words: list[str]) -> int:
     from recbole_diffusion.cli import parse_options
 
     options = parse_options(words)
-    if not options or "help" in options:
+    if not options:
+        raise nothing_asked(HELP)
+    if "help" in options:
         sys.stdout.write(help_text())
-        return 0 if "help" in options else USAGE
+        return 0
     from recbole_diffusion.tuning.settings import SweepOptions, check_installed
 
     settings = {one.name: options.pop(one.name) for one in fields(SweepOptions) if one.name in options}

@@ -32,6 +32,7 @@ def refused(capfd, tmp_path, monkeypatch):
         assert before <= after
         if code == cli.USAGE:
             assert after == before  # a wrong request leaves nothing behind
+            assert not [other for other in log if "run folder" in other]
         return line
 
     return check

@@ -163,9 +163,15 @@ def test_help_of_an_unknown_model(capsys):
     assert "did you mean 'TVDiff'" in capsys.readouterr().err
 
 
-def test_no_words_show_the_help_as_a_wrong_request(capsys):
-    assert cli.main([]) == 2
-    assert "usage:" in capsys.readouterr().out
+@pytest.mark.parametrize("command", ["", "tune", "compare", "report", "recommend", "export", "split"])
+def test_no_words_are_a_wrong_request_in_one_line(capsys, command):
+    assert cli.main(command.split()) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    start = f"error: nothing is asked for; usage: python run_recbole_diff.py {command or '[COMMAND]'} "
+    assert said.err.startswith(start)
+    assert said.err.endswith("; --help lists all options\n")
+    assert said.err.count("\n") == 1
 
 
 # Exit codes.

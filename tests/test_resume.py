@@ -237,6 +237,19 @@ def test_a_damaged_checkpoint_is_refused_and_the_best_still_loads(finished, chec
     assert run("BPR", overrides=best)["test"] == result_of(finished)["test"]
 
 
+@pytest.mark.parametrize("damage", [lambda best: best.write_bytes(best.read_bytes()[:900]), lambda best: best.unlink()])
+def test_lost_best_weights_stop_a_resume_and_the_advice_makes_them_again(finished, damage):
+    before = result_of(finished)
+    damage(finished / "best.pt")
+    with pytest.raises(RunError) as told:
+        run(resume=finished, overrides={"epochs": 3})
+    advice = f"remove {finished}/checkpoint.pt and train this run again from its beginning with --resume={finished}"
+    assert str(told.value).endswith(f"; no other file has these weights: {advice}")
+    (finished / "checkpoint.pt").unlink()
+    again = run(resume=finished)
+    assert [again[name] for name in ("test", "best_epoch")] == [before[name] for name in ("test", "best_epoch")]
+
+
 def test_weights_alone_are_no_run(finished):
     shutil.copy(finished / "best.pt", finished / "checkpoint.pt")
     with pytest.raises(RunError, match=r"holds weights only.*--load_checkpoint"):

@@ -19,6 +19,12 @@ def write_ratings(folder: Path, name: str, rows: list[tuple[str, str, float]]) -
     (folder / name / f"{name}.inter").write_text("\n".join(text) + "\n")
 
 
+def read_ratings(folder: Path, name: str) -> list[tuple[str, str, str]]:
+    """Return the rows of one domain's file."""
+    lines = (folder / name / f"{name}.inter").read_text().splitlines()[1:]
+    return [tuple(line.split("\t")) for line in lines]
+
+
 def rows_of(kind: str, users: range, items: int, chosen: int, draw: random.Random) -> list[tuple[str, str, float]]:
     """Return ratings of ``chosen`` items of each user: 5 for those of the own parity, 1 for the others."""
     rows = []

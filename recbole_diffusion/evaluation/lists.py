@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.errors import RunError, UsageError, did_you_mean
-from recbole_diffusion.run_folder import write_whole
+from recbole_diffusion.run_folder import made_again, write_whole
 
 # The tokens of the users under "users", and one value a user under each metric's name, such as "recall@20".
 UserMetrics = dict[str, np.ndarray]
@@ -223,8 +223,8 @@ def load_user_metrics(path: Path) -> dict[str, UserMetrics]:
                 part, _, name = key.partition("/")
                 parts.setdefault(part, {})[name] = arrays[key]
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"cannot read the metrics by user in {path}: {error}; repeat the run that wrote it") from error
+        raise RunError(f"cannot read the metrics by user in {path}: {error}; {made_again(path.parent)}") from error
     for part, columns in parts.items():
         if "users" not in columns or len({len(np.atleast_1d(column)) for column in columns.values()}) != 1:
-            raise RunError(f"{path} holds no metrics by user in its part {part!r}; repeat the run that wrote it")
+            raise RunError(f"{path} holds no metrics by user in its part {part!r}; {made_again(path.parent)}")
     return parts

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.runs import RunRecord
+from recbole_diffusion.report.splits import data_of
 from recbole_diffusion.yaml_io import dump_value
 
 # Options that may differ between two runs of one method: they change where and how a run works, not what it computes.
@@ -51,6 +52,12 @@ def _check_seeds(group: list[RunRecord]) -> None:
     seen: dict[int, RunRecord] = {}
     for run in group:
         if run.seed in seen:
+            data = data_of(seen[run.seed]), data_of(run)
+            if None not in data and data[0] != data[1]:
+                raise UsageError(
+                    f"{seen[run.seed].path} and {run.path} have equal options and one seed, but other interactions; compare runs "
+                    "on the same data"
+                )
             raise UsageError(
                 f"{seen[run.seed].path} and {run.path} are the same: {run.model} with seed {run.seed} and equal options; leave "
                 "one out, or run it with another seed"

@@ -95,7 +95,7 @@ def _loaded(
             try:
                 loaded[name] = load(runs[0])
             except (UsageError, RunError) as error:
-                loaded[name] = error
+                loaded[name] = type(error)(f"the run in {runs[0].path} cannot be loaded: {error}")
     errors = {name: loaded[name] for name in having if isinstance(loaded[name], Exception)}
     if len(errors) == len(having):
         raise UsageError(str(next(iter(errors.values()))))

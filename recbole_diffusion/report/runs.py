@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.lists import UserMetrics, load_user_metrics
-from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.run_folder import RunFolder, made_again
 
 # What every result.json has had from the first version on.
 NEEDED = {
@@ -97,20 +96,20 @@ def read_run(path: str | Path) -> RunRecord:
             f"the run in {folder.path} has not ended: result.json is missing. Wait for it, continue it with "
             f"--resume={folder.path}, or leave it out"
         )
-    return RunRecord(folder.path, yaml_io.load_yaml(folder.config), _result(folder), _epochs(folder))
+    return RunRecord(folder.path, folder.read_config(), _result(folder), _epochs(folder))
 
 
 def _result(folder: RunFolder) -> dict[str, Any]:
-    result = _json(folder.result, folder.result.read_bytes())
+    result = folder.read_result()
     wrong = [name for name, kind in NEEDED.items() if not isinstance(result.get(name), kind)]
     if wrong == ["test"]:
         raise UsageError(f"the run in {folder.path} was not evaluated on a test part; give one that was")
     if wrong:
-        raise RunError(f"{folder.result} is damaged: {', '.join(wrong)} missing or of a wrong type; repeat the run")
+        raise RunError(f"{folder.result} is damaged: {', '.join(wrong)} missing or of a wrong type; {made_again(folder.path)}")
     for part in ("valid", "test"):
         bad = [name for name, value in result[part].items() if not isinstance(value, int | float) or not math.isfinite(value)]
         if bad:
-            raise RunError(f"{folder.result} is damaged: {part} {bad[0]} is {result[part][bad[0]]!r}; repeat the run")
+            raise RunError(f"{folder.result} is damaged: {part} {bad[0]} is {result[part][bad[0]]!r}; {made_again(folder.path)}")
     return result
 
 
@@ -118,16 +117,16 @@ def _epochs(folder: RunFolder) -> list[dict[str, Any]]:
     if not folder.metrics.is_file():
         return []  # a copy of a run that keeps its result alone
     lines = folder.metrics.read_bytes().splitlines()
-    return [_json(folder.metrics, line, f", line {number}") for number, line in enumerate(lines, start=1)]
+    return [_epoch(folder, number, line) for number, line in enumerate(lines, start=1)]
 
 
-def _json(file: Path, content: bytes, where: str = "") -> dict[str, Any]:
+def _epoch(folder: RunFolder, number: int, line: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(content)
+        value = json.loads(line)
     except ValueError as error:
-        raise RunError(f"{file}{where} is damaged: {error}; repeat the run, or restore the file") from error
+        raise RunError(f"{folder.metrics}, line {number} is damaged: {error}; {made_again(folder.path)}") from error
     if not isinstance(value, dict):
-        raise RunError(f"{file}{where} is damaged: it holds a {type(value).__name__}; repeat the run, or restore the file")
+        raise RunError(f"{folder.metrics}, line {number} is damaged: it holds no object; {made_again(folder.path)}")
     return value
 
 

@@ -55,6 +55,17 @@ def split_of(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
     return " ".join([run.result["dataset"], *known, *(f"{name}={prints[name]}" for name in sorted(prints))])
 
 
+def data_of(run: RunRecord) -> tuple[int, str] | None:
+    """Return rows and fingerprint of a run's parts together, which no split changes; None for a run older than fingerprints."""
+    parts = dict(run.result.get("parts") or {})
+    if not parts:
+        return None
+    tests = [parts.pop("test")] if "test" in parts else [parts.pop(name) for name in list(parts) if name.startswith("test_")]
+    learned = [parts["train"]] if run.selection == "test" else [parts["train"], parts["valid"]]
+    together = [*learned, *tests]
+    return sum(part["rows"] for part in together), joined(*(part["fingerprint"] for part in together))
+
+
 def splits_of(methods: Mapping[str, Sequence[RunRecord]]) -> tuple[dict[str, list[list[RunRecord]]], list[str]]:
     """Return each method's runs by split, the splits in the same order for each, and what a reader must know.
 
@@ -99,7 +110,23 @@ def _different(first: str, mine: Mapping[str, list[RunRecord]], second: str, oth
         runs = [run for split, of_split in left.items() if split not in right for run in of_split]
         said = [f"{run.path.name} (seed {run.seed}, chosen on {run.selection})" for run in runs[:2]]
         alone += [f"{name!r} alone has {', '.join(said)}{' and others' if len(runs) > 2 else ''}"] if runs else []
+    return f"runs on different splits cannot be compared: {'; '.join(alone)}; {_advice(first, mine, second, other)}"
+
+
+def _advice(first: str, mine: Mapping[str, list[RunRecord]], second: str, other: Mapping[str, list[RunRecord]]) -> str:
+    """Return what to do about two methods that are not on the same splits: their data differ, or their seeds do."""
+    left, right = ([run for of_split in runs.values() for run in of_split] for runs in (mine, other))
+    data = [{data_of(run) for run in runs} for runs in (left, right)]
+    if None not in data[0] | data[1] and not data[0] & data[1]:
+        sizes = [" or ".join(f"{rows:,}" for rows, _ in sorted(one)) for one in data]
+        domains = [run for run in (*left, *right) if "cold_share" in run.config]
+        why = f"; {domains[0].path.name} is of two domains" if 0 < len(domains) < len(left) + len(right) else ""
+        return (
+            f"their data differ, not only the split: {first!r} has {sizes[0]} interactions, {second!r} {sizes[1]}{why}; compare "
+            "runs on the same data"
+        )
     advice = "compare runs on the same parts"
-    if any(by_run_seed(run.config) for runs in [*mine.values(), *other.values()] for run in runs):
+    seeds = [{run.seed for run in runs} for runs in (left, right)]
+    if seeds[0] != seeds[1] and any(by_run_seed(run.config) for run in (*left, *right)):
         advice += "; here the seed of a run decides its split, so give every method the same seeds, or a split_seed"
-    return f"runs on different splits cannot be compared: {'; '.join(alone)}; {advice}"
+    return advice

@@ -38,17 +38,23 @@ def read_tokens(path: Path) -> list[str]:
     if not any(tokens):
         raise UsageError(f"the users file {path} holds no id; it takes one a line, or use --all")
     blank = [str(number) for number, token in enumerate(tokens, 1) if not token]
-    if blank:
-        raise UsageError(f"the users file {path} has {len(blank)} empty lines, first line {_first(blank)}; remove them")
     first: dict[str, int] = {}
-    again = [f"{token} in line {number} (first in line {first[token]})" for number, token in _repeats(tokens, first)]
-    if again:
-        raise UsageError(f"the users file {path} names {len(again)} users a second time: {_first(again)}; name each once")
+    again = [
+        f"{token} in line {number} (first in line {first[token]})"
+        for number, token in enumerate(tokens, 1)
+        if token and first.setdefault(token, number) != number
+    ]
+    wrong = [f"{_counted(len(blank), 'line is', 'lines are')} empty: {_first(blank)}"] if blank else []
+    wrong += [f"{_counted(len(again), 'line names', 'lines name')} a user a second time: {_first(again)}"] if again else []
+    if wrong:
+        raise UsageError(
+            f"in the users file {path}, {'; '.join(wrong)}; remove {_counted(len(blank) + len(again), 'line', 'lines')}"
+        )
     return tokens
 
 
-def _repeats(tokens: list[str], first: dict[str, int]) -> list[tuple[int, str]]:
-    return [(number, token) for number, token in enumerate(tokens, 1) if first.setdefault(token, number) != number]
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count:,} {one if count == 1 else several}"
 
 
 def _first(texts: list[str]) -> str:

@@ -19,6 +19,7 @@ from recbole_diffusion.rating_options import RatingOptions
 from recbole_diffusion.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.collector import RunCollector
+from recbole_diffusion.trainer.heartbeat import Heartbeat
 from recbole_diffusion.trainer.mirror import MirrorGradient
 from recbole_diffusion.trainer.plain_state import PlainState
 from recbole_diffusion.trainer.tensorboard import tensorboard_in
@@ -68,6 +69,7 @@ class RunMixin(MirrorGradient):
         if self.finished:
             self.eval_collector.data_collect(train_data)
         else:
+            self.logger.info(self._beginning(train_data))
             super().fit(train_data, valid_data, verbose, saved, show_progress, self._after_validation(callback_fn))
             self._close_epoch()
         epoch = self.records[-1]["epoch"] if self.records else -1
@@ -77,6 +79,15 @@ class RunMixin(MirrorGradient):
             self._save_checkpoint(epoch, verbose)
         self.tensorboard.close()
         return self.best_valid_score, self.best_valid_result
+
+    def _beginning(self, train_data: Any) -> str:
+        """Return the line that says how much there is to do; the first epoch may take long."""
+        trained = sum(one.numel() for one in self.model.parameters() if one.requires_grad)
+        return f"training: {self.rows_of(train_data):,} rows, {len(train_data):,} batches an epoch, {trained:,} parameters"
+
+    def rows_of(self, train_data: Any) -> int:
+        """Return how many rows a training loader goes through in an epoch."""
+        return len(train_data._dataset)
 
     def _after_validation(self, callback_fn: Callable[[int, float], None] | None) -> Callable[[int, float], None]:
         def validated(epoch: int, score: float) -> None:
@@ -93,7 +104,8 @@ class RunMixin(MirrorGradient):
         start = time.perf_counter()
         if begin_epoch:
             begin_epoch(epoch_idx)
-        losses = super()._train_epoch(train_data, epoch_idx, self.mirrored(loss_func), show_progress)
+        batches = train_data if show_progress else Heartbeat(train_data, epoch_idx, self.logger)
+        losses = super()._train_epoch(batches, epoch_idx, self.mirrored(loss_func), show_progress)
         self.require_mirrored()
         seconds = time.perf_counter() - start
         self._open_record = {
@@ -218,6 +230,8 @@ class RunMixin(MirrorGradient):
             )
         self.load_weights(state, self.folder.checkpoint)
         train_data = self.restore_trainer(state.get("trainer", {}), train_data)
+        if state["best_epoch"] >= 0:
+            self._check_best()
         self.start_epoch = state["epoch"] + 1
         self.cur_step, self.best_epoch = state["cur_step"], state["best_epoch"]
         self.finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
@@ -233,6 +247,13 @@ class RunMixin(MirrorGradient):
             generator.set_state(state["loader"].cpu())
         checkpoint.restore_random_state(state["random"])
         self.logger.info("resumed after epoch %d", state["epoch"])
+
+    def _check_best(self) -> None:
+        """Check that the best weights so far are there, before hours are spent on others."""
+        best = Path(self.folder.best)
+        if not best.is_file():
+            raise RunError(f"{best} is missing; {checkpoint.remedy(best)}")
+        checkpoint.load(best)
 
     def load_weights(self, state: dict[str, Any], origin: Path) -> None:
         """Put the weights of a checkpoint into the model; see :func:`checkpoint.put_weights`."""

@@ -15,10 +15,9 @@ import scipy.sparse as sp
 import torch
 
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.run_folder import write_whole
+from recbole_diffusion.run_folder import RunFolder, write_whole
 
 FORMAT = "recbole_diffusion/1"
-REMEDY = "use another checkpoint of the run (best.pt with --load_checkpoint), or train again"
 _MARK = "__kind__"
 
 
@@ -97,18 +96,22 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's hint at the pickle protocol of RecBole's files
             state = torch.load(path, map_location=device, weights_only=not trust)
-        if not trust and (part := zipfile.ZipFile(path).testzip()):  # torch does not look at the check sums
-            raise zipfile.BadZipFile(f"the check sum of its part {part} is wrong")
+        if not trust and (damage := _damage(path)):  # torch does not look at the check sums
+            raise RunError(f"{path} is damaged: {damage}; {remedy(path)}")
     except pickle.UnpicklingError as error:
         if zipfile.is_zipfile(path):
             raise RunError(
                 f"{path} is not a checkpoint of this package, and reading it could run code. If you know where it comes from, "
                 "add --trust_checkpoint=True"
             ) from error
-        raise RunError(f"{path} is damaged: it cannot be read as a checkpoint; {REMEDY}") from error
+        raise RunError(f"{path} is damaged: it is no checkpoint any more; {remedy(path)}") from error
+    except RunError:
+        raise
     except Exception as error:
+        if not isinstance(error, ImportError | AttributeError) and (damage := _damage(path)):
+            raise RunError(f"{path} is damaged: {damage}; {remedy(path)}") from error
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"{path} is damaged: {what}; {REMEDY}") from error
+        raise RunError(f"cannot read {path}: {what}") from error
     if not isinstance(state, dict) or "state_dict" not in state:
         raise RunError(f"{path} holds no model weights (no 'state_dict')")
     if state.get("format") != FORMAT:
@@ -118,6 +121,30 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
             )
         return state
     return from_plain(state)
+
+
+def _damage(path: Path) -> str:
+    """Return what is wrong with the file of a checkpoint, or nothing."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            part = file.testzip()
+    except OSError:
+        return ""  # cannot be read at all
+    except Exception:
+        return "it is cut short or overwritten"
+    return f"the check sum of its part {part} is wrong" if part else ""
+
+
+def remedy(path: Path) -> str:
+    """Return what to do about a checkpoint that is lost; it depends on what else its run has."""
+    folder = RunFolder(path.parent)
+    if not folder.config.is_file():
+        return "take another copy of the file, or train again"
+    first = f"remove {folder.checkpoint} and " if folder.checkpoint.is_file() else ""
+    again = f"{first}train this run again from its beginning with --resume={folder.path}"
+    if path.name == folder.checkpoint.name and folder.best.is_file():
+        return f"start a new run from the best weights with --load_checkpoint={folder.best}, or {again}"
+    return f"no other file has these weights: {again}"
 
 
 def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids: str = "") -> None:

@@ -157,6 +157,10 @@ class StagedTrainer(RunMixin, _Steps):
         self.stopping_step = max(self.stage.stopping_step, -(-self.stage.patience_updates // between))
         return self._loader
 
+    def rows_of(self, train_data: StageLoader) -> int:
+        """Return the rows of the stage."""
+        return len(train_data.rows)
+
     def _take_best(self) -> None:
         """Put the stage's best weights into the model, and the stage into the cache."""
         state = checkpoint.load(Path(self.folder.best), self.device)

@@ -5,15 +5,13 @@ import csv
 import fcntl
 import io
 import json
-import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from recbole_diffusion import yaml_io
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.run_folder import write_whole
+from recbole_diffusion.run_folder import make_empty, stamped, write_whole
 from recbole_diffusion.tuning.record import Record
 
 COLUMNS = ("number", "state", "score", "best_epoch", "epochs", "seconds", "startup_seconds", "failures", "seed", "folder", "host")
@@ -44,16 +42,8 @@ class SweepFolder:
         Raises:
             UsageError: it exists and is not empty, or cannot be made.
         """
-        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-        folder = cls(sweep_dir or Path(storage) / f"sweep-{model}-{dataset}-{stamp}")
-        try:
-            folder.path.mkdir(parents=True, exist_ok=True)
-            if any(folder.path.iterdir()):
-                raise UsageError(
-                    f"sweep_dir {folder.path} is not empty; name another, or continue that sweep with tune --resume={folder.path}"
-                )
-        except OSError as error:
-            raise UsageError(f"cannot make the folder {folder.path}: {error.strerror}; name another with --storage") from error
+        folder = cls(sweep_dir or Path(storage) / stamped(f"sweep-{model}-{dataset}"))
+        make_empty(folder.path, "sweep", "sweep_dir", "storage")
         return folder
 
     @classmethod

@@ -2,15 +2,15 @@
 
 import pytest
 import torch
-from cold_start_contract import ColdStartContract
+from cold_contract import FAST, ColdContract
 
 
-class TestCMF(ColdStartContract):
+class TestCMF(ColdContract):
     model = "CMF"
-    options = {"learning_rate": 0.05, "train_batch_size": 256}
+    options = {**FAST, "learning_rate": 0.05, "train_batch_size": 256}
 
-    def test_shared_users_have_one_id_and_the_others_their_own(self, two_domains, stage_cache):
-        built = self.build(two_domains, stage_cache)
+    def test_shared_users_have_one_id_and_the_others_their_own(self, checkerboard):
+        built = self.build(checkerboard)
         model, dataset = built.model, built.dataset
         ids = model.common_ids(dataset.shared)
         names, other = (one.field2id_token[one.uid_field] for one in (dataset, dataset.source))
@@ -22,9 +22,9 @@ class TestCMF(ColdStartContract):
         assert len(model.factors.users) == model.n_users + 10
 
     @pytest.mark.parametrize("bias", [True, False])
-    def test_the_loss_weighs_source_ratings_in_float64(self, two_domains, stage_cache, bias):
+    def test_the_loss_weighs_source_ratings_in_float64(self, checkerboard, bias):
         free = {"bias": bias, "factor_reg_weight": 0.0, "factor_bias_reg_weight": 0.0}
-        built = self.build(two_domains, stage_cache, source_weight=0.4, **free)
+        built = self.build(checkerboard, source_weight=0.4, **free)
         model, ids = built.model.double(), built.model.common_ids(built.dataset.shared)
         source, target = model.source_ratings, model.ratings
         n = len(target)
@@ -40,15 +40,15 @@ class TestCMF(ColdStartContract):
             total += (1.0 if row < n else 0.4) * (predicted - float(domain.ratings[k])) ** 2
         assert abs(float(model.joint_loss(batch)) - total / 4) < 1e-5
 
-    def test_the_loss_mixes_absolute_errors_in(self, two_domains, stage_cache):
+    def test_the_loss_mixes_absolute_errors_in(self, checkerboard):
         free = {"factor_reg_weight": 0.0, "factor_bias_reg_weight": 0.0}
-        both = [self.build(two_domains, stage_cache, task_absolute=share, **free).model for share in (0.0, 0.25, 1.0)]
+        both = [self.build(checkerboard, task_absolute=share, **free).model for share in (0.0, 0.25, 1.0)]
         squared, mixed, absolute = (model.joint_loss(torch.arange(40)) for model in both)
         assert torch.allclose(mixed, 0.75 * squared + 0.25 * absolute)
         assert not torch.allclose(squared, absolute)
 
-    def test_a_cold_user_learns_from_source_ratings(self, two_domains, stage_cache, tmp_path):
-        before = self.build(two_domains, stage_cache).model.factors.users.detach().clone()
-        built, _, _ = self.trained(two_domains, stage_cache, tmp_path / "runs", epochs=1)
+    def test_a_cold_user_learns_from_source_ratings(self, checkerboard, tmp_path):
+        before = self.build(checkerboard).model.factors.users.detach().clone()
+        built, _, _ = self.trained(checkerboard, tmp_path / "runs", epochs=1)
         cold = torch.unique(built.test._dataset.inter_feat[built.model.USER_ID])
         assert not torch.isclose(built.model.factors.users[cold], before[cold]).all(1).any()

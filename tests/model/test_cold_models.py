@@ -5,7 +5,7 @@ import pytest
 import torch
 from cold_contract import FAST
 from contract import Built
-from two_domains import write_ratings
+from two_domains import read_ratings, write_ratings
 
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.warm_start import WarmStart, moved
@@ -15,17 +15,15 @@ from recbole_diffusion.trainer import checkpoint
 OPTIONS = {**FAST, "epochs": 2, "learning_rate": 0.03, "train_batch_size": 64}
 
 
-@pytest.mark.parametrize("model", ["EMCDR", "DiffCDR", "SourceOffset"])
-def test_no_stage_sees_the_target_ratings_of_test_users(two_domains, tmp_path, model):
-    extra = {"hidden_size": 8, "evaluations": 3} if model == "DiffCDR" else {}
-    options = {**two_domains.overrides, **OPTIONS, **extra} | ({"epochs": 0} if model == "SourceOffset" else {})
-    run(model, two_domains.name, overrides={**options, "run_dir": str(tmp_path / "one")})
-    path = two_domains.data_path / "films/films.inter"
-    rows = [line.split("\t") for line in path.read_text().splitlines()[1:]]
+def test_a_model_without_training_does_not_see_the_target_ratings_of_test_users(two_domains, tmp_path):
+    """Those that train have this in their contract."""
+    options = {**two_domains.overrides, **OPTIONS, "epochs": 0}
+    run("SourceOffset", two_domains.name, overrides={**options, "run_dir": str(tmp_path / "one")})
+    rows = read_ratings(two_domains.data_path, "films")
     changed = [(user, item, 3 if user in two_domains.withheld else rating) for user, item, rating in rows]
     assert sum(rating == 3 for *_, rating in changed) > 150
     write_ratings(two_domains.data_path, "films", changed)
-    run(model, two_domains.name, overrides={**options, "run_dir": str(tmp_path / "other")})
+    run("SourceOffset", two_domains.name, overrides={**options, "run_dir": str(tmp_path / "other")})
     for file in ("best.pt", "checkpoint.pt"):
         one, other = (checkpoint.load(tmp_path / name / file)["state_dict"] for name in ("one", "other"))
         assert list(one) == list(other)

@@ -15,7 +15,6 @@ class TestDiffCDR(ColdContract):
     model = "DiffCDR"
     options = OPTIONS
     epochs = 40
-    frozen = ("source.", "target.", "average")
 
     def test_the_alignment_loss_is_equation_7(self, checkerboard):
         built = self.build(
@@ -114,7 +113,6 @@ class TestNoiseWithoutDiffusion(ColdContract):
     model = "DiffCDR"
     options = {**OPTIONS, "diffusion": False, "learning_rate": 0.03}
     epochs = 40
-    frozen = ("source.", "target.", "average")
 
 
 class TestDiffusionWithoutAlignment(ColdContract):
@@ -123,7 +121,6 @@ class TestDiffusionWithoutAlignment(ColdContract):
     model = "DiffCDR"
     options = {**OPTIONS, "alignment": False}
     epochs = 40
-    frozen = ("source.", "target.", "average")
 
     def test_vectors_stay_as_the_diffusion_makes_them(self, checkerboard):
         model = self.build(checkerboard).model

@@ -2,15 +2,16 @@
 
 import pytest
 import torch
-from cold_start_contract import ColdStartContract
+from cold_contract import FAST, ColdContract
 
 
-class TestPTUPCDR(ColdStartContract):
+class TestPTUPCDR(ColdContract):
     model = "PTUPCDR"
+    options = {**FAST, "learning_rate": 0.01, "train_batch_size": 16}
 
     @pytest.mark.parametrize("floor", [None, 4.0])
-    def test_transfer_equals_a_plain_loop_in_float64(self, two_domains, stage_cache, floor):
-        model = self.build(two_domains, stage_cache, history_floor=floor).model.double().eval()
+    def test_transfer_equals_a_plain_loop_in_float64(self, checkerboard, floor):
+        model = self.build(checkerboard, history_floor=floor).model.double().eval()
         users = model.shared[[4, 0, 2]]
         found = model.transfer(users)
         rows = model.source_ratings
@@ -23,12 +24,12 @@ class TestPTUPCDR(ColdStartContract):
             u = model.source.user_vectors(model.source_of[user : user + 1])[0]
             assert torch.allclose(found[k], u @ bridge, rtol=1e-10, atol=1e-12)
 
-    def test_a_user_without_liked_items_has_the_common_bridge(self, two_domains, stage_cache):
-        model = self.build(two_domains, stage_cache, history_floor=9.0).model.eval()
+    def test_a_user_without_liked_items_has_the_common_bridge(self, checkerboard):
+        model = self.build(checkerboard, history_floor=9.0).model.eval()
         assert not model.characteristics(model.shared[:3]).any()
 
-    def test_the_task_loss_is_of_all_ratings_with_shift_and_absolute_errors(self, two_domains, stage_cache):
-        model = self.build(two_domains, stage_cache, task_absolute=0.25, shift_reg_weight=3.0).model.double().train()
+    def test_the_task_loss_is_of_all_ratings_with_shift_and_absolute_errors(self, checkerboard):
+        model = self.build(checkerboard, task_absolute=0.25, shift_reg_weight=3.0).model.double().train()
         torch.nn.init.normal_(model.shift)
         users = model.shared[:5]
         rows = torch.isin(model.ratings.users, users)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cold_start_contract import SMALL
+from cold_contract import FAST
 from contract import Built
 from two_domains import write_ratings
 
@@ -51,7 +51,14 @@ def test_generous_users_of_the_source_are_generous_in_the_target(two_domains, tm
     for name, kinds in (("books", range(60)), ("films", range(10, 70))):
         rows = [(f"u{user}", f"i{item}", 2 + item % 2 + 2 * (user % 2)) for user in kinds for item in range(user % 5, 30, 2)]
         write_ratings(two_domains.data_path, name, rows)
-    options = {**two_domains.overrides, **SMALL, "learning_rate": 0.05, "run_dir": str(tmp_path / "run")}
+    options = {
+        **two_domains.overrides,
+        **FAST,
+        "epochs": 25,
+        "learning_rate": 0.05,
+        "train_batch_size": 16,
+        "run_dir": str(tmp_path / "run"),
+    }
     result = run("SourceRegression", two_domains.name, overrides=options)
     assert result["test"]["rated_mae"] < 0.5  # 1 without knowing the user
 

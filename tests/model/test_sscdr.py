@@ -1,16 +1,17 @@
 """SSCDR: a mapping that keeps the distances of source pairs, of users seen through their neighbours."""
 
 import torch
-from cold_start_contract import ColdStartContract
+from cold_contract import FAST, ColdContract
 
 from recbole_diffusion.model.sscdr import into_ball
 
 
-class TestSSCDR(ColdStartContract):
+class TestSSCDR(ColdContract):
     model = "SSCDR"
+    options = {**FAST, "learning_rate": 0.01, "train_batch_size": 16}
 
-    def test_the_distance_loss_equals_a_plain_loop_in_float64(self, two_domains, stage_cache):
-        model = self.build(two_domains, stage_cache, margin=0.7).model.double()
+    def test_the_distance_loss_equals_a_plain_loop_in_float64(self, checkerboard):
+        model = self.build(checkerboard, margin=0.7).model.double()
         model.begin_transfer()
         users, liked, others = torch.tensor([1, 5, 9]), torch.tensor([2, 3, 7]), torch.tensor([8, 1, 4])
 
@@ -25,11 +26,11 @@ class TestSSCDR(ColdStartContract):
             total += max(0.0, float(0.7 + ((user - near) ** 2).sum() - ((user - far) ** 2).sum()))
         assert abs(float(model.distance_loss(users, liked, others)) - total / 3) < 1e-10
 
-    def test_no_hop_is_the_vector_itself_and_one_is_half_its_liked_items(self, two_domains, stage_cache):
-        model = self.build(two_domains, stage_cache, hops=0).model.double()
+    def test_no_hop_is_the_vector_itself_and_one_is_half_its_liked_items(self, checkerboard):
+        model = self.build(checkerboard, hops=0).model.double()
         model.begin_transfer()
         assert torch.equal(model.neighbourhood, model.source.user_vectors())
-        model = self.build(two_domains, stage_cache, hops=1).model.double()
+        model = self.build(checkerboard, hops=1).model.double()
         model.begin_transfer()
         rows = model.source_ratings
         liked = rows.items[(rows.users == 6) & (rows.ratings >= 4)]
@@ -37,8 +38,8 @@ class TestSSCDR(ColdStartContract):
         expected = (model.source.user_vectors()[6] + points[liked].mean(0)) / 2
         assert torch.allclose(model.neighbourhood[6], expected, atol=1e-10)
 
-    def test_pairs_are_liked_source_pairs_and_negatives_are_not(self, two_domains, stage_cache, monkeypatch):
-        model = self.build(two_domains, stage_cache).model.train()
+    def test_pairs_are_liked_source_pairs_and_negatives_are_not(self, checkerboard, monkeypatch):
+        model = self.build(checkerboard).model.train()
         model.begin_transfer()
         rows = model.source_ratings
         liked = {

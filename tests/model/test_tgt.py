@@ -1,26 +1,26 @@
 """TGT: the target factors alone."""
 
 import torch
-from cold_start_contract import ColdStartContract
+from cold_contract import FAST, ColdContract
 
 
-class TestTGT(ColdStartContract):
+class TestTGT(ColdContract):
     model = "TGT"
-    options = {"epochs": 0}
+    options = FAST
     transfers = False
 
-    def test_the_factors_are_those_of_the_mapping_models(self, two_domains, stage_cache):
-        of_mapping = TestTGT.build(type("LACDR", (TestTGT,), {"model": "LACDR"})(), two_domains, stage_cache).model.stages()
-        own = self.build(two_domains, stage_cache).model.stages()[0]
+    def test_the_factors_are_those_of_the_mapping_models(self, checkerboard):
+        of_mapping = TestTGT.build(type("LACDR", (TestTGT,), {"model": "LACDR"})(), checkerboard).model.stages()
+        own = self.build(checkerboard).model.stages()[0]
         assert own.key == of_mapping[1].key
         assert torch.equal(own.module.users, of_mapping[1].module.users)
 
-    def test_cold_users_have_the_untrained_vector_or_the_mean(self, two_domains, stage_cache, tmp_path):
-        start = self.build(two_domains, stage_cache).model.target.user_vectors().detach()
-        built, _, result = self.trained(two_domains, stage_cache, tmp_path / "one")
+    def test_cold_users_have_the_untrained_vector_or_the_mean(self, checkerboard, tmp_path):
+        start = self.build(checkerboard).model.target.user_vectors().detach()
+        built, _, result = self.trained(checkerboard, tmp_path / "one")
         cold = torch.unique(built.test._dataset.inter_feat[built.model.USER_ID])
         assert torch.equal(built.model.vectors_of(cold), start[cold])
-        mean, _, _ = self.trained(two_domains, stage_cache, tmp_path / "two", cold_vector="mean")
+        mean, _, _ = self.trained(checkerboard, tmp_path / "two", cold_vector="mean")
         users = torch.unique(mean.model.ratings.users)
         expected = mean.model.target.user_vectors(users).mean(0)
         assert torch.allclose(mean.model.vectors_of(cold), expected.expand(len(cold), -1), atol=1e-6)

@@ -35,3 +35,9 @@ def test_equal_names_get_their_folder(make_run):
 def test_one_run_twice_is_refused(make_run):
     with pytest.raises(UsageError, match="are the same: BPR with seed 0"):
         methods_of([make_run("a"), make_run("b")])
+
+
+def test_one_seed_on_other_data_is_no_second_run(make_run):
+    parts = {name: {"rows": 9, "fingerprint": "f" * 16} for name in ("train", "valid", "test")}
+    with pytest.raises(UsageError, match="other interactions; compare runs on the same data"):
+        methods_of([make_run("a"), make_run("b", parts=parts)])

@@ -91,7 +91,10 @@ def test_plotly_is_there_only_for_figures(page):
 
 @pytest.mark.parametrize("panel", figure().panels, ids=KINDS)
 def test_plotly_knows_every_property(panel):
-    plotly.graph_objects.Figure(panel_json(panel))  # raises where it does not
+    given = panel_json(panel)
+    known = plotly.graph_objects.Figure(given).to_dict()  # raises where plotly knows one not
+    assert [trace["name"] for trace in known["data"]] == [trace["name"] for trace in given["data"]]
+    assert known["layout"]["xaxis"]["title"] == given["layout"]["xaxis"]["title"]
 
 
 def test_what_is_no_number_is_a_gap():

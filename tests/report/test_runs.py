@@ -32,10 +32,24 @@ def test_a_run_without_metrics_by_user_or_epoch(make_run, write_run):
     [
         (lambda path: (path / "result.json").unlink(), UsageError, "has not ended.*--resume="),
         (lambda path: (path / "config.yaml").unlink(), UsageError, "config.yaml is missing"),
-        (lambda path: (path / "result.json").write_text('{"model": "BPR'), RunError, "result.json is damaged"),
-        (lambda path: (path / "result.json").write_text("[]"), RunError, "holds a list"),
-        (lambda path: (path / "result.json").write_text('{"model": "BPR"}'), RunError, "dataset, valid.* missing"),
-        (lambda path: (path / "metrics.jsonl").open("a").write('{"epoch'), RunError, "metrics.jsonl, line 4 is damaged"),
+        (
+            lambda path: (path / "result.json").write_text('{"model": "BPR'),
+            RunError,
+            "result.json is damaged.*make it again with --resume=.*BPR-0",
+        ),
+        (
+            lambda path: (path / "config.yaml").write_text("a: [b"),
+            RunError,
+            "the run in .*BPR-0 cannot be used: .*not valid YAML",
+        ),
+        (lambda path: (path / "config.yaml").write_text(""), RunError, "the run in .*BPR-0 cannot be used: .*names no model"),
+        (lambda path: (path / "result.json").write_text("[]"), RunError, "holds no object; make it again with --resume="),
+        (lambda path: (path / "result.json").write_text('{"model": "BPR"}'), RunError, "dataset, valid.* missing.*--resume="),
+        (
+            lambda path: (path / "metrics.jsonl").open("a").write('{"epoch'),
+            RunError,
+            "metrics.jsonl, line 4 is damaged.*--resume=",
+        ),
         (lambda path: (path / "sweep.json").write_text("{}"), UsageError, "is a sweep"),
     ],
 )
@@ -59,7 +73,7 @@ def test_a_run_without_test_part(write_run):
 def test_damaged_metrics_by_user(make_run):
     run = make_run(users=[1.0, 0.0])
     (run.path / "user_metrics.npz").write_bytes(b"PK\x03\x04 no archive")
-    with pytest.raises(RunError, match=r"user_metrics\.npz"):
+    with pytest.raises(RunError, match=r"user_metrics\.npz.*--resume="):
         _ = run.users
 
 

@@ -39,7 +39,9 @@ def test_a_run_chosen_on_test_learns_from_the_validation_part_too(make_run):
 
 def test_random_splits_must_be_the_same_for_all(make_run):
     def runs(name, seeds):
-        return [make_run(f"{name}-{seed}", seed=seed, config=RANDOM, parts=other(test=f"{seed:016x}")) for seed in seeds]
+        prints = [{"train": f"{9 - seed:016x}", "test": f"{seed:016x}"} for seed in seeds]  # the same rows, cut otherwise
+        of_seeds = zip(seeds, prints, strict=True)
+        return [make_run(f"{name}-{seed}", seed=seed, config=RANDOM, parts=other(**cut)) for seed, cut in of_seeds]
 
     x, y, z = runs("x", (0, 1)), runs("y", (1, 0)), runs("z", (0,))
     by_split, notes = splits_of({"x": x, "y": y})
@@ -62,6 +64,22 @@ def test_older_runs_are_told_apart_by_settings(make_run):
 def test_older_runs_with_one_split_seed_are_on_one_split(make_run):
     old = [make_run(f"s{seed}", parts=None, seed=seed, config={**RANDOM, "split_seed": 7}) for seed in (0, 1)]
     assert len(splits_of({"x": old[:1], "y": old[1:]})[0]["y"]) == 1
+
+
+def test_other_data_of_one_name_are_told_from_other_seeds(make_run):
+    """A cross-domain run takes its domains out of the same ratings."""
+    parts = {"train": "a", "valid": "b", "test": "c", "test_cold": "d", "test_warm": "e"}
+    parts = {name: {"rows": 1000, "fingerprint": print_ * 16} for name, print_ in parts.items()}
+    one, two = make_run("a", config=RANDOM), make_run("b", config={**RANDOM, "cold_share": 0.2}, parts=parts)
+    with pytest.raises(UsageError, match=r"their data differ.* 'x' has 12 interactions, 'y' 3,000; b is of two domains") as told:
+        splits_of({"x": [one], "y": [two]})
+    assert "seeds" not in str(told.value)
+
+
+def test_one_seed_and_another_split_of_the_same_data_blames_no_seed(make_run):
+    swapped = PARTS | {"train": PARTS["test"], "test": PARTS["train"]}
+    with pytest.raises(UsageError, match=r"compare runs on the same parts$"):
+        splits_of({"x": [make_run("a", config=RANDOM)], "y": [make_run("b", config=RANDOM, parts=swapped)]})
 
 
 def test_other_data_sets_are_refused(make_run):

@@ -4,7 +4,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from cold_start_contract import SMALL
+from cold_contract import FAST
 from two_domains import make_two_domains
 
 from recbole_diffusion import cli, load_run, run
@@ -17,7 +17,10 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("cold")
     options = {
         **make_two_domains(place).overrides,
-        **SMALL,
+        **FAST,
+        "learning_rate": 0.01,
+        "train_batch_size": 16,
+        "epochs": 25,
         "factor_epochs": 12,
         "warm_share": 0.0,
         "run_dir": str(place / "run"),

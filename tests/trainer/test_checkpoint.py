@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 
 import numpy as np
 import pytest
@@ -108,9 +109,10 @@ DAMAGED = {
 @pytest.mark.parametrize("trust", [False, True])
 def test_a_damaged_file_is_one_line_that_says_so(path, kind, trust):
     DAMAGED[kind](path)
-    with pytest.raises(RunError, match=r"checkpoint.pt is damaged: .*; use another") as caught:
+    with pytest.raises(RunError) as caught:
         checkpoint.load(path, trust=trust)
-    assert "\n" not in str(caught.value)
+    what = "it is (cut short or overwritten|no checkpoint any more)"
+    assert re.fullmatch(f"{path} is damaged: {what}; take another copy of the file, or train again", str(caught.value))
 
 
 def test_a_flipped_byte_in_the_weights_is_seen(path):
