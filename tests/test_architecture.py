@@ -33,6 +33,7 @@ TOP = {
     "prepare_command",
     "recommend_command",
     "report_command",
+    "run_words",
     "split_command",
     "tune_command",
 }
