@@ -169,6 +169,15 @@ def test_thin_users_are_counted(here, capsys):
         ("image_features_Baby.b", b"B000000000" + bytes(100), "row 1: found 110 bytes at the end"),
         ("image_features_Baby.b", b"Z000000000" + bytes(4 * 4096), "found no item of the reviews"),
     ],
+    ids=[
+        "review-field",
+        "review-code",
+        "review-cut",
+        "meta-plain",
+        "meta-field",
+        "image-cut",
+        "image-stranger",
+    ],  # gzip has the time
 )
 def test_files_of_another_format_are_refused_and_nothing_is_written(here, file, content, message):
     (here / "given" / file).write_bytes(content)
