@@ -94,13 +94,13 @@ class BottleneckEstimator(nn.Module):
         self.up = nn.Linear(narrow, middle)
         self.output = nn.Linear(2 * middle, size)
 
-    def prepare(self, conditions: Tensor) -> Tensor:
+    def prepare(self, conditions: Tensor) -> tuple[Tensor]:
         """Return the modality tokens side by side, [n, modalities * d]."""
-        return conditions.flatten(1)
+        return (conditions.flatten(1),)
 
-    def forward(self, x: Tensor, t: Tensor, prepared: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, prepared: tuple[Tensor]) -> Tensor:
         """Return the estimate of x_0, as :class:`TransformerEstimator` does."""
-        down = F.silu(self.down(torch.cat([x, prepared, self.time_table.to(x.dtype)[t]], dim=1)))
+        down = F.silu(self.down(torch.cat([x, *prepared, self.time_table.to(x.dtype)[t]], dim=1)))
         up = F.silu(self.up(F.silu(self.bottom(down))))
         return self.output(torch.cat([down, up], dim=1))
 
@@ -123,7 +123,7 @@ class Aligning(nn.Module):
         """Return the root mean square of the item vectors [n_items, d], padding left out, without gradient."""
         return table.detach()[1:].square().mean().sqrt().clamp_min(1e-12)
 
-    def estimate(self, x: Tensor, t: Tensor, prepared: object) -> Tensor:
+    def estimate(self, x: Tensor, t: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
         """Return the estimate of x_0: sqrt(abar_t) x_t and what the estimator adds, [n, d].
 
         The first term is the best linear estimate of vectors at unit mean square from x_t alone; the estimator learns what the
@@ -149,10 +149,11 @@ class Aligning(nn.Module):
         x0 = vectors / scale
         t = uniform_steps(self.diffusion.steps, len(x0), device=x0.device)
         x = self.diffusion.q_sample(x0, t, torch.randn_like(x0))
-        estimate = self.estimate(x, t, self.estimator.prepare(conditions)) * scale
+        prepared = self.estimator.prepare(conditions)
+        estimate = self.estimate(x, t, prepared) * scale
         some = torch.randperm(len(x), device=x.device)[:LOSS_ITEMS]
-        x, x0 = x.detach()[some], x0.detach()[some]
-        return estimate, F.mse_loss(self.estimate(x, t[some], self.estimator.prepare(conditions[some])), x0)
+        x, x0, prepared = x.detach()[some], x0.detach()[some], tuple(one.index_select(0, some) for one in prepared)
+        return estimate, F.mse_loss(self.estimate(x, t[some], prepared), x0)
 
     @torch.no_grad()
     def chain(
@@ -177,7 +178,7 @@ class Aligning(nn.Module):
             x = self.diffusion.q_sample(x0, torch.full((len(x0),), self.diffusion.steps - 1, device=x0.device), noise)
             prepared = self.estimator.prepare(of_block)
 
-            def estimate(x: Tensor, t: Tensor, prepared: object = prepared) -> Tensor:
+            def estimate(x: Tensor, t: Tensor, prepared: tuple[Tensor, ...] = prepared) -> Tensor:
                 return self.estimate(x, t, prepared)
 
             for step, state in self.diffusion.denoise(estimate, x, generator=generator, stochastic=stochastic):

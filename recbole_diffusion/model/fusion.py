@@ -85,4 +85,4 @@ class FusedItems(nn.Module):
 
     def fused(self, high_order: Tensor, diffused: Tensor) -> Tensor:
         """Return (1 - mu) h_hat + mu e_0."""
-        return (1 - self.share) * high_order + self.share * diffused
+        return diffused if self.share == 1 else (1 - self.share) * high_order + self.share * diffused
