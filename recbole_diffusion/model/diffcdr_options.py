@@ -56,7 +56,7 @@ class DiffCDROptions(CrossDomainOptions):
     )
     align_learning_rate: float = option(0.01, "step size of the alignment module", low=0, open_low=True)
     align_weight: float = option(1.0, "weight of Eq. 6 beside the task loss", low=0)
-    task_weight: float = option(1.0, "lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
+    task_weight: float = option(8.0, "lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
     task_absolute: float = option(
         0.75, "share of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
     )
