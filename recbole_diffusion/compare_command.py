@@ -3,8 +3,8 @@
 import sys
 from dataclasses import dataclass
 
-from recbole_diffusion.errors import UsageError, nothing_asked
-from recbole_diffusion.folder_words import read_words
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.folder_words import read_folder_words
 from recbole_diffusion.options import option
 
 SUFFIXES = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html", ".htm": "html"}
@@ -42,14 +42,10 @@ def compare(words: list[str]) -> int:
     Raises:
         UsageError: the runs cannot be compared so, or the output is there. RunError: a run is damaged. Nothing is written then.
     """
-    if not words:
-        raise nothing_asked(HELP)
-    if "--help" in words or "-h" in words:
-        from recbole_diffusion.cli_help import option_lines
-
-        sys.stdout.write(HELP + "\n".join(option_lines(CompareOptions)) + "\n")
+    read = read_folder_words(words, CompareOptions, HELP)
+    if read is None:
         return 0
-    folders, options = read_words(words, CompareOptions)
+    folders, options = read
     from recbole_diffusion.report.comparison import compare as compare_runs
     from recbole_diffusion.report.output import output_file, write_text
     from recbole_diffusion.report.runs import find_folders, read_runs

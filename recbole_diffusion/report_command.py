@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.errors import UsageError, nothing_asked
-from recbole_diffusion.folder_words import read_words
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.folder_words import read_folder_words
 from recbole_diffusion.options import option
 
 HELP = """usage: python run_recbole_diff.py report DIR ... [--glob=PATTERN] --output=FILE.html [--key=value ...]
@@ -47,14 +47,10 @@ def report(words: list[str]) -> int:
     Raises:
         UsageError: there is nothing to report, or the output is there. RunError: a folder is damaged. Nothing is written then.
     """
-    if not words:
-        raise nothing_asked(HELP)
-    if "--help" in words or "-h" in words:
-        from recbole_diffusion.cli_help import option_lines
-
-        sys.stdout.write(HELP + "\n".join(option_lines(ReportOptions)) + "\n")
+    read = read_folder_words(words, ReportOptions, HELP)
+    if read is None:
         return 0
-    folders, options = read_words(words, ReportOptions)
+    folders, options = read
     from recbole_diffusion.report.output import output_file, write_text
     from recbole_diffusion.report.pictures import require_matplotlib, write_pictures
     from recbole_diffusion.report.runs import find_folders
