@@ -8,7 +8,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from recbole_diffusion.errors import RunError
-from recbole_diffusion.trainer.base import FusedSteps, RunMixin
+from recbole_diffusion.trainer.base import RunMixin
+from recbole_diffusion.trainer.fused_steps import FusedSteps
 from recbole_diffusion.trainer.mirror import refused
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.trainer import checkpoint
-from recbole_diffusion.trainer.base import FusedSteps, RunMixin
+from recbole_diffusion.trainer.base import RunMixin
+from recbole_diffusion.trainer.fused_steps import FusedSteps
 from recbole_diffusion.trainer.mirror import refused
 
 
