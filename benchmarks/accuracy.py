@@ -18,12 +18,13 @@ import argparse
 import fcntl
 import itertools
 import json
+import multiprocessing
 import os
 import platform
 import shlex
 import statistics
-import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +123,15 @@ class Missing:
                 yield [row, dataset, protocol, k, seed], folder
 
 
+def run_words(words: list[str], printed: list[str]) -> None:
+    """Run a command line of the package in this process, which ends with it; what it prints goes to two files."""
+    from recbole_diffusion.cli import main as command_line
+
+    for stream, file in zip((1, 2), printed, strict=True):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), stream)
+    sys.exit(command_line(words))
+
+
 def run_one(plan: dict[str, Any], data_path: str, runs: Path, job: list[Any], folder: Path) -> bool:
     """Run or resume one experiment in a process of its own; return whether it succeeded."""
     row, dataset, protocol, k, seed = job
@@ -130,16 +140,23 @@ def run_one(plan: dict[str, Any], data_path: str, runs: Path, job: list[Any], fo
         options["stage_cache"] = str(runs / "stages")
     if "weights_of" in row:  # a row that only scores: with the weights of another row
         options["load_checkpoint"] = str(folder_of(runs, dataset, protocol, {"name": row["weights_of"]}, 0, seed) / "best.pt")
-    words = ["--resume", str(folder)] if (folder / "config.yaml").is_file() else None
-    words = ["run_recbole_diff.py", *words] if words else [*command(row, dataset, options), f"--run_dir={folder}"]
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
-    said = done.stdout if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
-    print(f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {done.returncode}\n{said}", flush=True)
-    return done.returncode == 0
+    words = command(row, dataset, options)[1:]
+    words = ["--resume", str(folder)] if (folder / "config.yaml").is_file() else [*words, f"--run_dir={folder}"]
+    with tempfile.TemporaryDirectory() as place:
+        out, error = Path(place, "out"), Path(place, "error")
+        # A fork of a process that has torch and RecBole loaded, whose loading takes longer than some runs.
+        process = multiprocessing.get_context("forkserver").Process(target=run_words, args=(words, [str(out), str(error)]))
+        process.start()
+        process.join()
+        said = out.read_text() if process.exitcode == 0 else (error.read_text().strip().splitlines() or ["no message"])[-1]
+    print(f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {process.exitcode}\n{said}", flush=True)
+    return process.exitcode == 0
 
 
 def run_plan(plan: dict[str, Any], data_path: str, runs: Path, only: str) -> None:
     """Run what is missing; processes that share ``runs`` take different runs, by a lock beside each folder."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["recbole_diffusion.quick_start"])
     missing = Missing(plan, runs, only)
     while True:
         busy = False
