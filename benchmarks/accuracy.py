@@ -8,6 +8,7 @@ A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, 
 ``grid``. A grid is searched with the first seed; the point with the best validation score is then run with the other seeds. A run
 that has a result is not repeated, so that an interrupted plan goes on where it was; the same command started several times
 shares the work. With ``stage_cache: true`` the runs share trained factorisations in ``stages`` below the folder of runs.
+``besides`` are options of every run that change no number, such as ``checkpoint_interval``.
 ``weights_of`` names a row whose trained weights are scored with other options. ``parts`` names the test parts that the table
 shows (one table each), ``paired`` a row that is tested against every other row, user by user, or several such rows, each with
 the rows that it is tested against; ``paired_metrics`` are what is tested. ``protocol_datasets`` keeps a protocol to some data
@@ -136,6 +137,7 @@ def run_one(plan: dict[str, Any], data_path: str, runs: Path, job: list[Any], fo
     """Run or resume one experiment in a process of its own; return whether it succeeded."""
     row, dataset, protocol, k, seed = job
     options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": data_path}
+    options |= plan.get("besides", {})
     if plan.get("stage_cache"):
         options["stage_cache"] = str(runs / "stages")
     if "weights_of" in row:  # a row that only scores: with the weights of another row

@@ -3,6 +3,7 @@
 ``RunMixin`` goes in front of any RecBole trainer, so that baselines get the same; ``RunTrainer`` is the plain combination.
 """
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -169,7 +170,7 @@ class RunMixin(MirrorGradient):
                 "best_epoch": self.best_epoch,
                 "best_valid_score": float(self.best_valid_score),
                 "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
-                "records": self.records,
+                "records": json.dumps(self.records),  # as text: thousands of small objects would take longer than weights
                 "state_dict": self.model.state_dict(),
                 "other_parameter": self.model.other_parameter(),
                 "plain": self.plain_state.values(),
@@ -236,7 +237,7 @@ class RunMixin(MirrorGradient):
         self.cur_step, self.best_epoch = state["cur_step"], state["best_epoch"]
         self.finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
         self.best_valid_score, self.best_valid_result = state["best_valid_score"], state["best_valid_result"]
-        self.records, self._last_saved = list(state["records"]), state["epoch"]
+        self.records, self._last_saved = json.loads(state["records"]), state["epoch"]
         optimizers = self.optimizers()
         for name, values in state["optimizers"].items():
             optimizers[name].load_state_dict(values)
