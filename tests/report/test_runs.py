@@ -22,7 +22,7 @@ def test_two_test_parts(make_run):
 def test_a_test_part_beside_its_halves(make_run):
     """All hidden ratings of cold users, and the later half before and after a warm start."""
     halves = {"test_cold": {"recall@20": 0.1}, "test_warm": {"recall@20": 0.2}}
-    run = make_run(recall=0.3, **halves, parts=dict.fromkeys(["train", "valid", "test", *halves], {}))
+    run = make_run(recall=0.3, **halves, parts={name: {} for name in ("train", "valid", "test", *halves)})
     assert run.test_parts == {"test": run.result["test"], **halves}
 
 
