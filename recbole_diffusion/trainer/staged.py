@@ -179,9 +179,8 @@ class StagedTrainer(RunMixin, _Steps):
         folder = self.config["stage_cache"]
         if not folder or not self.stage.key:
             return None
-        # Of the run, which a stage's key cannot know; an eval_step of 1 is left out, as it was before others counted.
-        between = [self.eval_step] if self.eval_step != 1 else []
-        updates = repr((self.config["learner"], self.config["clip_grad_norm"], *between))
+        # Of the run, which a stage's key cannot know.
+        updates = repr((self.config["learner"], self.config["clip_grad_norm"], self.eval_step))
         return Path(folder).expanduser() / f"{self.stage.key}-{crc32(updates.encode()):08x}.pt"
 
     def _cached(self) -> bool:

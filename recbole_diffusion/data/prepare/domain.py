@@ -57,6 +57,13 @@ def write_ratings(path: Path, output: Path) -> MadeDomain:
     return MadeDomain(Counts(len(users), len(items), len(seen)), rows.row, rows.row - len(seen))
 
 
+def users_of(file: Path) -> set[str]:
+    """Return the user tokens of an atomic file that :func:`write_ratings` has written."""
+    with file.open(encoding="utf-8") as stream:
+        next(stream)
+        return {line.partition("\t")[0] for line in stream}
+
+
 def make_domain(recipe: Recipe, paths: Mapping[str, Path], folder: Path, record: Mapping[str, Any]) -> MadeDomain:
     """Read and write one domain; the files appear in ``folder`` at the end, ``prepare.json`` last.
 
