@@ -158,7 +158,7 @@ def model_class(name: str) -> type:
     except (ValueError, ModuleNotFoundError, AttributeError) as error:
         raise unknown_model(name) from error
     finally:
-        # RecBole's SINE, read with every sequential model, makes autograd search each step of the process for NaN, at twice the time.
+        # RecBole's SINE, read with every sequential model, makes autograd search each step of the process for NaN.
         torch.autograd.set_detect_anomaly(searching)
 
 
