@@ -35,7 +35,7 @@ class CrossDomainOptions:
     )
     cold_seed: int | None = option(
         None,
-        "seed of the choice of cold users; null: the seed of the run, so that other seeds are other users",
+        "seed of the choice of cold users; null: split_seed or, without one, the seed of the run, so that other seeds are others",
         low=0,
         high=2**32 - 1,
     )

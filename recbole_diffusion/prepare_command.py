@@ -15,8 +15,8 @@ from recbole_diffusion import __version__
 from recbole_diffusion.data.prepare.amazon import PARTS as AMAZON_PARTS
 from recbole_diffusion.data.prepare.amazon_making import MadeAmazon, make_amazon
 from recbole_diffusion.data.prepare.amazon_table import AMAZON
-from recbole_diffusion.data.prepare.domain import MadeDomain, make_domain
-from recbole_diffusion.data.prepare.domain_table import DOMAINS, as_published
+from recbole_diffusion.data.prepare.domain import MadeDomain, make_domain, users_of
+from recbole_diffusion.data.prepare.domain_table import DOMAINS, SHARED_USERS, THOUSAND, as_published
 from recbole_diffusion.data.prepare.making import RECORD, Made, make, text_of, write
 from recbole_diffusion.data.prepare.sources import describe, find_files, kept_folder
 from recbole_diffusion.data.prepare.table import RECIPES, Recipe
@@ -159,6 +159,23 @@ def _report_domain(recipe: Recipe, made: MadeDomain, folder: Path) -> None:
         logging.getLogger(__name__).warning(
             "the counts differ from the paper's: found %s; paper %s. Known: %s", made.counts, recipe.paper, recipe.note
         )
+    _report_shared(recipe.name, folder)
+
+
+def _report_shared(name: str, folder: Path) -> None:
+    """Tell how many users a domain shares with the others that are prepared beside it, and how many the paper says."""
+    users = users_of(folder / f"{name}.inter")
+    for other in sorted(DOMAINS.keys() - {name}):
+        file = folder.parent / other / f"{other}.inter"
+        if not file.is_file():
+            continue
+        shared, paper = len(users & users_of(file)), SHARED_USERS[frozenset((name, other))]
+        sys.stdout.write(f"shared   {shared:,} users with {other}, {paper:,} in the paper\n")
+        if abs(shared - paper) > THOUSAND:
+            logging.getLogger(__name__).warning(
+                "%s and %s share %d users, in the paper %d; one of them is not the file that the paper counts",
+                *(name, other, shared, paper),
+            )
 
 
 def _options(recipe: Recipe, given: dict[str, Any]) -> PrepareOptions:

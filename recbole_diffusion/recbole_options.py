@@ -32,15 +32,24 @@ def check(final: Mapping[str, Any], rated: Iterable[str] = ()) -> None:
     _check_eval_args(final["eval_args"], final["metrics"], bool(final.get("benchmark_filename")))
     _check_rated_mode(final["valid_metric"], final["eval_args"].get("mode", "full"))
     _check_parts(final.get("benchmark_filename"))
-    for name in ("load_col", "unload_col"):
-        _check_columns(name, final.get(name), final.get("additional_feat_suffix"))
     _check_negatives(final.get("train_neg_sample_args"))
-    _check_filters(final)
+    check_data_options(final)
     clipping = final.get("clip_grad_norm")
     if clipping is not None and (
         not isinstance(clipping, dict) or "max_norm" not in clipping or set(clipping) - {"max_norm", "norm_type"}
     ):
         raise _refusal("clip_grad_norm", clipping, "{max_norm: NUMBER}, with norm_type if you like, or null")
+
+
+def check_data_options(final: Mapping[str, Any]) -> None:
+    """Check the values that say how files are read and which rows stay.
+
+    Raises:
+        UsageError: one that RecBole would refuse late, misread or ignore.
+    """
+    for name in ("load_col", "unload_col"):
+        _check_columns(name, final.get(name), final.get("additional_feat_suffix"))
+    _check_filters(final)
     try:
         codecs.lookup(final.get("encoding") or "utf-8")
     except (LookupError, TypeError):

@@ -149,12 +149,17 @@ def model_class(name: str) -> type:
     """
     if name in MODELS:
         return resolve(MODELS[name].model)
+    import torch
     from recbole.utils import get_model
 
+    searching = torch.is_anomaly_enabled()
     try:
         return get_model(name)
     except (ValueError, ModuleNotFoundError, AttributeError) as error:
         raise unknown_model(name) from error
+    finally:
+        # RecBole's SINE, read with every sequential model, makes autograd search each step of the process for NaN.
+        torch.autograd.set_detect_anomaly(searching)
 
 
 def unknown_model(name: str) -> UsageError:

@@ -1,6 +1,7 @@
 """A model exists because the registry has its line."""
 
 import pytest
+import torch
 
 from recbole_diffusion import registry
 from recbole_diffusion.compat import apply_all
@@ -22,6 +23,11 @@ def test_every_path_of_a_line_resolves(name):
 @pytest.mark.parametrize("name", [*registry.MODELS, *registry.BASELINES])
 def test_a_known_name_gives_its_class(name):
     assert registry.model_class(name).__name__ == name
+
+
+def test_reading_sequential_models_leaves_autograd_as_it_was():
+    assert registry.model_class("SINE").__name__ == "SINE"  # its module switches anomaly detection on
+    assert not torch.is_anomaly_enabled()
 
 
 UNKNOWN = {

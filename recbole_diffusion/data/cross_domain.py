@@ -1,6 +1,7 @@
 """Two domains: a target data set that holds a source data set. User ids match by token, items never."""
 
 import copy
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.data.reader import AtomicFile
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.recbole_options import check_data_options
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def domain_config(config: Any, name: str) -> Any:
     """Return the run's configuration with the block ``source_domain`` or ``target_domain`` over it.
 
     Raises:
-        UsageError: the data set of the block lacks the rating column.
+        UsageError: a value of the block is not what RecBole takes.
     """
     block = {key: value for key, value in config[name].items() if key not in OF_OLD}
     final = {**config.final_config_dict, "benchmark_filename": None, "shift": "none"}
@@ -50,6 +52,10 @@ def domain_config(config: Any, name: str) -> Any:
     if dataset == "ml-100k" and not folder.is_dir():  # RecBole ships it
         folder = Path(recbole.config.configurator.__file__).parent.parent / "dataset_example" / dataset
     final |= {"dataset": dataset, "data_path": str(folder), **block}
+    try:
+        check_data_options(final)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
     own = copy.copy(config)
     own.final_config_dict = final
     if "load_col" not in block:
@@ -122,6 +128,7 @@ class CrossDomainDataset(DomainDataset):
 
     Attributes:
         source: the source domain, all of it.
+        size: number of ratings of the target domain, hidden ones included.
         shared: target and source id of each shared user, long [n_shared, 2], ascending by target id.
         train_users: target ids of the shared users who are neither, long.
         valid_users: target ids of the validation users, long.
@@ -138,6 +145,12 @@ class CrossDomainDataset(DomainDataset):
 
     def __init__(self, config: Any) -> None:
         blocks = [config["target_domain"], config["source_domain"]]
+        for name, nothing in (("shift", "none"), ("benchmark_filename", None)):
+            if config[name] not in (None, nothing):
+                raise UsageError(
+                    f"{name} is {config[name]!r}, but cross-domain models divide users by cold_share, valid_user_share and "
+                    f"cold_seed; leave {name} out, or set it to null"
+                )
         if config["rating_scale"] is None:
             raise UsageError(
                 "rating_scale is not given; cross-domain models predict ratings and need it, such as --rating_scale=[1,5]"
@@ -146,7 +159,9 @@ class CrossDomainDataset(DomainDataset):
         self.source = DomainDataset(domain_config(config, "source_domain"), blocks[1])
         for domain in (self, self.source):
             rating_column(domain)
-        self.options = config.options
+        _check_apart(self, self.source)
+        _tell_repeated(self)
+        self.options, self.size = config.options, len(self.inter_feat)
         names, other = (domain.field2id_token[domain.uid_field] for domain in (self, self.source))
         _, own, there = np.intersect1d(names[1:].astype(str), other[1:].astype(str), return_indices=True)
         if not len(own):
@@ -165,7 +180,8 @@ class CrossDomainDataset(DomainDataset):
             UsageError: there are no training, validation or test users.
         """
         o = self.options
-        seed = self.config["seed"] if o.cold_seed is None else o.cold_seed
+        seeds = (o.cold_seed, self.config["split_seed"], self.config["seed"])
+        seed = next(one for one in seeds if one is not None)
         for domain in (self.source, self):
             domain._change_feat_format()
         ids = self.shared[:, 0]
@@ -192,12 +208,45 @@ class CrossDomainDataset(DomainDataset):
         return parts
 
 
+def _check_apart(target: DomainDataset, source: DomainDataset) -> None:
+    """Check that domains made of one file have no row in common: the source would tell the hidden target ratings.
+
+    Raises:
+        UsageError: they have.
+    """
+    if _file_of(target) != _file_of(source):
+        return
+    both = np.intersect1d(*(one.field2id_token[one.iid_field][1:].astype(str) for one in (target, source)))
+    if len(both):
+        raise UsageError(
+            f"both domains are made of data set {target.dataset_name!r} and have {len(both)} items in common, such as {both[0]}: "
+            "the source would hold target ratings that are to be hidden; choose items apart with 'with' and 'without', such as "
+            "source_domain: {with: {class: [Drama]}} and target_domain: {without: {class: [Drama]}}"
+        )
+
+
+def _file_of(domain: DomainDataset) -> Path:
+    return (Path(domain.config["data_path"]) / f"{domain.dataset_name}.inter").resolve()
+
+
+def _tell_repeated(target: DomainDataset) -> None:
+    """Warn of target items that a user has rated twice."""
+    repeated = int(target.inter_feat.duplicated([target.uid_field, target.iid_field]).sum())
+    if repeated:
+        logging.getLogger().warning(
+            "%d ratings of data set %r are of an item that the user has rated before: an evaluation judges the first, and a warm "
+            "start may learn it; keep one with --rm_dup_inter=first (or last)",
+            repeated,
+            target.dataset_name,
+        )
+
+
 def describe(dataset: CrossDomainDataset) -> dict[str, Any]:
     """Return the sizes of both domains and of the division, for the result."""
-    domains = {"source": dataset.source, "target": dataset}
+    domains = {"source": (dataset.source, len(dataset.source.inter_feat)), "target": (dataset, dataset.size)}
     sizes = {
-        name: {"dataset": one.dataset_name, "users": one.user_num - 1, "items": one.item_num - 1, "ratings": len(one.inter_feat)}
-        for name, one in domains.items()
+        name: {"dataset": one.dataset_name, "users": one.user_num - 1, "items": one.item_num - 1, "ratings": ratings}
+        for name, (one, ratings) in domains.items()
     }
     people = {f"{name}_users": len(getattr(dataset, f"{name}_users")) for name in ("train", "valid", "test")}
     return {**sizes, "shared_users": len(dataset.shared), **people}

@@ -78,9 +78,12 @@ class InteractionDataset(FastReading, Dataset):
         missing = (needed | (wanted or set())) - set([] if frame is None else frame.columns)
         if missing:
             found = "none" if frame is None else ", ".join(frame.columns)
+            names = "USER_ID_FIELD and ITEM_ID_FIELD"
+            if self.config["RATING_FIELD"] in missing:
+                names = "USER_ID_FIELD, ITEM_ID_FIELD and RATING_FIELD"
             raise UsageError(
-                f"{filepath} gives no column {', '.join(sorted(missing))}, only {found}; check load_col, USER_ID_FIELD and "
-                "ITEM_ID_FIELD against its first line"
+                f"{filepath} gives no column {', '.join(sorted(missing))}, only {found}; check load_col, {names} "
+                "against its first line"
             )
         return frame
 

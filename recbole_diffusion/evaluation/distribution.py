@@ -54,7 +54,8 @@ def agreeing_users(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray
     order = np.argsort(users, kind="stable")
     distinct, starts = np.unique(users[order], return_index=True)
     groups = np.split(order, starts[1:])[:: -(-len(distinct) // MOST_USERS)]
-    p_values = np.array([ks_2samp(predicted[group], ratings[group], method="asymp").pvalue for group in groups])
+    with np.errstate(divide="ignore"):  # one rating of a user: no number
+        p_values = np.array([ks_2samp(predicted[group], ratings[group], method="asymp").pvalue for group in groups])
     return {"users": len(groups), "agree": {f"{alpha:g}": int((p_values > alpha).sum()) for alpha in alphas}}
 
 

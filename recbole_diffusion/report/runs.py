@@ -56,9 +56,10 @@ class RunRecord:
 
     @property
     def test_parts(self) -> dict[str, dict[str, float]]:
-        """Return the metrics of each test part."""
+        """Return the metrics of each test part; ``test`` is a part of its own, or the first of those with a longer name."""
         several = {name: values for name, values in self.result.items() if name.startswith("test_")}
-        return several or {"test": self.result["test"]}
+        alone = not several or "test" in (self.result.get("parts") or {})
+        return ({"test": self.result["test"]} if alone else {}) | several
 
     @property
     def valid_metric(self) -> str:

@@ -26,7 +26,7 @@ def at_random(config: Mapping[str, Any]) -> bool:
 
 def by_run_seed(config: Mapping[str, Any]) -> bool:
     """Return whether another seed of the run is another split."""
-    return at_random(config) and config.get("split_seed") is None
+    return at_random(config) and config.get("split_seed") is None and config.get("cold_seed") is None
 
 
 def of_settings(run: RunRecord) -> str:

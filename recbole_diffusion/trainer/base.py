@@ -141,9 +141,13 @@ class RunMixin(MirrorGradient):
     def _check_nan(self, loss: torch.Tensor) -> None:
         if not torch.isfinite(loss):
             raise RunError(
-                f"the training loss is {loss.item()} in epoch {self._epoch}; try a smaller learning_rate (now "
-                f"{self.learning_rate:g}) or clip_grad_norm. The last good state is in {self.folder.path}"
+                f"the training loss is {loss.item()} in epoch {self._epoch}{self.step_sizes()} or clip_grad_norm. The last good "
+                f"state is in {self.folder.path}"
             )
+
+    def step_sizes(self) -> str:
+        """Return what to try where a loss is no number any more."""
+        return f"; try a smaller learning_rate (now {self.learning_rate:g})"
 
     # Checkpoints.
 

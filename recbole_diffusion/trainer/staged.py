@@ -89,6 +89,11 @@ class StagedTrainer(RunMixin, _Steps):
             )
         self.run_best, self.bigger = folder.best, self.valid_metric_bigger
         self.part: Any = None
+        if config["stage_cache"] and any(stage.key for stage in self.stages):
+            try:
+                Path(config["stage_cache"]).expanduser().mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"stage_cache {config['stage_cache']} cannot be made: {error}; name another folder") from error
 
     # Stages.
 
@@ -168,14 +173,14 @@ class StagedTrainer(RunMixin, _Steps):
         self.load_weights(state, Path(self.folder.best))
         file = self._cache_file()
         if file is not None and not file.is_file():
-            file.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.save({"model": self.stage.name, "state_dict": self.stage.module.state_dict()}, file)
 
     def _cache_file(self) -> Path | None:
         folder = self.config["stage_cache"]
         if not folder or not self.stage.key:
             return None
-        updates = repr((self.config["learner"], self.config["clip_grad_norm"]))  # of the run, which a stage's key cannot know
+        # Of the run, which a stage's key cannot know.
+        updates = repr((self.config["learner"], self.config["clip_grad_norm"], self.eval_step))
         return Path(folder).expanduser() / f"{self.stage.key}-{crc32(updates.encode()):08x}.pt"
 
     def _cached(self) -> bool:
@@ -185,8 +190,11 @@ class StagedTrainer(RunMixin, _Steps):
             return False
         try:
             self.stage.module.load_state_dict(checkpoint.load(file, self.device)["state_dict"])
-        except RuntimeError as error:
-            raise RunError(f"{file} does not fit stage {self.stage.name!r}; remove it: {str(error)[:200]}") from error
+        except (RunError, RuntimeError) as error:
+            raise RunError(
+                f"stage {self.stage.name!r} cannot be taken from the cache: {str(error)[:200]}. Remove {file}, and the stage is "
+                "trained again"
+            ) from error
         self.logger.info("stage %s: taken from %s", self.stage.name, file)
         return True
 
@@ -214,6 +222,14 @@ class StagedTrainer(RunMixin, _Steps):
         """Return whether an epoch has too few updates to be chosen; the last one that is validated never has."""
         last = epoch + max(1, self.eval_step) >= self.epochs
         return not last and (epoch - self.first_epoch + 1) * len(self._loader) < self.stage.least_updates
+
+    def step_sizes(self) -> str:
+        """Return the stage and its step size."""
+        factors = self.stage.module is not None
+        name, rate = (
+            ("factor_learning_rate", self.stage.steps[0].learning_rate) if factors else ("learning_rate", self.learning_rate)
+        )
+        return f" of the stage {self.stage.name!r}; try a smaller {name} (now {rate:g})"
 
     # Checkpoints.
 

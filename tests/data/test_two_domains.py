@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from two_domains import rows_of, write_ratings
+from two_domains import read_ratings, rows_of, write_ratings
 
 from recbole_diffusion.config import Config
+from recbole_diffusion.data.cross_domain import describe
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.errors import UsageError
 
@@ -76,6 +77,9 @@ def test_another_seed_has_other_cold_users_unless_they_are_fixed(two_domains):
     ]
     assert cold[0] != cold[1]
     assert cold[0] == cold[2] == cold[3]
+    drawn = [built(two_domains, cold_seed=None, split_seed=1, seed=seed)[0] for seed in (2, 3)]  # the trials of a sweep
+    assert [one.test_users.tolist() for one in drawn] == [cold[0]] * 2
+    assert drawn[0].valid_users.tolist() == drawn[1].valid_users.tolist()
 
 
 def test_no_warm_start_no_halves(two_domains):
@@ -117,6 +121,32 @@ def test_ml_100k_makes_two_domains_of_its_genres():
     assert len(dataset.source.inter_feat) == 39_895
 
 
+def test_domains_of_one_file_have_no_item_in_common(two_domains):
+    """The source would tell the hidden ratings."""
+    with pytest.raises(UsageError, match=r"both domains are made of data set 'films' and have 30 items in common, such as i0"):
+        built(two_domains, source_domain={"dataset": "films"})
+    films = two_domains.folder.parent / "films/films.item"
+    films.write_text("item_id:token\tclass:token_seq\n" + "".join(f"i{n}\t{'old' if n < 10 else 'new'}\n" for n in range(30)))
+    old, rest = ({"dataset": "films", name: {"class": ["old"]}} for name in ("with", "without"))
+    dataset, *_ = built(two_domains, source_domain=old, target_domain=rest)
+    assert (dataset.item_num, dataset.source.item_num) == (21, 11)
+    with pytest.raises(UsageError, match="have 10 items in common"):
+        built(two_domains, source_domain=old, target_domain={"dataset": "films"})
+
+
+def test_an_item_rated_twice_is_told_and_sizes_count_hidden_ratings(two_domains, caplog):
+    dataset, train, *_ = built(two_domains)
+    sizes = describe(train._dataset)
+    assert sizes["target"]["ratings"] == len(dataset.inter_feat) > len(train._dataset.inter_feat)
+    assert "rated before" not in caplog.text
+    rows = read_ratings(two_domains.data_path, "films")
+    write_ratings(two_domains.data_path, "films", [*rows, rows[0], rows[5]])
+    built(two_domains)
+    assert "2 ratings of data set 'films' are of an item that the user has rated before" in caplog.text
+    built(two_domains, rm_dup_inter="last")
+    assert caplog.text.count("rated before") == 1
+
+
 def test_no_shared_user_is_refused(two_domains):
     write_ratings(two_domains.data_path, "books", [(f"x{user}", "i1", 3) for user in range(5)])
     with pytest.raises(UsageError, match=r"share no user: users are matched by token, and these begin with u.* and x0, x1, x2"):
@@ -139,6 +169,10 @@ def test_a_rating_outside_the_scale_names_its_row(two_domains):
         ({"target_domain": {"dataset": "films", "with": {"class": ["Drama"]}}}, "there is no .*films.item"),
         ({"target_domain": {"dataset": "films", "with": ["Drama"]}}, "takes words by column"),
         ({"target_domain": {"dataset": "filmz"}}, "'filmz' is not there"),
+        ({"target_domain": {"dataset": "films", "RATING_FIELD": "stars"}}, "no column stars.*ITEM_ID_FIELD and RATING_FIELD"),
+        ({"source_domain": {"dataset": "books", "item_inter_num_interval": 5}}, "source_domain: .*takes an interval in quotes"),
+        ({"shift": "popularity"}, "shift is 'popularity', but cross-domain models divide users by cold_share"),
+        ({"benchmark_filename": ["train", "valid", "test"]}, "benchmark_filename is .* leave benchmark_filename out"),
     ],
 )
 def test_what_cannot_be_is_refused(two_domains, options, message):

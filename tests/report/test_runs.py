@@ -15,8 +15,15 @@ def test_a_run_is_read_whole(make_run):
 
 
 def test_two_test_parts(make_run):
-    run = make_run(test_iid={"recall@20": 0.1}, test_ood={"recall@20": 0.2})
+    run = make_run(test_iid={"recall@20": 0.1}, test_ood={"recall@20": 0.2}, parts={"train": {}, "test_iid": {}, "test_ood": {}})
     assert list(run.test_parts) == ["test_iid", "test_ood"]
+
+
+def test_a_test_part_beside_its_halves(make_run):
+    """All hidden ratings of cold users, and the later half before and after a warm start."""
+    halves = {"test_cold": {"recall@20": 0.1}, "test_warm": {"recall@20": 0.2}}
+    run = make_run(recall=0.3, **halves, parts={name: {} for name in ("train", "valid", "test", *halves)})
+    assert run.test_parts == {"test": run.result["test"], **halves}
 
 
 def test_a_run_without_metrics_by_user_or_epoch(make_run, write_run):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from cold_contract import FAST
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.staged import StagedTrainer
@@ -33,6 +33,13 @@ def weights(folder: str | Path, file: str = "best.pt") -> dict:
     return checkpoint.load(Path(folder) / file)["state_dict"]
 
 
+def keep(cache: Path, stages: str) -> None:
+    """Leave these stages alone in the cache."""
+    for file in cache.iterdir():
+        if file.name.partition("-")[0] not in stages:
+            file.unlink()
+
+
 @pytest.fixture
 def go(two_domains, tmp_path):
     def started(name: str, on_epoch=None, **more):
@@ -56,9 +63,16 @@ def test_stages_follow_each_other_and_each_begins_with_the_best_of_the_one_befor
         assert all(torch.equal(best[name], final[name]) for name in best if name.startswith(f"{stage}."))
 
 
-@pytest.mark.parametrize("stop", [0, 2, 3, 5, 6, 7])
-def test_a_run_stopped_after_any_epoch_goes_on_as_if_never_stopped(go, tmp_path, monkeypatch, stop):
-    straight = go("straight")
+@pytest.mark.parametrize(("stop", "cached"), [(0, ""), (2, ""), (3, "source"), (5, ""), (6, ""), (7, "source target")])
+def test_a_run_stopped_after_any_epoch_goes_on_as_if_never_stopped(go, tmp_path, monkeypatch, stop, cached):
+    """Also where the stages in ``cached`` were taken from the cache, after which epochs are counted from 0."""
+    cache = tmp_path / "cache"
+    straight = go("straight", stage_cache=str(cache))
+    keep(cache, cached)
+    if cached:
+        straight = go("straight_cached", stage_cache=str(cache))
+        stop -= 3 * len(cached.split())
+        keep(cache, cached)
     close = StagedTrainer._close_epoch
 
     def stopping(self):
@@ -70,12 +84,13 @@ def test_a_run_stopped_after_any_epoch_goes_on_as_if_never_stopped(go, tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(StagedTrainer, "_close_epoch", stopping)
         with pytest.raises(KeyboardInterrupt):
-            go("stopped")
+            go("stopped", stage_cache=str(cache))
     resumed = run(resume=tmp_path / "stopped")
     for key in ("valid", "test", "test_cold", "test_warm", "best_epoch", "best_valid_score"):
         assert resumed[key] == straight[key]
-    assert records(tmp_path / "stopped") == records(tmp_path / "straight")
-    one, other = weights(tmp_path / "stopped", "checkpoint.pt"), weights(tmp_path / "straight", "checkpoint.pt")
+    whole = tmp_path / ("straight_cached" if cached else "straight")
+    assert records(tmp_path / "stopped") == records(whole)
+    one, other = weights(tmp_path / "stopped", "checkpoint.pt"), weights(whole, "checkpoint.pt")
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -93,6 +108,30 @@ def test_a_cached_stage_gives_the_same_run_and_serves_other_models(go, two_domai
     assert {line["stage"] for line in records(tmp_path / "other")} == {"transfer"}
     go("seed", stage_cache=cache, seed=1)
     assert len(list(Path(cache).iterdir())) == 4  # another seed has other factors
+    go("seldom", stage_cache=cache, eval_step=3)
+    assert len(list(Path(cache).iterdir())) == 6  # and fewer validations choose other epochs
+
+
+def test_a_cache_that_cannot_be_used_says_what_to_remove(go, tmp_path):
+    cache = tmp_path / "cache"
+    go("first", stage_cache=str(cache))
+    damaged = next(cache.glob("target-*"))
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    with pytest.raises(RunError, match=rf"stage 'target' cannot be taken from the cache: .*damaged.* Remove {damaged}, and"):
+        go("again", stage_cache=str(cache))
+    damaged.unlink()
+    run(resume=tmp_path / "again")
+    assert damaged.is_file()
+    with pytest.raises(UsageError, match=r"stage_cache .* cannot be made: .*; name another folder"):
+        go("nowhere", stage_cache=str(damaged))
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_loss_that_is_no_number_names_the_stage_and_its_step_size(go):
+    with pytest.raises(
+        RunError, match=r"nan in epoch \d of the stage 'source'; try a smaller factor_learning_rate \(now 1e\+20\)"
+    ):
+        go("run", factor_learning_rate=1e20)
 
 
 def test_a_trained_model_is_scored_without_training_and_an_untrained_one_is_not(go, two_domains, tmp_path):

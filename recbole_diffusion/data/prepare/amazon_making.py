@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.data.prepare import amazon
-from recbole_diffusion.data.prepare.making import RECORD
+from recbole_diffusion.data.prepare.making import RECORD, remove_if_empty
 from recbole_diffusion.data.prepare.table import Counts, Recipe
 from recbole_diffusion.errors import RunError, UsageError
 
@@ -79,6 +79,7 @@ def make_amazon(
                 (draft / name).replace(folder / name)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+            remove_if_empty(folder)
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error}; free some space, or name another folder with --output") from error
     made.files.extend(names)

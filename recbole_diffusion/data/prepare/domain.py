@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.data.prepare.amazon import KEYS, _record
-from recbole_diffusion.data.prepare.making import RECORD
+from recbole_diffusion.data.prepare.making import RECORD, remove_if_empty
 from recbole_diffusion.data.prepare.rows import Rows
 from recbole_diffusion.data.prepare.table import Counts, Recipe
 from recbole_diffusion.errors import RunError, UsageError
@@ -57,6 +57,13 @@ def write_ratings(path: Path, output: Path) -> MadeDomain:
     return MadeDomain(Counts(len(users), len(items), len(seen)), rows.row, rows.row - len(seen))
 
 
+def users_of(file: Path) -> set[str]:
+    """Return the user tokens of an atomic file that :func:`write_ratings` has written."""
+    with file.open(encoding="utf-8") as stream:
+        next(stream)
+        return {line.partition("\t")[0] for line in stream}
+
+
 def make_domain(recipe: Recipe, paths: Mapping[str, Path], folder: Path, record: Mapping[str, Any]) -> MadeDomain:
     """Read and write one domain; the files appear in ``folder`` at the end, ``prepare.json`` last.
 
@@ -79,10 +86,12 @@ def make_domain(recipe: Recipe, paths: Mapping[str, Path], folder: Path, record:
                 raise UsageError(f"{reviews} has no review; get the file again")
             described = {**record, "found": asdict(made.counts), "rows_read": made.rows_read, "repeated": made.repeated}
             (draft / RECORD).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+            (folder / RECORD).unlink(missing_ok=True)
             for name in (f"{recipe.name}.inter", RECORD):
                 (draft / name).replace(folder / name)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+            remove_if_empty(folder)
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error}; free some space, or name another folder with --output") from error
     return made

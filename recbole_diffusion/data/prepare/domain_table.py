@@ -32,6 +32,13 @@ DOMAINS = {
     )
 }
 
+# Users that two domains share, by the paper, in thousands as well.
+SHARED_USERS = {
+    frozenset(("amazon_video", "amazon_music")): 18_000,
+    frozenset(("amazon_book", "amazon_video")): 37_000,
+    frozenset(("amazon_book", "amazon_music")): 17_000,
+}
+
 
 def as_published(found: Counts, paper: Counts) -> bool:
     """Return whether counts are the paper's, which are in thousands."""

@@ -4,6 +4,7 @@ The files are written into a folder beside the set and moved into it at the end,
 whole.
 """
 
+import contextlib
 import importlib
 import json
 import shutil
@@ -111,9 +112,16 @@ def write(made: Made, folder: Path, name: str, record: Mapping[str, Any]) -> lis
                 (draft / file).replace(folder / file)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+            remove_if_empty(folder)
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error}; free some space, or name another folder with --output") from error
     return names
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that nothing came into."""
+    with contextlib.suppress(OSError):  # it holds something
+        folder.rmdir()
 
 
 def _write_part(found: Interactions, rows: np.ndarray, path: Path) -> None:
