@@ -8,7 +8,8 @@ A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, 
 ``grid``. A grid is searched with the first seed; the point with the best validation score is then run with the other seeds. A run
 that has a result is not repeated, so that an interrupted plan goes on where it was; the same command started several times
 shares the work. With ``stage_cache: true`` the runs share trained factorisations in ``stages`` below the folder of runs.
-``besides`` are options of every run that change no number, such as ``checkpoint_interval``.
+``besides`` are options of every run that change no number, such as ``checkpoint_interval``. ``leave_out`` names what ``collect``
+does not copy of a result.
 ``weights_of`` names a row whose trained weights are scored with other options. ``parts`` names the test parts that the table
 shows (one table each), ``paired`` a row that is tested against every other row, user by user, or several such rows, each with
 the rows that it is tested against; ``paired_metrics`` are what is tested. ``protocol_datasets`` keeps a protocol to some data
@@ -199,7 +200,8 @@ def collect(plan: dict[str, Any], runs: Path, output: Path) -> None:
             (copy / "config.yaml").write_text(dump_yaml(configuration), encoding="utf-8")
             options = {"seed": seed, **plan["protocols"][protocol], **points(row)[k], "data_path": "DATA"}
             result["command"] = shlex.join(["python", *command(row, dataset, options)])
-            result.pop("run_dir", None)
+            for name in ("run_dir", *plan.get("leave_out", ())):
+                result.pop(name, None)
             (copy / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     for file in (*runs.glob("*/paired-*.json"), *runs.glob("baselines-*.json")):
         if (output / file.parent.relative_to(runs)).is_dir():

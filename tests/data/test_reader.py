@@ -56,7 +56,9 @@ def make_config(folder: Path, model: str = "BPR", dataset: str = "toy", **option
     """Return a RecBole configuration that looks for ``folder/toy/toy.*``, whatever the command line of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["x"])
-        return Config(model=model, dataset=dataset, config_dict={"data_path": str(folder), "load_col": None, **options})
+        made = Config(model=model, dataset=dataset, config_dict={"data_path": str(folder), "load_col": None, **options})
+    torch.autograd.set_detect_anomaly(False)  # RecBole's own look-up of a model switches it on for all tests that follow
+    return made
 
 
 def write_files(folder: Path, encoding: str = "utf-8", **contents: str | bytes) -> None:
