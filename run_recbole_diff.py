@@ -1,8 +1,8 @@
-"""The door: ``python run_recbole_diff.py --model=TVDiff --dataset=ml-100k``."""
+"""The command line: ``python run_recbole_diff.py --model=TVDiff --dataset=ml-100k``."""
 
 import sys
 
-from recbole_diffusion.cli import door
+from recbole_diffusion.cli.main import entry_point
 
 if __name__ == "__main__":
-    sys.exit(door())
+    sys.exit(entry_point())

@@ -4,16 +4,17 @@
     python -m benchmarks.accuracy table PLAN --runs=FOLDER --output=benchmarks/results/NAME.md
     python -m benchmarks.accuracy collect PLAN --runs=FOLDER --output=benchmarks/results/NAME_runs
 
-A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, model, datasets, options, and for tuned models a
-``grid``. A grid is searched with the first seed; the point with the best validation score is then run with the other seeds. A run
-that has a result is not repeated, so that an interrupted plan goes on where it was; the same command started several times
-shares the work. With ``stage_cache: true`` the runs share trained factorisations in ``stages`` below the folder of runs.
-``besides`` are options of every run that change no number, such as ``checkpoint_interval``. ``leave_out`` names what ``collect``
-does not copy of a result.
-``weights_of`` names a row whose trained weights are scored with other options. ``parts`` names the test parts that the table
-shows (one table each), ``paired`` a row that is tested against every other row, user by user, or several such rows, each with
-the rows that it is tested against; ``paired_metrics`` are what is tested. ``protocol_datasets`` keeps a protocol to some data
-sets. ``groups`` is a part whose groups of items are shown.
+A plan is YAML: ``seeds``, ``protocols`` (name -> options), and ``rows``: name, model, datasets, options, and
+for tuned models a ``grid``. A grid is searched with the first seed; the point with the best validation score
+is then run with the other seeds. A run that has a result is not repeated, so that an interrupted plan goes on
+where it was; the same command started several times shares the work. With ``stage_cache: true`` the runs
+share trained factorisations in ``stages`` below the folder of runs. ``besides`` are options of every run that
+change no number, such as ``checkpoint_interval``. ``leave_out`` names what ``collect`` does not copy of a
+result. ``weights_of`` names a row whose trained weights are scored with other options. ``parts`` names the
+test parts that the table shows (one table each), ``paired`` a row that is tested against every other row,
+user by user, or several such rows, each with the rows that it is tested against; ``paired_metrics`` are what
+is tested. ``protocol_datasets`` keeps a protocol to some data sets. ``groups`` is a part whose groups of
+items are shown.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.yaml_io import dump_value, dump_yaml, load_yaml
+from recbole_diffusion.storage.yaml_io import dump_value, dump_yaml, load_yaml
 
 METRICS = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
 
@@ -40,12 +41,17 @@ METRICS = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
 def points(row: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the option sets of a row: its grid, or its one setting."""
     grid = row.get("grid") or {}
-    return [{**row.get("options", {}), **dict(zip(grid, values, strict=True))} for values in itertools.product(*grid.values())]
+    return [
+        {**row.get("options", {}), **dict(zip(grid, values, strict=True))}
+        for values in itertools.product(*grid.values())
+    ]
 
 
 def folder_of(runs: Path, dataset: str, protocol: str, row: dict[str, Any], point: int, seed: int) -> Path:
     """Return the run folder of one experiment."""
-    return runs / f"{dataset}-{protocol}" / f"{row['name'].replace(' ', '_').replace('/', '_')}-{point}-{seed}"
+    return (
+        runs / f"{dataset}-{protocol}" / f"{row['name'].replace(' ', '_').replace('/', '_')}-{point}-{seed}"
+    )
 
 
 def command(row: dict[str, Any], dataset: str, options: dict[str, Any]) -> list[str]:
@@ -60,9 +66,14 @@ def result_of(folder: Path, options: dict[str, Any] | None = None) -> dict[str, 
     if not file.is_file():
         return None
     made_with = load_yaml(folder / "config.yaml")
-    other = {name: made_with.get(name) for name, value in (options or {}).items() if made_with.get(name) != value}
+    other = {
+        name: made_with.get(name) for name, value in (options or {}).items() if made_with.get(name) != value
+    }
     if other:
-        sys.exit(f"{folder} was made with {other}, which is not what the plan says; move it away, or correct the plan")
+        sys.exit(
+            f"{folder} was made with {other}, which is not what the plan says; move it away, or correct the "
+            "plan"
+        )
     return json.loads(file.read_text())
 
 
@@ -127,7 +138,7 @@ class Missing:
 
 def run_words(words: list[str], printed: list[str]) -> None:
     """Run a command line of the package in this process, which ends with it; what it prints goes to two files."""
-    from recbole_diffusion.cli import main as command_line
+    from recbole_diffusion.cli.main import main as command_line
 
     for stream, file in zip((1, 2), printed, strict=True):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), stream)
@@ -142,17 +153,30 @@ def run_one(plan: dict[str, Any], data_path: str, runs: Path, job: list[Any], fo
     if plan.get("stage_cache"):
         options["stage_cache"] = str(runs / "stages")
     if "weights_of" in row:  # a row that only scores: with the weights of another row
-        options["load_checkpoint"] = str(folder_of(runs, dataset, protocol, {"name": row["weights_of"]}, 0, seed) / "best.pt")
+        options["load_checkpoint"] = str(
+            folder_of(runs, dataset, protocol, {"name": row["weights_of"]}, 0, seed) / "best.pt"
+        )
     words = command(row, dataset, options)[1:]
-    words = ["--resume", str(folder)] if (folder / "config.yaml").is_file() else [*words, f"--run_dir={folder}"]
+    words = (
+        ["--resume", str(folder)] if (folder / "config.yaml").is_file() else [*words, f"--run_dir={folder}"]
+    )
     with tempfile.TemporaryDirectory() as place:
         out, error = Path(place, "out"), Path(place, "error")
         # A fork of a process that has torch and RecBole loaded, whose loading takes longer than some runs.
-        process = multiprocessing.get_context("forkserver").Process(target=run_words, args=(words, [str(out), str(error)]))
+        process = multiprocessing.get_context("forkserver").Process(
+            target=run_words, args=(words, [str(out), str(error)])
+        )
         process.start()
         process.join()
-        said = out.read_text() if process.exitcode == 0 else (error.read_text().strip().splitlines() or ["no message"])[-1]
-    print(f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {process.exitcode}\n{said}", flush=True)
+        said = (
+            out.read_text()
+            if process.exitcode == 0
+            else (error.read_text().strip().splitlines() or ["no message"])[-1]
+        )
+    print(
+        f"{row['name']} {dataset} {protocol} point {k} seed {seed}: exit {process.exitcode}\n{said}",
+        flush=True,
+    )
     return process.exitcode == 0
 
 
@@ -220,9 +244,7 @@ def made_by(plan: dict[str, Any], runs: Path, name: str) -> str:
     plan_file = f"benchmarks/plans/{name}.yaml"
     command = f"`python -m benchmarks.accuracy run {plan_file} --data_path=DATA --runs=RUNS`, then `table`"
     command += f" (from the results in `benchmarks/results/{name}_runs` too)"
-    machine = (
-        f"1 or 2 torch threads a run, {platform.machine()}, CPU only, shared with other work, so that seconds are upper bounds"
-    )
+    machine = f"1 or 2 torch threads a run, {platform.machine()}, CPU only, shared with other work, so that seconds are upper bounds"
     return f"{command}; {machine};\n{'; '.join(sorted(stacks))}."
 
 
@@ -247,7 +269,10 @@ def table(plan: dict[str, Any], runs: Path, name: str) -> str:
             if not ours:
                 continue
             lines += [f"## {dataset}, {protocol} protocol" + (f", {part}" if "parts" in plan else ""), ""]
-            lines += ["| row | recall@10 | ndcg@10 | recall@20 | ndcg@20 | seeds | best epochs | train s | chosen point |"]
+            lines += [
+                "| row | recall@10 | ndcg@10 | recall@20 | ndcg@20 | seeds | best epochs | train s | chosen "
+                "point |"
+            ]
             lines += ["|---|---:|---:|---:|---:|---|---|---:|---|"]
             published = plan.get("paper", {}).get(dataset, {}) if part == plan.get("paper_part", part) else {}
             lines += [paper_row(name, values) for name, values in published.items()]
@@ -257,9 +282,17 @@ def table(plan: dict[str, Any], runs: Path, name: str) -> str:
                 *paired_tests(plan, runs, dataset, protocol, part),
                 *group_table(plan, runs, dataset, protocol, part),
             ]
-    lines += ["## Settings", "", "Options of each row over the model's YAML; of a grid, every value searched.", ""]
+    lines += [
+        "## Settings",
+        "",
+        "Options of each row over the model's YAML; of a grid, every value searched.",
+        "",
+    ]
     for row in plan["rows"]:
-        settings = {**row.get("options", {}), **{name: f"one of {values}" for name, values in (row.get("grid") or {}).items()}}
+        settings = {
+            **row.get("options", {}),
+            **{name: f"one of {values}" for name, values in (row.get("grid") or {}).items()},
+        }
         where = ", ".join([*row["datasets"], *row.get("protocols", [])])
         text = ", ".join(f"`{k}={v}`" for k, v in settings.items()) or "defaults"
         lines.append(f"- **{row['name']}** ({row['model']}; {where}): {text}")
@@ -267,7 +300,8 @@ def table(plan: dict[str, Any], runs: Path, name: str) -> str:
         "",
         "Protocols: "
         + "; ".join(
-            f"{name} " + ", ".join(f"`{k}={v}`" for k, v in options.items()) for name, options in plan["protocols"].items()
+            f"{name} " + ", ".join(f"`{k}={v}`" for k, v in options.items())
+            for name, options in plan["protocols"].items()
         ),
     ]
     return "\n".join(lines) + "\n"
@@ -295,8 +329,8 @@ def chosen_results(
 def paired_tests(plan: dict[str, Any], runs: Path, dataset: str, protocol: str, part: str) -> list[str]:
     """Return the table of paired tests over users between the rows of the plan's ``paired`` and others.
 
-    The tests are computed where the runs' ``user_metrics.npz`` are, kept beside them, and read back elsewhere. Holm's correction
-    is over the tests of one row and metric.
+    The tests are computed where the runs' ``user_metrics.npz`` are, kept beside them, and read back
+    elsewhere. Holm's correction is over the tests of one row and metric.
     """
     from recbole_diffusion.evaluation.lists import load_user_metrics
     from recbole_diffusion.evaluation.significance import compare_runs
@@ -344,17 +378,27 @@ def group_table(plan: dict[str, Any], runs: Path, dataset: str, protocol: str, p
         if not lines:
             heads = [f"{one[0]['smallest_count']} to {one[0]['largest_count']}" for one in groups]
             lines = [
-                "By popularity of the item (training rows of an item): recall@20 of its held-out items / its share of all",
+                "By popularity of the item (training rows of an item): recall@20 of its held-out items / its "
+                "share of all",
                 "",
             ]
             lines[0] += " recommended slots."
             lines += ["| row | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
-        means = [[statistics.mean(one[name] for one in group) for name in ("recall@20", "share@20")] for group in groups]
-        lines.append(f"| {row['name']} | " + " | ".join(f"{recall:.4f} / {share:.2f}" for recall, share in means) + " |")
+        means = [
+            [statistics.mean(one[name] for one in group) for name in ("recall@20", "share@20")]
+            for group in groups
+        ]
+        lines.append(
+            f"| {row['name']} | "
+            + " | ".join(f"{recall:.4f} / {share:.2f}" for recall, share in means)
+            + " |"
+        )
     return [*lines, ""]
 
 
-def our_row(plan: dict[str, Any], runs: Path, row: dict[str, Any], dataset: str, protocol: str, part: str) -> list[str]:
+def our_row(
+    plan: dict[str, Any], runs: Path, row: dict[str, Any], dataset: str, protocol: str, part: str
+) -> list[str]:
     """Return our row, or nothing while it has no result."""
     seeds = row.get("seeds", plan["seeds"])
     chosen, found = chosen_results(plan, runs, row, dataset, protocol)
@@ -367,14 +411,21 @@ def our_row(plan: dict[str, Any], runs: Path, row: dict[str, Any], dataset: str,
     epochs = ", ".join(str(result["best_epoch"]) for _, result in results)
     grid = row.get("grid") or {}
     point = ", ".join(f"{name} {options[name]}" for name in grid)
-    searched = sum(1 for k in range(len(points(row))) if result_of(folder_of(runs, dataset, protocol, row, k, seeds[0])))
+    searched = sum(
+        1 for k in range(len(points(row))) if result_of(folder_of(runs, dataset, protocol, row, k, seeds[0]))
+    )
     point += f" ({searched} of {len(points(row))} points run)" if searched < len(points(row)) else ""
-    return [f"| {row['name']} | {cells} | {', '.join(str(seed) for seed, _ in results)} | {epochs} | {seconds:.0f} | {point} |"]
+    return [
+        f"| {row['name']} | {cells} | {', '.join(str(seed) for seed, _ in results)} | {epochs} | "
+        f"{seconds:.0f} | {point} |"
+    ]
 
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("action", choices=("run", "table", "collect"))
     parser.add_argument("plan")
     parser.add_argument("--data_path", default="dataset/")

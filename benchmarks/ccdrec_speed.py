@@ -2,12 +2,13 @@
 
     python -m benchmarks.ccdrec_speed --data_path=DATA [--output=FILE] [--repeats=N]
 
-``DATA`` holds baby/. The ratio is between two models in one process, in turns; the run and each size of the growth table
-are processes of their own, so that their peak memory is their own.
+``DATA`` holds baby/. The ratio is between two models in one process, in turns; the run and each size of the
+growth table are processes of their own, so that their peak memory is their own.
 
-The page names the ``MALLOC_*`` variables it was measured with. glibc gives large blocks back to the system when they are freed
-and has their pages cleared when they are asked for again; thresholds above the blocks of a batch keep them, for speed:
-``MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TOP_PAD_=100000000``.
+The page names the ``MALLOC_*`` variables it was measured with. glibc gives large blocks back to the system
+when they are freed and has their pages cleared when they are asked for again; thresholds above the blocks of
+a batch keep them, for speed: ``MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=1000000000
+MALLOC_TOP_PAD_=100000000``.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from benchmarks.speed import alternate
 from recbole_diffusion.config import Config
 from recbole_diffusion.data import knn
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
-from recbole_diffusion.quick_start import versions
+from recbole_diffusion.storage.versions import versions
 
 SIZES = (10_000, 50_000, 200_000)
 SEARCHED = 50_000  # items, up to which the search of neighbours is measured
@@ -66,9 +67,12 @@ def epochs(data_path: str, repeats: int) -> list[str]:
     for backbone in BACKBONES:
         ours = epoch(*build("CCDRec", data_path, backbone=backbone))
         for negatives in (1, 2):
-            plain, wrapped, ratio = alternate(epoch(*build(backbone, data_path, n_negatives=negatives)), ours, repeats)
+            plain, wrapped, ratio = alternate(
+                epoch(*build(backbone, data_path, n_negatives=negatives)), ours, repeats
+            )
             lines.append(
-                f"| epoch, {backbone}, {negatives} negatives | {plain:.2f} s | {wrapped:.2f} s | {ratio:.2f} | {repeats} |"
+                f"| epoch, {backbone}, {negatives} negatives | {plain:.2f} s | {wrapped:.2f} s | {ratio:.2f} "
+                f"| {repeats} |"
             )
     return lines
 
@@ -88,7 +92,13 @@ def pools(data_path: str, repeats: int) -> float:
 def whole_run(data_path: str) -> dict[str, Any]:
     """Return the result of two epochs with validation and test through the command line."""
     with tempfile.TemporaryDirectory() as folder:
-        options = ["--model=CCDRec", "--dataset=baby", "--epochs=2", "--use_gpu=False", f"--data_path={data_path}"]
+        options = [
+            "--model=CCDRec",
+            "--dataset=baby",
+            "--epochs=2",
+            "--use_gpu=False",
+            f"--data_path={data_path}",
+        ]
         words = [sys.executable, "run_recbole_diff.py", *options, f"--run_dir={folder}/run"]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return json.loads(Path(folder, "run", "result.json").read_text())
@@ -97,7 +107,8 @@ def whole_run(data_path: str) -> dict[str, Any]:
 def write_catalogue(folder: Path, n_items: int) -> None:
     """Write made-up interactions, features and neighbours of ``n_items`` items as the data set ``catalogue``.
 
-    Neighbours are given, with two to spare where an item is its own, so that a size is not measured by their search alone.
+    Neighbours are given, with two to spare where an item is its own, so that a size is not measured by their
+    search alone.
     """
     import numpy as np
 
@@ -112,7 +123,9 @@ def write_catalogue(folder: Path, n_items: int) -> None:
         (folder / f"catalogue.{part}.inter").write_text("user_id:token\titem_id:token\n" + rows)
     for name in ("image", "text"):
         np.save(folder / f"catalogue.{name}.npy", generator.normal(size=(n_items, WIDTH)).astype(np.float16))
-        np.savez(folder / f"catalogue.{name}_knn10.npz", neighbours=generator.integers(0, n_items, (n_items, 12)))
+        np.savez(
+            folder / f"catalogue.{name}_knn10.npz", neighbours=generator.integers(0, n_items, (n_items, 12))
+        )
 
 
 def measure(folder: str) -> dict[str, float]:
@@ -155,7 +168,8 @@ def search_seconds(n_items: int) -> float:
 def growth() -> list[str]:
     """Return the table over catalogue sizes."""
     lines = [
-        "| items | loading | pools, once an epoch | a batch of 2,048 | 1,000 users scored | peak memory | search of one graph |",
+        "| items | loading | pools, once an epoch | a batch of 2,048 | 1,000 users scored | peak memory | "
+        "search of one graph |",
         "|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for n_items in SIZES:
@@ -170,7 +184,8 @@ def growth() -> list[str]:
     return [
         *lines,
         "",
-        "The search of neighbours is exact and grows with the square of the items: once for a data set with `graph_cache`,",
+        "The search of neighbours is exact and grows with the square of the items: once for a data set with "
+        "`graph_cache`,",
         f"not at all with a file of neighbours. Beyond {SEARCHED:,} items it was not measured.",
     ]
 
@@ -178,12 +193,18 @@ def growth() -> list[str]:
 def allocation() -> str:
     """Return how glibc was told to keep freed memory."""
     told = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("MALLOC_")]
-    return f"`{' '.join(told)}` (freed memory is kept, not given back)" if told else "glibc's own allocation thresholds"
+    return (
+        f"`{' '.join(told)}` (freed memory is kept, not given back)"
+        if told
+        else "glibc's own allocation thresholds"
+    )
 
 
 def main() -> None:
     """Read the command line, measure, print the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data_path", help="folder that holds baby/")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
@@ -203,14 +224,17 @@ def main() -> None:
             f"{os.environ.get('OMP_NUM_THREADS', 'all')} torch threads, {platform.machine()},",
             f"CPU only, shared with other work, {allocation()}, seed 0;",
             ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
-            "Baby with its derived features, 129 numbers a modality. Both sides in one process, in turns; medians, ratios too.",
+            "Baby with its derived features, 129 numbers a modality. Both sides in one process, in turns; "
+            "medians, ratios too.",
             "",
             "| work | backbone | CCDRec | ratio | repeats |",
             "|---|---:|---:|---:|---:|",
             *epochs(arguments.data_path, arguments.repeats),
             "",
-            f"Chain, pools and candidates of an epoch on Baby: {pools(arguments.data_path, arguments.repeats):.2f} s (median).",
-            f"Two epochs, full validation and test through the command line: {result['peak_rss_mb']:.0f} MB at most.",
+            "Chain, pools and candidates of an epoch on Baby: "
+            f"{pools(arguments.data_path, arguments.repeats):.2f} s (median).",
+            f"Two epochs, full validation and test through the command line: {result['peak_rss_mb']:.0f} MB "
+            "at most.",
             "",
             "## Growth of the catalogue",
             "",

@@ -3,10 +3,10 @@
     python -m benchmarks.cdr_speed [--data_path=DATA --dataset=douban_book_music] [--output=FILE]
     python -m benchmarks.cdr_speed --memory [--output=FILE]
 
-The first compares DiffCDR with its plain form in one process, in turns: one solver run for each rating row, with two separate
-noise calls an evaluation, as in the released code; and gives the throughput of all models. A sample is a rating. The second
-writes a made-up pair of 600,000 users and 9 million source ratings, loads it and trains one epoch of both factorisations, in a
-process of its own.
+The first compares DiffCDR with its plain form in one process, in turns: one solver run for each rating row,
+with two separate noise calls an evaluation, as in the released code; and gives the throughput of all models.
+A sample is a rating. The second writes a made-up pair of 600,000 users and 9 million source ratings, loads it
+and trains one epoch of both factorisations, in a process of its own.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.diffusion import fast_orders, solve
-from recbole_diffusion.quick_start import versions
+from recbole_diffusion.storage.versions import versions
 
 GUIDANCE = 0.1  # the paper's; with 0 or 1 one of the two noise calls is all there is
 PLAIN_ROWS, BATCH = 2048, 128  # rating rows that the plain form is timed on, and how many it takes at once
@@ -57,10 +57,16 @@ def plain_transfer(model: Any, users: Tensor) -> Tensor:
     def noise(x: Tensor, t: Tensor) -> Tensor:
         given, free = net(x, t, condition), net(x, t, nothing)
         found = free + GUIDANCE * (given - free)
-        return net.schedule.sigma(t)[:, None] * x + net.schedule.alpha(t)[:, None] * found if net.velocity else found
+        return (
+            net.schedule.sigma(t)[:, None] * x + net.schedule.alpha(t)[:, None] * found
+            if net.velocity
+            else found
+        )
 
     with torch.no_grad():
-        made = solve(noise, torch.zeros(len(users), model.width), net.schedule, fast_orders(model.options.evaluations))
+        made = solve(
+            noise, torch.zeros(len(users), model.width), net.schedule, fast_orders(model.options.evaluations)
+        )
     return model.alignment(made * model.statistics[3] + model.statistics[2])
 
 
@@ -91,7 +97,9 @@ def shared_rows(model: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Return the training ratings of shared users, in random order."""
     kept = torch.isin(model.ratings.users, model.shared)
     order = torch.randperm(int(kept.sum()))
-    return tuple(column[kept][order] for column in (model.ratings.users, model.ratings.items, model.ratings.ratings))
+    return tuple(
+        column[kept][order] for column in (model.ratings.users, model.ratings.items, model.ratings.ratings)
+    )
 
 
 def plain_training(model: Any, rows: tuple[Tensor, ...], optimizers: list[torch.optim.Optimizer]) -> None:
@@ -150,7 +158,9 @@ def speeds(model: Any, repeats: int) -> tuple[float | None, float]:
     stages, users = model.stages(), model.is_cold.nonzero().flatten()[1:]
     items = torch.randint(1, model.n_items, (100 * len(users),))
     pairs = {model.USER_ID: users.repeat_interleave(100), model.ITEM_ID: items}
-    predicted = statistics.median(len(items) / seconds_of(lambda: model.eval().predict(pairs)) for _ in range(repeats))
+    predicted = statistics.median(
+        len(items) / seconds_of(lambda: model.eval().predict(pairs)) for _ in range(repeats)
+    )
     if not stages:
         return None, predicted
     samples = len(stages[-1].rows) if stages[-1].key else len(shared_rows(model)[0])
@@ -167,7 +177,9 @@ def throughput(dataset: str, data_path: str | None, repeats: int = 3) -> list[st
         if spec.protocol != "cross_domain":
             continue
         trained, predicted = speeds(build(name, dataset, data_path), repeats)
-        lines.append(f"| {name} | {f'{trained / 1000:,.1f} K' if trained else '-'} | {predicted / 1000:,.1f} K |")
+        lines.append(
+            f"| {name} | {f'{trained / 1000:,.1f} K' if trained else '-'} | {predicted / 1000:,.1f} K |"
+        )
     return lines
 
 
@@ -184,7 +196,10 @@ def write_pair(folder: Path, n_users: int = 600_000, n_rows: int = 9_000_000, n_
                 who = generator.integers(users, size=count) if start else np.arange(count) % users
                 what = (generator.random(count) ** 2 * items).astype(np.int64)
                 stars = generator.integers(1, 6, size=count)
-                out.writelines(f"A{u}\tB{i}\t{r}\n" for u, i, r in zip(who.tolist(), what.tolist(), stars.tolist(), strict=True))
+                out.writelines(
+                    f"A{u}\tB{i}\t{r}\n"
+                    for u, i, r in zip(who.tolist(), what.tolist(), stars.tolist(), strict=True)
+                )
 
 
 MEMORY = """
@@ -223,12 +238,17 @@ def memory() -> list[str]:
         done = subprocess.run(words, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.strip().splitlines()[-1])
     load, (source, target, mapping) = found["seconds"]["load"], found["epoch_seconds"]
-    return [f"| {found['peak_rss_mb'] / 1024:.2f} GB | {load:.0f} s | {source:.0f} s | {target:.0f} s | {mapping:.1f} s |"]
+    return [
+        f"| {found['peak_rss_mb'] / 1024:.2f} GB | {load:.0f} s | {source:.0f} s | {target:.0f} s | "
+        f"{mapping:.1f} s |"
+    ]
 
 
 def main() -> None:
     """Read the command line, measure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data_path")
     parser.add_argument("--dataset", default="ml-100k")
     parser.add_argument("--memory", action="store_true")
@@ -245,7 +265,8 @@ def main() -> None:
             "",
         ]
         lines += [
-            "| peak memory of the process | loading | source factors, an epoch | target factors, an epoch | mapping, an epoch |"
+            "| peak memory of the process | loading | source factors, an epoch | target factors, an epoch | "
+            "mapping, an epoch |"
         ]
         lines += ["|---:|---:|---:|---:|---:|", *memory()]
     else:
@@ -257,11 +278,16 @@ def main() -> None:
             "",
         ]
         lines += [
-            "DiffCDR, and plain: a solver run a rating row, two noise calls an evaluation; ratings a second, medians:",
+            "DiffCDR, and plain: a solver run a rating row, two noise calls an evaluation; ratings a second, "
+            "medians:",
             "",
         ]
         lines += ["| work | here | plain | ratio |", "|---|---:|---:|---:|", *ratios(*where), ""]
-        lines += ["Thousand samples a second; the last stage of training, and prediction for cold users with 100 items each:", ""]
+        lines += [
+            "Thousand samples a second; the last stage of training, and prediction for cold users with 100 "
+            "items each:",
+            "",
+        ]
         lines += ["| model | training | prediction |", "|---|---:|---:|", *throughput(*where)]
     text = "\n".join(lines) + "\n"
     print(text)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.cnsdiff_parts --data_path=DATA --runs=FOLDER [--epochs=30] [--output=FILE]
 
-Trains on Food with each negative sampler and counts the negatives that are nearly a held-out item of their user (paper,
-section 4.4). The counts look at the shifted test part; nothing is chosen by them.
+Trains on Food with each negative sampler and counts the negatives that are nearly a held-out item of their
+user (paper, section 4.4). The counts look at the shifted test part; nothing is chosen by them.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from recbole_diffusion.loaded_run import load_run
-from recbole_diffusion.quick_start import run, versions
+from recbole_diffusion.quick_start import run
+from recbole_diffusion.storage.versions import versions
 
 SAMPLERS = ("cnsdiff", "uniform", "popularity", "dns", "mixgcf", "ahns")
 
@@ -27,7 +28,13 @@ def records(sampler: str, data_path: str, runs: Path, epochs: int) -> list[dict[
     """Return the epochs' records of a run with one sampler, which is made if it is not there."""
     folder = runs / f"parts-{sampler}"
     if not (folder / "result.json").is_file():
-        options = {"data_path": data_path, "epochs": epochs, "stopping_step": epochs, "seed": 0, "run_dir": str(folder)}
+        options = {
+            "data_path": data_path,
+            "epochs": epochs,
+            "stopping_step": epochs,
+            "seed": 0,
+            "run_dir": str(folder),
+        }
         options |= {"negative_sampler": sampler, "false_negative_part": "test_ood", **OF_THE_TABLE}
         run("CNSDiff", "food", overrides={**options, "use_gpu": False, "show_progress": False})
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -43,7 +50,9 @@ def moved(folder: Path) -> list[str]:
     fresh = dict(config.model_class(config, loaded.parts["train"]).named_parameters())
     groups: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
     for name, value in loaded.model.named_parameters():
-        groups.setdefault(name.partition(".")[0], []).append((value.detach().ravel(), fresh[name].detach().ravel()))
+        groups.setdefault(name.partition(".")[0], []).append(
+            (value.detach().ravel(), fresh[name].detach().ravel())
+        )
     lines = []
     for name, pairs in groups.items():
         now, before = (torch.cat(values) for values in zip(*pairs, strict=True))
@@ -58,16 +67,22 @@ def page(data_path: str, runs: Path, epochs: int) -> str:
     shown = sorted({0, 4, 9, 19, 29, 39, epochs - 1} & set(range(len(ours))))
     lines = ["# CNSDiff: do its parts live?", ""]
     lines += [
-        f"`python -m benchmarks.cnsdiff_parts --data_path=DATA --runs=RUNS --epochs={epochs}`; Food, seed 0, no early stopping,",
-        f"settings of the accuracy table ({', '.join(f'`{name}={value}`' for name, value in OF_THE_TABLE.items())});",
-        f"{platform.machine()}, CPU only; " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
+        f"`python -m benchmarks.cnsdiff_parts --data_path=DATA --runs=RUNS --epochs={epochs}`; Food, seed 0, "
+        "no early stopping,",
+        "settings of the accuracy table "
+        f"({', '.join(f'`{name}={value}`' for name, value in OF_THE_TABLE.items())});",
+        f"{platform.machine()}, CPU only; "
+        + ", ".join(f"{name} {version}" for name, version in versions().items())
+        + ".",
         "",
         "## Losses by epoch",
         "",
         "| epoch | " + " | ".join(ours[0]["loss"]) + " |",
         "|---|" + "---:|" * len(ours[0]["loss"]),
     ]
-    lines += [f"| {k} | " + " | ".join(f"{value:.4f}" for value in ours[k]["loss"].values()) + " |" for k in shown]
+    lines += [
+        f"| {k} | " + " | ".join(f"{value:.4f}" for value in ours[k]["loss"].values()) + " |" for k in shown
+    ]
     steps = [name.partition("@")[2] for name in ours[0]["diagnostics"] if name.startswith("score@")]
     for title, name in (
         ("Mean cosine between the negatives of different items", "cosine_between_negatives"),
@@ -82,7 +97,10 @@ def page(data_path: str, runs: Path, epochs: int) -> str:
             "|---|" + "---:|" * len(steps),
         ]
         lines += [
-            f"| {k} | " + " | ".join(f"{ours[k]['diagnostics'][f'{name}@{step}']:.4f}" for step in steps) + " |" for k in shown
+            f"| {k} | "
+            + " | ".join(f"{ours[k]['diagnostics'][f'{name}@{step}']:.4f}" for step in steps)
+            + " |"
+            for k in shown
         ]
     lines += [
         "",
@@ -94,12 +112,16 @@ def page(data_path: str, runs: Path, epochs: int) -> str:
     lines += moved(runs / "parts-cnsdiff")
     lines += [
         "",
-        "## False hard negatives: share of negatives with a cosine of 0.99 or more with an item of the user's shifted test part",
+        "## False hard negatives: share of negatives with a cosine of 0.99 or more with an item of the "
+        "user's shifted test part",
         "",
     ]
     lines += ["| epoch | " + " | ".join(SAMPLERS) + " |", "|---|" + "---:|" * len(SAMPLERS)]
     lines += [
-        f"| {k} | " + " | ".join(f"{of[s][k]['diagnostics']['false_negative_rate']:.5f}" for s in SAMPLERS) + " |" for k in shown
+        f"| {k} | "
+        + " | ".join(f"{of[s][k]['diagnostics']['false_negative_rate']:.5f}" for s in SAMPLERS)
+        + " |"
+        for k in shown
     ]
     lines += [
         "",
@@ -108,13 +130,18 @@ def page(data_path: str, runs: Path, epochs: int) -> str:
         "| epoch | " + " | ".join(SAMPLERS) + " |",
         "|---|" + "---:|" * len(SAMPLERS),
     ]
-    lines += [f"| {k} | " + " | ".join(f"{of[s][k]['valid']['recall@20']:.4f}" for s in SAMPLERS) + " |" for k in shown]
+    lines += [
+        f"| {k} | " + " | ".join(f"{of[s][k]['valid']['recall@20']:.4f}" for s in SAMPLERS) + " |"
+        for k in shown
+    ]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data_path", required=True)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=30)

@@ -2,9 +2,9 @@
 
     python -m benchmarks.cnsdiff_speed [--data_path=DATA] [--output=FILE]
 
-Training epochs with each negative sampler against uniform negatives on the same backbone, and generated negatives from one
-reverse chain per distinct positive item against one chain per interaction and level. ``ml-100k`` comes with RecBole; with
-``--data_path`` also Food.
+Training epochs with each negative sampler against uniform negatives on the same backbone, and generated
+negatives from one reverse chain per distinct positive item against one chain per interaction and level.
+``ml-100k`` comes with RecBole; with ``--data_path`` also Food.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import torch
 from benchmarks.speed import alternate
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
-from recbole_diffusion.quick_start import versions
+from recbole_diffusion.storage.versions import versions
 
 SAMPLERS = ("cnsdiff", "popularity", "dns", "mixgcf", "ahns")
 
@@ -53,7 +53,9 @@ def epochs(dataset: str, data_path: str | None, repeats: int) -> list[str]:
     lines = []
     for sampler in SAMPLERS:
         plain, other, ratio = alternate(uniform, epoch(dataset, data_path, negative_sampler=sampler), repeats)
-        lines.append(f"| epoch, {dataset}, {sampler} | {plain:.2f} s | {other:.2f} s | {ratio:.2f} | {repeats} |")
+        lines.append(
+            f"| epoch, {dataset}, {sampler} | {plain:.2f} s | {other:.2f} s | {ratio:.2f} | {repeats} |"
+        )
     return lines
 
 
@@ -68,7 +70,9 @@ def chains(dataset: str, data_path: str | None, repeats: int) -> list[str]:
     def shared() -> None:
         model.generate(table[distinct])[:, where]
 
-    def apart_to_the_end() -> None:  # T steps a chain, as the paper counts them (section 3.5) and the authors' code runs them
+    def apart_to_the_end() -> (
+        None
+    ):  # T steps a chain, as the paper counts them (section 3.5) and the authors' code runs them
         for step in levels:
             model.generate(table[items], [0, step] if step else [0])
 
@@ -81,14 +85,17 @@ def chains(dataset: str, data_path: str | None, repeats: int) -> list[str]:
     for name, side in (("T steps each", apart_to_the_end), ("each to its level", apart_to_the_level)):
         ours, other, ratio = alternate(shared, side, repeats)
         lines.append(
-            f"| {work}, one chain per interaction and level, {name} | {ours:.3f} s | {other:.3f} s | {ratio:.1f} | {repeats} |"
+            f"| {work}, one chain per interaction and level, {name} | {ours:.3f} s | {other:.3f} s | "
+            f"{ratio:.1f} | {repeats} |"
         )
     return lines
 
 
 def main() -> None:
     """Read the command line, measure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data_path", help="folder that holds food/")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
@@ -103,7 +110,8 @@ def main() -> None:
             f"`python -m benchmarks.cnsdiff_speed{' --data_path=DATA' if arguments.data_path else ''}`;",
             f"{torch.get_num_threads()} torch threads, {platform.machine()}, CPU only, seed 0;",
             ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
-            "Both sides in one process, in turns; medians over the repeats. ml-100k is split with `shift: popularity`.",
+            "Both sides in one process, in turns; medians over the repeats. ml-100k is split with `shift: "
+            "popularity`.",
             "",
             "| work | uniform negatives | this sampler | ratio | repeats |",
             "|---|---:|---:|---:|---:|",

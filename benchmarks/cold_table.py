@@ -2,9 +2,10 @@
 
     python -m benchmarks.cold_table PLAN --runs=FOLDER --output=benchmarks/results/NAME.md
 
-One table a data set and protocol: errors of ratings and ranking on the hidden ratings, and on their later half before and after
-the warm start. A seed is a split of its own. The plan's row ``paired`` is tested against each other row on the columns'
-own numbers, errors over ratings, by a bootstrap over the users of all splits, with Holm's correction.
+One table a data set and protocol: errors of ratings and ranking on the hidden ratings, and on their later
+half before and after the warm start. A seed is a split of its own. The plan's row ``paired`` is tested
+against each other row on the columns' own numbers, errors over ratings, by a bootstrap over the users of all
+splits, with Holm's correction.
 """
 
 import argparse
@@ -16,25 +17,37 @@ from typing import Any
 from benchmarks.accuracy import cell, chosen_results, experiments, made_by, points
 from recbole_diffusion.evaluation.lists import load_user_metrics
 from recbole_diffusion.evaluation.significance import holm, pooled_test
-from recbole_diffusion.yaml_io import load_yaml
+from recbole_diffusion.storage.yaml_io import load_yaml
 
 COLUMNS = (("test", "rated_mae"), ("test", "rated_rmse"), ("test", "ndcg@20"), ("test", "hit@20"))
-HALVES = (("test_cold", "rated_mae"), ("test_warm", "rated_mae"), ("test_cold", "rated_rmse"), ("test_warm", "rated_rmse"))
+HALVES = (
+    ("test_cold", "rated_mae"),
+    ("test_warm", "rated_mae"),
+    ("test_cold", "rated_rmse"),
+    ("test_warm", "rated_rmse"),
+)
 
 
-def tests_of(plan: dict[str, Any], runs: Path, dataset: str, protocol: str) -> dict[str, dict[str, dict[str, float]]]:
+def tests_of(
+    plan: dict[str, Any], runs: Path, dataset: str, protocol: str
+) -> dict[str, dict[str, dict[str, float]]]:
     """Return the paired tests of one table by row and metric; kept beside the runs, so that they can be read without them."""
     kept, users = runs / f"{dataset}-{protocol}" / "paired-cold.json", {}
     for row, d, p in experiments(plan):
         if (d, p) == (dataset, protocol):
-            files = {seed: folder / "user_metrics.npz" for seed, folder, _ in chosen_results(plan, runs, row, d, p)[1]}
+            files = {
+                seed: folder / "user_metrics.npz"
+                for seed, folder, _ in chosen_results(plan, runs, row, d, p)[1]
+            }
             if files and all(file.is_file() for file in files.values()):
                 users[row["name"]] = {seed: load_user_metrics(file)["test"] for seed, file in files.items()}
     best = users.pop(plan["paired"], None)
     if best and users:
         found: dict[str, dict] = {}
         for metric in ("rated_mae", "rated_mse"):
-            pairs = {row: [(best[seed], own[seed]) for seed in own if seed in best] for row, own in users.items()}
+            pairs = {
+                row: [(best[seed], own[seed]) for seed in own if seed in best] for row, own in users.items()
+            }
             tests = {row: pooled_test(both, metric) for row, both in pairs.items() if both}
             adjusted = holm({row: p for row, (_, p) in tests.items()})
             for row, (difference, _) in tests.items():
@@ -76,18 +89,31 @@ def page(plan: dict[str, Any], runs: Path, name: str) -> str:
     for dataset in dict.fromkeys(dataset for _, dataset, _ in experiments(plan)):
         for protocol in plan["protocols"]:
             lines += table_of(plan, runs, dataset, protocol)
-    lines += ["## Settings", "", "Options of each row over the model's YAML; of a grid, every value searched on validation.", ""]
+    lines += [
+        "## Settings",
+        "",
+        "Options of each row over the model's YAML; of a grid, every value searched on validation.",
+        "",
+    ]
     for row in plan["rows"]:
-        settings = {**row.get("options", {}), **{key: f"one of {values}" for key, values in (row.get("grid") or {}).items()}}
+        settings = {
+            **row.get("options", {}),
+            **{key: f"one of {values}" for key, values in (row.get("grid") or {}).items()},
+        }
         text = ", ".join(f"`{key}={value}`" for key, value in settings.items()) or "defaults"
         lines.append(f"- **{row['name']}** ({row['model']}): {text}")
-    protocols = (f"{name} " + ", ".join(f"`{k}={v}`" for k, v in one.items()) for name, one in plan["protocols"].items())
+    protocols = (
+        f"{name} " + ", ".join(f"`{k}={v}`" for k, v in one.items())
+        for name, one in plan["protocols"].items()
+    )
     return "\n".join([*lines, "", "Protocols: " + "; ".join(protocols)]) + "\n"
 
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("plan")
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--output", type=Path)

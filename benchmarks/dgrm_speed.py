@@ -2,10 +2,11 @@
 
     python -m benchmarks.dgrm_speed [--data_path=DATA] [--output=benchmarks/results/dgrm_speed.md]
 
-Each size is a process of its own, so that its peak memory is its own: it loads the data, trains one epoch with the defaults, and
-scores one evaluation batch. Seconds of the processor stand beside seconds of the clock, which on a shared machine say little. The
-last two parts compare, in one process, a training batch with the equations as they are written (a perceptron on whole rows, its
-penalty by autograd), and the generator's projected prediction with the same chain on dense rows.
+Each size is a process of its own, so that its peak memory is its own: it loads the data, trains one epoch
+with the defaults, and scores one evaluation batch. Seconds of the processor stand beside seconds of the
+clock, which on a shared machine say little. The last two parts compare, in one process, a training batch with
+the equations as they are written (a perceptron on whole rows, its penalty by autograd), and the generator's
+projected prediction with the same chain on dense rows.
 """
 
 import argparse
@@ -33,8 +34,16 @@ def write_android(folder: Path) -> None:
     draw = np.random.default_rng(0)
     n_users, n_items, n_rows = ANDROID
     extra = int(1.2 * n_rows)
-    users = np.r_[np.arange(n_users), draw.integers(0, n_users, n_items), (draw.random(extra) ** 2 * n_users).astype(int)]
-    items = np.r_[draw.integers(0, n_items, n_users), np.arange(n_items), (draw.random(extra) ** 2 * n_items).astype(int)]
+    users = np.r_[
+        np.arange(n_users),
+        draw.integers(0, n_users, n_items),
+        (draw.random(extra) ** 2 * n_users).astype(int),
+    ]
+    items = np.r_[
+        draw.integers(0, n_items, n_users),
+        np.arange(n_items),
+        (draw.random(extra) ** 2 * n_items).astype(int),
+    ]
     _, first = np.unique(users * n_items + items, return_index=True)
     first = np.sort(first)[:n_rows]
     users, items, ratings = users[first], items[first], draw.integers(1, 6, len(first))
@@ -55,8 +64,8 @@ def child(dataset: str, options: dict[str, Any]) -> dict[str, float]:
 
     from recbole_diffusion.config import Config
     from recbole_diffusion.data.preparation import create_dataset, prepare_data
-    from recbole_diffusion.run_folder import RunFolder
-    from recbole_diffusion.trainer.choice import trainer_for
+    from recbole_diffusion.storage.run_folder import RunFolder
+    from recbole_diffusion.trainer.factory import trainer_for
 
     def peak() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -154,7 +163,10 @@ def plain_loss(model: Any, batch: Any, player: int) -> Any:
     def of_generator() -> Any:
         x0, xt, t, predicted = drawn()
         error = (model.ratings.high * (predicted - x0)).square().sum() / len(t)
-        return o.reconstruction_weight * error - o.adversarial_weight * critic(before(predicted, xt, t), xt, t).mean()
+        return (
+            o.reconstruction_weight * error
+            - o.adversarial_weight * critic(before(predicted, xt, t), xt, t).mean()
+        )
 
     return of_critic() if player == 0 else of_generator()
 
@@ -191,12 +203,15 @@ def page(found: dict[str, dict[str, float]]) -> str:
     lines = [
         "# DGRM: time and memory",
         "",
-        f"`python -m benchmarks.dgrm_speed --data_path=DATA`; one torch thread, {platform.machine()}, CPU only, shared",
+        f"`python -m benchmarks.dgrm_speed --data_path=DATA`; one torch thread, {platform.machine()}, CPU "
+        "only, shared",
         f"with other work; torch {torch.__version__}, Python {platform.python_version()}. Defaults of",
-        "`properties/model/DGRM.yaml`: batches of 64 users, two generator updates and one critic update each.",
+        "`properties/model/DGRM.yaml`: batches of 64 users, two generator updates and one critic update "
+        "each.",
         "Memory is of the whole process, at its peak; Python and torch alone are the first number.",
         "",
-        "| data | users x items, training ratings | weights | epoch, processor s | clock s | memory MB: start, loaded, peak |",
+        "| data | users x items, training ratings | weights | epoch, processor s | clock s | memory MB: "
+        "start, loaded, peak |",
         "|---|---|---:|---:|---:|---|",
     ]
     for name, one in found.items():
@@ -206,8 +221,10 @@ def page(found: dict[str, dict[str, float]]) -> str:
         lines.append(f"| {name} | {size} | {one['parameters']:,} | {seconds} | {memory} |")
     lines += [
         "",
-        "Losses and gradients of one batch, one update of each player: the critic's first layer in parts (one product with R^t",
-        "for the real row, the generated one and the penalty; the penalty by a Gram matrix; no gradient for the player that",
+        "Losses and gradients of one batch, one update of each player: the critic's first layer in parts "
+        "(one product with R^t",
+        "for the real row, the generated one and the penalty; the penalty by a Gram matrix; no gradient for "
+        "the player that",
         "rests), and the equations as they are written: a perceptron on both rows, the penalty by autograd.",
         "",
         "| data | in parts, processor ms | as written, processor ms | ratio |",
@@ -218,7 +235,8 @@ def page(found: dict[str, dict[str, float]]) -> str:
         lines.append(f"| {name} | {parts:.0f} | {plain:.0f} | {plain / parts:.1f} |")
     lines += [
         "",
-        f"Prediction of {SCORED} users with T' = 1: projected (sparse product plus a Gaussian with covariance W^T W, no",
+        f"Prediction of {SCORED} users with T' = 1: projected (sparse product plus a Gaussian with "
+        "covariance W^T W, no",
         "dense row) and the same chain on dense rows. Both end in the ratings of all items.",
         "",
         "| data | projected, processor s | dense, processor s | ratio |",
@@ -232,7 +250,9 @@ def page(found: dict[str, dict[str, float]]) -> str:
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data_path")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -246,7 +266,11 @@ def main() -> None:
         found["MovieLens-1M"] = measured("ml-1m", {"data_path": arguments.data_path})
     with tempfile.TemporaryDirectory() as folder:
         write_android(Path(folder))
-        options = {"data_path": folder, "benchmark_filename": ["train", "valid", "test"], "rating_scale": [1, 5]}
+        options = {
+            "data_path": folder,
+            "benchmark_filename": ["train", "valid", "test"],
+            "rating_scale": [1, 5],
+        }
         found["made up, Apps for Android's size"] = measured("android", options)
     text = page(found)
     if arguments.output:

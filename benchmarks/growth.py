@@ -2,8 +2,8 @@
 
     python -m benchmarks.growth [--data_path=DATA] [--output=FILE]
 
-Made-up interactions, a fixed count a user; each size is a process of its own, so that its peak memory is its own. With
-``--data_path`` a training epoch and an evaluation on Gowalla at width 1000 are measured too.
+Made-up interactions, a fixed count a user; each size is a process of its own, so that its peak memory is its
+own. With ``--data_path`` a training epoch and an evaluation on Gowalla at width 1000 are measured too.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def measure(n_items: int, sampler: str) -> dict[str, float]:
     import torch
 
     from recbole_diffusion.config import Config
-    from recbole_diffusion.model.tvdiff import TVDiff
+    from recbole_diffusion.model.rows.tvdiff import TVDiff
 
     class Interactions:
         """What TVDiff asks of a data set, without files."""
@@ -59,7 +59,9 @@ def measure(n_items: int, sampler: str) -> dict[str, float]:
             return self.matrix.asformat(form)
 
     config = Config(
-        "TVDiff", "ml-100k", overrides={"hidden_size": WIDTH, "negative_sampler": sampler, "gamma": 0.2, "use_gpu": False}
+        "TVDiff",
+        "ml-100k",
+        overrides={"hidden_size": WIDTH, "negative_sampler": sampler, "gamma": 0.2, "use_gpu": False},
     )
     data = Interactions()
     model = TVDiff(config, data)
@@ -70,7 +72,9 @@ def measure(n_items: int, sampler: str) -> dict[str, float]:
         if k == 1:
             start = time.perf_counter()  # the first batch warms up
         optimizer.zero_grad()
-        sum(model.calculate_loss({"user_id": data.pairs[0][index], "item_id": data.pairs[1][index]})).backward()
+        sum(
+            model.calculate_loss({"user_id": data.pairs[0][index], "item_id": data.pairs[1][index]})
+        ).backward()
         optimizer.step()
     train = (time.perf_counter() - start) / BATCHES
     model.eval()
@@ -85,7 +89,8 @@ def measure(n_items: int, sampler: str) -> dict[str, float]:
 def growth() -> list[str]:
     """Return the table over catalogue sizes."""
     lines = [
-        "| items | negatives | seconds a batch of 2,048 | seconds to score 1,000 users, T = 50 | peak memory, MB |",
+        "| items | negatives | seconds a batch of 2,048 | seconds to score 1,000 users, T = 50 | peak "
+        "memory, MB |",
         "|---:|---|---:|---:|---:|",
     ]
     for sampler in ("uniform", "ar_gsp"):
@@ -93,7 +98,10 @@ def growth() -> list[str]:
             words = [sys.executable, "-m", "benchmarks.growth", f"--one={n_items}", f"--sampler={sampler}"]
             done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
             found = json.loads(done.stdout.splitlines()[-1])
-            lines.append(f"| {n_items:,} | {sampler} | {found['train']:.3f} | {found['score']:.2f} | {found['peak_mb']:.0f} |")
+            lines.append(
+                f"| {n_items:,} | {sampler} | {found['train']:.3f} | {found['score']:.2f} | "
+                f"{found['peak_mb']:.0f} |"
+            )
     return lines
 
 
@@ -108,7 +116,9 @@ def gowalla(data_path: str) -> list[str]:
             *(f"--{k}={v}" for k, v in GOWALLA.items()),
         ]
         paths = [f"--data_path={data_path}", f"--run_dir={folder}/run"]
-        subprocess.run([sys.executable, *words, *paths], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, *words, *paths], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         result = json.loads(Path(folder, "run", "result.json").read_text())
     seconds = result["seconds"]
     return [
@@ -117,14 +127,21 @@ def gowalla(data_path: str) -> list[str]:
         "| loading | training epoch | validation of all users | test of all users | peak resident memory |",
         "|---:|---:|---:|---:|---:|",
         " | ".join(
-            ["", *(f"{seconds[k]:.1f} s" for k in ("load", "train", "valid", "test")), f"{result['peak_rss_mb']:.0f} MB", ""]
+            [
+                "",
+                *(f"{seconds[k]:.1f} s" for k in ("load", "train", "valid", "test")),
+                f"{result['peak_rss_mb']:.0f} MB",
+                "",
+            ]
         ).strip(),
     ]
 
 
 def main() -> None:
     """Read the command line, measure, print the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data_path")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--one", type=int)
@@ -133,10 +150,12 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(arguments.one, arguments.sampler)))
         return
-    from recbole_diffusion.quick_start import versions
+    from recbole_diffusion.storage.versions import versions
 
     command = "python -m benchmarks.growth" + (" --data_path=DATA" if arguments.data_path else "")
-    machine = f"{os.environ.get('OMP_NUM_THREADS', 'all')} torch threads, {platform.machine()}, CPU only, seed 0"
+    machine = (
+        f"{os.environ.get('OMP_NUM_THREADS', 'all')} torch threads, {platform.machine()}, CPU only, seed 0"
+    )
     stack = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = [
         "# Growth: time and memory of TVDiff",
@@ -148,7 +167,12 @@ def main() -> None:
         *growth(),
     ]
     if arguments.data_path:
-        lines += ["", "## Gowalla, 29,858 users x 40,981 items, width 1000", "", *gowalla(arguments.data_path)]
+        lines += [
+            "",
+            "## Gowalla, 29,858 users x 40,981 items, width 1000",
+            "",
+            *gowalla(arguments.data_path),
+        ]
     text = "\n".join(lines) + "\n"
     print(text)
     if arguments.output:

@@ -1,7 +1,7 @@
 """Time RecBole's reading of atomic files against ``FastReading``, in one process, in turn.
 
-Run it as ``python -m benchmarks.loading``; with ``--data_path=DATA`` it reads ``DATA/ml-1m/ml-1m.*``, without it a made-up file
-of the same size. It prints a Markdown table, and writes it too with ``--output=FILE``.
+Run it as ``python -m benchmarks.loading``; with ``--data_path=DATA`` it reads ``DATA/ml-1m/ml-1m.*``, without
+it a made-up file of the same size. It prints a Markdown table, and writes it too with ``--output=FILE``.
 """
 
 import argparse
@@ -87,7 +87,8 @@ def report(config: Config, repeats: int, source: str, command: str) -> str:
     lines = [
         f"# Loading {source}",
         "",
-        f"Median seconds of {repeats} runs, RecBole and `FastReading` in turn in one process. Both give the same data set.",
+        f"Median seconds of {repeats} runs, RecBole and `FastReading` in turn in one process. Both give the "
+        "same data set.",
         "",
         "| step | RecBole | FastReading | ratio |",
         "|---|---|---|---|",
@@ -101,12 +102,16 @@ def report(config: Config, repeats: int, source: str, command: str) -> str:
         lines.append(f"| {name} | {theirs:.2f} s | {ours:.2f} s | {theirs / ours:.1f} |")
     versions = f"Python {platform.python_version()}, RecBole {recbole.__version__}, pandas {pd.__version__}"
     versions += f", numpy {np.__version__}, torch {torch.__version__} with {torch.get_num_threads()} threads"
-    return "\n".join([*lines, "", f"- Machine: {machine()}", f"- Versions: {versions}", f"- Command: `{command}`", ""])
+    return "\n".join(
+        [*lines, "", f"- Machine: {machine()}", f"- Versions: {versions}", f"- Command: `{command}`", ""]
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loading", description=__doc__)
-    parser.add_argument("--data_path", type=Path, help=f"folder that holds {DATASET}/ (default: a made-up file)")
+    parser.add_argument(
+        "--data_path", type=Path, help=f"folder that holds {DATASET}/ (default: a made-up file)"
+    )
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--output", type=Path, help="file to write the table to as well")
     options = parser.parse_args()
@@ -118,7 +123,9 @@ def main() -> None:
         config = Config(model="BPR", dataset=DATASET, config_dict={"data_path": folder, "load_col": None})
         command = "python -m benchmarks.loading" + (" --data_path=DATA" if options.data_path else "")
         command += f" --repeats={options.repeats}" if options.repeats != REPEATS else ""
-        text = report(config, options.repeats, DATASET if options.data_path else f"{ROWS:,} made-up ratings", command)
+        text = report(
+            config, options.repeats, DATASET if options.data_path else f"{ROWS:,} made-up ratings", command
+        )
     print(text)
     if options.output is not None:
         options.output.parent.mkdir(parents=True, exist_ok=True)

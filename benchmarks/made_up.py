@@ -4,7 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-SIZES = {"lastfm": (1887, 15313, 31), "gowalla": (29858, 40981, 23)}  # users, items, drawn training interactions per user
+SIZES = {
+    "lastfm": (1887, 15313, 31),
+    "gowalla": (29858, 40981, 23),
+}  # users, items, drawn training interactions per user
 
 
 def write_made_up(folder: Path, name: str, n_users: int, n_items: int, per_user: int, seed: int = 0) -> Path:
@@ -16,7 +19,8 @@ def write_made_up(folder: Path, name: str, n_users: int, n_items: int, per_user:
     generator = np.random.default_rng(seed)
     (folder / name).mkdir(parents=True, exist_ok=True)
     count = per_user + 4
-    # Squaring a uniform number makes low ids popular; one more row for each item, of a random user, keeps every item in use.
+    # Squaring a uniform number makes low ids popular; one more row for each item, of a random user, keeps
+    # every item in use.
     drawn = (generator.random((n_users, 2 * count)) ** 2 * n_items).astype(np.int64)
     parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
     for user, row in enumerate(drawn):
@@ -25,5 +29,7 @@ def write_made_up(folder: Path, name: str, n_users: int, n_items: int, per_user:
             parts[part] += [f"{user}\t{item}" for item in chosen]
     parts["train"] += [f"{generator.integers(n_users)}\t{item}" for item in range(n_items)]
     for part, lines in parts.items():
-        (folder / name / f"{name}.{part}.inter").write_text("user_id:token\titem_id:token\n" + "\n".join(lines) + "\n")
+        (folder / name / f"{name}.{part}.inter").write_text(
+            "user_id:token\titem_id:token\n" + "\n".join(lines) + "\n"
+        )
     return folder

@@ -2,7 +2,8 @@
 
     python -m benchmarks.negatives --run=RUN_DIR [--output=FILE]
 
-Draws negatives for the same rows in both modes and reports where they stand in the true ranking, and the time.
+Draws negatives for the same rows in both modes and reports where they stand in the true ranking, and the
+time.
 """
 
 import argparse
@@ -13,13 +14,15 @@ from pathlib import Path
 import torch
 
 from recbole_diffusion.loaded_run import load_run
-from recbole_diffusion.quick_start import versions
 from recbole_diffusion.sampler.ar_gsp import ArGsp
+from recbole_diffusion.storage.versions import versions
 
 
 def main() -> None:
     """Read the command line, measure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
@@ -37,13 +40,15 @@ def main() -> None:
     run = f"a TVDiff run of width {o.hidden_size}, seed {config['seed']}"
     command = f"`python -m benchmarks.negatives --run=RUN_DIR`, {run}"
     lines = [
-        f"# AR-GSP: random subsets against exact ranks ({config['dataset']}, {len(users)} rows, {len(items) - 1} items)",
+        f"# AR-GSP: random subsets against exact ranks ({config['dataset']}, {len(users)} rows, "
+        f"{len(items) - 1} items)",
         "",
         f"{command}; {torch.get_num_threads()} torch threads, CPU only;",
         ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
         "Rank is that of the drawn item among all items for its row.",
         "",
-        "| negatives a row | gamma | mode | rank <= gamma n | median / gamma n | 95th percentile / gamma n | seconds a batch |",
+        "| negatives a row | gamma | mode | rank <= gamma n | median / gamma n | 95th percentile / gamma n | "
+        "seconds a batch |",
         "|---:|---:|---|---:|---:|---:|---:|",
     ]
     modes = (("exact", 2**62, 1), ("subsets of 512", 0, 512), ("subsets of 2,048", 0, 2048))

@@ -44,7 +44,9 @@ def user_offsets(rows: sp.csr_matrix, of_items: np.ndarray, shrinkage: float = 5
     return rest / (np.diff(rows.indptr) + shrinkage)
 
 
-def factors(rows: sp.csr_matrix, base: np.ndarray, rank: int, penalty: float, sweeps: int = 12) -> tuple[np.ndarray, np.ndarray]:
+def factors(
+    rows: sp.csr_matrix, base: np.ndarray, rank: int, penalty: float, sweeps: int = 12
+) -> tuple[np.ndarray, np.ndarray]:
     """Return user and item factors of the ratings minus ``base`` [stored ratings], by alternating least squares."""
     rest = rows.copy()
     rest.data = rows.data - base
@@ -76,13 +78,21 @@ def both(readings: dict[str, list[float]]) -> float:
 
 def best_of(candidates: dict[str, Any], parts: dict[str, tuple]) -> dict[str, Any]:
     """Return the test numbers of the candidate with the best rated_both_ndcg@2 on validation; each maps a part to scores."""
-    valid = {name: both(judged(parts["valid"], scores(parts["valid"]), 2)) for name, scores in candidates.items()}
+    valid = {
+        name: both(judged(parts["valid"], scores(parts["valid"]), 2)) for name, scores in candidates.items()
+    }
     name = max(valid, key=valid.get)
     scores = candidates[name](parts["test"])
     users, _, ratings = parts["test"]
     mae, rmse = rating_errors(ratings, scores, 1, 5)
     distribution = of_distribution(compare(users, ratings, scores, 1, 5))
-    return {"point": name, "readings": judged(parts["test"], scores, 5), "mae": mae, "rmse": rmse, **distribution}
+    return {
+        "point": name,
+        "readings": judged(parts["test"], scores, 5),
+        "mae": mae,
+        "rmse": rmse,
+        **distribution,
+    }
 
 
 def of_distribution(report: dict[str, Any]) -> dict[str, Any]:

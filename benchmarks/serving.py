@@ -2,8 +2,9 @@
 
     python -m benchmarks.serving --run=RUN_DIR ... [--new=10000] [--data_path=DATA] [--output=FILE]
 
-Each command is a process of its own, through the command line, so that its peak memory is its own. Clock and processor seconds
-are both given: on a machine that does other work the clock says little. New users are known users' histories under new names.
+Each command is a process of its own, through the command line, so that its peak memory is its own. Clock and
+processor seconds are both given: on a machine that does other work the clock says little. New users are known
+users' histories under new names.
 """
 
 import argparse
@@ -27,10 +28,12 @@ def timed(words: list[str]) -> dict[str, float | str]:
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     time_file = tempfile.NamedTemporaryFile("r")  # noqa: SIM115 closed with the process
     # Not ru_maxrss, which a process takes over from the one that starts it.
-    code = "import re, sys; from recbole_diffusion import cli; path = sys.argv.pop(1); code = cli.door(); "
+    code = "import re, sys; from recbole_diffusion import cli; import recbole_diffusion.cli.main; path = sys.argv.pop(1); code = cli.main.entry_point(); "
     code += "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]; "
     code += "open(path, 'w').write(peak); sys.exit(code)"
-    done = subprocess.run([sys.executable, "-c", code, time_file.name, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, time_file.name, *words], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(done.stderr)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -55,7 +58,9 @@ def write_histories(folder: Path, count: int, path: Path, data_path: str | None)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=run.config["field_separator"], lineterminator="\n")
         writer.writerow([f"{part.uid_field}:token", f"{part.iid_field}:token"])
-        writer.writerows((f"new-{user}", item) for user, item in zip(users[few], run.items.tokens[items[few]], strict=True))
+        writer.writerows(
+            (f"new-{user}", item) for user, item in zip(users[few], run.items.tokens[items[few]], strict=True)
+        )
     return int(few.sum())
 
 
@@ -71,7 +76,10 @@ def ranking_alone(folder: Path, data_path: str | None) -> dict[str, float | str]
     users = np.unique(np.linspace(1, len(run.users), ALONE).astype(np.int64))
     search = scoring.VectorSearch(vectors.items)
     find = {
-        "vectors": lambda some, k, cells: (vectors.users(some)[:, :1].expand(-1, k), some[:, None].expand(-1, k)),  # noqa: ARG005
+        "vectors": lambda some, k, cells: (  # noqa: ARG005
+            vectors.users(some)[:, :1].expand(-1, k),
+            some[:, None].expand(-1, k),
+        ),
         "bounded": lambda some, k, cells: search.best(vectors.users(some), k, cells),
         "plain": lambda some, k, cells: scoring.best_of(vectors.users(some) @ vectors.items.T, k, cells),
     }
@@ -82,11 +90,15 @@ def ranking_alone(folder: Path, data_path: str | None) -> dict[str, float | str]
     for name, one in find.items():
         start = time.process_time()
         with torch.no_grad():
-            for _ in ranking.rank_users(one, users, 20, seen, run.config["device"], ranking.block_size(len(run.items))):
+            for _ in ranking.rank_users(
+                one, users, 20, seen, run.config["device"], ranking.block_size(len(run.items))
+            ):
                 pass
         seconds[name] = time.process_time() - start
     seconds["share"] = search.products / (len(users) * len(run.items))
-    seconds["name"] = f"{run.config['model']}, width {vectors.items.shape[1]}, {run.result['best_epoch'] + 1} epochs"
+    seconds["name"] = (
+        f"{run.config['model']}, width {vectors.items.shape[1]}, {run.result['best_epoch'] + 1} epochs"
+    )
     seconds["sizes"] = f"{run.config['dataset']}: {len(run.users):,} users, {len(run.items):,} items"
     return seconds
 
@@ -104,7 +116,16 @@ def rows_of(folder: Path, arguments: argparse.Namespace) -> tuple[str, list[str]
             f"{arguments.new:,} new users, {many:,} rows": [f"--histories={new}"],
         }
         for what, words in asked.items():
-            done = timed(["recommend", f"--run={folder}", *words, f"--output={scratch}/{len(rows)}.csv", "--k=20", *place])
+            done = timed(
+                [
+                    "recommend",
+                    f"--run={folder}",
+                    *words,
+                    f"--output={scratch}/{len(rows)}.csv",
+                    "--k=20",
+                    *place,
+                ]
+            )
             numbers = f"{done['clock']:.1f} s | {done['rank']:.1f} s | {done['processor']:.1f} s | {done['peak_mb']:.0f} MB"
             rows.append(f"| {alone['name']} | {what} | {numbers} |")
     seconds = " | ".join(f"{alone[name]:.2f} s" for name in ("vectors", "bounded", "plain"))
@@ -114,13 +135,15 @@ def rows_of(folder: Path, arguments: argparse.Namespace) -> tuple[str, list[str]
 
 def main() -> None:
     """Read the command line, measure, print the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--run", type=Path, nargs="+", required=True)
     parser.add_argument("--new", type=int, default=10_000)
     parser.add_argument("--data_path")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    from recbole_diffusion.quick_start import versions
+    from recbole_diffusion.storage.versions import versions
 
     found = [rows_of(folder, arguments) for folder in arguments.run]
     threads, load = os.environ.get("OMP_NUM_THREADS", "all"), os.getloadavg()[1]
@@ -133,15 +156,18 @@ def main() -> None:
         f"{place} (load average {load:.1f});",
         f"{stack}.",
         "",
-        "Whole processes of the command line, from the start of Python to the file in its place. The clock is that of the",
+        "Whole processes of the command line, from the start of Python to the file in its place. The clock "
+        "is that of the",
         "machine with its other work; processor seconds are those of all threads together.",
         "",
         "| run | asked for | clock | of it ranking and writing | processor | peak resident memory |",
         "|---|---|---:|---:|---:|---:|",
         *(row for _, rows, _ in found for row in rows),
         "",
-        f"The ranking alone, {ALONE:,} users, processor seconds: the reverse chains that give the user vectors; chains and",
-        "exact search by falling length with a bound; chains and all products with one top-k. The share is that of the",
+        f"The ranking alone, {ALONE:,} users, processor seconds: the reverse chains that give the user "
+        "vectors; chains and",
+        "exact search by falling length with a bound; chains and all products with one top-k. The share is "
+        "that of the",
         "products that the bound leaves over.",
         "",
         "| run | user vectors | with bounded search | with all products | share of products |",

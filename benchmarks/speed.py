@@ -22,7 +22,7 @@ import torch
 from benchmarks.made_up import SIZES, write_made_up
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
-from recbole_diffusion.quick_start import versions
+from recbole_diffusion.storage.versions import versions
 
 PARTS = {"lastfm": ["train", "test"], "gowalla": ["train", "valid", "test"]}
 
@@ -34,7 +34,9 @@ def build(dataset: str, data_path: str | None, **options: Any) -> tuple[Any, Any
         if data_path is None:
             data_path = str(write_made_up(Path(folder), dataset, *SIZES[dataset]))
         config = Config(
-            "TVDiff", dataset, overrides={"data_path": data_path, "benchmark_filename": parts, "use_gpu": False, **options}
+            "TVDiff",
+            dataset,
+            overrides={"data_path": data_path, "benchmark_filename": parts, "use_gpu": False, **options},
         )
         loaders = prepare_data(config, create_dataset(config))
         torch.manual_seed(0)
@@ -47,7 +49,9 @@ def with_options(model: Any, **options: Any) -> Any:
     return model
 
 
-def alternate(first: Callable[[], None], second: Callable[[], None], repeats: int) -> tuple[float, float, float]:
+def alternate(
+    first: Callable[[], None], second: Callable[[], None], repeats: int
+) -> tuple[float, float, float]:
     """Return the median seconds of both and the median of their ratio second / first, taken in turns."""
     seconds = []
     for _ in range(repeats):
@@ -61,14 +65,18 @@ def alternate(first: Callable[[], None], second: Callable[[], None], repeats: in
     return statistics.median(a), statistics.median(b), statistics.median(y / x for x, y in seconds)
 
 
-def scoring(dataset: str, data_path: str | None, users: int | None, repeats: int, steps: int = 50) -> list[str]:
+def scoring(
+    dataset: str, data_path: str | None, users: int | None, repeats: int, steps: int = 50
+) -> list[str]:
     """Score users with the chain in the hidden space and with the dense chain."""
     model, _ = build(dataset, data_path, steps=steps)
     ids = torch.arange(1, model.n_users)[: users or model.n_users]
 
     def score(how: str) -> Callable[[], None]:
         def run() -> None:
-            with_options(model, scoring=how).eval()  # also empties the caches: H and H^T W_I are part of the work
+            with_options(
+                model, scoring=how
+            ).eval()  # also empties the caches: H and H^T W_I are part of the work
             for block in ids.split(400):
                 model.full_sort_predict({model.USER_ID: block})
 
@@ -97,16 +105,23 @@ def training(dataset: str, data_path: str | None, width: int, steps: int | None,
 
     fast, dense, ratio = alternate(train("projected"), train("dense"), repeats)
     work = "an epoch" if steps is None or len(batches) < steps else f"{len(batches)} of {len(loader)} batches"
-    return [f"| training, {dataset}, {work}, width {width} | {fast:.2f} s | {dense:.2f} s | {ratio:.1f} | {repeats} |"]
+    return [
+        f"| training, {dataset}, {work}, width {width} | {fast:.2f} s | {dense:.2f} s | {ratio:.1f} | "
+        f"{repeats} |"
+    ]
 
 
 def main() -> None:
     """Read the command line, measure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data_path")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--only", choices=("scoring", "training"))
-    parser.add_argument("--gowalla_users", type=int, default=4096, help="the dense side needs half an hour for all")
+    parser.add_argument(
+        "--gowalla_users", type=int, default=4096, help="the dense side needs half an hour for all"
+    )
     arguments = parser.parse_args()
     path = arguments.data_path
     lines = []
@@ -120,11 +135,13 @@ def main() -> None:
     head = [
         "# Speed: the identities against the plain dense computation",
         "",
-        f"`python -m benchmarks.speed{' --data_path=DATA' if path else ''}`, {source}; {torch.get_num_threads()} torch threads, "
+        f"`python -m benchmarks.speed{' --data_path=DATA' if path else ''}`, {source}; "
+        f"{torch.get_num_threads()} torch threads, "
         f"{platform.machine()}, CPU only, seed 0; "
         + ", ".join(f"{name} {version}" for name, version in versions().items())
         + ".",
-        "Both sides in one process, in turns; medians over the repeats. The ratio is the dense time over ours.",
+        "Both sides in one process, in turns; medians over the repeats. The ratio is the dense time over "
+        "ours.",
         "",
         "| work | identities | dense | ratio | repeats |",
         "|---|---:|---:|---:|---:|",

@@ -1,7 +1,8 @@
 """What a sweep costs and saves: trials at once against one after another, ASHA against the full search, start-up of a trial.
 
-``python -m benchmarks.sweeps --folder=DIR`` runs the sweeps below DIR, each once (a killed one goes on), and prints a Markdown
-table of what it finds there; ``--output=FILE`` writes it too. ``--parts`` chooses among parallel, startup, asha and sharing.
+``python -m benchmarks.sweeps --folder=DIR`` runs the sweeps below DIR, each once (a killed one goes on), and
+prints a Markdown table of what it finds there; ``--output=FILE`` writes it too. ``--parts`` chooses among
+parallel, startup, asha and sharing.
 """
 
 import argparse
@@ -19,12 +20,18 @@ import psutil
 # First: it makes RecBole importable.
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data, release_dataset
-from recbole_diffusion.quick_start import versions
+from recbole_diffusion.storage.versions import versions
 from recbole_diffusion.tuning.driver import sweep
-from recbole_diffusion.tuning.settings import cores_here
+from recbole_diffusion.tuning.options import cores_here
 
 # Width 64; a training row is a user, in small batches, so that 32 trials of full length end within an hour.
-TVDIFF = {"hidden_size": 64, "batch_by": "user", "train_batch_size": 128, "learning_rate": 0.005, "report_groups": 0}
+TVDIFF = {
+    "hidden_size": 64,
+    "batch_by": "user",
+    "train_batch_size": 128,
+    "learning_rate": 0.005,
+    "report_groups": 0,
+}
 SAMPLES, EPOCHS = 32, 100
 PARALLEL_TRIALS, PARALLEL_EPOCHS = 8, 60
 REPEATS = 5
@@ -39,13 +46,19 @@ def run_once(folder: Path, overrides: dict[str, Any], settings: dict[str, Any]) 
             return found
         return sweep(resume=folder)
     return sweep(
-        "TVDiff", "ml-100k", overrides=TVDIFF | overrides, settings=settings | {"sweep_dir": str(folder), "final_seeds": 0}
+        "TVDiff",
+        "ml-100k",
+        overrides=TVDIFF | overrides,
+        settings=settings | {"sweep_dir": str(folder), "final_seeds": 0},
     )
 
 
 def asha(folder: Path) -> list[str]:
     settings = {"num_samples": SAMPLES, "max_concurrent": ARGUMENTS.concurrent}
-    rows = ["| seed | search | epochs | share | best recall@20 on validation | winner | its score at its end | below the best |"]
+    rows = [
+        "| seed | search | epochs | share | best recall@20 on validation | winner | its score at its end | "
+        "below the best |"
+    ]
     rows += ["|---|---|---|---|---|---|---|---|"]
     shares, lost = [], []
     for seed in range(ARGUMENTS.seeds):
@@ -55,7 +68,10 @@ def asha(folder: Path) -> list[str]:
         to_the_end = [trial["score"] for trial in full["trials"]]
         total, best = sum(trial["epochs"] for trial in full["trials"]), max(to_the_end)
         for name, found in (("all to the end", full), ("ASHA", early)):
-            winner, epochs = found["trials"][found["winner"]], sum(trial["epochs"] for trial in found["trials"])
+            winner, epochs = (
+                found["trials"][found["winner"]],
+                sum(trial["epochs"] for trial in found["trials"]),
+            )
             reached = to_the_end[winner["number"]]
             stopped = sum(trial["state"] == "stopped" for trial in found["trials"])
             numbers = f"{epochs} | {epochs / total:.2f} | {winner['score']:.4f} | {winner['number']:03d} | {reached:.4f}"
@@ -64,15 +80,24 @@ def asha(folder: Path) -> list[str]:
         shares.append(epochs / total)
         lost.append(100 * (best - reached) / best)
     both = sum(share <= 0.5 and below <= 1 for share, below in zip(shares, lost, strict=True))
-    text = [f"{SAMPLES} trials of at most {EPOCHS} epochs (fewer where early stopping ends them), the shipped space."]
-    text += [
-        f"ASHA trains {100 * statistics.median(shares):.0f} % of the epochs and loses {statistics.median(lost):.2f} % (medians);"
+    text = [
+        f"{SAMPLES} trials of at most {EPOCHS} epochs (fewer where early stopping ends them), the shipped "
+        "space."
     ]
-    text += [f"with {both} of {len(lost)} seeds it needs at most half of the epochs and its winner is within 1 % of the best."]
+    text += [
+        f"ASHA trains {100 * statistics.median(shares):.0f} % of the epochs and loses "
+        f"{statistics.median(lost):.2f} % (medians);"
+    ]
+    text += [
+        f"with {both} of {len(lost)} seeds it needs at most half of the epochs and its winner is within 1 % "
+        "of the best."
+    ]
     text += [
         (
-            "The default of its first rung, a twelfth of the epochs, and the 100 epochs of a trial were chosen on the curves of "
-            "seeds 0 to 2, not of the others: with 30 epochs and a tenth, ASHA lost 2.20, 1.39 and 0.02 % there."
+            "The default of its first rung, a twelfth of the epochs, and the 100 epochs of a trial were "
+            "chosen on the curves of "
+            "seeds 0 to 2, not of the others: with 30 epochs and a tenth, ASHA lost 2.20, 1.39 and 0.02 % "
+            "there."
         )
     ]
     return ["## ASHA against the full search", "", *text, "", *rows]
@@ -81,7 +106,8 @@ def asha(folder: Path) -> list[str]:
 def parallel(folder: Path) -> list[str]:
     settings = {"num_samples": PARALLEL_TRIALS, "scheduler": "none"}
     rows = [
-        "| repeat | trials at a time | seconds of the search | trained and validated | overhead a trial | cores busy before |"
+        "| repeat | trials at a time | seconds of the search | trained and validated | overhead a trial | "
+        "cores busy before |"
     ]
     rows += ["|---|---|---|---|---|---|"]
     ratios, allowed = [], []
@@ -98,14 +124,21 @@ def parallel(folder: Path) -> list[str]:
             seconds[number] = found["seconds"]["search"]
             worked[number] = sum(trial["seconds"] for trial in found["trials"])
             lost = (number * seconds[number] - worked[number]) / PARALLEL_TRIALS
-            rows.append(f"| {repeat} | {number} | {seconds[number]:.1f} | {worked[number]:.1f} | {lost:.1f} s | {busy:.1f} |")
+            rows.append(
+                f"| {repeat} | {number} | {seconds[number]:.1f} | {worked[number]:.1f} | {lost:.1f} s | "
+                f"{busy:.1f} |"
+            )
         ratios.append(seconds[1] / seconds[4])
         allowed.append(4 * worked[1] / worked[4])
     each = ", ".join(f"{one:.2f}" for one in ratios)
     text = [
-        f"Four at a time end {statistics.median(ratios):.2f} times sooner (median of {each}), with one thread a trial in both."
+        f"Four at a time end {statistics.median(ratios):.2f} times sooner (median of {each}), with one "
+        "thread a trial in both."
     ]
-    text += [f"The machine allows {statistics.median(allowed):.2f}: four times the time alone by the time beside three others."]
+    text += [
+        f"The machine allows {statistics.median(allowed):.2f}: four times the time alone by the time beside "
+        "three others."
+    ]
     return ["## Four at a time against one after another", "", *rows, "", *text]
 
 
@@ -119,13 +152,19 @@ def startup(folder: Path) -> list[str]:
     for number in (1, 4):
         here = folder / f"at-once-{number}"
         busy = busy_cores(here)
-        settings = {"num_samples": 4 * number, "scheduler": "none", "max_concurrent": number, "space": str(space)}
+        settings = {
+            "num_samples": 4 * number,
+            "scheduler": "none",
+            "max_concurrent": number,
+            "space": str(space),
+        }
         found = run_once(here, {"epochs": 5}, settings)
         starts = sorted((trial["startup_seconds"] for trial in found["trials"]), reverse=True)
         first, later = statistics.median(starts[:number]), statistics.median(starts[number:])
         rows.append(f"| {number} | {first:.2f} s | {later:.3f} s | {busy:.1f} |")
     text = [
-        "From the start of its process, or of the trial in a process that has had others, to its first line of work (medians)."
+        "From the start of its process, or of the trial in a process that has had others, to its first line "
+        "of work (medians)."
     ]
     return ["## Start-up of a trial", "", *text, "", *rows]
 
@@ -139,7 +178,9 @@ def busy_cores(folder: Path) -> float:
 
 
 def sharing(folder: Path) -> list[str]:  # noqa: ARG001
-    config = Config("TVDiff", ARGUMENTS.dataset, [], {"data_path": ARGUMENTS.data_path} if ARGUMENTS.data_path else {})
+    config = Config(
+        "TVDiff", ARGUMENTS.dataset, [], {"data_path": ARGUMENTS.data_path} if ARGUMENTS.data_path else {}
+    )
     read, sent, split = [], [], []
     for _ in range(REPEATS):
         clock = time.perf_counter()
@@ -153,8 +194,14 @@ def sharing(folder: Path) -> list[str]:  # noqa: ARG001
         prepare_data(config, adopted)
         split.append(time.perf_counter() - clock)
     rows = [f"| {ARGUMENTS.dataset} | median of {REPEATS} |", "|---|---|"]
-    rows += [f"| reading, filtering, numbering: once a sweep instead of once a trial | {statistics.median(read):.3f} s |"]
-    rows += [f"| taking the shared data set, {len(text) / 2**20:.1f} MiB, instead | {statistics.median(sent):.3f} s |"]
+    rows += [
+        "| reading, filtering, numbering: once a sweep instead of once a trial | "
+        f"{statistics.median(read):.3f} s |"
+    ]
+    rows += [
+        f"| taking the shared data set, {len(text) / 2**20:.1f} MiB, instead | {statistics.median(sent):.3f} "
+        "s |"
+    ]
     rows += [f"| splitting and loaders, in each trial either way | {statistics.median(split):.3f} s |"]
     return ["## One data set for all trials", "", *rows]
 
@@ -183,8 +230,14 @@ def main() -> None:
         lines += [*PARTS[name](folder), ""]
     made = ", ".join(f"{name} {value}" for name, value in versions().items())
     given = [word for word in sys.argv[1:] if not word.startswith(("--folder", "--output", "--data_path"))]
-    lines += [f"- Machine: {cores_here()} cores {platform.machine()}, CPU only; the sweeps had priority over other work"]
-    lines += [f"- Versions: {made}", f"- Command: `python -m benchmarks.sweeps {' '.join(['--folder=DIR', *given])}`"]
+    lines += [
+        f"- Machine: {cores_here()} cores {platform.machine()}, CPU only; the sweeps had priority over other "
+        "work"
+    ]
+    lines += [
+        f"- Versions: {made}",
+        f"- Command: `python -m benchmarks.sweeps {' '.join(['--folder=DIR', *given])}`",
+    ]
     text = "\n".join(lines) + "\n"
     sys.stdout.write(text)
     if ARGUMENTS.output:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
 from recbole_diffusion.loaded_run import load_run
-from recbole_diffusion.quick_start import versions
+from recbole_diffusion.storage.versions import versions
 
 
 def main() -> None:
     """Read the command line, measure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=Path, nargs="+", required=True)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
@@ -22,24 +24,31 @@ def main() -> None:
         loaded = load_run(folder)
         config, model = loaded.config, loaded.model
         o = config.options
-        found = thermodynamics(lambda users, model=model: model.full_sort_predict({model.USER_ID: users}), model.positives)
+        found = thermodynamics(
+            lambda users, model=model: model.full_sort_predict({model.USER_ID: users}), model.positives
+        )
         original = original_thermodynamics(model.positives)
         if not lines:
             lines = [
                 f"# Energy and entropy of scores on {config['dataset']}",
                 "",
-                "`python -m benchmarks.thermodynamics --runs RUN_DIR ...`; scores normalised by their L1 norm (Eq. 5), means",
-                f"over {found.users:,} users. Delta is against the interactions themselves, as in Figure 3 of the paper.",
+                "`python -m benchmarks.thermodynamics --runs RUN_DIR ...`; scores normalised by their L1 "
+                "norm (Eq. 5), means",
+                f"over {found.users:,} users. Delta is against the interactions themselves, as in Figure 3 "
+                "of the paper.",
                 f"Seed {config['seed']}, CPU; " + ", ".join(f"{k} {v}" for k, v in versions().items()) + ".",
                 "",
                 "| model | width | energy | delta energy | entropy | delta entropy |",
                 "|---|---:|---:|---:|---:|---:|",
-                f"| interactions | | {original.energy / original.users:.1f} | 0 | {original.entropy / original.users:.3f} | 0 |",
+                f"| interactions | | {original.energy / original.users:.1f} | 0 | "
+                f"{original.entropy / original.users:.3f} | 0 |",
             ]
         name = f"{o.denoiser}, entropy {o.entropy_loss}, negatives {o.negative_sampler}"
         energy, entropy = found.energy / found.users, found.entropy / found.users
         delta = energy - original.energy / original.users, entropy - original.entropy / original.users
-        lines.append(f"| {name} | {o.hidden_size} | {energy:.1f} | {delta[0]:.1f} | {entropy:.3f} | {delta[1]:+.3f} |")
+        lines.append(
+            f"| {name} | {o.hidden_size} | {energy:.1f} | {delta[0]:.1f} | {entropy:.3f} | {delta[1]:+.3f} |"
+        )
     text = "\n".join(lines) + "\n"
     print(text)
     if arguments.output:

@@ -5,7 +5,8 @@ Importing the package loads neither RecBole nor Ray: ``run`` and ``load_run`` ar
 
 from typing import Any
 
-__version__ = "0.1.0"
+from recbole_diffusion.storage.versions import __version__
+
 __all__ = ["__version__", "load_run", "run"]
 
 

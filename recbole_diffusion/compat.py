@@ -1,9 +1,9 @@
 """What RecBole 1.2.1 needs to run on a current stack: one function a gap, each with its reason.
 
-Every function only adds a name that is missing or hides a message that the user cannot act on, so applying them twice, or on an
-old stack, changes nothing. Gaps that need no patch are closed where they occur: checkpoints in ``trainer/checkpoint.py``
-(torch 2.6 refuses RecBole's), run folders in ``trainer/base.py``, model lookup in ``registry.py``, dead downloads in
-``data/dataset.py``.
+Every function only adds a name that is missing or hides a message that the user cannot act on, so applying
+them twice, or on an old stack, changes nothing. Gaps that need no patch are closed where they occur:
+checkpoints in ``trainer/checkpoint.py`` (torch 2.6 refuses RecBole's), run folders in ``trainer/base.py``,
+model lookup in ``registry.py``, dead downloads in ``data/dataset.py``.
 """
 
 import warnings
@@ -31,8 +31,8 @@ NUMPY_NAMES = {
 def restore_numpy_names() -> None:
     """Set the numpy names that RecBole uses where numpy has removed them.
 
-    ``Config.compatibility_settings`` reads ``np.float_`` and ``np.unicode_``, gone since numpy 2.0, and dies with AttributeError;
-    ``Interaction`` reads ``np.float`` and works only after a ``Config`` has been made.
+    ``Config.compatibility_settings`` reads ``np.float_`` and ``np.unicode_``, gone since numpy 2.0, and dies
+    with AttributeError; ``Interaction`` reads ``np.float`` and works only after a ``Config`` has been made.
     """
     for name, kind in NUMPY_NAMES.items():
         with warnings.catch_warnings():
@@ -45,8 +45,8 @@ def restore_numpy_names() -> None:
 def restore_dok_update() -> None:
     """Give ``scipy.sparse.dok_matrix`` its ``_update`` back.
 
-    LightGCN, NGCF, NCL, GCMC, SpectralCF and others fill their adjacency with ``A._update(dict)``. Since scipy 1.13 a
-    ``dok_matrix`` is no dict any more and keeps its entries in ``_dict``.
+    LightGCN, NGCF, NCL, GCMC, SpectralCF and others fill their adjacency with ``A._update(dict)``. Since
+    scipy 1.13 a ``dok_matrix`` is no dict any more and keeps its entries in ``_dict``.
     """
     if not hasattr(scipy.sparse.dok_matrix, "_update"):
 
@@ -59,7 +59,8 @@ def restore_dok_update() -> None:
 def quiet_deprecations() -> None:
     """Hide the deprecation warnings that RecBole's own code raises; a user cannot act on them.
 
-    ``torch.sparse.FloatTensor``, ``torch.cuda.amp.GradScaler``, chained ``fillna`` and torch's beta notices of CSR tensors.
+    ``torch.sparse.FloatTensor``, ``torch.cuda.amp.GradScaler``, chained ``fillna`` and torch's beta notices
+    of CSR tensors.
     """
     for message in (
         r".*torch\.sparse\.FloatTensor.*",

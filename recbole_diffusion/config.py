@@ -1,7 +1,7 @@
 """Config: RecBole's configuration with our YAML on top, typed, strict, and without evaluating anything.
 
-Layers, later wins: RecBole's defaults, ``properties/overall.yaml``, the model's YAML, the data set's YAML, the YAML of the
-protocol that the registry names for the model, the user's files, the overrides.
+Layers, later wins: RecBole's defaults, ``properties/overall.yaml``, the model's YAML, the data set's YAML,
+the YAML of the protocol that the registry names for the model, the user's files, the overrides.
 """
 
 import copy
@@ -19,12 +19,14 @@ apply_all()
 
 import recbole.config.configurator as recbole_configurator  # noqa: E402
 
-from recbole_diffusion import recbole_options, registry, yaml_io  # noqa: E402
+from recbole_diffusion import registry  # noqa: E402
 from recbole_diffusion.errors import UsageError, did_you_mean  # noqa: E402
-from recbole_diffusion.general_options import GeneralOptions  # noqa: E402
-from recbole_diffusion.options import read_options, type_text  # noqa: E402
-from recbole_diffusion.rating_options import RatingOptions  # noqa: E402
-from recbole_diffusion.split_options import SplitOptions  # noqa: E402
+from recbole_diffusion.options import recbole as recbole_options  # noqa: E402
+from recbole_diffusion.options.declare import read_options, type_text  # noqa: E402
+from recbole_diffusion.options.general import GeneralOptions  # noqa: E402
+from recbole_diffusion.options.rating import RatingOptions  # noqa: E402
+from recbole_diffusion.options.split import SplitOptions  # noqa: E402
+from recbole_diffusion.storage import yaml_io  # noqa: E402
 
 # Replaced as a whole by a higher layer: a merged split would hold two splitting rules.
 REPLACED_WHOLE = frozenset({"split", "threshold", "train_neg_sample_args"})
@@ -38,7 +40,8 @@ REFUSED = {
     "save_dataset": "RecBole's saved data sets are pickles that go stale; loading is fast, leave it out",
     "dataset_save_path": "RecBole's saved data sets are pickles that go stale; loading is fast, leave it out",
     "save_dataloaders": "RecBole's saved loaders are pickles that go stale; loading is fast, leave it out",
-    "dataloaders_save_path": "RecBole's saved loaders are pickles that go stale; loading is fast, leave it out",
+    "dataloaders_save_path": "RecBole's saved loaders are pickles that go stale; loading is fast, leave it "
+    "out",
 }
 NAMES = frozenset({"model", "dataset"})
 # Read by RecBole's data set, but in none of its YAML files and lists.
@@ -64,7 +67,8 @@ class Config(recbole_configurator.Config):
         overrides: option values, of their real types; they win over everything.
 
     Raises:
-        UsageError: an unknown option, a wrong type, a value out of range, an unknown model, or options that contradict.
+        UsageError: an unknown option, a wrong type, a value out of range, an unknown model, or options that
+            contradict.
     """
 
     def __init__(
@@ -83,10 +87,13 @@ class Config(recbole_configurator.Config):
         for name, value in (("model", model), ("dataset", dataset)):
             if not isinstance(value, str) or not value:
                 what = "missing" if value in (None, "") else f"{value!r}, which is no name"
-                raise UsageError(f"--{name} is {what}; give both, for example --model=TVDiff --dataset=ml-100k")
+                raise UsageError(
+                    f"--{name} is {what}; give both, for example --model=TVDiff --dataset=ml-100k"
+                )
         if "/" in dataset or "\\" in dataset or dataset in (".", ".."):
             raise UsageError(
-                f"dataset {dataset!r} is a path; give its name alone, and the folder that holds the folder of it with --data_path"
+                f"dataset {dataset!r} is a path; give its name alone, and the folder that holds the folder "
+                "of it with --data_path"
             )
         try:
             super().__init__(model, dataset)
@@ -143,7 +150,12 @@ class Config(recbole_configurator.Config):
         final = yaml_io.merged(self.internal_config_dict, self.external_config_dict, REPLACED_WHOLE)
         final |= {"model": self.model, "dataset": self.dataset}
         spec = registry.MODELS.get(self.model)
-        declared = [GeneralOptions, SplitOptions, RatingOptions, *([registry.resolve(spec.options)] if spec else [])]
+        declared = [
+            GeneralOptions,
+            SplitOptions,
+            RatingOptions,
+            *([registry.resolve(spec.options)] if spec else []),
+        ]
         self._check_types(final, {name for cls in declared for name in cls.__dataclass_fields__})
         self.general = read_options(GeneralOptions, final)
         self.split = read_options(SplitOptions, final)
@@ -154,7 +166,11 @@ class Config(recbole_configurator.Config):
         for name in ("data_path", "load_checkpoint", "shift_test"):
             if final[name] is not None:
                 final[name] = str(Path(final[name]).expanduser().resolve())
-        self.resolved = {key: copy.deepcopy(value) for key, value in final.items() if _is_plain(value) and key not in REFUSED}
+        self.resolved = {
+            key: copy.deepcopy(value)
+            for key, value in final.items()
+            if _is_plain(value) and key not in REFUSED
+        }
         self.resolved["run_dir"] = None
         return final
 
@@ -176,22 +192,32 @@ class Config(recbole_configurator.Config):
         on_gpu = final["use_gpu"] and final["gpu_id"] != "" and torch.cuda.is_available()
         first = final["gpu_id"].split(",")[0].strip()
         if on_gpu and not (first.isdigit() and int(first) < torch.cuda.device_count()):
-            raise UsageError(f"gpu_id is {final['gpu_id']!r}; this process sees the GPUs 0 to {torch.cuda.device_count() - 1}")
+            raise UsageError(
+                f"gpu_id is {final['gpu_id']!r}; this process sees the GPUs 0 to "
+                f"{torch.cuda.device_count() - 1}"
+            )
         final["device"] = torch.device("cuda", int(first)) if on_gpu else torch.device("cpu")
         final["single_spec"], final["local_rank"] = True, 0
 
     # Checks.
 
     def _refuse_unknown(self, model_class: type) -> None:
-        known = {key for keys in self.parameters.values() for key in keys} | set(self.internal_config_dict) | NAMES
+        known = (
+            {key for keys in self.parameters.values() for key in keys}
+            | set(self.internal_config_dict)
+            | NAMES
+        )
         known |= keys_read_by(model_class) | UNLISTED
-        known |= {name for cls in (GeneralOptions, SplitOptions, RatingOptions) for name in cls.__dataclass_fields__}
+        known |= {
+            name for cls in (GeneralOptions, SplitOptions, RatingOptions) for name in cls.__dataclass_fields__
+        }
         for key, value in self.external_config_dict.items():
             if key in REFUSED and value not in (None, False):
                 raise UsageError(f"option {key!r} is not supported: {REFUSED[key]}")
             if key not in known:
                 raise UsageError(
-                    f"unknown option {key!r}{did_you_mean(str(key), known)}; --model={self.model} --help lists the options"
+                    f"unknown option {key!r}{did_you_mean(str(key), known)}; --model={self.model} --help "
+                    "lists the options"
                 )
 
     def _check_types(self, final: dict[str, Any], declared: set[str]) -> None:
@@ -211,7 +237,10 @@ class Config(recbole_configurator.Config):
             else:
                 fits = isinstance(value, type(default))
             if not fits:
-                raise UsageError(f"option {key!r} is {value!r}; it takes {type_text(type(default))}, by default {default!r}")
+                raise UsageError(
+                    f"option {key!r} is {value!r}; it takes {type_text(type(default))}, by default "
+                    f"{default!r}"
+                )
 
 
 def keys_read_by(model_class: type) -> set[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.storage.run_folder import RunFolder
 
 # What may differ between a run and its later use, on another machine.
 LOAD_OPTIONS = frozenset({"data_path", "shift_test", "use_gpu", "gpu_id"})
@@ -51,7 +51,8 @@ class LoadedRun:
         folder: its files.
         config: its configuration, on the device of this machine.
         dataset: the whole data set.
-        parts: train, valid and the test parts by name (``test``, or the names of two), each a RecBole data set.
+        parts: train, valid and the test parts by name (``test``, or the names of two), each a RecBole data
+            set.
         model: the model with the best weights, in evaluation mode.
         users: original and internal ids of users.
         items: original and internal ids of items.
@@ -65,21 +66,25 @@ class LoadedRun:
     users: Ids
     items: Ids
 
-    def recommend(self, users: Iterable[Any] | None = None, k: int = 20, exclude: str = "all") -> pd.DataFrame:
+    def recommend(
+        self, users: Iterable[Any] | None = None, k: int = 20, exclude: str = "all"
+    ) -> pd.DataFrame:
         """Return the best items of users that the model was trained on.
 
         Args:
             users: original ids, or None for all.
             k: length of a list, at most the number of items.
-            exclude: items left out of a user's list: ``all`` that the user has in the data set, the ``history`` in train and
-                valid (these are the lists that the run's own test judged), or ``none``.
+            exclude: items left out of a user's list: ``all`` that the user has in the data set, the
+                ``history`` in train and valid (these are the lists that the run's own test judged), or
+                ``none``.
 
         Returns:
-            Columns user, item (original ids), rank (from 1) and score, a row for each place; a list is shorter where fewer items
-            are left. ``attrs["unknown"]`` has the users that the data set has not.
+            Columns user, item (original ids), rank (from 1) and score, a row for each place; a list is
+            shorter where fewer items are left. ``attrs["unknown"]`` has the users that the data set has not.
 
         Raises:
-            UsageError: ``k`` or ``exclude`` is out of range, or no user is known. RunError: a score is no finite number.
+            UsageError: ``k`` or ``exclude`` is out of range, or no user is known. RunError: a score is no
+                finite number.
         """
         from recbole_diffusion.serving.recommend import table_of_known
 
@@ -91,8 +96,9 @@ class LoadedRun:
         """Return the best items of users that the model was not trained on, from what they have; nothing is trained.
 
         Args:
-            histories: original ids of items by user, a mapping of items to ratings by user for a model that reads ratings, or a
-                table with columns user, item and rating. For a model of cold users these are items of its source domain.
+            histories: original ids of items by user, a mapping of items to ratings by user for a model that
+                reads ratings, or a table with columns user, item and rating. For a model of cold users these
+                are items of its source domain.
             k: length of a list.
             exclude: ``none`` leaves a user's own items in.
 
@@ -100,7 +106,8 @@ class LoadedRun:
             As :meth:`recommend`; ``attrs["unknown"]`` has the users none of whose items is in the data set.
 
         Raises:
-            UsageError: the model knows users by number only, or no item is known. RunError: a score is no finite number.
+            UsageError: the model knows users by number only, or no item is known. RunError: a score is no
+                finite number.
         """
         from recbole_diffusion.serving.recommend import table_of_new
 
@@ -166,10 +173,14 @@ def load_run(folder: str | Path, *, unfinished: bool = False, **options: Any) ->
     if not unfinished:
         run.read_result()
     if not run.best.is_file():
-        raise UsageError(f"the run in {run.path} has no weights: best.pt is missing; train it with --resume={run.path}")
+        raise UsageError(
+            f"the run in {run.path} has no weights: best.pt is missing; train it with --resume={run.path}"
+        )
     wrong = sorted(set(options) - LOAD_OPTIONS)
     if wrong:
-        raise UsageError(f"a trained run cannot change {', '.join(wrong)}; allowed: {', '.join(sorted(LOAD_OPTIONS))}")
+        raise UsageError(
+            f"a trained run cannot change {', '.join(wrong)}; allowed: {', '.join(sorted(LOAD_OPTIONS))}"
+        )
     config = Config(overrides={**run.read_config(), **options})
     random_state = checkpoint.random_state()
     try:
@@ -188,7 +199,9 @@ def _built(config: Config) -> tuple[Any, dict[str, Any], Any]:
     from recbole_diffusion.data.preparation import create_dataset, parts_of
 
     if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL):
-        raise UsageError(f"{config['model']} is no general recommender; only those can be used after training")
+        raise UsageError(
+            f"{config['model']} is no general recommender; only those can be used after training"
+        )
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     parts = parts_of(config, dataset)
@@ -201,5 +214,7 @@ def _fill(config: Config, dataset: Any, model: Any, origin: Path) -> None:
     from recbole_diffusion.trainer import checkpoint
 
     state = checkpoint.load(origin, config["device"])
-    checkpoint.put_weights(model.to(config["device"]), state, origin, config["model"], id_fingerprint(dataset))
+    checkpoint.put_weights(
+        model.to(config["device"]), state, origin, config["model"], id_fingerprint(dataset)
+    )
     model.eval()

@@ -1,22 +1,23 @@
 """run(): configuration -> data -> model -> trainer -> result. One run is one folder."""
 
-import platform
 import resource
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion import __version__, yaml_io
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.storage.versions import versions
 
 # What may differ between a run and its continuation without changing what it computes.
-RESUME_OPTIONS = frozenset({"epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "data_path", "shift_test"})
+RESUME_OPTIONS = frozenset(
+    {"epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "data_path", "shift_test"}
+)
 
 
 def run(
@@ -38,11 +39,13 @@ def run(
         dataset: name of a data set.
         config_files: YAML files, later ones win.
         overrides: option values, of their real types; they win over the files.
-        resume: folder of an earlier run to continue from its last finished epoch; ``overrides`` then takes only RESUME_OPTIONS.
+        resume: folder of an earlier run to continue from its last finished epoch; ``overrides`` then takes
+            only RESUME_OPTIONS.
         on_epoch: called with epoch and validation score after each validation.
         test: whether to evaluate the test part at the end; a search leaves it alone.
         command: the command line that asked for this run, kept in the result.
-        prepared: what ``create_dataset`` made for the same data options, instead of reading the files again; it is used up.
+        prepared: what ``create_dataset`` made for the same data options, instead of reading the files again;
+            it is used up.
 
     Returns:
         The content of ``result.json``, and ``run_dir``.
@@ -58,7 +61,7 @@ def run(
         folder.write_config(config.resolved)
     else:
         folder, config = _resumed(resume, model, dataset, config_files, overrides)
-    from recbole_diffusion.run_log import logging_to
+    from recbole_diffusion.storage.run_log import logging_to
 
     config["checkpoint_dir"] = str(folder.path)
     try:
@@ -83,13 +86,15 @@ def _resumed(
     other = sorted(set(overrides) - RESUME_OPTIONS)
     if other or config_files:
         raise UsageError(
-            f"--resume continues with the configuration of {folder.path}; {', '.join(other) or 'config_files'} cannot change "
+            f"--resume continues with the configuration of {folder.path}; "
+            f"{', '.join(other) or 'config_files'} cannot change "
             f"now. Allowed: {', '.join(sorted(RESUME_OPTIONS))}"
         )
     for name, given in (("model", model), ("dataset", dataset)):
         if given is not None and given != stored.get(name):
             raise UsageError(
-                f"the run in {folder.path} has {name} {stored.get(name)!r}, not {given!r}; leave --{name} out with --resume"
+                f"the run in {folder.path} has {name} {stored.get(name)!r}, not {given!r}; leave --{name} "
+                "out with --resume"
             )
     config = Config(overrides={**stored, **overrides})
     folder.remove_drafts()
@@ -107,13 +112,15 @@ def _trained(
     from recbole_diffusion.data.dataset import id_fingerprint, selects_on_test
     from recbole_diffusion.data.fingerprint import part_fingerprints
     from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data
-    from recbole_diffusion.evaluation.rating_plots import plot_ratings
+    from recbole_diffusion.report.rating_plots import plot_ratings
     from recbole_diffusion.trainer import checkpoint
-    from recbole_diffusion.trainer.choice import trainer_for
+    from recbole_diffusion.trainer.factory import trainer_for
 
     logger = getLogger()
     clock = time.perf_counter()
-    init_seed(config["seed"] if config["split_seed"] is None else config["split_seed"], config["reproducibility"])
+    init_seed(
+        config["seed"] if config["split_seed"] is None else config["split_seed"], config["reproducibility"]
+    )
     dataset = create_dataset(config) if prepared is None else adopt_dataset(config, prepared)
     logger.info("%s", dataset)
     train_data, valid_data, tests = prepare_data(config, dataset)
@@ -137,16 +144,22 @@ def _trained(
             folder.best.unlink(missing_ok=True)
         if config["load_checkpoint"]:
             path = Path(config["load_checkpoint"])
-            trainer.load_weights(checkpoint.load(path, config["device"], trust=config["trust_checkpoint"]), path)
+            trainer.load_weights(
+                checkpoint.load(path, config["device"], trust=config["trust_checkpoint"]), path
+            )
 
-    logger.info("run folder %s, device %s", folder.path, config["device"])  # now that nothing of the request can be wrong
+    logger.info(
+        "run folder %s, device %s", folder.path, config["device"]
+    )  # now that nothing of the request can be wrong
     progress = sys.stderr.isatty() if config["show_progress"] is None else config["show_progress"]
     score, valid = trainer.fit(train_data, valid_data, show_progress=progress, callback_fn=on_epoch)
     if valid is None:
         valid = trainer.evaluate(valid_data, show_progress=progress)
         score = valid[config["valid_metric"].lower()]
     clock = time.perf_counter()
-    tested, groups, rated = _tested(config, trainer, folder, train_data, tests, progress) if test else ({"test": None}, {}, {})
+    tested, groups, rated = (
+        _tested(config, trainer, folder, train_data, tests, progress) if test else ({"test": None}, {}, {})
+    )
     test_seconds = time.perf_counter() - clock
     plot_ratings(folder, rated)
     for part, values in {"valid": valid, **tested}.items():
@@ -185,11 +198,14 @@ def _tested(
     config: Config, trainer: Any, folder: RunFolder, train_data: Any, tests: dict[str, Any], progress: bool
 ) -> tuple[dict[str, dict[str, float]], dict[str, Any], dict[str, Any]]:
     """Evaluate each test part with the best weights; return metrics, group and rating reports, write the users' metrics."""
+    from recbole_diffusion.evaluation.group_report import group_report
     from recbole_diffusion.evaluation.lists import USER_METRICS, TopLists, save_user_metrics
-    from recbole_diffusion.evaluation.report import group_report
 
     tested, groups, kept, rated, errors = {}, {}, {}, {}, {}
-    topk, metrics = ([value] if isinstance(value, int | str) else list(value) for value in (config["topk"], config["metrics"]))
+    topk, metrics = (
+        [value] if isinstance(value, int | str) else list(value)
+        for value in (config["topk"], config["metrics"])
+    )
     for name, loader in tests.items():
         lists = TopLists(max(topk))
         values = trainer.evaluate(loader, show_progress=progress, lists=lists)
@@ -200,7 +216,9 @@ def _tested(
             kept[name] = lists
             errors[name] = trainer.rated.by_user(lists.users) if trainer.rated is not None else {}
             if config["report_groups"]:
-                groups[name] = group_report(lists, train_data._dataset, loader._dataset, config["report_groups"], topk)
+                groups[name] = group_report(
+                    lists, train_data._dataset, loader._dataset, config["report_groups"], topk
+                )
     if kept:
         dataset = train_data._dataset
         tokens = dataset.field2id_token[dataset.uid_field]
@@ -209,20 +227,20 @@ def _tested(
     return tested, groups, rated
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
-    found = {"recbole_diffusion": __version__, "python": platform.python_version()}
-    for name in ("recbole", "torch", "numpy", "scipy", "pandas"):
-        found[name] = metadata.version(name)
-    return found
-
-
 def _command(
-    model: str | None, dataset: str | None, config_files: Iterable, overrides: Mapping[str, Any], resume: str | Path | None
+    model: str | None,
+    dataset: str | None,
+    config_files: Iterable,
+    overrides: Mapping[str, Any],
+    resume: str | Path | None,
 ) -> str:
     """Return a command line for a run that was started from Python."""
     words = ["python", "run_recbole_diff.py"]
-    words += [f"--{name}={value}" for name, value in (("model", model), ("dataset", dataset), ("resume", resume)) if value]
+    words += [
+        f"--{name}={value}"
+        for name, value in (("model", model), ("dataset", dataset), ("resume", resume))
+        if value
+    ]
     files = " ".join(map(str, config_files))
     words += [f"--config_files={files}"] if files else []
     words += [f"--{name}={yaml_io.dump_value(value)}" for name, value in overrides.items()]

@@ -13,9 +13,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch
-from data_set import DataSet
-from finished_runs import make_run, sweep, write_run  # noqa: F401
-from trained_runs import folder_of, loaded, served_data  # noqa: F401
+from support.data_set import DataSet
+from support.finished_runs import make_run, sweep, write_run  # noqa: F401
+from support.trained_runs import folder_of, loaded, served_data  # noqa: F401
 
 PARTS = ("train", "valid", "test")
 
@@ -30,7 +30,10 @@ def quiet_environment() -> Iterator[None]:
 
 
 @pytest.fixture(
-    params=["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))]
+    params=[
+        "cpu",
+        pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")),
+    ]
 )
 def torch_device(request: pytest.FixtureRequest) -> torch.device:
     """Each device of this machine; a run goes to it with ``use_gpu: torch_device.type == "cuda"``."""
@@ -86,7 +89,8 @@ def write_parts(tmp_path: Path) -> Callable[..., DataSet]:
 def checkerboard(write_parts: Callable[..., DataSet]) -> DataSet:
     """50 users, 50 items; each user likes the 25 items of the own parity: 20 in train, 2 in valid and 3 in test.
 
-    The five items of the right parity outside a user's train part are the answer; every item of the other parity is wrong.
+    The five items of the right parity outside a user's train part are the answer; every item of the other
+    parity is wrong.
     """
     draw = random.Random(7)
     parts: dict[str, list[tuple[str, str]]] = {part: [] for part in PARTS}
@@ -108,7 +112,7 @@ def checkerboard(write_parts: Callable[..., DataSet]) -> DataSet:
 @pytest.fixture
 def two_domains(tmp_path: Path) -> DataSet:
     """Two domains of one taste, see ``two_domains.py``."""
-    from two_domains import make_two_domains
+    from support.two_domains import make_two_domains
 
     return make_two_domains(tmp_path)
 

@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from recbole_diffusion import cli
+from recbole_diffusion.cli import main as cli
 from recbole_diffusion.config import Config
 from recbole_diffusion.quick_start import run
 
@@ -122,7 +122,9 @@ def test_a_malformed_row_names_file_and_line(write_parts, refused, case):
 def test_an_empty_part_is_named(write_parts, refused):
     pairs = [(f"u{k}", f"i{k % 7}") for k in range(30)]
     data = write_parts(train=pairs, valid=[], test=pairs)
-    assert "the valid part of data set 'toy' is empty" in refused(words_of(data, topk=[2], valid_metric="MRR@2"), cli.USAGE)
+    assert "the valid part of data set 'toy' is empty" in refused(
+        words_of(data, topk=[2], valid_metric="MRR@2"), cli.USAGE
+    )
 
 
 def test_a_user_with_every_item_is_told(write_parts, refused):
@@ -146,18 +148,28 @@ def whole(write_parts):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"user_inter_num_interval": "[100,inf)"}, "has no interaction left after filtering; loosen user_inter_num_interval"),
+        (
+            {"user_inter_num_interval": "[100,inf)"},
+            "has no interaction left after filtering; loosen user_inter_num_interval",
+        ),
         ({"val_interval": {"user_id": ["nobody"]}}, "has no interaction left after filtering"),
-        ({"val_interval": {"rating": "[3,inf)"}}, "data set 'toy' in .* cannot be used so: Field .rating. not defined"),
+        (
+            {"val_interval": {"rating": "[3,inf)"}},
+            "data set 'toy' in .* cannot be used so: Field .rating. not defined",
+        ),
         (
             {"eval_args": {"order": "TO"}},
             "splits by time, but data set 'toy' has no column 'timestamp'; add it to load_col.inter",
         ),
         ({"eval_args": {"split": {"TS": [0.8, 0.1, 0.1]}}}, "splits by time"),
-        ({"metrics": ["AUC"], "valid_metric": "AUC", "eval_args": {"mode": "labeled"}}, "labeled needs the column 'label'"),
+        (
+            {"metrics": ["AUC"], "valid_metric": "AUC", "eval_args": {"mode": "labeled"}},
+            "labeled needs the column 'label'",
+        ),
         (
             {"rating_scale": [1, 5], "valid_metric": "rated_ndcg@5"},
-            "valid_metric is 'rated_ndcg@5', which needs the ratings .* without the column 'rating'; name it in load_col",
+            "valid_metric is 'rated_ndcg@5', which needs the ratings .* without the column 'rating'; name it "
+            "in load_col",
         ),
         ({"additional_feat_suffix": "extra"}, "toy.extra. not found"),
     ],
@@ -172,7 +184,9 @@ def test_pairwise_baselines_need_negatives(whole, refused):
 
 
 @pytest.mark.parametrize(
-    "options", [{"user_inter_num_interval": "[100,inf)"}, {"eval_args": {"order": "TO"}}], ids=["filter", "order"]
+    "options",
+    [{"user_inter_num_interval": "[100,inf)"}, {"eval_args": {"order": "TO"}}],
+    ids=["filter", "order"],
 )
 def test_options_without_effect_on_given_parts_are_told(checkerboard, tmp_path, options):
     run("BPR", overrides={**checkerboard.overrides, **options, "epochs": 1, "run_dir": str(tmp_path / "run")})
@@ -189,7 +203,15 @@ def test_options_without_effect_on_given_parts_are_told(checkerboard, tmp_path, 
 @pytest.fixture
 def trained(checkerboard, tmp_path):
     """The folder of a finished run of BPR."""
-    run("BPR", overrides={**checkerboard.overrides, "epochs": 1, "embedding_size": 8, "run_dir": str(tmp_path / "done")})
+    run(
+        "BPR",
+        overrides={
+            **checkerboard.overrides,
+            "epochs": 1,
+            "embedding_size": 8,
+            "run_dir": str(tmp_path / "done"),
+        },
+    )
     return tmp_path / "done"
 
 
@@ -217,14 +239,25 @@ def test_a_checkpoint_of_another_shape_or_model(checkerboard, refused, trained):
     assert "best.pt holds weights of BPR, not of TVDiff" in refused(words, cli.FAILED)
 
 
-def test_recboles_own_checkpoint_needs_trust_and_then_scores_the_same(checkerboard, refused, trained, tmp_path):
+def test_recboles_own_checkpoint_needs_trust_and_then_scores_the_same(
+    checkerboard, refused, trained, tmp_path
+):
     safe = torch.load(trained / "best.pt", weights_only=True)
     config = Config("BPR", overrides={**checkerboard.overrides, "embedding_size": 8})
-    foreign = {"config": config, "epoch": 0, "state_dict": safe["state_dict"], "other_parameter": None, "optimizer": {}}
+    foreign = {
+        "config": config,
+        "epoch": 0,
+        "state_dict": safe["state_dict"],
+        "other_parameter": None,
+        "optimizer": {},
+    }
     torch.save(foreign, tmp_path / "BPR.pth", pickle_protocol=4)
     options = {"epochs": 0, "embedding_size": 8, "load_checkpoint": str(tmp_path / "BPR.pth")}
     line = refused(["--model=BPR", *checkerboard.words(**options)], cli.FAILED)
-    assert re.search("BPR.pth is not a checkpoint of this package, and reading it could run code.*--trust_checkpoint=True", line)
+    assert re.search(
+        "BPR.pth is not a checkpoint of this package, and reading it could run code.*--trust_checkpoint=True",
+        line,
+    )
     first = run(resume=trained)
     trusted = run("BPR", overrides={**checkerboard.overrides, **options, "trust_checkpoint": True})
     assert (trusted["valid"], trusted["test"]) == (first["valid"], first["test"])
@@ -232,13 +265,21 @@ def test_recboles_own_checkpoint_needs_trust_and_then_scores_the_same(checkerboa
 
 def test_a_damaged_checkpoint_stops_a_resume_and_loses_nothing(refused, trained):
     (trained / "checkpoint.pt").write_bytes(b"x" * 100)
-    before = {path.name: path.read_bytes() for path in trained.iterdir() if path.is_file() and path.name != "log.txt"}
+    before = {
+        path.name: path.read_bytes()
+        for path in trained.iterdir()
+        if path.is_file() and path.name != "log.txt"
+    }
     assert "checkpoint.pt is damaged" in refused([f"--resume={trained}", "--epochs=3"], cli.FAILED)
-    assert {path.name: path.read_bytes() for path in trained.iterdir() if path.is_file() and path.name != "log.txt"} == before
+    assert {
+        path.name: path.read_bytes()
+        for path in trained.iterdir()
+        if path.is_file() and path.name != "log.txt"
+    } == before
 
 
 def test_a_loss_that_is_not_finite_stops_with_a_remedy(checkerboard, refused, monkeypatch):
-    from recbole_diffusion.model.tvdiff import TVDiff
+    from recbole_diffusion.model.rows.tvdiff import TVDiff
 
     monkeypatch.setattr(TVDiff, "calculate_loss", lambda self, batch: self.W_I.sum() * float("inf"))
     line = refused(["--model=TVDiff", *checkerboard.words(**SMALL)], cli.FAILED)

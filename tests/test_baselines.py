@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from recbole_diffusion import cli
+from recbole_diffusion.cli import main as cli
 from recbole_diffusion.quick_start import run
 
 FEW = {"epochs": 1, "learning_rate": 0.05, "train_batch_size": 8192}
@@ -37,7 +37,9 @@ FLOOR = {
 def test_a_baseline_runs_and_its_checkpoint_gives_the_same_metrics(tmp_path, monkeypatch, result_keys, model):
     monkeypatch.chdir(tmp_path)
     words = [f"--{name}={value}" for name, value in OPTIONS[model].items()]
-    assert cli.main([f"--model={model}", "--dataset=ml-100k", "--use_gpu=False", "--run_dir=run", *words]) == 0
+    assert (
+        cli.main([f"--model={model}", "--dataset=ml-100k", "--use_gpu=False", "--run_dir=run", *words]) == 0
+    )
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert list(result) == result_keys
     assert result["test"]["recall@20"] > FLOOR[model]
@@ -45,19 +47,40 @@ def test_a_baseline_runs_and_its_checkpoint_gives_the_same_metrics(tmp_path, mon
 
     best = torch.load(tmp_path / "run/best.pt", weights_only=True)
     assert best["model"] == model
-    again = run(model, "ml-100k", overrides={**OPTIONS[model], "use_gpu": False, "epochs": 0, "load_checkpoint": "run/best.pt"})
+    again = run(
+        model,
+        "ml-100k",
+        overrides={**OPTIONS[model], "use_gpu": False, "epochs": 0, "load_checkpoint": "run/best.pt"},
+    )
     assert again["test"] == result["test"]
     assert again["valid"] == result["valid"]
 
 
 def test_every_kind_of_metric_is_computed(checkerboard):
-    metrics = ["Recall", "MAP", "GAUC", "ItemCoverage", "AveragePopularity", "GiniIndex", "ShannonEntropy", "TailPercentage"]
-    overrides = {**checkerboard.overrides, "epochs": 1, "metrics": metrics, "topk": [5, 20], "valid_metric": "Recall@5"}
+    metrics = [
+        "Recall",
+        "MAP",
+        "GAUC",
+        "ItemCoverage",
+        "AveragePopularity",
+        "GiniIndex",
+        "ShannonEntropy",
+        "TailPercentage",
+    ]
+    overrides = {
+        **checkerboard.overrides,
+        "epochs": 1,
+        "metrics": metrics,
+        "topk": [5, 20],
+        "valid_metric": "Recall@5",
+    }
     result = run("BPR", overrides=overrides)
     by_cut_off = {f"{name.lower()}@{k}" for name in metrics if name != "GAUC" for k in (5, 20)}
     assert set(result["test"]) == by_cut_off | {"gauc"}
     assert 0 < result["test"]["itemcoverage@5"] <= 1
-    assert result["test"]["averagepopularity@20"] == pytest.approx(20, abs=5)  # each item has about 20 interactions in train
+    assert result["test"]["averagepopularity@20"] == pytest.approx(
+        20, abs=5
+    )  # each item has about 20 interactions in train
 
 
 def test_value_metrics_of_labelled_rows(tmp_path):

@@ -62,7 +62,8 @@ def test_dok_matrix_can_be_filled_from_a_dictionary(monkeypatch):
 MESSAGES = [
     "torch.sparse.FloatTensor(indices, values, shape, *, device=) is deprecated",
     "`torch.cuda.amp.GradScaler(args...)` is deprecated",
-    "A value is trying to be set on a copy of a DataFrame or Series through chained assignment using an inplace method.",
+    "A value is trying to be set on a copy of a DataFrame or Series through chained assignment using an "
+    "inplace method.",
     "Sparse CSR tensor support is in beta state",
     "Sparse invariant checks are implicitly disabled",
 ]

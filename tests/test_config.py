@@ -5,11 +5,11 @@ import os
 
 import pytest
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.config import Config, keys_read_by
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.registry import model_class
+from recbole_diffusion.storage import yaml_io
 
 
 def make(model: str = "TVDiff", dataset: str = "ml-100k", config_files=(), **overrides) -> Config:
@@ -31,13 +31,20 @@ def file(tmp_path):
 
 
 def test_each_layer_wins_over_the_one_below(file):
-    first, second = file("epochs: 7\nseed: 5\ntopk: [3, 20]\n", "a.yaml"), file("seed: 6\ntopk: [4, 20]\n", "b.yaml")
+    first, second = (
+        file("epochs: 7\nseed: 5\ntopk: [3, 20]\n", "a.yaml"),
+        file("seed: 6\ntopk: [4, 20]\n", "b.yaml"),
+    )
     config = make(config_files=[first, second], topk=[5, 20])
     assert config["loss_decimal_place"] == 4  # RecBole's
     assert config["metric_decimal_place"] == 6  # our overall.yaml over RecBole's 4
     assert config["train_neg_sample_args"]["distribution"] == "none"  # TVDiff.yaml over RecBole's uniform
     assert config["load_col"]["inter"] == ["user_id", "item_id", "rating", "timestamp"]  # ml-100k.yaml
-    assert (config["epochs"], config["seed"], config["topk"]) == (7, 6, [5, 20])  # first file, second file, overrides
+    assert (config["epochs"], config["seed"], config["topk"]) == (
+        7,
+        6,
+        [5, 20],
+    )  # first file, second file, overrides
 
 
 def test_model_and_dataset_may_stand_in_a_file(file):
@@ -53,7 +60,9 @@ def test_nested_mappings_merge():
 
 
 def test_a_split_is_replaced_as_a_whole():
-    assert make(eval_args={"split": {"LS": "valid_and_test"}})["eval_args"]["split"] == {"LS": "valid_and_test"}
+    assert make(eval_args={"split": {"LS": "valid_and_test"}})["eval_args"]["split"] == {
+        "LS": "valid_and_test"
+    }
 
 
 def test_negatives_are_replaced_as_a_whole():
@@ -65,8 +74,14 @@ def test_negatives_are_replaced_as_a_whole():
 
 
 def test_numbers_in_files_are_numbers(file):
-    config = make(config_files=[file("learning_rate: 1e-4\nnoise_scale: 1e-3\nepochs: 12\nnoise_max: 5e-1\n")])
-    assert (config["learning_rate"], config.options.noise_scale, config.options.noise_max) == (1e-4, 1e-3, 0.5)
+    config = make(
+        config_files=[file("learning_rate: 1e-4\nnoise_scale: 1e-3\nepochs: 12\nnoise_max: 5e-1\n")]
+    )
+    assert (config["learning_rate"], config.options.noise_scale, config.options.noise_max) == (
+        1e-4,
+        1e-3,
+        0.5,
+    )
     assert (config["epochs"], type(config["epochs"])) == (12, int)
 
 
@@ -137,7 +152,13 @@ def test_config_yaml_holds_every_option_and_makes_the_same_configuration(file):
 
 
 def test_config_yaml_alone_repeats_the_run(checkerboard, tmp_path):
-    overrides = {**checkerboard.overrides, "epochs": 2, "hidden_size": 8, "steps": 4, "run_dir": str(tmp_path / "first")}
+    overrides = {
+        **checkerboard.overrides,
+        "epochs": 2,
+        "hidden_size": 8,
+        "steps": 4,
+        "run_dir": str(tmp_path / "first"),
+    }
     first = run("TVDiff", overrides=overrides)
     second = run(config_files=[tmp_path / "first/config.yaml"])
     assert (second["valid"], second["test"]) == (first["valid"], first["test"])
@@ -178,13 +199,23 @@ REFUSED = [
     ({"metrics": [1]}, "unknown metric 1"),
     ({"metrics": ["Recall", "RMSE"]}, "mixes ranking metrics with RMSE"),
     ({"metrics": ["RMSE"], "valid_metric": "RMSE"}, "mode full ranks all items: it cannot give RMSE"),
-    ({"valid_metric": "MRR@3"}, r"'MRR@3', which is not computed \(did you mean 'mrr@20'\?\); .*recall@10, recall@20"),
     (
-        {"valid_metric": "rated_ndcg@5", "rating_scale": [1, 5], "eval_args": {"mode": {"valid": "uni10", "test": "full"}}},
+        {"valid_metric": "MRR@3"},
+        r"'MRR@3', which is not computed \(did you mean 'mrr@20'\?\); .*recall@10, recall@20",
+    ),
+    (
+        {
+            "valid_metric": "rated_ndcg@5",
+            "rating_scale": [1, 5],
+            "eval_args": {"mode": {"valid": "uni10", "test": "full"}},
+        },
         "from a full ranking, but eval_args.mode is 'uni10' for validation",
     ),
     ({"metrics": ["GAUC"], "valid_metric": "GAUC@10"}, "'GAUC@10', which is not computed"),
-    ({"eval_args": {"spilt": {"RS": [8, 1, 1]}}}, r"unknown name 'spilt' in eval_args \(did you mean 'split'\?\)"),
+    (
+        {"eval_args": {"spilt": {"RS": [8, 1, 1]}}},
+        r"unknown name 'spilt' in eval_args \(did you mean 'split'\?\)",
+    ),
     ({"eval_args": {"split": {"RSS": [8, 1, 1]}}}, "'eval_args.split' is {'RSS'"),
     ({"eval_args": {"split": {"RS": [0.8, 0.2]}}}, "three shares above 0"),
     ({"eval_args": {"split": {"RS": [0.8, -0.1, 0.3]}}}, "three shares above 0"),
@@ -199,7 +230,10 @@ REFUSED = [
     ({"benchmark_filename": ["train"]}, "it takes two parts"),
     ({"load_col": {"intre": ["user_id"]}}, r"unknown file 'intre' in load_col \(did you mean 'inter'\?\)"),
     ({"load_col": {"inter": "user_id"}}, "'load_col.inter' is 'user_id'; it takes a list"),
-    ({"user_inter_num_interval": "5"}, r"'user_inter_num_interval' is '5'; it takes an interval.*'\[5,inf\)'"),
+    (
+        {"user_inter_num_interval": "5"},
+        r"'user_inter_num_interval' is '5'; it takes an interval.*'\[5,inf\)'",
+    ),
     ({"val_interval": {"rating": 3}}, "'val_interval.rating' is 3"),
     ({"rm_dup_inter": "middle"}, "it takes first, last or null"),
     ({"clip_grad_norm": 5}, "'clip_grad_norm' is 5; it takes {max_norm"),
@@ -207,12 +241,17 @@ REFUSED = [
     ({"encoding": "utf-99"}, "'encoding' is 'utf-99'"),
     ({"train_neg_sample_args": {"distribution": "gauss"}}, "'gauss'; it takes uniform, popularity"),
     ({"train_neg_sample_args": {"distribution": "uniform", "sample_num": 0}}, "sample_num' is 0"),
-    ({"train_neg_sample_args": {"distribution": "uniform", "sampel_num": 2}}, r"\(did you mean 'sample_num'\?\)"),
+    (
+        {"train_neg_sample_args": {"distribution": "uniform", "sampel_num": 2}},
+        r"\(did you mean 'sample_num'\?\)",
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("overrides", "message"), REFUSED, ids=[f"{key}={value}" for case, _ in REFUSED for key, value in [*case.items()][:1]]
+    ("overrides", "message"),
+    REFUSED,
+    ids=[f"{key}={value}" for case, _ in REFUSED for key, value in [*case.items()][:1]],
 )
 def test_a_wrong_option_is_refused(overrides, message):
     with pytest.raises(UsageError, match=message):

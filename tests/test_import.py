@@ -8,10 +8,10 @@ import pytest
 # module -> packages that importing it must not load
 FORBIDDEN = {
     "recbole_diffusion": ("recbole", "ray", "torch", "tensorboard"),
-    "recbole_diffusion.cli": ("recbole", "ray", "torch", "tensorboard"),
-    "recbole_diffusion.cli_help": ("recbole", "ray", "torch", "tensorboard"),
-    "recbole_diffusion.recommend_command": ("recbole", "ray", "torch", "tensorboard"),
-    "recbole_diffusion.export_command": ("recbole", "ray", "torch", "tensorboard"),
+    "recbole_diffusion.cli.main": ("recbole", "ray", "torch", "tensorboard"),
+    "recbole_diffusion.cli.help": ("recbole", "ray", "torch", "tensorboard"),
+    "recbole_diffusion.cli.recommend": ("recbole", "ray", "torch", "tensorboard"),
+    "recbole_diffusion.cli.export": ("recbole", "ray", "torch", "tensorboard"),
     "recbole_diffusion.registry": ("recbole", "ray", "torch", "tensorboard"),
     "recbole_diffusion.diffusion": ("recbole", "ray", "tensorboard", "recbole_diffusion.config"),
     "recbole_diffusion.sampler.ar_gsp": ("recbole", "ray", "tensorboard", "recbole_diffusion.config"),
@@ -45,5 +45,7 @@ def test_importing_seeds_nothing():
         "random.seed(1); numpy.random.seed(1); torch.manual_seed(1)\n"
         "print(random.random(), numpy.random.rand(), torch.rand(1).item())"
     )
-    first, second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    first, second = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     assert first == second

@@ -20,8 +20,18 @@ def trained(tmp_path_factory):
     (folder / "whole").mkdir()
     rows = ["user_id:token\titem_id:token", *(f"{user}\t{item}" for user, item in pairs)]
     (folder / "whole/whole.inter").write_text("\n".join(rows) + "\n")
-    options = {"data_path": str(folder), "epochs": 2, "use_gpu": False, "run_dir": str(folder / "run"), "topk": [5]}
-    run("BPR", "whole", overrides={**options, "valid_metric": "Recall@5", "load_col": {"inter": ["user_id", "item_id"]}})
+    options = {
+        "data_path": str(folder),
+        "epochs": 2,
+        "use_gpu": False,
+        "run_dir": str(folder / "run"),
+        "topk": [5],
+    }
+    run(
+        "BPR",
+        "whole",
+        overrides={**options, "valid_metric": "Recall@5", "load_col": {"inter": ["user_id", "item_id"]}},
+    )
     return folder / "run"
 
 
@@ -31,10 +41,12 @@ def test_weights_and_parts_are_those_of_the_run(trained):
     assert torch.initial_seed() == 5
     assert torch.rand(1) == torch.rand(1, generator=torch.Generator().manual_seed(5))
     assert not loaded.model.training
-    from recbole_diffusion.trainer.choice import trainer_for
+    from recbole_diffusion.trainer.factory import trainer_for
 
     loaded.config["checkpoint_dir"] = str(trained)
-    metrics = trainer_for(loaded.config, loaded.model, loaded.folder).evaluate(loaded.loaders[2]["test"], load_best_model=False)
+    metrics = trainer_for(loaded.config, loaded.model, loaded.folder).evaluate(
+        loaded.loaders[2]["test"], load_best_model=False
+    )
     assert dict(metrics) == loaded.result["test"]
     assert list(loaded.parts) == ["train", "valid", "test"]
 

@@ -21,11 +21,9 @@ def setup() -> configparser.ConfigParser:
     return parser
 
 
-def test_setup_lists_every_package():
-    listed = set(setup()["options"]["packages"].split())
+def test_every_folder_of_sources_is_a_package():
     folders = {path.parent.relative_to(ROOT) for path in (ROOT / "recbole_diffusion").rglob("*.py")}
     assert [folder for folder in folders if not (ROOT / folder / "__init__.py").is_file()] == []
-    assert listed == {".".join(folder.parts) for folder in folders} | {"recbole_diffusion.properties"}
 
 
 def test_properties_are_found_in_a_checkout():
@@ -38,7 +36,10 @@ def test_the_lock_pins_everything_but_torch():
     assert all(line.count("==") == 1 for line in lines)
     assert not {name for name in names if name in ("torch", "triton") or name.startswith("nvidia")}
     assert "recbole==1.2.1" in lines
-    declared = {line.split(">")[0].split("=")[0].split("[")[0] for line in setup()["options"]["install_requires"].split()}
+    declared = {
+        line.split(">")[0].split("=")[0].split("[")[0]
+        for line in setup()["options"]["install_requires"].split()
+    }
     assert declared - {"torch"} <= names
 
 
@@ -49,10 +50,12 @@ def site(tmp_path_factory):
     source = folder / "source"
     for name in ("recbole_diffusion", "properties"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source], check=True)
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source], check=True
+    )
     (wheel,) = folder.glob("*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", folder / "site", wheel], check=True)
     return folder / "site"
@@ -63,9 +66,13 @@ def test_the_wheel_holds_every_yaml_and_the_licence(site):
         path.relative_to(site / "recbole_diffusion/properties")
         for path in (site / "recbole_diffusion/properties").rglob("*.yaml")
     }
-    assert installed == {path.relative_to(ROOT / "properties") for path in (ROOT / "properties").rglob("*.yaml")}
+    assert installed == {
+        path.relative_to(ROOT / "properties") for path in (ROOT / "properties").rglob("*.yaml")
+    }
     (wheel,) = site.parent.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "recbole_diffusion").rglob("*.py")}
+    assert sources <= set(names)
     assert [name for name in names if name.endswith("LICENSE")]
     assert not [name for name in names if name.startswith("tests")]
 

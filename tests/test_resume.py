@@ -11,13 +11,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from recbole_diffusion import cli
+from recbole_diffusion.cli import main as cli
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
-from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
 
-SAME = ("model", "dataset", "selection", "seed", "parameters", "best_epoch", "best_valid_score", "valid", "test")
+SAME = (
+    "model",
+    "dataset",
+    "selection",
+    "seed",
+    "parameters",
+    "best_epoch",
+    "best_valid_score",
+    "valid",
+    "test",
+)
 # Several batches an epoch, and an epoch that is not the last as the best one.
 OPTIONS = {
     "TVDiff": {"hidden_size": 8, "steps": 4, "train_batch_size": 256, "negative_sampler": "ar_gsp"},
@@ -37,7 +47,9 @@ def metrics_of(folder: str | Path) -> list[dict]:
 def assert_same_run(one: dict, other: dict) -> None:
     assert {key: one[key] for key in SAME} == {key: other[key] for key in SAME}
     assert metrics_of(one["run_dir"]) == metrics_of(other["run_dir"])
-    weights = [checkpoint.load(Path(result["run_dir"]) / "checkpoint.pt")["state_dict"] for result in (one, other)]
+    weights = [
+        checkpoint.load(Path(result["run_dir"]) / "checkpoint.pt")["state_dict"] for result in (one, other)
+    ]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
@@ -119,7 +131,9 @@ def test_a_run_that_ends_before_its_first_validation_is_evaluated_as_it_is(check
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recbole_diffusion.trainer.base.RunMixin._valid_epoch", stop)  # epoch 0 is over and stored, epoch 1 is not
+        patch.setattr(
+            "recbole_diffusion.trainer.base.RunMixin._valid_epoch", stop
+        )  # epoch 0 is over and stored, epoch 1 is not
         with pytest.raises(KeyboardInterrupt):
             run("BPR", overrides=overrides)
     resumed = run(resume=tmp_path / "run", overrides={"epochs": 1})
@@ -155,7 +169,14 @@ def threads():
 
 
 def killed(how: str, number: int, words: list[str], environment: dict) -> subprocess.CompletedProcess:
-    command = [sys.executable, Path(__file__).parent / "killed_run.py", how, str(number), "--model=TVDiff", *words]
+    command = [
+        sys.executable,
+        Path(__file__).parent / "support/killed_run.py",
+        how,
+        str(number),
+        "--model=TVDiff",
+        *words,
+    ]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
@@ -173,7 +194,9 @@ MOMENTS = {
 def test_a_killed_process_is_resumed_by_the_command_line(checkerboard, tmp_path, threads, moment):
     how, number, finished = MOMENTS[moment]
     options = {**OPTIONS["TVDiff"], "epochs": 4}
-    assert cli.main(["--model=TVDiff", *checkerboard.words(**options, run_dir=str(tmp_path / "straight"))]) == 0
+    assert (
+        cli.main(["--model=TVDiff", *checkerboard.words(**options, run_dir=str(tmp_path / "straight"))]) == 0
+    )
     done = killed(how, number, checkerboard.words(**options, run_dir=str(tmp_path / "killed")), threads)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "killed/result.json").exists()
@@ -188,8 +211,12 @@ def test_a_killed_process_is_resumed_by_the_command_line(checkerboard, tmp_path,
 @pytest.mark.parametrize(("number", "there"), [(3, 1), (4, 1)], ids=["best", "checkpoint"])
 def test_a_full_disk_is_one_line_and_harms_nothing(checkerboard, tmp_path, threads, number, there):
     options = {**OPTIONS["TVDiff"], "epochs": 4}
-    assert cli.main(["--model=TVDiff", *checkerboard.words(**options, run_dir=str(tmp_path / "straight"))]) == 0
-    done = killed("full", number, checkerboard.words(**options, run_dir=str(tmp_path / "full"), state="ERROR"), threads)
+    assert (
+        cli.main(["--model=TVDiff", *checkerboard.words(**options, run_dir=str(tmp_path / "straight"))]) == 0
+    )
+    done = killed(
+        "full", number, checkerboard.words(**options, run_dir=str(tmp_path / "full"), state="ERROR"), threads
+    )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"error: cannot write {tmp_path / 'full'}")
@@ -237,7 +264,9 @@ def test_a_damaged_checkpoint_is_refused_and_the_best_still_loads(finished, chec
     assert run("BPR", overrides=best)["test"] == result_of(finished)["test"]
 
 
-@pytest.mark.parametrize("damage", [lambda best: best.write_bytes(best.read_bytes()[:900]), lambda best: best.unlink()])
+@pytest.mark.parametrize(
+    "damage", [lambda best: best.write_bytes(best.read_bytes()[:900]), lambda best: best.unlink()]
+)
 def test_lost_best_weights_stop_a_resume_and_the_advice_makes_them_again(finished, damage):
     before = result_of(finished)
     damage(finished / "best.pt")
@@ -247,7 +276,9 @@ def test_lost_best_weights_stop_a_resume_and_the_advice_makes_them_again(finishe
     assert str(told.value).endswith(f"; no other file has these weights: {advice}")
     (finished / "checkpoint.pt").unlink()
     again = run(resume=finished)
-    assert [again[name] for name in ("test", "best_epoch")] == [before[name] for name in ("test", "best_epoch")]
+    assert [again[name] for name in ("test", "best_epoch")] == [
+        before[name] for name in ("test", "best_epoch")
+    ]
 
 
 def test_weights_alone_are_no_run(finished):

@@ -12,7 +12,15 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.lists import load_user_metrics
 from recbole_diffusion.quick_start import run
 
-SMALL = {"embedding_size": 8, "denoiser_size": 8, "time_size": 4, "steps": 4, "start": 1, "stride": 2, "learning_rate": 0.02}
+SMALL = {
+    "embedding_size": 8,
+    "denoiser_size": 8,
+    "time_size": 4,
+    "steps": 4,
+    "start": 1,
+    "stride": 2,
+    "learning_rate": 0.02,
+}
 PARTS = ["train", "valid", "test_iid", "test_ood"]
 
 
@@ -44,8 +52,17 @@ def test_each_part_masks_train_and_valid_but_not_the_other_test_part(shifted):
 
 
 def test_the_result_has_both_parts_groups_and_users(shifted, tmp_path):
-    options = {**shifted.overrides, **SMALL, "epochs": 2, "topk": [2, 5], "valid_metric": "Recall@5", "report_groups": 2}
-    result = run("CNSDiff", overrides={**options, "run_dir": str(tmp_path / "run"), "false_negative_part": "test_ood"})
+    options = {
+        **shifted.overrides,
+        **SMALL,
+        "epochs": 2,
+        "topk": [2, 5],
+        "valid_metric": "Recall@5",
+        "report_groups": 2,
+    }
+    result = run(
+        "CNSDiff", overrides={**options, "run_dir": str(tmp_path / "run"), "false_negative_part": "test_ood"}
+    )
     assert result["test"] == result["test_iid"]
     assert result["selection"] == "validation"
     stored = load_user_metrics(tmp_path / "run" / "user_metrics.npz")
@@ -54,7 +71,10 @@ def test_the_result_has_both_parts_groups_and_users(shifted, tmp_path):
         assert sorted(columns["users"]) == [f"u{k}" for k in range(8)]
         for metric, value in result[part].items():
             assert float(np.mean(columns[metric])) == pytest.approx(value, abs=1e-5)
-        of_items, of_users = result["groups"][part]["item_popularity"], result["groups"][part]["user_activity"]
+        of_items, of_users = (
+            result["groups"][part]["item_popularity"],
+            result["groups"][part]["user_activity"],
+        )
         assert sum(group["held_out"] for group in of_items) == 8
         assert sum(group["users"] for group in of_users) == 8
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
@@ -65,7 +85,14 @@ def test_the_result_has_both_parts_groups_and_users(shifted, tmp_path):
 
 def test_the_second_test_part_changes_nothing_but_its_own_metrics(shifted, tmp_path):
     """Training and choice do not look at a test part: with other rows in test_ood everything else is equal."""
-    options = {**shifted.overrides, **SMALL, "epochs": 3, "topk": [5], "valid_metric": "Recall@5", "report_groups": 0}
+    options = {
+        **shifted.overrides,
+        **SMALL,
+        "epochs": 3,
+        "topk": [5],
+        "valid_metric": "Recall@5",
+        "report_groups": 0,
+    }
     first = run("CNSDiff", overrides={**options, "run_dir": str(tmp_path / "first")})
     file = shifted.folder / "shifted.test_ood.inter"
     head, *rows = file.read_text().splitlines()
@@ -73,13 +100,18 @@ def test_the_second_test_part_changes_nothing_but_its_own_metrics(shifted, tmp_p
     second = run("CNSDiff", overrides={**options, "run_dir": str(tmp_path / "second")})
     for key in ("valid", "test_iid", "best_epoch", "best_valid_score"):
         assert first[key] == second[key]
-    weights = [torch.load(tmp_path / name / "best.pt", weights_only=True)["state_dict"] for name in ("first", "second")]
+    weights = [
+        torch.load(tmp_path / name / "best.pt", weights_only=True)["state_dict"]
+        for name in ("first", "second")
+    ]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_resume_under_a_shift_continues_as_if_never_stopped(tmp_path):
     options = {**SMALL, "shift": "popularity", "train_batch_size": 8192, "use_gpu": False, "eval_step": 1}
-    straight = run("CNSDiff", "ml-100k", overrides={**options, "epochs": 3, "run_dir": str(tmp_path / "straight")})
+    straight = run(
+        "CNSDiff", "ml-100k", overrides={**options, "epochs": 3, "run_dir": str(tmp_path / "straight")}
+    )
     run("CNSDiff", "ml-100k", overrides={**options, "epochs": 1, "run_dir": str(tmp_path / "stopped")})
     resumed = run(resume=tmp_path / "stopped", overrides={"epochs": 3})
     for key in ("valid", "test_iid", "test_ood", "groups", "split", "best_epoch"):
@@ -110,4 +142,12 @@ def test_a_user_without_popular_negatives_is_named(write_parts):
     pairs = [("full", f"i{item}") for item in range(6)] + [("other", "i0"), ("other", "i1")]
     data = write_parts("full", train=pairs, valid=[("other", "i2"), ("other", "new")], test=[("other", "i3")])
     with pytest.raises(UsageError, match="user 'full' has all 6 items that have interactions"):
-        run("CNSDiff", overrides={**data.overrides, "negative_sampler": "popularity", "topk": [2], "valid_metric": "Recall@2"})
+        run(
+            "CNSDiff",
+            overrides={
+                **data.overrides,
+                "negative_sampler": "popularity",
+                "topk": [2],
+                "valid_metric": "Recall@2",
+            },
+        )

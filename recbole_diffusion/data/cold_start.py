@@ -32,8 +32,10 @@ def divide_users(
     test, valid, train = np.split(order, [n_test, n_test + n_valid])
     if not len(test) or not len(train):
         raise UsageError(
-            f"of {len(shared)} shared users, cold_share {cold_share:g} makes {len(test)} test users and valid_user_share "
-            f"{valid_share:g} leaves {len(train)} training users; each needs one at least: give another cold_share or more data"
+            f"of {len(shared)} shared users, cold_share {cold_share:g} makes {len(test)} test users and "
+            "valid_user_share "
+            f"{valid_share:g} leaves {len(train)} training users; each needs one at least: give another "
+            "cold_share or more data"
         )
     return np.sort(test), np.sort(valid), np.sort(train)
 

@@ -11,13 +11,13 @@ import numpy as np
 import recbole.config.configurator
 import torch
 
-from recbole_diffusion.cross_domain_options import OF_OLD
 from recbole_diffusion.data.cold_start import divide_users, first_records
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.data.reader import AtomicFile
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.recbole_options import check_data_options
+from recbole_diffusion.options.cross_domain import OF_OLD
+from recbole_diffusion.options.recbole import check_data_options
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,10 @@ class Ratings:
 
 def ratings_of(dataset: Any) -> Ratings:
     """Return the rating rows of a data set."""
-    columns = (torch.as_tensor(np.asarray(dataset.inter_feat[name])).long() for name in (dataset.uid_field, dataset.iid_field))
+    columns = (
+        torch.as_tensor(np.asarray(dataset.inter_feat[name])).long()
+        for name in (dataset.uid_field, dataset.iid_field)
+    )
     return Ratings(*columns, torch.from_numpy(rating_column(dataset).astype(np.float32)))
 
 
@@ -82,7 +85,9 @@ class DomainDataset(InteractionDataset):
     def _data_filtering(self) -> None:
         if self.block.get("with") or self.block.get("without"):
             items = self.inter_feat[self.iid_field]
-            self.inter_feat = self.inter_feat[items.isin(chosen_items(self.config, self.block))].reset_index(drop=True)
+            self.inter_feat = self.inter_feat[items.isin(chosen_items(self.config, self.block))].reset_index(
+                drop=True
+            )
         super()._data_filtering()
 
     def rows(self, numbers: np.ndarray) -> Any:
@@ -99,7 +104,8 @@ def chosen_items(config: Any, block: Mapping[str, Any]) -> set[str]:
     path = Path(config["data_path"]) / f"{config['dataset']}.item"
     if not path.is_file():
         raise UsageError(
-            f"the domain is chosen by columns of items, but there is no {path}; write it, or leave with and without out"
+            f"the domain is chosen by columns of items, but there is no {path}; write it, or leave with and "
+            "without out"
         )
     file = AtomicFile(path, config["encoding"], config["field_separator"])
     names = list(file.header())
@@ -109,22 +115,26 @@ def chosen_items(config: Any, block: Mapping[str, Any]) -> set[str]:
             raise UsageError(f"{path} has no column {column!r}; a domain can be chosen by {', '.join(names)}")
     found = set()
     for _, cells in file.records():
-        words = {name: set(cell.split(config["seq_separator"])) for name, cell in zip(names, cells, strict=False)}
+        words = {
+            name: set(cell.split(config["seq_separator"])) for name, cell in zip(names, cells, strict=False)
+        }
         has = [bool(words.get(column, set()) & set(map(str, some))) for column, some in wanted.items()]
         has_not = [bool(words.get(column, set()) & set(map(str, some))) for column, some in unwanted.items()]
         if all(has) and not any(has_not):
             found.add(cells[names.index(config["ITEM_ID_FIELD"])])
     if not found:
-        raise UsageError(f"no item of {path} has {dict(wanted)} without {dict(unwanted)}; correct with and without")
+        raise UsageError(
+            f"no item of {path} has {dict(wanted)} without {dict(unwanted)}; correct with and without"
+        )
     return found
 
 
 class CrossDomainDataset(DomainDataset):
     """The target domain with its source domain, divided by users.
 
-    ``build`` gives train (the target ratings of everyone but validation and test users), valid, test (all hidden ratings of the
-    test users) and, with a warm start, the later part of each test user's ratings twice: ``test_cold`` and ``test_warm``.
-    The parts share the attributes below.
+    ``build`` gives train (the target ratings of everyone but validation and test users), valid, test (all
+    hidden ratings of the test users) and, with a warm start, the later part of each test user's ratings
+    twice: ``test_cold`` and ``test_warm``. The parts share the attributes below.
 
     Attributes:
         source: the source domain, all of it.
@@ -148,12 +158,14 @@ class CrossDomainDataset(DomainDataset):
         for name, nothing in (("shift", "none"), ("benchmark_filename", None)):
             if config[name] not in (None, nothing):
                 raise UsageError(
-                    f"{name} is {config[name]!r}, but cross-domain models divide users by cold_share, valid_user_share and "
+                    f"{name} is {config[name]!r}, but cross-domain models divide users by cold_share, "
+                    "valid_user_share and "
                     f"cold_seed; leave {name} out, or set it to null"
                 )
         if config["rating_scale"] is None:
             raise UsageError(
-                "rating_scale is not given; cross-domain models predict ratings and need it, such as --rating_scale=[1,5]"
+                "rating_scale is not given; cross-domain models predict ratings and need it, such as "
+                "--rating_scale=[1,5]"
             )
         super().__init__(domain_config(config, "target_domain"), blocks[0])
         self.source = DomainDataset(domain_config(config, "source_domain"), blocks[1])
@@ -167,7 +179,8 @@ class CrossDomainDataset(DomainDataset):
         if not len(own):
             first = [", ".join(map(str, one[1:4])) for one in (names, other)]
             raise UsageError(
-                f"data sets {self.dataset_name!r} and {self.source.dataset_name!r} share no user: users are matched by token, "
+                f"data sets {self.dataset_name!r} and {self.source.dataset_name!r} share no user: users are "
+                "matched by token, "
                 f"and these begin with {first[0]} and {first[1]}; write the same tokens for the same users"
             )
         order = np.argsort(own)
@@ -193,7 +206,9 @@ class CrossDomainDataset(DomainDataset):
         self.test_names, self.warm_rows, self.warm_valid = ["test"], None, None
         first = np.zeros(len(users), bool)
         if o.warm_share:
-            time = np.asarray(self.inter_feat[self.time_field]) if self.time_field in self.inter_feat else None
+            time = (
+                np.asarray(self.inter_feat[self.time_field]) if self.time_field in self.inter_feat else None
+            )
             first = first_records(users, time, o.warm_share, seed)
             self.warm_rows = ratings_of(self.rows(np.flatnonzero(first & (of_test | of_valid))))
             self.warm_valid = ratings_of(self.rows(np.flatnonzero(~first & of_valid)))
@@ -219,8 +234,10 @@ def _check_apart(target: DomainDataset, source: DomainDataset) -> None:
     both = np.intersect1d(*(one.field2id_token[one.iid_field][1:].astype(str) for one in (target, source)))
     if len(both):
         raise UsageError(
-            f"both domains are made of data set {target.dataset_name!r} and have {len(both)} items in common, such as {both[0]}: "
-            "the source would hold target ratings that are to be hidden; choose items apart with 'with' and 'without', such as "
+            f"both domains are made of data set {target.dataset_name!r} and have {len(both)} items in "
+            f"common, such as {both[0]}: "
+            "the source would hold target ratings that are to be hidden; choose items apart with 'with' and "
+            "'without', such as "
             "source_domain: {with: {class: [Drama]}} and target_domain: {without: {class: [Drama]}}"
         )
 
@@ -234,7 +251,8 @@ def _tell_repeated(target: DomainDataset) -> None:
     repeated = int(target.inter_feat.duplicated([target.uid_field, target.iid_field]).sum())
     if repeated:
         logging.getLogger().warning(
-            "%d ratings of data set %r are of an item that the user has rated before: an evaluation judges the first, and a warm "
+            "%d ratings of data set %r are of an item that the user has rated before: an evaluation judges "
+            "the first, and a warm "
             "start may learn it; keep one with --rm_dup_inter=first (or last)",
             repeated,
             target.dataset_name,
@@ -245,7 +263,12 @@ def describe(dataset: CrossDomainDataset) -> dict[str, Any]:
     """Return the sizes of both domains and of the division, for the result."""
     domains = {"source": (dataset.source, len(dataset.source.inter_feat)), "target": (dataset, dataset.size)}
     sizes = {
-        name: {"dataset": one.dataset_name, "users": one.user_num - 1, "items": one.item_num - 1, "ratings": ratings}
+        name: {
+            "dataset": one.dataset_name,
+            "users": one.user_num - 1,
+            "items": one.item_num - 1,
+            "ratings": ratings,
+        }
         for name, (one, ratings) in domains.items()
     }
     people = {f"{name}_users": len(getattr(dataset, f"{name}_users")) for name in ("train", "valid", "test")}

@@ -14,8 +14,8 @@ from recbole_diffusion.data import labelled, split, split_files
 from recbole_diffusion.data.ratings import KeptRatings, check_scale
 from recbole_diffusion.data.reader import FastReading
 from recbole_diffusion.errors import UsageError, did_you_mean
-from recbole_diffusion.rating_options import RatingOptions
-from recbole_diffusion.split_options import SplitOptions
+from recbole_diffusion.options.rating import RatingOptions
+from recbole_diffusion.options.split import SplitOptions
 
 PARTS = ("train", "valid", "test")
 
@@ -23,19 +23,20 @@ PARTS = ("train", "valid", "test")
 class InteractionDataset(FastReading, Dataset):
     """RecBole's ``Dataset`` over the same atomic files.
 
-    ``benchmark_filename`` takes three parts (train, valid, test), two (train, test) or four (train, valid, first test,
-    second test). With two, the test part also chooses the epoch, as many papers do: such a run is marked ``selection: test`` in
-    its result and is only for comparison with those papers.
+    ``benchmark_filename`` takes three parts (train, valid, test), two (train, test) or four (train, valid,
+    first test, second test). With two, the test part also chooses the epoch, as many papers do: such a run is
+    marked ``selection: test`` in its result and is only for comparison with those papers.
 
-    With the option ``shift`` one .inter file is split into four parts, see ``data/split.py``. A file whose column ``x_label``
-    says the part of each row, as in MMRec's data sets, is read as it is.
+    With the option ``shift`` one .inter file is split into four parts, see ``data/split.py``. A file whose
+    column ``x_label`` says the part of each row, as in MMRec's data sets, is read as it is.
 
     Attributes:
         shift: the options of the split under distribution shift.
         split_summary: what that split is made of; None without it and before ``build``.
         exposed_rows: number of rows at the end of the interactions that are the fully exposed set.
         exposed_dropped: rows that were left out when that set was joined, by reason.
-        kept_ratings: the ratings that ``threshold`` made labels of, for the ranking of rated items; else None.
+        kept_ratings: the ratings that ``threshold`` made labels of, for the ranking of rated items; else
+            None.
     """
 
     split_summary: dict[str, Any] | None = None
@@ -47,8 +48,10 @@ class InteractionDataset(FastReading, Dataset):
         self.exposed_dropped: dict[str, int] = {}
         if self.shift.shift != "none" and config["benchmark_filename"]:
             raise UsageError(
-                f"shift is {self.shift.shift!r}, but benchmark_filename {config['benchmark_filename']} names parts that are "
-                "split already; set benchmark_filename to null to split the whole .inter file, or leave shift out"
+                f"shift is {self.shift.shift!r}, but benchmark_filename {config['benchmark_filename']} names "
+                "parts that are "
+                "split already; set benchmark_filename to null to split the whole .inter file, or leave "
+                "shift out"
             )
         require_files(config)
         super().__init__(config)
@@ -82,7 +85,8 @@ class InteractionDataset(FastReading, Dataset):
             if self.config["RATING_FIELD"] in missing:
                 names = "USER_ID_FIELD, ITEM_ID_FIELD and RATING_FIELD"
             raise UsageError(
-                f"{filepath} gives no column {', '.join(sorted(missing))}, only {found}; check load_col, {names} "
+                f"{filepath} gives no column {', '.join(sorted(missing))}, only {found}; check load_col, "
+                f"{names} "
                 "against its first line"
             )
         return frame
@@ -90,7 +94,8 @@ class InteractionDataset(FastReading, Dataset):
     def _reset_index(self) -> None:
         if self.inter_feat.empty:
             raise UsageError(
-                f"data set {self.dataset_name!r} has no interaction left after filtering; loosen user_inter_num_interval, "
+                f"data set {self.dataset_name!r} has no interaction left after filtering; loosen "
+                "user_inter_num_interval, "
                 "item_inter_num_interval or val_interval"
             )
         super()._reset_index()
@@ -130,7 +135,8 @@ class InteractionDataset(FastReading, Dataset):
         """Split into train, valid and test; with ``shift`` or four benchmark files into train, valid and two test parts.
 
         Raises:
-            UsageError: a part is empty, a split by time has no time, or one of four parts has users or items that train lacks.
+            UsageError: a part is empty, a split by time has no time, or one of four parts has users or items
+                that train lacks.
         """
         names = PARTS
         if self.shift.shift != "none":
@@ -142,7 +148,8 @@ class InteractionDataset(FastReading, Dataset):
         for name, part in zip(names, parts, strict=True):
             if len(part) == 0:
                 raise UsageError(
-                    f"the {name} part of data set {self.dataset_name!r} is empty; check eval_args or benchmark_filename"
+                    f"the {name} part of data set {self.dataset_name!r} is empty; check eval_args or "
+                    "benchmark_filename"
                 )
         if len(parts) == 4:
             for name, part in zip(names[1:], parts[1:], strict=True):
@@ -169,7 +176,8 @@ class InteractionDataset(FastReading, Dataset):
         by_time = arguments["order"] == "TO" or "TS" in (arguments["split"] or ())
         if by_time and self.benchmark_filename_list is None and self.time_field not in self.inter_feat:
             raise UsageError(
-                f"eval_args splits by time, but data set {self.dataset_name!r} has no column {self.time_field!r}; add it to "
+                f"eval_args splits by time, but data set {self.dataset_name!r} has no column "
+                f"{self.time_field!r}; add it to "
                 "load_col.inter, or name it with TIME_FIELD"
             )
         parts = super().build()
@@ -185,8 +193,10 @@ class InteractionDataset(FastReading, Dataset):
             if len(unknown):
                 first = ", ".join(map(str, self.id2token(field, unknown[:5])))
                 raise UsageError(
-                    f"{len(unknown)} {what} of the {name} part of data set {self.dataset_name!r} have no row in train: {first}"
-                    f"{', ...' if len(unknown) > 5 else ''}; take their rows out of that part, or move one row of each into train"
+                    f"{len(unknown)} {what} of the {name} part of data set {self.dataset_name!r} have no row "
+                    f"in train: {first}"
+                    f"{', ...' if len(unknown) > 5 else ''}; take their rows out of that part, or move one "
+                    "row of each into train"
                 )
 
 
@@ -219,9 +229,14 @@ def require_files(config: Any) -> None:
     missing = [file.name for file in files if not file.is_file()]
     if missing and labelled.labelled_file(config) is None:
         where = folder if folder.is_dir() else f"{folder} (no such folder)"
-        beside = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] if folder.parent.is_dir() else []
+        beside = (
+            [entry.name for entry in folder.parent.iterdir() if entry.is_dir()]
+            if folder.parent.is_dir()
+            else []
+        )
         near = "" if folder.is_dir() else did_you_mean(name, [*beside, "ml-100k"])
         raise UsageError(
-            f"data set {name!r} is not there: {', '.join(missing)} missing in {where}{near}. Put RecBole atomic files there, or "
+            f"data set {name!r} is not there: {', '.join(missing)} missing in {where}{near}. Put RecBole "
+            "atomic files there, or "
             f"name the folder that holds {name}/ with --data_path; 'ml-100k' needs no files"
         )

@@ -57,12 +57,19 @@ def open_matrix(path: Path) -> np.ndarray:
         UsageError: it cannot be read, or is no matrix of floating-point numbers.
     """
     try:
-        matrix = _open_safetensors(path) if path.suffix == ".safetensors" else np.lib.format.open_memmap(path, mode="r")
+        matrix = (
+            _open_safetensors(path)
+            if path.suffix == ".safetensors"
+            else np.lib.format.open_memmap(path, mode="r")
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} cannot be read as a matrix of features: {error}; write it with numpy.save") from error
+        raise UsageError(
+            f"{path} cannot be read as a matrix of features: {error}; write it with numpy.save"
+        ) from error
     if matrix.ndim != 2 or matrix.dtype.kind != "f" or 0 in matrix.shape:
         raise UsageError(
-            f"{path} holds {matrix.dtype} of shape {list(matrix.shape)}; it takes floating-point numbers [items, features]"
+            f"{path} holds {matrix.dtype} of shape {list(matrix.shape)}; it takes floating-point numbers "
+            "[items, features]"
         )
     return matrix
 
@@ -80,7 +87,9 @@ def _open_safetensors(path: Path) -> np.ndarray:
     (entry,) = tensors.values()
     if entry["dtype"] not in FLOATS:
         raise ValueError(f"it holds {entry['dtype']}, not one of {', '.join(FLOATS)}")
-    return np.memmap(path, FLOATS[entry["dtype"]], "r", 8 + length + entry["data_offsets"][0], tuple(entry["shape"]))
+    return np.memmap(
+        path, FLOATS[entry["dtype"]], "r", 8 + length + entry["data_offsets"][0], tuple(entry["shape"])
+    )
 
 
 def tokens_beside(path: Path) -> list[str] | None:
@@ -92,7 +101,9 @@ def tokens_beside(path: Path) -> list[str] | None:
         raise UsageError(f"{file} is not UTF-8 text: {error}; write one item token a line") from error
 
 
-def aligned_rows(path: Path, n_rows: int, row_tokens: list[str] | None, items: np.ndarray, extra: str) -> np.ndarray:
+def aligned_rows(
+    path: Path, n_rows: int, row_tokens: list[str] | None, items: np.ndarray, extra: str
+) -> np.ndarray:
     """Return the row of each item, int64.
 
     Args:
@@ -109,26 +120,38 @@ def aligned_rows(path: Path, n_rows: int, row_tokens: list[str] | None, items: n
         rows = _numbers(path, items)
         beyond = rows >= n_rows
         if beyond.any():
-            raise UsageError(f"{path} has {n_rows} rows, none for {_few(items[beyond])}; row r belongs to the item with token r")
+            raise UsageError(
+                f"{path} has {n_rows} rows, none for {_few(items[beyond])}; row r belongs to the item with "
+                "token r"
+            )
         tokens = None
     else:
         tokens = row_tokens[:-1] if row_tokens and row_tokens[-1] == "" else row_tokens
         if len(tokens) != n_rows:
-            raise UsageError(f"{path} has {n_rows} rows and {path.with_suffix('.tokens').name} {len(tokens)} tokens; one a row")
+            raise UsageError(
+                f"{path} has {n_rows} rows and {path.with_suffix('.tokens').name} {len(tokens)} tokens; one "
+                "a row"
+            )
         place = {token: row for row, token in enumerate(tokens)}
         if len(place) < n_rows:
             twice = [token for row, token in enumerate(tokens) if place[token] != row]
-            raise UsageError(f"{path.with_suffix('.tokens')} has {_few(twice)} more than once; each row takes a token of its own")
+            raise UsageError(
+                f"{path.with_suffix('.tokens')} has {_few(twice)} more than once; each row takes a token of "
+                "its own"
+            )
         missing = [token for token in items if token not in place]
         if missing:
-            raise UsageError(f"{path} has no row for {_few(missing)}; {path.with_suffix('.tokens').name} must name them")
+            raise UsageError(
+                f"{path} has no row for {_few(missing)}; {path.with_suffix('.tokens').name} must name them"
+            )
         rows = np.array([place[token] for token in items], dtype=np.int64)
     if extra == "error" and n_rows > len(items):
         free = np.setdiff1d(np.arange(n_rows), rows)
         named = free if tokens is None else [f"{row} ({tokens[row]})" for row in free[:5]]
         raise UsageError(
             f"{path} has {n_rows} rows for {len(items)} items: no item of the interactions belongs to "
-            f"{_few(named, 'row', len(free))}; use the file of these interactions, or set extra_features to ignore if items "
+            f"{_few(named, 'row', len(free))}; use the file of these interactions, or set extra_features to "
+            "ignore if items "
             "were filtered out"
         )
     return rows
@@ -136,10 +159,13 @@ def aligned_rows(path: Path, n_rows: int, row_tokens: list[str] | None, items: n
 
 def _numbers(path: Path, items: np.ndarray) -> np.ndarray:
     """Return item tokens as row numbers; of tokens too long for one, some number beyond every matrix."""
-    wrong = [token for token in items if not (token.isascii() and token.isdigit() and str(int(token)) == token)]
+    wrong = [
+        token for token in items if not (token.isascii() and token.isdigit() and str(int(token)) == token)
+    ]
     if wrong:
         raise UsageError(
-            f"{path} has no {path.with_suffix('.tokens').name} beside it, which says the item token of each row, one a line; "
+            f"{path} has no {path.with_suffix('.tokens').name} beside it, which says the item token of each "
+            "row, one a line; "
             f"without it tokens must be row numbers, which {_few(wrong)} is not"
         )
     return np.array([int(token[:18]) for token in items], dtype=np.int64)
@@ -154,7 +180,8 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
         constant: what rows of one repeated value mean, ``error`` or ``allow``.
 
     Raises:
-        UsageError: a row has NaN or an infinite number, or is constant: it names the first rows and their items.
+        UsageError: a row has NaN or an infinite number, or is constant: it names the first rows and their
+            items.
     """
     wrong: dict[str, list[int]] = {"NaN or infinite numbers": [], "one value throughout": []}
     for start in range(0, len(items), BLOCK):
@@ -171,7 +198,8 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
             named = [f"{modality.rows[place]} (item {items[place]})" for place in places[:5]]
             remedy = "" if kind.startswith("NaN") else ", or set constant_features to allow"
             raise UsageError(
-                f"{modality.origin} has {kind} in {_few(named, 'row', len(places))}; fill these items' features in, for "
+                f"{modality.origin} has {kind} in {_few(named, 'row', len(places))}; fill these items' "
+                "features in, for "
                 f"example with the mean row, or leave the items out{remedy}"
             )
 

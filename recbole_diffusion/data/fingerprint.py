@@ -10,8 +10,9 @@ import pandas as pd
 def part_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the number of interactions and a fingerprint of each part.
 
-    A fingerprint is a sum over the part's pairs of user and item **tokens**: it does not depend on the order of rows, on internal
-    numbers or on other columns, and the fingerprint of two parts together is the sum of theirs (:func:`joined`).
+    A fingerprint is a sum over the part's pairs of user and item **tokens**: it does not depend on the order
+    of rows, on internal numbers or on other columns, and the fingerprint of two parts together is the sum of
+    theirs (:func:`joined`).
 
     Args:
         parts: data sets by name; each has ``inter_feat``, and fields of user and item.
@@ -19,7 +20,9 @@ def part_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     Returns:
         ``rows`` and ``fingerprint`` (16 hexadecimal digits) by part; nothing for data without users or items.
     """
-    if any(field not in part.inter_feat for part in parts.values() for field in (part.uid_field, part.iid_field)):
+    if any(
+        field not in part.inter_feat for part in parts.values() for field in (part.uid_field, part.iid_field)
+    ):
         return {}
     hashes: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # the parts of one data set share their tokens
     found = {}
@@ -27,7 +30,9 @@ def part_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         tokens = part.field2id_token[part.uid_field], part.field2id_token[part.iid_field]
         key = id(tokens[0])
         if key not in hashes:
-            hashes[key] = tuple(pd.util.hash_array(np.asarray(column, dtype=str).astype(object)) for column in tokens)
+            hashes[key] = tuple(
+                pd.util.hash_array(np.asarray(column, dtype=str).astype(object)) for column in tokens
+            )
         of_users, of_items = hashes[key]
         users, items = (part.inter_feat[field].numpy() for field in (part.uid_field, part.iid_field))
         pairs = _mixed(_mixed(of_users[users]) + of_items[items])

@@ -16,7 +16,8 @@ def binary_interactions(dataset: object) -> sp.csr_matrix:
 def scaled(matrix: sp.csr_matrix, user_power: float, item_power: float) -> sp.csr_matrix:
     """Return D_U^-user_power R D_I^-item_power, with degrees of R, the sums of its rows and columns; empty ones stay empty.
 
-    ``user_power = item_power = 1/2`` is the symmetric normalisation of LightGCN and TV-Diff; ``(1, 0)`` the left one.
+    ``user_power = item_power = 1/2`` is the symmetric normalisation of LightGCN and TV-Diff; ``(1, 0)`` the
+    left one.
     """
     users = np.asarray(matrix.sum(axis=1)).ravel().astype(np.float64)
     items = np.asarray(matrix.sum(axis=0)).ravel().astype(np.float64)

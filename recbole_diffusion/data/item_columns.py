@@ -17,7 +17,8 @@ def made_modality(name: str, recipe: Any, path: Path, config: Any, items: np.nda
 
     Args:
         name: its name.
-        recipe: ``{by: tfidf or indicators, columns: [...], size: N}``; ``size`` is the width of the SVD, 64 by default.
+        recipe: ``{by: tfidf or indicators, columns: [...], size: N}``; ``size`` is the width of the SVD, 64
+            by default.
         path: the .item file.
         config: reads the separators, the encoding and the item field.
         items: the tokens of the items, in order of their ids, without padding.
@@ -35,7 +36,8 @@ def made_modality(name: str, recipe: Any, path: Path, config: Any, items: np.nda
         or recipe.get("size", 64) < 1
     ):
         raise UsageError(
-            f"item_features.{name} is {recipe!r}; it takes {{by: {' or '.join(WAYS)}, columns: [...], size: N}}, size for tfidf"
+            f"item_features.{name} is {recipe!r}; it takes "
+            f"{{by: {' or '.join(WAYS)}, columns: [...], size: N}}, size for tfidf"
         )
     texts = _texts(path, config, recipe["columns"], items)
     if recipe["by"] == "tfidf":
@@ -92,9 +94,13 @@ def _texts(path: Path, config: Any, columns: list[str], items: np.ndarray) -> li
     by_token = {}
     for line, cells in file.records():
         if len(cells) != len(names):
-            raise file.fault(line, f"{len(cells)} fields", f"{len(names)} as in the header", "write one value a column")
+            raise file.fault(
+                line, f"{len(cells)} fields", f"{len(names)} as in the header", "write one value a column"
+            )
         by_token[cells[names.index(item_field)]] = [cells[place] for place in places]
     missing = [token for token in items if token not in by_token]
     if missing:
-        raise UsageError(f"{path} has no row for {len(missing)} items: {', '.join(missing[:5])}; add their rows")
+        raise UsageError(
+            f"{path} has no row for {len(missing)} items: {', '.join(missing[:5])}; add their rows"
+        )
     return [by_token[token] for token in items]

@@ -39,7 +39,9 @@ def nearest(
         UsageError: ``k`` is not below ``count``.
     """
     if k >= count:
-        raise UsageError(f"knn_k is {k}, but there are only {count} items with features; it takes 1 to {count - 1}")
+        raise UsageError(
+            f"knn_k is {k}, but there are only {count} items with features; it takes 1 to {count - 1}"
+        )
     everything = torch.arange(count)
     found, cosines = [], []
     for mine in everything.split(rows):
@@ -49,7 +51,9 @@ def nearest(
         for others in everything.split(columns):
             similarity = left @ F.normalize(take(others), dim=1).T  # [rows, columns]
             own = (mine >= others[0]) & (mine <= others[-1])
-            similarity[own.nonzero().squeeze(1), mine[own] - others[0]] = torch.inf  # first, whatever rounding says
+            similarity[own.nonzero().squeeze(1), mine[own] - others[0]] = (
+                torch.inf
+            )  # first, whatever rounding says
             new, place = similarity.topk(min(k, len(others)), dim=1)
             best, order = torch.cat([best, new], 1).topk(k, dim=1)
             ids = torch.cat([ids, others[place]], 1).gather(1, order)
@@ -64,7 +68,9 @@ def cosines_of(take: Callable[[Tensor], Tensor], neighbours: Tensor, rows: int =
     """Return the cosine of each row with its neighbours, [count, k], in blocks; arguments as in :func:`nearest`."""
     found = []
     for mine in torch.arange(len(neighbours)).split(rows):
-        others = F.normalize(take(neighbours[mine].reshape(-1)), dim=1).view(len(mine), neighbours.shape[1], -1)
+        others = F.normalize(take(neighbours[mine].reshape(-1)), dim=1).view(
+            len(mine), neighbours.shape[1], -1
+        )
         found.append(torch.einsum("nd,nkd->nk", F.normalize(take(mine), dim=1), others))
     return torch.cat(found)
 
@@ -99,11 +105,13 @@ def fingerprint(*parts: bytes | str | int) -> str:
     return digest.hexdigest()
 
 
-def cached(folder: str | None, key: str, compute: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def cached(
+    folder: str | None, key: str, compute: Callable[[], tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
     """Return what ``compute`` returns, kept in ``<folder>/knn-<key>.npz`` where a folder is given.
 
-    ``key`` must depend on everything that the result depends on. A damaged file is computed again; a folder that cannot be
-    written is a warning.
+    ``key`` must depend on everything that the result depends on. A damaged file is computed again; a folder
+    that cannot be written is a warning.
     """
     if folder is None:
         return compute()
@@ -122,7 +130,9 @@ def cached(folder: str | None, key: str, compute: Callable[[], tuple[Tensor, Ten
             np.savez(file, neighbours=neighbours.numpy().astype(np.int32), cosine=cosine.numpy())
         draft.replace(path)
     except OSError as error:
-        logging.getLogger().warning("neighbours are not kept, graph_cache %s cannot be written: %s", folder, error)
+        logging.getLogger().warning(
+            "neighbours are not kept, graph_cache %s cannot be written: %s", folder, error
+        )
         if draft.is_file():
             draft.unlink()
     return neighbours, cosine

@@ -1,6 +1,7 @@
 """Interactions whose column ``x_label`` says the part of each row, as MMRec writes them: 0 train, 1 valid, 2 test.
 
-Such a file is tab-separated, with a plain header (``userID``, ``itemID``, ``x_label`` and others) instead of RecBole's typed one.
+Such a file is tab-separated, with a plain header (``userID``, ``itemID``, ``x_label`` and others) instead of
+RecBole's typed one.
 """
 
 import warnings
@@ -28,23 +29,29 @@ def is_labelled(path: Path) -> bool:
 def read_labelled(path: Path, user_field: str, item_field: str) -> tuple[pd.DataFrame, list[int]]:
     """Return the rows ordered by part, and the number of rows of each part.
 
-    The two columns before any other are users and items if they are not named ``userID`` and ``itemID`` or like the fields.
+    The two columns before any other are users and items if they are not named ``userID`` and ``itemID`` or
+    like the fields.
 
     Raises:
-        UsageError: a row has too many fields, a column is missing, a label is none of 0, 1, 2, a value is missing, or a part is
-            empty.
+        UsageError: a row has too many fields, a column is missing, a label is none of 0, 1, 2, a value is
+            missing, or a part is empty.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of fields beyond the header
             frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, index_col=False)
     except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}; write one value a column, tab-separated, in UTF-8") from error
+        raise UsageError(
+            f"{path} cannot be read: {error}; write one value a column, tab-separated, in UTF-8"
+        ) from error
     columns = []
     for field, usual in ((user_field, "userID"), (item_field, "itemID")):
         found = [name for name in (field, usual) if name in frame.columns]
         if not found:
-            raise UsageError(f"{path} has no column {usual} or {field}, only {', '.join(frame.columns)}; rename the right one")
+            raise UsageError(
+                f"{path} has no column {usual} or {field}, only {', '.join(frame.columns)}; rename the right "
+                "one"
+            )
         columns.append(found[0])
     labels = frame[LABEL].str.strip().str.removesuffix(".0")
     known = labels.isin([str(label) for label in LABELS])
@@ -52,12 +59,18 @@ def read_labelled(path: Path, user_field: str, item_field: str) -> tuple[pd.Data
     for wrong, what in ((~known, f"{LABEL} is none of 0, 1, 2"), (empty, "a user or item is missing")):
         if wrong.any():
             lines = ", ".join(str(line + 2) for line in np.flatnonzero(wrong)[:5])
-            raise UsageError(f"{path}, line {lines}{', ...' if wrong.sum() > 5 else ''}: {what}; correct or remove the rows")
+            raise UsageError(
+                f"{path}, line {lines}{', ...' if wrong.sum() > 5 else ''}: {what}; correct or remove the "
+                "rows"
+            )
     numbers = labels.astype(int)
     order = np.argsort(numbers.to_numpy(), kind="stable")
     sizes = [int((numbers == label).sum()) for label in LABELS]
     if 0 in sizes:
-        raise UsageError(f"{path} has no row of part {('train', 'valid', 'test')[sizes.index(0)]} ({LABEL} {sizes.index(0)})")
+        raise UsageError(
+            f"{path} has no row of part {('train', 'valid', 'test')[sizes.index(0)]} ({LABEL} "
+            f"{sizes.index(0)})"
+        )
     rows = frame.loc[order, columns].reset_index(drop=True)
     return rows.set_axis([user_field, item_field], axis=1), sizes
 

@@ -10,8 +10,9 @@ from recbole.data.interaction import Interaction
 class PositiveLoader:
     """Shuffled batches of training interactions, or of training users.
 
-    With ``batch_by: interaction`` a batch holds user and item ids of ``train_batch_size`` interactions; with ``batch_by: user``
-    it holds ``train_batch_size`` user ids, each user who has an interaction once an epoch. The padding user is never among them.
+    With ``batch_by: interaction`` a batch holds user and item ids of ``train_batch_size`` interactions; with
+    ``batch_by: user`` it holds ``train_batch_size`` user ids, each user who has an interaction once an epoch.
+    The padding user is never among them.
 
     The order comes from ``generator`` alone, whose state is part of a checkpoint.
 
@@ -38,6 +39,8 @@ class PositiveLoader:
         return -(-self.rows // self.batch_size)
 
     def __iter__(self) -> Iterator[Interaction]:
-        order = torch.randperm(self.rows, generator=self.generator) if self.shuffle else torch.arange(self.rows)
+        order = (
+            torch.randperm(self.rows, generator=self.generator) if self.shuffle else torch.arange(self.rows)
+        )
         for index in order.split(self.batch_size):
             yield Interaction({name: column[index] for name, column in self.columns.items()})

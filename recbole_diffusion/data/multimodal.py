@@ -14,7 +14,7 @@ from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.features import Modality, aligned_rows, check_values, open_matrix, tokens_beside
 from recbole_diffusion.data.item_columns import made_modality
 from recbole_diffusion.errors import UsageError, did_you_mean
-from recbole_diffusion.multimodal_options import MultimodalOptions
+from recbole_diffusion.options.multimodal import MultimodalOptions
 
 ENDINGS = (".npy", ".safetensors")
 
@@ -22,10 +22,11 @@ ENDINGS = (".npy", ".safetensors")
 class MultimodalDataset(InteractionDataset):
     """Interactions with item features of any number of modalities.
 
-    A modality ``image`` of the data set ``baby`` is read from the first of ``baby.image.npy``, ``baby.image_feat.npy`` and
-    ``image_feat.npy`` (MMRec's layout), or from the only ``baby.image_*.npy``, a name for features that stand in for the
-    originals; ``.safetensors`` likewise. ``item_features`` makes modalities from the .item file. Rows belong to item tokens:
-    to those in the file of the same name that ends in ``.tokens``, or to the number of the row.
+    A modality ``image`` of the data set ``baby`` is read from the first of ``baby.image.npy``,
+    ``baby.image_feat.npy`` and ``image_feat.npy`` (MMRec's layout), or from the only ``baby.image_*.npy``, a
+    name for features that stand in for the originals; ``.safetensors`` likewise. ``item_features`` makes
+    modalities from the .item file. Rows belong to item tokens: to those in the file of the same name that
+    ends in ``.tokens``, or to the number of the row.
 
     Attributes:
         modalities: the modalities by name, in the order of the option; rows are aligned, values stay on disk.
@@ -71,14 +72,18 @@ class MultimodalDataset(InteractionDataset):
         modality, k = self.modalities[name], options.knn_k
         count = len(modality.rows)
         if k >= count:
-            raise UsageError(f"knn_k is {k}, but data set {self.dataset_name!r} has {count} items; it takes 1 to {count - 1}")
+            raise UsageError(
+                f"knn_k is {k}, but data set {self.dataset_name!r} has {count} items; it takes 1 to "
+                f"{count - 1}"
+            )
         file = None if options.knn_source == "features" else self._neighbour_file(name, k)
         if file is not None:
             found, cosine = neighbours_of_file(file, modality, k)
             return found + 1, cosine
         if options.knn_source == "file":
             raise UsageError(
-                f"knn_source is 'file', but there is no {self.dataset_name}.{name}_knn*.npz with {k} neighbours or more in "
+                f"knn_source is 'file', but there is no {self.dataset_name}.{name}_knn*.npz with {k} "
+                "neighbours or more in "
                 f"{self.config['data_path']}; set it to auto or features"
             )
 
@@ -92,12 +97,17 @@ class MultimodalDataset(InteractionDataset):
     def _neighbour_file(self, name: str, k: int) -> Path | None:
         """Return the file with the fewest neighbours that are enough, or None."""
         folder = Path(self.config["data_path"])
-        if not folder.is_dir():  # a trial on another machine: other neighbours than the driver's would go unnoticed
+        if (
+            not folder.is_dir()
+        ):  # a trial on another machine: other neighbours than the driver's would go unnoticed
             raise UsageError(
-                f"{folder} is not there to look for a file of neighbours; share data_path with every machine, or set "
+                f"{folder} is not there to look for a file of neighbours; share data_path with every "
+                "machine, or set "
                 "knn_source to features"
             )
-        for path in sorted(folder.glob(f"{self.dataset_name}.{name}_knn*.npz"), key=lambda path: (len(path.name), path.name)):
+        for path in sorted(
+            folder.glob(f"{self.dataset_name}.{name}_knn*.npz"), key=lambda path: (len(path.name), path.name)
+        ):
             table = neighbour_arrays(path)[0]
             if table is not None and table.ndim == 2 and table.shape[1] >= k:
                 return path
@@ -122,16 +132,22 @@ def find_features(folder: Path, dataset: str, name: str) -> Path:
             return path
     derived = sorted(path for ending in ENDINGS for path in folder.glob(f"{dataset}.{name}_*{ending}"))
     if len(derived) == 1:
-        logging.getLogger().warning("modality %s is taken from %s, which stands in for the original features", name, derived[0])
+        logging.getLogger().warning(
+            "modality %s is taken from %s, which stands in for the original features", name, derived[0]
+        )
         return derived[0]
     if derived:
         names = ", ".join(path.name.removeprefix(f"{dataset}.").removesuffix(path.suffix) for path in derived)
-        raise UsageError(f"modality {name!r} could be any of {names} in {folder}; name one of them in modalities")
+        raise UsageError(
+            f"modality {name!r} could be any of {names} in {folder}; name one of them in modalities"
+        )
     there = sorted(path.name for ending in ENDINGS for path in folder.glob(f"*{ending}"))
     known = [file.removeprefix(f"{dataset}.").rpartition(".")[0].removesuffix("_feat") for file in there]
     raise UsageError(
-        f"modality {name!r} is named, but {folder} has no features for it{did_you_mean(name, known)}: neither "
-        f"{', '.join(f'{stem}.npy' for stem in stems)} nor .safetensors; files of features there: {', '.join(there) or 'none'}. "
+        f"modality {name!r} is named, but {folder} has no features for it{did_you_mean(name, known)}: "
+        "neither "
+        f"{', '.join(f'{stem}.npy' for stem in stems)} nor .safetensors; files of features there: "
+        f"{', '.join(there) or 'none'}. "
         "Put the file there, correct modalities, or make it from the .item file with item_features"
     )
 
@@ -147,16 +163,17 @@ def neighbour_arrays(path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
             return file.get("neighbours"), file.get("cosine")
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise UsageError(
-            f"{path} cannot be read as neighbours: {error}; write it with numpy.savez, or set knn_source to features"
+            f"{path} cannot be read as neighbours: {error}; write it with numpy.savez, or set knn_source to "
+            "features"
         ) from error
 
 
 def neighbours_of_file(path: Path, modality: Modality, k: int) -> tuple[Tensor, Tensor]:
     """Return the neighbours that a file holds, by position of the items (item id - 1), the item itself first.
 
-    The file has ``neighbours``, [rows, K], rows and entries aligned like the modality's features, with or without the item
-    itself in its own row, and ``cosine`` of the same shape; without it, cosines are those of the features. A neighbour that is no
-    item of the interactions is left out.
+    The file has ``neighbours``, [rows, K], rows and entries aligned like the modality's features, with or
+    without the item itself in its own row, and ``cosine`` of the same shape; without it, cosines are those of
+    the features. A neighbour that is no item of the interactions is left out.
 
     Returns:
         neighbours long [items, k], and their cosines [items, k].
@@ -168,7 +185,8 @@ def neighbours_of_file(path: Path, modality: Modality, k: int) -> tuple[Tensor, 
     n_rows = len(modality.values)
     if len(table) != n_rows or table.dtype.kind not in "iu" or table.min() < 0 or table.max() >= n_rows:
         raise UsageError(
-            f"{path} has neighbours of shape {list(table.shape)}, from {table.min()} to {table.max()}; it takes row numbers of "
+            f"{path} has neighbours of shape {list(table.shape)}, from {table.min()} to {table.max()}; it "
+            "takes row numbers of "
             f"{modality.origin}, which has {n_rows} rows"
         )
     place = np.full(n_rows, -1, dtype=np.int64)
@@ -179,12 +197,17 @@ def neighbours_of_file(path: Path, modality: Modality, k: int) -> tuple[Tensor, 
     short = usable.sum(1) < k - 1
     if bool(short.any()):
         first = ", ".join(str(modality.rows[row]) for row in short.nonzero().squeeze(1)[:5].tolist())
-        raise UsageError(f"{path} has fewer than {k - 1} neighbours for row {first}; set knn_k lower, or knn_source to features")
+        raise UsageError(
+            f"{path} has fewer than {k - 1} neighbours for row {first}; set knn_k lower, or knn_source to "
+            "features"
+        )
     order = (~usable).long().argsort(dim=1, stable=True)[:, : k - 1]
     neighbours = torch.cat([own, found.gather(1, order)], dim=1)
     if given is None or given.shape != table.shape:
         return neighbours, knn.cosines_of(lambda rows: modality.take(rows + 1), neighbours)
     if not np.isfinite(given).all():
-        raise UsageError(f"{path} has cosines that are NaN or infinite; correct them, or leave 'cosine' out of the file")
+        raise UsageError(
+            f"{path} has cosines that are NaN or infinite; correct them, or leave 'cosine' out of the file"
+        )
     cosine = torch.from_numpy(given[modality.rows].astype(np.float32)).gather(1, order)
     return neighbours, torch.cat([torch.ones(len(cosine), 1), cosine], dim=1)

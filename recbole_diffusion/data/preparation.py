@@ -13,7 +13,7 @@ from recbole_diffusion import registry
 from recbole_diffusion.data.dataset import InteractionDataset, require_files
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.split_options import SplitOptions
+from recbole_diffusion.options.split import SplitOptions
 
 # What RecBole applies before it splits, and so not to given parts.
 NOT_FOR_PARTS = (
@@ -34,7 +34,9 @@ def refusals_of(config: Any) -> Iterator[None]:
         raise
     except (ValueError, KeyError, NotImplementedError) as error:
         name = type(error).__name__ + ": " if isinstance(error, KeyError) else ""
-        raise UsageError(f"data set {config['dataset']!r} in {config['data_path']} cannot be used so: {name}{error}") from error
+        raise UsageError(
+            f"data set {config['dataset']!r} in {config['data_path']} cannot be used so: {name}{error}"
+        ) from error
 
 
 def create_dataset(config: Any) -> Any:
@@ -59,7 +61,8 @@ def _create(config: Any) -> Any:
     require_files(config)
     if config["shift"] not in (None, "none"):
         raise UsageError(
-            f"{config['model']} takes a data set of its own kind, which cannot be split by shift; leave --shift out, or use a "
+            f"{config['model']} takes a data set of its own kind, which cannot be split by shift; leave "
+            "--shift out, or use a "
             "general recommender"
         )
     return recbole.data.create_dataset(config)
@@ -67,7 +70,13 @@ def _create(config: Any) -> Any:
 
 def data_options(config: Any) -> dict[str, Any]:
     """Return the options that decide what the data set is, before its split."""
-    names = [*config.parameters["Dataset"], "dataset", "data_path", *SplitOptions.__dataclass_fields__, "rating_scale"]
+    names = [
+        *config.parameters["Dataset"],
+        "dataset",
+        "data_path",
+        *SplitOptions.__dataclass_fields__,
+        "rating_scale",
+    ]
     return {name: config[name] for name in names}
 
 
@@ -86,8 +95,12 @@ def adopt_dataset(config: Any, dataset: Any) -> Any:
     wanted = data_options(config)
     other = [name for name, value in wanted.items() if dataset.made_for.get(name) != value]
     if other:
-        values = ", ".join(f"{name} {dataset.made_for.get(name)!r} and not {wanted[name]!r}" for name in other)
-        raise UsageError(f"the prepared data set was made for {values}; prepare it with the options of the run")
+        values = ", ".join(
+            f"{name} {dataset.made_for.get(name)!r} and not {wanted[name]!r}" for name in other
+        )
+        raise UsageError(
+            f"the prepared data set was made for {values}; prepare it with the options of the run"
+        )
     dataset.config = config
     _check_fit(config, dataset)
     _tell_ignored(config)
@@ -98,24 +111,35 @@ def _check_fit(config: Any, dataset: Any) -> None:
     """Check what RecBole would find out in the first epoch, or after it."""
     name, largest = config["dataset"], max(config["topk"])
     if config["eval_type"] == EvaluatorType.RANKING and largest >= dataset.item_num:
-        raise UsageError(f"topk is {largest}, but data set {name!r} has only {dataset.item_num - 1} items; give smaller cut-offs")
+        raise UsageError(
+            f"topk is {largest}, but data set {name!r} has only {dataset.item_num - 1} items; give smaller "
+            "cut-offs"
+        )
     if config["valid_metric"].lower().startswith("rated_") and not has_ratings(dataset):
         column, asked = config["RATING_FIELD"], config["valid_metric"]
         raise UsageError(
-            f"valid_metric is {asked!r}, which needs the ratings of held-out items, but data set {name!r} is loaded without the "
-            f"column {column!r}; name it in load_col.inter, such as [user_id, item_id, rating], and with RATING_FIELD if it has "
+            f"valid_metric is {asked!r}, which needs the ratings of held-out items, but data set {name!r} is "
+            "loaded without the "
+            f"column {column!r}; name it in load_col.inter, such as [user_id, item_id, rating], and with "
+            "RATING_FIELD if it has "
             "another name"
         )
     label, modes = config["LABEL_FIELD"], config["eval_args"]["mode"].values()
     if "labeled" in modes and label not in dataset.inter_feat:
         raise UsageError(
-            f"eval_args.mode labeled needs the column {label!r}, which data set {name!r} has not; name another with LABEL_FIELD, "
+            f"eval_args.mode labeled needs the column {label!r}, which data set {name!r} has not; name "
+            "another with LABEL_FIELD, "
             "or make it with threshold, such as {rating: 3}"
         )
     negatives = config["train_neg_sample_args"]["distribution"]
-    if config["model"] not in registry.MODELS and config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and negatives == "none":
+    if (
+        config["model"] not in registry.MODELS
+        and config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE
+        and negatives == "none"
+    ):
         raise UsageError(
-            f"{config['model']} learns from pairs and needs negatives; set train_neg_sample_args to {{distribution: uniform}}"
+            f"{config['model']} learns from pairs and needs negatives; set train_neg_sample_args to "
+            f"{{distribution: uniform}}"
         )
 
 
@@ -127,7 +151,9 @@ def _tell_ignored(config: Any) -> None:
     default = config.internal_config_dict
     ignored = [] if by_shift else [name for name in NOT_FOR_PARTS if config[name] != default.get(name)]
     given, standard = config["eval_args"], default["eval_args"]
-    ignored += [f"eval_args.{name}" for name in ("split", "order", "group_by") if given[name] != standard.get(name)]
+    ignored += [
+        f"eval_args.{name}" for name in ("split", "order", "group_by") if given[name] != standard.get(name)
+    ]
     if ignored:
         why = "shift splits the data" if by_shift else "the parts of benchmark_filename are taken as they are"
         logging.getLogger().warning("%s: no effect of %s", why, ", ".join(ignored))
@@ -170,14 +196,20 @@ def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, A
     with refusals_of(config):
         train_part, valid_part, *test_parts = parts.values()
         samplers = create_samplers(config, dataset, [train_part, valid_part, test_parts[0]])
-        train_loader = registry.resolve(spec.train_loader) if spec and spec.train_loader else get_dataloader(config, "train")
+        train_loader = (
+            registry.resolve(spec.train_loader)
+            if spec and spec.train_loader
+            else get_dataloader(config, "train")
+        )
         train = train_loader(config, train_part, samplers[0], shuffle=config["shuffle"])
         valid = get_dataloader(config, "valid")(config, valid_part, samplers[1], shuffle=False)
         tests = {}
         for name, part in list(parts.items())[2:]:
             first = part is test_parts[0]
             before = getattr(part, "masked", None) or valid_part  # a sampler masks what came before its part
-            sampler = samplers[2] if first else create_samplers(config, dataset, [train_part, before, part])[2]
+            sampler = (
+                samplers[2] if first else create_samplers(config, dataset, [train_part, before, part])[2]
+            )
             tests[name] = get_dataloader(config, "test")(config, part, sampler, shuffle=False)
         return train, valid, tests
 

@@ -33,7 +33,10 @@ class KeptRatings:
 
 def has_ratings(dataset: Any) -> bool:
     """Return whether the ratings of a data set's rows are known, as a column or kept aside."""
-    return dataset.config["RATING_FIELD"] in dataset.inter_feat or getattr(dataset, "kept_ratings", None) is not None
+    return (
+        dataset.config["RATING_FIELD"] in dataset.inter_feat
+        or getattr(dataset, "kept_ratings", None) is not None
+    )
 
 
 def rating_column(dataset: Any) -> np.ndarray:
@@ -45,7 +48,8 @@ def rating_column(dataset: Any) -> np.ndarray:
     name, feat = dataset.config["RATING_FIELD"], dataset.inter_feat
     if not has_ratings(dataset):
         raise UsageError(
-            f"data set {dataset.dataset_name!r} is loaded without the rating column {name!r}; name it in load_col.inter, such as "
+            f"data set {dataset.dataset_name!r} is loaded without the rating column {name!r}; name it in "
+            "load_col.inter, such as "
             "[user_id, item_id, rating], and with RATING_FIELD if it has another name"
         )
     if name in feat:
@@ -62,12 +66,15 @@ def check_scale(dataset: Any, low: float, high: float) -> None:
     ratings = rating_column(dataset)
     wrong = np.flatnonzero(~((ratings >= low) & (ratings <= high)))
     if len(wrong):
-        users, items = (np.asarray(dataset.inter_feat[name])[wrong[:3]] for name in (dataset.uid_field, dataset.iid_field))
+        users, items = (
+            np.asarray(dataset.inter_feat[name])[wrong[:3]] for name in (dataset.uid_field, dataset.iid_field)
+        )
         users, items = dataset.id2token(dataset.uid_field, users), dataset.id2token(dataset.iid_field, items)
         rows = zip(users, items, ratings[wrong[:3]], strict=True)
         first = ", ".join(f"{rating:g} of user {user} on item {item}" for user, item, rating in rows)
         raise UsageError(
-            f"{len(wrong)} ratings of data set {dataset.dataset_name!r} are outside rating_scale [{low:g}, {high:g}] (nan: none "
+            f"{len(wrong)} ratings of data set {dataset.dataset_name!r} are outside rating_scale [{low:g}, "
+            f"{high:g}] (nan: none "
             f"is given): {first}; correct rating_scale, or drop these rows with val_interval"
         )
 
@@ -78,18 +85,25 @@ def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:
     A stored 0 is a rating of 0: what is stored is what is rated.
 
     Raises:
-        UsageError: no rating column, a rating outside the scale, a pair rated twice, or a user without a rating.
+        UsageError: no rating column, a rating outside the scale, a pair rated twice, or a user without a
+            rating.
     """
     check_scale(train, low, high)
-    users, items = (np.asarray(train.inter_feat[name]).astype(np.int64) for name in (train.uid_field, train.iid_field))
+    users, items = (
+        np.asarray(train.inter_feat[name]).astype(np.int64) for name in (train.uid_field, train.iid_field)
+    )
     ratings = rating_column(train)
     order = np.lexsort((items, users))
     users, items, ratings = users[order], items[order], ratings[order]
     again = np.flatnonzero((users[1:] == users[:-1]) & (items[1:] == items[:-1]))
     if len(again):
-        user, item = train.id2token(train.uid_field, users[again[0]]), train.id2token(train.iid_field, items[again[0]])
+        user, item = (
+            train.id2token(train.uid_field, users[again[0]]),
+            train.id2token(train.iid_field, items[again[0]]),
+        )
         raise UsageError(
-            f"{len(again)} rows of data set {train.dataset_name!r} rate an item a second time, first user {user} on item {item}; "
+            f"{len(again)} rows of data set {train.dataset_name!r} rate an item a second time, first user "
+            f"{user} on item {item}; "
             "keep one with --rm_dup_inter=last (or first)"
         )
     counts = np.bincount(users, minlength=train.user_num)
@@ -98,7 +112,8 @@ def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:
         first = ", ".join(map(str, train.id2token(train.uid_field, without[:5])))
         raise UsageError(
             f"{len(without)} users of data set {train.dataset_name!r} have no rated item in train: {first}"
-            f"{', ...' if len(without) > 5 else ''}; leave them out with user_inter_num_interval '[2,inf)', or move one row of "
+            f"{', ...' if len(without) > 5 else ''}; leave them out with user_inter_num_interval '[2,inf)', "
+            "or move one row of "
             "each into train"
         )
     offsets = np.r_[0, np.cumsum(counts)]

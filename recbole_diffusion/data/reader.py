@@ -1,17 +1,20 @@
 """Atomic files read by pandas' C engine instead of its Python engine, into exactly the data set that RecBole makes of them.
 
-RecBole reads with ``engine="python"`` and checks nothing. What it does with a bad row, and where ``FastReading`` is stricter:
+RecBole reads with ``engine="python"`` and checks nothing. What it does with a bad row, and where
+``FastReading`` is stricter:
 
-- Too many fields: if it is the first row, pandas takes the leading fields of every row for an index and each column gets its
-  neighbour's values; in a later row the surplus is dropped. Here both are errors.
-- Too few fields: the row is filled up with missing values, so a token becomes ``[PAD]``, a number the mean of its column, and an
-  interaction without user or item is removed. Here it is an error. An empty field is a missing value, as in RecBole.
+- Too many fields: if it is the first row, pandas takes the leading fields of every row for an index and each
+  column gets its neighbour's values; in a later row the surplus is dropped. Here both are errors.
+- Too few fields: the row is filled up with missing values, so a token becomes ``[PAD]``, a number the mean of
+  its column, and an interaction without user or item is removed. Here it is an error. An empty field is a
+  missing value, as in RecBole.
 - No number in a float column: an error in both; RecBole's names neither file nor line.
-- No rows: RecBole fails later, with a hint at the filters. Here it is an error, except in a part of ``benchmark_filename``.
+- No rows: RecBole fails later, with a hint at the filters. Here it is an error, except in a part of
+  ``benchmark_filename``.
 
-What the two engines read differently goes to RecBole's own reader: separators of several characters, a single column, lines that
-start with a blank or end in a bare carriage return, NUL, numbers from 2**53 (unless the whole column is int64) and those that
-only Python knows (``1_000``).
+What the two engines read differently goes to RecBole's own reader: separators of several characters, a single
+column, lines that start with a blank or end in a bare carriage return, NUL, numbers from 2**53 (unless the
+whole column is int64) and those that only Python knows (``1_000``).
 """
 
 import codecs
@@ -64,12 +67,16 @@ class AtomicFile:
         types = [kind.value for kind in FeatureType]
         if not first:
             found = "an empty line" if self.raw else "an empty file"
-            raise self.fault(1, found, "a header such as 'user_id:token'", "write header and rows, or remove the file")
+            raise self.fault(
+                1, found, "a header such as 'user_id:token'", "write header and rows, or remove the file"
+            )
         for column in first.split(self.separator):
             name, _, kind = column.partition(":")
             if not name or kind not in types or name in columns:
                 found = f"the column {column!r}" + (" again" if name in columns else "")
-                remedy = f"give each column one name and type, separated by {self.separator!r} (field_separator)"
+                remedy = (
+                    f"give each column one name and type, separated by {self.separator!r} (field_separator)"
+                )
                 raise self.fault(1, found, f"name:type with the type {' or '.join(types)}", remedy)
             columns[name] = FeatureType(kind)
         return columns
@@ -85,13 +92,16 @@ class AtomicFile:
                 line = reader.line_num
         except csv.Error as error:
             remedy = 'close each quoted field before its separator, and write a quote inside it as ""'
-            raise self.fault(line + 1, f"a field that cannot be split ({error})", "valid CSV quoting", remedy) from error
+            raise self.fault(
+                line + 1, f"a field that cannot be split ({error})", "valid CSV quoting", remedy
+            ) from error
 
     def check_rows(self, width: int) -> int:
         """Return the number of rows; raise at the first that has not ``width`` fields.
 
-        Without quotes, the separators and line ends of the whole file must repeat one pattern, which numpy tells in a
-        twentieth of a second for a million rows. Where they do not, the fields of each row are counted.
+        Without quotes, the separators and line ends of the whole file must repeat one pattern, which numpy
+        tells in a twentieth of a second for a million rows. Where they do not, the fields of each row are
+        counted.
         """
         if width > 1 and b'"' not in self.raw and not self.odd_returns:
             data = np.frombuffer(self.raw.rstrip(b"\r\n") + b"\n", np.uint8)
@@ -109,8 +119,15 @@ class AtomicFile:
 
     def check_numbers(self, columns: dict[str, FeatureType], wanted: list[str], seq_separator: str) -> None:
         """Raise at the first value of a float or float_seq column that is no number, called when one stopped the reading."""
-        numbers = [(place, name) for place, name in enumerate(columns) if name in wanted and "float" in columns[name].value]
-        for booleans in (("true", "false"), ()):  # pandas reads a column of them as 1 and 0, but not among numbers
+        numbers = [
+            (place, name)
+            for place, name in enumerate(columns)
+            if name in wanted and "float" in columns[name].value
+        ]
+        for booleans in (
+            ("true", "false"),
+            (),
+        ):  # pandas reads a column of them as 1 and 0, but not among numbers
             for line, fields in self.records():
                 for place, name in numbers:
                     value = fields[place]
@@ -128,7 +145,9 @@ class AtomicFile:
             io.BytesIO(self.raw),
             sep=self.separator,
             usecols=[position for position, name in enumerate(columns) if name in wanted],
-            dtype={position: str for position, kind in enumerate(columns.values()) if kind != FeatureType.FLOAT},
+            dtype={
+                position: str for position, kind in enumerate(columns.values()) if kind != FeatureType.FLOAT
+            },
             engine="c",
         )
         if len(frame) != rows:  # the engines do not agree on which rows are empty
@@ -136,7 +155,9 @@ class AtomicFile:
         frame.columns = wanted
         for name in (name for name in wanted if columns[name] == FeatureType.FLOAT):
             values = frame[name]
-            if (values.dtype.kind == "O" and rows) or (values.dtype.kind in "uf" and values.abs().max() >= EXACT):
+            if (values.dtype.kind == "O" and rows) or (
+                values.dtype.kind in "uf" and values.abs().max() >= EXACT
+            ):
                 return None
             frame[name] = values.astype(np.float64)
         return frame
@@ -177,7 +198,11 @@ class FastReading:
             return super()._load_feat(filepath, source)
         file = AtomicFile(Path(filepath), self.config["encoding"], separator)
         columns = file.header()
-        wanted = [name for name in columns if (load_col is None or name in load_col) and name not in (unload_col or ())]
+        wanted = [
+            name
+            for name in columns
+            if (load_col is None or name in load_col) and name not in (unload_col or ())
+        ]
         rows = file.check_rows(len(columns))
         if rows == 0 and self.benchmark_filename_list is None:
             raise file.fault(2, "the end of the file", "at least one row", "add the rows, or remove the file")
@@ -207,7 +232,9 @@ class FastReading:
         """Return the texts of a column as arrays, cut to ``seq_len``, and note the longest."""
         convert = float if self.field2type[name] == FeatureType.FLOAT_SEQ else str
         separator, limit = self.config["seq_separator"], (self.config["seq_len"] or {}).get(name)
-        arrays = [np.array([convert(part) for part in text.split(separator) if part]) for text in texts.fillna("")]
+        arrays = [
+            np.array([convert(part) for part in text.split(separator) if part]) for text in texts.fillna("")
+        ]
         longest = max(map(len, arrays), default=0)
         self.field2seqlen[name] = longest if limit is None else min(limit, longest)
         return arrays if limit is None else [array[:limit] for array in arrays]

@@ -1,10 +1,11 @@
 """Splits under distribution shift: train, valid, a test part like them (test_iid) and one unlike them (test_ood).
 
-The three shifts are those of the CNSDiff paper, appendix B "Preprocessing Details": uniform item popularity, the most recent
-interactions of each user, and a set of users to whom every item was shown. What the paper leaves open is decided here:
+The three shifts are those of the CNSDiff paper, appendix B "Preprocessing Details": uniform item popularity,
+the most recent interactions of each user, and a set of users to whom every item was shown. What the paper
+leaves open is decided here:
 
-- Rounding: popularity takes ``round(share * rows)`` interactions; temporal takes ``floor(share * rows of the user)``, at
-  least one of a user with two or more.
+- Rounding: popularity takes ``round(share * rows)`` interactions; temporal takes ``floor(share * rows of the
+  user)``, at least one of a user with two or more.
 - The rest is split at random over all its rows, not by user.
 - A pair of user and item is in one part only, see :func:`rows_to_keep`.
 - Every user and item of a held-out part has a row in train, see :func:`_with_all_in_train`.
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.split_options import SHIFTS, check_shares
+from recbole_diffusion.options.split import SHIFTS, check_shares
 
 PARTS = ("train", "valid", "test_iid", "test_ood")
 TRAIN, VALID, TEST_IID, TEST_OOD = range(4)
@@ -66,22 +67,29 @@ def split_rows(
         exposed: bool [rows], the rows of the fully exposed set; for exposure.
 
     Raises:
-        UsageError: shares out of range, a part that becomes empty, no time, no exposed rows, or a share of test_ood that would
-            take the last row of an item.
+        UsageError: shares out of range, a part that becomes empty, no time, no exposed rows, or a share of
+            test_ood that would take the last row of an item.
     """
     check_shares(share, rest)
     if kind not in KINDS:
         raise UsageError(f"shift {kind!r} is unknown; it takes {', '.join(KINDS)}")
     if kind == "temporal" and (time is None or not np.isfinite(time).all()):
         raise UsageError(
-            "the temporal shift needs the time of every interaction; name its column with TIME_FIELD and load_col.inter"
+            "the temporal shift needs the time of every interaction; name its column with TIME_FIELD and "
+            "load_col.inter"
         )
     if kind == "exposure" and (exposed is None or not exposed.any()):
-        raise UsageError("the exposure shift needs the fully exposed interactions; name their file with shift_test")
-    keep, dropped = rows_to_keep(users, items, time if kind == "temporal" else None, exposed if kind == "exposure" else None)
+        raise UsageError(
+            "the exposure shift needs the fully exposed interactions; name their file with shift_test"
+        )
+    keep, dropped = rows_to_keep(
+        users, items, time if kind == "temporal" else None, exposed if kind == "exposure" else None
+    )
     kept = np.flatnonzero(keep)
     if len(kept) < len(PARTS):
-        raise UsageError(f"{len(kept)} interactions cannot be split into {len(PARTS)} parts; give a larger data set")
+        raise UsageError(
+            f"{len(kept)} interactions cannot be split into {len(PARTS)} parts; give a larger data set"
+        )
     users, items = users[kept], items[kept]
     if kind == "popularity":
         shifted = _uniform_popularity(items, share, generator)
@@ -89,12 +97,17 @@ def split_rows(
         shifted = _latest(users, time[kept], share) if kind == "temporal" else exposed[kept]
     before = _split_rest(shifted, rest, generator)
     part = _with_all_in_train(before, users, items, generator)
-    moved = {PARTS[number]: int(((before == number) & (part == TRAIN)).sum()) for number in (VALID, TEST_IID, TEST_OOD)}
+    moved = {
+        PARTS[number]: int(((before == number) & (part == TRAIN)).sum())
+        for number in (VALID, TEST_IID, TEST_OOD)
+    }
     empty = [name for number, name in enumerate(PARTS) if number not in part]
     if empty:
         raise UsageError(
-            f"the {empty[0]} part is empty after a {kind} split of {len(part)} interactions, of which {sum(moved.values())} had "
-            "to go to train; give more interactions, other shares (shift_share, shift_rest) or another shift_seed"
+            f"the {empty[0]} part is empty after a {kind} split of {len(part)} interactions, of which "
+            f"{sum(moved.values())} had "
+            "to go to train; give more interactions, other shares (shift_share, shift_rest) or another "
+            "shift_seed"
         )
     return ShiftSplit(tuple(kept[part == number] for number in range(len(PARTS))), moved, dropped)
 
@@ -104,13 +117,14 @@ def rows_to_keep(
 ) -> tuple[np.ndarray, dict[str, int]]:
     """Return which rows take part, bool [rows], and how many do not, by reason.
 
-    Of the rows of one pair the latest by ``time`` stays (the last in the file among equals), without ``time`` the first. Pairs
-    that are ``exposed`` leave the other rows. Exposed rows of a user or an item that no other row knows are dropped: nothing
-    could be learnt of it.
+    Of the rows of one pair the latest by ``time`` stays (the last in the file among equals), without ``time``
+    the first. Pairs that are ``exposed`` leave the other rows. Exposed rows of a user or an item that no
+    other row knows are dropped: nothing could be learnt of it.
     """
     rows, pairs = np.arange(len(users)), users.astype(np.int64) * (int(items.max(initial=0)) + 1) + items
     given = np.zeros(len(users), bool) if exposed is None else exposed
-    # The first of each pair in this order stays: exposed rows, then the others by file, or all from the latest to the earliest.
+    # The first of each pair in this order stays: exposed rows, then the others by file, or all from the
+    # latest to the earliest.
     order = np.lexsort((rows, ~given)) if time is None else np.lexsort((rows, time))[::-1]
     keep = np.zeros(len(users), bool)
     keep[order[np.unique(pairs[order], return_index=True)[1]]] = True
@@ -129,9 +143,10 @@ def rows_to_keep(
 def popularity_quotas(counts: np.ndarray, asked: int, generator: np.random.Generator) -> np.ndarray:
     """Return how many rows of each item go to test_ood: ``asked`` in all, as equal as possible with one row left of each item.
 
-    Water filling: quota_i = min(q, counts_i - 1) with the level q at which they sum to ``asked``; between two whole levels,
-    randomly chosen items get one more. Drawing rows with weights 1 / popularity would not be uniform: without replacement those
-    weights hold for the first draw only, and a rare item runs out of rows, so that train has none of it.
+    Water filling: quota_i = min(q, counts_i - 1) with the level q at which they sum to ``asked``; between two
+    whole levels, randomly chosen items get one more. Drawing rows with weights 1 / popularity would not be
+    uniform: without replacement those weights hold for the first draw only, and a rare item runs out of rows,
+    so that train has none of it.
 
     Args:
         counts: rows of each item, [items], 0 for items without rows.
@@ -144,7 +159,8 @@ def popularity_quotas(counts: np.ndarray, asked: int, generator: np.random.Gener
     most = np.maximum(counts - 1, 0)
     if asked > most.sum():
         raise UsageError(
-            f"test_ood would take {asked} interactions, but with one of each item left for train at most {most.sum()} can go "
+            f"test_ood would take {asked} interactions, but with one of each item left for train at most "
+            f"{most.sum()} can go "
             "there; give a smaller shift_share, or remove rare items with item_inter_num_interval"
         )
     can_give_more = len(most) - np.cumsum(np.bincount(most))  # [levels]: items with most > level
@@ -152,7 +168,11 @@ def popularity_quotas(counts: np.ndarray, asked: int, generator: np.random.Gener
     level = int(np.searchsorted(filled, asked, side="right")) - 1
     level = min(level, int(most.max(initial=0)))
     quotas = np.minimum(most, level)
-    odd = generator.choice(np.flatnonzero(most > level), asked - int(quotas.sum()), replace=False) if asked > quotas.sum() else []
+    odd = (
+        generator.choice(np.flatnonzero(most > level), asked - int(quotas.sum()), replace=False)
+        if asked > quotas.sum()
+        else []
+    )
     quotas[odd] += 1
     return quotas
 
@@ -195,7 +215,9 @@ def _split_rest(shifted: np.ndarray, rest: Sequence[float], generator: np.random
     return part
 
 
-def _with_all_in_train(part: np.ndarray, users: np.ndarray, items: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _with_all_in_train(
+    part: np.ndarray, users: np.ndarray, items: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
     """Return ``part`` with one row of each user and item that train lacks moved there: a random one, of test_ood if no other."""
     part = part.copy()
     order = generator.permutation(len(part))
@@ -211,8 +233,9 @@ def _with_all_in_train(part: np.ndarray, users: np.ndarray, items: np.ndarray, g
 def summarize(split: ShiftSplit, users: np.ndarray, items: np.ndarray, **said: Any) -> dict[str, Any]:
     """Return what a split is made of, in plain types: ``said`` (kind, seed, ...), sizes, moved and dropped rows, popularity.
 
-    ``popularity_deciles`` orders the items from the most to the least popular by their rows in all four parts together (equal
-    ones by their number), cuts them into ten groups of as many items, and gives each group's share of the rows of each part.
+    ``popularity_deciles`` orders the items from the most to the least popular by their rows in all four parts
+    together (equal ones by their number), cuts them into ten groups of as many items, and gives each group's
+    share of the rows of each part.
     """
     kept = np.concatenate(split.rows)
     counts = np.bincount(items[kept])
@@ -229,7 +252,11 @@ def summarize(split: ShiftSplit, users: np.ndarray, items: np.ndarray, **said: A
         name: {"rows": len(rows), "users": len(np.unique(users[rows])), "items": len(np.unique(items[rows]))}
         for name, rows in zip(PARTS, split.rows, strict=True)
     }
-    deciles = {"order": "items from most to least popular by rows in all parts", "items": [len(one) for one in groups], **shares}
+    deciles = {
+        "order": "items from most to least popular by rows in all parts",
+        "items": [len(one) for one in groups],
+        **shares,
+    }
     return {
         **said,
         "parts": sizes,

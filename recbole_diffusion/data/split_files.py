@@ -1,7 +1,8 @@
 """Between a RecBole data set and the split under distribution shift: its rows as arrays, the exposed set, atomic files of parts.
 
-Everything here works on the pandas frame of the interactions, before RecBole turns it into tensors: those hold times in float32,
-which cannot tell two of today's time stamps apart when less than a minute or two lies between them.
+Everything here works on the pandas frame of the interactions, before RecBole turns it into tensors: those
+hold times in float32, which cannot tell two of today's time stamps apart when less than a minute or two lies
+between them.
 """
 
 import copy
@@ -15,7 +16,7 @@ from recbole.utils import FeatureSource, FeatureType
 
 from recbole_diffusion.data.split import ShiftSplit, rows_to_keep, split_rows, summarize
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.split_options import SplitOptions
+from recbole_diffusion.options.split import SplitOptions
 
 EXACT = 2.0**53  # below it a float that is whole is one whole number
 
@@ -30,7 +31,12 @@ def split_dataset(dataset: Any, options: SplitOptions) -> tuple[ShiftSplit, dict
     users, items = (frame[field].to_numpy(np.int64) for field in (dataset.uid_field, dataset.iid_field))
     exposed = np.arange(len(frame)) >= len(frame) - dataset.exposed_rows
     generator = np.random.default_rng(options.shift_seed)
-    given = {"share": options.shift_share, "rest": options.shift_rest, "time": _time(dataset, options), "exposed": exposed}
+    given = {
+        "share": options.shift_share,
+        "rest": options.shift_rest,
+        "time": _time(dataset, options),
+        "exposed": exposed,
+    }
     try:
         split = split_rows(options.shift, users, items, generator, **given)
     except UsageError as error:
@@ -47,9 +53,14 @@ def _time(dataset: Any, options: SplitOptions) -> np.ndarray | None:
         return None
     field = dataset.time_field
     if field not in dataset.inter_feat or dataset.field2type[field] != FeatureType.FLOAT:
-        what = f"is no number but {dataset.field2type[field].value}" if field in dataset.inter_feat else "is not there"
+        what = (
+            f"is no number but {dataset.field2type[field].value}"
+            if field in dataset.inter_feat
+            else "is not there"
+        )
         raise UsageError(
-            f"the temporal shift needs the time of each interaction, but column {field!r} of data set {dataset.dataset_name!r} "
+            f"the temporal shift needs the time of each interaction, but column {field!r} of data set "
+            f"{dataset.dataset_name!r} "
             f"{what}; add it to load_col.inter as a float column, or name another with TIME_FIELD"
         )
     return dataset.inter_feat[field].to_numpy(np.float64)
@@ -58,11 +69,13 @@ def _time(dataset: Any, options: SplitOptions) -> np.ndarray | None:
 def join_exposed(dataset: Any, path: Path) -> tuple[int, dict[str, int]]:
     """Append the fully exposed interactions to the filtered ones of ``dataset``, both still with tokens.
 
-    The exposed ones are filtered by ``val_interval`` (which rows are positive), not by the numbers of interactions. From here on
-    they go through the same steps as all others, so that ids, labels and filled values agree.
+    The exposed ones are filtered by ``val_interval`` (which rows are positive), not by the numbers of
+    interactions. From here on they go through the same steps as all others, so that ids, labels and filled
+    values agree.
 
     Returns:
-        How many rows were appended at the end, and how many were dropped from both, by reason, see :func:`rows_to_keep`.
+        How many rows were appended at the end, and how many were dropped from both, by reason, see
+        :func:`rows_to_keep`.
 
     Raises:
         UsageError: there is no such file, it lacks a column, or nothing of it is left.
@@ -76,12 +89,14 @@ def join_exposed(dataset: Any, path: Path) -> tuple[int, dict[str, int]]:
     left = int((keep & exposed).sum())
     if left == 0:
         raise UsageError(
-            f"of none of the {len(more)} interactions of {path} (shift_test) do user and item have another interaction in data "
+            f"of none of the {len(more)} interactions of {path} (shift_test) do user and item have another "
+            "interaction in data "
             f"set {dataset.dataset_name!r}; check that both files use the same tokens, and the filters"
         )
     if dropped["exposed_unseen"]:
         dataset.logger.warning(
-            "%d of %d interactions of %s are left out: their user or item has no other interaction in data set %s",
+            "%d of %d interactions of %s are left out: their user or item has no other interaction in data "
+            "set %s",
             *(dropped["exposed_unseen"], len(more), path, dataset.dataset_name),
         )
     dataset.inter_feat = both[keep].reset_index(drop=True)
@@ -92,7 +107,8 @@ def _exposed_frame(dataset: Any, path: Path) -> pd.DataFrame:
     """Return the rows of the exposed set, read and filtered by a shallow copy, so that the tables of fields stay as they are."""
     if not path.is_file():
         raise UsageError(
-            f"shift_test names {path}, which is no file; give the atomic .inter file of the fully exposed interactions"
+            f"shift_test names {path}, which is no file; give the atomic .inter file of the fully exposed "
+            "interactions"
         )
     reader = copy.copy(dataset)
     for table in ("field2type", "field2source", "field2seqlen", "field2bucketnum"):
@@ -100,13 +116,18 @@ def _exposed_frame(dataset: Any, path: Path) -> pd.DataFrame:
     reader.inter_feat = reader._load_feat(str(path), FeatureSource.INTERACTION)
     missing = [name for name in dataset.inter_feat.columns if name not in reader.inter_feat]
     if missing:
-        raise UsageError(f"{path} (shift_test) gives no column {', '.join(missing)}, which data set {dataset.dataset_name!r} has")
+        raise UsageError(
+            f"{path} (shift_test) gives no column {', '.join(missing)}, which data set "
+            f"{dataset.dataset_name!r} has"
+        )
     for field, longest in reader.field2seqlen.items():
         if field in dataset.field2seqlen:
             dataset.field2seqlen[field] = max(dataset.field2seqlen[field], longest)
     intervals = dataset.config["val_interval"] or {}
     reader.user_feat = reader.item_feat = None
-    reader.config = {"val_interval": {field: value for field, value in intervals.items() if field in reader.inter_feat}}
+    reader.config = {
+        "val_interval": {field: value for field, value in intervals.items() if field in reader.inter_feat}
+    }
     reader._filter_nan_user_or_item()
     reader.inter_feat = reader.inter_feat.reset_index(drop=True)
     reader._filter_by_field_value()
@@ -116,7 +137,8 @@ def _exposed_frame(dataset: Any, path: Path) -> pd.DataFrame:
 def write_parts(dataset: Any, rows: Sequence[np.ndarray], files: Sequence[Path]) -> None:
     """Write parts of the interactions as atomic files with the original tokens, in the separators of the configuration.
 
-    A column that RecBole made (the label of ``threshold``) is written as it is; whole numbers are written without a point.
+    A column that RecBole made (the label of ``threshold``) is written as it is; whole numbers are written
+    without a point.
     """
     config, frame = dataset.config, dataset.inter_feat
     texts = pd.DataFrame(
@@ -134,7 +156,11 @@ def _as_written(dataset: Any, name: str, separator: str) -> Any:
     """Return the values of one column for a file; a missing token, which RecBole numbers 0, is an empty field."""
     values, kind = dataset.inter_feat[name].to_numpy(), dataset.field2type[name]
     if kind == FeatureType.FLOAT:
-        whole = np.isfinite(values).all() and (np.abs(values) < EXACT).all() and (values == np.floor(values)).all()
+        whole = (
+            np.isfinite(values).all()
+            and (np.abs(values) < EXACT).all()
+            and (values == np.floor(values)).all()
+        )
         return values.astype(np.int64) if whole else values
     if kind == FeatureType.FLOAT_SEQ:
         return [separator.join(str(float(one)) for one in row) for row in values]

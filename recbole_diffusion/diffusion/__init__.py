@@ -12,7 +12,12 @@ from recbole_diffusion.diffusion.schedule import (
     square_root_betas,
 )
 from recbole_diffusion.diffusion.solver import LinearVP, fast_orders, solve
-from recbole_diffusion.diffusion.timestep import ImportanceSteps, antithetic_steps, sinusoidal_embedding, uniform_steps
+from recbole_diffusion.diffusion.timestep import (
+    ImportanceSteps,
+    antithetic_steps,
+    sinusoidal_embedding,
+    uniform_steps,
+)
 
 __all__ = [
     "SCHEDULES",

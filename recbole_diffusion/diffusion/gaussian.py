@@ -1,7 +1,8 @@
 """The discrete Gaussian diffusion process: forward noise, its inversion, the posterior and the reverse chain.
 
-Notation of Ho et al. 2020, "Denoising Diffusion Probabilistic Models", with steps counted from 0: ``x_t`` for t = 0..steps-1 is
-the noisy data after step ``t``, ``x_{-1}`` is the data, called x0 as in the paper, and ``abar_{-1} = 1``.
+Notation of Ho et al. 2020, "Denoising Diffusion Probabilistic Models", with steps counted from 0: ``x_t`` for
+t = 0..steps-1 is the noisy data after step ``t``, ``x_{-1}`` is the data, called x0 as in the paper, and
+``abar_{-1} = 1``.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 class GaussianDiffusion(nn.Module):
     """Tables of one noise schedule and the formulas that read them. Holds no denoiser and no parameter.
 
-    The tables are computed in float64 and kept as float32 buffers of shape [steps] that follow the module to its device and
-    stay out of ``state_dict``. In every method ``x0``, ``xt``, ``eps`` and ``noise`` are [batch, ...] of one shape and any rank,
-    and ``t`` is a long tensor [batch] with values 0..steps-1, one step a row, 0 the least noisy. A method raises ValueError
-    where shapes do not fit and IndexError where a step is outside the tables.
+    The tables are computed in float64 and kept as float32 buffers of shape [steps] that follow the module to
+    its device and stay out of ``state_dict``. In every method ``x0``, ``xt``, ``eps`` and ``noise`` are
+    [batch, ...] of one shape and any rank, and ``t`` is a long tensor [batch] with values 0..steps-1, one
+    step a row, 0 the least noisy. A method raises ValueError where shapes do not fit and IndexError where a
+    step is outside the tables.
 
     Attributes:
         steps: number of steps.
@@ -25,8 +27,8 @@ class GaussianDiffusion(nn.Module):
         snr: ``abar_t / (1 - abar_t)``, a ratio of powers.
         posterior_x0: factor of ``x0`` in the posterior mean, exactly 1 at t = 0.
         posterior_xt: factor of ``x_t`` in the posterior mean, exactly 0 at t = 0.
-        posterior_log_variance: log of the posterior variance. At t = 0, where that variance is 0, the entry of t = 1 stands in,
-            or log beta_0 where there is one step only.
+        posterior_log_variance: log of the posterior variance. At t = 0, where that variance is 0, the entry
+            of t = 1 stands in, or log beta_0 where there is one step only.
         snr_drop: ``SNR(t-1) - SNR(t)``, 1 at t = 0.
     """
 
@@ -43,7 +45,8 @@ class GaussianDiffusion(nn.Module):
 
         Args:
             betas: variances of the steps, [steps], in (0, 1); float64 where they are small.
-            first_beta: replaces ``betas[0]`` when given. DiffRec and TV-Diff use 1e-5, against overfitting at t = 0.
+            first_beta: replaces ``betas[0]`` when given. DiffRec and TV-Diff use 1e-5, against overfitting at
+                t = 0.
 
         Raises:
             ValueError: ``betas`` is not a vector of at least one number, or a beta is not in (0, 1).
@@ -61,7 +64,9 @@ class GaussianDiffusion(nn.Module):
         log_alpha = torch.log1p(-betas)
         log_abar = log_alpha.cumsum(0)
         log_abar_before = torch.cat([log_abar.new_zeros(1), log_abar[:-1]])  # of step t - 1
-        variance = -torch.expm1(log_abar)  # 1 - abar_t; the plain difference loses every digit where betas are tiny
+        variance = -torch.expm1(
+            log_abar
+        )  # 1 - abar_t; the plain difference loses every digit where betas are tiny
         variance_before = -torch.expm1(log_abar_before)
 
         # Ho et al. 2020, Eq. 7
@@ -71,7 +76,8 @@ class GaussianDiffusion(nn.Module):
         posterior_variance = betas * variance_before / variance
         posterior_variance[0] = posterior_variance[1] if self.steps > 1 else betas[0]
 
-        # 1 / (1 - abar_{t-1}) - 1 / (1 - abar_t) over one denominator, with (1 - abar_t) - (1 - abar_{t-1}) = abar_{t-1} beta_t
+        # 1 / (1 - abar_{t-1}) - 1 / (1 - abar_t) over one denominator, with (1 - abar_t) - (1 - abar_{t-1}) =
+        # abar_{t-1} beta_t
         snr_drop = torch.exp(log_abar_before) * betas / (variance * variance_before)
         snr_drop[0] = 1.0
 
@@ -139,11 +145,13 @@ class GaussianDiffusion(nn.Module):
         """Run the reverse chain from step ``start - 1`` down to 0, one step for each item taken from the iterator.
 
         Args:
-            predict_x0: the denoiser; gets ``x_t`` [batch, ...] and ``t`` [batch], returns its estimate of ``x0`` [batch, ...].
+            predict_x0: the denoiser; gets ``x_t`` [batch, ...] and ``t`` [batch], returns its estimate of
+                ``x0`` [batch, ...].
             x: noisy data at step ``start - 1``, [batch, ...].
             start: number of steps to run, 1..steps; all by default.
             generator: source of the posterior noise, on the device of ``x``; torch's own by default.
-            stochastic: add posterior noise at t > 0 (Ho et al. 2020, Algorithm 2); otherwise follow the means.
+            stochastic: add posterior noise at t > 0 (Ho et al. 2020, Algorithm 2); otherwise follow the
+                means.
 
         Returns:
             Iterator over ``(t, x_{t-1})`` for t = start-1..0. The last item is the estimate of ``x0``.
@@ -176,11 +184,16 @@ class GaussianDiffusion(nn.Module):
 def _rows(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
     """Entries ``table[t]`` as [batch, 1, ...] with the rank of ``like``; a negative step is an error too."""
     if t.shape != like.shape[:1]:
-        raise ValueError(f"t must hold one step for each row, shape {list(like.shape[:1])}, got {list(t.shape)}")
+        raise ValueError(
+            f"t must hold one step for each row, shape {list(like.shape[:1])}, got {list(t.shape)}"
+        )
     return table.index_select(0, t).view(-1, *[1] * (like.dim() - 1))
 
 
 def _same_shape(first: Tensor, second: Tensor, first_name: str, second_name: str) -> None:
     """Refuse two tensors that would broadcast into something else."""
     if first.shape != second.shape:
-        raise ValueError(f"{first_name} and {second_name} must have one shape, got {list(first.shape)} and {list(second.shape)}")
+        raise ValueError(
+            f"{first_name} and {second_name} must have one shape, got {list(first.shape)} and "
+            f"{list(second.shape)}"
+        )

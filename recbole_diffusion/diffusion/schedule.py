@@ -1,8 +1,9 @@
 """Noise schedules: how much of the signal each step of the forward process destroys.
 
 A schedule is a float64 vector ``betas`` [steps] with values in (0, 1), the variances that the steps add:
-``q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t I)`` (Ho et al. 2020, "Denoising Diffusion Probabilistic Models", Eq. 2).
-Step 0 is the least noisy one. ``abar_t`` is the product of ``1 - beta`` up to and including step ``t``.
+``q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t I)`` (Ho et al. 2020, "Denoising Diffusion
+Probabilistic Models", Eq. 2). Step 0 is the least noisy one. ``abar_t`` is the product of ``1 - beta`` up to
+and including step ``t``.
 """
 
 import math
@@ -74,14 +75,17 @@ def linear_variance_betas(steps: int, start: float, end: float) -> Tensor:
     variance = torch.linspace(start, end, steps, dtype=torch.float64)
     growth = (end - start) / max(steps - 1, 1)
     betas = variance.clone()
-    betas[1:] = growth / (1 - variance[:-1])  # 1 - abar_t / abar_{t-1}, written without the difference of two numbers near 1
+    betas[1:] = growth / (
+        1 - variance[:-1]
+    )  # 1 - abar_t / abar_{t-1}, written without the difference of two numbers near 1
     return betas.clamp(max=MAX_BETA)
 
 
 def cosine_betas(steps: int, offset: float = 0.008) -> Tensor:
     """Betas of the squared-cosine curve (Nichol and Dhariwal 2021, "Improved DDPM", Eq. 17).
 
-    ``abar(s)`` is proportional to ``cos^2((s + offset) / (1 + offset) * pi / 2)`` with ``s = (t + 1) / steps``.
+    ``abar(s)`` is proportional to ``cos^2((s + offset) / (1 + offset) * pi / 2)`` with ``s = (t + 1) /
+    steps``.
 
     Args:
         steps: number of steps, at least 1.
@@ -101,8 +105,9 @@ def cosine_betas(steps: int, offset: float = 0.008) -> Tensor:
 def exponential_betas(steps: int, low: float = 0.1, high: float = 10.0) -> Tensor:
     """Betas of the variance-preserving SDE on T equal pieces of [0, 1] (Xiao et al. 2022, "Denoising Diffusion GANs").
 
-    ``beta_t = 1 - exp(-low / T - (high - low)(2 t - 1) / (2 T^2))`` for t = 1..T. This is exact for a rate that grows linearly
-    from ``low`` to ``high`` (Song et al. 2021, Eq. 33): ``abar(s) = exp(-low s - (high - low) s^2 / 2)`` at ``s = t / T``.
+    ``beta_t = 1 - exp(-low / T - (high - low)(2 t - 1) / (2 T^2))`` for t = 1..T. This is exact for a rate
+    that grows linearly from ``low`` to ``high`` (Song et al. 2021, Eq. 33): ``abar(s) = exp(-low s - (high -
+    low) s^2 / 2)`` at ``s = t / T``.
 
     Args:
         steps: number of steps, at least 1.
@@ -118,7 +123,9 @@ def exponential_betas(steps: int, low: float = 0.1, high: float = 10.0) -> Tenso
     check_steps(steps)
     if not 0 < low <= high:
         raise ValueError(f"rates must satisfy 0 < low <= high, got low={low!r}, high={high!r}")
-    middle = (2 * torch.arange(steps, dtype=torch.float64) + 1) / (2 * steps)  # (2 t - 1) / (2 T), the middle of each piece
+    middle = (2 * torch.arange(steps, dtype=torch.float64) + 1) / (
+        2 * steps
+    )  # (2 t - 1) / (2 T), the middle of each piece
     return (-torch.expm1(-(low + (high - low) * middle) / steps)).clamp(max=MAX_BETA)
 
 
@@ -140,7 +147,8 @@ def square_root_betas(steps: int) -> Tensor:
 def binomial_betas(steps: int) -> Tensor:
     """Betas ``1 / (T - t + 1)`` (Sohl-Dickstein et al. 2015, "Nonequilibrium Thermodynamics", section 2.4.1).
 
-    ``t`` runs over 0..T-1 as in DiffRec, so ``abar_t = (T - t) / (T + 1)``; with the paper's t = 1..T the last beta would be 1.
+    ``t`` runs over 0..T-1 as in DiffRec, so ``abar_t = (T - t) / (T + 1)``; with the paper's t = 1..T the
+    last beta would be 1.
 
     Args:
         steps: number of steps T, at least 1.
@@ -166,14 +174,20 @@ SCHEDULES: Mapping[str, Callable[..., Tensor]] = {
 
 
 def make_betas(
-    name: str, steps: int, *, noise_scale: float | None = None, noise_min: float | None = None, noise_max: float | None = None
+    name: str,
+    steps: int,
+    *,
+    noise_scale: float | None = None,
+    noise_min: float | None = None,
+    noise_max: float | None = None,
 ) -> Tensor:
     """Betas of a schedule by its name, from the option names of RecBole's DiffRec.
 
     Args:
         name: a key of SCHEDULES (the option ``noise_schedule``).
         steps: number of steps, at least 1.
-        noise_scale: factor on the next two, positive. "linear" and "linear-var" need all three; the others ignore them.
+        noise_scale: factor on the next two, positive. "linear" and "linear-var" need all three; the others
+            ignore them.
         noise_min: noise of the first step before scaling, positive.
         noise_max: noise of the last step before scaling; ``noise_scale * noise_max`` is below 1.
 
@@ -196,4 +210,6 @@ def make_betas(
     try:
         return SCHEDULES[name](steps, noise_scale * noise_min, noise_scale * noise_max)
     except ValueError as error:
-        raise ValueError(f"{error} (these are noise_scale * noise_min and noise_scale * noise_max, from {given})") from error
+        raise ValueError(
+            f"{error} (these are noise_scale * noise_min and noise_scale * noise_max, from {given})"
+        ) from error

@@ -1,8 +1,8 @@
 """DPM-Solver on a continuous variance-preserving schedule.
 
-Lu et al. 2022, "DPM-Solver: A Fast ODE Solver for Diffusion Probabilistic Model Sampling in Around 10 Steps". The data at time
-t in [0, 1] is ``x_t = alpha(t) x_0 + sigma(t) eps`` with ``alpha^2 + sigma^2 = 1``; ``lambda = log(alpha / sigma)`` is half the
-log SNR.
+Lu et al. 2022, "DPM-Solver: A Fast ODE Solver for Diffusion Probabilistic Model Sampling in Around 10 Steps".
+The data at time t in [0, 1] is ``x_t = alpha(t) x_0 + sigma(t) eps`` with ``alpha^2 + sigma^2 = 1``; ``lambda
+= log(alpha / sigma)`` is half the log SNR.
 """
 
 import functools
@@ -32,7 +32,9 @@ class LinearVP:
             ValueError: not ``0 < beta_0 <= beta_1``.
         """
         if not 0 < beta_0 <= beta_1:
-            raise ValueError(f"rates must satisfy 0 < beta_0 <= beta_1, got beta_0={beta_0!r}, beta_1={beta_1!r}")
+            raise ValueError(
+                f"rates must satisfy 0 < beta_0 <= beta_1, got beta_0={beta_0!r}, beta_1={beta_1!r}"
+            )
         self.beta_0 = beta_0
         self.beta_1 = beta_1
 
@@ -55,7 +57,8 @@ class LinearVP:
     def time_of(self, half_log_snr: Tensor) -> Tensor:
         """Time at which ``lambda`` has this value, the inverse of ``half_log_snr`` in closed form."""
         decay = 0.5 * torch.logaddexp(-2 * half_log_snr, torch.zeros_like(half_log_snr))  # -log alpha
-        # The root of a t^2 + b t = decay, in the form that neither cancels for small decay nor divides by a = 0.
+        # The root of a t^2 + b t = decay, in the form that neither cancels for small decay nor divides by a =
+        # 0.
         a, b = 0.25 * (self.beta_1 - self.beta_0), 0.5 * self.beta_0
         return 2 * decay / (b + torch.sqrt(b * b + 4 * a * decay))
 
@@ -90,8 +93,8 @@ def solve(
     """Integrate the probability-flow ODE from ``t_start`` to ``t_end`` in single steps that are equal in ``lambda``.
 
     Args:
-        eps_model: predicts the noise; gets ``x_t`` [batch, ...] and times in [0, 1], [batch], of the type of ``x``; returns a
-            tensor like ``x_t``. It is called ``sum(orders)`` times.
+        eps_model: predicts the noise; gets ``x_t`` [batch, ...] and times in [0, 1], [batch], of the type of
+            ``x``; returns a tensor like ``x_t``. It is called ``sum(orders)`` times.
         x: data at ``t_start``, floating, [batch, ...].
         schedule: the noise schedule.
         orders: order of each step, 1, 2 or 3; the number of entries is the number of steps.
@@ -107,7 +110,9 @@ def solve(
     if len(orders) == 0 or any(order not in _STEPS for order in orders):
         raise ValueError(f"orders must hold at least one order, each of them 1, 2 or 3, got {list(orders)}")
     if not 0 < t_end < t_start <= 1:
-        raise ValueError(f"times must satisfy 0 < t_end < t_start <= 1, got t_start={t_start!r}, t_end={t_end!r}")
+        raise ValueError(
+            f"times must satisfy 0 < t_end < t_start <= 1, got t_start={t_start!r}, t_end={t_end!r}"
+        )
     first, last = schedule.half_log_snr(torch.tensor([t_start, t_end], dtype=torch.float64)).tolist()
     grid = torch.linspace(first, last, len(orders) + 1, dtype=torch.float64).tolist()
     for order, before, after in zip(orders, grid[:-1], grid[1:], strict=True):
@@ -115,8 +120,8 @@ def solve(
     return x
 
 
-# Below, s is the lambda where a step starts and h its length. Coefficients are float64 numbers, computed once for a schedule and
-# a grid: on small batches they would take longer than the model.
+# Below, s is the lambda where a step starts and h its length. Coefficients are float64 numbers, computed once
+# for a schedule and a grid: on small batches they would take longer than the model.
 
 
 @functools.lru_cache(maxsize=4096)

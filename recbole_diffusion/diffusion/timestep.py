@@ -46,8 +46,9 @@ def antithetic_steps(
 ) -> Tensor:
     """Steps in pairs ``t`` and ``steps - 1 - t``, so that every batch sees as much low noise as high noise.
 
-    Antithetic variates (Hammersley and Morton 1956): each entry alone is still uniform, and the mean of an even batch is exactly
-    ``(steps - 1) / 2``. The second halves of the pairs follow the first halves; an odd batch has one step without its partner.
+    Antithetic variates (Hammersley and Morton 1956): each entry alone is still uniform, and the mean of an
+    even batch is exactly ``(steps - 1) / 2``. The second halves of the pairs follow the first halves; an odd
+    batch has one step without its partner.
 
     Args:
         steps: number of steps, at least 1.
@@ -68,8 +69,9 @@ def antithetic_steps(
 class ImportanceSteps(nn.Module):
     """Steps drawn in proportion to the root mean square of their latest losses (Nichol and Dhariwal 2021, Eq. 18).
 
-    DiffRec (Wang et al. 2023) trains with it. Uniform until every step has a full history; a small uniform share keeps every step
-    possible. The history is in persistent buffers: training that resumes from a ``state_dict`` draws what it would have drawn.
+    DiffRec (Wang et al. 2023) trains with it. Uniform until every step has a full history; a small uniform
+    share keeps every step possible. The history is in persistent buffers: training that resumes from a
+    ``state_dict`` draws what it would have drawn.
 
     Attributes:
         history: latest losses by step, a ring, [steps, history].
@@ -119,8 +121,9 @@ class ImportanceSteps(nn.Module):
             generator: source of randomness on the module's device; torch's own by default.
 
         Returns:
-            ``(t, weight)``: a long tensor [batch] with values 0..steps-1, and ``1 / (steps * p_t)`` [batch]. The mean of
-            ``weight * loss`` estimates without bias the mean loss over uniform steps (DiffRec divides by ``steps * p_t``).
+            ``(t, weight)``: a long tensor [batch] with values 0..steps-1, and ``1 / (steps * p_t)`` [batch].
+            The mean of ``weight * loss`` estimates without bias the mean loss over uniform steps (DiffRec
+            divides by ``steps * p_t``).
         """
         probability = self.probabilities()
         t = torch.multinomial(probability, batch, replacement=True, generator=generator)
@@ -137,12 +140,18 @@ class ImportanceSteps(nn.Module):
             ValueError: the two are not vectors of one length.
         """
         if t.dim() != 1 or t.shape != loss.shape:
-            raise ValueError(f"t and loss must be vectors of one length, got shapes {list(t.shape)} and {list(loss.shape)}")
+            raise ValueError(
+                f"t and loss must be vectors of one length, got shapes {list(t.shape)} and {list(loss.shape)}"
+            )
         kept = self.history.shape[1]
-        order = torch.argsort(t, stable=True)  # rows of one step side by side, still in the order of the batch
+        order = torch.argsort(
+            t, stable=True
+        )  # rows of one step side by side, still in the order of the batch
         step = t[order]
         count = torch.bincount(t, minlength=self.steps)  # [steps]
-        rank = torch.arange(len(t), device=t.device) - (count.cumsum(0) - count)[step]  # place among the rows of its step
+        rank = (
+            torch.arange(len(t), device=t.device) - (count.cumsum(0) - count)[step]
+        )  # place among the rows of its step
         latest = rank >= count[step] - kept  # older ones would be overwritten by this very batch
         slot = (self.seen[step] + rank) % kept
         self.history[step[latest], slot[latest]] = loss.detach()[order][latest].to(self.history.dtype)
@@ -158,9 +167,9 @@ def sinusoidal_embedding(
 ) -> Tensor:
     """Sinusoidal features of a step or a time (Vaswani et al. 2017, section 3.5), in the two conventions in use.
 
-    With ``half = size // 2`` and k = 0..half-1, "cos_sin" has the frequencies ``max_period^(-k / half)`` and the cosines first
-    (DiffRec, TV-Diff, CNSDiff); "sin_cos" has ``max_period^(-k / (half - 1))``, so that the last one is 1 / max_period, and the
-    sines first (CCDRec, DiffCDR).
+    With ``half = size // 2`` and k = 0..half-1, "cos_sin" has the frequencies ``max_period^(-k / half)`` and
+    the cosines first (DiffRec, TV-Diff, CNSDiff); "sin_cos" has ``max_period^(-k / (half - 1))``, so that the
+    last one is 1 / max_period, and the sines first (CCDRec, DiffCDR).
 
     Args:
         t: steps or continuous times, integer or floating, [batch] or any shape.
@@ -172,7 +181,8 @@ def sinusoidal_embedding(
         Features [batch, size], float32 for integer ``t``, otherwise of the type of ``t``.
 
     Raises:
-        ValueError: an unknown order, "cos_sin" with a size below 2, "sin_cos" with an odd size or one below 4.
+        ValueError: an unknown order, "cos_sin" with a size below 2, "sin_cos" with an odd size or one below
+            4.
     """
     if order not in ("cos_sin", "sin_cos"):
         raise ValueError(f"order must be 'cos_sin' or 'sin_cos', got {order!r}")
@@ -183,7 +193,9 @@ def sinusoidal_embedding(
     half = size // 2
     t = t if t.is_floating_point() else t.float()
     last = half if order == "cos_sin" else half - 1
-    frequency = torch.exp(-math.log(max_period) / last * torch.arange(half, dtype=t.dtype, device=t.device))  # [half]
+    frequency = torch.exp(
+        -math.log(max_period) / last * torch.arange(half, dtype=t.dtype, device=t.device)
+    )  # [half]
     angle = t.unsqueeze(-1) * frequency  # [batch, half]
     waves = [angle.cos(), angle.sin()] if order == "cos_sin" else [angle.sin(), angle.cos()]
     return nn.functional.pad(torch.cat(waves, -1), (0, size % 2))

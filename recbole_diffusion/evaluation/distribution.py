@@ -37,7 +37,9 @@ def kl_distance(p: np.ndarray, q: np.ndarray) -> float:
     return float((p * np.log(p / q)).sum())
 
 
-def agreeing_users(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, alphas: tuple[float, ...]) -> dict[str, Any]:
+def agreeing_users(
+    users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, alphas: tuple[float, ...]
+) -> dict[str, Any]:
     """Return for how many users the two-sample Kolmogorov-Smirnov test does not tell predicted from actual ratings apart.
 
     Args:
@@ -47,7 +49,8 @@ def agreeing_users(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray
         alphas: levels of significance.
 
     Returns:
-        ``users``, how many were tested (every n-th of more than MOST_USERS), and ``agree``, a number for each level.
+        ``users``, how many were tested (every n-th of more than MOST_USERS), and ``agree``, a number for each
+        level.
     """
     from scipy.stats import ks_2samp  # slow to import
 
@@ -55,14 +58,19 @@ def agreeing_users(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray
     distinct, starts = np.unique(users[order], return_index=True)
     groups = np.split(order, starts[1:])[:: -(-len(distinct) // MOST_USERS)]
     with np.errstate(divide="ignore"):  # one rating of a user: no number
-        p_values = np.array([ks_2samp(predicted[group], ratings[group], method="asymp").pvalue for group in groups])
+        p_values = np.array(
+            [ks_2samp(predicted[group], ratings[group], method="asymp").pvalue for group in groups]
+        )
     return {"users": len(groups), "agree": {f"{alpha:g}": int((p_values > alpha).sum()) for alpha in alphas}}
 
 
-def compare(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, low: float, high: float) -> dict[str, Any]:
+def compare(
+    users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, low: float, high: float
+) -> dict[str, Any]:
     """Return how the distribution of predicted ratings differs from that of the actual ones, on the same rows.
 
-    Predicted ratings are put on the scale and then, for ``kl``, ``modes_covered`` and ``ks_rounded``, to the nearest mode.
+    Predicted ratings are put on the scale and then, for ``kl``, ``modes_covered`` and ``ks_rounded``, to the
+    nearest mode.
 
     Args:
         users: user of each row, [rows].
@@ -72,9 +80,10 @@ def compare(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, low: 
         high: highest rating of the scale.
 
     Returns:
-        ``kl``: KL(predicted || actual) over modes, the direction of the paper's Eq. 26. ``kl_reverse``: KL(actual || predicted).
-        ``kl_bins``: KL(predicted || actual) over the fine bins. ``modes``, ``actual`` and ``predicted``: ratings that occur and
-        their shares. ``modes_covered``: share of modes that are covered. ``ks`` and ``ks_rounded``: see :func:`agreeing_users`.
+        ``kl``: KL(predicted || actual) over modes, the direction of the paper's Eq. 26. ``kl_reverse``:
+        KL(actual || predicted). ``kl_bins``: KL(predicted || actual) over the fine bins. ``modes``,
+        ``actual`` and ``predicted``: ratings that occur and their shares. ``modes_covered``: share of modes
+        that are covered. ``ks`` and ``ks_rounded``: see :func:`agreeing_users`.
     """
     predicted = np.clip(predicted, low, high)
     modes = np.unique(ratings)

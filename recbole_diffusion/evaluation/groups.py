@@ -18,7 +18,8 @@ DIGITS = 6
 def item_groups(counts: np.ndarray, n_groups: int) -> np.ndarray:
     """Return the group of each item, 0 the most popular; groups have equal numbers of items, up to one.
 
-    Items are ranked by training count, equal counts by id. Items without a training row are in the last groups.
+    Items are ranked by training count, equal counts by id. Items without a training row are in the last
+    groups.
 
     Args:
         counts: training rows of each item, [n_items]; the padding item in place 0.
@@ -58,19 +59,22 @@ def by_item_popularity(
 ) -> list[dict[str, Any]]:
     """Return the metrics of each group of items, where only the held-out items of the group are relevant.
 
-    The ranking is over all items. recall@k and ndcg@k are averaged over the users who have a held-out item in the group;
-    share@k is the group's part of all recommended items of all users, to compare with its part of ``items`` and ``held_out``.
-    A group in which nothing is held out is left out, and so are items without a group.
+    The ranking is over all items. recall@k and ndcg@k are averaged over the users who have a held-out item in
+    the group; share@k is the group's part of all recommended items of all users, to compare with its part of
+    ``items`` and ``held_out``. A group in which nothing is held out is left out, and so are items without a
+    group.
 
     Args:
         lists: the ranked items.
-        held_out: user ids and item ids of the ranked part, [rows] each; a pair that is there twice counts once.
+        held_out: user ids and item ids of the ranked part, [rows] each; a pair that is there twice counts
+            once.
         group_of_item: [n_items], from :func:`item_groups`.
         counts: training rows of each item, [n_items].
         topk: the k's.
 
     Returns:
-        Plain dictionaries: ``group``, ``users`` and ``held_out`` (averaged over), ``items`` (of the group), ``smallest_count``
+        Plain dictionaries: ``group``, ``users`` and ``held_out`` (averaged over), ``items`` (of the group),
+            ``smallest_count``
         and ``largest_count`` (of the group's items), then recall, ndcg and share by k.
 
     Raises:
@@ -96,7 +100,9 @@ def by_item_popularity(
     return table
 
 
-def by_user_activity(lists: TopLists, group_of_user: np.ndarray, counts: np.ndarray, topk: Sequence[int]) -> list[dict[str, Any]]:
+def by_user_activity(
+    lists: TopLists, group_of_user: np.ndarray, counts: np.ndarray, topk: Sequence[int]
+) -> list[dict[str, Any]]:
     """Return the ordinary metrics averaged within groups of users.
 
     A group of which nobody was evaluated is left out, and so are users without a group.
@@ -108,7 +114,8 @@ def by_user_activity(lists: TopLists, group_of_user: np.ndarray, counts: np.ndar
         topk: the k's.
 
     Returns:
-        Plain dictionaries: ``group``, ``users`` and ``held_out`` (averaged over), ``members`` (users of the group, evaluated or
+        Plain dictionaries: ``group``, ``users`` and ``held_out`` (averaged over), ``members`` (users of the
+            group, evaluated or
         not), ``smallest_count`` and ``largest_count`` (of the members), then recall and ndcg by k.
     """
     groups = group_of_user[lists.users]
@@ -126,7 +133,9 @@ def by_user_activity(lists: TopLists, group_of_user: np.ndarray, counts: np.ndar
     return table
 
 
-def _distinct_pairs(lists: TopLists, held_out: tuple[np.ndarray, np.ndarray], n_items: int) -> tuple[np.ndarray, np.ndarray]:
+def _distinct_pairs(
+    lists: TopLists, held_out: tuple[np.ndarray, np.ndarray], n_items: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the place in ``lists`` and the item of each distinct held-out pair."""
     users, items = (np.asarray(column, np.int64) for column in held_out)
     place = np.full(max(users.max(initial=0), lists.users.max(initial=0)) + 1, -1)
@@ -135,7 +144,8 @@ def _distinct_pairs(lists: TopLists, held_out: tuple[np.ndarray, np.ndarray], n_
     rows, items = cells // n_items, cells % n_items
     if (rows < 0).any() or not np.array_equal(np.bincount(rows, minlength=len(lists)), lists.positives):
         raise ValueError(
-            f"held_out has {len(rows)} distinct pairs, the lists were made for {lists.positives.sum()} or for other users; give "
+            f"held_out has {len(rows)} distinct pairs, the lists were made for {lists.positives.sum()} or "
+            "for other users; give "
             "the pairs of the part that was ranked"
         )
     return rows, items
@@ -148,4 +158,8 @@ def _count_range(counts: np.ndarray) -> dict[str, int]:
 def _means(hits: np.ndarray, positives: np.ndarray, topk: Sequence[int]) -> dict[str, float]:
     """Return recall and ndcg at each k, averaged over the rows of ``hits`` [n, K], of which there is at least one."""
     pairs = (("recall", recall), ("ndcg", ndcg))
-    return {f"{name}@{k}": round(float(metric(hits, positives, k).mean()), DIGITS) for name, metric in pairs for k in topk}
+    return {
+        f"{name}@{k}": round(float(metric(hits, positives, k).mean()), DIGITS)
+        for name, metric in pairs
+        for k in topk
+    }

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.errors import RunError, UsageError, did_you_mean
-from recbole_diffusion.run_folder import made_again, write_whole
+from recbole_diffusion.storage.run_folder import made_again, write_whole
 
 # The tokens of the users under "users", and one value a user under each metric's name, such as "recall@20".
 UserMetrics = dict[str, np.ndarray]
@@ -48,7 +48,8 @@ def average_precision(hits: np.ndarray, positives: np.ndarray, k: int) -> np.nda
     return (at_place * hits[:, :k]).sum(1) / np.minimum(positives, k)
 
 
-# RecBole's names, in lower case: hits [n, K] bool, positives [n] > 0, k <= K -> [n]. The mean over users is RecBole's metric.
+# RecBole's names, in lower case: hits [n, K] bool, positives [n] > 0, k <= K -> [n]. The mean over users is
+# RecBole's metric.
 USER_METRICS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
     "recall": recall,
     "ndcg": ndcg,
@@ -62,8 +63,8 @@ USER_METRICS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
 class TopLists:
     """The first K items of each user of one full-ranking evaluation.
 
-    A user without a held-out item has no metric and is left out. With K the largest of ``topk`` the lists are RecBole's own, also
-    where scores are equal: the same ``torch.topk`` makes them.
+    A user without a held-out item has no metric and is left out. With K the largest of ``topk`` the lists are
+    RecBole's own, also where scores are equal: the same ``torch.topk`` makes them.
 
     Attributes:
         length: K.
@@ -95,11 +96,15 @@ class TopLists:
         """
         n_rows, n_items = scores.shape
         if n_items < self.length:
-            raise UsageError(f"topk asks for {self.length} items, but the data set has {n_items - 1}; give a smaller topk")
+            raise UsageError(
+                f"topk asks for {self.length} items, but the data set has {n_items - 1}; give a smaller topk"
+            )
         values, items = torch.topk(scores.detach(), self.length, dim=-1)
         items = items.masked_fill(values == -torch.inf, 0)
         # A cell of the [batch, n_items] table as one number; the table itself is never made.
-        held_out = torch.unique(positive_u.to(scores.device).long() * n_items + positive_i.to(scores.device).long())
+        held_out = torch.unique(
+            positive_u.to(scores.device).long() * n_items + positive_i.to(scores.device).long()
+        )
         rows = torch.arange(n_rows, device=scores.device).unsqueeze(1)
         hits = torch.isin(rows * n_items + items, held_out) & (items > 0)
         positives = torch.bincount(held_out // n_items, minlength=n_rows)
@@ -144,9 +149,13 @@ class TopLists:
         function = USER_METRICS.get(name.lower())
         if function is None:
             known = ", ".join(USER_METRICS)
-            raise UsageError(f"no metric {name!r} user by user{did_you_mean(name, USER_METRICS)}; there are {known}")
+            raise UsageError(
+                f"no metric {name!r} user by user{did_you_mean(name, USER_METRICS)}; there are {known}"
+            )
         if not 1 <= k <= self.length:
-            raise UsageError(f"k is {k!r}; these lists have {self.length} places, so it takes 1 to {self.length}")
+            raise UsageError(
+                f"k is {k!r}; these lists have {self.length} places, so it takes 1 to {self.length}"
+            )
         return function(self.hits, self.positives, k)
 
     def recall(self, k: int) -> np.ndarray:
@@ -222,8 +231,18 @@ def load_user_metrics(path: Path) -> dict[str, UserMetrics]:
             for key in arrays.files:
                 part, _, name = key.partition("/")
                 parts.setdefault(part, {})[name] = arrays[key]
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"cannot read the metrics by user in {path}: {error}; {made_again(path.parent)}") from error
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise RunError(
+            f"cannot read the metrics by user in {path}: {error}; {made_again(path.parent)}"
+        ) from error
     for part, columns in parts.items():
         if "users" not in columns or len({len(np.atleast_1d(column)) for column in columns.values()}) != 1:
             raise RunError(f"{path} holds no metrics by user in its part {part!r}; {made_again(path.parent)}")

@@ -1,10 +1,11 @@
 """Ranking among a user's rated test items (DGRM, section 4.2), and the error of ratings. Pure functions of arrays.
 
-The paper: an item enters the predicted or the actual list when its rating is at least the median of the rating scale; a list
-is ranked by rating and cut after N items. It leaves open what happens where ratings are equal, which is the rule in actual
-lists: a user with eight fives has many "top 5". Here both lists are averaged over every order of equal values, in closed form,
-so that nothing depends on the order of rows. A user's numbers then are expectations: item i is in the actual list with
-probability w_i and in the predicted one with probability p_i, independently, and
+The paper: an item enters the predicted or the actual list when its rating is at least the median of the
+rating scale; a list is ranked by rating and cut after N items. It leaves open what happens where ratings are
+equal, which is the rule in actual lists: a user with eight fives has many "top 5". Here both lists are
+averaged over every order of equal values, in closed form, so that nothing depends on the order of rows. A
+user's numbers then are expectations: item i is in the actual list with probability w_i and in the predicted
+one with probability p_i, independently, and
 
     Recall@N = sum_i w_i p_i / |I_a|,    DCG@N = sum_i w_i E[discount of i's place]
 
@@ -23,9 +24,11 @@ class Reading:
     """What the paper leaves open about its two lists.
 
     Attributes:
-        actual: ``top``, the N best rated relevant items, averaged over orders of equal ratings; ``tied``, these and all that
-            are rated as the last of them; ``all``, every relevant item; ``order``, the first N, equal ratings by item number.
-        filter_predicted: leave items out of the predicted list whose predicted rating is below the median of the scale.
+        actual: ``top``, the N best rated relevant items, averaged over orders of equal ratings; ``tied``,
+            these and all that are rated as the last of them; ``all``, every relevant item; ``order``, the
+            first N, equal ratings by item number.
+        filter_predicted: leave items out of the predicted list whose predicted rating is below the median of
+            the scale.
     """
 
     actual: str = "top"
@@ -84,14 +87,16 @@ def rated_ranking(
         reading: what the paper leaves open.
 
     Returns:
-        Users [n], recall [n] and NDCG [n], float64, ascending by user. A user without a relevant item is not among them.
+        Users [n], recall [n] and NDCG [n], float64, ascending by user. A user without a relevant item is not
+        among them.
 
     Raises:
         UsageError: a score is NaN.
     """
     if np.isnan(scores).any():
         raise UsageError(
-            f"{int(np.isnan(scores).sum())} predicted ratings are NaN; the model has diverged, use a smaller learning_rate"
+            f"{int(np.isnan(scores).sum())} predicted ratings are NaN; the model has diverged, use a smaller "
+            "learning_rate"
         )
     relevant = ratings >= median
     distinct, owner = np.unique(users, return_inverse=True)
@@ -125,14 +130,22 @@ def rated_ranking(
     return distinct[kept], recall, np.bincount(owner, weight * gain, len(distinct))[kept] / ideal
 
 
-def rating_errors(ratings: np.ndarray, predicted: np.ndarray, low: float, high: float, clip: bool = True) -> tuple[float, float]:
+def rating_errors(
+    ratings: np.ndarray, predicted: np.ndarray, low: float, high: float, clip: bool = True
+) -> tuple[float, float]:
     """Return MAE and RMSE of predicted ratings; with ``clip`` put to the nearest end of the scale where they are beyond it."""
     error = (np.clip(predicted, low, high) if clip else predicted) - ratings
     return float(np.abs(error).mean()), float(np.sqrt(np.square(error).mean()))
 
 
 def errors_by_user(
-    asked: np.ndarray, users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, low: float, high: float, clip: bool = True
+    asked: np.ndarray,
+    users: np.ndarray,
+    ratings: np.ndarray,
+    predicted: np.ndarray,
+    low: float,
+    high: float,
+    clip: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean absolute and the mean squared error of each user's ratings, float64 [asked] each, NaN without ratings.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.evaluation import distribution
 from recbole_diffusion.evaluation.rated import READINGS, Reading, errors_by_user, rated_ranking, rating_errors
-from recbole_diffusion.rating_options import RatingOptions
+from recbole_diffusion.options.rating import RatingOptions
 
 
 class RatedScores:
@@ -23,7 +23,9 @@ class RatedScores:
 
     def __init__(self, part: Any, options: RatingOptions, predicts_ratings: bool) -> None:
         self.options, self.predicts_ratings, self.n_items = options, predicts_ratings, part.item_num
-        users, items = (np.asarray(part.inter_feat[name]).astype(np.int64) for name in (part.uid_field, part.iid_field))
+        users, items = (
+            np.asarray(part.inter_feat[name]).astype(np.int64) for name in (part.uid_field, part.iid_field)
+        )
         self._keys, first = np.unique(users * self.n_items + items, return_index=True)
         self._ratings = rating_column(part)[first]
         self._batches: list[tuple[np.ndarray, np.ndarray]] = []
@@ -64,7 +66,9 @@ class RatedScores:
 
     def _rankings(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return the users [n] and their values [n] of each ranking among ``RatingOptions.names``."""
-        filtered, plain = (self.ranking(Reading(filter_predicted=one)) for one in (self.predicts_ratings, False))
+        filtered, plain = (
+            self.ranking(Reading(filter_predicted=one)) for one in (self.predicts_ratings, False)
+        )
         values = [*filtered.values(), *plain.values()]
         for k in self.options.lengths:
             (users, one), (_, other) = filtered[f"ndcg@{k}"], plain[f"ndcg@{k}"]
@@ -83,19 +87,30 @@ class RatedScores:
     def by_user(self, users: np.ndarray) -> dict[str, np.ndarray]:
         """Return the metrics user by user, float64 [users] each.
 
-        These are the rankings of :meth:`metrics`, NaN for a user without relevant items, and for predicted ratings ``rated_mae``
-        and ``rated_mse``, NaN for one without ratings, and ``rated_count``, the ratings that they are of.
+        These are the rankings of :meth:`metrics`, NaN for a user without relevant items, and for predicted
+        ratings ``rated_mae`` and ``rated_mse``, NaN for one without ratings, and ``rated_count``, the ratings
+        that they are of.
         """
         found = {}
         for name, (of, values) in self._rankings().items():
             place = np.searchsorted(of, users).clip(max=max(len(of) - 1, 0))
-            found[name] = np.where(of[place] == users, values[place], np.nan) if len(of) else np.full(len(users), np.nan)
+            found[name] = (
+                np.where(of[place] == users, values[place], np.nan)
+                if len(of)
+                else np.full(len(users), np.nan)
+            )
         if self.predicts_ratings:
             of, _, ratings, scores = self.rows()
-            errors = errors_by_user(users, of, ratings, scores, *self.options.rating_scale, self.options.rated_clip)
+            errors = errors_by_user(
+                users, of, ratings, scores, *self.options.rating_scale, self.options.rated_clip
+            )
             distinct, counts = np.unique(of, return_counts=True)
             place = np.searchsorted(distinct, users).clip(max=max(len(distinct) - 1, 0))
-            rated = np.where(distinct[place] == users, counts[place], 0) if len(distinct) else np.zeros(len(users), dtype=int)
+            rated = (
+                np.where(distinct[place] == users, counts[place], 0)
+                if len(distinct)
+                else np.zeros(len(users), dtype=int)
+            )
             found |= dict(zip(("rated_mae", "rated_mse", "rated_count"), (*errors, rated), strict=True))
         return found
 
@@ -113,13 +128,22 @@ class RatedScores:
     def report(self) -> dict[str, Any]:
         """Return each reading's Recall and NDCG, how many users have them, and how the distributions compare."""
         o = self.options
-        possible = {name: one for name, one in READINGS.items() if self.predicts_ratings or not one.filter_predicted}
+        possible = {
+            name: one for name, one in READINGS.items() if self.predicts_ratings or not one.filter_predicted
+        }
         found = {
             name: {metric: float(values.mean()) for metric, (_, values) in self.ranking(reading).items()}
             for name, reading in possible.items()
         }
         users, _, ratings, scores = self.rows()
-        report = {"relevant_from": o.median, "readings": found, "users": len(np.unique(users[ratings >= o.median]))}
+        report = {
+            "relevant_from": o.median,
+            "readings": found,
+            "users": len(np.unique(users[ratings >= o.median])),
+        }
         if self.predicts_ratings:
-            report |= {"counts": self.counts(), "distribution": distribution.compare(users, ratings, scores, *o.rating_scale)}
+            report |= {
+                "counts": self.counts(),
+                "distribution": distribution.compare(users, ratings, scores, *o.rating_scale),
+            }
         return report

@@ -1,7 +1,8 @@
 """Whether one method is better than others: paired tests over users, with Holm's correction for several comparisons.
 
-A test over users says whether the difference would hold for other users of the same kind, for the models that were trained;
-it says nothing about other seeds. Averaging each user over seeds first takes the seeds' noise down, not out.
+A test over users says whether the difference would hold for other users of the same kind, for the models that
+were trained; it says nothing about other seeds. Averaging each user over seeds first takes the seeds' noise
+down, not out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,9 @@ def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[f
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape or a.ndim != 1 or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError(f"a paired test takes two arrays of finite values, one a user, got shapes {a.shape} and {b.shape}")
+        raise ValueError(
+            f"a paired test takes two arrays of finite values, one a user, got shapes {a.shape} and {b.shape}"
+        )
     if len(a) < 2:
         raise UsageError(f"a paired test needs at least 2 users, got {len(a)}; evaluate more users")
     differences = a - b
@@ -45,17 +48,21 @@ def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[f
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Return p-values adjusted by Holm's step-down method, in the order given.
 
-    The i-th smallest of m (from 0) is multiplied by m - i; none is smaller than the one before it, none above 1. The chance of
-    any false rejection among the m stays below the level, whatever the dependence of the tests.
+    The i-th smallest of m (from 0) is multiplied by m - i; none is smaller than the one before it, none above
+    1. The chance of any false rejection among the m stays below the level, whatever the dependence of the
+    tests.
 
-    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+    Statistics 6 (1979).
 
     Raises:
         ValueError: a p-value outside [0, 1].
     """
     wrong = [name for name, p in p_values.items() if not 0 <= p <= 1]
     if wrong:
-        raise ValueError(f"the p-value of {wrong[0]!r} is {p_values[wrong[0]]!r}; it takes a number in [0, 1]")
+        raise ValueError(
+            f"the p-value of {wrong[0]!r} is {p_values[wrong[0]]!r}; it takes a number in [0, 1]"
+        )
     adjusted, floor = {}, 0.0
     for before, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
         floor = max(floor, min(1.0, (len(p_values) - before) * float(p_values[name])))
@@ -71,21 +78,24 @@ def compare_runs(
     Each user's metric is averaged over a method's seeds; users are matched by token, whatever their order.
 
     Args:
-        runs: for each method one part of :func:`~recbole_diffusion.evaluation.lists.load_user_metrics` a seed; methods may have
-            different numbers of seeds.
+        runs: for each method one part of :func:`~recbole_diffusion.evaluation.lists.load_user_metrics` a
+            seed; methods may have different numbers of seeds.
         best: the method that is tested against the others.
         metric: such as ``recall@20``.
         wilcoxon: see :func:`paired_test`.
 
     Returns:
-        A plain dictionary for each other method, in the order given: ``metric``, ``best``, ``method``, ``best_mean``, ``mean``,
+        A plain dictionary for each other method, in the order given: ``metric``, ``best``, ``method``,
+            ``best_mean``, ``mean``,
         ``difference`` (best - method), ``p``, ``p_holm`` (over all rows), ``users``.
 
     Raises:
         UsageError: an unknown method or metric, a method without a run, or runs whose users are not the same.
     """
     if best not in runs:
-        raise UsageError(f"no method {best!r} to compare{did_you_mean(best, runs)}; there are {', '.join(runs)}")
+        raise UsageError(
+            f"no method {best!r} to compare{did_you_mean(best, runs)}; there are {', '.join(runs)}"
+        )
     order = [best, *(name for name in runs if name != best)]
     reference: tuple[str, np.ndarray] | None = None
     values: dict[str, np.ndarray] = {}
@@ -119,12 +129,16 @@ def compare_runs(
 
 
 def pooled_test(
-    runs: Sequence[tuple[UserMetrics, UserMetrics]], metric: str, count: str = "rated_count", resamples: int = 10_000
+    runs: Sequence[tuple[UserMetrics, UserMetrics]],
+    metric: str,
+    count: str = "rated_count",
+    resamples: int = 10_000,
 ) -> tuple[float, float]:
     """Return the difference of two methods in a mean over ratings, and the two-sided p of no difference.
 
-    Users are drawn again with replacement (a bootstrap over clusters), each with all of the ratings in all splits where the user
-    is a test user; p is twice the share of resamples whose difference has the other sign, at least 1 / resamples.
+    Users are drawn again with replacement (a bootstrap over clusters), each with all of the ratings in all
+    splits where the user is a test user; p is twice the share of resamples whose difference has the other
+    sign, at least 1 / resamples.
 
     Args:
         runs: for each split the users of both methods, the same ones; splits may have different users.
@@ -141,7 +155,9 @@ def pooled_test(
     owners, sums, weights = [], [], []
     for number, pair in enumerate(runs, start=1):
         names = [f"method {k} in split {number}" for k in (1, 2)]
-        (tokens, a), (others, b) = (_by_token(one, metric, name) for one, name in zip(pair, names, strict=True))
+        (tokens, a), (others, b) = (
+            _by_token(one, metric, name) for one, name in zip(pair, names, strict=True)
+        )
         _require_same_users((names[0], tokens), (names[1], others))
         ratings = _by_token(pair[0], count, names[0])[1]
         share = ratings / (ratings.sum() * len(runs))
@@ -163,16 +179,23 @@ def _by_token(run: UserMetrics, metric: str, name: str) -> tuple[np.ndarray, np.
     """Return the user tokens of one run, sorted, and the metric in that order, float64."""
     known = [key for key in run if key != "users"]
     if metric not in known:
-        raise UsageError(f"{name} has no metric {metric!r}{did_you_mean(metric, known)}; it has {', '.join(known)}")
+        raise UsageError(
+            f"{name} has no metric {metric!r}{did_you_mean(metric, known)}; it has {', '.join(known)}"
+        )
     tokens, place, counts = np.unique(run["users"], return_index=True, return_counts=True)
     if len(tokens) < len(run["users"]):
-        raise UsageError(f"{name} has user {str(tokens[counts > 1][0])!r} more than once; give one row a user")
+        raise UsageError(
+            f"{name} has user {str(tokens[counts > 1][0])!r} more than once; give one row a user"
+        )
     return tokens, np.asarray(run[metric], np.float64)[place]
 
 
 def _require_same_users(first: tuple[str, np.ndarray], second: tuple[str, np.ndarray]) -> None:
     """Raise UsageError with the runs, the numbers and an example unless both have the same users."""
-    missing = [np.setdiff1d(mine[1], other[1], assume_unique=True) for mine, other in ((first, second), (second, first))]
+    missing = [
+        np.setdiff1d(mine[1], other[1], assume_unique=True)
+        for mine, other in ((first, second), (second, first))
+    ]
     parts = [
         f"{len(users)} only in {name}, such as {str(users[0])!r}"
         for users, (name, _) in zip(missing, (first, second), strict=True)
@@ -180,6 +203,7 @@ def _require_same_users(first: tuple[str, np.ndarray], second: tuple[str, np.nda
     ]
     if parts:
         raise UsageError(
-            f"{first[0]} and {second[0]} have different users: {', and '.join(parts)}; compare runs on the same data set, cut "
+            f"{first[0]} and {second[0]} have different users: {', and '.join(parts)}; compare runs on the "
+            "same data set, cut "
             "into the same parts"
         )

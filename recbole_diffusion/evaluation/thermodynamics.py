@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recbole_diffusion.sampler.positives import UserItems
+from recbole_diffusion.sampler.user_items import UserItems
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ def row_probabilities(scores: Tensor, how: str) -> Tensor:
 
     Args:
         scores: raw reconstructions, [batch, n].
-        how: ``l1`` divides by the row's L1 norm (diffusion models), ``softmax`` is for inner products of embeddings (BPR,
+        how: ``l1`` divides by the row's L1 norm (diffusion models), ``softmax`` is for inner products of
+            embeddings (BPR,
         LightGCN).
 
     Raises:
@@ -45,15 +46,17 @@ def row_probabilities(scores: Tensor, how: str) -> Tensor:
 def row_energy(reconstructed: Tensor, original: Tensor) -> Tensor:
     """Return U of Eq. 7 for each row: a cell counts 1 where it reaches the original probability, else the share that it reaches.
 
-    The paper's Eq. 7 compares with r_ui in the first indicator and with its normalised form in the other places; the
-    normalised form is meant (Eq. 6). An item without interaction has probability 0: it counts 1 when its reconstruction is
-    not negative, else 0.
+    The paper's Eq. 7 compares with r_ui in the first indicator and with its normalised form in the other
+    places; the normalised form is meant (Eq. 6). An item without interaction has probability 0: it counts 1
+    when its reconstruction is not negative, else 0.
 
     Args:
         reconstructed: [batch, n].
         original: D_U^-1 R, [batch, n].
     """
-    share = torch.where(original > 0, reconstructed / original.clamp_min(torch.finfo(original.dtype).tiny), 0.0)
+    share = torch.where(
+        original > 0, reconstructed / original.clamp_min(torch.finfo(original.dtype).tiny), 0.0
+    )
     return torch.where(reconstructed >= original, 1.0, share).sum(1)
 
 
@@ -64,7 +67,12 @@ def row_entropy(reconstructed: Tensor) -> Tensor:
 
 @torch.no_grad()
 def by_user(
-    score: Callable[[Tensor], Tensor], positives: UserItems, users: Tensor, *, how: str = "l1", block: int = 256
+    score: Callable[[Tensor], Tensor],
+    positives: UserItems,
+    users: Tensor,
+    *,
+    how: str = "l1",
+    block: int = 256,
 ) -> tuple[Tensor, Tensor]:
     """Return energy and entropy of a model's scores for each of some users, float64 [users] each.
 
@@ -102,4 +110,6 @@ def original_thermodynamics(positives: UserItems) -> Thermodynamics:
     """Return energy and entropy of the interactions themselves, D_U^-1 R: every cell reaches itself, and each row is uniform."""
     counts = positives.offsets.diff()
     counts = counts[counts > 0].double()
-    return Thermodynamics(float(len(counts) * (positives.n_items - 1)), float(counts.log().sum()), len(counts))
+    return Thermodynamics(
+        float(len(counts) * (positives.n_items - 1)), float(counts.log().sum()), len(counts)
+    )

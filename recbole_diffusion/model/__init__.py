@@ -1,1 +1,1 @@
-"""One file a model; each reads like its paper, equation by equation."""
+"""Models by family; each reads like its paper, equation by equation."""

@@ -42,12 +42,13 @@ class Histories:
 class Recommender(GeneralRecommender):
     """A model that may keep what it derives from its weights until they change.
 
-    RecBole switches the mode before each epoch and each evaluation, and weights move or are converted through ``_apply``:
-    both call :meth:`_forget`, which a subclass overrides to drop what it has derived.
+    RecBole switches the mode before each epoch and each evaluation, and weights move or are converted through
+    ``_apply``: both call :meth:`_forget`, which a subclass overrides to drop what it has derived.
 
-    A model that takes users by what they have, and so also users that it was not trained on, has a further method
-    ``history_scores(histories, seed)``: from :class:`Histories` and a seed of its noise to scores of all items, [batch, n_items];
-    or, if it has :meth:`inner_products`, ``history_vectors(histories, seed)``, to user vectors [batch, d].
+    A model that takes users by what they have, and so also users that it was not trained on, has a further
+    method ``history_scores(histories, seed)``: from :class:`Histories` and a seed of its noise to scores of
+    all items, [batch, n_items]; or, if it has :meth:`inner_products`, ``history_vectors(histories, seed)``,
+    to user vectors [batch, d].
     """
 
     def inner_products(self) -> InnerProducts | None:

@@ -1,7 +1,8 @@
 """Encoders of users and items that pairwise models share: matrix factorisation, and LightGCN on a sparse graph.
 
-An encoder is a module with three public methods, so that one can take another's place in a model: ``layers()`` for what
-samplers such as MixGCF mix, ``pooled(layers)`` for the vectors that are scored, and ``ego(users, items)`` for the penalty.
+An encoder is a module with three public methods, so that one can take another's place in a model:
+``layers()`` for what samplers such as MixGCF mix, ``pooled(layers)`` for the vectors that are scored, and
+``ego(users, items)`` for the penalty.
 """
 
 import scipy.sparse as sp
@@ -25,9 +26,13 @@ class FactorEncoder(nn.Module):
         init_std: standard deviation of the normal start, or None for Glorot's uniform rule.
     """
 
-    def __init__(self, n_users: int, n_items: int, embedding_size: int, init_std: float | None = None) -> None:
+    def __init__(
+        self, n_users: int, n_items: int, embedding_size: int, init_std: float | None = None
+    ) -> None:
         super().__init__()
-        self.users, self.items = (nn.Parameter(torch.empty(rows, embedding_size)) for rows in (n_users, n_items))
+        self.users, self.items = (
+            nn.Parameter(torch.empty(rows, embedding_size)) for rows in (n_users, n_items)
+        )
         for table in (self.users, self.items):
             nn.init.xavier_uniform_(table) if init_std is None else nn.init.normal_(table, std=init_std)
             nn.init.zeros_(table.data[0])  # padding
@@ -53,8 +58,9 @@ class FactorEncoder(nn.Module):
 class LightGCNEncoder(FactorEncoder):
     """LightGCN (He et al., SIGIR 2020): layer l + 1 is the normalised adjacency times layer l, and layers are averaged.
 
-    With R_norm = D_U^-1/2 R D_I^-1/2 the adjacency is [[0, R_norm], [R_norm^T, 0]]: users of a layer come from items of the one
-    before and the other way round, so that R_norm and its transpose are all that is kept.
+    With R_norm = D_U^-1/2 R D_I^-1/2 the adjacency is [[0, R_norm], [R_norm^T, 0]]: users of a layer come
+    from items of the one before and the other way round, so that R_norm and its transpose are all that is
+    kept.
 
     Args:
         interactions: R, scipy CSR [n_users, n_items], binary.
@@ -63,7 +69,9 @@ class LightGCNEncoder(FactorEncoder):
         init_std: as in :class:`FactorEncoder`.
     """
 
-    def __init__(self, interactions: sp.csr_matrix, embedding_size: int, n_layers: int, init_std: float | None = None) -> None:
+    def __init__(
+        self, interactions: sp.csr_matrix, embedding_size: int, n_layers: int, init_std: float | None = None
+    ) -> None:
         super().__init__(*interactions.shape, embedding_size, init_std)
         self.n_layers = n_layers
         self.graph = SparseMatrix(scaled(interactions, 0.5, 0.5))

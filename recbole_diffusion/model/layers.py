@@ -8,15 +8,22 @@ from torch import Tensor, nn
 
 def to_torch_csr(matrix: sp.csr_matrix) -> Tensor:
     """Return a scipy CSR matrix as a torch one."""
-    offsets, columns = torch.from_numpy(matrix.indptr.astype(np.int64)), torch.from_numpy(matrix.indices.astype(np.int64))
-    return torch.sparse_csr_tensor(offsets, columns, torch.from_numpy(matrix.data), matrix.shape, check_invariants=False)
+    offsets, columns = (
+        torch.from_numpy(matrix.indptr.astype(np.int64)),
+        torch.from_numpy(matrix.indices.astype(np.int64)),
+    )
+    return torch.sparse_csr_tensor(
+        offsets, columns, torch.from_numpy(matrix.data), matrix.shape, check_invariants=False
+    )
 
 
 class _Product(torch.autograd.Function):
     """A @ X for a constant sparse A; the backward pass uses a stored A^T instead of transposing A each time."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, transposed: Tensor, dense: Tensor
+    ) -> Tensor:
         ctx.transposed = transposed
         return matrix @ dense
 
@@ -81,7 +88,9 @@ class _PairScores(torch.autograd.Function):
         return cells <= _PairScores.dense_cells and len(i) * _PairScores.dense_ratio >= cells
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, left: Tensor, right: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, left: Tensor, right: Tensor, i: Tensor, j: Tensor
+    ) -> Tensor:
         ctx.save_for_backward(left, right, i, j)
         if _PairScores.is_dense(left, right, i):
             return (left @ right.T)[i, j]
@@ -90,7 +99,9 @@ class _PairScores(torch.autograd.Function):
         return torch.cat(parts) if parts else left.new_zeros(0)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, gradient: Tensor
+    ) -> tuple[Tensor, Tensor, None, None]:
         left, right, i, j = ctx.saved_tensors
         if _PairScores.is_dense(left, right, i):
             table = gradient.new_zeros(len(left), len(right)).index_put_((i, j), gradient, accumulate=True)

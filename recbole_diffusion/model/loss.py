@@ -6,16 +6,19 @@ from torch import Tensor
 
 from recbole_diffusion.model.layers import gram
 
-# A gathered row costs what about 25 multiplied cells cost, so that dense rows of a small catalogue are multiplied instead.
+# A gathered row costs what about 25 multiplied cells cost, so that dense rows of a small catalogue are
+# multiplied instead.
 DENSE_RATIO, DENSE_CELLS = 25, 2**23
 
 
-def full_catalogue_squared_error(vectors: Tensor, items: Tensor, positive_sums: Tensor, counts: Tensor) -> Tensor:
+def full_catalogue_squared_error(
+    vectors: Tensor, items: Tensor, positive_sums: Tensor, counts: Tensor
+) -> Tensor:
     """Return sum_i (x_ui - u . h_i)^2 over all items for binary x, without an array of [batch, n_items].
 
-    The square, expanded: sum_i x_ui^2 - 2 u . sum_i x_ui h_i + u (sum_i h_i h_i^T) u^T, and for binary x the first sum is
-    |N(u)|, the second runs over N(u), and the third is the Gram matrix of the items, one for the whole batch (in use for
-    decades in implicit ALS).
+    The square, expanded: sum_i x_ui^2 - 2 u . sum_i x_ui h_i + u (sum_i h_i h_i^T) u^T, and for binary x the
+    first sum is |N(u)|, the second runs over N(u), and the third is the Gram matrix of the items, one for the
+    whole batch (in use for decades in implicit ALS).
 
     Args:
         vectors: u, [batch, width].
@@ -62,7 +65,11 @@ def sum_by_row(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | N
         ends = torch.cat([starts[1:], starts.new_tensor([len(items)])])
         rows = torch.repeat_interleave(torch.arange(len(starts), device=items.device), ends - starts)
         bags = table.new_zeros(len(starts), len(table))
-        bags.index_put_((rows, items), table.new_ones(1).expand(len(items)) if weights is None else weights, accumulate=True)
+        bags.index_put_(
+            (rows, items),
+            table.new_ones(1).expand(len(items)) if weights is None else weights,
+            accumulate=True,
+        )
         return bags @ table
     if len(items) == 0:
         return table.new_zeros(len(starts), table.shape[1]) + 0 * table.sum()

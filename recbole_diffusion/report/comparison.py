@@ -29,7 +29,9 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
         """Return the spread of at least one value."""
-        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0, len(values))
+        return cls(
+            statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0, len(values)
+        )
 
 
 @dataclass
@@ -45,7 +47,8 @@ class Method:
         epoch_seconds: the median epoch of a run.
         peak_rss_mb: most memory of a run's process, MiB.
         parameters: trained numbers.
-        tests: p of the paired test against the best one after Holm's correction, by test part; none for the best.
+        tests: p of the paired test against the best one after Holm's correction, by test part; none for the
+            best.
     """
 
     name: str
@@ -102,19 +105,22 @@ def compare(
 ) -> Comparison:
     """Compare finished runs.
 
-    The best method of a part is the one with the best mean of ``by`` there; each other one is tested against it, user by user,
-    each user's metric averaged over seeds first. Being best on a test part describes the table; it is no way to choose a model.
+    The best method of a part is the one with the best mean of ``by`` there; each other one is tested against
+    it, user by user, each user's metric averaged over seeds first. Being best on a test part describes the
+    table; it is no way to choose a model.
 
     Args:
         runs: finished runs on one split, or each method on the same random splits.
         metrics: names of metrics, such as ``recall@20``; ``all`` of them; or by default recall and NDCG,
             and of rated items MAE and RMSE.
-        by: the metric that orders and tests; by default the one that chose the epochs, where it is among ``metrics``.
+        by: the metric that orders and tests; by default the one that chose the epochs, where it is among
+            ``metrics``.
         names: see :func:`~recbole_diffusion.report.methods.methods_of`.
         wilcoxon: the signed-rank test instead of the t-test.
 
     Raises:
-        UsageError: runs on different splits, test parts or data sets, or a metric that not all have. RunError: a damaged file.
+        UsageError: runs on different splits, test parts or data sets, or a metric that not all have.
+            RunError: a damaged file.
     """
     groups = methods_of(runs, names)
     by_split, notes = splits_of(groups)
@@ -136,7 +142,8 @@ def _shared_metrics(runs: Sequence[RunRecord], parts: list[str]) -> list[str]:
     for run in runs:
         if list(run.test_parts) != parts:
             raise UsageError(
-                f"{run.path.name} has the test parts {', '.join(run.test_parts)}, {runs[0].path.name} has {', '.join(parts)}; "
+                f"{run.path.name} has the test parts {', '.join(run.test_parts)}, {runs[0].path.name} has "
+                f"{', '.join(parts)}; "
                 "compare runs on the same parts"
             )
     tables = [run.test_parts[part] for run in runs for part in parts]
@@ -152,7 +159,9 @@ def _chosen(metrics: Sequence[str] | str | None, known: list[str], rated: bool) 
         return known
     if metrics is None:
         family = "rated_" if rated else ""
-        return [name for name in known if name.partition("@")[0] in {family + word for word in SHOWN}] or known
+        return [
+            name for name in known if name.partition("@")[0] in {family + word for word in SHOWN}
+        ] or known
     asked = metrics.replace(",", " ").split() if isinstance(metrics, str) else [str(name) for name in metrics]
     for name in asked:
         _require(name.lower(), known)
@@ -161,7 +170,9 @@ def _chosen(metrics: Sequence[str] | str | None, known: list[str], rated: bool) 
 
 def _require(name: str, known: list[str]) -> None:
     if name not in known:
-        raise UsageError(f"not every run has the metric {name!r}{did_you_mean(name, known)}; all have {', '.join(known)}")
+        raise UsageError(
+            f"not every run has the metric {name!r}{did_you_mean(name, known)}; all have {', '.join(known)}"
+        )
 
 
 def _by(by: str | None, chosen: list[str], known: list[str], runs: Sequence[RunRecord]) -> str:
@@ -178,7 +189,10 @@ def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]
         name=name,
         runs=runs,
         selection=runs[0].selection,
-        metrics={part: {metric: Spread.of([run.test_parts[part][metric] for run in runs]) for metric in known} for part in parts},
+        metrics={
+            part: {metric: Spread.of([run.test_parts[part][metric] for run in runs]) for metric in known}
+            for part in parts
+        },
         train_seconds=Spread.of([run.result["seconds"]["train"] for run in runs]),
         epoch_seconds=Spread.of(epochs) if epochs else None,
         peak_rss_mb=Spread.of([run.result["peak_rss_mb"] for run in runs]),
@@ -186,7 +200,9 @@ def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]
     )
 
 
-def _test(found: Comparison, part: str, by_split: Mapping[str, list[list[RunRecord]]], wilcoxon: bool) -> None:
+def _test(
+    found: Comparison, part: str, by_split: Mapping[str, list[list[RunRecord]]], wilcoxon: bool
+) -> None:
     """Test the best method of a part against each other one that kept its users' metrics."""
     users = {}
     for method in found.methods:
@@ -214,7 +230,10 @@ def _users(runs: Sequence[RunRecord], part: str, metric: str) -> list[UserMetric
     if not all(metric in table for table in tables):
         return []
     defined = [~np.isnan(table[metric]) for table in tables]
-    return [{"users": table["users"][kept], metric: table[metric][kept]} for table, kept in zip(tables, defined, strict=True)]
+    return [
+        {"users": table["users"][kept], metric: table[metric][kept]}
+        for table, kept in zip(tables, defined, strict=True)
+    ]
 
 
 def _averaged(tables: Sequence[UserMetrics]) -> UserMetrics:
@@ -233,15 +252,18 @@ def _note(found: Comparison, wilcoxon: bool) -> None:
     on_test = [method.name for method in found.methods if method.selection == "test"]
     if on_test:
         found.notes.append(
-            f"Chosen on the test part itself: {', '.join(on_test)}. Such numbers are only for comparison with papers that did so."
+            f"Chosen on the test part itself: {', '.join(on_test)}. Such numbers are only for comparison "
+            "with papers that did so."
         )
     tested = [method for method in found.methods if method.tests]
     several = max((sum(part in method.tests for method in tested) for part in found.parts), default=0)
     if tested:
         test = "Wilcoxon's signed-rank test" if wilcoxon else "t-test"
         found.notes.append(
-            f"p: paired {test} over users of {found.by} against the best method, users averaged over seeds, after Holm's "
-            f"correction for {several} comparison{'s' * (several > 1)}. It speaks of other users, not of other seeds."
+            f"p: paired {test} over users of {found.by} against the best method, users averaged over seeds, "
+            "after Holm's "
+            f"correction for {several} comparison{'s' * (several > 1)}. It speaks of other users, not of "
+            "other seeds."
         )
     without = [
         method.name

@@ -17,7 +17,9 @@ def _table(found: Comparison, part: str) -> Table:
     tested = any(part in method.tests for method in found.methods)
     several = any(len(method.runs) > 1 for method in found.methods)
     best = {
-        metric: (min if smaller_is_better(metric) else max)(method.metrics[part][metric].mean for method in found.methods)
+        metric: (min if smaller_is_better(metric) else max)(
+            method.metrics[part][metric].mean for method in found.methods
+        )
         for metric in found.metrics
     }
     columns = ["method", "seeds", "chosen on", *found.metrics, *(["p (Holm)"] if tested else [])]
@@ -25,7 +27,8 @@ def _table(found: Comparison, part: str) -> Table:
     rows = []
     for method in found.ranked(part):
         metrics = [
-            _spread(method.metrics[part][name], 4, method.metrics[part][name].mean == best[name]) for name in found.metrics
+            _spread(method.metrics[part][name], 4, method.metrics[part][name].mean == best[name])
+            for name in found.metrics
         ]
         rows.append(
             [

@@ -5,7 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # One colour a method, readable on white and on dark grey; a method keeps its colour in all figures of a page.
-COLOURS = ("#4878d0", "#e07b39", "#3a9e6f", "#d65f7a", "#8d6cc9", "#b0902f", "#2f9fb3", "#a0705a", "#7c8594", "#c06cb5")
+COLOURS = (
+    "#4878d0",
+    "#e07b39",
+    "#3a9e6f",
+    "#d65f7a",
+    "#8d6cc9",
+    "#b0902f",
+    "#2f9fb3",
+    "#a0705a",
+    "#7c8594",
+    "#c06cb5",
+)
 DASHES = ("solid", "dash", "dot", "dashdot")
 # From the first to the last of an ordered few, such as epochs.
 SHADES = ((0x6F, 0x58, 0xC9), (0x2F, 0x9F, 0xB3), (0x5A, 0xB0, 0x55), (0xE0, 0x9A, 0x2B))

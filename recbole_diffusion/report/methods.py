@@ -7,13 +7,33 @@ from collections.abc import Sequence
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import data_of
-from recbole_diffusion.yaml_io import dump_value
+from recbole_diffusion.storage.yaml_io import dump_value
 
-# Options that may differ between two runs of one method: they change where and how a run works, not what it computes.
+# Options that may differ between two runs of one method: they change where and how a run works, not what it
+# computes.
 # A run chosen on test differs from one chosen on validation by ``benchmark_filename``, and is another method.
 OF_A_RUN = frozenset(
-    {"seed", "split_seed", "run_dir", "runs_path", "data_path", "gpu_id", "use_gpu", "worker", "state", "show_progress"}
-    | {"checkpoint_interval", "load_checkpoint", "trust_checkpoint", "report_groups", "log_wandb", "wandb_project", "shift_test"}
+    {
+        "seed",
+        "split_seed",
+        "run_dir",
+        "runs_path",
+        "data_path",
+        "gpu_id",
+        "use_gpu",
+        "worker",
+        "state",
+        "show_progress",
+    }
+    | {
+        "checkpoint_interval",
+        "load_checkpoint",
+        "trust_checkpoint",
+        "report_groups",
+        "log_wandb",
+        "wandb_project",
+        "shift_test",
+    }
     | {"eval_batch_size", "metrics", "topk", "rated_topk", "false_negative_part"}
 )
 NAMES = ("options", "folders")
@@ -25,8 +45,8 @@ def methods_of(runs: Sequence[RunRecord], names: str = "options") -> dict[str, l
 
     Args:
         runs: the runs.
-        names: ``options`` calls a method by its model and, where a model is there with several settings, by the options that
-            differ; ``folders`` by what the names of its run folders have in common.
+        names: ``options`` calls a method by its model and, where a model is there with several settings, by
+            the options that differ; ``folders`` by what the names of its run folders have in common.
 
     Raises:
         UsageError: a method has two runs with one seed, or ``names`` is another word.
@@ -35,12 +55,18 @@ def methods_of(runs: Sequence[RunRecord], names: str = "options") -> dict[str, l
         raise UsageError(f"names is {names!r}; it takes {' or '.join(NAMES)}")
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for run in runs:
-        groups[dump_value([run.model, {name: run.config[name] for name in sorted(run.config) if name not in OF_A_RUN}])].append(
-            run
-        )
+        groups[
+            dump_value(
+                [run.model, {name: run.config[name] for name in sorted(run.config) if name not in OF_A_RUN}]
+            )
+        ].append(run)
     for group in groups.values():
         _check_seeds(group)
-    called = _folder_names(list(groups.values())) if names == "folders" else _option_names([one[0] for one in groups.values()])
+    called = (
+        _folder_names(list(groups.values()))
+        if names == "folders"
+        else _option_names([one[0] for one in groups.values()])
+    )
     taken = Counter(called)
     return {
         f"{name} [{group[0].path.name}]" if taken[name] > 1 else name: sorted(group, key=lambda run: run.seed)
@@ -55,11 +81,13 @@ def _check_seeds(group: list[RunRecord]) -> None:
             data = data_of(seen[run.seed]), data_of(run)
             if None not in data and data[0] != data[1]:
                 raise UsageError(
-                    f"{seen[run.seed].path} and {run.path} have equal options and one seed, but other interactions; compare runs "
+                    f"{seen[run.seed].path} and {run.path} have equal options and one seed, but other "
+                    "interactions; compare runs "
                     "on the same data"
                 )
             raise UsageError(
-                f"{seen[run.seed].path} and {run.path} are the same: {run.model} with seed {run.seed} and equal options; leave "
+                f"{seen[run.seed].path} and {run.path} are the same: {run.model} with seed {run.seed} and "
+                "equal options; leave "
                 "one out, or run it with another seed"
             )
         seen[run.seed] = run
@@ -75,7 +103,10 @@ def _option_names(firsts: list[RunRecord]) -> list[str]:
         same_model = [other for other in firsts if other.model == run.model]
         differing = _differing(same_model)
         if any(len(_said(other, differing)) > LONGEST for other in same_model):
-            usual = {name: Counter(_value(other, name) for other in same_model).most_common(1)[0][0] for name in differing}
+            usual = {
+                name: Counter(_value(other, name) for other in same_model).most_common(1)[0][0]
+                for name in differing
+            }
             differing = [name for name in differing if _value(run, name) != usual[name]]
         text = _said(run, differing)
         if len(text) > LONGEST:
@@ -94,7 +125,10 @@ def _folder_names(groups: list[list[RunRecord]]) -> list[str]:
 
 
 def _common_start(names: list[str]) -> str:
-    length = next((k for k, letters in enumerate(zip(*names, strict=False)) if len(set(letters)) > 1), min(map(len, names)))
+    length = next(
+        (k for k, letters in enumerate(zip(*names, strict=False)) if len(set(letters)) > 1),
+        min(map(len, names)),
+    )
     return names[0][:length]
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
-from recbole_diffusion import __version__
 from recbole_diffusion.report.figure import SEVERAL, Figure, Series
 from recbole_diffusion.report.plotly_figure import panel_json
 from recbole_diffusion.report.tables import Table, html_table
+from recbole_diffusion.storage.versions import __version__
 
 ASSETS = resources.files("recbole_diffusion.report") / "assets"
 # The browser refuses whatever would be loaded from elsewhere.
@@ -50,7 +50,10 @@ class Page:
 
     def facts(self, facts: Mapping[str, str]) -> None:
         """Show a few values large, by name."""
-        items = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts.items())
+        items = "".join(
+            f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
+            for name, value in facts.items()
+        )
         self._parts.append(f'<dl class="facts">{items}</dl>')
 
     def note(self, text: str, warning: bool = False) -> None:
@@ -78,15 +81,15 @@ class Page:
         panels = []
         for panel in figure.panels:
             title = f"<h4>{html.escape(panel.title)}</h4>" if panel.title else ""
-            place = (
-                f'<div class="plot" data-panel="{len(self._panels)}" role="img" aria-label="{html.escape(panel.title)}"></div>'
-            )
+            place = f'<div class="plot" data-panel="{len(self._panels)}" role="img" aria-label="{html.escape(panel.title)}"></div>'
             panels.append(f'<div class="panel">{title}{place}</div>')
             self._panels.append(panel_json(panel))
         note = f'<p class="note">{html.escape(figure.note)}</p>' if figure.note else ""
         legend = _legend(series for panel in figure.panels for series in panel.series)
         caption = f"<figcaption>{html.escape(figure.title)}</figcaption>"
-        self._parts.append(f'<figure>{caption}{note}{legend}<div class="panels">{"".join(panels)}</div></figure>')
+        self._parts.append(
+            f'<figure>{caption}{note}{legend}<div class="panels">{"".join(panels)}</div></figure>'
+        )
 
     def figures(self, figures: Iterable[Figure | None]) -> None:
         """Add the figures that are there."""
@@ -96,7 +99,9 @@ class Page:
 
     def html(self) -> str:
         """Return the page. Plotly is in it only where a figure is."""
-        style, script = (ASSETS.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+        style, script = (
+            ASSETS.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+        )
         plotly = ASSETS.joinpath("plotly-basic.min.js").read_text(encoding="utf-8") if self._panels else ""
         # Inside <script> only "</" and "<!--" would end or change it.
         panels = json.dumps(self._panels, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
@@ -109,10 +114,12 @@ class Page:
                 f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
                 f"<title>{title}</title><style>\n{style}</style></head><body>",
                 f'<header><h1>{title}</h1><p class="subtitle">{html.escape(self.subtitle)}</p></header>',
-                f'<nav aria-label="sections"><div>{links}<button id="theme" type="button">Dark</button></div></nav>',
+                f'<nav aria-label="sections"><div>{links}<button id="theme" '
+                'type="button">Dark</button></div></nav>',
                 "<main>",
                 *self._parts,
-                f"</main><footer>Made by recbole_diffusion {__version__}. This file needs nothing else.</footer>",
+                f"</main><footer>Made by recbole_diffusion {__version__}. This file needs nothing "
+                "else.</footer>",
                 f'<script type="application/json" id="panels">{panels}</script>',
                 *([f"<script>{plotly}</script>"] if plotly else []),
                 f"<script>\n{script}</script></body></html>\n",
@@ -131,7 +138,8 @@ def _legend(all_series: Iterable[Series]) -> str:
     for name, of_name in by_name.items():
         colour = of_name[0].colour if len({series.colour for series in of_name}) == 1 else SEVERAL
         entries.append(
-            f'<button type="button" aria-pressed="true" data-name="{html.escape(name)}">{_swatch(of_name[0], colour)}'
+            '<button type="button" aria-pressed="true" '
+            f'data-name="{html.escape(name)}">{_swatch(of_name[0], colour)}'
             f"{html.escape(name)}</button>"
         )
     return f'<div class="legend">{"".join(entries)}</div>'
@@ -139,7 +147,9 @@ def _legend(all_series: Iterable[Series]) -> str:
 
 def _swatch(series: Series, colour: str) -> str:
     if series.kind == "points":
-        return f'<svg width="14" height="14" fill="{colour}" aria-hidden="true">{SYMBOLS[series.symbol]}</svg>'
+        return (
+            f'<svg width="14" height="14" fill="{colour}" aria-hidden="true">{SYMBOLS[series.symbol]}</svg>'
+        )
     if series.kind == "bars":
         return f'<svg width="14" height="14" fill="{colour}" aria-hidden="true"><rect x="1" y="2" width="11" height="10"/></svg>'
     dash = f' stroke-dasharray="{LINE[series.dash]}"' if LINE[series.dash] else ""

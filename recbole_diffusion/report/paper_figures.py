@@ -18,10 +18,10 @@ class PaperFigure:
     Attributes:
         title: what it shows, and where it is from.
         models: names of the models that have it.
-        maker: ``module:function`` below ``report.paper``. The function takes the runs by method, or with ``needs_model`` one
-            loaded run by method (what :func:`~recbole_diffusion.load_run` returns), and the number of each method on the page,
-            from which its colour comes. It returns a figure or several, or raises UsageError with what the runs lack and
-            what to do.
+        maker: ``module:function`` below ``report.paper``. The function takes the runs by method, or with
+            ``needs_model`` one loaded run by method (what :func:`~recbole_diffusion.load_run` returns), and
+            the number of each method on the page, from which its colour comes. It returns a figure or
+            several, or raises UsageError with what the runs lack and what to do.
         needs_model: whether it needs the trained model and the data.
     """
 
@@ -40,10 +40,21 @@ PAPER_FIGURES: tuple[PaperFigure, ...] = (
     ),
     PaperFigure("false hard negatives (CNSDiff, Figure 5)", ("CNSDiff",), "cnsdiff:false_negatives"),
     PaperFigure("hardness of generated negatives", ("CNSDiff",), "cnsdiff:hardness"),
-    PaperFigure("distribution of ratings (DGRM, Figures 2 to 6)", ("DGRM", "CFGAN"), "ratings:rating_distributions"),
-    PaperFigure("embeddings of items and users (CCDRec, Figure 4)", ("CCDRec",), "ccdrec:embeddings", needs_model=True),
-    PaperFigure("negatives by hardness (CCDRec, Figure 5)", ("CCDRec",), "ccdrec:negatives", needs_model=True),
-    PaperFigure("transferred and target users (DiffCDR, Figure 4)", ("DiffCDR",), "diffcdr:transferred_users", needs_model=True),
+    PaperFigure(
+        "distribution of ratings (DGRM, Figures 2 to 6)", ("DGRM", "CFGAN"), "ratings:rating_distributions"
+    ),
+    PaperFigure(
+        "embeddings of items and users (CCDRec, Figure 4)", ("CCDRec",), "ccdrec:embeddings", needs_model=True
+    ),
+    PaperFigure(
+        "negatives by hardness (CCDRec, Figure 5)", ("CCDRec",), "ccdrec:negatives", needs_model=True
+    ),
+    PaperFigure(
+        "transferred and target users (DiffCDR, Figure 4)",
+        ("DiffCDR",),
+        "diffcdr:transferred_users",
+        needs_model=True,
+    ),
 )
 
 
@@ -54,7 +65,8 @@ def paper_figures(
 
     Args:
         methods: runs by method.
-        load: returns the loaded run of a record, or raises UsageError or RunError; None leaves figures that need a model out.
+        load: returns the loaded run of a record, or raises UsageError or RunError; None leaves figures that
+            need a model out.
 
     Returns:
         the figures, and a line for each one that could not be made.

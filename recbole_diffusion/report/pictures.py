@@ -9,7 +9,7 @@ from typing import Any
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.figure import SEVERAL, Figure, Panel, Series
-from recbole_diffusion.run_folder import write_whole
+from recbole_diffusion.storage.run_folder import write_whole
 
 SUFFIXES = ("png", "svg", "pdf")
 PANEL = (4.6, 3.6)  # inches
@@ -17,7 +17,15 @@ LETTER, LEGEND_ROW = 0.075, 0.19  # inches of a letter and of a row of the legen
 MOST_COLUMNS = 3
 DOTS_PER_INCH = 150
 LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
-SYMBOLS = {"circle": "o", "square": "s", "diamond": "D", "cross": "P", "x": "X", "triangle-up": "^", "star": "*"}
+SYMBOLS = {
+    "circle": "o",
+    "square": "s",
+    "diamond": "D",
+    "cross": "P",
+    "x": "X",
+    "triangle-up": "^",
+    "star": "*",
+}
 
 
 def require_matplotlib() -> None:
@@ -27,14 +35,17 @@ def require_matplotlib() -> None:
         UsageError: it is not.
     """
     if util.find_spec("matplotlib") is None:
-        raise UsageError("pictures need matplotlib, which is not installed: pip install 'recbole-diffusion[plots]'")
+        raise UsageError(
+            "pictures need matplotlib, which is not installed: pip install 'recbole-diffusion[plots]'"
+        )
 
 
 def write_pictures(figures: Sequence[Figure], folder: Path, suffix: str = "png") -> list[Path]:
     """Draw each figure into a file of the folder, which is made; return the files.
 
     Raises:
-        UsageError: matplotlib is not installed, or the suffix is not one of SUFFIXES. RunError: a file cannot be written.
+        UsageError: matplotlib is not installed, or the suffix is not one of SUFFIXES. RunError: a file cannot
+            be written.
     """
     require_matplotlib()
     if suffix not in SUFFIXES:
@@ -44,19 +55,28 @@ def write_pictures(figures: Sequence[Figure], folder: Path, suffix: str = "png")
     for number, figure in enumerate(figures, start=1):
         path = folder / f"{number:02d}-{re.sub(r'[^a-z0-9]+', '-', figure.name.lower()).strip('-')}.{suffix}"
         drawn = draw(figure)
-        write_whole(path, lambda file, drawn=drawn: drawn.savefig(file, format=suffix, dpi=DOTS_PER_INCH, bbox_inches="tight"))
+        write_whole(
+            path,
+            lambda file, drawn=drawn: drawn.savefig(
+                file, format=suffix, dpi=DOTS_PER_INCH, bbox_inches="tight"
+            ),
+        )
         files.append(path)
     return files
 
 
 def draw(figure: Figure) -> Any:
     """Return a matplotlib figure with the panels and one legend under them."""
-    from matplotlib.figure import Figure as Canvas  # no display, and no state shared with the caller's pictures
+    from matplotlib.figure import (
+        Figure as Canvas,
+    )  # no display, and no state shared with the caller's pictures
 
     columns = min(MOST_COLUMNS, len(figure.panels))
     rows = math.ceil(len(figure.panels) / columns)
     names = list(dict.fromkeys(series.name for panel in figure.panels for series in panel.series))
-    beside = max(1, min(6, int(PANEL[0] * columns / (0.5 + max(map(len, names)) * LETTER))))  # entries in a row of the legend
+    beside = max(
+        1, min(6, int(PANEL[0] * columns / (0.5 + max(map(len, names)) * LETTER)))
+    )  # entries in a row of the legend
     under = math.ceil(len(names) / beside) * LEGEND_ROW if len(names) > 1 else 0.0
     canvas = Canvas(figsize=(PANEL[0] * columns, PANEL[1] * rows + under), layout="constrained")
     canvas.suptitle(figure.title, fontsize=11)
@@ -76,7 +96,10 @@ def _grey_where_several(figure: Figure, handles: dict[str, Any]) -> None:
     from copy import copy
 
     for name, handle in handles.items():
-        if len({series.colour for panel in figure.panels for series in panel.series if series.name == name}) > 1:
+        if (
+            len({series.colour for panel in figure.panels for series in panel.series if series.name == name})
+            > 1
+        ):
             handles[name] = copy(handle)
             handles[name].set_color(SEVERAL)
 
@@ -90,7 +113,9 @@ def _draw_panel(axes: Any, panel: Panel) -> dict[str, Any]:
     bars = [series for series in panel.series if series.kind == "bars"]
     handles = {}
     for series in panel.series:
-        handles[series.name] = _draw_bars(axes, series, bars) if series.kind == "bars" else _draw(axes, series)
+        handles[series.name] = (
+            _draw_bars(axes, series, bars) if series.kind == "bars" else _draw(axes, series)
+        )
     if panel.x_log:
         axes.set_xscale("log")
     if panel.bare:
@@ -111,11 +136,18 @@ def _draw(axes: Any, series: Series) -> Any:
     if series.kind == "steps":
         return axes.stairs(y, series.x, color=series.colour, linewidth=width)
     if series.kind == "points":
-        style = {"marker": SYMBOLS[series.symbol], "linestyle": "none", "markersize": 3.5 if series.faint else 7, "alpha": 0.85}
+        style = {
+            "marker": SYMBOLS[series.symbol],
+            "linestyle": "none",
+            "markersize": 3.5 if series.faint else 7,
+            "alpha": 0.85,
+        }
     else:
         style = {"linestyle": LINES[series.dash], "linewidth": width, "alpha": 0.7 if series.faint else 1}
     if series.error is not None:
-        return axes.errorbar(series.x, y, yerr=series.error, color=series.colour, elinewidth=0.8, capsize=2, **style)
+        return axes.errorbar(
+            series.x, y, yerr=series.error, color=series.colour, elinewidth=0.8, capsize=2, **style
+        )
     return axes.plot(series.x, y, color=series.colour, **style)[0]
 
 
@@ -125,7 +157,12 @@ def _draw_bars(axes: Any, series: Series, bars: list[Series]) -> Any:
     width = 0.8 / len(bars)
     shift = (bars.index(series) - (len(bars) - 1) / 2) * width
     places = [words.index(word) + shift for word in series.x]
-    axes.set_xticks(range(len(words)), words, rotation=20 if max(len(str(word)) for word in words) > 10 else 0, ha="center")
+    axes.set_xticks(
+        range(len(words)),
+        words,
+        rotation=20 if max(len(str(word)) for word in words) > 10 else 0,
+        ha="center",
+    )
     error = {} if series.error is None else {"yerr": series.error, "error_kw": {"elinewidth": 0.8}}
     y = [math.nan if value is None else value for value in series.y]
     return axes.bar(places, y, width, color=series.colour, label=series.name, **error)

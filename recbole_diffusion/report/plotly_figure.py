@@ -28,7 +28,12 @@ def _trace(series: Series) -> dict[str, Any]:
     if series.kind == "bars":
         trace |= {"type": "bar", "marker": {"color": series.colour}}
     elif series.kind == "points":
-        marker = {"color": series.colour, "symbol": series.symbol, "size": 6 if series.faint else 10, "opacity": 0.85}
+        marker = {
+            "color": series.colour,
+            "symbol": series.symbol,
+            "size": 6 if series.faint else 10,
+            "opacity": 0.85,
+        }
         trace |= {"type": "scatter", "mode": "markers", "marker": marker}
     elif series.kind == "steps":
         trace |= {"type": "scatter", "mode": "lines", "line": {**line, "shape": "hv"}}
@@ -36,7 +41,12 @@ def _trace(series: Series) -> dict[str, Any]:
     else:
         few = len(series.x) <= 30 and not series.faint
         marker = {"color": series.colour, "size": 4}
-        trace |= {"type": "scatter", "mode": "lines+markers" if few else "lines", "line": line, "marker": marker}
+        trace |= {
+            "type": "scatter",
+            "mode": "lines+markers" if few else "lines",
+            "line": line,
+            "marker": marker,
+        }
         trace["opacity"] = 0.7 if series.faint else 1
     if series.error is not None:
         trace["error_y"] = {"type": "data", "array": _rounded(series.error), "thickness": 1, "width": 3}

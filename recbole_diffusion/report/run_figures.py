@@ -26,7 +26,8 @@ def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> 
                 continue
             epochs, seconds, values = zip(*points, strict=True)
             texts = [
-                f"{name}, seed {run.seed}<br>epoch {epoch}: {value:.5g}" for epoch, value in zip(epochs, values, strict=True)
+                f"{name}, seed {run.seed}<br>epoch {epoch}: {value:.5g}"
+                for epoch, value in zip(epochs, values, strict=True)
             ]
             style = {**method_style(number), "faint": len(runs) > 1, "texts": texts}
             by_epoch.series.append(Series(name, epochs, values, **style))
@@ -37,7 +38,9 @@ def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> 
     note = "One line a seed. " if any(len(runs) > 1 for runs in methods.values()) else ""
     if "test" in chosen:
         note += "Where an epoch was chosen on test, its validation part is the test part."
-    return Figure("learning curves", f"Learning: {metric} on the validation part", [by_epoch, by_time], note.strip())
+    return Figure(
+        "learning curves", f"Learning: {metric} on the validation part", [by_epoch, by_time], note.strip()
+    )
 
 
 def validations(run: RunRecord, metric: str) -> list[tuple[int, float, float]]:
@@ -55,16 +58,28 @@ def loss_parts(name: str, runs: Sequence[RunRecord]) -> Figure | None:
     """Return the loss of a method by epoch, a panel a part, a line a seed; None without at least two epochs."""
     if max(len(run.epochs) for run in runs) < 2:
         return None  # EASE, Pop and others that have nothing to learn by steps
-    parts = list(dict.fromkeys(part for run in runs for record in run.epochs for part in record.get("loss", {})))[:MOST_PARTS]
+    parts = list(
+        dict.fromkeys(part for run in runs for record in run.epochs for part in record.get("loss", {}))
+    )[:MOST_PARTS]
     panels = []
     for part in parts:
         panel = Panel(part, "epoch", "loss")
         for number, run in enumerate(runs):
-            points = [(record["epoch"] + 1, record["loss"][part]) for record in run.epochs if part in record.get("loss", {})]
+            points = [
+                (record["epoch"] + 1, record["loss"][part])
+                for record in run.epochs
+                if part in record.get("loss", {})
+            ]
             colour = shade_of(number / max(1, len(runs) - 1))
-            panel.series.append(Series(f"seed {run.seed}", *zip(*points, strict=True), colour=colour, faint=len(runs) > 1))
+            panel.series.append(
+                Series(f"seed {run.seed}", *zip(*points, strict=True), colour=colour, faint=len(runs) > 1)
+            )
         panels.append(panel)
-    return Figure(f"loss {name}", f"Loss of {name}, by part", panels, "Mean over the batches of an epoch.") if panels else None
+    return (
+        Figure(f"loss {name}", f"Loss of {name}, by part", panels, "Mean over the batches of an epoch.")
+        if panels
+        else None
+    )
 
 
 def groups(found: Comparison) -> list[Figure]:
@@ -72,16 +87,26 @@ def groups(found: Comparison) -> list[Figure]:
     figures = []
     for part in found.parts:
         items = [
-            panel for panel in (_group_panel(found, part, "item_popularity", found_metric(found)), _shares(found, part)) if panel
+            panel
+            for panel in (
+                _group_panel(found, part, "item_popularity", found_metric(found)),
+                _shares(found, part),
+            )
+            if panel
         ]
         users = _group_panel(found, part, "user_activity", found_metric(found))
         panels = [*items, *([users] if users else [])]
         if panels:
             note = (
-                "Group 1 is the most popular or most active; groups of items have equal numbers of items, those of users equal "
+                "Group 1 is the most popular or most active; groups of items have equal numbers of items, "
+                "those of users equal "
                 "numbers of users. In brackets the training rows of a member."
             )
-            figures.append(Figure(f"groups {part}", f"Whom it serves: {found_metric(found)} by group, {part}", panels, note))
+            figures.append(
+                Figure(
+                    f"groups {part}", f"Whom it serves: {found_metric(found)} by group, {part}", panels, note
+                )
+            )
     return figures
 
 

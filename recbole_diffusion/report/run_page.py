@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.report.comparison import Comparison
 from recbole_diffusion.report.comparison_table import comparison_tables
 from recbole_diffusion.report.figure import Figure
@@ -12,6 +11,7 @@ from recbole_diffusion.report.paper_figures import paper_figures
 from recbole_diffusion.report.run_figures import accuracy_against_time, groups, learning_curves, loss_parts
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.tables import Cell, Table, number
+from recbole_diffusion.storage import yaml_io
 
 MANY_VALUES = 8  # facts about metrics of one run
 
@@ -86,7 +86,10 @@ def _run_head(run: RunRecord, found: Comparison) -> Page:
 def _comparison_head(found: Comparison, runs: Sequence[RunRecord]) -> Page:
     seeds = sorted({run.seed for run in runs})
     methods = f"{len(found.methods)} method{'s' * (len(found.methods) > 1)}"
-    page = Page(f"{methods} on {found.dataset}", f"{len(runs)} runs, seeds {', '.join(map(str, seeds))}, ordered by {found.by}")
+    page = Page(
+        f"{methods} on {found.dataset}",
+        f"{len(runs)} runs, seeds {', '.join(map(str, seeds))}, ordered by {found.by}",
+    )
     _protocol_note(page, runs)
     facts = {}
     for part in found.parts:
@@ -100,7 +103,8 @@ def _protocol_note(page: Page, runs: Sequence[RunRecord]) -> None:
     if any(run.selection == "test" for run in runs):
         what = "The" if all(run.selection == "test" for run in runs) else "For some runs, marked TEST, the"
         page.note(
-            f"{what} epoch was chosen on the test part itself. Such numbers are for comparison with papers that did the same.",
+            f"{what} epoch was chosen on the test part itself. Such numbers are for comparison with papers "
+            "that did the same.",
             True,
         )
 
@@ -151,7 +155,13 @@ def _runs(page: Page, methods: Mapping[str, Sequence[RunRecord]]) -> None:
     page.open_details("Options, commands and versions")
     for name, run in shown if len(shown) == 1 else [(name, runs[0]) for name, runs in methods.items()]:
         page.note(f"{name}, seed {run.seed}")
-        versions = ", ".join(f"{package} {version}" for package, version in run.result.get("versions", {}).items())
+        versions = ", ".join(
+            f"{package} {version}" for package, version in run.result.get("versions", {}).items()
+        )
         options = yaml_io.dump_yaml({key: value for key, value in run.config.items() if value is not None})
-        page.code("\n".join([f"# {run.result.get('command') or 'command unknown'}", f"# {versions}", options.rstrip()]))
+        page.code(
+            "\n".join(
+                [f"# {run.result.get('command') or 'command unknown'}", f"# {versions}", options.rstrip()]
+            )
+        )
     page.close_details()

@@ -11,7 +11,7 @@ from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.lists import UserMetrics, load_user_metrics
-from recbole_diffusion.run_folder import RunFolder, made_again
+from recbole_diffusion.storage.run_folder import RunFolder, made_again
 
 # What every result.json has had from the first version on.
 NEEDED = {
@@ -81,17 +81,26 @@ def read_run(path: str | Path) -> RunRecord:
     """Read the folder of a finished run.
 
     Raises:
-        UsageError: there is no run, it has not ended, or its test part was not evaluated. RunError: a file is damaged.
+        UsageError: there is no run, it has not ended, or its test part was not evaluated. RunError: a file is
+            damaged.
     """
     folder = RunFolder(path)
     if not folder.path.is_dir():
         raise UsageError(f"no such folder: {folder.path}; name a run folder, or several with --glob=PATTERN")
     if (folder.path / "sweep.json").is_file():
-        raise UsageError(f"{folder.path} is a sweep, not a run; 'report' takes it, 'compare' takes its final runs' folders")
+        raise UsageError(
+            f"{folder.path} is a sweep, not a run; 'report' takes it, 'compare' takes its final runs' folders"
+        )
     if not folder.config.is_file():
         inside = sorted(file.parent.name for file in folder.path.glob("*/result.json"))
-        hint = f"there are {len(inside)} runs inside, such as {inside[0]!r}: use --glob='{folder.path}/*'" if inside else ""
-        raise UsageError(f"no run in {folder.path}: config.yaml is missing; {hint or 'name a folder that a run has made'}")
+        hint = (
+            f"there are {len(inside)} runs inside, such as {inside[0]!r}: use --glob='{folder.path}/*'"
+            if inside
+            else ""
+        )
+        raise UsageError(
+            f"no run in {folder.path}: config.yaml is missing; {hint or 'name a folder that a run has made'}"
+        )
     if not folder.result.is_file():
         raise UsageError(
             f"the run in {folder.path} has not ended: result.json is missing. Wait for it, continue it with "
@@ -106,11 +115,21 @@ def _result(folder: RunFolder) -> dict[str, Any]:
     if wrong == ["test"]:
         raise UsageError(f"the run in {folder.path} was not evaluated on a test part; give one that was")
     if wrong:
-        raise RunError(f"{folder.result} is damaged: {', '.join(wrong)} missing or of a wrong type; {made_again(folder.path)}")
+        raise RunError(
+            f"{folder.result} is damaged: {', '.join(wrong)} missing or of a wrong type; "
+            f"{made_again(folder.path)}"
+        )
     for part in ("valid", "test"):
-        bad = [name for name, value in result[part].items() if not isinstance(value, int | float) or not math.isfinite(value)]
+        bad = [
+            name
+            for name, value in result[part].items()
+            if not isinstance(value, int | float) or not math.isfinite(value)
+        ]
         if bad:
-            raise RunError(f"{folder.result} is damaged: {part} {bad[0]} is {result[part][bad[0]]!r}; {made_again(folder.path)}")
+            raise RunError(
+                f"{folder.result} is damaged: {part} {bad[0]} is {result[part][bad[0]]!r}; "
+                f"{made_again(folder.path)}"
+            )
     return result
 
 
@@ -125,9 +144,13 @@ def _epoch(folder: RunFolder, number: int, line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except ValueError as error:
-        raise RunError(f"{folder.metrics}, line {number} is damaged: {error}; {made_again(folder.path)}") from error
+        raise RunError(
+            f"{folder.metrics}, line {number} is damaged: {error}; {made_again(folder.path)}"
+        ) from error
     if not isinstance(value, dict):
-        raise RunError(f"{folder.metrics}, line {number} is damaged: it holds no object; {made_again(folder.path)}")
+        raise RunError(
+            f"{folder.metrics}, line {number} is damaged: it holds no object; {made_again(folder.path)}"
+        )
     return value
 
 
@@ -137,9 +160,15 @@ def find_folders(paths: Iterable[str | Path], pattern: str | None) -> list[Path]
     Raises:
         UsageError: none at all, or none that matches.
     """
-    matched = sorted(path for path in map(Path, glob.glob(str(Path(pattern).expanduser()))) if path.is_dir()) if pattern else []
+    matched = (
+        sorted(path for path in map(Path, glob.glob(str(Path(pattern).expanduser()))) if path.is_dir())
+        if pattern
+        else []
+    )
     if pattern and not matched:
-        raise UsageError(f"no folder matches --glob={pattern}; put quotes around the pattern, and check it with ls")
+        raise UsageError(
+            f"no folder matches --glob={pattern}; put quotes around the pattern, and check it with ls"
+        )
     folders = list(dict.fromkeys(Path(path).expanduser().resolve() for path in [*paths, *matched]))
     if not folders:
         raise UsageError("no run is named; give run folders, or a pattern of them with --glob=PATTERN")

@@ -5,15 +5,23 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.data.fingerprint import joined
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.runs import RunRecord
+from recbole_diffusion.storage import yaml_io
 
 # The options that decide the parts, for runs that were made before results had fingerprints.
 OF_THE_SPLIT = (
     *("benchmark_filename", "eval_args", "val_interval", "rm_dup_inter", "filter_inter_by_user_or_item"),
-    *("user_inter_num_interval", "item_inter_num_interval", "shift", "shift_seed", "shift_share", "shift_rest", "shift_test"),
+    *(
+        "user_inter_num_interval",
+        "item_inter_num_interval",
+        "shift",
+        "shift_seed",
+        "shift_share",
+        "shift_rest",
+        "shift_test",
+    ),
 )
 NOTHING = (None, "none", "[0,inf)")
 
@@ -44,8 +52,8 @@ def split_of(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
     Args:
         run: the run.
         fingerprints: use those of its parts; else its settings.
-        with_train: tell different validation parts apart too. Without, a run that was chosen on test and so learns from the
-            validation part as well is on the split of one that was chosen on validation.
+        with_train: tell different validation parts apart too. Without, a run that was chosen on test and so
+            learns from the validation part as well is on the split of one that was chosen on validation.
     """
     if not fingerprints:
         return of_settings(run)
@@ -60,16 +68,23 @@ def data_of(run: RunRecord) -> tuple[int, str] | None:
     parts = dict(run.result.get("parts") or {})
     if not parts:
         return None
-    tests = [parts.pop("test")] if "test" in parts else [parts.pop(name) for name in list(parts) if name.startswith("test_")]
+    tests = (
+        [parts.pop("test")]
+        if "test" in parts
+        else [parts.pop(name) for name in list(parts) if name.startswith("test_")]
+    )
     learned = [parts["train"]] if run.selection == "test" else [parts["train"], parts["valid"]]
     together = [*learned, *tests]
     return sum(part["rows"] for part in together), joined(*(part["fingerprint"] for part in together))
 
 
-def splits_of(methods: Mapping[str, Sequence[RunRecord]]) -> tuple[dict[str, list[list[RunRecord]]], list[str]]:
+def splits_of(
+    methods: Mapping[str, Sequence[RunRecord]],
+) -> tuple[dict[str, list[list[RunRecord]]], list[str]]:
     """Return each method's runs by split, the splits in the same order for each, and what a reader must know.
 
-    A random split depends on the run's seed, so a method may have several; then every method must have the same ones.
+    A random split depends on the run's seed, so a method may have several; then every method must have the
+    same ones.
 
     Raises:
         UsageError: methods are on different data sets, test parts or splits.
@@ -79,7 +94,8 @@ def splits_of(methods: Mapping[str, Sequence[RunRecord]]) -> tuple[dict[str, lis
     if len(datasets) > 1:
         first, second = list(datasets.values())[:2]
         raise UsageError(
-            f"runs on different data sets cannot be compared: {first.result['dataset']} ({first.path.name}) and "
+            f"runs on different data sets cannot be compared: {first.result['dataset']} ({first.path.name}) "
+            "and "
             f"{second.result['dataset']} ({second.path.name}); make one table for each"
         )
     fingerprints = all(run.result.get("parts") for run in runs)
@@ -96,37 +112,49 @@ def splits_of(methods: Mapping[str, Sequence[RunRecord]]) -> tuple[dict[str, lis
     notes = []
     if not fingerprints:
         notes.append(
-            "Some runs are older than the fingerprints of splits; whether they are on the same split is judged by their settings."
+            "Some runs are older than the fingerprints of splits; whether they are on the same split is "
+            "judged by their settings."
         )
     if len(order) > 1:
         notes.append(f"The seed of a run decides its split: each method is on the same {len(order)} splits.")
     return {name: [table[name][split] for split in order] for name in methods}, notes
 
 
-def _different(first: str, mine: Mapping[str, list[RunRecord]], second: str, other: Mapping[str, list[RunRecord]]) -> str:
+def _different(
+    first: str, mine: Mapping[str, list[RunRecord]], second: str, other: Mapping[str, list[RunRecord]]
+) -> str:
     """Return the message for two methods that are not on the same splits."""
     alone = []
     for name, left, right in ((first, mine, other), (second, other, mine)):
         runs = [run for split, of_split in left.items() if split not in right for run in of_split]
         said = [f"{run.path.name} (seed {run.seed}, chosen on {run.selection})" for run in runs[:2]]
-        alone += [f"{name!r} alone has {', '.join(said)}{' and others' if len(runs) > 2 else ''}"] if runs else []
+        alone += (
+            [f"{name!r} alone has {', '.join(said)}{' and others' if len(runs) > 2 else ''}"] if runs else []
+        )
     return f"runs on different splits cannot be compared: {'; '.join(alone)}; {_advice(first, mine, second, other)}"
 
 
-def _advice(first: str, mine: Mapping[str, list[RunRecord]], second: str, other: Mapping[str, list[RunRecord]]) -> str:
+def _advice(
+    first: str, mine: Mapping[str, list[RunRecord]], second: str, other: Mapping[str, list[RunRecord]]
+) -> str:
     """Return what to do about two methods that are not on the same splits: their data differ, or their seeds do."""
     left, right = ([run for of_split in runs.values() for run in of_split] for runs in (mine, other))
     data = [{data_of(run) for run in runs} for runs in (left, right)]
     if None not in data[0] | data[1] and not data[0] & data[1]:
         sizes = [" or ".join(f"{rows:,}" for rows, _ in sorted(one)) for one in data]
         domains = [run for run in (*left, *right) if "cold_share" in run.config]
-        why = f"; {domains[0].path.name} is of two domains" if 0 < len(domains) < len(left) + len(right) else ""
+        why = (
+            f"; {domains[0].path.name} is of two domains" if 0 < len(domains) < len(left) + len(right) else ""
+        )
         return (
-            f"their data differ, not only the split: {first!r} has {sizes[0]} interactions, {second!r} {sizes[1]}{why}; compare "
+            f"their data differ, not only the split: {first!r} has {sizes[0]} interactions, {second!r} "
+            f"{sizes[1]}{why}; compare "
             "runs on the same data"
         )
     advice = "compare runs on the same parts"
     seeds = [{run.seed for run in runs} for runs in (left, right)]
     if seeds[0] != seeds[1] and any(by_run_seed(run.config) for run in (*left, *right)):
-        advice += "; here the seed of a run decides its split, so give every method the same seeds, or a split_seed"
+        advice += (
+            "; here the seed of a run decides its split, so give every method the same seeds, or a split_seed"
+        )
     return advice

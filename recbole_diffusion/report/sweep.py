@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.storage import yaml_io
 
 NEEDED = {"model": str, "dataset": str, "trials": list, "valid_metric": str, "bigger": bool, "options": dict}
 OF_A_TRIAL = ("number", "folder", "options", "state", "score")
@@ -28,22 +28,35 @@ def read_sweep(folder: Path) -> dict[str, Any]:
     try:
         sweep = json.loads(file.read_bytes())
     except ValueError as error:
-        raise RunError(f"{file} is damaged: {error}; continue the sweep with tune --resume={folder} to write it anew") from error
-    wrong = [name for name, kind in NEEDED.items() if not isinstance(sweep, dict) or not isinstance(sweep.get(name), kind)]
+        raise RunError(
+            f"{file} is damaged: {error}; continue the sweep with tune --resume={folder} to write it anew"
+        ) from error
+    wrong = [
+        name
+        for name, kind in NEEDED.items()
+        if not isinstance(sweep, dict) or not isinstance(sweep.get(name), kind)
+    ]
     if not wrong:
-        wrong = [f"trials.{name}" for name in OF_A_TRIAL if any(name not in trial for trial in sweep["trials"])]
+        wrong = [
+            f"trials.{name}" for name in OF_A_TRIAL if any(name not in trial for trial in sweep["trials"])
+        ]
     if wrong:
         raise RunError(f"{file} is damaged: {', '.join(wrong)} missing or of a wrong type; repeat the sweep")
     if not scored_trials(sweep):
         raise UsageError(
-            f"no trial of the sweep in {folder} has a score yet; wait for one, or continue it with tune --resume={folder}"
+            f"no trial of the sweep in {folder} has a score yet; wait for one, or continue it with tune "
+            f"--resume={folder}"
         )
     return sweep
 
 
 def scored_trials(sweep: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the trials that have a score, the best first."""
-    scored = [trial for trial in sweep["trials"] if isinstance(trial["score"], int | float) and math.isfinite(trial["score"])]
+    scored = [
+        trial
+        for trial in sweep["trials"]
+        if isinstance(trial["score"], int | float) and math.isfinite(trial["score"])
+    ]
     sign = -1 if sweep["bigger"] else 1
     return sorted(scored, key=lambda trial: (sign * trial["score"], trial["number"]))
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.report.figure import Figure, Panel, Series, shade_of
 from recbole_diffusion.report.sweep import is_number, short, trial_name
+from recbole_diffusion.storage import yaml_io
 
 MOST_LINES = 60  # trials in the figure of learning curves: the best ones
 MOST_OPTIONS = 9  # panels of options
@@ -21,13 +21,16 @@ def options_together(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any
     scores = [trial["score"] for trial in trials]
     low, high = min(scores), max(scores)
     panel = Panel(
-        "", "", "rank of the value, and the score", ticks=(list(range(len(varied) + 1)), [*varied, sweep["valid_metric"]])
+        "",
+        "",
+        "rank of the value, and the score",
+        ticks=(list(range(len(varied) + 1)), [*varied, sweep["valid_metric"]]),
     )
     good = _goodness(trials)
     for trial in reversed(trials):
-        ranks = [values.index(trial["options"].get(name)) / (len(values) - 1) for name, values in varied.items()] + [
-            (trial["score"] - low) / (high - low) if high > low else 1.0
-        ]
+        ranks = [
+            values.index(trial["options"].get(name)) / (len(values) - 1) for name, values in varied.items()
+        ] + [(trial["score"] - low) / (high - low) if high > low else 1.0]
         name = "best" if trial is trials[0] else "other trials"
         style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
         texts = [_text(trial, sweep["valid_metric"])] * len(ranks)
@@ -49,14 +52,22 @@ def options_one_by_one(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, A
         for trial in reversed(trials):
             x = trial["options"].get(name)
             x = x if numeric else values.index(x)
-            style = {"kind": "points", "colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
+            style = {
+                "kind": "points",
+                "colour": shade_of(good[trial["number"]]),
+                "faint": trial is not trials[0],
+            }
             which = "best" if trial is trials[0] else "other trials"
-            panel.series.append(Series(which, [x], [trial["score"]], texts=[_text(trial, sweep["valid_metric"])], **style))
+            panel.series.append(
+                Series(which, [x], [trial["score"]], texts=[_text(trial, sweep["valid_metric"])], **style)
+            )
         panels.append(panel)
     return Figure("options one by one", "Score against each option", panels) if panels else None
 
 
-def learning_and_cost(folder: Path, sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> list[Figure]:
+def learning_and_cost(
+    folder: Path, sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]
+) -> list[Figure]:
     """Return how the trials learned, and what their scores cost."""
     metric, good = sweep["valid_metric"], _goodness(trials)
     curves = Panel("", "epoch", f"{sweep.get('selection', 'validation')} {metric}")
@@ -65,7 +76,9 @@ def learning_and_cost(folder: Path, sweep: Mapping[str, Any], trials: Sequence[M
         if points:
             which = "best" if trial is trials[0] else "other trials"
             style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
-            curves.series.append(Series(which, *zip(*points, strict=True), texts=[_text(trial, metric)] * len(points), **style))
+            curves.series.append(
+                Series(which, *zip(*points, strict=True), texts=[_text(trial, metric)] * len(points), **style)
+            )
     cost = Panel("", "seconds of training and validation", f"best {metric}", x_log=True)
     for trial in reversed(trials):
         style = {"kind": "points", "colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
@@ -96,7 +109,9 @@ def _varied(trials: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     names = dict.fromkeys(name for trial in trials for name in trial["options"])
     found = {}
     for name in names:
-        values = {yaml_io.dump_value(trial["options"].get(name)): trial["options"].get(name) for trial in trials}
+        values = {
+            yaml_io.dump_value(trial["options"].get(name)): trial["options"].get(name) for trial in trials
+        }
         if len(values) > 1:
             found[name] = sorted(values.values(), key=_order)
     return found

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.report.figure import Figure
 from recbole_diffusion.report.page import Page
 from recbole_diffusion.report.sweep import is_number, read_sweep, scored_trials, short, trial_name
 from recbole_diffusion.report.sweep_figures import learning_and_cost, options_one_by_one, options_together
 from recbole_diffusion.report.tables import Cell, Table, number
+from recbole_diffusion.storage import yaml_io
 
 
 def sweep_page(folder: Path) -> tuple[Page, list[Figure], list[str]]:
@@ -25,7 +25,11 @@ def sweep_page(folder: Path) -> tuple[Page, list[Figure], list[str]]:
     states = [trial["state"] for trial in sweep["trials"]]
     page = Page(f"Sweep of {sweep['model']} on {sweep['dataset']}", folder.name)
     if selection == "test":
-        page.note("Trials were compared on the test part itself; the winner's test metrics are no estimate of anything.", True)
+        page.note(
+            "Trials were compared on the test part itself; the winner's test metrics are no estimate of "
+            "anything.",
+            True,
+        )
     page.facts(
         {
             f"best {metric} on {selection}": f"{best['score']:.4f}, trial {trial_name(best)}",
@@ -35,7 +39,9 @@ def sweep_page(folder: Path) -> tuple[Page, list[Figure], list[str]]:
     )
     for note in sweep.get("notes", []):
         page.note(note)
-    of_options = [figure for figure in (options_together(sweep, trials), options_one_by_one(sweep, trials)) if figure]
+    of_options = [
+        figure for figure in (options_together(sweep, trials), options_one_by_one(sweep, trials)) if figure
+    ]
     learning = learning_and_cost(folder, sweep, trials)
     page.section("Best trial")
     page.code("\n".join(f"{name}: {yaml_io.dump_value(value)}" for name, value in best["options"].items()))
@@ -59,12 +65,22 @@ def sweep_page(folder: Path) -> tuple[Page, list[Figure], list[str]]:
 def _final(sweep: Mapping[str, Any]) -> Table | None:
     """Return mean and deviation of the winner's final runs."""
     rows = [
-        [Cell(part), Cell(metric), Cell(f"{of['mean']:.4f} ± {of['std']:.4f}", of["mean"], of["std"]), number(of["runs"], 0)]
+        [
+            Cell(part),
+            Cell(metric),
+            Cell(f"{of['mean']:.4f} ± {of['std']:.4f}", of["mean"], of["std"]),
+            number(of["runs"], 0),
+        ]
         for part, metrics in (sweep.get("final_metrics") or {}).items()
         for metric, of in metrics.items()
     ]
     return (
-        Table("Final runs of the best trial", ["part", "metric", "mean", "seeds"], rows, words={"part", "metric"})
+        Table(
+            "Final runs of the best trial",
+            ["part", "metric", "mean", "seeds"],
+            rows,
+            words={"part", "metric"},
+        )
         if rows
         else None
     )
@@ -72,12 +88,18 @@ def _final(sweep: Mapping[str, Any]) -> Table | None:
 
 def _trials(sweep: Mapping[str, Any]) -> Table:
     names = list(dict.fromkeys(name for trial in sweep["trials"] for name in trial["options"]))
-    order = [*scored_trials(sweep), *(trial for trial in sweep["trials"] if trial not in scored_trials(sweep))]
+    order = [
+        *scored_trials(sweep),
+        *(trial for trial in sweep["trials"] if trial not in scored_trials(sweep)),
+    ]
     words = {"trial", "state", "error"}
     rows = []
     for trial in order:
         values = [trial["options"].get(name) for name in names]
-        cells = [Cell("" if value is None else short(value), value if is_number(value) else None) for value in values]
+        cells = [
+            Cell("" if value is None else short(value), value if is_number(value) else None)
+            for value in values
+        ]
         error = (trial.get("error") or "").strip().splitlines()
         rows.append(
             [

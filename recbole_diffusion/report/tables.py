@@ -67,8 +67,14 @@ def markdown(tables: Sequence[Table]) -> str:
     for table in tables:
         body = [[_bold(cell, "**").replace("|", "\\|") for cell in row] for row in table.rows]
         widths = [max(len(line[k]) for line in [table.columns, *body]) for k in range(len(table.columns))]
-        rule = [("-" * widths[k]) if name in table.words else "-" * (widths[k] - 1) + ":" for k, name in enumerate(table.columns)]
-        lines = [[text.ljust(width) for text, width in zip(line, widths, strict=True)] for line in [table.columns, rule, *body]]
+        rule = [
+            ("-" * widths[k]) if name in table.words else "-" * (widths[k] - 1) + ":"
+            for k, name in enumerate(table.columns)
+        ]
+        lines = [
+            [text.ljust(width) for text, width in zip(line, widths, strict=True)]
+            for line in [table.columns, rule, *body]
+        ]
         text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         pages.append("\n\n".join([f"## {table.title}", text, *table.notes]))
     return "\n\n".join(pages) + "\n"
@@ -80,9 +86,25 @@ def latex(tables: Sequence[Table]) -> str:
     for table in tables:
         align = "".join("l" if name in table.words else "r" for name in table.columns)
         body = [" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows]
-        lines = [r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering", rf"\caption{{{_latex(table.title)}}}"]
-        lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", " & ".join(map(_latex, table.columns)) + r" \\", r"\midrule"]
-        lines += [*body, r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in table.notes), r"\end{table}"]
+        lines = [
+            r"% needs \usepackage{booktabs}",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_latex(table.title)}}}",
+        ]
+        lines += [
+            rf"\begin{{tabular}}{{{align}}}",
+            r"\toprule",
+            " & ".join(map(_latex, table.columns)) + r" \\",
+            r"\midrule",
+        ]
+        lines += [
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            *(f"% {note}" for note in table.notes),
+            r"\end{table}",
+        ]
         pages.append("\n".join(lines))
     return "\n\n".join(pages) + "\n"
 
@@ -92,12 +114,21 @@ def comma_separated(tables: Sequence[Table]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     first = tables[0]
-    spread = [any(row[k].deviation is not None for table in tables for row in table.rows) for k in range(len(first.columns))]
-    head = [name for k, column in enumerate(first.columns) for name in [column, f"{column} deviation"][: 1 + spread[k]]]
+    spread = [
+        any(row[k].deviation is not None for table in tables for row in table.rows)
+        for k in range(len(first.columns))
+    ]
+    head = [
+        name
+        for k, column in enumerate(first.columns)
+        for name in [column, f"{column} deviation"][: 1 + spread[k]]
+    ]
     writer.writerow(["table", *head])
     for table in tables:
         for row in table.rows:
-            line = [value for k, cell in enumerate(row) for value in [cell.key, cell.deviation][: 1 + spread[k]]]
+            line = [
+                value for k, cell in enumerate(row) for value in [cell.key, cell.deviation][: 1 + spread[k]]
+            ]
             writer.writerow([table.name or table.title, *("" if value is None else value for value in line)])
     return text.getvalue()
 
@@ -106,11 +137,15 @@ def html_table(table: Table) -> str:
     """Return one table as HTML; the page's script makes its headings sort it."""
     esc = html.escape
     kinds = ["words" if name in table.words else "number" for name in table.columns]
-    head = "".join(f'<th class="{kind}" scope="col">{esc(name)}</th>' for name, kind in zip(table.columns, kinds, strict=True))
+    head = "".join(
+        f'<th class="{kind}" scope="col">{esc(name)}</th>'
+        for name, kind in zip(table.columns, kinds, strict=True)
+    )
     rows = []
     for row in table.rows:
         cells = [
-            f'<td class="{kind}{" best" if cell.best else ""}" data-sort="{esc(str(cell.key))}">{esc(cell.text)}</td>'
+            f'<td class="{kind}{" best" if cell.best else ""}" '
+            f'data-sort="{esc(str(cell.key))}">{esc(cell.text)}</td>'
             for cell, kind in zip(row, kinds, strict=True)
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
@@ -134,4 +169,8 @@ def _latex(text: str) -> str:
     return escaped.replace("±", r"$\pm$").replace("<", "$<$").replace(">", "$>$")
 
 
-TEXT_FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {"markdown": markdown, "latex": latex, "csv": comma_separated}
+TEXT_FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {
+    "markdown": markdown,
+    "latex": latex,
+    "csv": comma_separated,
+}

@@ -6,10 +6,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recbole_diffusion.sampler.acceptance import acceptance_log_probability, gumbel_softmax_draw, rank_threshold, step_temperature
-from recbole_diffusion.sampler.positives import UserItems
+from recbole_diffusion.sampler.ar_gsp_draw import (
+    acceptance_log_probability,
+    gumbel_softmax_draw,
+    rank_threshold,
+    step_temperature,
+)
+from recbole_diffusion.sampler.user_items import UserItems
 
-ACCEPTED_AT_LEAST = 16  # candidates that gamma should leave in a random subset: the threshold's rank errs by a quarter
+ACCEPTED_AT_LEAST = (
+    16  # candidates that gamma should leave in a random subset: the threshold's rank errs by a quarter
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,8 @@ class ArGsp:
         relaxation_rate: lambda.
         steps: T.
         exact_cells: exact ranks are used while rows x items stays at or below this.
-        candidate_items: size of the two random subsets otherwise; more where a small gamma would accept fewer than 16 of them.
+        candidate_items: size of the two random subsets otherwise; more where a small gamma would accept fewer
+            than 16 of them.
     """
 
     gamma: float
@@ -44,9 +52,9 @@ class ArGsp:
     ) -> Tensor:
         """Draw negatives for each row.
 
-        Beyond the budget, one random subset of items estimates each row's rank threshold and a second one holds the
-        candidates that are accepted or rejected against it, so that the cost does not grow with the catalogue. Both
-        subsets are shared by the rows of a batch.
+        Beyond the budget, one random subset of items estimates each row's rank threshold and a second one
+        holds the candidates that are accepted or rejected against it, so that the cost does not grow with the
+        catalogue. Both subsets are shared by the rows of a batch.
 
         Args:
             vectors: u_t of Eq. 13, [rows, width].

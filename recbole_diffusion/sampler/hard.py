@@ -1,7 +1,7 @@
 """Hard negatives chosen by score from a pool of candidates: DNS, DNS(M, N) and AHNS.
 
-The pool holds N items that are no positives, drawn uniformly with replacement; what is chosen is a position in it. No
-gradient passes through a choice.
+The pool holds N items that are no positives, drawn uniformly with replacement; what is chosen is a position
+in it. No gradient passes through a choice.
 """
 
 import torch
@@ -12,8 +12,9 @@ from torch import Tensor
 def dns(scores: Tensor, m: int, *, generator: torch.Generator | None = None) -> Tensor:
     """Choose uniformly among the ``m`` candidates of the highest score.
 
-    DNS(M, N) of Shi et al., "On the theories behind hard negative sampling for recommendation", WWW 2023. ``m = 1`` is dynamic
-    negative sampling (Zhang et al., SIGIR 2013), ``m = N`` is uniform. An item that is in a pool twice counts twice.
+    DNS(M, N) of Shi et al., "On the theories behind hard negative sampling for recommendation", WWW 2023. ``m
+    = 1`` is dynamic negative sampling (Zhang et al., SIGIR 2013), ``m = N`` is uniform. An item that is in a
+    pool twice counts twice.
 
     Args:
         scores: [batch, N], of each row's candidates.
@@ -38,13 +39,14 @@ def dns(scores: Tensor, m: int, *, generator: torch.Generator | None = None) -> 
 def ahns(candidate_scores: Tensor, positive_scores: Tensor, *, alpha: float, beta: float, p: float) -> Tensor:
     """Choose the candidate whose score is nearest to beta (positive score + alpha)^(p + 1).
 
-    AHNS_{p<0} of Lai et al., "Adaptive hardness negative sampling for collaborative filtering", AAAI 2024. The ratio of the
-    wanted score to (positive score + alpha) is beta (positive score + alpha)^p and falls as the positive is fitted better:
-    relative to its positive, the negative gets easier. The wanted score itself falls for ``p < -1`` alone; the authors'
-    code has p = -2, alpha = 1, beta = 0.1 by default.
+    AHNS_{p<0} of Lai et al., "Adaptive hardness negative sampling for collaborative filtering", AAAI 2024.
+    The ratio of the wanted score to (positive score + alpha) is beta (positive score + alpha)^p and falls as
+    the positive is fitted better: relative to its positive, the negative gets easier. The wanted score itself
+    falls for ``p < -1`` alone; the authors' code has p = -2, alpha = 1, beta = 0.1 by default.
 
-    The power needs a positive base. Cosine similarities have it with ``alpha >= 1``; inner products may not, and a base that is
-    not positive is raised to the smallest positive number, whose wanted score is the limit: with p < -1 the hardest candidate.
+    The power needs a positive base. Cosine similarities have it with ``alpha >= 1``; inner products may not,
+    and a base that is not positive is raised to the smallest positive number, whose wanted score is the
+    limit: with p < -1 the hardest candidate.
 
     Args:
         candidate_scores: [batch, N].
@@ -62,16 +64,21 @@ def ahns(candidate_scores: Tensor, positive_scores: Tensor, *, alpha: float, bet
     _require_pool("candidate_scores", candidate_scores)
     if positive_scores.shape != candidate_scores.shape[:1]:
         raise ValueError(
-            f"positive_scores has shape {tuple(positive_scores.shape)}; it takes one score a row of candidate_scores: "
+            f"positive_scores has shape {tuple(positive_scores.shape)}; it takes one score a row of "
+            "candidate_scores: "
             f"({len(candidate_scores)},)"
         )
     if not p < 0:
-        raise ValueError(f"p is {p}; it takes a number below 0: from 0 on, a better fitted positive gets no easier negative")
+        raise ValueError(
+            f"p is {p}; it takes a number below 0: from 0 on, a better fitted positive gets no easier "
+            "negative"
+        )
     if not beta > 0:
         raise ValueError(f"beta is {beta}; it takes a number above 0")
     base = (positive_scores + alpha).clamp(min=torch.finfo(positive_scores.dtype).tiny)
     wanted = beta * base ** (p + 1)  # [batch], may be infinite
-    # The candidate nearest to a score beyond the pool's range is that at the nearer end; large numbers lose no digits this way.
+    # The candidate nearest to a score beyond the pool's range is that at the nearer end; large numbers lose
+    # no digits this way.
     wanted = wanted.clamp(min=candidate_scores.amin(1), max=candidate_scores.amax(1))
     return (candidate_scores - wanted[:, None]).abs().argmin(1)
 
@@ -79,4 +86,6 @@ def ahns(candidate_scores: Tensor, positive_scores: Tensor, *, alpha: float, bet
 def _require_pool(name: str, scores: Tensor) -> None:
     """Raise ValueError unless ``scores`` is [batch, N] with N at least 1."""
     if scores.ndim != 2 or scores.shape[1] < 1:
-        raise ValueError(f"{name} has shape {tuple(scores.shape)}; it takes [batch, N] with at least one candidate a row")
+        raise ValueError(
+            f"{name} has shape {tuple(scores.shape)}; it takes [batch, N] with at least one candidate a row"
+        )

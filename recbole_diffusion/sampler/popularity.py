@@ -1,25 +1,27 @@
 """Popularity negatives: items drawn in proportion to a power of their interaction count, the user's positives left out.
 
-The law is P(j | u) = w_j / sum of w_k over the items k that are no positive of u, with w_j = count_j^power. Rejection from the
-law without the condition is exact and cheap while a user's positives hold little of the mass; for the others an exact draw
-over the whole catalogue takes over after a fixed number of rounds, so that every call ends. Both follow the same law, and so
-does their mixture.
+The law is P(j | u) = w_j / sum of w_k over the items k that are no positive of u, with w_j = count_j^power.
+Rejection from the law without the condition is exact and cheap while a user's positives hold little of the
+mass; for the others an exact draw over the whole catalogue takes over after a fixed number of rounds, so that
+every call ends. Both follow the same law, and so does their mixture.
 """
 
 import torch
 from torch import Tensor
 
-from recbole_diffusion.sampler.positives import UserItems
+from recbole_diffusion.sampler.user_items import UserItems
 
-REJECTION_ROUNDS = 32  # a user whose positives hold three quarters of the mass is left open with probability 1e-4
+REJECTION_ROUNDS = (
+    32  # a user whose positives hold three quarters of the mass is left open with probability 1e-4
+)
 EXACT_CELLS = 2**22  # rows x items of one block of the exact draw: 32 MiB in float64
 
 
 def popularity_table(counts: Tensor, power: float) -> Tensor:
     """Return the cumulative probabilities of the items, which :func:`popularity_negatives` searches.
 
-    With ``power > 0`` an item without interaction has weight 0 and is never drawn; ``power = 0`` is uniform over all items
-    with interactions or without. The padding item 0 has weight 0 whatever its count.
+    With ``power > 0`` an item without interaction has weight 0 and is never drawn; ``power = 0`` is uniform
+    over all items with interactions or without. The padding item 0 has weight 0 whatever its count.
 
     Args:
         counts: [n_items], interactions of each item, row 0 the padding item.
@@ -29,7 +31,8 @@ def popularity_table(counts: Tensor, power: float) -> Tensor:
         float64 [n_items] on the device of ``counts``, ascending from 0 to 1.
 
     Raises:
-        ValueError: ``power`` or a count is negative or not finite, ``counts`` is no vector, or no item has a positive weight.
+        ValueError: ``power`` or a count is negative or not finite, ``counts`` is no vector, or no item has a
+            positive weight.
     """
     if not 0 <= power < float("inf"):
         raise ValueError(f"power is {power}; it takes a finite number from 0 on")
@@ -43,7 +46,9 @@ def popularity_table(counts: Tensor, power: float) -> Tensor:
         raise ValueError("no item but the padding one has a positive weight: there is nothing to draw")
     largest = exact.max().clamp(min=torch.finfo(torch.float64).tiny)  # of all zeros, which power 0 allows
     weights = (exact / largest) ** power
-    return torch.cat([torch.zeros(1, dtype=torch.float64), (weights / weights.sum()).cumsum(0)]).to(counts.device)
+    return torch.cat([torch.zeros(1, dtype=torch.float64), (weights / weights.sum()).cumsum(0)]).to(
+        counts.device
+    )
 
 
 def popularity_negatives(
@@ -61,11 +66,13 @@ def popularity_negatives(
         Item ids, long [count].
 
     Raises:
-        ValueError: ``cumulative`` is no such table of these items, or a user's positives are all the items of positive weight.
+        ValueError: ``cumulative`` is no such table of these items, or a user's positives are all the items of
+            positive weight.
     """
     if cumulative.dtype != torch.float64 or cumulative.shape != (positives.n_items,):
         raise ValueError(
-            f"cumulative is {cumulative.dtype} of shape {tuple(cumulative.shape)}; it takes float64 ({positives.n_items},), one "
+            f"cumulative is {cumulative.dtype} of shape {tuple(cumulative.shape)}; it takes float64 "
+            f"({positives.n_items},), one "
             "entry an item: make it with popularity_table"
         )
     items = _unconditional(cumulative, len(users), generator)
@@ -86,11 +93,17 @@ def _unconditional(cumulative: Tensor, count: int, generator: torch.Generator | 
     """Draw item ids, long [count], by inversion: the first item whose cumulative probability exceeds a uniform number."""
     total = cumulative[-1]
     points = torch.rand(count, generator=generator, dtype=torch.float64, device=cumulative.device) * total
-    found = torch.searchsorted(cumulative, points, right=True)  # passes over items of weight 0, which repeat an entry
-    return torch.minimum(found, torch.searchsorted(cumulative, total))  # should a product round up to the total
+    found = torch.searchsorted(
+        cumulative, points, right=True
+    )  # passes over items of weight 0, which repeat an entry
+    return torch.minimum(
+        found, torch.searchsorted(cumulative, total)
+    )  # should a product round up to the total
 
 
-def _conditional(positives: UserItems, users: Tensor, weights: Tensor, generator: torch.Generator | None) -> Tensor:
+def _conditional(
+    positives: UserItems, users: Tensor, weights: Tensor, generator: torch.Generator | None
+) -> Tensor:
     """Draw one negative for each of ``users``, long [rows], from all items at once: [rows, n_items] cells.
 
     The item whose exponential clock of rate w_j rings first is j with probability w_j / sum of w.
@@ -104,8 +117,11 @@ def _conditional(positives: UserItems, users: Tensor, weights: Tensor, generator
     nothing_left = ~(left > 0).any(1)
     if bool(nothing_left.any()):
         raise ValueError(
-            f"user {int(users[nothing_left][0])} has all items of positive weight: there is no negative to draw; a power of 0 "
+            f"user {int(users[nothing_left][0])} has all items of positive weight: there is no negative to "
+            "draw; a power of 0 "
             "gives every item a weight"
         )
-    waiting = torch.empty_like(left).exponential_(generator=generator).clamp_(min=torch.finfo(left.dtype).tiny)
+    waiting = (
+        torch.empty_like(left).exponential_(generator=generator).clamp_(min=torch.finfo(left.dtype).tiny)
+    )
     return left.div_(waiting).argmax(1)

@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor
 
-from recbole_diffusion.sampler.positives import UserItems
+from recbole_diffusion.sampler.user_items import UserItems
 
 
-def uniform_negatives(positives: UserItems, users: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+def uniform_negatives(
+    positives: UserItems, users: Tensor, *, generator: torch.Generator | None = None
+) -> Tensor:
     """Draw one negative for each entry of ``users`` by rejection, so that the time does not grow with the catalogue.
 
     Args:
@@ -22,11 +24,15 @@ def uniform_negatives(positives: UserItems, users: Tensor, *, generator: torch.G
     """
     full = positives.counts(users) >= positives.n_items - 1
     if bool(full.any()):
-        raise ValueError(f"user {int(users[full][0])} has all {positives.n_items - 1} items: there is no negative to draw")
+        raise ValueError(
+            f"user {int(users[full][0])} has all {positives.n_items - 1} items: there is no negative to draw"
+        )
     items = torch.randint(1, positives.n_items, users.shape, generator=generator, device=users.device)
     open_places = positives.contains(users, items).nonzero().squeeze(1)
     while len(open_places):
-        again = torch.randint(1, positives.n_items, open_places.shape, generator=generator, device=users.device)
+        again = torch.randint(
+            1, positives.n_items, open_places.shape, generator=generator, device=users.device
+        )
         items[open_places] = again
         open_places = open_places[positives.contains(users[open_places], again)]
     return items

@@ -53,8 +53,8 @@ class NewUsers:
 def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
     """Return the columns user, item and, if ``rated``, rating of a file of histories.
 
-    The file has the form of an .inter file: a header such as ``user_id:token<TAB>item_id:token``, then a row for each item that a
-    user has, with the field names, separator and encoding of ``config``.
+    The file has the form of an .inter file: a header such as ``user_id:token<TAB>item_id:token``, then a row
+    for each item that a user has, with the field names, separator and encoding of ``config``.
 
     Raises:
         UsageError: no such file, a column is missing, a value is missing or malformed.
@@ -79,7 +79,8 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
     if frame is None:
         file.check_numbers(columns, list(wanted.values()), config["seq_separator"])
         raise UsageError(
-            f"{path} cannot be read: it has bare carriage returns, NUL, or rows that begin with a blank; remove them"
+            f"{path} cannot be read: it has bare carriage returns, NUL, or rows that begin with a blank; "
+            "remove them"
         )
     frame = frame.rename(columns={name: role for role, name in wanted.items()})
     for role in wanted:
@@ -100,7 +101,9 @@ def frame_of(histories: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pd.DataFr
     return pd.DataFrame(rows, columns=["user", "item", "rating"][: len(rows[0]) if rows else 2])
 
 
-def new_users(frame: pd.DataFrame, ids: Any, scale: list | None, origin: str = "the run's data set") -> NewUsers:
+def new_users(
+    frame: pd.DataFrame, ids: Any, scale: list | None, origin: str = "the run's data set"
+) -> NewUsers:
     """Return the users of a table of histories.
 
     A pair that occurs twice counts once; with ratings it is refused, since it has two.
@@ -117,10 +120,13 @@ def new_users(frame: pd.DataFrame, ids: Any, scale: list | None, origin: str = "
     missing = [name for name in ("user", "item") if name not in frame]
     if missing:
         raise UsageError(
-            f"the table of histories has no column {', '.join(missing)}; it takes user, item and, if need be, rating"
+            f"the table of histories has no column {', '.join(missing)}; it takes user, item and, if need "
+            "be, rating"
         )
     if scale is not None and "rating" not in frame:
-        raise UsageError("the histories have no ratings, and this model reads ratings; give one for each item")
+        raise UsageError(
+            "the histories have no ratings, and this model reads ratings; give one for each item"
+        )
     codes, names = pd.factorize(frame["user"].astype(str))
     texts = frame["item"].astype(str)
     kinds, tokens = pd.factorize(texts)
@@ -135,12 +141,15 @@ def new_users(frame: pd.DataFrame, ids: Any, scale: list | None, origin: str = "
     if scale is not None and again.any():
         place = int(np.flatnonzero(again)[0])
         who, what = names[users[place]], ids.tokens[items[place]]
-        raise UsageError(f"the histories rate an item a second time: user {who}, item {what}; keep one rating")
+        raise UsageError(
+            f"the histories rate an item a second time: user {who}, item {what}; keep one rating"
+        )
     users, items, ratings = users[~again], items[~again], None if ratings is None else ratings[~again]
     counts = np.bincount(users, minlength=len(names))
     if not counts.any():
         raise UsageError(
-            f"no user of the histories has an item of {origin} (first: {', '.join(map(str, tokens[:3]))}); it takes "
+            f"no user of the histories has an item of {origin} (first: {', '.join(map(str, tokens[:3]))}); "
+            "it takes "
             f"original ids, such as {ids.tokens[1]!r}"
         )
     offsets = np.r_[0, np.cumsum(counts[counts > 0])].astype(np.int64)
@@ -158,7 +167,8 @@ def _checked_ratings(frame: pd.DataFrame, scale: list, origin: str) -> np.ndarra
     if len(wrong):
         row = frame.iloc[wrong[0]]
         raise UsageError(
-            f"{len(wrong)} ratings of the histories are outside the scale {scale[0]:g} to {scale[1]:g} of {origin}, "
+            f"{len(wrong)} ratings of the histories are outside the scale {scale[0]:g} to {scale[1]:g} of "
+            f"{origin}, "
             f"first {ratings[wrong[0]]:g} of user {row['user']} on item {row['item']}"
         )
     return ratings

@@ -54,7 +54,9 @@ def recall_of(path: Path, users: np.ndarray, items: np.ndarray, k: int) -> dict[
     found = index.search(some, k)[1]
     seconds["index"] = time.perf_counter() - start
     start = time.perf_counter()
-    exact = torch.cat([(part @ torch.from_numpy(items).T).topk(k).indices for part in torch.from_numpy(some).split(256)]).numpy()
+    exact = torch.cat(
+        [(part @ torch.from_numpy(items).T).topk(k).indices for part in torch.from_numpy(some).split(256)]
+    ).numpy()
     seconds["exact"] = time.perf_counter() - start
     shared = np.mean([len(np.intersect1d(*pair)) / k for pair in zip(found, exact, strict=True)])
     milliseconds = {f"{name}_ms": round(1000 * value / len(some), 3) for name, value in seconds.items()}

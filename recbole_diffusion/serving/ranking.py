@@ -49,7 +49,8 @@ def seen_items(parts: dict[str, Any], exclude: str) -> sp.csr_matrix | None:
 
     Args:
         parts: of the run, by name.
-        exclude: ``all`` interactions of the data set; ``history``, train and valid, as the run's own test; or ``none``.
+        exclude: ``all`` interactions of the data set; ``history``, train and valid, as the run's own test; or
+            ``none``.
 
     Raises:
         UsageError: ``exclude`` is something else.
@@ -114,6 +115,8 @@ def _cells(seen: sp.csr_matrix, users: np.ndarray, device: Any) -> tuple[Tensor,
 
 def _lists(start: int, values: Tensor, items: Tensor) -> Lists:
     if torch.isnan(values).any() or torch.isposinf(values).any():
-        raise RunError("the model gives scores that are no finite numbers; its training has diverged, use another run")
+        raise RunError(
+            "the model gives scores that are no finite numbers; its training has diverged, use another run"
+        )
     items = items.masked_fill(values == -torch.inf, 0)
     return Lists(start, items.cpu().numpy(), values.float().cpu().numpy())

@@ -29,7 +29,9 @@ def known_lists(run: Any, users: np.ndarray, k: int, exclude: str) -> Iterator[L
     ranking.check_k(k, len(run.items))
     seen = ranking.seen_items(run.parts, exclude)
     find = finder_for_users(run.model, run.config["seed"])
-    yield from ranking.rank_users(find, users, k, seen, run.config["device"], ranking.block_size(len(run.items)))
+    yield from ranking.rank_users(
+        find, users, k, seen, run.config["device"], ranking.block_size(len(run.items))
+    )
 
 
 def reads_ratings(model: Any) -> bool:

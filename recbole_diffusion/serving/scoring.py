@@ -20,8 +20,8 @@ PAIRS = 2**20  # user-item pairs that a model without a full ranking scores at o
 KEEP_VECTORS = frozenset({"LightGCN", "NGCF", "DGCF", "SGL"})
 # RecBole's models of interaction rows that know a user by nothing but the row.
 ROW_MODELS = frozenset({"MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT", "DiffRec", "LDiffRec"})
-# From user numbers long [batch], a length k, and the cells that are left out (rows of the batch and item numbers), to the k
-# largest scores and their items, [batch, k] each; -inf where nothing is left.
+# From user numbers long [batch], a length k, and the cells that are left out (rows of the batch and item
+# numbers), to the k largest scores and their items, [batch, k] each; -inf where nothing is left.
 Cells = tuple[Tensor, Tensor] | None
 FindForUsers = Callable[[Tensor, int, Cells], tuple[Tensor, Tensor]]
 # The same from histories and a seed.
@@ -103,8 +103,10 @@ def check_takes_histories(model: Any) -> None:
     """Raise UsageError if a model knows users by number only."""
     if not takes_histories(model):
         raise UsageError(
-            f"{type(model).__name__} as trained here knows users by number only and cannot score new ones; train it again with "
-            "them, or use a model of rows: TVDiff, DGRM, CFGAN, DiffRec, MultiVAE, EASE, ItemKNN, ...; or one of source ratings: "
+            f"{type(model).__name__} as trained here knows users by number only and cannot score new ones; "
+            "train it again with "
+            "them, or use a model of rows: TVDiff, DGRM, CFGAN, DiffRec, MultiVAE, EASE, ItemKNN, ...; or "
+            "one of source ratings: "
             "DiffCDR, EMCDR, PTUPCDR, SSCDR, LACDR, CMF"
         )
 
@@ -124,7 +126,9 @@ def finder_for_histories(model: Any) -> FindForHistories:
     if name in ROW_MODELS:
         scores = functools.partial(_of_rows, model)
     elif scores is None:
-        scores = functools.partial(_of_similarity, model, model.item_similarity if name == "EASE" else model.w)
+        scores = functools.partial(
+            _of_similarity, model, model.item_similarity if name == "EASE" else model.w
+        )
     return lambda histories, seed, k, cells: best_of(scores(histories, seed), k, cells)
 
 

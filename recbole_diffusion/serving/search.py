@@ -11,7 +11,8 @@ class VectorSearch:
     """Exact search for the largest inner products.
 
     |u . h| <= |u| |h| (Cauchy-Schwarz; used so by LEMP, Teflioudi et al., SIGMOD 2015). So items are looked at by falling length
-    of their vectors, and a user is done as soon as |u| times the next length cannot reach the k-th best score found so far.
+    of their vectors, and a user is done as soon as |u| times the next length cannot reach the k-th best score
+    found so far.
 
     Args:
         items: vectors, [n_items, d]; row 0 is the padding's and is never found.
@@ -54,7 +55,10 @@ class VectorSearch:
             if rows is not None:
                 self._leave_out(scores, active, many, rows, places - start)
             top, where = scores.topk(min(k, scores.shape[1]))
-            both, numbers = torch.cat([values[active], top], 1), torch.cat([found[active], self.numbers[start + where]], 1)
+            both, numbers = (
+                torch.cat([values[active], top], 1),
+                torch.cat([found[active], self.numbers[start + where]], 1),
+            )
             values[active], chosen = both.topk(k)
             found[active] = numbers.gather(1, chosen)
         return values, found

@@ -26,14 +26,17 @@ def read_tokens(path: Path) -> list[str]:
     """Return the ids of a file, one a line; blanks around an id are not part of it.
 
     Raises:
-        UsageError: no such file, not UTF-8, no id, an empty line, or an id twice; the message names the first lines.
+        UsageError: no such file, not UTF-8, no id, an empty line, or an id twice; the message names the first
+            lines.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"cannot read the users file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"the users file {path} is no UTF-8 text: {error}; it takes one id a line") from error
+        raise UsageError(
+            f"the users file {path} is no UTF-8 text: {error}; it takes one id a line"
+        ) from error
     tokens = [line.strip() for line in text.removesuffix("\n").split("\n")]
     if not any(tokens):
         raise UsageError(f"the users file {path} holds no id; it takes one a line, or use --all")
@@ -45,10 +48,15 @@ def read_tokens(path: Path) -> list[str]:
         if token and first.setdefault(token, number) != number
     ]
     wrong = [f"{_counted(len(blank), 'line is', 'lines are')} empty: {_first(blank)}"] if blank else []
-    wrong += [f"{_counted(len(again), 'line names', 'lines name')} a user a second time: {_first(again)}"] if again else []
+    wrong += (
+        [f"{_counted(len(again), 'line names', 'lines name')} a user a second time: {_first(again)}"]
+        if again
+        else []
+    )
     if wrong:
         raise UsageError(
-            f"in the users file {path}, {'; '.join(wrong)}; remove {_counted(len(blank) + len(again), 'line', 'lines')}"
+            f"in the users file {path}, {'; '.join(wrong)}; remove "
+            f"{_counted(len(blank) + len(again), 'line', 'lines')}"
         )
     return tokens
 
@@ -78,7 +86,8 @@ def asked_users(ids: Any, tokens: list[str] | None, origin: str = "the list") ->
     unknown = [str(token) for token, number in zip(tokens, numbers, strict=True) if not number]
     if len(unknown) == len(tokens):
         raise UsageError(
-            f"none of the {len(tokens)} users of {origin} is in the run's data set: {_first(unknown)}; it takes original ids, "
+            f"none of the {len(tokens)} users of {origin} is in the run's data set: {_first(unknown)}; it "
+            "takes original ids, "
             f"such as {ids.tokens[1]!r}. Users that the model was not trained on need their histories"
         )
     return AskedUsers(numbers[numbers > 0], unknown)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_diffusion import __version__
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.serving.files import whole
 from recbole_diffusion.serving.index import FILE, build_index, recall_of
 from recbole_diffusion.serving.scoring import inner_products
+from recbole_diffusion.storage.files import whole
+from recbole_diffusion.storage.versions import __version__
 
 RECORD = "export.json"
 USER_BLOCK = 1024  # users whose vectors are computed together
@@ -26,8 +26,10 @@ def vectors_of(run: Any) -> tuple[np.ndarray, np.ndarray]:
     found = inner_products(run.model)
     if found is None:
         raise UsageError(
-            f"the scores of {run.config['model']} are no inner products of user and item vectors, so there are none to export; "
-            "TVDiff, CNSDiff, CCDRec and its backbones, BPR, LightGCN and the models of cold users have them. recommend writes "
+            f"the scores of {run.config['model']} are no inner products of user and item vectors, so there "
+            "are none to export; "
+            "TVDiff, CNSDiff, CCDRec and its backbones, BPR, LightGCN and the models of cold users have "
+            "them. recommend writes "
             "lists for every model"
         )
     items = found.items.detach().float().cpu().numpy()[1:]
@@ -49,7 +51,9 @@ def require_safetensors() -> Any:
     try:
         from safetensors.numpy import save_file
     except ImportError as error:
-        raise UsageError("export needs safetensors; install it (pip install 'recbole-diffusion[export]')") from error
+        raise UsageError(
+            "export needs safetensors; install it (pip install 'recbole-diffusion[export]')"
+        ) from error
     return save_file
 
 
@@ -66,7 +70,8 @@ def export(run: Any, folder: Path, index: bool, k: int) -> dict[str, Any]:
         The record: what :data:`RECORD` holds.
 
     Raises:
-        UsageError: the scores are no inner products, or an id cannot be a line. RunError: the folder cannot be written.
+        UsageError: the scores are no inner products, or an id cannot be a line. RunError: the folder cannot
+            be written.
     """
     save_file = require_safetensors()
     users, items = vectors_of(run)
@@ -77,7 +82,8 @@ def export(run: Any, folder: Path, index: bool, k: int) -> dict[str, Any]:
         "users": len(users),
         "items": len(items),
         "width": items.shape[1],
-        "score": "inner product of a row of users.safetensors and a row of items.safetensors (tensor 'vectors', float32)",
+        "score": "inner product of a row of users.safetensors and a row of items.safetensors (tensor "
+        "'vectors', float32)",
         "version": __version__,
     }
     with whole(folder) as draft:
@@ -98,6 +104,7 @@ def _lines_of(name: str, tokens: np.ndarray) -> str:
     odd = [token for token in tokens if len(token.splitlines()) > 1 or token != token.strip("\r\n")]
     if odd:
         raise UsageError(
-            f"{len(odd)} ids of {name} have line ends in them, first {odd[0]!r}; a file of one id a line cannot hold them"
+            f"{len(odd)} ids of {name} have line ends in them, first {odd[0]!r}; a file of one id a line "
+            "cannot hold them"
         )
     return "".join(f"{token}\n" for token in tokens)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.serving.files import whole
 from recbole_diffusion.serving.ranking import Lists
+from recbole_diffusion.storage.files import whole
 
 COLUMNS = ("user", "item", "rank", "score")
 FORMATS = ("csv", "jsonl", "parquet")
@@ -27,7 +27,9 @@ def format_of(path: Path, asked: str | None) -> str:
     """
     found = asked or path.suffix.removeprefix(".").lower()
     if found not in FORMATS:
-        raise UsageError(f"{path} does not tell its format; end its name in .csv, .jsonl or .parquet, or give --format")
+        raise UsageError(
+            f"{path} does not tell its format; end its name in .csv, .jsonl or .parquet, or give --format"
+        )
     if found == "parquet":
         _arrow()
     return found
@@ -38,7 +40,8 @@ def _arrow() -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise UsageError(
-            "format parquet needs pyarrow; install it (pip install 'recbole-diffusion[parquet]'), or take csv or jsonl"
+            "format parquet needs pyarrow; install it (pip install 'recbole-diffusion[parquet]'), or take "
+            "csv or jsonl"
         ) from error
     return pyarrow
 
@@ -53,7 +56,13 @@ def columns_of(lists: Lists, users: np.ndarray, items: np.ndarray) -> dict[str, 
     """
     rows, places = np.nonzero(lists.items)
     chosen = lists.items[rows, places]
-    return dict(zip(COLUMNS, (users[lists.start + rows], items[chosen], places + 1, lists.scores[rows, places]), strict=True))
+    return dict(
+        zip(
+            COLUMNS,
+            (users[lists.start + rows], items[chosen], places + 1, lists.scores[rows, places]),
+            strict=True,
+        )
+    )
 
 
 @contextlib.contextmanager
@@ -83,7 +92,10 @@ def _csv(path: Path, users: np.ndarray, items: np.ndarray) -> Iterator[Write]:
 
 @contextlib.contextmanager
 def _jsonl(path: Path, users: np.ndarray, items: np.ndarray) -> Iterator[Write]:
-    users, items = (np.array([json.dumps(token, ensure_ascii=False) for token in tokens], object) for tokens in (users, items))
+    users, items = (
+        np.array([json.dumps(token, ensure_ascii=False) for token in tokens], object)
+        for tokens in (users, items)
+    )
     form = "{{" + ", ".join(f'"{name}": {{{":.8g" if name == "score" else ""}}}' for name in COLUMNS) + "}}\n"
     with path.open("w", encoding="utf-8", newline="") as file:
         yield lambda lists: _lines(file, form, columns_of(lists, users, items))

@@ -10,18 +10,26 @@ from tqdm import tqdm
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.trainer.base import RunMixin
 from recbole_diffusion.trainer.fused_steps import FusedSteps
-from recbole_diffusion.trainer.mirror import refused
+from recbole_diffusion.trainer.mirror_gradient import refused
 
 
 class _TwoPlayers(FusedSteps):
     """RecBole's Trainer with ``critic_steps`` updates of the critic, then ``generator_steps`` of the generator, a batch."""
 
-    def _train_epoch(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> Any:  # noqa: ARG002
+    def _train_epoch(
+        self,
+        train_data: Any,
+        epoch_idx: int,
+        loss_func: Any = None,  # noqa: ARG002
+        show_progress: bool = False,
+    ) -> Any:
         """Train one epoch; return the sum over batches of each loss, a mean over the updates of a batch."""
         self.model.train()
         options, totals = self.model.options, None
         batches = (
-            tqdm(train_data, total=len(train_data), ncols=100, desc=f"Train {epoch_idx:>5}") if show_progress else train_data
+            tqdm(train_data, total=len(train_data), ncols=100, desc=f"Train {epoch_idx:>5}")
+            if show_progress
+            else train_data
         )
         for batch in batches:
             interaction = batch.to(self.device)
@@ -32,7 +40,11 @@ class _TwoPlayers(FusedSteps):
             parts = [self._generator_step(interaction, critic) for _ in range(options.generator_steps)]
             values = [sum(column) / len(parts) for column in zip(*parts, strict=True)]
             values += [] if self.model.critic is None else [critic]
-            totals = values if totals is None else [total + value for total, value in zip(totals, values, strict=True)]
+            totals = (
+                values
+                if totals is None
+                else [total + value for total, value in zip(totals, values, strict=True)]
+            )
         return tuple(totals) if len(totals) > 1 else totals[0]
 
     def _critic_step(self, interaction: Any) -> float:
@@ -70,16 +82,29 @@ class _TwoPlayers(FusedSteps):
         Raises:
             RunError: with the epoch, both losses and what to try.
         """
-        self._last_generator = generator if generator is not None else getattr(self, "_last_generator", math.nan)
+        self._last_generator = (
+            generator if generator is not None else getattr(self, "_last_generator", math.nan)
+        )
         limit = self.model.options.divergence_limit
         broken = not math.isfinite(critic) or (generator is not None and not math.isfinite(generator))
         if broken or abs(critic) > limit:
-            what = "a loss is no finite number" if broken else f"the critic's loss is beyond divergence_limit {limit:g}"
+            what = (
+                "a loss is no finite number"
+                if broken
+                else f"the critic's loss is beyond divergence_limit {limit:g}"
+            )
             raise RunError(
-                f"training diverged in epoch {self._epoch}: {what}; critic {critic:.4g}, generator {self._last_generator:.4g}. "
-                f"Try a smaller critic_learning_rate (now {self.model.options.critic_learning_rate:g}) or learning_rate (now "
-                f"{self.learning_rate:g}), lipschitz: gradient_penalty with a larger penalty_weight, or fewer critic_steps. "
-                + (f"The last good state is in {self.folder.path}" if self._last_saved >= 0 else "No epoch was finished")
+                f"training diverged in epoch {self._epoch}: {what}; critic {critic:.4g}, generator "
+                f"{self._last_generator:.4g}. "
+                f"Try a smaller critic_learning_rate (now {self.model.options.critic_learning_rate:g}) or "
+                "learning_rate (now "
+                f"{self.learning_rate:g}), lipschitz: gradient_penalty with a larger penalty_weight, or "
+                "fewer critic_steps. "
+                + (
+                    f"The last good state is in {self.folder.path}"
+                    if self._last_saved >= 0
+                    else "No epoch was finished"
+                )
             )
 
 
@@ -93,4 +118,6 @@ class AdversarialTrainer(RunMixin, _TwoPlayers):
         self.optimizer = self._build_optimizer(params=model.generator.parameters())
         if model.critic is not None:
             rate = model.options.critic_learning_rate
-            self.critic_optimizer = self._build_optimizer(params=model.critic.parameters(), learning_rate=rate)
+            self.critic_optimizer = self._build_optimizer(
+                params=model.critic.parameters(), learning_rate=rate
+            )

@@ -1,6 +1,7 @@
 """The trainer of every run: RecBole's loop, with run folder, safe checkpoints, exact resume and an epoch hook.
 
-``RunMixin`` goes in front of any RecBole trainer, so that baselines get the same; ``RunTrainer`` is the plain combination.
+``RunMixin`` goes in front of any RecBole trainer, so that baselines get the same; ``RunTrainer`` is the plain
+combination.
 """
 
 import json
@@ -15,22 +16,23 @@ from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.rated_scores import RatedScores
-from recbole_diffusion.rating_options import RatingOptions
-from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.options.rating import RatingOptions
+from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.collector import RunCollector
 from recbole_diffusion.trainer.fused_steps import FusedSteps
-from recbole_diffusion.trainer.heartbeat import Heartbeat
-from recbole_diffusion.trainer.mirror import MirrorGradient
-from recbole_diffusion.trainer.plain_state import PlainState
+from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
+from recbole_diffusion.trainer.plain_attributes import PlainState
+from recbole_diffusion.trainer.progress_log import Heartbeat
 from recbole_diffusion.trainer.tensorboard import tensorboard_in
 
 
 class RunMixin(MirrorGradient):
     """Run folder, checkpoints and resume around a RecBole trainer.
 
-    A model may have ``begin_epoch(epoch)``, called before each training epoch, ``epoch_diagnostics()``, numbers by name for the
-    epoch's line in ``metrics.jsonl``, and ``loss_names``, the names of the parts that its ``calculate_loss`` returns.
+    A model may have ``begin_epoch(epoch)``, called before each training epoch, ``epoch_diagnostics()``,
+    numbers by name for the epoch's line in ``metrics.jsonl``, and ``loss_names``, the names of the parts that
+    its ``calculate_loss`` returns.
 
     Args:
         config: the run's Config; ``checkpoint_dir`` must be the run folder.
@@ -71,7 +73,9 @@ class RunMixin(MirrorGradient):
             self.eval_collector.data_collect(train_data)
         else:
             self.logger.info(self._beginning(train_data))
-            super().fit(train_data, valid_data, verbose, saved, show_progress, self._after_validation(callback_fn))
+            super().fit(
+                train_data, valid_data, verbose, saved, show_progress, self._after_validation(callback_fn)
+            )
             self._close_epoch()
         epoch = self.records[-1]["epoch"] if self.records else -1
         if epoch > self._last_saved:
@@ -90,7 +94,9 @@ class RunMixin(MirrorGradient):
         """Return how many rows a training loader goes through in an epoch."""
         return len(train_data._dataset)
 
-    def _after_validation(self, callback_fn: Callable[[int, float], None] | None) -> Callable[[int, float], None]:
+    def _after_validation(
+        self, callback_fn: Callable[[int, float], None] | None
+    ) -> Callable[[int, float], None]:
         def validated(epoch: int, score: float) -> None:
             self._close_epoch()
             if callback_fn:
@@ -98,7 +104,9 @@ class RunMixin(MirrorGradient):
 
         return validated
 
-    def _train_epoch(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> Any:
+    def _train_epoch(
+        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+    ) -> Any:
         self._close_epoch()  # the epoch before, if it was not validated
         self._epoch = epoch_idx
         begin_epoch = getattr(self.model, "begin_epoch", None)
@@ -122,7 +130,9 @@ class RunMixin(MirrorGradient):
     def _named(self, losses: Any) -> dict[str, float]:
         """Return the loss parts of an epoch by name, and their total."""
         parts = losses if isinstance(losses, tuple) else (losses,)
-        names = getattr(self.model, "loss_names", None) or ([f"part_{k}" for k in range(len(parts))] if len(parts) > 1 else ())
+        names = getattr(self.model, "loss_names", None) or (
+            [f"part_{k}" for k in range(len(parts))] if len(parts) > 1 else ()
+        )
         named = {"total": float(sum(parts))}
         if len(names) == len(parts) > 1:
             named |= {name: float(value) for name, value in zip(names, parts, strict=True)}
@@ -141,7 +151,8 @@ class RunMixin(MirrorGradient):
     def _check_nan(self, loss: torch.Tensor) -> None:
         if not torch.isfinite(loss):
             raise RunError(
-                f"the training loss is {loss.item()} in epoch {self._epoch}{self.step_sizes()} or clip_grad_norm. The last good "
+                f"the training loss is {loss.item()} in epoch {self._epoch}{self.step_sizes()} or "
+                "clip_grad_norm. The last good "
                 f"state is in {self.folder.path}"
             )
 
@@ -174,7 +185,9 @@ class RunMixin(MirrorGradient):
                 "best_epoch": self.best_epoch,
                 "best_valid_score": float(self.best_valid_score),
                 "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
-                "records": json.dumps(self.records),  # as text: thousands of small objects would take longer than weights
+                "records": json.dumps(
+                    self.records
+                ),  # as text: thousands of small objects would take longer than weights
                 "state_dict": self.model.state_dict(),
                 "other_parameter": self.model.other_parameter(),
                 "plain": self.plain_state.values(),
@@ -191,7 +204,9 @@ class RunMixin(MirrorGradient):
         """Write ``best.pt``: RecBole calls this when a validation is the best so far, and when there is no validation at all."""
         self.best_epoch = epoch
         state = {"state_dict": self.model.state_dict(), "other_parameter": self.model.other_parameter()}
-        checkpoint.save({"model": self.config["model"], "ids": self.ids, "epoch": epoch, **state}, self.folder.best)
+        checkpoint.save(
+            {"model": self.config["model"], "ids": self.ids, "epoch": epoch, **state}, self.folder.best
+        )
         if verbose:
             self.logger.info("best so far, saved to %s", self.folder.best)
 
@@ -205,9 +220,15 @@ class RunMixin(MirrorGradient):
 
         RecVAE's trainer sets ``optimizer`` to one of two others in turn: such a second name is left out.
         """
-        found = {name: value for name, value in vars(self).items() if isinstance(value, torch.optim.Optimizer)}
+        found = {
+            name: value for name, value in vars(self).items() if isinstance(value, torch.optim.Optimizer)
+        }
         others = [value for name, value in found.items() if name != "optimizer"]
-        return {name: value for name, value in found.items() if name != "optimizer" or all(value is not one for one in others)}
+        return {
+            name: value
+            for name, value in found.items()
+            if name != "optimizer" or all(value is not one for one in others)
+        }
 
     def _loader_state(self) -> torch.Tensor | None:
         generator = getattr(self._train_loader, "generator", None)
@@ -230,7 +251,8 @@ class RunMixin(MirrorGradient):
         state = checkpoint.load(self.folder.checkpoint, self.device)
         if "optimizers" not in state:
             raise RunError(
-                f"{self.folder.checkpoint} holds weights only, not the state of a run; start a new run from it with "
+                f"{self.folder.checkpoint} holds weights only, not the state of a run; start a new run from "
+                "it with "
                 "--load_checkpoint"
             )
         self.load_weights(state, self.folder.checkpoint)

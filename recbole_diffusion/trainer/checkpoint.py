@@ -1,6 +1,7 @@
 """Checkpoints that cannot run code: tensors and plain types only, written whole, read with ``weights_only=True``.
 
-RecBole pickles its ``Config`` object, which torch 2.6 and later refuse to read, and rightly: unpickling can run anything.
+RecBole pickles its ``Config`` object, which torch 2.6 and later refuse to read, and rightly: unpickling can
+run anything.
 """
 
 import pickle
@@ -15,7 +16,7 @@ import scipy.sparse as sp
 import torch
 
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.run_folder import RunFolder, write_whole
+from recbole_diffusion.storage.run_folder import RunFolder, write_whole
 
 FORMAT = "recbole_diffusion/1"
 _MARK = "__kind__"
@@ -33,7 +34,10 @@ def to_plain(value: Any) -> Any:
         return value
     if sp.issparse(value):
         csr = value.tocsr()
-        parts = {name: torch.from_numpy(np.ascontiguousarray(getattr(csr, name))) for name in ("data", "indices", "indptr")}
+        parts = {
+            name: torch.from_numpy(np.ascontiguousarray(getattr(csr, name)))
+            for name in ("data", "indices", "indptr")
+        }
         return {_MARK: "csr", "shape": list(csr.shape), **parts}
     if isinstance(value, np.ndarray | np.generic):
         if value.dtype.kind not in "biuf":
@@ -43,7 +47,9 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {to_plain(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map(to_plain, value)) if type(value) in (list, tuple) else list(map(to_plain, value))
+        return (
+            type(value)(map(to_plain, value)) if type(value) in (list, tuple) else list(map(to_plain, value))
+        )
     raise TypeError(f"a {type(value).__name__} cannot be stored in a safe checkpoint")
 
 
@@ -82,7 +88,8 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
     """Read a checkpoint.
 
     Args:
-        path: a file that :func:`save` wrote, or with ``trust`` any torch file with a ``state_dict``, as RecBole's ``.pth`` is.
+        path: a file that :func:`save` wrote, or with ``trust`` any torch file with a ``state_dict``, as
+            RecBole's ``.pth`` is.
         device: where its tensors go.
         trust: read the file even if that can run code. Only for files whose origin you know.
 
@@ -101,7 +108,8 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
     except pickle.UnpicklingError as error:
         if zipfile.is_zipfile(path):
             raise RunError(
-                f"{path} is not a checkpoint of this package, and reading it could run code. If you know where it comes from, "
+                f"{path} is not a checkpoint of this package, and reading it could run code. If you know "
+                "where it comes from, "
                 "add --trust_checkpoint=True"
             ) from error
         raise RunError(f"{path} is damaged: it is no checkpoint any more; {remedy(path)}") from error
@@ -117,7 +125,8 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
     if state.get("format") != FORMAT:
         if not trust:
             raise RunError(
-                f"{path} was not written by this package; if you know where it comes from, add --trust_checkpoint=True"
+                f"{path} was not written by this package; if you know where it comes from, add "
+                "--trust_checkpoint=True"
             )
         return state
     return from_plain(state)
@@ -162,10 +171,13 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
     """
     made_by = state.get("model", name)
     if made_by != name:
-        raise RunError(f"{origin} holds weights of {made_by}, not of {name}; give --model={made_by}, or another file")
+        raise RunError(
+            f"{origin} holds weights of {made_by}, not of {name}; give --model={made_by}, or another file"
+        )
     if ids and state.get("ids", ids) != ids:
         raise RunError(
-            f"{origin} does not fit: users and items had other numbers when it was made; use the same data set, cut into the "
+            f"{origin} does not fit: users and items had other numbers when it was made; use the same data "
+            "set, cut into the "
             "same parts"
         )
     try:

@@ -8,17 +8,19 @@ from recbole.evaluator import Collector
 class RunCollector(Collector):
     """RecBole's ``Collector`` for all of its metrics.
 
-    RecBole 1.2.1 calls ``.cpu()`` on everything collected, also on the counts of users and items, so that ItemCoverage,
-    AveragePopularity, GiniIndex and TailPercentage die with AttributeError.
+    RecBole 1.2.1 calls ``.cpu()`` on everything collected, also on the counts of users and items, so that
+    ItemCoverage, AveragePopularity, GiniIndex and TailPercentage die with AttributeError.
 
-    While ``lists`` is set, it is given each batch of a full ranking, for reports by user and by group; ``rated`` likewise, for
-    the ranking of rated items.
+    While ``lists`` is set, it is given each batch of a full ranking, for reports by user and by group;
+    ``rated`` likewise, for the ranking of rated items.
     """
 
     lists: Any = None
     rated: Any = None
 
-    def eval_batch_collect(self, scores_tensor: Any, interaction: Any, positive_u: Any, positive_i: Any) -> None:
+    def eval_batch_collect(
+        self, scores_tensor: Any, interaction: Any, positive_u: Any, positive_i: Any
+    ) -> None:
         """Collect one batch."""
         super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
         for listener in (self.lists, self.rated):

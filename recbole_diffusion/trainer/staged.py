@@ -13,7 +13,7 @@ from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.base import RunMixin
 from recbole_diffusion.trainer.fused_steps import FusedSteps
-from recbole_diffusion.trainer.mirror import refused
+from recbole_diffusion.trainer.mirror_gradient import refused
 
 
 class StageLoader:
@@ -46,13 +46,21 @@ class _Steps(FusedSteps):
         """Return an optimizer of the given parameters; none of all parameters, which RecBole asks for first."""
         return super()._build_optimizer(**kwargs) if kwargs else None
 
-    def _train_epoch(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> Any:  # noqa: ARG002
+    def _train_epoch(
+        self,
+        train_data: Any,
+        epoch_idx: int,  # noqa: ARG002
+        loss_func: Any = None,  # noqa: ARG002
+        show_progress: bool = False,  # noqa: ARG002
+    ) -> Any:
         """Train one epoch; return the sum over batches of the loss of each update."""
         self.model.train()
         totals = torch.zeros(len(self.stage.steps), device=self.device)
         for batch in train_data:
             rows = batch.to(self.device)
-            for number, (step, optimizer) in enumerate(zip(self.stage.steps, self.step_optimizers, strict=True)):
+            for number, (step, optimizer) in enumerate(
+                zip(self.stage.steps, self.step_optimizers, strict=True)
+            ):
                 for _ in range(step.repeats):
                     loss = step.loss(rows)
                     optimizer.zero_grad(set_to_none=True)
@@ -71,9 +79,9 @@ class _Steps(FusedSteps):
 class StagedTrainer(RunMixin, _Steps):
     """Runs the stages that ``model.stages()`` lists (see ``model/stage.py``).
 
-    A stage ends with the weights of its best validation, in ``<stage>.pt`` of the run folder, the last one in ``best.pt``. Epochs
-    are numbered on through all stages; a record in ``metrics.jsonl`` names its stage. A stage with a ``key`` is taken from the
-    folder ``stage_cache`` if it is there, and put there if not.
+    A stage ends with the weights of its best validation, in ``<stage>.pt`` of the run folder, the last one in
+    ``best.pt``. Epochs are numbered on through all stages; a record in ``metrics.jsonl`` names its stage. A
+    stage with a ``key`` is taken from the folder ``stage_cache`` if it is there, and put there if not.
     """
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
@@ -84,7 +92,8 @@ class StagedTrainer(RunMixin, _Steps):
         self.scores_only = config["epochs"] == 0 and bool(config["load_checkpoint"])
         if self.stages and self.stages[-1].steps and config["epochs"] == 0 and not self.scores_only:
             raise UsageError(
-                f"epochs is 0: the stage {self.stages[-1].name!r} of {config['model']} would never run; give 1 or more, or "
+                f"epochs is 0: the stage {self.stages[-1].name!r} of {config['model']} would never run; give "
+                "1 or more, or "
                 "score a trained model with --load_checkpoint"
             )
         self.run_best, self.bigger = folder.best, self.valid_metric_bigger
@@ -93,7 +102,9 @@ class StagedTrainer(RunMixin, _Steps):
             try:
                 Path(config["stage_cache"]).expanduser().mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise UsageError(f"stage_cache {config['stage_cache']} cannot be made: {error}; name another folder") from error
+                raise UsageError(
+                    f"stage_cache {config['stage_cache']} cannot be made: {error}; name another folder"
+                ) from error
 
     # Stages.
 
@@ -119,7 +130,9 @@ class StagedTrainer(RunMixin, _Steps):
             else:
                 loader = self._loader
             own = self.stage.error is not None
-            super().fit(loader, valid_data, verbose, saved, show_progress, None if own else _of_choices(callback_fn))
+            super().fit(
+                loader, valid_data, verbose, saved, show_progress, None if own else _of_choices(callback_fn)
+            )
             if saved:
                 self._take_best()
         return self.best_valid_score, self.best_valid_result
@@ -157,7 +170,9 @@ class StagedTrainer(RunMixin, _Steps):
             )
             for step in self.stage.steps
         ]
-        order = self.config["seed"] + crc32(self.stage.name.encode())  # by name: a stage is the same wherever it stands
+        order = self.config["seed"] + crc32(
+            self.stage.name.encode()
+        )  # by name: a stage is the same wherever it stands
         self._loader = StageLoader(self.stage, self.part, order)
         between = len(self._loader) * max(1, self.eval_step)  # batches from one validation to the next
         self.stopping_step = max(self.stage.stopping_step, -(-self.stage.patience_updates // between))
@@ -192,7 +207,8 @@ class StagedTrainer(RunMixin, _Steps):
             self.stage.module.load_state_dict(checkpoint.load(file, self.device)["state_dict"])
         except (RunError, RuntimeError) as error:
             raise RunError(
-                f"stage {self.stage.name!r} cannot be taken from the cache: {str(error)[:200]}. Remove {file}, and the stage is "
+                f"stage {self.stage.name!r} cannot be taken from the cache: {str(error)[:200]}. Remove "
+                f"{file}, and the stage is "
                 "trained again"
             ) from error
         self.logger.info("stage %s: taken from %s", self.stage.name, file)
@@ -200,7 +216,9 @@ class StagedTrainer(RunMixin, _Steps):
 
     # An epoch.
 
-    def _train_epoch(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> Any:
+    def _train_epoch(
+        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+    ) -> Any:
         losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self._open_record["stage"] = self.stage.name
         return losses
@@ -227,7 +245,9 @@ class StagedTrainer(RunMixin, _Steps):
         """Return the stage and its step size."""
         factors = self.stage.module is not None
         name, rate = (
-            ("factor_learning_rate", self.stage.steps[0].learning_rate) if factors else ("learning_rate", self.learning_rate)
+            ("factor_learning_rate", self.stage.steps[0].learning_rate)
+            if factors
+            else ("learning_rate", self.learning_rate)
         )
         return f" of the stage {self.stage.name!r}; try a smaller {name} (now {rate:g})"
 
@@ -244,13 +264,22 @@ class StagedTrainer(RunMixin, _Steps):
     def resume(self, train_data: Any) -> None:
         """Continue; an epoch that was chosen because it was the last one loses its place if there are more epochs now."""
         super().resume(train_data)
-        if self.number >= 0 and self.best_epoch >= 0 and self.stage.error is None and self._too_early(self.best_epoch):
+        if (
+            self.number >= 0
+            and self.best_epoch >= 0
+            and self.stage.error is None
+            and self._too_early(self.best_epoch)
+        ):
             self.best_valid_score, self.best_valid_result, self.cur_step = self._no_score, None, 0
 
     @property
     def chosen_epoch(self) -> int:
         """Return the best epoch counted from the beginning of its stage, the same with and without cached stages."""
-        return self.best_epoch - self.first_epoch if self.number >= 0 and self.best_epoch >= 0 else self.best_epoch
+        return (
+            self.best_epoch - self.first_epoch
+            if self.number >= 0 and self.best_epoch >= 0
+            else self.best_epoch
+        )
 
     def restore_trainer(self, state: dict[str, Any], train_data: Any) -> Any:
         """Set the stage of a checkpoint; return its loader."""

@@ -13,19 +13,25 @@ from typing import Any, TextIO
 from recbole_diffusion.config import Config  # first: it makes RecBole importable
 from recbole_diffusion.data.preparation import create_dataset, release_dataset
 from recbole_diffusion.errors import RunError, UsageError, did_you_mean
-from recbole_diffusion.options import read_options
-from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.options.declare import read_options
+from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning import pictures
-from recbole_diffusion.tuning.board import Board
+from recbole_diffusion.tuning.dataset_sharing import depends_on
+from recbole_diffusion.tuning.display import Board
 from recbole_diffusion.tuning.folder import SweepFolder
+from recbole_diffusion.tuning.options import (
+    RESUME_SETTINGS,
+    SweepOptions,
+    check_installed,
+    check_local,
+    cores_here,
+)
 from recbole_diffusion.tuning.optuna_search import make_searcher
 from recbole_diffusion.tuning.plan import known_options, make_record, new_trial
+from recbole_diffusion.tuning.ray_runner import Sweep, run_trials
+from recbole_diffusion.tuning.ray_session import ray_session
 from recbole_diffusion.tuning.record import ENDED, FAILED, FINISHED, WAITING, Record, Trial
 from recbole_diffusion.tuning.scheduler import make_scheduler
-from recbole_diffusion.tuning.search import Sweep, run_trials
-from recbole_diffusion.tuning.session import ray_session
-from recbole_diffusion.tuning.settings import RESUME_SETTINGS, SweepOptions, check_installed, check_local, cores_here
-from recbole_diffusion.tuning.sharing import depends_on
 from recbole_diffusion.tuning.space_file import parse_space
 from recbole_diffusion.tuning.trial import validation_scores
 
@@ -52,7 +58,8 @@ def sweep(
         config_files: YAML files that hold for every trial.
         overrides: options that hold for every trial; what they set is not searched.
         settings: options of the sweep, see SweepOptions.
-        resume: folder of an earlier sweep to go on with; ``settings`` then takes only RESUME_SETTINGS, and nothing else is given.
+        resume: folder of an earlier sweep to go on with; ``settings`` then takes only RESUME_SETTINGS, and
+            nothing else is given.
         on_report: called with each trial after each of its reports.
         output: where progress is shown; by default standard output.
         command: the command line that asked for this, kept in the record.
@@ -68,13 +75,18 @@ def sweep(
     if resume is None:
         options = read_settings(settings)
         _check_here(options)
-        record, config = make_record(model, dataset, config_files, overrides or {}, options, command or _command(model, dataset))
+        record, config = make_record(
+            model, dataset, config_files, overrides or {}, options, command or _command(model, dataset)
+        )
         prepared = _prepared(config, record)
-        folder = SweepFolder.create(record.model, record.dataset, options.storage or config["runs_path"], options.sweep_dir)
+        folder = SweepFolder.create(
+            record.model, record.dataset, options.storage or config["runs_path"], options.sweep_dir
+        )
     else:
         if model or dataset or overrides or list(config_files):
             raise UsageError(
-                f"--resume goes on with the sweep in {resume}; it takes only {', '.join(sorted(RESUME_SETTINGS))} beside"
+                f"--resume goes on with the sweep in {resume}; it takes only "
+                f"{', '.join(sorted(RESUME_SETTINGS))} beside"
             )
         folder, record, options = resumed(resume, settings)
         config = Config(record.model, record.dataset, [], record.options)
@@ -82,7 +94,9 @@ def sweep(
     with folder.locked():
         folder.write(record)
         try:
-            _run(folder, record, config, options, prepared, resume is not None, on_report, output or sys.stdout)
+            _run(
+                folder, record, config, options, prepared, resume is not None, on_report, output or sys.stdout
+            )
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(str(folder.path)) from interrupt
         except UsageError:
@@ -105,7 +119,10 @@ def read_settings(given: Mapping[str, Any]) -> SweepOptions:
     defaults = {one.name: one.metadata["default"] for one in fields(SweepOptions)}
     for name in given:
         if name not in defaults:
-            raise UsageError(f"unknown option {name!r} of a sweep{did_you_mean(name, defaults)}; there are {', '.join(defaults)}")
+            raise UsageError(
+                f"unknown option {name!r} of a sweep{did_you_mean(name, defaults)}; there are "
+                f"{', '.join(defaults)}"
+            )
     return read_options(SweepOptions, defaults | dict(given))
 
 
@@ -119,7 +136,8 @@ def resumed(path: str | Path, settings: Mapping[str, Any]) -> tuple[SweepFolder,
     other = sorted(set(settings) - RESUME_SETTINGS)
     if other:
         raise UsageError(
-            f"--resume goes on with the sweep in {folder.path}; {', '.join(other)} cannot change now. Allowed: "
+            f"--resume goes on with the sweep in {folder.path}; {', '.join(other)} cannot change now. "
+            "Allowed: "
             f"{', '.join(sorted(RESUME_SETTINGS))}"
         )
     # A budget is one of time spent: a resume has the same again, unless it names another.
@@ -144,10 +162,15 @@ def _prepared(config: Config, record: Record) -> Any:
     """Return the data set, without its configuration, for all trials; None where they need one each."""
     clock = time.perf_counter()
     dataset = create_dataset(config)
-    names = depends_on(type(dataset), [name for trial in record.trials for name in trial.options] or list(record.space))
+    names = depends_on(
+        type(dataset), [name for trial in record.trials for name in trial.options] or list(record.space)
+    )
     _spend(record, "prepare", clock)
     if names:
-        logger.warning("every trial reads the data set itself: it depends on %s, which the space searches", ", ".join(names))
+        logger.warning(
+            "every trial reads the data set itself: it depends on %s, which the space searches",
+            ", ".join(names),
+        )
         return None
     return release_dataset(dataset)
 
@@ -165,7 +188,9 @@ def _run(
     """Search, choose, run the winner again, and write everything."""
     board = Board(record, output)
     open_trials = [trial for trial in record.trials if trial.state not in ENDED]
-    searching = bool(open_trials) or len(record.trials) < (record.settings["num_samples"] or 0) * (options.search == "optuna")
+    searching = bool(open_trials) or len(record.trials) < (record.settings["num_samples"] or 0) * (
+        options.search == "optuna"
+    )
     if searching or _final_open(record, options):
         if resuming:
             prepared = _prepared(config, record)
@@ -211,7 +236,11 @@ def _search(running: Sweep, config: Config) -> None:
         if options.search == "optuna":
             searcher = _searcher(running, config)
         run_trials(running, _open(record), scheduler, searcher, budget)
-        again = [trial for trial in record.trials if trial.state == FAILED and trial.failures <= options.max_failures]
+        again = [
+            trial
+            for trial in record.trials
+            if trial.state == FAILED and trial.failures <= options.max_failures
+        ]
         for trial in again:
             trial.state = WAITING
         if not again:
@@ -220,7 +249,8 @@ def _search(running: Sweep, config: Config) -> None:
     if record.best() is None:
         errors = [f"trial {trial.name}: {trial.error}" for trial in record.trials if trial.error]
         raise RunError(
-            f"no trial has given a score; {errors[0] if errors else 'the time budget ended before a validation'}. Logs are in "
+            "no trial has given a score; "
+            f"{errors[0] if errors else 'the time budget ended before a validation'}. Logs are in "
             f"{running.folder.path / 'trials'}; go on with tune --resume={running.folder.path}"
         )
 

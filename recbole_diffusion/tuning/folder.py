@@ -9,12 +9,24 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.run_folder import make_empty, stamped, write_whole
+from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.run_folder import make_empty, stamped, write_whole
 from recbole_diffusion.tuning.record import Record
 
-COLUMNS = ("number", "state", "score", "best_epoch", "epochs", "seconds", "startup_seconds", "failures", "seed", "folder", "host")
+COLUMNS = (
+    "number",
+    "state",
+    "score",
+    "best_epoch",
+    "epochs",
+    "seconds",
+    "startup_seconds",
+    "failures",
+    "seed",
+    "folder",
+    "host",
+)
 
 
 class SweepFolder:
@@ -57,9 +69,14 @@ class SweepFolder:
         try:
             return folder, Record.from_json(json.loads(folder.record.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            why = "is missing" if not folder.record.is_file() else f"cannot be read ({type(error).__name__}: {error})"
+            why = (
+                "is missing"
+                if not folder.record.is_file()
+                else f"cannot be read ({type(error).__name__}: {error})"
+            )
             raise UsageError(
-                f"no sweep in {folder.path}: sweep.json {why}; tune --resume takes a folder that an earlier tune has made"
+                f"no sweep in {folder.path}: sweep.json {why}; tune --resume takes a folder that an earlier "
+                "tune has made"
             ) from error
 
     def discard(self) -> None:
@@ -77,21 +94,33 @@ class SweepFolder:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UsageError(f"another process is running the sweep in {self.path}; wait for it, or end it first") from None
+                raise UsageError(
+                    f"another process is running the sweep in {self.path}; wait for it, or end it first"
+                ) from None
             except OSError:
                 pass  # a file system without locks
             yield
 
     def write(self, record: Record) -> None:
         """Write record and table."""
-        write_whole(self.record, lambda file: file.write(json.dumps(record.to_json(), indent=2).encode() + b"\n"))
+        write_whole(
+            self.record, lambda file: file.write(json.dumps(record.to_json(), indent=2).encode() + b"\n")
+        )
         names = list(dict.fromkeys(name for trial in record.trials for name in trial.options))
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow([*COLUMNS, *names, "error"])
         for trial in record.trials:
-            values = [yaml_io.dump_value(trial.options[name]) if name in trial.options else "" for name in names]
-            rows.writerow([*("" if (value := getattr(trial, name)) is None else value for name in COLUMNS), *values, trial.error])
+            values = [
+                yaml_io.dump_value(trial.options[name]) if name in trial.options else "" for name in names
+            ]
+            rows.writerow(
+                [
+                    *("" if (value := getattr(trial, name)) is None else value for name in COLUMNS),
+                    *values,
+                    trial.error,
+                ]
+            )
         write_whole(self.table, lambda file: file.write(text.getvalue().encode()))
 
     def write_best(self, record: Record) -> None:
@@ -101,6 +130,12 @@ class SweepFolder:
             return
         score = f"{record.valid_metric} {best.score:.6g} on {record.selection}"
         head = f"# {record.model} on {record.dataset}: {score}, trial {best.name}\n"
-        options = {"model": record.model, "dataset": record.dataset, **record.options, **best.options, "seed": record.seed}
+        options = {
+            "model": record.model,
+            "dataset": record.dataset,
+            **record.options,
+            **best.options,
+            "seed": record.seed,
+        }
         lines = "".join(f"{name}: {yaml_io.dump_value(value)}\n" for name, value in options.items())
         write_whole(self.best, lambda file: file.write((head + lines).encode()))

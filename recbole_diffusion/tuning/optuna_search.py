@@ -8,7 +8,10 @@ from typing import Any
 from recbole_diffusion.tuning.record import ENDED, WAITING, Record, Trial
 from recbole_diffusion.tuning.space import Parameter, Space, exists
 
-ASKED, ATTEMPTS = 10, 200  # times that Optuna is asked for new options, and that new ones are looked for at all
+ASKED, ATTEMPTS = (
+    10,
+    200,
+)  # times that Optuna is asked for new options, and that new ones are looked for at all
 
 
 class Asker:
@@ -27,7 +30,9 @@ class Asker:
         self.space, self.known, self.record = space, known, record
         self.random, self.failed = Random(record.seed), optuna.trial.TrialState.FAIL
         direction = "maximize" if record.bigger else "minimize"
-        self.study = optuna.create_study(direction=direction, sampler=optuna.samplers.TPESampler(seed=record.seed))
+        self.study = optuna.create_study(
+            direction=direction, sampler=optuna.samplers.TPESampler(seed=record.seed)
+        )
         for trial in record.trials:
             if trial.state in ENDED and trial.score is not None:
                 self.tell(self.follow(trial), trial.score)
@@ -58,7 +63,9 @@ class Asker:
         return asked, options
 
 
-def make_searcher(space: Space, known: dict[str, Any], record: Record, new_trial: Callable[[dict[str, Any]], Trial]) -> Any:
+def make_searcher(
+    space: Space, known: dict[str, Any], record: Record, new_trial: Callable[[dict[str, Any]], Trial]
+) -> Any:
     """Return a searcher that suggests the open trials of ``record`` first and then new ones, which it adds to the record.
 
     Args:
@@ -120,7 +127,11 @@ def _suggest(parameter: Parameter, asked: Any) -> tuple[Any, ...]:
         return parameter.value(asked.suggest_categorical(parameter.label, range(parameter.count)))
     if parameter.count is not None and not parameter.log:
         return parameter.value(asked.suggest_int(parameter.label, 0, parameter.count - 1))
-    return (parameter.number(asked.suggest_float(parameter.label, parameter.low, parameter.high, log=parameter.log)),)
+    return (
+        parameter.number(
+            asked.suggest_float(parameter.label, parameter.low, parameter.high, log=parameter.log)
+        ),
+    )
 
 
 def encoded(space: Space, options: dict[str, Any]) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from recbole.utils import ModelType
 from recbole_diffusion.config import Config, properties_path  # first: it makes RecBole importable
 from recbole_diffusion.data.dataset import selects_on_test
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.quick_start import versions
-from recbole_diffusion.tuning.checking import check_combinations, check_space, seed_of
+from recbole_diffusion.storage.versions import versions
+from recbole_diffusion.tuning.options import SweepOptions
 from recbole_diffusion.tuning.record import Record, Trial
-from recbole_diffusion.tuning.settings import SweepOptions
 from recbole_diffusion.tuning.space import LARGEST_GRID, Space
+from recbole_diffusion.tuning.space_check import check_combinations, check_space, seed_of
 from recbole_diffusion.tuning.space_file import parse_space, read_space
 
 SAMPLES = 16
@@ -41,13 +41,21 @@ def make_record(
     """
     config = Config(model, dataset, files, overrides)
     if config["run_dir"] is not None:
-        raise UsageError("run_dir is the folder of one run; name the sweep's with --sweep_dir, or its parent with --storage")
+        raise UsageError(
+            "run_dir is the folder of one run; name the sweep's with --sweep_dir, or its parent with "
+            "--storage"
+        )
     if config.given.get("gpu_id") is not None or (config.given.get("use_gpu") and not settings.trial_gpus):
-        raise UsageError("Ray gives trials their GPUs: write --trial_gpus=1, or 0.5 for two trials on one, not use_gpu or gpu_id")
+        raise UsageError(
+            "Ray gives trials their GPUs: write --trial_gpus=1, or 0.5 for two trials on one, not use_gpu or "
+            "gpu_id"
+        )
     # Every trial and every final run has the same split, whatever its own seed is.
     split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
     given = {name: value for name, value in config.given.items() if name not in OF_A_RUN}
-    options = given | {name: config.resolved[name] for name in PATHS if name in given} | {"split_seed": split_seed}
+    options = (
+        given | {name: config.resolved[name] for name in PATHS if name in given} | {"split_seed": split_seed}
+    )
     space = space_for(config, settings.space, config.given)
     check_space(space, config, options)
     record = Record(
@@ -68,7 +76,8 @@ def make_record(
     )
     if selects_on_test(config):
         record.notes.append(
-            "the data set has train and test only: trials are compared on the test part; only for comparison with papers "
+            "the data set has train and test only: trials are compared on the test part; only for comparison "
+            "with papers "
             "that did so"
         )
     known = known_options(space, config)
@@ -102,11 +111,17 @@ def space_for(config: Config, path: str | None, given: Mapping[str, Any]) -> Spa
     shipped = properties_path() / "tune" / f"{config['model']}.yaml"
     if path is None and not shipped.is_file():
         names = ", ".join(sorted(file.stem for file in shipped.parent.glob("*.yaml")))
-        raise UsageError(f"no search space is shipped for {config['model']}, only for {names}; give one with --space=FILE")
+        raise UsageError(
+            f"no search space is shipped for {config['model']}, only for {names}; give one with --space=FILE"
+        )
     space = read_space(path or shipped)
     fixed = [one for one in space.parameters if set(one.names) & set(given)]
     if fixed:
-        left = {key: value for key, value in space.content.items() if {name.strip() for name in key.split(",")}.isdisjoint(given)}
+        left = {
+            key: value
+            for key, value in space.content.items()
+            if {name.strip() for name in key.split(",")}.isdisjoint(given)
+        }
         labels = ", ".join(one.label for one in fixed)
         if not left:
             raise UsageError(f"{space.source}: {labels} given as an option too; nothing is left to search")
@@ -120,13 +135,17 @@ def known_options(space: Space, config: Config) -> dict[str, Any]:
     return {name: value for name, value in config.final_config_dict.items() if name not in space.names}
 
 
-def configurations(space: Space, settings: SweepOptions, known: Mapping[str, Any], record: Record) -> list[dict[str, Any]]:
+def configurations(
+    space: Space, settings: SweepOptions, known: Mapping[str, Any], record: Record
+) -> list[dict[str, Any]]:
     """Return the different configurations of a grid or random search; ``record.notes`` tells where they are few."""
     count = space.count(known)
     if settings.search == "grid":
         if count is None:
             next(space.grid(known))  # a continuous range has a message of its own
-            raise UsageError(f"{space.source}: the grid has more than {LARGEST_GRID:,} combinations; use --search=random")
+            raise UsageError(
+                f"{space.source}: the grid has more than {LARGEST_GRID:,} combinations; use --search=random"
+            )
         return list(space.grid(known))
     random, samples = Random(record.seed), settings.num_samples or SAMPLES
     if count is not None and count <= samples:

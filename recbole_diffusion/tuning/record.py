@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # States of a trial. ENDED ones are not run again by a resume.
-WAITING, RUNNING, FINISHED, STOPPED, CUT, FAILED = "waiting", "running", "finished", "stopped", "cut", "failed"
+WAITING, RUNNING, FINISHED, STOPPED, CUT, FAILED = (
+    "waiting",
+    "running",
+    "finished",
+    "stopped",
+    "cut",
+    "failed",
+)
 ENDED = (FINISHED, STOPPED)
 
 
@@ -22,14 +29,15 @@ class Trial:
         options: what the space chose for it.
         seed: seed of its run.
         test: whether the test part is evaluated at its end.
-        state: ``waiting``, ``running``, ``finished``, ``stopped`` (early, by asha), ``cut`` (off by the time budget), ``failed``.
+        state: ``waiting``, ``running``, ``finished``, ``stopped`` (early, by asha), ``cut`` (off by the time
+            budget), ``failed``.
         score: best validation score so far.
         best_epoch: epoch of that score, from 0.
         epochs: epochs trained.
         seconds: time of training and validation.
         load_seconds: time of preparing the data in the trial.
-        startup_seconds: time from the start of its process, or of the trial in a process that has had others, to its first line
-            of work, imports included.
+        startup_seconds: time from the start of its process, or of the trial in a process that has had others,
+            to its first line of work, imports included.
         failures: times that it raised or was killed.
         error: what it raised last.
         host: where it ran last.
@@ -80,7 +88,8 @@ class Record:
         seed: first seed of the final runs, and of the search's own randomness.
         command: the command line.
         directory: where the command was given; relative paths among the options mean this place.
-        selection: the part that trials are compared on: ``validation``, or ``test`` for a data set of train and test only.
+        selection: the part that trials are compared on: ``validation``, or ``test`` for a data set of train
+            and test only.
         versions: of what the results depend on.
         trials: the search.
         winner: number of the best trial.
@@ -123,7 +132,11 @@ class Record:
             for name in values:
                 numbers = [metrics[part][name] for metrics in done]
                 deviation = statistics.stdev(numbers) if len(numbers) > 1 else 0.0
-                table.setdefault(part, {})[name] = {"mean": statistics.fmean(numbers), "std": deviation, "runs": len(numbers)}
+                table.setdefault(part, {})[name] = {
+                    "mean": statistics.fmean(numbers),
+                    "std": deviation,
+                    "runs": len(numbers),
+                }
         return table
 
     def to_json(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
-from recbole_diffusion.tuning.settings import SweepOptions
+from recbole_diffusion.tuning.options import SweepOptions
 
 GRACE_SHARE = 12  # of the epochs, one in this many passes before a trial may be stopped
 
@@ -14,7 +14,9 @@ def grace_period(options: SweepOptions, epochs: int) -> int:
     return options.grace_period or max(1, epochs // GRACE_SHARE)
 
 
-def make_scheduler(options: SweepOptions, epochs: int, mode: str, history: Iterable[list[tuple[int, float]]]) -> Any | None:
+def make_scheduler(
+    options: SweepOptions, epochs: int, mode: str, history: Iterable[list[tuple[int, float]]]
+) -> Any | None:
     """Return Ray Tune's scheduler, or None where trials are not to be stopped, or are too short for it.
 
     A trial in its last epoch is left to finish, so that its result is written.

@@ -61,7 +61,11 @@ class Parameter:
 
     def has(self, value: float) -> bool:
         """Return whether a range can draw this very value: it lies on the step; a continuous range never meets one."""
-        return self.step is not None and self.low <= value <= self.high and math.isclose(self.number(value), value)
+        return (
+            self.step is not None
+            and self.low <= value <= self.high
+            and math.isclose(self.number(value), value)
+        )
 
     def draw(self, random: Random) -> tuple[Any, ...]:
         """Return one random value."""
@@ -116,12 +120,15 @@ class Space:
         for parameter in self.parameters:
             if parameter.count is None:
                 raise UsageError(
-                    f"{self.source}: {parameter.label} is a continuous {parameter.kind}, which a grid cannot run through; give "
+                    f"{self.source}: {parameter.label} is a continuous {parameter.kind}, which a grid cannot "
+                    "run through; give "
                     "it a step, make it a choice, or use --search=random"
                 )
         yield from self._combinations({}, 0, known)
 
-    def _combinations(self, chosen: dict[str, Any], position: int, known: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def _combinations(
+        self, chosen: dict[str, Any], position: int, known: Mapping[str, Any]
+    ) -> Iterator[dict[str, Any]]:
         if position == len(self.parameters):
             yield dict(chosen)
             return

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.tuning.space import Parameter, Space
 
 KINDS = ("choice", "uniform", "loguniform", "int")
@@ -61,7 +61,10 @@ def _parameter(key: str, value: Any, source: str) -> Parameter:
     for name in value:
         if name not in (*KINDS, *EXTRAS):
             known = [*KINDS, *EXTRAS]
-            raise UsageError(f"{where}: unknown word {name!r}{did_you_mean(str(name), known)}; there are {', '.join(known)}")
+            raise UsageError(
+                f"{where}: unknown word {name!r}{did_you_mean(str(name), known)}; there are "
+                f"{', '.join(known)}"
+            )
     if len(kinds) != 1:
         raise UsageError(f"{where}: {' and '.join(kinds) or 'no kind'} given; {FORM}")
     kind, when = kinds[0], _when(value.get("when"), names, where)
@@ -69,7 +72,9 @@ def _parameter(key: str, value: Any, source: str) -> Parameter:
         _refuse(value, ("step", "log"), where, "a choice")
         return Parameter(names, kind, _choices(names, value[kind], where), when=when)
     if len(names) > 1:
-        raise UsageError(f"{where}: options are chosen together by choice only, such as {{choice: [[1, 2], [3, 4]]}}")
+        raise UsageError(
+            f"{where}: options are chosen together by choice only, such as {{choice: [[1, 2], [3, 4]]}}"
+        )
     return _range(names, kind, value, when, where)
 
 
@@ -78,7 +83,9 @@ def _choices(names: tuple[str, ...], values: Any, where: str) -> tuple[tuple[Any
         raise UsageError(f"{where}: choice is {values!r}; it takes a list with one value at least")
     choices = tuple(_together(names, value, where) for value in values)
     for number, choice in enumerate(choices):
-        if choice in choices[:number] and any(choice == other and repr(choice) == repr(other) for other in choices[:number]):
+        if choice in choices[:number] and any(
+            choice == other and repr(choice) == repr(other) for other in choices[:number]
+        ):
             raise UsageError(f"{where}: {values[number]!r} is in the list twice")
     return choices
 
@@ -91,27 +98,41 @@ def _together(names: tuple[str, ...], value: Any, where: str) -> tuple[Any, ...]
     return tuple(value)
 
 
-def _range(names: tuple[str, ...], kind: str, value: Mapping[str, Any], when: Mapping, where: str) -> Parameter:
+def _range(
+    names: tuple[str, ...], kind: str, value: Mapping[str, Any], when: Mapping, where: str
+) -> Parameter:
     bounds, step, log = value[kind], value.get("step"), value.get("log", False)
     whole = kind == "int"
     right = (int,) if whole else (int, float)
-    numbers = isinstance(bounds, list) and len(bounds) == 2 and all(type(one) in right and math.isfinite(one) for one in bounds)
+    numbers = (
+        isinstance(bounds, list)
+        and len(bounds) == 2
+        and all(type(one) in right and math.isfinite(one) for one in bounds)
+    )
     if not numbers:
-        raise UsageError(f"{where}: {kind} is {bounds!r}; it takes two {'whole ' if whole else ''}numbers, [low, high]")
+        raise UsageError(
+            f"{where}: {kind} is {bounds!r}; it takes two {'whole ' if whole else ''}numbers, [low, high]"
+        )
     low, high = bounds
     if low >= high:
         raise UsageError(f"{where}: the lower bound {low} is not below the upper bound {high}")
     if not isinstance(log, bool) or (log and not whole):
-        raise UsageError(f"{where}: log is {log!r}; it takes true or false, for int only (loguniform is the same for numbers)")
+        raise UsageError(
+            f"{where}: log is {log!r}; it takes true or false, for int only (loguniform is the same for "
+            "numbers)"
+        )
     log = log or kind == "loguniform"
     if log and low <= 0:
         raise UsageError(
-            f"{where}: the lower bound {low} has no logarithm; it must be above 0 (bounds are values, not exponents)"
+            f"{where}: the lower bound {low} has no logarithm; it must be above 0 (bounds are values, not "
+            "exponents)"
         )
     if step is None and whole:
         step = 1
     if step is not None and (type(step) not in right or not 0 < step <= high - low):
-        raise UsageError(f"{where}: step is {step!r}; it takes a number above 0 and at most {high - low:g}, whole for int")
+        raise UsageError(
+            f"{where}: step is {step!r}; it takes a number above 0 and at most {high - low:g}, whole for int"
+        )
     return Parameter(names, kind, low=low, high=high, step=step, log=log, when=when)
 
 
@@ -119,10 +140,14 @@ def _when(conditions: Any, names: tuple[str, ...], where: str) -> dict[str, tupl
     if conditions is None:
         return {}
     if not isinstance(conditions, Mapping) or not conditions:
-        raise UsageError(f"{where}: when is {conditions!r}; it takes {{option: value}} or {{option: [values]}}")
+        raise UsageError(
+            f"{where}: when is {conditions!r}; it takes {{option: value}} or {{option: [values]}}"
+        )
     if set(conditions) & set(names):
         raise UsageError(f"{where}: when depends on the option itself")
-    return {str(name): tuple(value) if isinstance(value, list) else (value,) for name, value in conditions.items()}
+    return {
+        str(name): tuple(value) if isinstance(value, list) else (value,) for name, value in conditions.items()
+    }
 
 
 def _refuse(value: Mapping[str, Any], words: tuple[str, ...], where: str, what: str) -> None:
@@ -139,7 +164,9 @@ def _ordered(parameters: list[Parameter], source: str) -> list[Parameter]:
         open_names = {name for parameter in waiting for name in parameter.names}
         ready = next((one for one in waiting if not open_names & set(one.when)), None)
         if ready is None:
-            raise UsageError(f"{source}: {', '.join(one.label for one in waiting)} depend on each other in a circle")
+            raise UsageError(
+                f"{source}: {', '.join(one.label for one in waiting)} depend on each other in a circle"
+            )
         ordered.append(ready)
         waiting.remove(ready)
     return ordered

@@ -15,9 +15,9 @@ from typing import Any
 
 import psutil
 
-from recbole_diffusion import yaml_io
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning.folder import SweepFolder
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,9 @@ def alone(lock: Path, patience: float = PATIENCE) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > until:
-                    raise RunError(f"another process still runs this trial, {lock} is locked; end it and resume") from None
+                    raise RunError(
+                        f"another process still runs this trial, {lock} is locked; end it and resume"
+                    ) from None
                 time.sleep(BETWEEN)
             except OSError:
                 break  # a file system without locks
@@ -93,8 +95,9 @@ def use_threads(number: int) -> None:
 def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, report: Report) -> None:
     """Run one trial to its end, from its checkpoint where it has one, and report after each validation and at the end.
 
-    A report has ``score``, the best validation score so far, ``epoch``, the number of epochs trained, ``best_epoch``, and at the
-    end ``finished`` and the result's metrics and times. A trial that has finished before is reported and not run again.
+    A report has ``score``, the best validation score so far, ``epoch``, the number of epochs trained,
+    ``best_epoch``, and at the end ``finished`` and the result's metrics and times. A trial that has finished
+    before is reported and not run again.
 
     Args:
         trial: ``folder``, ``options``, ``seed`` and ``test`` of the trial.
@@ -199,7 +202,13 @@ def _can_go_on(folder: RunFolder, trial: Mapping[str, Any]) -> bool:
 
 def _overrides(folder: RunFolder, trial: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a trial's run."""
-    own = {"seed": trial["seed"], "use_gpu": job["use_gpu"], "gpu_id": "0", "show_progress": False, "run_dir": str(folder.path)}
+    own = {
+        "seed": trial["seed"],
+        "use_gpu": job["use_gpu"],
+        "gpu_id": "0",
+        "show_progress": False,
+        "run_dir": str(folder.path),
+    }
     return {**job["options"], **trial["options"], **own}
 
 
@@ -214,10 +223,16 @@ def damage_of(folder: RunFolder, options: Mapping[str, Any]) -> str | None:
 
     try:
         stored = yaml_io.load_yaml(folder.config)
-        other = [name for name, value in options.items() if not isinstance(value, Mapping) and stored.get(name) != value]
+        other = [
+            name
+            for name, value in options.items()
+            if not isinstance(value, Mapping) and stored.get(name) != value
+        ]
         if other:
             return f"its configuration has another {', '.join(other)}"
-        state = checkpoint.load(folder.checkpoint, "cpu") if folder.checkpoint.exists() else {"best_epoch": -1}
+        state = (
+            checkpoint.load(folder.checkpoint, "cpu") if folder.checkpoint.exists() else {"best_epoch": -1}
+        )
         if state["best_epoch"] >= 0 or folder.best.exists():
             checkpoint.load(folder.best, "cpu")
     except (RunError, UsageError, KeyError, TypeError) as error:

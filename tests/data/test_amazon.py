@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from range_server import running_mirror
+from support.range_server import running_mirror
 
+from recbole_diffusion.cli.prepare import prepare
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.multimodal import MultimodalDataset
-from recbole_diffusion.data.prepare import amazon, amazon_table
-from recbole_diffusion.data.prepare.rows import SourceError
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.prepare_command import prepare
+from recbole_diffusion.prepare import amazon, amazon_table
+from recbole_diffusion.prepare.rows import SourceError
 
 USERS, ITEMS = 12, 9
 WORDS = ("bottle", "blanket", "stroller")
@@ -33,10 +33,16 @@ def published(seed=0):
         reviews += [{**told, "asin": asin(item), "unixReviewTime": 1300000000 + item} for item in items]
     reviews.append(reviews[0])  # twice
     for item in range(ITEMS - 1):
-        record = {"asin": asin(item), "title": f"{WORDS[item % 3]} {WORDS[item % 3]}s", "categories": [["Baby", WORDS[item % 3]]]}
+        record = {
+            "asin": asin(item),
+            "title": f"{WORDS[item % 3]} {WORDS[item % 3]}s",
+            "categories": [["Baby", WORDS[item % 3]]],
+        }
         meta.append(repr({**record, "description": "it's\nfine"}) if item else json.dumps(record))
     features = draw.normal(size=(ITEMS, amazon.WIDTH)).astype("<f4")
-    images = b"".join(asin(item).encode() + features[item].tobytes() for item in [*range(ITEMS - 1), 77] if item < ITEMS)
+    images = b"".join(
+        asin(item).encode() + features[item].tobytes() for item in [*range(ITEMS - 1), 77] if item < ITEMS
+    )
     return {
         "reviews_Baby_5.json.gz": gzip.compress("".join(json.dumps(one) + "\n" for one in reviews).encode()),
         "meta_Baby.json.gz": gzip.compress("".join(f"{one}\n" for one in meta).encode()),
@@ -86,7 +92,9 @@ def test_baby_from_a_folder_is_a_multimodal_data_set(here, capsys):
     text = dataset.modalities["text"]
     assert text.origin.endswith("baby.text_tfidf.npy")
     same, other = (text.values[text.rows[by_token[asin(item)]]] for item in (4, 5))
-    assert text.values[text.rows[by_token[asin(1)]]] @ same > text.values[text.rows[by_token[asin(1)]]] @ other
+    assert (
+        text.values[text.rows[by_token[asin(1)]]] @ same > text.values[text.rows[by_token[asin(1)]]] @ other
+    )
 
 
 def test_baby_is_downloaded(here, monkeypatch):
@@ -125,7 +133,9 @@ def test_features_without_use_are_replaced_and_neighbours_of_an_earlier_set_go(h
     rows = {token: row for row, token in enumerate(dataset.item_tokens())}
     image = dataset.modalities["image"]
     for item in (0, 1, ITEMS - 1):
-        assert np.allclose(image.values[image.rows[rows[asin(item)]]], features[2 : ITEMS - 1].mean(0), atol=1e-5)
+        assert np.allclose(
+            image.values[image.rows[rows[asin(item)]]], features[2 : ITEMS - 1].mean(0), atol=1e-5
+        )
     assert ids[:, 0].tolist() == list(range(1, ITEMS + 1))
 
 
@@ -161,9 +171,21 @@ def test_thin_users_are_counted(here, capsys):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("reviews_Baby_5.json.gz", gzip.compress(b'{"reviewerID": "a"}\n'), "reviews_Baby_5.json.gz, row 1: found .*KeyError"),
-        ("reviews_Baby_5.json.gz", gzip.compress(b"__import__('os').getpid()\n"), "row 1: found .*, expected one object"),
-        ("reviews_Baby_5.json.gz", published()[0]["reviews_Baby_5.json.gz"][:-30], "a damaged archive .*get the file again"),
+        (
+            "reviews_Baby_5.json.gz",
+            gzip.compress(b'{"reviewerID": "a"}\n'),
+            "reviews_Baby_5.json.gz, row 1: found .*KeyError",
+        ),
+        (
+            "reviews_Baby_5.json.gz",
+            gzip.compress(b"__import__('os').getpid()\n"),
+            "row 1: found .*, expected one object",
+        ),
+        (
+            "reviews_Baby_5.json.gz",
+            published()[0]["reviews_Baby_5.json.gz"][:-30],
+            "a damaged archive .*get the file again",
+        ),
         ("meta_Baby.json.gz", b"<html>", "meta_Baby.json.gz, row 1: found a damaged archive"),
         ("meta_Baby.json.gz", gzip.compress(b"{'title': 'x'}\n"), "meta_Baby.json.gz, row 1: .*asin"),
         ("image_features_Baby.b", b"B000000000" + bytes(100), "row 1: found 110 bytes at the end"),

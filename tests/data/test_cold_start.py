@@ -18,7 +18,9 @@ def test_users_are_divided_by_share_and_seed_whatever_their_order():
     assert set(divide_users(names, 0.2, 0.1, 4)[0]) != set(test)
 
 
-@pytest.mark.parametrize(("users", "cold", "valid"), [(3, 0.9, 0.1), (10, 0.01, 0.1), (2, 0.5, 0.5), (20, 0.5, 0.99)])
+@pytest.mark.parametrize(
+    ("users", "cold", "valid"), [(3, 0.9, 0.1), (10, 0.01, 0.1), (2, 0.5, 0.5), (20, 0.5, 0.99)]
+)
 def test_a_part_without_users_is_refused(users, cold, valid):
     with pytest.raises(UsageError, match=r"cold_share .* makes .* test users"):
         divide_users(np.arange(users).astype(str), cold, valid, 0)
@@ -28,7 +30,16 @@ def test_the_first_records_are_the_earliest_half_rounded_down():
     users = np.array([1, 2, 1, 1, 2, 1, 1, 3])
     time = np.array([5.0, 1, 1, 3, 0, 2, 4, 9])
     first = first_records(users, time, 0.5, 0)
-    assert first.tolist() == [False, False, True, False, True, True, False, False]  # user 1: times 1 and 2 of five
+    assert first.tolist() == [
+        False,
+        False,
+        True,
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]  # user 1: times 1 and 2 of five
 
 
 def test_without_time_half_of_each_users_records_are_drawn():

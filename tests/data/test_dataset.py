@@ -23,7 +23,9 @@ def loaded(data, **options) -> InteractionDataset:
 
 def pairs_of(part) -> list[tuple[str, str]]:
     """Return the interactions of a part as tokens."""
-    users, items = (part.id2token(field, part.inter_feat[field].numpy()) for field in (part.uid_field, part.iid_field))
+    users, items = (
+        part.id2token(field, part.inter_feat[field].numpy()) for field in (part.uid_field, part.iid_field)
+    )
     return list(zip(users, items, strict=True))
 
 
@@ -69,7 +71,9 @@ def test_missing_files_are_named(write_parts):
     data = write_parts(train=TRAIN, valid=VALID, test=TEST)
     (data.folder / "toy.valid.inter").unlink()
     (data.folder / "toy.test.inter").unlink()
-    with pytest.raises(UsageError, match=r"toy.valid.inter, toy.test.inter missing in .*/toy. Put RecBole atomic files there"):
+    with pytest.raises(
+        UsageError, match=r"toy.valid.inter, toy.test.inter missing in .*/toy. Put RecBole atomic files there"
+    ):
         loaded(data)
     with pytest.raises(UsageError, match=r"data set 'toy' is not there: toy.inter missing in"):
         loaded(data, benchmark_filename=None)
@@ -95,7 +99,9 @@ def test_a_missing_folder_names_the_nearest(write_parts):
 )
 def test_a_missing_column_is_named(write_parts, options, missing):
     data = write_parts(train=TRAIN, valid=VALID, test=TEST)
-    with pytest.raises(UsageError, match=rf"toy.train.inter gives no column {missing}, only .*; check load_col"):
+    with pytest.raises(
+        UsageError, match=rf"toy.train.inter gives no column {missing}, only .*; check load_col"
+    ):
         loaded(data, **options)
 
 

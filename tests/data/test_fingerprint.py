@@ -14,7 +14,10 @@ PAIRS = [("7", "a"), ("7", "b"), ("12", "a"), ("12", "c"), ("x", "b")]
 def part(pairs, shuffled=False):
     """Return what a fingerprint reads of a data set: tokens by internal number, and a column of numbers a field."""
     users, items = (["[PAD]", *sorted({pair[k] for pair in PAIRS}, reverse=shuffled)] for k in (0, 1))
-    columns = {"user_id": [users.index(user) for user, _ in pairs], "item_id": [items.index(item) for _, item in pairs]}
+    columns = {
+        "user_id": [users.index(user) for user, _ in pairs],
+        "item_id": [items.index(item) for _, item in pairs],
+    }
     return SimpleNamespace(
         uid_field="user_id",
         iid_field="item_id",
@@ -34,7 +37,12 @@ def test_order_and_internal_numbers_do_not_matter():
 
 @pytest.mark.parametrize(
     "other",
-    [PAIRS[:4], [*PAIRS[:4], ("x", "c")], [*PAIRS, PAIRS[0]], [("7", "a"), ("12", "b"), ("7", "c"), ("12", "a"), ("x", "b")]],
+    [
+        PAIRS[:4],
+        [*PAIRS[:4], ("x", "c")],
+        [*PAIRS, PAIRS[0]],
+        [("7", "a"), ("12", "b"), ("7", "c"), ("12", "a"), ("x", "b")],
+    ],
 )
 def test_other_pairs_give_another_fingerprint(other):
     assert print_of(other)["fingerprint"] != print_of(PAIRS)["fingerprint"]
@@ -46,13 +54,20 @@ def test_user_and_item_are_told_apart():
     found = []
     for some in (pairs, swapped):
         tokens = np.array(["[PAD]", "7", "8"], object)
-        columns = {f"{kind}_id": torch.tensor([int(pair[k]) - 6 for pair in some]) for k, kind in enumerate(("user", "item"))}
+        columns = {
+            f"{kind}_id": torch.tensor([int(pair[k]) - 6 for pair in some])
+            for k, kind in enumerate(("user", "item"))
+        }
         fields = {"user_id": tokens, "item_id": tokens}
-        one = SimpleNamespace(uid_field="user_id", iid_field="item_id", field2id_token=fields, inter_feat=columns)
+        one = SimpleNamespace(
+            uid_field="user_id", iid_field="item_id", field2id_token=fields, inter_feat=columns
+        )
         found.append(part_fingerprints({"test": one})["test"]["fingerprint"])
     assert found[0] != found[1]
 
 
 def test_parts_join():
     apart = part_fingerprints({"train": part(PAIRS[:2]), "valid": part(PAIRS[2:])})
-    assert joined(apart["train"]["fingerprint"], apart["valid"]["fingerprint"]) == print_of(PAIRS)["fingerprint"]
+    assert (
+        joined(apart["train"]["fingerprint"], apart["valid"]["fingerprint"]) == print_of(PAIRS)["fingerprint"]
+    )

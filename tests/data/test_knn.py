@@ -32,7 +32,9 @@ def test_an_item_is_its_own_first_neighbour_among_equal_ones():
 
 
 def test_too_many_neighbours_are_refused():
-    with pytest.raises(UsageError, match="knn_k is 5, but there are only 5 items with features; it takes 1 to 4"):
+    with pytest.raises(
+        UsageError, match="knn_k is 5, but there are only 5 items with features; it takes 1 to 4"
+    ):
         knn.nearest(lambda one: torch.ones(5, 2)[one], 5, 5)
 
 
@@ -77,7 +79,9 @@ def test_cache_is_used_for_its_key_alone_and_survives_damage(tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, caplog):
     (tmp_path / "file").write_text("mine")
-    found = knn.cached(str(tmp_path / "file"), "a", lambda: (torch.tensor([[0, 1]]), torch.tensor([[1.0, 0.5]])))
+    found = knn.cached(
+        str(tmp_path / "file"), "a", lambda: (torch.tensor([[0, 1]]), torch.tensor([[1.0, 0.5]]))
+    )
     assert found[0].tolist() == [[0, 1]]
     assert "neighbours are not kept, graph_cache" in caplog.text
 

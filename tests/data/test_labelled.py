@@ -32,11 +32,19 @@ def test_atomic_files_are_not_taken_for_labelled_ones(write, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [
-        (["a\tx\t1\t3", "a\tx\t1\t0"], "userID\titemID\trating\tx_label", "line 2: x_label is none of 0, 1, 2"),
+        (
+            ["a\tx\t1\t3", "a\tx\t1\t0"],
+            "userID\titemID\trating\tx_label",
+            "line 2: x_label is none of 0, 1, 2",
+        ),
         (["a\tx\t1\t0", "\tx\t1\t0"], "userID\titemID\trating\tx_label", "line 3: a user or item is missing"),
         (["a\tx\t1\t0", "a\tx\t1\t2"], "userID\titemID\trating\tx_label", "no row of part valid"),
         (["a\tx\t1\t0\tmore"], "userID\titemID\trating\tx_label", "baby.inter cannot be read: "),
-        (["a\tx\t1\t0", "a\tx\t1\t0\tmore"], "userID\titemID\trating\tx_label", "cannot be read: .* line 3, saw 5"),
+        (
+            ["a\tx\t1\t0", "a\tx\t1\t0\tmore"],
+            "userID\titemID\trating\tx_label",
+            "cannot be read: .* line 3, saw 5",
+        ),
         (["a\tx\t1\t0"], "who\titemID\trating\tx_label", "has no column userID or user_id, only who, itemID"),
     ],
 )

@@ -23,21 +23,29 @@ def make(checkerboard):
     train, *_ = InteractionDataset(config).build()
 
     def loader(shuffle: bool = True, **options) -> PositiveLoader:
-        return PositiveLoader({"seed": 1, "train_batch_size": 64, "batch_by": "interaction", **options}, train, shuffle=shuffle)
+        return PositiveLoader(
+            {"seed": 1, "train_batch_size": 64, "batch_by": "interaction", **options}, train, shuffle=shuffle
+        )
 
     return loader
 
 
 def epoch(loader: PositiveLoader) -> list[tuple]:
     """Return the rows of one epoch."""
-    return [row for batch in loader for row in zip(*(column.tolist() for column in batch.interaction.values()), strict=True)]
+    return [
+        row
+        for batch in loader
+        for row in zip(*(column.tolist() for column in batch.interaction.values()), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("size", [1, 64, 999, 1000, 1001])
 def test_every_interaction_once_an_epoch(make, size):
     loader = make(train_batch_size=size)
     dataset = loader.dataset
-    wanted = Counter(zip(dataset.inter_feat["user_id"].tolist(), dataset.inter_feat["item_id"].tolist(), strict=True))
+    wanted = Counter(
+        zip(dataset.inter_feat["user_id"].tolist(), dataset.inter_feat["item_id"].tolist(), strict=True)
+    )
     assert len(wanted) == 1000
     batches = list(loader)
     assert len(batches) == len(loader) == -(-1000 // size)
@@ -60,7 +68,9 @@ def test_the_padding_is_never_in_a_batch(make, batch_by):
 
 def test_users_without_training_interactions_are_left_out(write_parts):
     data = write_parts(train=[("a", "1"), ("b", "2")], valid=[("c", "1")], test=[("d", "2")])
-    config = Config("TVDiff", overrides={**data.overrides, "topk": [1], "valid_metric": "MRR@1", "batch_by": "user"})
+    config = Config(
+        "TVDiff", overrides={**data.overrides, "topk": [1], "valid_metric": "MRR@1", "batch_by": "user"}
+    )
     train, *_ = InteractionDataset(config).build()
     assert sorted(epoch(PositiveLoader(config, train))) == [(1,), (2,)]
 
@@ -94,4 +104,8 @@ def test_drawing_an_epoch_leaves_the_global_streams_alone(make):
 def test_without_shuffling_the_order_is_the_files(make):
     loader = make(shuffle=False)
     rows = loader.dataset.inter_feat
-    assert epoch(loader) == epoch(loader) == list(zip(rows["user_id"].tolist(), rows["item_id"].tolist(), strict=True))
+    assert (
+        epoch(loader)
+        == epoch(loader)
+        == list(zip(rows["user_id"].tolist(), rows["item_id"].tolist(), strict=True))
+    )

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from multimodal_data import MODALITIES, OPTIONS, features, with_features
+from support.multimodal_data import MODALITIES, OPTIONS, features, with_features
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.multimodal import MultimodalDataset
@@ -28,7 +28,9 @@ def load(data, **more):
 
 def of_token(dataset, name, token):
     """Return the features of the item with a token."""
-    return dataset.modalities[name].take(torch.tensor([dataset.token2id(dataset.iid_field, token)]))[0].numpy()
+    return (
+        dataset.modalities[name].take(torch.tensor([dataset.token2id(dataset.iid_field, token)]))[0].numpy()
+    )
 
 
 def test_features_follow_their_tokens_whatever_the_order_of_the_rows(data):
@@ -132,7 +134,10 @@ def test_tokens_longer_than_any_row_number_have_no_row(write_parts):
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [(np.nan, "NaN or infinite numbers in rows 1 .item 1., 4 .item 4."), (7.0, "one value throughout in rows 1 .item 1., 4")],
+    [
+        (np.nan, "NaN or infinite numbers in rows 1 .item 1., 4 .item 4."),
+        (7.0, "one value throughout in rows 1 .item 1., 4"),
+    ],
 )
 def test_rows_without_use_are_named(write_parts, value, message):
     data = numbered(write_parts)
@@ -176,15 +181,23 @@ def test_safetensors_are_read(write_parts):
     data = numbered(write_parts)
     values = np.load(data.folder / "toy.image.npy")
     (data.folder / "toy.image.npy").unlink()
-    header = json.dumps({"features": {"dtype": "F16", "shape": [6, 3], "data_offsets": [0, values.nbytes]}}).encode()
-    (data.folder / "toy.image.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + values.tobytes())
+    header = json.dumps(
+        {"features": {"dtype": "F16", "shape": [6, 3], "data_offsets": [0, values.nbytes]}}
+    ).encode()
+    (data.folder / "toy.image.safetensors").write_bytes(
+        len(header).to_bytes(8, "little") + header + values.tobytes()
+    )
     assert of_token(load(data, modalities=["image"], knn_k=2), "image", "3").tolist() == [9, 10, 11]
 
 
 def test_stand_ins_are_found_by_the_name_of_the_modality(write_parts):
     data = numbered(write_parts)
     (data.folder / "toy.image.npy").rename(data.folder / "toy.image_spectral.npy")
-    assert load(data, modalities=["image"], knn_k=2).modalities["image"].origin.endswith("toy.image_spectral.npy")
+    assert (
+        load(data, modalities=["image"], knn_k=2)
+        .modalities["image"]
+        .origin.endswith("toy.image_spectral.npy")
+    )
     np.save(data.folder / "toy.image_other.npy", np.ones((6, 3)))
     with pytest.raises(UsageError, match="could be any of image_other, image_spectral"):
         load(data, modalities=["image"], knn_k=2)
@@ -198,18 +211,29 @@ def test_mmrec_folder_is_read_as_it_is(tmp_path):
         for user in range(8)
         for item, label in ((user % 5, 0), ((user + 1) % 5, 0), (4 - user % 5, 1 + user % 2))
     ]
-    lines = ["userID\titemID\trating\ttimestamp\tx_label", *(f"{u}\t{i}\t1.0\t1\t{label}" for u, i, label in rows)]
+    lines = [
+        "userID\titemID\trating\ttimestamp\tx_label",
+        *(f"{u}\t{i}\t1.0\t1\t{label}" for u, i, label in rows),
+    ]
     (folder / "baby.inter").write_text("\n".join(lines) + "\n")
     values = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     np.save(folder / "image_feat.npy", values)
     np.save(folder / "text_feat.npy", values[:, :3])
-    overrides = {"data_path": str(tmp_path / "data"), "knn_k": 2, "topk": [1, 2], "valid_metric": "Recall@2", "use_gpu": False}
+    overrides = {
+        "data_path": str(tmp_path / "data"),
+        "knn_k": 2,
+        "topk": [1, 2],
+        "valid_metric": "Recall@2",
+        "use_gpu": False,
+    }
     dataset = MultimodalDataset(Config("FREEDOM", "baby", overrides=overrides))
     parts = dataset.build()
     assert [len(part) for part in parts] == [16, 4, 4]
     tokens = [
         {
-            tuple(part.id2token(field, part.inter_feat[field]).tolist()[k] for field in ("user_id", "item_id"))
+            tuple(
+                part.id2token(field, part.inter_feat[field]).tolist()[k] for field in ("user_id", "item_id")
+            )
             for k in range(len(part))
         }
         for part in parts
@@ -245,7 +269,9 @@ def test_neighbours_of_a_file_without_the_item_itself_and_without_cosines(write_
     row = int(dataset.token2id("item_id", "4")) - 1
     assert dataset.id2token("item_id", ids[row].numpy()).tolist() == ["4", "0", "5"]
     taken = dataset.modalities["image"].take(torch.tensor([row + 1, int(dataset.token2id("item_id", "0"))]))
-    assert cosines[row, 1].item() == pytest.approx(torch.nn.functional.cosine_similarity(*taken, dim=0).item(), abs=1e-4)
+    assert cosines[row, 1].item() == pytest.approx(
+        torch.nn.functional.cosine_similarity(*taken, dim=0).item(), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -268,13 +294,17 @@ def test_a_file_that_holds_no_neighbours_is_refused(write_parts, content):
     data = numbered(write_parts)
     with (data.folder / "toy.image_knn3.npz").open("wb") as file:
         file.write(content) if isinstance(content, bytes) else np.save(file, np.ones((6, 3)))
-    with pytest.raises(UsageError, match=r"toy.image_knn3.npz cannot be read as neighbours: .* set knn_source to features"):
+    with pytest.raises(
+        UsageError, match=r"toy.image_knn3.npz cannot be read as neighbours: .* set knn_source to features"
+    ):
         load(data, modalities=["image"], knn_k=3).neighbours("image")
 
 
 def test_cosines_that_are_no_numbers_are_refused(write_parts):
     data = numbered(write_parts)
-    write_neighbours(data, [[(row + step) % 6 for step in (0, 1, 3)] for row in range(6)], np.full((6, 3), np.nan))
+    write_neighbours(
+        data, [[(row + step) % 6 for step in (0, 1, 3)] for row in range(6)], np.full((6, 3), np.nan)
+    )
     with pytest.raises(UsageError, match="cosines that are NaN or infinite"):
         load(data, modalities=["image"], knn_k=3).neighbours("image")
 
@@ -298,7 +328,9 @@ def test_ml_100k_has_two_modalities_of_its_item_file():
     dataset = MultimodalDataset(Config("FREEDOM", "ml-100k", overrides={"use_gpu": False}))
     text, attributes = dataset.modalities["text"], dataset.modalities["attributes"]
     assert text.width == 64
-    toy, animated, drama = (of_token(dataset, "text", token) for token in ("1", "95", "11"))  # Toy Story, Aladdin, Seven
+    toy, animated, drama = (
+        of_token(dataset, "text", token) for token in ("1", "95", "11")
+    )  # Toy Story, Aladdin, Seven
     assert toy @ animated > toy @ drama
     assert np.linalg.norm(toy) == pytest.approx(1, abs=1e-5)
     assert of_token(dataset, "attributes", "1").sum() == 4  # 1995, Animation, Children's, Comedy
@@ -319,4 +351,6 @@ def recipe(**more):
 )
 def test_recipes_that_cannot_be_followed_are_refused(item_features, message):
     with pytest.raises(UsageError, match=message):
-        MultimodalDataset(Config("FREEDOM", "ml-100k", overrides={"use_gpu": False, "item_features": item_features}))
+        MultimodalDataset(
+            Config("FREEDOM", "ml-100k", overrides={"use_gpu": False, "item_features": item_features})
+        )

@@ -88,7 +88,9 @@ def test_the_same_seed_gives_the_same_split():
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("bad"), KeyError("bad"), NotImplementedError("bad")], ids=lambda error: type(error).__name__
+    "error",
+    [ValueError("bad"), KeyError("bad"), NotImplementedError("bad")],
+    ids=lambda error: type(error).__name__,
 )
 def test_recboles_refusals_become_ours(checkerboard, error):
     config = Config("BPR", overrides=checkerboard.overrides)

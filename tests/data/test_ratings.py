@@ -53,18 +53,23 @@ def test_without_a_scale_ratings_are_normalised_as_recbole_does(rated):
 @pytest.mark.parametrize("wrong", [0.5, 6, float("nan")])
 def test_a_rating_outside_the_scale_is_named(rated, wrong):
     with pytest.raises(
-        UsageError, match=rf"1 ratings .* outside rating_scale \[1, 5\].*: {wrong:g} of user c on item 2; correct"
+        UsageError,
+        match=rf"1 ratings .* outside rating_scale \[1, 5\].*: {wrong:g} of user c on item 2; correct",
     ):
         rated([*ROWS, ("c", "2", wrong)])
 
 
 def test_a_pair_that_is_rated_twice_is_named(rated):
-    with pytest.raises(UsageError, match="rate an item a second time, first user b on item 3; keep one with --rm_dup_inter"):
+    with pytest.raises(
+        UsageError, match="rate an item a second time, first user b on item 3; keep one with --rm_dup_inter"
+    ):
         rating_rows(rated([*ROWS, ("b", "3", 1)]).build()[0], 1, 5)
 
 
 def test_a_user_without_a_rated_item_is_named(rated):
-    with pytest.raises(UsageError, match="1 users of data set 'toy' have no rated item in train: a; leave them out"):
+    with pytest.raises(
+        UsageError, match="1 users of data set 'toy' have no rated item in train: a; leave them out"
+    ):
         rating_rows(rated(ROWS[2:]).build()[0], 1, 5)
 
 

@@ -56,8 +56,12 @@ def make_config(folder: Path, model: str = "BPR", dataset: str = "toy", **option
     """Return a RecBole configuration that looks for ``folder/toy/toy.*``, whatever the command line of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["x"])
-        made = Config(model=model, dataset=dataset, config_dict={"data_path": str(folder), "load_col": None, **options})
-    torch.autograd.set_detect_anomaly(False)  # RecBole's own look-up of a model switches it on for all tests that follow
+        made = Config(
+            model=model, dataset=dataset, config_dict={"data_path": str(folder), "load_col": None, **options}
+        )
+    torch.autograd.set_detect_anomaly(
+        False
+    )  # RecBole's own look-up of a model switches it on for all tests that follow
     return made
 
 
@@ -71,7 +75,9 @@ def write_files(folder: Path, encoding: str = "utf-8", **contents: str | bytes) 
 
 def write_example(folder: Path, separator: str = "\t", encoding: str = "utf-8") -> None:
     """Write three files with missing values, quotes, non-ASCII tokens, sequences of every length and values of every look."""
-    rows = [f"u{i % 7}\tí{i * i % 11}\t{i % 5 + 1}\t{978300760 + 3600 * (i % 13)}\tn{i % 3}" for i in range(60)]
+    rows = [
+        f"u{i % 7}\tí{i * i % 11}\t{i % 5 + 1}\t{978300760 + 3600 * (i % 13)}\tn{i % 3}" for i in range(60)
+    ]
     rows[5] = "u5\tí3\t\t978300761\t"
     rows[6] = "\tí3\t2\t978300762\tnone"
     rows[7] = "u1\t\t2.5\t978300763\tNA"
@@ -88,7 +94,9 @@ def write_example(folder: Path, separator: str = "\t", encoding: str = "utf-8") 
         "user": USER + "\r\n".join(users),
         "item": ITEM + "\n".join(items) + "\n\n",
     }
-    write_files(folder, encoding, **{suffix: text.replace("\t", separator) for suffix, text in bodies.items()})
+    write_files(
+        folder, encoding, **{suffix: text.replace("\t", separator) for suffix, text in bodies.items()}
+    )
 
 
 def assert_equal(ours: object, theirs: object, where: str) -> None:
@@ -169,12 +177,18 @@ SPLITS = {
 OPTIONS = {
     "plain": {},
     "load_col": {"load_col": {"inter": ["item_id", "user_id"], "item": "*"}},
-    "load_col of two files": {"load_col": {"inter": ["user_id", "item_id", "note"], "user": ["user_id", "friends"]}},
+    "load_col of two files": {
+        "load_col": {"inter": ["user_id", "item_id", "note"], "user": ["user_id", "friends"]}
+    },
     "unload_col": {"unload_col": {"inter": ["note", "rating"], "item": ["title"], "user": ["friends"]}},
     "nothing left of a file": {"unload_col": {"user": ["user_id", "age", "city", "friends"]}},
     "seq_len": {"seq_len": {"genres": 1, "vector": 9}},
     "alias": {"alias_of_user_id": ["friends"]},
-    "filters": {"val_interval": {"rating": "[1,4]"}, "user_inter_num_interval": "[3,inf)", "rm_dup_inter": "first"},
+    "filters": {
+        "val_interval": {"rating": "[1,4]"},
+        "user_inter_num_interval": "[3,inf)",
+        "rm_dup_inter": "first",
+    },
     "threshold": {"threshold": {"rating": 3}, "normalize_all": True, "filter_inter_by_user_or_item": False},
 }
 
@@ -195,7 +209,9 @@ def test_the_same_split(tmp_path: Path, split: dict) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
 def test_separators_and_encodings(tmp_path: Path, engines: list[str], separator: str, encoding: str) -> None:
     write_example(tmp_path, separator, encoding)
-    config = make_config(tmp_path, field_separator=separator, encoding=encoding, load_col={"inter": "*", "item": "*"})
+    config = make_config(
+        tmp_path, field_separator=separator, encoding=encoding, load_col={"inter": "*", "item": "*"}
+    )
     Fast(config)
     assert engines == ["c", "c"]
     ours, _ = load_both(config)
@@ -227,14 +243,22 @@ def test_benchmark_parts(tmp_path: Path) -> None:
 
 def test_a_benchmark_part_may_be_empty(tmp_path: Path) -> None:
     head = "user_id:token\titem_id:token\tx:float\n"
-    write_files(tmp_path, train__inter=head + "a\t1\t1\nb\t2\t2\n", valid__inter=head, test__inter=head + "b\t1\t4\n")
-    assert load_both(make_config(tmp_path, benchmark_filename=["train", "valid", "test"]))[0].file_size_list == [2, 0, 1]
+    write_files(
+        tmp_path, train__inter=head + "a\t1\t1\nb\t2\t2\n", valid__inter=head, test__inter=head + "b\t1\t4\n"
+    )
+    assert load_both(make_config(tmp_path, benchmark_filename=["train", "valid", "test"]))[
+        0
+    ].file_size_list == [2, 0, 1]
 
 
 def test_additional_file(tmp_path: Path) -> None:
     write_example(tmp_path)
     write_files(tmp_path, itememb="iid:token\temb:float_seq\ní1\t0.1 0.2\ní2\t0.3 -0.4\n")
-    options = {"additional_feat_suffix": ["itememb"], "alias_of_item_id": ["iid"], "preload_weight": {"iid": "emb"}}
+    options = {
+        "additional_feat_suffix": ["itememb"],
+        "alias_of_item_id": ["iid"],
+        "preload_weight": {"iid": "emb"},
+    }
     load_both(make_config(tmp_path, **options))
 
 
@@ -242,7 +266,12 @@ EXAMPLES = {
     "general": ("BPR", Fast, Dataset, {"unload_col": {"item": ["class"]}}),
     "with sequences": ("BPR", Fast, Dataset, {"user_inter_num_interval": "[20,inf)", "rm_dup_inter": "last"}),
     "knowledge": ("CKE", FastKnowledge, KnowledgeBasedDataset, {"load_col": None}),
-    "sequential": ("GRU4Rec", FastSequential, SequentialDataset, {"MAX_ITEM_LIST_LENGTH": 5, "train_neg_sample_args": None}),
+    "sequential": (
+        "GRU4Rec",
+        FastSequential,
+        SequentialDataset,
+        {"MAX_ITEM_LIST_LENGTH": 5, "train_neg_sample_args": None},
+    ),
 }
 
 
@@ -267,7 +296,9 @@ PYTHON_ONLY = {
 
 
 @pytest.mark.parametrize(("options", "text"), PYTHON_ONLY.values(), ids=PYTHON_ONLY)
-def test_what_the_engines_read_differently_goes_to_recbole(tmp_path: Path, engines: list[str], options: dict, text: str) -> None:
+def test_what_the_engines_read_differently_goes_to_recbole(
+    tmp_path: Path, engines: list[str], options: dict, text: str
+) -> None:
     write_files(tmp_path, inter=text)
     config = make_config(tmp_path, **options)
     Fast(config)
@@ -310,8 +341,18 @@ FAULTS = {
     "unquoted": (HEAD + 'a\t1\t2\n"b"c\t2\t1\n', 3, "cannot be split", "CSV quoting"),
     "unclosed": (HEAD + 'a\t1\t2\n"b\t2\t1\n', 3, "cannot be split", "CSV quoting"),
     "word": (HEAD + "a\t1\t2\nb\t2\tfour\n", 3, "'four' in the column 'rating'", "a number"),
-    "word below a blank line": (HEAD + "a\t1\tNA\n\n\nb\t2\tfour\n", 5, "'four' in the column 'rating'", "a number"),
-    "word in a file for RecBole": (HEAD + "a\t1\t2\r b\t2\tfour\r", 3, "'four' in the column 'rating'", "a number"),
+    "word below a blank line": (
+        HEAD + "a\t1\tNA\n\n\nb\t2\tfour\n",
+        5,
+        "'four' in the column 'rating'",
+        "a number",
+    ),
+    "word in a file for RecBole": (
+        HEAD + "a\t1\t2\r b\t2\tfour\r",
+        3,
+        "'four' in the column 'rating'",
+        "a number",
+    ),
     "boolean among numbers": (HEAD + "a\t1\t2\nb\t2\tTrue\n", 3, "'True' in the column 'rating'", "a number"),
     "word in a sequence": (
         "user_id:token\titem_id:token\tv:float_seq\na\t1\t2 3\nb\t2\t2 x\n",
@@ -328,8 +369,18 @@ FAULTS = {
     "no name": ("user_id:token\t:token\na\t1\n", 1, "the column ':token'", "name:type"),
     "two colons": ("user_id:token\titem:id:token\na\t1\n", 1, "the column 'item:id:token'", "name:type"),
     "unknown type": ("user_id:token\titem_id:string\na\t1\n", 1, "the column 'item_id:string'", "token_seq"),
-    "other separator": ("user_id:token,item_id:token\na,1\n", 1, "the column 'user_id:token,item_id:token'", "name:type"),
-    "twice": ("user_id:token\titem_id:token\tuser_id:token\na\t1\tb\n", 1, "the column 'user_id:token' again", "name:type"),
+    "other separator": (
+        "user_id:token,item_id:token\na,1\n",
+        1,
+        "the column 'user_id:token,item_id:token'",
+        "name:type",
+    ),
+    "twice": (
+        "user_id:token\titem_id:token\tuser_id:token\na\t1\tb\n",
+        1,
+        "the column 'user_id:token' again",
+        "name:type",
+    ),
     "trailing separator": ("user_id:token\titem_id:token\t\na\t1\t\n", 1, "the column ''", "name:type"),
     "not UTF-8": ((HEAD + "a\t1\t2\n\xe9t\xe9\t2\t3\n").encode("latin-1"), 3, r"b'\xe9t\xe9", "utf-8 text"),
 }
@@ -390,7 +441,8 @@ def test_what_recbole_does_with_malformed_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "index", [[4, 0, 0], [True, False, True, False, True], [], slice(1, 3), np.array([2, 1]), torch.tensor([3]), 2]
+    "index",
+    [[4, 0, 0], [True, False, True, False, True], [], slice(1, 3), np.array([2, 1]), torch.tensor([3]), 2],
 )
 def test_rows_taken_at_once_are_the_rows_that_recbole_takes(index: object) -> None:
     columns = {"a": torch.arange(5), "b": torch.arange(10.0).reshape(5, 2)}
@@ -407,13 +459,17 @@ def test_groups_are_those_of_recbole(ids: list[int]) -> None:
 
 TOKENS = st.text(st.sampled_from("ab1 \"',;é𝄞\\#"), max_size=4)
 NUMBERS = st.one_of(
-    st.floats(allow_nan=True).map(repr), st.integers(-(2**70), 2**70).map(str), st.sampled_from(["", "NA", "1e5", ".5", "True"])
+    st.floats(allow_nan=True).map(repr),
+    st.integers(-(2**70), 2**70).map(str),
+    st.sampled_from(["", "NA", "1e5", ".5", "True"]),
 )
 WORDS = st.lists(st.sampled_from(["u", "vv", "", "NA"]), max_size=3).map(" ".join)
 VECTORS = st.lists(st.floats(width=32).map(repr), max_size=3).map(" ".join)
 KINDS = {"token": TOKENS, "float": NUMBERS, "token_seq": WORDS, "float_seq": VECTORS}
 QUICK = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recbole_diffusion.data.split import PARTS, popularity_quotas, rows_to_keep, split_rows, summarize
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.split_options import SplitOptions
+from recbole_diffusion.options.split import SplitOptions
 
 N_ITEMS = 150
 
@@ -18,7 +18,9 @@ def generator(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def interactions(seed: int = 0, n_users: int = 40, n_items: int = N_ITEMS, rows: int = 900) -> dict[str, np.ndarray]:
+def interactions(
+    seed: int = 0, n_users: int = 40, n_items: int = N_ITEMS, rows: int = 900
+) -> dict[str, np.ndarray]:
     """Distinct pairs of skewed popularity, with distinct times in random order."""
     draw = generator(seed)
     weights = np.tile(np.arange(1.0, n_items + 1) ** -1.5, n_users)
@@ -62,7 +64,9 @@ def test_quotas_of_known_counts(counts, asked, quotas):
 
 
 def test_odd_rows_go_to_random_items_that_have_them():
-    drawn = {tuple(popularity_quotas(np.array([9, 9, 9, 2]), 5, generator(seed)).tolist()) for seed in range(60)}
+    drawn = {
+        tuple(popularity_quotas(np.array([9, 9, 9, 2]), 5, generator(seed)).tolist()) for seed in range(60)
+    }
     assert drawn == {(2, 1, 1, 1), (1, 2, 1, 1), (1, 1, 2, 1)}
 
 
@@ -80,7 +84,10 @@ def test_quotas_sum_to_what_is_asked_and_are_as_equal_as_can_be(counts, share, s
 
 
 def test_more_than_the_items_can_give_is_refused():
-    with pytest.raises(UsageError, match=r"would take 5 interactions, but .* at most 4 can go there; give a smaller shift_share"):
+    with pytest.raises(
+        UsageError,
+        match=r"would take 5 interactions, but .* at most 4 can go there; give a smaller shift_share",
+    ):
         popularity_quotas(np.array([4, 2, 1]), 5, generator())
 
 
@@ -135,7 +142,9 @@ def test_the_share_of_a_user_is_exact_in_floating_point():
     users, items = np.divmod(np.arange(2000), 100)
     split = split_rows("temporal", users, items, generator(), time=generator(1).random(2000), share=0.29)
     assert split.moved["test_ood"] == 0
-    assert np.bincount(users[split.rows[3]]).tolist() == [29] * 20  # 0.29 * 100 is 28.999... in floating point
+    assert (
+        np.bincount(users[split.rows[3]]).tolist() == [29] * 20
+    )  # 0.29 * 100 is 28.999... in floating point
 
 
 def test_a_user_with_one_row_gives_none_to_the_future():
@@ -186,7 +195,9 @@ def test_parts_are_disjoint_and_complete_on_any_data(pairs, seed):
     try:
         split = split_rows("popularity", users, items, generator(seed))
     except UsageError as error:
-        assert "part is empty" in str(error) or "cannot be split" in str(error) or "can go there" in str(error)
+        assert (
+            "part is empty" in str(error) or "cannot be split" in str(error) or "can go there" in str(error)
+        )
         return
     taken = np.concatenate(split.rows)
     assert len(set(taken)) == len(taken)
@@ -248,7 +259,8 @@ def test_of_equal_pairs_the_first_stays_or_the_latest():
 def test_an_exposed_pair_stays_with_the_exposed_even_if_it_comes_later():
     users, items = np.array([0, 0, 1, 1, 0, 1]), np.array([0, 1, 0, 2, 0, 0])
     keep, dropped = rows_to_keep(users, items, exposed=np.array([False] * 4 + [True] * 2))
-    # Pairs (0, 0) and (1, 0) leave the first four rows, and with them item 0: nothing exposed is left that could be learnt.
+    # Pairs (0, 0) and (1, 0) leave the first four rows, and with them item 0: nothing exposed is left that
+    # could be learnt.
     assert keep.tolist() == [False, True, False, True, False, False]
     assert dropped == {"duplicate_pairs": 0, "pairs_of_exposed": 2, "exposed_unseen": 2}
 
@@ -275,7 +287,9 @@ def test_shares_of_the_shifted_part_out_of_range(share):
         split_of("popularity", share=share)
 
 
-@pytest.mark.parametrize("rest", [[0.7, 0.3], [0.7, 0.1, 0.1], [0.8, 0.0, 0.2], [1.1, -0.3, 0.2], [7, 1, 2], ["a", 0.5, 0.5], []])
+@pytest.mark.parametrize(
+    "rest", [[0.7, 0.3], [0.7, 0.1, 0.1], [0.8, 0.0, 0.2], [1.1, -0.3, 0.2], [7, 1, 2], ["a", 0.5, 0.5], []]
+)
 def test_shares_of_the_rest_out_of_range(rest):
     with pytest.raises(UsageError, match=r"'shift_rest' is .*three shares between 0 and 1 that sum to 1"):
         split_of("popularity", rest=rest)
@@ -289,14 +303,18 @@ def test_temporal_needs_times():
     data = interactions()
     data["time"][3] = np.nan
     for time in (None, data["time"]):
-        with pytest.raises(UsageError, match="needs the time of every interaction; name its column with TIME_FIELD"):
+        with pytest.raises(
+            UsageError, match="needs the time of every interaction; name its column with TIME_FIELD"
+        ):
             split_rows("temporal", data["users"], data["items"], generator(), time=time)
 
 
 def test_exposure_needs_exposed_rows():
     data = interactions()
     for exposed in (None, np.zeros(900, bool)):
-        with pytest.raises(UsageError, match="needs the fully exposed interactions; name their file with shift_test"):
+        with pytest.raises(
+            UsageError, match="needs the fully exposed interactions; name their file with shift_test"
+        ):
             split_rows("exposure", data["users"], data["items"], generator(), exposed=exposed)
 
 
@@ -310,7 +328,9 @@ def test_too_few_rows_and_unknown_kinds():
 
 def test_an_empty_part_is_named():
     users, items = np.divmod(np.arange(12), 4)
-    with pytest.raises(UsageError, match="the valid part is empty after a popularity split of 12 interactions, of which"):
+    with pytest.raises(
+        UsageError, match="the valid part is empty after a popularity split of 12 interactions, of which"
+    ):
         split_rows("popularity", users, items, generator(), rest=[0.78, 0.02, 0.2])
 
 

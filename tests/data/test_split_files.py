@@ -32,7 +32,10 @@ def whole(tmp_path):
         rows += [(f"u{user}", f"i{item}", draw.randint(1, 5)) for item in sorted(items)]
     draw.shuffle(rows)
     order = draw.sample(range(len(rows)), len(rows))
-    lines = [f"{user}\t{item}\t{rating}\t{START + when}" for (user, item, rating), when in zip(rows, order, strict=True)]
+    lines = [
+        f"{user}\t{item}\t{rating}\t{START + when}"
+        for (user, item, rating), when in zip(rows, order, strict=True)
+    ]
     folder = tmp_path / "data" / "toy"
     folder.mkdir(parents=True)
     header = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
@@ -48,7 +51,9 @@ def exposed(tmp_path):
     def write(rows) -> str:
         lines = [f"{user}\t{item}\t{rating}\t{START}" for user, item, rating in rows]
         file = tmp_path / "small.inter"
-        file.write_text("\n".join(["user_id:token\titem_id:token\trating:float\ttimestamp:float", *lines]) + "\n")
+        file.write_text(
+            "\n".join(["user_id:token\titem_id:token\trating:float\ttimestamp:float", *lines]) + "\n"
+        )
         return str(file)
 
     return write
@@ -59,7 +64,9 @@ def loaded(options, **more) -> InteractionDataset:
 
 
 def pairs_of(part) -> list[tuple[str, str]]:
-    users, items = (part.id2token(field, np.asarray(part.inter_feat[field])) for field in (part.uid_field, part.iid_field))
+    users, items = (
+        part.id2token(field, np.asarray(part.inter_feat[field])) for field in (part.uid_field, part.iid_field)
+    )
     return list(zip(map(str, users), map(str, items), strict=True))
 
 
@@ -77,7 +84,11 @@ def test_a_run_has_four_parts_and_their_summary(whole, shift):
     assert sorted(itertools.chain(*pairs)) == sorted(pairs_of(dataset))
     assert [dataset.split_summary["parts"][name]["rows"] for name in PARTS] == [len(part) for part in parts]
     assert json.loads(json.dumps(dataset.split_summary)) == dataset.split_summary
-    assert (dataset.split_summary["kind"], dataset.split_summary["seed"], dataset.split_summary["share"]) == (shift, 2024, 0.2)
+    assert (dataset.split_summary["kind"], dataset.split_summary["seed"], dataset.split_summary["share"]) == (
+        shift,
+        2024,
+        0.2,
+    )
     assert parts[0].split_summary == dataset.split_summary
     for column in (0, 1):
         for held_out in pairs[1:]:
@@ -98,7 +109,9 @@ def test_temporal_tells_seconds_apart(whole):
     latest = {}
     for user, own in frame.groupby("user_id"):
         own = own.sort_values("timestamp")
-        latest[str(dataset.id2token("user_id", user))] = {str(one) for one in dataset.id2token("item_id", own["item_id"][-3:])}
+        latest[str(dataset.id2token("user_id", user))] = {
+            str(one) for one in dataset.id2token("item_id", own["item_id"][-3:])
+        }
     parts = dataset.build()
     found = {user: set() for user in latest}
     for user, item in pairs_of(parts[3]):
@@ -118,16 +131,28 @@ def test_the_split_comes_after_the_filters(whole):
 
 def test_exposed_rows_are_the_second_test_part(whole, exposed):
     known = pairs_of(loaded(whole))
-    fresh = [(f"u{user}", f"i{item}") for user in range(3) for item in range(12) if (f"u{user}", f"i{item}") not in known]
+    fresh = [
+        (f"u{user}", f"i{item}")
+        for user in range(3)
+        for item in range(12)
+        if (f"u{user}", f"i{item}") not in known
+    ]
     overlap = [pair for pair in known if pair[0] == "u5"][:4]
     rows = [(*pair, 5) for pair in [*fresh, *overlap]]
     path = exposed([*rows, rows[0], ("stranger", "i1", 5), ("u1", "novelty", 5)])
     dataset = loaded(whole, shift="exposure", shift_test=path)
-    assert (dataset.user_num, dataset.item_num) == (loaded(whole).user_num, loaded(whole).item_num)  # no phantoms
+    assert (dataset.user_num, dataset.item_num) == (
+        loaded(whole).user_num,
+        loaded(whole).item_num,
+    )  # no phantoms
     parts = dataset.build()
     assert sorted(pairs_of(parts[3])) == sorted([*fresh, *overlap])
     assert sorted(itertools.chain(*map(pairs_of, parts[:3]))) == sorted(set(known) - set(overlap))
-    assert dataset.split_summary["dropped"] == {"duplicate_pairs": 1, "pairs_of_exposed": 4, "exposed_unseen": 2}
+    assert dataset.split_summary["dropped"] == {
+        "duplicate_pairs": 1,
+        "pairs_of_exposed": 4,
+        "exposed_unseen": 2,
+    }
     assert "share" not in dataset.split_summary
 
 
@@ -135,7 +160,12 @@ def test_exposed_rows_pass_the_same_value_filter_and_get_the_same_labels(whole, 
     known = pairs_of(loaded(whole))
     fresh = [("u1", f"i{item}") for item in range(12) if ("u1", f"i{item}") not in known]
     path = exposed([(*pair, number % 5 + 1) for number, pair in enumerate(fresh)])
-    options = {"shift": "exposure", "shift_test": path, "val_interval": {"rating": "[2,inf)"}, "threshold": {"rating": 4}}
+    options = {
+        "shift": "exposure",
+        "shift_test": path,
+        "val_interval": {"rating": "[2,inf)"},
+        "threshold": {"rating": 4},
+    }
     part = loaded(whole, **options).build()[3]
     ratings = {pair: number % 5 + 1 for number, pair in enumerate(fresh)}
     found = dict(zip(pairs_of(part), part.inter_feat["label"].tolist(), strict=True))
@@ -152,12 +182,16 @@ def test_rows_that_are_left_out_are_told(whole, exposed, caplog):
 
 
 def test_shift_and_given_parts_contradict(whole):
-    with pytest.raises(UsageError, match=r"shift is 'temporal', but benchmark_filename .* set benchmark_filename to null"):
+    with pytest.raises(
+        UsageError, match=r"shift is 'temporal', but benchmark_filename .* set benchmark_filename to null"
+    ):
         loaded(whole, shift="temporal", benchmark_filename=["a", "b"])
 
 
 def test_temporal_without_times(whole):
-    with pytest.raises(UsageError, match=r"column 'timestamp' of data set 'toy' is not there; add it to load_col.inter"):
+    with pytest.raises(
+        UsageError, match=r"column 'timestamp' of data set 'toy' is not there; add it to load_col.inter"
+    ):
         loaded(whole, shift="temporal", load_col={"inter": ["user_id", "item_id"]}).build()
     with pytest.raises(UsageError, match=r"column 'item_id' of data set 'toy' is no number but token"):
         loaded(whole, shift="temporal", TIME_FIELD="item_id").build()
@@ -171,7 +205,8 @@ def test_exposure_without_its_file_or_its_columns(whole, exposed, tmp_path):
         with pytest.raises(UsageError, match=r"thin.inter.* gives no column rating, timestamp"):
             loaded(whole, shift="exposure", shift_test=str(tmp_path / "thin.inter"), load_col=columns)
     with pytest.raises(
-        UsageError, match=r"of none of the 1 interactions of .* do user and item have another interaction in data set 'toy'"
+        UsageError,
+        match=r"of none of the 1 interactions of .* do user and item have another interaction in data set 'toy'",
     ):
         loaded(whole, shift="exposure", shift_test=exposed([("stranger", "i1", 3)]))
 
@@ -184,7 +219,12 @@ def test_an_impossible_split_names_the_data_set(whole):
 # Four parts that are given.
 
 TRAIN = [("a", "1"), ("a", "2"), ("b", "2"), ("c", "3"), ("c", "4"), ("b", "3")]
-FOUR = {"train": TRAIN, "valid": [("a", "3")], "test_first": [("b", "1"), ("c", "2")], "test_second": [("a", "4"), ("b", "4")]}
+FOUR = {
+    "train": TRAIN,
+    "valid": [("a", "3")],
+    "test_first": [("b", "1"), ("c", "2")],
+    "test_second": [("a", "4"), ("b", "4")],
+}
 
 
 def test_four_given_parts_are_taken_as_they_are(write_parts):
@@ -203,10 +243,14 @@ def test_an_empty_one_of_four_parts_is_named_by_its_file(write_parts, empty):
 def test_users_and_items_that_train_lacks_are_named(write_parts, part):
     strangers = [(f"s{number}", "1") for number in range(7)]
     data = write_parts("users", **{**FOUR, part: FOUR[part] + strangers})
-    with pytest.raises(UsageError, match=rf"7 users of the {part} part .* no row in train: s0, s1, s2, s3, s4, \.\.\.; take"):
+    with pytest.raises(
+        UsageError, match=rf"7 users of the {part} part .* no row in train: s0, s1, s2, s3, s4, \.\.\.; take"
+    ):
         loaded({**data.overrides, **SMALL}).build()
     data = write_parts("items", **{**FOUR, part: [*FOUR[part], ("a", "x")]})
-    with pytest.raises(UsageError, match=rf"1 items of the {part} part of data set 'items' have no row in train: x; take"):
+    with pytest.raises(
+        UsageError, match=rf"1 items of the {part} part of data set 'items' have no row in train: x; take"
+    ):
         loaded({**data.overrides, **SMALL}).build()
 
 

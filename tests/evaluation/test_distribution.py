@@ -11,13 +11,26 @@ MODES = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
 
 
 def test_nearest_modes_by_hand():
-    assert distribution.to_modes(np.array([0.0, 1.49, 1.5, 3.2, 4.6, 9.0]), MODES).tolist() == [0, 0, 1, 2, 4, 4]
-    assert distribution.to_modes(np.array([1.0, 2.4, 2.6]), np.array([1.0, 4.0])).tolist() == [0, 0, 1]  # a scale with a gap
+    assert distribution.to_modes(np.array([0.0, 1.49, 1.5, 3.2, 4.6, 9.0]), MODES).tolist() == [
+        0,
+        0,
+        1,
+        2,
+        4,
+        4,
+    ]
+    assert distribution.to_modes(np.array([1.0, 2.4, 2.6]), np.array([1.0, 4.0])).tolist() == [
+        0,
+        0,
+        1,
+    ]  # a scale with a gap
 
 
 def test_kl_distance_by_hand_and_finite():
     # With half a count added: p = (1.5, 0.5) / 2, q = (0.5, 1.5) / 2.
-    assert distribution.kl_distance(np.array([1, 0]), np.array([0, 1])) == pytest.approx(0.75 * math.log(3) - 0.25 * math.log(3))
+    assert distribution.kl_distance(np.array([1, 0]), np.array([0, 1])) == pytest.approx(
+        0.75 * math.log(3) - 0.25 * math.log(3)
+    )
     assert distribution.kl_distance(np.array([7, 3]), np.array([7, 3])) == 0
 
 
@@ -45,4 +58,7 @@ def test_the_test_by_user_counts_users():
     users = np.array([1] * 30 + [2] * 30)
     ratings = np.r_[np.tile([1.0, 3.0, 5.0], 10), np.full(30, 5.0)]
     predicted = np.r_[np.tile([1.0, 3.0, 5.0], 10), np.full(30, 1.0)]  # user 1 alike, user 2 apart
-    assert distribution.agreeing_users(users, ratings, predicted, (0.05,)) == {"users": 2, "agree": {"0.05": 1}}
+    assert distribution.agreeing_users(users, ratings, predicted, (0.05,)) == {
+        "users": 2,
+        "agree": {"0.05": 1},
+    }

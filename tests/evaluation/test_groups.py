@@ -66,7 +66,8 @@ def lists_of(scores: torch.Tensor, users: list[int], pairs: list[tuple[int, int]
     return lists
 
 
-# Items 1 and 2 are popular (group 0), 3 and 4 are not (group 1); user 3 gets 1, 3, 2 and user 1 gets 2, 1, and one masked item.
+# Items 1 and 2 are popular (group 0), 3 and 4 are not (group 1); user 3 gets 1, 3, 2 and user 1 gets 2, 1,
+# and one masked item.
 COUNTS = np.array([0, 9, 7, 2, 0])
 GROUPS = np.array([-1, 0, 0, 1, 1])
 SCORES = torch.tensor([[MASKED, 0.9, 0.3, 0.5, 0.1], [MASKED, 0.3, 0.9, MASKED, MASKED]])
@@ -126,24 +127,31 @@ def test_a_group_in_which_nothing_is_held_out_is_left_out():
 def test_items_without_a_group_are_left_out():
     lists = lists_of(SCORES, [3, 1], PAIRS, 3)
     table = by_item_popularity(lists, columns(PAIRS), np.array([-1, -1, 0, -1, -1]), COUNTS, [3])
-    assert [(row["group"], row["items"], row["held_out"], row["share@3"]) for row in table] == [(0, 1, 2, 2 / 5)]
+    assert [(row["group"], row["items"], row["held_out"], row["share@3"]) for row in table] == [
+        (0, 1, 2, 2 / 5)
+    ]
 
 
 def test_pairs_that_are_there_twice_count_once():
     lists = lists_of(SCORES, [3, 1], PAIRS, 3)
-    once, twice = (by_item_popularity(lists, columns(pairs), GROUPS, COUNTS, [3]) for pairs in (PAIRS, PAIRS * 2))
+    once, twice = (
+        by_item_popularity(lists, columns(pairs), GROUPS, COUNTS, [3]) for pairs in (PAIRS, PAIRS * 2)
+    )
     assert once == twice
 
 
 @pytest.mark.parametrize("pairs", [PAIRS[:-1], [*PAIRS, (2, 1)], [*PAIRS, (9, 1)], [*PAIRS[:-1], (3, 1)], []])
 def test_held_out_pairs_of_another_part_are_refused(pairs):
     lists = lists_of(SCORES, [3, 1], PAIRS, 3)
-    with pytest.raises(ValueError, match=f"held_out has {len(pairs)} distinct pairs, the lists were made for 5"):
+    with pytest.raises(
+        ValueError, match=f"held_out has {len(pairs)} distinct pairs, the lists were made for 5"
+    ):
         by_item_popularity(lists, columns(pairs), GROUPS, COUNTS, [3])
 
 
 def test_user_activity_by_hand():
-    # Users 1 and 3 in group 0, user 2 without a training row, users 4 and 5 in group 1, of which 5 was not evaluated.
+    # Users 1 and 3 in group 0, user 2 without a training row, users 4 and 5 in group 1, of which 5 was not
+    # evaluated.
     counts = np.array([0, 8, 0, 6, 2, 1])
     groups = user_groups(counts, 2)
     pairs = [(3, 2), (3, 3), (1, 1), (2, 1), (4, 4)]

@@ -25,7 +25,9 @@ from recbole_diffusion.evaluation.lists import (  # noqa: E402
 MASKED = -math.inf
 
 
-def lists_of(scores: list[list[float]], held_out: list[set[int]], length: int, users: list[int] | None = None) -> TopLists:
+def lists_of(
+    scores: list[list[float]], held_out: list[set[int]], length: int, users: list[int] | None = None
+) -> TopLists:
     """Return the lists of one batch; ``held_out`` has the item ids of each row."""
     lists = TopLists(length)
     pairs = [(row, item) for row, items in enumerate(held_out) for item in sorted(items)]
@@ -47,12 +49,26 @@ def test_what_is_held(two_users):
     assert two_users.items.tolist() == [[4, 1, 3], [2, 1, 5]]
     assert two_users.hits.tolist() == [[False, True, True], [False, False, False]]
     assert two_users.positives.tolist() == [4, 1]
-    assert [column.dtype for column in (two_users.users, two_users.items, two_users.hits)] == [np.int64, np.int32, np.bool_]
+    assert [column.dtype for column in (two_users.users, two_users.items, two_users.hits)] == [
+        np.int64,
+        np.int32,
+        np.bool_,
+    ]
 
 
 def test_metrics_against_values_computed_by_hand(two_users):
-    gain, best = 1 / math.log2(3) + 1 / 2, 1 + 1 / math.log2(3) + 1 / 2  # hits in places 2 and 3; four positives, three places
-    wanted = {"recall": 2 / 4, "ndcg": gain / best, "hit": 1.0, "precision": 2 / 3, "mrr": 1 / 2, "map": (1 / 2 + 2 / 3) / 3}
+    gain, best = (
+        1 / math.log2(3) + 1 / 2,
+        1 + 1 / math.log2(3) + 1 / 2,
+    )  # hits in places 2 and 3; four positives, three places
+    wanted = {
+        "recall": 2 / 4,
+        "ndcg": gain / best,
+        "hit": 1.0,
+        "precision": 2 / 3,
+        "mrr": 1 / 2,
+        "map": (1 / 2 + 2 / 3) / 3,
+    }
     assert set(wanted) == set(USER_METRICS)
     for name, value in wanted.items():
         assert two_users.metric(name, 3) == pytest.approx([value, 0.0]), name
@@ -118,7 +134,12 @@ def test_the_padding_item_is_no_hit_even_with_a_score():
 
 def test_a_pair_given_twice_counts_once():
     lists = TopLists(1)
-    lists.add(torch.tensor([[MASKED, 1.0, 0.5]]), torch.tensor([1]), torch.tensor([0, 0, 0]), torch.tensor([1, 1, 2]))
+    lists.add(
+        torch.tensor([[MASKED, 1.0, 0.5]]),
+        torch.tensor([1]),
+        torch.tensor([0, 0, 0]),
+        torch.tensor([1, 1, 2]),
+    )
     assert (lists.positives.tolist(), lists.recall(1).tolist()) == ([2], [0.5])
 
 
@@ -146,7 +167,11 @@ def test_lists_that_were_never_filled_are_empty():
 @given(st.data(), st.integers(1, 6), st.integers(1, 5))
 def test_bounds(data, length, n_users):
     hits = np.array(
-        data.draw(st.lists(st.lists(st.booleans(), min_size=length, max_size=length), min_size=n_users, max_size=n_users))
+        data.draw(
+            st.lists(
+                st.lists(st.booleans(), min_size=length, max_size=length), min_size=n_users, max_size=n_users
+            )
+        )
     )
     extra = np.array(data.draw(st.lists(st.integers(0, 4), min_size=n_users, max_size=n_users)))
     positives = np.maximum(hits.sum(1) + extra, 1)

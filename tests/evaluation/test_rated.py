@@ -29,7 +29,8 @@ def test_without_ties_by_hand():
 
 
 def test_equal_actual_ratings_share_the_places_by_hand():
-    # Item 0 is in every actual list; items 1, 2 and 3 share one place, a third each. Predicted: items 1 and 0, in this order.
+    # Item 0 is in every actual list; items 1, 2 and 3 share one place, a third each. Predicted: items 1 and
+    # 0, in this order.
     _, recall, ndcg = rank([5, 4, 4, 4], [4.0, 5.0, 3.0, 3.5])
     assert recall == [pytest.approx((1 / 3 + 1) / 2)]
     assert ndcg == [pytest.approx((1 / 3 * D[0] + D[1]) / (D[0] + D[1]))]
@@ -100,11 +101,16 @@ def test_the_order_of_rows_does_not_matter_and_users_are_apart():
     shuffled = draw.permutation(400)
     for reading in READINGS.values():
         first = rated_ranking(users, items, ratings, scores, median=3, reading=reading)
-        again = rated_ranking(*(column[shuffled] for column in (users, items, ratings, scores)), median=3, reading=reading)
+        again = rated_ranking(
+            *(column[shuffled] for column in (users, items, ratings, scores)), median=3, reading=reading
+        )
         for one, other in zip(first, again, strict=True):
             np.testing.assert_allclose(one, other)
         alone = [
-            rated_ranking(*(c[users == u] for c in (users, items, ratings, scores)), median=3, reading=reading) for u in first[0]
+            rated_ranking(
+                *(c[users == u] for c in (users, items, ratings, scores)), median=3, reading=reading
+            )
+            for u in first[0]
         ]
         np.testing.assert_allclose(first[1], [one[1][0] for one in alone])
         np.testing.assert_allclose(first[2], [one[2][0] for one in alone])

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from rated_checkerboard import checkerboard  # noqa: F401 a fixture
+from support.rated_checkerboard import checkerboard  # noqa: F401 a fixture
 
 from recbole_diffusion.evaluation.lists import load_user_metrics
 from recbole_diffusion.evaluation.rated_scores import RatedScores
+from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.quick_start import run
-from recbole_diffusion.rating_options import RatingOptions
 
 NEUMF = {
     "epochs": 10,
@@ -28,7 +28,9 @@ def test_a_model_of_labels_is_judged_by_the_ratings_behind_them(checkerboard, tm
     overrides = {**checkerboard.overrides, **NEUMF, "threshold": threshold, "run_dir": str(tmp_path / "run")}
     result = run("NeuMF", overrides=overrides)
     assert result["best_valid_score"] == result["valid"]["rated_both_ndcg@3"]
-    assert result["test"]["rated_ndcg@3"] > 0.95  # 0.6 by chance: three of five are liked, and all three are asked for
+    assert (
+        result["test"]["rated_ndcg@3"] > 0.95
+    )  # 0.6 by chance: three of five are liked, and all three are asked for
     assert "rated_rmse" not in result["test"]  # scores are no ratings
     assert result["rated"]["test"]["users"] == 50
 
@@ -48,7 +50,12 @@ def test_a_user_without_relevant_items_has_no_ranking(loaded):
     users, items = (part.inter_feat[name].long() for name in (part.uid_field, part.iid_field))
     ids, rows = torch.unique(users, return_inverse=True)
     rated = RatedScores(part, RatingOptions(rating_scale=[1, 9]), predicts_ratings=True)  # relevant: 5 alone
-    rated.add(torch.rand(len(ids), part.item_num, generator=torch.Generator().manual_seed(0)) * 8 + 1, ids, rows, items)
+    rated.add(
+        torch.rand(len(ids), part.item_num, generator=torch.Generator().manual_seed(0)) * 8 + 1,
+        ids,
+        rows,
+        items,
+    )
     able = torch.unique(users[part.inter_feat["rating"] >= 5])
     found = rated.by_user(ids.numpy())
     assert 0 < len(able) < len(ids)

@@ -14,7 +14,8 @@ from recbole_diffusion.evaluation.significance import compare_runs, holm, paired
 
 
 def test_t_test_by_hand():
-    # Differences 1, 2, 3: mean 2, standard error 1 / sqrt(3), t = 2 sqrt(3). With 2 degrees of freedom p = 1 - t / sqrt(2 + t^2).
+    # Differences 1, 2, 3: mean 2, standard error 1 / sqrt(3), t = 2 sqrt(3). With 2 degrees of freedom p = 1
+    # - t / sqrt(2 + t^2).
     difference, p = paired_test(np.array([2.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0]))
     t = 2 * math.sqrt(3)
     assert difference == pytest.approx(2.0)

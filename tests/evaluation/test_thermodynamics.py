@@ -12,7 +12,7 @@ from recbole_diffusion.evaluation.thermodynamics import (
     row_probabilities,
     thermodynamics,
 )
-from recbole_diffusion.sampler.positives import UserItems
+from recbole_diffusion.sampler.user_items import UserItems
 
 # Users 1 and 2 (0 is padding), items 1 to 4: user 1 has 1 and 2, user 2 has 3.
 POSITIVES = UserItems(torch.tensor([0, 0, 2, 3]), torch.tensor([1, 2, 3]), 5)
@@ -26,7 +26,9 @@ def test_energy_counts_reached_cells_and_shares_of_the_others():
 
 
 def test_entropy_is_shannon_entropy():
-    assert row_entropy(torch.tensor([[0.25] * 4, [1.0, 0, 0, 0]])).tolist() == pytest.approx([math.log(4), 0.0])
+    assert row_entropy(torch.tensor([[0.25] * 4, [1.0, 0, 0, 0]])).tolist() == pytest.approx(
+        [math.log(4), 0.0]
+    )
 
 
 def test_probabilities_by_both_rules():
@@ -41,7 +43,8 @@ def test_probabilities_by_both_rules():
 def test_whole_data_set_by_blocks_leaves_padding_out(block):
     scores = torch.tensor([[9.0] * 5, [9.0, 1.0, 1.0, 1.0, 1.0], [9.0, 0.0, 0.0, 1.0, 0.0]])
     found = thermodynamics(lambda users: scores[users], POSITIVES, block=block)
-    # user 1: 0.25 everywhere against 0.5 for two items: 0.5 + 0.5 + 1 + 1, entropy log 4; user 2: exact, 4 cells, entropy 0
+    # user 1: 0.25 everywhere against 0.5 for two items: 0.5 + 0.5 + 1 + 1, entropy log 4; user 2: exact, 4
+    # cells, entropy 0
     assert (found.energy, found.entropy, found.users) == (pytest.approx(7.0), pytest.approx(math.log(4)), 2)
 
 

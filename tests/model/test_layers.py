@@ -10,7 +10,9 @@ from recbole_diffusion.model import layers
 
 def random_sparse(rows: int, columns: int, seed: int = 0) -> sp.csr_matrix:
     generator = np.random.default_rng(seed)
-    return sp.csr_matrix(generator.standard_normal((rows, columns)) * (generator.random((rows, columns)) < 0.3))
+    return sp.csr_matrix(
+        generator.standard_normal((rows, columns)) * (generator.random((rows, columns)) < 0.3)
+    )
 
 
 def test_sparse_matrix_equals_dense_with_gradient():
@@ -28,7 +30,9 @@ def test_gram_equals_dense_with_gradient():
     assert torch.autograd.gradcheck(layers.gram, (rows,))
 
 
-@pytest.mark.parametrize("block", [3, 2**24])  # several blocks and the sparse backward, or one block and the dense one
+@pytest.mark.parametrize(
+    "block", [3, 2**24]
+)  # several blocks and the sparse backward, or one block and the dense one
 @pytest.mark.parametrize("ratio", [0, 50])
 def test_pair_scores_equal_dense_with_gradient(block, ratio, monkeypatch):
     monkeypatch.setattr(layers._PairScores, "block_numbers", block)

@@ -21,7 +21,9 @@ def test_full_catalogue_squared_error_equals_the_plain_sum(batch, n_items, width
     found = loss.full_catalogue_squared_error(vectors, items, x0 @ items, x0.sum(1))
     assert torch.allclose(found, plain, rtol=1e-10, atol=1e-10)
     for mine, theirs in zip(
-        torch.autograd.grad(found.sum(), (vectors, items)), torch.autograd.grad(plain.sum(), (vectors, items)), strict=True
+        torch.autograd.grad(found.sum(), (vectors, items)),
+        torch.autograd.grad(plain.sum(), (vectors, items)),
+        strict=True,
     ):
         assert torch.allclose(mine, theirs, rtol=1e-9, atol=1e-9)
 
@@ -30,7 +32,9 @@ def test_losses_by_hand():
     positive, negative = torch.tensor([0.0, math.log(3)]), torch.tensor([0.0, 0.0])
     # the sigmoids are one half and three quarters
     assert loss.bpr(positive, negative).item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 2)
-    assert loss.binary_cross_entropy(positive, negative).item() == pytest.approx(math.log(2) + math.log(4 / 3) + 2 * math.log(2))
+    assert loss.binary_cross_entropy(positive, negative).item() == pytest.approx(
+        math.log(2) + math.log(4 / 3) + 2 * math.log(2)
+    )
     assert loss.negative_log_likelihood(positive).item() == pytest.approx(math.log(2) + math.log(4 / 3))
     assert math.isfinite(loss.bpr(torch.tensor([-500.0]), torch.tensor([500.0])).item())
 
@@ -47,7 +51,9 @@ def test_sum_by_row_equals_the_plain_product_both_ways(ratio, weighted, monkeypa
     weights = torch.randn(5, dtype=torch.float64) if weighted else None
     bags = torch.zeros(3, 6, dtype=torch.float64)
     bags.index_put_(
-        (torch.tensor([0, 0, 0, 2, 2]), items), torch.ones(5).double() if weights is None else weights, accumulate=True
+        (torch.tensor([0, 0, 0, 2, 2]), items),
+        torch.ones(5).double() if weights is None else weights,
+        accumulate=True,
     )
     found = loss.sum_by_row(table, items, starts, weights)
     assert torch.allclose(found, bags @ table)

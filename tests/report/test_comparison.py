@@ -4,8 +4,8 @@ import statistics
 
 import numpy as np
 import pytest
-from finished_runs import PARTS
 from scipy import stats
+from support.finished_runs import PARTS
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.comparison import compare
@@ -21,22 +21,35 @@ def three(make_run):
     """Three methods with two seeds each, and their users' metrics."""
     runs = []
     for model, users in (("Pop", WORST), ("TVDiff", BEST), ("EASE", SECOND)):
-        runs += [make_run(f"{model}-{seed}", float(users[seed].mean()), seed, users[seed], model=model) for seed in (0, 1)]
+        runs += [
+            make_run(f"{model}-{seed}", float(users[seed].mean()), seed, users[seed], model=model)
+            for seed in (0, 1)
+        ]
     return runs
 
 
 def test_means_deviations_and_tests(three):
     found = compare(three)
-    assert (found.by, found.metrics, found.best) == ("recall@20", ["recall@20", "ndcg@20"], {"test": "TVDiff"})
+    assert (found.by, found.metrics, found.best) == (
+        "recall@20",
+        ["recall@20", "ndcg@20"],
+        {"test": "TVDiff"},
+    )
     assert [method.name for method in found.ranked("test")] == ["TVDiff", "EASE", "Pop"]
     method = next(one for one in found.methods if one.name == "EASE")
     values = [float(users.mean()) for users in SECOND]
     assert method.metrics["test"]["recall@20"].mean == pytest.approx(statistics.fmean(values))
     assert method.metrics["test"]["recall@20"].deviation == pytest.approx(statistics.stdev(values))
     assert method.epoch_seconds.mean == 2.0
-    p = {name: stats.ttest_rel(BEST.mean(0), users.mean(0)).pvalue for name, users in (("EASE", SECOND), ("Pop", WORST))}
+    p = {
+        name: stats.ttest_rel(BEST.mean(0), users.mean(0)).pvalue
+        for name, users in (("EASE", SECOND), ("Pop", WORST))
+    }
     tests = {one.name: one.tests["test"]["p_holm"] for one in found.methods if one.tests}
-    assert tests == {"EASE": pytest.approx(max(p["EASE"], 2 * p["Pop"]), rel=1e-4), "Pop": pytest.approx(2 * p["Pop"], rel=1e-3)}
+    assert tests == {
+        "EASE": pytest.approx(max(p["EASE"], 2 * p["Pop"]), rel=1e-4),
+        "Pop": pytest.approx(2 * p["Pop"], rel=1e-3),
+    }
     assert "2 comparisons" in found.notes[-1]
 
 
@@ -47,10 +60,13 @@ def test_users_of_random_splits_are_averaged_over_splits(make_run):
         parts = PARTS | {"test": {"rows": 4, "fingerprint": f"{seed:016x}"}}
         for model, users in (("EASE", SECOND), ("Pop", WORST)):
             kept = users[seed][: 40 - 10 * seed]  # the second split has fewer test users
-            runs.append(make_run(f"{model}-{seed}", kept.mean(), seed, kept, model=model, config=config, parts=parts))
+            runs.append(
+                make_run(f"{model}-{seed}", kept.mean(), seed, kept, model=model, config=config, parts=parts)
+            )
     tested = next(method for method in compare(runs).methods if method.name == "Pop").tests["test"]
     plain = {
-        name: np.r_[users[:, :30].mean(0), users[0, 30:]] for name, users in (("EASE", SECOND), ("Pop", WORST))
+        name: np.r_[users[:, :30].mean(0), users[0, 30:]]
+        for name, users in (("EASE", SECOND), ("Pop", WORST))
     }  # ten users are in the first split alone
     assert tested["users"] == 40
     assert tested["p"] == pytest.approx(stats.ttest_rel(plain["EASE"], plain["Pop"]).pvalue, rel=1e-3)
@@ -58,7 +74,12 @@ def test_users_of_random_splits_are_averaged_over_splits(make_run):
 
 def test_less_error_is_better(make_run):
     runs = [
-        make_run(f"r{k}", test={"rated_mae": error, "recall@20": 0.1}, model=model, config={"valid_metric": "rated_mae"})
+        make_run(
+            f"r{k}",
+            test={"rated_mae": error, "recall@20": 0.1},
+            model=model,
+            config={"valid_metric": "rated_mae"},
+        )
         for k, (model, error) in enumerate((("A", 0.9), ("B", 0.7)))
     ]
     found = compare(runs)
@@ -84,7 +105,8 @@ def test_users_without_a_value_are_left_out(make_run):
     """A rated ranking has none for a user without relevant items."""
     kept = np.r_[np.full(3, np.nan), np.ones(37)]
     runs = [
-        make_run(name, recall, 0, users[0] * kept, model=name) for name, recall, users in (("A", 0.9, BEST), ("B", 0.1, WORST))
+        make_run(name, recall, 0, users[0] * kept, model=name)
+        for name, recall, users in (("A", 0.9, BEST), ("B", 0.1, WORST))
     ]
     tested = next(method for method in compare(runs).methods if method.name == "B").tests["test"]
     assert tested["users"] == 37
@@ -93,7 +115,10 @@ def test_users_without_a_value_are_left_out(make_run):
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [({"metrics": "recal@20"}, "did you mean 'recall@20'"), ({"by": "hit@20"}, "not every run has the metric 'hit@20'")],
+    [
+        ({"metrics": "recal@20"}, "did you mean 'recall@20'"),
+        ({"by": "hit@20"}, "not every run has the metric 'hit@20'"),
+    ],
 )
 def test_unknown_metrics(three, asked, said):
     with pytest.raises(UsageError, match=said):

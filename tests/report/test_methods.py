@@ -7,7 +7,10 @@ from recbole_diffusion.report.methods import methods_of
 
 
 def test_seeds_of_one_setting_are_one_method(make_run):
-    runs = [make_run(f"BPR-{seed}", seed=seed, config={"run_dir": f"r{seed}", "embedding_size": 8}) for seed in (2, 0, 1)]
+    runs = [
+        make_run(f"BPR-{seed}", seed=seed, config={"run_dir": f"r{seed}", "embedding_size": 8})
+        for seed in (2, 0, 1)
+    ]
     runs.append(make_run("wide", config={"embedding_size": 64, "learning_rate": 0.001}))
     methods = methods_of(runs)
     assert list(methods) == ["BPR (embedding_size=8)", "BPR (embedding_size=64, learning_rate=0.001)"]
@@ -21,7 +24,9 @@ def test_long_names_leave_usual_values_out(make_run):
 
 
 def test_folders_give_names(make_run):
-    runs = [make_run(f"LightGCN,_AHNS-1-{seed}", seed=seed) for seed in range(12)] + [make_run("Pop", config={"k": 1})]
+    runs = [make_run(f"LightGCN,_AHNS-1-{seed}", seed=seed) for seed in range(12)] + [
+        make_run("Pop", config={"k": 1})
+    ]
     assert list(methods_of(runs, "folders")) == ["LightGCN, AHNS", "Pop"]
     with pytest.raises(UsageError, match="options or folders"):
         methods_of(runs, "files")

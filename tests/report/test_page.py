@@ -9,13 +9,25 @@ import plotly.graph_objects
 import pytest
 
 from recbole_diffusion.report.comparison import compare
-from recbole_diffusion.report.figure import COLOURS, KINDS, Figure, Panel, Series, colour_of, dash_of, shade_of
+from recbole_diffusion.report.figure import (
+    COLOURS,
+    KINDS,
+    Figure,
+    Panel,
+    Series,
+    colour_of,
+    dash_of,
+    shade_of,
+)
 from recbole_diffusion.report.page import Page
 from recbole_diffusion.report.plotly_figure import panel_json
 from recbole_diffusion.report.run_page import runs_page
 from recbole_diffusion.report.tables import Cell, Table, number
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
+    None,
+)
 NASTY = '</script><b title="x">&'
 # What a test asks of the page in the browser: errors from the very first, and after some time what is there.
 LISTEN = """<script>
@@ -60,7 +72,9 @@ def figure() -> Figure:
 def page():
     made = Page(f"A page {NASTY}", "below")
     made.section("Numbers")
-    rows = [[Cell(name), number(value)] for name, value in (("b", 10.0), (NASTY, 9.0), ("a", None), ("c", 100.0))]
+    rows = [
+        [Cell(name), number(value)] for name, value in (("b", 10.0), (NASTY, 9.0), ("a", None), ("c", 100.0))
+    ]
     made.table(Table("", ["name", "value"], rows, words={"name"}))
     made.figure(figure())
     return made
@@ -69,7 +83,9 @@ def page():
 def test_nothing_comes_from_elsewhere(page):
     text = page.html()
     assert "default-src 'none'" in text
-    own = re.sub(r"<script>/\*\*.*?</script>", "", text, flags=re.DOTALL)  # without Plotly, which is checked in the browser
+    own = re.sub(
+        r"<script>/\*\*.*?</script>", "", text, flags=re.DOTALL
+    )  # without Plotly, which is checked in the browser
     assert not re.findall(r"""(?:src|href)=["'](?!#)|url\(|@import|fetch\(|https?://""", own)
     assert text.count("<script") == text.count("</script>") == 3
     assert NASTY not in own
@@ -112,7 +128,11 @@ def test_ten_runs_fit_into_five_megabytes(make_run):
     runs = []
     for seed in range(10):
         run = make_run(f"r{seed}", seed=seed)
-        record = {"train_seconds": 1.234, "valid_seconds": 0.123, "loss": {f"part {k}": 0.123456789 for k in range(6)}}
+        record = {
+            "train_seconds": 1.234,
+            "valid_seconds": 0.123,
+            "loss": {f"part {k}": 0.123456789 for k in range(6)},
+        }
         run.epochs[:] = [{**record, "epoch": k, "valid": {"recall@20": k / 777}} for k in range(200)]
         runs.append(run)
     page, figures, _ = runs_page(compare(runs), None)
@@ -124,7 +144,14 @@ def test_ten_runs_fit_into_five_megabytes(make_run):
 def test_in_a_browser(page, tmp_path):
     text = page.html().replace("<title>", LISTEN + "<title>", 1).replace("</body>", ASK + "</body>")
     (tmp_path / "page.html").write_text(text)
-    words = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--window-size=1300,2000"]
+    words = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=20000",
+        "--window-size=1300,2000",
+    ]
     words += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", f"file://{tmp_path / 'page.html'}"]
     dom = subprocess.run(words, capture_output=True, text=True, timeout=200, check=True).stdout
     title = re.search(r"<title>(\{.*?\})</title>", dom, re.DOTALL)

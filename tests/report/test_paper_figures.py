@@ -5,8 +5,8 @@ import importlib
 import numpy as np
 import pytest
 import torch
-from cold_contract import FAST
-from multimodal_data import MODALITIES, OPTIONS, with_features
+from support.cold_contract import FAST
+from support.multimodal_data import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion import load_run, run
 from recbole_diffusion.errors import UsageError
@@ -54,7 +54,9 @@ def test_false_negatives_and_hardness_by_epoch(make_run):
 
 
 def test_what_lacks_is_said(make_run):
-    figures, notes = paper_figures({"CNSDiff": [make_run("a", model="CNSDiff")], "TVDiff": [make_run("b", model="TVDiff")]}, None)
+    figures, notes = paper_figures(
+        {"CNSDiff": [make_run("a", model="CNSDiff")], "TVDiff": [make_run("b", model="TVDiff")]}, None
+    )
     assert figures == []
     assert len(notes) == 3
     assert "--models=false" in notes[0]
@@ -84,14 +86,18 @@ def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, model
     options = {**checkerboard.overrides, "epochs": 1, "topk": [5], "valid_metric": "Recall@5", **small}
     run(model, overrides={**options, "run_dir": str(tmp_path / "run")})
     loaded = load_run(tmp_path / "run")
-    (figure,), notes = paper_figures({model: [type("Record", (), {"model": model, "path": tmp_path})()]}, lambda _: loaded)
+    (figure,), notes = paper_figures(
+        {model: [type("Record", (), {"model": model, "path": tmp_path})()]}, lambda _: loaded
+    )
     assert notes == []
     from recbole_diffusion.data.graph import binary_interactions
-    from recbole_diffusion.sampler.positives import UserItems
+    from recbole_diffusion.sampler.user_items import UserItems
 
     matrix = binary_interactions(loaded.parts["train"])
     positives = UserItems(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), matrix.shape[1])
-    found = thermodynamics(lambda ids: loaded.model.full_sort_predict({"user_id": ids}).view(len(ids), -1), positives, how=how)
+    found = thermodynamics(
+        lambda ids: loaded.model.full_sort_predict({"user_id": ids}).view(len(ids), -1), positives, how=how
+    )
     original = original_thermodynamics(positives)
     energies, entropies, away = figure.panels
     of_model = away.series[1]
@@ -120,7 +126,9 @@ def test_embeddings_and_negatives_of_ccdrec(checkerboard, tmp_path):
         assert {len(series.x) for series in panel.series} == {20, 1}  # 20 training items a user, and the user
     assert untrained.series[0].x != trained.series[0].x
     steps = [f"negatives, step {step} of 8" for step in (6, 4, 2, 0)]
-    assert [[series.name for series in panel.series] for panel in negatives.panels] == [[*steps, "positive items", "user"]] * 2
+    assert [[series.name for series in panel.series] for panel in negatives.panels] == [
+        [*steps, "positive items", "user"]
+    ] * 2
     assert all(np.isfinite(series.x).all() for panel in negatives.panels for series in panel.series)
 
 
@@ -132,7 +140,9 @@ def test_transferred_users_of_diffcdr(two_domains, tmp_path):
     (figure,), notes = paper_figures({"DiffCDR": [record]}, lambda _: loaded)
     assert notes == []
     names = ["source users", "1 evaluation", "5 evaluations", "30 evaluations", "aligned"]
-    told = list(result["diagnostics"]["distance_to_target"].values())[: len(names)]  # and one mean vector, which is no panel
+    told = list(result["diagnostics"]["distance_to_target"].values())[
+        : len(names)
+    ]  # and one mean vector, which is no panel
     assert [panel.title for panel in figure.panels] == [
         f"{name}, distance {far:.3f}" for name, far in zip(names, told, strict=True)
     ]

@@ -15,7 +15,11 @@ def test_a_run_is_read_whole(make_run):
 
 
 def test_two_test_parts(make_run):
-    run = make_run(test_iid={"recall@20": 0.1}, test_ood={"recall@20": 0.2}, parts={"train": {}, "test_iid": {}, "test_ood": {}})
+    run = make_run(
+        test_iid={"recall@20": 0.1},
+        test_ood={"recall@20": 0.2},
+        parts={"train": {}, "test_iid": {}, "test_ood": {}},
+    )
     assert list(run.test_parts) == ["test_iid", "test_ood"]
 
 
@@ -49,9 +53,21 @@ def test_a_run_without_metrics_by_user_or_epoch(make_run, write_run):
             RunError,
             "the run in .*BPR-0 cannot be used: .*not valid YAML",
         ),
-        (lambda path: (path / "config.yaml").write_text(""), RunError, "the run in .*BPR-0 cannot be used: .*names no model"),
-        (lambda path: (path / "result.json").write_text("[]"), RunError, "holds no object; make it again with --resume="),
-        (lambda path: (path / "result.json").write_text('{"model": "BPR"}'), RunError, "dataset, valid.* missing.*--resume="),
+        (
+            lambda path: (path / "config.yaml").write_text(""),
+            RunError,
+            "the run in .*BPR-0 cannot be used: .*names no model",
+        ),
+        (
+            lambda path: (path / "result.json").write_text("[]"),
+            RunError,
+            "holds no object; make it again with --resume=",
+        ),
+        (
+            lambda path: (path / "result.json").write_text('{"model": "BPR"}'),
+            RunError,
+            "dataset, valid.* missing.*--resume=",
+        ),
         (
             lambda path: (path / "metrics.jsonl").open("a").write('{"epoch'),
             RunError,

@@ -1,7 +1,7 @@
 """Runs on different splits are refused; the same random splits of several seeds are not."""
 
 import pytest
-from finished_runs import PARTS
+from support.finished_runs import PARTS
 
 from recbole_diffusion.data.fingerprint import joined
 from recbole_diffusion.errors import UsageError
@@ -39,9 +39,13 @@ def test_a_run_chosen_on_test_learns_from_the_validation_part_too(make_run):
 
 def test_random_splits_must_be_the_same_for_all(make_run):
     def runs(name, seeds):
-        prints = [{"train": f"{9 - seed:016x}", "test": f"{seed:016x}"} for seed in seeds]  # the same rows, cut otherwise
+        prints = [
+            {"train": f"{9 - seed:016x}", "test": f"{seed:016x}"} for seed in seeds
+        ]  # the same rows, cut otherwise
         of_seeds = zip(seeds, prints, strict=True)
-        return [make_run(f"{name}-{seed}", seed=seed, config=RANDOM, parts=other(**cut)) for seed, cut in of_seeds]
+        return [
+            make_run(f"{name}-{seed}", seed=seed, config=RANDOM, parts=other(**cut)) for seed, cut in of_seeds
+        ]
 
     x, y, z = runs("x", (0, 1)), runs("y", (1, 0)), runs("z", (0,))
     by_split, notes = splits_of({"x": x, "y": y})
@@ -71,7 +75,9 @@ def test_other_data_of_one_name_are_told_from_other_seeds(make_run):
     parts = {"train": "a", "valid": "b", "test": "c", "test_cold": "d", "test_warm": "e"}
     parts = {name: {"rows": 1000, "fingerprint": print_ * 16} for name, print_ in parts.items()}
     one, two = make_run("a", config=RANDOM), make_run("b", config={**RANDOM, "cold_share": 0.2}, parts=parts)
-    with pytest.raises(UsageError, match=r"their data differ.* 'x' has 12 interactions, 'y' 3,000; b is of two domains") as told:
+    with pytest.raises(
+        UsageError, match=r"their data differ.* 'x' has 12 interactions, 'y' 3,000; b is of two domains"
+    ) as told:
         splits_of({"x": [one], "y": [two]})
     assert "seeds" not in str(told.value)
 

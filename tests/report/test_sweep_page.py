@@ -28,7 +28,8 @@ def test_figures_and_tables(sweep):
     assert "no luck" in text
     together, one_by_one, learning, _ = figures
     assert together.panels[0].ticks[1] == ["learning_rate", "sampler", "recall@20"]
-    # The best trial is drawn last, in front: learning rate 0.1, the smaller of two, sampler popularity, the best score.
+    # The best trial is drawn last, in front: learning rate 0.1, the smaller of two, sampler popularity, the
+    # best score.
     assert (together.panels[0].series[-1].name, together.panels[0].series[-1].y) == ("best", [0.0, 0.0, 1.0])
     rate, sampler = one_by_one.panels
     assert (rate.x_log, rate.series[-1].x, rate.series[-1].y) == (True, [0.1], [0.3])
@@ -47,7 +48,10 @@ def test_selection_on_test_is_said(sweep):
 
 
 def test_damaged_or_without_a_score(sweep):
-    edit(sweep, trials=[{"number": 0, "folder": "trials/000", "options": {}, "state": "waiting", "score": None}])
+    edit(
+        sweep,
+        trials=[{"number": 0, "folder": "trials/000", "options": {}, "state": "waiting", "score": None}],
+    )
     with pytest.raises(UsageError, match=r"no trial of the sweep .* has a score yet"):
         sweep_page(sweep)
     edit(sweep, trials=[{"number": 0}])

@@ -7,7 +7,11 @@ from recbole_diffusion.report.tables import Cell, Table, comma_separated, html_t
 TABLE = Table(
     "50 % & more",
     ["method", "recall@20"],
-    [[Cell("A_B|<i>"), Cell("0.5 ± 0.1", 0.5, 0.1, best=True)], [Cell("C"), number(0.25)], [Cell("D"), number(None)]],
+    [
+        [Cell("A_B|<i>"), Cell("0.5 ± 0.1", 0.5, 0.1, best=True)],
+        [Cell("C"), number(0.25)],
+        [Cell("D"), number(None)],
+    ],
     words={"method"},
     notes=["A note."],
 )

@@ -36,14 +36,17 @@ def test_dns_is_uniform_over_the_first_m_and_repeatable():
     assert torch.equal(chosen, dns(scores, 3, generator=torch.Generator().manual_seed(5)))
 
 
-@pytest.mark.parametrize(("shape", "m", "message"), [((2, 3), 4, "1 to 3"), ((2, 3), 0, "1 to 3"), ((2, 0), 1, "one candidate")])
+@pytest.mark.parametrize(
+    ("shape", "m", "message"), [((2, 3), 4, "1 to 3"), ((2, 3), 0, "1 to 3"), ((2, 0), 1, "one candidate")]
+)
 def test_dns_refuses(shape, m, message):
     with pytest.raises(ValueError, match=message):
         dns(torch.zeros(shape), m)
 
 
 def test_ahns_by_hand():
-    # p = -2: wanted = 0.5 / (positive + 1) = 0.25 for a well fitted positive, 0.5 for an unfitted one, 1 for a badly fitted one
+    # p = -2: wanted = 0.5 / (positive + 1) = 0.25 for a well fitted positive, 0.5 for an unfitted one, 1 for
+    # a badly fitted one
     candidates = torch.tensor([-0.2, 0.3, 0.55, 0.9]).repeat(3, 1)
     chosen = ahns(candidates, torch.tensor([1.0, 0.0, -0.5]), alpha=1.0, beta=0.5, p=-2.0)
     assert chosen.tolist() == [1, 2, 3]
@@ -51,7 +54,11 @@ def test_ahns_by_hand():
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.integers(1, 8), st.floats(1, 3), st.floats(0.05, 2), st.sampled_from([-0.5, -1.0, -2.0, -4.0]), st.integers(0, 2**31 - 1)
+    st.integers(1, 8),
+    st.floats(1, 3),
+    st.floats(0.05, 2),
+    st.sampled_from([-0.5, -1.0, -2.0, -4.0]),
+    st.integers(0, 2**31 - 1),
 )
 def test_ahns_equals_brute_force(n, alpha, beta, p, seed):
     generator = torch.Generator().manual_seed(seed)
@@ -94,7 +101,11 @@ def test_ahns_takes_the_hardest_where_the_base_is_not_positive_or_the_wanted_sco
 )
 def test_ahns_refuses(candidates, positives, change, message):
     with pytest.raises(ValueError, match=message):
-        ahns(torch.zeros(candidates), torch.zeros(positives), **{"alpha": 1.0, "beta": 0.1, "p": -2.0, **change})
+        ahns(
+            torch.zeros(candidates),
+            torch.zeros(positives),
+            **{"alpha": 1.0, "beta": 0.1, "p": -2.0, **change},
+        )
 
 
 def test_choices_follow_the_device(torch_device):

@@ -36,14 +36,24 @@ def loop(users, layers, positives, candidates, coefficients):
             scores = [float(users[row].dot(vector)) for vector in mixed]
             best = scores.index(max(scores))
             result[row] += mixed[best] / len(layers)
-            taken.append((layer, int(positives[row]), int(candidates[row, best]), float(coefficients[layer, row, best])))
+            taken.append(
+                (
+                    layer,
+                    int(positives[row]),
+                    int(candidates[row, best]),
+                    float(coefficients[layer, row, best]),
+                )
+            )
     return result, taken
 
 
 def coefficients_of(seed, n_layers, share):
     """Return what mixgcf draws from a generator of this seed: layer by layer, [L + 1, batch, N]."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = [torch.rand(BATCH, 1 if share else POOL, generator=generator, dtype=torch.float64) for _ in range(n_layers)]
+    drawn = [
+        torch.rand(BATCH, 1 if share else POOL, generator=generator, dtype=torch.float64)
+        for _ in range(n_layers)
+    ]
     return torch.stack([layer.expand(BATCH, POOL) for layer in drawn])
 
 
@@ -66,7 +76,9 @@ def test_the_gradient_reaches_the_positive_and_the_winners_and_nothing_else(shar
     for table in layers:
         table.requires_grad_()
     generator = torch.Generator().manual_seed(2)
-    mixgcf(users, layers, positives, candidates, share_coefficients=share, generator=generator).sum().backward()
+    mixgcf(
+        users, layers, positives, candidates, share_coefficients=share, generator=generator
+    ).sum().backward()
     with torch.no_grad():
         _, taken = loop(users, layers, positives, candidates, coefficients_of(2, 3, share))
     expected = torch.zeros(3, N_ITEMS, dtype=torch.float64)
@@ -86,7 +98,9 @@ def test_the_graph_keeps_no_candidate_vectors():
     for table in layers:
         table.requires_grad_()
     kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor
+    ):
         mixgcf(users, layers, positives, candidates)
     assert 0 < max(kept) <= BATCH * WIDTH
 
@@ -121,7 +135,9 @@ def test_shared_coefficients_take_the_hardest_candidate_and_stay_uniform():
 
 
 def test_own_coefficients_choose_the_winner_too():
-    equal = torch.tensor([[5.0, 1.0, 1.0, 1.0]]).repeat(5000, 1)  # candidates score the same: the largest of three a wins
+    equal = torch.tensor([[5.0, 1.0, 1.0, 1.0]]).repeat(
+        5000, 1
+    )  # candidates score the same: the largest of three a wins
     _, table, positives, candidates = one_hot_pool(5000, 0.0)
     mixed = mixgcf(equal, [table], positives, candidates, generator=torch.Generator().manual_seed(1))
     assert stats.kstest(mixed[:, 0].numpy(), stats.beta(3, 1).cdf).pvalue > 1e-3

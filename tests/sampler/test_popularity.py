@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from test_positives import build
+from support.user_items import build
 
 from recbole_diffusion.sampler import popularity
 from recbole_diffusion.sampler.popularity import popularity_negatives, popularity_table
@@ -42,7 +42,9 @@ def test_table_has_the_cumulative_probabilities():
 
 
 def test_table_of_power_zero_is_uniform_and_huge_powers_do_not_overflow():
-    assert popularity_table(torch.tensor([3, 0, 8, 0, 1]), 0.0).tolist() == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert popularity_table(torch.tensor([3, 0, 8, 0, 1]), 0.0).tolist() == pytest.approx(
+        [0, 0.25, 0.5, 0.75, 1]
+    )
     assert popularity_table(torch.zeros(3), 0.0).tolist() == pytest.approx([0, 0.5, 1])
     assert popularity_table(torch.tensor([0, 2000, 1000]), 200.0).tolist() == pytest.approx([0, 1, 1])
 
@@ -75,7 +77,14 @@ def test_law_where_rejection_and_the_exact_draw_share_the_rows(monkeypatch):
     whole = popularity._conditional
     monkeypatch.setattr(popularity, "_conditional", lambda *args: exact.append(whole(*args)) or exact[-1])
     monkeypatch.setattr(popularity, "EXACT_CELLS", 6 * 500)  # blocks of 500 rows
-    counts = [0, 9600, 100, 0, 50, 250]  # the user's item has 96 % of the mass: 27 % of the rows are left after 32 rounds
+    counts = [
+        0,
+        9600,
+        100,
+        0,
+        50,
+        250,
+    ]  # the user's item has 96 % of the mass: 27 % of the rows are left after 32 rounds
     drawn = draws(counts, 1.0, [1])
     assert_law(drawn, counts, [1])
     assert 4000 < sum(map(len, exact)) < 7000
@@ -94,7 +103,12 @@ def test_never_a_positive_never_padding_never_a_weight_of_zero(n_items, power, s
     generator = np.random.default_rng(seed)
     dense = (generator.random((5, n_items)) < 0.6).astype(np.float32)
     counts = generator.integers(0, 4, n_items)
-    dense[:, 0], dense[:, 1], dense[:, 2], counts[2] = 0, 1, 0, 1  # every user has a positive and a possible negative
+    dense[:, 0], dense[:, 1], dense[:, 2], counts[2] = (
+        0,
+        1,
+        0,
+        1,
+    )  # every user has a positive and a possible negative
     users = torch.from_numpy(generator.integers(0, 5, 50))
     table = popularity_table(torch.from_numpy(counts), power)
     drawn = popularity_negatives(build(dense), users, table, generator=torch.Generator().manual_seed(seed))
@@ -104,7 +118,9 @@ def test_never_a_positive_never_padding_never_a_weight_of_zero(n_items, power, s
     assert power == 0 or (counts[drawn.numpy()] > 0).all()
 
 
-@pytest.mark.parametrize(("number", "item"), [(0.0, 2), (1.0, 4)])  # the first and the last item of positive weight
+@pytest.mark.parametrize(
+    ("number", "item"), [(0.0, 2), (1.0, 4)]
+)  # the first and the last item of positive weight
 def test_extreme_uniform_numbers_stay_inside_the_catalogue(monkeypatch, number, item):
     monkeypatch.setattr(torch, "rand", lambda count, **_: torch.full((count,), number, dtype=torch.float64))
     assert draws([0, 0, 4, 1, 2, 0, 0], 1.0, [3], n=3).tolist() == [item] * 3
@@ -130,13 +146,17 @@ def test_a_user_with_all_items_of_positive_weight_is_an_error_not_an_endless_loo
 @pytest.mark.parametrize("table", [torch.linspace(0, 1, 5), torch.linspace(0, 1, 4, dtype=torch.float64)])
 def test_a_foreign_table_is_refused(table):
     with pytest.raises(ValueError, match="make it with popularity_table"):
-        popularity_negatives(build(np.array([[0, 1, 0, 0, 0]], dtype=np.float32)), torch.zeros(1, dtype=torch.long), table)
+        popularity_negatives(
+            build(np.array([[0, 1, 0, 0, 0]], dtype=np.float32)), torch.zeros(1, dtype=torch.long), table
+        )
 
 
 def test_draws_follow_the_device(torch_device):
     positives = build(np.array([[0, 1, 0, 0, 0]], dtype=np.float32)).to(torch_device)
     table = popularity_table(torch.tensor([0, 10**9, 1, 1, 0], device=torch_device), 1.0)
     users = torch.zeros(64, dtype=torch.long, device=torch_device)
-    drawn = popularity_negatives(positives, users, table, generator=torch.Generator(torch_device).manual_seed(0))
+    drawn = popularity_negatives(
+        positives, users, table, generator=torch.Generator(torch_device).manual_seed(0)
+    )
     assert drawn.device.type == torch_device.type
     assert set(drawn.tolist()) == {2, 3}

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from test_positives import build
+from support.user_items import build
 
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
@@ -31,7 +31,9 @@ def test_uniform_over_the_negatives_and_repeatable():
     drawn = uniform_negatives(build(dense), users, generator=torch.Generator().manual_seed(0))
     counts = torch.bincount(drawn, minlength=12)[[2, 3, 6, 7, 8, 9, 10, 11]]
     assert stats.chisquare(counts.numpy()).pvalue > 1e-3
-    assert torch.equal(drawn, uniform_negatives(build(dense), users, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(
+        drawn, uniform_negatives(build(dense), users, generator=torch.Generator().manual_seed(0))
+    )
 
 
 def test_a_user_with_every_item_is_an_error_not_an_endless_loop():

@@ -4,10 +4,11 @@ import shutil
 
 import pandas as pd
 import pytest
-from cold_contract import FAST
-from two_domains import make_two_domains
+from support.cold_contract import FAST
+from support.two_domains import make_two_domains
 
-from recbole_diffusion import cli, load_run, run
+from recbole_diffusion import load_run, run
+from recbole_diffusion.cli import main as cli
 from recbole_diffusion.errors import RunError
 
 
@@ -34,8 +35,16 @@ def ask(folder, tmp_path, capsys):
     """Return a function that runs the command on a file of histories and returns its text."""
 
     def recommend(lines, *words, code=0):
-        (tmp_path / "new").write_text("\n".join(["user_id:token\titem_id:token\trating:float", *lines]) + "\n")
-        asked = ["recommend", f"--run={folder}", f"--histories={tmp_path / 'new'}", f"--output={tmp_path / 'out.csv'}", *words]
+        (tmp_path / "new").write_text(
+            "\n".join(["user_id:token\titem_id:token\trating:float", *lines]) + "\n"
+        )
+        asked = [
+            "recommend",
+            f"--run={folder}",
+            f"--histories={tmp_path / 'new'}",
+            f"--output={tmp_path / 'out.csv'}",
+            *words,
+        ]
         assert cli.main(asked) == code
         text = capsys.readouterr()
         return text.err if code else text.out
@@ -71,7 +80,9 @@ def test_cold_users_of_the_run_have_lists(folder):
 def test_wrong_source_histories_are_refused(ask, tmp_path):
     said = ask(["me\tx1\t5"], code=2)
     assert "has an item of the run's source domain (first: x1); it takes original ids, such as 'i" in said
-    assert "1 ratings of the histories are outside the scale 1 to 5 of the run's source domain" in ask(["me\ti1\t9"], code=2)
+    assert "1 ratings of the histories are outside the scale 1 to 5 of the run's source domain" in ask(
+        ["me\ti1\t9"], code=2
+    )
     assert "rate an item a second time: user me, item i1" in ask(["me\ti1\t5", "me\ti1\t4"], code=2)
     (tmp_path / "new").unlink()
     assert list(tmp_path.iterdir()) == []

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from contract import Built
+from support.contract import Built
 
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import Histories
-from recbole_diffusion.sampler.positives import UserItems
+from recbole_diffusion.sampler.user_items import UserItems
 from recbole_diffusion.serving.scoring import (
     check_takes_histories,
     finder_for_histories,
@@ -61,7 +61,9 @@ def test_own_histories_as_new_users(checkerboard, name):
     assert inner_products(model) is None
 
 
-@pytest.mark.parametrize(("name", "options"), [("ItemKNN", {"knn_method": "user"}), ("CDAE", {}), ("NeuMF", {})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("ItemKNN", {"knn_method": "user"}), ("CDAE", {}), ("NeuMF", {})]
+)
 def test_models_that_know_users_by_number(checkerboard, name, options):
     model = Built(name, checkerboard.name, {**checkerboard.overrides, **options}).model.eval()
     assert not takes_histories(model)
@@ -70,7 +72,10 @@ def test_models_that_know_users_by_number(checkerboard, name, options):
 def test_a_model_of_pairs_is_ranked(checkerboard):
     model = Built("NeuMF", checkerboard.name, checkerboard.overrides).model.eval()
     users = torch.tensor([4, 2])
-    pairs = {model.USER_ID: users.repeat_interleave(model.n_items), model.ITEM_ID: torch.arange(model.n_items).repeat(2)}
+    pairs = {
+        model.USER_ID: users.repeat_interleave(model.n_items),
+        model.ITEM_ID: torch.arange(model.n_items).repeat(2),
+    }
     assert torch.allclose(scores_of_all(model, users), model.predict(pairs).view(2, -1)[:, 1:])
 
 

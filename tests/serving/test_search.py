@@ -18,7 +18,10 @@ def plain(users, items, k, cells):
 @pytest.mark.parametrize("skew", [0.0, 2.0])
 def test_equals_ranking_all_scores(k, skew):
     draw = torch.Generator().manual_seed(k)
-    items = torch.randn(300, 6, generator=draw, dtype=torch.float64) * torch.rand(300, 1, generator=draw).double() ** skew
+    items = (
+        torch.randn(300, 6, generator=draw, dtype=torch.float64)
+        * torch.rand(300, 1, generator=draw).double() ** skew
+    )
     users = torch.randn(50, 6, generator=draw, dtype=torch.float64)
     cells = torch.randint(0, 50, (400,), generator=draw), torch.randint(1, 300, (400,), generator=draw)
     for left_out in (cells, None):

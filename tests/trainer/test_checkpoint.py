@@ -14,7 +14,7 @@ from recbole_diffusion.compat import apply_all
 apply_all()
 
 from recbole_diffusion.errors import RunError, UsageError  # noqa: E402
-from recbole_diffusion.run_folder import write_whole  # noqa: E402
+from recbole_diffusion.storage.run_folder import write_whole  # noqa: E402
 from recbole_diffusion.trainer import checkpoint  # noqa: E402
 
 STATE = {"state_dict": {"w": torch.arange(6.0).reshape(2, 3)}, "epoch": 3}
@@ -64,7 +64,9 @@ def test_the_file_is_readable_without_running_code(path):
 
 
 @pytest.mark.parametrize(
-    "value", [object(), {1, 2}, np.array(["a"]), np.array([None]), random.Random], ids=lambda value: type(value).__name__
+    "value",
+    [object(), {1, 2}, np.array(["a"]), np.array([None]), random.Random],
+    ids=lambda value: type(value).__name__,
 )
 def test_what_a_safe_file_cannot_hold_is_an_error_and_writes_nothing(path, value):
     with pytest.raises(RunError, match=r"checkpoint.pt: a.* cannot be stored"):
@@ -112,7 +114,9 @@ def test_a_damaged_file_is_one_line_that_says_so(path, kind, trust):
     with pytest.raises(RunError) as caught:
         checkpoint.load(path, trust=trust)
     what = "it is (cut short or overwritten|no checkpoint any more)"
-    assert re.fullmatch(f"{path} is damaged: {what}; take another copy of the file, or train again", str(caught.value))
+    assert re.fullmatch(
+        f"{path} is damaged: {what}; take another copy of the file, or train again", str(caught.value)
+    )
 
 
 def test_a_flipped_byte_in_the_weights_is_seen(path):
@@ -136,7 +140,12 @@ def test_a_foreign_file_does_not_run_code_unless_trusted(path, tmp_path):
 def test_recboles_own_format_is_refused_and_read_when_trusted(path):
     from recbole_diffusion.config import Config
 
-    state = {"config": Config("BPR", "ml-100k"), "state_dict": {"w": torch.ones(2)}, "other_parameter": None, "optimizer": {}}
+    state = {
+        "config": Config("BPR", "ml-100k"),
+        "state_dict": {"w": torch.ones(2)},
+        "other_parameter": None,
+        "optimizer": {},
+    }
     torch.save(state, path, pickle_protocol=4)
     with pytest.raises(RunError, match="--trust_checkpoint"):
         checkpoint.load(path)
@@ -150,7 +159,9 @@ def test_a_plain_file_of_another_program_needs_trust_too(path):
     assert checkpoint.load(path, trust=True)["state_dict"]["w"].tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("content", [{"weights": 1}, [1, 2], torch.ones(2)], ids=["dictionary", "list", "tensor"])
+@pytest.mark.parametrize(
+    "content", [{"weights": 1}, [1, 2], torch.ones(2)], ids=["dictionary", "list", "tensor"]
+)
 def test_a_file_without_weights_is_refused(path, content):
     torch.save(content, path)
     with pytest.raises(RunError, match="holds no model weights"):

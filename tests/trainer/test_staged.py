@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cold_contract import FAST
+from support.cold_contract import FAST
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
@@ -63,7 +63,9 @@ def test_stages_follow_each_other_and_each_begins_with_the_best_of_the_one_befor
         assert all(torch.equal(best[name], final[name]) for name in best if name.startswith(f"{stage}."))
 
 
-@pytest.mark.parametrize(("stop", "cached"), [(0, ""), (2, ""), (3, "source"), (5, ""), (6, ""), (7, "source target")])
+@pytest.mark.parametrize(
+    ("stop", "cached"), [(0, ""), (2, ""), (3, "source"), (5, ""), (6, ""), (7, "source target")]
+)
 def test_a_run_stopped_after_any_epoch_goes_on_as_if_never_stopped(go, tmp_path, monkeypatch, stop, cached):
     """Also where the stages in ``cached`` were taken from the cache, after which epochs are counted from 0."""
     cache = tmp_path / "cache"
@@ -117,7 +119,9 @@ def test_a_cache_that_cannot_be_used_says_what_to_remove(go, tmp_path):
     go("first", stage_cache=str(cache))
     damaged = next(cache.glob("target-*"))
     damaged.write_bytes(damaged.read_bytes()[:-100])
-    with pytest.raises(RunError, match=rf"stage 'target' cannot be taken from the cache: .*damaged.* Remove {damaged}, and"):
+    with pytest.raises(
+        RunError, match=rf"stage 'target' cannot be taken from the cache: .*damaged.* Remove {damaged}, and"
+    ):
         go("again", stage_cache=str(cache))
     damaged.unlink()
     run(resume=tmp_path / "again")
@@ -129,7 +133,8 @@ def test_a_cache_that_cannot_be_used_says_what_to_remove(go, tmp_path):
 
 def test_a_loss_that_is_no_number_names_the_stage_and_its_step_size(go):
     with pytest.raises(
-        RunError, match=r"nan in epoch \d of the stage 'source'; try a smaller factor_learning_rate \(now 1e\+20\)"
+        RunError,
+        match=r"nan in epoch \d of the stage 'source'; try a smaller factor_learning_rate \(now 1e\+20\)",
     ):
         go("run", factor_learning_rate=1e20)
 
@@ -154,10 +159,17 @@ def test_without_stages_the_weights_are_scored_as_they_are(two_domains, tmp_path
 
 def test_least_and_patience_are_counted_in_updates(go, tmp_path):
     """32 training users in batches of 16: two batches an epoch."""
-    options = {"learning_rate": 0.3, "align_learning_rate": 0.5, "epochs": 12, "stopping_step": 0}  # errors go up and down
+    options = {
+        "learning_rate": 0.3,
+        "align_learning_rate": 0.5,
+        "epochs": 12,
+        "stopping_step": 0,
+    }  # errors go up and down
     free = go("free", **options, patience_updates=24)
     best = free["best_epoch"]  # counted in the stage
-    errors = [line["valid"]["rated_mae"] for line in records(tmp_path / "free") if line["stage"] == "transfer"]
+    errors = [
+        line["valid"]["rated_mae"] for line in records(tmp_path / "free") if line["stage"] == "transfer"
+    ]
     assert errors[best] == min(errors) == free["best_valid_score"]
     assert best < 11
     options |= {"least_updates": 2 * best + 3}  # the next epoch is the first that may be chosen
@@ -165,11 +177,16 @@ def test_least_and_patience_are_counted_in_updates(go, tmp_path):
     later = go("later", **options, patience_updates=24, on_epoch=lambda epoch, score: seen.append(score))
     assert seen == errors[best + 1 :]
     assert later["best_epoch"] == errors.index(min(seen), best + 1)
-    go("impatient", **options | {"least_updates": 0}, patience_updates=3)  # 2 epochs without a better one are forgiven
+    go(
+        "impatient", **options | {"least_updates": 0}, patience_updates=3
+    )  # 2 epochs without a better one are forgiven
     trained = [line for line in records(tmp_path / "impatient") if line["stage"] == "transfer"]
     ends = [k for k in range(3, 12) if min(errors[: k - 2]) < min(errors[k - 2 : k + 1])]
     assert len(trained) == (ends[0] + 1 if ends else 12)
     short = go("short", **{**options, "epochs": best + 1}, patience_updates=24)
     assert short["best_epoch"] == best
     longer = run(resume=tmp_path / "short", overrides={"epochs": 12})
-    assert (longer["best_epoch"], longer["best_valid_score"]) == (later["best_epoch"], later["best_valid_score"])
+    assert (longer["best_epoch"], longer["best_valid_score"]) == (
+        later["best_epoch"],
+        later["best_valid_score"],
+    )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-# Two options that decide how well MultiVAE learns, and one value of a third that cannot work: its layer has a negative width.
+# Two options that decide how well MultiVAE learns, and one value of a third that cannot work: its layer has a
+# negative width.
 SPACE = """
 latent_dimension: {choice: [-4, 8, 16]}
 learning_rate: {choice: [1e-5, 1e-3, 3e-2], when: {latent_dimension: [8, 16]}}
@@ -26,7 +27,13 @@ class Sweepable:
 
     def words(self, **options) -> list[str]:
         """Return the words of a command line."""
-        given = {"model": "MultiVAE", "dataset": self.dataset, "space": self.space, **self.overrides, **options}
+        given = {
+            "model": "MultiVAE",
+            "dataset": self.dataset,
+            "space": self.space,
+            **self.overrides,
+            **options,
+        }
         return [f"--{name}={value}" for name, value in given.items()]
 
 
@@ -37,7 +44,9 @@ def sweepable(tmp_path_factory) -> Sweepable:
     (folder / "data/parity").mkdir(parents=True)
     draw = random.Random(1)
     rows = [f"u{user}\ti{item}" for user in range(60) for item in draw.sample(range(user % 2, 50, 2), 20)]
-    (folder / "data/parity/parity.inter").write_text("\n".join(["user_id:token\titem_id:token", *rows]) + "\n")
+    (folder / "data/parity/parity.inter").write_text(
+        "\n".join(["user_id:token\titem_id:token", *rows]) + "\n"
+    )
     space = folder / "space.yaml"
     space.write_text(SPACE)
     small = folder / "small.yaml"

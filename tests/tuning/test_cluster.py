@@ -34,13 +34,25 @@ def test_a_sweep_survives_the_loss_of_a_node(sweepable, tmp_path, cluster):
         by_node.setdefault(trial.node, set()).add(trial.number)
         if trial.node == other.node_id and trial.epochs >= 2 and not removal:
             removal.append(trial.number)
-            threading.Thread(target=cluster.remove_node, args=(other,), kwargs={"allow_graceful": False}).start()
+            threading.Thread(
+                target=cluster.remove_node, args=(other,), kwargs={"allow_graceful": False}
+            ).start()
 
-    settings = {"scheduler": "none", "search": "grid", "space": str(sweepable.space), "ray_address": cluster.address}
+    settings = {
+        "scheduler": "none",
+        "search": "grid",
+        "space": str(sweepable.space),
+        "ray_address": cluster.address,
+    }
     settings |= {"storage": str(tmp_path), "final_seeds": 0, "max_failures": 3}
     overrides = {**sweepable.overrides, "latent_dimension": 8, "epochs": 300}
     found = sweep(
-        "MultiVAE", sweepable.dataset, overrides=overrides, settings=settings, on_report=on_report, output=io.StringIO()
+        "MultiVAE",
+        sweepable.dataset,
+        overrides=overrides,
+        settings=settings,
+        on_report=on_report,
+        output=io.StringIO(),
     )
     assert [trial["state"] for trial in found["trials"]] == ["finished"] * len(found["trials"])
     assert set(by_node) == {head.node_id, other.node_id}
@@ -54,5 +66,11 @@ def test_a_sweep_survives_the_loss_of_a_node(sweepable, tmp_path, cluster):
 def test_an_address_without_a_cluster_is_an_error(sweepable, tmp_path):
     settings = {"ray_address": "127.0.0.1:1", "space": str(sweepable.space), "storage": str(tmp_path)}
     with pytest.raises(UsageError, match=r"no Ray cluster at ray_address '127\.0\.0\.1:1'"):
-        sweep("MultiVAE", sweepable.dataset, overrides=sweepable.overrides, settings=settings, output=io.StringIO())
+        sweep(
+            "MultiVAE",
+            sweepable.dataset,
+            overrides=sweepable.overrides,
+            settings=settings,
+            output=io.StringIO(),
+        )
     assert list(tmp_path.iterdir()) == []

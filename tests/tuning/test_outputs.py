@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from recbole_diffusion.tuning import pictures
-from recbole_diffusion.tuning.board import Board
+from recbole_diffusion.tuning.display import Board
 from recbole_diffusion.tuning.folder import SweepFolder
 from recbole_diffusion.tuning.record import FAILED, FINISHED, RUNNING, STOPPED, Record, Trial
 
@@ -15,10 +15,25 @@ from recbole_diffusion.tuning.record import FAILED, FINISHED, RUNNING, STOPPED, 
 @pytest.fixture
 def record():
     trials = [
-        Trial(0, "trials/000", {"steps": 5, "kind": "a", "rate": 0.1}, 1, state=FINISHED, score=0.31, epochs=10, seconds=2.5),
-        Trial(1, "trials/001", {"steps": 50, "kind": "b"}, 2, state=STOPPED, score=0.12, epochs=3, seconds=1.0),
-        Trial(2, "trials/002", {"steps": 5, "kind": "b"}, 3, state=FAILED, failures=4, error="ValueError: no"),
-        Trial(3, "trials/003", {"steps": 10, "kind": "a", "rate": 0.2}, 4, state=RUNNING, score=0.2, epochs=4),
+        Trial(
+            0,
+            "trials/000",
+            {"steps": 5, "kind": "a", "rate": 0.1},
+            1,
+            state=FINISHED,
+            score=0.31,
+            epochs=10,
+            seconds=2.5,
+        ),
+        Trial(
+            1, "trials/001", {"steps": 50, "kind": "b"}, 2, state=STOPPED, score=0.12, epochs=3, seconds=1.0
+        ),
+        Trial(
+            2, "trials/002", {"steps": 5, "kind": "b"}, 3, state=FAILED, failures=4, error="ValueError: no"
+        ),
+        Trial(
+            3, "trials/003", {"steps": 10, "kind": "a", "rate": 0.2}, 4, state=RUNNING, score=0.2, epochs=4
+        ),
         Trial(4, "trials/004", {"steps": 10, "kind": "b"}, 5),
     ]
     return Record("TVDiff", "toy", {}, {}, "file", {}, "recall@20", True, 10, 0, "", trials=trials)
@@ -31,7 +46,11 @@ def test_lines_where_there_is_no_terminal(record):
     for trial in record.trials[:3]:
         board.ended(trial)
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "trial 000 finished: recall@20 0.3100 after 10 of 10 epochs, 2.5 s; 3 of 5 done, 1 stopped early, 1 failed"
+    assert (
+        lines[0]
+        == "trial 000 finished: recall@20 0.3100 after 10 of 10 epochs, 2.5 s; 3 of 5 done, 1 stopped early, "
+        "1 failed"
+    )
     assert lines[1].startswith("trial 001 stopped early: recall@20 0.1200 after 3 of 10 epochs")
     assert lines[2].endswith("ValueError: no")
     assert "\x1b" not in stream.getvalue()
@@ -47,7 +66,12 @@ def test_a_table_that_is_redrawn_on_a_terminal(record):
     head, _, *rows = board.lines()
     assert "3 of 5 done" in head
     assert "best recall@20 0.3100, trial 000" in head
-    assert [row.split()[0] for row in rows] == ["003", "000", "001", "002"]  # what runs, then from best to worst
+    assert [row.split()[0] for row in rows] == [
+        "003",
+        "000",
+        "001",
+        "002",
+    ]  # what runs, then from best to worst
     board.reported()  # too soon: nothing is written
     assert stream.getvalue().count("\n") == height
     board.ended(record.trials[0])
@@ -85,7 +109,9 @@ def test_two_pictures(record, tmp_path):
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text("valid_metric: Recall@20\n")
         lines = [{"epoch": epoch, "valid": {"recall@20": epoch / 10}} for epoch in range(3)]
-        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"epoch": 3, "val')
+        (folder / "metrics.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines) + '{"epoch": 3, "val'
+        )
     assert pictures.draw(SweepFolder(tmp_path), record) == []
     from matplotlib.image import imread
 
@@ -111,7 +137,9 @@ def test_models_of_one_step_are_painted_by_trial(record, tmp_path):
     for trial, score in zip(record.trials, (0.3, 0.1, 0.4), strict=False):
         (tmp_path / trial.folder).mkdir(parents=True)
         (tmp_path / trial.folder / "config.yaml").write_text("valid_metric: Recall@20\n")
-        (tmp_path / trial.folder / "metrics.jsonl").write_text(json.dumps({"epoch": 0, "valid": {"recall@20": score}}) + "\n")
+        (tmp_path / trial.folder / "metrics.jsonl").write_text(
+            json.dumps({"epoch": 0, "valid": {"recall@20": score}}) + "\n"
+        )
     figure = Figure()
     assert pictures.curves(figure, SweepFolder(tmp_path), record, record.trials[:3])
     dots, steps = figure.axes[0].lines

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from recbole_diffusion import cli, registry, yaml_io
+from recbole_diffusion import registry
+from recbole_diffusion.cli import main as cli
 from recbole_diffusion.config import Config, properties_path
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.tuning import driver
 from recbole_diffusion.tuning.driver import read_settings, sweep
 from recbole_diffusion.tuning.plan import make_record
@@ -39,7 +41,11 @@ FEW = {"GlobalMean": 1, "ItemMean": 5}  # models that have hardly anything to ch
 def test_a_shipped_space_fits_its_model(tmp_path, model):
     record = plan(tmp_path, None, model, num_samples=20)
     fewest = FEW.get(model, 8)
-    assert len({json.dumps(trial.options, sort_keys=True) for trial in record.trials}) == len(record.trials) >= fewest
+    assert (
+        len({json.dumps(trial.options, sort_keys=True) for trial in record.trials})
+        == len(record.trials)
+        >= fewest
+    )
     for trial in record.trials[:3]:
         Config(model, "ml-100k", [], {**record.options, **trial.options})
 
@@ -51,7 +57,9 @@ def test_every_model_and_every_baseline_with_options_has_a_space():
 def test_gamma_is_searched_only_with_the_sampler_that_reads_it(tmp_path):
     trials = plan(tmp_path, None, num_samples=40).trials
     assert {"gamma" in trial.options for trial in trials} == {True, False}
-    assert all(("gamma" in trial.options) == (trial.options["negative_sampler"] == "ar_gsp") for trial in trials)
+    assert all(
+        ("gamma" in trial.options) == (trial.options["negative_sampler"] == "ar_gsp") for trial in trials
+    )
 
 
 # Trials.
@@ -64,7 +72,9 @@ def test_trials_share_the_split_and_have_seeds_of_their_own(tmp_path):
     assert len({trial.seed for trial in one.trials}) == 5
     assert [trial.options for trial in one.trials] != [trial.options for trial in other.trials]
     again = plan(tmp_path, space, num_samples=5, overrides={"seed": 3})
-    assert [(trial.options, trial.seed) for trial in again.trials] == [(trial.options, trial.seed) for trial in one.trials]
+    assert [(trial.options, trial.seed) for trial in again.trials] == [
+        (trial.options, trial.seed) for trial in one.trials
+    ]
 
 
 def test_a_small_space_is_tried_whole_and_said_so(tmp_path):
@@ -80,15 +90,24 @@ def test_optuna_is_not_asked_for_more_than_there_is(tmp_path):
 
 
 def test_a_grid_has_every_combination(tmp_path):
-    record = plan(tmp_path, {"k": {"int": [10, 30], "step": 10}, "shrink": {"choice": [0.0, 1.0]}}, "ItemKNN", search="grid")
-    assert [tuple(trial.options.values()) for trial in record.trials] == [(k, s) for k in (10, 20, 30) for s in (0.0, 1.0)]
+    record = plan(
+        tmp_path,
+        {"k": {"int": [10, 30], "step": 10}, "shrink": {"choice": [0.0, 1.0]}},
+        "ItemKNN",
+        search="grid",
+    )
+    assert [tuple(trial.options.values()) for trial in record.trials] == [
+        (k, s) for k in (10, 20, 30) for s in (0.0, 1.0)
+    ]
 
 
 def test_an_option_that_is_given_is_not_searched(tmp_path):
     record = plan(tmp_path, None, num_samples=8, overrides={"negative_sampler": "uniform", "steps": 5})
     assert all(not {"negative_sampler", "steps", "gamma"} & set(trial.options) for trial in record.trials)
     assert record.options["steps"] == 5
-    assert "nothing is left" in refusal(tmp_path, {"reg_weight": {"choice": [1.0]}}, model="EASE", overrides={"reg_weight": 2.0})
+    assert "nothing is left" in refusal(
+        tmp_path, {"reg_weight": {"choice": [1.0]}}, model="EASE", overrides={"reg_weight": 2.0}
+    )
 
 
 def test_traditional_models_have_one_epoch(tmp_path):
@@ -117,17 +136,28 @@ def test_a_data_set_of_train_and_test_only_is_marked(tmp_path):
         ("TVDiff", {"entropy_loss": {"choice": ["bpr", "bqr"]}}, "bce | bpr | nll | none"),
         ("BPR", {"learning_rate": {"uniform": [0, 1]}}, "learning_rate = 0.0"),
         ("ItemKNN", {"k": {"choice": ["many"]}}, "k = 'many'"),
-        ("TVDiff", {"noise_min": {"choice": [0.1]}, "noise_max": {"choice": [0.01]}}, "noise_min must not be larger"),
+        (
+            "TVDiff",
+            {"noise_min": {"choice": [0.1]}, "noise_max": {"choice": [0.01]}},
+            "noise_min must not be larger",
+        ),
         ("TVDiff", {"seed": {"int": [0, 5]}}, "cannot be searched"),
         ("TVDiff", {"epochs": {"int": [1, 5]}}, "cannot be searched"),
         ("TVDiff", {"valid_metric": {"choice": ["Recall@10"]}}, "cannot be searched"),
         ("TVDiff", {"eval_args": {"choice": [{}]}}, "cannot be searched"),
         ("TVDiff", {"user_inter_num_interval": {"choice": ["[5,inf)"]}}, "cannot be searched"),
         ("TVDiff", {"shift": {"choice": ["popularity"]}}, "cannot be searched"),
-        ("TVDiff", {"gamma": {"choice": [0.1], "when": {"sampler": "x"}}}, "depends on 'sampler', which TVDiff does not have"),
         (
             "TVDiff",
-            {"gamma": {"choice": [0.1], "when": {"negative_sampler": "hard"}}, "negative_sampler": {"choice": ["ar_gsp"]}},
+            {"gamma": {"choice": [0.1], "when": {"sampler": "x"}}},
+            "depends on 'sampler', which TVDiff does not have",
+        ),
+        (
+            "TVDiff",
+            {
+                "gamma": {"choice": [0.1], "when": {"negative_sampler": "hard"}},
+                "negative_sampler": {"choice": ["ar_gsp"]},
+            },
             "gives it only 'ar_gsp'",
         ),
         (

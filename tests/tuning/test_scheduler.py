@@ -32,7 +32,9 @@ def test_a_bad_trial_is_stopped_because_of_what_was_before_the_resume():
     assert stopped_after(scheduler, BAD) == 3
     assert scheduler.stopped == {"new"}
     assert stopped_after(scheduler, [(epoch, score + 1) for epoch, score in GOOD], "better") is None
-    assert stopped_after(make_scheduler(options, EPOCHS, "min", [GOOD, GOOD]), BAD) is None  # smaller is better here
+    assert (
+        stopped_after(make_scheduler(options, EPOCHS, "min", [GOOD, GOOD]), BAD) is None
+    )  # smaller is better here
 
 
 def test_a_trial_that_was_retried_is_judged_at_the_next_rung_by_epochs_not_reports():
@@ -44,10 +46,17 @@ def test_a_trial_that_was_retried_is_judged_at_the_next_rung_by_epochs_not_repor
 def test_a_trial_that_has_finished_is_not_stopped():
     scheduler = make_scheduler(read_settings({"grace_period": 3}), EPOCHS, "max", [GOOD, GOOD])
     assert stopped_after(scheduler, [(5, 0.0)], finished=5) is None
-    assert stopped_after(make_scheduler(read_settings({}), EPOCHS, "max", [GOOD] * 3), [(EPOCHS, 0.0)], finished=EPOCHS) is None
+    assert (
+        stopped_after(
+            make_scheduler(read_settings({}), EPOCHS, "max", [GOOD] * 3), [(EPOCHS, 0.0)], finished=EPOCHS
+        )
+        is None
+    )
 
 
-@pytest.mark.parametrize(("given", "epochs", "grace"), [({}, 300, 25), ({}, 5, 1), ({"grace_period": 7}, 300, 7)])
+@pytest.mark.parametrize(
+    ("given", "epochs", "grace"), [({}, 300, 25), ({}, 5, 1), ({"grace_period": 7}, 300, 7)]
+)
 def test_the_grace_period(given, epochs, grace):
     assert grace_period(read_settings(given), epochs) == grace
 
@@ -67,7 +76,9 @@ def searcher(trials, samples=40):
         "c": {"loguniform": [1e-3, 1]},
         "d": {"int": [2, 8], "step": 2},
     }
-    record = Record("M", "d", {}, content, "file", {"num_samples": samples}, "recall@20", True, 10, 7, "", trials=trials)
+    record = Record(
+        "M", "d", {}, content, "file", {"num_samples": samples}, "recall@20", True, 10, 7, "", trials=trials
+    )
 
     def new_trial(options):
         record.trials.append(Trial(len(record.trials), f"trials/{len(record.trials)}", options, 1))
@@ -84,7 +95,9 @@ def test_optuna_goes_where_scores_are_high():
     search, record = searcher([])
     for number in range(40):
         trial = search.suggest(f"t{number}")["trial"]
-        assert set(trial["options"]) == ({"a", "b", "c", "d"} if trial["options"]["a"] == "x" else {"a", "c", "d"})
+        assert set(trial["options"]) == (
+            {"a", "b", "c", "d"} if trial["options"]["a"] == "x" else {"a", "c", "d"}
+        )
         search.on_trial_complete(f"t{number}", {"score": goal(trial["options"])})
     scores = [goal(trial.options) for trial in record.trials]
     assert sum(scores[20:]) > sum(scores[:20])
@@ -117,4 +130,6 @@ def test_optuna_tries_nothing_twice():
         options = search.suggest(f"t{number}")["trial"]["options"]
         record.trials[number].score = float(options["a"] == 3)
         search.on_trial_complete(f"t{number}", {"score": record.trials[number].score})
-    assert {(trial.options["a"], trial.options["b"]) for trial in record.trials} == {(a, b) for a in (1, 2, 3) for b in range(4)}
+    assert {(trial.options["a"], trial.options["b"]) for trial in record.trials} == {
+        (a, b) for a in (1, 2, 3) for b in range(4)
+    }

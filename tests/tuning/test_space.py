@@ -62,22 +62,33 @@ def test_the_same_seed_draws_the_same():
 
 def test_a_condition_decides_whether_an_option_exists():
     space = parse_space(
-        {"gamma": {"choice": [1, 2], "when": {"sampler": "hard"}}, "sampler": {"choice": ["hard", "easy"]}}, "file"
+        {"gamma": {"choice": [1, 2], "when": {"sampler": "hard"}}, "sampler": {"choice": ["hard", "easy"]}},
+        "file",
     )
     assert [one.label for one in space.parameters] == ["sampler", "gamma"]  # after what it depends on
-    assert list(space.grid({})) == [{"sampler": "hard", "gamma": 1}, {"sampler": "hard", "gamma": 2}, {"sampler": "easy"}]
+    assert list(space.grid({})) == [
+        {"sampler": "hard", "gamma": 1},
+        {"sampler": "hard", "gamma": 2},
+        {"sampler": "easy"},
+    ]
     assert space.count({}) == 3
     assert {tuple(space.draw(Random(seed), {})) for seed in range(30)} == {("sampler", "gamma"), ("sampler",)}
 
 
 def test_a_condition_on_an_option_that_is_not_searched():
-    space = parse_space({"gamma": {"choice": [1, 2], "when": {"sampler": ["hard", "harder"]}}, "b": 1}, "file")
+    space = parse_space(
+        {"gamma": {"choice": [1, 2], "when": {"sampler": ["hard", "harder"]}}, "b": 1}, "file"
+    )
     assert list(space.grid({"sampler": "harder"})) == [{"gamma": 1, "b": 1}, {"gamma": 2, "b": 1}]
     assert list(space.grid({"sampler": "easy"})) == [{"b": 1}]
 
 
 def test_what_depends_on_something_that_does_not_exist_does_not_exist():
-    content = {"a": {"choice": [0, 1]}, "b": {"choice": [5], "when": {"a": 1}}, "c": {"choice": [7], "when": {"b": 5}}}
+    content = {
+        "a": {"choice": [0, 1]},
+        "b": {"choice": [5], "when": {"a": 1}},
+        "c": {"choice": [7], "when": {"b": 5}},
+    }
     assert list(parse_space(content, "file").grid({})) == [{"a": 0}, {"a": 1, "b": 5, "c": 7}]
     assert not exists(parse_space(content, "file").parameters[2], {"a": 0}, {})
 

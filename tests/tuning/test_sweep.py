@@ -18,14 +18,14 @@ import psutil
 import pytest
 from tuning.conftest import BROKEN, DAMAGED
 
-from recbole_diffusion import yaml_io
+from recbole_diffusion.cli.tune import summary
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
-from recbole_diffusion.run_folder import RunFolder
-from recbole_diffusion.tune_command import summary
+from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning import driver
 from recbole_diffusion.tuning.driver import read_settings, sweep
-from recbole_diffusion.tuning.session import check_cluster, ray_session
+from recbole_diffusion.tuning.ray_session import check_cluster, ray_session
 
 ROOT = Path(__file__).resolve().parents[2]
 GRID = {"search": "grid", "max_concurrent": 2, "max_failures": 1, "grace_period": 2}
@@ -61,7 +61,12 @@ def searched(sweepable, tmp_path_factory):
     output = io.StringIO()
     settings = {**GRID, "space": str(sweepable.space), "sweep_dir": str(folder), "final_seeds": 2}
     found = sweep(
-        "MultiVAE", sweepable.dataset, overrides=sweepable.overrides, settings=settings, on_report=on_report, output=output
+        "MultiVAE",
+        sweepable.dataset,
+        overrides=sweepable.overrides,
+        settings=settings,
+        on_report=on_report,
+        output=output,
     )
     return found, happened, output.getvalue()
 
@@ -146,7 +151,8 @@ def test_the_best_configuration_gives_the_final_run_again(searched, tmp_path):
     best = yaml_io.load_yaml(Path(found["sweep_dir"]) / "best.yaml")
     assert best["learning_rate"] == 3e-2
     again = run(
-        config_files=[Path(found["sweep_dir"]) / "best.yaml"], overrides={"run_dir": str(tmp_path / "again"), "use_gpu": False}
+        config_files=[Path(found["sweep_dir"]) / "best.yaml"],
+        overrides={"run_dir": str(tmp_path / "again"), "use_gpu": False},
     )
     assert again["test"] == found["final"][0]["metrics"]["test"]
 
@@ -201,12 +207,21 @@ def test_a_killed_driver_goes_on_and_repeats_no_finished_trial(sweepable, tmp_pa
         assert driver_process.poll() is None
         time.sleep(0.02)
     children = psutil.Process(driver_process.pid).children(recursive=True)
-    workers = [child for child in children if child.name().startswith("ray::") and "Agent" not in child.name()]
-    scratch = {word.partition("=")[2] for child in children for word in child.cmdline() if word.startswith("--temp-dir=")}
+    workers = [
+        child for child in children if child.name().startswith("ray::") and "Agent" not in child.name()
+    ]
+    scratch = {
+        word.partition("=")[2]
+        for child in children
+        for word in child.cmdline()
+        if word.startswith("--temp-dir=")
+    }
     driver_process.kill()
     driver_process.wait()
     assert workers
-    assert psutil.wait_procs(workers, timeout=60)[1] == []  # its trials die with it, and do not write any more
+    assert (
+        psutil.wait_procs(workers, timeout=60)[1] == []
+    )  # its trials die with it, and do not write any more
     states = [trial["state"] for trial in json.loads((folder / "sweep.json").read_text())["trials"]]
     assert states[0] == "finished" != states[1]
     result = (folder / "trials/000/result.json").stat().st_mtime_ns
@@ -227,7 +242,13 @@ def test_a_killed_driver_goes_on_and_repeats_no_finished_trial(sweepable, tmp_pa
 
 
 def test_a_time_budget_ends_the_search_and_a_resume_has_it_again(sweepable, tmp_path):
-    settings = {**GRID, "scheduler": "none", "space": str(sweepable.space), "final_seeds": 0, "time_budget": 0.2}
+    settings = {
+        **GRID,
+        "scheduler": "none",
+        "space": str(sweepable.space),
+        "final_seeds": 0,
+        "time_budget": 0.2,
+    }
     overrides = {**sweepable.overrides, "epochs": 2, "latent_dimension": 8}
     folder = tmp_path / "sweep"
     with pytest.raises(RunError, match="the time budget ended before a validation"):

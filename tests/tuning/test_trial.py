@@ -13,12 +13,26 @@ from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, release_dataset
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
-from recbole_diffusion.run_folder import RunFolder
+from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer.base import RunMixin
-from recbole_diffusion.tuning.sharing import depends_on
-from recbole_diffusion.tuning.trial import BestSoFar, alone, damage_of, finished_result, run_trial, use_threads, validation_scores
+from recbole_diffusion.tuning.dataset_sharing import depends_on
+from recbole_diffusion.tuning.trial import (
+    BestSoFar,
+    alone,
+    damage_of,
+    finished_result,
+    run_trial,
+    use_threads,
+    validation_scores,
+)
 
-OPTIONS = {"hidden_size": 8, "train_batch_size": 256, "negative_sampler": "uniform", "epochs": 4, "state": "ERROR"}
+OPTIONS = {
+    "hidden_size": 8,
+    "train_batch_size": 256,
+    "negative_sampler": "uniform",
+    "epochs": 4,
+    "state": "ERROR",
+}
 
 
 class Stopped(BaseException):
@@ -27,7 +41,11 @@ class Stopped(BaseException):
 
 @pytest.fixture
 def job(checkerboard, tmp_path):
-    given = {name: value for name, value in checkerboard.overrides.items() if name not in ("dataset", "use_gpu", "runs_path")}
+    given = {
+        name: value
+        for name, value in checkerboard.overrides.items()
+        if name not in ("dataset", "use_gpu", "runs_path")
+    }
     shared = {
         "model": "TVDiff",
         "dataset": checkerboard.name,
@@ -82,7 +100,9 @@ def test_a_trial_that_dies_goes_on_and_ends_as_if_it_had_not(trial, job):
     straight = reports_of(trial | {"folder": "trials/straight"}, job)
     assert len(reports_of(trial, job, stop_after=2)) == 2
     assert reports_of(trial, job) == straight[2:]
-    one, other = (finished_result(folder_of({"folder": name}, job)) for name in ("trials/straight", "trials/000"))
+    one, other = (
+        finished_result(folder_of({"folder": name}, job)) for name in ("trials/straight", "trials/000")
+    )
     assert one["valid"] == other["valid"]
 
 
@@ -101,7 +121,9 @@ def test_no_test_metric_is_computed_in_a_search(trial, job, monkeypatch):
         return evaluate(self, eval_data, *arguments, **named)
 
     monkeypatch.setattr(RunMixin, "evaluate", watched)
-    monkeypatch.setattr("recbole_diffusion.quick_start._tested", lambda *_: pytest.fail("the test part was evaluated"))
+    monkeypatch.setattr(
+        "recbole_diffusion.quick_start._tested", lambda *_: pytest.fail("the test part was evaluated")
+    )
     reports_of(trial, job)
     assert set(seen) <= {100}  # 2 validation items of each of 50 users; the test part has 150
     folder = folder_of(trial, job)
@@ -121,7 +143,9 @@ def ran():
     return {}
 
 
-@pytest.mark.parametrize("damage", ["config", "checkpoint", "checkpoint is a folder", "best", "no best", "other options", "junk"])
+@pytest.mark.parametrize(
+    "damage", ["config", "checkpoint", "checkpoint is a folder", "best", "no best", "other options", "junk"]
+)
 def test_a_damaged_folder_is_set_aside_and_the_trial_begun_again(trial, job, damage, ran, tmp_path_factory):
     folder = folder_of(trial, job)
     if not ran:
@@ -180,7 +204,11 @@ def test_threads_are_set_for_torch_and_for_what_is_loaded_later(monkeypatch):
 
 def test_no_two_processes_run_one_trial(tmp_path):
     lock = tmp_path / "ray" / "trials-000.lock"
-    with alone(lock), pytest.raises(RunError, match="another process still runs this trial"), alone(lock, patience=0):
+    with (
+        alone(lock),
+        pytest.raises(RunError, match="another process still runs this trial"),
+        alone(lock, patience=0),
+    ):
         pass
     with alone(lock, patience=0):  # free again
         pass
@@ -232,6 +260,8 @@ def test_the_split_follows_split_seed_and_not_seed(sweepable, tmp_path):
             "run_dir": str(tmp_path / f"{seed}-{split_seed}"),
         }
         del overrides["mlp_hidden_size"]
-        return run("ItemKNN", sweepable.dataset, overrides={**overrides, "k": 10})["test"]  # nothing random but the split
+        return run("ItemKNN", sweepable.dataset, overrides={**overrides, "k": 10})[
+            "test"
+        ]  # nothing random but the split
 
     assert tested(1, 9) == tested(9, None) != tested(1, None)

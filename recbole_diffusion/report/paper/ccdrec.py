@@ -8,7 +8,7 @@ import torch
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of, shade_of
-from recbole_diffusion.sampler.curricular import curricular_negatives, nearest_candidates
+from recbole_diffusion.sampler.curriculum import curricular_negatives, nearest_candidates
 from recbole_diffusion.trainer import checkpoint
 
 USERS = 5  # of Figure 4
@@ -32,7 +32,8 @@ def embeddings(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
         for state, model in (("before training", _untrained(run)), ("best epoch", run.model)):
             panels.append(_embedding_panel(f"{name}, {state}", run, model, users))
     note = (
-        f"{USERS} random users, a colour each, with at most {MOST_ITEMS} of their training items. t-SNE of all vectors together: "
+        f"{USERS} random users, a colour each, with at most {MOST_ITEMS} of their training items. t-SNE of "
+        "all vectors together: "
         "distances between clusters mean little. The first seed of each method."
     )
     return Figure("embeddings", "Items, modalities and users (CCDRec, Figure 4)", panels, note)
@@ -49,7 +50,8 @@ def negatives(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
         for number, user in enumerate(_some_users(run, USERS_OF_NEGATIVES)):
             panels.append(_negative_panel(f"{name}, user {number + 1}", run, user))
     note = (
-        "Negatives as the trained model would draw them from the states of the chain: the fewer steps are left, the harder. "
+        "Negatives as the trained model would draw them from the states of the chain: the fewer steps are "
+        "left, the harder. "
         "They are shown by their final vectors."
     )
     return Figure("negatives by hardness", "Negatives by hardness (CCDRec, Figure 5)", panels, note)
@@ -113,7 +115,11 @@ def _embedding_panel(title: str, run: Any, model: Any, users: list[int]) -> Pane
     for number in range(len(users)):
         for kind in [*symbols, "user"]:
             where = [place for place, of in zip(places, kinds, strict=True) if of == (number, kind)]
-            style = {"symbol": "star" if kind == "user" else symbols[kind], "colour": colour_of(number), "faint": kind != "user"}
+            style = {
+                "symbol": "star" if kind == "user" else symbols[kind],
+                "colour": colour_of(number),
+                "faint": kind != "user",
+            }
             texts = [f"user {number + 1}: {kind}"] * len(where)
             panel.series.append(Series(kind, *zip(*where, strict=True), kind="points", texts=texts, **style))
     return panel
@@ -126,12 +132,18 @@ def _negative_panel(title: str, run: Any, user: int) -> Panel:
     items = _items_of(run, user)
     generator = torch.Generator(final.device).manual_seed(SEED)
     pools = dict(sorted(model.fusion.states(model.backbone).items(), reverse=True))
-    shares = {"candidate_share": o.candidate_share, "top_share": o.top_share, "candidate_limit": o.candidate_limit}
+    shares = {
+        "candidate_share": o.candidate_share,
+        "top_share": o.top_share,
+        "candidate_limit": o.candidate_limit,
+    }
     rows = {}
     for step, pool in pools.items():
         nearest = nearest_candidates(pool, **shares, generator=generator)
         many = items.repeat(DRAWS)
-        drawn = curricular_negatives(nearest, many, torch.full_like(many, user), model.positives, generator=generator)
+        drawn = curricular_negatives(
+            nearest, many, torch.full_like(many, user), model.positives, generator=generator
+        )
         rows[f"negatives, step {step} of {o.steps}"] = final[drawn.unique()]
     rows |= {"positive items": final[items], "user": user_vectors[[user]]}
     places = _placed(torch.cat(list(rows.values())))
@@ -139,10 +151,17 @@ def _negative_panel(title: str, run: Any, user: int) -> Panel:
     for number, (kind, vectors) in enumerate(rows.items()):
         where = places[start : start + len(vectors)]
         start += len(vectors)
-        style = {"symbol": {"user": "star", "positive items": "square"}.get(kind, "circle"), "faint": kind != "user"}
-        colour = {"user": "#d65f7a", "positive items": "#4878d0"}.get(kind) or shade_of(number / max(1, len(pools) - 1))
+        style = {
+            "symbol": {"user": "star", "positive items": "square"}.get(kind, "circle"),
+            "faint": kind != "user",
+        }
+        colour = {"user": "#d65f7a", "positive items": "#4878d0"}.get(kind) or shade_of(
+            number / max(1, len(pools) - 1)
+        )
         texts = [kind] * len(where)
-        panel.series.append(Series(kind, *zip(*where, strict=True), kind="points", colour=colour, texts=texts, **style))
+        panel.series.append(
+            Series(kind, *zip(*where, strict=True), kind="points", colour=colour, texts=texts, **style)
+        )
     return panel
 
 

@@ -22,15 +22,24 @@ def false_negatives(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping
     parts = set()
     for name, runs in methods.items():
         for run in runs:
-            counted = [(record["epoch"] + 1, record["diagnostics"][RATE]) for record in run.epochs if RATE in _said(record)]
+            counted = [
+                (record["epoch"] + 1, record["diagnostics"][RATE])
+                for record in run.epochs
+                if RATE in _said(record)
+            ]
             if not counted:
                 continue
-            parts.add(f"{run.config.get('false_negative_part')}, cosine from {run.config.get('false_negative_cosine')}")
+            parts.add(
+                f"{run.config.get('false_negative_part')}, cosine from "
+                f"{run.config.get('false_negative_cosine')}"
+            )
             style = {**method_style(numbers[name]), "faint": len(runs) > 1}
             rates.series.append(Series(name, *zip(*counted, strict=True), **style))
             points = validations(run, metric)
             if points:
-                scores.series.append(Series(name, [point[0] for point in points], [point[2] for point in points], **style))
+                scores.series.append(
+                    Series(name, [point[0] for point in points], [point[2] for point in points], **style)
+                )
     if not rates.series:
         raise UsageError("no run has counted them; run with --false_negative_part=test_ood (or valid, test)")
     note = f"A negative counts if its cosine with a held-out item of its user reaches the threshold ({'; '.join(sorted(parts))})."
@@ -46,21 +55,34 @@ def hardness(methods: Mapping[str, Sequence[RunRecord]], _: Mapping[str, int]) -
     """
     panels = []
     for name, runs in methods.items():
-        for key, title in (("score@", "score with the user"), ("cosine_with_positive@", "cosine with the positive")):
-            levels = list(dict.fromkeys(word for record in runs[0].epochs for word in _said(record) if word.startswith(key)))
+        for key, title in (
+            ("score@", "score with the user"),
+            ("cosine_with_positive@", "cosine with the positive"),
+        ):
+            levels = list(
+                dict.fromkeys(
+                    word for record in runs[0].epochs for word in _said(record) if word.startswith(key)
+                )
+            )
             panel = Panel(f"{name}: {title}", "epoch", title)
             for place, level in enumerate(levels):
                 points = [
-                    (record["epoch"] + 1, record["diagnostics"][level]) for record in runs[0].epochs if level in _said(record)
+                    (record["epoch"] + 1, record["diagnostics"][level])
+                    for record in runs[0].epochs
+                    if level in _said(record)
                 ]
                 colour = shade_of(place / max(1, len(levels) - 1))
-                panel.series.append(Series(f"step {level.partition('@')[2]}", *zip(*points, strict=True), colour=colour))
+                panel.series.append(
+                    Series(f"step {level.partition('@')[2]}", *zip(*points, strict=True), colour=colour)
+                )
             if panel.series:
                 panels.append(panel)
     if not panels:
         raise UsageError("no run has generated negatives (negative_sampler: cnsdiff)")
     note = "Negatives of the first batch of an epoch, at each kept step of the reverse chain; fewer remaining steps are harder."
-    return Figure("hardness of negatives", "Hardness of CNSDiff's negatives, by step of the chain", panels, note)
+    return Figure(
+        "hardness of negatives", "Hardness of CNSDiff's negatives, by step of the chain", panels, note
+    )
 
 
 def _said(record: Mapping) -> Mapping[str, float]:

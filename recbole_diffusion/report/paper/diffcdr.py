@@ -26,8 +26,10 @@ def transferred_users(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure
     if not panels:
         raise UsageError("no run has the diffusion; run with --diffusion=true")
     note = (
-        f"At most {USERS:,} shared users of the training part, drawn by the seed of the run: their target vectors and what the "
-        "model makes of their source vectors; distance: the mean between the two of a user. Aligned ones are those that score. "
+        f"At most {USERS:,} shared users of the training part, drawn by the seed of the run: their target "
+        "vectors and what the "
+        "model makes of their source vectors; distance: the mean between the two of a user. Aligned ones are "
+        "those that score. "
         "t-SNE of all vectors together; it shows neighbours, not distances. The first seed of each method."
     )
     return Figure("transferred users", "Transferred and target users (DiffCDR, Figure 4)", panels, note)
@@ -39,13 +41,17 @@ def _panels(prefix: str, model: Any) -> list[Panel]:
     *places, of_truth = _placed([*ways.values(), truth])
     panels = []
     for number, ((name, vectors), place) in enumerate(zip(ways.items(), places, strict=True)):
-        what = {"source": "source users", "aligned": "aligned"}.get(name, f"{name} evaluation" + "s" * (name != "1"))
+        what = {"source": "source users", "aligned": "aligned"}.get(
+            name, f"{name} evaluation" + "s" * (name != "1")
+        )
         distance = (vectors - truth).norm(dim=1).mean().item()
         panel = Panel(f"{prefix}{what}, distance {distance:.3f}", "", "", bare=True)
         shown = {"target users": (of_truth, colour_of(8)), what: (place, shade_of(number / (len(ways) - 1)))}
         for kind, (points, colour) in shown.items():
             x, y = zip(*points, strict=True)
-            panel.series.append(Series(kind, x, y, kind="points", colour=colour, texts=[kind] * len(x), faint=True))
+            panel.series.append(
+                Series(kind, x, y, kind="points", colour=colour, texts=[kind] * len(x), faint=True)
+            )
         panels.append(panel)
     return panels
 

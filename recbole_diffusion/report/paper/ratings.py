@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.evaluation.rating_plots import shares, shown
 from recbole_diffusion.report.figure import Figure, Panel, Series, shade_of
+from recbole_diffusion.report.rating_plots import shares, shown
 from recbole_diffusion.report.run_figures import method_style
 from recbole_diffusion.report.runs import RunRecord
 
@@ -12,7 +12,9 @@ KINDS = {"rated": "rated items (labelled)", "unrated": "items without rating (un
 ACTUAL = "#9aa1ab"
 
 
-def rating_distributions(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]) -> list[Figure]:
+def rating_distributions(
+    methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]
+) -> list[Figure]:
     """Return the distribution of predicted ratings by epoch, a figure a method, and at the end beside the actual one.
 
     Raises:
@@ -24,11 +26,20 @@ def rating_distributions(methods: Mapping[str, Sequence[RunRecord]], numbers: Ma
         if records:
             title = f"Ratings predicted by {name}, by epoch (DGRM, Figures 3 to 6)"
             note = f"Seed {runs[0].seed}, items of the validation users."
-            figures.append(Figure(f"ratings {name}", title, [_by_epoch(records, kind) for kind in KINDS], note))
+            figures.append(
+                Figure(f"ratings {name}", title, [_by_epoch(records, kind) for kind in KINDS], note)
+            )
     at_the_end = _at_the_end(methods, numbers)
     if at_the_end:
         title = "Actual ratings (DGRM, Figure 2) and those predicted at the best epoch"
-        figures.append(Figure("ratings at the end", title, at_the_end, "KL(predicted || actual) over the ratings that occur."))
+        figures.append(
+            Figure(
+                "ratings at the end",
+                title,
+                at_the_end,
+                "KL(predicted || actual) over the ratings that occur.",
+            )
+        )
     if not figures:
         raise UsageError("no run has kept ratings; run with --rating_scale and the rating column loaded")
     return figures
@@ -38,11 +49,18 @@ def _by_epoch(records: list[dict], kind: str) -> Panel:
     panel = Panel(KINDS[kind], "predicted rating", "share")
     if kind == "rated":
         first = records[0]["ratings"]
-        panel.series.append(Series("actual", first["edges"], shares(first["actual"]), kind="steps", colour=ACTUAL))
+        panel.series.append(
+            Series("actual", first["edges"], shares(first["actual"]), kind="steps", colour=ACTUAL)
+        )
     drawn = shown(records)
     for place, record in enumerate(drawn):
         colour = shade_of(place / max(1, len(drawn) - 1))
-        series = {"x": record["ratings"]["edges"], "y": shares(record["ratings"][kind]), "kind": "steps", "colour": colour}
+        series = {
+            "x": record["ratings"]["edges"],
+            "y": shares(record["ratings"][kind]),
+            "kind": "steps",
+            "colour": colour,
+        }
         panel.series.append(Series(f"epoch {record['epoch'] + 1}", **series))
     return panel
 
@@ -57,10 +75,14 @@ def _at_the_end(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str
             counts = report["counts"]
             if part not in panels:
                 panels[part] = Panel(part, "rating", "share")
-                actual = Series("actual", counts["edges"], shares(counts["actual"]), kind="steps", colour=ACTUAL)
+                actual = Series(
+                    "actual", counts["edges"], shares(counts["actual"]), kind="steps", colour=ACTUAL
+                )
                 panels[part].series.append(actual)
             kl = report.get("distribution", {}).get("kl")
             label = name if kl is None else f"{name}, KL {kl:.3f}"
             colour = method_style(numbers[name])["colour"]
-            panels[part].series.append(Series(label, counts["edges"], shares(counts["rated"]), kind="steps", colour=colour))
+            panels[part].series.append(
+                Series(label, counts["edges"], shares(counts["rated"]), kind="steps", colour=colour)
+            )
     return list(panels.values())

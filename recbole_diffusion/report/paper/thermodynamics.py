@@ -10,11 +10,14 @@ from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.thermodynamics import by_user
 from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of
-from recbole_diffusion.sampler.positives import UserItems
+from recbole_diffusion.sampler.user_items import UserItems
 
 MOST_CELLS = 1e8  # users x items that are scored; of more users every n-th is taken
 BINS = 40
-SOFTMAX = ("BPR", "LightGCN")  # inner products of embeddings (Eq. 5); the scores of the others are reconstructions
+SOFTMAX = (
+    "BPR",
+    "LightGCN",
+)  # inner products of embeddings (Eq. 5); the scores of the others are reconstructions
 OF_THE_INTERACTIONS = "#9aa1ab"
 
 
@@ -52,11 +55,18 @@ def energy_and_entropy(loaded: Mapping[str, Any], numbers: Mapping[str, int]) ->
         text = f"{name}<br>energy {x:+.1f}<br>entropy {y:+.3f}"
         away.series.append(Series(name, [x], [y], kind="points", colour=_colour(name, numbers), texts=[text]))
     note = (
-        f"Scores of {n_users:,} of {n_all:,} users, normalised by their L1 norm, or by softmax for inner products of embeddings "
-        f"({', '.join(SOFTMAX)}; Eq. 5). The interactions have energy {energy_of[0]:,.0f} and entropy log |N(u)|. The first "
+        f"Scores of {n_users:,} of {n_all:,} users, normalised by their L1 norm, or by softmax for inner "
+        "products of embeddings "
+        f"({', '.join(SOFTMAX)}; Eq. 5). The interactions have energy {energy_of[0]:,.0f} and entropy log "
+        "|N(u)|. The first "
         "seed of each method. The paper asks for a difference of energy near 0 and a low one of entropy."
     )
-    return Figure("energy and entropy", "Energy and entropy (TV-Diff, Figures 2 and 3)", [energies, entropies, away], note)
+    return Figure(
+        "energy and entropy",
+        "Energy and entropy (TV-Diff, Figures 2 and 3)",
+        [energies, entropies, away],
+        note,
+    )
 
 
 def _colour(name: str, numbers: Mapping[str, int]) -> str:
@@ -68,7 +78,9 @@ def _measured(run: Any) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray
     matrix = binary_interactions(run.parts["train"])
     n_items = matrix.shape[1]
     device = next(run.model.parameters()).device
-    positives = UserItems(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), n_items).to(device)
+    positives = UserItems(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), n_items).to(
+        device
+    )
     known = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
     users = known[:: max(1, -(-len(known) * n_items // int(MOST_CELLS)))]
     how = "softmax" if run.config["model"] in SOFTMAX else "l1"

@@ -1,0 +1,106 @@
+"""``run_recbole_diff.py tune``: a sweep from the command line."""
+
+import shlex
+import sys
+from dataclasses import fields
+from typing import Any
+
+from recbole_diffusion.errors import UsageError, did_you_mean, nothing_asked
+
+HELP = """usage: python run_recbole_diff.py tune --model=MODEL --dataset=DATASET [--search=random] [--key=value ...]
+       python run_recbole_diff.py tune --resume=SWEEP_DIR
+
+Searches the options of a model on the validation part, with Ray Tune, and runs the best ones again with several seeds; only those
+runs touch the test part. A sweep is one folder: sweep.json, trials.csv, best.yaml (for --config_files), trials/ and final/ with a
+run folder each, and two pictures. Options of a run (--epochs, --data_path, ...) hold for every trial and are not searched.
+
+options of a sweep:
+"""
+
+
+def tune(words: list[str]) -> int:
+    """Run or resume a sweep and print what it found; return the exit code.
+
+    Raises:
+        UsageError: the request cannot be run. RunError: no trial has given a score.
+    """
+    from recbole_diffusion.cli.arguments import parse_options
+
+    options = parse_options(words)
+    if not options:
+        raise nothing_asked(HELP)
+    if "help" in options:
+        sys.stdout.write(help_text())
+        return 0
+    from recbole_diffusion.tuning.options import SweepOptions, check_installed
+
+    settings = {one.name: options.pop(one.name) for one in fields(SweepOptions) if one.name in options}
+    model, dataset, resume = (options.pop(name, None) for name in ("model", "dataset", "resume"))
+    if resume is True or resume == "":
+        raise UsageError("--resume is given without a folder; write tune --resume=SWEEP_DIR")
+    files = str(options.pop("config_files", "") or "").split()
+    check_installed(SweepOptions())  # before torch and RecBole are loaded
+    from recbole_diffusion.tuning.driver import sweep
+
+    command = shlex.join(["python", "run_recbole_diff.py", "tune", *words])
+    try:
+        found = sweep(
+            model,
+            dataset,
+            config_files=files,
+            overrides=options,
+            settings=settings,
+            resume=resume,
+            output=sys.stdout,
+            command=command,
+        )
+    except UsageError as error:
+        # A run does not know the options of a sweep, and would propose one of its own.
+        for name in options:
+            near = did_you_mean(name, [one.name for one in fields(SweepOptions)])
+            if near and f"unknown option {name!r}" in str(error):
+                raise UsageError(
+                    f"unknown option {name!r}{near}; tune --help lists the options of a sweep"
+                ) from error
+        raise
+    sys.stdout.write(summary(found))
+    return 0
+
+
+def help_text() -> str:
+    """Return the text of ``tune --help``."""
+    from recbole_diffusion.cli.help import option_lines
+    from recbole_diffusion.tuning.options import SweepOptions
+
+    return HELP + "\n".join(option_lines(SweepOptions)) + "\n"
+
+
+def summary(found: dict[str, Any]) -> str:
+    """Return what a sweep has found, for people."""
+    trials = found["trials"]
+    states = [trial["state"] for trial in trials]
+    best = next(trial for trial in trials if trial["number"] == found["winner"])
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    score = f"{found['valid_metric']} {best['score']:.4f} on {found['selection']}"
+    epochs = sum(trial["epochs"] for trial in trials)
+    lines = [
+        f"{found['model']} on {found['dataset']}: {len(trials)} trials ({counts}), {epochs} epochs",
+        f"best     trial {best['folder']}, {score}, epoch {best['best_epoch']}",
+        "options  " + " ".join(f"{name}={value}" for name, value in best["options"].items()),
+    ]
+    for part, values in found["final_metrics"].items():
+        numbers = "  ".join(f"{name} {one['mean']:.4f} ± {one['std']:.4f}" for name, one in values.items())
+        runs = next(iter(values.values()))["runs"] if values else 0
+        lines.append(f"{part:8} {numbers}  ({runs} seeds)")
+    failed = [one for one in found["final"] if one["state"] != "finished"]
+    lines += [f"failed   {one['folder']}: {one['error']}" for one in failed]
+    starts = sorted(trial["startup_seconds"] for trial in trials if trial["startup_seconds"] is not None)
+    if starts:
+        slowest, middle = starts[-1], starts[len(starts) // 2]
+        lines.append(
+            f"start-up {middle:.2f} s a trial (median), {slowest:.2f} s at most: a worker process loads "
+            "torch and RecBole once"
+        )
+    lines.append("time     " + "  ".join(f"{name} {value:.1f} s" for name, value in found["seconds"].items()))
+    lines.append(f"folder   {found['sweep_dir']}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,118 @@
+"""CMF: both domains are factorised together, and a shared user has one vector.
+
+Paper: Singh, Gordon, "Relational Learning via Collective Matrix Factorization", KDD 2008.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.data.cross_domain import Ratings
+from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.cross_domain.base import ColdStartRecommender
+from recbole_diffusion.model.cross_domain.factors import Factors, Shape, number_of
+from recbole_diffusion.model.cross_domain.source_histories import SourceHistories
+from recbole_diffusion.model.cross_domain.stage import Stage, Step
+
+
+class CMF(SourceHistories, ColdStartRecommender):
+    """One factorisation of the users of both domains and the items of both; a cold user's vector comes from the source ratings.
+
+    Differences from the paper:
+
+    - Squared errors with the identity as link, by mini-batches and Adam; the paper has general losses and
+      Newton steps.
+    - With ``bias`` each domain has its own mean and each item a bias; a user's bias is common to both
+      domains, like the vector.
+    - ``task_absolute`` mixes in absolute errors, in both domains.
+    - There is one stage, which stops by the validation users; ``factor_std`` and the two weights of penalties
+      are those of the factorisations, ``learning_rate``, ``train_batch_size`` and ``epochs`` are the run's.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.weight_of = torch.cat(
+            [
+                torch.ones(len(self.ratings)),
+                torch.full((len(self.source_ratings),), self.options.source_weight),
+            ]
+        )
+        means = [
+            own.ratings.double().mean().item() if self.options.bias else 0.0
+            for own in (self.ratings, self.source_ratings)
+        ]
+        users = self.common_ids(dataset.shared)
+        self.joint = Ratings(
+            torch.cat([self.ratings.users, users[self.source_ratings.users]]),
+            torch.cat([self.ratings.items, self.n_items + self.source_ratings.items]),
+            torch.cat([self.ratings.ratings - means[0], self.source_ratings.ratings - means[1]]),
+        )
+        shape = Shape(int(users.max()) + 1, self.n_items + self.source_shape.n_items)
+        self.factors = Factors(shape, self.options, 0.0, number_of(self.seed, "joint"))
+        self.factors.count(self.joint)
+        self.register_buffer("target_mean", torch.tensor(means[0]))
+        self.source_mean, self.history_weight = means[1], self.options.source_weight
+
+    def common_ids(self, shared: Tensor) -> Tensor:
+        """Return the common id of each source user, [n_source_users]: of shared users the target id, of others a new one.
+
+        Args:
+            shared: target and source ids of the shared users, [n, 2].
+        """
+        ids = torch.zeros(self.source_shape.n_users, dtype=torch.long)
+        ids[shared[:, 1]] = shared[:, 0]
+        alone = (ids == 0).nonzero().squeeze(1)[1:]  # id 0 is the padding in both
+        ids[alone] = torch.arange(len(alone)) + self.n_users
+        return ids
+
+    def stages(self) -> list[Stage]:
+        """Return the one stage."""
+        general, parameters = self.general, list(self.factors.parameters())
+        return [
+            Stage(
+                name="joint",
+                steps=(Step(self.joint_loss, parameters, general["learning_rate"]),),
+                rows=torch.arange(len(self.joint)),
+                batch_size=general["train_batch_size"],
+                epochs=general["epochs"],
+                stopping_step=general["stopping_step"],
+                least_updates=self.options.least_updates,
+                patience_updates=self.options.patience_updates,
+            )
+        ]
+
+    def joint_loss(self, batch: Tensor) -> Tensor:
+        """Return the weighted mean squared error of ratings of both domains with the penalty, a scalar."""
+        chosen, device = batch.cpu(), batch.device
+        joint = (self.joint.users, self.joint.items, self.joint.ratings, self.weight_of)
+        return self.factors.loss(*(column[chosen].to(device) for column in joint), self.options.task_absolute)
+
+    def item_side(self) -> tuple[Tensor, Tensor]:
+        """Return vectors and offsets of the target items."""
+        return self.factors.item_vectors()[: self.n_items], self.target_mean + self.factors.item_offsets()[
+            : self.n_items
+        ]
+
+    def known(self, users: Tensor) -> Tensor:
+        """Return the common vectors."""
+        return self.factors.user_vectors(users)
+
+    def transfer(self, users: Tensor) -> Tensor:
+        """Return the common vectors, which of a cold user are made by the source ratings alone."""
+        return self.factors.user_vectors(users)
+
+    def source_factors(self) -> Factors:
+        """Return the joint factors."""
+        return self.factors
+
+    def source_history(self, histories: Histories) -> Histories:
+        """Return the histories in the item numbers of the joint factors, ratings without the mean of the source."""
+        return replace(
+            histories, items=histories.items + self.n_items, ratings=histories.ratings - self.source_mean
+        )
+
+    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return the vectors as they are, common to both domains."""
+        return vectors

@@ -1,0 +1,254 @@
+"""DiffCDR: target vectors of cold users by a diffusion that is conditioned on their source vectors.
+
+Paper: "Diffusion Cross-domain Recommendation" (DiffCDR).
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recbole_diffusion.diffusion import LinearVP, antithetic_steps
+from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.cross_domain.base import MappingRecommender
+from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, transferred
+from recbole_diffusion.model.cross_domain.factors import number_of
+from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
+from recbole_diffusion.model.cross_domain.stage import Step
+from recbole_diffusion.model.ema import Average
+
+
+class Alignment(nn.Module):
+    """ALM: one matrix without bias, the identity at the start; and a shift of each item's offset and of all, or none.
+
+    Args:
+        width: of the vectors.
+        n_items: number of item ids, None for no shift.
+        matrix: False leaves the matrix out, so that vectors stay as they are.
+    """
+
+    def __init__(self, width: int, n_items: int | None, matrix: bool = True) -> None:
+        super().__init__()
+        self.matrix = nn.Linear(width, width, bias=False) if matrix else nn.Identity()
+        if matrix:
+            nn.init.eye_(self.matrix.weight)
+        self.shift = nn.Parameter(torch.zeros(n_items)) if n_items else None
+        self.common = nn.Parameter(torch.zeros(())) if n_items else None
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return the aligned vectors, [batch, width]."""
+        return self.matrix(vectors)
+
+
+STEPS = 1000  # training times are 1/STEPS, 2/STEPS, ..., 1
+FIGURE_4 = (1, 5, 30)
+
+
+class DiffCDR(MappingRecommender):
+    """DIM makes target vectors out of source vectors, ALM aligns them; both are trained in turn on each batch (Algorithm 1).
+
+    A batch is a set of shared users with all of their training ratings, so that the solver runs once a user,
+    not once a rating.
+
+    Differences from the authors' code (breezeyuner/DiffCDR):
+
+    - The network has activations (``activation: none`` is theirs; with a linear ALM the whole is then an
+      affine map).
+    - Solver and training share one schedule and one meaning of time.
+    - The two updates of a batch have an optimizer each; theirs share one, so that Adam's momentum moves what
+      has no gradient.
+    - Noise and conditional noise are one pass; theirs are two, for each rating row.
+    - The epoch is chosen on validation users, not on test users.
+    - ALM starts as the identity, and vectors are standardised for the diffusion (``standardise``), which
+      regularised factors need: the noise that the schedule ends with has deviation 1.
+    - The task loss may mix in absolute errors (``task_absolute``) and learn a shift of each item's offset
+      (``shift_reg_weight``): the offsets of the factors belong to users whose biases are known, those of cold
+      users are only guessed.
+    - The network predicts velocity (``prediction: noise`` is the paper's), which does not blow errors up near
+      time 1.
+    - Users weigh by their number of target ratings in the loss of DIM (``half_weight``; 0 is the paper's).
+    - The denoiser may be updated several times a batch (``denoiser_updates``); Algorithm 1 has one.
+    - The condition may hold how the user rates in the source domain (``condition``, see
+      ``model/profile.py``), and the solver starts at the mean of noise, 0 (``start``): what it ends with is
+      then the middle of the conditional distribution, from where a draw or the source vector leads to some
+      sample of it. Weights of the denoiser are penalised (``weight_decay``).
+    - The solver and the predictions use moving averages of the weights (``average``; 0 is the paper's), so
+      that the alignment module does not chase a denoiser that jumps with each batch.
+    - With ``bias`` what is transferred is [u, b_u], see ``model/factors.py``; the paper has no biases.
+    - Noisy vector, time and condition are added at hidden width (``join: input`` adds them at the vector's
+      own width, where condition and noisy vector can no longer be told apart).
+    """
+
+    loss_names = ("dim", "alm")
+    statistics: Tensor
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        o = self.options
+        if o.diffusion:
+            schedule, velocity = LinearVP(o.beta_0, o.beta_1), o.prediction == "velocity"
+            size = {"vector": self.width, "profile": SIZE, "both": self.width + SIZE}[o.condition]
+            self.denoiser = Denoiser(
+                schedule, (self.width, size), o.hidden_size, o.time_size, o.activation, velocity, o.join
+            )
+            self.average = Average(self.denoiser, o.average)
+        shifts = o.task_weight > 0 and o.shift_reg_weight is not None
+        self.alignment = Alignment(self.width, self.n_items if shifts else None, o.alignment)
+        self.average_alignment = Average(self.alignment, o.average)
+        # Mean and deviation of the source vectors, then of the target vectors; persistent, since they belong
+        # to the weights.
+        self.register_buffer("statistics", torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, self.width))
+        if o.diffusion and o.condition != "vector":
+            self.profile = SourceProfile(self.scale)
+        if o.start == "noise":  # one draw a user, so that scores do not depend on the batch
+            generator = torch.Generator().manual_seed(number_of(self.seed, "start"))
+            self.register_buffer(
+                "noise", torch.randn(self.n_users, self.width, generator=generator), persistent=False
+            )
+
+    def begin_transfer(self) -> None:
+        """Take mean and deviation of the training users' vectors."""
+        if self.options.standardise:
+            users = self.shared.to(self.statistics.device)
+            for row, vectors in ((0, self.source_vectors(users)), (2, self.target_vectors(users))):
+                self.statistics[row] = vectors.mean(0)
+                self.statistics[row + 1] = vectors.std(0, correction=0).clamp(min=1e-6)
+        if self.profile is not None:
+            self._all_profiles = self.learned_profiles(self.shared.to(self.statistics.device))
+
+    def condition(self, users: Tensor) -> Tensor:
+        """Return what the denoiser is told of users, by target id, [batch, size]."""
+        return self._condition(self.source_vectors(users), self.profiles_of(users))
+
+    def _condition(self, vectors: Tensor, profiles: Tensor | None) -> Tensor:
+        if profiles is None:
+            return self._standardised(vectors)
+        return (
+            profiles
+            if self.options.condition == "profile"
+            else torch.cat([self._standardised(vectors), profiles], 1)
+        )
+
+    def _standardised(self, vectors: Tensor) -> Tensor:
+        return (vectors - self.statistics[0]) / self.statistics[1]
+
+    # Training.
+
+    def parts(self) -> tuple[Step, ...]:
+        """Return the updates of DIM and of ALM."""
+        found = []
+        if self.options.diffusion:
+            follow, repeats = partial(self.average.follow, self.denoiser), self.options.denoiser_updates
+            rate = self.general["learning_rate"]
+            found.append(Step(self.noise_loss, list(self.denoiser.parameters()), rate, repeats, after=follow))
+        aligned = list(self.alignment.parameters())
+        if aligned:
+            follow = partial(self.average_alignment.follow, self.alignment)
+            rate = self.options.align_learning_rate
+            found.append(Step(self.align_loss, aligned, rate, weight_decay=0.0, after=follow))
+        return tuple(found)
+
+    def noise_loss(self, users: Tensor) -> Tensor:
+        """Return the mean squared error of the estimated noise (section 3.3), a scalar; antithetic times.
+
+        A user of n target ratings weighs n / (n + ``half_weight``): vectors of few ratings say little about
+        their user.
+        """
+        x0 = (self.target_vectors(users) - self.statistics[2]) / self.statistics[3]
+        counts = (self.rated.offsets[users + 1] - self.rated.offsets[users]).to(x0.dtype)
+        weights = counts / (counts + self.options.half_weight)
+        t = (antithetic_steps(STEPS, len(users), device=x0.device) + 1) / STEPS
+        noise = torch.randn_like(x0)
+        schedule = self.denoiser.schedule
+        xt = schedule.alpha(t)[:, None] * x0 + schedule.sigma(t)[:, None] * noise  # Eq. 5
+        kept = torch.rand(len(users), 1, device=x0.device) >= self.options.condition_dropout
+        error = self.denoiser(xt, t, self.condition(users) * kept) - self.denoiser.target(x0, noise, t)
+        return (weights[:, None] / weights.mean() * error.square()).mean()
+
+    def align_loss(self, users: Tensor) -> Tensor:
+        """Return Eq. 7, a scalar: distance to the target vectors (Eq. 6) and error of the training ratings."""
+        o, vectors, shift = self.options, self.alignment(self.diffused(users)), self.alignment.shift
+        gap = vectors - self.target_vectors(users)
+        loss = o.align_weight * (gap.abs() if o.align_norm == 1 else gap.square()).sum(1).mean()
+        if not o.task_weight:
+            return loss
+        return loss + o.task_weight * self.task_loss_of(users, vectors, shift, self.alignment.common)
+
+    def item_side(self) -> tuple[Tensor, Tensor]:
+        """Return item vectors and offsets of the target factors, with the shift of the offsets."""
+        vectors, offsets = super().item_side()
+        learned = self.average_alignment.copy
+        return vectors, offsets if learned.shift is None else offsets + learned.shift + learned.common
+
+    # Transfer.
+
+    def diffused(self, users: Tensor, evaluations: int | None = None) -> Tensor:
+        """Return the output of DIM at the scale of target vectors, [batch, k]; without gradient.
+
+        Args:
+            users: distinct target ids of shared users, [batch].
+            evaluations: of the noise; those of the options by default, 0 for where the solver starts.
+        """
+        vectors = self.source_vectors(users)
+        drawn = self.noise[users] if self.options.start == "noise" else None
+        return self._solved(vectors, self.profiles_of(users), drawn, evaluations)
+
+    def _solved(
+        self, vectors: Tensor, profiles: Tensor | None, drawn: Tensor | None, evaluations: int | None = None
+    ) -> Tensor:
+        """Return the output of DIM at the target's scale by source vectors, profiles and noise to start at, [batch, k]."""
+        o, x = self.options, self._standardised(vectors)
+        if o.diffusion:
+            start = {"mean": torch.zeros_like(x), "source": x, "noise": drawn}[o.start]
+            evaluations = o.evaluations if evaluations is None else evaluations
+            x = transferred(
+                self.average.copy, start, self._condition(vectors, profiles), o.guidance, evaluations
+            )
+        return x * self.statistics[3] + self.statistics[2]
+
+    def transfer(self, users: Tensor) -> Tensor:
+        """Return the aligned vectors by the averaged weights, [batch, k]."""
+        return self.average_alignment.copy(self.diffused(users))
+
+    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:
+        """Return the aligned vectors of users by their source vectors and source ratings, [batch, k]."""
+        profiles, drawn = self.new_profiles(histories, len(vectors)), None
+        if self.options.start == "noise":
+            generator = torch.Generator(vectors.device).manual_seed(seed)
+            drawn = torch.randn(vectors.shape, generator=generator, device=vectors.device)
+        return self.average_alignment.copy(self._solved(vectors, profiles, drawn))
+
+    @torch.no_grad()
+    def final_diagnostics(self) -> dict[str, Any]:
+        """Add figure 4's number: mean distance of transferred and target vectors of drawn training users, by evaluations.
+
+        ``mean vector`` is the distance of one vector for everyone, below which a transfer has to come.
+        """
+        found = super().final_diagnostics()
+        if self.options.diffusion:
+            users = self.drawn_users(1000)  # as many as in the paper
+            truth = self.target_vectors(users)
+            made = self.ways(users) | {"mean vector": truth.mean(0)}
+            found["distance_to_target"] = {
+                name: (one - truth).norm(dim=1).mean().item() for name, one in made.items()
+            }
+        return found
+
+    def drawn_users(self, count: int) -> Tensor:
+        """Return at most ``count`` training users, drawn by the run's seed, ascending, long [n]."""
+        order = torch.randperm(
+            len(self.shared), generator=torch.Generator().manual_seed(number_of(self.seed, "figure 4"))
+        )
+        return self.shared[order[:count]].sort().values.to(self.statistics.device)
+
+    @torch.no_grad()
+    def ways(self, users: Tensor) -> dict[str, Tensor]:
+        """Return what training users' vectors are on the way to the target, [n, k] each.
+
+        ``source`` is the source vectors at the scale of the target; ``1``, ``5`` and ``30`` are the
+        diffusion's output after as many evaluations; ``aligned`` is what scores.
+        """
+        source = self._standardised(self.source_vectors(users)) * self.statistics[3] + self.statistics[2]
+        made = {"source": source} | {str(one): self.diffused(users, one) for one in FIGURE_4}
+        return made | {"aligned": self.transfer(users)}

@@ -1,0 +1,54 @@
+"""What a user has rated in the source domain, as rows of items, and attention over such rows."""
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.data.cross_domain import Ratings
+from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.cross_domain.factors import Shape
+from recbole_diffusion.sampler.user_items import UserItems
+
+BLOCK = 2**20  # pairs whose vectors are held at once
+
+
+def history_of(ratings: Ratings, shape: Shape, floor: float | None) -> UserItems:
+    """Return the items that each user of a domain has rated ``floor`` or better, ascending; with None all rated items."""
+    kept = torch.arange(len(ratings)) if floor is None else (ratings.ratings >= floor).nonzero().squeeze(1)
+    keys = torch.sort(ratings.users[kept] * shape.n_items + ratings.items[kept]).values
+    counts = torch.bincount(keys // shape.n_items, minlength=shape.n_users)
+    return UserItems(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), keys % shape.n_items, shape.n_items)
+
+
+def liked(histories: Histories, floor: float | None) -> tuple[Tensor, Tensor]:
+    """Return the items [total] and rows [total] of histories that are rated ``floor`` or better; with None all."""
+    kept = slice(None) if floor is None else histories.ratings >= floor
+    return histories.items[kept], histories.rows[kept]
+
+
+def softmax_by_row(scores: Tensor, rows: Tensor, n_rows: int) -> Tensor:
+    """Return the softmax of the scores within each row, [total].
+
+    Args:
+        scores: [total].
+        rows: which row each score belongs to, long [total].
+        n_rows: number of rows; one without scores is allowed.
+    """
+    highest = scores.new_full((n_rows,), -torch.inf).scatter_reduce(0, rows, scores.detach(), "amax")
+    shares = (scores - highest[rows]).exp()
+    return shares / scores.new_zeros(n_rows).index_add(0, rows, shares)[rows]
+
+
+def means_over_pairs(own: Tensor, others: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return the mean of each vector and the mean of its neighbours' vectors; a vector without neighbours stays, [n, width].
+
+    Args:
+        own: [n, width].
+        others: the neighbours' vectors, [m, width].
+        rows: of ``own``, one side of each pair, long [pairs].
+        columns: of ``others``, the other side.
+    """
+    sums = torch.zeros_like(own)
+    for some, theirs in zip(rows.split(BLOCK), columns.split(BLOCK), strict=True):
+        sums.index_add_(0, some, others[theirs])
+    counts = torch.bincount(rows, minlength=len(own))[:, None]
+    return torch.where(counts > 0, (own + sums / counts.clamp(min=1)) / 2, own)

@@ -1,0 +1,76 @@
+"""A regression on the bias that a user has in the source domain, and on how the user rates there."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.cross_domain.base import MappingRecommender
+from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
+from recbole_diffusion.model.cross_domain.stage import Step
+
+
+class SourceRegression(MappingRecommender):
+    """``r = mean + b_i + s_i + a + b x_u + c . z_u``: x_u the standardised source bias; a, b, c and the shifts s are learned.
+
+    The trivial baseline of transfer: what a mapping of whole vectors gains has to be gained above it. Offsets
+    and biases are those of the two factorisations, the loss of ratings is that of DiffCDR's alignment module
+    (``task_absolute``, ``shift_reg_weight``). With ``profile`` it reads z_u, what DiffCDR may read
+    (``model/profile.py``); c is held towards 0 by ``profile_reg_weight`` ratings, a user's bias is not.
+    """
+
+    statistics: Tensor
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.line = nn.Parameter(torch.zeros(2))
+        self.slopes = nn.Parameter(torch.zeros(SIZE)) if self.options.profile else None
+        if self.options.profile:
+            self.profile = SourceProfile(self.scale)
+        self.shift = (
+            None if self.options.shift_reg_weight is None else nn.Parameter(torch.zeros(self.n_items))
+        )
+        self.register_buffer("statistics", torch.tensor([0.0, 1.0]))
+
+    @torch.no_grad()
+    def begin_transfer(self) -> None:
+        """Take mean and deviation of the training users' source biases, and of their profiles."""
+        users = self.shared.to(self.statistics.device)
+        biases = self.source_vectors(users)[:, -1]
+        self.statistics.copy_(torch.stack([biases.mean(), biases.std(correction=0).clamp(min=1e-6)]))
+        if self.profile is not None:
+            self._all_profiles = self.learned_profiles(users)
+
+    def parts(self) -> tuple[Step, ...]:
+        """Return the one update of line, slopes and shifts."""
+        parameters = [one for one in (self.line, self.slopes, self.shift) if one is not None]
+        return (Step(self.task_loss, parameters, self.general["learning_rate"]),)
+
+    def task_loss(self, users: Tensor) -> Tensor:
+        """Return the error of the users' training ratings, a scalar."""
+        loss = self.task_loss_of(users, self.transfer(users), self.shift)
+        if self.slopes is None:
+            return loss
+        return loss + self.options.profile_reg_weight * self.slopes.square().sum() / self.shared_ratings
+
+    def item_side(self) -> tuple[Tensor, Tensor]:
+        """Return item vectors and offsets of the target factors, with the shift of the offsets."""
+        vectors, offsets = super().item_side()
+        return vectors, offsets if self.shift is None else offsets + self.shift
+
+    def transfer(self, users: Tensor) -> Tensor:
+        """Return vectors of zeros with the regression as bias, [batch, width]."""
+        return self._regressed(self.source_vectors(users), self.profiles_of(users))
+
+    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return the same of users by their source vectors and source ratings, [batch, width]."""
+        return self._regressed(vectors, self.new_profiles(histories, len(vectors)))
+
+    def _regressed(self, vectors: Tensor, profiles: Tensor | None) -> Tensor:
+        standard = (vectors[:, -1:] - self.statistics[0]) / self.statistics[1]
+        bias = self.line[0] + self.line[1] * standard
+        return F.pad(
+            bias if profiles is None else bias + profiles @ self.slopes[:, None], (self.width - 1, 0)
+        )

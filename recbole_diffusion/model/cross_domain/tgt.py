@@ -1,0 +1,59 @@
+"""TGT: matrix factorisation of the target domain alone, which knows nothing of a cold user.
+
+Paper: "Diffusion Cross-domain Recommendation" (DiffCDR), section 4.1, baseline (1).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.model.cross_domain.base import ColdStartRecommender
+from recbole_diffusion.model.cross_domain.factors import Factors, Shape, factor_stage, number_of
+from recbole_diffusion.model.cross_domain.stage import Stage
+
+
+class TGT(ColdStartRecommender):
+    """The target factors of the mapping models, the very same weights; a cold user has the untrained vector, as in the paper.
+
+    ``cold_vector: mean`` gives cold users the mean vector of those with ratings, the best that can be known
+    without the source.
+    """
+
+    average: Tensor
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        mean = self.ratings.ratings.double().mean().item()
+        self.target = Factors(
+            Shape(self.n_users, self.n_items), self.options, mean, number_of(self.seed, "target")
+        )
+        self.register_buffer("average", torch.zeros(self.target.width))
+
+    def stages(self) -> list[Stage]:
+        """Return the factorisation, and a stage without updates that takes the mean."""
+        last = Stage("cold", (), self.shared, batch_size=1, epochs=0, stopping_step=0, begin=self.take_mean)
+        return [factor_stage("target", self.target, self.ratings, self.options, self.seed), last]
+
+    @torch.no_grad()
+    def take_mean(self) -> None:
+        """Keep the mean vector of the users with ratings."""
+        self.average.copy_(
+            self.target.user_vectors(torch.unique(self.ratings.users).to(self.average.device)).mean(0)
+        )
+
+    def item_side(self) -> tuple[Tensor, Tensor]:
+        """Return item vectors and offsets of the factors."""
+        return self.target.item_vectors(), self.target.item_offsets()
+
+    def known(self, users: Tensor) -> Tensor:
+        """Return the factors' own vectors."""
+        return self.target.user_vectors(users)
+
+    def transfer(self, users: Tensor) -> Tensor:
+        """Return the untrained vectors, or the mean, [batch, width]."""
+        return (
+            self.known(users)
+            if self.options.cold_vector == "untrained"
+            else self.average.expand(len(users), -1)
+        )

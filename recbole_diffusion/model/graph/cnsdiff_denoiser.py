@@ -1,0 +1,76 @@
+"""The networks of CNSDiff's diffusion: a denoiser that may depend on an environment, and the posterior over environments."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding
+
+
+class Denoiser(nn.Module):
+    """eps_theta(z_t, t, e) of Eq. 6 and 15: a perceptron of two layers that estimates the noise in z_t.
+
+    Step and environment enter as vectors added in the hidden layer, so that all K environments share the
+    product of z_t with the first weights. The output is added to sqrt(1 - abar_t) z_t, the best linear
+    estimate of the noise for data of unit variance: the perceptron learns what the data adds to that.
+
+    Args:
+        size: d, width of z_t.
+        hidden_size: width of the hidden layer.
+        diffusion: the process, for its steps and noise table.
+        time_size: width of the sinusoidal embedding.
+        environments: K, or 0 for a denoiser without environment.
+    """
+
+    def __init__(
+        self, size: int, hidden_size: int, diffusion: GaussianDiffusion, time_size: int, environments: int
+    ) -> None:
+        super().__init__()
+        table = sinusoidal_embedding(torch.arange(diffusion.steps), time_size)
+        self.register_buffer("time_table", table, persistent=False)
+        self.register_buffer("noise", diffusion.noise.clone(), persistent=False)
+        self.time_layer = nn.Linear(time_size, hidden_size)
+        self.input_layer = nn.Linear(size, hidden_size, bias=False)
+        self.environment = nn.Parameter(torch.randn(environments, hidden_size)) if environments else None
+        self.output_layer = nn.Linear(hidden_size, size)
+        nn.init.normal_(self.output_layer.weight, std=0.02)
+
+    def forward(self, z: Tensor, t: Tensor | int, environment: Tensor | None = None) -> Tensor:
+        """Return the noise [rows, d] in z [rows, d], at steps t [rows] or one step, in environments [rows] if there are any."""
+        hidden = self.input_layer(z) + self.time_layer(self.time_table[t])
+        if environment is not None:
+            hidden = hidden + self.environment[environment]
+        return self.output_layer(F.silu(hidden)) + self.noise[t, None] * z
+
+    def every_environment(self, z: Tensor, t: Tensor) -> Tensor:
+        """Return the noise in z in each environment, [rows, K, d]; K is 1 where there is none."""
+        hidden = (self.input_layer(z) + F.embedding(t, self.time_layer(self.time_table)))[:, None]
+        if self.environment is not None:
+            hidden = hidden + self.environment
+        return self.output_layer(F.silu(hidden)) + (self.noise[t, None] * z)[:, None]
+
+
+class EnvironmentPosterior(nn.Module):
+    """q_phi(e | z_t) of Eq. 17: a perceptron of two layers on a state and the step of the reverse chain that leads to it.
+
+    Args:
+        size: d, width of z_t.
+        hidden_size: width of the hidden layer.
+        time_size: width of the sinusoidal embedding.
+        steps: T.
+        environments: K.
+    """
+
+    def __init__(self, size: int, hidden_size: int, time_size: int, steps: int, environments: int) -> None:
+        super().__init__()
+        self.register_buffer(
+            "time_table", sinusoidal_embedding(torch.arange(steps), time_size), persistent=False
+        )
+        self.time_layer = nn.Linear(time_size, hidden_size)
+        self.input_layer = nn.Linear(size, hidden_size, bias=False)
+        self.output_layer = nn.Linear(hidden_size, environments)
+
+    def forward(self, z: Tensor, t: Tensor) -> Tensor:
+        """Return log q(e | z), [rows, K], for states z [rows, d] that the steps t [rows] lead to."""
+        hidden = F.silu(self.input_layer(z) + F.embedding(t, self.time_layer(self.time_table)))
+        return F.log_softmax(self.output_layer(hidden), dim=1)

@@ -1,0 +1,112 @@
+"""What a run tells about its negatives: false hard negatives, how different they are, and how hard at each level."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recbole_diffusion.data.graph import binary_interactions
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.sampler.user_items import UserItems
+
+
+class NegativeWatch:
+    """Counts over one epoch; changes nothing.
+
+    A negative is a false hard negative if its cosine with a held-out item of its user reaches the threshold
+    (CNSDiff, section 4.4).
+
+    Args:
+        part: held-out part to compare with, or ``none``.
+        cosine: the threshold.
+    """
+
+    def __init__(self, part: str, cosine: float) -> None:
+        self.part, self.cosine = part, cosine
+        self.held_out: UserItems | None = None
+        self.begin_epoch()
+
+    def see(self, parts: dict[str, Any], n_users: int, n_items: int, device: torch.device) -> None:
+        """Take the held-out part from the data sets of a run.
+
+        Raises:
+            UsageError: there is no part of that name.
+        """
+        if self.part == "none":
+            return
+        if self.part not in parts:
+            raise UsageError(
+                f"false_negative_part is {self.part!r}; this run has {', '.join(parts)}, or none for no count"
+            )
+        matrix = binary_interactions(parts[self.part])
+        assert matrix.shape == (n_users, n_items)
+        self.held_out = UserItems(
+            torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), n_items
+        ).to(device)
+
+    def begin_epoch(self) -> None:
+        """Forget the counts."""
+        self._negatives = self._false = 0
+        self._looked: dict[str, float] = {}
+
+    @torch.no_grad()
+    def count(self, users: Tensor, negatives: Tensor, items: Tensor) -> None:
+        """Count the false hard negatives of a batch.
+
+        Args:
+            users: long [batch].
+            negatives: their vectors, [batch, d].
+            items: vectors of all items, [n_items, d].
+        """
+        if self.held_out is None:
+            return
+        held_out, _, rows = self.held_out.of(users)
+        cosines = (F.normalize(negatives, dim=1)[rows] * F.normalize(items, dim=1)[held_out]).sum(1)
+        self._false += len(torch.unique(rows[cosines >= self.cosine]))
+        self._negatives += len(users)
+
+    @torch.no_grad()
+    def look(self, levels: Tensor, items: Tensor, scores: Tensor, steps: list[int]) -> None:
+        """Look at the generated negatives of the first batch of an epoch.
+
+        Args:
+            levels: [levels, n, d], hardest first.
+            items: the positive items that they come from, [n, d].
+            scores: inner products with users, [levels, batch].
+            steps: the step of each level.
+        """
+        if any(name.startswith("score@") for name in self._looked):
+            return
+        for step, level, score in zip(steps, levels, scores, strict=True):
+            units = F.normalize(level, dim=1)
+            n = len(units)
+            # The sum of all n^2 cosines is the squared length of the sum of the unit vectors; n of them are
+            # 1.
+            between = (float(units.sum(0).square().sum()) - n) / max(1, n * (n - 1))
+            self._looked[f"cosine_between_negatives@{step}"] = between
+            self._looked[f"cosine_with_positive@{step}"] = float(
+                (units * F.normalize(items, dim=1)).sum(1).mean()
+            )
+            self._looked[f"score@{step}"] = float(score.mean())
+
+    @torch.no_grad()
+    def look_at_environments(self, q: Tensor) -> None:
+        """Look at the posterior over environments of the first batch of an epoch, [n, K].
+
+        ``environment_information`` is the mean KL divergence between an item's posterior and the batch's,
+        relative to log K: 0 if no item tells its environment, 1 if all do and environments are equally
+        frequent.
+        """
+        if "environment_information" in self._looked or q.shape[1] == 1:
+            return
+        mean = q.mean(0)
+        information = (q * (q.clamp_min(1e-12).log() - mean.clamp_min(1e-12).log())).sum(1).mean()
+        self._looked["environment_information"] = float(information) / math.log(q.shape[1])
+        self._looked["environment_largest_share"] = float(mean.max())
+
+    def values(self) -> dict[str, float]:
+        """Return the epoch's values by name."""
+        rate = {"false_negative_rate": self._false / self._negatives} if self._negatives else {}
+        return rate | self._looked

@@ -1,0 +1,168 @@
+"""What FREEDOM, LATTICE and MCDRec share, and what a model that wraps one of them needs of it."""
+
+from typing import Any
+
+import torch
+from recbole.utils import InputType
+from torch import Tensor
+
+from recbole_diffusion.data.graph import binary_interactions, scaled
+from recbole_diffusion.model import loss as losses
+from recbole_diffusion.model.base import TwoTower
+from recbole_diffusion.model.encoder import Layer, LightGCNEncoder
+from recbole_diffusion.model.layers import SparseMatrix
+from recbole_diffusion.model.multimodal.projections import Projections
+from recbole_diffusion.sampler.uniform import uniform_negatives
+from recbole_diffusion.sampler.user_items import UserItems
+
+
+class Backbone(TwoTower):
+    """A multimodal recommender of an item graph and a user-item graph, trained by pairs.
+
+    The item graph gives h_hat_i, the user-item graph (LightGCN) h_tilde_u and h_tilde_i, and :meth:`joined`
+    the vectors whose inner products are scores. A wrapping model uses the public methods alone.
+
+    Args:
+        config: the run's configuration; its options have those of the backbone.
+        dataset: the training part of a ``MultimodalDataset``.
+        wrapped: a diffusion around this model takes its part: all projections are built, and an own diffusion
+            is not.
+    """
+
+    input_type = InputType.POINTWISE
+    projects = True  # whether the model uses the projected features itself
+    trains_projections = (
+        True  # whether a loss of its own trains the projections; if not, a diffusion around it does
+    )
+
+    def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
+        super().__init__(config, dataset)
+        self.options = o = config.options
+        self.wrapped = wrapped
+        self.interactions = binary_interactions(dataset)
+        self.positives = UserItems(
+            torch.from_numpy(self.interactions.indptr),
+            torch.from_numpy(self.interactions.indices),
+            self.n_items,
+        )
+        self.encoder = LightGCNEncoder(self.interactions, o.embedding_size, o.n_layers)
+        self.projections = None
+        if wrapped or self.projects:
+            self.projections = Projections(dataset.modalities.values(), o.embedding_size)
+        self.pruned: SparseMatrix | None = None
+        self._forget()
+
+    # Public methods for a wrapping model.
+
+    def ego_items(self) -> Tensor:
+        """Return the free item vectors e_i, [n_items, d]."""
+        return self.encoder.items
+
+    def modal_items(self, items: Tensor) -> Tensor:
+        """Return the projected features h_i^m of items, [n, modalities, d]."""
+        return self.projections.of(items)
+
+    def high_order(self) -> Tensor:
+        """Return h_hat, the item vectors of the item graph, [n_items, d]."""
+        raise NotImplementedError
+
+    def layers(self, items: Tensor | None = None) -> list[Layer]:
+        """Return the layers of the user-item graph, from given item inputs [n_items, d], or from the free ones.
+
+        While training, over the graph of this epoch.
+        """
+        return self.encoder.layers(items, self.pruned if self.training else None)
+
+    def joined(self, high_order: Tensor, propagated: Tensor) -> Tensor:
+        """Return item vectors h_i from h_hat_i and h_tilde_i, both [n, d]."""
+        return high_order + propagated
+
+    def vectors_from(self, high_order: Tensor, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return user vectors [n_users, d] and item vectors [n_items, d], from a given h_hat and given inputs of the graph."""
+        users, propagated = self.encoder.pooled(self.layers(items))
+        return users, self.joined(high_order, propagated)
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return user vectors [n_users, d] and item vectors [n_items, d]."""
+        return self.vectors_from(self.high_order())
+
+    def guide(self, items: Tensor) -> None:
+        """Get the diffused item vectors [n_items, d] at the start of an epoch, before :meth:`begin_epoch`."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Make what is made once an epoch."""
+
+    def other_losses(
+        self,
+        u: Tensor,  # noqa: ARG002
+        users: Tensor,  # noqa: ARG002
+        items: Tensor,  # noqa: ARG002
+        negatives: Tensor,  # noqa: ARG002
+        modal: Tensor | None = None,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
+        """Return the weighted losses beside the pairwise one, by name.
+
+        Args:
+            u: user vectors of the batch, [batch, d].
+            users: long [batch].
+            items: long [batch], positives.
+            negatives: long [batch], uniform negatives.
+            modal: projected features of items and negatives, [2, batch, modalities, d], where they are there
+                already.
+        """
+        return {}
+
+    # Training alone, without a wrapper.
+
+    def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
+        """Return the pairwise loss and the others, each a scalar, in the order of ``loss_names``."""
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        negatives = uniform_negatives(self.positives, users.repeat(self.options.n_negatives)).view(
+            -1, len(users)
+        )
+        U, V = self.vectors()
+        u = U[users]
+        of_items, of_negatives = (
+            (u * V[items]).sum(1),
+            (u * V[negatives]).sum(2),
+        )  # [batch], [n_negatives, batch]
+        parts = {"bpr": losses.bpr(of_items, of_negatives)} | self.other_losses(u, users, items, negatives[0])
+        return tuple(parts.values())
+
+    def prune(self, share: float, weights: Tensor | None = None) -> None:
+        """Keep a share of the interactions for this epoch, drawn by degree (FREEDOM, Eq. 9).
+
+        The chance of an interaction falls with the degrees of its user and item: it is drawn in proportion to
+        1 / sqrt(d_u d_i), without replacement.
+
+        Args:
+            share: of the interactions that are kept.
+            weights: [interactions], by which kept ones weigh in the normalised graph; ones if None.
+        """
+        edges = self.interactions
+        device = self.encoder.users.device
+        chance = torch.from_numpy(scaled(edges, 0.5, 0.5).data).to(device)
+        # The smallest of Exp(1) / p are a draw in proportion to p without replacement.
+        keys = torch.empty_like(chance).exponential_() / chance
+        kept = (
+            keys.topk(max(1, int(share * len(keys))), largest=False, sorted=False)
+            .indices.sort()
+            .values.cpu()
+            .numpy()
+        )
+        coo = edges.tocoo()
+        matrix = type(coo)((coo.data[kept], (coo.row[kept], coo.col[kept])), shape=edges.shape).tocsr()
+        if weights is not None:
+            matrix.data = weights.cpu().numpy()[kept]
+        self.pruned = SparseMatrix(scaled(matrix, 0.5, 0.5)).to(device)
+
+
+def modal_bpr(u: Tensor, modal: Tensor) -> Tensor:
+    """Return the sum over modalities of the pairwise loss of users against projected features (FREEDOM, Eq. 14).
+
+    Args:
+        u: [batch, d].
+        modal: h^m of items and negatives, [2, batch, modalities, d].
+    """
+    positive, negative = (u[:, None] * modal).sum(3)  # each [batch, modalities]
+    return positive.shape[1] * losses.bpr(positive, negative)

@@ -1,0 +1,211 @@
+"""CCDRec: a diffusion that aligns item vectors with their modalities, and negatives from its chain, easy ones first.
+
+Reference:
+    Yang, Ma, Meng, Xu, Xie, Meng: "Curriculum Conditioned Diffusion for Multimodal Recommendation". AAAI
+    2025.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from recbole.utils import InputType
+from torch import Tensor
+
+from recbole_diffusion.model import loss as losses
+from recbole_diffusion.model.base import TwoTower
+from recbole_diffusion.model.multimodal.backbone import Backbone
+from recbole_diffusion.model.multimodal.ccdrec_options import CURRICULAR, CCDRecOptions
+from recbole_diffusion.model.multimodal.freedom import FREEDOM
+from recbole_diffusion.model.multimodal.fusion import FusedItems
+from recbole_diffusion.model.multimodal.item_diffusion import Aligning, TransformerEstimator
+from recbole_diffusion.model.multimodal.lattice import LATTICE
+from recbole_diffusion.model.multimodal.mcdrec import MCDRec
+from recbole_diffusion.sampler.curriculum import curricular_negatives, curriculum_step, nearest_candidates
+from recbole_diffusion.sampler.hard import dns
+from recbole_diffusion.sampler.mixgcf import mixgcf
+from recbole_diffusion.sampler.realhns import real_hard
+from recbole_diffusion.sampler.uniform import uniform_negatives
+
+BACKBONES: dict[str, type[Backbone]] = {"FREEDOM": FREEDOM, "LATTICE": LATTICE, "MCDRec": MCDRec}
+
+
+class CCDRec(TwoTower):
+    """A multimodal backbone with three additions, each of which can be switched off.
+
+    DMA (``aligning``): free item vectors are noised, and a transformer over the noised vector, the projected
+    features and the step estimates them back (Eq. 1 to 5). The estimate is fused with the item graph's
+    output, and the user-item graph propagates the fused vectors (``fusion``). Evaluation uses the end of a
+    reverse chain instead of one estimate. NDI (``negative_sampler: curricular``): the chain runs once an
+    epoch, and its states at 3T/4, T/2, T/4 and 0 are pools of item vectors (Eq. 6). A second negative is
+    drawn among the candidates that are nearest to the positive in a pool. CNS (``curriculum``): the pool
+    moves from the noisiest to the cleanest as epochs go by (Eq. 7); after tau_end it is the item vectors that
+    are scored.
+
+    The loss is that of two pairs, random and curricular, the diffusion's (Eq. 8, 9), and those of the
+    backbone beside its pairs.
+
+    Differences from the paper's text:
+        * The reverse step's mean is the posterior's given the estimate of e_0, not that of Eq. 3 for a noise
+          estimate.
+        * Vectors are diffused at unit mean square over the table, and Eq. 5 moves the estimator alone, not
+          the vectors.
+        * The estimator adds to the linear estimate sqrt(abar_t) x_t.
+    Differences from the authors' code:
+        * The pools follow Eq. 7 from the first epoch on. Theirs has no pool in epoch 0 and is off by one
+          after it.
+        * The transformer layer has a residual connection and a feed-forward layer; theirs is one attention
+          layer.
+        * Candidates are drawn without replacement, once an epoch for each block of items instead of once a
+          batch.
+        * The chain has a seed, so that scores depend on the weights alone.
+        * Backbones besides FREEDOM, which are not published.
+    """
+
+    input_type = InputType.POINTWISE
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.options: CCDRecOptions = config.options
+        o = self.options
+        self.backbone = BACKBONES[o.backbone](config, dataset, wrapped=o.aligning)
+        self.positives = self.backbone.positives
+        self.draws_from_chain = o.negative_sampler == CURRICULAR
+        self.fusion = None
+        if o.aligning:
+            estimator = TransformerEstimator(o.embedding_size, o.steps, o.key_size, o.feed_forward_size)
+            steps = {0} | ({curriculum_step(n, o.steps, 1) for n in range(4)} if o.curriculum else set())
+            self.fusion = FusedItems(
+                Aligning(o.betas(), estimator), o.diffused_share, o.fusion, steps, o.chain_seed, o.chain_noise
+            )
+        self._nearest: Tensor | None = None  # of each item in the pool of the epoch, long [n_items, kept]
+        self.loss_names = self._loss_names()
+        self._begun = False
+        self._forget()
+
+    def _loss_names(self) -> tuple[str, ...]:
+        names = ["random", "hard"]
+        if self.options.backbone == "LATTICE":
+            names.append("penalty")
+        elif self.options.modal_weight:
+            names.append("modal")
+        return tuple(names + (["diffusion"] if self.options.aligning else []))
+
+    def _forget(self) -> None:
+        super()._forget()
+        if getattr(self, "fusion", None) is not None:
+            self.fusion.forget()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Run the chain, unless the evaluation before has, search the pool (Eq. 7), and begin the backbone's epoch."""
+        o = self.options
+        if self.fusion is not None:
+            states = self.fusion.begin_epoch(self.backbone)
+            if self.draws_from_chain:
+                shares = {
+                    "candidate_share": o.candidate_share,
+                    "top_share": o.top_share,
+                    "candidate_limit": o.candidate_limit,
+                }
+                self._nearest = nearest_candidates(self._pool(epoch, states), **shares)
+        else:
+            self.backbone.guide(self.backbone.ego_items().detach())
+        self.backbone.begin_epoch(epoch)
+        self._begun = True
+
+    def _pool(self, epoch: int, states: dict[int, Tensor]) -> Tensor:
+        """Return the pool of an epoch, [n_items, d]: a state of the chain, or after tau_end the vectors that are scored."""
+        o = self.options
+        if not o.curriculum or epoch <= o.curriculum_end:
+            return states[curriculum_step(epoch, o.steps, o.curriculum_interval) if o.curriculum else 0]
+        training = self.training
+        if training:
+            self.eval()
+        _, items = self._kept()
+        if training:
+            self.train()
+        return items
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return user vectors [n_users, d] and item vectors [n_items, d]."""
+        return self.backbone.vectors() if self.fusion is None else self.fusion.of_all(self.backbone)
+
+    def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
+        """Return the parts of Eq. 9, each with its weight, in the order of ``loss_names``."""
+        if not self._begun:
+            self.begin_epoch(0)
+        o = self.options
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        random = uniform_negatives(self.positives, users)
+        second = self._second(users, items)
+        made = second.is_floating_point()  # vectors instead of ids
+        u, v, modal, diffusion = self._batch(
+            users, torch.stack([items, random] if made else [items, random, second])
+        )
+        positive = (u * v[0]).sum(1)
+        parts = {
+            "random": (1 - o.negative_weight) * losses.bpr(positive, (u * v[1]).sum(1)),
+            "hard": o.negative_weight * losses.bpr(positive, (u * (second if made else v[2])).sum(1)),
+        }
+        parts |= self.backbone.other_losses(u, users, items, random, modal)
+        if diffusion is not None:
+            parts["diffusion"] = o.diffusion_weight * diffusion
+        return tuple(parts.values())
+
+    def _batch(self, users: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Return what a batch needs.
+
+        Args:
+            users: long [batch].
+            ids: items, random negatives and perhaps more, long [kinds, batch].
+
+        Returns:
+            user vectors [batch, d], item vectors [kinds, batch, d], and with ``aligning`` the projected
+            features of the first two kinds [2, batch, modalities, d] and the diffusion loss.
+        """
+        if self.fusion is None:
+            U, V = self.backbone.vectors()
+            return U.index_select(0, users), V.index_select(0, ids.flatten()).view(*ids.shape, -1), None, None
+        distinct, where = torch.unique(ids, return_inverse=True)
+        U, V, modal, diffusion = self.fusion.of_batch(self.backbone, distinct)
+        v = V.index_select(0, where.flatten()).view(*ids.shape, -1)
+        return (
+            U.index_select(0, users),
+            v,
+            modal.index_select(0, where[:2].flatten()).view(2, len(users), *modal.shape[1:]),
+            diffusion,
+        )
+
+    # The second negative.
+
+    def _second(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the second negative of each row: item ids, long [batch], or vectors [batch, d] of ``mixgcf``."""
+        o = self.options
+        if self.draws_from_chain:
+            return curricular_negatives(self._nearest, items, users, self.positives)
+        if o.negative_sampler == "uniform":
+            return uniform_negatives(self.positives, users)
+        pool = uniform_negatives(self.positives, users.repeat_interleave(o.candidate_items)).view(
+            len(users), -1
+        )
+        U, tables = self._tables()
+        if o.negative_sampler == "mixgcf":
+            return mixgcf(U[users].detach(), tables, items, pool, share_coefficients=True)
+        V = torch.stack(tables).mean(0).detach()
+        scores = torch.einsum("bd,bnd->bn", U[users].detach(), V[pool])
+        if o.negative_sampler == "dns":
+            place = dns(scores, 1)
+        else:
+            unit = F.normalize(V, dim=1)
+            similarities = torch.einsum("bd,bnd->bn", unit[items], unit[pool])
+            place = real_hard(scores, similarities, o.hardest, o.false_share)
+        return pool.gather(1, place[:, None]).squeeze(1)
+
+    def _tables(self) -> tuple[Tensor, list[Tensor]]:
+        """Return user vectors [n_users, d] and item vectors of each layer; their mean is what is scored."""
+        high, items = self.backbone.high_order(), None
+        if self.fusion is not None:
+            high, items = self.fusion.entering(high, self.fusion.end)
+        layers = self.backbone.layers(items)
+        users, _ = self.backbone.encoder.pooled(layers)
+        return users, [self.backbone.joined(high, of_items) for _, of_items in layers]

@@ -1,0 +1,85 @@
+"""Hyper-parameters of CCDRec; ``properties/model/CCDRec.yaml`` holds the same names and defaults."""
+
+from dataclasses import dataclass
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.multimodal.diffused_options import DiffusedOptions
+from recbole_diffusion.model.multimodal.lattice_options import LATTICEGraphOptions
+from recbole_diffusion.model.multimodal.mcdrec_options import MCDRecGraphOptions
+from recbole_diffusion.options.declare import option
+
+CURRICULAR = "curricular"
+
+
+@dataclass(frozen=True)
+class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
+    """Read once by the model's constructor, checked before data loads. Options of backbones that are not chosen do nothing."""
+
+    backbone: str = option("FREEDOM", "the model that is wrapped", choices=("FREEDOM", "LATTICE", "MCDRec"))
+    aligning: bool = option(True, "DMA, the diffusion that aligns item vectors with their modalities")
+    negative_sampler: str = option(
+        CURRICULAR,
+        "where the second negative comes from: the pools of the diffusion (NDI), or one of the paper's "
+        "comparison",
+        choices=(CURRICULAR, "uniform", "dns", "mixgcf", "realhns"),
+    )
+    curriculum: bool = option(
+        True, "CNS, pools that get harder with the epochs; False: always the end of the chain"
+    )
+    fusion: str = option(
+        "input",
+        "where fused item vectors go: into the user-item graph as in the authors' code, or into its output "
+        "in place of h_hat",
+        choices=("input", "output"),
+    )
+    diffused_share: float = option(1.0, "mu, share of the diffused vector in the fused one", low=0, high=1)
+    negative_weight: float = option(
+        0.8, "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1
+    )
+    key_size: int = option(16, "width of keys and queries in the estimator's attention", low=1)
+    feed_forward_size: int = option(64, "width of the estimator's feed-forward layer", low=1)
+    curriculum_interval: int = option(5, "delta tau, epochs between two pools (Eq. 7)", low=1)
+    curriculum_end: int = option(
+        30, "tau_end, last epoch in which a pool of the chain is used; then the final item vectors", low=0
+    )
+    candidate_share: float = option(
+        0.1, "share of the items drawn as candidates", low=0, high=1, open_low=True
+    )
+    top_share: float = option(
+        0.1, "share k of the candidates that may be drawn", low=0, high=1, open_low=True
+    )
+    candidate_limit: int = option(1024, "candidates at most, whatever candidate_share says", low=1)
+    candidate_items: int = option(16, "pool N of dns, mixgcf and realhns", low=2)
+    hardest: int = option(
+        4, "M of realhns: the coarse choice keeps the M highest scores of N candidates", low=1
+    )
+    false_share: float = option(
+        0.25, "share of those M that realhns drops as false negatives, nearest to the positive", low=0, high=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.backbone == "MCDRec" and not self.aligning:
+            raise UsageError(
+                "backbone MCDRec without aligning is MCDRec itself: take --model=MCDRec, or another backbone"
+            )
+        needs = self.negative_sampler == CURRICULAR
+        if needs and not self.aligning:
+            raise UsageError(
+                "negative_sampler 'curricular' draws from the diffusion, which aligning: False leaves out; "
+                "take another"
+            )
+        if needs and self.curriculum and self.curriculum_end < 3 * self.curriculum_interval:
+            raise UsageError(
+                f"curriculum_end (tau_end) is {self.curriculum_end}, before the hardest pool is reached in "
+                "epoch "
+                f"{3 * self.curriculum_interval}; set it to 3 x curriculum_interval or later, or the "
+                "interval lower"
+            )
+        if needs and self.steps < 4:
+            raise UsageError(f"steps is {self.steps}; the four pools of the curriculum need 4 steps at least")
+        if self.negative_sampler == "realhns" and self.hardest > self.candidate_items:
+            raise UsageError(
+                f"hardest is {self.hardest} but candidate_items only {self.candidate_items}; realhns takes M "
+                "of N"
+            )

@@ -1,0 +1,93 @@
+"""Item vectors of a backbone fused with their diffused ones: e_f = (1 - mu) h_hat + mu e_0 (CCDRec, section "Learning Phase")."""
+
+import torch
+from torch import Tensor, nn
+
+from recbole_diffusion.model.multimodal.backbone import Backbone
+from recbole_diffusion.model.multimodal.item_diffusion import Aligning
+
+
+class FusedItems(nn.Module):
+    """Makes the vectors of a backbone whose items are diffused: in training those of a batch, in evaluation all by the chain.
+
+    With ``place: output`` e_f takes the place of h_hat in what is scored; with ``place: input`` it is what
+    the user-item graph propagates, and h_hat is joined as it is. There, in training, items outside the batch
+    have what the chain gave them at the start of the epoch.
+
+    Args:
+        aligning: the diffusion.
+        share: mu.
+        place: ``output`` or ``input``.
+        steps: states of the chain that are kept, 0 among them.
+        seed: of the chain.
+        stochastic: noise in the chain.
+    """
+
+    def __init__(
+        self, aligning: Aligning, share: float, place: str, steps: set[int], seed: int, stochastic: bool
+    ) -> None:
+        super().__init__()
+        self.aligning, self.share, self.place = aligning, share, place
+        self.steps, self.seed, self.stochastic = steps, seed, stochastic
+        self.end: Tensor | None = None  # of the chain, at the start of the epoch
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the states of the chain; weights are about to change."""
+        self._states: dict[int, Tensor] | None = None
+
+    @torch.no_grad()
+    def states(self, backbone: Backbone) -> dict[int, Tensor]:
+        """Return the kept states of the chain with the present weights, each [n_items, d]; one chain until :meth:`forget`."""
+        if self._states is None:
+            table = backbone.ego_items().detach()
+            generator = torch.Generator(table.device).manual_seed(self.seed)
+            conditions = backbone.projections.everywhere()
+            self._states = self.aligning.chain(table, conditions, self.steps, generator, self.stochastic)
+        return self._states
+
+    def begin_epoch(self, backbone: Backbone) -> dict[int, Tensor]:
+        """Run the chain, tell the backbone its end, and return the kept states."""
+        states = self.states(backbone)
+        self.end = states[0]
+        backbone.guide(self.end)
+        return states
+
+    def of_batch(self, backbone: Backbone, distinct: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return user vectors, the vectors of some items, their projected features, and the diffusion loss.
+
+        Args:
+            backbone: the wrapped model.
+            distinct: long [n], ids of the items, each once.
+
+        Returns:
+            [n_users, d], [n, d], [n, modalities, d], scalar.
+        """
+        ego, high, modal = backbone.ego_items(), backbone.high_order(), backbone.modal_items(distinct)
+        # A backbone's own loss trains its projections, if it has one; the diffusion's gradient would drown
+        # it.
+        conditions = modal.detach() if backbone.trains_projections else modal
+        estimate, loss = self.aligning.learn(
+            ego.index_select(0, distinct), conditions, self.aligning.scale(ego)
+        )
+        if self.place == "output":
+            users, propagated = backbone.encoder.pooled(backbone.layers())
+            fused = self.fused(high.index_select(0, distinct), estimate)
+            return users, backbone.joined(fused, propagated.index_select(0, distinct)), modal, loss
+        diffused = self.end.index_copy(0, distinct, estimate)
+        users, propagated = backbone.encoder.pooled(backbone.layers(self.fused(high, diffused)))
+        joined = backbone.joined(high.index_select(0, distinct), propagated.index_select(0, distinct))
+        return users, joined, modal, loss
+
+    def of_all(self, backbone: Backbone) -> tuple[Tensor, Tensor]:
+        """Return user vectors [n_users, d] and item vectors [n_items, d], with the end of the chain."""
+        return backbone.vectors_from(*self.entering(backbone.high_order(), self.states(backbone)[0]))
+
+    def entering(self, high_order: Tensor, diffused: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what is joined to the user-item graph's items, and what that graph starts from (None: the free vectors)."""
+        fused = self.fused(high_order, diffused)
+        return (fused, None) if self.place == "output" else (high_order, fused)
+
+    def fused(self, high_order: Tensor, diffused: Tensor) -> Tensor:
+        """Return (1 - mu) h_hat + mu e_0."""
+        return diffused if self.share == 1 else (1 - self.share) * high_order + self.share * diffused

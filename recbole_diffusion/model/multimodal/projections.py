@@ -1,0 +1,64 @@
+"""Linear projections of item features into the space of the item vectors: h_i^m = e_i^m W_m + b_m."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from recbole_diffusion.data.features import Modality
+
+RESIDENT = (
+    2**24
+)  # numbers of a feature matrix that is held in memory, 64 MB of float32; a larger one stays on disk
+BLOCK = 4096  # rows of one read
+
+
+class Projection(nn.Module):
+    """One modality's features, frozen, and the linear layer on them.
+
+    Args:
+        modality: the features; a small matrix follows the model to its device, a large one is read from its
+            memory map.
+        size: d.
+    """
+
+    def __init__(self, modality: Modality, size: int) -> None:
+        super().__init__()
+        self.modality, self.n_items = modality, len(modality.rows) + 1
+        self.linear = nn.Linear(modality.width, size)
+        nn.init.xavier_normal_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        table = None
+        if self.n_items * modality.width <= RESIDENT:
+            table = torch.cat([torch.zeros(1, modality.width), modality.take(torch.arange(1, self.n_items))])
+        self.register_buffer("table", table, persistent=False)
+
+    def features(self, items: Tensor) -> Tensor:
+        """Return the features of items, [n, width]; those of the padding id are zeros."""
+        if self.table is not None:
+            return self.table[items]
+        ids = items.cpu()
+        rows = self.modality.take(ids.clamp(min=1)) * (ids > 0)[:, None]
+        return rows.to(device=items.device, dtype=self.linear.weight.dtype)
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Return h^m of items, [n, d]."""
+        return self.linear(self.features(items))
+
+
+class Projections(nn.ModuleList):
+    """The projections of all modalities, in their order."""
+
+    def __init__(self, modalities: Iterable[Modality], size: int) -> None:
+        super().__init__(Projection(modality, size) for modality in modalities)
+
+    def of(self, items: Tensor) -> Tensor:
+        """Return h^m of items [...] in each modality, [..., modalities, d]."""
+        flat = torch.stack([projection(items.flatten()) for projection in self], dim=1)
+        return flat.view(*items.shape, len(self), -1)
+
+    @torch.no_grad()
+    def everywhere(self) -> Tensor:
+        """Return h^m of all items in each modality, [n_items, modalities, d], without gradient."""
+        ids = torch.arange(self[0].n_items, device=self[0].linear.weight.device)
+        return torch.cat([self.of(block) for block in ids.split(BLOCK)])

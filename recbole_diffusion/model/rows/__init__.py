@@ -1,0 +1,1 @@
+"""Models of users' rows of interactions or ratings."""

@@ -1,0 +1,114 @@
+"""What the adversarial models of rating rows share: rows by batch, the two losses of the game, and what a wide critic costs."""
+
+import logging
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+from recbole_diffusion.data.ratings import rating_rows
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.base import Recommender
+from recbole_diffusion.sampler.user_items import UserItems
+
+Cells = tuple[
+    Tensor, Tensor, Tensor, Tensor
+]  # rated cells of some users: items, starts, rows, ratings, see RatingRows.of
+COSTLY_WEIGHTS = 10_000_000  # of one critic; Adam keeps three more numbers for each with its gradient
+
+
+class RatingRows(nn.Module):
+    """The training ratings of users in compressed rows, divided by the scale's end; dense by batch only.
+
+    Args:
+        dataset: the training part.
+        scale: lowest and highest rating, or None.
+    """
+
+    def __init__(self, dataset: Any, scale: list | None) -> None:
+        super().__init__()
+        if scale is None or scale[0] < 0:
+            raise UsageError(
+                f"rating_scale is {scale!r}; a model of rating rows needs [lowest, highest] rating from 0 "
+                "up, such as [1, 5]"
+            )
+        self.low, self.high = map(float, scale)
+        matrix = rating_rows(dataset, self.low, self.high)
+        offsets, items = torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices)
+        self.rated = UserItems(offsets, items, matrix.shape[1])
+        self.mean = float(matrix.data.mean())
+        self.register_buffer("values", torch.from_numpy(matrix.data / self.high), persistent=False)
+
+    def of(self, users: Tensor) -> Cells:
+        """Return items [total], starts [batch], rows [total] (see ``UserItems.of``) and ratings in 0..1 [total]."""
+        items, starts, rows = self.rated.of(users)
+        within = torch.arange(len(rows), device=users.device) - starts[rows]
+        return items, starts, rows, self.values[self.rated.offsets[users][rows] + within]
+
+    def dense(self, n_rows: int, rows: Tensor, items: Tensor, values: Tensor) -> Tensor:
+        """Return [n_rows, n_items] with ``values`` at the given cells and 0 elsewhere; differentiable in ``values``."""
+        table = values.new_zeros(n_rows * self.rated.n_items)
+        return table.index_put((rows * self.rated.n_items + items,), values).view(n_rows, -1)
+
+    def add_to(self, table: Tensor, rows: Tensor, items: Tensor, values: Tensor) -> Tensor:
+        """Add ``values`` to the given cells of a table [n_rows, n_items], in place, and return it."""
+        table.view(-1).index_add_(0, rows * self.rated.n_items + items, values)
+        return table
+
+
+class AdversarialRecommender(Recommender):
+    """A model with a generator and a critic, which ``AdversarialTrainer`` updates in turn.
+
+    A subclass has :meth:`critic_loss`, :meth:`generator_loss`, and the attributes ``options`` (with
+    ``generator_steps``, ``critic_steps``, ``critic_learning_rate`` and ``divergence_limit``), ``generator``
+    and ``critic`` (None: no game).
+    """
+
+    input_type = InputType.POINTWISE
+    predicts_ratings = True
+    generator: nn.Module
+    critic: nn.Module | None
+
+    def critic_loss(self, interaction: Any) -> Tensor:
+        """Return what the critic minimises on a batch, a scalar."""
+        raise NotImplementedError
+
+    def generator_loss(self, interaction: Any) -> tuple[Tensor, ...]:
+        """Return the parts of what the generator minimises on a batch, each a scalar."""
+        raise NotImplementedError
+
+    def after_critic_step(self) -> None:
+        """Do what must follow each update of the critic."""
+
+    def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
+        """Return the losses of both players on a batch, in the order of ``loss_names``."""
+        parts = self.generator_loss(interaction)
+        return parts if self.critic is None else (*parts, self.critic_loss(interaction))
+
+    def tell_cost(self) -> None:
+        """Log what the critic costs when its input is so wide that it matters."""
+        weights = sum(one.numel() for one in self.critic.parameters()) if self.critic is not None else 0
+        if weights > COSTLY_WEIGHTS:
+            logging.getLogger().warning(
+                "the critic reads rows of all %d items: %.1f million weights, %.0f MB with gradient and "
+                "optimizer; a smaller "
+                "critic_size needs less, objective: none has no critic",
+                *(self.n_items - 1, weights / 1e6, weights * 16 / 1e6),
+            )
+
+
+def perceptron(
+    inputs: int, hidden: int, outputs: int, activation: nn.Module, last_bias: bool = True
+) -> nn.Sequential:
+    """Return a perceptron with one hidden layer, weights by Glorot's normal rule, biases 0."""
+    layers = nn.Sequential(nn.Linear(inputs, hidden), activation, nn.Linear(hidden, outputs, bias=last_bias))
+    for name, values in layers.named_parameters():
+        nn.init.zeros_(values) if name.endswith("bias") else nn.init.xavier_normal_(values)
+    return layers
+
+
+def real_or_fake(real: Tensor, fake: Tensor) -> Tensor:
+    """Return the mean cross entropy of a discriminator's logits on real and on generated rows; its optimum is log(P_r / P_g)."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()

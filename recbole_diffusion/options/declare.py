@@ -1,0 +1,112 @@
+"""Hyper-parameters as a frozen dataclass: declared once with meaning and range, read once, checked before any data loads."""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from recbole_diffusion.errors import UsageError
+
+T = TypeVar("T")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[Any, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> Any:
+    """Declare one hyper-parameter.
+
+    Args:
+        default: the value that the model's YAML holds too.
+        help: what it means, shown by ``--help``.
+        choices: the allowed values.
+        low: smallest allowed number; with ``open_low`` it is itself not allowed.
+        high: largest allowed number; with ``open_high`` it is itself not allowed.
+        open_low: the lower bound is exclusive.
+        open_high: the upper bound is exclusive.
+    """
+    fixed = (
+        {"default_factory": lambda: type(default)(default)}
+        if isinstance(default, list | dict)
+        else {"default": default}
+    )
+    return dataclasses.field(
+        **fixed,
+        metadata={
+            "default": default,
+            "help": help,
+            "choices": choices,
+            "low": low,
+            "high": high,
+            "open_low": open_low,
+            "open_high": open_high,
+        },
+    )
+
+
+def allowed_text(field: dataclasses.Field) -> str:
+    """Return what a field allows, for messages and help: ``a | b`` or ``(0, 1]``."""
+    meta = field.metadata
+    if meta.get("choices"):
+        return " | ".join(map(str, meta["choices"]))
+    low, high = meta.get("low"), meta.get("high")
+    if low is None and high is None:
+        return type_text(field.type)
+    left = "(-inf" if low is None else f"{'(' if meta['open_low'] else '['}{low}"
+    right = "inf)" if high is None else f"{high}{')' if meta['open_high'] else ']'}"
+    return f"{type_text(field.type)} in {left}, {right}"
+
+
+def type_text(kind: Any) -> str:
+    """Return a readable name of a field's type: ``float``, ``int or null``."""
+    parts = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return " or ".join("null" if part is type(None) else part.__name__ for part in parts)
+
+
+def read_options(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Build ``cls`` from a configuration, checking presence, type and range of each field.
+
+    Raises:
+        UsageError: a field is missing, has the wrong type or is out of range; the message names it and what
+            is allowed.
+    """
+    read = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if field.name not in values:
+            raise UsageError(
+                f"option {field.name!r} is missing; it takes {allowed_text(field)}: {field.metadata['help']}"
+            )
+        read[field.name] = checked(field, values[field.name])
+    return cls(**read)
+
+
+def checked(field: dataclasses.Field, value: Any) -> Any:
+    """Return ``value`` converted to the field's type, or raise UsageError."""
+    kinds = typing.get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
+    if value is None and type(None) in kinds:
+        return None
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    meta = field.metadata
+    right_type = any(kind is not type(None) and type(value) is kind for kind in kinds)
+    in_choices = not meta.get("choices") or value in meta["choices"]
+    if not right_type or not in_choices or not _in_range(meta, value) or value in (math.inf, -math.inf):
+        raise UsageError(
+            f"option {field.name!r} is {value!r}; it takes {allowed_text(field)}: {meta['help']}"
+        )
+    return value
+
+
+def _in_range(meta: Mapping[str, Any], value: Any) -> bool:
+    low, high = meta.get("low"), meta.get("high")
+    if low is not None and not (value > low if meta["open_low"] else value >= low):
+        return False
+    return high is None or (value < high if meta["open_high"] else value <= high)

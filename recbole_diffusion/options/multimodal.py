@@ -1,0 +1,60 @@
+"""Hyper-parameters that every model of multimodal items has: which modalities, where they come from, and their graphs."""
+
+from dataclasses import dataclass
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.declare import option
+
+
+@dataclass(frozen=True)
+class MultimodalOptions:
+    """A data set's YAML usually gives ``modalities``, ``modality_weights`` and ``item_features``."""
+
+    modalities: list = option(
+        ["image", "text"], "names of the item modalities; a name is looked up as files of the data set"
+    )
+    modality_weights: list = option([], "weight of each modality's item graph, summing to 1; []: equal")
+    item_features: dict = option(
+        {}, "modalities made from columns of the .item file: {name: {by, columns, size}}"
+    )
+    extra_features: str = option("error", "feature rows that no item has", choices=("error", "ignore"))
+    constant_features: str = option("error", "feature rows of one repeated value", choices=("error", "allow"))
+    knn_k: int = option(
+        10, "neighbours of an item in each modality's graph, the item itself among them", low=1
+    )
+    knn_source: str = option(
+        "auto",
+        "neighbours from <dataset>.<modality>_knn*.npz, from the features, or from the file where there is "
+        "one",
+        choices=("auto", "file", "features"),
+    )
+    graph_cache: str | None = option(
+        None, "folder to keep computed neighbours in; null: compute them in each run"
+    )
+
+    def weights(self) -> list[float]:
+        """Return the weight of each modality's graph."""
+        return list(map(float, self.modality_weights)) or [1 / len(self.modalities)] * len(self.modalities)
+
+    def __post_init__(self) -> None:
+        names = self.modalities
+        if (
+            not names
+            or not all(isinstance(name, str) and name and "/" not in name for name in names)
+            or len(set(names)) < len(names)
+        ):
+            raise UsageError(
+                f"option 'modalities' is {names!r}; it takes different names of modalities, such as [image, "
+                "text]"
+            )
+        given = self.modality_weights
+        if given and (
+            len(given) != len(names)
+            or not all(type(one) in (int, float) and one >= 0 for one in given)
+            or abs(sum(given) - 1) > 1e-6
+        ):
+            raise UsageError(
+                f"option 'modality_weights' is {given!r}; it takes one number from 0 for each of "
+                f"{', '.join(names)}, "
+                "summing to 1, or [] for equal weights"
+            )

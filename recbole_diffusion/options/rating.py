@@ -1,0 +1,81 @@
+"""Options of ratings and of the ranking among rated items, checked before data loads."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.declare import option, read_options
+
+RANKING = ("recall", "ndcg")
+
+
+@dataclass(frozen=True)
+class RatingOptions:
+    """With ``rating_scale`` and a rating column, each evaluation also ranks a user's rated held-out items (DGRM, section 4.2)."""
+
+    rating_scale: list | None = option(
+        None, "[lowest, highest] rating; with it, rated held-out items are ranked too"
+    )
+    rated_topk: list | int = option([5], "lengths N of the lists of rated items")
+    rated_clip: bool = option(
+        True, "put predicted ratings to the nearest end of the scale before their errors are taken"
+    )
+
+    def __post_init__(self) -> None:
+        scale = self.rating_scale
+        numbers = scale is None or (
+            len(scale) == 2 and all(type(one) in (int, float) for one in scale) and scale[0] < scale[1]
+        )
+        if not numbers:
+            raise UsageError(
+                f"option 'rating_scale' is {scale!r}; it takes two numbers, the lower first, such as [1, 5], "
+                "or null"
+            )
+        if not self.lengths or not all(type(one) is int and one > 0 for one in self.lengths):
+            raise UsageError(
+                f"option 'rated_topk' is {self.rated_topk!r}; it takes a whole number from 1, or a list of "
+                "them"
+            )
+
+    @property
+    def lengths(self) -> list[int]:
+        """Return the lengths N of the lists."""
+        return [self.rated_topk] if isinstance(self.rated_topk, int) else list(self.rated_topk)
+
+    @property
+    def median(self) -> float:
+        """Return the median of the scale, from which a rating is relevant; only with a scale."""
+        return sum(self.rating_scale) / 2
+
+    def names(self, predicts_ratings: bool) -> list[str]:
+        """Return the names of what is computed.
+
+        ``rated_recall@5`` and ``rated_ndcg@5`` are the paper's; ``rated_unfiltered_...`` keep in the
+        predicted list what is predicted below the median, so that they depend on the order of predictions
+        alone. For a model whose scores are no ratings the two are one. ``rated_both_ndcg@5`` is the mean of
+        the two, to choose an epoch by. Predicted ratings also have ``rated_mae`` and ``rated_rmse``.
+        """
+        if self.rating_scale is None:
+            return []
+        ranking = [
+            f"rated_{kind}{name}@{k}"
+            for kind in ("", "unfiltered_")
+            for k in self.lengths
+            for name in RANKING
+        ]
+        both = [f"rated_both_ndcg@{k}" for k in self.lengths]
+        return ranking + both + (["rated_mae", "rated_rmse"] if predicts_ratings else [])
+
+    @classmethod
+    def of(cls, config: Any) -> "RatingOptions":
+        """Return the options of a configuration; what it lacks has its default, so that RecBole's own Config has no scale.
+
+        Raises:
+            UsageError: a wrong type or a value out of range.
+        """
+        fields = cls.__dataclass_fields__
+        values = {
+            name: config[name] if config[name] is not None else field.metadata["default"]
+            for name, field in fields.items()
+        }
+        return read_options(cls, values)

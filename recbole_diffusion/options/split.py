@@ -1,0 +1,78 @@
+"""Options of the split under distribution shift, checked before data loads."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.declare import option, read_options
+
+SHIFTS = ("none", "popularity", "temporal", "exposure")
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How the interactions are split into train, valid, test_iid and test_ood; ``none`` leaves the split to ``eval_args``."""
+
+    shift: str = option("none", "distribution shift of the second test part", choices=SHIFTS)
+    shift_seed: int = option(2024, "seed of the split, apart from the seed of the run", low=0, high=2**32 - 1)
+    shift_share: float = option(
+        0.2,
+        "share of the interactions in test_ood (popularity, temporal)",
+        low=0,
+        high=1,
+        open_low=True,
+        open_high=True,
+    )
+    shift_rest: list = option(
+        [0.7, 0.1, 0.2], "shares of train, valid and test_iid among all other interactions"
+    )
+    shift_test: str | None = option(
+        None, "file of the fully exposed interactions, test_ood of the exposure shift"
+    )
+
+    def __post_init__(self) -> None:
+        check_shares(self.shift_share, self.shift_rest)
+        if (self.shift == "exposure") != bool(self.shift_test):
+            given = f"shift is {self.shift!r} and shift_test is {self.shift_test!r}"
+            raise UsageError(
+                f"{given}; the exposure shift needs an atomic .inter file in shift_test, and only that shift "
+                "takes one"
+            )
+
+    @classmethod
+    def of(cls, config: Any) -> "SplitOptions":
+        """Return the options of a configuration; what it lacks has its default, so that RecBole's own Config has no shift.
+
+        Raises:
+            UsageError: a wrong type, a value out of range, or options that contradict.
+        """
+        values = {field.name: config[field.name] for field in dataclasses.fields(cls)}
+        defaults = {field.name: field.metadata["default"] for field in dataclasses.fields(cls)}
+        return read_options(
+            cls, defaults | {name: value for name, value in values.items() if value is not None}
+        )
+
+
+def check_shares(share: float, rest: Sequence[float]) -> None:
+    """Check the share of test_ood and the shares of the other three parts.
+
+    Raises:
+        UsageError: a share outside (0, 1), or shares of the rest that are not three or do not sum to 1.
+    """
+    if not _is_share(share):
+        raise UsageError(
+            f"option 'shift_share' is {share!r}; it takes a number between 0 and 1, neither of them"
+        )
+    if len(rest) != 3 or not all(map(_is_share, rest)) or not math.isclose(sum(rest), 1, abs_tol=1e-6):
+        raise UsageError(
+            f"option 'shift_rest' is {list(rest)!r}; it takes three shares between 0 and 1 that sum to 1, of "
+            "train, valid and "
+            "test_iid, such as [0.7, 0.1, 0.2]"
+        )
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1

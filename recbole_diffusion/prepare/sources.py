@@ -1,0 +1,104 @@
+"""Where the files of a set are: in the user's folder, kept from an earlier run, or on the network."""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.prepare.download import BadFileError, check, digest, download
+from recbole_diffusion.prepare.table import Recipe, SourceFile
+
+KEPT = "source"  # folder inside the set's own
+
+
+def kept_folder(recipe: Recipe, output: Path) -> Path:
+    """Return where downloaded files of a set stay."""
+    return output / recipe.name / KEPT
+
+
+def find_files(recipe: Recipe, output: Path, source: Path | None) -> dict[str, Path]:
+    """Return the path of each file of a set by its name, downloaded where nothing else has it.
+
+    Args:
+        recipe: the set.
+        output: the folder of the prepared sets.
+        source: the user's folder, or the file itself where the set has one; None is the kept folder, then the
+            network.
+
+    Raises:
+        UsageError: a file is not there and has no address.
+        RunError: the download failed.
+    """
+    if source is not None:
+        missing = [file for file in recipe.files if not _local(file, source).is_file()]
+        if missing:
+            raise UsageError(f"--source={source} lacks {_names(missing)}. {how_to_get(recipe, missing)}")
+        files = {file.name: _local(file, source) for file in recipe.files}
+    else:
+        folder = kept_folder(recipe, output)
+        missing = [file for file in recipe.files if not (folder / file.name).is_file()]
+        without = [file for file in missing if not file.urls]
+        if without:
+            raise UsageError(
+                f"data set {recipe.name!r} needs {_names(without)}, no free download. "
+                f"{how_to_get(recipe, without)}"
+            )
+        for file in missing:
+            try:
+                download(file, folder)
+            except RunError as error:
+                raise RunError(f"{error}. {how_to_get(recipe, [file])}") from error
+        files = {file.name: folder / file.name for file in recipe.files}
+    return files
+
+
+def how_to_get(recipe: Recipe, files: Iterable[SourceFile]) -> str:
+    """Return what a user can do to get files: pages, addresses, and the command for files fetched by hand."""
+    pages = "; ".join(f"{file.name}: {' or '.join((file.page, *file.urls))}" for file in files)
+    return f"Get it by hand ({pages}), then run: python run_recbole_diff.py prepare {recipe.name} --source=FOLDER_OF_THE_FILE"
+
+
+def describe(file: SourceFile, path: Path, given: bool) -> dict[str, str | int]:
+    """Return name, bytes and SHA-256 of a file, and whether it is the one of the table.
+
+    Args:
+        file: what the table says.
+        path: the file.
+        given: the user named it; then a difference from the table is a warning, since editions of one set
+            differ.
+
+    Raises:
+        UsageError: a downloaded file has another size or checksum than the table's.
+    """
+    known = [name for name in ("size", "sha256", "md5") if getattr(file, name) is not None]
+    checked = (
+        f"equal in {' and '.join(known)}"
+        if known
+        else "nothing to check against: no size or checksum is published"
+    )
+    try:
+        check(path, file)
+    except BadFileError as error:
+        if not given:
+            raise UsageError(
+                f"{path} {error}; it is damaged or another version: remove it and run again"
+            ) from error
+        logging.getLogger(__name__).warning(
+            "%s %s: another version than the one this was written for, or damaged", path, error
+        )
+        checked = f"differs: {error}"
+    return {
+        "file": file.name,
+        "bytes": path.stat().st_size,
+        "sha256": digest(path),
+        "checked": checked,
+        "page": file.page,
+    }
+
+
+def _local(file: SourceFile, source: Path) -> Path:
+    return source if source.is_file() and source.name == file.name else source / file.name
+
+
+def _names(files: Iterable[SourceFile]) -> str:
+    return ", ".join(file.name for file in files)

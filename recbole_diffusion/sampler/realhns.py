@@ -1,0 +1,49 @@
+"""Hard negatives without the false ones: the general part of RealHNS (Ma et al., RecSys 2023).
+
+RealHNS is made for two domains. What is left of it in one: a coarse choice keeps the candidates that the user
+scores highest, and a filter drops those among them that are most like the positive item, since an item that
+is near to what the user took is likely one that the user would take: a false negative. One of the rest is
+drawn.
+"""
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def real_hard(
+    scores: Tensor,
+    similarities: Tensor,
+    hardest: int,
+    false_share: float,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Choose one candidate a row.
+
+    Args:
+        scores: of the users for their candidates, [batch, N].
+        similarities: of the candidates with the positive, [batch, N].
+        hardest: how many of the N the coarse choice keeps, 1..N.
+        false_share: share of those that the filter drops, in [0, 1]; at least one stays.
+        generator: source of randomness; torch's global one if None.
+
+    Returns:
+        Positions of candidates, long [batch].
+
+    Raises:
+        ValueError: the shapes differ, or a number is out of range.
+    """
+    if scores.shape != similarities.shape or scores.ndim != 2:
+        raise ValueError(
+            f"scores {list(scores.shape)} and similarities {list(similarities.shape)} must both be [batch, N]"
+        )
+    if not 1 <= hardest <= scores.shape[1] or not 0 <= false_share <= 1:
+        raise ValueError(
+            f"hardest takes 1 to {scores.shape[1]} and false_share 0 to 1, got {hardest} and {false_share}"
+        )
+    kept = scores.topk(hardest, dim=1).indices  # [batch, hardest]
+    real = max(1, hardest - int(false_share * hardest))
+    order = similarities.gather(1, kept).argsort(dim=1)[:, :real]  # least similar first
+    drawn = torch.randint(real, (len(scores), 1), generator=generator, device=scores.device)
+    return kept.gather(1, order.gather(1, drawn)).squeeze(1)

@@ -1,0 +1,194 @@
+"""One run is one folder: configuration, log, metrics by epoch, checkpoints, result. Every file is whole or not there."""
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.storage import yaml_io
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file beside ``path`` and rename it over ``path``: a kill or a full disk leaves the old file as it was.
+
+    Raises:
+        RunError: the disk is full or not writable; the message names the file and what is still there.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with draft.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except (OSError, RuntimeError) as error:
+        draft.unlink(missing_ok=True)
+        kept = "the version before it is untouched" if path.exists() else "nothing else was changed"
+        raise RunError(
+            f"cannot write {path}: {error}; {kept}. Free some space, then continue with "
+            f"--resume={path.parent}"
+        ) from error
+
+
+def stamped(name: str) -> str:
+    """Return a name with the time and something random behind it, so that no two folders have the same."""
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def make_empty(path: Path, what: str, option: str, place: str) -> None:
+    """Make a folder, or take one that has nothing in it.
+
+    Args:
+        path: the folder.
+        what: ``run`` or ``sweep``.
+        option: the one that names such a folder.
+        place: the one that names another place.
+
+    Raises:
+        UsageError: it has something in it, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            resume = f"{'tune ' if what == 'sweep' else ''}--resume={path}"
+            raise UsageError(
+                f"{option} {path} is not empty; name another, or continue that {what} with {resume}"
+            )
+    except OSError as error:
+        raise UsageError(
+            f"cannot make the {what} folder {path}: {error.strerror}; name another with --{place}"
+        ) from error
+
+
+def made_again(folder: Path) -> str:
+    """Return what to do about a damaged file of results: a resume writes these again, of a run that has ended too."""
+    return f"make it again with --resume={folder}"
+
+
+class RunFolder:
+    """The files of one run.
+
+    Attributes:
+        path: the folder.
+        config: resolved configuration; the run can be repeated from it alone.
+        log: what the run said.
+        metrics: one JSON line an epoch.
+        checkpoint: the last finished epoch, for resume.
+        best: the weights of the best validation.
+        result: what ``compare``, ``tune`` and users' scripts read.
+        user_metrics: the metrics of each user of the test parts, for paired tests.
+        tensorboard: folder of TensorBoard events.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().resolve()
+        self.config = self.path / "config.yaml"
+        self.log = self.path / "log.txt"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoint = self.path / "checkpoint.pt"
+        self.best = self.path / "best.pt"
+        self.result = self.path / "result.json"
+        self.user_metrics = self.path / "user_metrics.npz"
+        self.tensorboard = self.path / "tensorboard"
+
+    @classmethod
+    def create(cls, model: str, dataset: str, runs_path: str, run_dir: str | None) -> "RunFolder":
+        """Make the folder of a new run.
+
+        Raises:
+            UsageError: ``run_dir`` exists and is not empty, or the folder cannot be made.
+        """
+        folder = cls(run_dir or Path(runs_path) / stamped(f"{model}-{dataset}"))
+        make_empty(folder.path, "run", "run_dir", "run_dir")
+        return folder
+
+    @classmethod
+    def existing(cls, path: str | Path) -> "RunFolder":
+        """Open the folder of an earlier run.
+
+        Raises:
+            UsageError: there is no run in it.
+        """
+        folder = cls(path)
+        if not folder.config.is_file():
+            raise UsageError(
+                f"no run in {folder.path}: config.yaml is missing; name a folder that an earlier run has made"
+            )
+        return folder
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the resolved configuration.
+
+        Raises:
+            RunError: the file is damaged; the message names the run.
+        """
+        try:
+            config = yaml_io.load_yaml(self.config)
+        except UsageError as error:
+            raise RunError(
+                f"the run in {self.path} cannot be used: {error}; restore its config.yaml, or leave it out"
+            ) from error
+        if "model" not in config:
+            raise RunError(
+                f"the run in {self.path} cannot be used: its config.yaml names no model; restore it, or "
+                "leave it out"
+            )
+        return config
+
+    def read_result(self) -> dict[str, Any]:
+        """Return the content of ``result.json``.
+
+        Raises:
+            UsageError: the run has not ended. RunError: the file is damaged.
+        """
+        if not self.result.is_file():
+            raise UsageError(
+                f"the run in {self.path} has not ended: result.json is missing; continue it with "
+                f"--resume={self.path}"
+            )
+        try:
+            result = json.loads(self.result.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.result} is damaged: {error}; {made_again(self.path)}") from error
+        if not isinstance(result, dict):
+            raise RunError(f"{self.result} is damaged: it holds no object; {made_again(self.path)}")
+        return result
+
+    def discard(self) -> None:
+        """Remove the folder of a run that never began, because its request was wrong; one that has trained stays."""
+        if not any(file.exists() for file in (self.metrics, self.checkpoint, self.best, self.result)):
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def remove_drafts(self) -> None:
+        """Remove what a process that was killed while it saved has left."""
+        for draft in self.path.glob(".*.part"):
+            draft.unlink(missing_ok=True)
+
+    def write_config(self, resolved: Mapping[str, Any]) -> None:
+        """Write the resolved configuration."""
+        write_whole(self.config, lambda file: file.write(yaml_io.dump_yaml(resolved).encode()))
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``."""
+        write_whole(self.result, lambda file: file.write(json.dumps(result, indent=2).encode() + b"\n"))
+
+    def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Write ``metrics.jsonl`` anew; a resumed run drops the lines after its checkpoint this way."""
+        text = "".join(json.dumps(record) + "\n" for record in records)
+        write_whole(self.metrics, lambda file: file.write(text.encode()))
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one epoch's line."""
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.metrics}: {error}. Free some space, then continue with "
+                f"--resume={self.path}"
+            ) from error

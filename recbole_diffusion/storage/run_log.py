@@ -1,0 +1,62 @@
+"""Logging of one run: everything into the run folder's log, the same to the terminal; removed again when the run ends."""
+
+import contextlib
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+COLOURS = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
+
+
+class _Plain(logging.Formatter):
+    """A formatter that takes out the colour codes of RecBole's messages."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line without colours."""
+        return COLOURS.sub("", super().format(record))
+
+
+class _File(logging.FileHandler):
+    """A log file that cannot stop the run: on a full disk its lines are lost, and the next checkpoint says what is wrong."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Close the file, also where its last lines cannot be written."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+@contextlib.contextmanager
+def logging_to(file: Path, level: str = "INFO") -> Iterator[logging.Logger]:
+    """Send the root logger, which RecBole uses, to ``file`` and to standard error while the block runs.
+
+    The trace of an error goes to ``file`` only.
+    RecBole's ``init_logger`` uses ``logging.basicConfig``, so that a second run in one process logs into the
+    first one's file.
+    """
+    root = logging.getLogger()
+    before = root.level
+    text = "%(asctime)s %(levelname)-7s %(message)s"
+    to_file, to_terminal = _File(file, encoding="utf-8"), logging.StreamHandler(sys.stderr)
+    to_file.setFormatter(_Plain(text, "%Y-%m-%d %H:%M:%S"))
+    to_terminal.setFormatter((logging.Formatter if sys.stderr.isatty() else _Plain)(text, "%H:%M:%S"))
+    root.addHandler(to_file)
+    root.addHandler(to_terminal)
+    root.setLevel(level)
+    try:
+        yield root
+    except BaseException:
+        # The caller tells the user; the trace stays for a bug report.
+        to_file.handle(
+            root.makeRecord(root.name, logging.ERROR, __file__, 0, "the run stopped", (), sys.exc_info())
+        )
+        raise
+    finally:
+        for handler in (to_file, to_terminal):
+            root.removeHandler(handler)
+            handler.close()
+        root.setLevel(before)

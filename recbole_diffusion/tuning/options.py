@@ -1,0 +1,119 @@
+"""Options of a sweep, checked before anything starts; ``tune --help`` prints them."""
+
+import os
+import re
+from dataclasses import dataclass
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.declare import option
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# What a continued sweep may have otherwise: none of it changes what a trial computes.
+RESUME_SETTINGS = frozenset(
+    {"max_concurrent", "trial_gpus", "time_budget", "max_failures", "final_seeds", "ray_address"}
+)
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a sweep searches and what it may use."""
+
+    space: str | None = option(None, "YAML file of the search space; null: the one shipped for the model")
+    search: str = option("random", "how configurations are chosen", choices=("random", "grid", "optuna"))
+    num_samples: int | None = option(None, "configurations to try; null: 16, or all of a grid", low=1)
+    scheduler: str = option(
+        "asha", "stop hopeless trials early (asha) or train all to their end", choices=("asha", "none")
+    )
+    grace_period: int | None = option(
+        None, "epochs before asha may stop a trial; null: a twelfth of epochs", low=1
+    )
+    reduction_factor: int = option(3, "asha lets one trial of this many pass each rung", low=2)
+    max_concurrent: int | None = option(None, "trials at a time; null: as many as there is room for", low=1)
+    trial_cpus: int = option(1, "processor threads of each trial", low=1)
+    trial_gpus: float = option(0.0, "GPUs of each trial; 0.5: two share one", low=0)
+    time_budget: float | str | None = option(None, "seconds, or 90m, 12h, 2d, after which the search ends")
+    max_failures: int = option(
+        3, "times that a trial that raises or is killed goes on from its checkpoint", low=0
+    )
+    final_seeds: int = option(5, "seeds with which the winner is run again and tested; 0: no test", low=0)
+    storage: str | None = option(None, "folder that the sweep's folder is made in; null: runs_path")
+    sweep_dir: str | None = option(None, "folder of the sweep; null: one is made in storage")
+    ray_address: str | None = option(
+        None, "a running Ray cluster (auto, HOST:PORT, ray://HOST:PORT); null: this machine alone"
+    )
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """Return the time budget in seconds, None for no limit."""
+        if self.time_budget is None or isinstance(self.time_budget, float):
+            return self.time_budget
+        found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([smhd])\s*", self.time_budget)
+        return None if found is None else float(found[1]) * SECONDS[found[2]]
+
+    def __post_init__(self) -> None:
+        if self.time_budget is not None and not (self.budget_seconds or 0) > 0:
+            raise UsageError(
+                f"time_budget is {self.time_budget!r}; it takes seconds above 0, or a text such as 90m, 12h "
+                "or 2d"
+            )
+        if self.search == "grid" and self.num_samples is not None:
+            raise UsageError(
+                f"a grid tries every combination; leave out num_samples {self.num_samples}, or use "
+                "--search=random"
+            )
+        if self.trial_gpus > 1 and self.trial_gpus != int(self.trial_gpus):
+            raise UsageError(
+                f"trial_gpus is {self.trial_gpus}; it takes a share of one GPU, such as 0.5, or whole GPUs"
+            )
+
+
+def check_installed(options: SweepOptions) -> None:
+    """Check that the packages of a sweep are there.
+
+    Raises:
+        UsageError: Ray Tune is missing, or Optuna where it is asked for; the message has the command that
+            installs it.
+    """
+    try:
+        from ray import tune  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"a sweep needs Ray Tune, which cannot be imported ({error}); pip install 'ray[tune]>=2.51,<3', "
+            "or the extra [tune]"
+        ) from error
+    if options.search == "optuna":
+        try:
+            # Before Ray looks for it: Ray says that it is missing whatever goes wrong in its import.
+            import optuna  # noqa: F401
+        except ImportError as error:
+            raise UsageError(
+                f"--search=optuna needs Optuna, which cannot be imported ({error}); pip install 'optuna>=3', "
+                "or the extra "
+                "[optuna]; --search=random needs nothing more"
+            ) from error
+
+
+def check_local(options: SweepOptions, cores: int, gpus: int) -> None:
+    """Check that this machine has what the trials ask for; a cluster is checked once it is connected.
+
+    Raises:
+        UsageError: too few cores or GPUs.
+    """
+    at_a_time = options.max_concurrent or 1
+    if options.trial_cpus * at_a_time > cores:
+        raise UsageError(
+            f"{at_a_time} trials at a time with {options.trial_cpus} threads each need "
+            f"{options.trial_cpus * at_a_time} cores, "
+            f"but this process may use {cores}; lower max_concurrent or trial_cpus"
+        )
+    if options.trial_gpus > gpus:
+        raise UsageError(
+            f"trial_gpus is {options.trial_gpus:g}, but this machine has {gpus} GPUs; leave it out to train "
+            "on processors, or "
+            "name a cluster that has them with --ray_address"
+        )
+
+
+def cores_here() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,147 @@
+"""A Ray to run trials on: a private one on this machine, a running cluster, or the one that the caller has started."""
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.tuning.options import SweepOptions, check_local, cores_here
+
+STARTS = 2  # Ray gives its own processes 30 seconds, which a very busy machine can exceed once
+REACHED_WITHIN = 10  # seconds in which a cluster's address must answer
+# Ray reads these when it starts and passes them to the trials' processes.
+ENVIRONMENT = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # trials without GPU say use_gpu: False; CUDA_VISIBLE_DEVICES is the user's
+    "RAY_AIR_NEW_OUTPUT": "0",  # the sweep's own display stands in for Tune's
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folders hold more than Tune's own files
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the command, as it does everywhere else
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "0",
+}
+
+
+@contextlib.contextmanager
+def ray_session(options: SweepOptions) -> Iterator[None]:
+    """Have Ray connected while the block runs. What was started here is stopped again, and its files are removed.
+
+    Raises:
+        UsageError: no cluster at ``ray_address``, or no node with what one trial needs. RunError: Ray does
+            not start.
+    """
+    with _environment():
+        import ray
+
+        if ray.is_initialized():
+            check_cluster(options)
+            yield
+            return
+        scratch = None
+        try:
+            if options.ray_address:
+                _connect(options.ray_address)
+            else:
+                # Sockets lie in this folder and their paths may have 107 characters.
+                scratch = tempfile.mkdtemp(prefix="ray", dir="/tmp" if os.path.isdir("/tmp") else None)
+                _start(options, scratch)
+            check_cluster(options)
+            with _ended_by_sigterm():
+                yield
+        finally:
+            ray.shutdown()
+            if scratch:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """End as by Ctrl-C on SIGTERM, which schedulers send before they kill; Ray would print its stack and leave its files."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """Set ENVIRONMENT, but nothing that the user has set, and take it away again."""
+    added = [name for name in ENVIRONMENT if name not in os.environ]
+    os.environ |= {name: ENVIRONMENT[name] for name in added}
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def _start(options: SweepOptions, scratch: str) -> None:
+    import ray
+    import torch
+
+    gpus = torch.cuda.device_count()
+    check_local(options, cores_here(), gpus)
+    for attempt in range(STARTS):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cores_here(),
+                num_gpus=gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=scratch,
+            )
+            return
+        except (
+            Exception
+        ) as error:  # Ray raises many kinds here, and a bare Exception on a machine that is too busy
+            ray.shutdown()
+            if attempt + 1 == STARTS:
+                text = " ".join(str(error).split())[:300]
+                raise RunError(f"Ray does not start on this machine: {text}") from error
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    try:
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        if port.isdigit():  # where nothing listens, Ray would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN).close()
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UsageError(
+            f"no Ray cluster at ray_address {address!r}: {first}. Start one with 'ray start --head' and give "
+            "--ray_address=auto "
+            "on that machine, or leave ray_address out to use this machine alone"
+        ) from error
+
+
+def check_cluster(options: SweepOptions) -> None:
+    """Check that some node can hold one trial: Ray would let it wait for ever.
+
+    Raises:
+        UsageError: there is none.
+    """
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for name, wanted in (("CPU", options.trial_cpus), ("GPU", options.trial_gpus)):
+        most = max((node.get(name, 0) for node in nodes), default=0)
+        if wanted > most:
+            raise UsageError(
+                f"a trial asks for {wanted:g} {name}, but the largest of the {len(nodes)} nodes has "
+                f"{most:g}; lower "
+                f"trial_{name.lower()}s, or add a node that has them before the sweep starts"
+            )

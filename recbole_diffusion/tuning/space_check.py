@@ -1,0 +1,139 @@
+"""A search space against the model that it is for: before anything starts, every key, bound and combination is tried."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from recbole_diffusion import registry
+from recbole_diffusion.config import Config
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.declare import checked, read_options
+from recbole_diffusion.options.general import GeneralOptions
+from recbole_diffusion.options.rating import RatingOptions
+from recbole_diffusion.options.split import SplitOptions
+from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.tuning.space import Parameter, Space
+
+# General options that say where and how a run runs, or how it is judged, and not what it learns.
+NOT_SEARCHED = frozenset(
+    {
+        *(
+            "data_path",
+            "runs_path",
+            "run_dir",
+            "seed",
+            "split_seed",
+            "use_gpu",
+            "gpu_id",
+            "state",
+            "worker",
+            "epochs",
+        ),
+        *(
+            "metrics",
+            "topk",
+            "valid_metric",
+            "metric_decimal_place",
+            "eval_batch_size",
+            "report_groups",
+            "checkpoint_interval",
+        ),
+        *("load_checkpoint", "trust_checkpoint", "show_progress", "reproducibility", "model", "dataset"),
+    }
+)
+
+
+def check_space(space: Space, config: Config, options: Mapping[str, Any]) -> None:
+    """Check each parameter alone: its name, the values it can take, its conditions.
+
+    Args:
+        space: the space.
+        config: configuration of a run without the space.
+        options: what ``config`` was made from, beside model and data set.
+
+    Raises:
+        UsageError: the message names the file, the option, and what is allowed.
+    """
+    unsearchable = NOT_SEARCHED | set(config.parameters["Dataset"]) | set(config.parameters["Evaluation"])
+    unsearchable |= set(SplitOptions.__dataclass_fields__) | set(RatingOptions.__dataclass_fields__)
+    spec = registry.MODELS.get(config["model"])
+    declared = {
+        **GeneralOptions.__dataclass_fields__,
+        **(registry.resolve(spec.options).__dataclass_fields__ if spec else {}),
+    }
+    for parameter in space.parameters:
+        for name in set(parameter.names) & unsearchable:
+            raise UsageError(
+                f"{space.source}: {name!r} cannot be searched: trials are compared on the same data, by the "
+                "same score, in the "
+                f"same number of epochs. Give it once, as --{name}=VALUE"
+            )
+        for values in parameter.extremes():
+            for name, value in zip(parameter.names, values, strict=True):
+                _check_value(space, config, options, declared, name, value)
+        _check_conditions(space, parameter, config)
+
+
+def _check_value(
+    space: Space, config: Config, options: Mapping, declared: Mapping, name: str, value: Any
+) -> None:
+    try:
+        if name in declared:
+            checked(declared[name], value)
+        else:
+            Config(config["model"], config["dataset"], [], {**options, name: value})
+    except UsageError as error:
+        raise UsageError(f"{space.source}: {name} = {value!r}: {error}") from error
+
+
+def _check_conditions(space: Space, parameter: Parameter, config: Config) -> None:
+    setters = {name: other for other in space.parameters for name in other.names}
+    for name, values in parameter.when.items():
+        if name not in setters:
+            if name not in config.final_config_dict:
+                raise UsageError(
+                    f"{space.source}: {parameter.label} depends on {name!r}, which {config['model']} does "
+                    "not have"
+                )
+            continue
+        other = setters[name]
+        for value in () if other.kind == "choice" else values:
+            if type(value) not in (int, float) or not other.has(value):
+                raise UsageError(
+                    f"{space.source}: {parameter.label} needs {name} to be {value!r}, which is no value of "
+                    f"its {other.kind} from "
+                    f"{other.low:g} to {other.high:g}"
+                    + ("" if other.step is None else f" in steps of {other.step:g}")
+                )
+        possible = [choice[other.names.index(name)] for choice in other.values]
+        if other.values and not any(value in possible for value in values):
+            raise UsageError(
+                f"{space.source}: {parameter.label} needs {name} to be {' or '.join(map(repr, values))}, but "
+                "the space gives it "
+                f"only {', '.join(map(repr, possible))}"
+            )
+
+
+def check_combinations(space: Space, config: Config, combinations: Iterable[Mapping[str, Any]]) -> None:
+    """Check configurations as a whole: options may contradict each other though each is allowed.
+
+    Raises:
+        UsageError: the first one that the model refuses.
+    """
+    spec = registry.MODELS.get(config["model"])
+    declared = [GeneralOptions, *([registry.resolve(spec.options)] if spec else [])]
+    for combination in combinations:
+        try:
+            for cls in declared:
+                read_options(cls, {**config.final_config_dict, **combination})
+        except UsageError as error:
+            text = yaml_io.dump_value(dict(combination))
+            raise UsageError(
+                f"{space.source}: the combination {text} is refused: {error}. Join or condition these lines"
+            ) from error
+
+
+def seed_of(options: Mapping[str, Any], seed: int) -> int:
+    """Return the seed of a trial: it depends on its configuration and the sweep's seed alone, not on its place in the order."""
+    text = yaml_io.dump_value({name: options[name] for name in sorted(options)})
+    return int.from_bytes(hashlib.sha256(f"{seed} {text}".encode()).digest()[:4], "big")

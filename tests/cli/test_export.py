@@ -1,0 +1,96 @@
+"""The export command: vectors whose inner products are the scores, ids of their rows, an index, and what it refuses."""
+
+import json
+import sys
+
+import faiss
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from recbole_diffusion.cli import main as cli
+
+
+@pytest.fixture
+def ask(folder_of, tmp_path, capsys):
+    def export(*words, model="TVDiff", code=0):
+        assert (
+            cli.main(["export", f"--run={folder_of(model)}", f"--output={tmp_path / 'vectors'}", *words])
+            == code
+        )
+        text = capsys.readouterr()
+        assert not list(tmp_path.glob(".*"))
+        return text.err if code else text.out
+
+    return export
+
+
+@pytest.mark.parametrize("model", ["TVDiff", "BPR"])
+def test_inner_products_are_the_scores(ask, loaded, tmp_path, model):
+    ask(model=model)
+    run, folder = loaded(model), tmp_path / "vectors"
+    users, items = (load_file(folder / f"{name}.safetensors")["vectors"] for name in ("users", "items"))
+    names, tokens = (
+        (folder / f"{name}.txt").read_text(encoding="utf-8").splitlines() for name in ("users", "items")
+    )
+    assert (len(names), len(tokens)) == (len(users), len(items)) == (40, 60)
+    numbers, columns = run.users.numbers_of(names), run.items.numbers_of(tokens)
+    scores = run.model.full_sort_predict({run.model.USER_ID: torch.from_numpy(numbers)}).view(40, -1)
+    assert np.allclose(users @ items.T, scores.detach().numpy()[:, columns], rtol=1e-5, atol=1e-6)
+    record = json.loads((folder / "export.json").read_text())
+    assert (record["model"], record["users"], record["items"], record["width"]) == (
+        model,
+        40,
+        60,
+        users.shape[1],
+    )
+    again = run.vectors()
+    assert np.array_equal(again[0], users)
+    assert np.array_equal(again[1], items)
+
+
+def test_the_index_finds_the_best_items(ask, tmp_path):
+    text = ask("--index=faiss", "--k=5")
+    folder = tmp_path / "vectors"
+    record = json.loads((folder / "export.json").read_text())["index"]
+    assert f"recall  {record['recall']:.4f} of the exact 5 best items, 40 users" in text
+    users, items = (load_file(folder / f"{name}.safetensors")["vectors"] for name in ("users", "items"))
+    found = faiss.read_index(str(folder / "items.faiss")).search(users, 5)[1]
+    best = np.argsort(-(users @ items.T), axis=1)[:, :5]
+    assert record["recall"] == pytest.approx(
+        np.mean([len(set(a) & set(b)) / 5 for a, b in zip(found, best, strict=True)]), abs=1e-4
+    )
+    assert record["recall"] > 0.9
+
+
+def test_what_cannot_be_exported_is_refused(ask, tmp_path):
+    assert "the scores of MultiVAE are no inner products" in ask(model="MultiVAE", code=2)
+    assert "k is 61" in ask("--k=61", code=2)
+    assert "'index' is 'annoy'; it takes none | faiss" in ask("--index=annoy", code=2)
+    assert list(tmp_path.iterdir()) == []
+    ask()
+    assert "is there already; replace it with --overwrite" in ask(code=2)
+    ask("--overwrite", model="BPR")
+    assert json.loads((tmp_path / "vectors/export.json").read_text())["model"] == "BPR"
+    (tmp_path / "vectors/export.json").unlink()
+    assert "holds other files (no export.json) and is not replaced" in ask("--overwrite", code=2)
+    assert cli.main(["export", "--output=x"]) == 2
+    assert cli.main(["export", "--help"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("safetensors.numpy", ["export", "--output=vectors"]),
+        ("faiss", ["export", "--output=vectors", "--index=faiss"]),
+        ("pyarrow.parquet", ["recommend", "--all", "--output=out.parquet"]),
+    ],
+)
+def test_a_missing_package_is_named(folder_of, tmp_path, monkeypatch, capsys, package, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert cli.main([*words, f"--run={folder_of('TVDiff')}"]) == 2
+    name = package.partition(".")[0]
+    assert f"needs {name}; install it (pip install 'recbole-diffusion[" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,316 @@
+"""The recommend command: lists in original ids, formats, unknown and new users, and what it refuses."""
+
+import csv
+import json
+import re
+import shutil
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import pytest
+
+from recbole_diffusion.cli import main as cli
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.serving import ranking, writers
+
+
+@pytest.fixture
+def ask(folder_of, tmp_path, capsys):
+    """Return a function that runs the command into ``tmp_path`` and returns its text; an error must be one line."""
+
+    def recommend(*words, model="TVDiff", output="out.csv", code=0):
+        asked = ["recommend", f"--run={folder_of(model)}", f"--output={tmp_path / output}", *words]
+        assert cli.main(asked) == code
+        text = capsys.readouterr()
+        if code:
+            assert [line.startswith("error: ") for line in text.err.splitlines() if "error" in line] == [True]
+        assert not list(tmp_path.glob(".*"))
+        return text.err if code else text.out
+
+    return recommend
+
+
+def read(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            (row["user"], row["item"], int(row["rank"]), float(row["score"])) for row in csv.DictReader(file)
+        ]
+
+
+def lists_of(rows):
+    lists = defaultdict(list)
+    for user, item, rank, _ in rows:
+        lists[user].append(item)
+        assert rank == len(lists[user])
+    return lists
+
+
+def pairs(part, run):
+    users, items = (part.inter_feat[name].numpy() for name in (part.uid_field, part.iid_field))
+    return zip(run.users.tokens[users], run.items.tokens[items], strict=True)
+
+
+def test_lists_are_those_that_the_test_judged(ask, loaded, tmp_path):
+    """Recall@5 of the written lists is the one in result.json, and nothing of train and valid is in them."""
+    ask("--all", "--k=5", "--exclude=history")
+    run, lists = loaded("TVDiff"), lists_of(read(tmp_path / "out.csv"))
+    held_out = defaultdict(set)
+    for user, item in pairs(run.parts["test"], run):
+        held_out[user].add(item)
+    recall = np.mean([len(items & set(lists[user])) / len(items) for user, items in held_out.items()])
+    assert recall == pytest.approx(run.result["test"]["recall@5"], abs=1e-6)
+    known = {pair for name in ("train", "valid") for pair in pairs(run.parts[name], run)}
+    assert not known & {(user, item) for user, items in lists.items() for item in items}
+    assert len(lists) == 40
+
+
+@pytest.mark.parametrize("model", ["TVDiff", "MultiVAE"])
+def test_seen_items_stay_out_unless_asked(ask, loaded, tmp_path, model):
+    run = loaded(model)
+    ask("--all", "--k=60", model=model)
+    seen = {pair for part in run.parts.values() for pair in pairs(part, run)}
+    lists = lists_of(read(tmp_path / "out.csv"))
+    assert {(user, item) for user, items in lists.items() for item in items} == (
+        {(user, item) for user in run.users.tokens[1:] for item in run.items.tokens[1:]} - seen
+    )
+    assert len(lists["u7"]) == 3
+    ask("--all", "--k=60", "--exclude=none", "--overwrite", model=model)
+    assert all(len(items) == 60 for items in lists_of(read(tmp_path / "out.csv")).values())
+
+
+def test_formats_hold_the_same(ask, tmp_path):
+    for ending in ("csv", "jsonl", "parquet"):
+        ask("--all", "--k=9", "--exclude=none", output=f"out.{ending}")
+    ask("--all", "--k=9", "--exclude=none", "--format=jsonl", output="lists.txt")
+    expected = read(tmp_path / "out.csv")
+    assert 'i,"7' in {row[1] for row in expected}
+    lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+    assert lines == (tmp_path / "lists.txt").read_text(encoding="utf-8")
+    assert [tuple(json.loads(line).values()) for line in lines.splitlines()] == expected
+    table = pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [tuple(row)[:3] for row in map(dict.values, table)] == [row[:3] for row in expected]
+    assert [row["score"] for row in table] == pytest.approx([row[3] for row in expected], rel=1e-6)
+
+
+@pytest.mark.parametrize("model", ["TVDiff", "DGRM"])
+def test_blocks_do_not_change_the_lists(ask, tmp_path, monkeypatch, model):
+    ask("--all", model=model)
+    whole = read(tmp_path / "out.csv")
+    monkeypatch.setattr(ranking, "LARGEST", 7)
+    ask("--all", "--overwrite", model=model)
+    parts = read(tmp_path / "out.csv")
+    assert [row[:3] for row in parts] == [row[:3] for row in whole]
+    assert [row[3] for row in parts] == pytest.approx([row[3] for row in whole], rel=1e-5)
+
+
+def test_unknown_users_are_counted_and_listed(ask, tmp_path):
+    (tmp_path / "users").write_text("u3\nnobody\nu1\nü\n", encoding="utf-8")
+    text = ask(f"--users={tmp_path / 'users'}", "--k=4")
+    assert "8 rows for 2 users" in text
+    assert f"2 unknown, in {tmp_path / 'out.csv.unknown.txt'}" in text
+    assert (tmp_path / "out.csv.unknown.txt").read_text(encoding="utf-8") == "nobody\nü\n"
+    assert list(lists_of(read(tmp_path / "out.csv"))) == ["u3", "u1"]
+    (tmp_path / "users").write_text("u3\n")
+    assert "there already" in ask(f"--users={tmp_path / 'users'}", output="out.csv", code=2)
+    ask(f"--users={tmp_path / 'users'}", "--overwrite")
+    assert not (tmp_path / "out.csv.unknown.txt").exists()  # it told of an output that is gone
+
+
+USERS = {
+    "": "holds no id",
+    "\n\n": "holds no id",
+    "u1\n\nu2\n": "1 line is empty: 2; remove 1 line",
+    "u1\nu2\nu1\nu2\n": r"2 lines name a user a second time: u1 in line 3 \(first in line 1\), u2 in line 4",
+    "u1\n\nu1\n\n\n": r"3 lines are empty: 2, 4, 5; 1 line names a user a second time: u1 in line 3.*; remove 4 lines",
+    "x\ny\n": "none of the 2 users .* is in the run's data set: x, y; it takes original ids, such as 'u",
+    b"u1\n\xff\n": "is no UTF-8 text",
+}
+
+
+@pytest.mark.parametrize("content", USERS)
+def test_a_wrong_users_file_is_refused(ask, tmp_path, content):
+    (tmp_path / "users").write_bytes(content if isinstance(content, bytes) else content.encode())
+    line = ask(f"--users={tmp_path / 'users'}", code=2)
+    assert re.search(USERS[content], line)
+    assert [path.name for path in tmp_path.iterdir()] == ["users"]
+
+
+REQUESTS = {
+    "": "recommend takes one of --all, --users=FILE and --histories=FILE; none of them is given",
+    "--all --users=x": "--all and --users is given",
+    "--users=nowhere": "cannot read the users file nowhere: No such file",
+    "--all --k=61": "k is 61, but the run's data set has 60 items; it takes 1 to 60",
+    "--all --k=0": "'k' is 0; it takes int in [1, inf)",
+    "--all --k=many": "'k' is 'many'",
+    "--all --exclude=some": "'exclude' is 'some'; it takes all | history | none",
+    "--all --formt=csv": "recommend has no option 'formt' (did you mean 'format'?)",
+    "--all --format=xls": "'format' is 'xls'",
+    "--all --data_path=/nowhere": "data set 'mine' is not there",
+    "--histories=nowhere": "cannot read the histories nowhere: No such file",
+}
+
+
+@pytest.mark.parametrize("words", REQUESTS)
+def test_a_wrong_request_is_refused(ask, tmp_path, words):
+    assert REQUESTS[words] in ask(*words.split(), code=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_that_cannot_be_written(ask, tmp_path):
+    (tmp_path / "out.csv").write_text("mine")
+    assert "is there already; replace it with --overwrite" in ask("--all", code=2)
+    assert (tmp_path / "out.csv").read_text() == "mine"
+    assert "there is no folder" in ask("--all", output="no/out.csv", code=2)
+    assert "does not tell its format" in ask("--all", output="out.tsv", code=2)
+    (tmp_path / "folder.csv").mkdir()
+    assert "is a folder" in ask("--all", output="folder.csv", code=2)
+    assert "are both" in ask("--all", f"--unknown={tmp_path / 'a.csv'}", output="a.csv", code=2)
+
+
+def test_runs_that_cannot_be_used(folder_of, tmp_path, capsys):
+    def refused(folder, code):
+        assert cli.main(["recommend", f"--run={folder}", "--all", f"--output={tmp_path / 'out.csv'}"]) == code
+        assert not (tmp_path / "out.csv").exists()
+        return capsys.readouterr().err
+
+    assert "no run in" in refused(tmp_path / "nowhere", 2)
+    copy = shutil.copytree(folder_of("TVDiff"), tmp_path / "copy")
+    (copy / "best.pt").write_bytes((copy / "best.pt").read_bytes()[:-200])
+    assert "best.pt is damaged" in refused(copy, 1)
+    (copy / "result.json").unlink()
+    assert "has not ended" in refused(copy, 2)
+    assert cli.main(["recommend", "--help"]) == 0
+
+
+def test_a_full_disk_leaves_the_old_file(ask, tmp_path, monkeypatch):
+    (tmp_path / "out.csv").write_text("mine")
+
+    def fail(file, form, columns):
+        file.write("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writers, "_lines", fail)
+    assert "No space left on device; " in ask("--all", "--overwrite", code=1)
+    assert (tmp_path / "out.csv").read_text() == "mine"
+
+
+def test_scores_that_are_no_numbers_are_refused(folder_of, tmp_path, capsys, monkeypatch):
+    from recbole_diffusion.model.rows.tvdiff import TVDiff
+
+    inner = TVDiff.inner_products
+
+    def broken(self):
+        found = inner(self)
+        found.items[3] = float("nan")
+        return found
+
+    monkeypatch.setattr(TVDiff, "inner_products", broken)
+    assert (
+        cli.main(["recommend", f"--run={folder_of('TVDiff')}", "--all", f"--output={tmp_path / 'out.csv'}"])
+        == 1
+    )
+    assert "no finite numbers" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+# New users.
+
+
+def histories(path, rows, header="user_id:token\titem_id:token"):
+    path.write_text("\n".join([header, *("\t".join(map(str, row)) for row in rows)]) + "\n", encoding="utf-8")
+    return f"--histories={path}"
+
+
+def own_rows(run, user, rating=False):
+    part = run.parts["train"]
+    mine = part.inter_feat[part.uid_field].numpy() == run.users.numbers_of([user])[0]
+    items = run.items.tokens[part.inter_feat[part.iid_field].numpy()[mine]]
+    tokens = ['"' + item.replace('"', '""') + '"' for item in items]
+    extra = [part.inter_feat["rating"].numpy()[mine]] if rating else []
+    return [("new", *values) for values in zip(tokens, *extra, strict=True)]
+
+
+@pytest.mark.parametrize("model", ["TVDiff", "MultiVAE"])
+def test_the_history_of_a_known_user_gives_its_list(ask, loaded, tmp_path, model):
+    run = loaded(model)
+    rows = own_rows(run, "u7")
+    ask(
+        histories(tmp_path / "new", [*rows, rows[0]]), "--exclude=none", model=model
+    )  # one pair twice: it counts once
+    (tmp_path / "users").write_text("u7\n")
+    ask(f"--users={tmp_path / 'users'}", "--exclude=none", output="known.csv", model=model)
+    new, known = read(tmp_path / "out.csv"), read(tmp_path / "known.csv")
+    assert [row[1:3] for row in new] == [row[1:3] for row in known]
+    assert [row[3] for row in new] == pytest.approx([row[3] for row in known], rel=1e-5)
+    ask(histories(tmp_path / "new", rows), "--overwrite", model=model)
+    assert not {row[1] for row in read(tmp_path / "out.csv")} & {
+        row[1].strip('"').replace('""', '"') for row in rows
+    }
+
+
+def test_unknown_items_of_histories_are_counted(ask, tmp_path):
+    rows = [("b", "ü1"), ("a", "ü2"), ("a", "gone"), ("c", "gone"), ("c", "lost"), ("b", "ü3")]
+    text = ask(histories(tmp_path / "new", rows), "--k=3")
+    assert "6 rows for 2 users" in text
+    assert "3 of 6 rows name 2 unknown items; 1 users have no known item and no list" in text
+    assert (tmp_path / "out.csv.unknown.txt").read_text() == "user\tc\nitem\tgone\nitem\tlost\n"
+    assert list(lists_of(read(tmp_path / "out.csv"))) == ["b", "a"]
+
+
+def test_ratings_of_histories(ask, loaded, tmp_path):
+    header = "user_id:token\titem_id:token\trating:float"
+    rows = own_rows(loaded("DGRM"), "u7", rating=True)
+    ask(histories(tmp_path / "new", rows, header), "--exclude=none", "--k=60", model="DGRM")
+    scores = {row[1]: row[3] for row in read(tmp_path / "out.csv")}
+    assert len(scores) == 60
+    assert all(0 <= score <= 5 for score in scores.values())
+    new = str(tmp_path / "new")
+    for wrong, message in (
+        ([*rows, rows[0]], "rate an item a second time: user new"),
+        ([("new", "ü1", 9)], "1 ratings of the histories are outside the scale 1 to 5"),
+        ([("new", "ü1", "")], f"{new}, line 2: the rating is missing"),
+        ([("new", "ü1", "good")], f"{new}, line 2: found 'good' in the column 'rating'"),
+    ):
+        assert message in ask(histories(tmp_path / "new", wrong, header), "--overwrite", model="DGRM", code=2)
+    assert f"{new} has no column rating" in ask(
+        histories(tmp_path / "new", [("a", "ü1")]), "--overwrite", model="DGRM", code=2
+    )
+
+
+def test_wrong_histories_are_refused(ask, tmp_path):
+    new = tmp_path / "new"
+    assert "BPR as trained here knows users by number only" in ask(
+        histories(new, [("a", "ü1")]), model="BPR", code=2
+    )
+    assert "no user of the histories has an item" in ask(histories(new, [("a", "b")]), code=2)
+    assert "has no column item_id" in ask(histories(new, [("a", "b")], "user_id:token\tthing:token"), code=2)
+    assert "there is no row below its header" in ask(histories(new, []), code=2)
+    assert "line 3: the item is missing" in ask(histories(new, [("a", "ü1"), ("a", "")]), code=2)
+    assert "line 2: found 3 fields" in ask(histories(new, [("a", "ü1", "x")]), code=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+# Python.
+
+
+def test_the_same_from_python(ask, loaded, tmp_path):
+    run = loaded("TVDiff")
+    ask("--all", "--k=4")
+    table = run.recommend(k=4)
+    assert [tuple(row)[:3] for row in table.itertuples(index=False)] == [
+        row[:3] for row in read(tmp_path / "out.csv")
+    ]
+    some = run.recommend(users=["u3", "nobody"], k=2)
+    assert some["user"].tolist() == ["u3", "u3"]
+    assert some.attrs["unknown"] == ["nobody"]
+    new = run.recommend_new({"me": ["ü1", "ü2"], "you": ["gone"]}, k=3)
+    assert new["user"].tolist() == ["me"] * 3
+    assert new.attrs["unknown"] == ["you"]
+    with pytest.raises(UsageError, match="has no column user; it takes user, item"):
+        run.recommend_new(pd.DataFrame({"item": ["ü1"]}))
+    with pytest.raises(UsageError, match="this model reads ratings"):
+        loaded("DGRM").recommend_new({"me": ["ü1"]})
+    rated = loaded("DGRM").recommend_new({"me": {"ü1": 5, "ü2": 1}}, k=3)
+    assert len(rated) == 3

@@ -1,0 +1,23 @@
+"""Item mean plus source offset."""
+
+import torch
+from support.contract import Built
+
+
+def test_a_cold_user_keeps_the_offset_of_the_source(two_domains):
+    model = Built("SourceOffset", two_domains.name, two_domains.overrides).model
+    user = model.is_cold.nonzero().flatten()[1]
+    there = model.source_of[user]
+    rows, gaps = model.source_ratings, []
+    for item, rating in zip(rows.items[rows.users == there], rows.ratings[rows.users == there], strict=True):
+        gaps.append(rating - rows.ratings[rows.items == item].mean())
+    scores = model.full_sort_predict({model.USER_ID: user[None]})[0]
+    own = model.ratings.ratings[model.ratings.items == 3].mean()
+    assert torch.allclose(scores[3], own + torch.stack(gaps).mean(), atol=1e-5)
+
+
+def test_a_user_whom_the_source_does_not_know_has_no_offset(two_domains):
+    model = Built("SourceOffset", two_domains.name, two_domains.overrides).model
+    unknown = (model.source_of == 0).nonzero().flatten()[1:]
+    assert len(unknown) == 10
+    assert torch.equal(model.known(unknown), torch.zeros(10, 1))

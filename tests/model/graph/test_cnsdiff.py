@@ -1,0 +1,339 @@
+"""CNSDiff: the contract for each backbone and sampler, and each part of the loss against its plain form."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support.contract import Built, ModelContract
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.encoder import LightGCNEncoder
+
+SMALL = {
+    "embedding_size": 16,
+    "denoiser_size": 16,
+    "time_size": 8,
+    "steps": 8,
+    "start": 2,
+    "stride": 3,
+    "train_batch_size": 128,
+    "learning_rate": 0.02,
+    "candidate_items": 4,
+    "curriculum_epochs": 10,
+    "mix_final": [5.0, 5.0],  # with mostly generated negatives the loss rises with their hardness
+    "alignment_weight": 0.01,
+    "sampling_weight": 0.01,
+}
+
+
+class TestCNSDiff(ModelContract):
+    model = "CNSDiff"
+    options = SMALL
+    epochs = 20
+
+
+class TestMatrixFactorisation(ModelContract):
+    model = "CNSDiff"
+    options = {**SMALL, "backbone": "mf", "causal": "kl", "mixing": "mean"}
+    epochs = 60
+
+
+class TestPlainDiffusion(ModelContract):
+    model = "CNSDiff"
+    options = {**SMALL, "causal": "none", "alignment_weight": 0.0}
+    epochs = 20
+
+
+class SamplerContract(ModelContract):
+    model = "CNSDiff"
+    epochs = 20
+
+
+class TestUniform(SamplerContract):
+    options = {**SMALL, "negative_sampler": "uniform"}
+
+
+class TestPopularity(SamplerContract):
+    options = {**SMALL, "negative_sampler": "popularity"}
+
+
+class TestDNS(SamplerContract):
+    options = {**SMALL, "negative_sampler": "dns", "hardest": 2}
+
+
+class TestMixGCF(SamplerContract):
+    options = {**SMALL, "negative_sampler": "mixgcf"}
+
+
+class TestAHNS(SamplerContract):
+    options = {**SMALL, "negative_sampler": "ahns"}
+
+
+@pytest.fixture
+def build(checkerboard):
+    def make(**options) -> Built:
+        built = Built("CNSDiff", checkerboard.name, {**checkerboard.overrides, **SMALL, **options})
+        built.model.double()
+        return built
+
+    return make
+
+
+def test_encoder_equals_lightgcn_on_a_dense_adjacency(build):
+    model = build().model
+    n_users = model.n_users
+    rows = torch.zeros(n_users, model.n_items, dtype=torch.double)
+    items, _, users = model.positives.of(torch.arange(n_users))
+    rows[users, items] = 1
+    A = torch.cat(
+        [
+            torch.cat([torch.zeros(n_users, n_users), rows], 1),
+            torch.cat([rows.T, torch.zeros(len(rows.T), len(rows.T))], 1),
+        ]
+    )
+    degree = A.sum(1).clamp_min(1e-30)
+    A = A / (degree[:, None] * degree).sqrt()
+    layer = torch.cat([model.encoder.users, model.encoder.items])
+    layers = [layer, A @ layer, A @ (A @ layer)]
+    U, V = model.vectors()
+    assert isinstance(model.encoder, LightGCNEncoder)
+    assert torch.allclose(
+        torch.cat([U, V]), torch.stack(layers).mean(0), atol=1e-7
+    )  # the graph is kept in float32
+
+
+def test_gradient_through_the_graph_is_that_of_the_plain_product(build):
+    model = build().model
+    U, V = model.vectors()
+    (U.square().sum() + (V**3).sum()).backward()
+    graph = model.encoder.graph.matrix.to_dense().double()
+    users, items = (table.detach().requires_grad_() for table in (model.encoder.users, model.encoder.items))
+    u, v, us, vs = users, items, [users], [items]
+    for _ in range(2):
+        u, v = graph @ v, graph.T @ u
+        us.append(u)
+        vs.append(v)
+    (torch.stack(us).mean(0).square().sum() + (torch.stack(vs).mean(0) ** 3).sum()).backward()
+    assert torch.allclose(model.encoder.users.grad, users.grad, atol=1e-8)
+    assert torch.allclose(model.encoder.items.grad, items.grad, atol=1e-8)
+
+
+def test_generated_negatives_are_snapshots_of_one_chain_at_the_steps_of_eq_14(build):
+    model = build(causal="none").model
+    o = model.options
+    assert o.snapshots() == [2, 5, 8]
+    V = torch.randn(5, 16, dtype=torch.double) * 3
+    levels = model.generate(V, generator=torch.Generator().manual_seed(1))
+    # The chain as Ho et al. write it, Algorithm 2, with the noise estimate inside the mean.
+    generator = torch.Generator().manual_seed(1)
+    length = V.norm(dim=1, keepdim=True) / 4
+    noise = torch.randn(5, 16, generator=generator, dtype=torch.double)
+    betas = o.betas()
+    abar = torch.cumprod(1 - betas, 0)
+    z = abar[-1].sqrt() * V / length + (1 - abar[-1]).sqrt() * noise
+    states = {8: z}
+    for t in range(7, 1, -1):
+        eps = model.denoiser(z, torch.full((5,), t))
+        z = (z - betas[t] / (1 - abar[t]).sqrt() * eps) / (1 - betas[t]).sqrt()
+        z = z + (betas[t] * (1 - abar[t - 1]) / (1 - abar[t])).sqrt() * torch.randn(
+            5, 16, generator=generator, dtype=torch.double
+        )
+        states[t] = z
+    for step, level in zip(o.snapshots(), levels, strict=True):
+        assert torch.allclose(level, states[step] * length, rtol=1e-4, atol=1e-5), step
+
+
+def test_a_row_gets_the_level_with_the_largest_inner_product(build):
+    model = build(mixing="none").model
+    distinct = torch.randn(4, 16, dtype=torch.double)
+    where, u = torch.tensor([0, 3, 3, 1]), torch.randn(4, 16, dtype=torch.double)
+    torch.manual_seed(3)
+    levels = model.generate(distinct)
+    torch.manual_seed(3)
+    chosen = model._generated(distinct, where, u)
+    for row in range(4):
+        candidates = levels[:, where[row]]
+        assert torch.equal(chosen[row], candidates[(candidates @ u[row]).argmax()])
+
+
+def test_every_environment_equals_one_by_one(build):
+    denoiser = build().model.denoiser
+    z, t = torch.randn(6, 16, dtype=torch.double), torch.tensor([0, 1, 2, 7, 7, 3])
+    every = denoiser.every_environment(z, t)
+    for e in range(4):
+        assert torch.allclose(every[:, e], denoiser(z, t, torch.full((6,), e)))
+    assert not torch.allclose(every[:, 0], every[:, 1])
+
+
+def test_causal_term_is_minus_the_bound_of_eq_17(build, monkeypatch):
+    """E_q[-log p(z' | z, e)] up to its constant, plus KL(q || p0), by torch's own distributions."""
+    model = build(sampling_weight=1.0, causal_weight=0.3, free_information=0.0).model
+    diffusion = model.diffusion
+    items = torch.randn(7, 16, dtype=torch.double)
+    t = torch.tensor([0, 1, 2, 3, 5, 6, 7])
+    noise = torch.randn(7, 16, dtype=torch.double)
+    monkeypatch.setattr("recbole_diffusion.model.graph.cnsdiff.uniform_steps", lambda *_, **__: t)
+    monkeypatch.setattr(torch, "randn_like", lambda _: noise)
+    sampling, causal = model._sampling_losses(items)
+    z0, _ = model.unit(items)
+    z = diffusion.q_sample(z0, t, noise)
+    variance = diffusion.posterior_log_variance[t].double().exp()[:, None]
+    target = torch.distributions.Normal(diffusion.posterior_mean(z0, z, t), variance.sqrt())
+    before = diffusion.posterior_mean(z0, z, t) + diffusion.posterior_std(t, z) * noise
+    q = torch.distributions.Categorical(logits=model.posterior(before, t))
+    prior = torch.distributions.Categorical(probs=torch.full((7, 4), 0.25, dtype=torch.double))
+    expected, errors = torch.zeros(7, dtype=torch.double), []
+    for e in range(4):
+        eps = model.denoiser(z, t, torch.full((7,), e))
+        # The environment's mean error: items weighed by how surely they are in it.
+        errors.append((q.probs[:, e] * (eps - noise).square().mean(1)).sum() / q.probs[:, e].sum())
+        step = torch.distributions.Normal(
+            diffusion.posterior_mean(diffusion.x0_from_eps(z, t, eps), z, t), variance.sqrt()
+        )
+        expected += q.probs[:, e] * torch.distributions.kl_divergence(target, step).sum(1)
+    expected += torch.distributions.kl_divergence(q, prior)
+    assert sampling.item() == pytest.approx(torch.stack(errors).mean().item())
+    assert causal.item() == pytest.approx(0.3 * expected.mean().item() / 16, rel=1e-4)
+
+
+def test_environments_are_found(build):
+    """Items of two kinds, whose vectors lie near two opposite points: the posterior tells them, and denoisers differ."""
+    model = build(sampling_weight=0.0, causal_weight=1.0, environments=2, noise_max=0.9).model
+    generator = torch.Generator().manual_seed(0)
+    centre = torch.randn(1, 16, dtype=torch.double, generator=generator)
+    kind = torch.arange(64) % 2
+    items = (2.0 * kind[:, None] - 1) * centre + 0.2 * torch.randn(
+        64, 16, dtype=torch.double, generator=generator
+    )
+    optimizer = torch.optim.Adam([*model.denoiser.parameters(), *model.posterior.parameters()], lr=0.01)
+    torch.manual_seed(1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        sum(model._sampling_losses(items)).backward()
+        optimizer.step()
+    model.watch.begin_epoch()
+    model._sampling_losses(items)
+    assert model.epoch_diagnostics()["environment_information"] > 0.3
+    q = model.posterior(model.unit(items)[0], torch.zeros(64, dtype=torch.long)).exp()
+    assert (q[kind == 0, 0].mean() - q[kind == 1, 0].mean()).abs() > 0.6
+    z, t = torch.randn(64, 16, dtype=torch.double), torch.full((64,), 7)
+    first, second = model.denoiser.every_environment(z, t).unbind(1)
+    assert (first - second).square().mean().sqrt() > 0.1
+
+
+def test_kl_term_is_the_divergence_between_neighbouring_steps(build, monkeypatch):
+    model = build(causal="kl", causal_weight=1.0).model
+    diffusion = model.diffusion
+    t, items = torch.tensor([1, 4, 7]), torch.randn(3, 16, dtype=torch.double)
+    noise = torch.randn(3, 16, dtype=torch.double)
+    monkeypatch.setattr("recbole_diffusion.model.graph.cnsdiff.uniform_steps", lambda *_, **__: t)
+    monkeypatch.setattr(torch, "randn_like", lambda _: noise)
+    _, causal = model._sampling_losses(items)
+    z0, _ = model.unit(items)
+    z = diffusion.q_sample(z0, t, noise)
+    x0 = diffusion.x0_from_eps(z, t, model.denoiser(z, t))
+    std = diffusion.posterior_std(t, z)
+    first, second = (torch.distributions.Normal(diffusion.posterior_mean(one, z, t), std) for one in (z0, x0))
+    assert causal.item() == pytest.approx(
+        torch.distributions.kl_divergence(first, second).mean().item(), rel=1e-4
+    )
+
+
+def test_sampling_weight_scales_what_reaches_the_items_and_not_the_denoiser(build):
+    gradients = []
+    for weight in (1.0, 0.25):
+        model = build(sampling_weight=weight, causal="none").model
+        items = torch.randn(
+            5, 16, dtype=torch.double, generator=torch.Generator().manual_seed(0)
+        ).requires_grad_()
+        torch.manual_seed(5)
+        model._sampling_losses(items)[0].backward()
+        gradients.append((items.grad, model.denoiser.output_layer.weight.grad))
+    assert torch.allclose(gradients[1][0], 0.25 * gradients[0][0])
+    assert gradients[0][0].abs().max() > 0
+    assert torch.allclose(gradients[1][1], gradients[0][1])
+
+
+def test_mixing_follows_the_curriculum(build):
+    model = build(mixing="mean", mix_initial=[2.0, 8.0], mix_final=[9.0, 1.0], curriculum_epochs=8).model
+    hard, easy = torch.ones(3, 16, dtype=torch.double), torch.zeros(3, 16, dtype=torch.double)
+    shares = []
+    for epoch in (0, 7, 50):
+        model.begin_epoch(epoch)
+        shares.append(model._mixed(hard, easy)[0, 0].item())
+    assert shares == pytest.approx([0.2, 0.9, 0.9])
+    drawn = build(mixing="beta", mix_initial=[2.0, 8.0]).model
+    many = drawn._mixed(torch.ones(20_000, 1, dtype=torch.double), torch.zeros(20_000, 1, dtype=torch.double))
+    assert many.mean().item() == pytest.approx(0.2, abs=0.01)  # Beta(2, 8)
+    assert many.var().item() == pytest.approx(2 * 8 / (10**2 * 11), rel=0.1)
+    bare = build(mixing="beta", mix_initial=[0.0, 10.0], mix_final=[10.0, 0.0], curriculum_epochs=1).model
+    assert torch.equal(bare._mixed(hard, easy), easy)
+    assert torch.equal(build(mixing="none").model._mixed(hard, easy), hard)
+
+
+def test_alignment_is_eq_21_row_by_row(build, monkeypatch):
+    model = build(alignment_temperature=0.5, alignment_noise=0.2, alignment_size=4).model
+    items, random, negative = torch.randn(3, 6, 16, dtype=torch.double)
+    noise = torch.randn(4, 16, dtype=torch.double)
+    monkeypatch.setattr(torch, "randn_like", lambda _: noise)
+    item_ids, random_ids = torch.tensor([5, 7, 5, 9, 1, 2]), torch.tensor([3, 5, 8, 9, 3, 3])
+    found = model._alignment(items, random, negative, item_ids, random_ids)
+    losses = []
+    for row in range(4):
+        anchor = F.normalize(items[row], dim=0)
+        positive = F.normalize(anchor + 0.2 * F.normalize(noise[row], dim=0), dim=0)
+        others = [F.normalize(negative[k], dim=0) for k in range(4) if item_ids[k] != item_ids[row]]
+        others += [F.normalize(random[k], dim=0) for k in range(4) if random_ids[k] != item_ids[row]]
+        e = math.exp(anchor @ positive / 0.5)
+        losses.append(-math.log(e / (e + sum(math.exp(anchor @ other / 0.5) for other in others))))
+    assert found.item() == pytest.approx(sum(losses) / 4)
+
+
+def test_the_parts_live(checkerboard, tmp_path):
+    """The denoiser learns, and its negatives differ from item to item and are harder at smaller steps."""
+    contract = TestCNSDiff()
+    options = {"noise_max": 0.7, "start": 0, "stride": 4}
+    built, trainer, _ = contract.trained(
+        checkerboard, tmp_path / "runs", epochs=25, stopping_step=25, **options
+    )
+    first, last = (trainer.records[k] for k in (0, -1))
+    assert last["loss"]["sampling"] < first["loss"]["sampling"]
+    assert max(last["diagnostics"][f"cosine_between_negatives@{step}"] for step in (0, 4, 8)) < 0.9
+    scores = [
+        sum(record["diagnostics"][f"score@{step}"] for record in trainer.records[5:]) for step in (0, 4, 8)
+    ]
+    assert scores[0] > scores[1] > scores[2]
+    assert built.model.loss_names == ("bpr", "penalty", "sampling", "causal", "alignment")
+
+
+def test_false_hard_negatives_are_counted(build):
+    built = build(negative_sampler="uniform", false_negative_part="valid")
+    model = built.model
+    model.see_parts({"valid": built.valid._dataset})
+    model.begin_epoch(0)
+    users = torch.tensor([1, 2, 3])
+    held_out, starts, _ = model.watch.held_out.of(users)
+    V = torch.randn(model.n_items, 16, dtype=torch.double)
+    negatives = torch.randn(3, 16, dtype=torch.double)
+    negatives[1] = 2 * V[held_out[starts[1]]]  # a held-out item of user 2
+    model.watch.count(users, negatives, V)
+    assert model.epoch_diagnostics()["false_negative_rate"] == pytest.approx(1 / 3)
+    with pytest.raises(UsageError, match="false_negative_part is 'valid'; this run has test"):
+        model.see_parts({"test": built.test._dataset})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": 6, "stride": 3}, "start \\+ stride must not be beyond steps"),
+        ({"environments": 0}, "environments"),
+        ({"noise_min": 0.5, "noise_max": 0.1}, "noise_min must not be larger"),
+        ({"mix_initial": [0, 0]}, "mix_initial"),
+        ({"mix_final": [1.0]}, "mix_final"),
+        ({"negative_sampler": "dns", "hardest": 5}, "dns takes M of N"),
+    ],
+)
+def test_contradicting_options_are_refused(build, options, message):
+    with pytest.raises(UsageError, match=message):
+        build(**options)

@@ -1,0 +1,280 @@
+"""CCDRec: the contract over each backbone and for each switch, and its equations against plain forms."""
+
+import math
+import random
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support.contract import Built, ModelContract
+from support.multimodal_data import OPTIONS, with_features
+
+from recbole_diffusion.errors import UsageError
+
+SMALL = {
+    **OPTIONS,
+    "steps": 8,
+    "edge_dropout": 0.2,
+    "feed_forward_size": 16,
+    "curriculum_interval": 2,
+    "curriculum_end": 8,
+    "candidate_share": 0.5,
+    "candidate_items": 4,
+    "hardest": 3,
+    "negative_weight": 0.5,
+}
+
+
+@pytest.fixture
+def checkerboard(checkerboard):
+    return with_features(checkerboard)
+
+
+class TestCCDRec(ModelContract):
+    model = "CCDRec"
+    options = SMALL
+    epochs = 40
+
+
+class TestFusedOutput(ModelContract):
+    model = "CCDRec"
+    options = {**SMALL, "fusion": "output", "key_size": 4, "chain_noise": False}
+    epochs = 40
+
+
+class TestLattice(ModelContract):
+    model = "CCDRec"
+    options = {**SMALL, "backbone": "LATTICE"}
+    epochs = 40
+
+
+class TestMCDRec(ModelContract):
+    model = "CCDRec"
+    options = {**SMALL, "backbone": "MCDRec"}
+    epochs = 40
+
+
+class TestWithoutCurriculum(ModelContract):
+    model = "CCDRec"
+    options = {**SMALL, "curriculum": False}
+    epochs = 40
+
+
+class TestAligningAlone(ModelContract):
+    model = "CCDRec"
+    options = {**SMALL, "negative_sampler": "uniform"}
+    epochs = 40
+
+
+class TestDns(ModelContract):
+    model = "CCDRec"
+    options = {**SMALL, "aligning": False, "negative_sampler": "dns"}
+    epochs = 40
+
+
+class TestMixgcf(ModelContract):
+    model = "CCDRec"
+    options = {**SMALL, "aligning": False, "negative_sampler": "mixgcf", "backbone": "LATTICE"}
+    epochs = 40
+
+
+class TestRealhns(ModelContract):
+    model = "CCDRec"
+    options = {**SMALL, "aligning": False, "negative_sampler": "realhns"}
+    epochs = 40
+
+
+@pytest.fixture
+def build(checkerboard):
+    return lambda **more: Built("CCDRec", checkerboard.name, {**checkerboard.overrides, **SMALL, **more})
+
+
+def test_estimator_is_attention_over_the_tokens_and_their_mean(build):
+    estimator = build(key_size=6).model.fusion.aligning.estimator
+    x, conditions, t = torch.randn(3, 16), torch.randn(3, 2, 16), torch.tensor([0, 3, 7])
+    found = estimator(x, t, estimator.prepare(conditions))
+    for row in range(3):
+        tokens = torch.stack([x[row], *conditions[row], estimator.time_table[t[row]]])  # [4, 16]
+        tokens = F.layer_norm(tokens, (16,), estimator.token_norm.weight, estimator.token_norm.bias)
+        projected = estimator.attention(tokens)
+        q, k, v = projected[:, :6], projected[:, 6:12], projected[:, 12:]
+        pooled = (tokens + torch.softmax(q @ k.T / math.sqrt(6), dim=1) @ v).mean(0)
+        expected = estimator.output(pooled) + estimator.feed_forward(estimator.pooled_norm(pooled))
+        assert torch.allclose(found[row], expected, atol=1e-5)
+
+
+def test_chain_is_the_posterior_step_by_step(build):
+    model = build(chain_noise=False).model
+    aligning, d = model.fusion.aligning, model.fusion.aligning.diffusion
+    states = model.fusion.states(model.backbone)
+    assert sorted(states) == [0, 2, 4, 6]
+    table = model.backbone.ego_items().detach()
+    scale = table[1:].square().mean().sqrt()
+    noise = torch.randn(table.shape, generator=torch.Generator().manual_seed(0))
+    conditions = model.backbone.projections.everywhere()
+    betas = model.options.betas()
+    abar = torch.cumprod(1 - betas, 0).float()
+    x = abar[-1].sqrt() * table / scale + (1 - abar[-1]).sqrt() * noise
+    for step in reversed(range(8)):
+        x0 = aligning.estimator(
+            x, torch.full((len(x),), step), aligning.estimator.prepare(conditions)
+        ).detach()
+        x0 = x0 + abar[step].sqrt() * x
+        before = abar[step - 1] if step else torch.tensor(1.0)
+        beta = betas[step].float()
+        x = (beta * before.sqrt() * x0 + (1 - beta).sqrt() * (1 - before) * x) / (1 - abar[step])
+        if step in states:
+            assert torch.allclose(states[step], x * scale, atol=1e-4)
+    assert d.steps == 8
+
+
+def test_diffusion_loss_is_the_squared_error_of_vectors_at_unit_scale(build, monkeypatch):
+    aligning = build().model.fusion.aligning
+    vectors, conditions, scale = (
+        torch.randn(5, 16, requires_grad=True),
+        torch.randn(5, 2, 16),
+        torch.tensor(0.3),
+    )
+    noise, t = torch.randn(5, 16), torch.tensor([0, 1, 2, 5, 7])
+    monkeypatch.setattr(torch, "randn_like", lambda _: noise)
+    monkeypatch.setattr("recbole_diffusion.model.multimodal.item_diffusion.uniform_steps", lambda *_, **__: t)
+    estimate, loss = aligning.learn(vectors, conditions, scale)
+    x = aligning.diffusion.q_sample(vectors / scale, t, noise)
+    plain = aligning.diffusion.signal[t][:, None] * x + aligning.estimator(
+        x, t, aligning.estimator.prepare(conditions)
+    )
+    assert torch.allclose(estimate, plain * scale)
+    assert loss.item() == pytest.approx((plain - vectors / scale).square().mean().item(), rel=1e-5)
+    # The loss is the estimator's: it moves no item vector, by its target or by the noised input. The
+    # estimates do.
+    assert torch.autograd.grad(loss, vectors, retain_graph=True, allow_unused=True)[0] is None
+    assert bool((torch.autograd.grad(estimate.sum(), vectors)[0] != 0).all())
+
+
+def test_item_vectors_are_fused_with_the_end_of_the_chain(build):
+    for place in ("output", "input"):
+        model = build(fusion=place, diffused_share=0.3).model.eval()
+        backbone = model.backbone
+        with torch.no_grad():
+            fused = 0.7 * backbone.high_order() + 0.3 * model.fusion.states(backbone)[0]
+            users, propagated = backbone.encoder.pooled(
+                backbone.encoder.layers(fused if place == "input" else None)
+            )
+            U, V = model.vectors()
+            expected = propagated + (fused if place == "output" else backbone.high_order())
+        assert torch.allclose(U, users, atol=1e-6)
+        assert torch.allclose(V, expected, atol=1e-6)
+
+
+def test_samplers_by_score_see_the_vectors_that_are_scored(build):
+    for place in ("output", "input"):
+        model = build(fusion=place, negative_sampler="dns").model.eval()
+        with torch.no_grad():
+            model.begin_epoch(0)
+            U, tables = model._tables()
+            users, items = model.vectors()
+        assert torch.allclose(U, users, atol=1e-6)
+        assert torch.allclose(torch.stack(tables).mean(0), items, atol=1e-6)
+
+
+def test_loss_is_eq_9(build, monkeypatch):
+    built = build(negative_sampler="uniform", negative_weight=0.7, diffusion_weight=2.0, modal_weight=0.5)
+    model = built.model.train()
+    model.begin_epoch(0)
+    batch = built.batch()
+    users, items = batch[model.USER_ID], batch[model.ITEM_ID]
+    seen = {}
+    original = model.fusion.of_batch
+    monkeypatch.setattr(
+        model.fusion, "of_batch", lambda *one: seen.update(ids=one[1], made=original(*one)) or seen["made"]
+    )
+    drawn = iter([items.roll(1), items.roll(2)])
+    monkeypatch.setattr(
+        "recbole_diffusion.model.multimodal.ccdrec.uniform_negatives", lambda *_, **__: next(drawn)
+    )
+    parts = dict(zip(model.loss_names, model.calculate_loss(batch), strict=True))
+    U, V, modal, diffusion = seen["made"]
+    place = {int(item): row for row, item in enumerate(seen["ids"])}
+
+    def pair(vectors, negatives):
+        rows = [torch.tensor([place[int(item)] for item in ids]) for ids in (items, negatives)]
+        differences = (U[users] * (vectors[rows[0]] - vectors[rows[1]])).sum(1)
+        return -torch.log(torch.sigmoid(differences)).mean().item()
+
+    assert parts["random"].item() == pytest.approx(0.3 * pair(V, items.roll(1)), rel=1e-4)
+    assert parts["hard"].item() == pytest.approx(0.7 * pair(V, items.roll(2)), rel=1e-4)
+    assert parts["modal"].item() == pytest.approx(
+        0.5 * sum(pair(modal[:, m], items.roll(1)) for m in (0, 1)), rel=1e-4
+    )
+    assert parts["diffusion"].item() == pytest.approx(2 * diffusion.item())
+
+
+def test_pool_follows_the_curriculum_with_one_chain_an_epoch(build, monkeypatch):
+    model = build(curriculum_interval=2, curriculum_end=7).model.eval()
+    chains = []
+    chain = model.fusion.aligning.chain
+    monkeypatch.setattr(model.fusion.aligning, "chain", lambda *one: chains.append(1) or chain(*one))
+    pools = []
+    monkeypatch.setattr(
+        "recbole_diffusion.model.multimodal.ccdrec.nearest_candidates",
+        lambda pool, **_: pools.append(pool) or torch.ones(51, 3).long(),
+    )
+    states = model.fusion.states(model.backbone)
+    model.eval()
+    for epoch in range(9):
+        model.begin_epoch(epoch)
+        model.train()
+        model.eval()
+        model.full_sort_predict(
+            {model.USER_ID: torch.tensor([1])}
+        )  # the evaluation runs the chain that the next epoch uses
+    expected = [states[step] for step in (6, 6, 4, 4, 2, 2, 0, 0)] + [model.vectors()[1]]
+    assert all(torch.allclose(one, other) for one, other in zip(pools, expected, strict=True))
+    assert len(chains) == 1 + 9 + 1
+
+
+def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
+    """Users with one training item each, of their parity: features tell the rest, unless rows have other items' tokens."""
+    draw, parts = random.Random(3), {"train": [], "valid": [], "test": []}
+    for user in range(50):
+        items = draw.sample(range(user % 2, 50, 2), 12)
+        for part, chosen in zip(parts, (items[:1], items[1:3], items[3:]), strict=True):
+            parts[part] += [(f"u{user}", f"i{item}") for item in chosen]
+    data = with_features(write_parts("sparse", **parts))
+    contract = ModelContract()
+    contract.model = "CCDRec"
+    contract.options = {
+        **SMALL,
+        "n_layers": 1,
+        "train_batch_size": 32,
+        "fusion": "output",
+        "diffused_share": 0.1,
+        "edge_dropout": 0.0,
+    }
+    contract.options |= {"negative_sampler": "uniform", "knn_k": 12}
+    right = contract.trained(data, tmp_path / "right", epochs=25, stopping_step=25)[2]
+    for name in OPTIONS["modalities"]:
+        file = data.folder / f"sparse.{name}.tokens"
+        items = file.read_text().split()
+        file.write_text("".join(f"{item}\n" for item in draw.sample(items, len(items))))
+    wrong = contract.trained(data, tmp_path / "wrong", epochs=25, stopping_step=25)[2]
+    assert right["recall@10"] > wrong["recall@10"] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"curriculum_end": 5}, "tau_end.* is 5, before the hardest pool is reached in epoch 6"),
+        ({"aligning": False}, "draws from the diffusion"),
+        ({"aligning": False, "negative_sampler": "dns", "backbone": "MCDRec"}, "is MCDRec itself"),
+        ({"steps": 3}, "need 4 steps"),
+        ({"negative_sampler": "realhns", "hardest": 5}, "realhns takes M of N"),
+        ({"noise_min": 0.5, "noise_max": 0.1}, "noise_min must not be larger"),
+        ({"backbone": "LightGCN"}, "backbone"),
+        ({"modalities": []}, "modalities"),
+        ({"modality_weights": [0.5, 0.6]}, "modality_weights"),
+    ],
+)
+def test_contradicting_options_are_refused(build, options, message):
+    with pytest.raises(UsageError, match=message):
+        build(**options)

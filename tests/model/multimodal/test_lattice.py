@@ -1,0 +1,66 @@
+"""LATTICE: the contract, and its learned graph against a plain one."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from support.contract import Built, ModelContract
+from support.multimodal_data import OPTIONS, with_features
+
+
+@pytest.fixture
+def checkerboard(checkerboard):
+    return with_features(checkerboard)
+
+
+class TestLATTICE(ModelContract):
+    model = "LATTICE"
+    options = OPTIONS
+    epochs = 30
+
+
+@pytest.fixture
+def built(checkerboard):
+    return Built("LATTICE", checkerboard.name, {**checkerboard.overrides, **OPTIONS, "original_share": 0.7})
+
+
+def plain_graph(values: torch.Tensor, k: int) -> torch.Tensor:
+    """Return D^-1/2 S D^-1/2 of the k largest cosines of each row, [items, items]."""
+    cosines = F.normalize(values, dim=1) @ F.normalize(values, dim=1).T
+    kept = torch.zeros_like(cosines).scatter(1, cosines.topk(k).indices, 1.0)
+    graph = (cosines * kept).clamp(min=0)
+    root = graph.sum(1).rsqrt()
+    return root[:, None] * graph * root[None]
+
+
+def test_item_graph_is_the_mix_of_original_and_learned_graphs(built):
+    model = built.model.eval()
+    model.modality_logits.data = torch.tensor([0.3, -0.8])
+    expected = torch.zeros(50, 50)
+    for weight, name, projection in zip(
+        model.modality_logits.softmax(0), built.dataset.modalities, model.projections, strict=True
+    ):
+        modality = built.dataset.modalities[name]
+        values = torch.from_numpy(modality.values[modality.rows].astype(np.float32))
+        learned = plain_graph(projection.linear(values).detach(), 5)
+        expected += weight.detach() * (0.7 * plain_graph(values, 5) + 0.3 * learned)
+    ego = model.ego_items().detach()
+    with torch.no_grad():
+        assert torch.allclose(model.high_order()[1:], expected @ ego[1:], atol=1e-5)
+        _, items = model.vectors()
+        propagated = model.encoder.pooled(model.layers())[1]
+    assert torch.allclose((items - propagated)[1:].norm(dim=1), torch.ones(50), atol=1e-5)
+
+
+def test_graph_is_learned_in_the_first_batch_of_an_epoch_and_held(built):
+    model = built.model
+    model.train()
+    first = model.item_graph()[1]
+    assert first.requires_grad
+    held = model.item_graph()[1]
+    assert not held.requires_grad
+    assert torch.equal(held, first)
+    model.projections[0].linear.weight.data += torch.randn_like(model.projections[0].linear.weight)
+    assert torch.equal(model.item_graph()[1], held)
+    model.train()  # the next epoch
+    assert not torch.equal(model.item_graph()[1], held)

@@ -1,0 +1,98 @@
+"""Hyper-parameters as a dataclass: types and ranges, with messages that name what is allowed."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import pytest
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.declare import allowed_text, option, read_options
+
+
+@dataclass(frozen=True)
+class Some:
+    """Options of every kind."""
+
+    width: int = option(8, "how wide", low=1)
+    share: float = option(0.5, "how much", low=0, high=1, open_low=True)
+    below: float = option(0.5, "how little", low=0, high=1, open_high=True)
+    name: str = option("a", "which", choices=("a", "b"))
+    maybe: int | None = option(None, "perhaps", low=1)
+    flag: bool = option(True, "whether")
+    several: list | int = option([1, 2], "some")
+    seed: int = option(0, "seed", low=0, high=2**32 - 1)
+
+
+VALID = {
+    "width": 3,
+    "share": 1.0,
+    "below": 0.0,
+    "name": "b",
+    "maybe": None,
+    "flag": False,
+    "several": [3],
+    "seed": 1,
+}
+
+
+def test_values_are_read():
+    assert dataclasses.asdict(read_options(Some, {**VALID, "something_else": 1})) == VALID
+
+
+def test_a_whole_number_is_a_float_where_a_float_is_wanted():
+    value = read_options(Some, {**VALID, "share": 1}).share
+    assert value == 1.0
+    assert type(value) is float
+
+
+WRONG = {
+    ("width", 0): r"'width' is 0; it takes int in \[1, inf\): how wide",
+    ("width", 1.0): "'width' is 1.0",
+    ("width", "3"): "'width' is '3'",
+    ("width", None): "'width' is None",
+    ("share", 0): r"'share' is 0.0; it takes float in \(0, 1\]",
+    ("share", 1.1): "'share' is 1.1",
+    ("share", math.nan): "'share' is nan",
+    ("below", 1): r"it takes float in \[0, 1\)",
+    ("name", "c"): r"'name' is 'c'; it takes a \| b: which",
+    ("maybe", 0): r"'maybe' is 0; it takes int or null in \[1, inf\)",
+    ("flag", 1): "'flag' is 1",
+    ("share", True): "'share' is True",
+    ("flag", "true"): "'flag' is 'true'; it takes bool",
+    ("several", "x"): "'several' is 'x'; it takes list or int",
+    ("seed", 2**32): r"it takes int in \[0, 4294967295\]",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_refused_and_named(name, value):
+    with pytest.raises(UsageError, match=WRONG[name, value]):
+        read_options(Some, {**VALID, name: value})
+
+
+def test_infinity_is_no_number_even_where_there_is_no_upper_bound():
+    @dataclass(frozen=True)
+    class Rate:
+        rate: float = option(0.1, "rate", low=0)
+
+    with pytest.raises(UsageError, match="'rate' is inf"):
+        read_options(Rate, {"rate": math.inf})
+
+
+def test_a_missing_option_is_named():
+    with pytest.raises(UsageError, match=r"'width' is missing; it takes int in \[1, inf\): how wide"):
+        read_options(Some, {name: value for name, value in VALID.items() if name != "width"})
+
+
+def test_the_defaults_are_valid_and_not_shared():
+    first, second = Some(), Some()
+    assert first.several is not second.several
+    assert read_options(Some, dataclasses.asdict(first)) == first
+
+
+def test_help_says_what_is_allowed():
+    texts = {field.name: allowed_text(field) for field in dataclasses.fields(Some)}
+    assert texts["share"] == "float in (0, 1]"
+    assert texts["name"] == "a | b"
+    assert texts["flag"] == "bool"

@@ -1,0 +1,92 @@
+"""The Amazon domains on small files in the published format."""
+
+import gzip
+import json
+
+import pytest
+
+from recbole_diffusion.cli.prepare import prepare
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.prepare.domain_table import DOMAINS, as_published
+from recbole_diffusion.prepare.rows import SourceError
+from recbole_diffusion.prepare.table import Counts
+from recbole_diffusion.quick_start import run
+
+
+def write_reviews(folder, category, ratings):
+    folder.mkdir(exist_ok=True)
+    told = [
+        {"reviewerID": u, "asin": i, "overall": r, "unixReviewTime": t, "reviewText": "so so"}
+        for u, i, r, t in ratings
+    ]
+    lines = "".join(json.dumps(one) + "\n" for one in told)
+    (folder / f"reviews_{category}_5.json.gz").write_bytes(gzip.compress(lines.encode()))
+
+
+def ratings(users, kind, items):
+    return [
+        (f"A{user}", f"{kind}{item}", 1 + (user + item) % 5, 1300000000 + user + item)
+        for user in users
+        for item in range(items)
+    ]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_reviews(
+        tmp_path / "given",
+        "CDs_and_Vinyl",
+        [*ratings(range(5, 25), "M", 7), ("A5", "M0", 4, 1), ("A30", "M9", 2, 1)],
+    )
+    write_reviews(tmp_path / "given", "Movies_and_TV", ratings(range(20), "V", 6))
+    return tmp_path
+
+
+def test_two_domains_are_prepared_and_run(here, capsys):
+    for name in ("amazon_music", "amazon_video"):
+        assert prepare([name, "--source=given"]) == 0
+    rows = (here / "dataset/amazon_music/amazon_music.inter").read_text().splitlines()
+    assert rows[0] == "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+    assert rows[1] == "A5\tM0\t1\t1300000005"  # the first of two ratings
+    assert len(rows) == 1 + 20 * 7 + 1
+    record = json.loads((here / "dataset/amazon_music/prepare.json").read_text())
+    assert record["found"] == {"users": 21, "items": 8, "interactions": 141}
+    assert (record["rows_read"], record["repeated"]) == (142, 1)
+    said = capsys.readouterr()
+    assert "the counts differ from the paper's" in said.err
+    assert "shared   15 users with amazon_music, 18,000 in the paper" in said.out
+    assert "amazon_video and amazon_music share 15 users, in the paper 18000" in said.err
+    options = {"use_gpu": False, "topk": [5], "warm_share": 0.0, "report_groups": 0}
+    result = run("SourceOffset", "amazon_video_music", overrides={**options, "run_dir": "run"})
+    assert result["diagnostics"]["domains"]["shared_users"] == 15
+    with pytest.raises(UsageError, match="is prepared already"):
+        prepare(["amazon_music", "--source=given"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"reviewerID": "A1"}', "row 2: .*KeyError"),
+        (
+            '{"reviewerID": "A1", "asin": "x", "overall": 9, "unixReviewTime": 1}',
+            "row 2: found the rating 9, expected one from 1 to 5",
+        ),
+    ],
+)
+def test_a_malformed_review_is_refused_and_nothing_is_written(here, line, message):
+    good = '{"reviewerID": "A1", "asin": "y", "overall": 3, "unixReviewTime": 1}\n'
+    (here / "given/reviews_Books_5.json.gz").write_bytes(gzip.compress((good + line + "\n").encode()))
+    with pytest.raises(SourceError, match=message):
+        prepare(["amazon_book", "--source=given"])
+    assert not (here / "dataset/amazon_book").exists()
+
+
+def test_the_papers_counts_are_thousands():
+    published = {
+        "amazon_video": Counts(123_960, 50_052, 1_697_533),
+        "amazon_music": Counts(75_258, 64_443, 1_097_592),
+        "amazon_book": Counts(603_668, 367_982, 8_898_041),
+    }
+    assert all(as_published(found, DOMAINS[name].paper) for name, found in published.items())
+    assert not as_published(Counts(123_960, 50_052, 1_600_000), DOMAINS["amazon_video"].paper)

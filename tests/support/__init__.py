@@ -1,0 +1,1 @@
+"""What tests share: data sets, servers, finished runs, contracts."""
