@@ -31,12 +31,17 @@ class ModelSpec:
     protocol: str | None = None
 
 
+# Models of means and offsets, a few lines each, in one file.
+TRIVIAL = ("GlobalMean", "ItemMean", "SourceOffset")
+
+
 def _cross_domain(name: str, options: str, summary: str) -> ModelSpec:
     """Return the line of a model of cold users in a target domain."""
     parts = {"trainer": "trainer.staged:StagedTrainer", "dataset": "data.cross_domain:CrossDomainDataset"}
     loader = "data.loader:PositiveLoader"
+    module = name.lower() if name not in TRIVIAL else "trivial"
     return ModelSpec(
-        f"model.cross_domain.{name.lower()}:{name}",
+        f"model.cross_domain.{module}:{name}",
         options,
         summary,
         **parts,
@@ -47,10 +52,8 @@ def _cross_domain(name: str, options: str, summary: str) -> ModelSpec:
 
 def _multimodal(name: str, summary: str) -> ModelSpec:
     """Return the line of a model of items with several modalities."""
-    paths = (
-        f"model.multimodal.{name.lower()}:{name}",
-        f"model.multimodal.{name.lower()}_options:{name}Options",
-    )
+    options = "ccdrec_options" if name == "CCDRec" else "options"
+    paths = (f"model.multimodal.{name.lower()}:{name}", f"model.multimodal.{options}:{name}Options")
     return ModelSpec(
         *paths,
         summary,
@@ -84,7 +87,7 @@ MODELS: dict[str, ModelSpec] = {
     ),
     "CFGAN": ModelSpec(
         model="model.rows.cfgan:CFGAN",
-        options="model.rows.cfgan_options:CFGANOptions",
+        options="model.rows.options:CFGANOptions",
         summary="vector-wise adversarial collaborative filtering on rating rows, the GAN that DGRM is "
         "compared with",
         trainer="trainer.adversarial:AdversarialTrainer",
@@ -114,52 +117,52 @@ MODELS: dict[str, ModelSpec] = {
     ),
     "EMCDR": _cross_domain(
         "EMCDR",
-        "model.cross_domain.emcdr_options:EMCDROptions",
+        "model.cross_domain.options:EMCDROptions",
         "source vectors of shared users mapped to target vectors (IJCAI 2017), cross-domain",
     ),
     "LACDR": _cross_domain(
         "LACDR",
-        "model.cross_domain.lacdr_options:LACDROptions",
+        "model.cross_domain.options:LACDROptions",
         "autoencoders of both domains aligned in few dimensions (CIKM 2021), cross-domain",
     ),
     "PTUPCDR": _cross_domain(
         "PTUPCDR",
-        "model.cross_domain.ptupcdr_options:PTUPCDROptions",
+        "model.cross_domain.options:PTUPCDROptions",
         "a personal bridge from the source history by a meta network (WSDM 2022), cross-domain",
     ),
     "SSCDR": _cross_domain(
         "SSCDR",
-        "model.cross_domain.sscdr_options:SSCDROptions",
+        "model.cross_domain.options:SSCDROptions",
         "a mapping that also keeps the distances of source users and items (CIKM 2019), cross-domain",
     ),
     "CMF": _cross_domain(
         "CMF",
-        "model.cross_domain.cmf_options:CMFOptions",
+        "model.cross_domain.options:CMFOptions",
         "both domains factorised together, one vector a user (KDD 2008), cross-domain",
     ),
     "TGT": _cross_domain(
         "TGT",
-        "model.cross_domain.tgt_options:TGTOptions",
+        "model.cross_domain.options:TGTOptions",
         "factorisation of the target domain alone, the floor of transfer, cross-domain",
     ),
     "GlobalMean": _cross_domain(
         "GlobalMean",
-        "model.cross_domain.trivial_options:GlobalMeanOptions",
+        "model.cross_domain.options:GlobalMeanOptions",
         "the mean of all target ratings, cross-domain",
     ),
     "ItemMean": _cross_domain(
         "ItemMean",
-        "model.cross_domain.trivial_options:ItemMeanOptions",
+        "model.cross_domain.options:ItemMeanOptions",
         "the mean rating of each target item, cross-domain",
     ),
     "SourceOffset": _cross_domain(
         "SourceOffset",
-        "model.cross_domain.trivial_options:SourceOffsetOptions",
+        "model.cross_domain.options:SourceOffsetOptions",
         "item mean plus the user's offset in the source domain, cross-domain",
     ),
     "SourceRegression": _cross_domain(
         "SourceRegression",
-        "model.cross_domain.sourceregression_options:SourceRegressionOptions",
+        "model.cross_domain.options:SourceRegressionOptions",
         "a line through the users' source biases and item shifts, cross-domain",
     ),
 }

@@ -45,6 +45,8 @@ STANDARD_OF_THE_MATHEMATICS = {
 }
 # A model that wraps another as its backbone: stem -> stems.
 BACKBONES: dict[str, set[str]] = {"ccdrec": {"freedom", "lattice", "mcdrec"}, "mcdrec": {"freedom"}}
+# Files of several small models.
+SHARED_FILES = {"trivial"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 STEMS = {name: spec.model.partition(":")[0].rpartition(".")[2] for name, spec in registry.MODELS.items()}
 
@@ -151,11 +153,15 @@ def test_ray_is_imported_late_and_recbole_quick_start_never(path):
 
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_every_model_has_its_files(name):
-    stem = STEMS[name]
-    assert stem == name.lower()
-    family = registry.MODELS[name].model.split(".")[1]
+    """Small models of a family may share the file of the models, and most share the family's ``options.py``."""
+    stem, family = STEMS[name], registry.MODELS[name].model.split(".")[1]
+    assert stem in SHARED_FILES or stem == name.lower()
+    options = registry.MODELS[name].options.partition(":")[0].split(".")
+    assert options[:2] == ["model", family]
+    assert options[2] in ("options", f"{stem}_options")
     wanted = [
         PACKAGE / "model" / family / f"{stem}.py",
+        PACKAGE / "model" / family / f"{options[2]}.py",
         ROOT / f"properties/model/{name}.yaml",
         ROOT / f"tests/model/{family}/test_{stem}.py",
     ]

@@ -28,9 +28,9 @@ from torch import Tensor
 from recbole_diffusion.data.cross_domain import describe, ratings_of
 from recbole_diffusion.model.base import Histories, InnerProducts, Recommender
 from recbole_diffusion.model.cross_domain.calibration import Calibration
-from recbole_diffusion.model.cross_domain.factors import Factors, Shape, factor_stage, number_of
+from recbole_diffusion.model.cross_domain.matrix_factorization import Factors, Shape, factor_stage, number_of
 from recbole_diffusion.model.cross_domain.profile import SourceProfile
-from recbole_diffusion.model.cross_domain.source_histories import SourceHistories
+from recbole_diffusion.model.cross_domain.source_history import SourceHistories
 from recbole_diffusion.model.cross_domain.stage import Stage, Step
 from recbole_diffusion.model.cross_domain.warm_start import WarmStart
 from recbole_diffusion.options.cross_domain import CalibratedOptions

@@ -12,8 +12,8 @@ from torch import Tensor
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain.base import ColdStartRecommender
-from recbole_diffusion.model.cross_domain.factors import Factors, Shape, number_of
-from recbole_diffusion.model.cross_domain.source_histories import SourceHistories
+from recbole_diffusion.model.cross_domain.matrix_factorization import Factors, Shape, number_of
+from recbole_diffusion.model.cross_domain.source_history import SourceHistories
 from recbole_diffusion.model.cross_domain.stage import Stage, Step
 
 

@@ -13,7 +13,7 @@ from recbole_diffusion.diffusion import LinearVP, antithetic_steps
 from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
 from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, transferred
-from recbole_diffusion.model.cross_domain.factors import number_of
+from recbole_diffusion.model.cross_domain.matrix_factorization import number_of
 from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
 from recbole_diffusion.model.cross_domain.stage import Step
 from recbole_diffusion.model.ema import Average

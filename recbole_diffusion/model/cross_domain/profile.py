@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.data.cross_domain import Ratings
-from recbole_diffusion.model.cross_domain.factors import Factors
+from recbole_diffusion.model.cross_domain.matrix_factorization import Factors
 
 LEVELS = 5  # equal parts of the rating scale
 SIZE = 4 + LEVELS

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
-from recbole_diffusion.model.cross_domain.history import history_of, liked, softmax_by_row
+from recbole_diffusion.model.cross_domain.source_history import history_of, liked, softmax_by_row
 from recbole_diffusion.model.cross_domain.stage import Step
 
 

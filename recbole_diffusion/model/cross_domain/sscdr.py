@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
-from recbole_diffusion.model.cross_domain.history import history_of, liked, means_over_pairs
+from recbole_diffusion.model.cross_domain.source_history import history_of, liked, means_over_pairs
 from recbole_diffusion.model.cross_domain.stage import Step
 from recbole_diffusion.sampler.uniform import uniform_negatives
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.model.cross_domain.base import ColdStartRecommender
-from recbole_diffusion.model.cross_domain.factors import Factors, Shape, factor_stage, number_of
+from recbole_diffusion.model.cross_domain.matrix_factorization import Factors, Shape, factor_stage, number_of
 from recbole_diffusion.model.cross_domain.stage import Stage
 
 

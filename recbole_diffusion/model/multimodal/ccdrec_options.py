@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.model.multimodal.diffused_options import DiffusedOptions
-from recbole_diffusion.model.multimodal.lattice_options import LATTICEGraphOptions
-from recbole_diffusion.model.multimodal.mcdrec_options import MCDRecGraphOptions
+from recbole_diffusion.model.multimodal.options import (
+    DiffusedOptions,
+    LATTICEGraphOptions,
+    MCDRecGraphOptions,
+)
 from recbole_diffusion.options.declare import option
 
 CURRICULAR = "curricular"

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.multimodal.frozen_graph import FrozenGraphBackbone
+from recbole_diffusion.model.multimodal.backbone import FrozenGraphBackbone
 from recbole_diffusion.model.multimodal.fusion import FusedItems
 from recbole_diffusion.model.multimodal.item_diffusion import Aligning, BottleneckEstimator
 from recbole_diffusion.sampler.uniform import uniform_negatives

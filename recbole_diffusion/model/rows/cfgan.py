@@ -17,7 +17,7 @@ from recbole_diffusion.model.rows.adversarial import (
     perceptron,
     real_or_fake,
 )
-from recbole_diffusion.model.rows.cfgan_options import CFGANOptions
+from recbole_diffusion.model.rows.options import CFGANOptions
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 

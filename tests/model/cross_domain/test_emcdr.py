@@ -73,7 +73,7 @@ class TestCalibrated(ColdContract):
 
 
 def test_a_shift_without_calibration_is_refused():
-    from recbole_diffusion.model.cross_domain.emcdr_options import EMCDROptions
+    from recbole_diffusion.model.cross_domain.options import EMCDROptions
 
     with pytest.raises(UsageError, match="give task_absolute too"):
         EMCDROptions(source_domain={"dataset": "a"}, target_domain={"dataset": "b"}, shift_reg_weight=3.0)

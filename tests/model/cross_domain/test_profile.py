@@ -6,7 +6,7 @@ import statistics
 import torch
 
 from recbole_diffusion.data.cross_domain import Ratings
-from recbole_diffusion.model.cross_domain.factors import Factors, Shape
+from recbole_diffusion.model.cross_domain.matrix_factorization import Factors, Shape
 from recbole_diffusion.model.cross_domain.profile import SourceProfile
 from recbole_diffusion.options.cross_domain import CrossDomainOptions
 

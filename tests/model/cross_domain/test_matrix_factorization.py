@@ -7,8 +7,8 @@ import torch
 
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.base import Histories
-from recbole_diffusion.model.cross_domain import factors as module
-from recbole_diffusion.model.cross_domain.factors import Factors, Shape
+from recbole_diffusion.model.cross_domain import matrix_factorization as module
+from recbole_diffusion.model.cross_domain.matrix_factorization import Factors, Shape
 
 
 @pytest.mark.parametrize("bias", [True, False])

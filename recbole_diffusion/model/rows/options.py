@@ -1,4 +1,4 @@
-"""Hyper-parameters of CFGAN; ``properties/model/CFGAN.yaml`` holds the same names and defaults."""
+"""Hyper-parameters of the smaller models of rating rows; TVDiff and DGRM have files of their own."""
 
 from dataclasses import dataclass
 

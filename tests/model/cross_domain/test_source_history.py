@@ -3,9 +3,9 @@
 import torch
 
 from recbole_diffusion.data.cross_domain import Ratings
-from recbole_diffusion.model.cross_domain import history
-from recbole_diffusion.model.cross_domain.factors import Shape
-from recbole_diffusion.model.cross_domain.history import history_of, means_over_pairs, softmax_by_row
+from recbole_diffusion.model.cross_domain import source_history as history
+from recbole_diffusion.model.cross_domain.matrix_factorization import Shape
+from recbole_diffusion.model.cross_domain.source_history import history_of, means_over_pairs, softmax_by_row
 
 RATINGS = Ratings(
     torch.tensor([3, 1, 3, 1, 3]), torch.tensor([2, 4, 1, 3, 4]), torch.tensor([5.0, 3.0, 4.0, 4.0, 2.0])
