@@ -132,8 +132,8 @@ def _trained(
     trainer = trainer_for(config, model, folder)
     trainer.ids = id_fingerprint(dataset)
     held_out = {"valid": valid_data._dataset} | {name: loader._dataset for name, loader in tests.items()}
-    if hasattr(model, "see_parts"):
-        model.see_parts(held_out)
+    if hasattr(model, "observe_parts"):
+        model.observe_parts(held_out)
     if resuming and folder.checkpoint.is_file():
         trainer.resume(train_data)
         folder.write_config(config.resolved)  # the number of epochs may be new

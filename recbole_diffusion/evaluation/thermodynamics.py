@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def row_entropy(reconstructed: Tensor) -> Tensor:
 @torch.no_grad()
 def by_user(
     score: Callable[[Tensor], Tensor],
-    positives: UserItems,
+    positives: InteractionCSR,
     users: Tensor,
     *,
     how: str = "l1",
@@ -88,7 +88,7 @@ def by_user(
     energy, entropy = [], []
     for ids in users.split(block):
         probabilities = row_probabilities(score(ids)[:, 1:].double(), how)
-        items, _, rows = positives.of(ids)
+        items, _, rows = positives.gather(ids)
         original = torch.zeros_like(probabilities)
         original[rows, items - 1] = 1 / positives.counts(ids)[rows].double()
         energy.append(row_energy(probabilities, original))
@@ -97,7 +97,7 @@ def by_user(
 
 
 def thermodynamics(
-    score: Callable[[Tensor], Tensor], positives: UserItems, *, how: str = "l1", block: int = 256
+    score: Callable[[Tensor], Tensor], positives: InteractionCSR, *, how: str = "l1", block: int = 256
 ) -> Thermodynamics:
     """Return energy and entropy of a model over all users with training interactions; arguments as of :func:`by_user`."""
     users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
@@ -106,7 +106,7 @@ def thermodynamics(
 
 
 @torch.no_grad()
-def original_thermodynamics(positives: UserItems) -> Thermodynamics:
+def original_thermodynamics(positives: InteractionCSR) -> Thermodynamics:
     """Return energy and entropy of the interactions themselves, D_U^-1 R: every cell reaches itself, and each row is uniform."""
     counts = positives.offsets.diff()
     counts = counts[counts > 0].double()

@@ -1,8 +1,8 @@
 """What our models share on top of RecBole's: derived state that never outlives its weights, and scores by inner products."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
@@ -51,6 +51,9 @@ class Recommender(GeneralRecommender):
     to user vectors [batch, d].
     """
 
+    # New dotted path of a module or parameter by the old one, for checkpoints of earlier versions.
+    renamed_weights: ClassVar[Mapping[str, str]] = {}
+
     def inner_products(self) -> InnerProducts | None:
         """Return the vectors whose inner products are the scores; None where scores are something else."""
         return None
@@ -68,7 +71,7 @@ class Recommender(GeneralRecommender):
         """Drop what was derived from the weights."""
 
 
-class TwoTower(Recommender):
+class InnerProductModel(Recommender):
     """A model whose scores are inner products of user vectors and item vectors, computed once per evaluation."""
 
     def vectors(self) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.model.user_blocks import noise_seed
 from recbole_diffusion.serving.histories import NewUsers
 from recbole_diffusion.serving.scoring import FindForHistories, FindForUsers
 
@@ -103,7 +104,7 @@ def rank_new(
     for start in range(0, len(users), size):
         block = users.block(start, min(start + size, len(users)), device)
         cells = (block.rows, block.items) if leave_out else None
-        yield _lists(start, *find(block, seed * 1_000_003 + start, k, cells))
+        yield _lists(start, *find(block, noise_seed(seed, start), k, cells))
 
 
 def _cells(seen: sp.csr_matrix, users: np.ndarray, device: Any) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import pickle
 import random
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,26 @@ def remedy(path: Path) -> str:
     return f"no other file has these weights: {again}"
 
 
+def rename_weights(state: dict[str, Any], names: Mapping[str, str]) -> None:
+    """Give the weights and numbers of an older checkpoint the names that a model's modules have now, in place.
+
+    Args:
+        state: from :func:`load`.
+        names: new dotted path of a module or parameter by its old one; a model's ``renamed_weights``.
+    """
+    for part in ("state_dict", "plain"):
+        if names and part in state:
+            state[part] = {_renamed(path, names): value for path, value in state[part].items()}
+
+
+def _renamed(path: str, names: Mapping[str, str]) -> str:
+    """Return a path with its longest old beginning replaced."""
+    for old in sorted(names, key=len, reverse=True):
+        if path == old or path.startswith(f"{old}."):
+            return names[old] + path[len(old) :]
+    return path
+
+
 def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids: str = "") -> None:
     """Put the weights of a checkpoint into a model.
 
@@ -180,6 +201,7 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
             "set, cut into the "
             "same parts"
         )
+    rename_weights(state, getattr(model, "renamed_weights", {}))
     try:
         model.load_state_dict(state["state_dict"])
     except RuntimeError as error:

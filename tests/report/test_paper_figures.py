@@ -91,10 +91,10 @@ def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, model
     )
     assert notes == []
     from recbole_diffusion.data.graph import binary_interactions
-    from recbole_diffusion.sampler.user_items import UserItems
+    from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
     matrix = binary_interactions(loaded.parts["train"])
-    positives = UserItems(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), matrix.shape[1])
+    positives = InteractionCSR.from_scipy(matrix)
     found = thermodynamics(
         lambda ids: loaded.model.full_sort_predict({"user_id": ids}).view(len(ids), -1), positives, how=how
     )

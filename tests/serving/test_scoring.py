@@ -7,7 +7,7 @@ from support.contract import Built
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import Histories
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.serving.scoring import (
     check_takes_histories,
     finder_for_histories,
@@ -51,9 +51,9 @@ def test_own_histories_as_new_users(checkerboard, name):
     built = Built(name, checkerboard.name, {**checkerboard.overrides, **OF_ROWS[name]})
     model = built.model.eval()
     matrix = binary_interactions(built.train._dataset)
-    positives = UserItems(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), matrix.shape[1])
+    positives = InteractionCSR.from_scipy(matrix)
     users = torch.tensor([3, 1, 20])
-    histories = Histories(*positives.of(users))
+    histories = Histories(*positives.gather(users))
     values, items = finder_for_histories(model)(histories, 0, model.n_items - 1, None)
     found = torch.zeros(3, model.n_items).scatter_(1, items, values.float())[:, 1:]
     assert torch.allclose(found, scores_of_all(model, users), rtol=1e-5, atol=1e-6)

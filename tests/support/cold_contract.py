@@ -102,7 +102,7 @@ class ColdContract(ModelContract):
                     assert not {name for name in moved if name.startswith(("source.", "target."))}
                 assert all(bool(value.grad.abs().sum() > 0) for value in step.parameters)
                 of_steps |= {names[id(value)] for value in step.parameters}
-        assert of_steps == {name for name in names.values() if not name.startswith("average")}
+        assert of_steps == {name for name in names.values() if not name.startswith("ema_")}
         trained, _, _ = self.trained(checkerboard, tmp_path / "runs", epochs=1)
         assert [
             name for name, value in trained.model.named_parameters() if torch.equal(value, before[name])

@@ -12,6 +12,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.user_blocks import noise_seed
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.serving.scoring import takes_histories
 from recbole_diffusion.storage.run_folder import RunFolder
@@ -148,12 +149,12 @@ class ModelContract:
         assert takes_histories(model) == (self.model in OF_HISTORIES | OF_SOURCE)
         if self.model not in OF_HISTORIES:
             return
-        seed = 2020 * 1_000_003  # what the first block of users has
+        seed = noise_seed(2020, 0)  # what the first block of users has
         if self.model in WITHOUT_VECTORS:  # models of ratings
-            items, starts, rows, values = model.ratings.of(users)
+            items, starts, rows, values = model.ratings.gather(users)
             histories = Histories(items, starts, rows, values * model.ratings.high)
         else:
-            histories = Histories(*model.positives.of(users))
+            histories = Histories(*model.positives.gather(users))
         if vectors is not None:
             found = model.history_vectors(histories, seed) @ vectors.items.T
         else:

@@ -12,9 +12,13 @@ from torch import Tensor
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain.base import ColdStartRecommender
-from recbole_diffusion.model.cross_domain.matrix_factorization import Factors, Shape, number_of
+from recbole_diffusion.model.cross_domain.matrix_factorization import (
+    MatrixFactorization,
+    MatrixShape,
+    derived_seed,
+)
 from recbole_diffusion.model.cross_domain.source_history import SourceHistories
-from recbole_diffusion.model.cross_domain.stage import Stage, Step
+from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 
 
 class CMF(SourceHistories, ColdStartRecommender):
@@ -49,8 +53,8 @@ class CMF(SourceHistories, ColdStartRecommender):
             torch.cat([self.ratings.items, self.n_items + self.source_ratings.items]),
             torch.cat([self.ratings.ratings - means[0], self.source_ratings.ratings - means[1]]),
         )
-        shape = Shape(int(users.max()) + 1, self.n_items + self.source_shape.n_items)
-        self.factors = Factors(shape, self.options, 0.0, number_of(self.seed, "joint"))
+        shape = MatrixShape(int(users.max()) + 1, self.n_items + self.source_shape.n_items)
+        self.factors = MatrixFactorization(shape, self.options, 0.0, derived_seed(self.seed, "joint"))
         self.factors.count(self.joint)
         self.register_buffer("target_mean", torch.tensor(means[0]))
         self.source_mean, self.history_weight = means[1], self.options.source_weight
@@ -67,13 +71,13 @@ class CMF(SourceHistories, ColdStartRecommender):
         ids[alone] = torch.arange(len(alone)) + self.n_users
         return ids
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[TrainingStage]:
         """Return the one stage."""
         general, parameters = self.general, list(self.factors.parameters())
         return [
-            Stage(
+            TrainingStage(
                 name="joint",
-                steps=(Step(self.joint_loss, parameters, general["learning_rate"]),),
+                steps=(UpdateStep(self.joint_loss, parameters, general["learning_rate"]),),
                 rows=torch.arange(len(self.joint)),
                 batch_size=general["train_batch_size"],
                 epochs=general["epochs"],
@@ -103,7 +107,7 @@ class CMF(SourceHistories, ColdStartRecommender):
         """Return the common vectors, which of a cold user are made by the source ratings alone."""
         return self.factors.user_vectors(users)
 
-    def source_factors(self) -> Factors:
+    def source_factors(self) -> MatrixFactorization:
         """Return the joint factors."""
         return self.factors
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.base import Histories
-from recbole_diffusion.model.cross_domain.stage import Stage, Step
+from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 from recbole_diffusion.options.cross_domain import CrossDomainOptions
 
 BLOCK = 2**16  # ratings whose outer products are held at once
@@ -19,14 +19,14 @@ LEAST_PENALTY = (
 
 
 @dataclass(frozen=True)
-class Shape:
+class MatrixShape:
     """Number of user ids and of item ids, the padding ids 0 included."""
 
     n_users: int
     n_items: int
 
 
-class Factors(nn.Module):
+class MatrixFactorization(nn.Module):
     """``r = u . v`` (DiffCDR, section 2.1), or with biases ``r = mean + b_u + b_i + u . v``.
 
     Mapping models move *user vectors* between domains. With biases such a vector is [u, b_u] and an item's
@@ -42,7 +42,7 @@ class Factors(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, shape: Shape, options: CrossDomainOptions, mean: float, seed: int) -> None:
+    def __init__(self, shape: MatrixShape, options: CrossDomainOptions, mean: float, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.bias, self.reg_weight = options.bias, options.factor_reg_weight
@@ -149,14 +149,14 @@ class Factors(nn.Module):
         return (error if weights is None else weights * error).mean() + penalty
 
 
-def number_of(*words: object) -> int:
+def derived_seed(*words: object) -> int:
     """Return a seed that is a function of some words."""
     return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:6], "big")
 
 
-def factor_stage(
-    name: str, factors: Factors, ratings: Ratings, options: CrossDomainOptions, seed: int
-) -> Stage:
+def factorization_stage(
+    name: str, factors: MatrixFactorization, ratings: Ratings, options: CrossDomainOptions, seed: int
+) -> TrainingStage:
     """Return the stage that trains one factorisation; it stops by the error on ratings that it holds out itself.
 
     Args:
@@ -167,7 +167,7 @@ def factor_stage(
         seed: of the run.
     """
     order = torch.randperm(
-        len(ratings), generator=torch.Generator().manual_seed(number_of(seed, name, "held out"))
+        len(ratings), generator=torch.Generator().manual_seed(derived_seed(seed, name, "held out"))
     )
     factors.count(ratings)
     held_out, rows = order.split(
@@ -190,10 +190,10 @@ def factor_stage(
     def loss(batch: Tensor) -> Tensor:
         return factors.loss(*columns(batch))
 
-    train = Step(
+    train = UpdateStep(
         loss, list(factors.parameters()), options.factor_learning_rate, weight_decay=0.0
     )  # its penalty is its own
-    return Stage(
+    return TrainingStage(
         name=name,
         steps=(train,),
         rows=rows,

@@ -7,18 +7,20 @@ from torch import Tensor
 
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.base import Histories
-from recbole_diffusion.model.cross_domain.matrix_factorization import Factors, Shape
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixFactorization, MatrixShape
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 BLOCK = 2**20  # pairs whose vectors are held at once
 
 
-def history_of(ratings: Ratings, shape: Shape, floor: float | None) -> UserItems:
+def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> InteractionCSR:
     """Return the items that each user of a domain has rated ``floor`` or better, ascending; with None all rated items."""
     kept = torch.arange(len(ratings)) if floor is None else (ratings.ratings >= floor).nonzero().squeeze(1)
     keys = torch.sort(ratings.users[kept] * shape.n_items + ratings.items[kept]).values
     counts = torch.bincount(keys // shape.n_items, minlength=shape.n_users)
-    return UserItems(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), keys % shape.n_items, shape.n_items)
+    return InteractionCSR(
+        torch.cat([counts.new_zeros(1), counts.cumsum(0)]), keys % shape.n_items, shape.n_items
+    )
 
 
 def liked(histories: Histories, floor: float | None) -> tuple[Tensor, Tensor]:
@@ -60,13 +62,13 @@ class SourceHistories:
     """What a model of cold users adds to score people whom no training has seen, from their source ratings.
 
     The trained source factors stay as they are; the user's source vector is the one that they give the new
-    ratings (:meth:`Factors.fold_in`), and the model transfers it as it does those of its cold users.
+    ratings (:meth:`MatrixFactorization.fold_in`), and the model transfers it as it does those of its cold users.
     """
 
     history_domain = "source"
     history_weight = 1.0  # of source ratings in the loss of the source factors
 
-    def source_factors(self) -> Factors:
+    def source_factors(self) -> MatrixFactorization:
         """Return the factorisation that knows the source items."""
         raise NotImplementedError
 
@@ -88,4 +90,4 @@ class SourceHistories:
     def history_vectors(self: Any, histories: Histories, seed: int) -> Tensor:
         """Return the vectors of users by their source ratings, as ``inner_products`` scores them, [batch, width + 1]."""
         vectors = self.source_factors().fold_in(self.source_history(histories), self.history_weight)
-        return self.with_one(self.calibrated(self.transfer_new(vectors, histories, seed)))
+        return self.append_ones(self.calibrated(self.transfer_new(vectors, histories, seed)))

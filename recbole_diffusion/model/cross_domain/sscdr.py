@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
 from recbole_diffusion.model.cross_domain.source_history import history_of, liked, means_over_pairs
-from recbole_diffusion.model.cross_domain.stage import Step
+from recbole_diffusion.model.cross_domain.stage import UpdateStep
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
@@ -76,9 +76,11 @@ class SSCDR(MappingRecommender):
             )
         return users, before
 
-    def parts(self) -> tuple[Step, ...]:
+    def mapping_updates(self) -> tuple[UpdateStep, ...]:
         """Return the one update of the mapping."""
-        return (Step(self.mapping_loss, list(self.mapping.parameters()), self.general["learning_rate"]),)
+        return (
+            UpdateStep(self.mapping_loss, list(self.mapping.parameters()), self.general["learning_rate"]),
+        )
 
     def mapping_loss(self, users: Tensor) -> Tensor:
         """Return the supervised loss and lambda times the unsupervised one, a scalar."""

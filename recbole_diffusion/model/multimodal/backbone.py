@@ -9,15 +9,15 @@ from torch import Tensor
 from recbole_diffusion.data.graph import binary_interactions, scaled
 from recbole_diffusion.data.knn import fused, mean_graph
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import TwoTower
+from recbole_diffusion.model.base import InnerProductModel
 from recbole_diffusion.model.encoder import Layer, LightGCNEncoder
 from recbole_diffusion.model.layers import SparseMatrix
 from recbole_diffusion.model.multimodal.projections import Projections
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.uniform import uniform_negatives
-from recbole_diffusion.sampler.user_items import UserItems
 
 
-class Backbone(TwoTower):
+class Backbone(InnerProductModel):
     """A multimodal recommender of an item graph and a user-item graph, trained by pairs.
 
     The item graph gives h_hat_i, the user-item graph (LightGCN) h_tilde_u and h_tilde_i, and :meth:`joined`
@@ -41,11 +41,7 @@ class Backbone(TwoTower):
         self.options = o = config.options
         self.wrapped = wrapped
         self.interactions = binary_interactions(dataset)
-        self.positives = UserItems(
-            torch.from_numpy(self.interactions.indptr),
-            torch.from_numpy(self.interactions.indices),
-            self.n_items,
-        )
+        self.positives = InteractionCSR.from_scipy(self.interactions)
         self.encoder = LightGCNEncoder(self.interactions, o.embedding_size, o.n_layers)
         self.projections = None
         if wrapped or self.projects:
@@ -61,7 +57,7 @@ class Backbone(TwoTower):
 
     def modal_items(self, items: Tensor) -> Tensor:
         """Return the projected features h_i^m of items, [n, modalities, d]."""
-        return self.projections.of(items)
+        return self.projections.project(items)
 
     def high_order(self) -> Tensor:
         """Return h_hat, the item vectors of the item graph, [n_items, d]."""
@@ -87,7 +83,7 @@ class Backbone(TwoTower):
         """Return user vectors [n_users, d] and item vectors [n_items, d]."""
         return self.vectors_from(self.high_order())
 
-    def guide(self, items: Tensor) -> None:
+    def set_diffused_items(self, items: Tensor) -> None:
         """Get the diffused item vectors [n_items, d] at the start of an epoch, before :meth:`begin_epoch`."""
 
     def begin_epoch(self, epoch: int) -> None:
@@ -197,5 +193,5 @@ class FrozenGraphBackbone(Backbone):
         if self.options.modal_weight == 0:
             return {}
         if modal is None:
-            modal = self.projections.of(torch.stack([items, negatives]))
+            modal = self.projections.project(torch.stack([items, negatives]))
         return {"modal": self.options.modal_weight * modal_bpr(u, modal)}

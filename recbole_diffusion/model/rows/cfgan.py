@@ -39,11 +39,11 @@ class CFGAN(AdversarialRecommender):
         self.ratings = RatingRows(dataset, config.rating.rating_scale)
         self.generator = perceptron(self.n_items, o.hidden_size, self.n_items, nn.Sigmoid())
         self.critic = perceptron(2 * self.n_items, o.critic_size, 1, nn.Sigmoid())
-        self.tell_cost()
+        self.warn_if_wide()
 
     def _rows(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return rating rows and rated masks, [batch, n_items] each."""
-        items, _, rows, values = self.ratings.of(users)
+        items, _, rows, values = self.ratings.gather(users)
         row = self.ratings.dense(len(users), rows, items, values)
         return row, self.ratings.dense(len(users), rows, items, torch.ones_like(values))
 

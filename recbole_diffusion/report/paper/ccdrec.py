@@ -76,7 +76,7 @@ def _some_users(run: Any, count: int) -> list[int]:
 
 def _items_of(run: Any, user: int) -> torch.Tensor:
     positives = run.model.positives
-    items = positives.of(torch.tensor([user], device=positives.items.device))[0]
+    items = positives.gather(torch.tensor([user], device=positives.items.device))[0]
     return items[:: max(1, -(-len(items) // MOST_ITEMS))]
 
 

@@ -37,7 +37,7 @@ def transferred_users(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure
 
 def _panels(prefix: str, model: Any) -> list[Panel]:
     users = model.drawn_users(USERS)
-    ways, truth = model.ways(users), model.target_vectors(users)
+    ways, truth = model.transfer_path(users), model.target_vectors(users)
     *places, of_truth = _placed([*ways.values(), truth])
     panels = []
     for number, ((name, vectors), place) in enumerate(zip(ways.items(), places, strict=True)):

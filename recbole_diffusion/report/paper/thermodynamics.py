@@ -10,7 +10,7 @@ from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.thermodynamics import by_user
 from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 MOST_CELLS = 1e8  # users x items that are scored; of more users every n-th is taken
 BINS = 40
@@ -78,9 +78,7 @@ def _measured(run: Any) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray
     matrix = binary_interactions(run.parts["train"])
     n_items = matrix.shape[1]
     device = next(run.model.parameters()).device
-    positives = UserItems(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), n_items).to(
-        device
-    )
+    positives = InteractionCSR.from_scipy(matrix).to(device)
     known = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
     users = known[:: max(1, -(-len(known) * n_items // int(MOST_CELLS)))]
     how = "softmax" if run.config["model"] in SOFTMAX else "l1"

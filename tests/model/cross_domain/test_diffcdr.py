@@ -143,8 +143,10 @@ class TestDiffusionWithoutAlignment(ColdContract):
     def test_vectors_stay_as_the_diffusion_makes_them(self, checkerboard):
         model = self.build(checkerboard).model
         assert torch.equal(model.transfer(model.shared[:5]), model.diffused(model.shared[:5]))
-        assert [name for name, _ in model.alignment.named_parameters()] == ["shift", "common"]
-        assert len(self.build(checkerboard, task_weight=0.0).model.parts()) == 1  # nothing is left to align
+        assert [name for name, _ in model.alignment.named_parameters()] == ["item_offset", "common"]
+        assert (
+            len(self.build(checkerboard, task_weight=0.0).model.mapping_updates()) == 1
+        )  # nothing is left to align
 
 
 def denoiser(velocity: bool, join: str = "hidden") -> Denoiser:

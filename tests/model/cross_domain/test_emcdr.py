@@ -57,11 +57,13 @@ class TestCalibrated(ColdContract):
         vectors = (mapped * model.calibration.factor + model.calibration.constant)[
             torch.searchsorted(users, who)
         ]
-        bias = model.target.mean + model.target.item_bias[items] + model.calibration.shift[items]
+        bias = model.target.mean + model.target.item_bias[items] + model.calibration.item_offset[items]
         v = torch.cat([model.target.items[items], torch.ones(len(items), 1)], 1)
         error = (vectors * v).sum(1) + bias - actual
         held = (
-            3.0 * model.calibration.shift.square().sum() / torch.isin(model.ratings.users, model.shared).sum()
+            3.0
+            * model.calibration.item_offset.square().sum()
+            / torch.isin(model.ratings.users, model.shared).sum()
         )
         loss = model.calibration_loss(users)
         assert torch.allclose(loss, 0.5 * error.square().mean() + 0.5 * error.abs().mean() + held)

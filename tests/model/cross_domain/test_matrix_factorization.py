@@ -8,7 +8,7 @@ import torch
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.cross_domain import matrix_factorization as module
-from recbole_diffusion.model.cross_domain.matrix_factorization import Factors, Shape
+from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixFactorization, MatrixShape
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -18,7 +18,7 @@ def test_a_folded_user_is_where_the_training_loss_has_no_slope(bias, weight, mon
     options = SimpleNamespace(
         embedding_size=3, bias=bias, factor_std=1.0, factor_reg_weight=0.2, factor_bias_reg_weight=2.0
     )
-    factors = Factors(Shape(4, 9), options, 3.2, 0).double()
+    factors = MatrixFactorization(MatrixShape(4, 9), options, 3.2, 0).double()
     items, ratings = (
         torch.tensor([2, 5, 6, 1, 3, 4, 7, 8]),
         torch.tensor([1.0, 4, 5, 3, 2, 2, 5, 4], dtype=torch.double),

@@ -4,7 +4,7 @@ import torch
 
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.cross_domain import source_history as history
-from recbole_diffusion.model.cross_domain.matrix_factorization import Shape
+from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixShape
 from recbole_diffusion.model.cross_domain.source_history import history_of, means_over_pairs, softmax_by_row
 
 RATINGS = Ratings(
@@ -14,10 +14,10 @@ RATINGS = Ratings(
 
 def test_the_history_is_ascending_and_has_liked_items_alone_if_asked():
     users = torch.arange(4)
-    everything, liked = (history_of(RATINGS, Shape(4, 6), floor) for floor in (None, 4.0))
-    assert everything.of(users)[0].tolist() == [3, 4, 1, 2, 4]
-    assert everything.of(users)[2].tolist() == [1, 1, 3, 3, 3]
-    assert liked.of(users)[0].tolist() == [3, 1, 2]
+    everything, liked = (history_of(RATINGS, MatrixShape(4, 6), floor) for floor in (None, 4.0))
+    assert everything.gather(users)[0].tolist() == [3, 4, 1, 2, 4]
+    assert everything.gather(users)[2].tolist() == [1, 1, 3, 3, 3]
+    assert liked.gather(users)[0].tolist() == [3, 1, 2]
     assert liked.counts(users).tolist() == [0, 1, 0, 2]
 
 

@@ -41,7 +41,7 @@ def test_interactions_weigh_by_the_cosine_of_user_and_diffused_item(model):
 def test_scores_use_the_end_of_the_chain(model):
     model.eval()
     _, before = model.vectors()
-    model.fusion.aligning.estimator.output.bias.data += 1
+    model.fusion.item_diffusion.estimator.output.bias.data += 1
     model.train()
     model.eval()
     assert not torch.allclose(model.vectors()[1], before)

@@ -127,7 +127,7 @@ def test_the_generator_learns_from_rated_items_alone(checkerboard):  # noqa: F81
     batch = {built.model.USER_ID: users}
     built.model.generator_loss(batch)[0].backward()
     rated = built.model.ratings.rated
-    seen = set(rated.of(users)[0].tolist())
+    seen = set(rated.gather(users)[0].tolist())
     moved = set(built.model.generator.V.grad.abs().sum(1).nonzero().view(-1).tolist())
     assert moved == seen
 
@@ -243,7 +243,7 @@ def test_the_projection_is_the_plain_computation_without_noise(checkerboard):  #
     with torch.no_grad():
         G.context.weight[:, 0] = 0  # z does not matter
     users = torch.arange(1, 51)
-    items, _, rows, values = model.ratings.of(users)
+    items, _, rows, values = model.ratings.gather(users)
     x0 = model.ratings.dense(50, rows, items, values)
     x, mask, zeros = d.signal[4] * x0, (x0 > 0).float(), torch.zeros(50, 1)
     for step in (4, 3, 2):
@@ -270,14 +270,14 @@ def test_the_posterior_sample_is_on_the_rating_scale(checkerboard):  # noqa: F81
             model.generator.bias.fill_(math.log(0.7 / 0.3))
         scores = model.full_sort_predict(built.users([3]))
         unrated = torch.ones(model.n_items, dtype=torch.bool)
-        unrated[model.ratings.of(torch.tensor([3]))[0]] = False
+        unrated[model.ratings.gather(torch.tensor([3]))[0]] = False
         unrated[0] = False
         assert torch.allclose(scores[0, unrated], torch.tensor(3.5), atol=1e-2)
 
 
 def test_blocks_of_users_do_not_change_scores(checkerboard, monkeypatch):  # noqa: F811
     built = build(checkerboard)
-    monkeypatch.setattr("recbole_diffusion.model.rows.dgrm.USER_BLOCK", 7)
+    monkeypatch.setattr("recbole_diffusion.model.user_blocks.USER_BLOCK", 7)
     built.model.eval()
     everyone = built.model.full_sort_predict(built.users(list(range(1, 51))))
     built.model.eval()

@@ -1,10 +1,12 @@
-"""Who has what: the training positives by user, for histories, masks and membership."""
+"""CSR index of each user's training items: histories of a batch, masks, membership."""
+
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 
-class UserItems(nn.Module):
+class InteractionCSR(nn.Module):
     """The items of each user in compressed rows; follows the model to its device, and is no part of a checkpoint.
 
     Args:
@@ -22,11 +24,16 @@ class UserItems(nn.Module):
         users = torch.repeat_interleave(torch.arange(len(counts)), counts)
         self.register_buffer("keys", users * n_items + items.long(), persistent=False)
 
+    @classmethod
+    def from_scipy(cls, matrix: Any) -> Self:
+        """Return the index of a scipy CSR matrix [n_users, n_items] with sorted column indices; its values are not read."""
+        return cls(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), matrix.shape[1])
+
     def counts(self, users: Tensor) -> Tensor:
         """Return how many items each user has: long [batch]."""
         return self.offsets[users + 1] - self.offsets[users]
 
-    def of(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def gather(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the items of a batch of users.
 
         Args:
@@ -58,7 +65,7 @@ class UserItems(nn.Module):
         """
         place = torch.full((self.n_items,), -1, device=candidates.device)
         place[candidates] = torch.arange(len(candidates), device=candidates.device)
-        items, _, rows = self.of(users)
+        items, _, rows = self.gather(users)
         columns = place[items]
         inside = columns >= 0
         lacking = torch.ones(len(users), len(candidates), dtype=torch.bool, device=candidates.device)

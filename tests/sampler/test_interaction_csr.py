@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.user_items import build
+from support.interaction_csr import build
 
 
 @settings(max_examples=60, deadline=None)
@@ -15,7 +15,7 @@ def test_rows_and_membership_equal_the_dense_matrix(n_users, n_items, seed):
     dense[0, 1] = 1  # at least one pair
     positives = build(dense)
     users = torch.from_numpy(generator.integers(0, n_users, 7))
-    items, starts, rows = positives.of(users)
+    items, starts, rows = positives.gather(users)
     rebuilt = np.zeros((7, n_items), dtype=np.float32)
     np.add.at(rebuilt, (rows.numpy(), items.numpy()), 1)
     assert (rebuilt == dense[users.numpy()]).all()
