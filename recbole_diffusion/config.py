@@ -27,6 +27,7 @@ from recbole_diffusion.options.general import GeneralOptions  # noqa: E402
 from recbole_diffusion.options.rating import RatingOptions  # noqa: E402
 from recbole_diffusion.options.split import SplitOptions  # noqa: E402
 from recbole_diffusion.storage import yaml_io  # noqa: E402
+from recbole_diffusion.storage.properties import properties_path  # noqa: E402
 
 # Replaced as a whole by a higher layer: a merged split would hold two splitting rules.
 REPLACED_WHOLE = frozenset({"split", "threshold", "train_neg_sample_args"})
@@ -46,15 +47,6 @@ REFUSED = {
 NAMES = frozenset({"model", "dataset"})
 # Read by RecBole's data set, but in none of its YAML files and lists.
 UNLISTED = frozenset({"encoding"})
-
-
-def properties_path() -> Path:
-    """Return the folder of our YAML files: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    for folder in (package / "properties", package.parent / "properties"):
-        if (folder / "overall.yaml").is_file():
-            return folder
-    raise UsageError(f"the properties folder is missing beside {package}; install the package again")
 
 
 class Config(recbole_configurator.Config):

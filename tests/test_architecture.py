@@ -9,6 +9,7 @@ import pytest
 
 from recbole_diffusion import registry
 from recbole_diffusion.compat import apply_all
+from recbole_diffusion.options import declare
 from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.split import SplitOptions
@@ -16,6 +17,14 @@ from recbole_diffusion.storage import yaml_io
 
 apply_all()
 
+from recbole.utils import (  # noqa: E402
+    dataset_arguments,
+    evaluation_arguments,
+    general_arguments,
+    training_arguments,
+)
+
+RECBOLE = {*general_arguments, *training_arguments, *evaluation_arguments, *dataset_arguments}
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "recbole_diffusion"
 # Imports go strictly down, those inside functions too: a part may import parts of lower levels and itself.
@@ -170,26 +179,34 @@ def test_every_model_has_its_files(name):
     assert [str(file) for file in wanted if not file.is_file()] == []
 
 
-def assert_equal_defaults(options: type, yaml: Path) -> None:
-    values = yaml_io.load_yaml(yaml)
-    defaults = {field.name: field.metadata["default"] for field in dataclasses.fields(options)}
-    assert {name: values.get(name, "missing") for name in defaults} == defaults
-    assert {name: type(values[name]) for name in defaults} == {
-        name: type(default) for name, default in defaults.items()
-    }
+OF_EVERY_RUN = {
+    field.name: field
+    for options in (GeneralOptions, SplitOptions, RatingOptions)
+    for field in dataclasses.fields(options)
+}
+
+
+def assert_defaults(
+    values: dict, fields: dict[str, dataclasses.Field], others: set[str] = frozenset()
+) -> None:
+    """Each option has a value of its very type in the YAML, where a whole number is no float, and each name is an option."""
+    assert set(fields) - set(values) == set()
+    assert set(values) - set(fields) - set(others) == set()
+    for name, field in fields.items():
+        value = declare.checked(field, values[name])
+        assert type(value) is type(values[name]), f"{name}: {values[name]!r} should be {value!r}"
 
 
 @pytest.mark.parametrize("name", registry.MODELS)
-def test_yaml_and_dataclass_agree(name):
-    assert_equal_defaults(
-        registry.resolve(registry.MODELS[name].options), ROOT / f"properties/model/{name}.yaml"
-    )
+def test_the_yaml_of_a_model_has_all_of_its_options_and_nothing_else(name):
+    values = yaml_io.load_yaml(ROOT / f"properties/model/{name}.yaml")
+    own = registry.resolve(registry.MODELS[name].options).__dataclass_fields__
+    of_every_run = {key: field for key, field in OF_EVERY_RUN.items() if key in values}
+    assert_defaults(values, {**own, **of_every_run}, RECBOLE)
 
 
-def test_overall_yaml_and_general_options_agree():
-    assert_equal_defaults(GeneralOptions, ROOT / "properties/overall.yaml")
-    assert_equal_defaults(SplitOptions, ROOT / "properties/overall.yaml")
-    assert_equal_defaults(RatingOptions, ROOT / "properties/overall.yaml")
+def test_overall_yaml_has_the_options_of_every_run_and_nothing_else():
+    assert_defaults(yaml_io.load_yaml(ROOT / "properties/overall.yaml"), OF_EVERY_RUN)
 
 
 @pytest.mark.parametrize("name", registry.MODELS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from recbole_diffusion.cli.arguments import read_folder_words
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import option
+from recbole_diffusion.options.declare import argument
 
 SUFFIXES = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html", ".htm": "html"}
 HELP = """usage: python run_recbole_diff.py compare RUN_DIR ... [--glob=PATTERN] [--key=value ...]
@@ -21,25 +21,25 @@ and different seeds are one method. Runs on different splits are refused.
 class CompareOptions:
     """What ``compare`` takes beside run folders."""
 
-    glob: str | None = option(None, "pattern of run folders, in quotes: 'runs/*-ml-100k-*'")
-    format: str | None = option(
+    glob: str | None = argument(None, "pattern of run folders, in quotes: 'runs/*-ml-100k-*'")
+    format: str | None = argument(
         None,
         "by default the ending of the output tells, else markdown",
         choices=("markdown", "latex", "csv", "html", None),
     )
-    output: str | None = option(None, "file to write; without it the table is printed")
-    metrics: str | None = option(
+    output: str | None = argument(None, "file to write; without it the table is printed")
+    metrics: str | None = argument(
         None, "metrics to show, such as recall@20,ndcg@20, or all; null: recall and NDCG"
     )
-    by: str | None = option(None, "metric of order and tests; null: the one that chose the epochs")
-    names: str = option(
+    by: str | None = argument(None, "metric of order and tests; null: the one that chose the epochs")
+    names: str = argument(
         "options",
         "call methods by differing options, or by what names of folders share",
         choices=("options", "folders"),
     )
-    wilcoxon: bool = option(False, "test by signed ranks instead of by the t-test")
-    skip_unfinished: bool = option(False, "leave runs out that have not ended, instead of refusing them")
-    overwrite: bool = option(False, "replace the output if it is there")
+    wilcoxon: bool = argument(False, "test by signed ranks instead of by the t-test")
+    skip_unfinished: bool = argument(False, "leave runs out that have not ended, instead of refusing them")
+    overwrite: bool = argument(False, "replace the output if it is there")
 
 
 def compare(words: list[str]) -> int:

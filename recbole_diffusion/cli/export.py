@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recbole_diffusion.cli.arguments import read_run_words
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import option
+from recbole_diffusion.options.declare import argument
 
 USAGE_LINE = "python run_recbole_diff.py export --run=RUN_DIR --output=DIR [--index=faiss] [--k=20]"
 HELP = f"""usage: {USAGE_LINE}
@@ -21,16 +21,16 @@ float32), the original id of each row in users.txt and items.txt, and export.jso
 class ExportOptions:
     """What ``export`` takes beside the places on this machine."""
 
-    run: str = option("", "folder of a run that has ended")
-    output: str = option("", "folder to write")
-    index: str = option(
+    run: str = argument("", "folder of a run that has ended")
+    output: str = argument("", "folder to write")
+    index: str = argument(
         "none",
         "also an approximate index of the items, compared with exact search",
         choices=("none", "faiss"),
     )
-    k: int = option(20, "length of the lists by which the index is compared", low=1)
-    overwrite: bool = option(False, "replace an earlier export")
-    unfinished: bool = option(False, "take a run that has not ended, with its best weights so far")
+    k: int = argument(20, "length of the lists by which the index is compared", low=1)
+    overwrite: bool = argument(False, "replace an earlier export")
+    unfinished: bool = argument(False, "take a run that has not ended, with its best weights so far")
 
     def __post_init__(self) -> None:
         for name in ("run", "output"):

@@ -4,11 +4,13 @@ import dataclasses
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from recbole_diffusion import registry
 from recbole_diffusion.options.declare import allowed_text
 from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.split import SplitOptions
+from recbole_diffusion.storage.properties import default_values
 from recbole_diffusion.storage.yaml_io import dump_value
 
 
@@ -31,14 +33,14 @@ def help_text(model: str | None, commands: Mapping[str, str]) -> str:
         ]
     elif model in registry.MODELS:
         lines += ["", f"options of {model} ({registry.MODELS[model].summary}):"]
-        lines += option_lines(registry.resolve(registry.MODELS[model].options))
+        lines += option_lines(registry.resolve(registry.MODELS[model].options), default_values(model))
     else:
         lines += ["", f"options of {model}, which is RecBole's:", *_recbole_options(model)]
     lines += [
         "",
         "options of every run (and all of RecBole's):",
-        *option_lines(GeneralOptions),
-        *option_lines(SplitOptions),
+        *option_lines(GeneralOptions, default_values(model)),
+        *option_lines(SplitOptions, default_values(model)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -53,10 +55,16 @@ def _recbole_options(model: str) -> list[str]:
     return [f"  {line}" for line in files[model].read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def option_lines(cls: type) -> list[str]:
-    """Return two lines for each option of a dataclass: default, then meaning and range."""
+def option_lines(cls: type, defaults: Mapping[str, Any] | None = None) -> list[str]:
+    """Return two lines for each option of a dataclass: default, then meaning and range.
+
+    Args:
+        cls: the dataclass.
+        defaults: of the options of a run, by name; None for a command's arguments, which declare their own.
+    """
     lines = []
     for field in dataclasses.fields(cls):
-        lines.append(f"  --{field.name}={dump_value(field.metadata['default'])}")
+        default = field.metadata["default"] if defaults is None else defaults[field.name]
+        lines.append(f"  --{field.name}={dump_value(default)}")
         lines.append(f"        {field.metadata['help']} [{allowed_text(field)}]")
     return lines

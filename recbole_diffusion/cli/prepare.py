@@ -13,7 +13,7 @@ from typing import Any
 
 from recbole_diffusion.data.split import PARTS
 from recbole_diffusion.errors import UsageError, did_you_mean
-from recbole_diffusion.options.declare import allowed_text, option, read_options
+from recbole_diffusion.options.declare import allowed_text, argument, read_options
 from recbole_diffusion.prepare.amazon import PARTS as AMAZON_PARTS
 from recbole_diffusion.prepare.amazon_making import MadeAmazon, make_amazon
 from recbole_diffusion.prepare.amazon_table import AMAZON
@@ -29,14 +29,14 @@ from recbole_diffusion.storage.versions import __version__
 class PrepareOptions:
     """What changes the rows of a prepared set. The defaults of the filters are each set's own, from its paper."""
 
-    seed: int = option(2024, "seed of the split", low=0, high=2**32 - 1)
-    min_user: int = option(0, "users with fewer positive interactions are removed", low=0)
-    min_item: int = option(
+    seed: int = argument(2024, "seed of the split", low=0, high=2**32 - 1)
+    min_user: int = argument(0, "users with fewer positive interactions are removed", low=0)
+    min_item: int = argument(
         0, "items with fewer positive interactions are removed, counted after the users", low=0
     )
-    min_rating: float = option(4.0, "lowest rating that is positive (food, yelp2018)", low=0, high=5)
-    min_watch_ratio: float = option(2.0, "smallest watch ratio that is positive (kuairec)", low=0)
-    text: str = option(
+    min_rating: float = argument(4.0, "lowest rating that is positive (food, yelp2018)", low=0, high=5)
+    min_watch_ratio: float = argument(2.0, "smallest watch ratio that is positive (kuairec)", low=0)
+    text: str = argument(
         "auto",
         "item texts (baby, sports, clothing) by sentence-transformers, by TF-IDF and SVD, or by the former "
         "where it can be had",

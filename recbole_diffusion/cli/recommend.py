@@ -11,7 +11,7 @@ from typing import Any
 
 from recbole_diffusion.cli.arguments import read_run_words
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import option
+from recbole_diffusion.options.declare import argument
 
 USAGE_LINE = "python run_recbole_diff.py recommend --run=RUN_DIR (--all | --users=FILE | --histories=FILE) --output=FILE [--k=20 ...]"
 HELP = f"""usage: {USAGE_LINE}
@@ -31,26 +31,26 @@ users (DiffCDR, EMCDR, PTUPCDR, SSCDR, LACDR, CMF) take histories of rated items
 class RecommendOptions:
     """What ``recommend`` takes beside the places on this machine."""
 
-    run: str = option("", "folder of a run that has ended")
-    all: bool = option(False, "all users of the data set")
-    users: str | None = option(None, "file of known users, an original id a line")
-    histories: str | None = option(None, "file of what new users have; nothing is trained")
-    output: str = option("", "file to write")
-    format: str | None = option(
+    run: str = argument("", "folder of a run that has ended")
+    all: bool = argument(False, "all users of the data set")
+    users: str | None = argument(None, "file of known users, an original id a line")
+    histories: str | None = argument(None, "file of what new users have; nothing is trained")
+    output: str = argument("", "file to write")
+    format: str | None = argument(
         None, "by default the ending of the output tells", choices=("csv", "jsonl", "parquet", None)
     )
-    k: int = option(20, "length of a list", low=1)
-    exclude: str = option(
+    k: int = argument(20, "length of a list", low=1)
+    exclude: str = argument(
         "all",
         "items left out of a user's list: all that the data set has of the user, its history in train and "
         "valid, or none",
         choices=("all", "history", "none"),
     )
-    unknown: str | None = option(
+    unknown: str | None = argument(
         None, "file for the ids that are not known, by default OUTPUT.unknown.txt; written if there are any"
     )
-    overwrite: bool = option(False, "replace files that are there")
-    unfinished: bool = option(False, "take a run that has not ended, with its best weights so far")
+    overwrite: bool = argument(False, "replace files that are there")
+    unfinished: bool = argument(False, "take a run that has not ended, with its best weights so far")
 
     def __post_init__(self) -> None:
         for name in ("run", "output"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from recbole_diffusion.cli.arguments import read_folder_words
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import option
+from recbole_diffusion.options.declare import argument
 
 HELP = """usage: python run_recbole_diff.py report DIR ... [--glob=PATTERN] --output=FILE.html [--key=value ...]
 
@@ -22,21 +22,21 @@ Figures that need a trained model are made where its best.pt and its data set ar
 class ReportOptions:
     """What ``report`` takes beside folders."""
 
-    glob: str | None = option(None, "pattern of run folders, in quotes")
-    output: str = option("", "file to write")
-    pictures: str | None = option(None, "folder to write the figures to as files too (needs matplotlib)")
-    pictures_format: str = option("png", "of those files", choices=("png", "svg", "pdf"))
-    metrics: str | None = option(None, "as of compare")
-    by: str | None = option(None, "as of compare")
-    names: str = option("options", "as of compare", choices=("options", "folders"))
-    wilcoxon: bool = option(False, "as of compare")
-    models: bool = option(True, "load trained models for the figures that need them")
-    data_path: str | None = option(
+    glob: str | None = argument(None, "pattern of run folders, in quotes")
+    output: str = argument("", "file to write")
+    pictures: str | None = argument(None, "folder to write the figures to as files too (needs matplotlib)")
+    pictures_format: str = argument("png", "of those files", choices=("png", "svg", "pdf"))
+    metrics: str | None = argument(None, "as of compare")
+    by: str | None = argument(None, "as of compare")
+    names: str = argument("options", "as of compare", choices=("options", "folders"))
+    wilcoxon: bool = argument(False, "as of compare")
+    models: bool = argument(True, "load trained models for the figures that need them")
+    data_path: str | None = argument(
         None, "folder of the data sets, if it is not where it was when the runs were made"
     )
-    use_gpu: bool = option(True, "load models on a GPU when there is one")
-    skip_unfinished: bool = option(False, "leave runs out that have not ended, instead of refusing them")
-    overwrite: bool = option(False, "replace the output if it is there")
+    use_gpu: bool = argument(True, "load models on a GPU when there is one")
+    skip_unfinished: bool = argument(False, "leave runs out that have not ended, instead of refusing them")
+    overwrite: bool = argument(False, "replace the output if it is there")
 
     def __post_init__(self) -> None:
         if not self.output:

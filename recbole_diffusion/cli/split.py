@@ -60,16 +60,15 @@ def split(words: list[str]) -> int:
     from recbole_diffusion.config import Config
     from recbole_diffusion.data.dataset import InteractionDataset
     from recbole_diffusion.data.preparation import refusals_of
+    from recbole_diffusion.options.split import SplitOptions
 
     # RecBole scales numbers to [0, 1] by default; the files keep the original ones.
     config = Config("Pop", options.pop("dataset", None), files, {"normalize_all": False, **options})
     with refusals_of(config):
         dataset = InteractionDataset(config)
-        if dataset.shift.shift == "none":
-            raise UsageError(
-                "--shift is missing; split takes "
-                f"--shift={allowed_text(type(dataset.shift).__dataclass_fields__['shift'])}"
-            )
+        if dataset.shift is None:
+            allowed = allowed_text(SplitOptions.__dataclass_fields__["shift"])
+            raise UsageError(f"--shift is missing; split takes --shift={allowed}")
         rows = dataset.rows_of_parts()
     write_folder(folder, dataset, rows, shlex.join(["python", "run_recbole_diff.py", "split", *words]))
     sys.stdout.write(table(dataset.split_summary) + "\n")
@@ -83,10 +82,11 @@ def help_text() -> str:
     """Return the text of ``split --help``."""
     from recbole_diffusion.cli.help import option_lines
     from recbole_diffusion.options.split import SplitOptions
+    from recbole_diffusion.storage.properties import default_values
 
     return (
         HELP
-        + "\n".join(option_lines(SplitOptions))
+        + "\n".join(option_lines(SplitOptions, default_values()))
         + "\n\nand the options of every run that load and filter data: data_path, load_col, val_interval, "
         "...\n"
     )

@@ -16,7 +16,6 @@ from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.rated_scores import RatedScores
-from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.collector import RunCollector
@@ -314,7 +313,7 @@ class RunMixin(MirrorGradient):
 
     def _rated_of(self, part: Any) -> RatedScores | None:
         """Return what collects the scores of rated items, where the part has ratings on a known scale."""
-        options = RatingOptions.of(self.config)
+        options = self.config.rating
         if options.rating_scale is None or not has_ratings(part):
             return None
         return RatedScores(part, options, getattr(self.model, "predicts_ratings", False))

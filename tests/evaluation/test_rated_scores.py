@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from support.options import options_of
 from support.rated_checkerboard import checkerboard  # noqa: F401 a fixture
 
 from recbole_diffusion.evaluation.lists import load_user_metrics
@@ -49,7 +50,9 @@ def test_a_user_without_relevant_items_has_no_ranking(loaded):
     part = loaded("DGRM").parts["test"]
     users, items = (part.inter_feat[name].long() for name in (part.uid_field, part.iid_field))
     ids, rows = torch.unique(users, return_inverse=True)
-    rated = RatedScores(part, RatingOptions(rating_scale=[1, 9]), predicts_ratings=True)  # relevant: 5 alone
+    rated = RatedScores(
+        part, options_of(RatingOptions, rating_scale=[1, 9]), predicts_ratings=True
+    )  # relevant: 5 alone
     rated.add(
         torch.rand(len(ids), part.item_num, generator=torch.Generator().manual_seed(0)) * 8 + 1,
         ids,

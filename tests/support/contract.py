@@ -15,6 +15,7 @@ from recbole_diffusion.model.base import Histories
 from recbole_diffusion.model.user_blocks import noise_seed
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.serving.scoring import takes_histories
+from recbole_diffusion.storage.properties import default_values
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.factory import trainer_for
@@ -209,7 +210,7 @@ class ModelContract:
             assert resumed[key] == straight[key]
 
     def test_out_of_range_options_are_refused(self, checkerboard):
-        cls = registry.resolve(registry.MODELS[self.model].options)
+        cls, defaults = registry.resolve(registry.MODELS[self.model].options), default_values(self.model)
         wrong = []
         for name, field in cls.__dataclass_fields__.items():
             meta = field.metadata
@@ -219,10 +220,8 @@ class ModelContract:
                 (meta.get("high"), 1, meta["open_high"]),
             ):
                 if bound is not None:
-                    beyond = bound if is_open else bound + sign
-                    wrong.append(
-                        (name, type(meta["default"])(beyond) if meta["default"] is not None else int(beyond))
-                    )
+                    beyond, default = bound if is_open else bound + sign, defaults[name]
+                    wrong.append((name, int(beyond) if default is None else type(default)(beyond)))
         assert len(wrong) > 3
         for name, value in wrong:
             with pytest.raises(UsageError, match=name):

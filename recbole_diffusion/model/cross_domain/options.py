@@ -11,35 +11,32 @@ from recbole_diffusion.options.declare import option
 class EMCDROptions(CalibratedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    mapping: str = option(
-        "linear", "mapping of vectors: one matrix, or a perceptron", choices=("linear", "perceptron")
-    )
-    mapping_size: int = option(20, "hidden width of the perceptron", low=1)
+    mapping: str = option("mapping of vectors: one matrix, or a perceptron", choices=("linear", "perceptron"))
+    mapping_size: int = option("hidden width of the perceptron", low=1)
 
 
 @dataclass(frozen=True)
 class LACDROptions(CalibratedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    hidden_size: int = option(20, "hidden width of encoders and decoders", low=1)
-    code_size: int = option(5, "width of the common codes, below that of the vectors", low=1)
-    align_weight: float = option(1.0, "weight of the distance between a user's two codes", low=0)
-    rebuild_weight: float = option(1.0, "weight of the error of the rebuilt vectors", low=0)
+    hidden_size: int = option("hidden width of encoders and decoders", low=1)
+    code_size: int = option("width of the common codes, below that of the vectors", low=1)
+    align_weight: float = option("weight of the distance between a user's two codes", low=0)
+    rebuild_weight: float = option("weight of the error of the rebuilt vectors", low=0)
 
 
 @dataclass(frozen=True)
 class PTUPCDROptions(CrossDomainOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    meta_size: int = option(50, "hidden width of the meta network", low=1)
+    meta_size: int = option("hidden width of the meta network", low=1)
     history_floor: float | None = option(
-        None, "lowest rating of the source items that characterise a user; null: all of them"
+        "lowest rating of the source items that characterise a user; null: all of them"
     )
     task_absolute: float = option(
-        0.0, "share of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
+        "share of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
     )
     shift_reg_weight: float | None = option(
-        None,
         "learn a shift of each item's offset too, held by so many ratings of shift 0; null: none, the "
         "paper's",
         low=0,
@@ -50,17 +47,15 @@ class PTUPCDROptions(CrossDomainOptions):
 class SSCDROptions(CalibratedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    mapping_size: int = option(20, "hidden width of the mapping", low=1)
-    unsupervised_weight: float = option(
-        0.1, "lambda, weight of the loss of source pairs without labels", low=0
-    )
+    mapping_size: int = option("hidden width of the mapping", low=1)
+    unsupervised_weight: float = option("lambda, weight of the loss of source pairs without labels", low=0)
     margin: float = option(
-        1.0, "how much nearer a liked item is to be than another, squared distance in the unit ball", low=0
+        "how much nearer a liked item is to be than another, squared distance in the unit ball", low=0
     )
     history_floor: float | None = option(
-        4.0, "lowest rating of the source items a user is near to; null: all rated ones"
+        "lowest rating of the source items a user is near to; null: all rated ones"
     )
-    hops: int = option(1, "steps of gathering neighbours before a source vector is mapped", low=0)
+    hops: int = option("steps of gathering neighbours before a source vector is mapped", low=0)
 
 
 @dataclass(frozen=True)
@@ -68,10 +63,10 @@ class CMFOptions(CrossDomainOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     source_weight: float = option(
-        1.0, "weight of the squared error of a source rating, that of a target rating being 1", low=0
+        "weight of the squared error of a source rating, that of a target rating being 1", low=0
     )
     task_absolute: float = option(
-        0.0, "share of absolute errors in the loss; 0: squared errors alone", low=0, high=1
+        "share of absolute errors in the loss; 0: squared errors alone", low=0, high=1
     )
 
 
@@ -80,7 +75,6 @@ class TGTOptions(CrossDomainOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     cold_vector: str = option(
-        "untrained",
         "what a user without ratings has: the random start, or the mean of the others",
         choices=("untrained", "mean"),
     )
@@ -95,14 +89,14 @@ class GlobalMeanOptions(CrossDomainOptions):
 class ItemMeanOptions(CrossDomainOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    item_shrinkage: float = option(0.0, "ratings of the global mean that are added to each item's own", low=0)
+    item_shrinkage: float = option("ratings of the global mean that are added to each item's own", low=0)
 
 
 @dataclass(frozen=True)
 class SourceOffsetOptions(ItemMeanOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    user_shrinkage: float = option(0.0, "ratings without offset that are added to each user's own", low=0)
+    user_shrinkage: float = option("ratings without offset that are added to each user's own", low=0)
 
 
 @dataclass(frozen=True)
@@ -110,15 +104,13 @@ class SourceRegressionOptions(CrossDomainOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     task_absolute: float = option(
-        0.75, "share of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
+        "share of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
     )
     shift_reg_weight: float | None = option(
-        8.0, "learn a shift of each item's offset, held by so many ratings of shift 0; null: none", low=0
+        "learn a shift of each item's offset, held by so many ratings of shift 0; null: none", low=0
     )
-    profile: bool = option(
-        False, "read how the user rates in the source domain too, as DiffCDR's condition may"
-    )
-    profile_reg_weight: float = option(3000.0, "ratings that hold the slopes of the profile at 0", low=0)
+    profile: bool = option("read how the user rates in the source domain too, as DiffCDR's condition may")
+    profile_reg_weight: float = option("ratings that hold the slopes of the profile at 0", low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

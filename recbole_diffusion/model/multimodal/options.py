@@ -14,19 +14,18 @@ from recbole_diffusion.options.multimodal import MultimodalOptions
 class DiffusedOptions(MultimodalOptions):
     """The schedule, and how the diffused vectors enter the model."""
 
-    steps: int = option(20, "diffusion steps T", low=2)
+    steps: int = option("diffusion steps T", low=2)
     noise_schedule: str = option(
-        "linear-var",
         "schedule of the betas",
         choices=("linear-var", "linear", "cosine", "exp", "sqrt", "binomial"),
     )
-    noise_scale: float = option(1.0, "factor of noise_min and noise_max", low=0, high=1, open_low=True)
-    noise_min: float = option(0.01, "lower bound of the noise", low=0, high=1, open_low=True, open_high=True)
-    noise_max: float = option(0.05, "upper bound of the noise", low=0, high=1, open_low=True, open_high=True)
-    diffused_share: float = option(0.8, "mu, share of the diffused vector in the fused one", low=0, high=1)
-    diffusion_weight: float = option(1.0, "lambda, weight of the diffusion loss", low=0)
-    chain_noise: bool = option(True, "noise at each step of the reverse chain; False: it follows the means")
-    chain_seed: int = option(0, "seed of the chain, so that scores are a function of the weights", low=0)
+    noise_scale: float = option("factor of noise_min and noise_max", low=0, high=1, open_low=True)
+    noise_min: float = option("lower bound of the noise", low=0, high=1, open_low=True, open_high=True)
+    noise_max: float = option("upper bound of the noise", low=0, high=1, open_low=True, open_high=True)
+    diffused_share: float = option("mu, share of the diffused vector in the fused one", low=0, high=1)
+    diffusion_weight: float = option("lambda, weight of the diffusion loss", low=0)
+    chain_noise: bool = option("noise at each step of the reverse chain; False: it follows the means")
+    chain_seed: int = option("seed of the chain, so that scores are a function of the weights", low=0)
 
     def betas(self) -> Tensor:
         """Return the betas of the schedule, [steps]."""
@@ -51,46 +50,43 @@ class DiffusedOptions(MultimodalOptions):
 class FREEDOMGraphOptions(MultimodalOptions):
     """What a model that wraps FREEDOM has too."""
 
-    embedding_size: int = option(64, "width d of user and item vectors", low=1)
-    n_layers: int = option(2, "propagation layers of the user-item graph", low=1)
-    n_item_layers: int = option(1, "propagation layers of the item graph", low=1)
+    embedding_size: int = option("width d of user and item vectors", low=1)
+    n_layers: int = option("propagation layers of the user-item graph", low=1)
+    n_item_layers: int = option("propagation layers of the item graph", low=1)
     edge_dropout: float = option(
-        0.8,
         "share of the interactions left out of the user-item graph in an epoch",
         low=0,
         high=1,
         open_high=True,
     )
-    modal_weight: float = option(
-        1e-3, "weight of the pairwise loss against the projected features; 0: none", low=0
-    )
+    modal_weight: float = option("weight of the pairwise loss against the projected features; 0: none", low=0)
 
 
 @dataclass(frozen=True)
 class FREEDOMOptions(FREEDOMGraphOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    n_negatives: int = option(1, "uniform negatives of a positive", low=1)
+    n_negatives: int = option("uniform negatives of a positive", low=1)
 
 
 @dataclass(frozen=True)
 class LATTICEGraphOptions(MultimodalOptions):
     """What a model that wraps LATTICE has too."""
 
-    embedding_size: int = option(64, "width d of user and item vectors", low=1)
-    n_layers: int = option(2, "propagation layers of the user-item graph", low=1)
-    n_item_layers: int = option(1, "propagation layers of the item graph", low=1)
+    embedding_size: int = option("width d of user and item vectors", low=1)
+    n_layers: int = option("propagation layers of the user-item graph", low=1)
+    n_item_layers: int = option("propagation layers of the item graph", low=1)
     original_share: float = option(
-        0.9, "lambda, share of the graph of the original features against the learned one", low=0, high=1
+        "lambda, share of the graph of the original features against the learned one", low=0, high=1
     )
-    reg_weight: float = option(1e-4, "weight of the L2 penalty on the free vectors of a batch", low=0)
+    reg_weight: float = option("weight of the L2 penalty on the free vectors of a batch", low=0)
 
 
 @dataclass(frozen=True)
 class LATTICEOptions(LATTICEGraphOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    n_negatives: int = option(1, "uniform negatives of a positive", low=1)
+    n_negatives: int = option("uniform negatives of a positive", low=1)
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,6 @@ class MCDRecGraphOptions(FREEDOMGraphOptions):
     """What a model that wraps MCDRec has too: FREEDOM's graphs, and the weights of interactions."""
 
     graph_temperature: float = option(
-        0.5,
         "weight of the cosine between user and diffused item in MCDRec's user-item graph (DGD)",
         low=0,
         high=1,
@@ -109,4 +104,4 @@ class MCDRecGraphOptions(FREEDOMGraphOptions):
 class MCDRecOptions(DiffusedOptions, MCDRecGraphOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    n_negatives: int = option(1, "uniform negatives of a positive", low=1)
+    n_negatives: int = option("uniform negatives of a positive", low=1)

@@ -10,24 +10,21 @@ class CFGANOptions:
     """Read once by the model's constructor, checked before data loads."""
 
     batch_by: str = option(
-        "user",
         "training rows: each user once an epoch, or once for each rating",
         choices=("user", "interaction"),
     )
-    hidden_size: int = option(100, "hidden width of the generator", low=1)
-    critic_size: int = option(100, "hidden width of the discriminator", low=1)
+    hidden_size: int = option("hidden width of the generator", low=1)
+    critic_size: int = option("hidden width of the discriminator", low=1)
     masked_negatives: int = option(
-        200, "unrated items a user that the discriminator sees as zeros (zero masking)", low=0
+        "unrated items a user that the discriminator sees as zeros (zero masking)", low=0
     )
     zero_negatives: int = option(
-        200, "unrated items a user that the generator is pulled to zero at (zero reconstruction)", low=0
+        "unrated items a user that the generator is pulled to zero at (zero reconstruction)", low=0
     )
-    zero_weight: float = option(0.1, "alpha, weight of the zero reconstruction", low=0)
-    generator_steps: int = option(2, "updates of the generator a batch", low=1)
-    critic_steps: int = option(1, "updates of the discriminator a batch", low=1)
-    critic_learning_rate: float = option(
-        1e-3, "step size of the discriminator's optimizer", low=0, open_low=True
-    )
+    zero_weight: float = option("alpha, weight of the zero reconstruction", low=0)
+    generator_steps: int = option("updates of the generator a batch", low=1)
+    critic_steps: int = option("updates of the discriminator a batch", low=1)
+    critic_learning_rate: float = option("step size of the discriminator's optimizer", low=0, open_low=True)
     divergence_limit: float = option(
-        1e4, "size of the discriminator's loss at which training stops", low=0, open_low=True
+        "size of the discriminator's loss at which training stops", low=0, open_low=True
     )

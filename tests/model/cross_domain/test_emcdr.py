@@ -3,6 +3,7 @@
 import pytest
 import torch
 from support.cold_contract import FAST, ColdContract
+from support.options import options_of
 
 from recbole_diffusion.errors import UsageError
 
@@ -77,5 +78,6 @@ class TestCalibrated(ColdContract):
 def test_a_shift_without_calibration_is_refused():
     from recbole_diffusion.model.cross_domain.options import EMCDROptions
 
+    blocks = {"source_domain": {"dataset": "a"}, "target_domain": {"dataset": "b"}}
     with pytest.raises(UsageError, match="give task_absolute too"):
-        EMCDROptions(source_domain={"dataset": "a"}, target_domain={"dataset": "b"}, shift_reg_weight=3.0)
+        options_of(EMCDROptions, "EMCDR", **blocks, shift_reg_weight=3.0)
