@@ -28,7 +28,8 @@ include_patterns = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
-    "docs/**/*.md",
+    "docs/*.md",
+    "docs/*/*.md",
     "dataset/README.md",
     "benchmarks/results/*.md",
     "findings/README.md",
@@ -37,7 +38,6 @@ include_patterns = [
 exclude_patterns = [".*", "**/.*", "build", "dist", "runs", "site", "**/*_runs", "tests", "recbole_diffusion"]
 
 myst_heading_anchors = 4
-myst_enable_extensions = ["dollarmath"]
 default_role = "code"
 nitpick_ignore_regex = [("py:.*", r".*")]
 

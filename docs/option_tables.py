@@ -124,7 +124,7 @@ def setup(app: Any) -> dict[str, Any]:
             except (KeyError, AttributeError, ImportError) as error:
                 raise self.error(f"no options of {name!r}: {error}") from error
             text = "\n".join(self.content)
-            made: list[nodes.Node] = [nodes.literal_block(text, text, language="console")] if text else []
+            made: list[nodes.Node] = [nodes.literal_block(text, text, language="bash")] if text else []
             made.append(table(HEADING, lines, (18, 14, 18, 40, 20)))
             if others:
                 what = "The model's YAML also sets what RecBole and every run read:"
