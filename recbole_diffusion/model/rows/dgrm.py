@@ -37,7 +37,7 @@ class DGRM(AdversarialRecommender):
     through R W alone, a sparse product plus a Gaussian with covariance W^T W (exact in distribution), and no
     row of all items exists before the last layer.
 
-    Choices where the paper is silent or contradicts itself, all in ``docs/reproduction.md`` with what they
+    Choices where the paper is silent or contradicts itself, all in ``docs/models/dgrm.md`` with what they
     change:
         * Eq. 17 has a misprint under its root; the posterior is that of Ho et al. Its variance is the
           posterior's, not beta_t.

@@ -38,7 +38,7 @@ class TVDiff(Recommender):
     whole reverse chain are computed in the hidden space (``training`` and ``scoring``: ``projected``);
     ``dense`` computes them as the paper writes them.
 
-    Differences from the authors' code (``docs/reproduction.md`` says why and what they change):
+    Differences from the authors' code (``docs/models/tvdiff.md`` says why and what they change):
         * AR-GSP is on by default and works; the released code never reaches it, and would score each row on
           all rows' negatives.
         * A user's positives are never drawn, instead of with a tiny probability.
