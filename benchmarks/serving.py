@@ -28,7 +28,7 @@ def timed(words: list[str]) -> dict[str, float | str]:
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     time_file = tempfile.NamedTemporaryFile("r")  # noqa: SIM115 closed with the process
     # Not ru_maxrss, which a process takes over from the one that starts it.
-    code = "import re, sys; from recbole_diffusion import cli; import recbole_diffusion.cli.main; path = sys.argv.pop(1); code = cli.main.entry_point(); "
+    code = "import re, sys; from recbole_diffusion import cli; import recbole_diffusion.cli.main; path = sys.argv.pop(1); code = cli.main.main(); "
     code += "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]; "
     code += "open(path, 'w').write(peak); sys.exit(code)"
     done = subprocess.run(

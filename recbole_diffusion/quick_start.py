@@ -1,7 +1,6 @@
 """run(): configuration -> data -> model -> trainer -> result. One run is one folder."""
 
 import resource
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.config import Config
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import Interrupted, UsageError, command_line
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.storage.versions import versions
@@ -52,7 +51,7 @@ def run(
 
     Raises:
         UsageError: the request cannot be run; nothing of it stays. RunError: the run failed.
-        KeyboardInterrupt: Ctrl-C; its argument is the run folder.
+        Interrupted: Ctrl-C, with the run folder.
     """
     overrides, config_files = dict(overrides or {}), list(config_files)
     if resume is None:
@@ -74,7 +73,7 @@ def run(
             folder.discard()
         raise
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(str(folder.path)) from interrupt
+        raise Interrupted(folder.path) from interrupt
     return {**result, "run_dir": str(folder.path)}
 
 
@@ -235,13 +234,12 @@ def _command(
     resume: str | Path | None,
 ) -> str:
     """Return a command line for a run that was started from Python."""
-    words = ["python", "run_recbole_diff.py"]
-    words += [
+    argv = [
         f"--{name}={value}"
         for name, value in (("model", model), ("dataset", dataset), ("resume", resume))
         if value
     ]
     files = " ".join(map(str, config_files))
-    words += [f"--config_files={files}"] if files else []
-    words += [f"--{name}={yaml_io.dump_value(value)}" for name, value in overrides.items()]
-    return shlex.join(words)
+    argv += [f"--config_files={files}"] if files else []
+    argv += [f"--{name}={yaml_io.dump_value(value)}" for name, value in overrides.items()]
+    return command_line(*argv)

@@ -1,19 +1,18 @@
-"""``run_recbole_diff.py prepare [NAME] [--source=DIR] [--output=DIR] [--seed=..]``: a data set from its published files."""
+"""``prepare [NAME] [--source=DIR] [--output=DIR] [--seed=..]``: a data set from its published files."""
 
 import contextlib
 import logging
 import platform
-import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
+from recbole_diffusion.cli.command import Command, Given
 from recbole_diffusion.data.split import PARTS
-from recbole_diffusion.errors import UsageError, did_you_mean
-from recbole_diffusion.options.declare import allowed_text, argument, read_options
+from recbole_diffusion.errors import UsageError, command_line, did_you_mean
+from recbole_diffusion.options.declare import argument
 from recbole_diffusion.prepare.amazon import PARTS as AMAZON_PARTS
 from recbole_diffusion.prepare.amazon_making import MadeAmazon, make_amazon
 from recbole_diffusion.prepare.amazon_table import AMAZON
@@ -27,7 +26,7 @@ from recbole_diffusion.storage.versions import __version__
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What changes the rows of a prepared set. The defaults of the filters are each set's own, from its paper."""
+    """What changes the rows of a prepared set. The defaults of the filters are those of each set's paper."""
 
     seed: int = argument(2024, "seed of the split", low=0, high=2**32 - 1)
     min_user: int = argument(0, "users with fewer positive interactions are removed", low=0)
@@ -44,14 +43,40 @@ class PrepareOptions:
     )
 
 
-PLACES = {
-    "source": "folder that holds the published files (or the file itself); without it they are downloaded",
-    "output": "folder of the prepared sets [dataset/]",
-    "force": "replace a set that is there",
-}
+@dataclass(frozen=True)
+class PrepareArguments(PrepareOptions):
+    """What ``prepare`` takes beside the name of a set."""
+
+    source: str | None = argument(
+        None, "folder that holds the published files (or the file itself); without it they are downloaded"
+    )
+    output: str | None = argument(None, "folder of the prepared sets; null: dataset")
+    force: bool = argument(False, "replace a set that is there")
 
 
-def prepare(words: list[str]) -> int:
+PLACES = tuple(
+    field.name for field in fields(PrepareArguments) if field.name in PrepareArguments.__annotations__
+)
+
+
+def command() -> Command:
+    """Return how ``prepare`` is called; as defaults of the filters its help shows those of each set."""
+    filters: dict[str, list[str]] = {name: [] for recipe in RECIPES.values() for name in recipe.filters}
+    for recipe in RECIPES.values():
+        for name, value in recipe.filters.items():
+            filters[name].append(f"{recipe.name} {value}")
+    return Command(
+        "prepare",
+        "[NAME] [--key=value ...]",
+        "Makes a data set from its published files; without a NAME it lists the sets.",
+        PrepareArguments,
+        takes="NAME",
+        may_be_bare=True,
+        defaults={name: ", ".join(values) for name, values in filters.items()},
+    )
+
+
+def prepare(argv: Sequence[str]) -> int:
     """Make one data set, or list what can be made; return the exit code.
 
     Raises:
@@ -59,35 +84,30 @@ def prepare(words: list[str]) -> int:
             there.
         RunError: a download failed, or the disk is full.
     """
-    from recbole_diffusion.cli.arguments import parse_options
-
-    name = words[0] if words and not words[0].startswith("-") else None
-    given = parse_options(words[1:] if name else words)
-    if given.pop("help", False):
-        sys.stdout.write(_help())
+    read = command().read(argv)
+    if read is None:
         return 0
-    output, source = _folder(given, "output") or Path("dataset"), _folder(given, "source")
-    force = given.pop("force", False)
     recipes = RECIPES | AMAZON | DOMAINS
-    if name is None:
-        if given or source or force:
-            raise UsageError(
-                f"prepare needs the name of a data set as its first word; there are {', '.join(recipes)}"
-            )
+    given = read.options
+    if len(read.arguments) > 1:
+        raise UsageError(f"prepare makes one data set at a time; {' and '.join(read.arguments)} are given")
+    output = Path(given.get("output") or "dataset").expanduser()
+    if not read.arguments:
+        if given.keys() - {"output"}:
+            raise UsageError(f"prepare needs the name of a data set; there are {', '.join(recipes)}")
         sys.stdout.write(_listing(output))
         return 0
+    name = read.arguments[0]
     if name not in recipes:
         raise UsageError(
             f"no recipe for data set {name!r}{did_you_mean(name, recipes)}; there are {', '.join(recipes)}"
         )
-    if not isinstance(force, bool):
-        raise UsageError(f"option 'force' is {force!r}; write --force alone")
     recipe = recipes[name]
-    options = _options(recipe, given)
-    _refuse_overwriting(recipe, output / name, force)
-    command = shlex.join(["python", "run_recbole_diff.py", "prepare", *words])
+    options = _options(recipe, read)
+    _refuse_overwriting(recipe, output / name, options.force)
+    source = Path(options.source).expanduser() if options.source else None
     with _log_to_terminal():
-        _prepare(recipe, options, output, source, command)
+        _prepare(recipe, options, output, source, command_line("prepare", *argv))
     return 0
 
 
@@ -101,7 +121,7 @@ def _prepare(
             f"{found['file']}: {found['bytes']:,} bytes, SHA-256 {found['sha256']} ({found['checked']})\n"
         )
     sys.stdout.flush()
-    filters = {name: getattr(options, name) for name in recipe.filters}
+    filters: dict[str, list[str]] = {name: getattr(options, name) for name in recipe.filters}
     record = {
         "dataset": recipe.name,
         "command": command,
@@ -186,7 +206,7 @@ def _report_domain(recipe: Recipe, made: MadeDomain, folder: Path) -> None:
 
 
 def _report_shared(name: str, folder: Path) -> None:
-    """Tell how many users a domain shares with the others that are prepared beside it, and how many the paper says."""
+    """Tell how many users a domain shares with those prepared beside it, and how many the paper says."""
     users = users_of(folder / f"{name}.inter")
     for other in sorted(DOMAINS.keys() - {name}):
         file = folder.parent / other / f"{other}.inter"
@@ -202,30 +222,19 @@ def _report_shared(name: str, folder: Path) -> None:
             )
 
 
-def _options(recipe: Recipe, given: dict[str, Any]) -> PrepareOptions:
+def _options(recipe: Recipe, given: Given) -> PrepareArguments:
     """Return the options over the set's own defaults."""
     known = (
         []
         if recipe.name in DOMAINS
         else ["seed", *recipe.filters, *(["text"] if recipe.name in AMAZON else [])]
     )
-    for name in given:
-        if name not in known:
+    for name in given.options:
+        if name not in (*known, *PLACES):
             near = did_you_mean(name, [*known, *PLACES])
             allowed = ", ".join(f"--{option}" for option in (*PLACES, *known))
             raise UsageError(f"prepare {recipe.name} has no option {name!r}{near}; there are {allowed}")
-    defaults = {field.name: field.metadata["default"] for field in fields(PrepareOptions)}
-    return read_options(PrepareOptions, defaults | recipe.filters | given)
-
-
-def _folder(given: dict[str, Any], name: str) -> Path | None:
-    """Return the path that an option names, or None where it is not given."""
-    if name not in given:
-        return None
-    value = given.pop(name)
-    if value is None or isinstance(value, bool) or str(value) == "":
-        raise UsageError(f"option {name!r} is given without a folder; write --{name}=FOLDER, or leave it out")
-    return Path(str(value)).expanduser()
+    return given.read(PrepareArguments, recipe.filters)
 
 
 def _refuse_overwriting(recipe: Recipe, folder: Path, force: bool) -> None:
@@ -255,7 +264,7 @@ def _listing(output: Path) -> str:
             how = "downloaded" if file.urls else "by hand, then --source=FOLDER"
             lines += [f"    source   {file.name} from {file.page} ({how})"]
         lines += [f"    licence  {recipe.licence}", f"    paper    {recipe.paper}"]
-    return "\n".join([*lines, "make one: python run_recbole_diff.py prepare NAME (--help says more)"]) + "\n"
+    return "\n".join([*lines, f"make one: {command_line('prepare', 'NAME')} (--help says more)"]) + "\n"
 
 
 def _state(recipe: Recipe, output: Path) -> str:
@@ -270,26 +279,6 @@ def _state(recipe: Recipe, output: Path) -> str:
     return f"not in {output}"
 
 
-def _help() -> str:
-    lines = [
-        "python run_recbole_diff.py prepare [NAME] [--option=value ...]; without NAME: the list of sets",
-        "",
-        "options",
-    ]
-    lines += [f"  --{name}\n        {text}" for name, text in PLACES.items()]
-    for field in fields(PrepareOptions):
-        own = ", ".join(
-            f"{name} {recipe.filters[field.name]}"
-            for name, recipe in RECIPES.items()
-            if field.name in recipe.filters
-        )
-        lines += [
-            f"  --{field.name}={own or field.metadata['default']}",
-            f"        {field.metadata['help']} [{allowed_text(field)}]",
-        ]
-    return "\n".join(lines) + "\n"
-
-
 def _versions() -> dict[str, str]:
     return {
         "recbole_diffusion": __version__,
@@ -300,7 +289,7 @@ def _versions() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _log_to_terminal() -> Iterator[None]:
-    """Show warnings of this package on standard error while the block runs, above a progress bar and not through it."""
+    """Show warnings of this package on standard error while the block runs, above a progress bar."""
     logger, handler = logging.getLogger("recbole_diffusion"), _TerminalHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logger.addHandler(handler)

@@ -1,35 +1,23 @@
-"""``run_recbole_diff.py recommend``: the best items of users, from a run, as a table in original ids."""
+"""``recommend``: the best items of users, from a run, as a table in original ids."""
 
 import contextlib
 import gc
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.cli.arguments import read_run_words
+from recbole_diffusion.cli.command import Command
+from recbole_diffusion.cli.machine import MachineOptions
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import argument
 
-USAGE_LINE = "python run_recbole_diff.py recommend --run=RUN_DIR (--all | --users=FILE | --histories=FILE) --output=FILE [--k=20 ...]"
-HELP = f"""usage: {USAGE_LINE}
-
-Writes user, item, rank and score in original ids, a row for each place of each user's list.
-
-"""
-AFTER = """
-A file of users has one original id a line. A file of histories has the form of an .inter file of the run's data set: a header
-such as user_id:token<TAB>item_id:token (and rating:float for a model of ratings), then a row for each item that a user has. It
-takes a model that knows users by what they have: TVDiff, DGRM, CFGAN, DiffRec, MultiVAE, EASE, ItemKNN, ... Models of cold
-users (DiffCDR, EMCDR, PTUPCDR, SSCDR, LACDR, CMF) take histories of rated items of their source domain.
-"""
-
 
 @dataclass(frozen=True)
-class RecommendOptions:
-    """What ``recommend`` takes beside the places on this machine."""
+class RecommendOptions(MachineOptions):
+    """What ``recommend`` takes."""
 
     run: str = argument("", "folder of a run that has ended")
     all: bool = argument(False, "all users of the data set")
@@ -55,13 +43,28 @@ class RecommendOptions:
     def __post_init__(self) -> None:
         for name in ("run", "output"):
             if not getattr(self, name):
-                raise UsageError(f"--{name} is missing; usage: {USAGE_LINE}")
+                raise UsageError(f"--{name} is missing; usage: {COMMAND.usage_line()}")
         given = [name for name in ("all", "users", "histories") if getattr(self, name)]
         if len(given) != 1:
             what = " and ".join(f"--{name}" for name in given) if given else "none of them"
             raise UsageError(
                 f"recommend takes one of --all, --users=FILE and --histories=FILE; {what} is given"
             )
+
+
+COMMAND = Command(
+    "recommend",
+    "--run=RUN_DIR (--all | --users=FILE | --histories=FILE) --output=FILE [--k=20 ...]",
+    "Writes user, item, rank and score in original ids, a row for each place of each user's list.",
+    RecommendOptions,
+    after="""
+A file of users has one original id a line. A file of histories has the form of an .inter file of the run's
+data set: a header such as user_id:token<TAB>item_id:token (and rating:float for a model of ratings), then a
+row for each item that a user has. It takes a model that knows users by what they have: TVDiff, DGRM, CFGAN,
+DiffRec, MultiVAE, EASE, ItemKNN, ... Models of cold users (DiffCDR, EMCDR, PTUPCDR, SSCDR, LACDR, CMF) take
+histories of rated items of their source domain.
+""",
+)
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,17 @@ class Task:
     notes: list[str]
 
 
-def recommend(words: list[str]) -> int:
+def recommend(argv: Sequence[str]) -> int:
     """Write the lists; return the exit code.
 
     Raises:
         UsageError: the request cannot be met; nothing is written. RunError: damaged weights, scores that are
             no numbers, or the file cannot be written; nothing is kept.
     """
-    asked = read_run_words(words, RecommendOptions, "recommend", HELP, AFTER)
-    if asked is None:
+    given = COMMAND.read(argv)
+    if given is None:
         return 0
-    options, loading = asked
+    options = given.read(RecommendOptions)
     with _no_garbage():
         output = Path(options.output).expanduser()
         unknown = (
@@ -104,7 +107,7 @@ def recommend(words: list[str]) -> int:
         from recbole_diffusion.loaded_run import load_run
 
         clock = time.perf_counter()
-        run = load_run(options.run, unfinished=options.unfinished, **loading)
+        run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
         loaded = time.perf_counter() - clock
     task = _new(run, options) if options.histories else _known(run, options, tokens)
     rows = _write(run, task, output, kind, unknown)
@@ -117,7 +120,7 @@ def recommend(words: list[str]) -> int:
 
 @contextlib.contextmanager
 def _no_garbage() -> Iterator[None]:
-    """Leave cycles alone while packages and data are loaded, which are there to stay; looking for them takes a tenth of it."""
+    """Look for no cycles while packages and data are loaded, which takes a tenth of that time."""
     before = gc.isenabled()
     gc.disable()
     try:

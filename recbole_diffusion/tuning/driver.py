@@ -1,7 +1,6 @@
 """sweep(): plan, search, run the winner again, write what was found. One sweep is one folder."""
 
 import logging
-import shlex
 import shutil
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import Any, TextIO
 
 from recbole_diffusion.config import Config  # first: it makes RecBole importable
 from recbole_diffusion.data.preparation import create_dataset, release_dataset
-from recbole_diffusion.errors import RunError, UsageError, did_you_mean
+from recbole_diffusion.errors import Interrupted, RunError, UsageError, command_line, did_you_mean
 from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning import pictures
@@ -69,7 +68,7 @@ def sweep(
 
     Raises:
         UsageError: the request cannot be run. RunError: no trial has given a score.
-        KeyboardInterrupt: Ctrl-C; its argument is the sweep's folder.
+        Interrupted: Ctrl-C, with the sweep's folder.
     """
     settings = dict(settings or {})
     if resume is None:
@@ -98,7 +97,7 @@ def sweep(
                 folder, record, config, options, prepared, resume is not None, on_report, output or sys.stdout
             )
         except KeyboardInterrupt as interrupt:
-            raise KeyboardInterrupt(str(folder.path)) from interrupt
+            raise Interrupted(folder.path) from interrupt
         except UsageError:
             if resume is None:
                 folder.discard()
@@ -311,4 +310,4 @@ def _spend(record: Record, name: str, since: float) -> None:
 
 
 def _command(model: str | None, dataset: str | None) -> str:
-    return shlex.join(["python", "run_recbole_diff.py", "tune", f"--model={model}", f"--dataset={dataset}"])
+    return command_line("tune", f"--model={model}", f"--dataset={dataset}")

@@ -10,6 +10,8 @@ import torch
 from safetensors.numpy import load_file
 
 from recbole_diffusion.cli import main as cli
+from recbole_diffusion.cli.machine import MachineOptions
+from recbole_diffusion.loaded_run import LOAD_OPTIONS
 
 
 @pytest.fixture
@@ -77,6 +79,12 @@ def test_what_cannot_be_exported_is_refused(ask, tmp_path):
     assert "holds other files (no export.json) and is not replaced" in ask("--overwrite", code=2)
     assert cli.main(["export", "--output=x"]) == 2
     assert cli.main(["export", "--help"]) == 0
+
+
+def test_what_is_given_of_this_machine_and_no_more_is_handed_to_load_run():
+    assert MachineOptions(use_gpu=False, gpu_id="0").for_loading() == {"use_gpu": False, "gpu_id": "0"}
+    assert MachineOptions().for_loading() == {}
+    assert MachineOptions.__dataclass_fields__.keys() == LOAD_OPTIONS
 
 
 @pytest.mark.parametrize(

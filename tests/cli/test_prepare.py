@@ -1,4 +1,4 @@
-"""``prepare`` from the words of a command line to the files of a set, for each recipe; what it refuses, and what it says."""
+"""``prepare`` from the arguments of a command line to the files of a set, for each recipe; what it refuses, and what it says."""
 
 import hashlib
 import json
@@ -89,7 +89,7 @@ def test_food_from_a_folder(here, capsys):
     assert record["rows"]["rows_read"] == 220
     assert (
         record["command"]
-        == "python run_recbole_diff.py prepare food --source=given --min_user=10 --min_item=20 --seed=3"
+        == "recbole-diffusion prepare food --source=given --min_user=10 --min_item=20 --seed=3"
     )
     out, err = capsys.readouterr()
     assert f"SHA-256 {record['sources'][0]['sha256']} (nothing to check against" in out
@@ -206,7 +206,7 @@ def test_without_a_file_the_error_says_where_to_get_it(here, name):
     file = RECIPES[name].files[0]
     with pytest.raises(UsageError) as caught:
         prepare([name])
-    for part in (file.name, file.page, f"python run_recbole_diff.py prepare {name} --source="):
+    for part in (file.name, file.page, f"recbole-diffusion prepare {name} --source="):
         assert part in str(caught.value)
     with pytest.raises(UsageError, match=f"--source=given lacks {file.name}. Get it by hand"):
         prepare([name, "--source=given"])
@@ -256,7 +256,7 @@ def test_a_failed_download_names_files_addresses_and_the_command(here, served):
         "HTTP status 404",
     ):
         assert part in str(caught.value)
-    assert "run: python run_recbole_diff.py prepare kuairec --source=" in str(caught.value)
+    assert "run: recbole-diffusion prepare kuairec --source=" in str(caught.value)
 
 
 def test_a_damaged_kept_file_is_refused_and_a_given_one_told(here, served, capsys):
@@ -309,7 +309,7 @@ def test_files_of_another_split_are_never_mixed_with_ours(here):
 
 REFUSED = {
     "fod": r"no recipe for data set 'fod' \(did you mean 'food'\?\); there are food, kuairec, yelp2018",
-    "--source=given": "prepare needs the name of a data set as its first word",
+    "--source=given": "prepare needs the name of a data set; there are food, kuairec",
     "food --source": "option 'source' is given without a value",
     "food --output=": "option 'output' is given without a value",
     "food --min_watch_ratio=2": r"prepare food has no option 'min_watch_ratio'.*--min_rating",
@@ -319,7 +319,10 @@ REFUSED = {
     "food --min_user=-1": r"option 'min_user' is -1; it takes int in \[0, inf\)",
     "food --min_user=2.5": r"option 'min_user' is 2.5; it takes int",
     "food --min_rating=6": r"option 'min_rating' is 6.0; it takes float in \[0, 5\]",
-    "food --force=1": "option 'force' is 1; write --force alone",
+    "food kuairec": "prepare makes one data set at a time; food and kuairec are given",
+    "--force": "prepare needs the name of a data set",
+    "food --text=tfidf": "prepare food has no option 'text'",
+    "food --force=1": "option 'force' is 1; it takes bool: replace a set that is there",
 }
 
 

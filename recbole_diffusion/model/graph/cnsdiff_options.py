@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from recbole_diffusion.diffusion import make_betas
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,10 @@ class CNSDiffOptions:
         "cosine from which a negative counts as a held-out item of its user", low=0, high=1
     )
 
-    def betas(self) -> Tensor:
+    def betas(self) -> "Tensor":
         """Return the betas of the schedule, [steps]."""
+        from recbole_diffusion.diffusion import make_betas  # late: --help of a model does not need torch
+
         scale = {"noise_scale": self.noise_scale, "noise_min": self.noise_min, "noise_max": self.noise_max}
         return make_betas(self.noise_schedule, self.steps, **scale)
 

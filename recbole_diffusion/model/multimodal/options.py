@@ -1,13 +1,14 @@
 """Hyper-parameters of the multimodal backbones, and of the diffusion that MCDRec and CCDRec have."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from recbole_diffusion.diffusion import make_betas
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.multimodal import MultimodalOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,10 @@ class DiffusedOptions(MultimodalOptions):
     chain_noise: bool = option("noise at each step of the reverse chain; False: it follows the means")
     chain_seed: int = option("seed of the chain, so that scores are a function of the weights", low=0)
 
-    def betas(self) -> Tensor:
+    def betas(self) -> "Tensor":
         """Return the betas of the schedule, [steps]."""
+        from recbole_diffusion.diffusion import make_betas  # late: --help of a model does not need torch
+
         scale = {"noise_scale": self.noise_scale, "noise_min": self.noise_min, "noise_max": self.noise_max}
         return make_betas(self.noise_schedule, self.steps, **scale)
 

@@ -1,12 +1,13 @@
 """Hyper-parameters of DGRM; their defaults stand in ``properties/model/DGRM.yaml``."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from recbole_diffusion.diffusion import make_betas
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,10 @@ class DGRMOptions:
         "size of the critic's loss at which training stops", low=0, open_low=True
     )
 
-    def betas(self) -> Tensor:
+    def betas(self) -> "Tensor":
         """Return the betas of Eq. 14, [steps]."""
+        from recbole_diffusion.diffusion import make_betas  # late: --help of a model does not need torch
+
         bounds = {"noise_scale": self.noise_scale, "noise_min": self.noise_min, "noise_max": self.noise_max}
         return make_betas("linear-var", self.steps, **bounds)
 
