@@ -72,9 +72,9 @@ def help_asked(argv: Sequence[str]) -> str | None:
     Raises:
         UsageError: help on something else.
     """
-    for place, argument in enumerate(argv):
-        name, equals, text = argument.partition("=")
-        if argument == "-h" or name == "--help":
+    for place, given in enumerate(argv):
+        name, equals, text = given.partition("=")
+        if given == "-h" or name == "--help":
             if equals and text != "all":
                 raise UsageError(
                     f"option 'help' is {text!r}; write --help, or --help=all for RecBole's options too"
@@ -92,10 +92,10 @@ def option_pairs(argv: Sequence[str]) -> list[tuple[str, str | None]]:
     pairs: list[tuple[str, str | None]] = []
     rest = list(argv)
     while rest:
-        argument = rest.pop(0)
-        if not argument.startswith("--") or len(argument) == 2:
-            raise UsageError(f"unexpected argument {argument!r}; options are written --name=value")
-        name, equals, text = argument[2:].partition("=")
+        given = rest.pop(0)
+        if not given.startswith("--") or len(given) == 2:
+            raise UsageError(f"unexpected argument {given!r}; options are written --name=value")
+        name, equals, text = given[2:].partition("=")
         follows = not equals and rest and not rest[0].startswith("--")
         pairs.append((name, text if equals else rest.pop(0) if follows else None))
     return pairs

@@ -80,10 +80,10 @@ def compare(argv: Sequence[str]) -> int:
     from recbole_diffusion.storage.output import output_file, write_text
 
     path = output_file(options.output, options.overwrite) if options.output else None
-    kind = options.format or (SUFFIXES.get(path.suffix.lower()) if path else "markdown")
-    if path is not None and kind is None:
+    kind = options.format or ("markdown" if path is None else SUFFIXES.get(path.suffix.lower()))
+    if kind is None:
         raise UsageError(
-            f"the ending of {path.name} names no format; write it as {', '.join(SUFFIXES)}, or give --format"
+            f"the ending of {options.output} names no format; write it as {', '.join(SUFFIXES)}, or give --format"
         )
     runs, left_out = read_runs(find_folders(given.arguments, options.glob), options.skip_unfinished)
     found = compare_runs(runs, **options.of_comparison())

@@ -121,7 +121,7 @@ def _prepare(
             f"{found['file']}: {found['bytes']:,} bytes, SHA-256 {found['sha256']} ({found['checked']})\n"
         )
     sys.stdout.flush()
-    filters: dict[str, list[str]] = {name: getattr(options, name) for name in recipe.filters}
+    filters = {name: getattr(options, name) for name in recipe.filters}
     record = {
         "dataset": recipe.name,
         "command": command,
