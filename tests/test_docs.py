@@ -123,7 +123,7 @@ def test_a_generated_table_has_every_option_with_its_meaning(model):
     cls = option_tables.options_class(model)
     rows = {row[0]: row for row in option_tables.rows(model)}
     assert list(rows) == [field.name for field in dataclasses.fields(cls)]
-    assert all(meaning for _, _, _, meaning, _ in rows.values())
+    assert all(row[3] for row in rows.values())
     own = {row[0] for row in option_tables.rows(model, own=True)}
     assert own == option_tables.own_fields(cls)
 
@@ -131,8 +131,26 @@ def test_a_generated_table_has_every_option_with_its_meaning(model):
 def test_a_generated_table_shows_the_yaml_s_value_and_its_remark():
     rows = {row[0]: row for row in option_tables.rows("CNSDiff")}
     assert rows["steps"][1] == "20"
-    assert rows["steps"][4].startswith("{10, 20, 50, 100, 200}")
-    assert ("train_neg_sample_args", "null", "") in option_tables.other_rows("CNSDiff")
+    assert rows["steps"][-1].startswith("{10, 20, 50, 100, 200}")
+    others = {row[0]: row for row in option_tables.other_rows("CNSDiff")}
+    assert others["train_neg_sample_args"][1] == "null"
+
+
+def test_a_generated_table_shows_what_presets_set_by_data_set_too():
+    paper = {
+        "steps": 50,
+        "source": "the text",
+        "datasets": {
+            "gowalla": {"steps": 5},
+            "lastfm": {"epochs": 12},
+            "food": {"steps": 5},
+            "baby": {"steps": 50},
+        },
+    }
+    presets = {"paper": paper, "best": {"steps": 20}}
+    assert option_tables.preset_text("steps", presets) == "paper 50 (5 on gowalla, food); best 20"
+    assert option_tables.preset_text("epochs", presets) == "paper: 12 on lastfm"
+    assert option_tables.preset_text("width", presets) == ""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
