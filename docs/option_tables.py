@@ -49,13 +49,13 @@ def rows(name: str, own: bool = False) -> list[tuple[str, ...]]:
         own: only the options that the dataclass declares itself.
     """
     cls = options_class(name)
-    values, remarks = yaml_of(name)
+    defaults, remarks = defaults_of(name)
     presets = presets_of(name)
     fields = [field for field in dataclasses.fields(cls) if not own or field.name in own_fields(cls)]
     return [
         (
             field.name,
-            yaml_io.dump_value(values.get(field.name, field.metadata.get("default"))),
+            defaults.get(field.name, ""),
             allowed_text(field),
             field.metadata["help"],
             preset_text(field.name, presets),
@@ -68,7 +68,7 @@ def rows(name: str, own: bool = False) -> list[tuple[str, ...]]:
 def other_rows(name: str) -> list[tuple[str, ...]]:
     """Return what a model's YAML and its presets set beside the model's own options: see OTHER_HEADING."""
     fields = {field.name for field in dataclasses.fields(options_class(name))}
-    values, remarks = yaml_of(name)
+    values, remarks = yaml_of(f"model/{name}")
     presets = presets_of(name)
     keys = {key: None for settings in (values, *presets.values()) for key in settings}
     return [
@@ -83,9 +83,36 @@ def other_rows(name: str) -> list[tuple[str, ...]]:
     ]
 
 
+def defaults_of(name: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the defaults of options as text, and remarks on them.
+
+    A model's are in its YAML; those that several models inherit in theirs (``by model`` where they differ);
+    those of every run in ``overall.yaml``; those of a command in its declaration.
+    """
+    cls = options_class(name)
+    declared = {
+        field.name: field.metadata["default"]
+        for field in dataclasses.fields(cls)
+        if "default" in field.metadata
+    }
+    heirs = (
+        [name]
+        if name in registry.MODELS
+        else [m for m in registry.MODELS if issubclass(options_class(m), cls)]
+    )
+    read = [yaml_of(f"model/{heir}") for heir in heirs] or [yaml_of("overall")]
+    texts = {}
+    for field in dataclasses.fields(cls):
+        found = {yaml_io.dump_value(values[field.name]) for values, _ in read if field.name in values}
+        if not found and field.name in declared:
+            found = {yaml_io.dump_value(declared[field.name])}
+        texts[field.name] = found.pop() if len(found) == 1 else "by model" if found else ""
+    return texts, read[0][1]
+
+
 def yaml_of(name: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values and the remarks of ``properties/model/<name>.yaml``; nothing where there is none."""
-    path = PROPERTIES / "model" / f"{name}.yaml"
+    """Return the values and the remarks of ``properties/<name>.yaml``; nothing where there is none."""
+    path = PROPERTIES / f"{name}.yaml"
     if not path.is_file():
         return {}, {}
     found = REMARK.finditer(path.read_text(encoding="utf-8"))

@@ -56,7 +56,7 @@ def anchors_of(page: Path) -> set[str]:
 @cache
 def known_options() -> frozenset[str]:
     """Return every option that a command takes: declared ones, those of our YAML files, and RecBole's."""
-    declared = re.compile(r"^    (\w+): [^\n=]+ = option\(", re.MULTILINE)
+    declared = re.compile(r"^    (\w+): [^\n=]+ = (?:option|argument)\(", re.MULTILINE)
     keys = re.compile(r"^([A-Za-z_]\w*)\s*:", re.MULTILINE)
     arguments = re.compile(r'add_argument\(\s*"--(\w+)"')
     names = set(OF_COMMANDS)
@@ -134,6 +134,15 @@ def test_a_generated_table_shows_the_yaml_s_value_and_its_remark():
     assert rows["steps"][-1].startswith("{10, 20, 50, 100, 200}")
     others = {row[0]: row for row in option_tables.other_rows("CNSDiff")}
     assert others["train_neg_sample_args"][1] == "null"
+
+
+def test_a_generated_table_of_shared_options_has_a_default_for_each():
+    """Of every run from overall.yaml, of a command from its declaration, of a family from its members' YAML."""
+    seed = next(row for row in option_tables.rows("options.general:GeneralOptions") if row[0] == "seed")
+    samples = next(row for row in option_tables.rows("tuning.options:SweepOptions") if row[0] == "search")
+    shared = {row[0]: row[1] for row in option_tables.rows("options.cross_domain:CrossDomainOptions")}
+    assert (seed[1], samples[1], shared["embedding_size"]) == ("2020", "random", "10")
+    assert all(shared.values())
 
 
 def test_a_generated_table_shows_what_presets_set_by_data_set_too():
