@@ -73,12 +73,7 @@ def known_options() -> frozenset[str]:
     names |= set(
         re.search(r"LOAD_OPTIONS = frozenset\((.+?)\)", loaded)[1].replace('"', "").strip("{}").split(", ")
     )
-    return frozenset(names | set(places_of_prepare()))
-
-
-def places_of_prepare() -> set[str]:
-    source = (ROOT / "recbole_diffusion/cli/prepare.py").read_text(encoding="utf-8")
-    return set(re.findall(r'^    "(\w+)": "', source, re.MULTILINE))
+    return frozenset(names)
 
 
 def commands_of(page: Path) -> list[list[str]]:
