@@ -21,7 +21,7 @@ from recbole_diffusion.tuning.plan import space_for
 ROOT = Path(__file__).resolve().parents[1]
 _KEPT = tempfile.TemporaryDirectory(prefix="adding-a-model-")  # as long as this process
 FOLDER = write_package(Path(_KEPT.name))
-sys.path += [str(FOLDER), str(FOLDER / "tests")]
+sys.path += [str(FOLDER), str(FOLDER / "their_tests")]
 
 from test_row_diffusion import TestRowDiffusion  # noqa: E402, F401 what the page's author sees from pytest
 from their_recommenders.row_diffusion import RowDiffusion  # noqa: E402

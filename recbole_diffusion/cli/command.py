@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -53,7 +53,7 @@ class Command:
         may_be_bare: whether it does something without any argument.
         open: whether options that are not its own are handed on.
         defaults: what the help shows as default of some options, where that is not the dataclass's.
-        after: what the help shows behind the options, or a function that returns it where it is slow to make.
+        after: what the help shows behind the options.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Command:
     may_be_bare: bool = False
     open: bool = False
     defaults: Mapping[str, Any] | None = None
-    after: str | Callable[[], str] = ""
+    after: str = ""
 
     def usage_line(self) -> str:
         """Return how the command is called."""
@@ -73,8 +73,7 @@ class Command:
     def help_text(self) -> str:
         """Return the text of ``--help``."""
         lines = [usage_text([self.usage_line()]), "", self.about.strip(), ""]
-        after = self.after() if callable(self.after) else self.after
-        return "\n".join([*lines, *option_lines(self.options, self.defaults), after]).rstrip() + "\n"
+        return "\n".join([*lines, *option_lines(self.options, self.defaults), self.after]).rstrip() + "\n"
 
     def read(self, argv: Sequence[str]) -> Given | None:
         """Return what the arguments behind the command's name give; None after ``--help``, which is printed.

@@ -3,14 +3,12 @@
 import contextlib
 import gc
 import sys
-import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion import registry
 from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.machine import MachineOptions
 from recbole_diffusion.errors import UsageError
@@ -54,24 +52,17 @@ class RecommendOptions(MachineOptions):
             )
 
 
-def after() -> str:
-    """Return what the help says behind the options; it loads the models, which declare what they can do."""
-    of_own, of_source = registry.fold_in_models()
-    text = (
-        "A file of users has one original id a line. A file of histories has the form of an .inter file of the run's "
-        "data set: a header such as user_id:token<TAB>item_id:token (and rating:float for a model of ratings), then a "
-        f"row for each item that a user has. These models can fold such users in: {of_own}. These take histories of "
-        f"rated items of their source domain: {of_source}."
-    )
-    return "\n" + textwrap.fill(text, 110, break_long_words=False) + "\n"
-
-
 COMMAND = Command(
     "recommend",
     "--run=RUN_DIR (--all | --users=FILE | --histories=FILE) --output=FILE [--k=20 ...]",
     "Writes user, item, rank and score in original ids, a row for each place of each user's list.",
     RecommendOptions,
-    after=after,
+    after="""
+A file of users has one original id a line. A file of histories has the form of an .inter file of the run's
+data set: a header such as user_id:token<TAB>item_id:token (and rating:float for a model of ratings), then a
+row for each item that a user has. It takes a model that can fold users in; for another one the command names
+those that can. For a model of cold users, histories are of rated items of its source domain.
+""",
 )
 
 
