@@ -72,7 +72,7 @@ def ranking_alone(folder: Path, data_path: str | None) -> dict[str, float | str]
     from recbole_diffusion.serving import ranking, scoring
 
     run = load_run(folder, **({"data_path": data_path} if data_path else {}))
-    vectors = scoring.inner_products(run.model)
+    vectors = run.model.inner_products()
     users = np.unique(np.linspace(1, len(run.users), ALONE).astype(np.int64))
     search = scoring.VectorSearch(vectors.items)
     find = {

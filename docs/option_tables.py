@@ -32,7 +32,7 @@ def options_class(name: str) -> type:
     """Return the dataclass of a model's options, or of ``module:Class`` below the package."""
     if ":" in name:
         return registry.resolve(name)
-    return registry.resolve(registry.MODELS[name].options)
+    return registry.options_class(name)
 
 
 def own_fields(cls: type) -> set[str]:

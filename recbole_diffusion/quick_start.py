@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import Interrupted, UsageError, command_line
 from recbole_diffusion.storage import yaml_io
@@ -20,7 +21,7 @@ RESUME_OPTIONS = frozenset(
 
 
 def run(
-    model: str | None = None,
+    model: str | type | None = None,
     dataset: str | None = None,
     *,
     config_files: Iterable[str | Path] = (),
@@ -34,7 +35,7 @@ def run(
     """Train and evaluate one model, in one folder.
 
     Args:
-        model: name of a model of ours or of RecBole.
+        model: name of a model of ours or of RecBole, ``package.module:Class`` of one from outside, or its class.
         dataset: name of a data set.
         config_files: YAML files, later ones win.
         overrides: option values, of their real types; they win over the files.
@@ -54,9 +55,12 @@ def run(
         Interrupted: Ctrl-C, with the run folder.
     """
     overrides, config_files = dict(overrides or {}), list(config_files)
+    model = registry.name_of(model) if model else None
     if resume is None:
         config = Config(model, dataset, config_files, overrides)
-        folder = RunFolder.create(config["model"], config["dataset"], config["runs_path"], config["run_dir"])
+        folder = RunFolder.create(
+            config.model_class.__name__, config["dataset"], config["runs_path"], config["run_dir"]
+        )
         folder.write_config(config.resolved)
     else:
         folder, config = _resumed(resume, model, dataset, config_files, overrides)
@@ -131,8 +135,7 @@ def _trained(
     trainer = trainer_for(config, model, folder)
     trainer.ids = id_fingerprint(dataset)
     held_out = {"valid": valid_data._dataset} | {name: loader._dataset for name, loader in tests.items()}
-    if hasattr(model, "observe_parts"):
-        model.observe_parts(held_out)
+    model.observe_parts(held_out)
     if resuming and folder.checkpoint.is_file():
         trainer.resume(train_data)
         folder.write_config(config.resolved)  # the number of epochs may be new
@@ -179,7 +182,7 @@ def _trained(
         "groups": groups,
         "rated": rated,
         "split": getattr(dataset, "split_summary", None),
-        "diagnostics": getattr(model, "final_diagnostics", dict)(),
+        "diagnostics": model.final_diagnostics(),
         "parts": part_fingerprints({"train": train_data._dataset} | held_out),
         "seconds": {
             "load": round(load_seconds, 3),

@@ -37,7 +37,7 @@ LEVELS = (
     ("loaded_run", "report"),
     ("quick_start",),
     ("tuning",),
-    ("cli", "__init__"),
+    ("cli", "testing", "__init__"),
     ("__main__",),
 )
 LEVEL = {part: number for number, parts in enumerate(LEVELS) for part in parts}
@@ -57,7 +57,7 @@ BACKBONES: dict[str, set[str]] = {"ccdrec": {"freedom", "lattice", "mcdrec"}, "m
 # Files of several small models.
 SHARED_FILES = {"trivial"}
 FILES = sorted(PACKAGE.rglob("*.py"))
-STEMS = {name: spec.model.partition(":")[0].rpartition(".")[2] for name, spec in registry.MODELS.items()}
+STEMS = {name: spec.module or name.lower() for name, spec in registry.MODELS.items()}
 
 
 def name_of(path: Path) -> str:
@@ -160,12 +160,17 @@ def test_ray_is_imported_late_and_recbole_quick_start_never(path):
     assert not uses_ray or "tuning" in path.parts
 
 
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_pytest_is_imported_in_testing_alone(path):
+    assert "testing" in path.parts or not [name for name in imports(path) if name.split(".")[0] == "pytest"]
+
+
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_every_model_has_its_files(name):
     """Small models of a family may share the file of the models, and most share the family's ``options.py``."""
-    stem, family = STEMS[name], registry.MODELS[name].model.split(".")[1]
+    stem, family = STEMS[name], registry.MODELS[name].family
     assert stem in SHARED_FILES or stem == name.lower()
-    options = registry.MODELS[name].options.partition(":")[0].split(".")
+    options = registry.options_class(name).__module__.split(".")[1:]
     assert options[:2] == ["model", family]
     assert options[2] in ("options", f"{stem}_options")
     wanted = [
@@ -200,7 +205,7 @@ def assert_defaults(
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_the_yaml_of_a_model_has_all_of_its_options_and_nothing_else(name):
     values = yaml_io.load_yaml(ROOT / f"properties/model/{name}.yaml")
-    own = registry.resolve(registry.MODELS[name].options).__dataclass_fields__
+    own = registry.options_class(name).__dataclass_fields__
     of_every_run = {key: field for key, field in OF_EVERY_RUN.items() if key in values}
     assert_defaults(values, {**own, **of_every_run}, RECBOLE)
 
@@ -211,5 +216,5 @@ def test_overall_yaml_has_the_options_of_every_run_and_nothing_else():
 
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_a_model_does_not_redefine_a_general_option(name):
-    options = registry.resolve(registry.MODELS[name].options)
+    options = registry.options_class(name)
     assert not set(options.__dataclass_fields__) & set(GeneralOptions.__dataclass_fields__)

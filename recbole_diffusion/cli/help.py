@@ -62,7 +62,11 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
         lines += option_lines(RunArguments, {"model": "MODEL", "dataset": "DATASET", "resume": "RUN_DIR"})
     elif model in registry.MODELS:
         lines += [f"options of {model} ({registry.MODELS[model].summary}):"]
-        lines += option_lines(registry.resolve(registry.MODELS[model].options), defaults)
+        lines += option_lines(registry.options_class(model), defaults)
+    elif (outside := registry.outside_class(model)) is not None:
+        lines += [f"options of {model} ({registry.summary_of(outside)}):"]
+        own = option_lines(outside.options_class, _values_of(outside)) if outside.options_class else []
+        lines += own or ["  it declares none"]
     else:
         lines += [f"options of {model}, which is RecBole's:", *_yaml_lines(model)]
     if model is None or everything:
@@ -78,6 +82,12 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
             "and RecBole's: load_col, eval_args, val_interval, train_neg_sample_args, ... (see --help=all)",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _values_of(outside: type) -> dict[str, Any]:
+    """Return the defaults of a model from outside, by option."""
+    file = registry.file_beside(outside, ".yaml")
+    return load_yaml(file) if file.is_file() else {}
 
 
 def option_lines(cls: type, defaults: Mapping[str, Any] | None = None) -> list[str]:

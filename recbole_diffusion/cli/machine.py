@@ -17,6 +17,9 @@ class MachineOptions:
     )
     use_gpu: bool | None = argument(None, "use a GPU when there is one; null: as the run did")
     gpu_id: str | None = argument(None, "number of that GPU; null: as the run did")
+    model: str | None = argument(
+        None, "the run's model, package.module:Class, needed for one from outside that is not installed"
+    )
 
     def for_loading(self) -> dict[str, Any]:
         """Return what is given, for ``load_run``."""

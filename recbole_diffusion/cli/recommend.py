@@ -60,15 +60,14 @@ COMMAND = Command(
     after="""
 A file of users has one original id a line. A file of histories has the form of an .inter file of the run's
 data set: a header such as user_id:token<TAB>item_id:token (and rating:float for a model of ratings), then a
-row for each item that a user has. It takes a model that knows users by what they have: TVDiff, DGRM, CFGAN,
-DiffRec, MultiVAE, EASE, ItemKNN, ... Models of cold users (DiffCDR, EMCDR, PTUPCDR, SSCDR, LACDR, CMF) take
-histories of rated items of their source domain.
+row for each item that a user has. It takes a model that can fold users in; for another one the command names
+those that can. For a model of cold users, histories are of rated items of its source domain.
 """,
 )
 
 
 @dataclass(frozen=True)
-class Task:
+class RecommendJob:
     """What is to be ranked and what cannot be.
 
     Attributes:
@@ -109,11 +108,11 @@ def recommend(argv: Sequence[str]) -> int:
         clock = time.perf_counter()
         run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
         loaded = time.perf_counter() - clock
-    task = _new(run, options) if options.histories else _known(run, options, tokens)
-    rows = _write(run, task, output, kind, unknown)
+    job = _new(run, options) if options.histories else _known(run, options, tokens)
+    rows = _write(run, job, output, kind, unknown)
     ranked = time.perf_counter() - clock - loaded
-    lines = [f"{rows:,} rows for {len(task.tokens):,} users in {output}", *task.notes]
-    lines += [f"{len(task.unknown):,} unknown, in {unknown}"] if task.unknown else []
+    lines = [f"{rows:,} rows for {len(job.tokens):,} users in {output}", *job.notes]
+    lines += [f"{len(job.unknown):,} unknown, in {unknown}"] if job.unknown else []
     sys.stdout.write("\n".join([*lines, f"time   load {loaded:.1f} s  rank and write {ranked:.1f} s"]) + "\n")
     return 0
 
@@ -149,12 +148,12 @@ def _tokens_of(options: RecommendOptions) -> list[str] | None:
     return read_tokens(Path(options.users).expanduser()) if options.users else None
 
 
-def _known(run: Any, options: RecommendOptions, tokens: list[str] | None) -> Task:
+def _known(run: Any, options: RecommendOptions, tokens: list[str] | None) -> RecommendJob:
     from recbole_diffusion.serving.recommend import known_lists
     from recbole_diffusion.serving.users import asked_users
 
     asked = asked_users(run.users, tokens, str(options.users))
-    return Task(
+    return RecommendJob(
         known_lists(run, asked.numbers, options.k, options.exclude),
         run.users.tokens[asked.numbers],
         asked.unknown,
@@ -162,23 +161,25 @@ def _known(run: Any, options: RecommendOptions, tokens: list[str] | None) -> Tas
     )
 
 
-def _new(run: Any, options: RecommendOptions) -> Task:
+def _new(run: Any, options: RecommendOptions) -> RecommendJob:
     from recbole_diffusion.serving.histories import read_histories
-    from recbole_diffusion.serving.recommend import new_lists, reads_ratings, users_of_histories
+    from recbole_diffusion.serving.recommend import new_lists, users_of_histories
     from recbole_diffusion.serving.scoring import check_takes_histories
 
     check_takes_histories(run.model)  # before the file is read
-    frame = read_histories(Path(options.histories).expanduser(), run.history_config, reads_ratings(run.model))
+    frame = read_histories(
+        Path(options.histories).expanduser(), run.fold_in_config, run.model.predicts_ratings
+    )
     users = users_of_histories(run, frame)
     unknown = [f"user\t{token}" for token in users.without] + [
         f"item\t{token}" for token in users.unknown_items
     ]
     rows = f"{users.unknown_rows:,} of {len(frame):,} rows name {len(users.unknown_items):,} unknown items"
     notes = [f"{rows}; {len(users.without):,} users have no known item and no list"] if unknown else []
-    return Task(new_lists(run, users, options.k, options.exclude), users.tokens, unknown, notes)
+    return RecommendJob(new_lists(run, users, options.k, options.exclude), users.tokens, unknown, notes)
 
 
-def _write(run: Any, task: Task, output: Path, kind: str, unknown: Path) -> int:
+def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) -> int:
     """Write the lists and the file of the unknown; return the rows."""
     from tqdm import tqdm
 
@@ -186,13 +187,13 @@ def _write(run: Any, task: Task, output: Path, kind: str, unknown: Path) -> int:
     from recbole_diffusion.storage.files import write_lines
 
     rows = 0
-    bar = tqdm(desc="recommend", total=len(task.tokens), unit="user", disable=not sys.stderr.isatty())
-    with table_file(output, kind, task.tokens, run.items.tokens) as write, bar:
-        for lists in task.lists:
+    bar = tqdm(desc="recommend", total=len(job.tokens), unit="user", disable=not sys.stderr.isatty())
+    with table_file(output, kind, job.tokens, run.items.tokens) as write, bar:
+        for lists in job.lists:
             rows += write(lists)
             bar.update(len(lists.items))
-        if task.unknown:
-            write_lines(unknown, task.unknown)
+        if job.unknown:
+            write_lines(unknown, job.unknown)
         else:
             unknown.unlink(missing_ok=True)  # of an earlier output of this name
     return rows

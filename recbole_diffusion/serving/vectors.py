@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from recbole_diffusion import registry
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.serving.index import FILE, build_index, recall_of
-from recbole_diffusion.serving.scoring import inner_products
+from recbole_diffusion.serving.served_run import ServedRun
 from recbole_diffusion.storage.files import whole
 from recbole_diffusion.storage.versions import __version__
 
@@ -17,21 +18,20 @@ RECORD = "export.json"
 USER_BLOCK = 1024  # users whose vectors are computed together
 
 
-def vectors_of(run: Any) -> tuple[np.ndarray, np.ndarray]:
+def vectors_of(run: ServedRun) -> tuple[np.ndarray, np.ndarray]:
     """Return user vectors [users, d] and item vectors [items, d] of a loaded run, float32, without the padding's.
 
     Raises:
         UsageError: the model's scores are no inner products.
     """
-    found = inner_products(run.model)
-    if found is None:
+    if not run.model.has_item_vectors:
+        having = ", ".join(registry.names_where(lambda cls: cls.has_item_vectors))
         raise UsageError(
-            f"the scores of {run.config['model']} are no inner products of user and item vectors, so there "
-            "are none to export; "
-            "TVDiff, CNSDiff, CCDRec and its backbones, BPR, LightGCN and the models of cold users have "
-            "them. recommend writes "
-            "lists for every model"
+            f"the scores of {run.config['model']} are not inner products of user and item vectors, so there "
+            f"are none to export; these models have them: {having}. recommend writes lists for every model"
         )
+    with torch.no_grad():
+        found = run.model.inner_products()
     items = found.items.detach().float().cpu().numpy()[1:]
     users = np.empty((len(run.users), items.shape[1]), np.float32)
     with torch.no_grad():
@@ -57,7 +57,7 @@ def require_safetensors() -> Any:
     return save_file
 
 
-def export(run: Any, folder: Path, index: bool, k: int) -> dict[str, Any]:
+def export(run: ServedRun, folder: Path, index: bool, k: int) -> dict[str, Any]:
     """Write vectors, ids, a record and, if asked for, an index into a folder, which gets its name at the end.
 
     Args:

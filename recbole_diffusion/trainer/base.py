@@ -29,9 +29,7 @@ from recbole_diffusion.trainer.tensorboard import tensorboard_in
 class RunMixin(MirrorGradient):
     """Run folder, checkpoints and resume around a RecBole trainer.
 
-    A model may have ``begin_epoch(epoch)``, called before each training epoch, ``epoch_diagnostics()``,
-    numbers by name for the epoch's line in ``metrics.jsonl``, and ``loss_names``, the names of the parts that
-    its ``calculate_loss`` returns.
+    Of the model it calls ``begin_epoch`` and ``epoch_diagnostics`` and reads ``loss_names``, see ``ModelInterface``.
 
     Args:
         config: the run's Config; ``checkpoint_dir`` must be the run folder.
@@ -108,10 +106,8 @@ class RunMixin(MirrorGradient):
     ) -> Any:
         self._close_epoch()  # the epoch before, if it was not validated
         self._epoch = epoch_idx
-        begin_epoch = getattr(self.model, "begin_epoch", None)
         start = time.perf_counter()
-        if begin_epoch:
-            begin_epoch(epoch_idx)
+        self.model.begin_epoch(epoch_idx)
         batches = train_data if show_progress else Heartbeat(train_data, epoch_idx, self.logger)
         losses = super()._train_epoch(batches, epoch_idx, self.mirrored(loss_func), show_progress)
         self.require_mirrored()
@@ -121,7 +117,7 @@ class RunMixin(MirrorGradient):
             "train_seconds": round(seconds, 4),
             "loss": {name: value / max(len(train_data), 1) for name, value in self._named(losses).items()},
         }
-        diagnostics = getattr(self.model, "epoch_diagnostics", dict)()
+        diagnostics = self.model.epoch_diagnostics()
         if diagnostics:
             self._open_record["diagnostics"] = diagnostics
         return losses
@@ -129,9 +125,7 @@ class RunMixin(MirrorGradient):
     def _named(self, losses: Any) -> dict[str, float]:
         """Return the loss parts of an epoch by name, and their total."""
         parts = losses if isinstance(losses, tuple) else (losses,)
-        names = getattr(self.model, "loss_names", None) or (
-            [f"part_{k}" for k in range(len(parts))] if len(parts) > 1 else ()
-        )
+        names = self.model.loss_names or ([f"part_{k}" for k in range(len(parts))] if len(parts) > 1 else ())
         named = {"total": float(sum(parts))}
         if len(names) == len(parts) > 1:
             named |= {name: float(value) for name, value in zip(names, parts, strict=True)}
@@ -316,7 +310,7 @@ class RunMixin(MirrorGradient):
         options = self.config.rating
         if options.rating_scale is None or not has_ratings(part):
             return None
-        return RatedScores(part, options, getattr(self.model, "predicts_ratings", False))
+        return RatedScores(part, options, self.model.predicts_ratings)
 
 
 class RunTrainer(RunMixin, FusedSteps):

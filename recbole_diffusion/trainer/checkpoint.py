@@ -201,7 +201,7 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
             "set, cut into the "
             "same parts"
         )
-    rename_weights(state, getattr(model, "renamed_weights", {}))
+    rename_weights(state, model.renamed_weights)
     try:
         model.load_state_dict(state["state_dict"])
     except RuntimeError as error:

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO
 
+from recbole_diffusion import registry
 from recbole_diffusion.config import Config  # first: it makes RecBole importable
 from recbole_diffusion.data.preparation import create_dataset, release_dataset
 from recbole_diffusion.errors import Interrupted, RunError, UsageError, command_line, did_you_mean
@@ -52,13 +53,14 @@ def sweep(
     """Search a model's options on a data set, and run the best ones again with several seeds.
 
     Args:
-        model: name of a model of ours or of RecBole.
+        model: name of a model of ours or of RecBole, or ``package.module:Class``; with ``resume`` the sweep's own, which
+            a model from outside needs again.
         dataset: name of a data set.
         config_files: YAML files that hold for every trial.
         overrides: options that hold for every trial; what they set is not searched.
         settings: options of the sweep, see SweepOptions.
         resume: folder of an earlier sweep to go on with; ``settings`` then takes only RESUME_SETTINGS, and
-            nothing else is given.
+            nothing else is given but ``model``.
         on_report: called with each trial after each of its reports.
         output: where progress is shown; by default standard output.
         command: the command line that asked for this, kept in the record.
@@ -79,16 +81,23 @@ def sweep(
         )
         prepared = _prepared(config, record)
         folder = SweepFolder.create(
-            record.model, record.dataset, options.storage or config["runs_path"], options.sweep_dir
+            config.model_class.__name__,
+            record.dataset,
+            options.storage or config["runs_path"],
+            options.sweep_dir,
         )
     else:
-        if model or dataset or overrides or list(config_files):
+        if dataset or overrides or list(config_files):
             raise UsageError(
                 f"--resume goes on with the sweep in {resume}; it takes only "
                 f"{', '.join(sorted(RESUME_SETTINGS))} beside"
             )
         folder, record, options = resumed(resume, settings)
-        config = Config(record.model, record.dataset, [], record.options)
+        if model and registry.name_of(model) != record.model:
+            raise UsageError(
+                f"the sweep in {folder.path} has the model {record.model!r}, not {model!r}; leave --model out"
+            )
+        config = Config(None, record.dataset, [], {**record.options, "model": record.model})
         prepared = None
     with folder.locked():
         folder.write(record)

@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole.utils import ModelType
 
+from recbole_diffusion import registry
 from recbole_diffusion.config import Config, properties_path  # first: it makes RecBole importable
 from recbole_diffusion.data.dataset import selects_on_test
 from recbole_diffusion.errors import UsageError
@@ -103,13 +104,22 @@ def new_trial(number: int, options: Mapping[str, Any], record: Record, width: in
 
 
 def space_for(config: Config, path: str | None, given: Mapping[str, Any]) -> Space:
-    """Return the space of a file, or the shipped one of the model, without what the user has fixed.
+    """Return the space of a file, or the one that comes with the model, without what the user has fixed.
+
+    A model from outside has its space beside its module, as ``<Class>.tune.yaml``.
 
     Raises:
         UsageError: there is none for the model, it is wrong, or nothing is left to search.
     """
+    outside = registry.is_outside(config["model"])
     shipped = properties_path() / "tune" / f"{config['model']}.yaml"
+    if outside:
+        shipped = registry.file_beside(config.model_class, ".tune.yaml")
     if path is None and not shipped.is_file():
+        if outside:
+            raise UsageError(
+                f"{config['model']} has no search space {shipped}; write one, or give --space=FILE"
+            )
         names = ", ".join(sorted(file.stem for file in shipped.parent.glob("*.yaml")))
         raise UsageError(
             f"no search space is shipped for {config['model']}, only for {names}; give one with --space=FILE"

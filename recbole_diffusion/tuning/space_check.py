@@ -56,11 +56,8 @@ def check_space(space: Space, config: Config, options: Mapping[str, Any]) -> Non
     """
     unsearchable = NOT_SEARCHED | set(config.parameters["Dataset"]) | set(config.parameters["Evaluation"])
     unsearchable |= set(SplitOptions.__dataclass_fields__) | set(RatingOptions.__dataclass_fields__)
-    spec = registry.MODELS.get(config["model"])
-    declared = {
-        **GeneralOptions.__dataclass_fields__,
-        **(registry.resolve(spec.options).__dataclass_fields__ if spec else {}),
-    }
+    own = registry.options_class(config["model"])
+    declared = {**GeneralOptions.__dataclass_fields__, **(own.__dataclass_fields__ if own else {})}
     for parameter in space.parameters:
         for name in set(parameter.names) & unsearchable:
             raise UsageError(
@@ -120,8 +117,8 @@ def check_combinations(space: Space, config: Config, combinations: Iterable[Mapp
     Raises:
         UsageError: the first one that the model refuses.
     """
-    spec = registry.MODELS.get(config["model"])
-    declared = [GeneralOptions, *([registry.resolve(spec.options)] if spec else [])]
+    own = registry.options_class(config["model"])
+    declared = [GeneralOptions, *([own] if own else [])]
     for combination in combinations:
         try:
             for cls in declared:

@@ -121,7 +121,7 @@ def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, r
 
         common = {"on_epoch": after_validation, "test": trial["test"], "prepared": prepared}
         if resuming:
-            result = run(resume=folder.path, **common)
+            result = run(job["model"], resume=folder.path, **common)
         else:
             result = run(job["model"], job["dataset"], overrides=_overrides(folder, trial, job), **common)
     report(

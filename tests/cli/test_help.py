@@ -51,7 +51,7 @@ def test_help_lists_commands_models_and_options(shown):
 @pytest.mark.parametrize("model", registry.MODELS)
 def test_help_of_a_model_lists_each_option_with_default_and_range(model, shown):
     out = shown(f"--model={model}", "--help")
-    for field in registry.resolve(registry.MODELS[model].options).__dataclass_fields__.values():
+    for field in registry.options_class(model).__dataclass_fields__.values():
         assert f"--{field.name}=" in out
         assert field.metadata["help"] in out
     assert all(f"--{name}=" in out for name in OF_EVERY_RUN)

@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 import torch
 from support.options import options_of
-from support.rated_checkerboard import checkerboard  # noqa: F401 a fixture
 
 from recbole_diffusion.evaluation.lists import load_user_metrics
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.testing import make_checkerboard
+
+
+@pytest.fixture
+def checkerboard(tmp_path):
+    return make_checkerboard(tmp_path, rated=True)
+
 
 NEUMF = {
     "epochs": 10,
@@ -25,7 +31,7 @@ NEUMF = {
 
 
 @pytest.mark.parametrize("threshold", [{"rating": 3}, {"rating": 5}])
-def test_a_model_of_labels_is_judged_by_the_ratings_behind_them(checkerboard, tmp_path, threshold):  # noqa: F811
+def test_a_model_of_labels_is_judged_by_the_ratings_behind_them(checkerboard, tmp_path, threshold):
     overrides = {**checkerboard.overrides, **NEUMF, "threshold": threshold, "run_dir": str(tmp_path / "run")}
     result = run("NeuMF", overrides=overrides)
     assert result["best_valid_score"] == result["valid"]["rated_both_ndcg@3"]

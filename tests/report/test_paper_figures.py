@@ -5,7 +5,6 @@ import importlib
 import numpy as np
 import pytest
 import torch
-from support.cold_contract import FAST
 from support.multimodal_data import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion import load_run, run
@@ -15,6 +14,7 @@ from recbole_diffusion.registry import BASELINES, MODELS
 from recbole_diffusion.report.figure import colour_of
 from recbole_diffusion.report.paper.ccdrec import USERS
 from recbole_diffusion.report.paper_figures import PAPER_FIGURES, paper_figures
+from recbole_diffusion.testing import FAST
 
 RATINGS = {"edges": [0, 1, 2], "rated": [3, 1], "unrated": [0, 4], "actual": [2, 2]}
 

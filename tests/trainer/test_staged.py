@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.cold_contract import FAST
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.testing import FAST
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.staged import StagedTrainer
 

@@ -16,11 +16,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.page_package import MODEL, write_package
 from tuning.conftest import BROKEN, DAMAGED
 
 from recbole_diffusion.cli.tune import summary
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.registry import outside
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning import driver
@@ -32,11 +34,15 @@ GRID = {"search": "grid", "max_concurrent": 2, "max_failures": 1, "grace_period"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def shared_ray():
-    """A private Ray on this machine; afterwards none of its processes is left."""
+def shared_ray(tmp_path_factory):
+    """A private Ray on this machine, a model from outside on its PYTHONPATH; afterwards none of its processes is left."""
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    with ray_session(read_settings({"max_concurrent": 1})):
-        yield
+    outside = str(write_package(tmp_path_factory.mktemp("on_pythonpath")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([outside, os.environ.get("PYTHONPATH", "")]))
+        patch.syspath_prepend(outside)
+        with ray_session(read_settings({"max_concurrent": 1})):
+            yield
     left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
     assert psutil.wait_procs(left, timeout=20)[1] == []
 
@@ -73,6 +79,21 @@ def searched(sweepable, tmp_path_factory):
 
 def result_of(found, trial):
     return json.loads((Path(found["sweep_dir"]) / trial["folder"] / "result.json").read_text())
+
+
+def test_a_model_from_outside_is_searched_and_runs_in_the_workers(sweepable, tmp_path, monkeypatch):
+    """Each process imports it: the driver's user has named it. A sweep's folder alone does not make a process do so."""
+    options = {**sweepable.overrides, "hidden_size": 8, "dropout_prob": 0.5, "epochs": 2}
+    del options["mlp_hidden_size"]
+    settings = {**GRID, "sweep_dir": str(tmp_path / "sweep"), "final_seeds": 1}
+    found = sweep(MODEL, sweepable.dataset, overrides=options, settings=settings, output=io.StringIO())
+    assert found["model"] == MODEL
+    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 2  # of RowDiffusion.tune.yaml
+    assert result_of(found, found["final"][0])["model"] == MODEL
+    monkeypatch.setattr(outside, "_named", {})  # as in a new process
+    with pytest.raises(UsageError, match="runs only if you name it"):
+        sweep(resume=tmp_path / "sweep", output=io.StringIO())
+    assert sweep(MODEL, resume=tmp_path / "sweep", output=io.StringIO())["winner"] == found["winner"]
 
 
 # Faults.
@@ -192,7 +213,7 @@ def test_resuming_a_sweep_that_has_ended_runs_nothing(searched, monkeypatch):
     assert (again["winner"], again["final_metrics"]) == (found["winner"], found["final_metrics"])
     with pytest.raises(UsageError, match="num_samples cannot change now"):
         sweep(resume=found["sweep_dir"], settings={"num_samples": 3})
-    with pytest.raises(UsageError, match="takes only"):
+    with pytest.raises(UsageError, match="has the model 'MultiVAE', not 'EASE'"):
         sweep("EASE", resume=found["sweep_dir"])
 
 

@@ -26,7 +26,7 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_diffusion.data.cross_domain import describe, ratings_of
-from recbole_diffusion.model.base import Histories, InnerProducts, Recommender
+from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender
 from recbole_diffusion.model.cross_domain.calibration import Calibration
 from recbole_diffusion.model.cross_domain.matrix_factorization import (
     MatrixFactorization,
@@ -35,7 +35,7 @@ from recbole_diffusion.model.cross_domain.matrix_factorization import (
     factorization_stage,
 )
 from recbole_diffusion.model.cross_domain.profile import SourceProfile
-from recbole_diffusion.model.cross_domain.source_history import SourceHistories
+from recbole_diffusion.model.cross_domain.source_history import SourceFoldIn
 from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 from recbole_diffusion.model.cross_domain.warm_start import WarmStart
 from recbole_diffusion.options.cross_domain import CalibratedOptions
@@ -56,6 +56,11 @@ class ColdStartRecommender(Recommender):
 
     input_type = InputType.POINTWISE
     predicts_ratings = True
+    has_item_vectors = True
+    trainer_class = "staged"
+    dataset_class = "cross_domain"
+    loader_class = "positives"
+    protocol = "cross_domain"
     source_of: Tensor
     is_cold: Tensor
 
@@ -174,7 +179,7 @@ class ColdStartRecommender(Recommender):
         return found | ({"warm_pull": self._warm_start.pull} if self._warm_start else {})
 
 
-class MappingRecommender(SourceHistories, ColdStartRecommender):
+class MappingRecommender(SourceFoldIn, ColdStartRecommender):
     """A model that maps the source vectors of shared users to target vectors, on two trained factorisations.
 
     Attributes:
@@ -325,7 +330,7 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
             self._all_profiles = self.profile(*columns, self.source, self.source_shape.n_users)
         return self._all_profiles[self.source_of[users]]
 
-    def new_profiles(self, histories: Histories, many: int) -> Tensor | None:
+    def new_profiles(self, histories: FoldInHistories, many: int) -> Tensor | None:
         """Return the profiles of users by their source ratings, [many, SIZE]."""
         if self.profile is None:
             return None

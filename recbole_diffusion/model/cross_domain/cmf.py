@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.data.cross_domain import Ratings
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import ColdStartRecommender
 from recbole_diffusion.model.cross_domain.matrix_factorization import (
     MatrixFactorization,
     MatrixShape,
     derived_seed,
 )
-from recbole_diffusion.model.cross_domain.source_history import SourceHistories
+from recbole_diffusion.model.cross_domain.source_history import SourceFoldIn
 from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 
 
-class CMF(SourceHistories, ColdStartRecommender):
+class CMF(SourceFoldIn, ColdStartRecommender):
     """One factorisation of the users of both domains and the items of both; a cold user's vector comes from the source ratings.
 
     Differences from the paper:
@@ -57,7 +57,7 @@ class CMF(SourceHistories, ColdStartRecommender):
         self.factors = MatrixFactorization(shape, self.options, 0.0, derived_seed(self.seed, "joint"))
         self.factors.count(self.joint)
         self.register_buffer("target_mean", torch.tensor(means[0]))
-        self.source_mean, self.history_weight = means[1], self.options.source_weight
+        self.source_mean, self.fold_in_weight = means[1], self.options.source_weight
 
     def common_ids(self, shared: Tensor) -> Tensor:
         """Return the common id of each source user, [n_source_users]: of shared users the target id, of others a new one.
@@ -111,12 +111,16 @@ class CMF(SourceHistories, ColdStartRecommender):
         """Return the joint factors."""
         return self.factors
 
-    def source_history(self, histories: Histories) -> Histories:
+    def source_rows(self, users: Tensor) -> Tensor:
+        """Return the users themselves, whose id is common to both domains."""
+        return users
+
+    def source_history(self, histories: FoldInHistories) -> FoldInHistories:
         """Return the histories in the item numbers of the joint factors, ratings without the mean of the source."""
         return replace(
             histories, items=histories.items + self.n_items, ratings=histories.ratings - self.source_mean
         )
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the vectors as they are, common to both domains."""
         return vectors

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.diffusion import LinearVP, antithetic_steps
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
 from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, transferred
 from recbole_diffusion.model.cross_domain.matrix_factorization import derived_seed
@@ -226,7 +226,7 @@ class DiffCDR(MappingRecommender):
         """Return the aligned vectors by the averaged weights, [batch, k]."""
         return self.ema_alignment.copy(self.diffused(users))
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:
         """Return the aligned vectors of users by their source vectors and source ratings, [batch, k]."""
         profiles, drawn = self.new_profiles(histories, len(vectors)), None
         if self.options.start == "noise":

@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
 from recbole_diffusion.model.cross_domain.stage import UpdateStep
 
@@ -42,6 +42,6 @@ class EMCDR(MappingRecommender):
         """Return the mapped source vectors, [batch, width]."""
         return self.mapping(self.source_vectors(users))
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the mapped source vectors, [batch, width]."""
         return self.mapping(vectors)

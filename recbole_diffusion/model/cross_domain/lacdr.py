@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
 from recbole_diffusion.model.cross_domain.stage import UpdateStep
 
@@ -82,6 +82,6 @@ class LACDR(MappingRecommender):
         """Return the target decoder's output of the source codes, [batch, width]."""
         return self.decoders["target"](self.encoders["source"](self.source_vectors(users)))
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the target decoder's output of the codes of source vectors, [batch, width]."""
         return self.decoders["target"](self.encoders["source"](vectors))

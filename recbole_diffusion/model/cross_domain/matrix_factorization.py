@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_diffusion.data.cross_domain import Ratings
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 from recbole_diffusion.options.cross_domain import CrossDomainOptions
 
@@ -98,7 +98,7 @@ class MatrixFactorization(nn.Module):
         return scores, penalty.mean()
 
     @torch.no_grad()
-    def fold_in(self, histories: Histories, weight: float = 1.0) -> Tensor:
+    def fold_in(self, histories: FoldInHistories, weight: float = 1.0) -> Tensor:
         """Return the vectors of users that were not trained, from their ratings, [batch, width]; the items stay as they are.
 
         A user's part of the training loss, sum of (r - offset_i - w . v_i)^2 over the n ratings with n

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
 from recbole_diffusion.model.cross_domain.source_history import history_of, liked, softmax_by_row
 from recbole_diffusion.model.cross_domain.stage import UpdateStep
@@ -74,7 +74,7 @@ class PTUPCDR(MappingRecommender):
         """Return the source vectors through each user's own bridge, [batch, width]."""
         return self._bridged(self.source_vectors(users), self.characteristics(users))
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the source vectors through each user's own bridge, [batch, width]."""
         items, rows = liked(histories, self.options.history_floor)
         return self._bridged(vectors, self._characteristics(items, rows, len(vectors)))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.data.cross_domain import Ratings
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixFactorization, MatrixShape
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
@@ -23,7 +23,7 @@ def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> Int
     )
 
 
-def liked(histories: Histories, floor: float | None) -> tuple[Tensor, Tensor]:
+def liked(histories: FoldInHistories, floor: float | None) -> tuple[Tensor, Tensor]:
     """Return the items [total] and rows [total] of histories that are rated ``floor`` or better; with None all."""
     kept = slice(None) if floor is None else histories.ratings >= floor
     return histories.items[kept], histories.rows[kept]
@@ -58,25 +58,30 @@ def means_over_pairs(own: Tensor, others: Tensor, rows: Tensor, columns: Tensor)
     return torch.where(counts > 0, (own + sums / counts.clamp(min=1)) / 2, own)
 
 
-class SourceHistories:
+class SourceFoldIn:
     """What a model of cold users adds to score people whom no training has seen, from their source ratings.
 
     The trained source factors stay as they are; the user's source vector is the one that they give the new
     ratings (:meth:`MatrixFactorization.fold_in`), and the model transfers it as it does those of its cold users.
     """
 
-    history_domain = "source"
-    history_weight = 1.0  # of source ratings in the loss of the source factors
+    takes_histories = True
+    fold_in_domain = "source"
+    fold_in_weight = 1.0  # of source ratings in the loss of the source factors
 
     def source_factors(self) -> MatrixFactorization:
         """Return the factorisation that knows the source items."""
         raise NotImplementedError
 
-    def source_history(self, histories: Histories) -> Histories:
+    def source_rows(self: Any, users: Tensor) -> Tensor:
+        """Return the rows of :meth:`source_factors` that hold target users, long [batch]."""
+        return self.source_of[users]
+
+    def source_history(self, histories: FoldInHistories) -> FoldInHistories:
         """Return the histories in the item numbers and on the scale of :meth:`source_factors`."""
         return histories
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:
         """Return the vectors of users by their source vectors [batch, width] and source ratings, [batch, width].
 
         Args:
@@ -87,7 +92,7 @@ class SourceHistories:
         raise NotImplementedError
 
     @torch.no_grad()
-    def history_vectors(self: Any, histories: Histories, seed: int) -> Tensor:
+    def fold_in_vectors(self: Any, histories: FoldInHistories, seed: int) -> Tensor:
         """Return the vectors of users by their source ratings, as ``inner_products`` scores them, [batch, width + 1]."""
-        vectors = self.source_factors().fold_in(self.source_history(histories), self.history_weight)
+        vectors = self.source_factors().fold_in(self.source_history(histories), self.fold_in_weight)
         return self.append_ones(self.calibrated(self.transfer_new(vectors, histories, seed)))

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
 from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
 from recbole_diffusion.model.cross_domain.stage import UpdateStep
@@ -66,7 +66,7 @@ class SourceRegression(MappingRecommender):
         """Return vectors of zeros with the regression as bias, [batch, width]."""
         return self._regressed(self.source_vectors(users), self.profiles_of(users))
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the same of users by their source vectors and source ratings, [batch, width]."""
         return self._regressed(vectors, self.new_profiles(histories, len(vectors)))
 

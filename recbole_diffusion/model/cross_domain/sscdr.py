@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
 from recbole_diffusion.model.cross_domain.source_history import history_of, liked, means_over_pairs
 from recbole_diffusion.model.cross_domain.stage import UpdateStep
@@ -108,7 +108,7 @@ class SSCDR(MappingRecommender):
         super()._forget()
         self._before_hops: list[Tensor] | None = None
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the mapped neighbourhoods of users by their source vectors and liked items, [batch, width]."""
         if self._before_hops is None:
             self._before_hops = self._gathered()[1]

@@ -70,6 +70,7 @@ class CNSDiff(InnerProductModel):
     """
 
     input_type = InputType.POINTWISE
+    loader_class = "positives"
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)

@@ -31,6 +31,8 @@ class Backbone(InnerProductModel):
     """
 
     input_type = InputType.POINTWISE
+    loader_class = "positives"
+    dataset_class = "multimodal"
     projects = True  # whether the model uses the projected features itself
     trains_projections = (
         True  # whether a loss of its own trains the projections; if not, a diffusion around it does

@@ -63,6 +63,8 @@ class CCDRec(InnerProductModel):
     """
 
     input_type = InputType.POINTWISE
+    loader_class = "positives"
+    dataset_class = "multimodal"
     renamed_weights: ClassVar = {"fusion.aligning": "fusion.item_diffusion"}
 
     def __init__(self, config: Any, dataset: Any) -> None:

@@ -67,6 +67,9 @@ class AdversarialRecommender(Recommender):
 
     input_type = InputType.POINTWISE
     predicts_ratings = True
+    trainer_class = "adversarial"
+    loader_class = "positives"
+    protocol = "rated"
     generator: nn.Module
     critic: nn.Module | None
 

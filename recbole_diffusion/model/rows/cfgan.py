@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.rows.adversarial import (
     AdversarialRecommender,
     RatingRows,
@@ -31,6 +31,7 @@ class CFGAN(AdversarialRecommender):
     """
 
     loss_names = ("adversarial", "zeros", "critic")
+    takes_histories = True
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -86,7 +87,7 @@ class CFGAN(AdversarialRecommender):
         return self.ratings.high * torch.sigmoid(self.generator(row))
 
     @torch.no_grad()
-    def history_scores(self, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return predicted ratings of all items for users who have rated these items, [batch, n_items]; there is no noise."""
         values = histories.ratings / self.ratings.high
         row = self.ratings.dense(len(histories.starts), histories.rows, histories.items, values)

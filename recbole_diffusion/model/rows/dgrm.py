@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.layers import noise_factor
 from recbole_diffusion.model.rows.adversarial import AdversarialRecommender, Cells, RatingRows, real_or_fake
 from recbole_diffusion.model.rows.dgrm_networks import Critic, Generator
@@ -46,6 +46,8 @@ class DGRM(AdversarialRecommender):
           P_g), and the generator minimises minus its mean logit, which then is KL(P_g || P_r), Eq. 26.
         * Dropout of the generator's input and the sigmoid at its end are ours.
     """
+
+    takes_histories = True
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -216,7 +218,7 @@ class DGRM(AdversarialRecommender):
         return self._posterior(items, values, noise_seed(self.evaluation_seed, user))
 
     @torch.no_grad()
-    def history_scores(self, histories: Histories, seed: int) -> Tensor:
+    def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:
         """Return predicted ratings of all items for users who have rated these items, [batch, n_items]; ``seed``: the noise's."""
         values, many = histories.ratings / self.ratings.high, len(histories.starts)
         if self.options.prediction == "generated":

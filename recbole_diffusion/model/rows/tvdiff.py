@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import Histories, InnerProducts, Recommender
+from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender
 from recbole_diffusion.model.layers import noise_factor, pair_scores
 from recbole_diffusion.model.rows.tvdiff_denoiser import make_item_encoder
 from recbole_diffusion.model.rows.tvdiff_options import TVDiffOptions
@@ -49,6 +49,9 @@ class TVDiff(Recommender):
     """
 
     input_type = InputType.POINTWISE
+    loader_class = "positives"
+    has_item_vectors = True
+    takes_histories = True
     loss_names = ("energy", "entropy")
     renamed_weights: ClassVar = {"tower": "item_encoder"}
 
@@ -196,10 +199,10 @@ class TVDiff(Recommender):
 
     def _block_vectors(self, users: Tensor, block: int) -> Tensor:
         items, starts, _ = self.positives.gather(users)
-        return self._history_vectors(items, starts, noise_seed(self.evaluation_seed, block))
+        return self._fold_in_vectors(items, starts, noise_seed(self.evaluation_seed, block))
 
     @torch.no_grad()
-    def _history_vectors(self, items: Tensor, starts: Tensor, seed: int) -> Tensor:
+    def _fold_in_vectors(self, items: Tensor, starts: Tensor, seed: int) -> Tensor:
         """Return u_0 [batch, width] of users who have these items; ``seed`` is that of the chain's noise, where it has some."""
         self._item_side()
         generator = torch.Generator(items.device).manual_seed(seed)
@@ -211,14 +214,14 @@ class TVDiff(Recommender):
         def of(users: Tensor) -> Tensor:
             if self._noisy():
                 return self.user_vectors(users)
-            return self._history_vectors(*self.positives.gather(users)[:2], self.evaluation_seed)
+            return self._fold_in_vectors(*self.positives.gather(users)[:2], self.evaluation_seed)
 
         with torch.no_grad():
             return InnerProducts(of, self._item_side())
 
-    def history_vectors(self, histories: Histories, seed: int) -> Tensor:
+    def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:
         """Return the vectors of users who have these items, [batch, width]; ``seed`` is that of the chain's noise."""
-        return self._history_vectors(histories.items, histories.starts, seed)
+        return self._fold_in_vectors(histories.items, histories.starts, seed)
 
     def _noisy(self) -> bool:
         return self.options.sampling_steps > 0 or self.options.sampling_noise

@@ -2,16 +2,16 @@
 
 import pytest
 import torch
-from support.cold_contract import FAST, ColdContract
 
 from recbole_diffusion.diffusion import LinearVP, antithetic_steps, fast_orders, solve
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, transferred
+from recbole_diffusion.testing import FAST, ColdUserContract
 
 OPTIONS = {**FAST, "learning_rate": 0.01, "train_batch_size": 64, "hidden_size": 32, "evaluations": 6}
 
 
-class TestDiffCDR(ColdContract):
+class TestDiffCDR(ColdUserContract):
     model = "DiffCDR"
     options = OPTIONS
     epochs = 40
@@ -125,7 +125,7 @@ class TestDiffCDR(ColdContract):
         assert not torch.equal(drawn, other.drawn_users(5))
 
 
-class TestNoiseWithoutDiffusion(ColdContract):
+class TestNoiseWithoutDiffusion(ColdUserContract):
     """Ablation AT: no denoiser."""
 
     model = "DiffCDR"
@@ -133,7 +133,7 @@ class TestNoiseWithoutDiffusion(ColdContract):
     epochs = 40
 
 
-class TestDiffusionWithoutAlignment(ColdContract):
+class TestDiffusionWithoutAlignment(ColdUserContract):
     """No ALM: what the diffusion makes is scored with shifted offsets."""
 
     model = "DiffCDR"

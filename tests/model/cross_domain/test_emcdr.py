@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from support.cold_contract import FAST, ColdContract
 from support.options import options_of
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.testing import FAST, ColdUserContract
 
 
-class TestEMCDR(ColdContract):
+class TestEMCDR(ColdUserContract):
     model = "EMCDR"
     options = {**FAST, "learning_rate": 0.03, "train_batch_size": 64}
     epochs = 60
@@ -28,13 +28,13 @@ class TestEMCDR(ColdContract):
         assert model.mapping.weight.grad.abs().max() < 1e-6
 
 
-class TestPerceptron(ColdContract):
+class TestPerceptron(ColdUserContract):
     model = "EMCDR"
     options = {**FAST, "learning_rate": 0.03, "train_batch_size": 64, "mapping": "perceptron"}
     epochs = 60
 
 
-class TestCalibrated(ColdContract):
+class TestCalibrated(ColdUserContract):
     model = "EMCDR"
     options = {
         **FAST,

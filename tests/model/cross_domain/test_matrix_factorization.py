@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recbole_diffusion.data.cross_domain import Ratings
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain import matrix_factorization as module
 from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixFactorization, MatrixShape
 
@@ -23,7 +23,7 @@ def test_a_folded_user_is_where_the_training_loss_has_no_slope(bias, weight, mon
         torch.tensor([2, 5, 6, 1, 3, 4, 7, 8]),
         torch.tensor([1.0, 4, 5, 3, 2, 2, 5, 4], dtype=torch.double),
     )
-    histories = Histories(items, torch.tensor([0, 3]), torch.tensor([0, 0, 0, 1, 1, 1, 1, 1]), ratings)
+    histories = FoldInHistories(items, torch.tensor([0, 3]), torch.tensor([0, 0, 0, 1, 1, 1, 1, 1]), ratings)
     users = histories.rows + 1
     with torch.no_grad():
         if bias:

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from support.cold_contract import FAST, ColdContract
+
+from recbole_diffusion.testing import FAST, ColdUserContract
 
 
-class TestPTUPCDR(ColdContract):
+class TestPTUPCDR(ColdUserContract):
     model = "PTUPCDR"
     options = {**FAST, "learning_rate": 0.01, "train_batch_size": 16}
 

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from support.cold_contract import FAST
-from support.contract import Built
-from support.two_domains import write_ratings
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.testing import FAST, Built
+from recbole_diffusion.testing.two_domains import write_ratings
 
 
 def test_ratings_and_loss_equal_the_plain_form_in_float64(two_domains):

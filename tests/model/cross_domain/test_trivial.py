@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from support.contract import Built
+
+from recbole_diffusion.testing import Built
 
 
 def test_everything_is_the_mean_of_the_training_ratings(two_domains):

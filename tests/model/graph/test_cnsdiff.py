@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from support.contract import Built, ModelContract
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.encoder import LightGCNEncoder
+from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {
     "embedding_size": 16,

@@ -6,10 +6,10 @@ import random
 import pytest
 import torch
 import torch.nn.functional as F
-from support.contract import Built, ModelContract
 from support.multimodal_data import OPTIONS, with_features
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {
     **OPTIONS,

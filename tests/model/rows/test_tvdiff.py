@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from support.contract import Built, ModelContract
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.layers import noise_factor
 from recbole_diffusion.model.rows import tvdiff
+from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {
     "hidden_size": 16,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.data.cold_start import divide_users
-from support.data_set import DataSet
+from recbole_diffusion.testing.data_set import DataSet
 
 USERS, BOOKS, FILMS, SEED = 60, 40, 30, 2024
 
@@ -40,8 +40,11 @@ def rows_of(
 
 
 def make_two_domains(tmp_path: Path) -> DataSet:
-    """Users 0..59 in books, 10..69 in films; everyone rates all liked films and some of the
-    others; ``withheld`` are the liked films of test users, ``known`` those of the others."""
+    """Write two domains: users 0 to 59 in books, 10 to 69 in films.
+
+    Everyone rates all liked films and some of the others; ``withheld`` are the liked films of test users, ``known``
+    those of the others.
+    """
     draw, folder = random.Random(7), tmp_path / "data"
     films = [
         row
