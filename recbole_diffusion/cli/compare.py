@@ -77,7 +77,7 @@ def compare(argv: Sequence[str]) -> int:
     options = given.read(CompareOptions)
     from recbole_diffusion.report.comparison import compare as compare_runs
     from recbole_diffusion.report.runs import find_folders, read_runs
-    from recbole_diffusion.storage.output import output_file, write_text
+    from recbole_diffusion.storage.atomic import output_file, write_text
 
     path = output_file(options.output, options.overwrite) if options.output else None
     kind = options.format or ("markdown" if path is None else SUFFIXES.get(path.suffix.lower()))

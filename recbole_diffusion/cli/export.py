@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.machine import MachineOptions
@@ -60,10 +59,9 @@ def export(argv: Sequence[str]) -> int:
     from recbole_diffusion.serving.ranking import check_k
     from recbole_diffusion.serving.vectors import RECORD, require_safetensors
     from recbole_diffusion.serving.vectors import export as write
-    from recbole_diffusion.storage.files import free_folder
+    from recbole_diffusion.storage.atomic import output_folder
 
-    folder = Path(options.output).expanduser().resolve()
-    free_folder(folder, options.overwrite, RECORD)
+    folder = output_folder(options.output, options.overwrite, RECORD).resolve()
     require_safetensors()
     if options.index != "none":
         require_faiss()

@@ -10,17 +10,11 @@ from importlib import metadata
 from pathlib import Path
 
 from recbole_diffusion.cli.command import Command, Given
-from recbole_diffusion.data.split import PARTS
 from recbole_diffusion.errors import UsageError, command_line, did_you_mean
 from recbole_diffusion.options.declare import argument
-from recbole_diffusion.prepare.amazon import PARTS as AMAZON_PARTS
-from recbole_diffusion.prepare.amazon_making import MadeAmazon, make_amazon
-from recbole_diffusion.prepare.amazon_table import AMAZON
-from recbole_diffusion.prepare.domain import MadeDomain, make_domain, users_of
-from recbole_diffusion.prepare.domain_table import DOMAINS, SHARED_USERS, THOUSAND, as_published
-from recbole_diffusion.prepare.making import RECORD, Made, make, text_of, write
+from recbole_diffusion.prepare.recipe import RECORD, PreparedSet, Recipe
+from recbole_diffusion.prepare.recipes import RECIPES
 from recbole_diffusion.prepare.sources import describe, find_files, kept_folder
-from recbole_diffusion.prepare.table import RECIPES, Recipe
 from recbole_diffusion.storage.versions import __version__
 
 
@@ -87,22 +81,21 @@ def prepare(argv: Sequence[str]) -> int:
     read = command().read(argv)
     if read is None:
         return 0
-    recipes = RECIPES | AMAZON | DOMAINS
     given = read.options
     if len(read.arguments) > 1:
         raise UsageError(f"prepare makes one data set at a time; {' and '.join(read.arguments)} are given")
     output = Path(given.get("output") or "dataset").expanduser()
     if not read.arguments:
         if given.keys() - {"output"}:
-            raise UsageError(f"prepare needs the name of a data set; there are {', '.join(recipes)}")
+            raise UsageError(f"prepare needs the name of a data set; there are {', '.join(RECIPES)}")
         sys.stdout.write(_listing(output))
         return 0
     name = read.arguments[0]
-    if name not in recipes:
+    if name not in RECIPES:
         raise UsageError(
-            f"no recipe for data set {name!r}{did_you_mean(name, recipes)}; there are {', '.join(recipes)}"
+            f"no recipe for data set {name!r}{did_you_mean(name, RECIPES)}; there are {', '.join(RECIPES)}"
         )
-    recipe = recipes[name]
+    recipe = RECIPES[name]
     options = _options(recipe, read)
     _refuse_overwriting(recipe, output / name, options.force)
     source = Path(options.source).expanduser() if options.source else None
@@ -121,7 +114,8 @@ def _prepare(
             f"{found['file']}: {found['bytes']:,} bytes, SHA-256 {found['sha256']} ({found['checked']})\n"
         )
     sys.stdout.flush()
-    filters = {name: getattr(options, name) for name in recipe.filters}
+    given = {name: getattr(options, name) for name in recipe.options}
+    filters = {name: given[name] for name in recipe.filters}
     record = {
         "dataset": recipe.name,
         "command": command,
@@ -133,102 +127,27 @@ def _prepare(
         "versions": _versions(),
     }
     folder = output / recipe.name
-    if recipe.name in DOMAINS:
-        _report_domain(recipe, make_domain(recipe, paths, folder, record), folder)
-        return
-    if recipe.name in AMAZON:
-        _report_amazon(recipe, make_amazon(recipe, paths, folder, record, options.seed, options.text), folder)
-        return
-    made = make(recipe, paths, filters, options.seed)
-    write(made, folder, recipe.name, record)
-    _report(recipe, made, folder, filters)
+    _report(recipe, recipe.kind.make(recipe, paths, folder, record, given), folder, filters)
 
 
-def _report(recipe: Recipe, made: Made, folder: Path, filters: dict[str, float]) -> None:
-    sizes = ", ".join(f"{part} {len(rows):,}" for part, rows in zip(PARTS, made.split.rows, strict=True))
-    lines = [
-        f"rows     {text_of(made.steps)}",
-        f"dropped  {text_of(made.split.dropped)}",
-        f"parts    {sizes}",
-        f"found    {made.counts}",
-        f"paper    {recipe.paper}",
-    ]
-    sys.stdout.write("\n".join([*lines, f"folder   {folder}"]) + "\n")
-    if made.counts != recipe.paper:
+def _report(recipe: Recipe, made: PreparedSet, folder: Path, filters: dict[str, float]) -> None:
+    lines = [*made.lines, f"found    {made.counts}", f"paper    {recipe.paper}", f"folder   {folder}"]
+    sys.stdout.write("\n".join(lines) + "\n")
+    logger = logging.getLogger(__name__)
+    for text in made.warnings:
+        logger.warning("%s", text)
+    if not recipe.agrees(made.counts):
         own = "" if filters == recipe.filters else " The filters are not the paper's."
-        logging.getLogger(__name__).warning(
+        logger.warning(
             "the counts differ from the paper's: found %s; paper %s.%s Known: %s. The set is usable; do not "
-            "compare its results "
-            "with the paper's digit by digit.",
+            "compare its results with the paper's digit by digit.",
             *(made.counts, recipe.paper, own, recipe.note),
         )
 
 
-def _report_amazon(recipe: Recipe, made: MadeAmazon, folder: Path) -> None:
-    features, without = made.features, f"items without text {made.features['items_without_text']}"
-    parts = ", ".join(f"{part} {rows:,}" for part, rows in made.sizes.items())
-    lines = [
-        f"rows     {made.rows_read:,} reviews",
-        f"parts    {parts}",
-        f"text     {features['text']}; {without}, without image {features['items_without_image']}",
-        f"found    {made.counts}",
-        f"paper    {recipe.paper}",
-    ]
-    sys.stdout.write("\n".join([*lines, f"folder   {folder}"]) + "\n")
-    if any(made.thin.values()):
-        logging.getLogger(__name__).warning(
-            "not a 5-core set: %s",
-            ", ".join(f"{count} {kind} have fewer than 5 rows" for kind, count in made.thin.items()),
-        )
-    if made.counts != recipe.paper:
-        logging.getLogger(__name__).warning(
-            "the counts differ from the paper's: found %s; paper %s. Known: %s",
-            made.counts,
-            recipe.paper,
-            recipe.note,
-        )
-
-
-def _report_domain(recipe: Recipe, made: MadeDomain, folder: Path) -> None:
-    lines = [
-        f"rows     {made.rows_read:,} reviews, {made.repeated:,} of them repeated",
-        f"found    {made.counts}",
-    ]
-    sys.stdout.write("\n".join([*lines, f"paper    {recipe.paper}", f"folder   {folder}"]) + "\n")
-    if not as_published(made.counts, recipe.paper):
-        logging.getLogger(__name__).warning(
-            "the counts differ from the paper's: found %s; paper %s. Known: %s",
-            made.counts,
-            recipe.paper,
-            recipe.note,
-        )
-    _report_shared(recipe.name, folder)
-
-
-def _report_shared(name: str, folder: Path) -> None:
-    """Tell how many users a domain shares with those prepared beside it, and how many the paper says."""
-    users = users_of(folder / f"{name}.inter")
-    for other in sorted(DOMAINS.keys() - {name}):
-        file = folder.parent / other / f"{other}.inter"
-        if not file.is_file():
-            continue
-        shared, paper = len(users & users_of(file)), SHARED_USERS[frozenset((name, other))]
-        sys.stdout.write(f"shared   {shared:,} users with {other}, {paper:,} in the paper\n")
-        if abs(shared - paper) > THOUSAND:
-            logging.getLogger(__name__).warning(
-                "%s and %s share %d users, in the paper %d; one of them is not the file that the paper "
-                "counts",
-                *(name, other, shared, paper),
-            )
-
-
 def _options(recipe: Recipe, given: Given) -> PrepareArguments:
     """Return the options over the set's own defaults."""
-    known = (
-        []
-        if recipe.name in DOMAINS
-        else ["seed", *recipe.filters, *(["text"] if recipe.name in AMAZON else [])]
-    )
+    known = recipe.options
     for name in given.options:
         if name not in (*known, *PLACES):
             near = did_you_mean(name, [*known, *PLACES])
@@ -238,14 +157,12 @@ def _options(recipe: Recipe, given: Given) -> PrepareArguments:
 
 
 def _refuse_overwriting(recipe: Recipe, folder: Path, force: bool) -> None:
-    own = {f"{recipe.name}.{part}.inter" for part in (AMAZON_PARTS if recipe.name in AMAZON else PARTS)}
-    own = {f"{recipe.name}.inter"} if recipe.name in DOMAINS else own
+    own = set(recipe.inter_files)
     there = {path.name for path in folder.glob("*.inter")}
     if there - own:
         raise UsageError(
             f"{folder} holds {', '.join(sorted(there - own))}, of another split of the same name; parts of "
-            "two splits "
-            "in one folder would be mixed up. Move them away, or name another folder with --output"
+            "two splits in one folder would be mixed up. Move them away, or name another folder with --output"
         )
     if there and not force:
         what = (
@@ -258,7 +175,7 @@ def _refuse_overwriting(recipe: Recipe, folder: Path, force: bool) -> None:
 
 def _listing(output: Path) -> str:
     lines = []
-    for recipe in (RECIPES | AMAZON | DOMAINS).values():
+    for recipe in RECIPES.values():
         lines += [f"{recipe.name}: {recipe.title}", f"    state    {_state(recipe, output)}"]
         for file in recipe.files:
             how = "downloaded" if file.urls else "by hand, then --source=FOLDER"

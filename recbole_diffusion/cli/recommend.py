@@ -132,13 +132,13 @@ def _no_garbage() -> Iterator[None]:
 def _checked_places(options: RecommendOptions, output: Path, unknown: Path) -> str:
     """Check both files and return the format."""
     from recbole_diffusion.serving.writers import format_of
-    from recbole_diffusion.storage.files import free_place
+    from recbole_diffusion.storage.atomic import output_file
 
     kind = format_of(output, options.format)
     if output.resolve() == unknown.resolve():
         raise UsageError(f"--output and --unknown are both {output}; name two files")
-    free_place(output, options.overwrite)
-    free_place(unknown, options.overwrite)
+    output_file(output, options.overwrite)
+    output_file(unknown, options.overwrite)
     return kind
 
 
@@ -184,7 +184,7 @@ def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) 
     from tqdm import tqdm
 
     from recbole_diffusion.serving.writers import table_file
-    from recbole_diffusion.storage.files import write_lines
+    from recbole_diffusion.storage.atomic import write_text
 
     rows = 0
     bar = tqdm(desc="recommend", total=len(job.tokens), unit="user", disable=not sys.stderr.isatty())
@@ -193,7 +193,7 @@ def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) 
             rows += write(lists)
             bar.update(len(lists.items))
         if job.unknown:
-            write_lines(unknown, job.unknown)
+            write_text(unknown, "".join(f"{line}\n" for line in job.unknown))
         else:
             unknown.unlink(missing_ok=True)  # of an earlier output of this name
     return rows

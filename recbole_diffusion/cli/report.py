@@ -54,7 +54,7 @@ def report(argv: Sequence[str]) -> int:
     options = given.read(ReportOptions)
     from recbole_diffusion.report.pictures import require_matplotlib, write_pictures
     from recbole_diffusion.report.runs import find_folders
-    from recbole_diffusion.storage.output import output_file, write_text
+    from recbole_diffusion.storage.atomic import output_file, write_text
 
     path = output_file(options.output, options.overwrite)
     if options.pictures:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,13 +12,14 @@ from typing import Any
 from recbole_diffusion.cli.arguments import config_files_of, help_asked, parse_options
 from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.help import option_lines, recbole_lines
-from recbole_diffusion.errors import RunError, UsageError, command_line, did_you_mean
+from recbole_diffusion.errors import UsageError, command_line, did_you_mean
 from recbole_diffusion.options.declare import allowed_text, argument
 from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.recbole_table import OF_DATA, RECBOLE_OPTIONS
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.atomic import whole
 from recbole_diffusion.storage.properties import default_values
 
 # What a reader of the written files must know, beside the columns, to read them as they were read here.
@@ -147,24 +147,14 @@ def target(output: str, name: str | None) -> Path:
 
 
 def write_folder(folder: Path, dataset: Any, rows: list, command: str) -> None:
-    """Write all files into a folder beside ``folder`` and rename it, so that a kill leaves no half data set.
+    """Write all files of a split data set; a kill or a full disk leaves no half data set.
 
     Raises:
         RunError: the disk is full or not writable.
     """
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
+    with whole(folder) as draft:
         draft.mkdir(parents=True)
         _fill(draft, folder.name, dataset, rows, command)
-        if folder.is_dir():
-            folder.rmdir()  # it is empty, see target
-        draft.rename(folder)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {folder}: {error}; nothing was kept. Free some space or name another folder"
-        ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _fill(draft: Path, name: str, dataset: Any, rows: list, command: str) -> None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.errors import RunError, UsageError, did_you_mean
-from recbole_diffusion.storage.run_folder import made_again, write_whole
+from recbole_diffusion.storage.atomic import write_whole
+from recbole_diffusion.storage.run_folder import made_again
 
 # The tokens of the users under "users", and one value a user under each metric's name, such as "recall@20".
 UserMetrics = dict[str, np.ndarray]

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.errors import RunError
-from recbole_diffusion.prepare.progress import byte_bar
-from recbole_diffusion.prepare.table import SourceFile
+from recbole_diffusion.prepare.recipe import SourceFile
+from recbole_diffusion.prepare.rows import byte_bar
 
 BLOCK = 1 << 20
 RETRIED = (408, 425, 429, 500, 502, 503, 504)  # statuses that may go away by themselves

@@ -8,17 +8,33 @@ import csv
 import gzip
 import io
 import math
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import BinaryIO
 
+from tqdm import tqdm
+
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.prepare.progress import byte_bar
 
 LONGEST = 80  # characters of a bad value that a message shows
 TICK = 20_000  # rows between two moves of the progress bar
+
+
+def byte_bar(title: str, total: int | None, done: int = 0) -> tqdm:
+    """Return a progress bar that counts bytes, silent unless standard error is a terminal: a log gets no thousand lines.
+
+    Args:
+        title: what is read or fetched.
+        total: bytes at the end, or None if nobody knows.
+        done: bytes that an earlier attempt has left.
+    """
+    shown = sys.stderr.isatty()
+    return tqdm(
+        desc=title, total=total, initial=done, unit="B", unit_scale=True, unit_divisor=1024, disable=not shown
+    )
 
 
 class SourceError(UsageError):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recbole_diffusion.errors import RunError, UsageError, command_line
 from recbole_diffusion.prepare.download import BadFileError, check, digest, download
-from recbole_diffusion.prepare.table import Recipe, SourceFile
+from recbole_diffusion.prepare.recipe import Recipe, SourceFile
 
 KEPT = "source"  # folder inside the set's own
 

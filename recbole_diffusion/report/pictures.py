@@ -9,7 +9,7 @@ from typing import Any
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.figure import SEVERAL, Figure, Panel, Series
-from recbole_diffusion.storage.run_folder import write_whole
+from recbole_diffusion.storage.atomic import write_whole
 
 SUFFIXES = ("png", "svg", "pdf")
 PANEL = (4.6, 3.6)  # inches

@@ -11,7 +11,7 @@ from recbole_diffusion import registry
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.serving.index import FILE, build_index, recall_of
 from recbole_diffusion.serving.served_run import ServedRun
-from recbole_diffusion.storage.files import whole
+from recbole_diffusion.storage.atomic import whole
 from recbole_diffusion.storage.versions import __version__
 
 RECORD = "export.json"

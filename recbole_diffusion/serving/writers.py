@@ -12,7 +12,7 @@ import numpy as np
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.serving.ranking import RecommendationBlock
-from recbole_diffusion.storage.files import whole
+from recbole_diffusion.storage.atomic import whole
 
 COLUMNS = ("user", "item", "rank", "score")
 FORMATS = ("csv", "jsonl", "parquet")

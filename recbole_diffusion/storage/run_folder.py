@@ -1,38 +1,16 @@
 """One run is one folder: configuration, log, metrics by epoch, checkpoints, result. Every file is whole or not there."""
 
 import json
-import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.storage import yaml_io
-
-
-def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file beside ``path`` and rename it over ``path``: a kill or a full disk leaves the old file as it was.
-
-    Raises:
-        RunError: the disk is full or not writable; the message names the file and what is still there.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except (OSError, RuntimeError) as error:
-        draft.unlink(missing_ok=True)
-        kept = "the version before it is untouched" if path.exists() else "nothing else was changed"
-        raise RunError(
-            f"cannot write {path}: {error}; {kept}. Free some space, then continue with "
-            f"--resume={path.parent}"
-        ) from error
+from recbole_diffusion.storage.atomic import write_text
 
 
 def stamped(name: str) -> str:
@@ -169,18 +147,22 @@ class RunFolder:
         for draft in self.path.glob(".*.part"):
             draft.unlink(missing_ok=True)
 
+    @property
+    def advice(self) -> str:
+        """What to do when a file of the run cannot be written."""
+        return f"Free some space, then continue with --resume={self.path}"
+
     def write_config(self, resolved: Mapping[str, Any]) -> None:
         """Write the resolved configuration."""
-        write_whole(self.config, lambda file: file.write(yaml_io.dump_yaml(resolved).encode()))
+        write_text(self.config, yaml_io.dump_yaml(resolved), self.advice)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""
-        write_whole(self.result, lambda file: file.write(json.dumps(result, indent=2).encode() + b"\n"))
+        write_text(self.result, json.dumps(result, indent=2) + "\n", self.advice)
 
     def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Write ``metrics.jsonl`` anew; a resumed run drops the lines after its checkpoint this way."""
-        text = "".join(json.dumps(record) + "\n" for record in records)
-        write_whole(self.metrics, lambda file: file.write(text.encode()))
+        write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in records), self.advice)
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one epoch's line."""
@@ -189,6 +171,5 @@ class RunFolder:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
             raise RunError(
-                f"cannot write {self.metrics}: {error}. Free some space, then continue with "
-                f"--resume={self.path}"
+                f"cannot write {self.metrics}: {error}; the lines before it stay. {self.advice}"
             ) from error

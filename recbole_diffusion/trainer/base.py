@@ -190,6 +190,7 @@ class RunMixin(MirrorGradient):
                 "trainer": self.trainer_state(),
             },
             self.folder.checkpoint,
+            self.folder.advice,
         )
         self._last_saved = epoch
 
@@ -197,9 +198,8 @@ class RunMixin(MirrorGradient):
         """Write ``best.pt``: RecBole calls this when a validation is the best so far, and when there is no validation at all."""
         self.best_epoch = epoch
         state = {"state_dict": self.model.state_dict(), "other_parameter": self.model.other_parameter()}
-        checkpoint.save(
-            {"model": self.config["model"], "ids": self.ids, "epoch": epoch, **state}, self.folder.best
-        )
+        named = {"model": self.config["model"], "ids": self.ids, "epoch": epoch}
+        checkpoint.save({**named, **state}, self.folder.best, self.folder.advice)
         if verbose:
             self.logger.info("best so far, saved to %s", self.folder.best)
 

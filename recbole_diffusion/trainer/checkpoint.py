@@ -17,7 +17,8 @@ import scipy.sparse as sp
 import torch
 
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.storage.run_folder import RunFolder, write_whole
+from recbole_diffusion.storage.atomic import ADVICE, write_whole
+from recbole_diffusion.storage.run_folder import RunFolder
 
 FORMAT = "recbole_diffusion/1"
 _MARK = "__kind__"
@@ -72,8 +73,8 @@ def from_plain(value: Any) -> Any:
     return value
 
 
-def save(state: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint whole.
+def save(state: dict[str, Any], path: Path, advice: str = ADVICE) -> None:
+    """Write a checkpoint whole; ``advice`` ends the message of a failure.
 
     Raises:
         RunError: the disk is full, or the state holds something that a safe file cannot hold.
@@ -82,7 +83,7 @@ def save(state: dict[str, Any], path: Path) -> None:
         plain = to_plain({"format": FORMAT, **state})
     except TypeError as error:
         raise RunError(f"cannot write {path}: {error}") from error
-    write_whole(path, lambda file: torch.save(plain, file))
+    write_whole(path, lambda file: torch.save(plain, file), advice)
 
 
 def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.storage import yaml_io
-from recbole_diffusion.storage.run_folder import make_empty, stamped, write_whole
+from recbole_diffusion.storage.atomic import write_text
+from recbole_diffusion.storage.run_folder import make_empty, stamped
 from recbole_diffusion.tuning.record import Record
 
 COLUMNS = (
@@ -103,9 +104,8 @@ class SweepFolder:
 
     def write(self, record: Record) -> None:
         """Write record and table."""
-        write_whole(
-            self.record, lambda file: file.write(json.dumps(record.to_json(), indent=2).encode() + b"\n")
-        )
+        advice = f"Free some space, then continue with tune --resume={self.path}"
+        write_text(self.record, json.dumps(record.to_json(), indent=2) + "\n", advice)
         names = list(dict.fromkeys(name for trial in record.trials for name in trial.options))
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
@@ -121,7 +121,7 @@ class SweepFolder:
                     trial.error,
                 ]
             )
-        write_whole(self.table, lambda file: file.write(text.getvalue().encode()))
+        write_text(self.table, text.getvalue(), advice)
 
     def write_best(self, record: Record) -> None:
         """Write the winner's configuration."""
@@ -138,4 +138,4 @@ class SweepFolder:
             "seed": record.seed,
         }
         lines = "".join(f"{name}: {yaml_io.dump_value(value)}\n" for name, value in options.items())
-        write_whole(self.best, lambda file: file.write((head + lines).encode()))
+        write_text(self.best, head + lines, f"Free some space, then run tune --resume={self.path}")

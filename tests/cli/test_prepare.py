@@ -14,9 +14,7 @@ from support.range_server import running_mirror
 from recbole_diffusion.cli.prepare import prepare
 from recbole_diffusion.data.split import PARTS
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.prepare.amazon_table import AMAZON
-from recbole_diffusion.prepare.domain_table import DOMAINS
-from recbole_diffusion.prepare.table import RECIPES
+from recbole_diffusion.prepare.recipes import RECIPES
 
 USERS, ITEMS = 20, 10
 PAIRS = {(str(user), f"{item}") for user in range(USERS) for item in range(100, 100 + ITEMS)}
@@ -359,7 +357,7 @@ def test_without_a_name_the_sets_are_listed_with_source_licence_and_state(here, 
         assert recipe.licence in text
         assert all(file.name in text and file.page in text for file in recipe.files)
     assert prepare(["--output=elsewhere"]) == 0
-    assert capsys.readouterr().out.count("state    not in elsewhere") == len(RECIPES | AMAZON | DOMAINS)
+    assert capsys.readouterr().out.count("state    not in elsewhere") == len(RECIPES)
 
 
 def test_the_help_names_every_option_with_the_papers_values(capsys):

@@ -9,7 +9,7 @@ from support.range_server import running_mirror
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.prepare import download as module
 from recbole_diffusion.prepare.download import download
-from recbole_diffusion.prepare.table import SourceFile
+from recbole_diffusion.prepare.recipe import SourceFile
 
 CONTENT = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from recbole_diffusion.prepare.filters import filtered
-from recbole_diffusion.prepare.interactions import Collector
+from recbole_diffusion.prepare.interactions import Collector, filtered
 
 
 def collected(rows):

@@ -12,7 +12,8 @@ from recbole_diffusion.cli.prepare import prepare
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.multimodal import MultimodalDataset
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.prepare import amazon, amazon_table
+from recbole_diffusion.prepare import amazon, multimodal
+from recbole_diffusion.prepare.recipes import RECIPES
 from recbole_diffusion.prepare.rows import SourceError
 
 USERS, ITEMS = 12, 9
@@ -68,7 +69,7 @@ def pairs_of(folder, part):
 def test_baby_from_a_folder_is_a_multimodal_data_set(here, capsys):
     assert prepare(["baby", "--source=given", "--text=tfidf", "--seed=1"]) == 0
     folder = here / "dataset/baby"
-    parts = {part: pairs_of(folder, part) for part in amazon.PARTS}
+    parts = {part: pairs_of(folder, part) for part in multimodal.PARTS}
     everything = [pair for rows in parts.values() for pair in rows]
     assert len(everything) == len(set(everything)) == sum(5 + user % 4 for user in range(USERS))
     for part in ("valid", "test"):
@@ -99,12 +100,12 @@ def test_baby_from_a_folder_is_a_multimodal_data_set(here, capsys):
 
 def test_baby_is_downloaded(here, monkeypatch):
     with running_mirror() as mirror:
-        recipe = amazon_table.AMAZON["baby"]
+        recipe = RECIPES["baby"]
         files = tuple(
             replace(file, urls=(mirror.serve(f"/{file.name}", content),))
             for file, content in zip(recipe.files, published()[0].values(), strict=True)
         )
-        monkeypatch.setitem(amazon_table.AMAZON, "baby", replace(recipe, files=files))
+        monkeypatch.setitem(RECIPES, "baby", replace(recipe, files=files))
         assert prepare(["baby", "--text=tfidf"]) == 0
     assert (here / "dataset/baby/source/image_features_Baby.b").is_file()
     assert (here / "dataset/baby/baby.image_feat.npy").is_file()
@@ -152,13 +153,13 @@ def test_split_is_mmrec_rule():
     }
     users = np.repeat(np.arange(len(counts)), list(counts))
     users = np.random.default_rng(0).permutation(users)
-    parts = amazon.split(users, np.random.default_rng(3))
+    parts = multimodal.split(users, np.random.default_rng(3))
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(len(users)))
     found = [np.bincount(users[rows], minlength=len(counts)) for rows in parts]
     assert list(zip(*(one.tolist() for one in found), strict=True)) == list(counts.values())
-    again = amazon.split(users, np.random.default_rng(3))
+    again = multimodal.split(users, np.random.default_rng(3))
     assert all(np.array_equal(one, other) for one, other in zip(parts, again, strict=True))
-    assert not np.array_equal(parts[2], amazon.split(users, np.random.default_rng(4))[2])
+    assert not np.array_equal(parts[2], multimodal.split(users, np.random.default_rng(4))[2])
 
 
 def test_thin_users_are_counted(here, capsys):
@@ -209,12 +210,12 @@ def test_files_of_another_format_are_refused_and_nothing_is_written(here, file, 
 
 
 def test_sentence_vectors_need_their_package(here, monkeypatch):
-    monkeypatch.setattr(amazon, "sentence_features", lambda texts: None)
+    monkeypatch.setattr(multimodal, "sentence_features", lambda texts: None)
     with pytest.raises(UsageError, match="--text=sentence needs the package sentence-transformers"):
         prepare(["baby", "--source=given", "--text=sentence"])
 
 
 def test_sentence_vectors_are_named_as_features(here, monkeypatch):
-    monkeypatch.setattr(amazon, "sentence_features", lambda texts: np.ones((len(texts), 384), np.float32))
+    monkeypatch.setattr(multimodal, "sentence_features", lambda texts: np.ones((len(texts), 384), np.float32))
     prepare(["baby", "--source=given"])
     assert (here / "dataset/baby/baby.text_feat.npy").is_file()
