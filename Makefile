@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 # torch and everything that only torch pulls in: installed first, alone, so that a CPU machine gets a CPU build.
-TORCH_NEEDS := torch|triton|nvidia-.*|cuda-.*|sympy|mpmath|networkx|jinja2|markupsafe|fsspec|filelock|typing-extensions|setuptools
+TORCH_NEEDS := torch|triton|nvidia-.*|cuda-.*|sympy|mpmath|networkx|jinja2|markupsafe|fsspec|typing-extensions|setuptools
 # More threads than free cores stall torch: two, passive, unless the caller says otherwise.
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE

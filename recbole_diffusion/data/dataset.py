@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,8 @@ class InteractionDataset(FastReading, Dataset):
     column ``x_label`` says the part of each row, as in MMRec's data sets, is read as it is.
 
     Attributes:
+        reads_options: names of the model's options that the class reads when a data set is made or split; a
+            sweep that searches one of them cannot share a data set among its trials.
         shift: the options of the split under distribution shift; None without one.
         split_summary: what that split is made of; None without it and before ``build``.
         exposed_rows: number of rows at the end of the interactions that are the fully exposed set.
@@ -38,6 +40,7 @@ class InteractionDataset(FastReading, Dataset):
             None.
     """
 
+    reads_options: ClassVar[frozenset[str]] = frozenset()
     split_summary: dict[str, Any] | None = None
     kept_ratings: KeptRatings | None = None
     exposed_rows = 0

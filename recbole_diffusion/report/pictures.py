@@ -7,11 +7,12 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.report.figure import SEVERAL, Figure, Panel, Series
 from recbole_diffusion.storage.atomic import write_whole
 
 SUFFIXES = ("png", "svg", "pdf")
+HOW_TO_INSTALL = "pip install 'recbole-diffusion[plots]'"
 PANEL = (4.6, 3.6)  # inches
 LETTER, LEGEND_ROW = 0.075, 0.19  # inches of a letter and of a row of the legend
 MOST_COLUMNS = 3
@@ -35,9 +36,7 @@ def require_matplotlib() -> None:
         UsageError: it is not.
     """
     if util.find_spec("matplotlib") is None:
-        raise UsageError(
-            "pictures need matplotlib, which is not installed: pip install 'recbole-diffusion[plots]'"
-        )
+        raise UsageError(f"pictures need matplotlib, which is not installed: {HOW_TO_INSTALL}")
 
 
 def write_pictures(figures: Sequence[Figure], folder: Path, suffix: str = "png") -> list[Path]:
@@ -50,7 +49,10 @@ def write_pictures(figures: Sequence[Figure], folder: Path, suffix: str = "png")
     require_matplotlib()
     if suffix not in SUFFIXES:
         raise UsageError(f"pictures are written as {', '.join(SUFFIXES)}, not {suffix!r}")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make {folder} for pictures: {error}; name another folder") from error
     files = []
     for number, figure in enumerate(figures, start=1):
         path = folder / f"{number:02d}-{re.sub(r'[^a-z0-9]+', '-', figure.name.lower()).strip('-')}.{suffix}"
@@ -65,11 +67,19 @@ def write_pictures(figures: Sequence[Figure], folder: Path, suffix: str = "png")
     return files
 
 
+def write_or_explain(figures: Sequence[Figure], folder: Path) -> str:
+    """Write pictures that nobody has asked for; return where they are, or why they are not: no run fails for a picture."""
+    try:
+        files = write_pictures(figures, folder)
+    except (UsageError, RunError) as error:
+        return f"no pictures: {error}"
+    return f"{len(files)} pictures in {folder}"
+
+
 def draw(figure: Figure) -> Any:
     """Return a matplotlib figure with the panels and one legend under them."""
-    from matplotlib.figure import (
-        Figure as Canvas,
-    )  # no display, and no state shared with the caller's pictures
+    # Not pyplot: no display, and no state shared with the caller's pictures.
+    from matplotlib.figure import Figure as Canvas
 
     columns = min(MOST_COLUMNS, len(figure.panels))
     rows = math.ceil(len(figure.panels) / columns)

@@ -13,6 +13,20 @@ MOST_LINES = 60  # trials in the figure of learning curves: the best ones
 MOST_OPTIONS = 9  # panels of options
 
 
+def sweep_figures(
+    folder: Path, sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]
+) -> tuple[list[Figure], list[Figure]]:
+    """Return the figures of a sweep: of its options, and of how the trials learned.
+
+    Args:
+        folder: the sweep's.
+        sweep: content of ``sweep.json``.
+        trials: those with a score, the best first.
+    """
+    of_options = [options_together(sweep, trials), options_one_by_one(sweep, trials)]
+    return [figure for figure in of_options if figure], learning_and_cost(folder, sweep, trials)
+
+
 def options_together(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Figure | None:
     """Return one line a trial through the ranks of its options to its score."""
     varied = _varied(trials)
@@ -68,17 +82,23 @@ def options_one_by_one(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, A
 def learning_and_cost(
     folder: Path, sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]
 ) -> list[Figure]:
-    """Return how the trials learned, and what their scores cost."""
+    """Return how the trials learned, by epoch or for models of one step by trial, and what their scores cost."""
     metric, good = sweep["valid_metric"], _goodness(trials)
-    curves = Panel("", "epoch", f"{sweep.get('selection', 'validation')} {metric}")
-    for trial in reversed(trials[:MOST_LINES]):
-        points = _validations(folder / trial["folder"] / "metrics.jsonl", metric)
-        if points:
+    label = f"{sweep.get('selection', 'validation')} {metric}"
+    found = [
+        (trial, _validations(folder / trial["folder"] / "metrics.jsonl", metric))
+        for trial in trials[:MOST_LINES]
+    ]
+    found = [(trial, points) for trial, points in found if points]
+    if found and all(len(points) == 1 for _, points in found):
+        learning = Panel("", "trial", label, _by_trial(sweep, trials))
+    else:
+        learning = Panel("", "epoch", label)
+        for trial, points in reversed(found):
             which = "best" if trial is trials[0] else "other trials"
             style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
-            curves.series.append(
-                Series(which, *zip(*points, strict=True), texts=[_text(trial, metric)] * len(points), **style)
-            )
+            texts = [_text(trial, metric)] * len(points)
+            learning.series.append(Series(which, *zip(*points, strict=True), texts=texts, **style))
     cost = Panel("", "seconds of training and validation", f"best {metric}", x_log=True)
     for trial in reversed(trials):
         style = {"kind": "points", "colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
@@ -86,8 +106,29 @@ def learning_and_cost(
         x = max(trial.get("seconds") or 0.0, 0.01)
         cost.series.append(Series(which, [x], [trial["score"]], texts=[_text(trial, metric)], **style))
     many = f"The {MOST_LINES} best of {len(trials)} trials." if len(trials) > MOST_LINES else ""
-    figures = [Figure("learning curves", "How the trials learned", [curves], many)] if curves.series else []
+    figures = (
+        [Figure("learning curves", "How the trials learned", [learning], many)] if learning.series else []
+    )
     return [*figures, Figure("score against time", "Score against time", [cost])]
+
+
+def _by_trial(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> list[Series]:
+    """Return the scores in the order of the trials, and the best so far: models of one step have no curves."""
+    ordered = sorted(trials, key=lambda trial: trial["number"])
+    numbers, scores = [trial["number"] for trial in ordered], [trial["score"] for trial in ordered]
+    choose = max if sweep["bigger"] else min
+    best = [choose(scores[: place + 1]) for place in range(len(scores))]
+    texts = [_text(trial, sweep["valid_metric"]) for trial in ordered]
+    return [
+        Series("trials", numbers, scores, kind="points", colour=shade_of(0.0), texts=texts),
+        # A line that goes up where a better trial is, not on the way to it.
+        Series(
+            "best so far",
+            [number for number in numbers for _ in range(2)][1:],
+            [score for score in best for _ in range(2)][:-1],
+            colour=shade_of(1.0),
+        ),
+    ]
 
 
 def _validations(file: Path, metric: str) -> list[tuple[int, float]]:

@@ -7,7 +7,7 @@ from typing import Any
 from recbole_diffusion.report.figure import Figure
 from recbole_diffusion.report.page import Page
 from recbole_diffusion.report.sweep import is_number, read_sweep, scored_trials, short, trial_name
-from recbole_diffusion.report.sweep_figures import learning_and_cost, options_one_by_one, options_together
+from recbole_diffusion.report.sweep_figures import sweep_figures
 from recbole_diffusion.report.tables import Cell, Table, number
 from recbole_diffusion.storage import yaml_io
 
@@ -39,10 +39,7 @@ def sweep_page(folder: Path) -> tuple[Page, list[Figure], list[str]]:
     )
     for note in sweep.get("notes", []):
         page.note(note)
-    of_options = [
-        figure for figure in (options_together(sweep, trials), options_one_by_one(sweep, trials)) if figure
-    ]
-    learning = learning_and_cost(folder, sweep, trials)
+    of_options, learning = sweep_figures(folder, sweep, trials)
     page.section("Best trial")
     page.code("\n".join(f"{name}: {yaml_io.dump_value(value)}" for name, value in best["options"].items()))
     final = _final(sweep)

@@ -13,7 +13,7 @@ LARGEST_GRID = 10_000  # combinations that are counted or enumerated
 
 
 @dataclass(frozen=True)
-class Parameter:
+class SearchParameter:
     """One line of a space.
 
     Attributes:
@@ -84,7 +84,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """A search space: parameters in an order in which each comes after those that its ``when`` names.
 
     Attributes:
@@ -93,7 +93,7 @@ class Space:
         content: what the file held, to be kept with the sweep.
     """
 
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[SearchParameter, ...]
     source: str
     content: Mapping[str, Any]
 
@@ -149,7 +149,7 @@ class Space:
         return chosen
 
 
-def exists(parameter: Parameter, chosen: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+def exists(parameter: SearchParameter, chosen: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     """Return whether the conditions of a parameter hold; one on a parameter that does not exist itself does not."""
     both = {**known, **chosen}
     return all(name in both and both[name] in values for name, values in parameter.when.items())

@@ -12,7 +12,7 @@ from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
-from recbole_diffusion.tuning.space import Parameter, Space
+from recbole_diffusion.tuning.space import SearchParameter, SearchSpace
 
 # General options that say where and how a run runs, or how it is judged, and not what it learns.
 NOT_SEARCHED = frozenset(
@@ -43,7 +43,7 @@ NOT_SEARCHED = frozenset(
 )
 
 
-def check_space(space: Space, config: Config, options: Mapping[str, Any]) -> None:
+def check_space(space: SearchSpace, config: Config, options: Mapping[str, Any]) -> None:
     """Check each parameter alone: its name, the values it can take, its conditions.
 
     Args:
@@ -72,7 +72,7 @@ def check_space(space: Space, config: Config, options: Mapping[str, Any]) -> Non
 
 
 def _check_value(
-    space: Space, config: Config, options: Mapping, declared: Mapping, name: str, value: Any
+    space: SearchSpace, config: Config, options: Mapping, declared: Mapping, name: str, value: Any
 ) -> None:
     try:
         if name in declared:
@@ -83,7 +83,7 @@ def _check_value(
         raise UsageError(f"{space.source}: {name} = {value!r}: {error}") from error
 
 
-def _check_conditions(space: Space, parameter: Parameter, config: Config) -> None:
+def _check_conditions(space: SearchSpace, parameter: SearchParameter, config: Config) -> None:
     setters = {name: other for other in space.parameters for name in other.names}
     for name, values in parameter.when.items():
         if name not in setters:
@@ -111,7 +111,7 @@ def _check_conditions(space: Space, parameter: Parameter, config: Config) -> Non
             )
 
 
-def check_combinations(space: Space, config: Config, combinations: Iterable[Mapping[str, Any]]) -> None:
+def check_combinations(space: SearchSpace, config: Config, combinations: Iterable[Mapping[str, Any]]) -> None:
     """Check configurations as a whole: options may contradict each other though each is allowed.
 
     Raises:

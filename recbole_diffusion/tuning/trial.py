@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import fcntl
 import json
 import logging
 import math
@@ -17,12 +16,13 @@ import psutil
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.lock import locked
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning.folder import SweepFolder
 
 logger = logging.getLogger(__name__)
 Report = Callable[[dict[str, Any]], None]
-PATIENCE, BETWEEN = 60.0, 0.2  # seconds
+PATIENCE = 60.0  # seconds
 NEW_PROCESS = threading.Event()  # whether no trial has run in this process yet
 NEW_PROCESS.set()
 
@@ -66,20 +66,13 @@ def alone(lock: Path, patience: float = PATIENCE) -> Iterator[None]:
         RunError: it has not ended by then.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + patience
-    with lock.open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise RunError(
-                        f"another process still runs this trial, {lock} is locked; end it and resume"
-                    ) from None
-                time.sleep(BETWEEN)
-            except OSError:
-                break  # a file system without locks
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(lock, patience))
+        except TimeoutError:
+            raise RunError(
+                f"another process still runs this trial, {lock} is locked; end it and resume"
+            ) from None
         yield
 
 

@@ -25,7 +25,7 @@ from recbole_diffusion.quick_start import run
 from recbole_diffusion.registry import outside
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.run_folder import RunFolder
-from recbole_diffusion.tuning import driver
+from recbole_diffusion.tuning import driver, phases
 from recbole_diffusion.tuning.driver import read_settings, sweep
 from recbole_diffusion.tuning.ray_session import check_cluster, ray_session
 
@@ -191,7 +191,7 @@ def test_the_table_has_a_row_for_each_trial(searched):
 def test_the_folder_holds_what_the_readme_says(searched):
     found, *_ = searched
     folder = Path(found["sweep_dir"])
-    names = {path.name for path in folder.iterdir()} - {"parallel_coordinates.png", "learning_curves.png"}
+    names = {path.name for path in folder.iterdir()} - {"pictures"}
     assert names == {"sweep.json", "trials.csv", "best.yaml", "trials", "final", "lock"}
     stored = json.loads((folder / "sweep.json").read_text())
     assert {**stored, "sweep_dir": found["sweep_dir"]} == found
@@ -208,7 +208,7 @@ def test_resuming_a_sweep_that_has_ended_runs_nothing(searched, monkeypatch):
     record = json.loads((Path(found["sweep_dir"]) / "sweep.json").read_text())
     record["trials"][BROKEN]["state"] = "finished"  # it alone would be tried again
     (Path(found["sweep_dir"]) / "sweep.json").write_text(json.dumps(record))
-    monkeypatch.setattr(driver, "run_trials", lambda *_, **__: pytest.fail("a trial was run"))
+    monkeypatch.setattr(phases, "run_trials", lambda *_, **__: pytest.fail("a trial was run"))
     again = sweep(resume=found["sweep_dir"], output=io.StringIO())
     assert (again["winner"], again["final_metrics"]) == (found["winner"], found["final_metrics"])
     with pytest.raises(UsageError, match="num_samples cannot change now"):
@@ -282,9 +282,9 @@ def test_a_time_budget_ends_the_search_and_a_resume_has_it_again(sweepable, tmp_
         )
     states = {trial["state"] for trial in json.loads((folder / "sweep.json").read_text())["trials"]}
     assert states <= {"cut", "waiting"}
-    _, record, options = driver.resumed(folder, {})
+    _, record, options = driver.open_sweep(folder, {})
     assert ([trial.state for trial in record.trials], options.budget_seconds) == (["waiting"] * 3, 0.2)
-    assert driver.resumed(folder, {"time_budget": "1h"})[2].budget_seconds == 3600
+    assert driver.open_sweep(folder, {"time_budget": "1h"})[2].budget_seconds == 3600
 
 
 # Resources.
@@ -299,6 +299,6 @@ def test_a_trial_that_fits_no_node_is_an_error():
 
 def test_two_drivers_cannot_run_one_sweep(searched):
     found, *_ = searched
-    folder, _, _ = driver.resumed(found["sweep_dir"], {})
+    folder, _, _ = driver.open_sweep(found["sweep_dir"], {})
     with folder.locked(), pytest.raises(UsageError, match="another process"):
         sweep(resume=found["sweep_dir"])

@@ -4,12 +4,20 @@ from collections.abc import Mapping, Sequence
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.figure import Figure, Panel, Series, shade_of
-from recbole_diffusion.report.rating_plots import shares, shown
+from recbole_diffusion.report.pictures import write_or_explain
 from recbole_diffusion.report.run_figures import method_style
-from recbole_diffusion.report.runs import RunRecord
+from recbole_diffusion.report.runs import RunRecord, read_run
+from recbole_diffusion.storage.run_folder import RunFolder
 
 KINDS = {"rated": "rated items (labelled)", "unrated": "items without rating (unlabelled)"}
 ACTUAL = "#9aa1ab"
+MOST_EPOCHS = 6  # in one panel
+
+
+def draw_ratings(folder: RunFolder) -> str:
+    """Draw the figures of one finished run into its folder; return where they are, or why they are not."""
+    run = read_run(folder.path)
+    return write_or_explain(rating_distributions({run.model: [run]}, {run.model: 0}), folder.pictures)
 
 
 def rating_distributions(
@@ -45,6 +53,19 @@ def rating_distributions(
     return figures
 
 
+def evenly_spaced(records: Sequence[dict]) -> list[dict]:
+    """Return at most MOST_EPOCHS records, evenly spaced, the first and the last among them."""
+    last = len(records) - 1
+    places = {round(k * last / (MOST_EPOCHS - 1)) for k in range(MOST_EPOCHS)}
+    return [records[place] for place in sorted(places)]
+
+
+def shares(counts: Sequence[int]) -> list[float]:
+    """Return counts divided by their sum, zeros where there are none."""
+    total = sum(counts)
+    return [count / total if total else 0.0 for count in counts]
+
+
 def _by_epoch(records: list[dict], kind: str) -> Panel:
     panel = Panel(KINDS[kind], "predicted rating", "share")
     if kind == "rated":
@@ -52,7 +73,7 @@ def _by_epoch(records: list[dict], kind: str) -> Panel:
         panel.series.append(
             Series("actual", first["edges"], shares(first["actual"]), kind="steps", colour=ACTUAL)
         )
-    drawn = shown(records)
+    drawn = evenly_spaced(records)
     for place, record in enumerate(drawn):
         colour = shade_of(place / max(1, len(drawn) - 1))
         series = {

@@ -18,14 +18,14 @@ from typing import Any
 
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.storage import yaml_io
-from recbole_diffusion.tuning.space import Parameter, Space
+from recbole_diffusion.tuning.space import SearchParameter, SearchSpace
 
 KINDS = ("choice", "uniform", "loguniform", "int")
 EXTRAS = ("step", "log", "when")
 FORM = "write {choice: [...]}, {uniform: [low, high]}, {loguniform: [low, high]}, {int: [low, high]} or one value"
 
 
-def read_space(path: str | Path) -> Space:
+def read_space(path: str | Path) -> SearchSpace:
     """Read a space from a YAML file.
 
     Raises:
@@ -34,7 +34,7 @@ def read_space(path: str | Path) -> Space:
     return parse_space(yaml_io.load_yaml(path), str(path))
 
 
-def parse_space(content: Mapping[str, Any], source: str) -> Space:
+def parse_space(content: Mapping[str, Any], source: str) -> SearchSpace:
     """Return the space that a mapping describes.
 
     Raises:
@@ -47,16 +47,16 @@ def parse_space(content: Mapping[str, Any], source: str) -> Space:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"{source}: option {name!r} is set twice")
-    return Space(tuple(_ordered(parameters, source)), source, dict(content))
+    return SearchSpace(tuple(_ordered(parameters, source)), source, dict(content))
 
 
-def _parameter(key: str, value: Any, source: str) -> Parameter:
+def _parameter(key: str, value: Any, source: str) -> SearchParameter:
     names = tuple(name.strip() for name in key.split(","))
     where = f"{source}: {key}"
     if not all(names):
         raise UsageError(f"{where}: a name is missing beside the comma")
     if not isinstance(value, Mapping):
-        return Parameter(names, "choice", (_together(names, value, where),))
+        return SearchParameter(names, "choice", (_together(names, value, where),))
     kinds = [name for name in value if name in KINDS]
     for name in value:
         if name not in (*KINDS, *EXTRAS):
@@ -70,7 +70,7 @@ def _parameter(key: str, value: Any, source: str) -> Parameter:
     kind, when = kinds[0], _when(value.get("when"), names, where)
     if kind == "choice":
         _refuse(value, ("step", "log"), where, "a choice")
-        return Parameter(names, kind, _choices(names, value[kind], where), when=when)
+        return SearchParameter(names, kind, _choices(names, value[kind], where), when=when)
     if len(names) > 1:
         raise UsageError(
             f"{where}: options are chosen together by choice only, such as {{choice: [[1, 2], [3, 4]]}}"
@@ -100,7 +100,7 @@ def _together(names: tuple[str, ...], value: Any, where: str) -> tuple[Any, ...]
 
 def _range(
     names: tuple[str, ...], kind: str, value: Mapping[str, Any], when: Mapping, where: str
-) -> Parameter:
+) -> SearchParameter:
     bounds, step, log = value[kind], value.get("step"), value.get("log", False)
     whole = kind == "int"
     right = (int,) if whole else (int, float)
@@ -133,7 +133,7 @@ def _range(
         raise UsageError(
             f"{where}: step is {step!r}; it takes a number above 0 and at most {high - low:g}, whole for int"
         )
-    return Parameter(names, kind, low=low, high=high, step=step, log=log, when=when)
+    return SearchParameter(names, kind, low=low, high=high, step=step, log=log, when=when)
 
 
 def _when(conditions: Any, names: tuple[str, ...], where: str) -> dict[str, tuple[Any, ...]]:
@@ -156,9 +156,9 @@ def _refuse(value: Mapping[str, Any], words: tuple[str, ...], where: str, what: 
             raise UsageError(f"{where}: {word} does not fit {what}; leave it out")
 
 
-def _ordered(parameters: list[Parameter], source: str) -> list[Parameter]:
+def _ordered(parameters: list[SearchParameter], source: str) -> list[SearchParameter]:
     """Return the parameters, each after those it depends on; otherwise in the order of the file."""
-    ordered: list[Parameter] = []
+    ordered: list[SearchParameter] = []
     waiting = list(parameters)
     while waiting:
         open_names = {name for parameter in waiting for name in parameter.names}
