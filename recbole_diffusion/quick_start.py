@@ -80,9 +80,7 @@ def run(
             result["command"] = command or _command(model, dataset, config_files, overrides, resume)
             folder.write_result(result)
             if any("counts" in report for report in result["rated"].values()):
-                from recbole_diffusion.report.paper.ratings import draw_ratings
-
-                logger.info("%s", draw_ratings(folder))
+                logger.info("figures of the predicted ratings: report %s --output=FILE.html", folder.path)
     except UsageError:
         if resume is None:
             folder.discard()

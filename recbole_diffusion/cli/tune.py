@@ -12,7 +12,7 @@ from recbole_diffusion.errors import UsageError, command_line, did_you_mean, no_
 ABOUT = """
 Searches the options of a model on the validation part, with Ray Tune, and runs the best ones again with
 several seeds; only those runs touch the test part. A sweep is one folder: sweep.json, trials.csv, best.yaml
-(for --config_files), trials/ and final/ with a run folder each, and two pictures. Options of a run (--epochs,
+(for --config_files), trials/ and final/ with a run folder each, and pictures/. Options of a run (--epochs,
 --data_path, ...) hold for every trial and are not searched.
 
 options of a sweep:

@@ -61,7 +61,6 @@ class RunFolder:
         result: what ``compare``, ``tune`` and users' scripts read.
         user_metrics: the metrics of each user of the test parts, for paired tests.
         tensorboard: folder of TensorBoard events.
-        pictures: folder of figures, of a model that predicts ratings.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -74,7 +73,6 @@ class RunFolder:
         self.result = self.path / "result.json"
         self.user_metrics = self.path / "user_metrics.npz"
         self.tensorboard = self.path / "tensorboard"
-        self.pictures = self.path / "pictures"
 
     @classmethod
     def create(cls, model: str, dataset: str, runs_path: str, run_dir: str | None) -> "RunFolder":

@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.trainer.base import RunMixin
-from recbole_diffusion.trainer.fused_steps import FusedSteps
 from recbole_diffusion.trainer.mirror_gradient import refused
+from recbole_diffusion.trainer.recbole_patches import FusedSteps
 
 
 class _TwoPlayers(FusedSteps):

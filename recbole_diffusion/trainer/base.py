@@ -18,12 +18,10 @@ from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
-from recbole_diffusion.trainer.collector import RunCollector
-from recbole_diffusion.trainer.fused_steps import FusedSteps
 from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
 from recbole_diffusion.trainer.plain_attributes import PlainState
 from recbole_diffusion.trainer.progress_log import Heartbeat
-from recbole_diffusion.trainer.tensorboard import tensorboard_in
+from recbole_diffusion.trainer.recbole_patches import FusedSteps, RunCollector, tensorboard_in
 
 
 class RunMixin(MirrorGradient):
@@ -53,6 +51,11 @@ class RunMixin(MirrorGradient):
         self._open_record: dict[str, Any] | None = None
         self._train_loader: Any = None
 
+    @property
+    def best_file(self) -> Path:
+        """Where the best weights so far are kept."""
+        return self.folder.best
+
     # Training.
 
     def fit(
@@ -77,7 +80,7 @@ class RunMixin(MirrorGradient):
         epoch = self.records[-1]["epoch"] if self.records else -1
         if epoch > self._last_saved:
             self._save_last(epoch)
-        if saved and not self.folder.best.is_file():  # nothing was validated
+        if saved and not self.best_file.is_file():  # nothing was validated
             self._save_checkpoint(epoch, verbose)
         self.tensorboard.close()
         return self.best_valid_score, self.best_valid_result
@@ -199,9 +202,9 @@ class RunMixin(MirrorGradient):
         self.best_epoch = epoch
         state = {"state_dict": self.model.state_dict(), "other_parameter": self.model.other_parameter()}
         named = {"model": self.config["model"], "ids": self.ids, "epoch": epoch}
-        checkpoint.save({**named, **state}, self.folder.best, self.folder.advice)
+        checkpoint.save({**named, **state}, self.best_file, self.folder.advice)
         if verbose:
-            self.logger.info("best so far, saved to %s", self.folder.best)
+            self.logger.info("best so far, saved to %s", self.best_file)
 
     @property
     def chosen_epoch(self) -> int:
@@ -270,7 +273,7 @@ class RunMixin(MirrorGradient):
 
     def _check_best(self) -> None:
         """Check that the best weights so far are there, before hours are spent on others."""
-        best = Path(self.folder.best)
+        best = self.best_file
         if not best.is_file():
             raise RunError(f"{best} is missing; {checkpoint.remedy(best)}")
         checkpoint.load(best)
@@ -291,7 +294,7 @@ class RunMixin(MirrorGradient):
     ) -> dict:
         """Evaluate as RecBole does; the best weights are read from our safe file. A full ranking fills ``lists``, if given."""
         if load_best_model:
-            path = Path(model_file or self.folder.best)
+            path = Path(model_file or self.best_file)
             self.load_weights(checkpoint.load(path, self.device), path)
         full = isinstance(eval_data, FullSortEvalDataLoader)
         self.rated = self.eval_collector.rated = self._rated_of(eval_data._dataset) if full else None

@@ -12,8 +12,8 @@ from torch import Tensor
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.base import RunMixin
-from recbole_diffusion.trainer.fused_steps import FusedSteps
 from recbole_diffusion.trainer.mirror_gradient import refused
+from recbole_diffusion.trainer.recbole_patches import FusedSteps
 
 
 class StageLoader:
@@ -96,7 +96,7 @@ class StagedTrainer(RunMixin, _Steps):
                 "1 or more, or "
                 "score a trained model with --load_checkpoint"
             )
-        self.run_best, self.bigger = folder.best, self.valid_metric_bigger
+        self.bigger = self.valid_metric_bigger
         self.part: Any = None
         if config["stage_cache"] and any(stage.key for stage in self.stages):
             try:
@@ -157,9 +157,7 @@ class StagedTrainer(RunMixin, _Steps):
 
     def _set(self, number: int, first_epoch: int) -> StageLoader:
         self.number, self.stage, self.first_epoch = number, self.stages[number], first_epoch
-        last = number == len(self.stages) - 1
-        self.folder.best = self.run_best if last else self.run_best.with_name(f"{self.stage.name}.pt")
-        self.saved_model_file = str(self.folder.best)
+        self.saved_model_file = str(self.best_file)
         self.epochs = first_epoch + self.stage.epochs
         self.valid_metric_bigger = self.bigger and self.stage.error is None
         self.step_optimizers = [
@@ -178,14 +176,19 @@ class StagedTrainer(RunMixin, _Steps):
         self.stopping_step = max(self.stage.stopping_step, -(-self.stage.patience_updates // between))
         return self._loader
 
+    @property
+    def best_file(self) -> Path:
+        """Where the best weights of the stage are kept; those of the last stage are the run's."""
+        inner = 0 <= self.number < len(self.stages) - 1
+        return self.folder.path / f"{self.stages[self.number].name}.pt" if inner else self.folder.best
+
     def rows_of(self, train_data: StageLoader) -> int:
         """Return the rows of the stage."""
         return len(train_data.rows)
 
     def _take_best(self) -> None:
         """Put the stage's best weights into the model, and the stage into the cache."""
-        state = checkpoint.load(Path(self.folder.best), self.device)
-        self.load_weights(state, Path(self.folder.best))
+        self.load_weights(checkpoint.load(self.best_file, self.device), self.best_file)
         file = self._cache_file()
         if file is not None and not file.is_file():
             checkpoint.save({"model": self.stage.name, "state_dict": self.stage.module.state_dict()}, file)

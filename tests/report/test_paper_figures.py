@@ -11,13 +11,11 @@ from recbole_diffusion import load_run, run
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
 from recbole_diffusion.registry import BASELINES, MODELS
-from recbole_diffusion.report import pictures
 from recbole_diffusion.report.figure import colour_of
 from recbole_diffusion.report.paper import ratings
 from recbole_diffusion.report.paper.ccdrec import USERS
 from recbole_diffusion.report.paper_figures import PAPER_FIGURES, paper_figures
 from recbole_diffusion.testing import FAST
-from recbole_diffusion.storage.run_folder import RunFolder
 
 RATINGS = {"edges": [0, 1, 2], "rated": [3, 1], "unrated": [0, 4], "actual": [2, 2]}
 
@@ -93,20 +91,6 @@ def test_first_and_last_epoch_are_among_those_shown():
 def test_shares_sum_to_one_or_are_nothing():
     assert ratings.shares([3, 1]) == [0.75, 0.25]
     assert ratings.shares([0, 0]) == [0.0, 0.0]
-
-
-def test_a_run_that_predicts_ratings_draws_them_into_its_folder(write_run, monkeypatch):
-    pytest.importorskip("matplotlib")
-    report = {"test": {"counts": RATINGS, "distribution": {"kl": 0.25}}}
-    folder = RunFolder(write_run("a", model="DGRM", rated=report))
-    assert ratings.draw_ratings(folder) == f"1 pictures in {folder.pictures}"
-    (file,) = folder.pictures.iterdir()
-    assert file.name == "01-ratings-at-the-end.png"
-    assert file.read_bytes().startswith(b"\x89PNG")
-    monkeypatch.setattr(pictures.util, "find_spec", lambda name: None)
-    assert ratings.draw_ratings(folder).startswith(
-        "no pictures: pictures need matplotlib, which is not installed"
-    )
 
 
 @pytest.mark.parametrize(("model", "how"), [("TVDiff", "l1"), ("LightGCN", "softmax")])

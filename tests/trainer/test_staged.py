@@ -96,6 +96,23 @@ def test_a_run_stopped_after_any_epoch_goes_on_as_if_never_stopped(go, tmp_path,
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_the_run_folder_keeps_its_paths_whatever_the_stage(go, tmp_path, monkeypatch):
+    seen = []
+    fit = StagedTrainer._train_epoch
+
+    def watched(self, *arguments, **named):
+        seen.append((self.stage.name, self.best_file.name, self.folder.best.name))
+        return fit(self, *arguments, **named)
+
+    monkeypatch.setattr(StagedTrainer, "_train_epoch", watched)
+    go("run")
+    assert list(dict.fromkeys(seen)) == [
+        ("source", "source.pt", "best.pt"),
+        ("target", "target.pt", "best.pt"),
+        ("transfer", "best.pt", "best.pt"),
+    ]
+
+
 def test_a_cached_stage_gives_the_same_run_and_serves_other_models(go, two_domains, tmp_path):
     cache = str(tmp_path / "cache")
     first = go("first", stage_cache=cache)

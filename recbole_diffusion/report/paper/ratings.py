@@ -4,20 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.figure import Figure, Panel, Series, shade_of
-from recbole_diffusion.report.pictures import write_or_explain
 from recbole_diffusion.report.run_figures import method_style
-from recbole_diffusion.report.runs import RunRecord, read_run
-from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.report.runs import RunRecord
 
 KINDS = {"rated": "rated items (labelled)", "unrated": "items without rating (unlabelled)"}
 ACTUAL = "#9aa1ab"
 MOST_EPOCHS = 6  # in one panel
-
-
-def draw_ratings(folder: RunFolder) -> str:
-    """Draw the figures of one finished run into its folder; return where they are, or why they are not."""
-    run = read_run(folder.path)
-    return write_or_explain(rating_distributions({run.model: [run]}, {run.model: 0}), folder.pictures)
 
 
 def rating_distributions(
