@@ -99,13 +99,13 @@ def compare(argv: Sequence[str]) -> int:
 
 def _rendered(found: "Comparison", kind: str) -> str:
     from recbole_diffusion.report.comparison_table import comparison_tables
-    from recbole_diffusion.report.page import Page
+    from recbole_diffusion.report.page import HtmlPage
     from recbole_diffusion.report.tables import TEXT_FORMATS
 
     tables = comparison_tables(found)
     if kind != "html":
         return TEXT_FORMATS[kind](tables)
-    page = Page(f"Comparison on {found.dataset}", f"{len(found.methods)} methods, ordered by {found.by}")
+    page = HtmlPage(f"Comparison on {found.dataset}", f"{len(found.methods)} methods, ordered by {found.by}")
     for table in tables:
         page.table(table)
     return page.html()

@@ -20,7 +20,7 @@ def histogram(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.histogram(np.clip(values, bounds[0], bounds[-1]), bounds)[0]
 
 
-def to_modes(values: np.ndarray, modes: np.ndarray) -> np.ndarray:
+def nearest_modes(values: np.ndarray, modes: np.ndarray) -> np.ndarray:
     """Return the number of the nearest mode of each value, the upper one from the middle on, int64 [values].
 
     Args:
@@ -87,7 +87,7 @@ def compare(
     """
     predicted = np.clip(predicted, low, high)
     modes = np.unique(ratings)
-    nearest = to_modes(predicted, modes)
+    nearest = nearest_modes(predicted, modes)
     actual = np.bincount(np.searchsorted(modes, ratings), minlength=len(modes))
     found = np.bincount(nearest, minlength=len(modes))
     share, of_found = actual / actual.sum(), found / found.sum()

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.evaluation.lists import TopLists, ndcg, recall
+from recbole_diffusion.evaluation.lists import TopKLists, ndcg, recall
 
 NO_GROUP = -1
 DIGITS = 6
 
 
 def group_report(
-    lists: TopLists, train: Any, held_out: Any, n_groups: int, topk: Sequence[int]
+    lists: TopKLists, train: Any, held_out: Any, n_groups: int, topk: Sequence[int]
 ) -> dict[str, Any]:
     """Return metrics by group for one evaluated part.
 
@@ -77,7 +77,7 @@ def _groups(counts: np.ndarray, members: np.ndarray, n_groups: int) -> np.ndarra
 
 
 def by_item_popularity(
-    lists: TopLists,
+    lists: TopKLists,
     held_out: tuple[np.ndarray, np.ndarray],
     group_of_item: np.ndarray,
     counts: np.ndarray,
@@ -127,7 +127,7 @@ def by_item_popularity(
 
 
 def by_user_activity(
-    lists: TopLists, group_of_user: np.ndarray, counts: np.ndarray, topk: Sequence[int]
+    lists: TopKLists, group_of_user: np.ndarray, counts: np.ndarray, topk: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Return the ordinary metrics averaged within groups of users.
 
@@ -160,7 +160,7 @@ def by_user_activity(
 
 
 def _distinct_pairs(
-    lists: TopLists, held_out: tuple[np.ndarray, np.ndarray], n_items: int
+    lists: TopKLists, held_out: tuple[np.ndarray, np.ndarray], n_items: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the place in ``lists`` and the item of each distinct held-out pair."""
     users, items = (np.asarray(column, np.int64) for column in held_out)

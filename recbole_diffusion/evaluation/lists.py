@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recbole_diffusion.errors import RunError, UsageError, did_you_mean
 from recbole_diffusion.storage.atomic import write_whole
-from recbole_diffusion.storage.run_folder import made_again
+from recbole_diffusion.storage.run_folder import rerun_hint
 
 # The tokens of the users under "users", and one value a user under each metric's name, such as "recall@20".
 UserMetrics = dict[str, np.ndarray]
@@ -61,7 +61,7 @@ USER_METRICS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
 }
 
 
-class TopLists:
+class TopKLists:
     """The first K items of each user of one full-ranking evaluation.
 
     A user without a held-out item has no metric and is left out. With K the largest of ``topk`` the lists are
@@ -191,7 +191,7 @@ class TopLists:
 
 def save_user_metrics(
     path: Path,
-    parts: Mapping[str, TopLists],
+    parts: Mapping[str, TopKLists],
     tokens: np.ndarray,
     topk: Iterable[int],
     metrics: Iterable[str],
@@ -242,9 +242,9 @@ def load_user_metrics(path: Path) -> dict[str, UserMetrics]:
         zlib.error,
     ) as error:
         raise RunError(
-            f"cannot read the metrics by user in {path}: {error}; {made_again(path.parent)}"
+            f"cannot read the metrics by user in {path}: {error}; {rerun_hint(path.parent)}"
         ) from error
     for part, columns in parts.items():
         if "users" not in columns or len({len(np.atleast_1d(column)) for column in columns.values()}) != 1:
-            raise RunError(f"{path} holds no metrics by user in its part {part!r}; {made_again(path.parent)}")
+            raise RunError(f"{path} holds no metrics by user in its part {part!r}; {rerun_hint(path.parent)}")
     return parts

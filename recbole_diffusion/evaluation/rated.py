@@ -20,7 +20,7 @@ from recbole_diffusion.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Reading:
+class ListReading:
     """What the paper leaves open about its two lists.
 
     Attributes:
@@ -40,12 +40,12 @@ class Reading:
 
 
 READINGS = {
-    "top, predicted from the median": Reading(filter_predicted=True),
-    "top": Reading(),
-    "top by item number": Reading("order"),
-    "top and tied": Reading("tied"),
-    "all relevant": Reading("all"),
-    "all relevant, predicted from the median": Reading("all", filter_predicted=True),
+    "top, predicted from the median": ListReading(filter_predicted=True),
+    "top": ListReading(),
+    "top by item number": ListReading("order"),
+    "top and tied": ListReading("tied"),
+    "all relevant": ListReading("all"),
+    "all relevant, predicted from the median": ListReading("all", filter_predicted=True),
 }
 
 
@@ -73,7 +73,7 @@ def rated_ranking(
     *,
     median: float,
     k: int = 5,
-    reading: Reading = READINGS["top"],
+    reading: ListReading = READINGS["top"],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return Recall@k (Eq. 23) and NDCG@k (Eq. 24, 25) of each user who has a relevant test item.
 

@@ -8,7 +8,13 @@ from torch import Tensor
 
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.evaluation import distribution
-from recbole_diffusion.evaluation.rated import READINGS, Reading, errors_by_user, rated_ranking, rating_errors
+from recbole_diffusion.evaluation.rated import (
+    READINGS,
+    ListReading,
+    errors_by_user,
+    rated_ranking,
+    rating_errors,
+)
 from recbole_diffusion.options.rating import RatingOptions
 
 
@@ -56,7 +62,7 @@ class RatedScores:
         ratings = self._ratings[np.searchsorted(self._keys, keys)]
         return keys // self.n_items, keys % self.n_items, ratings, scores
 
-    def ranking(self, reading: Reading) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def ranking(self, reading: ListReading) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return Recall and NDCG at each length, such as ``recall@5``, each with its users; see :func:`rated_ranking`."""
         rows, found = self.rows(), {}
         for k in self.options.lengths:
@@ -67,7 +73,7 @@ class RatedScores:
     def _rankings(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return the users [n] and their values [n] of each ranking among ``RatingOptions.names``."""
         filtered, plain = (
-            self.ranking(Reading(filter_predicted=one)) for one in (self.predicts_ratings, False)
+            self.ranking(ListReading(filter_predicted=one)) for one in (self.predicts_ratings, False)
         )
         values = [*filtered.values(), *plain.values()]
         for k in self.options.lengths:

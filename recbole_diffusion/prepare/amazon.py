@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from recbole_diffusion.prepare.interactions import Collector, Interactions
-from recbole_diffusion.prepare.rows import Rows
+from recbole_diffusion.prepare.interactions import InteractionCollector, Interactions
+from recbole_diffusion.prepare.rows import SourceRows
 
 ID_BYTES, WIDTH = 10, 4096
 REVIEW_KEYS = ("reviewerID", "asin", "overall", "unixReviewTime")
@@ -26,10 +26,10 @@ def read(path: Path) -> Interactions:
     Raises:
         SourceError: a line is no review; the message names its number.
     """
-    collector, seen = Collector(), set()
+    collector, seen = InteractionCollector(), set()
     with gzip.open(path, "rb") as stream:
-        rows = Rows(stream, path.name, 0)
-        for line in rows.of_lines():
+        rows = SourceRows(stream, path.name, 0)
+        for line in rows.read_lines():
             record = record_of(rows, line, REVIEW_KEYS)
             user, item = rows.token(record["reviewerID"], "reviewerID"), rows.token(record["asin"], "asin")
             if (user, item) not in seen:
@@ -47,8 +47,8 @@ def read_texts(path: Path, items: tuple[str, ...]) -> list[str]:
     """
     texts = dict.fromkeys(items, "")
     with gzip.open(path, "rb") as stream:
-        rows = Rows(stream, path.name, 0)
-        for line in rows.of_lines():
+        rows = SourceRows(stream, path.name, 0)
+        for line in rows.read_lines():
             record = record_of(rows, line, ("asin",))
             if record["asin"] in texts:
                 categories = [str(one) for branch in record.get("categories") or [] for one in branch]
@@ -71,7 +71,7 @@ def write_images(path: Path, items: tuple[str, ...], output: Path) -> int:
     values = np.lib.format.open_memmap(output, "w+", np.float32, (len(items), WIDTH))
     total = np.zeros(WIDTH)
     with path.open("rb") as stream:
-        rows = Rows(stream, path.name, path.stat().st_size)
+        rows = SourceRows(stream, path.name, path.stat().st_size)
         for name, numbers in _images(rows):
             row = place.get(name)
             if (
@@ -89,7 +89,7 @@ def write_images(path: Path, items: tuple[str, ...], output: Path) -> int:
     return int((~there).sum())
 
 
-def _images(rows: Rows) -> Iterator[tuple[bytes, np.ndarray]]:
+def _images(rows: SourceRows) -> Iterator[tuple[bytes, np.ndarray]]:
     """Yield id and features of each record."""
     size = ID_BYTES + 4 * WIDTH
     while record := rows.stream.read(size):
@@ -99,7 +99,7 @@ def _images(rows: Rows) -> Iterator[tuple[bytes, np.ndarray]]:
         yield record[:ID_BYTES].rstrip(b"\0 "), np.frombuffer(record, "<f4", offset=ID_BYTES)
 
 
-def record_of(rows: Rows, line: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
+def record_of(rows: SourceRows, line: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
     """Return one line as a dictionary: JSON, or a Python literal, which is read without evaluating anything."""
     try:
         text = line.decode()

@@ -10,7 +10,7 @@ from typing import Any
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.amazon import REVIEW_KEYS, record_of
 from recbole_diffusion.prepare.recipe import ADVICE, RECORD, Counts, PreparedSet, Recipe
-from recbole_diffusion.prepare.rows import Rows
+from recbole_diffusion.prepare.rows import SourceRows
 from recbole_diffusion.storage.atomic import whole_set
 
 LOW, HIGH = 1.0, 5.0
@@ -90,9 +90,9 @@ def write_ratings(path: Path, output: Path) -> tuple[Counts, int]:
     items: dict[str, int] = {}
     seen: set[int] = set()
     with gzip.open(path, "rb") as stream, output.open("w", encoding="utf-8") as out:
-        rows = Rows(stream, path.name, 0)
+        rows = SourceRows(stream, path.name, 0)
         out.write(HEADER)
-        for line in rows.of_lines():
+        for line in rows.read_lines():
             record = record_of(rows, line, REVIEW_KEYS)
             user, item = rows.token(record["reviewerID"], "reviewerID"), rows.token(record["asin"], "asin")
             rating, time = (

@@ -16,7 +16,7 @@ UNKNOWN = float("nan")  # a time that the file does not give
 
 @dataclass(frozen=True)
 class Interactions:
-    """Rows of users and items.
+    """SourceRows of users and items.
 
     Attributes:
         users: codes from 0, int64 [rows].
@@ -55,7 +55,7 @@ class Interactions:
         return Counts(len(np.unique(self.users)), len(np.unique(self.items)), len(self))
 
 
-class Collector:
+class InteractionCollector:
     """Gathers positive rows; users and items get codes in the order of their first positive row."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ def filtered(
     users go down to 2. That number is 15, not 50: the thresholds of the text do not describe that split, and the 34
     rows an item of the paper's Table 3 contradict 50 as well. The defaults are the text's.
 
-    Rows of a fully exposed set are test rows: they are neither counted nor removed here. The split drops those whose
+    SourceRows of a fully exposed set are test rows: they are neither counted nor removed here. The split drops those whose
     user or item no other row knows.
 
     Args:

@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from recbole_diffusion.prepare.interactions import UNKNOWN, Collector, Interactions
-from recbole_diffusion.prepare.rows import Rows, SourceError
+from recbole_diffusion.prepare.interactions import UNKNOWN, InteractionCollector, Interactions
+from recbole_diffusion.prepare.rows import SourceError, SourceRows
 
 FOOD_COLUMNS = ("user_id", "recipe_id", "date", "rating")
 YELP_KEYS = ("user_id", "business_id", "stars", "date")
@@ -25,10 +25,10 @@ def read_food(files: Mapping[str, Path], threshold: float) -> Interactions:
     A review without stars has the rating 0 in the file.
     """
     path = files["RAW_interactions.csv"]
-    collector = Collector()
+    collector = InteractionCollector()
     with path.open("rb") as stream:
-        rows = Rows(stream, path.name, path.stat().st_size)
-        for user, item, day, rating in rows.of_csv(FOOD_COLUMNS):
+        rows = SourceRows(stream, path.name, path.stat().st_size)
+        for user, item, day, rating in rows.read_csv(FOOD_COLUMNS):
             if rows.number(rating, "rating") >= threshold:
                 collector.add(
                     rows.token(user, "user_id"), rows.token(item, "recipe_id"), rows.day(day, "date")
@@ -40,10 +40,10 @@ def read_food(files: Mapping[str, Path], threshold: float) -> Interactions:
 def read_yelp(files: Mapping[str, Path], threshold: float) -> Interactions:
     """Read the reviews of the Yelp Open Dataset with at least ``threshold`` of 5 stars; about 5 GB, a JSON object a line."""
     path = files["yelp_academic_dataset_review.json"]
-    collector = Collector()
+    collector = InteractionCollector()
     with path.open("rb") as stream:
-        rows = Rows(stream, path.name, path.stat().st_size)
-        for line in rows.of_lines():
+        rows = SourceRows(stream, path.name, path.stat().st_size)
+        for line in rows.read_lines():
             user, item, stars, moment = _yelp_fields(rows, line)
             if rows.number(stars, "stars") >= threshold:
                 collector.add(
@@ -53,7 +53,7 @@ def read_yelp(files: Mapping[str, Path], threshold: float) -> Interactions:
     return collector.finish()
 
 
-def _yelp_fields(rows: Rows, line: bytes) -> list:
+def _yelp_fields(rows: SourceRows, line: bytes) -> list:
     try:
         review = json.loads(line)
         return [review[key] for key in YELP_KEYS]
@@ -73,7 +73,7 @@ def read_kuairec(files: Mapping[str, Path], threshold: float) -> Interactions:
         SourceError: also if the file is no zip archive, or a matrix is not in it.
     """
     path = files["KuaiRec.zip"]
-    collector = Collector()
+    collector = InteractionCollector()
     try:
         with zipfile.ZipFile(path) as archive:
             for name, exposed in KUAIREC_MATRICES.items():
@@ -97,12 +97,16 @@ def _member(archive: zipfile.ZipFile, path: Path, name: str) -> zipfile.ZipInfo:
 
 
 def _read_matrix(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, exposed: bool, threshold: float, collector: Collector
+    archive: zipfile.ZipFile,
+    member: zipfile.ZipInfo,
+    exposed: bool,
+    threshold: float,
+    collector: InteractionCollector,
 ) -> int:
     """Collect the positive rows of one matrix; return how many rows it has."""
     with archive.open(member) as stream:
-        rows = Rows(stream, member.filename, member.file_size)
-        for user, item, moment, ratio in rows.of_csv(KUAIREC_COLUMNS):
+        rows = SourceRows(stream, member.filename, member.file_size)
+        for user, item, moment, ratio in rows.read_csv(KUAIREC_COLUMNS):
             if rows.number(ratio, "watch_ratio") >= threshold:
                 seconds = rows.number(moment, "timestamp") if moment else UNKNOWN
                 collector.add(rows.token(user, "user_id"), rows.token(item, "video_id"), seconds, exposed)

@@ -1,4 +1,4 @@
-"""Rows of published text files, read in a stream, and the error that names file and row.
+"""SourceRows of published text files, read in a stream, and the error that names file and row.
 
 Every row is checked for its fields and its rating; ids and times only of the rows that count as positive.
 """
@@ -41,7 +41,7 @@ class SourceError(UsageError):
     """A published file is not in its known format; the message says file, row, what is there and what should be."""
 
 
-class Rows:
+class SourceRows:
     """Reads one stream row by row and knows where it is.
 
     Attributes:
@@ -129,7 +129,7 @@ class Rows:
             self.row, self.line = self.row + 1, 0
             raise self.fault(f"a damaged archive ({error})", "a whole gzip file") from error
 
-    def of_csv(self, columns: Sequence[str]) -> Iterator[list[str]]:
+    def read_csv(self, columns: Sequence[str]) -> Iterator[list[str]]:
         """Yield the named columns of each row of a CSV file with a header; line ends inside quotes belong to their field.
 
         Raises:
@@ -155,7 +155,7 @@ class Rows:
                 if self.row % TICK == 0:
                     bar.update(self.stream.tell() - bar.n)
 
-    def of_lines(self) -> Iterator[bytes]:
+    def read_lines(self) -> Iterator[bytes]:
         """Yield each line of a file; the last may lack its line end.
 
         Raises:

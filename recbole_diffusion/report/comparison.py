@@ -10,28 +10,27 @@ import numpy as np
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.evaluation.lists import UserMetrics
 from recbole_diffusion.evaluation.significance import compare_runs
-from recbole_diffusion.report.methods import methods_of
+from recbole_diffusion.report.methods import group_by_method
 from recbole_diffusion.report.runs import RunRecord
-from recbole_diffusion.report.splits import splits_of
+from recbole_diffusion.report.splits import group_by_split
 
 ERRORS = ("mae", "rmse")  # the less the better
 SHOWN = ("recall", "ndcg", "mae", "rmse")  # metrics of a table by default
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Mean and sample deviation of the values of some runs; the deviation of one value is 0."""
+class MeanStd:
+    """Mean and sample standard deviation of the values of some runs; the deviation of a single value is 0."""
 
     mean: float
     deviation: float
     runs: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        """Return the spread of at least one value."""
-        return cls(
-            statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0, len(values)
-        )
+    def from_values(cls, values: Sequence[float]) -> "MeanStd":
+        """Return mean and deviation of at least one value."""
+        deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+        return cls(statistics.fmean(values), deviation, len(values))
 
 
 @dataclass
@@ -54,10 +53,10 @@ class Method:
     name: str
     runs: list[RunRecord]
     selection: str
-    metrics: dict[str, dict[str, Spread]]
-    train_seconds: Spread
-    epoch_seconds: Spread | None
-    peak_rss_mb: Spread
+    metrics: dict[str, dict[str, MeanStd]]
+    train_seconds: MeanStd
+    epoch_seconds: MeanStd | None
+    peak_rss_mb: MeanStd
     parameters: int
     tests: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -115,15 +114,15 @@ def compare(
             and of rated items MAE and RMSE.
         by: the metric that orders and tests; by default the one that chose the epochs, where it is among
             ``metrics``.
-        names: see :func:`~recbole_diffusion.report.methods.methods_of`.
+        names: see :func:`~recbole_diffusion.report.methods.group_by_method`.
         wilcoxon: the signed-rank test instead of the t-test.
 
     Raises:
         UsageError: runs on different splits, test parts or data sets, or a metric that not all have.
             RunError: a damaged file.
     """
-    groups = methods_of(runs, names)
-    by_split, notes = splits_of(groups)
+    groups = group_by_method(runs, names)
+    by_split, notes = group_by_split(groups)
     parts = list(runs[0].test_parts)
     known = _shared_metrics(runs, parts)
     chosen = _chosen(metrics, known, all(run.valid_metric.startswith("rated_") for run in runs))
@@ -190,12 +189,15 @@ def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]
         runs=runs,
         selection=runs[0].selection,
         metrics={
-            part: {metric: Spread.of([run.test_parts[part][metric] for run in runs]) for metric in known}
+            part: {
+                metric: MeanStd.from_values([run.test_parts[part][metric] for run in runs])
+                for metric in known
+            }
             for part in parts
         },
-        train_seconds=Spread.of([run.result["seconds"]["train"] for run in runs]),
-        epoch_seconds=Spread.of(epochs) if epochs else None,
-        peak_rss_mb=Spread.of([run.result["peak_rss_mb"] for run in runs]),
+        train_seconds=MeanStd.from_values([run.result["seconds"]["train"] for run in runs]),
+        epoch_seconds=MeanStd.from_values(epochs) if epochs else None,
+        peak_rss_mb=MeanStd.from_values([run.result["peak_rss_mb"] for run in runs]),
         parameters=runs[0].result["parameters"],
     )
 

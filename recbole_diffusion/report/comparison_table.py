@@ -1,6 +1,6 @@
 """The tables of a comparison: a row a method, one table for each test part."""
 
-from recbole_diffusion.report.comparison import Comparison, Method, Spread, smaller_is_better
+from recbole_diffusion.report.comparison import Comparison, MeanStd, Method, smaller_is_better
 from recbole_diffusion.report.tables import Cell, Table, number
 
 SMALL_P = 0.0001
@@ -47,7 +47,7 @@ def _table(found: Comparison, part: str) -> Table:
     return Table(title, columns, rows, words={"method", "chosen on"}, name=part)
 
 
-def _spread(spread: Spread, digits: int, best: bool = False) -> Cell:
+def _spread(spread: MeanStd, digits: int, best: bool = False) -> Cell:
     text = f"{spread.mean:,.{digits}f}"
     if spread.runs == 1:
         return Cell(text, spread.mean, None, best)

@@ -25,7 +25,7 @@ KINDS = ("line", "points", "bars", "steps")
 
 
 @dataclass(frozen=True)
-class Series:
+class PlotSeries:
     """One line, cloud of points, row of bars or histogram of a panel.
 
     Attributes:
@@ -70,7 +70,7 @@ class Panel:
     title: str
     x_label: str
     y_label: str
-    series: list[Series] = field(default_factory=list)
+    series: list[PlotSeries] = field(default_factory=list)
     x_log: bool = False
     bare: bool = False
     ticks: tuple[list[float], list[str]] | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.report.figure import SEVERAL, Figure, Panel, Series
+from recbole_diffusion.report.figure import SEVERAL, Figure, Panel, PlotSeries
 from recbole_diffusion.storage.atomic import write_whole
 
 SUFFIXES = ("png", "svg", "pdf")
@@ -140,7 +140,7 @@ def _draw_panel(axes: Any, panel: Panel) -> dict[str, Any]:
     return handles
 
 
-def _draw(axes: Any, series: Series) -> Any:
+def _draw(axes: Any, series: PlotSeries) -> Any:
     y = [math.nan if value is None else value for value in series.y]
     width = 0.9 if series.faint else 1.6
     if series.kind == "steps":
@@ -161,7 +161,7 @@ def _draw(axes: Any, series: Series) -> Any:
     return axes.plot(series.x, y, color=series.colour, **style)[0]
 
 
-def _draw_bars(axes: Any, series: Series, bars: list[Series]) -> Any:
+def _draw_bars(axes: Any, series: PlotSeries, bars: list[PlotSeries]) -> Any:
     """Draw one row of bars beside the others of its panel, as Plotly's groups are."""
     words = list(dict.fromkeys(word for one in bars for word in one.x))
     width = 0.8 / len(bars)

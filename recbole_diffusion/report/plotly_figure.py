@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from recbole_diffusion.report.figure import Panel, Series
+from recbole_diffusion.report.figure import Panel, PlotSeries
 
 DIGITS = 6
 
@@ -22,7 +22,7 @@ def panel_json(panel: Panel) -> dict[str, Any]:
     return {"data": [_trace(series) for series in panel.series], "layout": {"barmode": "group", **axes}}
 
 
-def _trace(series: Series) -> dict[str, Any]:
+def _trace(series: PlotSeries) -> dict[str, Any]:
     trace: dict[str, Any] = {"name": series.name, "x": _rounded(series.x), "y": _rounded(series.y)}
     line = {"color": series.colour, "width": 1.3 if series.faint else 2, "dash": series.dash}
     if series.kind == "bars":

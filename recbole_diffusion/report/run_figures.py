@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-from recbole_diffusion.report.comparison import Comparison, Spread, smaller_is_better
-from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of, dash_of, shade_of
+from recbole_diffusion.report.comparison import Comparison, MeanStd, smaller_is_better
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, dash_of, shade_of
 from recbole_diffusion.report.runs import RunRecord
 
 MOST_PARTS = 8  # panels of loss parts
@@ -30,8 +30,8 @@ def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> 
                 for epoch, value in zip(epochs, values, strict=True)
             ]
             style = {**method_style(number), "faint": len(runs) > 1, "texts": texts}
-            by_epoch.series.append(Series(name, epochs, values, **style))
-            by_time.series.append(Series(name, seconds, values, **style))
+            by_epoch.series.append(PlotSeries(name, epochs, values, **style))
+            by_time.series.append(PlotSeries(name, seconds, values, **style))
     if not by_epoch.series:
         return None
     chosen = {run.selection for runs in methods.values() for run in runs}
@@ -72,7 +72,7 @@ def loss_parts(name: str, runs: Sequence[RunRecord]) -> Figure | None:
             ]
             colour = shade_of(number / max(1, len(runs) - 1))
             panel.series.append(
-                Series(f"seed {run.seed}", *zip(*points, strict=True), colour=colour, faint=len(runs) > 1)
+                PlotSeries(f"seed {run.seed}", *zip(*points, strict=True), colour=colour, faint=len(runs) > 1)
             )
         panels.append(panel)
     return (
@@ -89,12 +89,12 @@ def groups(found: Comparison) -> list[Figure]:
         items = [
             panel
             for panel in (
-                _group_panel(found, part, "item_popularity", found_metric(found)),
+                _group_panel(found, part, "item_popularity", group_metric(found)),
                 _shares(found, part),
             )
             if panel
         ]
-        users = _group_panel(found, part, "user_activity", found_metric(found))
+        users = _group_panel(found, part, "user_activity", group_metric(found))
         panels = [*items, *([users] if users else [])]
         if panels:
             note = (
@@ -104,13 +104,13 @@ def groups(found: Comparison) -> list[Figure]:
             )
             figures.append(
                 Figure(
-                    f"groups {part}", f"Whom it serves: {found_metric(found)} by group, {part}", panels, note
+                    f"groups {part}", f"Whom it serves: {group_metric(found)} by group, {part}", panels, note
                 )
             )
     return figures
 
 
-def found_metric(found: Comparison) -> str:
+def group_metric(found: Comparison) -> str:
     """Return the metric that groups are shown in: that of the comparison where groups have it, else the first that they have."""
     tables = (
         table
@@ -135,7 +135,7 @@ def _group_panel(found: Comparison, part: str, kind: str, metric: str) -> Panel 
     return panel if panel.series else None
 
 
-def _bars(name: str, number: int, tables: Sequence[Sequence[Mapping[str, float]]], metric: str) -> Series:
+def _bars(name: str, number: int, tables: Sequence[Sequence[Mapping[str, float]]], metric: str) -> PlotSeries:
     """Return the bars of one method: the mean of each group over runs, with the deviation."""
     values: dict[int, list[float]] = {}
     labels: dict[int, str] = {}
@@ -143,9 +143,9 @@ def _bars(name: str, number: int, tables: Sequence[Sequence[Mapping[str, float]]
         values.setdefault(row["group"], []).append(row[metric])
         labels.setdefault(row["group"], _group_label(row))
     order = sorted(values)
-    spreads = [Spread.of(values[group]) for group in order]
+    spreads = [MeanStd.from_values(values[group]) for group in order]
     several = len(tables) > 1
-    return Series(
+    return PlotSeries(
         name,
         [labels[group] for group in order],
         [spread.mean for spread in spreads],
@@ -163,7 +163,7 @@ def _group_label(row: Mapping[str, float]) -> str:
 def _shares(found: Comparison, part: str) -> Panel | None:
     """Return which part of all recommendations each group of items gets, beside its part of the held-out rows."""
     panel = Panel("share of recommendations", "group of items by popularity", "share")
-    held_out: Series | None = None
+    held_out: PlotSeries | None = None
     for number, method in enumerate(found.methods):
         tables = [run.result.get("groups", {}).get(part, {}).get("item_popularity") for run in method.runs]
         if not tables or not all(tables):
@@ -174,7 +174,7 @@ def _shares(found: Comparison, part: str) -> Panel | None:
         total = sum(row["held_out"] for row in tables[0])
         table = [{**row, "held": row["held_out"] / total} for row in tables[0]]
         bars = _bars("held-out rows", 0, [table], "held")
-        held_out = held_out or Series(bars.name, bars.x, bars.y, kind="bars", colour="#9aa1ab")
+        held_out = held_out or PlotSeries(bars.name, bars.x, bars.y, kind="bars", colour="#9aa1ab")
         panel.y_label = f"{share.replace('share', 'share of top ').replace('@', '')}"
         panel.series.append(_bars(method.name, number, tables, share))
     if held_out:
@@ -195,7 +195,7 @@ def accuracy_against_time(found: Comparison) -> Figure | None:
             error = [spread.deviation] if spread.runs > 1 else None
             point = {"kind": "points", "colour": colour_of(number), "texts": [text], "error": error}
             # A method that has no epochs to speak of, such as Pop, still needs a place on a logarithmic axis.
-            panel.series.append(Series(method.name, [max(seconds.mean, 0.01)], [spread.mean], **point))
+            panel.series.append(PlotSeries(method.name, [max(seconds.mean, 0.01)], [spread.mean], **point))
         panels.append(panel)
     better = "Lower" if smaller_is_better(found.by) else "Higher"
     note = f"{better} and further left is better. Seconds are of the machine that each run had."

@@ -11,7 +11,7 @@ from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.lists import UserMetrics, load_user_metrics
-from recbole_diffusion.storage.run_folder import RunFolder, made_again
+from recbole_diffusion.storage.run_folder import RunFolder, rerun_hint
 
 # What every result.json has had from the first version on.
 NEEDED = {
@@ -117,7 +117,7 @@ def _result(folder: RunFolder) -> dict[str, Any]:
     if wrong:
         raise RunError(
             f"{folder.result} is damaged: {', '.join(wrong)} missing or of a wrong type; "
-            f"{made_again(folder.path)}"
+            f"{rerun_hint(folder.path)}"
         )
     for part in ("valid", "test"):
         bad = [
@@ -128,7 +128,7 @@ def _result(folder: RunFolder) -> dict[str, Any]:
         if bad:
             raise RunError(
                 f"{folder.result} is damaged: {part} {bad[0]} is {result[part][bad[0]]!r}; "
-                f"{made_again(folder.path)}"
+                f"{rerun_hint(folder.path)}"
             )
     return result
 
@@ -145,11 +145,11 @@ def _epoch(folder: RunFolder, number: int, line: bytes) -> dict[str, Any]:
         value = json.loads(line)
     except ValueError as error:
         raise RunError(
-            f"{folder.metrics}, line {number} is damaged: {error}; {made_again(folder.path)}"
+            f"{folder.metrics}, line {number} is damaged: {error}; {rerun_hint(folder.path)}"
         ) from error
     if not isinstance(value, dict):
         raise RunError(
-            f"{folder.metrics}, line {number} is damaged: it holds no object; {made_again(folder.path)}"
+            f"{folder.metrics}, line {number} is damaged: it holds no object; {rerun_hint(folder.path)}"
         )
     return value
 

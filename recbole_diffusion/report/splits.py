@@ -37,7 +37,7 @@ def by_run_seed(config: Mapping[str, Any]) -> bool:
     return at_random(config) and config.get("split_seed") is None and config.get("cold_seed") is None
 
 
-def of_settings(run: RunRecord) -> str:
+def settings_key(run: RunRecord) -> str:
     """Return a text that is equal for runs whose settings make the same split."""
     settings = {name: run.config.get(name) for name in OF_THE_SPLIT}
     settings = {name: value for name, value in settings.items() if value not in NOTHING}
@@ -46,7 +46,7 @@ def of_settings(run: RunRecord) -> str:
     return hashlib.sha256(yaml_io.dump_value([run.result["dataset"], settings]).encode()).hexdigest()[:16]
 
 
-def split_of(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
+def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
     """Return what tells the split of one run from another.
 
     Args:
@@ -56,14 +56,14 @@ def split_of(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
             learns from the validation part as well is on the split of one that was chosen on validation.
     """
     if not fingerprints:
-        return of_settings(run)
+        return settings_key(run)
     prints = {name: part["fingerprint"] for name, part in run.result["parts"].items()}
     train, valid = prints.pop("train"), prints.pop("valid")
     known = [train, valid] if with_train else [train if run.selection == "test" else joined(train, valid)]
     return " ".join([run.result["dataset"], *known, *(f"{name}={prints[name]}" for name in sorted(prints))])
 
 
-def data_of(run: RunRecord) -> tuple[int, str] | None:
+def data_key(run: RunRecord) -> tuple[int, str] | None:
     """Return rows and fingerprint of a run's parts together, which no split changes; None for a run older than fingerprints."""
     parts = dict(run.result.get("parts") or {})
     if not parts:
@@ -78,7 +78,7 @@ def data_of(run: RunRecord) -> tuple[int, str] | None:
     return sum(part["rows"] for part in together), joined(*(part["fingerprint"] for part in together))
 
 
-def splits_of(
+def group_by_split(
     methods: Mapping[str, Sequence[RunRecord]],
 ) -> tuple[dict[str, list[list[RunRecord]]], list[str]]:
     """Return each method's runs by split, the splits in the same order for each, and what a reader must know.
@@ -103,7 +103,7 @@ def splits_of(
     table: dict[str, dict[str, list[RunRecord]]] = {name: defaultdict(list) for name in methods}
     for name, of_method in methods.items():
         for run in of_method:
-            table[name][split_of(run, fingerprints, with_train=not both)].append(run)
+            table[name][split_key(run, fingerprints, with_train=not both)].append(run)
     first = next(iter(table))
     order = list(table[first])
     for name in table:
@@ -139,7 +139,7 @@ def _advice(
 ) -> str:
     """Return what to do about two methods that are not on the same splits: their data differ, or their seeds do."""
     left, right = ([run for of_split in runs.values() for run in of_split] for runs in (mine, other))
-    data = [{data_of(run) for run in runs} for runs in (left, right)]
+    data = [{data_key(run) for run in runs} for runs in (left, right)]
     if None not in data[0] | data[1] and not data[0] & data[1]:
         sizes = [" or ".join(f"{rows:,}" for rows, _ in sorted(one)) for one in data]
         domains = [run for run in (*left, *right) if "cold_share" in run.config]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.report.figure import Figure, Panel, Series, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, shade_of
 from recbole_diffusion.report.sweep import is_number, short, trial_name
 from recbole_diffusion.storage import yaml_io
 
@@ -48,7 +48,7 @@ def options_together(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any
         name = "best" if trial is trials[0] else "other trials"
         style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
         texts = [_text(trial, sweep["valid_metric"])] * len(ranks)
-        panel.series.append(Series(name, list(range(len(ranks))), ranks, texts=texts, **style))
+        panel.series.append(PlotSeries(name, list(range(len(ranks))), ranks, texts=texts, **style))
     note = f"Values of an option are placed by rank, the score between {low:.4g} and {high:.4g}. Colours: worst to best."
     return Figure("options together", "All options of each trial", [panel], note)
 
@@ -73,7 +73,7 @@ def options_one_by_one(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, A
             }
             which = "best" if trial is trials[0] else "other trials"
             panel.series.append(
-                Series(which, [x], [trial["score"]], texts=[_text(trial, sweep["valid_metric"])], **style)
+                PlotSeries(which, [x], [trial["score"]], texts=[_text(trial, sweep["valid_metric"])], **style)
             )
         panels.append(panel)
     return Figure("options one by one", "Score against each option", panels) if panels else None
@@ -98,13 +98,13 @@ def learning_and_cost(
             which = "best" if trial is trials[0] else "other trials"
             style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
             texts = [_text(trial, metric)] * len(points)
-            learning.series.append(Series(which, *zip(*points, strict=True), texts=texts, **style))
+            learning.series.append(PlotSeries(which, *zip(*points, strict=True), texts=texts, **style))
     cost = Panel("", "seconds of training and validation", f"best {metric}", x_log=True)
     for trial in reversed(trials):
         style = {"kind": "points", "colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
         which = "best" if trial is trials[0] else "other trials"
         x = max(trial.get("seconds") or 0.0, 0.01)
-        cost.series.append(Series(which, [x], [trial["score"]], texts=[_text(trial, metric)], **style))
+        cost.series.append(PlotSeries(which, [x], [trial["score"]], texts=[_text(trial, metric)], **style))
     many = f"The {MOST_LINES} best of {len(trials)} trials." if len(trials) > MOST_LINES else ""
     figures = (
         [Figure("learning curves", "How the trials learned", [learning], many)] if learning.series else []
@@ -112,7 +112,7 @@ def learning_and_cost(
     return [*figures, Figure("score against time", "Score against time", [cost])]
 
 
-def _by_trial(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> list[Series]:
+def _by_trial(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> list[PlotSeries]:
     """Return the scores in the order of the trials, and the best so far: models of one step have no curves."""
     ordered = sorted(trials, key=lambda trial: trial["number"])
     numbers, scores = [trial["number"] for trial in ordered], [trial["score"] for trial in ordered]
@@ -120,9 +120,9 @@ def _by_trial(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> 
     best = [choose(scores[: place + 1]) for place in range(len(scores))]
     texts = [_text(trial, sweep["valid_metric"]) for trial in ordered]
     return [
-        Series("trials", numbers, scores, kind="points", colour=shade_of(0.0), texts=texts),
+        PlotSeries("trials", numbers, scores, kind="points", colour=shade_of(0.0), texts=texts),
         # A line that goes up where a better trial is, not on the way to it.
-        Series(
+        PlotSeries(
             "best so far",
             [number for number in numbers for _ in range(2)][1:],
             [score for score in best for _ in range(2)][:-1],

@@ -13,12 +13,12 @@ from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.atomic import write_text
 
 
-def stamped(name: str) -> str:
+def unique_name(name: str) -> str:
     """Return a name with the time and something random behind it, so that no two folders have the same."""
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def make_empty(path: Path, what: str, option: str, place: str) -> None:
+def make_empty_folder(path: Path, what: str, option: str, place: str) -> None:
     """Make a folder, or take one that has nothing in it.
 
     Args:
@@ -43,7 +43,7 @@ def make_empty(path: Path, what: str, option: str, place: str) -> None:
         ) from error
 
 
-def made_again(folder: Path) -> str:
+def rerun_hint(folder: Path) -> str:
     """Return what to do about a damaged file of results: a resume writes these again, of a run that has ended too."""
     return f"make it again with --resume={folder}"
 
@@ -81,8 +81,8 @@ class RunFolder:
         Raises:
             UsageError: ``run_dir`` exists and is not empty, or the folder cannot be made.
         """
-        folder = cls(run_dir or Path(runs_path) / stamped(f"{model}-{dataset}"))
-        make_empty(folder.path, "run", "run_dir", "run_dir")
+        folder = cls(run_dir or Path(runs_path) / unique_name(f"{model}-{dataset}"))
+        make_empty_folder(folder.path, "run", "run_dir", "run_dir")
         return folder
 
     @classmethod
@@ -132,9 +132,9 @@ class RunFolder:
         try:
             result = json.loads(self.result.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.result} is damaged: {error}; {made_again(self.path)}") from error
+            raise RunError(f"{self.result} is damaged: {error}; {rerun_hint(self.path)}") from error
         if not isinstance(result, dict):
-            raise RunError(f"{self.result} is damaged: it holds no object; {made_again(self.path)}")
+            raise RunError(f"{self.result} is damaged: it holds no object; {rerun_hint(self.path)}")
         return result
 
     def discard(self) -> None:

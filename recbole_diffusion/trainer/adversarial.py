@@ -9,11 +9,11 @@ from tqdm import tqdm
 
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.trainer.base import RunMixin
-from recbole_diffusion.trainer.mirror_gradient import refused
+from recbole_diffusion.trainer.mirror_gradient import refusal
 from recbole_diffusion.trainer.recbole_patches import FusedSteps
 
 
-class _TwoPlayers(FusedSteps):
+class _AlternatingSteps(FusedSteps):
     """RecBole's Trainer with ``critic_steps`` updates of the critic, then ``generator_steps`` of the generator, a batch."""
 
     def _train_epoch(
@@ -108,12 +108,12 @@ class _TwoPlayers(FusedSteps):
             )
 
 
-class AdversarialTrainer(RunMixin, _TwoPlayers):
-    """``_TwoPlayers`` with a run folder. ``RunMixin`` stores every optimizer that is an attribute."""
+class AdversarialTrainer(RunMixin, _AlternatingSteps):
+    """``_AlternatingSteps`` with a run folder. ``RunMixin`` stores every optimizer that is an attribute."""
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
         if config["mirror_gradient"]:
-            raise refused(config["model"], "which trains two players in turn")
+            raise refusal(config["model"], "which trains two players in turn")
         super().__init__(config, model, folder)
         self.optimizer = self._build_optimizer(params=model.generator.parameters())
         if model.critic is not None:

@@ -88,9 +88,9 @@ class RunMixin(MirrorGradient):
     def _beginning(self, train_data: Any) -> str:
         """Return the line that says how much there is to do; the first epoch may take long."""
         trained = sum(one.numel() for one in self.model.parameters() if one.requires_grad)
-        return f"training: {self.rows_of(train_data):,} rows, {len(train_data):,} batches an epoch, {trained:,} parameters"
+        return f"training: {self.count_rows(train_data):,} rows, {len(train_data):,} batches an epoch, {trained:,} parameters"
 
-    def rows_of(self, train_data: Any) -> int:
+    def count_rows(self, train_data: Any) -> int:
         """Return how many rows a training loader goes through in an epoch."""
         return len(train_data._dataset)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.base import RunMixin
-from recbole_diffusion.trainer.mirror_gradient import refused
+from recbole_diffusion.trainer.mirror_gradient import refusal
 from recbole_diffusion.trainer.recbole_patches import FusedSteps
 
 
@@ -36,7 +36,7 @@ def _of_choices(callback: Callable[[int, float], None] | None) -> Callable[[int,
     return callback and (lambda epoch, score: callback(epoch, score) if isfinite(score) else None)
 
 
-class _Steps(FusedSteps):
+class _StageSteps(FusedSteps):
     """RecBole's Trainer whose epoch takes the updates of the current stage in turn on each batch."""
 
     stage: Any = None
@@ -76,7 +76,7 @@ class _Steps(FusedSteps):
         return tuple(values) if len(values) > 1 else values[0]
 
 
-class StagedTrainer(RunMixin, _Steps):
+class StagedTrainer(RunMixin, _StageSteps):
     """Runs the stages that ``model.stages()`` lists (see ``model/stage.py``).
 
     A stage ends with the weights of its best validation, in ``<stage>.pt`` of the run folder, the last one in
@@ -86,7 +86,7 @@ class StagedTrainer(RunMixin, _Steps):
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
         if config["mirror_gradient"]:
-            raise refused(config["model"], "which trains in stages")
+            raise refusal(config["model"], "which trains in stages")
         super().__init__(config, model, folder)
         self.stages, self.number, self.step_optimizers = model.stages(), -1, []
         self.scores_only = config["epochs"] == 0 and bool(config["load_checkpoint"])
@@ -182,7 +182,7 @@ class StagedTrainer(RunMixin, _Steps):
         inner = 0 <= self.number < len(self.stages) - 1
         return self.folder.path / f"{self.stages[self.number].name}.pt" if inner else self.folder.best
 
-    def rows_of(self, train_data: StageLoader) -> int:
+    def count_rows(self, train_data: StageLoader) -> int:
         """Return the rows of the stage."""
         return len(train_data.rows)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_diffusion.evaluation.groups import group_report
-from recbole_diffusion.evaluation.lists import USER_METRICS, TopLists, save_user_metrics
+from recbole_diffusion.evaluation.lists import USER_METRICS, TopKLists, save_user_metrics
 
 
 @dataclass
@@ -42,7 +42,7 @@ def evaluate_parts(trainer: Any, train: Any, tests: Mapping[str, Any], progress:
         for value in (config["topk"], config["metrics"])
     )
     for name, loader in tests.items():
-        lists = TopLists(max(topk))
+        lists = TopKLists(max(topk))
         values = trainer.evaluate(loader, show_progress=progress, lists=lists)
         found.metrics[name] = {metric: float(value) for metric, value in values.items()}
         if trainer.rated is not None:

@@ -12,7 +12,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.atomic import write_text
 from recbole_diffusion.storage.lock import locked
-from recbole_diffusion.storage.run_folder import make_empty, stamped
+from recbole_diffusion.storage.run_folder import make_empty_folder, unique_name
 from recbole_diffusion.tuning.record import SweepRecord
 
 COLUMNS = (
@@ -57,8 +57,8 @@ class SweepFolder:
         Raises:
             UsageError: it exists and is not empty, or cannot be made.
         """
-        folder = cls(sweep_dir or Path(storage) / stamped(f"sweep-{model}-{dataset}"))
-        make_empty(folder.path, "sweep", "sweep_dir", "storage")
+        folder = cls(sweep_dir or Path(storage) / unique_name(f"sweep-{model}-{dataset}"))
+        make_empty_folder(folder.path, "sweep", "sweep_dir", "storage")
         return folder
 
     @classmethod

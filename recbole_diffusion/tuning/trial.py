@@ -48,12 +48,12 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
     node = ray.get_runtime_context().get_node_id()
     trial = config["trial"]
     lock = SweepFolder(job["sweep_dir"]).ray / f"{trial['folder'].replace('/', '-')}.lock"
-    with alone(lock):
+    with exclusive(lock):
         run_trial(trial, job, prepared, lambda values: tune.report({**values, "node": node, "born": born}))
 
 
 @contextlib.contextmanager
-def alone(lock: Path, patience: float = PATIENCE) -> Iterator[None]:
+def exclusive(lock: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Keep other processes out of a trial's folder while the block runs.
 
     The processes of a killed driver, or of a node that Ray has given up, can live on for a few seconds.
@@ -109,7 +109,7 @@ def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, r
         best = BestSoFar(folder, job["bigger"])
 
         def after_validation(epoch: int, score: float) -> None:
-            best.see(epoch, score)
+            best.observe(epoch, score)
             report({"score": best.score, "epoch": epoch + 1, "best_epoch": best.epoch, **ready})
 
         common = {"on_epoch": after_validation, "test": trial["test"], "prepared": prepared}
@@ -147,9 +147,9 @@ class BestSoFar:
         self.score: float | None = None
         self.epoch = -1
         for epoch, score in validation_scores(folder):
-            self.see(epoch, score)
+            self.observe(epoch, score)
 
-    def see(self, epoch: int, score: float) -> None:
+    def observe(self, epoch: int, score: float) -> None:
         """Take a score into account."""
         if self.score is None or math.isnan(self.score) or self.sign * score > self.sign * self.score:
             self.score, self.epoch = float(score), epoch

@@ -1,4 +1,4 @@
-"""TopLists: hand-computed users, RecBole's own metrics on random data, masked items, and the file of metrics by user."""
+"""TopKLists: hand-computed users, RecBole's own metrics on random data, masked items, and the file of metrics by user."""
 
 import math
 
@@ -17,7 +17,7 @@ from recbole.evaluator import Collector, Evaluator  # noqa: E402
 from recbole_diffusion.errors import RunError, UsageError  # noqa: E402
 from recbole_diffusion.evaluation.lists import (  # noqa: E402
     USER_METRICS,
-    TopLists,
+    TopKLists,
     load_user_metrics,
     save_user_metrics,
 )
@@ -27,9 +27,9 @@ MASKED = -math.inf
 
 def lists_of(
     scores: list[list[float]], held_out: list[set[int]], length: int, users: list[int] | None = None
-) -> TopLists:
+) -> TopKLists:
     """Return the lists of one batch; ``held_out`` has the item ids of each row."""
-    lists = TopLists(length)
+    lists = TopKLists(length)
     pairs = [(row, item) for row, items in enumerate(held_out) for item in sorted(items)]
     positive_u, positive_i = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
     ids = range(1, len(scores) + 1) if users is None else users
@@ -38,7 +38,7 @@ def lists_of(
 
 
 @pytest.fixture
-def two_users() -> TopLists:
+def two_users() -> TopKLists:
     """User 7 gets 4, 1, 3 and wants 1, 2, 3, 5; user 5 gets 2, 1, 5 and wants 4."""
     scores = [[MASKED, 0.8, 0.1, 0.7, 0.9, 0.2], [MASKED, 0.5, 0.9, 0.1, 0.0, 0.2]]
     return lists_of(scores, [{1, 2, 3, 5}, {4}], 3, users=[7, 5])
@@ -107,7 +107,7 @@ def test_means_are_recboles_own_metrics(seed, torch_device):
         "device": torch_device,
         "eval_args": {"mode": {"valid": "full", "test": "full"}},
     }
-    collector, lists = Collector(config), TopLists(max(topk))
+    collector, lists = Collector(config), TopKLists(max(topk))
     for scores, users, positive_u, positive_i in random_batches(seed, 20):
         scores = scores.to(torch_device)
         collector.eval_batch_collect(scores, None, positive_u, positive_i)
@@ -133,7 +133,7 @@ def test_the_padding_item_is_no_hit_even_with_a_score():
 
 
 def test_a_pair_given_twice_counts_once():
-    lists = TopLists(1)
+    lists = TopKLists(1)
     lists.add(
         torch.tensor([[MASKED, 1.0, 0.5]]),
         torch.tensor([1]),
@@ -149,7 +149,7 @@ def test_users_without_a_held_out_item_are_left_out():
 
 
 def test_batches_come_one_after_the_other():
-    lists, wanted = TopLists(2), []
+    lists, wanted = TopKLists(2), []
     for scores, users, positive_u, positive_i in random_batches(3, 12):
         lists.add(scores, users, positive_u, positive_i)
         wanted += users.tolist()
@@ -159,7 +159,7 @@ def test_batches_come_one_after_the_other():
 
 
 def test_lists_that_were_never_filled_are_empty():
-    lists = TopLists(4)
+    lists = TopKLists(4)
     assert (len(lists), lists.items.shape, lists.ndcg(4).shape) == (0, (0, 4), (0,))
 
 

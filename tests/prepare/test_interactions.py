@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from recbole_diffusion.prepare.interactions import Collector, filtered
+from recbole_diffusion.prepare.interactions import InteractionCollector, filtered
 
 
 def collected(rows):
     """Return interactions from (user, item, time[, exposed])."""
-    collector = Collector()
+    collector = InteractionCollector()
     for row in rows:
         collector.add(*row)
     collector.read = len(rows) + 7

@@ -20,8 +20,8 @@ from recbole_diffusion.trainer.base import RunMixin
 from recbole_diffusion.tuning.dataset_sharing import read_by_data_set
 from recbole_diffusion.tuning.trial import (
     BestSoFar,
-    alone,
     damage_of,
+    exclusive,
     finished_result,
     run_trial,
     use_threads,
@@ -204,19 +204,19 @@ def test_threads_are_set_for_torch_and_for_what_is_loaded_later(monkeypatch):
 def test_no_two_processes_run_one_trial(tmp_path):
     lock = tmp_path / "ray" / "trials-000.lock"
     with (
-        alone(lock),
+        exclusive(lock),
         pytest.raises(RunError, match="another process still runs this trial"),
-        alone(lock, patience=0),
+        exclusive(lock, patience=0),
     ):
         pass
-    with alone(lock, patience=0):  # free again
+    with exclusive(lock, patience=0):  # free again
         pass
 
 
 def test_a_score_that_is_no_number_is_beaten_by_any(tmp_path):
     best = BestSoFar(RunFolder(tmp_path), bigger=True)
     for epoch, score in enumerate((float("nan"), 0.1, float("nan"), 0.05)):
-        best.see(epoch, score)
+        best.observe(epoch, score)
     assert (best.epoch, best.score) == (1, 0.1)
 
 

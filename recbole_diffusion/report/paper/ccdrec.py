@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, shade_of
 from recbole_diffusion.sampler.curriculum import curricular_negatives, nearest_candidates
 from recbole_diffusion.trainer import checkpoint
 
@@ -121,7 +121,9 @@ def _embedding_panel(title: str, run: Any, model: Any, users: list[int]) -> Pane
                 "faint": kind != "user",
             }
             texts = [f"user {number + 1}: {kind}"] * len(where)
-            panel.series.append(Series(kind, *zip(*where, strict=True), kind="points", texts=texts, **style))
+            panel.series.append(
+                PlotSeries(kind, *zip(*where, strict=True), kind="points", texts=texts, **style)
+            )
     return panel
 
 
@@ -160,7 +162,7 @@ def _negative_panel(title: str, run: Any, user: int) -> Panel:
         )
         texts = [kind] * len(where)
         panel.series.append(
-            Series(kind, *zip(*where, strict=True), kind="points", colour=colour, texts=texts, **style)
+            PlotSeries(kind, *zip(*where, strict=True), kind="points", colour=colour, texts=texts, **style)
         )
     return panel
 

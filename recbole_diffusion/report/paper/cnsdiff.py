@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import Figure, Panel, Series, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, shade_of
 from recbole_diffusion.report.run_figures import method_style, validations
 from recbole_diffusion.report.runs import RunRecord
 
@@ -34,11 +34,11 @@ def false_negatives(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping
                 f"{run.config.get('false_negative_cosine')}"
             )
             style = {**method_style(numbers[name]), "faint": len(runs) > 1}
-            rates.series.append(Series(name, *zip(*counted, strict=True), **style))
+            rates.series.append(PlotSeries(name, *zip(*counted, strict=True), **style))
             points = validations(run, metric)
             if points:
                 scores.series.append(
-                    Series(name, [point[0] for point in points], [point[2] for point in points], **style)
+                    PlotSeries(name, [point[0] for point in points], [point[2] for point in points], **style)
                 )
     if not rates.series:
         raise UsageError("no run has counted them; run with --false_negative_part=test_ood (or valid, test)")
@@ -73,7 +73,7 @@ def hardness(methods: Mapping[str, Sequence[RunRecord]], _: Mapping[str, int]) -
                 ]
                 colour = shade_of(place / max(1, len(levels) - 1))
                 panel.series.append(
-                    Series(f"step {level.partition('@')[2]}", *zip(*points, strict=True), colour=colour)
+                    PlotSeries(f"step {level.partition('@')[2]}", *zip(*points, strict=True), colour=colour)
                 )
             if panel.series:
                 panels.append(panel)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, shade_of
 
 USERS = 1000  # as in the paper
 SEED = 0
@@ -50,7 +50,7 @@ def _panels(prefix: str, model: Any) -> list[Panel]:
         for kind, (points, colour) in shown.items():
             x, y = zip(*points, strict=True)
             panel.series.append(
-                Series(kind, x, y, kind="points", colour=colour, texts=[kind] * len(x), faint=True)
+                PlotSeries(kind, x, y, kind="points", colour=colour, texts=[kind] * len(x), faint=True)
             )
         panels.append(panel)
     return panels

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import Figure, Panel, Series, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, shade_of
 from recbole_diffusion.report.run_figures import method_style
 from recbole_diffusion.report.runs import RunRecord
 
@@ -63,7 +63,7 @@ def _by_epoch(records: list[dict], kind: str) -> Panel:
     if kind == "rated":
         first = records[0]["ratings"]
         panel.series.append(
-            Series("actual", first["edges"], shares(first["actual"]), kind="steps", colour=ACTUAL)
+            PlotSeries("actual", first["edges"], shares(first["actual"]), kind="steps", colour=ACTUAL)
         )
     drawn = evenly_spaced(records)
     for place, record in enumerate(drawn):
@@ -74,7 +74,7 @@ def _by_epoch(records: list[dict], kind: str) -> Panel:
             "kind": "steps",
             "colour": colour,
         }
-        panel.series.append(Series(f"epoch {record['epoch'] + 1}", **series))
+        panel.series.append(PlotSeries(f"epoch {record['epoch'] + 1}", **series))
     return panel
 
 
@@ -88,7 +88,7 @@ def _at_the_end(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str
             counts = report["counts"]
             if part not in panels:
                 panels[part] = Panel(part, "rating", "share")
-                actual = Series(
+                actual = PlotSeries(
                     "actual", counts["edges"], shares(counts["actual"]), kind="steps", colour=ACTUAL
                 )
                 panels[part].series.append(actual)
@@ -96,6 +96,6 @@ def _at_the_end(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str
             label = name if kl is None else f"{name}, KL {kl:.3f}"
             colour = method_style(numbers[name])["colour"]
             panels[part].series.append(
-                Series(label, counts["edges"], shares(counts["rated"]), kind="steps", colour=colour)
+                PlotSeries(label, counts["edges"], shares(counts["rated"]), kind="steps", colour=colour)
             )
     return list(panels.values())

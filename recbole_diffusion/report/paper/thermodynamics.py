@@ -9,7 +9,7 @@ import torch
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.thermodynamics import by_user
-from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 MOST_CELLS = 1e8  # users x items that are scored; of more users every n-th is taken
@@ -48,12 +48,14 @@ def energy_and_entropy(loaded: Mapping[str, Any], numbers: Mapping[str, int]) ->
             if column == 0 and name not in numbers:
                 continue  # the energy of interactions is the number of items, for every user
             shares = np.histogram(of_users, edges)[0] / len(of_users)
-            panel.series.append(Series(name, edges, shares, kind="steps", colour=_colour(name, numbers)))
+            panel.series.append(PlotSeries(name, edges, shares, kind="steps", colour=_colour(name, numbers)))
     energy_of, entropy_of = columns["interactions"]
     for name, (energy, entropy) in columns.items():
         x, y = float((energy - energy_of).mean()), float((entropy - entropy_of).mean())
         text = f"{name}<br>energy {x:+.1f}<br>entropy {y:+.3f}"
-        away.series.append(Series(name, [x], [y], kind="points", colour=_colour(name, numbers), texts=[text]))
+        away.series.append(
+            PlotSeries(name, [x], [y], kind="points", colour=_colour(name, numbers), texts=[text])
+        )
     note = (
         f"Scores of {n_users:,} of {n_all:,} users, normalised by their L1 norm, or by softmax for inner "
         "products of embeddings "
