@@ -177,7 +177,7 @@ def _build(config: Config, folder: RunFolder, given: Any) -> _Prepared:
 
 
 def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
-    """Bring model and trainer to where training begins: the last finished epoch, given weights, or nothing."""
+    """Bring model and trainer to where training begins: last finished epoch, given weights, or neither."""
     from recbole_diffusion.trainer import checkpoint
 
     config, folder, trainer = prepared.config, prepared.folder, prepared.trainer

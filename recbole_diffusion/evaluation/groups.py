@@ -1,4 +1,6 @@
-"""Metrics by group: of items by popularity, of users by activity. An average over all users hides whom a model serves.
+"""Metrics by group: of items by popularity, of users by activity.
+
+An average over all users hides which of them a model serves well.
 
 Groups are made from training counts; the padding id 0 belongs to none.
 """
@@ -61,7 +63,7 @@ def item_groups(counts: np.ndarray, n_groups: int) -> np.ndarray:
 
 
 def user_groups(counts: np.ndarray, n_groups: int) -> np.ndarray:
-    """Return the group of each user, 0 the most active, as :func:`item_groups`; users without a training row have none, -1."""
+    """Return the group of each user, [n_users] int64, 0 the most active, -1 without a training row."""
     counts = np.asarray(counts)
     return _groups(counts, 1 + np.flatnonzero(counts[1:] > 0), n_groups)
 
@@ -182,7 +184,7 @@ def _count_range(counts: np.ndarray) -> dict[str, int]:
 
 
 def _means(hits: np.ndarray, positives: np.ndarray, topk: Sequence[int]) -> dict[str, float]:
-    """Return recall and ndcg at each k, averaged over the rows of ``hits`` [n, K], of which there is at least one."""
+    """Return recall and ndcg at each k, averaged over the rows of ``hits`` [n, K], n at least 1."""
     pairs = (("recall", recall), ("ndcg", ndcg))
     return {
         f"{name}@{k}": round(float(metric(hits, positives, k).mean()), DIGITS)

@@ -1,4 +1,4 @@
-"""Each evaluated user's ranked items, and RecBole's top-k metrics user by user; groups and significance tests start here."""
+"""Each evaluated user's ranked items, and RecBole's top-k metrics user by user."""
 
 import zipfile
 import zlib
@@ -33,18 +33,18 @@ def hit(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:  # noqa:
 
 
 def mrr(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:  # noqa: ARG001
-    """Return one over the place of the first held-out item, 0 where none is in the first k places, [n] float64."""
+    """Return one over the place of the first held-out item, 0 if it is not in the first k places, [n]."""
     return hits[:, :k].any(1) / (hits[:, :k].argmax(1) + 1)
 
 
 def ndcg(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:
-    """Return the discounted gain of the first k places over that of min(positives, k) hits in front, [n] float64."""
+    """Return the discounted gain of the first k places over that of the ideal ranking, [n] float64."""
     discount = 1 / np.log2(np.arange(2, k + 2))  # place 1, 2, ..., k
     return hits[:, :k] @ discount / np.cumsum(discount)[np.minimum(positives, k) - 1]
 
 
 def average_precision(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:
-    """Return the precision at each hit of the first k places, summed and divided by min(positives, k), [n] float64."""
+    """Return the sum of the precision at each hit of the first k places, over min(positives, k), [n]."""
     at_place = np.cumsum(hits[:, :k], axis=1) / np.arange(1, k + 1)
     return (at_place * hits[:, :k]).sum(1) / np.minimum(positives, k)
 
@@ -197,7 +197,9 @@ def save_user_metrics(
     metrics: Iterable[str],
     others: Mapping[str, UserMetrics] | None = None,
 ) -> None:
-    """Write each user's metrics as one compressed ``.npz`` of plain arrays, ``<part>/users`` and ``<part>/<metric>@<k>``.
+    """Write each user's metrics as one compressed ``.npz`` of plain arrays.
+
+    The arrays are ``<part>/users`` and ``<part>/<metric>@<k>``.
 
     Args:
         path: the file.
@@ -219,7 +221,7 @@ def save_user_metrics(
 
 
 def load_user_metrics(path: Path) -> dict[str, UserMetrics]:
-    """Return what :func:`save_user_metrics` has written: for each part the user tokens and float32 metrics, [n] each.
+    """Return what :func:`save_user_metrics` has written: user tokens and float32 metrics, [n] each, by part.
 
     Raises:
         UsageError: there is no such file. RunError: it is damaged or holds something else.

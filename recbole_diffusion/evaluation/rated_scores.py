@@ -63,7 +63,7 @@ class RatedScores:
         return keys // self.n_items, keys % self.n_items, ratings, scores
 
     def ranking(self, reading: ListReading) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Return Recall and NDCG at each length, such as ``recall@5``, each with its users; see :func:`rated_ranking`."""
+        """Return Recall and NDCG at each length, with their users, by name (``recall@5``)."""
         rows, found = self.rows(), {}
         for k in self.options.lengths:
             users, recall, ndcg = rated_ranking(*rows, median=self.options.median, k=k, reading=reading)
@@ -121,7 +121,10 @@ class RatedScores:
         return found
 
     def counts(self) -> dict[str, Any]:
-        """Return the bounds of the bins, and counts of the predicted ratings of rated and other items and of actual ratings."""
+        """Return the bounds of the bins, and in each bin the counts of predicted and of actual ratings.
+
+        Predicted ratings of rated and of unrated items are counted apart.
+        """
         _, _, ratings, scores = self.rows()
         scale = self.options.rating_scale
         return {
@@ -132,7 +135,7 @@ class RatedScores:
         }
 
     def report(self) -> dict[str, Any]:
-        """Return each reading's Recall and NDCG, how many users have them, and how the distributions compare."""
+        """Return Recall and NDCG by reading, their number of users, and how the distributions compare."""
         o = self.options
         possible = {
             name: one for name, one in READINGS.items() if self.predicts_ratings or not one.filter_predicted

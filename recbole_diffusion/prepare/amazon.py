@@ -24,7 +24,7 @@ def read(path: Path) -> Interactions:
     """Read every review as an interaction, whatever its rating; of one user and item, the first.
 
     Raises:
-        SourceError: a line is no review; the message names its number.
+        SourceError: a line is not a review; the message names its number.
     """
     collector, seen = InteractionCollector(), set()
     with gzip.open(path, "rb") as stream:
@@ -40,10 +40,10 @@ def read(path: Path) -> Interactions:
 
 
 def read_texts(path: Path, items: tuple[str, ...]) -> list[str]:
-    """Return the text of each item: title, brand, categories and description; empty where the metadata has none.
+    """Return the text of each item: title, brand, categories and description; empty if the metadata has none.
 
     Raises:
-        SourceError: a line is no record with a product id.
+        SourceError: a line is not a record with a product id.
     """
     texts = dict.fromkeys(items, "")
     with gzip.open(path, "rb") as stream:
@@ -58,9 +58,9 @@ def read_texts(path: Path, items: tuple[str, ...]) -> list[str]:
 
 
 def write_images(path: Path, items: tuple[str, ...], output: Path) -> int:
-    """Write the image features of the items as a .npy file, read in a stream; return how many items have none.
+    """Write the image features of the items as a .npy file; return how many items have none.
 
-    An item without image, or with features of one value throughout or that are no numbers, gets the mean of
+    An item without an image, or whose features are constant or not finite, gets the mean of
     the others, so that it is like none in particular.
 
     Raises:
@@ -100,7 +100,7 @@ def _images(rows: SourceRows) -> Iterator[tuple[bytes, np.ndarray]]:
 
 
 def record_of(rows: SourceRows, line: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Return one line as a dictionary: JSON, or a Python literal, which is read without evaluating anything."""
+    """Return one line as a dictionary: JSON, or a Python literal, which is parsed and not evaluated."""
     try:
         text = line.decode()
         try:

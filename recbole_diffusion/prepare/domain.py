@@ -1,4 +1,4 @@
-"""One rating domain out of Amazon's reviews, row by row: memory holds a number for each user, item and pair."""
+"""One rating domain from Amazon's reviews, row by row: memory holds a number for each user, item and pair."""
 
 import gzip
 import json
@@ -68,8 +68,8 @@ class RatingDomain:
             made.lines.append(f"shared   {shared:,} users with {other}, {paper:,} in the paper")
             if abs(shared - paper) > self.tolerance:
                 made.warnings.append(
-                    f"{name} and {other} share {shared} users, in the paper {paper}; one of them is not the file "
-                    "that the paper counts"
+                    f"{name} and {other} share {shared} users, in the paper {paper}; one of them is not the "
+                    "file that the paper counts"
                 )
 
 
@@ -84,7 +84,7 @@ def write_ratings(path: Path, output: Path) -> tuple[Counts, int]:
         What was written, and the number of lines of the reviews.
 
     Raises:
-        SourceError: a line is no review, or its rating is not in 1..5; the message names its number.
+        SourceError: a line is not a review, or its rating is not in 1..5; the message names its number.
     """
     users: dict[str, int] = {}
     items: dict[str, int] = {}

@@ -16,7 +16,7 @@ UNKNOWN = float("nan")  # a time that the file does not give
 
 @dataclass(frozen=True)
 class Interactions:
-    """SourceRows of users and items.
+    """Rows of users and items.
 
     Attributes:
         users: codes from 0, int64 [rows].
@@ -89,22 +89,22 @@ def filtered(
 ) -> tuple[Interactions, dict[str, int], dict[str, int]]:
     """Leave distinct pairs, then users with enough rows, then items with enough rows.
 
-    Appendix B of the CNSDiff paper names the thresholds but not their order. Here they are applied in the order of
-    its sentences, once each:
+    Appendix B of the CNSDiff paper names the thresholds but not their order. Here they are applied in the
+    order of its sentences, once each:
 
-    1. rows below the threshold of the rating (or watch ratio) were never kept by the readers, so that a count is a
-       count of positives;
+    1. rows below the threshold of the rating (or watch ratio) were never kept by the readers, so that a count
+       is a count of positives;
     2. of the rows of one user and item, the latest stays if the split is by time, else the first of the file;
     3. users with fewer than ``min_user`` rows are removed;
-    4. items with fewer than ``min_item`` of the remaining rows are removed, which may leave users with fewer than
-       ``min_user``.
+    4. items with fewer than ``min_item`` of the remaining rows are removed, which may leave users with fewer
+       than ``min_user``.
 
-    The split of Food that circulates shows the same order: its items stop sharply at one number of rows, while its
-    users go down to 2. That number is 15, not 50: the thresholds of the text do not describe that split, and the 34
-    rows an item of the paper's Table 3 contradict 50 as well. The defaults are the text's.
+    The split of Food that circulates shows the same order: its items stop sharply at one number of rows,
+    while its users go down to 2. That number is 15, not 50: the thresholds of the text do not describe that
+    split, and the 34 rows an item of the paper's Table 3 contradict 50 as well. The defaults are the text's.
 
-    SourceRows of a fully exposed set are test rows: they are neither counted nor removed here. The split drops those whose
-    user or item no other row knows.
+    Rows of a fully exposed set are test rows: they are neither counted nor removed here. The split drops
+    those whose user or item no other row knows.
 
     Args:
         found: the positive rows.
@@ -113,8 +113,8 @@ def filtered(
         by_time: whether the latest row of a pair stays, instead of the first.
 
     Returns:
-        The rows that are left, how many there are after each step, and how many went at step 2 for which reason
-        (see ``split.rows_to_keep``).
+        The rows that are left, how many there are after each step, and how many went at step 2 for which
+        reason (see ``split.rows_to_keep``).
     """
     steps = {"rows_read": found.read, "positive_rows": len(found)}
     exposed = found.exposed if found.exposed.any() else None
@@ -128,6 +128,6 @@ def filtered(
 
 
 def _enough(codes: np.ndarray, exposed: np.ndarray, fewest: int) -> np.ndarray:
-    """Return bool [rows], the rows whose code has at least ``fewest`` rows that are not exposed, and all exposed rows."""
+    """Return bool [rows]: exposed rows, and rows whose code has at least ``fewest`` other rows."""
     counts = np.bincount(codes[~exposed], minlength=int(codes.max(initial=-1)) + 1)
     return exposed | (counts[codes] >= fewest)

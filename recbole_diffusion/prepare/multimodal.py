@@ -1,4 +1,4 @@
-"""Amazon product sets with image and text features: reviews split in three parts, features written for their items."""
+"""Amazon product sets with image and text features: reviews in three parts, and features of their items."""
 
 import json
 import logging
@@ -23,7 +23,10 @@ TEXT_WIDTH = 384
 
 @dataclass(frozen=True)
 class MultimodalSet:
-    """A set of three parts with features of its items; its files are reviews, metadata and image features, in this order."""
+    """A set of three parts with features of its items.
+
+    The files of its recipe are reviews, metadata and image features, in this order.
+    """
 
     parts = PARTS
     options = ("seed", "text")
@@ -54,8 +57,10 @@ class MultimodalSet:
         with whole_set(folder, RECORD, ADVICE, obsolete) as draft:
             for part, rows in parts.items():
                 pairs = zip(found.users[rows].tolist(), found.items[rows].tolist(), strict=True)
-                lines = [f"{found.user_tokens[user]}\t{found.item_tokens[item]}\n" for user, item in pairs]
-                text = "user_id:token\titem_id:token\n" + "".join(lines)
+                pairs_text = [
+                    f"{found.user_tokens[user]}\t{found.item_tokens[item]}\n" for user, item in pairs
+                ]
+                text = "user_id:token\titem_id:token\n" + "".join(pairs_text)
                 (draft / f"{name}.{part}.inter").write_text(text, encoding="utf-8")
             features = write_features(
                 draft, name, found.item_tokens, {"meta": meta, "images": images}, options["text"]
@@ -71,14 +76,14 @@ class MultimodalSet:
                 "found": asdict(counts),
             }
             (draft / RECORD).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-        told = [
+        lines = [
             f"rows     {found.read:,} reviews",
             f"parts    {', '.join(f'{part} {rows:,}' for part, rows in sizes.items())}",
-            f"text     {features['text']}; items without text {features['items_without_text']}, without image "
-            f"{features['items_without_image']}",
+            f"text     {features['text']}; items without text {features['items_without_text']}, "
+            f"without image {features['items_without_image']}",
         ]
         few = [f"{count} {kind} have fewer than {CORE} rows" for kind, count in sparse.items() if count]
-        return PreparedSet(counts, told, [f"not a {CORE}-core set: {', '.join(few)}"] if few else [])
+        return PreparedSet(counts, lines, [f"not a {CORE}-core set: {', '.join(few)}"] if few else [])
 
 
 def too_few(found: Interactions) -> dict[str, int]:
@@ -115,7 +120,7 @@ def split(users: np.ndarray, generator: np.random.Generator) -> list[np.ndarray]
 
 
 def sentence_features(texts: list[str], model: str = "all-MiniLM-L6-v2") -> np.ndarray | None:
-    """Return sentence vectors, float32 [texts, 384], or None if sentence-transformers or its model is missing."""
+    """Return sentence vectors, float32 [texts, 384]; None without sentence-transformers or its model."""
     try:
         from sentence_transformers import SentenceTransformer
 

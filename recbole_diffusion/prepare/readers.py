@@ -1,7 +1,7 @@
-"""Readers of the published files of Food.com, Yelp and KuaiRec: what counts as positive, row by row, in a stream.
+"""Readers of the published files of Food.com, Yelp and KuaiRec: the positive rows, in a stream.
 
-Each reader takes the path of its file by name and the lowest value that is positive, and raises SourceError with
-the row where a file is malformed. Memory holds the ids and one line of a file of gigabytes.
+Each reader takes the path of its file by name and the lowest value that is positive, and raises SourceError
+with the row where a file is malformed. Memory holds the ids and one line of a file of gigabytes.
 """
 
 import json
@@ -38,7 +38,7 @@ def read_food(files: Mapping[str, Path], threshold: float) -> Interactions:
 
 
 def read_yelp(files: Mapping[str, Path], threshold: float) -> Interactions:
-    """Read the reviews of the Yelp Open Dataset with at least ``threshold`` of 5 stars; about 5 GB, a JSON object a line."""
+    """Read the reviews of the Yelp Open Dataset with at least ``threshold`` of 5 stars."""
     path = files["yelp_academic_dataset_review.json"]
     collector = InteractionCollector()
     with path.open("rb") as stream:
@@ -65,12 +65,12 @@ def _yelp_fields(rows: SourceRows, line: bytes) -> list:
 def read_kuairec(files: Mapping[str, Path], threshold: float) -> Interactions:
     """Read the views of KuaiRec that lasted at least ``threshold`` lengths of their video.
 
-    ``big_matrix.csv`` is the platform's log, ``small_matrix.csv`` has users who saw every video. Both are read out of
-    the archive as they are decompressed. The folder inside differs by version (``KuaiRec/data/``, ``KuaiRec
-    2.0/data/``), so that the last part of the name decides. The time of some views is not published.
+    ``big_matrix.csv`` is the platform's log, ``small_matrix.csv`` has users who saw every video. Both are
+    read out of the archive as they are decompressed. The folder inside differs by version (``KuaiRec/data/``,
+    ``KuaiRec 2.0/data/``), so the last part of the name decides. The time of some views is not published.
 
     Raises:
-        SourceError: also if the file is no zip archive, or a matrix is not in it.
+        SourceError: also if the file is not a zip archive, or lacks a matrix.
     """
     path = files["KuaiRec.zip"]
     collector = InteractionCollector()
@@ -81,7 +81,7 @@ def read_kuairec(files: Mapping[str, Path], threshold: float) -> Interactions:
                 collector.read += _read_matrix(archive, member, exposed, threshold, collector)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise SourceError(
-            f"{path} is no readable zip archive ({error}); remove it and get it again"
+            f"{path} is not a readable zip archive ({error}); remove it and get it again"
         ) from error
     return collector.finish()
 

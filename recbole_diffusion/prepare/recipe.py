@@ -49,7 +49,7 @@ class PreparedSet:
 
     Attributes:
         counts: users, items and rows of the written files.
-        lines: what the command tells about it, each a word and its value.
+        lines: what the command prints about it, each a label and its value.
         warnings: what the user should know before relying on it.
     """
 
@@ -59,7 +59,7 @@ class PreparedSet:
 
 
 class Kind(Protocol):
-    """A way to make a set: :class:`~.shifted.ShiftedSet`, :class:`~.multimodal.MultimodalSet`, :class:`~.domain.RatingDomain`."""
+    """A way to make a set: ``ShiftedSet``, ``MultimodalSet`` or ``RatingDomain``."""
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The data sets that ``prepare`` makes: files and where they come from, licence, filters, and the paper's counts.
+"""The data sets that ``prepare`` makes: files and their addresses, licence, filters, and the paper's counts.
 
 A size or checksum that nobody has published is None; ``prepare`` then only reports what it finds.
 """
@@ -9,8 +9,9 @@ from recbole_diffusion.prepare.multimodal import MultimodalSet
 from recbole_diffusion.prepare.recipe import Counts, Recipe, SourceFile
 from recbole_diffusion.prepare.shifted import ShiftedSet
 
-# Sets of CNSDiff (Appendix B and Table 3 of "Causal Negative Sampling via Diffusion Model for Out-of-Distribution
-# Recommendation"): training, validation and two test parts, one drawn like the training part (IID), one shifted (OOD).
+# Sets of CNSDiff (Appendix B and Table 3 of "Causal Negative Sampling via Diffusion Model for Out-of-
+# Distribution Recommendation"): training, validation and two test parts, one drawn like the training part
+# (IID), one shifted (OOD).
 
 FOOD = Recipe(
     name="food",
@@ -25,22 +26,22 @@ FOOD = Recipe(
     licence="see the Kaggle page; for research, no redistribution here",
     kind=ShiftedSet(readers.read_food, threshold="min_rating", shift="temporal"),
     paper=Counts(7_809, 6_309, 216_407),
-    note="the paper's rows are 34 an item on average, which an item filter of 50 that comes last cannot leave; in "
-    "the split that circulates the items stop at 15 rows, as with --min_item=15 (dataset/README.md)",
+    note="the paper's rows are 34 an item on average, which an item filter of 50 that comes last cannot "
+    "leave; in the split that circulates the items stop at 15 rows, as with --min_item=15 (dataset/README)",
     filters={"min_rating": 4.0, "min_user": 15, "min_item": 50},
 )
 
 YELP2018 = Recipe(
     name="yelp2018",
     title="Yelp Open Dataset, reviews, popularity shift",
-    # No direct address: Yelp asks for an agreement. The file changes with each edition, so it has no fixed size or
-    # checksum.
+    # No direct address: Yelp asks for an agreement. The file changes with each edition, so it has no fixed
+    # size or checksum.
     files=(SourceFile("yelp_academic_dataset_review.json", page="https://www.yelp.com/dataset"),),
     licence="Yelp Dataset License (agreement on the page): academic use, no redistribution",
     kind=ShiftedSet(readers.read_yelp, threshold="min_rating", shift="popularity"),
     paper=Counts(8_090, 13_878, 398_216),
-    note="the paper names neither its edition of the Yelp data nor the order of its filters; its rows are 29 an item "
-    "on average, which an item filter of 50 that comes last cannot leave",
+    note="the paper names neither its edition of the Yelp data nor the order of its filters; its rows are 29 "
+    "an item on average, which an item filter of 50 that comes last cannot leave",
     filters={"min_rating": 4.0, "min_user": 25, "min_item": 50},
 )
 
@@ -51,14 +52,14 @@ KUAIREC = Recipe(
         SourceFile(
             "KuaiRec.zip",
             page="https://kuairec.com",
-            # One file of a Zenodo record under its two addresses, then the server of the data set's first author.
+            # A Zenodo record under its two addresses, then the server of the data set's first author.
             urls=(
                 "https://zenodo.org/records/18164998/files/KuaiRec.zip",
                 "https://zenodo.org/api/records/18164998/files/KuaiRec.zip/content",
                 "https://nas.chongminggao.top:4430/datasets/KuaiRec.zip",
             ),
-            # Size and MD5 as several public projects quote them for this record; not verified by a download of our
-            # own. SHA-256: not published, not verified.
+            # Size and MD5 as several public projects quote them for this record; not verified by a download
+            # of our own. SHA-256: not published, not verified.
             size=431_964_858,
             md5="261550d472c48eff4990fb13c0e5bcf7",
         ),
@@ -66,7 +67,8 @@ KUAIREC = Recipe(
     licence="CC BY-SA 4.0",
     kind=ShiftedSet(readers.read_kuairec, threshold="min_watch_ratio", shift="exposure"),
     paper=Counts(7_175, 10_611, 1_153_797),
-    note="the paper does not say which version of KuaiRec it reads, nor whether a video watched twice counts twice",
+    note="the paper does not say which version of KuaiRec it reads, nor whether a video watched twice "
+    "counts twice",
     filters={"min_watch_ratio": 2.0, "min_user": 0, "min_item": 0},
 )
 
@@ -109,8 +111,8 @@ def _domain(name: str, category: str, paper: Counts, shared: dict[str, int]) -> 
     """
     return Recipe(
         name=name,
-        title=f"Amazon {category.replace('_', ' ')} 2014, ratings of the 5-core reviews, a domain for cross-domain "
-        "models",
+        title=f"Amazon {category.replace('_', ' ')} 2014, ratings of the 5-core reviews, a domain for "
+        "cross-domain models",
         files=_amazon_files(category, "reviews"),
         licence=AMAZON_LICENCE,
         kind=RatingDomain(shared=shared, tolerance=1000),
@@ -122,8 +124,8 @@ def _domain(name: str, category: str, paper: Counts, shared: dict[str, int]) -> 
 
 SAME = "the paper's counts are those of the published 5-core files"
 CLOTHING = (
-    "the published 5-core file has the paper's users and items, and 278,677 reviews: papers that use it give either "
-    "number"
+    "the published 5-core file has the paper's users and items, and 278,677 reviews: papers that use it "
+    "give either number"
 )
 VIDEO, MUSIC, BOOK = "amazon_video", "amazon_music", "amazon_book"
 RECIPES = {

@@ -1,4 +1,4 @@
-"""SourceRows of published text files, read in a stream, and the error that names file and row.
+"""Rows of published text files, read in a stream, and the error that names file and row.
 
 Every row is checked for its fields and its rating; ids and times only of the rows that count as positive.
 """
@@ -24,7 +24,7 @@ TICK = 20_000  # rows between two moves of the progress bar
 
 
 def byte_bar(title: str, total: int | None, done: int = 0) -> tqdm:
-    """Return a progress bar that counts bytes, silent unless standard error is a terminal: a log gets no thousand lines.
+    """Return a progress bar that counts bytes; silent unless standard error is a terminal.
 
     Args:
         title: what is read or fetched.
@@ -38,7 +38,7 @@ def byte_bar(title: str, total: int | None, done: int = 0) -> tqdm:
 
 
 class SourceError(UsageError):
-    """A published file is not in its known format; the message says file, row, what is there and what should be."""
+    """A published file is not in its known format; the message says file, row, found and expected."""
 
 
 class SourceRows:
@@ -130,7 +130,7 @@ class SourceRows:
             raise self.fault(f"a damaged archive ({error})", "a whole gzip file") from error
 
     def read_csv(self, columns: Sequence[str]) -> Iterator[list[str]]:
-        """Yield the named columns of each row of a CSV file with a header; line ends inside quotes belong to their field.
+        """Yield the named columns of each row of a CSV file with a header; quoted fields may hold line ends.
 
         Raises:
             SourceError: a column is not there, a row has another number of fields than the header, or cannot

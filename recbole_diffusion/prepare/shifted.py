@@ -57,8 +57,8 @@ class ShiftedSet:
         if len(found) == 0:
             values = " ".join(f"--{name}={options[name]}" for name in recipe.filters)
             raise UsageError(
-                f"data set {recipe.name!r} has no row left ({as_text(steps)}); give lower limits than {values}, "
-                "or check the files"
+                f"data set {recipe.name!r} has no row left ({as_text(steps)}); give lower limits than "
+                f"{values}, or check the files"
             )
         try:
             split = self._split(found, options["seed"])

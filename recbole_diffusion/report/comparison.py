@@ -14,7 +14,7 @@ from recbole_diffusion.report.methods import group_by_method
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import group_by_split
 
-ERRORS = ("mae", "rmse")  # the less the better
+ERRORS = ("mae", "rmse")  # lower is better
 SHOWN = ("recall", "ndcg", "mae", "rmse")  # metrics of a table by default
 
 
@@ -72,7 +72,7 @@ class Comparison:
         metrics: names of the metrics, in order.
         by: the metric of the tests and of the order.
         best: the best method of each part by ``by``.
-        notes: what a reader must know.
+        notes: caveats to the numbers.
     """
 
     dataset: str
@@ -106,7 +106,7 @@ def compare(
 
     The best method of a part is the one with the best mean of ``by`` there; each other one is tested against
     it, user by user, each user's metric averaged over seeds first. Being best on a test part describes the
-    table; it is no way to choose a model.
+    table; it is not a way to choose a model.
 
     Args:
         runs: finished runs on one split, or each method on the same random splits.
@@ -153,7 +153,7 @@ def _shared_metrics(runs: Sequence[RunRecord], parts: list[str]) -> list[str]:
 
 
 def _chosen(metrics: Sequence[str] | str | None, known: list[str], rated: bool) -> list[str]:
-    """Return the names of the metrics to show; by default those of rated items where these chose the epochs."""
+    """Return the names of the metrics to show; by default those of rated items if these chose the epochs."""
     if metrics == "all":
         return known
     if metrics is None:
@@ -250,7 +250,7 @@ def _averaged(tables: Sequence[UserMetrics]) -> UserMetrics:
 
 
 def _note(found: Comparison, wilcoxon: bool) -> None:
-    """Add what a reader of the numbers must know."""
+    """Add the caveats to the numbers."""
     on_test = [method.name for method in found.methods if method.selection == "test"]
     if on_test:
         found.notes.append(

@@ -37,7 +37,7 @@ class PlotSeries:
         dash: of a line, one of DASHES.
         symbol: of points: ``circle``, ``square``, ``diamond``, ``cross``, ``x``, ``triangle-up`` or ``star``.
         error: deviations of ``y``, [n].
-        texts: what a reader sees over each value, [n].
+        texts: hover text of each value, [n].
         faint: whether it is drawn thin, as one of many.
     """
 
@@ -82,9 +82,9 @@ class Figure:
 
     Attributes:
         name: a short one, for files.
-        title: what a reader sees.
+        title: shown above the panels.
         panels: at least one, each with a series.
-        note: what a reader must know to read it.
+        note: how to read it.
     """
 
     name: str

@@ -94,7 +94,7 @@ def _check_seeds(group: list[RunRecord]) -> None:
 
 
 def _option_names(firsts: list[RunRecord]) -> list[str]:
-    """Return a name for each method, given one run of each: the model and the options in which its methods differ.
+    """Return a name for each method, given one run of each: model, and options in which its methods differ.
 
     Where that is long, an option that has its most frequent value is left out.
     """
@@ -116,7 +116,7 @@ def _option_names(firsts: list[RunRecord]) -> list[str]:
 
 
 def _folder_names(groups: list[list[RunRecord]]) -> list[str]:
-    """Return what the names of each method's folders begin with, without numbers and separators at the end."""
+    """Return the common beginning of each method's folder names, without trailing numbers and separators."""
     starts = [_common_start([run.path.name for run in group]) for group in groups]
     return [
         (re.sub(r"[-_. ]*\d*[-_. ]*\d*$", "", start) or start or group[0].path.name).replace("_", " ")
@@ -133,7 +133,7 @@ def _common_start(names: list[str]) -> str:
 
 
 def _differing(runs: list[RunRecord]) -> list[str]:
-    """Return the options that not all runs have alike, those of the model, which a configuration has last, first."""
+    """Return the options in which the runs differ; the model's, which a configuration has last, first."""
     names = dict.fromkeys(name for run in runs for name in reversed(run.config) if name not in OF_A_RUN)
     return [name for name in names if len({_value(run, name) for run in runs}) > 1]
 

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: tables that sort and figures that Plotly draws, all in the file, nothing from the network."""
+"""One self-contained HTML page: tables that sort, figures that Plotly draws, nothing from the network."""
 
 import html
 import json
@@ -81,7 +81,8 @@ class HtmlPage:
         panels = []
         for panel in figure.panels:
             title = f"<h4>{html.escape(panel.title)}</h4>" if panel.title else ""
-            place = f'<div class="plot" data-panel="{len(self._panels)}" role="img" aria-label="{html.escape(panel.title)}"></div>'
+            label, number = html.escape(panel.title), len(self._panels)
+            place = f'<div class="plot" data-panel="{number}" role="img" aria-label="{label}"></div>'
             panels.append(f'<div class="panel">{title}{place}</div>')
             self._panels.append(panel_json(panel))
         note = f'<p class="note">{html.escape(figure.note)}</p>' if figure.note else ""
@@ -118,7 +119,7 @@ class HtmlPage:
 
 
 def _legend(all_series: Iterable[PlotSeries]) -> str:
-    """Return the legend of a figure: an entry a name, that hides and shows its series; nothing for a single name."""
+    """Return the legend of a figure: an entry a name, which hides and shows its series."""
     by_name: dict[str, list[PlotSeries]] = defaultdict(list)
     for series in all_series:
         by_name[series.name].append(series)
@@ -141,6 +142,8 @@ def _swatch(series: PlotSeries, colour: str) -> str:
             f'<svg width="14" height="14" fill="{colour}" aria-hidden="true">{SYMBOLS[series.symbol]}</svg>'
         )
     if series.kind == "bars":
-        return f'<svg width="14" height="14" fill="{colour}" aria-hidden="true"><rect x="1" y="2" width="11" height="10"/></svg>'
+        box = '<rect x="1" y="2" width="11" height="10"/>'
+        return f'<svg width="14" height="14" fill="{colour}" aria-hidden="true">{box}</svg>'
     dash = f' stroke-dasharray="{LINE[series.dash]}"' if LINE[series.dash] else ""
-    return f'<svg width="20" height="14" stroke="{colour}" stroke-width="2.5" aria-hidden="true"><path d="M1 7h18"{dash}/></svg>'
+    style = f'width="20" height="14" stroke="{colour}" stroke-width="2.5"'
+    return f'<svg {style} aria-hidden="true"><path d="M1 7h18"{dash}/></svg>'

@@ -68,7 +68,7 @@ def write_pictures(figures: Sequence[Figure], folder: Path, suffix: str = "png")
 
 
 def write_or_explain(figures: Sequence[Figure], folder: Path) -> str:
-    """Write pictures that nobody has asked for; return where they are, or why they are not: no run fails for a picture."""
+    """Write pictures that nobody has asked for; return where they are, or why there are none."""
     try:
         files = write_pictures(figures, folder)
     except (UsageError, RunError) as error:
@@ -102,7 +102,7 @@ def draw(figure: Figure) -> Any:
 
 
 def _grey_where_several(figure: Figure, handles: dict[str, Any]) -> None:
-    """Give names that have several colours a grey handle, so that none of the colours seems to be meant."""
+    """Give names that have several colours a grey handle, so that none of the colours is singled out."""
     from copy import copy
 
     for name, handle in handles.items():

@@ -1,4 +1,4 @@
-"""A panel as Plotly's JSON. Colours of text and grid are the page's, which knows whether it is light or dark."""
+"""A panel as Plotly's JSON. Colours of text and grid are the page's, which may be light or dark."""
 
 import math
 from typing import Any
@@ -56,7 +56,7 @@ def _trace(series: PlotSeries) -> dict[str, Any]:
 
 
 def _rounded(values: Any) -> list[Any]:
-    """Return plain values, numbers with six significant digits; what is no finite number is a gap."""
+    """Return plain values, numbers with six significant digits; values that are not finite are gaps."""
     plain = []
     for value in values:
         if isinstance(value, str) or value is None:

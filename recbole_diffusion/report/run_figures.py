@@ -16,7 +16,7 @@ def method_style(number: int) -> dict[str, str]:
 
 
 def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> Figure | None:
-    """Return a validation metric by epoch and by time, a line a run; None where no run has validated during training."""
+    """Return a validation metric by epoch and by time, a line a run; None if no run has validated."""
     by_epoch = Panel("by epoch", "epoch", f"validation {metric}")
     by_time = Panel("by time of training and validation", "seconds", f"validation {metric}")
     for number, (name, runs) in enumerate(methods.items()):
@@ -44,7 +44,7 @@ def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> 
 
 
 def validations(run: RunRecord, metric: str) -> list[tuple[int, float, float]]:
-    """Return epoch (from 1), seconds of training and validation until then, and the metric, for each validation."""
+    """Return epoch (from 1), seconds of training and validation until then, and metric of each validation."""
     seconds, points = 0.0, []
     for record in run.epochs:
         seconds += record.get("train_seconds", 0.0) + record.get("valid_seconds", 0.0)
@@ -55,7 +55,7 @@ def validations(run: RunRecord, metric: str) -> list[tuple[int, float, float]]:
 
 
 def loss_parts(name: str, runs: Sequence[RunRecord]) -> Figure | None:
-    """Return the loss of a method by epoch, a panel a part, a line a seed; None without at least two epochs."""
+    """Return the loss of a method by epoch, a panel a part, a line a seed; None for fewer than two epochs."""
     if max(len(run.epochs) for run in runs) < 2:
         return None  # EASE, Pop and others that have nothing to learn by steps
     parts = list(
@@ -104,14 +104,17 @@ def groups(found: Comparison) -> list[Figure]:
             )
             figures.append(
                 Figure(
-                    f"groups {part}", f"Whom it serves: {group_metric(found)} by group, {part}", panels, note
+                    f"groups {part}",
+                    f"{group_metric(found)} by group of items and users, {part}",
+                    panels,
+                    note,
                 )
             )
     return figures
 
 
 def group_metric(found: Comparison) -> str:
-    """Return the metric that groups are shown in: that of the comparison where groups have it, else the first that they have."""
+    """Return the metric to show by group: the comparison's if groups have it, else their first."""
     tables = (
         table
         for method in found.methods
@@ -161,7 +164,7 @@ def _group_label(row: Mapping[str, float]) -> str:
 
 
 def _shares(found: Comparison, part: str) -> Panel | None:
-    """Return which part of all recommendations each group of items gets, beside its part of the held-out rows."""
+    """Return the share of recommendations of each group of items, beside its share of held-out rows."""
     panel = Panel("share of recommendations", "group of items by popularity", "share")
     held_out: PlotSeries | None = None
     for number, method in enumerate(found.methods):
@@ -183,7 +186,7 @@ def _shares(found: Comparison, part: str) -> Panel | None:
 
 
 def accuracy_against_time(found: Comparison) -> Figure | None:
-    """Return the metric of each method on each test part against its seconds of training; None for a single method."""
+    """Return the metric of each method on each test part against seconds of training; None for one method."""
     if len(found.methods) < 2:
         return None
     panels = []

@@ -1,4 +1,4 @@
-"""The page of one run or of several: what happened, whom it serves, what it cost, and the papers' figures."""
+"""The page of one run or of several: learning, groups, cost, and the papers' figures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

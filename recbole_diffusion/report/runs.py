@@ -56,7 +56,7 @@ class RunRecord:
 
     @property
     def test_parts(self) -> dict[str, dict[str, float]]:
-        """Return the metrics of each test part; ``test`` is a part of its own, or the first of those with a longer name."""
+        """Return the metrics of each test part: ``test``, or the parts named ``test_...``."""
         several = {name: values for name, values in self.result.items() if name.startswith("test_")}
         alone = not several or "test" in (self.result.get("parts") or {})
         return ({"test": self.result["test"]} if alone else {}) | several
@@ -155,7 +155,7 @@ def _epoch(folder: RunFolder, number: int, line: bytes) -> dict[str, Any]:
 
 
 def find_folders(paths: Iterable[str | Path], pattern: str | None) -> list[Path]:
-    """Return the folders that are named and those that match a pattern, each once, in this order; matched files are left out.
+    """Return the folders that are named and then those that match a pattern, each once; files are left out.
 
     Raises:
         UsageError: none at all, or none that matches.

@@ -27,7 +27,10 @@ NOTHING = (None, "none", "[0,inf)")
 
 
 def at_random(config: Mapping[str, Any]) -> bool:
-    """Return whether the split is drawn: neither of given parts, nor by time, nor by a shift, which has a seed of its own."""
+    """Return whether the split is random, with the run's seed or ``split_seed``.
+
+    Given parts and a split by time are not; a shift has its own seed.
+    """
     given = config.get("benchmark_filename") or config.get("shift") not in (None, "none")
     return not given and (config.get("eval_args") or {}).get("order") == "RO"
 
@@ -64,7 +67,10 @@ def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
 
 
 def data_key(run: RunRecord) -> tuple[int, str] | None:
-    """Return rows and fingerprint of a run's parts together, which no split changes; None for a run older than fingerprints."""
+    """Return rows and fingerprint of a run's parts together, which no split changes.
+
+    None for a run that is older than fingerprints.
+    """
     parts = dict(run.result.get("parts") or {})
     if not parts:
         return None
@@ -131,13 +137,14 @@ def _different(
         alone += (
             [f"{name!r} alone has {', '.join(said)}{' and others' if len(runs) > 2 else ''}"] if runs else []
         )
-    return f"runs on different splits cannot be compared: {'; '.join(alone)}; {_advice(first, mine, second, other)}"
+    advice = _advice(first, mine, second, other)
+    return f"runs on different splits cannot be compared: {'; '.join(alone)}; {advice}"
 
 
 def _advice(
     first: str, mine: Mapping[str, list[RunRecord]], second: str, other: Mapping[str, list[RunRecord]]
 ) -> str:
-    """Return what to do about two methods that are not on the same splits: their data differ, or their seeds do."""
+    """Return what to do about two methods on different splits: their data differ, or their seeds do."""
     left, right = ([run for of_split in runs.values() for run in of_split] for runs in (mine, other))
     data = [{data_key(run) for run in runs} for runs in (left, right)]
     if None not in data[0] | data[1] and not data[0] & data[1]:

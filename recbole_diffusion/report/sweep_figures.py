@@ -49,7 +49,10 @@ def options_together(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any
         style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
         texts = [_text(trial, sweep["valid_metric"])] * len(ranks)
         panel.series.append(PlotSeries(name, list(range(len(ranks))), ranks, texts=texts, **style))
-    note = f"Values of an option are placed by rank, the score between {low:.4g} and {high:.4g}. Colours: worst to best."
+    note = (
+        f"Values of an option are placed by rank, the score between {low:.4g} and {high:.4g}. Colours: worst "
+        "to best."
+    )
     return Figure("options together", "All options of each trial", [panel], note)
 
 
@@ -82,7 +85,7 @@ def options_one_by_one(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, A
 def learning_and_cost(
     folder: Path, sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]
 ) -> list[Figure]:
-    """Return how the trials learned, by epoch or for models of one step by trial, and what their scores cost."""
+    """Return how the trials learned, by epoch (models of one step: by trial), and what their scores cost."""
     metric, good = sweep["valid_metric"], _goodness(trials)
     label = f"{sweep.get('selection', 'validation')} {metric}"
     found = [
@@ -113,7 +116,7 @@ def learning_and_cost(
 
 
 def _by_trial(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> list[PlotSeries]:
-    """Return the scores in the order of the trials, and the best so far: models of one step have no curves."""
+    """Return the scores in the order of the trials, and the best so far, for models of one step."""
     ordered = sorted(trials, key=lambda trial: trial["number"])
     numbers, scores = [trial["number"] for trial in ordered], [trial["score"] for trial in ordered]
     choose = max if sweep["bigger"] else min
@@ -132,7 +135,7 @@ def _by_trial(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> 
 
 
 def _validations(file: Path, metric: str) -> list[tuple[int, float]]:
-    """Return epoch (from 1) and score of each validation of a trial; a line that a killed trial has left half is the end."""
+    """Return epoch (from 1) and score of each validation of a trial, up to a half written line."""
     points: list[tuple[int, float]] = []
     for line in file.read_bytes().splitlines() if file.is_file() else []:
         try:

@@ -26,8 +26,7 @@ def sweep_page(folder: Path) -> tuple[HtmlPage, list[Figure], list[str]]:
     page = HtmlPage(f"Sweep of {sweep['model']} on {sweep['dataset']}", folder.name)
     if selection == "test":
         page.note(
-            "Trials were compared on the test part itself; the winner's test metrics are no estimate of "
-            "anything.",
+            "Trials were compared on the test part itself; the winner's test metrics estimate nothing.",
             True,
         )
     page.facts(

@@ -88,7 +88,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any], advice: str = ADVI
             write(file)
         except RunError:
             raise
-        except RuntimeError as error:  # how torch.save tells of a full disk
+        except RuntimeError as error:  # which is how torch.save reports a full disk
             raise OSError(str(error)) from error
 
 

@@ -1,4 +1,4 @@
-"""A lock by which one process keeps others out of a folder; it ends with the process, also with a killed one."""
+"""A lock by which one process keeps others out of a folder; it ends with its process, even a killed one."""
 
 import contextlib
 import logging
@@ -28,7 +28,7 @@ def locked(file: Path, patience: float = 0.0) -> Iterator[None]:
         raise
     except (OSError, NotImplementedError) as error:
         logging.getLogger(__name__).warning(
-            "%s cannot be locked (%s): see to it that no other process works in this folder", file, error
+            "%s cannot be locked (%s): make sure that no other process works in this folder", file, error
         )
     try:
         yield

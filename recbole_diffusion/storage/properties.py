@@ -1,4 +1,4 @@
-"""The YAML files that hold the defaults of all options: ``properties/overall.yaml`` and one file for each model."""
+"""YAML files with the defaults of all options: ``properties/overall.yaml`` and one file for each model."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def properties_path() -> Path:
 
 
 def default_values(model: str | None = None) -> dict[str, Any]:
-    """Return the default of each option by name: those of every run and, over them, those of a model of ours."""
+    """Return the default of each option by name: those of every run, then those of a model of ours."""
     folder = properties_path()
     of_model = folder / "model" / f"{model}.yaml"
     own = yaml_io.load_yaml(of_model) if of_model.is_file() else {}

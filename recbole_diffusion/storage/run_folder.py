@@ -1,4 +1,7 @@
-"""One run is one folder: configuration, log, metrics by epoch, checkpoints, result. Every file is whole or not there."""
+"""One run is one folder: configuration, log, metrics by epoch, checkpoints, result.
+
+Every file is whole or not there.
+"""
 
 import json
 import secrets
@@ -14,7 +17,7 @@ from recbole_diffusion.storage.atomic import write_text
 
 
 def unique_name(name: str) -> str:
-    """Return a name with the time and something random behind it, so that no two folders have the same."""
+    """Return a name followed by the time and a random suffix, so that no two folders are named alike."""
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
@@ -44,7 +47,7 @@ def make_empty_folder(path: Path, what: str, option: str, place: str) -> None:
 
 
 def rerun_hint(folder: Path) -> str:
-    """Return what to do about a damaged file of results: a resume writes these again, of a run that has ended too."""
+    """Return what to do about a damaged file of results: a resume writes it again."""
     return f"make it again with --resume={folder}"
 
 
@@ -54,7 +57,7 @@ class RunFolder:
     Attributes:
         path: the folder.
         config: resolved configuration; the run can be repeated from it alone.
-        log: what the run said.
+        log: the run's log.
         metrics: one JSON line an epoch.
         checkpoint: the last finished epoch, for resume.
         best: the weights of the best validation.
@@ -138,7 +141,7 @@ class RunFolder:
         return result
 
     def discard(self) -> None:
-        """Remove the folder of a run that never began, because its request was wrong; one that has trained stays."""
+        """Remove the folder of a run whose request was wrong; one that has trained stays."""
         if not any(file.exists() for file in (self.metrics, self.checkpoint, self.best, self.result)):
             shutil.rmtree(self.path, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""The trainer of two players: critic and generator in turn, an optimizer for each, both in checkpoint and resume."""
+"""Adversarial training: critic and generator in turn, with an optimizer each; both resume exactly."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ from recbole_diffusion.trainer.recbole_patches import FusedSteps
 
 
 class _AlternatingSteps(FusedSteps):
-    """RecBole's Trainer with ``critic_steps`` updates of the critic, then ``generator_steps`` of the generator, a batch."""
+    """RecBole's Trainer with updates of the critic, then of the generator, on each batch."""
 
     def _train_epoch(
         self,
@@ -77,7 +77,7 @@ class _AlternatingSteps(FusedSteps):
         optimizer.step()
 
     def _stop_if_diverged(self, critic: float, generator: float | None) -> None:
-        """Stop where a loss is no number, or the critic's has left every bound.
+        """Stop if a loss is not finite, or the critic's exceeds ``divergence_limit``.
 
         Raises:
             RunError: with the epoch, both losses and what to try.
@@ -89,7 +89,7 @@ class _AlternatingSteps(FusedSteps):
         broken = not math.isfinite(critic) or (generator is not None and not math.isfinite(generator))
         if broken or abs(critic) > limit:
             what = (
-                "a loss is no finite number"
+                "a loss is not finite"
                 if broken
                 else f"the critic's loss is beyond divergence_limit {limit:g}"
             )

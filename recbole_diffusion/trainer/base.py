@@ -1,4 +1,4 @@
-"""The trainer of every run: RecBole's loop, with run folder, safe checkpoints, exact resume and an epoch hook.
+"""The trainer of every run: RecBole's loop with run folder, safe checkpoints, exact resume and an epoch hook.
 
 ``RunMixin`` goes in front of any RecBole trainer, so that baselines get the same; ``RunTrainer`` is the plain
 combination.
@@ -88,7 +88,8 @@ class RunMixin(MirrorGradient):
     def _beginning(self, train_data: Any) -> str:
         """Return the line that says how much there is to do; the first epoch may take long."""
         trained = sum(one.numel() for one in self.model.parameters() if one.requires_grad)
-        return f"training: {self.count_rows(train_data):,} rows, {len(train_data):,} batches an epoch, {trained:,} parameters"
+        rows, batches = self.count_rows(train_data), len(train_data)
+        return f"training: {rows:,} rows, {batches:,} batches an epoch, {trained:,} parameters"
 
     def count_rows(self, train_data: Any) -> int:
         """Return how many rows a training loader goes through in an epoch."""
@@ -153,13 +154,13 @@ class RunMixin(MirrorGradient):
             )
 
     def step_sizes(self) -> str:
-        """Return what to try where a loss is no number any more."""
+        """Return what to try after a loss that is not finite."""
         return f"; try a smaller learning_rate (now {self.learning_rate:g})"
 
     # Checkpoints.
 
     def _close_epoch(self) -> None:
-        """If an epoch is over, validation included, write what a resume needs, then its line in ``metrics.jsonl``."""
+        """If an epoch is over, validation included, write its checkpoint, then its line of metrics."""
         record, self._open_record = self._open_record, None
         if record is None:
             return
@@ -198,7 +199,7 @@ class RunMixin(MirrorGradient):
         self._last_saved = epoch
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:  # noqa: ARG002
-        """Write ``best.pt``: RecBole calls this when a validation is the best so far, and when there is no validation at all."""
+        """Write the best weights; RecBole calls this after the best validation so far, or without any."""
         self.best_epoch = epoch
         state = {"state_dict": self.model.state_dict(), "other_parameter": self.model.other_parameter()}
         named = {"model": self.config["model"], "ids": self.ids, "epoch": epoch}
@@ -208,7 +209,7 @@ class RunMixin(MirrorGradient):
 
     @property
     def chosen_epoch(self) -> int:
-        """Return the best epoch as the result tells it."""
+        """Return the best epoch, as ``result.json`` counts it."""
         return self.best_epoch
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -239,7 +240,7 @@ class RunMixin(MirrorGradient):
         return train_data
 
     def resume(self, train_data: Any) -> None:
-        """Continue from ``checkpoint.pt``: weights, optimizers, early stopping, random streams and the order of the batches.
+        """Continue from ``checkpoint.pt``: weights, optimizers, early stopping, random streams, batches.
 
         Raises:
             UsageError: there is no checkpoint. RunError: it is damaged or belongs to another model.
@@ -292,7 +293,7 @@ class RunMixin(MirrorGradient):
         show_progress: bool = False,
         lists: Any = None,
     ) -> dict:
-        """Evaluate as RecBole does; the best weights are read from our safe file. A full ranking fills ``lists``, if given."""
+        """Evaluate as RecBole does, with the best weights; a full ranking fills ``lists``, if given."""
         if load_best_model:
             path = Path(model_file or self.best_file)
             self.load_weights(checkpoint.load(path, self.device), path)

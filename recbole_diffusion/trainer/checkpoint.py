@@ -1,4 +1,4 @@
-"""Checkpoints that cannot run code: tensors and plain types only, written whole, read with ``weights_only=True``.
+"""Checkpoints that cannot run code: tensors and plain types, written whole, read with ``weights_only=True``.
 
 RecBole pickles its ``Config`` object, which torch 2.6 and later refuse to read, and rightly: unpickling can
 run anything.
@@ -25,7 +25,9 @@ _MARK = "__kind__"
 
 
 def to_plain(value: Any) -> Any:
-    """Return ``value`` made of tensors, numbers, texts, lists and dictionaries; numpy and scipy arrays become marked tensors.
+    """Return ``value`` made of tensors, numbers, texts, lists and dictionaries.
+
+    Arrays of numpy and scipy become marked tensors.
 
     Raises:
         TypeError: a value of another type, which a safe file cannot hold.
@@ -114,7 +116,7 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
                 "where it comes from, "
                 "add --trust_checkpoint=True"
             ) from error
-        raise RunError(f"{path} is damaged: it is no checkpoint any more; {remedy(path)}") from error
+        raise RunError(f"{path} is damaged: it is not a checkpoint any more; {remedy(path)}") from error
     except RunError:
         raise
     except Exception as error:
@@ -159,7 +161,7 @@ def remedy(path: Path) -> str:
 
 
 def rename_weights(state: dict[str, Any], names: Mapping[str, str]) -> None:
-    """Give the weights and numbers of an older checkpoint the names that a model's modules have now, in place.
+    """Give the weights of an older checkpoint the names that a model's modules have now, in place.
 
     Args:
         state: from :func:`load`.
@@ -213,7 +215,8 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
 
 def random_state() -> dict[str, Any]:
     """Return the states of Python's, numpy's and torch's generators, as plain types."""
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 RecBole draws from numpy's global stream
+    # RecBole draws from numpy's global stream.
+    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
     return {
         "python": random.getstate(),
         "numpy": [name, keys.astype(np.int64), position, has_gauss, cached],
@@ -227,7 +230,8 @@ def restore_random_state(state: dict[str, Any]) -> None:
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, np.asarray(keys).astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
+    keys = np.asarray(keys).astype(np.uint32)
+    np.random.set_state((name, keys, position, has_gauss, cached))  # noqa: NPY002
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])

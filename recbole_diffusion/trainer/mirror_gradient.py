@@ -72,10 +72,10 @@ class MirrorGradient:
         """Check after an epoch that the trainer's loop has used the loss function of :meth:`mirrored`.
 
         Raises:
-            UsageError: it has not: the loop makes steps of its own, and the option would do nothing.
+            UsageError: the loop makes its own steps, so that the option would do nothing.
         """
         if self.config["mirror_gradient"] and not self._mirrored_batches:
-            raise refusal(self.config["model"], "whose trainer makes steps of its own")
+            raise refusal(self.config["model"], "whose trainer makes its own steps")
 
 
 def refusal(model: str, reason: str) -> UsageError:

@@ -1,4 +1,4 @@
-"""What we change of RecBole's trainer: its optimizer, its collector of evaluation data, and where TensorBoard writes."""
+"""What we change of RecBole's trainer: optimizer, collector of evaluation data, TensorBoard's folder."""
 
 import contextlib
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ class RunCollector(Collector):
 
 @contextlib.contextmanager
 def tensorboard_in(folder: Path) -> Iterator[None]:
-    """Send the event files of a trainer that is built inside to ``folder``; RecBole writes to the working directory."""
+    """Send the event files of a trainer that is built inside to ``folder``, not to the working directory."""
     original = recbole_trainer.get_tensorboard
     recbole_trainer.get_tensorboard = lambda logger: _writer(folder)  # noqa: ARG005
     try:

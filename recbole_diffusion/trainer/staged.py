@@ -1,4 +1,4 @@
-"""The trainer of several stages, each with its own epochs, optimizers and early stopping; all of it is resumed exactly."""
+"""Training in stages, each with its own epochs, optimizers and early stopping; all of it resumes exactly."""
 
 from collections.abc import Callable, Iterator
 from math import isfinite
@@ -17,7 +17,7 @@ from recbole_diffusion.trainer.recbole_patches import FusedSteps
 
 
 class StageLoader:
-    """Shuffled batches of a stage's rows; the order comes from ``generator`` alone, which is part of a checkpoint."""
+    """Shuffled batches of a stage's rows; ``generator`` decides the order and is part of a checkpoint."""
 
     def __init__(self, stage: Any, part: Any, seed: int) -> None:
         self.rows, self.batch_size, self.dataset = stage.rows, stage.batch_size, part
@@ -43,7 +43,7 @@ class _StageSteps(FusedSteps):
     step_optimizers: list[torch.optim.Optimizer]
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer | None:
-        """Return an optimizer of the given parameters; none of all parameters, which RecBole asks for first."""
+        """Return an optimizer of the given parameters; None if RecBole asks for one of all parameters."""
         return super()._build_optimizer(**kwargs) if kwargs else None
 
     def _train_epoch(
@@ -117,7 +117,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         show_progress: bool = False,
         callback_fn: Callable[[int, float], None] | None = None,
     ) -> tuple[float, dict | None]:
-        """Train all stages, after a resume what is left of them; return the last one's best score and result."""
+        """Train all stages, or those left after a resume; return the last one's best score and result."""
         self.part, self._saved = train_data._dataset, saved
         loader = train_data
         if not self.stages or self.scores_only:
@@ -146,7 +146,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         return self.best_valid_score, None
 
     def _open(self, number: int) -> StageLoader:
-        """Begin a stage: its loader and optimizers, its count of epochs, and early stopping from the start."""
+        """Begin a stage: its loader and optimizers, its count of epochs, and early stopping from scratch."""
         loader = self._set(number, self.records[-1]["epoch"] + 1 if self.records else 0)
         if self.stage.begin:
             self.stage.begin()
@@ -240,7 +240,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         return -torch.inf if self.valid_metric_bigger else torch.inf
 
     def _too_early(self, epoch: int) -> bool:
-        """Return whether an epoch has too few updates to be chosen; the last one that is validated never has."""
+        """Return whether an epoch has too few updates to be chosen; the last validated one never has."""
         last = epoch + max(1, self.eval_step) >= self.epochs
         return not last and (epoch - self.first_epoch + 1) * len(self._loader) < self.stage.least_updates
 
@@ -265,7 +265,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         return {"stage": self.number, "first_epoch": self.first_epoch if self.number >= 0 else 0}
 
     def resume(self, train_data: Any) -> None:
-        """Continue; an epoch that was chosen because it was the last one loses its place if there are more epochs now."""
+        """Continue; an epoch that was chosen only because it was the last is given up if more follow."""
         super().resume(train_data)
         if (
             self.number >= 0
@@ -277,7 +277,7 @@ class StagedTrainer(RunMixin, _StageSteps):
 
     @property
     def chosen_epoch(self) -> int:
-        """Return the best epoch counted from the beginning of its stage, the same with and without cached stages."""
+        """Return the best epoch, counted from the start of its stage, cached stages or not."""
         return (
             self.best_epoch - self.first_epoch
             if self.number >= 0 and self.best_epoch >= 0

@@ -1,4 +1,4 @@
-"""The test parts of a run, evaluated with the best weights: metrics, reports by group and of ratings, and by user."""
+"""The test parts of a run, evaluated with the best weights: metrics, by group and by user, and of ratings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -32,7 +32,7 @@ class SweepDisplay:
     def print_retry(self, trial: Trial) -> None:
         """Print that a trial is tried again."""
         self.print(
-            f"trial {trial.name} goes on from its checkpoint after failure {trial.failures}: {trial.error}"
+            f"trial {trial.name} continues from its checkpoint after failure {trial.failures}: {trial.error}"
         )
 
     def print(self, text: str) -> None:

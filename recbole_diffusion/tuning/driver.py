@@ -54,7 +54,7 @@ def sweep(
         config_files: YAML files that hold for every trial.
         overrides: options that hold for every trial; what they set is not searched.
         settings: options of the sweep, see SweepOptions.
-        resume: folder of an earlier sweep to go on with; ``settings`` then takes only RESUME_SETTINGS, and
+        resume: folder of an earlier sweep to continue; ``settings`` then takes only RESUME_SETTINGS, and
             nothing else is given but ``model``.
         on_report: called with each trial after each of its reports.
         output: where progress is shown; by default standard output.
@@ -84,7 +84,7 @@ def sweep(
     else:
         if dataset or overrides or list(config_files):
             raise UsageError(
-                f"--resume goes on with the sweep in {resume}; it takes only "
+                f"--resume continues the sweep in {resume}; it takes only "
                 f"{', '.join(sorted(RESUME_SETTINGS))} beside"
             )
         folder, record, options = open_sweep(resume, settings)
@@ -132,7 +132,7 @@ def read_settings(given: Mapping[str, Any]) -> SweepOptions:
 def open_sweep(
     path: str | Path, settings: Mapping[str, Any]
 ) -> tuple[SweepFolder, SweepRecord, SweepOptions]:
-    """Open a sweep to go on with; trials that had begun wait again.
+    """Open a sweep to continue it; trials that had begun wait again.
 
     Raises:
         UsageError: there is none, or other options are given than a resume can change.
@@ -141,7 +141,7 @@ def open_sweep(
     other = sorted(set(settings) - RESUME_SETTINGS)
     if other:
         raise UsageError(
-            f"--resume goes on with the sweep in {folder.path}; {', '.join(other)} cannot change now. "
+            f"--resume continues the sweep in {folder.path}; {', '.join(other)} cannot change now. "
             "Allowed: "
             f"{', '.join(sorted(RESUME_SETTINGS))}"
         )
@@ -218,8 +218,8 @@ def draw_figures(folder: SweepFolder) -> str:
 
     content = read_sweep(folder.path)
     of_options, learning = sweep_figures(folder.path, content, scored_trials(content))
-    told = write_or_explain([*of_options, *learning], folder.pictures)
-    return f"{told}; a page with all figures: report {folder.path} --output=FILE.html"
+    drawn = write_or_explain([*of_options, *learning], folder.pictures)
+    return f"{drawn}; a page with all figures: report {folder.path} --output=FILE.html"
 
 
 def _command(model: str | None, dataset: str | None) -> str:

@@ -33,7 +33,7 @@ class SweepOptions:
     trial_gpus: float = argument(0.0, "GPUs of each trial; 0.5: two share one", low=0)
     time_budget: float | str | None = argument(None, "seconds, or 90m, 12h, 2d, after which the search ends")
     max_failures: int = argument(
-        3, "times that a trial that raises or is killed goes on from its checkpoint", low=0
+        3, "times that a trial that fails or is killed is continued from its checkpoint", low=0
     )
     final_seeds: int = argument(5, "seeds with which the winner is run again and tested; 0: no test", low=0)
     storage: str | None = argument(None, "folder that the sweep's folder is made in; null: runs_path")

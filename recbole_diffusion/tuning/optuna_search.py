@@ -16,7 +16,7 @@ class OptunaStudy:
     Args:
         space: the search space.
         known: options that the space's conditions may ask for.
-        record: the sweep; its ended trials are told to the study.
+        record: the sweep; the study learns of its ended trials.
     """
 
     def __init__(self, space: SearchSpace, known: dict[str, Any], record: SweepRecord) -> None:
@@ -47,7 +47,7 @@ class OptunaStudy:
     def ask_for_new(self) -> tuple[Any, dict[str, Any]]:
         """Return an Optuna trial whose options no trial has had, and those options.
 
-        Of options that a trial has had, Optuna is told at once what they have reached.
+        If Optuna suggests options that a trial has had, it is told their score at once.
         """
         for attempt in range(ATTEMPTS):
             if attempt >= ASKED:  # Optuna comes back to the same few: anything else that is left
@@ -72,7 +72,7 @@ def suggest(space: SearchSpace, known: dict[str, Any], asked: Any) -> dict[str, 
 
 
 def _suggest(parameter: SearchParameter, asked: Any) -> tuple[Any, ...]:
-    """Return one value; choices and quantised numbers go by number, since Optuna's categories are plain values only."""
+    """Return one value; choices and numbers with a step go by index: Optuna's categories are plain."""
     if parameter.kind == "choice":
         return parameter.value(asked.suggest_categorical(parameter.label, range(parameter.count)))
     if parameter.count is not None and not parameter.log:

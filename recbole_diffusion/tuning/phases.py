@@ -71,7 +71,7 @@ def search(context: SweepContext, config: Config) -> None:
         raise RunError(
             "no trial has given a score; "
             f"{errors[0] if errors else 'the time budget ended before a validation'}. Logs are in "
-            f"{context.folder.path / 'trials'}; go on with tune --resume={context.folder.path}"
+            f"{context.folder.path / 'trials'}; continue with tune --resume={context.folder.path}"
         )
 
 

@@ -1,4 +1,4 @@
-"""From a request to the record of a sweep: options, space, and the configurations to try. Nothing is started here."""
+"""From a request to the record of a sweep: options, space, and the configurations to try."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ def make_record(
     settings: SweepOptions,
     command: str,
 ) -> tuple[SweepRecord, Config]:
-    """Return the record of a new sweep, every planned configuration checked, and the configuration without the space.
+    """Return the record of a new sweep, with every configuration checked, and the Config without the space.
 
     Raises:
         UsageError: the request cannot be run.
@@ -171,7 +171,7 @@ def known_options(space: SearchSpace, config: Config) -> dict[str, Any]:
 def configurations(
     space: SearchSpace, settings: SweepOptions, known: Mapping[str, Any], record: SweepRecord
 ) -> list[dict[str, Any]]:
-    """Return the different configurations of a grid or random search; ``record.notes`` tells where they are few."""
+    """Return the distinct configurations of a grid or random search; ``record.notes`` says if few."""
     count = space.count(known)
     if settings.search == "grid":
         if count is None:

@@ -1,4 +1,4 @@
-"""Our subclasses of Ray Tune's. This module needs Ray when it is imported, so import it inside functions only.
+"""Subclasses of Ray Tune's classes. The module needs Ray at import: import it inside functions only.
 
 Ray Tune stores its callbacks and searchers by pickle; these live in the driver and leave nothing behind
 (``__reduce__``).
@@ -44,7 +44,7 @@ class SweepCallback(Callback):
             self.context.on_report(row)
 
     def on_trial_recover(self, trial: Any, **_: Any) -> None:
-        """Count a failure after which the trial goes on from its checkpoint."""
+        """Count a failure after which the trial continues from its checkpoint."""
         row = self._count_failure(trial)
         self.context.display.print_retry(row)
 
@@ -85,7 +85,7 @@ class SweepCallback(Callback):
 
 
 def last_line_of_error(trial: Any) -> str:
-    """Return the last line of what a trial raised, from the file that Ray Tune writes at once, on the driver's machine."""
+    """Return the last line of a trial's error, from the file that Ray Tune writes where the driver runs."""
     try:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
     except (OSError, TypeError):  # TypeError: Ray has no such file
@@ -115,7 +115,7 @@ class RememberingASHA(ASHAScheduler):
 
 
 class OptunaSearcher(Searcher):
-    """Gives Ray Tune the open trials of a record first, then what Optuna suggests, and tells Optuna the best scores.
+    """Gives Ray Tune the open trials of a record, then what Optuna suggests, and tells Optuna the scores.
 
     Args:
         study: the Optuna study of the sweep.

@@ -17,7 +17,7 @@ def run_trials(
     searcher: Any = None,
     budget: float | None = None,
 ) -> None:
-    """Run trials until each has ended, failed too often, or the budget is over; the record holds how they ended.
+    """Run trials until each has ended or failed too often, or the budget is spent; the record says how.
 
     Args:
         context: the sweep.

@@ -1,4 +1,4 @@
-"""A search space against the model that it is for: before anything starts, every key, bound and combination is tried."""
+"""A search space checked against its model: every key, bound and combination, before anything starts."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -97,8 +97,8 @@ def _check_conditions(space: SearchSpace, parameter: SearchParameter, config: Co
         for value in () if other.kind == "choice" else values:
             if type(value) not in (int, float) or not other.has(value):
                 raise UsageError(
-                    f"{space.source}: {parameter.label} needs {name} to be {value!r}, which is no value of "
-                    f"its {other.kind} from "
+                    f"{space.source}: {parameter.label} needs {name} to be {value!r}, which is not a value "
+                    f"of its {other.kind} from "
                     f"{other.low:g} to {other.high:g}"
                     + ("" if other.step is None else f" in steps of {other.step:g}")
                 )
@@ -131,6 +131,6 @@ def check_combinations(space: SearchSpace, config: Config, combinations: Iterabl
 
 
 def seed_of(options: Mapping[str, Any], seed: int) -> int:
-    """Return the seed of a trial: it depends on its configuration and the sweep's seed alone, not on its place in the order."""
+    """Return the seed of a trial, which depends on its configuration and the sweep's seed alone."""
     text = yaml_io.dump_value({name: options[name] for name in sorted(options)})
     return int.from_bytes(hashlib.sha256(f"{seed} {text}".encode()).digest()[:4], "big")

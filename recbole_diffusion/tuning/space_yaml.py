@@ -22,14 +22,17 @@ from recbole_diffusion.tuning.space import SearchParameter, SearchSpace
 
 KINDS = ("choice", "uniform", "loguniform", "int")
 EXTRAS = ("step", "log", "when")
-FORM = "write {choice: [...]}, {uniform: [low, high]}, {loguniform: [low, high]}, {int: [low, high]} or one value"
+FORM = (
+    "write {choice: [...]}, {uniform: [low, high]}, {loguniform: [low, high]}, {int: [low, high]} or one "
+    "value"
+)
 
 
 def read_space(path: str | Path) -> SearchSpace:
     """Read a space from a YAML file.
 
     Raises:
-        UsageError: no such file, or it is no space; the message names file, option and what is allowed.
+        UsageError: no such file, or it is not a search space; the message says what is allowed.
     """
     return parse_space(yaml_io.load_yaml(path), str(path))
 

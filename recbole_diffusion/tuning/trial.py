@@ -86,7 +86,7 @@ def use_threads(number: int) -> None:
 
 
 def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, report: Report) -> None:
-    """Run one trial to its end, from its checkpoint where it has one, and report after each validation and at the end.
+    """Run one trial to its end, from its checkpoint if there is one; report after each validation.
 
     A report has ``score``, the best validation score so far, ``epoch``, the number of epochs trained,
     ``best_epoch``, and at the end ``finished`` and the result's metrics and times. A trial that has finished
@@ -188,7 +188,7 @@ def _can_go_on(folder: RunFolder, trial: Mapping[str, Any]) -> bool:
         return False
     damage = damage_of(folder, {**trial["options"], "seed": trial["seed"]})
     if damage is not None:
-        logger.warning("%s cannot go on: %s", folder.path, damage)
+        logger.warning("%s cannot continue: %s", folder.path, damage)
         set_aside(folder)
     return damage is None
 
@@ -206,7 +206,7 @@ def _overrides(folder: RunFolder, trial: Mapping[str, Any], job: Mapping[str, An
 
 
 def damage_of(folder: RunFolder, options: Mapping[str, Any]) -> str | None:
-    """Return why the run in a folder cannot go on, None if it can.
+    """Return why the run in a folder cannot continue, None if it can.
 
     Args:
         folder: a folder with something in it.

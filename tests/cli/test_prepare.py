@@ -1,4 +1,4 @@
-"""``prepare`` from the arguments of a command line to the files of a set, for each recipe; what it refuses, and what it says."""
+"""``prepare`` from the command line to the files of a set, for each recipe; refusals and messages."""
 
 import hashlib
 import json
@@ -102,7 +102,7 @@ def test_the_papers_filters_are_the_defaults(here):
     write_food(here / "given", food_rows())
     with pytest.raises(
         UsageError,
-        match=r"no row left \(rows read 220, positive rows 200, .*after min user 0, .*--min_user=15 --min_item=50",
+        match=r"no row left \(rows read 220, positive rows 200, .*after min user 0, .*_user=15 --min_item=50",
     ):
         prepare(["food", "--source=given"])
     assert not (here / "dataset").exists()

@@ -1,4 +1,4 @@
-"""TopKLists: hand-computed users, RecBole's own metrics on random data, masked items, and the file of metrics by user."""
+"""TopKLists: users computed by hand, RecBole's own metrics on random data, masked items, the file by user."""
 
 import math
 
@@ -85,7 +85,7 @@ def test_methods_are_the_metrics_of_their_name(two_users):
 
 
 def random_batches(seed: int, n_items: int, batches: int = 4):
-    """Yield scores with masked items, users, and held-out pairs of which none is masked: at least one a user."""
+    """Yield scores with masked items, users, and held-out pairs, none masked and at least one a user."""
     draw = torch.Generator().manual_seed(seed)
     for number in range(batches):
         rows = 5 + number

@@ -1,4 +1,4 @@
-"""Rated items are ranked in the run of any model whose data set has ratings, whatever the model made of them."""
+"""Rated items are ranked in the run of any model whose data set has ratings."""
 
 import numpy as np
 import pytest

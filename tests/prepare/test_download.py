@@ -1,4 +1,4 @@
-"""A download: whole, resumed, refused, from the next mirror; what is there afterwards is the file or nothing of that name."""
+"""A download: whole, resumed, refused, or from the next mirror; afterwards the file is whole or not there."""
 
 import hashlib
 import random

@@ -1,4 +1,4 @@
-"""The Amazon converters on small files in the published formats, from a folder and from a server on this machine."""
+"""Amazon sets from small files in the published formats, in a folder and on a server of this machine."""
 
 import gzip
 import json
@@ -112,7 +112,7 @@ def test_baby_is_downloaded(here, monkeypatch):
 
 
 def test_features_without_use_are_replaced_and_neighbours_of_an_earlier_set_go(here):
-    """What is made can be loaded: no row of one value, no NaN, no text without a word, and no neighbours of other rows."""
+    """What is made can be loaded: no constant row, no NaN, no text without a word, no stale neighbours."""
     content, features = published()
     size = amazon.ID_BYTES + 4 * amazon.WIDTH
     images = bytearray(content["image_features_Baby.b"])

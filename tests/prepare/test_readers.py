@@ -208,7 +208,7 @@ def test_a_malformed_matrix_names_matrix_and_row(tmp_path):
 def test_what_is_no_archive_of_both_matrices_is_refused(tmp_path):
     path = tmp_path / "KuaiRec.zip"
     path.write_bytes(b"<html>please log in</html>")
-    with pytest.raises(SourceError, match=r"KuaiRec.zip is no readable zip archive .*get it again"):
+    with pytest.raises(SourceError, match=r"KuaiRec.zip is not a readable zip archive .*get it again"):
         read_kuairec({path.name: path}, 2.0)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("KuaiRec/data/big_matrix.csv", kuairec_matrix(KUAIREC_BIG))
@@ -221,5 +221,5 @@ def test_a_damaged_archive_is_told(tmp_path):
     raw = bytearray(path.read_bytes())
     raw[200:260] = bytes(60)
     path.write_bytes(raw)
-    with pytest.raises(SourceError, match=r"no readable zip archive|KuaiRec 2.0/data/big_matrix.csv, row"):
+    with pytest.raises(SourceError, match=r"not a readable zip archive|KuaiRec 2.0/data/big_matrix.csv, row"):
         read_kuairec({path.name: path}, 2.0)

@@ -1,4 +1,4 @@
-"""Runs of one method are those that differ in their seed alone; its name says what tells it from the others."""
+"""Runs of one method differ in their seed alone; its name says how it differs from the others."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The page: self-contained, escaped, small; in a browser its figures show, its tables sort and nothing complains."""
+"""The page: self-contained, escaped, small; in a browser figures show, tables sort, nothing complains."""
 
 import json
 import re

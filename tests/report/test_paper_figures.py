@@ -1,4 +1,4 @@
-"""The papers' figures: each shows what the run has recorded or what its model gives, or says what it lacks."""
+"""The papers' figures: each shows what the run has recorded or its model gives, or says what is missing."""
 
 import importlib
 

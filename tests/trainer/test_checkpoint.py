@@ -112,7 +112,7 @@ def test_a_damaged_file_is_one_line_that_says_so(path, kind, trust):
     DAMAGED[kind](path)
     with pytest.raises(RunError) as caught:
         checkpoint.load(path, trust=trust)
-    what = "it is (cut short or overwritten|no checkpoint any more)"
+    what = "it is (cut short or overwritten|not a checkpoint any more)"
     assert re.fullmatch(
         f"{path} is damaged: {what}; take another copy of the file, or train again", str(caught.value)
     )
@@ -178,7 +178,8 @@ def test_a_missing_file_is_a_wrong_request(path):
 
 
 def draw():
-    return random.random(), np.random.rand(), torch.rand(1).item(), np.random.randn(), random.gauss(0, 1)  # noqa: NPY002
+    of_numpy = np.random.rand(), np.random.randn()  # noqa: NPY002
+    return random.random(), torch.rand(1).item(), random.gauss(0, 1), *of_numpy
 
 
 def test_random_states_come_back_through_a_file(path):

@@ -67,7 +67,7 @@ def test_stages_follow_each_other_and_each_begins_with_the_best_of_the_one_befor
     ("stop", "cached"), [(0, ""), (2, ""), (3, "source"), (5, ""), (6, ""), (7, "source target")]
 )
 def test_a_run_stopped_after_any_epoch_goes_on_as_if_never_stopped(go, tmp_path, monkeypatch, stop, cached):
-    """Also where the stages in ``cached`` were taken from the cache, after which epochs are counted from 0."""
+    """Also if the stages in ``cached`` came from the cache, after which epochs are counted from 0."""
     cache = tmp_path / "cache"
     straight = go("straight", stage_cache=str(cache))
     keep(cache, cached)

@@ -46,12 +46,12 @@ def test_a_line_for_each_trial_that_ends(record):
         display.print_end(trial)
     lines = stream.getvalue().splitlines()
     assert lines == [
-        "trial 000 finished: recall@20 0.3100 after 10 of 10 epochs, 2.5 s; 3 of 5 done, 1 stopped early, 1 failed; "
-        "best 0.3100, trial 000",
-        "trial 001 stopped early: recall@20 0.1200 after 3 of 10 epochs, 1.0 s; 3 of 5 done, 1 stopped early, 1 "
-        "failed; best 0.3100, trial 000",
-        "trial 002 failed: no score after 0 of 10 epochs, 0.0 s; 3 of 5 done, 1 stopped early, 1 failed; best 0.3100, "
-        "trial 000; ValueError: no",
+        "trial 000 finished: recall@20 0.3100 after 10 of 10 epochs, 2.5 s; 3 of 5 done, 1 stopped early, "
+        "1 failed; best 0.3100, trial 000",
+        "trial 001 stopped early: recall@20 0.1200 after 3 of 10 epochs, 1.0 s; 3 of 5 done, 1 stopped "
+        "early, 1 failed; best 0.3100, trial 000",
+        "trial 002 failed: no score after 0 of 10 epochs, 0.0 s; 3 of 5 done, 1 stopped early, 1 failed; "
+        "best 0.3100, trial 000; ValueError: no",
     ]
 
 
@@ -64,7 +64,7 @@ def test_a_line_for_a_retry_and_for_a_final_run(record):
     )
     display.print_end(test_run)
     retry, final = stream.getvalue().splitlines()
-    assert retry == "trial 002 goes on from its checkpoint after failure 4: ValueError: no"
+    assert retry == "trial 002 continues from its checkpoint after failure 4: ValueError: no"
     assert final.startswith(
         "test run 000-seed-1 finished: recall@20 0.3000 after 10 of 10 epochs, 2.0 s; 3 of 5 done"
     )
@@ -91,7 +91,7 @@ def test_the_record_survives_its_file(record, tmp_path):
 
 
 def write_trials(folder, record, epochs):
-    """Write the record and, for its first two trials, a validation for each of some epochs, the last line half."""
+    """Write the record, and for its first two trials some validations and a half written line."""
     folder.write(record)
     for trial in record.trials[:2]:
         (folder.path / trial.folder).mkdir(parents=True)

@@ -163,12 +163,12 @@ def test_a_data_set_of_train_and_test_only_is_marked(tmp_path):
         (
             "TVDiff",
             {"gamma": {"choice": [0.1], "when": {"steps": 25}}, "steps": {"int": [10, 40], "step": 10}},
-            "no value of its int from 10 to 40 in steps of 10",
+            "not a value of its int from 10 to 40 in steps of 10",
         ),
         (
             "TVDiff",
             {"gamma": {"choice": [0.1], "when": {"temperature": 0.5}}, "temperature": {"uniform": [0.1, 1]}},
-            "no value of its uniform from 0.1 to 1",
+            "not a value of its uniform from 0.1 to 1",
         ),
         ("NoModel", {"x": 1}, "unknown model"),
     ],

@@ -49,7 +49,7 @@ def shared_ray(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def searched(sweepable, tmp_path_factory):
-    """A grid of seven trials: one cannot work, one is killed in its third epoch, and one has a damaged folder."""
+    """A grid of seven trials: one cannot work, one is killed in its third epoch, one has a damaged folder."""
     folder = tmp_path_factory.mktemp("searched") / "sweep"
     happened = {}
 
@@ -117,7 +117,7 @@ def test_a_killed_trial_goes_on_from_its_checkpoint(searched):
     assert trial["state"] in ("finished", "stopped")
     log = (Path(found["sweep_dir"]) / trial["folder"] / "log.txt").read_text()
     assert log.count("resumed after epoch 2") + log.count("resumed after epoch 3") == 1
-    assert f"trial {happened['killed']:03d} goes on from its checkpoint after failure 1" in output
+    assert f"trial {happened['killed']:03d} continues from its checkpoint after failure 1" in output
 
 
 def test_a_damaged_folder_does_not_stop_the_sweep(searched):

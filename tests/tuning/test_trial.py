@@ -1,4 +1,4 @@
-"""One trial without Ray: reports, retries from its checkpoint, damaged folders, and the test part left alone."""
+"""One trial without Ray: reports, retries from its checkpoint, damaged folders, no test in a search."""
 
 import contextlib
 import copy
@@ -138,7 +138,7 @@ def test_a_final_run_evaluates_the_test_part(trial, job):
 
 @pytest.fixture(scope="module")
 def ran():
-    """What the tests of damaged folders share: the reports of a whole run, and the folder of one that was stopped."""
+    """The reports of a whole run, and the folder of one that was stopped."""
     return {}
 
 

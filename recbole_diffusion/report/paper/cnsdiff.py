@@ -11,7 +11,7 @@ RATE = "false_negative_rate"
 
 
 def false_negatives(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]) -> Figure:
-    """Return the share of negatives that are nearly a held-out item of their user, and the validation metric, by epoch.
+    """Return by epoch the share of negatives close to a held-out item of their user, and the metric.
 
     Raises:
         UsageError: no run has counted them.
@@ -42,13 +42,16 @@ def false_negatives(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping
                 )
     if not rates.series:
         raise UsageError("no run has counted them; run with --false_negative_part=test_ood (or valid, test)")
-    note = f"A negative counts if its cosine with a held-out item of its user reaches the threshold ({'; '.join(sorted(parts))})."
+    names = "; ".join(sorted(parts))
+    note = (
+        f"A negative counts if its cosine with a held-out item of its user reaches the threshold ({names})."
+    )
     panels = [rates, scores] if scores.series else [rates]
     return Figure("false hard negatives", "False hard negatives (CNSDiff, Figure 5)", panels, note)
 
 
 def hardness(methods: Mapping[str, Sequence[RunRecord]], _: Mapping[str, int]) -> Figure:
-    """Return how hard the generated negatives of each level are, by epoch: scores and cosines of the first run of a method.
+    """Return how hard the generated negatives of each level are, by epoch: scores and cosines.
 
     Raises:
         UsageError: no run has generated negatives.
@@ -79,7 +82,10 @@ def hardness(methods: Mapping[str, Sequence[RunRecord]], _: Mapping[str, int]) -
                 panels.append(panel)
     if not panels:
         raise UsageError("no run has generated negatives (negative_sampler: cnsdiff)")
-    note = "Negatives of the first batch of an epoch, at each kept step of the reverse chain; fewer remaining steps are harder."
+    note = (
+        "Negatives of the first batch of an epoch, at each kept step of the reverse chain; fewer remaining "
+        "steps are harder."
+    )
     return Figure(
         "hardness of negatives", "Hardness of CNSDiff's negatives, by step of the chain", panels, note
     )

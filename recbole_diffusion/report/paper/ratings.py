@@ -15,7 +15,7 @@ MOST_EPOCHS = 6  # in one panel
 def rating_distributions(
     methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]
 ) -> list[Figure]:
-    """Return the distribution of predicted ratings by epoch, a figure a method, and at the end beside the actual one.
+    """Return the distribution of predicted ratings, by epoch, and at the end beside the actual one.
 
     Raises:
         UsageError: no run has kept them.
@@ -79,7 +79,7 @@ def _by_epoch(records: list[dict], kind: str) -> Panel:
 
 
 def _at_the_end(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]) -> list[Panel]:
-    """Return, for each test part, the actual ratings (Figure 2) beside what each method predicts in the end."""
+    """Return, for each test part, the actual ratings (Figure 2) beside each method's final predictions."""
     panels: dict[str, Panel] = {}
     for name, runs in methods.items():
         for part, report in runs[0].result.get("rated", {}).items():

@@ -1,4 +1,4 @@
-"""Energy and entropy of scores, by user (TV-Diff, Figure 2) and against those of the interactions (Figure 3)."""
+"""Energy and entropy of scores by user (TV-Diff, Figure 2) and against the interactions' (Figure 3)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -76,7 +76,7 @@ def _colour(name: str, numbers: Mapping[str, int]) -> str:
 
 
 def _measured(run: Any) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], int]:
-    """Return energy and entropy of a model by user, those of the interactions, and how many users have interactions."""
+    """Return energy and entropy by user, of the model and of the interactions, and the number of users."""
     matrix = binary_interactions(run.parts["train"])
     n_items = matrix.shape[1]
     device = next(run.model.parameters()).device

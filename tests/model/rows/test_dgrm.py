@@ -345,7 +345,7 @@ def test_a_loss_that_is_no_number_stops_with_both_losses_and_advice(
         monkeypatch.setattr("recbole_diffusion.model.rows.dgrm.DGRM.generator_loss", lambda *_: bad)
     with pytest.raises(
         RunError,
-        match=r"epoch 0: a loss is no finite number; critic .*, generator .*\. Try a smaller critic.*No epoch was finished",
+        match=r"epoch 0: a loss is not finite; critic .*, generator .*\. Try a smaller critic.*No epoch was finished",
     ):
         TestDGRM().trained(checkerboard, tmp_path, epochs=1)
 
