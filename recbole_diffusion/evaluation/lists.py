@@ -159,26 +159,6 @@ class TopKLists:
             )
         return function(self.hits, self.positives, k)
 
-    def recall(self, k: int) -> np.ndarray:
-        """Return :func:`recall` for each user, [n] float64."""
-        return self.metric("recall", k)
-
-    def ndcg(self, k: int) -> np.ndarray:
-        """Return :func:`ndcg` for each user, [n] float64."""
-        return self.metric("ndcg", k)
-
-    def hit(self, k: int) -> np.ndarray:
-        """Return :func:`hit` for each user, [n] float64."""
-        return self.metric("hit", k)
-
-    def precision(self, k: int) -> np.ndarray:
-        """Return :func:`precision` for each user, [n] float64."""
-        return self.metric("precision", k)
-
-    def mrr(self, k: int) -> np.ndarray:
-        """Return :func:`mrr` for each user, [n] float64."""
-        return self.metric("mrr", k)
-
     def per_user(self, metrics: Iterable[str], topk: Iterable[int]) -> dict[str, np.ndarray]:
         """Return each metric at each k, named as RecBole does (``recall@20``), [n] float64.
 

@@ -60,17 +60,25 @@ def read_texts(path: Path, items: tuple[str, ...]) -> list[str]:
 def write_images(path: Path, items: tuple[str, ...], output: Path) -> int:
     """Write the image features of the items as a .npy file; return how many items have none.
 
-    An item without an image, or whose features are constant or not finite, gets the mean of
-    the others, so that it is like none in particular.
+    An item without an image, or whose features are constant or not finite, gets the mean of the others, so
+    that it is like none in particular. Rows are written to their places as they come, so that memory holds
+    one; not by a memory map, in which a full disk kills the process.
 
     Raises:
         SourceError: the file ends in the middle of a record, or holds no item of the set.
     """
     place = {item.encode(): row for row, item in enumerate(items)}
     there = np.zeros(len(items), bool)
-    values = np.lib.format.open_memmap(output, "w+", np.float32, (len(items), WIDTH))
     total = np.zeros(WIDTH)
-    with path.open("rb") as stream:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(items), WIDTH)}
+    with path.open("rb") as stream, output.open("wb") as out:
+        np.lib.format.write_array_header_1_0(out, header)
+        start = out.tell()
+
+        def write(row: int, numbers: np.ndarray) -> None:
+            out.seek(start + row * 4 * WIDTH)
+            out.write(numbers.astype("<f4").tobytes())
+
         rows = SourceRows(stream, path.name, path.stat().st_size)
         for name, numbers in _images(rows):
             row = place.get(name)
@@ -80,12 +88,13 @@ def write_images(path: Path, items: tuple[str, ...], output: Path) -> int:
                 and np.isfinite(numbers).all()
                 and (numbers != numbers[0]).any()
             ):
-                values[row], there[row] = numbers, True
+                write(row, numbers)
+                there[row] = True
                 total += numbers
-    if not there.any():
-        raise rows.fault("no item of the reviews", "the image features of the same category")
-    values[~there] = total / there.sum()
-    values.flush()
+        if not there.any():
+            raise rows.fault("no item of the reviews", "the image features of the same category")
+        for row in np.flatnonzero(~there).tolist():
+            write(row, total / there.sum())
     return int((~there).sum())
 
 

@@ -1,7 +1,7 @@
 """The trainer of every run: RecBole's loop with run folder, safe checkpoints, exact resume and an epoch hook.
 
 ``RunMixin`` goes in front of any RecBole trainer, so that baselines get the same; ``RunTrainer`` is the plain
-combination.
+combination. Longer than most files, because RecBole calls these methods in one order, read here in one place.
 """
 
 import json

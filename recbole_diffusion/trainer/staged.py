@@ -1,4 +1,7 @@
-"""Training in stages, each with its own epochs, optimizers and early stopping; all of it resumes exactly."""
+"""Training in stages, each with its own epochs, optimizers and early stopping; all of it resumes exactly.
+
+Longer than most files: a stage, its cache, its checkpoints and its early stopping are one state.
+"""
 
 from collections.abc import Callable, Iterator
 from math import isfinite

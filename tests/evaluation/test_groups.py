@@ -219,7 +219,7 @@ def test_groups_add_up_to_the_whole(seed, n_groups):
     assert sum(row["users"] for row in by_user) == grouped.sum()
     assert sum(row["held_out"] for row in by_user) == lists.positives[grouped].sum()
     total = sum(row["ndcg@5"] * row["users"] for row in by_user)
-    assert total == pytest.approx(lists.ndcg(5)[grouped].sum(), abs=1e-4)
+    assert total == pytest.approx(lists.metric("ndcg", 5)[grouped].sum(), abs=1e-4)
 
 
 def test_one_group_is_the_ordinary_metric():
@@ -228,6 +228,6 @@ def test_one_group_is_the_ordinary_metric():
     (users,) = by_user_activity(lists, np.zeros(4, int), np.ones(4, int), [2, 3])
     for k in (2, 3):
         for table in (items, users):
-            assert table[f"recall@{k}"] == pytest.approx(lists.recall(k).mean(), abs=1e-6)
-            assert table[f"ndcg@{k}"] == pytest.approx(lists.ndcg(k).mean(), abs=1e-6)
+            assert table[f"recall@{k}"] == pytest.approx(lists.metric("recall", k).mean(), abs=1e-6)
+            assert table[f"ndcg@{k}"] == pytest.approx(lists.metric("ndcg", k).mean(), abs=1e-6)
         assert items[f"share@{k}"] == 1.0

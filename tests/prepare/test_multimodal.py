@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from support.range_server import running_mirror
 from recbole_diffusion.cli.prepare import prepare
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.multimodal import MultimodalDataset
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.prepare import amazon, multimodal
 from recbole_diffusion.prepare.recipes import RECIPES
 from recbole_diffusion.prepare.rows import SourceError
@@ -207,6 +208,22 @@ def test_files_of_another_format_are_refused_and_nothing_is_written(here, file, 
     with pytest.raises(SourceError, match=message):
         prepare(["baby", "--source=given", "--text=tfidf"])
     assert list((here / "dataset/baby").glob("*")) == [] if (here / "dataset/baby").exists() else True
+
+
+def test_a_full_disk_is_one_error_and_leaves_nothing(here):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit is an error then
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))  # image features take 147,456 bytes
+        with pytest.raises(
+            RunError, match=r"cannot write dataset/baby: .*File too large; no file of it is half"
+        ):
+            prepare(["baby", "--source=given", "--text=tfidf"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not (here / "dataset/baby").exists()
 
 
 def test_sentence_vectors_need_their_package(here, monkeypatch):
