@@ -43,18 +43,18 @@ def vectors_of(run: ServedRun) -> tuple[np.ndarray, np.ndarray]:
 
 
 def require_safetensors() -> Any:
-    """Return the function that writes a file.
+    """Return the function that turns tensors into the bytes of a file.
 
     Raises:
         UsageError: the package is not installed.
     """
     try:
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
     except ImportError as error:
         raise UsageError(
             "export needs safetensors; install it (pip install 'recbole-diffusion[export]')"
         ) from error
-    return save_file
+    return save
 
 
 def export(run: ServedRun, folder: Path, index: bool, k: int) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def export(run: ServedRun, folder: Path, index: bool, k: int) -> dict[str, Any]:
         UsageError: the scores are no inner products, or an id cannot be a line. RunError: the folder cannot
             be written.
     """
-    save_file = require_safetensors()
+    save = require_safetensors()
     users, items = vectors_of(run)
     record = {
         "model": run.config["model"],
@@ -90,9 +90,9 @@ def export(run: ServedRun, folder: Path, index: bool, k: int) -> dict[str, Any]:
         draft.mkdir(parents=True)
         for name, vectors, ids in (("users", users, run.users), ("items", items, run.items)):
             (draft / f"{name}.txt").write_text(_lines_of(name, ids.tokens[1:]), encoding="utf-8")
-            file = draft / f"{name}.safetensors"
-            save_file({"vectors": vectors}, file, {"ids": f"{name}.txt, a line for each row"})
-            file.chmod((draft / f"{name}.txt").stat().st_mode)  # safetensors lets nobody else read it
+            # Written here: its own save_file raises no OSError on a full disk, and lets nobody else read the file.
+            data = save({"vectors": vectors}, {"ids": f"{name}.txt, a line for each row"})
+            (draft / f"{name}.safetensors").write_bytes(data)
         if index:
             record["index"] = build_index(items, draft / FILE)
             record["index"] |= recall_of(draft / FILE, users, items, k)

@@ -87,6 +87,19 @@ def test_what_is_given_of_this_machine_and_no_more_is_handed_to_load_run():
     assert MachineOptions.__dataclass_fields__.keys() == LOAD_OPTIONS | {"model"}
 
 
+def test_a_full_disk_is_one_line_and_leaves_the_old_folder(ask, tmp_path, monkeypatch):
+    ask()
+    before = (tmp_path / "vectors/items.safetensors").read_bytes()
+
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(tmp_path), "write_bytes", full)
+    assert "No space left on device; the version before it is untouched" in ask("--overwrite", code=1)
+    assert (tmp_path / "vectors/items.safetensors").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["vectors"]
+
+
 @pytest.mark.parametrize(
     ("package", "words"),
     [
