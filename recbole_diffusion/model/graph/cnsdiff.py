@@ -22,10 +22,9 @@ from recbole_diffusion.model.encoder import FactorEncoder, Layer, LightGCNEncode
 from recbole_diffusion.model.graph.cnsdiff_denoiser import Denoiser, EnvironmentPosterior
 from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeDiagnostics
 from recbole_diffusion.model.graph.cnsdiff_options import CNSDiffOptions
-from recbole_diffusion.sampler.hard import ahns, dns
+from recbole_diffusion.sampler.choose import ScoredVectors, choose_negatives
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
-from recbole_diffusion.sampler.mixgcf import mixgcf
-from recbole_diffusion.sampler.popularity import popularity_negatives, popularity_table
+from recbole_diffusion.sampler.popularity import popularity_table
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
@@ -187,28 +186,18 @@ class CNSDiff(InnerProductModel):
     ) -> tuple[Tensor, Tensor]:
         """Return item ids [batch] and vectors [batch, d] of negatives that are items, or mixed of items (``mixgcf``)."""
         o = self.options
-        if o.negative_sampler == "uniform":
-            chosen = uniform_negatives(self.positives, users)
-        elif o.negative_sampler == "popularity":
-            chosen = popularity_negatives(self.positives, users, self.popularity)
-        else:
-            pool = uniform_negatives(self.positives, users.repeat_interleave(o.candidate_items)).view(
-                len(users), -1
-            )
-            if o.negative_sampler == "mixgcf":
-                return pool[:, 0], mixgcf(
-                    u, [of_items for _, of_items in layers], items, pool, share_coefficients=True
-                )
-            of_items = V.detach() if o.negative_sampler == "dns" else F.normalize(V.detach(), dim=1)
-            of_users = u if o.negative_sampler == "dns" else F.normalize(u, dim=1)
-            scores = torch.einsum("bd,bnd->bn", of_users, of_items[pool])
-            if o.negative_sampler == "dns":
-                place = dns(scores, o.hardest)
-            else:
-                of_positives = (of_users * of_items[items]).sum(1)
-                place = ahns(scores, of_positives, alpha=o.ahns_alpha, beta=o.ahns_beta, p=o.ahns_p)
-            chosen = pool[torch.arange(len(users), device=users.device), place]
-        return chosen, F.embedding(chosen, V)
+        ids, mixed = choose_negatives(
+            o.negative_sampler,
+            self.positives,
+            users,
+            items,
+            lambda: ScoredVectors(u, V.detach(), [of_items for _, of_items in layers]),
+            candidate_items=o.candidate_items,
+            hardest=o.hardest,
+            cumulative=getattr(self, "popularity", None),
+            hardness={"alpha": o.ahns_alpha, "beta": o.ahns_beta, "p": o.ahns_p},
+        )
+        return ids, F.embedding(ids, V) if mixed is None else mixed
 
     # Generated negatives, Eq. 12 to 14 and 19.
 

@@ -2,17 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from recbole_diffusion.options.diffusion import NoiseScheduleOptions
 
 
 @dataclass(frozen=True)
-class CNSDiffOptions:
+class CNSDiffOptions(NoiseScheduleOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     backbone: str = option("encoder of users and items", choices=("lightgcn", "mf"))
@@ -29,13 +26,6 @@ class CNSDiffOptions:
         choices=("cnsdiff", "uniform", "popularity", "dns", "mixgcf", "ahns"),
     )
     steps: int = option("diffusion steps T", low=2)
-    noise_schedule: str = option(
-        "schedule of the betas",
-        choices=("linear-var", "linear", "cosine", "exp", "sqrt", "binomial"),
-    )
-    noise_scale: float = option("factor of noise_min and noise_max", low=0, high=1, open_low=True)
-    noise_min: float = option("lower bound of the noise", low=0, high=1, open_low=True, open_high=True)
-    noise_max: float = option("upper bound of the noise", low=0, high=1, open_low=True, open_high=True)
     start: int = option(
         "step t_0 of the hardest generated negative (Eq. 14); 0 is the end of the reverse chain", low=0
     )
@@ -89,13 +79,6 @@ class CNSDiffOptions:
         "cosine from which a negative counts as a held-out item of its user", low=0, high=1
     )
 
-    def betas(self) -> "Tensor":
-        """Return the betas of the schedule, [steps]."""
-        from recbole_diffusion.diffusion import make_betas  # late: --help of a model does not need torch
-
-        scale = {"noise_scale": self.noise_scale, "noise_min": self.noise_min, "noise_max": self.noise_max}
-        return make_betas(self.noise_schedule, self.steps, **scale)
-
     def snapshots(self) -> list[int]:
         """Return the steps of Eq. 14, t_0 + k s up to T."""
         return list(range(self.start, self.steps + 1, self.stride))
@@ -116,16 +99,7 @@ class CNSDiffOptions:
                 "start + stride must not "
                 "be beyond steps, so that there are two levels of hardness at least"
             )
-        if self.noise_min > self.noise_max:
-            raise UsageError(
-                f"noise_min is {self.noise_min} and noise_max {self.noise_max}; noise_min must not be larger"
-            )
-        try:
-            self.betas()
-        except ValueError as error:
-            raise UsageError(
-                f"noise_scale, noise_min, noise_max and steps make no schedule: {error}"
-            ) from error
+        self.check_schedule()
         for name in ("mix_initial", "mix_final"):
             value = getattr(self, name)
             numbers = len(value) == 2 and all(

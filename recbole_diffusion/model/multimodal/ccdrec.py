@@ -8,7 +8,6 @@ Reference:
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from recbole.utils import InputType
 from torch import Tensor
 
@@ -21,10 +20,8 @@ from recbole_diffusion.model.multimodal.fusion import DiffusedItemFusion
 from recbole_diffusion.model.multimodal.item_diffusion import ItemDiffusion, TransformerEstimator
 from recbole_diffusion.model.multimodal.lattice import LATTICE
 from recbole_diffusion.model.multimodal.mcdrec import MCDRec
+from recbole_diffusion.sampler.choose import ScoredVectors, choose_negatives
 from recbole_diffusion.sampler.curriculum import curricular_negatives, curriculum_step, nearest_candidates
-from recbole_diffusion.sampler.hard import dns
-from recbole_diffusion.sampler.mixgcf import mixgcf
-from recbole_diffusion.sampler.realhns import real_hard
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 BACKBONES: dict[str, type[Backbone]] = {"FREEDOM": FREEDOM, "LATTICE": LATTICE, "MCDRec": MCDRec}
@@ -191,23 +188,22 @@ class CCDRec(InnerProductModel):
         o = self.options
         if self.draws_from_chain:
             return curricular_negatives(self._nearest, items, users, self.positives)
-        if o.negative_sampler == "uniform":
-            return uniform_negatives(self.positives, users)
-        pool = uniform_negatives(self.positives, users.repeat_interleave(o.candidate_items)).view(
-            len(users), -1
+        ids, mixed = choose_negatives(
+            o.negative_sampler,
+            self.positives,
+            users,
+            items,
+            lambda: self._scored(users),
+            candidate_items=o.candidate_items,
+            hardest=o.hardest if o.negative_sampler == "realhns" else 1,
+            false_ratio=o.false_share,
         )
+        return ids if mixed is None else mixed
+
+    def _scored(self, users: Tensor) -> ScoredVectors:
+        """Return the vectors by which hard negatives of a batch are chosen."""
         U, tables = self._tables()
-        if o.negative_sampler == "mixgcf":
-            return mixgcf(U[users].detach(), tables, items, pool, share_coefficients=True)
-        V = torch.stack(tables).mean(0).detach()
-        scores = torch.einsum("bd,bnd->bn", U[users].detach(), V[pool])
-        if o.negative_sampler == "dns":
-            place = dns(scores, 1)
-        else:
-            unit = F.normalize(V, dim=1)
-            similarities = torch.einsum("bd,bnd->bn", unit[items], unit[pool])
-            place = real_hard(scores, similarities, o.hardest, o.false_share)
-        return pool.gather(1, place[:, None]).squeeze(1)
+        return ScoredVectors(U[users].detach(), torch.stack(tables).mean(0).detach(), tables)
 
     def _tables(self) -> tuple[Tensor, list[Tensor]]:
         """Return user vectors [n_users, d] and item vectors of each layer; their mean is what is scored."""

@@ -1,52 +1,25 @@
 """Hyper-parameters of the multimodal backbones, and of the diffusion that MCDRec and CCDRec have."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
+from recbole_diffusion.options.diffusion import NoiseScheduleOptions
 from recbole_diffusion.options.multimodal import MultimodalOptions
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
-class DiffusedOptions(MultimodalOptions):
+class DiffusedOptions(NoiseScheduleOptions, MultimodalOptions):
     """The schedule, and how the diffused vectors enter the model."""
 
     steps: int = option("diffusion steps T", low=2)
-    noise_schedule: str = option(
-        "schedule of the betas",
-        choices=("linear-var", "linear", "cosine", "exp", "sqrt", "binomial"),
-    )
-    noise_scale: float = option("factor of noise_min and noise_max", low=0, high=1, open_low=True)
-    noise_min: float = option("lower bound of the noise", low=0, high=1, open_low=True, open_high=True)
-    noise_max: float = option("upper bound of the noise", low=0, high=1, open_low=True, open_high=True)
     diffused_share: float = option("mu, share of the diffused vector in the fused one", low=0, high=1)
     diffusion_weight: float = option("lambda, weight of the diffusion loss", low=0)
     chain_noise: bool = option("noise at each step of the reverse chain; False: it follows the means")
     chain_seed: int = option("seed of the chain, so that scores are a function of the weights", low=0)
 
-    def betas(self) -> "Tensor":
-        """Return the betas of the schedule, [steps]."""
-        from recbole_diffusion.diffusion import make_betas  # late: --help of a model does not need torch
-
-        scale = {"noise_scale": self.noise_scale, "noise_min": self.noise_min, "noise_max": self.noise_max}
-        return make_betas(self.noise_schedule, self.steps, **scale)
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.noise_min > self.noise_max:
-            raise UsageError(
-                f"noise_min is {self.noise_min} and noise_max {self.noise_max}; noise_min must not be larger"
-            )
-        try:
-            self.betas()
-        except ValueError as error:
-            raise UsageError(
-                f"noise_scale, noise_min, noise_max and steps make no schedule: {error}"
-            ) from error
+        self.check_schedule()
 
 
 @dataclass(frozen=True)

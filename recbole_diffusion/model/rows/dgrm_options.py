@@ -1,17 +1,14 @@
 """Hyper-parameters of DGRM; their defaults stand in ``properties/model/DGRM.yaml``."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from recbole_diffusion.options.diffusion import NoiseBoundsOptions
 
 
 @dataclass(frozen=True)
-class DGRMOptions:
+class DGRMOptions(NoiseBoundsOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     batch_by: str = option(
@@ -29,7 +26,6 @@ class DGRMOptions:
     dropout_prob: float = option(
         "dropout of the generator's input R^t in training", low=0, high=1, open_high=True
     )
-    steps: int = option("diffusion steps T", low=1)
     noise_scale: float = option(
         "c of Eq. 14, on ratings divided by the scale's end", low=0, high=1, open_low=True
     )
@@ -64,14 +60,8 @@ class DGRMOptions:
         "size of the critic's loss at which training stops", low=0, open_low=True
     )
 
-    def betas(self) -> "Tensor":
-        """Return the betas of Eq. 14, [steps]."""
-        from recbole_diffusion.diffusion import make_betas  # late: --help of a model does not need torch
-
-        bounds = {"noise_scale": self.noise_scale, "noise_min": self.noise_min, "noise_max": self.noise_max}
-        return make_betas("linear-var", self.steps, **bounds)
-
     def __post_init__(self) -> None:
+        self.check_schedule()
         if self.denoising_steps > self.steps:
             raise UsageError(
                 f"denoising_steps (T') is {self.denoising_steps}, but there are only {self.steps} diffusion "
@@ -83,9 +73,3 @@ class DGRMOptions:
                 f"fixed_step is {self.fixed_step}, but there are only {self.steps} diffusion steps; take 1 "
                 f"to {self.steps}"
             )
-        try:
-            self.betas()
-        except ValueError as error:
-            raise UsageError(
-                f"noise_scale, noise_min, noise_max and steps make no schedule: {error}"
-            ) from error

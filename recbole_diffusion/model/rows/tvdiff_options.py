@@ -1,33 +1,20 @@
 """Hyper-parameters of TVDiff; their defaults stand in ``properties/model/TVDiff.yaml``."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from recbole_diffusion.options.diffusion import NoiseScheduleOptions
 
 
 @dataclass(frozen=True)
-class TVDiffOptions:
+class TVDiffOptions(NoiseScheduleOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     hidden_size: int = option(
         "width d of W_I and W_U (released code 1000; the paper's general setting says 64)", low=1
     )
     embedding_size: int = option("width of the sinusoidal time embedding before its linear layer", low=2)
-    steps: int = option("diffusion steps T", low=1)
-    noise_schedule: str = option(
-        "schedule of the betas",
-        choices=("linear-var", "linear", "cosine", "exp", "sqrt", "binomial"),
-    )
-    noise_scale: float = option(
-        "noise scale s, factor of noise_min and noise_max", low=0, high=1, open_low=True
-    )
-    noise_min: float = option("lower bound of the noise", low=0, high=1, open_low=True)
-    noise_max: float = option("upper bound of the noise", low=0, high=1, open_low=True)
     first_beta: float | None = option(
         "beta of the first step, against overfitting; null: the schedule's",
         low=0,
@@ -77,24 +64,8 @@ class TVDiffOptions:
         choices=("projected", "dense"),
     )
 
-    def betas(self) -> "Tensor":
-        """Return the betas of the schedule, [steps]."""
-        from recbole_diffusion.diffusion import make_betas  # late: --help of a model does not need torch
-
-        scale = {"noise_scale": self.noise_scale, "noise_min": self.noise_min, "noise_max": self.noise_max}
-        return make_betas(self.noise_schedule, self.steps, **scale)
-
     def __post_init__(self) -> None:
-        if self.noise_min > self.noise_max:
-            raise UsageError(
-                f"noise_min is {self.noise_min} and noise_max {self.noise_max}; noise_min must not be larger"
-            )
-        try:
-            self.betas()
-        except ValueError as error:
-            raise UsageError(
-                f"noise_scale, noise_min, noise_max and steps make no schedule: {error}"
-            ) from error
+        self.check_schedule()
         for name in ("inference_steps", "sampling_steps"):
             value = getattr(self, name)
             if value is not None and value > self.steps:

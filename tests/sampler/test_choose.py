@@ -1,0 +1,95 @@
+"""The switch of negative samplers: each name does what its own function does, on the pool that all of them share."""
+
+import numpy as np
+import pytest
+import torch
+from support.interaction_csr import build
+
+from recbole_diffusion.sampler.choose import SAMPLERS, ScoredVectors, choose_negatives
+from recbole_diffusion.sampler.mixgcf import mixgcf
+from recbole_diffusion.sampler.popularity import popularity_table
+from recbole_diffusion.sampler.uniform import uniform_negatives
+
+N_USERS, N_ITEMS, N = 9, 40, 6
+GENERATOR = torch.Generator().manual_seed(5)
+DENSE = np.zeros((N_USERS, N_ITEMS), np.float32)
+DENSE[1:, 1:] = np.random.default_rng(3).random((N_USERS - 1, N_ITEMS - 1)) < 0.4
+POSITIVES = build(DENSE)
+USERS, ITEMS = (torch.from_numpy(column).long() for column in DENSE.nonzero())
+U = torch.randn(N_USERS, 4, generator=GENERATOR)[USERS]
+LAYERS = [torch.randn(N_ITEMS, 4, generator=GENERATOR) for _ in range(3)]
+V = sum(LAYERS) / 3
+HARDNESS = {"alpha": 1.0, "beta": 0.5, "p": -2.0}
+
+
+def vectors():
+    return ScoredVectors(U, V, LAYERS)
+
+
+def chosen(name, **options):
+    """Return what the switch chooses and the pool that it has chosen from."""
+    torch.manual_seed(11)
+    found = choose_negatives(name, POSITIVES, USERS, ITEMS, vectors, candidate_items=N, **options)
+    torch.manual_seed(11)
+    return *found, uniform_negatives(POSITIVES, USERS.repeat_interleave(N)).view(-1, N)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_no_negative_is_a_positive(name):
+    cumulative = popularity_table(torch.from_numpy(DENSE.sum(0)), 1.0)
+    ids, _, _ = chosen(name, cumulative=cumulative, hardness=HARDNESS, hardest=2, false_ratio=0.5)
+    assert ids.shape == USERS.shape
+    assert not DENSE[USERS, ids].any()
+
+
+def test_uniform_asks_for_no_vectors():
+    torch.manual_seed(11)
+    ids, mixed = choose_negatives("uniform", POSITIVES, USERS, ITEMS, None, candidate_items=N)
+    torch.manual_seed(11)
+    assert torch.equal(ids, uniform_negatives(POSITIVES, USERS))
+    assert mixed is None
+
+
+def test_popularity_draws_what_is_popular():
+    counts = torch.ones(N_ITEMS)
+    counts[7] = 1e9
+    without = ~torch.from_numpy(DENSE[USERS, 7]).bool()
+    ids, _, _ = chosen("popularity", cumulative=popularity_table(counts, 1.0))
+    assert (ids[without] == 7).all()
+
+
+def test_dns_takes_the_candidate_of_the_largest_inner_product():
+    ids, _, pool = chosen("dns")
+    for row in range(len(USERS)):
+        assert ids[row] == max(pool[row].tolist(), key=lambda item: float(U[row] @ V[item]))
+
+
+def test_ahns_takes_the_candidate_whose_cosine_is_nearest_to_the_wanted_one():
+    ids, _, pool = chosen("ahns", hardness=HARDNESS)
+    cosine = torch.nn.functional.cosine_similarity
+    for row in range(len(USERS)):
+        positive = float(cosine(U[row], V[ITEMS[row]], dim=0))
+        wanted = HARDNESS["beta"] * (positive + HARDNESS["alpha"]) ** (HARDNESS["p"] + 1)
+        cosines = {item: float(cosine(U[row], V[item], dim=0)) for item in pool[row].tolist()}
+        wanted = min(max(wanted, min(cosines.values())), max(cosines.values()))
+        gaps = {item: abs(value - wanted) for item, value in cosines.items()}
+        assert gaps[int(ids[row])] == pytest.approx(min(gaps.values()), abs=1e-6)
+
+
+def test_realhns_drops_the_candidates_most_like_the_positive():
+    ids, _, pool = chosen("realhns", hardest=4, false_ratio=0.75)  # one of the four hardest is left
+    cosine = torch.nn.functional.cosine_similarity
+    for row in range(len(USERS)):
+        hard = sorted(pool[row].tolist(), key=lambda item: -float(U[row] @ V[item]))[:4]
+        assert ids[row] == min(hard, key=lambda item: float(cosine(V[item], V[ITEMS[row]], dim=0)))
+
+
+def test_mixgcf_gives_vectors_and_an_id_of_the_pool():
+    ids, mixed, pool = chosen("mixgcf")
+    assert torch.equal(ids, pool[:, 0])
+    assert torch.equal(mixed, mixgcf(U, LAYERS, ITEMS, pool, share_coefficients=True))
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="unknown sampler 'hard'; choose one of uniform, popularity"):
+        chosen("hard")
