@@ -33,6 +33,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from recbole_diffusion.options.renamed import translated
 from recbole_diffusion.storage.yaml_io import dump_value, dump_yaml, load_yaml
 
 METRICS = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
@@ -65,7 +66,7 @@ def result_of(folder: Path, options: dict[str, Any] | None = None) -> dict[str, 
     file = folder / "result.json"
     if not file.is_file():
         return None
-    made_with = load_yaml(folder / "config.yaml")
+    made_with = translated(load_yaml(folder / "config.yaml"))
     other = {
         name: made_with.get(name) for name, value in (options or {}).items() if made_with.get(name) != value
     }
@@ -84,7 +85,10 @@ def best_point(runs: Path, dataset: str, protocol: str, row: dict[str, Any], see
         folder = folder_of(runs, dataset, protocol, row, k, seed)
         result = result_of(folder, point)
         if result:
-            smaller = load_yaml(folder / "config.yaml")["valid_metric"].lower() in ("rated_mae", "rated_rmse")
+            smaller = translated(load_yaml(folder / "config.yaml"))["valid_metric"].lower() in (
+                "rated_mae",
+                "rated_rmse",
+            )
             scored.append(((-1 if smaller else 1) * result["best_valid_score"], -k))
     return -max(scored)[1] if scored else None
 
@@ -214,7 +218,7 @@ def collect(plan: dict[str, Any], runs: Path, output: Path) -> None:
                 continue
             copy = output / folder.relative_to(runs)
             copy.mkdir(parents=True, exist_ok=True)
-            configuration = load_yaml(folder / "config.yaml")
+            configuration = translated(load_yaml(folder / "config.yaml"))
             configuration |= {
                 "data_path": "DATA",
                 "load_checkpoint": configuration.get("load_checkpoint") and "best.pt of the other row",

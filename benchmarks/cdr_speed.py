@@ -128,7 +128,12 @@ def seconds_of(work: Callable[[], Any]) -> float:
 
 def ratios(dataset: str, data_path: str | None, repeats: int = 5) -> list[str]:
     """Return the two lines of DiffCDR against its plain form."""
-    options = {"guidance": GUIDANCE, "denoiser_updates": 1, "task_absolute": 0.0, "shift_reg_weight": None}
+    options = {
+        "guidance": GUIDANCE,
+        "denoiser_updates": 1,
+        "task_absolute": 0.0,
+        "item_offset_reg_weight": None,
+    }
     model = build("DiffCDR", dataset, data_path, **options)
     stage, rows = model.stages()[-1], shared_rows(model)
     few = tuple(column[:PLAIN_ROWS] for column in rows)
@@ -223,12 +228,12 @@ def memory() -> list[str]:
             "source_domain": {"dataset": "made_source"},
             "target_domain": {"dataset": "made_target"},
             "rating_scale": [1, 5],
-            "warm_share": 0.0,
+            "warm_start_share": 0.0,
             "report_groups": 0,
-            "factor_epochs": 1,
-            "factor_batch_size": 65536,
+            "mf_epochs": 1,
+            "mf_batch_size": 65536,
             "epochs": 1,
-            "valid_user_share": 0.001,
+            "valid_user_ratio": 0.001,
             "train_batch_size": 8192,
             "eval_batch_size": 2**23,
             "use_gpu": False,

@@ -26,6 +26,7 @@ from recbole_diffusion.options import recbole as recbole_options  # noqa: E402
 from recbole_diffusion.options.declare import read_options, type_text  # noqa: E402
 from recbole_diffusion.options.general import GeneralOptions  # noqa: E402
 from recbole_diffusion.options.rating import RatingOptions  # noqa: E402
+from recbole_diffusion.options.renamed import renamed_text  # noqa: E402
 from recbole_diffusion.options.split import SplitOptions  # noqa: E402
 from recbole_diffusion.storage import yaml_io  # noqa: E402
 from recbole_diffusion.storage.properties import properties_path  # noqa: E402
@@ -213,9 +214,9 @@ class Config(recbole_configurator.Config):
             if key in REFUSED and value not in (None, False):
                 raise UsageError(f"option {key!r} is not supported: {REFUSED[key]}")
             if key not in known:
+                unknown = f"unknown option {key!r}{did_you_mean(str(key), known)}"
                 raise UsageError(
-                    f"unknown option {key!r}{did_you_mean(str(key), known)}; --model={self.model} --help "
-                    "lists the options"
+                    renamed_text(key, known) or f"{unknown}; --model={self.model} --help lists the options"
                 )
 
     def _check_types(self, final: dict[str, Any], declared: set[str]) -> None:

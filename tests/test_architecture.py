@@ -30,7 +30,8 @@ PACKAGE = ROOT / "recbole_diffusion"
 # Imports go strictly down, those inside functions too: a part may import parts of lower levels and itself.
 LEVELS = (
     ("compat", "errors", "diffusion", "sampler"),
-    ("options", "storage", "registry"),
+    ("options", "registry"),
+    ("storage",),
     ("config", "data"),
     ("model", "evaluation", "prepare"),
     ("model.rows", "model.graph", "model.multimodal", "model.cross_domain", "serving", "trainer"),

@@ -9,13 +9,13 @@ from recbole_diffusion.errors import UsageError
 
 
 def divide_users(
-    shared: np.ndarray, cold_share: float, valid_share: float, seed: int
+    shared: np.ndarray, cold_user_ratio: float, valid_share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Divide the shared users (DiffCDR, section 4.1: a share beta of them is the test).
 
     Args:
         shared: tokens or ids of the shared users, [n]; the order does not matter.
-        cold_share: beta, share of test users.
+        cold_user_ratio: beta, share of test users.
         valid_share: share of validation users among the others.
         seed: of the draw.
 
@@ -27,15 +27,15 @@ def divide_users(
     """
     order = np.random.default_rng(seed).permutation(len(shared))
     order = np.argsort(shared, kind="stable")[order]  # whatever their order, the same users are drawn
-    n_test = round(cold_share * len(shared))
+    n_test = round(cold_user_ratio * len(shared))
     n_valid = max(1, round(valid_share * (len(shared) - n_test)))
     test, valid, train = np.split(order, [n_test, n_test + n_valid])
     if not len(test) or not len(train):
         raise UsageError(
-            f"of {len(shared)} shared users, cold_share {cold_share:g} makes {len(test)} test users and "
-            "valid_user_share "
+            f"of {len(shared)} shared users, cold_user_ratio {cold_user_ratio:g} makes {len(test)} test users and "
+            "valid_user_ratio "
             f"{valid_share:g} leaves {len(train)} training users; each needs one at least: give another "
-            "cold_share or more data"
+            "cold_user_ratio or more data"
         )
     return np.sort(test), np.sort(valid), np.sort(train)
 

@@ -161,8 +161,8 @@ class CrossDomainDataset(DomainDataset):
         for name, nothing in (("shift", "none"), ("benchmark_filename", None)):
             if config[name] not in (None, nothing):
                 raise UsageError(
-                    f"{name} is {config[name]!r}, but cross-domain models divide users by cold_share, "
-                    "valid_user_share and "
+                    f"{name} is {config[name]!r}, but cross-domain models divide users by cold_user_ratio, "
+                    "valid_user_ratio and "
                     f"cold_seed; leave {name} out, or set it to null"
                 )
         if config["rating_scale"] is None:
@@ -202,17 +202,17 @@ class CrossDomainDataset(DomainDataset):
             domain._change_feat_format()
         ids = self.shared[:, 0]
         tokens = self.id2token(self.uid_field, ids.numpy()).astype(str)
-        test, valid, train = divide_users(tokens, o.cold_share, o.valid_user_share, seed)
+        test, valid, train = divide_users(tokens, o.cold_user_ratio, o.valid_user_ratio, seed)
         self.test_users, self.valid_users, self.train_users = ids[test], ids[valid], ids[train]
         users = self.inter_feat[self.uid_field].numpy()
         of_test, of_valid = (np.isin(users, some.numpy()) for some in (self.test_users, self.valid_users))
         self.test_names, self.warm_rows, self.warm_valid = ["test"], None, None
         first = np.zeros(len(users), bool)
-        if o.warm_share:
+        if o.warm_start_share:
             time = (
                 np.asarray(self.inter_feat[self.time_field]) if self.time_field in self.inter_feat else None
             )
-            first = first_records(users, time, o.warm_share, seed)
+            first = first_records(users, time, o.warm_start_share, seed)
             self.warm_rows = ratings_of(self.rows(np.flatnonzero(first & (of_test | of_valid))))
             self.warm_valid = ratings_of(self.rows(np.flatnonzero(~first & of_valid)))
             self.test_names = ["test", "test_cold", "test_warm"]

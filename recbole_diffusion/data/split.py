@@ -106,7 +106,7 @@ def split_rows(
         raise UsageError(
             f"the {empty[0]} part is empty after a {kind} split of {len(part)} interactions, of which "
             f"{sum(moved.values())} had "
-            "to go to train; give more interactions, other shares (shift_share, shift_rest) or another "
+            "to go to train; give more interactions, other shares (shift_ratio, shift_rest) or another "
             "shift_seed"
         )
     return ShiftSplit(tuple(kept[part == number] for number in range(len(PARTS))), moved, dropped)
@@ -161,7 +161,7 @@ def popularity_quotas(counts: np.ndarray, asked: int, generator: np.random.Gener
         raise UsageError(
             f"test_ood would take {asked} interactions, but with one of each item left for train at most "
             f"{most.sum()} can go "
-            "there; give a smaller shift_share, or remove rare items with item_inter_num_interval"
+            "there; give a smaller shift_ratio, or remove rare items with item_inter_num_interval"
         )
     can_give_more = len(most) - np.cumsum(np.bincount(most))  # [levels]: items with most > level
     filled = np.concatenate([[0], np.cumsum(can_give_more)])  # [levels + 1]: sum of min(level, most)

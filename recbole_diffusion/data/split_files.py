@@ -32,7 +32,7 @@ def split_dataset(dataset: Any, options: SplitOptions) -> tuple[ShiftSplit, dict
     exposed = np.arange(len(frame)) >= len(frame) - dataset.exposed_rows
     generator = np.random.default_rng(options.shift_seed)
     given = {
-        "share": options.shift_share,
+        "share": options.shift_ratio,
         "rest": options.shift_rest,
         "time": _time(dataset, options),
         "exposed": exposed,
@@ -43,7 +43,7 @@ def split_dataset(dataset: Any, options: SplitOptions) -> tuple[ShiftSplit, dict
         raise UsageError(f"data set {name!r}: {error}") from error
     for reason, rows in dataset.exposed_dropped.items():
         split.dropped[reason] += rows
-    share = {} if options.shift == "exposure" else {"share": options.shift_share}
+    share = {} if options.shift == "exposure" else {"share": options.shift_ratio}
     said = {"kind": options.shift, "seed": options.shift_seed, **share, "rest": options.shift_rest}
     return split, summarize(split, users, items, **said)
 

@@ -81,13 +81,13 @@ class ImportanceSteps(nn.Module):
     history: Tensor
     seen: Tensor
 
-    def __init__(self, steps: int, history: int = 10, uniform_share: float = 0.001):
+    def __init__(self, steps: int, history: int = 10, uniform_ratio: float = 0.001):
         """Start with an empty history.
 
         Args:
             steps: number of steps, at least 1.
             history: losses remembered for each step, at least 1.
-            uniform_share: probability, in (0, 1], of a draw that ignores the history.
+            uniform_ratio: probability, in (0, 1], of a draw that ignores the history.
 
         Raises:
             ValueError: an argument out of range.
@@ -96,10 +96,10 @@ class ImportanceSteps(nn.Module):
         check_steps(steps)
         if history < 1:
             raise ValueError(f"history must be at least 1, got {history!r}")
-        if not 0 < uniform_share <= 1:
-            raise ValueError(f"uniform_share must be in (0, 1], got {uniform_share!r}")
+        if not 0 < uniform_ratio <= 1:
+            raise ValueError(f"uniform_ratio must be in (0, 1], got {uniform_ratio!r}")
         self.steps = steps
-        self.uniform_share = uniform_share
+        self.uniform_ratio = uniform_ratio
         self.register_buffer("history", torch.zeros(steps, history))
         self.register_buffer("seen", torch.zeros(steps, dtype=torch.long))
 
@@ -111,7 +111,7 @@ class ImportanceSteps(nn.Module):
         size = self.history.square().mean(1).sqrt()  # [steps]
         total = size.sum()
         share = torch.where(total > 0, size / total, uniform)
-        return (1 - self.uniform_share) * share + self.uniform_share * uniform
+        return (1 - self.uniform_ratio) * share + self.uniform_ratio * uniform
 
     def sample(self, batch: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Draw steps.

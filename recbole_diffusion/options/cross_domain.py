@@ -45,7 +45,7 @@ class CrossDomainOptions:
         "[words]}}",
     )
     target_domain: dict | None = option("what is recommended, likewise; 'without' leaves such items out")
-    cold_share: float = option(
+    cold_user_ratio: float = option(
         "beta, share of the shared users whose target ratings are the test part",
         low=0,
         high=1,
@@ -58,20 +58,20 @@ class CrossDomainOptions:
         low=0,
         high=2**32 - 1,
     )
-    valid_user_share: float = option(
+    valid_user_ratio: float = option(
         "share of the other shared users whose target ratings are the validation part",
         low=0,
         high=1,
         open_low=True,
         open_high=True,
     )
-    warm_share: float = option(
+    warm_start_share: float = option(
         "share of a cold user's records that the warm start learns from; 0: no warm start",
         low=0,
         high=1,
         open_high=True,
     )
-    warm_pull: float | None = option(
+    warm_start_l2: float | None = option(
         "how strongly a warm user's vector is held at the transferred one; null: chosen on the validation "
         "users",
         low=0,
@@ -81,28 +81,28 @@ class CrossDomainOptions:
     bias: bool = option(
         "matrix factorisation with the mean and biases of users and items; False: inner products alone"
     )
-    factor_std: float = option("standard deviation of the normal start of the vectors", low=0, open_low=True)
-    factor_reg_weight: float = option("weight of the squared vectors of each rating's user and item", low=0)
-    factor_bias_reg_weight: float = option(
+    mf_std: float = option("standard deviation of the normal start of the vectors", low=0, open_low=True)
+    mf_reg_weight: float = option("weight of the squared vectors of each rating's user and item", low=0)
+    mf_bias_reg_weight: float = option(
         "ratings of bias 0 that are added to each user's and item's own", low=0
     )
-    factor_epochs: int = option("epochs of matrix factorisation at most, in each domain", low=1)
-    factor_learning_rate: float = option("step size of matrix factorisation", low=0, open_low=True)
-    factor_batch_size: int = option("ratings of a batch of matrix factorisation", low=1)
-    factor_stopping_step: int = option(
+    mf_epochs: int = option("epochs of matrix factorisation at most, in each domain", low=1)
+    mf_learning_rate: float = option("step size of matrix factorisation", low=0, open_low=True)
+    mf_batch_size: int = option("ratings of a batch of matrix factorisation", low=1)
+    mf_stopping_step: int = option(
         "epochs without a smaller error on its own held-out ratings that are forgiven", low=0
     )
-    factor_valid_share: float = option(
+    mf_valid_ratio: float = option(
         "share of the ratings that matrix factorisation holds out to stop by",
         low=0,
         high=1,
         open_low=True,
         open_high=True,
     )
-    least_updates: int = option(
+    min_updates: int = option(
         "batches of the last stage before which no epoch is chosen, except the last one", low=0
     )
-    patience_updates: int = option(
+    patience_in_updates: int = option(
         "batches without a better validation that the last stage forgives, where these are more than "
         "stopping_step",
         low=0,
@@ -130,7 +130,7 @@ class CalibratedOptions(CrossDomainOptions):
         low=0,
         high=1,
     )
-    shift_reg_weight: float | None = option(
+    item_offset_reg_weight: float | None = option(
         "let the calibration shift item offsets, held by so many ratings of shift 0; null: no shift",
         low=0,
     )
@@ -138,9 +138,9 @@ class CalibratedOptions(CrossDomainOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.shift_reg_weight is not None and self.task_absolute is None:
+        if self.item_offset_reg_weight is not None and self.task_absolute is None:
             raise UsageError(
-                "shift_reg_weight is part of the calibration; give task_absolute too, such as "
+                "item_offset_reg_weight is part of the calibration; give task_absolute too, such as "
                 "--task_absolute=0.75"
             )
 

@@ -18,7 +18,7 @@ class SplitOptions:
 
     shift: str = option("distribution shift of the second test part", choices=SHIFTS)
     shift_seed: int = option("seed of the split, apart from the seed of the run", low=0, high=2**32 - 1)
-    shift_share: float = option(
+    shift_ratio: float = option(
         "share of the interactions in test_ood (popularity, temporal)",
         low=0,
         high=1,
@@ -29,7 +29,7 @@ class SplitOptions:
     shift_test: str | None = option("file of the fully exposed interactions, test_ood of the exposure shift")
 
     def __post_init__(self) -> None:
-        check_shares(self.shift_share, self.shift_rest)
+        check_shares(self.shift_ratio, self.shift_rest)
         if (self.shift == "exposure") != bool(self.shift_test):
             given = f"shift is {self.shift!r} and shift_test is {self.shift_test!r}"
             raise UsageError(
@@ -57,7 +57,7 @@ def check_shares(share: float, rest: Sequence[float]) -> None:
     """
     if not _is_share(share):
         raise UsageError(
-            f"option 'shift_share' is {share!r}; it takes a number between 0 and 1, neither of them"
+            f"option 'shift_ratio' is {share!r}; it takes a number between 0 and 1, neither of them"
         )
     if len(rest) != 3 or not all(map(_is_share, rest)) or not math.isclose(sum(rest), 1, abs_tol=1e-6):
         raise UsageError(

@@ -18,7 +18,7 @@ OF_THE_SPLIT = (
         "item_inter_num_interval",
         "shift",
         "shift_seed",
-        "shift_share",
+        "shift_ratio",
         "shift_rest",
         "shift_test",
     ),
@@ -149,7 +149,7 @@ def _advice(
     data = [{data_key(run) for run in runs} for runs in (left, right)]
     if None not in data[0] | data[1] and not data[0] & data[1]:
         sizes = [" or ".join(f"{rows:,}" for rows, _ in sorted(one)) for one in data]
-        domains = [run for run in (*left, *right) if "cold_share" in run.config]
+        domains = [run for run in (*left, *right) if "cold_user_ratio" in run.config]
         why = (
             f"; {domains[0].path.name} is of two domains" if 0 < len(domains) < len(left) + len(right) else ""
         )

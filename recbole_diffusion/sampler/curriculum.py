@@ -27,21 +27,21 @@ def curriculum_step(epoch: int, steps: int, interval: int) -> int:
 def nearest_candidates(
     pool: Tensor,
     *,
-    candidate_share: float,
-    top_share: float,
+    candidate_ratio: float,
+    top_ratio: float,
     candidate_limit: int,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Return for each item the candidates that are nearest to it in a pool.
 
-    A share of the items is drawn as candidates, anew for each block of 1,024 items; the ``top_share`` of them
+    A share of the items is drawn as candidates, anew for each block of 1,024 items; the ``top_ratio`` of them
     with the largest inner product with an item are kept. An item can be its own candidate: users who have it
     do not get it, see :func:`curricular_negatives`.
 
     Args:
         pool: item vectors, [n_items, d], row 0 the padding item.
-        candidate_share: of the items that are candidates, in (0, 1].
-        top_share: of the candidates that are kept, in (0, 1].
+        candidate_ratio: of the items that are candidates, in (0, 1].
+        top_ratio: of the candidates that are kept, in (0, 1].
         candidate_limit: candidates at most. More candidates than some hundreds change only how finely the
             share is measured.
         generator: source of randomness; torch's global one if None.
@@ -50,8 +50,8 @@ def nearest_candidates(
         Item ids, long [n_items, kept].
     """
     n_real = len(pool) - 1
-    count = max(1, min(candidate_limit, math.ceil(candidate_share * n_real)))
-    top = max(1, math.floor(top_share * count + 1e-9))  # 0.1 * 30 is 2.999... in floating point
+    count = max(1, min(candidate_limit, math.ceil(candidate_ratio * n_real)))
+    top = max(1, math.floor(top_ratio * count + 1e-9))  # 0.1 * 30 is 2.999... in floating point
     found = []
     for block in pool.split(BLOCK):
         candidates = torch.randperm(n_real, generator=generator, device=pool.device)[:count] + 1

@@ -15,7 +15,7 @@ def real_hard(
     scores: Tensor,
     similarities: Tensor,
     hardest: int,
-    false_share: float,
+    false_ratio: float,
     *,
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -25,7 +25,7 @@ def real_hard(
         scores: of the users for their candidates, [batch, N].
         similarities: of the candidates with the positive, [batch, N].
         hardest: how many of the N the coarse choice keeps, 1..N.
-        false_share: share of those that the filter drops, in [0, 1]; at least one stays.
+        false_ratio: share of those that the filter drops, in [0, 1]; at least one stays.
         generator: source of randomness; torch's global one if None.
 
     Returns:
@@ -38,12 +38,12 @@ def real_hard(
         raise ValueError(
             f"scores {list(scores.shape)} and similarities {list(similarities.shape)} must both be [batch, N]"
         )
-    if not 1 <= hardest <= scores.shape[1] or not 0 <= false_share <= 1:
+    if not 1 <= hardest <= scores.shape[1] or not 0 <= false_ratio <= 1:
         raise ValueError(
-            f"hardest takes 1 to {scores.shape[1]} and false_share 0 to 1, got {hardest} and {false_share}"
+            f"hardest takes 1 to {scores.shape[1]} and false_ratio 0 to 1, got {hardest} and {false_ratio}"
         )
     kept = scores.topk(hardest, dim=1).indices  # [batch, hardest]
-    real = max(1, hardest - int(false_share * hardest))
+    real = max(1, hardest - int(false_ratio * hardest))
     order = similarities.gather(1, kept).argsort(dim=1)[:, :real]  # least similar first
     drawn = torch.randint(real, (len(scores), 1), generator=generator, device=scores.device)
     return kept.gather(1, order.gather(1, drawn)).squeeze(1)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.options.renamed import translated
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.atomic import write_text
 
@@ -103,13 +104,13 @@ class RunFolder:
         return folder
 
     def read_config(self) -> dict[str, Any]:
-        """Return the resolved configuration.
+        """Return the resolved configuration; options of an earlier version under today's names.
 
         Raises:
             RunError: the file is damaged; the message names the run.
         """
         try:
-            config = yaml_io.load_yaml(self.config)
+            config = translated(yaml_io.load_yaml(self.config))
         except UsageError as error:
             raise RunError(
                 f"the run in {self.path} cannot be used: {error}; restore its config.yaml, or leave it out"

@@ -16,16 +16,16 @@ from recbole_diffusion.trainer import checkpoint
 # Few ratings with a clear answer: little penalty, few epochs.
 FAST = {
     "embedding_size": 4,
-    "factor_epochs": 25,
-    "factor_batch_size": 256,
-    "factor_learning_rate": 0.03,
-    "factor_reg_weight": 0.01,
-    "factor_bias_reg_weight": 1.0,
+    "mf_epochs": 25,
+    "mf_batch_size": 256,
+    "mf_learning_rate": 0.03,
+    "mf_reg_weight": 0.01,
+    "mf_bias_reg_weight": 1.0,
     "metrics": ["Recall", "NDCG"],
     "topk": [5, 10],
     "report_groups": 0,
-    "least_updates": 0,
-    "patience_updates": 0,
+    "min_updates": 0,
+    "patience_in_updates": 0,
 }
 
 

@@ -176,7 +176,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         )  # by name: a stage is the same wherever it stands
         self._loader = StageLoader(self.stage, self.part, order)
         between = len(self._loader) * max(1, self.eval_step)  # batches from one validation to the next
-        self.stopping_step = max(self.stage.stopping_step, -(-self.stage.patience_updates // between))
+        self.stopping_step = max(self.stage.stopping_step, -(-self.stage.patience_in_updates // between))
         return self._loader
 
     @property
@@ -245,13 +245,13 @@ class StagedTrainer(RunMixin, _StageSteps):
     def _too_early(self, epoch: int) -> bool:
         """Return whether an epoch has too few updates to be chosen; the last validated one never has."""
         last = epoch + max(1, self.eval_step) >= self.epochs
-        return not last and (epoch - self.first_epoch + 1) * len(self._loader) < self.stage.least_updates
+        return not last and (epoch - self.first_epoch + 1) * len(self._loader) < self.stage.min_updates
 
     def step_sizes(self) -> str:
         """Return the stage and its step size."""
         factors = self.stage.module is not None
         name, rate = (
-            ("factor_learning_rate", self.stage.steps[0].learning_rate)
+            ("mf_learning_rate", self.stage.steps[0].learning_rate)
             if factors
             else ("learning_rate", self.learning_rate)
         )

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from recbole_diffusion.options.renamed import translated
+
 # States of a trial. ENDED ones are not run again by a resume.
 WAITING, RUNNING, FINISHED, STOPPED, CUT, FAILED = (
     "waiting",
@@ -150,8 +152,21 @@ class SweepRecord:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "SweepRecord":
-        """Return the record that :meth:`to_json` gave; KeyError or TypeError where it is none."""
+        """Return the record that :meth:`to_json` gave, options of an earlier version under today's names.
+
+        Raises:
+            KeyError: the content is no record. TypeError: as KeyError.
+        """
         values = {name.name: content[name.name] for name in dataclasses.fields(cls)}
         for name in ("trials", "final"):
-            values[name] = [Trial(**trial) for trial in values[name]]
+            values[name] = [
+                Trial(**{**trial, "options": translated(trial["options"])}) for trial in values[name]
+            ]
+        values["options"] = translated(values["options"])
+        values["space"] = {
+            name: {**part, "when": translated(part["when"])}
+            if isinstance(part, Mapping) and "when" in part
+            else part
+            for name, part in translated(values["space"]).items()
+        }
         return cls(**values)

@@ -223,7 +223,7 @@ def test_a_folder_with_files_is_refused_and_left_alone(splitting, tmp_path):
         ({"output": ""}, "--output is missing"),
         ({"name": ""}, "option 'name' is given without a value"),
         ({"shift_rest": [0.5, 0.5]}, "'shift_rest' is"),
-        ({"shift_share": 0.95}, "test_ood would take"),
+        ({"shift_ratio": 0.95}, "test_ood would take"),
     ],
 )
 def test_wrong_requests_write_nothing(splitting, tmp_path, options, message):
@@ -251,7 +251,7 @@ def test_help_names_every_option(capsys):
         "dataset",
         "shift",
         "shift_seed",
-        "shift_share",
+        "shift_ratio",
         "shift_rest",
         "shift_test",
     ):

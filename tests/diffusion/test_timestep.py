@@ -75,7 +75,7 @@ def test_steps_out_of_range(make, steps):
 
 def filled(device="cpu", share=0.001):
     """Three steps with histories of root mean square 1, 2 and 5."""
-    module = ImportanceSteps(3, history=2, uniform_share=share).to(device)
+    module = ImportanceSteps(3, history=2, uniform_ratio=share).to(device)
     module.update(
         torch.tensor([0, 1, 2, 0, 1, 2], device=device),
         torch.tensor([1.0, 2.0, 1.0, 1.0, 2.0, 7.0], device=device),
@@ -121,7 +121,7 @@ def test_importance_with_zero_losses_is_uniform():
     batches=st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9)), max_size=20), max_size=5),
 )
 def test_importance_history_equals_a_plain_loop(kept, batches):
-    module = ImportanceSteps(4, history=kept, uniform_share=0.01)
+    module = ImportanceSteps(4, history=kept, uniform_ratio=0.01)
     queues = [deque(maxlen=kept) for _ in range(4)]
     for batch in batches:
         module.update(
@@ -172,8 +172,8 @@ def test_importance_arguments_out_of_range():
     with pytest.raises(ValueError, match="history must be at least 1, got 0"):
         ImportanceSteps(3, history=0)
     for share in (0.0, 1.5):
-        with pytest.raises(ValueError, match=rf"uniform_share must be in \(0, 1\], got {share}"):
-            ImportanceSteps(3, uniform_share=share)
+        with pytest.raises(ValueError, match=rf"uniform_ratio must be in \(0, 1\], got {share}"):
+            ImportanceSteps(3, uniform_ratio=share)
     with pytest.raises(ValueError, match=r"vectors of one length, got shapes \[2\] and \[3\]"):
         ImportanceSteps(3).update(torch.tensor([0, 1]), torch.zeros(3))
 

@@ -57,7 +57,7 @@ def test_two_domains_are_prepared_and_run(here, capsys):
     assert "the counts differ from the paper's" in said.err
     assert "shared   15 users with amazon_music, 18,000 in the paper" in said.out
     assert "amazon_video and amazon_music share 15 users, in the paper 18000" in said.err
-    options = {"use_gpu": False, "topk": [5], "warm_share": 0.0, "report_groups": 0}
+    options = {"use_gpu": False, "topk": [5], "warm_start_share": 0.0, "report_groups": 0}
     result = run("SourceOffset", "amazon_video_music", overrides={**options, "run_dir": "run"})
     assert result["diagnostics"]["domains"]["shared_users"] == 15
     with pytest.raises(UsageError, match="is prepared already"):

@@ -124,7 +124,7 @@ def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, model
 def test_embeddings_and_negatives_of_ccdrec(checkerboard, tmp_path):
     data = with_features(checkerboard)
     options = {**data.overrides, **OPTIONS, "steps": 8, "epochs": 1, "topk": [5], "valid_metric": "Recall@5"}
-    options |= {"curriculum_interval": 2, "curriculum_end": 8, "candidate_share": 0.5}
+    options |= {"curriculum_interval": 2, "curriculum_end": 8, "candidate_ratio": 0.5}
     run("CCDRec", overrides={**options, "run_dir": str(tmp_path / "run")})
     loaded = load_run(tmp_path / "run")
     record = type("Record", (), {"model": "CCDRec", "path": tmp_path})()
@@ -146,7 +146,7 @@ def test_embeddings_and_negatives_of_ccdrec(checkerboard, tmp_path):
 
 
 def test_transferred_users_of_diffcdr(two_domains, tmp_path):
-    options = {**FAST, "epochs": 1, "factor_epochs": 2, "hidden_size": 8, "run_dir": str(tmp_path / "run")}
+    options = {**FAST, "epochs": 1, "mf_epochs": 2, "hidden_size": 8, "run_dir": str(tmp_path / "run")}
     result = run("DiffCDR", overrides={**two_domains.overrides, **options})
     loaded = load_run(tmp_path / "run")
     record = type("Record", (), {"model": "DiffCDR", "path": tmp_path})()

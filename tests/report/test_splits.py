@@ -74,7 +74,10 @@ def test_other_data_of_one_name_are_told_from_other_seeds(make_run):
     """A cross-domain run takes its domains out of the same ratings."""
     parts = {"train": "a", "valid": "b", "test": "c", "test_cold": "d", "test_warm": "e"}
     parts = {name: {"rows": 1000, "fingerprint": print_ * 16} for name, print_ in parts.items()}
-    one, two = make_run("a", config=RANDOM), make_run("b", config={**RANDOM, "cold_share": 0.2}, parts=parts)
+    one, two = (
+        make_run("a", config=RANDOM),
+        make_run("b", config={**RANDOM, "cold_user_ratio": 0.2}, parts=parts),
+    )
     with pytest.raises(
         UsageError, match=r"their data differ.* 'x' has 12 interactions, 'y' 3,000; b is of two domains"
     ) as told:

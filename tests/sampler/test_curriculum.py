@@ -23,7 +23,7 @@ def test_step_is_eq_7():
 
 def test_nearest_candidates_are_the_top_share_of_a_draw():
     pool = torch.randn(2101, 4, generator=torch.Generator().manual_seed(1))
-    shares = {"candidate_share": 0.1, "top_share": 0.1, "candidate_limit": 10**6}
+    shares = {"candidate_ratio": 0.1, "top_ratio": 0.1, "candidate_limit": 10**6}
     nearest = nearest_candidates(pool, **shares, generator=torch.Generator().manual_seed(2))
     assert nearest.shape == (2101, 21)
     generator = torch.Generator().manual_seed(2)
@@ -35,15 +35,15 @@ def test_nearest_candidates_are_the_top_share_of_a_draw():
 
 
 def test_candidates_are_limited_and_never_the_padding_item():
-    nearest = nearest_candidates(torch.randn(200, 3), candidate_share=1.0, top_share=1.0, candidate_limit=50)
+    nearest = nearest_candidates(torch.randn(200, 3), candidate_ratio=1.0, top_ratio=1.0, candidate_limit=50)
     assert nearest.shape == (200, 50)
     assert nearest.min() >= 1
     all_of_them = nearest_candidates(
-        torch.randn(9, 3), candidate_share=1.0, top_share=1.0, candidate_limit=50
+        torch.randn(9, 3), candidate_ratio=1.0, top_ratio=1.0, candidate_limit=50
     )
     assert sorted(all_of_them[4].tolist()) == list(range(1, 9))
     assert nearest_candidates(
-        torch.randn(9, 3), candidate_share=0.01, top_share=0.01, candidate_limit=50
+        torch.randn(9, 3), candidate_ratio=0.01, top_ratio=0.01, candidate_limit=50
     ).shape == (9, 1)
 
 

@@ -22,8 +22,8 @@ def folder(tmp_path_factory):
         "learning_rate": 0.01,
         "train_batch_size": 16,
         "epochs": 25,
-        "factor_epochs": 12,
-        "warm_share": 0.0,
+        "mf_epochs": 12,
+        "warm_start_share": 0.0,
         "run_dir": str(place / "run"),
     }
     run("EMCDR", overrides=options)

@@ -14,7 +14,7 @@ from recbole_diffusion.trainer.staged import StagedTrainer
 
 OPTIONS = {
     **FAST,
-    "factor_epochs": 3,
+    "mf_epochs": 3,
     "epochs": 3,
     "learning_rate": 0.01,
     "train_batch_size": 16,
@@ -50,7 +50,7 @@ def go(two_domains, tmp_path):
 
 
 def test_stages_follow_each_other_and_each_begins_with_the_best_of_the_one_before(go, tmp_path):
-    go("run", factor_learning_rate=0.3, factor_epochs=12, factor_stopping_step=1, learning_rate=1e-9)
+    go("run", mf_learning_rate=0.3, mf_epochs=12, mf_stopping_step=1, learning_rate=1e-9)
     lines = records(tmp_path / "run")
     stages = [line["stage"] for line in lines]
     assert [line["epoch"] for line in lines] == list(range(len(lines)))
@@ -151,9 +151,9 @@ def test_a_cache_that_cannot_be_used_says_what_to_remove(go, tmp_path):
 def test_a_loss_that_is_no_number_names_the_stage_and_its_step_size(go):
     with pytest.raises(
         RunError,
-        match=r"nan in epoch \d of the stage 'source'; try a smaller factor_learning_rate \(now 1e\+20\)",
+        match=r"nan in epoch \d of the stage 'source'; try a smaller mf_learning_rate \(now 1e\+20\)",
     ):
-        go("run", factor_learning_rate=1e20)
+        go("run", mf_learning_rate=1e20)
 
 
 def test_a_trained_model_is_scored_without_training_and_an_untrained_one_is_not(go, two_domains, tmp_path):
@@ -182,25 +182,25 @@ def test_least_and_patience_are_counted_in_updates(go, tmp_path):
         "epochs": 12,
         "stopping_step": 0,
     }  # errors go up and down
-    free = go("free", **options, patience_updates=24)
+    free = go("free", **options, patience_in_updates=24)
     best = free["best_epoch"]  # counted in the stage
     errors = [
         line["valid"]["rated_mae"] for line in records(tmp_path / "free") if line["stage"] == "transfer"
     ]
     assert errors[best] == min(errors) == free["best_valid_score"]
     assert best < 11
-    options |= {"least_updates": 2 * best + 3}  # the next epoch is the first that may be chosen
+    options |= {"min_updates": 2 * best + 3}  # the next epoch is the first that may be chosen
     seen = []
-    later = go("later", **options, patience_updates=24, on_epoch=lambda epoch, score: seen.append(score))
+    later = go("later", **options, patience_in_updates=24, on_epoch=lambda epoch, score: seen.append(score))
     assert seen == errors[best + 1 :]
     assert later["best_epoch"] == errors.index(min(seen), best + 1)
     go(
-        "impatient", **options | {"least_updates": 0}, patience_updates=3
+        "impatient", **options | {"min_updates": 0}, patience_in_updates=3
     )  # 2 epochs without a better one are forgiven
     trained = [line for line in records(tmp_path / "impatient") if line["stage"] == "transfer"]
     ends = [k for k in range(3, 12) if min(errors[: k - 2]) < min(errors[k - 2 : k + 1])]
     assert len(trained) == (ends[0] + 1 if ends else 12)
-    short = go("short", **{**options, "epochs": best + 1}, patience_updates=24)
+    short = go("short", **{**options, "epochs": best + 1}, patience_in_updates=24)
     assert short["best_epoch"] == best
     longer = run(resume=tmp_path / "short", overrides={"epochs": 12})
     assert (longer["best_epoch"], longer["best_valid_score"]) == (

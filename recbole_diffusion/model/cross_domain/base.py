@@ -81,7 +81,7 @@ class ColdStartRecommender(Recommender):
         self.register_buffer("is_cold", counts == 0, persistent=False)
         self.warm = False
         self._warm_start = (
-            WarmStart(dataset.warm_rows, dataset.warm_valid, self.options.warm_pull, self.scale)
+            WarmStart(dataset.warm_rows, dataset.warm_valid, self.options.warm_start_l2, self.scale)
             if dataset.warm_rows
             else None
         )
@@ -176,7 +176,7 @@ class ColdStartRecommender(Recommender):
     def final_diagnostics(self) -> dict[str, Any]:
         """Return what the result says beside the metrics, of the best weights."""
         found: dict[str, Any] = {"domains": self._sizes}
-        return found | ({"warm_pull": self._warm_start.pull} if self._warm_start else {})
+        return found | ({"warm_start_l2": self._warm_start.pull} if self._warm_start else {})
 
 
 class MappingRecommender(SourceFoldIn, ColdStartRecommender):
@@ -214,7 +214,9 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         self.shared_ratings = int(torch.isin(self.ratings.users, self.shared).sum())
         self.calibration = None
         if isinstance(o, CalibratedOptions) and o.task_absolute is not None:
-            self.calibration = Calibration(self.width, None if o.shift_reg_weight is None else self.n_items)
+            self.calibration = Calibration(
+                self.width, None if o.item_offset_reg_weight is None else self.n_items
+            )
 
     def mapping_updates(self) -> tuple[UpdateStep, ...]:
         """Return the updates of each batch of target user ids, in turn."""
@@ -247,8 +249,8 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
                 epochs=general["epochs"],
                 stopping_step=general["stopping_step"],
                 begin=self.begin_transfer,
-                least_updates=o.least_updates,
-                patience_updates=o.patience_updates,
+                min_updates=o.min_updates,
+                patience_in_updates=o.patience_in_updates,
             ),
         ]
 
@@ -281,7 +283,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
     def task_loss_of(
         self, users: Tensor, vectors: Tensor, item_offset: Tensor | None, common: Tensor | float = 0.0
     ) -> Tensor:
-        """Return ``rating_loss`` by the options ``task_absolute`` and ``shift_reg_weight``, a scalar.
+        """Return ``rating_loss`` by the options ``task_absolute`` and ``item_offset_reg_weight``, a scalar.
 
         The shift is held by so many ratings of shift 0, where a batch has its share of the shared users'
         ratings; what is ``common`` to all items is not.
@@ -293,7 +295,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         return (
             error
             if item_offset is None
-            else error + o.shift_reg_weight * item_offset.square().sum() / self.shared_ratings
+            else error + o.item_offset_reg_weight * item_offset.square().sum() / self.shared_ratings
         )
 
     def known(self, users: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
     - With ``bias`` each domain has its own mean and each item a bias; a user's bias is common to both
       domains, like the vector.
     - ``task_absolute`` mixes in absolute errors, in both domains.
-    - There is one stage, which stops by the validation users; ``factor_std`` and the two weights of penalties
+    - There is one stage, which stops by the validation users; ``mf_std`` and the two weights of penalties
       are those of the factorisations, ``learning_rate``, ``train_batch_size`` and ``epochs`` are the run's.
     """
 
@@ -82,8 +82,8 @@ class CMF(SourceFoldIn, ColdStartRecommender):
                 batch_size=general["train_batch_size"],
                 epochs=general["epochs"],
                 stopping_step=general["stopping_step"],
-                least_updates=self.options.least_updates,
-                patience_updates=self.options.patience_updates,
+                min_updates=self.options.min_updates,
+                patience_in_updates=self.options.patience_in_updates,
             )
         ]
 

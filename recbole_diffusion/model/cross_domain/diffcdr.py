@@ -63,17 +63,17 @@ class DiffCDR(MappingRecommender):
     - ALM starts as the identity, and vectors are standardised for the diffusion (``standardise``), which
       regularised factors need: the noise that the schedule ends with has deviation 1.
     - The task loss may mix in absolute errors (``task_absolute``) and learn a shift of each item's offset
-      (``shift_reg_weight``): the offsets of the factors belong to users whose biases are known, those of cold
+      (``item_offset_reg_weight``): the offsets of the factors belong to users whose biases are known, those of cold
       users are only guessed.
     - The network predicts velocity (``prediction: noise`` is the paper's), which does not blow errors up near
       time 1.
-    - Users weigh by their number of target ratings in the loss of DIM (``half_weight``; 0 is the paper's).
+    - Users weigh by their number of target ratings in the loss of DIM (``rating_count_half_weight``; 0 is the paper's).
     - The denoiser may be updated several times a batch (``denoiser_updates``); Algorithm 1 has one.
     - The condition may hold how the user rates in the source domain (``condition``, see
       ``model/profile.py``), and the solver starts at the mean of noise, 0 (``start``): what it ends with is
       then the middle of the conditional distribution, from where a draw or the source vector leads to some
       sample of it. Weights of the denoiser are penalised (``weight_decay``).
-    - The solver and the predictions use moving averages of the weights (``average``; 0 is the paper's), so
+    - The solver and the predictions use moving averages of the weights (``ema_decay``; 0 is the paper's), so
       that the alignment module does not chase a denoiser that jumps with each batch.
     - With ``bias`` what is transferred is [u, b_u], see ``model/factors.py``; the paper has no biases.
     - Noisy vector, time and condition are added at hidden width (``join: input`` adds them at the vector's
@@ -98,10 +98,10 @@ class DiffCDR(MappingRecommender):
             self.denoiser = Denoiser(
                 schedule, (self.width, size), o.hidden_size, o.time_size, o.activation, velocity, o.join
             )
-            self.ema_denoiser = EMA(self.denoiser, o.average)
-        shifts = o.task_weight > 0 and o.shift_reg_weight is not None
+            self.ema_denoiser = EMA(self.denoiser, o.ema_decay)
+        shifts = o.task_weight > 0 and o.item_offset_reg_weight is not None
         self.alignment = Alignment(self.width, self.n_items if shifts else None, o.alignment)
-        self.ema_alignment = EMA(self.alignment, o.average)
+        self.ema_alignment = EMA(self.alignment, o.ema_decay)
         # Mean and deviation of the source vectors, then of the target vectors; persistent, since they belong
         # to the weights.
         self.register_buffer("statistics", torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, self.width))
@@ -160,12 +160,12 @@ class DiffCDR(MappingRecommender):
     def noise_loss(self, users: Tensor) -> Tensor:
         """Return the mean squared error of the estimated noise (section 3.3), a scalar; antithetic times.
 
-        A user of n target ratings weighs n / (n + ``half_weight``): vectors of few ratings say little about
+        A user of n target ratings weighs n / (n + ``rating_count_half_weight``): vectors of few ratings say little about
         their user.
         """
         x0 = (self.target_vectors(users) - self.statistics[2]) / self.statistics[3]
         counts = (self.rated.offsets[users + 1] - self.rated.offsets[users]).to(x0.dtype)
-        weights = counts / (counts + self.options.half_weight)
+        weights = counts / (counts + self.options.rating_count_half_weight)
         t = (antithetic_steps(STEPS, len(users), device=x0.device) + 1) / STEPS
         noise = torch.randn_like(x0)
         schedule = self.denoiser.schedule

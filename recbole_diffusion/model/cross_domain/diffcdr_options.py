@@ -28,13 +28,13 @@ class DiffCDROptions(CrossDomainOptions):
     beta_0: float = option("noise rate of the schedule at time 0", low=0, open_low=True)
     beta_1: float = option("noise rate of the schedule at time 1", low=0, open_low=True)
     condition_dropout: float = option("share of training rows without condition", low=0, high=1)
-    half_weight: float = option(
+    rating_count_half_weight: float = option(
         "target ratings with which a user weighs half in the loss of the denoiser; 0: all users weigh the "
         "same",
         low=0,
     )
     denoiser_updates: int = option("updates of the denoiser for each one of the alignment module", low=1)
-    average: float = option(
+    ema_decay: float = option(
         "decay of the moving averages that the solver and predictions use; 0: the weights themselves",
         low=0,
         high=1,
@@ -64,7 +64,7 @@ class DiffCDROptions(CrossDomainOptions):
     task_absolute: float = option(
         "share of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
     )
-    shift_reg_weight: float | None = option(
+    item_offset_reg_weight: float | None = option(
         "learn a shift of each item's offset with the task loss, held by so many ratings of shift 0; null: "
         "none",
         low=0,
@@ -82,7 +82,7 @@ class DiffCDROptions(CrossDomainOptions):
             raise UsageError(
                 "align_weight and task_weight are both 0; the alignment module would learn nothing"
             )
-        learns_shift = self.task_weight > 0 and self.shift_reg_weight is not None
+        learns_shift = self.task_weight > 0 and self.item_offset_reg_weight is not None
         if not (self.alignment or self.diffusion or learns_shift):
             raise UsageError(
                 "without diffusion, alignment and shift of item offsets DiffCDR would learn nothing; give "

@@ -45,17 +45,17 @@ class MatrixFactorization(nn.Module):
     def __init__(self, shape: MatrixShape, options: CrossDomainOptions, mean: float, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.bias, self.reg_weight = options.bias, options.factor_reg_weight
+        self.bias, self.reg_weight = options.bias, options.mf_reg_weight
         width = (options.embedding_size, *([1] if options.bias else []))
         self.users, self.items = (
-            nn.Parameter(torch.randn(rows, width[0], generator=generator) * options.factor_std)
+            nn.Parameter(torch.randn(rows, width[0], generator=generator) * options.mf_std)
             for rows in (shape.n_users, shape.n_items)
         )
         if options.bias:
             self.user_bias, self.item_bias = (
                 nn.Parameter(torch.zeros(rows)) for rows in (shape.n_users, shape.n_items)
             )
-            self.bias_reg_weight = options.factor_bias_reg_weight
+            self.bias_reg_weight = options.mf_bias_reg_weight
             self.register_buffer("of_user", torch.ones(shape.n_users), persistent=False)
             self.register_buffer("of_item", torch.ones(shape.n_items), persistent=False)
         self.width = sum(width)
@@ -102,7 +102,7 @@ class MatrixFactorization(nn.Module):
         """Return the vectors of users that were not trained, from their ratings, [batch, width]; the items stay as they are.
 
         A user's part of the training loss, sum of (r - offset_i - w . v_i)^2 over the n ratings with n
-        ``factor_reg_weight`` |u|^2 and ``factor_bias_reg_weight`` b_u^2, has its minimum at (V^T V + D)^-1
+        ``mf_reg_weight`` |u|^2 and ``mf_bias_reg_weight`` b_u^2, has its minimum at (V^T V + D)^-1
         V^T (r - offset), one ridge regression each.
 
         Args:
@@ -172,8 +172,8 @@ def factorization_stage(
     factors.count(ratings)
     held_out, rows = order.split(
         [
-            round(options.factor_valid_share * len(ratings)),
-            len(ratings) - round(options.factor_valid_share * len(ratings)),
+            round(options.mf_valid_ratio * len(ratings)),
+            len(ratings) - round(options.mf_valid_ratio * len(ratings)),
         ]
     )
 
@@ -191,15 +191,15 @@ def factorization_stage(
         return factors.loss(*columns(batch))
 
     train = UpdateStep(
-        loss, list(factors.parameters()), options.factor_learning_rate, weight_decay=0.0
+        loss, list(factors.parameters()), options.mf_learning_rate, weight_decay=0.0
     )  # its penalty is its own
     return TrainingStage(
         name=name,
         steps=(train,),
         rows=rows,
-        batch_size=options.factor_batch_size,
-        epochs=options.factor_epochs,
-        stopping_step=options.factor_stopping_step,
+        batch_size=options.mf_batch_size,
+        epochs=options.mf_epochs,
+        stopping_step=options.mf_stopping_step,
         error=error,
         module=factors,
         key=content_key(name, ratings, options, seed),
@@ -212,9 +212,7 @@ def content_key(name: str, ratings: Ratings, options: CrossDomainOptions, seed: 
     for column in (ratings.users, ratings.items, ratings.ratings):
         digest.update(column.numpy().tobytes())
     used = {
-        field: getattr(options, field)
-        for field in options.__dataclass_fields__
-        if field.startswith("factor_")
+        field: getattr(options, field) for field in options.__dataclass_fields__ if field.startswith("mf_")
     }
     digest.update(repr((name, used, options.embedding_size, options.bias, seed)).encode())
     return f"{name}-{digest.hexdigest()[:24]}"

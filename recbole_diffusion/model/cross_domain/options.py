@@ -36,7 +36,7 @@ class PTUPCDROptions(CrossDomainOptions):
     task_absolute: float = option(
         "share of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
     )
-    shift_reg_weight: float | None = option(
+    item_offset_reg_weight: float | None = option(
         "learn a shift of each item's offset too, held by so many ratings of shift 0; null: none, the "
         "paper's",
         low=0,
@@ -106,7 +106,7 @@ class SourceRegressionOptions(CrossDomainOptions):
     task_absolute: float = option(
         "share of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
     )
-    shift_reg_weight: float | None = option(
+    item_offset_reg_weight: float | None = option(
         "learn a shift of each item's offset, held by so many ratings of shift 0; null: none", low=0
     )
     profile: bool = option("read how the user rates in the source domain too, as DiffCDR's condition may")

@@ -28,7 +28,7 @@ class PTUPCDR(MappingRecommender):
     - A batch is a set of shared users with all of their training ratings; the paper's is a set of ratings.
     - The history is every source item that the user has rated, without a limit of its length;
       ``history_floor: 4`` takes liked ones alone.
-    - ``task_absolute`` and ``shift_reg_weight`` are DiffCDR's here (see there), so that the two task losses
+    - ``task_absolute`` and ``item_offset_reg_weight`` are DiffCDR's here (see there), so that the two task losses
       can be compared.
     """
 
@@ -41,14 +41,14 @@ class PTUPCDR(MappingRecommender):
         self.meta = nn.Sequential(
             nn.Linear(width, o.meta_size), nn.ReLU(), nn.Linear(o.meta_size, width * width)
         )
-        if o.shift_reg_weight is not None:
+        if o.item_offset_reg_weight is not None:
             self.item_offset = nn.Parameter(torch.zeros(self.n_items))
         self.history = history_of(self.source_ratings, self.source_shape, o.history_floor)
 
     def mapping_updates(self) -> tuple[UpdateStep, ...]:
         """Return the one update of attention, meta network and shift."""
         parameters = [*self.attention.parameters(), *self.meta.parameters()]
-        parameters += [self.item_offset] if self.options.shift_reg_weight is not None else []
+        parameters += [self.item_offset] if self.options.item_offset_reg_weight is not None else []
         return (UpdateStep(self.task_loss, parameters, self.general["learning_rate"]),)
 
     def task_loss(self, users: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class PTUPCDR(MappingRecommender):
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, with the shift of the offsets."""
         vectors, offsets = super().item_side()
-        return vectors, offsets if self.options.shift_reg_weight is None else offsets + self.item_offset
+        return vectors, offsets if self.options.item_offset_reg_weight is None else offsets + self.item_offset
 
     def characteristics(self, users: Tensor) -> Tensor:
         """Return p, the weighted mean of the source items of each user, [batch, width]; zeros without history."""

@@ -17,7 +17,7 @@ class SourceRegression(MappingRecommender):
 
     The trivial baseline of transfer: what a mapping of whole vectors gains has to be gained above it. Offsets
     and biases are those of the two factorisations, the loss of ratings is that of DiffCDR's alignment module
-    (``task_absolute``, ``shift_reg_weight``). With ``profile`` it reads z_u, what DiffCDR may read
+    (``task_absolute``, ``item_offset_reg_weight``). With ``profile`` it reads z_u, what DiffCDR may read
     (``model/profile.py``); c is held towards 0 by ``profile_reg_weight`` ratings, a user's bias is not.
     """
 
@@ -32,7 +32,7 @@ class SourceRegression(MappingRecommender):
         if self.options.profile:
             self.profile = SourceProfile(self.scale)
         self.item_offset = (
-            None if self.options.shift_reg_weight is None else nn.Parameter(torch.zeros(self.n_items))
+            None if self.options.item_offset_reg_weight is None else nn.Parameter(torch.zeros(self.n_items))
         )
         self.register_buffer("statistics", torch.tensor([0.0, 1.0]))
 

@@ -42,8 +42,8 @@ class TrainingStage:
         begin: called once before the first epoch.
         module: the part of the model that the stage trains, for the cache of stages.
         key: text that tells what the stage's weights depend on; None: not to be cached.
-        least_updates: batches before which no epoch is chosen, except the last one.
-        patience_updates: batches without a better score that are forgiven, if more than ``stopping_step``
+        min_updates: batches before which no epoch is chosen, except the last one.
+        patience_in_updates: batches without a better score that are forgiven, if more than ``stopping_step``
             validations.
     """
 
@@ -57,5 +57,5 @@ class TrainingStage:
     begin: Callable[[], None] | None = None
     module: nn.Module | None = None
     key: str | None = None
-    least_updates: int = 0
-    patience_updates: int = 0
+    min_updates: int = 0
+    patience_in_updates: int = 0

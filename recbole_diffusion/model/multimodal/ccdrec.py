@@ -77,7 +77,7 @@ class CCDRec(InnerProductModel):
             steps = {0} | ({curriculum_step(n, o.steps, 1) for n in range(4)} if o.curriculum else set())
             self.fusion = DiffusedItemFusion(
                 ItemDiffusion(o.betas(), estimator),
-                o.diffused_share,
+                o.diffused_ratio,
                 o.fusion,
                 steps,
                 o.chain_seed,
@@ -108,8 +108,8 @@ class CCDRec(InnerProductModel):
             states = self.fusion.begin_epoch(self.backbone)
             if self.draws_from_chain:
                 shares = {
-                    "candidate_share": o.candidate_share,
-                    "top_share": o.top_share,
+                    "candidate_ratio": o.candidate_ratio,
+                    "top_ratio": o.top_ratio,
                     "candidate_limit": o.candidate_limit,
                 }
                 self._nearest = nearest_candidates(self._pool(epoch, states), **shares)
@@ -193,14 +193,14 @@ class CCDRec(InnerProductModel):
             self.positives,
             users,
             items,
-            lambda: self._scored(users),
+            lambda: self._candidate_vectors(users),
             candidate_items=o.candidate_items,
             hardest=o.hardest if o.negative_sampler == "realhns" else 1,
-            false_ratio=o.false_share,
+            false_ratio=o.false_ratio,
         )
         return ids if mixed is None else mixed
 
-    def _scored(self, users: Tensor) -> ScoredVectors:
+    def _candidate_vectors(self, users: Tensor) -> ScoredVectors:
         """Return the vectors by which hard negatives of a batch are chosen."""
         U, tables = self._tables()
         return ScoredVectors(U[users].detach(), torch.stack(tables).mean(0).detach(), tables)

@@ -32,7 +32,7 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
         "in place of h_hat",
         choices=("input", "output"),
     )
-    diffused_share: float = option("mu, share of the diffused vector in the fused one", low=0, high=1)
+    diffused_ratio: float = option("mu, share of the diffused vector in the fused one", low=0, high=1)
     negative_weight: float = option(
         "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1
     )
@@ -42,12 +42,12 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
     curriculum_end: int = option(
         "tau_end, last epoch in which a pool of the chain is used; then the final item vectors", low=0
     )
-    candidate_share: float = option("share of the items drawn as candidates", low=0, high=1, open_low=True)
-    top_share: float = option("share k of the candidates that may be drawn", low=0, high=1, open_low=True)
-    candidate_limit: int = option("candidates at most, whatever candidate_share says", low=1)
+    candidate_ratio: float = option("share of the items drawn as candidates", low=0, high=1, open_low=True)
+    top_ratio: float = option("share k of the candidates that may be drawn", low=0, high=1, open_low=True)
+    candidate_limit: int = option("candidates at most, whatever candidate_ratio says", low=1)
     candidate_items: int = option("pool N of dns, mixgcf and realhns", low=2)
     hardest: int = option("M of realhns: the coarse choice keeps the M highest scores of N candidates", low=1)
-    false_share: float = option(
+    false_ratio: float = option(
         "share of those M that realhns drops as false negatives, nearest to the positive", low=0, high=1
     )
 

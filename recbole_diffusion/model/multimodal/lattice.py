@@ -64,7 +64,7 @@ class LATTICE(Backbone):
         return self._held
 
     def _mixed(self) -> Graph:
-        share = self.options.original_share
+        share = self.options.original_ratio
         modal = self.modality_logits.softmax(0)[:, None]  # [modalities, 1]
         learned = [self._learned(projection) for projection in self.projections]
         ids = torch.cat([self.original_ids, torch.stack([one for one, _ in learned], 1)], 2)

@@ -49,7 +49,7 @@ class MCDRec(FrozenGraphBackbone):
                 o.betas(), BottleneckEstimator(o.embedding_size, o.steps, len(o.modalities))
             )
             self.fusion = DiffusedItemFusion(
-                aligning, o.diffused_share, "input", {0}, o.chain_seed, o.chain_noise
+                aligning, o.diffused_ratio, "input", {0}, o.chain_seed, o.chain_noise
             )
         modal = ["modal"] if o.modal_weight else []
         self.loss_names = ("bpr", *modal, "diffusion")

@@ -12,7 +12,7 @@ class DiffusedOptions(NoiseScheduleOptions, MultimodalOptions):
     """The schedule, and how the diffused vectors enter the model."""
 
     steps: int = option("diffusion steps T", low=2)
-    diffused_share: float = option("mu, share of the diffused vector in the fused one", low=0, high=1)
+    diffused_ratio: float = option("mu, share of the diffused vector in the fused one", low=0, high=1)
     diffusion_weight: float = option("lambda, weight of the diffusion loss", low=0)
     chain_noise: bool = option("noise at each step of the reverse chain; False: it follows the means")
     chain_seed: int = option("seed of the chain, so that scores are a function of the weights", low=0)
@@ -52,7 +52,7 @@ class LATTICEGraphOptions(MultimodalOptions):
     embedding_size: int = option("width d of user and item vectors", low=1)
     n_layers: int = option("propagation layers of the user-item graph", low=1)
     n_item_layers: int = option("propagation layers of the item graph", low=1)
-    original_share: float = option(
+    original_ratio: float = option(
         "lambda, share of the graph of the original features against the learned one", low=0, high=1
     )
     reg_weight: float = option("weight of the L2 penalty on the free vectors of a batch", low=0)

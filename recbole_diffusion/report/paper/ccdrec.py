@@ -135,8 +135,8 @@ def _negative_panel(title: str, run: Any, user: int) -> Panel:
     generator = torch.Generator(final.device).manual_seed(SEED)
     pools = dict(sorted(model.fusion.states(model.backbone).items(), reverse=True))
     shares = {
-        "candidate_share": o.candidate_share,
-        "top_share": o.top_share,
+        "candidate_ratio": o.candidate_ratio,
+        "top_ratio": o.top_ratio,
         "candidate_limit": o.candidate_limit,
     }
     rows = {}

@@ -24,7 +24,7 @@ class TestCMF(ColdUserContract):
 
     @pytest.mark.parametrize("bias", [True, False])
     def test_the_loss_weighs_source_ratings_in_float64(self, checkerboard, bias):
-        free = {"bias": bias, "factor_reg_weight": 0.0, "factor_bias_reg_weight": 0.0}
+        free = {"bias": bias, "mf_reg_weight": 0.0, "mf_bias_reg_weight": 0.0}
         built = self.build(checkerboard, source_weight=0.4, **free)
         model, ids = built.model.double(), built.model.common_ids(built.dataset.shared)
         source, target = model.source_ratings, model.ratings
@@ -42,7 +42,7 @@ class TestCMF(ColdUserContract):
         assert abs(float(model.joint_loss(batch)) - total / 4) < 1e-5
 
     def test_the_loss_mixes_absolute_errors_in(self, checkerboard):
-        free = {"factor_reg_weight": 0.0, "factor_bias_reg_weight": 0.0}
+        free = {"mf_reg_weight": 0.0, "mf_bias_reg_weight": 0.0}
         both = [self.build(checkerboard, task_absolute=share, **free).model for share in (0.0, 0.25, 1.0)]
         squared, mixed, absolute = (model.joint_loss(torch.arange(40)) for model in both)
         assert torch.allclose(mixed, 0.75 * squared + 0.25 * absolute)

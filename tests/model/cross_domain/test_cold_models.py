@@ -50,7 +50,7 @@ def test_a_rating_is_an_offset_and_an_inner_product(two_domains, bias):
 def test_the_penalty_of_biases_adds_ratings_of_no_bias(two_domains):
     """At the minimum b_i is the sum of its errors over count + weight, whatever the number of ratings."""
     model = Built(
-        "EMCDR", two_domains.name, {**two_domains.overrides, **OPTIONS, "factor_bias_reg_weight": 3.0}
+        "EMCDR", two_domains.name, {**two_domains.overrides, **OPTIONS, "mf_bias_reg_weight": 3.0}
     ).model
     factors, rows = model.target, model.ratings
     with torch.no_grad():
@@ -105,7 +105,7 @@ def test_the_warm_start_changes_its_own_part_alone_and_helps(two_domains, tmp_pa
     )
     assert set(result) >= {"test", "test_cold", "test_warm"}
     assert result["test_warm"]["rated_mae"] < result["test_cold"]["rated_mae"]
-    assert result["diagnostics"]["warm_pull"] > 0
+    assert result["diagnostics"]["warm_start_l2"] > 0
     assert result["diagnostics"]["domains"]["shared_users"] == 50
     with np.load(tmp_path / "run/user_metrics.npz") as file:
         users = len(file["test/users"])
@@ -119,7 +119,7 @@ def test_the_warm_start_changes_its_own_part_alone_and_helps(two_domains, tmp_pa
 
 
 def test_errors_beyond_the_scale_count_where_they_are_not_clipped(two_domains, tmp_path):
-    options = {**two_domains.overrides, "epochs": 0, "report_groups": 0, "warm_share": 0.0}
+    options = {**two_domains.overrides, "epochs": 0, "report_groups": 0, "warm_start_share": 0.0}
     write_ratings(
         two_domains.data_path,
         "books",

@@ -23,7 +23,7 @@ class TestDiffCDR(ColdUserContract):
             align_weight=0.5,
             task_weight=3.0,
             task_absolute=0.0,
-            shift_reg_weight=None,
+            item_offset_reg_weight=None,
         )
         model, users = built.model, built.model.shared[:7]
         vectors = model.alignment(model.diffused(users))
@@ -43,7 +43,7 @@ class TestDiffCDR(ColdUserContract):
         assert torch.allclose(model.align_loss(users), expected, rtol=1e-5)
 
     def test_users_weigh_by_their_ratings_in_the_loss_of_noise(self, checkerboard):
-        model = self.build(checkerboard, half_weight=6.0, condition_dropout=0.0).model
+        model = self.build(checkerboard, rating_count_half_weight=6.0, condition_dropout=0.0).model
         model.begin_transfer()
         users = model.shared[:8]
         torch.manual_seed(5)

@@ -41,7 +41,7 @@ class TestCalibrated(ColdUserContract):
         "learning_rate": 0.03,
         "train_batch_size": 64,
         "task_absolute": 0.5,
-        "shift_reg_weight": 3.0,
+        "item_offset_reg_weight": 3.0,
     }
     epochs = 60
 
@@ -80,4 +80,4 @@ def test_a_shift_without_calibration_is_refused():
 
     blocks = {"source_domain": {"dataset": "a"}, "target_domain": {"dataset": "b"}}
     with pytest.raises(UsageError, match="give task_absolute too"):
-        options_of(EMCDROptions, "EMCDR", **blocks, shift_reg_weight=3.0)
+        options_of(EMCDROptions, "EMCDR", **blocks, item_offset_reg_weight=3.0)

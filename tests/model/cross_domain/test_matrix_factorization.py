@@ -16,7 +16,7 @@ from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixFact
 def test_a_folded_user_is_where_the_training_loss_has_no_slope(bias, weight, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 4)  # several blocks
     options = SimpleNamespace(
-        embedding_size=3, bias=bias, factor_std=1.0, factor_reg_weight=0.2, factor_bias_reg_weight=2.0
+        embedding_size=3, bias=bias, mf_std=1.0, mf_reg_weight=0.2, mf_bias_reg_weight=2.0
     )
     factors = MatrixFactorization(MatrixShape(4, 9), options, 3.2, 0).double()
     items, ratings = (

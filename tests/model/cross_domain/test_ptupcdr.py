@@ -32,7 +32,9 @@ class TestPTUPCDR(ColdUserContract):
         assert not model.characteristics(model.shared[:3]).any()
 
     def test_the_task_loss_is_of_all_ratings_with_shift_and_absolute_errors(self, checkerboard):
-        model = self.build(checkerboard, task_absolute=0.25, shift_reg_weight=3.0).model.double().train()
+        model = (
+            self.build(checkerboard, task_absolute=0.25, item_offset_reg_weight=3.0).model.double().train()
+        )
         torch.nn.init.normal_(model.item_offset)
         users = model.shared[:5]
         rows = torch.isin(model.ratings.users, users)

@@ -10,7 +10,7 @@ from recbole_diffusion.testing.two_domains import write_ratings
 
 
 def test_ratings_and_loss_equal_the_plain_form_in_float64(two_domains):
-    options = {**two_domains.overrides, "task_absolute": 0.25, "shift_reg_weight": 3.0}
+    options = {**two_domains.overrides, "task_absolute": 0.25, "item_offset_reg_weight": 3.0}
     model = Built("SourceRegression", two_domains.name, options).model.double()
     for values in (model.source.user_bias, model.target.item_bias, model.line, model.item_offset):
         torch.nn.init.normal_(values)
@@ -34,7 +34,12 @@ def test_ratings_and_loss_equal_the_plain_form_in_float64(two_domains):
 
 
 def test_the_profile_adds_its_slopes_and_their_penalty(two_domains):
-    options = {**two_domains.overrides, "profile": True, "profile_reg_weight": 5.0, "shift_reg_weight": None}
+    options = {
+        **two_domains.overrides,
+        "profile": True,
+        "profile_reg_weight": 5.0,
+        "item_offset_reg_weight": None,
+    }
     model = Built("SourceRegression", two_domains.name, options).model.double()
     for values in (model.source.item_bias, model.line, model.slopes):
         torch.nn.init.normal_(values)

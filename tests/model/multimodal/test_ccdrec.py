@@ -18,7 +18,7 @@ SMALL = {
     "feed_forward_size": 16,
     "curriculum_interval": 2,
     "curriculum_end": 8,
-    "candidate_share": 0.5,
+    "candidate_ratio": 0.5,
     "candidate_items": 4,
     "hardest": 3,
     "negative_weight": 0.5,
@@ -153,7 +153,7 @@ def test_diffusion_loss_is_the_squared_error_of_vectors_at_unit_scale(build, mon
 
 def test_item_vectors_are_fused_with_the_end_of_the_chain(build):
     for place in ("output", "input"):
-        model = build(fusion=place, diffused_share=0.3).model.eval()
+        model = build(fusion=place, diffused_ratio=0.3).model.eval()
         backbone = model.backbone
         with torch.no_grad():
             fused = 0.7 * backbone.high_order() + 0.3 * model.fusion.states(backbone)[0]
@@ -189,9 +189,8 @@ def test_loss_is_eq_9(build, monkeypatch):
         model.fusion, "of_batch", lambda *one: seen.update(ids=one[1], made=original(*one)) or seen["made"]
     )
     drawn = iter([items.roll(1), items.roll(2)])
-    monkeypatch.setattr(
-        "recbole_diffusion.model.multimodal.ccdrec.uniform_negatives", lambda *_, **__: next(drawn)
-    )
+    for module in ("model.multimodal.ccdrec", "sampler.choose"):
+        monkeypatch.setattr(f"recbole_diffusion.{module}.uniform_negatives", lambda *_, **__: next(drawn))
     parts = dict(zip(model.loss_names, model.calculate_loss(batch), strict=True))
     U, V, modal, diffusion = seen["made"]
     place = {int(item): row for row, item in enumerate(seen["ids"])}
@@ -248,7 +247,7 @@ def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
         "n_layers": 1,
         "train_batch_size": 32,
         "fusion": "output",
-        "diffused_share": 0.1,
+        "diffused_ratio": 0.1,
         "edge_dropout": 0.0,
     }
     contract.options |= {"negative_sampler": "uniform", "knn_k": 12}

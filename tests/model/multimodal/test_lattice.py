@@ -22,7 +22,7 @@ class TestLATTICE(ModelContract):
 
 @pytest.fixture
 def built(checkerboard):
-    return Built("LATTICE", checkerboard.name, {**checkerboard.overrides, **OPTIONS, "original_share": 0.7})
+    return Built("LATTICE", checkerboard.name, {**checkerboard.overrides, **OPTIONS, "original_ratio": 0.7})
 
 
 def plain_graph(values: torch.Tensor, k: int) -> torch.Tensor:

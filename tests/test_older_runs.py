@@ -1,0 +1,62 @@
+"""Runs of version 0.1.0, stored as that version wrote them: they load, recommend what they did, and go on to the same end.
+
+The archive holds small data sets, a finished and an interrupted run of each of the five models, and what the finished
+ones recommended. Options and modules have other names by now.
+"""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from recbole_diffusion import load_run
+from recbole_diffusion.options.renamed import RENAMED
+from recbole_diffusion.quick_start import run
+from recbole_diffusion.report.runs import read_run
+from recbole_diffusion.storage.yaml_io import load_yaml
+
+ARCHIVE = Path(__file__).parent / "support/runs_of_0_1_0.tar.xz"
+MODELS = ("TVDiff", "CNSDiff", "DGRM", "CCDRec", "DiffCDR")
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("older")
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(older):
+    return json.loads((older / "expected.json").read_text())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_finished_run_recommends_what_it_did(older, expected, model):
+    loaded = load_run(older / model, data_path=str(older / "data"))
+    columns, rows = expected[model]["lists"]["columns"], expected[model]["lists"]["data"]
+    user, item, score = (columns.index(name) for name in ("user", "item", "score"))
+    found = loaded.recommend(list(dict.fromkeys(row[user] for row in rows)), k=5)
+    assert found["item"].tolist() == [row[item] for row in rows]
+    assert found["score"].tolist() == pytest.approx([row[score] for row in rows], rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_interrupted_run_goes_on_to_the_same_end(older, expected, model):
+    finished = run(resume=older / f"{model}-stopped", overrides={"data_path": str(older / "data")})
+    for name in ("valid", "test", "best_epoch"):
+        assert finished[name] == pytest.approx(expected[model][name], abs=1e-5)
+    for name, values in expected[model]["others"].items():
+        assert finished[name] == pytest.approx(values, abs=1e-5)
+
+
+@pytest.mark.parametrize("model", ["CCDRec", "DiffCDR"])
+def test_its_options_are_read_under_todays_names(older, model):
+    stored = load_yaml(older / model / "config.yaml")
+    renamed = RENAMED.keys() & stored.keys()
+    assert len(renamed) > 4
+    config = read_run(older / model).config
+    assert not renamed & config.keys()
+    assert {RENAMED[name]: stored[name] for name in renamed}.items() <= config.items()
