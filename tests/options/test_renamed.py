@@ -33,7 +33,9 @@ def test_an_old_name_is_answered_with_the_new_one(model, old, new):
 
 
 def test_an_old_name_of_another_models_option_is_unknown():
-    with pytest.raises(UsageError, match=r"unknown option 'average'.*--model=TVDiff --help lists the options"):
+    with pytest.raises(
+        UsageError, match=r"unknown option 'average'.*--model=TVDiff --help lists the options"
+    ):
         Config("TVDiff", "ml-100k", overrides={"average": 0.5})
 
 
