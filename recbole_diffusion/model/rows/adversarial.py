@@ -1,7 +1,7 @@
 """What the adversarial models of rating rows share: rows by batch, the two losses of the game, and what a wide critic costs."""
 
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +13,23 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import Recommender
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
-Cells = tuple[
-    Tensor, Tensor, Tensor, Tensor
-]  # rated cells of some users: items, starts, rows, ratings, see RatingRows.of
 COSTLY_WEIGHTS = 10_000_000  # of one critic; Adam keeps three more numbers for each with its gradient
+
+
+class RatedCells(NamedTuple):
+    """The rated cells of a batch of rows, one user after the other.
+
+    Attributes:
+        items: long [cells].
+        starts: long [batch], where each user's cells begin.
+        rows: long [cells], whose they are as a position in the batch.
+        ratings: in 0..1, [cells].
+    """
+
+    items: Tensor
+    starts: Tensor
+    rows: Tensor
+    ratings: Tensor
 
 
 class RatingRows(nn.Module):
@@ -40,20 +53,20 @@ class RatingRows(nn.Module):
         self.mean = float(matrix.data.mean())
         self.register_buffer("values", torch.from_numpy(matrix.data / self.high), persistent=False)
 
-    def gather(self, users: Tensor) -> Cells:
-        """Return items [total], starts [batch], rows [total] (see ``InteractionCSR.of``) and ratings in 0..1 [total]."""
+    def gather(self, users: Tensor) -> RatedCells:
+        """Return the rated cells of users, long [batch]."""
         items, starts, rows = self.rated.gather(users)
         within = torch.arange(len(rows), device=users.device) - starts[rows]
-        return items, starts, rows, self.values[self.rated.offsets[users][rows] + within]
+        return RatedCells(items, starts, rows, self.values[self.rated.offsets[users][rows] + within])
 
     def dense(self, n_rows: int, rows: Tensor, items: Tensor, values: Tensor) -> Tensor:
         """Return [n_rows, n_items] with ``values`` at the given cells and 0 elsewhere; differentiable in ``values``."""
         table = values.new_zeros(n_rows * self.rated.n_items)
         return table.index_put((rows * self.rated.n_items + items,), values).view(n_rows, -1)
 
-    def add_to(self, table: Tensor, rows: Tensor, items: Tensor, values: Tensor) -> Tensor:
-        """Add ``values`` to the given cells of a table [n_rows, n_items], in place, and return it."""
-        table.view(-1).index_add_(0, rows * self.rated.n_items + items, values)
+    def add_to(self, table: Tensor, cells: RatedCells, values: Tensor) -> Tensor:
+        """Add ``values`` [cells] to the rated cells of a table [batch, n_items], in place, and return it."""
+        table.view(-1).index_add_(0, cells.rows * self.rated.n_items + cells.items, values)
         return table
 
 

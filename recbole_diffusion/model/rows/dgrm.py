@@ -3,8 +3,28 @@
 Reference:
     Deng, Wang, Ye, Ji, Wang: "DGRM: Diffusion-GAN recommendation model to alleviate the mode collapse problem
     in sparse environments".
+
+The algorithm. R^0 is a batch of rating rows divided by the scale's end, 0 where nothing is rated; G is the generator,
+D the critic, c1, c2 and sigma the posterior's tables of ``diffusion/gaussian.py``::
+
+    a batch                                                            equation    method
+        t ~ 1..T,  R^t = sqrt(abar_t) R^0 + sqrt(1 - abar_t) eps       13, 14      DGRM._noised
+        F^0 = G(R^t, z, v_t) at the rated items, 0 elsewhere           step 2      DGRM._generated, Generator.rated
+        R^{t-1} = c1(t) R^0 + c2(t) R^t + sigma(t) eps'   (real)       16, 17      DGRM._previous_step
+        F^{t-1} = c1(t) F^0 + c2(t) R^t + sigma(t) eps''  (fake)       20          DGRM._previous_step
+        critic:     mean D(F^{t-1}, R^t, t) - mean D(R^{t-1}, R^t, t)
+                    + w mean (|dD/dR^{t-1}| - 1)^2                     21          DGRM.critic_loss
+        generator:  lambda |F^0 - R^0|^2 - mean D(F^{t-1}, R^t, t)     22          DGRM.generator_loss
+    prediction                                                         3.3
+        R^T = sqrt(abar_T) R^0 + sqrt(1 - abar_T) eps                              DGRM._denoised
+        T' times: R^{t-1} = c1 G(R^t, z, v_t) + c2 R^t + sigma eps                 DGRM._denoised
+        ratings of all items: G(R^{T-T'}, z, v_{T-T'})                             Generator.all
+
+Rows are in ``adversarial.py``, G and D in ``dgrm_networks.py``; ``trainer/adversarial.py`` takes ``critic_steps``
+updates of D and then ``generator_steps`` of G on each batch. In the code t counts from 0.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -14,31 +34,31 @@ from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.layers import noise_factor
-from recbole_diffusion.model.rows.adversarial import AdversarialRecommender, Cells, RatingRows, real_or_fake
+from recbole_diffusion.model.rows.adversarial import (
+    AdversarialRecommender,
+    RatedCells,
+    RatingRows,
+    real_or_fake,
+)
 from recbole_diffusion.model.rows.dgrm_networks import Critic, Generator
 from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
+from recbole_diffusion.model.rows.dgrm_posterior import posterior_sample
 from recbole_diffusion.model.user_blocks import UserBlocks, noise_seed
 
 
 class DGRM(AdversarialRecommender):
     """A generator of ratings and a Wasserstein critic between two steps of a diffusion of rating rows.
 
-    A user's row R^0 is noised to R^t (Eq. 11 to 14); the generator predicts R^0 from it, and the critic
-    compares R^{t-1} drawn from q(R^{t-1} | R^t, R^0) with the true and with the predicted R^0, both at the
-    rated items only (Eq. 15 to 22).
+    A pair (R^{t-1}, R^t) of the forward process is drawn as R^t given R^0, then R^{t-1} given both: the same
+    joint distribution, and the critic's two inputs differ in R^0 alone.
 
-    Rows hold ratings divided by the scale's end, 0 where nothing is rated. A pair (R^{t-1}, R^t) of the
-    forward process is drawn as R^t given R^0, then R^{t-1} given both: the same joint distribution, and the
-    critic's two inputs differ in R^0 alone.
+    Prediction keeps to the rated items in its backward steps, as training does. R^T is a sparse row plus
+    Gaussian noise, and so is each R^{t-1}; the generator reads them through R W alone, a sparse product plus a
+    Gaussian with covariance W^T W (identity 3 of ``docs/architecture.md``; exact in distribution). So no row of
+    all items exists before the last layer.
 
-    Prediction (section 3.3) noises the row to R^T, denoises T' steps, and takes the generator's ratings of
-    all items at R^{T-T'} (``prediction: generated``). The backward steps keep to the rated items, as in
-    training. R^T is a sparse row plus Gaussian noise, and so is each R^{t-1}: the generator reads them
-    through R W alone, a sparse product plus a Gaussian with covariance W^T W (exact in distribution), and no
-    row of all items exists before the last layer.
-
-    Choices where the paper is silent or contradicts itself, all in ``docs/models/dgrm.md`` with what they
-    change:
+    Choices where the paper is silent or contradicts itself; ``docs/models/dgrm.md`` has all of them with their
+    effect:
         * Eq. 17 has a misprint under its root; the posterior is that of Ho et al. Its variance is the
           posterior's, not beta_t.
         * ``prediction: posterior`` is section 3.3 to the letter: the sample R^{T-T'} itself is the result.
@@ -69,41 +89,43 @@ class DGRM(AdversarialRecommender):
 
     # Training, Eq. 11 to 22.
 
-    def _noised(self, users: Tensor) -> tuple[Cells, Tensor, Tensor]:
+    def _noised(self, users: Tensor) -> tuple[RatedCells, Tensor, Tensor]:
         """Return the rated cells, R^t [batch, n_items] (Eq. 13), and the steps [batch]."""
         cells, d = self.ratings.gather(users), self.diffusion
-        items, _, rows, values = cells
         if self.options.fixed_step is None:
             t = uniform_steps(self.options.steps, len(users), device=users.device)
         else:
             t = torch.full((len(users),), self.options.fixed_step - 1, device=users.device)
-        xt = self._noise(len(users)).mul_(d.noise[t][:, None])
-        return cells, self.ratings.add_to(xt, rows, items, d.signal[t][rows] * values), t
+        # Noise in all items, and the signal sqrt(abar_t) R^0 added where there are ratings.
+        xt = self._noise(len(users)).mul_(d.noise[t][:, None])  # [batch, n_items]
+        return cells, self.ratings.add_to(xt, cells, d.signal[t][cells.rows] * cells.ratings), t
 
     def _noise(self, n_rows: int) -> Tensor:
         noise = torch.randn(n_rows, self.n_items, device=self.ratings.values.device)
         noise[:, 0] = 0  # the padding item
         return noise
 
-    def _kept(self, xt: Tensor, t: Tensor) -> Tensor:
-        """Return what R^{t-1}, drawn from the posterior given R^0 and R^t, has of R^t and of new noise, [batch, n_items]."""
+    def _generated(self, cells: RatedCells, xt: Tensor, t: Tensor) -> Tensor:
+        """Return G(R^t, z, v_t) at the rated cells, [cells]: the masking layer leaves no others (section 3.2)."""
+        z = torch.randn(len(t), self.options.noise_size, device=xt.device)
+        seen = losses.dropout(xt, self.options.dropout_prob) if self.training else xt
+        hidden = self.generator.hidden(seen @ self.generator.W, z, t)  # [batch, hidden]
+        return self.generator.rated(hidden, cells.rows, cells.items)
+
+    # R^{t-1} given R^t and R^0 (Eq. 16, 17) in two parts: a dense one without gradient, and one that is sparse as R^0.
+
+    def _rest_of_step(self, xt: Tensor, t: Tensor) -> Tensor:
+        """Return c2(t) R^t + sigma(t) eps, what R^{t-1} has beside R^0, [batch, n_items]; new noise at each call."""
         d = self.diffusion
         return self._noise(len(t)).mul_(d.posterior_std(t, xt)).addcmul_(xt, d.posterior_xt[t][:, None])
 
-    def _share(self, cells: Cells, values: Tensor, t: Tensor) -> Tensor:
-        """Return what it has of R^0 with the given ``values`` at the rated cells, and 0 elsewhere, [cells] (Eq. 16, 17, 20)."""
-        return self.diffusion.posterior_x0[t][cells[2]] * values
+    def _signal_of_step(self, cells: RatedCells, values: Tensor, t: Tensor) -> Tensor:
+        """Return c1(t) R^0 at the rated cells for an R^0 with these ``values`` there, [cells]."""
+        return self.diffusion.posterior_x0[t][cells.rows] * values
 
-    def _before(self, cells: Cells, values: Tensor, xt: Tensor, t: Tensor) -> Tensor:
-        """Return R^{t-1}, the sum of both, [batch, n_items]."""
-        return self.ratings.add_to(self._kept(xt, t), cells[2], cells[0], self._share(cells, values, t))
-
-    def _generated(self, cells: Cells, xt: Tensor, t: Tensor) -> Tensor:
-        """Return the generated ratings of the rated items, [cells]: the masking layer leaves no others."""
-        items, _, rows, _ = cells
-        z = torch.randn(len(t), self.options.noise_size, device=xt.device)
-        seen = losses.dropout(xt, self.options.dropout_prob) if self.training else xt
-        return self.generator.rated(self.generator.hidden(seen @ self.generator.W, z, t), rows, items)
+    def _previous_step(self, cells: RatedCells, values: Tensor, xt: Tensor, t: Tensor) -> Tensor:
+        """Return R^{t-1}, drawn from the posterior for an R^0 with these ``values``, [batch, n_items]."""
+        return self.ratings.add_to(self._rest_of_step(xt, t), cells, self._signal_of_step(cells, values, t))
 
     def critic_loss(self, interaction: Any) -> Tensor:
         """Return Eq. 21 with the Lipschitz penalty, or cross entropy with ``objective: kl``, a scalar."""
@@ -111,19 +133,20 @@ class DGRM(AdversarialRecommender):
         cells, xt, t = self._noised(interaction[self.USER_ID])
         with torch.no_grad():
             generated = self._generated(cells, xt, t)
-        condition = critic.condition(xt, t)
-        real, fake = (
-            condition + self._before(cells, values, xt, t) @ critic.before for values in (cells[3], generated)
-        )
-        of_real, of_fake = critic.value(real), critic.value(fake)
+        # Real and fake rows share R^t and t, so also what these give to the critic's first layer.
+        condition = critic.condition(xt, t)  # [batch, critic_size]
+        real = critic.first_layer(condition, self._previous_step(cells, cells.ratings, xt, t))
+        fake = critic.first_layer(condition, self._previous_step(cells, generated, xt, t))
+        of_real, of_fake = critic.value(real), critic.value(fake)  # [batch] each
         if o.objective == "kl":
             return real_or_fake(of_real, of_fake)
+        # Minus the estimate of the Wasserstein distance, with the signs of Eq. 10.
         distance = of_fake.mean() - of_real.mean()
         if o.lipschitz == "clip":
             return distance
-        between = torch.lerp(
-            real, fake, torch.rand(len(t), 1, device=xt.device)
-        )  # the layer is linear in the row
+        # The penalty is taken at rows between real and fake ones. The layer is linear in the row, so that a point
+        # between two rows has a first layer between theirs.
+        between = torch.lerp(real, fake, torch.rand(len(t), 1, device=xt.device))
         return distance + o.penalty_weight * (critic.slope(between) - 1).square().mean()
 
     def after_critic_step(self) -> None:
@@ -137,14 +160,15 @@ class DGRM(AdversarialRecommender):
         """Return the reconstruction and, with a critic, the adversarial part of Eq. 22, each a scalar."""
         o, critic = self.options, self.critic
         cells, xt, t = self._noised(interaction[self.USER_ID])
-        items, starts, _, ratings = cells
         values = self._generated(cells, xt, t)
-        error = (self.ratings.high * (values - ratings)).square().sum() / len(t)
+        # On the rating scale, summed over a user's ratings, a mean over users.
+        error = (self.ratings.high * (values - cells.ratings)).square().sum() / len(t)
         if critic is None:
             return (o.reconstruction_weight * error,)
-        # R^{t-1} meets the critic in two parts: only its sparse one depends on the generator.
-        first = critic.condition(xt, t) + self._kept(xt, t) @ critic.before
-        first = first + losses.sum_by_row(critic.before, items, starts, self._share(cells, values, t))
+        # D(F^{t-1}, R^t, t), where only the sparse part of F^{t-1} depends on the generator: no gradient of
+        # [batch, n_items] is needed.
+        first = critic.first_layer(critic.condition(xt, t), self._rest_of_step(xt, t))
+        first = critic.with_sparse_row(first, cells, self._signal_of_step(cells, values, t))
         return o.reconstruction_weight * error, -o.adversarial_weight * critic.value(first).mean()
 
     # Prediction, section 3.3.
@@ -155,7 +179,7 @@ class DGRM(AdversarialRecommender):
             self.user_blocks.forget()
 
     def _noise_factor(self) -> Tensor:
-        """Return C with C^T C = W^T W: eps C with eps ~ N(0, I_hidden) is distributed as eps W with eps ~ N(0, I_n_items)."""
+        """Return C with C^T C = W^T W: eps C is distributed as noise of all items times W (identity 3)."""
         if self._factor is None:
             self._factor = noise_factor(self.generator.W)
         return self._factor
@@ -163,11 +187,11 @@ class DGRM(AdversarialRecommender):
     @torch.no_grad()
     def _block_states(self, users: Tensor, block: int) -> Tensor:
         """Return the generator's last hidden layer for a block of users, [block, hidden]."""
-        return self._denoised(*self.ratings.gather(users), noise_seed(self.evaluation_seed, block))
+        return self._denoised(self.ratings.gather(users), noise_seed(self.evaluation_seed, block))
 
-    def _denoised(self, items: Tensor, starts: Tensor, rows: Tensor, values: Tensor, seed: int) -> Tensor:
-        """Return the generator's last hidden layer for rows of ratings in 0..1, [batch, hidden], from projections alone."""
-        o, d, G, many = self.options, self.diffusion, self.generator, len(starts)
+    def _denoised(self, cells: RatedCells, seed: int) -> Tensor:
+        """Return the generator's last hidden layer at R^{T-T'}, [batch, hidden], from the projections R^t W alone."""
+        o, d, G, many = self.options, self.diffusion, self.generator, len(cells.starts)
         draw = torch.Generator(G.W.device).manual_seed(seed)
 
         def noise(width: int) -> Tensor:
@@ -176,12 +200,15 @@ class DGRM(AdversarialRecommender):
         def hidden(p: Tensor, step: int) -> Tensor:
             return G.hidden(p, noise(o.noise_size), torch.full((many,), step, device=p.device))
 
+        # R^T W: a sparse row times W, and the projection of noise of all items; [batch, hidden] from here on.
         last = o.steps - 1
-        projected = d.signal[last] * losses.sum_by_row(G.W, items, starts, values)
+        projected = d.signal[last] * losses.sum_by_row(G.W, cells.items, cells.starts, cells.ratings)
         projected = projected + d.noise[last] * (noise(o.hidden_size) @ self._noise_factor())
         state = hidden(projected, last)
         for step in range(last, last - o.denoising_steps, -1):
-            rated = losses.sum_by_row(G.W, items, starts, G.rated(state, rows, items))
+            # R^{t-1} W = c1 F^0 W + c2 R^t W + sigma eps W, with F^0 the generated ratings of the rated items.
+            generated = G.rated(state, cells.rows, cells.items)  # [cells]
+            rated = losses.sum_by_row(G.W, cells.items, cells.starts, generated)
             projected = d.posterior_x0[step] * rated + d.posterior_xt[step] * projected
             if step > 0:
                 deviation = torch.exp(0.5 * d.posterior_log_variance[step])
@@ -189,53 +216,35 @@ class DGRM(AdversarialRecommender):
             state = hidden(projected, max(step - 1, 0))
         return state
 
-    @torch.no_grad()
-    def _posterior(self, items: Tensor, values: Tensor, seed: int) -> Tensor:
-        """Return R^{T-T'} of one user's ratings in 0..1 [n_items], divided by its generated share, so on the rating scale."""
-        o, d, G = self.options, self.diffusion, self.generator
-        draw = torch.Generator(G.W.device).manual_seed(seed)
-
-        def noise(width: int) -> Tensor:
-            return torch.randn(1, width, generator=draw, device=G.W.device)
-
-        def generated(x: Tensor, step: int) -> Tensor:
-            return G.all(G.hidden(x @ G.W, noise(o.noise_size), torch.full((1,), step, device=x.device)))
-
-        last, share = o.steps - 1, 0.0
-        x = d.signal[last] * self.ratings.dense(1, torch.zeros_like(items), items, values) + d.noise[
-            last
-        ] * noise(self.n_items)
-        if o.denoising_steps == 0:
-            return generated(x, last)[0]
-        for step in range(last, last - o.denoising_steps, -1):
-            t = torch.full((1,), step, device=x.device)
-            x = d.posterior_mean(generated(x, step), x, t) + d.posterior_std(t, x) * noise(self.n_items)
-            share = float(d.posterior_x0[step]) + float(d.posterior_xt[step]) * share
-        return x[0] / share
-
-    def _posterior_of(self, user: int) -> Tensor:
-        items, _, _, values = self.ratings.gather(torch.tensor([user], device=self.generator.W.device))
-        return self._posterior(items, values, noise_seed(self.evaluation_seed, user))
+    def _posterior_samples(self, cells: RatedCells, seeds: Iterable[int]) -> Tensor:
+        """Return R^{T-T'} of each user on the scale of the rows, [batch, n_items] (``prediction: posterior``)."""
+        sizes = torch.bincount(cells.rows, minlength=len(cells.starts)).tolist()
+        users = zip(cells.items.split(sizes), cells.ratings.split(sizes), seeds, strict=True)
+        rows = (
+            (self.ratings.dense(1, torch.zeros_like(items), items, values), seed)
+            for items, values, seed in users
+        )
+        return torch.stack(
+            [posterior_sample(self.generator, self.diffusion, self.options, *row) for row in rows]
+        )
 
     @torch.no_grad()
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:
         """Return predicted ratings of all items for users who have rated these items, [batch, n_items]; ``seed``: the noise's."""
-        values, many = histories.ratings / self.ratings.high, len(histories.starts)
-        if self.options.prediction == "generated":
-            state = self._denoised(histories.items, histories.starts, histories.rows, values, seed)
-            return self.ratings.high * self.generator.all(state)
-        sizes = torch.bincount(histories.rows, minlength=many).tolist()
-        rows = zip(histories.items.split(sizes), values.split(sizes), range(many), strict=True)
-        return self.ratings.high * torch.stack(
-            [self._posterior(*row, seed + number) for *row, number in rows]
+        cells = RatedCells(
+            histories.items, histories.starts, histories.rows, histories.ratings / self.ratings.high
         )
+        if self.options.prediction == "generated":
+            return self.ratings.high * self.generator.all(self._denoised(cells, seed))
+        return self.ratings.high * self._posterior_samples(cells, range(seed, seed + len(cells.starts)))
 
     @torch.no_grad()
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return predicted ratings of all items, [batch, n_items]; a new tensor, which the evaluator may overwrite."""
         users = interaction[self.USER_ID]
         if self.options.prediction == "posterior":
-            return self.ratings.high * torch.stack([self._posterior_of(user) for user in users.tolist()])
+            seeds = [noise_seed(self.evaluation_seed, user) for user in users.tolist()]
+            return self.ratings.high * self._posterior_samples(self.ratings.gather(users), seeds)
         return self.ratings.high * self.generator.all(self.user_blocks.gather(users))
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The two players of DGRM: a generator of ratings and a critic between two steps of the diffusion."""
+"""The two networks of DGRM: a generator of ratings, and a critic between two steps of the diffusion."""
 
 import math
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.layers import gram, pair_scores
+from recbole_diffusion.model.rows.adversarial import RatedCells
 from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
 
 SLOPE = 0.2  # of the critic's leaky rectifier
@@ -64,9 +65,12 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """D(R^{t-1}, R^t, t): a perceptron on two rows and the step embedding, one number.
 
-    Its first layer is kept in parts, one for each row, because the rows that it is asked about share their
-    parts: real and generated R^{t-1} have one R^t, and a row on the line between the two has a hidden layer
-    on the line between theirs.
+    Its first layer has one matrix for each of its inputs and is computed in parts, because the rows that it is
+    asked about share theirs: real and generated R^{t-1} have one R^t, a row between the two has a first layer
+    between theirs, and of a generated row only the rated cells depend on the generator::
+
+        first = R^{t-1} B + R^t A + v_t K + bias        B, A [n_items, critic_size], K in ``context``
+        D     = last(leaky_relu(first))
     """
 
     def __init__(self, n_items: int, options: DGRMOptions) -> None:
@@ -85,22 +89,37 @@ class Critic(nn.Module):
             nn.init.zeros_(self.last.bias)
 
     def condition(self, after: Tensor, t: Tensor) -> Tensor:
-        """Return what R^t [batch, n_items] and the steps [batch] give to the first layer, [batch, critic_size]."""
+        """Return R^t A + v_t K + bias for R^t [batch, n_items] and steps [batch], [batch, critic_size]."""
         return after @ self.after + self.context(self.steps(t))
+
+    def first_layer(self, condition: Tensor, before: Tensor) -> Tensor:
+        """Return the first layer before its activation, [batch, critic_size].
+
+        Args:
+            condition: from :meth:`condition`, [batch, critic_size].
+            before: R^{t-1}, or its dense part, [batch, n_items].
+        """
+        return condition + before @ self.before
+
+    def with_sparse_row(self, first: Tensor, cells: RatedCells, values: Tensor) -> Tensor:
+        """Return a first layer with a sparse part of R^{t-1} added: ``values`` [cells] at the rated cells."""
+        return first + losses.sum_by_row(self.before, cells.items, cells.starts, values)
 
     def value(self, first: Tensor) -> Tensor:
         """Return the critic's value [batch] from its first layer before the activation, [batch, critic_size]."""
         return self.last(F.leaky_relu(first, SLOPE)).squeeze(1)
 
     def slope(self, first: Tensor) -> Tensor:
-        """Return the norm of the derivative of the value by R^{t-1}, [batch].
+        """Return the norm of the derivative of the value by R^{t-1} at a first layer, [batch].
 
-        The derivative is g B^T with g [batch, critic_size] and B [n_items, critic_size], so that its squared
-        norm is g B^T B g^T.
+        The derivative is g B^T with g = last.weight * leaky_relu'(first), so that its squared norm is g B^T B g^T: the
+        Gram matrix of B instead of a second backward pass over [batch, n_items].
         """
-        g = self.last.weight * torch.where(first > 0, 1.0, SLOPE)
-        return ((g @ gram(self.before)) * g).sum(1).clamp_min(1e-20).sqrt()
+        g = self.last.weight * torch.where(first > 0, 1.0, SLOPE)  # [batch, critic_size]
+        return (
+            ((g @ gram(self.before)) * g).sum(1).clamp_min(1e-20).sqrt()
+        )  # clamped: the root has no slope at 0
 
     def forward(self, before: Tensor, after: Tensor, t: Tensor) -> Tensor:
         """Return the critic's value of each pair of rows R^{t-1} and R^t [batch, n_items] at steps t [batch], [batch]."""
-        return self.value(self.condition(after, t) + before @ self.before)
+        return self.value(self.first_layer(self.condition(after, t), before))

@@ -2,6 +2,24 @@
 
 Reference:
     Chen, Lei, Sheng, Liu, Gong: "Towards A Tri-View Diffusion Framework for Recommendation", KDD 2026.
+
+The algorithm, for a batch of users with rows x_0 [batch, n_items]; identities are those of ``docs/architecture.md``::
+
+    H = tanh(R_norm^T W_U)                                    Eq. 13          tvdiff_denoiser.GraphItemEncoder
+    training, Algorithm 1: t ~ 1..T
+        z_t = sqrt(abar_t) x_0 W_I + sqrt(1 - abar_t) eps W_I Eq. 1           TVDiff._projected_energy  (identity 3)
+        u_t = tanh(z_t + e_t),  x0_hat = u_t H^T              Eq. 13, View II TVDiff._vectors
+        energy  = |x0_hat - x_0|^2                            Eq. 9, View I   full_catalogue_squared_error (identity 2)
+        entropy = BPR, BCE or NLL of the user's items         Eq. 9, View I   TVDiff._entropy
+            with negatives by acceptance, rejection, Gumbel   Eq. 16, 17,     sampler/ar_gsp.py
+                                                              View III
+        loss    = energy + temperature * entropy                              TVDiff.calculate_loss
+    scoring, Algorithm 2: z = x_0 W_I, then for t = T-1..1
+        z <- c1(t) u_t (H^T W_I) + c2(t) z                                    TVDiff._reverse  (identity 1)
+        scores = u_0 H^T                                                      TVDiff.inner_products
+
+``tvdiff_dense.py`` has the same on arrays [batch, n_items]. The file is long because training and scoring are one
+algebra.
 """
 
 import math
@@ -18,6 +36,7 @@ from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender
 from recbole_diffusion.model.layers import noise_factor, pair_scores
 from recbole_diffusion.model.rows.tvdiff_denoiser import make_item_encoder
+from recbole_diffusion.model.rows.tvdiff_dense import dense_energy, dense_rows, dense_scores
 from recbole_diffusion.model.rows.tvdiff_options import TVDiffOptions
 from recbole_diffusion.model.user_blocks import UserBlocks, noise_seed
 from recbole_diffusion.sampler.ar_gsp import ArGsp
@@ -90,10 +109,14 @@ class TVDiff(Recommender):
         u = torch.tanh(z + self.time_layer(self.time_table[t]))
         return F.pad(u, (0, 1), value=1.0) if self.item_encoder.has_bias else u
 
+    def _vectors_of_rows(self, x: Tensor, t: Tensor) -> Tensor:
+        """Return u_t [rows, width] from dense x_t [rows, n_items]."""
+        return self._vectors(x @ self.W_I, t)
+
     # Training, Algorithm 1.
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
-        """Return energy and entropy parts of minus the free energy (Eq. 9), each a scalar."""
+        """Return energy and entropy parts of minus the free energy (Eq. 9), each a scalar, a mean over cells."""
         o = self.options
         users = interaction[self.USER_ID]
         t = uniform_steps(o.steps, len(users), device=users.device)
@@ -109,8 +132,9 @@ class TVDiff(Recommender):
         return energy, o.temperature * self._entropy(interaction, users, t, u, H, dense)
 
     def _projected_energy(self, users: Tensor, t: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
-        """Return u_t [rows, width] and the squared errors [rows] without an array of [rows, n_items] (identities 2 and 3)."""
+        """Return u_t [rows, width] and the squared errors [rows] without an array of [rows, n_items]."""
         o, diffusion = self.options, self.diffusion
+        # Identity 3: z_t = sqrt(abar_t) x_0 W_I, a sum of rows of W_I over the user's items, plus projected noise.
         items, starts, _ = self.positives.gather(users)
         keep = 1 - o.dropout_prob
         weights = (
@@ -118,14 +142,14 @@ class TVDiff(Recommender):
             if o.dropout_prob
             else None
         )
-        signal = losses.sum_by_row(self.W_I, items, starts, weights)
+        signal = losses.sum_by_row(self.W_I, items, starts, weights)  # x_0 W_I, [rows, d]
         if self._noise_factor is None:
             self._noise_factor = noise_factor(self.W_I)
-        noise = torch.randn_like(signal) @ self._noise_factor
-        # Dropout keeps a coordinate with probability `keep` and divides it by `keep`: its variance grows by 1
-        # / keep.
+        noise = torch.randn_like(signal) @ self._noise_factor  # distributed as eps W_I
+        # Dropout keeps a coordinate with probability `keep` and divides it by `keep`: its variance grows by 1 / keep.
         z = diffusion.signal[t, None] * signal + (diffusion.noise[t, None] / math.sqrt(keep)) * noise
         u = self._vectors(z, t)
+        # Identity 2: the sums of H over each user's items, once for users who are in the batch several times.
         distinct, where = torch.unique(users, return_inverse=True)
         items, starts, _ = self.positives.gather(distinct)
         sums = losses.sum_by_row(H, items, starts)[where]
@@ -133,22 +157,11 @@ class TVDiff(Recommender):
 
     def _dense_energy(self, users: Tensor, t: Tensor, H: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return u_t, x0_hat [rows, n_items] and the squared errors, as the paper writes them."""
-        x0 = self._rows(users)
-        noise = torch.randn_like(x0)
-        noise[:, 0] = 0
-        xt = F.dropout(
-            self.diffusion.q_sample(x0, t, noise), self.options.dropout_prob, training=self.training
+        x0, prob = (
+            dense_rows(self.positives, users, H.dtype),
+            self.options.dropout_prob if self.training else 0.0,
         )
-        u = self._vectors(xt @ self.W_I, t)
-        x0_hat = u @ H.T
-        return u, x0_hat, (x0_hat - x0).square().sum(1)
-
-    def _rows(self, users: Tensor) -> Tensor:
-        """Return the dense rows x_0 [rows, n_items] of some users."""
-        items, _, rows = self.positives.gather(users)
-        x0 = self.W_I.new_zeros(len(users), self.n_items)
-        x0[rows, items] = 1.0
-        return x0
+        return dense_energy(self._vectors_of_rows, self.diffusion, x0, t, H, prob)
 
     def _entropy(
         self, interaction: Any, users: Tensor, t: Tensor, u: Tensor, H: Tensor, dense: Tensor | None
@@ -172,6 +185,7 @@ class TVDiff(Recommender):
             negative = self.sampler.draw(u.detach(), H.detach(), self.positives, users, t, counts)
         else:
             negative = uniform_negatives(self.positives, users[rows])
+        # One call for both: a pair product over the batch is cheaper than two.
         of_positive, of_negative = scores(rows.repeat(2), torch.cat([positive, negative])).chunk(2)
         if o.entropy_loss == "bpr":
             return losses.bpr(of_positive, of_negative)
@@ -230,8 +244,7 @@ class TVDiff(Recommender):
         """Run the reverse chain on z = x_0 W_I [rows, d] and return u_0 [rows, width] (identity 1).
 
         The posterior mean x_{t-1} = c1(t) x0_hat + c2(t) x_t times W_I, with x0_hat = u_t H^T and M = H^T W_I
-        [width, d], is z_{t-1} = c1(t) u_t M + c2(t) z_t. Noise enters as a Gaussian with covariance W_I^T
-        W_I.
+        [width, d], is z_{t-1} = c1(t) u_t M + c2(t) z_t. Noise enters as a Gaussian with covariance W_I^T W_I.
         """
         o, diffusion = self.options, self.diffusion
         if self._noisy() and self._noise_factor is None:
@@ -243,11 +256,12 @@ class TVDiff(Recommender):
                 @ self._noise_factor
             )
 
-        if o.sampling_steps:
+        if o.sampling_steps:  # a history that is noised first
             last = o.sampling_steps - 1
             z = diffusion.signal[last] * z + diffusion.noise[last] * noise(z)
         for t in range((o.inference_steps or o.steps) - 1, 0, -1):
-            u = self._vectors(z, torch.full((1,), t, device=z.device))
+            u = self._vectors(z, torch.full((1,), t, device=z.device))  # [rows, width]
+            # z <- c1(t) u_t M + c2(t) z_t
             z = torch.addmm(
                 z,
                 u,
@@ -265,6 +279,7 @@ class TVDiff(Recommender):
         users = interaction[self.USER_ID]
         if self.options.scoring == "dense":
             return self._dense_scores(users)
+        # [batch, width] x [width, n_items]
         return self.user_vectors(users) @ self._cache["H"].T
 
     @torch.no_grad()
@@ -276,12 +291,9 @@ class TVDiff(Recommender):
         return (self.user_vectors(users) * self._cache["H"][items]).sum(1)
 
     def _dense_scores(self, users: Tensor) -> Tensor:
-        """Return the chain of Algorithm 2 on x [batch, n_items], as the paper writes it."""
+        """Return the scores by the plain chain, [batch, n_items]."""
         H = self._cache.setdefault("H", self.item_vectors().detach())
-        chain = self.diffusion.denoise(
-            lambda x, t: self._vectors(x @ self.W_I, t) @ H.T,
-            self._rows(users),
-            self.options.inference_steps or self.options.steps,
+        steps = self.options.inference_steps or self.options.steps
+        return dense_scores(
+            self._vectors_of_rows, self.diffusion, dense_rows(self.positives, users, H.dtype), H, steps
         )
-        *_, (_, scores) = chain
-        return scores

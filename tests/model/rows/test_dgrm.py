@@ -67,14 +67,14 @@ def build(checkerboard, **more):
 
 def dense_of(model, cells, values):
     """Return rated cells as rows with zeros elsewhere, [batch, n_items]."""
-    return model.ratings.dense(len(cells[1]), cells[2], cells[0], values)
+    return model.ratings.dense(len(cells.starts), cells.rows, cells.items, values)
 
 
 def test_rows_are_ratings_over_the_scales_end(checkerboard):
     built = build(checkerboard)
     users = built.batch()[built.model.USER_ID]
     cells, _, _ = built.model._noised(users)
-    x0 = dense_of(built.model, cells, cells[3])
+    x0 = dense_of(built.model, cells, cells.ratings)
     inter = built.train._dataset.inter_feat
     for row, user in enumerate(users.tolist()):
         own = inter["user_id"] == user
@@ -98,7 +98,7 @@ def test_noise_follows_equation_14_and_spares_the_padding(checkerboard):
             fixed_step=step,
         )
         cells, xt, t = built.model._noised(users)
-        x0 = dense_of(built.model, cells, cells[3])
+        x0 = dense_of(built.model, cells, cells.ratings)
         variance = 0.5 * (0.1 + (step - 1) / 3 * 0.7)
         assert set(t.tolist()) == {step - 1}
         rest = (xt - math.sqrt(1 - variance) * x0)[:, 1:]
@@ -114,9 +114,9 @@ def test_two_steps_have_the_joint_distribution_of_the_forward_process(checkerboa
     ).model
     users = torch.ones(60_000, dtype=torch.long)
     cells, xt, t = model._noised(users)
-    rated = int(cells[0][0])
-    before, xt = (rows[:, rated] for rows in (model._before(cells, cells[3], xt, t), xt))
-    rating = float(cells[3][0])
+    rated = int(cells.items[0])
+    before, xt = (rows[:, rated] for rows in (model._previous_step(cells, cells.ratings, xt, t), xt))
+    rating = float(cells.ratings[0])
     bar = [1 - 0.9 * (0.1 + step / 2 * 0.8) for step in range(3)]
     assert float(before.mean()) == pytest.approx(math.sqrt(bar[1]) * rating, abs=0.01)
     assert float(before.var()) == pytest.approx(1 - bar[1], rel=0.02)
@@ -176,7 +176,7 @@ def test_the_losses_are_those_of_the_equations(checkerboard, objective, lipschit
         torch.manual_seed(3)
         cells, xt, t = model._noised(batch[model.USER_ID])
         generated = model._generated(cells, xt, t).detach()
-        real, fake = (model._before(cells, values, xt, t) for values in (cells[3], generated))
+        real, fake = (model._previous_step(cells, values, xt, t) for values in (cells.ratings, generated))
         of_real, of_fake = plain(real, xt, t), plain(fake, xt, t)
         if objective == "kl":
             of_ones = F.binary_cross_entropy_with_logits(of_real, torch.ones(3))
@@ -198,7 +198,7 @@ def test_the_losses_are_those_of_the_equations(checkerboard, objective, lipschit
         _, part = model.generator_loss(batch)
         torch.manual_seed(4)
         cells, xt, t = model._noised(batch[model.USER_ID])
-        fake = model._before(cells, model._generated(cells, xt, t), xt, t)
+        fake = model._previous_step(cells, model._generated(cells, xt, t), xt, t)
         expected = -2.0 * plain(fake, xt, t).mean()
         assert float(part) == pytest.approx(float(expected), rel=1e-6)
         W = model.generator.W
@@ -218,11 +218,11 @@ def test_fake_rows_differ_from_real_ones_at_rated_items_alone(checkerboard):
     model = build(checkerboard).model
     cells, xt, t = model._noised(torch.tensor([5, 6]))
     rows = []
-    for values in (cells[3], model._generated(cells, xt, t)):
+    for values in (cells.ratings, model._generated(cells, xt, t)):
         torch.manual_seed(1)
-        rows.append(model._before(cells, values, xt, t))
+        rows.append(model._previous_step(cells, values, xt, t))
     differs = (rows[0] != rows[1]).nonzero()
-    rated = dense_of(model, cells, cells[3]) != 0
+    rated = dense_of(model, cells, cells.ratings) != 0
     assert bool(rated[differs[:, 0], differs[:, 1]].all())
     assert len(differs) > 0
 

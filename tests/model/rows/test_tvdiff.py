@@ -8,6 +8,7 @@ import torch
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.layers import noise_factor
 from recbole_diffusion.model.rows import tvdiff
+from recbole_diffusion.model.rows.tvdiff_dense import dense_rows
 from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {
@@ -278,7 +279,7 @@ def test_sampling_noise_has_the_law_of_the_dense_stochastic_chain(build, monkeyp
     H, M = model._cache["H"], model._cache["M"]
     count, diffusion = 60_000, model.diffusion
     generator = torch.Generator().manual_seed(1)
-    row = model._rows(torch.tensor([5]))
+    row = dense_rows(model.positives, torch.tensor([5]), model.W_I.dtype)
     monkeypatch.setattr(model, "_vectors", lambda z, t: z / 3)  # linear: the laws stay Gaussian
     hidden = model._reverse((row @ model.W_I).expand(count, -1), generator)
     x = row.expand(count, -1)

@@ -1,0 +1,44 @@
+"""DGRM's prediction to the letter of section 3.3: the sample R^{T-T'} itself is the result (``prediction: posterior``)."""
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.diffusion import GaussianDiffusion
+from recbole_diffusion.model.rows.dgrm_networks import Generator
+from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
+
+
+@torch.no_grad()
+def posterior_sample(
+    generator: Generator, diffusion: GaussianDiffusion, options: DGRMOptions, row: Tensor, seed: int
+) -> Tensor:
+    """Return R^{T-T'} of one user divided by the share of it that is generated, [n_items], on the scale of ``row``.
+
+    Args:
+        generator: G, read at all items in each backward step.
+        diffusion: the process.
+        options: T, T' and the width of G's noise.
+        row: R^0, ratings in 0..1 and 0 where nothing is rated, [1, n_items].
+        seed: of the noise.
+    """
+    draw = torch.Generator(row.device).manual_seed(seed)
+
+    def noise(width: int) -> Tensor:
+        return torch.randn(1, width, generator=draw, device=row.device)
+
+    def generated(x: Tensor, step: int) -> Tensor:
+        t = torch.full((1,), step, device=x.device)
+        return generator.all(generator.hidden(x @ generator.W, noise(options.noise_size), t))  # [1, n_items]
+
+    last, share = options.steps - 1, 0.0
+    x = diffusion.signal[last] * row + diffusion.noise[last] * noise(row.shape[1])  # R^T
+    if options.denoising_steps == 0:
+        return generated(x, last)[0]
+    for step in range(last, last - options.denoising_steps, -1):
+        t = torch.full((1,), step, device=x.device)
+        fresh = diffusion.posterior_std(t, x)
+        x = diffusion.posterior_mean(generated(x, step), x, t) + fresh * noise(row.shape[1])
+        # At an unrated item R^T is noise around 0, and each step mixes in c1 of what is generated there: without
+        # dividing by the sum of these shares, unrated items would be predicted too low.
+        share = float(diffusion.posterior_x0[step]) + float(diffusion.posterior_xt[step]) * share
+    return x[0] / share
