@@ -68,17 +68,17 @@ def chains(dataset: str, data_path: str | None, repeats: int) -> list[str]:
     levels = model.options.snapshots()
 
     def shared() -> None:
-        model.generate(table[distinct])[:, where]
+        model.negatives.generate(table[distinct])[:, where]
 
     def apart_to_the_end() -> (
         None
     ):  # T steps a chain, as the paper counts them (section 3.5) and the authors' code runs them
         for step in levels:
-            model.generate(table[items], [0, step] if step else [0])
+            model.negatives.generate(table[items], [0, step] if step else [0])
 
     def apart_to_the_level() -> None:
         for step in levels:
-            model.generate(table[items], [step])
+            model.negatives.generate(table[items], [step])
 
     work = f"negatives of a batch, {dataset}, {len(items)} rows, {len(distinct)} items, levels {levels}"
     lines = []

@@ -3,10 +3,24 @@
 Reference:
     Zhao, Yang, Dang, Zhao, Guo, Wang: "Causal Negative Sampling via Diffusion Model for Out-of-Distribution
     Recommendation".
+
+The algorithm, for a batch of pairs (user u, positive item v) with vectors e_u, e_v of LightGCN::
+
+    z_0 = e_v at unit mean square,  z_T = noised z_0          Eq. 3       NegativeDiffusion.generate
+    z_{t-1} ~ p_theta(z_{t-1} | z_t, e), t = T..1             Eq. 12, 13  NegativeDiffusion.generate
+    h_k     = z_t at t = t_0 + k s                            Eq. 14      CNSDiffOptions.snapshots
+    e_h     = the h_k of the largest e_u . h_k                Eq. 19      CNSDiff._generated
+    e~      = share e_h + (1 - share) e_r, e_r a random item  Eq. 20      CNSDiff._mixed
+    L       = BPR(e_u, e_v, e~)                               Eq. 22      CNSDiff.calculate_loss
+              + lambda_2 (|eps - eps_theta(z_t, t, e)|^2      Eq. 6       NegativeDiffusion.losses
+                          - lambda_1 bound of log p(z_T))     Eq. 17, 18  NegativeDiffusion.losses
+              + lambda_3 contrast of e_v with e~              Eq. 21      CNSDiff._alignment
+
+``NegativeDiffusion`` is in ``cnsdiff_diffusion.py``, its networks in ``cnsdiff_denoiser.py``; the encoders are those
+of ``model/encoder.py``. With another ``negative_sampler`` only e~ and BPR are left (``sampler/choose.py``).
 """
 
-import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +28,12 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_diffusion.data.graph import binary_interactions, popularity
-from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import InnerProductModel
 from recbole_diffusion.model.encoder import FactorEncoder, Layer, LightGCNEncoder
-from recbole_diffusion.model.graph.cnsdiff_denoiser import Denoiser, EnvironmentPosterior
 from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeDiagnostics
+from recbole_diffusion.model.graph.cnsdiff_diffusion import NegativeDiffusion
 from recbole_diffusion.model.graph.cnsdiff_options import CNSDiffOptions
 from recbole_diffusion.sampler.choose import ScoredVectors, choose_negatives
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
@@ -36,21 +49,6 @@ class CNSDiff(InnerProductModel):
     with the largest inner product (Eq. 19), mixed with a random item in shares that move from easy to hard
     over training (Eq. 20). The denoiser learns the noise (Eq. 6) with a causal regularisation (Eq. 18), and
     items are contrasted with the mixed negatives (Eq. 21, 22).
-
-    Vectors enter the diffusion at unit mean square, so that the schedule's noise means the same for every
-    item, and leave it at the length of their item.
-
-    The bound of Eq. 17 pairs a state z_t with the noisier z_{t+1}. Its transition is taken in the order in
-    which negatives are generated, p(z_t | z_{t+1}, e): one step of the reverse chain in environment e.
-    (Forward transitions are fixed: no environment could be learnt from them.) Given z_0 it has the closed
-    form of a variational diffusion bound. q(e | z_t) sees the state that the step leads to, as the equality
-    condition of A.2 asks; a posterior on the noisier state alone learns nothing. The sampling loss weighs
-    environments equally, however many items each has, and e is drawn from the prior when negatives are
-    generated: the backdoor adjustment of A.2 and the reweighting of section 3.3.
-
-    As printed, the bound is best with environments that tell nothing: a step of the reverse chain is nearly
-    Gaussian, so that a denoiser that sees z_{t+1} gains less from e than the divergence costs.
-    ``free_information`` leaves a share of log K uncharged, and the environments live.
 
     Differences from the paper's text:
         * Eq. 18 adds the log likelihood that its text wants to raise; here its bound is subtracted.
@@ -70,6 +68,7 @@ class CNSDiff(InnerProductModel):
 
     input_type = InputType.POINTWISE
     loader_class = "positives"
+    renamed_weights: ClassVar = {name: f"negatives.{name}" for name in ("denoiser", "posterior", "diffusion")}
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -90,23 +89,9 @@ class CNSDiff(InnerProductModel):
         self.generates = o.negative_sampler == "cnsdiff"
         self.aligns = self.generates and o.alignment_weight > 0
         if self.generates:
-            self.diffusion = GaussianDiffusion(o.betas())
-            environments = o.environments if o.causal == "environment" else 0
-            self.denoiser = Denoiser(
-                o.embedding_size, o.denoiser_size, self.diffusion, o.time_size, environments
-            )
-            if environments:
-                self.posterior = EnvironmentPosterior(
-                    o.embedding_size, o.denoiser_size, o.time_size, o.steps, environments
-                )
-            # KL(q(z_{t-1} | z_t, z_0) || p(z_{t-1} | z_t)) for two Gaussians of the posterior's variance is
-            # this, halved, times the squared error of the noise: their means differ by posterior_x0 times the
-            # error of z_0.
-            d = self.diffusion
-            weight = (d.posterior_x0 * d.noise / d.signal).square() / d.posterior_log_variance.exp()
-            self.register_buffer("transition_weight", weight, persistent=False)
+            self.negatives = NegativeDiffusion(o)
         self.loss_names = self._loss_names()
-        self.watch = NegativeDiagnostics(o.false_negative_part, o.false_negative_cosine)
+        self.diagnostics = NegativeDiagnostics(o.false_negative_part, o.false_negative_cosine)
         self.begin_epoch(0)
         self._forget()
 
@@ -132,15 +117,15 @@ class CNSDiff(InnerProductModel):
     def begin_epoch(self, epoch: int) -> None:
         """Set the curriculum's place (Eq. 20) and start the diagnostics anew."""
         self._beta = self.options.beta_parameters(epoch)
-        self.watch.begin_epoch()
+        self.diagnostics.begin_epoch()
 
     def observe_parts(self, parts: dict[str, Any]) -> None:
         """Get the held-out parts by name, for ``false_negative_part``; nothing is trained or chosen by them."""
-        self.watch.see(parts, self.n_users, self.n_items, self.device)
+        self.diagnostics.observe_parts(parts, self.n_users, self.n_items, self.device)
 
     def epoch_diagnostics(self) -> dict[str, float]:
         """Return what was seen of the negatives of this epoch, for ``metrics.jsonl``."""
-        return self.watch.values()
+        return self.diagnostics.values()
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d]."""
@@ -154,23 +139,26 @@ class CNSDiff(InnerProductModel):
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         layers = self.encoder.layers()
         U, V = self.encoder.pooled(layers)
-        u, v = (
-            F.embedding(users, U),
-            F.embedding(items, V),
-        )  # unlike U[users], with a gradient that threads cannot reorder
+        # [batch, d] each; unlike U[users], with a gradient that threads cannot reorder
+        u, v = F.embedding(users, U), F.embedding(items, V)
         rest: list[Tensor] = []
         if self.generates:
             random = uniform_negatives(self.positives, users)
+            # One chain for each distinct positive item, whatever the number of its users in the batch.
             distinct, where = torch.unique(items, return_inverse=True)
             easy = F.embedding(random, V)
             negative = self._mixed(self._generated(V.detach()[distinct], where, u.detach()), easy)
+            # The diffusion learns on a part of those items, which costs less and says as much.
             some = torch.randperm(len(distinct), device=items.device)[: o.sampling_size]
-            rest += self._sampling_losses(F.embedding(distinct[some], V))
+            losses_of_diffusion, q = self.negatives.losses(F.embedding(distinct[some], V))
+            rest += losses_of_diffusion
+            if q is not None:
+                self.diagnostics.record_environment_stats(q)
             if self.aligns:
                 rest.append(o.alignment_weight * self._alignment(v, easy, negative, items, random))
         else:
             random, negative = self._chosen(users, items, layers, u.detach(), V)
-        self.watch.count(users, negative, V)
+        self.diagnostics.count_false_negatives(users, negative, V)
         parts = [losses.bpr((u * v).sum(1), (u * negative).sum(1))]
         if o.reg_weight:
             parts.append(o.reg_weight * self._penalty(users, items, random))
@@ -201,62 +189,6 @@ class CNSDiff(InnerProductModel):
 
     # Generated negatives, Eq. 12 to 14 and 19.
 
-    @staticmethod
-    def unit(vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return vectors [rows, d] at mean square 1, and the factors [rows, 1] that undo it."""
-        length = vectors.detach().norm(dim=1, keepdim=True).clamp_min(1e-12) / vectors.shape[1] ** 0.5
-        return vectors / length, length
-
-    @torch.no_grad()
-    def generate(
-        self, items: Tensor, steps: list[int] | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Return negatives of several levels from one reverse chain per row.
-
-        Args:
-            items: vectors of positive items, [rows, d].
-            steps: at which steps, ascending, 0..T; those of Eq. 14 if None.
-            generator: source of randomness; torch's global one if None.
-
-        Returns:
-            [levels, rows, d], the states of the chain at these steps, hardest first, at the lengths of their
-            items.
-        """
-        o, diffusion = self.options, self.diffusion
-        z0, length = self.unit(items)
-        noise = torch.randn(z0.shape, generator=generator, device=z0.device, dtype=z0.dtype)
-        z = diffusion.q_sample(z0, torch.full((len(z0),), o.steps - 1, device=z0.device), noise)
-        environment = None
-        if o.causal == "environment":  # from the prior, whatever the item: the backdoor adjustment
-            environment = torch.randint(o.environments, (len(z0),), generator=generator, device=z0.device)
-        wanted = o.snapshots() if steps is None else steps
-        found = [z] if wanted[-1] == o.steps else []
-
-        of_state, of_noise, std = self._chain_factors()
-        for t in range(o.steps - 1, wanted[0] - 1, -1):  # the steps below the hardest level are not needed
-            fresh = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
-            z = (
-                (of_state[t] * z)
-                .add_(self.denoiser(z, t, environment), alpha=of_noise[t])
-                .add_(fresh, alpha=std[t])
-            )
-            if t in wanted:
-                found.append(z)
-        return torch.stack(found[::-1]) * length
-
-    def _chain_factors(self) -> tuple[list[float], list[float], list[float]]:
-        """Return the factors of z_t, of its noise estimate and of fresh noise in a reverse step, by step.
-
-        The posterior mean posterior_x0 z0_hat + posterior_xt z_t with z0_hat = (z_t - noise eps) / signal is
-        linear in z_t and eps, and all rows of a chain are at the same step: three numbers instead of six
-        passes over [rows, d].
-        """
-        d = self.diffusion
-        of_state = d.posterior_xt + d.posterior_x0 / d.signal
-        std = (0.5 * d.posterior_log_variance).exp()
-        std[0] = 0.0
-        return of_state.tolist(), (-d.posterior_x0 * d.noise / d.signal).tolist(), std.tolist()
-
     def _generated(self, distinct: Tensor, where: Tensor, u: Tensor) -> Tensor:
         """Return for each row the generated negative with the largest inner product with the user (Eq. 19), [batch, d].
 
@@ -265,13 +197,13 @@ class CNSDiff(InnerProductModel):
             where: long [batch], which of them is a row's positive.
             u: user vectors, [batch, d].
         """
-        levels = self.generate(distinct)
+        levels = self.negatives.generate(distinct)
         scores = torch.stack([(level[where] * u).sum(1) for level in levels])  # [levels, batch]
-        self.watch.look(levels, distinct, scores, self.options.snapshots())
+        self.diagnostics.record_negative_stats(levels, distinct, scores, self.options.snapshots())
         return levels[scores.argmax(0), where]
 
     def _mixed(self, generated: Tensor, random: Tensor) -> Tensor:
-        """Return share * generated + (1 - share) * random (Eq. 20), [batch, d]."""
+        """Return share * generated + (1 - share) * random (Eq. 20), [batch, d]; share ~ Beta(a, b) of the epoch."""
         a, b = self._beta
         if self.options.mixing == "none":
             return generated
@@ -282,46 +214,6 @@ class CNSDiff(InnerProductModel):
                 (len(generated), 1)
             )
         return share * generated + (1 - share) * random
-
-    # Losses of the diffusion, Eq. 6 and 17, 18.
-
-    def _sampling_losses(self, items: Tensor) -> list[Tensor]:
-        """Return the sampling loss (Eq. 6) and, unless it is off, lambda_1 times the causal regularisation (Eq. 18).
-
-        ``sampling_weight`` scales what reaches the item vectors. The denoiser's own gradient is left at full
-        size, which for an optimizer that divides by the gradient's size, as Adam does, is the same, and does
-        not drown in Adam's epsilon.
-
-        Args:
-            items: vectors of distinct positive items, [n, d].
-        """
-        o = self.options
-        z0, _ = self.unit(items)
-        z0 = o.sampling_weight * z0 + (1 - o.sampling_weight) * z0.detach()
-        t = uniform_steps(o.steps, len(z0), device=z0.device)
-        noise = torch.randn_like(z0)
-        z = self.diffusion.q_sample(z0, t, noise)
-        error = (self.denoiser.every_environment(z, t) - noise[:, None]).square().sum(2)  # [n, K]
-        size = z0.shape[1]
-        transition = 0.5 * self.transition_weight[t, None] * error
-        if o.causal != "environment":
-            sampling = [error.mean() / size]
-            return sampling + ([o.causal_weight * transition.mean() / size] if o.causal == "kl" else [])
-        before = self.diffusion.posterior_mean(z0, z, t) + self.diffusion.posterior_std(
-            t, z
-        ) * torch.randn_like(z)
-        log_q = self.posterior(before, t)
-        q = log_q.exp()
-        # Sum over e of p_0(e) E[error | e], p_0 uniform: the mean of q(e | z) over the items is how often e
-        # occurs.
-        balanced = q.detach() / q.detach().mean(0).clamp_min(1e-6)
-        # Minus the bound of one step, without its constants: E_q[-log p(z_t | z_{t+1}, e)] + KL(q(e | z_t) ||
-        # p_0(e)).
-        divergence = (q * (log_q + math.log(o.environments))).sum(1).mean()
-        free = o.free_information * math.log(o.environments)
-        bound = (q * transition).sum(1).mean() + divergence.clamp_min(free)
-        self.watch.look_at_environments(q.detach())
-        return [(balanced * error).mean() / size, o.causal_weight * bound / size]
 
     def _alignment(
         self, items: Tensor, random: Tensor, negative: Tensor, item_ids: Tensor, random_ids: Tensor

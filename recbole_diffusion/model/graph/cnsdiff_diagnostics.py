@@ -28,7 +28,7 @@ class NegativeDiagnostics:
         self.held_out: InteractionCSR | None = None
         self.begin_epoch()
 
-    def see(self, parts: dict[str, Any], n_users: int, n_items: int, device: torch.device) -> None:
+    def observe_parts(self, parts: dict[str, Any], n_users: int, n_items: int, device: torch.device) -> None:
         """Take the held-out part from the data sets of a run.
 
         Raises:
@@ -47,10 +47,10 @@ class NegativeDiagnostics:
     def begin_epoch(self) -> None:
         """Forget the counts."""
         self._negatives = self._false = 0
-        self._looked: dict[str, float] = {}
+        self._stats: dict[str, float] = {}
 
     @torch.no_grad()
-    def count(self, users: Tensor, negatives: Tensor, items: Tensor) -> None:
+    def count_false_negatives(self, users: Tensor, negatives: Tensor, items: Tensor) -> None:
         """Count the false hard negatives of a batch.
 
         Args:
@@ -66,7 +66,7 @@ class NegativeDiagnostics:
         self._negatives += len(users)
 
     @torch.no_grad()
-    def look(self, levels: Tensor, items: Tensor, scores: Tensor, steps: list[int]) -> None:
+    def record_negative_stats(self, levels: Tensor, items: Tensor, scores: Tensor, steps: list[int]) -> None:
         """Look at the generated negatives of the first batch of an epoch.
 
         Args:
@@ -75,7 +75,7 @@ class NegativeDiagnostics:
             scores: inner products with users, [levels, batch].
             steps: the step of each level.
         """
-        if any(name.startswith("score@") for name in self._looked):
+        if any(name.startswith("score@") for name in self._stats):
             return
         for step, level, score in zip(steps, levels, scores, strict=True):
             units = F.normalize(level, dim=1)
@@ -83,28 +83,28 @@ class NegativeDiagnostics:
             # The sum of all n^2 cosines is the squared length of the sum of the unit vectors; n of them are
             # 1.
             between = (float(units.sum(0).square().sum()) - n) / max(1, n * (n - 1))
-            self._looked[f"cosine_between_negatives@{step}"] = between
-            self._looked[f"cosine_with_positive@{step}"] = float(
+            self._stats[f"cosine_between_negatives@{step}"] = between
+            self._stats[f"cosine_with_positive@{step}"] = float(
                 (units * F.normalize(items, dim=1)).sum(1).mean()
             )
-            self._looked[f"score@{step}"] = float(score.mean())
+            self._stats[f"score@{step}"] = float(score.mean())
 
     @torch.no_grad()
-    def look_at_environments(self, q: Tensor) -> None:
+    def record_environment_stats(self, q: Tensor) -> None:
         """Look at the posterior over environments of the first batch of an epoch, [n, K].
 
         ``environment_information`` is the mean KL divergence between an item's posterior and the batch's,
         relative to log K: 0 if no item tells its environment, 1 if all do and environments are equally
         frequent.
         """
-        if "environment_information" in self._looked or q.shape[1] == 1:
+        if "environment_information" in self._stats or q.shape[1] == 1:
             return
         mean = q.mean(0)
         information = (q * (q.clamp_min(1e-12).log() - mean.clamp_min(1e-12).log())).sum(1).mean()
-        self._looked["environment_information"] = float(information) / math.log(q.shape[1])
-        self._looked["environment_largest_share"] = float(mean.max())
+        self._stats["environment_information"] = float(information) / math.log(q.shape[1])
+        self._stats["environment_largest_share"] = float(mean.max())
 
     def values(self) -> dict[str, float]:
         """Return the epoch's values by name."""
         rate = {"false_negative_rate": self._false / self._negatives} if self._negatives else {}
-        return rate | self._looked
+        return rate | self._stats

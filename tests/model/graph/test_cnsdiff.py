@@ -124,7 +124,7 @@ def test_generated_negatives_are_snapshots_of_one_chain_at_the_steps_of_eq_14(bu
     o = model.options
     assert o.snapshots() == [2, 5, 8]
     V = torch.randn(5, 16, dtype=torch.double) * 3
-    levels = model.generate(V, generator=torch.Generator().manual_seed(1))
+    levels = model.negatives.generate(V, generator=torch.Generator().manual_seed(1))
     # The chain as Ho et al. write it, Algorithm 2, with the noise estimate inside the mean.
     generator = torch.Generator().manual_seed(1)
     length = V.norm(dim=1, keepdim=True) / 4
@@ -134,7 +134,7 @@ def test_generated_negatives_are_snapshots_of_one_chain_at_the_steps_of_eq_14(bu
     z = abar[-1].sqrt() * V / length + (1 - abar[-1]).sqrt() * noise
     states = {8: z}
     for t in range(7, 1, -1):
-        eps = model.denoiser(z, torch.full((5,), t))
+        eps = model.negatives.denoiser(z, torch.full((5,), t))
         z = (z - betas[t] / (1 - abar[t]).sqrt() * eps) / (1 - betas[t]).sqrt()
         z = z + (betas[t] * (1 - abar[t - 1]) / (1 - abar[t])).sqrt() * torch.randn(
             5, 16, generator=generator, dtype=torch.double
@@ -149,7 +149,7 @@ def test_a_row_gets_the_level_with_the_largest_inner_product(build):
     distinct = torch.randn(4, 16, dtype=torch.double)
     where, u = torch.tensor([0, 3, 3, 1]), torch.randn(4, 16, dtype=torch.double)
     torch.manual_seed(3)
-    levels = model.generate(distinct)
+    levels = model.negatives.generate(distinct)
     torch.manual_seed(3)
     chosen = model._generated(distinct, where, u)
     for row in range(4):
@@ -158,7 +158,7 @@ def test_a_row_gets_the_level_with_the_largest_inner_product(build):
 
 
 def test_every_environment_equals_one_by_one(build):
-    denoiser = build().model.denoiser
+    denoiser = build().model.negatives.denoiser
     z, t = torch.randn(6, 16, dtype=torch.double), torch.tensor([0, 1, 2, 7, 7, 3])
     every = denoiser.every_environment(z, t)
     for e in range(4):
@@ -169,23 +169,23 @@ def test_every_environment_equals_one_by_one(build):
 def test_causal_term_is_minus_the_bound_of_eq_17(build, monkeypatch):
     """E_q[-log p(z' | z, e)] up to its constant, plus KL(q || p0), by torch's own distributions."""
     model = build(sampling_weight=1.0, causal_weight=0.3, free_information=0.0).model
-    diffusion = model.diffusion
+    diffusion = model.negatives.diffusion
     items = torch.randn(7, 16, dtype=torch.double)
     t = torch.tensor([0, 1, 2, 3, 5, 6, 7])
     noise = torch.randn(7, 16, dtype=torch.double)
-    monkeypatch.setattr("recbole_diffusion.model.graph.cnsdiff.uniform_steps", lambda *_, **__: t)
+    monkeypatch.setattr("recbole_diffusion.model.graph.cnsdiff_diffusion.uniform_steps", lambda *_, **__: t)
     monkeypatch.setattr(torch, "randn_like", lambda _: noise)
-    sampling, causal = model._sampling_losses(items)
-    z0, _ = model.unit(items)
+    sampling, causal = model.negatives.losses(items)[0]
+    z0, _ = model.negatives.unit(items)
     z = diffusion.q_sample(z0, t, noise)
     variance = diffusion.posterior_log_variance[t].double().exp()[:, None]
     target = torch.distributions.Normal(diffusion.posterior_mean(z0, z, t), variance.sqrt())
     before = diffusion.posterior_mean(z0, z, t) + diffusion.posterior_std(t, z) * noise
-    q = torch.distributions.Categorical(logits=model.posterior(before, t))
+    q = torch.distributions.Categorical(logits=model.negatives.posterior(before, t))
     prior = torch.distributions.Categorical(probs=torch.full((7, 4), 0.25, dtype=torch.double))
     expected, errors = torch.zeros(7, dtype=torch.double), []
     for e in range(4):
-        eps = model.denoiser(z, t, torch.full((7,), e))
+        eps = model.negatives.denoiser(z, t, torch.full((7,), e))
         # The environment's mean error: items weighed by how surely they are in it.
         errors.append((q.probs[:, e] * (eps - noise).square().mean(1)).sum() / q.probs[:, e].sum())
         step = torch.distributions.Normal(
@@ -206,33 +206,35 @@ def test_environments_are_found(build):
     items = (2.0 * kind[:, None] - 1) * centre + 0.2 * torch.randn(
         64, 16, dtype=torch.double, generator=generator
     )
-    optimizer = torch.optim.Adam([*model.denoiser.parameters(), *model.posterior.parameters()], lr=0.01)
+    optimizer = torch.optim.Adam(
+        [*model.negatives.denoiser.parameters(), *model.negatives.posterior.parameters()], lr=0.01
+    )
     torch.manual_seed(1)
     for _ in range(200):
         optimizer.zero_grad()
-        sum(model._sampling_losses(items)).backward()
+        sum(model.negatives.losses(items)[0]).backward()
         optimizer.step()
-    model.watch.begin_epoch()
-    model._sampling_losses(items)
+    model.diagnostics.begin_epoch()
+    model.diagnostics.record_environment_stats(model.negatives.losses(items)[1])
     assert model.epoch_diagnostics()["environment_information"] > 0.3
-    q = model.posterior(model.unit(items)[0], torch.zeros(64, dtype=torch.long)).exp()
+    q = model.negatives.posterior(model.negatives.unit(items)[0], torch.zeros(64, dtype=torch.long)).exp()
     assert (q[kind == 0, 0].mean() - q[kind == 1, 0].mean()).abs() > 0.6
     z, t = torch.randn(64, 16, dtype=torch.double), torch.full((64,), 7)
-    first, second = model.denoiser.every_environment(z, t).unbind(1)
+    first, second = model.negatives.denoiser.every_environment(z, t).unbind(1)
     assert (first - second).square().mean().sqrt() > 0.1
 
 
 def test_kl_term_is_the_divergence_between_neighbouring_steps(build, monkeypatch):
     model = build(causal="kl", causal_weight=1.0).model
-    diffusion = model.diffusion
+    diffusion = model.negatives.diffusion
     t, items = torch.tensor([1, 4, 7]), torch.randn(3, 16, dtype=torch.double)
     noise = torch.randn(3, 16, dtype=torch.double)
-    monkeypatch.setattr("recbole_diffusion.model.graph.cnsdiff.uniform_steps", lambda *_, **__: t)
+    monkeypatch.setattr("recbole_diffusion.model.graph.cnsdiff_diffusion.uniform_steps", lambda *_, **__: t)
     monkeypatch.setattr(torch, "randn_like", lambda _: noise)
-    _, causal = model._sampling_losses(items)
-    z0, _ = model.unit(items)
+    _, causal = model.negatives.losses(items)[0]
+    z0, _ = model.negatives.unit(items)
     z = diffusion.q_sample(z0, t, noise)
-    x0 = diffusion.x0_from_eps(z, t, model.denoiser(z, t))
+    x0 = diffusion.x0_from_eps(z, t, model.negatives.denoiser(z, t))
     std = diffusion.posterior_std(t, z)
     first, second = (torch.distributions.Normal(diffusion.posterior_mean(one, z, t), std) for one in (z0, x0))
     assert causal.item() == pytest.approx(
@@ -248,8 +250,8 @@ def test_sampling_weight_scales_what_reaches_the_items_and_not_the_denoiser(buil
             5, 16, dtype=torch.double, generator=torch.Generator().manual_seed(0)
         ).requires_grad_()
         torch.manual_seed(5)
-        model._sampling_losses(items)[0].backward()
-        gradients.append((items.grad, model.denoiser.output_layer.weight.grad))
+        model.negatives.losses(items)[0][0].backward()
+        gradients.append((items.grad, model.negatives.denoiser.output_layer.weight.grad))
     assert torch.allclose(gradients[1][0], 0.25 * gradients[0][0])
     assert gradients[0][0].abs().max() > 0
     assert torch.allclose(gradients[1][1], gradients[0][1])
@@ -313,11 +315,11 @@ def test_false_hard_negatives_are_counted(build):
     model.observe_parts({"valid": built.valid._dataset})
     model.begin_epoch(0)
     users = torch.tensor([1, 2, 3])
-    held_out, starts, _ = model.watch.held_out.gather(users)
+    held_out, starts, _ = model.diagnostics.held_out.gather(users)
     V = torch.randn(model.n_items, 16, dtype=torch.double)
     negatives = torch.randn(3, 16, dtype=torch.double)
     negatives[1] = 2 * V[held_out[starts[1]]]  # a held-out item of user 2
-    model.watch.count(users, negatives, V)
+    model.diagnostics.count_false_negatives(users, negatives, V)
     assert model.epoch_diagnostics()["false_negative_rate"] == pytest.approx(1 / 3)
     with pytest.raises(UsageError, match="false_negative_part is 'valid'; this run has test"):
         model.observe_parts({"test": built.test._dataset})

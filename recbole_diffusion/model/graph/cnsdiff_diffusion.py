@@ -1,0 +1,157 @@
+"""The diffusion of items that makes CNSDiff's negatives: the reverse chain (Eq. 12 to 14) and its losses (Eq. 6, 17, 18)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
+from recbole_diffusion.model.graph.cnsdiff_denoiser import Denoiser, EnvironmentPosterior
+from recbole_diffusion.model.graph.cnsdiff_options import CNSDiffOptions
+
+
+class NegativeDiffusion(nn.Module):
+    """Generates negatives from item vectors and learns to.
+
+    Vectors enter the diffusion at unit mean square, so that the schedule's noise means the same for every
+    item, and leave it at the length of their item.
+
+    The bound of Eq. 17 pairs a state z_t with the noisier z_{t+1}. Its transition is taken in the order in
+    which negatives are generated, p(z_t | z_{t+1}, e): one step of the reverse chain in environment e.
+    (Forward transitions are fixed: no environment could be learnt from them.) Given z_0 it has the closed
+    form of a variational diffusion bound. q(e | z_t) sees the state that the step leads to, as the equality
+    condition of A.2 asks; a posterior on the noisier state alone learns nothing. The sampling loss weighs
+    environments equally, however many items each has, and e is drawn from the prior when negatives are
+    generated: the backdoor adjustment of A.2 and the reweighting of section 3.3.
+
+    As printed, the bound is best with environments that carry no information: a step of the reverse chain is
+    nearly Gaussian, so that a denoiser that sees z_{t+1} gains less from e than the divergence costs.
+    ``free_information`` leaves a share of log K uncharged, and the environments stay in use.
+
+    Args:
+        options: the model's.
+    """
+
+    transition_weight: Tensor
+
+    def __init__(self, options: CNSDiffOptions) -> None:
+        super().__init__()
+        self.options = o = options
+        self.diffusion = d = GaussianDiffusion(o.betas())
+        self.environments = o.environments if o.causal == "environment" else 0
+        self.denoiser = Denoiser(o.embedding_size, o.denoiser_size, d, o.time_size, self.environments)
+        if self.environments:
+            self.posterior = EnvironmentPosterior(
+                o.embedding_size, o.denoiser_size, o.time_size, o.steps, self.environments
+            )
+        # KL(q(z_{t-1} | z_t, z_0) || p(z_{t-1} | z_t)) of two Gaussians of the posterior's variance is half of this
+        # times the squared error of the noise: their means differ by c1(t) times the error of z_0, which is
+        # noise / signal times that of the noise.
+        weight = (d.posterior_x0 * d.noise / d.signal).square() / d.posterior_log_variance.exp()
+        self.register_buffer("transition_weight", weight, persistent=False)
+
+    @staticmethod
+    def unit(vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return vectors [rows, d] at mean square 1, and the factors [rows, 1] that undo it."""
+        length = vectors.detach().norm(dim=1, keepdim=True).clamp_min(1e-12) / vectors.shape[1] ** 0.5
+        return vectors / length, length
+
+    @torch.no_grad()
+    def generate(
+        self, items: Tensor, steps: list[int] | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return negatives of several levels from one reverse chain per row.
+
+        Args:
+            items: vectors of positive items, [rows, d].
+            steps: at which steps, ascending, 0..T; those of Eq. 14 if None.
+            generator: source of randomness; torch's global one if None.
+
+        Returns:
+            [levels, rows, d], the states of the chain at these steps, hardest first, at the lengths of their
+            items.
+        """
+        o = self.options
+        z0, length = self.unit(items)
+        # z_T (Eq. 3): nearly noise.
+        noise = torch.randn(z0.shape, generator=generator, device=z0.device, dtype=z0.dtype)
+        z = self.diffusion.q_sample(z0, torch.full((len(z0),), o.steps - 1, device=z0.device), noise)
+        environment = None
+        if self.environments:  # from the prior, whatever the item: the backdoor adjustment
+            environment = torch.randint(self.environments, (len(z0),), generator=generator, device=z0.device)
+        wanted = o.snapshots() if steps is None else steps
+        found = [z] if wanted[-1] == o.steps else []
+
+        of_state, of_noise, std = self._chain_factors()
+        for t in range(o.steps - 1, wanted[0] - 1, -1):  # the steps below the hardest level are not needed
+            # z_{t-1} = of_state z_t + of_noise eps_theta(z_t, t, e) + std eps  (Eq. 13)
+            fresh = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
+            z = (
+                (of_state[t] * z)
+                .add_(self.denoiser(z, t, environment), alpha=of_noise[t])
+                .add_(fresh, alpha=std[t])
+            )
+            if t in wanted:
+                found.append(z)
+        return torch.stack(found[::-1]) * length
+
+    def _chain_factors(self) -> tuple[list[float], list[float], list[float]]:
+        """Return the factors of z_t, of its noise estimate and of fresh noise in a reverse step, by step.
+
+        The posterior mean c1 z0_hat + c2 z_t with z0_hat = (z_t - noise eps) / signal is linear in z_t and
+        eps, and all rows of a chain are at the same step: three numbers instead of six passes over [rows, d].
+        """
+        d = self.diffusion
+        of_state = d.posterior_xt + d.posterior_x0 / d.signal
+        std = (0.5 * d.posterior_log_variance).exp()
+        std[0] = 0.0
+        return of_state.tolist(), (-d.posterior_x0 * d.noise / d.signal).tolist(), std.tolist()
+
+    def losses(self, items: Tensor) -> tuple[list[Tensor], Tensor | None]:
+        """Return the sampling loss (Eq. 6), the causal regularisation (Eq. 18) if there is one, and q(e | z).
+
+        With z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) eps, a draw z_{t-1} of the true posterior, K noise
+        estimates eps_e = eps_theta(z_t, t, e), p_0(e) = 1 / K and means over items::
+
+            error(e)   = |eps - eps_e|^2
+            q(e)       = q_phi(e | z_{t-1})                       the state that the step leads to
+            sampling   = sum_e p_0(e) E[error | e] / d            Eq. 6, environments of equal weight (section 3.3)
+                         with E[error | e] = mean(q(e) error(e)) / mean(q(e))
+            causal     = (E_q[-log p(z_{t-1} | z_t, e)]           minus one step of the bound of Eq. 17
+                          + max(KL(q || p_0), free_information log K)) / d
+                         with -log p = 1/2 transition_weight(t) error(e), up to a constant
+            returned     sampling, lambda_1 causal
+
+        Without environments K is 1, and ``causal: kl`` is -log p alone (A.3). ``sampling_weight`` (lambda_2)
+        scales what reaches the item vectors. The denoiser's own gradient is left at full size, which for an
+        optimizer that divides by the gradient's size, as Adam does, is the same, and does not drown in Adam's
+        epsilon.
+
+        Args:
+            items: vectors of distinct positive items, [n, d].
+
+        Returns:
+            scalars; and q [n, K] without gradient, None without environments.
+        """
+        o, d, size = self.options, self.diffusion, items.shape[1]
+        z0, _ = self.unit(items)
+        z0 = (
+            o.sampling_weight * z0 + (1 - o.sampling_weight) * z0.detach()
+        )  # the value of z0, a part of its gradient
+        t = uniform_steps(o.steps, len(z0), device=z0.device)
+        noise = torch.randn_like(z0)
+        z = d.q_sample(z0, t, noise)
+        error = (self.denoiser.every_environment(z, t) - noise[:, None]).square().sum(2)  # [n, K]
+        transition = 0.5 * self.transition_weight[t, None] * error  # -log p(z_{t-1} | z_t, e), [n, K]
+        if not self.environments:
+            causal = [o.causal_weight * transition.mean() / size] if o.causal == "kl" else []
+            return [error.mean() / size, *causal], None
+        before = d.posterior_mean(z0, z, t) + d.posterior_std(t, z) * torch.randn_like(z)  # z_{t-1}
+        log_q = self.posterior(before, t)  # [n, K]
+        q = log_q.exp()
+        # The mean of q over the items is how often an environment occurs; dividing by it weighs all K alike.
+        balanced = q.detach() / q.detach().mean(0).clamp_min(1e-6)
+        divergence = (q * (log_q + math.log(o.environments))).sum(1).mean()  # KL(q || p_0), p_0 uniform
+        free = o.free_information * math.log(o.environments)
+        bound = (q * transition).sum(1).mean() + divergence.clamp_min(free)
+        return [(balanced * error).mean() / size, o.causal_weight * bound / size], q.detach()
