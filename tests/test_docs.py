@@ -1,5 +1,6 @@
 """What the pages say exists: models, options, commands, files and the places that links lead to."""
 
+import ast
 import dataclasses
 import importlib.util
 import re
@@ -251,6 +252,37 @@ def test_make_targets_benchmarks_and_plans_that_are_named_exist(page):
     assert [
         plan for plan in re.findall(r"benchmarks/plans/[\w-]+\.yaml", text) if not (ROOT / plan).is_file()
     ] == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/api").glob("*.md")), ids=name_of)
+def test_what_the_api_pages_show_exists(page):
+    lost = []
+    for dotted in re.findall(r"^\.\. auto\w+:: (\S+)", text_of(page), re.MULTILINE):
+        parts = dotted.split(".")
+        module, name = (parts, "") if module_file(parts) else (parts[:-1], parts[-1])
+        file = module_file(module)
+        if not file or (
+            name and not re.search(rf"^(class|def) {name}\b|^    \"{name}\",$", text_of(file), re.MULTILINE)
+        ):
+            lost.append(dotted)
+    assert lost == []
+
+
+def module_file(parts: list[str]) -> Path | None:
+    path = ROOT.joinpath(*parts)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def test_the_architecture_page_has_the_levels_that_are_tested():
+    tree = ast.parse((ROOT / "tests/test_architecture.py").read_text(encoding="utf-8"))
+    found = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "LEVELS"
+    ]
+    page = text_of(ROOT / "docs/architecture.md")
+    for number, parts in enumerate(ast.literal_eval(found[0])):
+        named = {part for part in parts if not part.startswith("__")}
+        row = re.search(rf"^\| {number} \|([^|]+)\|", page, re.MULTILINE)
+        assert named == (set(INLINE.findall(row[1])) if row else set())
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "findings").glob("*.sh")), ids=name_of)
