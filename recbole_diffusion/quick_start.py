@@ -42,7 +42,8 @@ def run(
     """Train and evaluate one model, in one folder.
 
     Args:
-        model: name of a model of ours or of RecBole, ``package.module:Class`` of one from outside, or its class.
+        model: name of a model of ours or of RecBole, ``package.module:Class`` of one from outside, or its
+            class.
         dataset: name of a data set.
         config_files: YAML files, later ones win.
         overrides: option values, of their real types; they win over the files.
@@ -80,7 +81,8 @@ def run(
             result["command"] = command or _command(model, dataset, config_files, overrides, resume)
             folder.write_result(result)
             if any("counts" in report for report in result["rated"].values()):
-                logger.info("figures of the predicted ratings: report %s --output=FILE.html", folder.path)
+                page = command_line("report", str(folder.path), "--output=FILE.html")
+                logger.info("figures of the predicted ratings: %s", page)
     except UsageError:
         if resume is None:
             folder.discard()

@@ -27,7 +27,8 @@ from recbole_diffusion.trainer.recbole_patches import FusedSteps, RunCollector, 
 class RunMixin(MirrorGradient):
     """Run folder, checkpoints and resume around a RecBole trainer.
 
-    Of the model it calls ``begin_epoch`` and ``epoch_diagnostics`` and reads ``loss_names``, see ``ModelInterface``.
+    Of the model it calls ``begin_epoch`` and ``epoch_diagnostics`` and reads ``loss_names``, see
+    ``ModelInterface``.
 
     Args:
         config: the run's Config; ``checkpoint_dir`` must be the run folder.

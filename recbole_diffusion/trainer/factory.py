@@ -10,7 +10,7 @@ from recbole_diffusion.trainer.base import RunMixin
 
 
 def trainer_for(config: Any, model: Any, folder: RunFolder) -> Any:
-    """Return the trainer of a run: the one that the model declares, or RecBole's choice, with our run folder."""
+    """Return the trainer of a run: the one that the model declares, or RecBole's choice, in a run folder."""
     trainer = registry.part(config.model_class, "trainer_class")
     trainer = trainer or get_trainer(config["MODEL_TYPE"], config["model"])
     if not issubclass(trainer, RunMixin):

@@ -48,8 +48,8 @@ def sweep(
     """Search a model's options on a data set, and run the best ones again with several seeds.
 
     Args:
-        model: name of a model of ours or of RecBole, or ``package.module:Class``; with ``resume`` the sweep's own, which
-            a model from outside needs again.
+        model: name of a model of ours or of RecBole, or ``package.module:Class``; with ``resume`` the sweep's
+            own, which a model from outside needs again.
         dataset: name of a data set.
         config_files: YAML files that hold for every trial.
         overrides: options that hold for every trial; what they set is not searched.
@@ -219,7 +219,8 @@ def draw_figures(folder: SweepFolder) -> str:
     content = read_sweep(folder.path)
     of_options, learning = sweep_figures(folder.path, content, scored_trials(content))
     drawn = write_or_explain([*of_options, *learning], folder.pictures)
-    return f"{drawn}; a page with all figures: report {folder.path} --output=FILE.html"
+    page = command_line("report", str(folder.path), "--output=FILE.html")
+    return f"{drawn}; a page with all figures: {page}"
 
 
 def _command(model: str | None, dataset: str | None) -> str:

@@ -112,7 +112,7 @@ def test_without_matplotlib_a_line_says_how_to_get_it_and_what_else_shows_the_fi
     assert line.startswith(
         "no pictures: pictures need matplotlib, which is not installed: pip install 'recbole-diff"
     )
-    assert line.endswith(f"; a page with all figures: report {tmp_path} --output=FILE.html")
+    assert line.endswith(f" report {tmp_path} --output=FILE.html")
     assert not (tmp_path / "pictures").exists()
 
 
@@ -120,7 +120,7 @@ def test_the_figures_of_the_page_are_drawn(record, tmp_path):
     pytest.importorskip("matplotlib")
     write_trials(SweepFolder(tmp_path), record, 3)
     line = draw_figures(SweepFolder(tmp_path))
-    assert line.startswith(f"4 pictures in {tmp_path / 'pictures'}; a page with all figures: report")
+    assert line.startswith(f"4 pictures in {tmp_path / 'pictures'}; a page with all figures: ")
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == [
         "01-options-together.png",
         "02-options-one-by-one.png",

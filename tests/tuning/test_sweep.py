@@ -35,7 +35,7 @@ GRID = {"search": "grid", "max_concurrent": 2, "max_failures": 1, "grace_period"
 
 @pytest.fixture(scope="module", autouse=True)
 def shared_ray(tmp_path_factory):
-    """A private Ray on this machine, a model from outside on its PYTHONPATH; afterwards none of its processes is left."""
+    """A private Ray, a model from outside on its PYTHONPATH; afterwards none of its processes is left."""
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     outside = str(write_package(tmp_path_factory.mktemp("on_pythonpath")))
     with pytest.MonkeyPatch.context() as patch:
@@ -82,7 +82,7 @@ def result_of(found, trial):
 
 
 def test_a_model_from_outside_is_searched_and_runs_in_the_workers(sweepable, tmp_path, monkeypatch):
-    """Each process imports it: the driver's user has named it. A sweep's folder alone does not make a process do so."""
+    """Each process imports it, since the user has named it; a sweep's folder alone makes no process do so."""
     options = {**sweepable.overrides, "hidden_size": 8, "dropout_prob": 0.5, "epochs": 2}
     del options["mlp_hidden_size"]
     settings = {**GRID, "sweep_dir": str(tmp_path / "sweep"), "final_seeds": 1}
