@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from recbole_diffusion import diffusion
 from recbole_diffusion.diffusion import make_betas
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.diffusion import NoiseBoundsOptions, NoiseScheduleOptions
+from recbole_diffusion.options.diffusion import SCHEDULES, NoiseBoundsOptions, NoiseScheduleOptions
 
 VALUES = {"steps": 7, "noise_scale": 0.5, "noise_min": 0.01, "noise_max": 0.2}
 
@@ -16,6 +17,10 @@ def test_the_betas_are_those_of_the_named_schedule_and_of_linear_variance_withou
     bounds = {name: value for name, value in VALUES.items() if name != "steps"}
     assert torch.equal(NoiseBoundsOptions(**VALUES).betas(), make_betas("linear-var", 7, **bounds))
     assert "noise_schedule" not in NoiseBoundsOptions.__dataclass_fields__
+
+
+def test_the_names_are_those_of_the_schedules_that_there_are():
+    assert set(SCHEDULES) == set(diffusion.SCHEDULES)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from recbole_diffusion.tuning.record import SweepRecord, Trial
 
 def test_each_new_name_is_an_option_and_no_old_one_is():
     options = set(SplitOptions.__dataclass_fields__)
-    for spec in registry.MODELS.values():
-        options |= set(registry.resolve(spec.options).__dataclass_fields__)
+    for name in registry.MODELS:
+        options |= set(registry.options_class(name).__dataclass_fields__)
     assert set(RENAMED.values()) <= options
     assert not set(RENAMED) & options
     assert len(set(RENAMED.values())) == len(RENAMED)
