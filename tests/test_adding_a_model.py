@@ -33,7 +33,10 @@ def test_the_package_passes_linter_and_formatter():
     (FOLDER / "their_recommenders/__init__.py").write_text('"""Recommenders of somebody else."""\n')
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent))
     settings = ["--no-cache", f"--config={ROOT / 'pyproject.toml'}"]
-    for command in (["check", "--per-file-ignores=their_tests/*:INP001,their_tests/*:RUF012"], ["format", "--check"]):
+    for command in (
+        ["check", "--per-file-ignores=their_tests/*:INP001,their_tests/*:RUF012"],
+        ["format", "--check"],
+    ):
         asked = [ruff, *command, *settings]
         done = subprocess.run(asked, cwd=FOLDER, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
