@@ -32,10 +32,13 @@ SMALL = {"hidden_size": 8, "epochs": 2, "train_batch_size": 20}
 def test_the_package_passes_linter_and_formatter():
     (FOLDER / "their_recommenders/__init__.py").write_text('"""Recommenders of somebody else."""\n')
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent))
-    for command in (["check"], ["format", "--check"]):
-        asked = [ruff, *command, "--no-cache", f"--config={ROOT / 'pyproject.toml'}"]
-        asked.append(str(FOLDER / "their_recommenders"))
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    settings = ["--no-cache", f"--config={ROOT / 'pyproject.toml'}"]
+    for command in (
+        ["check", "--per-file-ignores=their_tests/*:INP001,their_tests/*:RUF012"],
+        ["format", "--check"],
+    ):
+        asked = [ruff, *command, *settings]
+        done = subprocess.run(asked, cwd=FOLDER, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
