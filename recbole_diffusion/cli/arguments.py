@@ -16,7 +16,7 @@ TEXT_OPTIONS = frozenset(
     {"model", "dataset", "config_files", "resume", "run_dir", "runs_path", "data_path", "load_checkpoint"}
     | {"source", "output", "name", "shift_test"}
     | {"space", "storage", "sweep_dir", "ray_address"}
-    | {"glob", "pictures"}
+    | {"glob", "pictures", "reference"}
     | {"run", "users", "histories", "unknown"}
     | {"field_separator", "seq_separator", "user_inter_num_interval", "item_inter_num_interval"}
 )

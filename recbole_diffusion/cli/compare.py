@@ -10,8 +10,8 @@ from recbole_diffusion.options.declare import option
 SUFFIXES = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html", ".htm": "html"}
 HELP = """usage: python run_recbole_diff.py compare RUN_DIR ... [--glob=PATTERN] [--key=value ...]
 
-Puts finished runs side by side, a row a method: mean and deviation over seeds, paired tests over users of the best method against
-each other one (Holm's correction), seconds, memory, parameters, and the part that epochs were chosen on. Runs with equal options
+Puts finished runs side by side, a row a method: mean and deviation over seeds, paired tests over users of the best method, or of
+--reference, against each other one (Holm's correction), seconds, memory, parameters, and the part that epochs were chosen on. Runs with equal options
 and different seeds are one method. Runs on different splits are refused.
 
 """
@@ -37,7 +37,15 @@ class CompareOptions:
         "call methods by differing options, or by what names of folders share",
         choices=("options", "folders"),
     )
-    wilcoxon: bool = option(False, "test by signed ranks instead of by the t-test")
+    reference: str | None = option(
+        None, "method that is tested against each other one, by its name in the table; null: the best"
+    )
+    test: str | None = option(
+        None,
+        "paired test over users: by t, by signed ranks (wilcoxon), of a mean over ratings (bootstrap); null: "
+        "bootstrap for errors of ratings, else t",
+        choices=("t", "wilcoxon", "bootstrap", "none", None),
+    )
     skip_unfinished: bool = option(False, "leave runs out that have not ended, instead of refusing them")
     overwrite: bool = option(False, "replace the output if it is there")
 
@@ -68,7 +76,8 @@ def compare(words: list[str]) -> int:
         "metrics": options.metrics,
         "by": options.by,
         "names": options.names,
-        "wilcoxon": options.wilcoxon,
+        "reference": options.reference,
+        "test": options.test,
     }
     found = compare_runs(runs, **named)
     found.notes += left_out

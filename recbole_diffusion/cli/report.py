@@ -29,7 +29,8 @@ class ReportOptions:
     metrics: str | None = option(None, "as of compare")
     by: str | None = option(None, "as of compare")
     names: str = option("options", "as of compare", choices=("options", "folders"))
-    wilcoxon: bool = option(False, "as of compare")
+    reference: str | None = option(None, "as of compare")
+    test: str | None = option(None, "as of compare", choices=("t", "wilcoxon", "bootstrap", "none", None))
     models: bool = option(True, "load trained models for the figures that need them")
     data_path: str | None = option(
         None, "folder of the data sets, if it is not where it was when the runs were made"
@@ -89,9 +90,8 @@ def _made(folders: list[Path], options: ReportOptions) -> tuple[Any, list, list[
     if sweeps:
         return sweep_page(sweeps[0])
     runs, left_out = read_runs(folders, options.skip_unfinished)
-    found = compare(
-        runs, metrics=options.metrics, by=options.by, names=options.names, wilcoxon=options.wilcoxon
-    )
+    named = {name: getattr(options, name) for name in ("metrics", "by", "names", "reference", "test")}
+    found = compare(runs, **named)
 
     def load(run: RunRecord) -> Any:
         from recbole_diffusion.loaded_run import load_run

@@ -89,6 +89,29 @@ def splits_of(
     Raises:
         UsageError: methods are on different data sets, test parts or splits.
     """
+    table = by_split(methods)
+    first = next(iter(table))
+    order = list(table[first])
+    for name in table:
+        if set(table[name]) != set(order):
+            raise UsageError(_different(first, table[first], name, table[name]))
+    notes = []
+    if not _with_fingerprints(methods):
+        notes.append(
+            "Some runs are older than the fingerprints of splits; whether they are on the same split is "
+            "judged by their settings."
+        )
+    if len(order) > 1:
+        notes.append(f"The seed of a run decides its split: each method is on the same {len(order)} splits.")
+    return {name: [table[name][split] for split in order] for name in methods}, notes
+
+
+def by_split(methods: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[str, list[RunRecord]]]:
+    """Return each method's runs by what tells their split, which the same split has in every method.
+
+    Raises:
+        UsageError: methods are on different data sets.
+    """
     runs = [run for of_method in methods.values() for run in of_method]
     datasets = {run.result["dataset"]: run for run in runs}
     if len(datasets) > 1:
@@ -98,26 +121,17 @@ def splits_of(
             "and "
             f"{second.result['dataset']} ({second.path.name}); make one table for each"
         )
-    fingerprints = all(run.result.get("parts") for run in runs)
+    fingerprints = _with_fingerprints(methods)
     both = len({run.selection for run in runs}) > 1
     table: dict[str, dict[str, list[RunRecord]]] = {name: defaultdict(list) for name in methods}
     for name, of_method in methods.items():
         for run in of_method:
             table[name][split_of(run, fingerprints, with_train=not both)].append(run)
-    first = next(iter(table))
-    order = list(table[first])
-    for name in table:
-        if set(table[name]) != set(order):
-            raise UsageError(_different(first, table[first], name, table[name]))
-    notes = []
-    if not fingerprints:
-        notes.append(
-            "Some runs are older than the fingerprints of splits; whether they are on the same split is "
-            "judged by their settings."
-        )
-    if len(order) > 1:
-        notes.append(f"The seed of a run decides its split: each method is on the same {len(order)} splits.")
-    return {name: [table[name][split] for split in order] for name in methods}, notes
+    return table
+
+
+def _with_fingerprints(methods: Mapping[str, Sequence[RunRecord]]) -> bool:
+    return all(run.result.get("parts") for runs in methods.values() for run in runs)
 
 
 def _different(
