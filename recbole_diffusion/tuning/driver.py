@@ -1,5 +1,6 @@
 """sweep(): plan, search, run the winner again, write what was found. One sweep is one folder."""
 
+import dataclasses
 import logging
 import shlex
 import shutil
@@ -27,7 +28,7 @@ from recbole_diffusion.tuning.options import (
     cores_here,
 )
 from recbole_diffusion.tuning.optuna_search import make_searcher
-from recbole_diffusion.tuning.plan import known_options, make_record, new_trial
+from recbole_diffusion.tuning.plan import final_folder, known_options, make_record, new_trial
 from recbole_diffusion.tuning.ray_runner import Sweep, run_trials
 from recbole_diffusion.tuning.ray_session import ray_session
 from recbole_diffusion.tuning.record import ENDED, FAILED, FINISHED, WAITING, Record, Trial
@@ -188,8 +189,9 @@ def _run(
     """Search, choose, run the winner again, and write everything."""
     board = Board(record, output)
     open_trials = [trial for trial in record.trials if trial.state not in ENDED]
-    searching = bool(open_trials) or len(record.trials) < (record.settings["num_samples"] or 0) * (
-        options.search == "optuna"
+    searching = options.search != "none" and (
+        bool(open_trials)
+        or len(record.trials) < (record.settings["num_samples"] or 0) * (options.search == "optuna")
     )
     if searching or _final_open(record, options):
         if resuming:
@@ -288,22 +290,36 @@ def _final_open(record: Record, options: SweepOptions) -> bool:
 
 
 def _run_winner(running: Sweep) -> None:
-    """Run the best configuration with each final seed, to its end and with the test part."""
-    record, clock = running.record, time.perf_counter()
-    best = record.best()
-    seeds = [record.seed + number for number in range(running.options.final_seeds)]
-    folders = [f"final/{best.name}-seed-{seed}" for seed in seeds]
+    """Run the best configuration with each final seed, to its end and with the test part.
+
+    Without a search that is the given one, and the run of the first seed stands for the trial.
+
+    Raises:
+        RunError: without a search, the run of the first seed has failed.
+    """
+    record, options, clock = running.record, running.options, time.perf_counter()
+    searched = options.search != "none"
+    best = record.best() if searched else record.trials[0]
+    name = best.name if searched else "000"
     known = {trial.folder: trial for trial in record.final}
-    record.winner = best.number
-    record.final = [
-        known.get(folder, Trial(best.number, folder, best.options, seed, test=True))
-        for folder, seed in zip(folders, seeds, strict=True)
-    ]
+    record.winner, record.final = best.number, []
+    for seed in range(record.seed, record.seed + options.final_seeds):
+        folder = final_folder(name, seed)
+        chosen = best.options | ({"split_seed": seed} if options.resplit else {})
+        record.final.append(known.get(folder, Trial(best.number, folder, chosen, seed, test=True)))
     left = [trial for trial in record.final if trial.state != FINISHED]
     if left:
         running.folder.write_best(record)
         run_trials(running, left)
     _spend(record, "final", clock)
+    if not searched:
+        record.trials = [dataclasses.replace(record.final[0], number=0, options={})]
+        if record.best() is None:
+            raise RunError(
+                f"the run with seed {record.seed} has failed: {record.final[0].error}. Its log is in "
+                f"{running.folder.path / record.final[0].folder}; go on with tune "
+                f"--resume={running.folder.path}"
+            )
 
 
 def _spend(record: Record, name: str, since: float) -> None:

@@ -50,14 +50,21 @@ def make_record(
             "Ray gives trials their GPUs: write --trial_gpus=1, or 0.5 for two trials on one, not use_gpu or "
             "gpu_id"
         )
-    # Every trial and every final run has the same split, whatever its own seed is.
+    if settings.resplit and config["split_seed"] is not None:
+        raise UsageError(
+            f"split_seed {config['split_seed']} holds for every run, and resplit draws a split with each final "
+            "seed; leave one of them out"
+        )
+    # Every trial has the same split, whatever its own seed is, and without resplit every final run too.
     split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
     given = {name: value for name, value in config.given.items() if name not in OF_A_RUN}
     options = (
         given | {name: config.resolved[name] for name in PATHS if name in given} | {"split_seed": split_seed}
     )
-    space = space_for(config, settings.space, config.given)
-    check_space(space, config, options)
+    space = Space((), "no search", {})
+    if settings.search != "none":
+        space = space_for(config, settings.space, config.given)
+        check_space(space, config, options)
     record = Record(
         model=config["model"],
         dataset=config["dataset"],
@@ -74,12 +81,15 @@ def make_record(
         selection="test" if selects_on_test(config) else "validation",
         versions=versions(),
     )
-    if selects_on_test(config):
+    if selects_on_test(config) and settings.search != "none":
         record.notes.append(
             "the data set has train and test only: trials are compared on the test part; only for comparison "
             "with papers "
             "that did so"
         )
+    if settings.search == "none":
+        record.trials = [Trial(0, final_folder("000", record.seed), {}, record.seed, test=True)]
+        return record, config
     known = known_options(space, config)
     if settings.search == "optuna":
         record.settings["num_samples"] = settings.num_samples or SAMPLES
@@ -102,19 +112,24 @@ def new_trial(number: int, options: Mapping[str, Any], record: Record, width: in
     return Trial(number, f"trials/{number:0{width}d}", dict(options), seed_of(options, record.seed))
 
 
-def space_for(config: Config, path: str | None, given: Mapping[str, Any]) -> Space:
-    """Return the space of a file, or the shipped one of the model, without what the user has fixed.
+def final_folder(name: str, seed: int) -> str:
+    """Return the run folder of one seed of the winner, given its name."""
+    return f"final/{name}-seed-{seed}"
+
+
+def space_for(config: Config, asked: str | Mapping[str, Any] | None, given: Mapping[str, Any]) -> Space:
+    """Return the space of a file or a mapping, or the shipped one of the model, without what the user has fixed.
 
     Raises:
         UsageError: there is none for the model, it is wrong, or nothing is left to search.
     """
     shipped = properties_path() / "tune" / f"{config['model']}.yaml"
-    if path is None and not shipped.is_file():
+    if asked is None and not shipped.is_file():
         names = ", ".join(sorted(file.stem for file in shipped.parent.glob("*.yaml")))
         raise UsageError(
             f"no search space is shipped for {config['model']}, only for {names}; give one with --space=FILE"
         )
-    space = read_space(path or shipped)
+    space = parse_space(asked, "space") if isinstance(asked, Mapping) else read_space(asked or shipped)
     fixed = [one for one in space.parameters if set(one.names) & set(given)]
     if fixed:
         left = {
