@@ -22,15 +22,17 @@ def comparison_tables(found: Comparison, ranked: bool = True) -> list[Table]:
 
 
 def tests_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> Table:
-    """Return the table of paired tests: a row of :func:`~recbole_diffusion.report.paired.paired_tests` each."""
+    """Return the table of paired tests: a row of :func:`~recbole_diffusion.report.paired.paired_tests` each.
+
+    A ``p`` of None, of tests that kept the corrected one alone, is an empty cell.
+    """
     cells = [
         [
             Cell(row["best"]),
             Cell(row["method"]),
             Cell(row["metric"]),
             Cell(f"{row['difference']:+.4f}", row["difference"]),
-            Cell(f"{row['p']:.2g}", row["p"]),
-            Cell(f"{row['p_holm']:.2g}", row["p_holm"]),
+            *(Cell("" if row[name] is None else f"{row[name]:.2g}", row[name]) for name in ("p", "p_holm")),
         ]
         for row in rows
     ]
