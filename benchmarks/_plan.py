@@ -81,6 +81,7 @@ class Plan:
         name: name of the plan's file, without its ending.
         title: heading of the page.
         text: what stands under it.
+        machine: where and how it was run.
         seeds: consecutive seeds of the rows that name none.
         protocols: name -> options.
         rows: the rows.
@@ -108,6 +109,7 @@ class Plan:
     seeds: list[int]
     protocols: dict[str, dict[str, Any]]
     rows: list[Row]
+    machine: str = ""
     protocol_datasets: dict[str, list[str]] = field(default_factory=dict)
     besides: dict[str, Any] = field(default_factory=dict)
     stage_cache: bool = False

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks._page import machine
 from benchmarks._plan import Experiment, Plan
 from benchmarks._stored import Outcome, Stored, outcome_of
 from recbole_diffusion.report.comparison import Comparison, Spread, compare
@@ -183,8 +182,9 @@ def head_lines(plan: Plan, outcomes: Sequence[Outcomes], command: str) -> list[s
         outcomes: of all groups.
         command: the module that makes the page.
     """
+    names = list(versions())
     stacks = {
-        ", ".join(f"{name} {run.result['versions'].get(name)}" for name in versions())
+        ", ".join(f"{name} {run.result['versions'].get(name)}" for name in names)
         for group in outcomes
         for _, outcome in group.values()
         for run in outcome.runs
@@ -193,6 +193,5 @@ def head_lines(plan: Plan, outcomes: Sequence[Outcomes], command: str) -> list[s
     how = f"`python -m benchmarks.accuracy run {file} --data_path=DATA --runs=RUNS`, then"
     how += f" `python -m {command} table {file} --runs=RUNS`"
     how += f" (from `--runs=benchmarks/results/{plan.name}_runs.jsonl.gz` too);"
-    where = machine("shared with other work, so that seconds are upper bounds")
-    where = where.replace(where.partition(" torch")[0], "1 or 2", 1)
-    return [plan.title, "", plan.text.strip(), "", how, f"{where};", f"{'; '.join(sorted(stacks))}.", ""]
+    where = [f"{plan.machine};"] if plan.machine else []
+    return [plan.title, "", plan.text.strip(), "", how, *where, f"{'; '.join(sorted(stacks))}.", ""]
