@@ -1,12 +1,10 @@
-"""What the pages of all benchmarks have in common: --output, the line on machine and versions, printing and writing."""
+"""What the pages of all benchmarks have in common: ``--output``, heads of tables, machine and versions, printing and writing."""
 
 import argparse
 import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
-
-from recbole_diffusion.storage.versions import versions
 
 
 def page_parser(text: str | None) -> argparse.ArgumentParser:
@@ -18,6 +16,8 @@ def page_parser(text: str | None) -> argparse.ArgumentParser:
 
 def stack() -> str:
     """Return the versions of what numbers depend on, in one line."""
+    from recbole_diffusion.storage.versions import versions
+
     return ", ".join(f"{name} {version}" for name, version in versions().items())
 
 
@@ -25,6 +25,12 @@ def machine(*more: str) -> str:
     """Return threads, processor and what else there is to say about how a page was measured, in one line."""
     threads = f"{os.environ.get('OMP_NUM_THREADS', 'all')} torch threads"
     return ", ".join([threads, platform.machine(), "CPU only", *more])
+
+
+def table_head(*columns: str, words: int = 1) -> list[str]:
+    """Return the two lines that begin a table; its first columns are of words, all others of numbers."""
+    rules = ["---"] * words + ["---:"] * (len(columns) - words)
+    return [f"| {' | '.join(columns)} |", f"|{'|'.join(rules)}|"]
 
 
 def show_page(lines: Iterable[str], output: Path | None) -> None:
