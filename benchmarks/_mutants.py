@@ -54,7 +54,17 @@ SYMMETRIC = frozenset(
         "union1d",
         "isinstance",
     }
-    | {"getattr", "setattr", "hasattr", "print", "issubclass", "register_buffer", "add_module", "setdefault"}
+    | {
+        "isinstance",
+        "getattr",
+        "setattr",
+        "hasattr",
+        "print",
+        "issubclass",
+        "register_buffer",
+        "add_module",
+        "setdefault",
+    }
 )
 TALKING = frozenset(
     {"UsageError", "RunError", "ValueError", "warn", "did_you_mean", "option", "field", "super"}
