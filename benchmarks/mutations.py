@@ -36,7 +36,7 @@ from benchmarks._page import machine, page_parser, show_page, stack
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "recbole_diffusion"
 FOLDERS = ("diffusion", "sampler", "model", "evaluation", "data")
-FILES = ("report/comparison.py", "report/paired.py", "report/splits.py")
+FILES = ("report/compared_metrics.py", "report/comparison.py", "report/paired.py", "report/splits.py")
 ENDLESS = 60.0  # processor seconds after which a test counts as one that does not end
 PRELOADED = ["torch", "numpy", "pandas", "scipy.sparse", "scipy.stats", "yaml", "pytest", "hypothesis"]
 FAILED, PASSED = 1, 0  # exit codes of pytest

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.report.compared_metrics import (
+    chosen_metrics,
+    ordering_metric,
+    shared_metrics,
+    smaller_is_better,
+)
 from recbole_diffusion.report.methods import methods_of
 from recbole_diffusion.report.paired import TESTS, kept_by_user, paired_tests, tested_metric
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import splits_of
-
-ERRORS = ("mae", "rmse")  # the less the better
-SHOWN = ("recall", "ndcg", "mae", "rmse")  # metrics of a table by default
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,6 @@ class Comparison:
         return sorted(self.methods, key=lambda method: sign * method.metrics[part][self.by].mean)
 
 
-def smaller_is_better(metric: str) -> bool:
-    """Return whether less of a metric is better."""
-    return metric.rpartition("_")[2] in ERRORS
-
-
 def compare(
     runs: Sequence[RunRecord] | Mapping[str, Sequence[RunRecord]],
     *,
@@ -131,9 +129,9 @@ def compare(
     runs = [run for group in groups.values() for run in group]
     _, notes = splits_of(groups)
     parts = list(runs[0].test_parts)
-    known = _shared_metrics(runs, parts)
-    chosen = _chosen(metrics, known, all(run.valid_metric.startswith("rated_") for run in runs))
-    by = _by(by, chosen, known, runs)
+    known = shared_metrics(runs, parts)
+    chosen = chosen_metrics(metrics, known, all(run.valid_metric.startswith("rated_") for run in runs))
+    by = ordering_metric(by, chosen, known, runs)
     if reference is not None and reference not in groups:
         raise UsageError(
             f"no method {reference!r} to compare{did_you_mean(reference, groups)}; there are "
@@ -147,52 +145,6 @@ def compare(
             _test(found, part, test)
     _note(found, test)
     return found
-
-
-def _shared_metrics(runs: Sequence[RunRecord], parts: list[str]) -> list[str]:
-    """Return the metrics that every run has for every part, in the order of the first."""
-    for run in runs:
-        if list(run.test_parts) != parts:
-            raise UsageError(
-                f"{run.path.name} has the test parts {', '.join(run.test_parts)}, {runs[0].path.name} has "
-                f"{', '.join(parts)}; "
-                "compare runs on the same parts"
-            )
-    tables = [run.test_parts[part] for run in runs for part in parts]
-    shared = [name for name in tables[0] if all(name in table for table in tables)]
-    if not shared:
-        raise UsageError("the runs have no metric in common; run them with the same metrics and topk")
-    return shared
-
-
-def _chosen(metrics: Sequence[str] | str | None, known: list[str], rated: bool) -> list[str]:
-    """Return the names of the metrics to show; by default those of rated items where these chose the epochs."""
-    if metrics == "all":
-        return known
-    if metrics is None:
-        family = "rated_" if rated else ""
-        return [
-            name for name in known if name.partition("@")[0] in {family + word for word in SHOWN}
-        ] or known
-    asked = metrics.replace(",", " ").split() if isinstance(metrics, str) else [str(name) for name in metrics]
-    for name in asked:
-        _require(name.lower(), known)
-    return [name.lower() for name in asked]
-
-
-def _require(name: str, known: list[str]) -> None:
-    if name not in known:
-        raise UsageError(
-            f"not every run has the metric {name!r}{did_you_mean(name, known)}; all have {', '.join(known)}"
-        )
-
-
-def _by(by: str | None, chosen: list[str], known: list[str], runs: Sequence[RunRecord]) -> str:
-    if by is not None:
-        _require(by.lower(), known)
-        return by.lower()
-    of_runs = {run.valid_metric for run in runs}
-    return next((name for name in chosen if of_runs == {name}), chosen[0])
 
 
 def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]) -> Method:

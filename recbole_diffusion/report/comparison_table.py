@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recbole_diffusion.report.comparison import Comparison, Method, Spread, smaller_is_better
+from recbole_diffusion.report.compared_metrics import smaller_is_better
+from recbole_diffusion.report.comparison import Comparison, Method, Spread
 from recbole_diffusion.report.tables import Cell, Table, number
 
 SMALL_P = 0.0001
