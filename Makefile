@@ -1,16 +1,16 @@
-# make install builds .venv once; run, test, lint, bench and lock use it.
+# make install builds .venv once; run, test, lint, docs, bench and lock use it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 # torch and everything that only torch pulls in: installed first, alone, so that a CPU machine gets a CPU build.
-TORCH_NEEDS := torch|triton|nvidia-.*|cuda-.*|sympy|mpmath|networkx|jinja2|markupsafe|fsspec|filelock|typing-extensions|setuptools
+TORCH_NEEDS := torch|triton|nvidia-.*|cuda-.*|sympy|mpmath|networkx|jinja2|markupsafe|fsspec|typing-extensions|setuptools
 # More threads than free cores stall torch: two, passive, unless the caller says otherwise.
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 WORKERS ?= 2
 
-.PHONY: install run test lint bench lock clean
+.PHONY: install run test lint docs bench lock clean
 
 install: $(VENV)/installed
 
@@ -33,6 +33,10 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# Without a network. A warning is an error: a broken link, a missing anchor, a page that nothing leads to.
+docs: install
+	$(BIN)/python -m sphinx --builder html --conf-dir docs --doctree-dir build/doctrees --fail-on-warning --keep-going --quiet . site
+
 bench: install
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.loading
@@ -40,8 +44,8 @@ bench: install
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	echo '$(TORCH)' > $(VENV)/torch-constraint.txt
-	$(BIN)/uv pip compile setup.cfg --extra tune --extra optuna --extra plots --extra dev --constraint $(VENV)/torch-constraint.txt \
+	$(BIN)/uv pip compile setup.cfg --extra tune --extra optuna --extra plots --extra docs --extra dev --constraint $(VENV)/torch-constraint.txt \
 		--python-version 3.11 --no-header --no-annotate --quiet | grep -vE '^($(TORCH_NEEDS))==' > requirements.lock
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

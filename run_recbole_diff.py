@@ -2,7 +2,7 @@
 
 import sys
 
-from recbole_diffusion.cli.main import entry_point
+from recbole_diffusion.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(entry_point())
+    sys.exit(main())

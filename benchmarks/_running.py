@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from benchmarks._plan import Experiment, Plan
 from benchmarks._stored import Folders, seed_folders
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.storage.lock import locked
 from recbole_diffusion.tuning.driver import read_settings, sweep
 from recbole_diffusion.tuning.ray_session import ray_session
 
@@ -80,10 +79,10 @@ class Runner:
         folder = self.runs / experiment.folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(folder.with_name(f"{folder.name}.lock"), blocking=False):
+            with locked(folder.with_name(f"{folder.name}.lock")):
                 if not self.finished(experiment):
                     self._run(experiment, weights)
-        except Timeout:
+        except TimeoutError:
             return False
         except (UsageError, RunError) as error:
             self._fail(experiment, str(error))

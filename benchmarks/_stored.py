@@ -20,7 +20,7 @@ from benchmarks._plan import Experiment
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.report.compared_metrics import smaller_is_better
 from recbole_diffusion.report.runs import RunRecord, read_run
-from recbole_diffusion.storage.run_folder import write_whole
+from recbole_diffusion.storage.atomic import write_whole
 
 
 class Stored(Protocol):

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks._plan import Experiment, Plan
 from benchmarks._stored import Outcome, Stored, outcome_of
-from recbole_diffusion.report.comparison import Comparison, Spread, compare
+from recbole_diffusion.report.comparison import Comparison, MeanStd, compare
 from recbole_diffusion.report.comparison_table import comparison_tables, tests_table
 from recbole_diffusion.report.paired import kept_by_user, paired_tests
 from recbole_diffusion.report.tables import Cell, Table, markdown, number
@@ -142,7 +142,7 @@ def group_lines(plan: Plan, outcomes: Outcomes, part: str) -> list[str]:
         groups = list(zip(*of_runs, strict=True))
         heads = heads or [f"{one[0]['smallest_count']} to {one[0]['largest_count']}" for one in groups]
         means = [
-            [Spread.of([one[metric] for one in group]).mean for metric in ("recall@20", "share@20")]
+            [MeanStd.from_values([one[metric] for one in group]).mean for metric in ("recall@20", "share@20")]
             for group in groups
         ]
         rows.append([Cell(name), *(Cell(f"{recall:.4f} / {share:.2f}") for recall, share in means)])

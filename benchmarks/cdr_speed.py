@@ -172,7 +172,7 @@ def throughput(dataset: str, data_path: str | None, repeats: int = 3) -> list[st
     """Return a line a model: ratings a second in the last stage of training, and in prediction for cold users."""
     lines = []
     for name, spec in registry.MODELS.items():
-        if spec.protocol != "cross_domain":
+        if spec.family != "cross_domain":
             continue
         trained, predicted = speeds(build(name, dataset, data_path), repeats)
         lines.append(

@@ -143,7 +143,7 @@ def plain_loss(model: Any, batch: Any, player: int) -> Any:
         return C.last(F.leaky_relu(first, 0.2)).squeeze(1)
 
     def drawn() -> tuple[Any, ...]:
-        items, _, rows, values = model.ratings.of(batch[model.USER_ID])
+        items, _, rows, values = model.ratings.gather(batch[model.USER_ID])
         x0 = model.ratings.dense(len(batch), rows, items, values)
         t = torch.randint(0, o.steps, (len(batch),))
         xt = d.q_sample(x0, t, torch.randn_like(x0))
@@ -178,7 +178,7 @@ def dense_chain(model: Any, users: Any) -> Any:
 
     o, d, G = model.options, model.diffusion, model.generator
     with torch.no_grad():
-        items, _, rows, values = model.ratings.of(users)
+        items, _, rows, values = model.ratings.gather(users)
         x0 = model.ratings.dense(len(users), rows, items, values)
         mask = (x0 > 0).float()
         x = d.signal[-1] * x0 + d.noise[-1] * torch.randn_like(x0)

@@ -33,8 +33,8 @@ from benchmarks._tables import (
 from benchmarks.rated_baselines import MAIN, NAMES, baselines, of_distribution
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.rated import READINGS
-from recbole_diffusion.report.comparison import Spread
-from recbole_diffusion.report.comparison_table import spread_cell
+from recbole_diffusion.report.comparison import MeanStd
+from recbole_diffusion.report.comparison_table import mean_std_cell
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.tables import Cell, Table, number
 
@@ -65,7 +65,7 @@ def rating_cells(reports: Sequence[Mapping[str, Any]]) -> list[Cell]:
 def mean_cell(reports: Sequence[Mapping[str, Any]], name: str, digits: int = 4) -> Cell:
     """Return mean and deviation of one number over seeds; nothing for scores that are no ratings."""
     values = [one[name] for one in reports if one.get(name) is not None]
-    return spread_cell(Spread.of(values), digits) if values else Cell("")
+    return mean_std_cell(MeanStd.from_values(values), digits) if values else Cell("")
 
 
 def main_table(plan: Plan, outcomes: Outcomes, reports: Reports, simple: Reports) -> Table:
@@ -81,7 +81,11 @@ def main_table(plan: Plan, outcomes: Outcomes, reports: Reports, simple: Reports
     for name, seeds in simple.items():
         row = [Cell(name), number(len(seeds), 0), Cell("validation")]
         both = [[one["readings"][reading] for one in seeds] for reading in (MAIN, "top")]
-        row += [spread_cell(Spread.of([one[k] for one in values]), 4) for values in both for k in (0, 1)]
+        row += [
+            mean_std_cell(MeanStd.from_values([one[k] for one in values]), 4)
+            for values in both
+            for k in (0, 1)
+        ]
         row += [Cell("")] * (after - first - 4) + rating_cells(seeds)
         row += [Cell("")] * (len(table.columns) - len(row) - 1) + [Cell(seeds[0]["point"])]
         rows.append(row)
@@ -107,7 +111,7 @@ def readings_table(reports: Reports) -> Table:
         row = [Cell(name)]
         for reading in READINGS:
             values = [one["readings"][reading] for one in seeds if reading in one["readings"]]
-            means = [f"{Spread.of(column).mean:.4f}" for column in zip(*values, strict=True)]
+            means = [f"{MeanStd.from_values(column).mean:.4f}" for column in zip(*values, strict=True)]
             row.append(Cell(" / ".join(means)))
         rows.append(row)
     return Table("", ["method", *READINGS], rows, {"method"})
@@ -137,7 +141,9 @@ def distribution_table(plan: Plan, dataset: str, reports: Reports) -> Table | No
 
 def share_cells(seeds: Sequence[Mapping[str, Any]], name: str) -> list[Cell]:
     """Return the mean share of each rating."""
-    return [number(Spread.of(one).mean, 2) for one in zip(*(seed[name] for seed in seeds), strict=True)]
+    return [
+        number(MeanStd.from_values(one).mean, 2) for one in zip(*(seed[name] for seed in seeds), strict=True)
+    ]
 
 
 def page(plan: Plan, stored: Stored) -> list[str]:

@@ -29,7 +29,7 @@ def timed(words: list[str]) -> dict[str, float | str]:
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     time_file = tempfile.NamedTemporaryFile("r")  # noqa: SIM115 closed with the process
     # Not ru_maxrss, which a process takes over from the one that starts it.
-    code = "import re, sys; from recbole_diffusion import cli; import recbole_diffusion.cli.main; path = sys.argv.pop(1); code = cli.main.entry_point(); "
+    code = "import re, sys; from recbole_diffusion import cli; import recbole_diffusion.cli.main; path = sys.argv.pop(1); code = cli.main.main(); "
     code += "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]; "
     code += "open(path, 'w').write(peak); sys.exit(code)"
     done = subprocess.run(
@@ -73,7 +73,7 @@ def ranking_alone(folder: Path, data_path: str | None) -> dict[str, float | str]
     from recbole_diffusion.serving import ranking, scoring
 
     run = load_run(folder, **({"data_path": data_path} if data_path else {}))
-    vectors = scoring.inner_products(run.model)
+    vectors = run.model.inner_products()
     users = np.unique(np.linspace(1, len(run.users), ALONE).astype(np.int64))
     search = scoring.VectorSearch(vectors.items)
     find = {

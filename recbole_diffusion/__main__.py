@@ -1,8 +1,8 @@
-"""``python -m recbole_diffusion``: the command line."""
+"""The command line: ``python -m recbole_diffusion --model=TVDiff --dataset=ml-100k``."""
 
 import sys
 
-from recbole_diffusion.cli.main import entry_point
+from recbole_diffusion.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(entry_point())
+    sys.exit(main())

@@ -1,9 +1,10 @@
 """Config: RecBole's configuration with our YAML on top, typed, strict, and without evaluating anything.
 
 Layers, later wins: RecBole's defaults, ``properties/overall.yaml``, the model's YAML, the data set's YAML,
-the YAML of the protocol that the registry names for the model, the user's files, the overrides.
+the YAML of the protocol that the model declares, the user's files, the overrides.
 """
 
+import contextlib
 import copy
 import inspect
 import re
@@ -27,6 +28,7 @@ from recbole_diffusion.options.general import GeneralOptions  # noqa: E402
 from recbole_diffusion.options.rating import RatingOptions  # noqa: E402
 from recbole_diffusion.options.split import SplitOptions  # noqa: E402
 from recbole_diffusion.storage import yaml_io  # noqa: E402
+from recbole_diffusion.storage.properties import properties_path  # noqa: E402
 
 # Replaced as a whole by a higher layer: a merged split would hold two splitting rules.
 REPLACED_WHOLE = frozenset({"split", "threshold", "train_neg_sample_args"})
@@ -48,20 +50,19 @@ NAMES = frozenset({"model", "dataset"})
 UNLISTED = frozenset({"encoding"})
 
 
-def properties_path() -> Path:
-    """Return the folder of our YAML files: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    for folder in (package / "properties", package.parent / "properties"):
-        if (folder / "overall.yaml").is_file():
-            return folder
-    raise UsageError(f"the properties folder is missing beside {package}; install the package again")
+def defaults_file(model: str, model_class: type) -> Path:
+    """Return the YAML file of a model's defaults: in our properties, or for a model from outside beside its module."""
+    if registry.is_outside(model):
+        return registry.file_beside(model_class, ".yaml")
+    return properties_path() / "model" / f"{model}.yaml"
 
 
 class Config(recbole_configurator.Config):
     """RecBole's Config with checked options.
 
     Args:
-        model: name of a model of ours or of RecBole.
+        model: name of a model of ours or of RecBole, ``package.module:Class``, or a class. By None it is the one of
+            the files or overrides, which must not be from outside, unless it was named before; see ``registry``.
         dataset: name of a data set.
         config_files: YAML files, later ones win.
         overrides: option values, of their real types; they win over everything.
@@ -73,7 +74,7 @@ class Config(recbole_configurator.Config):
 
     def __init__(
         self,
-        model: str | None = None,
+        model: str | type | None = None,
         dataset: str | None = None,
         config_files: Iterable[str | Path] = (),
         overrides: Mapping[str, Any] | None = None,
@@ -83,7 +84,8 @@ class Config(recbole_configurator.Config):
             external = yaml_io.merged(external, yaml_io.load_yaml(file), REPLACED_WHOLE)
         external = yaml_io.merged(external, copy.deepcopy(dict(overrides or {})), REPLACED_WHOLE)
         self.given = external
-        model, dataset = model or external.get("model"), dataset or external.get("dataset")
+        model = registry.name_of(model) if model else external.get("model")
+        dataset = dataset or external.get("dataset")
         for name, value in (("model", model), ("dataset", dataset)):
             if not isinstance(value, str) or not value:
                 what = "missing" if value in (None, "") else f"{value!r}, which is no name"
@@ -127,19 +129,20 @@ class Config(recbole_configurator.Config):
         return {}
 
     def _get_model_and_dataset(self, model: str, dataset: str) -> tuple[str, type, str]:
-        cls = registry.model_class(model)
-        return cls.__name__, cls, dataset
+        return model, registry.model_class(model), dataset
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
         folder = properties_path()
-        model_file = folder / "model" / f"{model}.yaml"
-        if model in registry.MODELS and not model_file.is_file():
-            raise UsageError(f"{model_file} is missing: the model has no defaults; install the package again")
+        model_file = defaults_file(model, model_class)
+        if registry.options_class(model) and not model_file.is_file():
+            raise UsageError(
+                f"{model_file} is missing: it holds the defaults of the options of {model_class.__name__}; "
+                + ("put it there" if registry.is_outside(model) else "install the package again")
+            )
         layers = self.internal_config_dict
         files = [folder / "overall.yaml", model_file, folder / "dataset" / f"{dataset}.yaml"]
-        spec = registry.MODELS.get(model)
-        files += [folder / "protocol" / f"{spec.protocol}.yaml"] if spec and spec.protocol else []
+        files += [_protocol_file(folder / "protocol", model_class)] if model_class.protocol else []
         for file in files:
             if file.is_file():
                 layers = yaml_io.merged(layers, yaml_io.load_yaml(file), REPLACED_WHOLE)
@@ -149,20 +152,15 @@ class Config(recbole_configurator.Config):
     def _get_final_config_dict(self) -> dict[str, Any]:
         final = yaml_io.merged(self.internal_config_dict, self.external_config_dict, REPLACED_WHOLE)
         final |= {"model": self.model, "dataset": self.dataset}
-        spec = registry.MODELS.get(self.model)
-        declared = [
-            GeneralOptions,
-            SplitOptions,
-            RatingOptions,
-            *([registry.resolve(spec.options)] if spec else []),
-        ]
+        own = registry.options_class(self.model)
+        declared = [GeneralOptions, SplitOptions, RatingOptions, *([own] if own else [])]
         self._check_types(final, {name for cls in declared for name in cls.__dataclass_fields__})
         self.general = read_options(GeneralOptions, final)
         self.split = read_options(SplitOptions, final)
         self.rating = read_options(RatingOptions, final)
-        self.options = read_options(declared[3], final) if spec else None
+        self.options = read_options(own, final) if own else None
         final |= self.options.resolved(final) if hasattr(self.options, "resolved") else {}
-        recbole_options.check(final, self.rating.names(getattr(self.model_class, "predicts_ratings", False)))
+        recbole_options.check(final, self.rating.names(self.model_class.predicts_ratings))
         for name in ("data_path", "load_checkpoint", "shift_test"):
             if final[name] is not None:
                 final[name] = str(Path(final[name]).expanduser().resolve())
@@ -243,12 +241,24 @@ class Config(recbole_configurator.Config):
                 )
 
 
+def _protocol_file(folder: Path, model_class: type) -> Path:
+    file = folder / f"{model_class.protocol}.yaml"
+    if not file.is_file():
+        known = ", ".join(sorted(one.stem for one in folder.glob("*.yaml")))
+        raise UsageError(
+            f"{model_class.__name__}.protocol is {model_class.protocol!r}; it takes {known} or None"
+        )
+    return file
+
+
 def keys_read_by(model_class: type) -> set[str]:
     """Return the option names that a model class and its parents read as ``config["name"]``; RecBole's YAML does not hold all."""
     names: set[str] = set()
+    libraries = ("torch.", "builtins", "typing", "abc")
     for cls in model_class.__mro__:
-        if cls.__module__.startswith(("recbole.", "recbole_diffusion.")):
-            names |= set(re.findall(r"""config\[["']([\w-]+)["']\]""", inspect.getsource(cls)))
+        if not cls.__module__.startswith(libraries):
+            with contextlib.suppress(OSError, TypeError):  # a class written in a notebook may have no source
+                names |= set(re.findall(r"""config\[["']([\w-]+)["']\]""", inspect.getsource(cls)))
     return names
 
 

@@ -1,21 +1,56 @@
-"""The two kinds of failure that a user sees as one line: a wrong request (exit code 2) and a failed run (exit code 1)."""
+"""Failures that a user sees as one line, and what hints need: near names, the command that was called.
+
+A wrong request ends with exit code 2, a failed run with 1, Ctrl-C with 130.
+"""
 
 import difflib
+import shlex
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UsageError(ValueError):
-    """What was asked for cannot be run: unknown name, wrong type, value out of range, missing data. Exit code 2."""
+    """What was asked for cannot be run: unknown name, wrong type, value out of range, missing data."""
 
 
 class RunError(RuntimeError):
     """A run that started could not go on: unreadable checkpoint, full disk, diverged loss. Exit code 1."""
 
 
-def nothing_asked(help_text: str) -> UsageError:
-    """Return the error for a command without a word behind it: the usage that its help begins with."""
-    usage = " ".join(help_text.partition("\n\n")[0].split())
-    return UsageError(f"nothing is asked for; {usage}; --help lists all options")
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a run or a sweep that can be continued.
+
+    Attributes:
+        folder: folder of the run or of the sweep, for ``--resume``.
+
+    Args:
+        folder: that folder.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__(str(folder))
+        self.folder = Path(folder)
+
+
+def program() -> str:
+    """Return how this process was called, for usage lines and hints; from Python, the installed command."""
+    called = Path(sys.argv[0] if sys.argv else "")
+    if called.name == "run_recbole_diff.py":
+        return "python run_recbole_diff.py"
+    if called.name == "__main__.py" and called.parent.name == "recbole_diffusion":
+        return "python -m recbole_diffusion"
+    return "recbole-diffusion"
+
+
+def command_line(*argv: str) -> str:
+    """Return the command that gives these arguments to this program, quoted for a shell."""
+    return f"{program()} {shlex.join(argv)}".strip()
+
+
+def no_arguments(*usages: str) -> UsageError:
+    """Return the error for a command without arguments, which is called in one of the ways of ``usages``."""
+    return UsageError(f"no arguments given; usage: {' or '.join(usages)}; --help lists all options")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

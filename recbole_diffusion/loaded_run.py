@@ -9,38 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.serving.id_map import IdMap
+from recbole_diffusion.serving.recommend import table_of_known, table_of_new
+from recbole_diffusion.serving.vectors import vectors_of
 from recbole_diffusion.storage.run_folder import RunFolder
 
 # What may differ between a run and its later use, on another machine.
 LOAD_OPTIONS = frozenset({"data_path", "shift_test", "use_gpu", "gpu_id"})
-
-
-class Ids:
-    """The original ids (tokens) of users or items, and their internal numbers; number 0 is nobody's.
-
-    Attributes:
-        tokens: the token of each internal number, text [n]; that of 0 is the padding's.
-
-    Args:
-        tokens: as ``dataset.field2id_token`` has them.
-    """
-
-    def __init__(self, tokens: np.ndarray) -> None:
-        self.tokens = np.asarray(tokens).astype(str).astype(object)
-
-    def __len__(self) -> int:
-        """Return how many there are, the padding left out."""
-        return len(self.tokens) - 1
-
-    @functools.cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {token: number for number, token in enumerate(self.tokens) if number}
-
-    def numbers_of(self, tokens: Any) -> np.ndarray:
-        """Return the internal numbers of tokens, int64 [n], 0 for an unknown one."""
-        return np.fromiter((self._numbers.get(str(token), 0) for token in tokens), np.int64)
 
 
 @dataclass(frozen=True)
@@ -63,8 +41,8 @@ class LoadedRun:
     dataset: Any
     parts: dict[str, Any]
     model: Any
-    users: Ids
-    items: Ids
+    users: IdMap
+    items: IdMap
 
     def recommend(
         self, users: Iterable[Any] | None = None, k: int = 20, exclude: str = "all"
@@ -86,8 +64,6 @@ class LoadedRun:
             UsageError: ``k`` or ``exclude`` is out of range, or no user is known. RunError: a score is no
                 finite number.
         """
-        from recbole_diffusion.serving.recommend import table_of_known
-
         return table_of_known(self, users, k, exclude)
 
     def recommend_new(
@@ -109,8 +85,6 @@ class LoadedRun:
             UsageError: the model knows users by number only, or no item is known. RunError: a score is no
                 finite number.
         """
-        from recbole_diffusion.serving.recommend import table_of_new
-
         return table_of_new(self, histories, k, exclude)
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
@@ -121,22 +95,20 @@ class LoadedRun:
         Raises:
             UsageError: the model's scores are no inner products.
         """
-        from recbole_diffusion.serving.vectors import vectors_of
-
         return vectors_of(self)
 
     @functools.cached_property
-    def history_items(self) -> Ids:
+    def fold_in_items(self) -> IdMap:
         """Return the ids of the items that histories are made of: those of the source domain where the model reads it."""
-        if not hasattr(self.model, "history_domain"):
+        if self.model.fold_in_domain is None:
             return self.items
         source = self.dataset.source
-        return Ids(source.field2id_token[source.iid_field])
+        return IdMap(source.field2id_token[source.iid_field])
 
     @functools.cached_property
-    def history_config(self) -> Any:
+    def fold_in_config(self) -> Any:
         """Return the configuration that names the columns of a file of histories: the run's, or its source domain's."""
-        return self.dataset.source.config if hasattr(self.model, "history_domain") else self.config
+        return self.config if self.model.fold_in_domain is None else self.dataset.source.config
 
     @functools.cached_property
     def loaders(self) -> tuple[Any, Any, dict[str, Any]]:
@@ -155,16 +127,20 @@ class LoadedRun:
         return self.folder.read_result()
 
 
-def load_run(folder: str | Path, *, unfinished: bool = False, **options: Any) -> LoadedRun:
+def load_run(
+    folder: str | Path, *, model: str | type | None = None, unfinished: bool = False, **options: Any
+) -> LoadedRun:
     """Load a trained model with its data set; the random streams of the process stay as they are.
 
     Args:
         folder: of a run that has ended.
+        model: name or class of the run's model. Only a model from outside needs it, and only in a process that has not
+            named it before: the run folder alone does not make this process import its module.
         unfinished: also take a run that has not ended, with its best weights so far.
         options: what differs on this machine: ``data_path``, ``shift_test``, ``use_gpu``, ``gpu_id``.
 
     Raises:
-        UsageError: there is no run, it has not ended, or its data set is not there.
+        UsageError: there is no run, it has not ended, it has another model, or its data set is not there.
         RunError: the weights are damaged, or the data set is not the one that they were trained on.
     """
     from recbole_diffusion.trainer import checkpoint
@@ -181,14 +157,19 @@ def load_run(folder: str | Path, *, unfinished: bool = False, **options: Any) ->
         raise UsageError(
             f"a trained run cannot change {', '.join(wrong)}; allowed: {', '.join(sorted(LOAD_OPTIONS))}"
         )
-    config = Config(overrides={**run.read_config(), **options})
+    stored = run.read_config()
+    if model is not None and registry.name_of(model) != stored["model"]:
+        raise UsageError(
+            f"the run in {run.path} has the model {stored['model']!r}, not {model!r}; leave model out"
+        )
+    config = Config(overrides={**stored, **options})
     random_state = checkpoint.random_state()
     try:
         dataset, parts, model = _built(config)
     finally:
         checkpoint.restore_random_state(random_state)
     _fill(config, dataset, model, run.best)
-    maps = (Ids(dataset.field2id_token[field]) for field in (dataset.uid_field, dataset.iid_field))
+    maps = (IdMap(dataset.field2id_token[field]) for field in (dataset.uid_field, dataset.iid_field))
     return LoadedRun(run, config, dataset, parts, model, *maps)
 
 

@@ -1,19 +1,26 @@
-"""run(): configuration -> data -> model -> trainer -> result. One run is one folder."""
+"""run(): configuration -> data -> model -> trainer -> result. One run is one folder.
 
-import resource
-import shlex
+Longer than most files, because it is the whole way of a run, to be read from top to bottom.
+"""
+
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recbole_diffusion import registry
 from recbole_diffusion.config import Config
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import Interrupted, UsageError, command_line
 from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.memory import peak_memory_mib
 from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.storage.run_log import logging_to
 from recbole_diffusion.storage.versions import versions
 
+logger = logging.getLogger()  # the root: what the run says goes into its log
 # What may differ between a run and its continuation without changing what it computes.
 RESUME_OPTIONS = frozenset(
     {"epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "data_path", "shift_test"}
@@ -21,7 +28,7 @@ RESUME_OPTIONS = frozenset(
 
 
 def run(
-    model: str | None = None,
+    model: str | type | None = None,
     dataset: str | None = None,
     *,
     config_files: Iterable[str | Path] = (),
@@ -35,7 +42,7 @@ def run(
     """Train and evaluate one model, in one folder.
 
     Args:
-        model: name of a model of ours or of RecBole.
+        model: name of a model of ours or of RecBole, ``package.module:Class`` of one from outside, or its class.
         dataset: name of a data set.
         config_files: YAML files, later ones win.
         overrides: option values, of their real types; they win over the files.
@@ -52,29 +59,34 @@ def run(
 
     Raises:
         UsageError: the request cannot be run; nothing of it stays. RunError: the run failed.
-        KeyboardInterrupt: Ctrl-C; its argument is the run folder.
+        Interrupted: Ctrl-C, with the run folder.
     """
     overrides, config_files = dict(overrides or {}), list(config_files)
+    model = registry.name_of(model) if model else None
     if resume is None:
         config = Config(model, dataset, config_files, overrides)
-        folder = RunFolder.create(config["model"], config["dataset"], config["runs_path"], config["run_dir"])
+        folder = RunFolder.create(
+            config.model_class.__name__, config["dataset"], config["runs_path"], config["run_dir"]
+        )
         folder.write_config(config.resolved)
     else:
         folder, config = _resumed(resume, model, dataset, config_files, overrides)
-    from recbole_diffusion.storage.run_log import logging_to
-
     config["checkpoint_dir"] = str(folder.path)
     try:
         with logging_to(folder.log, config["state"]):
-            result = _trained(config, folder, resume is not None, on_epoch, test, prepared)
+            ready = _build(config, folder, prepared)
+            _start_or_resume(ready, resume is not None)
+            result = _result(ready, on_epoch, test)
             result["command"] = command or _command(model, dataset, config_files, overrides, resume)
             folder.write_result(result)
+            if any("counts" in report for report in result["rated"].values()):
+                logger.info("figures of the predicted ratings: report %s --output=FILE.html", folder.path)
     except UsageError:
         if resume is None:
             folder.discard()
         raise
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(str(folder.path)) from interrupt
+        raise Interrupted(folder.path) from interrupt
     return {**result, "run_dir": str(folder.path)}
 
 
@@ -101,41 +113,76 @@ def _resumed(
     return folder, config
 
 
-def _trained(
-    config: Config, folder: RunFolder, resuming: bool, on_epoch: Callable | None, test: bool, prepared: Any
-) -> dict[str, Any]:
-    """Load, train, evaluate; return the result without its command."""
-    from logging import getLogger
+@dataclass
+class _Prepared:
+    """A run before its training: what :func:`_build` makes and the later steps use.
 
+    Attributes:
+        config: its configuration.
+        folder: where it writes.
+        dataset: the whole data set.
+        train: loader of the training part.
+        valid: loader of the validation part.
+        tests: loaders of the test parts by name.
+        trainer: the trainer, which holds the model.
+        load_seconds: time of reading and splitting the data.
+    """
+
+    config: Config
+    folder: RunFolder
+    dataset: Any
+    train: Any
+    valid: Any
+    tests: dict[str, Any]
+    trainer: Any
+    load_seconds: float
+
+    @property
+    def held_out(self) -> dict[str, Any]:
+        """The data sets of the validation and test parts by name."""
+        loaders = {"valid": self.valid, **self.tests}
+        return {name: loader._dataset for name, loader in loaders.items()}
+
+    @property
+    def progress(self) -> bool:
+        """Whether to show progress bars."""
+        shown = self.config["show_progress"]
+        return sys.stderr.isatty() if shown is None else shown
+
+
+def _build(config: Config, folder: RunFolder, given: Any) -> _Prepared:
+    """Load the data, and make model and trainer; ``given`` is a data set that was made before, or None."""
     from recbole.utils import init_seed
 
-    from recbole_diffusion.data.dataset import id_fingerprint, selects_on_test
-    from recbole_diffusion.data.fingerprint import part_fingerprints
+    from recbole_diffusion.data.dataset import id_fingerprint
     from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data
-    from recbole_diffusion.report.rating_plots import plot_ratings
-    from recbole_diffusion.trainer import checkpoint
     from recbole_diffusion.trainer.factory import trainer_for
 
-    logger = getLogger()
     clock = time.perf_counter()
-    init_seed(
-        config["seed"] if config["split_seed"] is None else config["split_seed"], config["reproducibility"]
-    )
-    dataset = create_dataset(config) if prepared is None else adopt_dataset(config, prepared)
+    split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
+    init_seed(split_seed, config["reproducibility"])
+    dataset = create_dataset(config) if given is None else adopt_dataset(config, given)
     logger.info("%s", dataset)
-    train_data, valid_data, tests = prepare_data(config, dataset)
+    train, valid, tests = prepare_data(config, dataset)
     load_seconds = time.perf_counter() - clock
 
     init_seed(config["seed"], config["reproducibility"])
-    model = config.model_class(config, train_data._dataset).to(config["device"])
+    model = config.model_class(config, train._dataset).to(config["device"])
     logger.info("%s", model)
     trainer = trainer_for(config, model, folder)
     trainer.ids = id_fingerprint(dataset)
-    held_out = {"valid": valid_data._dataset} | {name: loader._dataset for name, loader in tests.items()}
-    if hasattr(model, "see_parts"):
-        model.see_parts(held_out)
+    prepared = _Prepared(config, folder, dataset, train, valid, tests, trainer, load_seconds)
+    model.observe_parts(prepared.held_out)
+    return prepared
+
+
+def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
+    """Bring model and trainer to where training begins: last finished epoch, given weights, or neither."""
+    from recbole_diffusion.trainer import checkpoint
+
+    config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
     if resuming and folder.checkpoint.is_file():
-        trainer.resume(train_data)
+        trainer.resume(prepared.train)
         folder.write_config(config.resolved)  # the number of epochs may be new
     else:
         if resuming:
@@ -144,87 +191,63 @@ def _trained(
             folder.best.unlink(missing_ok=True)
         if config["load_checkpoint"]:
             path = Path(config["load_checkpoint"])
-            trainer.load_weights(
-                checkpoint.load(path, config["device"], trust=config["trust_checkpoint"]), path
-            )
+            state = checkpoint.load(path, config["device"], trust=config["trust_checkpoint"])
+            trainer.load_weights(state, path)
+    # Now nothing of the request can be wrong.
+    logger.info("run folder %s, device %s", folder.path, config["device"])
 
-    logger.info(
-        "run folder %s, device %s", folder.path, config["device"]
-    )  # now that nothing of the request can be wrong
-    progress = sys.stderr.isatty() if config["show_progress"] is None else config["show_progress"]
-    score, valid = trainer.fit(train_data, valid_data, show_progress=progress, callback_fn=on_epoch)
+
+def _train(prepared: _Prepared, on_epoch: Callable | None) -> tuple[float, dict[str, float]]:
+    """Train; return the best validation score, and the metrics of that validation."""
+    trainer, progress = prepared.trainer, prepared.progress
+    score, valid = trainer.fit(prepared.train, prepared.valid, show_progress=progress, callback_fn=on_epoch)
     if valid is None:
-        valid = trainer.evaluate(valid_data, show_progress=progress)
-        score = valid[config["valid_metric"].lower()]
+        valid = trainer.evaluate(prepared.valid, show_progress=progress)
+        score = valid[prepared.config["valid_metric"].lower()]
+    return float(score), {name: float(value) for name, value in valid.items()}
+
+
+def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[str, Any]:
+    """Train and evaluate; return the content of ``result.json`` without the command."""
+    from recbole_diffusion.data.dataset import selects_on_test
+    from recbole_diffusion.data.fingerprint import part_fingerprints
+    from recbole_diffusion.trainer.tested_parts import evaluate_parts
+
+    config, trainer = prepared.config, prepared.trainer
+    score, valid = _train(prepared, on_epoch)
     clock = time.perf_counter()
-    tested, groups, rated = (
-        _tested(config, trainer, folder, train_data, tests, progress) if test else ({"test": None}, {}, {})
-    )
+    tests = prepared.tests if test else {}
+    found = evaluate_parts(trainer, prepared.train, tests, prepared.progress)
     test_seconds = time.perf_counter() - clock
-    plot_ratings(folder, rated)
-    for part, values in {"valid": valid, **tested}.items():
-        if values:
-            logger.info("%s: %s", part, "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
+    for part, values in {"valid": valid, **found.metrics}.items():
+        logger.info("%s: %s", part, "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
     epochs = [record["train_seconds"] for record in trainer.records]
     return {
         "model": config["model"],
         "dataset": config["dataset"],
         "selection": "test" if selects_on_test(config) else "validation",
         "seed": config["seed"],
-        "parameters": sum(one.numel() for one in model.parameters() if one.requires_grad),
+        "parameters": sum(one.numel() for one in trainer.model.parameters() if one.requires_grad),
         "best_epoch": trainer.chosen_epoch,
-        "best_valid_score": float(score),
-        "valid": {name: float(value) for name, value in valid.items()},
-        "test": next(iter(tested.values())),
-        **(tested if len(tested) > 1 else {}),
-        "groups": groups,
-        "rated": rated,
-        "split": getattr(dataset, "split_summary", None),
-        "diagnostics": getattr(model, "final_diagnostics", dict)(),
-        "parts": part_fingerprints({"train": train_data._dataset} | held_out),
+        "best_valid_score": score,
+        "valid": valid,
+        "test": next(iter(found.metrics.values()), None),
+        **(found.metrics if len(found.metrics) > 1 else {}),
+        "groups": found.groups,
+        "rated": found.rated,
+        "split": getattr(prepared.dataset, "split_summary", None),
+        "diagnostics": trainer.model.final_diagnostics(),
+        "parts": part_fingerprints({"train": prepared.train._dataset} | prepared.held_out),
         "seconds": {
-            "load": round(load_seconds, 3),
+            "load": round(prepared.load_seconds, 3),
             "train": round(sum(epochs), 3),
             "valid": round(sum(record.get("valid_seconds", 0.0) for record in trainer.records), 3),
             "test": round(test_seconds, 3),
         },
         "epoch_seconds": epochs,
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "peak_rss_mb": round(peak_memory_mib(), 1),
         "versions": versions(),
     }
-
-
-def _tested(
-    config: Config, trainer: Any, folder: RunFolder, train_data: Any, tests: dict[str, Any], progress: bool
-) -> tuple[dict[str, dict[str, float]], dict[str, Any], dict[str, Any]]:
-    """Evaluate each test part with the best weights; return metrics, group and rating reports, write the users' metrics."""
-    from recbole_diffusion.evaluation.group_report import group_report
-    from recbole_diffusion.evaluation.lists import USER_METRICS, TopLists, save_user_metrics
-
-    tested, groups, kept, rated, errors = {}, {}, {}, {}, {}
-    topk, metrics = (
-        [value] if isinstance(value, int | str) else list(value)
-        for value in (config["topk"], config["metrics"])
-    )
-    for name, loader in tests.items():
-        lists = TopLists(max(topk))
-        values = trainer.evaluate(loader, show_progress=progress, lists=lists)
-        tested[name] = {metric: float(value) for metric, value in values.items()}
-        if trainer.rated is not None:
-            rated[name] = trainer.rated.report()
-        if len(lists):
-            kept[name] = lists
-            errors[name] = trainer.rated.by_user(lists.users) if trainer.rated is not None else {}
-            if config["report_groups"]:
-                groups[name] = group_report(
-                    lists, train_data._dataset, loader._dataset, config["report_groups"], topk
-                )
-    if kept:
-        dataset = train_data._dataset
-        tokens = dataset.field2id_token[dataset.uid_field]
-        by_user = [metric for metric in metrics if metric.lower() in USER_METRICS]
-        save_user_metrics(folder.user_metrics, kept, tokens, topk, by_user, errors)
-    return tested, groups, rated
 
 
 def _command(
@@ -235,13 +258,12 @@ def _command(
     resume: str | Path | None,
 ) -> str:
     """Return a command line for a run that was started from Python."""
-    words = ["python", "run_recbole_diff.py"]
-    words += [
+    argv = [
         f"--{name}={value}"
         for name, value in (("model", model), ("dataset", dataset), ("resume", resume))
         if value
     ]
     files = " ".join(map(str, config_files))
-    words += [f"--config_files={files}"] if files else []
-    words += [f"--{name}={yaml_io.dump_value(value)}" for name, value in overrides.items()]
-    return shlex.join(words)
+    argv += [f"--config_files={files}"] if files else []
+    argv += [f"--{name}={yaml_io.dump_value(value)}" for name, value in overrides.items()]
+    return command_line(*argv)

@@ -9,6 +9,7 @@ import pytest
 
 from recbole_diffusion import registry
 from recbole_diffusion.compat import apply_all
+from recbole_diffusion.options import declare
 from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.split import SplitOptions
@@ -16,6 +17,14 @@ from recbole_diffusion.storage import yaml_io
 
 apply_all()
 
+from recbole.utils import (  # noqa: E402
+    dataset_arguments,
+    evaluation_arguments,
+    general_arguments,
+    training_arguments,
+)
+
+RECBOLE = {*general_arguments, *training_arguments, *evaluation_arguments, *dataset_arguments}
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "recbole_diffusion"
 # Imports go strictly down, those inside functions too: a part may import parts of lower levels and itself.
@@ -28,7 +37,7 @@ LEVELS = (
     ("loaded_run", "report"),
     ("quick_start",),
     ("tuning",),
-    ("cli", "__init__"),
+    ("cli", "testing", "__init__"),
     ("__main__",),
 )
 LEVEL = {part: number for number, parts in enumerate(LEVELS) for part in parts}
@@ -43,10 +52,15 @@ STANDARD_OF_THE_MATHEMATICS = {
     "itertools",
     "enum",
 }
+RAY_CLASSES = "recbole_diffusion/tuning/ray_classes.py"  # subclasses of Ray's, which need it at their import
+# What only some systems have: each is imported inside a function, for the others.
+OF_SOME_SYSTEMS = {"fcntl", "grp", "msvcrt", "pwd", "resource", "termios", "winreg"}
 # A model that wraps another as its backbone: stem -> stems.
 BACKBONES: dict[str, set[str]] = {"ccdrec": {"freedom", "lattice", "mcdrec"}, "mcdrec": {"freedom"}}
+# Files of several small models.
+SHARED_FILES = {"trivial"}
 FILES = sorted(PACKAGE.rglob("*.py"))
-STEMS = {name: spec.model.partition(":")[0].rpartition(".")[2] for name, spec in registry.MODELS.items()}
+STEMS = {name: spec.module or name.lower() for name, spec in registry.MODELS.items()}
 
 
 def name_of(path: Path) -> str:
@@ -143,19 +157,42 @@ def test_models_do_not_import_models(path):
     ids=lambda path: path.name,
 )
 def test_ray_is_imported_late_and_recbole_quick_start_never(path):
-    assert not [name for name in imports(path, top_level_only=True) if name.split(".")[0] == "ray"]
+    late = path.relative_to(ROOT).as_posix() == RAY_CLASSES  # imported late itself, see below
+    assert late or not [name for name in imports(path, top_level_only=True) if name.split(".")[0] == "ray"]
     assert not [name for name in imports(path) if name.startswith("recbole.quick_start")]
     uses_ray = [name for name in imports(path) if name.split(".")[0] == "ray"]
     assert not uses_ray or "tuning" in path.parts
 
 
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_pytest_is_imported_in_testing_alone(path):
+    assert "testing" in path.parts or not [name for name in imports(path) if name.split(".")[0] == "pytest"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_nothing_needs_a_module_that_only_some_systems_have(path):
+    assert not OF_SOME_SYSTEMS & {name.split(".")[0] for name in imports(path, top_level_only=True)}
+
+
+def test_what_needs_ray_at_its_import_is_imported_late():
+    module = RAY_CLASSES.removesuffix(".py").replace("/", ".")
+    early = [
+        name_of(path) for path in FILES if any(module in name for name in imports(path, top_level_only=True))
+    ]
+    assert early == []
+
+
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_every_model_has_its_files(name):
-    stem = STEMS[name]
-    assert stem == name.lower()
-    family = registry.MODELS[name].model.split(".")[1]
+    """Small models of a family may share the file of the models, and most share the family's ``options.py``."""
+    stem, family = STEMS[name], registry.MODELS[name].family
+    assert stem in SHARED_FILES or stem == name.lower()
+    options = registry.options_class(name).__module__.split(".")[1:]
+    assert options[:2] == ["model", family]
+    assert options[2] in ("options", f"{stem}_options")
     wanted = [
         PACKAGE / "model" / family / f"{stem}.py",
+        PACKAGE / "model" / family / f"{options[2]}.py",
         ROOT / f"properties/model/{name}.yaml",
         ROOT / f"tests/model/{family}/test_{stem}.py",
     ]
@@ -164,29 +201,37 @@ def test_every_model_has_its_files(name):
     assert [str(file) for file in wanted if not file.is_file()] == []
 
 
-def assert_equal_defaults(options: type, yaml: Path) -> None:
-    values = yaml_io.load_yaml(yaml)
-    defaults = {field.name: field.metadata["default"] for field in dataclasses.fields(options)}
-    assert {name: values.get(name, "missing") for name in defaults} == defaults
-    assert {name: type(values[name]) for name in defaults} == {
-        name: type(default) for name, default in defaults.items()
-    }
+OF_EVERY_RUN = {
+    field.name: field
+    for options in (GeneralOptions, SplitOptions, RatingOptions)
+    for field in dataclasses.fields(options)
+}
+
+
+def assert_defaults(
+    values: dict, fields: dict[str, dataclasses.Field], others: set[str] = frozenset()
+) -> None:
+    """Each option has a value of its very type in the YAML, where a whole number is no float, and each name is an option."""
+    assert set(fields) - set(values) == set()
+    assert set(values) - set(fields) - set(others) == set()
+    for name, field in fields.items():
+        value = declare.checked(field, values[name])
+        assert type(value) is type(values[name]), f"{name}: {values[name]!r} should be {value!r}"
 
 
 @pytest.mark.parametrize("name", registry.MODELS)
-def test_yaml_and_dataclass_agree(name):
-    assert_equal_defaults(
-        registry.resolve(registry.MODELS[name].options), ROOT / f"properties/model/{name}.yaml"
-    )
+def test_the_yaml_of_a_model_has_all_of_its_options_and_nothing_else(name):
+    values = yaml_io.load_yaml(ROOT / f"properties/model/{name}.yaml")
+    own = registry.options_class(name).__dataclass_fields__
+    of_every_run = {key: field for key, field in OF_EVERY_RUN.items() if key in values}
+    assert_defaults(values, {**own, **of_every_run}, RECBOLE)
 
 
-def test_overall_yaml_and_general_options_agree():
-    assert_equal_defaults(GeneralOptions, ROOT / "properties/overall.yaml")
-    assert_equal_defaults(SplitOptions, ROOT / "properties/overall.yaml")
-    assert_equal_defaults(RatingOptions, ROOT / "properties/overall.yaml")
+def test_overall_yaml_has_the_options_of_every_run_and_nothing_else():
+    assert_defaults(yaml_io.load_yaml(ROOT / "properties/overall.yaml"), OF_EVERY_RUN)
 
 
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_a_model_does_not_redefine_a_general_option(name):
-    options = registry.resolve(registry.MODELS[name].options)
+    options = registry.options_class(name)
     assert not set(options.__dataclass_fields__) & set(GeneralOptions.__dataclass_fields__)

@@ -79,7 +79,7 @@ def test_the_wheel_holds_every_yaml_and_the_licence(site):
 
 def test_the_wheel_holds_what_pages_are_made_of(site):
     names = sorted(path.name for path in (ROOT / "recbole_diffusion/report/assets").iterdir())
-    assert names == ["page.css", "page.js", "plotly-LICENSE", "plotly-basic.min.js"]
+    assert names == ["page.css", "page.html", "page.js", "plotly-LICENSE", "plotly-basic.min.js"]
     assert sorted(path.name for path in (site / "recbole_diffusion/report/assets").iterdir()) == names
 
 

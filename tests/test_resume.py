@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from recbole_diffusion.cli import main as cli
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import Interrupted, RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
@@ -78,10 +78,10 @@ def test_an_interrupted_run_names_its_folder_and_goes_on(checkerboard, tmp_path)
         if epoch == 1:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt) as caught:
+    with pytest.raises(Interrupted) as caught:
         run("TVDiff", overrides=overrides, on_epoch=stop)
-    assert Path(caught.value.args[0]).parent == tmp_path / "runs"
-    assert_same_run(run(resume=caught.value.args[0]), straight)
+    assert caught.value.folder.parent == tmp_path / "runs"
+    assert_same_run(run(resume=caught.value.folder), straight)
 
 
 @pytest.mark.parametrize("interval", [2, 10])

@@ -1,138 +1,167 @@
-"""Arguments of the commands, read from ``--key=value`` words."""
+"""Arguments as values: ``--key=value`` read by the declared type of the option, or as YAML where it has none.
 
-import sys
-from collections.abc import Sequence
-from typing import Any, TypeVar
+What is declared as text stays text, even where YAML would see a number, a list or nothing: names, paths,
+separators, intervals.
+"""
 
-from recbole_diffusion.errors import UsageError, did_you_mean, nothing_asked
-from recbole_diffusion.options.declare import read_options
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from recbole_diffusion import registry
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.declare import argument
+from recbole_diffusion.options.general import GeneralOptions
+from recbole_diffusion.options.rating import RatingOptions
+from recbole_diffusion.options.recbole_table import RECBOLE_OPTIONS
+from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
 
-T = TypeVar("T")
-# The options of load_run, as arguments of a command line.
-LOADING = ("data_path", "shift_test", "use_gpu", "gpu_id")
-# Read as text even where YAML would see a number, a list or nothing: names, paths, separators, intervals.
-TEXT_OPTIONS = frozenset(
-    {"model", "dataset", "config_files", "resume", "run_dir", "runs_path", "data_path", "load_checkpoint"}
-    | {"source", "output", "name", "shift_test"}
-    | {"space", "storage", "sweep_dir", "ray_address"}
-    | {"glob", "pictures", "reference"}
-    | {"run", "users", "histories", "unknown"}
-    | {"field_separator", "seq_separator", "user_inter_num_interval", "item_inter_num_interval"}
-)
+
+@dataclass(frozen=True)
+class RunArguments:
+    """What ``train`` and ``tune`` take beside the options of a run."""
+
+    model: str | None = argument(None, "name of a model")
+    dataset: str | None = argument(None, "name of a data set: a folder in data_path")
+    config_files: str = argument("", "YAML files of options, with spaces between; later ones win")
+    resume: str | None = argument(None, "folder of a run to continue from its last finished epoch")
 
 
-def parse_options(words: Sequence[str]) -> dict[str, Any]:
-    """Return ``--key=value``, ``--key value`` and ``--flag`` as a dictionary; values are parsed as YAML, never evaluated.
+class Declared(NamedTuple):
+    """What is known of an option before its value is read.
+
+    Attributes:
+        kind: its type, such as ``str | None``.
+        may_be_empty: whether a text without letters is a value.
+    """
+
+    kind: Any
+    may_be_empty: bool = False
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """Return the types that the option takes."""
+        return typing.get_args(self.kind) if isinstance(self.kind, types.UnionType) else (self.kind,)
+
+
+def own_first(cls: type) -> list[dataclasses.Field]:
+    """Return the fields of a dataclass, those that it inherits last."""
+    return sorted(dataclasses.fields(cls), key=lambda field: field.name not in cls.__annotations__)
+
+
+def declared_by(*classes: type) -> dict[str, Declared]:
+    """Return the options of dataclasses by name."""
+    fields = [field for cls in classes for field in own_first(cls)]
+    return {field.name: Declared(field.type, field.metadata.get("default") == "") for field in fields}
+
+
+def declared_for_runs(model: str | None, *classes: type) -> dict[str, Declared]:
+    """Return the options of a run: RecBole's, the general ones, the model's, and those of ``classes``."""
+    outside = registry.outside_class(model) if model else None
+    cls = registry.options_class(model) if model in registry.MODELS else outside and outside.options_class
+    own = [cls] if cls else []
+    of_recbole = {name: Declared(known.kind) for name, known in RECBOLE_OPTIONS.items()}
+    return of_recbole | declared_by(GeneralOptions, SplitOptions, RatingOptions, *own, *classes)
+
+
+def help_asked(argv: Sequence[str]) -> str | None:
+    """Return ``"short"`` for ``--help`` or ``-h``, ``"all"`` for ``--help=all``, and None without them.
 
     Raises:
-        UsageError: a word that is no option, or an option given twice with different values.
+        UsageError: help on something else.
     """
-    options: dict[str, Any] = {}
-    rest = list(words)
+    for place, given in enumerate(argv):
+        name, equals, text = given.partition("=")
+        if given == "-h" or name == "--help":
+            if equals and text != "all":
+                raise UsageError(
+                    f"option 'help' is {text!r}; write --help, or --help=all for RecBole's options too"
+                )
+            return "all" if "all" in (text, *argv[place + 1 : place + 2]) else "short"
+    return None
+
+
+def option_pairs(argv: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Return name and text of ``--key=value``, ``--key value`` and ``--flag``; the text of a flag is None.
+
+    Raises:
+        UsageError: an argument that is no option.
+    """
+    pairs: list[tuple[str, str | None]] = []
+    rest = list(argv)
     while rest:
-        word = rest.pop(0)
-        if word in ("-h", "--help"):
-            options["help"] = True
-            continue
-        if not word.startswith("--") or len(word) == 2:
-            raise UsageError(f"unexpected word {word!r}; options are written --name=value")
-        key, equals, text = word[2:].partition("=")
-        if not equals:
-            text = rest.pop(0) if rest and not rest[0].startswith("--") else None
-        value = _value(key, text)
-        if key in options and options[key] != value:
-            raise UsageError(f"option {key!r} is given twice, as {options[key]!r} and {value!r}")
-        options[key] = value
-    return options
+        given = rest.pop(0)
+        if not given.startswith("--") or len(given) == 2:
+            raise UsageError(f"unexpected argument {given!r}; options are written --name=value")
+        name, equals, text = given[2:].partition("=")
+        follows = not equals and rest and not rest[0].startswith("--")
+        pairs.append((name, text if equals else rest.pop(0) if follows else None))
+    return pairs
 
 
-def _value(key: str, text: str | None) -> Any:
-    """Return the value of one option; None is a flag."""
-    if key not in TEXT_OPTIONS:
-        return True if text is None else yaml_io.parse_value(text)
-    if text and text[0] in "'\"":
-        text = str(yaml_io.parse_value(text))
-    if not text and key != "config_files":
-        raise UsageError(f"option {key!r} is given without a value; write --{key}=VALUE, or leave it out")
-    return text or ""
+def parse_options(argv: Sequence[str], *classes: type) -> dict[str, Any]:
+    """Return the options of a run and of ``classes`` by name; values are parsed, never evaluated.
+
+    Raises:
+        UsageError: an argument that is no option, an option without a value, or one given twice with
+            different values.
+    """
+    pairs = option_pairs(argv)
+    declared = declared_for_runs(dict(pairs).get("model"), RunArguments, *classes)
+    return once((name, read_value(name, text, declared.get(name))) for name, text in pairs)
 
 
-def read_folder_words(words: Sequence[str], cls: type[T], before: str) -> tuple[list[str], T] | None:
-    """Return the folders and the options of a command, options with their defaults; None after ``--help``, which is printed.
+def once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the values by name.
 
-    An option's value stands behind ``=`` or is the next word; a flag, which is an option that takes true or
-    false, has none.
+    Raises:
+        UsageError: a name has two different values.
+    """
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if found.setdefault(name, value) != value:
+            raise UsageError(f"option {name!r} is given twice, as {found[name]!r} and {value!r}")
+    return found
+
+
+def read_value(name: str, text: str | None, declared: Declared | None) -> Any:
+    """Return the value that a text stands for; whether it is allowed is checked elsewhere.
 
     Args:
-        words: the words behind the command's name.
-        cls: dataclass of the command's options.
-        before: the help in front of the options; it begins with the usage.
+        name: the option's name.
+        text: what stands behind the name; None where nothing does.
+        declared: what is known of the option; None for one that is known to RecBole's model alone.
 
     Raises:
-        UsageError: no word at all, an option that the command has not, or one with a wrong value.
+        UsageError: the option needs a value and has none.
     """
-    if not words:
-        raise nothing_asked(before)
-    if "--help" in words or "-h" in words:
-        from recbole_diffusion.cli.help import option_lines
-
-        sys.stdout.write(before + "\n".join(option_lines(cls)) + "\n")
+    kinds = declared.kinds if declared else (bool, type(None))
+    missing = UsageError(f"option {name!r} is given without a value; write --{name}=VALUE, or leave it out")
+    if text is None:
+        if bool in kinds:
+            return True
+        raise missing
+    if set(kinds) - {str, type(None)}:
+        if not text and type(None) not in kinds:
+            raise missing
+        return yaml_io.parse_value(text)
+    if text in ("null", "~") and type(None) in kinds:
         return None
-    fields: dict[str, Any] = cls.__dataclass_fields__  # type: ignore[attr-defined]
-    folders, of_options, rest = [], [], list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            folders.append(word)
-            continue
-        of_options.append(word)
-        name = word.removeprefix("--")
-        takes_next = "=" not in word and name in fields and fields[name].type is not bool
-        if takes_next and rest and not rest[0].startswith("--"):
-            of_options.append(rest.pop(0))
-    given = parse_options(of_options)
-    unknown = [name for name in given if name not in fields]
-    if unknown:
-        raise UsageError(
-            f"unknown option {unknown[0]!r}{did_you_mean(unknown[0], fields)}; there are {', '.join(fields)}"
-        )
-    defaults = {name: field.metadata["default"] for name, field in fields.items()}
-    return folders, read_options(cls, defaults | given)
+    text = str(yaml_io.parse_value(text)) if text.startswith(("'", '"')) else text
+    if not text and not (declared and declared.may_be_empty):
+        raise missing
+    return text
 
 
-def read_run_words(
-    words: Sequence[str], cls: type[T], command: str, before: str, after: str = ""
-) -> tuple[T, dict[str, Any]] | None:
-    """Return the options of a command and those of ``load_run``; None after ``--help``, which is printed.
+def config_files_of(options: dict[str, Any]) -> list[str]:
+    """Take the names of configuration files out of ``options`` and return them."""
+    return options.pop("config_files", "").split()
 
-    Args:
-        words: the words behind the command's name.
-        cls: dataclass of the command's options.
-        command: its name.
-        before: the help in front of the options; it begins with the usage.
-        after: the help behind them.
 
-    Raises:
-        UsageError: no word at all, or an option that is unknown, of the wrong type or out of range.
-    """
-    given = parse_options(words)
-    if not given:
-        raise nothing_asked(before)
-    if "help" in given:
-        from recbole_diffusion.cli.help import option_lines
-
-        machine = f"and what differs on this machine from the run's own: {', '.join(LOADING)}."
-        sys.stdout.write(before + "\n".join([*option_lines(cls), "", machine]) + "\n" + after)
-        return None
-    loading = {name: given.pop(name) for name in LOADING if name in given}
-    fields: dict[str, Any] = cls.__dataclass_fields__  # type: ignore[attr-defined]
-    names = [*fields, *LOADING]
-    for name in given:
-        if name not in fields:
-            raise UsageError(
-                f"{command} has no option {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}"
-            )
-    return read_options(
-        cls, {name: field.metadata["default"] for name, field in fields.items()} | given
-    ), loading
+def defaults_of(cls: type) -> Mapping[str, Any]:
+    """Return the defaults of a command's dataclass of arguments by name."""
+    return {field.name: field.metadata["default"] for field in dataclasses.fields(cls)}

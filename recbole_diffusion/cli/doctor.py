@@ -2,10 +2,15 @@
 
 import os
 import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import metadata
 
+from recbole_diffusion.cli.command import Command
+from recbole_diffusion.storage.versions import __version__
+
 PACKAGES = (
-    "recbole-diffusion",
     "recbole",
     "torch",
     "numpy",
@@ -17,13 +22,41 @@ PACKAGES = (
 )
 
 
+@dataclass(frozen=True)
+class DoctorOptions:
+    """``doctor`` has no options."""
+
+
+COMMAND = Command(
+    "doctor",
+    "",
+    "Prints versions, device, threads and paths, for a bug report.",
+    DoctorOptions,
+    may_be_bare=True,
+)
+
+
+def doctor(argv: Sequence[str]) -> int:
+    """Print what this installation is made of; return the exit code.
+
+    Raises:
+        UsageError: any argument.
+    """
+    if COMMAND.read(argv) is not None:
+        sys.stdout.write(report())
+    return 0
+
+
 def report() -> str:
     """Return versions, device, threads and paths as lines of text."""
     import torch
 
-    from recbole_diffusion.config import properties_path
+    from recbole_diffusion.storage.properties import properties_path
 
-    lines = [f"python {platform.python_version()} on {platform.platform()}"]
+    lines = [
+        f"python {platform.python_version()} on {platform.platform()}",
+        f"recbole-diffusion {__version__}",
+    ]
     for name in PACKAGES:
         try:
             lines.append(f"{name} {metadata.version(name)}")

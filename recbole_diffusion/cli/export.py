@@ -1,67 +1,71 @@
-"""``run_recbole_diff.py export``: the vectors of a run as files for other systems, and an index of its items."""
+"""``export``: the vectors of a run as files for other systems, and an index of its items."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from recbole_diffusion.cli.arguments import read_run_words
+from recbole_diffusion.cli.command import Command
+from recbole_diffusion.cli.machine import MachineOptions
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import option
-
-USAGE_LINE = "python run_recbole_diff.py export --run=RUN_DIR --output=DIR [--index=faiss] [--k=20]"
-HELP = f"""usage: {USAGE_LINE}
-
-Writes user and item vectors whose inner products are the run's scores: users.safetensors, items.safetensors (tensor 'vectors',
-float32), the original id of each row in users.txt and items.txt, and export.json.
-
-"""
+from recbole_diffusion.options.declare import argument
 
 
 @dataclass(frozen=True)
-class ExportOptions:
-    """What ``export`` takes beside the places on this machine."""
+class ExportOptions(MachineOptions):
+    """What ``export`` takes."""
 
-    run: str = option("", "folder of a run that has ended")
-    output: str = option("", "folder to write")
-    index: str = option(
+    run: str = argument("", "folder of a run that has ended")
+    output: str = argument("", "folder to write")
+    index: str = argument(
         "none",
         "also an approximate index of the items, compared with exact search",
         choices=("none", "faiss"),
     )
-    k: int = option(20, "length of the lists by which the index is compared", low=1)
-    overwrite: bool = option(False, "replace an earlier export")
-    unfinished: bool = option(False, "take a run that has not ended, with its best weights so far")
+    k: int = argument(20, "length of the lists by which the index is compared", low=1)
+    overwrite: bool = argument(False, "replace an earlier export")
+    unfinished: bool = argument(False, "take a run that has not ended, with its best weights so far")
 
     def __post_init__(self) -> None:
         for name in ("run", "output"):
             if not getattr(self, name):
-                raise UsageError(f"--{name} is missing; usage: {USAGE_LINE}")
+                raise UsageError(f"--{name} is missing; usage: {COMMAND.usage_line()}")
 
 
-def export(words: list[str]) -> int:
+COMMAND = Command(
+    "export",
+    "--run=RUN_DIR --output=DIR [--index=faiss] [--k=20]",
+    """
+Writes user and item vectors whose inner products are the run's scores: users.safetensors and
+items.safetensors (tensor 'vectors', float32), the original id of each row in users.txt and items.txt, and
+export.json.
+""",
+    ExportOptions,
+)
+
+
+def export(argv: Sequence[str]) -> int:
     """Write the vectors; return the exit code.
 
     Raises:
         UsageError: the request cannot be met; nothing is written. RunError: damaged weights, or the folder
             cannot be written.
     """
-    asked = read_run_words(words, ExportOptions, "export", HELP)
-    if asked is None:
+    given = COMMAND.read(argv)
+    if given is None:
         return 0
-    options, loading = asked
+    options = given.read(ExportOptions)
     from recbole_diffusion.loaded_run import load_run
     from recbole_diffusion.serving.index import require_faiss
     from recbole_diffusion.serving.ranking import check_k
     from recbole_diffusion.serving.vectors import RECORD, require_safetensors
     from recbole_diffusion.serving.vectors import export as write
-    from recbole_diffusion.storage.files import free_folder
+    from recbole_diffusion.storage.atomic import output_folder
 
-    folder = Path(options.output).expanduser().resolve()
-    free_folder(folder, options.overwrite, RECORD)
+    folder = output_folder(options.output, options.overwrite, RECORD).resolve()
     require_safetensors()
     if options.index != "none":
         require_faiss()
-    run = load_run(options.run, unfinished=options.unfinished, **loading)
+    run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
     check_k(options.k, len(run.items))
     record = write(run, folder, options.index != "none", options.k)
     lines = [f"{record['users']:,} users and {record['items']:,} items, vectors of {record['width']} numbers"]

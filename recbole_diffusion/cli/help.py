@@ -1,62 +1,171 @@
-"""The text of ``--help``: subcommands, models, and a model's own options with default, range and meaning."""
+"""The text of ``--help``: commands, models, and options with default, range and meaning."""
 
 import dataclasses
 import importlib.util
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from recbole_diffusion import registry
+from recbole_diffusion.cli.arguments import RunArguments, own_first
+from recbole_diffusion.cli.commands import COMMANDS
+from recbole_diffusion.errors import RunError, program
 from recbole_diffusion.options.declare import allowed_text
 from recbole_diffusion.options.general import GeneralOptions
+from recbole_diffusion.options.rating import RatingOptions
+from recbole_diffusion.options.recbole_table import SECTIONS, Table
 from recbole_diffusion.options.split import SplitOptions
-from recbole_diffusion.storage.yaml_io import dump_value
+from recbole_diffusion.storage.properties import default_values
+from recbole_diffusion.storage.yaml_io import dump_value, load_yaml
+
+OF_EVERY_RUN = (GeneralOptions, SplitOptions, RatingOptions)
 
 
-def help_text(model: str | None, commands: Mapping[str, str]) -> str:
+def run_usages() -> tuple[str, str]:
+    """Return the ways to ask for a run."""
+    options = "[--config_files='A.yaml B.yaml'] [--key=value ...]"
+    new = f"{program()} [COMMAND] --model=MODEL --dataset=DATASET {options}"
+    return new, f"{program()} --resume=RUN_DIR"
+
+
+def usage_text(usages: Iterable[str]) -> str:
+    """Return the head of a help, a line for each way to call a command."""
+    return "usage: " + "\n       ".join(usages)
+
+
+def help_text(model: str | None = None, everything: bool = False) -> str:
     """Return the general help, or with a model's name the help of that model's options.
+
+    Args:
+        model: name of a model, or None.
+        everything: also list RecBole's options.
 
     Raises:
         UsageError: unknown model.
     """
-    options = "[--config_files='A.yaml B.yaml'] [--key=value ...]"
-    lines = [f"usage: python run_recbole_diff.py [COMMAND] --model=MODEL --dataset=DATASET {options}"]
-    lines += ["       python run_recbole_diff.py --resume=RUN_DIR", "", "commands:"]
-    lines += [f"  {name:9} {summary}" for name, summary in commands.items()]
+    defaults = default_values(model)
+    lines = [usage_text(run_usages()), ""]
     if model is None:
-        lines += ["", "models:"] + [f"  {name:8} {spec.summary}" for name, spec in registry.MODELS.items()]
-        lines += ["  and RecBole's general models, for example " + ", ".join(registry.BASELINES)]
+        width = max(map(len, registry.MODELS))
+        lines += ["commands (COMMAND --help says more):"]
+        lines += [f"  {name:{width}} {summary}" for name, (_, summary) in COMMANDS.items()]
+        lines += ["", "models:"]
+        lines += [f"  {name:{width}} {spec.summary}" for name, spec in registry.MODELS.items()]
+        lines += ["  and RecBole's general models, for example " + ", ".join(registry.BASELINES), ""]
+        lines += [
+            "--model=MODEL --help lists a model's own options, --help=all also RecBole's with their meaning.",
+            "--debug shows the trace of an error.",
+            "",
+            "what to run:",
+        ]
+        lines += option_lines(RunArguments, {"model": "MODEL", "dataset": "DATASET", "resume": "RUN_DIR"})
+    elif model in registry.MODELS:
+        lines += [f"options of {model} ({registry.MODELS[model].summary}):"]
+        lines += option_lines(registry.options_class(model), defaults)
+    elif (outside := registry.outside_class(model)) is not None:
+        lines += [f"options of {model} ({registry.summary_of(outside)}):"]
+        own = option_lines(outside.options_class, _values_of(outside)) if outside.options_class else []
+        lines += own or ["  it declares none"]
+    else:
+        lines += [f"options of {model}, which is RecBole's:", *_yaml_lines(model)]
+    if model is None or everything:
+        general = [line for cls in OF_EVERY_RUN for line in option_lines(cls, defaults)]
+        lines += ["", "options of every run:", *general]
+    else:
+        lines += ["", "options of every run (--help says what they mean):", *_short(OF_EVERY_RUN, defaults)]
+    if everything:
+        lines += recbole_lines(SECTIONS)
+    else:
         lines += [
             "",
-            "--model=MODEL --help lists a model's own options. --debug shows the trace of an error.",
+            "and RecBole's: load_col, eval_args, val_interval, train_neg_sample_args, ... (see --help=all)",
         ]
-    elif model in registry.MODELS:
-        lines += ["", f"options of {model} ({registry.MODELS[model].summary}):"]
-        lines += option_lines(registry.resolve(registry.MODELS[model].options))
-    else:
-        lines += ["", f"options of {model}, which is RecBole's:", *_recbole_options(model)]
-    lines += [
-        "",
-        "options of every run (and all of RecBole's):",
-        *option_lines(GeneralOptions),
-        *option_lines(SplitOptions),
-    ]
     return "\n".join(lines) + "\n"
 
 
-def _recbole_options(model: str) -> list[str]:
-    """Return the lines of RecBole's YAML of a model; RecBole itself, slow to load, is not imported."""
+def _values_of(outside: type) -> dict[str, Any]:
+    """Return the defaults of a model from outside, by option."""
+    file = registry.file_beside(outside, ".yaml")
+    return load_yaml(file) if file.is_file() else {}
+
+
+def option_lines(cls: type, defaults: Mapping[str, Any] | None = None) -> list[str]:
+    """Return two lines for each option of a dataclass: default, then meaning and range; inherited ones last.
+
+    Args:
+        cls: the dataclass.
+        defaults: those of the options of a run, by name; arguments of a command may do without.
+    """
+    lines = []
+    for field in own_first(cls):
+        lines.append(f"  --{field.name}={_default(field, defaults)}")
+        lines.append(f"        {field.metadata['help']} [{allowed_text(field)}]")
+    return lines
+
+
+def recbole_lines(sections: Mapping[str, Table]) -> list[str]:
+    """Return the lines of RecBole's options: default, meaning, and the meaning of the names inside."""
+    defaults = _recbole_defaults()
+    lines = [
+        "",
+        "RecBole's options and its defaults; the YAML of a data set or of a model's protocol may set others.",
+    ]
+    for title, table in sections.items():
+        lines += ["", f"RecBole's options: {title}"]
+        for name, known in table.items():
+            lines.append(f"  --{name}={dump_value(defaults.get(name))}")
+            lines += _wrapped(known.meaning, 8)
+            for inner, meaning in known.inner.items():
+                lines += _wrapped(f"{inner}: {meaning}", 12)
+    return lines
+
+
+def _default(field: dataclasses.Field, defaults: Mapping[str, Any] | None) -> str:
+    default = (defaults or {}).get(field.name, field.metadata.get("default"))
+    return field.name.upper() if default == "" else dump_value(default)
+
+
+def _short(classes: Iterable[type], defaults: Mapping[str, Any]) -> list[str]:
+    """Return the options of dataclasses with their defaults alone, several a line."""
+    fields = [field for cls in classes for field in dataclasses.fields(cls)]
+    options = [f"--{field.name}={_default(field, defaults)}" for field in fields]
+    lines = [""]
+    for one in options:
+        if len(lines[-1]) + len(one) > 106:
+            lines.append("")
+        lines[-1] += f"  {one}"
+    return lines
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    margin = " " * indent
+    return textwrap.wrap(
+        text,
+        110,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _recbole_properties() -> Path:
+    """Return RecBole's folder of YAML files; RecBole itself, slow to load, is not imported."""
     package = importlib.util.find_spec("recbole")
-    folder = Path(package.submodule_search_locations[0]) / "properties" / "model"
-    files = {file.stem: file for file in folder.glob("*.yaml")}
+    if package is None or not package.submodule_search_locations:
+        raise RunError("RecBole is not installed; pip install recbole==1.2.1")
+    return Path(package.submodule_search_locations[0]) / "properties"
+
+
+def _recbole_defaults() -> dict[str, Any]:
+    folder = _recbole_properties()
+    return load_yaml(folder / "overall.yaml") | load_yaml(folder / "dataset" / "sample.yaml")
+
+
+def _yaml_lines(model: str) -> list[str]:
+    """Return the lines of RecBole's YAML of a model."""
+    files = {file.stem: file for file in (_recbole_properties() / "model").glob("*.yaml")}
     if model not in files:
         raise registry.unknown_model(model)
     return [f"  {line}" for line in files[model].read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def option_lines(cls: type) -> list[str]:
-    """Return two lines for each option of a dataclass: default, then meaning and range."""
-    lines = []
-    for field in dataclasses.fields(cls):
-        lines.append(f"  --{field.name}={dump_value(field.metadata['default'])}")
-        lines.append(f"        {field.metadata['help']} [{allowed_text(field)}]")
-    return lines

@@ -1,61 +1,49 @@
-"""``run_recbole_diff.py recommend``: the best items of users, from a run, as a table in original ids."""
+"""``recommend``: the best items of users, from a run, as a table in original ids."""
 
 import contextlib
 import gc
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.cli.arguments import read_run_words
+from recbole_diffusion.cli.command import Command
+from recbole_diffusion.cli.machine import MachineOptions
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import option
-
-USAGE_LINE = "python run_recbole_diff.py recommend --run=RUN_DIR (--all | --users=FILE | --histories=FILE) --output=FILE [--k=20 ...]"
-HELP = f"""usage: {USAGE_LINE}
-
-Writes user, item, rank and score in original ids, a row for each place of each user's list.
-
-"""
-AFTER = """
-A file of users has one original id a line. A file of histories has the form of an .inter file of the run's data set: a header
-such as user_id:token<TAB>item_id:token (and rating:float for a model of ratings), then a row for each item that a user has. It
-takes a model that knows users by what they have: TVDiff, DGRM, CFGAN, DiffRec, MultiVAE, EASE, ItemKNN, ... Models of cold
-users (DiffCDR, EMCDR, PTUPCDR, SSCDR, LACDR, CMF) take histories of rated items of their source domain.
-"""
+from recbole_diffusion.options.declare import argument
 
 
 @dataclass(frozen=True)
-class RecommendOptions:
-    """What ``recommend`` takes beside the places on this machine."""
+class RecommendOptions(MachineOptions):
+    """What ``recommend`` takes."""
 
-    run: str = option("", "folder of a run that has ended")
-    all: bool = option(False, "all users of the data set")
-    users: str | None = option(None, "file of known users, an original id a line")
-    histories: str | None = option(None, "file of what new users have; nothing is trained")
-    output: str = option("", "file to write")
-    format: str | None = option(
+    run: str = argument("", "folder of a run that has ended")
+    all: bool = argument(False, "all users of the data set")
+    users: str | None = argument(None, "file of known users, an original id a line")
+    histories: str | None = argument(None, "file of what new users have; nothing is trained")
+    output: str = argument("", "file to write")
+    format: str | None = argument(
         None, "by default the ending of the output tells", choices=("csv", "jsonl", "parquet", None)
     )
-    k: int = option(20, "length of a list", low=1)
-    exclude: str = option(
+    k: int = argument(20, "length of a list", low=1)
+    exclude: str = argument(
         "all",
         "items left out of a user's list: all that the data set has of the user, its history in train and "
         "valid, or none",
         choices=("all", "history", "none"),
     )
-    unknown: str | None = option(
+    unknown: str | None = argument(
         None, "file for the ids that are not known, by default OUTPUT.unknown.txt; written if there are any"
     )
-    overwrite: bool = option(False, "replace files that are there")
-    unfinished: bool = option(False, "take a run that has not ended, with its best weights so far")
+    overwrite: bool = argument(False, "replace files that are there")
+    unfinished: bool = argument(False, "take a run that has not ended, with its best weights so far")
 
     def __post_init__(self) -> None:
         for name in ("run", "output"):
             if not getattr(self, name):
-                raise UsageError(f"--{name} is missing; usage: {USAGE_LINE}")
+                raise UsageError(f"--{name} is missing; usage: {COMMAND.usage_line()}")
         given = [name for name in ("all", "users", "histories") if getattr(self, name)]
         if len(given) != 1:
             what = " and ".join(f"--{name}" for name in given) if given else "none of them"
@@ -64,8 +52,22 @@ class RecommendOptions:
             )
 
 
+COMMAND = Command(
+    "recommend",
+    "--run=RUN_DIR (--all | --users=FILE | --histories=FILE) --output=FILE [--k=20 ...]",
+    "Writes user, item, rank and score in original ids, a row for each place of each user's list.",
+    RecommendOptions,
+    after="""
+A file of users has one original id a line. A file of histories has the form of an .inter file of the run's
+data set: a header such as user_id:token<TAB>item_id:token (and rating:float for a model of ratings), then a
+row for each item that a user has. It takes a model that can fold users in; for another one the command names
+those that can. For a model of cold users, histories are of rated items of its source domain.
+""",
+)
+
+
 @dataclass(frozen=True)
-class Task:
+class RecommendJob:
     """What is to be ranked and what cannot be.
 
     Attributes:
@@ -81,17 +83,17 @@ class Task:
     notes: list[str]
 
 
-def recommend(words: list[str]) -> int:
+def recommend(argv: Sequence[str]) -> int:
     """Write the lists; return the exit code.
 
     Raises:
         UsageError: the request cannot be met; nothing is written. RunError: damaged weights, scores that are
             no numbers, or the file cannot be written; nothing is kept.
     """
-    asked = read_run_words(words, RecommendOptions, "recommend", HELP, AFTER)
-    if asked is None:
+    given = COMMAND.read(argv)
+    if given is None:
         return 0
-    options, loading = asked
+    options = given.read(RecommendOptions)
     with _no_garbage():
         output = Path(options.output).expanduser()
         unknown = (
@@ -104,20 +106,20 @@ def recommend(words: list[str]) -> int:
         from recbole_diffusion.loaded_run import load_run
 
         clock = time.perf_counter()
-        run = load_run(options.run, unfinished=options.unfinished, **loading)
+        run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
         loaded = time.perf_counter() - clock
-    task = _new(run, options) if options.histories else _known(run, options, tokens)
-    rows = _write(run, task, output, kind, unknown)
+    job = _new(run, options) if options.histories else _known(run, options, tokens)
+    rows = _write(run, job, output, kind, unknown)
     ranked = time.perf_counter() - clock - loaded
-    lines = [f"{rows:,} rows for {len(task.tokens):,} users in {output}", *task.notes]
-    lines += [f"{len(task.unknown):,} unknown, in {unknown}"] if task.unknown else []
+    lines = [f"{rows:,} rows for {len(job.tokens):,} users in {output}", *job.notes]
+    lines += [f"{len(job.unknown):,} unknown, in {unknown}"] if job.unknown else []
     sys.stdout.write("\n".join([*lines, f"time   load {loaded:.1f} s  rank and write {ranked:.1f} s"]) + "\n")
     return 0
 
 
 @contextlib.contextmanager
 def _no_garbage() -> Iterator[None]:
-    """Leave cycles alone while packages and data are loaded, which are there to stay; looking for them takes a tenth of it."""
+    """Look for no cycles while packages and data are loaded, which takes a tenth of that time."""
     before = gc.isenabled()
     gc.disable()
     try:
@@ -130,13 +132,13 @@ def _no_garbage() -> Iterator[None]:
 def _checked_places(options: RecommendOptions, output: Path, unknown: Path) -> str:
     """Check both files and return the format."""
     from recbole_diffusion.serving.writers import format_of
-    from recbole_diffusion.storage.files import free_place
+    from recbole_diffusion.storage.atomic import output_file
 
     kind = format_of(output, options.format)
     if output.resolve() == unknown.resolve():
         raise UsageError(f"--output and --unknown are both {output}; name two files")
-    free_place(output, options.overwrite)
-    free_place(unknown, options.overwrite)
+    output_file(output, options.overwrite)
+    output_file(unknown, options.overwrite)
     return kind
 
 
@@ -146,12 +148,12 @@ def _tokens_of(options: RecommendOptions) -> list[str] | None:
     return read_tokens(Path(options.users).expanduser()) if options.users else None
 
 
-def _known(run: Any, options: RecommendOptions, tokens: list[str] | None) -> Task:
+def _known(run: Any, options: RecommendOptions, tokens: list[str] | None) -> RecommendJob:
     from recbole_diffusion.serving.recommend import known_lists
     from recbole_diffusion.serving.users import asked_users
 
     asked = asked_users(run.users, tokens, str(options.users))
-    return Task(
+    return RecommendJob(
         known_lists(run, asked.numbers, options.k, options.exclude),
         run.users.tokens[asked.numbers],
         asked.unknown,
@@ -159,37 +161,39 @@ def _known(run: Any, options: RecommendOptions, tokens: list[str] | None) -> Tas
     )
 
 
-def _new(run: Any, options: RecommendOptions) -> Task:
+def _new(run: Any, options: RecommendOptions) -> RecommendJob:
     from recbole_diffusion.serving.histories import read_histories
-    from recbole_diffusion.serving.recommend import new_lists, reads_ratings, users_of_histories
+    from recbole_diffusion.serving.recommend import new_lists, users_of_histories
     from recbole_diffusion.serving.scoring import check_takes_histories
 
     check_takes_histories(run.model)  # before the file is read
-    frame = read_histories(Path(options.histories).expanduser(), run.history_config, reads_ratings(run.model))
+    frame = read_histories(
+        Path(options.histories).expanduser(), run.fold_in_config, run.model.predicts_ratings
+    )
     users = users_of_histories(run, frame)
     unknown = [f"user\t{token}" for token in users.without] + [
         f"item\t{token}" for token in users.unknown_items
     ]
     rows = f"{users.unknown_rows:,} of {len(frame):,} rows name {len(users.unknown_items):,} unknown items"
     notes = [f"{rows}; {len(users.without):,} users have no known item and no list"] if unknown else []
-    return Task(new_lists(run, users, options.k, options.exclude), users.tokens, unknown, notes)
+    return RecommendJob(new_lists(run, users, options.k, options.exclude), users.tokens, unknown, notes)
 
 
-def _write(run: Any, task: Task, output: Path, kind: str, unknown: Path) -> int:
+def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) -> int:
     """Write the lists and the file of the unknown; return the rows."""
     from tqdm import tqdm
 
     from recbole_diffusion.serving.writers import table_file
-    from recbole_diffusion.storage.files import write_lines
+    from recbole_diffusion.storage.atomic import write_text
 
     rows = 0
-    bar = tqdm(desc="recommend", total=len(task.tokens), unit="user", disable=not sys.stderr.isatty())
-    with table_file(output, kind, task.tokens, run.items.tokens) as write, bar:
-        for lists in task.lists:
+    bar = tqdm(desc="recommend", total=len(job.tokens), unit="user", disable=not sys.stderr.isatty())
+    with table_file(output, kind, job.tokens, run.items.tokens) as write, bar:
+        for lists in job.lists:
             rows += write(lists)
             bar.update(len(lists.items))
-        if task.unknown:
-            write_lines(unknown, task.unknown)
+        if job.unknown:
+            write_text(unknown, "".join(f"{line}\n" for line in job.unknown))
         else:
             unknown.unlink(missing_ok=True)  # of an earlier output of this name
     return rows

@@ -1,18 +1,26 @@
-"""``run_recbole_diff.py split``: write a data set, split under distribution shift, as RecBole files that any run can take."""
+"""``split``: write a data set, split under distribution shift, as RecBole files that any run can take."""
 
 import hashlib
 import json
-import os
-import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.errors import RunError, UsageError, nothing_asked
-from recbole_diffusion.options.declare import allowed_text
+from recbole_diffusion.cli.arguments import config_files_of, help_asked, parse_options
+from recbole_diffusion.cli.command import Command
+from recbole_diffusion.cli.help import option_lines, recbole_lines
+from recbole_diffusion.errors import UsageError, command_line, did_you_mean
+from recbole_diffusion.options.declare import allowed_text, argument
+from recbole_diffusion.options.general import GeneralOptions
+from recbole_diffusion.options.rating import RatingOptions
+from recbole_diffusion.options.recbole_table import OF_DATA, RECBOLE_OPTIONS
+from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.atomic import whole
+from recbole_diffusion.storage.properties import default_values
 
 # What a reader of the written files must know, beside the columns, to read them as they were read here.
 FORMAT = (
@@ -25,38 +33,38 @@ FORMAT = (
     "seq_separator",
     "encoding",
 )
-HELP = """usage: python run_recbole_diff.py split --dataset=DATASET --shift=SHIFT --output=DIR [--name=NAME] [--key=value ...]
-
-Splits the interactions of a data set into train, valid, test_iid and test_ood, and writes them with a summary (split.json) and
-the options that a run needs (NAME.yaml).
-
-  --dataset=DATASET
-        data set with one .inter file in the folder of --data_path
-  --output=DIR
-        folder of the new data set; its name is the data set's. It must be empty or not there
-  --name=NAME
-        name of the new data set: the folder is then DIR/NAME, unless DIR ends in NAME
-"""
 
 
-def split(words: list[str]) -> int:
+@dataclass(frozen=True)
+class SplitArguments:
+    """What ``split`` takes beside the options that load, filter and split data."""
+
+    dataset: str | None = argument(None, "data set with one .inter file in the folder of data_path")
+    output: str = argument(
+        "", "folder of the new data set, whose name is the data set's; empty or not there yet"
+    )
+    name: str | None = argument(
+        None, "name of the new data set: the folder is then OUTPUT/NAME, unless OUTPUT ends in NAME"
+    )
+    config_files: str = argument("", "YAML files of options, with spaces between; later ones win")
+    data_path: str | None = argument(None, "folder that holds one folder per data set")
+
+
+def split(argv: Sequence[str]) -> int:
     """Split a data set and write the parts; return the exit code.
 
     Raises:
         UsageError: the request cannot be met; nothing is written. RunError: the files cannot be written.
     """
-    from recbole_diffusion.cli.arguments import parse_options
-
-    options = parse_options(words)
-    if not options:
-        raise nothing_asked(HELP)
-    if "help" in options:
-        sys.stdout.write(help_text())
+    given = command(everything=help_asked(argv) == "all").read(argv)
+    if given is None:
         return 0
-    folder = target(options.pop("output", None), options.pop("name", None))
-    if "model" in options:
-        raise UsageError("split takes no --model; a split does not depend on one")
-    files = str(options.pop("config_files", "") or "").split()
+    options = given.options | parse_options(given.rest)
+    _refuse_unknown(options)
+    folder = target(options.pop("output", ""), options.pop("name", None))
+    files = config_files_of(options)
+    if not files and not options.get("dataset"):
+        raise UsageError(f"--dataset is missing; usage: {command().usage_line()}")
     from recbole_diffusion.config import Config
     from recbole_diffusion.data.dataset import InteractionDataset
     from recbole_diffusion.data.preparation import refusals_of
@@ -65,52 +73,71 @@ def split(words: list[str]) -> int:
     config = Config("Pop", options.pop("dataset", None), files, {"normalize_all": False, **options})
     with refusals_of(config):
         dataset = InteractionDataset(config)
-        if dataset.shift.shift == "none":
-            raise UsageError(
-                "--shift is missing; split takes "
-                f"--shift={allowed_text(type(dataset.shift).__dataclass_fields__['shift'])}"
-            )
+        if dataset.shift is None:
+            allowed = allowed_text(SplitOptions.__dataclass_fields__["shift"])
+            raise UsageError(f"--shift is missing; split takes --shift={allowed}")
         rows = dataset.rows_of_parts()
-    write_folder(folder, dataset, rows, shlex.join(["python", "run_recbole_diff.py", "split", *words]))
+    write_folder(folder, dataset, rows, command_line("split", *argv))
     sys.stdout.write(table(dataset.split_summary) + "\n")
     run = ["--model=MODEL", f"--dataset={folder.name}", f"--data_path={folder.parent}"]
     run += [f"--config_files={folder / folder.name}.yaml"]
-    sys.stdout.write(f"folder {folder}\nuse    {shlex.join(['python', 'run_recbole_diff.py', *run])}\n")
+    sys.stdout.write(f"folder {folder}\nuse    {command_line(*run)}\n")
     return 0
 
 
-def help_text() -> str:
-    """Return the text of ``split --help``."""
-    from recbole_diffusion.cli.help import option_lines
-    from recbole_diffusion.options.split import SplitOptions
-
-    return (
-        HELP
-        + "\n".join(option_lines(SplitOptions))
-        + "\n\nand the options of every run that load and filter data: data_path, load_col, val_interval, "
-        "...\n"
+def command(everything: bool = False) -> Command:
+    """Return how ``split`` is called; its help tells RecBole's options too if ``everything`` is asked for."""
+    defaults = default_values()
+    others = [
+        "",
+        "and the options of a run that read and filter data: load_col, val_interval, ... (see --help=all)",
+    ]
+    return Command(
+        "split",
+        "--dataset=DATASET --shift=SHIFT --output=DIR [--name=NAME] [--key=value ...]",
+        """
+Splits the interactions of a data set into train, valid, test_iid and test_ood, and writes them with a summary
+(split.json) and the options that a run needs (NAME.yaml).
+""",
+        SplitArguments,
+        open=True,
+        defaults=defaults,
+        after="\n".join(
+            [*option_lines(SplitOptions, defaults), *(recbole_lines(OF_DATA) if everything else others)]
+        ),
     )
 
 
-def target(output: Any, name: Any) -> Path:
+def _refuse_unknown(options: Mapping[str, Any]) -> None:
+    """Refuse a model, and unknown names, for which a configuration would propose any option of a run."""
+    if "model" in options:
+        raise UsageError("split takes no --model; a split does not depend on one")
+    own = [field.name for cls in (SplitArguments, SplitOptions) for field in fields(cls)]
+    known = {
+        *own,
+        *RECBOLE_OPTIONS,
+        *(field.name for cls in (GeneralOptions, RatingOptions) for field in fields(cls)),
+    }
+    of_data = [name for section in OF_DATA.values() for name in section]
+    for name in options:
+        if name not in known:
+            near = did_you_mean(name, [*own, *of_data])
+            raise UsageError(f"unknown option {name!r}{near}; split --help=all lists the options")
+
+
+def target(output: str, name: str | None) -> Path:
     """Return the folder to write, whose name is that of the new data set.
 
     Raises:
         UsageError: no folder or a name that is a path is given, or the folder has files in it.
     """
-    for option, value in (("output", output), ("name", name)):
-        if (value is None and option == "output") or value in (True, ""):
-            raise UsageError(
-                f"--{option} is given without a value or missing; split takes --output=DIR and, if you like, "
-                "--name=NAME"
-            )
-    folder = Path(str(output)).expanduser().resolve()
+    if not output:
+        raise UsageError("--output is missing; split takes --output=DIR and, if you like, --name=NAME")
+    folder = Path(output).expanduser().resolve()
     if name is not None:
-        if Path(str(name)).name != str(name) or str(name) in (".", ".."):
-            raise UsageError(
-                f"--name is {str(name)!r}; it takes a name without folders, and --output the folder"
-            )
-        folder = folder if folder.name == str(name) else folder / str(name)
+        if Path(name).name != name or name in (".", ".."):
+            raise UsageError(f"--name is {name!r}; it takes a name without folders, and --output the folder")
+        folder = folder if folder.name == name else folder / name
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
             f"{folder} is there already and not an empty folder; name another with --output or --name, or "
@@ -120,24 +147,14 @@ def target(output: Any, name: Any) -> Path:
 
 
 def write_folder(folder: Path, dataset: Any, rows: list, command: str) -> None:
-    """Write all files into a folder beside ``folder`` and rename it: a kill or a full disk leaves no half data set.
+    """Write all files of a split data set; a kill or a full disk leaves no half data set.
 
     Raises:
         RunError: the disk is full or not writable.
     """
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
+    with whole(folder) as draft:
         draft.mkdir(parents=True)
         _fill(draft, folder.name, dataset, rows, command)
-        if folder.is_dir():
-            folder.rmdir()  # it is empty, see target
-        draft.rename(folder)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {folder}: {error}; nothing was kept. Free some space or name another folder"
-        ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _fill(draft: Path, name: str, dataset: Any, rows: list, command: str) -> None:
@@ -168,12 +185,13 @@ def _fill(draft: Path, name: str, dataset: Any, rows: list, command: str) -> Non
     (draft / "split.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     settings = {"benchmark_filename": list(PARTS), "load_col": loaded}
     settings |= {key: config[key] for key in FORMAT if config[key] is not None}
-    head = f"# {name}: {dataset.dataset_name} under {record['kind']} shift, seed {record['seed']}; see split.json\n"
+    what = f"{dataset.dataset_name} under {record['kind']} shift, seed {record['seed']}"
+    head = f"# {name}: {what}; see split.json\n"
     (draft / f"{name}.yaml").write_text(head + yaml_io.dump_yaml(settings), encoding="utf-8")
 
 
 def table(summary: Mapping[str, Any]) -> str:
-    """Return the summary of a split as a table: sizes, moved rows, and the shares of the popularity deciles."""
+    """Return the summary of a split as a table: sizes, moved rows, and the shares of popularity deciles."""
     deciles = summary["popularity_deciles"]
     parts = list(summary["parts"])
     lines = [

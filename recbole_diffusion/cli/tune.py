@@ -1,48 +1,44 @@
-"""``run_recbole_diff.py tune``: a sweep from the command line."""
+"""``tune``: a sweep from the command line."""
 
-import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from recbole_diffusion.errors import UsageError, did_you_mean, nothing_asked
+from recbole_diffusion.cli.arguments import config_files_of, help_asked, parse_options
+from recbole_diffusion.cli.help import option_lines, usage_text
+from recbole_diffusion.errors import UsageError, command_line, did_you_mean, no_arguments, program
 
-HELP = """usage: python run_recbole_diff.py tune --model=MODEL --dataset=DATASET [--search=random] [--key=value ...]
-       python run_recbole_diff.py tune --resume=SWEEP_DIR
-
-Searches the options of a model on the validation part, with Ray Tune, and runs the best ones again with several seeds; only those
-runs touch the test part. A sweep is one folder: sweep.json, trials.csv, best.yaml (for --config_files), trials/ and final/ with a
-run folder each, and two pictures. Options of a run (--epochs, --data_path, ...) hold for every trial and are not searched.
+ABOUT = """
+Searches the options of a model on the validation part, with Ray Tune, and runs the best ones again with
+several seeds; only those runs touch the test part. A sweep is one folder: sweep.json, trials.csv, best.yaml
+(for --config_files), trials/ and final/ with a run folder each, and pictures/. Options of a run (--epochs,
+--data_path, ...) hold for every trial and are not searched.
 
 options of a sweep:
 """
 
 
-def tune(words: list[str]) -> int:
+def tune(argv: Sequence[str]) -> int:
     """Run or resume a sweep and print what it found; return the exit code.
 
     Raises:
-        UsageError: the request cannot be run. RunError: no trial has given a score.
+        UsageError: the request cannot be run. RunError: no trial has given a score. Interrupted: Ctrl-C.
     """
-    from recbole_diffusion.cli.arguments import parse_options
-
-    options = parse_options(words)
-    if not options:
-        raise nothing_asked(HELP)
-    if "help" in options:
-        sys.stdout.write(help_text())
-        return 0
     from recbole_diffusion.tuning.options import SweepOptions, check_installed
 
+    if help_asked(argv):
+        sys.stdout.write(usage_text(usages()) + "\n" + ABOUT + "\n".join(option_lines(SweepOptions)) + "\n")
+        return 0
+    if not argv:
+        raise no_arguments(*usages())
+    options = parse_options(argv, SweepOptions)
     settings = {one.name: options.pop(one.name) for one in fields(SweepOptions) if one.name in options}
     model, dataset, resume = (options.pop(name, None) for name in ("model", "dataset", "resume"))
-    if resume is True or resume == "":
-        raise UsageError("--resume is given without a folder; write tune --resume=SWEEP_DIR")
-    files = str(options.pop("config_files", "") or "").split()
+    files = config_files_of(options)
     check_installed(SweepOptions())  # before torch and RecBole are loaded
     from recbole_diffusion.tuning.driver import sweep
 
-    command = shlex.join(["python", "run_recbole_diff.py", "tune", *words])
     try:
         found = sweep(
             model,
@@ -52,7 +48,7 @@ def tune(words: list[str]) -> int:
             settings=settings,
             resume=resume,
             output=sys.stdout,
-            command=command,
+            command=command_line("tune", *argv),
         )
     except UsageError as error:
         # A run does not know the options of a sweep, and would propose one of its own.
@@ -67,12 +63,10 @@ def tune(words: list[str]) -> int:
     return 0
 
 
-def help_text() -> str:
-    """Return the text of ``tune --help``."""
-    from recbole_diffusion.cli.help import option_lines
-    from recbole_diffusion.tuning.options import SweepOptions
-
-    return HELP + "\n".join(option_lines(SweepOptions)) + "\n"
+def usages() -> tuple[str, str]:
+    """Return the ways to ask for a sweep."""
+    options = "--model=MODEL --dataset=DATASET [--search=random] [--key=value ...]"
+    return f"{program()} tune {options}", f"{program()} tune --resume=SWEEP_DIR"
 
 
 def summary(found: dict[str, Any]) -> str:

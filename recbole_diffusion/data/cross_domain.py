@@ -150,6 +150,9 @@ class CrossDomainDataset(DomainDataset):
         masked: of a part, rows that are left out of its rankings like training rows; None for none.
     """
 
+    reads_options = frozenset(
+        {"source_domain", "target_domain", "cold_share", "cold_seed", "valid_user_share", "warm_share"}
+    )
     warm = False
     masked: Any = None
 

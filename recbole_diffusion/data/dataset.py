@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,6 @@ from recbole_diffusion.data import labelled, split, split_files
 from recbole_diffusion.data.ratings import KeptRatings, check_scale
 from recbole_diffusion.data.reader import FastReading
 from recbole_diffusion.errors import UsageError, did_you_mean
-from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.split import SplitOptions
 
 PARTS = ("train", "valid", "test")
@@ -31,7 +30,9 @@ class InteractionDataset(FastReading, Dataset):
     column ``x_label`` says the part of each row, as in MMRec's data sets, is read as it is.
 
     Attributes:
-        shift: the options of the split under distribution shift.
+        reads_options: names of the model's options that the class reads when a data set is made or split; a
+            sweep that searches one of them cannot share a data set among its trials.
+        shift: the options of the split under distribution shift; None without one.
         split_summary: what that split is made of; None without it and before ``build``.
         exposed_rows: number of rows at the end of the interactions that are the fully exposed set.
         exposed_dropped: rows that were left out when that set was joined, by reason.
@@ -39,14 +40,15 @@ class InteractionDataset(FastReading, Dataset):
             None.
     """
 
+    reads_options: ClassVar[frozenset[str]] = frozenset()
     split_summary: dict[str, Any] | None = None
     kept_ratings: KeptRatings | None = None
     exposed_rows = 0
 
     def __init__(self, config: Any) -> None:
-        self.shift = SplitOptions.of(config)
+        self.shift = SplitOptions.from_config(config)
         self.exposed_dropped: dict[str, int] = {}
-        if self.shift.shift != "none" and config["benchmark_filename"]:
+        if self.shift and config["benchmark_filename"]:
             raise UsageError(
                 f"shift is {self.shift.shift!r}, but benchmark_filename {config['benchmark_filename']} names "
                 "parts that are "
@@ -66,7 +68,7 @@ class InteractionDataset(FastReading, Dataset):
             self.field2source[field], self.field2type[field] = FeatureSource.INTERACTION, FeatureType.TOKEN
             self.field2seqlen[field] = 1
         self.benchmark_filename_list = None
-        if self.shift.shift == "none":
+        if self.shift is None:
             self.benchmark_filename_list, self.file_size_list = list(PARTS), sizes
 
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
@@ -102,14 +104,14 @@ class InteractionDataset(FastReading, Dataset):
 
     def _fill_nan(self) -> None:
         """Fill gaps as RecBole does; but a rating that is missing or off its scale is refused, not made up from the mean."""
-        scale = RatingOptions.of(self.config).rating_scale
+        scale = self.config["rating_scale"]
         if scale is not None and self.config["RATING_FIELD"] in self.inter_feat:
             check_scale(self, *scale)
         super()._fill_nan()
 
     def _set_label_by_threshold(self) -> None:
         """Make labels as RecBole does, which drops the column; ratings on a known scale are kept where no model sees them."""
-        scale, field = RatingOptions.of(self.config).rating_scale, self.config["RATING_FIELD"]
+        scale, field = self.config["rating_scale"], self.config["RATING_FIELD"]
         if scale is not None and field in (self.config["threshold"] or ()) and field in self.inter_feat:
             columns = (self.inter_feat[name].to_numpy() for name in (self.uid_field, self.iid_field, field))
             self.kept_ratings = KeptRatings(*columns, self.item_num)
@@ -117,7 +119,7 @@ class InteractionDataset(FastReading, Dataset):
 
     def _normalize(self) -> None:
         """Normalise as RecBole does, but leave ratings on their scale where one is given."""
-        scale, field = RatingOptions.of(self.config).rating_scale, self.config["RATING_FIELD"]
+        scale, field = self.config["rating_scale"], self.config["RATING_FIELD"]
         if scale is None or field not in self.inter_feat:
             super()._normalize()
             return
@@ -127,7 +129,7 @@ class InteractionDataset(FastReading, Dataset):
 
     def _data_filtering(self) -> None:
         super()._data_filtering()
-        if self.shift.shift == "exposure":
+        if self.shift and self.shift.shift == "exposure":
             path = Path(self.shift.shift_test).expanduser()
             self.exposed_rows, self.exposed_dropped = split_files.join_exposed(self, path)
 
@@ -139,7 +141,7 @@ class InteractionDataset(FastReading, Dataset):
                 that train lacks.
         """
         names = PARTS
-        if self.shift.shift != "none":
+        if self.shift:
             names, parts = split.PARTS, self._parts_under_shift()
         else:
             parts = self._parts_of_recbole()

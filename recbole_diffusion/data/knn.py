@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.storage.atomic import write_whole
 
 VERSION = 1  # of what is cached; a change of the computation raises it
 ROWS, COLUMNS = 1024, 8192  # items compared at once: 32 MB of similarities
@@ -123,16 +123,12 @@ def cached(
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             logging.getLogger().warning("%s is damaged; its neighbours are computed again", path)
     neighbours, cosine = compute()
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    arrays = {"neighbours": neighbours.numpy().astype(np.int32), "cosine": cosine.numpy()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            np.savez(file, neighbours=neighbours.numpy().astype(np.int32), cosine=cosine.numpy())
-        draft.replace(path)
-    except OSError as error:
+        write_whole(path, lambda file: np.savez(file, **arrays))
+    except (OSError, RunError) as error:
         logging.getLogger().warning(
             "neighbours are not kept, graph_cache %s cannot be written: %s", folder, error
         )
-        if draft.is_file():
-            draft.unlink()
     return neighbours, cosine

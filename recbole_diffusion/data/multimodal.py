@@ -32,6 +32,8 @@ class MultimodalDataset(InteractionDataset):
         modalities: the modalities by name, in the order of the option; rows are aligned, values stay on disk.
     """
 
+    reads_options = frozenset({"modalities", "item_features", "extra_features", "constant_features"})
+
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         options: MultimodalOptions = config.options

@@ -53,9 +53,9 @@ def create_dataset(config: Any) -> Any:
 
 
 def _create(config: Any) -> Any:
-    spec = registry.MODELS.get(config["model"])
-    if spec is not None:
-        return registry.resolve(spec.dataset)(config)
+    declared = registry.part(config.model_class, "dataset_class")
+    if declared is not None:
+        return declared(config)
     if config["MODEL_TYPE"] in (ModelType.GENERAL, ModelType.TRADITIONAL):
         return InteractionDataset(config)
     require_files(config)
@@ -133,7 +133,7 @@ def _check_fit(config: Any, dataset: Any) -> None:
         )
     negatives = config["train_neg_sample_args"]["distribution"]
     if (
-        config["model"] not in registry.MODELS
+        config.model_class.loader_class is None
         and config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE
         and negatives == "none"
     ):
@@ -160,7 +160,7 @@ def _tell_ignored(config: Any) -> None:
 
 
 def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
-    """Return the loaders of train, of valid, and of each test part by name; our training loader where the registry names one.
+    """Return the loaders of train, of valid, and of each test part by name; the training loader that the model declares, or RecBole's.
 
     With two test parts each has a sampler of its own, so that neither is masked when the other is ranked.
 
@@ -192,16 +192,11 @@ def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, A
     Raises:
         UsageError: the parts cannot be sampled as the options say.
     """
-    spec = registry.MODELS.get(config["model"])
+    loader = registry.part(config.model_class, "loader_class") or get_dataloader(config, "train")
     with refusals_of(config):
         train_part, valid_part, *test_parts = parts.values()
         samplers = create_samplers(config, dataset, [train_part, valid_part, test_parts[0]])
-        train_loader = (
-            registry.resolve(spec.train_loader)
-            if spec and spec.train_loader
-            else get_dataloader(config, "train")
-        )
-        train = train_loader(config, train_part, samplers[0], shuffle=config["shuffle"])
+        train = loader(config, train_part, samplers[0], shuffle=config["shuffle"])
         valid = get_dataloader(config, "valid")(config, valid_part, samplers[1], shuffle=False)
         tests = {}
         for name, part in list(parts.items())[2:]:

@@ -1,4 +1,4 @@
-"""Do predicted ratings look like ratings? Distributions, KL distance, modes, and a test user by user (DGRM, section 4.4)."""
+"""Do predicted ratings look like ratings? KL distance, modes, and a test user by user (DGRM, section 4.4)."""
 
 from typing import Any
 
@@ -10,7 +10,10 @@ MOST_USERS = 10_000  # tested one by one
 
 
 def edges(low: float, high: float) -> np.ndarray:
-    """Return the bounds of the bins of predicted ratings, [BINS + 1]: the scale, and a quarter of its length below it."""
+    """Return the bounds of the bins of predicted ratings, [BINS + 1].
+
+    They cover the scale, and a quarter of its length below it.
+    """
     return np.linspace(low - (high - low) / 4, high, BINS + 1)
 
 
@@ -20,7 +23,7 @@ def histogram(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.histogram(np.clip(values, bounds[0], bounds[-1]), bounds)[0]
 
 
-def to_modes(values: np.ndarray, modes: np.ndarray) -> np.ndarray:
+def nearest_modes(values: np.ndarray, modes: np.ndarray) -> np.ndarray:
     """Return the number of the nearest mode of each value, the upper one from the middle on, int64 [values].
 
     Args:
@@ -31,7 +34,7 @@ def to_modes(values: np.ndarray, modes: np.ndarray) -> np.ndarray:
 
 
 def kl_distance(p: np.ndarray, q: np.ndarray) -> float:
-    """Return KL(p || q) of two vectors of counts, with half a count added to each cell of both so that it is finite."""
+    """Return KL(p || q) of two vectors of counts; half a count is added to each cell to keep it finite."""
     p, q = (np.asarray(counts, np.float64) + 0.5 for counts in (p, q))
     p, q = p / p.sum(), q / q.sum()
     return float((p * np.log(p / q)).sum())
@@ -40,7 +43,7 @@ def kl_distance(p: np.ndarray, q: np.ndarray) -> float:
 def agreeing_users(
     users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, alphas: tuple[float, ...]
 ) -> dict[str, Any]:
-    """Return for how many users the two-sample Kolmogorov-Smirnov test does not tell predicted from actual ratings apart.
+    """Count the users whose predicted and actual ratings a Kolmogorov-Smirnov test does not tell apart.
 
     Args:
         users: user of each row, [rows].
@@ -67,7 +70,7 @@ def agreeing_users(
 def compare(
     users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, low: float, high: float
 ) -> dict[str, Any]:
-    """Return how the distribution of predicted ratings differs from that of the actual ones, on the same rows.
+    """Return how predicted ratings are distributed otherwise than the actual ones, on the same rows.
 
     Predicted ratings are put on the scale and then, for ``kl``, ``modes_covered`` and ``ks_rounded``, to the
     nearest mode.
@@ -87,7 +90,7 @@ def compare(
     """
     predicted = np.clip(predicted, low, high)
     modes = np.unique(ratings)
-    nearest = to_modes(predicted, modes)
+    nearest = nearest_modes(predicted, modes)
     actual = np.bincount(np.searchsorted(modes, ratings), minlength=len(modes))
     found = np.bincount(nearest, minlength=len(modes))
     share, of_found = actual / actual.sum(), found / found.sum()

@@ -1,4 +1,6 @@
-"""Metrics by group: of items by popularity, of users by activity. An average over all users hides whom a model serves.
+"""Metrics by group: of items by popularity, of users by activity.
+
+An average over all users hides which of them a model serves well.
 
 Groups are made from training counts; the padding id 0 belongs to none.
 """
@@ -9,10 +11,36 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.evaluation.lists import TopLists, ndcg, recall
+from recbole_diffusion.evaluation.lists import TopKLists, ndcg, recall
 
 NO_GROUP = -1
 DIGITS = 6
+
+
+def group_report(
+    lists: TopKLists, train: Any, held_out: Any, n_groups: int, topk: Sequence[int]
+) -> dict[str, Any]:
+    """Return metrics by group for one evaluated part.
+
+    Args:
+        lists: the ranked items of the part's users.
+        train: data set of the training part; its counts make the groups.
+        held_out: data set of the evaluated part.
+        n_groups: number of groups of each kind.
+        topk: cut-offs.
+
+    Returns:
+        ``item_popularity`` and ``user_activity``, lists of plain dictionaries, the most popular or active
+        group first.
+    """
+    uid, iid = train.uid_field, train.iid_field
+    of_items = np.bincount(train.inter_feat[iid].numpy(), minlength=train.item_num)
+    of_users = np.bincount(train.inter_feat[uid].numpy(), minlength=train.user_num)
+    pairs = held_out.inter_feat[uid].numpy(), held_out.inter_feat[iid].numpy()
+    return {
+        "item_popularity": by_item_popularity(lists, pairs, item_groups(of_items, n_groups), of_items, topk),
+        "user_activity": by_user_activity(lists, user_groups(of_users, n_groups), of_users, topk),
+    }
 
 
 def item_groups(counts: np.ndarray, n_groups: int) -> np.ndarray:
@@ -35,7 +63,7 @@ def item_groups(counts: np.ndarray, n_groups: int) -> np.ndarray:
 
 
 def user_groups(counts: np.ndarray, n_groups: int) -> np.ndarray:
-    """Return the group of each user, 0 the most active, as :func:`item_groups`; users without a training row have none, -1."""
+    """Return the group of each user, [n_users] int64, 0 the most active, -1 without a training row."""
     counts = np.asarray(counts)
     return _groups(counts, 1 + np.flatnonzero(counts[1:] > 0), n_groups)
 
@@ -51,7 +79,7 @@ def _groups(counts: np.ndarray, members: np.ndarray, n_groups: int) -> np.ndarra
 
 
 def by_item_popularity(
-    lists: TopLists,
+    lists: TopKLists,
     held_out: tuple[np.ndarray, np.ndarray],
     group_of_item: np.ndarray,
     counts: np.ndarray,
@@ -101,7 +129,7 @@ def by_item_popularity(
 
 
 def by_user_activity(
-    lists: TopLists, group_of_user: np.ndarray, counts: np.ndarray, topk: Sequence[int]
+    lists: TopKLists, group_of_user: np.ndarray, counts: np.ndarray, topk: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Return the ordinary metrics averaged within groups of users.
 
@@ -134,7 +162,7 @@ def by_user_activity(
 
 
 def _distinct_pairs(
-    lists: TopLists, held_out: tuple[np.ndarray, np.ndarray], n_items: int
+    lists: TopKLists, held_out: tuple[np.ndarray, np.ndarray], n_items: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the place in ``lists`` and the item of each distinct held-out pair."""
     users, items = (np.asarray(column, np.int64) for column in held_out)
@@ -156,7 +184,7 @@ def _count_range(counts: np.ndarray) -> dict[str, int]:
 
 
 def _means(hits: np.ndarray, positives: np.ndarray, topk: Sequence[int]) -> dict[str, float]:
-    """Return recall and ndcg at each k, averaged over the rows of ``hits`` [n, K], of which there is at least one."""
+    """Return recall and ndcg at each k, averaged over the rows of ``hits`` [n, K], n at least 1."""
     pairs = (("recall", recall), ("ndcg", ndcg))
     return {
         f"{name}@{k}": round(float(metric(hits, positives, k).mean()), DIGITS)

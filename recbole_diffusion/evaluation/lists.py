@@ -1,4 +1,4 @@
-"""Each evaluated user's ranked items, and RecBole's top-k metrics user by user; groups and significance tests start here."""
+"""Each evaluated user's ranked items, and RecBole's top-k metrics user by user."""
 
 import zipfile
 import zlib
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.errors import RunError, UsageError, did_you_mean
-from recbole_diffusion.storage.run_folder import made_again, write_whole
+from recbole_diffusion.storage.atomic import write_whole
+from recbole_diffusion.storage.run_folder import rerun_hint
 
 # The tokens of the users under "users", and one value a user under each metric's name, such as "recall@20".
 UserMetrics = dict[str, np.ndarray]
@@ -32,18 +33,18 @@ def hit(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:  # noqa:
 
 
 def mrr(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:  # noqa: ARG001
-    """Return one over the place of the first held-out item, 0 where none is in the first k places, [n] float64."""
+    """Return one over the place of the first held-out item, 0 if it is not in the first k places, [n]."""
     return hits[:, :k].any(1) / (hits[:, :k].argmax(1) + 1)
 
 
 def ndcg(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:
-    """Return the discounted gain of the first k places over that of min(positives, k) hits in front, [n] float64."""
+    """Return the discounted gain of the first k places over that of the ideal ranking, [n] float64."""
     discount = 1 / np.log2(np.arange(2, k + 2))  # place 1, 2, ..., k
     return hits[:, :k] @ discount / np.cumsum(discount)[np.minimum(positives, k) - 1]
 
 
 def average_precision(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:
-    """Return the precision at each hit of the first k places, summed and divided by min(positives, k), [n] float64."""
+    """Return the sum of the precision at each hit of the first k places, over min(positives, k), [n]."""
     at_place = np.cumsum(hits[:, :k], axis=1) / np.arange(1, k + 1)
     return (at_place * hits[:, :k]).sum(1) / np.minimum(positives, k)
 
@@ -60,7 +61,7 @@ USER_METRICS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
 }
 
 
-class TopLists:
+class TopKLists:
     """The first K items of each user of one full-ranking evaluation.
 
     A user without a held-out item has no metric and is left out. With K the largest of ``topk`` the lists are
@@ -158,26 +159,6 @@ class TopLists:
             )
         return function(self.hits, self.positives, k)
 
-    def recall(self, k: int) -> np.ndarray:
-        """Return :func:`recall` for each user, [n] float64."""
-        return self.metric("recall", k)
-
-    def ndcg(self, k: int) -> np.ndarray:
-        """Return :func:`ndcg` for each user, [n] float64."""
-        return self.metric("ndcg", k)
-
-    def hit(self, k: int) -> np.ndarray:
-        """Return :func:`hit` for each user, [n] float64."""
-        return self.metric("hit", k)
-
-    def precision(self, k: int) -> np.ndarray:
-        """Return :func:`precision` for each user, [n] float64."""
-        return self.metric("precision", k)
-
-    def mrr(self, k: int) -> np.ndarray:
-        """Return :func:`mrr` for each user, [n] float64."""
-        return self.metric("mrr", k)
-
     def per_user(self, metrics: Iterable[str], topk: Iterable[int]) -> dict[str, np.ndarray]:
         """Return each metric at each k, named as RecBole does (``recall@20``), [n] float64.
 
@@ -190,13 +171,15 @@ class TopLists:
 
 def save_user_metrics(
     path: Path,
-    parts: Mapping[str, TopLists],
+    parts: Mapping[str, TopKLists],
     tokens: np.ndarray,
     topk: Iterable[int],
     metrics: Iterable[str],
     others: Mapping[str, UserMetrics] | None = None,
 ) -> None:
-    """Write each user's metrics as one compressed ``.npz`` of plain arrays, ``<part>/users`` and ``<part>/<metric>@<k>``.
+    """Write each user's metrics as one compressed ``.npz`` of plain arrays.
+
+    The arrays are ``<part>/users`` and ``<part>/<metric>@<k>``.
 
     Args:
         path: the file.
@@ -218,7 +201,7 @@ def save_user_metrics(
 
 
 def load_user_metrics(path: Path) -> dict[str, UserMetrics]:
-    """Return what :func:`save_user_metrics` has written: for each part the user tokens and float32 metrics, [n] each.
+    """Return what :func:`save_user_metrics` has written: user tokens and float32 metrics, [n] each, by part.
 
     Raises:
         UsageError: there is no such file. RunError: it is damaged or holds something else.
@@ -241,9 +224,9 @@ def load_user_metrics(path: Path) -> dict[str, UserMetrics]:
         zlib.error,
     ) as error:
         raise RunError(
-            f"cannot read the metrics by user in {path}: {error}; {made_again(path.parent)}"
+            f"cannot read the metrics by user in {path}: {error}; {rerun_hint(path.parent)}"
         ) from error
     for part, columns in parts.items():
         if "users" not in columns or len({len(np.atleast_1d(column)) for column in columns.values()}) != 1:
-            raise RunError(f"{path} holds no metrics by user in its part {part!r}; {made_again(path.parent)}")
+            raise RunError(f"{path} holds no metrics by user in its part {part!r}; {rerun_hint(path.parent)}")
     return parts

@@ -1,4 +1,4 @@
-"""Ranking among a user's rated test items (DGRM, section 4.2), and the error of ratings. Pure functions of arrays.
+"""Ranking among a user's rated test items (DGRM, section 4.2), and the error of ratings.
 
 The paper: an item enters the predicted or the actual list when its rating is at least the median of the
 rating scale; a list is ranked by rating and cut after N items. It leaves open what happens where ratings are
@@ -20,7 +20,7 @@ from recbole_diffusion.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Reading:
+class ListReading:
     """What the paper leaves open about its two lists.
 
     Attributes:
@@ -40,17 +40,25 @@ class Reading:
 
 
 READINGS = {
-    "top, predicted from the median": Reading(filter_predicted=True),
-    "top": Reading(),
-    "top by item number": Reading("order"),
-    "top and tied": Reading("tied"),
-    "all relevant": Reading("all"),
-    "all relevant, predicted from the median": Reading("all", filter_predicted=True),
+    "top, predicted from the median": ListReading(filter_predicted=True),
+    "top": ListReading(),
+    "top by item number": ListReading("order"),
+    "top and tied": ListReading("tied"),
+    "all relevant": ListReading("all"),
+    "all relevant, predicted from the median": ListReading("all", filter_predicted=True),
 }
 
 
 def _places(owner: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many rows of the own user have a larger value, and how many an equal one, itself included, int64 [rows] each."""
+    """Count, for each row, the rows of the same user with a larger value, and with an equal one.
+
+    Args:
+        owner: user of each row, [rows].
+        values: what is compared, [rows].
+
+    Returns:
+        Both counts, int64 [rows] each; the second includes the row itself.
+    """
     order = np.lexsort((-values, owner))
     user, value = owner[order], values[order]
     new_user = np.r_[True, user[1:] != user[:-1]][: len(user)]
@@ -73,7 +81,7 @@ def rated_ranking(
     *,
     median: float,
     k: int = 5,
-    reading: Reading = READINGS["top"],
+    reading: ListReading = READINGS["top"],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return Recall@k (Eq. 23) and NDCG@k (Eq. 24, 25) of each user who has a relevant test item.
 
@@ -133,7 +141,7 @@ def rated_ranking(
 def rating_errors(
     ratings: np.ndarray, predicted: np.ndarray, low: float, high: float, clip: bool = True
 ) -> tuple[float, float]:
-    """Return MAE and RMSE of predicted ratings; with ``clip`` put to the nearest end of the scale where they are beyond it."""
+    """Return MAE and RMSE of predicted ratings; with ``clip`` they are first clipped to the scale."""
     error = (np.clip(predicted, low, high) if clip else predicted) - ratings
     return float(np.abs(error).mean()), float(np.sqrt(np.square(error).mean()))
 
@@ -147,7 +155,7 @@ def errors_by_user(
     high: float,
     clip: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean absolute and the mean squared error of each user's ratings, float64 [asked] each, NaN without ratings.
+    """Return mean absolute and mean squared error by user, float64 [asked] each; NaN without ratings.
 
     Args:
         asked: the users, distinct.

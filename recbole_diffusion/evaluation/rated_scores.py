@@ -8,7 +8,13 @@ from torch import Tensor
 
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.evaluation import distribution
-from recbole_diffusion.evaluation.rated import READINGS, Reading, errors_by_user, rated_ranking, rating_errors
+from recbole_diffusion.evaluation.rated import (
+    READINGS,
+    ListReading,
+    errors_by_user,
+    rated_ranking,
+    rating_errors,
+)
 from recbole_diffusion.options.rating import RatingOptions
 
 
@@ -56,8 +62,8 @@ class RatedScores:
         ratings = self._ratings[np.searchsorted(self._keys, keys)]
         return keys // self.n_items, keys % self.n_items, ratings, scores
 
-    def ranking(self, reading: Reading) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Return Recall and NDCG at each length, such as ``recall@5``, each with its users; see :func:`rated_ranking`."""
+    def ranking(self, reading: ListReading) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return Recall and NDCG at each length, with their users, by name (``recall@5``)."""
         rows, found = self.rows(), {}
         for k in self.options.lengths:
             users, recall, ndcg = rated_ranking(*rows, median=self.options.median, k=k, reading=reading)
@@ -67,7 +73,7 @@ class RatedScores:
     def _rankings(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return the users [n] and their values [n] of each ranking among ``RatingOptions.names``."""
         filtered, plain = (
-            self.ranking(Reading(filter_predicted=one)) for one in (self.predicts_ratings, False)
+            self.ranking(ListReading(filter_predicted=one)) for one in (self.predicts_ratings, False)
         )
         values = [*filtered.values(), *plain.values()]
         for k in self.options.lengths:
@@ -115,7 +121,10 @@ class RatedScores:
         return found
 
     def counts(self) -> dict[str, Any]:
-        """Return the bounds of the bins, and counts of the predicted ratings of rated and other items and of actual ratings."""
+        """Return the bounds of the bins, and in each bin the counts of predicted and of actual ratings.
+
+        Predicted ratings of rated and of unrated items are counted apart.
+        """
         _, _, ratings, scores = self.rows()
         scale = self.options.rating_scale
         return {
@@ -126,7 +135,7 @@ class RatedScores:
         }
 
     def report(self) -> dict[str, Any]:
-        """Return each reading's Recall and NDCG, how many users have them, and how the distributions compare."""
+        """Return Recall and NDCG by reading, their number of users, and how the distributions compare."""
         o = self.options
         possible = {
             name: one for name, one in READINGS.items() if self.predicts_ratings or not one.filter_predicted

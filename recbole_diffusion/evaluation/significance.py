@@ -1,4 +1,4 @@
-"""Whether one method is better than others: paired tests over users, with Holm's correction for several comparisons.
+"""Is one method better than others? Paired tests over users, with Holm's correction for several comparisons.
 
 A test over users says whether the difference would hold for other users of the same kind, for the models that
 were trained; it says nothing about other seeds. Averaging each user over seeds first takes the seeds' noise

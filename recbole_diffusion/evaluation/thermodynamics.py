@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ def row_probabilities(scores: Tensor, how: str) -> Tensor:
 
 
 def row_energy(reconstructed: Tensor, original: Tensor) -> Tensor:
-    """Return U of Eq. 7 for each row: a cell counts 1 where it reaches the original probability, else the share that it reaches.
+    """Return U of Eq. 7 for each row.
+
+    A cell counts 1 if it reaches the original probability, else the share of it that it reaches.
 
     The paper's Eq. 7 compares with r_ui in the first indicator and with its normalised form in the other
     places; the normalised form is meant (Eq. 6). An item without interaction has probability 0: it counts 1
@@ -61,14 +63,14 @@ def row_energy(reconstructed: Tensor, original: Tensor) -> Tensor:
 
 
 def row_entropy(reconstructed: Tensor) -> Tensor:
-    """Return S of Eq. 8 for each row; negative reconstructions, which have no logarithm, count with their size."""
+    """Return S of Eq. 8 for each row; of negative reconstructions the absolute value counts."""
     return torch.special.entr(reconstructed.abs()).sum(1)
 
 
 @torch.no_grad()
 def by_user(
     score: Callable[[Tensor], Tensor],
-    positives: UserItems,
+    positives: InteractionCSR,
     users: Tensor,
     *,
     how: str = "l1",
@@ -88,7 +90,7 @@ def by_user(
     energy, entropy = [], []
     for ids in users.split(block):
         probabilities = row_probabilities(score(ids)[:, 1:].double(), how)
-        items, _, rows = positives.of(ids)
+        items, _, rows = positives.gather(ids)
         original = torch.zeros_like(probabilities)
         original[rows, items - 1] = 1 / positives.counts(ids)[rows].double()
         energy.append(row_energy(probabilities, original))
@@ -97,17 +99,20 @@ def by_user(
 
 
 def thermodynamics(
-    score: Callable[[Tensor], Tensor], positives: UserItems, *, how: str = "l1", block: int = 256
+    score: Callable[[Tensor], Tensor], positives: InteractionCSR, *, how: str = "l1", block: int = 256
 ) -> Thermodynamics:
-    """Return energy and entropy of a model over all users with training interactions; arguments as of :func:`by_user`."""
+    """Return energy and entropy of a model over all users with training interactions; see :func:`by_user`."""
     users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
     energy, entropy = by_user(score, positives, users, how=how, block=block)
     return Thermodynamics(float(energy.sum()), float(entropy.sum()), len(users))
 
 
 @torch.no_grad()
-def original_thermodynamics(positives: UserItems) -> Thermodynamics:
-    """Return energy and entropy of the interactions themselves, D_U^-1 R: every cell reaches itself, and each row is uniform."""
+def original_thermodynamics(positives: InteractionCSR) -> Thermodynamics:
+    """Return energy and entropy of the interactions themselves, D_U^-1 R.
+
+    Every cell reaches itself, and each row is uniform.
+    """
     counts = positives.offsets.diff()
     counts = counts[counts > 0].double()
     return Thermodynamics(

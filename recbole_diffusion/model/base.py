@@ -1,8 +1,8 @@
-"""What our models share on top of RecBole's: derived state that never outlives its weights, and scores by inner products."""
+"""What the rest of the package asks a model for, and what this package's models share on top of RecBole's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
@@ -23,12 +23,12 @@ class InnerProducts:
 
 
 @dataclass(frozen=True)
-class Histories:
-    """What some users have, one after the other, whether the model was trained on these users or not.
+class FoldInHistories:
+    """The items of a batch of users to be folded in, one user after the other, whether the model was trained on them or not.
 
     Attributes:
         items: long [total], item ids, ascending within a user.
-        starts: long [batch], where each user's begin.
+        starts: long [batch], where each user's items begin.
         rows: long [total], whose they are as a position in the batch.
         ratings: float [total] on the data set's scale, or None.
     """
@@ -39,21 +39,89 @@ class Histories:
     ratings: Tensor | None = None
 
 
-class Recommender(GeneralRecommender):
+class ModelInterface:
+    """What the rest of the package asks a model for, with the answers of a model that has nothing to add.
+
+    This is the one list of what a model can declare. :class:`Recommender` inherits it; RecBole's models and models from
+    outside that inherit RecBole's classes alone get it by ``recbole_models.adapted``. So nobody asks a model whether it
+    has an attribute.
+
+    Declared by the class:
+
+    Attributes:
+        options_class: frozen dataclass of the model's options, for a model from outside. Models of this package have
+            theirs beside them, see ``registry.options_class``.
+        trainer_class: ``plain``, ``adversarial`` (two optimizers in turn, see ``trainer/adversarial.py``), ``staged``
+            (one part after the other, see ``trainer/staged.py``), a trainer class, or None for RecBole's choice.
+        dataset_class: ``interactions``, ``multimodal``, ``cross_domain``, a data set class, or None: by the model's type.
+        loader_class: ``positives`` for batches without negatives (the model draws them itself), a class, or None for
+            RecBole's choice by ``input_type``.
+        protocol: a file of ``properties/protocol`` that says how the model's data is cut and judged, over the data set's
+            YAML; or None.
+        loss_names: names of the parts that ``calculate_loss`` returns, for ``metrics.jsonl``.
+        predicts_ratings: whether scores are ratings on the data set's scale; histories then have ratings too.
+        has_item_vectors: whether scores are inner products, see :meth:`inner_products`.
+        takes_histories: whether users can be folded in, see :meth:`fold_in_scores`.
+        renamed_weights: new dotted path of a module or parameter by the old one, for checkpoints of earlier versions.
+        fold_in_domain: ``source`` where histories are made of the items of the source domain, else None.
+    """
+
+    options_class: type | None = None
+    trainer_class: type | str | None = None
+    dataset_class: type | str | None = None
+    loader_class: type | str | None = None
+    protocol: str | None = None
+    loss_names: tuple[str, ...] = ()
+    predicts_ratings: bool = False
+    has_item_vectors: bool = False
+    takes_histories: bool = False
+    fold_in_domain: str | None = None
+    renamed_weights: ClassVar[Mapping[str, str]] = {}
+
+    # Training.
+
+    def observe_parts(self, parts: Mapping[str, Any]) -> None:
+        """Get the held-out data sets by name, once before training; for diagnostics alone."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Do what precedes each training epoch, counted from 0."""
+
+    def epoch_diagnostics(self) -> dict[str, float]:
+        """Return numbers by name for the epoch's line of ``metrics.jsonl``."""
+        return {}
+
+    def final_diagnostics(self) -> dict[str, Any]:
+        """Return what ``result.json`` says under ``diagnostics``, of the best weights."""
+        return {}
+
+    # Serving.
+
+    def inner_products(self) -> InnerProducts:
+        """Return the vectors whose inner products are the scores, where ``has_item_vectors``."""
+        raise TypeError(f"{type(self).__name__} declares no item vectors")
+
+    def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return the vectors of users by their histories, [batch, d], where ``takes_histories`` and ``has_item_vectors``.
+
+        Args:
+            histories: of the batch.
+            seed: of the noise, where scoring has some: what :func:`user_blocks.noise_seed` gives for the batch.
+        """
+        raise TypeError(f"{type(self).__name__} cannot fold users in")
+
+    def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:
+        """Return scores of all items for users by their histories, [batch, n_items], where ``takes_histories``; nothing is trained."""
+        return self.fold_in_vectors(histories, seed) @ self.inner_products().items.T
+
+
+class Recommender(ModelInterface, GeneralRecommender):
     """A model that may keep what it derives from its weights until they change.
 
     RecBole switches the mode before each epoch and each evaluation, and weights move or are converted through
     ``_apply``: both call :meth:`_forget`, which a subclass overrides to drop what it has derived.
-
-    A model that takes users by what they have, and so also users that it was not trained on, has a further
-    method ``history_scores(histories, seed)``: from :class:`Histories` and a seed of its noise to scores of
-    all items, [batch, n_items]; or, if it has :meth:`inner_products`, ``history_vectors(histories, seed)``,
-    to user vectors [batch, d].
     """
 
-    def inner_products(self) -> InnerProducts | None:
-        """Return the vectors whose inner products are the scores; None where scores are something else."""
-        return None
+    trainer_class = "plain"
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation, and drop what was derived from the weights."""
@@ -68,8 +136,10 @@ class Recommender(GeneralRecommender):
         """Drop what was derived from the weights."""
 
 
-class TwoTower(Recommender):
+class InnerProductModel(Recommender):
     """A model whose scores are inner products of user vectors and item vectors, computed once per evaluation."""
+
+    has_item_vectors = True
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d]."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average(nn.Module):
+class EMA(nn.Module):
     """A copy of a module whose weights follow those of the original.
 
     The decay is ``min(decay, (1 + n) / (10 + n))`` after n updates, so that the start is soon forgotten.
@@ -25,7 +25,7 @@ class Average(nn.Module):
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
-    def follow(self, module: nn.Module) -> None:
+    def update(self, module: nn.Module) -> None:
         """Move towards the weights of ``module``."""
         self.updates += 1
         n = self.updates.item()

@@ -74,6 +74,23 @@ def gram(rows: Tensor) -> Tensor:
     return _Gram.apply(rows)
 
 
+@torch.no_grad()
+def noise_factor(weights: Tensor) -> Tensor:
+    """Return C with C^T C = W^T W, so that eps C, eps ~ N(0, I_width), is distributed as eps W with eps ~ N(0, I_n).
+
+    The Cholesky factor in float64, with a ridge of 1e-12 of the mean diagonal for a W of lower rank than its width.
+
+    Args:
+        weights: W, [n, width].
+
+    Returns:
+        C, [width, width], of the type of ``weights``.
+    """
+    covariance = gram(weights.double())
+    covariance.diagonal().add_(1e-12 * covariance.diagonal().mean() + 1e-30)
+    return torch.linalg.cholesky(covariance).T.to(weights.dtype)
+
+
 class _PairScores(torch.autograd.Function):
     """left[i_k] . right[j_k] for a list of pairs, by the cheapest way; never holds [pairs, width] of many pairs."""
 

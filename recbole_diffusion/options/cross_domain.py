@@ -41,15 +41,11 @@ class CrossDomainOptions:
     """A data set's YAML usually gives the two domains."""
 
     source_domain: dict | None = option(
-        None,
         "what the users are known from: {dataset, data_path, load_col, *_FIELD, ..., with: {column: "
         "[words]}}",
     )
-    target_domain: dict | None = option(
-        None, "what is recommended, likewise; 'without' leaves such items out"
-    )
+    target_domain: dict | None = option("what is recommended, likewise; 'without' leaves such items out")
     cold_share: float = option(
-        0.2,
         "beta, share of the shared users whose target ratings are the test part",
         low=0,
         high=1,
@@ -57,14 +53,12 @@ class CrossDomainOptions:
         open_high=True,
     )
     cold_seed: int | None = option(
-        None,
         "seed of the choice of cold users; null: split_seed or, without one, the seed of the run, so that "
         "other seeds are others",
         low=0,
         high=2**32 - 1,
     )
     valid_user_share: float = option(
-        0.2,
         "share of the other shared users whose target ratings are the validation part",
         low=0,
         high=1,
@@ -72,40 +66,33 @@ class CrossDomainOptions:
         open_high=True,
     )
     warm_share: float = option(
-        0.5,
         "share of a cold user's records that the warm start learns from; 0: no warm start",
         low=0,
         high=1,
         open_high=True,
     )
     warm_pull: float | None = option(
-        None,
         "how strongly a warm user's vector is held at the transferred one; null: chosen on the validation "
         "users",
         low=0,
         open_low=True,
     )
-    embedding_size: int = option(10, "k, width of the vectors of matrix factorisation", low=1)
+    embedding_size: int = option("k, width of the vectors of matrix factorisation", low=1)
     bias: bool = option(
-        True, "matrix factorisation with the mean and biases of users and items; False: inner products alone"
+        "matrix factorisation with the mean and biases of users and items; False: inner products alone"
     )
-    factor_std: float = option(
-        0.1, "standard deviation of the normal start of the vectors", low=0, open_low=True
-    )
-    factor_reg_weight: float = option(
-        0.3, "weight of the squared vectors of each rating's user and item", low=0
-    )
+    factor_std: float = option("standard deviation of the normal start of the vectors", low=0, open_low=True)
+    factor_reg_weight: float = option("weight of the squared vectors of each rating's user and item", low=0)
     factor_bias_reg_weight: float = option(
-        2.0, "ratings of bias 0 that are added to each user's and item's own", low=0
+        "ratings of bias 0 that are added to each user's and item's own", low=0
     )
-    factor_epochs: int = option(100, "epochs of matrix factorisation at most, in each domain", low=1)
-    factor_learning_rate: float = option(0.01, "step size of matrix factorisation", low=0, open_low=True)
-    factor_batch_size: int = option(2048, "ratings of a batch of matrix factorisation", low=1)
+    factor_epochs: int = option("epochs of matrix factorisation at most, in each domain", low=1)
+    factor_learning_rate: float = option("step size of matrix factorisation", low=0, open_low=True)
+    factor_batch_size: int = option("ratings of a batch of matrix factorisation", low=1)
     factor_stopping_step: int = option(
-        3, "epochs without a smaller error on its own held-out ratings that are forgiven", low=0
+        "epochs without a smaller error on its own held-out ratings that are forgiven", low=0
     )
     factor_valid_share: float = option(
-        0.05,
         "share of the ratings that matrix factorisation holds out to stop by",
         low=0,
         high=1,
@@ -113,16 +100,15 @@ class CrossDomainOptions:
         open_high=True,
     )
     least_updates: int = option(
-        400, "batches of the last stage before which no epoch is chosen, except the last one", low=0
+        "batches of the last stage before which no epoch is chosen, except the last one", low=0
     )
     patience_updates: int = option(
-        1000,
         "batches without a better validation that the last stage forgives, where these are more than "
         "stopping_step",
         low=0,
     )
     stage_cache: str | None = option(
-        None, "folder that keeps trained factorisations for other runs of the same data and options"
+        "folder that keeps trained factorisations for other runs of the same data and options"
     )
 
     def __post_init__(self) -> None:
@@ -140,17 +126,15 @@ class CalibratedOptions(CrossDomainOptions):
     """Of mappings that learn distances of vectors: a last update that learns ratings, see ``model/calibration.py``."""
 
     task_absolute: float | None = option(
-        None,
         "calibrate on the training ratings, with this share of absolute errors; null: no calibration",
         low=0,
         high=1,
     )
     shift_reg_weight: float | None = option(
-        None,
         "let the calibration shift item offsets, held by so many ratings of shift 0; null: no shift",
         low=0,
     )
-    calibration_learning_rate: float = option(0.01, "step size of the calibration", low=0, open_low=True)
+    calibration_learning_rate: float = option("step size of the calibration", low=0, open_low=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

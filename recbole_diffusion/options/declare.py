@@ -1,4 +1,8 @@
-"""Hyper-parameters as a frozen dataclass: declared once with meaning and range, read once, checked before any data loads."""
+"""Options as a frozen dataclass: declared once with meaning and range, read once, checked before any data loads.
+
+The default of an option of a run stands in one place, the YAML files of ``properties/`` (RecBole's convention); that of
+an argument of a command, which no YAML holds, stands in its declaration.
+"""
 
 import dataclasses
 import math
@@ -13,7 +17,6 @@ T = TypeVar("T")
 
 
 def option(
-    default: Any,
     help: str,
     *,
     choices: tuple[Any, ...] | None = None,
@@ -22,10 +25,9 @@ def option(
     open_low: bool = False,
     open_high: bool = False,
 ) -> Any:
-    """Declare one hyper-parameter.
+    """Declare one option of a run; its default stands in ``properties/``.
 
     Args:
-        default: the value that the model's YAML holds too.
         help: what it means, shown by ``--help``.
         choices: the allowed values.
         low: smallest allowed number; with ``open_low`` it is itself not allowed.
@@ -33,23 +35,16 @@ def option(
         open_low: the lower bound is exclusive.
         open_high: the upper bound is exclusive.
     """
-    fixed = (
-        {"default_factory": lambda: type(default)(default)}
-        if isinstance(default, list | dict)
-        else {"default": default}
-    )
-    return dataclasses.field(
-        **fixed,
-        metadata={
-            "default": default,
-            "help": help,
-            "choices": choices,
-            "low": low,
-            "high": high,
-            "open_low": open_low,
-            "open_high": open_high,
-        },
-    )
+    allowed = {"choices": choices, "low": low, "high": high, "open_low": open_low, "open_high": open_high}
+    return dataclasses.field(metadata={"help": help, **allowed})
+
+
+def argument(default: Any, help: str, **allowed: Any) -> Any:
+    """Declare one argument of a command with its default; ``help`` and ``allowed`` as in :func:`option`."""
+    metadata = {**option(help, **allowed).metadata, "default": default}
+    if isinstance(default, list | dict):
+        return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def allowed_text(field: dataclasses.Field) -> str:

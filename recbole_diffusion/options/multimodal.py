@@ -10,27 +10,20 @@ from recbole_diffusion.options.declare import option
 class MultimodalOptions:
     """A data set's YAML usually gives ``modalities``, ``modality_weights`` and ``item_features``."""
 
-    modalities: list = option(
-        ["image", "text"], "names of the item modalities; a name is looked up as files of the data set"
-    )
-    modality_weights: list = option([], "weight of each modality's item graph, summing to 1; []: equal")
+    modalities: list = option("names of the item modalities; a name is looked up as files of the data set")
+    modality_weights: list = option("weight of each modality's item graph, summing to 1; []: equal")
     item_features: dict = option(
-        {}, "modalities made from columns of the .item file: {name: {by, columns, size}}"
+        "modalities made from columns of the .item file: {name: {by, columns, size}}"
     )
-    extra_features: str = option("error", "feature rows that no item has", choices=("error", "ignore"))
-    constant_features: str = option("error", "feature rows of one repeated value", choices=("error", "allow"))
-    knn_k: int = option(
-        10, "neighbours of an item in each modality's graph, the item itself among them", low=1
-    )
+    extra_features: str = option("feature rows that no item has", choices=("error", "ignore"))
+    constant_features: str = option("feature rows of one repeated value", choices=("error", "allow"))
+    knn_k: int = option("neighbours of an item in each modality's graph, the item itself among them", low=1)
     knn_source: str = option(
-        "auto",
         "neighbours from <dataset>.<modality>_knn*.npz, from the features, or from the file where there is "
         "one",
         choices=("auto", "file", "features"),
     )
-    graph_cache: str | None = option(
-        None, "folder to keep computed neighbours in; null: compute them in each run"
-    )
+    graph_cache: str | None = option("folder to keep computed neighbours in; null: compute them in each run")
 
     def weights(self) -> list[float]:
         """Return the weight of each modality's graph."""

@@ -1,10 +1,9 @@
 """Options of ratings and of the ranking among rated items, checked before data loads."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import option, read_options
+from recbole_diffusion.options.declare import option
 
 RANKING = ("recall", "ndcg")
 
@@ -14,11 +13,11 @@ class RatingOptions:
     """With ``rating_scale`` and a rating column, each evaluation also ranks a user's rated held-out items (DGRM, section 4.2)."""
 
     rating_scale: list | None = option(
-        None, "[lowest, highest] rating; with it, rated held-out items are ranked too"
+        "[lowest, highest] rating; with it, rated held-out items are ranked too"
     )
-    rated_topk: list | int = option([5], "lengths N of the lists of rated items")
+    rated_topk: list | int = option("lengths N of the lists of rated items")
     rated_clip: bool = option(
-        True, "put predicted ratings to the nearest end of the scale before their errors are taken"
+        "put predicted ratings to the nearest end of the scale before their errors are taken"
     )
 
     def __post_init__(self) -> None:
@@ -65,17 +64,3 @@ class RatingOptions:
         ]
         both = [f"rated_both_ndcg@{k}" for k in self.lengths]
         return ranking + both + (["rated_mae", "rated_rmse"] if predicts_ratings else [])
-
-    @classmethod
-    def of(cls, config: Any) -> "RatingOptions":
-        """Return the options of a configuration; what it lacks has its default, so that RecBole's own Config has no scale.
-
-        Raises:
-            UsageError: a wrong type or a value out of range.
-        """
-        fields = cls.__dataclass_fields__
-        values = {
-            name: config[name] if config[name] is not None else field.metadata["default"]
-            for name, field in fields.items()
-        }
-        return read_options(cls, values)

@@ -16,22 +16,17 @@ SHIFTS = ("none", "popularity", "temporal", "exposure")
 class SplitOptions:
     """How the interactions are split into train, valid, test_iid and test_ood; ``none`` leaves the split to ``eval_args``."""
 
-    shift: str = option("none", "distribution shift of the second test part", choices=SHIFTS)
-    shift_seed: int = option(2024, "seed of the split, apart from the seed of the run", low=0, high=2**32 - 1)
+    shift: str = option("distribution shift of the second test part", choices=SHIFTS)
+    shift_seed: int = option("seed of the split, apart from the seed of the run", low=0, high=2**32 - 1)
     shift_share: float = option(
-        0.2,
         "share of the interactions in test_ood (popularity, temporal)",
         low=0,
         high=1,
         open_low=True,
         open_high=True,
     )
-    shift_rest: list = option(
-        [0.7, 0.1, 0.2], "shares of train, valid and test_iid among all other interactions"
-    )
-    shift_test: str | None = option(
-        None, "file of the fully exposed interactions, test_ood of the exposure shift"
-    )
+    shift_rest: list = option("shares of train, valid and test_iid among all other interactions")
+    shift_test: str | None = option("file of the fully exposed interactions, test_ood of the exposure shift")
 
     def __post_init__(self) -> None:
         check_shares(self.shift_share, self.shift_rest)
@@ -43,17 +38,15 @@ class SplitOptions:
             )
 
     @classmethod
-    def of(cls, config: Any) -> "SplitOptions":
-        """Return the options of a configuration; what it lacks has its default, so that RecBole's own Config has no shift.
+    def from_config(cls, config: Any) -> "SplitOptions | None":
+        """Return the options of a configuration that asks for a shift, None otherwise; RecBole's own Config never does.
 
         Raises:
             UsageError: a wrong type, a value out of range, or options that contradict.
         """
-        values = {field.name: config[field.name] for field in dataclasses.fields(cls)}
-        defaults = {field.name: field.metadata["default"] for field in dataclasses.fields(cls)}
-        return read_options(
-            cls, defaults | {name: value for name, value in values.items() if value is not None}
-        )
+        if config["shift"] in (None, "none"):
+            return None
+        return read_options(cls, {field.name: config[field.name] for field in dataclasses.fields(cls)})
 
 
 def check_shares(share: float, rest: Sequence[float]) -> None:

@@ -1,51 +1,99 @@
-"""One rating domain out of Amazon's reviews, row by row: held are a number for each user, item and pair, never the reviews."""
+"""One rating domain from Amazon's reviews, row by row: memory holds a number for each user, item and pair."""
 
 import gzip
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.prepare.amazon import KEYS, _record
-from recbole_diffusion.prepare.making import RECORD, remove_if_empty
-from recbole_diffusion.prepare.rows import Rows
-from recbole_diffusion.prepare.table import Counts, Recipe
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.prepare.amazon import REVIEW_KEYS, record_of
+from recbole_diffusion.prepare.recipe import ADVICE, RECORD, Counts, PreparedSet, Recipe
+from recbole_diffusion.prepare.rows import SourceRows
+from recbole_diffusion.storage.atomic import whole_set
 
 LOW, HIGH = 1.0, 5.0
 HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 
 
 @dataclass(frozen=True)
-class MadeDomain:
-    """What was made: counts, lines of the reviews, and how many of them rate an item a second time."""
+class RatingDomain:
+    """A domain for cross-domain models: every rating of a review file.
 
-    counts: Counts
-    rows_read: int
-    repeated: int
+    Attributes:
+        shared: by the name of another domain, how many users the paper says that they share.
+        tolerance: how far such a number may be from the paper's, which is rounded.
+    """
+
+    shared: Mapping[str, int]
+    tolerance: int
+
+    parts = ()
+    options = ()
+
+    def make(
+        self,
+        recipe: Recipe,
+        paths: Mapping[str, Path],
+        folder: Path,
+        record: Mapping[str, Any],
+        options: Mapping[str, Any],  # noqa: ARG002 there are none
+    ) -> PreparedSet:
+        """Write the ratings and ``prepare.json``; see :meth:`.recipe.Kind.make`.
+
+        Raises:
+            UsageError: the file is malformed or empty.
+        """
+        reviews = paths[recipe.files[0].name]
+        with whole_set(folder, RECORD, ADVICE) as draft:
+            counts, rows_read = write_ratings(reviews, draft / f"{recipe.name}.inter")
+            if not rows_read:
+                raise UsageError(f"{reviews} has no review; get the file again")
+            repeated = rows_read - counts.interactions
+            described = {**record, "found": asdict(counts), "rows_read": rows_read, "repeated": repeated}
+            (draft / RECORD).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        made = PreparedSet(counts, [f"rows     {rows_read:,} reviews, {repeated:,} of them repeated"], [])
+        self._compare_shared(recipe.name, folder, made)
+        return made
+
+    def _compare_shared(self, name: str, folder: Path, made: PreparedSet) -> None:
+        """Tell how many users the domain shares with the others that are prepared beside it."""
+        users = users_of(folder / f"{name}.inter")
+        for other, paper in sorted(self.shared.items()):
+            file = folder.parent / other / f"{other}.inter"
+            if not file.is_file():
+                continue
+            shared = len(users & users_of(file))
+            made.lines.append(f"shared   {shared:,} users with {other}, {paper:,} in the paper")
+            if abs(shared - paper) > self.tolerance:
+                made.warnings.append(
+                    f"{name} and {other} share {shared} users, in the paper {paper}; one of them is not the "
+                    "file that the paper counts"
+                )
 
 
-def write_ratings(path: Path, output: Path) -> MadeDomain:
+def write_ratings(path: Path, output: Path) -> tuple[Counts, int]:
     """Write the ratings of a review file as atomic rows; of one user and item, the first.
 
     Args:
         path: gzipped reviews, one JSON object or Python literal a line.
         output: the .inter file.
 
+    Returns:
+        What was written, and the number of lines of the reviews.
+
     Raises:
-        SourceError: a line is no review, or its rating is not in 1..5; the message names its number.
+        SourceError: a line is not a review, or its rating is not in 1..5; the message names its number.
     """
     users: dict[str, int] = {}
     items: dict[str, int] = {}
     seen: set[int] = set()
     with gzip.open(path, "rb") as stream, output.open("w", encoding="utf-8") as out:
-        rows = Rows(stream, path.name, 0)
+        rows = SourceRows(stream, path.name, 0)
         out.write(HEADER)
-        for line in rows.of_lines():
-            record = _record(rows, line, KEYS)
+        for line in rows.read_lines():
+            record = record_of(rows, line, REVIEW_KEYS)
             user, item = rows.token(record["reviewerID"], "reviewerID"), rows.token(record["asin"], "asin")
             rating, time = (
                 rows.number(record["overall"], "overall"),
@@ -57,7 +105,7 @@ def write_ratings(path: Path, output: Path) -> MadeDomain:
             if pair not in seen:
                 seen.add(pair)
                 out.write(f"{user}\t{item}\t{rating:g}\t{time:.0f}\n")
-    return MadeDomain(Counts(len(users), len(items), len(seen)), rows.row, rows.row - len(seen))
+    return Counts(len(users), len(items), len(seen)), rows.row
 
 
 def users_of(file: Path) -> set[str]:
@@ -65,45 +113,3 @@ def users_of(file: Path) -> set[str]:
     with file.open(encoding="utf-8") as stream:
         next(stream)
         return {line.partition("\t")[0] for line in stream}
-
-
-def make_domain(
-    recipe: Recipe, paths: Mapping[str, Path], folder: Path, record: Mapping[str, Any]
-) -> MadeDomain:
-    """Read and write one domain; the files appear in ``folder`` at the end, ``prepare.json`` last.
-
-    Args:
-        recipe: the set, with one file of reviews.
-        paths: path of each source file by name.
-        folder: where to.
-        record: what ``prepare.json`` says beside what is found here.
-
-    Raises:
-        UsageError: the file is malformed or empty. RunError: the disk is full or not writable.
-    """
-    reviews = paths[recipe.files[0].name]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".prepare-", dir=folder))
-        try:
-            made = write_ratings(reviews, draft / f"{recipe.name}.inter")
-            if not made.rows_read:
-                raise UsageError(f"{reviews} has no review; get the file again")
-            described = {
-                **record,
-                "found": asdict(made.counts),
-                "rows_read": made.rows_read,
-                "repeated": made.repeated,
-            }
-            (draft / RECORD).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-            (folder / RECORD).unlink(missing_ok=True)
-            for name in (f"{recipe.name}.inter", RECORD):
-                (draft / name).replace(folder / name)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-            remove_if_empty(folder)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {folder}: {error}; free some space, or name another folder with --output"
-        ) from error
-    return made

@@ -1,4 +1,4 @@
-"""A published file, fetched once: resumable, from several mirrors in turn, checked, and complete or not there.
+"""A published file, fetched once: resumable, from several mirrors in turn, checked, complete or not there.
 
 Bytes go to ``NAME.part``; ``NAME.part.json`` beside it says from which address and which version of the file
 (ETag or Last-Modified) they are. A later attempt continues only what the same address still serves in the
@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.errors import RunError
-from recbole_diffusion.prepare.progress import byte_bar
-from recbole_diffusion.prepare.table import SourceFile
+from recbole_diffusion.prepare.recipe import SourceFile
+from recbole_diffusion.prepare.rows import byte_bar
 
 BLOCK = 1 << 20
 RETRIED = (408, 425, 429, 500, 502, 503, 504)  # statuses that may go away by themselves
 
 
 class BadFileError(Exception):
-    """The address serves something else than the file: trying it again gives the same."""
+    """The address serves something other than the file; trying again gives the same."""
 
 
 class _BrokenOffError(Exception):
@@ -117,7 +117,7 @@ class _Part:
         return done, {"Range": f"bytes={done}-", "If-Range": version}
 
     def remember(self, headers: Any) -> None:
-        """Write down which version of the file the bytes to come are from; a weak ETag does not promise equal bytes."""
+        """Note which version of the file the bytes are from; a weak ETag does not promise equal bytes."""
         tag = headers.get("ETag", "")
         version = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
         self.note.write_text(json.dumps({"url": self.url, "version": version}), encoding="utf-8")
@@ -140,7 +140,7 @@ def _fetch(url: str, file: SourceFile, part: _Part, timeout: float) -> None:
         error.close()
         if (
             error.code == 416
-        ):  # nothing after what is there: all of it, or too much of it; the check will tell
+        ):  # nothing after what is there: it is complete or too long, which the check will find
             if done == file.size or (done and error.headers.get("Content-Range", "") == f"bytes */{done}"):
                 return
             part.forget()
@@ -164,7 +164,10 @@ def _fetch(url: str, file: SourceFile, part: _Part, timeout: float) -> None:
 
 
 def _append(response: Any, path: Path, done: int, total: int | None, title: str) -> None:
-    """Write the body of a response behind the first ``done`` bytes of a file; a file cut short stays for the next attempt."""
+    """Write the body of a response after the first ``done`` bytes of a file.
+
+    A file that was cut short stays for the next attempt.
+    """
     with path.open("r+b" if done else "wb") as out, byte_bar(title, total, done) as bar:
         out.seek(done)
         out.truncate()

@@ -8,24 +8,40 @@ import csv
 import gzip
 import io
 import math
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import BinaryIO
 
+from tqdm import tqdm
+
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.prepare.progress import byte_bar
 
 LONGEST = 80  # characters of a bad value that a message shows
 TICK = 20_000  # rows between two moves of the progress bar
 
 
+def byte_bar(title: str, total: int | None, done: int = 0) -> tqdm:
+    """Return a progress bar that counts bytes; silent unless standard error is a terminal.
+
+    Args:
+        title: what is read or fetched.
+        total: bytes at the end, or None if nobody knows.
+        done: bytes that an earlier attempt has left.
+    """
+    shown = sys.stderr.isatty()
+    return tqdm(
+        desc=title, total=total, initial=done, unit="B", unit_scale=True, unit_divisor=1024, disable=not shown
+    )
+
+
 class SourceError(UsageError):
-    """A published file is not in its known format; the message says file, row, what is there and what should be."""
+    """A published file is not in its known format; the message says file, row, found and expected."""
 
 
-class Rows:
+class SourceRows:
     """Reads one stream row by row and knows where it is.
 
     Attributes:
@@ -113,8 +129,8 @@ class Rows:
             self.row, self.line = self.row + 1, 0
             raise self.fault(f"a damaged archive ({error})", "a whole gzip file") from error
 
-    def of_csv(self, columns: Sequence[str]) -> Iterator[list[str]]:
-        """Yield the named columns of each row of a CSV file with a header; line ends inside quotes belong to their field.
+    def read_csv(self, columns: Sequence[str]) -> Iterator[list[str]]:
+        """Yield the named columns of each row of a CSV file with a header; quoted fields may hold line ends.
 
         Raises:
             SourceError: a column is not there, a row has another number of fields than the header, or cannot
@@ -139,7 +155,7 @@ class Rows:
                 if self.row % TICK == 0:
                     bar.update(self.stream.tell() - bar.n)
 
-    def of_lines(self) -> Iterator[bytes]:
+    def read_lines(self) -> Iterator[bytes]:
         """Yield each line of a file; the last may lack its line end.
 
         Raises:

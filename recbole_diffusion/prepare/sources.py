@@ -4,9 +4,9 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, command_line
 from recbole_diffusion.prepare.download import BadFileError, check, digest, download
-from recbole_diffusion.prepare.table import Recipe, SourceFile
+from recbole_diffusion.prepare.recipe import Recipe, SourceFile
 
 KEPT = "source"  # folder inside the set's own
 
@@ -55,7 +55,8 @@ def find_files(recipe: Recipe, output: Path, source: Path | None) -> dict[str, P
 def how_to_get(recipe: Recipe, files: Iterable[SourceFile]) -> str:
     """Return what a user can do to get files: pages, addresses, and the command for files fetched by hand."""
     pages = "; ".join(f"{file.name}: {' or '.join((file.page, *file.urls))}" for file in files)
-    return f"Get it by hand ({pages}), then run: python run_recbole_diff.py prepare {recipe.name} --source=FOLDER_OF_THE_FILE"
+    command = command_line("prepare", recipe.name, "--source=FOLDER_OF_THE_FILE")
+    return f"Get it by hand ({pages}), then run: {command}"
 
 
 def describe(file: SourceFile, path: Path, given: bool) -> dict[str, str | int]:

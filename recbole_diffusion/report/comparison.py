@@ -12,26 +12,25 @@ from recbole_diffusion.report.compared_metrics import (
     shared_metrics,
     smaller_is_better,
 )
-from recbole_diffusion.report.methods import methods_of
+from recbole_diffusion.report.methods import group_by_method
 from recbole_diffusion.report.paired import TESTS, kept_by_user, paired_tests, tested_metric
 from recbole_diffusion.report.runs import RunRecord
-from recbole_diffusion.report.splits import splits_of
+from recbole_diffusion.report.splits import group_by_split
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Mean and sample deviation of the values of some runs; the deviation of one value is 0."""
+class MeanStd:
+    """Mean and sample standard deviation of the values of some runs; the deviation of a single value is 0."""
 
     mean: float
     deviation: float
     runs: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        """Return the spread of at least one value."""
-        return cls(
-            statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0, len(values)
-        )
+    def from_values(cls, values: Sequence[float]) -> "MeanStd":
+        """Return mean and deviation of at least one value."""
+        deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+        return cls(statistics.fmean(values), deviation, len(values))
 
 
 @dataclass
@@ -54,10 +53,10 @@ class Method:
     name: str
     runs: list[RunRecord]
     selection: str
-    metrics: dict[str, dict[str, Spread]]
-    train_seconds: Spread
-    epoch_seconds: Spread | None
-    peak_rss_mb: Spread
+    metrics: dict[str, dict[str, MeanStd]]
+    train_seconds: MeanStd
+    epoch_seconds: MeanStd | None
+    peak_rss_mb: MeanStd
     parameters: int
     tests: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -73,7 +72,7 @@ class Comparison:
         metrics: names of the metrics, in order.
         by: the metric of the tests and of the order.
         best: the best method of each part by ``by``.
-        notes: what a reader must know.
+        notes: caveats to the numbers.
         reference: the method that was tested against each other one; None: the best of each part.
     """
 
@@ -105,7 +104,7 @@ def compare(
 
     One method of each part, the best by the mean of ``by`` or the ``reference``, is tested against each other
     one, user by user, each user's metric averaged over seeds first. Being best on a test part describes the
-    table; it is no way to choose a model.
+    table; it is not a way to choose a model.
 
     Args:
         runs: finished runs on one split, or each method on the same random splits; or the runs of each
@@ -114,7 +113,7 @@ def compare(
             and of rated items MAE and RMSE.
         by: the metric that orders and tests; by default the one that chose the epochs, where it is among
             ``metrics``.
-        names: see :func:`~recbole_diffusion.report.methods.methods_of`; not read where ``runs`` has names.
+        names: see :func:`~recbole_diffusion.report.methods.group_by_method`; not read where ``runs`` has names.
         reference: name of the method that is tested; by default the best one of each part.
         test: a name among TESTS, see :func:`~recbole_diffusion.report.paired.paired_tests`; ``none`` for no
             test; by default the bootstrap for errors of ratings, else the t-test.
@@ -125,9 +124,9 @@ def compare(
     """
     if test not in (None, "none", *TESTS):
         raise UsageError(f"test is {test!r}; it takes {', '.join(TESTS)}, none, or null")
-    groups = dict(runs) if isinstance(runs, Mapping) else methods_of(runs, names)
+    groups = dict(runs) if isinstance(runs, Mapping) else group_by_method(runs, names)
     runs = [run for group in groups.values() for run in group]
-    _, notes = splits_of(groups)
+    _, notes = group_by_split(groups)
     parts = list(runs[0].test_parts)
     known = shared_metrics(runs, parts)
     chosen = chosen_metrics(metrics, known, all(run.valid_metric.startswith("rated_") for run in runs))
@@ -154,12 +153,15 @@ def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]
         runs=runs,
         selection=runs[0].selection,
         metrics={
-            part: {metric: Spread.of([run.test_parts[part][metric] for run in runs]) for metric in known}
+            part: {
+                metric: MeanStd.from_values([run.test_parts[part][metric] for run in runs])
+                for metric in known
+            }
             for part in parts
         },
-        train_seconds=Spread.of([run.result["seconds"]["train"] for run in runs]),
-        epoch_seconds=Spread.of(epochs) if epochs else None,
-        peak_rss_mb=Spread.of([run.result["peak_rss_mb"] for run in runs]),
+        train_seconds=MeanStd.from_values([run.result["seconds"]["train"] for run in runs]),
+        epoch_seconds=MeanStd.from_values(epochs) if epochs else None,
+        peak_rss_mb=MeanStd.from_values([run.result["peak_rss_mb"] for run in runs]),
         parameters=runs[0].result["parameters"],
     )
 
@@ -177,7 +179,7 @@ def _test(found: Comparison, part: str, test: str | None) -> None:
 
 
 def _note(found: Comparison, test: str | None) -> None:
-    """Add what a reader of the numbers must know."""
+    """Add the caveats to the numbers."""
     on_test = [method.name for method in found.methods if method.selection == "test"]
     if on_test:
         found.notes.append(

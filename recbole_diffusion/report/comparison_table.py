@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recbole_diffusion.report.compared_metrics import smaller_is_better
-from recbole_diffusion.report.comparison import Comparison, Method, Spread
+from recbole_diffusion.report.comparison import Comparison, MeanStd, Method
 from recbole_diffusion.report.tables import Cell, Table, number
 
 SMALL_P = 0.0001
@@ -55,7 +55,7 @@ def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
     rows = []
     for method in methods:
         metrics = [
-            spread_cell(method.metrics[part][name], 4, method.metrics[part][name].mean == best[name])
+            mean_std_cell(method.metrics[part][name], 4, method.metrics[part][name].mean == best[name])
             for name in found.metrics
         ]
         rows.append(
@@ -65,9 +65,9 @@ def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
                 Cell("validation" if method.selection == "validation" else "TEST"),
                 *metrics,
                 *([_p(method, part, found)] if tested else []),
-                spread_cell(method.train_seconds, 1),
-                Cell("") if method.epoch_seconds is None else spread_cell(method.epoch_seconds, 2),
-                spread_cell(method.peak_rss_mb, 0),
+                mean_std_cell(method.train_seconds, 1),
+                Cell("") if method.epoch_seconds is None else mean_std_cell(method.epoch_seconds, 2),
+                mean_std_cell(method.peak_rss_mb, 0),
                 number(method.parameters, 0),
             ]
         )
@@ -75,7 +75,7 @@ def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
     return Table(title, columns, rows, words={"method", "chosen on"}, name=part)
 
 
-def spread_cell(spread: Spread, digits: int, best: bool = False) -> Cell:
+def mean_std_cell(spread: MeanStd, digits: int, best: bool = False) -> Cell:
     """Return the cell of a mean over runs, with its deviation where there are several."""
     text = f"{spread.mean:,.{digits}f}"
     if spread.runs == 1:

@@ -25,7 +25,7 @@ KINDS = ("line", "points", "bars", "steps")
 
 
 @dataclass(frozen=True)
-class Series:
+class PlotSeries:
     """One line, cloud of points, row of bars or histogram of a panel.
 
     Attributes:
@@ -37,7 +37,7 @@ class Series:
         dash: of a line, one of DASHES.
         symbol: of points: ``circle``, ``square``, ``diamond``, ``cross``, ``x``, ``triangle-up`` or ``star``.
         error: deviations of ``y``, [n].
-        texts: what a reader sees over each value, [n].
+        texts: hover text of each value, [n].
         faint: whether it is drawn thin, as one of many.
     """
 
@@ -70,7 +70,7 @@ class Panel:
     title: str
     x_label: str
     y_label: str
-    series: list[Series] = field(default_factory=list)
+    series: list[PlotSeries] = field(default_factory=list)
     x_log: bool = False
     bare: bool = False
     ticks: tuple[list[float], list[str]] | None = None
@@ -82,9 +82,9 @@ class Figure:
 
     Attributes:
         name: a short one, for files.
-        title: what a reader sees.
+        title: shown above the panels.
         panels: at least one, each with a series.
-        note: what a reader must know to read it.
+        note: how to read it.
     """
 
     name: str

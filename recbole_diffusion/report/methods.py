@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.runs import RunRecord
-from recbole_diffusion.report.splits import data_of
+from recbole_diffusion.report.splits import data_key
 from recbole_diffusion.storage.yaml_io import dump_value
 
 # Options that may differ between two runs of one method: they change where and how a run works, not what it
@@ -40,7 +40,7 @@ NAMES = ("options", "folders")
 LONGEST = 60  # letters of the options in a name
 
 
-def methods_of(runs: Sequence[RunRecord], names: str = "options") -> dict[str, list[RunRecord]]:
+def group_by_method(runs: Sequence[RunRecord], names: str = "options") -> dict[str, list[RunRecord]]:
     """Return runs by method, in the order given, each sorted by seed.
 
     Args:
@@ -78,7 +78,7 @@ def _check_seeds(group: list[RunRecord]) -> None:
     seen: dict[int, RunRecord] = {}
     for run in group:
         if run.seed in seen:
-            data = data_of(seen[run.seed]), data_of(run)
+            data = data_key(seen[run.seed]), data_key(run)
             if None not in data and data[0] != data[1]:
                 raise UsageError(
                     f"{seen[run.seed].path} and {run.path} have equal options and one seed, but other "
@@ -94,7 +94,7 @@ def _check_seeds(group: list[RunRecord]) -> None:
 
 
 def _option_names(firsts: list[RunRecord]) -> list[str]:
-    """Return a name for each method, given one run of each: the model and the options in which its methods differ.
+    """Return a name for each method, given one run of each: model, and options in which its methods differ.
 
     Where that is long, an option that has its most frequent value is left out.
     """
@@ -102,13 +102,13 @@ def _option_names(firsts: list[RunRecord]) -> list[str]:
     for run in firsts:
         same_model = [other for other in firsts if other.model == run.model]
         differing = _differing(same_model)
-        if any(len(_said(other, differing)) > LONGEST for other in same_model):
+        if any(len(_options_text(other, differing)) > LONGEST for other in same_model):
             usual = {
                 name: Counter(_value(other, name) for other in same_model).most_common(1)[0][0]
                 for name in differing
             }
             differing = [name for name in differing if _value(run, name) != usual[name]]
-        text = _said(run, differing)
+        text = _options_text(run, differing)
         if len(text) > LONGEST:
             text = text[:LONGEST].rsplit(", ", 1)[0] + ", ..."
         names.append(f"{run.model} ({text})" if text else run.model)
@@ -116,7 +116,7 @@ def _option_names(firsts: list[RunRecord]) -> list[str]:
 
 
 def _folder_names(groups: list[list[RunRecord]]) -> list[str]:
-    """Return what the names of each method's folders begin with, without numbers and separators at the end."""
+    """Return the common beginning of each method's folder names, without trailing numbers and separators."""
     starts = [_common_start([run.path.name for run in group]) for group in groups]
     return [
         (re.sub(r"[-_. ]*\d*[-_. ]*\d*$", "", start) or start or group[0].path.name).replace("_", " ")
@@ -133,12 +133,12 @@ def _common_start(names: list[str]) -> str:
 
 
 def _differing(runs: list[RunRecord]) -> list[str]:
-    """Return the options that not all runs have alike, those of the model, which a configuration has last, first."""
+    """Return the options in which the runs differ; the model's, which a configuration has last, first."""
     names = dict.fromkeys(name for run in runs for name in reversed(run.config) if name not in OF_A_RUN)
     return [name for name in names if len({_value(run, name) for run in runs}) > 1]
 
 
-def _said(run: RunRecord, names: list[str]) -> str:
+def _options_text(run: RunRecord, names: list[str]) -> str:
     return ", ".join(f"{name}={_value(run, name)}" for name in names if name in run.config)
 
 

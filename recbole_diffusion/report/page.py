@@ -1,4 +1,4 @@
-"""One self-contained HTML page: tables that sort and figures that Plotly draws, all in the file, nothing from the network."""
+"""One self-contained HTML page: tables that sort, figures that Plotly draws, nothing from the network."""
 
 import html
 import json
@@ -6,16 +6,16 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from importlib import resources
+from string import Template
 from typing import Any
 
-from recbole_diffusion.report.figure import SEVERAL, Figure, Series
+from recbole_diffusion.report.figure import SEVERAL, Figure, PlotSeries
 from recbole_diffusion.report.plotly_figure import panel_json
 from recbole_diffusion.report.tables import Table, html_table
 from recbole_diffusion.storage.versions import __version__
 
 ASSETS = resources.files("recbole_diffusion.report") / "assets"
-# The browser refuses whatever would be loaded from elsewhere.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
+PARTS = ("page.html", "page.css", "page.js")
 SYMBOLS = {
     "circle": '<circle cx="7" cy="7" r="4"/>',
     "square": '<rect x="3" y="3" width="8" height="8"/>',
@@ -28,7 +28,7 @@ SYMBOLS = {
 LINE = {"solid": "", "dash": "4 3", "dot": "1.5 2.5", "dashdot": "5 2 1 2"}
 
 
-class Page:
+class HtmlPage:
     """A page that is written from the top down; :meth:`html` ends it.
 
     Args:
@@ -81,7 +81,8 @@ class Page:
         panels = []
         for panel in figure.panels:
             title = f"<h4>{html.escape(panel.title)}</h4>" if panel.title else ""
-            place = f'<div class="plot" data-panel="{len(self._panels)}" role="img" aria-label="{html.escape(panel.title)}"></div>'
+            label, number = html.escape(panel.title), len(self._panels)
+            place = f'<div class="plot" data-panel="{number}" role="img" aria-label="{label}"></div>'
             panels.append(f'<div class="panel">{title}{place}</div>')
             self._panels.append(panel_json(panel))
         note = f'<p class="note">{html.escape(figure.note)}</p>' if figure.note else ""
@@ -99,37 +100,27 @@ class Page:
 
     def html(self) -> str:
         """Return the page. Plotly is in it only where a figure is."""
-        style, script = (
-            ASSETS.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
-        )
+        assets = {name: ASSETS.joinpath(name).read_text(encoding="utf-8") for name in PARTS}
         plotly = ASSETS.joinpath("plotly-basic.min.js").read_text(encoding="utf-8") if self._panels else ""
+        links = (f'<a href="#{anchor}">{html.escape(title)}</a>' for anchor, title in self.sections)
         # Inside <script> only "</" and "<!--" would end or change it.
         panels = json.dumps(self._panels, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
-        links = "".join(f'<a href="#{anchor}">{html.escape(title)}</a>' for anchor, title in self.sections)
-        title = html.escape(self.title)
-        return "\n".join(
-            [
-                '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-                '<meta name="viewport" content="width=device-width, initial-scale=1">',
-                f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
-                f"<title>{title}</title><style>\n{style}</style></head><body>",
-                f'<header><h1>{title}</h1><p class="subtitle">{html.escape(self.subtitle)}</p></header>',
-                f'<nav aria-label="sections"><div>{links}<button id="theme" '
-                'type="button">Dark</button></div></nav>',
-                "<main>",
-                *self._parts,
-                f"</main><footer>Made by recbole_diffusion {__version__}. This file needs nothing "
-                "else.</footer>",
-                f'<script type="application/json" id="panels">{panels}</script>',
-                *([f"<script>{plotly}</script>"] if plotly else []),
-                f"<script>\n{script}</script></body></html>\n",
-            ]
+        return Template(assets["page.html"]).substitute(
+            title=html.escape(self.title),
+            subtitle=html.escape(self.subtitle),
+            links="".join(links),
+            content="\n".join(self._parts),
+            version=__version__,
+            style=assets["page.css"],
+            script=assets["page.js"],
+            panels=panels,
+            plotly=f"<script>{plotly}</script>" if plotly else "",
         )
 
 
-def _legend(all_series: Iterable[Series]) -> str:
-    """Return the legend of a figure: an entry a name, that hides and shows its series; nothing for a single name."""
-    by_name: dict[str, list[Series]] = defaultdict(list)
+def _legend(all_series: Iterable[PlotSeries]) -> str:
+    """Return the legend of a figure: an entry a name, which hides and shows its series."""
+    by_name: dict[str, list[PlotSeries]] = defaultdict(list)
     for series in all_series:
         by_name[series.name].append(series)
     if len(by_name) < 2:
@@ -145,12 +136,14 @@ def _legend(all_series: Iterable[Series]) -> str:
     return f'<div class="legend">{"".join(entries)}</div>'
 
 
-def _swatch(series: Series, colour: str) -> str:
+def _swatch(series: PlotSeries, colour: str) -> str:
     if series.kind == "points":
         return (
             f'<svg width="14" height="14" fill="{colour}" aria-hidden="true">{SYMBOLS[series.symbol]}</svg>'
         )
     if series.kind == "bars":
-        return f'<svg width="14" height="14" fill="{colour}" aria-hidden="true"><rect x="1" y="2" width="11" height="10"/></svg>'
+        box = '<rect x="1" y="2" width="11" height="10"/>'
+        return f'<svg width="14" height="14" fill="{colour}" aria-hidden="true">{box}</svg>'
     dash = f' stroke-dasharray="{LINE[series.dash]}"' if LINE[series.dash] else ""
-    return f'<svg width="20" height="14" stroke="{colour}" stroke-width="2.5" aria-hidden="true"><path d="M1 7h18"{dash}/></svg>'
+    style = f'width="20" height="14" stroke="{colour}" stroke-width="2.5"'
+    return f'<svg {style} aria-hidden="true"><path d="M1 7h18"{dash}/></svg>'

@@ -9,7 +9,7 @@ from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.evaluation.lists import UserMetrics
 from recbole_diffusion.evaluation.significance import compare_runs, holm, pooled_test
 from recbole_diffusion.report.runs import RunRecord
-from recbole_diffusion.report.splits import by_split
+from recbole_diffusion.report.splits import runs_by_split
 
 # The tests, and what a reader calls them.
 TESTS = {
@@ -73,7 +73,7 @@ def paired_tests(
             f"{', '.join(methods)}"
         )
     test, metric = test or usual_test(metric), tested_metric(metric)
-    splits = by_split(methods)
+    splits = runs_by_split(methods)
     rows = []
     for name in methods:
         if name != reference:

@@ -1,4 +1,4 @@
-"""The figures of the papers: which model has which, and what each needs. A figure exists because it has its line here."""
+"""The figures of the papers: which model has which, and what each needs. A figure is a line of this table."""
 
 import importlib
 import logging
@@ -96,7 +96,7 @@ def _loaded(
     notes: list[str],
     title: str,
 ) -> dict[str, Any]:
-    """Return the first run of each method, loaded once for all figures; a method that cannot be loaded is noted.
+    """Return the first run of each method, loaded once for all figures; note those that cannot be loaded.
 
     Raises:
         UsageError: none can be loaded.

@@ -7,11 +7,12 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import SEVERAL, Figure, Panel, Series
-from recbole_diffusion.storage.run_folder import write_whole
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.report.figure import SEVERAL, Figure, Panel, PlotSeries
+from recbole_diffusion.storage.atomic import write_whole
 
 SUFFIXES = ("png", "svg", "pdf")
+HOW_TO_INSTALL = "pip install 'recbole-diffusion[plots]'"
 PANEL = (4.6, 3.6)  # inches
 LETTER, LEGEND_ROW = 0.075, 0.19  # inches of a letter and of a row of the legend
 MOST_COLUMNS = 3
@@ -35,9 +36,7 @@ def require_matplotlib() -> None:
         UsageError: it is not.
     """
     if util.find_spec("matplotlib") is None:
-        raise UsageError(
-            "pictures need matplotlib, which is not installed: pip install 'recbole-diffusion[plots]'"
-        )
+        raise UsageError(f"pictures need matplotlib, which is not installed: {HOW_TO_INSTALL}")
 
 
 def write_pictures(figures: Sequence[Figure], folder: Path, suffix: str = "png") -> list[Path]:
@@ -50,7 +49,10 @@ def write_pictures(figures: Sequence[Figure], folder: Path, suffix: str = "png")
     require_matplotlib()
     if suffix not in SUFFIXES:
         raise UsageError(f"pictures are written as {', '.join(SUFFIXES)}, not {suffix!r}")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make {folder} for pictures: {error}; name another folder") from error
     files = []
     for number, figure in enumerate(figures, start=1):
         path = folder / f"{number:02d}-{re.sub(r'[^a-z0-9]+', '-', figure.name.lower()).strip('-')}.{suffix}"
@@ -65,11 +67,19 @@ def write_pictures(figures: Sequence[Figure], folder: Path, suffix: str = "png")
     return files
 
 
+def write_or_explain(figures: Sequence[Figure], folder: Path) -> str:
+    """Write pictures that nobody has asked for; return where they are, or why there are none."""
+    try:
+        files = write_pictures(figures, folder)
+    except (UsageError, RunError) as error:
+        return f"no pictures: {error}"
+    return f"{len(files)} pictures in {folder}"
+
+
 def draw(figure: Figure) -> Any:
     """Return a matplotlib figure with the panels and one legend under them."""
-    from matplotlib.figure import (
-        Figure as Canvas,
-    )  # no display, and no state shared with the caller's pictures
+    # Not pyplot: no display, and no state shared with the caller's pictures.
+    from matplotlib.figure import Figure as Canvas
 
     columns = min(MOST_COLUMNS, len(figure.panels))
     rows = math.ceil(len(figure.panels) / columns)
@@ -92,7 +102,7 @@ def draw(figure: Figure) -> Any:
 
 
 def _grey_where_several(figure: Figure, handles: dict[str, Any]) -> None:
-    """Give names that have several colours a grey handle, so that none of the colours seems to be meant."""
+    """Give names that have several colours a grey handle, so that none of the colours is singled out."""
     from copy import copy
 
     for name, handle in handles.items():
@@ -130,7 +140,7 @@ def _draw_panel(axes: Any, panel: Panel) -> dict[str, Any]:
     return handles
 
 
-def _draw(axes: Any, series: Series) -> Any:
+def _draw(axes: Any, series: PlotSeries) -> Any:
     y = [math.nan if value is None else value for value in series.y]
     width = 0.9 if series.faint else 1.6
     if series.kind == "steps":
@@ -151,7 +161,7 @@ def _draw(axes: Any, series: Series) -> Any:
     return axes.plot(series.x, y, color=series.colour, **style)[0]
 
 
-def _draw_bars(axes: Any, series: Series, bars: list[Series]) -> Any:
+def _draw_bars(axes: Any, series: PlotSeries, bars: list[PlotSeries]) -> Any:
     """Draw one row of bars beside the others of its panel, as Plotly's groups are."""
     words = list(dict.fromkeys(word for one in bars for word in one.x))
     width = 0.8 / len(bars)

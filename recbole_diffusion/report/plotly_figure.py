@@ -1,9 +1,9 @@
-"""A panel as Plotly's JSON. Colours of text and grid are the page's, which knows whether it is light or dark."""
+"""A panel as Plotly's JSON. Colours of text and grid are the page's, which may be light or dark."""
 
 import math
 from typing import Any
 
-from recbole_diffusion.report.figure import Panel, Series
+from recbole_diffusion.report.figure import Panel, PlotSeries
 
 DIGITS = 6
 
@@ -22,7 +22,7 @@ def panel_json(panel: Panel) -> dict[str, Any]:
     return {"data": [_trace(series) for series in panel.series], "layout": {"barmode": "group", **axes}}
 
 
-def _trace(series: Series) -> dict[str, Any]:
+def _trace(series: PlotSeries) -> dict[str, Any]:
     trace: dict[str, Any] = {"name": series.name, "x": _rounded(series.x), "y": _rounded(series.y)}
     line = {"color": series.colour, "width": 1.3 if series.faint else 2, "dash": series.dash}
     if series.kind == "bars":
@@ -56,7 +56,7 @@ def _trace(series: Series) -> dict[str, Any]:
 
 
 def _rounded(values: Any) -> list[Any]:
-    """Return plain values, numbers with six significant digits; what is no finite number is a gap."""
+    """Return plain values, numbers with six significant digits; values that are not finite are gaps."""
     plain = []
     for value in values:
         if isinstance(value, str) or value is None:

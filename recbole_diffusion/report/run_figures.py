@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from recbole_diffusion.report.compared_metrics import smaller_is_better
-from recbole_diffusion.report.comparison import Comparison, Spread
-from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of, dash_of, shade_of
+from recbole_diffusion.report.comparison import Comparison, MeanStd
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, dash_of, shade_of
 from recbole_diffusion.report.runs import RunRecord
 
 MOST_PARTS = 8  # panels of loss parts
@@ -17,7 +17,7 @@ def method_style(number: int) -> dict[str, str]:
 
 
 def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> Figure | None:
-    """Return a validation metric by epoch and by time, a line a run; None where no run has validated during training."""
+    """Return a validation metric by epoch and by time, a line a run; None if no run has validated."""
     by_epoch = Panel("by epoch", "epoch", f"validation {metric}")
     by_time = Panel("by time of training and validation", "seconds", f"validation {metric}")
     for number, (name, runs) in enumerate(methods.items()):
@@ -31,8 +31,8 @@ def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> 
                 for epoch, value in zip(epochs, values, strict=True)
             ]
             style = {**method_style(number), "faint": len(runs) > 1, "texts": texts}
-            by_epoch.series.append(Series(name, epochs, values, **style))
-            by_time.series.append(Series(name, seconds, values, **style))
+            by_epoch.series.append(PlotSeries(name, epochs, values, **style))
+            by_time.series.append(PlotSeries(name, seconds, values, **style))
     if not by_epoch.series:
         return None
     chosen = {run.selection for runs in methods.values() for run in runs}
@@ -45,7 +45,7 @@ def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> 
 
 
 def validations(run: RunRecord, metric: str) -> list[tuple[int, float, float]]:
-    """Return epoch (from 1), seconds of training and validation until then, and the metric, for each validation."""
+    """Return epoch (from 1), seconds of training and validation until then, and metric of each validation."""
     seconds, points = 0.0, []
     for record in run.epochs:
         seconds += record.get("train_seconds", 0.0) + record.get("valid_seconds", 0.0)
@@ -56,7 +56,7 @@ def validations(run: RunRecord, metric: str) -> list[tuple[int, float, float]]:
 
 
 def loss_parts(name: str, runs: Sequence[RunRecord]) -> Figure | None:
-    """Return the loss of a method by epoch, a panel a part, a line a seed; None without at least two epochs."""
+    """Return the loss of a method by epoch, a panel a part, a line a seed; None for fewer than two epochs."""
     if max(len(run.epochs) for run in runs) < 2:
         return None  # EASE, Pop and others that have nothing to learn by steps
     parts = list(
@@ -73,7 +73,7 @@ def loss_parts(name: str, runs: Sequence[RunRecord]) -> Figure | None:
             ]
             colour = shade_of(number / max(1, len(runs) - 1))
             panel.series.append(
-                Series(f"seed {run.seed}", *zip(*points, strict=True), colour=colour, faint=len(runs) > 1)
+                PlotSeries(f"seed {run.seed}", *zip(*points, strict=True), colour=colour, faint=len(runs) > 1)
             )
         panels.append(panel)
     return (
@@ -90,12 +90,12 @@ def groups(found: Comparison) -> list[Figure]:
         items = [
             panel
             for panel in (
-                _group_panel(found, part, "item_popularity", found_metric(found)),
+                _group_panel(found, part, "item_popularity", group_metric(found)),
                 _shares(found, part),
             )
             if panel
         ]
-        users = _group_panel(found, part, "user_activity", found_metric(found))
+        users = _group_panel(found, part, "user_activity", group_metric(found))
         panels = [*items, *([users] if users else [])]
         if panels:
             note = (
@@ -105,14 +105,17 @@ def groups(found: Comparison) -> list[Figure]:
             )
             figures.append(
                 Figure(
-                    f"groups {part}", f"Whom it serves: {found_metric(found)} by group, {part}", panels, note
+                    f"groups {part}",
+                    f"{group_metric(found)} by group of items and users, {part}",
+                    panels,
+                    note,
                 )
             )
     return figures
 
 
-def found_metric(found: Comparison) -> str:
-    """Return the metric that groups are shown in: that of the comparison where groups have it, else the first that they have."""
+def group_metric(found: Comparison) -> str:
+    """Return the metric to show by group: the comparison's if groups have it, else their first."""
     tables = (
         table
         for method in found.methods
@@ -136,7 +139,7 @@ def _group_panel(found: Comparison, part: str, kind: str, metric: str) -> Panel 
     return panel if panel.series else None
 
 
-def _bars(name: str, number: int, tables: Sequence[Sequence[Mapping[str, float]]], metric: str) -> Series:
+def _bars(name: str, number: int, tables: Sequence[Sequence[Mapping[str, float]]], metric: str) -> PlotSeries:
     """Return the bars of one method: the mean of each group over runs, with the deviation."""
     values: dict[int, list[float]] = {}
     labels: dict[int, str] = {}
@@ -144,9 +147,9 @@ def _bars(name: str, number: int, tables: Sequence[Sequence[Mapping[str, float]]
         values.setdefault(row["group"], []).append(row[metric])
         labels.setdefault(row["group"], _group_label(row))
     order = sorted(values)
-    spreads = [Spread.of(values[group]) for group in order]
+    spreads = [MeanStd.from_values(values[group]) for group in order]
     several = len(tables) > 1
-    return Series(
+    return PlotSeries(
         name,
         [labels[group] for group in order],
         [spread.mean for spread in spreads],
@@ -162,9 +165,9 @@ def _group_label(row: Mapping[str, float]) -> str:
 
 
 def _shares(found: Comparison, part: str) -> Panel | None:
-    """Return which part of all recommendations each group of items gets, beside its part of the held-out rows."""
+    """Return the share of recommendations of each group of items, beside its share of held-out rows."""
     panel = Panel("share of recommendations", "group of items by popularity", "share")
-    held_out: Series | None = None
+    held_out: PlotSeries | None = None
     for number, method in enumerate(found.methods):
         tables = [run.result.get("groups", {}).get(part, {}).get("item_popularity") for run in method.runs]
         if not tables or not all(tables):
@@ -175,7 +178,7 @@ def _shares(found: Comparison, part: str) -> Panel | None:
         total = sum(row["held_out"] for row in tables[0])
         table = [{**row, "held": row["held_out"] / total} for row in tables[0]]
         bars = _bars("held-out rows", 0, [table], "held")
-        held_out = held_out or Series(bars.name, bars.x, bars.y, kind="bars", colour="#9aa1ab")
+        held_out = held_out or PlotSeries(bars.name, bars.x, bars.y, kind="bars", colour="#9aa1ab")
         panel.y_label = f"{share.replace('share', 'share of top ').replace('@', '')}"
         panel.series.append(_bars(method.name, number, tables, share))
     if held_out:
@@ -184,7 +187,7 @@ def _shares(found: Comparison, part: str) -> Panel | None:
 
 
 def accuracy_against_time(found: Comparison) -> Figure | None:
-    """Return the metric of each method on each test part against its seconds of training; None for a single method."""
+    """Return the metric of each method on each test part against seconds of training; None for one method."""
     if len(found.methods) < 2:
         return None
     panels = []
@@ -196,7 +199,7 @@ def accuracy_against_time(found: Comparison) -> Figure | None:
             error = [spread.deviation] if spread.runs > 1 else None
             point = {"kind": "points", "colour": colour_of(number), "texts": [text], "error": error}
             # A method that has no epochs to speak of, such as Pop, still needs a place on a logarithmic axis.
-            panel.series.append(Series(method.name, [max(seconds.mean, 0.01)], [spread.mean], **point))
+            panel.series.append(PlotSeries(method.name, [max(seconds.mean, 0.01)], [spread.mean], **point))
         panels.append(panel)
     better = "Lower" if smaller_is_better(found.by) else "Higher"
     note = f"{better} and further left is better. Seconds are of the machine that each run had."

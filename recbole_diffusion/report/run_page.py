@@ -1,4 +1,4 @@
-"""The page of one run or of several: what happened, whom it serves, what it cost, and the papers' figures."""
+"""The page of one run or of several: learning, groups, cost, and the papers' figures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from recbole_diffusion.report.comparison import Comparison
 from recbole_diffusion.report.comparison_table import comparison_tables
 from recbole_diffusion.report.figure import Figure
-from recbole_diffusion.report.page import Page
+from recbole_diffusion.report.page import HtmlPage
 from recbole_diffusion.report.paper_figures import paper_figures
 from recbole_diffusion.report.run_figures import accuracy_against_time, groups, learning_curves, loss_parts
 from recbole_diffusion.report.runs import RunRecord
@@ -18,7 +18,7 @@ MANY_VALUES = 8  # facts about metrics of one run
 
 def runs_page(
     found: Comparison, load: Callable[[RunRecord], Any] | None, left_out: Sequence[str] = ()
-) -> tuple[Page, list[Figure], list[str]]:
+) -> tuple[HtmlPage, list[Figure], list[str]]:
     """Return the page of compared runs, or of one run, its figures, and what is missing in it.
 
     Args:
@@ -65,9 +65,9 @@ def runs_page(
     return page, figures, missing
 
 
-def _run_head(run: RunRecord, found: Comparison) -> Page:
+def _run_head(run: RunRecord, found: Comparison) -> HtmlPage:
     result = run.result
-    page = Page(f"{run.model} on {result['dataset']}", f"seed {run.seed}, {run.path.name}")
+    page = HtmlPage(f"{run.model} on {result['dataset']}", f"seed {run.seed}, {run.path.name}")
     _protocol_note(page, [run])
     part = found.parts[0]
     facts = {f"{part} {name}": f"{run.test_parts[part][name]:.4f}" for name in found.metrics[:MANY_VALUES]}
@@ -83,10 +83,10 @@ def _run_head(run: RunRecord, found: Comparison) -> Page:
     return page
 
 
-def _comparison_head(found: Comparison, runs: Sequence[RunRecord]) -> Page:
+def _comparison_head(found: Comparison, runs: Sequence[RunRecord]) -> HtmlPage:
     seeds = sorted({run.seed for run in runs})
     methods = f"{len(found.methods)} method{'s' * (len(found.methods) > 1)}"
-    page = Page(
+    page = HtmlPage(
         f"{methods} on {found.dataset}",
         f"{len(runs)} runs, seeds {', '.join(map(str, seeds))}, ordered by {found.by}",
     )
@@ -99,7 +99,7 @@ def _comparison_head(found: Comparison, runs: Sequence[RunRecord]) -> Page:
     return page
 
 
-def _protocol_note(page: Page, runs: Sequence[RunRecord]) -> None:
+def _protocol_note(page: HtmlPage, runs: Sequence[RunRecord]) -> None:
     if any(run.selection == "test" for run in runs):
         what = "The" if all(run.selection == "test" for run in runs) else "For some runs, marked TEST, the"
         page.note(
@@ -109,7 +109,7 @@ def _protocol_note(page: Page, runs: Sequence[RunRecord]) -> None:
         )
 
 
-def _metrics_table(page: Page, run: RunRecord) -> None:
+def _metrics_table(page: HtmlPage, run: RunRecord) -> None:
     parts = {"valid": run.result["valid"], **run.test_parts}
     names = list(dict.fromkeys(name for values in parts.values() for name in values))
     page.section("Metrics")
@@ -117,7 +117,7 @@ def _metrics_table(page: Page, run: RunRecord) -> None:
     page.table(Table("", ["metric", *parts], rows, words={"metric"}))
 
 
-def _runs(page: Page, methods: Mapping[str, Sequence[RunRecord]]) -> None:
+def _runs(page: HtmlPage, methods: Mapping[str, Sequence[RunRecord]]) -> None:
     """Add a row for each run, and what each was asked to do."""
     page.section("Runs")
     shown = [(name, run) for name, runs in methods.items() for run in runs]

@@ -11,7 +11,7 @@ from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.lists import UserMetrics, load_user_metrics
-from recbole_diffusion.storage.run_folder import RunFolder, made_again
+from recbole_diffusion.storage.run_folder import RunFolder, rerun_hint
 
 # What every result.json has had from the first version on.
 NEEDED = {
@@ -56,7 +56,7 @@ class RunRecord:
 
     @property
     def test_parts(self) -> dict[str, dict[str, float]]:
-        """Return the metrics of each test part; ``test`` is a part of its own, or the first of those with a longer name."""
+        """Return the metrics of each test part: ``test``, or the parts named ``test_...``."""
         several = {name: values for name, values in self.result.items() if name.startswith("test_")}
         alone = not several or "test" in (self.result.get("parts") or {})
         return ({"test": self.result["test"]} if alone else {}) | several
@@ -117,7 +117,7 @@ def _result(folder: RunFolder) -> dict[str, Any]:
     if wrong:
         raise RunError(
             f"{folder.result} is damaged: {', '.join(wrong)} missing or of a wrong type; "
-            f"{made_again(folder.path)}"
+            f"{rerun_hint(folder.path)}"
         )
     for part in ("valid", "test"):
         bad = [
@@ -128,7 +128,7 @@ def _result(folder: RunFolder) -> dict[str, Any]:
         if bad:
             raise RunError(
                 f"{folder.result} is damaged: {part} {bad[0]} is {result[part][bad[0]]!r}; "
-                f"{made_again(folder.path)}"
+                f"{rerun_hint(folder.path)}"
             )
     return result
 
@@ -145,17 +145,17 @@ def _epoch(folder: RunFolder, number: int, line: bytes) -> dict[str, Any]:
         value = json.loads(line)
     except ValueError as error:
         raise RunError(
-            f"{folder.metrics}, line {number} is damaged: {error}; {made_again(folder.path)}"
+            f"{folder.metrics}, line {number} is damaged: {error}; {rerun_hint(folder.path)}"
         ) from error
     if not isinstance(value, dict):
         raise RunError(
-            f"{folder.metrics}, line {number} is damaged: it holds no object; {made_again(folder.path)}"
+            f"{folder.metrics}, line {number} is damaged: it holds no object; {rerun_hint(folder.path)}"
         )
     return value
 
 
 def find_folders(paths: Iterable[str | Path], pattern: str | None) -> list[Path]:
-    """Return the folders that are named and those that match a pattern, each once, in this order; matched files are left out.
+    """Return the folders that are named and then those that match a pattern, each once; files are left out.
 
     Raises:
         UsageError: none at all, or none that matches.

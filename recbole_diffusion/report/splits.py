@@ -27,7 +27,10 @@ NOTHING = (None, "none", "[0,inf)")
 
 
 def at_random(config: Mapping[str, Any]) -> bool:
-    """Return whether the split is drawn: neither of given parts, nor by time, nor by a shift, which has a seed of its own."""
+    """Return whether the split is random, with the run's seed or ``split_seed``.
+
+    Given parts and a split by time are not; a shift has its own seed.
+    """
     given = config.get("benchmark_filename") or config.get("shift") not in (None, "none")
     return not given and (config.get("eval_args") or {}).get("order") == "RO"
 
@@ -37,7 +40,7 @@ def by_run_seed(config: Mapping[str, Any]) -> bool:
     return at_random(config) and config.get("split_seed") is None and config.get("cold_seed") is None
 
 
-def of_settings(run: RunRecord) -> str:
+def settings_key(run: RunRecord) -> str:
     """Return a text that is equal for runs whose settings make the same split."""
     settings = {name: run.config.get(name) for name in OF_THE_SPLIT}
     settings = {name: value for name, value in settings.items() if value not in NOTHING}
@@ -46,7 +49,7 @@ def of_settings(run: RunRecord) -> str:
     return hashlib.sha256(yaml_io.dump_value([run.result["dataset"], settings]).encode()).hexdigest()[:16]
 
 
-def split_of(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
+def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
     """Return what tells the split of one run from another.
 
     Args:
@@ -56,15 +59,18 @@ def split_of(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
             learns from the validation part as well is on the split of one that was chosen on validation.
     """
     if not fingerprints:
-        return of_settings(run)
+        return settings_key(run)
     prints = {name: part["fingerprint"] for name, part in run.result["parts"].items()}
     train, valid = prints.pop("train"), prints.pop("valid")
     known = [train, valid] if with_train else [train if run.selection == "test" else joined(train, valid)]
     return " ".join([run.result["dataset"], *known, *(f"{name}={prints[name]}" for name in sorted(prints))])
 
 
-def data_of(run: RunRecord) -> tuple[int, str] | None:
-    """Return rows and fingerprint of a run's parts together, which no split changes; None for a run older than fingerprints."""
+def data_key(run: RunRecord) -> tuple[int, str] | None:
+    """Return rows and fingerprint of a run's parts together, which no split changes.
+
+    None for a run that is older than fingerprints.
+    """
     parts = dict(run.result.get("parts") or {})
     if not parts:
         return None
@@ -78,7 +84,7 @@ def data_of(run: RunRecord) -> tuple[int, str] | None:
     return sum(part["rows"] for part in together), joined(*(part["fingerprint"] for part in together))
 
 
-def splits_of(
+def group_by_split(
     methods: Mapping[str, Sequence[RunRecord]],
 ) -> tuple[dict[str, list[list[RunRecord]]], list[str]]:
     """Return each method's runs by split, the splits in the same order for each, and what a reader must know.
@@ -89,14 +95,14 @@ def splits_of(
     Raises:
         UsageError: methods are on different data sets, test parts or splits.
     """
-    table = by_split(methods)
+    table = runs_by_split(methods)
     first = next(iter(table))
     order = list(table[first])
     for name in table:
         if set(table[name]) != set(order):
             raise UsageError(_different(first, table[first], name, table[name]))
     notes = []
-    if not _with_fingerprints(methods):
+    if not _have_fingerprints(methods):
         notes.append(
             "Some runs are older than the fingerprints of splits; whether they are on the same split is "
             "judged by their settings."
@@ -106,8 +112,10 @@ def splits_of(
     return {name: [table[name][split] for split in order] for name in methods}, notes
 
 
-def by_split(methods: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[str, list[RunRecord]]]:
-    """Return each method's runs by what tells their split, which the same split has in every method.
+def runs_by_split(
+    methods: Mapping[str, Sequence[RunRecord]],
+) -> dict[str, dict[str, list[RunRecord]]]:
+    """Return each method's runs by the key of their split, which is the same for all methods.
 
     Raises:
         UsageError: methods are on different data sets.
@@ -121,16 +129,16 @@ def by_split(methods: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[str, 
             "and "
             f"{second.result['dataset']} ({second.path.name}); make one table for each"
         )
-    fingerprints = _with_fingerprints(methods)
+    fingerprints = _have_fingerprints(methods)
     both = len({run.selection for run in runs}) > 1
     table: dict[str, dict[str, list[RunRecord]]] = {name: defaultdict(list) for name in methods}
     for name, of_method in methods.items():
         for run in of_method:
-            table[name][split_of(run, fingerprints, with_train=not both)].append(run)
+            table[name][split_key(run, fingerprints, with_train=not both)].append(run)
     return table
 
 
-def _with_fingerprints(methods: Mapping[str, Sequence[RunRecord]]) -> bool:
+def _have_fingerprints(methods: Mapping[str, Sequence[RunRecord]]) -> bool:
     return all(run.result.get("parts") for runs in methods.values() for run in runs)
 
 
@@ -145,15 +153,16 @@ def _different(
         alone += (
             [f"{name!r} alone has {', '.join(said)}{' and others' if len(runs) > 2 else ''}"] if runs else []
         )
-    return f"runs on different splits cannot be compared: {'; '.join(alone)}; {_advice(first, mine, second, other)}"
+    advice = _advice(first, mine, second, other)
+    return f"runs on different splits cannot be compared: {'; '.join(alone)}; {advice}"
 
 
 def _advice(
     first: str, mine: Mapping[str, list[RunRecord]], second: str, other: Mapping[str, list[RunRecord]]
 ) -> str:
-    """Return what to do about two methods that are not on the same splits: their data differ, or their seeds do."""
+    """Return what to do about two methods on different splits: their data differ, or their seeds do."""
     left, right = ([run for of_split in runs.values() for run in of_split] for runs in (mine, other))
-    data = [{data_of(run) for run in runs} for runs in (left, right)]
+    data = [{data_key(run) for run in runs} for runs in (left, right)]
     if None not in data[0] | data[1] and not data[0] & data[1]:
         sizes = [" or ".join(f"{rows:,}" for rows, _ in sorted(one)) for one in data]
         domains = [run for run in (*left, *right) if "cold_share" in run.config]

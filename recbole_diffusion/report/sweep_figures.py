@@ -5,12 +5,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.report.figure import Figure, Panel, Series, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, shade_of
 from recbole_diffusion.report.sweep import is_number, short, trial_name
 from recbole_diffusion.storage import yaml_io
 
 MOST_LINES = 60  # trials in the figure of learning curves: the best ones
 MOST_OPTIONS = 9  # panels of options
+
+
+def sweep_figures(
+    folder: Path, sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]
+) -> tuple[list[Figure], list[Figure]]:
+    """Return the figures of a sweep: of its options, and of how the trials learned.
+
+    Args:
+        folder: the sweep's.
+        sweep: content of ``sweep.json``.
+        trials: those with a score, the best first.
+    """
+    of_options = [options_together(sweep, trials), options_one_by_one(sweep, trials)]
+    return [figure for figure in of_options if figure], learning_and_cost(folder, sweep, trials)
 
 
 def options_together(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Figure | None:
@@ -34,8 +48,11 @@ def options_together(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any
         name = "best" if trial is trials[0] else "other trials"
         style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
         texts = [_text(trial, sweep["valid_metric"])] * len(ranks)
-        panel.series.append(Series(name, list(range(len(ranks))), ranks, texts=texts, **style))
-    note = f"Values of an option are placed by rank, the score between {low:.4g} and {high:.4g}. Colours: worst to best."
+        panel.series.append(PlotSeries(name, list(range(len(ranks))), ranks, texts=texts, **style))
+    note = (
+        f"Values of an option are placed by rank, the score between {low:.4g} and {high:.4g}. Colours: worst "
+        "to best."
+    )
     return Figure("options together", "All options of each trial", [panel], note)
 
 
@@ -59,7 +76,7 @@ def options_one_by_one(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, A
             }
             which = "best" if trial is trials[0] else "other trials"
             panel.series.append(
-                Series(which, [x], [trial["score"]], texts=[_text(trial, sweep["valid_metric"])], **style)
+                PlotSeries(which, [x], [trial["score"]], texts=[_text(trial, sweep["valid_metric"])], **style)
             )
         panels.append(panel)
     return Figure("options one by one", "Score against each option", panels) if panels else None
@@ -68,30 +85,57 @@ def options_one_by_one(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, A
 def learning_and_cost(
     folder: Path, sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]
 ) -> list[Figure]:
-    """Return how the trials learned, and what their scores cost."""
+    """Return how the trials learned, by epoch (models of one step: by trial), and what their scores cost."""
     metric, good = sweep["valid_metric"], _goodness(trials)
-    curves = Panel("", "epoch", f"{sweep.get('selection', 'validation')} {metric}")
-    for trial in reversed(trials[:MOST_LINES]):
-        points = _validations(folder / trial["folder"] / "metrics.jsonl", metric)
-        if points:
+    label = f"{sweep.get('selection', 'validation')} {metric}"
+    found = [
+        (trial, _validations(folder / trial["folder"] / "metrics.jsonl", metric))
+        for trial in trials[:MOST_LINES]
+    ]
+    found = [(trial, points) for trial, points in found if points]
+    if found and all(len(points) == 1 for _, points in found):
+        learning = Panel("", "trial", label, _by_trial(sweep, trials))
+    else:
+        learning = Panel("", "epoch", label)
+        for trial, points in reversed(found):
             which = "best" if trial is trials[0] else "other trials"
             style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
-            curves.series.append(
-                Series(which, *zip(*points, strict=True), texts=[_text(trial, metric)] * len(points), **style)
-            )
+            texts = [_text(trial, metric)] * len(points)
+            learning.series.append(PlotSeries(which, *zip(*points, strict=True), texts=texts, **style))
     cost = Panel("", "seconds of training and validation", f"best {metric}", x_log=True)
     for trial in reversed(trials):
         style = {"kind": "points", "colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
         which = "best" if trial is trials[0] else "other trials"
         x = max(trial.get("seconds") or 0.0, 0.01)
-        cost.series.append(Series(which, [x], [trial["score"]], texts=[_text(trial, metric)], **style))
+        cost.series.append(PlotSeries(which, [x], [trial["score"]], texts=[_text(trial, metric)], **style))
     many = f"The {MOST_LINES} best of {len(trials)} trials." if len(trials) > MOST_LINES else ""
-    figures = [Figure("learning curves", "How the trials learned", [curves], many)] if curves.series else []
+    figures = (
+        [Figure("learning curves", "How the trials learned", [learning], many)] if learning.series else []
+    )
     return [*figures, Figure("score against time", "Score against time", [cost])]
 
 
+def _by_trial(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> list[PlotSeries]:
+    """Return the scores in the order of the trials, and the best so far, for models of one step."""
+    ordered = sorted(trials, key=lambda trial: trial["number"])
+    numbers, scores = [trial["number"] for trial in ordered], [trial["score"] for trial in ordered]
+    choose = max if sweep["bigger"] else min
+    best = [choose(scores[: place + 1]) for place in range(len(scores))]
+    texts = [_text(trial, sweep["valid_metric"]) for trial in ordered]
+    return [
+        PlotSeries("trials", numbers, scores, kind="points", colour=shade_of(0.0), texts=texts),
+        # A line that goes up where a better trial is, not on the way to it.
+        PlotSeries(
+            "best so far",
+            [number for number in numbers for _ in range(2)][1:],
+            [score for score in best for _ in range(2)][:-1],
+            colour=shade_of(1.0),
+        ),
+    ]
+
+
 def _validations(file: Path, metric: str) -> list[tuple[int, float]]:
-    """Return epoch (from 1) and score of each validation of a trial; a line that a killed trial has left half is the end."""
+    """Return epoch (from 1) and score of each validation of a trial, up to a half written line."""
     points: list[tuple[int, float]] = []
     for line in file.read_bytes().splitlines() if file.is_file() else []:
         try:

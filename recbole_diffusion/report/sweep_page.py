@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.report.figure import Figure
-from recbole_diffusion.report.page import Page
+from recbole_diffusion.report.page import HtmlPage
 from recbole_diffusion.report.sweep import is_number, read_sweep, scored_trials, short, trial_name
-from recbole_diffusion.report.sweep_figures import learning_and_cost, options_one_by_one, options_together
+from recbole_diffusion.report.sweep_figures import sweep_figures
 from recbole_diffusion.report.tables import Cell, Table, number
 from recbole_diffusion.storage import yaml_io
 
 
-def sweep_page(folder: Path) -> tuple[Page, list[Figure], list[str]]:
+def sweep_page(folder: Path) -> tuple[HtmlPage, list[Figure], list[str]]:
     """Return the page of a sweep, its figures, and what is missing in it.
 
     Raises:
@@ -23,11 +23,10 @@ def sweep_page(folder: Path) -> tuple[Page, list[Figure], list[str]]:
     best = trials[0]
     metric, selection = sweep["valid_metric"], sweep.get("selection", "validation")
     states = [trial["state"] for trial in sweep["trials"]]
-    page = Page(f"Sweep of {sweep['model']} on {sweep['dataset']}", folder.name)
+    page = HtmlPage(f"Sweep of {sweep['model']} on {sweep['dataset']}", folder.name)
     if selection == "test":
         page.note(
-            "Trials were compared on the test part itself; the winner's test metrics are no estimate of "
-            "anything.",
+            "Trials were compared on the test part itself; the winner's test metrics estimate nothing.",
             True,
         )
     page.facts(
@@ -39,10 +38,7 @@ def sweep_page(folder: Path) -> tuple[Page, list[Figure], list[str]]:
     )
     for note in sweep.get("notes", []):
         page.note(note)
-    of_options = [
-        figure for figure in (options_together(sweep, trials), options_one_by_one(sweep, trials)) if figure
-    ]
-    learning = learning_and_cost(folder, sweep, trials)
+    of_options, learning = sweep_figures(folder, sweep, trials)
     page.section("Best trial")
     page.code("\n".join(f"{name}: {yaml_io.dump_value(value)}" for name, value in best["options"].items()))
     final = _final(sweep)

@@ -18,7 +18,7 @@ class Cell:
     """One cell.
 
     Attributes:
-        text: what a reader sees.
+        text: what is shown.
         value: what it is sorted by and what CSV holds; the text without one.
         deviation: of ``value`` over runs; CSV has a column for it.
         best: whether it is the best of its column.
@@ -112,7 +112,7 @@ def latex(tables: Sequence[Table]) -> str:
 
 
 def comma_separated(tables: Sequence[Table]) -> str:
-    """Return tables of the same columns as CSV: unrounded numbers, deviations in columns of their own, a column for the table."""
+    """Return tables of the same columns as CSV: unrounded, with columns for deviation and table name."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     first = tables[0]
@@ -154,7 +154,8 @@ def html_table(table: Table) -> str:
     notes = "".join(f'<p class="note">{esc(note)}</p>' for note in table.notes)
     caption = f"<caption>{esc(table.title)}</caption>" if table.title else ""
     body = "\n".join(["<tbody>", *rows, "</tbody>"])
-    return f'<div class="table"><table class="sortable">{caption}<thead><tr>{head}</tr></thead>\n{body}</table></div>{notes}\n'
+    inner = f"{caption}<thead><tr>{head}</tr></thead>\n{body}"
+    return f'<div class="table"><table class="sortable">{inner}</table></div>{notes}\n'
 
 
 def _bold(cell: Cell, mark: str) -> str:

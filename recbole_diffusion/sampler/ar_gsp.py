@@ -12,7 +12,7 @@ from recbole_diffusion.sampler.ar_gsp_draw import (
     rank_threshold,
     step_temperature,
 )
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 ACCEPTED_AT_LEAST = (
     16  # candidates that gamma should leave in a random subset: the threshold's rank errs by a quarter
@@ -43,7 +43,7 @@ class ArGsp:
         self,
         vectors: Tensor,
         items: Tensor,
-        positives: UserItems,
+        positives: InteractionCSR,
         users: Tensor,
         t: Tensor,
         counts: Tensor,

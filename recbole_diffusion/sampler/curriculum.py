@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.uniform import uniform_negatives
-from recbole_diffusion.sampler.user_items import UserItems
 
 DRAWS = 32  # from the kept candidates, before a user counts as having all of them
 BLOCK = 1024  # items that share a draw of candidates
@@ -64,7 +64,7 @@ def curricular_negatives(
     nearest: Tensor,
     items: Tensor,
     users: Tensor,
-    positives: UserItems,
+    positives: InteractionCSR,
     *,
     generator: torch.Generator | None = None,
 ) -> Tensor:

@@ -9,7 +9,7 @@ every call ends. Both follow the same law, and so does their mixture.
 import torch
 from torch import Tensor
 
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 REJECTION_ROUNDS = (
     32  # a user whose positives hold three quarters of the mass is left open with probability 1e-4
@@ -52,7 +52,7 @@ def popularity_table(counts: Tensor, power: float) -> Tensor:
 
 
 def popularity_negatives(
-    positives: UserItems, users: Tensor, cumulative: Tensor, *, generator: torch.Generator | None = None
+    positives: InteractionCSR, users: Tensor, cumulative: Tensor, *, generator: torch.Generator | None = None
 ) -> Tensor:
     """Draw one negative for each entry of ``users`` with probability proportional to its weight.
 
@@ -102,7 +102,7 @@ def _unconditional(cumulative: Tensor, count: int, generator: torch.Generator | 
 
 
 def _conditional(
-    positives: UserItems, users: Tensor, weights: Tensor, generator: torch.Generator | None
+    positives: InteractionCSR, users: Tensor, weights: Tensor, generator: torch.Generator | None
 ) -> Tensor:
     """Draw one negative for each of ``users``, long [rows], from all items at once: [rows, n_items] cells.
 
@@ -112,7 +112,7 @@ def _conditional(
         ValueError: a user has no item of positive weight left.
     """
     left = weights.repeat(len(users), 1)
-    items, _, rows = positives.of(users)
+    items, _, rows = positives.gather(users)
     left[rows, items] = 0
     nothing_left = ~(left > 0).any(1)
     if bool(nothing_left.any()):

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 
 def uniform_negatives(
-    positives: UserItems, users: Tensor, *, generator: torch.Generator | None = None
+    positives: InteractionCSR, users: Tensor, *, generator: torch.Generator | None = None
 ) -> Tensor:
     """Draw one negative for each entry of ``users`` by rejection, so that the time does not grow with the catalogue.
 

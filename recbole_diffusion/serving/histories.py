@@ -11,7 +11,8 @@ import torch
 
 from recbole_diffusion.data.reader import AtomicFile
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
+from recbole_diffusion.serving.id_map import IdMap
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,14 @@ class NewUsers:
         """Return how many users can be served."""
         return len(self.tokens)
 
-    def block(self, start: int, stop: int, device: Any) -> Histories:
+    def block(self, start: int, stop: int, device: Any) -> FoldInHistories:
         """Return the histories of users ``start`` to ``stop``, for a model."""
         first, last = self.offsets[start], self.offsets[stop]
         starts = self.offsets[start:stop] - first
         rows = np.repeat(np.arange(stop - start), np.diff(self.offsets[start : stop + 1]))
         arrays = self.items[first:last], starts, rows
         ratings = None if self.ratings is None else torch.from_numpy(self.ratings[first:last]).to(device)
-        return Histories(*(torch.from_numpy(array).to(device) for array in arrays), ratings)
+        return FoldInHistories(*(torch.from_numpy(array).to(device) for array in arrays), ratings)
 
 
 def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
@@ -102,7 +103,7 @@ def frame_of(histories: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pd.DataFr
 
 
 def new_users(
-    frame: pd.DataFrame, ids: Any, scale: list | None, origin: str = "the run's data set"
+    frame: pd.DataFrame, ids: IdMap, scale: list | None, origin: str = "the run's data set"
 ) -> NewUsers:
     """Return the users of a table of histories.
 

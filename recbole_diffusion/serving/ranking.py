@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.model.user_blocks import noise_seed
 from recbole_diffusion.serving.histories import NewUsers
 from recbole_diffusion.serving.scoring import FindForHistories, FindForUsers
 
@@ -18,8 +19,8 @@ EXCLUDED = ("all", "history", "none")
 
 
 @dataclass(frozen=True)
-class Lists:
-    """The lists of a block of users.
+class RecommendationBlock:
+    """The recommended items of a block of users.
 
     Attributes:
         start: place of the block's first user among those asked for.
@@ -76,7 +77,7 @@ def block_size(n_items: int) -> int:
 
 def rank_users(
     find: FindForUsers, users: np.ndarray, k: int, seen: sp.csr_matrix | None, device: Any, size: int
-) -> Iterator[Lists]:
+) -> Iterator[RecommendationBlock]:
     """Yield the lists of known users, by block.
 
     Args:
@@ -98,12 +99,12 @@ def rank_users(
 
 def rank_new(
     find: FindForHistories, users: NewUsers, k: int, leave_out: bool, seed: int, device: Any, size: int
-) -> Iterator[Lists]:
+) -> Iterator[RecommendationBlock]:
     """Yield the lists of new users, by block; ``leave_out`` what they have. Otherwise as :func:`rank_users`."""
     for start in range(0, len(users), size):
         block = users.block(start, min(start + size, len(users)), device)
         cells = (block.rows, block.items) if leave_out else None
-        yield _lists(start, *find(block, seed * 1_000_003 + start, k, cells))
+        yield _lists(start, *find(block, noise_seed(seed, start), k, cells))
 
 
 def _cells(seen: sp.csr_matrix, users: np.ndarray, device: Any) -> tuple[Tensor, Tensor]:
@@ -113,10 +114,10 @@ def _cells(seen: sp.csr_matrix, users: np.ndarray, device: Any) -> tuple[Tensor,
     return torch.from_numpy(rows).to(device), torch.from_numpy(part.indices.astype(np.int64)).to(device)
 
 
-def _lists(start: int, values: Tensor, items: Tensor) -> Lists:
+def _lists(start: int, values: Tensor, items: Tensor) -> RecommendationBlock:
     if torch.isnan(values).any() or torch.isposinf(values).any():
         raise RunError(
             "the model gives scores that are no finite numbers; its training has diverged, use another run"
         )
     items = items.masked_fill(values == -torch.inf, 0)
-    return Lists(start, items.cpu().numpy(), values.float().cpu().numpy())
+    return RecommendationBlock(start, items.cpu().numpy(), values.float().cpu().numpy())

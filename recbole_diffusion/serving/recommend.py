@@ -8,13 +8,14 @@ import pandas as pd
 
 from recbole_diffusion.serving import ranking
 from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users
-from recbole_diffusion.serving.ranking import Lists
+from recbole_diffusion.serving.ranking import RecommendationBlock
 from recbole_diffusion.serving.scoring import finder_for_histories, finder_for_users
+from recbole_diffusion.serving.served_run import ServedRun
 from recbole_diffusion.serving.users import asked_users
 from recbole_diffusion.serving.writers import columns_of
 
 
-def known_lists(run: Any, users: np.ndarray, k: int, exclude: str) -> Iterator[Lists]:
+def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iterator[RecommendationBlock]:
     """Yield the lists of known users by block; see :func:`ranking.rank_users`.
 
     Args:
@@ -34,12 +35,7 @@ def known_lists(run: Any, users: np.ndarray, k: int, exclude: str) -> Iterator[L
     )
 
 
-def reads_ratings(model: Any) -> bool:
-    """Return whether a model's histories have ratings."""
-    return bool(getattr(model, "predicts_ratings", False))
-
-
-def new_lists(run: Any, users: NewUsers, k: int, exclude: str) -> Iterator[Lists]:
+def new_lists(run: ServedRun, users: NewUsers, k: int, exclude: str) -> Iterator[RecommendationBlock]:
     """Yield the lists of new users by block; what they have is left out unless ``exclude`` is none.
 
     Histories of another domain than the one that is recommended leave nothing out.
@@ -52,35 +48,37 @@ def new_lists(run: Any, users: NewUsers, k: int, exclude: str) -> Iterator[Lists
     ranking.check_exclude(exclude)
     size = ranking.block_size(len(run.items))
     find = finder_for_histories(run.model)
-    leave_out = exclude != "none" and run.history_items is run.items
+    leave_out = exclude != "none" and run.fold_in_items is run.items
     yield from ranking.rank_new(find, users, k, leave_out, run.config["seed"], run.config["device"], size)
 
 
-def users_of_histories(run: Any, frame: pd.DataFrame) -> NewUsers:
+def users_of_histories(run: ServedRun, frame: pd.DataFrame) -> NewUsers:
     """Return the users of a table of histories, as the run's model reads them.
 
     Raises:
         UsageError: see :func:`histories.new_users`.
     """
-    scale = run.config["rating_scale"] if reads_ratings(run.model) else None
-    origin = "the run's data set" if run.history_items is run.items else "the run's source domain"
-    return new_users(frame, run.history_items, scale, origin)
+    scale = run.config["rating_scale"] if run.model.predicts_ratings else None
+    origin = "the run's data set" if run.fold_in_items is run.items else "the run's source domain"
+    return new_users(frame, run.fold_in_items, scale, origin)
 
 
-def table_of_known(run: Any, users: Any, k: int, exclude: str) -> pd.DataFrame:
+def table_of_known(run: ServedRun, users: Any, k: int, exclude: str) -> pd.DataFrame:
     """Return the lists of known users as one table; see ``LoadedRun.recommend``."""
     asked = asked_users(run.users, None if users is None else [str(user) for user in users])
     lists = known_lists(run, asked.numbers, k, exclude)
     return _table(lists, run.users.tokens[asked.numbers], run.items.tokens, asked.unknown)
 
 
-def table_of_new(run: Any, histories: Any, k: int, exclude: str) -> pd.DataFrame:
+def table_of_new(run: ServedRun, histories: Any, k: int, exclude: str) -> pd.DataFrame:
     """Return the lists of new users as one table; see ``LoadedRun.recommend_new``."""
     users = users_of_histories(run, frame_of(histories))
     return _table(new_lists(run, users, k, exclude), users.tokens, run.items.tokens, users.without)
 
 
-def _table(lists: Iterator[Lists], users: np.ndarray, items: np.ndarray, unknown: list[str]) -> pd.DataFrame:
+def _table(
+    lists: Iterator[RecommendationBlock], users: np.ndarray, items: np.ndarray, unknown: list[str]
+) -> pd.DataFrame:
     blocks = [columns_of(one, users, items) for one in lists]
     table = pd.DataFrame({name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]})
     table.attrs["unknown"] = unknown

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.serving.id_map import IdMap
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _first(texts: list[str]) -> str:
     return ", ".join(texts[:3]) + (", ..." if len(texts) > 3 else "")
 
 
-def asked_users(ids: Any, tokens: list[str] | None, origin: str = "the list") -> AskedUsers:
+def asked_users(ids: IdMap, tokens: list[str] | None, origin: str = "the list") -> AskedUsers:
     """Return the users of some tokens, or all users.
 
     Args:

@@ -7,31 +7,31 @@ from typing import Any
 import numpy as np
 import torch
 
+from recbole_diffusion import registry
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.serving.index import FILE, build_index, recall_of
-from recbole_diffusion.serving.scoring import inner_products
-from recbole_diffusion.storage.files import whole
+from recbole_diffusion.serving.served_run import ServedRun
+from recbole_diffusion.storage.atomic import whole
 from recbole_diffusion.storage.versions import __version__
 
 RECORD = "export.json"
 USER_BLOCK = 1024  # users whose vectors are computed together
 
 
-def vectors_of(run: Any) -> tuple[np.ndarray, np.ndarray]:
+def vectors_of(run: ServedRun) -> tuple[np.ndarray, np.ndarray]:
     """Return user vectors [users, d] and item vectors [items, d] of a loaded run, float32, without the padding's.
 
     Raises:
         UsageError: the model's scores are no inner products.
     """
-    found = inner_products(run.model)
-    if found is None:
+    if not run.model.has_item_vectors:
+        having = ", ".join(registry.names_where(lambda cls: cls.has_item_vectors))
         raise UsageError(
-            f"the scores of {run.config['model']} are no inner products of user and item vectors, so there "
-            "are none to export; "
-            "TVDiff, CNSDiff, CCDRec and its backbones, BPR, LightGCN and the models of cold users have "
-            "them. recommend writes "
-            "lists for every model"
+            f"the scores of {run.config['model']} are not inner products of user and item vectors, so there "
+            f"are none to export; these models have them: {having}. recommend writes lists for every model"
         )
+    with torch.no_grad():
+        found = run.model.inner_products()
     items = found.items.detach().float().cpu().numpy()[1:]
     users = np.empty((len(run.users), items.shape[1]), np.float32)
     with torch.no_grad():
@@ -43,21 +43,21 @@ def vectors_of(run: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def require_safetensors() -> Any:
-    """Return the function that writes a file.
+    """Return the function that turns tensors into the bytes of a file.
 
     Raises:
         UsageError: the package is not installed.
     """
     try:
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
     except ImportError as error:
         raise UsageError(
             "export needs safetensors; install it (pip install 'recbole-diffusion[export]')"
         ) from error
-    return save_file
+    return save
 
 
-def export(run: Any, folder: Path, index: bool, k: int) -> dict[str, Any]:
+def export(run: ServedRun, folder: Path, index: bool, k: int) -> dict[str, Any]:
     """Write vectors, ids, a record and, if asked for, an index into a folder, which gets its name at the end.
 
     Args:
@@ -73,7 +73,7 @@ def export(run: Any, folder: Path, index: bool, k: int) -> dict[str, Any]:
         UsageError: the scores are no inner products, or an id cannot be a line. RunError: the folder cannot
             be written.
     """
-    save_file = require_safetensors()
+    save = require_safetensors()
     users, items = vectors_of(run)
     record = {
         "model": run.config["model"],
@@ -90,9 +90,9 @@ def export(run: Any, folder: Path, index: bool, k: int) -> dict[str, Any]:
         draft.mkdir(parents=True)
         for name, vectors, ids in (("users", users, run.users), ("items", items, run.items)):
             (draft / f"{name}.txt").write_text(_lines_of(name, ids.tokens[1:]), encoding="utf-8")
-            file = draft / f"{name}.safetensors"
-            save_file({"vectors": vectors}, file, {"ids": f"{name}.txt, a line for each row"})
-            file.chmod((draft / f"{name}.txt").stat().st_mode)  # safetensors lets nobody else read it
+            # Written here: its own save_file raises no OSError on a full disk, and lets nobody else read the file.
+            data = save({"vectors": vectors}, {"ids": f"{name}.txt, a line for each row"})
+            (draft / f"{name}.safetensors").write_bytes(data)
         if index:
             record["index"] = build_index(items, draft / FILE)
             record["index"] |= recall_of(draft / FILE, users, items, k)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.serving.ranking import Lists
-from recbole_diffusion.storage.files import whole
+from recbole_diffusion.serving.ranking import RecommendationBlock
+from recbole_diffusion.storage.atomic import whole
 
 COLUMNS = ("user", "item", "rank", "score")
 FORMATS = ("csv", "jsonl", "parquet")
-Write = Callable[[Lists], int]
+Write = Callable[[RecommendationBlock], int]
 
 
 def format_of(path: Path, asked: str | None) -> str:
@@ -46,7 +46,7 @@ def _arrow() -> Any:
     return pyarrow
 
 
-def columns_of(lists: Lists, users: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
+def columns_of(lists: RecommendationBlock, users: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
     """Return the columns of a block, each [rows]: what :data:`COLUMNS` names, places without an item left out.
 
     Args:
@@ -126,7 +126,7 @@ def _parquet(path: Path, users: np.ndarray, items: np.ndarray) -> Iterator[Write
     schema = arrow.schema(list(zip(COLUMNS, kinds, strict=True)))
     with arrow.parquet.ParquetWriter(path, schema) as writer:
 
-        def write(lists: Lists) -> int:
+        def write(lists: RecommendationBlock) -> int:
             columns = columns_of(lists, users, items)
             arrays = [arrow.array(column, kind) for column, kind in zip(columns.values(), kinds, strict=True)]
             writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))

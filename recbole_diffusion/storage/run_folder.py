@@ -1,46 +1,27 @@
-"""One run is one folder: configuration, log, metrics by epoch, checkpoints, result. Every file is whole or not there."""
+"""One run is one folder: configuration, log, metrics by epoch, checkpoints, result.
+
+Every file is whole or not there.
+"""
 
 import json
-import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.atomic import write_text
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file beside ``path`` and rename it over ``path``: a kill or a full disk leaves the old file as it was.
-
-    Raises:
-        RunError: the disk is full or not writable; the message names the file and what is still there.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except (OSError, RuntimeError) as error:
-        draft.unlink(missing_ok=True)
-        kept = "the version before it is untouched" if path.exists() else "nothing else was changed"
-        raise RunError(
-            f"cannot write {path}: {error}; {kept}. Free some space, then continue with "
-            f"--resume={path.parent}"
-        ) from error
-
-
-def stamped(name: str) -> str:
-    """Return a name with the time and something random behind it, so that no two folders have the same."""
+def unique_name(name: str) -> str:
+    """Return a name followed by the time and a random suffix, so that no two folders are named alike."""
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def make_empty(path: Path, what: str, option: str, place: str) -> None:
+def make_empty_folder(path: Path, what: str, option: str, place: str) -> None:
     """Make a folder, or take one that has nothing in it.
 
     Args:
@@ -65,8 +46,8 @@ def make_empty(path: Path, what: str, option: str, place: str) -> None:
         ) from error
 
 
-def made_again(folder: Path) -> str:
-    """Return what to do about a damaged file of results: a resume writes these again, of a run that has ended too."""
+def rerun_hint(folder: Path) -> str:
+    """Return what to do about a damaged file of results: a resume writes it again."""
     return f"make it again with --resume={folder}"
 
 
@@ -76,7 +57,7 @@ class RunFolder:
     Attributes:
         path: the folder.
         config: resolved configuration; the run can be repeated from it alone.
-        log: what the run said.
+        log: the run's log.
         metrics: one JSON line an epoch.
         checkpoint: the last finished epoch, for resume.
         best: the weights of the best validation.
@@ -103,8 +84,8 @@ class RunFolder:
         Raises:
             UsageError: ``run_dir`` exists and is not empty, or the folder cannot be made.
         """
-        folder = cls(run_dir or Path(runs_path) / stamped(f"{model}-{dataset}"))
-        make_empty(folder.path, "run", "run_dir", "run_dir")
+        folder = cls(run_dir or Path(runs_path) / unique_name(f"{model}-{dataset}"))
+        make_empty_folder(folder.path, "run", "run_dir", "run_dir")
         return folder
 
     @classmethod
@@ -154,13 +135,13 @@ class RunFolder:
         try:
             result = json.loads(self.result.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.result} is damaged: {error}; {made_again(self.path)}") from error
+            raise RunError(f"{self.result} is damaged: {error}; {rerun_hint(self.path)}") from error
         if not isinstance(result, dict):
-            raise RunError(f"{self.result} is damaged: it holds no object; {made_again(self.path)}")
+            raise RunError(f"{self.result} is damaged: it holds no object; {rerun_hint(self.path)}")
         return result
 
     def discard(self) -> None:
-        """Remove the folder of a run that never began, because its request was wrong; one that has trained stays."""
+        """Remove the folder of a run whose request was wrong; one that has trained stays."""
         if not any(file.exists() for file in (self.metrics, self.checkpoint, self.best, self.result)):
             shutil.rmtree(self.path, ignore_errors=True)
 
@@ -169,18 +150,22 @@ class RunFolder:
         for draft in self.path.glob(".*.part"):
             draft.unlink(missing_ok=True)
 
+    @property
+    def advice(self) -> str:
+        """What to do when a file of the run cannot be written."""
+        return f"Free some space, then continue with --resume={self.path}"
+
     def write_config(self, resolved: Mapping[str, Any]) -> None:
         """Write the resolved configuration."""
-        write_whole(self.config, lambda file: file.write(yaml_io.dump_yaml(resolved).encode()))
+        write_text(self.config, yaml_io.dump_yaml(resolved), self.advice)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""
-        write_whole(self.result, lambda file: file.write(json.dumps(result, indent=2).encode() + b"\n"))
+        write_text(self.result, json.dumps(result, indent=2) + "\n", self.advice)
 
     def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Write ``metrics.jsonl`` anew; a resumed run drops the lines after its checkpoint this way."""
-        text = "".join(json.dumps(record) + "\n" for record in records)
-        write_whole(self.metrics, lambda file: file.write(text.encode()))
+        write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in records), self.advice)
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one epoch's line."""
@@ -189,6 +174,5 @@ class RunFolder:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
             raise RunError(
-                f"cannot write {self.metrics}: {error}. Free some space, then continue with "
-                f"--resume={self.path}"
+                f"cannot write {self.metrics}: {error}; the lines before it stay. {self.advice}"
             ) from error

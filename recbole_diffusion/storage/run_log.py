@@ -1,4 +1,4 @@
-"""Logging of one run: everything into the run folder's log, the same to the terminal; removed again when the run ends."""
+"""Logging of one run, to its folder and to the terminal; the handlers are removed when the run ends."""
 
 import contextlib
 import logging
@@ -19,7 +19,10 @@ class _Plain(logging.Formatter):
 
 
 class _File(logging.FileHandler):
-    """A log file that cannot stop the run: on a full disk its lines are lost, and the next checkpoint says what is wrong."""
+    """A log file that cannot stop the run.
+
+    On a full disk its lines are lost, and the next checkpoint says what is wrong.
+    """
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Say nothing."""

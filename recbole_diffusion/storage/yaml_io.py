@@ -1,4 +1,7 @@
-"""YAML in and out: values are parsed, never evaluated; ``1e-4`` is a number, as users expect and YAML 1.1 does not."""
+"""YAML in and out: values are parsed, never evaluated.
+
+``1e-4`` is a number here, as users expect; in YAML 1.1 it is a text.
+"""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +32,7 @@ for _class in (_Loader, _Dumper):
 
 
 def parse_value(text: str) -> Any:
-    """Return the YAML value of one word of a command line; a text that is no YAML is itself."""
+    """Return the YAML value of one command-line argument; text that is not YAML is returned as it is."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
@@ -69,7 +72,10 @@ def dump_yaml(values: Mapping[str, Any]) -> str:
 def merged(
     low: Mapping[str, Any], high: Mapping[str, Any], replace: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
-    """Return ``low`` overlaid with ``high``: nested mappings merge, everything else (and the keys in ``replace``) is replaced."""
+    """Return ``low`` overlaid with ``high``.
+
+    Nested mappings merge; everything else, and the keys in ``replace``, is replaced.
+    """
     result = dict(low)
     for key, value in high.items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)

@@ -1,4 +1,4 @@
-"""The trainer of two players: critic and generator in turn, an optimizer for each, both in checkpoint and resume."""
+"""Adversarial training: critic and generator in turn, with an optimizer each; both resume exactly."""
 
 import math
 from typing import Any
@@ -9,12 +9,12 @@ from tqdm import tqdm
 
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.trainer.base import RunMixin
-from recbole_diffusion.trainer.fused_steps import FusedSteps
-from recbole_diffusion.trainer.mirror_gradient import refused
+from recbole_diffusion.trainer.mirror_gradient import refusal
+from recbole_diffusion.trainer.recbole_patches import FusedSteps
 
 
-class _TwoPlayers(FusedSteps):
-    """RecBole's Trainer with ``critic_steps`` updates of the critic, then ``generator_steps`` of the generator, a batch."""
+class _AlternatingSteps(FusedSteps):
+    """RecBole's Trainer with updates of the critic, then of the generator, on each batch."""
 
     def _train_epoch(
         self,
@@ -77,7 +77,7 @@ class _TwoPlayers(FusedSteps):
         optimizer.step()
 
     def _stop_if_diverged(self, critic: float, generator: float | None) -> None:
-        """Stop where a loss is no number, or the critic's has left every bound.
+        """Stop if a loss is not finite, or the critic's exceeds ``divergence_limit``.
 
         Raises:
             RunError: with the epoch, both losses and what to try.
@@ -89,7 +89,7 @@ class _TwoPlayers(FusedSteps):
         broken = not math.isfinite(critic) or (generator is not None and not math.isfinite(generator))
         if broken or abs(critic) > limit:
             what = (
-                "a loss is no finite number"
+                "a loss is not finite"
                 if broken
                 else f"the critic's loss is beyond divergence_limit {limit:g}"
             )
@@ -108,12 +108,12 @@ class _TwoPlayers(FusedSteps):
             )
 
 
-class AdversarialTrainer(RunMixin, _TwoPlayers):
-    """``_TwoPlayers`` with a run folder. ``RunMixin`` stores every optimizer that is an attribute."""
+class AdversarialTrainer(RunMixin, _AlternatingSteps):
+    """``_AlternatingSteps`` with a run folder. ``RunMixin`` stores every optimizer that is an attribute."""
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
         if config["mirror_gradient"]:
-            raise refused(config["model"], "which trains two players in turn")
+            raise refusal(config["model"], "which trains two players in turn")
         super().__init__(config, model, folder)
         self.optimizer = self._build_optimizer(params=model.generator.parameters())
         if model.critic is not None:

@@ -1,7 +1,7 @@
-"""The trainer of every run: RecBole's loop, with run folder, safe checkpoints, exact resume and an epoch hook.
+"""The trainer of every run: RecBole's loop with run folder, safe checkpoints, exact resume and an epoch hook.
 
 ``RunMixin`` goes in front of any RecBole trainer, so that baselines get the same; ``RunTrainer`` is the plain
-combination.
+combination. Longer than most files, because RecBole calls these methods in one order, read here in one place.
 """
 
 import json
@@ -16,23 +16,18 @@ from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.rated_scores import RatedScores
-from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
-from recbole_diffusion.trainer.collector import RunCollector
-from recbole_diffusion.trainer.fused_steps import FusedSteps
 from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
 from recbole_diffusion.trainer.plain_attributes import PlainState
 from recbole_diffusion.trainer.progress_log import Heartbeat
-from recbole_diffusion.trainer.tensorboard import tensorboard_in
+from recbole_diffusion.trainer.recbole_patches import FusedSteps, RunCollector, tensorboard_in
 
 
 class RunMixin(MirrorGradient):
     """Run folder, checkpoints and resume around a RecBole trainer.
 
-    A model may have ``begin_epoch(epoch)``, called before each training epoch, ``epoch_diagnostics()``,
-    numbers by name for the epoch's line in ``metrics.jsonl``, and ``loss_names``, the names of the parts that
-    its ``calculate_loss`` returns.
+    Of the model it calls ``begin_epoch`` and ``epoch_diagnostics`` and reads ``loss_names``, see ``ModelInterface``.
 
     Args:
         config: the run's Config; ``checkpoint_dir`` must be the run folder.
@@ -55,6 +50,11 @@ class RunMixin(MirrorGradient):
         self._last_saved = -1
         self._open_record: dict[str, Any] | None = None
         self._train_loader: Any = None
+
+    @property
+    def best_file(self) -> Path:
+        """Where the best weights so far are kept."""
+        return self.folder.best
 
     # Training.
 
@@ -80,7 +80,7 @@ class RunMixin(MirrorGradient):
         epoch = self.records[-1]["epoch"] if self.records else -1
         if epoch > self._last_saved:
             self._save_last(epoch)
-        if saved and not self.folder.best.is_file():  # nothing was validated
+        if saved and not self.best_file.is_file():  # nothing was validated
             self._save_checkpoint(epoch, verbose)
         self.tensorboard.close()
         return self.best_valid_score, self.best_valid_result
@@ -88,9 +88,10 @@ class RunMixin(MirrorGradient):
     def _beginning(self, train_data: Any) -> str:
         """Return the line that says how much there is to do; the first epoch may take long."""
         trained = sum(one.numel() for one in self.model.parameters() if one.requires_grad)
-        return f"training: {self.rows_of(train_data):,} rows, {len(train_data):,} batches an epoch, {trained:,} parameters"
+        rows, batches = self.count_rows(train_data), len(train_data)
+        return f"training: {rows:,} rows, {batches:,} batches an epoch, {trained:,} parameters"
 
-    def rows_of(self, train_data: Any) -> int:
+    def count_rows(self, train_data: Any) -> int:
         """Return how many rows a training loader goes through in an epoch."""
         return len(train_data._dataset)
 
@@ -109,10 +110,8 @@ class RunMixin(MirrorGradient):
     ) -> Any:
         self._close_epoch()  # the epoch before, if it was not validated
         self._epoch = epoch_idx
-        begin_epoch = getattr(self.model, "begin_epoch", None)
         start = time.perf_counter()
-        if begin_epoch:
-            begin_epoch(epoch_idx)
+        self.model.begin_epoch(epoch_idx)
         batches = train_data if show_progress else Heartbeat(train_data, epoch_idx, self.logger)
         losses = super()._train_epoch(batches, epoch_idx, self.mirrored(loss_func), show_progress)
         self.require_mirrored()
@@ -122,7 +121,7 @@ class RunMixin(MirrorGradient):
             "train_seconds": round(seconds, 4),
             "loss": {name: value / max(len(train_data), 1) for name, value in self._named(losses).items()},
         }
-        diagnostics = getattr(self.model, "epoch_diagnostics", dict)()
+        diagnostics = self.model.epoch_diagnostics()
         if diagnostics:
             self._open_record["diagnostics"] = diagnostics
         return losses
@@ -130,9 +129,7 @@ class RunMixin(MirrorGradient):
     def _named(self, losses: Any) -> dict[str, float]:
         """Return the loss parts of an epoch by name, and their total."""
         parts = losses if isinstance(losses, tuple) else (losses,)
-        names = getattr(self.model, "loss_names", None) or (
-            [f"part_{k}" for k in range(len(parts))] if len(parts) > 1 else ()
-        )
+        names = self.model.loss_names or ([f"part_{k}" for k in range(len(parts))] if len(parts) > 1 else ())
         named = {"total": float(sum(parts))}
         if len(names) == len(parts) > 1:
             named |= {name: float(value) for name, value in zip(names, parts, strict=True)}
@@ -157,13 +154,13 @@ class RunMixin(MirrorGradient):
             )
 
     def step_sizes(self) -> str:
-        """Return what to try where a loss is no number any more."""
+        """Return what to try after a loss that is not finite."""
         return f"; try a smaller learning_rate (now {self.learning_rate:g})"
 
     # Checkpoints.
 
     def _close_epoch(self) -> None:
-        """If an epoch is over, validation included, write what a resume needs, then its line in ``metrics.jsonl``."""
+        """If an epoch is over, validation included, write its checkpoint, then its line of metrics."""
         record, self._open_record = self._open_record, None
         if record is None:
             return
@@ -197,22 +194,22 @@ class RunMixin(MirrorGradient):
                 "trainer": self.trainer_state(),
             },
             self.folder.checkpoint,
+            self.folder.advice,
         )
         self._last_saved = epoch
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:  # noqa: ARG002
-        """Write ``best.pt``: RecBole calls this when a validation is the best so far, and when there is no validation at all."""
+        """Write the best weights; RecBole calls this after the best validation so far, or without any."""
         self.best_epoch = epoch
         state = {"state_dict": self.model.state_dict(), "other_parameter": self.model.other_parameter()}
-        checkpoint.save(
-            {"model": self.config["model"], "ids": self.ids, "epoch": epoch, **state}, self.folder.best
-        )
+        named = {"model": self.config["model"], "ids": self.ids, "epoch": epoch}
+        checkpoint.save({**named, **state}, self.best_file, self.folder.advice)
         if verbose:
-            self.logger.info("best so far, saved to %s", self.folder.best)
+            self.logger.info("best so far, saved to %s", self.best_file)
 
     @property
     def chosen_epoch(self) -> int:
-        """Return the best epoch as the result tells it."""
+        """Return the best epoch, as ``result.json`` counts it."""
         return self.best_epoch
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -243,7 +240,7 @@ class RunMixin(MirrorGradient):
         return train_data
 
     def resume(self, train_data: Any) -> None:
-        """Continue from ``checkpoint.pt``: weights, optimizers, early stopping, random streams and the order of the batches.
+        """Continue from ``checkpoint.pt``: weights, optimizers, early stopping, random streams, batches.
 
         Raises:
             UsageError: there is no checkpoint. RunError: it is damaged or belongs to another model.
@@ -277,7 +274,7 @@ class RunMixin(MirrorGradient):
 
     def _check_best(self) -> None:
         """Check that the best weights so far are there, before hours are spent on others."""
-        best = Path(self.folder.best)
+        best = self.best_file
         if not best.is_file():
             raise RunError(f"{best} is missing; {checkpoint.remedy(best)}")
         checkpoint.load(best)
@@ -296,9 +293,9 @@ class RunMixin(MirrorGradient):
         show_progress: bool = False,
         lists: Any = None,
     ) -> dict:
-        """Evaluate as RecBole does; the best weights are read from our safe file. A full ranking fills ``lists``, if given."""
+        """Evaluate as RecBole does, with the best weights; a full ranking fills ``lists``, if given."""
         if load_best_model:
-            path = Path(model_file or self.folder.best)
+            path = Path(model_file or self.best_file)
             self.load_weights(checkpoint.load(path, self.device), path)
         full = isinstance(eval_data, FullSortEvalDataLoader)
         self.rated = self.eval_collector.rated = self._rated_of(eval_data._dataset) if full else None
@@ -314,10 +311,10 @@ class RunMixin(MirrorGradient):
 
     def _rated_of(self, part: Any) -> RatedScores | None:
         """Return what collects the scores of rated items, where the part has ratings on a known scale."""
-        options = RatingOptions.of(self.config)
+        options = self.config.rating
         if options.rating_scale is None or not has_ratings(part):
             return None
-        return RatedScores(part, options, getattr(self.model, "predicts_ratings", False))
+        return RatedScores(part, options, self.model.predicts_ratings)
 
 
 class RunTrainer(RunMixin, FusedSteps):

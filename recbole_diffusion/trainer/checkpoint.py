@@ -1,4 +1,4 @@
-"""Checkpoints that cannot run code: tensors and plain types only, written whole, read with ``weights_only=True``.
+"""Checkpoints that cannot run code: tensors and plain types, written whole, read with ``weights_only=True``.
 
 RecBole pickles its ``Config`` object, which torch 2.6 and later refuse to read, and rightly: unpickling can
 run anything.
@@ -8,6 +8,7 @@ import pickle
 import random
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,17 @@ import scipy.sparse as sp
 import torch
 
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.storage.run_folder import RunFolder, write_whole
+from recbole_diffusion.storage.atomic import ADVICE, write_whole
+from recbole_diffusion.storage.run_folder import RunFolder
 
 FORMAT = "recbole_diffusion/1"
 _MARK = "__kind__"
 
 
 def to_plain(value: Any) -> Any:
-    """Return ``value`` made of tensors, numbers, texts, lists and dictionaries; numpy and scipy arrays become marked tensors.
+    """Return ``value`` made of tensors, numbers, texts, lists and dictionaries.
+
+    Arrays of numpy and scipy become marked tensors.
 
     Raises:
         TypeError: a value of another type, which a safe file cannot hold.
@@ -71,8 +75,8 @@ def from_plain(value: Any) -> Any:
     return value
 
 
-def save(state: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint whole.
+def save(state: dict[str, Any], path: Path, advice: str = ADVICE) -> None:
+    """Write a checkpoint whole; ``advice`` ends the message of a failure.
 
     Raises:
         RunError: the disk is full, or the state holds something that a safe file cannot hold.
@@ -81,7 +85,7 @@ def save(state: dict[str, Any], path: Path) -> None:
         plain = to_plain({"format": FORMAT, **state})
     except TypeError as error:
         raise RunError(f"cannot write {path}: {error}") from error
-    write_whole(path, lambda file: torch.save(plain, file))
+    write_whole(path, lambda file: torch.save(plain, file), advice)
 
 
 def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False) -> dict[str, Any]:
@@ -112,7 +116,7 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
                 "where it comes from, "
                 "add --trust_checkpoint=True"
             ) from error
-        raise RunError(f"{path} is damaged: it is no checkpoint any more; {remedy(path)}") from error
+        raise RunError(f"{path} is damaged: it is not a checkpoint any more; {remedy(path)}") from error
     except RunError:
         raise
     except Exception as error:
@@ -156,6 +160,26 @@ def remedy(path: Path) -> str:
     return f"no other file has these weights: {again}"
 
 
+def rename_weights(state: dict[str, Any], names: Mapping[str, str]) -> None:
+    """Give the weights of an older checkpoint the names that a model's modules have now, in place.
+
+    Args:
+        state: from :func:`load`.
+        names: new dotted path of a module or parameter by its old one; a model's ``renamed_weights``.
+    """
+    for part in ("state_dict", "plain"):
+        if names and part in state:
+            state[part] = {_renamed(path, names): value for path, value in state[part].items()}
+
+
+def _renamed(path: str, names: Mapping[str, str]) -> str:
+    """Return a path with its longest old beginning replaced."""
+    for old in sorted(names, key=len, reverse=True):
+        if path == old or path.startswith(f"{old}."):
+            return names[old] + path[len(old) :]
+    return path
+
+
 def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids: str = "") -> None:
     """Put the weights of a checkpoint into a model.
 
@@ -180,6 +204,7 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
             "set, cut into the "
             "same parts"
         )
+    rename_weights(state, model.renamed_weights)
     try:
         model.load_state_dict(state["state_dict"])
     except RuntimeError as error:
@@ -190,7 +215,8 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
 
 def random_state() -> dict[str, Any]:
     """Return the states of Python's, numpy's and torch's generators, as plain types."""
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 RecBole draws from numpy's global stream
+    # RecBole draws from numpy's global stream.
+    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
     return {
         "python": random.getstate(),
         "numpy": [name, keys.astype(np.int64), position, has_gauss, cached],
@@ -204,7 +230,8 @@ def restore_random_state(state: dict[str, Any]) -> None:
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, np.asarray(keys).astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
+    keys = np.asarray(keys).astype(np.uint32)
+    np.random.set_state((name, keys, position, has_gauss, cached))  # noqa: NPY002
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])

@@ -10,9 +10,9 @@ from recbole_diffusion.trainer.base import RunMixin
 
 
 def trainer_for(config: Any, model: Any, folder: RunFolder) -> Any:
-    """Return the trainer of a run: the one that the registry names, or RecBole's for its own models, with our run folder."""
-    spec = registry.MODELS.get(config["model"])
-    if spec is not None:
-        return registry.resolve(spec.trainer)(config, model, folder)
-    base = get_trainer(config["MODEL_TYPE"], config["model"])
-    return type(f"Run{base.__name__}", (RunMixin, base), {})(config, model, folder)
+    """Return the trainer of a run: the one that the model declares, or RecBole's choice, with our run folder."""
+    trainer = registry.part(config.model_class, "trainer_class")
+    trainer = trainer or get_trainer(config["MODEL_TYPE"], config["model"])
+    if not issubclass(trainer, RunMixin):
+        trainer = type(f"Run{trainer.__name__}", (RunMixin, trainer), {})
+    return trainer(config, model, folder)

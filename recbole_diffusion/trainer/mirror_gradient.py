@@ -61,9 +61,9 @@ class MirrorGradient:
             self.optimizer.zero_grad()
             again = compute(interaction)
             return (
-                tuple(_turned(one, ascent) for one in again)
+                tuple(_ascending(one, ascent) for one in again)
                 if isinstance(again, tuple)
-                else _turned(again, ascent)
+                else _ascending(again, ascent)
             )
 
         return mirrored_loss
@@ -72,17 +72,17 @@ class MirrorGradient:
         """Check after an epoch that the trainer's loop has used the loss function of :meth:`mirrored`.
 
         Raises:
-            UsageError: it has not: the loop makes steps of its own, and the option would do nothing.
+            UsageError: the loop makes its own steps, so that the option would do nothing.
         """
         if self.config["mirror_gradient"] and not self._mirrored_batches:
-            raise refused(self.config["model"], "whose trainer makes steps of its own")
+            raise refusal(self.config["model"], "whose trainer makes its own steps")
 
 
-def refused(model: str, reason: str) -> UsageError:
+def refusal(model: str, reason: str) -> UsageError:
     """Return the error of a model that cannot take mirror steps."""
     return UsageError(f"mirror_gradient does not go with {model}, {reason}; set it to False")
 
 
-def _turned(loss: Tensor, ascent: float) -> Tensor:
+def _ascending(loss: Tensor, ascent: float) -> Tensor:
     """Return a tensor of the loss's value whose gradient is that of ``-ascent`` times the loss."""
     return loss.detach() - ascent * (loss - loss.detach())

@@ -1,4 +1,4 @@
-"""What a model keeps outside its parameters and buffers: MultiVAE counts its updates, DiffRec the losses of each step."""
+"""What a model keeps outside its parameters and buffers, as MultiVAE its count of updates."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 
 
 class PlainState:
-    """The numbers and tensors that are plain attributes of a model and change in training; a resume needs them.
+    """The plain attributes of a model that are numbers or tensors and change in training.
 
     Names that begin with an underscore are caches and left out. Tensors that are as they were at the start
     are constants (adjacency matrices) and left out too: a tensor counts its own changes.

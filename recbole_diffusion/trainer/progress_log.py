@@ -9,7 +9,7 @@ SECONDS = 60.0  # from one line to the next
 
 
 class Heartbeat:
-    """A loader whose batches are counted in the log at most once a minute; everything else of it is the loader's own.
+    """A loader whose batches are counted in the log at most once a minute; else it is the loader itself.
 
     Args:
         loader: a training loader.

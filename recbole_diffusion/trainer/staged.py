@@ -1,4 +1,7 @@
-"""The trainer of several stages, each with its own epochs, optimizers and early stopping; all of it is resumed exactly."""
+"""Training in stages, each with its own epochs, optimizers and early stopping; all of it resumes exactly.
+
+Longer than most files: a stage, its cache, its checkpoints and its early stopping are one state.
+"""
 
 from collections.abc import Callable, Iterator
 from math import isfinite
@@ -12,12 +15,12 @@ from torch import Tensor
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.base import RunMixin
-from recbole_diffusion.trainer.fused_steps import FusedSteps
-from recbole_diffusion.trainer.mirror_gradient import refused
+from recbole_diffusion.trainer.mirror_gradient import refusal
+from recbole_diffusion.trainer.recbole_patches import FusedSteps
 
 
 class StageLoader:
-    """Shuffled batches of a stage's rows; the order comes from ``generator`` alone, which is part of a checkpoint."""
+    """Shuffled batches of a stage's rows; ``generator`` decides the order and is part of a checkpoint."""
 
     def __init__(self, stage: Any, part: Any, seed: int) -> None:
         self.rows, self.batch_size, self.dataset = stage.rows, stage.batch_size, part
@@ -36,14 +39,14 @@ def _of_choices(callback: Callable[[int, float], None] | None) -> Callable[[int,
     return callback and (lambda epoch, score: callback(epoch, score) if isfinite(score) else None)
 
 
-class _Steps(FusedSteps):
+class _StageSteps(FusedSteps):
     """RecBole's Trainer whose epoch takes the updates of the current stage in turn on each batch."""
 
     stage: Any = None
     step_optimizers: list[torch.optim.Optimizer]
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer | None:
-        """Return an optimizer of the given parameters; none of all parameters, which RecBole asks for first."""
+        """Return an optimizer of the given parameters; None if RecBole asks for one of all parameters."""
         return super()._build_optimizer(**kwargs) if kwargs else None
 
     def _train_epoch(
@@ -76,7 +79,7 @@ class _Steps(FusedSteps):
         return tuple(values) if len(values) > 1 else values[0]
 
 
-class StagedTrainer(RunMixin, _Steps):
+class StagedTrainer(RunMixin, _StageSteps):
     """Runs the stages that ``model.stages()`` lists (see ``model/stage.py``).
 
     A stage ends with the weights of its best validation, in ``<stage>.pt`` of the run folder, the last one in
@@ -86,7 +89,7 @@ class StagedTrainer(RunMixin, _Steps):
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
         if config["mirror_gradient"]:
-            raise refused(config["model"], "which trains in stages")
+            raise refusal(config["model"], "which trains in stages")
         super().__init__(config, model, folder)
         self.stages, self.number, self.step_optimizers = model.stages(), -1, []
         self.scores_only = config["epochs"] == 0 and bool(config["load_checkpoint"])
@@ -96,7 +99,7 @@ class StagedTrainer(RunMixin, _Steps):
                 "1 or more, or "
                 "score a trained model with --load_checkpoint"
             )
-        self.run_best, self.bigger = folder.best, self.valid_metric_bigger
+        self.bigger = self.valid_metric_bigger
         self.part: Any = None
         if config["stage_cache"] and any(stage.key for stage in self.stages):
             try:
@@ -117,7 +120,7 @@ class StagedTrainer(RunMixin, _Steps):
         show_progress: bool = False,
         callback_fn: Callable[[int, float], None] | None = None,
     ) -> tuple[float, dict | None]:
-        """Train all stages, after a resume what is left of them; return the last one's best score and result."""
+        """Train all stages, or those left after a resume; return the last one's best score and result."""
         self.part, self._saved = train_data._dataset, saved
         loader = train_data
         if not self.stages or self.scores_only:
@@ -146,7 +149,7 @@ class StagedTrainer(RunMixin, _Steps):
         return self.best_valid_score, None
 
     def _open(self, number: int) -> StageLoader:
-        """Begin a stage: its loader and optimizers, its count of epochs, and early stopping from the start."""
+        """Begin a stage: its loader and optimizers, its count of epochs, and early stopping from scratch."""
         loader = self._set(number, self.records[-1]["epoch"] + 1 if self.records else 0)
         if self.stage.begin:
             self.stage.begin()
@@ -157,9 +160,7 @@ class StagedTrainer(RunMixin, _Steps):
 
     def _set(self, number: int, first_epoch: int) -> StageLoader:
         self.number, self.stage, self.first_epoch = number, self.stages[number], first_epoch
-        last = number == len(self.stages) - 1
-        self.folder.best = self.run_best if last else self.run_best.with_name(f"{self.stage.name}.pt")
-        self.saved_model_file = str(self.folder.best)
+        self.saved_model_file = str(self.best_file)
         self.epochs = first_epoch + self.stage.epochs
         self.valid_metric_bigger = self.bigger and self.stage.error is None
         self.step_optimizers = [
@@ -178,14 +179,19 @@ class StagedTrainer(RunMixin, _Steps):
         self.stopping_step = max(self.stage.stopping_step, -(-self.stage.patience_updates // between))
         return self._loader
 
-    def rows_of(self, train_data: StageLoader) -> int:
+    @property
+    def best_file(self) -> Path:
+        """Where the best weights of the stage are kept; those of the last stage are the run's."""
+        inner = 0 <= self.number < len(self.stages) - 1
+        return self.folder.path / f"{self.stages[self.number].name}.pt" if inner else self.folder.best
+
+    def count_rows(self, train_data: StageLoader) -> int:
         """Return the rows of the stage."""
         return len(train_data.rows)
 
     def _take_best(self) -> None:
         """Put the stage's best weights into the model, and the stage into the cache."""
-        state = checkpoint.load(Path(self.folder.best), self.device)
-        self.load_weights(state, Path(self.folder.best))
+        self.load_weights(checkpoint.load(self.best_file, self.device), self.best_file)
         file = self._cache_file()
         if file is not None and not file.is_file():
             checkpoint.save({"model": self.stage.name, "state_dict": self.stage.module.state_dict()}, file)
@@ -237,7 +243,7 @@ class StagedTrainer(RunMixin, _Steps):
         return -torch.inf if self.valid_metric_bigger else torch.inf
 
     def _too_early(self, epoch: int) -> bool:
-        """Return whether an epoch has too few updates to be chosen; the last one that is validated never has."""
+        """Return whether an epoch has too few updates to be chosen; the last validated one never has."""
         last = epoch + max(1, self.eval_step) >= self.epochs
         return not last and (epoch - self.first_epoch + 1) * len(self._loader) < self.stage.least_updates
 
@@ -262,7 +268,7 @@ class StagedTrainer(RunMixin, _Steps):
         return {"stage": self.number, "first_epoch": self.first_epoch if self.number >= 0 else 0}
 
     def resume(self, train_data: Any) -> None:
-        """Continue; an epoch that was chosen because it was the last one loses its place if there are more epochs now."""
+        """Continue; an epoch that was chosen only because it was the last is given up if more follow."""
         super().resume(train_data)
         if (
             self.number >= 0
@@ -274,7 +280,7 @@ class StagedTrainer(RunMixin, _Steps):
 
     @property
     def chosen_epoch(self) -> int:
-        """Return the best epoch counted from the beginning of its stage, the same with and without cached stages."""
+        """Return the best epoch, counted from the start of its stage, cached stages or not."""
         return (
             self.best_epoch - self.first_epoch
             if self.number >= 0 and self.best_epoch >= 0

@@ -1,1 +1,1 @@
-"""Sweeps on Ray Tune: search space, trials as run folders, driver, outputs. Ray is imported inside functions only."""
+"""Sweeps on Ray Tune: search space, trials as run folders, driver, outputs. Ray is imported late."""

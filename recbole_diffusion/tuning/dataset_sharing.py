@@ -1,24 +1,17 @@
-"""Whether trials can share one prepared data set: not if the space searches something that its class reads."""
+"""Can trials share one prepared data set? Not if the space searches an option that its class reads."""
 
-import inspect
-import re
-import sys
 from collections.abc import Iterable
 
-from recbole_diffusion.data.dataset import InteractionDataset
 
+def read_by_data_set(dataset_class: type, names: Iterable[str]) -> list[str]:
+    """Return those of the option names that a data set class says it reads, sorted.
 
-def depends_on(dataset_class: type, names: Iterable[str]) -> list[str]:
-    """Return those of the option names that occur in the source of a model's own data set class, sorted.
+    A data set class declares them as ``reads_options``. RecBole's own data sets read data options
+    alone, which no space may search.
 
-    RecBole's data sets and our general one read data options alone, which no space may search. A model's data
-    set class may read options of the model; any mention of a name in its module, as a text or an attribute,
-    counts, so that none is overlooked.
+    Args:
+        dataset_class: the class of the data set.
+        names: names of options, or of several joined by commas.
     """
-    general = {cls.__module__ for cls in InteractionDataset.__mro__}
-    modules = {
-        cls.__module__ for cls in dataset_class.__mro__ if not cls.__module__.startswith("recbole.")
-    } - general
-    source = "\n".join(inspect.getsource(sys.modules[module]) for module in modules)
     single = {one.strip() for name in names for one in name.split(",")}
-    return sorted(name for name in single if re.search(rf"""["'.]{re.escape(name)}\b""", source))
+    return sorted(single & set(getattr(dataset_class, "reads_options", ())))

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import fcntl
 import io
 import json
 import shutil
@@ -11,8 +10,10 @@ from pathlib import Path
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.storage import yaml_io
-from recbole_diffusion.storage.run_folder import make_empty, stamped, write_whole
-from recbole_diffusion.tuning.record import Record
+from recbole_diffusion.storage.atomic import write_text
+from recbole_diffusion.storage.lock import locked
+from recbole_diffusion.storage.run_folder import make_empty_folder, unique_name
+from recbole_diffusion.tuning.record import SweepRecord
 
 COLUMNS = (
     "number",
@@ -37,6 +38,7 @@ class SweepFolder:
         record: ``sweep.json``, all that is known, rewritten whenever a trial ends.
         table: ``trials.csv``, one row a trial.
         best: ``best.yaml``, the winner's options, for ``--config_files``.
+        pictures: folder of the figures.
         ray: Ray Tune's own files; removed at the end, nothing reads them.
     """
 
@@ -45,6 +47,7 @@ class SweepFolder:
         self.record = self.path / "sweep.json"
         self.table = self.path / "trials.csv"
         self.best = self.path / "best.yaml"
+        self.pictures = self.path / "pictures"
         self.ray = self.path / "ray"
 
     @classmethod
@@ -54,12 +57,12 @@ class SweepFolder:
         Raises:
             UsageError: it exists and is not empty, or cannot be made.
         """
-        folder = cls(sweep_dir or Path(storage) / stamped(f"sweep-{model}-{dataset}"))
-        make_empty(folder.path, "sweep", "sweep_dir", "storage")
+        folder = cls(sweep_dir or Path(storage) / unique_name(f"sweep-{model}-{dataset}"))
+        make_empty_folder(folder.path, "sweep", "sweep_dir", "storage")
         return folder
 
     @classmethod
-    def existing(cls, path: str | Path) -> tuple["SweepFolder", Record]:
+    def existing(cls, path: str | Path) -> tuple["SweepFolder", SweepRecord]:
         """Open the folder of an earlier sweep, with its record.
 
         Raises:
@@ -67,7 +70,7 @@ class SweepFolder:
         """
         folder = cls(path)
         try:
-            return folder, Record.from_json(json.loads(folder.record.read_text(encoding="utf-8")))
+            return folder, SweepRecord.from_json(json.loads(folder.record.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             why = (
                 "is missing"
@@ -90,22 +93,19 @@ class SweepFolder:
         Raises:
             UsageError: another process runs this sweep.
         """
-        with (self.path / "lock").open("w") as file:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                stack.enter_context(locked(self.path / "lock"))
+            except TimeoutError:
                 raise UsageError(
                     f"another process is running the sweep in {self.path}; wait for it, or end it first"
                 ) from None
-            except OSError:
-                pass  # a file system without locks
             yield
 
-    def write(self, record: Record) -> None:
+    def write(self, record: SweepRecord) -> None:
         """Write record and table."""
-        write_whole(
-            self.record, lambda file: file.write(json.dumps(record.to_json(), indent=2).encode() + b"\n")
-        )
+        advice = f"Free some space, then continue with tune --resume={self.path}"
+        write_text(self.record, json.dumps(record.to_json(), indent=2) + "\n", advice)
         names = list(dict.fromkeys(name for trial in record.trials for name in trial.options))
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
@@ -121,9 +121,9 @@ class SweepFolder:
                     trial.error,
                 ]
             )
-        write_whole(self.table, lambda file: file.write(text.getvalue().encode()))
+        write_text(self.table, text.getvalue(), advice)
 
-    def write_best(self, record: Record) -> None:
+    def write_best(self, record: SweepRecord) -> None:
         """Write the winner's configuration."""
         best = record.best()
         if best is None:
@@ -138,4 +138,4 @@ class SweepFolder:
             "seed": record.seed,
         }
         lines = "".join(f"{name}: {yaml_io.dump_value(value)}\n" for name, value in options.items())
-        write_whole(self.best, lambda file: file.write((head + lines).encode()))
+        write_text(self.best, head + lines, f"Free some space, then run tune --resume={self.path}")

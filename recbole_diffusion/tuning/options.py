@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import option
+from recbole_diffusion.options.declare import argument
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # What a continued sweep may have otherwise: none of it changes what a trial computes.
@@ -18,38 +18,37 @@ RESUME_SETTINGS = frozenset(
 class SweepOptions:
     """How a sweep searches and what it may use."""
 
-    space: str | dict | None = option(
+    space: str | dict | None = argument(
         None,
         "YAML file of the search space, from Python also its content; null: the one shipped for the model",
     )
-    search: str = option(
+    search: str = argument(
         "random",
         "how configurations are chosen; none: no search, the given options with each final seed",
         choices=("random", "grid", "optuna", "none"),
     )
-    num_samples: int | None = option(None, "configurations to try; null: 16, or all of a grid", low=1)
-    scheduler: str = option(
+    num_samples: int | None = argument(None, "configurations to try; null: 16, or all of a grid", low=1)
+    scheduler: str = argument(
         "asha", "stop hopeless trials early (asha) or train all to their end", choices=("asha", "none")
     )
-    grace_period: int | None = option(
+    grace_period: int | None = argument(
         None, "epochs before asha may stop a trial; null: a twelfth of epochs", low=1
     )
-    reduction_factor: int = option(3, "asha lets one trial of this many pass each rung", low=2)
-    max_concurrent: int | None = option(None, "trials at a time; null: as many as there is room for", low=1)
-    trial_cpus: int = option(1, "processor threads of each trial", low=1)
-    trial_gpus: float = option(0.0, "GPUs of each trial; 0.5: two share one", low=0)
-    time_budget: float | str | None = option(None, "seconds, or 90m, 12h, 2d, after which the search ends")
-    max_failures: int = option(
-        3, "times that a trial that raises or is killed goes on from its checkpoint", low=0
+    reduction_factor: int = argument(3, "asha lets one trial of this many pass each rung", low=2)
+    max_concurrent: int | None = argument(None, "trials at a time; null: as many as there is room for", low=1)
+    trial_cpus: int = argument(1, "processor threads of each trial", low=1)
+    trial_gpus: float = argument(0.0, "GPUs of each trial; 0.5: two share one", low=0)
+    time_budget: float | str | None = argument(None, "seconds, or 90m, 12h, 2d, after which the search ends")
+    max_failures: int = argument(
+        3, "times that a trial that fails or is killed is continued from its checkpoint", low=0
     )
-    final_seeds: int = option(5, "seeds with which the winner is run again and tested; 0: no test", low=0)
-    resplit: bool = option(
-        False,
-        "draw a random split anew with each final seed; else all runs have the search's split",
+    final_seeds: int = argument(5, "seeds with which the winner is run again and tested; 0: no test", low=0)
+    resplit: bool = argument(
+        False, "draw a random split anew with each final seed; else all runs have the search's split"
     )
-    storage: str | None = option(None, "folder that the sweep's folder is made in; null: runs_path")
-    sweep_dir: str | None = option(None, "folder of the sweep; null: one is made in storage")
-    ray_address: str | None = option(
+    storage: str | None = argument(None, "folder that the sweep's folder is made in; null: runs_path")
+    sweep_dir: str | None = argument(None, "folder of the sweep; null: one is made in storage")
+    ray_address: str | None = argument(
         None, "a running Ray cluster (auto, HOST:PORT, ray://HOST:PORT); null: this machine alone"
     )
 

@@ -1,29 +1,25 @@
-"""Optuna's sampler (TPE) as a searcher of Ray Tune, over our spaces, with a memory of the trials that a resume finds."""
+"""Optuna's sampler (TPE) over our spaces, with a memory of the trials that a resume finds."""
 
-import dataclasses
-from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from recbole_diffusion.tuning.record import ENDED, WAITING, Record, Trial
-from recbole_diffusion.tuning.space import Parameter, Space, exists
+from recbole_diffusion.tuning.record import ENDED, SweepRecord, Trial
+from recbole_diffusion.tuning.space import SearchParameter, SearchSpace, exists
 
-ASKED, ATTEMPTS = (
-    10,
-    200,
-)  # times that Optuna is asked for new options, and that new ones are looked for at all
+ASKED = 10  # times that Optuna alone is asked for options that no trial has had
+ATTEMPTS = 200  # times that such options are looked for at all
 
 
-class Asker:
+class OptunaStudy:
     """An Optuna study over one of our spaces.
 
     Args:
         space: the search space.
         known: options that the space's conditions may ask for.
-        record: the sweep; its ended trials are told to the study.
+        record: the sweep; the study learns of its ended trials.
     """
 
-    def __init__(self, space: Space, known: dict[str, Any], record: Record) -> None:
+    def __init__(self, space: SearchSpace, known: dict[str, Any], record: SweepRecord) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -35,10 +31,10 @@ class Asker:
         )
         for trial in record.trials:
             if trial.state in ENDED and trial.score is not None:
-                self.tell(self.follow(trial), trial.score)
+                self.tell(self.enqueue(trial), trial.score)
 
-    def follow(self, trial: Trial) -> Any:
-        """Return an Optuna trial with the options of an earlier one."""
+    def enqueue(self, trial: Trial) -> Any:
+        """Return an Optuna trial that has the options of a trial of the record."""
         self.study.enqueue_trial(encoded(self.space, trial.options))
         asked = self.study.ask()
         suggest(self.space, self.known, asked)
@@ -48,8 +44,11 @@ class Asker:
         """Tell what an Optuna trial has reached, None if nothing."""
         self.study.tell(asked, score, state=self.failed if score is None else None)
 
-    def something_new(self) -> tuple[Any, dict[str, Any]]:
-        """Return what Optuna asks for next that no trial has had; of the others it is told at once what they have reached."""
+    def ask_for_new(self) -> tuple[Any, dict[str, Any]]:
+        """Return an Optuna trial whose options no trial has had, and those options.
+
+        If Optuna suggests options that a trial has had, it is told their score at once.
+        """
         for attempt in range(ATTEMPTS):
             if attempt >= ASKED:  # Optuna comes back to the same few: anything else that is left
                 self.study.enqueue_trial(encoded(self.space, self.space.draw(self.random, self.known)))
@@ -63,56 +62,7 @@ class Asker:
         return asked, options
 
 
-def make_searcher(
-    space: Space, known: dict[str, Any], record: Record, new_trial: Callable[[dict[str, Any]], Trial]
-) -> Any:
-    """Return a searcher that suggests the open trials of ``record`` first and then new ones, which it adds to the record.
-
-    Args:
-        space: the search space.
-        known: options that the space's conditions may ask for.
-        record: the sweep.
-        new_trial: makes a trial of the options that were chosen, and adds it.
-    """
-    from ray.tune.search import Searcher
-
-    asker = Asker(space, known, record)
-
-    class OptunaSearcher(Searcher):
-        """Asks Optuna for each trial and tells it the best score."""
-
-        def __init__(self) -> None:
-            super().__init__(metric="score", mode="max" if record.bigger else "min")
-            self.open = [trial for trial in record.trials if trial.state == WAITING]
-            self.asked: dict[str, Any] = {}
-
-        def suggest(self, trial_id: str) -> dict[str, Any]:
-            if self.open:
-                trial = self.open.pop(0)
-                self.asked[trial_id] = asker.follow(trial)
-            else:
-                self.asked[trial_id], options = asker.something_new()
-                trial = new_trial(options)
-            return {"trial": dataclasses.asdict(trial)}
-
-        def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-            asked = self.asked.pop(trial_id, None)
-            if asked is not None:
-                asker.tell(asked, None if error or not result else result.get("score"))
-
-        def save(self, checkpoint_path: str) -> None:
-            """Nothing: a resumed sweep tells a new study what the record holds."""
-
-        def restore(self, checkpoint_path: str) -> None:
-            """Nothing, see :meth:`save`."""
-
-        def __reduce__(self) -> tuple:
-            return (dict, ())  # Ray Tune stores its searchers; this one lives in the driver
-
-    return OptunaSearcher()
-
-
-def suggest(space: Space, known: dict[str, Any], asked: Any) -> dict[str, Any]:
+def suggest(space: SearchSpace, known: dict[str, Any], asked: Any) -> dict[str, Any]:
     """Return the options that an Optuna trial chooses."""
     chosen: dict[str, Any] = {}
     for parameter in space.parameters:
@@ -121,8 +71,8 @@ def suggest(space: Space, known: dict[str, Any], asked: Any) -> dict[str, Any]:
     return chosen
 
 
-def _suggest(parameter: Parameter, asked: Any) -> tuple[Any, ...]:
-    """Return one value; choices and quantised numbers go by number, since Optuna's categories are plain values only."""
+def _suggest(parameter: SearchParameter, asked: Any) -> tuple[Any, ...]:
+    """Return one value; choices and numbers with a step go by index: Optuna's categories are plain."""
     if parameter.kind == "choice":
         return parameter.value(asked.suggest_categorical(parameter.label, range(parameter.count)))
     if parameter.count is not None and not parameter.log:
@@ -134,7 +84,7 @@ def _suggest(parameter: Parameter, asked: Any) -> tuple[Any, ...]:
     )
 
 
-def encoded(space: Space, options: dict[str, Any]) -> dict[str, Any]:
+def encoded(space: SearchSpace, options: dict[str, Any]) -> dict[str, Any]:
     """Return options as the values that :func:`_suggest` asks Optuna for."""
     values: dict[str, Any] = {}
     for parameter in space.parameters:

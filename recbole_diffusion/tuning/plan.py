@@ -1,4 +1,4 @@
-"""From a request to the record of a sweep: options, space, and the configurations to try. Nothing is started here."""
+"""From a request to the record of a sweep: options, space, and the configurations to try."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -8,18 +8,19 @@ from typing import Any
 
 from recbole.utils import ModelType
 
+from recbole_diffusion import registry
 from recbole_diffusion.config import Config, properties_path  # first: it makes RecBole importable
 from recbole_diffusion.data.dataset import selects_on_test
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.storage.versions import versions
 from recbole_diffusion.tuning.options import SweepOptions
-from recbole_diffusion.tuning.record import Record, Trial
-from recbole_diffusion.tuning.space import LARGEST_GRID, Space
+from recbole_diffusion.tuning.record import SweepRecord, Trial
+from recbole_diffusion.tuning.space import LARGEST_GRID, SearchSpace
 from recbole_diffusion.tuning.space_check import check_combinations, check_space, seed_of
-from recbole_diffusion.tuning.space_file import parse_space, read_space
+from recbole_diffusion.tuning.space_yaml import parse_space, read_space
 
 SAMPLES = 16
-LOOKED_AT = 64  # random configurations that are checked for a search that makes its own
+CHECKED = 64  # random configurations that are checked for a search that makes its own
 ATTEMPTS = 100  # draws for each new configuration before the space counts as exhausted
 PATHS = ("data_path", "load_checkpoint", "shift_test")
 OF_A_RUN = ("run_dir", "runs_path", "show_progress", "use_gpu", "gpu_id", "model", "dataset", "seed")
@@ -33,13 +34,34 @@ def make_record(
     overrides: Mapping[str, Any],
     settings: SweepOptions,
     command: str,
-) -> tuple[Record, Config]:
-    """Return the record of a new sweep, every planned configuration checked, and the configuration without the space.
+) -> tuple[SweepRecord, Config]:
+    """Return the record of a new sweep, with every configuration checked, and the Config without the space.
 
     Raises:
         UsageError: the request cannot be run.
     """
     config = Config(model, dataset, files, overrides)
+    _refuse_options_of_one_run(config, settings)
+    options = _options_of_trials(config)
+    if settings.search == "none":
+        record = _empty_record(config, options, SearchSpace((), "no search", {}), settings, command)
+        record.trials = [Trial(0, final_folder("000", record.seed), {}, record.seed, test=True)]
+        return record, config
+    space = space_for(config, settings.space, config.given)
+    check_space(space, config, options)
+    record = _empty_record(config, options, space, settings, command)
+    known = known_options(space, config)
+    if settings.search == "optuna":
+        _plan_for_optuna(record, space, config, known)
+        return record, config
+    chosen = configurations(space, settings, known, record)
+    check_combinations(space, config, chosen)
+    width = max(3, len(str(len(chosen) - 1)))
+    record.trials = [new_trial(number, one, record, width) for number, one in enumerate(chosen)]
+    return record, config
+
+
+def _refuse_options_of_one_run(config: Config, settings: SweepOptions) -> None:
     if config["run_dir"] is not None:
         raise UsageError(
             "run_dir is the folder of one run; name the sweep's with --sweep_dir, or its parent with "
@@ -55,17 +77,25 @@ def make_record(
             f"split_seed {config['split_seed']} holds for every run, and resplit draws a split with each final "
             "seed; leave one of them out"
         )
-    # Every trial has the same split, whatever its own seed is, and without resplit every final run too.
+
+
+def _options_of_trials(config: Config) -> dict[str, Any]:
+    """Return the options of every trial: what was given, with absolute paths, and one split for all seeds.
+
+    With ``resplit`` each final run has another ``split_seed``.
+    """
     split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
     given = {name: value for name, value in config.given.items() if name not in OF_A_RUN}
-    options = (
-        given | {name: config.resolved[name] for name in PATHS if name in given} | {"split_seed": split_seed}
-    )
-    space = Space((), "no search", {})
-    if settings.search != "none":
-        space = space_for(config, settings.space, config.given)
-        check_space(space, config, options)
-    record = Record(
+    paths = {name: config.resolved[name] for name in PATHS if name in given}
+    return {**given, **paths, "split_seed": split_seed}
+
+
+def _empty_record(
+    config: Config, options: dict[str, Any], space: SearchSpace, settings: SweepOptions, command: str
+) -> SweepRecord:
+    """Return the record of a sweep without trials."""
+    on_test = selects_on_test(config)
+    record = SweepRecord(
         model=config["model"],
         dataset=config["dataset"],
         options=options,
@@ -78,53 +108,58 @@ def make_record(
         seed=config["seed"],
         command=command,
         directory=str(Path.cwd()),
-        selection="test" if selects_on_test(config) else "validation",
+        selection="test" if on_test else "validation",
         versions=versions(),
     )
-    if selects_on_test(config) and settings.search != "none":
+    if on_test and settings.search != "none":
         record.notes.append(
             "the data set has train and test only: trials are compared on the test part; only for comparison "
-            "with papers "
-            "that did so"
+            "with papers that did so"
         )
-    if settings.search == "none":
-        record.trials = [Trial(0, final_folder("000", record.seed), {}, record.seed, test=True)]
-        return record, config
-    known = known_options(space, config)
-    if settings.search == "optuna":
-        record.settings["num_samples"] = settings.num_samples or SAMPLES
-        count = space.count(known)
-        if count is not None and count < record.settings["num_samples"]:
-            record.settings["num_samples"] = count
-            record.notes.append(f"the space has only {count} combinations")
-        random = Random(record.seed)
-        check_combinations(space, config, [space.draw(random, known) for _ in range(LOOKED_AT)])
-        return record, config
-    chosen = configurations(space, settings, known, record)
-    check_combinations(space, config, chosen)
-    width = max(3, len(str(len(chosen) - 1)))
-    record.trials = [new_trial(number, one, record, width) for number, one in enumerate(chosen)]
-    return record, config
+    return record
 
 
-def new_trial(number: int, options: Mapping[str, Any], record: Record, width: int = 3) -> Trial:
+def _plan_for_optuna(
+    record: SweepRecord, space: SearchSpace, config: Config, known: Mapping[str, Any]
+) -> None:
+    """Set how many trials Optuna is asked for, and check a sample of what it may choose."""
+    samples = record.settings["num_samples"] or SAMPLES
+    count = space.count(known)
+    if count is not None and count < samples:
+        record.notes.append(f"the space has only {count} combinations")
+        samples = count
+    record.settings["num_samples"] = samples
+    random = Random(record.seed)
+    check_combinations(space, config, [space.draw(random, known) for _ in range(CHECKED)])
+
+
+def new_trial(number: int, options: Mapping[str, Any], record: SweepRecord, width: int = 3) -> Trial:
     """Return a trial of the search that waits to be run."""
     return Trial(number, f"trials/{number:0{width}d}", dict(options), seed_of(options, record.seed))
 
 
 def final_folder(name: str, seed: int) -> str:
-    """Return the run folder of one seed of the winner, given its name."""
+    """Return the run folder of one seed of the winner, given the winner's name."""
     return f"final/{name}-seed-{seed}"
 
 
-def space_for(config: Config, asked: str | Mapping[str, Any] | None, given: Mapping[str, Any]) -> Space:
-    """Return the space of a file or a mapping, or the shipped one of the model, without what the user has fixed.
+def space_for(config: Config, asked: str | Mapping[str, Any] | None, given: Mapping[str, Any]) -> SearchSpace:
+    """Return the space of a file, a mapping, or the model's own, without what the user has fixed.
+
+    A model from outside has its space beside its module, as ``<Class>.tune.yaml``.
 
     Raises:
         UsageError: there is none for the model, it is wrong, or nothing is left to search.
     """
+    outside = registry.is_outside(config["model"])
     shipped = properties_path() / "tune" / f"{config['model']}.yaml"
+    if outside:
+        shipped = registry.file_beside(config.model_class, ".tune.yaml")
     if asked is None and not shipped.is_file():
+        if outside:
+            raise UsageError(
+                f"{config['model']} has no search space {shipped}; write one, or give --space=FILE"
+            )
         names = ", ".join(sorted(file.stem for file in shipped.parent.glob("*.yaml")))
         raise UsageError(
             f"no search space is shipped for {config['model']}, only for {names}; give one with --space=FILE"
@@ -145,15 +180,15 @@ def space_for(config: Config, asked: str | Mapping[str, Any] | None, given: Mapp
     return space
 
 
-def known_options(space: Space, config: Config) -> dict[str, Any]:
+def known_options(space: SearchSpace, config: Config) -> dict[str, Any]:
     """Return the options that conditions may ask for and that the space does not set."""
     return {name: value for name, value in config.final_config_dict.items() if name not in space.names}
 
 
 def configurations(
-    space: Space, settings: SweepOptions, known: Mapping[str, Any], record: Record
+    space: SearchSpace, settings: SweepOptions, known: Mapping[str, Any], record: SweepRecord
 ) -> list[dict[str, Any]]:
-    """Return the different configurations of a grid or random search; ``record.notes`` tells where they are few."""
+    """Return the distinct configurations of a grid or random search; ``record.notes`` says if few."""
     count = space.count(known)
     if settings.search == "grid":
         if count is None:

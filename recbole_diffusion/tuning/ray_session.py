@@ -1,4 +1,4 @@
-"""A Ray to run trials on: a private one on this machine, a running cluster, or the one that the caller has started."""
+"""A Ray instance to run trials on: a private one, a running cluster, or one that is already connected."""
 
 import contextlib
 import logging
@@ -17,7 +17,8 @@ STARTS = 2  # Ray gives its own processes 30 seconds, which a very busy machine 
 REACHED_WITHIN = 10  # seconds in which a cluster's address must answer
 # Ray reads these when it starts and passes them to the trials' processes.
 ENVIRONMENT = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # trials without GPU say use_gpu: False; CUDA_VISIBLE_DEVICES is the user's
+    # Trials without a GPU have use_gpu: False; CUDA_VISIBLE_DEVICES is the user's.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the sweep's own display stands in for Tune's
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folders hold more than Tune's own files
@@ -29,7 +30,7 @@ ENVIRONMENT = {
 
 @contextlib.contextmanager
 def ray_session(options: SweepOptions) -> Iterator[None]:
-    """Have Ray connected while the block runs. What was started here is stopped again, and its files are removed.
+    """Keep Ray connected while the block runs; what was started here is stopped again and its files removed.
 
     Raises:
         UsageError: no cluster at ``ray_address``, or no node with what one trial needs. RunError: Ray does
@@ -61,7 +62,10 @@ def ray_session(options: SweepOptions) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """End as by Ctrl-C on SIGTERM, which schedulers send before they kill; Ray would print its stack and leave its files."""
+    """Treat SIGTERM, which schedulers send before they kill, as Ctrl-C.
+
+    Ray itself would print its stack and leave its files.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import statistics
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,7 +73,7 @@ class Trial:
 
 
 @dataclass
-class Record:
+class SweepRecord:
     """One sweep.
 
     Attributes:
@@ -118,6 +119,10 @@ class Record:
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def add_seconds(self, name: str, since: float) -> None:
+        """Add the time since a moment of ``time.perf_counter`` to a part of the sweep."""
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - since, 3)
+
     def best(self) -> Trial | None:
         """Return the trial with the best validation score, the first of equal ones; None without any."""
         scored = [trial for trial in self.trials if trial.score is not None and math.isfinite(trial.score)]
@@ -144,7 +149,7 @@ class Record:
         return {**dataclasses.asdict(self), "final_metrics": self.final_metrics()}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Record":
+    def from_json(cls, content: Mapping[str, Any]) -> "SweepRecord":
         """Return the record that :meth:`to_json` gave; KeyError or TypeError where it is none."""
         values = {name.name: content[name.name] for name in dataclasses.fields(cls)}
         for name in ("trials", "final"):

@@ -19,8 +19,6 @@ def make_scheduler(
 ) -> Any | None:
     """Return Ray Tune's scheduler, or None where trials are not to be stopped, or are too short for it.
 
-    A trial in its last epoch is left to finish, so that its result is written.
-
     Args:
         options: the sweep's options.
         epochs: epochs of a trial at most.
@@ -30,24 +28,9 @@ def make_scheduler(
     grace = grace_period(options, epochs)
     if options.scheduler == "none" or epochs - 1 <= grace:
         return None
-    from ray.tune.schedulers import ASHAScheduler
+    from recbole_diffusion.tuning.ray_classes import RememberingASHA
 
-    class Remembering(ASHAScheduler):
-        """ASHA that remembers which trials it has stopped."""
-
-        def __init__(self, **arguments: Any) -> None:
-            super().__init__(**arguments)
-            self.stopped: set[str] = set()
-
-        def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-            decision = super().on_trial_result(tune_controller, trial, result)
-            if result.get("finished"):
-                return self.CONTINUE  # it ends by itself, with its result
-            if decision == self.STOP:
-                self.stopped.add(trial.trial_id)
-            return decision
-
-    scheduler = Remembering(
+    scheduler = RememberingASHA(
         time_attr="epoch",
         max_t=epochs - 1,
         grace_period=grace,

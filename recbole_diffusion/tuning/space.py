@@ -13,7 +13,7 @@ LARGEST_GRID = 10_000  # combinations that are counted or enumerated
 
 
 @dataclass(frozen=True)
-class Parameter:
+class SearchParameter:
     """One line of a space.
 
     Attributes:
@@ -53,14 +53,14 @@ class Parameter:
         return self.values[number] if self.kind == "choice" else (self.number(self.low + number * self.step),)
 
     def number(self, value: float) -> float | int:
-        """Return ``value`` on the grid of ``step`` and of the right type, rounded so that 0.1 + 0.2 reads 0.3."""
+        """Return ``value`` on the grid of ``step``, of the right type; 0.1 + 0.2 becomes 0.3."""
         if self.step is not None:
             value = self.low + self.step * round((value - self.low) / self.step)
             value = min(value, self.low + self.step * (self.count - 1))
         return round(value) if self.kind == "int" else float(f"{value:.12g}")
 
     def has(self, value: float) -> bool:
-        """Return whether a range can draw this very value: it lies on the step; a continuous range never meets one."""
+        """Return whether a range can draw exactly this value: only a range with a step can."""
         return (
             self.step is not None
             and self.low <= value <= self.high
@@ -84,7 +84,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """A search space: parameters in an order in which each comes after those that its ``when`` names.
 
     Attributes:
@@ -93,7 +93,7 @@ class Space:
         content: what the file held, to be kept with the sweep.
     """
 
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[SearchParameter, ...]
     source: str
     content: Mapping[str, Any]
 
@@ -103,7 +103,7 @@ class Space:
         return [name for parameter in self.parameters for name in parameter.names]
 
     def count(self, known: Mapping[str, Any]) -> int | None:
-        """Return the number of combinations, None where a range is continuous or they are more than LARGEST_GRID."""
+        """Return the number of combinations; None if a range is continuous or they exceed LARGEST_GRID."""
         if any(parameter.count is None for parameter in self.parameters):
             return None
         if math.prod(parameter.count for parameter in self.parameters if not parameter.when) > LARGEST_GRID:
@@ -149,7 +149,7 @@ class Space:
         return chosen
 
 
-def exists(parameter: Parameter, chosen: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """Return whether the conditions of a parameter hold; one on a parameter that does not exist itself does not."""
+def exists(parameter: SearchParameter, chosen: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Return whether a parameter's conditions hold; one on a parameter that is absent never does."""
     both = {**known, **chosen}
     return all(name in both and both[name] in values for name, values in parameter.when.items())

@@ -1,4 +1,4 @@
-"""A search space against the model that it is for: before anything starts, every key, bound and combination is tried."""
+"""A search space checked against its model: every key, bound and combination, before anything starts."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
-from recbole_diffusion.tuning.space import Parameter, Space
+from recbole_diffusion.tuning.space import SearchParameter, SearchSpace
 
 # General options that say where and how a run runs, or how it is judged, and not what it learns.
 NOT_SEARCHED = frozenset(
@@ -43,7 +43,7 @@ NOT_SEARCHED = frozenset(
 )
 
 
-def check_space(space: Space, config: Config, options: Mapping[str, Any]) -> None:
+def check_space(space: SearchSpace, config: Config, options: Mapping[str, Any]) -> None:
     """Check each parameter alone: its name, the values it can take, its conditions.
 
     Args:
@@ -56,11 +56,8 @@ def check_space(space: Space, config: Config, options: Mapping[str, Any]) -> Non
     """
     unsearchable = NOT_SEARCHED | set(config.parameters["Dataset"]) | set(config.parameters["Evaluation"])
     unsearchable |= set(SplitOptions.__dataclass_fields__) | set(RatingOptions.__dataclass_fields__)
-    spec = registry.MODELS.get(config["model"])
-    declared = {
-        **GeneralOptions.__dataclass_fields__,
-        **(registry.resolve(spec.options).__dataclass_fields__ if spec else {}),
-    }
+    own = registry.options_class(config["model"])
+    declared = {**GeneralOptions.__dataclass_fields__, **(own.__dataclass_fields__ if own else {})}
     for parameter in space.parameters:
         for name in set(parameter.names) & unsearchable:
             raise UsageError(
@@ -75,7 +72,7 @@ def check_space(space: Space, config: Config, options: Mapping[str, Any]) -> Non
 
 
 def _check_value(
-    space: Space, config: Config, options: Mapping, declared: Mapping, name: str, value: Any
+    space: SearchSpace, config: Config, options: Mapping, declared: Mapping, name: str, value: Any
 ) -> None:
     try:
         if name in declared:
@@ -86,7 +83,7 @@ def _check_value(
         raise UsageError(f"{space.source}: {name} = {value!r}: {error}") from error
 
 
-def _check_conditions(space: Space, parameter: Parameter, config: Config) -> None:
+def _check_conditions(space: SearchSpace, parameter: SearchParameter, config: Config) -> None:
     setters = {name: other for other in space.parameters for name in other.names}
     for name, values in parameter.when.items():
         if name not in setters:
@@ -100,8 +97,8 @@ def _check_conditions(space: Space, parameter: Parameter, config: Config) -> Non
         for value in () if other.kind == "choice" else values:
             if type(value) not in (int, float) or not other.has(value):
                 raise UsageError(
-                    f"{space.source}: {parameter.label} needs {name} to be {value!r}, which is no value of "
-                    f"its {other.kind} from "
+                    f"{space.source}: {parameter.label} needs {name} to be {value!r}, which is not a value "
+                    f"of its {other.kind} from "
                     f"{other.low:g} to {other.high:g}"
                     + ("" if other.step is None else f" in steps of {other.step:g}")
                 )
@@ -114,14 +111,14 @@ def _check_conditions(space: Space, parameter: Parameter, config: Config) -> Non
             )
 
 
-def check_combinations(space: Space, config: Config, combinations: Iterable[Mapping[str, Any]]) -> None:
+def check_combinations(space: SearchSpace, config: Config, combinations: Iterable[Mapping[str, Any]]) -> None:
     """Check configurations as a whole: options may contradict each other though each is allowed.
 
     Raises:
         UsageError: the first one that the model refuses.
     """
-    spec = registry.MODELS.get(config["model"])
-    declared = [GeneralOptions, *([registry.resolve(spec.options)] if spec else [])]
+    own = registry.options_class(config["model"])
+    declared = [GeneralOptions, *([own] if own else [])]
     for combination in combinations:
         try:
             for cls in declared:
@@ -134,6 +131,6 @@ def check_combinations(space: Space, config: Config, combinations: Iterable[Mapp
 
 
 def seed_of(options: Mapping[str, Any], seed: int) -> int:
-    """Return the seed of a trial: it depends on its configuration and the sweep's seed alone, not on its place in the order."""
+    """Return the seed of a trial, which depends on its configuration and the sweep's seed alone."""
     text = yaml_io.dump_value({name: options[name] for name in sorted(options)})
     return int.from_bytes(hashlib.sha256(f"{seed} {text}".encode()).digest()[:4], "big")

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import fcntl
 import json
 import logging
 import math
@@ -17,12 +16,13 @@ import psutil
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.lock import locked
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning.folder import SweepFolder
 
 logger = logging.getLogger(__name__)
 Report = Callable[[dict[str, Any]], None]
-PATIENCE, BETWEEN = 60.0, 0.2  # seconds
+PATIENCE = 60.0  # seconds
 NEW_PROCESS = threading.Event()  # whether no trial has run in this process yet
 NEW_PROCESS.set()
 
@@ -48,12 +48,12 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
     node = ray.get_runtime_context().get_node_id()
     trial = config["trial"]
     lock = SweepFolder(job["sweep_dir"]).ray / f"{trial['folder'].replace('/', '-')}.lock"
-    with alone(lock):
+    with exclusive(lock):
         run_trial(trial, job, prepared, lambda values: tune.report({**values, "node": node, "born": born}))
 
 
 @contextlib.contextmanager
-def alone(lock: Path, patience: float = PATIENCE) -> Iterator[None]:
+def exclusive(lock: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Keep other processes out of a trial's folder while the block runs.
 
     The processes of a killed driver, or of a node that Ray has given up, can live on for a few seconds.
@@ -66,20 +66,13 @@ def alone(lock: Path, patience: float = PATIENCE) -> Iterator[None]:
         RunError: it has not ended by then.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + patience
-    with lock.open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise RunError(
-                        f"another process still runs this trial, {lock} is locked; end it and resume"
-                    ) from None
-                time.sleep(BETWEEN)
-            except OSError:
-                break  # a file system without locks
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(lock, patience))
+        except TimeoutError:
+            raise RunError(
+                f"another process still runs this trial, {lock} is locked; end it and resume"
+            ) from None
         yield
 
 
@@ -93,7 +86,7 @@ def use_threads(number: int) -> None:
 
 
 def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, report: Report) -> None:
-    """Run one trial to its end, from its checkpoint where it has one, and report after each validation and at the end.
+    """Run one trial to its end, from its checkpoint if there is one; report after each validation.
 
     A report has ``score``, the best validation score so far, ``epoch``, the number of epochs trained,
     ``best_epoch``, and at the end ``finished`` and the result's metrics and times. A trial that has finished
@@ -116,12 +109,12 @@ def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, r
         best = BestSoFar(folder, job["bigger"])
 
         def after_validation(epoch: int, score: float) -> None:
-            best.see(epoch, score)
+            best.observe(epoch, score)
             report({"score": best.score, "epoch": epoch + 1, "best_epoch": best.epoch, **ready})
 
         common = {"on_epoch": after_validation, "test": trial["test"], "prepared": prepared}
         if resuming:
-            result = run(resume=folder.path, **common)
+            result = run(job["model"], resume=folder.path, **common)
         else:
             result = run(job["model"], job["dataset"], overrides=_overrides(folder, trial, job), **common)
     report(
@@ -154,9 +147,9 @@ class BestSoFar:
         self.score: float | None = None
         self.epoch = -1
         for epoch, score in validation_scores(folder):
-            self.see(epoch, score)
+            self.observe(epoch, score)
 
-    def see(self, epoch: int, score: float) -> None:
+    def observe(self, epoch: int, score: float) -> None:
         """Take a score into account."""
         if self.score is None or math.isnan(self.score) or self.sign * score > self.sign * self.score:
             self.score, self.epoch = float(score), epoch
@@ -195,7 +188,7 @@ def _can_go_on(folder: RunFolder, trial: Mapping[str, Any]) -> bool:
         return False
     damage = damage_of(folder, {**trial["options"], "seed": trial["seed"]})
     if damage is not None:
-        logger.warning("%s cannot go on: %s", folder.path, damage)
+        logger.warning("%s cannot continue: %s", folder.path, damage)
         set_aside(folder)
     return damage is None
 
@@ -213,7 +206,7 @@ def _overrides(folder: RunFolder, trial: Mapping[str, Any], job: Mapping[str, An
 
 
 def damage_of(folder: RunFolder, options: Mapping[str, Any]) -> str | None:
-    """Return why the run in a folder cannot go on, None if it can.
+    """Return why the run in a folder cannot continue, None if it can.
 
     Args:
         folder: a folder with something in it.

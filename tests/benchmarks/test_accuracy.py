@@ -20,7 +20,9 @@ from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.lists import load_user_metrics
 from recbole_diffusion.evaluation.significance import holm
 from recbole_diffusion.storage import yaml_io
-from recbole_diffusion.tuning import driver, ray_runner
+from recbole_diffusion.storage.lock import locked
+from recbole_diffusion.tuning import driver, phases
+from recbole_diffusion.tuning.context import write_report
 from recbole_diffusion.tuning.trial import run_trial
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,24 +84,25 @@ def made(tmp_path_factory):
     plan, stops = Plan.read(write_plan(folder)), ["final/000-seed-6"]
     ran = []
 
-    def in_process(sweep, trials, *_):
+    def in_process(context, trials, *_):
         for trial in trials:
-            ran.append((sweep.record.model, trial.folder))
+            ran.append((context.record.model, trial.folder))
 
             def report(values, trial=trial):
-                ray_runner.take(trial, values, None, 0.0)
-                if sweep.record.model == "MultiVAE" and trial.folder in stops and trial.epochs == 2:
+                write_report(trial, values, None, 0.0)
+                if context.record.model == "MultiVAE" and trial.folder in stops and trial.epochs == 2:
                     stops.remove(trial.folder)
                     raise KeyboardInterrupt
 
-            run_trial(dataclasses.asdict(trial), sweep.job, None, report)
-            sweep.folder.write(sweep.record)
+            run_trial(dataclasses.asdict(trial), context.job, None, report)
+            context.folder.write(context.record)
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (driver, _running):
             patch.setattr(module, "ray_session", lambda _: contextlib.nullcontext())
-        patch.setattr(driver, "run_trials", in_process)
-        patch.setattr(driver, "_prepared", lambda *_: None)
+        patch.setattr(phases, "run_trials", in_process)
+        patch.setattr(driver, "_prepare_data", lambda *_: None)
+        patch.setattr(driver, "draw_figures", lambda _: "")
         runner = lambda: Runner(plan, str(folder / "data"), folder / "runs")  # noqa: E731
         with pytest.raises(KeyboardInterrupt):
             runner().run()
@@ -162,14 +165,12 @@ def test_weights_of_another_row_are_scored_seed_by_seed(made):
 
 
 def test_another_process_is_left_alone(made, monkeypatch):
-    from filelock import FileLock
-
     runs = made["folder"] / "runs"
     runner = Runner(made["plan"], "data", runs, only="EASE on parity")
     (experiment,) = runner.wanted
     monkeypatch.setattr(runner, "finished", lambda _: False)
     monkeypatch.setattr(runner, "_run", lambda *_: pytest.fail("it was run twice"))
-    with FileLock(runs / "parity-honest/EASE.lock"):
+    with locked(runs / "parity-honest/EASE.lock"):
         assert not runner._tried(experiment)
 
 

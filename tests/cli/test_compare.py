@@ -86,7 +86,7 @@ def test_an_output_is_kept_unless_told(runs, tmp_path, capsys):
     out = tmp_path / "t.csv"
     out.write_text("mine")
     assert cli.main(["compare", f"--glob={runs}/*", f"--output={out}"]) == 2
-    assert "add --overwrite" in capsys.readouterr().err
+    assert "replace it with --overwrite" in capsys.readouterr().err
     assert out.read_text() == "mine"
     assert cli.main(["compare", f"--glob={runs}/*", f"--output={out}", "--overwrite"]) == 0
     assert out.read_text() != "mine"

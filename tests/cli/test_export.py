@@ -10,6 +10,8 @@ import torch
 from safetensors.numpy import load_file
 
 from recbole_diffusion.cli import main as cli
+from recbole_diffusion.cli.machine import MachineOptions
+from recbole_diffusion.loaded_run import LOAD_OPTIONS
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def test_the_index_finds_the_best_items(ask, tmp_path):
 
 
 def test_what_cannot_be_exported_is_refused(ask, tmp_path):
-    assert "the scores of MultiVAE are no inner products" in ask(model="MultiVAE", code=2)
+    assert "the scores of MultiVAE are not inner products" in ask(model="MultiVAE", code=2)
     assert "k is 61" in ask("--k=61", code=2)
     assert "'index' is 'annoy'; it takes none | faiss" in ask("--index=annoy", code=2)
     assert list(tmp_path.iterdir()) == []
@@ -77,6 +79,25 @@ def test_what_cannot_be_exported_is_refused(ask, tmp_path):
     assert "holds other files (no export.json) and is not replaced" in ask("--overwrite", code=2)
     assert cli.main(["export", "--output=x"]) == 2
     assert cli.main(["export", "--help"]) == 0
+
+
+def test_what_is_given_of_this_machine_and_no_more_is_handed_to_load_run():
+    assert MachineOptions(use_gpu=False, gpu_id="0").for_loading() == {"use_gpu": False, "gpu_id": "0"}
+    assert MachineOptions().for_loading() == {}
+    assert MachineOptions.__dataclass_fields__.keys() == LOAD_OPTIONS | {"model"}
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_folder(ask, tmp_path, monkeypatch):
+    ask()
+    before = (tmp_path / "vectors/items.safetensors").read_bytes()
+
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(tmp_path), "write_bytes", full)
+    assert "No space left on device; the version before it is untouched" in ask("--overwrite", code=1)
+    assert (tmp_path / "vectors/items.safetensors").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["vectors"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command line: words in, one folder and an exit code out."""
+"""The command line: arguments in, one folder and an exit code out."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from recbole_diffusion import quick_start, registry
+from recbole_diffusion import quick_start
 from recbole_diffusion.cli import main as cli
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import Interrupted, RunError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"epochs": 1, "hidden_size": 8, "steps": 3}
@@ -41,66 +41,11 @@ def asked(monkeypatch):
     return calls
 
 
-# Words.
-
-
-@pytest.mark.parametrize(
-    "words", [["--epochs=3", "--flag", "--rate=1e-3"], ["--epochs", "3", "--flag", "--rate", "1e-3"]]
-)
-def test_equals_sign_and_space_are_the_same(words):
-    assert cli.parse_options(words) == {"epochs": 3, "flag": True, "rate": 1e-3}
-
-
-VALUES = {
-    "--title=a=b": {"title": "a=b"},
-    "--seed -1": {"seed": -1},
-    "--topk=[5, 10]": {"topk": [5, 10]},
-    "--eval_args={split: {RS: [0.8, 0.1, 0.1]}}": {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}}},
-    "--x=__import__('os').getpid()": {"x": "__import__('os').getpid()"},
-    "--dataset=123": {"dataset": "123"},
-    "--run_dir=1e5": {"run_dir": "1e5"},
-    "--run_dir='007'": {"run_dir": "007"},
-    "--user_inter_num_interval=[5,10]": {"user_inter_num_interval": "[5,10]"},
-    "--field_separator=,": {"field_separator": ","},
-    "--field_separator= ": {"field_separator": " "},
-    "--load_col=": {"load_col": None},
-    "--config_files=": {"config_files": ""},
-    "-h": {"help": True},
-}
-
-
-@pytest.mark.parametrize("word", VALUES)
-def test_values(word):
-    words = word.split(" ") if word.startswith("--seed") else [word]
-    assert cli.parse_options(words) == VALUES[word]
-
-
-WRONG = {
-    "epochs=3": "unexpected word 'epochs=3'; options are written --name=value",
-    "-epochs=3": "unexpected word",
-    "--": "unexpected word",
-    "--a=1 --a=2": "option 'a' is given twice, as 1 and 2",
-    "--resume=": "option 'resume' is given without a value",
-    "--run_dir --seed=1": "option 'run_dir' is given without a value",
-    "--model": "option 'model' is given without a value",
-}
-
-
-@pytest.mark.parametrize("words", WRONG)
-def test_wrong_words(words):
-    with pytest.raises(UsageError, match=WRONG[words]):
-        cli.parse_options(words.split())
-
-
-def test_the_same_option_twice_with_the_same_value_is_no_contradiction():
-    assert cli.parse_options(["--a=1", "--a", "1"]) == {"a": 1}
-
-
 # Dispatch.
 
 
 def test_what_a_run_is_asked_for(asked, capsys):
-    words = [
+    argv = [
         "--model=TVDiff",
         "--dataset",
         "ml-100k",
@@ -109,15 +54,15 @@ def test_what_a_run_is_asked_for(asked, capsys):
         "--gamma",
         "0.2",
     ]
-    assert cli.main(words) == 0
-    assert cli.main(["train", *words]) == 0
+    assert cli.main(argv) == 0
+    assert cli.main(["train", *argv]) == 0
     assert asked[0] == {
         "model": "TVDiff",
         "dataset": "ml-100k",
         "config_files": ["a.yaml", "b.yaml"],
         "overrides": {"seed": 7, "gamma": 0.2},
         "resume": None,
-        "command": shlex.join(["python", "run_recbole_diff.py", *words]),
+        "command": shlex.join(["recbole-diffusion", *argv]),
     }
     assert asked[1] == asked[0]
     out = capsys.readouterr().out
@@ -151,41 +96,12 @@ def test_doctor(capsys):
     assert "doctor takes no options" in capsys.readouterr().err
 
 
-# Help.
-
-
-def test_help_lists_commands_models_and_options(capsys):
-    assert cli.main(["--help"]) == 0
-    out = capsys.readouterr().out
-    for name in (*cli.COMMANDS, *registry.MODELS, *registry.BASELINES, "--learning_rate=0.001", "--resume"):
-        assert name in out
-
-
-@pytest.mark.parametrize("model", registry.MODELS)
-def test_help_of_a_model_lists_each_option_with_default_and_range(model, capsys):
-    assert cli.main([f"--model={model}", "--help"]) == 0
-    out = capsys.readouterr().out
-    for field in registry.resolve(registry.MODELS[model].options).__dataclass_fields__.values():
-        assert f"--{field.name}=" in out
-        assert field.metadata["help"] in out
-
-
-def test_help_of_a_baseline_shows_recboles_own(capsys):
-    assert cli.main(["--model=LightGCN", "--help"]) == 0
-    assert "n_layers: 2" in capsys.readouterr().out
-
-
-def test_help_of_an_unknown_model(capsys):
-    assert cli.main(["--model=TVDif", "--help"]) == 2
-    assert "did you mean 'TVDiff'" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("command", ["", "tune", "compare", "report", "recommend", "export", "split"])
-def test_no_words_are_a_wrong_request_in_one_line(capsys, command):
+def test_no_arguments_are_a_wrong_request_in_one_line(capsys, command):
     assert cli.main(command.split()) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    start = f"error: nothing is asked for; usage: python run_recbole_diff.py {command or '[COMMAND]'} "
+    start = f"error: no arguments given; usage: recbole-diffusion {command or '[COMMAND]'} "
     assert said.err.startswith(start)
     assert said.err.endswith("; --help lists all options\n")
     assert said.err.count("\n") == 1
@@ -198,8 +114,9 @@ ENDS = [
     (RunError("disk full"), 1, "error: disk full\n"),
     (MemoryError("8 GB"), 1, "error: out of memory: 8 GB; a smaller eval_batch_size"),
     (ZeroDivisionError("oops"), 1, "error: ZeroDivisionError: oops ("),
-    (KeyboardInterrupt("/a/run"), 130, "interrupted; continue with --resume=/a/run\n"),
-    (KeyboardInterrupt(), 130, "interrupted\n"),
+    (Interrupted("/a/run"), 130, "interrupted; continue with recbole-diffusion --resume=/a/run\n"),
+    (Interrupted("/a b"), 130, "interrupted; continue with recbole-diffusion '--resume=/a b'\n"),
+    (KeyboardInterrupt("/a/run"), 130, "interrupted\n"),
 ]
 
 
@@ -239,17 +156,17 @@ def test_debug_lets_an_unexpected_error_through(monkeypatch):
 # The real thing.
 
 
-def test_the_door_runs_and_says_what_it_did(checkerboard, tmp_path):
-    words = ["--model=TVDiff", *checkerboard.words(**SMALL, run_dir=str(tmp_path / "run"))]
+def test_the_program_runs_and_records_how_it_was_called(checkerboard, tmp_path):
+    argv = ["--model=TVDiff", *checkerboard.words(**SMALL, run_dir=str(tmp_path / "run"))]
     done = subprocess.run(
-        [sys.executable, ROOT / "run_recbole_diff.py", *words],
+        [sys.executable, ROOT / "run_recbole_diff.py", *argv],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     )
     result = json.loads((tmp_path / "run/result.json").read_text())
-    assert result["command"] == shlex.join(["python", "run_recbole_diff.py", *words])
+    assert result["command"] == shlex.join(["python", "run_recbole_diff.py", *argv])
     lines = done.stdout.splitlines()
     assert lines[0].startswith("TVDiff on checkerboard, seed 2020, best epoch 0")
     assert lines[-1] == f"folder {tmp_path / 'run'}"
@@ -258,12 +175,21 @@ def test_the_door_runs_and_says_what_it_did(checkerboard, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "run"]
 
 
+def test_the_package_is_the_program_too(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "recbole_diffusion", "compare"], cwd=tmp_path, capture_output=True, text=True
+    )
+    usage = "python -m recbole_diffusion compare RUN_DIR ..."
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: no arguments given; usage: {usage}")
+
+
 def test_a_reader_that_has_gone_away_is_no_trace():
     reader, writer = os.pipe()
     os.close(reader)
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(
-        [sys.executable, ROOT / "run_recbole_diff.py", "doctor"],
+        [sys.executable, ROOT / "run_recbole_diff.py", "--help"],
         stdout=writer,
         stderr=subprocess.PIPE,
         env=buffered,

@@ -1,4 +1,4 @@
-"""``prepare`` from the words of a command line to the files of a set, for each recipe; what it refuses, and what it says."""
+"""``prepare`` from the command line to the files of a set, for each recipe; refusals and messages."""
 
 import hashlib
 import json
@@ -14,9 +14,7 @@ from support.range_server import running_mirror
 from recbole_diffusion.cli.prepare import prepare
 from recbole_diffusion.data.split import PARTS
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.prepare.amazon_table import AMAZON
-from recbole_diffusion.prepare.domain_table import DOMAINS
-from recbole_diffusion.prepare.table import RECIPES
+from recbole_diffusion.prepare.recipes import RECIPES
 
 USERS, ITEMS = 20, 10
 PAIRS = {(str(user), f"{item}") for user in range(USERS) for item in range(100, 100 + ITEMS)}
@@ -89,7 +87,7 @@ def test_food_from_a_folder(here, capsys):
     assert record["rows"]["rows_read"] == 220
     assert (
         record["command"]
-        == "python run_recbole_diff.py prepare food --source=given --min_user=10 --min_item=20 --seed=3"
+        == "recbole-diffusion prepare food --source=given --min_user=10 --min_item=20 --seed=3"
     )
     out, err = capsys.readouterr()
     assert f"SHA-256 {record['sources'][0]['sha256']} (nothing to check against" in out
@@ -104,7 +102,7 @@ def test_the_papers_filters_are_the_defaults(here):
     write_food(here / "given", food_rows())
     with pytest.raises(
         UsageError,
-        match=r"no row left \(rows read 220, positive rows 200, .*after min user 0, .*--min_user=15 --min_item=50",
+        match=r"no row left \(rows read 220, positive rows 200, .*after min user 0, .*_user=15 --min_item=50",
     ):
         prepare(["food", "--source=given"])
     assert not (here / "dataset").exists()
@@ -206,7 +204,7 @@ def test_without_a_file_the_error_says_where_to_get_it(here, name):
     file = RECIPES[name].files[0]
     with pytest.raises(UsageError) as caught:
         prepare([name])
-    for part in (file.name, file.page, f"python run_recbole_diff.py prepare {name} --source="):
+    for part in (file.name, file.page, f"recbole-diffusion prepare {name} --source="):
         assert part in str(caught.value)
     with pytest.raises(UsageError, match=f"--source=given lacks {file.name}. Get it by hand"):
         prepare([name, "--source=given"])
@@ -256,7 +254,7 @@ def test_a_failed_download_names_files_addresses_and_the_command(here, served):
         "HTTP status 404",
     ):
         assert part in str(caught.value)
-    assert "run: python run_recbole_diff.py prepare kuairec --source=" in str(caught.value)
+    assert "run: recbole-diffusion prepare kuairec --source=" in str(caught.value)
 
 
 def test_a_damaged_kept_file_is_refused_and_a_given_one_told(here, served, capsys):
@@ -309,7 +307,7 @@ def test_files_of_another_split_are_never_mixed_with_ours(here):
 
 REFUSED = {
     "fod": r"no recipe for data set 'fod' \(did you mean 'food'\?\); there are food, kuairec, yelp2018",
-    "--source=given": "prepare needs the name of a data set as its first word",
+    "--source=given": "prepare needs the name of a data set; there are food, kuairec",
     "food --source": "option 'source' is given without a value",
     "food --output=": "option 'output' is given without a value",
     "food --min_watch_ratio=2": r"prepare food has no option 'min_watch_ratio'.*--min_rating",
@@ -319,7 +317,10 @@ REFUSED = {
     "food --min_user=-1": r"option 'min_user' is -1; it takes int in \[0, inf\)",
     "food --min_user=2.5": r"option 'min_user' is 2.5; it takes int",
     "food --min_rating=6": r"option 'min_rating' is 6.0; it takes float in \[0, 5\]",
-    "food --force=1": "option 'force' is 1; write --force alone",
+    "food kuairec": "prepare makes one data set at a time; food and kuairec are given",
+    "--force": "prepare needs the name of a data set",
+    "food --text=tfidf": "prepare food has no option 'text'",
+    "food --force=1": "option 'force' is 1; it takes bool: replace a set that is there",
 }
 
 
@@ -356,7 +357,7 @@ def test_without_a_name_the_sets_are_listed_with_source_licence_and_state(here, 
         assert recipe.licence in text
         assert all(file.name in text and file.page in text for file in recipe.files)
     assert prepare(["--output=elsewhere"]) == 0
-    assert capsys.readouterr().out.count("state    not in elsewhere") == len(RECIPES | AMAZON | DOMAINS)
+    assert capsys.readouterr().out.count("state    not in elsewhere") == len(RECIPES)
 
 
 def test_the_help_names_every_option_with_the_papers_values(capsys):

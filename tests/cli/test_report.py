@@ -48,7 +48,7 @@ def test_one_run(trained, tmp_path, capsys):
     for said in (
         "TVDiff on toy",
         "Loss of TVDiff, by part",
-        "Whom it serves: recall@5",
+        "recall@5 by group of items and users",
         "Energy and entropy",
         "hidden_size: 8",
     ):

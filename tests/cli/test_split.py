@@ -106,7 +106,7 @@ def test_the_folder_holds_the_parts_the_features_the_record_and_the_options(spli
     assert (record["kind"], record["seed"], record["source"]["dataset"]) == ("popularity", 2024, "toy")
     assert {len(digest) for digest in record["source"]["sha256"].values()} == {64}
     assert sorted(record["source"]["sha256"]) == ["toy.inter", "toy.item"]
-    assert shlex.split(record["command"])[:3] == ["python", "run_recbole_diff.py", "split"]
+    assert shlex.split(record["command"])[:3] == ["recbole-diffusion", "split", "--dataset=toy"]
     settings = yaml_io.load_yaml(folder / "new.yaml")
     columns = ["user_id", "item_id", "rating", "timestamp", "place", "words", "scores"]
     assert settings["benchmark_filename"] == list(PARTS)
@@ -211,12 +211,17 @@ def test_a_folder_with_files_is_refused_and_left_alone(splitting, tmp_path):
     ("options", "message"),
     [
         ({"shift": "leave out"}, r"--shift is missing; split takes --shift=none \| popularity"),
-        ({"output": "leave out"}, "--output is given without a value or missing"),
+        ({"output": "leave out"}, "--output is missing"),
         ({"name": "a/b"}, "--name is 'a/b'; it takes a name without folders"),
         ({"model": "BPR"}, "split takes no --model"),
-        ({"dataset": "leave out"}, "--dataset is missing"),
+        ({"dataset": "leave out"}, "--dataset is missing; usage: recbole-diffusion split"),
         ({"dataset": "tyo"}, r"did you mean 'toy'\?"),
         ({"shift_sed": 3}, "unknown option 'shift_sed' .did you mean 'shift_seed'"),
+        ({"ouput": "x"}, "unknown option 'ouput' .did you mean 'output'.*; split --help=all lists"),
+        ({"val_intervl": "[3,inf)"}, "unknown option 'val_intervl' .did you mean 'val_interval'"),
+        ({"source_domain": {"dataset": "toy"}}, "unknown option 'source_domain'"),
+        ({"output": ""}, "--output is missing"),
+        ({"name": ""}, "option 'name' is given without a value"),
         ({"shift_rest": [0.5, 0.5]}, "'shift_rest' is"),
         ({"shift_share": 0.95}, "test_ood would take"),
     ],

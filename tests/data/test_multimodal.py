@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.multimodal_data import MODALITIES, OPTIONS, features, with_features
+from support.multimodal_data import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.multimodal import MultimodalDataset
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.testing.features import features
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from support.two_domains import read_ratings, rows_of, write_ratings
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.cross_domain import describe
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.testing.two_domains import read_ratings, rows_of, write_ratings
 
 
 def built(data, **more):

@@ -11,7 +11,7 @@ MODES = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
 
 
 def test_nearest_modes_by_hand():
-    assert distribution.to_modes(np.array([0.0, 1.49, 1.5, 3.2, 4.6, 9.0]), MODES).tolist() == [
+    assert distribution.nearest_modes(np.array([0.0, 1.49, 1.5, 3.2, 4.6, 9.0]), MODES).tolist() == [
         0,
         0,
         1,
@@ -19,7 +19,7 @@ def test_nearest_modes_by_hand():
         4,
         4,
     ]
-    assert distribution.to_modes(np.array([1.0, 2.4, 2.6]), np.array([1.0, 4.0])).tolist() == [
+    assert distribution.nearest_modes(np.array([1.0, 2.4, 2.6]), np.array([1.0, 4.0])).tolist() == [
         0,
         0,
         1,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.groups import by_item_popularity, by_user_activity, item_groups, user_groups
-from recbole_diffusion.evaluation.lists import TopLists
+from recbole_diffusion.evaluation.lists import TopKLists
 
 MASKED = -math.inf
 
@@ -58,9 +58,9 @@ def test_of_equal_counts_the_smaller_id_comes_first(counts, n_groups):
         assert (np.diff(of_count) >= 0).all()
 
 
-def lists_of(scores: torch.Tensor, users: list[int], pairs: list[tuple[int, int]], length: int) -> TopLists:
+def lists_of(scores: torch.Tensor, users: list[int], pairs: list[tuple[int, int]], length: int) -> TopKLists:
     """Return the lists of one batch; ``pairs`` are user ids and item ids."""
-    lists = TopLists(length)
+    lists = TopKLists(length)
     rows = torch.tensor([users.index(user) for user, _ in pairs], dtype=torch.long)
     lists.add(scores, torch.tensor(users), rows, torch.tensor([item for _, item in pairs], dtype=torch.long))
     return lists
@@ -190,7 +190,7 @@ def test_user_activity_by_hand():
 
 
 def test_nobody_evaluated_gives_no_rows():
-    lists = TopLists(3)
+    lists = TopKLists(3)
     assert by_item_popularity(lists, columns([]), GROUPS, COUNTS, [3]) == []
     assert by_user_activity(lists, np.array([-1, 0]), np.array([0, 1]), [3]) == []
 
@@ -219,7 +219,7 @@ def test_groups_add_up_to_the_whole(seed, n_groups):
     assert sum(row["users"] for row in by_user) == grouped.sum()
     assert sum(row["held_out"] for row in by_user) == lists.positives[grouped].sum()
     total = sum(row["ndcg@5"] * row["users"] for row in by_user)
-    assert total == pytest.approx(lists.ndcg(5)[grouped].sum(), abs=1e-4)
+    assert total == pytest.approx(lists.metric("ndcg", 5)[grouped].sum(), abs=1e-4)
 
 
 def test_one_group_is_the_ordinary_metric():
@@ -228,6 +228,6 @@ def test_one_group_is_the_ordinary_metric():
     (users,) = by_user_activity(lists, np.zeros(4, int), np.ones(4, int), [2, 3])
     for k in (2, 3):
         for table in (items, users):
-            assert table[f"recall@{k}"] == pytest.approx(lists.recall(k).mean(), abs=1e-6)
-            assert table[f"ndcg@{k}"] == pytest.approx(lists.ndcg(k).mean(), abs=1e-6)
+            assert table[f"recall@{k}"] == pytest.approx(lists.metric("recall", k).mean(), abs=1e-6)
+            assert table[f"ndcg@{k}"] == pytest.approx(lists.metric("ndcg", k).mean(), abs=1e-6)
         assert items[f"share@{k}"] == 1.0

@@ -1,4 +1,4 @@
-"""TopLists: hand-computed users, RecBole's own metrics on random data, masked items, and the file of metrics by user."""
+"""TopKLists: users computed by hand, RecBole's own metrics on random data, masked items, the file by user."""
 
 import math
 
@@ -17,7 +17,7 @@ from recbole.evaluator import Collector, Evaluator  # noqa: E402
 from recbole_diffusion.errors import RunError, UsageError  # noqa: E402
 from recbole_diffusion.evaluation.lists import (  # noqa: E402
     USER_METRICS,
-    TopLists,
+    TopKLists,
     load_user_metrics,
     save_user_metrics,
 )
@@ -27,9 +27,9 @@ MASKED = -math.inf
 
 def lists_of(
     scores: list[list[float]], held_out: list[set[int]], length: int, users: list[int] | None = None
-) -> TopLists:
+) -> TopKLists:
     """Return the lists of one batch; ``held_out`` has the item ids of each row."""
-    lists = TopLists(length)
+    lists = TopKLists(length)
     pairs = [(row, item) for row, items in enumerate(held_out) for item in sorted(items)]
     positive_u, positive_i = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
     ids = range(1, len(scores) + 1) if users is None else users
@@ -38,7 +38,7 @@ def lists_of(
 
 
 @pytest.fixture
-def two_users() -> TopLists:
+def two_users() -> TopKLists:
     """User 7 gets 4, 1, 3 and wants 1, 2, 3, 5; user 5 gets 2, 1, 5 and wants 4."""
     scores = [[MASKED, 0.8, 0.1, 0.7, 0.9, 0.2], [MASKED, 0.5, 0.9, 0.1, 0.0, 0.2]]
     return lists_of(scores, [{1, 2, 3, 5}, {4}], 3, users=[7, 5])
@@ -74,18 +74,11 @@ def test_metrics_against_values_computed_by_hand(two_users):
         assert two_users.metric(name, 3) == pytest.approx([value, 0.0]), name
     for k, name in ((1, "hit"), (1, "mrr"), (1, "ndcg")):
         assert two_users.metric(name, k).tolist() == [0.0, 0.0]
-    assert two_users.ndcg(2) == pytest.approx([(1 / math.log2(3)) / (1 + 1 / math.log2(3)), 0.0])
-
-
-def test_methods_are_the_metrics_of_their_name(two_users):
-    for name in ("recall", "ndcg", "hit", "precision", "mrr"):
-        values = getattr(two_users, name)(2)
-        assert values.dtype == np.float64
-        assert np.array_equal(values, USER_METRICS[name](two_users.hits, two_users.positives, 2)), name
+    assert two_users.metric("ndcg", 2) == pytest.approx([(1 / math.log2(3)) / (1 + 1 / math.log2(3)), 0.0])
 
 
 def random_batches(seed: int, n_items: int, batches: int = 4):
-    """Yield scores with masked items, users, and held-out pairs of which none is masked: at least one a user."""
+    """Yield scores with masked items, users, and held-out pairs, none masked and at least one a user."""
     draw = torch.Generator().manual_seed(seed)
     for number in range(batches):
         rows = 5 + number
@@ -107,7 +100,7 @@ def test_means_are_recboles_own_metrics(seed, torch_device):
         "device": torch_device,
         "eval_args": {"mode": {"valid": "full", "test": "full"}},
     }
-    collector, lists = Collector(config), TopLists(max(topk))
+    collector, lists = Collector(config), TopKLists(max(topk))
     for scores, users, positive_u, positive_i in random_batches(seed, 20):
         scores = scores.to(torch_device)
         collector.eval_batch_collect(scores, None, positive_u, positive_i)
@@ -124,7 +117,7 @@ def test_masked_items_are_not_recommended():
     lists = lists_of([[MASKED, 0.3, MASKED, MASKED]], [{1, 2, 3}], 3)
     assert (lists.items.tolist(), lists.hits.tolist()) == ([[1, 0, 0]], [[True, False, False]])
     assert lists.positives.tolist() == [3]
-    assert lists.recall(3) == pytest.approx([1 / 3])
+    assert lists.metric("recall", 3) == pytest.approx([1 / 3])
 
 
 def test_the_padding_item_is_no_hit_even_with_a_score():
@@ -133,14 +126,14 @@ def test_the_padding_item_is_no_hit_even_with_a_score():
 
 
 def test_a_pair_given_twice_counts_once():
-    lists = TopLists(1)
+    lists = TopKLists(1)
     lists.add(
         torch.tensor([[MASKED, 1.0, 0.5]]),
         torch.tensor([1]),
         torch.tensor([0, 0, 0]),
         torch.tensor([1, 1, 2]),
     )
-    assert (lists.positives.tolist(), lists.recall(1).tolist()) == ([2], [0.5])
+    assert (lists.positives.tolist(), lists.metric("recall", 1).tolist()) == ([2], [0.5])
 
 
 def test_users_without_a_held_out_item_are_left_out():
@@ -149,7 +142,7 @@ def test_users_without_a_held_out_item_are_left_out():
 
 
 def test_batches_come_one_after_the_other():
-    lists, wanted = TopLists(2), []
+    lists, wanted = TopKLists(2), []
     for scores, users, positive_u, positive_i in random_batches(3, 12):
         lists.add(scores, users, positive_u, positive_i)
         wanted += users.tolist()
@@ -159,8 +152,8 @@ def test_batches_come_one_after_the_other():
 
 
 def test_lists_that_were_never_filled_are_empty():
-    lists = TopLists(4)
-    assert (len(lists), lists.items.shape, lists.ndcg(4).shape) == (0, (0, 4), (0,))
+    lists = TopKLists(4)
+    assert (len(lists), lists.items.shape, lists.metric("ndcg", 4).shape) == (0, (0, 4), (0,))
 
 
 @settings(deadline=None)
@@ -191,7 +184,7 @@ def test_wrong_requests_say_what_there_is(two_users):
         two_users.per_user(["reccall"], [1])
     for k in (0, 4):
         with pytest.raises(UsageError, match=f"k is {k}; .* 1 to 3"):
-            two_users.recall(k)
+            two_users.metric("recall", k)
     with pytest.raises(UsageError, match="topk asks for 9 items, but the data set has 2"):
         lists_of([[MASKED, 1.0, 0.5]], [{1}], 9)
 
@@ -212,7 +205,7 @@ def test_the_file_holds_tokens_and_metrics_and_no_pickle(two_users, tmp_path):
     assert parts["valid"]["users"].tolist() == ["b"]
     assert list(parts["test"]) == ["users", "recall@1", "recall@3", "ndcg@1", "ndcg@3"]
     assert parts["test"]["recall@3"].dtype == np.float32
-    assert parts["test"]["ndcg@3"] == pytest.approx(two_users.ndcg(3), rel=1e-6)
+    assert parts["test"]["ndcg@3"] == pytest.approx(two_users.metric("ndcg", 3), rel=1e-6)
     assert parts["valid"]["ndcg@3"] == pytest.approx([1 / math.log2(3)], rel=1e-6)
 
 

@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.evaluation.rated import READINGS, Reading, errors_by_user, rated_ranking, rating_errors
+from recbole_diffusion.evaluation.rated import (
+    READINGS,
+    ListReading,
+    errors_by_user,
+    rated_ranking,
+    rating_errors,
+)
 
 
 def rank(ratings, scores, k=2, users=None, median=3.0, **reading):
     users = [1] * len(ratings) if users is None else users
     arrays = (np.array(users), np.arange(len(ratings)), np.array(ratings, float), np.array(scores, float))
-    who, recall, ndcg = rated_ranking(*arrays, median=median, k=k, reading=Reading(**reading))
+    who, recall, ndcg = rated_ranking(*arrays, median=median, k=k, reading=ListReading(**reading))
     return list(who), list(recall), list(ndcg)
 
 
@@ -126,7 +132,7 @@ def test_nan_is_refused():
     with pytest.raises(UsageError, match="1 predicted ratings are NaN"):
         rank([5, 4], [math.nan, 1.0])
     with pytest.raises(UsageError, match="it takes top, tied, all or order"):
-        Reading("best")
+        ListReading("best")
 
 
 def test_errors_of_ratings_are_taken_on_the_scale_by_hand():

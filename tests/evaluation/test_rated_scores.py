@@ -1,14 +1,21 @@
-"""Rated items are ranked in the run of any model whose data set has ratings, whatever the model made of them."""
+"""Rated items are ranked in the run of any model whose data set has ratings."""
 
 import numpy as np
 import pytest
 import torch
-from support.rated_checkerboard import checkerboard  # noqa: F401 a fixture
+from support.options import options_of
 
 from recbole_diffusion.evaluation.lists import load_user_metrics
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.testing import make_checkerboard
+
+
+@pytest.fixture
+def checkerboard(tmp_path):
+    return make_checkerboard(tmp_path, rated=True)
+
 
 NEUMF = {
     "epochs": 10,
@@ -24,7 +31,7 @@ NEUMF = {
 
 
 @pytest.mark.parametrize("threshold", [{"rating": 3}, {"rating": 5}])
-def test_a_model_of_labels_is_judged_by_the_ratings_behind_them(checkerboard, tmp_path, threshold):  # noqa: F811
+def test_a_model_of_labels_is_judged_by_the_ratings_behind_them(checkerboard, tmp_path, threshold):
     overrides = {**checkerboard.overrides, **NEUMF, "threshold": threshold, "run_dir": str(tmp_path / "run")}
     result = run("NeuMF", overrides=overrides)
     assert result["best_valid_score"] == result["valid"]["rated_both_ndcg@3"]
@@ -49,7 +56,9 @@ def test_a_user_without_relevant_items_has_no_ranking(loaded):
     part = loaded("DGRM").parts["test"]
     users, items = (part.inter_feat[name].long() for name in (part.uid_field, part.iid_field))
     ids, rows = torch.unique(users, return_inverse=True)
-    rated = RatedScores(part, RatingOptions(rating_scale=[1, 9]), predicts_ratings=True)  # relevant: 5 alone
+    rated = RatedScores(
+        part, options_of(RatingOptions, rating_scale=[1, 9]), predicts_ratings=True
+    )  # relevant: 5 alone
     rated.add(
         torch.rand(len(ids), part.item_num, generator=torch.Generator().manual_seed(0)) * 8 + 1,
         ids,

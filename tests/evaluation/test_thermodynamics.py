@@ -12,10 +12,10 @@ from recbole_diffusion.evaluation.thermodynamics import (
     row_probabilities,
     thermodynamics,
 )
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 # Users 1 and 2 (0 is padding), items 1 to 4: user 1 has 1 and 2, user 2 has 3.
-POSITIVES = UserItems(torch.tensor([0, 0, 2, 3]), torch.tensor([1, 2, 3]), 5)
+POSITIVES = InteractionCSR(torch.tensor([0, 0, 2, 3]), torch.tensor([1, 2, 3]), 5)
 
 
 def test_energy_counts_reached_cells_and_shares_of_the_others():

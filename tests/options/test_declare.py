@@ -7,21 +7,29 @@ from dataclasses import dataclass
 import pytest
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import allowed_text, option, read_options
+from recbole_diffusion.options.declare import allowed_text, argument, option, read_options
 
 
 @dataclass(frozen=True)
 class Some:
     """Options of every kind."""
 
-    width: int = option(8, "how wide", low=1)
-    share: float = option(0.5, "how much", low=0, high=1, open_low=True)
-    below: float = option(0.5, "how little", low=0, high=1, open_high=True)
-    name: str = option("a", "which", choices=("a", "b"))
-    maybe: int | None = option(None, "perhaps", low=1)
-    flag: bool = option(True, "whether")
-    several: list | int = option([1, 2], "some")
-    seed: int = option(0, "seed", low=0, high=2**32 - 1)
+    width: int = option("how wide", low=1)
+    share: float = option("how much", low=0, high=1, open_low=True)
+    below: float = option("how little", low=0, high=1, open_high=True)
+    name: str = option("which", choices=("a", "b"))
+    maybe: int | None = option("perhaps", low=1)
+    flag: bool = option("whether")
+    several: list | int = option("some")
+    seed: int = option("seed", low=0, high=2**32 - 1)
+
+
+@dataclass(frozen=True)
+class Command:
+    """Arguments of a command."""
+
+    k: int = argument(20, "length of a list", low=1)
+    several: list | int = argument([1, 2], "some")
 
 
 VALID = {
@@ -74,7 +82,7 @@ def test_a_wrong_value_is_refused_and_named(name, value):
 def test_infinity_is_no_number_even_where_there_is_no_upper_bound():
     @dataclass(frozen=True)
     class Rate:
-        rate: float = option(0.1, "rate", low=0)
+        rate: float = option("rate", low=0)
 
     with pytest.raises(UsageError, match="'rate' is inf"):
         read_options(Rate, {"rate": math.inf})
@@ -85,10 +93,18 @@ def test_a_missing_option_is_named():
         read_options(Some, {name: value for name, value in VALID.items() if name != "width"})
 
 
-def test_the_defaults_are_valid_and_not_shared():
-    first, second = Some(), Some()
+def test_an_option_has_no_default_in_its_declaration():
+    with pytest.raises(TypeError, match="missing 8 required positional arguments"):
+        Some()
+
+
+def test_the_defaults_of_arguments_are_valid_and_not_shared():
+    first, second = Command(), Command()
+    assert first == Command(k=20, several=[1, 2])
     assert first.several is not second.several
-    assert read_options(Some, dataclasses.asdict(first)) == first
+    assert read_options(Command, dataclasses.asdict(first)) == first
+    with pytest.raises(UsageError, match=r"'k' is 0; it takes int in \[1, inf\): length of a list"):
+        read_options(Command, {"k": 0, "several": 3})
 
 
 def test_help_says_what_is_allowed():

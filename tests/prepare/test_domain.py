@@ -7,9 +7,9 @@ import pytest
 
 from recbole_diffusion.cli.prepare import prepare
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.prepare.domain_table import DOMAINS, as_published
+from recbole_diffusion.prepare.recipe import Counts
+from recbole_diffusion.prepare.recipes import RECIPES
 from recbole_diffusion.prepare.rows import SourceError
-from recbole_diffusion.prepare.table import Counts
 from recbole_diffusion.quick_start import run
 
 
@@ -88,5 +88,6 @@ def test_the_papers_counts_are_thousands():
         "amazon_music": Counts(75_258, 64_443, 1_097_592),
         "amazon_book": Counts(603_668, 367_982, 8_898_041),
     }
-    assert all(as_published(found, DOMAINS[name].paper) for name, found in published.items())
-    assert not as_published(Counts(123_960, 50_052, 1_600_000), DOMAINS["amazon_video"].paper)
+    assert all(RECIPES[name].agrees(found) for name, found in published.items())
+    assert not RECIPES["amazon_video"].agrees(Counts(123_960, 50_052, 1_600_000))
+    assert not RECIPES["baby"].agrees(Counts(19_445, 7_050, 160_793))

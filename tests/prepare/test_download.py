@@ -1,4 +1,4 @@
-"""A download: whole, resumed, refused, from the next mirror; what is there afterwards is the file or nothing of that name."""
+"""A download: whole, resumed, refused, or from the next mirror; afterwards the file is whole or not there."""
 
 import hashlib
 import random
@@ -9,7 +9,7 @@ from support.range_server import running_mirror
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.prepare import download as module
 from recbole_diffusion.prepare.download import download
-from recbole_diffusion.prepare.table import SourceFile
+from recbole_diffusion.prepare.recipe import SourceFile
 
 CONTENT = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)

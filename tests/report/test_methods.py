@@ -1,9 +1,9 @@
-"""Runs of one method are those that differ in their seed alone; its name says what tells it from the others."""
+"""Runs of one method differ in their seed alone; its name says how it differs from the others."""
 
 import pytest
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.methods import methods_of
+from recbole_diffusion.report.methods import group_by_method
 
 
 def test_seeds_of_one_setting_are_one_method(make_run):
@@ -12,7 +12,7 @@ def test_seeds_of_one_setting_are_one_method(make_run):
         for seed in (2, 0, 1)
     ]
     runs.append(make_run("wide", config={"embedding_size": 64, "learning_rate": 0.001}))
-    methods = methods_of(runs)
+    methods = group_by_method(runs)
     assert list(methods) == ["BPR (embedding_size=8)", "BPR (embedding_size=64, learning_rate=0.001)"]
     assert [run.seed for run in methods["BPR (embedding_size=8)"]] == [0, 1, 2]
 
@@ -20,29 +20,29 @@ def test_seeds_of_one_setting_are_one_method(make_run):
 def test_long_names_leave_usual_values_out(make_run):
     usual = {f"a_long_option_{k}": 1 for k in range(4)}
     runs = [make_run(f"r{k}", config={**usual, f"a_long_option_{k}": 2}) for k in range(4)]
-    assert list(methods_of(runs)) == [f"BPR (a_long_option_{k}=2)" for k in range(4)]
+    assert list(group_by_method(runs)) == [f"BPR (a_long_option_{k}=2)" for k in range(4)]
 
 
 def test_folders_give_names(make_run):
     runs = [make_run(f"LightGCN,_AHNS-1-{seed}", seed=seed) for seed in range(12)] + [
         make_run("Pop", config={"k": 1})
     ]
-    assert list(methods_of(runs, "folders")) == ["LightGCN, AHNS", "Pop"]
+    assert list(group_by_method(runs, "folders")) == ["LightGCN, AHNS", "Pop"]
     with pytest.raises(UsageError, match="options or folders"):
-        methods_of(runs, "files")
+        group_by_method(runs, "files")
 
 
 def test_equal_names_get_their_folder(make_run):
     runs = [make_run("TVDiff-0-0", config={"k": 1}), make_run("TVDiff-1-0", config={"k": 2})]
-    assert list(methods_of(runs, "folders")) == ["TVDiff [TVDiff-0-0]", "TVDiff [TVDiff-1-0]"]
+    assert list(group_by_method(runs, "folders")) == ["TVDiff [TVDiff-0-0]", "TVDiff [TVDiff-1-0]"]
 
 
 def test_one_run_twice_is_refused(make_run):
     with pytest.raises(UsageError, match="are the same: BPR with seed 0"):
-        methods_of([make_run("a"), make_run("b")])
+        group_by_method([make_run("a"), make_run("b")])
 
 
 def test_one_seed_on_other_data_is_no_second_run(make_run):
     parts = {name: {"rows": 9, "fingerprint": "f" * 16} for name in ("train", "valid", "test")}
     with pytest.raises(UsageError, match="other interactions; compare runs on the same data"):
-        methods_of([make_run("a"), make_run("b", parts=parts)])
+        group_by_method([make_run("a"), make_run("b", parts=parts)])

@@ -1,4 +1,4 @@
-"""The page: self-contained, escaped, small; in a browser its figures show, its tables sort and nothing complains."""
+"""The page: self-contained, escaped, small; in a browser figures show, tables sort, nothing complains."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from recbole_diffusion.report.figure import (
     KINDS,
     Figure,
     Panel,
-    Series,
+    PlotSeries,
     colour_of,
     dash_of,
     shade_of,
 )
-from recbole_diffusion.report.page import Page
+from recbole_diffusion.report.page import HtmlPage
 from recbole_diffusion.report.plotly_figure import panel_json
 from recbole_diffusion.report.run_page import runs_page
 from recbole_diffusion.report.tables import Cell, Table, number
@@ -60,8 +60,8 @@ def figure() -> Figure:
     panels = []
     for kind in KINDS:
         x = [1, 2, 3, 4] if kind == "steps" else [1, 2, 3]
-        first = Series("a", x, [0.1, None, 0.3], kind=kind, error=[0.1, 0.1, 0.1])
-        second = Series(NASTY, x, [3, 2, 1], kind=kind, colour=COLOURS[1], texts=["t"] * 3)
+        first = PlotSeries("a", x, [0.1, None, 0.3], kind=kind, error=[0.1, 0.1, 0.1])
+        second = PlotSeries(NASTY, x, [3, 2, 1], kind=kind, colour=COLOURS[1], texts=["t"] * 3)
         panels.append(Panel(f"{kind} {NASTY}", "x", "y", [first, second]))
     panels[0].x_log, panels[1].bare = True, True
     panels[3].ticks = ([1, 2], ["one", "two"])
@@ -70,7 +70,7 @@ def figure() -> Figure:
 
 @pytest.fixture
 def page():
-    made = Page(f"A page {NASTY}", "below")
+    made = HtmlPage(f"A page {NASTY}", "below")
     made.section("Numbers")
     rows = [
         [Cell(name), number(value)] for name, value in (("b", 10.0), (NASTY, 9.0), ("a", None), ("c", 100.0))
@@ -99,7 +99,7 @@ def test_what_it_shows_can_be_read_back(page):
 
 
 def test_plotly_is_there_only_for_figures(page):
-    alone = Page("tables")
+    alone = HtmlPage("tables")
     alone.table(Table("", ["a"], [[number(1.0)]]))
     assert len(alone.html()) < 30_000
     assert "Licensed under the MIT license" in page.html()
@@ -114,7 +114,7 @@ def test_plotly_knows_every_property(panel):
 
 
 def test_what_is_no_number_is_a_gap():
-    trace = panel_json(Panel("", "", "", [Series("a", [1, 2, 3], [float("nan"), 1 / 3, 2.0])]))["data"][0]
+    trace = panel_json(Panel("", "", "", [PlotSeries("a", [1, 2, 3], [float("nan"), 1 / 3, 2.0])]))["data"][0]
     assert trace["y"] == [None, 0.333333, 2]
 
 

@@ -1,11 +1,10 @@
-"""The papers' figures: each shows what the run has recorded or what its model gives, or says what it lacks."""
+"""The papers' figures: each shows what the run has recorded or its model gives, or says what is missing."""
 
 import importlib
 
 import numpy as np
 import pytest
 import torch
-from support.cold_contract import FAST
 from support.multimodal_data import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion import load_run, run
@@ -13,8 +12,10 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
 from recbole_diffusion.registry import BASELINES, MODELS
 from recbole_diffusion.report.figure import colour_of
+from recbole_diffusion.report.paper import ratings
 from recbole_diffusion.report.paper.ccdrec import USERS
 from recbole_diffusion.report.paper_figures import PAPER_FIGURES, paper_figures
+from recbole_diffusion.testing import FAST
 
 RATINGS = {"edges": [0, 1, 2], "rated": [3, 1], "unrated": [0, 4], "actual": [2, 2]}
 
@@ -80,6 +81,18 @@ def test_ratings_by_epoch_and_at_the_end(make_run):
     ]
 
 
+def test_first_and_last_epoch_are_among_those_shown():
+    records = [{"epoch": epoch} for epoch in range(40)]
+    shown = [record["epoch"] for record in ratings.evenly_spaced(records)]
+    assert (shown[0], shown[-1], len(shown)) == (0, 39, ratings.MOST_EPOCHS)
+    assert ratings.evenly_spaced(records[:1]) == records[:1]
+
+
+def test_shares_sum_to_one_or_are_nothing():
+    assert ratings.shares([3, 1]) == [0.75, 0.25]
+    assert ratings.shares([0, 0]) == [0.0, 0.0]
+
+
 @pytest.mark.parametrize(("model", "how"), [("TVDiff", "l1"), ("LightGCN", "softmax")])
 def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, model, how):
     small = {"hidden_size": 8} if model == "TVDiff" else {"embedding_size": 8}
@@ -91,10 +104,10 @@ def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, model
     )
     assert notes == []
     from recbole_diffusion.data.graph import binary_interactions
-    from recbole_diffusion.sampler.user_items import UserItems
+    from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
     matrix = binary_interactions(loaded.parts["train"])
-    positives = UserItems(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), matrix.shape[1])
+    positives = InteractionCSR.from_scipy(matrix)
     found = thermodynamics(
         lambda ids: loaded.model.full_sort_predict({"user_id": ids}).view(len(ids), -1), positives, how=how
     )

@@ -4,12 +4,12 @@ import pytest
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report import pictures
-from recbole_diffusion.report.figure import Figure, Panel, Series
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries
 
-LINES = [Series("a", [1, 2, 3], [0.1, None, 0.3], texts=["x"] * 3), Series("b", [1], [1], dash="dot")]
-BARS = [Series(name, ["one", "two"], [1, 2], kind="bars", error=[0.1, 0.1]) for name in "ab"]
-STEPS = [Series("a", [0, 1, 2], [0.4, 0.6], kind="steps")]
-POINTS = [Series("a", [1, 2], [1, 2], kind="points", symbol="star", error=[0.1, 0.1])]
+LINES = [PlotSeries("a", [1, 2, 3], [0.1, None, 0.3], texts=["x"] * 3), PlotSeries("b", [1], [1], dash="dot")]
+BARS = [PlotSeries(name, ["one", "two"], [1, 2], kind="bars", error=[0.1, 0.1]) for name in "ab"]
+STEPS = [PlotSeries("a", [0, 1, 2], [0.4, 0.6], kind="steps")]
+POINTS = [PlotSeries("a", [1, 2], [1, 2], kind="points", symbol="star", error=[0.1, 0.1])]
 PANELS = [
     Panel("lines", "epoch", "rate", LINES),
     Panel("bars", "group", "rate", BARS),

@@ -5,7 +5,7 @@ from support.finished_runs import PARTS
 
 from recbole_diffusion.data.fingerprint import joined
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.splits import splits_of
+from recbole_diffusion.report.splits import group_by_split
 
 RANDOM = {"benchmark_filename": None, "eval_args": {"order": "RO", "split": {"RS": [0.8, 0.1, 0.1]}}}
 
@@ -18,12 +18,12 @@ def other(**prints: str) -> dict:
 def test_one_other_part_is_another_split(make_run, part):
     one, two = make_run("a"), make_run("b", model="EASE", parts=other(**{part: "f" * 16}))
     with pytest.raises(UsageError, match=r"'x' alone has a \(seed 0.*'y' alone has b"):
-        splits_of({"x": [one], "y": [two]})
+        group_by_split({"x": [one], "y": [two]})
 
 
 def test_equal_splits_are_one(make_run):
     methods = {"x": [make_run("a"), make_run("b", seed=1)], "y": [make_run("c")]}
-    by_split, notes = splits_of(methods)
+    by_split, notes = group_by_split(methods)
     assert {name: [len(runs) for runs in splits] for name, splits in by_split.items()} == {"x": [2], "y": [1]}
     assert notes == []
 
@@ -31,10 +31,10 @@ def test_equal_splits_are_one(make_run):
 def test_a_run_chosen_on_test_learns_from_the_validation_part_too(make_run):
     both = joined(PARTS["train"]["fingerprint"], PARTS["valid"]["fingerprint"])
     on_test = make_run("paper", selection="test", parts=other(train=both, valid=PARTS["test"]["fingerprint"]))
-    assert len(splits_of({"honest": [make_run("a")], "paper": [on_test]})[0]["paper"]) == 1
+    assert len(group_by_split({"honest": [make_run("a")], "paper": [on_test]})[0]["paper"]) == 1
     fewer = make_run("fewer", selection="test", parts=other(valid=PARTS["test"]["fingerprint"]))
     with pytest.raises(UsageError, match="different splits"):
-        splits_of({"honest": [make_run("b")], "paper": [fewer]})
+        group_by_split({"honest": [make_run("b")], "paper": [fewer]})
 
 
 def test_random_splits_must_be_the_same_for_all(make_run):
@@ -48,26 +48,26 @@ def test_random_splits_must_be_the_same_for_all(make_run):
         ]
 
     x, y, z = runs("x", (0, 1)), runs("y", (1, 0)), runs("z", (0,))
-    by_split, notes = splits_of({"x": x, "y": y})
+    by_split, notes = group_by_split({"x": x, "y": y})
     assert by_split["y"] == [[y[1]], [y[0]]]  # in the order of the splits of the first
     assert "the same 2 splits" in notes[0]
     with pytest.raises(UsageError, match=r"'x' alone has x-1 .*give every method the same seeds"):
-        splits_of({"x": x, "z": z})
+        group_by_split({"x": x, "z": z})
 
 
 def test_older_runs_are_told_apart_by_settings(make_run):
     old, shifted = make_run("a", parts=None), make_run("b", parts=None, config={"shift": "popularity"})
-    assert "judged by their settings" in splits_of({"x": [old], "y": [make_run("c")]})[1][0]
+    assert "judged by their settings" in group_by_split({"x": [old], "y": [make_run("c")]})[1][0]
     with pytest.raises(UsageError, match="different splits"):
-        splits_of({"x": [old], "y": [shifted]})
+        group_by_split({"x": [old], "y": [shifted]})
     seeds = [make_run(f"s{seed}", parts=None, seed=seed, config=RANDOM) for seed in (0, 1)]
     with pytest.raises(UsageError, match="the seed of a run decides its split"):
-        splits_of({"x": seeds[:1], "y": seeds[1:]})
+        group_by_split({"x": seeds[:1], "y": seeds[1:]})
 
 
 def test_older_runs_with_one_split_seed_are_on_one_split(make_run):
     old = [make_run(f"s{seed}", parts=None, seed=seed, config={**RANDOM, "split_seed": 7}) for seed in (0, 1)]
-    assert len(splits_of({"x": old[:1], "y": old[1:]})[0]["y"]) == 1
+    assert len(group_by_split({"x": old[:1], "y": old[1:]})[0]["y"]) == 1
 
 
 def test_other_data_of_one_name_are_told_from_other_seeds(make_run):
@@ -78,16 +78,18 @@ def test_other_data_of_one_name_are_told_from_other_seeds(make_run):
     with pytest.raises(
         UsageError, match=r"their data differ.* 'x' has 12 interactions, 'y' 3,000; b is of two domains"
     ) as told:
-        splits_of({"x": [one], "y": [two]})
+        group_by_split({"x": [one], "y": [two]})
     assert "seeds" not in str(told.value)
 
 
 def test_one_seed_and_another_split_of_the_same_data_blames_no_seed(make_run):
     swapped = PARTS | {"train": PARTS["test"], "test": PARTS["train"]}
     with pytest.raises(UsageError, match=r"compare runs on the same parts$"):
-        splits_of({"x": [make_run("a", config=RANDOM)], "y": [make_run("b", config=RANDOM, parts=swapped)]})
+        group_by_split(
+            {"x": [make_run("a", config=RANDOM)], "y": [make_run("b", config=RANDOM, parts=swapped)]}
+        )
 
 
 def test_other_data_sets_are_refused(make_run):
     with pytest.raises(UsageError, match=r"toy \(a\) and else \(b\)"):
-        splits_of({"x": [make_run("a")], "y": [make_run("b", dataset="else")]})
+        group_by_split({"x": [make_run("a")], "y": [make_run("b", dataset="else")]})

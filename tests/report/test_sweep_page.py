@@ -60,3 +60,20 @@ def test_damaged_or_without_a_score(sweep):
     (sweep / "sweep.json").write_text('{"model": ')
     with pytest.raises(RunError, match=r"sweep\.json is damaged"):
         sweep_page(sweep)
+
+
+def test_models_of_one_step_are_shown_by_trial(sweep):
+    content = json.loads((sweep / "sweep.json").read_text())
+    for trial, score in zip(content["trials"], (0.3, 0.1, 0.4), strict=False):
+        trial["score"], trial["state"] = score, "finished"
+        line = json.dumps({"epoch": 0, "valid": {"recall@20": score}}) + "\n"
+        (sweep / trial["folder"] / "metrics.jsonl").write_text(line)
+    (sweep / "sweep.json").write_text(json.dumps(content))
+    learning = next(figure for figure in sweep_page(sweep)[1] if figure.name == "learning curves")
+    dots, best = learning.panels[0].series
+    assert (dots.kind, dots.x, dots.y) == ("points", [0, 1, 2], [0.3, 0.1, 0.4])
+    assert list(zip(best.x, best.y, strict=True)) == [(0, 0.3), (1, 0.3), (1, 0.3), (2, 0.3), (2, 0.4)]
+    content["bigger"] = False
+    (sweep / "sweep.json").write_text(json.dumps(content))
+    learning = next(figure for figure in sweep_page(sweep)[1] if figure.name == "learning curves")
+    assert learning.panels[0].series[1].y == [0.3, 0.3, 0.1, 0.1, 0.1]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recbole_diffusion.sampler.curriculum import curricular_negatives, curriculum_step, nearest_candidates
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 
 def test_step_is_eq_7():
@@ -48,7 +48,7 @@ def test_candidates_are_limited_and_never_the_padding_item():
 
 
 def test_draws_are_uniform_among_the_nearest_that_the_user_has_not():
-    positives = UserItems(torch.tensor([0, 0, 2]), torch.tensor([1, 3]), 10)
+    positives = InteractionCSR(torch.tensor([0, 0, 2]), torch.tensor([1, 3]), 10)
     nearest = torch.tensor([[1, 3, 5, 7]]).repeat(10, 1)
     users, items = torch.ones(20_000).long(), torch.full((20_000,), 1)
     drawn = curricular_negatives(nearest, items, users, positives, generator=torch.Generator().manual_seed(0))
@@ -58,7 +58,7 @@ def test_draws_are_uniform_among_the_nearest_that_the_user_has_not():
 
 
 def test_a_user_who_has_all_the_nearest_gets_a_uniform_negative():
-    positives = UserItems(torch.tensor([0, 0, 2]), torch.tensor([1, 3]), 6)
+    positives = InteractionCSR(torch.tensor([0, 0, 2]), torch.tensor([1, 3]), 6)
     drawn = curricular_negatives(
         torch.tensor([[1, 3]]).repeat(6, 1), torch.ones(3000).long(), torch.ones(3000).long(), positives
     )

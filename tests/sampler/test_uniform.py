@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from support.user_items import build
+from support.interaction_csr import build
 
 from recbole_diffusion.sampler.uniform import uniform_negatives
 

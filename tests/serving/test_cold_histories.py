@@ -4,12 +4,12 @@ import shutil
 
 import pandas as pd
 import pytest
-from support.cold_contract import FAST
-from support.two_domains import make_two_domains
 
 from recbole_diffusion import load_run, run
 from recbole_diffusion.cli import main as cli
 from recbole_diffusion.errors import RunError
+from recbole_diffusion.testing import FAST
+from recbole_diffusion.testing.two_domains import make_two_domains
 
 
 @pytest.fixture(scope="module")

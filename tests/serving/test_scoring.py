@@ -2,19 +2,17 @@
 
 import pytest
 import torch
-from support.contract import Built
 
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.model.base import Histories
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.model.base import FoldInHistories
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.serving.scoring import (
     check_takes_histories,
     finder_for_histories,
     finder_for_users,
-    inner_products,
-    takes_histories,
 )
+from recbole_diffusion.testing import Built
 
 SMALL = {"mlp_hidden_size": [8], "latent_dimension": 4}
 OF_ROWS = {
@@ -26,6 +24,7 @@ OF_ROWS = {
     "DiffRec": {"dims_dnn": [8], "steps": 2},
     "LDiffRec": {"dims_dnn": [8], "steps": 2, "in_dims": [8], "n_cate": 1},
     "EASE": {},
+    "SLIMElastic": {},
     "ItemKNN": {},
 }
 
@@ -36,10 +35,10 @@ def scores_of_all(model, users):
     return torch.zeros(len(users), model.n_items).scatter_(1, items, values.float())[:, 1:]
 
 
-@pytest.mark.parametrize("name", ["BPR", "LightGCN", "NGCF", "DGCF", "SGL"])
+@pytest.mark.parametrize("name", ["BPR", "LightGCN", "NGCF", "DGCF", "SGL", "NCL", "SpectralCF"])
 def test_vectors_give_the_scores(checkerboard, name):
     model = Built(name, checkerboard.name, checkerboard.overrides).model.eval()
-    vectors, users = inner_products(model), torch.tensor([1, 5, 9])
+    vectors, users = model.inner_products(), torch.tensor([1, 5, 9])
     expected = model.full_sort_predict({model.USER_ID: users}).view(3, -1)
     assert torch.allclose(vectors.users(users) @ vectors.items.T, expected, rtol=1e-5, atol=1e-6)
     with pytest.raises(UsageError, match=f"{name} as trained here knows users by number only"):
@@ -51,14 +50,14 @@ def test_own_histories_as_new_users(checkerboard, name):
     built = Built(name, checkerboard.name, {**checkerboard.overrides, **OF_ROWS[name]})
     model = built.model.eval()
     matrix = binary_interactions(built.train._dataset)
-    positives = UserItems(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), matrix.shape[1])
+    positives = InteractionCSR.from_scipy(matrix)
     users = torch.tensor([3, 1, 20])
-    histories = Histories(*positives.of(users))
+    histories = FoldInHistories(*positives.gather(users))
     values, items = finder_for_histories(model)(histories, 0, model.n_items - 1, None)
     found = torch.zeros(3, model.n_items).scatter_(1, items, values.float())[:, 1:]
     assert torch.allclose(found, scores_of_all(model, users), rtol=1e-5, atol=1e-6)
     assert found.std() > 0
-    assert inner_products(model) is None
+    assert not model.has_item_vectors
 
 
 @pytest.mark.parametrize(
@@ -66,7 +65,7 @@ def test_own_histories_as_new_users(checkerboard, name):
 )
 def test_models_that_know_users_by_number(checkerboard, name, options):
     model = Built(name, checkerboard.name, {**checkerboard.overrides, **options}).model.eval()
-    assert not takes_histories(model)
+    assert not model.takes_histories
 
 
 def test_a_model_of_pairs_is_ranked(checkerboard):

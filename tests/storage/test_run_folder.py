@@ -110,7 +110,7 @@ def test_without_a_validation_the_last_epoch_is_the_best(checkerboard, home):
 
 def test_a_command_that_repeats_the_run_is_kept(checkerboard, home):
     result = run("BPR", overrides={**checkerboard.overrides, "epochs": 1, "run_dir": "a"})
-    assert result["command"].startswith("python run_recbole_diff.py --model=BPR ")
+    assert result["command"].startswith("recbole-diffusion --model=BPR ")
     assert "--epochs=1" in result["command"]
     assert "'--load_col={inter: [user_id, item_id]}'" in result["command"]
 

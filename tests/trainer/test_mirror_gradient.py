@@ -115,7 +115,7 @@ def test_trainers_with_steps_of_their_own_are_refused():
     own = Trainer(model="RecVAE")
     own.mirrored(None)  # and its loop, like that of RecBole's RecVAE, takes another loss
     with pytest.raises(
-        UsageError, match="mirror_gradient does not go with RecVAE, whose trainer makes steps of its own"
+        UsageError, match="mirror_gradient does not go with RecVAE, whose trainer makes its own steps"
     ):
         own.require_mirrored()
     used = Trainer()

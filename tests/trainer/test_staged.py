@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.cold_contract import FAST
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.testing import FAST
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.staged import StagedTrainer
 
@@ -67,7 +67,7 @@ def test_stages_follow_each_other_and_each_begins_with_the_best_of_the_one_befor
     ("stop", "cached"), [(0, ""), (2, ""), (3, "source"), (5, ""), (6, ""), (7, "source target")]
 )
 def test_a_run_stopped_after_any_epoch_goes_on_as_if_never_stopped(go, tmp_path, monkeypatch, stop, cached):
-    """Also where the stages in ``cached`` were taken from the cache, after which epochs are counted from 0."""
+    """Also if the stages in ``cached`` came from the cache, after which epochs are counted from 0."""
     cache = tmp_path / "cache"
     straight = go("straight", stage_cache=str(cache))
     keep(cache, cached)
@@ -94,6 +94,23 @@ def test_a_run_stopped_after_any_epoch_goes_on_as_if_never_stopped(go, tmp_path,
     assert records(tmp_path / "stopped") == records(whole)
     one, other = weights(tmp_path / "stopped", "checkpoint.pt"), weights(whole, "checkpoint.pt")
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_run_folder_keeps_its_paths_whatever_the_stage(go, tmp_path, monkeypatch):
+    seen = []
+    fit = StagedTrainer._train_epoch
+
+    def watched(self, *arguments, **named):
+        seen.append((self.stage.name, self.best_file.name, self.folder.best.name))
+        return fit(self, *arguments, **named)
+
+    monkeypatch.setattr(StagedTrainer, "_train_epoch", watched)
+    go("run")
+    assert list(dict.fromkeys(seen)) == [
+        ("source", "source.pt", "best.pt"),
+        ("target", "target.pt", "best.pt"),
+        ("transfer", "best.pt", "best.pt"),
+    ]
 
 
 def test_a_cached_stage_gives_the_same_run_and_serves_other_models(go, two_domains, tmp_path):

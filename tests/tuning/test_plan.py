@@ -8,7 +8,7 @@ import pytest
 from recbole_diffusion import registry
 from recbole_diffusion.cli import main as cli
 from recbole_diffusion.config import Config, properties_path
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import Interrupted, UsageError
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.tuning import driver
 from recbole_diffusion.tuning.driver import read_settings, sweep
@@ -163,12 +163,12 @@ def test_a_data_set_of_train_and_test_only_is_marked(tmp_path):
         (
             "TVDiff",
             {"gamma": {"choice": [0.1], "when": {"steps": 25}}, "steps": {"int": [10, 40], "step": 10}},
-            "no value of its int from 10 to 40 in steps of 10",
+            "not a value of its int from 10 to 40 in steps of 10",
         ),
         (
             "TVDiff",
             {"gamma": {"choice": [0.1], "when": {"temperature": 0.5}}, "temperature": {"uniform": [0.1, 1]}},
-            "no value of its uniform from 0.1 to 1",
+            "not a value of its uniform from 0.1 to 1",
         ),
         ("NoModel", {"x": 1}, "unknown model"),
     ],
@@ -267,11 +267,11 @@ def test_a_folder_without_a_sweep_cannot_be_resumed(tmp_path):
 
 def test_an_interrupted_sweep_says_how_it_goes_on(monkeypatch, capsys):
     def stop(*_, **__):
-        raise KeyboardInterrupt("/a/sweep")
+        raise Interrupted("/a/sweep")
 
     monkeypatch.setattr(driver, "sweep", stop)
     assert cli.main(["tune", "--model=EASE", "--dataset=ml-100k"]) == 130
-    assert capsys.readouterr().err == "interrupted; continue with tune --resume=/a/sweep\n"
+    assert capsys.readouterr().err == "interrupted; continue with recbole-diffusion tune --resume=/a/sweep\n"
 
 
 # Without a search, and with a split for each seed.

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import pytest
 
 from recbole_diffusion.tuning.driver import read_settings
-from recbole_diffusion.tuning.optuna_search import make_searcher
-from recbole_diffusion.tuning.record import FINISHED, Record, Trial
+from recbole_diffusion.tuning.optuna_search import OptunaStudy
+from recbole_diffusion.tuning.ray_classes import OptunaSearcher
+from recbole_diffusion.tuning.record import FINISHED, SweepRecord, Trial
 from recbole_diffusion.tuning.scheduler import grace_period, make_scheduler
-from recbole_diffusion.tuning.space_file import parse_space
+from recbole_diffusion.tuning.space_yaml import parse_space
 
 EPOCHS = 30
 GOOD = [(epoch, 0.5 + epoch / 100) for epoch in range(1, EPOCHS + 1)]
@@ -76,7 +77,7 @@ def searcher(trials, samples=40):
         "c": {"loguniform": [1e-3, 1]},
         "d": {"int": [2, 8], "step": 2},
     }
-    record = Record(
+    record = SweepRecord(
         "M", "d", {}, content, "file", {"num_samples": samples}, "recall@20", True, 10, 7, "", trials=trials
     )
 
@@ -84,7 +85,7 @@ def searcher(trials, samples=40):
         record.trials.append(Trial(len(record.trials), f"trials/{len(record.trials)}", options, 1))
         return record.trials[-1]
 
-    return make_searcher(parse_space(content, "file"), {}, record, new_trial), record
+    return OptunaSearcher(OptunaStudy(parse_space(content, "file"), {}, record), new_trial), record
 
 
 def goal(options):
@@ -119,13 +120,13 @@ def test_optuna_takes_up_what_a_resume_finds():
 
 def test_optuna_tries_nothing_twice():
     content = {"a": {"choice": [1, 2, 3]}, "b": {"int": [0, 3]}}
-    record = Record("M", "d", {}, content, "file", {"num_samples": 12}, "recall@20", True, 10, 7, "")
+    record = SweepRecord("M", "d", {}, content, "file", {"num_samples": 12}, "recall@20", True, 10, 7, "")
 
     def new_trial(options):
         record.trials.append(Trial(len(record.trials), "", options, 1))
         return record.trials[-1]
 
-    search = make_searcher(parse_space(content, "file"), {}, record, new_trial)
+    search = OptunaSearcher(OptunaStudy(parse_space(content, "file"), {}, record), new_trial)
     for number in range(12):
         options = search.suggest(f"t{number}")["trial"]["options"]
         record.trials[number].score = float(options["a"] == 3)

@@ -7,7 +7,7 @@ import pytest
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.tuning.space import exists
-from recbole_diffusion.tuning.space_file import parse_space, read_space
+from recbole_diffusion.tuning.space_yaml import parse_space, read_space
 
 DRAWS = 400
 

@@ -16,14 +16,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.page_package import MODEL, write_package
 from tuning.conftest import BROKEN, DAMAGED
 
 from recbole_diffusion.cli.tune import summary
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.registry import outside
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.run_folder import RunFolder
-from recbole_diffusion.tuning import driver
+from recbole_diffusion.tuning import driver, phases
 from recbole_diffusion.tuning.driver import read_settings, sweep
 from recbole_diffusion.tuning.ray_session import check_cluster, ray_session
 
@@ -32,18 +34,22 @@ GRID = {"search": "grid", "max_concurrent": 2, "max_failures": 1, "grace_period"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def shared_ray():
-    """A private Ray on this machine; afterwards none of its processes is left."""
+def shared_ray(tmp_path_factory):
+    """A private Ray on this machine, a model from outside on its PYTHONPATH; afterwards none of its processes is left."""
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    with ray_session(read_settings({"max_concurrent": 1})):
-        yield
+    outside = str(write_package(tmp_path_factory.mktemp("on_pythonpath")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([outside, os.environ.get("PYTHONPATH", "")]))
+        patch.syspath_prepend(outside)
+        with ray_session(read_settings({"max_concurrent": 1})):
+            yield
     left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
     assert psutil.wait_procs(left, timeout=20)[1] == []
 
 
 @pytest.fixture(scope="module")
 def searched(sweepable, tmp_path_factory):
-    """A grid of seven trials: one cannot work, one is killed in its third epoch, and one has a damaged folder."""
+    """A grid of seven trials: one cannot work, one is killed in its third epoch, one has a damaged folder."""
     folder = tmp_path_factory.mktemp("searched") / "sweep"
     happened = {}
 
@@ -75,6 +81,21 @@ def result_of(found, trial):
     return json.loads((Path(found["sweep_dir"]) / trial["folder"] / "result.json").read_text())
 
 
+def test_a_model_from_outside_is_searched_and_runs_in_the_workers(sweepable, tmp_path, monkeypatch):
+    """Each process imports it: the driver's user has named it. A sweep's folder alone does not make a process do so."""
+    options = {**sweepable.overrides, "hidden_size": 8, "dropout_prob": 0.5, "epochs": 2}
+    del options["mlp_hidden_size"]
+    settings = {**GRID, "sweep_dir": str(tmp_path / "sweep"), "final_seeds": 1}
+    found = sweep(MODEL, sweepable.dataset, overrides=options, settings=settings, output=io.StringIO())
+    assert found["model"] == MODEL
+    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 2  # of RowDiffusion.tune.yaml
+    assert result_of(found, found["final"][0])["model"] == MODEL
+    monkeypatch.setattr(outside, "_named", {})  # as in a new process
+    with pytest.raises(UsageError, match="runs only if you name it"):
+        sweep(resume=tmp_path / "sweep", output=io.StringIO())
+    assert sweep(MODEL, resume=tmp_path / "sweep", output=io.StringIO())["winner"] == found["winner"]
+
+
 # Faults.
 
 
@@ -96,7 +117,7 @@ def test_a_killed_trial_goes_on_from_its_checkpoint(searched):
     assert trial["state"] in ("finished", "stopped")
     log = (Path(found["sweep_dir"]) / trial["folder"] / "log.txt").read_text()
     assert log.count("resumed after epoch 2") + log.count("resumed after epoch 3") == 1
-    assert f"trial {happened['killed']:03d} goes on from its checkpoint after failure 1" in output
+    assert f"trial {happened['killed']:03d} continues from its checkpoint after failure 1" in output
 
 
 def test_a_damaged_folder_does_not_stop_the_sweep(searched):
@@ -170,7 +191,7 @@ def test_the_table_has_a_row_for_each_trial(searched):
 def test_the_folder_holds_what_the_readme_says(searched):
     found, *_ = searched
     folder = Path(found["sweep_dir"])
-    names = {path.name for path in folder.iterdir()} - {"parallel_coordinates.png", "learning_curves.png"}
+    names = {path.name for path in folder.iterdir()} - {"pictures"}
     assert names == {"sweep.json", "trials.csv", "best.yaml", "trials", "final", "lock"}
     stored = json.loads((folder / "sweep.json").read_text())
     assert {**stored, "sweep_dir": found["sweep_dir"]} == found
@@ -187,12 +208,12 @@ def test_resuming_a_sweep_that_has_ended_runs_nothing(searched, monkeypatch):
     record = json.loads((Path(found["sweep_dir"]) / "sweep.json").read_text())
     record["trials"][BROKEN]["state"] = "finished"  # it alone would be tried again
     (Path(found["sweep_dir"]) / "sweep.json").write_text(json.dumps(record))
-    monkeypatch.setattr(driver, "run_trials", lambda *_, **__: pytest.fail("a trial was run"))
+    monkeypatch.setattr(phases, "run_trials", lambda *_, **__: pytest.fail("a trial was run"))
     again = sweep(resume=found["sweep_dir"], output=io.StringIO())
     assert (again["winner"], again["final_metrics"]) == (found["winner"], found["final_metrics"])
     with pytest.raises(UsageError, match="num_samples cannot change now"):
         sweep(resume=found["sweep_dir"], settings={"num_samples": 3})
-    with pytest.raises(UsageError, match="takes only"):
+    with pytest.raises(UsageError, match="has the model 'MultiVAE', not 'EASE'"):
         sweep("EASE", resume=found["sweep_dir"])
 
 
@@ -261,9 +282,9 @@ def test_a_time_budget_ends_the_search_and_a_resume_has_it_again(sweepable, tmp_
         )
     states = {trial["state"] for trial in json.loads((folder / "sweep.json").read_text())["trials"]}
     assert states <= {"cut", "waiting"}
-    _, record, options = driver.resumed(folder, {})
+    _, record, options = driver.open_sweep(folder, {})
     assert ([trial.state for trial in record.trials], options.budget_seconds) == (["waiting"] * 3, 0.2)
-    assert driver.resumed(folder, {"time_budget": "1h"})[2].budget_seconds == 3600
+    assert driver.open_sweep(folder, {"time_budget": "1h"})[2].budget_seconds == 3600
 
 
 # Resources.
@@ -278,7 +299,7 @@ def test_a_trial_that_fits_no_node_is_an_error():
 
 def test_two_drivers_cannot_run_one_sweep(searched):
     found, *_ = searched
-    folder, _, _ = driver.resumed(found["sweep_dir"], {})
+    folder, _, _ = driver.open_sweep(found["sweep_dir"], {})
     with folder.locked(), pytest.raises(UsageError, match="another process"):
         sweep(resume=found["sweep_dir"])
 
@@ -342,7 +363,7 @@ def test_without_a_search_a_failure_is_told(sweepable, tmp_path, monkeypatch):
     def fail(_, trials):
         trials[0].state, trials[0].error = "failed", "RuntimeError: negative dimension"
 
-    monkeypatch.setattr(driver, "run_trials", fail)
+    monkeypatch.setattr(phases, "run_trials", fail)
     settings = {"search": "none", "final_seeds": 1, "sweep_dir": str(tmp_path / "sweep")}
     with pytest.raises(RunError, match="seed 5 has failed: RuntimeError: negative dimension"):
         sweep(

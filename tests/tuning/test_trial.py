@@ -1,4 +1,4 @@
-"""One trial without Ray: reports, retries from its checkpoint, damaged folders, and the test part left alone."""
+"""One trial without Ray: reports, retries from its checkpoint, damaged folders, no test in a search."""
 
 import contextlib
 import copy
@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 import torch
+from recbole.data.dataset import Dataset
+from support.multimodal_data import MODALITIES, with_features
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.dataset import InteractionDataset
@@ -15,11 +17,11 @@ from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer.base import RunMixin
-from recbole_diffusion.tuning.dataset_sharing import depends_on
+from recbole_diffusion.tuning.dataset_sharing import read_by_data_set
 from recbole_diffusion.tuning.trial import (
     BestSoFar,
-    alone,
     damage_of,
+    exclusive,
     finished_result,
     run_trial,
     use_threads,
@@ -121,11 +123,8 @@ def test_no_test_metric_is_computed_in_a_search(trial, job, monkeypatch):
         return evaluate(self, eval_data, *arguments, **named)
 
     monkeypatch.setattr(RunMixin, "evaluate", watched)
-    monkeypatch.setattr(
-        "recbole_diffusion.quick_start._tested", lambda *_: pytest.fail("the test part was evaluated")
-    )
     reports_of(trial, job)
-    assert set(seen) <= {100}  # 2 validation items of each of 50 users; the test part has 150
+    assert set(seen) == {100}  # 2 validation items of each of 50 users; the test part has 150
     folder = folder_of(trial, job)
     assert finished_result(folder)["test"] is None
     assert not folder.user_metrics.exists()
@@ -139,7 +138,7 @@ def test_a_final_run_evaluates_the_test_part(trial, job):
 
 @pytest.fixture(scope="module")
 def ran():
-    """What the tests of damaged folders share: the reports of a whole run, and the folder of one that was stopped."""
+    """The reports of a whole run, and the folder of one that was stopped."""
     return {}
 
 
@@ -205,19 +204,19 @@ def test_threads_are_set_for_torch_and_for_what_is_loaded_later(monkeypatch):
 def test_no_two_processes_run_one_trial(tmp_path):
     lock = tmp_path / "ray" / "trials-000.lock"
     with (
-        alone(lock),
+        exclusive(lock),
         pytest.raises(RunError, match="another process still runs this trial"),
-        alone(lock, patience=0),
+        exclusive(lock, patience=0),
     ):
         pass
-    with alone(lock, patience=0):  # free again
+    with exclusive(lock, patience=0):  # free again
         pass
 
 
 def test_a_score_that_is_no_number_is_beaten_by_any(tmp_path):
     best = BestSoFar(RunFolder(tmp_path), bigger=True)
     for epoch, score in enumerate((float("nan"), 0.1, float("nan"), 0.05)):
-        best.see(epoch, score)
+        best.observe(epoch, score)
     assert (best.epoch, best.score) == (1, 0.1)
 
 
@@ -241,14 +240,46 @@ def test_a_data_set_of_other_options_is_refused(checkerboard):
         adopt_dataset(other, prepared)
 
 
-def test_a_data_set_class_that_reads_a_searched_option_is_not_shared():
+def test_a_data_set_class_says_which_options_it_reads():
     class Curious(InteractionDataset):
-        def __init__(self, config):
-            super().__init__(config)
-            self.half = config["latent_dimension"] / 2
+        reads_options = frozenset({"latent_dimension", "k"})
 
-    assert depends_on(Curious, ["latent_dimension", f"{'n'}_layers"]) == ["latent_dimension"]
-    assert depends_on(InteractionDataset, ["k", "shift", "latent_dimension"]) == []
+    assert read_by_data_set(Curious, ["n_layers", "latent_dimension, k"]) == ["k", "latent_dimension"]
+    assert read_by_data_set(InteractionDataset, ["k", "shift", "latent_dimension"]) == []
+    assert read_by_data_set(Dataset, ["k"]) == []  # RecBole's own
+
+
+class Watched:
+    """Options that note which of them are read."""
+
+    def __init__(self, options):
+        self.options, self.read = options, set()
+
+    def __getattr__(self, name):
+        if name in self.options.__dataclass_fields__:
+            self.read.add(name)
+        return getattr(self.options, name)
+
+
+@pytest.mark.parametrize("model", ["FREEDOM", "EMCDR"])
+def test_what_a_data_set_reads_of_the_models_options_is_declared(model, checkerboard, two_domains):
+    data, more = (
+        (with_features(checkerboard), {"modalities": MODALITIES}) if model == "FREEDOM" else (two_domains, {})
+    )
+    config = Config(model, data.name, overrides={**data.overrides, **more, "use_gpu": False})
+    names = set(config.options.__dataclass_fields__)
+    read, by_key = Watched(config.options), type(config).__getitem__
+    config.options = read
+
+    class Watching(type(config)):
+        def __getitem__(self, name):
+            read.read |= {name} & names
+            return by_key(self, name)
+
+    config.__class__ = Watching
+    dataset = create_dataset(config)
+    dataset.build()
+    assert read.read == dataset.reads_options
 
 
 def test_the_split_follows_split_seed_and_not_seed(sweepable, tmp_path):

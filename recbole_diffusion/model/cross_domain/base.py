@@ -5,9 +5,9 @@ A rating is predicted as ``offset_i + user vector . item vector``. How a model p
 - :class:`ColdStartRecommender`: give ``item_side()`` (item vectors and offsets), ``known(users)`` (vectors of
   users with target ratings) and ``transfer(users)`` (vectors of users without). ``stages()`` lists what is
   trained, in order, and may be empty (the trivial baselines). TGT and CMF are of this kind: their stages are
-  their own (``factor_stage`` makes one of ratings).
+  their own (``factorization_stage`` makes one of ratings).
 - :class:`MappingRecommender`: the two factorisations are there, trained by the first two stages and shared by
-  all such models through the stage cache. Give ``parts()``, the updates of the third stage (one :class:`Step`
+  all such models through the stage cache. Give ``parts()``, the updates of the third stage (one :class:`UpdateStep`
   each: a loss of target user ids and what it updates), and ``transfer(users)``. There are
   ``source_vectors(users)`` and ``target_vectors(users)`` of shared users by target id, ``rating_loss(users,
   vectors)``, the task loss (Eq. 2) on all training ratings of the users, and ``transfer_new(vectors,
@@ -19,22 +19,27 @@ A rating is predicted as ``offset_i + user vector . item vector``. How a model p
 EMCDR is the smallest example.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_diffusion.data.cross_domain import describe, ratings_of
-from recbole_diffusion.model.base import Histories, InnerProducts, Recommender
+from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender
 from recbole_diffusion.model.cross_domain.calibration import Calibration
-from recbole_diffusion.model.cross_domain.factors import Factors, Shape, factor_stage, number_of
+from recbole_diffusion.model.cross_domain.matrix_factorization import (
+    MatrixFactorization,
+    MatrixShape,
+    derived_seed,
+    factorization_stage,
+)
 from recbole_diffusion.model.cross_domain.profile import SourceProfile
-from recbole_diffusion.model.cross_domain.source_histories import SourceHistories
-from recbole_diffusion.model.cross_domain.stage import Stage, Step
+from recbole_diffusion.model.cross_domain.source_history import SourceFoldIn
+from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 from recbole_diffusion.model.cross_domain.warm_start import WarmStart
 from recbole_diffusion.options.cross_domain import CalibratedOptions
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 
 class ColdStartRecommender(Recommender):
@@ -51,6 +56,11 @@ class ColdStartRecommender(Recommender):
 
     input_type = InputType.POINTWISE
     predicts_ratings = True
+    has_item_vectors = True
+    trainer_class = "staged"
+    dataset_class = "cross_domain"
+    loader_class = "positives"
+    protocol = "cross_domain"
     source_of: Tensor
     is_cold: Tensor
 
@@ -62,7 +72,7 @@ class ColdStartRecommender(Recommender):
         }
         self.scale = tuple(map(float, config["rating_scale"]))
         self.ratings, self.source_ratings = ratings_of(dataset), ratings_of(dataset.source)
-        self.source_shape = Shape(dataset.source.user_num, dataset.source.item_num)
+        self.source_shape = MatrixShape(dataset.source.user_num, dataset.source.item_num)
         self.shared, self.valid_users = dataset.train_users, dataset.valid_users
         source_of = torch.zeros(self.n_users, dtype=torch.long)
         source_of[dataset.shared[:, 0]] = dataset.shared[:, 1]
@@ -79,7 +89,7 @@ class ColdStartRecommender(Recommender):
 
     # What a model gives.
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[TrainingStage]:
         """Return what is trained, in order."""
         return []
 
@@ -134,7 +144,7 @@ class ColdStartRecommender(Recommender):
         return torch.where((warm[place] == users)[:, None], values[place], vectors)
 
     @staticmethod
-    def with_one(vectors: Tensor) -> Tensor:
+    def append_ones(vectors: Tensor) -> Tensor:
         """Return user vectors with a one behind, which meets the items' offsets, [batch, width + 1]."""
         return torch.cat([vectors, torch.ones_like(vectors[:, :1])], 1)
 
@@ -144,7 +154,7 @@ class ColdStartRecommender(Recommender):
 
         def of(users: Tensor) -> Tensor:
             distinct, rows = torch.unique(users, return_inverse=True)
-            return self.with_one(self.vectors_of(distinct))[rows]
+            return self.append_ones(self.vectors_of(distinct))[rows]
 
         return InnerProducts(of, torch.cat([items, offsets[:, None]], 1))
 
@@ -169,7 +179,7 @@ class ColdStartRecommender(Recommender):
         return found | ({"warm_pull": self._warm_start.pull} if self._warm_start else {})
 
 
-class MappingRecommender(SourceHistories, ColdStartRecommender):
+class MappingRecommender(SourceFoldIn, ColdStartRecommender):
     """A model that maps the source vectors of shared users to target vectors, on two trained factorisations.
 
     Attributes:
@@ -178,14 +188,18 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
         profile: how users rate in the source domain, None where the model does not read it.
     """
 
+    renamed_weights: ClassVar = {"calibration.shift": "calibration.item_offset"}
+
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         o, mean = (
             self.options,
             [one.ratings.double().mean().item() for one in (self.source_ratings, self.ratings)],
         )
-        self.source = Factors(self.source_shape, o, mean[0], number_of(self.seed, "source"))
-        self.target = Factors(Shape(self.n_users, self.n_items), o, mean[1], number_of(self.seed, "target"))
+        self.source = MatrixFactorization(self.source_shape, o, mean[0], derived_seed(self.seed, "source"))
+        self.target = MatrixFactorization(
+            MatrixShape(self.n_users, self.n_items), o, mean[1], derived_seed(self.seed, "target")
+        )
         self.width = self.target.width
         self.profile: SourceProfile | None = None
         order = torch.argsort(self.ratings.users, stable=True)
@@ -195,39 +209,39 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
                 torch.bincount(self.ratings.users, minlength=self.n_users).cumsum(0),
             ]
         )
-        self.rated = UserItems(offsets, self.ratings.items[order], self.n_items)
+        self.rated = InteractionCSR(offsets, self.ratings.items[order], self.n_items)
         self.register_buffer("rated_values", self.ratings.ratings[order], persistent=False)
         self.shared_ratings = int(torch.isin(self.ratings.users, self.shared).sum())
         self.calibration = None
         if isinstance(o, CalibratedOptions) and o.task_absolute is not None:
             self.calibration = Calibration(self.width, None if o.shift_reg_weight is None else self.n_items)
 
-    def parts(self) -> tuple[Step, ...]:
+    def mapping_updates(self) -> tuple[UpdateStep, ...]:
         """Return the updates of each batch of target user ids, in turn."""
         raise NotImplementedError
 
-    def updates(self) -> tuple[Step, ...]:
+    def transfer_updates(self) -> tuple[UpdateStep, ...]:
         """Return the model's parts, and the calibration's update if there is one."""
         if self.calibration is None:
-            return self.parts()
+            return self.mapping_updates()
         rate = self.options.calibration_learning_rate
         return (
-            *self.parts(),
-            Step(self.calibration_loss, list(self.calibration.parameters()), rate, weight_decay=0.0),
+            *self.mapping_updates(),
+            UpdateStep(self.calibration_loss, list(self.calibration.parameters()), rate, weight_decay=0.0),
         )
 
     def begin_transfer(self) -> None:
         """Do what needs the trained factors, once before the first epoch of the mapping."""
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[TrainingStage]:
         """Return source, target and transfer."""
         o, general = self.options, self.general
         return [
-            factor_stage("source", self.source, self.source_ratings, o, self.seed),
-            factor_stage("target", self.target, self.ratings, o, self.seed),
-            Stage(
+            factorization_stage("source", self.source, self.source_ratings, o, self.seed),
+            factorization_stage("target", self.target, self.ratings, o, self.seed),
+            TrainingStage(
                 name="transfer",
-                steps=self.updates(),
+                steps=self.transfer_updates(),
                 rows=self.shared,
                 batch_size=general["train_batch_size"],
                 epochs=general["epochs"],
@@ -242,17 +256,17 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
         """Return the losses of the mapping's updates on the shared users of a batch; training itself goes by :meth:`stages`."""
         users = torch.unique(interaction[self.USER_ID])
         users = users[torch.isin(users, self.shared.to(users.device))]
-        return tuple(step.loss(users) for step in self.updates())
+        return tuple(step.loss(users) for step in self.transfer_updates())
 
-    def source_factors(self) -> Factors:
+    def source_factors(self) -> MatrixFactorization:
         """Return the factors of the source domain."""
         return self.source
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, shifted by the calibration if that is what it does."""
         vectors, offsets = self.target.item_vectors(), self.target.item_offsets()
-        shifted = self.calibration is not None and self.calibration.shift is not None
-        return vectors, offsets + self.calibration.shift if shifted else offsets
+        shifted = self.calibration is not None and self.calibration.item_offset is not None
+        return vectors, offsets + self.calibration.item_offset if shifted else offsets
 
     def calibrated(self, vectors: Tensor) -> Tensor:
         """Return transferred vectors, calibrated if that is asked for, [batch, width]."""
@@ -262,10 +276,10 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
         """Return the task loss of the calibrated vectors, a scalar; the mapping gets no gradient."""
         with torch.no_grad():
             vectors = self.transfer(users)
-        return self.task_loss_of(users, self.calibration(vectors), self.calibration.shift)
+        return self.task_loss_of(users, self.calibration(vectors), self.calibration.item_offset)
 
     def task_loss_of(
-        self, users: Tensor, vectors: Tensor, shift: Tensor | None, common: Tensor | float = 0.0
+        self, users: Tensor, vectors: Tensor, item_offset: Tensor | None, common: Tensor | float = 0.0
     ) -> Tensor:
         """Return ``rating_loss`` by the options ``task_absolute`` and ``shift_reg_weight``, a scalar.
 
@@ -273,11 +287,13 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
         ratings; what is ``common`` to all items is not.
         """
         o = self.options
-        error = self.rating_loss(users, vectors, o.task_absolute, shift if shift is None else shift + common)
+        error = self.rating_loss(
+            users, vectors, o.task_absolute, item_offset if item_offset is None else item_offset + common
+        )
         return (
             error
-            if shift is None
-            else error + o.shift_reg_weight * shift.square().sum() / self.shared_ratings
+            if item_offset is None
+            else error + o.shift_reg_weight * item_offset.square().sum() / self.shared_ratings
         )
 
     def known(self, users: Tensor) -> Tensor:
@@ -314,7 +330,7 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
             self._all_profiles = self.profile(*columns, self.source, self.source_shape.n_users)
         return self._all_profiles[self.source_of[users]]
 
-    def new_profiles(self, histories: Histories, many: int) -> Tensor | None:
+    def new_profiles(self, histories: FoldInHistories, many: int) -> Tensor | None:
         """Return the profiles of users by their source ratings, [many, SIZE]."""
         if self.profile is None:
             return None
@@ -325,7 +341,7 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
         return self.target.user_vectors(users).detach()
 
     def rating_loss(
-        self, users: Tensor, vectors: Tensor, absolute: float = 0.0, shift: Tensor | None = None
+        self, users: Tensor, vectors: Tensor, absolute: float = 0.0, item_offset: Tensor | None = None
     ) -> Tensor:
         """Return the mean error of the users' training ratings if ``vectors`` were theirs, a scalar.
 
@@ -333,13 +349,13 @@ class MappingRecommender(SourceHistories, ColdStartRecommender):
             users: distinct target ids, [batch].
             vectors: [batch, width].
             absolute: share of absolute errors in the loss, the rest are squared ones; 0 is Eq. 2.
-            shift: what is added to the offsets of items, [n_items]; learned with the vectors.
+            item_offset: what is added to the offsets of items, [n_items]; learned with the vectors.
         """
-        items, starts, rows = self.rated.of(users)
+        items, starts, rows = self.rated.gather(users)
         side, offsets = (part.detach() for part in (self.target.item_vectors(), self.target.item_offsets()))
         within = torch.arange(len(rows), device=users.device) - starts[rows]
         actual = self.rated_values[self.rated.offsets[users][rows] + within]
-        offsets = offsets if shift is None else offsets + shift
+        offsets = offsets if item_offset is None else offsets + item_offset
         error = (vectors[rows] * side[items]).sum(1) + offsets[items] - actual
         return (
             (1 - absolute) * error.square().mean() + absolute * error.abs().mean()

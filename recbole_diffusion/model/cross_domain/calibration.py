@@ -19,7 +19,7 @@ class Calibration(nn.Module):
     def __init__(self, width: int, n_items: int | None) -> None:
         super().__init__()
         self.factor, self.constant = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
-        self.shift = nn.Parameter(torch.zeros(n_items)) if n_items else None
+        self.item_offset = nn.Parameter(torch.zeros(n_items)) if n_items else None
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return the calibrated vectors, [batch, width]."""

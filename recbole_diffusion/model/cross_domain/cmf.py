@@ -10,14 +10,18 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.data.cross_domain import Ratings
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import ColdStartRecommender
-from recbole_diffusion.model.cross_domain.factors import Factors, Shape, number_of
-from recbole_diffusion.model.cross_domain.source_histories import SourceHistories
-from recbole_diffusion.model.cross_domain.stage import Stage, Step
+from recbole_diffusion.model.cross_domain.matrix_factorization import (
+    MatrixFactorization,
+    MatrixShape,
+    derived_seed,
+)
+from recbole_diffusion.model.cross_domain.source_history import SourceFoldIn
+from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 
 
-class CMF(SourceHistories, ColdStartRecommender):
+class CMF(SourceFoldIn, ColdStartRecommender):
     """One factorisation of the users of both domains and the items of both; a cold user's vector comes from the source ratings.
 
     Differences from the paper:
@@ -49,11 +53,11 @@ class CMF(SourceHistories, ColdStartRecommender):
             torch.cat([self.ratings.items, self.n_items + self.source_ratings.items]),
             torch.cat([self.ratings.ratings - means[0], self.source_ratings.ratings - means[1]]),
         )
-        shape = Shape(int(users.max()) + 1, self.n_items + self.source_shape.n_items)
-        self.factors = Factors(shape, self.options, 0.0, number_of(self.seed, "joint"))
+        shape = MatrixShape(int(users.max()) + 1, self.n_items + self.source_shape.n_items)
+        self.factors = MatrixFactorization(shape, self.options, 0.0, derived_seed(self.seed, "joint"))
         self.factors.count(self.joint)
         self.register_buffer("target_mean", torch.tensor(means[0]))
-        self.source_mean, self.history_weight = means[1], self.options.source_weight
+        self.source_mean, self.fold_in_weight = means[1], self.options.source_weight
 
     def common_ids(self, shared: Tensor) -> Tensor:
         """Return the common id of each source user, [n_source_users]: of shared users the target id, of others a new one.
@@ -67,13 +71,13 @@ class CMF(SourceHistories, ColdStartRecommender):
         ids[alone] = torch.arange(len(alone)) + self.n_users
         return ids
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[TrainingStage]:
         """Return the one stage."""
         general, parameters = self.general, list(self.factors.parameters())
         return [
-            Stage(
+            TrainingStage(
                 name="joint",
-                steps=(Step(self.joint_loss, parameters, general["learning_rate"]),),
+                steps=(UpdateStep(self.joint_loss, parameters, general["learning_rate"]),),
                 rows=torch.arange(len(self.joint)),
                 batch_size=general["train_batch_size"],
                 epochs=general["epochs"],
@@ -103,16 +107,20 @@ class CMF(SourceHistories, ColdStartRecommender):
         """Return the common vectors, which of a cold user are made by the source ratings alone."""
         return self.factors.user_vectors(users)
 
-    def source_factors(self) -> Factors:
+    def source_factors(self) -> MatrixFactorization:
         """Return the joint factors."""
         return self.factors
 
-    def source_history(self, histories: Histories) -> Histories:
+    def source_rows(self, users: Tensor) -> Tensor:
+        """Return the users themselves, whose id is common to both domains."""
+        return users
+
+    def source_history(self, histories: FoldInHistories) -> FoldInHistories:
         """Return the histories in the item numbers of the joint factors, ratings without the mean of the source."""
         return replace(
             histories, items=histories.items + self.n_items, ratings=histories.ratings - self.source_mean
         )
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the vectors as they are, common to both domains."""
         return vectors

@@ -4,19 +4,19 @@ Paper: "Diffusion Cross-domain Recommendation" (DiffCDR).
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.diffusion import LinearVP, antithetic_steps
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
 from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, transferred
-from recbole_diffusion.model.cross_domain.factors import number_of
+from recbole_diffusion.model.cross_domain.matrix_factorization import derived_seed
 from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
-from recbole_diffusion.model.cross_domain.stage import Step
-from recbole_diffusion.model.ema import Average
+from recbole_diffusion.model.cross_domain.stage import UpdateStep
+from recbole_diffusion.model.ema import EMA
 
 
 class Alignment(nn.Module):
@@ -33,7 +33,7 @@ class Alignment(nn.Module):
         self.matrix = nn.Linear(width, width, bias=False) if matrix else nn.Identity()
         if matrix:
             nn.init.eye_(self.matrix.weight)
-        self.shift = nn.Parameter(torch.zeros(n_items)) if n_items else None
+        self.item_offset = nn.Parameter(torch.zeros(n_items)) if n_items else None
         self.common = nn.Parameter(torch.zeros(())) if n_items else None
 
     def forward(self, vectors: Tensor) -> Tensor:
@@ -81,6 +81,12 @@ class DiffCDR(MappingRecommender):
     """
 
     loss_names = ("dim", "alm")
+    renamed_weights: ClassVar = {
+        "average": "ema_denoiser",
+        "average_alignment": "ema_alignment",
+        "average_alignment.copy.shift": "ema_alignment.copy.item_offset",
+        "alignment.shift": "alignment.item_offset",
+    }
     statistics: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -92,17 +98,17 @@ class DiffCDR(MappingRecommender):
             self.denoiser = Denoiser(
                 schedule, (self.width, size), o.hidden_size, o.time_size, o.activation, velocity, o.join
             )
-            self.average = Average(self.denoiser, o.average)
+            self.ema_denoiser = EMA(self.denoiser, o.average)
         shifts = o.task_weight > 0 and o.shift_reg_weight is not None
         self.alignment = Alignment(self.width, self.n_items if shifts else None, o.alignment)
-        self.average_alignment = Average(self.alignment, o.average)
+        self.ema_alignment = EMA(self.alignment, o.average)
         # Mean and deviation of the source vectors, then of the target vectors; persistent, since they belong
         # to the weights.
         self.register_buffer("statistics", torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, self.width))
         if o.diffusion and o.condition != "vector":
             self.profile = SourceProfile(self.scale)
         if o.start == "noise":  # one draw a user, so that scores do not depend on the batch
-            generator = torch.Generator().manual_seed(number_of(self.seed, "start"))
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, "start"))
             self.register_buffer(
                 "noise", torch.randn(self.n_users, self.width, generator=generator), persistent=False
             )
@@ -135,18 +141,20 @@ class DiffCDR(MappingRecommender):
 
     # Training.
 
-    def parts(self) -> tuple[Step, ...]:
+    def mapping_updates(self) -> tuple[UpdateStep, ...]:
         """Return the updates of DIM and of ALM."""
         found = []
         if self.options.diffusion:
-            follow, repeats = partial(self.average.follow, self.denoiser), self.options.denoiser_updates
+            update, repeats = partial(self.ema_denoiser.update, self.denoiser), self.options.denoiser_updates
             rate = self.general["learning_rate"]
-            found.append(Step(self.noise_loss, list(self.denoiser.parameters()), rate, repeats, after=follow))
+            found.append(
+                UpdateStep(self.noise_loss, list(self.denoiser.parameters()), rate, repeats, after=update)
+            )
         aligned = list(self.alignment.parameters())
         if aligned:
-            follow = partial(self.average_alignment.follow, self.alignment)
+            update = partial(self.ema_alignment.update, self.alignment)
             rate = self.options.align_learning_rate
-            found.append(Step(self.align_loss, aligned, rate, weight_decay=0.0, after=follow))
+            found.append(UpdateStep(self.align_loss, aligned, rate, weight_decay=0.0, after=update))
         return tuple(found)
 
     def noise_loss(self, users: Tensor) -> Tensor:
@@ -168,18 +176,25 @@ class DiffCDR(MappingRecommender):
 
     def align_loss(self, users: Tensor) -> Tensor:
         """Return Eq. 7, a scalar: distance to the target vectors (Eq. 6) and error of the training ratings."""
-        o, vectors, shift = self.options, self.alignment(self.diffused(users)), self.alignment.shift
+        o, vectors, item_offset = (
+            self.options,
+            self.alignment(self.diffused(users)),
+            self.alignment.item_offset,
+        )
         gap = vectors - self.target_vectors(users)
         loss = o.align_weight * (gap.abs() if o.align_norm == 1 else gap.square()).sum(1).mean()
         if not o.task_weight:
             return loss
-        return loss + o.task_weight * self.task_loss_of(users, vectors, shift, self.alignment.common)
+        return loss + o.task_weight * self.task_loss_of(users, vectors, item_offset, self.alignment.common)
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, with the shift of the offsets."""
         vectors, offsets = super().item_side()
-        learned = self.average_alignment.copy
-        return vectors, offsets if learned.shift is None else offsets + learned.shift + learned.common
+        learned = self.ema_alignment.copy
+        return (
+            vectors,
+            offsets if learned.item_offset is None else offsets + learned.item_offset + learned.common,
+        )
 
     # Transfer.
 
@@ -203,21 +218,21 @@ class DiffCDR(MappingRecommender):
             start = {"mean": torch.zeros_like(x), "source": x, "noise": drawn}[o.start]
             evaluations = o.evaluations if evaluations is None else evaluations
             x = transferred(
-                self.average.copy, start, self._condition(vectors, profiles), o.guidance, evaluations
+                self.ema_denoiser.copy, start, self._condition(vectors, profiles), o.guidance, evaluations
             )
         return x * self.statistics[3] + self.statistics[2]
 
     def transfer(self, users: Tensor) -> Tensor:
         """Return the aligned vectors by the averaged weights, [batch, k]."""
-        return self.average_alignment.copy(self.diffused(users))
+        return self.ema_alignment.copy(self.diffused(users))
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:
         """Return the aligned vectors of users by their source vectors and source ratings, [batch, k]."""
         profiles, drawn = self.new_profiles(histories, len(vectors)), None
         if self.options.start == "noise":
             generator = torch.Generator(vectors.device).manual_seed(seed)
             drawn = torch.randn(vectors.shape, generator=generator, device=vectors.device)
-        return self.average_alignment.copy(self._solved(vectors, profiles, drawn))
+        return self.ema_alignment.copy(self._solved(vectors, profiles, drawn))
 
     @torch.no_grad()
     def final_diagnostics(self) -> dict[str, Any]:
@@ -229,7 +244,7 @@ class DiffCDR(MappingRecommender):
         if self.options.diffusion:
             users = self.drawn_users(1000)  # as many as in the paper
             truth = self.target_vectors(users)
-            made = self.ways(users) | {"mean vector": truth.mean(0)}
+            made = self.transfer_path(users) | {"mean vector": truth.mean(0)}
             found["distance_to_target"] = {
                 name: (one - truth).norm(dim=1).mean().item() for name, one in made.items()
             }
@@ -238,12 +253,12 @@ class DiffCDR(MappingRecommender):
     def drawn_users(self, count: int) -> Tensor:
         """Return at most ``count`` training users, drawn by the run's seed, ascending, long [n]."""
         order = torch.randperm(
-            len(self.shared), generator=torch.Generator().manual_seed(number_of(self.seed, "figure 4"))
+            len(self.shared), generator=torch.Generator().manual_seed(derived_seed(self.seed, "figure 4"))
         )
         return self.shared[order[:count]].sort().values.to(self.statistics.device)
 
     @torch.no_grad()
-    def ways(self, users: Tensor) -> dict[str, Tensor]:
+    def transfer_path(self, users: Tensor) -> dict[str, Tensor]:
         """Return what training users' vectors are on the way to the target, [n, k] each.
 
         ``source`` is the source vectors at the scale of the target; ``1``, ``5`` and ``30`` are the

@@ -1,4 +1,4 @@
-"""Hyper-parameters of DiffCDR; ``properties/model/DiffCDR.yaml`` holds the same names and defaults."""
+"""Hyper-parameters of DiffCDR; their defaults stand in ``properties/model/DiffCDR.yaml``."""
 
 from dataclasses import dataclass
 
@@ -11,70 +11,60 @@ from recbole_diffusion.options.declare import option
 class DiffCDROptions(CrossDomainOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    hidden_size: int = option(128, "hidden width of the denoiser", low=1)
-    time_size: int = option(16, "width of the sinusoidal features of time, an even number", low=4)
+    hidden_size: int = option("hidden width of the denoiser", low=1)
+    time_size: int = option("width of the sinusoidal features of time, an even number", low=4)
     activation: str = option(
-        "silu",
         "between the denoiser's layers; none is the released code",
         choices=("silu", "relu", "tanh", "none"),
     )
-    prediction: str = option("velocity", "what the denoiser's layers give", choices=("velocity", "noise"))
+    prediction: str = option("what the denoiser's layers give", choices=("velocity", "noise"))
     join: str = option(
-        "hidden",
         "where noisy vector, time and condition are added: at hidden width, or at the vector's own",
         choices=("hidden", "input"),
     )
     standardise: bool = option(
-        True, "diffuse vectors of mean 0 and deviation 1 in each coordinate; False: as they are"
+        "diffuse vectors of mean 0 and deviation 1 in each coordinate; False: as they are"
     )
-    beta_0: float = option(0.1, "noise rate of the schedule at time 0", low=0, open_low=True)
-    beta_1: float = option(20.0, "noise rate of the schedule at time 1", low=0, open_low=True)
-    condition_dropout: float = option(0.1, "share of training rows without condition", low=0, high=1)
+    beta_0: float = option("noise rate of the schedule at time 0", low=0, open_low=True)
+    beta_1: float = option("noise rate of the schedule at time 1", low=0, open_low=True)
+    condition_dropout: float = option("share of training rows without condition", low=0, high=1)
     half_weight: float = option(
-        100.0,
         "target ratings with which a user weighs half in the loss of the denoiser; 0: all users weigh the "
         "same",
         low=0,
     )
-    denoiser_updates: int = option(1, "updates of the denoiser for each one of the alignment module", low=1)
+    denoiser_updates: int = option("updates of the denoiser for each one of the alignment module", low=1)
     average: float = option(
-        0.99,
         "decay of the moving averages that the solver and predictions use; 0: the weights themselves",
         low=0,
         high=1,
         open_high=True,
     )
-    guidance: float = option(1.0, "s of Eq. 3: 0 is unconditional, 1 conditional", low=0)
-    evaluations: int = option(30, "evaluations of the noise by the solver", low=1)
+    guidance: float = option("s of Eq. 3: 0 is unconditional, 1 conditional", low=0)
+    evaluations: int = option("evaluations of the noise by the solver", low=1)
     start: str = option(
-        "mean",
         "where the solver starts: the mean of noise, which is 0, the source vector, or noise",
         choices=("mean", "source", "noise"),
     )
     condition: str = option(
-        "profile",
         "what the denoiser is told: the source vector, how the user rates in the source domain, or both",
         choices=("vector", "profile", "both"),
     )
-    diffusion: bool = option(
-        True, "False leaves the denoiser out, so that source vectors are aligned: ablation AT"
-    )
+    diffusion: bool = option("False leaves the denoiser out, so that source vectors are aligned: ablation AT")
     alignment: bool = option(
-        True, "False leaves the matrix of the alignment module out; a shift of item offsets stays"
+        "False leaves the matrix of the alignment module out; a shift of item offsets stays"
     )
     align_norm: int = option(
-        1,
         "n of Eq. 6: absolute or squared distance of aligned and target vectors, summed over coordinates",
         choices=(1, 2),
     )
-    align_learning_rate: float = option(0.01, "step size of the alignment module", low=0, open_low=True)
-    align_weight: float = option(1.0, "weight of Eq. 6 beside the task loss", low=0)
-    task_weight: float = option(8.0, "lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
+    align_learning_rate: float = option("step size of the alignment module", low=0, open_low=True)
+    align_weight: float = option("weight of Eq. 6 beside the task loss", low=0)
+    task_weight: float = option("lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
     task_absolute: float = option(
-        0.75, "share of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
+        "share of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
     )
     shift_reg_weight: float | None = option(
-        8.0,
         "learn a shift of each item's offset with the task loss, held by so many ratings of shift 0; null: "
         "none",
         low=0,

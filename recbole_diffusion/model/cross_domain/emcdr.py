@@ -8,9 +8,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
-from recbole_diffusion.model.cross_domain.stage import Step
+from recbole_diffusion.model.cross_domain.stage import UpdateStep
 
 
 class EMCDR(MappingRecommender):
@@ -28,9 +28,11 @@ class EMCDR(MappingRecommender):
         else:
             self.mapping = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, width))
 
-    def parts(self) -> tuple[Step, ...]:
+    def mapping_updates(self) -> tuple[UpdateStep, ...]:
         """Return the one update of the mapping."""
-        return (Step(self.mapping_loss, list(self.mapping.parameters()), self.general["learning_rate"]),)
+        return (
+            UpdateStep(self.mapping_loss, list(self.mapping.parameters()), self.general["learning_rate"]),
+        )
 
     def mapping_loss(self, users: Tensor) -> Tensor:
         """Return the mean squared distance of mapped and target vectors, a scalar."""
@@ -40,6 +42,6 @@ class EMCDR(MappingRecommender):
         """Return the mapped source vectors, [batch, width]."""
         return self.mapping(self.source_vectors(users))
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the mapped source vectors, [batch, width]."""
         return self.mapping(vectors)

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
-from recbole_diffusion.model.cross_domain.stage import Step
+from recbole_diffusion.model.cross_domain.stage import UpdateStep
 
 
 def perceptron(inside: int, hidden: int, outside: int) -> nn.Sequential:
@@ -50,10 +50,10 @@ class LACDR(MappingRecommender):
         for name, users in everyone.items():
             self.register_buffer(f"{name}_users", users, persistent=False)
 
-    def parts(self) -> tuple[Step, ...]:
+    def mapping_updates(self) -> tuple[UpdateStep, ...]:
         """Return the one update of encoders and decoders."""
         parameters = [*self.encoders.parameters(), *self.decoders.parameters()]
-        return (Step(self.alignment_loss, parameters, self.general["learning_rate"]),)
+        return (UpdateStep(self.alignment_loss, parameters, self.general["learning_rate"]),)
 
     def alignment_loss(self, users: Tensor) -> Tensor:
         """Return the weighted sum of the three errors, a scalar."""
@@ -82,6 +82,6 @@ class LACDR(MappingRecommender):
         """Return the target decoder's output of the source codes, [batch, width]."""
         return self.decoders["target"](self.encoders["source"](self.source_vectors(users)))
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the target decoder's output of the codes of source vectors, [batch, width]."""
         return self.decoders["target"](self.encoders["source"](vectors))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.data.cross_domain import Ratings
-from recbole_diffusion.model.cross_domain.factors import Factors
+from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixFactorization
 
 LEVELS = 5  # equal parts of the rating scale
 SIZE = 4 + LEVELS
@@ -32,7 +32,7 @@ class SourceProfile(nn.Module):
         self.register_buffer("usual", torch.zeros(1 + LEVELS))  # variance of the gaps, shares of the levels
         self.register_buffer("statistics", torch.tensor([0.0, 1.0])[:, None].repeat(1, SIZE))
 
-    def learn(self, ratings: Ratings, factors: Factors, users: Tensor, many: int) -> Tensor:
+    def learn(self, ratings: Ratings, factors: MatrixFactorization, users: Tensor, many: int) -> Tensor:
         """Take the numbers of everyone, and mean and deviation of some users' profiles.
 
         Args:
@@ -54,7 +54,9 @@ class SourceProfile(nn.Module):
         self.statistics[0], self.statistics[1] = some.mean(0), some.std(0, correction=0).clamp(min=1e-6)
         return self(items, rows, values, factors, many)
 
-    def forward(self, items: Tensor, rows: Tensor, ratings: Tensor, factors: Factors, many: int) -> Tensor:
+    def forward(
+        self, items: Tensor, rows: Tensor, ratings: Tensor, factors: MatrixFactorization, many: int
+    ) -> Tensor:
         """Return the standardised profiles of users by their source ratings, [many, SIZE].
 
         Args:
@@ -71,7 +73,9 @@ class SourceProfile(nn.Module):
         low, high = self.scale
         return ((ratings - low) / (high - low) * LEVELS).long().clamp(0, LEVELS - 1)
 
-    def _raw(self, items: Tensor, rows: Tensor, ratings: Tensor, factors: Factors, many: int) -> Tensor:
+    def _raw(
+        self, items: Tensor, rows: Tensor, ratings: Tensor, factors: MatrixFactorization, many: int
+    ) -> Tensor:
         offsets = factors.item_offsets().detach()
         counts = torch.bincount(rows, minlength=many).to(offsets.dtype)
 

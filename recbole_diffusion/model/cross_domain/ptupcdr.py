@@ -4,15 +4,15 @@ Paper: Zhu, Tang, Liu, Zhuang, Xie, Zhang, Lin, He, "Personalized Transfer of Us
 Cross-domain Recommendation", WSDM 2022.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
-from recbole_diffusion.model.cross_domain.history import history_of, liked, softmax_by_row
-from recbole_diffusion.model.cross_domain.stage import Step
+from recbole_diffusion.model.cross_domain.source_history import history_of, liked, softmax_by_row
+from recbole_diffusion.model.cross_domain.stage import UpdateStep
 
 
 class PTUPCDR(MappingRecommender):
@@ -32,6 +32,8 @@ class PTUPCDR(MappingRecommender):
       can be compared.
     """
 
+    renamed_weights: ClassVar = {"shift": "item_offset"}
+
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         o, width = self.options, self.width
@@ -40,27 +42,27 @@ class PTUPCDR(MappingRecommender):
             nn.Linear(width, o.meta_size), nn.ReLU(), nn.Linear(o.meta_size, width * width)
         )
         if o.shift_reg_weight is not None:
-            self.shift = nn.Parameter(torch.zeros(self.n_items))
+            self.item_offset = nn.Parameter(torch.zeros(self.n_items))
         self.history = history_of(self.source_ratings, self.source_shape, o.history_floor)
 
-    def parts(self) -> tuple[Step, ...]:
+    def mapping_updates(self) -> tuple[UpdateStep, ...]:
         """Return the one update of attention, meta network and shift."""
         parameters = [*self.attention.parameters(), *self.meta.parameters()]
-        parameters += [self.shift] if self.options.shift_reg_weight is not None else []
-        return (Step(self.task_loss, parameters, self.general["learning_rate"]),)
+        parameters += [self.item_offset] if self.options.shift_reg_weight is not None else []
+        return (UpdateStep(self.task_loss, parameters, self.general["learning_rate"]),)
 
     def task_loss(self, users: Tensor) -> Tensor:
         """Return the error of the users' training ratings, a scalar."""
-        return self.task_loss_of(users, self.transfer(users), getattr(self, "shift", None))
+        return self.task_loss_of(users, self.transfer(users), getattr(self, "item_offset", None))
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, with the shift of the offsets."""
         vectors, offsets = super().item_side()
-        return vectors, offsets if self.options.shift_reg_weight is None else offsets + self.shift
+        return vectors, offsets if self.options.shift_reg_weight is None else offsets + self.item_offset
 
     def characteristics(self, users: Tensor) -> Tensor:
         """Return p, the weighted mean of the source items of each user, [batch, width]; zeros without history."""
-        items, _, rows = self.history.of(self.source_of[users])
+        items, _, rows = self.history.gather(self.source_of[users])
         return self._characteristics(items, rows, len(users))
 
     def _characteristics(self, items: Tensor, rows: Tensor, many: int) -> Tensor:
@@ -72,7 +74,7 @@ class PTUPCDR(MappingRecommender):
         """Return the source vectors through each user's own bridge, [batch, width]."""
         return self._bridged(self.source_vectors(users), self.characteristics(users))
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the source vectors through each user's own bridge, [batch, width]."""
         items, rows = liked(histories, self.options.history_floor)
         return self._bridged(vectors, self._characteristics(items, rows, len(vectors)))

@@ -1,15 +1,15 @@
 """A regression on the bias that a user has in the source domain, and on how the user rates there."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
 from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
-from recbole_diffusion.model.cross_domain.stage import Step
+from recbole_diffusion.model.cross_domain.stage import UpdateStep
 
 
 class SourceRegression(MappingRecommender):
@@ -23,13 +23,15 @@ class SourceRegression(MappingRecommender):
 
     statistics: Tensor
 
+    renamed_weights: ClassVar = {"shift": "item_offset"}
+
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.line = nn.Parameter(torch.zeros(2))
         self.slopes = nn.Parameter(torch.zeros(SIZE)) if self.options.profile else None
         if self.options.profile:
             self.profile = SourceProfile(self.scale)
-        self.shift = (
+        self.item_offset = (
             None if self.options.shift_reg_weight is None else nn.Parameter(torch.zeros(self.n_items))
         )
         self.register_buffer("statistics", torch.tensor([0.0, 1.0]))
@@ -43,14 +45,14 @@ class SourceRegression(MappingRecommender):
         if self.profile is not None:
             self._all_profiles = self.learned_profiles(users)
 
-    def parts(self) -> tuple[Step, ...]:
+    def mapping_updates(self) -> tuple[UpdateStep, ...]:
         """Return the one update of line, slopes and shifts."""
-        parameters = [one for one in (self.line, self.slopes, self.shift) if one is not None]
-        return (Step(self.task_loss, parameters, self.general["learning_rate"]),)
+        parameters = [one for one in (self.line, self.slopes, self.item_offset) if one is not None]
+        return (UpdateStep(self.task_loss, parameters, self.general["learning_rate"]),)
 
     def task_loss(self, users: Tensor) -> Tensor:
         """Return the error of the users' training ratings, a scalar."""
-        loss = self.task_loss_of(users, self.transfer(users), self.shift)
+        loss = self.task_loss_of(users, self.transfer(users), self.item_offset)
         if self.slopes is None:
             return loss
         return loss + self.options.profile_reg_weight * self.slopes.square().sum() / self.shared_ratings
@@ -58,13 +60,13 @@ class SourceRegression(MappingRecommender):
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, with the shift of the offsets."""
         vectors, offsets = super().item_side()
-        return vectors, offsets if self.shift is None else offsets + self.shift
+        return vectors, offsets if self.item_offset is None else offsets + self.item_offset
 
     def transfer(self, users: Tensor) -> Tensor:
         """Return vectors of zeros with the regression as bias, [batch, width]."""
         return self._regressed(self.source_vectors(users), self.profiles_of(users))
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the same of users by their source vectors and source ratings, [batch, width]."""
         return self._regressed(vectors, self.new_profiles(histories, len(vectors)))
 

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.base import MappingRecommender
-from recbole_diffusion.model.cross_domain.history import history_of, liked, means_over_pairs
-from recbole_diffusion.model.cross_domain.stage import Step
+from recbole_diffusion.model.cross_domain.source_history import history_of, liked, means_over_pairs
+from recbole_diffusion.model.cross_domain.stage import UpdateStep
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
@@ -76,9 +76,11 @@ class SSCDR(MappingRecommender):
             )
         return users, before
 
-    def parts(self) -> tuple[Step, ...]:
+    def mapping_updates(self) -> tuple[UpdateStep, ...]:
         """Return the one update of the mapping."""
-        return (Step(self.mapping_loss, list(self.mapping.parameters()), self.general["learning_rate"]),)
+        return (
+            UpdateStep(self.mapping_loss, list(self.mapping.parameters()), self.general["learning_rate"]),
+        )
 
     def mapping_loss(self, users: Tensor) -> Tensor:
         """Return the supervised loss and lambda times the unsupervised one, a scalar."""
@@ -106,7 +108,7 @@ class SSCDR(MappingRecommender):
         super()._forget()
         self._before_hops: list[Tensor] | None = None
 
-    def transfer_new(self, vectors: Tensor, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the mapped neighbourhoods of users by their source vectors and liked items, [batch, width]."""
         if self._before_hops is None:
             self._before_hops = self._gathered()[1]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Step:
+class UpdateStep:
     """One update of a batch, with an optimizer of its own.
 
     Attributes:
@@ -28,7 +28,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainingStage:
     """One stage of training, which ends with the weights of its best validation.
 
     Attributes:
@@ -48,7 +48,7 @@ class Stage:
     """
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[UpdateStep, ...]
     rows: Tensor
     batch_size: int
     epochs: int

@@ -9,8 +9,13 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.model.cross_domain.base import ColdStartRecommender
-from recbole_diffusion.model.cross_domain.factors import Factors, Shape, factor_stage, number_of
-from recbole_diffusion.model.cross_domain.stage import Stage
+from recbole_diffusion.model.cross_domain.matrix_factorization import (
+    MatrixFactorization,
+    MatrixShape,
+    derived_seed,
+    factorization_stage,
+)
+from recbole_diffusion.model.cross_domain.stage import TrainingStage
 
 
 class TGT(ColdStartRecommender):
@@ -25,15 +30,17 @@ class TGT(ColdStartRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         mean = self.ratings.ratings.double().mean().item()
-        self.target = Factors(
-            Shape(self.n_users, self.n_items), self.options, mean, number_of(self.seed, "target")
+        self.target = MatrixFactorization(
+            MatrixShape(self.n_users, self.n_items), self.options, mean, derived_seed(self.seed, "target")
         )
         self.register_buffer("average", torch.zeros(self.target.width))
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[TrainingStage]:
         """Return the factorisation, and a stage without updates that takes the mean."""
-        last = Stage("cold", (), self.shared, batch_size=1, epochs=0, stopping_step=0, begin=self.take_mean)
-        return [factor_stage("target", self.target, self.ratings, self.options, self.seed), last]
+        last = TrainingStage(
+            "cold", (), self.shared, batch_size=1, epochs=0, stopping_step=0, begin=self.take_mean
+        )
+        return [factorization_stage("target", self.target, self.ratings, self.options, self.seed), last]
 
     @torch.no_grad()
     def take_mean(self) -> None:

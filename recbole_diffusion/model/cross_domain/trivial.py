@@ -1,4 +1,4 @@
-"""Means and offsets, which the trivial baselines of cold users are made of."""
+"""The trivial baselines of cold users, by means and offsets: GlobalMean, ItemMean and SourceOffset."""
 
 from typing import Any
 
@@ -46,3 +46,26 @@ class TrivialRecommender(ColdStartRecommender):
     def transfer(self, users: Tensor) -> Tensor:
         """Return the users' offsets, [batch, 1]."""
         return self.known(users)
+
+
+class GlobalMean(TrivialRecommender):
+    """The mean of the target domain's training ratings."""
+
+    def item_means(self, ratings: Ratings, n_items: int) -> Tensor:
+        """Return the global mean, [n_items]."""
+        return torch.full((n_items,), ratings.ratings.double().mean().item())
+
+
+class ItemMean(TrivialRecommender):
+    """The mean of an item's training ratings; the global mean where it has none."""
+
+
+class SourceOffset(TrivialRecommender):
+    """Item mean plus the user's offset, the mean of rating minus item mean over the user's ratings in the source domain."""
+
+    def user_offsets(self, dataset: Any) -> Tensor:  # noqa: ARG002
+        """Return the source offset of each shared user, 0 for others, [n_users]."""
+        rows = self.source_ratings
+        gaps = rows.ratings - self.item_means(rows, self.source_shape.n_items)[rows.items]
+        offsets = group_means(rows.users, gaps, self.source_shape.n_users, 0.0, self.options.user_shrinkage)
+        return torch.where(self.source_of > 0, offsets[self.source_of], 0.0)

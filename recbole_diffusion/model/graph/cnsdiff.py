@@ -17,19 +17,19 @@ from recbole_diffusion.data.graph import binary_interactions, popularity
 from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import TwoTower
+from recbole_diffusion.model.base import InnerProductModel
 from recbole_diffusion.model.encoder import FactorEncoder, Layer, LightGCNEncoder
 from recbole_diffusion.model.graph.cnsdiff_denoiser import Denoiser, EnvironmentPosterior
-from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeWatch
+from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeDiagnostics
 from recbole_diffusion.model.graph.cnsdiff_options import CNSDiffOptions
 from recbole_diffusion.sampler.hard import ahns, dns
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.mixgcf import mixgcf
 from recbole_diffusion.sampler.popularity import popularity_negatives, popularity_table
 from recbole_diffusion.sampler.uniform import uniform_negatives
-from recbole_diffusion.sampler.user_items import UserItems
 
 
-class CNSDiff(TwoTower):
+class CNSDiff(InnerProductModel):
     """Pairwise ranking over LightGCN or matrix factorisation, with negatives from a diffusion of the positive items.
 
     The vectors of a batch's positive items are noised to z_T and denoised (Eq. 12); what the reverse chain
@@ -70,15 +70,14 @@ class CNSDiff(TwoTower):
     """
 
     input_type = InputType.POINTWISE
+    loader_class = "positives"
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.options: CNSDiffOptions = config.options
         o = self.options
         interactions = binary_interactions(dataset)
-        self.positives = UserItems(
-            torch.from_numpy(interactions.indptr), torch.from_numpy(interactions.indices), self.n_items
-        )
+        self.positives = InteractionCSR.from_scipy(interactions)
         if o.backbone == "lightgcn":
             self.encoder: FactorEncoder = LightGCNEncoder(
                 interactions, o.embedding_size, o.n_layers, o.init_std
@@ -108,7 +107,7 @@ class CNSDiff(TwoTower):
             weight = (d.posterior_x0 * d.noise / d.signal).square() / d.posterior_log_variance.exp()
             self.register_buffer("transition_weight", weight, persistent=False)
         self.loss_names = self._loss_names()
-        self.watch = NegativeWatch(o.false_negative_part, o.false_negative_cosine)
+        self.watch = NegativeDiagnostics(o.false_negative_part, o.false_negative_cosine)
         self.begin_epoch(0)
         self._forget()
 
@@ -136,7 +135,7 @@ class CNSDiff(TwoTower):
         self._beta = self.options.beta_parameters(epoch)
         self.watch.begin_epoch()
 
-    def see_parts(self, parts: dict[str, Any]) -> None:
+    def observe_parts(self, parts: dict[str, Any]) -> None:
         """Get the held-out parts by name, for ``false_negative_part``; nothing is trained or chosen by them."""
         self.watch.see(parts, self.n_users, self.n_items, self.device)
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 
-class NegativeWatch:
+class NegativeDiagnostics:
     """Counts over one epoch; changes nothing.
 
     A negative is a false hard negative if its cosine with a held-out item of its user reaches the threshold
@@ -25,7 +25,7 @@ class NegativeWatch:
 
     def __init__(self, part: str, cosine: float) -> None:
         self.part, self.cosine = part, cosine
-        self.held_out: UserItems | None = None
+        self.held_out: InteractionCSR | None = None
         self.begin_epoch()
 
     def see(self, parts: dict[str, Any], n_users: int, n_items: int, device: torch.device) -> None:
@@ -42,9 +42,7 @@ class NegativeWatch:
             )
         matrix = binary_interactions(parts[self.part])
         assert matrix.shape == (n_users, n_items)
-        self.held_out = UserItems(
-            torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), n_items
-        ).to(device)
+        self.held_out = InteractionCSR.from_scipy(matrix).to(device)
 
     def begin_epoch(self) -> None:
         """Forget the counts."""
@@ -62,7 +60,7 @@ class NegativeWatch:
         """
         if self.held_out is None:
             return
-        held_out, _, rows = self.held_out.of(users)
+        held_out, _, rows = self.held_out.gather(users)
         cosines = (F.normalize(negatives, dim=1)[rows] * F.normalize(items, dim=1)[held_out]).sum(1)
         self._false += len(torch.unique(rows[cosines >= self.cosine]))
         self._negatives += len(users)

@@ -1,105 +1,98 @@
-"""Hyper-parameters of CNSDiff; ``properties/model/CNSDiff.yaml`` holds the same names and defaults."""
+"""Hyper-parameters of CNSDiff; their defaults stand in ``properties/model/CNSDiff.yaml``."""
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from recbole_diffusion.diffusion import make_betas
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
 class CNSDiffOptions:
     """Read once by the model's constructor, checked before data loads."""
 
-    backbone: str = option("lightgcn", "encoder of users and items", choices=("lightgcn", "mf"))
-    embedding_size: int = option(64, "width d of user and item vectors", low=2)
-    n_layers: int = option(2, "propagation layers of LightGCN", low=1)
+    backbone: str = option("encoder of users and items", choices=("lightgcn", "mf"))
+    embedding_size: int = option("width d of user and item vectors", low=2)
+    n_layers: int = option("propagation layers of LightGCN", low=1)
     init_std: float | None = option(
-        None,
         "standard deviation of the vectors at the start; null: Glorot's uniform rule",
         low=0,
         open_low=True,
     )
-    reg_weight: float = option(1e-4, "weight of the L2 penalty on the free vectors of a batch", low=0)
+    reg_weight: float = option("weight of the L2 penalty on the free vectors of a batch", low=0)
     negative_sampler: str = option(
-        "cnsdiff",
         "where negatives come from: the diffusion, or one of the paper's comparison",
         choices=("cnsdiff", "uniform", "popularity", "dns", "mixgcf", "ahns"),
     )
-    steps: int = option(20, "diffusion steps T", low=2)
+    steps: int = option("diffusion steps T", low=2)
     noise_schedule: str = option(
-        "linear-var",
         "schedule of the betas",
         choices=("linear-var", "linear", "cosine", "exp", "sqrt", "binomial"),
     )
-    noise_scale: float = option(1.0, "factor of noise_min and noise_max", low=0, high=1, open_low=True)
-    noise_min: float = option(0.01, "lower bound of the noise", low=0, high=1, open_low=True, open_high=True)
-    noise_max: float = option(0.9, "upper bound of the noise", low=0, high=1, open_low=True, open_high=True)
+    noise_scale: float = option("factor of noise_min and noise_max", low=0, high=1, open_low=True)
+    noise_min: float = option("lower bound of the noise", low=0, high=1, open_low=True, open_high=True)
+    noise_max: float = option("upper bound of the noise", low=0, high=1, open_low=True, open_high=True)
     start: int = option(
-        10, "step t_0 of the hardest generated negative (Eq. 14); 0 is the end of the reverse chain", low=0
+        "step t_0 of the hardest generated negative (Eq. 14); 0 is the end of the reverse chain", low=0
     )
-    stride: int = option(4, "steps s between generated negatives (Eq. 14)", low=1)
-    denoiser_size: int = option(64, "hidden width of the denoiser and of the environment posterior", low=1)
-    time_size: int = option(16, "width of the sinusoidal time embedding", low=2)
+    stride: int = option("steps s between generated negatives (Eq. 14)", low=1)
+    denoiser_size: int = option("hidden width of the denoiser and of the environment posterior", low=1)
+    time_size: int = option("width of the sinusoidal time embedding", low=2)
     causal: str = option(
-        "environment",
         "causal regularisation: the bound of Eq. 17, the KL divergence between neighbouring steps (A.3), or "
         "none",
         choices=("environment", "kl", "none"),
     )
-    environments: int = option(4, "number K of latent environments (Eq. 17)", low=1)
+    environments: int = option("number K of latent environments (Eq. 17)", low=1)
     free_information: float = option(
-        0.5,
         "share of log K that KL(q(e | z_t) || p_0) may reach uncharged; 0: Eq. 17 as printed, whose "
         "posterior is uniform",
         low=0,
         high=1,
     )
     causal_weight: float = option(
-        0.1, "lambda_1, weight of the causal regularisation in the sampling loss (Eq. 18)", low=0
+        "lambda_1, weight of the causal regularisation in the sampling loss (Eq. 18)", low=0
     )
     sampling_weight: float = option(
-        1e-3, "lambda_2, weight of the sampling loss in what trains the encoder (Eq. 22)", low=0
+        "lambda_2, weight of the sampling loss in what trains the encoder (Eq. 22)", low=0
     )
     sampling_size: int | None = option(
-        256, "distinct items of a batch that the sampling loss is taken on; null: all", low=2
+        "distinct items of a batch that the sampling loss is taken on; null: all", low=2
     )
     mixing: str = option(
-        "beta",
         "generated and random negative are mixed by a Beta-drawn share, by its mean, or not at all (Eq. 20)",
         choices=("beta", "mean", "none"),
     )
-    mix_initial: list = option(
-        [2.0, 8.0], "[a, b] of Beta(a, b), the generated negative's share, in the first epoch"
-    )
-    mix_final: list = option([5.0, 5.0], "[a, b] of Beta(a, b) from epoch curriculum_epochs on")
-    curriculum_epochs: int = option(50, "epochs in which [a, b] goes from mix_initial to mix_final", low=1)
-    alignment_weight: float = option(
-        0.1, "lambda_3, weight of the contrastive alignment (Eq. 22); 0: none", low=0
-    )
-    alignment_temperature: float = option(0.2, "temperature tau of Eq. 21, on cosines", low=0, open_low=True)
+    mix_initial: list = option("[a, b] of Beta(a, b), the generated negative's share, in the first epoch")
+    mix_final: list = option("[a, b] of Beta(a, b) from epoch curriculum_epochs on")
+    curriculum_epochs: int = option("epochs in which [a, b] goes from mix_initial to mix_final", low=1)
+    alignment_weight: float = option("lambda_3, weight of the contrastive alignment (Eq. 22); 0: none", low=0)
+    alignment_temperature: float = option("temperature tau of Eq. 21, on cosines", low=0, open_low=True)
     alignment_noise: float = option(
-        0.1, "length of the noise that makes the positive counterpart of an item (Eq. 21)", low=0
+        "length of the noise that makes the positive counterpart of an item (Eq. 21)", low=0
     )
-    alignment_size: int = option(256, "items and negatives of a batch that are contrasted", low=2)
-    candidate_items: int = option(32, "pool N of dns, mixgcf and ahns", low=1)
-    hardest: int = option(1, "M of dns: one of the M hardest of N candidates", low=1)
-    popularity_power: float = option(0.75, "power of an item's count in the popularity sampler", low=0)
-    ahns_alpha: float = option(1.0, "alpha of ahns, added to a positive's cosine", low=1)
-    ahns_beta: float = option(0.1, "beta of ahns, factor of the hardness asked for", low=0, open_low=True)
-    ahns_p: float = option(-2.0, "p of ahns, power of the hardness is p + 1", high=0, open_high=True)
+    alignment_size: int = option("items and negatives of a batch that are contrasted", low=2)
+    candidate_items: int = option("pool N of dns, mixgcf and ahns", low=1)
+    hardest: int = option("M of dns: one of the M hardest of N candidates", low=1)
+    popularity_power: float = option("power of an item's count in the popularity sampler", low=0)
+    ahns_alpha: float = option("alpha of ahns, added to a positive's cosine", low=1)
+    ahns_beta: float = option("beta of ahns, factor of the hardness asked for", low=0, open_low=True)
+    ahns_p: float = option("p of ahns, power of the hardness is p + 1", high=0, open_high=True)
     false_negative_part: str = option(
-        "none", "held-out part to count false hard negatives against, such as valid; a diagnostic"
+        "held-out part to count false hard negatives against, such as valid; a diagnostic"
     )
     false_negative_cosine: float = option(
-        0.99, "cosine from which a negative counts as a held-out item of its user", low=0, high=1
+        "cosine from which a negative counts as a held-out item of its user", low=0, high=1
     )
 
-    def betas(self) -> Tensor:
+    def betas(self) -> "Tensor":
         """Return the betas of the schedule, [steps]."""
+        from recbole_diffusion.diffusion import make_betas  # late: --help of a model does not need torch
+
         scale = {"noise_scale": self.noise_scale, "noise_min": self.noise_min, "noise_max": self.noise_max}
         return make_betas(self.noise_schedule, self.steps, **scale)
 

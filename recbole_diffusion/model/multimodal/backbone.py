@@ -7,16 +7,17 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_diffusion.data.graph import binary_interactions, scaled
+from recbole_diffusion.data.knn import fused, mean_graph
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import TwoTower
+from recbole_diffusion.model.base import InnerProductModel
 from recbole_diffusion.model.encoder import Layer, LightGCNEncoder
 from recbole_diffusion.model.layers import SparseMatrix
 from recbole_diffusion.model.multimodal.projections import Projections
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.uniform import uniform_negatives
-from recbole_diffusion.sampler.user_items import UserItems
 
 
-class Backbone(TwoTower):
+class Backbone(InnerProductModel):
     """A multimodal recommender of an item graph and a user-item graph, trained by pairs.
 
     The item graph gives h_hat_i, the user-item graph (LightGCN) h_tilde_u and h_tilde_i, and :meth:`joined`
@@ -30,6 +31,8 @@ class Backbone(TwoTower):
     """
 
     input_type = InputType.POINTWISE
+    loader_class = "positives"
+    dataset_class = "multimodal"
     projects = True  # whether the model uses the projected features itself
     trains_projections = (
         True  # whether a loss of its own trains the projections; if not, a diffusion around it does
@@ -40,11 +43,7 @@ class Backbone(TwoTower):
         self.options = o = config.options
         self.wrapped = wrapped
         self.interactions = binary_interactions(dataset)
-        self.positives = UserItems(
-            torch.from_numpy(self.interactions.indptr),
-            torch.from_numpy(self.interactions.indices),
-            self.n_items,
-        )
+        self.positives = InteractionCSR.from_scipy(self.interactions)
         self.encoder = LightGCNEncoder(self.interactions, o.embedding_size, o.n_layers)
         self.projections = None
         if wrapped or self.projects:
@@ -60,7 +59,7 @@ class Backbone(TwoTower):
 
     def modal_items(self, items: Tensor) -> Tensor:
         """Return the projected features h_i^m of items, [n, modalities, d]."""
-        return self.projections.of(items)
+        return self.projections.project(items)
 
     def high_order(self) -> Tensor:
         """Return h_hat, the item vectors of the item graph, [n_items, d]."""
@@ -86,7 +85,7 @@ class Backbone(TwoTower):
         """Return user vectors [n_users, d] and item vectors [n_items, d]."""
         return self.vectors_from(self.high_order())
 
-    def guide(self, items: Tensor) -> None:
+    def set_diffused_items(self, items: Tensor) -> None:
         """Get the diffused item vectors [n_items, d] at the start of an epoch, before :meth:`begin_epoch`."""
 
     def begin_epoch(self, epoch: int) -> None:
@@ -166,3 +165,35 @@ def modal_bpr(u: Tensor, modal: Tensor) -> Tensor:
     """
     positive, negative = (u[:, None] * modal).sum(3)  # each [batch, modalities]
     return positive.shape[1] * losses.bpr(positive, negative)
+
+
+class FrozenGraphBackbone(Backbone):
+    """LightGCN, and the free item vectors propagated over the weighted sum of the modalities' graphs (FREEDOM, Eq. 1 to 6)."""
+
+    def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
+        super().__init__(config, dataset, wrapped)
+        self.trains_projections = self.options.modal_weight > 0
+        graphs = [mean_graph(dataset.neighbours(name)[0], self.n_items) for name in dataset.modalities]
+        self.item_graph = SparseMatrix(fused(graphs, self.options.weights()))
+
+    def high_order(self) -> Tensor:
+        """Return h_hat: the free item vectors, propagated over the item graph, [n_items, d]."""
+        items = self.encoder.items
+        for _ in range(self.options.n_item_layers):
+            items = self.item_graph(items)
+        return items
+
+    def other_losses(
+        self,
+        u: Tensor,
+        users: Tensor,  # noqa: ARG002
+        items: Tensor,
+        negatives: Tensor,
+        modal: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Return the pairwise loss against the projected features, if it has a weight (FREEDOM, Eq. 14)."""
+        if self.options.modal_weight == 0:
+            return {}
+        if modal is None:
+            modal = self.projections.project(torch.stack([items, negatives]))
+        return {"modal": self.options.modal_weight * modal_bpr(u, modal)}

@@ -5,7 +5,7 @@ Reference:
     2025.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +13,12 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import TwoTower
+from recbole_diffusion.model.base import InnerProductModel
 from recbole_diffusion.model.multimodal.backbone import Backbone
 from recbole_diffusion.model.multimodal.ccdrec_options import CURRICULAR, CCDRecOptions
 from recbole_diffusion.model.multimodal.freedom import FREEDOM
-from recbole_diffusion.model.multimodal.fusion import FusedItems
-from recbole_diffusion.model.multimodal.item_diffusion import Aligning, TransformerEstimator
+from recbole_diffusion.model.multimodal.fusion import DiffusedItemFusion
+from recbole_diffusion.model.multimodal.item_diffusion import ItemDiffusion, TransformerEstimator
 from recbole_diffusion.model.multimodal.lattice import LATTICE
 from recbole_diffusion.model.multimodal.mcdrec import MCDRec
 from recbole_diffusion.sampler.curriculum import curricular_negatives, curriculum_step, nearest_candidates
@@ -30,7 +30,7 @@ from recbole_diffusion.sampler.uniform import uniform_negatives
 BACKBONES: dict[str, type[Backbone]] = {"FREEDOM": FREEDOM, "LATTICE": LATTICE, "MCDRec": MCDRec}
 
 
-class CCDRec(TwoTower):
+class CCDRec(InnerProductModel):
     """A multimodal backbone with three additions, each of which can be switched off.
 
     DMA (``aligning``): free item vectors are noised, and a transformer over the noised vector, the projected
@@ -63,6 +63,9 @@ class CCDRec(TwoTower):
     """
 
     input_type = InputType.POINTWISE
+    loader_class = "positives"
+    dataset_class = "multimodal"
+    renamed_weights: ClassVar = {"fusion.aligning": "fusion.item_diffusion"}
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -75,8 +78,13 @@ class CCDRec(TwoTower):
         if o.aligning:
             estimator = TransformerEstimator(o.embedding_size, o.steps, o.key_size, o.feed_forward_size)
             steps = {0} | ({curriculum_step(n, o.steps, 1) for n in range(4)} if o.curriculum else set())
-            self.fusion = FusedItems(
-                Aligning(o.betas(), estimator), o.diffused_share, o.fusion, steps, o.chain_seed, o.chain_noise
+            self.fusion = DiffusedItemFusion(
+                ItemDiffusion(o.betas(), estimator),
+                o.diffused_share,
+                o.fusion,
+                steps,
+                o.chain_seed,
+                o.chain_noise,
             )
         self._nearest: Tensor | None = None  # of each item in the pool of the epoch, long [n_items, kept]
         self.loss_names = self._loss_names()
@@ -109,7 +117,7 @@ class CCDRec(TwoTower):
                 }
                 self._nearest = nearest_candidates(self._pool(epoch, states), **shares)
         else:
-            self.backbone.guide(self.backbone.ego_items().detach())
+            self.backbone.set_diffused_items(self.backbone.ego_items().detach())
         self.backbone.begin_epoch(epoch)
         self._begun = True
 

@@ -1,11 +1,13 @@
-"""Hyper-parameters of CCDRec; ``properties/model/CCDRec.yaml`` holds the same names and defaults."""
+"""Hyper-parameters of CCDRec; their defaults stand in ``properties/model/CCDRec.yaml``."""
 
 from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.model.multimodal.diffused_options import DiffusedOptions
-from recbole_diffusion.model.multimodal.lattice_options import LATTICEGraphOptions
-from recbole_diffusion.model.multimodal.mcdrec_options import MCDRecGraphOptions
+from recbole_diffusion.model.multimodal.options import (
+    DiffusedOptions,
+    LATTICEGraphOptions,
+    MCDRecGraphOptions,
+)
 from recbole_diffusion.options.declare import option
 
 CURRICULAR = "curricular"
@@ -15,46 +17,38 @@ CURRICULAR = "curricular"
 class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
     """Read once by the model's constructor, checked before data loads. Options of backbones that are not chosen do nothing."""
 
-    backbone: str = option("FREEDOM", "the model that is wrapped", choices=("FREEDOM", "LATTICE", "MCDRec"))
-    aligning: bool = option(True, "DMA, the diffusion that aligns item vectors with their modalities")
+    backbone: str = option("the model that is wrapped", choices=("FREEDOM", "LATTICE", "MCDRec"))
+    aligning: bool = option("DMA, the diffusion that aligns item vectors with their modalities")
     negative_sampler: str = option(
-        CURRICULAR,
         "where the second negative comes from: the pools of the diffusion (NDI), or one of the paper's "
         "comparison",
         choices=(CURRICULAR, "uniform", "dns", "mixgcf", "realhns"),
     )
     curriculum: bool = option(
-        True, "CNS, pools that get harder with the epochs; False: always the end of the chain"
+        "CNS, pools that get harder with the epochs; False: always the end of the chain"
     )
     fusion: str = option(
-        "input",
         "where fused item vectors go: into the user-item graph as in the authors' code, or into its output "
         "in place of h_hat",
         choices=("input", "output"),
     )
-    diffused_share: float = option(1.0, "mu, share of the diffused vector in the fused one", low=0, high=1)
+    diffused_share: float = option("mu, share of the diffused vector in the fused one", low=0, high=1)
     negative_weight: float = option(
-        0.8, "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1
+        "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1
     )
-    key_size: int = option(16, "width of keys and queries in the estimator's attention", low=1)
-    feed_forward_size: int = option(64, "width of the estimator's feed-forward layer", low=1)
-    curriculum_interval: int = option(5, "delta tau, epochs between two pools (Eq. 7)", low=1)
+    key_size: int = option("width of keys and queries in the estimator's attention", low=1)
+    feed_forward_size: int = option("width of the estimator's feed-forward layer", low=1)
+    curriculum_interval: int = option("delta tau, epochs between two pools (Eq. 7)", low=1)
     curriculum_end: int = option(
-        30, "tau_end, last epoch in which a pool of the chain is used; then the final item vectors", low=0
+        "tau_end, last epoch in which a pool of the chain is used; then the final item vectors", low=0
     )
-    candidate_share: float = option(
-        0.1, "share of the items drawn as candidates", low=0, high=1, open_low=True
-    )
-    top_share: float = option(
-        0.1, "share k of the candidates that may be drawn", low=0, high=1, open_low=True
-    )
-    candidate_limit: int = option(1024, "candidates at most, whatever candidate_share says", low=1)
-    candidate_items: int = option(16, "pool N of dns, mixgcf and realhns", low=2)
-    hardest: int = option(
-        4, "M of realhns: the coarse choice keeps the M highest scores of N candidates", low=1
-    )
+    candidate_share: float = option("share of the items drawn as candidates", low=0, high=1, open_low=True)
+    top_share: float = option("share k of the candidates that may be drawn", low=0, high=1, open_low=True)
+    candidate_limit: int = option("candidates at most, whatever candidate_share says", low=1)
+    candidate_items: int = option("pool N of dns, mixgcf and realhns", low=2)
+    hardest: int = option("M of realhns: the coarse choice keeps the M highest scores of N candidates", low=1)
     false_share: float = option(
-        0.25, "share of those M that realhns drops as false negatives, nearest to the positive", low=0, high=1
+        "share of those M that realhns drops as false negatives, nearest to the positive", low=0, high=1
     )
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ Reference:
 
 from typing import Any
 
-from recbole_diffusion.model.multimodal.frozen_graph import FrozenGraphBackbone
+from recbole_diffusion.model.multimodal.backbone import FrozenGraphBackbone
 
 
 class FREEDOM(FrozenGraphBackbone):

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.model.multimodal.backbone import Backbone
-from recbole_diffusion.model.multimodal.item_diffusion import Aligning
+from recbole_diffusion.model.multimodal.item_diffusion import ItemDiffusion
 
 
-class FusedItems(nn.Module):
+class DiffusedItemFusion(nn.Module):
     """Makes the vectors of a backbone whose items are diffused: in training those of a batch, in evaluation all by the chain.
 
     With ``place: output`` e_f takes the place of h_hat in what is scored; with ``place: input`` it is what
@@ -24,10 +24,10 @@ class FusedItems(nn.Module):
     """
 
     def __init__(
-        self, aligning: Aligning, share: float, place: str, steps: set[int], seed: int, stochastic: bool
+        self, aligning: ItemDiffusion, share: float, place: str, steps: set[int], seed: int, stochastic: bool
     ) -> None:
         super().__init__()
-        self.aligning, self.share, self.place = aligning, share, place
+        self.item_diffusion, self.share, self.place = aligning, share, place
         self.steps, self.seed, self.stochastic = steps, seed, stochastic
         self.end: Tensor | None = None  # of the chain, at the start of the epoch
         self.forget()
@@ -42,15 +42,17 @@ class FusedItems(nn.Module):
         if self._states is None:
             table = backbone.ego_items().detach()
             generator = torch.Generator(table.device).manual_seed(self.seed)
-            conditions = backbone.projections.everywhere()
-            self._states = self.aligning.chain(table, conditions, self.steps, generator, self.stochastic)
+            conditions = backbone.projections.project_all()
+            self._states = self.item_diffusion.chain(
+                table, conditions, self.steps, generator, self.stochastic
+            )
         return self._states
 
     def begin_epoch(self, backbone: Backbone) -> dict[int, Tensor]:
         """Run the chain, tell the backbone its end, and return the kept states."""
         states = self.states(backbone)
         self.end = states[0]
-        backbone.guide(self.end)
+        backbone.set_diffused_items(self.end)
         return states
 
     def of_batch(self, backbone: Backbone, distinct: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -67,8 +69,8 @@ class FusedItems(nn.Module):
         # A backbone's own loss trains its projections, if it has one; the diffusion's gradient would drown
         # it.
         conditions = modal.detach() if backbone.trains_projections else modal
-        estimate, loss = self.aligning.learn(
-            ego.index_select(0, distinct), conditions, self.aligning.scale(ego)
+        estimate, loss = self.item_diffusion.learn(
+            ego.index_select(0, distinct), conditions, self.item_diffusion.scale(ego)
         )
         if self.place == "output":
             users, propagated = backbone.encoder.pooled(backbone.layers())

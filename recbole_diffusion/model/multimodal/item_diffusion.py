@@ -111,7 +111,7 @@ class BottleneckEstimator(nn.Module):
         return self.output(torch.cat([down, up], dim=1))
 
 
-class Aligning(nn.Module):
+class ItemDiffusion(nn.Module):
     """The diffusion of item vectors given their modalities.
 
     Args:

@@ -5,16 +5,16 @@ Reference:
     Companion.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.multimodal.frozen_graph import FrozenGraphBackbone
-from recbole_diffusion.model.multimodal.fusion import FusedItems
-from recbole_diffusion.model.multimodal.item_diffusion import Aligning, BottleneckEstimator
+from recbole_diffusion.model.multimodal.backbone import FrozenGraphBackbone
+from recbole_diffusion.model.multimodal.fusion import DiffusedItemFusion
+from recbole_diffusion.model.multimodal.item_diffusion import BottleneckEstimator, ItemDiffusion
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
@@ -37,14 +37,20 @@ class MCDRec(FrozenGraphBackbone):
           fixed.
     """
 
+    renamed_weights: ClassVar = {"fusion.aligning": "fusion.item_diffusion"}
+
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         super().__init__(config, dataset, wrapped)
         o = self.options
         self.fusion = None
         self._guides: Tensor | None = None
         if not wrapped:
-            aligning = Aligning(o.betas(), BottleneckEstimator(o.embedding_size, o.steps, len(o.modalities)))
-            self.fusion = FusedItems(aligning, o.diffused_share, "input", {0}, o.chain_seed, o.chain_noise)
+            aligning = ItemDiffusion(
+                o.betas(), BottleneckEstimator(o.embedding_size, o.steps, len(o.modalities))
+            )
+            self.fusion = DiffusedItemFusion(
+                aligning, o.diffused_share, "input", {0}, o.chain_seed, o.chain_noise
+            )
         modal = ["modal"] if o.modal_weight else []
         self.loss_names = ("bpr", *modal, "diffusion")
 
@@ -53,7 +59,7 @@ class MCDRec(FrozenGraphBackbone):
         if getattr(self, "fusion", None) is not None:
             self.fusion.forget()
 
-    def guide(self, items: Tensor) -> None:
+    def set_diffused_items(self, items: Tensor) -> None:
         """Get the diffused item vectors [n_items, d] that weigh the interactions of the next epoch."""
         self._guides = items
 

@@ -52,13 +52,13 @@ class Projections(nn.ModuleList):
     def __init__(self, modalities: Iterable[Modality], size: int) -> None:
         super().__init__(Projection(modality, size) for modality in modalities)
 
-    def of(self, items: Tensor) -> Tensor:
+    def project(self, items: Tensor) -> Tensor:
         """Return h^m of items [...] in each modality, [..., modalities, d]."""
         flat = torch.stack([projection(items.flatten()) for projection in self], dim=1)
         return flat.view(*items.shape, len(self), -1)
 
     @torch.no_grad()
-    def everywhere(self) -> Tensor:
+    def project_all(self) -> Tensor:
         """Return h^m of all items in each modality, [n_items, modalities, d], without gradient."""
         ids = torch.arange(self[0].n_items, device=self[0].linear.weight.device)
-        return torch.cat([self.of(block) for block in ids.split(BLOCK)])
+        return torch.cat([self.project(block) for block in ids.split(BLOCK)])

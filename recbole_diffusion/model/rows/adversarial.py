@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recbole_diffusion.data.ratings import rating_rows
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import Recommender
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 Cells = tuple[
     Tensor, Tensor, Tensor, Tensor
@@ -36,14 +36,13 @@ class RatingRows(nn.Module):
             )
         self.low, self.high = map(float, scale)
         matrix = rating_rows(dataset, self.low, self.high)
-        offsets, items = torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices)
-        self.rated = UserItems(offsets, items, matrix.shape[1])
+        self.rated = InteractionCSR.from_scipy(matrix)
         self.mean = float(matrix.data.mean())
         self.register_buffer("values", torch.from_numpy(matrix.data / self.high), persistent=False)
 
-    def of(self, users: Tensor) -> Cells:
-        """Return items [total], starts [batch], rows [total] (see ``UserItems.of``) and ratings in 0..1 [total]."""
-        items, starts, rows = self.rated.of(users)
+    def gather(self, users: Tensor) -> Cells:
+        """Return items [total], starts [batch], rows [total] (see ``InteractionCSR.of``) and ratings in 0..1 [total]."""
+        items, starts, rows = self.rated.gather(users)
         within = torch.arange(len(rows), device=users.device) - starts[rows]
         return items, starts, rows, self.values[self.rated.offsets[users][rows] + within]
 
@@ -68,6 +67,9 @@ class AdversarialRecommender(Recommender):
 
     input_type = InputType.POINTWISE
     predicts_ratings = True
+    trainer_class = "adversarial"
+    loader_class = "positives"
+    protocol = "rated"
     generator: nn.Module
     critic: nn.Module | None
 
@@ -87,7 +89,7 @@ class AdversarialRecommender(Recommender):
         parts = self.generator_loss(interaction)
         return parts if self.critic is None else (*parts, self.critic_loss(interaction))
 
-    def tell_cost(self) -> None:
+    def warn_if_wide(self) -> None:
         """Log what the critic costs when its input is so wide that it matters."""
         weights = sum(one.numel() for one in self.critic.parameters()) if self.critic is not None else 0
         if weights > COSTLY_WEIGHTS:

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import Histories
+from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.rows.adversarial import (
     AdversarialRecommender,
     RatingRows,
     perceptron,
     real_or_fake,
 )
-from recbole_diffusion.model.rows.cfgan_options import CFGANOptions
+from recbole_diffusion.model.rows.options import CFGANOptions
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
@@ -31,6 +31,7 @@ class CFGAN(AdversarialRecommender):
     """
 
     loss_names = ("adversarial", "zeros", "critic")
+    takes_histories = True
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -39,11 +40,11 @@ class CFGAN(AdversarialRecommender):
         self.ratings = RatingRows(dataset, config.rating.rating_scale)
         self.generator = perceptron(self.n_items, o.hidden_size, self.n_items, nn.Sigmoid())
         self.critic = perceptron(2 * self.n_items, o.critic_size, 1, nn.Sigmoid())
-        self.tell_cost()
+        self.warn_if_wide()
 
     def _rows(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return rating rows and rated masks, [batch, n_items] each."""
-        items, _, rows, values = self.ratings.of(users)
+        items, _, rows, values = self.ratings.gather(users)
         row = self.ratings.dense(len(users), rows, items, values)
         return row, self.ratings.dense(len(users), rows, items, torch.ones_like(values))
 
@@ -86,7 +87,7 @@ class CFGAN(AdversarialRecommender):
         return self.ratings.high * torch.sigmoid(self.generator(row))
 
     @torch.no_grad()
-    def history_scores(self, histories: Histories, seed: int) -> Tensor:  # noqa: ARG002
+    def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return predicted ratings of all items for users who have rated these items, [batch, n_items]; there is no noise."""
         values = histories.ratings / self.ratings.high
         row = self.ratings.dense(len(histories.starts), histories.rows, histories.items, values)

@@ -12,13 +12,12 @@ from torch import Tensor
 
 from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import Histories
-from recbole_diffusion.model.layers import gram
+from recbole_diffusion.model.base import FoldInHistories
+from recbole_diffusion.model.layers import noise_factor
 from recbole_diffusion.model.rows.adversarial import AdversarialRecommender, Cells, RatingRows, real_or_fake
 from recbole_diffusion.model.rows.dgrm_networks import Critic, Generator
 from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
-
-USER_BLOCK = 1024  # users whose prediction noise is drawn together; fixed, so that scores do not depend on how a caller batches
+from recbole_diffusion.model.user_blocks import UserBlocks, noise_seed
 
 
 class DGRM(AdversarialRecommender):
@@ -38,7 +37,7 @@ class DGRM(AdversarialRecommender):
     through R W alone, a sparse product plus a Gaussian with covariance W^T W (exact in distribution), and no
     row of all items exists before the last layer.
 
-    Choices where the paper is silent or contradicts itself, all in ``docs/reproduction.md`` with what they
+    Choices where the paper is silent or contradicts itself, all in ``docs/models/dgrm.md`` with what they
     change:
         * Eq. 17 has a misprint under its root; the posterior is that of Ho et al. Its variance is the
           posterior's, not beta_t.
@@ -47,6 +46,8 @@ class DGRM(AdversarialRecommender):
           P_g), and the generator minimises minus its mean logit, which then is KL(P_g || P_r), Eq. 26.
         * Dropout of the generator's input and the sigmoid at its end are ours.
     """
+
+    takes_histories = True
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -62,14 +63,15 @@ class DGRM(AdversarialRecommender):
         self.loss_names = (
             ("reconstruction",) if self.critic is None else ("reconstruction", "adversarial", "critic")
         )
-        self.tell_cost()
+        self.user_blocks = UserBlocks(self.n_users, o.hidden_size, self._block_states)
+        self.warn_if_wide()
         self._forget()
 
     # Training, Eq. 11 to 22.
 
     def _noised(self, users: Tensor) -> tuple[Cells, Tensor, Tensor]:
         """Return the rated cells, R^t [batch, n_items] (Eq. 13), and the steps [batch]."""
-        cells, d = self.ratings.of(users), self.diffusion
+        cells, d = self.ratings.gather(users), self.diffusion
         items, _, rows, values = cells
         if self.options.fixed_step is None:
             t = uniform_steps(self.options.steps, len(users), device=users.device)
@@ -148,30 +150,20 @@ class DGRM(AdversarialRecommender):
     # Prediction, section 3.3.
 
     def _forget(self) -> None:
-        self._blocks: dict[int, Tensor] = {}
         self._factor: Tensor | None = None
+        if hasattr(self, "user_blocks"):  # not before the end of the constructor
+            self.user_blocks.forget()
 
     def _noise_factor(self) -> Tensor:
         """Return C with C^T C = W^T W: eps C with eps ~ N(0, I_hidden) is distributed as eps W with eps ~ N(0, I_n_items)."""
         if self._factor is None:
-            covariance = gram(self.generator.W.detach().double())
-            covariance.diagonal().add_(1e-12 * covariance.diagonal().mean() + 1e-30)
-            self._factor = torch.linalg.cholesky(covariance).T.to(self.generator.W.dtype)
+            self._factor = noise_factor(self.generator.W)
         return self._factor
 
     @torch.no_grad()
-    def _hidden(self, block: int) -> Tensor:
+    def _block_states(self, users: Tensor, block: int) -> Tensor:
         """Return the generator's last hidden layer for a block of users, [block, hidden]."""
-        if block not in self._blocks:
-            users = torch.arange(
-                block * USER_BLOCK,
-                min((block + 1) * USER_BLOCK, self.n_users),
-                device=self.generator.W.device,
-            )
-            self._blocks[block] = self._denoised(
-                *self.ratings.of(users), self.evaluation_seed * 1_000_003 + block
-            )
-        return self._blocks[block]
+        return self._denoised(*self.ratings.gather(users), noise_seed(self.evaluation_seed, block))
 
     def _denoised(self, items: Tensor, starts: Tensor, rows: Tensor, values: Tensor, seed: int) -> Tensor:
         """Return the generator's last hidden layer for rows of ratings in 0..1, [batch, hidden], from projections alone."""
@@ -222,11 +214,11 @@ class DGRM(AdversarialRecommender):
         return x[0] / share
 
     def _posterior_of(self, user: int) -> Tensor:
-        items, _, _, values = self.ratings.of(torch.tensor([user], device=self.generator.W.device))
-        return self._posterior(items, values, self.evaluation_seed * 1_000_003 + user)
+        items, _, _, values = self.ratings.gather(torch.tensor([user], device=self.generator.W.device))
+        return self._posterior(items, values, noise_seed(self.evaluation_seed, user))
 
     @torch.no_grad()
-    def history_scores(self, histories: Histories, seed: int) -> Tensor:
+    def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:
         """Return predicted ratings of all items for users who have rated these items, [batch, n_items]; ``seed``: the noise's."""
         values, many = histories.ratings / self.ratings.high, len(histories.starts)
         if self.options.prediction == "generated":
@@ -244,7 +236,7 @@ class DGRM(AdversarialRecommender):
         users = interaction[self.USER_ID]
         if self.options.prediction == "posterior":
             return self.ratings.high * torch.stack([self._posterior_of(user) for user in users.tolist()])
-        return self.ratings.high * self.generator.all(self._states(users))
+        return self.ratings.high * self.generator.all(self.user_blocks.gather(users))
 
     @torch.no_grad()
     def predict(self, interaction: Any) -> Tensor:
@@ -253,13 +245,4 @@ class DGRM(AdversarialRecommender):
         rows = torch.arange(len(users), device=users.device)
         if self.options.prediction == "posterior":
             return self.full_sort_predict(interaction)[rows, items]
-        return self.ratings.high * self.generator.rated(self._states(users), rows, items)
-
-    def _states(self, users: Tensor) -> Tensor:
-        """Return the last hidden layer of some users, [batch, hidden]."""
-        blocks = users // USER_BLOCK
-        states = self.generator.W.new_empty(len(users), self.options.hidden_size)
-        for block in torch.unique(blocks).tolist():
-            own = blocks == block
-            states[own] = self._hidden(block)[users[own] - block * USER_BLOCK]
-        return states
+        return self.ratings.high * self.generator.rated(self.user_blocks.gather(users), rows, items)

@@ -1,12 +1,13 @@
-"""Hyper-parameters of DGRM; ``properties/model/DGRM.yaml`` holds the same names and defaults."""
+"""Hyper-parameters of DGRM; their defaults stand in ``properties/model/DGRM.yaml``."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from recbole_diffusion.diffusion import make_betas
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -14,65 +15,59 @@ class DGRMOptions:
     """Read once by the model's constructor, checked before data loads."""
 
     batch_by: str = option(
-        "user",
         "training rows: each user once an epoch, or once for each rating",
         choices=("user", "interaction"),
     )
-    hidden_size: int = option(100, "hidden width of the generator", low=1)
-    critic_size: int = option(100, "hidden width of the critic", low=1)
-    step_size: int = option(10, "width of the learnt step embedding v_t", low=1)
-    noise_size: int = option(10, "width of the generator's noise input z_u", low=1)
+    hidden_size: int = option("hidden width of the generator", low=1)
+    critic_size: int = option("hidden width of the critic", low=1)
+    step_size: int = option("width of the learnt step embedding v_t", low=1)
+    noise_size: int = option("width of the generator's noise input z_u", low=1)
     output: str = option(
-        "sigmoid",
         "the generator's ratings: within 0 and the scale's end, or any",
         choices=("sigmoid", "linear"),
     )
     dropout_prob: float = option(
-        0.5, "dropout of the generator's input R^t in training", low=0, high=1, open_high=True
+        "dropout of the generator's input R^t in training", low=0, high=1, open_high=True
     )
-    steps: int = option(5, "diffusion steps T", low=1)
+    steps: int = option("diffusion steps T", low=1)
     noise_scale: float = option(
-        0.01, "c of Eq. 14, on ratings divided by the scale's end", low=0, high=1, open_low=True
+        "c of Eq. 14, on ratings divided by the scale's end", low=0, high=1, open_low=True
     )
-    noise_min: float = option(1e-3, "alpha_min of Eq. 14", low=0, high=1, open_low=True)
-    noise_max: float = option(0.1, "alpha_max of Eq. 14", low=0, high=1, open_low=True)
+    noise_min: float = option("alpha_min of Eq. 14", low=0, high=1, open_low=True)
+    noise_max: float = option("alpha_max of Eq. 14", low=0, high=1, open_low=True)
     fixed_step: int | None = option(
-        None, "train at this step 1..T alone (Table 4); null: a random step for each user", low=1
+        "train at this step 1..T alone (Table 4); null: a random step for each user", low=1
     )
-    denoising_steps: int = option(1, "T', steps of the backward process in prediction, 0..T", low=0)
+    denoising_steps: int = option("T', steps of the backward process in prediction, 0..T", low=0)
     prediction: str = option(
-        "generated",
         "generated: G's ratings after T' backward steps on the rated items; posterior: R^(T-T') itself, on "
         "the rating scale",
         choices=("generated", "posterior"),
     )
     objective: str = option(
-        "wasserstein",
         "distance that the critic measures; none: the generator alone",
         choices=("wasserstein", "kl", "none"),
     )
-    adversarial_weight: float = option(
-        1.0, "weight of the critic in the generator's loss", low=0, open_low=True
-    )
+    adversarial_weight: float = option("weight of the critic in the generator's loss", low=0, open_low=True)
     reconstruction_weight: float = option(
-        0.1, "lambda of Eq. 22, on the squared error in ratings, summed by user", low=0
+        "lambda of Eq. 22, on the squared error in ratings, summed by user", low=0
     )
-    lipschitz: str = option(
-        "gradient_penalty", "how the critic is kept Lipschitz", choices=("gradient_penalty", "clip")
-    )
-    penalty_weight: float = option(10.0, "weight of the gradient penalty", low=0)
+    lipschitz: str = option("how the critic is kept Lipschitz", choices=("gradient_penalty", "clip"))
+    penalty_weight: float = option("weight of the gradient penalty", low=0)
     clip_value: float = option(
-        0.01, "largest absolute weight of the critic with lipschitz: clip", low=0, open_low=True
+        "largest absolute weight of the critic with lipschitz: clip", low=0, open_low=True
     )
-    generator_steps: int = option(2, "updates of the generator a batch", low=1)
-    critic_steps: int = option(1, "updates of the critic a batch", low=1)
-    critic_learning_rate: float = option(1e-3, "step size of the critic's optimizer", low=0, open_low=True)
+    generator_steps: int = option("updates of the generator a batch", low=1)
+    critic_steps: int = option("updates of the critic a batch", low=1)
+    critic_learning_rate: float = option("step size of the critic's optimizer", low=0, open_low=True)
     divergence_limit: float = option(
-        1e4, "size of the critic's loss at which training stops", low=0, open_low=True
+        "size of the critic's loss at which training stops", low=0, open_low=True
     )
 
-    def betas(self) -> Tensor:
+    def betas(self) -> "Tensor":
         """Return the betas of Eq. 14, [steps]."""
+        from recbole_diffusion.diffusion import make_betas  # late: --help of a model does not need torch
+
         bounds = {"noise_scale": self.noise_scale, "noise_min": self.noise_min, "noise_max": self.noise_max}
         return make_betas("linear-var", self.steps, **bounds)
 

@@ -5,7 +5,7 @@ Reference:
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,15 +15,14 @@ from torch import Tensor, nn
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import Histories, InnerProducts, Recommender
-from recbole_diffusion.model.layers import gram, pair_scores
-from recbole_diffusion.model.rows.tvdiff_denoiser import item_tower
+from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender
+from recbole_diffusion.model.layers import noise_factor, pair_scores
+from recbole_diffusion.model.rows.tvdiff_denoiser import make_item_encoder
 from recbole_diffusion.model.rows.tvdiff_options import TVDiffOptions
+from recbole_diffusion.model.user_blocks import UserBlocks, noise_seed
 from recbole_diffusion.sampler.ar_gsp import ArGsp
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.uniform import uniform_negatives
-from recbole_diffusion.sampler.user_items import UserItems
-
-USER_BLOCK = 1024  # users scored together; fixed, so that scores do not depend on how a caller batches
 
 
 class TVDiff(Recommender):
@@ -39,7 +38,7 @@ class TVDiff(Recommender):
     whole reverse chain are computed in the hidden space (``training`` and ``scoring``: ``projected``);
     ``dense`` computes them as the paper writes them.
 
-    Differences from the authors' code (``docs/reproduction.md`` says why and what they change):
+    Differences from the authors' code (``docs/models/tvdiff.md`` says why and what they change):
         * AR-GSP is on by default and works; the released code never reaches it, and would score each row on
           all rows' negatives.
         * A user's positives are never drawn, instead of with a tiny probability.
@@ -50,7 +49,11 @@ class TVDiff(Recommender):
     """
 
     input_type = InputType.POINTWISE
+    loader_class = "positives"
+    has_item_vectors = True
+    takes_histories = True
     loss_names = ("energy", "entropy")
+    renamed_weights: ClassVar = {"tower": "item_encoder"}
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -58,9 +61,7 @@ class TVDiff(Recommender):
         o = self.options
         self.evaluation_seed = config["seed"]
         interactions = binary_interactions(dataset)
-        self.positives = UserItems(
-            torch.from_numpy(interactions.indptr), torch.from_numpy(interactions.indices), self.n_items
-        )
+        self.positives = InteractionCSR.from_scipy(interactions)
 
         self.diffusion = GaussianDiffusion(o.betas(), first_beta=o.first_beta)
         table = sinusoidal_embedding(torch.arange(o.steps), o.embedding_size)
@@ -71,29 +72,25 @@ class TVDiff(Recommender):
         self.time_layer = nn.Linear(o.embedding_size, o.hidden_size)
         nn.init.xavier_normal_(self.time_layer.weight)
         nn.init.zeros_(self.time_layer.bias)
-        self.tower = item_tower(o.denoiser, o.topology, interactions, o.hidden_size)
+        self.item_encoder = make_item_encoder(o.denoiser, o.topology, interactions, o.hidden_size)
         self.sampler = ArGsp(o.gamma, o.relaxation_rate, o.steps, o.exact_rank_cells, o.candidate_items)
+        self.user_blocks = UserBlocks(
+            self.n_users, o.hidden_size + self.item_encoder.has_bias, self._block_vectors
+        )
         self._forget()
 
     # The denoiser, Eq. 13.
 
     def item_vectors(self) -> Tensor:
         """Return H [n_items, width], row 0 zero: scores are inner products with :meth:`user_vectors`."""
-        return self.tower()
+        return self.item_encoder()
 
     def _vectors(self, z: Tensor, t: Tensor) -> Tensor:
         """Return u_t = tanh(x_t W_I + e_t) from z_t = x_t W_I [rows, d]; the perceptron's bias meets a further column of ones."""
         u = torch.tanh(z + self.time_layer(self.time_table[t]))
-        return F.pad(u, (0, 1), value=1.0) if self.tower.has_bias else u
+        return F.pad(u, (0, 1), value=1.0) if self.item_encoder.has_bias else u
 
     # Training, Algorithm 1.
-
-    @torch.no_grad()
-    def _factor(self) -> Tensor:
-        """Return C with C^T C = W_I^T W_I, so that eps C, eps ~ N(0, I_d), is distributed as eps W_I with eps ~ N(0, I_n)."""
-        covariance = gram(self.W_I.double())
-        covariance.diagonal().add_(1e-12 * covariance.diagonal().mean() + 1e-30)
-        return torch.linalg.cholesky(covariance).T.to(self.W_I.dtype)
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """Return energy and entropy parts of minus the free energy (Eq. 9), each a scalar."""
@@ -114,7 +111,7 @@ class TVDiff(Recommender):
     def _projected_energy(self, users: Tensor, t: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
         """Return u_t [rows, width] and the squared errors [rows] without an array of [rows, n_items] (identities 2 and 3)."""
         o, diffusion = self.options, self.diffusion
-        items, starts, _ = self.positives.of(users)
+        items, starts, _ = self.positives.gather(users)
         keep = 1 - o.dropout_prob
         weights = (
             (torch.rand(len(items), device=users.device) < keep).to(H.dtype) / keep
@@ -123,14 +120,14 @@ class TVDiff(Recommender):
         )
         signal = losses.sum_by_row(self.W_I, items, starts, weights)
         if self._noise_factor is None:
-            self._noise_factor = self._factor()
+            self._noise_factor = noise_factor(self.W_I)
         noise = torch.randn_like(signal) @ self._noise_factor
         # Dropout keeps a coordinate with probability `keep` and divides it by `keep`: its variance grows by 1
         # / keep.
         z = diffusion.signal[t, None] * signal + (diffusion.noise[t, None] / math.sqrt(keep)) * noise
         u = self._vectors(z, t)
         distinct, where = torch.unique(users, return_inverse=True)
-        items, starts, _ = self.positives.of(distinct)
+        items, starts, _ = self.positives.gather(distinct)
         sums = losses.sum_by_row(H, items, starts)[where]
         return u, losses.full_catalogue_squared_error(u, H, sums, self.positives.counts(users).to(H.dtype))
 
@@ -148,7 +145,7 @@ class TVDiff(Recommender):
 
     def _rows(self, users: Tensor) -> Tensor:
         """Return the dense rows x_0 [rows, n_items] of some users."""
-        items, _, rows = self.positives.of(users)
+        items, _, rows = self.positives.gather(users)
         x0 = self.W_I.new_zeros(len(users), self.n_items)
         x0[rows, items] = 1.0
         return x0
@@ -162,7 +159,7 @@ class TVDiff(Recommender):
             rows, positive = torch.arange(len(users), device=users.device), interaction[self.ITEM_ID]
             counts = torch.ones_like(users)
         else:
-            positive, _, rows = self.positives.of(users)
+            positive, _, rows = self.positives.gather(users)
             counts = self.positives.counts(users)
 
         def scores(rows: Tensor, items: Tensor) -> Tensor:
@@ -185,6 +182,8 @@ class TVDiff(Recommender):
     def _forget(self) -> None:
         self._cache: dict[str, Tensor] = {}
         self._noise_factor: Tensor | None = None
+        if hasattr(self, "user_blocks"):  # not before the end of the constructor
+            self.user_blocks.forget()
 
     def _item_side(self) -> Tensor:
         """Return H, kept with M = H^T W_I until the weights change."""
@@ -196,23 +195,14 @@ class TVDiff(Recommender):
     @torch.no_grad()
     def user_vectors(self, users: Tensor) -> Tensor:
         """Return the vectors u_0 of the last reverse step, [batch, width]: x0_hat = u_0 H^T at t = 0, where c1 = 1 and c2 = 0."""
-        if "vectors" not in self._cache:
-            self._cache["vectors"] = self.W_I.new_zeros(self.n_users, self._item_side().shape[1])
-            self._cache["done"] = torch.zeros(-(-self.n_users // USER_BLOCK), dtype=torch.bool)
-        blocks = torch.unique(users // USER_BLOCK).cpu()
-        for block in blocks[~self._cache["done"][blocks]].tolist():
-            ids = torch.arange(
-                block * USER_BLOCK, min((block + 1) * USER_BLOCK, self.n_users), device=users.device
-            )
-            items, starts, _ = self.positives.of(ids)
-            self._cache["vectors"][ids] = self._history_vectors(
-                items, starts, self.evaluation_seed * 1_000_003 + block
-            )
-            self._cache["done"][block] = True
-        return self._cache["vectors"][users]
+        return self.user_blocks.gather(users)
+
+    def _block_vectors(self, users: Tensor, block: int) -> Tensor:
+        items, starts, _ = self.positives.gather(users)
+        return self._fold_in_vectors(items, starts, noise_seed(self.evaluation_seed, block))
 
     @torch.no_grad()
-    def _history_vectors(self, items: Tensor, starts: Tensor, seed: int) -> Tensor:
+    def _fold_in_vectors(self, items: Tensor, starts: Tensor, seed: int) -> Tensor:
         """Return u_0 [batch, width] of users who have these items; ``seed`` is that of the chain's noise, where it has some."""
         self._item_side()
         generator = torch.Generator(items.device).manual_seed(seed)
@@ -224,14 +214,14 @@ class TVDiff(Recommender):
         def of(users: Tensor) -> Tensor:
             if self._noisy():
                 return self.user_vectors(users)
-            return self._history_vectors(*self.positives.of(users)[:2], self.evaluation_seed)
+            return self._fold_in_vectors(*self.positives.gather(users)[:2], self.evaluation_seed)
 
         with torch.no_grad():
             return InnerProducts(of, self._item_side())
 
-    def history_vectors(self, histories: Histories, seed: int) -> Tensor:
+    def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:
         """Return the vectors of users who have these items, [batch, width]; ``seed`` is that of the chain's noise."""
-        return self._history_vectors(histories.items, histories.starts, seed)
+        return self._fold_in_vectors(histories.items, histories.starts, seed)
 
     def _noisy(self) -> bool:
         return self.options.sampling_steps > 0 or self.options.sampling_noise
@@ -244,10 +234,14 @@ class TVDiff(Recommender):
         W_I.
         """
         o, diffusion = self.options, self.diffusion
-        factor = self._cache.setdefault("factor", self._factor()) if self._noisy() else None
+        if self._noisy() and self._noise_factor is None:
+            self._noise_factor = noise_factor(self.W_I)
 
         def noise(like: Tensor) -> Tensor:
-            return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype) @ factor
+            return (
+                torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+                @ self._noise_factor
+            )
 
         if o.sampling_steps:
             last = o.sampling_steps - 1

@@ -10,7 +10,7 @@ from recbole_diffusion.model.layers import SparseMatrix
 from recbole_diffusion.model.loss import xavier
 
 
-class GraphTower(nn.Module):
+class GraphItemEncoder(nn.Module):
     """H = tanh(G^T W_U) for a constant sparse G, or a chain of them (Eq. 13).
 
     Args:
@@ -34,7 +34,7 @@ class GraphTower(nn.Module):
         return torch.tanh(hidden)
 
 
-class FreeTower(nn.Module):
+class FreeItemEncoder(nn.Module):
     """H as free parameters: under tanh without topology, or the output layer, with bias, of DiffRec's perceptron.
 
     Args:
@@ -56,7 +56,7 @@ class FreeTower(nn.Module):
         return F.pad(hidden, (0, 0, 1, 0))
 
 
-def item_tower(denoiser: str, topology: str, interactions: sp.csr_matrix, width: int) -> nn.Module:
+def make_item_encoder(denoiser: str, topology: str, interactions: sp.csr_matrix, width: int) -> nn.Module:
     """Return the item side of a denoiser.
 
     Args:
@@ -70,12 +70,12 @@ def item_tower(denoiser: str, topology: str, interactions: sp.csr_matrix, width:
         width: d.
     """
     if denoiser == "mlp" or topology == "none":
-        return FreeTower(interactions.shape[1], width, has_bias=denoiser == "mlp")
+        return FreeItemEncoder(interactions.shape[1], width, has_bias=denoiser == "mlp")
     if topology == "left":
-        return GraphTower([scaled(interactions, 1.0, 0.0).T.tocsr()], width)
+        return GraphItemEncoder([scaled(interactions, 1.0, 0.0).T.tocsr()], width)
     symmetric = scaled(interactions, 0.5, 0.5)
     if topology == "symmetric":
-        return GraphTower([symmetric.T.tocsr()], width)
+        return GraphItemEncoder([symmetric.T.tocsr()], width)
     # G = S R^T S with S = D_U^-1/2 R D_I^-1/2, so G^T W = S^T (R (S^T W)).
     transposed = symmetric.T.tocsr()
-    return GraphTower([transposed, interactions, transposed], width)
+    return GraphItemEncoder([transposed, interactions, transposed], width)

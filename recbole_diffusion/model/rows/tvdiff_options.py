@@ -1,12 +1,13 @@
-"""Hyper-parameters of TVDiff; ``properties/model/TVDiff.yaml`` holds the same names and defaults."""
+"""Hyper-parameters of TVDiff; their defaults stand in ``properties/model/TVDiff.yaml``."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from recbole_diffusion.diffusion import make_betas
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -14,22 +15,20 @@ class TVDiffOptions:
     """Read once by the model's constructor, checked before data loads."""
 
     hidden_size: int = option(
-        1000, "width d of W_I and W_U (released code 1000; the paper's general setting says 64)", low=1
+        "width d of W_I and W_U (released code 1000; the paper's general setting says 64)", low=1
     )
-    embedding_size: int = option(64, "width of the sinusoidal time embedding before its linear layer", low=2)
-    steps: int = option(50, "diffusion steps T", low=1)
+    embedding_size: int = option("width of the sinusoidal time embedding before its linear layer", low=2)
+    steps: int = option("diffusion steps T", low=1)
     noise_schedule: str = option(
-        "linear-var",
         "schedule of the betas",
         choices=("linear-var", "linear", "cosine", "exp", "sqrt", "binomial"),
     )
     noise_scale: float = option(
-        1e-4, "noise scale s, factor of noise_min and noise_max", low=0, high=1, open_low=True
+        "noise scale s, factor of noise_min and noise_max", low=0, high=1, open_low=True
     )
-    noise_min: float = option(5e-4, "lower bound of the noise", low=0, high=1, open_low=True)
-    noise_max: float = option(5e-3, "upper bound of the noise", low=0, high=1, open_low=True)
+    noise_min: float = option("lower bound of the noise", low=0, high=1, open_low=True)
+    noise_max: float = option("upper bound of the noise", low=0, high=1, open_low=True)
     first_beta: float | None = option(
-        1e-5,
         "beta of the first step, against overfitting; null: the schedule's",
         low=0,
         high=1,
@@ -37,56 +36,51 @@ class TVDiffOptions:
         open_high=True,
     )
     inference_steps: int | None = option(
-        None, "denoiser calls in scoring; null: all steps, 1: the last one alone", low=1
+        "denoiser calls in scoring; null: all steps, 1: the last one alone", low=1
     )
     sampling_steps: int = option(
-        0, "forward steps that noise the history before scoring; 0: the clean history", low=0
+        "forward steps that noise the history before scoring; 0: the clean history", low=0
     )
-    sampling_noise: bool = option(False, "add posterior noise in the reverse chain")
-    dropout_prob: float = option(0.5, "dropout of the input row in training", low=0, high=1, open_high=True)
-    temperature: float = option(
-        1.0, "temperature t of the free energy, weight of the entropy term (Eq. 9)", low=0
-    )
-    entropy_loss: str = option("bpr", "entropy term", choices=("bce", "bpr", "nll", "none"))
+    sampling_noise: bool = option("add posterior noise in the reverse chain")
+    dropout_prob: float = option("dropout of the input row in training", low=0, high=1, open_high=True)
+    temperature: float = option("temperature t of the free energy, weight of the entropy term (Eq. 9)", low=0)
+    entropy_loss: str = option("entropy term", choices=("bce", "bpr", "nll", "none"))
     denoiser: str = option(
-        "anisotropic",
         "View II on (Eq. 13) or off (DiffRec's multi-layer perceptron)",
         choices=("anisotropic", "mlp"),
     )
     topology: str = option(
-        "symmetric",
         "matrix inside the item tower of the anisotropic denoiser",
         choices=("symmetric", "left", "linkprop", "none"),
     )
     negative_sampler: str = option(
-        "ar_gsp", "View III on (ar_gsp, Eq. 16 and 17) or off", choices=("uniform", "ar_gsp")
+        "View III on (ar_gsp, Eq. 16 and 17) or off", choices=("uniform", "ar_gsp")
     )
     gamma: float = option(
-        0.5, "share of the items that AR-GSP accepts as informative negatives", low=0, high=1, open_low=True
+        "share of the items that AR-GSP accepts as informative negatives", low=0, high=1, open_low=True
     )
-    relaxation_rate: float = option(3.0, "lambda of the step's Gumbel temperature", low=0)
+    relaxation_rate: float = option("lambda of the step's Gumbel temperature", low=0)
     exact_rank_cells: int = option(
-        2**21, "AR-GSP ranks exactly while rows x items is at most this; beyond, on random items", low=0
+        "AR-GSP ranks exactly while rows x items is at most this; beyond, on random items", low=0
     )
-    candidate_items: int = option(512, "items of each of AR-GSP's two random subsets", low=1)
+    candidate_items: int = option("items of each of AR-GSP's two random subsets", low=1)
     batch_by: str = option(
-        "interaction",
         "a training row is an interaction's user, or each user once an epoch",
         choices=("interaction", "user"),
     )
     training: str = option(
-        "projected",
         "loss by the exact identities, or plain on [batch, n_items] arrays",
         choices=("projected", "dense"),
     )
     scoring: str = option(
-        "projected",
         "reverse chain in the hidden space, or plain over all items",
         choices=("projected", "dense"),
     )
 
-    def betas(self) -> Tensor:
+    def betas(self) -> "Tensor":
         """Return the betas of the schedule, [steps]."""
+        from recbole_diffusion.diffusion import make_betas  # late: --help of a model does not need torch
+
         scale = {"noise_scale": self.noise_scale, "noise_min": self.noise_min, "noise_max": self.noise_max}
         return make_betas(self.noise_schedule, self.steps, **scale)
 

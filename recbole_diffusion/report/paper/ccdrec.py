@@ -1,4 +1,4 @@
-"""Where CCDRec puts items, modalities and users (Figure 4), and negatives by hardness (Figure 5), by t-SNE."""
+"""CCDRec's items, modalities and users (Figure 4) and negatives by hardness (Figure 5), by t-SNE."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, shade_of
 from recbole_diffusion.sampler.curriculum import curricular_negatives, nearest_candidates
 from recbole_diffusion.trainer import checkpoint
 
@@ -21,7 +21,7 @@ SYMBOLS = ("square", "diamond", "triangle-up", "x", "cross")
 
 
 def embeddings(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
-    """Return t-SNE of the item, modality and fused vectors of five users' items, untrained and trained (Figure 4).
+    """Return t-SNE of item, modality and fused vectors of five users' items (Figure 4).
 
     Raises:
         UsageError: no run has the diffusion that fuses.
@@ -40,7 +40,7 @@ def embeddings(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
 
 
 def negatives(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
-    """Return t-SNE of two users, their items, and negatives drawn from each pool of the reverse chain (Figure 5).
+    """Return t-SNE of two users, their items, and negatives from each pool of the reverse chain (Figure 5).
 
     Raises:
         UsageError: no run has the diffusion whose chain makes pools.
@@ -65,7 +65,7 @@ def _fusing(loaded: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _some_users(run: Any, count: int) -> list[int]:
-    """Return random users with at least LEAST_ITEMS training items, or those with the most where there are too few."""
+    """Return random users with at least LEAST_ITEMS training items, or those with the most."""
     counts = run.model.positives.offsets.diff().cpu().numpy()
     able = np.flatnonzero(counts >= LEAST_ITEMS)
     if len(able) < count:
@@ -76,12 +76,12 @@ def _some_users(run: Any, count: int) -> list[int]:
 
 def _items_of(run: Any, user: int) -> torch.Tensor:
     positives = run.model.positives
-    items = positives.of(torch.tensor([user], device=positives.items.device))[0]
+    items = positives.gather(torch.tensor([user], device=positives.items.device))[0]
     return items[:: max(1, -(-len(items) // MOST_ITEMS))]
 
 
 def _untrained(run: Any) -> Any:
-    """Return the model as the run's first epoch found it; the random streams of the process stay as they are."""
+    """Return the model as the run's first epoch found it; the process's random streams stay as they are."""
     from recbole.utils import init_seed
 
     before = checkpoint.random_state()
@@ -121,7 +121,9 @@ def _embedding_panel(title: str, run: Any, model: Any, users: list[int]) -> Pane
                 "faint": kind != "user",
             }
             texts = [f"user {number + 1}: {kind}"] * len(where)
-            panel.series.append(Series(kind, *zip(*where, strict=True), kind="points", texts=texts, **style))
+            panel.series.append(
+                PlotSeries(kind, *zip(*where, strict=True), kind="points", texts=texts, **style)
+            )
     return panel
 
 
@@ -160,7 +162,7 @@ def _negative_panel(title: str, run: Any, user: int) -> Panel:
         )
         texts = [kind] * len(where)
         panel.series.append(
-            Series(kind, *zip(*where, strict=True), kind="points", colour=colour, texts=texts, **style)
+            PlotSeries(kind, *zip(*where, strict=True), kind="points", colour=colour, texts=texts, **style)
         )
     return panel
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import Figure, Panel, Series, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, shade_of
 from recbole_diffusion.report.run_figures import method_style, validations
 from recbole_diffusion.report.runs import RunRecord
 
@@ -11,7 +11,7 @@ RATE = "false_negative_rate"
 
 
 def false_negatives(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]) -> Figure:
-    """Return the share of negatives that are nearly a held-out item of their user, and the validation metric, by epoch.
+    """Return by epoch the share of negatives close to a held-out item of their user, and the metric.
 
     Raises:
         UsageError: no run has counted them.
@@ -34,21 +34,24 @@ def false_negatives(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping
                 f"{run.config.get('false_negative_cosine')}"
             )
             style = {**method_style(numbers[name]), "faint": len(runs) > 1}
-            rates.series.append(Series(name, *zip(*counted, strict=True), **style))
+            rates.series.append(PlotSeries(name, *zip(*counted, strict=True), **style))
             points = validations(run, metric)
             if points:
                 scores.series.append(
-                    Series(name, [point[0] for point in points], [point[2] for point in points], **style)
+                    PlotSeries(name, [point[0] for point in points], [point[2] for point in points], **style)
                 )
     if not rates.series:
         raise UsageError("no run has counted them; run with --false_negative_part=test_ood (or valid, test)")
-    note = f"A negative counts if its cosine with a held-out item of its user reaches the threshold ({'; '.join(sorted(parts))})."
+    names = "; ".join(sorted(parts))
+    note = (
+        f"A negative counts if its cosine with a held-out item of its user reaches the threshold ({names})."
+    )
     panels = [rates, scores] if scores.series else [rates]
     return Figure("false hard negatives", "False hard negatives (CNSDiff, Figure 5)", panels, note)
 
 
 def hardness(methods: Mapping[str, Sequence[RunRecord]], _: Mapping[str, int]) -> Figure:
-    """Return how hard the generated negatives of each level are, by epoch: scores and cosines of the first run of a method.
+    """Return how hard the generated negatives of each level are, by epoch: scores and cosines.
 
     Raises:
         UsageError: no run has generated negatives.
@@ -73,13 +76,16 @@ def hardness(methods: Mapping[str, Sequence[RunRecord]], _: Mapping[str, int]) -
                 ]
                 colour = shade_of(place / max(1, len(levels) - 1))
                 panel.series.append(
-                    Series(f"step {level.partition('@')[2]}", *zip(*points, strict=True), colour=colour)
+                    PlotSeries(f"step {level.partition('@')[2]}", *zip(*points, strict=True), colour=colour)
                 )
             if panel.series:
                 panels.append(panel)
     if not panels:
         raise UsageError("no run has generated negatives (negative_sampler: cnsdiff)")
-    note = "Negatives of the first batch of an epoch, at each kept step of the reverse chain; fewer remaining steps are harder."
+    note = (
+        "Negatives of the first batch of an epoch, at each kept step of the reverse chain; fewer remaining "
+        "steps are harder."
+    )
     return Figure(
         "hardness of negatives", "Hardness of CNSDiff's negatives, by step of the chain", panels, note
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, shade_of
 
 USERS = 1000  # as in the paper
 SEED = 0
@@ -37,7 +37,7 @@ def transferred_users(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure
 
 def _panels(prefix: str, model: Any) -> list[Panel]:
     users = model.drawn_users(USERS)
-    ways, truth = model.ways(users), model.target_vectors(users)
+    ways, truth = model.transfer_path(users), model.target_vectors(users)
     *places, of_truth = _placed([*ways.values(), truth])
     panels = []
     for number, ((name, vectors), place) in enumerate(zip(ways.items(), places, strict=True)):
@@ -50,7 +50,7 @@ def _panels(prefix: str, model: Any) -> list[Panel]:
         for kind, (points, colour) in shown.items():
             x, y = zip(*points, strict=True)
             panel.series.append(
-                Series(kind, x, y, kind="points", colour=colour, texts=[kind] * len(x), faint=True)
+                PlotSeries(kind, x, y, kind="points", colour=colour, texts=[kind] * len(x), faint=True)
             )
         panels.append(panel)
     return panels

@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import Figure, Panel, Series, shade_of
-from recbole_diffusion.report.rating_plots import shares, shown
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, shade_of
 from recbole_diffusion.report.run_figures import method_style
 from recbole_diffusion.report.runs import RunRecord
 
 KINDS = {"rated": "rated items (labelled)", "unrated": "items without rating (unlabelled)"}
 ACTUAL = "#9aa1ab"
+MOST_EPOCHS = 6  # in one panel
 
 
 def rating_distributions(
     methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]
 ) -> list[Figure]:
-    """Return the distribution of predicted ratings by epoch, a figure a method, and at the end beside the actual one.
+    """Return the distribution of predicted ratings, by epoch, and at the end beside the actual one.
 
     Raises:
         UsageError: no run has kept them.
@@ -45,14 +45,27 @@ def rating_distributions(
     return figures
 
 
+def evenly_spaced(records: Sequence[dict]) -> list[dict]:
+    """Return at most MOST_EPOCHS records, evenly spaced, the first and the last among them."""
+    last = len(records) - 1
+    places = {round(k * last / (MOST_EPOCHS - 1)) for k in range(MOST_EPOCHS)}
+    return [records[place] for place in sorted(places)]
+
+
+def shares(counts: Sequence[int]) -> list[float]:
+    """Return counts divided by their sum, zeros where there are none."""
+    total = sum(counts)
+    return [count / total if total else 0.0 for count in counts]
+
+
 def _by_epoch(records: list[dict], kind: str) -> Panel:
     panel = Panel(KINDS[kind], "predicted rating", "share")
     if kind == "rated":
         first = records[0]["ratings"]
         panel.series.append(
-            Series("actual", first["edges"], shares(first["actual"]), kind="steps", colour=ACTUAL)
+            PlotSeries("actual", first["edges"], shares(first["actual"]), kind="steps", colour=ACTUAL)
         )
-    drawn = shown(records)
+    drawn = evenly_spaced(records)
     for place, record in enumerate(drawn):
         colour = shade_of(place / max(1, len(drawn) - 1))
         series = {
@@ -61,12 +74,12 @@ def _by_epoch(records: list[dict], kind: str) -> Panel:
             "kind": "steps",
             "colour": colour,
         }
-        panel.series.append(Series(f"epoch {record['epoch'] + 1}", **series))
+        panel.series.append(PlotSeries(f"epoch {record['epoch'] + 1}", **series))
     return panel
 
 
 def _at_the_end(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]) -> list[Panel]:
-    """Return, for each test part, the actual ratings (Figure 2) beside what each method predicts in the end."""
+    """Return, for each test part, the actual ratings (Figure 2) beside each method's final predictions."""
     panels: dict[str, Panel] = {}
     for name, runs in methods.items():
         for part, report in runs[0].result.get("rated", {}).items():
@@ -75,7 +88,7 @@ def _at_the_end(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str
             counts = report["counts"]
             if part not in panels:
                 panels[part] = Panel(part, "rating", "share")
-                actual = Series(
+                actual = PlotSeries(
                     "actual", counts["edges"], shares(counts["actual"]), kind="steps", colour=ACTUAL
                 )
                 panels[part].series.append(actual)
@@ -83,6 +96,6 @@ def _at_the_end(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str
             label = name if kl is None else f"{name}, KL {kl:.3f}"
             colour = method_style(numbers[name])["colour"]
             panels[part].series.append(
-                Series(label, counts["edges"], shares(counts["rated"]), kind="steps", colour=colour)
+                PlotSeries(label, counts["edges"], shares(counts["rated"]), kind="steps", colour=colour)
             )
     return list(panels.values())

@@ -1,4 +1,4 @@
-"""Energy and entropy of scores, by user (TV-Diff, Figure 2) and against those of the interactions (Figure 3)."""
+"""Energy and entropy of scores by user (TV-Diff, Figure 2) and against the interactions' (Figure 3)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,8 @@ import torch
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.thermodynamics import by_user
-from recbole_diffusion.report.figure import Figure, Panel, Series, colour_of
-from recbole_diffusion.sampler.user_items import UserItems
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 MOST_CELLS = 1e8  # users x items that are scored; of more users every n-th is taken
 BINS = 40
@@ -48,12 +48,14 @@ def energy_and_entropy(loaded: Mapping[str, Any], numbers: Mapping[str, int]) ->
             if column == 0 and name not in numbers:
                 continue  # the energy of interactions is the number of items, for every user
             shares = np.histogram(of_users, edges)[0] / len(of_users)
-            panel.series.append(Series(name, edges, shares, kind="steps", colour=_colour(name, numbers)))
+            panel.series.append(PlotSeries(name, edges, shares, kind="steps", colour=_colour(name, numbers)))
     energy_of, entropy_of = columns["interactions"]
     for name, (energy, entropy) in columns.items():
         x, y = float((energy - energy_of).mean()), float((entropy - entropy_of).mean())
         text = f"{name}<br>energy {x:+.1f}<br>entropy {y:+.3f}"
-        away.series.append(Series(name, [x], [y], kind="points", colour=_colour(name, numbers), texts=[text]))
+        away.series.append(
+            PlotSeries(name, [x], [y], kind="points", colour=_colour(name, numbers), texts=[text])
+        )
     note = (
         f"Scores of {n_users:,} of {n_all:,} users, normalised by their L1 norm, or by softmax for inner "
         "products of embeddings "
@@ -74,13 +76,11 @@ def _colour(name: str, numbers: Mapping[str, int]) -> str:
 
 
 def _measured(run: Any) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], int]:
-    """Return energy and entropy of a model by user, those of the interactions, and how many users have interactions."""
+    """Return energy and entropy by user, of the model and of the interactions, and the number of users."""
     matrix = binary_interactions(run.parts["train"])
     n_items = matrix.shape[1]
     device = next(run.model.parameters()).device
-    positives = UserItems(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), n_items).to(
-        device
-    )
+    positives = InteractionCSR.from_scipy(matrix).to(device)
     known = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
     users = known[:: max(1, -(-len(known) * n_items // int(MOST_CELLS)))]
     how = "softmax" if run.config["model"] in SOFTMAX else "l1"

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from support.cold_contract import FAST, ColdContract
+
+from recbole_diffusion.testing import FAST, ColdUserContract
 
 
-class TestCMF(ColdContract):
+class TestCMF(ColdUserContract):
     model = "CMF"
     options = {**FAST, "learning_rate": 0.05, "train_batch_size": 256}
 

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from support.cold_contract import FAST
-from support.contract import Built
-from support.two_domains import read_ratings, write_ratings
 
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.cross_domain.warm_start import WarmStart, moved
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.testing import FAST, Built
+from recbole_diffusion.testing.two_domains import read_ratings, write_ratings
 from recbole_diffusion.trainer import checkpoint
 
 OPTIONS = {**FAST, "epochs": 2, "learning_rate": 0.03, "train_batch_size": 64}

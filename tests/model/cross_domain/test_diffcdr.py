@@ -2,16 +2,16 @@
 
 import pytest
 import torch
-from support.cold_contract import FAST, ColdContract
 
 from recbole_diffusion.diffusion import LinearVP, antithetic_steps, fast_orders, solve
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, transferred
+from recbole_diffusion.testing import FAST, ColdUserContract
 
 OPTIONS = {**FAST, "learning_rate": 0.01, "train_batch_size": 64, "hidden_size": 32, "evaluations": 6}
 
 
-class TestDiffCDR(ColdContract):
+class TestDiffCDR(ColdUserContract):
     model = "DiffCDR"
     options = OPTIONS
     epochs = 40
@@ -125,7 +125,7 @@ class TestDiffCDR(ColdContract):
         assert not torch.equal(drawn, other.drawn_users(5))
 
 
-class TestNoiseWithoutDiffusion(ColdContract):
+class TestNoiseWithoutDiffusion(ColdUserContract):
     """Ablation AT: no denoiser."""
 
     model = "DiffCDR"
@@ -133,7 +133,7 @@ class TestNoiseWithoutDiffusion(ColdContract):
     epochs = 40
 
 
-class TestDiffusionWithoutAlignment(ColdContract):
+class TestDiffusionWithoutAlignment(ColdUserContract):
     """No ALM: what the diffusion makes is scored with shifted offsets."""
 
     model = "DiffCDR"
@@ -143,8 +143,10 @@ class TestDiffusionWithoutAlignment(ColdContract):
     def test_vectors_stay_as_the_diffusion_makes_them(self, checkerboard):
         model = self.build(checkerboard).model
         assert torch.equal(model.transfer(model.shared[:5]), model.diffused(model.shared[:5]))
-        assert [name for name, _ in model.alignment.named_parameters()] == ["shift", "common"]
-        assert len(self.build(checkerboard, task_weight=0.0).model.parts()) == 1  # nothing is left to align
+        assert [name for name, _ in model.alignment.named_parameters()] == ["item_offset", "common"]
+        assert (
+            len(self.build(checkerboard, task_weight=0.0).model.mapping_updates()) == 1
+        )  # nothing is left to align
 
 
 def denoiser(velocity: bool, join: str = "hidden") -> Denoiser:

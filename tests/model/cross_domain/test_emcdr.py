@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from support.cold_contract import FAST, ColdContract
+from support.options import options_of
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.testing import FAST, ColdUserContract
 
 
-class TestEMCDR(ColdContract):
+class TestEMCDR(ColdUserContract):
     model = "EMCDR"
     options = {**FAST, "learning_rate": 0.03, "train_batch_size": 64}
     epochs = 60
@@ -27,13 +28,13 @@ class TestEMCDR(ColdContract):
         assert model.mapping.weight.grad.abs().max() < 1e-6
 
 
-class TestPerceptron(ColdContract):
+class TestPerceptron(ColdUserContract):
     model = "EMCDR"
     options = {**FAST, "learning_rate": 0.03, "train_batch_size": 64, "mapping": "perceptron"}
     epochs = 60
 
 
-class TestCalibrated(ColdContract):
+class TestCalibrated(ColdUserContract):
     model = "EMCDR"
     options = {
         **FAST,
@@ -57,11 +58,13 @@ class TestCalibrated(ColdContract):
         vectors = (mapped * model.calibration.factor + model.calibration.constant)[
             torch.searchsorted(users, who)
         ]
-        bias = model.target.mean + model.target.item_bias[items] + model.calibration.shift[items]
+        bias = model.target.mean + model.target.item_bias[items] + model.calibration.item_offset[items]
         v = torch.cat([model.target.items[items], torch.ones(len(items), 1)], 1)
         error = (vectors * v).sum(1) + bias - actual
         held = (
-            3.0 * model.calibration.shift.square().sum() / torch.isin(model.ratings.users, model.shared).sum()
+            3.0
+            * model.calibration.item_offset.square().sum()
+            / torch.isin(model.ratings.users, model.shared).sum()
         )
         loss = model.calibration_loss(users)
         assert torch.allclose(loss, 0.5 * error.square().mean() + 0.5 * error.abs().mean() + held)
@@ -73,10 +76,11 @@ class TestCalibrated(ColdContract):
 
 
 def test_a_shift_without_calibration_is_refused():
-    from recbole_diffusion.model.cross_domain.emcdr_options import EMCDROptions
+    from recbole_diffusion.model.cross_domain.options import EMCDROptions
 
+    blocks = {"source_domain": {"dataset": "a"}, "target_domain": {"dataset": "b"}}
     with pytest.raises(UsageError, match="give task_absolute too"):
-        EMCDROptions(source_domain={"dataset": "a"}, target_domain={"dataset": "b"}, shift_reg_weight=3.0)
+        options_of(EMCDROptions, "EMCDR", **blocks, shift_reg_weight=3.0)
 
 
 def test_the_calibrated_offsets_of_items_are_in_the_scores(two_domains):

@@ -1,10 +1,11 @@
 """LACDR: two autoencoders whose codes are aligned."""
 
 import torch
-from support.cold_contract import FAST, ColdContract
+
+from recbole_diffusion.testing import FAST, ColdUserContract
 
 
-class TestLACDR(ColdContract):
+class TestLACDR(ColdUserContract):
     model = "LACDR"
     options = {**FAST, "learning_rate": 0.01, "train_batch_size": 16, "code_size": 3}
 

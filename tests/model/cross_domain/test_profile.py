@@ -4,9 +4,10 @@ import math
 import statistics
 
 import torch
+from support.options import options_of
 
 from recbole_diffusion.data.cross_domain import Ratings
-from recbole_diffusion.model.cross_domain.factors import Factors, Shape
+from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixFactorization, MatrixShape
 from recbole_diffusion.model.cross_domain.profile import SourceProfile
 from recbole_diffusion.options.cross_domain import CrossDomainOptions
 
@@ -17,7 +18,9 @@ STARS = [5.0, 4.0, 1.0, 3.0, 3.0, 2.0, 5.0, 5.0, 4.0, 5.0]
 
 
 def learned():
-    factors = Factors(Shape(6, 5), CrossDomainOptions(**BLOCKS), 3.5, 0)
+    factors = MatrixFactorization(
+        MatrixShape(6, 5), options_of(CrossDomainOptions, "DiffCDR", **BLOCKS), 3.5, 0
+    )
     torch.nn.init.normal_(factors.item_bias, std=0.5)
     profile = SourceProfile((1.0, 5.0))
     ratings = Ratings(torch.tensor(USERS), torch.tensor(ITEMS), torch.tensor(STARS))

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from support.cold_contract import FAST, ColdContract
+
+from recbole_diffusion.testing import FAST, ColdUserContract
 
 
-class TestPTUPCDR(ColdContract):
+class TestPTUPCDR(ColdUserContract):
     model = "PTUPCDR"
     options = {**FAST, "learning_rate": 0.01, "train_batch_size": 16}
 
@@ -32,7 +33,7 @@ class TestPTUPCDR(ColdContract):
 
     def test_the_task_loss_is_of_all_ratings_with_shift_and_absolute_errors(self, checkerboard):
         model = self.build(checkerboard, task_absolute=0.25, shift_reg_weight=3.0).model.double().train()
-        torch.nn.init.normal_(model.shift)
+        torch.nn.init.normal_(model.item_offset)
         users = model.shared[:5]
         rows = torch.isin(model.ratings.users, users)
         vectors = dict(zip(users.tolist(), model.transfer(users), strict=True))
@@ -42,7 +43,8 @@ class TestPTUPCDR(ColdContract):
         error = predicted - model.ratings.ratings[rows]
         expected = 0.75 * error.square().mean() + 0.25 * error.abs().mean()
         expected = (
-            expected + 3.0 * model.shift.square().sum() / torch.isin(model.ratings.users, model.shared).sum()
+            expected
+            + 3.0 * model.item_offset.square().sum() / torch.isin(model.ratings.users, model.shared).sum()
         )
         assert torch.allclose(model.task_loss(users), expected, rtol=1e-6)
 

@@ -2,18 +2,17 @@
 
 import pytest
 import torch
-from support.cold_contract import FAST
-from support.contract import Built
-from support.two_domains import write_ratings
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.testing import FAST, Built
+from recbole_diffusion.testing.two_domains import write_ratings
 
 
 def test_ratings_and_loss_equal_the_plain_form_in_float64(two_domains):
     options = {**two_domains.overrides, "task_absolute": 0.25, "shift_reg_weight": 3.0}
     model = Built("SourceRegression", two_domains.name, options).model.double()
-    for values in (model.source.user_bias, model.target.item_bias, model.line, model.shift):
+    for values in (model.source.user_bias, model.target.item_bias, model.line, model.item_offset):
         torch.nn.init.normal_(values)
     model.begin_transfer()
     users = model.shared[:5]
@@ -23,12 +22,14 @@ def test_ratings_and_loss_equal_the_plain_form_in_float64(two_domains):
     who, items, actual = (
         column[chosen] for column in (model.ratings.users, model.ratings.items, model.ratings.ratings)
     )
-    offsets = model.target.mean + model.target.item_bias + model.shift
+    offsets = model.target.mean + model.target.item_bias + model.item_offset
     predicted = offsets[items] + model.line[0] + model.line[1] * (biases[who] - mean) / deviation
     scores = model.eval().cold_vectors(users) @ model.item_side()[0].T + model.item_side()[1]
     assert torch.allclose(scores[torch.searchsorted(users, who), items], predicted)
     error, n = predicted - actual, torch.isin(model.ratings.users, model.shared).sum()
-    expected = 0.75 * error.square().mean() + 0.25 * error.abs().mean() + 3.0 * model.shift.square().sum() / n
+    expected = (
+        0.75 * error.square().mean() + 0.25 * error.abs().mean() + 3.0 * model.item_offset.square().sum() / n
+    )
     assert torch.allclose(model.task_loss(users), expected)
 
 

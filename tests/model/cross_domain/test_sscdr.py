@@ -1,12 +1,12 @@
 """SSCDR: a mapping that keeps the distances of source pairs, of users seen through their neighbours."""
 
 import torch
-from support.cold_contract import FAST, ColdContract
 
 from recbole_diffusion.model.cross_domain.sscdr import into_ball
+from recbole_diffusion.testing import FAST, ColdUserContract
 
 
-class TestSSCDR(ColdContract):
+class TestSSCDR(ColdUserContract):
     model = "SSCDR"
     options = {**FAST, "learning_rate": 0.01, "train_batch_size": 16}
 

@@ -1,10 +1,11 @@
 """TGT: the target factors alone."""
 
 import torch
-from support.cold_contract import FAST, ColdContract
+
+from recbole_diffusion.testing import FAST, ColdUserContract
 
 
-class TestTGT(ColdContract):
+class TestTGT(ColdUserContract):
     model = "TGT"
     options = FAST
     transfers = False

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from support.contract import Built, ModelContract
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.encoder import LightGCNEncoder
+from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {
     "embedding_size": 16,
@@ -84,7 +84,7 @@ def test_encoder_equals_lightgcn_on_a_dense_adjacency(build):
     model = build().model
     n_users = model.n_users
     rows = torch.zeros(n_users, model.n_items, dtype=torch.double)
-    items, _, users = model.positives.of(torch.arange(n_users))
+    items, _, users = model.positives.gather(torch.arange(n_users))
     rows[users, items] = 1
     A = torch.cat(
         [
@@ -310,17 +310,17 @@ def test_the_parts_live(checkerboard, tmp_path):
 def test_false_hard_negatives_are_counted(build):
     built = build(negative_sampler="uniform", false_negative_part="valid")
     model = built.model
-    model.see_parts({"valid": built.valid._dataset})
+    model.observe_parts({"valid": built.valid._dataset})
     model.begin_epoch(0)
     users = torch.tensor([1, 2, 3])
-    held_out, starts, _ = model.watch.held_out.of(users)
+    held_out, starts, _ = model.watch.held_out.gather(users)
     V = torch.randn(model.n_items, 16, dtype=torch.double)
     negatives = torch.randn(3, 16, dtype=torch.double)
     negatives[1] = 2 * V[held_out[starts[1]]]  # a held-out item of user 2
     model.watch.count(users, negatives, V)
     assert model.epoch_diagnostics()["false_negative_rate"] == pytest.approx(1 / 3)
     with pytest.raises(UsageError, match="false_negative_part is 'valid'; this run has test"):
-        model.see_parts({"test": built.test._dataset})
+        model.observe_parts({"test": built.test._dataset})
 
 
 @pytest.mark.parametrize(

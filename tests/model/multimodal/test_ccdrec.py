@@ -6,10 +6,10 @@ import random
 import pytest
 import torch
 import torch.nn.functional as F
-from support.contract import Built, ModelContract
 from support.multimodal_data import OPTIONS, with_features
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {
     **OPTIONS,
@@ -90,7 +90,7 @@ def build(checkerboard):
 
 
 def test_estimator_is_attention_over_the_tokens_and_their_mean(build):
-    estimator = build(key_size=6).model.fusion.aligning.estimator
+    estimator = build(key_size=6).model.fusion.item_diffusion.estimator
     x, conditions, t = torch.randn(3, 16), torch.randn(3, 2, 16), torch.tensor([0, 3, 7])
     found = estimator(x, t, estimator.prepare(conditions))
     for row in range(3):
@@ -105,13 +105,13 @@ def test_estimator_is_attention_over_the_tokens_and_their_mean(build):
 
 def test_chain_is_the_posterior_step_by_step(build):
     model = build(chain_noise=False).model
-    aligning, d = model.fusion.aligning, model.fusion.aligning.diffusion
+    aligning, d = model.fusion.item_diffusion, model.fusion.item_diffusion.diffusion
     states = model.fusion.states(model.backbone)
     assert sorted(states) == [0, 2, 4, 6]
     table = model.backbone.ego_items().detach()
     scale = table[1:].square().mean().sqrt()
     noise = torch.randn(table.shape, generator=torch.Generator().manual_seed(0))
-    conditions = model.backbone.projections.everywhere()
+    conditions = model.backbone.projections.project_all()
     betas = model.options.betas()
     abar = torch.cumprod(1 - betas, 0).float()
     x = abar[-1].sqrt() * table / scale + (1 - abar[-1]).sqrt() * noise
@@ -129,7 +129,7 @@ def test_chain_is_the_posterior_step_by_step(build):
 
 
 def test_diffusion_loss_is_the_squared_error_of_vectors_at_unit_scale(build, monkeypatch):
-    aligning = build().model.fusion.aligning
+    aligning = build().model.fusion.item_diffusion
     vectors, conditions, scale = (
         torch.randn(5, 16, requires_grad=True),
         torch.randn(5, 2, 16),
@@ -212,8 +212,8 @@ def test_loss_is_eq_9(build, monkeypatch):
 def test_pool_follows_the_curriculum_with_one_chain_an_epoch(build, monkeypatch):
     model = build(curriculum_interval=2, curriculum_end=7).model.eval()
     chains = []
-    chain = model.fusion.aligning.chain
-    monkeypatch.setattr(model.fusion.aligning, "chain", lambda *one: chains.append(1) or chain(*one))
+    chain = model.fusion.item_diffusion.chain
+    monkeypatch.setattr(model.fusion.item_diffusion, "chain", lambda *one: chains.append(1) or chain(*one))
     pools = []
     monkeypatch.setattr(
         "recbole_diffusion.model.multimodal.ccdrec.nearest_candidates",

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from support.contract import Built, ModelContract
 from support.multimodal_data import OPTIONS, with_features
+
+from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {**OPTIONS, "edge_dropout": 0.3}
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support.contract import Built, ModelContract
 from support.multimodal_data import OPTIONS, with_features
+
+from recbole_diffusion.testing import Built, ModelContract
 
 
 @pytest.fixture

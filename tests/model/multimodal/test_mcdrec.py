@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from support.contract import Built, ModelContract
 from support.multimodal_data import OPTIONS, with_features
+
+from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {**OPTIONS, "steps": 6, "edge_dropout": 0.2}
 
@@ -41,7 +42,7 @@ def test_interactions_weigh_by_the_cosine_of_user_and_diffused_item(model):
 def test_scores_use_the_end_of_the_chain(model):
     model.eval()
     _, before = model.vectors()
-    model.fusion.aligning.estimator.output.bias.data += 1
+    model.fusion.item_diffusion.estimator.output.bias.data += 1
     model.train()
     model.eval()
     assert not torch.allclose(model.vectors()[1], before)

@@ -2,8 +2,14 @@
 
 import pytest
 import torch
-from support.contract import ModelContract
-from support.rated_checkerboard import checkerboard  # noqa: F401 a fixture
+
+from recbole_diffusion.testing import ModelContract, make_checkerboard
+
+
+@pytest.fixture
+def checkerboard(tmp_path):
+    return make_checkerboard(tmp_path, rated=True)
+
 
 SMALL = {
     "hidden_size": 16,
@@ -21,7 +27,7 @@ class TestCFGAN(ModelContract):
     options = SMALL
     epochs = 60
 
-    def test_learns_the_checkerboard(self, checkerboard, tmp_path):  # noqa: F811
+    def test_learns_the_checkerboard(self, checkerboard, tmp_path):
         """The losses of two players need not fall: what is asked for is that the liked items are found."""
         _, _, result = self.trained(
             checkerboard, tmp_path / "runs", epochs=self.epochs, stopping_step=self.epochs
@@ -29,7 +35,7 @@ class TestCFGAN(ModelContract):
         assert result["rated_unfiltered_ndcg@5"] > 0.9
 
 
-def test_losses_are_those_of_the_minimax_game(checkerboard):  # noqa: F811
+def test_losses_are_those_of_the_minimax_game(checkerboard):
     built = TestCFGAN().build(checkerboard, masked_negatives=0, zero_negatives=0)
     model = built.model
     batch = {model.USER_ID: torch.tensor([1, 2])}
@@ -45,7 +51,7 @@ def test_losses_are_those_of_the_minimax_game(checkerboard):  # noqa: F811
     assert float(zeros) == 0
 
 
-def test_sampled_zeros_are_unrated(checkerboard):  # noqa: F811
+def test_sampled_zeros_are_unrated(checkerboard):
     model = TestCFGAN().build(checkerboard).model
     users = torch.tensor([1, 2, 3])
     row, mask = model._rows(users)

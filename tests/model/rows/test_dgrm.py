@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from support.contract import ModelContract
-from support.rated_checkerboard import checkerboard  # noqa: F401 a fixture
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.model.rows import adversarial
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.testing import ModelContract, make_checkerboard
+
+
+@pytest.fixture
+def checkerboard(tmp_path):
+    return make_checkerboard(tmp_path, rated=True)
+
 
 SMALL = {
     "hidden_size": 16,
@@ -56,7 +61,7 @@ class TestPosterior(ModelContract):
     epochs = 15
 
 
-def build(checkerboard, **more):  # noqa: F811
+def build(checkerboard, **more):
     return TestDGRM().build(checkerboard, **more)
 
 
@@ -65,7 +70,7 @@ def dense_of(model, cells, values):
     return model.ratings.dense(len(cells[1]), cells[2], cells[0], values)
 
 
-def test_rows_are_ratings_over_the_scales_end(checkerboard):  # noqa: F811
+def test_rows_are_ratings_over_the_scales_end(checkerboard):
     built = build(checkerboard)
     users = built.batch()[built.model.USER_ID]
     cells, _, _ = built.model._noised(users)
@@ -78,7 +83,7 @@ def test_rows_are_ratings_over_the_scales_end(checkerboard):  # noqa: F811
         assert torch.allclose(x0[row], expected)
 
 
-def test_noise_follows_equation_14_and_spares_the_padding(checkerboard):  # noqa: F811
+def test_noise_follows_equation_14_and_spares_the_padding(checkerboard):
     built = build(checkerboard, noise_scale=0.5, noise_min=0.1, noise_max=0.8, steps=4, denoising_steps=0)
     model = built.model
     users = torch.arange(1, 51).repeat(400)
@@ -102,7 +107,7 @@ def test_noise_follows_equation_14_and_spares_the_padding(checkerboard):  # noqa
     assert model.diffusion.steps == 4
 
 
-def test_two_steps_have_the_joint_distribution_of_the_forward_process(checkerboard):  # noqa: F811
+def test_two_steps_have_the_joint_distribution_of_the_forward_process(checkerboard):
     torch.manual_seed(0)
     model = build(
         checkerboard, noise_scale=0.9, noise_min=0.1, noise_max=0.9, steps=3, denoising_steps=0, fixed_step=3
@@ -121,18 +126,18 @@ def test_two_steps_have_the_joint_distribution_of_the_forward_process(checkerboa
     assert float((xt - math.sqrt(alpha) * before).var()) == pytest.approx(1 - alpha, rel=0.02)
 
 
-def test_the_generator_learns_from_rated_items_alone(checkerboard):  # noqa: F811
+def test_the_generator_learns_from_rated_items_alone(checkerboard):
     built = build(checkerboard, objective="none")
     users = torch.tensor([1, 2])
     batch = {built.model.USER_ID: users}
     built.model.generator_loss(batch)[0].backward()
     rated = built.model.ratings.rated
-    seen = set(rated.of(users)[0].tolist())
+    seen = set(rated.gather(users)[0].tolist())
     moved = set(built.model.generator.V.grad.abs().sum(1).nonzero().view(-1).tolist())
     assert moved == seen
 
 
-def test_reconstruction_is_the_squared_error_in_ratings_summed_by_user(checkerboard):  # noqa: F811
+def test_reconstruction_is_the_squared_error_in_ratings_summed_by_user(checkerboard):
     built = build(
         checkerboard, objective="none", dropout_prob=0.0, noise_scale=1e-6, reconstruction_weight=0.3
     )
@@ -151,7 +156,7 @@ def test_reconstruction_is_the_squared_error_in_ratings_summed_by_user(checkerbo
 @pytest.mark.parametrize(
     ("objective", "lipschitz"), [("wasserstein", "gradient_penalty"), ("wasserstein", "clip"), ("kl", "clip")]
 )
-def test_the_losses_are_those_of_the_equations(checkerboard, objective, lipschitz):  # noqa: F811
+def test_the_losses_are_those_of_the_equations(checkerboard, objective, lipschitz):
     """Against the critic as a perceptron on whole rows, with its derivative by autograd; the same seed draws the same noise."""
     built = build(
         checkerboard, objective=objective, lipschitz=lipschitz, penalty_weight=3.0, adversarial_weight=2.0
@@ -204,12 +209,12 @@ def test_the_losses_are_those_of_the_equations(checkerboard, objective, lipschit
         torch.set_default_dtype(torch.float32)
 
 
-def test_clipping_bounds_the_critic(checkerboard, tmp_path):  # noqa: F811
+def test_clipping_bounds_the_critic(checkerboard, tmp_path):
     built, _, _ = TestClippedCritic().trained(checkerboard, tmp_path, epochs=1, clip_value=0.02)
     assert max(float(one.abs().max()) for one in built.model.critic.parameters()) <= 0.02
 
 
-def test_fake_rows_differ_from_real_ones_at_rated_items_alone(checkerboard):  # noqa: F811
+def test_fake_rows_differ_from_real_ones_at_rated_items_alone(checkerboard):
     model = build(checkerboard).model
     cells, xt, t = model._noised(torch.tensor([5, 6]))
     rows = []
@@ -222,7 +227,7 @@ def test_fake_rows_differ_from_real_ones_at_rated_items_alone(checkerboard):  # 
     assert len(differs) > 0
 
 
-def test_the_critic_keeps_its_weights_through_a_step_of_the_generator(checkerboard, tmp_path):  # noqa: F811
+def test_the_critic_keeps_its_weights_through_a_step_of_the_generator(checkerboard, tmp_path):
     built, trainer, _ = TestDGRM().trained(checkerboard, tmp_path, epochs=1)
     critic = [one.detach().clone() for one in built.model.critic.parameters()]
     trainer._generator_step(built.batch(), 0.0)
@@ -236,14 +241,14 @@ def test_the_critic_keeps_its_weights_through_a_step_of_the_generator(checkerboa
 # Prediction.
 
 
-def test_the_projection_is_the_plain_computation_without_noise(checkerboard):  # noqa: F811
+def test_the_projection_is_the_plain_computation_without_noise(checkerboard):
     """With next to no noise every draw is its mean, so that the sparse chain must equal the dense one."""
     built = build(checkerboard, noise_scale=1e-9, denoising_steps=3, noise_size=1)
     model, G, d = built.model.eval(), built.model.generator, built.model.diffusion
     with torch.no_grad():
         G.context.weight[:, 0] = 0  # z does not matter
     users = torch.arange(1, 51)
-    items, _, rows, values = model.ratings.of(users)
+    items, _, rows, values = model.ratings.gather(users)
     x0 = model.ratings.dense(50, rows, items, values)
     x, mask, zeros = d.signal[4] * x0, (x0 > 0).float(), torch.zeros(50, 1)
     for step in (4, 3, 2):
@@ -253,14 +258,14 @@ def test_the_projection_is_the_plain_computation_without_noise(checkerboard):  #
     assert torch.allclose(model.full_sort_predict(built.users(users.tolist())), expected, atol=2e-3)
 
 
-def test_projected_noise_has_the_covariance_of_the_dense_one(checkerboard):  # noqa: F811
+def test_projected_noise_has_the_covariance_of_the_dense_one(checkerboard):
     model = build(checkerboard).model
     W = model.generator.W.detach().double()
     factor = model._noise_factor().double()
     assert torch.allclose(factor.T @ factor, W.T @ W, atol=1e-6)
 
 
-def test_the_posterior_sample_is_on_the_rating_scale(checkerboard):  # noqa: F811
+def test_the_posterior_sample_is_on_the_rating_scale(checkerboard):
     """A generator that always says the same: R^{T-T'} must say it too, whatever T'."""
     for steps in (1, 3, 5):
         built = build(checkerboard, prediction="posterior", denoising_steps=steps, noise_scale=1e-9)
@@ -270,14 +275,14 @@ def test_the_posterior_sample_is_on_the_rating_scale(checkerboard):  # noqa: F81
             model.generator.bias.fill_(math.log(0.7 / 0.3))
         scores = model.full_sort_predict(built.users([3]))
         unrated = torch.ones(model.n_items, dtype=torch.bool)
-        unrated[model.ratings.of(torch.tensor([3]))[0]] = False
+        unrated[model.ratings.gather(torch.tensor([3]))[0]] = False
         unrated[0] = False
         assert torch.allclose(scores[0, unrated], torch.tensor(3.5), atol=1e-2)
 
 
-def test_blocks_of_users_do_not_change_scores(checkerboard, monkeypatch):  # noqa: F811
+def test_blocks_of_users_do_not_change_scores(checkerboard, monkeypatch):
     built = build(checkerboard)
-    monkeypatch.setattr("recbole_diffusion.model.rows.dgrm.USER_BLOCK", 7)
+    monkeypatch.setattr("recbole_diffusion.model.user_blocks.USER_BLOCK", 7)
     built.model.eval()
     everyone = built.model.full_sort_predict(built.users(list(range(1, 51))))
     built.model.eval()
@@ -287,7 +292,7 @@ def test_blocks_of_users_do_not_change_scores(checkerboard, monkeypatch):  # noq
 # A run.
 
 
-def test_two_optimizers_are_in_the_checkpoint(checkerboard, tmp_path):  # noqa: F811
+def test_two_optimizers_are_in_the_checkpoint(checkerboard, tmp_path):
     _, trainer, _ = TestDGRM().trained(checkerboard, tmp_path, epochs=1)
     found = trainer.optimizers()
     assert set(found) == {"optimizer", "critic_optimizer"}
@@ -300,7 +305,7 @@ def test_two_optimizers_are_in_the_checkpoint(checkerboard, tmp_path):  # noqa: 
     assert set(state["optimizers"]) == {"optimizer", "critic_optimizer"}
 
 
-def test_a_run_reports_rated_items_distributions_and_every_epoch(checkerboard, tmp_path):  # noqa: F811
+def test_a_run_reports_rated_items_distributions_and_every_epoch(checkerboard, tmp_path):
     result = run(
         "DGRM", overrides={**checkerboard.overrides, **SMALL, "epochs": 15, "run_dir": str(tmp_path / "run")}
     )
@@ -326,7 +331,7 @@ def test_a_run_reports_rated_items_distributions_and_every_epoch(checkerboard, t
 
 @pytest.mark.parametrize("player", ["critic", "generator"])
 def test_a_loss_that_is_no_number_stops_with_both_losses_and_advice(
-    checkerboard,  # noqa: F811
+    checkerboard,
     tmp_path,
     monkeypatch,
     player,
@@ -340,12 +345,12 @@ def test_a_loss_that_is_no_number_stops_with_both_losses_and_advice(
         monkeypatch.setattr("recbole_diffusion.model.rows.dgrm.DGRM.generator_loss", lambda *_: bad)
     with pytest.raises(
         RunError,
-        match=r"epoch 0: a loss is no finite number; critic .*, generator .*\. Try a smaller critic.*No epoch was finished",
+        match=r"epoch 0: a loss is not finite; critic .*, generator .*\. Try a smaller critic.*No epoch was finished",
     ):
         TestDGRM().trained(checkerboard, tmp_path, epochs=1)
 
 
-def test_a_critic_that_diverges_stops(checkerboard, tmp_path):  # noqa: F811
+def test_a_critic_that_diverges_stops(checkerboard, tmp_path):
     with pytest.raises(
         RunError,
         match=r"beyond divergence_limit 10; critic -?[0-9.e+]+, generator .* penalty_weight, or fewer critic",
@@ -369,7 +374,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("options", REFUSED)
-def test_options_that_contradict_are_refused(checkerboard, options):  # noqa: F811
+def test_options_that_contradict_are_refused(checkerboard, options):
     given = {
         name: float(value) if "." in value else int(value)
         for name, value in (one.split("=") for one in options.split(","))
@@ -378,7 +383,7 @@ def test_options_that_contradict_are_refused(checkerboard, options):  # noqa: F8
         build(checkerboard, **given)
 
 
-def test_a_missing_scale_is_refused(checkerboard):  # noqa: F811
+def test_a_missing_scale_is_refused(checkerboard):
     with pytest.raises(UsageError, match="valid_metric is 'rated_ndcg@5', but rating_scale is not given"):
         build(checkerboard, rating_scale=None)
     with pytest.raises(
@@ -389,7 +394,7 @@ def test_a_missing_scale_is_refused(checkerboard):  # noqa: F811
         build(checkerboard, rating_scale=[-1, 5])
 
 
-def test_a_wide_critic_says_what_it_costs(checkerboard, monkeypatch, caplog):  # noqa: F811
+def test_a_wide_critic_says_what_it_costs(checkerboard, monkeypatch, caplog):
     monkeypatch.setattr(adversarial, "COSTLY_WEIGHTS", 1000)
     build(checkerboard)
     assert "the critic reads rows of all 50 items: 0.0 million weights, 0 MB" in caplog.text

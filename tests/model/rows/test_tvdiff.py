@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
-from support.contract import Built, ModelContract
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.layers import noise_factor
 from recbole_diffusion.model.rows import tvdiff
+from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {
     "hidden_size": 16,
@@ -111,7 +112,7 @@ def test_projected_noise_has_the_law_of_the_plain_one(build):
     for hidden_size in (16, 80):  # fewer and more columns than items
         model = build(hidden_size=hidden_size).model
         randomise(model)
-        factor = model._factor()
+        factor = noise_factor(model.W_I)
         covariance = model.W_I.detach().T @ model.W_I.detach()
         assert torch.allclose(
             factor.T @ factor, covariance, rtol=1e-8, atol=1e-8 * float(covariance.abs().max())
@@ -302,7 +303,7 @@ def test_sampling_noise_has_the_law_of_the_dense_stochastic_chain(build, monkeyp
 
 
 def test_blocks_of_users_have_noise_of_their_own(build, monkeypatch):
-    monkeypatch.setattr(tvdiff, "USER_BLOCK", 16)
+    monkeypatch.setattr("recbole_diffusion.model.user_blocks.USER_BLOCK", 16)
     built = build(sampling_steps=8, noise_scale=1.0, noise_min=0.5, noise_max=0.9, first_beta=None)
     model = built.model
     randomise(model)
@@ -338,13 +339,13 @@ def test_item_towers_are_their_formulas(build):
     for topology, graph in graphs.items():
         model = build(topology=topology).model
         randomise(model)
-        assert torch.allclose(model.item_vectors(), torch.tanh(graph.T @ model.tower.W_U), atol=1e-6)
+        assert torch.allclose(model.item_vectors(), torch.tanh(graph.T @ model.item_encoder.W_U), atol=1e-6)
     free = build(topology="none").model
-    assert torch.allclose(free.item_vectors()[1:], torch.tanh(free.tower.weight))
+    assert torch.allclose(free.item_vectors()[1:], torch.tanh(free.item_encoder.weight))
     perceptron = build(denoiser="mlp").model
     randomise(perceptron)
-    assert torch.allclose(perceptron.item_vectors()[1:, :-1], perceptron.tower.weight)
-    assert torch.allclose(perceptron.item_vectors()[1:, -1:], perceptron.tower.bias)
+    assert torch.allclose(perceptron.item_vectors()[1:, :-1], perceptron.item_encoder.weight)
+    assert torch.allclose(perceptron.item_vectors()[1:, -1:], perceptron.item_encoder.bias)
 
 
 def test_padding_enters_nothing(build):

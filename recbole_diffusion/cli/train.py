@@ -1,0 +1,57 @@
+"""``train``, the default command: train and evaluate one model."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from recbole_diffusion.cli.arguments import config_files_of, help_asked, option_pairs, parse_options
+from recbole_diffusion.cli.help import help_text, run_usages
+from recbole_diffusion.errors import command_line, no_arguments
+
+
+def train(argv: Sequence[str]) -> int:
+    """Train one model and print its metrics.
+
+    Raises:
+        UsageError: the request cannot be run. RunError: the run failed. Interrupted: Ctrl-C.
+    """
+    asked = help_asked(argv)
+    if asked:
+        return _help(argv, asked == "all")
+    if not argv:
+        raise no_arguments(*run_usages())
+    options = parse_options(argv)
+    model, dataset, resume = (options.pop(name, None) for name in ("model", "dataset", "resume"))
+    files = config_files_of(options)
+    from recbole_diffusion.quick_start import run
+
+    result = run(
+        model, dataset, config_files=files, overrides=options, resume=resume, command=command_line(*argv)
+    )
+    sys.stdout.write(summary(result))
+    return 0
+
+
+def _help(argv: Sequence[str], everything: bool) -> int:
+    model = dict(option_pairs([one for one in argv if one != "-h"])).get("model")
+    sys.stdout.write(help_text(model, everything))
+    return 0
+
+
+def summary(result: dict[str, Any]) -> str:
+    """Return what a run has given, for people.
+
+    Args:
+        result: what ``run`` returns.
+    """
+    chosen = f"best epoch {result['best_epoch']} (chosen on {result['selection']})"
+    lines = [f"{result['model']} on {result['dataset']}, seed {result['seed']}, {chosen}"]
+    several = [part for part in result if part.startswith("test_")] or ["test"]
+    if result["test"] != result[several[0]]:  # a part of its own, not the first of two
+        several.insert(0, "test")
+    width = max(5, *map(len, several))
+    for part in ("valid", *several):
+        values = "  ".join(f"{name} {value:.4f}" for name, value in (result[part] or {}).items())
+        lines += [f"{part:{width}}  {values}"]
+    seconds = "  ".join(f"{name} {value:.1f} s" for name, value in result["seconds"].items())
+    return "\n".join([*lines, f"time   {seconds}", f"folder {result['run_dir']}"]) + "\n"

@@ -1,0 +1,220 @@
+"""Matrix factorisation of ratings in one domain, the first stages of every mapping model."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recbole_diffusion.data.cross_domain import Ratings
+from recbole_diffusion.model.base import FoldInHistories
+from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
+from recbole_diffusion.options.cross_domain import CrossDomainOptions
+
+BLOCK = 2**16  # ratings whose outer products are held at once
+LEAST_PENALTY = (
+    1e-6  # of a fold-in, so that a user with fewer ratings than the vectors are wide has one solution
+)
+
+
+@dataclass(frozen=True)
+class MatrixShape:
+    """Number of user ids and of item ids, the padding ids 0 included."""
+
+    n_users: int
+    n_items: int
+
+
+class MatrixFactorization(nn.Module):
+    """``r = u . v`` (DiffCDR, section 2.1), or with biases ``r = mean + b_u + b_i + u . v``.
+
+    Mapping models move *user vectors* between domains. With biases such a vector is [u, b_u] and an item's
+    vector [v, 1], so that a user's bias is transferred like any other coordinate, and a rating is ``offset_i
+    + user vector . item vector`` in both cases.
+
+    Args:
+        shape: numbers of ids.
+        options: width, bias, start, penalty.
+        mean: of the training ratings.
+        seed: of the start, apart from every other random stream, so that all models start alike.
+    """
+
+    mean: Tensor
+
+    def __init__(self, shape: MatrixShape, options: CrossDomainOptions, mean: float, seed: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.bias, self.reg_weight = options.bias, options.factor_reg_weight
+        width = (options.embedding_size, *([1] if options.bias else []))
+        self.users, self.items = (
+            nn.Parameter(torch.randn(rows, width[0], generator=generator) * options.factor_std)
+            for rows in (shape.n_users, shape.n_items)
+        )
+        if options.bias:
+            self.user_bias, self.item_bias = (
+                nn.Parameter(torch.zeros(rows)) for rows in (shape.n_users, shape.n_items)
+            )
+            self.bias_reg_weight = options.factor_bias_reg_weight
+            self.register_buffer("of_user", torch.ones(shape.n_users), persistent=False)
+            self.register_buffer("of_item", torch.ones(shape.n_items), persistent=False)
+        self.width = sum(width)
+        self.register_buffer("mean", torch.tensor(mean if options.bias else 0.0))
+
+    def user_vectors(self, users: Tensor | None = None) -> Tensor:
+        """Return the vectors of some users or all, [n, width]."""
+        users = torch.arange(len(self.users), device=self.users.device) if users is None else users
+        rows = F.embedding(users, self.users)
+        return torch.cat([rows, self.user_bias[users, None]], 1) if self.bias else rows
+
+    def item_vectors(self) -> Tensor:
+        """Return the vectors of all items, [n_items, width]."""
+        return torch.cat([self.items, torch.ones_like(self.items[:, :1])], 1) if self.bias else self.items
+
+    def item_points(self, items: Tensor) -> Tensor:
+        """Return what is known of items at the width of user vectors, v or [v, b_i], [n, width]; ``item_vectors`` score."""
+        rows = F.embedding(items, self.items)
+        return torch.cat([rows, self.item_bias[items, None]], 1) if self.bias else rows
+
+    def item_offsets(self) -> Tensor:
+        """Return what is added to an item's ratings whoever the user is, [n_items]."""
+        return self.mean + self.item_bias if self.bias else self.items.new_zeros(len(self.items))
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the predicted ratings of pairs, [batch]."""
+        return self._scored(users, items)[0]
+
+    def _scored(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Return predicted ratings [batch] and their penalty, a scalar."""
+        u, v = F.embedding(users, self.users), F.embedding(items, self.items)
+        scores, penalty = (u * v).sum(1), u.square().sum(1) + v.square().sum(1)
+        penalty = self.reg_weight * penalty
+        if self.bias:
+            b_u, b_i = self.user_bias[users], self.item_bias[items]
+            scores = scores + self.mean + b_u + b_i
+            penalty = penalty + self.bias_reg_weight * (
+                b_u.square() / self.of_user[users] + b_i.square() / self.of_item[items]
+            )
+        return scores, penalty.mean()
+
+    @torch.no_grad()
+    def fold_in(self, histories: FoldInHistories, weight: float = 1.0) -> Tensor:
+        """Return the vectors of users that were not trained, from their ratings, [batch, width]; the items stay as they are.
+
+        A user's part of the training loss, sum of (r - offset_i - w . v_i)^2 over the n ratings with n
+        ``factor_reg_weight`` |u|^2 and ``factor_bias_reg_weight`` b_u^2, has its minimum at (V^T V + D)^-1
+        V^T (r - offset), one ridge regression each.
+
+        Args:
+            histories: each user's rated items with their ratings; at least one a user.
+            weight: of these ratings in the training loss.
+        """
+        many, counts = (
+            len(histories.starts),
+            torch.bincount(histories.rows, minlength=len(histories.starts)).double(),
+        )
+        gram = counts.new_zeros(many, self.width, self.width)
+        right, vectors, offsets = counts.new_zeros(many, self.width), self.item_vectors(), self.item_offsets()
+        columns = (histories.items, histories.rows, histories.ratings)
+        for items, rows, ratings in zip(*(column.split(BLOCK) for column in columns), strict=True):
+            v = vectors[items].double()
+            gram.index_add_(0, rows, v[:, :, None] * v[:, None, :])
+            right.index_add_(0, rows, (ratings - offsets[items]).double()[:, None] * v)
+        penalty = (counts * self.reg_weight)[:, None].repeat(1, self.width)
+        if self.bias:
+            penalty[:, -1] = self.bias_reg_weight
+        gram = weight * gram + torch.diag_embed(penalty.clamp(min=LEAST_PENALTY))
+        return torch.linalg.solve(gram, weight * right).to(vectors.dtype)
+
+    def count(self, ratings: Ratings) -> None:
+        """Take the numbers of ratings of each user and item, by which the penalty of biases is spread over them."""
+        if self.bias:
+            for name, column in (("of_user", ratings.users), ("of_item", ratings.items)):
+                table = getattr(self, name)
+                table.copy_(torch.bincount(column, minlength=len(table)).clamp(min=1))
+
+    def loss(
+        self,
+        users: Tensor,
+        items: Tensor,
+        ratings: Tensor,
+        weights: Tensor | None = None,
+        absolute: float = 0.0,
+    ) -> Tensor:
+        """Return the mean squared error, or a share ``absolute`` of absolute ones, (weighted,) with the penalty, a scalar."""
+        scores, penalty = self._scored(users, items)
+        error = (scores - ratings).square()
+        if absolute:
+            error = (1 - absolute) * error + absolute * (scores - ratings).abs()
+        return (error if weights is None else weights * error).mean() + penalty
+
+
+def derived_seed(*words: object) -> int:
+    """Return a seed that is a function of some words."""
+    return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:6], "big")
+
+
+def factorization_stage(
+    name: str, factors: MatrixFactorization, ratings: Ratings, options: CrossDomainOptions, seed: int
+) -> TrainingStage:
+    """Return the stage that trains one factorisation; it stops by the error on ratings that it holds out itself.
+
+    Args:
+        name: ``source`` or ``target``.
+        factors: what is trained.
+        ratings: the training ratings of the domain.
+        options: epochs, batch size and the like.
+        seed: of the run.
+    """
+    order = torch.randperm(
+        len(ratings), generator=torch.Generator().manual_seed(derived_seed(seed, name, "held out"))
+    )
+    factors.count(ratings)
+    held_out, rows = order.split(
+        [
+            round(options.factor_valid_share * len(ratings)),
+            len(ratings) - round(options.factor_valid_share * len(ratings)),
+        ]
+    )
+
+    def columns(chosen: Tensor) -> list[Tensor]:
+        chosen, device = chosen.cpu(), factors.items.device
+        return [column[chosen].to(device) for column in (ratings.users, ratings.items, ratings.ratings)]
+
+    def error() -> float:
+        with torch.no_grad():
+            parts = [columns(part) for part in held_out.split(2**20)] or [columns(rows[:1])]
+            squares = [(factors(users, items) - values).square() for users, items, values in parts]
+        return torch.cat(squares).mean().item()
+
+    def loss(batch: Tensor) -> Tensor:
+        return factors.loss(*columns(batch))
+
+    train = UpdateStep(
+        loss, list(factors.parameters()), options.factor_learning_rate, weight_decay=0.0
+    )  # its penalty is its own
+    return TrainingStage(
+        name=name,
+        steps=(train,),
+        rows=rows,
+        batch_size=options.factor_batch_size,
+        epochs=options.factor_epochs,
+        stopping_step=options.factor_stopping_step,
+        error=error,
+        module=factors,
+        key=content_key(name, ratings, options, seed),
+    )
+
+
+def content_key(name: str, ratings: Ratings, options: CrossDomainOptions, seed: int) -> str:
+    """Return a text that differs wherever trained factors could: ratings, options, seed, version of this file's format."""
+    digest = hashlib.sha256(b"factors 1")
+    for column in (ratings.users, ratings.items, ratings.ratings):
+        digest.update(column.numpy().tobytes())
+    used = {
+        field: getattr(options, field)
+        for field in options.__dataclass_fields__
+        if field.startswith("factor_")
+    }
+    digest.update(repr((name, used, options.embedding_size, options.bias, seed)).encode())
+    return f"{name}-{digest.hexdigest()[:24]}"

@@ -1,0 +1,98 @@
+"""Histories in the source domain: as rows of items, attention over them, and users known by such a history alone."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.data.cross_domain import Ratings
+from recbole_diffusion.model.base import FoldInHistories
+from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixFactorization, MatrixShape
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
+
+BLOCK = 2**20  # pairs whose vectors are held at once
+
+
+def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> InteractionCSR:
+    """Return the items that each user of a domain has rated ``floor`` or better, ascending; with None all rated items."""
+    kept = torch.arange(len(ratings)) if floor is None else (ratings.ratings >= floor).nonzero().squeeze(1)
+    keys = torch.sort(ratings.users[kept] * shape.n_items + ratings.items[kept]).values
+    counts = torch.bincount(keys // shape.n_items, minlength=shape.n_users)
+    return InteractionCSR(
+        torch.cat([counts.new_zeros(1), counts.cumsum(0)]), keys % shape.n_items, shape.n_items
+    )
+
+
+def liked(histories: FoldInHistories, floor: float | None) -> tuple[Tensor, Tensor]:
+    """Return the items [total] and rows [total] of histories that are rated ``floor`` or better; with None all."""
+    kept = slice(None) if floor is None else histories.ratings >= floor
+    return histories.items[kept], histories.rows[kept]
+
+
+def softmax_by_row(scores: Tensor, rows: Tensor, n_rows: int) -> Tensor:
+    """Return the softmax of the scores within each row, [total].
+
+    Args:
+        scores: [total].
+        rows: which row each score belongs to, long [total].
+        n_rows: number of rows; one without scores is allowed.
+    """
+    highest = scores.new_full((n_rows,), -torch.inf).scatter_reduce(0, rows, scores.detach(), "amax")
+    shares = (scores - highest[rows]).exp()
+    return shares / scores.new_zeros(n_rows).index_add(0, rows, shares)[rows]
+
+
+def means_over_pairs(own: Tensor, others: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return the mean of each vector and the mean of its neighbours' vectors; a vector without neighbours stays, [n, width].
+
+    Args:
+        own: [n, width].
+        others: the neighbours' vectors, [m, width].
+        rows: of ``own``, one side of each pair, long [pairs].
+        columns: of ``others``, the other side.
+    """
+    sums = torch.zeros_like(own)
+    for some, theirs in zip(rows.split(BLOCK), columns.split(BLOCK), strict=True):
+        sums.index_add_(0, some, others[theirs])
+    counts = torch.bincount(rows, minlength=len(own))[:, None]
+    return torch.where(counts > 0, (own + sums / counts.clamp(min=1)) / 2, own)
+
+
+class SourceFoldIn:
+    """What a model of cold users adds to score people whom no training has seen, from their source ratings.
+
+    The trained source factors stay as they are; the user's source vector is the one that they give the new
+    ratings (:meth:`MatrixFactorization.fold_in`), and the model transfers it as it does those of its cold users.
+    """
+
+    takes_histories = True
+    fold_in_domain = "source"
+    fold_in_weight = 1.0  # of source ratings in the loss of the source factors
+
+    def source_factors(self) -> MatrixFactorization:
+        """Return the factorisation that knows the source items."""
+        raise NotImplementedError
+
+    def source_rows(self: Any, users: Tensor) -> Tensor:
+        """Return the rows of :meth:`source_factors` that hold target users, long [batch]."""
+        return self.source_of[users]
+
+    def source_history(self, histories: FoldInHistories) -> FoldInHistories:
+        """Return the histories in the item numbers and on the scale of :meth:`source_factors`."""
+        return histories
+
+    def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:
+        """Return the vectors of users by their source vectors [batch, width] and source ratings, [batch, width].
+
+        Args:
+            vectors: folded in.
+            histories: in the item numbers of the source domain.
+            seed: of the model's noise, where it has some.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def fold_in_vectors(self: Any, histories: FoldInHistories, seed: int) -> Tensor:
+        """Return the vectors of users by their source ratings, as ``inner_products`` scores them, [batch, width + 1]."""
+        vectors = self.source_factors().fold_in(self.source_history(histories), self.fold_in_weight)
+        return self.append_ones(self.calibrated(self.transfer_new(vectors, histories, seed)))

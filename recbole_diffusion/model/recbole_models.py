@@ -1,0 +1,125 @@
+"""The one adapter of RecBole's own models: what they can do beside ranking their own users, in the words of ``ModelInterface``."""
+
+import copyreg
+import functools
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from recbole.data.interaction import Interaction
+from torch import Tensor
+
+from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface
+
+
+class _Embeddings(ModelInterface):
+    """BPR: two tables."""
+
+    has_item_vectors = True
+
+    def inner_products(self: Any) -> InnerProducts:
+        return InnerProducts(self.user_embedding, self.item_embedding.weight.detach())
+
+
+class _KeptVectors(ModelInterface):
+    """Graph models that keep the vectors of an evaluation, whose inner products are the scores."""
+
+    has_item_vectors = True
+
+    @torch.no_grad()
+    def inner_products(self: Any) -> InnerProducts:
+        self.full_sort_predict(asking(self, torch.ones(1, dtype=torch.long)))  # computes and keeps them
+        users = self.restore_user_e.detach()
+        return InnerProducts(lambda numbers: users[numbers], self.restore_item_e.detach())
+
+
+class _Rows(ModelInterface):
+    """Autoencoders of interaction rows, which know a user by nothing but the row that ``get_rating_matrix`` gives."""
+
+    takes_histories = True
+
+    def fold_in_scores(self: Any, histories: FoldInHistories, seed: int) -> Tensor:
+        many = len(histories.starts)
+        rows = torch.zeros(many, self.n_items, device=histories.items.device)
+        rows[histories.rows, histories.items] = 1.0
+        self.get_rating_matrix = lambda users: rows[users]
+        try:
+            with torch.no_grad(), torch.random.fork_rng():
+                torch.manual_seed(seed)
+                return self.full_sort_predict(asking(self, torch.arange(many))).view(many, -1)
+        finally:
+            del self.get_rating_matrix
+
+
+class _DiffusedRows(_Rows):
+    """DiffRec and LDiffRec; weighing interactions by their time needs more than the row."""
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        self.takes_histories = not self.time_aware
+
+
+class _ItemSimilarity(ModelInterface):
+    """Scores are a row times an item-item matrix, dense (EASE) or sparse (SLIM)."""
+
+    takes_histories = True
+
+    def similarity(self: Any) -> Any:
+        return self.item_similarity
+
+    def fold_in_scores(self: Any, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
+        items = histories.items.cpu().numpy()
+        offsets = np.r_[histories.starts.cpu().numpy(), len(items)]
+        shape = len(offsets) - 1, self.n_items
+        found = sp.csr_matrix((np.ones(len(items), np.float32), items, offsets), shape) @ self.similarity()
+        return torch.from_numpy(np.asarray(found.todense() if sp.issparse(found) else found)).to(self.device)
+
+
+class _ItemKNN(_ItemSimilarity):
+    """By items; the method by users knows the trained users alone."""
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        self.takes_histories = self.method == "item"
+
+    def similarity(self: Any) -> Any:
+        return self.w
+
+
+ADAPTERS: dict[str, type[ModelInterface]] = {
+    "BPR": _Embeddings,
+    **dict.fromkeys(("LightGCN", "NGCF", "DGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
+    **dict.fromkeys(("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT"), _Rows),
+    **dict.fromkeys(("DiffRec", "LDiffRec"), _DiffusedRows),
+    "EASE": _ItemSimilarity,
+    "SLIMElastic": _ItemSimilarity,
+    "ItemKNN": _ItemKNN,
+}
+
+
+def asking(model: Any, users: Tensor) -> Interaction:
+    """Return an interaction that asks for some users, long [batch], on the model's device."""
+    return Interaction({model.USER_ID: users}).to(model.device)
+
+
+class _Adapted(type):
+    """The type of adapted classes; pickle, which finds a class by its name, is told how to make one again."""
+
+
+@functools.cache
+def adapted(cls: type) -> type:
+    """Return a model class with the answers of ``ModelInterface``, under the same name.
+
+    What the class itself has wins over the defaults. A class that inherits one of RecBole's may score otherwise: it
+    gets the defaults alone, and declares what it can do.
+    """
+    if issubclass(cls, ModelInterface):
+        return cls
+    of_recbole = cls.__module__.startswith("recbole.")
+    adapters = [ADAPTERS[cls.__name__]] if of_recbole and cls.__name__ in ADAPTERS else []
+    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    return _Adapted(cls.__name__, (*adapters, cls, ModelInterface), {**names, "adapts": cls})
+
+
+copyreg.pickle(_Adapted, lambda cls: (adapted, (cls.adapts,)))

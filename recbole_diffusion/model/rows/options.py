@@ -1,0 +1,30 @@
+"""Hyper-parameters of the smaller models of rating rows; TVDiff and DGRM have files of their own."""
+
+from dataclasses import dataclass
+
+from recbole_diffusion.options.declare import option
+
+
+@dataclass(frozen=True)
+class CFGANOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    batch_by: str = option(
+        "training rows: each user once an epoch, or once for each rating",
+        choices=("user", "interaction"),
+    )
+    hidden_size: int = option("hidden width of the generator", low=1)
+    critic_size: int = option("hidden width of the discriminator", low=1)
+    masked_negatives: int = option(
+        "unrated items a user that the discriminator sees as zeros (zero masking)", low=0
+    )
+    zero_negatives: int = option(
+        "unrated items a user that the generator is pulled to zero at (zero reconstruction)", low=0
+    )
+    zero_weight: float = option("alpha, weight of the zero reconstruction", low=0)
+    generator_steps: int = option("updates of the generator a batch", low=1)
+    critic_steps: int = option("updates of the discriminator a batch", low=1)
+    critic_learning_rate: float = option("step size of the discriminator's optimizer", low=0, open_low=True)
+    divergence_limit: float = option(
+        "size of the discriminator's loss at which training stops", low=0, open_low=True
+    )

@@ -1,0 +1,138 @@
+"""What a recipe is: published files, how a set is made from them, and what the paper says of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+RECORD = "prepare.json"  # how a set was made; written last, so that where it is, the set is whole
+ADVICE = "Free some space, or name another folder with --output"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One published file.
+
+    Attributes:
+        name: its name, under which it is looked for and stored.
+        page: where a person reads about it, and gets it where it has no direct address.
+        urls: direct addresses, tried in turn; none where a login or an agreement stands before it.
+        size: its length in bytes, or None if nobody has published it.
+        sha256: its SHA-256 as hexadecimal text, or None.
+        md5: the MD5 that the publisher names, used where there is no SHA-256; it finds damage, not malice.
+    """
+
+    name: str
+    page: str
+    urls: tuple[str, ...] = ()
+    size: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How large a set is."""
+
+    users: int
+    items: int
+    interactions: int
+
+    def __str__(self) -> str:
+        """Return the counts as text."""
+        return f"{self.users:,} users, {self.items:,} items, {self.interactions:,} interactions"
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """What was made of a recipe.
+
+    Attributes:
+        counts: users, items and rows of the written files.
+        lines: what the command prints about it, each a label and its value.
+        warnings: what the user should know before relying on it.
+    """
+
+    counts: Counts
+    lines: list[str]
+    warnings: list[str]
+
+
+class Kind(Protocol):
+    """A way to make a set: ``ShiftedSet``, ``MultimodalSet`` or ``RatingDomain``."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts, each in a file ``NAME.PART.inter``; none where there is the one file ``NAME.inter``."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that :meth:`make` reads, beside the filters of the recipe."""
+
+    def make(
+        self,
+        recipe: "Recipe",
+        paths: Mapping[str, Path],
+        folder: Path,
+        record: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> PreparedSet:
+        """Read the published files and write the set, whole or not at all.
+
+        Args:
+            recipe: the set.
+            paths: path of each source file by name.
+            folder: where the set goes.
+            record: what ``prepare.json`` says beside what is found here.
+            options: values of :attr:`options` and of the recipe's filters.
+
+        Raises:
+            UsageError: a file is malformed, or too little is left of it.
+            RunError: the disk is full or not writable.
+        """
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One set that ``prepare`` makes.
+
+    Attributes:
+        name: the name of the set.
+        title: what it is, in a few words.
+        files: what it is made from.
+        licence: under which terms the files may be used.
+        kind: how it is made.
+        paper: the counts of the paper's table.
+        note: what is known about the difference between the paper's counts and ours.
+        filters: the paper's value of each filter option, by name.
+        tolerance: how far a count may be from the paper's, which may be rounded.
+    """
+
+    name: str
+    title: str
+    files: tuple[SourceFile, ...]
+    licence: str
+    kind: Kind
+    paper: Counts
+    note: str
+    filters: Mapping[str, float] = field(default_factory=dict, hash=False)
+    tolerance: int = 0
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that change the rows of the set."""
+        return (*self.kind.options, *self.filters)
+
+    @property
+    def inter_files(self) -> list[str]:
+        """The names of the files of interactions."""
+        return [f"{self.name}.{part}.inter" for part in self.kind.parts] or [f"{self.name}.inter"]
+
+    def agrees(self, found: Counts) -> bool:
+        """Return whether counts are the paper's."""
+        pairs = (
+            (found.users, self.paper.users),
+            (found.items, self.paper.items),
+            (found.interactions, self.paper.interactions),
+        )
+        return all(abs(ours - papers) <= self.tolerance for ours, papers in pairs)

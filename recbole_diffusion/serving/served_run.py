@@ -1,0 +1,36 @@
+"""What serving reads of a trained run; ``loaded_run.LoadedRun`` has it."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from recbole_diffusion.serving.id_map import IdMap
+from recbole_diffusion.storage.run_folder import RunFolder
+
+
+class ServedRun(Protocol):
+    """A trained model with its data and ids.
+
+    Attributes:
+        folder: the run's files.
+        config: its configuration.
+        parts: train, valid and the test parts by name, each a RecBole data set.
+        model: the model, in evaluation mode.
+        users: original and internal ids of users.
+        items: original and internal ids of items.
+        fold_in_items: ids of the items that histories are made of; ``items`` itself unless it is another domain.
+    """
+
+    @property
+    def folder(self) -> RunFolder: ...  # noqa: D102
+    @property
+    def config(self) -> Any: ...  # noqa: D102
+    @property
+    def parts(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def model(self) -> Any: ...  # noqa: D102
+    @property
+    def users(self) -> IdMap: ...  # noqa: D102
+    @property
+    def items(self) -> IdMap: ...  # noqa: D102
+    @property
+    def fold_in_items(self) -> IdMap: ...  # noqa: D102

@@ -1,0 +1,167 @@
+"""Files and folders that appear whole or not at all: written beside their name, synced, renamed.
+
+A kill or a full disk leaves what was there before. A rename is atomic within one file system, hence the draft
+lies beside its goal; the content is synced first, so that a power cut cannot leave the new name on empty
+blocks.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from recbole_diffusion.errors import RunError, UsageError
+
+ADVICE = "Free some space, or name another place"
+
+
+def output_file(given: Any, overwrite: bool) -> Path:
+    """Return the file that a command is to write, checked before anything long begins.
+
+    Raises:
+        UsageError: it exists and ``overwrite`` is not given, it is a folder, or its folder is missing.
+    """
+    path = Path(str(given)).expanduser()
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}; make it, or name another")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} is there already; replace it with --overwrite, or name another file")
+    return path
+
+
+def output_folder(given: Any, overwrite: bool, mark: str) -> Path:
+    """Return the folder that a command is to write; only one that the same command has made is ever replaced.
+
+    Args:
+        given: the folder.
+        overwrite: whether an earlier one may be replaced.
+        mark: name of the file by which the command knows a folder that it has made.
+
+    Raises:
+        UsageError: it is a file, holds something and ``mark`` is not in it, or ``overwrite`` is not given.
+    """
+    path = Path(str(given)).expanduser()
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return path
+    if not path.is_dir():
+        raise UsageError(f"{path} is a file; name a folder")
+    if not (path / mark).is_file():
+        raise UsageError(f"{path} holds other files (no {mark}) and is not replaced; name another folder")
+    if not overwrite:
+        raise UsageError(f"{path} is there already; replace it with --overwrite, or name another folder")
+    return path
+
+
+@contextlib.contextmanager
+def whole(path: Path, advice: str = ADVICE) -> Iterator[Path]:
+    """Give a name beside ``path`` to write a file or folder to; it becomes ``path`` when the block ends.
+
+    After an error nothing of it stays.
+
+    Args:
+        path: the file or folder to write; an earlier one is replaced.
+        advice: the last sentence of the error message.
+
+    Raises:
+        RunError: the disk is full or not writable; the message says what is still there.
+    """
+    draft = _beside(path, "part")
+    try:
+        yield draft
+        _sync(draft)
+        _rename(draft, path)
+    except OSError as error:
+        kept = "the version before it is untouched" if path.exists() else "nothing was kept"
+        raise RunError(f"cannot write {path}: {error}; {kept}. {advice}") from error
+    finally:
+        _remove(draft)
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], Any], advice: str = ADVICE) -> None:
+    """Write a file with a function of an open binary file; see :func:`whole`."""
+    with whole(path, advice) as draft, draft.open("wb") as file:
+        try:
+            write(file)
+        except RunError:
+            raise
+        except RuntimeError as error:  # which is how torch.save reports a full disk
+            raise OSError(str(error)) from error
+
+
+def write_text(path: Path, text: str, advice: str = ADVICE) -> None:
+    """Write a text file in UTF-8; see :func:`whole`."""
+    write_whole(path, lambda file: file.write(text.encode()), advice)
+
+
+@contextlib.contextmanager
+def whole_set(folder: Path, last: str, advice: str = ADVICE, obsolete: Sequence[str] = ()) -> Iterator[Path]:
+    """Give a folder to write files to, which are moved into ``folder`` when the block ends.
+
+    Other files of ``folder`` stay. The file ``last`` is removed before the first move and moved after all
+    others: where it is, the set is whole. A folder that was made for nothing is removed again.
+
+    Args:
+        folder: the folder; made if missing.
+        last: name of the file whose presence marks a whole set.
+        advice: the last sentence of the error message.
+        obsolete: patterns of files of ``folder`` that belong to an earlier set, and are removed with it.
+
+    Raises:
+        RunError: the disk is full or not writable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = _beside(folder / last, "part")
+        draft.mkdir()
+        try:
+            yield draft
+            _sync(draft)
+            for old in (folder / last, *(old for pattern in obsolete for old in folder.glob(pattern))):
+                old.unlink(missing_ok=True)
+            for file in sorted(draft.iterdir(), key=lambda file: (file.name == last, file.name)):
+                file.replace(folder / file.name)
+        finally:
+            _remove(draft)
+            with contextlib.suppress(OSError):  # it holds something
+                folder.rmdir()
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error}; no file of it is half written. {advice}") from error
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{ending}")
+
+
+def _sync(draft: Path) -> None:
+    """Bring a file, or the files of a folder, to the disk."""
+    for file in [one for one in draft.rglob("*") if one.is_file()] if draft.is_dir() else [draft]:
+        # Windows syncs only what is open for writing.
+        with file.open("r+b") as stream:
+            os.fsync(stream.fileno())
+
+
+def _rename(draft: Path, path: Path) -> None:
+    """Give the draft its name; a folder cannot be renamed over one that holds something."""
+    if not path.is_dir():
+        draft.replace(path)
+        return
+    old = _beside(path, "old")
+    path.rename(old)
+    try:
+        draft.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    shutil.rmtree(old)
+
+
+def _remove(draft: Path) -> None:
+    """Remove what is left of a draft."""
+    if draft.is_dir():
+        shutil.rmtree(draft, ignore_errors=True)
+    else:
+        draft.unlink(missing_ok=True)

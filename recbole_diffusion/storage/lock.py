@@ -1,0 +1,36 @@
+"""A lock by which one process keeps others out of a folder; it ends with its process, even a killed one."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextlib.contextmanager
+def locked(file: Path, patience: float = 0.0) -> Iterator[None]:
+    """Hold the lock ``file`` while the block runs.
+
+    A file system without locks gets a warning, and the block runs.
+
+    Args:
+        file: the file that is locked; it is made, and stays.
+        patience: seconds to wait for another process to end.
+
+    Raises:
+        TimeoutError: another process holds the lock, and has held it for ``patience`` seconds.
+    """
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=patience, poll_interval=0.2)
+    except Timeout:
+        raise
+    except (OSError, NotImplementedError) as error:
+        logging.getLogger(__name__).warning(
+            "%s cannot be locked (%s): make sure that no other process works in this folder", file, error
+        )
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,60 @@
+"""The test parts of a run, evaluated with the best weights: metrics, by group and by user, and of ratings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recbole_diffusion.evaluation.groups import group_report
+from recbole_diffusion.evaluation.lists import USER_METRICS, TopKLists, save_user_metrics
+
+
+@dataclass
+class TestedParts:
+    """What was found, by test part.
+
+    Attributes:
+        metrics: values by name.
+        groups: group reports, if ``report_groups`` asks for them.
+        rated: rating reports, of parts with ratings on a known scale.
+    """
+
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    groups: dict[str, Any] = field(default_factory=dict)
+    rated: dict[str, Any] = field(default_factory=dict)
+
+
+def evaluate_parts(trainer: Any, train: Any, tests: Mapping[str, Any], progress: bool) -> TestedParts:
+    """Evaluate each test part, and write its users' metrics into the run folder.
+
+    Args:
+        trainer: the run's trainer.
+        train: loader of the training part.
+        tests: loaders of the test parts by name.
+        progress: whether to show progress bars.
+
+    Raises:
+        RunError: the weights are damaged, or the users' metrics cannot be written.
+    """
+    config, part = trainer.config, train._dataset
+    found, kept, errors = TestedParts(), {}, {}
+    topk, metrics = (
+        [value] if isinstance(value, int | str) else list(value)
+        for value in (config["topk"], config["metrics"])
+    )
+    for name, loader in tests.items():
+        lists = TopKLists(max(topk))
+        values = trainer.evaluate(loader, show_progress=progress, lists=lists)
+        found.metrics[name] = {metric: float(value) for metric, value in values.items()}
+        if trainer.rated is not None:
+            found.rated[name] = trainer.rated.report()
+        if len(lists):
+            kept[name] = lists
+            errors[name] = trainer.rated.by_user(lists.users) if trainer.rated is not None else {}
+            if config["report_groups"]:
+                n_groups = config["report_groups"]
+                found.groups[name] = group_report(lists, part, loader._dataset, n_groups, topk)
+    if kept:
+        tokens = part.field2id_token[part.uid_field]
+        by_user = [metric for metric in metrics if metric.lower() in USER_METRICS]
+        save_user_metrics(trainer.folder.user_metrics, kept, tokens, topk, by_user, errors)
+    return found

@@ -1,0 +1,70 @@
+"""What running the trials of a sweep needs, and how a trial's report gets into the record."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from recbole_diffusion.tuning.display import SweepDisplay
+from recbole_diffusion.tuning.folder import SweepFolder
+from recbole_diffusion.tuning.options import SweepOptions
+from recbole_diffusion.tuning.record import FINISHED, SweepRecord, Trial
+
+
+@dataclass
+class SweepContext:
+    """What running the trials of one sweep needs.
+
+    Attributes:
+        folder: where the sweep writes.
+        record: what it knows.
+        options: how it searches.
+        display: what it prints.
+        on_report: called with each trial that reports, after its report is in the record; for callers from
+            Python.
+        data: a reference to the prepared data set in Ray's object store, or nothing.
+    """
+
+    folder: SweepFolder
+    record: SweepRecord
+    options: SweepOptions
+    display: SweepDisplay
+    on_report: Callable[[Trial], None] | None = None
+    data: list = field(default_factory=list)
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """What all trials share, see :func:`.trial.run_trial`."""
+        return {
+            "sweep_dir": str(self.folder.path),
+            "model": self.record.model,
+            "dataset": self.record.dataset,
+            "options": self.record.options,
+            "threads": self.options.trial_cpus,
+            "use_gpu": self.options.trial_gpus > 0,
+            "bigger": self.record.bigger,
+            "directory": self.record.directory,
+        }
+
+
+def write_report(row: Trial, result: dict[str, Any], started: float | None, began: float) -> None:
+    """Write a report into a trial's row.
+
+    Args:
+        row: the row.
+        result: the report; ``born`` is when its process was started, if that was for this trial.
+        started: when Tune had its process.
+        began: when these trials were given to Tune; Ray starts some processes before.
+    """
+    row.score, row.epochs, row.best_epoch = result["score"], result["epoch"], result["best_epoch"]
+    row.host, row.pid = result.get("hostname"), result.get("pid")
+    row.node = result.get("node")
+    row.seconds = round(time.time() - result["ready"], 3)
+    if started is not None:
+        since = started if result.get("born") is None else min(started, max(result["born"], began))
+        row.startup_seconds = round(max(0.0, result["ready"] - since), 3)
+    if result.get("finished"):
+        row.state, row.error = FINISHED, None
+        row.metrics = result["metrics"]
+        row.load_seconds = result["seconds"]["load"]
+        row.seconds = round(result["seconds"]["train"] + result["seconds"]["valid"], 3)

@@ -1,0 +1,213 @@
+"""Files and folders that appear whole or not at all; where a command may write."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.storage.atomic import (
+    output_file,
+    output_folder,
+    whole,
+    whole_set,
+    write_text,
+    write_whole,
+)
+
+
+def full(*_):
+    raise OSError(28, "No space left on device")
+
+
+def content(folder):
+    return {file.relative_to(folder).as_posix(): file.read_text() for file in sorted(folder.rglob("*.*"))}
+
+
+# Files.
+
+
+def test_a_file_is_written_and_nothing_is_left_beside_it(tmp_path):
+    write_text(tmp_path / "a.txt", "one ±")
+    write_text(tmp_path / "a.txt", "two")
+    write_whole(tmp_path / "b.bin", lambda file: file.write(b"\0"))
+    assert content(tmp_path) == {"a.txt": "two", "b.bin": "\0"}
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("PytorchStreamWriter failed")])
+def test_a_failed_write_leaves_the_version_before_it(tmp_path, error):
+    write_text(tmp_path / "a.txt", "one")
+
+    def stop(file):
+        file.write(b"half of it")
+        raise error
+
+    with pytest.raises(
+        RunError, match=r"cannot write .*a.txt: .*; the version before it is untouched. Then cry"
+    ):
+        write_whole(tmp_path / "a.txt", stop, "Then cry")
+    assert content(tmp_path) == {"a.txt": "one"}
+
+
+def test_a_failed_first_write_leaves_nothing(tmp_path):
+    with pytest.raises(RunError, match=r"No space left on device; nothing was kept. Free some space"):
+        write_whole(tmp_path / "a.txt", full)
+    assert content(tmp_path) == {}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RunError, UsageError])
+def test_other_errors_pass_through_and_leave_the_version_before_it(tmp_path, error):
+    write_text(tmp_path / "a.txt", "one")
+
+    def stop(file):
+        file.write(b"half of it")
+        raise error("as it was")
+
+    with pytest.raises(error, match=r"^as it was$"):
+        write_whole(tmp_path / "a.txt", stop)
+    assert content(tmp_path) == {"a.txt": "one"}
+
+
+def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(
+        "os.fsync", lambda number: synced.append(sorted(path.name for path in tmp_path.iterdir()))
+    )
+    write_text(tmp_path / "a.txt", "one")
+    assert synced == [[f".a.txt.{os.getpid()}.part"]]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from recbole_diffusion.storage.atomic import whole
+with whole(Path(sys.argv[1])) as draft:
+    draft.write_text("half") if sys.argv[2] == "file" else draft.mkdir()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a kill that cannot be caught")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_killed_process_leaves_the_version_before_it(tmp_path, kind):
+    path = tmp_path / "a.txt"
+    if kind == "file":
+        path.write_text("one")
+    else:
+        path.mkdir()
+        (path / "b.txt").write_text("one")
+    before = content(path) if kind == "folder" else path.read_text()
+    done = subprocess.run([sys.executable, "-c", KILLED, path, kind])
+    assert done.returncode == -signal.SIGKILL
+    assert (content(path) if kind == "folder" else path.read_text()) == before
+
+
+# Folders.
+
+
+def test_a_folder_replaces_the_one_before_it_as_a_whole(tmp_path):
+    for names in (("a", "b"), ("c",)):
+        with whole(tmp_path / "set") as draft:
+            draft.mkdir()
+            for name in names:
+                (draft / f"{name}.txt").write_text(name)
+            assert not (tmp_path / "set" / f"{names[0]}.txt").exists()
+    assert content(tmp_path) == {"set/c.txt": "c"}
+
+
+@pytest.mark.parametrize("moment", ["while it is filled", "while it is synced", "while it is renamed"])
+def test_a_folder_that_fails_leaves_the_one_before_it(tmp_path, monkeypatch, moment):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/a.txt").write_text("a")
+    if moment == "while it is synced":
+        monkeypatch.setattr("os.fsync", full)
+    if moment == "while it is renamed":
+        rename = type(tmp_path).rename
+
+        def broken(self, target):
+            return full() if self.name.endswith(".part") else rename(self, target)
+
+        monkeypatch.setattr(type(tmp_path), "rename", broken)
+    with (
+        pytest.raises(RunError, match="No space left on device; the version before it"),
+        whole(tmp_path / "set") as draft,
+    ):
+        draft.mkdir()
+        (draft / "b.txt").write_text("b")
+        if moment == "while it is filled":
+            full()
+    assert content(tmp_path) == {"set/a.txt": "a"}
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+# Sets of files in a folder that holds others.
+
+
+def test_a_set_joins_other_files_and_its_mark_comes_last(tmp_path, monkeypatch):
+    (tmp_path / "kept.txt").write_text("kept")
+    (tmp_path / "old_1.txt").write_text("of an earlier set")
+    (tmp_path / "mark.txt").write_text("old")
+    moved = []
+    replace = type(tmp_path).replace
+
+    def watched(self, target):
+        moved.append((target.name, (tmp_path / "mark.txt").exists()))
+        return replace(self, target)
+
+    monkeypatch.setattr(type(tmp_path), "replace", watched)
+    with whole_set(tmp_path, "mark.txt", obsolete=("old_*",)) as draft:
+        for name in ("mark", "a", "z"):
+            (draft / f"{name}.txt").write_text("new")
+    assert moved == [("a.txt", False), ("z.txt", False), ("mark.txt", False)]
+    assert content(tmp_path) == {"a.txt": "new", "kept.txt": "kept", "mark.txt": "new", "z.txt": "new"}
+
+
+def test_a_set_that_fails_leaves_the_one_before_it_and_no_empty_folder(tmp_path):
+    for there in (True, False):
+        folder = tmp_path / str(there)
+        if there:
+            folder.mkdir()
+            (folder / "mark.txt").write_text("old")
+        with (
+            pytest.raises(RunError, match=r"cannot write .*No space left"),
+            whole_set(folder, "mark.txt") as draft,
+        ):
+            (draft / "mark.txt").write_text("new")
+            full()
+    assert content(tmp_path) == {"True/mark.txt": "old"}
+    assert not (tmp_path / "False").exists()
+
+
+# Where a command may write.
+
+
+def test_an_output_file_is_new_or_asked_to_be_replaced(tmp_path):
+    assert output_file(tmp_path / "a.txt", False) == tmp_path / "a.txt"
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(
+        UsageError, match="is there already; replace it with --overwrite, or name another file"
+    ):
+        output_file(tmp_path / "a.txt", False)
+    assert output_file(str(tmp_path / "a.txt"), True) == tmp_path / "a.txt"
+    with pytest.raises(UsageError, match="is a folder; name a file in it"):
+        output_file(tmp_path, True)
+    with pytest.raises(UsageError, match="there is no folder"):
+        output_file(tmp_path / "no/a.txt", True)
+
+
+def test_an_output_folder_is_replaced_only_if_the_command_made_it(tmp_path):
+    folder = tmp_path / "set"
+    assert output_folder(folder, False, "mark") == folder
+    folder.mkdir()
+    assert output_folder(folder, False, "mark") == folder
+    (folder / "mine").write_text("")
+    with pytest.raises(UsageError, match=r"holds other files \(no mark\) and is not replaced"):
+        output_folder(folder, True, "mark")
+    (folder / "mark").write_text("")
+    with pytest.raises(UsageError, match="is there already; replace it with --overwrite"):
+        output_folder(folder, False, "mark")
+    assert output_folder(folder, True, "mark") == folder
+    with pytest.raises(UsageError, match="is a file; name a folder"):
+        output_folder(folder / "mine", True, "mark")
