@@ -14,7 +14,6 @@ MALLOC_TOP_PAD_=100000000``.
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -26,11 +25,11 @@ from typing import Any
 
 import torch
 
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from benchmarks.speed import alternate
 from recbole_diffusion.config import Config
 from recbole_diffusion.data import knn
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
-from recbole_diffusion.storage.versions import versions
 
 SIZES = (10_000, 50_000, 200_000)
 SEARCHED = 50_000  # items, up to which the search of neighbours is measured
@@ -202,11 +201,8 @@ def allocation() -> str:
 
 def main() -> None:
     """Read the command line, measure, print the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = page_parser(__doc__)
     parser.add_argument("--data_path", help="folder that holds baby/")
-    parser.add_argument("--output", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -216,37 +212,31 @@ def main() -> None:
     if not arguments.data_path:
         parser.error("--data_path is missing: name the folder that holds baby/")
     result = whole_run(arguments.data_path)
-    text = "\n".join(
-        [
-            "# Speed and memory of CCDRec",
-            "",
-            "`python -m benchmarks.ccdrec_speed --data_path=DATA`;",
-            f"{os.environ.get('OMP_NUM_THREADS', 'all')} torch threads, {platform.machine()},",
-            f"CPU only, shared with other work, {allocation()}, seed 0;",
-            ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
-            "Baby with its derived features, 129 numbers a modality. Both sides in one process, in turns; "
-            "medians, ratios too.",
-            "",
-            "| work | backbone | CCDRec | ratio | repeats |",
-            "|---|---:|---:|---:|---:|",
-            *epochs(arguments.data_path, arguments.repeats),
-            "",
-            "Chain, pools and candidates of an epoch on Baby: "
-            f"{pools(arguments.data_path, arguments.repeats):.2f} s (median).",
-            f"Two epochs, full validation and test through the command line: {result['peak_rss_mb']:.0f} MB "
-            "at most.",
-            "",
-            "## Growth of the catalogue",
-            "",
-            f"Made-up: {USERS:,} users with {PER_USER} items each, and one interaction more for each item;",
-            f"two modalities of {WIDTH} float16 numbers on disk.",
-            "",
-            *growth(),
-        ]
-    )
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text + "\n", encoding="utf-8")
+    lines = [
+        "# Speed and memory of CCDRec",
+        "",
+        "`python -m benchmarks.ccdrec_speed --data_path=DATA`;",
+        f"{machine('shared with other work', allocation(), 'seed 0')};",
+        f"{stack()}.",
+        "Baby with its derived features, 129 numbers a modality. Both sides in one process, in turns; "
+        "medians, ratios too.",
+        "",
+        *table_head("work", "backbone", "CCDRec", "ratio", "repeats"),
+        *epochs(arguments.data_path, arguments.repeats),
+        "",
+        "Chain, pools and candidates of an epoch on Baby: "
+        f"{pools(arguments.data_path, arguments.repeats):.2f} s (median).",
+        f"Two epochs, full validation and test through the command line: {result['peak_rss_mb']:.0f} MB "
+        "at most.",
+        "",
+        "## Growth of the catalogue",
+        "",
+        f"Made-up: {USERS:,} users with {PER_USER} items each, and one interaction more for each item;",
+        f"two modalities of {WIDTH} float16 numbers on disk.",
+        "",
+        *growth(),
+    ]
+    show_page(lines, arguments.output)
 
 
 if __name__ == "__main__":

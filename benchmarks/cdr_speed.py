@@ -9,9 +9,7 @@ A sample is a rating. The second writes a made-up pair of 600,000 users and 9 mi
 and trains one epoch of both factorisations, in a process of its own.
 """
 
-import argparse
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -27,11 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.diffusion import fast_orders, solve
-from recbole_diffusion.storage.versions import versions
 
 GUIDANCE = 0.1  # the paper's; with 0 or 1 one of the two noise calls is all there is
 PLAIN_ROWS, BATCH = 2048, 128  # rating rows that the plain form is timed on, and how many it takes at once
@@ -251,35 +249,28 @@ def memory() -> list[str]:
 
 def main() -> None:
     """Read the command line, measure, print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = page_parser(__doc__)
     parser.add_argument("--data_path")
     parser.add_argument("--dataset", default="ml-100k")
     parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     where = (arguments.dataset, arguments.data_path)
-    machine = f"{torch.get_num_threads()} torch threads, {platform.machine()}, CPU only, shared with other work, seed 0; "
-    machine += ", ".join(f"{name} {version}" for name, version in versions().items()) + "."
+    how = f"{machine('shared with other work', 'seed 0')}; {stack()}."
     if arguments.memory:
         lines = ["# Memory of a cross-domain pair of Amazon's size", ""]
-        lines += [f"`python -m benchmarks.cdr_speed --memory`; {machine}"]
+        lines += [f"`python -m benchmarks.cdr_speed --memory`; {how}"]
         lines += [
             "Made-up: 600,000 users, 9 million source ratings of 370,000 items; a fifth of it in the target.",
             "",
         ]
-        lines += [
-            "| peak memory of the process | loading | source factors, an epoch | target factors, an epoch | "
-            "mapping, an epoch |"
-        ]
-        lines += ["|---:|---:|---:|---:|---:|", *memory()]
+        parts = ("source factors, an epoch", "target factors, an epoch", "mapping, an epoch")
+        lines += [*table_head("peak memory of the process", "loading", *parts, words=0), *memory()]
     else:
         given = f" --data_path=DATA --dataset={arguments.dataset}" if arguments.data_path else ""
         lines = [
             "# Speed of the cross-domain models",
             "",
-            f"`python -m benchmarks.cdr_speed{given}`, {arguments.dataset}; {machine}",
+            f"`python -m benchmarks.cdr_speed{given}`, {arguments.dataset}; {how}",
             "",
         ]
         lines += [
@@ -287,17 +278,14 @@ def main() -> None:
             "medians:",
             "",
         ]
-        lines += ["| work | here | plain | ratio |", "|---|---:|---:|---:|", *ratios(*where), ""]
+        lines += [*table_head("work", "here", "plain", "ratio"), *ratios(*where), ""]
         lines += [
             "Thousand samples a second; the last stage of training, and prediction for cold users with 100 "
             "items each:",
             "",
         ]
-        lines += ["| model | training | prediction |", "|---|---:|---:|", *throughput(*where)]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+        lines += [*table_head("model", "training", "prediction"), *throughput(*where)]
+    show_page(lines, arguments.output)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,15 @@ Trains on Food with each negative sampler and counts the negatives that are near
 user (paper, section 4.4). The counts look at the shifted test part; nothing is chosen by them.
 """
 
-import argparse
 import json
-import platform
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from recbole_diffusion.loaded_run import load_run
 from recbole_diffusion.quick_start import run
-from recbole_diffusion.storage.versions import versions
 
 SAMPLERS = ("cnsdiff", "uniform", "popularity", "dns", "mixgcf", "ahns")
 
@@ -60,8 +58,8 @@ def moved(folder: Path) -> list[str]:
     return lines
 
 
-def page(data_path: str, runs: Path, epochs: int) -> str:
-    """Return the Markdown page."""
+def page(data_path: str, runs: Path, epochs: int) -> list[str]:
+    """Return the lines of the page."""
     of = {sampler: records(sampler, data_path, runs, epochs) for sampler in SAMPLERS}
     ours = of["cnsdiff"]
     shown = sorted({0, 4, 9, 19, 29, 39, epochs - 1} & set(range(len(ours))))
@@ -71,14 +69,11 @@ def page(data_path: str, runs: Path, epochs: int) -> str:
         "no early stopping,",
         "settings of the accuracy table "
         f"({', '.join(f'`{name}={value}`' for name, value in OF_THE_TABLE.items())});",
-        f"{platform.machine()}, CPU only; "
-        + ", ".join(f"{name} {version}" for name, version in versions().items())
-        + ".",
+        f"{machine()}; {stack()}.",
         "",
         "## Losses by epoch",
         "",
-        "| epoch | " + " | ".join(ours[0]["loss"]) + " |",
-        "|---|" + "---:|" * len(ours[0]["loss"]),
+        *table_head("epoch", *ours[0]["loss"]),
     ]
     lines += [
         f"| {k} | " + " | ".join(f"{value:.4f}" for value in ours[k]["loss"].values()) + " |" for k in shown
@@ -93,8 +88,7 @@ def page(data_path: str, runs: Path, epochs: int) -> str:
             "",
             f"## {title}, by step of the reverse chain",
             "",
-            "| epoch | " + " | ".join(steps) + " |",
-            "|---|" + "---:|" * len(steps),
+            *table_head("epoch", *steps),
         ]
         lines += [
             f"| {k} | "
@@ -106,8 +100,7 @@ def page(data_path: str, runs: Path, epochs: int) -> str:
         "",
         "## How far the weights are from their start, relative to its length, in the best epoch",
         "",
-        "| part | distance |",
-        "|---|---:|",
+        *table_head("part", "distance"),
     ]
     lines += moved(runs / "parts-cnsdiff")
     lines += [
@@ -116,7 +109,7 @@ def page(data_path: str, runs: Path, epochs: int) -> str:
         "user's shifted test part",
         "",
     ]
-    lines += ["| epoch | " + " | ".join(SAMPLERS) + " |", "|---|" + "---:|" * len(SAMPLERS)]
+    lines += table_head("epoch", *SAMPLERS)
     lines += [
         f"| {k} | "
         + " | ".join(f"{of[s][k]['diagnostics']['false_negative_rate']:.5f}" for s in SAMPLERS)
@@ -127,31 +120,23 @@ def page(data_path: str, runs: Path, epochs: int) -> str:
         "",
         "## Validation recall@20 of the same runs",
         "",
-        "| epoch | " + " | ".join(SAMPLERS) + " |",
-        "|---|" + "---:|" * len(SAMPLERS),
+        *table_head("epoch", *SAMPLERS),
     ]
     lines += [
         f"| {k} | " + " | ".join(f"{of[s][k]['valid']['recall@20']:.4f}" for s in SAMPLERS) + " |"
         for k in shown
     ]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = page_parser(__doc__)
     parser.add_argument("--data_path", required=True)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    text = page(arguments.data_path, arguments.runs, arguments.epochs)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+    show_page(page(arguments.data_path, arguments.runs, arguments.epochs), arguments.output)
 
 
 if __name__ == "__main__":

@@ -7,18 +7,15 @@ negatives from one reverse chain per distinct positive item against one chain pe
 ``ml-100k`` comes with RecBole; with ``--data_path`` also Food.
 """
 
-import argparse
-import platform
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from benchmarks.speed import alternate
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
-from recbole_diffusion.storage.versions import versions
 
 SAMPLERS = ("cnsdiff", "popularity", "dns", "mixgcf", "ahns")
 
@@ -93,40 +90,31 @@ def chains(dataset: str, data_path: str | None, repeats: int) -> list[str]:
 
 def main() -> None:
     """Read the command line, measure, print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = page_parser(__doc__)
     parser.add_argument("--data_path", help="folder that holds food/")
-    parser.add_argument("--output", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     sets = [("ml-100k", None)] + ([("food", arguments.data_path)] if arguments.data_path else [])
     of_epochs = [line for name, path in sets for line in epochs(name, path, arguments.repeats)]
     of_chains = [line for name, path in sets for line in chains(name, path, 2 * arguments.repeats)]
-    text = "\n".join(
-        [
-            "# Speed of CNSDiff's negatives",
-            "",
-            f"`python -m benchmarks.cnsdiff_speed{' --data_path=DATA' if arguments.data_path else ''}`;",
-            f"{torch.get_num_threads()} torch threads, {platform.machine()}, CPU only, seed 0;",
-            ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
-            "Both sides in one process, in turns; medians over the repeats. ml-100k is split with `shift: "
-            "popularity`.",
-            "",
-            "| work | uniform negatives | this sampler | ratio | repeats |",
-            "|---|---:|---:|---:|---:|",
-            *of_epochs,
-            "",
-            "The paper's own ratios on Food (its Table 4): CNSDiff 6.7, AHNS 10.4, MixGCF 12.1.",
-            "",
-            "| work | one chain per distinct item | other | ratio | repeats |",
-            "|---|---:|---:|---:|---:|",
-            *of_chains,
-        ]
-    )
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text + "\n", encoding="utf-8")
+    lines = [
+        "# Speed of CNSDiff's negatives",
+        "",
+        f"`python -m benchmarks.cnsdiff_speed{' --data_path=DATA' if arguments.data_path else ''}`;",
+        f"{machine('seed 0')};",
+        f"{stack()}.",
+        "Both sides in one process, in turns; medians over the repeats. ml-100k is split with `shift: "
+        "popularity`.",
+        "",
+        *table_head("work", "uniform negatives", "this sampler", "ratio", "repeats"),
+        *of_epochs,
+        "",
+        "The paper's own ratios on Food (its Table 4): CNSDiff 6.7, AHNS 10.4, MixGCF 12.1.",
+        "",
+        *table_head("work", "one chain per distinct item", "other", "ratio", "repeats"),
+        *of_chains,
+    ]
+    show_page(lines, arguments.output)
 
 
 if __name__ == "__main__":

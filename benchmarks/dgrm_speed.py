@@ -12,7 +12,6 @@ projected prediction with the same chain on dense rows.
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
 
 ANDROID = (87_271, 13_209, 752_937)  # users, items, ratings: Table 1
 SCORED, BATCHES = 1024, 12
@@ -196,29 +197,32 @@ def measured(dataset: str, options: dict[str, Any]) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def page(found: dict[str, dict[str, float]]) -> str:
-    """Return the Markdown page."""
-    import torch
-
+def page(found: dict[str, dict[str, float]]) -> list[str]:
+    """Return the lines of the page."""
     lines = [
         "# DGRM: time and memory",
         "",
-        f"`python -m benchmarks.dgrm_speed --data_path=DATA`; one torch thread, {platform.machine()}, CPU "
-        "only, shared",
-        f"with other work; torch {torch.__version__}, Python {platform.python_version()}. Defaults of",
+        f"`python -m benchmarks.dgrm_speed --data_path=DATA`; {machine('shared with other work')};",
+        f"{stack()}. Defaults of",
         "`properties/model/DGRM.yaml`: batches of 64 users, two generator updates and one critic update "
         "each.",
         "Memory is of the whole process, at its peak; Python and torch alone are the first number.",
         "",
-        "| data | users x items, training ratings | weights | epoch, processor s | clock s | memory MB: "
-        "start, loaded, peak |",
-        "|---|---|---:|---:|---:|---|",
+        *table_head(
+            "data",
+            "users x items, training ratings",
+            "memory MB: start, loaded, peak",
+            "weights",
+            "epoch, processor s",
+            "clock s",
+            words=3,
+        ),
     ]
     for name, one in found.items():
         size = f"{one['users']:,} x {one['items']:,}, {one['ratings']:,}"
         memory = f"{one['start_mb']:.0f}, {one['loaded_mb']:.0f}, {one['peak_mb']:.0f}"
         seconds = f"{one['epoch_processor_seconds']:.1f} | {one['epoch_seconds']:.1f}"
-        lines.append(f"| {name} | {size} | {one['parameters']:,} | {seconds} | {memory} |")
+        lines.append(f"| {name} | {size} | {memory} | {one['parameters']:,} | {seconds} |")
     lines += [
         "",
         "Losses and gradients of one batch, one update of each player: the critic's first layer in parts "
@@ -227,8 +231,7 @@ def page(found: dict[str, dict[str, float]]) -> str:
         "the player that",
         "rests), and the equations as they are written: a perceptron on both rows, the penalty by autograd.",
         "",
-        "| data | in parts, processor ms | as written, processor ms | ratio |",
-        "|---|---:|---:|---:|",
+        *table_head("data", "in parts, processor ms", "as written, processor ms", "ratio"),
     ]
     for name, one in found.items():
         parts, plain = 1000 * one["parts_seconds"], 1000 * one["plain_seconds"]
@@ -239,22 +242,18 @@ def page(found: dict[str, dict[str, float]]) -> str:
         "covariance W^T W, no",
         "dense row) and the same chain on dense rows. Both end in the ratings of all items.",
         "",
-        "| data | projected, processor s | dense, processor s | ratio |",
-        "|---|---:|---:|---:|",
+        *table_head("data", "projected, processor s", "dense, processor s", "ratio"),
     ]
     for name, one in found.items():
         projected, dense = one["projected_seconds"], one["dense_seconds"]
         lines.append(f"| {name} | {projected:.2f} | {dense:.2f} | {dense / projected:.1f} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = page_parser(__doc__)
     parser.add_argument("--data_path")
-    parser.add_argument("--output", type=Path)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -272,11 +271,7 @@ def main() -> None:
             "rating_scale": [1, 5],
         }
         found["made up, Apps for Android's size"] = measured("android", options)
-    text = page(found)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+    show_page(page(found), arguments.output)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,8 @@ Made-up interactions, a fixed count a user; each size is a process of its own, s
 own. With ``--data_path`` a training epoch and an evaluation on Gowalla at width 1000 are measured too.
 """
 
-import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -18,6 +16,8 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from benchmarks._page import machine, page_parser, show_page, stack
 
 SIZES = (10_000, 100_000, 1_000_000)
 USERS, PER_USER, WIDTH, BATCHES, SCORED = 20_000, 20, 64, 10, 1000
@@ -139,28 +139,19 @@ def gowalla(data_path: str) -> list[str]:
 
 def main() -> None:
     """Read the command line, measure, print the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = page_parser(__doc__)
     parser.add_argument("--data_path")
-    parser.add_argument("--output", type=Path)
     parser.add_argument("--one", type=int)
     parser.add_argument("--sampler", default="uniform")
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(measure(arguments.one, arguments.sampler)))
         return
-    from recbole_diffusion.storage.versions import versions
-
     command = "python -m benchmarks.growth" + (" --data_path=DATA" if arguments.data_path else "")
-    machine = (
-        f"{os.environ.get('OMP_NUM_THREADS', 'all')} torch threads, {platform.machine()}, CPU only, seed 0"
-    )
-    stack = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = [
         "# Growth: time and memory of TVDiff",
         "",
-        f"`{command}`; {machine}; {stack}.",
+        f"`{command}`; {machine('seed 0')}; {stack()}.",
         f"Made-up interactions: {USERS:,} users with {PER_USER} items each, width {WIDTH}.",
         "AR-GSP with gamma 0.2, beyond 2^21 cells on two random subsets of 512 items.",
         "",
@@ -173,10 +164,7 @@ def main() -> None:
             "",
             *gowalla(arguments.data_path),
         ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+    show_page(lines, arguments.output)
 
 
 if __name__ == "__main__":

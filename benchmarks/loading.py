@@ -4,7 +4,6 @@ Run it as ``python -m benchmarks.loading``; with ``--data_path=DATA`` it reads `
 it a made-up file of the same size. It prints a Markdown table, and writes it too with ``--output=FILE``.
 """
 
-import argparse
 import logging
 import os
 import platform
@@ -17,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from recbole_diffusion.compat import apply_all
 
 apply_all()
 
-import recbole
 from recbole.config import Config
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource
@@ -76,22 +74,21 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def machine() -> str:
+def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return f"{os.cpu_count()} cores {names[0] if names else platform.machine()}, CPU only"
+    return f"{os.cpu_count()} cores {names[0] if names else platform.processor()}"
 
 
-def report(config: Config, repeats: int, source: str, command: str) -> str:
-    """Return the Markdown report: median seconds of both readers, and the ratio of the medians."""
+def report(config: Config, repeats: int, source: str, command: str) -> list[str]:
+    """Return the lines of the page: median seconds of both readers, and the ratio of the medians."""
     lines = [
         f"# Loading {source}",
         "",
         f"Median seconds of {repeats} runs, RecBole and `FastReading` in turn in one process. Both give the "
         "same data set.",
         "",
-        "| step | RecBole | FastReading | ratio |",
-        "|---|---|---|---|",
+        *table_head("step", "RecBole", "FastReading", "ratio"),
     ]
     for name, prepare in steps(config).items():
         taken: dict[type, list[float]] = {Dataset: [], Fast: []}
@@ -100,20 +97,21 @@ def report(config: Config, repeats: int, source: str, command: str) -> str:
                 times.append(seconds(prepare(kind)))
         theirs, ours = (statistics.median(times) for times in taken.values())
         lines.append(f"| {name} | {theirs:.2f} s | {ours:.2f} s | {theirs / ours:.1f} |")
-    versions = f"Python {platform.python_version()}, RecBole {recbole.__version__}, pandas {pd.__version__}"
-    versions += f", numpy {np.__version__}, torch {torch.__version__} with {torch.get_num_threads()} threads"
-    return "\n".join(
-        [*lines, "", f"- Machine: {machine()}", f"- Versions: {versions}", f"- Command: `{command}`", ""]
-    )
+    return [
+        *lines,
+        "",
+        f"- Machine: {machine()}, {processor()}",
+        f"- Versions: {stack()}",
+        f"- Command: `{command}`",
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.loading", description=__doc__)
+    parser = page_parser(__doc__)
     parser.add_argument(
         "--data_path", type=Path, help=f"folder that holds {DATASET}/ (default: a made-up file)"
     )
     parser.add_argument("--repeats", type=int, default=REPEATS)
-    parser.add_argument("--output", type=Path, help="file to write the table to as well")
     options = parser.parse_args()
     sys.argv = sys.argv[:1]  # RecBole's Config reads the command line too
     with tempfile.TemporaryDirectory() as temporary:
@@ -123,13 +121,10 @@ def main() -> None:
         config = Config(model="BPR", dataset=DATASET, config_dict={"data_path": folder, "load_col": None})
         command = "python -m benchmarks.loading" + (" --data_path=DATA" if options.data_path else "")
         command += f" --repeats={options.repeats}" if options.repeats != REPEATS else ""
-        text = report(
+        lines = report(
             config, options.repeats, DATASET if options.data_path else f"{ROWS:,} made-up ratings", command
         )
-    print(text)
-    if options.output is not None:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text)
+    show_page(lines, options.output)
 
 
 if __name__ == "__main__":

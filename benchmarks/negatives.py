@@ -6,25 +6,21 @@ Draws negatives for the same rows in both modes and reports where they stand in 
 time.
 """
 
-import argparse
 import itertools
 import time
 from pathlib import Path
 
 import torch
 
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from recbole_diffusion.loaded_run import load_run
 from recbole_diffusion.sampler.ar_gsp import ArGsp
-from recbole_diffusion.storage.versions import versions
 
 
 def main() -> None:
     """Read the command line, measure, print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = page_parser(__doc__)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     loaded = load_run(arguments.run)
     config, model = loaded.config, loaded.model
@@ -43,13 +39,19 @@ def main() -> None:
         f"# AR-GSP: random subsets against exact ranks ({config['dataset']}, {len(users)} rows, "
         f"{len(items) - 1} items)",
         "",
-        f"{command}; {torch.get_num_threads()} torch threads, CPU only;",
-        ", ".join(f"{name} {version}" for name, version in versions().items()) + ".",
+        f"{command}; {machine()};",
+        f"{stack()}.",
         "Rank is that of the drawn item among all items for its row.",
         "",
-        "| negatives a row | gamma | mode | rank <= gamma n | median / gamma n | 95th percentile / gamma n | "
-        "seconds a batch |",
-        "|---:|---:|---|---:|---:|---:|---:|",
+        *table_head(
+            "mode",
+            "negatives a row",
+            "gamma",
+            "rank <= gamma n",
+            "median / gamma n",
+            "95th percentile / gamma n",
+            "seconds a batch",
+        ),
     ]
     modes = (("exact", 2**62, 1), ("subsets of 512", 0, 512), ("subsets of 2,048", 0, 2048))
     for many, gamma, (name, cells, size) in itertools.product((1, 50), (0.5, 0.2, 0.06, 0.02), modes):
@@ -63,11 +65,8 @@ def main() -> None:
         rows = torch.arange(len(users)).repeat_interleave(many)
         share = torch.cat([ranks[rows, one - 1] for one in drawn]) / (gamma * (len(items) - 1))
         figures = f"{(share <= 1).float().mean():.3f} | {share.median():.2f} | {share.quantile(0.95):.2f}"
-        lines.append(f"| {many} | {gamma} | {name} | {figures} | {sorted(seconds)[len(seconds) // 2]:.3f} |")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+        lines.append(f"| {name} | {many} | {gamma} | {figures} | {sorted(seconds)[len(seconds) // 2]:.3f} |")
+    show_page(lines, arguments.output)
 
 
 if __name__ == "__main__":

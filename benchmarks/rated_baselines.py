@@ -14,6 +14,7 @@ from recbole_diffusion.evaluation.distribution import compare
 from recbole_diffusion.evaluation.rated import READINGS, rated_ranking, rating_errors
 
 MAIN = "top, predicted from the median"
+NAMES = ("random on the scale", "item mean, shrunken", "item mean and user offset", "MF (ALS)")
 
 
 def parts_of(dataset: str, seed: int, options: dict[str, Any]) -> tuple[sp.csr_matrix, dict[str, tuple]]:
@@ -119,15 +120,16 @@ def candidates_of(rows: sp.csr_matrix, seed: int) -> dict[str, dict[str, Any]]:
     def with_offset(shrinkage: int) -> Any:
         return lambda part: means[shrinkage][part[1]] + offsets[shrinkage][part[0]]
 
-    return {
-        "random on the scale": {"": lambda part: draw.uniform(1, 5, len(part[0]))},
-        "item mean, shrunken": {f"shrinkage {s}": lambda part, s=s: means[s][part[1]] for s in means},
-        "item mean and user offset": {f"shrinkage {s}": with_offset(s) for s in means},
-        "MF (ALS)": {
+    candidates: list[dict[str, Any]] = [
+        {"": lambda part: draw.uniform(1, 5, len(part[0]))},
+        {f"shrinkage {s}": lambda part, s=s: means[s][part[1]] for s in means},
+        {f"shrinkage {s}": with_offset(s) for s in means},
+        {
             f"rank {rank}, penalty {penalty:g}": factorised(rank, penalty)
             for rank, penalty in itertools.product((10, 20), (10.0, 20.0))
         },
-    }
+    ]
+    return dict(zip(NAMES, candidates, strict=True))
 
 
 def baselines(dataset: str, seeds: list[int], options: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -1,210 +1,198 @@
-"""The table of a plan whose metric is the ranking of rated items, with what needs no gradient: item means, MF by ALS, chance.
+"""The page of a plan whose metric is the ranking of rated items, with what needs no gradient: item means, MF by ALS, chance.
 
-    python -m benchmarks.rated_table baselines --data_path=DATA --runs=RUNS [--dataset=ml-100k]
-    python -m benchmarks.rated_table table PLAN --runs=RUNS --output=benchmarks/results/dgrm_accuracy.md
+    python -m benchmarks.rated_table baselines PLAN --data_path=DATA --runs=RUNS [--dataset=ml-100k]
+    python -m benchmarks.rated_table table PLAN --runs=RUNS [--output=benchmarks/results/dgrm_accuracy.md]
 
 ``baselines`` cuts the data as the plan's protocol does, for each seed, chooses shrinkage, rank and penalty on
-validation by the plan's metric, and writes ``baselines-<dataset>.json``. ``table`` reads that and the run
-folders that ``benchmarks.accuracy run`` has made. For the rest of the actions (``run``, ``collect``) see
-``benchmarks/accuracy.py``.
+validation by the plan's metric, and writes ``baselines-<dataset>.json``. ``table`` reads that and the runs of
+``benchmarks.accuracy run``, from their folder or from the file that ``collect`` has made of it; rows, means
+and deviations are those of the product's ``compare``.
 """
 
-import argparse
+import dataclasses
 import json
-import statistics
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import best_point, folder_of, made_by, points, result_of
-from benchmarks.rated_baselines import MAIN, baselines, of_distribution
+from benchmarks._page import page_parser, show_page
+from benchmarks._plan import Plan
+from benchmarks._stored import Stored, open_stored
+from benchmarks._tables import (
+    Outcomes,
+    add_columns,
+    compared,
+    head_lines,
+    outcomes_of,
+    paper_row,
+    part_tables,
+    settings_lines,
+    table_lines,
+)
+from benchmarks.rated_baselines import MAIN, NAMES, baselines, of_distribution
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.rated import READINGS
-from recbole_diffusion.storage.yaml_io import load_yaml
+from recbole_diffusion.report.comparison import MeanStd
+from recbole_diffusion.report.comparison_table import mean_std_cell
+from recbole_diffusion.report.runs import RunRecord
+from recbole_diffusion.report.tables import Cell, Table, number
 
-PLAN = "benchmarks/plans/dgrm.yaml"
-
-
-def cell(values: list[float]) -> str:
-    """Return mean and deviation."""
-    return f"{statistics.mean(values):.3f}" + (
-        f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    )
-
-
-def results_of(
-    plan: dict[str, Any], runs: Path, row: dict[str, Any], dataset: str, protocol: str
-) -> tuple[str, list[dict]]:
-    """Return the chosen point of a row's grid in words, and its results in the shape of :func:`baselines`."""
-    seeds = row.get("seeds", plan["seeds"])
-    chosen = best_point(runs, dataset, protocol, row, seeds[0])
-    results = (
-        []
-        if chosen is None
-        else [result_of(folder_of(runs, dataset, protocol, row, chosen, seed)) for seed in seeds]
-    )
-    found = []
-    for result in filter(None, results):
-        report = result["rated"]["test"]
-        readings = {
-            name: [values["recall@5"], values["ndcg@5"]] for name, values in report["readings"].items()
-        }
-        test = result["test"]
-        found.append(
-            {
-                "readings": readings,
-                "rmse": test.get("rated_rmse"),
-                "mae": test.get("rated_mae"),
-                **of_distribution(report.get("distribution", {})),
-                "full": test["ndcg@10"],
-                "epoch": result["best_epoch"],
-                "seconds": statistics.mean(result["epoch_seconds"]) if result["epoch_seconds"] else None,
-            }
-        )
-    options = points(row)[chosen or 0]
-    return ", ".join(f"{name} {options[name]}" for name in row.get("grid") or {}), found
+PLAN = Path("benchmarks/plans/dgrm.yaml")
+# What a page shows of the predicted ratings of test items: name in a report -> heading, digits.
+OF_RATINGS = {
+    "rmse": ("RMSE", 4),
+    "kl": ("KL", 4),
+    "covered": ("modes covered", 2),
+    "agree": ("users alike (KS, 5 %)", 1),
+}
+Reports = dict[str, list[dict[str, Any]]]  # by row, one a seed
 
 
-def column(found: list[dict], name: str) -> str:
-    """Return mean and deviation of one number, a dash where it is not there."""
-    values = [one[name] for one in found if one.get(name) is not None]
-    return cell(values) if values else "-"
+def report_of(run: RunRecord) -> dict[str, Any]:
+    """Return what a page shows of a run beside its metrics, in the shape of :func:`baselines`."""
+    rated = run.result["rated"]["test"]
+    readings = {name: [one["recall@5"], one["ndcg@5"]] for name, one in rated["readings"].items()}
+    found = {"readings": readings, "rmse": run.result["test"].get("rated_rmse")}
+    return found | of_distribution(rated.get("distribution", {}))
 
 
-def shares(found: list[dict], name: str) -> list[str]:
-    """Return the mean share of each rating."""
-    return [f"{statistics.mean(one):.2f}" for one in zip(*(one[name] for one in found), strict=True)]
+def rating_cells(reports: Sequence[Mapping[str, Any]]) -> list[Cell]:
+    """Return the cells of OF_RATINGS."""
+    return [mean_cell(reports, key, digits) for key, (_, digits) in OF_RATINGS.items()]
 
 
-def distribution_table(
-    plan: dict[str, Any], dataset: str, rows: list[tuple[str, str, list[dict]]]
-) -> list[str]:
+def mean_cell(reports: Sequence[Mapping[str, Any]], name: str, digits: int = 4) -> Cell:
+    """Return mean and deviation of one number over seeds; nothing for scores that are no ratings."""
+    values = [one[name] for one in reports if one.get(name) is not None]
+    return mean_std_cell(MeanStd.from_values(values), digits) if values else Cell("")
+
+
+def main_table(plan: Plan, outcomes: Outcomes, reports: Reports, simple: Reports) -> Table:
+    """Return the table of all rows: published ones, baselines without a gradient, and the plan's."""
+    found = compared(plan, outcomes)
+    published = plan.paper.get(found.dataset, {})
+    ((_, table),) = part_tables(dataclasses.replace(plan, paper={}), outcomes, found)
+    first = table.columns.index(plan.metrics[0])
+    after = table.columns.index(plan.metrics[-1]) + 1
+    more = [rating_cells(reports[name]) for name in outcomes]
+    add_columns(table, [head for head, _ in OF_RATINGS.values()], more, after)
+    rows = []
+    for name, seeds in simple.items():
+        row = [Cell(name), number(len(seeds), 0), Cell("validation")]
+        both = [[one["readings"][reading] for one in seeds] for reading in (MAIN, "top")]
+        row += [
+            mean_std_cell(MeanStd.from_values([one[k] for one in values]), 4)
+            for values in both
+            for k in (0, 1)
+        ]
+        row += [Cell("")] * (after - first - 4) + rating_cells(seeds)
+        row += [Cell("")] * (len(table.columns) - len(row) - 1) + [Cell(seeds[0]["point"])]
+        rows.append(row)
+    table.rows[:0] = rows
+    mark_best(table, range(first, after))
+    table.rows[:0] = [paper_row(name, values, table) for name, values in published.items()]
+    return table
+
+
+def mark_best(table: Table, columns: range) -> None:
+    """Mark the largest value of each column."""
+    for k in columns:
+        values = [row[k].value for row in table.rows]
+        best = max(value for value in values if value is not None)
+        for row, value in zip(table.rows, values, strict=True):
+            row[k] = dataclasses.replace(row[k], best=value == best)
+
+
+def readings_table(reports: Reports) -> Table:
+    """Return Recall@5 and NDCG@5 under each reading of the paper's two lists, means over seeds."""
+    rows = []
+    for name, seeds in reports.items():
+        row = [Cell(name)]
+        for reading in READINGS:
+            values = [one["readings"][reading] for one in seeds if reading in one["readings"]]
+            means = [f"{MeanStd.from_values(column).mean:.4f}" for column in zip(*values, strict=True)]
+            row.append(Cell(" / ".join(means)))
+        rows.append(row)
+    return Table("", ["method", *READINGS], rows, {"method"})
+
+
+def distribution_table(plan: Plan, dataset: str, reports: Reports) -> Table | None:
     """Return how the predicted ratings of the test items are distributed, for the rows that the plan names."""
-    chosen = [
-        (key, found)
-        for key, _, found in rows
-        if key in plan.get("distributions", ()) and found and "predicted" in found[0]
-    ]
+    chosen = {name: reports[name] for name in plan.distributions if "predicted" in reports.get(name, [{}])[0]}
     if not chosen:
-        return []
-    lines = [
-        f"Predicted ratings of the test items of {dataset} against the actual ones, put to the nearest "
-        "rating:",
-        "",
+        return None
+    shares = [f"share of {rating}" for rating in range(1, 6)]
+    columns = ["method", "KL(predicted, actual)", "KL(actual, predicted)", "modes covered"]
+    columns += ["users alike (KS, 5 %)", "users alike (KS, 1 %)", *shares]
+    nothing = [Cell("")] * 5
+    rows = [
+        [Cell(f"*{name}*"), number(value), *nothing[1:], *nothing]
+        for name, value in plan.paper_kl.get(dataset, {}).items()
     ]
-    lines += ["| row | KL(predicted, actual) | KL(actual, predicted) | modes covered |"]
-    lines[-1] += " users alike by KS, 5 % | 1 % | share of 1 | 2 | 3 | 4 | 5 |"
-    lines += ["|---|" + "---:|" * 10]
-    lines += [
-        f"| {key} | {value:.3f} |" + " |" * 9
-        for key, value in plan.get("paper_kl", {}).get(dataset, {}).items()
-    ]
-    lines.append("| actual ratings | | | | | | " + " | ".join(shares(chosen[0][1], "actual")) + " |")
-    for key, found in chosen:
-        cells = [column(found, name) for name in ("kl", "kl_reverse", "covered")]
-        cells += [f"{statistics.mean(one[name] for one in found):.0f}" for name in ("agree", "agree_01")]
-        cells += shares(found, "predicted")
-        lines.append(f"| {key} | " + " | ".join(cells) + " |")
-    return [*lines, ""]
+    first = next(iter(chosen.values()))
+    rows.append([Cell("actual ratings"), *nothing, *share_cells(first, "actual")])
+    for name, seeds in chosen.items():
+        cells = [mean_cell(seeds, key) for key in ("kl", "kl_reverse", "covered")]
+        cells += [mean_cell(seeds, key, 1) for key in ("agree", "agree_01")]
+        rows.append([Cell(name), *cells, *share_cells(seeds, "predicted")])
+    return Table("", columns, rows, {"method"})
 
 
-def table(plan: dict[str, Any], runs: Path, name: str) -> str:
-    """Return the Markdown page of a plan."""
-    (protocol,) = plan["protocols"]
-    lines = [
-        plan["title"],
-        "",
-        plan["text"].strip(),
-        "",
-        made_by(plan, runs, name).replace("`table`", "`benchmarks.rated_table`"),
-        "",
+def share_cells(seeds: Sequence[Mapping[str, Any]], name: str) -> list[Cell]:
+    """Return the mean share of each rating."""
+    return [
+        number(MeanStd.from_values(one).mean, 2) for one in zip(*(seed[name] for seed in seeds), strict=True)
     ]
-    for dataset in dict.fromkeys(dataset for row in plan["rows"] for dataset in row["datasets"]):
-        file = runs / f"baselines-{dataset}.json"
-        simple = json.loads(file.read_text()) if file.is_file() else {}
-        rows = [
-            (row, *results_of(plan, runs, row, dataset, protocol))
-            for row in plan["rows"]
-            if dataset in row["datasets"]
-        ]
-        rows = [(row["name"], point, found) for row, point, found in rows if found]
-        rows = [(key, found[0]["point"], found) for key, found in simple.items()] + rows
-        lines += [
-            f"## {dataset}",
-            "",
-            "| row | Recall@5 | NDCG@5 | not filtered: Recall@5 | NDCG@5 | RMSE | KL | modes covered |",
-        ]
-        lines[-1] += " KS, 5 %: users alike | full-catalogue ndcg@10 | epochs | s an epoch | seeds | point |"
-        lines += ["|---|" + "---:|" * 9 + "---|---:|---:|---|"]
-        for key, (recall, ndcg) in plan.get("paper", {}).get(dataset, {}).items():
-            lines.append(f"| {key} | {recall:.3f} | {ndcg:.3f} |" + " |" * 11)
-        for key, point, found in rows:
-            readings = [one["readings"].get(MAIN, one["readings"]["top"]) for one in found]
-            plain = [one["readings"]["top"] for one in found]
-            cells = [cell([values[k] for values in which]) for which in (readings, plain) for k in (0, 1)]
-            cells += [column(found, what) for what in ("rmse", "kl", "covered", "agree", "full")]
-            cells += [
-                ", ".join(str(one["epoch"]) for one in found if one.get("epoch", -1) >= 0),
-                column(found, "seconds"),
-            ]
-            lines.append(f"| {key} | " + " | ".join([*cells, str(len(found)), point]) + " |")
-        lines += ["", f"Recall@5 / NDCG@5 on {dataset} under each reading of the paper's two lists:", ""]
-        lines += ["| row | " + " | ".join(READINGS) + " |", "|---|" + "---:|" * len(READINGS)]
-        for key, _, found in rows:
-            cells = []
-            for reading in READINGS:
-                values = [one["readings"][reading] for one in found if reading in one["readings"]]
-                cells.append(
-                    " / ".join(f"{statistics.mean(v[k] for v in values):.3f}" for k in (0, 1))
-                    if values
-                    else "-"
-                )
-            lines.append(f"| {key} | " + " | ".join(cells) + " |")
-        lines += ["", *distribution_table(plan, dataset, rows)]
-    lines += [
-        "## Settings",
-        "",
-        "Options of each row over the model's YAML; of a grid, every value searched on validation, seed 0.",
-        "",
-    ]
-    for row in plan["rows"]:
-        settings = {
-            **row.get("options", {}),
-            **{key: f"one of {values}" for key, values in (row.get("grid") or {}).items()},
-        }
-        text = ", ".join(f"`{key}={value}`" for key, value in settings.items()) or "defaults"
-        lines.append(
-            f"- **{row['name']}** ({row['model']}): {text}"
-            + (f"; weights of {row['weights_of']}" if "weights_of" in row else "")
-        )
-    return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def page(plan: Plan, stored: Stored) -> list[str]:
+    """Return the lines of a plan's page."""
+    groups = {group: outcomes_of(plan, stored, group) for group in plan.groups_of_rows()}
+    lines = head_lines(plan, list(groups.values()), "benchmarks.rated_table")
+    for group, (dataset, _) in plan.groups_of_rows().items():
+        outcomes = groups[group]
+        if not outcomes:
+            continue
+        kept = stored.content(f"baselines-{dataset}.json") or {}
+        simple = {name: kept[name] for name in NAMES if name in kept}
+        reports = {name: [report_of(run) for run in outcome.runs] for name, (_, outcome) in outcomes.items()}
+        lines += [f"## {dataset}", "", table_lines(main_table(plan, outcomes, reports, simple)), ""]
+        lines += [f"Recall@5 / NDCG@5 on {dataset} under each reading of the paper's two lists:", ""]
+        lines += [table_lines(readings_table(simple | reports)), ""]
+        distribution = distribution_table(plan, dataset, simple | reports)
+        if distribution is not None:
+            lines += [f"Predicted ratings of the test items of {dataset} against the actual ones, put to the"]
+            lines += ["nearest rating:", "", table_lines(distribution), ""]
+    return [*lines, *settings_lines(plan)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line; return the exit code."""
+    parser = page_parser(__doc__)
     parser.add_argument("action", choices=("baselines", "table"))
-    parser.add_argument("plan", nargs="?", default=PLAN)
-    parser.add_argument("--data_path", default="dataset/")
-    parser.add_argument("--dataset", default="ml-100k")
-    parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
-    plan = load_yaml(arguments.plan)
-    if arguments.action == "baselines":
-        options = {**next(iter(plan["protocols"].values())), "data_path": arguments.data_path}
-        found = baselines(arguments.dataset, plan["seeds"], options)
+    parser.add_argument("plan", nargs="?", type=Path, default=PLAN)
+    parser.add_argument(
+        "--runs", type=Path, required=True, help="folder of the runs; for table also a collected file"
+    )
+    parser.add_argument("--data_path", default="dataset/", help="folder that holds one folder per data set")
+    parser.add_argument("--dataset", default="ml-100k", help="of baselines")
+    arguments = parser.parse_args(argv)
+    try:
+        plan = Plan.read(arguments.plan)
+        if arguments.action == "table":
+            show_page(page(plan, open_stored(arguments.runs)), arguments.output)
+            return 0
+        options = {**next(iter(plan.protocols.values())), "data_path": arguments.data_path}
+        found = baselines(arguments.dataset, plan.seeds, options)
         arguments.runs.mkdir(parents=True, exist_ok=True)
-        (arguments.runs / f"baselines-{arguments.dataset}.json").write_text(
-            json.dumps(found, indent=1) + "\n"
-        )
-        return
-    text = table(plan, arguments.runs, Path(arguments.plan).stem)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+        file = arguments.runs / f"baselines-{arguments.dataset}.json"
+        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    except (UsageError, RunError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,7 +10,6 @@ users' histories under new names.
 import argparse
 import csv
 import os
-import platform
 import re
 import resource
 import subprocess
@@ -18,6 +17,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
 
 ALONE = 4096  # users, evenly spaced, of the ranking alone
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -135,33 +136,33 @@ def rows_of(folder: Path, arguments: argparse.Namespace) -> tuple[str, list[str]
 
 def main() -> None:
     """Read the command line, measure, print the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = page_parser(__doc__)
     parser.add_argument("--run", type=Path, nargs="+", required=True)
     parser.add_argument("--new", type=int, default=10_000)
     parser.add_argument("--data_path")
-    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    from recbole_diffusion.storage.versions import versions
-
     found = [rows_of(folder, arguments) for folder in arguments.run]
-    threads, load = os.environ.get("OMP_NUM_THREADS", "all"), os.getloadavg()[1]
-    place = f"{threads} torch threads, {platform.machine()}, {os.cpu_count()} cores, CPU only, shared with other work"
-    stack = ", ".join(f"{name} {version}" for name, version in versions().items())
+    load = f"shared with other work (load average {os.getloadavg()[1]:.1f})"
     lines = [
         "# Serving: top-20 lists from a trained run",
         "",
         f"`python -m benchmarks.serving --run RUN_DIR ...`; {found[0][0]};",
-        f"{place} (load average {load:.1f});",
-        f"{stack}.",
+        f"{machine(f'{os.cpu_count()} cores', load)};",
+        f"{stack()}.",
         "",
         "Whole processes of the command line, from the start of Python to the file in its place. The clock "
         "is that of the",
         "machine with its other work; processor seconds are those of all threads together.",
         "",
-        "| run | asked for | clock | of it ranking and writing | processor | peak resident memory |",
-        "|---|---|---:|---:|---:|---:|",
+        *table_head(
+            "run",
+            "asked for",
+            "clock",
+            "of it ranking and writing",
+            "processor",
+            "peak resident memory",
+            words=2,
+        ),
         *(row for _, rows, _ in found for row in rows),
         "",
         f"The ranking alone, {ALONE:,} users, processor seconds: the reverse chains that give the user "
@@ -170,14 +171,10 @@ def main() -> None:
         "that of the",
         "products that the bound leaves over.",
         "",
-        "| run | user vectors | with bounded search | with all products | share of products |",
-        "|---|---:|---:|---:|---:|",
+        *table_head("run", "user vectors", "with bounded search", "with all products", "share of products"),
         *(row for *_, row in found),
     ]
-    text = "\n".join(lines)
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text + "\n", encoding="utf-8")
+    show_page(lines, arguments.output)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,7 @@
 Without ``--data_path`` it uses made-up interactions of LastFM's and Gowalla's size. The two sides alternate.
 """
 
-import argparse
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -19,10 +17,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from benchmarks.made_up import SIZES, write_made_up
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
-from recbole_diffusion.storage.versions import versions
 
 PARTS = {"lastfm": ["train", "test"], "gowalla": ["train", "valid", "test"]}
 
@@ -113,11 +111,8 @@ def training(dataset: str, data_path: str | None, width: int, steps: int | None,
 
 def main() -> None:
     """Read the command line, measure, print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = page_parser(__doc__)
     parser.add_argument("--data_path")
-    parser.add_argument("--output", type=Path)
     parser.add_argument("--only", choices=("scoring", "training"))
     parser.add_argument(
         "--gowalla_users", type=int, default=4096, help="the dense side needs half an hour for all"
@@ -135,21 +130,14 @@ def main() -> None:
     head = [
         "# Speed: the identities against the plain dense computation",
         "",
-        f"`python -m benchmarks.speed{' --data_path=DATA' if path else ''}`, {source}; "
-        f"{torch.get_num_threads()} torch threads, "
-        f"{platform.machine()}, CPU only, seed 0; "
-        + ", ".join(f"{name} {version}" for name, version in versions().items())
-        + ".",
+        f"`python -m benchmarks.speed{' --data_path=DATA' if path else ''}`, {source}; {machine('seed 0')};",
+        f"{stack()}.",
         "Both sides in one process, in turns; medians over the repeats. The ratio is the dense time over "
         "ours.",
         "",
-        "| work | identities | dense | ratio | repeats |",
-        "|---|---:|---:|---:|---:|",
+        *table_head("work", "identities", "dense", "ratio", "repeats"),
     ]
-    text = "\n".join([*head, *lines]) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+    show_page([*head, *lines], arguments.output)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ parallel, startup, asha and sharing.
 import argparse
 import json
 import pickle
-import platform
 import statistics
 import sys
 import time
@@ -17,10 +16,11 @@ from typing import Any
 
 import psutil
 
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
+
 # First: it makes RecBole importable.
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data, release_dataset
-from recbole_diffusion.storage.versions import versions
 from recbole_diffusion.tuning.driver import sweep
 from recbole_diffusion.tuning.options import cores_here
 
@@ -55,11 +55,17 @@ def run_once(folder: Path, overrides: dict[str, Any], settings: dict[str, Any]) 
 
 def asha(folder: Path) -> list[str]:
     settings = {"num_samples": SAMPLES, "max_concurrent": ARGUMENTS.concurrent}
-    rows = [
-        "| seed | search | epochs | share | best recall@20 on validation | winner | its score at its end | "
-        "below the best |"
-    ]
-    rows += ["|---|---|---|---|---|---|---|---|"]
+    rows = table_head(
+        "seed",
+        "search",
+        "epochs",
+        "share",
+        "best recall@20 on validation",
+        "winner",
+        "its score at its end",
+        "below the best",
+        words=2,
+    )
     shares, lost = [], []
     for seed in range(ARGUMENTS.seeds):
         options = {"epochs": EPOCHS, "seed": seed}
@@ -105,11 +111,14 @@ def asha(folder: Path) -> list[str]:
 
 def parallel(folder: Path) -> list[str]:
     settings = {"num_samples": PARALLEL_TRIALS, "scheduler": "none"}
-    rows = [
-        "| repeat | trials at a time | seconds of the search | trained and validated | overhead a trial | "
-        "cores busy before |"
-    ]
-    rows += ["|---|---|---|---|---|---|"]
+    rows = table_head(
+        "repeat",
+        "trials at a time",
+        "seconds of the search",
+        "trained and validated",
+        "overhead a trial",
+        "cores busy before",
+    )
     ratios, allowed = [], []
     # Of the paper's options only one that changes no amount of work: equal trials.
     space = folder / "space.yaml"
@@ -143,10 +152,9 @@ def parallel(folder: Path) -> list[str]:
 
 
 def startup(folder: Path) -> list[str]:
-    rows = [
-        "| trials at a time | first trial of a worker process | later trials of it | cores busy before |",
-        "|---|---|---|---|",
-    ]
+    rows = table_head(
+        "trials at a time", "first trial of a worker process", "later trials of it", "cores busy before"
+    )
     space = folder / "space.yaml"
     space.write_text("temperature: {uniform: [0.5, 1.5]}\n")
     for number in (1, 4):
@@ -193,7 +201,7 @@ def sharing(folder: Path) -> list[str]:  # noqa: ARG001
         clock = time.perf_counter()
         prepare_data(config, adopted)
         split.append(time.perf_counter() - clock)
-    rows = [f"| {ARGUMENTS.dataset} | median of {REPEATS} |", "|---|---|"]
+    rows = table_head(ARGUMENTS.dataset, f"median of {REPEATS}")
     rows += [
         "| reading, filtering, numbering: once a sweep instead of once a trial | "
         f"{statistics.median(read):.3f} s |"
@@ -210,9 +218,8 @@ PARTS = {"parallel": parallel, "startup": startup, "asha": asha, "sharing": shar
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = page_parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--output", type=Path)
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--concurrent", type=int, default=cores_here(), help="trials at a time in part asha")
     parser.add_argument("--seeds", type=int, default=5, help="of part asha")
@@ -228,20 +235,13 @@ def main() -> None:
         folder = ARGUMENTS.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         lines += [*PARTS[name](folder), ""]
-    made = ", ".join(f"{name} {value}" for name, value in versions().items())
     given = [word for word in sys.argv[1:] if not word.startswith(("--folder", "--output", "--data_path"))]
     lines += [
-        f"- Machine: {cores_here()} cores {platform.machine()}, CPU only; the sweeps had priority over other "
-        "work"
-    ]
-    lines += [
-        f"- Versions: {made}",
+        f"- Machine: {machine(f'{cores_here()} cores')}; the sweeps had priority over other work",
+        f"- Versions: {stack()}",
         f"- Command: `python -m benchmarks.sweeps {' '.join(['--folder=DIR', *given])}`",
     ]
-    text = "\n".join(lines) + "\n"
-    sys.stdout.write(text)
-    if ARGUMENTS.output:
-        ARGUMENTS.output.write_text(text)
+    show_page(lines, ARGUMENTS.output)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,17 @@
 python -m benchmarks.thermodynamics --runs RUN_DIR ... [--output=FILE]
 """
 
-import argparse
 from pathlib import Path
 
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
 from recbole_diffusion.loaded_run import load_run
-from recbole_diffusion.storage.versions import versions
 
 
 def main() -> None:
     """Read the command line, measure, print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = page_parser(__doc__)
     parser.add_argument("--runs", type=Path, nargs="+", required=True)
-    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     lines = []
     for folder in arguments.runs:
@@ -36,10 +32,9 @@ def main() -> None:
                 "norm (Eq. 5), means",
                 f"over {found.users:,} users. Delta is against the interactions themselves, as in Figure 3 "
                 "of the paper.",
-                f"Seed {config['seed']}, CPU; " + ", ".join(f"{k} {v}" for k, v in versions().items()) + ".",
+                f"Seed {config['seed']}, {machine()}; {stack()}.",
                 "",
-                "| model | width | energy | delta energy | entropy | delta entropy |",
-                "|---|---:|---:|---:|---:|---:|",
+                *table_head("model", "width", "energy", "delta energy", "entropy", "delta entropy"),
                 f"| interactions | | {original.energy / original.users:.1f} | 0 | "
                 f"{original.entropy / original.users:.3f} | 0 |",
             ]
@@ -49,10 +44,7 @@ def main() -> None:
         lines.append(
             f"| {name} | {o.hidden_size} | {energy:.1f} | {delta[0]:.1f} | {entropy:.3f} | {delta[1]:+.3f} |"
         )
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+    show_page(lines, arguments.output)
 
 
 if __name__ == "__main__":

@@ -29,13 +29,21 @@ class ComparisonOptions:
         "call methods by differing options, or by what names of folders share",
         choices=("options", "folders"),
     )
-    wilcoxon: bool = argument(False, "test by signed ranks instead of by the t-test")
+    reference: str | None = argument(
+        None, "method that is tested against each other one, by its name in the table; null: the best"
+    )
+    test: str | None = argument(
+        None,
+        "paired test over users: by t, by signed ranks (wilcoxon), of a mean over ratings (bootstrap); null: "
+        "bootstrap for errors of ratings, else t",
+        choices=("t", "wilcoxon", "bootstrap", "none", None),
+    )
     skip_unfinished: bool = argument(False, "leave runs out that have not ended, instead of refusing them")
     overwrite: bool = argument(False, "replace the output if it is there")
 
     def of_comparison(self) -> dict[str, Any]:
         """Return the arguments of ``report.comparison.compare``."""
-        return {name: getattr(self, name) for name in ("metrics", "by", "names", "wilcoxon")}
+        return {name: getattr(self, name) for name in ("metrics", "by", "names", "reference", "test")}
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ COMMAND = Command(
     "RUN_DIR ... [--glob=PATTERN] [--key=value ...]",
     """
 Puts finished runs side by side, a row a method: mean and deviation over seeds, paired tests over users of
-the best method against each other one (Holm's correction), seconds, memory, parameters, and the part that
+the best method, or of --reference, against each other one (Holm's correction), seconds, memory, parameters, and the part that
 epochs were chosen on. Runs with equal options and different seeds are one method. Runs on different splits
 are refused.
 """,

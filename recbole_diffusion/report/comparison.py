@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from recbole_diffusion.errors import UsageError, did_you_mean
-from recbole_diffusion.evaluation.lists import UserMetrics
-from recbole_diffusion.evaluation.significance import compare_runs
+from recbole_diffusion.report.compared_metrics import (
+    chosen_metrics,
+    ordering_metric,
+    shared_metrics,
+    smaller_is_better,
+)
 from recbole_diffusion.report.methods import group_by_method
+from recbole_diffusion.report.paired import TESTS, kept_by_user, paired_tests, tested_metric
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import group_by_split
-
-ERRORS = ("mae", "rmse")  # lower is better
-SHOWN = ("recall", "ndcg", "mae", "rmse")  # metrics of a table by default
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Method:
         epoch_seconds: the median epoch of a run.
         peak_rss_mb: most memory of a run's process, MiB.
         parameters: trained numbers.
-        tests: p of the paired test against the best one after Holm's correction, by test part; none for the
-            best.
+        tests: the paired test of the best method, or the ``reference``, against this one, by test part: a row
+            of :func:`~recbole_diffusion.report.paired.paired_tests`; none for that method itself.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Comparison:
         by: the metric of the tests and of the order.
         best: the best method of each part by ``by``.
         notes: caveats to the numbers.
+        reference: the method that was tested against each other one; None: the best of each part.
     """
 
     dataset: str
@@ -82,6 +83,7 @@ class Comparison:
     by: str
     best: dict[str, str]
     notes: list[str]
+    reference: str | None = None
 
     def ranked(self, part: str) -> list[Method]:
         """Return the methods from the best to the worst on a part."""
@@ -89,97 +91,59 @@ class Comparison:
         return sorted(self.methods, key=lambda method: sign * method.metrics[part][self.by].mean)
 
 
-def smaller_is_better(metric: str) -> bool:
-    """Return whether less of a metric is better."""
-    return metric.rpartition("_")[2] in ERRORS
-
-
 def compare(
-    runs: Sequence[RunRecord],
+    runs: Sequence[RunRecord] | Mapping[str, Sequence[RunRecord]],
     *,
     metrics: Sequence[str] | str | None = None,
     by: str | None = None,
     names: str = "options",
-    wilcoxon: bool = False,
+    reference: str | None = None,
+    test: str | None = None,
 ) -> Comparison:
     """Compare finished runs.
 
-    The best method of a part is the one with the best mean of ``by`` there; each other one is tested against
-    it, user by user, each user's metric averaged over seeds first. Being best on a test part describes the
+    One method of each part, the best by the mean of ``by`` or the ``reference``, is tested against each other
+    one, user by user, each user's metric averaged over seeds first. Being best on a test part describes the
     table; it is not a way to choose a model.
 
     Args:
-        runs: finished runs on one split, or each method on the same random splits.
+        runs: finished runs on one split, or each method on the same random splits; or the runs of each
+            method by its name.
         metrics: names of metrics, such as ``recall@20``; ``all`` of them; or by default recall and NDCG,
             and of rated items MAE and RMSE.
         by: the metric that orders and tests; by default the one that chose the epochs, where it is among
             ``metrics``.
-        names: see :func:`~recbole_diffusion.report.methods.group_by_method`.
-        wilcoxon: the signed-rank test instead of the t-test.
+        names: see :func:`~recbole_diffusion.report.methods.group_by_method`; not read where ``runs`` has names.
+        reference: name of the method that is tested; by default the best one of each part.
+        test: a name among TESTS, see :func:`~recbole_diffusion.report.paired.paired_tests`; ``none`` for no
+            test; by default the bootstrap for errors of ratings, else the t-test.
 
     Raises:
-        UsageError: runs on different splits, test parts or data sets, or a metric that not all have.
-            RunError: a damaged file.
+        UsageError: runs on different splits, test parts or data sets, a metric that not all have, or an
+            unknown ``reference`` or ``test``. RunError: a damaged file.
     """
-    groups = group_by_method(runs, names)
-    by_split, notes = group_by_split(groups)
+    if test not in (None, "none", *TESTS):
+        raise UsageError(f"test is {test!r}; it takes {', '.join(TESTS)}, none, or null")
+    groups = dict(runs) if isinstance(runs, Mapping) else group_by_method(runs, names)
+    runs = [run for group in groups.values() for run in group]
+    _, notes = group_by_split(groups)
     parts = list(runs[0].test_parts)
-    known = _shared_metrics(runs, parts)
-    chosen = _chosen(metrics, known, all(run.valid_metric.startswith("rated_") for run in runs))
-    by = _by(by, chosen, known, runs)
+    known = shared_metrics(runs, parts)
+    chosen = chosen_metrics(metrics, known, all(run.valid_metric.startswith("rated_") for run in runs))
+    by = ordering_metric(by, chosen, known, runs)
+    if reference is not None and reference not in groups:
+        raise UsageError(
+            f"no method {reference!r} to compare{did_you_mean(reference, groups)}; there are "
+            f"{', '.join(groups)}"
+        )
     methods = [_method(name, group, parts, known) for name, group in groups.items()]
-    found = Comparison(runs[0].result["dataset"], methods, parts, chosen, by, {}, notes)
+    found = Comparison(runs[0].result["dataset"], methods, parts, chosen, by, {}, notes, reference)
     for part in parts:
         found.best[part] = found.ranked(part)[0].name
-        _test(found, part, by_split, wilcoxon)
-    _note(found, wilcoxon)
+        if test != "none":
+            _test(found, part, test)
+    _note(found, test)
     return found
-
-
-def _shared_metrics(runs: Sequence[RunRecord], parts: list[str]) -> list[str]:
-    """Return the metrics that every run has for every part, in the order of the first."""
-    for run in runs:
-        if list(run.test_parts) != parts:
-            raise UsageError(
-                f"{run.path.name} has the test parts {', '.join(run.test_parts)}, {runs[0].path.name} has "
-                f"{', '.join(parts)}; "
-                "compare runs on the same parts"
-            )
-    tables = [run.test_parts[part] for run in runs for part in parts]
-    shared = [name for name in tables[0] if all(name in table for table in tables)]
-    if not shared:
-        raise UsageError("the runs have no metric in common; run them with the same metrics and topk")
-    return shared
-
-
-def _chosen(metrics: Sequence[str] | str | None, known: list[str], rated: bool) -> list[str]:
-    """Return the names of the metrics to show; by default those of rated items if these chose the epochs."""
-    if metrics == "all":
-        return known
-    if metrics is None:
-        family = "rated_" if rated else ""
-        return [
-            name for name in known if name.partition("@")[0] in {family + word for word in SHOWN}
-        ] or known
-    asked = metrics.replace(",", " ").split() if isinstance(metrics, str) else [str(name) for name in metrics]
-    for name in asked:
-        _require(name.lower(), known)
-    return [name.lower() for name in asked]
-
-
-def _require(name: str, known: list[str]) -> None:
-    if name not in known:
-        raise UsageError(
-            f"not every run has the metric {name!r}{did_you_mean(name, known)}; all have {', '.join(known)}"
-        )
-
-
-def _by(by: str | None, chosen: list[str], known: list[str], runs: Sequence[RunRecord]) -> str:
-    if by is not None:
-        _require(by.lower(), known)
-        return by.lower()
-    of_runs = {run.valid_metric for run in runs}
-    return next((name for name in chosen if of_runs == {name}), chosen[0])
 
 
 def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]) -> Method:
@@ -202,54 +166,19 @@ def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]
     )
 
 
-def _test(
-    found: Comparison, part: str, by_split: Mapping[str, list[list[RunRecord]]], wilcoxon: bool
-) -> None:
-    """Test the best method of a part against each other one that kept its users' metrics."""
-    users = {}
-    for method in found.methods:
-        kept = [_users(of_split, part, found.by) for of_split in by_split[method.name]]
-        if all(kept):
-            users[method.name] = kept
-    best = found.best[part]
-    if best not in users or len(users) < 2:
+def _test(found: Comparison, part: str, test: str | None) -> None:
+    """Test the best method of a part, or the reference, against each other one that kept its users' metrics."""
+    kept = {method.name: method.runs for method in found.methods if kept_by_user(method.runs, part, found.by)}
+    tested = found.reference or found.best[part]
+    if tested not in kept or len(kept) < 2:
         return
-    splits = {name: [_averaged(kept) for kept in of_method] for name, of_method in users.items()}
-    # The same user of two random splits is one user, whose metric is averaged over them.
-    columns = {name: [_averaged(kept)] for name, kept in splits.items()}
-    rows = {row["method"]: row for row in compare_runs(columns, best, found.by, wilcoxon)}
+    rows = {row["method"]: row for row in paired_tests(kept, tested, part, found.by, test)}
     for method in found.methods:
         if method.name in rows:
             method.tests[part] = rows[method.name]
 
 
-def _users(runs: Sequence[RunRecord], part: str, metric: str) -> list[UserMetrics]:
-    """Return the users' metrics of runs on one split, or nothing if one of them kept none.
-
-    A user for whom the metric is not defined, such as a rated ranking without a relevant item, is left out.
-    """
-    tables = [(run.users or {}).get(part, {}) for run in runs]
-    if not all(metric in table for table in tables):
-        return []
-    defined = [~np.isnan(table[metric]) for table in tables]
-    return [
-        {"users": table["users"][kept], metric: table[metric][kept]}
-        for table, kept in zip(tables, defined, strict=True)
-    ]
-
-
-def _averaged(tables: Sequence[UserMetrics]) -> UserMetrics:
-    """Return each user's mean over the tables that have the user, users ascending."""
-    users, place = np.unique(np.concatenate([table["users"] for table in tables]), return_inverse=True)
-    counts = np.bincount(place)
-    averaged: UserMetrics = {"users": users}
-    for name in tables[0]:
-        if name != "users":
-            averaged[name] = np.bincount(place, np.concatenate([table[name] for table in tables])) / counts
-    return averaged
-
-
-def _note(found: Comparison, wilcoxon: bool) -> None:
+def _note(found: Comparison, test: str | None) -> None:
     """Add the caveats to the numbers."""
     on_test = [method.name for method in found.methods if method.selection == "test"]
     if on_test:
@@ -260,17 +189,19 @@ def _note(found: Comparison, wilcoxon: bool) -> None:
     tested = [method for method in found.methods if method.tests]
     several = max((sum(part in method.tests for method in tested) for part in found.parts), default=0)
     if tested:
-        test = "Wilcoxon's signed-rank test" if wilcoxon else "t-test"
+        row = next(iter(tested[0].tests.values()))
+        against = "the best method" if found.reference is None else found.reference
         found.notes.append(
-            f"p: paired {test} over users of {found.by} against the best method, users averaged over seeds, "
-            "after Holm's "
-            f"correction for {several} comparison{'s' * (several > 1)}. It speaks of other users, not of "
-            "other seeds."
+            f"p: {TESTS[row['test']]} of {row['metric']} against {against}, users averaged over seeds, after "
+            f"Holm's correction for {several} comparison{'s' * (several > 1)}. It speaks of other users, not "
+            "of other seeds."
         )
     without = [
         method.name
         for method in found.methods
-        if any(found.by not in (run.users or {}).get(part, {}) for run in method.runs for part in found.parts)
+        if not all(kept_by_user(method.runs, part, found.by) for part in found.parts)
     ]
-    if without and len(found.methods) > 1:
-        found.notes.append(f"Not tested, since {found.by} was not kept user by user: {', '.join(without)}.")
+    if without and len(found.methods) > 1 and test != "none":
+        found.notes.append(
+            f"Not tested, since {tested_metric(found.by)} was not kept user by user: {', '.join(without)}."
+        )

@@ -1,19 +1,47 @@
 """The tables of a comparison: a row a method, one table for each test part."""
 
-from recbole_diffusion.report.comparison import Comparison, MeanStd, Method, smaller_is_better
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recbole_diffusion.report.compared_metrics import smaller_is_better
+from recbole_diffusion.report.comparison import Comparison, MeanStd, Method
 from recbole_diffusion.report.tables import Cell, Table, number
 
 SMALL_P = 0.0001
 
 
-def comparison_tables(found: Comparison) -> list[Table]:
-    """Return a table for each test part, best method first; the notes stand under the last one."""
-    tables = [_table(found, part) for part in found.parts]
+def comparison_tables(found: Comparison, ranked: bool = True) -> list[Table]:
+    """Return a table for each test part; the notes stand under the last one.
+
+    Args:
+        found: the comparison.
+        ranked: the best method first; else methods in the order given.
+    """
+    tables = [_table(found, part, found.ranked(part) if ranked else found.methods) for part in found.parts]
     tables[-1].notes = list(found.notes)
     return tables
 
 
-def _table(found: Comparison, part: str) -> Table:
+def tests_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> Table:
+    """Return the table of paired tests: a row of :func:`~recbole_diffusion.report.paired.paired_tests` each.
+
+    A ``p`` of None, of tests that kept the corrected one alone, is an empty cell.
+    """
+    cells = [
+        [
+            Cell(row["best"]),
+            Cell(row["method"]),
+            Cell(row["metric"]),
+            Cell(f"{row['difference']:+.4f}", row["difference"]),
+            *(Cell("" if row[name] is None else f"{row[name]:.2g}", row[name]) for name in ("p", "p_holm")),
+        ]
+        for row in rows
+    ]
+    columns = ["method", "against", "metric", "difference", "p", "p (Holm)"]
+    return Table(title, columns, cells, words={"method", "against", "metric"})
+
+
+def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
     tested = any(part in method.tests for method in found.methods)
     several = any(len(method.runs) > 1 for method in found.methods)
     best = {
@@ -25,9 +53,9 @@ def _table(found: Comparison, part: str) -> Table:
     columns = ["method", "seeds", "chosen on", *found.metrics, *(["p (Holm)"] if tested else [])]
     columns += ["train s", "s/epoch", "peak MiB", "parameters"]
     rows = []
-    for method in found.ranked(part):
+    for method in methods:
         metrics = [
-            _spread(method.metrics[part][name], 4, method.metrics[part][name].mean == best[name])
+            mean_std_cell(method.metrics[part][name], 4, method.metrics[part][name].mean == best[name])
             for name in found.metrics
         ]
         rows.append(
@@ -36,10 +64,10 @@ def _table(found: Comparison, part: str) -> Table:
                 Cell(str(len(method.runs)), len(method.runs)),
                 Cell("validation" if method.selection == "validation" else "TEST"),
                 *metrics,
-                *([_p(method, part, found.best[part])] if tested else []),
-                _spread(method.train_seconds, 1),
-                Cell("") if method.epoch_seconds is None else _spread(method.epoch_seconds, 2),
-                _spread(method.peak_rss_mb, 0),
+                *([_p(method, part, found)] if tested else []),
+                mean_std_cell(method.train_seconds, 1),
+                Cell("") if method.epoch_seconds is None else mean_std_cell(method.epoch_seconds, 2),
+                mean_std_cell(method.peak_rss_mb, 0),
                 number(method.parameters, 0),
             ]
         )
@@ -47,15 +75,18 @@ def _table(found: Comparison, part: str) -> Table:
     return Table(title, columns, rows, words={"method", "chosen on"}, name=part)
 
 
-def _spread(spread: MeanStd, digits: int, best: bool = False) -> Cell:
+def mean_std_cell(spread: MeanStd, digits: int, best: bool = False) -> Cell:
+    """Return the cell of a mean over runs, with its deviation where there are several."""
     text = f"{spread.mean:,.{digits}f}"
     if spread.runs == 1:
         return Cell(text, spread.mean, None, best)
     return Cell(f"{text} ± {spread.deviation:,.{digits}f}", spread.mean, spread.deviation, best)
 
 
-def _p(method: Method, part: str, best: str) -> Cell:
+def _p(method: Method, part: str, found: Comparison) -> Cell:
     if part not in method.tests:
-        return Cell("best" if method.name == best else "")
+        if found.reference is not None:
+            return Cell("reference" if method.name == found.reference else "")
+        return Cell("best" if method.name == found.best[part] else "")
     p = method.tests[part]["p_holm"]
     return Cell(f"<{SMALL_P}" if p < SMALL_P else f"{p:.4f}", p)

@@ -3,7 +3,8 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-from recbole_diffusion.report.comparison import Comparison, MeanStd, smaller_is_better
+from recbole_diffusion.report.compared_metrics import smaller_is_better
+from recbole_diffusion.report.comparison import Comparison, MeanStd
 from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, dash_of, shade_of
 from recbole_diffusion.report.runs import RunRecord
 

@@ -95,6 +95,31 @@ def group_by_split(
     Raises:
         UsageError: methods are on different data sets, test parts or splits.
     """
+    table = runs_by_split(methods)
+    first = next(iter(table))
+    order = list(table[first])
+    for name in table:
+        if set(table[name]) != set(order):
+            raise UsageError(_different(first, table[first], name, table[name]))
+    notes = []
+    if not _have_fingerprints(methods):
+        notes.append(
+            "Some runs are older than the fingerprints of splits; whether they are on the same split is "
+            "judged by their settings."
+        )
+    if len(order) > 1:
+        notes.append(f"The seed of a run decides its split: each method is on the same {len(order)} splits.")
+    return {name: [table[name][split] for split in order] for name in methods}, notes
+
+
+def runs_by_split(
+    methods: Mapping[str, Sequence[RunRecord]],
+) -> dict[str, dict[str, list[RunRecord]]]:
+    """Return each method's runs by the key of their split, which is the same for all methods.
+
+    Raises:
+        UsageError: methods are on different data sets.
+    """
     runs = [run for of_method in methods.values() for run in of_method]
     datasets = {run.result["dataset"]: run for run in runs}
     if len(datasets) > 1:
@@ -104,26 +129,17 @@ def group_by_split(
             "and "
             f"{second.result['dataset']} ({second.path.name}); make one table for each"
         )
-    fingerprints = all(run.result.get("parts") for run in runs)
+    fingerprints = _have_fingerprints(methods)
     both = len({run.selection for run in runs}) > 1
     table: dict[str, dict[str, list[RunRecord]]] = {name: defaultdict(list) for name in methods}
     for name, of_method in methods.items():
         for run in of_method:
             table[name][split_key(run, fingerprints, with_train=not both)].append(run)
-    first = next(iter(table))
-    order = list(table[first])
-    for name in table:
-        if set(table[name]) != set(order):
-            raise UsageError(_different(first, table[first], name, table[name]))
-    notes = []
-    if not fingerprints:
-        notes.append(
-            "Some runs are older than the fingerprints of splits; whether they are on the same split is "
-            "judged by their settings."
-        )
-    if len(order) > 1:
-        notes.append(f"The seed of a run decides its split: each method is on the same {len(order)} splits.")
-    return {name: [table[name][split] for split in order] for name in methods}, notes
+    return table
+
+
+def _have_fingerprints(methods: Mapping[str, Sequence[RunRecord]]) -> bool:
+    return all(run.result.get("parts") for runs in methods.values() for run in runs)
 
 
 def _different(

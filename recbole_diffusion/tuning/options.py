@@ -18,8 +18,15 @@ RESUME_SETTINGS = frozenset(
 class SweepOptions:
     """How a sweep searches and what it may use."""
 
-    space: str | None = argument(None, "YAML file of the search space; null: the one shipped for the model")
-    search: str = argument("random", "how configurations are chosen", choices=("random", "grid", "optuna"))
+    space: str | dict | None = argument(
+        None,
+        "YAML file of the search space, from Python also its content; null: the one shipped for the model",
+    )
+    search: str = argument(
+        "random",
+        "how configurations are chosen; none: no search, the given options with each final seed",
+        choices=("random", "grid", "optuna", "none"),
+    )
     num_samples: int | None = argument(None, "configurations to try; null: 16, or all of a grid", low=1)
     scheduler: str = argument(
         "asha", "stop hopeless trials early (asha) or train all to their end", choices=("asha", "none")
@@ -36,6 +43,9 @@ class SweepOptions:
         3, "times that a trial that fails or is killed is continued from its checkpoint", low=0
     )
     final_seeds: int = argument(5, "seeds with which the winner is run again and tested; 0: no test", low=0)
+    resplit: bool = argument(
+        False, "draw a random split anew with each final seed; else all runs have the search's split"
+    )
     storage: str | None = argument(None, "folder that the sweep's folder is made in; null: runs_path")
     sweep_dir: str | None = argument(None, "folder of the sweep; null: one is made in storage")
     ray_address: str | None = argument(
@@ -61,6 +71,14 @@ class SweepOptions:
                 f"a grid tries every combination; leave out num_samples {self.num_samples}, or use "
                 "--search=random"
             )
+        for name in ("space", "num_samples") if self.search == "none" else ():
+            if getattr(self, name) is not None:
+                raise UsageError(
+                    f"search is none, but {name} {getattr(self, name)!r} is given too; leave it out, or choose a "
+                    "search"
+                )
+        if self.search == "none" and not self.final_seeds:
+            raise UsageError("search is none and final_seeds is 0: nothing is left to run; raise final_seeds")
         if self.trial_gpus > 1 and self.trial_gpus != int(self.trial_gpus):
             raise UsageError(
                 f"trial_gpus is {self.trial_gpus}; it takes a share of one GPU, such as 0.5, or whole GPUs"

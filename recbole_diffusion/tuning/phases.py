@@ -1,5 +1,6 @@
 """The two phases of a sweep: the search, and the winner's runs with several seeds."""
 
+import dataclasses
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning.context import SweepContext
 from recbole_diffusion.tuning.folder import SweepFolder
 from recbole_diffusion.tuning.options import SweepOptions
-from recbole_diffusion.tuning.plan import known_options, new_trial
+from recbole_diffusion.tuning.plan import final_folder, known_options, new_trial
 from recbole_diffusion.tuning.ray_runner import run_trials
 from recbole_diffusion.tuning.record import ENDED, FAILED, FINISHED, WAITING, SweepRecord, Trial
 from recbole_diffusion.tuning.scheduler import make_scheduler
@@ -19,6 +20,8 @@ from recbole_diffusion.tuning.trial import validation_scores
 
 def search_is_open(record: SweepRecord, options: SweepOptions) -> bool:
     """Return whether trials of the search are left to run, or for Optuna to be made."""
+    if options.search == "none":
+        return False
     waiting = any(trial.state not in ENDED for trial in record.trials)
     wanted = record.settings["num_samples"] or 0
     return waiting or (options.search == "optuna" and len(record.trials) < wanted)
@@ -103,19 +106,33 @@ def _history(folder: SweepFolder, record: SweepRecord) -> list[list[tuple[int, f
 
 
 def run_winner(context: SweepContext) -> None:
-    """Run the best configuration with each final seed, to its end and with the test part."""
-    record, clock = context.record, time.perf_counter()
-    best = record.best()
-    seeds = [record.seed + number for number in range(context.options.final_seeds)]
-    folders = [f"final/{best.name}-seed-{seed}" for seed in seeds]
+    """Run the best configuration with each final seed, to its end and with the test part.
+
+    Without a search that is the given one, and the run of the first seed stands for the trial.
+
+    Raises:
+        RunError: without a search, the run of the first seed has failed.
+    """
+    record, options, clock = context.record, context.options, time.perf_counter()
+    searched = options.search != "none"
+    best = record.best() if searched else record.trials[0]
+    name = best.name if searched else "000"
     known = {trial.folder: trial for trial in record.final}
-    record.winner = best.number
-    record.final = [
-        known.get(folder, Trial(best.number, folder, best.options, seed, test=True))
-        for folder, seed in zip(folders, seeds, strict=True)
-    ]
+    record.winner, record.final = best.number, []
+    for seed in range(record.seed, record.seed + options.final_seeds):
+        folder = final_folder(name, seed)
+        chosen = best.options | ({"split_seed": seed} if options.resplit else {})
+        record.final.append(known.get(folder, Trial(best.number, folder, chosen, seed, test=True)))
     left = [trial for trial in record.final if trial.state != FINISHED]
     if left:
         context.folder.write_best(record)
         run_trials(context, left)
     record.add_seconds("final", clock)
+    if not searched:
+        record.trials = [dataclasses.replace(record.final[0], number=0, options={})]
+        if record.best() is None:
+            raise RunError(
+                f"the run with seed {record.seed} has failed: {record.final[0].error}. Its log is in "
+                f"{context.folder.path / record.final[0].folder}; continue with tune "
+                f"--resume={context.folder.path}"
+            )

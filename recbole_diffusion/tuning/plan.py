@@ -43,6 +43,10 @@ def make_record(
     config = Config(model, dataset, files, overrides)
     _refuse_options_of_one_run(config, settings)
     options = _options_of_trials(config)
+    if settings.search == "none":
+        record = _empty_record(config, options, SearchSpace((), "no search", {}), settings, command)
+        record.trials = [Trial(0, final_folder("000", record.seed), {}, record.seed, test=True)]
+        return record, config
     space = space_for(config, settings.space, config.given)
     check_space(space, config, options)
     record = _empty_record(config, options, space, settings, command)
@@ -68,10 +72,18 @@ def _refuse_options_of_one_run(config: Config, settings: SweepOptions) -> None:
             "Ray gives trials their GPUs: write --trial_gpus=1, or 0.5 for two trials on one, not use_gpu or "
             "gpu_id"
         )
+    if settings.resplit and config["split_seed"] is not None:
+        raise UsageError(
+            f"split_seed {config['split_seed']} holds for every run, and resplit draws a split with each final "
+            "seed; leave one of them out"
+        )
 
 
 def _options_of_trials(config: Config) -> dict[str, Any]:
-    """Return the options of every trial: what was given, with absolute paths, and one split for all seeds."""
+    """Return the options of every trial: what was given, with absolute paths, and one split for all seeds.
+
+    With ``resplit`` each final run has another ``split_seed``.
+    """
     split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
     given = {name: value for name, value in config.given.items() if name not in OF_A_RUN}
     paths = {name: config.resolved[name] for name in PATHS if name in given}
@@ -99,7 +111,7 @@ def _empty_record(
         selection="test" if on_test else "validation",
         versions=versions(),
     )
-    if on_test:
+    if on_test and settings.search != "none":
         record.notes.append(
             "the data set has train and test only: trials are compared on the test part; only for comparison "
             "with papers that did so"
@@ -126,8 +138,13 @@ def new_trial(number: int, options: Mapping[str, Any], record: SweepRecord, widt
     return Trial(number, f"trials/{number:0{width}d}", dict(options), seed_of(options, record.seed))
 
 
-def space_for(config: Config, path: str | None, given: Mapping[str, Any]) -> SearchSpace:
-    """Return the space of a file, or the one that comes with the model, without what the user has fixed.
+def final_folder(name: str, seed: int) -> str:
+    """Return the run folder of one seed of the winner, given the winner's name."""
+    return f"final/{name}-seed-{seed}"
+
+
+def space_for(config: Config, asked: str | Mapping[str, Any] | None, given: Mapping[str, Any]) -> SearchSpace:
+    """Return the space of a file, a mapping, or the model's own, without what the user has fixed.
 
     A model from outside has its space beside its module, as ``<Class>.tune.yaml``.
 
@@ -138,7 +155,7 @@ def space_for(config: Config, path: str | None, given: Mapping[str, Any]) -> Sea
     shipped = properties_path() / "tune" / f"{config['model']}.yaml"
     if outside:
         shipped = registry.file_beside(config.model_class, ".tune.yaml")
-    if path is None and not shipped.is_file():
+    if asked is None and not shipped.is_file():
         if outside:
             raise UsageError(
                 f"{config['model']} has no search space {shipped}; write one, or give --space=FILE"
@@ -147,7 +164,7 @@ def space_for(config: Config, path: str | None, given: Mapping[str, Any]) -> Sea
         raise UsageError(
             f"no search space is shipped for {config['model']}, only for {names}; give one with --space=FILE"
         )
-    space = read_space(path or shipped)
+    space = parse_space(asked, "space") if isinstance(asked, Mapping) else read_space(asked or shipped)
     fixed = [one for one in space.parameters if set(one.names) & set(given)]
     if fixed:
         left = {

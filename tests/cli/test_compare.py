@@ -53,7 +53,9 @@ def test_the_ending_tells_the_format(runs, tmp_path, capsys, name, begins):
 
 def test_csv_is_read_back(runs, tmp_path):
     out = tmp_path / "t.txt"
-    assert cli.main(["compare", f"--glob={runs}/*", "--format=csv", f"--output={out}", "--wilcoxon"]) == 0
+    assert (
+        cli.main(["compare", f"--glob={runs}/*", "--format=csv", f"--output={out}", "--test=wilcoxon"]) == 0
+    )
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert [(row["method"], float(row["recall@20"])) for row in rows] == [("EASE", 0.75), ("BPR", 0.375)]
 

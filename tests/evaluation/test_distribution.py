@@ -62,3 +62,16 @@ def test_the_test_by_user_counts_users():
         "users": 2,
         "agree": {"0.05": 1},
     }
+
+
+def test_each_divergence_has_its_direction():
+    """Four ratings of 1 and one of 5, predicted as two of 1 and three of 5; half a count is added to each."""
+    ratings, predicted = np.array([1.0, 1, 1, 1, 5]), np.array([1.0, 1, 5, 5, 5])
+    found = distribution.compare(np.zeros(5, int), ratings, predicted, 1, 5)
+    actual, of_found = (4.5 / 6, 1.5 / 6), (2.5 / 6, 3.5 / 6)
+    forth = sum(p * math.log(p / q) for p, q in zip(of_found, actual, strict=True))
+    back = sum(p * math.log(p / q) for p, q in zip(actual, of_found, strict=True))
+    assert (found["kl"], found["kl_reverse"]) == (pytest.approx(forth), pytest.approx(back))
+    bins = [distribution.histogram(values, 1, 5) for values in (predicted, ratings)]
+    assert found["kl_bins"] == pytest.approx(distribution.kl_distance(*bins))
+    assert found["kl_bins"] != pytest.approx(distribution.kl_distance(*bins[::-1]))

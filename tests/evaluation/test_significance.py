@@ -177,3 +177,16 @@ def test_the_pooled_test_is_of_the_mean_over_ratings_and_draws_users():
     assert pooled_test([(one, one) for one, _ in splits], "rated_mae", resamples=500) == (0.0, 1.0)
     with pytest.raises(UsageError, match="different users"):
         pooled_test([(splits[0][0], splits[1][1])], "rated_mae")
+
+
+def test_the_pooled_test_has_two_sides():
+    """Differences 1, 1, -1 of three users with a rating each.
+
+    A resample of three is not above 0 where -1 is drawn twice or three times: 3 (1/3)^2 2/3 + (1/3)^3 = 7/27.
+    """
+    users, ones = np.array(["a", "b", "c"]), np.ones(3)
+    one = {"users": users, "rated_mae": np.array([2.0, 2.0, 1.0]), "rated_count": ones}
+    other = {"users": users, "rated_mae": np.array([1.0, 1.0, 2.0]), "rated_count": ones}
+    difference, p = pooled_test([(one, other)], "rated_mae")
+    assert (difference, p) == (pytest.approx(1 / 3), pytest.approx(14 / 27, abs=0.02))
+    assert pooled_test([(other, one)], "rated_mae") == (pytest.approx(-1 / 3), p)

@@ -137,3 +137,39 @@ def test_csv_holds_unrounded_numbers(three):
     assert (values["table"], values["method"], values["p (Holm)"]) == ("test", "TVDiff", "best")
     assert float(values["recall@20"]) == statistics.fmean(float(users.mean()) for users in BEST)
     assert float(values["recall@20 deviation"]) > 0
+
+
+def test_runs_may_be_given_by_name_and_a_reference_be_tested_that_is_not_the_best(three):
+    named = {run.model[::-1]: [one for one in three if one.model == run.model] for run in three}
+    found = compare(named, reference="ESAE")
+    assert [method.name for method in found.methods] == ["poP", "ffiDVT", "ESAE"]
+    assert found.best == {"test": "ffiDVT"}
+    tests = {method.name: method.tests["test"] for method in found.methods if method.tests}
+    assert {name: row["best"] for name, row in tests.items()} == {"poP": "ESAE", "ffiDVT": "ESAE"}
+    plain = stats.ttest_rel(SECOND.mean(0), BEST.mean(0)).pvalue
+    assert tests["ffiDVT"]["p"] == pytest.approx(plain, rel=1e-3)
+    assert tests["ffiDVT"]["difference"] == pytest.approx(SECOND.mean() - BEST.mean(), rel=1e-4)
+    assert "of recall@20 against ESAE, users averaged over seeds" in found.notes[-1]
+    table = comparison_tables(found, ranked=False)[0]
+    column = table.columns.index("p (Holm)")
+    assert [row[0].text for row in table.rows] == ["poP", "ffiDVT", "ESAE"]
+    assert table.rows[2][column].text == "reference"
+
+
+def test_without_a_test_there_is_no_p(three):
+    found = compare(three, test="none")
+    assert not any(method.tests for method in found.methods)
+    assert found.notes == []
+    assert "p (Holm)" not in comparison_tables(found)[0].columns
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"reference": "EASY"}, "did you mean 'EASE'"),
+        ({"test": "z"}, "it takes t, wilcoxon, bootstrap, none"),
+    ],
+)
+def test_unknown_references_and_tests(three, asked, said):
+    with pytest.raises(UsageError, match=said):
+        compare(three, **asked)

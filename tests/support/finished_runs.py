@@ -87,9 +87,10 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
             {**record, "valid": {"recall@20": recall * (record["epoch"] + 1) / 3}} for record in records
         )
         if users is not None:
-            tokens = np.array([f"u{k}" for k in range(len(users))])
-            columns = {"test/users": tokens, "test/recall@20": np.asarray(users, np.float32)}
-            np.savez_compressed(folder.user_metrics, **columns)
+            columns = users if isinstance(users, dict) else {"recall@20": users}
+            tokens = np.array([f"u{k}" for k in range(len(next(iter(columns.values()))))])
+            arrays = {f"test/{metric}": np.asarray(values, np.float32) for metric, values in columns.items()}
+            np.savez_compressed(folder.user_metrics, **{"test/users": tokens}, **arrays)
         return folder.path
 
     return write

@@ -272,3 +272,39 @@ def test_an_interrupted_sweep_says_how_it_goes_on(monkeypatch, capsys):
     monkeypatch.setattr(driver, "sweep", stop)
     assert cli.main(["tune", "--model=EASE", "--dataset=ml-100k"]) == 130
     assert capsys.readouterr().err == "interrupted; continue with recbole-diffusion tune --resume=/a/sweep\n"
+
+
+# Without a search, and with a split for each seed.
+
+
+def test_a_space_may_be_a_mapping():
+    settings = {"space": {"steps": {"choice": [5, 10]}}, "search": "grid"}
+    record = make_record("TVDiff", "ml-100k", [], {}, read_settings(settings), "command")[0]
+    assert [trial.options for trial in record.trials] == [{"steps": 5}, {"steps": 10}]
+    with pytest.raises(UsageError, match="space: steps: unknown word 'choise'"):
+        wrong = {"space": {"steps": {"choise": [5]}}}
+        make_record("TVDiff", "ml-100k", [], {}, read_settings(wrong), "command")
+
+
+def test_without_a_search_nothing_is_searched(tmp_path):
+    record = plan(tmp_path, None, search="none", overrides={"steps": 5, "seed": 3})
+    assert [(trial.folder, trial.options, trial.seed) for trial in record.trials] == [
+        ("final/000-seed-3", {}, 3)
+    ]
+    assert (record.space, record.options["steps"], record.options["split_seed"]) == ({}, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"search": "none", "num_samples": 3}, "search is none, but num_samples 3"),
+        ({"search": "none", "final_seeds": 0}, "nothing is left to run"),
+        ({"resplit": True, "overrides": {"split_seed": 1}}, "leave one of them out"),
+    ],
+)
+def test_settings_that_contradict_each_other(tmp_path, settings, said):
+    assert said in refusal(tmp_path, None, **settings)
+
+
+def test_a_space_without_a_search_is_refused(tmp_path):
+    assert "search is none, but space" in refusal(tmp_path, {"steps": 5}, search="none")

@@ -302,3 +302,76 @@ def test_two_drivers_cannot_run_one_sweep(searched):
     folder, _, _ = driver.open_sweep(found["sweep_dir"], {})
     with folder.locked(), pytest.raises(UsageError, match="another process"):
         sweep(resume=found["sweep_dir"])
+
+
+# Without a search.
+
+
+@pytest.fixture(scope="module")
+def seeded(sweepable, tmp_path_factory):
+    """The given options with two seeds, each on a split of its own."""
+    settings = {"search": "none", "final_seeds": 2, "resplit": True, "max_concurrent": 2}
+    folder = tmp_path_factory.mktemp("seeded") / "sweep"
+    output = io.StringIO()
+    found = sweep(
+        "EASE",
+        sweepable.dataset,
+        overrides={**overrides_of(sweepable), "reg_weight": 20.0},
+        settings={**settings, "sweep_dir": str(folder)},
+        output=output,
+    )
+    return found, output.getvalue()
+
+
+def overrides_of(sweepable):
+    return {name: value for name, value in sweepable.overrides.items() if name != "mlp_hidden_size"}
+
+
+def test_without_a_search_each_seed_is_the_run_that_it_would_be_alone(seeded, sweepable, tmp_path):
+    found, output = seeded
+    assert [trial["seed"] for trial in found["final"]] == [5, 6]
+    alone = run(
+        "EASE",
+        sweepable.dataset,
+        overrides={
+            **overrides_of(sweepable),
+            "reg_weight": 20.0,
+            "seed": 6,
+            "run_dir": str(tmp_path / "alone"),
+        },
+    )
+    assert (
+        alone["test"] == result_of(found, found["final"][1])["test"] != found["final"][0]["metrics"]["test"]
+    )
+    prints = [result_of(found, trial)["parts"]["test"]["fingerprint"] for trial in found["final"]]
+    assert prints[1] == alone["parts"]["test"]["fingerprint"] != prints[0]
+    assert "test run 000-seed-6 finished" in output
+    assert "2 of 2 done" in output
+
+
+def test_without_a_search_the_first_seed_stands_for_the_trial(seeded):
+    found, _ = seeded
+    (trial,) = found["trials"]
+    assert (trial["folder"], trial["options"], found["winner"]) == ("final/000-seed-5", {}, 0)
+    assert trial["score"] == result_of(found, trial)["best_valid_score"]
+    assert "1 trials (1 finished)" in summary(found)
+    best = yaml_io.load_yaml(Path(found["sweep_dir"]) / "best.yaml")
+    assert (best["reg_weight"], best["seed"], best["split_seed"]) == (20.0, 5, 5)
+
+
+def test_without_a_search_a_failure_is_told(sweepable, tmp_path, monkeypatch):
+    def fail(_, trials):
+        trials[0].state, trials[0].error = "failed", "RuntimeError: negative dimension"
+
+    monkeypatch.setattr(phases, "run_trials", fail)
+    settings = {"search": "none", "final_seeds": 1, "sweep_dir": str(tmp_path / "sweep")}
+    with pytest.raises(RunError, match="seed 5 has failed: RuntimeError: negative dimension"):
+        sweep(
+            "EASE",
+            sweepable.dataset,
+            overrides=overrides_of(sweepable),
+            settings=settings,
+            output=io.StringIO(),
+        )
+    trials = json.loads((tmp_path / "sweep/sweep.json").read_text())["trials"]
+    assert [(trial["state"], trial["score"]) for trial in trials] == [("failed", None)]

@@ -216,3 +216,16 @@ def test_what_cannot_be_is_refused(two_domains, tmp_path, options, message):
 
     with pytest.raises(UsageError, match=message):
         run("DiffCDR", two_domains.name, overrides={**two_domains.overrides, **OPTIONS, **options})
+
+
+def test_the_learned_offsets_of_items_are_in_the_scores(two_domains):
+    built = TestDiffCDR().build(two_domains, item_offset_reg_weight=16.0)
+    model, learned = built.model.eval(), built.model.ema_alignment.copy
+    users = {model.USER_ID: built.dataset.test_users[:3]}
+    before = model.full_sort_predict(users).view(3, -1)
+    offsets = torch.linspace(-1, 1, model.n_items)
+    with torch.no_grad():
+        learned.item_offset.copy_(offsets)
+        learned.common.fill_(0.25)
+    after = model.train().eval().full_sort_predict(users).view(3, -1)
+    assert torch.allclose(after - before, (offsets + 0.25).expand(3, -1), atol=1e-5)

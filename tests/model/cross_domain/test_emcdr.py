@@ -81,3 +81,15 @@ def test_a_shift_without_calibration_is_refused():
     blocks = {"source_domain": {"dataset": "a"}, "target_domain": {"dataset": "b"}}
     with pytest.raises(UsageError, match="give task_absolute too"):
         options_of(EMCDROptions, "EMCDR", **blocks, item_offset_reg_weight=3.0)
+
+
+def test_the_calibrated_offsets_of_items_are_in_the_scores(two_domains):
+    built = TestCalibrated().build(two_domains, item_offset_reg_weight=16.0)
+    model = built.model.eval()
+    users = {model.USER_ID: built.dataset.test_users[:3]}
+    before = model.full_sort_predict(users).view(3, -1)
+    offsets = torch.linspace(-1, 1, model.n_items)
+    with torch.no_grad():
+        model.calibration.item_offset.copy_(offsets)
+    after = model.train().eval().full_sort_predict(users).view(3, -1)
+    assert torch.allclose(after - before, offsets.expand(3, -1), atol=1e-5)

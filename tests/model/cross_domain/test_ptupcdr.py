@@ -49,3 +49,15 @@ class TestPTUPCDR(ColdUserContract):
             + 3.0 * model.item_offset.square().sum() / torch.isin(model.ratings.users, model.shared).sum()
         )
         assert torch.allclose(model.task_loss(users), expected, rtol=1e-6)
+
+
+def test_the_learned_offsets_of_items_are_in_the_scores(two_domains):
+    built = TestPTUPCDR().build(two_domains, item_offset_reg_weight=16.0)
+    model = built.model.eval()
+    users = {model.USER_ID: built.dataset.test_users[:3]}
+    before = model.full_sort_predict(users).view(3, -1)
+    offsets = torch.linspace(-1, 1, model.n_items)
+    with torch.no_grad():
+        model.item_offset.copy_(offsets)
+    after = model.train().eval().full_sort_predict(users).view(3, -1)
+    assert torch.allclose(after - before, offsets.expand(3, -1), atol=1e-5)

@@ -1,0 +1,178 @@
+"""Plans of experiments, read from YAML: rows (a model and its options) on data sets, under protocols, with seeds."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.storage import yaml_io
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model with its options, or with a grid of them.
+
+    Attributes:
+        name: what it is called in the tables.
+        model: name of the model.
+        datasets: names of the data sets that it runs on.
+        options: its options over those of the protocol.
+        grid: option -> values; the combination with the best validation score is run with every seed.
+        seeds: consecutive seeds; None: the plan's.
+        protocols: names of its protocols; None: all of the plan.
+        weights_of: name of the row whose trained weights it scores with its own options.
+    """
+
+    name: str
+    model: str
+    datasets: list[str]
+    options: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    seeds: list[int] | None = None
+    protocols: list[str] | None = None
+    weights_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A row on one data set under one protocol: one sweep.
+
+    Attributes:
+        row: the row.
+        dataset: the data set's name.
+        protocol: the protocol's name.
+        seeds: the seeds of its final runs.
+        given: the options of all of its runs: the protocol's and the row's.
+    """
+
+    row: Row
+    dataset: str
+    protocol: str
+    seeds: list[int]
+    given: dict[str, Any]
+
+    @property
+    def group(self) -> str:
+        """Return the folder, in the folder of runs, of what shares a table."""
+        return f"{self.dataset}-{self.protocol}"
+
+    @property
+    def folder(self) -> str:
+        """Return the folder of its sweep in the folder of runs."""
+        return f"{self.group}/{self.row.name.replace(' ', '_').replace('/', '_')}"
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """Return every combination of the grid; one without options where there is no grid."""
+        values = itertools.product(*self.row.grid.values())
+        return [dict(zip(self.row.grid, some, strict=True)) for some in values]
+
+    def __str__(self) -> str:
+        return f"{self.row.name} on {self.dataset}, {self.protocol}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run, and how its page shows it.
+
+    Attributes:
+        name: name of the plan's file, without its ending.
+        title: heading of the page.
+        text: what stands under it.
+        machine: where and how it was run.
+        seeds: consecutive seeds of the rows that name none.
+        protocols: name -> options.
+        rows: the rows.
+        protocol_datasets: protocol -> the data sets that it is for; without an entry for all.
+        besides: options of every run that change no number, such as ``checkpoint_interval``.
+        stage_cache: whether the runs share trained factorisations, in ``stages`` in the folder of runs.
+        leave_out: what ``collect`` does not keep of a result.
+        parts: test parts with a table each.
+        metrics: columns of the tables.
+        beside: test part -> metrics of it that stand in the tables of every part too.
+        paired: the row that is tested against every other one, or several such rows, each with those that it
+            is tested against.
+        paired_metrics: what is tested.
+        paired_parts: the test parts that the tests are of; None: all of ``parts``.
+        groups: the part whose groups of items by popularity have a table.
+        paper: data set -> published row -> its values of ``metrics``, null where there is none.
+        paper_part: the part whose tables show them; None: every one.
+        paper_kl: see ``benchmarks.rated_table``.
+        distributions: see ``benchmarks.rated_table``.
+    """
+
+    name: str
+    title: str
+    text: str
+    seeds: list[int]
+    protocols: dict[str, dict[str, Any]]
+    rows: list[Row]
+    machine: str = ""
+    protocol_datasets: dict[str, list[str]] = field(default_factory=dict)
+    besides: dict[str, Any] = field(default_factory=dict)
+    stage_cache: bool = False
+    leave_out: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=lambda: ["test"])
+    metrics: list[str] = field(default_factory=lambda: ["recall@10", "ndcg@10", "recall@20", "ndcg@20"])
+    beside: dict[str, list[str]] = field(default_factory=dict)
+    paired: str | dict[str, list[str]] | None = None
+    paired_metrics: list[str] = field(default_factory=lambda: ["recall@20", "ndcg@20"])
+    paired_parts: list[str] | None = None
+    groups: str | None = None
+    paper: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
+    paper_part: str | None = None
+    paper_kl: dict[str, dict[str, float]] = field(default_factory=dict)
+    distributions: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Plan":
+        """Read a plan.
+
+        Raises:
+            UsageError: no such file, an unknown word in it, seeds with a gap, or two rows of one name in one
+                table.
+        """
+        content = yaml_io.load_yaml(path)
+        rows = [Row(**_known(Row, row, f"{path}, rows")) for row in content.pop("rows", [])]
+        plan = cls(name=Path(path).stem, rows=rows, **_known(cls, content, str(path)))
+        folders = [experiment.folder for experiment in plan.experiments()]
+        twice = {folder for folder in folders if folders.count(folder) > 1}
+        if twice:
+            raise UsageError(f"{path}: two rows would share the folder {min(twice)}; give them two names")
+        for experiment in plan.experiments():
+            seeds = experiment.seeds
+            if seeds != list(range(seeds[0], seeds[0] + len(seeds))):
+                raise UsageError(
+                    f"{path}: {experiment} has the seeds {seeds}; a sweep counts them up from the first, so "
+                    "write them without a gap"
+                )
+        return plan
+
+    def experiments(self, group: str | None = None) -> Iterator[Experiment]:
+        """Yield the experiments in the order of the plan, or those of one group."""
+        for row in self.rows:
+            for dataset in row.datasets:
+                for protocol in row.protocols or self.protocols:
+                    if dataset not in self.protocol_datasets.get(protocol, [dataset]):
+                        continue
+                    given = {**self.protocols[protocol], **row.options}
+                    one = Experiment(row, dataset, protocol, row.seeds or self.seeds, given)
+                    if group in (None, one.group):
+                        yield one
+
+    def groups_of_rows(self) -> dict[str, tuple[str, str]]:
+        """Return data set and protocol of each group of rows, by data set, protocols in the order of the plan."""
+        datasets = dict.fromkeys(one.dataset for one in self.experiments())
+        there = {one.group for one in self.experiments()}
+        pairs = itertools.product(datasets, self.protocols)
+        return {f"{pair[0]}-{pair[1]}": pair for pair in pairs if f"{pair[0]}-{pair[1]}" in there}
+
+
+def _known(cls: type, content: Mapping[str, Any], where: str) -> dict[str, Any]:
+    names = {one.name for one in fields(cls)}
+    for name in content:
+        if name not in names:
+            raise UsageError(f"{where}: unknown word {name!r}; there are {', '.join(sorted(names))}")
+    return {name: value for name, value in content.items() if value is not None}

@@ -1,0 +1,164 @@
+"""Runs of a plan: each experiment is one sweep of the product's ``tune``, or scores the weights of another row."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks._plan import Experiment, Plan
+from benchmarks._stored import Folders, seed_folders
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.quick_start import run
+from recbole_diffusion.storage.lock import locked
+from recbole_diffusion.tuning.driver import read_settings, sweep
+from recbole_diffusion.tuning.ray_session import ray_session
+
+SECONDS_BETWEEN = 10.0  # looks at what others run
+
+
+class Runner:
+    """Runs what of a plan has no result; several of them share the work by a lock beside each folder.
+
+    Attributes:
+        failed: why an experiment has failed here; it is not tried again.
+
+    Args:
+        plan: the plan.
+        data_path: folder of the data sets.
+        runs: folder of all runs.
+        only: text that name, data set and protocol of an experiment contain.
+        settings: options of every sweep: how many trials at a time, threads of each, and the like.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        data_path: str,
+        runs: Path,
+        only: str = "",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.plan, self.runs, self.settings = plan, runs.resolve(), dict(settings or {})
+        self.data_path = data_path
+        self.wanted = [one for one in plan.experiments() if only in str(one)]
+        self.failed: dict[str, str] = {}
+
+    def run(self) -> dict[str, str]:
+        """Run what is missing; return :attr:`failed`."""
+        if not self._missing():
+            return self.failed
+        with ray_session(read_settings(self.settings)):  # one for all sweeps
+            while missing := self._missing():
+                if not any(self._tried(experiment) for experiment in missing):
+                    time.sleep(SECONDS_BETWEEN)  # others run what is left, or what it waits for
+        return self.failed
+
+    def _missing(self) -> list[Experiment]:
+        return [one for one in self.wanted if str(one) not in self.failed and not self.finished(one)]
+
+    def finished(self, experiment: Experiment) -> bool:
+        """Return whether an experiment has all of its results."""
+        if experiment.row.weights_of:
+            folders = seed_folders(experiment)
+            return all((self.runs / folder / "result.json").is_file() for folder in folders)
+        record = Folders(self.runs).sweep(experiment.folder)
+        if record is None or record["winner"] is None:
+            return False
+        done = [trial["state"] == "finished" for trial in record["final"]]
+        return len(done) == len(experiment.seeds) and all(done)
+
+    def _tried(self, experiment: Experiment) -> bool:
+        """Run an experiment unless another process does, or has yet to make the weights that it scores."""
+        weights = self._weights(experiment) if experiment.row.weights_of else []
+        if weights and str(weights[0]) in self.failed:
+            self._fail(experiment, f"there are no weights of {weights[0].row.name}")
+            return True
+        if not all(self.finished(one) for one in weights):
+            return False
+        folder = self.runs / experiment.folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(folder.with_name(f"{folder.name}.lock")):
+                if not self.finished(experiment):
+                    self._run(experiment, weights)
+        except TimeoutError:
+            return False
+        except (UsageError, RunError) as error:
+            self._fail(experiment, str(error))
+        return True
+
+    def _fail(self, experiment: Experiment, why: str) -> None:
+        self.failed[str(experiment)] = why
+        print(f"{experiment}: {why}", file=sys.stderr, flush=True)
+
+    def _weights(self, experiment: Experiment) -> list[Experiment]:
+        """Return the experiment whose weights one scores, if its row has a sweep there."""
+        return [
+            one
+            for one in self.plan.experiments(experiment.group)
+            if one.row.name == experiment.row.weights_of
+        ]
+
+    def options(self, experiment: Experiment) -> dict[str, Any]:
+        """Return the options of all runs of an experiment."""
+        options = {**experiment.given, **self.plan.besides, "data_path": self.data_path}
+        if self.plan.stage_cache:
+            options["stage_cache"] = str(self.runs / "stages")
+        return options
+
+    def _run(self, experiment: Experiment, weights: list[Experiment]) -> None:
+        print(f"{experiment}: {len(experiment.points)} points, seeds {experiment.seeds}", flush=True)
+        if experiment.row.weights_of:
+            self._score(experiment, weights[0])
+            return
+        found = self._swept(experiment)
+        failed = [one for one in found["final"] if one["state"] != "finished"]
+        if failed:
+            self._fail(experiment, f"{failed[0]['folder']}: {failed[0]['error']}")
+
+    def _swept(self, experiment: Experiment) -> dict[str, Any]:
+        """Search the grid, if there is one, and run the best point with each seed; go on where it was."""
+        folder, row = self.runs / experiment.folder, experiment.row
+        space = {name: {"choice": values} for name, values in row.grid.items()}
+        if (folder / "sweep.json").is_file():
+            record = Folders(self.runs).sweep(experiment.folder)
+            made_with = {name: record["options"].get(name) for name in experiment.given if name != "use_gpu"}
+            wanted = {name: value for name, value in experiment.given.items() if name != "use_gpu"}
+            if (record["space"], made_with) != (space, wanted):
+                raise UsageError(
+                    f"{folder} was made with {made_with} and the grid {record['space']}, which is not what "
+                    "the plan says; move it away, or correct the plan"
+                )
+            return sweep(resume=folder, settings={"final_seeds": len(experiment.seeds)})
+        how = {"search": "grid", "space": space} if space else {"search": "none"}
+        return sweep(
+            row.model,
+            experiment.dataset,
+            overrides={**self.options(experiment), "seed": experiment.seeds[0]},
+            settings={
+                **self.settings,
+                **how,
+                "scheduler": "none",
+                "resplit": True,
+                "final_seeds": len(experiment.seeds),
+                "sweep_dir": str(folder),
+            },
+        )
+
+    def _score(self, experiment: Experiment, weights: Experiment) -> None:
+        """Evaluate the weights of another row, those of each seed, with this row's options."""
+        record = Folders(self.runs).sweep(weights.folder)
+        trained = {trial["seed"]: trial["folder"] for trial in record["final"]}
+        for seed, folder in zip(experiment.seeds, seed_folders(experiment), strict=True):
+            path = self.runs / folder
+            if (path / "config.yaml").is_file():
+                run(resume=path)
+                continue
+            own = {
+                "seed": seed,
+                "run_dir": str(path),
+                "load_checkpoint": str(self.runs / weights.folder / trained[seed] / "best.pt"),
+            }
+            overrides = {**self.options(experiment), **own}
+            run(experiment.row.model, experiment.dataset, overrides=overrides)

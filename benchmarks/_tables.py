@@ -1,0 +1,197 @@
+"""Tables of a plan's page: rows, means, deviations and tests are those of the product's ``compare``."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmarks._plan import Experiment, Plan
+from benchmarks._stored import Outcome, Stored, outcome_of
+from recbole_diffusion.report.comparison import Comparison, MeanStd, compare
+from recbole_diffusion.report.comparison_table import comparison_tables, tests_table
+from recbole_diffusion.report.paired import kept_by_user, paired_tests
+from recbole_diffusion.report.tables import Cell, Table, markdown, number
+from recbole_diffusion.storage.versions import versions
+
+# The tests of ``recbole_diffusion.report.paired``, as a page says them.
+HOW_TESTED = {
+    "t": "Paired t-tests over users, each user's metric averaged over seeds",
+    "bootstrap": "Paired bootstrap over the users of all splits, each with all of the ratings",
+}
+Outcomes = dict[str, tuple[Experiment, Outcome]]
+
+
+def outcomes_of(plan: Plan, stored: Stored, group: str) -> Outcomes:
+    """Return the experiments of a group that have runs, and what they came to, by name of the row."""
+    found = {one.row.name: (one, outcome_of(stored, one)) for one in plan.experiments(group)}
+    return {name: pair for name, pair in found.items() if pair[1] is not None and pair[1].runs}
+
+
+def compared(plan: Plan, outcomes: Outcomes) -> Comparison:
+    """Return the comparison of all rows, in the order of the plan.
+
+    Rows with the same seeds must be on the same splits. Where the seed decides the split, rows with fewer
+    seeds are on fewer splits; their means stand in the same table, which says how many they are of.
+    """
+    by_seeds: dict[tuple[int, ...], dict[str, list[Any]]] = {}
+    for name, (_, outcome) in outcomes.items():
+        by_seeds.setdefault(outcome.seeds, {})[name] = outcome.runs
+    found = [compare(runs, metrics=plan.metrics, test="none") for runs in by_seeds.values()]
+    methods = {method.name: method for one in found for method in one.methods}
+    first = found[0]
+    ordered = [methods[name] for name in outcomes]
+    return Comparison(first.dataset, ordered, first.parts, plan.metrics, first.by, {}, [])
+
+
+def part_tables(plan: Plan, outcomes: Outcomes, found: Comparison) -> Iterator[tuple[str, Table]]:
+    """Yield each part of the plan and its table, with what ``compare`` does not know of: epochs, chosen points, the paper."""
+    tables = {table.name: table for table in comparison_tables(found, ranked=False)}
+    for part in plan.parts:
+        table = tables[part]
+        at = table.columns.index(plan.metrics[-1]) + 1
+        for other, metrics in reversed(plan.beside.items()):
+            places = [tables[other].columns.index(metric) for metric in metrics]
+            heads = [f"{other} {metric}" for metric in metrics]
+            add_columns(table, heads, [[row[k] for k in places] for row in tables[other].rows], at)
+        epochs = [[Cell(epochs_text(outcome))] for _, outcome in outcomes.values()]
+        points = [[Cell(point_text(*pair))] for pair in outcomes.values()]
+        add_columns(
+            table, ["best epochs", "chosen point"], [[*a, *b] for a, b in zip(epochs, points, strict=True)]
+        )
+        table.words |= {"best epochs", "chosen point"}
+        published = plan.paper.get(found.dataset, {}) if part == (plan.paper_part or part) else {}
+        table.rows[:0] = [paper_row(name, values, table) for name, values in published.items()]
+        yield part, table
+
+
+def add_columns(
+    table: Table, heads: Sequence[str], cells: Sequence[Sequence[Cell]], at: int | None = None
+) -> None:
+    """Put columns into a table, in front of the one with number ``at``, or at the end."""
+    at = len(table.columns) if at is None else at
+    table.columns[at:at] = heads
+    for row, more in zip(table.rows, cells, strict=True):
+        row[at:at] = more
+
+
+def paper_row(name: str, values: Sequence[float | None], table: Table) -> list[Cell]:
+    """Return the row of a published result: its values are the first columns of numbers, those of the metrics."""
+    first = 3  # method, seeds, chosen on
+    cells = [Cell(f"*{name}*"), *[Cell("")] * (len(table.columns) - 1)]
+    cells[first : first + len(values)] = [number(value) for value in values]
+    return cells
+
+
+def epochs_text(outcome: Outcome) -> str:
+    """Return the best epoch of each run, from 0; -1 where nothing was trained."""
+    return ", ".join(str(run.result["best_epoch"]) for run in outcome.runs)
+
+
+def point_text(experiment: Experiment, outcome: Outcome) -> str:
+    """Return the options that validation chose, and how many points were searched if not all were."""
+    text = ", ".join(f"{name} {outcome.chosen[name]}" for name in experiment.row.grid)
+    points = len(experiment.points)
+    return text + (f" ({outcome.searched} of {points} points run)" if outcome.searched < points else "")
+
+
+def tests_file(group: str, part: str) -> str:
+    """Return the file, beside the runs, of a part's paired tests."""
+    return f"{group}/paired-{part}.json"
+
+
+def tests_of(plan: Plan, stored: Stored, group: str, outcomes: Outcomes, part: str) -> list[dict[str, Any]]:
+    """Return the paired tests of one part, computed where the runs have kept their users' metrics, else those kept beside them."""
+    if plan.paired is None or part not in (plan.paired_parts or plan.parts):
+        return []
+    every = list(outcomes)
+    wanted = plan.paired if isinstance(plan.paired, dict) else {plan.paired: every}
+    rows = []
+    for best, others in wanted.items():
+        for metric in plan.paired_metrics:
+            methods = {
+                name: outcomes[name][1].runs
+                for name in every
+                if (name == best or name in others) and kept_by_user(outcomes[name][1].runs, part, metric)
+            }
+            if best in methods and len(methods) > 1:
+                rows += paired_tests(methods, best, part, metric)
+    return rows or stored.content(tests_file(group, part)) or []
+
+
+def tests_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the lines of the tests of one part."""
+    if not rows:
+        return []
+    head = HOW_TESTED[rows[0].get("test", "t")]
+    head += "; p after Holm's correction over the rows of one method and metric."
+    if any(row["p"] is None for row in rows):
+        head += " p before the correction was not kept."
+    return [head, "", table_lines(tests_table(rows)), ""]
+
+
+def table_lines(table: Table) -> str:
+    """Return a table as Markdown without its heading."""
+    return markdown([Table("", table.columns, table.rows, table.words)]).removeprefix("## \n\n").rstrip("\n")
+
+
+def group_lines(plan: Plan, outcomes: Outcomes, part: str) -> list[str]:
+    """Return recall@20 by group of items, and each group's share of the recommended items, means over seeds."""
+    if part != plan.groups:
+        return []
+    rows, heads = [], []
+    for name, (_, outcome) in outcomes.items():
+        of_runs = [run.result["groups"][part]["item_popularity"] for run in outcome.runs]
+        groups = list(zip(*of_runs, strict=True))
+        heads = heads or [f"{one[0]['smallest_count']} to {one[0]['largest_count']}" for one in groups]
+        means = [
+            [MeanStd.from_values([one[metric] for one in group]).mean for metric in ("recall@20", "share@20")]
+            for group in groups
+        ]
+        rows.append([Cell(name), *(Cell(f"{recall:.4f} / {share:.2f}") for recall, share in means)])
+    text = (
+        "By popularity of the item (training rows of an item): recall@20 of its held-out items / its share of "
+        "all recommended slots."
+    )
+    return [text, "", table_lines(Table("", ["method", *heads], rows, {"method"})), ""]
+
+
+def settings_lines(plan: Plan) -> list[str]:
+    """Return the options of each row and protocol."""
+    lines = [
+        "## Settings",
+        "",
+        "Options of each row over the model's defaults; of a grid, every value searched.",
+        "",
+    ]
+    for row in plan.rows:
+        given = {**row.options, **{name: f"one of {values}" for name, values in row.grid.items()}}
+        text = ", ".join(f"`{name}={value}`" for name, value in given.items()) or "defaults"
+        where = ", ".join([*row.datasets, *(row.protocols or [])])
+        weights = f"; weights of {row.weights_of}" if row.weights_of else ""
+        lines.append(f"- **{row.name}** ({row.model}; {where}): {text}{weights}")
+    protocols = (
+        f"{name} " + ", ".join(f"`{key}={value}`" for key, value in options.items())
+        for name, options in plan.protocols.items()
+    )
+    return [*lines, "", "Protocols: " + "; ".join(protocols)]
+
+
+def head_lines(plan: Plan, outcomes: Sequence[Outcomes], command: str) -> list[str]:
+    """Return title, text, and how the page was made.
+
+    Args:
+        plan: the plan.
+        outcomes: of all groups.
+        command: the module that makes the page.
+    """
+    names = list(versions())
+    stacks = {
+        ", ".join(f"{name} {run.result['versions'].get(name)}" for name in names)
+        for group in outcomes
+        for _, outcome in group.values()
+        for run in outcome.runs
+    }
+    file = f"benchmarks/plans/{plan.name}.yaml"
+    how = f"`python -m benchmarks.accuracy run {file} --data_path=DATA --runs=RUNS`, then"
+    how += f" `python -m {command} table {file} --runs=RUNS`"
+    how += f" (from `--runs=benchmarks/results/{plan.name}_runs.jsonl.gz` too);"
+    where = [f"{plan.machine};"] if plan.machine else []
+    return [plan.title, "", plan.text.strip(), "", how, *where, f"{'; '.join(sorted(stacks))}.", ""]

@@ -1,0 +1,143 @@
+"""Paired tests of finished runs: which users they share, on which splits, and the test that fits the metric."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.evaluation.lists import UserMetrics
+from recbole_diffusion.evaluation.significance import compare_runs, holm, pooled_test
+from recbole_diffusion.report.runs import RunRecord
+from recbole_diffusion.report.splits import runs_by_split
+
+# The tests, and what a reader calls them.
+TESTS = {
+    "t": "paired t-test over users",
+    "wilcoxon": "Wilcoxon's signed-rank test over users",
+    "bootstrap": "paired bootstrap over users, each with all of the ratings,",
+}
+COUNT = "rated_count"  # ratings of a user, which errors of ratings are means over
+ERRORS = ("rated_mae", "rated_mse")
+
+
+def tested_metric(metric: str) -> str:
+    """Return what is tested for a metric: itself, or the mean that it is the root of."""
+    return "rated_mse" if metric == "rated_rmse" else metric
+
+
+def usual_test(metric: str) -> str:
+    """Return the test of what the columns show: errors are means over ratings, all else is a mean over users."""
+    return "bootstrap" if tested_metric(metric) in ERRORS else "t"
+
+
+def kept_by_user(runs: Sequence[RunRecord], part: str, metric: str) -> bool:
+    """Return whether every run has kept what the test of a metric needs, user by user."""
+    needed = {tested_metric(metric)} | ({COUNT} if tested_metric(metric) in ERRORS else set())
+    return all(needed <= (run.users or {}).get(part, {}).keys() for run in runs)
+
+
+def paired_tests(
+    methods: Mapping[str, Sequence[RunRecord]],
+    reference: str,
+    part: str,
+    metric: str,
+    test: str | None = None,
+) -> list[dict[str, Any]]:
+    """Test one method against each other one on a test part, user by user, with Holm's correction over all.
+
+    Each user's metric is averaged over a method's runs on one split. Two methods are tested on the splits
+    that both have. The same user of two random splits is one user: the t-test and the signed-rank test
+    average the user's metric over the splits; the bootstrap draws the user with all of the ratings in all of
+    them.
+
+    Args:
+        methods: finished runs by method; all have kept their users' metrics.
+        reference: the method that is tested against the others.
+        part: name of the test part.
+        metric: such as ``recall@20``; ``rated_rmse`` is tested by the squared errors, ``rated_mse``.
+        test: ``t``, ``wilcoxon`` (signed ranks) or ``bootstrap`` (of a mean over ratings); by default what
+            fits the metric, see :func:`usual_test`.
+
+    Returns:
+        A plain dictionary for each other method, in the order given: ``metric``, ``test``, ``best`` (the
+            reference), ``method``, ``difference`` (reference - method), ``p``, ``p_holm`` and ``users``.
+
+    Raises:
+        UsageError: an unknown method, methods without a split in common, or whose users are not the same on
+            it.
+    """
+    if reference not in methods:
+        raise UsageError(
+            f"no method {reference!r} to compare{did_you_mean(reference, methods)}; there are "
+            f"{', '.join(methods)}"
+        )
+    test, metric = test or usual_test(metric), tested_metric(metric)
+    splits = runs_by_split(methods)
+    rows = []
+    for name in methods:
+        if name != reference:
+            pair = _shared(splits, reference, name, part, metric, test)
+            row = {"metric": metric, "test": test, "best": reference, "method": name}
+            rows.append(row | _tested(pair, metric, test))
+    adjusted = holm({row["method"]: row["p"] for row in rows})
+    return [{**row, "p_holm": adjusted[row["method"]]} for row in rows]
+
+
+def _shared(
+    splits: Mapping[str, Mapping[str, Sequence[RunRecord]]],
+    reference: str,
+    other: str,
+    part: str,
+    metric: str,
+    test: str,
+) -> list[tuple[UserMetrics, UserMetrics]]:
+    """Return the users of two methods on each split that both have, averaged over the runs there."""
+    both = [split for split in splits[reference] if split in splits[other]]
+    if not both:
+        raise UsageError(
+            f"{reference!r} and {other!r} have no split in common; give them the same seeds, or a split_seed"
+        )
+    columns = [metric, *([COUNT] if test == "bootstrap" else [])]
+    return [
+        tuple(
+            averaged([_users(run, part, columns) for run in splits[name][split]])
+            for name in (reference, other)
+        )
+        for split in both
+    ]
+
+
+def _tested(pair: Sequence[tuple[UserMetrics, UserMetrics]], metric: str, test: str) -> dict[str, Any]:
+    """Return difference, p and number of users of two methods on their splits."""
+    if test == "bootstrap":
+        difference, p = pooled_test(pair, metric)
+        users = len(np.unique(np.concatenate([ours["users"] for ours, _ in pair])))
+        return {"difference": difference, "p": p, "users": users}
+    sides = {name: [averaged([both[k] for both in pair])] for k, name in enumerate(("reference", "method"))}
+    (row,) = compare_runs(sides, "reference", metric, wilcoxon=test == "wilcoxon")
+    return {name: row[name] for name in ("difference", "p", "users")}
+
+
+def _users(run: RunRecord, part: str, columns: Sequence[str]) -> UserMetrics:
+    """Return some metrics of a run's users.
+
+    A user for whom the first is not defined, such as a rated ranking without a relevant item, is left out.
+    """
+    table = (run.users or {}).get(part, {})
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise UsageError(f"{run.path.name} has not kept {missing[0]} user by user on {part}; leave it out")
+    kept = ~np.isnan(table[columns[0]])
+    return {name: table[name][kept] for name in ("users", *columns)}
+
+
+def averaged(tables: Sequence[UserMetrics]) -> UserMetrics:
+    """Return each user's mean over the tables that have the user, users ascending."""
+    users, place = np.unique(np.concatenate([table["users"] for table in tables]), return_inverse=True)
+    counts = np.bincount(place)
+    means: UserMetrics = {"users": users}
+    for name in tables[0]:
+        if name != "users":
+            means[name] = np.bincount(place, np.concatenate([table[name] for table in tables])) / counts
+    return means

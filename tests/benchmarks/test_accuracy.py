@@ -1,0 +1,363 @@
+"""A plan of two small models from its runs to its page; trials run in this process instead of in Ray's."""
+
+import contextlib
+import dataclasses
+import gzip
+import itertools
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from benchmarks import _running, accuracy
+from benchmarks._plan import Plan
+from benchmarks._running import Runner
+from benchmarks._stored import Folders, Packed, open_stored, outcome_of, pack
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.evaluation.lists import load_user_metrics
+from recbole_diffusion.evaluation.significance import holm
+from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.lock import locked
+from recbole_diffusion.tuning import driver, phases
+from recbole_diffusion.tuning.context import write_report
+from recbole_diffusion.tuning.trial import run_trial
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "benchmarks/plans").glob("*.yaml"))
+PLAN = {
+    "title": "# Tiny",
+    "text": "Two models.",
+    "seeds": [5, 6],
+    "metrics": ["recall@5", "ndcg@20"],
+    "paired": "MultiVAE",
+    "paired_metrics": ["recall@5", "ndcg@20"],
+    "groups": "test",
+    "protocols": {
+        "honest": {
+            "load_col": {"inter": ["user_id", "item_id"]},
+            "use_gpu": False,
+            "train_batch_size": 16,
+            "topk": [5, 20],
+            "valid_metric": "NDCG@20",
+        }
+    },
+    "besides": {"checkpoint_interval": 1},
+    "paper": {"parity": {"paper, MultiVAE": [0.5, None]}},
+    "leave_out": ["diagnostics"],
+    "rows": [
+        {"name": "EASE", "model": "EASE", "datasets": ["parity"], "grid": {"reg_weight": [1.0, 1e6]}},
+        {
+            "name": "MultiVAE",
+            "model": "MultiVAE",
+            "datasets": ["parity"],
+            "options": {"epochs": 4, "mlp_hidden_size": [16], "latent_dimension": 8, "learning_rate": 0.01},
+        },
+        {
+            "name": "MultiVAE, scored again",
+            "model": "MultiVAE",
+            "datasets": ["parity"],
+            "weights_of": "MultiVAE",
+            "options": {"epochs": 0, "mlp_hidden_size": [16], "latent_dimension": 8, "learning_rate": 0.01},
+        },
+    ],
+}
+
+
+def write_plan(folder: Path, **changes) -> Path:
+    file = folder / "tiny.yaml"
+    file.write_text(yaml_io.dump_yaml({**PLAN, **changes}))
+    return file
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Data of even and odd users, a plan, and its runs: interrupted in the second epoch of a run, then gone on with."""
+    folder = tmp_path_factory.mktemp("plan")
+    (folder / "data/parity").mkdir(parents=True)
+    draw = random.Random(1)
+    rows = [f"u{user}\ti{item}" for user in range(60) for item in draw.sample(range(user % 2, 50, 2), 20)]
+    text = "\n".join(["user_id:token\titem_id:token", *rows]) + "\n"
+    (folder / "data/parity/parity.inter").write_text(text)
+    plan, stops = Plan.read(write_plan(folder)), ["final/000-seed-6"]
+    ran = []
+
+    def in_process(context, trials, *_):
+        for trial in trials:
+            ran.append((context.record.model, trial.folder))
+
+            def report(values, trial=trial):
+                write_report(trial, values, None, 0.0)
+                if context.record.model == "MultiVAE" and trial.folder in stops and trial.epochs == 2:
+                    stops.remove(trial.folder)
+                    raise KeyboardInterrupt
+
+            run_trial(dataclasses.asdict(trial), context.job, None, report)
+            context.folder.write(context.record)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (driver, _running):
+            patch.setattr(module, "ray_session", lambda _: contextlib.nullcontext())
+        patch.setattr(phases, "run_trials", in_process)
+        patch.setattr(driver, "_prepare_data", lambda *_: None)
+        patch.setattr(driver, "draw_figures", lambda _: "")
+        runner = lambda: Runner(plan, str(folder / "data"), folder / "runs")  # noqa: E731
+        with pytest.raises(KeyboardInterrupt):
+            runner().run()
+        before = list(ran)
+        ran.clear()
+        failed = runner().run()
+        after = list(ran)
+        ran.clear()
+        assert runner().run() == {}
+    return {"folder": folder, "plan": plan, "before": before, "after": after, "failed": failed, "third": ran}
+
+
+def result_of(made, name: str) -> dict:
+    return json.loads((made["folder"] / "runs/parity-honest" / name / "result.json").read_text())
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    """Return the rows of the first table of a page by their first cell."""
+    lines = itertools.dropwhile(lambda line: not line.startswith("|"), text.splitlines())
+    rows = list(itertools.takewhile(lambda line: line.startswith("|"), lines))
+    split = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    return {row[0]: row for row in split}
+
+
+# The runs.
+
+
+def test_an_interrupted_plan_goes_on_where_it_was(made):
+    grid = [("EASE", "trials/000"), ("EASE", "trials/001")]
+    winner = [("EASE", f"final/001-seed-{seed}") for seed in (5, 6)]
+    assert made["before"] == [
+        *grid,
+        *winner,
+        ("MultiVAE", "final/000-seed-5"),
+        ("MultiVAE", "final/000-seed-6"),
+    ]
+    assert made["after"] == [("MultiVAE", "final/000-seed-6")]
+    assert (made["failed"], made["third"]) == ({}, [])
+    log = (made["folder"] / "runs/parity-honest/MultiVAE/final/000-seed-6/log.txt").read_text()
+    assert "resumed after epoch" in log
+
+
+def test_the_grid_is_searched_on_validation_and_its_best_point_run_with_each_seed(made):
+    record = json.loads((made["folder"] / "runs/parity-honest/EASE/sweep.json").read_text())
+    assert [trial["options"] for trial in record["trials"]] == [{"reg_weight": 1.0}, {"reg_weight": 1e6}]
+    scores = [trial["score"] for trial in record["trials"]]
+    assert record["winner"] == scores.index(max(scores)) == 1
+    assert result_of(made, "EASE/trials/000")["test"] is None
+    splits = {
+        result_of(made, f"EASE/final/001-seed-{seed}")["parts"]["test"]["fingerprint"] for seed in (5, 6)
+    }
+    assert len(splits) == 2
+
+
+def test_weights_of_another_row_are_scored_seed_by_seed(made):
+    for seed in (5, 6):
+        again = result_of(made, f"MultiVAE,_scored_again/final/000-seed-{seed}")
+        trained = result_of(made, f"MultiVAE/final/000-seed-{seed}")
+        assert (again["test"], again["best_epoch"]) == (trained["test"], -1)
+
+
+def test_another_process_is_left_alone(made, monkeypatch):
+    runs = made["folder"] / "runs"
+    runner = Runner(made["plan"], "data", runs, only="EASE on parity")
+    (experiment,) = runner.wanted
+    monkeypatch.setattr(runner, "finished", lambda _: False)
+    monkeypatch.setattr(runner, "_run", lambda *_: pytest.fail("it was run twice"))
+    with locked(runs / "parity-honest/EASE.lock"):
+        assert not runner._tried(experiment)
+
+
+def test_a_failure_is_told_and_what_needs_it_is_not_tried(made, monkeypatch, capsys):
+    runner = Runner(made["plan"], "data", made["folder"] / "none", only="MultiVAE")
+
+    def fail(*_):
+        raise UsageError("no data set")
+
+    monkeypatch.setattr(_running, "ray_session", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(runner, "_swept", fail)
+    failed = runner.run()
+    assert failed["MultiVAE on parity, honest"] == "no data set"
+    assert failed["MultiVAE, scored again on parity, honest"] == "there are no weights of MultiVAE"
+    assert "no data set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changes", [{"options": {"epochs": 5}}, {"grid": {"learning_rate": [0.1]}}])
+def test_a_sweep_of_other_options_is_refused(made, changes):
+    rows = [{**PLAN["rows"][1], **changes}]
+    (made["folder"] / "other").mkdir(exist_ok=True)
+    plan = Plan.read(write_plan(made["folder"] / "other", rows=rows))
+    runner = Runner(plan, "data", made["folder"] / "runs")
+    with pytest.raises(UsageError, match="which is not what the plan says"):
+        runner._swept(runner.wanted[0])
+
+
+# The page.
+
+
+@pytest.fixture(scope="module")
+def collected(made):
+    """The collected file, and where nothing else is."""
+    file = made["folder"] / "tiny_runs.jsonl.gz"
+    words = ["collect", str(made["folder"] / "tiny.yaml"), f"--runs={made['folder'] / 'runs'}"]
+    assert accuracy.main([*words, f"--output={file}"]) == 0
+    return file
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    return "\n".join(accuracy.page(made["plan"], open_stored(made["folder"] / "runs")))
+
+
+def test_means_and_deviations_are_those_of_the_results(made, page):
+    row, head = cells(page)["EASE"], cells(page)["method"]
+    for metric in ("recall@5", "ndcg@20"):
+        values = [result_of(made, f"EASE/final/001-seed-{seed}")["test"][metric] for seed in (5, 6)]
+        mean, deviation = sum(values) / 2, abs(values[0] - values[1]) / 2**0.5
+        assert row[head.index(metric)].strip("*") == f"{mean:.4f} ± {deviation:.4f}"
+    assert (row[1], row[head.index("chosen point")]) == ("2", "reg_weight 1000000.0")
+    assert cells(page)["*paper, MultiVAE*"][head.index("recall@5") :][:2] == ["0.5000", ""]
+    assert "- **MultiVAE, scored again** (MultiVAE; parity): `epochs=0`" in page
+
+
+def test_tests_are_over_users_with_holms_correction(made, page):
+    def users(row: str, seed: int):
+        point = "001" if row == "EASE" else "000"
+        path = made["folder"] / f"runs/parity-honest/{row}/final/{point}-seed-{seed}/user_metrics.npz"
+        return load_user_metrics(path)["test"]
+
+    p = {}
+    for name in ("EASE", "MultiVAE,_scored_again"):
+        means = []
+        for row in ("MultiVAE", name):
+            tables = [users(row, seed) for seed in (5, 6)]
+            of = [dict(zip(table["users"], table["recall@5"], strict=True)) for table in tables]
+            both = sorted(of[0].keys() | of[1].keys())
+            values = [[one[user] for one in of if user in one] for user in both]
+            means.append([sum(map(float, some)) / len(some) for some in values])
+        p[name] = stats.ttest_rel(*means).pvalue if means[0] != means[1] else 1.0
+    adjusted = holm(p)
+    lines = [line for line in page.splitlines() if line.startswith("| MultiVAE |") and "recall@5" in line]
+    found = [line.strip("| ").split("|") for line in lines]
+    assert [float(line[-2]) for line in found] == pytest.approx(list(p.values()), rel=0.06)
+    assert [float(line[-1]) for line in found] == pytest.approx(list(adjusted.values()), rel=0.06)
+
+
+def test_groups_are_means_over_seeds(made, page):
+    groups = [
+        result_of(made, f"EASE/final/001-seed-{seed}")["groups"]["test"]["item_popularity"] for seed in (5, 6)
+    ]
+    recall, share = (sum(one[0][name] for one in groups) / 2 for name in ("recall@20", "share@20"))
+    assert f"| EASE                   | {recall:.4f} / {share:.2f}" in page
+
+
+def test_the_collected_file_gives_the_same_page(made, collected, page):
+    assert "\n".join(accuracy.page(made["plan"], open_stored(collected))) == page
+
+
+def test_the_collected_file_has_no_path_and_the_same_bytes_again(made, collected):
+    content = gzip.decompress(collected.read_bytes()).decode()
+    assert str(made["folder"]) not in content
+    again = made["folder"] / "again.jsonl.gz"
+    accuracy.collect(made["plan"], open_stored(collected), again)
+    assert again.read_bytes() == collected.read_bytes()
+    lines = [json.loads(line) for line in content.splitlines()]
+    assert [line.get("folder") or line["file"] for line in lines] == [
+        "parity-honest/EASE",
+        *(f"parity-honest/EASE/final/001-seed-{seed}" for seed in (5, 6)),
+        "parity-honest/MultiVAE",
+        *(f"parity-honest/MultiVAE,_scored_again/final/000-seed-{seed}" for seed in (5, 6)),
+        *(f"parity-honest/MultiVAE/final/000-seed-{seed}" for seed in (5, 6)),
+        "parity-honest/paired-test.json",
+    ]
+
+
+def test_the_command_line_writes_the_page(made, collected, capsys):
+    out = made["folder"] / "page.md"
+    plan = str(made["folder"] / "tiny.yaml")
+    assert accuracy.main(["table", plan, f"--runs={collected}", f"--output={out}"]) == 0
+    assert out.read_text() == capsys.readouterr().out
+    assert accuracy.main(["table", plan, "--runs=nowhere"]) == 2
+    assert "no runs in nowhere" in capsys.readouterr().err
+    (made["folder"] / "half.gz").write_bytes(collected.read_bytes()[:100])
+    assert accuracy.main(["table", plan, f"--runs={made['folder'] / 'half.gz'}"]) == 1
+    assert "collect it again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.stem)
+def test_a_committed_page_is_made_of_its_committed_runs(file):
+    from benchmarks import rated_table
+
+    results = ROOT / "benchmarks/results"
+    make = rated_table.page if file.stem == "dgrm" else accuracy.page
+    lines = make(Plan.read(file), Packed(results / f"{file.stem}_runs.jsonl.gz"))
+    assert "\n".join(lines).rstrip("\n") + "\n" == (results / f"{file.stem}_accuracy.md").read_text()
+
+
+# Runs of before plans ran on tune.
+
+
+def test_older_runs_have_a_folder_for_each_point_and_seed(made, tmp_path):
+    for number, seed in ((0, 5), (1, 5), (1, 6)):
+        folder = tmp_path / f"parity-honest/EASE-{number}-{seed}"
+        shutil.copytree(made["folder"] / f"runs/parity-honest/EASE/final/001-seed-{seed}", folder)
+        config = yaml_io.load_yaml(folder / "config.yaml") | {"reg_weight": [1.0, 1e6][number]}
+        (folder / "config.yaml").write_text(yaml_io.dump_yaml(config))
+        result = json.loads((folder / "result.json").read_text()) | {"best_valid_score": 0.1 + number}
+        (folder / "result.json").write_text(json.dumps(result))
+    experiment = next(made["plan"].experiments())
+    found = outcome_of(Folders(tmp_path), experiment)
+    assert (found.chosen, found.seeds, found.searched) == ({"reg_weight": 1e6}, (5, 6), 2)
+    accuracy.collect(made["plan"], Folders(tmp_path), tmp_path / "old.jsonl.gz")
+    packed = Packed(tmp_path / "old.jsonl.gz")
+    assert sorted(packed.runs) == [f"parity-honest/EASE-{one}" for one in ("0-5", "1-5", "1-6")]
+    assert outcome_of(packed, experiment).chosen == found.chosen
+    (tmp_path / "parity-honest/EASE-1-5/config.yaml").write_text("model: EASE\nvalid_metric: NDCG@20\n")
+    with pytest.raises(UsageError, match=r"was made with \{'reg_weight': None\}"):
+        outcome_of(Folders(tmp_path), experiment)
+
+
+def test_a_test_part_that_was_left_out_is_told_by_its_values(tmp_path):
+    config, of = {"valid_metric": "Recall@5"}, {"recall@5": 0.5}
+    for name, other in (("own", {"recall@5": 0.1}), ("first", of)):
+        result = {"test": of, "test_cold": other, "test_warm": {"recall@5": 0.2}}
+        pack([{"folder": "a", "config": config, "result": result}], tmp_path / name)
+    assert list(Packed(tmp_path / "own").run("a").test_parts) == ["test", "test_cold", "test_warm"]
+    assert list(Packed(tmp_path / "first").run("a").test_parts) == ["test_cold", "test_warm"]
+
+
+# Plans.
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sedes": [1]}, "unknown word 'sedes'"),
+        ({"seeds": [1, 3]}, "write them without a gap"),
+        ({"rows": [{"name": "A", "model": "EASE", "dataset": "x"}]}, "rows: unknown word 'dataset'"),
+        ({"rows": [PLAN["rows"][0]] * 2}, "would share the folder parity-honest/EASE"),
+    ],
+)
+def test_plans_that_cannot_be_run(tmp_path, changes, said):
+    with pytest.raises(UsageError, match=said):
+        Plan.read(write_plan(tmp_path, **changes))
+
+
+def test_damaged_lines_are_named(tmp_path):
+    pack([{"folder": "a"}], tmp_path / "a.gz")
+    with pytest.raises(RunError, match="line 1 is damaged"):
+        Packed(tmp_path / "a.gz")
+
+
+def test_a_protocol_may_be_for_some_data_sets(tmp_path):
+    rows = [{"name": "A", "model": "EASE", "datasets": ["x", "y"]}]
+    changes = {"rows": rows, "protocols": {"p": {}, "q": {}}, "protocol_datasets": {"q": ["y"]}}
+    plan = Plan.read(write_plan(tmp_path, **changes))
+    assert [one.group for one in plan.experiments()] == ["x-p", "y-p", "y-q"]
+    assert list(plan.groups_of_rows()) == ["x-p", "y-p", "y-q"]
