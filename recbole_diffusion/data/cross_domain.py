@@ -151,7 +151,14 @@ class CrossDomainDataset(DomainDataset):
     """
 
     reads_options = frozenset(
-        {"source_domain", "target_domain", "cold_share", "cold_seed", "valid_user_share", "warm_share"}
+        {
+            "source_domain",
+            "target_domain",
+            "cold_user_ratio",
+            "cold_seed",
+            "valid_user_ratio",
+            "warm_start_share",
+        }
     )
     warm = False
     masked: Any = None
