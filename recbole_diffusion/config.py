@@ -1,7 +1,7 @@
 """Config: RecBole's configuration with our YAML on top, typed, strict, and without evaluating anything.
 
 Layers, later wins: RecBole's defaults, ``properties/overall.yaml``, the model's YAML, the data set's YAML,
-the YAML of the protocol that the model declares, the user's files, the overrides.
+the YAML of the protocol that the model declares, the preset, the user's files, the overrides.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ from recbole_diffusion.options.rating import RatingOptions  # noqa: E402
 from recbole_diffusion.options.renamed import renamed_text  # noqa: E402
 from recbole_diffusion.options.split import SplitOptions  # noqa: E402
 from recbole_diffusion.storage import yaml_io  # noqa: E402
+from recbole_diffusion.storage.preset import read_preset, told  # noqa: E402
 from recbole_diffusion.storage.properties import properties_path  # noqa: E402
 
 # Replaced as a whole by a higher layer: a merged split would hold two splitting rules.
@@ -67,9 +68,10 @@ class Config(recbole_configurator.Config):
         dataset: name of a data set.
         config_files: YAML files, later ones win.
         overrides: option values, of their real types; they win over everything.
+        stored: the overrides are the whole configuration of an earlier run; no preset is laid under them.
 
     Raises:
-        UsageError: an unknown option, a wrong type, a value out of range, an unknown model, or options that
+        UsageError: an unknown option, preset or model, a wrong type, a value out of range, or options that
             contradict.
     """
 
@@ -79,6 +81,7 @@ class Config(recbole_configurator.Config):
         dataset: str | None = None,
         config_files: Iterable[str | Path] = (),
         overrides: Mapping[str, Any] | None = None,
+        stored: bool = False,
     ) -> None:
         external: dict[str, Any] = {}
         for file in config_files:
@@ -98,12 +101,18 @@ class Config(recbole_configurator.Config):
                 f"dataset {dataset!r} is a path; give its name alone, and the folder that holds the folder "
                 "of it with --data_path"
             )
+        named = None if stored else external.get("preset")
+        self.preset = None if named is None else read_preset(named, model, dataset)
         try:
             super().__init__(model, dataset)
         except UsageError:
             raise
         except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, AttributeError) as error:
             raise UsageError(f"configuration refused by RecBole: {error}") from error
+
+    def preset_line(self) -> str | None:
+        """Return the log's line on presets, None where there is nothing to say."""
+        return told(self.preset, self.model, self.dataset, self.internal_config_dict)
 
     # RecBole's seams, each replaced by the smallest thing that closes a trap.
 
@@ -120,7 +129,8 @@ class Config(recbole_configurator.Config):
         return yaml_io._Loader
 
     def _load_config_files(self, file_list: Any) -> dict[str, Any]:  # noqa: ARG002
-        return self.given
+        preset = copy.deepcopy(self.preset.options) if self.preset else {}
+        return yaml_io.merged(preset, self.given, REPLACED_WHOLE)
 
     def _load_variable_config_dict(self, config_dict: Any) -> dict[str, Any]:  # noqa: ARG002
         return {}

@@ -162,7 +162,7 @@ def load_run(
         raise UsageError(
             f"the run in {run.path} has the model {stored['model']!r}, not {model!r}; leave model out"
         )
-    config = Config(overrides={**stored, **options})
+    config = Config(overrides={**stored, **options}, stored=True)
     random_state = checkpoint.random_state()
     try:
         dataset, parts, model = _built(config)

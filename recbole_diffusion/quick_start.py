@@ -110,7 +110,7 @@ def _resumed(
                 f"the run in {folder.path} has {name} {stored.get(name)!r}, not {given!r}; leave --{name} "
                 "out with --resume"
             )
-    config = Config(overrides={**stored, **overrides})
+    config = Config(overrides={**stored, **overrides}, stored=True)
     folder.remove_drafts()
     return folder, config
 
@@ -197,6 +197,8 @@ def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
             trainer.load_weights(state, path)
     # Now nothing of the request can be wrong.
     logger.info("run folder %s, device %s", folder.path, config["device"])
+    if not resuming and (line := config.preset_line()):
+        logger.info(line)
 
 
 def _train(prepared: _Prepared, on_epoch: Callable | None) -> tuple[float, dict[str, float]]:
@@ -229,6 +231,7 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
         "dataset": config["dataset"],
         "selection": "test" if selects_on_test(config) else "validation",
         "seed": config["seed"],
+        "preset": config["preset"],
         "parameters": sum(one.numel() for one in trainer.model.parameters() if one.requires_grad),
         "best_epoch": trainer.chosen_epoch,
         "best_valid_score": score,

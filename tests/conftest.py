@@ -46,6 +46,7 @@ def result_keys() -> list[str]:
         "dataset",
         "selection",
         "seed",
+        "preset",
         "parameters",
         "best_epoch",
         "best_valid_score",

@@ -16,6 +16,7 @@ from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.recbole_table import SECTIONS, Table
 from recbole_diffusion.options.split import SplitOptions
+from recbole_diffusion.storage.preset import preset_lines
 from recbole_diffusion.storage.properties import default_values
 from recbole_diffusion.storage.yaml_io import dump_value, load_yaml
 
@@ -69,6 +70,8 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
         lines += own or ["  it declares none"]
     else:
         lines += [f"options of {model}, which is RecBole's:", *_yaml_lines(model)]
+    presets = preset_lines(model) if model else []
+    lines += ["", f"presets of {model}:", *presets] if presets else []
     if model is None or everything:
         general = [line for cls in OF_EVERY_RUN for line in option_lines(cls, defaults)]
         lines += ["", "options of every run:", *general]

@@ -11,6 +11,9 @@ LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 class GeneralOptions:
     """Checked before data loads; ``--help`` prints them. Defaults stand in ``properties/overall.yaml``."""
 
+    preset: str | None = option(
+        "options of the model that belong together: paper, released or best; null: the defaults"
+    )
     data_path: str = option("folder that holds one folder per data set")
     runs_path: str = option("folder that new run folders are made in")
     run_dir: str | None = option("folder of this run; by default one is made in runs_path")

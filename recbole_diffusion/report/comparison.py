@@ -41,6 +41,7 @@ class Method:
         name: what it is called.
         runs: its runs, one a seed.
         selection: ``validation`` or ``test``: where its epochs were chosen.
+        preset: names of its runs' presets, ``-`` for none.
         metrics: by test part and name.
         train_seconds: of all epochs of a run.
         epoch_seconds: the median epoch of a run.
@@ -53,6 +54,7 @@ class Method:
     name: str
     runs: list[RunRecord]
     selection: str
+    preset: str
     metrics: dict[str, dict[str, MeanStd]]
     train_seconds: MeanStd
     epoch_seconds: MeanStd | None
@@ -152,6 +154,7 @@ def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]
         name=name,
         runs=runs,
         selection=runs[0].selection,
+        preset=", ".join(dict.fromkeys(run.preset or "-" for run in runs)),
         metrics={
             part: {
                 metric: MeanStd.from_values([run.test_parts[part][metric] for run in runs])

@@ -43,6 +43,7 @@ def tests_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> Table:
 
 def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
     tested = any(part in method.tests for method in found.methods)
+    presets = len({method.preset for method in found.methods}) > 1
     several = any(len(method.runs) > 1 for method in found.methods)
     best = {
         metric: (min if smaller_is_better(metric) else max)(
@@ -50,7 +51,14 @@ def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
         )
         for metric in found.metrics
     }
-    columns = ["method", "seeds", "chosen on", *found.metrics, *(["p (Holm)"] if tested else [])]
+    columns = [
+        "method",
+        *(["preset"] if presets else []),
+        "seeds",
+        "chosen on",
+        *found.metrics,
+        *(["p (Holm)"] if tested else []),
+    ]
     columns += ["train s", "s/epoch", "peak MiB", "parameters"]
     rows = []
     for method in methods:
@@ -61,6 +69,7 @@ def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
         rows.append(
             [
                 Cell(method.name),
+                *([Cell(method.preset)] if presets else []),
                 Cell(str(len(method.runs)), len(method.runs)),
                 Cell("validation" if method.selection == "validation" else "TEST"),
                 *metrics,
@@ -72,7 +81,7 @@ def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
             ]
         )
     title = f"{found.dataset}, {part}" + (", mean ± deviation over seeds" if several else "")
-    return Table(title, columns, rows, words={"method", "chosen on"}, name=part)
+    return Table(title, columns, rows, words={"method", "preset", "chosen on"}, name=part)
 
 
 def mean_std_cell(spread: MeanStd, digits: int, best: bool = False) -> Cell:

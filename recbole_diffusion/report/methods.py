@@ -10,11 +10,12 @@ from recbole_diffusion.report.splits import data_key
 from recbole_diffusion.storage.yaml_io import dump_value
 
 # Options that may differ between two runs of one method: they change where and how a run works, not what it
-# computes.
+# computes. A preset is a name for values that the configuration holds too.
 # A run chosen on test differs from one chosen on validation by ``benchmark_filename``, and is another method.
 OF_A_RUN = frozenset(
     {
         "seed",
+        "preset",
         "split_seed",
         "run_dir",
         "runs_path",

@@ -75,6 +75,7 @@ def _run_head(run: RunRecord, found: Comparison) -> HtmlPage:
     facts |= {
         "best epoch": f"{result['best_epoch'] + 1} of {epochs}" if epochs else "-",
         "chosen by": f"{run.valid_metric} on {run.selection}",
+        "preset": run.preset or "-",
         "training": f"{result['seconds']['train']:,.1f} s",
         "peak memory": f"{result['peak_rss_mb']:,.0f} MiB",
         "parameters": f"{result['parameters']:,}",

@@ -50,6 +50,11 @@ class RunRecord:
         return self.result["seed"]
 
     @property
+    def preset(self) -> str | None:
+        """Return the name of the preset, None for a run without one, or of a time that had none."""
+        return self.result.get("preset")
+
+    @property
     def selection(self) -> str:
         """Return the part that the epoch was chosen on, ``validation`` or ``test``."""
         return self.result.get("selection", "validation")

@@ -33,6 +33,7 @@ def sweep_page(folder: Path) -> tuple[HtmlPage, list[Figure], list[str]]:
         {
             f"best {metric} on {selection}": f"{best['score']:.4f}, trial {trial_name(best)}",
             "trials": ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)),
+            "preset": str(sweep["options"].get("preset") or "-"),
             "time of all trials": f"{sum(trial.get('seconds') or 0.0 for trial in trials):,.0f} s",
         }
     )

@@ -18,6 +18,7 @@ from recbole_diffusion.tuning.space import SearchParameter, SearchSpace
 NOT_SEARCHED = frozenset(
     {
         *(
+            "preset",
             "data_path",
             "runs_path",
             "run_dir",

@@ -62,6 +62,13 @@ def test_help_of_a_baseline_shows_recboles_own(shown):
     assert "n_layers: 2" in shown("--model=LightGCN", "--help")
 
 
+def test_help_of_a_model_names_its_presets(shown):
+    text = shown("--model=DiffCDR")
+    assert "presets of DiffCDR:" in text
+    assert "--preset=released the authors' repository" in text
+    assert "presets of" not in shown("--model=GlobalMean")
+
+
 def test_help_of_an_unknown_model(capsys):
     assert cli.main(["--model=TVDif", "--help"]) == 2
     assert "did you mean 'TVDiff'" in capsys.readouterr().err

@@ -53,6 +53,24 @@ def test_means_deviations_and_tests(three):
     assert "2 comparisons" in found.notes[-1]
 
 
+def test_presets_have_a_column_where_they_differ(make_run):
+    runs = [
+        make_run("a", 0.1, 0, model="TVDiff", config={"steps": 5}, preset="paper"),
+        make_run("b", 0.1, 1, model="TVDiff", config={"steps": 5}, preset=None),
+        make_run("c", 0.2, 0, model="EASE", preset="paper"),
+        make_run("d", 0.3, 0, model="Pop"),  # a result.json without the key
+    ]
+    (table,) = comparison_tables(compare(runs))
+    assert table.columns[:3] == ["method", "preset", "seeds"]
+    assert {row[0].text: row[1].text for row in table.rows} == {
+        "TVDiff": "paper, -",
+        "EASE": "paper",
+        "Pop": "-",
+    }
+    (table,) = comparison_tables(compare(runs[2:3]))
+    assert "preset" not in table.columns
+
+
 def test_users_of_random_splits_are_averaged_over_splits(make_run):
     config = {"benchmark_filename": None, "eval_args": {"order": "RO"}}
     runs = []

@@ -17,6 +17,21 @@ def test_seeds_of_one_setting_are_one_method(make_run):
     assert [run.seed for run in methods["BPR (embedding_size=8)"]] == [0, 1, 2]
 
 
+def test_a_preset_is_no_difference_of_its_own(make_run):
+    """Equal values are one method, whether a preset or the command line has set them."""
+    runs = [
+        make_run("named", seed=0, config={"preset": "paper", "embedding_size": 8}),
+        make_run("spelled", seed=1, config={"preset": None, "embedding_size": 8}),
+        make_run("of before", seed=2, config={"embedding_size": 8}),
+        make_run("other", seed=0, config={"preset": "best", "embedding_size": 64}),
+    ]
+    methods = group_by_method(runs)
+    assert {name: len(group) for name, group in methods.items()} == {
+        "BPR (embedding_size=8)": 3,
+        "BPR (embedding_size=64)": 1,
+    }
+
+
 def test_long_names_leave_usual_values_out(make_run):
     usual = {f"a_long_option_{k}": 1 for k in range(4)}
     runs = [make_run(f"r{k}", config={**usual, f"a_long_option_{k}": 2}) for k in range(4)]

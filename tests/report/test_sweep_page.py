@@ -42,6 +42,11 @@ def test_less_may_be_better(sweep):
     assert "0.2000, trial 000" in sweep_page(sweep)[0].html()
 
 
+def test_the_preset_is_a_fact(sweep):
+    edit(sweep, options={"epochs": 2, "preset": "released"})
+    assert "<dd>released</dd>" in sweep_page(sweep)[0].html()
+
+
 def test_selection_on_test_is_said(sweep):
     edit(sweep, selection="test")
     assert "compared on the test part itself" in sweep_page(sweep)[0].html()

@@ -54,6 +54,16 @@ def test_every_model_and_every_baseline_with_options_has_a_space():
     assert set(SHIPPED) >= set(registry.MODELS) | set(registry.BASELINES) - {"Pop"}
 
 
+def test_a_preset_holds_in_each_trial_under_what_the_space_chooses(tmp_path):
+    space = {"temperature": {"choice": [2.0, 3.0]}}
+    record = plan(tmp_path, space, overrides={"preset": "released"})
+    assert record.options["preset"] == "released"
+    made = [Config("TVDiff", "ml-100k", [], {**record.options, **trial.options}) for trial in record.trials]
+    assert [config.options.steps for config in made] == [5, 5]  # the preset's, over the default 50
+    assert sorted(config.options.temperature for config in made) == [2.0, 3.0]  # over the preset's 5
+    assert "'preset' cannot be searched" in refusal(tmp_path, {"preset": {"choice": ["paper", "best"]}})
+
+
 def test_gamma_is_searched_only_with_the_sampler_that_reads_it(tmp_path):
     trials = plan(tmp_path, None, num_samples=40).trials
     assert {"gamma" in trial.options for trial in trials} == {True, False}

@@ -43,8 +43,8 @@ class DiffCDROptions(CrossDomainOptions):
     guidance: float = option("s of Eq. 3: 0 is unconditional, 1 conditional", low=0)
     evaluations: int = option("evaluations of the noise by the solver", low=1)
     start: str = option(
-        "where the solver starts: the mean of noise, which is 0, the source vector, or noise",
-        choices=("mean", "source", "noise"),
+        "where the solver starts: the source vector, the mean of noise, which is 0, or noise",
+        choices=("source", "mean", "noise"),
     )
     condition: str = option(
         "what the denoiser is told: the source vector, how the user rates in the source domain, or both",

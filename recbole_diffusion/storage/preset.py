@@ -1,0 +1,138 @@
+"""Presets: options of one model that belong together, as a paper, its authors' code or our tables have them.
+
+``properties/preset/<Model>/<preset>.yaml`` holds ``source``, one sentence that says where the values come from,
+perhaps ``note``, what else must hold for a comparison with that source, and options. ``datasets`` holds options
+of single data sets, by name, over those of all:
+
+    source: "the paper's section 4.1 and appendix D"
+    steps: 50
+    datasets:
+      lastfm: {temperature: 1.0}
+
+A preset lies over the defaults and under the user's files and options, see ``config.py``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.storage.properties import properties_path
+from recbole_diffusion.storage.yaml_io import load_yaml
+
+ORDER = ("paper", "released", "best")
+TEXTS = ("source", "note")
+SHOWN = 6  # differing options that the log names
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One preset, for one data set.
+
+    Attributes:
+        name: ``paper``, ``released`` or ``best``.
+        options: option values.
+        source: where they come from.
+        note: what else a comparison with that source needs; empty for nothing.
+    """
+
+    name: str
+    options: dict[str, Any]
+    source: str
+    note: str = ""
+
+
+def preset_names(model: str) -> list[str]:
+    """Return the presets that there are for a model, ``paper`` first."""
+    found = [file.stem for file in (properties_path() / "preset" / model).glob("*.yaml")]
+    return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+
+
+def read_preset(name: Any, model: str, dataset: str) -> Preset:
+    """Return a preset of a model for a data set; one that it does not name has the options of all data sets.
+
+    Raises:
+        UsageError: there is no such preset, it has no options for the data set, or its file is damaged.
+    """
+    names = preset_names(model)
+    if name not in names:
+        known = (
+            f"there are {', '.join(names)}" if names else f"none is shipped for {model}, leave --preset out"
+        )
+        near = did_you_mean(str(name), names)
+        raise UsageError(f"unknown preset {name!r} of {model}{near}; {known}")
+    found, by_dataset = _read(name, model)
+    options = found.options | by_dataset.get(dataset, {})
+    if not options:
+        raise UsageError(
+            f"preset {name} of {model} has options for {', '.join(by_dataset)} alone, not for {dataset}; take another "
+            f"preset of {', '.join(names)}, or none"
+        )
+    return Preset(name, options, found.source, found.note)
+
+
+def _read(name: str, model: str) -> tuple[Preset, dict[str, dict[str, Any]]]:
+    """Return a preset with the options of all data sets, and the options of single ones."""
+    file = properties_path() / "preset" / model / f"{name}.yaml"
+    content = load_yaml(file)
+    texts = {key: content.pop(key, "") for key in TEXTS}
+    by_dataset = content.pop("datasets", {})
+    if not texts["source"] or not all(isinstance(one, str) for one in texts.values()):
+        raise UsageError(f"{file} must say in one sentence where its values come from, as 'source: TEXT'")
+    if not isinstance(by_dataset, dict) or not all(isinstance(one, dict) for one in by_dataset.values()):
+        raise UsageError(f"{file}: 'datasets' takes options by data set, such as {{lastfm: {{steps: 50}}}}")
+    return Preset(name, content, **texts), by_dataset
+
+
+def preset_lines(model: str) -> list[str]:
+    """Return a line for each preset of a model: its name, where its values come from, and its data sets if it has no others."""
+    lines = []
+    for name in preset_names(model):
+        found, by_dataset = _read(name, model)
+        alone = "" if found.options else f" ({', '.join(by_dataset)} alone)"
+        lines.append(f"  --preset={name:8} {found.source}{alone}")
+    return lines
+
+
+def differences(options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return (value, option) of the options of a preset that have another value."""
+    return {
+        name: (values.get(name), wanted)
+        for name, wanted in options.items()
+        if name not in values or not _holds(values[name], wanted)
+    }
+
+
+def _holds(value: Any, wanted: Any) -> bool:
+    """Return whether a value is what a preset asks for; of a mapping it may ask for some entries alone."""
+    if isinstance(value, Mapping) and isinstance(wanted, Mapping):
+        return all(name in value and _holds(value[name], one) for name, one in wanted.items())
+    return value == wanted
+
+
+def told(used: Preset | None, model: str, dataset: str, defaults: Mapping[str, Any]) -> str | None:
+    """Return the log's line on presets: which one is used, or which one the defaults are nearest to and how they differ.
+
+    Args:
+        used: the run's preset.
+        model: the model's name.
+        dataset: the data set's name.
+        defaults: option values without preset and without the user's.
+
+    Returns:
+        None for a model without presets for the data set.
+    """
+    if used is not None:
+        return f"preset {used.name}: {used.source}" + (f". {used.note}" if used.note else "")
+    apart = {}
+    for name in preset_names(model):
+        found, by_dataset = _read(name, model)
+        if options := found.options | by_dataset.get(dataset, {}):
+            apart[name] = differences(options, defaults)
+    if not apart:
+        return None
+    nearest = min(apart, key=lambda name: len(apart[name]))
+    pairs = [f"{key} {ours!r} ({nearest}: {theirs!r})" for key, (ours, theirs) in apart[nearest].items()]
+    more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
+    how = f"but for {', '.join(pairs[:SHOWN])}{more}" if pairs else "and have all of its values"
+    return f"no preset; the defaults are nearest to preset {nearest}, {how}"

@@ -1,0 +1,249 @@
+"""Presets: found, read, checked, laid between the defaults and the user's options, and told."""
+
+import json
+import re
+
+import pytest
+
+from recbole_diffusion import registry
+from recbole_diffusion.config import Config
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.loaded_run import load_run
+from recbole_diffusion.quick_start import run
+from recbole_diffusion.storage import preset
+from recbole_diffusion.storage.preset import (
+    Preset,
+    differences,
+    preset_lines,
+    preset_names,
+    read_preset,
+    told,
+)
+from recbole_diffusion.storage.properties import properties_path
+from recbole_diffusion.storage.yaml_io import load_yaml
+
+SHIPPED = sorted((properties_path() / "preset").glob("*/*.yaml"))
+TEXTS = {"source", "note", "datasets"}
+FIVE = ("TVDiff", "CNSDiff", "DGRM", "CCDRec", "DiffCDR")
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """Return a function that ships a preset of a model in a folder of its own, beside nothing else."""
+    monkeypatch.setattr(preset, "properties_path", lambda: tmp_path)
+
+    def write(text: str, name: str = "paper", model: str = "TVDiff"):
+        folder = tmp_path / "preset" / model
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.yaml").write_text(text)
+
+    return write
+
+
+# What is shipped.
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_a_shipped_preset_has_known_options_in_range_for_each_of_its_data_sets(file):
+    content = load_yaml(file)
+    for_all = ["ml-100k"] if set(content) - TEXTS else []
+    for dataset in [*for_all, *content.get("datasets", {})]:
+        config = Config(file.parent.name, dataset, [], {"preset": file.stem})
+        assert differences(config.preset.options, config.resolved) == {}
+        assert config.preset.source
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_a_shipped_preset_sets_neither_seed_nor_split_nor_paths(file):
+    content = load_yaml(file)
+    given = set(content).union(*content.get("datasets", {}).values())
+    assert not given & {
+        "seed",
+        "split_seed",
+        "data_path",
+        "eval_args",
+        "benchmark_filename",
+        "topk",
+        "metrics",
+    }
+
+
+def test_the_five_models_have_all_three():
+    assert all(preset_names(model) == ["paper", "released", "best"] for model in FIVE)
+
+
+def test_a_preset_belongs_to_a_model():
+    models = {file.parent.name for file in SHIPPED}
+    assert {
+        name for name in models - registry.MODELS.keys() if registry.model_class(name).__name__ != name
+    } == set()
+
+
+# The form.
+
+
+def test_options_of_a_data_set_lie_over_those_of_all(shipped):
+    shipped("source: a book\nsteps: 5\ntemperature: 1\ndatasets: {lastfm: {steps: 9, gamma: 0.1}}\n")
+    assert read_preset("paper", "TVDiff", "lastfm") == Preset(
+        "paper", {"steps": 9, "temperature": 1, "gamma": 0.1}, "a book"
+    )
+    assert read_preset("paper", "TVDiff", "other").options == {"steps": 5, "temperature": 1}
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "message"),
+    [
+        (
+            "TVDiff",
+            "papers",
+            "unknown preset 'papers' of TVDiff (did you mean 'paper'?); there are paper, released, best",
+        ),
+        ("TVDiff", True, "unknown preset True of TVDiff; there are paper, released, best"),
+        ("Pop", "best", "unknown preset 'best' of Pop; none is shipped for Pop, leave --preset out"),
+        (
+            "ItemMean",
+            "best",
+            "preset best of ItemMean has options for douban_book_music, amazon_books_movies alone, not ",
+        ),
+    ],
+)
+def test_a_preset_that_there_is_not_is_one_line_with_those_that_there_are(model, name, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        Config(model, "ml-100k", [], {"preset": name})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps: 5\n", "must say in one sentence"),
+        ("source: 3\nsteps: 5\n", "must say in one sentence"),
+        ("source: a book\ndatasets: [lastfm]\n", "takes options by data set"),
+        ("source: a book\ndatasets: {lastfm: 5}\n", "takes options by data set"),
+    ],
+)
+def test_a_damaged_file_is_named(shipped, text, message):
+    shipped(text)
+    with pytest.raises(UsageError, match=f"paper.yaml.*{message}"):
+        read_preset("paper", "TVDiff", "lastfm")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("stepz: 5", "unknown option 'stepz'"),
+        ("steps: 0", "'steps' is 0"),
+        ("save_dataset: True", "not supported"),
+    ],
+)
+def test_what_a_preset_says_is_checked_as_the_users_options_are(shipped, option, message):
+    shipped(f"source: a book\n{option}\n")
+    with pytest.raises(UsageError, match=message):
+        Config("TVDiff", "ml-100k", [], {"preset": "paper"})
+
+
+# Its place among the layers.
+
+
+def test_a_preset_lies_over_the_defaults_and_under_files_and_command_line(shipped, tmp_path):
+    shipped("source: a book\nsteps: 7\ngamma: 0.3\ntemperature: 2.0\nepochs: 5\n")
+    (tmp_path / "mine.yaml").write_text("gamma: 0.4\ntemperature: 3.0\npreset: paper\n")
+    config = Config("TVDiff", "ml-100k", [tmp_path / "mine.yaml"], {"temperature": 4.0})
+    o = config.options
+    assert (o.steps, o.gamma, o.temperature, config["epochs"]) == (7, 0.3 + 0.1, 4.0, 5)
+    assert config["preset"] == "paper"
+    assert config.given == {
+        "gamma": 0.4,
+        "temperature": 4.0,
+        "preset": "paper",
+    }  # what a sweep must not search
+
+
+def test_a_preset_lies_over_the_protocol_of_a_model(shipped):
+    shipped("source: a book\nvalid_metric: rated_ndcg@5\n", model="DGRM")
+    assert Config("DGRM", "ml-100k")["valid_metric"] == "rated_both_ndcg@2"
+    assert Config("DGRM", "ml-100k", [], {"preset": "paper"})["valid_metric"] == "rated_ndcg@5"
+
+
+def test_a_negative_sampler_of_a_preset_replaces_the_default_as_a_whole():
+    args = Config("NeuMF", "ml-100k", [], {"preset": "released"})["train_neg_sample_args"]
+    assert (args["distribution"], args["sample_num"]) == ("uniform", 4)
+
+
+def test_a_stored_configuration_stands_whatever_became_of_its_preset(shipped):
+    shipped("source: a book\nsteps: 7\n")
+    stored = Config("TVDiff", "ml-100k", [], {"preset": "paper"}).resolved
+    shipped("source: a book\nsteps: 8\ngamma: 0.1\n")
+    assert Config(overrides=stored, stored=True).options.steps == 7
+    del stored["gamma"]  # an option of a later version
+    again = Config(overrides={**stored, "preset": "gone"}, stored=True)
+    assert (again.options.gamma, again["preset"]) == (Config("TVDiff", "ml-100k").options.gamma, "gone")
+
+
+# What is told.
+
+
+def test_the_log_names_the_nearest_preset_and_what_differs(shipped):
+    shipped("source: a book\nsteps: 5\ngamma: 0.5\nlearning_rate: 0.1\n")
+    shipped("source: a script\nsteps: 9\ngamma: 0.5\nlearning_rate: 0.001\n", "released")
+    shipped("source: a table\ndatasets: {other: {steps: 3}}\n", "best")
+    defaults = {"steps": 3, "gamma": 0.5, "learning_rate": 0.001}
+    assert told(None, "TVDiff", "ml-100k", defaults) == (
+        "no preset; the defaults are nearest to preset released, but for steps 3 (released: 9)"
+    )
+    assert told(None, "TVDiff", "other", defaults) == (
+        "no preset; the defaults are nearest to preset best, and have all of its values"
+    )
+    assert told(None, "Pop", "ml-100k", defaults) is None
+
+
+def test_six_differences_are_named_and_the_others_counted(shipped):
+    shipped("source: a book\n" + "".join(f"option_{k}: 1\n" for k in range(8)))
+    line = told(None, "TVDiff", "ml-100k", {f"option_{k}": 0 for k in range(8)})
+    assert line.endswith("option_5 0 (paper: 1) and 2 more")
+
+
+def test_the_first_of_equally_near_presets_is_named(shipped):
+    for name in ("best", "paper", "released"):
+        shipped("source: a book\nsteps: 5\n", name)
+    assert "preset paper" in told(None, "TVDiff", "ml-100k", {"steps": 3})
+
+
+def test_a_used_preset_is_told_with_source_and_note(shipped):
+    shipped("source: a book\nnote: mind the split\nsteps: 5\n")
+    used = read_preset("paper", "TVDiff", "ml-100k")
+    assert told(used, "TVDiff", "ml-100k", {}) == "preset paper: a book. mind the split"
+
+
+def test_a_mapping_is_compared_by_the_entries_that_a_preset_names():
+    defaults = {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 1, "alpha": 1.0}}
+    same = {"train_neg_sample_args": {"sample_num": 1}}
+    other = {"train_neg_sample_args": {"sample_num": 4}}
+    assert differences(same, defaults) == {}
+    assert list(differences(other, defaults)) == ["train_neg_sample_args"]
+    assert differences({"steps": 5}, {}) == {"steps": (None, 5)}
+
+
+def test_help_lines_say_source_and_data_sets(shipped):
+    shipped("source: a book\nsteps: 5\n")
+    shipped("source: a table\ndatasets: {lastfm: {steps: 5}, food: {steps: 3}}\n", "best")
+    assert preset_lines("TVDiff") == [
+        "  --preset=paper    a book",
+        "  --preset=best     a table (lastfm, food alone)",
+    ]
+
+
+def test_a_run_keeps_its_preset(checkerboard, tmp_path):
+    options = {**checkerboard.overrides, "epochs": 1, "hidden_size": 4}
+    folder = tmp_path / "with"
+    result = run("TVDiff", overrides={**options, "preset": "released", "run_dir": str(folder)})
+    stored = json.loads((folder / "result.json").read_text())
+    assert (result["preset"], stored["preset"]) == ("released", "released")
+    assert "preset released: the authors' repository" in (folder / "log.txt").read_text()
+    loaded = load_run(folder)
+    o = loaded.config.options
+    assert (loaded.config["preset"], o.steps, o.hidden_size) == ("released", 5, 4)
+    assert run(resume=folder, overrides={"epochs": 2})["preset"] == "released"
+
+    assert run("TVDiff", overrides={**options, "run_dir": str(tmp_path / "without")})["preset"] is None
+    log = (tmp_path / "without" / "log.txt").read_text()
+    assert log.count("no preset; the defaults are nearest to preset ") == 1
