@@ -86,6 +86,7 @@ class Plan:
         protocols: name -> options.
         rows: the rows.
         protocol_datasets: protocol -> the data sets that it is for; without an entry for all.
+        shared: options that several rows refer to, by YAML anchors; read nowhere else.
         besides: options of every run that change no number, such as ``checkpoint_interval``.
         stage_cache: whether the runs share trained factorisations, in ``stages`` in the folder of runs.
         leave_out: what ``collect`` does not keep of a result.
@@ -111,6 +112,7 @@ class Plan:
     rows: list[Row]
     machine: str = ""
     protocol_datasets: dict[str, list[str]] = field(default_factory=dict)
+    shared: dict[str, Any] = field(default_factory=dict)
     besides: dict[str, Any] = field(default_factory=dict)
     stage_cache: bool = False
     leave_out: list[str] = field(default_factory=list)
