@@ -3,6 +3,27 @@
 Reference:
     Yang, Ma, Meng, Xu, Xie, Meng: "Curriculum Conditioned Diffusion for Multimodal Recommendation". AAAI
     2025.
+
+The algorithm. e are the free item vectors, h^v and h^t the projected features, h_hat the item graph's output, h_u and
+h_i the vectors whose inner products score; DMA, NDI and CNS are the paper's modules, each a switch::
+
+    the start of an epoch n
+        e_T = sqrt(abar_T) e + sqrt(1 - abar_T) eps, for all items         Eq. 1      ItemDiffusion.chain
+        e_{t-1} ~ p_theta(e_{t-1} | e_t, h^v, h^t), t = T..1       (DMA)   Eq. 2      ItemDiffusion.chain
+        pools E_t = e_t at t = 3T/4, T/2, T/4, 0                   (NDI)   Eq. 6      DiffusedItemFusion.begin_epoch
+        t = (T/4)(3 - min(3, n // interval)), after tau_end: h_i   (CNS)   Eq. 7      CCDRec._pool, curriculum_step
+        nearest of each item in E_t, among 10 % of the items               "CNS"      nearest_candidates
+    a batch of pairs (u, p), each with a random item r
+        c   = one of the nearest of p that u does not have                 "CNS"      curricular_negatives
+        e_t = sqrt(abar_t) e + sqrt(1 - abar_t) eps, t ~ 1..T              Eq. 1      ItemDiffusion.learn
+        e~  = f_theta(e_t, t, h^v, h^t), a transformer             (DMA)              TransformerEstimator
+        L_dm = |e - e~|^2, by a second pass on at most 1,024 items         Eq. 5      ItemDiffusion.learn
+        e_f = (1 - mu) h_hat + mu e~;  h_u, h_i = backbone of e_f          "DMA"      DiffusedItemFusion.of_batch
+        L   = (1 - omega) BPR(u, p, r) + omega BPR(u, p, c) + lambda L_dm  Eq. 8, 9   CCDRec.calculate_loss
+    evaluation: the same e_f with e_0, the end of the chain, for e~                   DiffusedItemFusion.of_all
+
+The diffusion and its estimators are in ``item_diffusion.py``, e_f in ``fusion.py``, the backbones in ``backbone.py``
+and a file each, pools and candidates in ``sampler/curriculum.py``.
 """
 
 from typing import Any, ClassVar
@@ -30,17 +51,15 @@ BACKBONES: dict[str, type[Backbone]] = {"FREEDOM": FREEDOM, "LATTICE": LATTICE, 
 class CCDRec(InnerProductModel):
     """A multimodal backbone with three additions, each of which can be switched off.
 
-    DMA (``aligning``): free item vectors are noised, and a transformer over the noised vector, the projected
-    features and the step estimates them back (Eq. 1 to 5). The estimate is fused with the item graph's
-    output, and the user-item graph propagates the fused vectors (``fusion``). Evaluation uses the end of a
-    reverse chain instead of one estimate. NDI (``negative_sampler: curricular``): the chain runs once an
-    epoch, and its states at 3T/4, T/2, T/4 and 0 are pools of item vectors (Eq. 6). A second negative is
-    drawn among the candidates that are nearest to the positive in a pool. CNS (``curriculum``): the pool
-    moves from the noisiest to the cleanest as epochs go by (Eq. 7); after tau_end it is the item vectors that
-    are scored.
+    * DMA (``aligning``): a diffusion estimates the free item vectors back from noise and modalities (Eq. 1 to
+      5). The estimates are fused with the item graph's output; the fused vectors are what the user-item graph
+      propagates, or replace that output (``fusion``).
+    * NDI (``negative_sampler: curricular``): a second negative of each pair, from pools of item vectors that the
+      reverse chain passes through (Eq. 6).
+    * CNS (``curriculum``): the pool moves from the noisiest to the cleanest as epochs go by (Eq. 7), and in the
+      end to the vectors that are scored. Without it, the pool is always the end of the chain.
 
-    The loss is that of two pairs, random and curricular, the diffusion's (Eq. 8, 9), and those of the
-    backbone beside its pairs.
+    The backbone's own losses, beside its pairs, are added to Eq. 9.
 
     Differences from the paper's text:
         * The reverse step's mean is the posterior's given the estimate of e_0, not that of Eq. 3 for a noise
@@ -105,14 +124,14 @@ class CCDRec(InnerProductModel):
         """Run the chain, unless the evaluation before has, search the pool (Eq. 7), and begin the backbone's epoch."""
         o = self.options
         if self.fusion is not None:
-            states = self.fusion.begin_epoch(self.backbone)
+            states = self.fusion.begin_epoch(self.backbone)  # E_t by step, each [n_items, d]
             if self.draws_from_chain:
-                shares = {
+                ratios = {
                     "candidate_ratio": o.candidate_ratio,
                     "top_ratio": o.top_ratio,
                     "candidate_limit": o.candidate_limit,
                 }
-                self._nearest = nearest_candidates(self._pool(epoch, states), **shares)
+                self._nearest = nearest_candidates(self._pool(epoch, states), **ratios)
         else:
             self.backbone.set_diffused_items(self.backbone.ego_items().detach())
         self.backbone.begin_epoch(epoch)
@@ -123,6 +142,7 @@ class CCDRec(InnerProductModel):
         o = self.options
         if not o.curriculum or epoch <= o.curriculum_end:
             return states[curriculum_step(epoch, o.steps, o.curriculum_interval) if o.curriculum else 0]
+        # h_i as the evaluation of the last epoch had them; a change of the mode drops what was derived.
         training = self.training
         if training:
             self.eval()
@@ -140,13 +160,14 @@ class CCDRec(InnerProductModel):
         if not self._begun:
             self.begin_epoch(0)
         o = self.options
-        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        random = uniform_negatives(self.positives, users)
-        second = self._second(users, items)
-        made = second.is_floating_point()  # vectors instead of ids
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]  # u and p, [batch]
+        random = uniform_negatives(self.positives, users)  # r, [batch]
+        second = self._second(users, items)  # c
+        made = second.is_floating_point()  # vectors [batch, d] instead of ids [batch]
         u, v, modal, diffusion = self._batch(
             users, torch.stack([items, random] if made else [items, random, second])
         )
+        # u [batch, d] and v [kinds, batch, d]: p, r and, where it is an item, c.
         positive = (u * v[0]).sum(1)
         parts = {
             "random": (1 - o.negative_weight) * losses.bpr(positive, (u * v[1]).sum(1)),
@@ -171,14 +192,15 @@ class CCDRec(InnerProductModel):
         if self.fusion is None:
             U, V = self.backbone.vectors()
             return U.index_select(0, users), V.index_select(0, ids.flatten()).view(*ids.shape, -1), None, None
+        # The diffusion estimates each item of the batch once, in whatever rows and kinds it is.
         distinct, where = torch.unique(ids, return_inverse=True)
-        U, V, modal, diffusion = self.fusion.of_batch(self.backbone, distinct)
-        v = V.index_select(0, where.flatten()).view(*ids.shape, -1)
+        fused = self.fusion.of_batch(self.backbone, distinct)
+        modal = fused.modal.index_select(0, where[:2].flatten())
         return (
-            U.index_select(0, users),
-            v,
-            modal.index_select(0, where[:2].flatten()).view(2, len(users), *modal.shape[1:]),
-            diffusion,
+            fused.users.index_select(0, users),
+            fused.items.index_select(0, where.flatten()).view(*ids.shape, -1),
+            modal.view(2, len(users), *fused.modal.shape[1:]),
+            fused.loss,
         )
 
     # The second negative.
@@ -209,7 +231,7 @@ class CCDRec(InnerProductModel):
         """Return user vectors [n_users, d] and item vectors of each layer; their mean is what is scored."""
         high, items = self.backbone.high_order(), None
         if self.fusion is not None:
-            high, items = self.fusion.entering(high, self.fusion.end)
+            high, items = self.fusion.placed(high, self.fusion.end)
         layers = self.backbone.layers(items)
         users, _ = self.backbone.encoder.pooled(layers)
         return users, [self.backbone.joined(high, of_items) for _, of_items in layers]

@@ -1,10 +1,28 @@
-"""Item vectors of a backbone fused with their diffused ones: e_f = (1 - mu) h_hat + mu e_0 (CCDRec, section "Learning Phase")."""
+"""Item vectors of a backbone fused with their diffused ones: e_f = (1 - mu) h_hat + mu e_0 (CCDRec, "Learning Phase of DMA")."""
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.model.multimodal.backbone import Backbone
 from recbole_diffusion.model.multimodal.item_diffusion import ItemDiffusion
+
+
+class FusedBatch(NamedTuple):
+    """What a training batch needs of the fused items.
+
+    Attributes:
+        users: user vectors, [n_users, d].
+        items: vectors of the batch's distinct items, [n, d].
+        modal: their projected features, [n, modalities, d].
+        loss: of the diffusion (Eq. 5), a scalar.
+    """
+
+    users: Tensor
+    items: Tensor
+    modal: Tensor
+    loss: Tensor
 
 
 class DiffusedItemFusion(nn.Module):
@@ -15,8 +33,8 @@ class DiffusedItemFusion(nn.Module):
     have what the chain gave them at the start of the epoch.
 
     Args:
-        aligning: the diffusion.
-        share: mu.
+        item_diffusion: the diffusion.
+        ratio: mu, of the diffused vector.
         place: ``output`` or ``input``.
         steps: states of the chain that are kept, 0 among them.
         seed: of the chain.
@@ -24,12 +42,18 @@ class DiffusedItemFusion(nn.Module):
     """
 
     def __init__(
-        self, aligning: ItemDiffusion, share: float, place: str, steps: set[int], seed: int, stochastic: bool
+        self,
+        item_diffusion: ItemDiffusion,
+        ratio: float,
+        place: str,
+        steps: set[int],
+        seed: int,
+        stochastic: bool,
     ) -> None:
         super().__init__()
-        self.item_diffusion, self.share, self.place = aligning, share, place
+        self.item_diffusion, self.ratio, self.place = item_diffusion, ratio, place
         self.steps, self.seed, self.stochastic = steps, seed, stochastic
-        self.end: Tensor | None = None  # of the chain, at the start of the epoch
+        self.end: Tensor | None = None  # of the chain, at the start of the epoch, [n_items, d]
         self.forget()
 
     def forget(self) -> None:
@@ -42,54 +66,54 @@ class DiffusedItemFusion(nn.Module):
         if self._states is None:
             table = backbone.ego_items().detach()
             generator = torch.Generator(table.device).manual_seed(self.seed)
-            conditions = backbone.projections.project_all()
+            conditions = backbone.projections.project_all()  # [n_items, modalities, d]
             self._states = self.item_diffusion.chain(
                 table, conditions, self.steps, generator, self.stochastic
             )
         return self._states
 
     def begin_epoch(self, backbone: Backbone) -> dict[int, Tensor]:
-        """Run the chain, tell the backbone its end, and return the kept states."""
+        """Run the chain, give its end to the backbone, and return the kept states."""
         states = self.states(backbone)
         self.end = states[0]
         backbone.set_diffused_items(self.end)
         return states
 
-    def of_batch(self, backbone: Backbone, distinct: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return user vectors, the vectors of some items, their projected features, and the diffusion loss.
+    def of_batch(self, backbone: Backbone, distinct: Tensor) -> FusedBatch:
+        """Return the vectors of a training batch: the estimates of e_0 of its items, fused and propagated.
 
         Args:
             backbone: the wrapped model.
-            distinct: long [n], ids of the items, each once.
-
-        Returns:
-            [n_users, d], [n, d], [n, modalities, d], scalar.
+            distinct: long [n], ids of the batch's items, each once.
         """
-        ego, high, modal = backbone.ego_items(), backbone.high_order(), backbone.modal_items(distinct)
-        # A backbone's own loss trains its projections, if it has one; the diffusion's gradient would drown
-        # it.
+        ego, high = backbone.ego_items(), backbone.high_order()  # e and h_hat, [n_items, d] each
+        modal = backbone.modal_items(distinct)  # h^m, [n, modalities, d]
+        # A backbone's own loss trains its projections, if it has one; the diffusion's gradient would drown it.
         conditions = modal.detach() if backbone.trains_projections else modal
+        # e~ [n, d] and L_dm, from the noised e of the batch (Eq. 1, 5).
         estimate, loss = self.item_diffusion.learn(
             ego.index_select(0, distinct), conditions, self.item_diffusion.scale(ego)
         )
         if self.place == "output":
             users, propagated = backbone.encoder.pooled(backbone.layers())
             fused = self.fused(high.index_select(0, distinct), estimate)
-            return users, backbone.joined(fused, propagated.index_select(0, distinct)), modal, loss
-        diffused = self.end.index_copy(0, distinct, estimate)
+            items = backbone.joined(fused, propagated.index_select(0, distinct))
+            return FusedBatch(users, items, modal, loss)
+        # The graph needs all items: those of the batch by their estimates, the others by the last chain.
+        diffused = self.end.index_copy(0, distinct, estimate)  # [n_items, d]
         users, propagated = backbone.encoder.pooled(backbone.layers(self.fused(high, diffused)))
-        joined = backbone.joined(high.index_select(0, distinct), propagated.index_select(0, distinct))
-        return users, joined, modal, loss
+        items = backbone.joined(high.index_select(0, distinct), propagated.index_select(0, distinct))
+        return FusedBatch(users, items, modal, loss)
 
     def of_all(self, backbone: Backbone) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d], with the end of the chain."""
-        return backbone.vectors_from(*self.entering(backbone.high_order(), self.states(backbone)[0]))
+        return backbone.vectors_from(*self.placed(backbone.high_order(), self.states(backbone)[0]))
 
-    def entering(self, high_order: Tensor, diffused: Tensor) -> tuple[Tensor, Tensor | None]:
+    def placed(self, high_order: Tensor, diffused: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return what is joined to the user-item graph's items, and what that graph starts from (None: the free vectors)."""
         fused = self.fused(high_order, diffused)
         return (fused, None) if self.place == "output" else (high_order, fused)
 
     def fused(self, high_order: Tensor, diffused: Tensor) -> Tensor:
-        """Return (1 - mu) h_hat + mu e_0."""
-        return diffused if self.share == 1 else (1 - self.share) * high_order + self.share * diffused
+        """Return e_f = (1 - mu) h_hat + mu e_0."""
+        return diffused if self.ratio == 1 else (1 - self.ratio) * high_order + self.ratio * diffused

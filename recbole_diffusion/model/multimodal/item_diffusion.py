@@ -66,16 +66,16 @@ class TransformerEstimator(nn.Module):
             [n, d].
         """
         modal, of_modal = prepared
-        item, steps = self.token_norm(x), self.token_norm(self.time_table.to(x.dtype))
+        item, steps = self.token_norm(x), self.token_norm(self.time_table.to(x.dtype))  # [n, d], [T, d]
         of_steps = self._matched(steps).index_select(0, t)
         tokens = torch.cat([item[:, None], modal, steps.index_select(0, t)[:, None]], dim=1)  # [n, tokens, d]
         queries, keys = torch.cat([self._matched(item)[:, None], of_modal, of_steps[:, None]], dim=1).chunk(
             2, dim=2
         )
-        # Products of 4 x 4 a row are faster by element than as a batch of matrices.
+        # Attention weights [n, tokens, tokens]; products of 4 x 4 a row are faster by element than as matrices.
         weights = ((queries[:, :, None] * keys[:, None]).sum(3) * self.key_size**-0.5).softmax(2)
-        # The mean over tokens of what each attends to. Weights sum to one, so that values are taken of the
-        # mixed token alone.
+        # The mean over tokens of what each attends to. Weights sum to one, so that values are taken of the mixed
+        # token [n, d] alone, not of each token.
         mixed = (weights.mean(1)[:, :, None] * tokens).sum(1)
         values = slice(2 * self.key_size, None)
         pooled = tokens.mean(1) + F.linear(mixed, self.attention.weight[values], self.attention.bias[values])
@@ -146,18 +146,19 @@ class ItemDiffusion(nn.Module):
         most 1,024 of the items.
 
         Args:
-            vectors: e_i, [n, d].
-            conditions: h_i^m, [n, modalities, d].
+            vectors: e, [n, d].
+            conditions: h^m, [n, modalities, d].
             scale: of the table, from :meth:`scale`.
 
         Returns:
             the estimates [n, d], and the mean squared error of the scaled vectors, a scalar.
         """
-        x0 = vectors / scale
+        x0 = vectors / scale  # at unit mean square over the table
         t = uniform_steps(self.diffusion.steps, len(x0), device=x0.device)
-        x = self.diffusion.q_sample(x0, t, torch.randn_like(x0))
+        x = self.diffusion.q_sample(x0, t, torch.randn_like(x0))  # e_t (Eq. 1), [n, d]
         prepared = self.estimator.prepare(conditions)
-        estimate = self.estimate(x, t, prepared) * scale
+        estimate = self.estimate(x, t, prepared) * scale  # e~, with gradient to e through e_t
+        # Eq. 5 on some of the items, without gradient to e: a second pass of the estimator.
         some = torch.randperm(len(x), device=x.device)[:LOSS_ITEMS]
         x, x0, prepared = (
             x.detach()[some],
@@ -191,6 +192,7 @@ class ItemDiffusion(nn.Module):
         found: dict[int, list[Tensor]] = {step: [] for step in wanted}
         for x0, of_block in zip((table / scale).split(BLOCK), conditions.split(BLOCK), strict=True):
             noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
+            # e_T, then one state a step, for a block of items.
             x = self.diffusion.q_sample(
                 x0, torch.full((len(x0),), self.diffusion.steps - 1, device=x0.device), noise
             )

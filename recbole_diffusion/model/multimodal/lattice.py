@@ -58,18 +58,26 @@ class LATTICE(Backbone):
     def item_graph(self) -> Graph:
         """Return the mixed graph (Eq. 5, 6), entries of all modalities side by side; with gradient when made in training."""
         if self._held is None:
-            graph = self._mixed()
+            graph = self._mixed_graph()
             self._held = graph[0], graph[1].detach()
             return graph
         return self._held
 
-    def _mixed(self) -> Graph:
-        share = self.options.original_ratio
-        modal = self.modality_logits.softmax(0)[:, None]  # [modalities, 1]
+    def _mixed_graph(self) -> Graph:
+        """Return A = sum over modalities of alpha_m (lambda S_m + (1 - lambda) S~_m), entries side by side.
+
+        S_m is the graph of the original features and S~_m that of the projected ones (Eq. 5); alpha is the
+        softmax of the modalities' logits (Eq. 6). A neighbour in several graphs is there several times.
+
+        Returns:
+            ids and weights, [n_items, 2 k modalities] each.
+        """
+        ratio = self.options.original_ratio  # lambda
+        modal = self.modality_logits.softmax(0)[:, None]  # alpha, [modalities, 1]
         learned = [self._learned(projection) for projection in self.projections]
         ids = torch.cat([self.original_ids, torch.stack([one for one, _ in learned], 1)], 2)
-        of_learned = torch.stack([weights for _, weights in learned], 1)
-        weights = torch.cat([share * modal * self.original_weights, (1 - share) * modal * of_learned], 2)
+        of_learned = torch.stack([weights for _, weights in learned], 1)  # [n_items, modalities, k]
+        weights = torch.cat([ratio * modal * self.original_weights, (1 - ratio) * modal * of_learned], 2)
         return ids.flatten(1), weights.flatten(1)
 
     def _learned(self, projection: nn.Module) -> Graph:

@@ -45,11 +45,10 @@ class MCDRec(FrozenGraphBackbone):
         self.fusion = None
         self._guides: Tensor | None = None
         if not wrapped:
-            aligning = ItemDiffusion(
-                o.betas(), BottleneckEstimator(o.embedding_size, o.steps, len(o.modalities))
-            )
+            estimator = BottleneckEstimator(o.embedding_size, o.steps, len(o.modalities))
+            chain = {"steps": {0}, "seed": o.chain_seed, "stochastic": o.chain_noise}
             self.fusion = DiffusedItemFusion(
-                aligning, o.diffused_ratio, "input", {0}, o.chain_seed, o.chain_noise
+                ItemDiffusion(o.betas(), estimator), o.diffused_ratio, "input", **chain
             )
         modal = ["modal"] if o.modal_weight else []
         self.loss_names = ("bpr", *modal, "diffusion")
@@ -96,9 +95,11 @@ class MCDRec(FrozenGraphBackbone):
             -1, len(users)
         )
         distinct, where = torch.unique(torch.cat([items[None], negatives]), return_inverse=True)
-        U, V, modal, diffusion = self.fusion.of_batch(self, distinct)
-        u = U[users]
-        scores = (u * V[where]).sum(2)  # [1 + n_negatives, batch]
+        fused = self.fusion.of_batch(self, distinct)
+        u = fused.users[users]
+        scores = (u * fused.items[where]).sum(
+            2
+        )  # of the positive and its negatives, [1 + n_negatives, batch]
         parts = {"bpr": losses.bpr(scores[0], scores[1:])}
-        parts |= self.other_losses(u, users, items, negatives[0], modal[where[:2]])
-        return (*parts.values(), self.options.diffusion_weight * diffusion)
+        parts |= self.other_losses(u, users, items, negatives[0], fused.modal[where[:2]])
+        return (*parts.values(), self.options.diffusion_weight * fused.loss)
