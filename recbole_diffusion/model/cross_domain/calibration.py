@@ -1,19 +1,19 @@
-"""The calibration of a mapping: what its vectors are worth as ratings."""
+"""An affine calibration of mapped vectors, trained on ratings."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Calibration(nn.Module):
-    """A factor and a constant for each coordinate of the mapped vectors, the identity at the start; and a shift of item offsets.
+    """A factor and a constant for each coordinate of the mapped vectors, and a learned offset for each item.
 
-    Mappings that learn distances of vectors know nothing of the measure that they are judged by. DiffCDR
-    learns ratings in its alignment module; this gives the same losses to the others, with fewer weights: what
-    is left between them is the mapping.
+    A mapping trained on distances between vectors does not optimise the error of ratings by which it is evaluated.
+    DiffCDR's alignment module is trained on ratings; the calibration gives the other mappings the same loss with
+    fewer weights, so that what differs between them is the mapping. It starts as the identity.
 
     Args:
         width: of the vectors.
-        n_items: number of item ids, None for no shift.
+        n_items: number of item ids; None for no item offsets.
     """
 
     def __init__(self, width: int, n_items: int | None) -> None:

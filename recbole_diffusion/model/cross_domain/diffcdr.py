@@ -1,6 +1,25 @@
-"""DiffCDR: target vectors of cold users by a diffusion that is conditioned on their source vectors.
+"""DiffCDR: target vectors of cold users by a diffusion that is conditioned on what is known of them in the source domain.
 
 Paper: "Diffusion Cross-domain Recommendation" (DiffCDR).
+
+The algorithm (Algorithm 1). u^s and u^t are a user's vectors in two factorisations, v_j and o_j an item's target vector
+and offset, alpha(t)^2 + sigma(t)^2 = 1, F the denoiser's layers::
+
+    stages 1 and 2: factorise source and target             lines 1, 2  MappingRecommender.stages
+    stage 3, a batch of shared users with all their ratings
+        c   = the condition, 0 for a tenth of the users     3.3         DiffCDR.condition, noise_loss
+        x_t = alpha(t) u^t + sigma(t) eps,  t ~ (0, 1]      Eq. 5       DiffCDR.noise_loss
+        L_DIM = |target(u^t, eps, t) - F(x_t, t, c)|^2      line 8      DiffCDR.noise_loss, Denoiser.target
+        --- an update of the denoiser, then with it fixed
+        eps(x, t) = eps_0 + s (eps_c - eps_0)               Eq. 3       Denoiser.guided
+        u^  = Solver(eps, x_1), the end at time 0           Eq. 4       DiffCDR.diffused, transferred
+        L_ALM  = |ALM(u^) - u^t|_n                          Eq. 6       DiffCDR.align_loss
+        L_task = mean |r_j - o_j - ALM(u^) . v_j|^2         Eq. 2       MappingRecommender.rating_loss
+        --- an update of ALM by L_ALM + lambda L_task       Eq. 7       DiffCDR.align_loss
+    a cold user's rating of item j: o_j + ALM(u^) . v_j                 DiffCDR.transfer, ColdStartRecommender
+
+The two updates are the pair that ``DiffCDR.mapping_updates`` returns; ``trainer/staged.py`` makes them on each batch.
+The denoiser and the solver's use of it are in ``diffcdr_denoiser.py``, the solver in ``diffusion/solver.py``.
 """
 
 from functools import partial
@@ -11,8 +30,8 @@ from torch import Tensor, nn
 
 from recbole_diffusion.diffusion import LinearVP, antithetic_steps
 from recbole_diffusion.model.base import FoldInHistories
-from recbole_diffusion.model.cross_domain.base import MappingRecommender
 from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, transferred
+from recbole_diffusion.model.cross_domain.mapping import MappingRecommender
 from recbole_diffusion.model.cross_domain.matrix_factorization import derived_seed
 from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
 from recbole_diffusion.model.cross_domain.stage import UpdateStep
@@ -20,11 +39,11 @@ from recbole_diffusion.model.ema import EMA
 
 
 class Alignment(nn.Module):
-    """ALM: one matrix without bias, the identity at the start; and a shift of each item's offset and of all, or none.
+    """ALM: one matrix without bias, the identity at the start; and learned offsets of each item and of all items.
 
     Args:
         width: of the vectors.
-        n_items: number of item ids, None for no shift.
+        n_items: number of item ids; None for no learned offsets.
         matrix: False leaves the matrix out, so that vectors stay as they are.
     """
 
@@ -46,38 +65,37 @@ FIGURE_4 = (1, 5, 30)
 
 
 class DiffCDR(MappingRecommender):
-    """DIM makes target vectors out of source vectors, ALM aligns them; both are trained in turn on each batch (Algorithm 1).
+    """DIM makes target vectors out of what is known in the source, ALM aligns them; each batch updates both in turn.
 
     A batch is a set of shared users with all of their training ratings, so that the solver runs once a user,
-    not once a rating.
+    not once a rating. ``docs/models/diffcdr.md`` has each difference from the paper and the released code with
+    its measured effect; in short:
 
-    Differences from the authors' code (breezeyuner/DiffCDR):
-
-    - The network has activations (``activation: none`` is theirs; with a linear ALM the whole is then an
-      affine map).
+    - The network has activations; with ``activation: none``, the authors', and a linear ALM the whole is an
+      affine map.
     - Solver and training share one schedule and one meaning of time.
-    - The two updates of a batch have an optimizer each; theirs share one, so that Adam's momentum moves what
-      has no gradient.
-    - Noise and conditional noise are one pass; theirs are two, for each rating row.
+    - The two updates have an optimizer each. The authors' share one, so that Adam's momentum moves what has no
+      gradient.
+    - Conditional and unconditional noise are the two halves of one pass.
     - The epoch is chosen on validation users, not on test users.
-    - ALM starts as the identity, and vectors are standardised for the diffusion (``standardise``), which
-      regularised factors need: the noise that the schedule ends with has deviation 1.
-    - The task loss may mix in absolute errors (``task_absolute``) and learn a shift of each item's offset
-      (``item_offset_reg_weight``): the offsets of the factors belong to users whose biases are known, those of cold
+    - ALM starts as the identity. Vectors are standardised for the diffusion (``standardise``): regularised
+      factors are far smaller than the noise that the schedule ends with.
+    - The task loss may mix in absolute errors (``task_absolute``) and learn an offset for each item
+      (``item_offset_reg_weight``): the factors' offsets go with users whose biases are known, and those of cold
       users are only guessed.
-    - The network predicts velocity (``prediction: noise`` is the paper's), which does not blow errors up near
-      time 1.
-    - Users weigh by their number of target ratings in the loss of DIM (``rating_count_half_weight``; 0 is the paper's).
+    - The network predicts velocity, which does not blow errors up near time 1; ``prediction: noise`` is the
+      paper's.
+    - Users may weigh by their number of target ratings in L_DIM (``rating_count_half_weight``; the paper's: 0).
     - The denoiser may be updated several times a batch (``denoiser_updates``); Algorithm 1 has one.
-    - The condition may hold how the user rates in the source domain (``condition``, see
-      ``model/profile.py``), and the solver starts at the mean of noise, 0 (``start``): what it ends with is
-      then the middle of the conditional distribution, from where a draw or the source vector leads to some
-      sample of it. Weights of the denoiser are penalised (``weight_decay``).
-    - The solver and the predictions use moving averages of the weights (``ema_decay``; 0 is the paper's), so
-      that the alignment module does not chase a denoiser that jumps with each batch.
-    - With ``bias`` what is transferred is [u, b_u], see ``model/factors.py``; the paper has no biases.
-    - Noisy vector, time and condition are added at hidden width (``join: input`` adds them at the vector's
-      own width, where condition and noisy vector can no longer be told apart).
+    - The condition may hold how the user rates in the source domain (``condition``, see ``profile.py``).
+    - The solver may start at the mean of noise, 0 (``start: mean``). It then ends in the middle of the
+      conditional distribution, where a draw or the source vector, the paper's start, leads to some sample of it.
+    - The denoiser's weights are penalised (``weight_decay``).
+    - The solver and the predictions use moving averages of the weights (``ema_decay``; the paper's: 0), so that
+      ALM does not chase a denoiser that jumps with each batch.
+    - With ``bias`` the vector is [u, b_u], see ``matrix_factorization.py``; the paper has no biases.
+    - Noisy vector, time and condition are added at hidden width. ``join: input`` adds them at the vector's own
+      width, where condition and noisy vector can no longer be told apart.
     """
 
     loss_names = ("dim", "alm")
@@ -99,8 +117,8 @@ class DiffCDR(MappingRecommender):
                 schedule, (self.width, size), o.hidden_size, o.time_size, o.activation, velocity, o.join
             )
             self.ema_denoiser = EMA(self.denoiser, o.ema_decay)
-        shifts = o.task_weight > 0 and o.item_offset_reg_weight is not None
-        self.alignment = Alignment(self.width, self.n_items if shifts else None, o.alignment)
+        with_offsets = o.task_weight > 0 and o.item_offset_reg_weight is not None
+        self.alignment = Alignment(self.width, self.n_items if with_offsets else None, o.alignment)
         self.ema_alignment = EMA(self.alignment, o.ema_decay)
         # Mean and deviation of the source vectors, then of the target vectors; persistent, since they belong
         # to the weights.
@@ -114,7 +132,7 @@ class DiffCDR(MappingRecommender):
             )
 
     def begin_transfer(self) -> None:
-        """Take mean and deviation of the training users' vectors."""
+        """Compute mean and deviation of the training users' vectors, and the statistics of profiles."""
         if self.options.standardise:
             users = self.shared.to(self.statistics.device)
             for row, vectors in ((0, self.source_vectors(users)), (2, self.target_vectors(users))):
@@ -124,7 +142,7 @@ class DiffCDR(MappingRecommender):
             self._all_profiles = self.learned_profiles(self.shared.to(self.statistics.device))
 
     def condition(self, users: Tensor) -> Tensor:
-        """Return what the denoiser is told of users, by target id, [batch, size]."""
+        """Return the denoiser's condition c for users by target id, [batch, size]."""
         return self._condition(self.source_vectors(users), self.profiles_of(users))
 
     def _condition(self, vectors: Tensor, profiles: Tensor | None) -> Tensor:
@@ -142,7 +160,7 @@ class DiffCDR(MappingRecommender):
     # Training.
 
     def mapping_updates(self) -> tuple[UpdateStep, ...]:
-        """Return the updates of DIM and of ALM."""
+        """Return the updates of DIM and of ALM (Algorithm 1, lines 7 to 10)."""
         found = []
         if self.options.diffusion:
             update, repeats = partial(self.ema_denoiser.update, self.denoiser), self.options.denoiser_updates
@@ -158,37 +176,40 @@ class DiffCDR(MappingRecommender):
         return tuple(found)
 
     def noise_loss(self, users: Tensor) -> Tensor:
-        """Return the mean squared error of the estimated noise (section 3.3), a scalar; antithetic times.
+        """Return L_DIM (section 3.3), a scalar, at antithetic times.
 
-        A user of n target ratings weighs n / (n + ``rating_count_half_weight``): vectors of few ratings say little about
-        their user.
+        A user of n target ratings weighs n / (n + ``rating_count_half_weight``): a vector of few ratings says
+        little about its user.
+
+        Args:
+            users: target ids, long [batch].
         """
-        x0 = (self.target_vectors(users) - self.statistics[2]) / self.statistics[3]
+        x0 = (self.target_vectors(users) - self.statistics[2]) / self.statistics[
+            3
+        ]  # u^t standardised, [batch, k]
         counts = (self.rated.offsets[users + 1] - self.rated.offsets[users]).to(x0.dtype)
-        weights = counts / (counts + self.options.rating_count_half_weight)
+        weights = counts / (counts + self.options.rating_count_half_weight)  # [batch]
         t = (antithetic_steps(STEPS, len(users), device=x0.device) + 1) / STEPS
         noise = torch.randn_like(x0)
         schedule = self.denoiser.schedule
         xt = schedule.alpha(t)[:, None] * x0 + schedule.sigma(t)[:, None] * noise  # Eq. 5
+        # Users without condition train the unconditional noise of Eq. 3.
         kept = torch.rand(len(users), 1, device=x0.device) >= self.options.condition_dropout
         error = self.denoiser(xt, t, self.condition(users) * kept) - self.denoiser.target(x0, noise, t)
         return (weights[:, None] / weights.mean() * error.square()).mean()
 
     def align_loss(self, users: Tensor) -> Tensor:
         """Return Eq. 7, a scalar: distance to the target vectors (Eq. 6) and error of the training ratings."""
-        o, vectors, item_offset = (
-            self.options,
-            self.alignment(self.diffused(users)),
-            self.alignment.item_offset,
-        )
+        o, alm = self.options, self.alignment
+        vectors = alm(self.diffused(users))  # ALM(u^), [batch, k]; no gradient to the denoiser
         gap = vectors - self.target_vectors(users)
         loss = o.align_weight * (gap.abs() if o.align_norm == 1 else gap.square()).sum(1).mean()
         if not o.task_weight:
             return loss
-        return loss + o.task_weight * self.task_loss_of(users, vectors, item_offset, self.alignment.common)
+        return loss + o.task_weight * self.task_loss_of(users, vectors, alm.item_offset, alm.common)
 
     def item_side(self) -> tuple[Tensor, Tensor]:
-        """Return item vectors and offsets of the target factors, with the shift of the offsets."""
+        """Return item vectors and offsets of the target factors, with the learned offsets."""
         vectors, offsets = super().item_side()
         learned = self.ema_alignment.copy
         return (
@@ -199,10 +220,10 @@ class DiffCDR(MappingRecommender):
     # Transfer.
 
     def diffused(self, users: Tensor, evaluations: int | None = None) -> Tensor:
-        """Return the output of DIM at the scale of target vectors, [batch, k]; without gradient.
+        """Return u^ of Eq. 4 at the scale of target vectors, [batch, k], without gradient.
 
         Args:
-            users: distinct target ids of shared users, [batch].
+            users: distinct target ids of shared users, long [batch].
             evaluations: of the noise; those of the options by default, 0 for where the solver starts.
         """
         vectors = self.source_vectors(users)
@@ -212,7 +233,7 @@ class DiffCDR(MappingRecommender):
     def _solved(
         self, vectors: Tensor, profiles: Tensor | None, drawn: Tensor | None, evaluations: int | None = None
     ) -> Tensor:
-        """Return the output of DIM at the target's scale by source vectors, profiles and noise to start at, [batch, k]."""
+        """Return u^ from source vectors, profiles and, where the solver starts at noise, drawn noise, [batch, k]."""
         o, x = self.options, self._standardised(vectors)
         if o.diffusion:
             start = {"mean": torch.zeros_like(x), "source": x, "noise": drawn}[o.start]
@@ -223,11 +244,11 @@ class DiffCDR(MappingRecommender):
         return x * self.statistics[3] + self.statistics[2]
 
     def transfer(self, users: Tensor) -> Tensor:
-        """Return the aligned vectors by the averaged weights, [batch, k]."""
+        """Return ALM(u^) by the averaged weights, [batch, k]."""
         return self.ema_alignment.copy(self.diffused(users))
 
     def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:
-        """Return the aligned vectors of users by their source vectors and source ratings, [batch, k]."""
+        """Return ALM(u^) of users by their source vectors and source ratings, [batch, k]."""
         profiles, drawn = self.new_profiles(histories, len(vectors)), None
         if self.options.start == "noise":
             generator = torch.Generator(vectors.device).manual_seed(seed)
@@ -236,9 +257,10 @@ class DiffCDR(MappingRecommender):
 
     @torch.no_grad()
     def final_diagnostics(self) -> dict[str, Any]:
-        """Add figure 4's number: mean distance of transferred and target vectors of drawn training users, by evaluations.
+        """Add the number of Figure 4: mean distance of training users' vectors to their target vectors.
 
-        ``mean vector`` is the distance of one vector for everyone, below which a transfer has to come.
+        Measured at each point of :meth:`transfer_path`, over at most 1,000 users. ``mean vector`` is the distance
+        of the mean target vector, the same for everyone, below which a transfer has to come.
         """
         found = super().final_diagnostics()
         if self.options.diffusion:
@@ -251,7 +273,7 @@ class DiffCDR(MappingRecommender):
         return found
 
     def drawn_users(self, count: int) -> Tensor:
-        """Return at most ``count`` training users, drawn by the run's seed, ascending, long [n]."""
+        """Return at most ``count`` training users, drawn with the run's seed, ascending, long [n]."""
         order = torch.randperm(
             len(self.shared), generator=torch.Generator().manual_seed(derived_seed(self.seed, "figure 4"))
         )
@@ -259,10 +281,10 @@ class DiffCDR(MappingRecommender):
 
     @torch.no_grad()
     def transfer_path(self, users: Tensor) -> dict[str, Tensor]:
-        """Return what training users' vectors are on the way to the target, [n, k] each.
+        """Return training users' vectors at points of their way to the target, [n, k] each, by name.
 
-        ``source`` is the source vectors at the scale of the target; ``1``, ``5`` and ``30`` are the
-        diffusion's output after as many evaluations; ``aligned`` is what scores.
+        ``source`` are the source vectors at the scale of the target; ``1``, ``5`` and ``30`` the solver's output
+        after so many evaluations of the noise; ``aligned`` the vectors that score.
         """
         source = self._standardised(self.source_vectors(users)) * self.statistics[3] + self.statistics[2]
         made = {"source": source} | {str(one): self.diffused(users, one) for one in FIGURE_4}

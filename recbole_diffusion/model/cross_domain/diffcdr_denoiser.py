@@ -14,15 +14,15 @@ TIME_UNITS = 1000.0  # the features of time read t in [0, 1] as 0..1000, as thos
 class Denoiser(nn.Module):
     """Three perceptron layers on the sum of noisy vector, time and condition (DiffCDR, section 3.1).
 
-    What the layers F give is the noise, or with ``velocity`` the part of it that the noisy vector does not
-    tell by itself,
+    The layers F predict the noise, or with ``velocity`` the part of it that does not follow from the noisy vector
+    alone,
 
         eps = sigma(t) x + alpha(t) F,    so that    x_0 = alpha(t) x - sigma(t) F
 
     (Salimans and Ho 2022, "Progressive Distillation", section 4). At time 1 alpha is 0.007: there an error of
     the noise is 150 times as large in x_0, one of F is not.
 
-    The condition enters through a matrix without bias, so that a condition of 0 is none.
+    The condition enters through a matrix without bias, so that a condition of 0 is no condition.
 
     Args:
         schedule: of the noise.
@@ -30,7 +30,7 @@ class Denoiser(nn.Module):
         hidden_size: of the layers.
         time_size: width of the features of time.
         activation: one of ACTIVATIONS.
-        velocity: what the layers give, see above.
+        velocity: what the layers predict, see above.
         join: ``hidden`` adds the three at hidden width after a matrix each, ``input`` at width k, as the
             paper words it.
     """
@@ -64,7 +64,7 @@ class Denoiser(nn.Module):
         return sinusoidal_embedding(t * TIME_UNITS, self.time_size, order="sin_cos")
 
     def one_time(self, t: Tensor) -> tuple[Tensor, float, float]:
-        """Return features [1, time_size], alpha and sigma of the one time of a batch; the solver's times come again."""
+        """Return features [1, time_size], alpha and sigma of a batch of one time; kept, since the solver's times recur."""
         key = t[0].item(), t.device
         if key not in self._features:
             first = t[:1].double()
@@ -73,7 +73,7 @@ class Denoiser(nn.Module):
         return self._features[key]
 
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """Return what the layers should give for ``x_t`` made of ``x0`` and ``noise``, [batch, k]."""
+        """Return what the layers are to predict for ``x_t`` made of ``x0`` and ``noise``, [batch, k]."""
         return (
             self.schedule.alpha(t)[:, None] * noise - self.schedule.sigma(t)[:, None] * x0
             if self.velocity
@@ -81,7 +81,7 @@ class Denoiser(nn.Module):
         )
 
     def forward(self, x: Tensor, t: Tensor, condition: Tensor) -> Tensor:
-        """Return what the layers give.
+        """Return F(x_t, t, c), [batch, k].
 
         Args:
             x: noisy vectors, [batch, k].
@@ -93,14 +93,14 @@ class Denoiser(nn.Module):
     def guided(self, condition: Tensor, guidance: float) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the noise under classifier-free guidance (Eq. 3) as a function of x and t, for the solver.
 
-        Conditional and unconditional noise are the two halves of one pass; with guidance 0 or 1 one of them
-        is all.
+        Conditional and unconditional noise are the two halves of one pass; with guidance 0 or 1 only one of them is
+        needed.
 
         Args:
             condition: [batch, condition size].
             guidance: s.
         """
-        given = self.of_condition(condition)
+        given = self.of_condition(condition)  # the same at each step, [batch, joined]
 
         def noise(x: Tensor, t: Tensor) -> Tensor:
             features, alpha, sigma = self.one_time(t)  # the solver's times are equal in a batch
@@ -115,7 +115,8 @@ class Denoiser(nn.Module):
         return noise
 
 
-FEW = 10  # evaluations; with fewer, steps are so long that the differences of orders 2 and 3 blow a network's errors up
+# With fewer evaluations, steps are so long that the differences of orders 2 and 3 amplify a network's errors.
+FEW = 10
 
 
 def orders_of(evaluations: int) -> list[int]:
@@ -126,7 +127,7 @@ def orders_of(evaluations: int) -> list[int]:
 def transferred(
     denoiser: Denoiser, x: Tensor, condition: Tensor, guidance: float, evaluations: int
 ) -> Tensor:
-    """Return what the solver makes of ``x`` at time 1 under a condition (Eq. 4), [batch, k]; no gradient.
+    """Return the solver's end at time 0 for ``x`` at time 1 under a condition (Eq. 4), [batch, k], without gradient.
 
     Args:
         denoiser: the noise, and the schedule that it is trained with.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.model.base import FoldInHistories
-from recbole_diffusion.model.cross_domain.base import MappingRecommender
+from recbole_diffusion.model.cross_domain.mapping import MappingRecommender
 from recbole_diffusion.model.cross_domain.source_history import history_of, liked, softmax_by_row
 from recbole_diffusion.model.cross_domain.stage import UpdateStep
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_diffusion.model.base import FoldInHistories
-from recbole_diffusion.model.cross_domain.base import MappingRecommender
+from recbole_diffusion.model.cross_domain.mapping import MappingRecommender
 from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
 from recbole_diffusion.model.cross_domain.stage import UpdateStep
 

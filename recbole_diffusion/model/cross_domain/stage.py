@@ -1,4 +1,4 @@
-"""What a model of several training stages tells its trainer: the stages in turn, and the updates of a batch in each."""
+"""What a model that trains in stages gives to its trainer: the stages in order, and the updates of a batch in each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class UpdateStep:
-    """One update of a batch, with an optimizer of its own.
+    """One update of each batch, with an optimizer of its own.
 
     Attributes:
-        loss: rows of the batch, long [batch] -> scalar.
-        parameters: what the loss updates, and nothing else.
-        learning_rate: step size.
-        repeats: how often a batch is used for it, before the next one.
+        loss: from the rows of the batch, long [batch], to a scalar.
+        parameters: what the loss updates; nothing else gets a gradient.
+        learning_rate: step size of the optimizer.
+        repeats: how many times in a row the update is made on a batch.
         weight_decay: of the optimizer; None for the run's own.
         after: called after each update.
     """
@@ -32,19 +32,18 @@ class TrainingStage:
     """One stage of training, which ends with the weights of its best validation.
 
     Attributes:
-        name: of the stage, unique in a model; files and records are named by it.
-        steps: the updates of each batch, in turn.
-        rows: what batches are drawn from, long [n]: numbers of ratings, or users; shuffled in each epoch.
+        name: unique in a model; files and records are named after it.
+        steps: the updates of each batch, in order.
+        rows: what batches are drawn from, long [n]: row numbers of ratings, or users; shuffled in each epoch.
         batch_size: rows of a batch.
         epochs: epochs at most.
-        stopping_step: validations without a better score that are forgiven.
-        error: validation error, the smaller the better; None for the run's own validation, in the last stage.
+        stopping_step: early-stopping patience, in validations.
+        error: validation error, smaller is better; None for the run's own validation, in the last stage.
         begin: called once before the first epoch.
         module: the part of the model that the stage trains, for the cache of stages.
-        key: text that tells what the stage's weights depend on; None: not to be cached.
+        key: names everything that the stage's weights depend on; None: not cached.
         min_updates: batches before which no epoch is chosen, except the last one.
-        patience_in_updates: batches without a better score that are forgiven, if more than ``stopping_step``
-            validations.
+        patience_in_updates: early-stopping patience in batches, used where it is longer than ``stopping_step``.
     """
 
     name: str
