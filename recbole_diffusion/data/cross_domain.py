@@ -16,7 +16,7 @@ from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.data.reader import AtomicFile
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.cross_domain import OF_OLD
+from recbole_diffusion.options.cross_domain import OF_RECBOLE_1_0
 from recbole_diffusion.options.recbole import check_data_options
 
 
@@ -47,7 +47,7 @@ def domain_config(config: Any, name: str) -> Any:
     Raises:
         UsageError: a value of the block is not what RecBole takes.
     """
-    block = {key: value for key, value in config[name].items() if key not in OF_OLD}
+    block = {key: value for key, value in config[name].items() if key not in OF_RECBOLE_1_0}
     final = {**config.final_config_dict, "benchmark_filename": None, "shift": "none"}
     dataset = block.pop("dataset", config["dataset"])
     parent = Path(block.pop("data_path", Path(config["data_path"]).parent)).expanduser()

@@ -64,9 +64,8 @@ class GaussianDiffusion(nn.Module):
         log_alpha = torch.log1p(-betas)
         log_abar = log_alpha.cumsum(0)
         log_abar_before = torch.cat([log_abar.new_zeros(1), log_abar[:-1]])  # of step t - 1
-        variance = -torch.expm1(
-            log_abar
-        )  # 1 - abar_t; the plain difference loses every digit where betas are tiny
+        # 1 - abar_t; the plain difference loses every digit where betas are tiny.
+        variance = -torch.expm1(log_abar)
         variance_before = -torch.expm1(log_abar_before)
 
         # Ho et al. 2020, Eq. 7
@@ -76,8 +75,8 @@ class GaussianDiffusion(nn.Module):
         posterior_variance = betas * variance_before / variance
         posterior_variance[0] = posterior_variance[1] if self.steps > 1 else betas[0]
 
-        # 1 / (1 - abar_{t-1}) - 1 / (1 - abar_t) over one denominator, with (1 - abar_t) - (1 - abar_{t-1}) =
-        # abar_{t-1} beta_t
+        # 1 / (1 - abar_{t-1}) - 1 / (1 - abar_t) over one denominator, with
+        # (1 - abar_t) - (1 - abar_{t-1}) = abar_{t-1} beta_t.
         snr_drop = torch.exp(log_abar_before) * betas / (variance * variance_before)
         snr_drop[0] = 1.0
 

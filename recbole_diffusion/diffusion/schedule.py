@@ -75,9 +75,8 @@ def linear_variance_betas(steps: int, start: float, end: float) -> Tensor:
     variance = torch.linspace(start, end, steps, dtype=torch.float64)
     growth = (end - start) / max(steps - 1, 1)
     betas = variance.clone()
-    betas[1:] = growth / (
-        1 - variance[:-1]
-    )  # 1 - abar_t / abar_{t-1}, written without the difference of two numbers near 1
+    # 1 - abar_t / abar_{t-1}, written without the difference of two numbers near 1.
+    betas[1:] = growth / (1 - variance[:-1])
     return betas.clamp(max=MAX_BETA)
 
 
@@ -123,9 +122,8 @@ def exponential_betas(steps: int, low: float = 0.1, high: float = 10.0) -> Tenso
     check_steps(steps)
     if not 0 < low <= high:
         raise ValueError(f"rates must satisfy 0 < low <= high, got low={low!r}, high={high!r}")
-    middle = (2 * torch.arange(steps, dtype=torch.float64) + 1) / (
-        2 * steps
-    )  # (2 t - 1) / (2 T), the middle of each piece
+    # (2 t - 1) / (2 T), the middle of each piece.
+    middle = (2 * torch.arange(steps, dtype=torch.float64) + 1) / (2 * steps)
     return (-torch.expm1(-(low + (high - low) * middle) / steps)).clamp(max=MAX_BETA)
 
 

@@ -57,8 +57,7 @@ class LinearVP:
     def time_of(self, half_log_snr: Tensor) -> Tensor:
         """Time at which ``lambda`` has this value, the inverse of ``half_log_snr`` in closed form."""
         decay = 0.5 * torch.logaddexp(-2 * half_log_snr, torch.zeros_like(half_log_snr))  # -log alpha
-        # The root of a t^2 + b t = decay, in the form that neither cancels for small decay nor divides by a =
-        # 0.
+        # The root of a t^2 + b t = decay, in the form that neither cancels for small decay nor divides by a = 0.
         a, b = 0.25 * (self.beta_1 - self.beta_0), 0.5 * self.beta_0
         return 2 * decay / (b + torch.sqrt(b * b + 4 * a * decay))
 
@@ -120,8 +119,8 @@ def solve(
     return x
 
 
-# Below, s is the lambda where a step starts and h its length. Coefficients are float64 numbers, computed once
-# for a schedule and a grid: on small batches they would take longer than the model.
+# Below, s is the lambda where a step starts and h its length. Coefficients are float64 numbers, computed once for a
+# schedule and a grid: on small batches they would take longer than the model.
 
 
 @functools.lru_cache(maxsize=4096)

@@ -110,8 +110,8 @@ class ImportanceSteps(nn.Module):
             return uniform
         size = self.history.square().mean(1).sqrt()  # [steps]
         total = size.sum()
-        share = torch.where(total > 0, size / total, uniform)
-        return (1 - self.uniform_ratio) * share + self.uniform_ratio * uniform
+        by_loss = torch.where(total > 0, size / total, uniform)
+        return (1 - self.uniform_ratio) * by_loss + self.uniform_ratio * uniform
 
     def sample(self, batch: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Draw steps.
@@ -144,14 +144,12 @@ class ImportanceSteps(nn.Module):
                 f"t and loss must be vectors of one length, got shapes {list(t.shape)} and {list(loss.shape)}"
             )
         kept = self.history.shape[1]
-        order = torch.argsort(
-            t, stable=True
-        )  # rows of one step side by side, still in the order of the batch
+        # Rows of one step side by side, still in the order of the batch.
+        order = torch.argsort(t, stable=True)
         step = t[order]
         count = torch.bincount(t, minlength=self.steps)  # [steps]
-        rank = (
-            torch.arange(len(t), device=t.device) - (count.cumsum(0) - count)[step]
-        )  # place among the rows of its step
+        # Place of each row among those of its step.
+        rank = torch.arange(len(t), device=t.device) - (count.cumsum(0) - count)[step]
         latest = rank >= count[step] - kept  # older ones would be overwritten by this very batch
         slot = (self.seen[step] + rank) % kept
         self.history[step[latest], slot[latest]] = loss.detach()[order][latest].to(self.history.dtype)
@@ -193,9 +191,8 @@ def sinusoidal_embedding(
     half = size // 2
     t = t if t.is_floating_point() else t.float()
     last = half if order == "cos_sin" else half - 1
-    frequency = torch.exp(
-        -math.log(max_period) / last * torch.arange(half, dtype=t.dtype, device=t.device)
-    )  # [half]
+    exponent = -math.log(max_period) / last * torch.arange(half, dtype=t.dtype, device=t.device)
+    frequency = torch.exp(exponent)  # [half]
     angle = t.unsqueeze(-1) * frequency  # [batch, half]
     waves = [angle.cos(), angle.sin()] if order == "cos_sin" else [angle.sin(), angle.cos()]
     return nn.functional.pad(torch.cat(waves, -1), (0, size % 2))

@@ -1,4 +1,4 @@
-"""A moving average of a module's weights, which diffusion models are used with (Ho et al. 2020, appendix B)."""
+"""An exponential moving average (EMA) of a module's weights, usual with diffusion models (Ho et al. 2020, appendix B)."""
 
 import copy
 
@@ -7,13 +7,17 @@ from torch import Tensor, nn
 
 
 class EMA(nn.Module):
-    """A copy of a module whose weights follow those of the original.
+    """A copy of a module whose weights are the moving average of the original's.
 
-    The decay is ``min(decay, (1 + n) / (10 + n))`` after n updates, so that the start is soon forgotten.
+    The decay is ``min(decay, (1 + n) / (10 + n))`` after n updates, so that the initial weights soon lose their
+    influence.
+
+    Attributes:
+        copy: the module with averaged weights, for evaluation.
 
     Args:
         module: the original.
-        decay: share of the old average that is kept; 0 copies the weights.
+        decay: ratio of the old average that is kept in an update; 0 copies the weights.
     """
 
     updates: Tensor
@@ -26,9 +30,9 @@ class EMA(nn.Module):
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Move towards the weights of ``module``."""
+        """Move the average towards the present weights of ``module``."""
         self.updates += 1
         n = self.updates.item()
-        share = 1 - min(self.decay, (1 + n) / (10 + n)) if self.decay else 1.0
+        new = 1 - min(self.decay, (1 + n) / (10 + n)) if self.decay else 1.0  # ratio of the new weights
         for mine, other in zip(self.copy.parameters(), module.parameters(), strict=True):
-            mine.lerp_(other, share)
+            mine.lerp_(other, new)

@@ -1,8 +1,8 @@
 """Encoders of users and items that pairwise models share: matrix factorisation, and LightGCN on a sparse graph.
 
-An encoder is a module with three public methods, so that one can take another's place in a model:
-``layers()`` for what samplers such as MixGCF mix, ``pooled(layers)`` for the vectors that are scored, and
-``ego(users, items)`` for the penalty.
+An encoder has three public methods, so that one can replace another in a model: ``layers()`` gives the vectors of each
+layer, which samplers such as MixGCF mix, ``pooled(layers)`` the vectors that score, and ``ego(users, items)`` the free
+vectors, which the penalty is taken on.
 """
 
 import scipy.sparse as sp
@@ -47,7 +47,7 @@ class FactorEncoder(nn.Module):
         users, items = zip(*layers, strict=True)
         if len(layers) == 1:
             return users[0], items[0]
-        # Sums, since a stack of the layers would be a copy of all of them, forth and back.
+        # Sums, since a stack of the layers would copy all of them, in the forward and in the backward pass.
         return sum(users[1:], users[0]) / len(layers), sum(items[1:], items[0]) / len(layers)
 
     def ego(self, users: Tensor, items: Tensor) -> Layer:
@@ -87,5 +87,5 @@ class LightGCNEncoder(FactorEncoder):
         found = [(self.users, self.items if items is None else items)]
         for _ in range(self.n_layers):
             of_users, of_items = found[-1]
-            found.append((graph(of_items), graph.back(of_users)))
+            found.append((graph(of_items), graph.back(of_users)))  # [n_users, d], [n_items, d]
         return found

@@ -35,7 +35,7 @@ class _Product(torch.autograd.Function):
 class SparseMatrix(nn.Module):
     """A constant sparse matrix A: ``A(x) = A @ x`` and ``A.back(x) = A^T @ x``, both differentiable in x.
 
-    It follows the model to its device and stays out of checkpoints.
+    It moves with the model to its device, and stays out of checkpoints.
 
     Args:
         matrix: scipy CSR matrix, [rows, columns].
@@ -76,9 +76,11 @@ def gram(rows: Tensor) -> Tensor:
 
 @torch.no_grad()
 def noise_factor(weights: Tensor) -> Tensor:
-    """Return C with C^T C = W^T W, so that eps C, eps ~ N(0, I_width), is distributed as eps W with eps ~ N(0, I_n).
+    """Return C with C^T C = W^T W: noise of n dimensions times W, drawn in the width of W (identity 3).
 
-    The Cholesky factor in float64, with a ridge of 1e-12 of the mean diagonal for a W of lower rank than its width.
+    eps C with eps ~ N(0, I_width) is distributed as eps W with eps ~ N(0, I_n), see ``docs/architecture.md``.
+
+    It is the Cholesky factor in float64, with a ridge of 1e-12 of the mean diagonal for a W of lower rank than its width.
 
     Args:
         weights: W, [n, width].

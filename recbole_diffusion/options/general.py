@@ -32,9 +32,7 @@ class GeneralOptions:
     learning_rate: float = option("step size of the optimizer", low=0, open_low=True)
     weight_decay: float = option("L2 penalty of the optimizer", low=0)
     eval_step: int = option("epochs between two validations", low=1)
-    stopping_step: int = option(
-        "validations without a new best score that are forgiven before training stops", low=0
-    )
+    stopping_step: int = option("early-stopping patience, in validations without a new best score", low=0)
     metrics: list | str = option("metrics of RecBole's evaluator")
     topk: list | int = option("cut-offs of the ranking metrics")
     valid_metric: str = option("metric that chooses the epoch, on the validation part")

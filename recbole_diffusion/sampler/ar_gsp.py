@@ -14,14 +14,13 @@ from recbole_diffusion.sampler.ar_gsp_draw import (
 )
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
-ACCEPTED_AT_LEAST = (
-    16  # candidates that gamma should leave in a random subset: the threshold's rank errs by a quarter
-)
+# Candidates that gamma should leave in a random subset: the threshold's rank errs by a quarter.
+ACCEPTED_AT_LEAST = 16
 
 
 @dataclass(frozen=True)
 class ArGsp:
-    """Settings of the sampler (TV-Diff, Eq. 16 and 17).
+    """The sampler with its settings (TV-Diff, Eq. 16 and 17).
 
     Attributes:
         gamma: share of the items that count as informative.
@@ -60,7 +59,7 @@ class ArGsp:
             vectors: u_t of Eq. 13, [rows, width].
             items: H, [n_items, width], row 0 the padding item.
             positives: the training positives, never drawn.
-            users: long [rows], whose positives.
+            users: long [rows], the user of each row.
             t: long [rows], diffusion steps.
             counts: long [rows], how many negatives each row needs.
             generator: source of randomness.
@@ -74,12 +73,12 @@ class ArGsp:
         n_real = len(items) - 1
         size = max(self.candidate_items, math.ceil(ACCEPTED_AT_LEAST / self.gamma))
         if len(vectors) * n_real <= self.exact_cells or 2 * size >= n_real:
-            candidates = torch.arange(1, n_real + 1, device=items.device)
+            candidates = torch.arange(1, n_real + 1, device=items.device)  # all items: exact ranks
             scores = vectors @ items[1:].T
             threshold = rank_threshold(scores, self.gamma)
         else:
             shuffled = torch.randperm(n_real, generator=generator, device=items.device)[: 2 * size] + 1
-            judges, candidates = shuffled[:size], shuffled[size:]
+            judges, candidates = shuffled[:size], shuffled[size:]  # [size] each, disjoint
             threshold = rank_threshold(vectors @ items[judges].T, self.gamma)
             scores = vectors @ items[candidates].T
         drawn = gumbel_softmax_draw(

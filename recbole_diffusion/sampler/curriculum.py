@@ -34,16 +34,16 @@ def nearest_candidates(
 ) -> Tensor:
     """Return for each item the candidates that are nearest to it in a pool.
 
-    A share of the items is drawn as candidates, anew for each block of 1,024 items; the ``top_ratio`` of them
-    with the largest inner product with an item are kept. An item can be its own candidate: users who have it
-    do not get it, see :func:`curricular_negatives`.
+    A part of the items is drawn as candidates, anew for each block of 1,024 items; the ``top_ratio`` of them with
+    the largest inner product with an item are kept. An item can be its own candidate: users who have it do not
+    get it, see :func:`curricular_negatives`.
 
     Args:
         pool: item vectors, [n_items, d], row 0 the padding item.
         candidate_ratio: of the items that are candidates, in (0, 1].
         top_ratio: of the candidates that are kept, in (0, 1].
-        candidate_limit: candidates at most. More candidates than some hundreds change only how finely the
-            share is measured.
+        candidate_limit: maximum number of candidates. More than some hundreds change only how finely the
+            ratio is measured.
         generator: source of randomness; torch's global one if None.
 
     Returns:
@@ -68,12 +68,12 @@ def curricular_negatives(
     *,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Draw one negative a row among the positive's nearest candidates, except what the row's user has.
+    """Draw one negative for each row among the positive's nearest candidates, except items of the row's user.
 
     Args:
         nearest: of each item, long [n_items, kept], from :func:`nearest_candidates`.
         items: positive items, long [batch].
-        users: whose positives, long [batch].
+        users: the user of each row, long [batch].
         positives: the training positives.
         generator: source of randomness; torch's global one if None.
 

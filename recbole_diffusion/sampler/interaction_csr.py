@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class InteractionCSR(nn.Module):
-    """The items of each user in compressed rows; follows the model to its device, and is no part of a checkpoint.
+    """The items of each user in compressed rows; moves with the model to its device, and stays out of checkpoints.
 
     Args:
         offsets: long [n_users + 1], where each user's items begin.
@@ -40,8 +40,8 @@ class InteractionCSR(nn.Module):
             users: long [batch], repeats allowed.
 
         Returns:
-            items [total], the users' items one after the other; starts [batch], where each one's begin; rows
-            [total], whose they are as a position in the batch.
+            items [total], the users' items one after the other; starts [batch], where each user's begin; rows
+            [total], the position in the batch of each item's user.
         """
         counts = self.counts(users)
         ends = counts.cumsum(0)
@@ -52,7 +52,7 @@ class InteractionCSR(nn.Module):
 
     def contains(self, users: Tensor, items: Tensor) -> Tensor:
         """Return whether each pair (users[k], items[k]) is a positive: bool, by binary search in the sorted pairs."""
-        wanted = users * self.n_items + items
+        wanted = users * self.n_items + items  # one number for each pair; ``keys`` has those of all positives
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
         return self.keys[place] == wanted
 
@@ -63,6 +63,7 @@ class InteractionCSR(nn.Module):
             users: long [batch].
             candidates: distinct item ids, long [candidates].
         """
+        # Position of each item among the candidates, -1 for others; [n_items], not [batch, n_items].
         place = torch.full((self.n_items,), -1, device=candidates.device)
         place[candidates] = torch.arange(len(candidates), device=candidates.device)
         items, _, rows = self.gather(users)

@@ -7,9 +7,9 @@ In each layer l the candidates are moved towards the positive (positive mixing),
 the one whose e'_l has the largest inner product with the user's vector is taken (hop mixing), and the layers'
 winners, which may come from different candidates, are pooled as LightGCN pools its layers, by their mean.
 
-The choice needs no mixed vector: u.e'_l = a_l u.e_positive,l + (1 - a_l) u.e_candidate,l. So one layer's
-candidates [batch, N, d] are held at a time, without gradient, and the two rows of each winner are gathered
-again with it.
+The choice needs no mixed vector: u.e'_l = a_l u.e_positive,l + (1 - a_l) u.e_candidate,l. So only one layer's
+candidates [batch, N, d] are held at a time, without gradient, and the two rows of each winner are gathered again with
+gradient.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Popularity negatives: items drawn in proportion to a power of their interaction count, the user's positives left out.
 
-The law is P(j | u) = w_j / sum of w_k over the items k that are no positive of u, with w_j = count_j^power.
+The law is P(j | u) = w_j / sum of w_k over the items k that are not positives of u, with w_j = count_j^power.
 Rejection from the law without the condition is exact and cheap while a user's positives hold little of the
 mass; for the others an exact draw over the whole catalogue takes over after a fixed number of rounds, so that
 every call ends. Both follow the same law, and so does their mixture.
@@ -11,9 +11,8 @@ from torch import Tensor
 
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
-REJECTION_ROUNDS = (
-    32  # a user whose positives hold three quarters of the mass is left open with probability 1e-4
-)
+# A user whose positives hold three quarters of the mass is left open with probability 1e-4.
+REJECTION_ROUNDS = 32
 EXACT_CELLS = 2**22  # rows x items of one block of the exact draw: 32 MiB in float64
 
 
@@ -31,7 +30,7 @@ def popularity_table(counts: Tensor, power: float) -> Tensor:
         float64 [n_items] on the device of ``counts``, ascending from 0 to 1.
 
     Raises:
-        ValueError: ``power`` or a count is negative or not finite, ``counts`` is no vector, or no item has a
+        ValueError: ``power`` or a count is negative or not finite, ``counts`` is not a vector, or no item has a
             positive weight.
     """
     if not 0 <= power < float("inf"):
@@ -66,8 +65,8 @@ def popularity_negatives(
         Item ids, long [count].
 
     Raises:
-        ValueError: ``cumulative`` is no such table of these items, or a user's positives are all the items of
-            positive weight.
+        ValueError: ``cumulative`` is not such a table of these items, or a user's positives are all the items
+            of positive weight.
     """
     if cumulative.dtype != torch.float64 or cumulative.shape != (positives.n_items,):
         raise ValueError(
@@ -93,12 +92,10 @@ def _unconditional(cumulative: Tensor, count: int, generator: torch.Generator | 
     """Draw item ids, long [count], by inversion: the first item whose cumulative probability exceeds a uniform number."""
     total = cumulative[-1]
     points = torch.rand(count, generator=generator, dtype=torch.float64, device=cumulative.device) * total
-    found = torch.searchsorted(
-        cumulative, points, right=True
-    )  # passes over items of weight 0, which repeat an entry
-    return torch.minimum(
-        found, torch.searchsorted(cumulative, total)
-    )  # should a product round up to the total
+    # ``right`` passes over items of weight 0, which repeat an entry.
+    found = torch.searchsorted(cumulative, points, right=True)
+    # Should a product round up to the total, it is the last item of positive weight.
+    return torch.minimum(found, torch.searchsorted(cumulative, total))
 
 
 def _conditional(

@@ -1,9 +1,8 @@
 """Hard negatives without the false ones: the general part of RealHNS (Ma et al., RecSys 2023).
 
-RealHNS is made for two domains. What is left of it in one: a coarse choice keeps the candidates that the user
-scores highest, and a filter drops those among them that are most like the positive item, since an item that
-is near to what the user took is likely one that the user would take: a false negative. One of the rest is
-drawn.
+RealHNS is made for two domains. In one domain it comes to this: a coarse choice keeps the candidates that the user
+scores highest, and a filter drops those among them that are most like the positive item, since they are likely items
+that the user would take too, false negatives. One of the rest is drawn.
 """
 
 import torch
@@ -25,7 +24,7 @@ def real_hard(
         scores: of the users for their candidates, [batch, N].
         similarities: of the candidates with the positive, [batch, N].
         hardest: how many of the N the coarse choice keeps, 1..N.
-        false_ratio: share of those that the filter drops, in [0, 1]; at least one stays.
+        false_ratio: ratio of those that the filter drops, in [0, 1]; at least one stays.
         generator: source of randomness; torch's global one if None.
 
     Returns:

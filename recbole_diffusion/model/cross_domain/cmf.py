@@ -22,7 +22,7 @@ from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 
 
 class CMF(SourceFoldIn, ColdStartRecommender):
-    """One factorisation of the users of both domains and the items of both; a cold user's vector comes from the source ratings.
+    """One factorisation of the users and items of both domains; a cold user's vector comes from the source ratings.
 
     Differences from the paper:
 
@@ -31,8 +31,9 @@ class CMF(SourceFoldIn, ColdStartRecommender):
     - With ``bias`` each domain has its own mean and each item a bias; a user's bias is common to both
       domains, like the vector.
     - ``task_absolute`` mixes in absolute errors, in both domains.
-    - There is one stage, which stops by the validation users; ``mf_std`` and the two weights of penalties
-      are those of the factorisations, ``learning_rate``, ``train_batch_size`` and ``epochs`` are the run's.
+    - There is one stage, which stops early by the validation users. ``mf_std``, ``mf_reg_weight`` and
+      ``mf_bias_reg_weight`` are those of the factorisations; ``learning_rate``, ``train_batch_size`` and
+      ``epochs`` are the run's.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -60,7 +61,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         self.source_mean, self.fold_in_weight = means[1], self.options.source_weight
 
     def common_ids(self, shared: Tensor) -> Tensor:
-        """Return the common id of each source user, [n_source_users]: of shared users the target id, of others a new one.
+        """Return the common id of each source user, [n_source_users]: the target id of shared users, else a new one.
 
         Args:
             shared: target and source ids of the shared users, [n, 2].
@@ -88,7 +89,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         ]
 
     def joint_loss(self, batch: Tensor) -> Tensor:
-        """Return the weighted mean squared error of ratings of both domains with the penalty, a scalar."""
+        """Return the weighted mean error of ratings of both domains with the penalty, a scalar."""
         chosen, device = batch.cpu(), batch.device
         joint = (self.joint.users, self.joint.items, self.joint.ratings, self.weight_of)
         return self.factors.loss(*(column[chosen].to(device) for column in joint), self.options.task_absolute)
@@ -104,7 +105,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         return self.factors.user_vectors(users)
 
     def transfer(self, users: Tensor) -> Tensor:
-        """Return the common vectors, which of a cold user are made by the source ratings alone."""
+        """Return the common vectors; those of cold users are trained by the source ratings alone."""
         return self.factors.user_vectors(users)
 
     def source_factors(self) -> MatrixFactorization:

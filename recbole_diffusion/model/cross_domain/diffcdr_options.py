@@ -14,10 +14,10 @@ class DiffCDROptions(CrossDomainOptions):
     hidden_size: int = option("hidden width of the denoiser", low=1)
     time_size: int = option("width of the sinusoidal features of time, an even number", low=4)
     activation: str = option(
-        "between the denoiser's layers; none is the released code",
+        "activation between the denoiser's layers; none is the released code",
         choices=("silu", "relu", "tanh", "none"),
     )
-    prediction: str = option("what the denoiser's layers give", choices=("velocity", "noise"))
+    prediction: str = option("what the denoiser's layers predict", choices=("velocity", "noise"))
     join: str = option(
         "where noisy vector, time and condition are added: at hidden width, or at the vector's own",
         choices=("hidden", "input"),
@@ -27,15 +27,16 @@ class DiffCDROptions(CrossDomainOptions):
     )
     beta_0: float = option("noise rate of the schedule at time 0", low=0, open_low=True)
     beta_1: float = option("noise rate of the schedule at time 1", low=0, open_low=True)
-    condition_dropout: float = option("share of training rows without condition", low=0, high=1)
+    condition_dropout: float = option("ratio of training users without condition", low=0, high=1)
     rating_count_half_weight: float = option(
-        "target ratings with which a user weighs half in the loss of the denoiser; 0: all users weigh the "
-        "same",
+        "number of target ratings at which a user weighs half in the denoiser's loss; 0: all users weigh the same",
         low=0,
     )
-    denoiser_updates: int = option("updates of the denoiser for each one of the alignment module", low=1)
+    denoiser_updates: int = option(
+        "updates of the denoiser on each batch, before one of the alignment module", low=1
+    )
     ema_decay: float = option(
-        "decay of the moving averages that the solver and predictions use; 0: the weights themselves",
+        "decay of the exponential moving averages (EMA) of the weights that the solver and predictions use; 0: no EMA",
         low=0,
         high=1,
         open_high=True,
@@ -43,17 +44,15 @@ class DiffCDROptions(CrossDomainOptions):
     guidance: float = option("s of Eq. 3: 0 is unconditional, 1 conditional", low=0)
     evaluations: int = option("evaluations of the noise by the solver", low=1)
     start: str = option(
-        "where the solver starts: the source vector, the mean of noise, which is 0, or noise",
-        choices=("source", "mean", "noise"),
+        "where the solver starts: at the mean of noise, which is 0, at the source vector, or at noise",
+        choices=("mean", "source", "noise"),
     )
     condition: str = option(
-        "what the denoiser is told: the source vector, how the user rates in the source domain, or both",
+        "the denoiser's condition: the source vector, the profile of how the user rates in the source domain, or both",
         choices=("vector", "profile", "both"),
     )
-    diffusion: bool = option("False leaves the denoiser out, so that source vectors are aligned: ablation AT")
-    alignment: bool = option(
-        "False leaves the matrix of the alignment module out; a shift of item offsets stays"
-    )
+    diffusion: bool = option("False: without the denoiser, source vectors are aligned (ablation AT)")
+    alignment: bool = option("False: without the alignment module's matrix; learned item offsets stay")
     align_norm: int = option(
         "n of Eq. 6: absolute or squared distance of aligned and target vectors, summed over coordinates",
         choices=(1, 2),
@@ -62,11 +61,11 @@ class DiffCDROptions(CrossDomainOptions):
     align_weight: float = option("weight of Eq. 6 beside the task loss", low=0)
     task_weight: float = option("lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
     task_absolute: float = option(
-        "share of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
+        "ratio of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
     )
     item_offset_reg_weight: float | None = option(
-        "learn a shift of each item's offset with the task loss, held by so many ratings of shift 0; null: "
-        "none",
+        "also learn an offset for each item by the task loss; its L2 penalty counts as so many ratings of offset 0; "
+        "null: no offsets",
         low=0,
     )
 
@@ -82,9 +81,9 @@ class DiffCDROptions(CrossDomainOptions):
             raise UsageError(
                 "align_weight and task_weight are both 0; the alignment module would learn nothing"
             )
-        learns_shift = self.task_weight > 0 and self.item_offset_reg_weight is not None
-        if not (self.alignment or self.diffusion or learns_shift):
+        learns_offsets = self.task_weight > 0 and self.item_offset_reg_weight is not None
+        if not (self.alignment or self.diffusion or learns_offsets):
             raise UsageError(
-                "without diffusion, alignment and shift of item offsets DiffCDR would learn nothing; give "
-                "True to one of them"
+                "without diffusion, alignment and item_offset_reg_weight DiffCDR would learn nothing; switch one of "
+                "them on"
             )

@@ -1,4 +1,4 @@
-"""LACDR: the domains' vectors are brought together in a space of few dimensions.
+"""LACDR: the vectors of two domains are aligned in a space of few dimensions.
 
 Paper: Wang, Zhuang, Zhang, Wang, Zhou, He, "Low-dimensional Alignment for Cross-Domain Recommendation", CIKM
 2021.
@@ -21,17 +21,15 @@ def perceptron(inside: int, hidden: int, outside: int) -> nn.Sequential:
 
 
 class LACDR(MappingRecommender):
-    """An encoder and a decoder a domain; a cold user's target vector is the target decoder of the source encoder's code.
+    """An encoder and a decoder for each domain; a cold user's source code is decoded by the target's decoder.
 
     Three mean squared errors are minimised together: of the mapped vectors of shared users, between the two
-    codes of shared users, and of the vectors that each domain's autoencoder rebuilds, for users who are not
-    shared too.
+    codes of shared users, and of each domain's autoencoder, also for users who are not shared.
 
     Differences from the paper:
 
-    - The latent factors are those of ``model/factors.py``, as for every mapping model here.
-    - The rebuilt users of a batch are its shared users and as many others, drawn among all users of each
-      domain.
+    - The latent factors are those of ``matrix_factorization.py``, as for every mapping model here.
+    - The autoencoders of a batch see its shared users and as many others, drawn from all users of each domain.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -62,6 +60,7 @@ class LACDR(MappingRecommender):
         codes = {name: self.encoders[name](own) for name, own in vectors.items()}
         mapped = F.mse_loss(self.decoders["target"](codes["source"]), vectors["target"])
         aligned = F.mse_loss(codes["source"], codes["target"])
+        # Each autoencoder sees the batch's users and as many others of its domain.
         rebuilt = sum(
             self.rebuild_error(name, own, self.others(name, len(users))) for name, own in vectors.items()
         )

@@ -13,14 +13,13 @@ from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 from recbole_diffusion.options.cross_domain import CrossDomainOptions
 
 BLOCK = 2**16  # ratings whose outer products are held at once
-LEAST_PENALTY = (
-    1e-6  # of a fold-in, so that a user with fewer ratings than the vectors are wide has one solution
-)
+# Of a fold-in, so that there is one solution for a user with fewer ratings than the vectors are wide.
+LEAST_PENALTY = 1e-6
 
 
 @dataclass(frozen=True)
 class MatrixShape:
-    """Number of user ids and of item ids, the padding ids 0 included."""
+    """Numbers of user ids and item ids, the padding id 0 included."""
 
     n_users: int
     n_items: int
@@ -35,9 +34,9 @@ class MatrixFactorization(nn.Module):
 
     Args:
         shape: numbers of ids.
-        options: width, bias, start, penalty.
+        options: width, bias, initial deviation, penalties.
         mean: of the training ratings.
-        seed: of the start, apart from every other random stream, so that all models start alike.
+        seed: of the initial vectors, a random stream of its own, so that all models start from the same factors.
     """
 
     mean: Tensor
@@ -72,12 +71,12 @@ class MatrixFactorization(nn.Module):
         return torch.cat([self.items, torch.ones_like(self.items[:, :1])], 1) if self.bias else self.items
 
     def item_points(self, items: Tensor) -> Tensor:
-        """Return what is known of items at the width of user vectors, v or [v, b_i], [n, width]; ``item_vectors`` score."""
+        """Return items as points at the width of user vectors, v or [v, b_i], [n, width]; scores use ``item_vectors``."""
         rows = F.embedding(items, self.items)
         return torch.cat([rows, self.item_bias[items, None]], 1) if self.bias else rows
 
     def item_offsets(self) -> Tensor:
-        """Return what is added to an item's ratings whoever the user is, [n_items]."""
+        """Return the part of an item's ratings that does not depend on the user, mean + b_i, [n_items]."""
         return self.mean + self.item_bias if self.bias else self.items.new_zeros(len(self.items))
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
@@ -86,12 +85,13 @@ class MatrixFactorization(nn.Module):
 
     def _scored(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Return predicted ratings [batch] and their penalty, a scalar."""
-        u, v = F.embedding(users, self.users), F.embedding(items, self.items)
+        u, v = F.embedding(users, self.users), F.embedding(items, self.items)  # [batch, d] each
         scores, penalty = (u * v).sum(1), u.square().sum(1) + v.square().sum(1)
         penalty = self.reg_weight * penalty
         if self.bias:
             b_u, b_i = self.user_bias[users], self.item_bias[items]
             scores = scores + self.mean + b_u + b_i
+            # The penalty of a bias is spread over the ratings of its user or item: as so many ratings of bias 0.
             penalty = penalty + self.bias_reg_weight * (
                 b_u.square() / self.of_user[users] + b_i.square() / self.of_item[items]
             )
@@ -99,20 +99,19 @@ class MatrixFactorization(nn.Module):
 
     @torch.no_grad()
     def fold_in(self, histories: FoldInHistories, weight: float = 1.0) -> Tensor:
-        """Return the vectors of users that were not trained, from their ratings, [batch, width]; the items stay as they are.
+        """Fold in users from their ratings, the items fixed: return their vectors, [batch, width].
 
-        A user's part of the training loss, sum of (r - offset_i - w . v_i)^2 over the n ratings with n
-        ``mf_reg_weight`` |u|^2 and ``mf_bias_reg_weight`` b_u^2, has its minimum at (V^T V + D)^-1
-        V^T (r - offset), one ridge regression each.
+        A user's part of the training loss, sum of (r - offset_i - w . v_i)^2 over the n ratings with the
+        penalties n ``mf_reg_weight`` |u|^2 and ``mf_bias_reg_weight`` b_u^2, has its minimum at
+        (V^T V + D)^-1 V^T (r - offset): one ridge regression for each user.
 
         Args:
-            histories: each user's rated items with their ratings; at least one a user.
+            histories: each user's rated items with their ratings; at least one for each user.
             weight: of these ratings in the training loss.
         """
-        many, counts = (
-            len(histories.starts),
-            torch.bincount(histories.rows, minlength=len(histories.starts)).double(),
-        )
+        many = len(histories.starts)
+        counts = torch.bincount(histories.rows, minlength=many).double()
+        # The normal equations (V^T V + D) w = V^T (r - offset) of each user, in float64.
         gram = counts.new_zeros(many, self.width, self.width)
         right, vectors, offsets = counts.new_zeros(many, self.width), self.item_vectors(), self.item_offsets()
         columns = (histories.items, histories.rows, histories.ratings)
@@ -127,7 +126,7 @@ class MatrixFactorization(nn.Module):
         return torch.linalg.solve(gram, weight * right).to(vectors.dtype)
 
     def count(self, ratings: Ratings) -> None:
-        """Take the numbers of ratings of each user and item, by which the penalty of biases is spread over them."""
+        """Count the ratings of each user and item, over which the penalty of biases is spread."""
         if self.bias:
             for name, column in (("of_user", ratings.users), ("of_item", ratings.items)):
                 table = getattr(self, name)
@@ -141,7 +140,15 @@ class MatrixFactorization(nn.Module):
         weights: Tensor | None = None,
         absolute: float = 0.0,
     ) -> Tensor:
-        """Return the mean squared error, or a share ``absolute`` of absolute ones, (weighted,) with the penalty, a scalar."""
+        """Return the mean error of ratings with the penalty, a scalar.
+
+        Args:
+            users: long [batch].
+            items: long [batch].
+            ratings: [batch].
+            weights: of the errors, [batch]; None for ones.
+            absolute: ratio of absolute errors, the rest are squared ones.
+        """
         scores, penalty = self._scored(users, items)
         error = (scores - ratings).square()
         if absolute:
@@ -150,14 +157,14 @@ class MatrixFactorization(nn.Module):
 
 
 def derived_seed(*words: object) -> int:
-    """Return a seed that is a function of some words."""
+    """Return a seed that is a function of some words, the same in each process."""
     return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:6], "big")
 
 
 def factorization_stage(
     name: str, factors: MatrixFactorization, ratings: Ratings, options: CrossDomainOptions, seed: int
 ) -> TrainingStage:
-    """Return the stage that trains one factorisation; it stops by the error on ratings that it holds out itself.
+    """Return the stage that trains one factorisation; it stops early by the error on ratings that it holds out.
 
     Args:
         name: ``source`` or ``target``.
@@ -170,12 +177,8 @@ def factorization_stage(
         len(ratings), generator=torch.Generator().manual_seed(derived_seed(seed, name, "held out"))
     )
     factors.count(ratings)
-    held_out, rows = order.split(
-        [
-            round(options.mf_valid_ratio * len(ratings)),
-            len(ratings) - round(options.mf_valid_ratio * len(ratings)),
-        ]
-    )
+    n_held_out = round(options.mf_valid_ratio * len(ratings))
+    held_out, rows = order.split([n_held_out, len(ratings) - n_held_out])
 
     def columns(chosen: Tensor) -> list[Tensor]:
         chosen, device = chosen.cpu(), factors.items.device
@@ -190,9 +193,8 @@ def factorization_stage(
     def loss(batch: Tensor) -> Tensor:
         return factors.loss(*columns(batch))
 
-    train = UpdateStep(
-        loss, list(factors.parameters()), options.mf_learning_rate, weight_decay=0.0
-    )  # its penalty is its own
+    # No weight decay: the loss has its own penalty.
+    train = UpdateStep(loss, list(factors.parameters()), options.mf_learning_rate, weight_decay=0.0)
     return TrainingStage(
         name=name,
         steps=(train,),
@@ -207,7 +209,7 @@ def factorization_stage(
 
 
 def content_key(name: str, ratings: Ratings, options: CrossDomainOptions, seed: int) -> str:
-    """Return a text that differs wherever trained factors could: ratings, options, seed, version of this file's format."""
+    """Return a key of everything that trained factors depend on: ratings, options, seed, format of the file."""
     digest = hashlib.sha256(b"factors 1")
     for column in (ratings.users, ratings.items, ratings.ratings):
         digest.update(column.numpy().tobytes())

@@ -34,11 +34,11 @@ class PTUPCDROptions(CrossDomainOptions):
         "lowest rating of the source items that characterise a user; null: all of them"
     )
     task_absolute: float = option(
-        "share of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
+        "ratio of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
     )
     item_offset_reg_weight: float | None = option(
-        "learn a shift of each item's offset too, held by so many ratings of shift 0; null: none, the "
-        "paper's",
+        "also learn an offset for each item; its L2 penalty counts as so many ratings of offset 0; null: no offsets, "
+        "as in the paper",
         low=0,
     )
 
@@ -50,12 +50,13 @@ class SSCDROptions(CalibratedOptions):
     mapping_size: int = option("hidden width of the mapping", low=1)
     unsupervised_weight: float = option("lambda, weight of the loss of source pairs without labels", low=0)
     margin: float = option(
-        "how much nearer a liked item is to be than another, squared distance in the unit ball", low=0
+        "margin by which a liked item is to be nearer than another, in squared distance in the unit ball",
+        low=0,
     )
     history_floor: float | None = option(
-        "lowest rating of the source items a user is near to; null: all rated ones"
+        "lowest rating of a liked source item; null: all rated items count as liked"
     )
-    hops: int = option("steps of gathering neighbours before a source vector is mapped", low=0)
+    hops: int = option("hops of averaging over neighbours before a source vector is mapped", low=0)
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class CMFOptions(CrossDomainOptions):
         "weight of the squared error of a source rating, that of a target rating being 1", low=0
     )
     task_absolute: float = option(
-        "share of absolute errors in the loss; 0: squared errors alone", low=0, high=1
+        "ratio of absolute errors in the loss; 0: squared errors alone", low=0, high=1
     )
 
 
@@ -75,28 +76,30 @@ class TGTOptions(CrossDomainOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     cold_vector: str = option(
-        "what a user without ratings has: the random start, or the mean of the others",
+        "vector of a user without ratings: the untrained initial one, or the mean of the trained users",
         choices=("untrained", "mean"),
     )
 
 
 @dataclass(frozen=True)
 class GlobalMeanOptions(CrossDomainOptions):
-    """Nothing of its own."""
+    """The options of every cross-domain model alone."""
 
 
 @dataclass(frozen=True)
 class ItemMeanOptions(CrossDomainOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    item_shrinkage: float = option("ratings of the global mean that are added to each item's own", low=0)
+    item_shrinkage: float = option(
+        "shrinkage: ratings of the global mean that are added to each item's", low=0
+    )
 
 
 @dataclass(frozen=True)
 class SourceOffsetOptions(ItemMeanOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    user_shrinkage: float = option("ratings without offset that are added to each user's own", low=0)
+    user_shrinkage: float = option("shrinkage: ratings of offset 0 that are added to each user's", low=0)
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,16 @@ class SourceRegressionOptions(CrossDomainOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     task_absolute: float = option(
-        "share of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
+        "ratio of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
     )
     item_offset_reg_weight: float | None = option(
-        "learn a shift of each item's offset, held by so many ratings of shift 0; null: none", low=0
+        "also learn an offset for each item; its L2 penalty counts as so many ratings of offset 0; null: no offsets",
+        low=0,
     )
-    profile: bool = option("read how the user rates in the source domain too, as DiffCDR's condition may")
-    profile_reg_weight: float = option("ratings that hold the slopes of the profile at 0", low=0)
+    profile: bool = option("also read the profile of how the user rates in the source domain, as DiffCDR may")
+    profile_reg_weight: float = option(
+        "L2 penalty of the profile's slopes; counts as so many ratings of slope 0", low=0
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

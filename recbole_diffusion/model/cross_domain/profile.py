@@ -1,4 +1,4 @@
-"""A user's ratings in the source domain in nine numbers, which a transfer may read beside the source vector."""
+"""How a user rates in the source domain, in nine numbers that a mapping may read beside the source vector."""
 
 import torch
 from torch import Tensor, nn
@@ -8,16 +8,31 @@ from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixFact
 
 LEVELS = 5  # equal parts of the rating scale
 SIZE = 4 + LEVELS
-PRIOR_MEAN, PRIOR_SPREAD = 2.0, 5.0  # ratings like everyone's that are added to a user's own
-FARTHEST = 4.0  # deviations; a user is not further from the mean than this
+PRIOR_MEAN, PRIOR_SPREAD = (
+    2.0,
+    5.0,
+)  # average ratings that are added to a user's own, so that few ratings say little
+FARTHEST = 4.0  # deviations from the mean, at which a profile is cut off
 
 
 class SourceProfile(nn.Module):
-    """How a user rates: mean and deviation of rating minus item offset, number, choice of items, share of each part of the scale.
+    """A user's profile of n source ratings, with gap = rating - offset of its item (mean + b_i).
 
-    A vector of matrix factorisation keeps one number of this, the mean (the user's bias). Means and
-    deviations are shrunk, so that few ratings say little. Numbers are standardised by the training users'.
-    What it needs to know of everyone is persistent: it belongs to the weights.
+    | number | what it is | shrunk by |
+    |---|---|---|
+    | 0 | mean gap: does the user rate high | PRIOR_MEAN ratings of gap 0 |
+    | 1 | standard deviation of the gaps: do the ratings differ | PRIOR_SPREAD ratings of everyone's variance |
+    | 2 | log(1 + n): how many ratings | |
+    | 3 | mean b_i: are the chosen items rated high by everyone | PRIOR_MEAN ratings of b_i = 0 |
+    | 4 to 8 | ratio of the ratings in each fifth of the scale | PRIOR_SPREAD ratings spread like everyone's |
+
+    A vector of matrix factorisation keeps one of these numbers, the mean (the user's bias). Profiles are
+    standardised by those of the training users. The statistics are persistent buffers, since they belong to the
+    weights.
+
+    Attributes:
+        usual: variance of all gaps, then the ratio of all ratings in each fifth of the scale, [1 + LEVELS].
+        statistics: mean and deviation of the training users' profiles, [2, SIZE].
 
     Args:
         scale: lowest and highest rating.
@@ -29,11 +44,11 @@ class SourceProfile(nn.Module):
     def __init__(self, scale: tuple[float, float]) -> None:
         super().__init__()
         self.scale = scale
-        self.register_buffer("usual", torch.zeros(1 + LEVELS))  # variance of the gaps, shares of the levels
+        self.register_buffer("usual", torch.zeros(1 + LEVELS))
         self.register_buffer("statistics", torch.tensor([0.0, 1.0])[:, None].repeat(1, SIZE))
 
     def learn(self, ratings: Ratings, factors: MatrixFactorization, users: Tensor, many: int) -> Tensor:
-        """Take the numbers of everyone, and mean and deviation of some users' profiles.
+        """Compute the statistics: of all ratings, and mean and deviation of the training users' profiles.
 
         Args:
             ratings: of the source domain.
@@ -64,32 +79,33 @@ class SourceProfile(nn.Module):
             rows: whose they are, 0..many-1, [total].
             ratings: [total].
             factors: of the source domain.
-            many: number of users; one without ratings has the profile of nobody's ratings.
+            many: number of users; one without ratings has the profile of the prior alone.
         """
         gap = (self._raw(items, rows, ratings, factors, many) - self.statistics[0]) / self.statistics[1]
         return gap.clamp(-FARTHEST, FARTHEST)
 
     def _levels(self, ratings: Tensor) -> Tensor:
+        """Return the fifth of the scale that each rating is in, 0..LEVELS-1, [total]."""
         low, high = self.scale
         return ((ratings - low) / (high - low) * LEVELS).long().clamp(0, LEVELS - 1)
 
     def _raw(
         self, items: Tensor, rows: Tensor, ratings: Tensor, factors: MatrixFactorization, many: int
     ) -> Tensor:
+        """Return the nine numbers of each user before standardising, [many, SIZE]; the class lists them."""
         offsets = factors.item_offsets().detach()
-        counts = torch.bincount(rows, minlength=many).to(offsets.dtype)
+        counts = torch.bincount(rows, minlength=many).to(offsets.dtype)  # n, [many]
 
         def total(values: Tensor) -> Tensor:
+            """Return the sum over each user's ratings, [many]."""
             return offsets.new_zeros(many).index_add_(0, rows, values)
 
-        gaps = ratings - offsets[items]
+        gaps = ratings - offsets[items]  # rating minus item offset, [total]
         mean = total(gaps) / (counts + PRIOR_MEAN)
-        spread = (total((gaps - mean[rows]).square()) + PRIOR_SPREAD * self.usual[0]) / (
-            counts + PRIOR_SPREAD
-        )
-        choice = total(offsets[items] - factors.mean) / (counts + PRIOR_MEAN)
-        cells = torch.bincount(rows * LEVELS + self._levels(ratings), minlength=many * LEVELS).view(
-            many, LEVELS
-        )
-        shares = (cells + PRIOR_SPREAD * self.usual[1:]) / (counts + PRIOR_SPREAD)[:, None]
-        return torch.cat([torch.stack([mean, spread.sqrt(), counts.log1p(), choice], 1), shares], 1)
+        squares = total((gaps - mean[rows]).square())
+        variance = (squares + PRIOR_SPREAD * self.usual[0]) / (counts + PRIOR_SPREAD)
+        choice = total(offsets[items] - factors.mean) / (counts + PRIOR_MEAN)  # mean b_i
+        cells = rows * LEVELS + self._levels(ratings)  # user and fifth of the scale, [total]
+        levels = torch.bincount(cells, minlength=many * LEVELS).view(many, LEVELS)
+        ratios = (levels + PRIOR_SPREAD * self.usual[1:]) / (counts + PRIOR_SPREAD)[:, None]
+        return torch.cat([torch.stack([mean, variance.sqrt(), counts.log1p(), choice], 1), ratios], 1)

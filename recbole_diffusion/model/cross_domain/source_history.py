@@ -14,7 +14,7 @@ BLOCK = 2**20  # pairs whose vectors are held at once
 
 
 def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> InteractionCSR:
-    """Return the items that each user of a domain has rated ``floor`` or better, ascending; with None all rated items."""
+    """Return the items that each user of a domain has rated ``floor`` or higher, ascending; with None all rated items."""
     kept = torch.arange(len(ratings)) if floor is None else (ratings.ratings >= floor).nonzero().squeeze(1)
     keys = torch.sort(ratings.users[kept] * shape.n_items + ratings.items[kept]).values
     counts = torch.bincount(keys // shape.n_items, minlength=shape.n_users)
@@ -24,7 +24,7 @@ def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> Int
 
 
 def liked(histories: FoldInHistories, floor: float | None) -> tuple[Tensor, Tensor]:
-    """Return the items [total] and rows [total] of histories that are rated ``floor`` or better; with None all."""
+    """Return the items [total] and rows [total] of histories that are rated ``floor`` or higher; with None all."""
     kept = slice(None) if floor is None else histories.ratings >= floor
     return histories.items[kept], histories.rows[kept]
 
@@ -37,13 +37,14 @@ def softmax_by_row(scores: Tensor, rows: Tensor, n_rows: int) -> Tensor:
         rows: which row each score belongs to, long [total].
         n_rows: number of rows; one without scores is allowed.
     """
+    # exp(score - largest of the row): no overflow, whatever the scores.
     highest = scores.new_full((n_rows,), -torch.inf).scatter_reduce(0, rows, scores.detach(), "amax")
-    shares = (scores - highest[rows]).exp()
-    return shares / scores.new_zeros(n_rows).index_add(0, rows, shares)[rows]
+    powers = (scores - highest[rows]).exp()
+    return powers / scores.new_zeros(n_rows).index_add(0, rows, powers)[rows]
 
 
 def means_over_pairs(own: Tensor, others: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return the mean of each vector and the mean of its neighbours' vectors; a vector without neighbours stays, [n, width].
+    """Return the mean of each vector and the mean of its neighbours, [n, width]; a vector without neighbours stays.
 
     Args:
         own: [n, width].
@@ -59,10 +60,10 @@ def means_over_pairs(own: Tensor, others: Tensor, rows: Tensor, columns: Tensor)
 
 
 class SourceFoldIn:
-    """What a model of cold users adds to score people whom no training has seen, from their source ratings.
+    """Scoring of users who were not in training, from their source ratings; a mixin for models of cold users.
 
-    The trained source factors stay as they are; the user's source vector is the one that they give the new
-    ratings (:meth:`MatrixFactorization.fold_in`), and the model transfers it as it does those of its cold users.
+    The trained source factors stay fixed: a user's source vector is folded in from the ratings
+    (:meth:`MatrixFactorization.fold_in`), and the model transfers it like those of its cold users.
     """
 
     takes_histories = True
@@ -70,7 +71,7 @@ class SourceFoldIn:
     fold_in_weight = 1.0  # of source ratings in the loss of the source factors
 
     def source_factors(self) -> MatrixFactorization:
-        """Return the factorisation that knows the source items."""
+        """Return the factorisation that has the source items."""
         raise NotImplementedError
 
     def source_rows(self: Any, users: Tensor) -> Tensor:
@@ -82,11 +83,11 @@ class SourceFoldIn:
         return histories
 
     def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:
-        """Return the vectors of users by their source vectors [batch, width] and source ratings, [batch, width].
+        """Return the transferred vectors of users without an id, [batch, width].
 
         Args:
-            vectors: folded in.
-            histories: in the item numbers of the source domain.
+            vectors: source vectors, folded in, [batch, width].
+            histories: source ratings, in the item numbers of the source domain.
             seed: of the model's noise, where it has some.
         """
         raise NotImplementedError

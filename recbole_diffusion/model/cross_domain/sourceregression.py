@@ -1,4 +1,4 @@
-"""A regression on the bias that a user has in the source domain, and on how the user rates there."""
+"""A regression on a user's bias in the source domain, and on how the user rates there."""
 
 from typing import Any, ClassVar
 
@@ -13,12 +13,12 @@ from recbole_diffusion.model.cross_domain.stage import UpdateStep
 
 
 class SourceRegression(MappingRecommender):
-    """``r = mean + b_i + s_i + a + b x_u + c . z_u``: x_u the standardised source bias; a, b, c and the shifts s are learned.
+    """``r = mean + b_i + s_i + a + b x_u + c . z_u`` with x_u the standardised source bias; a, b, c and offsets s are learned.
 
-    The trivial baseline of transfer: what a mapping of whole vectors gains has to be gained above it. Offsets
-    and biases are those of the two factorisations, the loss of ratings is that of DiffCDR's alignment module
-    (``task_absolute``, ``item_offset_reg_weight``). With ``profile`` it reads z_u, what DiffCDR may read
-    (``model/profile.py``); c is held towards 0 by ``profile_reg_weight`` ratings, a user's bias is not.
+    The trivial baseline of transfer, above which a mapping of whole vectors has to be. Offsets and biases are those
+    of the two factorisations, the loss of ratings is that of DiffCDR's alignment module (``task_absolute``,
+    ``item_offset_reg_weight``). With ``profile`` it also reads the profile z_u that DiffCDR may read
+    (``profile.py``); c is penalised by ``profile_reg_weight``, b is not.
     """
 
     statistics: Tensor
@@ -38,7 +38,7 @@ class SourceRegression(MappingRecommender):
 
     @torch.no_grad()
     def begin_transfer(self) -> None:
-        """Take mean and deviation of the training users' source biases, and of their profiles."""
+        """Compute mean and deviation of the training users' source biases, and of their profiles."""
         users = self.shared.to(self.statistics.device)
         biases = self.source_vectors(users)[:, -1]
         self.statistics.copy_(torch.stack([biases.mean(), biases.std(correction=0).clamp(min=1e-6)]))
@@ -46,7 +46,7 @@ class SourceRegression(MappingRecommender):
             self._all_profiles = self.learned_profiles(users)
 
     def mapping_updates(self) -> tuple[UpdateStep, ...]:
-        """Return the one update of line, slopes and shifts."""
+        """Return the one update of line, slopes and item offsets."""
         parameters = [one for one in (self.line, self.slopes, self.item_offset) if one is not None]
         return (UpdateStep(self.task_loss, parameters, self.general["learning_rate"]),)
 
@@ -58,16 +58,16 @@ class SourceRegression(MappingRecommender):
         return loss + self.options.profile_reg_weight * self.slopes.square().sum() / self.shared_ratings
 
     def item_side(self) -> tuple[Tensor, Tensor]:
-        """Return item vectors and offsets of the target factors, with the shift of the offsets."""
+        """Return item vectors and offsets of the target factors, with the learned item offsets."""
         vectors, offsets = super().item_side()
         return vectors, offsets if self.item_offset is None else offsets + self.item_offset
 
     def transfer(self, users: Tensor) -> Tensor:
-        """Return vectors of zeros with the regression as bias, [batch, width]."""
+        """Return vectors of zeros whose last coordinate, the bias, is the regression, [batch, width]."""
         return self._regressed(self.source_vectors(users), self.profiles_of(users))
 
     def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
-        """Return the same of users by their source vectors and source ratings, [batch, width]."""
+        """Return the same for users without an id, by their source vectors and source ratings, [batch, width]."""
         return self._regressed(vectors, self.new_profiles(histories, len(vectors)))
 
     def _regressed(self, vectors: Tensor, profiles: Tensor | None) -> Tensor:

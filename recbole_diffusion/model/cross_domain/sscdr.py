@@ -1,4 +1,4 @@
-"""SSCDR: the mapping also learns from source users and items without counterpart, whose distances it keeps.
+"""SSCDR: the mapping also learns from source users and items without counterpart, by keeping their distances.
 
 Paper: Kang, Hwang, Lee, Yu, "Semi-Supervised Learning for Cross-Domain Recommendation to Cold-Start Users",
 CIKM 2019.
@@ -18,20 +18,19 @@ from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
 class SSCDR(MappingRecommender):
-    """A perceptron maps source users, each seen through the own neighbourhood, to target users.
+    """A perceptron maps source users, each represented by its neighbourhood, to target users.
 
-    Supervised: the mapped vector of a shared user is to be the target vector. Unsupervised, for all users and
-    items of the source: a mapped user is to be nearer to a mapped item that the user likes than to another.
+    Supervised loss: the distance of a shared user's mapped vector to the target vector. Unsupervised loss, for all users
+    and items of the source: a mapped user is to be nearer to a mapped item that the user likes than to another.
 
     Differences from the paper:
 
-    - The latent factors are those of ``model/factors.py``, as for every mapping model here, not metric
-      learning of the own; as there, distances are taken in the unit ball. With ``bias`` an item is the point
+    - The latent factors are those of ``matrix_factorization.py``, as for every mapping model here, not the
+      paper's metric learning; distances are taken in the unit ball, as there. With ``bias`` an item is the point
       [v, b_i], a user [u, b_u].
-    - Neighbours are gathered before the mapping in training too, so that it sees the same vectors as at the
-      end.
-    - A batch of the unsupervised loss has as many pairs as the batch of users has, drawn among all liked
-      source pairs.
+    - Neighbours are gathered before the mapping in training too, so that training and scoring see the same
+      vectors.
+    - A batch of the unsupervised loss has as many liked source pairs as the batch has users.
     """
 
     neighbourhood: Tensor
@@ -53,7 +52,7 @@ class SSCDR(MappingRecommender):
 
     @torch.no_grad()
     def begin_transfer(self) -> None:
-        """Gather neighbours."""
+        """Gather the neighbourhoods from the final factors."""
         self.neighbourhood.copy_(self._gathered()[0])
 
     def _gathered(self) -> tuple[Tensor, list[Tensor]]:
@@ -94,9 +93,15 @@ class SSCDR(MappingRecommender):
         )
 
     def distance_loss(self, source_users: Tensor, liked: Tensor, others: Tensor) -> Tensor:
-        """Return the mean of max(0, margin + |f(u) - f(liked)|^2 - |f(u) - f(other)|^2), a scalar; ids of the source domain."""
+        """Return the mean of max(0, margin + |f(u) - f(liked)|^2 - |f(u) - f(other)|^2), a scalar.
+
+        Args:
+            source_users: source ids, long [batch].
+            liked: source item ids, long [batch].
+            others: source item ids that the users have not liked, long [batch].
+        """
         points = (self.neighbourhood[source_users], self.source_items(liked), self.source_items(others))
-        user, near, far = (into_ball(self.mapping(some)) for some in points)
+        user, near, far = (into_ball(self.mapping(some)) for some in points)  # [batch, width] each
         gap = (user - near).square().sum(1) - (user - far).square().sum(1)
         return F.relu(self.options.margin + gap).mean()
 
@@ -119,5 +124,5 @@ class SSCDR(MappingRecommender):
 
 
 def into_ball(points: Tensor) -> Tensor:
-    """Return the points, those outside the unit ball put onto its surface, [n, width]."""
+    """Return the points with those outside the unit ball projected onto its surface, [n, width]."""
     return points / points.norm(dim=1, keepdim=True).clamp(min=1.0)

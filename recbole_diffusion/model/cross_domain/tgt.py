@@ -1,4 +1,4 @@
-"""TGT: matrix factorisation of the target domain alone, which knows nothing of a cold user.
+"""TGT: matrix factorisation of the target domain alone, which has no information on a cold user.
 
 Paper: "Diffusion Cross-domain Recommendation" (DiffCDR), section 4.1, baseline (1).
 """
@@ -19,10 +19,10 @@ from recbole_diffusion.model.cross_domain.stage import TrainingStage
 
 
 class TGT(ColdStartRecommender):
-    """The target factors of the mapping models, the very same weights; a cold user has the untrained vector, as in the paper.
+    """The target factors of the mapping models, with the same weights; a cold user has an untrained vector, as in the paper.
 
-    ``cold_vector: mean`` gives cold users the mean vector of those with ratings, the best that can be known
-    without the source.
+    ``cold_vector: mean`` gives cold users the mean vector of the users with ratings, the best choice without the
+    source.
     """
 
     average: Tensor
@@ -36,7 +36,7 @@ class TGT(ColdStartRecommender):
         self.register_buffer("average", torch.zeros(self.target.width))
 
     def stages(self) -> list[TrainingStage]:
-        """Return the factorisation, and a stage without updates that takes the mean."""
+        """Return the factorisation, and a stage without updates in which the mean is computed."""
         last = TrainingStage(
             "cold", (), self.shared, batch_size=1, epochs=0, stopping_step=0, begin=self.take_mean
         )
@@ -44,7 +44,7 @@ class TGT(ColdStartRecommender):
 
     @torch.no_grad()
     def take_mean(self) -> None:
-        """Keep the mean vector of the users with ratings."""
+        """Store the mean vector of the users with ratings."""
         self.average.copy_(
             self.target.user_vectors(torch.unique(self.ratings.users).to(self.average.device)).mean(0)
         )

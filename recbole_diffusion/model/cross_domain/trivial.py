@@ -10,14 +10,22 @@ from recbole_diffusion.model.cross_domain.base import ColdStartRecommender
 
 
 def group_means(keys: Tensor, values: Tensor, size: int, prior: float, shrinkage: float) -> Tensor:
-    """Return the mean of each group with ``shrinkage`` more values of ``prior``; a group without values has the prior, [size]."""
+    """Return the mean of each group, with ``shrinkage`` more values of ``prior`` in it, [size].
+
+    Args:
+        keys: group of each value, long [n].
+        values: [n].
+        size: number of groups.
+        prior: mean of a group without values.
+        shrinkage: number of values of ``prior`` that are added to each group.
+    """
     total = torch.zeros(size, dtype=torch.float64).index_add_(0, keys, values.double() - prior)
     counts = torch.bincount(keys, minlength=size) + shrinkage
     return prior + total / counts.clamp(min=1e-12)
 
 
 class TrivialRecommender(ColdStartRecommender):
-    """Ratings by item offsets and one number a user: vectors of width 1. Nothing is trained; a warm start moves the number."""
+    """Item offsets plus one number for each user, a vector of width 1; nothing is trained, a warm start moves the number."""
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -61,7 +69,7 @@ class ItemMean(TrivialRecommender):
 
 
 class SourceOffset(TrivialRecommender):
-    """Item mean plus the user's offset, the mean of rating minus item mean over the user's ratings in the source domain."""
+    """Item mean plus the user's offset, which is the mean of rating minus item mean over the user's source ratings."""
 
     def user_offsets(self, dataset: Any) -> Tensor:  # noqa: ARG002
         """Return the source offset of each shared user, 0 for others, [n_users]."""

@@ -120,11 +120,11 @@ class CNSDiff(InnerProductModel):
         self.diagnostics.begin_epoch()
 
     def observe_parts(self, parts: dict[str, Any]) -> None:
-        """Get the held-out parts by name, for ``false_negative_part``; nothing is trained or chosen by them."""
+        """Get the held-out parts by name, for ``false_negative_part``; they do not influence training."""
         self.diagnostics.observe_parts(parts, self.n_users, self.n_items, self.device)
 
     def epoch_diagnostics(self) -> dict[str, float]:
-        """Return what was seen of the negatives of this epoch, for ``metrics.jsonl``."""
+        """Return the statistics of this epoch's negatives, for ``metrics.jsonl``."""
         return self.diagnostics.values()
 
     def vectors(self) -> tuple[Tensor, Tensor]:
@@ -148,7 +148,7 @@ class CNSDiff(InnerProductModel):
             distinct, where = torch.unique(items, return_inverse=True)
             easy = F.embedding(random, V)
             negative = self._mixed(self._generated(V.detach()[distinct], where, u.detach()), easy)
-            # The diffusion learns on a part of those items, which costs less and says as much.
+            # The diffusion is trained on a part of those items, which is cheaper and as good.
             some = torch.randperm(len(distinct), device=items.device)[: o.sampling_size]
             losses_of_diffusion, q = self.negatives.losses(F.embedding(distinct[some], V))
             rest += losses_of_diffusion

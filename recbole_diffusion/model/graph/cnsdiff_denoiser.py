@@ -12,7 +12,7 @@ class Denoiser(nn.Module):
 
     Step and environment enter as vectors added in the hidden layer, so that all K environments share the
     product of z_t with the first weights. The output is added to sqrt(1 - abar_t) z_t, the best linear
-    estimate of the noise for data of unit variance: the perceptron learns what the data adds to that.
+    estimate of the noise for data of unit variance, so that the perceptron learns the rest.
 
     Args:
         size: d, width of z_t.

@@ -1,4 +1,4 @@
-"""What a run tells about its negatives: false hard negatives, how different they are, and how hard at each level."""
+"""Diagnostics of negatives: false hard negatives, how different negatives are, and how hard at each level."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 
 class NegativeDiagnostics:
-    """Counts over one epoch; changes nothing.
+    """Statistics of one epoch; they do not influence training.
 
     A negative is a false hard negative if its cosine with a held-out item of its user reaches the threshold
     (CNSDiff, section 4.4).
@@ -29,7 +29,7 @@ class NegativeDiagnostics:
         self.begin_epoch()
 
     def observe_parts(self, parts: dict[str, Any], n_users: int, n_items: int, device: torch.device) -> None:
-        """Take the held-out part from the data sets of a run.
+        """Keep the held-out part of the run's data sets, by user.
 
         Raises:
             UsageError: there is no part of that name.
@@ -67,7 +67,7 @@ class NegativeDiagnostics:
 
     @torch.no_grad()
     def record_negative_stats(self, levels: Tensor, items: Tensor, scores: Tensor, steps: list[int]) -> None:
-        """Look at the generated negatives of the first batch of an epoch.
+        """Measure the generated negatives of the first batch of an epoch.
 
         Args:
             levels: [levels, n, d], hardest first.
@@ -80,8 +80,7 @@ class NegativeDiagnostics:
         for step, level, score in zip(steps, levels, scores, strict=True):
             units = F.normalize(level, dim=1)
             n = len(units)
-            # The sum of all n^2 cosines is the squared length of the sum of the unit vectors; n of them are
-            # 1.
+            # The sum of all n^2 cosines is the squared length of the sum of the unit vectors; n of them are 1.
             between = (float(units.sum(0).square().sum()) - n) / max(1, n * (n - 1))
             self._stats[f"cosine_between_negatives@{step}"] = between
             self._stats[f"cosine_with_positive@{step}"] = float(
@@ -91,11 +90,11 @@ class NegativeDiagnostics:
 
     @torch.no_grad()
     def record_environment_stats(self, q: Tensor) -> None:
-        """Look at the posterior over environments of the first batch of an epoch, [n, K].
+        """Measure the posterior over environments of the first batch of an epoch, [n, K].
 
         ``environment_information`` is the mean KL divergence between an item's posterior and the batch's,
-        relative to log K: 0 if no item tells its environment, 1 if all do and environments are equally
-        frequent.
+        relative to log K: 0 if environments do not depend on items, 1 if each item has one and environments
+        are equally frequent.
         """
         if "environment_information" in self._stats or q.shape[1] == 1:
             return

@@ -16,7 +16,7 @@ class CNSDiffOptions(NoiseScheduleOptions):
     embedding_size: int = option("width d of user and item vectors", low=2)
     n_layers: int = option("propagation layers of LightGCN", low=1)
     init_std: float | None = option(
-        "standard deviation of the vectors at the start; null: Glorot's uniform rule",
+        "standard deviation of the vectors' normal initialisation; null: Glorot's uniform rule",
         low=0,
         open_low=True,
     )
@@ -39,7 +39,7 @@ class CNSDiffOptions(NoiseScheduleOptions):
     )
     environments: int = option("number K of latent environments (Eq. 17)", low=1)
     free_information: float = option(
-        "share of log K that KL(q(e | z_t) || p_0) may reach uncharged; 0: Eq. 17 as printed, whose "
+        "ratio of log K that KL(q(e | z_t) || p_0) may reach at no cost; 0: Eq. 17 as printed, whose "
         "posterior is uniform",
         low=0,
         high=1,
@@ -50,11 +50,9 @@ class CNSDiffOptions(NoiseScheduleOptions):
     sampling_weight: float = option(
         "lambda_2, weight of the sampling loss in what trains the encoder (Eq. 22)", low=0
     )
-    sampling_size: int | None = option(
-        "distinct items of a batch that the sampling loss is taken on; null: all", low=2
-    )
+    sampling_size: int | None = option("distinct items of a batch in the sampling loss; null: all", low=2)
     mixing: str = option(
-        "generated and random negative are mixed by a Beta-drawn share, by its mean, or not at all (Eq. 20)",
+        "mix generated and random negative by a Beta-distributed share, by its mean, or not at all (Eq. 20)",
         choices=("beta", "mean", "none"),
     )
     mix_initial: list = option("[a, b] of Beta(a, b), the generated negative's share, in the first epoch")

@@ -1,4 +1,4 @@
-"""What FREEDOM, LATTICE and MCDRec share, and what a model that wraps one of them needs of it."""
+"""What FREEDOM, LATTICE and MCDRec share, and the methods by which another model wraps them."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
 class Backbone(InnerProductModel):
-    """A multimodal recommender of an item graph and a user-item graph, trained by pairs.
+    """A multimodal recommender with an item graph and a user-item graph, trained on pairs.
 
     The item graph gives h_hat_i, the user-item graph (LightGCN) h_tilde_u and h_tilde_i, and :meth:`joined`
     the vectors whose inner products are scores. A wrapping model uses the public methods alone.
@@ -26,8 +26,8 @@ class Backbone(InnerProductModel):
     Args:
         config: the run's configuration; its options have those of the backbone.
         dataset: the training part of a ``MultimodalDataset``.
-        wrapped: a diffusion around this model takes its part: all projections are built, and an own diffusion
-            is not.
+        wrapped: whether a model with a diffusion wraps this one: all projections are built then, and MCDRec
+            leaves out its own diffusion.
     """
 
     input_type = InputType.POINTWISE
@@ -35,7 +35,7 @@ class Backbone(InnerProductModel):
     dataset_class = "multimodal"
     projects = True  # whether the model uses the projected features itself
     trains_projections = (
-        True  # whether a loss of its own trains the projections; if not, a diffusion around it does
+        True  # whether its own loss trains the projections; if not, the wrapping diffusion does
     )
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
@@ -86,10 +86,10 @@ class Backbone(InnerProductModel):
         return self.vectors_from(self.high_order())
 
     def set_diffused_items(self, items: Tensor) -> None:
-        """Get the diffused item vectors [n_items, d] at the start of an epoch, before :meth:`begin_epoch`."""
+        """Get the diffused item vectors [n_items, d], at the start of an epoch and before :meth:`begin_epoch`."""
 
     def begin_epoch(self, epoch: int) -> None:
-        """Make what is made once an epoch."""
+        """Draw or build what changes once an epoch."""
 
     def other_losses(
         self,
@@ -106,8 +106,7 @@ class Backbone(InnerProductModel):
             users: long [batch].
             items: long [batch], positives.
             negatives: long [batch], uniform negatives.
-            modal: projected features of items and negatives, [2, batch, modalities, d], where they are there
-                already.
+            modal: projected features of items and negatives, [2, batch, modalities, d], where already computed.
         """
         return {}
 
@@ -128,23 +127,23 @@ class Backbone(InnerProductModel):
         parts = {"bpr": losses.bpr(of_items, of_negatives)} | self.other_losses(u, users, items, negatives[0])
         return tuple(parts.values())
 
-    def prune(self, share: float, weights: Tensor | None = None) -> None:
-        """Keep a share of the interactions for this epoch, drawn by degree (FREEDOM, Eq. 9).
+    def prune(self, ratio: float, weights: Tensor | None = None) -> None:
+        """Keep a part of the interactions for this epoch, drawn by degree (FREEDOM, Eq. 9).
 
-        The chance of an interaction falls with the degrees of its user and item: it is drawn in proportion to
-        1 / sqrt(d_u d_i), without replacement.
+        The chance of an interaction falls with the degrees of its user and item: interactions are drawn in
+        proportion to 1 / sqrt(d_u d_i), without replacement.
 
         Args:
-            share: of the interactions that are kept.
-            weights: [interactions], by which kept ones weigh in the normalised graph; ones if None.
+            ratio: of the interactions that are kept.
+            weights: of the interactions in the normalised graph, [interactions]; ones if None.
         """
         edges = self.interactions
         device = self.encoder.users.device
         chance = torch.from_numpy(scaled(edges, 0.5, 0.5).data).to(device)
-        # The smallest of Exp(1) / p are a draw in proportion to p without replacement.
+        # The smallest values of Exp(1) / p are a draw in proportion to p without replacement.
         keys = torch.empty_like(chance).exponential_() / chance
         kept = (
-            keys.topk(max(1, int(share * len(keys))), largest=False, sorted=False)
+            keys.topk(max(1, int(ratio * len(keys))), largest=False, sorted=False)
             .indices.sort()
             .values.cpu()
             .numpy()

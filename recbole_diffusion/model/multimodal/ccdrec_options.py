@@ -15,7 +15,7 @@ CURRICULAR = "curricular"
 
 @dataclass(frozen=True)
 class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
-    """Read once by the model's constructor, checked before data loads. Options of backbones that are not chosen do nothing."""
+    """Read once by the model's constructor, checked before data loads. Options of the other backbones have no effect."""
 
     backbone: str = option("the model that is wrapped", choices=("FREEDOM", "LATTICE", "MCDRec"))
     aligning: bool = option("DMA, the diffusion that aligns item vectors with their modalities")
@@ -32,7 +32,6 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
         "in place of h_hat",
         choices=("input", "output"),
     )
-    diffused_ratio: float = option("mu, share of the diffused vector in the fused one", low=0, high=1)
     negative_weight: float = option(
         "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1
     )
@@ -42,13 +41,13 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
     curriculum_end: int = option(
         "tau_end, last epoch in which a pool of the chain is used; then the final item vectors", low=0
     )
-    candidate_ratio: float = option("share of the items drawn as candidates", low=0, high=1, open_low=True)
-    top_ratio: float = option("share k of the candidates that may be drawn", low=0, high=1, open_low=True)
-    candidate_limit: int = option("candidates at most, whatever candidate_ratio says", low=1)
+    candidate_ratio: float = option("ratio of the items drawn as candidates", low=0, high=1, open_low=True)
+    top_ratio: float = option("ratio k of the candidates that may be drawn", low=0, high=1, open_low=True)
+    candidate_limit: int = option("maximum number of candidates, whatever candidate_ratio says", low=1)
     candidate_items: int = option("pool N of dns, mixgcf and realhns", low=2)
     hardest: int = option("M of realhns: the coarse choice keeps the M highest scores of N candidates", low=1)
     false_ratio: float = option(
-        "share of those M that realhns drops as false negatives, nearest to the positive", low=0, high=1
+        "ratio of those M that realhns drops as false negatives, those most like the positive", low=0, high=1
     )
 
     def __post_init__(self) -> None:
@@ -66,9 +65,8 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
         if needs and self.curriculum and self.curriculum_end < 3 * self.curriculum_interval:
             raise UsageError(
                 f"curriculum_end (tau_end) is {self.curriculum_end}, before the hardest pool is reached in "
-                "epoch "
-                f"{3 * self.curriculum_interval}; set it to 3 x curriculum_interval or later, or the "
-                "interval lower"
+                f"epoch {3 * self.curriculum_interval}; set it to 3 x curriculum_interval or later, or lower the "
+                "interval"
             )
         if needs and self.steps < 4:
             raise UsageError(f"steps is {self.steps}; the four pools of the curriculum need 4 steps at least")

@@ -10,7 +10,7 @@ from recbole_diffusion.model.multimodal.item_diffusion import ItemDiffusion
 
 
 class FusedBatch(NamedTuple):
-    """What a training batch needs of the fused items.
+    """The fused vectors of a training batch.
 
     Attributes:
         users: user vectors, [n_users, d].
@@ -26,11 +26,11 @@ class FusedBatch(NamedTuple):
 
 
 class DiffusedItemFusion(nn.Module):
-    """Makes the vectors of a backbone whose items are diffused: in training those of a batch, in evaluation all by the chain.
+    """Computes the vectors of a backbone with diffused items: in training of a batch, in evaluation of all by the chain.
 
-    With ``place: output`` e_f takes the place of h_hat in what is scored; with ``place: input`` it is what
-    the user-item graph propagates, and h_hat is joined as it is. There, in training, items outside the batch
-    have what the chain gave them at the start of the epoch.
+    With ``place: output`` e_f replaces h_hat in the scored vectors. With ``place: input`` the user-item graph
+    propagates e_f, and h_hat is joined as it is; in training, items outside the batch then have the vectors of
+    the chain at the start of the epoch.
 
     Args:
         item_diffusion: the diffusion.
@@ -73,7 +73,7 @@ class DiffusedItemFusion(nn.Module):
         return self._states
 
     def begin_epoch(self, backbone: Backbone) -> dict[int, Tensor]:
-        """Run the chain, give its end to the backbone, and return the kept states."""
+        """Run the chain, pass its end to the backbone, and return the kept states."""
         states = self.states(backbone)
         self.end = states[0]
         backbone.set_diffused_items(self.end)
@@ -110,7 +110,12 @@ class DiffusedItemFusion(nn.Module):
         return backbone.vectors_from(*self.placed(backbone.high_order(), self.states(backbone)[0]))
 
     def placed(self, high_order: Tensor, diffused: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return what is joined to the user-item graph's items, and what that graph starts from (None: the free vectors)."""
+        """Return the two places' vectors, [n_items, d] each.
+
+        Returns:
+            the vectors that are joined to the user-item graph's items, and those that the graph starts from;
+            None for the free ones.
+        """
         fused = self.fused(high_order, diffused)
         return (fused, None) if self.place == "output" else (high_order, fused)
 

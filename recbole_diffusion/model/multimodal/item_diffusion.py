@@ -22,8 +22,8 @@ class TransformerEstimator(nn.Module):
 
     Tokens are the noised item vector, one for each modality, and the time step. A layer of attention with a
     residual connection is averaged over the tokens; a linear and a feed-forward layer on the average give the
-    estimate. Tokens are normalised first, since features come at any length. What is made of the modalities
-    does not depend on the step, so that a chain computes it once (:meth:`prepare`).
+    estimate. Tokens are normalised first, since features have any length. The modalities' part does not depend
+    on the step, so that a chain computes it once (:meth:`prepare`).
 
     Args:
         size: d, width of a token.
@@ -50,7 +50,7 @@ class TransformerEstimator(nn.Module):
         return F.linear(tokens, self.attention.weight[:first], self.attention.bias[:first])
 
     def prepare(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the steps of a chain share: the modality tokens [n, modalities, d], and their queries and keys."""
+        """Return what all steps of a chain share: the modality tokens [n, modalities, d], and their queries and keys."""
         tokens = self.token_norm(conditions)
         return tokens, self._matched(tokens)
 
@@ -130,20 +130,20 @@ class ItemDiffusion(nn.Module):
         return table.detach()[1:].square().mean().sqrt().clamp_min(1e-12)
 
     def estimate(self, x: Tensor, t: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
-        """Return the estimate of x_0: sqrt(abar_t) x_t and what the estimator adds, [n, d].
+        """Return the estimate of x_0: sqrt(abar_t) x_t plus the estimator's output, [n, d].
 
-        The first term is the best linear estimate of vectors at unit mean square from x_t alone; the
-        estimator learns what the modalities and the shape of the vectors tell beyond it.
+        The first term is the best linear estimate of vectors at unit mean square from x_t alone; the estimator
+        learns the rest, from the modalities and from how the vectors are distributed.
         """
         return self.diffusion.signal.index_select(0, t)[:, None] * x + self.estimator(x, t, prepared)
 
     def learn(self, vectors: Tensor, conditions: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Noise item vectors to random steps and estimate them back (CCDRec, Eq. 1 and 5).
 
-        The loss trains the estimator and the projections, not the item vectors: neither through its target
-        nor through the noised input, where its gradient, divided by the scale, outweighs that of the ranking
-        losses by far. The estimates have their gradient. So the loss needs estimates of its own; it takes at
-        most 1,024 of the items.
+        The loss trains the estimator and the projections, not the item vectors: neither through its target nor
+        through the noised input, where its gradient, divided by the scale, is far larger than that of the ranking
+        losses. The estimates keep their gradient. So the loss needs a second pass of the estimator, which is made
+        on at most 1,024 of the items.
 
         Args:
             vectors: e, [n, d].

@@ -25,8 +25,8 @@ class LATTICE(Backbone):
     the two (Eq. 5), a softmax of learned weights the modalities (Eq. 6). The propagated items are normalised
     and added to LightGCN's (Eq. 9).
 
-    The graph is learned in the first batch of an epoch and held for the rest of it, as in the authors' code;
-    an evaluation uses the graph of its own weights.
+    The graph is learned in the first batch of an epoch and kept for the rest of it, as in the authors' code; an
+    evaluation uses the graph of its own weights.
 
     Differences from the authors' code:
         * Features are frozen, and neighbours are found in blocks.

@@ -12,9 +12,9 @@ class DiffusedOptions(NoiseScheduleOptions, MultimodalOptions):
     """The schedule, and how the diffused vectors enter the model."""
 
     steps: int = option("diffusion steps T", low=2)
-    diffused_ratio: float = option("mu, share of the diffused vector in the fused one", low=0, high=1)
+    diffused_ratio: float = option("mu, ratio of the diffused vector in the fused one", low=0, high=1)
     diffusion_weight: float = option("lambda, weight of the diffusion loss", low=0)
-    chain_noise: bool = option("noise at each step of the reverse chain; False: it follows the means")
+    chain_noise: bool = option("add noise at each step of the reverse chain; False: follow the means")
     chain_seed: int = option("seed of the chain, so that scores are a function of the weights", low=0)
 
     def __post_init__(self) -> None:
@@ -24,13 +24,13 @@ class DiffusedOptions(NoiseScheduleOptions, MultimodalOptions):
 
 @dataclass(frozen=True)
 class FREEDOMGraphOptions(MultimodalOptions):
-    """What a model that wraps FREEDOM has too."""
+    """Options that a model wrapping FREEDOM has too."""
 
     embedding_size: int = option("width d of user and item vectors", low=1)
     n_layers: int = option("propagation layers of the user-item graph", low=1)
     n_item_layers: int = option("propagation layers of the item graph", low=1)
     edge_dropout: float = option(
-        "share of the interactions left out of the user-item graph in an epoch",
+        "ratio of the interactions left out of the user-item graph in an epoch",
         low=0,
         high=1,
         open_high=True,
@@ -42,18 +42,18 @@ class FREEDOMGraphOptions(MultimodalOptions):
 class FREEDOMOptions(FREEDOMGraphOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    n_negatives: int = option("uniform negatives of a positive", low=1)
+    n_negatives: int = option("uniform negatives for each positive", low=1)
 
 
 @dataclass(frozen=True)
 class LATTICEGraphOptions(MultimodalOptions):
-    """What a model that wraps LATTICE has too."""
+    """Options that a model wrapping LATTICE has too."""
 
     embedding_size: int = option("width d of user and item vectors", low=1)
     n_layers: int = option("propagation layers of the user-item graph", low=1)
     n_item_layers: int = option("propagation layers of the item graph", low=1)
     original_ratio: float = option(
-        "lambda, share of the graph of the original features against the learned one", low=0, high=1
+        "lambda, ratio of the graph of the original features against the learned one", low=0, high=1
     )
     reg_weight: float = option("weight of the L2 penalty on the free vectors of a batch", low=0)
 
@@ -62,12 +62,12 @@ class LATTICEGraphOptions(MultimodalOptions):
 class LATTICEOptions(LATTICEGraphOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    n_negatives: int = option("uniform negatives of a positive", low=1)
+    n_negatives: int = option("uniform negatives for each positive", low=1)
 
 
 @dataclass(frozen=True)
 class MCDRecGraphOptions(FREEDOMGraphOptions):
-    """What a model that wraps MCDRec has too: FREEDOM's graphs, and the weights of interactions."""
+    """Options that a model wrapping MCDRec has too: FREEDOM's graphs, and the weights of interactions."""
 
     graph_temperature: float = option(
         "weight of the cosine between user and diffused item in MCDRec's user-item graph (DGD)",
@@ -80,4 +80,4 @@ class MCDRecGraphOptions(FREEDOMGraphOptions):
 class MCDRecOptions(DiffusedOptions, MCDRecGraphOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    n_negatives: int = option("uniform negatives of a positive", low=1)
+    n_negatives: int = option("uniform negatives for each positive", low=1)

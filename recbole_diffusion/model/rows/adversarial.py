@@ -1,4 +1,4 @@
-"""What the adversarial models of rating rows share: rows by batch, the two losses of the game, and what a wide critic costs."""
+"""What the adversarial models of rating rows share: rows by batch, the losses of both networks, the cost of a wide critic."""
 
 import logging
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ class RatedCells(NamedTuple):
     Attributes:
         items: long [cells].
         starts: long [batch], where each user's cells begin.
-        rows: long [cells], whose they are as a position in the batch.
+        rows: long [cells], the position in the batch of each cell's user.
         ratings: in 0..1, [cells].
     """
 
@@ -87,23 +87,23 @@ class AdversarialRecommender(Recommender):
     critic: nn.Module | None
 
     def critic_loss(self, interaction: Any) -> Tensor:
-        """Return what the critic minimises on a batch, a scalar."""
+        """Return the critic's loss on a batch, a scalar."""
         raise NotImplementedError
 
     def generator_loss(self, interaction: Any) -> tuple[Tensor, ...]:
-        """Return the parts of what the generator minimises on a batch, each a scalar."""
+        """Return the parts of the generator's loss on a batch, each a scalar."""
         raise NotImplementedError
 
     def after_critic_step(self) -> None:
-        """Do what must follow each update of the critic."""
+        """Called after each update of the critic."""
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
-        """Return the losses of both players on a batch, in the order of ``loss_names``."""
+        """Return the losses of both networks on a batch, in the order of ``loss_names``."""
         parts = self.generator_loss(interaction)
         return parts if self.critic is None else (*parts, self.critic_loss(interaction))
 
     def warn_if_wide(self) -> None:
-        """Log what the critic costs when its input is so wide that it matters."""
+        """Log the memory of the critic where its input is wide."""
         weights = sum(one.numel() for one in self.critic.parameters()) if self.critic is not None else 0
         if weights > COSTLY_WEIGHTS:
             logging.getLogger().warning(

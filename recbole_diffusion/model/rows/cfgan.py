@@ -24,9 +24,9 @@ from recbole_diffusion.sampler.uniform import uniform_negatives
 class CFGAN(AdversarialRecommender):
     """A generator maps a rating row to a dense row; a discriminator sees it at rated and at sampled other items (CFGAN_ZP).
 
-    The row of a user, divided by the scale's end, is both the condition c_u and what is real. The generated
-    row is masked with e_u + k_u, where k_u marks ``masked_negatives`` sampled unrated items, at which the
-    real row has zeros. The generator minimises mean log(1 - D), plus the squared ratings it gives to
+    A user's row, divided by the scale's end, is both the condition c_u and the real row. The generated row is
+    masked with e_u + k_u, where k_u marks ``masked_negatives`` sampled unrated items, at which the real row has
+    zeros. The generator minimises mean log(1 - D) plus the squared ratings that it generates for
     ``zero_negatives`` sampled unrated items.
     """
 
@@ -88,7 +88,7 @@ class CFGAN(AdversarialRecommender):
 
     @torch.no_grad()
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
-        """Return predicted ratings of all items for users who have rated these items, [batch, n_items]; there is no noise."""
+        """Return predicted ratings of all items for users by their ratings, [batch, n_items]; the seed has no effect."""
         values = histories.ratings / self.ratings.high
         row = self.ratings.dense(len(histories.starts), histories.rows, histories.items, values)
         return self.ratings.high * torch.sigmoid(self.generator(row))

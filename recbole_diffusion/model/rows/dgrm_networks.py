@@ -24,8 +24,8 @@ def _table(n_items: int, width: int, inputs: int) -> nn.Parameter:
 class Generator(nn.Module):
     """G(R^t, z, v_t): a perceptron on the noised row, a noise vector and the step embedding, one rating for each item.
 
-    The first layer's part for the row is a matrix W [n_items, hidden] of its own: it meets a dense R^t, or
-    the projection R^t W.
+    The row's part of the first layer is kept as a matrix W [n_items, hidden], which multiplies a dense R^t in
+    training; prediction works on the projection R^t W alone.
     """
 
     def __init__(self, n_items: int, options: DGRMOptions, mean: float) -> None:

@@ -17,7 +17,7 @@ class DGRMOptions(NoiseBoundsOptions):
     )
     hidden_size: int = option("hidden width of the generator", low=1)
     critic_size: int = option("hidden width of the critic", low=1)
-    step_size: int = option("width of the learnt step embedding v_t", low=1)
+    step_size: int = option("width of the learned step embedding v_t", low=1)
     noise_size: int = option("width of the generator's noise input z_u", low=1)
     output: str = option(
         "the generator's ratings: within 0 and the scale's end, or any",
@@ -53,11 +53,11 @@ class DGRMOptions(NoiseBoundsOptions):
     clip_value: float = option(
         "largest absolute weight of the critic with lipschitz: clip", low=0, open_low=True
     )
-    generator_steps: int = option("updates of the generator a batch", low=1)
-    critic_steps: int = option("updates of the critic a batch", low=1)
+    generator_steps: int = option("updates of the generator on each batch", low=1)
+    critic_steps: int = option("updates of the critic on each batch", low=1)
     critic_learning_rate: float = option("step size of the critic's optimizer", low=0, open_low=True)
     divergence_limit: float = option(
-        "size of the critic's loss at which training stops", low=0, open_low=True
+        "absolute loss of the critic beyond which training stops as diverged", low=0, open_low=True
     )
 
     def __post_init__(self) -> None:
@@ -65,8 +65,7 @@ class DGRMOptions(NoiseBoundsOptions):
         if self.denoising_steps > self.steps:
             raise UsageError(
                 f"denoising_steps (T') is {self.denoising_steps}, but there are only {self.steps} diffusion "
-                "steps (T); "
-                "take T' from 0 to T"
+                "steps (T); take T' from 0 to T"
             )
         if self.fixed_step is not None and self.fixed_step > self.steps:
             raise UsageError(

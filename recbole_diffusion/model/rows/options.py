@@ -16,15 +16,15 @@ class CFGANOptions:
     hidden_size: int = option("hidden width of the generator", low=1)
     critic_size: int = option("hidden width of the discriminator", low=1)
     masked_negatives: int = option(
-        "unrated items a user that the discriminator sees as zeros (zero masking)", low=0
+        "unrated items of each user that the discriminator sees as zeros (zero masking)", low=0
     )
     zero_negatives: int = option(
-        "unrated items a user that the generator is pulled to zero at (zero reconstruction)", low=0
+        "unrated items of each user whose generated ratings are pulled to zero (zero reconstruction)", low=0
     )
     zero_weight: float = option("alpha, weight of the zero reconstruction", low=0)
-    generator_steps: int = option("updates of the generator a batch", low=1)
-    critic_steps: int = option("updates of the discriminator a batch", low=1)
+    generator_steps: int = option("updates of the generator on each batch", low=1)
+    critic_steps: int = option("updates of the discriminator on each batch", low=1)
     critic_learning_rate: float = option("step size of the discriminator's optimizer", low=0, open_low=True)
     divergence_limit: float = option(
-        "size of the discriminator's loss at which training stops", low=0, open_low=True
+        "absolute loss of the discriminator beyond which training stops as diverged", low=0, open_low=True
     )

@@ -37,18 +37,18 @@ class TVDiffOptions(NoiseScheduleOptions):
         choices=("anisotropic", "mlp"),
     )
     topology: str = option(
-        "matrix inside the item tower of the anisotropic denoiser",
+        "matrix inside the item encoder of the anisotropic denoiser",
         choices=("symmetric", "left", "linkprop", "none"),
     )
     negative_sampler: str = option(
         "View III on (ar_gsp, Eq. 16 and 17) or off", choices=("uniform", "ar_gsp")
     )
     gamma: float = option(
-        "share of the items that AR-GSP accepts as informative negatives", low=0, high=1, open_low=True
+        "ratio of the items that AR-GSP accepts as informative negatives", low=0, high=1, open_low=True
     )
     relaxation_rate: float = option("lambda of the step's Gumbel temperature", low=0)
     exact_rank_cells: int = option(
-        "AR-GSP ranks exactly while rows x items is at most this; beyond, on random items", low=0
+        "AR-GSP ranks exactly up to this number of rows x items; above it, on random items", low=0
     )
     candidate_items: int = option("items of each of AR-GSP's two random subsets", low=1)
     batch_by: str = option(
