@@ -1,7 +1,7 @@
-"""Runs of version 0.1.0, stored as that version wrote them: they load, recommend what they did, and go on to the same end.
+"""Stored runs of version 0.1.0: they load, recommend what they did, and go on to the same end.
 
-The archive holds small data sets, a finished and an interrupted run of each of the five models, and what the finished
-ones recommended. Options and modules have other names by now.
+The archive holds small data sets, a finished and an interrupted run of each of the five models, and what the
+finished ones recommended. Options and modules have other names by now.
 """
 
 import json

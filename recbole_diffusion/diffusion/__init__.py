@@ -1,4 +1,4 @@
-"""The mathematics of diffusion: schedules, the Gaussian process, training steps, an ODE solver. Needs torch and nothing else."""
+"""Mathematics of diffusion: schedules, the Gaussian process, steps, an ODE solver. Imports torch only."""
 
 from recbole_diffusion.diffusion.gaussian import GaussianDiffusion
 from recbole_diffusion.diffusion.schedule import (

@@ -93,17 +93,17 @@ class GaussianDiffusion(nn.Module):
             self.register_buffer(name, table.float(), persistent=False)
 
     def q_sample(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Noisy data ``x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) noise`` (Ho et al. 2020, Eq. 4), [batch, ...]."""
+        """Noisy data ``sqrt(abar_t) x0 + sqrt(1 - abar_t) noise`` (Ho et al. 2020, Eq. 4), [batch, ...]."""
         _same_shape(x0, noise, "x0", "noise")
         return _rows(self.signal, t, x0) * x0 + _rows(self.noise, t, x0) * noise
 
     def x0_from_eps(self, xt: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        """Data that ``xt`` came from if ``eps`` is its noise (Ho et al. 2020, Eq. 4 solved for x0), [batch, ...]."""
+        """Data of ``xt`` if ``eps`` is its noise (Ho et al. 2020, Eq. 4 solved for x0), [batch, ...]."""
         _same_shape(xt, eps, "xt", "eps")
         return (xt - _rows(self.noise, t, xt) * eps) / _rows(self.signal, t, xt)
 
     def eps_from_x0(self, xt: Tensor, t: Tensor, x0: Tensor) -> Tensor:
-        """Noise in ``xt`` if ``x0`` is its data (Ho et al. 2020, Eq. 4 solved for the noise), [batch, ...]."""
+        """Noise of ``xt`` if ``x0`` is its data (Ho et al. 2020, Eq. 4 solved for eps), [batch, ...]."""
         _same_shape(xt, x0, "xt", "x0")
         return (xt - _rows(self.signal, t, xt) * x0) / _rows(self.noise, t, xt)
 
@@ -126,7 +126,7 @@ class GaussianDiffusion(nn.Module):
         return torch.exp(0.5 * log_variance).masked_fill(t.view_as(log_variance) == 0, 0.0)
 
     def snr_weight(self, t: Tensor) -> Tensor:
-        """Weight of the squared error in the variational bound, ``SNR(t-1) - SNR(t)`` and 1 at t = 0, [batch].
+        """Weight of the squared error in the bound, ``SNR(t-1) - SNR(t)`` and 1 at t = 0, [batch].
 
         Wang et al. 2023, "Diffusion Recommender Model", Eq. 11 without its factor 1/2, and Eq. 12.
         """
@@ -141,7 +141,7 @@ class GaussianDiffusion(nn.Module):
         generator: torch.Generator | None = None,
         stochastic: bool = False,
     ) -> Iterator[tuple[int, Tensor]]:
-        """Run the reverse chain from step ``start - 1`` down to 0, one step for each item taken from the iterator.
+        """Run the reverse chain from step ``start - 1`` down to 0, a step for each item that is taken.
 
         Args:
             predict_x0: the denoiser; gets ``x_t`` [batch, ...] and ``t`` [batch], returns its estimate of

@@ -23,7 +23,10 @@ def check_steps(steps: int) -> None:
 
 
 def _check_range(start: float, end: float, steps: int, strict: bool) -> None:
-    """Refuse noise outside (0, 1) or falling; ``strict`` refuses equal levels too, where there are two steps or more."""
+    """Refuse noise outside (0, 1) or falling.
+
+    ``strict`` refuses equal levels too, where there are two steps or more.
+    """
     check_steps(steps)
     if not 0 < start <= end < 1:
         raise ValueError(f"noise must satisfy 0 < start <= end < 1, got start={start!r}, end={end!r}")
@@ -32,7 +35,7 @@ def _check_range(start: float, end: float, steps: int, strict: bool) -> None:
 
 
 def _betas_of_curve(abar: Callable[[Tensor], Tensor], steps: int) -> Tensor:
-    """Betas that make ``abar`` follow a curve: ``1 - abar((t + 1) / steps) / abar(t / steps)``, at most MAX_BETA."""
+    """Betas of a curve of ``abar``: ``1 - abar((t + 1) / steps) / abar(t / steps)``, at most MAX_BETA."""
     check_steps(steps)
     curve = abar(torch.arange(steps + 1, dtype=torch.float64) / steps)  # [steps + 1]
     before, after = curve[:-1], curve[1:]
@@ -58,7 +61,7 @@ def linear_betas(steps: int, start: float, end: float) -> Tensor:
 
 
 def linear_variance_betas(steps: int, start: float, end: float) -> Tensor:
-    """Betas for which the variance ``1 - abar_t`` grows linearly (Wang et al. 2023, "Diffusion Recommender Model").
+    """Betas whose variance ``1 - abar_t`` is linear (Wang et al. 2023, "Diffusion Recommender Model").
 
     Args:
         steps: number of steps, at least 1; one step has ``start`` alone.
@@ -102,7 +105,7 @@ def cosine_betas(steps: int, offset: float = 0.008) -> Tensor:
 
 
 def exponential_betas(steps: int, low: float = 0.1, high: float = 10.0) -> Tensor:
-    """Betas of the variance-preserving SDE on T equal pieces of [0, 1] (Xiao et al. 2022, "Denoising Diffusion GANs").
+    """Betas of the variance-preserving SDE in T pieces (Xiao et al. 2022, "Denoising Diffusion GANs").
 
     ``beta_t = 1 - exp(-low / T - (high - low)(2 t - 1) / (2 T^2))`` for t = 1..T. This is exact for a rate
     that grows linearly from ``low`` to ``high`` (Song et al. 2021, Eq. 33): ``abar(s) = exp(-low s - (high -

@@ -16,7 +16,7 @@ EpsModel = Callable[[Tensor, Tensor], Tensor]
 
 
 class LinearVP:
-    """Variance-preserving schedule whose rate ``beta_0 + t (beta_1 - beta_0)`` is linear in t (Song et al. 2021, Eq. 32 and 33).
+    """Variance-preserving schedule of rate ``beta_0 + t (beta_1 - beta_0)`` (Song et al. 2021, Eq. 32, 33).
 
     Every method takes a floating tensor of any shape and returns one of the same shape and type.
     """
@@ -57,13 +57,13 @@ class LinearVP:
     def time_of(self, half_log_snr: Tensor) -> Tensor:
         """Time at which ``lambda`` has this value, the inverse of ``half_log_snr`` in closed form."""
         decay = 0.5 * torch.logaddexp(-2 * half_log_snr, torch.zeros_like(half_log_snr))  # -log alpha
-        # The root of a t^2 + b t = decay, in the form that neither cancels for small decay nor divides by a = 0.
+        # Root of a t^2 + b t = decay, in a form that neither cancels for small decay nor divides by a = 0.
         a, b = 0.25 * (self.beta_1 - self.beta_0), 0.5 * self.beta_0
         return 2 * decay / (b + torch.sqrt(b * b + 4 * a * decay))
 
 
 def fast_orders(evaluations: int) -> list[int]:
-    """Orders of DPM-Solver-fast: steps of order 3 while they fit, and one or two lower ones at the end (Lu et al. 2022).
+    """Orders of DPM-Solver-fast: order 3 while it fits, one or two lower ones at the end (Lu et al. 2022).
 
     Args:
         evaluations: calls of the model to spend, at least 1.
@@ -89,7 +89,7 @@ def solve(
     t_start: float = 1.0,
     t_end: float = 1e-4,
 ) -> Tensor:
-    """Integrate the probability-flow ODE from ``t_start`` to ``t_end`` in single steps that are equal in ``lambda``.
+    """Integrate the probability-flow ODE from ``t_start`` to ``t_end`` in equal steps of ``lambda``.
 
     Args:
         eps_model: predicts the noise; gets ``x_t`` [batch, ...] and times in [0, 1], [batch], of the type of
@@ -119,8 +119,8 @@ def solve(
     return x
 
 
-# Below, s is the lambda where a step starts and h its length. Coefficients are float64 numbers, computed once for a
-# schedule and a grid: on small batches they would take longer than the model.
+# Below, s is the lambda where a step starts and h its length. Coefficients are float64 numbers, computed once
+# for a schedule and a grid: on small batches they would take longer than the model.
 
 
 @functools.lru_cache(maxsize=4096)
@@ -145,7 +145,7 @@ def _eps(eps_model: EpsModel, x: Tensor, schedule: LinearVP, at: float) -> Tenso
 
 
 def _exact(x: Tensor, eps: Tensor, schedule: LinearVP, s: float, h: float) -> tuple[Tensor, float]:
-    """Solution at lambda ``s + h`` if the noise stayed ``eps`` (Lu et al. 2022, Eq. 3.7), and ``sigma`` there."""
+    """Solution at lambda ``s + h`` for constant noise (Lu et al. 2022, Eq. 3.7), and ``sigma`` there."""
     ratio, sigma = _coefficients(schedule.beta_0, schedule.beta_1, s, h)
     return torch.add(ratio * x, eps, alpha=-sigma * math.expm1(h)), sigma
 

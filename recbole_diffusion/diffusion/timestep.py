@@ -67,7 +67,7 @@ def antithetic_steps(
 
 
 class ImportanceSteps(nn.Module):
-    """Steps drawn in proportion to the root mean square of their latest losses (Nichol and Dhariwal 2021, Eq. 18).
+    """Steps drawn in proportion to the RMS of their latest losses (Nichol and Dhariwal 2021, Eq. 18).
 
     DiffRec (Wang et al. 2023) trains with it. Uniform until every step has a full history; a small uniform
     share keeps every step possible. The history is in persistent buffers: training that resumes from a
@@ -163,7 +163,7 @@ def sinusoidal_embedding(
     order: Literal["cos_sin", "sin_cos"] = "cos_sin",
     max_period: float = 10_000,
 ) -> Tensor:
-    """Sinusoidal features of a step or a time (Vaswani et al. 2017, section 3.5), in the two conventions in use.
+    """Sinusoidal features of a step or a time (Vaswani et al. 2017, section 3.5), in two conventions.
 
     With ``half = size // 2`` and k = 0..half-1, "cos_sin" has the frequencies ``max_period^(-k / half)`` and
     the cosines first (DiffRec, TV-Diff, CNSDiff); "sin_cos" has ``max_period^(-k / (half - 1))``, so that the

@@ -1,4 +1,4 @@
-"""An exponential moving average (EMA) of a module's weights, usual with diffusion models (Ho et al. 2020, appendix B)."""
+"""An exponential moving average (EMA) of a module's weights (Ho et al. 2020, appendix B)."""
 
 import copy
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class EMA(nn.Module):
     """A copy of a module whose weights are the moving average of the original's.
 
-    The decay is ``min(decay, (1 + n) / (10 + n))`` after n updates, so that the initial weights soon lose their
-    influence.
+    The decay is ``min(decay, (1 + n) / (10 + n))`` after n updates, so that the initial weights soon lose
+    their influence.
 
     Attributes:
         copy: the module with averaged weights, for evaluation.

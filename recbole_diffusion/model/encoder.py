@@ -1,8 +1,8 @@
-"""Encoders of users and items that pairwise models share: matrix factorisation, and LightGCN on a sparse graph.
+"""Encoders of users and items for pairwise models: matrix factorisation, and LightGCN on a sparse graph.
 
-An encoder has three public methods, so that one can replace another in a model: ``layers()`` gives the vectors of each
-layer, which samplers such as MixGCF mix, ``pooled(layers)`` the vectors that score, and ``ego(users, items)`` the free
-vectors, which the penalty is taken on.
+An encoder has three public methods, so that one can replace another in a model: ``layers()`` gives the
+vectors of each layer, which samplers such as MixGCF mix, ``pooled(layers)`` the vectors that score, and
+``ego(users, items)`` the free vectors, which the penalty is taken on.
 """
 
 import scipy.sparse as sp
@@ -56,11 +56,11 @@ class FactorEncoder(nn.Module):
 
 
 class LightGCNEncoder(FactorEncoder):
-    """LightGCN (He et al., SIGIR 2020): layer l + 1 is the normalised adjacency times layer l, and layers are averaged.
+    """LightGCN (He et al., SIGIR 2020): layer l + 1 is the normalised adjacency times layer l.
 
-    With R_norm = D_U^-1/2 R D_I^-1/2 the adjacency is [[0, R_norm], [R_norm^T, 0]]: users of a layer come
-    from items of the one before and the other way round, so that R_norm and its transpose are all that is
-    kept.
+    The mean over layers scores. With R_norm = D_U^-1/2 R D_I^-1/2 the adjacency is [[0, R_norm],
+    [R_norm^T, 0]]: users of a layer come from items of the one before and the other way round, so that only
+    R_norm and its transpose are stored.
 
     Args:
         interactions: R, scipy CSR [n_users, n_items], binary.

@@ -18,7 +18,7 @@ def to_torch_csr(matrix: sp.csr_matrix) -> Tensor:
 
 
 class _Product(torch.autograd.Function):
-    """A @ X for a constant sparse A; the backward pass uses a stored A^T instead of transposing A each time."""
+    """A @ X for a constant sparse A; the backward pass uses a stored A^T."""
 
     @staticmethod
     def forward(
@@ -80,7 +80,8 @@ def noise_factor(weights: Tensor) -> Tensor:
 
     eps C with eps ~ N(0, I_width) is distributed as eps W with eps ~ N(0, I_n), see ``docs/architecture.md``.
 
-    It is the Cholesky factor in float64, with a ridge of 1e-12 of the mean diagonal for a W of lower rank than its width.
+    It is the Cholesky factor in float64, with a ridge of 1e-12 of the mean diagonal for a W of lower rank
+    than its width.
 
     Args:
         weights: W, [n, width].
@@ -94,7 +95,7 @@ def noise_factor(weights: Tensor) -> Tensor:
 
 
 class _PairScores(torch.autograd.Function):
-    """left[i_k] . right[j_k] for a list of pairs, by the cheapest way; never holds [pairs, width] of many pairs."""
+    """left[i_k] . right[j_k] for a list of pairs, the cheapest way, never with all pairs' rows at once."""
 
     block_numbers = 2**24  # numbers gathered at once: 64 MB of float32
     # The whole product costs less from one pair in 50 of its cells on; measured for widths of 64 and 100.

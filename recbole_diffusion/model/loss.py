@@ -6,7 +6,8 @@ from torch import Tensor
 
 from recbole_diffusion.model.layers import gram
 
-# A gathered row costs as much as about 25 multiplied cells, so that dense rows of a small catalogue are multiplied.
+# A gathered row costs as much as about 25 multiplied cells, so that dense rows of a small catalogue are
+# multiplied.
 DENSE_RATIO, DENSE_CELLS = 25, 2**23
 
 
@@ -15,9 +16,9 @@ def full_catalogue_squared_error(
 ) -> Tensor:
     """Return sum_i (x_ui - u . h_i)^2 over all items for binary x, without an array of [batch, n_items].
 
-    Identity 2 of ``docs/architecture.md``. The square, expanded: sum_i x_ui^2 - 2 u . sum_i x_ui h_i + u (sum_i h_i h_i^T) u^T, and for binary x the
-    first sum is |N(u)|, the second runs over N(u), and the third is the Gram matrix of the items, one for the
-    whole batch (in use for decades in implicit ALS).
+    Identity 2 of ``docs/architecture.md``. The square, expanded: sum_i x_ui^2 - 2 u . sum_i x_ui h_i + u
+    (sum_i h_i h_i^T) u^T, and for binary x the first sum is |N(u)|, the second runs over N(u), and the third
+    is the Gram matrix of the items, one for the whole batch (in use for decades in implicit ALS).
 
     Args:
         vectors: u, [batch, width].
@@ -76,7 +77,7 @@ def sum_by_row(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | N
 
 
 def dropout(values: Tensor, prob: float) -> Tensor:
-    """Return ``values`` with each number 0 with probability ``prob`` and the rest divided by 1 - prob; no gradient to them.
+    """Return ``values`` after dropout: 0 with probability ``prob``, else divided by 1 - prob; no gradient.
 
     On a CPU torch's own dropout takes three times as long.
     """

@@ -1,7 +1,7 @@
 """Vectors of users that are computed in fixed blocks and kept until the weights change.
 
-Where scoring draws noise, a user's noise must not depend on the batch that asks for the user. So users are computed
-in blocks of consecutive ids, and each block has a seed of its own.
+Where scoring draws noise, a user's noise must not depend on the batch that asks for the user. So users are
+computed in blocks of consecutive ids, and each block has a seed of its own.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,8 @@ class UserBlocks:
     Args:
         n_users: number of user ids.
         width: of a vector.
-        compute: from consecutive user ids, long [block], and the number of the block to vectors [block, width].
+        compute: from consecutive user ids, long [block], and the number of the block to vectors [block,
+            width].
     """
 
     def __init__(self, n_users: int, width: int, compute: Callable[[Tensor, int], Tensor]) -> None:

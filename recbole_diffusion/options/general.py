@@ -1,4 +1,4 @@
-"""Options that every run has: RecBole's most used ones, with types and ranges, and those of our run folder."""
+"""Options of every run: RecBole's most used ones, with types and ranges, and those of our run folder."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Hyper-parameters that every model of multimodal items has: which modalities, where they come from, and their graphs."""
+"""Hyper-parameters of every model of multimodal items: modalities, where they come from, their graphs."""
 
 from dataclasses import dataclass
 

@@ -10,7 +10,7 @@ RANKING = ("recall", "ndcg")
 
 @dataclass(frozen=True)
 class RatingOptions:
-    """With ``rating_scale`` and a rating column, each evaluation also ranks a user's rated held-out items (DGRM, section 4.2)."""
+    """With ``rating_scale`` and a rating column, evaluations also rank rated held-out items (DGRM, 4.2)."""
 
     rating_scale: list | None = option(
         "[lowest, highest] rating; with it, rated held-out items are ranked too"

@@ -1,4 +1,4 @@
-"""Options that had another name in earlier versions: what a user is told, and how an older run's configuration is read."""
+"""Options renamed since earlier versions: the message for an old name, the translation of stored ones."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

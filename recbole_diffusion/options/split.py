@@ -14,7 +14,10 @@ SHIFTS = ("none", "popularity", "temporal", "exposure")
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How the interactions are split into train, valid, test_iid and test_ood; ``none`` leaves the split to ``eval_args``."""
+    """How the interactions are split into train, valid, test_iid and test_ood.
+
+    ``none`` leaves the split to ``eval_args``.
+    """
 
     shift: str = option("distribution shift of the second test part", choices=SHIFTS)
     shift_seed: int = option("seed of the split, apart from the seed of the run", low=0, high=2**32 - 1)
@@ -39,7 +42,9 @@ class SplitOptions:
 
     @classmethod
     def from_config(cls, config: Any) -> "SplitOptions | None":
-        """Return the options of a configuration that asks for a shift, None otherwise; RecBole's own Config never does.
+        """Return the options of a configuration that asks for a shift, None otherwise.
+
+        RecBole's own Config never does.
 
         Raises:
             UsageError: a wrong type, a value out of range, or options that contradict.

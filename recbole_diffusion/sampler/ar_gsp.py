@@ -1,4 +1,4 @@
-"""AR-GSP over a catalogue: exact ranks where [rows, n_items] fits a budget, random subsets of items where it does not."""
+"""AR-GSP over a catalogue: exact ranks where [rows, n_items] fits a budget, else random subsets of items."""
 
 import math
 from dataclasses import dataclass

@@ -40,7 +40,7 @@ def rank_threshold(scores: Tensor, gamma: float) -> Tensor:
 def acceptance_log_probability(
     scores: Tensor, threshold: Tensor, log_epsilon: float = math.log(1e-10)
 ) -> Tensor:
-    """Return log p_n of Eq. 16 up to a constant of the row: 0 where the score reaches the threshold, log(epsilon) elsewhere.
+    """Return log p_n of Eq. 16 up to a constant: 0 where the score reaches the threshold, else log(epsilon).
 
     The constant -log(gamma n) of the accepted items shifts a whole row and cancels in Eq. 17's softmax;
     epsilon is relative to it.
@@ -61,7 +61,7 @@ def gumbel_softmax_draw(
     *,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Draw candidates from Softmax((log p + g) / tau) of Eq. 17, g Gumbel(0, 1), without replacement within a row.
+    """Draw candidates from Softmax((log p + g) / tau) of Eq. 17, without replacement within a row.
 
     A draw without replacement from a softmax is the order of its logits plus fresh Gumbel noise g' (Gumbel
     top-k), and (log p + g) / tau + g' orders a row as log p + g + tau g' does. A row that asks for more
@@ -101,6 +101,6 @@ def gumbel_softmax_draw(
 
 
 def gumbel(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Return Gumbel(0, 1) noise of the shape of ``like``: -log(-log(mu)), mu uniform (the paper's text loses one minus sign)."""
+    """Return Gumbel(0, 1) noise, -log(-log(mu)) with mu uniform (the paper's text loses one minus sign)."""
     noise = torch.empty_like(like).exponential_(generator=generator)  # -log(mu) is exponential
     return noise.clamp_(min=torch.finfo(like.dtype).tiny).log_().neg_()

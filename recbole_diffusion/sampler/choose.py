@@ -1,4 +1,4 @@
-"""One negative for each positive pair, by the name of its sampler: the comparison of CNSDiff's and CCDRec's papers."""
+"""One negative for each pair, by the name of its sampler: those that CNSDiff and CCDRec are compared with."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -47,9 +47,10 @@ def choose_negatives(
     """Choose one negative for each row, by torch's global random stream.
 
     Args:
-        name: one of SAMPLERS. ``uniform`` and ``popularity`` draw an item; the others choose from a pool of uniform
-            candidates: ``dns`` by inner product with the user, ``ahns`` by cosine, ``realhns`` by inner product
-            without those most like the positive, and ``mixgcf`` makes a vector of candidates and positive.
+        name: one of SAMPLERS. ``uniform`` and ``popularity`` draw an item; the others choose from a pool of
+            uniform candidates: ``dns`` by inner product with the user, ``ahns`` by cosine, ``realhns`` by
+            inner product without those most like the positive, and ``mixgcf`` makes a vector of candidates
+            and positive.
         positives: the training positives, never drawn.
         users: long [batch].
         items: the positive items, long [batch].
@@ -61,7 +62,8 @@ def choose_negatives(
         false_ratio: of ``realhns``, share of the M that are dropped as false negatives.
 
     Returns:
-        Item ids, long [batch], and vectors [batch, d] in place of the items' own: those of ``mixgcf``, else None.
+        Item ids, long [batch], and vectors [batch, d] in place of the items' own: those of ``mixgcf``, else
+        None.
 
     Raises:
         ValueError: an unknown sampler, or a user without a negative.

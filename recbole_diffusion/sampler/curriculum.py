@@ -1,4 +1,4 @@
-"""Curricular negatives (CCDRec, section "Curricular Negative Sampler"): items near the positive in a pool of item vectors."""
+"""Curricular negatives (CCDRec, "Curricular Negative Sampler"): items near the positive in a pool."""
 
 import math
 
@@ -13,7 +13,7 @@ BLOCK = 1024  # items that share a draw of candidates
 
 
 def curriculum_step(epoch: int, steps: int, interval: int) -> int:
-    """Return the diffusion step of the pool of an epoch, (T / 4)(3 - min(3, floor(n / interval))) of Eq. 7, rounded down.
+    """Return the diffusion step of an epoch's pool, (T / 4)(3 - min(3, floor(n / interval))) of Eq. 7.
 
     Args:
         epoch: n, from 0.
@@ -34,9 +34,9 @@ def nearest_candidates(
 ) -> Tensor:
     """Return for each item the candidates that are nearest to it in a pool.
 
-    A part of the items is drawn as candidates, anew for each block of 1,024 items; the ``top_ratio`` of them with
-    the largest inner product with an item are kept. An item can be its own candidate: users who have it do not
-    get it, see :func:`curricular_negatives`.
+    A part of the items is drawn as candidates, anew for each block of 1,024 items; the ``top_ratio`` of them
+    with the largest inner product with an item are kept. An item can be its own candidate: users who have it
+    do not get it, see :func:`curricular_negatives`.
 
     Args:
         pool: item vectors, [n_items, d], row 0 the padding item.

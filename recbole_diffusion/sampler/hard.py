@@ -1,7 +1,7 @@
 """Hard negatives chosen by score from a pool of candidates: DNS, DNS(M, N) and AHNS.
 
-The pool holds N items that are not positives, drawn uniformly with replacement; a choice is a position in it, and has no
-gradient.
+The pool holds N items that are not positives, drawn uniformly with replacement; a choice is a position in it,
+and has no gradient.
 """
 
 import torch

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class InteractionCSR(nn.Module):
-    """The items of each user in compressed rows; moves with the model to its device, and stays out of checkpoints.
+    """The items of each user in compressed rows; moves with the model, stays out of checkpoints.
 
     Args:
         offsets: long [n_users + 1], where each user's items begin.
@@ -26,7 +26,7 @@ class InteractionCSR(nn.Module):
 
     @classmethod
     def from_scipy(cls, matrix: Any) -> Self:
-        """Return the index of a scipy CSR matrix [n_users, n_items] with sorted column indices; its values are not read."""
+        """Return the index of a scipy CSR matrix [n_users, n_items] of sorted columns; values are ignored."""
         return cls(torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), matrix.shape[1])
 
     def counts(self, users: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class InteractionCSR(nn.Module):
         return self.items[self.offsets[users][rows] + within], starts, rows
 
     def contains(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return whether each pair (users[k], items[k]) is a positive: bool, by binary search in the sorted pairs."""
+        """Return whether each pair (users[k], items[k]) is a positive, bool, by binary search."""
         wanted = users * self.n_items + items  # one number for each pair; ``keys`` has those of all positives
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
         return self.keys[place] == wanted

@@ -8,8 +8,8 @@ the one whose e'_l has the largest inner product with the user's vector is taken
 winners, which may come from different candidates, are pooled as LightGCN pools its layers, by their mean.
 
 The choice needs no mixed vector: u.e'_l = a_l u.e_positive,l + (1 - a_l) u.e_candidate,l. So only one layer's
-candidates [batch, N, d] are held at a time, without gradient, and the two rows of each winner are gathered again with
-gradient.
+candidates [batch, N, d] are held at a time, without gradient, and the two rows of each winner are gathered
+again with gradient.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def mixgcf(
     share_coefficients: bool = False,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Return a synthetic negative for each row; its gradient reaches the positive's and the winners' rows of each layer.
+    """Return a synthetic negative for each row, with gradient to the positive's and the winners' rows.
 
     Args:
         user_vectors: [batch, d], the users' pooled vectors; they take part in the choice only and get no
@@ -68,7 +68,7 @@ def mixgcf(
 def _hardest(
     user_vectors: Tensor, table: Tensor, positives_ids: Tensor, candidate_ids: Tensor, coefficients: Tensor
 ) -> Tensor:
-    """Return the positions, long [batch], of the candidates whose mixed vectors score highest in one layer."""
+    """Return the positions of the candidates whose mixed vectors score highest in one layer, long [batch]."""
     positive_scores = (user_vectors * table[positives_ids]).sum(1)[:, None]  # [batch, 1]
     candidate_scores = torch.einsum("bd,bnd->bn", user_vectors, table[candidate_ids])
     mixed_scores = torch.lerp(

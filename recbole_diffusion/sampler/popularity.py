@@ -1,4 +1,4 @@
-"""Popularity negatives: items drawn in proportion to a power of their interaction count, the user's positives left out.
+"""Popularity negatives: items in proportion to a power of their interaction count, without positives.
 
 The law is P(j | u) = w_j / sum of w_k over the items k that are not positives of u, with w_j = count_j^power.
 Rejection from the law without the condition is exact and cheap while a user's positives hold little of the
@@ -30,8 +30,8 @@ def popularity_table(counts: Tensor, power: float) -> Tensor:
         float64 [n_items] on the device of ``counts``, ascending from 0 to 1.
 
     Raises:
-        ValueError: ``power`` or a count is negative or not finite, ``counts`` is not a vector, or no item has a
-            positive weight.
+        ValueError: ``power`` or a count is negative or not finite, ``counts`` is not a vector, or no item has
+            a positive weight.
     """
     if not 0 <= power < float("inf"):
         raise ValueError(f"power is {power}; it takes a finite number from 0 on")
@@ -89,7 +89,7 @@ def popularity_negatives(
 
 
 def _unconditional(cumulative: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
-    """Draw item ids, long [count], by inversion: the first item whose cumulative probability exceeds a uniform number."""
+    """Draw ids, long [count], by inversion: the first item whose cumulative probability is larger."""
     total = cumulative[-1]
     points = torch.rand(count, generator=generator, dtype=torch.float64, device=cumulative.device) * total
     # ``right`` passes over items of weight 0, which repeat an entry.

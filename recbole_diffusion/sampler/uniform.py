@@ -9,7 +9,7 @@ from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 def uniform_negatives(
     positives: InteractionCSR, users: Tensor, *, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Draw one negative for each entry of ``users`` by rejection, so that the time does not grow with the catalogue.
+    """Draw one negative for each entry of ``users`` by rejection: the time does not grow with the catalogue.
 
     Args:
         positives: the training positives.

@@ -1,4 +1,4 @@
-"""Sparse products, Gram matrix and pair scores: values and gradients against plain dense autograd, in float64."""
+"""Sparse products, Gram matrix and pair scores: values and gradients against dense autograd, in float64."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Options that had another name: told to whoever writes the old one, translated in what an earlier version has written."""
+"""Renamed options: an old name is answered with the new one, and older configurations are translated."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The switch of negative samplers: each name does what its own function does, on the pool that all of them share."""
+"""The switch of negative samplers: each name does what its own function does, on a pool that all share."""
 
 import numpy as np
 import pytest

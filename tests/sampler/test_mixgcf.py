@@ -20,7 +20,9 @@ def case(n_layers=3, seed=0):
 
 
 def loop(users, layers, positives, candidates, coefficients):
-    """Mix every candidate in every layer and take the best; return the mean, and per layer the winners and their coefficients.
+    """Mix every candidate in every layer and take the best.
+
+    Return the mean, and per layer the winners and their coefficients.
 
     Args:
         coefficients: [L + 1, batch, N].

@@ -1,4 +1,4 @@
-"""Popularity negatives: the table, the law of the draws by rejection and by the exact draw, and that every call ends."""
+"""Popularity negatives: the table, the law of the draws by rejection and exactly, and that calls end."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,10 @@ from recbole_diffusion.sampler.popularity import popularity_negatives, popularit
 
 
 def assert_law(drawn, weights, own):
-    """Chi-square of the draws of one user against weights without the own items; those of probability 0 never occur."""
+    """Chi-square of the draws of one user against weights without the own items.
+
+    Those of probability 0 never occur.
+    """
     expected = np.asarray(weights, dtype=np.float64)
     expected[[0, *own]] = 0
     found = torch.bincount(drawn, minlength=len(expected)).numpy()

@@ -32,7 +32,10 @@ def write_yelp(folder: Path, rows: Iterable[tuple]) -> Path:
 
 
 def kuairec_matrix(rows: Iterable[tuple]) -> str:
-    """Return one matrix as CSV text, from (user, video, timestamp, watch ratio); a timestamp '' is one that is not published."""
+    """Return one matrix as CSV text, from (user, video, timestamp, watch ratio).
+
+    A timestamp '' is one that is not published.
+    """
     text = io.StringIO()
     for user, video, moment, ratio in rows:
         day, date = ("2020-07-05 00:08:23.438", "20200705") if moment != "" else ("", "")

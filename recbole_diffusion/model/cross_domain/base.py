@@ -1,15 +1,15 @@
 """What the models of cold users in a target domain share.
 
-A rating is predicted as ``offset_i + user vector . item vector``. A subclass of :class:`ColdStartRecommender` gives
+A rating is ``offset_i + user vector . item vector``. A subclass of :class:`ColdStartRecommender` gives
 
 - ``item_side()``, the item vectors and offsets;
 - ``known(users)``, the vectors of users with target ratings;
 - ``transfer(users)``, the vectors of users without target ratings;
-- ``stages()``, what is trained, in order; none for the trivial baselines. TGT and CMF have stages of their own
-  (``factorization_stage`` makes one of ratings).
+- ``stages()``, what is trained, in order; none for the trivial baselines. TGT and CMF have stages of their
+  own (``factorization_stage`` makes one of ratings).
 
-Mappings between two factorisations inherit ``mapping.MappingRecommender``, which does most of this. EMCDR is the
-smallest example.
+Mappings between two factorisations inherit ``mapping.MappingRecommender``, which does most of this. EMCDR is
+the smallest example.
 """
 
 from typing import Any
@@ -109,7 +109,7 @@ class ColdStartRecommender(Recommender):
         self._warm_vectors: tuple[Tensor, Tensor] | None = None
 
     def _items(self) -> tuple[Tensor, Tensor]:
-        """Return :meth:`item_side` without gradient, [n_items, width] and [n_items]; in evaluation computed once."""
+        """Return :meth:`item_side` without gradient; in evaluation it is computed once."""
         if self._item_side is None or self.training:
             self._item_side = tuple(part.detach() for part in self.item_side())
         return self._item_side
@@ -118,7 +118,7 @@ class ColdStartRecommender(Recommender):
     def vectors_of(self, users: Tensor) -> Tensor:
         """Return the vectors of distinct users for scoring, [batch, width].
 
-        Those of known users are their own; those of cold users are transferred and, where ``warm``, fine-tuned.
+        Known users have their own vectors; those of cold users are transferred and, if ``warm``, fine-tuned.
         """
         cold = self.is_cold[users]
         found = self.known(users)
@@ -139,11 +139,11 @@ class ColdStartRecommender(Recommender):
 
     @staticmethod
     def append_ones(vectors: Tensor) -> Tensor:
-        """Return user vectors with a last coordinate of 1, which multiplies the items' offsets, [batch, width + 1]."""
+        """Return vectors with a last coordinate of 1, which meets the items' offsets, [batch, width + 1]."""
         return torch.cat([vectors, torch.ones_like(vectors[:, :1])], 1)
 
     def inner_products(self) -> InnerProducts:
-        """Return user vectors with a last coordinate of 1, and item vectors with their offsets as the last one."""
+        """Return user vectors with a last coordinate of 1, and item vectors whose last one is the offset."""
         items, offsets = self._items()
 
         def of(users: Tensor) -> Tensor:

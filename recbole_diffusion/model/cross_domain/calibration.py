@@ -7,9 +7,9 @@ from torch import Tensor, nn
 class Calibration(nn.Module):
     """A factor and a constant for each coordinate of the mapped vectors, and a learned offset for each item.
 
-    A mapping trained on distances between vectors does not optimise the error of ratings by which it is evaluated.
-    DiffCDR's alignment module is trained on ratings; the calibration gives the other mappings the same loss with
-    fewer weights, so that what differs between them is the mapping. It starts as the identity.
+    A mapping trained on distances between vectors does not optimise the error of ratings by which it is
+    evaluated. DiffCDR's alignment module is trained on ratings; the calibration gives the other mappings the
+    same loss with fewer weights, so that what differs between them is the mapping. It starts as the identity.
 
     Args:
         width: of the vectors.

@@ -22,7 +22,9 @@ from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 
 
 class CMF(SourceFoldIn, ColdStartRecommender):
-    """One factorisation of the users and items of both domains; a cold user's vector comes from the source ratings.
+    """One factorisation of the users and items of both domains.
+
+    A cold user's vector comes from the source ratings.
 
     Differences from the paper:
 
@@ -61,7 +63,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         self.source_mean, self.fold_in_weight = means[1], self.options.source_weight
 
     def common_ids(self, shared: Tensor) -> Tensor:
-        """Return the common id of each source user, [n_source_users]: the target id of shared users, else a new one.
+        """Return each source user's common id, [n_source_users]: a shared user's target id, else a new one.
 
         Args:
             shared: target and source ids of the shared users, [n, 2].
@@ -117,7 +119,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         return users
 
     def source_history(self, histories: FoldInHistories) -> FoldInHistories:
-        """Return the histories in the item numbers of the joint factors, ratings without the mean of the source."""
+        """Return histories in the item numbers of the joint factors, ratings without the source's mean."""
         return replace(
             histories, items=histories.items + self.n_items, ratings=histories.ratings - self.source_mean
         )

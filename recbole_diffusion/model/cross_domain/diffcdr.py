@@ -1,9 +1,9 @@
-"""DiffCDR: target vectors of cold users by a diffusion that is conditioned on what is known of them in the source domain.
+"""DiffCDR: target vectors of cold users by a diffusion conditioned on their source domain.
 
 Paper: "Diffusion Cross-domain Recommendation" (DiffCDR).
 
-The algorithm (Algorithm 1). u^s and u^t are a user's vectors in two factorisations, v_j and o_j an item's target vector
-and offset, alpha(t)^2 + sigma(t)^2 = 1, F the denoiser's layers::
+The algorithm (Algorithm 1). u^s and u^t are a user's vectors in two factorisations, v_j and o_j an item's
+target vector and offset, alpha(t)^2 + sigma(t)^2 = 1, F the denoiser's layers::
 
     stages 1 and 2: factorise source and target             lines 1, 2  MappingRecommender.stages
     stage 3, a batch of shared users with all their ratings
@@ -18,8 +18,9 @@ and offset, alpha(t)^2 + sigma(t)^2 = 1, F the denoiser's layers::
         --- an update of ALM by L_ALM + lambda L_task       Eq. 7       DiffCDR.align_loss
     a cold user's rating of item j: o_j + ALM(u^) . v_j                 DiffCDR.transfer, ColdStartRecommender
 
-The two updates are the pair that ``DiffCDR.mapping_updates`` returns; ``trainer/staged.py`` makes them on each batch.
-The denoiser and the solver's use of it are in ``diffcdr_denoiser.py``, the solver in ``diffusion/solver.py``.
+The two updates are the pair that ``DiffCDR.mapping_updates`` returns; ``trainer/staged.py`` makes them on
+each batch. The denoiser and the solver's use of it are in ``diffcdr_denoiser.py``, the solver in
+``diffusion/solver.py``.
 """
 
 from functools import partial
@@ -39,7 +40,7 @@ from recbole_diffusion.model.ema import EMA
 
 
 class Alignment(nn.Module):
-    """ALM: one matrix without bias, the identity at the start; and learned offsets of each item and of all items.
+    """ALM: one matrix without bias, the identity at the start, and learned offsets of items.
 
     Args:
         width: of the vectors.
@@ -65,37 +66,37 @@ FIGURE_4 = (1, 5, 30)
 
 
 class DiffCDR(MappingRecommender):
-    """DIM makes target vectors out of what is known in the source, ALM aligns them; each batch updates both in turn.
+    """DIM makes target vectors from the source, ALM aligns them; each batch updates both in turn.
 
     A batch is a set of shared users with all of their training ratings, so that the solver runs once a user,
-    not once a rating. ``docs/models/diffcdr.md`` has each difference from the paper and the released code with
-    its measured effect; in short:
+    not once a rating. ``docs/models/diffcdr.md`` has each difference from the paper and the released code
+    with its measured effect; in short:
 
     - The network has activations; with ``activation: none``, the authors', and a linear ALM the whole is an
       affine map.
     - Solver and training share one schedule and one meaning of time.
-    - The two updates have an optimizer each. The authors' share one, so that Adam's momentum moves what has no
-      gradient.
+    - The two updates have an optimizer each. The authors' share one, so that Adam's momentum moves what has
+      no gradient.
     - Conditional and unconditional noise are the two halves of one pass.
     - The epoch is chosen on validation users, not on test users.
     - ALM starts as the identity. Vectors are standardised for the diffusion (``standardise``): regularised
       factors are far smaller than the noise that the schedule ends with.
     - The task loss may mix in absolute errors (``task_absolute``) and learn an offset for each item
-      (``item_offset_reg_weight``): the factors' offsets go with users whose biases are known, and those of cold
-      users are only guessed.
+      (``item_offset_reg_weight``): the factors' offsets go with users whose biases are known, and those of
+      cold users are only guessed.
     - The network predicts velocity, which does not blow errors up near time 1; ``prediction: noise`` is the
       paper's.
-    - Users may weigh by their number of target ratings in L_DIM (``rating_count_half_weight``; the paper's: 0).
+    - Users may weigh by their number of target ratings in L_DIM (``rating_count_half_weight``).
     - The denoiser may be updated several times a batch (``denoiser_updates``); Algorithm 1 has one.
     - The condition may hold how the user rates in the source domain (``condition``, see ``profile.py``).
     - The solver may start at the mean of noise, 0 (``start: mean``). It then ends in the middle of the
-      conditional distribution, where a draw or the source vector, the paper's start, leads to some sample of it.
+      conditional distribution, where a draw or the source vector, the paper's start, leads to a sample.
     - The denoiser's weights are penalised (``weight_decay``).
-    - The solver and the predictions use moving averages of the weights (``ema_decay``; the paper's: 0), so that
-      ALM does not chase a denoiser that jumps with each batch.
+    - The solver and the predictions use moving averages of the weights (``ema_decay``; the paper's: 0), so
+      that ALM does not chase a denoiser that jumps with each batch.
     - With ``bias`` the vector is [u, b_u], see ``matrix_factorization.py``; the paper has no biases.
-    - Noisy vector, time and condition are added at hidden width. ``join: input`` adds them at the vector's own
-      width, where condition and noisy vector can no longer be told apart.
+    - Noisy vector, time and condition are added at hidden width. ``join: input`` adds them at the vector's
+      own width, where condition and noisy vector can no longer be told apart.
     """
 
     loss_names = ("dim", "alm")
@@ -199,7 +200,7 @@ class DiffCDR(MappingRecommender):
         return (weights[:, None] / weights.mean() * error.square()).mean()
 
     def align_loss(self, users: Tensor) -> Tensor:
-        """Return Eq. 7, a scalar: distance to the target vectors (Eq. 6) and error of the training ratings."""
+        """Return Eq. 7, a scalar: distance to target vectors (Eq. 6) and error of the training ratings."""
         o, alm = self.options, self.alignment
         vectors = alm(self.diffused(users))  # ALM(u^), [batch, k]; no gradient to the denoiser
         gap = vectors - self.target_vectors(users)
@@ -233,7 +234,7 @@ class DiffCDR(MappingRecommender):
     def _solved(
         self, vectors: Tensor, profiles: Tensor | None, drawn: Tensor | None, evaluations: int | None = None
     ) -> Tensor:
-        """Return u^ from source vectors, profiles and, where the solver starts at noise, drawn noise, [batch, k]."""
+        """Return u^ from source vectors, profiles and, with ``start: noise``, that noise, [batch, k]."""
         o, x = self.options, self._standardised(vectors)
         if o.diffusion:
             start = {"mean": torch.zeros_like(x), "source": x, "noise": drawn}[o.start]
@@ -259,8 +260,8 @@ class DiffCDR(MappingRecommender):
     def final_diagnostics(self) -> dict[str, Any]:
         """Add the number of Figure 4: mean distance of training users' vectors to their target vectors.
 
-        Measured at each point of :meth:`transfer_path`, over at most 1,000 users. ``mean vector`` is the distance
-        of the mean target vector, the same for everyone, below which a transfer has to come.
+        Measured at each point of :meth:`transfer_path`, over at most 1,000 users. ``mean vector`` is the
+        distance of the mean target vector, the same for everyone, below which a transfer has to come.
         """
         found = super().final_diagnostics()
         if self.options.diffusion:
@@ -283,8 +284,8 @@ class DiffCDR(MappingRecommender):
     def transfer_path(self, users: Tensor) -> dict[str, Tensor]:
         """Return training users' vectors at points of their way to the target, [n, k] each, by name.
 
-        ``source`` are the source vectors at the scale of the target; ``1``, ``5`` and ``30`` the solver's output
-        after so many evaluations of the noise; ``aligned`` the vectors that score.
+        ``source`` are the source vectors at the scale of the target; ``1``, ``5`` and ``30`` the solver's
+        output after so many evaluations of the noise; ``aligned`` the vectors that score.
         """
         source = self._standardised(self.source_vectors(users)) * self.statistics[3] + self.statistics[2]
         made = {"source": source} | {str(one): self.diffused(users, one) for one in FIGURE_4}

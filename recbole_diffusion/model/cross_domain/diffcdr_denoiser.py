@@ -14,8 +14,8 @@ TIME_UNITS = 1000.0  # the features of time read t in [0, 1] as 0..1000, as thos
 class Denoiser(nn.Module):
     """Three perceptron layers on the sum of noisy vector, time and condition (DiffCDR, section 3.1).
 
-    The layers F predict the noise, or with ``velocity`` the part of it that does not follow from the noisy vector
-    alone,
+    The layers F predict the noise, or with ``velocity`` the part of it that does not follow from the noisy
+    vector alone,
 
         eps = sigma(t) x + alpha(t) F,    so that    x_0 = alpha(t) x - sigma(t) F
 
@@ -64,7 +64,7 @@ class Denoiser(nn.Module):
         return sinusoidal_embedding(t * TIME_UNITS, self.time_size, order="sin_cos")
 
     def one_time(self, t: Tensor) -> tuple[Tensor, float, float]:
-        """Return features [1, time_size], alpha and sigma of a batch of one time; kept, since the solver's times recur."""
+        """Return features [1, time_size], alpha and sigma of a batch of one time, which recurs."""
         key = t[0].item(), t.device
         if key not in self._features:
             first = t[:1].double()
@@ -93,8 +93,8 @@ class Denoiser(nn.Module):
     def guided(self, condition: Tensor, guidance: float) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the noise under classifier-free guidance (Eq. 3) as a function of x and t, for the solver.
 
-        Conditional and unconditional noise are the two halves of one pass; with guidance 0 or 1 only one of them is
-        needed.
+        Conditional and unconditional noise are the two halves of one pass; with guidance 0 or 1 only one of
+        them is needed.
 
         Args:
             condition: [batch, condition size].
@@ -120,14 +120,14 @@ FEW = 10
 
 
 def orders_of(evaluations: int) -> list[int]:
-    """Return the orders of the solver's steps: DPM-Solver-fast, and first order alone below FEW evaluations."""
+    """Return the orders of the solver's steps: DPM-Solver-fast, or first order below FEW evaluations."""
     return fast_orders(evaluations) if evaluations >= FEW else [1] * evaluations
 
 
 def transferred(
     denoiser: Denoiser, x: Tensor, condition: Tensor, guidance: float, evaluations: int
 ) -> Tensor:
-    """Return the solver's end at time 0 for ``x`` at time 1 under a condition (Eq. 4), [batch, k], without gradient.
+    """Solve from ``x`` at time 1 to time 0 under a condition (Eq. 4): [batch, k], without gradient.
 
     Args:
         denoiser: the noise, and the schedule that it is trained with.

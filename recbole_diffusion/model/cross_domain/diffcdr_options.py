@@ -29,14 +29,16 @@ class DiffCDROptions(CrossDomainOptions):
     beta_1: float = option("noise rate of the schedule at time 1", low=0, open_low=True)
     condition_dropout: float = option("ratio of training users without condition", low=0, high=1)
     rating_count_half_weight: float = option(
-        "number of target ratings at which a user weighs half in the denoiser's loss; 0: all users weigh the same",
+        "number of target ratings at which a user weighs half in the denoiser's loss; 0: all users weigh the "
+        "same",
         low=0,
     )
     denoiser_updates: int = option(
         "updates of the denoiser on each batch, before one of the alignment module", low=1
     )
     ema_decay: float = option(
-        "decay of the exponential moving averages (EMA) of the weights that the solver and predictions use; 0: no EMA",
+        "decay of the exponential moving averages (EMA) of the weights that the solver and predictions use; "
+        "0: no EMA",
         low=0,
         high=1,
         open_high=True,
@@ -48,7 +50,8 @@ class DiffCDROptions(CrossDomainOptions):
         choices=("mean", "source", "noise"),
     )
     condition: str = option(
-        "the denoiser's condition: the source vector, the profile of how the user rates in the source domain, or both",
+        "the denoiser's condition: the source vector, the profile of how the user rates in the source "
+        "domain, or both",
         choices=("vector", "profile", "both"),
     )
     diffusion: bool = option("False: without the denoiser, source vectors are aligned (ablation AT)")
@@ -64,8 +67,8 @@ class DiffCDROptions(CrossDomainOptions):
         "ratio of absolute errors in the task loss; 0: squared errors alone (Eq. 2)", low=0, high=1
     )
     item_offset_reg_weight: float | None = option(
-        "also learn an offset for each item by the task loss; its L2 penalty counts as so many ratings of offset 0; "
-        "null: no offsets",
+        "also learn an offset for each item by the task loss; its L2 penalty counts as so many ratings of "
+        "offset 0; null: no offsets",
         low=0,
     )
 
@@ -84,6 +87,6 @@ class DiffCDROptions(CrossDomainOptions):
         learns_offsets = self.task_weight > 0 and self.item_offset_reg_weight is not None
         if not (self.alignment or self.diffusion or learns_offsets):
             raise UsageError(
-                "without diffusion, alignment and item_offset_reg_weight DiffCDR would learn nothing; switch one of "
-                "them on"
+                "without diffusion, alignment and item_offset_reg_weight DiffCDR would learn nothing; switch "
+                "one of them on"
             )

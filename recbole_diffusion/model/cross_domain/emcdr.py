@@ -14,10 +14,10 @@ from recbole_diffusion.model.cross_domain.stage import UpdateStep
 
 
 class EMCDR(MappingRecommender):
-    """Mapping of vectors by squared distance (EMCDR, Eq. 5 and 6), linear or by a perceptron with one hidden layer and tanh.
+    """Mapping of vectors by squared distance (Eq. 5 and 6), linear or by a perceptron of one hidden layer.
 
-    The latent factors are those of ``matrix_factorization.py``. Ratings are predicted, so the paper's ranking variant
-    (BPR) is left out.
+    The latent factors are those of ``matrix_factorization.py``. Ratings are predicted, so the paper's ranking
+    variant (BPR) is left out.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:

@@ -29,7 +29,8 @@ class LACDR(MappingRecommender):
     Differences from the paper:
 
     - The latent factors are those of ``matrix_factorization.py``, as for every mapping model here.
-    - The autoencoders of a batch see its shared users and as many others, drawn from all users of each domain.
+    - The autoencoders of a batch see its shared users and as many others, drawn from all users of each
+      domain.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:

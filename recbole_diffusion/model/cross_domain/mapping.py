@@ -1,17 +1,19 @@
 """Models that map a user's source vector to a target vector, on two trained factorisations.
 
-Training has three stages: the factorisation of the source, that of the target (both shared by all such models through
-the stage cache), and the mapping. A subclass of :class:`MappingRecommender` gives
+Training has three stages: the factorisation of the source, that of the target (both shared by all such models
+through the stage cache), and the mapping. A subclass of :class:`MappingRecommender` gives
 
-- ``mapping_updates()``, the updates of a batch in the third stage: each a loss of target user ids and what it updates;
+- ``mapping_updates()``, the updates of a batch in the third stage: each a loss of target user ids and its
+  parameters;
 - ``transfer(users)``, the mapped vectors of cold users;
-- ``transfer_new(vectors, histories, seed)``, the same for users without an id, see ``source_history.SourceFoldIn``;
-- ``begin_transfer()``, if something is computed from the final factors; its result belongs in persistent buffers, so
-  that a resume has it.
+- ``transfer_new(vectors, histories, seed)``, the same for users without an id, see
+  ``source_history.SourceFoldIn``;
+- ``begin_transfer()``, if something is computed from the final factors; its result belongs in persistent
+  buffers, so that a resume has it.
 
-It has ``source_vectors(users)`` and ``target_vectors(users)`` of shared users by target id, and ``rating_loss(users,
-vectors)``, the task loss (DiffCDR, Eq. 2) on all training ratings of the users. With ``CalibratedOptions`` and
-``task_absolute``, one more update calibrates the mapped vectors on ratings.
+It has ``source_vectors(users)`` and ``target_vectors(users)`` of shared users by target id, and
+``rating_loss(users, vectors)``, the task loss (DiffCDR, Eq. 2) on all training ratings of the users. With
+``CalibratedOptions`` and ``task_absolute``, one more update calibrates the mapped vectors on ratings.
 """
 
 from typing import Any, ClassVar
@@ -109,7 +111,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         ]
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
-        """Return the losses of the mapping on the shared users of a batch; training itself follows :meth:`stages`."""
+        """Return the mapping's losses on a batch's shared users; training itself follows :meth:`stages`."""
         users = torch.unique(interaction[self.USER_ID])
         users = users[torch.isin(users, self.shared.to(users.device))]
         return tuple(step.loss(users) for step in self.transfer_updates())
@@ -172,7 +174,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         return self.source.user_vectors(self.source_of[users]).detach()
 
     def source_items(self, items: Tensor) -> Tensor:
-        """Return source items as points among the users, v or with biases [v, b_i], without gradient, [n, width]."""
+        """Return source items as points among users, v or [v, b_i], without gradient, [n, width]."""
         return self.source.item_points(items).detach()
 
     def target_vectors(self, users: Tensor) -> Tensor:
@@ -184,7 +186,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         return self.target.user_vectors(users)
 
     def item_side(self) -> tuple[Tensor, Tensor]:
-        """Return item vectors and offsets of the target factors, with the calibration's item offsets if it has some."""
+        """Return item vectors and offsets of the target factors, with the calibration's item offsets."""
         vectors, offsets = self.target.item_vectors(), self.target.item_offsets()
         learned = None if self.calibration is None else self.calibration.item_offset
         return vectors, offsets if learned is None else offsets + learned
@@ -200,7 +202,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         self._all_profiles: Tensor | None = None
 
     def learned_profiles(self, users: Tensor) -> Tensor:
-        """Fit the profile's statistics to all source ratings and to training users, and return all users' profiles.
+        """Fit the profile's statistics to all source ratings and training users; return all profiles.
 
         Args:
             users: target ids of the training users, long [n].
@@ -213,7 +215,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         )
 
     def profiles_of(self, users: Tensor) -> Tensor | None:
-        """Return the profiles of users by target id, [batch, SIZE]; all are computed once, until the mode changes."""
+        """Return the profiles of users by target id, [batch, SIZE]; kept until the mode changes."""
         if self.profile is None:
             return None
         if self._all_profiles is None:

@@ -36,7 +36,8 @@ class MatrixFactorization(nn.Module):
         shape: numbers of ids.
         options: width, bias, initial deviation, penalties.
         mean: of the training ratings.
-        seed: of the initial vectors, a random stream of its own, so that all models start from the same factors.
+        seed: of the initial vectors, a random stream of its own, so that all models start from the same
+            factors.
     """
 
     mean: Tensor
@@ -71,7 +72,7 @@ class MatrixFactorization(nn.Module):
         return torch.cat([self.items, torch.ones_like(self.items[:, :1])], 1) if self.bias else self.items
 
     def item_points(self, items: Tensor) -> Tensor:
-        """Return items as points at the width of user vectors, v or [v, b_i], [n, width]; scores use ``item_vectors``."""
+        """Return items as points among the users, v or [v, b_i], [n, width]; scores use ``item_vectors``."""
         rows = F.embedding(items, self.items)
         return torch.cat([rows, self.item_bias[items, None]], 1) if self.bias else rows
 
@@ -91,7 +92,7 @@ class MatrixFactorization(nn.Module):
         if self.bias:
             b_u, b_i = self.user_bias[users], self.item_bias[items]
             scores = scores + self.mean + b_u + b_i
-            # The penalty of a bias is spread over the ratings of its user or item: as so many ratings of bias 0.
+            # The penalty of a bias is spread over the ratings of its user or item.
             penalty = penalty + self.bias_reg_weight * (
                 b_u.square() / self.of_user[users] + b_i.square() / self.of_item[items]
             )
@@ -164,7 +165,7 @@ def derived_seed(*words: object) -> int:
 def factorization_stage(
     name: str, factors: MatrixFactorization, ratings: Ratings, options: CrossDomainOptions, seed: int
 ) -> TrainingStage:
-    """Return the stage that trains one factorisation; it stops early by the error on ratings that it holds out.
+    """Return the stage that trains one factorisation, with early stopping by ratings that it holds out.
 
     Args:
         name: ``source`` or ``target``.
@@ -209,7 +210,7 @@ def factorization_stage(
 
 
 def content_key(name: str, ratings: Ratings, options: CrossDomainOptions, seed: int) -> str:
-    """Return a key of everything that trained factors depend on: ratings, options, seed, format of the file."""
+    """Return a key of all that trained factors depend on: ratings, options, seed, format of the file."""
     digest = hashlib.sha256(b"factors 1")
     for column in (ratings.users, ratings.items, ratings.ratings):
         digest.update(column.numpy().tobytes())

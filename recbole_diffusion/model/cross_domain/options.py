@@ -37,8 +37,8 @@ class PTUPCDROptions(CrossDomainOptions):
         "ratio of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
     )
     item_offset_reg_weight: float | None = option(
-        "also learn an offset for each item; its L2 penalty counts as so many ratings of offset 0; null: no offsets, "
-        "as in the paper",
+        "also learn an offset for each item; its L2 penalty counts as so many ratings of offset 0; null: no "
+        "offsets, as in the paper",
         low=0,
     )
 
@@ -110,7 +110,8 @@ class SourceRegressionOptions(CrossDomainOptions):
         "ratio of absolute errors in the loss of ratings; 0: squared errors alone", low=0, high=1
     )
     item_offset_reg_weight: float | None = option(
-        "also learn an offset for each item; its L2 penalty counts as so many ratings of offset 0; null: no offsets",
+        "also learn an offset for each item; its L2 penalty counts as so many ratings of offset 0; null: no "
+        "offsets",
         low=0,
     )
     profile: bool = option("also read the profile of how the user rates in the source domain, as DiffCDR may")

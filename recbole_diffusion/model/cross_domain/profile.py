@@ -21,14 +21,14 @@ class SourceProfile(nn.Module):
     | number | what it is | shrunk by |
     |---|---|---|
     | 0 | mean gap: does the user rate high | PRIOR_MEAN ratings of gap 0 |
-    | 1 | standard deviation of the gaps: do the ratings differ | PRIOR_SPREAD ratings of everyone's variance |
+    | 1 | deviation of the gaps: do the ratings differ | PRIOR_SPREAD ratings of everyone's variance |
     | 2 | log(1 + n): how many ratings | |
     | 3 | mean b_i: are the chosen items rated high by everyone | PRIOR_MEAN ratings of b_i = 0 |
     | 4 to 8 | ratio of the ratings in each fifth of the scale | PRIOR_SPREAD ratings spread like everyone's |
 
     A vector of matrix factorisation keeps one of these numbers, the mean (the user's bias). Profiles are
-    standardised by those of the training users. The statistics are persistent buffers, since they belong to the
-    weights.
+    standardised by those of the training users. The statistics are persistent buffers, since they belong to
+    the weights.
 
     Attributes:
         usual: variance of all gaps, then the ratio of all ratings in each fifth of the scale, [1 + LEVELS].

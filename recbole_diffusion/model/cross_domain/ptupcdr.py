@@ -23,13 +23,13 @@ class PTUPCDR(MappingRecommender):
 
     Differences from the paper:
 
-    - The latent factors are those of ``matrix_factorization.py``, as for every mapping model here. With ``bias``
-      an item enters as [v, b_i] and the bridge maps [u, b_u].
+    - The latent factors are those of ``matrix_factorization.py``, as for every mapping model here. With
+      ``bias`` an item enters as [v, b_i] and the bridge maps [u, b_u].
     - A batch is a set of shared users with all of their training ratings; the paper's is a set of ratings.
     - The history is every source item that the user has rated, however many; ``history_floor: 4`` keeps the
       liked ones alone.
-    - ``task_absolute`` and ``item_offset_reg_weight`` are those of DiffCDR, so that the two task losses can be
-      compared.
+    - ``task_absolute`` and ``item_offset_reg_weight`` are those of DiffCDR, so that the two task losses can
+      be compared.
     """
 
     renamed_weights: ClassVar = {"shift": "item_offset"}
@@ -61,7 +61,7 @@ class PTUPCDR(MappingRecommender):
         return vectors, offsets if self.options.item_offset_reg_weight is None else offsets + self.item_offset
 
     def characteristics(self, users: Tensor) -> Tensor:
-        """Return p, the weighted mean of the source items of each user, [batch, width]; zeros without history."""
+        """Return p, the weighted mean of each user's source items, [batch, width]; zeros without history."""
         items, _, rows = self.history.gather(self.source_of[users])
         return self._characteristics(items, rows, len(users))
 

@@ -1,4 +1,4 @@
-"""Histories in the source domain: as rows of items, attention over them, and users known by such a history alone."""
+"""Histories in the source domain: rows of items, attention over them, and folding in users by them."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ BLOCK = 2**20  # pairs whose vectors are held at once
 
 
 def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> InteractionCSR:
-    """Return the items that each user of a domain has rated ``floor`` or higher, ascending; with None all rated items."""
+    """Return the items that each user has rated ``floor`` or higher, ascending; all rated items with None."""
     kept = torch.arange(len(ratings)) if floor is None else (ratings.ratings >= floor).nonzero().squeeze(1)
     keys = torch.sort(ratings.users[kept] * shape.n_items + ratings.items[kept]).values
     counts = torch.bincount(keys // shape.n_items, minlength=shape.n_users)
@@ -24,7 +24,7 @@ def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> Int
 
 
 def liked(histories: FoldInHistories, floor: float | None) -> tuple[Tensor, Tensor]:
-    """Return the items [total] and rows [total] of histories that are rated ``floor`` or higher; with None all."""
+    """Return items [total] and rows [total] of histories rated ``floor`` or higher; all with None."""
     kept = slice(None) if floor is None else histories.ratings >= floor
     return histories.items[kept], histories.rows[kept]
 
@@ -44,7 +44,7 @@ def softmax_by_row(scores: Tensor, rows: Tensor, n_rows: int) -> Tensor:
 
 
 def means_over_pairs(own: Tensor, others: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return the mean of each vector and the mean of its neighbours, [n, width]; a vector without neighbours stays.
+    """Return the mean of each vector and its neighbours' mean, [n, width]; without neighbours the vector.
 
     Args:
         own: [n, width].
@@ -94,6 +94,6 @@ class SourceFoldIn:
 
     @torch.no_grad()
     def fold_in_vectors(self: Any, histories: FoldInHistories, seed: int) -> Tensor:
-        """Return the vectors of users by their source ratings, as ``inner_products`` scores them, [batch, width + 1]."""
+        """Return the vectors of users by their source ratings, for ``inner_products``, [batch, width + 1]."""
         vectors = self.source_factors().fold_in(self.source_history(histories), self.fold_in_weight)
         return self.append_ones(self.calibrated(self.transfer_new(vectors, histories, seed)))

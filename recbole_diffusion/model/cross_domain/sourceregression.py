@@ -13,12 +13,12 @@ from recbole_diffusion.model.cross_domain.stage import UpdateStep
 
 
 class SourceRegression(MappingRecommender):
-    """``r = mean + b_i + s_i + a + b x_u + c . z_u`` with x_u the standardised source bias; a, b, c and offsets s are learned.
+    """``r = mean + b_i + s_i + a + b x_u + c . z_u``, x_u the standardised source bias; a, b, c, s learned.
 
-    The trivial baseline of transfer, above which a mapping of whole vectors has to be. Offsets and biases are those
-    of the two factorisations, the loss of ratings is that of DiffCDR's alignment module (``task_absolute``,
-    ``item_offset_reg_weight``). With ``profile`` it also reads the profile z_u that DiffCDR may read
-    (``profile.py``); c is penalised by ``profile_reg_weight``, b is not.
+    The trivial baseline of transfer, above which a mapping of whole vectors has to be. Offsets and biases are
+    those of the two factorisations, the loss of ratings is that of DiffCDR's alignment module
+    (``task_absolute``, ``item_offset_reg_weight``). With ``profile`` it also reads the profile z_u that
+    DiffCDR may read (``profile.py``); c is penalised by ``profile_reg_weight``, b is not.
     """
 
     statistics: Tensor
@@ -67,7 +67,7 @@ class SourceRegression(MappingRecommender):
         return self._regressed(self.source_vectors(users), self.profiles_of(users))
 
     def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
-        """Return the same for users without an id, by their source vectors and source ratings, [batch, width]."""
+        """Return the same for users without an id, by source vectors and source ratings, [batch, width]."""
         return self._regressed(vectors, self.new_profiles(histories, len(vectors)))
 
     def _regressed(self, vectors: Tensor, profiles: Tensor | None) -> Tensor:

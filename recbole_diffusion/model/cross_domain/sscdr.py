@@ -20,14 +20,15 @@ from recbole_diffusion.sampler.uniform import uniform_negatives
 class SSCDR(MappingRecommender):
     """A perceptron maps source users, each represented by its neighbourhood, to target users.
 
-    Supervised loss: the distance of a shared user's mapped vector to the target vector. Unsupervised loss, for all users
-    and items of the source: a mapped user is to be nearer to a mapped item that the user likes than to another.
+    Supervised loss: the distance of a shared user's mapped vector to the target vector. Unsupervised loss,
+    for all users and items of the source: a mapped user is to be nearer to a mapped item that the user likes
+    than to another.
 
     Differences from the paper:
 
     - The latent factors are those of ``matrix_factorization.py``, as for every mapping model here, not the
-      paper's metric learning; distances are taken in the unit ball, as there. With ``bias`` an item is the point
-      [v, b_i], a user [u, b_u].
+      paper's metric learning; distances are taken in the unit ball, as there. With ``bias`` an item is the
+      point [v, b_i], a user [u, b_u].
     - Neighbours are gathered before the mapping in training too, so that training and scoring see the same
       vectors.
     - A batch of the unsupervised loss has as many liked source pairs as the batch has users.
@@ -56,7 +57,7 @@ class SSCDR(MappingRecommender):
         self.neighbourhood.copy_(self._gathered()[0])
 
     def _gathered(self) -> tuple[Tensor, list[Tensor]]:
-        """Return the gathered vectors of the source users, and the vectors of the source items before each hop.
+        """Return the gathered vectors of source users, and the vectors of source items before each hop.
 
         In each hop a vector becomes the mean of itself and the mean of its neighbours'.
         """
@@ -114,7 +115,7 @@ class SSCDR(MappingRecommender):
         self._before_hops: list[Tensor] | None = None
 
     def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
-        """Return the mapped neighbourhoods of users by their source vectors and liked items, [batch, width]."""
+        """Return the mapped neighbourhoods of users by source vectors and liked items, [batch, width]."""
         if self._before_hops is None:
             self._before_hops = self._gathered()[1]
         items, rows = liked(histories, self.options.history_floor)

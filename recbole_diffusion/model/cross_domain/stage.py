@@ -1,4 +1,4 @@
-"""What a model that trains in stages gives to its trainer: the stages in order, and the updates of a batch in each."""
+"""What a staged model gives to its trainer: the stages in order, and the updates of a batch in each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,8 @@ class TrainingStage:
         module: the part of the model that the stage trains, for the cache of stages.
         key: names everything that the stage's weights depend on; None: not cached.
         min_updates: batches before which no epoch is chosen, except the last one.
-        patience_in_updates: early-stopping patience in batches, used where it is longer than ``stopping_step``.
+        patience_in_updates: early-stopping patience in batches, used where it is longer than
+            ``stopping_step``.
     """
 
     name: str

@@ -19,10 +19,10 @@ from recbole_diffusion.model.cross_domain.stage import TrainingStage
 
 
 class TGT(ColdStartRecommender):
-    """The target factors of the mapping models, with the same weights; a cold user has an untrained vector, as in the paper.
+    """The target factors of the mapping models; a cold user has an untrained vector, as in the paper.
 
-    ``cold_vector: mean`` gives cold users the mean vector of the users with ratings, the best choice without the
-    source.
+    ``cold_vector: mean`` gives cold users the mean vector of the users with ratings, the best choice without
+    the source.
     """
 
     average: Tensor

@@ -25,7 +25,7 @@ def group_means(keys: Tensor, values: Tensor, size: int, prior: float, shrinkage
 
 
 class TrivialRecommender(ColdStartRecommender):
-    """Item offsets plus one number for each user, a vector of width 1; nothing is trained, a warm start moves the number."""
+    """Item offsets plus one number for each user, a vector of width 1; only a warm start changes it."""
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -69,7 +69,7 @@ class ItemMean(TrivialRecommender):
 
 
 class SourceOffset(TrivialRecommender):
-    """Item mean plus the user's offset, which is the mean of rating minus item mean over the user's source ratings."""
+    """Item mean plus the user's offset, the mean of rating minus item mean over the source ratings."""
 
     def user_offsets(self, dataset: Any) -> Tensor:  # noqa: ARG002
         """Return the source offset of each shared user, 0 for others, [n_users]."""

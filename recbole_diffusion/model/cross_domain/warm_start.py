@@ -1,11 +1,12 @@
 """The warm start: a few target ratings of a user move the transferred vector, in closed form.
 
-The paper fine-tunes by gradient steps (section 4.1) and does not say how many. Squared error with an L2 penalty on the
-distance from the transferred vector w_0,
+The paper fine-tunes by gradient steps (section 4.1) and does not say how many. Squared error with an L2
+penalty on the distance from the transferred vector w_0,
 
     sum of (r - offset_i - w . v_i)^2 + l2 |w - w_0|^2,
 
-has its minimum at w_0 + (V^T V + l2 I)^-1 V^T (r - offset - V w_0): for each user a linear system as wide as a vector.
+has its minimum at w_0 + (V^T V + l2 I)^-1 V^T (r - offset - V w_0): for each user a linear system as wide as
+a vector.
 """
 
 from collections.abc import Callable

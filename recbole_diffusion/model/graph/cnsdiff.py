@@ -16,8 +16,9 @@ The algorithm, for a batch of pairs (user u, positive item v) with vectors e_u, 
                           - lambda_1 bound of log p(z_T))     Eq. 17, 18  NegativeDiffusion.losses
               + lambda_3 contrast of e_v with e~              Eq. 21      CNSDiff._alignment
 
-``NegativeDiffusion`` is in ``cnsdiff_diffusion.py``, its networks in ``cnsdiff_denoiser.py``; the encoders are those
-of ``model/encoder.py``. With another ``negative_sampler`` only e~ and BPR are left (``sampler/choose.py``).
+``NegativeDiffusion`` is in ``cnsdiff_diffusion.py``, its networks in ``cnsdiff_denoiser.py``; the encoders
+are those of ``model/encoder.py``. With another ``negative_sampler`` only e~ and BPR are left
+(``sampler/choose.py``).
 """
 
 from typing import Any, ClassVar
@@ -42,7 +43,7 @@ from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
 class CNSDiff(InnerProductModel):
-    """Pairwise ranking over LightGCN or matrix factorisation, with negatives from a diffusion of the positive items.
+    """Pairwise ranking over LightGCN or matrix factorisation, with negatives from a diffusion.
 
     The vectors of a batch's positive items are noised to z_T and denoised (Eq. 12); what the reverse chain
     holds at the steps t_0 + k s (Eq. 14) are negatives, the harder the smaller the step. A user meets the one
@@ -134,7 +135,7 @@ class CNSDiff(InnerProductModel):
     # Training, Algorithm 1.
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
-        """Return the parts of Eq. 22 that the options switch on, each a scalar, in the order of ``loss_names``."""
+        """Return the parts of Eq. 22 that are switched on, each a scalar, in the order of ``loss_names``."""
         o = self.options
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         layers = self.encoder.layers()
@@ -172,7 +173,7 @@ class CNSDiff(InnerProductModel):
     def _chosen(
         self, users: Tensor, items: Tensor, layers: list[Layer], u: Tensor, V: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return item ids [batch] and vectors [batch, d] of negatives that are items, or mixed of items (``mixgcf``)."""
+        """Return ids [batch] and vectors [batch, d] of negatives that are not generated."""
         o = self.options
         ids, mixed = choose_negatives(
             o.negative_sampler,
@@ -190,7 +191,7 @@ class CNSDiff(InnerProductModel):
     # Generated negatives, Eq. 12 to 14 and 19.
 
     def _generated(self, distinct: Tensor, where: Tensor, u: Tensor) -> Tensor:
-        """Return for each row the generated negative with the largest inner product with the user (Eq. 19), [batch, d].
+        """Return each row's generated negative of the largest score (Eq. 19), [batch, d].
 
         Args:
             distinct: vectors of the distinct positive items, [n, d].
@@ -203,7 +204,7 @@ class CNSDiff(InnerProductModel):
         return levels[scores.argmax(0), where]
 
     def _mixed(self, generated: Tensor, random: Tensor) -> Tensor:
-        """Return share * generated + (1 - share) * random (Eq. 20), [batch, d]; share ~ Beta(a, b) of the epoch."""
+        """Return share * generated + (1 - share) * random (Eq. 20), [batch, d], share ~ Beta(a, b)."""
         a, b = self._beta
         if self.options.mixing == "none":
             return generated

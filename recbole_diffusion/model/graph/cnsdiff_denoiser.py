@@ -1,4 +1,4 @@
-"""The networks of CNSDiff's diffusion: a denoiser that may depend on an environment, and the posterior over environments."""
+"""The networks of CNSDiff's diffusion: the denoiser, and the posterior over environments."""
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +36,7 @@ class Denoiser(nn.Module):
         nn.init.normal_(self.output_layer.weight, std=0.02)
 
     def forward(self, z: Tensor, t: Tensor | int, environment: Tensor | None = None) -> Tensor:
-        """Return the noise [rows, d] in z [rows, d], at steps t [rows] or one step, in environments [rows] if there are any."""
+        """Return the noise in z [rows, d], at steps t [rows] or one step, in environments [rows] or none."""
         hidden = self.input_layer(z) + self.time_layer(self.time_table[t])
         if environment is not None:
             hidden = hidden + self.environment[environment]
@@ -51,7 +51,7 @@ class Denoiser(nn.Module):
 
 
 class EnvironmentPosterior(nn.Module):
-    """q_phi(e | z_t) of Eq. 17: a perceptron of two layers on a state and the step of the reverse chain that leads to it.
+    """q_phi(e | z_t) of Eq. 17: a perceptron on a state and the step of the reverse chain that leads to it.
 
     Args:
         size: d, width of z_t.

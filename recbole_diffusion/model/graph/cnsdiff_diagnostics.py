@@ -80,7 +80,7 @@ class NegativeDiagnostics:
         for step, level, score in zip(steps, levels, scores, strict=True):
             units = F.normalize(level, dim=1)
             n = len(units)
-            # The sum of all n^2 cosines is the squared length of the sum of the unit vectors; n of them are 1.
+            # The sum of all n^2 cosines is the squared length of the sum of the units; n of them are 1.
             between = (float(units.sum(0).square().sum()) - n) / max(1, n * (n - 1))
             self._stats[f"cosine_between_negatives@{step}"] = between
             self._stats[f"cosine_with_positive@{step}"] = float(

@@ -1,4 +1,4 @@
-"""The diffusion of items that makes CNSDiff's negatives: the reverse chain (Eq. 12 to 14) and its losses (Eq. 6, 17, 18)."""
+"""The diffusion that makes CNSDiff's negatives: reverse chain (Eq. 12 to 14) and losses (Eq. 6, 17, 18)."""
 
 import math
 
@@ -44,9 +44,9 @@ class NegativeDiffusion(nn.Module):
             self.posterior = EnvironmentPosterior(
                 o.embedding_size, o.denoiser_size, o.time_size, o.steps, self.environments
             )
-        # KL(q(z_{t-1} | z_t, z_0) || p(z_{t-1} | z_t)) of two Gaussians of the posterior's variance is half of this
-        # times the squared error of the noise: their means differ by c1(t) times the error of z_0, which is
-        # noise / signal times that of the noise.
+        # KL(q(z_{t-1} | z_t, z_0) || p(z_{t-1} | z_t)) of two Gaussians of the posterior's variance is half
+        # of this times the squared error of the noise: their means differ by c1(t) times the error of z_0,
+        # which is noise / signal times that of the noise.
         weight = (d.posterior_x0 * d.noise / d.signal).square() / d.posterior_log_variance.exp()
         self.register_buffer("transition_weight", weight, persistent=False)
 
@@ -115,7 +115,7 @@ class NegativeDiffusion(nn.Module):
 
             error(e)   = |eps - eps_e|^2
             q(e)       = q_phi(e | z_{t-1})                       the state that the step leads to
-            sampling   = sum_e p_0(e) E[error | e] / d            Eq. 6, environments of equal weight (section 3.3)
+            sampling   = sum_e p_0(e) E[error | e] / d            Eq. 6, environments weigh alike (3.3)
                          with E[error | e] = mean(q(e) error(e)) / mean(q(e))
             causal     = (E_q[-log p(z_{t-1} | z_t, e)]           minus one step of the bound of Eq. 17
                           + max(KL(q || p_0), free_information log K)) / d

@@ -82,7 +82,7 @@ class CNSDiffOptions(NoiseScheduleOptions):
         return list(range(self.start, self.steps + 1, self.stride))
 
     def beta_parameters(self, epoch: int) -> tuple[float, float]:
-        """Return [a, b] of an epoch: from ``mix_initial`` to ``mix_final`` in a straight line, then constant."""
+        """Return [a, b] of an epoch: linear from ``mix_initial`` to ``mix_final``, then constant."""
         progress = min(1.0, epoch / max(1, self.curriculum_epochs - 1))
         a, b = (
             first + (last - first) * progress

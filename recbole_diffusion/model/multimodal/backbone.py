@@ -66,7 +66,7 @@ class Backbone(InnerProductModel):
         raise NotImplementedError
 
     def layers(self, items: Tensor | None = None) -> list[Layer]:
-        """Return the layers of the user-item graph, from given item inputs [n_items, d], or from the free ones.
+        """Return the layers of the user-item graph, from given item inputs [n_items, d] or the free vectors.
 
         While training, over the graph of this epoch.
         """
@@ -77,7 +77,7 @@ class Backbone(InnerProductModel):
         return high_order + propagated
 
     def vectors_from(self, high_order: Tensor, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return user vectors [n_users, d] and item vectors [n_items, d], from a given h_hat and given inputs of the graph."""
+        """Return user [n_users, d] and item vectors [n_items, d] from an h_hat and inputs of the graph."""
         users, propagated = self.encoder.pooled(self.layers(items))
         return users, self.joined(high_order, propagated)
 
@@ -86,7 +86,7 @@ class Backbone(InnerProductModel):
         return self.vectors_from(self.high_order())
 
     def set_diffused_items(self, items: Tensor) -> None:
-        """Get the diffused item vectors [n_items, d], at the start of an epoch and before :meth:`begin_epoch`."""
+        """Get the diffused item vectors [n_items, d], in each epoch before :meth:`begin_epoch`."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw or build what changes once an epoch."""
@@ -106,7 +106,8 @@ class Backbone(InnerProductModel):
             users: long [batch].
             items: long [batch], positives.
             negatives: long [batch], uniform negatives.
-            modal: projected features of items and negatives, [2, batch, modalities, d], where already computed.
+            modal: projected features of items and negatives, [2, batch, modalities, d], where already
+                computed.
         """
         return {}
 
@@ -156,7 +157,7 @@ class Backbone(InnerProductModel):
 
 
 def modal_bpr(u: Tensor, modal: Tensor) -> Tensor:
-    """Return the sum over modalities of the pairwise loss of users against projected features (FREEDOM, Eq. 14).
+    """Return the pairwise loss against projected features, summed over modalities (FREEDOM, Eq. 14).
 
     Args:
         u: [batch, d].
@@ -167,7 +168,7 @@ def modal_bpr(u: Tensor, modal: Tensor) -> Tensor:
 
 
 class FrozenGraphBackbone(Backbone):
-    """LightGCN, and the free item vectors propagated over the weighted sum of the modalities' graphs (FREEDOM, Eq. 1 to 6)."""
+    """LightGCN, and free item vectors propagated over a weighted sum of item graphs (FREEDOM, Eq. 1 to 6)."""
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         super().__init__(config, dataset, wrapped)

@@ -1,29 +1,30 @@
-"""CCDRec: a diffusion that aligns item vectors with their modalities, and negatives from its chain, easy ones first.
+"""CCDRec: a diffusion aligns item vectors with their modalities; its chain gives negatives, easy ones first.
 
 Reference:
     Yang, Ma, Meng, Xu, Xie, Meng: "Curriculum Conditioned Diffusion for Multimodal Recommendation". AAAI
     2025.
 
-The algorithm. e are the free item vectors, h^v and h^t the projected features, h_hat the item graph's output, h_u and
-h_i the vectors whose inner products score; DMA, NDI and CNS are the paper's modules, each a switch::
+The algorithm. e are the free item vectors, h^v and h^t the projected features, h_hat the item graph's output,
+h_u and h_i the vectors whose inner products score; DMA, NDI and CNS are the paper's modules, each a switch::
 
     the start of an epoch n
         e_T = sqrt(abar_T) e + sqrt(1 - abar_T) eps, for all items         Eq. 1      ItemDiffusion.chain
         e_{t-1} ~ p_theta(e_{t-1} | e_t, h^v, h^t), t = T..1       (DMA)   Eq. 2      ItemDiffusion.chain
-        pools E_t = e_t at t = 3T/4, T/2, T/4, 0                   (NDI)   Eq. 6      DiffusedItemFusion.begin_epoch
-        t = (T/4)(3 - min(3, n // interval)), after tau_end: h_i   (CNS)   Eq. 7      CCDRec._pool, curriculum_step
+        pools E_t = e_t at t = 3T/4, T/2, T/4, 0                   (NDI)   Eq. 6      fusion.begin_epoch
+        t = (T/4)(3 - min(3, n // interval)), after tau_end: h_i   (CNS)   Eq. 7      CCDRec._pool
         nearest of each item in E_t, among 10 % of the items               "CNS"      nearest_candidates
     a batch of pairs (u, p), each with a random item r
         c   = one of the nearest of p that u does not have                 "CNS"      curricular_negatives
         e_t = sqrt(abar_t) e + sqrt(1 - abar_t) eps, t ~ 1..T              Eq. 1      ItemDiffusion.learn
         e~  = f_theta(e_t, t, h^v, h^t), a transformer             (DMA)              TransformerEstimator
         L_dm = |e - e~|^2, by a second pass on at most 1,024 items         Eq. 5      ItemDiffusion.learn
-        e_f = (1 - mu) h_hat + mu e~;  h_u, h_i = backbone of e_f          "DMA"      DiffusedItemFusion.of_batch
+        e_f = (1 - mu) h_hat + mu e~;  h_u, h_i = backbone of e_f          "DMA"      fusion.of_batch
         L   = (1 - omega) BPR(u, p, r) + omega BPR(u, p, c) + lambda L_dm  Eq. 8, 9   CCDRec.calculate_loss
-    evaluation: the same e_f with e_0, the end of the chain, for e~                   DiffusedItemFusion.of_all
+    evaluation: the same e_f with e_0, the end of the chain, for e~                   fusion.of_all
 
-The diffusion and its estimators are in ``item_diffusion.py``, e_f in ``fusion.py``, the backbones in ``backbone.py``
-and a file each, pools and candidates in ``sampler/curriculum.py``.
+The diffusion and its estimators are in ``item_diffusion.py``, e_f in ``fusion.py`` (``fusion`` above is a
+``DiffusedItemFusion``), the backbones in ``backbone.py`` and a file each, pools and candidates in
+``sampler/curriculum.py``.
 """
 
 from typing import Any, ClassVar
@@ -54,10 +55,10 @@ class CCDRec(InnerProductModel):
     * DMA (``aligning``): a diffusion estimates the free item vectors back from noise and modalities (Eq. 1 to
       5). The estimates are fused with the item graph's output; the fused vectors are what the user-item graph
       propagates, or replace that output (``fusion``).
-    * NDI (``negative_sampler: curricular``): a second negative of each pair, from pools of item vectors that the
-      reverse chain passes through (Eq. 6).
-    * CNS (``curriculum``): the pool moves from the noisiest to the cleanest as epochs go by (Eq. 7), and in the
-      end to the vectors that are scored. Without it, the pool is always the end of the chain.
+    * NDI (``negative_sampler: curricular``): a second negative of each pair, from pools of item vectors that
+      the reverse chain passes through (Eq. 6).
+    * CNS (``curriculum``): the pool moves from the noisiest to the cleanest as epochs go by (Eq. 7), and in
+      the end to the vectors that are scored. Without it, the pool is always the end of the chain.
 
     The backbone's own losses, beside its pairs, are added to Eq. 9.
 
@@ -121,7 +122,7 @@ class CCDRec(InnerProductModel):
             self.fusion.forget()
 
     def begin_epoch(self, epoch: int) -> None:
-        """Run the chain, unless the evaluation before has, search the pool (Eq. 7), and begin the backbone's epoch."""
+        """Run the chain, unless the last evaluation has; search the pool (Eq. 7); begin the backbone."""
         o = self.options
         if self.fusion is not None:
             states = self.fusion.begin_epoch(self.backbone)  # E_t by step, each [n_items, d]
@@ -138,7 +139,7 @@ class CCDRec(InnerProductModel):
         self._begun = True
 
     def _pool(self, epoch: int, states: dict[int, Tensor]) -> Tensor:
-        """Return the pool of an epoch, [n_items, d]: a state of the chain, or after tau_end the vectors that are scored."""
+        """Return an epoch's pool, [n_items, d]: a state of the chain, after tau_end the scored vectors."""
         o = self.options
         if not o.curriculum or epoch <= o.curriculum_end:
             return states[curriculum_step(epoch, o.steps, o.curriculum_interval) if o.curriculum else 0]
@@ -206,7 +207,7 @@ class CCDRec(InnerProductModel):
     # The second negative.
 
     def _second(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return the second negative of each row: item ids, long [batch], or vectors [batch, d] of ``mixgcf``."""
+        """Return the second negative of each row: ids, long [batch], or vectors [batch, d] of ``mixgcf``."""
         o = self.options
         if self.draws_from_chain:
             return curricular_negatives(self._nearest, items, users, self.positives)

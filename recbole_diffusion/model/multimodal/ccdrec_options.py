@@ -15,7 +15,7 @@ CURRICULAR = "curricular"
 
 @dataclass(frozen=True)
 class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
-    """Read once by the model's constructor, checked before data loads. Options of the other backbones have no effect."""
+    """Read once by the model's constructor, checked before data loads; other backbones' do nothing."""
 
     backbone: str = option("the model that is wrapped", choices=("FREEDOM", "LATTICE", "MCDRec"))
     aligning: bool = option("DMA, the diffusion that aligns item vectors with their modalities")
@@ -65,8 +65,8 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
         if needs and self.curriculum and self.curriculum_end < 3 * self.curriculum_interval:
             raise UsageError(
                 f"curriculum_end (tau_end) is {self.curriculum_end}, before the hardest pool is reached in "
-                f"epoch {3 * self.curriculum_interval}; set it to 3 x curriculum_interval or later, or lower the "
-                "interval"
+                f"epoch {3 * self.curriculum_interval}; set it to 3 x curriculum_interval or later, or lower "
+                "the interval"
             )
         if needs and self.steps < 4:
             raise UsageError(f"steps is {self.steps}; the four pools of the curriculum need 4 steps at least")

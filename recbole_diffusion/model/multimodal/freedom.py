@@ -11,7 +11,7 @@ from recbole_diffusion.model.multimodal.backbone import FrozenGraphBackbone
 
 
 class FREEDOM(FrozenGraphBackbone):
-    """LightGCN on interactions that are drawn anew each epoch, plus propagation over a frozen graph of similar items.
+    """LightGCN on interactions drawn anew each epoch, plus propagation over a frozen graph of similar items.
 
     The item graph is the weighted sum of one graph of nearest neighbours a modality (Eq. 1 to 4); its output
     h_hat is added to the items' LightGCN vectors. In an epoch, the user-item graph has a share 1 -

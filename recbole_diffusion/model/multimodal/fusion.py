@@ -1,4 +1,4 @@
-"""Item vectors of a backbone fused with their diffused ones: e_f = (1 - mu) h_hat + mu e_0 (CCDRec, "Learning Phase of DMA")."""
+"""Item vectors fused with diffused ones: e_f = (1 - mu) h_hat + mu e_0 (CCDRec, "Learning Phase of DMA")."""
 
 from typing import NamedTuple
 
@@ -26,11 +26,11 @@ class FusedBatch(NamedTuple):
 
 
 class DiffusedItemFusion(nn.Module):
-    """Computes the vectors of a backbone with diffused items: in training of a batch, in evaluation of all by the chain.
+    """Vectors of a backbone with diffused items: in training of a batch, in evaluation of all by the chain.
 
     With ``place: output`` e_f replaces h_hat in the scored vectors. With ``place: input`` the user-item graph
-    propagates e_f, and h_hat is joined as it is; in training, items outside the batch then have the vectors of
-    the chain at the start of the epoch.
+    propagates e_f, and h_hat is joined as it is; in training, items outside the batch then have the vectors
+    of the chain at the start of the epoch.
 
     Args:
         item_diffusion: the diffusion.
@@ -62,7 +62,7 @@ class DiffusedItemFusion(nn.Module):
 
     @torch.no_grad()
     def states(self, backbone: Backbone) -> dict[int, Tensor]:
-        """Return the kept states of the chain with the present weights, each [n_items, d]; one chain until :meth:`forget`."""
+        """Return the kept states of the chain by step, each [n_items, d]; one chain until :meth:`forget`."""
         if self._states is None:
             table = backbone.ego_items().detach()
             generator = torch.Generator(table.device).manual_seed(self.seed)
@@ -88,7 +88,7 @@ class DiffusedItemFusion(nn.Module):
         """
         ego, high = backbone.ego_items(), backbone.high_order()  # e and h_hat, [n_items, d] each
         modal = backbone.modal_items(distinct)  # h^m, [n, modalities, d]
-        # A backbone's own loss trains its projections, if it has one; the diffusion's gradient would drown it.
+        # Projections that the backbone's own loss trains get no gradient here: it would drown that loss's.
         conditions = modal.detach() if backbone.trains_projections else modal
         # e~ [n, d] and L_dm, from the noised e of the batch (Eq. 1, 5).
         estimate, loss = self.item_diffusion.learn(

@@ -1,4 +1,4 @@
-"""A conditioned diffusion of item vectors (DMA of CCDRec, MRD of MCDRec): estimators of x_0, one chain for all items.
+"""A conditioned diffusion of item vectors (DMA of CCDRec, MRD of MCDRec): estimators of x_0, the chain.
 
 Vectors enter the diffusion divided by the root mean square of the whole table, so that the noise of a
 schedule means the same whatever the scale of the vectors, and leave it multiplied by it. Relative lengths of
@@ -22,8 +22,8 @@ class TransformerEstimator(nn.Module):
 
     Tokens are the noised item vector, one for each modality, and the time step. A layer of attention with a
     residual connection is averaged over the tokens; a linear and a feed-forward layer on the average give the
-    estimate. Tokens are normalised first, since features have any length. The modalities' part does not depend
-    on the step, so that a chain computes it once (:meth:`prepare`).
+    estimate. Tokens are normalised first, since features have any length. The modalities' part does not
+    depend on the step, so that a chain computes it once (:meth:`prepare`).
 
     Args:
         size: d, width of a token.
@@ -50,7 +50,7 @@ class TransformerEstimator(nn.Module):
         return F.linear(tokens, self.attention.weight[:first], self.attention.bias[:first])
 
     def prepare(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what all steps of a chain share: the modality tokens [n, modalities, d], and their queries and keys."""
+        """Return what all steps share: the modality tokens [n, modalities, d], and their queries and keys."""
         tokens = self.token_norm(conditions)
         return tokens, self._matched(tokens)
 
@@ -72,10 +72,10 @@ class TransformerEstimator(nn.Module):
         queries, keys = torch.cat([self._matched(item)[:, None], of_modal, of_steps[:, None]], dim=1).chunk(
             2, dim=2
         )
-        # Attention weights [n, tokens, tokens]; products of 4 x 4 a row are faster by element than as matrices.
+        # Attention weights [n, tokens, tokens]; 4 x 4 a row are faster by element than as matrices.
         weights = ((queries[:, :, None] * keys[:, None]).sum(3) * self.key_size**-0.5).softmax(2)
-        # The mean over tokens of what each attends to. Weights sum to one, so that values are taken of the mixed
-        # token [n, d] alone, not of each token.
+        # The mean over tokens of what each attends to. Weights sum to one, so that values are taken of the
+        # mixed token [n, d] alone, not of each token.
         mixed = (weights.mean(1)[:, :, None] * tokens).sum(1)
         values = slice(2 * self.key_size, None)
         pooled = tokens.mean(1) + F.linear(mixed, self.attention.weight[values], self.attention.bias[values])
@@ -83,7 +83,7 @@ class TransformerEstimator(nn.Module):
 
 
 class BottleneckEstimator(nn.Module):
-    """The estimator of MCDRec: a U-shaped perceptron on the joined tokens, with a skip connection over its bottleneck.
+    """The estimator of MCDRec: a U-shaped perceptron on the joined tokens, with a skip connection.
 
     Args:
         size: d, width of a token.
@@ -126,24 +126,24 @@ class ItemDiffusion(nn.Module):
 
     @staticmethod
     def scale(table: Tensor) -> Tensor:
-        """Return the root mean square of the item vectors [n_items, d], padding left out, without gradient."""
+        """Return the root mean square of item vectors [n_items, d] but the padding's, without gradient."""
         return table.detach()[1:].square().mean().sqrt().clamp_min(1e-12)
 
     def estimate(self, x: Tensor, t: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
         """Return the estimate of x_0: sqrt(abar_t) x_t plus the estimator's output, [n, d].
 
-        The first term is the best linear estimate of vectors at unit mean square from x_t alone; the estimator
-        learns the rest, from the modalities and from how the vectors are distributed.
+        The first term is the best linear estimate of vectors at unit mean square from x_t alone; the
+        estimator learns the rest, from the modalities and from how the vectors are distributed.
         """
         return self.diffusion.signal.index_select(0, t)[:, None] * x + self.estimator(x, t, prepared)
 
     def learn(self, vectors: Tensor, conditions: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Noise item vectors to random steps and estimate them back (CCDRec, Eq. 1 and 5).
 
-        The loss trains the estimator and the projections, not the item vectors: neither through its target nor
-        through the noised input, where its gradient, divided by the scale, is far larger than that of the ranking
-        losses. The estimates keep their gradient. So the loss needs a second pass of the estimator, which is made
-        on at most 1,024 of the items.
+        The loss trains the estimator and the projections, not the item vectors: neither through its target
+        nor through the noised input, where its gradient, divided by the scale, is far larger than that of the
+        ranking losses. The estimates keep their gradient. So the loss needs a second pass of the estimator,
+        which is made on at most 1,024 of the items.
 
         Args:
             vectors: e, [n, d].

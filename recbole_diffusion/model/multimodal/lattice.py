@@ -25,8 +25,8 @@ class LATTICE(Backbone):
     the two (Eq. 5), a softmax of learned weights the modalities (Eq. 6). The propagated items are normalised
     and added to LightGCN's (Eq. 9).
 
-    The graph is learned in the first batch of an epoch and kept for the rest of it, as in the authors' code; an
-    evaluation uses the graph of its own weights.
+    The graph is learned in the first batch of an epoch and kept for the rest of it, as in the authors' code;
+    an evaluation uses the graph of its own weights.
 
     Differences from the authors' code:
         * Features are frozen, and neighbours are found in blocks.
@@ -48,7 +48,7 @@ class LATTICE(Backbone):
 
     @staticmethod
     def _with_padding(ids: Tensor, cosines: Tensor) -> Graph:
-        """Return neighbours and cosines with a first row for the padding id, which has only itself, at no weight."""
+        """Return neighbours and cosines with a first row for the padding id: itself, at weight 0."""
         return F.pad(ids, (0, 0, 1, 0)), F.pad(cosines, (0, 0, 1, 0))
 
     def _forget(self) -> None:
@@ -56,7 +56,7 @@ class LATTICE(Backbone):
         self._held: Graph | None = None
 
     def item_graph(self) -> Graph:
-        """Return the mixed graph (Eq. 5, 6), entries of all modalities side by side; with gradient when made in training."""
+        """Return the mixed graph (Eq. 5, 6); with gradient in the call that makes it."""
         if self._held is None:
             graph = self._mixed_graph()
             self._held = graph[0], graph[1].detach()

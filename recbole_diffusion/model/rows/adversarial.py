@@ -1,4 +1,4 @@
-"""What the adversarial models of rating rows share: rows by batch, the losses of both networks, the cost of a wide critic."""
+"""What adversarial models of rating rows share: rows by batch, both losses, a wide critic's cost."""
 
 import logging
 from typing import Any, NamedTuple
@@ -60,7 +60,7 @@ class RatingRows(nn.Module):
         return RatedCells(items, starts, rows, self.values[self.rated.offsets[users][rows] + within])
 
     def dense(self, n_rows: int, rows: Tensor, items: Tensor, values: Tensor) -> Tensor:
-        """Return [n_rows, n_items] with ``values`` at the given cells and 0 elsewhere; differentiable in ``values``."""
+        """Return ``values`` at the given cells and 0 elsewhere, [n_rows, n_items]; differentiable in them."""
         table = values.new_zeros(n_rows * self.rated.n_items)
         return table.index_put((rows * self.rated.n_items + items,), values).view(n_rows, -1)
 
@@ -125,5 +125,5 @@ def perceptron(
 
 
 def real_or_fake(real: Tensor, fake: Tensor) -> Tensor:
-    """Return the mean cross entropy of a discriminator's logits on real and on generated rows; its optimum is log(P_r / P_g)."""
+    """Return the mean cross entropy of logits on real and generated rows; its optimum is log(P_r / P_g)."""
     return F.softplus(-real).mean() + F.softplus(fake).mean()

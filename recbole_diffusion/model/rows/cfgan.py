@@ -22,11 +22,11 @@ from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
 class CFGAN(AdversarialRecommender):
-    """A generator maps a rating row to a dense row; a discriminator sees it at rated and at sampled other items (CFGAN_ZP).
+    """A generator maps rating rows to dense rows, judged at rated and at sampled other items (CFGAN_ZP).
 
     A user's row, divided by the scale's end, is both the condition c_u and the real row. The generated row is
-    masked with e_u + k_u, where k_u marks ``masked_negatives`` sampled unrated items, at which the real row has
-    zeros. The generator minimises mean log(1 - D) plus the squared ratings that it generates for
+    masked with e_u + k_u, where k_u marks ``masked_negatives`` sampled unrated items, at which the real row
+    has zeros. The generator minimises mean log(1 - D) plus the squared ratings that it generates for
     ``zero_negatives`` sampled unrated items.
     """
 
@@ -49,7 +49,7 @@ class CFGAN(AdversarialRecommender):
         return row, self.ratings.dense(len(users), rows, items, torch.ones_like(values))
 
     def _sampled(self, users: Tensor, mask: Tensor, count: int) -> Tensor:
-        """Return a mask of ``count`` sampled unrated items a user, fewer where an item is drawn twice, [batch, n_items]."""
+        """Return a mask of ``count`` sampled unrated items, fewer if drawn twice, [batch, n_items]."""
         found = torch.zeros_like(mask)
         if count:
             negatives = uniform_negatives(self.ratings.rated, users.repeat_interleave(count)).view(
@@ -88,7 +88,7 @@ class CFGAN(AdversarialRecommender):
 
     @torch.no_grad()
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
-        """Return predicted ratings of all items for users by their ratings, [batch, n_items]; the seed has no effect."""
+        """Return predicted ratings of all items for users by their ratings, [batch, n_items]; no noise."""
         values = histories.ratings / self.ratings.high
         row = self.ratings.dense(len(histories.starts), histories.rows, histories.items, values)
         return self.ratings.high * torch.sigmoid(self.generator(row))

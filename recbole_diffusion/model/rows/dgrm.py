@@ -4,12 +4,12 @@ Reference:
     Deng, Wang, Ye, Ji, Wang: "DGRM: Diffusion-GAN recommendation model to alleviate the mode collapse problem
     in sparse environments".
 
-The algorithm. R^0 is a batch of rating rows divided by the scale's end, 0 where nothing is rated; G is the generator,
-D the critic, c1, c2 and sigma the posterior's tables of ``diffusion/gaussian.py``::
+The algorithm. R^0 is a batch of rating rows divided by the scale's end, 0 where nothing is rated; G is the
+generator, D the critic, c1, c2 and sigma the posterior's tables of ``diffusion/gaussian.py``::
 
     a batch                                                            equation    method
         t ~ 1..T,  R^t = sqrt(abar_t) R^0 + sqrt(1 - abar_t) eps       13, 14      DGRM._noised
-        F^0 = G(R^t, z, v_t) at the rated items, 0 elsewhere           step 2      DGRM._generated, Generator.rated
+        F^0 = G(R^t, z, v_t) at the rated items, 0 elsewhere           step 2      DGRM._generated
         R^{t-1} = c1(t) R^0 + c2(t) R^t + sigma(t) eps'   (real)       16, 17      DGRM._previous_step
         F^{t-1} = c1(t) F^0 + c2(t) R^t + sigma(t) eps''  (fake)       20          DGRM._previous_step
         critic:     mean D(F^{t-1}, R^t, t) - mean D(R^{t-1}, R^t, t)
@@ -20,8 +20,8 @@ D the critic, c1, c2 and sigma the posterior's tables of ``diffusion/gaussian.py
         T' times: R^{t-1} = c1 G(R^t, z, v_t) + c2 R^t + sigma eps                 DGRM._denoised
         ratings of all items: G(R^{T-T'}, z, v_{T-T'})                             Generator.all
 
-Rows are in ``adversarial.py``, G and D in ``dgrm_networks.py``; ``trainer/adversarial.py`` takes ``critic_steps``
-updates of D and then ``generator_steps`` of G on each batch. In the code t counts from 0.
+Rows are in ``adversarial.py``, G and D in ``dgrm_networks.py``; ``trainer/adversarial.py`` takes
+``critic_steps`` updates of D and then ``generator_steps`` of G on each batch. In the code t counts from 0.
 """
 
 from collections.abc import Iterable
@@ -53,12 +53,12 @@ class DGRM(AdversarialRecommender):
     joint distribution, and the critic's two inputs differ in R^0 alone.
 
     Prediction keeps to the rated items in its backward steps, as training does. R^T is a sparse row plus
-    Gaussian noise, and so is each R^{t-1}; the generator reads them through R W alone, a sparse product plus a
-    Gaussian with covariance W^T W (identity 3 of ``docs/architecture.md``; exact in distribution). So no row of
-    all items exists before the last layer.
+    Gaussian noise, and so is each R^{t-1}; the generator reads them through R W alone, a sparse product plus
+    a Gaussian with covariance W^T W (identity 3 of ``docs/architecture.md``; exact in distribution). So no
+    row of all items exists before the last layer.
 
-    Choices where the paper is silent or contradicts itself; ``docs/models/dgrm.md`` has all of them with their
-    effect:
+    Choices where the paper is silent or contradicts itself; ``docs/models/dgrm.md`` has all of them with
+    their effect:
         * Eq. 17 has a misprint under its root; the posterior is that of Ho et al. Its variance is the
           posterior's, not beta_t.
         * ``prediction: posterior`` is section 3.3 to the letter: the sample R^{T-T'} itself is the result.
@@ -106,16 +106,16 @@ class DGRM(AdversarialRecommender):
         return noise
 
     def _generated(self, cells: RatedCells, xt: Tensor, t: Tensor) -> Tensor:
-        """Return G(R^t, z, v_t) at the rated cells, [cells]: the masking layer leaves no others (section 3.2)."""
+        """Return G(R^t, z, v_t) at the rated cells, [cells]; the masking layer leaves only these (3.2)."""
         z = torch.randn(len(t), self.options.noise_size, device=xt.device)
         seen = losses.dropout(xt, self.options.dropout_prob) if self.training else xt
         hidden = self.generator.hidden(seen @ self.generator.W, z, t)  # [batch, hidden]
         return self.generator.rated(hidden, cells.rows, cells.items)
 
-    # R^{t-1} given R^t and R^0 (Eq. 16, 17) in two parts: a dense one without gradient, and one that is sparse as R^0.
+    # R^{t-1} given R^t and R^0 (Eq. 16, 17), in a dense part without gradient and a part as sparse as R^0.
 
     def _rest_of_step(self, xt: Tensor, t: Tensor) -> Tensor:
-        """Return c2(t) R^t + sigma(t) eps, what R^{t-1} has beside R^0, [batch, n_items]; new noise at each call."""
+        """Return c2(t) R^t + sigma(t) eps with new noise, [batch, n_items]."""
         d = self.diffusion
         return self._noise(len(t)).mul_(d.posterior_std(t, xt)).addcmul_(xt, d.posterior_xt[t][:, None])
 
@@ -144,8 +144,8 @@ class DGRM(AdversarialRecommender):
         distance = of_fake.mean() - of_real.mean()
         if o.lipschitz == "clip":
             return distance
-        # The penalty is taken at rows between real and fake ones. The layer is linear in the row, so that a point
-        # between two rows has a first layer between theirs.
+        # The penalty is taken at rows between real and fake ones. The layer is linear in the row, so that a
+        # point between two rows has a first layer between theirs.
         between = torch.lerp(real, fake, torch.rand(len(t), 1, device=xt.device))
         return distance + o.penalty_weight * (critic.slope(between) - 1).square().mean()
 
@@ -190,7 +190,7 @@ class DGRM(AdversarialRecommender):
         return self._denoised(self.ratings.gather(users), noise_seed(self.evaluation_seed, block))
 
     def _denoised(self, cells: RatedCells, seed: int) -> Tensor:
-        """Return the generator's last hidden layer at R^{T-T'}, [batch, hidden], from the projections R^t W alone."""
+        """Return the generator's last hidden layer at R^{T-T'}, [batch, hidden], from projections R^t W."""
         o, d, G, many = self.options, self.diffusion, self.generator, len(cells.starts)
         draw = torch.Generator(G.W.device).manual_seed(seed)
 
@@ -206,7 +206,7 @@ class DGRM(AdversarialRecommender):
         projected = projected + d.noise[last] * (noise(o.hidden_size) @ self._noise_factor())
         state = hidden(projected, last)
         for step in range(last, last - o.denoising_steps, -1):
-            # R^{t-1} W = c1 F^0 W + c2 R^t W + sigma eps W, with F^0 the generated ratings of the rated items.
+            # R^{t-1} W = c1 F^0 W + c2 R^t W + sigma eps W, with F^0 generated at the rated items.
             generated = G.rated(state, cells.rows, cells.items)  # [cells]
             rated = losses.sum_by_row(G.W, cells.items, cells.starts, generated)
             projected = d.posterior_x0[step] * rated + d.posterior_xt[step] * projected
@@ -217,7 +217,7 @@ class DGRM(AdversarialRecommender):
         return state
 
     def _posterior_samples(self, cells: RatedCells, seeds: Iterable[int]) -> Tensor:
-        """Return R^{T-T'} of each user on the scale of the rows, [batch, n_items] (``prediction: posterior``)."""
+        """Return R^{T-T'} of each user on the rows' scale, [batch, n_items] (``prediction: posterior``)."""
         sizes = torch.bincount(cells.rows, minlength=len(cells.starts)).tolist()
         users = zip(cells.items.split(sizes), cells.ratings.split(sizes), seeds, strict=True)
         rows = (
@@ -230,7 +230,7 @@ class DGRM(AdversarialRecommender):
 
     @torch.no_grad()
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:
-        """Return predicted ratings of all items for users who have rated these items, [batch, n_items]; ``seed``: the noise's."""
+        """Return predicted ratings of all items for users by their ratings, [batch, n_items]."""
         cells = RatedCells(
             histories.items, histories.starts, histories.rows, histories.ratings / self.ratings.high
         )
@@ -240,7 +240,7 @@ class DGRM(AdversarialRecommender):
 
     @torch.no_grad()
     def full_sort_predict(self, interaction: Any) -> Tensor:
-        """Return predicted ratings of all items, [batch, n_items]; a new tensor, which the evaluator may overwrite."""
+        """Return predicted ratings of all items, [batch, n_items], a new tensor."""
         users = interaction[self.USER_ID]
         if self.options.prediction == "posterior":
             seeds = [noise_seed(self.evaluation_seed, user) for user in users.tolist()]

@@ -15,14 +15,14 @@ SLOPE = 0.2  # of the critic's leaky rectifier
 
 
 def _table(n_items: int, width: int, inputs: int) -> nn.Parameter:
-    """Return the part [n_items, width] of a first layer of ``inputs`` inputs by Glorot's normal rule, zeros for the padding."""
+    """Return a part [n_items, width] of a first layer of ``inputs`` inputs by Glorot's normal rule."""
     table = torch.randn(n_items, width) * math.sqrt(2 / (inputs + width))
     table[0] = 0
     return nn.Parameter(table)
 
 
 class Generator(nn.Module):
-    """G(R^t, z, v_t): a perceptron on the noised row, a noise vector and the step embedding, one rating for each item.
+    """G(R^t, z, v_t): a perceptron from noised row, noise vector and step embedding to ratings of all items.
 
     The row's part of the first layer is kept as a matrix W [n_items, hidden], which multiplies a dense R^t in
     training; prediction works on the projection R^t W alone.
@@ -47,11 +47,11 @@ class Generator(nn.Module):
                 table[0] = 0  # the padding item is never rated
 
     def hidden(self, projected: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """Return the hidden layer [batch, hidden] from R^t W [batch, hidden], z [batch, noise_size] and steps [batch]."""
+        """Return the hidden layer [batch, hidden] from R^t W [batch, hidden], z [batch, z] and steps."""
         return torch.tanh(projected + self.context(torch.cat([z, self.steps(t)], 1)))
 
     def rated(self, hidden: Tensor, rows: Tensor, items: Tensor) -> Tensor:
-        """Return the ratings of the cells (rows[k], items[k]), [cells]: the masking layer, without the cells it would drop."""
+        """Return the ratings of the cells (rows[k], items[k]), [cells]; no others need to be computed."""
         return self._output(pair_scores(hidden, self.V, rows, items) + self.bias[items])
 
     def all(self, hidden: Tensor) -> Tensor:
@@ -65,9 +65,9 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """D(R^{t-1}, R^t, t): a perceptron on two rows and the step embedding, one number.
 
-    Its first layer has one matrix for each of its inputs and is computed in parts, because the rows that it is
-    asked about share theirs: real and generated R^{t-1} have one R^t, a row between the two has a first layer
-    between theirs, and of a generated row only the rated cells depend on the generator::
+    Its first layer has one matrix for each of its inputs and is computed in parts, because the rows that it
+    is asked about share theirs: real and generated R^{t-1} have one R^t, a row between the two has a first
+    layer between theirs, and of a generated row only the rated cells depend on the generator::
 
         first = R^{t-1} B + R^t A + v_t K + bias        B, A [n_items, critic_size], K in ``context``
         D     = last(leaky_relu(first))
@@ -106,14 +106,14 @@ class Critic(nn.Module):
         return first + losses.sum_by_row(self.before, cells.items, cells.starts, values)
 
     def value(self, first: Tensor) -> Tensor:
-        """Return the critic's value [batch] from its first layer before the activation, [batch, critic_size]."""
+        """Return D [batch] from the first layer before its activation, [batch, critic_size]."""
         return self.last(F.leaky_relu(first, SLOPE)).squeeze(1)
 
     def slope(self, first: Tensor) -> Tensor:
         """Return the norm of the derivative of the value by R^{t-1} at a first layer, [batch].
 
-        The derivative is g B^T with g = last.weight * leaky_relu'(first), so that its squared norm is g B^T B g^T: the
-        Gram matrix of B instead of a second backward pass over [batch, n_items].
+        The derivative is g B^T with g = last.weight * leaky_relu'(first), so that its squared norm is g B^T B
+        g^T: the Gram matrix of B instead of a second backward pass over [batch, n_items].
         """
         g = self.last.weight * torch.where(first > 0, 1.0, SLOPE)  # [batch, critic_size]
         return (
@@ -121,5 +121,5 @@ class Critic(nn.Module):
         )  # clamped: the root has no slope at 0
 
     def forward(self, before: Tensor, after: Tensor, t: Tensor) -> Tensor:
-        """Return the critic's value of each pair of rows R^{t-1} and R^t [batch, n_items] at steps t [batch], [batch]."""
+        """Return D(R^{t-1}, R^t, t) for rows [batch, n_items] each and steps [batch], [batch]."""
         return self.value(self.first_layer(self.condition(after, t), before))

@@ -1,4 +1,4 @@
-"""DGRM's prediction to the letter of section 3.3: the sample R^{T-T'} itself is the result (``prediction: posterior``)."""
+"""DGRM's prediction to the letter of section 3.3, the sample R^{T-T'} itself (``prediction: posterior``)."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
 def posterior_sample(
     generator: Generator, diffusion: GaussianDiffusion, options: DGRMOptions, row: Tensor, seed: int
 ) -> Tensor:
-    """Return R^{T-T'} of one user divided by the share of it that is generated, [n_items], on the scale of ``row``.
+    """Return R^{T-T'} of one user divided by its generated share, on the scale of ``row``, [n_items].
 
     Args:
         generator: G, read at all items in each backward step.
@@ -38,7 +38,7 @@ def posterior_sample(
         t = torch.full((1,), step, device=x.device)
         fresh = diffusion.posterior_std(t, x)
         x = diffusion.posterior_mean(generated(x, step), x, t) + fresh * noise(row.shape[1])
-        # At an unrated item R^T is noise around 0, and each step mixes in c1 of what is generated there: without
-        # dividing by the sum of these shares, unrated items would be predicted too low.
+        # At an unrated item R^T is noise around 0, and each step mixes in c1 of what is generated there:
+        # without dividing by the sum of these shares, unrated items would be predicted too low.
         share = float(diffusion.posterior_x0[step]) + float(diffusion.posterior_xt[step]) * share
     return x[0] / share

@@ -3,23 +3,24 @@
 Reference:
     Chen, Lei, Sheng, Liu, Gong: "Towards A Tri-View Diffusion Framework for Recommendation", KDD 2026.
 
-The algorithm, for a batch of users with rows x_0 [batch, n_items]; identities are those of ``docs/architecture.md``::
+The algorithm, for a batch of users with rows x_0 [batch, n_items]; identities are those of
+``docs/architecture.md``::
 
     H = tanh(R_norm^T W_U)                                    Eq. 13          tvdiff_denoiser.GraphItemEncoder
     training, Algorithm 1: t ~ 1..T
-        z_t = sqrt(abar_t) x_0 W_I + sqrt(1 - abar_t) eps W_I Eq. 1           TVDiff._projected_energy  (identity 3)
-        u_t = tanh(z_t + e_t),  x0_hat = u_t H^T              Eq. 13, View II TVDiff._vectors
-        energy  = |x0_hat - x_0|^2                            Eq. 9, View I   full_catalogue_squared_error (identity 2)
-        entropy = BPR, BCE or NLL of the user's items         Eq. 9, View I   TVDiff._entropy
+        z_t = sqrt(abar_t) x_0 W_I + sqrt(1 - abar_t) eps W_I Eq. 1           identity 3, _projected_energy
+        u_t = tanh(z_t + e_t),  x0_hat = u_t H^T              Eq. 13, View II _vectors
+        energy  = |x0_hat - x_0|^2                            Eq. 9, View I   identity 2, model/loss.py
+        entropy = BPR, BCE or NLL of the user's items         Eq. 9, View I   _entropy
             with negatives by acceptance, rejection, Gumbel   Eq. 16, 17,     sampler/ar_gsp.py
                                                               View III
-        loss    = energy + temperature * entropy                              TVDiff.calculate_loss
+        loss    = energy + temperature * entropy                              calculate_loss
     scoring, Algorithm 2: z = x_0 W_I, then for t = T-1..1
-        z <- c1(t) u_t (H^T W_I) + c2(t) z                                    TVDiff._reverse  (identity 1)
-        scores = u_0 H^T                                                      TVDiff.inner_products
+        z <- c1(t) u_t (H^T W_I) + c2(t) z                                    identity 1, _reverse
+        scores = u_0 H^T                                                      inner_products
 
-``tvdiff_dense.py`` has the same on arrays [batch, n_items]. The file is long because training and scoring are one
-algebra.
+``tvdiff_dense.py`` has the same on arrays [batch, n_items]. The file is long because training and scoring are
+one algebra.
 """
 
 import math
@@ -105,8 +106,9 @@ class TVDiff(Recommender):
         return self.item_encoder()
 
     def _vectors(self, z: Tensor, t: Tensor) -> Tensor:
-        """Return u_t = tanh(x_t W_I + e_t) from z_t = x_t W_I [rows, d]; the perceptron's bias meets a further column of ones."""
+        """Return u_t = tanh(x_t W_I + e_t) [rows, width] from z_t = x_t W_I [rows, d]."""
         u = torch.tanh(z + self.time_layer(self.time_table[t]))
+        # A perceptron's bias is the last column of H, which meets a one.
         return F.pad(u, (0, 1), value=1.0) if self.item_encoder.has_bias else u
 
     def _vectors_of_rows(self, x: Tensor, t: Tensor) -> Tensor:
@@ -116,7 +118,7 @@ class TVDiff(Recommender):
     # Training, Algorithm 1.
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
-        """Return energy and entropy parts of minus the free energy (Eq. 9), each a scalar, a mean over cells."""
+        """Return energy and entropy parts of minus the free energy (Eq. 9), each a scalar, by cell."""
         o = self.options
         users = interaction[self.USER_ID]
         t = uniform_steps(o.steps, len(users), device=users.device)
@@ -134,7 +136,7 @@ class TVDiff(Recommender):
     def _projected_energy(self, users: Tensor, t: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
         """Return u_t [rows, width] and the squared errors [rows] without an array of [rows, n_items]."""
         o, diffusion = self.options, self.diffusion
-        # Identity 3: z_t = sqrt(abar_t) x_0 W_I, a sum of rows of W_I over the user's items, plus projected noise.
+        # Identity 3: z_t is sqrt(abar_t) times the sum of W_I over the user's items, plus projected noise.
         items, starts, _ = self.positives.gather(users)
         keep = 1 - o.dropout_prob
         weights = (
@@ -146,7 +148,7 @@ class TVDiff(Recommender):
         if self._noise_factor is None:
             self._noise_factor = noise_factor(self.W_I)
         noise = torch.randn_like(signal) @ self._noise_factor  # distributed as eps W_I
-        # Dropout keeps a coordinate with probability `keep` and divides it by `keep`: its variance grows by 1 / keep.
+        # Dropout keeps a coordinate with probability keep and divides it by keep: 1 / keep of the variance.
         z = diffusion.signal[t, None] * signal + (diffusion.noise[t, None] / math.sqrt(keep)) * noise
         u = self._vectors(z, t)
         # Identity 2: the sums of H over each user's items, once for users who are in the batch several times.
@@ -166,7 +168,7 @@ class TVDiff(Recommender):
     def _entropy(
         self, interaction: Any, users: Tensor, t: Tensor, u: Tensor, H: Tensor, dense: Tensor | None
     ) -> Tensor:
-        """Return the entropy term of Eq. 9: BCE or NLL summed over items as the squared error is, or the mean BPR over pairs."""
+        """Return the entropy term of Eq. 9: BCE or NLL by cell, as the squared error, or BPR by pair."""
         o = self.options
         if o.entropy_loss == "bpr" and o.batch_by == "interaction":
             rows, positive = torch.arange(len(users), device=users.device), interaction[self.ITEM_ID]
@@ -208,7 +210,7 @@ class TVDiff(Recommender):
 
     @torch.no_grad()
     def user_vectors(self, users: Tensor) -> Tensor:
-        """Return the vectors u_0 of the last reverse step, [batch, width]: x0_hat = u_0 H^T at t = 0, where c1 = 1 and c2 = 0."""
+        """Return u_0 of the last reverse step, [batch, width]; c1 = 1 and c2 = 0 there: x0_hat = u_0 H^T."""
         return self.user_blocks.gather(users)
 
     def _block_vectors(self, users: Tensor, block: int) -> Tensor:
@@ -217,13 +219,13 @@ class TVDiff(Recommender):
 
     @torch.no_grad()
     def _fold_in_vectors(self, items: Tensor, starts: Tensor, seed: int) -> Tensor:
-        """Return u_0 [batch, width] of users who have these items; ``seed`` is that of the chain's noise, where it has some."""
+        """Return u_0 [batch, width] of users who have these items; ``seed`` of the chain's noise."""
         self._item_side()
         generator = torch.Generator(items.device).manual_seed(seed)
         return self._reverse(losses.sum_by_row(self.W_I, items, starts), generator)
 
     def inner_products(self) -> InnerProducts:
-        """Return u_0 and H; a chain without noise is run for the users that are asked for, and nothing of it is kept."""
+        """Return u_0 and H; a chain without noise runs for the asked users and is not kept."""
 
         def of(users: Tensor) -> Tensor:
             if self._noisy():
@@ -234,7 +236,7 @@ class TVDiff(Recommender):
             return InnerProducts(of, self._item_side())
 
     def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:
-        """Return the vectors of users who have these items, [batch, width]; ``seed`` is that of the chain's noise."""
+        """Return u_0 of users by their items, [batch, width]; ``seed`` of the chain's noise."""
         return self._fold_in_vectors(histories.items, histories.starts, seed)
 
     def _noisy(self) -> bool:
@@ -244,7 +246,8 @@ class TVDiff(Recommender):
         """Run the reverse chain on z = x_0 W_I [rows, d] and return u_0 [rows, width] (identity 1).
 
         The posterior mean x_{t-1} = c1(t) x0_hat + c2(t) x_t times W_I, with x0_hat = u_t H^T and M = H^T W_I
-        [width, d], is z_{t-1} = c1(t) u_t M + c2(t) z_t. Noise enters as a Gaussian with covariance W_I^T W_I.
+        [width, d], is z_{t-1} = c1(t) u_t M + c2(t) z_t. Noise enters as a Gaussian with covariance W_I^T
+        W_I.
         """
         o, diffusion = self.options, self.diffusion
         if self._noisy() and self._noise_factor is None:

@@ -35,7 +35,7 @@ class GraphItemEncoder(nn.Module):
 
 
 class FreeItemEncoder(nn.Module):
-    """H as free parameters: under tanh without topology, or the output layer, with bias, of DiffRec's perceptron.
+    """H as free parameters: under tanh without topology, or DiffRec's output layer with bias.
 
     Args:
         n_items: number of item ids, the padding one included.

@@ -1,6 +1,7 @@
 """TVDiff as the paper writes it, on arrays [batch, n_items] (``training: dense``, ``scoring: dense``).
 
-The model computes the same by the identities 1 to 3 of ``docs/architecture.md``; tests and benchmarks compare the two.
+The model computes the same by the identities 1 to 3 of ``docs/architecture.md``; tests and benchmarks compare
+the two.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the models of cold users share: hidden ratings stay hidden, factors with biases, the warm start in closed form."""
+"""What models of cold users share: hidden ratings stay hidden, factors with biases, the warm start."""
 
 import numpy as np
 import pytest

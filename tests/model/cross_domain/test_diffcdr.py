@@ -1,4 +1,4 @@
-"""DiffCDR: the contract, its losses and guided noise against plain forms, the schedule of its solver, its ablations."""
+"""DiffCDR: the contract, losses and guided noise against plain forms, the solver's schedule, ablations."""
 
 import pytest
 import torch

@@ -198,7 +198,7 @@ def test_causal_term_is_minus_the_bound_of_eq_17(build, monkeypatch):
 
 
 def test_environments_are_found(build):
-    """Items of two kinds, whose vectors lie near two opposite points: the posterior tells them, and denoisers differ."""
+    """Items of two kinds, near two opposite points: the posterior separates them, and denoisers differ."""
     model = build(sampling_weight=0.0, causal_weight=1.0, environments=2, noise_max=0.9).model
     generator = torch.Generator().manual_seed(0)
     centre = torch.randn(1, 16, dtype=torch.double, generator=generator)

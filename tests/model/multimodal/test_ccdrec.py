@@ -233,7 +233,7 @@ def test_pool_follows_the_curriculum_with_one_chain_an_epoch(build, monkeypatch)
 
 
 def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
-    """Users with one training item each, of their parity: features tell the rest, unless rows have other items' tokens."""
+    """Users with one training item each, of their parity: features give the rest, unless tokens are wrong."""
     draw, parts = random.Random(3), {"train": [], "valid": [], "test": []}
     for user in range(50):
         items = draw.sample(range(user % 2, 50, 2), 12)

@@ -80,7 +80,7 @@ def test_an_epoch_keeps_a_share_of_the_interactions_by_degree_and_evaluation_has
 
 
 def test_busy_users_lose_more_interactions(write_parts, tmp_path):
-    """Chances fall as 1 / sqrt(d_u d_i): the edge of a user and an item with one edge each stays more often than a busy one."""
+    """Chances fall as 1 / sqrt(d_u d_i): an edge of degrees 1 and 1 stays more often than a busy one."""
     pairs = [("busy", f"i{k}") for k in range(40)] + [(f"u{k}", f"x{k}") for k in range(40)]
     data = write_parts(
         "busy", train=pairs, valid=[("busy", "x0"), ("u0", "i0")], test=[("busy", "x1"), ("u1", "i1")]

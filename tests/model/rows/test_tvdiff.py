@@ -79,7 +79,7 @@ def randomise(model: tvdiff.TVDiff) -> None:
 @pytest.mark.parametrize("batch_by", ["user", "interaction"])
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_projected_training_equals_dense_without_noise(build, monkeypatch, entropy_loss, batch_by, variant):
-    """Identities 2 and 3: loss and every gradient, with the noise set to zero and the same negatives on both sides."""
+    """Identities 2 and 3: loss and every gradient, without noise, with the same negatives on both sides."""
     monkeypatch.setattr(
         tvdiff, "uniform_negatives", lambda positives, users: (users * 7) % (positives.n_items - 1) + 1
     )
@@ -109,7 +109,7 @@ def test_projected_training_equals_dense_without_noise(build, monkeypatch, entro
 
 
 def test_projected_noise_has_the_law_of_the_plain_one(build):
-    """Identity 3: eps C and eps W_I are Gaussians with the same covariance, also with more columns than items."""
+    """Identity 3: eps C and eps W_I are Gaussians of one covariance, also with more columns than items."""
     for hidden_size in (16, 80):  # fewer and more columns than items
         model = build(hidden_size=hidden_size).model
         randomise(model)
@@ -185,7 +185,7 @@ def test_sampling_noise_is_drawn_per_evaluation_not_per_batch(build):
 
 @pytest.mark.parametrize("entropy_loss", ["bpr", "bce", "nll", "none"])
 def test_loss_is_equation_9_written_out(build, monkeypatch, entropy_loss):
-    """The scale of both parts: squares and BCE or NLL as means over cells, BPR as a mean over pairs, times the temperature."""
+    """The scale of both parts: squares and BCE or NLL by cell, BPR by pair, times the temperature."""
     monkeypatch.setattr(
         tvdiff, "uniform_negatives", lambda positives, users: (users * 7) % (positives.n_items - 1) + 1
     )
@@ -226,7 +226,7 @@ def test_loss_is_equation_9_written_out(build, monkeypatch, entropy_loss):
 
 
 def test_view_three_draws_what_the_model_ranks_high(build, monkeypatch):
-    """AR-GSP gets the vectors, the steps and the relaxation rate of the batch, and its draws are the hard items."""
+    """AR-GSP gets the vectors, steps and relaxation rate of the batch, and its draws are the hard items."""
     built = build(gamma=0.1, relaxation_rate=2.0, dropout_prob=0.0)
     model = built.model
     randomise(model)
@@ -262,7 +262,7 @@ def test_time_reaches_the_denoiser(build):
 
 @pytest.mark.parametrize("option", ["sampling_steps", "sampling_noise"])
 def test_sampling_noise_has_the_law_of_the_dense_stochastic_chain(build, monkeypatch, option):
-    """Two steps, by Monte Carlo: mean and covariance of u_0 against a dense chain with noise over all items."""
+    """Two steps, by Monte Carlo: mean and covariance of u_0 against a dense chain with noise of all items."""
     value = {"sampling_steps": 2, "sampling_noise": True}[option]
     model = build(
         steps=2,
