@@ -46,8 +46,8 @@ class DiffCDROptions(CrossDomainOptions):
     guidance: float = option("s of Eq. 3: 0 is unconditional, 1 conditional", low=0)
     evaluations: int = option("evaluations of the noise by the solver", low=1)
     start: str = option(
-        "where the solver starts: at the mean of noise, which is 0, at the source vector, or at noise",
-        choices=("mean", "source", "noise"),
+        "where the solver starts: at the source vector, at the mean of noise, which is 0, or at noise",
+        choices=("source", "mean", "noise"),
     )
     condition: str = option(
         "the denoiser's condition: the source vector, the profile of how the user rates in the source "
