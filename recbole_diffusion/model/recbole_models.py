@@ -1,4 +1,4 @@
-"""The one adapter of RecBole's own models: what they can do beside ranking their own users, in the words of ``ModelInterface``."""
+"""The one adapter of RecBole's own models: what they can do, as ``ModelInterface`` declares it."""
 
 import copyreg
 import functools
@@ -35,7 +35,7 @@ class _KeptVectors(ModelInterface):
 
 
 class _Rows(ModelInterface):
-    """Autoencoders of interaction rows, which know a user by nothing but the row that ``get_rating_matrix`` gives."""
+    """Autoencoders, which know a user by nothing but the row that ``get_rating_matrix`` gives."""
 
     takes_histories = True
 
@@ -111,8 +111,8 @@ class _Adapted(type):
 def adapted(cls: type) -> type:
     """Return a model class with the answers of ``ModelInterface``, under the same name.
 
-    What the class itself has wins over the defaults. A class that inherits one of RecBole's may score otherwise: it
-    gets the defaults alone, and declares what it can do.
+    What the class itself has wins over the defaults. A class that inherits one of RecBole's may score
+    otherwise: it gets the defaults alone, and declares what it can do.
     """
     if issubclass(cls, ModelInterface):
         return cls

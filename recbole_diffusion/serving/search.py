@@ -1,4 +1,4 @@
-"""The items of largest inner product, exactly, without most of the products: long item vectors first, and an end by a bound."""
+"""The items of largest inner product, exactly, by a bound: long item vectors first, most never looked at."""
 
 import torch
 from torch import Tensor
@@ -10,9 +10,9 @@ SLACK = 1e-4  # by which the bound is wider than in exact arithmetic; a score's 
 class VectorSearch:
     """Exact search for the largest inner products.
 
-    |u . h| <= |u| |h| (Cauchy-Schwarz; used so by LEMP, Teflioudi et al., SIGMOD 2015). So items are looked at by falling length
-    of their vectors, and a user is done as soon as |u| times the next length cannot reach the k-th best score
-    found so far.
+    |u . h| <= |u| |h| (Cauchy-Schwarz; used so by LEMP, Teflioudi et al., SIGMOD 2015). So items are looked
+    at by falling length of their vectors, and a user is done as soon as |u| times the next length cannot
+    reach the k-th best score found so far.
 
     Args:
         items: vectors, [n_items, d]; row 0 is the padding's and is never found.

@@ -1,4 +1,4 @@
-"""Two domains of one taste: a user likes the books and the films of the own parity, so that it is known what cold users like."""
+"""Two domains of one taste: a user likes books and films of one parity, so what cold users like is known."""
 
 import random
 from pathlib import Path
@@ -28,7 +28,7 @@ def read_ratings(folder: Path, name: str) -> list[tuple[str, str, str]]:
 def rows_of(
     kind: str, users: range, items: int, chosen: int, draw: random.Random
 ) -> list[tuple[str, str, float]]:
-    """Return ratings of ``chosen`` items of each user: 5 for those of the own parity, 1 for the others."""
+    """Return ratings of ``chosen`` items of each user: 5 for those of the user's parity, 1 for the others."""
     rows = []
     for user in users:
         rows += [
@@ -42,8 +42,8 @@ def rows_of(
 def make_two_domains(tmp_path: Path) -> DataSet:
     """Write two domains: users 0 to 59 in books, 10 to 69 in films.
 
-    Everyone rates all liked films and some of the others; ``withheld`` are the liked films of test users, ``known``
-    those of the others.
+    Everyone rates all liked films and some of the others; ``withheld`` are the liked films of test users,
+    ``known`` those of the others.
     """
     draw, folder = random.Random(7), tmp_path / "data"
     films = [
