@@ -55,7 +55,7 @@ class _Rows(ModelInterface):
 class _DiffusedRows(_Rows):
     """DiffRec and LDiffRec; weighing interactions by their time needs more than the row."""
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)  # type: ignore[call-arg]
         self.takes_histories = not self.time_aware
 
@@ -79,7 +79,7 @@ class _ItemSimilarity(ModelInterface):
 class _ItemKNN(_ItemSimilarity):
     """By items; the method by users knows the trained users alone."""
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)  # type: ignore[call-arg]
         self.takes_histories = self.method == "item"
 
@@ -122,4 +122,8 @@ def adapted(cls: type) -> type:
     return _Adapted(cls.__name__, (*adapters, cls, ModelInterface), {**names, "adapts": cls})
 
 
-copyreg.pickle(_Adapted, lambda cls: (adapted, (cls.adapts,)))
+def _reduced(cls: Any) -> tuple[Any, tuple[type]]:
+    return adapted, (cls.adapts,)
+
+
+copyreg.pickle(_Adapted, _reduced)

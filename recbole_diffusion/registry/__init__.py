@@ -64,7 +64,7 @@ def _canonical(cls: type, given: str) -> str:
     return name if known is not None and cls in (known, _adapted(known)) else outside.remember(cls, given)
 
 
-def model_class(name: str) -> type:
+def model_class(name: str) -> type[Any]:
     """Return the class of a model; it has the answers of ``ModelInterface``, whether it inherits them or not.
 
     Args:
@@ -81,9 +81,11 @@ def model_class(name: str) -> type:
             f"two models have the name {name!r}: the one of {known.__module__} and the entry point {point}; "
             f"give --model={point} or --model={known.__module__}:{name}"
         )
-    if known is None and point is None:
+    if point is not None:
+        return _adapted(outside.imported(point))
+    if known is None:
         raise unknown_model(name)
-    return _adapted(known or outside.imported(point))
+    return _adapted(known)
 
 
 def _own(name: str) -> type | None:
@@ -153,7 +155,7 @@ def part(model_class: type, attribute: str) -> Any:
     return resolve(PARTS[attribute][declared])
 
 
-def names_where(test: Callable[[type], bool]) -> list[str]:
+def names_where(test: Callable[[type[Any]], bool]) -> list[str]:
     """Return the names of models whose class passes a test: this package's, and adapted ones of RecBole."""
     return [name for name in (*MODELS, *resolve("model.recbole_models:ADAPTERS")) if test(model_class(name))]
 
@@ -164,7 +166,7 @@ def fold_in_models() -> tuple[str, str]:
     return ", ".join(own), ", ".join(names_where(lambda cls: cls.fold_in_domain == "source"))
 
 
-def options_class(name: str) -> type | None:
+def options_class(name: str) -> type[Any] | None:
     """Return the frozen dataclass of a model's options; None where it has none.
 
     That of a model of this package is ``<Name>Options`` of its own ``<name>_options.py`` or else of its
@@ -188,7 +190,7 @@ def is_outside(name: str) -> bool:
     return ":" in name
 
 
-def outside_class(name: str) -> type | None:
+def outside_class(name: str) -> type[Any] | None:
     """Return the class that a user names where it is from outside, else None."""
     if name in MODELS or not (is_outside(name) or name in outside.registered()):
         return None

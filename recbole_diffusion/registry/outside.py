@@ -101,12 +101,9 @@ def imported(path: str) -> type:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
-        why = (
-            f"no module {error.name!r} is found; install its package, or put its folder into PYTHONPATH"
-            if missing
-            else f"importing {module_name} failed: {type(error).__name__}: {error}"
-        )
+        why = f"importing {module_name} failed: {type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+            why = f"no module {error.name!r} is found; install its package, or put its folder into PYTHONPATH"
         raise UsageError(f"model {path!r}: {why}") from error
     try:
         return checked(_attribute(module, attribute), path)

@@ -46,9 +46,10 @@ class NewUsers:
         first, last = self.offsets[start], self.offsets[stop]
         starts = self.offsets[start:stop] - first
         rows = np.repeat(np.arange(stop - start), np.diff(self.offsets[start : stop + 1]))
-        arrays = self.items[first:last], starts, rows
         ratings = None if self.ratings is None else torch.from_numpy(self.ratings[first:last]).to(device)
-        return FoldInHistories(*(torch.from_numpy(array).to(device) for array in arrays), ratings)
+        arrays = (self.items[first:last], starts, rows)
+        of_items, of_starts, of_rows = (torch.from_numpy(array).to(device) for array in arrays)
+        return FoldInHistories(of_items, of_starts, of_rows, ratings)
 
 
 def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The best items of each user, block by block: memory grows with the block, not with the number of users."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ def check_exclude(exclude: str) -> None:
         raise UsageError(f"exclude is {exclude!r}; it takes {', '.join(EXCLUDED)}")
 
 
-def seen_items(parts: dict[str, Any], exclude: str) -> sp.csr_matrix | None:
+def seen_items(parts: Mapping[str, Any], exclude: str) -> sp.csr_matrix | None:
     """Return what is left out of the lists, bool CSR [n_users, n_items].
 
     Args:

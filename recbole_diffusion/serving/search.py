@@ -44,7 +44,7 @@ class VectorSearch:
         found = torch.zeros(many, k, dtype=torch.long, device=users.device)
         reach = users.norm(dim=1) * (1 + SLACK)
         active = torch.arange(many, device=users.device)
-        rows, places = (None, None) if cells is None else (cells[0], self.place[cells[1] - 1])
+        places = None if cells is None else self.place[cells[1] - 1]
         for start in range(0, len(self.items), tile):
             if start:
                 active = active[reach[active] * self.lengths[start] >= values[active, -1]]
@@ -52,8 +52,8 @@ class VectorSearch:
                     break
             scores = (users if len(active) == many else users[active]) @ self.items[start : start + tile].T
             self.products += scores.numel()
-            if rows is not None:
-                self._leave_out(scores, active, many, rows, places - start)
+            if cells is not None and places is not None:
+                self._leave_out(scores, active, many, cells[0], places - start)
             top, where = scores.topk(min(k, scores.shape[1]))
             both, numbers = (
                 torch.cat([values[active], top], 1),

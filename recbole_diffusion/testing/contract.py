@@ -134,9 +134,9 @@ class ModelContract:
         """With noise, too: users 0, 1, ... are the first block, whose seed the fold-in is given."""
         built = self.build(checkerboard)
         model, rows = built.model.eval(), built.train._dataset.inter_feat
-        columns = [rows[name].to(model.device) for name in (model.USER_ID, model.ITEM_ID)]
+        users, items = (rows[name].to(model.device) for name in (model.USER_ID, model.ITEM_ID))
         ratings = rows[built.config["RATING_FIELD"]].to(model.device) if model.predicts_ratings else None
-        histories = histories_of(*columns, ratings, list(range(model.n_users)))
+        histories = histories_of(users, items, ratings, list(range(model.n_users)))
         seed = noise_seed(built.config["seed"], 0)
         if not model.takes_histories:
             with pytest.raises(TypeError):
@@ -214,7 +214,7 @@ class ModelContract:
 def _outside(field: Any) -> list[tuple[str, Any]]:
     """Return values of an option that are beyond its choices and bounds, with its name."""
     meta, kinds = field.metadata, typing.get_args(field.type) or (field.type,)
-    wrong = [(field.name, "no such choice")] if meta.get("choices") else []
+    wrong: list[tuple[str, Any]] = [(field.name, "no such choice")] if meta.get("choices") else []
     bounds = (meta.get("low"), -1, meta["open_low"]), (meta.get("high"), 1, meta["open_high"])
     for bound, step, is_open in bounds:
         if bound is not None:

@@ -1,6 +1,7 @@
 """Two domains of one taste: a user likes books and films of one parity, so what cold users like is known."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +10,24 @@ import numpy as np
 from recbole_diffusion.data.cold_start import divide_users
 from recbole_diffusion.testing.data_set import DataSet
 
+Rows = Sequence[tuple[str, str, float | str]]  # user, item, rating
 USERS, BOOKS, FILMS, SEED = 60, 40, 30, 2024
 
 
-def write_ratings(folder: Path, name: str, rows: list[tuple[str, str, float]]) -> None:
+def write_ratings(folder: Path, name: str, rows: Rows) -> None:
     """Write one domain as an atomic file."""
     (folder / name).mkdir(parents=True, exist_ok=True)
     text = ["user_id:token\titem_id:token\trating:float", *("\t".join(map(str, row)) for row in rows)]
     (folder / name / f"{name}.inter").write_text("\n".join(text) + "\n")
 
 
-def read_ratings(folder: Path, name: str) -> list[tuple[str, str, str]]:
+def read_ratings(folder: Path, name: str) -> list[tuple[str, ...]]:
     """Return the rows of one domain's file."""
     lines = (folder / name / f"{name}.inter").read_text().splitlines()[1:]
     return [tuple(line.split("\t")) for line in lines]
 
 
-def rows_of(
-    kind: str, users: range, items: int, chosen: int, draw: random.Random
-) -> list[tuple[str, str, float]]:
+def rows_of(kind: str, users: range, items: int, chosen: int, draw: random.Random) -> Rows:
     """Return ratings of ``chosen`` items of each user: 5 for those of the user's parity, 1 for the others."""
     rows = []
     for user in users:
