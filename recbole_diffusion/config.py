@@ -53,7 +53,7 @@ UNLISTED = frozenset({"encoding"})
 
 
 def defaults_file(model: str, model_class: type) -> Path:
-    """Return the YAML file of a model's defaults: in our properties, or for a model from outside beside its module."""
+    """Return the YAML file of a model's defaults: in our properties, or beside a module from outside."""
     if registry.is_outside(model):
         return registry.file_beside(model_class, ".yaml")
     return properties_path() / "model" / f"{model}.yaml"
@@ -63,8 +63,9 @@ class Config(recbole_configurator.Config):
     """RecBole's Config with checked options.
 
     Args:
-        model: name of a model of ours or of RecBole, ``package.module:Class``, or a class. By None it is the one of
-            the files or overrides, which must not be from outside, unless it was named before; see ``registry``.
+        model: name of a model of ours or of RecBole, ``package.module:Class``, or a class. By None it is the
+            one of the files or overrides, which must not be from outside, unless it was named before; see
+            ``registry``.
         dataset: name of a data set.
         config_files: YAML files, later ones win.
         overrides: option values, of their real types; they win over everything.

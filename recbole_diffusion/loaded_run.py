@@ -1,4 +1,4 @@
-"""A trained model from its run folder: configuration, data, weights, and the ids that its data set was written with."""
+"""A trained model from its run folder: configuration, data, weights, and the original ids."""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -58,18 +58,19 @@ class LoadedRun:
 
         Returns:
             Columns user, item (original ids), rank (from 1) and score, a row for each place; a list is
-            shorter where fewer items are left. ``attrs["unknown"]`` has the users that the data set has not.
+            shorter where fewer items are left. ``attrs["unknown"]`` has the users that the data set does not
+            have.
 
         Raises:
-            UsageError: ``k`` or ``exclude`` is out of range, or no user is known. RunError: a score is no
-                finite number.
+            UsageError: ``k`` or ``exclude`` is out of range, or no user is known. RunError: a score is not
+                finite.
         """
         return table_of_known(self, users, k, exclude)
 
     def recommend_new(
         self, histories: Mapping[str, Iterable[Any]] | pd.DataFrame, k: int = 20, exclude: str = "all"
     ) -> pd.DataFrame:
-        """Return the best items of users that the model was not trained on, from what they have; nothing is trained.
+        """Return the best items of users that the model was not trained on, folded in by their histories.
 
         Args:
             histories: original ids of items by user, a mapping of items to ratings by user for a model that
@@ -82,24 +83,24 @@ class LoadedRun:
             As :meth:`recommend`; ``attrs["unknown"]`` has the users none of whose items is in the data set.
 
         Raises:
-            UsageError: the model knows users by number only, or no item is known. RunError: a score is no
-                finite number.
+            UsageError: the model knows users by number only, or no item is known. RunError: a score is not
+                finite.
         """
         return table_of_new(self, histories, k, exclude)
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return user vectors [users, d] and item vectors [items, d], float32, whose inner products are the scores.
+        """Return vectors of users [users, d] and items [items, d], float32; inner products are the scores.
 
         Row r belongs to ``users.tokens[r + 1]`` or ``items.tokens[r + 1]``.
 
         Raises:
-            UsageError: the model's scores are no inner products.
+            UsageError: the model's scores are not inner products.
         """
         return vectors_of(self)
 
     @functools.cached_property
     def fold_in_items(self) -> IdMap:
-        """Return the ids of the items that histories are made of: those of the source domain where the model reads it."""
+        """Return the ids of the items that histories are made of: the run's, or its source domain's."""
         if self.model.fold_in_domain is None:
             return self.items
         source = self.dataset.source
@@ -107,7 +108,7 @@ class LoadedRun:
 
     @functools.cached_property
     def fold_in_config(self) -> Any:
-        """Return the configuration that names the columns of a file of histories: the run's, or its source domain's."""
+        """Return the configuration that names the columns of histories: the run's, or its source domain's."""
         return self.config if self.model.fold_in_domain is None else self.dataset.source.config
 
     @functools.cached_property
@@ -134,8 +135,8 @@ def load_run(
 
     Args:
         folder: of a run that has ended.
-        model: name or class of the run's model. Only a model from outside needs it, and only in a process that has not
-            named it before: the run folder alone does not make this process import its module.
+        model: name or class of the run's model. Only a model from outside needs it, and only in a process
+            that has not named it before: the run folder alone does not make this process import its module.
         unfinished: also take a run that has not ended, with its best weights so far.
         options: what differs on this machine: ``data_path``, ``shift_test``, ``use_gpu``, ``gpu_id``.
 
@@ -181,7 +182,7 @@ def _built(config: Config) -> tuple[Any, dict[str, Any], Any]:
 
     if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL):
         raise UsageError(
-            f"{config['model']} is no general recommender; only those can be used after training"
+            f"{config['model']} is not a general recommender; only those can be used after training"
         )
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)

@@ -1,4 +1,4 @@
-"""docs/adding_a_model.md, followed: its files are a package whose model passes the contract, the linter, and every command."""
+"""docs/adding_a_model.md, followed: its model passes the contract, the linter, and every command."""
 
 import json
 import shutil

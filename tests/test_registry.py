@@ -10,6 +10,7 @@ import torch
 from recbole_diffusion import registry
 from recbole_diffusion.compat import apply_all
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options import declare
 from recbole_diffusion.registry import outside as outside_models
 
 apply_all()
@@ -127,7 +128,7 @@ class NotOne:
 
 @pytest.fixture
 def outside(tmp_path, monkeypatch):
-    """A package on the path with models; what the process has been told of models from outside is forgotten."""
+    """A package on the path with models; models that the process has been told of are forgotten."""
     (tmp_path / "their_package").mkdir()
     (tmp_path / "their_package/__init__.py").touch()
     (tmp_path / "their_package/models.py").write_text(OUTSIDE)
@@ -250,3 +251,37 @@ def test_a_class_has_one_name_wherever_it_was_found(outside, installed):
     installed(Shown="their_package:Mine")
     assert registry.model_class(path).__module__ == "their_package.models"  # as a run folder names it
     assert registry.name_of("Shown") == path
+
+
+TYPED = """
+from __future__ import annotations
+from dataclasses import dataclass
+from recbole_diffusion.model.base import Recommender
+from recbole_diffusion.options.declare import option
+
+@dataclass(frozen=True)
+class Options:
+    width: int | None = option("a width", low=1)
+
+@dataclass(frozen=True)
+class Plain:
+    width: int = 3
+
+class Mine(Recommender):
+    options_class = Options
+
+class Other(Recommender):
+    options_class = Plain
+"""
+
+
+def test_options_from_outside_are_made_of_option_and_may_have_types_as_text(outside):
+    (outside / "their_package/typed.py").write_text(TYPED)
+    options = registry.options_class(registry.name_of("their_package.typed:Mine"))
+    assert declare.read_options(options, {"width": 4}).width == 4
+    with pytest.raises(UsageError, match=r"'width' is 0; it takes int or null in \[1, inf\)"):
+        declare.read_options(options, {"width": 0})
+    with pytest.raises(
+        UsageError, match=r"typed:Plain must be a frozen dataclass.*its field 'width' is not one"
+    ):
+        registry.options_class(registry.name_of("their_package.typed:Other"))

@@ -61,8 +61,8 @@ def declared_by(*classes: type) -> dict[str, Declared]:
 
 def declared_for_runs(model: str | None, *classes: type) -> dict[str, Declared]:
     """Return the options of a run: RecBole's, the general ones, the model's, and those of ``classes``."""
-    outside = registry.outside_class(model) if model else None
-    cls = registry.options_class(model) if model in registry.MODELS else outside and outside.options_class
+    known = bool(model) and (model in registry.MODELS or registry.outside_class(model) is not None)
+    cls = registry.options_class(registry.name_of(model)) if known else None
     own = [cls] if cls else []
     of_recbole = {name: Declared(known.kind) for name, known in RECBOLE_OPTIONS.items()}
     return of_recbole | declared_by(GeneralOptions, SplitOptions, RatingOptions, *own, *classes)

@@ -66,7 +66,8 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
         lines += option_lines(registry.options_class(model), defaults)
     elif (outside := registry.outside_class(model)) is not None:
         lines += [f"options of {model} ({registry.summary_of(outside)}):"]
-        own = option_lines(outside.options_class, _values_of(outside)) if outside.options_class else []
+        cls = registry.options_class(registry.name_of(model))
+        own = option_lines(cls, _values_of(outside)) if cls else []
         lines += own or ["  it declares none"]
     else:
         lines += [f"options of {model}, which is RecBole's:", *_yaml_lines(model)]

@@ -160,7 +160,7 @@ def _tell_ignored(config: Any) -> None:
 
 
 def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
-    """Return the loaders of train, of valid, and of each test part by name; the training loader that the model declares, or RecBole's.
+    """Return the loaders of train (the model's or RecBole's), of valid, and of each test part by name.
 
     With two test parts each has a sampler of its own, so that neither is masked when the other is ranked.
 

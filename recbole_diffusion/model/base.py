@@ -24,7 +24,7 @@ class InnerProducts:
 
 @dataclass(frozen=True)
 class FoldInHistories:
-    """The items of a batch of users to be folded in, one user after the other, whether the model was trained on them or not.
+    """The items of a batch of users to be folded in, one user after the other.
 
     Attributes:
         items: long [total], item ids, ascending within a user.
@@ -42,27 +42,30 @@ class FoldInHistories:
 class ModelInterface:
     """What the rest of the package asks a model for, with the answers of a model that has nothing to add.
 
-    This is the one list of what a model can declare. :class:`Recommender` inherits it; RecBole's models and models from
-    outside that inherit RecBole's classes alone get it by ``recbole_models.adapted``. So nobody asks a model whether it
-    has an attribute.
+    This is the one list of what a model can declare. :class:`Recommender` inherits it; RecBole's models and
+    models from outside that inherit RecBole's classes alone get it by ``recbole_models.adapted``. So nobody
+    asks a model whether it has an attribute.
 
     Declared by the class:
 
     Attributes:
-        options_class: frozen dataclass of the model's options, for a model from outside. Models of this package have
-            theirs beside them, see ``registry.options_class``.
-        trainer_class: ``plain``, ``adversarial`` (two optimizers in turn, see ``trainer/adversarial.py``), ``staged``
-            (one part after the other, see ``trainer/staged.py``), a trainer class, or None for RecBole's choice.
-        dataset_class: ``interactions``, ``multimodal``, ``cross_domain``, a data set class, or None: by the model's type.
-        loader_class: ``positives`` for batches without negatives (the model draws them itself), a class, or None for
-            RecBole's choice by ``input_type``.
-        protocol: a file of ``properties/protocol`` that says how the model's data is cut and judged, over the data set's
-            YAML; or None.
+        options_class: frozen dataclass of the model's options, for a model from outside. Models of this
+            package have theirs beside them, see ``registry.options_class``.
+        trainer_class: ``plain``, ``adversarial`` (two optimizers in turn, see ``trainer/adversarial.py``),
+            ``staged`` (one part after the other, see ``trainer/staged.py``), a trainer class, or None for
+            RecBole's choice.
+        dataset_class: ``interactions``, ``multimodal``, ``cross_domain``, a data set class, or None: by the
+            model's type.
+        loader_class: ``positives`` for batches without negatives (the model draws them itself), a class, or
+            None for RecBole's choice by ``input_type``.
+        protocol: a file of ``properties/protocol`` that says how the model's data is cut and judged, over the
+            data set's YAML; or None.
         loss_names: names of the parts that ``calculate_loss`` returns, for ``metrics.jsonl``.
         predicts_ratings: whether scores are ratings on the data set's scale; histories then have ratings too.
         has_item_vectors: whether scores are inner products, see :meth:`inner_products`.
         takes_histories: whether users can be folded in, see :meth:`fold_in_scores`.
-        renamed_weights: new dotted path of a module or parameter by the old one, for checkpoints of earlier versions.
+        renamed_weights: new dotted path of a module or parameter by the old one, for checkpoints of earlier
+            versions.
         fold_in_domain: ``source`` where histories are made of the items of the source domain, else None.
     """
 
@@ -101,16 +104,17 @@ class ModelInterface:
         raise TypeError(f"{type(self).__name__} declares no item vectors")
 
     def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
-        """Return the vectors of users by their histories, [batch, d], where ``takes_histories`` and ``has_item_vectors``.
+        """Return the vectors of users by their histories, [batch, d], where the model has item vectors, too.
 
         Args:
             histories: of the batch.
-            seed: of the noise, where scoring has some: what :func:`user_blocks.noise_seed` gives for the batch.
+            seed: of the noise, where scoring has some: what :func:`user_blocks.noise_seed` gives for the
+                batch.
         """
         raise TypeError(f"{type(self).__name__} cannot fold users in")
 
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:
-        """Return scores of all items for users by their histories, [batch, n_items], where ``takes_histories``; nothing is trained."""
+        """Return scores of all items for users by their histories, [batch, n_items]; nothing is trained."""
         return self.fold_in_vectors(histories, seed) @ self.inner_products().items.T
 
 
@@ -137,7 +141,7 @@ class Recommender(ModelInterface, GeneralRecommender):
 
 
 class InnerProductModel(Recommender):
-    """A model whose scores are inner products of user vectors and item vectors, computed once per evaluation."""
+    """A model whose scores are inner products of user and item vectors, computed once per evaluation."""
 
     has_item_vectors = True
 

@@ -1,4 +1,4 @@
-"""The one adapter of RecBole's own models: what they can do beside ranking their own users, in the words of ``ModelInterface``."""
+"""The one adapter of RecBole's own models: what they can do, as ``ModelInterface`` declares it."""
 
 import copyreg
 import functools
@@ -35,7 +35,7 @@ class _KeptVectors(ModelInterface):
 
 
 class _Rows(ModelInterface):
-    """Autoencoders of interaction rows, which know a user by nothing but the row that ``get_rating_matrix`` gives."""
+    """Autoencoders, which know a user by nothing but the row that ``get_rating_matrix`` gives."""
 
     takes_histories = True
 
@@ -55,7 +55,7 @@ class _Rows(ModelInterface):
 class _DiffusedRows(_Rows):
     """DiffRec and LDiffRec; weighing interactions by their time needs more than the row."""
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)  # type: ignore[call-arg]
         self.takes_histories = not self.time_aware
 
@@ -79,7 +79,7 @@ class _ItemSimilarity(ModelInterface):
 class _ItemKNN(_ItemSimilarity):
     """By items; the method by users knows the trained users alone."""
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)  # type: ignore[call-arg]
         self.takes_histories = self.method == "item"
 
@@ -111,8 +111,8 @@ class _Adapted(type):
 def adapted(cls: type) -> type:
     """Return a model class with the answers of ``ModelInterface``, under the same name.
 
-    What the class itself has wins over the defaults. A class that inherits one of RecBole's may score otherwise: it
-    gets the defaults alone, and declares what it can do.
+    What the class itself has wins over the defaults. A class that inherits one of RecBole's may score
+    otherwise: it gets the defaults alone, and declares what it can do.
     """
     if issubclass(cls, ModelInterface):
         return cls
@@ -122,4 +122,8 @@ def adapted(cls: type) -> type:
     return _Adapted(cls.__name__, (*adapters, cls, ModelInterface), {**names, "adapts": cls})
 
 
-copyreg.pickle(_Adapted, lambda cls: (adapted, (cls.adapts,)))
+def _reduced(cls: Any) -> tuple[Any, tuple[type]]:
+    return adapted, (cls.adapts,)
+
+
+copyreg.pickle(_Adapted, _reduced)

@@ -1,9 +1,9 @@
 """The models that a name stands for: this package's, RecBole's, and models from outside.
 
-A model of this package has a line in ``registry.models``. Where its files are follows from family and name, and what
-it needs besides (trainer, data set, loader, protocol) is declared by its class, see ``ModelInterface`` in
-``model/base.py``. RecBole's models declare the same by ``model/recbole_models.py``. A model from outside is named
-``package.module:Class``, see ``registry.outside``.
+A model of this package has a line in ``registry.models``. Where its files are follows from family and name,
+and what it needs besides (trainer, data set, loader, protocol) is declared by its class, see
+``ModelInterface`` in ``model/base.py``. RecBole's models declare the same by ``model/recbole_models.py``. A
+model from outside is named ``package.module:Class``, see ``registry.outside``.
 """
 
 import functools
@@ -40,7 +40,8 @@ __all__ = [
 def name_of(model: str | type) -> str:
     """Return the canonical name of a model that a user names, and remember that it was named.
 
-    That of a model of this package or of RecBole is its class name, that of another one ``package.module:Class``.
+    That of a model of this package or of RecBole is its class name, that of another one
+    ``package.module:Class``.
 
     Raises:
         UsageError: it is from outside and cannot be imported, or is not a model.
@@ -63,8 +64,8 @@ def _canonical(cls: type, given: str) -> str:
     return name if known is not None and cls in (known, _adapted(known)) else outside.remember(cls, given)
 
 
-def model_class(name: str) -> type:
-    """Return the class of a model, RecBole's and those that know RecBole alone with the answers of ``ModelInterface``.
+def model_class(name: str) -> type[Any]:
+    """Return the class of a model; it has the answers of ``ModelInterface``, whether it inherits them or not.
 
     Args:
         name: a canonical name, from :func:`name_of` or from a configuration.
@@ -77,12 +78,14 @@ def model_class(name: str) -> type:
     point, known = outside.entry_point(name), _own(name) or _of_recbole(name)
     if known is not None and point is not None:
         raise UsageError(
-            f"two models have the name {name!r}: the one of {known.__module__} and the entry point {point}; give "
-            f"--model={point} or --model={known.__module__}:{name}"
+            f"two models have the name {name!r}: the one of {known.__module__} and the entry point {point}; "
+            f"give --model={point} or --model={known.__module__}:{name}"
         )
-    if known is None and point is None:
+    if point is not None:
+        return _adapted(outside.imported(point))
+    if known is None:
         raise unknown_model(name)
-    return _adapted(known or outside.imported(point))
+    return _adapted(known)
 
 
 def _own(name: str) -> type | None:
@@ -93,8 +96,8 @@ def _own(name: str) -> type | None:
 def _of_recbole(name: str) -> type | None:
     """Return RecBole's class of a name, None where there is none.
 
-    RecBole's lookup raises three different errors for an unknown name: ValueError, ModuleNotFoundError (lightgbm),
-    AttributeError (a wrong case).
+    RecBole's lookup raises three different errors for an unknown name: ValueError, ModuleNotFoundError
+    (lightgbm), AttributeError (a wrong case).
     """
     import torch
 
@@ -109,7 +112,7 @@ def _of_recbole(name: str) -> type | None:
     except (ValueError, ModuleNotFoundError, AttributeError):
         return None
     finally:
-        # RecBole's SINE, read with every sequential model, makes autograd search each step of the process for NaN.
+        # RecBole's SINE, read with every sequential model, makes autograd search each step for NaN.
         torch.autograd.set_detect_anomaly(searching)
 
 
@@ -123,8 +126,8 @@ def unknown_model(name: str) -> UsageError:
     return UsageError(
         f"unknown model {name!r}{did_you_mean(name, [*MODELS, *BASELINES, *others])}; this package has "
         f"{', '.join(sorted([*MODELS, *others]))}; "
-        f"of RecBole's general models, these are tested here: {', '.join(BASELINES)}; a model from elsewhere is "
-        "named package.module:Class"
+        f"of RecBole's general models, these are tested here: {', '.join(BASELINES)}; a model from elsewhere "
+        "is named package.module:Class"
     )
 
 
@@ -132,7 +135,7 @@ def unknown_model(name: str) -> UsageError:
 
 
 def part(model_class: type, attribute: str) -> Any:
-    """Return the class that a model declares as its trainer, data set or loader; None leaves the choice to RecBole.
+    """Return the class that a model declares as its trainer, data set or loader; None: RecBole chooses.
 
     Args:
         model_class: from :func:`model_class`.
@@ -152,25 +155,27 @@ def part(model_class: type, attribute: str) -> Any:
     return resolve(PARTS[attribute][declared])
 
 
-def names_where(test: Callable[[type], bool]) -> list[str]:
-    """Return the names of models whose class passes a test: this package's, and those of RecBole that declare something."""
+def names_where(test: Callable[[type[Any]], bool]) -> list[str]:
+    """Return the names of models whose class passes a test: this package's, and adapted ones of RecBole."""
     return [name for name in (*MODELS, *resolve("model.recbole_models:ADAPTERS")) if test(model_class(name))]
 
 
 def fold_in_models() -> tuple[str, str]:
-    """Return the names of the models that fold users in, as text: by histories of the run's items, and of a source domain's."""
+    """Return the names of the models that fold users in: by items of the run, and of a source domain."""
     own = names_where(lambda cls: cls.takes_histories and cls.fold_in_domain is None)
     return ", ".join(own), ", ".join(names_where(lambda cls: cls.fold_in_domain == "source"))
 
 
-def options_class(name: str) -> type | None:
+def options_class(name: str) -> type[Any] | None:
     """Return the frozen dataclass of a model's options; None where it has none.
 
-    That of a model of this package is ``<Name>Options`` of its own ``<name>_options.py`` or else of its family's
-    ``options.py``, and is read without loading torch; another model names it as its ``options_class``.
+    That of a model of this package is ``<Name>Options`` of its own ``<name>_options.py`` or else of its
+    family's ``options.py``, and is read without loading torch; another model names it as its
+    ``options_class``.
     """
     if name not in MODELS:
-        return model_class(name).options_class
+        found = model_class(name).options_class
+        return found if found is None else outside.checked_options(found)
     family = f"recbole_diffusion.model.{MODELS[name].family}"
     own = f"{family}.{name.lower()}_options"
     module = own if importlib.util.find_spec(own) else f"{family}.options"
@@ -185,8 +190,8 @@ def is_outside(name: str) -> bool:
     return ":" in name
 
 
-def outside_class(name: str) -> type | None:
-    """Return the class that a user names where it is from outside, None for names of this package and of RecBole."""
+def outside_class(name: str) -> type[Any] | None:
+    """Return the class that a user names where it is from outside, else None."""
     if name in MODELS or not (is_outside(name) or name in outside.registered()):
         return None
     canonical = name_of(name)

@@ -1,15 +1,18 @@
-"""Models from outside: named ``package.module:Class`` or by an entry point, imported only if somebody has named them.
+"""Models from outside: ``package.module:Class`` or an entry point, imported only if somebody has named them.
 
-A run folder may come from elsewhere, so the ``model`` of its ``config.yaml`` alone never makes a process import a
-module. A class counts as named after :func:`remember`, which is called where a user gives ``--model``, an argument
-``model``, or the class; and the classes that installed packages register as entry points count as named too.
+A run folder may come from elsewhere, so the ``model`` of its ``config.yaml`` alone never makes a process
+import a module. A class counts as named after :func:`remember`, which is called where a user gives
+``--model``, an argument ``model``, or the class; and the classes that installed packages register as entry
+points count as named too.
 """
 
+import dataclasses
 import functools
 import importlib
 import importlib.metadata
 import os
 import sys
+import typing
 from typing import Any
 
 from recbole_diffusion.errors import UsageError, did_you_mean
@@ -55,7 +58,8 @@ def entry_point(name: str) -> str | None:
     found = sorted(registered().get(name, []))
     if len(found) > 1:
         raise UsageError(
-            f"two packages have a model {name!r}: {' and '.join(found)}; give one of them as --model={found[0]}"
+            f"two packages have a model {name!r}: {' and '.join(found)}; give one of them as "
+            f"--model={found[0]}"
         )
     return found[0] if found else None
 
@@ -75,7 +79,8 @@ def class_of(path: str) -> type:
     if path not in _named:
         raise UsageError(
             f"the model {path!r} is from outside this package, and its code runs only if you name it: give "
-            f"--model={path} (in Python model=...), or install a package that has it as an entry point of {GROUP}"
+            f"--model={path} (in Python model=...), or install a package that has it as an entry point of "
+            f"{GROUP}"
         )
     return _named[path]
 
@@ -96,12 +101,9 @@ def imported(path: str) -> type:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
-        why = (
-            f"no module {error.name!r} is found; install its package, or put its folder into PYTHONPATH"
-            if missing
-            else f"importing {module_name} failed: {type(error).__name__}: {error}"
-        )
+        why = f"importing {module_name} failed: {type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+            why = f"no module {error.name!r} is found; install its package, or put its folder into PYTHONPATH"
         raise UsageError(f"model {path!r}: {why}") from error
     try:
         return checked(_attribute(module, attribute), path)
@@ -121,10 +123,31 @@ def checked(found: Any, path: str) -> type:
 
     if not isinstance(found, type) or not issubclass(found, AbstractRecommender):
         raise UsageError(
-            f"model {path!r} is {found!r}; it must be a class that inherits recbole_diffusion.model.base.Recommender "
-            "or a model of RecBole"
+            f"model {path!r} is {found!r}; it must be a class that inherits "
+            "recbole_diffusion.model.base.Recommender or a model of RecBole"
         )
     return found
+
+
+@functools.cache
+def checked_options(cls: type) -> type:
+    """Return a dataclass of options, its types resolved where ``from __future__`` made texts of them.
+
+    Raises:
+        UsageError: it is not a dataclass whose fields are ``option()``.
+    """
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else []
+    wrong = [field.name for field in fields if "help" not in field.metadata]
+    if not fields or wrong:
+        what = f"its field {wrong[0]!r} is not one" if wrong else "it is not such a class"
+        raise UsageError(
+            f"{cls.__module__}:{cls.__qualname__} must be a frozen dataclass whose fields are "
+            f"recbole_diffusion.options.declare.option(...); {what}"
+        )
+    kinds = typing.get_type_hints(cls)
+    for field in fields:
+        field.type = kinds[field.name]
+    return cls
 
 
 def _attribute(module: Any, dotted: str) -> Any:

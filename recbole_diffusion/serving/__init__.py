@@ -1,1 +1,1 @@
-"""What a trained model is used for: ranked lists for known and new users, and its vectors for other systems."""
+"""Use of a trained model: ranked lists for known and new users, and its vectors for other systems."""

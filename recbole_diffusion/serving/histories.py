@@ -1,4 +1,4 @@
-"""What new users have: a file of rows of user and item, in the form of an .inter file, as compressed rows of item numbers."""
+"""Histories of new users: a file in the form of an .inter file, read as compressed rows of item numbers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class NewUsers:
         offsets: int64 [n + 1], where each one's items begin.
         items: int64 [total], item numbers, ascending within a user, each once.
         ratings: float32 [total], or None.
-        unknown_items: tokens of items that the data set has not, each once.
+        unknown_items: tokens of items that the data set does not have, each once.
         unknown_rows: rows that name such an item.
         without: names of users none of whose items is known.
     """
@@ -46,9 +46,10 @@ class NewUsers:
         first, last = self.offsets[start], self.offsets[stop]
         starts = self.offsets[start:stop] - first
         rows = np.repeat(np.arange(stop - start), np.diff(self.offsets[start : stop + 1]))
-        arrays = self.items[first:last], starts, rows
         ratings = None if self.ratings is None else torch.from_numpy(self.ratings[first:last]).to(device)
-        return FoldInHistories(*(torch.from_numpy(array).to(device) for array in arrays), ratings)
+        arrays = (self.items[first:last], starts, rows)
+        of_items, of_starts, of_rows = (torch.from_numpy(array).to(device) for array in arrays)
+        return FoldInHistories(of_items, of_starts, of_rows, ratings)
 
 
 def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
@@ -75,7 +76,7 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
         raise UsageError(f"{path} has no column {', '.join(missing)}; its first line must name {header!r}")
     rows = file.check_rows(len(columns))
     if rows == 0:
-        raise UsageError(f"{path} holds no history: there is no row below its header")
+        raise UsageError(f"{path} holds no history: no row stands below its header")
     frame = file.read(columns, [name for name in columns if name in wanted.values()], rows)
     if frame is None:
         file.check_numbers(columns, list(wanted.values()), config["seq_separator"])
@@ -92,7 +93,7 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
 
 
 def frame_of(histories: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pd.DataFrame:
-    """Return histories given in Python, item tokens by user (with ratings: a mapping of items to ratings), as rows."""
+    """Return histories given in Python, item tokens (or a mapping of these to ratings) by user, as rows."""
     if isinstance(histories, pd.DataFrame):
         return histories
     rows = []

@@ -1,4 +1,4 @@
-"""An approximate index of item vectors by inner product (faiss, HNSW), and what it misses against exact search."""
+"""An approximate index of item vectors by inner product (faiss, HNSW), and its recall of exact search."""
 
 import time
 from pathlib import Path
@@ -31,7 +31,7 @@ def require_faiss() -> Any:
 
 
 def build_index(items: np.ndarray, path: Path) -> dict[str, Any]:
-    """Build an index of item vectors [items, d], write it, and return what it is; its result r is row r of the vectors."""
+    """Write an index of item vectors [items, d] and describe it; its result r is row r of the vectors."""
     faiss = require_faiss()
     start = time.perf_counter()
     index = faiss.IndexHNSWFlat(items.shape[1], NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
@@ -44,7 +44,7 @@ def build_index(items: np.ndarray, path: Path) -> dict[str, Any]:
 
 
 def recall_of(path: Path, users: np.ndarray, items: np.ndarray, k: int) -> dict[str, Any]:
-    """Return the share of the exact ``k`` best items that the index finds, for evenly spaced users, and milliseconds a user."""
+    """Return the recall of the exact ``k`` best items for evenly spaced users, and milliseconds per user."""
     faiss = require_faiss()
     index = faiss.read_index(str(path))
     k = min(k, len(items))

@@ -1,6 +1,6 @@
 """The best items of each user, block by block: memory grows with the block, not with the number of users."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ def check_exclude(exclude: str) -> None:
         raise UsageError(f"exclude is {exclude!r}; it takes {', '.join(EXCLUDED)}")
 
 
-def seen_items(parts: dict[str, Any], exclude: str) -> sp.csr_matrix | None:
+def seen_items(parts: Mapping[str, Any], exclude: str) -> sp.csr_matrix | None:
     """Return what is left out of the lists, bool CSR [n_users, n_items].
 
     Args:
@@ -100,7 +100,7 @@ def rank_users(
 def rank_new(
     find: FindForHistories, users: NewUsers, k: int, leave_out: bool, seed: int, device: Any, size: int
 ) -> Iterator[RecommendationBlock]:
-    """Yield the lists of new users, by block; ``leave_out`` what they have. Otherwise as :func:`rank_users`."""
+    """Yield the lists of new users, by block; ``leave_out`` their histories; see :func:`rank_users`."""
     for start in range(0, len(users), size):
         block = users.block(start, min(start + size, len(users)), device)
         cells = (block.rows, block.items) if leave_out else None
@@ -117,7 +117,7 @@ def _cells(seen: sp.csr_matrix, users: np.ndarray, device: Any) -> tuple[Tensor,
 def _lists(start: int, values: Tensor, items: Tensor) -> RecommendationBlock:
     if torch.isnan(values).any() or torch.isposinf(values).any():
         raise RunError(
-            "the model gives scores that are no finite numbers; its training has diverged, use another run"
+            "the model gives scores that are not finite; its training has diverged, use another run"
         )
     items = items.masked_fill(values == -torch.inf, 0)
     return RecommendationBlock(start, items.cpu().numpy(), values.float().cpu().numpy())

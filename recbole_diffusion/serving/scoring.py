@@ -1,4 +1,4 @@
-"""The best items of a block of users: by vectors where the scores are inner products, else out of the scores of all items."""
+"""The best items of a block of users: by vectors where scores are inner products, else from all scores."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ FindForHistories = Callable[[FoldInHistories, int, int, Cells], tuple[Tensor, Te
 
 
 def best_of(scores: Tensor, k: int, cells: Cells) -> tuple[Tensor, Tensor]:
-    """Return the ``k`` largest scores of each row and their items; ``scores`` [batch, n_items] is overwritten."""
+    """Return the ``k`` largest of scores [batch, n_items], which are overwritten, and their items."""
     if cells is not None:
         scores[cells] = -torch.inf
     scores[:, 0] = -torch.inf  # the padding item
@@ -31,7 +31,7 @@ def best_of(scores: Tensor, k: int, cells: Cells) -> tuple[Tensor, Tensor]:
 
 
 def finder_for_users(model: Any, seed: int) -> FindForUsers:
-    """Return what finds the best items of known users; noise that a model draws from torch's global stream is seeded."""
+    """Return what finds the best items of known users; noise of torch's global stream is seeded."""
     if model.has_item_vectors:
         with torch.no_grad():
             vectors = model.inner_products()

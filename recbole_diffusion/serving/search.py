@@ -1,4 +1,4 @@
-"""The items of largest inner product, exactly, without most of the products: long item vectors first, and an end by a bound."""
+"""The items of largest inner product, exactly, by a bound: long item vectors first, most never looked at."""
 
 import torch
 from torch import Tensor
@@ -10,9 +10,9 @@ SLACK = 1e-4  # by which the bound is wider than in exact arithmetic; a score's 
 class VectorSearch:
     """Exact search for the largest inner products.
 
-    |u . h| <= |u| |h| (Cauchy-Schwarz; used so by LEMP, Teflioudi et al., SIGMOD 2015). So items are looked at by falling length
-    of their vectors, and a user is done as soon as |u| times the next length cannot reach the k-th best score
-    found so far.
+    |u . h| <= |u| |h| (Cauchy-Schwarz; used so by LEMP, Teflioudi et al., SIGMOD 2015). So items are looked
+    at by falling length of their vectors, and a user is done as soon as |u| times the next length cannot
+    reach the k-th best score found so far.
 
     Args:
         items: vectors, [n_items, d]; row 0 is the padding's and is never found.
@@ -44,7 +44,7 @@ class VectorSearch:
         found = torch.zeros(many, k, dtype=torch.long, device=users.device)
         reach = users.norm(dim=1) * (1 + SLACK)
         active = torch.arange(many, device=users.device)
-        rows, places = (None, None) if cells is None else (cells[0], self.place[cells[1] - 1])
+        places = None if cells is None else self.place[cells[1] - 1]
         for start in range(0, len(self.items), tile):
             if start:
                 active = active[reach[active] * self.lengths[start] >= values[active, -1]]
@@ -52,8 +52,8 @@ class VectorSearch:
                     break
             scores = (users if len(active) == many else users[active]) @ self.items[start : start + tile].T
             self.products += scores.numel()
-            if rows is not None:
-                self._leave_out(scores, active, many, rows, places - start)
+            if cells is not None and places is not None:
+                self._leave_out(scores, active, many, cells[0], places - start)
             top, where = scores.topk(min(k, scores.shape[1]))
             both, numbers = (
                 torch.cat([values[active], top], 1),

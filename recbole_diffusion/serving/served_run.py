@@ -17,7 +17,8 @@ class ServedRun(Protocol):
         model: the model, in evaluation mode.
         users: original and internal ids of users.
         items: original and internal ids of items.
-        fold_in_items: ids of the items that histories are made of; ``items`` itself unless it is another domain.
+        fold_in_items: ids of the items that histories are made of; ``items`` itself unless it is another
+            domain.
     """
 
     @property

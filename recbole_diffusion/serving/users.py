@@ -15,7 +15,7 @@ class AskedUsers:
 
     Attributes:
         numbers: internal numbers of the known ones, int64 [n], in the order in which they were asked for.
-        unknown: the tokens that the data set has not.
+        unknown: the tokens that the data set does not have.
     """
 
     numbers: np.ndarray
@@ -35,7 +35,7 @@ def read_tokens(path: Path) -> list[str]:
         raise UsageError(f"cannot read the users file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"the users file {path} is no UTF-8 text: {error}; it takes one id a line"
+            f"the users file {path} is not UTF-8 text: {error}; it takes one id a line"
         ) from error
     tokens = [line.strip() for line in text.removesuffix("\n").split("\n")]
     if not any(tokens):

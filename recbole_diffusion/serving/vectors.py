@@ -19,10 +19,10 @@ USER_BLOCK = 1024  # users whose vectors are computed together
 
 
 def vectors_of(run: ServedRun) -> tuple[np.ndarray, np.ndarray]:
-    """Return user vectors [users, d] and item vectors [items, d] of a loaded run, float32, without the padding's.
+    """Return user vectors [users, d] and item vectors [items, d] of a run, float32, without the padding's.
 
     Raises:
-        UsageError: the model's scores are no inner products.
+        UsageError: the model's scores are not inner products.
     """
     if not run.model.has_item_vectors:
         having = ", ".join(registry.names_where(lambda cls: cls.has_item_vectors))
@@ -70,7 +70,7 @@ def export(run: ServedRun, folder: Path, index: bool, k: int) -> dict[str, Any]:
         The record: what :data:`RECORD` holds.
 
     Raises:
-        UsageError: the scores are no inner products, or an id cannot be a line. RunError: the folder cannot
+        UsageError: the scores are not inner products, or an id cannot be a line. RunError: the folder cannot
             be written.
     """
     save = require_safetensors()
@@ -90,7 +90,7 @@ def export(run: ServedRun, folder: Path, index: bool, k: int) -> dict[str, Any]:
         draft.mkdir(parents=True)
         for name, vectors, ids in (("users", users, run.users), ("items", items, run.items)):
             (draft / f"{name}.txt").write_text(_lines_of(name, ids.tokens[1:]), encoding="utf-8")
-            # Written here: its own save_file raises no OSError on a full disk, and lets nobody else read the file.
+            # Written here: save_file raises no OSError on a full disk, and lets nobody else read the file.
             data = save({"vectors": vectors}, {"ids": f"{name}.txt, a line for each row"})
             (draft / f"{name}.safetensors").write_bytes(data)
         if index:

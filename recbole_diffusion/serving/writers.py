@@ -47,7 +47,7 @@ def _arrow() -> Any:
 
 
 def columns_of(lists: RecommendationBlock, users: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the columns of a block, each [rows]: what :data:`COLUMNS` names, places without an item left out.
+    """Return the columns of a block by name, each [rows]; places without an item are left out.
 
     Args:
         lists: of the block.
@@ -67,7 +67,7 @@ def columns_of(lists: RecommendationBlock, users: np.ndarray, items: np.ndarray)
 
 @contextlib.contextmanager
 def table_file(path: Path, kind: str, users: np.ndarray, items: np.ndarray) -> Iterator[Write]:
-    """Give a function that adds the lists of a block and returns the rows added; the file gets its name at the end.
+    """Give a function that adds the lists of a block and returns the rows; the file is named at the end.
 
     Args:
         path: the file.

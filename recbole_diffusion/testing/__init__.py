@@ -1,4 +1,4 @@
-"""What a model must do, as tests that a model's own package inherits; see ``docs/adding_a_model.md``. Needs pytest."""
+"""What a model must do, as tests that its package inherits; see ``docs/adding_a_model.md``. Needs pytest."""
 
 import pytest
 

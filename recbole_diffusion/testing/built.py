@@ -47,7 +47,7 @@ class Built:
     def loss(self) -> torch.Tensor:
         """Return the total loss of the first batch."""
         parts = self.model.calculate_loss(self.batch())
-        return sum(parts) if isinstance(parts, tuple) else parts
+        return torch.stack(parts).sum() if isinstance(parts, tuple) else parts
 
 
 class StagedBuilt(Built):
@@ -59,4 +59,4 @@ class StagedBuilt(Built):
         if stage.begin:
             stage.begin()
         rows = stage.rows[:64].to(self.config["device"])
-        return sum(step.loss(rows) for step in stage.steps)
+        return torch.stack([step.loss(rows) for step in stage.steps]).sum()

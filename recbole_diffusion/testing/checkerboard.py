@@ -17,13 +17,13 @@ Rows = list[tuple[str, str, int]]  # user, item, rating: 5 for a liked item, 1 f
 def make_checkerboard(folder: Path, *, rated: bool = False, features: bool = False) -> DataSet:
     """Write the checkerboard of 50 users and 50 items below a folder.
 
-    A user has 20 of the 25 liked items in train, 2 in valid and 3 in test. These five are the answer; every item of the
-    other parity is wrong.
+    A user has 20 of the 25 liked items in train, 2 in valid and 3 in test. These five are the answer; every
+    item of the other parity is wrong.
 
     Args:
         folder: where ``data`` and ``runs`` go.
-        rated: also give 1 to items of the other parity, in each part, but for one that stays unrated: RecBole refuses
-            a user who knows every item.
+        rated: also give 1 to items of the other parity, in each part, but for one that stays unrated: RecBole
+            refuses a user who knows every item.
         features: also write two modalities that tell an item's parity, under noise.
     """
     draw = random.Random(7)
@@ -56,7 +56,7 @@ def _liked(rows: Rows) -> dict[str, set[str]]:
 
 
 def write_parts(folder: Path, name: str, parts: Mapping[str, Iterable[tuple]]) -> DataSet:
-    """Write rows of user, item and, where there is a third value, rating, by part, as a data set that is split already."""
+    """Write rows of user, item and perhaps rating, by part, as a data set that is split already."""
     place = folder / "data" / name
     place.mkdir(parents=True)
     columns = ["user_id", "item_id"]

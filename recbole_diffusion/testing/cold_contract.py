@@ -1,4 +1,4 @@
-"""The contract of every model, for models of cold users: on two domains of one taste whose answer is known."""
+"""The contract for models of cold users: on two domains of one taste, whose answer is known."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,7 +30,7 @@ FAST = {
 
 
 class ColdUserContract(ModelContract):
-    """Inherit, set ``model``, ``options`` and ``epochs``; ``transfers`` is False where a cold user cannot be known."""
+    """As ``ModelContract``; ``transfers`` is False where a cold user cannot be known."""
 
     options: ClassVar[dict[str, Any]] = FAST
     transfers = True
@@ -76,7 +76,7 @@ class ColdUserContract(ModelContract):
         assert result["rated_mae"] < everything_3 / 2
 
     def test_every_parameter_gets_a_gradient_and_moves(self, checkerboard, tmp_path):
-        """From the update that is to train it and, of the factors, from no update of a mapping; averages follow by themselves."""
+        """From the update that is to train it; a mapping leaves the factors alone, averages just follow."""
         built = self.build(checkerboard)
         before = {name: value.detach().clone() for name, value in built.model.named_parameters()}
         built.model.train()
@@ -101,7 +101,7 @@ class ColdUserContract(ModelContract):
         ] == []
 
     def test_new_users_are_transferred_as_cold_ones(self, checkerboard):
-        """If a cold user's source vector were the folded-in one, a new user with the same ratings would have the same scores."""
+        """A new user scores as a cold one with the same ratings and the folded-in source vector would."""
         built = self.build(checkerboard)
         model, source = built.model.eval(), built.model.source_ratings
         if not model.takes_histories:

@@ -1,4 +1,4 @@
-"""What every model must do, on a checkerboard whose answer is known. A model's test class inherits it and names its options."""
+"""What every model must do, on a checkerboard whose answer is known; a model's test class inherits it."""
 
 import typing
 from pathlib import Path
@@ -39,7 +39,7 @@ class ModelContract:
 
     @pytest.fixture
     def checkerboard(self, tmp_path: Path) -> DataSet:
-        """The data set of the contract, with ratings or item features where the model declares that it reads them."""
+        """The data set of the contract, with ratings or item features where the model reads them."""
         cls = registry.model_class(registry.name_of(self.model))
         dataset = registry.part(cls, "dataset_class")
         with_features = dataset is not None and issubclass(dataset, MultimodalDataset)
@@ -130,13 +130,13 @@ class ModelContract:
         scores = model.full_sort_predict(Interaction({model.USER_ID: users})).view(len(users), -1)
         assert torch.allclose(vectors.users(users) @ vectors.items.T, scores, rtol=1e-5, atol=1e-6)
 
-    def test_a_user_folded_in_by_the_own_history_has_the_own_scores(self, checkerboard):
-        """With noise, too: users 0, 1, ... are the first block of users, whose seed a fold-in can be given."""
+    def test_a_user_folded_in_by_its_history_has_its_scores(self, checkerboard):
+        """With noise, too: users 0, 1, ... are the first block, whose seed the fold-in is given."""
         built = self.build(checkerboard)
         model, rows = built.model.eval(), built.train._dataset.inter_feat
-        columns = [rows[name].to(model.device) for name in (model.USER_ID, model.ITEM_ID)]
+        users, items = (rows[name].to(model.device) for name in (model.USER_ID, model.ITEM_ID))
         ratings = rows[built.config["RATING_FIELD"]].to(model.device) if model.predicts_ratings else None
-        histories = histories_of(*columns, ratings, list(range(model.n_users)))
+        histories = histories_of(users, items, ratings, list(range(model.n_users)))
         seed = noise_seed(built.config["seed"], 0)
         if not model.takes_histories:
             with pytest.raises(TypeError):
@@ -171,7 +171,7 @@ class ModelContract:
         assert torch.load(trainer.folder.best, weights_only=True)["model"] == built.config["model"]
 
     def test_same_seed_same_loss_and_evaluation_leaves_the_training_stream_alone(self, checkerboard):
-        """Noise of scoring has a generator of its own."""
+        """Noise of scoring comes from a separate generator."""
         losses = []
         for evaluate in (False, False, True):
             built = self.build(checkerboard)
@@ -214,7 +214,7 @@ class ModelContract:
 def _outside(field: Any) -> list[tuple[str, Any]]:
     """Return values of an option that are beyond its choices and bounds, with its name."""
     meta, kinds = field.metadata, typing.get_args(field.type) or (field.type,)
-    wrong = [(field.name, "no such choice")] if meta.get("choices") else []
+    wrong: list[tuple[str, Any]] = [(field.name, "no such choice")] if meta.get("choices") else []
     bounds = (meta.get("low"), -1, meta["open_low"]), (meta.get("high"), 1, meta["open_high"])
     for bound, step, is_open in bounds:
         if bound is not None:

@@ -1,6 +1,7 @@
-"""Two domains of one taste: a user likes the books and the films of the own parity, so that it is known what cold users like."""
+"""Two domains of one taste: a user likes books and films of one parity, so what cold users like is known."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +10,25 @@ import numpy as np
 from recbole_diffusion.data.cold_start import divide_users
 from recbole_diffusion.testing.data_set import DataSet
 
+Rows = Sequence[tuple[str, str, float | str]]  # user, item, rating
 USERS, BOOKS, FILMS, SEED = 60, 40, 30, 2024
 
 
-def write_ratings(folder: Path, name: str, rows: list[tuple[str, str, float]]) -> None:
+def write_ratings(folder: Path, name: str, rows: Rows) -> None:
     """Write one domain as an atomic file."""
     (folder / name).mkdir(parents=True, exist_ok=True)
     text = ["user_id:token\titem_id:token\trating:float", *("\t".join(map(str, row)) for row in rows)]
     (folder / name / f"{name}.inter").write_text("\n".join(text) + "\n")
 
 
-def read_ratings(folder: Path, name: str) -> list[tuple[str, str, str]]:
+def read_ratings(folder: Path, name: str) -> list[tuple[str, ...]]:
     """Return the rows of one domain's file."""
     lines = (folder / name / f"{name}.inter").read_text().splitlines()[1:]
     return [tuple(line.split("\t")) for line in lines]
 
 
-def rows_of(
-    kind: str, users: range, items: int, chosen: int, draw: random.Random
-) -> list[tuple[str, str, float]]:
-    """Return ratings of ``chosen`` items of each user: 5 for those of the own parity, 1 for the others."""
+def rows_of(kind: str, users: range, items: int, chosen: int, draw: random.Random) -> Rows:
+    """Return ratings of ``chosen`` items of each user: 5 for those of the user's parity, 1 for the others."""
     rows = []
     for user in users:
         rows += [
@@ -42,8 +42,8 @@ def rows_of(
 def make_two_domains(tmp_path: Path) -> DataSet:
     """Write two domains: users 0 to 59 in books, 10 to 69 in films.
 
-    Everyone rates all liked films and some of the others; ``withheld`` are the liked films of test users, ``known``
-    those of the others.
+    Everyone rates all liked films and some of the others; ``withheld`` are the liked films of test users,
+    ``known`` those of the others.
     """
     draw, folder = random.Random(7), tmp_path / "data"
     films = [

@@ -125,7 +125,7 @@ USERS = {
     "u1\nu2\nu1\nu2\n": r"2 lines name a user a second time: u1 in line 3 \(first in line 1\), u2 in line 4",
     "u1\n\nu1\n\n\n": r"3 lines are empty: 2, 4, 5; 1 line names a user a second time: u1 in line 3.*; remove 4 lines",
     "x\ny\n": "none of the 2 users .* is in the run's data set: x, y; it takes original ids, such as 'u",
-    b"u1\n\xff\n": "is no UTF-8 text",
+    b"u1\n\xff\n": "is not UTF-8 text",
 }
 
 
@@ -211,7 +211,7 @@ def test_scores_that_are_no_numbers_are_refused(folder_of, tmp_path, capsys, mon
         cli.main(["recommend", f"--run={folder_of('TVDiff')}", "--all", f"--output={tmp_path / 'out.csv'}"])
         == 1
     )
-    assert "no finite numbers" in capsys.readouterr().err
+    assert "scores that are not finite" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -286,7 +286,7 @@ def test_wrong_histories_are_refused(ask, tmp_path):
     )
     assert "no user of the histories has an item" in ask(histories(new, [("a", "b")]), code=2)
     assert "has no column item_id" in ask(histories(new, [("a", "b")], "user_id:token\tthing:token"), code=2)
-    assert "there is no row below its header" in ask(histories(new, []), code=2)
+    assert "no row stands below its header" in ask(histories(new, []), code=2)
     assert "line 3: the item is missing" in ask(histories(new, [("a", "ü1"), ("a", "")]), code=2)
     assert "line 2: found 3 fields" in ask(histories(new, [("a", "ü1", "x")]), code=2)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
