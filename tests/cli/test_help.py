@@ -63,10 +63,10 @@ def test_help_of_a_baseline_shows_recboles_own(shown):
 
 
 def test_help_of_a_model_names_its_presets(shown):
-    text = shown("--model=DiffCDR")
+    text = shown("--model=DiffCDR", "--help")
     assert "presets of DiffCDR:" in text
     assert "--preset=released the authors' repository" in text
-    assert "presets of" not in shown("--model=GlobalMean")
+    assert "presets of" not in shown("--model=GlobalMean", "--help")
 
 
 def test_help_of_an_unknown_model(capsys):
