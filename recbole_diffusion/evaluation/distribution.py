@@ -1,16 +1,16 @@
-"""Do predicted ratings look like ratings? KL distance, modes, and a test user by user (DGRM, section 4.4)."""
+"""Do predicted ratings look like ratings? KL divergence, modes, and a test per user (DGRM, section 4.4)."""
 
 from typing import Any
 
 import numpy as np
 
 BINS = 20
-COVERED = 0.1  # a mode is covered when it has at least this share of what it has among the true ratings
-MOST_USERS = 10_000  # tested one by one
+COVERED = 0.1  # a mode is covered if its predicted share is at least this fraction of its actual share
+MOST_USERS = 10_000  # that are tested
 
 
 def edges(low: float, high: float) -> np.ndarray:
-    """Return the bounds of the bins of predicted ratings, [BINS + 1].
+    """Return the edges of the bins of predicted ratings, [BINS + 1].
 
     They cover the scale, and a quarter of its length below it.
     """
@@ -18,13 +18,13 @@ def edges(low: float, high: float) -> np.ndarray:
 
 
 def histogram(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return how many values are in each bin, what is beyond the bounds in the nearest one, int64 [BINS]."""
+    """Return the number of values in each bin, int64 [BINS]; values beyond the edges count in the nearest."""
     bounds = edges(low, high)
     return np.histogram(np.clip(values, bounds[0], bounds[-1]), bounds)[0]
 
 
 def nearest_modes(values: np.ndarray, modes: np.ndarray) -> np.ndarray:
-    """Return the number of the nearest mode of each value, the upper one from the middle on, int64 [values].
+    """Return the index of the nearest mode of each value, the upper one at the midpoint, int64 [values].
 
     Args:
         values: predicted ratings.
@@ -43,24 +43,24 @@ def kl_distance(p: np.ndarray, q: np.ndarray) -> float:
 def agreeing_users(
     users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, alphas: tuple[float, ...]
 ) -> dict[str, Any]:
-    """Count the users whose predicted and actual ratings a Kolmogorov-Smirnov test does not tell apart.
+    """Count the users whose predicted and actual ratings a Kolmogorov-Smirnov test cannot tell apart.
 
     Args:
         users: user of each row, [rows].
         ratings: actual ratings, [rows].
         predicted: predicted ratings, [rows].
-        alphas: levels of significance.
+        alphas: significance levels.
 
     Returns:
-        ``users``, how many were tested (every n-th of more than MOST_USERS), and ``agree``, a number for each
-        level.
+        ``users``, the number tested (every n-th of more than MOST_USERS), and ``agree``, the number of users
+        at each level.
     """
     from scipy.stats import ks_2samp  # slow to import
 
     order = np.argsort(users, kind="stable")
     distinct, starts = np.unique(users[order], return_index=True)
     groups = np.split(order, starts[1:])[:: -(-len(distinct) // MOST_USERS)]
-    with np.errstate(divide="ignore"):  # one rating of a user: no number
+    with np.errstate(divide="ignore"):  # a user with a single rating
         p_values = np.array(
             [ks_2samp(predicted[group], ratings[group], method="asymp").pvalue for group in groups]
         )
@@ -70,10 +70,10 @@ def agreeing_users(
 def compare(
     users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray, low: float, high: float
 ) -> dict[str, Any]:
-    """Return how predicted ratings are distributed otherwise than the actual ones, on the same rows.
+    """Return how the distributions of predicted and actual ratings differ, on the same rows.
 
-    Predicted ratings are put on the scale and then, for ``kl``, ``modes_covered`` and ``ks_rounded``, to the
-    nearest mode.
+    Predicted ratings are clipped to the scale and then, for ``kl``, ``modes_covered`` and ``ks_rounded``,
+    rounded to the nearest mode.
 
     Args:
         users: user of each row, [rows].

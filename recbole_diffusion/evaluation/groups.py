@@ -1,8 +1,7 @@
-"""Metrics by group: of items by popularity, of users by activity.
+"""Metrics by group: items by popularity, users by activity.
 
-An average over all users hides which of them a model serves well.
-
-Groups are made from training counts; the padding id 0 belongs to none.
+An average over all users hides which of them a model serves well. Groups are made from training counts; the
+padding id 0 belongs to none.
 """
 
 from collections.abc import Sequence
@@ -44,14 +43,14 @@ def group_report(
 
 
 def item_groups(counts: np.ndarray, n_groups: int) -> np.ndarray:
-    """Return the group of each item, 0 the most popular; groups have equal numbers of items, up to one.
+    """Return the group of each item, 0 the most popular; sizes of groups differ by at most one item.
 
     Items are ranked by training count, equal counts by id. Items without a training row are in the last
     groups.
 
     Args:
-        counts: training rows of each item, [n_items]; the padding item in place 0.
-        n_groups: number of groups; with fewer items than groups the last groups are empty.
+        counts: training rows of each item, [n_items]; the padding item at index 0.
+        n_groups: number of groups; with fewer items than groups, the last groups are empty.
 
     Returns:
         [n_items] int64, -1 for the padding item.
@@ -88,22 +87,20 @@ def by_item_popularity(
     """Return the metrics of each group of items, where only the held-out items of the group are relevant.
 
     The ranking is over all items. recall@k and ndcg@k are averaged over the users who have a held-out item in
-    the group; share@k is the group's part of all recommended items of all users, to compare with its part of
-    ``items`` and ``held_out``. A group in which nothing is held out is left out, and so are items without a
+    the group; share@k is the group's share of all items recommended to all users, to compare with its share
+    of ``items`` and ``held_out``. A group without held-out items is left out, and so are items without a
     group.
 
     Args:
         lists: the ranked items.
-        held_out: user ids and item ids of the ranked part, [rows] each; a pair that is there twice counts
-            once.
+        held_out: user ids and item ids of the ranked part, [rows] each; duplicate pairs count once.
         group_of_item: [n_items], from :func:`item_groups`.
         counts: training rows of each item, [n_items].
-        topk: the k's.
+        topk: cut-offs.
 
     Returns:
         Plain dictionaries: ``group``, ``users`` and ``held_out`` (averaged over), ``items`` (of the group),
-            ``smallest_count``
-        and ``largest_count`` (of the group's items), then recall, ndcg and share by k.
+        ``smallest_count`` and ``largest_count`` (of the group's items), then recall, ndcg and share by k.
 
     Raises:
         ValueError: ``held_out`` is not what ``lists`` were made for.
@@ -133,18 +130,18 @@ def by_user_activity(
 ) -> list[dict[str, Any]]:
     """Return the ordinary metrics averaged within groups of users.
 
-    A group of which nobody was evaluated is left out, and so are users without a group.
+    A group without evaluated users is left out, and so are users without a group.
 
     Args:
         lists: the ranked items.
         group_of_user: [n_users], from :func:`user_groups`.
         counts: training rows of each user, [n_users].
-        topk: the k's.
+        topk: cut-offs.
 
     Returns:
         Plain dictionaries: ``group``, ``users`` and ``held_out`` (averaged over), ``members`` (users of the
-            group, evaluated or
-        not), ``smallest_count`` and ``largest_count`` (of the members), then recall and ndcg by k.
+        group, evaluated or not), ``smallest_count`` and ``largest_count`` (of the members), then recall and
+        ndcg by k.
     """
     groups = group_of_user[lists.users]
     table = []
@@ -173,8 +170,7 @@ def _distinct_pairs(
     if (rows < 0).any() or not np.array_equal(np.bincount(rows, minlength=len(lists)), lists.positives):
         raise ValueError(
             f"held_out has {len(rows)} distinct pairs, the lists were made for {lists.positives.sum()} or "
-            "for other users; give "
-            "the pairs of the part that was ranked"
+            "for other users; give the pairs of the part that was ranked"
         )
     return rows, items
 

@@ -1,9 +1,10 @@
-"""Each evaluated user's ranked items, and RecBole's top-k metrics user by user."""
+"""The ranked items of each evaluated user, and RecBole's top-k metrics per user."""
 
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -13,27 +14,27 @@ from recbole_diffusion.errors import RunError, UsageError, did_you_mean
 from recbole_diffusion.storage.atomic import write_whole
 from recbole_diffusion.storage.run_folder import rerun_hint
 
-# The tokens of the users under "users", and one value a user under each metric's name, such as "recall@20".
+# User tokens under "users", and one value per user under each metric's name, such as "recall@20".
 UserMetrics = dict[str, np.ndarray]
 
 
 def recall(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:
-    """Return the share of each user's held-out items that is in the first k places, [n] float64."""
+    """Return the share of each user's held-out items that are in the first k places, [n] float64."""
     return hits[:, :k].sum(1) / positives
 
 
 def precision(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:  # noqa: ARG001
-    """Return the share of the first k places that holds a held-out item, [n] float64."""
+    """Return the share of the first k places that hold a held-out item, [n] float64."""
     return hits[:, :k].sum(1) / k
 
 
 def hit(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:  # noqa: ARG001
     """Return 1 where a held-out item is in the first k places, else 0, [n] float64."""
-    return hits[:, :k].any(1).astype(np.float64)
+    return np.asarray(hits[:, :k].any(1), np.float64)
 
 
 def mrr(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:  # noqa: ARG001
-    """Return one over the place of the first held-out item, 0 if it is not in the first k places, [n]."""
+    """Return the reciprocal place of the first held-out item, 0 if it is not in the first k places, [n]."""
     return hits[:, :k].any(1) / (hits[:, :k].argmax(1) + 1)
 
 
@@ -49,7 +50,7 @@ def average_precision(hits: np.ndarray, positives: np.ndarray, k: int) -> np.nda
     return (at_place * hits[:, :k]).sum(1) / np.minimum(positives, k)
 
 
-# RecBole's names, in lower case: hits [n, K] bool, positives [n] > 0, k <= K -> [n]. The mean over users is
+# By RecBole's names in lower case: hits [n, K] bool, positives [n] > 0, k <= K -> [n]. The mean over users is
 # RecBole's metric.
 USER_METRICS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
     "recall": recall,
@@ -65,7 +66,7 @@ class TopKLists:
     """The first K items of each user of one full-ranking evaluation.
 
     A user without a held-out item has no metric and is left out. With K the largest of ``topk`` the lists are
-    RecBole's own, also where scores are equal: the same ``torch.topk`` makes them.
+    the same as RecBole's, also among equal scores: the same ``torch.topk`` makes them.
 
     Attributes:
         length: K.
@@ -81,7 +82,10 @@ class TopKLists:
     def __init__(self, length: int) -> None:
         self.length = length
         empty = np.zeros((0, length), np.int32)
-        self._batches = [(np.zeros(0, np.int64), empty, empty.astype(bool), np.zeros(0, np.int64))]
+        # users, items, hits and positives of each batch
+        self._batches: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = [
+            (np.zeros(0, np.int64), empty, empty.astype(bool), np.zeros(0, np.int64))
+        ]
 
     def add(self, scores: Tensor, users: Tensor, positive_u: Tensor, positive_i: Tensor) -> None:
         """Add a batch: the scores as RecBole's collector gets them.
@@ -102,20 +106,23 @@ class TopKLists:
             )
         values, items = torch.topk(scores.detach(), self.length, dim=-1)
         items = items.masked_fill(values == -torch.inf, 0)
-        # A cell of the [batch, n_items] table as one number; the table itself is never made.
+        # A cell of the [batch, n_items] table as one number; the table itself is never built.
         held_out = torch.unique(
             positive_u.to(scores.device).long() * n_items + positive_i.to(scores.device).long()
         )
         rows = torch.arange(n_rows, device=scores.device).unsqueeze(1)
         hits = torch.isin(rows * n_items + items, held_out) & (items > 0)
         positives = torch.bincount(held_out // n_items, minlength=n_rows)
-        columns = (users.detach().long(), items.int(), hits, positives)
         kept = (positives > 0).cpu()
-        self._batches.append(tuple(column.cpu()[kept].numpy() for column in columns))
+        ids, ranked, is_hit, held = (
+            column.cpu()[kept].numpy() for column in (users.detach().long(), items.int(), hits, positives)
+        )
+        self._batches.append((ids, ranked, is_hit, held))
 
     def _column(self, number: int) -> np.ndarray:
         if len(self._batches) > 1:
-            self._batches = [tuple(np.concatenate(columns) for columns in zip(*self._batches, strict=True))]
+            users, items, hits, positives = map(np.concatenate, zip(*self._batches, strict=True))
+            self._batches = [(users, items, hits, positives)]
         return self._batches[0][number]
 
     def __len__(self) -> int:
@@ -128,7 +135,7 @@ class TopKLists:
 
     @property
     def items(self) -> np.ndarray:
-        """Return the ranked item ids, [n, K] int32, 0 where no item is."""
+        """Return the ranked item ids, [n, K] int32, 0 where no items were left."""
         return self._column(1)
 
     @property
@@ -151,7 +158,7 @@ class TopKLists:
         if function is None:
             known = ", ".join(USER_METRICS)
             raise UsageError(
-                f"no metric {name!r} user by user{did_you_mean(name, USER_METRICS)}; there are {known}"
+                f"no metric {name!r} per user{did_you_mean(name, USER_METRICS)}; there are {known}"
             )
         if not 1 <= k <= self.length:
             raise UsageError(
@@ -186,29 +193,39 @@ def save_user_metrics(
         parts: lists by part, such as ``valid`` and ``test``.
         tokens: the user token of each internal id, [n_users], as ``dataset.field2id_token`` has them.
         topk: the k's.
-        metrics: names out of ``USER_METRICS``.
-        others: more values of each part's users, in the order of the lists, by name.
+        metrics: names from ``USER_METRICS``.
+        others: further values of each part's users by name, in the order of the lists.
 
     Raises:
-        UsageError: an unknown metric or k. RunError: the file cannot be written.
+        UsageError: an unknown metric or k.
+        RunError: the file cannot be written.
     """
-    topk, metrics, arrays = list(topk), list(metrics), {}
+    topk, metrics = list(topk), list(metrics)
+    arrays: dict[str, np.ndarray] = {}
     for part, lists in parts.items():
         arrays[f"{part}/users"] = np.asarray(tokens)[lists.users].astype(np.str_)
         found = lists.per_user(metrics, topk) | dict((others or {}).get(part, {}))
         arrays |= {f"{part}/{name}": values.astype(np.float32) for name, values in found.items()}
-    write_whole(Path(path), lambda file: np.savez_compressed(file, **arrays))
+
+    def save(file: BinaryIO) -> None:
+        # Every name has a slash, so none is savez's own argument allow_pickle.
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    write_whole(Path(path), save)
 
 
 def load_user_metrics(path: Path) -> dict[str, UserMetrics]:
     """Return what :func:`save_user_metrics` has written: user tokens and float32 metrics, [n] each, by part.
 
     Raises:
-        UsageError: there is no such file. RunError: it is damaged or holds something else.
+        UsageError: there is no such file.
+        RunError: it is damaged or holds something else.
     """
-    path, parts = Path(path), {}
+    parts: dict[str, UserMetrics] = {}
     if not path.is_file():
-        raise UsageError(f"no metrics by user in {path}: no such file; name the file of a run that has ended")
+        raise UsageError(
+            f"no metrics per user in {path}: no such file; name the file of a run that has ended"
+        )
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             for key in arrays.files:
@@ -224,9 +241,11 @@ def load_user_metrics(path: Path) -> dict[str, UserMetrics]:
         zlib.error,
     ) as error:
         raise RunError(
-            f"cannot read the metrics by user in {path}: {error}; {rerun_hint(path.parent)}"
+            f"cannot read the metrics per user in {path}: {error}; {rerun_hint(path.parent)}"
         ) from error
     for part, columns in parts.items():
         if "users" not in columns or len({len(np.atleast_1d(column)) for column in columns.values()}) != 1:
-            raise RunError(f"{path} holds no metrics by user in its part {part!r}; {rerun_hint(path.parent)}")
+            raise RunError(
+                f"{path} holds no metrics per user in its part {part!r}; {rerun_hint(path.parent)}"
+            )
     return parts

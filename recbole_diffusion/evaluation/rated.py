@@ -1,11 +1,11 @@
 """Ranking among a user's rated test items (DGRM, section 4.2), and the error of ratings.
 
 The paper: an item enters the predicted or the actual list when its rating is at least the median of the
-rating scale; a list is ranked by rating and cut after N items. It leaves open what happens where ratings are
-equal, which is the rule in actual lists: a user with eight fives has many "top 5". Here both lists are
-averaged over every order of equal values, in closed form, so that nothing depends on the order of rows. A
-user's numbers then are expectations: item i is in the actual list with probability w_i and in the predicted
-one with probability p_i, independently, and
+rating scale; a list is ranked by rating and cut after N items. It leaves open what happens to equal ratings,
+which are the rule in actual lists: a user with eight fives has many "top 5". Here both lists are averaged
+over every order of equal values, in closed form, so that nothing depends on the order of rows. A user's
+numbers are then expectations: item i is in the actual list with probability w_i and in the predicted one with
+probability p_i, independently, and
 
     Recall@N = sum_i w_i p_i / |I_a|,    DCG@N = sum_i w_i E[discount of i's place]
 
@@ -21,14 +21,14 @@ from recbole_diffusion.errors import UsageError
 
 @dataclass(frozen=True)
 class ListReading:
-    """What the paper leaves open about its two lists.
+    """A reading of what the paper leaves open about its two lists.
 
     Attributes:
         actual: ``top``, the N best rated relevant items, averaged over orders of equal ratings; ``tied``,
-            these and all that are rated as the last of them; ``all``, every relevant item; ``order``, the
-            first N, equal ratings by item number.
-        filter_predicted: leave items out of the predicted list whose predicted rating is below the median of
-            the scale.
+            these and all with the same rating as the last of them; ``all``, every relevant item; ``order``,
+            the first N, equal ratings by item number.
+        filter_predicted: leave out of the predicted list the items whose predicted rating is below the median
+            of the scale.
     """
 
     actual: str = "top"
@@ -54,7 +54,7 @@ def _places(owner: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
     Args:
         owner: user of each row, [rows].
-        values: what is compared, [rows].
+        values: the values compared, [rows].
 
     Returns:
         Both counts, int64 [rows] each; the second includes the row itself.
@@ -87,12 +87,12 @@ def rated_ranking(
 
     Args:
         users: user of each rated test row, [rows].
-        items: its item; it matters for the reading ``order`` alone, [rows].
+        items: its item, [rows]; used only by the reading ``order``.
         ratings: its rating, [rows].
-        scores: its predicted rating, or any score that ranks, [rows].
-        median: median of the rating scale, from which a rating is relevant.
+        scores: its predicted rating, or any score to rank by, [rows].
+        median: median of the rating scale; ratings from there on are relevant.
         k: length N of the lists.
-        reading: what the paper leaves open.
+        reading: how to read what the paper leaves open.
 
     Returns:
         Users [n], recall [n] and NDCG [n], float64, ascending by user. A user without a relevant item is not
@@ -161,13 +161,16 @@ def errors_by_user(
         asked: the users, distinct.
         users: user of each rating, [rows].
         ratings: the ratings, [rows].
-        predicted: what is predicted, [rows].
-        low: lowest rating.
-        high: highest rating.
+        predicted: the predicted ratings, [rows].
+        low: lowest rating of the scale.
+        high: highest rating of the scale.
         clip: as in :func:`rating_errors`.
     """
     error = (np.clip(predicted, low, high) if clip else predicted) - ratings
     distinct, owner, counts = np.unique(users, return_inverse=True, return_counts=True)
-    means = [np.bincount(owner, values) / counts for values in (np.abs(error), np.square(error))]
     place = np.searchsorted(distinct, asked).clip(max=len(distinct) - 1)
-    return tuple(np.where(distinct[place] == asked, one[place], np.nan) for one in means)
+    absolute, squared = (
+        np.where(distinct[place] == asked, (np.bincount(owner, values) / counts)[place], np.nan)
+        for values in (np.abs(error), np.square(error))
+    )
+    return absolute, squared

@@ -1,4 +1,4 @@
-"""What one full ranking says about the held-out items that its users have rated."""
+"""Metrics of the rated held-out items, from the scores of one full ranking."""
 
 from typing import Any
 
@@ -23,11 +23,18 @@ class RatedScores:
 
     Args:
         part: data set of the evaluated part.
-        options: the scale and the length of the lists.
+        options: the scale and the lengths of the lists.
         predicts_ratings: whether scores are ratings; if not, only their order counts.
+
+    Raises:
+        ValueError: the options have no scale.
     """
 
     def __init__(self, part: Any, options: RatingOptions, predicts_ratings: bool) -> None:
+        if options.rating_scale is None:
+            raise ValueError("rated scores need a rating scale; the options have none")
+        low, high = options.rating_scale
+        self.scale: tuple[float, float] = low, high
         self.options, self.predicts_ratings, self.n_items = options, predicts_ratings, part.item_num
         users, items = (
             np.asarray(part.inter_feat[name]).astype(np.int64) for name in (part.uid_field, part.iid_field)
@@ -51,10 +58,10 @@ class RatedScores:
         keys = (users.to(scores.device)[rows] * self.n_items + items).cpu().numpy()
         self._batches.append((keys, values))
         if self.predicts_ratings:
-            low, high = distribution.edges(*self.options.rating_scale)[[0, -1]]
+            low, high = distribution.edges(*self.scale)[[0, -1]]
             free = scores[~torch.isneginf(scores)].clamp(low, high).float()
             counts = torch.histc(free, distribution.BINS, float(low), float(high)).long().cpu().numpy()
-            self.unrated += counts - distribution.histogram(values, *self.options.rating_scale)
+            self.unrated += counts - distribution.histogram(values, *self.scale)
 
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return users, items, ratings and scores of the rated pairs, [rows] each."""
@@ -64,7 +71,8 @@ class RatedScores:
 
     def ranking(self, reading: ListReading) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return Recall and NDCG at each length, with their users, by name (``recall@5``)."""
-        rows, found = self.rows(), {}
+        rows = self.rows()
+        found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for k in self.options.lengths:
             users, recall, ndcg = rated_ranking(*rows, median=self.options.median, k=k, reading=reading)
             found |= {f"recall@{k}": (users, recall), f"ndcg@{k}": (users, ndcg)}
@@ -86,16 +94,16 @@ class RatedScores:
         found = {name: float(values.mean()) for name, (_, values) in self._rankings().items()}
         if self.predicts_ratings:
             _, _, ratings, scores = self.rows()
-            errors = rating_errors(ratings, scores, *self.options.rating_scale, self.options.rated_clip)
+            errors = rating_errors(ratings, scores, *self.scale, self.options.rated_clip)
             found |= dict(zip(("rated_mae", "rated_rmse"), errors, strict=True))
         return found
 
     def by_user(self, users: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the metrics user by user, float64 [users] each.
+        """Return the metrics per user, float64 [users] each.
 
         These are the rankings of :meth:`metrics`, NaN for a user without relevant items, and for predicted
-        ratings ``rated_mae`` and ``rated_mse``, NaN for one without ratings, and ``rated_count``, the ratings
-        that they are of.
+        ratings ``rated_mae`` and ``rated_mse``, NaN for a user without ratings, and ``rated_count``, the
+        number of those ratings.
         """
         found = {}
         for name, (of, values) in self._rankings().items():
@@ -107,9 +115,7 @@ class RatedScores:
             )
         if self.predicts_ratings:
             of, _, ratings, scores = self.rows()
-            errors = errors_by_user(
-                users, of, ratings, scores, *self.options.rating_scale, self.options.rated_clip
-            )
+            errors = errors_by_user(users, of, ratings, scores, *self.scale, self.options.rated_clip)
             distinct, counts = np.unique(of, return_counts=True)
             place = np.searchsorted(distinct, users).clip(max=max(len(distinct) - 1, 0))
             rated = (
@@ -121,21 +127,20 @@ class RatedScores:
         return found
 
     def counts(self) -> dict[str, Any]:
-        """Return the bounds of the bins, and in each bin the counts of predicted and of actual ratings.
+        """Return the edges of the bins, and the counts of predicted and of actual ratings in each.
 
-        Predicted ratings of rated and of unrated items are counted apart.
+        Predicted ratings of rated and of unrated items are counted separately.
         """
         _, _, ratings, scores = self.rows()
-        scale = self.options.rating_scale
         return {
-            "edges": distribution.edges(*scale).round(6).tolist(),
-            "rated": distribution.histogram(scores, *scale).tolist(),
+            "edges": distribution.edges(*self.scale).round(6).tolist(),
+            "rated": distribution.histogram(scores, *self.scale).tolist(),
             "unrated": self.unrated.tolist(),
-            "actual": distribution.histogram(ratings, *scale).tolist(),
+            "actual": distribution.histogram(ratings, *self.scale).tolist(),
         }
 
     def report(self) -> dict[str, Any]:
-        """Return Recall and NDCG by reading, their number of users, and how the distributions compare."""
+        """Return Recall and NDCG by reading, the number of users, and how the distributions compare."""
         o = self.options
         possible = {
             name: one for name, one in READINGS.items() if self.predicts_ratings or not one.filter_predicted
@@ -153,6 +158,6 @@ class RatedScores:
         if self.predicts_ratings:
             report |= {
                 "counts": self.counts(),
-                "distribution": distribution.compare(users, ratings, scores, *o.rating_scale),
+                "distribution": distribution.compare(users, ratings, scores, *self.scale),
             }
         return report

@@ -1,8 +1,8 @@
 """Is one method better than others? Paired tests over users, with Holm's correction for several comparisons.
 
-A test over users says whether the difference would hold for other users of the same kind, for the models that
-were trained; it says nothing about other seeds. Averaging each user over seeds first takes the seeds' noise
-down, not out.
+A test over users says whether the difference would hold for other users of the same kind, given the models
+that were trained; it says nothing about other seeds. Averaging each user over seeds first reduces the noise
+of the seeds, but does not remove it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,19 @@ def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[f
     """Return the mean of a - b, and the two-sided p of no difference.
 
     Args:
-        a: one value a user, [n].
+        a: one value per user, [n].
         b: the same users in the same order, [n].
-        wilcoxon: the signed-rank test, which leaves users without a difference out, instead of the t-test.
+        wilcoxon: the signed-rank test, which leaves out users without a difference, instead of the t-test.
 
     Raises:
-        UsageError: fewer than two users. ValueError: shapes differ, or a value is not finite.
+        UsageError: fewer than two users.
+        ValueError: shapes differ, or a value is not finite.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape or a.ndim != 1 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError(
-            f"a paired test takes two arrays of finite values, one a user, got shapes {a.shape} and {b.shape}"
+            "a paired test takes two arrays of finite values, one per user; they have shapes "
+            f"{a.shape} and {b.shape}"
         )
     if len(a) < 2:
         raise UsageError(f"a paired test needs at least 2 users, got {len(a)}; evaluate more users")
@@ -49,8 +51,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Return p-values adjusted by Holm's step-down method, in the order given.
 
     The i-th smallest of m (from 0) is multiplied by m - i; none is smaller than the one before it, none above
-    1. The chance of any false rejection among the m stays below the level, whatever the dependence of the
-    tests.
+    1. The probability of any false rejection among the m stays below the level, however the tests depend on
+    each other.
 
     Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
     Statistics 6 (1979).
@@ -73,21 +75,21 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def compare_runs(
     runs: Mapping[str, Sequence[UserMetrics]], best: str, metric: str, wilcoxon: bool = False
 ) -> list[dict[str, Any]]:
-    """Test one method against each other one, user by user.
+    """Test one method against every other one, paired by user.
 
     Each user's metric is averaged over a method's seeds; users are matched by token, whatever their order.
 
     Args:
-        runs: for each method one part of :func:`~recbole_diffusion.evaluation.lists.load_user_metrics` a
-            seed; methods may have different numbers of seeds.
+        runs: for each method and seed one part of
+            :func:`~recbole_diffusion.evaluation.lists.load_user_metrics`; methods may have different numbers
+            of seeds.
         best: the method that is tested against the others.
         metric: such as ``recall@20``.
         wilcoxon: see :func:`paired_test`.
 
     Returns:
         A plain dictionary for each other method, in the order given: ``metric``, ``best``, ``method``,
-            ``best_mean``, ``mean``,
-        ``difference`` (best - method), ``p``, ``p_holm`` (over all rows), ``users``.
+        ``best_mean``, ``mean``, ``difference`` (best - method), ``p``, ``p_holm`` (over all rows), ``users``.
 
     Raises:
         UsageError: an unknown method or metric, a method without a run, or runs whose users are not the same.
@@ -136,15 +138,15 @@ def pooled_test(
 ) -> tuple[float, float]:
     """Return the difference of two methods in a mean over ratings, and the two-sided p of no difference.
 
-    Users are drawn again with replacement (a bootstrap over clusters), each with all of the ratings in all
-    splits where the user is a test user; p is twice the share of resamples whose difference has the other
-    sign, at least 1 / resamples.
+    Users are resampled with replacement (a cluster bootstrap), each with all their ratings in all splits
+    where they are test users; p is twice the share of resamples whose difference has the opposite sign, at
+    least 1 / resamples.
 
     Args:
-        runs: for each split the users of both methods, the same ones; splits may have different users.
+        runs: for each split the metrics of both methods, for the same users; splits may have different users.
         metric: a mean over a user's ratings, such as ``rated_mae``.
-        count: the number of those ratings.
-        resamples: of the users.
+        count: the metric with the number of those ratings.
+        resamples: number of resamples of the users.
 
     Returns:
         The mean over splits of (mean over ratings of the first - of the second), and p.
@@ -152,7 +154,9 @@ def pooled_test(
     Raises:
         UsageError: an unknown metric, methods with different users in a split, or fewer than two users.
     """
-    owners, sums, weights = [], [], []
+    owners: list[np.ndarray] = []
+    sums: list[np.ndarray] = []
+    weights: list[np.ndarray] = []
     for number, pair in enumerate(runs, start=1):
         names = [f"method {k} in split {number}" for k in (1, 2)]
         (tokens, a), (others, b) = (
@@ -161,7 +165,9 @@ def pooled_test(
         _require_same_users((names[0], tokens), (names[1], others))
         ratings = _by_token(pair[0], count, names[0])[1]
         share = ratings / (ratings.sum() * len(runs))
-        owners, sums, weights = [*owners, tokens], [*sums, share * (a - b)], [*weights, share]
+        owners.append(tokens)
+        sums.append(share * (a - b))
+        weights.append(share)
     users, place = np.unique(np.concatenate(owners), return_inverse=True)
     if len(users) < 2:
         raise UsageError(f"a test needs at least 2 users, got {len(users)}; evaluate more users")
@@ -170,7 +176,7 @@ def pooled_test(
     found = np.empty(resamples)
     for number in range(resamples):
         times = np.bincount(draws.integers(len(users), size=len(users)), minlength=len(users))
-        found[number] = times @ total / max(times @ weight, 1e-300)
+        found[number] = float(times @ total) / max(float(times @ weight), 1e-300)
     tails = [(found <= 0).mean(), (found >= 0).mean()]
     return float(total.sum()), float(np.clip(2 * min(tails), 1 / resamples, 1))
 
@@ -185,7 +191,7 @@ def _by_token(run: UserMetrics, metric: str, name: str) -> tuple[np.ndarray, np.
     tokens, place, counts = np.unique(run["users"], return_index=True, return_counts=True)
     if len(tokens) < len(run["users"]):
         raise UsageError(
-            f"{name} has user {str(tokens[counts > 1][0])!r} more than once; give one row a user"
+            f"{name} has user {str(tokens[counts > 1][0])!r} more than once; give one row per user"
         )
     return tokens, np.asarray(run[metric], np.float64)[place]
 
@@ -204,6 +210,5 @@ def _require_same_users(first: tuple[str, np.ndarray], second: tuple[str, np.nda
     if parts:
         raise UsageError(
             f"{first[0]} and {second[0]} have different users: {', and '.join(parts)}; compare runs on the "
-            "same data set, cut "
-            "into the same parts"
+            "same data set, split into the same parts"
         )

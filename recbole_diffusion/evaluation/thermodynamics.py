@@ -16,7 +16,7 @@ class Thermodynamics:
     Attributes:
         energy: U of Eq. 7, at most users x items.
         entropy: S of Eq. 8, in nats.
-        users: users who have a training interaction, the others are left out.
+        users: number of users with a training interaction; the others are left out.
     """
 
     energy: float
@@ -30,8 +30,7 @@ def row_probabilities(scores: Tensor, how: str) -> Tensor:
     Args:
         scores: raw reconstructions, [batch, n].
         how: ``l1`` divides by the row's L1 norm (diffusion models), ``softmax`` is for inner products of
-            embeddings (BPR,
-        LightGCN).
+            embeddings (BPR, LightGCN).
 
     Raises:
         ValueError: another ``how``.
@@ -46,11 +45,11 @@ def row_probabilities(scores: Tensor, how: str) -> Tensor:
 def row_energy(reconstructed: Tensor, original: Tensor) -> Tensor:
     """Return U of Eq. 7 for each row.
 
-    A cell counts 1 if it reaches the original probability, else the share of it that it reaches.
+    A cell counts 1 if it reaches the original probability, else the fraction of it that it reaches.
 
-    The paper's Eq. 7 compares with r_ui in the first indicator and with its normalised form in the other
-    places; the normalised form is meant (Eq. 6). An item without interaction has probability 0: it counts 1
-    when its reconstruction is not negative, else 0.
+    The paper's Eq. 7 compares with r_ui in the first indicator and with its normalised form elsewhere; the
+    normalised form is meant (Eq. 6). An item without interaction has probability 0: it counts 1 if its
+    reconstruction is not negative, else 0.
 
     Args:
         reconstructed: [batch, n].
@@ -63,7 +62,7 @@ def row_energy(reconstructed: Tensor, original: Tensor) -> Tensor:
 
 
 def row_entropy(reconstructed: Tensor) -> Tensor:
-    """Return S of Eq. 8 for each row; of negative reconstructions the absolute value counts."""
+    """Return S of Eq. 8 for each row, with the absolute values of negative reconstructions."""
     return torch.special.entr(reconstructed.abs()).sum(1)
 
 

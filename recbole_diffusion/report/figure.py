@@ -1,10 +1,10 @@
 """A figure as data: panels of series. ``page`` shows it in a browser, ``pictures`` writes it as a file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-# One colour a method, readable on white and on dark grey; a method keeps its colour in all figures of a page.
+# One colour per method, readable on white and on dark grey, the same in all figures of a page.
 COLOURS = (
     "#4878d0",
     "#e07b39",
@@ -24,19 +24,31 @@ SEVERAL = "#7c8594"  # in a legend, for a name that has several colours
 KINDS = ("line", "points", "bars", "steps")
 
 
+class SeriesStyle(TypedDict, total=False):
+    """How a series is drawn: the optional arguments of :class:`PlotSeries`, shared by several series."""
+
+    kind: str
+    colour: str
+    dash: str
+    symbol: str
+    error: Sequence[float] | None
+    texts: Sequence[str] | None
+    faint: bool
+
+
 @dataclass(frozen=True)
 class PlotSeries:
-    """One line, cloud of points, row of bars or histogram of a panel.
+    """One line, scatter plot, group of bars or histogram of a panel.
 
     Attributes:
-        name: what the legend says; series of one name in several panels are one entry.
-        x: values or words, [n]; of ``steps`` the bounds of the bins, [n + 1].
+        name: its legend entry; series of the same name in several panels share one entry.
+        x: values or categories, [n]; for ``steps`` the bin edges, [n + 1].
         y: values, [n]; None is a gap.
         kind: one of KINDS.
         colour: a colour, from :func:`colour_of` or :func:`shade_of`.
-        dash: of a line, one of DASHES.
-        symbol: of points: ``circle``, ``square``, ``diamond``, ``cross``, ``x``, ``triangle-up`` or ``star``.
-        error: deviations of ``y``, [n].
+        dash: line style, one of DASHES.
+        symbol: marker: ``circle``, ``square``, ``diamond``, ``cross``, ``x``, ``triangle-up`` or ``star``.
+        error: standard deviations of ``y``, [n], drawn as error bars.
         texts: hover text of each value, [n].
         faint: whether it is drawn thin, as one of many.
     """
@@ -52,6 +64,14 @@ class PlotSeries:
     texts: Sequence[str] | None = None
     faint: bool = False
 
+    @classmethod
+    def from_points(
+        cls, name: str, points: Iterable[tuple[Any, float | None]], **style: Unpack[SeriesStyle]
+    ) -> "PlotSeries":
+        """Return the series through (x, y) points."""
+        pairs = list(points)
+        return cls(name, tuple(x for x, _ in pairs), tuple(y for _, y in pairs), **style)
+
 
 @dataclass
 class Panel:
@@ -59,12 +79,12 @@ class Panel:
 
     Attributes:
         title: what it shows.
-        x_label: of the horizontal axis.
-        y_label: of the vertical axis.
+        x_label: label of the horizontal axis.
+        y_label: label of the vertical axis.
         series: what is drawn, later ones in front.
         x_log: whether the horizontal axis is logarithmic.
-        bare: whether axes mean nothing, as after t-SNE: no ticks, and both of one scale.
-        ticks: positions and texts of the horizontal axis, where numbers stand for words.
+        bare: whether the axes carry no meaning, as after t-SNE: no ticks, equal scales.
+        ticks: positions and labels of the horizontal axis, for categories.
     """
 
     title: str
@@ -81,7 +101,7 @@ class Figure:
     """Panels that belong together.
 
     Attributes:
-        name: a short one, for files.
+        name: short name, used for files.
         title: shown above the panels.
         panels: at least one, each with a series.
         note: how to read it.
@@ -99,12 +119,12 @@ def colour_of(number: int) -> str:
 
 
 def dash_of(number: int) -> str:
-    """Return the dash of the method with this number, which tells methods of one colour apart."""
+    """Return the line style of the method with this number, which tells methods of the same colour apart."""
     return DASHES[number // len(COLOURS) % len(DASHES)]
 
 
 def shade_of(place: float) -> str:
-    """Return the colour of a place from 0, the first, to 1, the last."""
+    """Return the colour of a position between 0, the first, and 1, the last."""
     at = min(max(place, 0.0), 1.0) * (len(SHADES) - 1)
     low = min(int(at), len(SHADES) - 2)
     mixed = (round(a + (b - a) * (at - low)) for a, b in zip(SHADES[low], SHADES[low + 1], strict=True))

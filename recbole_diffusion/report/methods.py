@@ -1,4 +1,4 @@
-"""Which runs are one method: those whose options differ in nothing but the seed and where they ran."""
+"""Runs grouped by method: the options of one method's runs differ only in the seed and in where they ran."""
 
 import re
 from collections import Counter, defaultdict
@@ -10,8 +10,8 @@ from recbole_diffusion.report.splits import data_key
 from recbole_diffusion.storage.yaml_io import dump_value
 
 # Options that may differ between two runs of one method: they change where and how a run works, not what it
-# computes. A preset is a name for values that the configuration holds too.
-# A run chosen on test differs from one chosen on validation by ``benchmark_filename``, and is another method.
+# computes. A preset is a name for values that the configuration also holds. A run chosen on test differs from
+# one chosen on validation in ``benchmark_filename``, so it is another method.
 OF_A_RUN = frozenset(
     {
         "seed",
@@ -46,11 +46,11 @@ def group_by_method(runs: Sequence[RunRecord], names: str = "options") -> dict[s
 
     Args:
         runs: the runs.
-        names: ``options`` calls a method by its model and, where a model is there with several settings, by
-            the options that differ; ``folders`` by what the names of its run folders have in common.
+        names: ``options`` names a method after its model and, for a model with several settings, the options
+            that differ; ``folders`` after the common beginning of its run folders' names.
 
     Raises:
-        UsageError: a method has two runs with one seed, or ``names`` is another word.
+        UsageError: a method has two runs with the same seed, or ``names`` has another value.
     """
     if names not in NAMES:
         raise UsageError(f"names is {names!r}; it takes {' or '.join(NAMES)}")
@@ -82,22 +82,20 @@ def _check_seeds(group: list[RunRecord]) -> None:
             data = data_key(seen[run.seed]), data_key(run)
             if None not in data and data[0] != data[1]:
                 raise UsageError(
-                    f"{seen[run.seed].path} and {run.path} have equal options and one seed, but other "
-                    "interactions; compare runs "
-                    "on the same data"
+                    f"{seen[run.seed].path} and {run.path} have equal options and the same seed, but "
+                    "different interactions; compare runs on the same data"
                 )
             raise UsageError(
                 f"{seen[run.seed].path} and {run.path} are the same: {run.model} with seed {run.seed} and "
-                "equal options; leave "
-                "one out, or run it with another seed"
+                "equal options; leave one out, or run it with another seed"
             )
         seen[run.seed] = run
 
 
 def _option_names(firsts: list[RunRecord]) -> list[str]:
-    """Return a name for each method, given one run of each: model, and options in which its methods differ.
+    """Return a name for each method, given one run of each: the model, and the options in which they differ.
 
-    Where that is long, an option that has its most frequent value is left out.
+    If that is too long, options at their most frequent value are left out.
     """
     names = []
     for run in firsts:
@@ -134,7 +132,7 @@ def _common_start(names: list[str]) -> str:
 
 
 def _differing(runs: list[RunRecord]) -> list[str]:
-    """Return the options in which the runs differ; the model's, which a configuration has last, first."""
+    """Return the options in which the runs differ; the model's, which come last in a configuration, first."""
     names = dict.fromkeys(name for run in runs for name in reversed(run.config) if name not in OF_A_RUN)
     return [name for name in names if len({_value(run, name) for run in runs}) > 1]
 

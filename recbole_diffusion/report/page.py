@@ -1,4 +1,4 @@
-"""One self-contained HTML page: tables that sort, figures that Plotly draws, nothing from the network."""
+"""One self-contained HTML page: sortable tables, figures drawn by Plotly, nothing loaded from the network."""
 
 import html
 import json
@@ -29,11 +29,11 @@ LINE = {"solid": "", "dash": "4 3", "dot": "1.5 2.5", "dashdot": "5 2 1 2"}
 
 
 class HtmlPage:
-    """A page that is written from the top down; :meth:`html` ends it.
+    """A page that is written from top to bottom; :meth:`html` returns it.
 
     Args:
         title: its heading.
-        subtitle: a line under it.
+        subtitle: a line below the heading.
     """
 
     def __init__(self, title: str, subtitle: str = "") -> None:
@@ -43,13 +43,13 @@ class HtmlPage:
         self._panels: list[dict[str, Any]] = []
 
     def section(self, title: str) -> None:
-        """Begin a section, which the bar at the top leads to."""
+        """Begin a section, which the navigation bar links to."""
         anchor = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
         self.sections.append((anchor, title))
         self._parts.append(f'<h2 id="{anchor}">{html.escape(title)}</h2>')
 
     def facts(self, facts: Mapping[str, str]) -> None:
-        """Show a few values large, by name."""
+        """Show a few values in large type, by name."""
         items = "".join(
             f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
             for name, value in facts.items()
@@ -65,15 +65,15 @@ class HtmlPage:
         self._parts.append(html_table(table))
 
     def code(self, text: str) -> None:
-        """Add lines as they are."""
+        """Add preformatted lines."""
         self._parts.append(f"<pre>{html.escape(text)}</pre>")
 
     def open_details(self, title: str) -> None:
-        """Begin what a click unfolds."""
+        """Begin a block that a click unfolds."""
         self._parts.append(f"<details><summary>{html.escape(title)}</summary>")
 
     def close_details(self) -> None:
-        """End it."""
+        """End the block of :meth:`open_details`."""
         self._parts.append("</details>")
 
     def figure(self, figure: Figure) -> None:
@@ -93,13 +93,13 @@ class HtmlPage:
         )
 
     def figures(self, figures: Iterable[Figure | None]) -> None:
-        """Add the figures that are there."""
+        """Add the figures that are not None."""
         for figure in figures:
             if figure is not None:
                 self.figure(figure)
 
     def html(self) -> str:
-        """Return the page. Plotly is in it only where a figure is."""
+        """Return the page; it includes Plotly only if it has a figure."""
         assets = {name: ASSETS.joinpath(name).read_text(encoding="utf-8") for name in PARTS}
         plotly = ASSETS.joinpath("plotly-basic.min.js").read_text(encoding="utf-8") if self._panels else ""
         links = (f'<a href="#{anchor}">{html.escape(title)}</a>' for anchor, title in self.sections)
@@ -119,7 +119,7 @@ class HtmlPage:
 
 
 def _legend(all_series: Iterable[PlotSeries]) -> str:
-    """Return the legend of a figure: an entry a name, which hides and shows its series."""
+    """Return the legend of a figure: an entry per name, which hides and shows its series."""
     by_name: dict[str, list[PlotSeries]] = defaultdict(list)
     for series in all_series:
         by_name[series.name].append(series)

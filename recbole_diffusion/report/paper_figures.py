@@ -1,4 +1,4 @@
-"""The figures of the papers: which model has which, and what each needs. A figure is a line of this table."""
+"""The figures of the papers, one entry of a table each: which models have them, and what they need."""
 
 import importlib
 import logging
@@ -20,8 +20,8 @@ class PaperFigure:
         models: names of the models that have it.
         maker: ``module:function`` below ``report.paper``. The function takes the runs by method, or with
             ``needs_model`` one loaded run by method (what :func:`~recbole_diffusion.load_run` returns), and
-            the number of each method on the page, from which its colour comes. It returns a figure or
-            several, or raises UsageError with what the runs lack and what to do.
+            the number of each method on the page, which gives its colour. It returns one figure or a list,
+            or raises UsageError with what the runs lack and what to do.
         needs_model: whether it needs the trained model and the data.
     """
 
@@ -65,16 +65,18 @@ def paper_figures(
 
     Args:
         methods: runs by method.
-        load: returns the loaded run of a record, or raises UsageError or RunError; None leaves figures that
-            need a model out.
+        load: returns the loaded run of a record, or raises UsageError or RunError; None leaves out figures
+            that need a model.
 
     Returns:
         the figures, and a line for each one that could not be made.
     """
-    figures, notes, loaded = [], [], {}
+    figures: list[Figure] = []
+    notes: list[str] = []
+    loaded: dict[str, Any] = {}
     numbers = {name: number for number, name in enumerate(methods)}
     for one in PAPER_FIGURES:
-        having = {name: runs for name, runs in methods.items() if runs[0].model in one.models}
+        having: dict[str, Any] = {name: runs for name, runs in methods.items() if runs[0].model in one.models}
         if not having:
             continue
         try:

@@ -1,5 +1,7 @@
 """Figures as files, by matplotlib."""
 
+import copy
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -30,7 +32,7 @@ SYMBOLS = {
 
 
 def require_matplotlib() -> None:
-    """Check that matplotlib is there.
+    """Check that matplotlib is installed.
 
     Raises:
         UsageError: it is not.
@@ -40,11 +42,11 @@ def require_matplotlib() -> None:
 
 
 def write_pictures(figures: Sequence[Figure], folder: Path, suffix: str = "png") -> list[Path]:
-    """Draw each figure into a file of the folder, which is made; return the files.
+    """Draw each figure into a file of the folder, which is created; return the files.
 
     Raises:
-        UsageError: matplotlib is not installed, or the suffix is not one of SUFFIXES. RunError: a file cannot
-            be written.
+        UsageError: matplotlib is not installed, or the suffix is not one of SUFFIXES.
+        RunError: a file cannot be written.
     """
     require_matplotlib()
     if suffix not in SUFFIXES:
@@ -56,19 +58,14 @@ def write_pictures(figures: Sequence[Figure], folder: Path, suffix: str = "png")
     files = []
     for number, figure in enumerate(figures, start=1):
         path = folder / f"{number:02d}-{re.sub(r'[^a-z0-9]+', '-', figure.name.lower()).strip('-')}.{suffix}"
-        drawn = draw(figure)
-        write_whole(
-            path,
-            lambda file, drawn=drawn: drawn.savefig(
-                file, format=suffix, dpi=DOTS_PER_INCH, bbox_inches="tight"
-            ),
-        )
+        save = functools.partial(draw(figure).savefig, format=suffix, dpi=DOTS_PER_INCH, bbox_inches="tight")
+        write_whole(path, save)
         files.append(path)
     return files
 
 
 def write_or_explain(figures: Sequence[Figure], folder: Path) -> str:
-    """Write pictures that nobody has asked for; return where they are, or why there are none."""
+    """Write pictures that are an extra; return where they are, or why there are none."""
     try:
         files = write_pictures(figures, folder)
     except (UsageError, RunError) as error:
@@ -77,16 +74,15 @@ def write_or_explain(figures: Sequence[Figure], folder: Path) -> str:
 
 
 def draw(figure: Figure) -> Any:
-    """Return a matplotlib figure with the panels and one legend under them."""
-    # Not pyplot: no display, and no state shared with the caller's pictures.
+    """Return a matplotlib figure with the panels and one legend below them."""
+    # Not pyplot: no display, and no state shared with the caller's figures.
     from matplotlib.figure import Figure as Canvas
 
     columns = min(MOST_COLUMNS, len(figure.panels))
     rows = math.ceil(len(figure.panels) / columns)
     names = list(dict.fromkeys(series.name for panel in figure.panels for series in panel.series))
-    beside = max(
-        1, min(6, int(PANEL[0] * columns / (0.5 + max(map(len, names)) * LETTER)))
-    )  # entries in a row of the legend
+    fitting = int(PANEL[0] * columns / (0.5 + max(map(len, names)) * LETTER))
+    beside = max(1, min(6, fitting))  # entries in a row of the legend
     under = math.ceil(len(names) / beside) * LEGEND_ROW if len(names) > 1 else 0.0
     canvas = Canvas(figsize=(PANEL[0] * columns, PANEL[1] * rows + under), layout="constrained")
     canvas.suptitle(figure.title, fontsize=11)
@@ -103,14 +99,10 @@ def draw(figure: Figure) -> Any:
 
 def _grey_where_several(figure: Figure, handles: dict[str, Any]) -> None:
     """Give names that have several colours a grey handle, so that none of the colours is singled out."""
-    from copy import copy
-
+    every = [series for panel in figure.panels for series in panel.series]
     for name, handle in handles.items():
-        if (
-            len({series.colour for panel in figure.panels for series in panel.series if series.name == name})
-            > 1
-        ):
-            handles[name] = copy(handle)
+        if len({series.colour for series in every if series.name == name}) > 1:
+            handles[name] = copy.copy(handle)
             handles[name].set_color(SEVERAL)
 
 
@@ -162,7 +154,7 @@ def _draw(axes: Any, series: PlotSeries) -> Any:
 
 
 def _draw_bars(axes: Any, series: PlotSeries, bars: list[PlotSeries]) -> Any:
-    """Draw one row of bars beside the others of its panel, as Plotly's groups are."""
+    """Draw one series of bars beside the others of its panel, as Plotly groups them."""
     words = list(dict.fromkeys(word for one in bars for word in one.x))
     width = 0.8 / len(bars)
     shift = (bars.index(series) - (len(bars) - 1) / 2) * width

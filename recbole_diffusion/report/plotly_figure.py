@@ -1,6 +1,7 @@
-"""A panel as Plotly's JSON. Colours of text and grid are the page's, which may be light or dark."""
+"""A panel as Plotly's JSON. The colours of text and grid come from the page, which may be light or dark."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from recbole_diffusion.report.figure import Panel, PlotSeries
@@ -55,9 +56,9 @@ def _trace(series: PlotSeries) -> dict[str, Any]:
     return trace
 
 
-def _rounded(values: Any) -> list[Any]:
+def _rounded(values: Iterable[Any]) -> list[Any]:
     """Return plain values, numbers with six significant digits; values that are not finite are gaps."""
-    plain = []
+    plain: list[Any] = []
     for value in values:
         if isinstance(value, str) or value is None:
             plain.append(value)

@@ -1,23 +1,31 @@
-"""The figures that any runs have: learning, losses, groups of items and users, accuracy against time."""
+"""The figures that all runs have: learning, losses, groups of items and users, accuracy against time."""
 
 import itertools
 from collections.abc import Mapping, Sequence
 
 from recbole_diffusion.report.compared_metrics import smaller_is_better
 from recbole_diffusion.report.comparison import Comparison, MeanStd
-from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, dash_of, shade_of
+from recbole_diffusion.report.figure import (
+    Figure,
+    Panel,
+    PlotSeries,
+    SeriesStyle,
+    colour_of,
+    dash_of,
+    shade_of,
+)
 from recbole_diffusion.report.runs import RunRecord
 
 MOST_PARTS = 8  # panels of loss parts
 
 
-def method_style(number: int) -> dict[str, str]:
+def method_style(number: int) -> SeriesStyle:
     """Return colour and dash of the method with this number."""
     return {"colour": colour_of(number), "dash": dash_of(number)}
 
 
 def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> Figure | None:
-    """Return a validation metric by epoch and by time, a line a run; None if no run has validated."""
+    """Return a validation metric by epoch and by time, one line per run; None if no run has validated."""
     by_epoch = Panel("by epoch", "epoch", f"validation {metric}")
     by_time = Panel("by time of training and validation", "seconds", f"validation {metric}")
     for number, (name, runs) in enumerate(methods.items()):
@@ -30,15 +38,15 @@ def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> 
                 f"{name}, seed {run.seed}<br>epoch {epoch}: {value:.5g}"
                 for epoch, value in zip(epochs, values, strict=True)
             ]
-            style = {**method_style(number), "faint": len(runs) > 1, "texts": texts}
+            style: SeriesStyle = {**method_style(number), "faint": len(runs) > 1, "texts": texts}
             by_epoch.series.append(PlotSeries(name, epochs, values, **style))
             by_time.series.append(PlotSeries(name, seconds, values, **style))
     if not by_epoch.series:
         return None
     chosen = {run.selection for runs in methods.values() for run in runs}
-    note = "One line a seed. " if any(len(runs) > 1 for runs in methods.values()) else ""
+    note = "One line per seed. " if any(len(runs) > 1 for runs in methods.values()) else ""
     if "test" in chosen:
-        note += "Where an epoch was chosen on test, its validation part is the test part."
+        note += "Where the epoch was chosen on test, the validation part is the test part."
     return Figure(
         "learning curves", f"Learning: {metric} on the validation part", [by_epoch, by_time], note.strip()
     )
@@ -46,7 +54,8 @@ def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> 
 
 def validations(run: RunRecord, metric: str) -> list[tuple[int, float, float]]:
     """Return epoch (from 1), seconds of training and validation until then, and metric of each validation."""
-    seconds, points = 0.0, []
+    seconds = 0.0
+    points: list[tuple[int, float, float]] = []
     for record in run.epochs:
         seconds += record.get("train_seconds", 0.0) + record.get("valid_seconds", 0.0)
         value = record.get("valid", {}).get(metric)
@@ -56,9 +65,12 @@ def validations(run: RunRecord, metric: str) -> list[tuple[int, float, float]]:
 
 
 def loss_parts(name: str, runs: Sequence[RunRecord]) -> Figure | None:
-    """Return the loss of a method by epoch, a panel a part, a line a seed; None for fewer than two epochs."""
+    """Return the loss by epoch, one panel per part, one line per seed; None for fewer than two epochs.
+
+    A run without epochs, such as a copy that kept its result alone, has no line.
+    """
     if max(len(run.epochs) for run in runs) < 2:
-        return None  # EASE, Pop and others that have nothing to learn by steps
+        return None  # EASE, Pop and others that are fitted in one step
     parts = list(
         dict.fromkeys(part for run in runs for record in run.epochs for part in record.get("loss", {}))
     )[:MOST_PARTS]
@@ -71,20 +83,19 @@ def loss_parts(name: str, runs: Sequence[RunRecord]) -> Figure | None:
                 for record in run.epochs
                 if part in record.get("loss", {})
             ]
-            colour = shade_of(number / max(1, len(runs) - 1))
-            panel.series.append(
-                PlotSeries(f"seed {run.seed}", *zip(*points, strict=True), colour=colour, faint=len(runs) > 1)
-            )
+            if points:
+                colour = shade_of(number / max(1, len(runs) - 1))
+                panel.series.append(
+                    PlotSeries.from_points(f"seed {run.seed}", points, colour=colour, faint=len(runs) > 1)
+                )
         panels.append(panel)
-    return (
-        Figure(f"loss {name}", f"Loss of {name}, by part", panels, "Mean over the batches of an epoch.")
-        if panels
-        else None
-    )
+    if not panels:
+        return None
+    return Figure(f"loss {name}", f"Loss of {name}, by part", panels, "Mean over the batches of an epoch.")
 
 
 def groups(found: Comparison) -> list[Figure]:
-    """Return the metrics by popularity of the item and activity of the user, a figure a test part."""
+    """Return the metrics by item popularity and user activity, one figure per test part."""
     figures = []
     for part in found.parts:
         items = [
@@ -99,9 +110,8 @@ def groups(found: Comparison) -> list[Figure]:
         panels = [*items, *([users] if users else [])]
         if panels:
             note = (
-                "Group 1 is the most popular or most active; groups of items have equal numbers of items, "
-                "those of users equal "
-                "numbers of users. In brackets the training rows of a member."
+                "Group 1 is the most popular or most active. All groups of items have the same number of "
+                "items, all groups of users the same number of users. In brackets: training rows per member."
             )
             figures.append(
                 Figure(
@@ -123,7 +133,7 @@ def group_metric(found: Comparison) -> str:
         for kinds in run.result.get("groups", {}).values()
         for table in kinds.values()
     )
-    row = next((table[0] for table in tables if table), {})
+    row: Mapping[str, float] = next((table[0] for table in tables if table), {})
     known = [name for name in row if name.startswith(("recall@", "ndcg@"))]
     return found.by if found.by in known or not known else known[0]
 
@@ -140,9 +150,9 @@ def _group_panel(found: Comparison, part: str, kind: str, metric: str) -> Panel 
 
 
 def _bars(name: str, number: int, tables: Sequence[Sequence[Mapping[str, float]]], metric: str) -> PlotSeries:
-    """Return the bars of one method: the mean of each group over runs, with the deviation."""
-    values: dict[int, list[float]] = {}
-    labels: dict[int, str] = {}
+    """Return the bars of one method: the mean of each group over runs, with the standard deviation."""
+    values: dict[float, list[float]] = {}
+    labels: dict[float, str] = {}
     for row in itertools.chain.from_iterable(tables):
         values.setdefault(row["group"], []).append(row[metric])
         labels.setdefault(row["group"], _group_label(row))
@@ -165,7 +175,7 @@ def _group_label(row: Mapping[str, float]) -> str:
 
 
 def _shares(found: Comparison, part: str) -> Panel | None:
-    """Return the share of recommendations of each group of items, beside its share of held-out rows."""
+    """Return the share of recommendations each group of items gets, beside its share of held-out rows."""
     panel = Panel("share of recommendations", "group of items by popularity", "share")
     held_out: PlotSeries | None = None
     for number, method in enumerate(found.methods):
@@ -197,10 +207,15 @@ def accuracy_against_time(found: Comparison) -> Figure | None:
             spread, seconds = method.metrics[part][found.by], method.train_seconds
             text = f"{method.name}<br>{found.by} {spread.mean:.4f}<br>{seconds.mean:,.1f} s"
             error = [spread.deviation] if spread.runs > 1 else None
-            point = {"kind": "points", "colour": colour_of(number), "texts": [text], "error": error}
-            # A method that has no epochs to speak of, such as Pop, still needs a place on a logarithmic axis.
+            point: SeriesStyle = {
+                "kind": "points",
+                "colour": colour_of(number),
+                "texts": [text],
+                "error": error,
+            }
+            # A method that trains for no time, such as Pop, still needs a place on a logarithmic axis.
             panel.series.append(PlotSeries(method.name, [max(seconds.mean, 0.01)], [spread.mean], **point))
         panels.append(panel)
     better = "Lower" if smaller_is_better(found.by) else "Higher"
-    note = f"{better} and further left is better. Seconds are of the machine that each run had."
+    note = f"{better} and further left is better. Seconds depend on the machine of each run."
     return Figure("accuracy against time", "Accuracy against training time", panels, note)

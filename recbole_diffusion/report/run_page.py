@@ -1,4 +1,4 @@
-"""The page of one run or of several: learning, groups, cost, and the papers' figures."""
+"""The page of one run or of several: learning curves, groups, cost, and the figures of the papers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.tables import Cell, Table, number
 from recbole_diffusion.storage import yaml_io
 
-MANY_VALUES = 8  # facts about metrics of one run
+MANY_VALUES = 8  # metrics of one run that are shown in large type
 
 
 def runs_page(
@@ -22,9 +22,9 @@ def runs_page(
     """Return the page of compared runs, or of one run, its figures, and what is missing in it.
 
     Args:
-        found: the comparison; of one method with one seed for a run.
+        found: the comparison; for a single run, one of one method with one seed.
         load: see :func:`~recbole_diffusion.report.paper_figures.paper_figures`.
-        left_out: runs that are not in it, said at the top.
+        left_out: notes about runs that were left out, shown at the top.
     """
     methods = {method.name: method.runs for method in found.methods}
     runs = [run for of_method in methods.values() for run in of_method]
@@ -104,8 +104,8 @@ def _protocol_note(page: HtmlPage, runs: Sequence[RunRecord]) -> None:
     if any(run.selection == "test" for run in runs):
         what = "The" if all(run.selection == "test" for run in runs) else "For some runs, marked TEST, the"
         page.note(
-            f"{what} epoch was chosen on the test part itself. Such numbers are for comparison with papers "
-            "that did the same.",
+            f"{what} epoch was chosen on the test part itself. Such numbers are only for comparison with "
+            "papers that did the same.",
             True,
         )
 
@@ -119,7 +119,7 @@ def _metrics_table(page: HtmlPage, run: RunRecord) -> None:
 
 
 def _runs(page: HtmlPage, methods: Mapping[str, Sequence[RunRecord]]) -> None:
-    """Add a row for each run, and what each was asked to do."""
+    """Add a row for each run, and the options, command and versions of each."""
     page.section("Runs")
     shown = [(name, run) for name, runs in methods.items() for run in runs]
     rows = []

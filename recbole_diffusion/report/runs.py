@@ -14,7 +14,7 @@ from recbole_diffusion.evaluation.lists import UserMetrics, load_user_metrics
 from recbole_diffusion.storage.run_folder import RunFolder, rerun_hint
 
 # What every result.json has had from the first version on.
-NEEDED = {
+NEEDED: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("model", "dataset"), str),
     **dict.fromkeys(("valid", "test", "seconds"), dict),
     **dict.fromkeys(("seed", "parameters", "best_epoch"), int),
@@ -31,7 +31,7 @@ class RunRecord:
         path: its folder.
         config: content of ``config.yaml``.
         result: content of ``result.json``.
-        epochs: content of ``metrics.jsonl``, one mapping an epoch.
+        epochs: content of ``metrics.jsonl``, one mapping per epoch.
     """
 
     path: Path
@@ -56,7 +56,7 @@ class RunRecord:
 
     @property
     def selection(self) -> str:
-        """Return the part that the epoch was chosen on, ``validation`` or ``test``."""
+        """Return the part that the best epoch was chosen on, ``validation`` or ``test``."""
         return self.result.get("selection", "validation")
 
     @property
@@ -73,7 +73,7 @@ class RunRecord:
 
     @cached_property
     def users(self) -> dict[str, UserMetrics] | None:
-        """Return the metrics of each user by part; None for a run that kept none.
+        """Return the metrics of each user by part; None for a run that stored none.
 
         Raises:
             RunError: the file is damaged.
@@ -86,8 +86,8 @@ def read_run(path: str | Path) -> RunRecord:
     """Read the folder of a finished run.
 
     Raises:
-        UsageError: there is no run, it has not ended, or its test part was not evaluated. RunError: a file is
-            damaged.
+        UsageError: there is no run, it has not ended, or its test part was not evaluated.
+        RunError: a file is damaged.
     """
     folder = RunFolder(path)
     if not folder.path.is_dir():
@@ -121,7 +121,7 @@ def _result(folder: RunFolder) -> dict[str, Any]:
         raise UsageError(f"the run in {folder.path} was not evaluated on a test part; give one that was")
     if wrong:
         raise RunError(
-            f"{folder.result} is damaged: {', '.join(wrong)} missing or of a wrong type; "
+            f"{folder.result} is damaged: {', '.join(wrong)} missing or of the wrong type; "
             f"{rerun_hint(folder.path)}"
         )
     for part in ("valid", "test"):
@@ -160,7 +160,7 @@ def _epoch(folder: RunFolder, number: int, line: bytes) -> dict[str, Any]:
 
 
 def find_folders(paths: Iterable[str | Path], pattern: str | None) -> list[Path]:
-    """Return the folders that are named and then those that match a pattern, each once; files are left out.
+    """Return the named folders and then those that match a pattern, each once; files are left out.
 
     Raises:
         UsageError: none at all, or none that matches.

@@ -1,4 +1,4 @@
-"""Are runs on the same split? A mean or a test over different test parts compares nothing."""
+"""Whether runs are on the same split: a mean or a paired test over different test parts compares nothing."""
 
 import hashlib
 from collections import defaultdict
@@ -10,7 +10,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.storage import yaml_io
 
-# The options that decide the parts, for runs that were made before results had fingerprints.
+# The options that decide the split, for runs that were made before results had fingerprints.
 OF_THE_SPLIT = (
     *("benchmark_filename", "eval_args", "val_interval", "rm_dup_inter", "filter_inter_by_user_or_item"),
     *(
@@ -29,7 +29,7 @@ NOTHING = (None, "none", "[0,inf)")
 def at_random(config: Mapping[str, Any]) -> bool:
     """Return whether the split is random, with the run's seed or ``split_seed``.
 
-    Given parts and a split by time are not; a shift has its own seed.
+    Ready-made parts and a split by time are not; a shift has its own seed.
     """
     given = config.get("benchmark_filename") or config.get("shift") not in (None, "none")
     return not given and (config.get("eval_args") or {}).get("order") == "RO"
@@ -55,8 +55,8 @@ def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
     Args:
         run: the run.
         fingerprints: use those of its parts; else its settings.
-        with_train: tell different validation parts apart too. Without, a run that was chosen on test and so
-            learns from the validation part as well is on the split of one that was chosen on validation.
+        with_train: tell different validation parts apart too. Without, a run that was chosen on test, and so
+            also learns from the validation part, is on the same split as one chosen on validation.
     """
     if not fingerprints:
         return settings_key(run)
@@ -67,7 +67,7 @@ def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
 
 
 def data_key(run: RunRecord) -> tuple[int, str] | None:
-    """Return rows and fingerprint of a run's parts together, which no split changes.
+    """Return the number of rows and the fingerprint of a run's parts together, which no split changes.
 
     None for a run that is older than fingerprints.
     """
@@ -87,7 +87,7 @@ def data_key(run: RunRecord) -> tuple[int, str] | None:
 def group_by_split(
     methods: Mapping[str, Sequence[RunRecord]],
 ) -> tuple[dict[str, list[list[RunRecord]]], list[str]]:
-    """Return each method's runs by split, the splits in the same order for each, and what a reader must know.
+    """Return each method's runs by split, in the same order for each, and caveats for the reader.
 
     A random split depends on the run's seed, so a method may have several; then every method must have the
     same ones.
@@ -123,11 +123,10 @@ def runs_by_split(
     runs = [run for of_method in methods.values() for run in of_method]
     datasets = {run.result["dataset"]: run for run in runs}
     if len(datasets) > 1:
-        first, second = list(datasets.values())[:2]
+        one, other = list(datasets.values())[:2]
         raise UsageError(
-            f"runs on different data sets cannot be compared: {first.result['dataset']} ({first.path.name}) "
-            "and "
-            f"{second.result['dataset']} ({second.path.name}); make one table for each"
+            f"runs on different data sets cannot be compared: {one.result['dataset']} ({one.path.name}) and "
+            f"{other.result['dataset']} ({other.path.name}); make one table for each"
         )
     fingerprints = _have_fingerprints(methods)
     both = len({run.selection for run in runs}) > 1
@@ -163,16 +162,14 @@ def _advice(
     """Return what to do about two methods on different splits: their data differ, or their seeds do."""
     left, right = ([run for of_split in runs.values() for run in of_split] for runs in (mine, other))
     data = [{data_key(run) for run in runs} for runs in (left, right)]
-    if None not in data[0] | data[1] and not data[0] & data[1]:
-        sizes = [" or ".join(f"{rows:,}" for rows, _ in sorted(one)) for one in data]
+    known = [{key for key in keys if key is not None} for keys in data]
+    if known == data and not data[0] & data[1]:
+        sizes = [" or ".join(f"{rows:,}" for rows, _ in sorted(one)) for one in known]
         domains = [run for run in (*left, *right) if "cold_user_ratio" in run.config]
-        why = (
-            f"; {domains[0].path.name} is of two domains" if 0 < len(domains) < len(left) + len(right) else ""
-        )
+        why = f"; {domains[0].path.name} has two domains" if 0 < len(domains) < len(left) + len(right) else ""
         return (
             f"their data differ, not only the split: {first!r} has {sizes[0]} interactions, {second!r} "
-            f"{sizes[1]}{why}; compare "
-            "runs on the same data"
+            f"{sizes[1]}{why}; compare runs on the same data"
         )
     advice = "compare runs on the same parts"
     seeds = [{run.seed for run in runs} for runs in (left, right)]

@@ -41,7 +41,9 @@ def read_sweep(folder: Path) -> dict[str, Any]:
             f"trials.{name}" for name in OF_A_TRIAL if any(name not in trial for trial in sweep["trials"])
         ]
     if wrong:
-        raise RunError(f"{file} is damaged: {', '.join(wrong)} missing or of a wrong type; repeat the sweep")
+        raise RunError(
+            f"{file} is damaged: {', '.join(wrong)} missing or of the wrong type; repeat the sweep"
+        )
     if not scored_trials(sweep):
         raise UsageError(
             f"no trial of the sweep in {folder} has a score yet; wait for one, or continue it with tune "
@@ -62,7 +64,7 @@ def scored_trials(sweep: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def trial_name(trial: Mapping[str, Any]) -> str:
-    """Return what a trial is called: the last part of its folder."""
+    """Return the name of a trial: the last part of its folder."""
     return str(trial["folder"]).rpartition("/")[2]
 
 
@@ -72,5 +74,5 @@ def is_number(value: Any) -> bool:
 
 
 def short(value: Any) -> str:
-    """Return an option's value as few letters."""
+    """Return an option's value as a short text."""
     return f"{value:.4g}" if isinstance(value, float) else yaml_io.dump_value(value)

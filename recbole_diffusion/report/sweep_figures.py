@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, SeriesStyle, shade_of
 from recbole_diffusion.report.sweep import is_number, short, trial_name
 from recbole_diffusion.storage import yaml_io
 
 MOST_LINES = 60  # trials in the figure of learning curves: the best ones
-MOST_OPTIONS = 9  # panels of options
+MOST_OPTIONS = 9  # panels, one per option
 
 
 def sweep_figures(
@@ -28,7 +28,7 @@ def sweep_figures(
 
 
 def options_together(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Return one line a trial through the ranks of its options to its score."""
+    """Return parallel coordinates: one line per trial, through the ranks of its options to its score."""
     varied = _varied(trials)
     if not varied or len(trials) < 2:
         return None
@@ -40,25 +40,22 @@ def options_together(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any
         "rank of the value, and the score",
         ticks=(list(range(len(varied) + 1)), [*varied, sweep["valid_metric"]]),
     )
-    good = _goodness(trials)
     for trial in reversed(trials):
         ranks = [
             values.index(trial["options"].get(name)) / (len(values) - 1) for name, values in varied.items()
         ] + [(trial["score"] - low) / (high - low) if high > low else 1.0]
         name = "best" if trial is trials[0] else "other trials"
-        style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
-        texts = [_text(trial, sweep["valid_metric"])] * len(ranks)
-        panel.series.append(PlotSeries(name, list(range(len(ranks))), ranks, texts=texts, **style))
+        style = _style(trial, trials, [_text(trial, sweep["valid_metric"])] * len(ranks))
+        panel.series.append(PlotSeries(name, list(range(len(ranks))), ranks, **style))
     note = (
-        f"Values of an option are placed by rank, the score between {low:.4g} and {high:.4g}. Colours: worst "
-        "to best."
+        f"Values of an option are placed by rank; the score runs from {low:.4g} to {high:.4g}. "
+        "Colours: worst to best."
     )
     return Figure("options together", "All options of each trial", [panel], note)
 
 
 def options_one_by_one(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Return the score against each option, a panel an option."""
-    good = _goodness(trials)
+    """Return the score against each option, one panel per option."""
     panels = []
     for name, values in list(_varied(trials).items())[:MOST_OPTIONS]:
         numeric = all(is_number(value) for value in values)
@@ -69,15 +66,9 @@ def options_one_by_one(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, A
         for trial in reversed(trials):
             x = trial["options"].get(name)
             x = x if numeric else values.index(x)
-            style = {
-                "kind": "points",
-                "colour": shade_of(good[trial["number"]]),
-                "faint": trial is not trials[0],
-            }
             which = "best" if trial is trials[0] else "other trials"
-            panel.series.append(
-                PlotSeries(which, [x], [trial["score"]], texts=[_text(trial, sweep["valid_metric"])], **style)
-            )
+            style = _style(trial, trials, [_text(trial, sweep["valid_metric"])], kind="points")
+            panel.series.append(PlotSeries(which, [x], [trial["score"]], **style))
         panels.append(panel)
     return Figure("options one by one", "Score against each option", panels) if panels else None
 
@@ -85,8 +76,8 @@ def options_one_by_one(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, A
 def learning_and_cost(
     folder: Path, sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]
 ) -> list[Figure]:
-    """Return how the trials learned, by epoch (models of one step: by trial), and what their scores cost."""
-    metric, good = sweep["valid_metric"], _goodness(trials)
+    """Return the learning curves (by trial for models fitted in one step), and score against time."""
+    metric = sweep["valid_metric"]
     label = f"{sweep.get('selection', 'validation')} {metric}"
     found = [
         (trial, _validations(folder / trial["folder"] / "metrics.jsonl", metric))
@@ -99,15 +90,14 @@ def learning_and_cost(
         learning = Panel("", "epoch", label)
         for trial, points in reversed(found):
             which = "best" if trial is trials[0] else "other trials"
-            style = {"colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
-            texts = [_text(trial, metric)] * len(points)
-            learning.series.append(PlotSeries(which, *zip(*points, strict=True), texts=texts, **style))
+            style = _style(trial, trials, [_text(trial, metric)] * len(points))
+            learning.series.append(PlotSeries.from_points(which, points, **style))
     cost = Panel("", "seconds of training and validation", f"best {metric}", x_log=True)
     for trial in reversed(trials):
-        style = {"kind": "points", "colour": shade_of(good[trial["number"]]), "faint": trial is not trials[0]}
         which = "best" if trial is trials[0] else "other trials"
         x = max(trial.get("seconds") or 0.0, 0.01)
-        cost.series.append(PlotSeries(which, [x], [trial["score"]], texts=[_text(trial, metric)], **style))
+        style = _style(trial, trials, [_text(trial, metric)], kind="points")
+        cost.series.append(PlotSeries(which, [x], [trial["score"]], **style))
     many = f"The {MOST_LINES} best of {len(trials)} trials." if len(trials) > MOST_LINES else ""
     figures = (
         [Figure("learning curves", "How the trials learned", [learning], many)] if learning.series else []
@@ -115,8 +105,16 @@ def learning_and_cost(
     return [*figures, Figure("score against time", "Score against time", [cost])]
 
 
+def _style(
+    trial: Mapping[str, Any], trials: Sequence[Mapping[str, Any]], texts: list[str], kind: str = "line"
+) -> SeriesStyle:
+    """Return how a trial is drawn: its colour by rank, from worst to best, and thin unless it is the best."""
+    colour = shade_of(1 - trials.index(trial) / max(1, len(trials) - 1))
+    return {"kind": kind, "colour": colour, "faint": trial is not trials[0], "texts": texts}
+
+
 def _by_trial(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> list[PlotSeries]:
-    """Return the scores in the order of the trials, and the best so far, for models of one step."""
+    """Return the scores in the order of the trials, and the best so far, for models fitted in one step."""
     ordered = sorted(trials, key=lambda trial: trial["number"])
     numbers, scores = [trial["number"] for trial in ordered], [trial["score"] for trial in ordered]
     choose = max if sweep["bigger"] else min
@@ -124,7 +122,7 @@ def _by_trial(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> 
     texts = [_text(trial, sweep["valid_metric"]) for trial in ordered]
     return [
         PlotSeries("trials", numbers, scores, kind="points", colour=shade_of(0.0), texts=texts),
-        # A line that goes up where a better trial is, not on the way to it.
+        # A step function: it goes up at the better trial, not on the way to it.
         PlotSeries(
             "best so far",
             [number for number in numbers for _ in range(2)][1:],
@@ -135,7 +133,7 @@ def _by_trial(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> 
 
 
 def _validations(file: Path, metric: str) -> list[tuple[int, float]]:
-    """Return epoch (from 1) and score of each validation of a trial, up to a half written line."""
+    """Return epoch (from 1) and score of each validation of a trial, up to a half-written line."""
     points: list[tuple[int, float]] = []
     for line in file.read_bytes().splitlines() if file.is_file() else []:
         try:
@@ -149,7 +147,7 @@ def _validations(file: Path, metric: str) -> list[tuple[int, float]]:
 
 
 def _varied(trials: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Return the options with more than one value, with their values, numbers by size first."""
+    """Return the options with more than one value and their sorted values, numbers first."""
     names = dict.fromkeys(name for trial in trials for name in trial["options"])
     found = {}
     for name in names:
@@ -162,16 +160,10 @@ def _varied(trials: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _order(value: Any) -> tuple[bool, float, str]:
-    """Return what puts numbers by size, and everything else by its text behind them."""
+    """Return a sort key: numbers by size, then everything else by its text."""
     return not is_number(value), value if is_number(value) else 0.0, yaml_io.dump_value(value)
 
 
 def _text(trial: Mapping[str, Any], metric: str) -> str:
     options = "<br>".join(f"{name}={short(value)}" for name, value in trial["options"].items())
     return f"trial {trial_name(trial)}: {metric} {trial['score']:.5g}<br>{options}"
-
-
-def _goodness(trials: Sequence[Mapping[str, Any]]) -> dict[int, float]:
-    """Return, by number of the trial, its place from 0, the worst, to 1, the best."""
-    last = max(1, len(trials) - 1)
-    return {trial["number"]: 1 - place / last for place, trial in enumerate(trials)}

@@ -1,4 +1,4 @@
-"""The page of a sweep: what the options did, how the trials learned, what was found, and the final runs."""
+"""The page of a sweep: the effect of the options, learning curves, the best trial, and the final runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ def sweep_page(folder: Path) -> tuple[HtmlPage, list[Figure], list[str]]:
     page = HtmlPage(f"Sweep of {sweep['model']} on {sweep['dataset']}", folder.name)
     if selection == "test":
         page.note(
-            "Trials were compared on the test part itself; the winner's test metrics estimate nothing.",
+            "Trials were compared on the test part itself; the winner's test metrics are biased upwards.",
             True,
         )
     page.facts(
@@ -60,7 +60,7 @@ def sweep_page(folder: Path) -> tuple[HtmlPage, list[Figure], list[str]]:
 
 
 def _final(sweep: Mapping[str, Any]) -> Table | None:
-    """Return mean and deviation of the winner's final runs."""
+    """Return mean and standard deviation of the winner's final runs."""
     rows = [
         [
             Cell(part),

@@ -19,8 +19,8 @@ class Cell:
 
     Attributes:
         text: what is shown.
-        value: what it is sorted by and what CSV holds; the text without one.
-        deviation: of ``value`` over runs; CSV has a column for it.
+        value: the sort key, and the value in CSV; the text if None.
+        deviation: standard deviation of ``value`` over runs; a column of its own in CSV.
         best: whether it is the best of its column.
     """
 
@@ -31,7 +31,7 @@ class Cell:
 
     @property
     def key(self) -> float | str:
-        """Return what it is sorted by."""
+        """Return the sort key."""
         return self.text if self.value is None else self.value
 
 
@@ -41,11 +41,11 @@ class Table:
 
     Attributes:
         title: what it shows.
-        columns: headings; a column is of numbers unless it is among ``words``.
-        rows: cells, as many as columns in each row.
-        words: the columns that hold words, on the left side.
-        notes: lines under it.
-        name: what CSV calls it; the title without one.
+        columns: headings; a column holds numbers unless it is among ``words``.
+        rows: cells, one per column in each row.
+        words: the columns that hold text, aligned to the left.
+        notes: lines below it.
+        name: its name in CSV; the title if empty.
     """
 
     title: str
@@ -57,12 +57,12 @@ class Table:
 
 
 def number(value: float | None, digits: int = 4) -> Cell:
-    """Return the cell of a number with some digits after the point; empty where there is none."""
+    """Return the cell of a number with this many decimals, empty for None, NaN and infinity."""
     return Cell("") if value is None or not math.isfinite(value) else Cell(f"{value:,.{digits}f}", value)
 
 
 def markdown(tables: Sequence[Table]) -> str:
-    """Return tables as Markdown; the best of each column in bold."""
+    """Return tables as Markdown, the best of each column in bold."""
     pages = []
     for table in tables:
         body = [[_bold(cell, "**").replace("|", "\\|") for cell in row] for row in table.rows]
@@ -112,7 +112,7 @@ def latex(tables: Sequence[Table]) -> str:
 
 
 def comma_separated(tables: Sequence[Table]) -> str:
-    """Return tables of the same columns as CSV: unrounded, with columns for deviation and table name."""
+    """Return tables with the same columns as CSV: unrounded, with columns for deviation and table name."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     first = tables[0]
@@ -136,7 +136,7 @@ def comma_separated(tables: Sequence[Table]) -> str:
 
 
 def html_table(table: Table) -> str:
-    """Return one table as HTML; the page's script makes its headings sort it."""
+    """Return one table as HTML; the page's script sorts it when a heading is clicked."""
     esc = html.escape
     kinds = ["words" if name in table.words else "number" for name in table.columns]
     head = "".join(

@@ -15,6 +15,10 @@ class InteractionCSR(nn.Module):
         n_items: number of item ids, the padding id 0 included.
     """
 
+    offsets: Tensor
+    items: Tensor
+    keys: Tensor  # user * n_items + item of each interaction, ascending
+
     def __init__(self, offsets: Tensor, items: Tensor, n_items: int) -> None:
         super().__init__()
         self.n_items = n_items

@@ -58,7 +58,7 @@ def test_p_is_a_probability_and_the_test_is_symmetric(pairs, wilcoxon):
 def test_what_a_paired_test_refuses():
     with pytest.raises(UsageError, match="at least 2 users, got 1"):
         paired_test(np.array([1.0]), np.array([0.5]))
-    with pytest.raises(ValueError, match=r"got shapes \(2,\) and \(3,\)"):
+    with pytest.raises(ValueError, match=r"they have shapes \(2,\) and \(3,\)"):
         paired_test(np.zeros(2), np.zeros(3))
     with pytest.raises(ValueError, match="finite"):
         paired_test(np.array([0.0, math.nan]), np.zeros(2))

@@ -115,7 +115,7 @@ def test_selection_on_test_is_marked(make_run):
 
 def test_runs_without_users_are_named_as_not_tested(three, make_run):
     found = compare([*three, make_run("old", model="ItemKNN")])
-    assert "Not tested, since recall@20 was not kept user by user: ItemKNN." in found.notes
+    assert "Not tested, since recall@20 was not stored per user: ItemKNN." in found.notes
     assert {method.name for method in found.methods if method.tests} == {"EASE", "Pop"}
 
 

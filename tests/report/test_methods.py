@@ -59,5 +59,5 @@ def test_one_run_twice_is_refused(make_run):
 
 def test_one_seed_on_other_data_is_no_second_run(make_run):
     parts = {name: {"rows": 9, "fingerprint": "f" * 16} for name in ("train", "valid", "test")}
-    with pytest.raises(UsageError, match="other interactions; compare runs on the same data"):
+    with pytest.raises(UsageError, match="different interactions; compare runs on the same data"):
         group_by_method([make_run("a"), make_run("b", parts=parts)])

@@ -21,6 +21,7 @@ from recbole_diffusion.report.figure import (
 )
 from recbole_diffusion.report.page import HtmlPage
 from recbole_diffusion.report.plotly_figure import panel_json
+from recbole_diffusion.report.run_figures import loss_parts
 from recbole_diffusion.report.run_page import runs_page
 from recbole_diffusion.report.tables import Cell, Table, number
 
@@ -138,6 +139,15 @@ def test_ten_runs_fit_into_five_megabytes(make_run):
     page, figures, _ = runs_page(compare(runs), None)
     assert len(figures) >= 3
     assert 1_000_000 < len(page.html().encode()) < 5_000_000
+
+
+def test_a_run_without_epochs_has_no_line_among_the_losses_of_its_method(make_run):
+    complete, copied = make_run("a"), make_run("b", seed=1)
+    for record in complete.epochs:
+        record["loss"] = {"total": 0.5}
+    copied.epochs.clear()  # as a copy of a run folder that kept its result alone
+    figure = loss_parts("BPR", [copied, complete])
+    assert [(series.name, series.y) for series in figure.panels[0].series] == [("seed 0", (0.5, 0.5, 0.5))]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")

@@ -79,7 +79,7 @@ def test_other_data_of_one_name_are_told_from_other_seeds(make_run):
         make_run("b", config={**RANDOM, "cold_user_ratio": 0.2}, parts=parts),
     )
     with pytest.raises(
-        UsageError, match=r"their data differ.* 'x' has 12 interactions, 'y' 3,000; b is of two domains"
+        UsageError, match=r"their data differ.* 'x' has 12 interactions, 'y' 3,000; b has two domains"
     ) as told:
         group_by_split({"x": [one], "y": [two]})
     assert "seeds" not in str(told.value)

@@ -7,15 +7,15 @@ import numpy as np
 import torch
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, SeriesStyle, colour_of, shade_of
 from recbole_diffusion.sampler.curriculum import curricular_negatives, nearest_candidates
 from recbole_diffusion.trainer import checkpoint
 
 USERS = 5  # of Figure 4
 USERS_OF_NEGATIVES = 2  # of Figure 5
-MOST_ITEMS = 30  # shown of a user
-LEAST_ITEMS = 5  # of a user who is shown, where there are such users
-DRAWS = 3  # negatives a positive and level
+MOST_ITEMS = 30  # shown per user
+LEAST_ITEMS = 5  # of a user to be shown, if enough users have as many
+DRAWS = 3  # negatives per positive and level
 SEED = 0
 SYMBOLS = ("square", "diamond", "triangle-up", "x", "cross")
 
@@ -32,9 +32,8 @@ def embeddings(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
         for state, model in (("before training", _untrained(run)), ("best epoch", run.model)):
             panels.append(_embedding_panel(f"{name}, {state}", run, model, users))
     note = (
-        f"{USERS} random users, a colour each, with at most {MOST_ITEMS} of their training items. t-SNE of "
-        "all vectors together: "
-        "distances between clusters mean little. The first seed of each method."
+        f"{USERS} random users, one colour each, with at most {MOST_ITEMS} of their training items. t-SNE of "
+        "all vectors together: distances between clusters mean little. The first seed of each method."
     )
     return Figure("embeddings", "Items, modalities and users (CCDRec, Figure 4)", panels, note)
 
@@ -43,7 +42,7 @@ def negatives(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
     """Return t-SNE of two users, their items, and negatives from each pool of the reverse chain (Figure 5).
 
     Raises:
-        UsageError: no run has the diffusion whose chain makes pools.
+        UsageError: no run has the diffusion whose chain makes the pools.
     """
     panels = []
     for name, run in _fusing(loaded).items():
@@ -51,8 +50,7 @@ def negatives(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
             panels.append(_negative_panel(f"{name}, user {number + 1}", run, user))
     note = (
         "Negatives as the trained model would draw them from the states of the chain: the fewer steps are "
-        "left, the harder. "
-        "They are shown by their final vectors."
+        "left, the harder. They are shown by their final vectors."
     )
     return Figure("negatives by hardness", "Negatives by hardness (CCDRec, Figure 5)", panels, note)
 
@@ -81,7 +79,7 @@ def _items_of(run: Any, user: int) -> torch.Tensor:
 
 
 def _untrained(run: Any) -> Any:
-    """Return the model as the run's first epoch found it; the process's random streams stay as they are."""
+    """Return the model as initialised for the run; the random state of the process is left as it was."""
     from recbole.utils import init_seed
 
     before = checkpoint.random_state()
@@ -115,15 +113,14 @@ def _embedding_panel(title: str, run: Any, model: Any, users: list[int]) -> Pane
     for number in range(len(users)):
         for kind in [*symbols, "user"]:
             where = [place for place, of in zip(places, kinds, strict=True) if of == (number, kind)]
-            style = {
+            style: SeriesStyle = {
+                "kind": "points",
                 "symbol": "star" if kind == "user" else symbols[kind],
                 "colour": colour_of(number),
                 "faint": kind != "user",
+                "texts": [f"user {number + 1}: {kind}"] * len(where),
             }
-            texts = [f"user {number + 1}: {kind}"] * len(where)
-            panel.series.append(
-                PlotSeries(kind, *zip(*where, strict=True), kind="points", texts=texts, **style)
-            )
+            panel.series.append(PlotSeries.from_points(kind, where, **style))
     return panel
 
 
@@ -153,22 +150,22 @@ def _negative_panel(title: str, run: Any, user: int) -> Panel:
     for number, (kind, vectors) in enumerate(rows.items()):
         where = places[start : start + len(vectors)]
         start += len(vectors)
-        style = {
-            "symbol": {"user": "star", "positive items": "square"}.get(kind, "circle"),
-            "faint": kind != "user",
-        }
         colour = {"user": "#d65f7a", "positive items": "#4878d0"}.get(kind) or shade_of(
             number / max(1, len(pools) - 1)
         )
-        texts = [kind] * len(where)
-        panel.series.append(
-            PlotSeries(kind, *zip(*where, strict=True), kind="points", colour=colour, texts=texts, **style)
-        )
+        style: SeriesStyle = {
+            "kind": "points",
+            "symbol": {"user": "star", "positive items": "square"}.get(kind, "circle"),
+            "colour": colour,
+            "faint": kind != "user",
+            "texts": [kind] * len(where),
+        }
+        panel.series.append(PlotSeries.from_points(kind, where, **style))
     return panel
 
 
 def _placed(vectors: torch.Tensor) -> list[tuple[float, float]]:
-    """Return a place in the plane for each vector [n, d], by t-SNE of their directions."""
+    """Return a point in the plane for each vector [n, d], by t-SNE of their directions."""
     from sklearn.manifold import TSNE
 
     points = torch.nn.functional.normalize(vectors.float(), dim=1).cpu().numpy()

@@ -1,9 +1,10 @@
 """What CNSDiff's negatives are like, by epoch (CNSDiff, section 4.4 and Figure 5)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, SeriesStyle, shade_of
 from recbole_diffusion.report.run_figures import method_style, validations
 from recbole_diffusion.report.runs import RunRecord
 
@@ -11,7 +12,7 @@ RATE = "false_negative_rate"
 
 
 def false_negatives(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]) -> Figure:
-    """Return by epoch the share of negatives close to a held-out item of their user, and the metric.
+    """Return the share of negatives close to a held-out item of their user, and the metric, by epoch.
 
     Raises:
         UsageError: no run has counted them.
@@ -25,7 +26,7 @@ def false_negatives(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping
             counted = [
                 (record["epoch"] + 1, record["diagnostics"][RATE])
                 for record in run.epochs
-                if RATE in _said(record)
+                if RATE in _diagnostics(record)
             ]
             if not counted:
                 continue
@@ -33,13 +34,11 @@ def false_negatives(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping
                 f"{run.config.get('false_negative_part')}, cosine from "
                 f"{run.config.get('false_negative_cosine')}"
             )
-            style = {**method_style(numbers[name]), "faint": len(runs) > 1}
-            rates.series.append(PlotSeries(name, *zip(*counted, strict=True), **style))
-            points = validations(run, metric)
+            style: SeriesStyle = {**method_style(numbers[name]), "faint": len(runs) > 1}
+            rates.series.append(PlotSeries.from_points(name, counted, **style))
+            points = [(epoch, value) for epoch, _, value in validations(run, metric)]
             if points:
-                scores.series.append(
-                    PlotSeries(name, [point[0] for point in points], [point[2] for point in points], **style)
-                )
+                scores.series.append(PlotSeries.from_points(name, points, **style))
     if not rates.series:
         raise UsageError("no run has counted them; run with --false_negative_part=test_ood (or valid, test)")
     names = "; ".join(sorted(parts))
@@ -64,7 +63,7 @@ def hardness(methods: Mapping[str, Sequence[RunRecord]], _: Mapping[str, int]) -
         ):
             levels = list(
                 dict.fromkeys(
-                    word for record in runs[0].epochs for word in _said(record) if word.startswith(key)
+                    word for record in runs[0].epochs for word in _diagnostics(record) if word.startswith(key)
                 )
             )
             panel = Panel(f"{name}: {title}", "epoch", title)
@@ -72,24 +71,24 @@ def hardness(methods: Mapping[str, Sequence[RunRecord]], _: Mapping[str, int]) -
                 points = [
                     (record["epoch"] + 1, record["diagnostics"][level])
                     for record in runs[0].epochs
-                    if level in _said(record)
+                    if level in _diagnostics(record)
                 ]
                 colour = shade_of(place / max(1, len(levels) - 1))
                 panel.series.append(
-                    PlotSeries(f"step {level.partition('@')[2]}", *zip(*points, strict=True), colour=colour)
+                    PlotSeries.from_points(f"step {level.partition('@')[2]}", points, colour=colour)
                 )
             if panel.series:
                 panels.append(panel)
     if not panels:
         raise UsageError("no run has generated negatives (negative_sampler: cnsdiff)")
     note = (
-        "Negatives of the first batch of an epoch, at each kept step of the reverse chain; fewer remaining "
-        "steps are harder."
+        "Negatives of the first batch of an epoch, at each step of the reverse chain that is kept; the fewer "
+        "steps remain, the harder."
     )
     return Figure(
         "hardness of negatives", "Hardness of CNSDiff's negatives, by step of the chain", panels, note
     )
 
 
-def _said(record: Mapping) -> Mapping[str, float]:
+def _diagnostics(record: Mapping[str, Any]) -> Mapping[str, float]:
     return record.get("diagnostics", {})

@@ -14,7 +14,7 @@ SEED = 0
 
 
 def transferred_users(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure:
-    """Return a panel for source users, 1, 5 and 30 evaluations, and aligned users, each against target users.
+    """Return a panel each for source users, 1, 5 and 30 evaluations, and aligned users, against target users.
 
     Raises:
         UsageError: no run has the diffusion.
@@ -26,11 +26,10 @@ def transferred_users(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure
     if not panels:
         raise UsageError("no run has the diffusion; run with --diffusion=true")
     note = (
-        f"At most {USERS:,} shared users of the training part, drawn by the seed of the run: their target "
-        "vectors and what the "
-        "model makes of their source vectors; distance: the mean between the two of a user. Aligned ones are "
-        "those that score. "
-        "t-SNE of all vectors together; it shows neighbours, not distances. The first seed of each method."
+        f"At most {USERS:,} shared users of the training part, drawn with the seed of the run: their target "
+        "vectors, and their source vectors after each step of the transfer. Distance: the mean over users "
+        "between the two. The aligned vectors are the ones that score. t-SNE of all vectors together: it "
+        "shows neighbours, not distances. The first seed of each method."
     )
     return Figure("transferred users", "Transferred and target users (DiffCDR, Figure 4)", panels, note)
 
@@ -57,7 +56,7 @@ def _panels(prefix: str, model: Any) -> list[Panel]:
 
 
 def _placed(parts: list[Tensor]) -> list[list[tuple[float, float]]]:
-    """Return places in the plane for each part's vectors [n, k], by t-SNE of all together."""
+    """Return points in the plane for each part's vectors [n, k], by t-SNE of all together."""
     from sklearn.manifold import TSNE
 
     points = torch.cat(parts).float().cpu().numpy()

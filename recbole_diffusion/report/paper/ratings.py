@@ -1,4 +1,4 @@
-"""How predicted ratings are distributed, by epoch and at the end (DGRM, Figures 2 to 6)."""
+"""The distribution of predicted ratings, by epoch and at the end (DGRM, Figures 2 to 6)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, shade_of
 from recbole_diffusion.report.run_figures import method_style
 from recbole_diffusion.report.runs import RunRecord
 
-KINDS = {"rated": "rated items (labelled)", "unrated": "items without rating (unlabelled)"}
+KINDS = {"rated": "rated items (labelled)", "unrated": "items without a rating (unlabelled)"}
 ACTUAL = "#9aa1ab"
 MOST_EPOCHS = 6  # in one panel
 
@@ -68,13 +68,10 @@ def _by_epoch(records: list[dict], kind: str) -> Panel:
     drawn = evenly_spaced(records)
     for place, record in enumerate(drawn):
         colour = shade_of(place / max(1, len(drawn) - 1))
-        series = {
-            "x": record["ratings"]["edges"],
-            "y": shares(record["ratings"][kind]),
-            "kind": "steps",
-            "colour": colour,
-        }
-        panel.series.append(PlotSeries(f"epoch {record['epoch'] + 1}", **series))
+        name, counts = f"epoch {record['epoch'] + 1}", record["ratings"]
+        panel.series.append(
+            PlotSeries(name, counts["edges"], shares(counts[kind]), kind="steps", colour=colour)
+        )
     return panel
 
 

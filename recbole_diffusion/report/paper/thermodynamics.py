@@ -1,4 +1,4 @@
-"""Energy and entropy of scores by user (TV-Diff, Figure 2) and against the interactions' (Figure 3)."""
+"""Energy and entropy of scores by user (TV-Diff, Figure 2), and their difference to the data's (Figure 3)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,17 +12,15 @@ from recbole_diffusion.evaluation.thermodynamics import by_user
 from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
-MOST_CELLS = 1e8  # users x items that are scored; of more users every n-th is taken
+MOST_CELLS = 1e8  # users x items that are scored; with more, only every n-th user is
 BINS = 40
-SOFTMAX = (
-    "BPR",
-    "LightGCN",
-)  # inner products of embeddings (Eq. 5); the scores of the others are reconstructions
+# Scores that are inner products of embeddings (Eq. 5); those of the other models are reconstructions.
+SOFTMAX = ("BPR", "LightGCN")
 OF_THE_INTERACTIONS = "#9aa1ab"
 
 
 def energy_and_entropy(loaded: Mapping[str, Any], numbers: Mapping[str, int]) -> Figure:
-    """Return how energy and entropy are spread over users, and how far each model is from the interactions.
+    """Return energy and entropy over users, and how far each model is from the interactions.
 
     Args:
         loaded: loaded runs by method.
@@ -48,7 +46,10 @@ def energy_and_entropy(loaded: Mapping[str, Any], numbers: Mapping[str, int]) ->
             if column == 0 and name not in numbers:
                 continue  # the energy of interactions is the number of items, for every user
             shares = np.histogram(of_users, edges)[0] / len(of_users)
-            panel.series.append(PlotSeries(name, edges, shares, kind="steps", colour=_colour(name, numbers)))
+            colour = _colour(name, numbers)
+            panel.series.append(
+                PlotSeries(name, edges.tolist(), shares.tolist(), kind="steps", colour=colour)
+            )
     energy_of, entropy_of = columns["interactions"]
     for name, (energy, entropy) in columns.items():
         x, y = float((energy - energy_of).mean()), float((entropy - entropy_of).mean())
@@ -58,10 +59,9 @@ def energy_and_entropy(loaded: Mapping[str, Any], numbers: Mapping[str, int]) ->
         )
     note = (
         f"Scores of {n_users:,} of {n_all:,} users, normalised by their L1 norm, or by softmax for inner "
-        "products of embeddings "
-        f"({', '.join(SOFTMAX)}; Eq. 5). The interactions have energy {energy_of[0]:,.0f} and entropy log "
-        "|N(u)|. The first "
-        "seed of each method. The paper asks for a difference of energy near 0 and a low one of entropy."
+        f"products of embeddings ({', '.join(SOFTMAX)}; Eq. 5). The interactions have energy "
+        f"{energy_of[0]:,.0f} and entropy log |N(u)|. The first seed of each method. By the paper, the "
+        "difference in energy should be near 0, and that in entropy low."
     )
     return Figure(
         "energy and entropy",
