@@ -42,29 +42,9 @@ PAIRS = (
 FUNCTIONS = {a: b for pair in PAIRS for a, b in (pair, pair[::-1])}
 # Swapping their first two arguments changes nothing, or nothing but an error.
 SYMMETRIC = frozenset(
-    {
-        "min",
-        "max",
-        "minimum",
-        "maximum",
-        "isclose",
-        "allclose",
-        "equal",
-        "intersect1d",
-        "union1d",
-        "isinstance",
-    }
-    | {
-        "isinstance",
-        "getattr",
-        "setattr",
-        "hasattr",
-        "print",
-        "issubclass",
-        "register_buffer",
-        "add_module",
-        "setdefault",
-    }
+    {"min", "max", "minimum", "maximum", "clip", "clamp", "isclose", "allclose", "equal", "intersect1d"}
+    | {"union1d", "isinstance", "issubclass", "getattr", "setattr", "hasattr", "print", "setdefault"}
+    | {"register_buffer", "add_module"}
 )
 TALKING = frozenset(
     {"UsageError", "RunError", "ValueError", "warn", "did_you_mean", "option", "field", "super"}

@@ -194,4 +194,8 @@ def head_lines(plan: Plan, outcomes: Sequence[Outcomes], command: str) -> list[s
     how += f" `python -m {command} table {file} --runs=RUNS`"
     how += f" (from `--runs=benchmarks/results/{plan.name}_runs.jsonl.gz` too);"
     where = [f"{plan.machine};"] if plan.machine else []
-    return [plan.title, "", plan.text.strip(), "", how, *where, f"{'; '.join(sorted(stacks))}.", ""]
+    what = "Means, sample deviations over seeds and paired tests are those of `compare`."
+    if plan.paired is not None:
+        what += " The tests need each user's metrics and were computed where the runs were."
+    made = [how, *where, f"{'; '.join(sorted(stacks))}.", what]
+    return [plan.title, "", plan.text.strip(), "", *made, ""]

@@ -1,0 +1,43 @@
+"""What all benchmarks share: their help, heads of tables, and pages that are printed and written."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks._page import show_page, stack, table_head
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+SCRIPTS = sorted(file.stem for file in FOLDER.glob("*.py") if "__main__" in file.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_benchmark_has_a_help_and_an_output(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    module = importlib.import_module(f"benchmarks.{name}")
+    with pytest.raises(SystemExit) as ended:
+        (module.arguments if hasattr(module, "arguments") else module.main)()
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert f"python -m benchmarks.{name}" in said
+    assert "--output" in said
+
+
+def test_the_head_of_a_table_tells_words_from_numbers():
+    assert table_head("row", "a", "b") == ["| row | a | b |", "|---|---:|---:|"]
+    assert table_head("row", "kind", "a", words=2)[1] == "|---|---|---:|"
+    assert table_head("a", "b", words=0)[1] == "|---:|---:|"
+
+
+def test_a_page_is_printed_and_written(tmp_path, capsys):
+    file = tmp_path / "new/page.md"
+    show_page(["# Page", "", "text", "", ""], file)
+    assert file.read_text() == capsys.readouterr().out == "# Page\n\ntext\n"
+    show_page(["# Page"], None)
+    assert capsys.readouterr().out == "# Page\n"
+
+
+def test_the_stack_names_versions():
+    assert stack().startswith("recbole_diffusion ")
+    assert ", torch " in stack()
