@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
-from recbole_diffusion.loaded_run import load_run
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.serving.loaded_run import load_run
 
 SAMPLERS = ("cnsdiff", "uniform", "popularity", "dns", "mixgcf", "ahns")
 

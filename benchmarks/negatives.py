@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
-from recbole_diffusion.loaded_run import load_run
 from recbole_diffusion.sampler.ar_gsp import ArGsp
+from recbole_diffusion.serving.loaded_run import load_run
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
-from recbole_diffusion.loaded_run import load_run
+from recbole_diffusion.serving.loaded_run import load_run
 
 
 def main() -> None:

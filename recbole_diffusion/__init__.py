@@ -16,7 +16,7 @@ def __getattr__(name: str) -> Any:
 
         return run
     if name == "load_run":
-        from recbole_diffusion.loaded_run import load_run
+        from recbole_diffusion.serving.loaded_run import load_run
 
         return load_run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -70,7 +70,7 @@ def known_options() -> frozenset[str]:
     for folder in (ROOT / "properties", recbole / "properties"):
         for file in folder.rglob("*.yaml"):
             names |= set(keys.findall(file.read_text(encoding="utf-8")))
-    loaded = (ROOT / "recbole_diffusion/loaded_run.py").read_text(encoding="utf-8")
+    loaded = (ROOT / "recbole_diffusion/serving/loaded_run.py").read_text(encoding="utf-8")
     names |= set(
         re.search(r"LOAD_OPTIONS = frozenset\((.+?)\)", loaded)[1].replace('"', "").strip("{}").split(", ")
     )

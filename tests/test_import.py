@@ -31,7 +31,7 @@ def test_names_of_the_package_are_resolved_on_first_use():
     from recbole_diffusion.quick_start import run
 
     assert recbole_diffusion.run is run
-    assert recbole_diffusion.load_run.__module__ == "recbole_diffusion.loaded_run"
+    assert recbole_diffusion.load_run.__module__ == "recbole_diffusion.serving.loaded_run"
     with pytest.raises(AttributeError, match="no_such_name"):
         recbole_diffusion.no_such_name  # noqa: B018
 

@@ -54,8 +54,8 @@ def export(argv: Sequence[str]) -> int:
     if given is None:
         return 0
     options = given.read(ExportOptions)
-    from recbole_diffusion.loaded_run import load_run
     from recbole_diffusion.serving.index import require_faiss
+    from recbole_diffusion.serving.loaded_run import load_run
     from recbole_diffusion.serving.ranking import check_k
     from recbole_diffusion.serving.vectors import RECORD, require_safetensors
     from recbole_diffusion.serving.vectors import export as write

@@ -103,7 +103,7 @@ def recommend(argv: Sequence[str]) -> int:
         )
         kind = _checked_places(options, output, unknown)
         tokens = _tokens_of(options)
-        from recbole_diffusion.loaded_run import load_run
+        from recbole_diffusion.serving.loaded_run import load_run
 
         clock = time.perf_counter()
         run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())

@@ -90,7 +90,7 @@ def _made(folders: list[Path], options: ReportOptions) -> tuple[Any, list, list[
     found = compare(runs, **options.of_comparison())
 
     def load(run: RunRecord) -> Any:
-        from recbole_diffusion.loaded_run import load_run
+        from recbole_diffusion.serving.loaded_run import load_run
 
         return load_run(run.path, **options.for_loading())
 

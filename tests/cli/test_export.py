@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from recbole_diffusion.cli import main as cli
 from recbole_diffusion.cli.machine import MachineOptions
-from recbole_diffusion.loaded_run import LOAD_OPTIONS
+from recbole_diffusion.serving.loaded_run import LOAD_OPTIONS
 
 
 @pytest.fixture

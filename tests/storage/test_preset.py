@@ -8,8 +8,8 @@ import pytest
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.loaded_run import load_run
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.serving.loaded_run import load_run
 from recbole_diffusion.storage import preset
 from recbole_diffusion.storage.preset import (
     Preset,
