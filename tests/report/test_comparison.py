@@ -191,3 +191,21 @@ def test_without_a_test_there_is_no_p(three):
 def test_unknown_references_and_tests(three, asked, said):
     with pytest.raises(UsageError, match=said):
         compare(three, **asked)
+
+
+def test_only_what_every_run_has_is_compared(make_run):
+    runs = [
+        make_run(f"r{k}", model=model, test=test)
+        for k, (model, test) in enumerate(
+            [
+                ("A", {"recall@20": 0.3, "ndcg@20": 0.2, "mrr@20": 0.1}),
+                ("B", {"hit@20": 0.5, "ndcg@20": 0.1, "recall@20": 0.2}),
+            ]
+        )
+    ]
+    assert compare(runs, metrics="all").metrics == ["recall@20", "ndcg@20"]
+    with pytest.raises(UsageError, match="not every run has the metric 'mrr@20'"):
+        compare(runs, metrics="mrr@20")
+    alone = make_run("alone", model="C", test={"precision@20": 0.1})
+    with pytest.raises(UsageError, match="no metric in common"):
+        compare([*runs, alone])
