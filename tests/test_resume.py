@@ -299,7 +299,7 @@ def test_a_checkpoint_of_other_data_is_refused(finished, write_parts):
     shuffled = write_parts(
         "shuffled", **{part: rows[part][::-1] for part in rows}
     )  # the same users and items, numbered otherwise
-    with pytest.raises(RunError, match="users and items had other numbers"):
+    with pytest.raises(RunError, match="users and items had other ids"):
         run("BPR", overrides={**shuffled.overrides, **best})
 
 

@@ -1,16 +1,16 @@
-"""Which metrics a comparison shows, and by which one it orders."""
+"""The metrics that a comparison shows, and the one that it orders by."""
 
 from collections.abc import Sequence
 
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.report.runs import RunRecord
 
-ERRORS = ("mae", "rmse")  # the less the better
+ERRORS = ("mae", "rmse")  # lower is better
 SHOWN = ("recall", "ndcg", "mae", "rmse")  # metrics of a table by default
 
 
 def smaller_is_better(metric: str) -> bool:
-    """Return whether less of a metric is better."""
+    """Return whether smaller values of a metric are better."""
     return metric.rpartition("_")[2] in ERRORS
 
 
@@ -20,8 +20,7 @@ def shared_metrics(runs: Sequence[RunRecord], parts: list[str]) -> list[str]:
         if list(run.test_parts) != parts:
             raise UsageError(
                 f"{run.path.name} has the test parts {', '.join(run.test_parts)}, {runs[0].path.name} has "
-                f"{', '.join(parts)}; "
-                "compare runs on the same parts"
+                f"{', '.join(parts)}; compare runs on the same parts"
             )
     tables = [run.test_parts[part] for run in runs for part in parts]
     shared = [name for name in tables[0] if all(name in table for table in tables)]
@@ -31,7 +30,7 @@ def shared_metrics(runs: Sequence[RunRecord], parts: list[str]) -> list[str]:
 
 
 def chosen_metrics(metrics: Sequence[str] | str | None, known: list[str], rated: bool) -> list[str]:
-    """Return the names of the metrics to show; by default those of rated items where these chose the epochs."""
+    """Return the names of the metrics to show; by default those of rated items if they chose the epochs."""
     if metrics == "all":
         return known
     if metrics is None:
@@ -53,7 +52,7 @@ def _require(name: str, known: list[str]) -> None:
 
 
 def ordering_metric(by: str | None, chosen: list[str], known: list[str], runs: Sequence[RunRecord]) -> str:
-    """Return the metric that orders and tests: the one asked for, else the one that chose the epochs, else the first."""
+    """Return the metric to order and test by: the one given, the one that chose the epochs, or the first."""
     if by is not None:
         _require(by.lower(), known)
         return by.lower()

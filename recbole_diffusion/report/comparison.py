@@ -39,14 +39,14 @@ class Method:
 
     Attributes:
         name: what it is called.
-        runs: its runs, one a seed.
-        selection: ``validation`` or ``test``: where its epochs were chosen.
+        runs: its runs, one per seed.
+        selection: ``validation`` or ``test``: the part its epochs were chosen on.
         preset: names of its runs' presets, ``-`` for none.
         metrics: by test part and name.
         train_seconds: of all epochs of a run.
-        epoch_seconds: the median epoch of a run.
-        peak_rss_mb: most memory of a run's process, MiB.
-        parameters: trained numbers.
+        epoch_seconds: median epoch of a run.
+        peak_rss_mb: peak memory of a run's process, MiB.
+        parameters: number of trainable parameters.
         tests: the paired test of the best method, or the ``reference``, against this one, by test part: a row
             of :func:`~recbole_diffusion.report.paired.paired_tests`; none for that method itself.
     """
@@ -65,7 +65,7 @@ class Method:
 
 @dataclass
 class Comparison:
-    """What a table shows.
+    """What the tables of a comparison show.
 
     Attributes:
         dataset: its name.
@@ -75,7 +75,7 @@ class Comparison:
         by: the metric of the tests and of the order.
         best: the best method of each part by ``by``.
         notes: caveats to the numbers.
-        reference: the method that was tested against each other one; None: the best of each part.
+        reference: the method that was tested against every other one; None: the best of each part.
     """
 
     dataset: str
@@ -104,29 +104,33 @@ def compare(
 ) -> Comparison:
     """Compare finished runs.
 
-    One method of each part, the best by the mean of ``by`` or the ``reference``, is tested against each other
-    one, user by user, each user's metric averaged over seeds first. Being best on a test part describes the
-    table; it is not a way to choose a model.
+    On each part one method, the best by the mean of ``by`` or the ``reference``, is tested against every
+    other one, paired by user, with each user's metric averaged over seeds first. Being best on a test part
+    describes the table; it is not a way to choose a model.
 
     Args:
         runs: finished runs on one split, or each method on the same random splits; or the runs of each
             method by its name.
         metrics: names of metrics, such as ``recall@20``; ``all`` of them; or by default recall and NDCG,
-            and of rated items MAE and RMSE.
+            and for rated items MAE and RMSE.
         by: the metric that orders and tests; by default the one that chose the epochs, where it is among
             ``metrics``.
-        names: see :func:`~recbole_diffusion.report.methods.group_by_method`; not read where ``runs`` has names.
+        names: see :func:`~recbole_diffusion.report.methods.group_by_method`; ignored if ``runs`` has names.
         reference: name of the method that is tested; by default the best one of each part.
         test: a name among TESTS, see :func:`~recbole_diffusion.report.paired.paired_tests`; ``none`` for no
             test; by default the bootstrap for errors of ratings, else the t-test.
 
     Raises:
         UsageError: runs on different splits, test parts or data sets, a metric that not all have, or an
-            unknown ``reference`` or ``test``. RunError: a damaged file.
+            unknown ``reference`` or ``test``.
+        RunError: a damaged file.
     """
     if test not in (None, "none", *TESTS):
         raise UsageError(f"test is {test!r}; it takes {', '.join(TESTS)}, none, or null")
-    groups = dict(runs) if isinstance(runs, Mapping) else group_by_method(runs, names)
+    if isinstance(runs, Mapping):
+        groups = {name: list(group) for name, group in runs.items()}
+    else:
+        groups = group_by_method(runs, names)
     runs = [run for group in groups.values() for run in group]
     _, notes = group_by_split(groups)
     parts = list(runs[0].test_parts)
@@ -170,7 +174,7 @@ def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]
 
 
 def _test(found: Comparison, part: str, test: str | None) -> None:
-    """Test the best method of a part, or the reference, against each other one that kept its users' metrics."""
+    """Test the best method of a part, or the reference, against the others that stored metrics per user."""
     kept = {method.name: method.runs for method in found.methods if kept_by_user(method.runs, part, found.by)}
     tested = found.reference or found.best[part]
     if tested not in kept or len(kept) < 2:
@@ -187,7 +191,7 @@ def _note(found: Comparison, test: str | None) -> None:
     if on_test:
         found.notes.append(
             f"Chosen on the test part itself: {', '.join(on_test)}. Such numbers are only for comparison "
-            "with papers that did so."
+            "with papers that did the same."
         )
     tested = [method for method in found.methods if method.tests]
     several = max((sum(part in method.tests for method in tested) for part in found.parts), default=0)
@@ -196,8 +200,8 @@ def _note(found: Comparison, test: str | None) -> None:
         against = "the best method" if found.reference is None else found.reference
         found.notes.append(
             f"p: {TESTS[row['test']]} of {row['metric']} against {against}, users averaged over seeds, after "
-            f"Holm's correction for {several} comparison{'s' * (several > 1)}. It speaks of other users, not "
-            "of other seeds."
+            f"Holm's correction for {several} comparison{'s' * (several > 1)}. It generalises to other "
+            "users, not to other seeds."
         )
     without = [
         method.name
@@ -206,5 +210,5 @@ def _note(found: Comparison, test: str | None) -> None:
     ]
     if without and len(found.methods) > 1 and test != "none":
         found.notes.append(
-            f"Not tested, since {tested_metric(found.by)} was not kept user by user: {', '.join(without)}."
+            f"Not tested, since {tested_metric(found.by)} was not stored per user: {', '.join(without)}."
         )

@@ -1,4 +1,4 @@
-"""The tables of a comparison: a row a method, one table for each test part."""
+"""The tables of a comparison: one per test part, with a row for each method."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,11 +11,11 @@ SMALL_P = 0.0001
 
 
 def comparison_tables(found: Comparison, ranked: bool = True) -> list[Table]:
-    """Return a table for each test part; the notes stand under the last one.
+    """Return a table for each test part; the last one has the notes.
 
     Args:
         found: the comparison.
-        ranked: the best method first; else methods in the order given.
+        ranked: the best method first; otherwise in the order given.
     """
     tables = [_table(found, part, found.ranked(part) if ranked else found.methods) for part in found.parts]
     tables[-1].notes = list(found.notes)
@@ -23,9 +23,9 @@ def comparison_tables(found: Comparison, ranked: bool = True) -> list[Table]:
 
 
 def tests_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> Table:
-    """Return the table of paired tests: a row of :func:`~recbole_diffusion.report.paired.paired_tests` each.
+    """Return the table of the rows of :func:`~recbole_diffusion.report.paired.paired_tests`.
 
-    A ``p`` of None, of tests that kept the corrected one alone, is an empty cell.
+    A ``p`` of None, where only the corrected one was stored, is an empty cell.
     """
     cells = [
         [
@@ -85,7 +85,7 @@ def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
 
 
 def mean_std_cell(spread: MeanStd, digits: int, best: bool = False) -> Cell:
-    """Return the cell of a mean over runs, with its deviation where there are several."""
+    """Return the cell of a mean over runs, with the standard deviation if there are several."""
     text = f"{spread.mean:,.{digits}f}"
     if spread.runs == 1:
         return Cell(text, spread.mean, None, best)

@@ -1,4 +1,4 @@
-"""Paired tests of finished runs: which users they share, on which splits, and the test that fits the metric."""
+"""Paired tests of finished runs: the users and splits they share, and the test that fits the metric."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,28 +11,28 @@ from recbole_diffusion.evaluation.significance import compare_runs, holm, pooled
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import runs_by_split
 
-# The tests, and what a reader calls them.
+# The tests, and their descriptions for a reader.
 TESTS = {
     "t": "paired t-test over users",
     "wilcoxon": "Wilcoxon's signed-rank test over users",
-    "bootstrap": "paired bootstrap over users, each with all of the ratings,",
+    "bootstrap": "paired bootstrap over users, each with all their ratings,",
 }
-COUNT = "rated_count"  # ratings of a user, which errors of ratings are means over
+COUNT = "rated_count"  # number of a user's ratings, over which rating errors are means
 ERRORS = ("rated_mae", "rated_mse")
 
 
 def tested_metric(metric: str) -> str:
-    """Return what is tested for a metric: itself, or the mean that it is the root of."""
+    """Return what is tested for a metric: the metric itself, or for RMSE the mean it is the root of."""
     return "rated_mse" if metric == "rated_rmse" else metric
 
 
 def usual_test(metric: str) -> str:
-    """Return the test of what the columns show: errors are means over ratings, all else is a mean over users."""
+    """Return the test that fits a metric: errors are means over ratings, all others means over users."""
     return "bootstrap" if tested_metric(metric) in ERRORS else "t"
 
 
 def kept_by_user(runs: Sequence[RunRecord], part: str, metric: str) -> bool:
-    """Return whether every run has kept what the test of a metric needs, user by user."""
+    """Return whether every run has stored, per user, what the test of a metric needs."""
     needed = {tested_metric(metric)} | ({COUNT} if tested_metric(metric) in ERRORS else set())
     return all(needed <= (run.users or {}).get(part, {}).keys() for run in runs)
 
@@ -44,28 +44,26 @@ def paired_tests(
     metric: str,
     test: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Test one method against each other one on a test part, user by user, with Holm's correction over all.
+    """Test one method against every other one on a test part, paired by user, with Holm's correction.
 
     Each user's metric is averaged over a method's runs on one split. Two methods are tested on the splits
-    that both have. The same user of two random splits is one user: the t-test and the signed-rank test
-    average the user's metric over the splits; the bootstrap draws the user with all of the ratings in all of
-    them.
+    that both have. The same user in two random splits is one user: the t-test and the signed-rank test
+    average the user's metric over the splits; the bootstrap draws the user with all ratings in all of them.
 
     Args:
-        methods: finished runs by method; all have kept their users' metrics.
+        methods: finished runs by method; all have stored metrics per user.
         reference: the method that is tested against the others.
         part: name of the test part.
         metric: such as ``recall@20``; ``rated_rmse`` is tested by the squared errors, ``rated_mse``.
-        test: ``t``, ``wilcoxon`` (signed ranks) or ``bootstrap`` (of a mean over ratings); by default what
-            fits the metric, see :func:`usual_test`.
+        test: ``t``, ``wilcoxon`` (signed ranks) or ``bootstrap`` (of a mean over ratings); by default the one
+            that fits the metric, see :func:`usual_test`.
 
     Returns:
         A plain dictionary for each other method, in the order given: ``metric``, ``test``, ``best`` (the
-            reference), ``method``, ``difference`` (reference - method), ``p``, ``p_holm`` and ``users``.
+        reference), ``method``, ``difference`` (reference - method), ``p``, ``p_holm`` and ``users``.
 
     Raises:
-        UsageError: an unknown method, methods without a split in common, or whose users are not the same on
-            it.
+        UsageError: an unknown method, methods without a common split, or with different users on one.
     """
     if reference not in methods:
         raise UsageError(
@@ -92,20 +90,18 @@ def _shared(
     metric: str,
     test: str,
 ) -> list[tuple[UserMetrics, UserMetrics]]:
-    """Return the users of two methods on each split that both have, averaged over the runs there."""
+    """Return the users of both methods on each split that both have, averaged over the runs there."""
     both = [split for split in splits[reference] if split in splits[other]]
     if not both:
         raise UsageError(
             f"{reference!r} and {other!r} have no split in common; give them the same seeds, or a split_seed"
         )
     columns = [metric, *([COUNT] if test == "bootstrap" else [])]
-    return [
-        tuple(
-            averaged([_users(run, part, columns) for run in splits[name][split]])
-            for name in (reference, other)
-        )
-        for split in both
-    ]
+
+    def of_split(name: str, split: str) -> UserMetrics:
+        return averaged([_users(run, part, columns) for run in splits[name][split]])
+
+    return [(of_split(reference, split), of_split(other, split)) for split in both]
 
 
 def _tested(pair: Sequence[tuple[UserMetrics, UserMetrics]], metric: str, test: str) -> dict[str, Any]:
@@ -122,12 +118,12 @@ def _tested(pair: Sequence[tuple[UserMetrics, UserMetrics]], metric: str, test: 
 def _users(run: RunRecord, part: str, columns: Sequence[str]) -> UserMetrics:
     """Return some metrics of a run's users.
 
-    A user for whom the first is not defined, such as a rated ranking without a relevant item, is left out.
+    A user for whom the first is undefined, as in a rated ranking without a relevant item, is left out.
     """
     table = (run.users or {}).get(part, {})
     missing = [name for name in columns if name not in table]
     if missing:
-        raise UsageError(f"{run.path.name} has not kept {missing[0]} user by user on {part}; leave it out")
+        raise UsageError(f"{run.path.name} has not stored {missing[0]} per user on {part}; leave it out")
     kept = ~np.isnan(table[columns[0]])
     return {name: table[name][kept] for name in ("users", *columns)}
 

@@ -1,4 +1,4 @@
-"""Adversarial training: critic and generator in turn, with an optimizer each; both resume exactly."""
+"""Adversarial training: critic and generator in turn, each with its own optimizer; both resume exactly."""
 
 import math
 from typing import Any
@@ -23,9 +23,10 @@ class _AlternatingSteps(FusedSteps):
         loss_func: Any = None,  # noqa: ARG002
         show_progress: bool = False,
     ) -> Any:
-        """Train one epoch; return the sum over batches of each loss, a mean over the updates of a batch."""
+        """Train one epoch; return the sum over batches of each loss, averaged over the updates of a batch."""
         self.model.train()
-        options, totals = self.model.options, None
+        options = self.model.options
+        totals: list[float] = []
         batches = (
             tqdm(train_data, total=len(train_data), ncols=100, desc=f"Train {epoch_idx:>5}")
             if show_progress
@@ -41,9 +42,7 @@ class _AlternatingSteps(FusedSteps):
             values = [sum(column) / len(parts) for column in zip(*parts, strict=True)]
             values += [] if self.model.critic is None else [critic]
             totals = (
-                values
-                if totals is None
-                else [total + value for total, value in zip(totals, values, strict=True)]
+                [total + value for total, value in zip(totals, values, strict=True)] if totals else values
             )
         return tuple(totals) if len(totals) > 1 else totals[0]
 
@@ -56,7 +55,7 @@ class _AlternatingSteps(FusedSteps):
 
     def _generator_step(self, interaction: Any, critic: float) -> list[float]:
         other = self.model.critic
-        if other is not None:  # its gradient would be computed and dropped
+        if other is not None:  # its gradient would be computed and discarded
             other.requires_grad_(False)
         try:
             losses = self.model.generator_loss(interaction)
@@ -68,12 +67,12 @@ class _AlternatingSteps(FusedSteps):
                 other.requires_grad_(True)
         return [loss.item() for loss in losses]
 
-    def _step(self, optimizer: torch.optim.Optimizer, loss: Tensor, player: torch.nn.Module) -> None:
-        """Update one player."""
+    def _step(self, optimizer: torch.optim.Optimizer, loss: Tensor, network: torch.nn.Module) -> None:
+        """Update one of the two networks."""
         self.model.zero_grad(set_to_none=True)
         loss.backward()
         if self.clip_grad_norm:
-            torch.nn.utils.clip_grad_norm_(player.parameters(), **self.clip_grad_norm)
+            torch.nn.utils.clip_grad_norm_(network.parameters(), **self.clip_grad_norm)
         optimizer.step()
 
     def _stop_if_diverged(self, critic: float, generator: float | None) -> None:
@@ -97,9 +96,8 @@ class _AlternatingSteps(FusedSteps):
                 f"training diverged in epoch {self._epoch}: {what}; critic {critic:.4g}, generator "
                 f"{self._last_generator:.4g}. "
                 f"Try a smaller critic_learning_rate (now {self.model.options.critic_learning_rate:g}) or "
-                "learning_rate (now "
-                f"{self.learning_rate:g}), lipschitz: gradient_penalty with a larger penalty_weight, or "
-                "fewer critic_steps. "
+                f"learning_rate (now {self.learning_rate:g}), lipschitz: gradient_penalty with a larger "
+                "penalty_weight, or fewer critic_steps. "
                 + (
                     f"The last good state is in {self.folder.path}"
                     if self._last_saved >= 0
@@ -109,11 +107,11 @@ class _AlternatingSteps(FusedSteps):
 
 
 class AdversarialTrainer(RunMixin, _AlternatingSteps):
-    """``_AlternatingSteps`` with a run folder. ``RunMixin`` stores every optimizer that is an attribute."""
+    """``_AlternatingSteps`` with a run folder. ``RunMixin`` saves every optimizer that is an attribute."""
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
         if config["mirror_gradient"]:
-            raise refusal(config["model"], "which trains two players in turn")
+            raise refusal(config["model"], "which trains two networks in turn")
         super().__init__(config, model, folder)
         self.optimizer = self._build_optimizer(params=model.generator.parameters())
         if model.critic is not None:

@@ -1,7 +1,7 @@
 """The trainer of every run: RecBole's loop with run folder, safe checkpoints, exact resume and an epoch hook.
 
-``RunMixin`` goes in front of any RecBole trainer, so that baselines get the same; ``RunTrainer`` is the plain
-combination. Longer than most files, because RecBole calls these methods in one order, read here in one place.
+``RunMixin`` goes before any RecBole trainer in the MRO, so that baselines have all of it; ``RunTrainer`` is
+the plain combination. Longer than most files, to show in one place the methods that RecBole calls in turn.
 """
 
 import json
@@ -54,7 +54,7 @@ class RunMixin(MirrorGradient):
 
     @property
     def best_file(self) -> Path:
-        """Where the best weights so far are kept."""
+        """The file of the best weights so far."""
         return self.folder.best
 
     # Training.
@@ -68,7 +68,7 @@ class RunMixin(MirrorGradient):
         show_progress: bool = False,
         callback_fn: Callable[[int, float], None] | None = None,
     ) -> tuple[float, dict | None]:
-        """Train; the same as RecBole's ``fit``, and after a resume only what is left of it."""
+        """Train as RecBole's ``fit`` does; after a resume, only the epochs that are left."""
         self._train_loader, self._saved = train_data, saved
         if self.finished:
             self.eval_collector.data_collect(train_data)
@@ -90,10 +90,10 @@ class RunMixin(MirrorGradient):
         """Return the line that says how much there is to do; the first epoch may take long."""
         trained = sum(one.numel() for one in self.model.parameters() if one.requires_grad)
         rows, batches = self.count_rows(train_data), len(train_data)
-        return f"training: {rows:,} rows, {batches:,} batches an epoch, {trained:,} parameters"
+        return f"training: {rows:,} rows, {batches:,} batches per epoch, {trained:,} parameters"
 
     def count_rows(self, train_data: Any) -> int:
-        """Return how many rows a training loader goes through in an epoch."""
+        """Return the number of rows of a training loader in an epoch."""
         return len(train_data._dataset)
 
     def _after_validation(
@@ -109,7 +109,7 @@ class RunMixin(MirrorGradient):
     def _train_epoch(
         self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
     ) -> Any:
-        self._close_epoch()  # the epoch before, if it was not validated
+        self._close_epoch()  # the previous epoch, if it was not validated
         self._epoch = epoch_idx
         start = time.perf_counter()
         self.model.begin_epoch(epoch_idx)
@@ -139,19 +139,22 @@ class RunMixin(MirrorGradient):
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict]:
         start = time.perf_counter()
         score, result = super()._valid_epoch(valid_data, show_progress)
-        if self._open_record is not None:
-            self._open_record["valid_seconds"] = round(time.perf_counter() - start, 4)
-            self._open_record["valid"] = {name: float(value) for name, value in result.items()}
-            if self.rated is not None and self.rated.predicts_ratings:
-                self._open_record["ratings"] = self.rated.counts()
+        self._add_to_record("valid_seconds", round(time.perf_counter() - start, 4))
+        self._add_to_record("valid", {name: float(value) for name, value in result.items()})
+        if self.rated is not None and self.rated.predicts_ratings:
+            self._add_to_record("ratings", self.rated.counts())
         return score, result
+
+    def _add_to_record(self, name: str, value: Any) -> None:
+        """Add a value to the record of the current epoch, which its validation closes."""
+        if self._open_record is not None:
+            self._open_record[name] = value
 
     def _check_nan(self, loss: torch.Tensor) -> None:
         if not torch.isfinite(loss):
             raise RunError(
                 f"the training loss is {loss.item()} in epoch {self._epoch}{self.step_sizes()} or "
-                "clip_grad_norm. The last good "
-                f"state is in {self.folder.path}"
+                f"clip_grad_norm. The last good state is in {self.folder.path}"
             )
 
     def step_sizes(self) -> str:
@@ -161,7 +164,7 @@ class RunMixin(MirrorGradient):
     # Checkpoints.
 
     def _close_epoch(self) -> None:
-        """If an epoch is over, validation included, write its checkpoint, then its line of metrics."""
+        """If an epoch has ended, its validation included, write its checkpoint, then its line of metrics."""
         record, self._open_record = self._open_record, None
         if record is None:
             return
@@ -183,9 +186,8 @@ class RunMixin(MirrorGradient):
                 "best_epoch": self.best_epoch,
                 "best_valid_score": float(self.best_valid_score),
                 "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
-                "records": json.dumps(
-                    self.records
-                ),  # as text: thousands of small objects would take longer than weights
+                # As text: thousands of small objects would take longer than the weights.
+                "records": json.dumps(self.records),
                 "state_dict": self.model.state_dict(),
                 "other_parameter": self.model.other_parameter(),
                 "plain": self.plain_state.values(),
@@ -216,7 +218,7 @@ class RunMixin(MirrorGradient):
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Return the optimizers whose state a resume needs, by attribute.
 
-        RecVAE's trainer sets ``optimizer`` to one of two others in turn: such a second name is left out.
+        RecVAE's trainer sets ``optimizer`` to each of two others in turn: such a second name is left out.
         """
         found = {
             name: value for name, value in vars(self).items() if isinstance(value, torch.optim.Optimizer)
@@ -233,25 +235,25 @@ class RunMixin(MirrorGradient):
         return generator.get_state() if generator is not None else None
 
     def trainer_state(self) -> dict[str, Any]:
-        """Return what else a resume of this trainer needs, plain types."""
+        """Return what else a resume of this trainer needs, as plain types."""
         return {}
 
     def restore_trainer(self, state: dict[str, Any], train_data: Any) -> Any:  # noqa: ARG002
-        """Take what :meth:`trainer_state` returned; return the loader whose order the checkpoint has."""
+        """Restore what :meth:`trainer_state` returned; return the loader whose order the checkpoint has."""
         return train_data
 
     def resume(self, train_data: Any) -> None:
-        """Continue from ``checkpoint.pt``: weights, optimizers, early stopping, random streams, batches.
+        """Continue from ``checkpoint.pt``: weights, optimizers, early stopping, random state, batch order.
 
         Raises:
-            UsageError: there is no checkpoint. RunError: it is damaged or belongs to another model.
+            UsageError: there is no checkpoint.
+            RunError: it is damaged or belongs to another model.
         """
         state = checkpoint.load(self.folder.checkpoint, self.device)
         if "optimizers" not in state:
             raise RunError(
                 f"{self.folder.checkpoint} holds weights only, not the state of a run; start a new run from "
-                "it with "
-                "--load_checkpoint"
+                "it with --load_checkpoint"
             )
         self.load_weights(state, self.folder.checkpoint)
         train_data = self.restore_trainer(state.get("trainer", {}), train_data)
@@ -294,7 +296,7 @@ class RunMixin(MirrorGradient):
         show_progress: bool = False,
         lists: Any = None,
     ) -> dict:
-        """Evaluate as RecBole does, with the best weights; a full ranking fills ``lists``, if given."""
+        """Evaluate as RecBole does, with the best weights; a full ranking fills ``lists`` if given."""
         if load_best_model:
             path = Path(model_file or self.best_file)
             self.load_weights(checkpoint.load(path, self.device), path)
@@ -311,7 +313,7 @@ class RunMixin(MirrorGradient):
         return result
 
     def _rated_of(self, part: Any) -> RatedScores | None:
-        """Return what collects the scores of rated items, where the part has ratings on a known scale."""
+        """Return the collector of the scores of rated items if the part has ratings on a known scale."""
         options = self.config.rating
         if options.rating_scale is None or not has_ratings(part):
             return None

@@ -1,7 +1,7 @@
 """Checkpoints that cannot run code: tensors and plain types, written whole, read with ``weights_only=True``.
 
-RecBole pickles its ``Config`` object, which torch 2.6 and later refuse to read, and rightly: unpickling can
-run anything.
+RecBole pickles its ``Config`` object, which torch 2.6 and later refuse to read, and rightly so: unpickling
+can run any code.
 """
 
 import pickle
@@ -25,7 +25,7 @@ _MARK = "__kind__"
 
 
 def to_plain(value: Any) -> Any:
-    """Return ``value`` made of tensors, numbers, texts, lists and dictionaries.
+    """Return ``value`` as tensors, numbers, strings, lists and dictionaries.
 
     Arrays of numpy and scipy become marked tensors.
 
@@ -76,7 +76,7 @@ def from_plain(value: Any) -> Any:
 
 
 def save(state: dict[str, Any], path: Path, advice: str = ADVICE) -> None:
-    """Write a checkpoint whole; ``advice`` ends the message of a failure.
+    """Write a checkpoint whole or not at all; ``advice`` is the last part of an error message.
 
     Raises:
         RunError: the disk is full, or the state holds something that a safe file cannot hold.
@@ -99,24 +99,23 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
 
     Raises:
         UsageError: there is no such file.
-        RunError: it is damaged, foreign, or no checkpoint.
+        RunError: it is damaged, not a checkpoint, or not of this package.
     """
     if not path.is_file():
         raise UsageError(f"no checkpoint at {path}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's hint at the pickle protocol of RecBole's files
+            warnings.simplefilter("ignore")  # torch's warning about the pickle protocol of RecBole's files
             state = torch.load(path, map_location=device, weights_only=not trust)
-        if not trust and (damage := _damage(path)):  # torch does not look at the check sums
+        if not trust and (damage := _damage(path)):  # torch does not verify the checksums
             raise RunError(f"{path} is damaged: {damage}; {remedy(path)}")
     except pickle.UnpicklingError as error:
         if zipfile.is_zipfile(path):
             raise RunError(
                 f"{path} is not a checkpoint of this package, and reading it could run code. If you know "
-                "where it comes from, "
-                "add --trust_checkpoint=True"
+                "where it comes from, add --trust_checkpoint=True"
             ) from error
-        raise RunError(f"{path} is damaged: it is not a checkpoint any more; {remedy(path)}") from error
+        raise RunError(f"{path} is damaged: it is no longer a checkpoint; {remedy(path)}") from error
     except RunError:
         raise
     except Exception as error:
@@ -137,19 +136,19 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
 
 
 def _damage(path: Path) -> str:
-    """Return what is wrong with the file of a checkpoint, or nothing."""
+    """Return what is wrong with the file of a checkpoint, or an empty text."""
     try:
         with zipfile.ZipFile(path) as file:
             part = file.testzip()
     except OSError:
         return ""  # cannot be read at all
     except Exception:
-        return "it is cut short or overwritten"
-    return f"the check sum of its part {part} is wrong" if part else ""
+        return "it is truncated or overwritten"
+    return f"the checksum of its part {part} is wrong" if part else ""
 
 
 def remedy(path: Path) -> str:
-    """Return what to do about a checkpoint that is lost; it depends on what else its run has."""
+    """Return what to do about a lost checkpoint, depending on the other files of its run."""
     folder = RunFolder(path.parent)
     if not folder.config.is_file():
         return "take another copy of the file, or train again"
@@ -161,11 +160,11 @@ def remedy(path: Path) -> str:
 
 
 def rename_weights(state: dict[str, Any], names: Mapping[str, str]) -> None:
-    """Give the weights of an older checkpoint the names that a model's modules have now, in place.
+    """Rename the weights of an older checkpoint to today's names of the model's modules, in place.
 
     Args:
         state: from :func:`load`.
-        names: new dotted path of a module or parameter by its old one; a model's ``renamed_weights``.
+        names: new dotted path of a module or parameter by its old path; a model's ``renamed_weights``.
     """
     for part in ("state_dict", "plain"):
         if names and part in state:
@@ -173,7 +172,7 @@ def rename_weights(state: dict[str, Any], names: Mapping[str, str]) -> None:
 
 
 def _renamed(path: str, names: Mapping[str, str]) -> str:
-    """Return a path with its longest old beginning replaced."""
+    """Return a path with its longest old prefix replaced."""
     for old in sorted(names, key=len, reverse=True):
         if path == old or path.startswith(f"{old}."):
             return names[old] + path[len(old) :]
@@ -188,7 +187,7 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
         state: from :func:`load`.
         origin: the file, for messages.
         name: the model's name.
-        ids: fingerprint of the data set's ids; empty: not compared.
+        ids: fingerprint of the data set's ids; not compared if empty.
 
     Raises:
         RunError: they do not fit: another model, other options, or another data set.
@@ -200,9 +199,8 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
         )
     if ids and state.get("ids", ids) != ids:
         raise RunError(
-            f"{origin} does not fit: users and items had other numbers when it was made; use the same data "
-            "set, cut into the "
-            "same parts"
+            f"{origin} does not fit: users and items had other ids when it was made; use the same data set, "
+            "split into the same parts"
         )
     rename_weights(state, model.renamed_weights)
     try:
@@ -215,11 +213,12 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
 
 def random_state() -> dict[str, Any]:
     """Return the states of Python's, numpy's and torch's generators, as plain types."""
-    # RecBole draws from numpy's global stream.
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    # RecBole draws from numpy's global generator.
+    legacy = np.random.get_state(legacy=False)  # noqa: NPY002
+    keys, position = legacy["state"]["key"].astype(np.int64), legacy["state"]["pos"]
     return {
         "python": random.getstate(),
-        "numpy": [name, keys.astype(np.int64), position, has_gauss, cached],
+        "numpy": [legacy["bit_generator"], keys, position, legacy["has_gauss"], legacy["gauss"]],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }

@@ -1,4 +1,4 @@
-"""Which trainer a run gets."""
+"""The choice of a run's trainer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Mirror gradient: every few batches a step down is followed by a smaller step up, which favours flat minima.
+"""Mirror gradient: a descent step is now and then followed by a smaller ascent step, towards flat minima.
 
 Reference:
     Zhong, Huang, Li, Wen, Qin, Lin: "Mirror Gradient: Towards Robust Multimodal Recommender Systems via
@@ -6,7 +6,7 @@ Reference:
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole.utils import ModelType
 from torch import Tensor
@@ -14,25 +14,30 @@ from torch.nn.utils import clip_grad_norm_
 
 from recbole_diffusion.errors import UsageError
 
+if TYPE_CHECKING:
+    from recbole.trainer import Trainer
+else:
+    Trainer = object  # a mixin: the trainer comes after it in the MRO
+
 Loss = Tensor | tuple[Tensor, ...]
 
 
-class MirrorGradient:
-    """Part of a trainer with ``config``, ``model``, ``optimizer`` and RecBole's loop of one step a batch.
+class MirrorGradient(Trainer):
+    """Mixin for a trainer whose loop, as RecBole's, takes one optimizer step per batch.
 
-    In each ``mirror_interval``-th batch the optimizer steps down ``mirror_descent`` times the loss here;
-    RecBole's own step then follows the gradient of ``-mirror_ascent`` times the loss of the same batch at the
-    new weights. The loss that is logged is the latter's, with its true value.
+    In every ``mirror_interval``-th batch the optimizer first takes a step down ``mirror_descent`` times the
+    loss; RecBole's own step then follows the gradient of ``-mirror_ascent`` times the loss of the same batch
+    at the new weights. The second loss is logged, with its true value.
     """
 
     def mirrored(self, loss_func: Callable[[Any], Loss] | None) -> Callable[[Any], Loss] | None:
-        """Return the loss function of an epoch with mirror steps, or ``loss_func`` itself where they are off.
+        """Return the loss function of an epoch with mirror steps, or ``loss_func`` itself if they are off.
 
         Args:
             loss_func: batch -> loss or its parts; None for the model's ``calculate_loss``.
 
         Raises:
-            UsageError: gradients are scaled, or the model does not learn by gradient steps.
+            UsageError: gradients are scaled, or the model does not learn by gradient descent.
         """
         self._mirrored_batches = 0
         if not self.config["mirror_gradient"]:
@@ -72,7 +77,7 @@ class MirrorGradient:
         """Check after an epoch that the trainer's loop has used the loss function of :meth:`mirrored`.
 
         Raises:
-            UsageError: the loop makes its own steps, so that the option would do nothing.
+            UsageError: the loop computes its own losses, so that the option would have no effect.
         """
         if self.config["mirror_gradient"] and not self._mirrored_batches:
             raise refusal(self.config["model"], "whose trainer makes its own steps")
@@ -84,5 +89,5 @@ def refusal(model: str, reason: str) -> UsageError:
 
 
 def _ascending(loss: Tensor, ascent: float) -> Tensor:
-    """Return a tensor of the loss's value whose gradient is that of ``-ascent`` times the loss."""
+    """Return a tensor with the value of the loss and the gradient of ``-ascent`` times the loss."""
     return loss.detach() - ascent * (loss - loss.detach())

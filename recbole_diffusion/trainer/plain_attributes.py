@@ -1,4 +1,4 @@
-"""What a model keeps outside its parameters and buffers, as MultiVAE its count of updates."""
+"""State that a model keeps outside its parameters and buffers, such as MultiVAE's count of updates."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +9,9 @@ import torch
 class PlainState:
     """The plain attributes of a model that are numbers or tensors and change in training.
 
-    Names that begin with an underscore are caches and left out. Tensors that are as they were at the start
-    are constants (adjacency matrices) and left out too: a tensor counts its own changes.
+    Names that begin with an underscore are caches and left out. Tensors that have not changed since the start
+    are constants (adjacency matrices) and left out too: a tensor has a version number, which counts changes
+    in place.
 
     Args:
         model: the model, before training.
@@ -35,7 +36,7 @@ class PlainState:
                     yield f"{prefix}.{name}", value
 
     def values(self) -> dict[str, Any]:
-        """Return what has changed, and all numbers, by path."""
+        """Return the tensors that have changed, and all numbers, by path."""
         start = self._at_start
         return {
             path: value

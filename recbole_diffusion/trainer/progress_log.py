@@ -1,19 +1,19 @@
-"""Signs of life of an epoch that has no progress bar."""
+"""Log lines about the progress of an epoch that has no progress bar."""
 
 import time
 from collections.abc import Iterator
 from logging import Logger
 from typing import Any
 
-SECONDS = 60.0  # from one line to the next
+SECONDS = 60.0  # between two lines
 
 
 class Heartbeat:
-    """A loader whose batches are counted in the log at most once a minute; else it is the loader itself.
+    """A wrapper of a loader that logs the number of batches so far, at most once a minute.
 
     Args:
-        loader: a training loader.
-        epoch: its number, for the line.
+        loader: a training loader; every other attribute is the loader's.
+        epoch: number of the epoch, for the line.
         logger: where the line goes.
     """
 

@@ -1,4 +1,4 @@
-"""What we change of RecBole's trainer: optimizer, collector of evaluation data, TensorBoard's folder."""
+"""What we change in RecBole's trainer: optimizer, collector of evaluation data, TensorBoard's folder."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from recbole.trainer import Trainer
 
 
 class FusedSteps(Trainer):
-    """RecBole's Trainer whose optimizers step in one pass over the weights where torch can."""
+    """RecBole's Trainer with torch's fused optimizers, which update all weights in one pass."""
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
         optimizer = super()._build_optimizer(**kwargs)
@@ -26,11 +26,11 @@ class FusedSteps(Trainer):
 class RunCollector(Collector):
     """RecBole's ``Collector``, which also accepts values that are not tensors.
 
-    RecBole 1.2.1 calls ``.cpu()`` on everything collected, also on the counts of users and items, so that
-    ItemCoverage, AveragePopularity, GiniIndex and TailPercentage die with AttributeError.
+    RecBole 1.2.1 calls ``.cpu()`` on everything it collects, even on the counts of users and items, so that
+    ItemCoverage, AveragePopularity, GiniIndex and TailPercentage fail with AttributeError.
 
     Attributes:
-        lists: while it is set, it is given each batch of a full ranking, for reports by user and by group.
+        lists: if set, gets each batch of a full ranking, for reports per user and by group.
         rated: the same, for the ranking of rated items.
     """
 
@@ -47,7 +47,7 @@ class RunCollector(Collector):
                 listener.add(scores_tensor, interaction[self.config["USER_ID_FIELD"]], positive_u, positive_i)
 
     def get_data_struct(self) -> Any:
-        """Return what the metrics need, and forget what belongs to this evaluation alone."""
+        """Return what the metrics need, and forget what belongs to this evaluation only."""
         collected = self.data_struct._data_dict
         counts = {name: value for name, value in collected.items() if not hasattr(value, "cpu")}
         for name in counts:
@@ -60,7 +60,7 @@ class RunCollector(Collector):
 
 @contextlib.contextmanager
 def tensorboard_in(folder: Path) -> Iterator[None]:
-    """Send the event files of a trainer that is built inside to ``folder``, not to the working directory."""
+    """Make trainers built in this context write event files to ``folder``, not to the working directory."""
     original = recbole_trainer.get_tensorboard
     recbole_trainer.get_tensorboard = lambda logger: _writer(folder)  # noqa: ARG005
     try:

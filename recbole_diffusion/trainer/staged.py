@@ -1,6 +1,6 @@
 """Training in stages, each with its own epochs, optimizers and early stopping; all of it resumes exactly.
 
-Longer than most files: a stage, its cache, its checkpoints and its early stopping are one state.
+Longer than most files: a stage, its cache, its checkpoints and its early stopping share one state.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from recbole_diffusion.trainer.recbole_patches import FusedSteps
 
 
 class StageLoader:
-    """Shuffled batches of a stage's rows; ``generator`` decides the order and is part of a checkpoint."""
+    """Shuffled batches of a stage's rows; ``generator`` determines the order and is saved in checkpoints."""
 
     def __init__(self, stage: Any, part: Any, seed: int) -> None:
         self.rows, self.batch_size, self.dataset = stage.rows, stage.batch_size, part
@@ -35,7 +35,7 @@ class StageLoader:
 
 
 def _of_choices(callback: Callable[[int, float], None] | None) -> Callable[[int, float], None] | None:
-    """Return the callback for epochs that may be chosen; the others have no score, an infinite one."""
+    """Return a callback for the epochs that may be chosen; the score of the others is infinite."""
     return callback and (lambda epoch, score: callback(epoch, score) if isfinite(score) else None)
 
 
@@ -45,9 +45,17 @@ class _StageSteps(FusedSteps):
     stage: Any = None
     step_optimizers: list[torch.optim.Optimizer]
 
-    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer | None:
-        """Return an optimizer of the given parameters; None if RecBole asks for one of all parameters."""
-        return super()._build_optimizer(**kwargs) if kwargs else None
+    # RecBole's Trainer asks for one optimizer of all parameters; a model may have none to train.
+    def _build_optimizer(self, **_: Any) -> None:  # type: ignore[override]
+        """Return None: each update of a stage has its own optimizer."""
+
+    def _optimizer_of(self, step: Any) -> torch.optim.Optimizer:
+        """Return the optimizer of one update."""
+        return super()._build_optimizer(
+            params=step.parameters,
+            learning_rate=step.learning_rate,
+            weight_decay=self.weight_decay if step.weight_decay is None else step.weight_decay,
+        )
 
     def _train_epoch(
         self,
@@ -56,7 +64,7 @@ class _StageSteps(FusedSteps):
         loss_func: Any = None,  # noqa: ARG002
         show_progress: bool = False,  # noqa: ARG002
     ) -> Any:
-        """Train one epoch; return the sum over batches of the loss of each update."""
+        """Train one epoch; return the loss of each update, summed over batches."""
         self.model.train()
         totals = torch.zeros(len(self.stage.steps), device=self.device)
         for batch in train_data:
@@ -82,10 +90,13 @@ class _StageSteps(FusedSteps):
 class StagedTrainer(RunMixin, _StageSteps):
     """Runs the stages that ``model.stages()`` lists (see ``model/stage.py``).
 
-    A stage ends with the weights of its best validation, in ``<stage>.pt`` of the run folder, the last one in
-    ``best.pt``. Epochs are numbered on through all stages; a record in ``metrics.jsonl`` names its stage. A
-    stage with a ``key`` is taken from the folder ``stage_cache`` if it is there, and put there if not.
+    A stage ends with the weights of its best validation, in ``<stage>.pt`` of the run folder; those of the
+    last stage are in ``best.pt``. Epochs are numbered through all stages; a record in ``metrics.jsonl`` names
+    its stage. A stage with a ``key`` is loaded from the folder ``stage_cache`` if it is there, and stored
+    there if not.
     """
+
+    valid_metric_bigger: bool
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
         if config["mirror_gradient"]:
@@ -96,8 +107,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         if self.stages and self.stages[-1].steps and config["epochs"] == 0 and not self.scores_only:
             raise UsageError(
                 f"epochs is 0: the stage {self.stages[-1].name!r} of {config['model']} would never run; give "
-                "1 or more, or "
-                "score a trained model with --load_checkpoint"
+                "1 or more, or score a trained model with --load_checkpoint"
             )
         self.bigger = self.valid_metric_bigger
         self.part: Any = None
@@ -141,7 +151,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         return self.best_valid_score, self.best_valid_result
 
     def _scored_as_it_is(self, train_data: Any, verbose: bool) -> tuple[float, None]:
-        """Train nothing; keep the weights as the run's best."""
+        """Train nothing; save the weights as the run's best."""
         self._train_loader = train_data
         self._save_checkpoint(-1, verbose)
         self._save_last(-1)
@@ -149,7 +159,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         return self.best_valid_score, None
 
     def _open(self, number: int) -> StageLoader:
-        """Begin a stage: its loader and optimizers, its count of epochs, and early stopping from scratch."""
+        """Begin a stage: its loader and optimizers, its first epoch, and early stopping from scratch."""
         loader = self._set(number, self.records[-1]["epoch"] + 1 if self.records else 0)
         if self.stage.begin:
             self.stage.begin()
@@ -163,17 +173,9 @@ class StagedTrainer(RunMixin, _StageSteps):
         self.saved_model_file = str(self.best_file)
         self.epochs = first_epoch + self.stage.epochs
         self.valid_metric_bigger = self.bigger and self.stage.error is None
-        self.step_optimizers = [
-            self._build_optimizer(
-                params=step.parameters,
-                learning_rate=step.learning_rate,
-                weight_decay=self.weight_decay if step.weight_decay is None else step.weight_decay,
-            )
-            for step in self.stage.steps
-        ]
-        order = self.config["seed"] + crc32(
-            self.stage.name.encode()
-        )  # by name: a stage is the same wherever it stands
+        self.step_optimizers = [self._optimizer_of(step) for step in self.stage.steps]
+        # By name: a stage has the same order of batches wherever it stands.
+        order = self.config["seed"] + crc32(self.stage.name.encode())
         self._loader = StageLoader(self.stage, self.part, order)
         between = len(self._loader) * max(1, self.eval_step)  # batches from one validation to the next
         self.stopping_step = max(self.stage.stopping_step, -(-self.stage.patience_in_updates // between))
@@ -181,7 +183,7 @@ class StagedTrainer(RunMixin, _StageSteps):
 
     @property
     def best_file(self) -> Path:
-        """Where the best weights of the stage are kept; those of the last stage are the run's."""
+        """The file of the stage's best weights; those of the last stage are the run's."""
         inner = 0 <= self.number < len(self.stages) - 1
         return self.folder.path / f"{self.stages[self.number].name}.pt" if inner else self.folder.best
 
@@ -190,7 +192,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         return len(train_data.rows)
 
     def _take_best(self) -> None:
-        """Put the stage's best weights into the model, and the stage into the cache."""
+        """Load the stage's best weights into the model, and store the stage in the cache."""
         self.load_weights(checkpoint.load(self.best_file, self.device), self.best_file)
         file = self._cache_file()
         if file is not None and not file.is_file():
@@ -200,12 +202,12 @@ class StagedTrainer(RunMixin, _StageSteps):
         folder = self.config["stage_cache"]
         if not folder or not self.stage.key:
             return None
-        # Of the run, which a stage's key cannot know.
+        # Settings of the run, which a stage's key does not include.
         updates = repr((self.config["learner"], self.config["clip_grad_norm"], self.eval_step))
         return Path(folder).expanduser() / f"{self.stage.key}-{crc32(updates.encode()):08x}.pt"
 
     def _cached(self) -> bool:
-        """Take the stage from the cache, if it is there; return whether it was."""
+        """Load the stage from the cache if it is there; return whether it was."""
         file = self._cache_file()
         if file is None or not file.is_file():
             return False
@@ -214,8 +216,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         except (RunError, RuntimeError) as error:
             raise RunError(
                 f"stage {self.stage.name!r} cannot be taken from the cache: {str(error)[:200]}. Remove "
-                f"{file}, and the stage is "
-                "trained again"
+                f"{file}, and the stage is trained again"
             ) from error
         self.logger.info("stage %s: taken from %s", self.stage.name, file)
         return True
@@ -226,7 +227,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
     ) -> Any:
         losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
-        self._open_record["stage"] = self.stage.name
+        self._add_to_record("stage", self.stage.name)
         return losses
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict]:
@@ -235,7 +236,7 @@ class StagedTrainer(RunMixin, _StageSteps):
             return (self._no_score if self._too_early(self._epoch) else score), result
         self.model.eval()
         error = self.stage.error()
-        self._open_record["valid"] = {"error": error}
+        self._add_to_record("valid", {"error": error})
         return error, {"error": error}
 
     @property
@@ -248,7 +249,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         return not last and (epoch - self.first_epoch + 1) * len(self._loader) < self.stage.min_updates
 
     def step_sizes(self) -> str:
-        """Return the stage and its step size."""
+        """Return the stage and its learning rate."""
         factors = self.stage.module is not None
         name, rate = (
             ("mf_learning_rate", self.stage.steps[0].learning_rate)
@@ -264,11 +265,11 @@ class StagedTrainer(RunMixin, _StageSteps):
         return {f"step_{number}": one for number, one in enumerate(self.step_optimizers)}
 
     def trainer_state(self) -> dict[str, Any]:
-        """Return which stage a checkpoint is of, and where it began."""
+        """Return the stage of a checkpoint and its first epoch."""
         return {"stage": self.number, "first_epoch": self.first_epoch if self.number >= 0 else 0}
 
     def resume(self, train_data: Any) -> None:
-        """Continue; an epoch that was chosen only because it was the last is given up if more follow."""
+        """Continue; an epoch that was chosen only because it was the last is dropped if more follow."""
         super().resume(train_data)
         if (
             self.number >= 0
@@ -280,7 +281,7 @@ class StagedTrainer(RunMixin, _StageSteps):
 
     @property
     def chosen_epoch(self) -> int:
-        """Return the best epoch, counted from the start of its stage, cached stages or not."""
+        """Return the best epoch, counted from the start of its stage, so that cached stages do not matter."""
         return (
             self.best_epoch - self.first_epoch
             if self.number >= 0 and self.best_epoch >= 0
@@ -297,7 +298,7 @@ class StagedTrainer(RunMixin, _StageSteps):
     # Evaluation.
 
     def evaluate(self, eval_data: Any, *arguments: Any, **named: Any) -> dict:
-        """Evaluate as always; before a part that asks for it comes the model's warm start."""
+        """Evaluate, with the model's warm start on a part that asks for it."""
         self.model.warm = getattr(eval_data._dataset, "warm", False)
         try:
             return super().evaluate(eval_data, *arguments, **named)

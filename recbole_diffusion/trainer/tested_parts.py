@@ -1,21 +1,21 @@
-"""The test parts of a run, evaluated with the best weights: metrics, by group and by user, and of ratings."""
+"""The test parts of a run, evaluated with the best weights: metrics, by group, per user, and of ratings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_diffusion.evaluation.groups import group_report
-from recbole_diffusion.evaluation.lists import USER_METRICS, TopKLists, save_user_metrics
+from recbole_diffusion.evaluation.lists import USER_METRICS, TopKLists, UserMetrics, save_user_metrics
 
 
 @dataclass
 class TestedParts:
-    """What was found, by test part.
+    """Results by test part.
 
     Attributes:
         metrics: values by name.
         groups: group reports, if ``report_groups`` asks for them.
-        rated: rating reports, of parts with ratings on a known scale.
+        rated: rating reports, for parts with ratings on a known scale.
     """
 
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -36,11 +36,11 @@ def evaluate_parts(trainer: Any, train: Any, tests: Mapping[str, Any], progress:
         RunError: the weights are damaged, or the users' metrics cannot be written.
     """
     config, part = trainer.config, train._dataset
-    found, kept, errors = TestedParts(), {}, {}
-    topk, metrics = (
-        [value] if isinstance(value, int | str) else list(value)
-        for value in (config["topk"], config["metrics"])
-    )
+    found = TestedParts()
+    kept: dict[str, TopKLists] = {}
+    errors: dict[str, UserMetrics] = {}
+    topk = [config["topk"]] if isinstance(config["topk"], int) else list(config["topk"])
+    metrics = [config["metrics"]] if isinstance(config["metrics"], str) else list(config["metrics"])
     for name, loader in tests.items():
         lists = TopKLists(max(topk))
         values = trainer.evaluate(loader, show_progress=progress, lists=lists)

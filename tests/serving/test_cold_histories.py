@@ -93,5 +93,5 @@ def test_another_source_domain_is_refused(folder, tmp_path):
     data = shutil.copytree(folder.parent / "data", tmp_path / "data")
     head, *rows = (data / "books/books.inter").read_text().splitlines()
     (data / "books/books.inter").write_text("\n".join([head, *reversed(rows)]) + "\n")
-    with pytest.raises(RunError, match="users and items had other numbers"):
+    with pytest.raises(RunError, match="users and items had other ids"):
         load_run(folder, data_path=str(data))

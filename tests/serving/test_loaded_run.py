@@ -85,7 +85,7 @@ def test_another_data_set_is_refused(copy, tmp_path, trained):
     source = trained.parent / "whole/whole.inter"
     (tmp_path / "whole").mkdir()
     (tmp_path / "whole/whole.inter").write_text(source.read_text().replace("i59", "i99"))
-    with pytest.raises(RunError, match="does not fit: users and items had other numbers"):
+    with pytest.raises(RunError, match="does not fit: users and items had other ids"):
         load_run(copy, data_path=str(tmp_path))
     with pytest.raises(UsageError, match="data set 'whole' is not there"):
         load_run(copy, data_path=str(tmp_path / "nowhere"))

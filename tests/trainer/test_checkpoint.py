@@ -112,7 +112,7 @@ def test_a_damaged_file_is_one_line_that_says_so(path, kind, trust):
     DAMAGED[kind](path)
     with pytest.raises(RunError) as caught:
         checkpoint.load(path, trust=trust)
-    what = "it is (cut short or overwritten|not a checkpoint any more)"
+    what = "it is (truncated or overwritten|no longer a checkpoint)"
     assert re.fullmatch(
         f"{path} is damaged: {what}; take another copy of the file, or train again", str(caught.value)
     )
@@ -123,7 +123,7 @@ def test_a_flipped_byte_in_the_weights_is_seen(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    with pytest.raises(RunError, match=r"damaged: the check sum of its part .* is wrong"):
+    with pytest.raises(RunError, match=r"damaged: the checksum of its part .* is wrong"):
         checkpoint.load(path)
 
 

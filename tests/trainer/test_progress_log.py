@@ -25,5 +25,5 @@ def test_a_run_says_what_it_begins(checkerboard, tmp_path, monkeypatch):
     options = {"epochs": 1, "embedding_size": 8, "train_batch_size": 300, "run_dir": str(tmp_path / "run")}
     run("BPR", overrides={**checkerboard.overrides, **options})
     log = (tmp_path / "run/log.txt").read_text()
-    said = log.index("training: 1,000 rows, 4 batches an epoch, 816 parameters")
+    said = log.index("training: 1,000 rows, 4 batches per epoch, 816 parameters")
     assert log.index("run folder ") < said < log.index("epoch 0: 1 of 4 batches")
