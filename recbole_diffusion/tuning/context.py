@@ -1,4 +1,4 @@
-"""What running the trials of a sweep needs, and how a trial's report gets into the record."""
+"""The context in which the trials of a sweep run, and the writing of a trial's reports into the record."""
 
 import time
 from collections.abc import Callable
@@ -13,16 +13,16 @@ from recbole_diffusion.tuning.record import FINISHED, SweepRecord, Trial
 
 @dataclass
 class SweepContext:
-    """What running the trials of one sweep needs.
+    """Everything that running the trials of one sweep needs.
 
     Attributes:
-        folder: where the sweep writes.
-        record: what it knows.
-        options: how it searches.
-        display: what it prints.
+        folder: the sweep's folder.
+        record: the sweep's record.
+        options: the sweep's options.
+        display: the sweep's output.
         on_report: called with each trial that reports, after its report is in the record; for callers from
             Python.
-        data: a reference to the prepared data set in Ray's object store, or nothing.
+        data: a reference to the prepared data set in Ray's object store; empty without one.
     """
 
     folder: SweepFolder
@@ -34,7 +34,7 @@ class SweepContext:
 
     @property
     def job(self) -> dict[str, Any]:
-        """What all trials share, see :func:`.trial.run_trial`."""
+        """The settings shared by all trials, see :func:`.trial.run_trial`."""
         return {
             "sweep_dir": str(self.folder.path),
             "model": self.record.model,
@@ -52,9 +52,9 @@ def write_report(row: Trial, result: dict[str, Any], started: float | None, bega
 
     Args:
         row: the row.
-        result: the report; ``born`` is when its process was started, if that was for this trial.
-        started: when Tune had its process.
-        began: when these trials were given to Tune; Ray starts some processes before.
+        result: the report; ``born`` is the start time of its process, if that was started for this trial.
+        started: time at which Tune started the trial.
+        began: time at which these trials were given to Tune; Ray starts some processes before.
     """
     row.score, row.epochs, row.best_epoch = result["score"], result["epoch"], result["best_epoch"]
     row.host, row.pid = result.get("hostname"), result.get("pid")

@@ -1,13 +1,13 @@
-"""Can trials share one prepared data set? Not if the space searches an option that its class reads."""
+"""Whether trials can share one prepared data set: not if the space searches an option its class reads."""
 
 from collections.abc import Iterable
 
 
 def read_by_data_set(dataset_class: type, names: Iterable[str]) -> list[str]:
-    """Return those of the option names that a data set class says it reads, sorted.
+    """Return the option names that a data set class reads, sorted.
 
-    A data set class declares them as ``reads_options``. RecBole's own data sets read data options
-    alone, which no space may search.
+    A data set class declares them as ``reads_options``. RecBole's own data sets read only data options, which
+    no space may search.
 
     Args:
         dataset_class: the class of the data set.

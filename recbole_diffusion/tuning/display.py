@@ -1,4 +1,4 @@
-"""What a sweep prints while it runs: a line for each event, the same on a terminal and in a file."""
+"""The output of a sweep while it runs: a line for each event, the same on a terminal and in a file."""
 
 from collections import Counter
 from typing import TextIO

@@ -1,4 +1,4 @@
-"""sweep(): plan, search, run the winner again, write what was found. One sweep is one folder."""
+"""sweep(): plan, search, run the winner with several seeds, write the results. One sweep is one folder."""
 
 import logging
 import shutil
@@ -51,20 +51,21 @@ def sweep(
         model: name of a model of ours or of RecBole, or ``package.module:Class``; with ``resume`` the sweep's
             own, which a model from outside needs again.
         dataset: name of a data set.
-        config_files: YAML files that hold for every trial.
-        overrides: options that hold for every trial; what they set is not searched.
+        config_files: YAML files for every trial.
+        overrides: options of every trial; these are not searched.
         settings: options of the sweep, see SweepOptions.
-        resume: folder of an earlier sweep to continue; ``settings`` then takes only RESUME_SETTINGS, and
+        resume: folder of an earlier sweep to continue; ``settings`` may then have only RESUME_SETTINGS, and
             nothing else is given but ``model``.
         on_report: called with each trial after each of its reports.
-        output: where progress is shown; by default standard output.
-        command: the command line that asked for this, kept in the record.
+        output: where progress is printed; by default standard output.
+        command: the command line of the sweep, kept in the record.
 
     Returns:
         The content of ``sweep.json``, and ``sweep_dir``.
 
     Raises:
-        UsageError: the request cannot be run. RunError: no trial has given a score.
+        UsageError: the request cannot be run.
+        RunError: no trial has given a score.
         Interrupted: Ctrl-C, with the sweep's folder.
     """
     settings = dict(settings or {})
@@ -84,8 +85,8 @@ def sweep(
     else:
         if dataset or overrides or list(config_files):
             raise UsageError(
-                f"--resume continues the sweep in {resume}; it takes only "
-                f"{', '.join(sorted(RESUME_SETTINGS))} beside"
+                f"--resume continues the sweep in {resume}; besides, it takes only "
+                f"{', '.join(sorted(RESUME_SETTINGS))}"
             )
         folder, record, options = open_sweep(resume, settings)
         if model and registry.name_of(model) != record.model:
@@ -132,20 +133,19 @@ def read_settings(given: Mapping[str, Any]) -> SweepOptions:
 def open_sweep(
     path: str | Path, settings: Mapping[str, Any]
 ) -> tuple[SweepFolder, SweepRecord, SweepOptions]:
-    """Open a sweep to continue it; trials that had begun wait again.
+    """Open a sweep to continue it; trials that had begun are waiting again.
 
     Raises:
-        UsageError: there is none, or other options are given than a resume can change.
+        UsageError: there is none, or options are given that a resume cannot change.
     """
     folder, record = SweepFolder.existing(path)
     other = sorted(set(settings) - RESUME_SETTINGS)
     if other:
         raise UsageError(
             f"--resume continues the sweep in {folder.path}; {', '.join(other)} cannot change now. "
-            "Allowed: "
-            f"{', '.join(sorted(RESUME_SETTINGS))}"
+            f"Allowed: {', '.join(sorted(RESUME_SETTINGS))}"
         )
-    # A budget is one of time spent: a resume has the same again, unless it names another.
+    # The time budget is for one process: a resume has the same again, unless it names another.
     options = read_settings({**record.settings, **settings})
     record.settings |= settings
     _check_here(options)
@@ -164,7 +164,7 @@ def _check_here(options: SweepOptions) -> None:
 
 
 def _prepare_data(config: Config, record: SweepRecord) -> Any:
-    """Return the data set, without its configuration, for all trials; None where they need one each."""
+    """Return the data set, without its configuration, for all trials; None if each needs its own."""
     clock = time.perf_counter()
     dataset = create_dataset(config)
     searched = [name for trial in record.trials for name in trial.options] or list(record.space)
@@ -172,7 +172,7 @@ def _prepare_data(config: Config, record: SweepRecord) -> Any:
     record.add_seconds("prepare", clock)
     if names:
         logger.warning(
-            "every trial reads the data set itself: its class reads %s, which the space searches",
+            "every trial reads the data set itself: its class uses %s, which the space searches",
             ", ".join(names),
         )
         return None
@@ -180,13 +180,13 @@ def _prepare_data(config: Config, record: SweepRecord) -> Any:
 
 
 def _run(context: SweepContext, config: Config, prepared: Any, resuming: bool) -> None:
-    """Search, choose, run the winner again, and write everything.
+    """Search, run the winner with several seeds, and write everything.
 
     Args:
         context: the sweep.
         config: the configuration without the space.
         prepared: the data set for all trials, or None if each reads it; a resume prepares it here.
-        resuming: whether the sweep was there before.
+        resuming: whether the sweep continues an earlier one.
     """
     folder, record, options = context.folder, context.record, context.options
     searching = search_is_open(record, options)
@@ -211,7 +211,7 @@ def _run(context: SweepContext, config: Config, prepared: Any, resuming: bool) -
 
 
 def draw_figures(folder: SweepFolder) -> str:
-    """Draw the figures of the sweep's page; return where they are, or what else shows them."""
+    """Draw the figures of the sweep's page; return a line with their folder and the command for the page."""
     from recbole_diffusion.report.pictures import write_or_explain
     from recbole_diffusion.report.sweep import read_sweep, scored_trials
     from recbole_diffusion.report.sweep_figures import sweep_figures

@@ -35,11 +35,11 @@ class SweepFolder:
 
     Attributes:
         path: the folder.
-        record: ``sweep.json``, all that is known, rewritten whenever a trial ends.
-        table: ``trials.csv``, one row a trial.
+        record: ``sweep.json``, the whole record, rewritten whenever a trial ends.
+        table: ``trials.csv``, one row per trial.
         best: ``best.yaml``, the winner's options, for ``--config_files``.
         pictures: folder of the figures.
-        ray: Ray Tune's own files; removed at the end, nothing reads them.
+        ray: Ray Tune's own files, which nothing reads; removed at the end.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -52,10 +52,10 @@ class SweepFolder:
 
     @classmethod
     def create(cls, model: str, dataset: str, storage: str, sweep_dir: str | None) -> "SweepFolder":
-        """Make the folder of a new sweep.
+        """Create the folder of a new sweep.
 
         Raises:
-            UsageError: it exists and is not empty, or cannot be made.
+            UsageError: it exists and is not empty, or cannot be created.
         """
         folder = cls(sweep_dir or Path(storage) / unique_name(f"sweep-{model}-{dataset}"))
         make_empty_folder(folder.path, "sweep", "sweep_dir", "storage")
@@ -88,7 +88,7 @@ class SweepFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other drivers out while the block runs; a killed driver's lock is gone with it.
+        """Keep other drivers out while the block runs; the lock of a killed driver ends with it.
 
         Raises:
             UsageError: another process runs this sweep.

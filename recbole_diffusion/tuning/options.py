@@ -8,7 +8,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import argument
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# What a continued sweep may have otherwise: none of it changes what a trial computes.
+# Options that a resume may change: none of them changes what a trial computes.
 RESUME_SETTINGS = frozenset(
     {"max_concurrent", "trial_gpus", "time_budget", "max_failures", "final_seeds", "ray_address"}
 )
@@ -20,36 +20,36 @@ class SweepOptions:
 
     space: str | dict | None = argument(
         None,
-        "YAML file of the search space, from Python also its content; null: the one shipped for the model",
+        "YAML file of the search space, or its content (from Python); null: the one shipped for the model",
     )
     search: str = argument(
         "random",
-        "how configurations are chosen; none: no search, the given options with each final seed",
+        "how configurations are chosen; none: no search, the given options run with each final seed",
         choices=("random", "grid", "optuna", "none"),
     )
     num_samples: int | None = argument(None, "configurations to try; null: 16, or all of a grid", low=1)
     scheduler: str = argument(
-        "asha", "stop hopeless trials early (asha) or train all to their end", choices=("asha", "none")
+        "asha", "stop hopeless trials early (asha) or train all to the end", choices=("asha", "none")
     )
     grace_period: int | None = argument(
         None, "epochs before asha may stop a trial; null: a twelfth of epochs", low=1
     )
     reduction_factor: int = argument(3, "asha lets one trial of this many pass each rung", low=2)
-    max_concurrent: int | None = argument(None, "trials at a time; null: as many as there is room for", low=1)
+    max_concurrent: int | None = argument(None, "trials at a time; null: as many as fit", low=1)
     trial_cpus: int = argument(1, "processor threads of each trial", low=1)
     trial_gpus: float = argument(0.0, "GPUs of each trial; 0.5: two share one", low=0)
     time_budget: float | str | None = argument(None, "seconds, or 90m, 12h, 2d, after which the search ends")
     max_failures: int = argument(
-        3, "times that a trial that fails or is killed is continued from its checkpoint", low=0
+        3, "how often a trial that fails or is killed is continued from its checkpoint", low=0
     )
     final_seeds: int = argument(5, "seeds with which the winner is run again and tested; 0: no test", low=0)
     resplit: bool = argument(
-        False, "draw a random split anew with each final seed; else all runs have the search's split"
+        False, "draw a new random split with each final seed; else all runs have the split of the search"
     )
-    storage: str | None = argument(None, "folder that the sweep's folder is made in; null: runs_path")
+    storage: str | None = argument(None, "folder in which the sweep's folder is made; null: runs_path")
     sweep_dir: str | None = argument(None, "folder of the sweep; null: one is made in storage")
     ray_address: str | None = argument(
-        None, "a running Ray cluster (auto, HOST:PORT, ray://HOST:PORT); null: this machine alone"
+        None, "a running Ray cluster (auto, HOST:PORT, ray://HOST:PORT); null: only this machine"
     )
 
     @property
@@ -74,8 +74,8 @@ class SweepOptions:
         for name in ("space", "num_samples") if self.search == "none" else ():
             if getattr(self, name) is not None:
                 raise UsageError(
-                    f"search is none, but {name} {getattr(self, name)!r} is given too; leave it out, or choose a "
-                    "search"
+                    f"search is none, but {name} {getattr(self, name)!r} is given too; leave it out, or "
+                    "choose a search"
                 )
         if self.search == "none" and not self.final_seeds:
             raise UsageError("search is none and final_seeds is 0: nothing is left to run; raise final_seeds")
@@ -86,10 +86,10 @@ class SweepOptions:
 
 
 def check_installed(options: SweepOptions) -> None:
-    """Check that the packages of a sweep are there.
+    """Check that the packages that a sweep needs are installed.
 
     Raises:
-        UsageError: Ray Tune is missing, or Optuna where it is asked for; the message has the command that
+        UsageError: Ray Tune is missing, or Optuna if the search needs it; the message has the command that
             installs it.
     """
     try:
@@ -101,18 +101,17 @@ def check_installed(options: SweepOptions) -> None:
         ) from error
     if options.search == "optuna":
         try:
-            # Before Ray looks for it: Ray says that it is missing whatever goes wrong in its import.
+            # Before Ray imports it: Ray reports any error of that import as a missing package.
             import optuna  # noqa: F401
         except ImportError as error:
             raise UsageError(
                 f"--search=optuna needs Optuna, which cannot be imported ({error}); pip install 'optuna>=3', "
-                "or the extra "
-                "[optuna]; --search=random needs nothing more"
+                "or the extra [optuna]; --search=random needs nothing more"
             ) from error
 
 
 def check_local(options: SweepOptions, cores: int, gpus: int) -> None:
-    """Check that this machine has what the trials ask for; a cluster is checked once it is connected.
+    """Check that this machine has the resources the trials ask for; a cluster is checked once connected.
 
     Raises:
         UsageError: too few cores or GPUs.
@@ -121,17 +120,16 @@ def check_local(options: SweepOptions, cores: int, gpus: int) -> None:
     if options.trial_cpus * at_a_time > cores:
         raise UsageError(
             f"{at_a_time} trials at a time with {options.trial_cpus} threads each need "
-            f"{options.trial_cpus * at_a_time} cores, "
-            f"but this process may use {cores}; lower max_concurrent or trial_cpus"
+            f"{options.trial_cpus * at_a_time} cores, but this process may use {cores}; lower max_concurrent "
+            "or trial_cpus"
         )
     if options.trial_gpus > gpus:
         raise UsageError(
             f"trial_gpus is {options.trial_gpus:g}, but this machine has {gpus} GPUs; leave it out to train "
-            "on processors, or "
-            "name a cluster that has them with --ray_address"
+            "on the CPU, or name a cluster that has them with --ray_address"
         )
 
 
 def cores_here() -> int:
-    """Return the number of processors that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,13 +1,13 @@
-"""Optuna's sampler (TPE) over our spaces, with a memory of the trials that a resume finds."""
+"""Optuna's sampler (TPE) over our spaces, which also learns from the trials before a resume."""
 
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from recbole_diffusion.tuning.record import ENDED, SweepRecord, Trial
 from recbole_diffusion.tuning.space import SearchParameter, SearchSpace, exists
 
-ASKED = 10  # times that Optuna alone is asked for options that no trial has had
-ATTEMPTS = 200  # times that such options are looked for at all
+ASKED = 10  # attempts to get from Optuna options that no trial has had
+ATTEMPTS = 200  # attempts in all; those after ASKED draw at random
 
 
 class OptunaStudy:
@@ -15,8 +15,8 @@ class OptunaStudy:
 
     Args:
         space: the search space.
-        known: options that the space's conditions may ask for.
-        record: the sweep; the study learns of its ended trials.
+        known: options that the space's conditions may refer to.
+        record: the sweep; the study learns from its ended trials.
     """
 
     def __init__(self, space: SearchSpace, known: dict[str, Any], record: SweepRecord) -> None:
@@ -25,7 +25,7 @@ class OptunaStudy:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.known, self.record = space, known, record
         self.random, self.failed = Random(record.seed), optuna.trial.TrialState.FAIL
-        direction = "maximize" if record.bigger else "minimize"
+        direction: Literal["maximize", "minimize"] = "maximize" if record.bigger else "minimize"
         self.study = optuna.create_study(
             direction=direction, sampler=optuna.samplers.TPESampler(seed=record.seed)
         )
@@ -41,7 +41,7 @@ class OptunaStudy:
         return asked
 
     def tell(self, asked: Any, score: float | None) -> None:
-        """Tell what an Optuna trial has reached, None if nothing."""
+        """Tell Optuna the score of one of its trials, None if it has none."""
         self.study.tell(asked, score, state=self.failed if score is None else None)
 
     def ask_for_new(self) -> tuple[Any, dict[str, Any]]:
@@ -50,7 +50,7 @@ class OptunaStudy:
         If Optuna suggests options that a trial has had, it is told their score at once.
         """
         for attempt in range(ATTEMPTS):
-            if attempt >= ASKED:  # Optuna comes back to the same few: anything else that is left
+            if attempt >= ASKED:  # Optuna keeps suggesting the same few: draw at random instead
                 self.study.enqueue_trial(encoded(self.space, self.space.draw(self.random, self.known)))
             asked = self.study.ask()
             options = suggest(self.space, self.known, asked)
@@ -72,9 +72,9 @@ def suggest(space: SearchSpace, known: dict[str, Any], asked: Any) -> dict[str, 
 
 
 def _suggest(parameter: SearchParameter, asked: Any) -> tuple[Any, ...]:
-    """Return one value; choices and numbers with a step go by index: Optuna's categories are plain."""
+    """Return one value; choices and ranges with a step go by index, as Optuna's categories are plain."""
     if parameter.kind == "choice":
-        return parameter.value(asked.suggest_categorical(parameter.label, range(parameter.count)))
+        return parameter.value(asked.suggest_categorical(parameter.label, range(len(parameter.values))))
     if parameter.count is not None and not parameter.log:
         return parameter.value(asked.suggest_int(parameter.label, 0, parameter.count - 1))
     return (

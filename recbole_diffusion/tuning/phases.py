@@ -1,4 +1,4 @@
-"""The two phases of a sweep: the search, and the winner's runs with several seeds."""
+"""The two phases of a sweep: the search, and the runs of the winner with several seeds."""
 
 import dataclasses
 import time
@@ -19,7 +19,7 @@ from recbole_diffusion.tuning.trial import validation_scores
 
 
 def search_is_open(record: SweepRecord, options: SweepOptions) -> bool:
-    """Return whether trials of the search are left to run, or for Optuna to be made."""
+    """Return whether trials of the search are left to run, or Optuna is to suggest more."""
     if options.search == "none":
         return False
     waiting = any(trial.state not in ENDED for trial in record.trials)
@@ -36,7 +36,7 @@ def final_is_open(record: SweepRecord, options: SweepOptions) -> bool:
 def search(context: SweepContext, config: Config) -> None:
     """Run the open trials.
 
-    A trial that dies before it has begun is given to Ray again, as often as one that dies later.
+    A trial whose process dies before it has begun is submitted again, as often as one that dies later.
 
     Args:
         context: the sweep.
@@ -69,17 +69,31 @@ def search(context: SweepContext, config: Config) -> None:
         if not again:
             break
     record.add_seconds("search", began)
-    if record.best() is None:
-        errors = [f"trial {trial.name}: {trial.error}" for trial in record.trials if trial.error]
+    _best_trial(context)
+
+
+def _best_trial(context: SweepContext) -> Trial:
+    """Return the winner of the search.
+
+    Raises:
+        RunError: no trial has given a score.
+    """
+    best = context.record.best()
+    if best is None:
+        trials = context.record.trials
+        errors = [f"trial {trial.name}: {trial.error}" for trial in trials if trial.error]
+        why = "the time budget ended before a validation"
+        if all(trial.state in ENDED for trial in trials):
+            why = "all have ended with a score that is not a finite number"
         raise RunError(
-            "no trial has given a score; "
-            f"{errors[0] if errors else 'the time budget ended before a validation'}. Logs are in "
+            f"no trial has given a score; {errors[0] if errors else why}. Logs are in "
             f"{context.folder.path / 'trials'}; continue with tune --resume={context.folder.path}"
         )
+    return best
 
 
 def _searcher(context: SweepContext, config: Config) -> Any:
-    """Return Ray Tune's searcher that asks Optuna."""
+    """Return the searcher that gives Optuna's suggestions to Ray Tune."""
     from recbole_diffusion.tuning.optuna_search import OptunaStudy
     from recbole_diffusion.tuning.ray_classes import OptunaSearcher
 
@@ -94,7 +108,7 @@ def _searcher(context: SweepContext, config: Config) -> Any:
 
 
 def _history(folder: SweepFolder, record: SweepRecord) -> list[list[tuple[int, float]]]:
-    """Return what the ended trials had reported: epochs trained and best score by then."""
+    """Return the reports of the ended trials: epochs trained, and best score by then."""
     choose = max if record.bigger else min
     history = []
     for trial in record.trials:
@@ -108,14 +122,14 @@ def _history(folder: SweepFolder, record: SweepRecord) -> list[list[tuple[int, f
 def run_winner(context: SweepContext) -> None:
     """Run the best configuration with each final seed, to its end and with the test part.
 
-    Without a search that is the given one, and the run of the first seed stands for the trial.
+    Without a search this is the given one, and the run of the first seed takes the place of the trial.
 
     Raises:
-        RunError: without a search, the run of the first seed has failed.
+        RunError: no trial has given a score, or without a search, the run of the first seed has failed.
     """
     record, options, clock = context.record, context.options, time.perf_counter()
     searched = options.search != "none"
-    best = record.best() if searched else record.trials[0]
+    best = _best_trial(context) if searched else record.trials[0]
     name = best.name if searched else "000"
     known = {trial.folder: trial for trial in record.final}
     record.winner, record.final = best.number, []

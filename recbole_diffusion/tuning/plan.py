@@ -1,4 +1,4 @@
-"""From a request to the record of a sweep: options, space, and the configurations to try."""
+"""The plan of a sweep: from a request to a record with options, space, and the configurations to try."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ from recbole_diffusion.tuning.space_check import check_combinations, check_space
 from recbole_diffusion.tuning.space_yaml import parse_space, read_space
 
 SAMPLES = 16
-CHECKED = 64  # random configurations that are checked for a search that makes its own
+CHECKED = 64  # random configurations that are checked for Optuna, which makes its own
 ATTEMPTS = 100  # draws for each new configuration before the space counts as exhausted
 PATHS = ("data_path", "load_checkpoint", "shift_test")
 OF_A_RUN = ("run_dir", "runs_path", "show_progress", "use_gpu", "gpu_id", "model", "dataset", "seed")
@@ -74,15 +74,15 @@ def _refuse_options_of_one_run(config: Config, settings: SweepOptions) -> None:
         )
     if settings.resplit and config["split_seed"] is not None:
         raise UsageError(
-            f"split_seed {config['split_seed']} holds for every run, and resplit draws a split with each final "
-            "seed; leave one of them out"
+            f"split_seed {config['split_seed']} fixes the split of every run, while resplit draws one with "
+            "each final seed; leave one of them out"
         )
 
 
 def _options_of_trials(config: Config) -> dict[str, Any]:
-    """Return the options of every trial: what was given, with absolute paths, and one split for all seeds.
+    """Return the options of every trial: the given ones, with absolute paths, and one split for all seeds.
 
-    With ``resplit`` each final run has another ``split_seed``.
+    With ``resplit`` each final run has its own ``split_seed``.
     """
     split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
     given = {name: value for name, value in config.given.items() if name not in OF_A_RUN}
@@ -114,7 +114,7 @@ def _empty_record(
     if on_test and settings.search != "none":
         record.notes.append(
             "the data set has train and test only: trials are compared on the test part; only for comparison "
-            "with papers that did so"
+            "with papers that did the same"
         )
     return record
 
@@ -122,7 +122,7 @@ def _empty_record(
 def _plan_for_optuna(
     record: SweepRecord, space: SearchSpace, config: Config, known: Mapping[str, Any]
 ) -> None:
-    """Set how many trials Optuna is asked for, and check a sample of what it may choose."""
+    """Set the number of trials, and check a sample of what Optuna may choose."""
     samples = record.settings["num_samples"] or SAMPLES
     count = space.count(known)
     if count is not None and count < samples:
@@ -139,17 +139,17 @@ def new_trial(number: int, options: Mapping[str, Any], record: SweepRecord, widt
 
 
 def final_folder(name: str, seed: int) -> str:
-    """Return the run folder of one seed of the winner, given the winner's name."""
+    """Return the run folder of one seed of the winner, relative to the sweep's, given the winner's name."""
     return f"final/{name}-seed-{seed}"
 
 
 def space_for(config: Config, asked: str | Mapping[str, Any] | None, given: Mapping[str, Any]) -> SearchSpace:
-    """Return the space of a file, a mapping, or the model's own, without what the user has fixed.
+    """Return the space of a file, a mapping, or the model's own, without the options the user has fixed.
 
     A model from outside has its space beside its module, as ``<Class>.tune.yaml``.
 
     Raises:
-        UsageError: there is none for the model, it is wrong, or nothing is left to search.
+        UsageError: the model has none, it is wrong, or nothing is left to search.
     """
     outside = registry.is_outside(config["model"])
     shipped = properties_path() / "tune" / f"{config['model']}.yaml"
@@ -181,18 +181,18 @@ def space_for(config: Config, asked: str | Mapping[str, Any] | None, given: Mapp
 
 
 def known_options(space: SearchSpace, config: Config) -> dict[str, Any]:
-    """Return the options that conditions may ask for and that the space does not set."""
+    """Return the options that conditions may refer to and that the space does not set."""
     return {name: value for name, value in config.final_config_dict.items() if name not in space.names}
 
 
 def configurations(
     space: SearchSpace, settings: SweepOptions, known: Mapping[str, Any], record: SweepRecord
 ) -> list[dict[str, Any]]:
-    """Return the distinct configurations of a grid or random search; ``record.notes`` says if few."""
+    """Return the distinct configurations of a grid or random search; if they are few, note that."""
     count = space.count(known)
     if settings.search == "grid":
         if count is None:
-            next(space.grid(known))  # a continuous range has a message of its own
+            next(space.grid(known))  # a continuous range raises its own error
             raise UsageError(
                 f"{space.source}: the grid has more than {LARGEST_GRID:,} combinations; use --search=random"
             )

@@ -1,6 +1,6 @@
-"""Subclasses of Ray Tune's classes. The module needs Ray at import: import it inside functions only.
+"""Subclasses of Ray Tune's classes. The module imports Ray: import it inside functions only.
 
-Ray Tune stores its callbacks and searchers by pickle; these live in the driver and leave nothing behind
+Ray Tune pickles its callbacks and searchers; these live in the driver only and pickle as an empty dictionary
 (``__reduce__``).
 """
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
+from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 
@@ -20,57 +21,89 @@ from recbole_diffusion.tuning.record import CUT, FAILED, FINISHED, RUNNING, STOP
 
 
 class SweepCallback(Callback):
-    """Writes what happens to the trials into the sweep's record.
+    """Records the events of the trials in the sweep's record.
 
     Args:
         context: the sweep.
-        scheduler: what may stop trials, or None.
+        scheduler: the scheduler that may stop trials, or None.
     """
 
     def __init__(self, context: SweepContext, scheduler: "RememberingASHA | None") -> None:
         self.context, self.scheduler = context, scheduler
-        self.began, self.started = time.time(), {}
+        self.began = time.time()
+        self.started: dict[str, float] = {}
 
-    def on_trial_start(self, trial: Any, **_: Any) -> None:
-        """Remember when a trial got its process."""
+    def on_trial_start(
+        self,
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],  # noqa: ARG002
+        trial: RayTrial,
+        **_: Any,
+    ) -> None:
+        """Note when a trial got its process."""
         self.started[trial.trial_id] = time.time()
         self._row(trial).state = RUNNING
 
-    def on_trial_result(self, trial: Any, result: dict, **_: Any) -> None:
+    def on_trial_result(
+        self,
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],  # noqa: ARG002
+        trial: RayTrial,
+        result: dict[str, Any],
+        **_: Any,
+    ) -> None:
         """Write a report into the trial's row."""
         row = self._row(trial)
         write_report(row, result, self.started.get(trial.trial_id), self.began)
         if self.context.on_report:
             self.context.on_report(row)
 
-    def on_trial_recover(self, trial: Any, **_: Any) -> None:
+    def on_trial_recover(
+        self,
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],  # noqa: ARG002
+        trial: RayTrial,
+        **_: Any,
+    ) -> None:
         """Count a failure after which the trial continues from its checkpoint."""
         row = self._count_failure(trial)
         self.context.display.print_retry(row)
 
-    def on_trial_complete(self, trial: Any, **_: Any) -> None:
+    def on_trial_complete(
+        self,
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],  # noqa: ARG002
+        trial: RayTrial,
+        **_: Any,
+    ) -> None:
         """Write how a trial has ended: finished, stopped early, or cut off."""
         row = self._row(trial)
         if row.state != FINISHED:
-            # What ends a trial that has not finished is the scheduler or the time budget.
+            # A trial that has not finished was ended by the scheduler or by the time budget.
             by_scheduler = self.scheduler is not None and trial.trial_id in self.scheduler.stopped
             row.state = STOPPED if by_scheduler else CUT
         self._close(row)
 
-    def on_trial_error(self, trial: Any, **_: Any) -> None:
+    def on_trial_error(
+        self,
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],  # noqa: ARG002
+        trial: RayTrial,
+        **_: Any,
+    ) -> None:
         """Write that a trial has failed for good."""
         row = self._count_failure(trial)
         row.state = FAILED
         self._close(row)
 
-    def _row(self, trial: Any) -> Trial:
-        """Return the row of the record that one of Ray Tune's trials has."""
+    def _row(self, trial: RayTrial) -> Trial:
+        """Return the record's row of one of Ray Tune's trials."""
         given = trial.config["trial"]
         record = self.context.record
         rows = record.final if given["test"] else record.trials
         return next(row for row in rows if row.folder == given["folder"])
 
-    def _count_failure(self, trial: Any) -> Trial:
+    def _count_failure(self, trial: RayTrial) -> Trial:
         row = self._row(trial)
         row.failures += 1
         row.error = last_line_of_error(trial)
@@ -84,11 +117,11 @@ class SweepCallback(Callback):
         return (dict, ())
 
 
-def last_line_of_error(trial: Any) -> str:
-    """Return the last line of a trial's error, from the file that Ray Tune writes where the driver runs."""
+def last_line_of_error(trial: RayTrial) -> str:
+    """Return the last line of a trial's error, from the file that Ray Tune writes on the driver's machine."""
     try:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
-    except (OSError, TypeError):  # TypeError: Ray has no such file
+    except (OSError, TypeError):  # TypeError: error_file is None
         text = ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "its process ended"
@@ -97,7 +130,7 @@ def last_line_of_error(trial: Any) -> str:
 class RememberingASHA(ASHAScheduler):
     """ASHA that remembers which trials it has stopped.
 
-    A trial in its last epoch is left to finish, so that its result is written.
+    A trial in its last epoch may finish, so that its result is written.
     """
 
     def __init__(self, **arguments: Any) -> None:
@@ -115,11 +148,11 @@ class RememberingASHA(ASHAScheduler):
 
 
 class OptunaSearcher(Searcher):
-    """Gives Ray Tune the open trials of a record, then what Optuna suggests, and tells Optuna the scores.
+    """Gives Ray Tune the open trials of a record, then Optuna's suggestions, and tells Optuna the scores.
 
     Args:
         study: the Optuna study of the sweep.
-        new_trial: makes a trial of the options that were chosen, and adds it to the record.
+        new_trial: makes a trial with the chosen options, and adds it to the record.
     """
 
     def __init__(self, study: OptunaStudy, new_trial: Callable[[dict[str, Any]], Trial]) -> None:
@@ -145,10 +178,10 @@ class OptunaSearcher(Searcher):
             self.study.tell(asked, None if error or not result else result.get("score"))
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: a resumed sweep tells a new study what the record holds."""
+        """Save nothing: a resumed sweep makes a new study from the record."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing, see :meth:`save`."""
+        """Restore nothing, see :meth:`save`."""
 
     def __reduce__(self) -> tuple:
         return (dict, ())

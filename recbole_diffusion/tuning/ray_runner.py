@@ -17,20 +17,20 @@ def run_trials(
     searcher: Any = None,
     budget: float | None = None,
 ) -> None:
-    """Run trials until each has ended or failed too often, or the budget is spent; the record says how.
+    """Run trials until each has ended or failed too often, or the budget is spent, and record what happens.
 
     Args:
         context: the sweep.
-        trials: the trials that wait; a ``searcher`` finds them itself, and adds others.
+        trials: the waiting trials; a ``searcher`` finds them itself, and adds others.
         scheduler: stops trials early; None lets all finish.
-        searcher: makes the trials up to ``options.num_samples``; None runs ``trials``.
-        budget: seconds after which everything is stopped.
+        searcher: makes trials up to ``options.num_samples``; None runs ``trials``.
+        budget: seconds after which all trials are stopped.
     """
     from ray import tune
 
     from recbole_diffusion.tuning.ray_classes import SweepCallback
 
-    # Ray Tune warns of a missing syncer, of slow pickling and the like, each time.
+    # Ray Tune warns about a missing syncer, slow pickling and the like, every time.
     for name in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     trainable = tune.with_parameters(run_reported, job=context.job, data=context.data)
@@ -54,8 +54,7 @@ def run_trials(
             search_alg=searcher,
             max_concurrent_trials=context.options.max_concurrent,
             time_budget_s=budget,
-            # A new process loads torch and RecBole for seconds; the next trial of the same size finds them
-            # loaded.
+            # A new process needs seconds to import torch and RecBole; a reused one has them already.
             reuse_actors=True,
             trial_dirname_creator=_short_name,
         ),

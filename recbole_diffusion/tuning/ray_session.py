@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.tuning.options import SweepOptions, check_local, cores_here
 
-STARTS = 2  # Ray gives its own processes 30 seconds, which a very busy machine can exceed once
-REACHED_WITHIN = 10  # seconds in which a cluster's address must answer
+STARTS = 2  # Ray gives its own processes 30 seconds to start, which a very busy machine can exceed
+REACHED_WITHIN = 10  # seconds within which a cluster's address must answer
 # Ray reads these when it starts and passes them to the trials' processes.
 ENVIRONMENT = {
     # Trials without a GPU have use_gpu: False; CUDA_VISIBLE_DEVICES is the user's.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",  # the sweep's own display stands in for Tune's
+    "RAY_AIR_NEW_OUTPUT": "0",  # the sweep has its own display
     "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folders hold more than Tune's own files
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the command, as it does everywhere else
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folders hold more than Tune's own log files
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the command, as it does elsewhere
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "0",
 }
@@ -30,11 +30,11 @@ ENVIRONMENT = {
 
 @contextlib.contextmanager
 def ray_session(options: SweepOptions) -> Iterator[None]:
-    """Keep Ray connected while the block runs; what was started here is stopped again and its files removed.
+    """Keep Ray connected while the block runs; a Ray that was started here is stopped, its files removed.
 
     Raises:
-        UsageError: no cluster at ``ray_address``, or no node with what one trial needs. RunError: Ray does
-            not start.
+        UsageError: no cluster at ``ray_address``, or no node with the resources of one trial.
+        RunError: Ray does not start.
     """
     with _environment():
         import ray
@@ -48,7 +48,7 @@ def ray_session(options: SweepOptions) -> Iterator[None]:
             if options.ray_address:
                 _connect(options.ray_address)
             else:
-                # Sockets lie in this folder and their paths may have 107 characters.
+                # The folder of Ray's sockets, whose paths may have no more than 107 characters.
                 scratch = tempfile.mkdtemp(prefix="ray", dir="/tmp" if os.path.isdir("/tmp") else None)
                 _start(options, scratch)
             check_cluster(options)
@@ -62,9 +62,9 @@ def ray_session(options: SweepOptions) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Treat SIGTERM, which schedulers send before they kill, as Ctrl-C.
+    """Treat SIGTERM, which batch schedulers send before they kill, as Ctrl-C.
 
-    Ray itself would print its stack and leave its files.
+    Ray itself would print a stack trace and leave its files.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -78,7 +78,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    """Set ENVIRONMENT, but nothing that the user has set, and take it away again."""
+    """Set the variables of ENVIRONMENT that the user has not set, and unset them afterwards."""
     added = [name for name in ENVIRONMENT if name not in os.environ]
     os.environ |= {name: ENVIRONMENT[name] for name in added}
     try:
@@ -106,9 +106,7 @@ def _start(options: SweepOptions, scratch: str) -> None:
                 _temp_dir=scratch,
             )
             return
-        except (
-            Exception
-        ) as error:  # Ray raises many kinds here, and a bare Exception on a machine that is too busy
+        except Exception as error:  # of many kinds, and a bare Exception on a machine that is too busy
             ray.shutdown()
             if attempt + 1 == STARTS:
                 text = " ".join(str(error).split())[:300]
@@ -127,13 +125,12 @@ def _connect(address: str) -> None:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UsageError(
             f"no Ray cluster at ray_address {address!r}: {first}. Start one with 'ray start --head' and give "
-            "--ray_address=auto "
-            "on that machine, or leave ray_address out to use this machine alone"
+            "--ray_address=auto on that machine, or leave out ray_address to use only this machine"
         ) from error
 
 
 def check_cluster(options: SweepOptions) -> None:
-    """Check that some node can hold one trial: Ray would let it wait for ever.
+    """Check that some node has room for one trial; otherwise Ray would let it wait forever.
 
     Raises:
         UsageError: there is none.
@@ -146,6 +143,5 @@ def check_cluster(options: SweepOptions) -> None:
         if wanted > most:
             raise UsageError(
                 f"a trial asks for {wanted:g} {name}, but the largest of the {len(nodes)} nodes has "
-                f"{most:g}; lower "
-                f"trial_{name.lower()}s, or add a node that has them before the sweep starts"
+                f"{most:g}; lower trial_{name.lower()}s, or add a node that has them before the sweep starts"
             )

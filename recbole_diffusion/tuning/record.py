@@ -1,4 +1,4 @@
-"""What a sweep knows about itself: the content of ``sweep.json``."""
+"""The record of a sweep: the content of ``sweep.json``."""
 
 import dataclasses
 import math
@@ -29,24 +29,24 @@ class Trial:
     Attributes:
         number: its number, from 0.
         folder: its run folder, relative to the sweep's.
-        options: what the space chose for it.
+        options: the options that the space sets, with the values chosen for it.
         seed: seed of its run.
         test: whether the test part is evaluated at its end.
-        state: ``waiting``, ``running``, ``finished``, ``stopped`` (early, by asha), ``cut`` (off by the time
-            budget), ``failed``.
+        state: ``waiting``, ``running``, ``finished``, ``stopped`` (early, by ASHA), ``cut`` (off by the time
+            budget) or ``failed``.
         score: best validation score so far.
         best_epoch: epoch of that score, from 0.
         epochs: epochs trained.
         seconds: time of training and validation.
         load_seconds: time of preparing the data in the trial.
-        startup_seconds: time from the start of its process, or of the trial in a process that has had others,
-            to its first line of work, imports included.
-        failures: times that it raised or was killed.
-        error: what it raised last.
-        host: where it ran last.
-        pid: the process that it ran in last.
-        node: Ray's name of the node that it ran on last.
-        metrics: metrics of the parts that were evaluated, by part.
+        startup_seconds: time until its work begins, imports included; from the start of its process, or of
+            the trial if the process has run others before.
+        failures: times that it raised an error or was killed.
+        error: its last error.
+        host: host of its last process.
+        pid: id of its last process.
+        node: Ray's id of the last node that it ran on.
+        metrics: metrics of the evaluated parts, by part.
     """
 
     number: int
@@ -70,7 +70,7 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Return what it is called in tables: the last part of its folder."""
+        """Return its name in tables: the last part of its folder."""
         return self.folder.rpartition("/")[2]
 
 
@@ -81,24 +81,24 @@ class SweepRecord:
     Attributes:
         model: the model's name.
         dataset: the data set's name.
-        options: what every trial has, beside what the space chooses; ``split_seed`` among it.
+        options: options of every trial besides those of the space; ``split_seed`` is among them.
         space: content of the space.
-        space_source: where it was read.
+        space_source: where the space was read from.
         settings: the sweep's options.
-        valid_metric: what is compared, lower-case.
-        bigger: whether more of it is better.
-        epochs: epochs of a trial at most.
-        seed: first seed of the final runs, and of the search's own randomness.
+        valid_metric: the metric that is compared, lower-case.
+        bigger: whether larger values of it are better.
+        epochs: maximum epochs of a trial.
+        seed: first seed of the final runs, and seed of the search.
         command: the command line.
-        directory: where the command was given; relative paths among the options mean this place.
+        directory: working directory of the command; relative paths in the options begin here.
         selection: the part that trials are compared on: ``validation``, or ``test`` for a data set of train
             and test only.
-        versions: of what the results depend on.
-        trials: the search.
+        versions: versions of the packages that the results depend on.
+        trials: the trials of the search.
         winner: number of the best trial.
         final: the winner's runs with several seeds.
         seconds: time of the parts of the sweep, summed over resumes.
-        notes: what a reader of the numbers must know.
+        notes: caveats to the numbers.
     """
 
     model: str
@@ -122,14 +122,18 @@ class SweepRecord:
     notes: list[str] = field(default_factory=list)
 
     def add_seconds(self, name: str, since: float) -> None:
-        """Add the time since a moment of ``time.perf_counter`` to a part of the sweep."""
+        """Add the time since ``since``, a value of ``time.perf_counter``, to a part of the sweep."""
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - since, 3)
 
     def best(self) -> Trial | None:
         """Return the trial with the best validation score, the first of equal ones; None without any."""
-        scored = [trial for trial in self.trials if trial.score is not None and math.isfinite(trial.score)]
         sign = 1 if self.bigger else -1
-        return max(scored, key=lambda trial: (sign * trial.score, -trial.number), default=None)
+        scored = [
+            (sign * trial.score, -trial.number, trial)
+            for trial in self.trials
+            if trial.score is not None and math.isfinite(trial.score)
+        ]
+        return max(scored, key=lambda one: one[:2])[2] if scored else None
 
     def final_metrics(self) -> dict[str, dict[str, dict[str, float]]]:
         """Return mean, sample standard deviation and number of the final runs' metrics, by part and name."""
@@ -152,10 +156,11 @@ class SweepRecord:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "SweepRecord":
-        """Return the record that :meth:`to_json` gave, options of an earlier version under today's names.
+        """Return the record that :meth:`to_json` gave; options of earlier versions get today's names.
 
         Raises:
-            KeyError: the content is no record. TypeError: as KeyError.
+            KeyError: the content is not a record.
+            TypeError: the content is not a record.
         """
         values = {name.name: content[name.name] for name in dataclasses.fields(cls)}
         for name in ("trials", "final"):

@@ -1,4 +1,4 @@
-"""ASHA with a memory: what earlier trials of a resumed sweep have reached counts in the rungs."""
+"""ASHA with a memory: the scores of earlier trials of a resumed sweep count in its rungs."""
 
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -6,22 +6,22 @@ from typing import Any
 
 from recbole_diffusion.tuning.options import SweepOptions
 
-GRACE_SHARE = 12  # of the epochs, one in this many passes before a trial may be stopped
+GRACE_SHARE = 12  # a trial may be stopped after 1 / GRACE_SHARE of its epochs
 
 
 def grace_period(options: SweepOptions, epochs: int) -> int:
-    """Return the epochs that every trial has."""
+    """Return the epochs that every trial gets."""
     return options.grace_period or max(1, epochs // GRACE_SHARE)
 
 
 def make_scheduler(
     options: SweepOptions, epochs: int, mode: str, history: Iterable[list[tuple[int, float]]]
 ) -> Any | None:
-    """Return Ray Tune's scheduler, or None where trials are not to be stopped, or are too short for it.
+    """Return Ray Tune's scheduler, or None if trials are not to be stopped or are too short for it.
 
     Args:
         options: the sweep's options.
-        epochs: epochs of a trial at most.
+        epochs: maximum epochs of a trial.
         mode: ``max`` or ``min``.
         history: for each ended trial, the epochs trained and the best score by then, after each validation.
     """
@@ -39,9 +39,10 @@ def make_scheduler(
         mode=mode,
         stop_last_trials=False,
     )
+    controller: Any = None  # ASHA does not use it
     for number, reports in enumerate(history):
-        trial = SimpleNamespace(trial_id=f"earlier-{number}")
-        scheduler.on_trial_add(None, trial)
+        trial: Any = SimpleNamespace(trial_id=f"earlier-{number}")  # all that ASHA reads of a trial
+        scheduler.on_trial_add(controller, trial)
         for epoch, score in reports:
-            scheduler.on_trial_result(None, trial, {"epoch": epoch, "score": score})
+            scheduler.on_trial_result(controller, trial, {"epoch": epoch, "score": score})
     return scheduler

@@ -20,11 +20,11 @@ class SearchParameter:
         names: the options that it sets, several for values that are chosen together.
         kind: ``choice``, ``uniform``, ``loguniform`` or ``int``.
         values: the choices, each a tuple with a value for each name; empty for the other kinds.
-        low: smallest value of a number.
-        high: largest value of a number.
-        step: distance between two values of a number, from ``low`` on; None: any value between.
-        log: numbers are drawn uniformly by their logarithm.
-        when: option -> values of it for which this parameter exists.
+        low: smallest value of a range.
+        high: largest value of a range.
+        step: distance between two values of a range, from ``low`` on; None: a continuous range.
+        log: values of a range are drawn uniformly on a logarithmic scale.
+        when: values of other options for which this parameter exists, by option.
     """
 
     names: tuple[str, ...]
@@ -46,17 +46,33 @@ class SearchParameter:
         """Return the number of different values; None for a continuous range."""
         if self.kind == "choice":
             return len(self.values)
-        return None if self.step is None else math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return None if self.step is None else self._steps(self.step) + 1
+
+    def _steps(self, step: float) -> int:
+        """Return the number of whole steps between both ends of a range."""
+        return math.floor((self.high - self.low) / step + 1e-9)
 
     def value(self, number: int) -> tuple[Any, ...]:
-        """Return the value of the given number, from 0; only for parameters with a ``count``."""
-        return self.values[number] if self.kind == "choice" else (self.number(self.low + number * self.step),)
+        """Return the value of the given number, from 0.
+
+        Raises:
+            ValueError: the range is continuous.
+        """
+        if self.kind == "choice":
+            return self.values[number]
+        if self.step is None:
+            raise ValueError(f"{self.label} is a continuous range; its values have no numbers")
+        return (self.number(self.low + number * self.step),)
+
+    def all_values(self) -> Iterator[tuple[Any, ...]]:
+        """Yield every value once; a continuous range has none to enumerate."""
+        yield from map(self.value, range(self.count or 0))
 
     def number(self, value: float) -> float | int:
-        """Return ``value`` on the grid of ``step``, of the right type; 0.1 + 0.2 becomes 0.3."""
+        """Return ``value`` rounded to a multiple of ``step``, of the right type; 0.1 + 0.2 becomes 0.3."""
         if self.step is not None:
             value = self.low + self.step * round((value - self.low) / self.step)
-            value = min(value, self.low + self.step * (self.count - 1))
+            value = min(value, self.low + self.step * self._steps(self.step))
         return round(value) if self.kind == "int" else float(f"{value:.12g}")
 
     def has(self, value: float) -> bool:
@@ -76,7 +92,7 @@ class SearchParameter:
         return (self.number(random.uniform(self.low, self.high)),)
 
     def extremes(self) -> Iterator[tuple[Any, ...]]:
-        """Yield the values that a check against the model must see: every choice, or both ends of a range."""
+        """Yield the values to check against the model: every choice, or both ends of a range."""
         if self.kind == "choice":
             yield from self.values
         else:
@@ -85,12 +101,12 @@ class SearchParameter:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A search space: parameters in an order in which each comes after those that its ``when`` names.
+    """A search space: its parameters, each after those that its ``when`` names.
 
     Attributes:
         parameters: the parameters.
-        source: where they were read, for messages.
-        content: what the file held, to be kept with the sweep.
+        source: where they were read from, for messages.
+        content: the content of the file, which is stored with the sweep.
     """
 
     parameters: tuple[SearchParameter, ...]
@@ -104,9 +120,12 @@ class SearchSpace:
 
     def count(self, known: Mapping[str, Any]) -> int | None:
         """Return the number of combinations; None if a range is continuous or they exceed LARGEST_GRID."""
-        if any(parameter.count is None for parameter in self.parameters):
-            return None
-        if math.prod(parameter.count for parameter in self.parameters if not parameter.when) > LARGEST_GRID:
+        at_least = 1
+        for parameter in self.parameters:
+            if parameter.count is None:
+                return None
+            at_least *= 1 if parameter.when else parameter.count
+        if at_least > LARGEST_GRID:
             return None
         found = sum(1 for _ in itertools.islice(self.grid(known), LARGEST_GRID + 1))
         return found if found <= LARGEST_GRID else None
@@ -121,8 +140,7 @@ class SearchSpace:
             if parameter.count is None:
                 raise UsageError(
                     f"{self.source}: {parameter.label} is a continuous {parameter.kind}, which a grid cannot "
-                    "run through; give "
-                    "it a step, make it a choice, or use --search=random"
+                    "enumerate; give it a step, make it a choice, or use --search=random"
                 )
         yield from self._combinations({}, 0, known)
 
@@ -136,8 +154,8 @@ class SearchSpace:
         if not exists(parameter, chosen, known):
             yield from self._combinations(chosen, position + 1, known)
             return
-        for number in range(parameter.count):
-            values = dict(zip(parameter.names, parameter.value(number), strict=True))
+        for value in parameter.all_values():
+            values = dict(zip(parameter.names, value, strict=True))
             yield from self._combinations(chosen | values, position + 1, known)
 
     def draw(self, random: Random, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,6 +168,6 @@ class SearchSpace:
 
 
 def exists(parameter: SearchParameter, chosen: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """Return whether a parameter's conditions hold; one on a parameter that is absent never does."""
+    """Return whether a parameter's conditions hold; one on an absent option never does."""
     both = {**known, **chosen}
     return all(name in both and both[name] in values for name, values in parameter.when.items())

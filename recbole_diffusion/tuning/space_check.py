@@ -14,7 +14,7 @@ from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.tuning.space import SearchParameter, SearchSpace
 
-# General options that say where and how a run runs, or how it is judged, and not what it learns.
+# General options that determine where and how a run runs, or how it is evaluated, and not what it learns.
 NOT_SEARCHED = frozenset(
     {
         *(
@@ -45,12 +45,12 @@ NOT_SEARCHED = frozenset(
 
 
 def check_space(space: SearchSpace, config: Config, options: Mapping[str, Any]) -> None:
-    """Check each parameter alone: its name, the values it can take, its conditions.
+    """Check each parameter on its own: its name, its values, its conditions.
 
     Args:
         space: the space.
         config: configuration of a run without the space.
-        options: what ``config`` was made from, beside model and data set.
+        options: the options that ``config`` was made from, besides model and data set.
 
     Raises:
         UsageError: the message names the file, the option, and what is allowed.
@@ -63,8 +63,7 @@ def check_space(space: SearchSpace, config: Config, options: Mapping[str, Any]) 
         for name in set(parameter.names) & unsearchable:
             raise UsageError(
                 f"{space.source}: {name!r} cannot be searched: trials are compared on the same data, by the "
-                "same score, in the "
-                f"same number of epochs. Give it once, as --{name}=VALUE"
+                f"same score, with the same number of epochs. Give it once, as --{name}=VALUE"
             )
         for values in parameter.extremes():
             for name, value in zip(parameter.names, values, strict=True):
@@ -99,27 +98,25 @@ def _check_conditions(space: SearchSpace, parameter: SearchParameter, config: Co
             if type(value) not in (int, float) or not other.has(value):
                 raise UsageError(
                     f"{space.source}: {parameter.label} needs {name} to be {value!r}, which is not a value "
-                    f"of its {other.kind} from "
-                    f"{other.low:g} to {other.high:g}"
+                    f"of its {other.kind} from {other.low:g} to {other.high:g}"
                     + ("" if other.step is None else f" in steps of {other.step:g}")
                 )
         possible = [choice[other.names.index(name)] for choice in other.values]
         if other.values and not any(value in possible for value in values):
             raise UsageError(
                 f"{space.source}: {parameter.label} needs {name} to be {' or '.join(map(repr, values))}, but "
-                "the space gives it "
-                f"only {', '.join(map(repr, possible))}"
+                f"the space gives it only {', '.join(map(repr, possible))}"
             )
 
 
 def check_combinations(space: SearchSpace, config: Config, combinations: Iterable[Mapping[str, Any]]) -> None:
-    """Check configurations as a whole: options may contradict each other though each is allowed.
+    """Check whole configurations: options may contradict each other although each is allowed.
 
     Raises:
         UsageError: the first one that the model refuses.
     """
     own = registry.options_class(config["model"])
-    declared = [GeneralOptions, *([own] if own else [])]
+    declared: list[type[Any]] = [GeneralOptions, *([own] if own else [])]
     for combination in combinations:
         try:
             for cls in declared:

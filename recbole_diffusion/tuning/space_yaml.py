@@ -4,7 +4,7 @@
 
     learning_rate: {loguniform: [1e-4, 1e-2]}        # bounds are values, not exponents
     dropout_prob: {uniform: [0, 0.8], step: 0.1}     # quantised
-    hidden_size: {int: [32, 256], step: 32}          # log: true draws orders of magnitude alike
+    hidden_size: {int: [32, 256], step: 32}          # log: true draws on a logarithmic scale
     temperature: {choice: [0.1, 0.5, 1, 5]}
     gamma: {choice: [0.2, 0.5], when: {negative_sampler: ar_gsp}}
     noise_min, noise_max: {choice: [[5e-4, 5e-3], [1e-3, 1e-2]]}     # chosen together
@@ -29,19 +29,19 @@ FORM = (
 
 
 def read_space(path: str | Path) -> SearchSpace:
-    """Read a space from a YAML file.
+    """Read a search space from a YAML file.
 
     Raises:
-        UsageError: no such file, or it is not a search space; the message says what is allowed.
+        UsageError: there is no such file, or it is not a search space; the message says what is allowed.
     """
     return parse_space(yaml_io.load_yaml(path), str(path))
 
 
 def parse_space(content: Mapping[str, Any], source: str) -> SearchSpace:
-    """Return the space that a mapping describes.
+    """Return the search space that a mapping describes.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the mapping is not a search space.
     """
     if not content:
         raise UsageError(f"{source}: the space is empty; {FORM} for each option to search")
@@ -57,7 +57,7 @@ def _parameter(key: str, value: Any, source: str) -> SearchParameter:
     names = tuple(name.strip() for name in key.split(","))
     where = f"{source}: {key}"
     if not all(names):
-        raise UsageError(f"{where}: a name is missing beside the comma")
+        raise UsageError(f"{where}: a name is missing next to a comma")
     if not isinstance(value, Mapping):
         return SearchParameter(names, "choice", (_together(names, value, where),))
     kinds = [name for name in value if name in KINDS]
@@ -65,8 +65,7 @@ def _parameter(key: str, value: Any, source: str) -> SearchParameter:
         if name not in (*KINDS, *EXTRAS):
             known = [*KINDS, *EXTRAS]
             raise UsageError(
-                f"{where}: unknown word {name!r}{did_you_mean(str(name), known)}; there are "
-                f"{', '.join(known)}"
+                f"{where}: unknown key {name!r}{did_you_mean(str(name), known)}; there are {', '.join(known)}"
             )
     if len(kinds) != 1:
         raise UsageError(f"{where}: {' and '.join(kinds) or 'no kind'} given; {FORM}")
@@ -83,7 +82,7 @@ def _parameter(key: str, value: Any, source: str) -> SearchParameter:
 
 def _choices(names: tuple[str, ...], values: Any, where: str) -> tuple[tuple[Any, ...], ...]:
     if not isinstance(values, list) or not values:
-        raise UsageError(f"{where}: choice is {values!r}; it takes a list with one value at least")
+        raise UsageError(f"{where}: choice is {values!r}; it takes a list with at least one value")
     choices = tuple(_together(names, value, where) for value in values)
     for number, choice in enumerate(choices):
         if choice in choices[:number] and any(

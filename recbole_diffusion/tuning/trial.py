@@ -28,22 +28,22 @@ NEW_PROCESS.set()
 
 
 def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) -> None:
-    """Run the trial of ``config`` and report to Ray Tune; this is what Tune starts in a worker.
+    """Run the trial of ``config`` and report to Ray Tune, which starts this function in a worker.
 
     Args:
         config: ``trial``, a trial as a mapping.
-        job: what all trials of the sweep share, see :func:`run_trial`.
-        data: a reference to the prepared data set in Ray's object store, or nothing.
+        job: settings shared by all trials of the sweep, see :func:`run_trial`.
+        data: a reference to the prepared data set in Ray's object store; empty without one.
     """
     born = psutil.Process().create_time() if NEW_PROCESS.is_set() else None
     NEW_PROCESS.clear()
     use_threads(job["threads"])
     if os.path.isdir(job["directory"]):
-        os.chdir(job["directory"])  # Tune has gone to a folder of its own
+        os.chdir(job["directory"])  # Tune has changed to its own folder
     import ray
     from ray import tune
 
-    # A copy: what comes out of the object store is shared memory that cannot be written.
+    # A copy: objects from the store are in shared memory, which is read-only.
     prepared = copy.deepcopy(ray.get(data[0])) if data else None
     node = ray.get_runtime_context().get_node_id()
     trial = config["trial"]
@@ -56,7 +56,7 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
 def exclusive(lock: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Keep other processes out of a trial's folder while the block runs.
 
-    The processes of a killed driver, or of a node that Ray has given up, can live on for a few seconds.
+    The processes of a killed driver, or of a node that Ray considers dead, can live on for a few seconds.
 
     Args:
         lock: the file that is locked.
@@ -77,7 +77,7 @@ def exclusive(lock: Path, patience: float = PATIENCE) -> Iterator[None]:
 
 
 def use_threads(number: int) -> None:
-    """Give this process ``number`` threads for its arithmetic, before torch is loaded and after."""
+    """Let this process compute with ``number`` threads, whether torch is loaded before or after."""
     os.environ["OMP_NUM_THREADS"] = str(number)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
@@ -89,15 +89,15 @@ def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, r
     """Run one trial to its end, from its checkpoint if there is one; report after each validation.
 
     A report has ``score``, the best validation score so far, ``epoch``, the number of epochs trained,
-    ``best_epoch``, and at the end ``finished`` and the result's metrics and times. A trial that has finished
-    before is reported and not run again.
+    ``best_epoch``, and at the end ``finished`` and the result's metrics and times. A trial that has already
+    finished is reported and not run again.
 
     Args:
         trial: ``folder``, ``options``, ``seed`` and ``test`` of the trial.
         job: ``sweep_dir``, ``model``, ``dataset``, ``options``, ``threads``, ``use_gpu``, ``bigger`` and
-            ``directory``, where relative paths begin.
+            ``directory``, to which relative paths refer.
         prepared: the data set, or None to read it.
-        report: where reports go; it does not return if the sweep stops the trial.
+        report: receives the reports; does not return if the sweep stops the trial.
     """
     from recbole_diffusion.quick_start import run  # slow: torch and RecBole
 
@@ -135,7 +135,7 @@ def _is_part(name: str, values: Any) -> bool:
 
 
 class BestSoFar:
-    """The best validation score of a run, its earlier part before a resume included.
+    """The best validation score of a run, including its part before a resume.
 
     Attributes:
         score: the score, None before the first validation.
@@ -156,7 +156,7 @@ class BestSoFar:
 
 
 def validation_scores(folder: RunFolder) -> list[tuple[int, float]]:
-    """Return epoch, from 0, and score of each validation in a run folder; what cannot be read is left out."""
+    """Return epoch, from 0, and score of each validation in a run folder; unreadable lines are left out."""
     try:
         metric = yaml_io.load_yaml(folder.config)["valid_metric"].lower()
         lines = folder.metrics.read_text(encoding="utf-8").splitlines()
@@ -173,7 +173,7 @@ def validation_scores(folder: RunFolder) -> list[tuple[int, float]]:
 
 
 def finished_result(folder: RunFolder) -> dict[str, Any] | None:
-    """Return the result of a run that has finished, None if it has not or cannot be read."""
+    """Return the result of a finished run, None if it has not finished or cannot be read."""
     try:
         result = json.loads(folder.result.read_text(encoding="utf-8"))
         needed = ("best_valid_score", "epoch_seconds", "best_epoch", "seconds", "valid", "test")
@@ -183,7 +183,7 @@ def finished_result(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _can_go_on(folder: RunFolder, trial: Mapping[str, Any]) -> bool:
-    """Return whether the trial has begun in its folder; a folder that is damaged is set aside."""
+    """Return whether the trial has begun in its folder; a damaged folder is set aside."""
     if not folder.path.is_dir() or not any(folder.path.iterdir()):
         return False
     damage = damage_of(folder, {**trial["options"], "seed": trial["seed"]})
@@ -209,8 +209,8 @@ def damage_of(folder: RunFolder, options: Mapping[str, Any]) -> str | None:
     """Return why the run in a folder cannot continue, None if it can.
 
     Args:
-        folder: a folder with something in it.
-        options: what its configuration must hold.
+        folder: a folder that is not empty.
+        options: the options that its configuration must have.
     """
     from recbole_diffusion.trainer import checkpoint
 

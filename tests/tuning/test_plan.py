@@ -291,7 +291,7 @@ def test_a_space_may_be_a_mapping():
     settings = {"space": {"steps": {"choice": [5, 10]}}, "search": "grid"}
     record = make_record("TVDiff", "ml-100k", [], {}, read_settings(settings), "command")[0]
     assert [trial.options for trial in record.trials] == [{"steps": 5}, {"steps": 10}]
-    with pytest.raises(UsageError, match="space: steps: unknown word 'choise'"):
+    with pytest.raises(UsageError, match="space: steps: unknown key 'choise'"):
         wrong = {"space": {"steps": {"choise": [5]}}}
         make_record("TVDiff", "ml-100k", [], {}, read_settings(wrong), "command")
 

@@ -109,7 +109,7 @@ def test_options_that_are_chosen_together():
         ({"x": {"chioce": [1]}}, "did you mean 'choice'"),
         ({"x": {"choice": [1], "uniform": [0, 1]}}, "choice and uniform given"),
         ({"x": {"step": 1}}, "no kind"),
-        ({"x": {"choice": []}}, "one value at least"),
+        ({"x": {"choice": []}}, "at least one value"),
         ({"x": {"choice": 3}}, "takes a list"),
         ({"x": {"choice": [1, 2, 1]}}, "in the list twice"),
         ({"x": {"choice": [1], "step": 1}}, "does not fit a choice"),
