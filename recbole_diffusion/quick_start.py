@@ -124,7 +124,7 @@ class _Prepared:
         folder: where it writes.
         dataset: the whole data set.
         train: loader of the training part.
-        valid: loader of the validation part.
+        valid: loader of the validation part, None where the split has none.
         tests: loaders of the test parts by name.
         trainer: the trainer, which holds the model.
         load_seconds: time of reading and splitting the data.
@@ -143,7 +143,7 @@ class _Prepared:
     def held_out(self) -> dict[str, Any]:
         """The data sets of the validation and test parts by name."""
         loaders = {"valid": self.valid, **self.tests}
-        return {name: loader._dataset for name, loader in loaders.items()}
+        return {name: loader._dataset for name, loader in loaders.items() if loader is not None}
 
     @property
     def progress(self) -> bool:
@@ -154,12 +154,13 @@ class _Prepared:
 
 def _build(config: Config, folder: RunFolder, given: Any) -> _Prepared:
     """Load the data, and make model and trainer; ``given`` is a data set that was made before, or None."""
-    from recbole.utils import init_seed
-
-    from recbole_diffusion.data.dataset import id_fingerprint
+    from recbole_diffusion.compat import init_seed
+    from recbole_diffusion.data.fingerprint import id_fingerprint
     from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data
     from recbole_diffusion.trainer.factory import trainer_for
 
+    for note in config.notes:
+        logger.warning(note)
     clock = time.perf_counter()
     split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
     init_seed(split_seed, config["reproducibility"])
@@ -201,9 +202,13 @@ def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
         logger.info(line)
 
 
-def _train(prepared: _Prepared, on_epoch: Callable | None) -> tuple[float, dict[str, float]]:
-    """Train; return the best validation score, and the metrics of that validation."""
+def _train(prepared: _Prepared, on_epoch: Callable | None) -> tuple[float | None, dict[str, float]]:
+    """Train; return the best validation score, and the metrics of that validation; None and nothing without one."""
     trainer, progress = prepared.trainer, prepared.progress
+    if prepared.valid is None:
+        logger.warning("no validation part: every epoch is trained, and the last one is kept")
+        trainer.fit(prepared.train, None, show_progress=progress, callback_fn=on_epoch)
+        return None, {}
     score, valid = trainer.fit(prepared.train, prepared.valid, show_progress=progress, callback_fn=on_epoch)
     if valid is None:
         valid = trainer.evaluate(prepared.valid, show_progress=progress)
@@ -219,17 +224,18 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
 
     config, trainer = prepared.config, prepared.trainer
     score, valid = _train(prepared, on_epoch)
+    selection = "test" if selects_on_test(config) else "validation"
     clock = time.perf_counter()
     tests = prepared.tests if test else {}
     found = evaluate_parts(trainer, prepared.train, tests, prepared.progress)
     test_seconds = time.perf_counter() - clock
-    for part, values in {"valid": valid, **found.metrics}.items():
+    for part, values in (({"valid": valid} if valid else {}) | found.metrics).items():
         logger.info("%s: %s", part, "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
     epochs = [record["train_seconds"] for record in trainer.records]
     return {
         "model": config["model"],
         "dataset": config["dataset"],
-        "selection": "test" if selects_on_test(config) else "validation",
+        "selection": "last epoch" if prepared.valid is None else selection,
         "seed": config["seed"],
         "preset": config["preset"],
         "parameters": sum(one.numel() for one in trainer.model.parameters() if one.requires_grad),

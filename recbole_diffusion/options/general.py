@@ -33,14 +33,16 @@ class GeneralOptions:
     weight_decay: float = option("L2 penalty of the optimizer", low=0)
     eval_step: int = option("epochs between two validations", low=1)
     stopping_step: int = option(
-        "validations without a new best score that are forgiven before training stops", low=0
+        "validations without a new best score before training stops, as RecBole counts them", low=0
     )
     metrics: list | str = option("metrics of RecBole's evaluator")
     topk: list | int = option("cut-offs of the ranking metrics")
     valid_metric: str = option("metric that chooses the epoch, on the validation part")
     metric_decimal_place: int = option("digits that metrics are rounded to", low=1)
     eval_batch_size: int = option(
-        "cells (users x items) of one evaluation batch: 16 bytes of memory each", low=1
+        "cells (users x items) of one batch of a full ranking, 16 bytes of memory each; rows of a batch where "
+        "sampled or labelled rows are scored, by default 65536",
+        low=1,
     )
     report_groups: int = option(
         "groups of items by popularity and of users by activity in the result; 0: none", low=0

@@ -40,7 +40,7 @@ class Method:
     Attributes:
         name: what it is called.
         runs: its runs, one a seed.
-        selection: ``validation`` or ``test``: where its epochs were chosen.
+        selection: ``validation``, ``test`` or ``last epoch``: by what its epochs were chosen.
         preset: names of its runs' presets, ``-`` for none.
         metrics: by test part and name.
         train_seconds: of all epochs of a run.

@@ -3,9 +3,8 @@
 from typing import Any
 
 import torch
-from recbole.data.interaction import Interaction
-from recbole.utils import init_seed
 
+from recbole_diffusion.compat import Interaction, init_seed
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from recbole.data.interaction import Interaction
 
 from recbole_diffusion import registry
+from recbole_diffusion.compat import Interaction
 from recbole_diffusion.data.multimodal import MultimodalDataset
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.user_blocks import noise_seed

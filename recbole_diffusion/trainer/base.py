@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recbole.data.dataloader import FullSortEvalDataLoader
 
+from recbole_diffusion.compat import FullSortEvalDataLoader
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.rated_scores import RatedScores
@@ -187,7 +187,7 @@ class RunMixin(MirrorGradient):
                     self.records
                 ),  # as text: thousands of small objects would take longer than weights
                 "state_dict": self.model.state_dict(),
-                "other_parameter": self.model.other_parameter(),
+                "other_parameter": checkpoint.beside_weights(self.model),
                 "plain": self.plain_state.values(),
                 "optimizers": {name: one.state_dict() for name, one in self.optimizers().items()},
                 "random": checkpoint.random_state(),
@@ -202,7 +202,10 @@ class RunMixin(MirrorGradient):
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:  # noqa: ARG002
         """Write the best weights; RecBole calls this after the best validation so far, or without any."""
         self.best_epoch = epoch
-        state = {"state_dict": self.model.state_dict(), "other_parameter": self.model.other_parameter()}
+        state = {
+            "state_dict": self.model.state_dict(),
+            "other_parameter": checkpoint.beside_weights(self.model),
+        }
         named = {"model": self.config["model"], "ids": self.ids, "epoch": epoch}
         checkpoint.save({**named, **state}, self.best_file, self.folder.advice)
         if verbose:

@@ -8,10 +8,10 @@ Reference:
 from collections.abc import Callable
 from typing import Any
 
-from recbole.utils import ModelType
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from recbole_diffusion.compat import ModelType
 from recbole_diffusion.errors import UsageError
 
 Loss = Tensor | tuple[Tensor, ...]

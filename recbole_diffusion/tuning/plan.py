@@ -6,12 +6,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from recbole.utils import ModelType
-
 from recbole_diffusion import registry
-from recbole_diffusion.config import Config, properties_path  # first: it makes RecBole importable
+from recbole_diffusion.compat import ModelType
+from recbole_diffusion.config import Config, properties_path
 from recbole_diffusion.data.dataset import selects_on_test
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.evaluation import parts_left_out
 from recbole_diffusion.storage.versions import versions
 from recbole_diffusion.tuning.options import SweepOptions
 from recbole_diffusion.tuning.record import SweepRecord, Trial
@@ -95,6 +95,11 @@ def _empty_record(
 ) -> SweepRecord:
     """Return the record of a sweep without trials."""
     on_test = selects_on_test(config)
+    if "valid" in parts_left_out(config["eval_args"]) and not config["benchmark_filename"]:
+        raise UsageError(
+            f"eval_args.split is {config['eval_args']['split']}, without a validation part to compare trials on; "
+            "give it a share, such as {RS: [0.8, 0.1, 0.1]}"
+        )
     record = SweepRecord(
         model=config["model"],
         dataset=config["dataset"],

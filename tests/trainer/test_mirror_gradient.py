@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from recbole.utils import ModelType
 
+from recbole_diffusion.compat import ModelType
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.trainer.adversarial import AdversarialTrainer

@@ -22,9 +22,9 @@ EMCDR is the smallest example.
 from typing import Any, ClassVar
 
 import torch
-from recbole.utils import InputType
 from torch import Tensor
 
+from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.cross_domain import describe, ratings_of
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender
 from recbole_diffusion.model.cross_domain.calibration import Calibration

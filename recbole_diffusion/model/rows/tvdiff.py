@@ -27,9 +27,9 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from recbole.utils import InputType
 from torch import Tensor, nn
 
+from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses

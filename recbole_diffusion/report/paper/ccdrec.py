@@ -82,7 +82,7 @@ def _items_of(run: Any, user: int) -> torch.Tensor:
 
 def _untrained(run: Any) -> Any:
     """Return the model as the run's first epoch found it; the process's random streams stay as they are."""
-    from recbole.utils import init_seed
+    from recbole_diffusion.compat import init_seed
 
     before = checkpoint.random_state()
     try:
