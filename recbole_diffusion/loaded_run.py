@@ -182,7 +182,7 @@ def _built(config: Config) -> tuple[Any, dict[str, Any], Any]:
         raise UsageError(
             f"{config['model']} is no general recommender; only those can be used after training"
         )
-    init_seed(config["seed"], config["reproducibility"])
+    init_seed(config.general.seed, config["reproducibility"])
     dataset = create_dataset(config)
     parts = parts_of(config, dataset)
     return dataset, parts, config.model_class(config, parts["train"])

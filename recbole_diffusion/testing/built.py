@@ -28,11 +28,11 @@ class Built:
 
     def __init__(self, model: str | type, dataset: str, overrides: dict[str, Any]) -> None:
         self.config = Config(model, dataset, overrides=overrides)
-        init_seed(self.config["seed"], True)
+        init_seed(self.config.general.seed, True)
         self.dataset = create_dataset(self.config)
         self.train, self.valid, tests = prepare_data(self.config, self.dataset)
         self.test = next(iter(tests.values()))
-        init_seed(self.config["seed"], True)
+        init_seed(self.config.general.seed, True)
         self.model = self.config.model_class(self.config, self.train._dataset).to(self.config["device"])
 
     def batch(self) -> Any:

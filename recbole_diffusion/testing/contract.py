@@ -137,7 +137,7 @@ class ModelContract:
         columns = [rows[name].to(model.device) for name in (model.USER_ID, model.ITEM_ID)]
         ratings = rows[built.config["RATING_FIELD"]].to(model.device) if model.predicts_ratings else None
         histories = histories_of(*columns, ratings, list(range(model.n_users)))
-        seed = noise_seed(built.config["seed"], 0)
+        seed = noise_seed(built.config.general.seed, 0)
         if not model.takes_histories:
             with pytest.raises(TypeError):
                 model.fold_in_scores(histories, seed)

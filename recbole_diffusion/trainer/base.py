@@ -166,7 +166,7 @@ class RunMixin(MirrorGradient):
         if record is None:
             return
         self.records.append(record)
-        if self._saved and (record["epoch"] + 1) % self.config["checkpoint_interval"] == 0:
+        if self._saved and (record["epoch"] + 1) % self.config.general.checkpoint_interval == 0:
             self._save_last(record["epoch"])
         self.folder.append_metrics(record)
 
@@ -309,7 +309,7 @@ class RunMixin(MirrorGradient):
         finally:
             self.eval_collector.lists = self.eval_collector.rated = None
         if self.rated is not None:
-            digits = self.config["metric_decimal_place"]
+            digits = self.config.general.metric_decimal_place
             result |= {name: round(value, digits) for name, value in self.rated.metrics().items()}
         return result
 

@@ -35,7 +35,7 @@ class MirrorGradient:
             UsageError: gradients are scaled, or the model does not learn by gradient steps.
         """
         self._mirrored_batches = 0
-        if not self.config["mirror_gradient"]:
+        if not self.config.general.mirror_gradient:
             return loss_func
         if self.enable_scaler or self.config["MODEL_TYPE"] == ModelType.TRADITIONAL:
             raise UsageError(
@@ -43,9 +43,8 @@ class MirrorGradient:
                 "to False"
             )
         compute = loss_func or self.model.calculate_loss
-        interval, descent, ascent = (
-            self.config[f"mirror_{name}"] for name in ("interval", "descent", "ascent")
-        )
+        options = self.config.general
+        interval, descent, ascent = options.mirror_interval, options.mirror_descent, options.mirror_ascent
 
         def mirrored_loss(interaction: Any) -> Loss:
             self._mirrored_batches += 1
@@ -74,7 +73,7 @@ class MirrorGradient:
         Raises:
             UsageError: the loop makes its own steps, so that the option would do nothing.
         """
-        if self.config["mirror_gradient"] and not self._mirrored_batches:
+        if self.config.general.mirror_gradient and not self._mirrored_batches:
             raise refusal(self.config["model"], "whose trainer makes its own steps")
 
 

@@ -88,12 +88,12 @@ class StagedTrainer(RunMixin, _StageSteps):
     """
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
-        if config["mirror_gradient"]:
+        if config.general.mirror_gradient:
             raise refusal(config["model"], "which trains in stages")
         super().__init__(config, model, folder)
         self.stages, self.number, self.step_optimizers = model.stages(), -1, []
-        self.scores_only = config["epochs"] == 0 and bool(config["load_checkpoint"])
-        if self.stages and self.stages[-1].steps and config["epochs"] == 0 and not self.scores_only:
+        self.scores_only = config.general.epochs == 0 and bool(config.general.load_checkpoint)
+        if self.stages and self.stages[-1].steps and config.general.epochs == 0 and not self.scores_only:
             raise UsageError(
                 f"epochs is 0: the stage {self.stages[-1].name!r} of {config['model']} would never run; give "
                 "1 or more, or "
@@ -171,7 +171,7 @@ class StagedTrainer(RunMixin, _StageSteps):
             )
             for step in self.stage.steps
         ]
-        order = self.config["seed"] + crc32(
+        order = self.config.general.seed + crc32(
             self.stage.name.encode()
         )  # by name: a stage is the same wherever it stands
         self._loader = StageLoader(self.stage, self.part, order)
@@ -201,7 +201,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         if not folder or not self.stage.key:
             return None
         # Of the run, which a stage's key cannot know.
-        updates = repr((self.config["learner"], self.config["clip_grad_norm"], self.eval_step))
+        updates = repr((self.config.general.learner, self.config["clip_grad_norm"], self.eval_step))
         return Path(folder).expanduser() / f"{self.stage.key}-{crc32(updates.encode()):08x}.pt"
 
     def _cached(self) -> bool:

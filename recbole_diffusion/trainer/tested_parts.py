@@ -52,8 +52,8 @@ def evaluate_parts(trainer: Any, train: Any, tests: Mapping[str, Any], progress:
         if len(lists) and len(np.unique(lists.users)) == len(lists):  # not where a user has several sequences
             kept[name] = lists
             errors[name] = trainer.rated.by_user(lists.users) if trainer.rated is not None else {}
-            if config["report_groups"]:
-                n_groups = config["report_groups"]
+            if config.general.report_groups:
+                n_groups = config.general.report_groups
                 found.groups[name] = group_report(lists, part, loader._dataset, n_groups, topk)
     if kept:
         tokens = part.field2id_token[part.uid_field]

@@ -78,7 +78,7 @@ def sweep(
         folder = SweepFolder.create(
             config.model_class.__name__,
             record.dataset,
-            options.storage or config["runs_path"],
+            options.storage or config.general.runs_path,
             options.sweep_dir,
         )
     else:

@@ -62,7 +62,7 @@ def make_record(
 
 
 def _refuse_options_of_one_run(config: Config, settings: SweepOptions) -> None:
-    if config["run_dir"] is not None:
+    if config.general.run_dir is not None:
         raise UsageError(
             "run_dir is the folder of one run; name the sweep's with --sweep_dir, or its parent with "
             "--storage"
@@ -72,7 +72,7 @@ def _refuse_options_of_one_run(config: Config, settings: SweepOptions) -> None:
             "Ray gives trials their GPUs: write --trial_gpus=1, or 0.5 for two trials on one, not use_gpu or "
             "gpu_id"
         )
-    if settings.resplit and config["split_seed"] is not None:
+    if settings.resplit and config.general.split_seed is not None:
         raise UsageError(
             f"split_seed {config['split_seed']} holds for every run, and resplit draws a split with each final "
             "seed; leave one of them out"
@@ -84,7 +84,7 @@ def _options_of_trials(config: Config) -> dict[str, Any]:
 
     With ``resplit`` each final run has another ``split_seed``.
     """
-    split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
+    split_seed = config.general.seed if config.general.split_seed is None else config.general.split_seed
     given = {name: value for name, value in config.given.items() if name not in OF_A_RUN}
     paths = {name: config.resolved[name] for name in PATHS if name in given}
     return {**given, **paths, "split_seed": split_seed}
@@ -107,10 +107,10 @@ def _empty_record(
         space=dict(space.content),
         space_source=space.source,
         settings={name: getattr(settings, name) for name in SweepOptions.__dataclass_fields__},
-        valid_metric=config["valid_metric"].lower(),
+        valid_metric=config.general.valid_metric.lower(),
         bigger=bool(config["valid_metric_bigger"]),
-        epochs=1 if config["MODEL_TYPE"] == ModelType.TRADITIONAL else config["epochs"],
-        seed=config["seed"],
+        epochs=1 if config["MODEL_TYPE"] == ModelType.TRADITIONAL else config.general.epochs,
+        seed=config.general.seed,
         command=command,
         directory=str(Path.cwd()),
         selection="test" if on_test else "validation",

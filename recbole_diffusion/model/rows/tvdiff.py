@@ -78,7 +78,7 @@ class TVDiff(Recommender):
         super().__init__(config, dataset)
         self.options: TVDiffOptions = config.options
         o = self.options
-        self.evaluation_seed = config["seed"]
+        self.evaluation_seed = config.general.seed
         interactions = binary_interactions(dataset)
         self.positives = InteractionCSR.from_scipy(interactions)
 
