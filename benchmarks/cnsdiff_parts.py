@@ -42,7 +42,7 @@ def moved(folder: Path) -> list[str]:
     """Return how far each part of the weights is from where it began, relative to its length."""
     loaded = load_run(folder)
     config = loaded.config
-    from recbole.utils import init_seed
+    from recbole_diffusion.compat import init_seed
 
     init_seed(config["seed"], config["reproducibility"])
     fresh = dict(config.model_class(config, loaded.parts["train"]).named_parameters())

@@ -60,9 +60,8 @@ def write_android(folder: Path) -> None:
 def child(dataset: str, options: dict[str, Any]) -> dict[str, float]:
     """Load, train one epoch, score a batch of users; return seconds and memory."""
     import torch
-    from recbole.data.interaction import Interaction
-    from recbole.utils import init_seed
 
+    from recbole_diffusion.compat import Interaction, init_seed
     from recbole_diffusion.config import Config
     from recbole_diffusion.data.preparation import create_dataset, prepare_data
     from recbole_diffusion.storage.run_folder import RunFolder

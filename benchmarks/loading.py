@@ -18,14 +18,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
-from recbole_diffusion.compat import apply_all
-
-apply_all()
-
-from recbole.config import Config
-from recbole.data.dataset import Dataset
-from recbole.utils import FeatureSource
-
+from recbole_diffusion.compat import Dataset, FeatureSource
+from recbole_diffusion.compat import RecBoleConfig as Config
 from recbole_diffusion.data.reader import FastReading
 
 DATASET, ROWS, USERS, ITEMS, REPEATS = "ml-1m", 1_000_209, 6040, 3706, 7

@@ -19,7 +19,7 @@ NAMES = ("random on the scale", "item mean, shrunken", "item mean and user offse
 
 def parts_of(dataset: str, seed: int, options: dict[str, Any]) -> tuple[sp.csr_matrix, dict[str, tuple]]:
     """Return the training ratings, and (users, items, ratings) of valid and test, cut as a run with this seed cuts them."""
-    from recbole.utils import init_seed
+    from recbole_diffusion.compat import init_seed
 
     sys.argv = sys.argv[:1]  # RecBole reads it in places
     config = Config("Pop", dataset, overrides={**options, "seed": seed, "use_gpu": False})

@@ -17,8 +17,6 @@ from typing import Any
 import psutil
 
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
-
-# First: it makes RecBole importable.
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data, release_dataset
 from recbole_diffusion.tuning.driver import sweep

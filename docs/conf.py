@@ -12,10 +12,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
-from recbole_diffusion.compat import apply_all  # noqa: E402
 from recbole_diffusion.storage.versions import __version__  # noqa: E402
-
-apply_all()  # RecBole is imported by autodoc, on a current stack
 
 project = "recbole_diffusion"
 author = "recbole_diffusion contributors"

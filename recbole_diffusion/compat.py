@@ -1,15 +1,80 @@
-"""What RecBole 1.2.1 needs to run on a current stack: one function a gap, each with its reason.
+"""The one door to RecBole 1.2.1: this package takes every name of RecBole's from here, and here it is patched.
 
-Every function only adds a name that is missing or hides a message that the user cannot act on, so applying
-them twice, or on an old stack, changes nothing. Gaps that need no patch are closed where they occur:
-checkpoints in ``trainer/checkpoint.py`` (torch 2.6 refuses RecBole's), run folders in ``trainer/base.py``,
-model lookup in ``registry.py``, dead downloads in ``data/dataset.py``.
+Nothing else of the package imports ``recbole``, so that no module has to be imported before another. Below
+the names stands what RecBole needs to run on a current stack: one function a gap, each with its reason. Every
+function only adds a name that is missing or hides a message that the user cannot act on, so applying them
+twice, or on an old stack, changes nothing. Gaps that need no patch are closed where they occur: checkpoints
+in ``trainer/checkpoint.py`` (torch 2.6 refuses RecBole's), run folders in ``trainer/base.py``, model lookup in
+``registry.py``, dead downloads in ``data/dataset.py``.
 """
 
 import warnings
+from pathlib import Path
 
 import numpy as np
+import recbole
+import recbole.data.dataset as recbole_datasets
+import recbole.data.transform as recbole_transform
+import recbole.evaluator.metrics as recbole_metrics
+import recbole.trainer.trainer as recbole_trainer
 import scipy.sparse
+from recbole.config.configurator import Config as RecBoleConfig
+from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader, UserDataLoader
+from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
+from recbole.data.interaction import Interaction
+from recbole.data.utils import create_samplers, get_dataloader
+from recbole.evaluator import Collector, Evaluator, metric_types, metrics_dict
+from recbole.evaluator.register import metric_information
+from recbole.model.abstract_recommender import AbstractRecommender, GeneralRecommender
+from recbole.sampler import KGSampler
+from recbole.trainer import Trainer
+from recbole.utils import (
+    EvaluatorType,
+    FeatureSource,
+    FeatureType,
+    InputType,
+    ModelType,
+    get_model,
+    get_trainer,
+    init_seed,
+)
+
+__all__ = [
+    "RECBOLE_FOLDER",
+    "AbstractRecommender",
+    "Collector",
+    "Dataset",
+    "Evaluator",
+    "EvaluatorType",
+    "FeatureSource",
+    "FeatureType",
+    "FullSortEvalDataLoader",
+    "GeneralRecommender",
+    "InputType",
+    "Interaction",
+    "KGSampler",
+    "KnowledgeBasedDataset",
+    "ModelType",
+    "RecBoleConfig",
+    "SequentialDataset",
+    "TrainDataLoader",
+    "Trainer",
+    "UserDataLoader",
+    "create_samplers",
+    "get_dataloader",
+    "get_model",
+    "get_trainer",
+    "init_seed",
+    "metric_information",
+    "metric_types",
+    "metrics_dict",
+    "recbole_datasets",
+    "recbole_metrics",
+    "recbole_trainer",
+    "recbole_transform",
+]
+
+RECBOLE_FOLDER = Path(recbole.__file__).parent
 
 # RecBole's name -> what it means. The upper group went away with numpy 1.24, the lower with numpy 2.0.
 NUMPY_NAMES = {
@@ -77,8 +142,6 @@ def quiet_deprecations() -> None:
     warnings.filterwarnings("ignore", category=SyntaxWarning, module=r"recbole\..*")
 
 
-def apply_all() -> None:
-    """Close every gap. Called before anything of RecBole is imported; safe to call again."""
-    restore_numpy_names()
-    restore_dok_update()
-    quiet_deprecations()
+restore_numpy_names()
+restore_dok_update()
+quiet_deprecations()

@@ -1,55 +1,36 @@
 """Config: RecBole's configuration with our YAML on top, typed, strict, and without evaluating anything.
 
 Layers, later wins: RecBole's defaults, ``properties/overall.yaml``, the model's YAML, the data set's YAML,
-the YAML of the protocol that the model declares, the preset, the user's files, the overrides.
+RecBole's YAML for its sequential, context-aware and knowledge models, the YAML of the protocol that the
+model declares, the preset, the user's files, the overrides.
+
+Our code reads ``general``, ``split``, ``rating`` and ``options``; ``config["name"]`` is for RecBole's own
+options and for RecBole's code.
 """
 
-import contextlib
 import copy
-import inspect
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
-from recbole_diffusion.compat import apply_all
+from recbole_diffusion import registry
+from recbole_diffusion.compat import RecBoleConfig
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options import evaluation, model_needs, old_keys
+from recbole_diffusion.options import recbole as recbole_options
+from recbole_diffusion.options.declare import read_options
+from recbole_diffusion.options.general import GeneralOptions
+from recbole_diffusion.options.keys_read import keys_of_classes
+from recbole_diffusion.options.rating import RatingOptions
+from recbole_diffusion.options.recbole import REFUSED, REPLACED_WHOLE
+from recbole_diffusion.options.split import SplitOptions
+from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.preset import read_preset, told
+from recbole_diffusion.storage.properties import properties_path
 
-apply_all()
-
-import recbole.config.configurator as recbole_configurator  # noqa: E402
-
-from recbole_diffusion import registry  # noqa: E402
-from recbole_diffusion.errors import UsageError, did_you_mean  # noqa: E402
-from recbole_diffusion.options import recbole as recbole_options  # noqa: E402
-from recbole_diffusion.options.declare import read_options, type_text  # noqa: E402
-from recbole_diffusion.options.general import GeneralOptions  # noqa: E402
-from recbole_diffusion.options.rating import RatingOptions  # noqa: E402
-from recbole_diffusion.options.renamed import renamed_text  # noqa: E402
-from recbole_diffusion.options.split import SplitOptions  # noqa: E402
-from recbole_diffusion.storage import yaml_io  # noqa: E402
-from recbole_diffusion.storage.preset import read_preset, told  # noqa: E402
-from recbole_diffusion.storage.properties import properties_path  # noqa: E402
-
-# Replaced as a whole by a higher layer: a merged split would hold two splitting rules.
-REPLACED_WHOLE = frozenset({"split", "threshold", "train_neg_sample_args"})
-# RecBole's options that a run folder makes meaningless, or that follow from others, with what to use instead.
-REFUSED = {
-    "device": "use --use_gpu and --gpu_id",
-    "MODEL_TYPE": "it follows from the model",
-    "MODEL_INPUT_TYPE": "it follows from the model",
-    "eval_type": "it follows from the metrics",
-    "checkpoint_dir": "a run writes one folder; name it with --run_dir",
-    "save_dataset": "RecBole's saved data sets are pickles that go stale; loading is fast, leave it out",
-    "dataset_save_path": "RecBole's saved data sets are pickles that go stale; loading is fast, leave it out",
-    "save_dataloaders": "RecBole's saved loaders are pickles that go stale; loading is fast, leave it out",
-    "dataloaders_save_path": "RecBole's saved loaders are pickles that go stale; loading is fast, leave it "
-    "out",
-}
 NAMES = frozenset({"model", "dataset"})
-# Read by RecBole's data set, but in none of its YAML files and lists.
-UNLISTED = frozenset({"encoding"})
 
 
 def defaults_file(model: str, model_class: type) -> Path:
@@ -59,8 +40,16 @@ def defaults_file(model: str, model_class: type) -> Path:
     return properties_path() / "model" / f"{model}.yaml"
 
 
-class Config(recbole_configurator.Config):
+class Config(RecBoleConfig):
     """RecBole's Config with checked options.
+
+    Attributes:
+        general: the options that every run has.
+        split: the options of a split under distribution shift.
+        rating: the options of ratings.
+        options: the options of a model of this package; None for RecBole's.
+        resolved: every option that a run depends on, in plain types, for ``config.yaml``.
+        notes: lines for the log: what was ignored, or chosen because other options asked for it.
 
     Args:
         model: name of a model of ours or of RecBole, ``package.module:Class``, or a class. By None it is the
@@ -88,7 +77,8 @@ class Config(recbole_configurator.Config):
         for file in config_files:
             external = yaml_io.merged(external, yaml_io.load_yaml(file), REPLACED_WHOLE)
         external = yaml_io.merged(external, copy.deepcopy(dict(overrides or {})), REPLACED_WHOLE)
-        self.given = external
+        self.given, self.notes = old_keys.without_harmless(external)
+        old_keys.refuse_old(self.given)
         model = registry.name_of(model) if model else external.get("model")
         dataset = dataset or external.get("dataset")
         for name, value in (("model", model), ("dataset", dataset)):
@@ -115,11 +105,10 @@ class Config(recbole_configurator.Config):
         """Return the log's line on presets, None where there is nothing to say."""
         return told(self.preset, self.model, self.dataset, self.internal_config_dict)
 
-    # RecBole's seams, each replaced by the smallest thing that closes a trap.
+    # Overridden RecBole methods.
 
     def compatibility_settings(self) -> None:
-        """Only names that are missing; RecBole's version reads names that numpy 2 has removed."""
-        apply_all()
+        """Nothing: ``compat`` has set the names that are missing; RecBole reads some that numpy 2 has removed."""
 
     def _init_parameters_category(self) -> None:
         super()._init_parameters_category()
@@ -141,10 +130,10 @@ class Config(recbole_configurator.Config):
         return {}
 
     def _get_model_and_dataset(self, model: str, dataset: str) -> tuple[str, type, str]:
+        model_needs.refuse_model(model)
         return model, registry.model_class(model), dataset
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
-        super()._load_internal_config_dict(model, model_class, dataset)
         folder = properties_path()
         model_file = defaults_file(model, model_class)
         if registry.options_class(model) and not model_file.is_file():
@@ -152,37 +141,77 @@ class Config(recbole_configurator.Config):
                 f"{model_file} is missing: it holds the defaults of the options of {model_class.__name__}; "
                 + ("put it there" if registry.is_outside(model) else "install the package again")
             )
-        layers = self.internal_config_dict
-        files = [folder / "overall.yaml", model_file, folder / "dataset" / f"{dataset}.yaml"]
-        files += [_protocol_file(folder / "protocol", model_class)] if model_class.protocol else []
-        for file in files:
-            if file.is_file():
-                layers = yaml_io.merged(layers, yaml_io.load_yaml(file), REPLACED_WHOLE)
-        self.internal_config_dict = layers
+        self._our_layers = [folder / "overall.yaml", model_file, folder / "dataset" / f"{dataset}.yaml"]
+        super()._load_internal_config_dict(model, model_class, dataset)
+        self._add_our_layers()
+        if model_class.protocol:
+            self._add_layer(_protocol_file(folder / "protocol", model_class))
+        if not model_needs.ranks_by_user(model_class):
+            self.internal_config_dict["rating_scale"] = None
         self._refuse_unknown(model_class)
+
+    def _update_internal_config_dict(self, file: str) -> dict[str, Any]:
+        """Our YAML goes below that of RecBole for one type of model, whose split and metrics would be lost under it."""
+        if Path(file).parent.name == "quick_start_config":
+            self._add_our_layers()
+        return super()._update_internal_config_dict(file)
+
+    def _add_our_layers(self) -> None:
+        for file in self._our_layers:
+            self._add_layer(file)
+        self._our_layers = []
+
+    def _add_layer(self, file: Path) -> None:
+        if file.is_file():
+            self.internal_config_dict = yaml_io.merged(
+                self.internal_config_dict, yaml_io.load_yaml(file), REPLACED_WHOLE
+            )
 
     def _get_final_config_dict(self) -> dict[str, Any]:
         final = yaml_io.merged(self.internal_config_dict, self.external_config_dict, REPLACED_WHOLE)
         final |= {"model": self.model, "dataset": self.dataset}
         own = registry.options_class(self.model)
         declared = [GeneralOptions, SplitOptions, RatingOptions, *([own] if own else [])]
-        self._check_types(final, {name for cls in declared for name in cls.__dataclass_fields__})
-        self.general = read_options(GeneralOptions, final)
-        self.split = read_options(SplitOptions, final)
-        self.rating = read_options(RatingOptions, final)
+        names = {name for cls in declared for name in cls.__dataclass_fields__}
+        recbole_options.check_types(self.external_config_dict, self.internal_config_dict, names)
+        self._read_typed(final)
         self.options = read_options(own, final) if own else None
         final |= self.options.resolved(final) if hasattr(self.options, "resolved") else {}
-        recbole_options.check(final, self.rating.names(self.model_class.predicts_ratings))
+        self._complete(final)
         for name in ("data_path", "load_checkpoint", "shift_test"):
             if final[name] is not None:
                 final[name] = str(Path(final[name]).expanduser().resolve())
+        self._read_typed(final)
         self.resolved = {
             key: copy.deepcopy(value)
             for key, value in final.items()
-            if _is_plain(value) and key not in REFUSED
+            if yaml_io.is_plain(value) and key not in REFUSED and key not in old_keys.HARMLESS
         }
         self.resolved["run_dir"] = None
         return final
+
+    def _read_typed(self, values: Mapping[str, Any]) -> None:
+        self.general = read_options(GeneralOptions, values)
+        self.split = read_options(SplitOptions, values)
+        self.rating = read_options(RatingOptions, values)
+
+    def changed(self, **values: Any) -> Self:
+        """Return this configuration with other values, which are not checked against each other."""
+        other = copy.copy(self)
+        other.final_config_dict = {**self.final_config_dict, **values}
+        other._read_typed(other.final_config_dict)
+        return other
+
+    def _complete(self, final: dict[str, Any]) -> None:
+        """Choose what the given options leave open, note it, and check all of them together."""
+        given, by_user = self.external_config_dict, model_needs.ranks_by_user(self.model_class)
+        self.notes += model_needs.complete(final, given, self.model_class, by_user)
+        rated = read_options(RatingOptions, final).names(self.model_class.predicts_ratings)
+        self.notes += recbole_options.complete(final, given, self.internal_config_dict)
+        self.notes += evaluation.fit(final, self.given, rated)
+        evaluation.check(final, rated)
+        recbole_options.check(final)
+        model_needs.check(final, self.model_class, by_user)
 
     def _set_default_parameters(self) -> None:
         given = self.final_config_dict["data_path"]
@@ -209,48 +238,12 @@ class Config(recbole_configurator.Config):
         final["device"] = torch.device("cuda", int(first)) if on_gpu else torch.device("cpu")
         final["single_spec"], final["local_rank"] = True, 0
 
-    # Checks.
-
     def _refuse_unknown(self, model_class: type) -> None:
-        known = (
-            {key for keys in self.parameters.values() for key in keys}
-            | set(self.internal_config_dict)
-            | NAMES
-        )
-        known |= keys_read_by(model_class) | UNLISTED
-        known |= {
-            name for cls in (GeneralOptions, SplitOptions, RatingOptions) for name in cls.__dataclass_fields__
-        }
-        for key, value in self.external_config_dict.items():
-            if key in REFUSED and value not in (None, False):
-                raise UsageError(f"option {key!r} is not supported: {REFUSED[key]}")
-            if key not in known:
-                unknown = f"unknown option {key!r}{did_you_mean(str(key), known)}"
-                raise UsageError(
-                    renamed_text(key, known) or f"{unknown}; --model={self.model} --help lists the options"
-                )
-
-    def _check_types(self, final: dict[str, Any], declared: set[str]) -> None:
-        """Compare each given value with the type of its default; numbers for text options (``gpu_id: 0``) are taken as text."""
-        for key in self.external_config_dict.keys() - declared:
-            default, value = self.internal_config_dict.get(key), final[key]
-            if default is None or value is None:
-                continue
-            if isinstance(default, list):
-                fits = isinstance(value, list | tuple | str | int | float)
-            elif isinstance(default, bool) or isinstance(value, bool):
-                fits = isinstance(value, type(default))
-            elif isinstance(default, int | float):
-                fits = isinstance(value, int | float)
-            elif isinstance(default, str):
-                fits = isinstance(value, str | int | float | list)
-            else:
-                fits = isinstance(value, type(default))
-            if not fits:
-                raise UsageError(
-                    f"option {key!r} is {value!r}; it takes {type_text(type(default))}, by default "
-                    f"{default!r}"
-                )
+        known = {key for keys in self.parameters.values() for key in keys} | set(self.internal_config_dict)
+        for options in (GeneralOptions, SplitOptions, RatingOptions):
+            known |= options.__dataclass_fields__.keys()
+        known |= keys_of_classes(model_class, with_transform=bool(self.external_config_dict.get("transform")))
+        recbole_options.refuse_unknown(self.external_config_dict, known | NAMES, self.model)
 
 
 def _protocol_file(folder: Path, model_class: type) -> Path:
@@ -261,22 +254,3 @@ def _protocol_file(folder: Path, model_class: type) -> Path:
             f"{model_class.__name__}.protocol is {model_class.protocol!r}; it takes {known} or None"
         )
     return file
-
-
-def keys_read_by(model_class: type) -> set[str]:
-    """Return the option names that a model class and its parents read as ``config["name"]``; RecBole's YAML does not hold all."""
-    names: set[str] = set()
-    libraries = ("torch.", "builtins", "typing", "abc")
-    for cls in model_class.__mro__:
-        if not cls.__module__.startswith(libraries):
-            with contextlib.suppress(OSError, TypeError):  # a class written in a notebook may have no source
-                names |= set(re.findall(r"""config\[["']([\w-]+)["']\]""", inspect.getsource(cls)))
-    return names
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    return value is None or type(value) in (bool, int, float, str)

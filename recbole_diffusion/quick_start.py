@@ -67,14 +67,14 @@ def run(
     if resume is None:
         config = Config(model, dataset, config_files, overrides)
         folder = RunFolder.create(
-            config.model_class.__name__, config["dataset"], config["runs_path"], config["run_dir"]
+            config.model_class.__name__, config["dataset"], config.general.runs_path, config.general.run_dir
         )
         folder.write_config(config.resolved)
     else:
         folder, config = _resumed(resume, model, dataset, config_files, overrides)
     config["checkpoint_dir"] = str(folder.path)
     try:
-        with logging_to(folder.log, config["state"]):
+        with logging_to(folder.log, config.general.state):
             ready = _build(config, folder, prepared)
             _start_or_resume(ready, resume is not None)
             result = _result(ready, on_epoch, test)
@@ -124,7 +124,7 @@ class _Prepared:
         folder: where it writes.
         dataset: the whole data set.
         train: loader of the training part.
-        valid: loader of the validation part.
+        valid: loader of the validation part, None where the split has none.
         tests: loaders of the test parts by name.
         trainer: the trainer, which holds the model.
         load_seconds: time of reading and splitting the data.
@@ -143,32 +143,33 @@ class _Prepared:
     def held_out(self) -> dict[str, Any]:
         """The data sets of the validation and test parts by name."""
         loaders = {"valid": self.valid, **self.tests}
-        return {name: loader._dataset for name, loader in loaders.items()}
+        return {name: loader._dataset for name, loader in loaders.items() if loader is not None}
 
     @property
     def progress(self) -> bool:
         """Whether to show progress bars."""
-        shown = self.config["show_progress"]
+        shown = self.config.general.show_progress
         return sys.stderr.isatty() if shown is None else shown
 
 
 def _build(config: Config, folder: RunFolder, given: Any) -> _Prepared:
     """Load the data, and make model and trainer; ``given`` is a data set that was made before, or None."""
-    from recbole.utils import init_seed
-
-    from recbole_diffusion.data.dataset import id_fingerprint
+    from recbole_diffusion.compat import init_seed
+    from recbole_diffusion.data.fingerprint import id_fingerprint
     from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data
     from recbole_diffusion.trainer.factory import trainer_for
 
+    for note in config.notes:
+        logger.warning(note)
     clock = time.perf_counter()
-    split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
+    split_seed = config.general.seed if config.general.split_seed is None else config.general.split_seed
     init_seed(split_seed, config["reproducibility"])
     dataset = create_dataset(config) if given is None else adopt_dataset(config, given)
     logger.info("%s", dataset)
     train, valid, tests = prepare_data(config, dataset)
     load_seconds = time.perf_counter() - clock
 
-    init_seed(config["seed"], config["reproducibility"])
+    init_seed(config.general.seed, config["reproducibility"])
     model = config.model_class(config, train._dataset).to(config["device"])
     logger.info("%s", model)
     trainer = trainer_for(config, model, folder)
@@ -191,9 +192,9 @@ def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
             logger.warning("no epoch was finished in %s; starting from the beginning", folder.path)
             folder.write_metrics([])
             folder.best.unlink(missing_ok=True)
-        if config["load_checkpoint"]:
-            path = Path(config["load_checkpoint"])
-            state = checkpoint.load(path, config["device"], trust=config["trust_checkpoint"])
+        if config.general.load_checkpoint:
+            path = Path(config.general.load_checkpoint)
+            state = checkpoint.load(path, config["device"], trust=config.general.trust_checkpoint)
             trainer.load_weights(state, path)
     # Now nothing of the request can be wrong.
     logger.info("run folder %s, device %s", folder.path, config["device"])
@@ -201,13 +202,17 @@ def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
         logger.info(line)
 
 
-def _train(prepared: _Prepared, on_epoch: Callable | None) -> tuple[float, dict[str, float]]:
-    """Train; return the best validation score, and the metrics of that validation."""
+def _train(prepared: _Prepared, on_epoch: Callable | None) -> tuple[float | None, dict[str, float]]:
+    """Train; return the best validation score, and the metrics of that validation; None and nothing without one."""
     trainer, progress = prepared.trainer, prepared.progress
+    if prepared.valid is None:
+        logger.warning("no validation part: every epoch is trained, and the last one is kept")
+        trainer.fit(prepared.train, None, show_progress=progress, callback_fn=on_epoch)
+        return None, {}
     score, valid = trainer.fit(prepared.train, prepared.valid, show_progress=progress, callback_fn=on_epoch)
     if valid is None:
         valid = trainer.evaluate(prepared.valid, show_progress=progress)
-        score = valid[prepared.config["valid_metric"].lower()]
+        score = valid[prepared.config.general.valid_metric.lower()]
     return float(score), {name: float(value) for name, value in valid.items()}
 
 
@@ -219,18 +224,19 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
 
     config, trainer = prepared.config, prepared.trainer
     score, valid = _train(prepared, on_epoch)
+    selection = "test" if selects_on_test(config) else "validation"
     clock = time.perf_counter()
     tests = prepared.tests if test else {}
     found = evaluate_parts(trainer, prepared.train, tests, prepared.progress)
     test_seconds = time.perf_counter() - clock
-    for part, values in {"valid": valid, **found.metrics}.items():
+    for part, values in (({"valid": valid} if valid else {}) | found.metrics).items():
         logger.info("%s: %s", part, "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
     epochs = [record["train_seconds"] for record in trainer.records]
     return {
         "model": config["model"],
         "dataset": config["dataset"],
-        "selection": "test" if selects_on_test(config) else "validation",
-        "seed": config["seed"],
+        "selection": "last epoch" if prepared.valid is None else selection,
+        "seed": config.general.seed,
         "preset": config["preset"],
         "parameters": sum(one.numel() for one in trainer.model.parameters() if one.requires_grad),
         "best_epoch": trainer.chosen_epoch,

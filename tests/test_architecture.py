@@ -6,23 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from recbole.utils import dataset_arguments, evaluation_arguments, general_arguments, training_arguments
 
 from recbole_diffusion import registry
-from recbole_diffusion.compat import apply_all
 from recbole_diffusion.options import declare
 from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
-
-apply_all()
-
-from recbole.utils import (  # noqa: E402
-    dataset_arguments,
-    evaluation_arguments,
-    general_arguments,
-    training_arguments,
-)
 
 RECBOLE = {*general_arguments, *training_arguments, *evaluation_arguments, *dataset_arguments}
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,6 +172,11 @@ def test_what_needs_ray_at_its_import_is_imported_late():
         name_of(path) for path in FILES if any(module in name for name in imports(path, top_level_only=True))
     ]
     assert early == []
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name != "compat.py"], ids=name_of)
+def test_recbole_is_imported_through_compat_alone(path):
+    assert [name for name in imports(path) if name.split(".")[0] == "recbole"] == []
 
 
 @pytest.mark.parametrize("name", registry.MODELS)

@@ -159,7 +159,7 @@ def whole(write_parts):
         ),
         (
             {"eval_args": {"order": "TO"}},
-            "splits by time, but data set 'toy' has no column 'timestamp'; add it to load_col.inter",
+            "splits by time, but .*toy.inter gives no column 'timestamp', only user_id, item_id; name its time column",
         ),
         ({"eval_args": {"split": {"TS": [0.8, 0.1, 0.1]}}}, "splits by time"),
         (

@@ -5,8 +5,9 @@ import os
 
 import pytest
 
-from recbole_diffusion.config import Config, keys_read_by
+from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.keys_read import keys_read_by
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.registry import model_class
 from recbole_diffusion.storage import yaml_io
@@ -52,22 +53,104 @@ def test_model_and_dataset_may_stand_in_a_file(file):
     assert (config["model"], config["dataset"], config.model_class.__name__) == ("BPR", "ml-100k", "BPR")
 
 
-def test_nested_mappings_merge():
-    config = make(eval_args={"order": "TO"})
-    assert config["eval_args"]["order"] == "TO"
-    assert config["eval_args"]["split"] == {"RS": [0.8, 0.1, 0.1]}
-    assert config["eval_args"]["mode"] == {"valid": "full", "test": "full"}
+def test_our_own_nested_mappings_merge():
+    features = make("FREEDOM", item_features={"text": {"size": 8}})["item_features"]
+    assert features["text"] == {"by": "tfidf", "columns": ["movie_title", "class"], "size": 8}
+    assert features["attributes"]["by"] == "indicators"
 
 
-def test_a_split_is_replaced_as_a_whole():
-    assert make(eval_args={"split": {"LS": "valid_and_test"}})["eval_args"]["split"] == {
-        "LS": "valid_and_test"
-    }
-
-
-def test_negatives_are_replaced_as_a_whole():
+def test_recboles_mappings_are_replaced_as_a_whole(file):
     given = make("BPR", train_neg_sample_args={"distribution": "popularity"})["train_neg_sample_args"]
     assert (given["distribution"], given["sample_num"]) == ("popularity", 1)
+    lower, upper = (
+        file("load_col: {inter: [user_id, item_id], item: [item_id]}\n", "a.yaml"),
+        file("load_col: {inter: '*'}\n"),
+    )
+    assert make(config_files=[lower, upper])["load_col"] == {"inter": "*"}
+
+
+def test_eval_args_are_taken_whole_as_recbole_takes_them_and_what_changes_is_said():
+    config = make("DGRM", eval_args={"order": "TO", "mode": "full"})
+    assert config["eval_args"] == {
+        "split": {"RS": [0.8, 0.1, 0.1]},
+        "order": "TO",
+        "group_by": "user",
+        "mode": {"valid": "full", "test": "full"},
+    }
+    assert config.notes[0] == (
+        "eval_args is taken whole, as in RecBole: split is {'RS': [0.8, 0.1, 0.1]} and not {'RS': [0.72, 0.08, "
+        "0.2]}; give it too to change it"
+    )
+    assert make("BPR", eval_args={"order": "RO"}).notes == []  # nothing changes
+
+
+def test_recboles_settings_of_a_kind_of_model_win_over_ours_for_all_models():
+    sequential, context, knowledge = make("SASRec"), make("FM"), make("KGCN")
+    assert (sequential["eval_args"]["split"], sequential["eval_args"]["order"]) == (
+        {"LS": "valid_and_test"},
+        "TO",
+    )
+    assert (context["metrics"], context["valid_metric"]) == (["AUC", "LogLoss"], "AUC")
+    assert (context["eval_args"]["group_by"], context["threshold"]) == (None, {"rating": 4})
+    assert context["load_col"]["user"] == ["user_id", "age", "gender", "occupation"]
+    assert knowledge["load_col"]["kg"] == ["head_id", "relation_id", "tail_id"]
+    assert (
+        sequential["metric_decimal_place"] == context["metric_decimal_place"] == 6
+    )  # ours, which they leave alone
+    assert sequential["rating_scale"] is context["rating_scale"] is None  # they rank no user's items once
+    assert knowledge["rating_scale"] == [1, 5]
+
+
+# Choices that follow from others.
+
+
+@pytest.mark.parametrize(
+    ("overrides", "metrics", "chosen"),
+    [
+        ({"topk": [5, 7]}, None, "recall@7"),
+        ({"topk": 5, "metrics": ["NDCG", "Hit"]}, ["NDCG", "Hit"], "ndcg@5"),
+        ({"metrics": ["GAUC"]}, ["GAUC"], "gauc"),
+        ({"eval_args": {"mode": "labeled"}, "LABEL_FIELD": "rating"}, ["AUC"], "auc"),
+        ({"eval_args": {"mode": "labeled"}, "metrics": ["RMSE", "MAE"]}, ["RMSE", "MAE"], "rmse"),
+    ],
+)
+def test_a_metric_that_is_computed_chooses_the_epoch_where_none_is_given(overrides, metrics, chosen):
+    config = make("BPR", **overrides)
+    assert config["valid_metric"] == chosen
+    assert metrics is None or config["metrics"] == metrics
+    assert config.notes[-1] == (
+        f"valid_metric is {chosen}: the default Recall@20 is not among what metrics and topk give"
+    )
+    assert config.general.valid_metric == chosen
+
+
+def test_ranking_metrics_are_taken_where_a_context_model_ranks_all_items():
+    config = make("FM", eval_args={"mode": "full"})
+    assert (config["metrics"][0], config["valid_metric"]) == ("Recall", "recall@20")
+    assert "eval_args.mode is full: metrics are Recall, NDCG, MRR, Hit, Precision" in config.notes
+
+
+def test_a_sequential_model_whose_loss_compares_with_all_items_draws_no_negatives():
+    config = make("SASRec")
+    assert config["train_neg_sample_args"]["distribution"] == "none"
+    assert config.notes == ["loss_type is CE, which compares with all items: no negatives are drawn"]
+    assert make("SASRec", loss_type="BPR")["train_neg_sample_args"]["distribution"] == "uniform"
+    with pytest.raises(UsageError, match="should be None when the loss_type is CE"):
+        make("SASRec", train_neg_sample_args={"distribution": "uniform"})
+
+
+def test_a_scale_of_ratings_has_no_effect_where_no_users_items_are_ranked_once():
+    config = make("GRU4Rec", loss_type="BPR", rating_scale=[1, 5])  # as folders of earlier versions hold it
+    assert config.rating.rating_scale is config["rating_scale"] is None
+    assert config.notes == ["no effect of rating_scale: GRU4Rec ranks single rows, not a user's rated items"]
+
+
+def test_the_time_is_loaded_where_the_split_is_by_time():
+    config = make("BPR", load_col={"inter": ["user_id", "item_id"]}, eval_args={"order": "TO"})
+    assert config["load_col"]["inter"] == ["user_id", "item_id", "timestamp"]
+    assert config.notes[-1] == "the column timestamp is loaded too: eval_args splits by time"
+    assert make("SASRec", "mine")["load_col"]["inter"] == ["user_id", "item_id", "timestamp"]
+    assert make("BPR", "mine")["load_col"]["inter"] == ["user_id", "item_id"]
 
 
 # Values.
@@ -185,8 +268,6 @@ REFUSED = [
     ({"state": "LOUD"}, "'state' is 'LOUD'; it takes DEBUG"),
     ({"shuffle": "maybe"}, "'shuffle' is 'maybe'; it takes bool"),
     ({"eval_args": "full"}, "'eval_args' is 'full'; it takes dict"),
-    ({"checkpoint_dir": "x"}, "'checkpoint_dir' is not supported.*--run_dir"),
-    ({"save_dataset": True}, "'save_dataset' is not supported"),
     ({"device": "cuda"}, "'device' is not supported.*--use_gpu"),
     ({"MODEL_TYPE": "x"}, "'MODEL_TYPE' is not supported"),
     ({"topk": 0}, "'topk' is 0; it takes a whole number from 1"),
@@ -217,15 +298,21 @@ REFUSED = [
         r"unknown name 'spilt' in eval_args \(did you mean 'split'\?\)",
     ),
     ({"eval_args": {"split": {"RSS": [8, 1, 1]}}}, "'eval_args.split' is {'RSS'"),
-    ({"eval_args": {"split": {"RS": [0.8, 0.2]}}}, "three shares above 0"),
-    ({"eval_args": {"split": {"RS": [0.8, -0.1, 0.3]}}}, "three shares above 0"),
-    ({"eval_args": {"split": {"LS": "valid_only"}}}, "LS: valid_and_test"),
+    ({"eval_args": {"split": {"RS": [0.8, 0.2]}}}, "with three shares"),
+    ({"eval_args": {"split": {"RS": [0.8, -0.1, 0.3]}}}, "with three shares"),
+    (
+        {"eval_args": {"split": {"RS": [1, 0, 0]}}},
+        "with three shares, of which that of validation or that of",
+    ),
+    ({"eval_args": {"split": {"RS": [0, 0.5, 0.5]}}}, "with three shares"),
+    ({"eval_args": {"split": {"LS": "train_only"}}}, "LS: valid_and_test"),
     ({"eval_args": {"order": "XX"}}, "'eval_args.order' is 'XX'"),
     ({"eval_args": {"group_by": "users"}}, "'eval_args.group_by' is 'users'"),
     ({"eval_args": {"mode": "ful"}}, "'eval_args.mode' is 'ful'"),
     ({"eval_args": {"mode": "uni0"}}, "'eval_args.mode' is 'uni0'"),
     ({"eval_args": {"mode": {"tset": "full"}}}, "'eval_args.mode' is {'tset'"),
-    ({"eval_args": {"mode": "labeled"}}, "labeled judges single rows"),
+    ({"eval_args": {"mode": "labeled"}, "metrics": ["Recall"]}, "labeled judges single rows"),
+    ({"load_col": {"item": ["item_id"]}}, "without inter: as in RecBole it replaces the block below"),
     ({"benchmark_filename": "train"}, "'benchmark_filename' is 'train'; it takes two parts"),
     ({"benchmark_filename": ["train"]}, "it takes two parts"),
     ({"load_col": {"intre": ["user_id"]}}, r"unknown file 'intre' in load_col \(did you mean 'inter'\?\)"),
@@ -284,6 +371,12 @@ ACCEPTED = [
     {"val_interval": {"rating": "[3,inf)", "user_id": ["1", "2"]}},
     {"load_col": None, "clip_grad_norm": {"max_norm": 5}, "encoding": "latin-1", "save_dataset": False},
     {"load_col": {"inter": "*", "item": ["item_id"]}},
+    {"eval_args": {"split": {"RS": [0.8, 0, 0.2]}, "group_by": "None"}},
+    {"eval_args": {"split": {"LS": "valid_only"}}},
+    {"metrics": ["TailPercentage"], "tail_ratio": 0.2},
+    {"transform": "crop_itemseq", "eta": 0.6},
+    {"transform": "reorder_itemseq", "beta": 0.9},
+    {"additional_feat_suffix": "text", "load_col": {"inter": "*", "text": "*"}},
     {"benchmark_filename": ["train", "test"], "eval_args": {"split": None}},
 ]
 
@@ -294,6 +387,88 @@ def test_a_right_option_is_accepted(overrides):
     assert all(name in config for name in overrides)
 
 
-def test_options_that_only_the_models_source_names_are_known():
+def test_options_that_only_a_models_code_names_are_known():
     assert "norm" in keys_read_by(model_class("DiffRec"))  # in no YAML of RecBole
     assert make("DiffRec", norm=True)["norm"] is True
+
+
+@pytest.mark.parametrize("option", ["eta", "tail_ratios"])
+def test_an_option_that_nothing_of_this_run_reads_is_unknown(option):
+    with pytest.raises(UsageError, match=f"unknown option '{option}'"):
+        make("BPR", **{option: 0.5})
+
+
+# What old configuration files hold.
+
+
+def test_template_options_without_effect_are_told_in_one_note():
+    config = make("BPR", checkpoint_dir="saved/", save_dataset=True, dataset_save_path=None, nproc=1)
+    assert config.notes == [
+        "no effect of checkpoint_dir (a run writes one folder, which run_dir names), save_dataset (the files are "
+        "read each time), nproc (a run is one process)"
+    ]
+    assert "checkpoint_dir" not in config.resolved
+
+
+def test_options_of_an_older_recbole_are_told_all_at_once_with_what_replaces_them():
+    old = {
+        "eval_setting": "TO_LS,uni100",
+        "group_by_user": True,
+        "real_time_process": False,
+        "min_user_inter_num": 5,
+    }
+    with pytest.raises(UsageError) as refused:
+        make("BPR", **old, training_neg_sample_num=2, lowest_val={"rating": 3})
+    assert str(refused.value) == (
+        "RecBole has no eval_setting, group_by_user, real_time_process, min_user_inter_num, "
+        "training_neg_sample_num, lowest_val any more: instead of eval_setting, group_by_user write eval_args: "
+        "{split: {LS: valid_and_test}, order: TO, group_by: user, mode: uni100}; instead of min_user_inter_num "
+        'write user_inter_num_interval: "[5,inf)"; instead of training_neg_sample_num write '
+        "train_neg_sample_args: {distribution: uniform, sample_num: 2}; instead of lowest_val write "
+        "val_interval: {'rating': '[3,inf)'}; leave real_time_process out"
+    )
+
+
+def test_what_the_message_says_to_write_is_accepted():
+    written = {
+        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "uni100"},
+        "user_inter_num_interval": "[5,inf)",
+        "train_neg_sample_args": {"distribution": "uniform", "sample_num": 2},
+        "val_interval": {"rating": "[3,inf)"},
+    }
+    assert make("BPR", **written)["user_inter_num_interval"] == "[5,inf)"
+
+
+def test_an_old_option_beside_the_one_that_replaces_it_has_no_effect_as_in_recbole():
+    config = make("BPR", eval_setting="RO_RS,full", eval_args={"order": "TO"})
+    assert config["eval_args"]["order"] == "TO"
+    assert config.notes == ["no effect of eval_setting (eval_args says it)"]
+
+
+# What single models need.
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides", "message"),
+    [
+        ("XGBoost", {}, "XGBoost of RecBole does not run here: its trees are trained by a library"),
+        ("BPR", {"train_neg_sample_args": None}, "BPR learns from pairs and needs negatives"),
+        ("SASRec", {"loss_type": "BPR", "train_neg_sample_args": None}, "SASRec learns from pairs"),
+        ("FM", {"shift": "popularity"}, "FM is a context model, whose data set cannot be split by shift"),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused_in_one_sentence(model, overrides, message):
+    with pytest.raises(UsageError, match=message):
+        make(model, **overrides)
+
+
+def test_a_model_of_pairs_takes_no_negatives_with_a_loss_that_needs_none():
+    assert make("SINE", train_neg_sample_args=None)["train_neg_sample_args"]["distribution"] == "none"
+    assert make("SINE", train_neg_sample_args=None, loss_type="NLL")["loss_type"] == "NLL"
+    with pytest.raises(UsageError, match="SINE learns from pairs and needs negatives"):
+        make("SINE", train_neg_sample_args=None, loss_type="BPR")
+
+
+@pytest.mark.parametrize("model", ["MultiVAE", "MultiDAE", "MacridVAE", "RaCT", "RecVAE", "CDAE", "ENMF"])
+def test_autoencoders_take_no_negatives_as_recboles_documentation_says(model):
+    assert make(model, train_neg_sample_args=None)["train_neg_sample_args"]["distribution"] == "none"

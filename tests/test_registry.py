@@ -8,12 +8,9 @@ import pytest
 import torch
 
 from recbole_diffusion import registry
-from recbole_diffusion.compat import apply_all
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options import declare
 from recbole_diffusion.registry import outside as outside_models
-
-apply_all()
 
 
 @pytest.mark.parametrize("name", registry.MODELS)

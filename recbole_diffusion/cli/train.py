@@ -44,7 +44,9 @@ def summary(result: dict[str, Any]) -> str:
     Args:
         result: what ``run`` returns.
     """
-    chosen = f"best epoch {result['best_epoch']} (chosen on {result['selection']})"
+    last = result["selection"] == "last epoch"
+    by = "the last, without validation" if last else f"chosen on {result['selection']}"
+    chosen = f"{'' if last else 'best '}epoch {result['best_epoch']} ({by})"
     lines = [f"{result['model']} on {result['dataset']}, seed {result['seed']}, {chosen}"]
     several = [part for part in result if part.startswith("test_")] or ["test"]
     if result["test"] != result[several[0]]:  # a part of its own, not the first of two

@@ -1,6 +1,5 @@
 """Two domains: a target data set that holds a source data set. User ids match by token, items never."""
 
-import copy
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import recbole.config.configurator
 import torch
 
+from recbole_diffusion.compat import RECBOLE_FOLDER
 from recbole_diffusion.data.cold_start import divide_users, first_records
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.ratings import rating_column
@@ -48,21 +47,19 @@ def domain_config(config: Any, name: str) -> Any:
         UsageError: a value of the block is not what RecBole takes.
     """
     block = {key: value for key, value in config[name].items() if key not in OF_RECBOLE_1_0}
-    final = {**config.final_config_dict, "benchmark_filename": None, "shift": "none"}
     dataset = block.pop("dataset", config["dataset"])
     parent = Path(block.pop("data_path", Path(config["data_path"]).parent)).expanduser()
     folder = parent / dataset
     if dataset == "ml-100k" and not folder.is_dir():  # RecBole ships it
-        folder = Path(recbole.config.configurator.__file__).parent.parent / "dataset_example" / dataset
-    final |= {"dataset": dataset, "data_path": str(folder), **block}
+        folder = RECBOLE_FOLDER / "dataset_example" / dataset
+    unsplit = {"benchmark_filename": None, "shift": "none"}
     try:
-        check_data_options(final)
+        own = config.changed(**unsplit, dataset=dataset, data_path=str(folder), **block)
+        check_data_options(own.final_config_dict)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
-    own = copy.copy(config)
-    own.final_config_dict = final
     if "load_col" not in block:
-        final["load_col"] = {"inter": _columns(own, folder / f"{dataset}.inter")}
+        own["load_col"] = {"inter": _columns(own, folder / f"{dataset}.inter")}
     return own
 
 
@@ -172,7 +169,7 @@ class CrossDomainDataset(DomainDataset):
                     "valid_user_ratio and "
                     f"cold_seed; leave {name} out, or set it to null"
                 )
-        if config["rating_scale"] is None:
+        if config.rating.rating_scale is None:
             raise UsageError(
                 "rating_scale is not given; cross-domain models predict ratings and need it, such as "
                 "--rating_scale=[1,5]"
@@ -203,7 +200,7 @@ class CrossDomainDataset(DomainDataset):
             UsageError: there are no training, validation or test users.
         """
         o = self.options
-        seeds = (o.cold_seed, self.config["split_seed"], self.config["seed"])
+        seeds = (o.cold_seed, self.config.general.split_seed, self.config.general.seed)
         seed = next(one for one in seeds if one is not None)
         for domain in (self.source, self):
             domain._change_feat_format()

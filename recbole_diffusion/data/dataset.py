@@ -1,20 +1,19 @@
 """The data set that our runs use: RecBole's, read fast, with clear errors, and with train-and-test-only files understood."""
 
 import copy
-import hashlib
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from recbole.data.dataset import Dataset
-from recbole.utils import FeatureSource, FeatureType
 
+from recbole_diffusion.compat import Dataset, FeatureSource, FeatureType, SequentialDataset
 from recbole_diffusion.data import labelled, split, split_files
 from recbole_diffusion.data.ratings import KeptRatings, check_scale
 from recbole_diffusion.data.reader import FastReading
 from recbole_diffusion.errors import UsageError, did_you_mean
-from recbole_diffusion.options.split import SplitOptions
+from recbole_diffusion.options.evaluation import parts_left_out
+from recbole_diffusion.options.recbole import splits_by_time
 
 PARTS = ("train", "valid", "test")
 
@@ -46,7 +45,7 @@ class InteractionDataset(FastReading, Dataset):
     exposed_rows = 0
 
     def __init__(self, config: Any) -> None:
-        self.shift = SplitOptions.from_config(config)
+        self.shift = config.split if config.split.shift != "none" else None
         self.exposed_dropped: dict[str, int] = {}
         if self.shift and config["benchmark_filename"]:
             raise UsageError(
@@ -63,6 +62,11 @@ class InteractionDataset(FastReading, Dataset):
         if path is None:
             super()._load_inter_feat(token, dataset_path)
             return
+        if isinstance(self, SequentialDataset):
+            raise UsageError(
+                f"{path} says the part of each row in x_label; a sequential model splits each user's sequence "
+                "itself and needs an atomic .inter file with the time of each interaction"
+            )
         self.inter_feat, sizes = labelled.read_labelled(path, self.uid_field, self.iid_field)
         for field in (self.uid_field, self.iid_field):
             self.field2source[field], self.field2type[field] = FeatureSource.INTERACTION, FeatureType.TOKEN
@@ -83,6 +87,11 @@ class InteractionDataset(FastReading, Dataset):
         missing = (needed | (wanted or set())) - set([] if frame is None else frame.columns)
         if missing:
             found = "none" if frame is None else ", ".join(frame.columns)
+            if missing == {self.time_field} and splits_by_time(self.config["eval_args"]):
+                raise UsageError(
+                    f"eval_args splits by time, but {filepath} gives no column {self.time_field!r}, only {found}; "
+                    "name its time column with TIME_FIELD, or set eval_args.order to RO"
+                )
             names = "USER_ID_FIELD and ITEM_ID_FIELD"
             if self.config["RATING_FIELD"] in missing:
                 names = "USER_ID_FIELD, ITEM_ID_FIELD and RATING_FIELD"
@@ -104,14 +113,14 @@ class InteractionDataset(FastReading, Dataset):
 
     def _fill_nan(self) -> None:
         """Fill gaps as RecBole does; but a rating that is missing or off its scale is refused, not made up from the mean."""
-        scale = self.config["rating_scale"]
+        scale = self.config.rating.rating_scale
         if scale is not None and self.config["RATING_FIELD"] in self.inter_feat:
             check_scale(self, *scale)
         super()._fill_nan()
 
     def _set_label_by_threshold(self) -> None:
         """Make labels as RecBole does, which drops the column; ratings on a known scale are kept where no model sees them."""
-        scale, field = self.config["rating_scale"], self.config["RATING_FIELD"]
+        scale, field = self.config.rating.rating_scale, self.config["RATING_FIELD"]
         if scale is not None and field in (self.config["threshold"] or ()) and field in self.inter_feat:
             columns = (self.inter_feat[name].to_numpy() for name in (self.uid_field, self.iid_field, field))
             self.kept_ratings = KeptRatings(*columns, self.item_num)
@@ -119,7 +128,7 @@ class InteractionDataset(FastReading, Dataset):
 
     def _normalize(self) -> None:
         """Normalise as RecBole does, but leave ratings on their scale where one is given."""
-        scale, field = self.config["rating_scale"], self.config["RATING_FIELD"]
+        scale, field = self.config.rating.rating_scale, self.config["RATING_FIELD"]
         if scale is None or field not in self.inter_feat:
             super()._normalize()
             return
@@ -147,8 +156,9 @@ class InteractionDataset(FastReading, Dataset):
             parts = self._parts_of_recbole()
         if len(parts) == 4 and self.benchmark_filename_list is not None:
             names = tuple(self.benchmark_filename_list)
+        left_out = self._left_out()
         for name, part in zip(names, parts, strict=True):
-            if len(part) == 0:
+            if len(part) == 0 and name not in left_out:
                 raise UsageError(
                     f"the {name} part of data set {self.dataset_name!r} is empty; check eval_args or "
                     "benchmark_filename"
@@ -157,6 +167,12 @@ class InteractionDataset(FastReading, Dataset):
             for name, part in zip(names[1:], parts[1:], strict=True):
                 self._check_known(name, part, parts[0])
         return parts
+
+    def _left_out(self) -> set[str]:
+        """Return which parts the options leave empty on purpose."""
+        if self.benchmark_filename_list is not None or self.shift:
+            return set()
+        return parts_left_out(self.config["eval_args"])
 
     def rows_of_parts(self) -> list[np.ndarray]:
         """Return the row numbers of the four parts under ``shift``, before ``build``, and fill ``split_summary``.
@@ -175,8 +191,11 @@ class InteractionDataset(FastReading, Dataset):
 
     def _parts_of_recbole(self) -> list[Dataset]:
         arguments = self.config["eval_args"]
-        by_time = arguments["order"] == "TO" or "TS" in (arguments["split"] or ())
-        if by_time and self.benchmark_filename_list is None and self.time_field not in self.inter_feat:
+        if (
+            splits_by_time(arguments)
+            and self.benchmark_filename_list is None
+            and self.time_field not in self.inter_feat
+        ):
             raise UsageError(
                 f"eval_args splits by time, but data set {self.dataset_name!r} has no column "
                 f"{self.time_field!r}; add it to "
@@ -200,18 +219,6 @@ class InteractionDataset(FastReading, Dataset):
                     f"{', ...' if len(unknown) > 5 else ''}; take their rows out of that part, or move one "
                     "row of each into train"
                 )
-
-
-def id_fingerprint(dataset: Any) -> str:
-    """Return a short text that differs where users or items have other internal numbers; weights belong to these numbers.
-
-    Those of a source domain count too.
-    """
-    digest, source = hashlib.sha256(), getattr(dataset, "source", None)
-    for domain in (dataset, source) if source is not None else (dataset,):
-        for field in (domain.uid_field, domain.iid_field):
-            digest.update("\n".join(map(str, domain.field2id_token[field])).encode() + b"\0")
-    return digest.hexdigest()[:16]
 
 
 def selects_on_test(config: Any) -> bool:

@@ -1,5 +1,6 @@
 """Fingerprints of the parts that a run was made of, by which two runs on different splits are told apart."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,3 +53,15 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     values = values ^ (values >> np.uint64(27))
     values = values * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
+
+
+def id_fingerprint(dataset: Any) -> str:
+    """Return a short text that differs where users or items have other internal numbers; weights belong to these numbers.
+
+    Those of a source domain count too.
+    """
+    digest, source = hashlib.sha256(), getattr(dataset, "source", None)
+    for domain in (dataset, source) if source is not None else (dataset,):
+        for field in (domain.uid_field, domain.iid_field):
+            digest.update("\n".join(map(str, domain.field2id_token[field])).encode() + b"\0")
+    return digest.hexdigest()[:16]

@@ -1,10 +1,11 @@
-"""Training batches of positives only; negatives are drawn by the model, on its device."""
+"""Training batches of positives only, whose negatives the model draws on its device, and evaluation batches of one size."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import torch
-from recbole.data.interaction import Interaction
+
+from recbole_diffusion.compat import FullSortEvalDataLoader, Interaction
 
 
 class PositiveLoader:
@@ -17,7 +18,7 @@ class PositiveLoader:
     The order comes from ``generator`` alone, whose state is part of a checkpoint.
 
     Args:
-        config: reads ``batch_by``, ``train_batch_size``, ``seed``.
+        config: of a model of ours; ``batch_by`` is an option of it.
         dataset: the training part.
         sampler: unused, RecBole's loaders have it.
         shuffle: whether to shuffle before each epoch.
@@ -26,10 +27,10 @@ class PositiveLoader:
     def __init__(self, config: Any, dataset: Any, sampler: Any = None, shuffle: bool = True) -> None:  # noqa: ARG002
         self._dataset = self.dataset = dataset
         self.shuffle = shuffle
-        self.batch_size = config["train_batch_size"]
-        self.generator = torch.Generator().manual_seed(config["seed"])
+        self.batch_size = config.general.train_batch_size
+        self.generator = torch.Generator().manual_seed(config.general.seed)
         users, items = dataset.inter_feat[dataset.uid_field], dataset.inter_feat[dataset.iid_field]
-        if config["batch_by"] == "user":
+        if getattr(config.options, "batch_by", "interaction") == "user":
             self.columns = {dataset.uid_field: torch.unique(users)}
         else:
             self.columns = {dataset.uid_field: users, dataset.iid_field: items}
@@ -44,3 +45,17 @@ class PositiveLoader:
         )
         for index in order.split(self.batch_size):
             yield Interaction({name: column[index] for name, column in self.columns.items()})
+
+
+class FullRankingLoader(FullSortEvalDataLoader):
+    """RecBole's loader of a full ranking, for which ``eval_batch_size`` is a number of cells also where sequences are ranked.
+
+    RecBole reads the option as users x items for a general model, and as sequences for a sequential one: the
+    score table of a batch would then be as many times larger as there are items.
+    """
+
+    def _init_batch_size_and_step(self) -> None:
+        super()._init_batch_size_and_step()
+        if self.is_sequential:
+            self.step = max(self.config.general.eval_batch_size // self._dataset.item_num, 1)
+            self.set_batch_size(self.step)

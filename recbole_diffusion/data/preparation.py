@@ -5,14 +5,23 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-import recbole.data
-from recbole.data.utils import create_samplers, get_dataloader
-from recbole.utils import EvaluatorType, InputType, ModelType
-
 from recbole_diffusion import registry
-from recbole_diffusion.data.dataset import InteractionDataset, require_files
+from recbole_diffusion.compat import (
+    EvaluatorType,
+    FullSortEvalDataLoader,
+    KGSampler,
+    KnowledgeBasedDataset,
+    ModelType,
+    SequentialDataset,
+    create_samplers,
+    get_dataloader,
+    recbole_datasets,
+)
+from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options import model_needs
 from recbole_diffusion.options.split import SplitOptions
 
 # What RecBole applies before it splits, and so not to given parts.
@@ -40,32 +49,26 @@ def refusals_of(config: Any) -> Iterator[None]:
 
 
 def create_dataset(config: Any) -> Any:
-    """Return the data set of a run: the model's own class, our fast one, or RecBole's for sequential and knowledge models.
+    """Return the data set of a run: the model's own class, or RecBole's for the type of model, read fast and checked.
 
     Raises:
         UsageError: it is not there, is malformed, or does not fit the options.
     """
+    model_needs.check_files(config)
     with refusals_of(config):
-        dataset = _create(config)
-    _check_fit(config, dataset)
+        dataset = dataset_class(config)(config)
     _tell_ignored(config)
     return dataset
 
 
-def _create(config: Any) -> Any:
+def dataset_class(config: Any) -> type:
+    """Return the class of a run's data set."""
     declared = registry.part(config.model_class, "dataset_class")
     if declared is not None:
-        return declared(config)
-    if config["MODEL_TYPE"] in (ModelType.GENERAL, ModelType.TRADITIONAL):
-        return InteractionDataset(config)
-    require_files(config)
-    if config["shift"] not in (None, "none"):
-        raise UsageError(
-            f"{config['model']} takes a data set of its own kind, which cannot be split by shift; leave "
-            "--shift out, or use a "
-            "general recommender"
-        )
-    return recbole.data.create_dataset(config)
+        return declared
+    bases = {ModelType.SEQUENTIAL: SequentialDataset, ModelType.KNOWLEDGE: KnowledgeBasedDataset}
+    base = getattr(recbole_datasets, f"{config['model']}Dataset", bases.get(config["MODEL_TYPE"]))
+    return InteractionDataset if base is None else type(f"Run{base.__name__}", (InteractionDataset, base), {})
 
 
 def data_options(config: Any) -> dict[str, Any]:
@@ -102,21 +105,20 @@ def adopt_dataset(config: Any, dataset: Any) -> Any:
             f"the prepared data set was made for {values}; prepare it with the options of the run"
         )
     dataset.config = config
-    _check_fit(config, dataset)
     _tell_ignored(config)
     return dataset
 
 
 def _check_fit(config: Any, dataset: Any) -> None:
-    """Check what RecBole would find out in the first epoch, or after it."""
+    """Check what RecBole would find out in the first epoch, or after it, before anything is trained or ranked."""
     name, largest = config["dataset"], max(config["topk"])
     if config["eval_type"] == EvaluatorType.RANKING and largest >= dataset.item_num:
         raise UsageError(
             f"topk is {largest}, but data set {name!r} has only {dataset.item_num - 1} items; give smaller "
             "cut-offs"
         )
-    if config["valid_metric"].lower().startswith("rated_") and not has_ratings(dataset):
-        column, asked = config["RATING_FIELD"], config["valid_metric"]
+    if config.general.valid_metric.lower().startswith("rated_") and not has_ratings(dataset):
+        column, asked = config["RATING_FIELD"], config.general.valid_metric
         raise UsageError(
             f"valid_metric is {asked!r}, which needs the ratings of held-out items, but data set {name!r} is "
             "loaded without the "
@@ -131,21 +133,11 @@ def _check_fit(config: Any, dataset: Any) -> None:
             "another with LABEL_FIELD, "
             "or make it with threshold, such as {rating: 3}"
         )
-    negatives = config["train_neg_sample_args"]["distribution"]
-    if (
-        config.model_class.loader_class is None
-        and config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE
-        and negatives == "none"
-    ):
-        raise UsageError(
-            f"{config['model']} learns from pairs and needs negatives; set train_neg_sample_args to "
-            f"{{distribution: uniform}}"
-        )
 
 
 def _tell_ignored(config: Any) -> None:
     """Warn of options that differ from their defaults and have no effect, because the parts are given or made by a shift."""
-    by_shift = config["shift"] not in (None, "none")
+    by_shift = config.split.shift != "none"
     if not config["benchmark_filename"] and not by_shift:
         return
     default = config.internal_config_dict
@@ -162,20 +154,20 @@ def _tell_ignored(config: Any) -> None:
 def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
     """Return the loaders of train (the model's or RecBole's), of valid, and of each test part by name.
 
-    With two test parts each has a sampler of its own, so that neither is masked when the other is ranked.
+    Where the split has no validation part the second is None, and without a test part the third is empty. With
+    two test parts each has a sampler of its own, so that neither is masked when the other is ranked.
 
     Raises:
-        UsageError: the data set cannot be split or sampled as the options say.
+        UsageError: the data set cannot be split, sampled or ranked as the options say.
     """
-    if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL):
-        with refusals_of(config):
-            train, valid, test = recbole.data.data_preparation(config, dataset)
-        return train, valid, {"test": test}
+    _check_fit(config, dataset)
+    for line in model_needs.fit_to_data(config, dataset):
+        logging.getLogger().warning(line)
     return loaders_of(config, dataset, parts_of(config, dataset))
 
 
 def parts_of(config: Any, dataset: Any) -> dict[str, Any]:
-    """Return train, valid and the test parts of a general recommender's data set, by name; can be called once.
+    """Return train, valid and the test parts of a data set, by name; can be called once.
 
     Raises:
         UsageError: the data set cannot be split as the options say.
@@ -192,12 +184,11 @@ def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, A
     Raises:
         UsageError: the parts cannot be sampled as the options say.
     """
-    loader = registry.part(config.model_class, "loader_class") or get_dataloader(config, "train")
     with refusals_of(config):
         train_part, valid_part, *test_parts = parts.values()
         samplers = create_samplers(config, dataset, [train_part, valid_part, test_parts[0]])
-        train = loader(config, train_part, samplers[0], shuffle=config["shuffle"])
-        valid = get_dataloader(config, "valid")(config, valid_part, samplers[1], shuffle=False)
+        train = _train_loader(config, dataset, train_part, samplers[0])
+        valid = _evaluated(config, "valid", valid_part, samplers[1])
         tests = {}
         for name, part in list(parts.items())[2:]:
             first = part is test_parts[0]
@@ -205,13 +196,32 @@ def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, A
             sampler = (
                 samplers[2] if first else create_samplers(config, dataset, [train_part, before, part])[2]
             )
-            tests[name] = get_dataloader(config, "test")(config, part, sampler, shuffle=False)
+            loader = _evaluated(config, "test", part, sampler)
+            tests |= {name: loader} if loader is not None else {}
         return train, valid, tests
+
+
+def _train_loader(config: Any, dataset: Any, part: Any, sampler: Any) -> Any:
+    kind = registry.part(config.model_class, "loader_class") or get_dataloader(config, "train")
+    if config["MODEL_TYPE"] != ModelType.KNOWLEDGE:
+        return kind(config, part, sampler, shuffle=config["shuffle"])
+    negatives = config["train_neg_sample_args"]
+    triples = KGSampler(dataset, negatives["distribution"], negatives["alpha"])
+    return kind(config, part, sampler, triples, shuffle=True)
+
+
+def _evaluated(config: Any, phase: str, part: Any, sampler: Any) -> Any:
+    """Return the loader of a held-out part, or None where the split has none."""
+    if not len(part):
+        return None
+    kind = get_dataloader(config, phase)
+    kind = FullRankingLoader if kind is FullSortEvalDataLoader else kind
+    return kind(config, part, sampler, shuffle=False)
 
 
 def test_names(config: Any) -> list[str]:
     """Return the names of the test parts: ``test``, or those of two benchmark files, or of a shift's split."""
-    if config["shift"] not in (None, "none"):
+    if config.split.shift != "none":
         return ["test_iid", "test_ood"]
     parts = config["benchmark_filename"]
     return list(parts[2:]) if parts and len(parts) > 3 else ["test"]

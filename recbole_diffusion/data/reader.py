@@ -28,9 +28,8 @@ import numpy as np
 import pandas as pd
 import torch
 from pandas._libs.parsers import STR_NA_VALUES
-from recbole.data.interaction import Interaction
-from recbole.utils import FeatureType
 
+from recbole_diffusion.compat import FeatureType, Interaction
 from recbole_diffusion.errors import UsageError
 
 EXACT = 2.0**53  # the C engine reads every whole number below it as the Python engine does

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from recbole.utils import FeatureSource, FeatureType
 
+from recbole_diffusion.compat import FeatureSource, FeatureType
 from recbole_diffusion.data.split import ShiftSplit, rows_to_keep, split_rows, summarize
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.split import SplitOptions

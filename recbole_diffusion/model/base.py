@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
-from recbole.model.abstract_recommender import GeneralRecommender
 from torch import Tensor
+
+from recbole_diffusion.compat import GeneralRecommender
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from recbole.data.interaction import Interaction
 from torch import Tensor
 
+from recbole_diffusion.compat import Interaction
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface
 
 

@@ -47,6 +47,11 @@ def argument(default: Any, help: str, **allowed: Any) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def refusal(name: str, value: Any, allowed: str) -> UsageError:
+    """Return the error that tells an option's value and what it takes instead."""
+    return UsageError(f"option {name!r} is {value!r}; it takes {allowed}")
+
+
 def allowed_text(field: dataclasses.Field) -> str:
     """Return what a field allows, for messages and help: ``a | b`` or ``(0, 1]``."""
     meta = field.metadata

@@ -38,7 +38,9 @@ class GeneralOptions:
     valid_metric: str = option("metric that chooses the epoch, on the validation part")
     metric_decimal_place: int = option("digits that metrics are rounded to", low=1)
     eval_batch_size: int = option(
-        "cells (users x items) of one evaluation batch: 16 bytes of memory each", low=1
+        "cells (users x items) of one batch of a full ranking, 16 bytes of memory each; rows of a batch where "
+        "sampled or labelled rows are scored, by default 65536",
+        low=1,
     )
     report_groups: int = option(
         "groups of items by popularity and of users by activity in the result; 0: none", low=0

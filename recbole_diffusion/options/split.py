@@ -1,13 +1,12 @@
 """Options of the split under distribution shift, checked before data loads."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import option, read_options
+from recbole_diffusion.options.declare import option
 
 SHIFTS = ("none", "popularity", "temporal", "exposure")
 
@@ -39,19 +38,6 @@ class SplitOptions:
                 f"{given}; the exposure shift needs an atomic .inter file in shift_test, and only that shift "
                 "takes one"
             )
-
-    @classmethod
-    def from_config(cls, config: Any) -> "SplitOptions | None":
-        """Return the options of a configuration that asks for a shift, None otherwise.
-
-        RecBole's own Config never does.
-
-        Raises:
-            UsageError: a wrong type, a value out of range, or options that contradict.
-        """
-        if config["shift"] in (None, "none"):
-            return None
-        return read_options(cls, {field.name: config[field.name] for field in dataclasses.fields(cls)})
 
 
 def check_shares(share: float, rest: Sequence[float]) -> None:

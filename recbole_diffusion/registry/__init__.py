@@ -101,10 +101,7 @@ def _of_recbole(name: str) -> type | None:
     """
     import torch
 
-    from recbole_diffusion.compat import apply_all
-
-    apply_all()
-    from recbole.utils import get_model
+    from recbole_diffusion.compat import get_model
 
     searching = torch.is_anomaly_enabled()
     try:

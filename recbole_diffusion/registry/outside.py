@@ -119,7 +119,7 @@ def checked(found: Any, path: str) -> type:
     Raises:
         UsageError: it is not.
     """
-    from recbole.model.abstract_recommender import AbstractRecommender
+    from recbole_diffusion.compat import AbstractRecommender
 
     if not isinstance(found, type) or not issubclass(found, AbstractRecommender):
         raise UsageError(

@@ -40,7 +40,7 @@ class Method:
     Attributes:
         name: what it is called.
         runs: its runs, one per seed.
-        selection: ``validation`` or ``test``: the part its epochs were chosen on.
+        selection: ``validation``, ``test`` or ``last epoch``: what its epochs were chosen by.
         preset: names of its runs' presets, ``-`` for none.
         metrics: by test part and name.
         train_seconds: of all epochs of a run.

@@ -71,7 +71,7 @@ def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
                 Cell(method.name),
                 *([Cell(method.preset)] if presets else []),
                 Cell(str(len(method.runs)), len(method.runs)),
-                Cell("validation" if method.selection == "validation" else "TEST"),
+                Cell("TEST" if method.selection == "test" else method.selection),
                 *metrics,
                 *([_p(method, part, found)] if tested else []),
                 mean_std_cell(method.train_seconds, 1),

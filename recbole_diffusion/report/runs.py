@@ -18,7 +18,8 @@ NEEDED: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("model", "dataset"), str),
     **dict.fromkeys(("valid", "test", "seconds"), dict),
     **dict.fromkeys(("seed", "parameters", "best_epoch"), int),
-    **dict.fromkeys(("peak_rss_mb", "best_valid_score"), (int, float)),
+    "peak_rss_mb": (int, float),
+    "best_valid_score": (int, float, type(None)),  # none where the split has no validation part
     "epoch_seconds": list,
 }
 
@@ -56,7 +57,7 @@ class RunRecord:
 
     @property
     def selection(self) -> str:
-        """Return the part that the best epoch was chosen on, ``validation`` or ``test``."""
+        """Return what the epoch was chosen by: ``validation``, ``test``, or ``last epoch`` where neither was asked."""
         return self.result.get("selection", "validation")
 
     @property

@@ -61,8 +61,9 @@ def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
     if not fingerprints:
         return settings_key(run)
     prints = {name: part["fingerprint"] for name, part in run.result["parts"].items()}
-    train, valid = prints.pop("train"), prints.pop("valid")
-    known = [train, valid] if with_train else [train if run.selection == "test" else joined(train, valid)]
+    train, valid = prints.pop("train"), prints.pop("valid", None)
+    apart = [train, valid] if valid else [train]
+    known = apart if with_train else [train if run.selection == "test" else joined(*apart)]
     return " ".join([run.result["dataset"], *known, *(f"{name}={prints[name]}" for name in sorted(prints))])
 
 
@@ -79,7 +80,8 @@ def data_key(run: RunRecord) -> tuple[int, str] | None:
         if "test" in parts
         else [parts.pop(name) for name in list(parts) if name.startswith("test_")]
     )
-    learned = [parts["train"]] if run.selection == "test" else [parts["train"], parts["valid"]]
+    names = ["train"] if run.selection == "test" else ["train", "valid"]
+    learned = [parts[name] for name in names if name in parts]
     together = [*learned, *tests]
     return sum(part["rows"] for part in together), joined(*(part["fingerprint"] for part in together))
 

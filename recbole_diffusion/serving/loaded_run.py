@@ -176,15 +176,14 @@ def load_run(
 
 def _built(config: Config) -> tuple[Any, dict[str, Any], Any]:
     """Return data set, parts and untrained model, by the same draws as the run's own."""
-    from recbole.utils import ModelType, init_seed
-
+    from recbole_diffusion.compat import ModelType, init_seed
     from recbole_diffusion.data.preparation import create_dataset, parts_of
 
     if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL):
         raise UsageError(
             f"{config['model']} is not a general recommender; only those can be used after training"
         )
-    init_seed(config["seed"], config["reproducibility"])
+    init_seed(config.general.seed, config["reproducibility"])
     dataset = create_dataset(config)
     parts = parts_of(config, dataset)
     return dataset, parts, config.model_class(config, parts["train"])
@@ -192,7 +191,7 @@ def _built(config: Config) -> tuple[Any, dict[str, Any], Any]:
 
 def _fill(config: Config, dataset: Any, model: Any, origin: Path) -> None:
     """Put the best weights into the model, and the model on its device."""
-    from recbole_diffusion.data.dataset import id_fingerprint
+    from recbole_diffusion.data.fingerprint import id_fingerprint
     from recbole_diffusion.trainer import checkpoint
 
     state = checkpoint.load(origin, config["device"])

@@ -29,7 +29,7 @@ def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iter
     """
     ranking.check_k(k, len(run.items))
     seen = ranking.seen_items(run.parts, exclude)
-    find = finder_for_users(run.model, run.config["seed"])
+    find = finder_for_users(run.model, run.config.general.seed)
     yield from ranking.rank_users(
         find, users, k, seen, run.config["device"], ranking.block_size(len(run.items))
     )
@@ -49,7 +49,9 @@ def new_lists(run: ServedRun, users: NewUsers, k: int, exclude: str) -> Iterator
     size = ranking.block_size(len(run.items))
     find = finder_for_histories(run.model)
     leave_out = exclude != "none" and run.fold_in_items is run.items
-    yield from ranking.rank_new(find, users, k, leave_out, run.config["seed"], run.config["device"], size)
+    yield from ranking.rank_new(
+        find, users, k, leave_out, run.config.general.seed, run.config["device"], size
+    )
 
 
 def users_of_histories(run: ServedRun, frame: pd.DataFrame) -> NewUsers:
@@ -58,7 +60,7 @@ def users_of_histories(run: ServedRun, frame: pd.DataFrame) -> NewUsers:
     Raises:
         UsageError: see :func:`histories.new_users`.
     """
-    scale = run.config["rating_scale"] if run.model.predicts_ratings else None
+    scale = run.config.rating.rating_scale if run.model.predicts_ratings else None
     origin = "the run's data set" if run.fold_in_items is run.items else "the run's source domain"
     return new_users(frame, run.fold_in_items, scale, origin)
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from recbole.data.interaction import Interaction
 from torch import Tensor
 
 from recbole_diffusion import registry
+from recbole_diffusion.compat import Interaction
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.recbole_models import asking

@@ -69,6 +69,15 @@ def dump_yaml(values: Mapping[str, Any]) -> str:
     )
 
 
+def is_plain(value: Any) -> bool:
+    """Return whether a value is made of what YAML holds without a tag: numbers, texts, lists and mappings."""
+    if isinstance(value, list | tuple):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return all(map(is_plain, value.values()))
+    return value is None or type(value) in (bool, int, float, str)
+
+
 def merged(
     low: Mapping[str, Any], high: Mapping[str, Any], replace: frozenset[str] = frozenset()
 ) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from typing import Any
 
 import torch
-from recbole.data.interaction import Interaction
-from recbole.utils import init_seed
 
+from recbole_diffusion.compat import Interaction, init_seed
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 
@@ -29,11 +28,11 @@ class Built:
 
     def __init__(self, model: str | type, dataset: str, overrides: dict[str, Any]) -> None:
         self.config = Config(model, dataset, overrides=overrides)
-        init_seed(self.config["seed"], True)
+        init_seed(self.config.general.seed, True)
         self.dataset = create_dataset(self.config)
         self.train, self.valid, tests = prepare_data(self.config, self.dataset)
         self.test = next(iter(tests.values()))
-        init_seed(self.config["seed"], True)
+        init_seed(self.config.general.seed, True)
         self.model = self.config.model_class(self.config, self.train._dataset).to(self.config["device"])
 
     def batch(self) -> Any:

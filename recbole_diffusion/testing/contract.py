@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from recbole.data.interaction import Interaction
 
 from recbole_diffusion import registry
+from recbole_diffusion.compat import Interaction
 from recbole_diffusion.data.multimodal import MultimodalDataset
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.user_blocks import noise_seed
@@ -137,7 +137,7 @@ class ModelContract:
         users, items = (rows[name].to(model.device) for name in (model.USER_ID, model.ITEM_ID))
         ratings = rows[built.config["RATING_FIELD"]].to(model.device) if model.predicts_ratings else None
         histories = histories_of(users, items, ratings, list(range(model.n_users)))
-        seed = noise_seed(built.config["seed"], 0)
+        seed = noise_seed(built.config.general.seed, 0)
         if not model.takes_histories:
             with pytest.raises(TypeError):
                 model.fold_in_scores(histories, seed)

@@ -110,7 +110,7 @@ class AdversarialTrainer(RunMixin, _AlternatingSteps):
     """``_AlternatingSteps`` with a run folder. ``RunMixin`` saves every optimizer that is an attribute."""
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
-        if config["mirror_gradient"]:
+        if config.general.mirror_gradient:
             raise refusal(config["model"], "which trains two networks in turn")
         super().__init__(config, model, folder)
         self.optimizer = self._build_optimizer(params=model.generator.parameters())

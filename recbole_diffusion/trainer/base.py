@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recbole.data.dataloader import FullSortEvalDataLoader
 
+from recbole_diffusion.compat import FullSortEvalDataLoader
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.rated_scores import RatedScores
@@ -169,7 +169,7 @@ class RunMixin(MirrorGradient):
         if record is None:
             return
         self.records.append(record)
-        if self._saved and (record["epoch"] + 1) % self.config["checkpoint_interval"] == 0:
+        if self._saved and (record["epoch"] + 1) % self.config.general.checkpoint_interval == 0:
             self._save_last(record["epoch"])
         self.folder.append_metrics(record)
 
@@ -189,7 +189,7 @@ class RunMixin(MirrorGradient):
                 # As text: thousands of small objects would take longer than the weights.
                 "records": json.dumps(self.records),
                 "state_dict": self.model.state_dict(),
-                "other_parameter": self.model.other_parameter(),
+                "other_parameter": checkpoint.beside_weights(self.model),
                 "plain": self.plain_state.values(),
                 "optimizers": {name: one.state_dict() for name, one in self.optimizers().items()},
                 "random": checkpoint.random_state(),
@@ -204,7 +204,10 @@ class RunMixin(MirrorGradient):
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:  # noqa: ARG002
         """Write the best weights; RecBole calls this after the best validation so far, or without any."""
         self.best_epoch = epoch
-        state = {"state_dict": self.model.state_dict(), "other_parameter": self.model.other_parameter()}
+        state = {
+            "state_dict": self.model.state_dict(),
+            "other_parameter": checkpoint.beside_weights(self.model),
+        }
         named = {"model": self.config["model"], "ids": self.ids, "epoch": epoch}
         checkpoint.save({**named, **state}, self.best_file, self.folder.advice)
         if verbose:
@@ -308,7 +311,7 @@ class RunMixin(MirrorGradient):
         finally:
             self.eval_collector.lists = self.eval_collector.rated = None
         if self.rated is not None:
-            digits = self.config["metric_decimal_place"]
+            digits = self.config.general.metric_decimal_place
             result |= {name: round(value, digits) for name, value in self.rated.metrics().items()}
         return result
 

@@ -211,6 +211,18 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
     model.load_other_parameter(state.get("other_parameter"))
 
 
+def beside_weights(model: Any) -> dict[str, Any]:
+    """Return what RecBole stores of a model beside its weights: caches, counts and tables.
+
+    DIN, GRU4RecF and others name an embedding layer there as well, whose weights are among the model's.
+    """
+    return {
+        name: value
+        for name, value in model.other_parameter().items()
+        if not isinstance(value, torch.nn.Module)
+    }
+
+
 def random_state() -> dict[str, Any]:
     """Return the states of Python's, numpy's and torch's generators, as plain types."""
     # RecBole draws from numpy's global generator.

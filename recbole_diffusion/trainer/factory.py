@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from recbole.utils import get_trainer
-
 from recbole_diffusion import registry
+from recbole_diffusion.compat import get_trainer
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer.base import RunMixin
 

@@ -8,10 +8,10 @@ Reference:
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from recbole.utils import ModelType
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from recbole_diffusion.compat import ModelType
 from recbole_diffusion.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class MirrorGradient(Trainer):
             UsageError: gradients are scaled, or the model does not learn by gradient descent.
         """
         self._mirrored_batches = 0
-        if not self.config["mirror_gradient"]:
+        if not self.config.general.mirror_gradient:
             return loss_func
         if self.enable_scaler or self.config["MODEL_TYPE"] == ModelType.TRADITIONAL:
             raise UsageError(
@@ -48,9 +48,8 @@ class MirrorGradient(Trainer):
                 "to False"
             )
         compute = loss_func or self.model.calculate_loss
-        interval, descent, ascent = (
-            self.config[f"mirror_{name}"] for name in ("interval", "descent", "ascent")
-        )
+        options = self.config.general
+        interval, descent, ascent = options.mirror_interval, options.mirror_descent, options.mirror_ascent
 
         def mirrored_loss(interaction: Any) -> Loss:
             self._mirrored_batches += 1
@@ -79,7 +78,7 @@ class MirrorGradient(Trainer):
         Raises:
             UsageError: the loop computes its own losses, so that the option would have no effect.
         """
-        if self.config["mirror_gradient"] and not self._mirrored_batches:
+        if self.config.general.mirror_gradient and not self._mirrored_batches:
             raise refusal(self.config["model"], "whose trainer makes its own steps")
 
 

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import recbole.trainer.trainer as recbole_trainer
 import torch
-from recbole.evaluator import Collector
-from recbole.trainer import Trainer
+
+from recbole_diffusion.compat import Collector, Trainer, recbole_trainer
 
 
 class FusedSteps(Trainer):

@@ -99,12 +99,12 @@ class StagedTrainer(RunMixin, _StageSteps):
     valid_metric_bigger: bool
 
     def __init__(self, config: Any, model: Any, folder: Any) -> None:
-        if config["mirror_gradient"]:
+        if config.general.mirror_gradient:
             raise refusal(config["model"], "which trains in stages")
         super().__init__(config, model, folder)
         self.stages, self.number, self.step_optimizers = model.stages(), -1, []
-        self.scores_only = config["epochs"] == 0 and bool(config["load_checkpoint"])
-        if self.stages and self.stages[-1].steps and config["epochs"] == 0 and not self.scores_only:
+        self.scores_only = config.general.epochs == 0 and bool(config.general.load_checkpoint)
+        if self.stages and self.stages[-1].steps and config.general.epochs == 0 and not self.scores_only:
             raise UsageError(
                 f"epochs is 0: the stage {self.stages[-1].name!r} of {config['model']} would never run; give "
                 "1 or more, or score a trained model with --load_checkpoint"
@@ -175,7 +175,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         self.valid_metric_bigger = self.bigger and self.stage.error is None
         self.step_optimizers = [self._optimizer_of(step) for step in self.stage.steps]
         # By name: a stage has the same order of batches wherever it stands.
-        order = self.config["seed"] + crc32(self.stage.name.encode())
+        order = self.config.general.seed + crc32(self.stage.name.encode())
         self._loader = StageLoader(self.stage, self.part, order)
         between = len(self._loader) * max(1, self.eval_step)  # batches from one validation to the next
         self.stopping_step = max(self.stage.stopping_step, -(-self.stage.patience_in_updates // between))
@@ -203,7 +203,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         if not folder or not self.stage.key:
             return None
         # Settings of the run, which a stage's key does not include.
-        updates = repr((self.config["learner"], self.config["clip_grad_norm"], self.eval_step))
+        updates = repr((self.config.general.learner, self.config["clip_grad_norm"], self.eval_step))
         return Path(folder).expanduser() / f"{self.stage.key}-{crc32(updates.encode()):08x}.pt"
 
     def _cached(self) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from recbole_diffusion.evaluation.groups import group_report
 from recbole_diffusion.evaluation.lists import USER_METRICS, TopKLists, UserMetrics, save_user_metrics
 
@@ -47,11 +49,11 @@ def evaluate_parts(trainer: Any, train: Any, tests: Mapping[str, Any], progress:
         found.metrics[name] = {metric: float(value) for metric, value in values.items()}
         if trainer.rated is not None:
             found.rated[name] = trainer.rated.report()
-        if len(lists):
+        if len(lists) and len(np.unique(lists.users)) == len(lists):  # not where a user has several sequences
             kept[name] = lists
             errors[name] = trainer.rated.by_user(lists.users) if trainer.rated is not None else {}
-            if config["report_groups"]:
-                n_groups = config["report_groups"]
+            if config.general.report_groups:
+                n_groups = config.general.report_groups
                 found.groups[name] = group_report(lists, part, loader._dataset, n_groups, topk)
     if kept:
         tokens = part.field2id_token[part.uid_field]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from recbole_diffusion import registry
-from recbole_diffusion.config import Config  # first: it makes RecBole importable
+from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, release_dataset
 from recbole_diffusion.errors import Interrupted, UsageError, command_line, did_you_mean
 from recbole_diffusion.options.declare import read_options
@@ -79,7 +79,7 @@ def sweep(
         folder = SweepFolder.create(
             config.model_class.__name__,
             record.dataset,
-            options.storage or config["runs_path"],
+            options.storage or config.general.runs_path,
             options.sweep_dir,
         )
     else:

@@ -6,12 +6,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from recbole.utils import ModelType
-
 from recbole_diffusion import registry
-from recbole_diffusion.config import Config, properties_path  # first: it makes RecBole importable
+from recbole_diffusion.compat import ModelType
+from recbole_diffusion.config import Config, properties_path
 from recbole_diffusion.data.dataset import selects_on_test
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.evaluation import parts_left_out
 from recbole_diffusion.storage.versions import versions
 from recbole_diffusion.tuning.options import SweepOptions
 from recbole_diffusion.tuning.record import SweepRecord, Trial
@@ -62,7 +62,7 @@ def make_record(
 
 
 def _refuse_options_of_one_run(config: Config, settings: SweepOptions) -> None:
-    if config["run_dir"] is not None:
+    if config.general.run_dir is not None:
         raise UsageError(
             "run_dir is the folder of one run; name the sweep's with --sweep_dir, or its parent with "
             "--storage"
@@ -72,7 +72,7 @@ def _refuse_options_of_one_run(config: Config, settings: SweepOptions) -> None:
             "Ray gives trials their GPUs: write --trial_gpus=1, or 0.5 for two trials on one, not use_gpu or "
             "gpu_id"
         )
-    if settings.resplit and config["split_seed"] is not None:
+    if settings.resplit and config.general.split_seed is not None:
         raise UsageError(
             f"split_seed {config['split_seed']} fixes the split of every run, while resplit draws one with "
             "each final seed; leave one of them out"
@@ -84,7 +84,7 @@ def _options_of_trials(config: Config) -> dict[str, Any]:
 
     With ``resplit`` each final run has its own ``split_seed``.
     """
-    split_seed = config["seed"] if config["split_seed"] is None else config["split_seed"]
+    split_seed = config.general.seed if config.general.split_seed is None else config.general.split_seed
     given = {name: value for name, value in config.given.items() if name not in OF_A_RUN}
     paths = {name: config.resolved[name] for name in PATHS if name in given}
     return {**given, **paths, "split_seed": split_seed}
@@ -95,6 +95,11 @@ def _empty_record(
 ) -> SweepRecord:
     """Return the record of a sweep without trials."""
     on_test = selects_on_test(config)
+    if "valid" in parts_left_out(config["eval_args"]) and not config["benchmark_filename"]:
+        raise UsageError(
+            f"eval_args.split is {config['eval_args']['split']}, without a validation part to compare trials on; "
+            "give it a share, such as {RS: [0.8, 0.1, 0.1]}"
+        )
     record = SweepRecord(
         model=config["model"],
         dataset=config["dataset"],
@@ -102,10 +107,10 @@ def _empty_record(
         space=dict(space.content),
         space_source=space.source,
         settings={name: getattr(settings, name) for name in SweepOptions.__dataclass_fields__},
-        valid_metric=config["valid_metric"].lower(),
+        valid_metric=config.general.valid_metric.lower(),
         bigger=bool(config["valid_metric_bigger"]),
-        epochs=1 if config["MODEL_TYPE"] == ModelType.TRADITIONAL else config["epochs"],
-        seed=config["seed"],
+        epochs=1 if config["MODEL_TYPE"] == ModelType.TRADITIONAL else config.general.epochs,
+        seed=config.general.seed,
         command=command,
         directory=str(Path.cwd()),
         selection="test" if on_test else "validation",

@@ -174,9 +174,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(here):
 
 
 def test_a_prepared_set_loads_as_a_data_set(here):
-    from recbole_diffusion.compat import apply_all
 
-    apply_all()
     from recbole_diffusion.config import Config
     from recbole_diffusion.data.preparation import create_dataset
 

@@ -2,14 +2,11 @@
 
 import pytest
 
-from recbole_diffusion.compat import apply_all
-
-apply_all()
-
-from recbole_diffusion.config import Config  # noqa: E402
-from recbole_diffusion.data.dataset import InteractionDataset, id_fingerprint, require_files, selects_on_test  # noqa: E402
-from recbole_diffusion.errors import UsageError  # noqa: E402
-from recbole_diffusion.quick_start import run  # noqa: E402
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.dataset import InteractionDataset, require_files, selects_on_test
+from recbole_diffusion.data.fingerprint import id_fingerprint
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.quick_start import run
 
 TRAIN = [("a", "1"), ("a", "2"), ("b", "2"), ("c", "3"), ("c", "4")]
 VALID = [("a", "3"), ("b", "1")]

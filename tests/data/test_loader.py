@@ -7,25 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_diffusion.compat import apply_all
-
-apply_all()
-
-from recbole_diffusion.config import Config  # noqa: E402
-from recbole_diffusion.data.dataset import InteractionDataset  # noqa: E402
-from recbole_diffusion.data.loader import PositiveLoader  # noqa: E402
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.loader import PositiveLoader
 
 
 @pytest.fixture
 def make(checkerboard):
     """Return a function that builds a loader of the checkerboard's training part."""
-    config = Config("TVDiff", overrides=checkerboard.overrides)
-    train, *_ = InteractionDataset(config).build()
+    train, *_ = InteractionDataset(Config("TVDiff", overrides=checkerboard.overrides)).build()
 
     def loader(shuffle: bool = True, **options) -> PositiveLoader:
-        return PositiveLoader(
-            {"seed": 1, "train_batch_size": 64, "batch_by": "interaction", **options}, train, shuffle=shuffle
-        )
+        options = {"seed": 1, "train_batch_size": 64, "batch_by": "interaction", **options}
+        config = Config("TVDiff", overrides={**checkerboard.overrides, **options})
+        return PositiveLoader(config, train, shuffle=shuffle)
 
     return loader
 

@@ -2,18 +2,12 @@
 
 import pytest
 
-from recbole_diffusion.compat import apply_all
-
-apply_all()
-
-from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader  # noqa: E402
-from recbole.data.dataset import SequentialDataset  # noqa: E402
-
-from recbole_diffusion.config import Config  # noqa: E402
-from recbole_diffusion.data.dataset import InteractionDataset  # noqa: E402
-from recbole_diffusion.data.loader import PositiveLoader  # noqa: E402
-from recbole_diffusion.data.preparation import create_dataset, prepare_data, refusals_of  # noqa: E402
-from recbole_diffusion.errors import UsageError  # noqa: E402
+from recbole_diffusion.compat import FullSortEvalDataLoader, SequentialDataset, TrainDataLoader
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.loader import PositiveLoader
+from recbole_diffusion.data.preparation import create_dataset, prepare_data, refusals_of
+from recbole_diffusion.errors import UsageError
 
 TIMED = {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
 
@@ -74,7 +68,7 @@ def test_sequential_models_get_recboles_own_data_set():
 
 def test_the_same_seed_gives_the_same_split():
     def parts(seed):
-        from recbole.utils import init_seed
+        from recbole_diffusion.compat import init_seed
 
         config = Config("TVDiff", "ml-100k", overrides={"seed": seed})
         init_seed(seed, True)

@@ -6,20 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import recbole
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from recbole_diffusion.compat import apply_all
-
-apply_all()
-
-import recbole  # noqa: E402
-from hypothesis import HealthCheck, given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from recbole.config import Config  # noqa: E402
-from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset  # noqa: E402
-from recbole.data.interaction import Interaction  # noqa: E402
-
-from recbole_diffusion.data.reader import AtomicFileError, FastReading, ManyRows  # noqa: E402
+from recbole_diffusion.compat import Dataset, Interaction, KnowledgeBasedDataset, SequentialDataset
+from recbole_diffusion.compat import RecBoleConfig as Config
+from recbole_diffusion.data.reader import AtomicFileError, FastReading, ManyRows
 
 INTER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\tnote:token\n"
 USER = "user_id:token\tage:float\tcity:token\tfriends:token_seq\n"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from recbole_diffusion.data.split import PARTS, popularity_quotas, rows_to_keep, split_rows, summarize
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage.properties import default_values
 
@@ -376,11 +377,9 @@ def test_deciles_go_from_the_most_to_the_least_popular_by_all_rows():
 
 
 def test_options_are_checked_when_they_are_read():
-    names = SplitOptions.__dataclass_fields__
-    assert SplitOptions.from_config(dict.fromkeys(names)) is None  # as RecBole's own configuration has it
-    usual = {name: default_values()[name] for name in names}
-    assert SplitOptions.from_config(usual) is None
-    assert SplitOptions.from_config({**usual, "shift": "popularity"}).shift_rest == [0.7, 0.1, 0.2]
+    usual = {name: default_values()[name] for name in SplitOptions.__dataclass_fields__}
+    assert read_options(SplitOptions, usual).shift == "none"
+    assert read_options(SplitOptions, {**usual, "shift": "popularity"}).shift_rest == [0.7, 0.1, 0.2]
     for wrong, message in (
         ({"shift_rest": [0.5, 0.5]}, "'shift_rest' is"),
         ({"shift_ratio": 1.0}, "'shift_ratio' is 1.0"),
@@ -390,4 +389,4 @@ def test_options_are_checked_when_they_are_read():
         ({"shift": "temporal", "shift_test": "a.inter"}, "only that shift takes one"),
     ):
         with pytest.raises(UsageError, match=message):
-            SplitOptions.from_config({**usual, "shift": "popularity", **wrong})
+            read_options(SplitOptions, {**usual, "shift": "popularity", **wrong})

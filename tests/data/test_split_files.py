@@ -7,14 +7,10 @@ import random
 import numpy as np
 import pytest
 
-from recbole_diffusion.compat import apply_all
-
-apply_all()
-
-from recbole_diffusion.config import Config  # noqa: E402
-from recbole_diffusion.data.dataset import InteractionDataset  # noqa: E402
-from recbole_diffusion.data.split import PARTS  # noqa: E402
-from recbole_diffusion.errors import UsageError  # noqa: E402
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.split import PARTS
+from recbole_diffusion.errors import UsageError
 
 SMALL = {"topk": [1, 2], "valid_metric": "MRR@2", "use_gpu": False}
 START = 1_700_000_000  # seconds: float32 cannot tell two of them apart within two minutes

@@ -5,17 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from recbole_diffusion.compat import apply_all
-
-apply_all()
-
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from recbole.evaluator import Collector, Evaluator  # noqa: E402
-
-from recbole_diffusion.errors import RunError, UsageError  # noqa: E402
-from recbole_diffusion.evaluation.lists import (  # noqa: E402
+from recbole_diffusion.compat import Collector, Evaluator
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.evaluation.lists import (
     USER_METRICS,
     TopKLists,
     load_user_metrics,

@@ -13,11 +13,7 @@ import sys
 import torch
 
 from recbole_diffusion.cli import main as cli
-from recbole_diffusion.compat import apply_all
-
-apply_all()
-
-from recbole_diffusion.model.rows.tvdiff import TVDiff  # noqa: E402
+from recbole_diffusion.model.rows.tvdiff import TVDiff
 
 how, number, words = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 sys.argv = sys.argv[:1]

@@ -9,12 +9,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from recbole_diffusion.compat import apply_all
-
-apply_all()
-
-from recbole_diffusion.errors import RunError, UsageError  # noqa: E402
-from recbole_diffusion.trainer import checkpoint  # noqa: E402
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.trainer import checkpoint
 
 STATE = {"state_dict": {"w": torch.arange(6.0).reshape(2, 3)}, "epoch": 3}
 

@@ -1,9 +1,11 @@
 """Mirror gradient: two steps on one batch, by hand, and through a run."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
-from recbole.utils import ModelType
 
+from recbole_diffusion.compat import ModelType
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.trainer.adversarial import AdversarialTrainer
@@ -22,19 +24,23 @@ class Model(torch.nn.Module):
         return self.w**2 * batch
 
 
+class Options(dict):
+    """RecBole's options by name, and ours as attributes of ``general``."""
+
+    def __init__(self, recboles, **ours):
+        super().__init__(recboles)
+        self.general = SimpleNamespace(**ours)
+
+
 class Trainer(MirrorGradient):
     """One plain step a batch, as RecBole's loop has it."""
 
     enable_scaler, clip_grad_norm = False, None
 
-    def __init__(self, **config):
-        self.config = {
-            "mirror_gradient": True,
-            "mirror_interval": 3,
-            "mirror_descent": 0.5,
-            "mirror_ascent": 0.25,
-        }
-        self.config |= {"MODEL_TYPE": ModelType.GENERAL, **config}
+    def __init__(self, model="BPR", mirror_gradient=True):
+        mirror = {"mirror_interval": 3, "mirror_descent": 0.5, "mirror_ascent": 0.25}
+        recboles = {"MODEL_TYPE": ModelType.GENERAL, "model": model}
+        self.config = Options(recboles, mirror_gradient=mirror_gradient, **mirror)
         self.model = Model()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
 
@@ -111,7 +117,7 @@ def test_any_model_takes_it(checkerboard, tmp_path, model):
 def test_trainers_with_steps_of_their_own_are_refused():
     for trainer in (AdversarialTrainer, StagedTrainer):
         with pytest.raises(UsageError, match="mirror_gradient does not go with DGRM, which trains"):
-            trainer({"mirror_gradient": True, "model": "DGRM"}, None, None)
+            trainer(Options({"model": "DGRM"}, mirror_gradient=True), None, None)
     own = Trainer(model="RecVAE")
     own.mirrored(None)  # and its loop, like that of RecBole's RecVAE, takes another loss
     with pytest.raises(

@@ -31,6 +31,13 @@ def refusal(tmp_path, space, **given):
     return str(caught.value)
 
 
+def test_a_split_without_a_validation_part_has_nothing_to_compare_trials_on(tmp_path):
+    given = {"eval_args": {"split": {"RS": [0.8, 0, 0.2]}}}
+    assert "without a validation part to compare trials on" in refusal(
+        tmp_path, None, model="BPR", overrides=given
+    )
+
+
 # What is shipped.
 
 

@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 import torch
-from recbole.data.dataset import Dataset
 from support.multimodal_data import MODALITIES, with_features
 
+from recbole_diffusion.compat import Dataset
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, release_dataset

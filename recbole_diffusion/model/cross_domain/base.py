@@ -15,9 +15,9 @@ the smallest example.
 from typing import Any
 
 import torch
-from recbole.utils import InputType
 from torch import Tensor
 
+from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.cross_domain import describe, ratings_of
 from recbole_diffusion.model.base import InnerProducts, Recommender
 from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixShape
@@ -51,11 +51,11 @@ class ColdStartRecommender(Recommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self.options, self.seed = config.options, config["seed"]
+        self.options, self.seed = config.options, config.general.seed
         self.general = {
             name: config[name] for name in ("epochs", "learning_rate", "train_batch_size", "stopping_step")
         }
-        self.scale = tuple(map(float, config["rating_scale"]))
+        self.scale = tuple(map(float, config.rating.rating_scale))
         self.ratings, self.source_ratings = ratings_of(dataset), ratings_of(dataset.source)
         self.source_shape = MatrixShape(dataset.source.user_num, dataset.source.item_num)
         self.shared, self.valid_users = dataset.train_users, dataset.valid_users

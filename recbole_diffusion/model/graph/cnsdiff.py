@@ -25,9 +25,9 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from recbole.utils import InputType
 from torch import Tensor
 
+from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.graph import binary_interactions, popularity
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model import loss as losses

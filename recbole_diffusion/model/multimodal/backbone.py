@@ -3,9 +3,9 @@
 from typing import Any
 
 import torch
-from recbole.utils import InputType
 from torch import Tensor
 
+from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.graph import binary_interactions, scaled
 from recbole_diffusion.data.knn import fused, mean_graph
 from recbole_diffusion.model import loss as losses

@@ -30,9 +30,9 @@ The diffusion and its estimators are in ``item_diffusion.py``, e_f in ``fusion.p
 from typing import Any, ClassVar
 
 import torch
-from recbole.utils import InputType
 from torch import Tensor
 
+from recbole_diffusion.compat import InputType
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import InnerProductModel
 from recbole_diffusion.model.multimodal.backbone import Backbone

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from recbole.utils import InputType
 from torch import Tensor, nn
 
+from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.ratings import rating_rows
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import Recommender

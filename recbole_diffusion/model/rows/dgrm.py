@@ -73,7 +73,7 @@ class DGRM(AdversarialRecommender):
         super().__init__(config, dataset)
         self.options: DGRMOptions = config.options
         o = self.options
-        self.evaluation_seed = config["seed"]
+        self.evaluation_seed = config.general.seed
         self.ratings = RatingRows(dataset, config.rating.rating_scale)
         self.diffusion = GaussianDiffusion(o.betas())
         self.generator = Generator(

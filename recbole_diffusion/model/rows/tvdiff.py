@@ -28,9 +28,9 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from recbole.utils import InputType
 from torch import Tensor, nn
 
+from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
@@ -79,7 +79,7 @@ class TVDiff(Recommender):
         super().__init__(config, dataset)
         self.options: TVDiffOptions = config.options
         o = self.options
-        self.evaluation_seed = config["seed"]
+        self.evaluation_seed = config.general.seed
         interactions = binary_interactions(dataset)
         self.positives = InteractionCSR.from_scipy(interactions)
 

@@ -80,7 +80,7 @@ def _items_of(run: Any, user: int) -> torch.Tensor:
 
 def _untrained(run: Any) -> Any:
     """Return the model as initialised for the run; the random state of the process is left as it was."""
-    from recbole.utils import init_seed
+    from recbole_diffusion.compat import init_seed
 
     before = checkpoint.random_state()
     try:

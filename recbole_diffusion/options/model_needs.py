@@ -1,0 +1,138 @@
+"""What RecBole's models need beyond their options, told before data loads; RecBole finds it out in the first epoch."""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_diffusion.compat import InputType, ModelType, UserDataLoader, get_dataloader
+from recbole_diffusion.errors import UsageError
+
+# Models that a run of this package cannot hold.
+REFUSED_MODELS = {
+    "XGBoost": "its trees are trained by a library in one call: there are no epochs to stop and no weights to keep",
+    "LightGBM": "its trees are trained by a library in one call: there are no epochs to stop and no weights to keep",
+}
+# Packages that RecBole imports in the middle of a run, by the model that uses them.
+PACKAGES = {"KGAT": "dgl", "KGIN": "torch_scatter", "MCCLK": "torch_scatter", "NCL": "faiss"}
+# Models that rank one user's items once, so that their held-out ratings can be ranked too.
+BY_USER = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.KNOWLEDGE)
+
+
+def ranks_by_user(model_class: type) -> bool:
+    """Return whether a model ranks all items once for each user, and not once for each step of a sequence or row."""
+    return model_class.type in BY_USER
+
+
+def refuse_model(name: str) -> None:
+    """Refuse a model that cannot run here.
+
+    Raises:
+        UsageError: it is one of REFUSED_MODELS; the message has the reason.
+    """
+    if name in REFUSED_MODELS:
+        raise UsageError(f"{name} of RecBole does not run here: {REFUSED_MODELS[name]}; use RecBole itself")
+
+
+def complete(final: dict[str, Any], given: Mapping[str, Any], model_class: type, by_user: bool) -> list[str]:
+    """Take away what one of RecBole's models has no use for.
+
+    That is the scale of ratings from a model that does not rank by user, and negatives from a sequential one
+    whose loss compares with all items.
+
+    Args:
+        final: the values of all layers; changed in place.
+        given: those that the user gave.
+        model_class: the model.
+        by_user: whether it ranks all items once for each user.
+
+    Returns:
+        Lines for the log.
+    """
+    notes = []
+    if not by_user and final["rating_scale"] is not None:
+        final["rating_scale"] = None
+        notes.append(
+            f"no effect of rating_scale: {final['model']} ranks single rows, not a user's rated items"
+        )
+    against_all = model_class.type == ModelType.SEQUENTIAL and not hasattr(model_class, "input_type")
+    if against_all and final.get("loss_type") == "CE" and "train_neg_sample_args" not in given:
+        final["train_neg_sample_args"] = None
+        notes.append("loss_type is CE, which compares with all items: no negatives are drawn")
+    return notes
+
+
+def check(final: Mapping[str, Any], model_class: type, by_user: bool) -> None:
+    """Check what one of RecBole's models cannot do without, or cannot have.
+
+    Args:
+        final: the values of all layers.
+        model_class: the model.
+        by_user: whether it ranks all items once for each user.
+
+    Raises:
+        UsageError: one of them is missing or wrong.
+    """
+    name, kind = final["model"], model_class.type.name.lower()
+    if not by_user and final["shift"] != "none":
+        raise UsageError(
+            f"{name} is a {kind} model, whose data set cannot be split by shift; leave shift out, or use a "
+            "general recommender"
+        )
+    package = PACKAGES.get(name, "")
+    if name in PACKAGES and importlib.util.find_spec(package) is None:
+        raise UsageError(
+            f"{name} of RecBole imports {package}, which is not installed; install it, or use another model"
+        )
+    stage = final.get("train_stage")
+    if stage in ("finetune", "critic_pretrain"):
+        raise UsageError(
+            f"train_stage is {stage!r}: {name} of RecBole then reads the weights of its stage before from a file "
+            "that torch refuses to read since release 2.6; only its first stage runs here"
+        )
+    if _lacks_negatives(final, model_class):
+        raise UsageError(
+            f"{name} learns from pairs and needs negatives; set train_neg_sample_args to {{distribution: "
+            "uniform}"
+        )
+
+
+def _lacks_negatives(final: Mapping[str, Any], model_class: type) -> bool:
+    """Return whether a model compares positives with negatives and its batches would have none."""
+    loss = final.get("loss_type")
+    if model_class.loader_class is not None:
+        return False  # it draws them itself, or needs none
+    if loss in ("CE", "NLL"):
+        return False  # SINE is of pairs by its class, and not with these losses
+    by_loss = InputType.PAIRWISE if loss == "BPR" else None
+    pairwise = getattr(model_class, "input_type", by_loss) == InputType.PAIRWISE
+    negatives = final.get("train_neg_sample_args")
+    none = negatives in (None, "None") or negatives.get("distribution") in (None, "none", "None")
+    return pairwise and none and get_dataloader(final, "train") is not UserDataLoader
+
+
+def check_files(config: Any) -> None:
+    """Check that the files are there which a model reads beside the interactions.
+
+    Raises:
+        UsageError: one is missing.
+    """
+    path = Path(config["data_path"]) / "item_emb.npy"
+    if config["model"] == "LDiffRec" and config["n_cate"] > 1 and not path.is_file():
+        raise UsageError(
+            f"n_cate is {config['n_cate']}: LDiffRec clusters items by their vectors in {path}, which is not "
+            "there; put a row for each item there, in RecBole's internal order, or set n_cate to 1"
+        )
+
+
+def fit_to_data(config: Any, dataset: Any) -> list[str]:
+    """Lower options that a model cannot have on a data set of this size; return lines for the log."""
+    if config["model"] != "NCL":
+        return []
+    most = min(dataset.user_num, dataset.item_num) - 1
+    if config["num_clusters"] <= most:
+        return []
+    asked, config["num_clusters"] = config["num_clusters"], most
+    return [
+        f"num_clusters is {most}, not {asked}: NCL cannot make more clusters than there are users or items"
+    ]
