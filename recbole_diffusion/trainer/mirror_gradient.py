@@ -15,7 +15,7 @@ from recbole_diffusion.compat import ModelType
 from recbole_diffusion.errors import UsageError
 
 if TYPE_CHECKING:
-    from recbole.trainer import Trainer
+    from recbole_diffusion.compat import Trainer
 else:
     Trainer = object  # a mixin: the trainer comes after it in the MRO
 
