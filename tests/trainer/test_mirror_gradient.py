@@ -37,8 +37,8 @@ class Trainer(MirrorGradient):
 
     enable_scaler, clip_grad_norm = False, None
 
-    def __init__(self, model="BPR", mirror_gradient=True):
-        mirror = {"mirror_interval": 3, "mirror_descent": 0.5, "mirror_ascent": 0.25}
+    def __init__(self, model="BPR", mirror_gradient=True, mirror_interval=3):
+        mirror = {"mirror_interval": mirror_interval, "mirror_descent": 0.5, "mirror_ascent": 0.25}
         recboles = {"MODEL_TYPE": ModelType.GENERAL, "model": model}
         self.config = Options(recboles, mirror_gradient=mirror_gradient, **mirror)
         self.model = Model()
