@@ -126,7 +126,11 @@ def compare(
     """
     if test not in (None, "none", *TESTS):
         raise UsageError(f"test is {test!r}; it takes {', '.join(TESTS)}, none, or null")
-    groups = dict(runs) if isinstance(runs, Mapping) else group_by_method(runs, names)
+    groups = (
+        {name: list(group) for name, group in runs.items()}
+        if isinstance(runs, Mapping)
+        else group_by_method(runs, names)
+    )
     runs = [run for group in groups.values() for run in group]
     _, notes = group_by_split(groups)
     parts = list(runs[0].test_parts)
@@ -206,5 +210,5 @@ def _note(found: Comparison, test: str | None) -> None:
     ]
     if without and len(found.methods) > 1 and test != "none":
         found.notes.append(
-            f"Not tested, since {tested_metric(found.by)} was not kept user by user: {', '.join(without)}."
+            f"Not tested, since {tested_metric(found.by)} was not stored per user: {', '.join(without)}."
         )

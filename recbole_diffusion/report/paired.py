@@ -99,13 +99,11 @@ def _shared(
             f"{reference!r} and {other!r} have no split in common; give them the same seeds, or a split_seed"
         )
     columns = [metric, *([COUNT] if test == "bootstrap" else [])]
-    return [
-        tuple(
-            averaged([_users(run, part, columns) for run in splits[name][split]])
-            for name in (reference, other)
-        )
-        for split in both
-    ]
+
+    def side(name: str, split: str) -> UserMetrics:
+        return averaged([_users(run, part, columns) for run in splits[name][split]])
+
+    return [(side(reference, split), side(other, split)) for split in both]
 
 
 def _tested(pair: Sequence[tuple[UserMetrics, UserMetrics]], metric: str, test: str) -> dict[str, Any]:

@@ -115,7 +115,9 @@ def run_winner(context: SweepContext) -> None:
     """
     record, options, clock = context.record, context.options, time.perf_counter()
     searched = options.search != "none"
-    best = record.best() if searched else record.trials[0]
+    best = record.trials[0] if not searched else record.best()
+    if best is None:
+        raise RunError(f"no trial has given a score; see {context.folder.path / 'trials'}")
     name = best.name if searched else "000"
     known = {trial.folder: trial for trial in record.final}
     record.winner, record.final = best.number, []
