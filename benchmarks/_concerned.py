@@ -47,7 +47,8 @@ def _imported(path: Path, known: dict) -> Iterator[str]:
 
 def _starts(test: Path, root: Path, modules: dict, support: dict) -> dict[str, int]:
     """Return where the search from a test file begins: the module that it mirrors, and those that it and its helpers import."""
-    starts, seen, waiting = {}, set(), deque([(test, 1)])
+    starts: dict[str, int] = {}
+    seen, waiting = set(), deque([(test, 1)])
     while waiting:
         path, step = waiting.popleft()
         if path in seen:

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ARITHMETIC = {
     ast.Add: ("+", ["-"]),
@@ -133,7 +134,7 @@ class _Finder:
 
     # Places and texts.
 
-    def _span(self, node: ast.AST) -> tuple[int, int]:
+    def _span(self, node: Any) -> tuple[int, int]:
         start = self.starts[node.lineno - 1] + node.col_offset
         return start, self.starts[node.end_lineno - 1] + node.end_col_offset
 
@@ -239,7 +240,7 @@ class _Finder:
             yield self._mutant(node, "dropped call", "pass")
 
 
-def _name(function: ast.AST) -> str:
+def _name(function: ast.AST | None) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 

@@ -121,8 +121,8 @@ class Runner:
         """Search the grid, if there is one, and run the best point with each seed; go on where it was."""
         folder, row = self.runs / experiment.folder, experiment.row
         space = {name: {"choice": values} for name, values in row.grid.items()}
-        if (folder / "sweep.json").is_file():
-            record = Folders(self.runs).sweep(experiment.folder)
+        record = Folders(self.runs).sweep(experiment.folder)
+        if record is not None:
             made_with = {name: record["options"].get(name) for name in experiment.given if name != "use_gpu"}
             wanted = {name: value for name, value in experiment.given.items() if name != "use_gpu"}
             if (record["space"], made_with) != (space, wanted):
@@ -148,7 +148,7 @@ class Runner:
 
     def _score(self, experiment: Experiment, weights: Experiment) -> None:
         """Evaluate the weights of another row, those of each seed, with this row's options."""
-        record = Folders(self.runs).sweep(weights.folder)
+        record = Folders(self.runs).sweep(weights.folder) or {"final": []}
         trained = {trial["seed"]: trial["folder"] for trial in record["final"]}
         for seed, folder in zip(experiment.seeds, seed_folders(experiment), strict=True):
             path = self.runs / folder

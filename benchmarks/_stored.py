@@ -62,7 +62,8 @@ class Folders:
 
     def sweep(self, folder: str) -> dict[str, Any] | None:
         """Return the record of a sweep."""
-        return self.content(f"{folder}/sweep.json")
+        record: dict[str, Any] | None = self.content(f"{folder}/sweep.json")
+        return record
 
     def run(self, folder: str) -> RunRecord | None:
         """Return a finished run."""
@@ -180,8 +181,9 @@ def outcome_of(stored: Stored, experiment: Experiment) -> Outcome | None:
     else:
         found = None
     found = found if found is not None and found.runs else before_sweeps(stored, experiment)
-    for run in [] if found is None else found.runs:
-        check_options(run, {**experiment.row.options, **found.chosen})
+    if found is not None:
+        for run in found.runs:
+            check_options(run, {**experiment.row.options, **found.chosen})
     return found
 
 

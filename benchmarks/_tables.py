@@ -21,8 +21,12 @@ Outcomes = dict[str, tuple[Experiment, Outcome]]
 
 def outcomes_of(plan: Plan, stored: Stored, group: str) -> Outcomes:
     """Return the experiments of a group that have runs, and what they came to, by name of the row."""
-    found = {one.row.name: (one, outcome_of(stored, one)) for one in plan.experiments(group)}
-    return {name: pair for name, pair in found.items() if pair[1] is not None and pair[1].runs}
+    found = {}
+    for experiment in plan.experiments(group):
+        outcome = outcome_of(stored, experiment)
+        if outcome is not None and outcome.runs:
+            found[experiment.row.name] = experiment, outcome
+    return found
 
 
 def compared(plan: Plan, outcomes: Outcomes) -> Comparison:
@@ -136,7 +140,8 @@ def group_lines(plan: Plan, outcomes: Outcomes, part: str) -> list[str]:
     """Return recall@20 by group of items, and each group's share of the recommended items, means over seeds."""
     if part != plan.groups:
         return []
-    rows, heads = [], []
+    rows: list[list[Cell]] = []
+    heads: list[str] = []
     for name, (_, outcome) in outcomes.items():
         of_runs = [run.result["groups"][part]["item_popularity"] for run in outcome.runs]
         groups = list(zip(*of_runs, strict=True))

@@ -39,7 +39,7 @@ FOLDERS = ("diffusion", "sampler", "model", "evaluation", "data")
 FILES = ("report/compared_metrics.py", "report/comparison.py", "report/paired.py", "report/splits.py")
 ENDLESS = 60.0  # processor seconds after which a test counts as one that does not end
 PRELOADED = ["torch", "numpy", "pandas", "scipy.sparse", "scipy.stats", "yaml", "pytest", "hypothesis"]
-FAILED, PASSED = 1, 0  # exit codes of pytest
+PASSED = 0  # exit code of pytest
 
 
 def targets(only: str = "") -> list[Path]:
@@ -134,15 +134,14 @@ def run_tests(root: Path, tests: list[str], seconds: float) -> tuple[str, str, f
         process.start()
         process.join()
         said = [json.loads(line) for line in progress.read().splitlines()]
-    last = said[-1] if said else ["", "", 0.0]
+    test, since = (str(said[-1][1]), float(said[-1][2])) if said else ("", 0.0)
     failures = [nodeid for what, nodeid, _ in said if what == "failed"]
-    if failures or process.exitcode == FAILED:
-        return "failed", failures[0] if failures else last[1], last[2]
-    if process.exitcode == PASSED:
-        return "passed", "", last[2]
-    if process.exitcode < 0 or seconds - last[2] < ENDLESS:  # killed, or by the limit
-        return ("endless" if seconds - last[2] >= ENDLESS else "cut"), last[1], seconds
-    return "failed", f"exit code {process.exitcode}", last[2]
+    code = process.exitcode or 0
+    if not failures and code == PASSED:
+        return "passed", "", since
+    if not failures and code < 0:  # killed, by the limit
+        return ("endless" if seconds - since >= ENDLESS else "cut"), test, seconds
+    return "failed", failures[0] if failures else test or tests[0], since
 
 
 class Judge:
