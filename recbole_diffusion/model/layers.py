@@ -8,10 +8,7 @@ from torch import Tensor, nn
 
 def to_torch_csr(matrix: sp.csr_matrix) -> Tensor:
     """Return a scipy CSR matrix as a torch one."""
-    offsets, columns = (
-        torch.from_numpy(matrix.indptr.astype(np.int64)),
-        torch.from_numpy(matrix.indices.astype(np.int64)),
-    )
+    offsets, columns = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
     return torch.sparse_csr_tensor(
         offsets, columns, torch.from_numpy(matrix.data), matrix.shape, check_invariants=False
     )

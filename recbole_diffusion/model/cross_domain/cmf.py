@@ -40,16 +40,14 @@ class CMF(SourceFoldIn, ColdStartRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self.weight_of = torch.cat(
-            [
-                torch.ones(len(self.ratings)),
-                torch.full((len(self.source_ratings),), self.options.source_weight),
-            ]
-        )
+        self.weight_of = torch.ones(len(self.ratings) + len(self.source_ratings))  # of each rating's error
+        self.weight_of[len(self.ratings) :] = self.options.source_weight
         means = [
             own.ratings.double().mean().item() if self.options.bias else 0.0
             for own in (self.ratings, self.source_ratings)
         ]
+        # One list of ratings, about both domains' users by common id and both domains' items, the target's
+        # first; each domain without its own mean.
         users = self.common_ids(dataset.shared)
         self.joint = Ratings(
             torch.cat([self.ratings.users, users[self.source_ratings.users]]),
@@ -98,9 +96,8 @@ class CMF(SourceFoldIn, ColdStartRecommender):
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return vectors and offsets of the target items."""
-        return self.factors.item_vectors()[: self.n_items], self.target_mean + self.factors.item_offsets()[
-            : self.n_items
-        ]
+        vectors, offsets = self.factors.item_vectors(), self.factors.item_offsets()
+        return vectors[: self.n_items], self.target_mean + offsets[: self.n_items]
 
     def known(self, users: Tensor) -> Tensor:
         """Return the common vectors."""

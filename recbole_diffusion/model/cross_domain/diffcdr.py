@@ -19,47 +19,25 @@ target vector and offset, alpha(t)^2 + sigma(t)^2 = 1, F the denoiser's layers::
     a cold user's rating of item j: o_j + ALM(u^) . v_j                 DiffCDR.transfer, ColdStartRecommender
 
 The two updates are the pair that ``DiffCDR.mapping_updates`` returns; ``trainer/staged.py`` makes them on
-each batch. The denoiser and the solver's use of it are in ``diffcdr_denoiser.py``, the solver in
-``diffusion/solver.py``.
+each batch. The denoiser and the solver's use of it are in ``diffcdr_denoiser.py``, ALM is in
+``diffcdr_alignment.py``, the solver in ``diffusion/solver.py``.
 """
 
 from functools import partial
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recbole_diffusion.diffusion import LinearVP, antithetic_steps
 from recbole_diffusion.model.base import FoldInHistories
+from recbole_diffusion.model.cross_domain.diffcdr_alignment import Alignment
 from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, transferred
 from recbole_diffusion.model.cross_domain.mapping import MappingRecommender
 from recbole_diffusion.model.cross_domain.matrix_factorization import derived_seed
 from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
 from recbole_diffusion.model.cross_domain.stage import UpdateStep
 from recbole_diffusion.model.ema import EMA
-
-
-class Alignment(nn.Module):
-    """ALM: one matrix without bias, the identity at the start, and learned offsets of items.
-
-    Args:
-        width: of the vectors.
-        n_items: number of item ids; None for no learned offsets.
-        matrix: False leaves the matrix out, so that vectors stay as they are.
-    """
-
-    def __init__(self, width: int, n_items: int | None, matrix: bool = True) -> None:
-        super().__init__()
-        self.matrix = nn.Linear(width, width, bias=False) if matrix else nn.Identity()
-        if matrix:
-            nn.init.eye_(self.matrix.weight)
-        self.item_offset = nn.Parameter(torch.zeros(n_items)) if n_items else None
-        self.common = nn.Parameter(torch.zeros(())) if n_items else None
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Return the aligned vectors, [batch, width]."""
-        return self.matrix(vectors)
-
 
 STEPS = 1000  # training times are 1/STEPS, 2/STEPS, ..., 1
 FIGURE_4 = (1, 5, 30)
@@ -81,22 +59,15 @@ class DiffCDR(MappingRecommender):
     - The epoch is chosen on validation users, not on test users.
     - ALM starts as the identity. Vectors are standardised for the diffusion (``standardise``): regularised
       factors are far smaller than the noise that the schedule ends with.
-    - The task loss may mix in absolute errors (``task_absolute``) and learn an offset for each item
-      (``item_offset_reg_weight``): the factors' offsets go with users whose biases are known, and those of
-      cold users are only guessed.
+    - Items may have learned offsets (``item_offset_reg_weight``): the factors' offsets go with users whose
+      biases are known, and those of cold users are only guessed.
     - The network predicts velocity, which does not blow errors up near time 1; ``prediction: noise`` is the
       paper's.
-    - Users may weigh by their number of target ratings in L_DIM (``rating_count_half_weight``).
-    - The denoiser may be updated several times a batch (``denoiser_updates``); Algorithm 1 has one.
-    - The condition may hold how the user rates in the source domain (``condition``, see ``profile.py``).
     - The solver may start at the mean of noise, 0 (``start: mean``). It then ends in the middle of the
       conditional distribution, where a draw or the source vector, the paper's start, leads to a sample.
-    - The denoiser's weights are penalised (``weight_decay``).
     - The solver and the predictions use moving averages of the weights (``ema_decay``; the paper's: 0), so
       that ALM does not chase a denoiser that jumps with each batch.
     - With ``bias`` the vector is [u, b_u], see ``matrix_factorization.py``; the paper has no biases.
-    - Noisy vector, time and condition are added at hidden width. ``join: input`` adds them at the vector's
-      own width, where condition and noisy vector can no longer be told apart.
     """
 
     loss_names = ("dim", "alm")
@@ -121,8 +92,8 @@ class DiffCDR(MappingRecommender):
         with_offsets = o.task_weight > 0 and o.item_offset_reg_weight is not None
         self.alignment = Alignment(self.width, self.n_items if with_offsets else None, o.alignment)
         self.ema_alignment = EMA(self.alignment, o.ema_decay)
-        # Mean and deviation of the source vectors, then of the target vectors; persistent, since they belong
-        # to the weights.
+        # Mean and deviation of the source vectors (rows 0, 1) and of the target vectors (2, 3), [4, k];
+        # persistent, since they belong to the weights.
         self.register_buffer("statistics", torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, self.width))
         if o.diffusion and o.condition != "vector":
             self.profile = SourceProfile(self.scale)
@@ -149,11 +120,9 @@ class DiffCDR(MappingRecommender):
     def _condition(self, vectors: Tensor, profiles: Tensor | None) -> Tensor:
         if profiles is None:
             return self._standardised(vectors)
-        return (
-            profiles
-            if self.options.condition == "profile"
-            else torch.cat([self._standardised(vectors), profiles], 1)
-        )
+        if self.options.condition == "profile":
+            return profiles
+        return torch.cat([self._standardised(vectors), profiles], 1)  # [batch, k + SIZE]
 
     def _standardised(self, vectors: Tensor) -> Tensor:
         return (vectors - self.statistics[0]) / self.statistics[1]
@@ -165,10 +134,8 @@ class DiffCDR(MappingRecommender):
         found = []
         if self.options.diffusion:
             update, repeats = partial(self.ema_denoiser.update, self.denoiser), self.options.denoiser_updates
-            rate = self.general["learning_rate"]
-            found.append(
-                UpdateStep(self.noise_loss, list(self.denoiser.parameters()), rate, repeats, after=update)
-            )
+            rate, weights = self.general["learning_rate"], list(self.denoiser.parameters())
+            found.append(UpdateStep(self.noise_loss, weights, rate, repeats, after=update))
         aligned = list(self.alignment.parameters())
         if aligned:
             update = partial(self.ema_alignment.update, self.alignment)
@@ -185,16 +152,15 @@ class DiffCDR(MappingRecommender):
         Args:
             users: target ids, long [batch].
         """
-        x0 = (self.target_vectors(users) - self.statistics[2]) / self.statistics[
-            3
-        ]  # u^t standardised, [batch, k]
+        mean, deviation = self.statistics[2:]
+        x0 = (self.target_vectors(users) - mean) / deviation  # u^t standardised, [batch, k]
         counts = (self.rated.offsets[users + 1] - self.rated.offsets[users]).to(x0.dtype)
         weights = counts / (counts + self.options.rating_count_half_weight)  # [batch]
         t = (antithetic_steps(STEPS, len(users), device=x0.device) + 1) / STEPS
         noise = torch.randn_like(x0)
         schedule = self.denoiser.schedule
         xt = schedule.alpha(t)[:, None] * x0 + schedule.sigma(t)[:, None] * noise  # Eq. 5
-        # Users without condition train the unconditional noise of Eq. 3.
+        # Users without condition train the unconditional noise of Eq. 3; [batch, 1].
         kept = torch.rand(len(users), 1, device=x0.device) >= self.options.condition_dropout
         error = self.denoiser(xt, t, self.condition(users) * kept) - self.denoiser.target(x0, noise, t)
         return (weights[:, None] / weights.mean() * error.square()).mean()
@@ -213,10 +179,9 @@ class DiffCDR(MappingRecommender):
         """Return item vectors and offsets of the target factors, with the learned offsets."""
         vectors, offsets = super().item_side()
         learned = self.ema_alignment.copy
-        return (
-            vectors,
-            offsets if learned.item_offset is None else offsets + learned.item_offset + learned.common,
-        )
+        if learned.item_offset is not None:
+            offsets = offsets + learned.item_offset + learned.common  # [n_items]
+        return vectors, offsets
 
     # Transfer.
 
@@ -235,13 +200,12 @@ class DiffCDR(MappingRecommender):
         self, vectors: Tensor, profiles: Tensor | None, drawn: Tensor | None, evaluations: int | None = None
     ) -> Tensor:
         """Return u^ from source vectors, profiles and, with ``start: noise``, that noise, [batch, k]."""
-        o, x = self.options, self._standardised(vectors)
+        o, x = self.options, self._standardised(vectors)  # without diffusion u^ is the source vector
         if o.diffusion:
-            start = {"mean": torch.zeros_like(x), "source": x, "noise": drawn}[o.start]
+            start = {"mean": torch.zeros_like(x), "source": x, "noise": drawn}[o.start]  # x_1
+            condition = self._condition(vectors, profiles)
             evaluations = o.evaluations if evaluations is None else evaluations
-            x = transferred(
-                self.ema_denoiser.copy, start, self._condition(vectors, profiles), o.guidance, evaluations
-            )
+            x = transferred(self.ema_denoiser.copy, start, condition, o.guidance, evaluations)
         return x * self.statistics[3] + self.statistics[2]
 
     def transfer(self, users: Tensor) -> Tensor:
@@ -268,16 +232,14 @@ class DiffCDR(MappingRecommender):
             users = self.drawn_users(1000)  # as many as in the paper
             truth = self.target_vectors(users)
             made = self.transfer_path(users) | {"mean vector": truth.mean(0)}
-            found["distance_to_target"] = {
-                name: (one - truth).norm(dim=1).mean().item() for name, one in made.items()
-            }
+            gaps = {name: (one - truth).norm(dim=1) for name, one in made.items()}  # [n] each
+            found["distance_to_target"] = {name: gap.mean().item() for name, gap in gaps.items()}
         return found
 
     def drawn_users(self, count: int) -> Tensor:
         """Return at most ``count`` training users, drawn with the run's seed, ascending, long [n]."""
-        order = torch.randperm(
-            len(self.shared), generator=torch.Generator().manual_seed(derived_seed(self.seed, "figure 4"))
-        )
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, "figure 4"))
+        order = torch.randperm(len(self.shared), generator=generator)
         return self.shared[order[:count]].sort().values.to(self.statistics.device)
 
     @torch.no_grad()

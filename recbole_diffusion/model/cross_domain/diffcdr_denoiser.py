@@ -47,12 +47,14 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.schedule, self.velocity = schedule, velocity
+        # Of the solver's times, which are the same in each batch: features, alpha and sigma.
         self._features: dict[tuple[float, torch.device], tuple[Tensor, float, float]] = {}
         width, condition_size = sizes
         self.time_size, joined = time_size, hidden_size if join == "hidden" else width
         self.of_vector = nn.Linear(width, joined) if join == "hidden" else nn.Identity()
         self.of_time = nn.Linear(time_size, joined)
         self.of_condition = nn.Linear(condition_size, joined, bias=False)
+        # At hidden width the matrices above are the first layer; at width k one of the layers has to be.
         act = ACTIVATIONS[activation]
         layers = [act()] if join == "hidden" else [nn.Linear(width, hidden_size), act()]
         self.layers = nn.Sequential(
@@ -74,11 +76,9 @@ class Denoiser(nn.Module):
 
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Return what the layers are to predict for ``x_t`` made of ``x0`` and ``noise``, [batch, k]."""
-        return (
-            self.schedule.alpha(t)[:, None] * noise - self.schedule.sigma(t)[:, None] * x0
-            if self.velocity
-            else noise
-        )
+        if not self.velocity:
+            return noise
+        return self.schedule.alpha(t)[:, None] * noise - self.schedule.sigma(t)[:, None] * x0
 
     def forward(self, x: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         """Return F(x_t, t, c), [batch, k].
@@ -104,12 +104,12 @@ class Denoiser(nn.Module):
 
         def noise(x: Tensor, t: Tensor) -> Tensor:
             features, alpha, sigma = self.one_time(t)  # the solver's times are equal in a batch
-            base = self.of_vector(x) + self.of_time(features)
+            base = self.of_vector(x) + self.of_time(features)  # what both halves share, [batch, joined]
             if guidance in (0.0, 1.0):
                 found = self.layers(base + guidance * given)
             else:
                 with_it, without = self.layers(torch.cat([base + given, base])).chunk(2)
-                found = torch.lerp(without, with_it, guidance)
+                found = torch.lerp(without, with_it, guidance)  # Eq. 3
             return sigma * x + alpha * found if self.velocity else found
 
         return noise

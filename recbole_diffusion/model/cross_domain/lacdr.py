@@ -58,6 +58,7 @@ class LACDR(MappingRecommender):
         """Return the weighted sum of the three errors, a scalar."""
         o = self.options
         vectors = {"source": self.source_vectors(users), "target": self.target_vectors(users)}
+        # [batch, code_size] each
         codes = {name: self.encoders[name](own) for name, own in vectors.items()}
         mapped = F.mse_loss(self.decoders["target"](codes["source"]), vectors["target"])
         aligned = F.mse_loss(codes["source"], codes["target"])

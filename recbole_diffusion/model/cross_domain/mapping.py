@@ -155,6 +155,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         """
         items, starts, rows = self.rated.gather(users)  # of the users' ratings, [total] each but starts
         side, offsets = (part.detach() for part in (self.target.item_vectors(), self.target.item_offsets()))
+        # The values lie in the order of the rows: a user's start among them plus the place in the history.
         within = torch.arange(len(rows), device=users.device) - starts[rows]
         actual = self.rated_values[self.rated.offsets[users][rows] + within]
         offsets = offsets if item_offset is None else offsets + item_offset

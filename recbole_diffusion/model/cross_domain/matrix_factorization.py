@@ -117,9 +117,10 @@ class MatrixFactorization(nn.Module):
         right, vectors, offsets = counts.new_zeros(many, self.width), self.item_vectors(), self.item_offsets()
         columns = (histories.items, histories.rows, histories.ratings)
         for items, rows, ratings in zip(*(column.split(BLOCK) for column in columns), strict=True):
-            v = vectors[items].double()
+            v = vectors[items].double()  # [block, width]
             gram.index_add_(0, rows, v[:, :, None] * v[:, None, :])
             right.index_add_(0, rows, (ratings - offsets[items]).double()[:, None] * v)
+        # The diagonal of D: by rating for u, once for b_u, the last coordinate.
         penalty = (counts * self.reg_weight)[:, None].repeat(1, self.width)
         if self.bias:
             penalty[:, -1] = self.bias_reg_weight
@@ -174,9 +175,8 @@ def factorization_stage(
         options: epochs, batch size and the like.
         seed: of the run.
     """
-    order = torch.randperm(
-        len(ratings), generator=torch.Generator().manual_seed(derived_seed(seed, name, "held out"))
-    )
+    generator = torch.Generator().manual_seed(derived_seed(seed, name, "held out"))
+    order = torch.randperm(len(ratings), generator=generator)
     factors.count(ratings)
     n_held_out = round(options.mf_valid_ratio * len(ratings))
     held_out, rows = order.split([n_held_out, len(ratings) - n_held_out])

@@ -67,7 +67,7 @@ class PTUPCDR(MappingRecommender):
 
     def _characteristics(self, items: Tensor, rows: Tensor, many: int) -> Tensor:
         vectors = self.source_items(items)  # of all histories, one after the other, [total, width]
-        weights = softmax_by_row(self.attention(vectors).squeeze(1), rows, many)
+        weights = softmax_by_row(self.attention(vectors).squeeze(1), rows, many)  # sum 1 by user, [total]
         return vectors.new_zeros(many, self.width).index_add(0, rows, weights[:, None] * vectors)
 
     def transfer(self, users: Tensor) -> Tensor:

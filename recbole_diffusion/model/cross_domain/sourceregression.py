@@ -71,8 +71,8 @@ class SourceRegression(MappingRecommender):
         return self._regressed(vectors, self.new_profiles(histories, len(vectors)))
 
     def _regressed(self, vectors: Tensor, profiles: Tensor | None) -> Tensor:
-        standard = (vectors[:, -1:] - self.statistics[0]) / self.statistics[1]
+        standard = (vectors[:, -1:] - self.statistics[0]) / self.statistics[1]  # x_u, [batch, 1]
         bias = self.line[0] + self.line[1] * standard
-        return F.pad(
-            bias if profiles is None else bias + profiles @ self.slopes[:, None], (self.width - 1, 0)
-        )
+        if profiles is not None:
+            bias = bias + profiles @ self.slopes[:, None]  # [batch, SIZE] x [SIZE, 1]
+        return F.pad(bias, (self.width - 1, 0))  # the vector proper is zeros

@@ -43,6 +43,7 @@ class SSCDR(MappingRecommender):
             nn.Linear(width, o.mapping_size), nn.Tanh(), nn.Linear(o.mapping_size, width)
         )
         self.history = history_of(self.source_ratings, self.source_shape, o.history_floor)
+        # All pairs of a source user and a liked item, of users for whom there is another item to draw.
         counts = self.history.counts(torch.arange(self.source_shape.n_users))
         has_negative = counts < self.source_shape.n_items - 1
         owners = torch.repeat_interleave(torch.arange(len(counts)), counts)
@@ -64,10 +65,8 @@ class SSCDR(MappingRecommender):
         before = []
         users = self.source.user_vectors()
         items = self.source.item_points(torch.arange(self.source_shape.n_items, device=users.device))
-        owners = torch.repeat_interleave(
-            torch.arange(len(users), device=users.device),
-            self.history.counts(torch.arange(len(users), device=users.device)),
-        )
+        everyone = torch.arange(len(users), device=users.device)
+        owners = torch.repeat_interleave(everyone, self.history.counts(everyone))  # of liked items, [pairs]
         for _ in range(self.options.hops):
             before.append(items)
             users, items = (
@@ -103,6 +102,7 @@ class SSCDR(MappingRecommender):
         """
         points = (self.neighbourhood[source_users], self.source_items(liked), self.source_items(others))
         user, near, far = (into_ball(self.mapping(some)) for some in points)  # [batch, width] each
+        # Hinge of a triplet: the liked item is to be nearer by the margin.
         gap = (user - near).square().sum(1) - (user - far).square().sum(1)
         return F.relu(self.options.margin + gap).mean()
 

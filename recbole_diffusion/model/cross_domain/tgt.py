@@ -45,9 +45,8 @@ class TGT(ColdStartRecommender):
     @torch.no_grad()
     def take_mean(self) -> None:
         """Store the mean vector of the users with ratings."""
-        self.average.copy_(
-            self.target.user_vectors(torch.unique(self.ratings.users).to(self.average.device)).mean(0)
-        )
+        users = torch.unique(self.ratings.users).to(self.average.device)
+        self.average.copy_(self.target.user_vectors(users).mean(0))
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the factors."""
@@ -59,8 +58,6 @@ class TGT(ColdStartRecommender):
 
     def transfer(self, users: Tensor) -> Tensor:
         """Return the untrained vectors, or the mean, [batch, width]."""
-        return (
-            self.known(users)
-            if self.options.cold_vector == "untrained"
-            else self.average.expand(len(users), -1)
-        )
+        if self.options.cold_vector == "untrained":
+            return self.known(users)
+        return self.average.expand(len(users), -1)

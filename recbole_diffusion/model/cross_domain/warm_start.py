@@ -65,6 +65,7 @@ class WarmStart:
             *(column.to(items.device).split(BLOCK) for column in rows), strict=True
         ):
             place, v = torch.searchsorted(users, user), items[item]  # [block], [block, width]
+            # One rating adds v v^T and (r - offset - v . w_0) v to its user's system.
             gap = rating - offsets[item] - (start[place] * v).sum(1)
             gram.index_add_(0, place, v[:, :, None] * v[:, None, :])
             residual.index_add_(0, place, gap[:, None] * v)

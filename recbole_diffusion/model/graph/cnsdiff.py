@@ -198,7 +198,7 @@ class CNSDiff(InnerProductModel):
             where: long [batch], which of them is a row's positive.
             u: user vectors, [batch, d].
         """
-        levels = self.negatives.generate(distinct)
+        levels = self.negatives.generate(distinct)  # h_k of each distinct item, [levels, n, d]
         scores = torch.stack([(level[where] * u).sum(1) for level in levels])  # [levels, batch]
         self.diagnostics.record_negative_stats(levels, distinct, scores, self.options.snapshots())
         return levels[scores.argmax(0), where]
@@ -211,9 +211,8 @@ class CNSDiff(InnerProductModel):
         if self.options.mixing == "mean" or min(a, b) == 0:
             share = generated.new_full((len(generated), 1), a / (a + b))
         else:
-            share = torch.distributions.Beta(generated.new_tensor(a), generated.new_tensor(b)).sample(
-                (len(generated), 1)
-            )
+            beta = torch.distributions.Beta(generated.new_tensor(a), generated.new_tensor(b))
+            share = beta.sample((len(generated), 1))
         return share * generated + (1 - share) * random
 
     def _alignment(
@@ -233,12 +232,12 @@ class CNSDiff(InnerProductModel):
         """
         o = self.options
         rows = slice(0, o.alignment_size)
-        anchor = F.normalize(items[rows], dim=1)
-        counterpart = F.normalize(
-            anchor + o.alignment_noise * F.normalize(torch.randn_like(anchor), dim=1), dim=1
-        )
+        anchor = F.normalize(items[rows], dim=1)  # z_0
+        noise = F.normalize(torch.randn_like(anchor), dim=1)  # of length 1, in any direction
+        counterpart = F.normalize(anchor + o.alignment_noise * noise, dim=1)  # z_j
         scaled = anchor / o.alignment_temperature
-        own = (scaled * counterpart).sum(1)
+        own = (scaled * counterpart).sum(1)  # [rows]
+        # Against all mixed and all random negatives, [rows, 2 rows].
         others = scaled @ F.normalize(torch.cat([negative[rows], random[rows]]), dim=1).T
         same = item_ids[rows, None] == torch.cat([item_ids[rows], random_ids[rows]])  # k != j
         others = others.masked_fill(same, -torch.inf).logsumexp(1)

@@ -37,16 +37,17 @@ class Denoiser(nn.Module):
 
     def forward(self, z: Tensor, t: Tensor | int, environment: Tensor | None = None) -> Tensor:
         """Return the noise in z [rows, d], at steps t [rows] or one step, in environments [rows] or none."""
-        hidden = self.input_layer(z) + self.time_layer(self.time_table[t])
+        hidden = self.input_layer(z) + self.time_layer(self.time_table[t])  # [rows, hidden]
         if environment is not None:
             hidden = hidden + self.environment[environment]
         return self.output_layer(F.silu(hidden)) + self.noise[t, None] * z
 
     def every_environment(self, z: Tensor, t: Tensor) -> Tensor:
         """Return the noise in z in each environment, [rows, K, d]; K is 1 where there is none."""
+        # The time layer on the table of T steps, not on the rows: there are fewer steps than rows.
         hidden = (self.input_layer(z) + F.embedding(t, self.time_layer(self.time_table)))[:, None]
         if self.environment is not None:
-            hidden = hidden + self.environment
+            hidden = hidden + self.environment  # [rows, 1, hidden] + [K, hidden]
         return self.output_layer(F.silu(hidden)) + (self.noise[t, None] * z)[:, None]
 
 

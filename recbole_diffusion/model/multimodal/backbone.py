@@ -116,15 +116,11 @@ class Backbone(InnerProductModel):
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """Return the pairwise loss and the others, each a scalar, in the order of ``loss_names``."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        negatives = uniform_negatives(self.positives, users.repeat(self.options.n_negatives)).view(
-            -1, len(users)
-        )
+        drawn = uniform_negatives(self.positives, users.repeat(self.options.n_negatives))
+        negatives = drawn.view(-1, len(users))  # [n_negatives, batch]
         U, V = self.vectors()
         u = U[users]
-        of_items, of_negatives = (
-            (u * V[items]).sum(1),
-            (u * V[negatives]).sum(2),
-        )  # [batch], [n_negatives, batch]
+        of_items, of_negatives = (u * V[items]).sum(1), (u * V[negatives]).sum(2)  # shapes as the ids
         parts = {"bpr": losses.bpr(of_items, of_negatives)} | self.other_losses(u, users, items, negatives[0])
         return tuple(parts.values())
 
@@ -143,12 +139,8 @@ class Backbone(InnerProductModel):
         chance = torch.from_numpy(scaled(edges, 0.5, 0.5).data).to(device)
         # The smallest values of Exp(1) / p are a draw in proportion to p without replacement.
         keys = torch.empty_like(chance).exponential_() / chance
-        kept = (
-            keys.topk(max(1, int(ratio * len(keys))), largest=False, sorted=False)
-            .indices.sort()
-            .values.cpu()
-            .numpy()
-        )
+        smallest = keys.topk(max(1, int(ratio * len(keys))), largest=False, sorted=False).indices
+        kept = smallest.sort().values.cpu().numpy()
         coo = edges.tocoo()
         matrix = type(coo)((coo.data[kept], (coo.row[kept], coo.col[kept])), shape=edges.shape).tocsr()
         if weights is not None:

@@ -95,13 +95,9 @@ class CCDRec(InnerProductModel):
         if o.aligning:
             estimator = TransformerEstimator(o.embedding_size, o.steps, o.key_size, o.feed_forward_size)
             steps = {0} | ({curriculum_step(n, o.steps, 1) for n in range(4)} if o.curriculum else set())
+            diffusion = ItemDiffusion(o.betas(), estimator)
             self.fusion = DiffusedItemFusion(
-                ItemDiffusion(o.betas(), estimator),
-                o.diffused_ratio,
-                o.fusion,
-                steps,
-                o.chain_seed,
-                o.chain_noise,
+                diffusion, o.diffused_ratio, o.fusion, steps, o.chain_seed, o.chain_noise
             )
         self._nearest: Tensor | None = None  # of each item in the pool of the epoch, long [n_items, kept]
         self.loss_names = self._loss_names()
@@ -127,12 +123,13 @@ class CCDRec(InnerProductModel):
         if self.fusion is not None:
             states = self.fusion.begin_epoch(self.backbone)  # E_t by step, each [n_items, d]
             if self.draws_from_chain:
-                ratios = {
-                    "candidate_ratio": o.candidate_ratio,
-                    "top_ratio": o.top_ratio,
-                    "candidate_limit": o.candidate_limit,
-                }
-                self._nearest = nearest_candidates(self._pool(epoch, states), **ratios)
+                # c is drawn from the nearest items of its positive in the pool, searched once an epoch.
+                self._nearest = nearest_candidates(
+                    self._pool(epoch, states),
+                    candidate_ratio=o.candidate_ratio,
+                    top_ratio=o.top_ratio,
+                    candidate_limit=o.candidate_limit,
+                )
         else:
             self.backbone.set_diffused_items(self.backbone.ego_items().detach())
         self.backbone.begin_epoch(epoch)
@@ -196,7 +193,7 @@ class CCDRec(InnerProductModel):
         # The diffusion estimates each item of the batch once, in whatever rows and kinds it is.
         distinct, where = torch.unique(ids, return_inverse=True)
         fused = self.fusion.of_batch(self.backbone, distinct)
-        modal = fused.modal.index_select(0, where[:2].flatten())
+        modal = fused.modal.index_select(0, where[:2].flatten())  # of p and r, for the backbone's losses
         return (
             fused.users.index_select(0, users),
             fused.items.index_select(0, where.flatten()).view(*ids.shape, -1),

@@ -74,12 +74,8 @@ class MCDRec(FrozenGraphBackbone):
         """Return 1 + temperature x cosine(user, diffused item) of each interaction, [interactions]."""
         users, items = (torch.from_numpy(one).long() for one in self.interactions.nonzero())
         of_users, of_items = F.normalize(self.encoder.users, dim=1), F.normalize(self._guides, dim=1)
-        cosines = torch.cat(
-            [
-                (of_users[u] * of_items[i]).sum(1)
-                for u, i in zip(users.split(2**18), items.split(2**18), strict=True)
-            ]
-        )
+        blocks = zip(users.split(2**18), items.split(2**18), strict=True)  # rows gathered at once
+        cosines = torch.cat([(of_users[u] * of_items[i]).sum(1) for u, i in blocks])
         return 1 + self.options.graph_temperature * cosines
 
     def vectors(self) -> tuple[Tensor, Tensor]:
@@ -91,15 +87,13 @@ class MCDRec(FrozenGraphBackbone):
         if self.fusion.end is None:
             self.begin_epoch(0)
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        negatives = uniform_negatives(self.positives, users.repeat(self.options.n_negatives)).view(
-            -1, len(users)
-        )
+        drawn = uniform_negatives(self.positives, users.repeat(self.options.n_negatives))
+        negatives = drawn.view(-1, len(users))  # [n_negatives, batch]
+        # The diffusion estimates each item of the batch once.
         distinct, where = torch.unique(torch.cat([items[None], negatives]), return_inverse=True)
         fused = self.fusion.of_batch(self, distinct)
         u = fused.users[users]
-        scores = (u * fused.items[where]).sum(
-            2
-        )  # of the positive and its negatives, [1 + n_negatives, batch]
+        scores = (u * fused.items[where]).sum(2)  # of positive and negatives, [1 + n_negatives, batch]
         parts = {"bpr": losses.bpr(scores[0], scores[1:])}
         parts |= self.other_losses(u, users, items, negatives[0], fused.modal[where[:2]])
         return (*parts.values(), self.options.diffusion_weight * fused.loss)

@@ -1,6 +1,7 @@
 """What adversarial models of rating rows share: rows by batch, both losses, a wide critic's cost."""
 
 import logging
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -63,6 +64,12 @@ class RatingRows(nn.Module):
         """Return ``values`` at the given cells and 0 elsewhere, [n_rows, n_items]; differentiable in them."""
         table = values.new_zeros(n_rows * self.rated.n_items)
         return table.index_put((rows * self.rated.n_items + items,), values).view(n_rows, -1)
+
+    def each_row(self, cells: RatedCells) -> Iterator[Tensor]:
+        """Return the dense row of each user of a batch in turn, [1, n_items]."""
+        sizes = torch.bincount(cells.rows, minlength=len(cells.starts)).tolist()
+        for items, values in zip(cells.items.split(sizes), cells.ratings.split(sizes), strict=True):
+            yield self.dense(1, torch.zeros_like(items), items, values)
 
     def add_to(self, table: Tensor, cells: RatedCells, values: Tensor) -> Tensor:
         """Add ``values`` [cells] to the rated cells of a table [batch, n_items], in place, and return it."""

@@ -52,10 +52,8 @@ class CFGAN(AdversarialRecommender):
         """Return a mask of ``count`` sampled unrated items, fewer if drawn twice, [batch, n_items]."""
         found = torch.zeros_like(mask)
         if count:
-            negatives = uniform_negatives(self.ratings.rated, users.repeat_interleave(count)).view(
-                len(users), count
-            )
-            found.scatter_(1, negatives, 1.0)
+            negatives = uniform_negatives(self.ratings.rated, users.repeat_interleave(count))
+            found.scatter_(1, negatives.view(len(users), count), 1.0)
         return found
 
     def _logit(self, rows: Tensor, condition: Tensor) -> Tensor:
@@ -66,7 +64,7 @@ class CFGAN(AdversarialRecommender):
         users = interaction[self.USER_ID]
         real, mask = self._rows(users)
         with torch.no_grad():
-            shown = mask + self._sampled(users, mask, self.options.masked_negatives)
+            shown = mask + self._sampled(users, mask, self.options.masked_negatives)  # e_u + k_u
             fake = torch.sigmoid(self.generator(real)) * shown
         return real_or_fake(self._logit(real, real), self._logit(fake, real))
 
@@ -74,9 +72,10 @@ class CFGAN(AdversarialRecommender):
         """Return mean log(1 - D) and the zero reconstruction, each a scalar."""
         o, users = self.options, interaction[self.USER_ID]
         real, mask = self._rows(users)
-        row = torch.sigmoid(self.generator(real))
+        row = torch.sigmoid(self.generator(real))  # the dense row, [batch, n_items]
         logit = self._logit(row * (mask + self._sampled(users, mask, o.masked_negatives)), real)
         adversarial = -nn.functional.softplus(logit).mean()  # log(1 - sigmoid(x)) = -softplus(x)
+        # The sampled unrated items are to be 0; a draw of their own, beside that of the mask.
         zeros = (row * self._sampled(users, mask, o.zero_negatives)).square().sum() / len(users)
         return adversarial, o.zero_weight * zeros
 

@@ -34,15 +34,11 @@ from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.layers import noise_factor
-from recbole_diffusion.model.rows.adversarial import (
-    AdversarialRecommender,
-    RatedCells,
-    RatingRows,
-    real_or_fake,
-)
+from recbole_diffusion.model.rows import adversarial
+from recbole_diffusion.model.rows.adversarial import AdversarialRecommender, RatedCells, RatingRows
 from recbole_diffusion.model.rows.dgrm_networks import Critic, Generator
 from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
-from recbole_diffusion.model.rows.dgrm_posterior import posterior_sample
+from recbole_diffusion.model.rows.dgrm_posterior import posterior_samples
 from recbole_diffusion.model.user_blocks import UserBlocks, noise_seed
 
 
@@ -76,9 +72,8 @@ class DGRM(AdversarialRecommender):
         self.evaluation_seed = config.general.seed
         self.ratings = RatingRows(dataset, config.rating.rating_scale)
         self.diffusion = GaussianDiffusion(o.betas())
-        self.generator = Generator(
-            self.n_items, o, min(max(self.ratings.mean / self.ratings.high, 0.01), 0.99)
-        )
+        mean = min(max(self.ratings.mean / self.ratings.high, 0.01), 0.99)  # where the sigmoid starts
+        self.generator = Generator(self.n_items, o, mean)
         self.critic = Critic(self.n_items, o) if o.objective != "none" else None
         self.loss_names = (
             ("reconstruction",) if self.critic is None else ("reconstruction", "adversarial", "critic")
@@ -139,7 +134,7 @@ class DGRM(AdversarialRecommender):
         fake = critic.first_layer(condition, self._previous_step(cells, generated, xt, t))
         of_real, of_fake = critic.value(real), critic.value(fake)  # [batch] each
         if o.objective == "kl":
-            return real_or_fake(of_real, of_fake)
+            return adversarial.real_or_fake(of_real, of_fake)
         # Minus the estimate of the Wasserstein distance, with the signs of Eq. 10.
         distance = of_fake.mean() - of_real.mean()
         if o.lipschitz == "clip":
@@ -218,14 +213,8 @@ class DGRM(AdversarialRecommender):
 
     def _posterior_samples(self, cells: RatedCells, seeds: Iterable[int]) -> Tensor:
         """Return R^{T-T'} of each user on the rows' scale, [batch, n_items] (``prediction: posterior``)."""
-        sizes = torch.bincount(cells.rows, minlength=len(cells.starts)).tolist()
-        users = zip(cells.items.split(sizes), cells.ratings.split(sizes), seeds, strict=True)
-        rows = (
-            (self.ratings.dense(1, torch.zeros_like(items), items, values), seed)
-            for items, values, seed in users
-        )
-        return torch.stack(
-            [posterior_sample(self.generator, self.diffusion, self.options, *row) for row in rows]
+        return posterior_samples(
+            self.generator, self.diffusion, self.options, self.ratings.each_row(cells), seeds
         )
 
     @torch.no_grad()

@@ -1,11 +1,29 @@
 """DGRM's prediction to the letter of section 3.3, the sample R^{T-T'} itself (``prediction: posterior``)."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from recbole_diffusion.diffusion import GaussianDiffusion
 from recbole_diffusion.model.rows.dgrm_networks import Generator
 from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
+
+
+def posterior_samples(
+    generator: Generator,
+    diffusion: GaussianDiffusion,
+    options: DGRMOptions,
+    rows: Iterable[Tensor],
+    seeds: Iterable[int],
+) -> Tensor:
+    """Return :func:`posterior_sample` of each row with its seed, [batch, n_items]."""
+    return torch.stack(
+        [
+            posterior_sample(generator, diffusion, options, row, seed)
+            for row, seed in zip(rows, seeds, strict=True)
+        ]
+    )
 
 
 @torch.no_grad()

@@ -128,7 +128,7 @@ class TVDiff(Recommender):
         else:
             dense = None
             u, error = self._projected_energy(users, t, H)
-        energy = error.mean() / (self.n_items - 1)
+        energy = error.mean() / (self.n_items - 1)  # by cell; item 0 is the padding
         if o.entropy_loss == "none" or o.temperature == 0:
             return (energy,)
         return energy, o.temperature * self._entropy(interaction, users, t, u, H, dense)
@@ -139,11 +139,9 @@ class TVDiff(Recommender):
         # Identity 3: z_t is sqrt(abar_t) times the sum of W_I over the user's items, plus projected noise.
         items, starts, _ = self.positives.gather(users)
         keep = 1 - o.dropout_prob
-        weights = (
-            (torch.rand(len(items), device=users.device) < keep).to(H.dtype) / keep
-            if o.dropout_prob
-            else None
-        )
+        weights = None
+        if o.dropout_prob:
+            weights = (torch.rand(len(items), device=users.device) < keep).to(H.dtype) / keep  # [total]
         signal = losses.sum_by_row(self.W_I, items, starts, weights)  # x_0 W_I, [rows, d]
         if self._noise_factor is None:
             self._noise_factor = noise_factor(self.W_I)
@@ -159,10 +157,8 @@ class TVDiff(Recommender):
 
     def _dense_energy(self, users: Tensor, t: Tensor, H: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return u_t, x0_hat [rows, n_items] and the squared errors, as the paper writes them."""
-        x0, prob = (
-            dense_rows(self.positives, users, H.dtype),
-            self.options.dropout_prob if self.training else 0.0,
-        )
+        x0 = dense_rows(self.positives, users, H.dtype)  # [rows, n_items]
+        prob = self.options.dropout_prob if self.training else 0.0
         return dense_energy(self._vectors_of_rows, self.diffusion, x0, t, H, prob)
 
     def _entropy(

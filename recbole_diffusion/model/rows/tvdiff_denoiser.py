@@ -62,10 +62,8 @@ def make_item_encoder(denoiser: str, topology: str, interactions: sp.csr_matrix,
     Args:
         denoiser: ``anisotropic`` (Eq. 13) or ``mlp`` (DiffRec's).
         topology: G of the anisotropic one: ``symmetric`` D_U^-1/2 R D_I^-1/2; ``left`` D_U^-1 R; ``linkprop``
-            the
-        three-step propagation
-            D_U^-1/2 R D_I^-1/2 R^T D_U^-1/2 R D_I^-1/2 of Fu et al. 2022 with all exponents 1/2, as sparse
-            factors; ``none`` no graph.
+            D_U^-1/2 R D_I^-1/2 R^T D_U^-1/2 R D_I^-1/2, the three-step propagation of Fu et al. 2022 with all
+            exponents 1/2, as sparse factors; ``none`` no graph.
         interactions: R [n_users, n_items].
         width: d.
     """

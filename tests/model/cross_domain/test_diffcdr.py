@@ -9,9 +9,10 @@ from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, tran
 from recbole_diffusion.testing import FAST, ColdUserContract
 
 OPTIONS = {**FAST, "learning_rate": 0.01, "train_batch_size": 64, "hidden_size": 32, "evaluations": 6}
-# What --preset=best has over the defaults: the profile for the source vector, and no start or guidance of the paper's.
-BEST = {"condition": "profile", "start": "mean", "guidance": 1.0, "half_weight": 100.0}
-BEST |= {"task_absolute": 0.75, "shift_reg_weight": 8.0}
+# What --preset=best has over the defaults: the profile for the source vector, no start or guidance as the
+# paper has them.
+BEST = {"condition": "profile", "start": "mean", "guidance": 1.0, "rating_count_half_weight": 100.0}
+BEST |= {"task_absolute": 0.75, "item_offset_reg_weight": 8.0}
 
 
 class TestDiffCDR(ColdUserContract):

@@ -1,0 +1,25 @@
+"""DiffCDR's alignment module (ALM): what is between the diffusion's vectors and the scores."""
+
+from torch import Tensor, nn, zeros
+
+
+class Alignment(nn.Module):
+    """ALM: one matrix without bias, the identity at the start, and learned offsets of items.
+
+    Args:
+        width: of the vectors.
+        n_items: number of item ids; None for no learned offsets.
+        matrix: False leaves the matrix out, so that vectors stay as they are.
+    """
+
+    def __init__(self, width: int, n_items: int | None, matrix: bool = True) -> None:
+        super().__init__()
+        self.matrix = nn.Linear(width, width, bias=False) if matrix else nn.Identity()
+        if matrix:
+            nn.init.eye_(self.matrix.weight)
+        self.item_offset = nn.Parameter(zeros(n_items)) if n_items else None
+        self.common = nn.Parameter(zeros(())) if n_items else None
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return the aligned vectors, [batch, width]."""
+        return self.matrix(vectors)
