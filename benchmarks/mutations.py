@@ -5,7 +5,7 @@
 Places are drawn from the syntax trees of the package's files (benchmarks/_mutants.py), one change at each:
 another operator, a dropped term, a changed sign, another constant, swapped arguments, and so on. Each is made
 in a copy of the checkout, where the tests that concern the file run, the nearest first
-(benchmarks/_concerned.py), to the first failure or until ``--seconds`` of processor time are spent. A change
+(benchmarks/_concerned.py; ``--files`` of them at most), to the first failure or until ``--seconds`` of processor time are spent. A change
 is caught when a test fails that passes without it, or when a test does not come to an end. With
 ``--journal`` what is known is kept, and the same command goes on where it was.
 
@@ -150,10 +150,11 @@ class Judge:
     Args:
         copies: copies of the checkout, one for each worker.
         seconds: processor time for each change.
+        most: test files for each change, the nearest.
     """
 
-    def __init__(self, copies: Sequence[Copy], seconds: float) -> None:
-        self.seconds, self.tests = seconds, concerned(ROOT)
+    def __init__(self, copies: Sequence[Copy], seconds: float, most: int) -> None:
+        self.seconds, self.most, self.tests = seconds, most, concerned(ROOT)
         self.copies: Queue[Copy] = Queue()
         for copy in copies:
             self.copies.put(copy)
@@ -161,7 +162,7 @@ class Judge:
 
     def __call__(self, mutant: Mutant) -> dict[str, Any]:
         """Return what became of a change: ``state``, ``test``, ``seconds`` and how many test files there were."""
-        tests = [str(test) for test in self.tests.get(mutant.path.relative_to(ROOT), [])]
+        tests = [str(test) for test in self.tests.get(mutant.path.relative_to(ROOT), [])[: self.most]]
         copy = self.copies.get()
         try:
             state, test, spent = "none", "", 0.0
@@ -198,7 +199,7 @@ def key_of(mutant: Mutant) -> str:
 
 
 def judged(
-    chosen: Sequence[Mutant], workers: int, seconds: float, journal: Path | None
+    chosen: Sequence[Mutant], workers: int, seconds: float, most: int, journal: Path | None
 ) -> list[dict[str, Any]]:
     """Return what became of each change, in their order."""
     known: dict[str, dict[str, Any]] = {}
@@ -207,7 +208,7 @@ def judged(
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         open_ones = [mutant for mutant in chosen if key_of(mutant) not in known]
         copies = [Copy(Path(folder, str(number))) for number in range(workers if open_ones else 0)]
-        judge = Judge(copies, seconds)
+        judge = Judge(copies, seconds, most)
         for mutant, found in zip(open_ones, pool.map(judge, open_ones), strict=True):
             known[key_of(mutant)] = {"key": key_of(mutant), **found}
             word = "caught" if found["caught"] else "SURVIVED"
@@ -247,13 +248,19 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=50, help="places that are changed")
     parser.add_argument("--workers", type=int, default=1, help="changes that are tested at a time")
     parser.add_argument("--seconds", type=float, default=120.0, help="processor seconds for each change")
+    parser.add_argument("--files", type=int, default=20, help="test files for each change, the nearest")
     parser.add_argument("--only", default="", help="text in the path of the files that are changed")
     parser.add_argument("--journal", type=Path, help="file of what is known, to go on with")
     arguments = parser.parse_args()
     chosen = drawn(targets(arguments.only), arguments.count, arguments.seed)
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
-    found = judged(chosen, arguments.workers, arguments.seconds, arguments.journal)
-    given = [word for word in sys.argv[1:] if word.startswith(("--seed", "--count", "--seconds", "--only"))]
+    limits = arguments.seconds, arguments.files
+    found = judged(chosen, arguments.workers, *limits, arguments.journal)
+    given = [
+        word
+        for word in sys.argv[1:]
+        if word.startswith(("--seed", "--count", "--seconds", "--files", "--only"))
+    ]
     show_page(page(chosen, found, " ".join(["python -m benchmarks.mutations", *given])), arguments.output)
 
 
