@@ -1,6 +1,6 @@
-"""Arguments as values: ``--key=value`` read by the declared type of the option, or as YAML where it has none.
+"""Arguments as values: ``--key=value`` read by the declared type of the option, or as YAML if it has none.
 
-What is declared as text stays text, even where YAML would see a number, a list or nothing: names, paths,
+Options that are declared as text stay text, even if YAML would read a number, a list or null: names, paths,
 separators, intervals.
 """
 
@@ -23,11 +23,11 @@ from recbole_diffusion.storage import yaml_io
 
 @dataclass(frozen=True)
 class RunArguments:
-    """What ``train`` and ``tune`` take beside the options of a run."""
+    """What ``train`` and ``tune`` take besides the options of a run."""
 
     model: str | None = argument(None, "name of a model")
     dataset: str | None = argument(None, "name of a data set: a folder in data_path")
-    config_files: str = argument("", "YAML files of options, with spaces between; later ones win")
+    config_files: str = argument("", "YAML files of options, separated by spaces; later ones win")
     resume: str | None = argument(None, "folder of a run to continue from its last finished epoch")
 
 
@@ -36,7 +36,7 @@ class Declared(NamedTuple):
 
     Attributes:
         kind: its type, such as ``str | None``.
-        may_be_empty: whether a text without letters is a value.
+        may_be_empty: whether an empty text is a value.
     """
 
     kind: Any
@@ -61,8 +61,9 @@ def declared_by(*classes: type) -> dict[str, Declared]:
 
 def declared_for_runs(model: str | None, *classes: type) -> dict[str, Declared]:
     """Return the options of a run: RecBole's, the general ones, the model's, and those of ``classes``."""
-    known = bool(model) and (model in registry.MODELS or registry.outside_class(model) is not None)
-    cls = registry.options_class(registry.name_of(model)) if known else None
+    cls = None
+    if model and (model in registry.MODELS or registry.outside_class(model) is not None):
+        cls = registry.options_class(registry.name_of(model))
     own = [cls] if cls else []
     of_recbole = {name: Declared(known.kind) for name, known in RECBOLE_OPTIONS.items()}
     return of_recbole | declared_by(GeneralOptions, SplitOptions, RatingOptions, *own, *classes)
@@ -89,7 +90,7 @@ def option_pairs(argv: Sequence[str]) -> list[tuple[str, str | None]]:
     """Return name and text of ``--key=value``, ``--key value`` and ``--flag``; the text of a flag is None.
 
     Raises:
-        UsageError: an argument that is no option.
+        UsageError: an argument is not an option.
     """
     pairs: list[tuple[str, str | None]] = []
     rest = list(argv)
@@ -107,8 +108,7 @@ def parse_options(argv: Sequence[str], *classes: type) -> dict[str, Any]:
     """Return the options of a run and of ``classes`` by name; values are parsed, never evaluated.
 
     Raises:
-        UsageError: an argument that is no option, an option without a value, or one given twice with
-            different values.
+        UsageError: an argument is not an option, or an option has no value, or two different ones.
     """
     pairs = option_pairs(argv)
     declared = declared_for_runs(dict(pairs).get("model"), RunArguments, *classes)
@@ -129,12 +129,12 @@ def once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_value(name: str, text: str | None, declared: Declared | None) -> Any:
-    """Return the value that a text stands for; whether it is allowed is checked elsewhere.
+    """Return the value of an option's text; whether it is allowed is checked elsewhere.
 
     Args:
         name: the option's name.
-        text: what stands behind the name; None where nothing does.
-        declared: what is known of the option; None for one that is known to RecBole's model alone.
+        text: the text after the name; None if there is none.
+        declared: what is known of the option; None for one that only RecBole's model knows.
 
     Raises:
         UsageError: the option needs a value and has none.
@@ -158,7 +158,7 @@ def read_value(name: str, text: str | None, declared: Declared | None) -> Any:
 
 
 def config_files_of(options: dict[str, Any]) -> list[str]:
-    """Take the names of configuration files out of ``options`` and return them."""
+    """Remove the names of configuration files from ``options`` and return them."""
     return options.pop("config_files", "").split()
 
 

@@ -1,4 +1,4 @@
-"""A command whose options are all known: its parser, made of the dataclass of options, and its help."""
+"""A command whose options are all known: its parser, built from the dataclass of options, and its help."""
 
 import argparse
 import sys
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 class Given(NamedTuple):
-    """What a command line has given.
+    """The content of a command line.
 
     Attributes:
-        arguments: those that are no options, such as folders.
-        options: the values of the options that are there, unchecked.
-        rest: of an open command, the options that are not its own, as they were given.
+        arguments: the arguments that are not options, such as folders.
+        options: the values of the given options, unchecked.
+        rest: for an open command, the options that are not its own, as given.
     """
 
     arguments: list[str]
@@ -35,25 +35,25 @@ class Given(NamedTuple):
             over: defaults that differ from the dataclass's.
 
         Raises:
-            UsageError: a wrong type, a value out of range, or options that contradict.
+            UsageError: a wrong type, a value out of range, or options that contradict each other.
         """
         return read_options(cls, {**defaults_of(cls), **(over or {}), **self.options})
 
 
 @dataclass(frozen=True)
 class Command:
-    """How a command is called.
+    """A command: how it is called, and its help.
 
     Attributes:
         name: its name.
-        usage: what the usage line shows behind the name.
+        usage: the usage line after the name.
         about: what it does, for the help.
         options: dataclass of its options.
-        takes: name of the arguments that are no options, as in the usage; empty: it takes none.
-        may_be_bare: whether it does something without any argument.
-        open: whether options that are not its own are handed on.
-        defaults: what the help shows as default of some options, where that is not the dataclass's.
-        after: what the help shows behind the options.
+        takes: name of the arguments that are not options, as in the usage; empty if it takes none.
+        may_be_bare: whether it can be called without arguments.
+        open: whether options that are not its own are passed on.
+        defaults: defaults that the help shows instead of the dataclass's, by option.
+        after: text of the help after the options.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Command:
     after: str = ""
 
     def usage_line(self) -> str:
-        """Return how the command is called."""
+        """Return the usage line, with the program as it was called."""
         return f"{program()} {self.name} {self.usage}".strip()
 
     def help_text(self) -> str:
@@ -76,11 +76,11 @@ class Command:
         return "\n".join([*lines, *option_lines(self.options, self.defaults), self.after]).rstrip() + "\n"
 
     def read(self, argv: Sequence[str]) -> Given | None:
-        """Return what the arguments behind the command's name give; None after ``--help``, which is printed.
+        """Parse the arguments after the command's name; return None after ``--help``, which is printed.
 
         Raises:
             UsageError: no argument, one that the command does not take, an option without a value, or one
-                given twice with different values.
+                with two different values.
         """
         if help_asked(argv):
             sys.stdout.write(self.help_text())
@@ -101,7 +101,7 @@ class Command:
         )
 
     def _parser(self, declared: Mapping[str, Declared]) -> argparse.ArgumentParser:
-        """Return a parser that leaves values as texts: argparse would hide our messages about them."""
+        """Return a parser that keeps values as text: argparse would hide our messages about them."""
         parser = _Parser(self.name, add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
         for name in declared:
             parser.add_argument(f"--{name}", dest=name, nargs="?", action="append")
@@ -110,7 +110,7 @@ class Command:
         return parser
 
     def _refuse(self, rest: Sequence[str], declared: Mapping[str, Declared]) -> None:
-        """Refuse what the parser has left, unknown options first: what follows one may be its value."""
+        """Refuse arguments that the parser has left over, unknown options first: the next may be a value."""
         for argument in sorted(rest, key=lambda one: not one.startswith("-")):
             name = argument.lstrip("-").partition("=")[0]
             if not argument.startswith("-") or not name:
@@ -128,12 +128,12 @@ class Command:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing a usage and leaving the process."""
+        """Raise instead of printing a usage and ending the process."""
         raise UsageError(message)
 
 
 def _with_values(argv: Sequence[str], declared: Mapping[str, Declared]) -> list[str]:
-    """Return the arguments with ``=true`` behind each flag, or argparse takes what follows for its value.
+    """Return the arguments with ``=true`` after each flag, or argparse would take the next one for its value.
 
     ``--flag true`` and ``--flag false`` are ``--flag=true`` and ``--flag=false``.
     """

@@ -1,22 +1,22 @@
-"""The commands: ``module:function`` below this package, imported when it is called, and what each does."""
+"""The commands: ``module:function`` below this package, imported when called, and a summary."""
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("cli.train:train", "train and evaluate one model (the default)"),
     "compare": (
         "cli.compare:compare",
-        "put finished runs side by side: means over seeds, paired tests, cost",
+        "compare finished runs: means over seeds, paired tests, cost",
     ),
     "report": ("cli.report:report", "write one HTML page of a run, of several, or of a sweep"),
     "recommend": (
         "cli.recommend:recommend",
-        "write the best items of users from a run, known ones or new ones",
+        "write the best items for known or new users, from a run",
     ),
     "export": ("cli.export:export", "write the user and item vectors of a run, and an index of its items"),
-    "split": ("cli.split:split", "write a data set in train, valid, test_iid and test_ood"),
+    "split": ("cli.split:split", "split a data set into train, valid, test_iid and test_ood"),
     "prepare": ("cli.prepare:prepare", "make a data set from its published files; without a name, list them"),
     "tune": (
         "cli.tune:tune",
-        "search a model's options, trials in parallel, and run the best ones again with several seeds",
+        "search a model's options in parallel trials, and run the best ones again with several seeds",
     ),
     "doctor": ("cli.doctor:doctor", "print versions, device, threads and paths"),
 }

@@ -17,20 +17,20 @@ SUFFIXES = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html", 
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """Which runs are put side by side and how, in ``compare`` and in the page of ``report``."""
+    """Which runs are compared and how, in ``compare`` and in the page of ``report``."""
 
     glob: str | None = argument(None, "pattern of run folders, in quotes: 'runs/*-ml-100k-*'")
     metrics: str | None = argument(
         None, "metrics to show, such as recall@20,ndcg@20, or all; null: recall and NDCG"
     )
-    by: str | None = argument(None, "metric of order and tests; null: the one that chose the epochs")
+    by: str | None = argument(None, "metric to order and test by; null: the one that chose the epochs")
     names: str = argument(
         "options",
-        "call methods by differing options, or by what names of folders share",
+        "name methods after the options that differ, or after the common beginning of folder names",
         choices=("options", "folders"),
     )
     reference: str | None = argument(
-        None, "method that is tested against each other one, by its name in the table; null: the best"
+        None, "method that is tested against every other one, by its name in the table; null: the best"
     )
     test: str | None = argument(
         None,
@@ -38,8 +38,8 @@ class ComparisonOptions:
         "bootstrap for errors of ratings, else t",
         choices=("t", "wilcoxon", "bootstrap", "none", None),
     )
-    skip_unfinished: bool = argument(False, "leave runs out that have not ended, instead of refusing them")
-    overwrite: bool = argument(False, "replace the output if it is there")
+    skip_unfinished: bool = argument(False, "leave out runs that have not ended, instead of refusing them")
+    overwrite: bool = argument(False, "replace an existing output")
 
     def of_comparison(self) -> dict[str, Any]:
         """Return the arguments of ``report.comparison.compare``."""
@@ -48,11 +48,11 @@ class ComparisonOptions:
 
 @dataclass(frozen=True)
 class CompareOptions(ComparisonOptions):
-    """What ``compare`` takes beside run folders."""
+    """What ``compare`` takes besides run folders."""
 
     format: str | None = argument(
         None,
-        "by default the ending of the output tells, else markdown",
+        "format of the table; null: by the ending of the output, else markdown",
         choices=("markdown", "latex", "csv", "html", None),
     )
     output: str | None = argument(None, "file to write; without it the table is printed")
@@ -62,10 +62,10 @@ COMMAND = Command(
     "compare",
     "RUN_DIR ... [--glob=PATTERN] [--key=value ...]",
     """
-Puts finished runs side by side, a row a method: mean and deviation over seeds, paired tests over users of
-the best method, or of --reference, against each other one (Holm's correction), seconds, memory, parameters, and the part that
-epochs were chosen on. Runs with equal options and different seeds are one method. Runs on different splits
-are refused.
+Compares finished runs, one row per method: mean and standard deviation over seeds, paired tests over users of
+the best method, or of --reference, against every other one (Holm's correction), seconds, memory, parameters,
+and the part that epochs were chosen on. Runs with equal options and different seeds are one method. Runs on
+different splits are refused.
 """,
     CompareOptions,
     takes="RUN_DIR",
@@ -76,8 +76,8 @@ def compare(argv: Sequence[str]) -> int:
     """Print or write the table; return the exit code.
 
     Raises:
-        UsageError: the runs cannot be compared so, or the output is there. RunError: a run is damaged.
-            Nothing is written then.
+        UsageError: the runs cannot be compared, or the output exists; nothing is written.
+        RunError: a run is damaged; nothing is written.
     """
     given = COMMAND.read(argv)
     if given is None:
@@ -91,7 +91,7 @@ def compare(argv: Sequence[str]) -> int:
     kind = options.format or ("markdown" if path is None else SUFFIXES.get(path.suffix.lower()))
     if kind is None:
         raise UsageError(
-            f"the ending of {options.output} names no format; write it as {', '.join(SUFFIXES)}, or give --format"
+            f"{options.output} has no known ending; end it in {', '.join(SUFFIXES)}, or give --format"
         )
     runs, left_out = read_runs(find_folders(given.arguments, options.glob), options.skip_unfinished)
     found = compare_runs(runs, **options.of_comparison())

@@ -1,4 +1,4 @@
-"""What this installation is made of, for a bug report."""
+"""``doctor``: versions, device, threads and paths, for a bug report."""
 
 import os
 import platform
@@ -37,7 +37,7 @@ COMMAND = Command(
 
 
 def doctor(argv: Sequence[str]) -> int:
-    """Print what this installation is made of; return the exit code.
+    """Print versions, device, threads and paths; return the exit code.
 
     Raises:
         UsageError: any argument.

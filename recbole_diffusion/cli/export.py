@@ -18,12 +18,12 @@ class ExportOptions(MachineOptions):
     output: str = argument("", "folder to write")
     index: str = argument(
         "none",
-        "also an approximate index of the items, compared with exact search",
+        "also write an approximate index of the items, compared with exact search",
         choices=("none", "faiss"),
     )
-    k: int = argument(20, "length of the lists by which the index is compared", low=1)
+    k: int = argument(20, "length of the lists for that comparison", low=1)
     overwrite: bool = argument(False, "replace an earlier export")
-    unfinished: bool = argument(False, "take a run that has not ended, with its best weights so far")
+    unfinished: bool = argument(False, "accept a run that has not ended, with its best weights so far")
 
     def __post_init__(self) -> None:
         for name in ("run", "output"):
@@ -47,8 +47,8 @@ def export(argv: Sequence[str]) -> int:
     """Write the vectors; return the exit code.
 
     Raises:
-        UsageError: the request cannot be met; nothing is written. RunError: damaged weights, or the folder
-            cannot be written.
+        UsageError: the request cannot be met; nothing is written.
+        RunError: damaged weights, or the folder cannot be written.
     """
     given = COMMAND.read(argv)
     if given is None:
@@ -75,7 +75,7 @@ def export(argv: Sequence[str]) -> int:
         lines.append(
             f"recall  {index['recall']:.4f} of the exact {index['k']} best items, "
             f"{index['compared_users']:,} users; "
-            f"{index['index_ms']} ms a user, exact {index['exact_ms']} ms"
+            f"{index['index_ms']} ms per user, exact {index['exact_ms']} ms"
         )
     sys.stdout.write("\n".join([*lines, f"folder  {folder}"]) + "\n")
     return 0

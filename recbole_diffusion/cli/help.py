@@ -31,7 +31,7 @@ def run_usages() -> tuple[str, str]:
 
 
 def usage_text(usages: Iterable[str]) -> str:
-    """Return the head of a help, a line for each way to call a command."""
+    """Return the first lines of a help text, one for each way to call a command."""
     return "usage: " + "\n       ".join(usages)
 
 
@@ -62,13 +62,10 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
         ]
         lines += option_lines(RunArguments, {"model": "MODEL", "dataset": "DATASET", "resume": "RUN_DIR"})
     elif model in registry.MODELS:
-        lines += [f"options of {model} ({registry.MODELS[model].summary}):"]
-        lines += option_lines(registry.options_class(model), defaults)
+        lines += [f"options of {model} ({registry.MODELS[model].summary}):", *_lines_of(model, defaults)]
     elif (outside := registry.outside_class(model)) is not None:
         lines += [f"options of {model} ({registry.summary_of(outside)}):"]
-        cls = registry.options_class(registry.name_of(model))
-        own = option_lines(cls, _values_of(outside)) if cls else []
-        lines += own or ["  it declares none"]
+        lines += _lines_of(registry.name_of(model), _values_of(outside))
     else:
         lines += [f"options of {model}, which is RecBole's:", *_yaml_lines(model)]
     presets = preset_lines(model) if model else []
@@ -88,6 +85,12 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _lines_of(model: str, defaults: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a model's own options, given its canonical name."""
+    cls = registry.options_class(model)
+    return ["  it declares none"] if cls is None else option_lines(cls, defaults)
+
+
 def _values_of(outside: type) -> dict[str, Any]:
     """Return the defaults of a model from outside, by option."""
     file = registry.file_beside(outside, ".yaml")
@@ -99,7 +102,7 @@ def option_lines(cls: type, defaults: Mapping[str, Any] | None = None) -> list[s
 
     Args:
         cls: the dataclass.
-        defaults: those of the options of a run, by name; arguments of a command may do without.
+        defaults: defaults of the options of a run, by name; arguments of a command declare their own.
     """
     lines = []
     for field in own_first(cls):
@@ -131,7 +134,7 @@ def _default(field: dataclasses.Field, defaults: Mapping[str, Any] | None) -> st
 
 
 def _short(classes: Iterable[type], defaults: Mapping[str, Any]) -> list[str]:
-    """Return the options of dataclasses with their defaults alone, several a line."""
+    """Return the options of dataclasses with their defaults only, several per line."""
     fields = [field for cls in classes for field in dataclasses.fields(cls)]
     options = [f"--{field.name}={_default(field, defaults)}" for field in fields]
     lines = [""]

@@ -17,21 +17,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return 0, or 2 for a wrong request, 1 for a failed run, 130 for Ctrl-C.
 
     Args:
-        argv: the arguments; None takes those of the process, which ends with this call.
+        argv: the arguments; None for those of the process, which ends with this call.
     """
-    # Before torch is loaded: threads that spin while they wait stall each other as soon as cores are shared.
+    # Before torch is loaded: threads that spin while they wait slow each other down when cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     code = _exit_code([one for one in arguments if one != "--debug"], debug)
     if argv is None:
-        # The search for cycles at the end of a process would take longer than ranking 10,000 users.
+        # Garbage collection at the end of the process would take longer than ranking 10,000 users.
         gc.freeze()
     return code
 
 
 def _exit_code(argv: list[str], debug: bool) -> int:
-    """Run a command line; tell an error in one line."""
+    """Run a command line; print an error in one line."""
     try:
         code = dispatch(argv)
         sys.stdout.flush()
@@ -49,7 +49,7 @@ def _exit_code(argv: list[str], debug: bool) -> int:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
     except BrokenPipeError:
-        # So that Python's own flush at exit is silent.
+        # So that Python's flush at exit is silent.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except MemoryError as error:
@@ -64,7 +64,7 @@ def _exit_code(argv: list[str], debug: bool) -> int:
 
 
 def _told(error: Exception, code: int, debug: bool) -> int:
-    """Write an error as one line, behind its trace with ``debug``; return the code."""
+    """Write an error as one line, after its trace with ``debug``; return the code."""
     if debug:
         traceback.print_exception(error)
     sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
@@ -72,7 +72,7 @@ def _told(error: Exception, code: int, debug: bool) -> int:
 
 
 def dispatch(argv: Sequence[str]) -> int:
-    """Hand the arguments to their command; without one they are ``train``'s.
+    """Pass the arguments to their command; without one, to ``train``.
 
     Raises:
         UsageError: unknown command.

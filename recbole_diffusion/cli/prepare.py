@@ -20,32 +20,32 @@ from recbole_diffusion.storage.versions import __version__
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What changes the rows of a prepared set. The defaults of the filters are those of each set's paper."""
+    """Options that change the rows of a prepared set; each set has the filter defaults of its paper."""
 
     seed: int = argument(2024, "seed of the split", low=0, high=2**32 - 1)
     min_user: int = argument(0, "users with fewer positive interactions are removed", low=0)
     min_item: int = argument(
         0, "items with fewer positive interactions are removed, counted after the users", low=0
     )
-    min_rating: float = argument(4.0, "lowest rating that is positive (food, yelp2018)", low=0, high=5)
+    min_rating: float = argument(4.0, "smallest rating that is positive (food, yelp2018)", low=0, high=5)
     min_watch_ratio: float = argument(2.0, "smallest watch ratio that is positive (kuairec)", low=0)
     text: str = argument(
         "auto",
         "item texts (baby, sports, clothing) by sentence-transformers, by TF-IDF and SVD, or by the former "
-        "where it can be had",
+        "if it is available",
         choices=("auto", "sentence", "tfidf"),
     )
 
 
 @dataclass(frozen=True)
 class PrepareArguments(PrepareOptions):
-    """What ``prepare`` takes beside the name of a set."""
+    """What ``prepare`` takes besides the name of a set."""
 
     source: str | None = argument(
-        None, "folder that holds the published files (or the file itself); without it they are downloaded"
+        None, "folder of the published files (or the file itself); null: they are downloaded"
     )
     output: str | None = argument(None, "folder of the prepared sets; null: dataset")
-    force: bool = argument(False, "replace a set that is there")
+    force: bool = argument(False, "replace an existing set")
 
 
 PLACES = tuple(
@@ -54,7 +54,7 @@ PLACES = tuple(
 
 
 def command() -> Command:
-    """Return how ``prepare`` is called; as defaults of the filters its help shows those of each set."""
+    """Return the command; as defaults of the filters, its help shows those of each set."""
     filters: dict[str, list[str]] = {name: [] for recipe in RECIPES.values() for name in recipe.filters}
     for recipe in RECIPES.values():
         for name, value in recipe.filters.items():
@@ -74,8 +74,7 @@ def prepare(argv: Sequence[str]) -> int:
     """Make one data set, or list what can be made; return the exit code.
 
     Raises:
-        UsageError: unknown name or option, a file that is missing or malformed, or a set that is already
-            there.
+        UsageError: unknown name or option, a file that is missing or malformed, or a set that exists already.
         RunError: a download failed, or the disk is full.
     """
     read = command().read(argv)
@@ -162,7 +161,7 @@ def _refuse_overwriting(recipe: Recipe, folder: Path, force: bool) -> None:
     if there - own:
         raise UsageError(
             f"{folder} holds {', '.join(sorted(there - own))}, of another split of the same name; parts of "
-            "two splits in one folder would be mixed up. Move them away, or name another folder with --output"
+            "two splits would be mixed up. Move them away, or name another folder with --output"
         )
     if there and not force:
         what = (

@@ -21,24 +21,24 @@ class RecommendOptions(MachineOptions):
 
     run: str = argument("", "folder of a run that has ended")
     all: bool = argument(False, "all users of the data set")
-    users: str | None = argument(None, "file of known users, an original id a line")
-    histories: str | None = argument(None, "file of what new users have; nothing is trained")
+    users: str | None = argument(None, "file of known users, one original id per line")
+    histories: str | None = argument(None, "file with the items of new users; nothing is trained")
     output: str = argument("", "file to write")
     format: str | None = argument(
-        None, "by default the ending of the output tells", choices=("csv", "jsonl", "parquet", None)
+        None, "format of the output; null: by its ending", choices=("csv", "jsonl", "parquet", None)
     )
     k: int = argument(20, "length of a list", low=1)
     exclude: str = argument(
         "all",
-        "items left out of a user's list: all that the data set has of the user, its history in train and "
+        "items left out of a user's list: all that the user has in the data set, the history in train and "
         "valid, or none",
         choices=("all", "history", "none"),
     )
     unknown: str | None = argument(
-        None, "file for the ids that are not known, by default OUTPUT.unknown.txt; written if there are any"
+        None, "file for unknown ids, by default OUTPUT.unknown.txt; written only if there are any"
     )
-    overwrite: bool = argument(False, "replace files that are there")
-    unfinished: bool = argument(False, "take a run that has not ended, with its best weights so far")
+    overwrite: bool = argument(False, "replace existing files")
+    unfinished: bool = argument(False, "accept a run that has not ended, with its best weights so far")
 
     def __post_init__(self) -> None:
         for name in ("run", "output"):
@@ -58,23 +58,23 @@ COMMAND = Command(
     "Writes user, item, rank and score in original ids, a row for each place of each user's list.",
     RecommendOptions,
     after="""
-A file of users has one original id a line. A file of histories has the form of an .inter file of the run's
+A file of users has one original id per line. A file of histories has the form of an .inter file of the run's
 data set: a header such as user_id:token<TAB>item_id:token (and rating:float for a model of ratings), then a
-row for each item that a user has. It takes a model that can fold users in; for another one the command names
-those that can. For a model of cold users, histories are of rated items of its source domain.
+row for each item of a user. The model must be able to fold users in; otherwise the command names the models
+that are. For a model of cold users, histories are rated items of its source domain.
 """,
 )
 
 
 @dataclass(frozen=True)
 class RecommendJob:
-    """What is to be ranked and what cannot be.
+    """The lists to write, and the ids without one.
 
     Attributes:
         lists: blocks of lists.
-        tokens: names of the users, [n].
-        unknown: lines of the file of the unknown.
-        notes: what the user should know.
+        tokens: original ids of the users, [n].
+        unknown: lines of the file of unknown ids.
+        notes: lines to print for the user.
     """
 
     lists: Iterator[Any]
@@ -87,8 +87,8 @@ def recommend(argv: Sequence[str]) -> int:
     """Write the lists; return the exit code.
 
     Raises:
-        UsageError: the request cannot be met; nothing is written. RunError: damaged weights, scores that are
-            no numbers, or the file cannot be written; nothing is kept.
+        UsageError: the request cannot be met; nothing is written.
+        RunError: damaged weights, scores that are not finite, or the file cannot be written; nothing is kept.
     """
     given = COMMAND.read(argv)
     if given is None:
@@ -108,7 +108,10 @@ def recommend(argv: Sequence[str]) -> int:
         clock = time.perf_counter()
         run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
         loaded = time.perf_counter() - clock
-    job = _new(run, options) if options.histories else _known(run, options, tokens)
+    if options.histories:
+        job = _new(run, options, Path(options.histories).expanduser())
+    else:
+        job = _known(run, options, tokens)
     rows = _write(run, job, output, kind, unknown)
     ranked = time.perf_counter() - clock - loaded
     lines = [f"{rows:,} rows for {len(job.tokens):,} users in {output}", *job.notes]
@@ -119,7 +122,7 @@ def recommend(argv: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def _no_garbage() -> Iterator[None]:
-    """Look for no cycles while packages and data are loaded, which takes a tenth of that time."""
+    """Switch off garbage collection while packages and data are loaded: it takes a tenth of that time."""
     before = gc.isenabled()
     gc.disable()
     try:
@@ -161,15 +164,13 @@ def _known(run: Any, options: RecommendOptions, tokens: list[str] | None) -> Rec
     )
 
 
-def _new(run: Any, options: RecommendOptions) -> RecommendJob:
+def _new(run: Any, options: RecommendOptions, file: Path) -> RecommendJob:
     from recbole_diffusion.serving.histories import read_histories
     from recbole_diffusion.serving.recommend import new_lists, users_of_histories
     from recbole_diffusion.serving.scoring import check_takes_histories
 
     check_takes_histories(run.model)  # before the file is read
-    frame = read_histories(
-        Path(options.histories).expanduser(), run.fold_in_config, run.model.predicts_ratings
-    )
+    frame = read_histories(file, run.fold_in_config, run.model.predicts_ratings)
     users = users_of_histories(run, frame)
     unknown = [f"user\t{token}" for token in users.without] + [
         f"item\t{token}" for token in users.unknown_items
@@ -180,7 +181,7 @@ def _new(run: Any, options: RecommendOptions) -> RecommendJob:
 
 
 def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) -> int:
-    """Write the lists and the file of the unknown; return the rows."""
+    """Write the lists and the file of unknown ids; return the number of rows."""
     from tqdm import tqdm
 
     from recbole_diffusion.serving.writers import table_file

@@ -1,4 +1,4 @@
-"""``report``: one HTML page of a run, of several, or of a sweep, that opens without a network."""
+"""``report``: one HTML page of a run, of several, or of a sweep, which needs no network."""
 
 import sys
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from recbole_diffusion.options.declare import argument
 
 @dataclass(frozen=True)
 class ReportOptions(ComparisonOptions, MachineOptions):
-    """What ``report`` takes beside folders."""
+    """What ``report`` takes besides folders."""
 
     output: str = argument("", "file to write")
-    pictures: str | None = argument(None, "folder to write the figures to as files too (needs matplotlib)")
-    pictures_format: str = argument("png", "of those files", choices=("png", "svg", "pdf"))
+    pictures: str | None = argument(None, "folder for the figures as files (needs matplotlib)")
+    pictures_format: str = argument("png", "format of those files", choices=("png", "svg", "pdf"))
     models: bool = argument(True, "load trained models for the figures that need them")
 
     def __post_init__(self) -> None:
@@ -32,9 +32,9 @@ COMMAND = Command(
     "DIR ... [--glob=PATTERN] --output=FILE.html [--key=value ...]",
     """
 Writes one HTML page that needs nothing else, of one run, of several (a comparison), or of a sweep's folder:
-metrics, learning curves, loss parts, metrics by group of items and users, accuracy against time, and the
-figures of the papers. Figures that need a trained model are made where its best.pt and its data set are
-there; the page says what is missing.
+metrics, learning curves, parts of the loss, metrics by group of items and users, accuracy against time, and
+the figures of the papers. Figures that need a trained model are made if its best.pt and its data set exist;
+the page says what is missing.
 """,
     ReportOptions,
     takes="DIR",
@@ -45,8 +45,8 @@ def report(argv: Sequence[str]) -> int:
     """Write the page; return the exit code.
 
     Raises:
-        UsageError: there is nothing to report, or the output is there. RunError: a folder is damaged. Nothing
-            is written then.
+        UsageError: there is nothing to report, or the output exists; nothing is written.
+        RunError: a folder is damaged; nothing is written.
     """
     given = COMMAND.read(argv)
     if given is None:
@@ -83,7 +83,7 @@ def _made(folders: list[Path], options: ReportOptions) -> tuple[Any, list, list[
 
     sweeps = [folder for folder in folders if is_sweep(folder)]
     if sweeps and len(folders) > 1:
-        raise UsageError(f"{sweeps[0]} is a sweep, which has a page of its own; name it alone, or name runs")
+        raise UsageError(f"{sweeps[0]} is a sweep, which has its own page; name only the sweep, or runs")
     if sweeps:
         return sweep_page(sweeps[0])
     runs, left_out = read_runs(folders, options.skip_unfinished)

@@ -1,4 +1,4 @@
-"""``split``: write a data set, split under distribution shift, as RecBole files that any run can take."""
+"""``split``: write a data set, split under distribution shift, as RecBole files for any run."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.atomic import whole
 from recbole_diffusion.storage.properties import default_values
 
-# What a reader of the written files must know, beside the columns, to read them as they were read here.
+# Options that a run needs, besides the columns, to read the written files as they were read here.
 FORMAT = (
     "USER_ID_FIELD",
     "ITEM_ID_FIELD",
@@ -37,16 +37,16 @@ FORMAT = (
 
 @dataclass(frozen=True)
 class SplitArguments:
-    """What ``split`` takes beside the options that load, filter and split data."""
+    """What ``split`` takes besides the options that load, filter and split data."""
 
     dataset: str | None = argument(None, "data set with one .inter file in the folder of data_path")
     output: str = argument(
-        "", "folder of the new data set, whose name is the data set's; empty or not there yet"
+        "", "folder of the new data set, which gets its name; must be empty or not exist yet"
     )
     name: str | None = argument(
         None, "name of the new data set: the folder is then OUTPUT/NAME, unless OUTPUT ends in NAME"
     )
-    config_files: str = argument("", "YAML files of options, with spaces between; later ones win")
+    config_files: str = argument("", "YAML files of options, separated by spaces; later ones win")
     data_path: str | None = argument(None, "folder that holds one folder per data set")
 
 
@@ -54,7 +54,8 @@ def split(argv: Sequence[str]) -> int:
     """Split a data set and write the parts; return the exit code.
 
     Raises:
-        UsageError: the request cannot be met; nothing is written. RunError: the files cannot be written.
+        UsageError: the request cannot be met; nothing is written.
+        RunError: the files cannot be written.
     """
     given = command(everything=help_asked(argv) == "all").read(argv)
     if given is None:
@@ -77,6 +78,7 @@ def split(argv: Sequence[str]) -> int:
             allowed = allowed_text(SplitOptions.__dataclass_fields__["shift"])
             raise UsageError(f"--shift is missing; split takes --shift={allowed}")
         rows = dataset.rows_of_parts()
+    assert dataset.split_summary is not None  # rows_of_parts has filled it
     write_folder(folder, dataset, rows, command_line("split", *argv))
     sys.stdout.write(table(dataset.split_summary) + "\n")
     run = ["--model=MODEL", f"--dataset={folder.name}", f"--data_path={folder.parent}"]
@@ -86,7 +88,7 @@ def split(argv: Sequence[str]) -> int:
 
 
 def command(everything: bool = False) -> Command:
-    """Return how ``split`` is called; its help tells RecBole's options too if ``everything`` is asked for."""
+    """Return the command; with ``everything``, its help also has RecBole's options."""
     defaults = default_values()
     others = [
         "",
@@ -109,7 +111,7 @@ Splits the interactions of a data set into train, valid, test_iid and test_ood, 
 
 
 def _refuse_unknown(options: Mapping[str, Any]) -> None:
-    """Refuse a model, and unknown names, for which a configuration would propose any option of a run."""
+    """Refuse a model, and unknown names, for which a configuration would suggest other options of a run."""
     if "model" in options:
         raise UsageError("split takes no --model; a split does not depend on one")
     own = [field.name for cls in (SplitArguments, SplitOptions) for field in fields(cls)]
@@ -129,7 +131,7 @@ def target(output: str, name: str | None) -> Path:
     """Return the folder to write, whose name is that of the new data set.
 
     Raises:
-        UsageError: no folder or a name that is a path is given, or the folder has files in it.
+        UsageError: no folder is given, the name is a path, or the folder is not empty.
     """
     if not output:
         raise UsageError("--output is missing; split takes --output=DIR and, if you like, --name=NAME")
@@ -140,14 +142,14 @@ def target(output: str, name: str | None) -> Path:
         folder = folder if folder.name == name else folder / name
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
-            f"{folder} is there already and not an empty folder; name another with --output or --name, or "
+            f"{folder} exists already and is not an empty folder; name another with --output or --name, or "
             "remove it"
         )
     return folder
 
 
 def write_folder(folder: Path, dataset: Any, rows: list, command: str) -> None:
-    """Write all files of a split data set; a kill or a full disk leaves no half data set.
+    """Write all files of a split data set, or none if the process is killed or the disk is full.
 
     Raises:
         RunError: the disk is full or not writable.
@@ -205,7 +207,7 @@ def table(summary: Mapping[str, Any]) -> str:
     ]
     moved = summary["moved_into_train"]
     lines.append(f"{'moved to train':16}" + "".join(f"{moved.get(part, ''):>10}" for part in parts))
-    lines.append("share of the rows, by tenths of the items from most to least popular")
+    lines.append("share of the rows, by deciles of the items from most to least popular")
     for number in range(len(deciles["items"])):
         label = f"{number + 1}: {deciles['items'][number]:,} items"
         lines.append(f"{label:16}" + "".join(f"{deciles[part][number]:>10.4f}" for part in parts))

@@ -13,7 +13,9 @@ def train(argv: Sequence[str]) -> int:
     """Train one model and print its metrics.
 
     Raises:
-        UsageError: the request cannot be run. RunError: the run failed. Interrupted: Ctrl-C.
+        UsageError: the request cannot be run.
+        RunError: the run failed.
+        Interrupted: Ctrl-C.
     """
     asked = help_asked(argv)
     if asked:
@@ -39,7 +41,7 @@ def _help(argv: Sequence[str], everything: bool) -> int:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """Return what a run has given, for people.
+    """Return the result of a run as text.
 
     Args:
         result: what ``run`` returns.
@@ -49,7 +51,7 @@ def summary(result: dict[str, Any]) -> str:
     chosen = f"{'' if last else 'best '}epoch {result['best_epoch']} ({by})"
     lines = [f"{result['model']} on {result['dataset']}, seed {result['seed']}, {chosen}"]
     several = [part for part in result if part.startswith("test_")] or ["test"]
-    if result["test"] != result[several[0]]:  # a part of its own, not the first of two
+    if result["test"] != result[several[0]]:  # a separate part, not the first of two
         several.insert(0, "test")
     width = max(5, *map(len, several))
     for part in ("valid", *several):

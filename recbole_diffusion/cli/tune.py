@@ -11,8 +11,8 @@ from recbole_diffusion.errors import UsageError, command_line, did_you_mean, no_
 
 ABOUT = """
 Searches the options of a model on the validation part, with Ray Tune, and runs the best ones again with
-several seeds; only those runs touch the test part. A sweep is one folder: sweep.json, trials.csv, best.yaml
-(for --config_files), trials/ and final/ with a run folder each, and pictures/. Options of a run (--epochs,
+several seeds; only those runs use the test part. A sweep is one folder: sweep.json, trials.csv, best.yaml
+(for --config_files), trials/ and final/ with run folders, and pictures/. Options of a run (--epochs,
 --data_path, ...) hold for every trial and are not searched.
 
 options of a sweep:
@@ -23,7 +23,9 @@ def tune(argv: Sequence[str]) -> int:
     """Run or resume a sweep and print what it found; return the exit code.
 
     Raises:
-        UsageError: the request cannot be run. RunError: no trial has given a score. Interrupted: Ctrl-C.
+        UsageError: the request cannot be run.
+        RunError: no trial has given a score.
+        Interrupted: Ctrl-C.
     """
     from recbole_diffusion.tuning.options import SweepOptions, check_installed
 
@@ -51,7 +53,7 @@ def tune(argv: Sequence[str]) -> int:
             command=command_line("tune", *argv),
         )
     except UsageError as error:
-        # A run does not know the options of a sweep, and would propose one of its own.
+        # A run does not know the options of a sweep, and would suggest one of its own.
         for name in options:
             near = did_you_mean(name, [one.name for one in fields(SweepOptions)])
             if near and f"unknown option {name!r}" in str(error):
@@ -70,7 +72,7 @@ def usages() -> tuple[str, str]:
 
 
 def summary(found: dict[str, Any]) -> str:
-    """Return what a sweep has found, for people."""
+    """Return the result of a sweep as text."""
     trials = found["trials"]
     states = [trial["state"] for trial in trials]
     best = next(trial for trial in trials if trial["number"] == found["winner"])
@@ -92,7 +94,7 @@ def summary(found: dict[str, Any]) -> str:
     if starts:
         slowest, middle = starts[-1], starts[len(starts) // 2]
         lines.append(
-            f"start-up {middle:.2f} s a trial (median), {slowest:.2f} s at most: a worker process loads "
+            f"start-up {middle:.2f} s per trial (median), {slowest:.2f} s at most: a worker process loads "
             "torch and RecBole once"
         )
     lines.append("time     " + "  ".join(f"{name} {value:.1f} s" for name, value in found["seconds"].items()))

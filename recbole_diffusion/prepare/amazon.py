@@ -60,12 +60,12 @@ def read_texts(path: Path, items: tuple[str, ...]) -> list[str]:
 def write_images(path: Path, items: tuple[str, ...], output: Path) -> int:
     """Write the image features of the items as a .npy file; return how many items have none.
 
-    An item without an image, or whose features are constant or not finite, gets the mean of the others, so
-    that it is like none in particular. Rows are written to their places as they come, so that memory holds
-    one; not by a memory map, in which a full disk kills the process.
+    An item without an image, or whose features are constant or not finite, gets the mean of the others.
+    Rows are written to their places one by one, so that memory holds one; not by a memory map, with which a
+    full disk kills the process.
 
     Raises:
-        SourceError: the file ends in the middle of a record, or holds no item of the set.
+        SourceError: the file ends within a record, or has no item of the set.
     """
     place = {item.encode(): row for row, item in enumerate(items)}
     there = np.zeros(len(items), bool)

@@ -1,4 +1,4 @@
-"""One rating domain from Amazon's reviews, row by row: memory holds a number for each user, item and pair."""
+"""One rating domain from Amazon's reviews, row by row; memory holds a number for each user, item and pair."""
 
 import gzip
 import json
@@ -22,8 +22,8 @@ class RatingDomain:
     """A domain for cross-domain models: every rating of a review file.
 
     Attributes:
-        shared: by the name of another domain, how many users the paper says that they share.
-        tolerance: how far such a number may be from the paper's, which is rounded.
+        shared: number of users that the paper says the domain shares with another one, by its name.
+        tolerance: allowed difference to such a number, which the paper rounds.
     """
 
     shared: Mapping[str, int]
@@ -58,7 +58,7 @@ class RatingDomain:
         return made
 
     def _compare_shared(self, name: str, folder: Path, made: PreparedSet) -> None:
-        """Tell how many users the domain shares with the others that are prepared beside it."""
+        """Add the number of users that the domain shares with each of the others prepared beside it."""
         users = users_of(folder / f"{name}.inter")
         for other, paper in sorted(self.shared.items()):
             file = folder.parent / other / f"{other}.inter"
@@ -77,11 +77,11 @@ def write_ratings(path: Path, output: Path) -> tuple[Counts, int]:
     """Write the ratings of a review file as atomic rows; of one user and item, the first.
 
     Args:
-        path: gzipped reviews, one JSON object or Python literal a line.
+        path: gzipped reviews, one JSON object or Python literal per line.
         output: the .inter file.
 
     Returns:
-        What was written, and the number of lines of the reviews.
+        The counts of the written rows, and the number of lines of the reviews.
 
     Raises:
         SourceError: a line is not a review, or its rating is not in 1..5; the message names its number.

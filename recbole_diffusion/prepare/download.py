@@ -1,4 +1,4 @@
-"""A published file, fetched once: resumable, from several mirrors in turn, checked, complete or not there.
+"""A published file, fetched once: resumable, from several mirrors in turn, checked, complete or absent.
 
 Bytes go to ``NAME.part``; ``NAME.part.json`` beside it says from which address and which version of the file
 (ETag or Last-Modified) they are. A later attempt continues only what the same address still serves in the
@@ -21,11 +21,11 @@ from recbole_diffusion.prepare.recipe import SourceFile
 from recbole_diffusion.prepare.rows import byte_bar
 
 BLOCK = 1 << 20
-RETRIED = (408, 425, 429, 500, 502, 503, 504)  # statuses that may go away by themselves
+RETRIED = (408, 425, 429, 500, 502, 503, 504)  # statuses that may be temporary
 
 
 class BadFileError(Exception):
-    """The address serves something other than the file; trying again gives the same."""
+    """The address serves something other than the file; another attempt would not help."""
 
 
 class _BrokenOffError(Exception):
@@ -39,13 +39,13 @@ def download(
 
     Args:
         file: what to fetch; its addresses are tried in their order.
-        folder: where it goes; made when it is not there.
-        attempts: how often one address is tried after a failure that may pass.
-        timeout: seconds without a byte after which a connection is given up.
+        folder: where it is stored; created if missing.
+        attempts: maximum attempts at one address when a failure may be temporary.
+        timeout: seconds without a byte after which a connection is closed.
         wait: seconds before the second attempt; each later one waits twice as long.
 
     Raises:
-        RunError: no address gives the file, or it cannot be written; the message lists each address with its
+        RunError: no address has the file, or it cannot be written; the message lists each address with the
             reason.
     """
     target = folder / file.name
@@ -57,12 +57,12 @@ def download(
             if failure is None:
                 return target
             failures.append(f"{url}: {failure}")
-            logging.getLogger(__name__).warning("%s not to be had from %s: %s", file.name, url, failure)
+            logging.getLogger(__name__).warning("cannot get %s from %s: %s", file.name, url, failure)
     except OSError as error:
         raise RunError(
             f"cannot write {target}: {error.strerror or error}; free some space, then run the command again"
         ) from error
-    raise RunError(f"no address gives {file.name} ({'; '.join(failures)})")
+    raise RunError(f"no address has {file.name} ({'; '.join(failures)})")
 
 
 def _from_mirror(
@@ -105,11 +105,11 @@ class _Part:
         return note if isinstance(note, dict) else {}
 
     def is_from_here(self) -> bool:
-        """Return whether the bytes are from this address, not what another mirror has left."""
+        """Return whether the bytes are from this address, not from another mirror."""
         return self._noted().get("url") == self.url
 
     def resume_headers(self) -> tuple[int, dict[str, str]]:
-        """Return how many bytes are there to continue from, and the request headers that ask for the rest."""
+        """Return the number of bytes to continue after, and the request headers that ask for the rest."""
         done = self.path.stat().st_size if self.path.is_file() else 0
         version = self._noted().get("version")
         if not done or not version or not self.is_from_here():
@@ -117,7 +117,7 @@ class _Part:
         return done, {"Range": f"bytes={done}-", "If-Range": version}
 
     def remember(self, headers: Any) -> None:
-        """Note which version of the file the bytes are from; a weak ETag does not promise equal bytes."""
+        """Note the version of the file that the bytes are from; a weak ETag does not promise equal bytes."""
         tag = headers.get("ETag", "")
         version = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
         self.note.write_text(json.dumps({"url": self.url, "version": version}), encoding="utf-8")
@@ -138,9 +138,7 @@ def _fetch(url: str, file: SourceFile, part: _Part, timeout: float) -> None:
         response = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
-        if (
-            error.code == 416
-        ):  # nothing after what is there: it is complete or too long, which the check will find
+        if error.code == 416:  # no more bytes: ours are complete, or too many, which the check will find
             if done == file.size or (done and error.headers.get("Content-Range", "") == f"bytes */{done}"):
                 return
             part.forget()
@@ -166,7 +164,7 @@ def _fetch(url: str, file: SourceFile, part: _Part, timeout: float) -> None:
 def _append(response: Any, path: Path, done: int, total: int | None, title: str) -> None:
     """Write the body of a response after the first ``done`` bytes of a file.
 
-    A file that was cut short stays for the next attempt.
+    A partial file is kept for the next attempt.
     """
     with path.open("r+b" if done else "wb") as out, byte_bar(title, total, done) as bar:
         out.seek(done)
@@ -191,10 +189,10 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
 
 
 def check(path: Path, file: SourceFile) -> None:
-    """Hold a complete file against the table.
+    """Compare a complete file with its entry in the recipe.
 
     Raises:
-        BadFileError: another size or checksum.
+        BadFileError: its size or checksum differs.
     """
     size = path.stat().st_size
     if file.size is not None and size != file.size:

@@ -1,6 +1,6 @@
-"""Interactions as arrays of codes, collected row by row, and the filters that leave the rows of a data set.
+"""Interactions as arrays of codes, collected row by row, and the filters that make a data set of them.
 
-Of a file of gigabytes 16 to 20 bytes a positive row are kept.
+Of a file of gigabytes, memory holds 16 to 20 bytes per positive row.
 """
 
 from array import array
@@ -25,7 +25,7 @@ class Interactions:
         exposed: rows of a set in which every item was shown to every user, bool [rows].
         user_tokens: the published id of each user code.
         item_tokens: the published id of each item code.
-        read: rows of the files, the ones that are not positive among them.
+        read: number of rows of the files, including those that are not positive.
     """
 
     users: np.ndarray
@@ -51,7 +51,7 @@ class Interactions:
         )
 
     def counts(self) -> Counts:
-        """Return how many users, items and rows there are."""
+        """Return the number of users, items and rows."""
         return Counts(len(np.unique(self.users)), len(np.unique(self.items)), len(self))
 
 
@@ -65,14 +65,14 @@ class InteractionCollector:
         self.read = 0
 
     def add(self, user: str, item: str, time: float, exposed: bool = False) -> None:
-        """Take one positive row."""
+        """Add one positive row."""
         self.users.append(self.user_codes.setdefault(user, len(self.user_codes)))
         self.items.append(self.item_codes.setdefault(item, len(self.item_codes)))
         self.time.append(time)
         self.exposed.append(exposed)
 
     def finish(self) -> Interactions:
-        """Return what was gathered."""
+        """Return the collected rows."""
         return Interactions(
             users=np.array(self.users, np.int64),
             items=np.array(self.items, np.int64),
@@ -87,7 +87,7 @@ class InteractionCollector:
 def filtered(
     found: Interactions, min_user: int, min_item: int, by_time: bool
 ) -> tuple[Interactions, dict[str, int], dict[str, int]]:
-    """Leave distinct pairs, then users with enough rows, then items with enough rows.
+    """Keep distinct pairs, then users with enough rows, then items with enough rows.
 
     Appendix B of the CNSDiff paper names the thresholds but not their order. Here they are applied in the
     order of its sentences, once each:
@@ -99,22 +99,22 @@ def filtered(
     4. items with fewer than ``min_item`` of the remaining rows are removed, which may leave users with fewer
        than ``min_user``.
 
-    The split of Food that circulates shows the same order: its items stop sharply at one number of rows,
+    The split of Food that circulates shows the same order: its items have at least a certain number of rows,
     while its users go down to 2. That number is 15, not 50: the thresholds of the text do not describe that
-    split, and the 34 rows an item of the paper's Table 3 contradict 50 as well. The defaults are the text's.
+    split, and the 34 rows per item of the paper's Table 3 contradict 50 as well. The defaults are the text's.
 
     Rows of a fully exposed set are test rows: they are neither counted nor removed here. The split drops
-    those whose user or item no other row knows.
+    those whose user or item is in no other row.
 
     Args:
         found: the positive rows.
-        min_user: fewest rows of a user.
-        min_item: fewest rows of an item, among the rows of the users that stay.
-        by_time: whether the latest row of a pair stays, instead of the first.
+        min_user: minimum rows of a user.
+        min_item: minimum rows of an item, among the rows of the remaining users.
+        by_time: whether the latest row of a pair is kept, instead of the first.
 
     Returns:
-        The rows that are left, how many there are after each step, and how many went at step 2 for which
-        reason (see ``split.rows_to_keep``).
+        The remaining rows, their number after each step, and the number of rows removed by step 2, by reason
+        (see ``split.rows_to_keep``).
     """
     steps = {"rows_read": found.read, "positive_rows": len(found)}
     exposed = found.exposed if found.exposed.any() else None

@@ -42,7 +42,7 @@ class MultimodalSet:
         """Write parts, features and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
-            UsageError: a file is malformed or empty, or sentence vectors are asked for and cannot be had.
+            UsageError: a file is malformed or empty, or sentence vectors are required but not available.
         """
         name = recipe.name
         reviews, meta, images = (paths[file.name] for file in recipe.files)
@@ -87,7 +87,7 @@ class MultimodalSet:
 
 
 def too_few(found: Interactions) -> dict[str, int]:
-    """Return how many users and items have fewer than five interactions: none in a 5-core set."""
+    """Return the number of users and of items with fewer than five interactions, 0 in a 5-core set."""
     return {
         name: int((np.bincount(codes) < CORE).sum())
         for name, codes in (("users", found.users), ("items", found.items))
@@ -127,7 +127,7 @@ def sentence_features(texts: list[str], model: str = "all-MiniLM-L6-v2") -> np.n
         return np.asarray(SentenceTransformer(model).encode(texts, show_progress_bar=False), np.float32)
     except (ImportError, OSError, RuntimeError) as error:
         logging.getLogger(__name__).warning(
-            "no sentence vectors (%s): TF-IDF and SVD stand in for them", str(error)[:200]
+            "no sentence vectors (%s): TF-IDF and SVD are used instead", str(error)[:200]
         )
         return None
 
@@ -138,17 +138,17 @@ def write_features(
     """Write the features of both modalities with the tokens of their rows.
 
     Args:
-        folder: where they go.
+        folder: where they are written.
         name: the name of the set.
         items: the product ids, in the order of the rows.
         files: paths of the metadata and the image features.
-        text: ``sentence``, ``tfidf``, or ``auto``: sentence vectors where they can be had.
+        text: ``sentence``, ``tfidf``, or ``auto``: sentence vectors if they are available, else TF-IDF.
 
     Returns:
-        What ``prepare.json`` says of them.
+        The entry ``features`` of ``prepare.json``.
 
     Raises:
-        UsageError: ``sentence`` is asked for and cannot be had.
+        UsageError: ``sentence`` is asked for and not available.
     """
     from recbole_diffusion.data.item_columns import text_features
 

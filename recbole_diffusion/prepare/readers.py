@@ -1,7 +1,7 @@
 """Readers of the published files of Food.com, Yelp and KuaiRec: the positive rows, in a stream.
 
-Each reader takes the path of its file by name and the lowest value that is positive, and raises SourceError
-with the row where a file is malformed. Memory holds the ids and one line of a file of gigabytes.
+Each reader takes the paths of its files by name and the smallest positive value, and raises SourceError with
+the row where a file is malformed. Of a file of gigabytes, memory holds the ids and one line.
 """
 
 import json
@@ -63,7 +63,7 @@ def _yelp_fields(rows: SourceRows, line: bytes) -> list:
 
 
 def read_kuairec(files: Mapping[str, Path], threshold: float) -> Interactions:
-    """Read the views of KuaiRec that lasted at least ``threshold`` lengths of their video.
+    """Read the views of KuaiRec with a watch ratio (time watched / length of the video) from ``threshold``.
 
     ``big_matrix.csv`` is the platform's log, ``small_matrix.csv`` has users who saw every video. Both are
     read out of the archive as they are decompressed. The folder inside differs by version (``KuaiRec/data/``,
@@ -103,7 +103,7 @@ def _read_matrix(
     threshold: float,
     collector: InteractionCollector,
 ) -> int:
-    """Collect the positive rows of one matrix; return how many rows it has."""
+    """Collect the positive rows of one matrix; return its number of rows."""
     with archive.open(member) as stream:
         rows = SourceRows(stream, member.filename, member.file_size)
         for user, item, moment, ratio in rows.read_csv(KUAIREC_COLUMNS):

@@ -1,11 +1,11 @@
-"""What a recipe is: published files, how a set is made from them, and what the paper says of it."""
+"""Recipes: the published files of a set, how the set is made from them, and the counts of the paper."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-RECORD = "prepare.json"  # how a set was made; written last, so that where it is, the set is whole
+RECORD = "prepare.json"  # how a set was made; written last, so that its presence means a whole set
 ADVICE = "Free some space, or name another folder with --output"
 
 
@@ -14,12 +14,12 @@ class SourceFile:
     """One published file.
 
     Attributes:
-        name: its name, under which it is looked for and stored.
-        page: where a person reads about it, and gets it where it has no direct address.
-        urls: direct addresses, tried in turn; none where a login or an agreement stands before it.
-        size: its length in bytes, or None if nobody has published it.
+        name: its file name, for finding and storing it.
+        page: the web page about it, from which to get it if it has no direct address.
+        urls: direct addresses, tried in turn; none if they require a login or an agreement.
+        size: its size in bytes, or None if it is not published.
         sha256: its SHA-256 as hexadecimal text, or None.
-        md5: the MD5 that the publisher names, used where there is no SHA-256; it finds damage, not malice.
+        md5: the publisher's MD5, used if there is no SHA-256; it detects damage, not malice.
     """
 
     name: str
@@ -32,7 +32,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Counts:
-    """How large a set is."""
+    """The size of a set."""
 
     users: int
     items: int
@@ -45,12 +45,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class PreparedSet:
-    """What was made of a recipe.
+    """The result of a recipe.
 
     Attributes:
         counts: users, items and rows of the written files.
-        lines: what the command prints about it, each a label and its value.
-        warnings: what the user should know before relying on it.
+        lines: lines that the command prints about it, each a label and its value.
+        warnings: caveats for the user.
     """
 
     counts: Counts
@@ -63,11 +63,11 @@ class Kind(Protocol):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts, each in a file ``NAME.PART.inter``; none where there is the one file ``NAME.inter``."""
+        """The parts, each in a file ``NAME.PART.inter``; none if all is in one file ``NAME.inter``."""
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The options that :meth:`make` reads, beside the filters of the recipe."""
+        """The options that :meth:`make` reads, besides the filters of the recipe."""
 
     def make(
         self,
@@ -82,12 +82,12 @@ class Kind(Protocol):
         Args:
             recipe: the set.
             paths: path of each source file by name.
-            folder: where the set goes.
-            record: what ``prepare.json`` says beside what is found here.
+            folder: the folder of the set.
+            record: content of ``prepare.json`` besides what :meth:`make` adds.
             options: values of :attr:`options` and of the recipe's filters.
 
         Raises:
-            UsageError: a file is malformed, or too little is left of it.
+            UsageError: a file is malformed, or too few rows are left.
             RunError: the disk is full or not writable.
         """
 
@@ -98,14 +98,14 @@ class Recipe:
 
     Attributes:
         name: the name of the set.
-        title: what it is, in a few words.
-        files: what it is made from.
-        licence: under which terms the files may be used.
+        title: a short description.
+        files: the published files.
+        licence: the terms of use of the files.
         kind: how it is made.
         paper: the counts of the paper's table.
         note: what is known about the difference between the paper's counts and ours.
         filters: the paper's value of each filter option, by name.
-        tolerance: how far a count may be from the paper's, which may be rounded.
+        tolerance: allowed difference to the paper's counts, which may be rounded.
     """
 
     name: str
@@ -129,7 +129,7 @@ class Recipe:
         return [f"{self.name}.{part}.inter" for part in self.kind.parts] or [f"{self.name}.inter"]
 
     def agrees(self, found: Counts) -> bool:
-        """Return whether counts are the paper's."""
+        """Return whether counts agree with the paper's."""
         pairs = (
             (found.users, self.paper.users),
             (found.items, self.paper.items),

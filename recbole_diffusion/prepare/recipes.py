@@ -1,6 +1,6 @@
 """The data sets that ``prepare`` makes: files and their addresses, licence, filters, and the paper's counts.
 
-A size or checksum that nobody has published is None; ``prepare`` then only reports what it finds.
+A size or checksum that is not published is None; ``prepare`` then only reports the one it finds.
 """
 
 from recbole_diffusion.prepare import readers
@@ -26,8 +26,9 @@ FOOD = Recipe(
     licence="see the Kaggle page; for research, no redistribution here",
     kind=ShiftedSet(readers.read_food, threshold="min_rating", shift="temporal"),
     paper=Counts(7_809, 6_309, 216_407),
-    note="the paper's rows are 34 an item on average, which an item filter of 50 that comes last cannot "
-    "leave; in the split that circulates the items stop at 15 rows, as with --min_item=15 (dataset/README)",
+    note="the paper has 34 rows per item on average, which is impossible after an item filter of 50 that "
+    "comes last; the items of the split that circulates have at least 15 rows, as with --min_item=15 "
+    "(dataset/README)",
     filters={"min_rating": 4.0, "min_user": 15, "min_item": 50},
 )
 
@@ -40,8 +41,8 @@ YELP2018 = Recipe(
     licence="Yelp Dataset License (agreement on the page): academic use, no redistribution",
     kind=ShiftedSet(readers.read_yelp, threshold="min_rating", shift="popularity"),
     paper=Counts(8_090, 13_878, 398_216),
-    note="the paper names neither its edition of the Yelp data nor the order of its filters; its rows are 29 "
-    "an item on average, which an item filter of 50 that comes last cannot leave",
+    note="the paper names neither its edition of the Yelp data nor the order of its filters; it has 29 rows "
+    "per item on average, which is impossible after an item filter of 50 that comes last",
     filters={"min_rating": 4.0, "min_user": 25, "min_item": 50},
 )
 
@@ -58,8 +59,8 @@ KUAIREC = Recipe(
                 "https://zenodo.org/api/records/18164998/files/KuaiRec.zip/content",
                 "https://nas.chongminggao.top:4430/datasets/KuaiRec.zip",
             ),
-            # Size and MD5 as several public projects quote them for this record; not verified by a download
-            # of our own. SHA-256: not published, not verified.
+            # Size and MD5 as several public projects quote them for this record; not verified by our own
+            # download. SHA-256: not published, not verified.
             size=431_964_858,
             md5="261550d472c48eff4990fb13c0e5bcf7",
         ),
@@ -67,8 +68,8 @@ KUAIREC = Recipe(
     licence="CC BY-SA 4.0",
     kind=ShiftedSet(readers.read_kuairec, threshold="min_watch_ratio", shift="exposure"),
     paper=Counts(7_175, 10_611, 1_153_797),
-    note="the paper does not say which version of KuaiRec it reads, nor whether a video watched twice "
-    "counts twice",
+    note="the paper says neither which version of KuaiRec it uses nor whether a video watched twice counts "
+    "twice",
     filters={"min_watch_ratio": 2.0, "min_user": 0, "min_item": 0},
 )
 
@@ -117,15 +118,15 @@ def _domain(name: str, category: str, paper: Counts, shared: dict[str, int]) -> 
         licence=AMAZON_LICENCE,
         kind=RatingDomain(shared=shared, tolerance=1000),
         paper=paper,
-        note="the paper gives thousands; a difference below 1,000 is none",
+        note="the paper's counts are rounded to thousands, so differences below 1,000 do not count",
         tolerance=1000,
     )
 
 
 SAME = "the paper's counts are those of the published 5-core files"
 CLOTHING = (
-    "the published 5-core file has the paper's users and items, and 278,677 reviews: papers that use it "
-    "give either number"
+    "the published 5-core file has the paper's users and items, but 278,677 reviews: papers that use it give "
+    "either number"
 )
 VIDEO, MUSIC, BOOK = "amazon_video", "amazon_music", "amazon_book"
 RECIPES = {

@@ -1,6 +1,6 @@
 """Rows of published text files, read in a stream, and the error that names file and row.
 
-Every row is checked for its fields and its rating; ids and times only of the rows that count as positive.
+The fields and the rating of every row are checked, ids and times only of positive rows.
 """
 
 import contextlib
@@ -13,12 +13,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import BinaryIO
+from typing import IO
 
 from tqdm import tqdm
 
 from recbole_diffusion.errors import UsageError
 
+Stream = IO[bytes] | gzip.GzipFile
 LONGEST = 80  # characters of a bad value that a message shows
 TICK = 20_000  # rows between two moves of the progress bar
 
@@ -28,8 +29,8 @@ def byte_bar(title: str, total: int | None, done: int = 0) -> tqdm:
 
     Args:
         title: what is read or fetched.
-        total: bytes at the end, or None if nobody knows.
-        done: bytes that an earlier attempt has left.
+        total: bytes at the end, or None if unknown.
+        done: bytes left by an earlier attempt.
     """
     shown = sys.stderr.isatty()
     return tqdm(
@@ -42,14 +43,14 @@ class SourceError(UsageError):
 
 
 class SourceRows:
-    """Reads one stream row by row and knows where it is.
+    """Reads one stream row by row and keeps track of the position.
 
     Attributes:
         name: the file, for messages.
-        row: number of the row just read, the header not counted, from 1.
+        row: number of the row just read, from 1, not counting the header.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, size: int) -> None:
+    def __init__(self, stream: Stream, name: str, size: int) -> None:
         self.stream, self.name, self.size = stream, name, size
         self.row, self.line = 0, 0
 
@@ -71,7 +72,7 @@ class SourceRows:
         """Return a finite number.
 
         Raises:
-            SourceError: it is none.
+            SourceError: the text is not one.
         """
         try:
             value = float(text)
@@ -82,10 +83,10 @@ class SourceRows:
         return value
 
     def token(self, text: str, column: str) -> str:
-        """Return an id that a tab separated file can hold.
+        """Return an id that a tab-separated file can hold.
 
         Raises:
-            SourceError: it is empty, no text, or has a blank character or a quote in it.
+            SourceError: it is empty, not a text, or has a blank character or a quote in it.
         """
         if not isinstance(text, str) or not text or text.split() != [text] or '"' in text:
             raise self.fault(f"{text!r:.{LONGEST}} as {column}", "an id without blanks and quotes")
@@ -95,7 +96,7 @@ class SourceRows:
         """Return the seconds since 1970 of a date, or of a date and a time, in UTC.
 
         Raises:
-            SourceError: it is none.
+            SourceError: the text is neither.
         """
         try:
             return _seconds(text)
@@ -106,10 +107,10 @@ class SourceRows:
 
     @contextlib.contextmanager
     def readable(self) -> Iterator[None]:
-        """Turn what a damaged file makes Python raise into an error that names the row.
+        """Turn Python's errors from a damaged file into one that names the row.
 
         Raises:
-            SourceError: the text is not UTF-8, a quoted field does not end, or a compressed file is cut off
+            SourceError: the text is not UTF-8, a quoted field does not end, or a compressed file is truncated
                 or damaged.
         """
         try:
@@ -133,8 +134,8 @@ class SourceRows:
         """Yield the named columns of each row of a CSV file with a header; quoted fields may hold line ends.
 
         Raises:
-            SourceError: a column is not there, a row has another number of fields than the header, or cannot
-                be split.
+            SourceError: a column is missing, or a row does not have the fields of the header, or cannot be
+                split.
         """
         text = io.TextIOWrapper(self.stream, encoding="utf-8-sig", newline="")
         with self.readable(), byte_bar(self.name, self.size) as bar:
@@ -159,7 +160,7 @@ class SourceRows:
         """Yield each line of a file; the last may lack its line end.
 
         Raises:
-            SourceError: a compressed file is cut off or damaged.
+            SourceError: a compressed file is truncated or damaged.
         """
         with self.readable(), byte_bar(self.name, self.size) as bar:
             done = 0

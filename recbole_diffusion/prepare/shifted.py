@@ -1,4 +1,4 @@
-"""Sets with a shifted test part: read, filtered, split into four parts, and written with a record of how."""
+"""Sets with a shifted test part: read, filtered, split into four parts, and written with a record."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ class ShiftedSet:
 
     Attributes:
         read: reads the files, ``(paths by name, threshold) -> Interactions``.
-        threshold: the option that says from which value on a row is positive.
+        threshold: the option with the smallest value of a positive row.
         shift: how the OOD part is made: ``temporal``, ``popularity`` or ``exposure``.
     """
 
@@ -46,7 +46,7 @@ class ShiftedSet:
         """Write the four parts, ``split.json`` and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
-            UsageError: a file is malformed, nothing is left by the filters, or it cannot be split.
+            UsageError: a file is malformed, the filters leave nothing, or the rest cannot be split.
         """
         found, steps, dropped = filtered(
             self.read(paths, options[self.threshold]),
@@ -66,8 +66,8 @@ class ShiftedSet:
             raise UsageError(
                 f"data set {recipe.name!r}, {len(found)} rows after the filters: {error}"
             ) from error
-        for reason, rows in dropped.items():
-            split.dropped[reason] += rows
+        for reason, count in dropped.items():
+            split.dropped[reason] += count
         kept = np.zeros(len(found), bool)
         kept[np.concatenate(split.rows)] = True
         counts = found.only(kept).counts()
@@ -111,7 +111,7 @@ def as_text(steps: Mapping[str, int]) -> str:
 
 
 def write_part(found: Interactions, rows: np.ndarray, path: Path) -> None:
-    """Write one atomic file in the order of the source; if no time is known there is no column for it."""
+    """Write one atomic file in the order of the source, without a time column if no time is known."""
     timed = not np.isnan(found.time).all()
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("user_id:token\titem_id:token" + ("\ttimestamp:float\n" if timed else "\n"))
@@ -122,7 +122,7 @@ def write_part(found: Interactions, rows: np.ndarray, path: Path) -> None:
 
 
 def _seconds_text(seconds: float) -> str:
-    """Return a time to the millisecond, whole ones without a point, unknown ones as an empty field."""
+    """Return a time with up to three decimals; an unknown one is an empty field."""
     return "" if seconds != seconds else f"{seconds:.3f}".rstrip("0").rstrip(".")
 
 

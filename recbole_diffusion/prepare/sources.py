@@ -1,4 +1,4 @@
-"""Where the files of a set are: in the user's folder, kept from an earlier run, or on the network."""
+"""The source files of a set: in the user's folder, kept from an earlier run, or on the network."""
 
 import logging
 from collections.abc import Iterable
@@ -12,21 +12,21 @@ KEPT = "source"  # folder inside the set's own
 
 
 def kept_folder(recipe: Recipe, output: Path) -> Path:
-    """Return where downloaded files of a set stay."""
+    """Return the folder of a set's downloaded files."""
     return output / recipe.name / KEPT
 
 
 def find_files(recipe: Recipe, output: Path, source: Path | None) -> dict[str, Path]:
-    """Return the path of each file of a set by its name, downloaded where nothing else has it.
+    """Return the path of each file of a set by its name; a file that is nowhere else is downloaded.
 
     Args:
         recipe: the set.
         output: the folder of the prepared sets.
-        source: the user's folder, or the file itself where the set has one; None is the kept folder, then the
-            network.
+        source: the user's folder, or the file itself if the set has only one; None: first the folder of
+            downloaded files, then the network.
 
     Raises:
-        UsageError: a file is not there and has no address.
+        UsageError: a file is missing and has no address.
         RunError: the download failed.
     """
     if source is not None:
@@ -40,7 +40,7 @@ def find_files(recipe: Recipe, output: Path, source: Path | None) -> dict[str, P
         without = [file for file in missing if not file.urls]
         if without:
             raise UsageError(
-                f"data set {recipe.name!r} needs {_names(without)}, no free download. "
+                f"data set {recipe.name!r} needs {_names(without)}, which cannot be downloaded freely. "
                 f"{how_to_get(recipe, without)}"
             )
         for file in missing:
@@ -53,23 +53,23 @@ def find_files(recipe: Recipe, output: Path, source: Path | None) -> dict[str, P
 
 
 def how_to_get(recipe: Recipe, files: Iterable[SourceFile]) -> str:
-    """Return what a user can do to get files: pages, addresses, and the command for files fetched by hand."""
+    """Return how a user can get files: pages, addresses, and the command for files fetched by hand."""
     pages = "; ".join(f"{file.name}: {' or '.join((file.page, *file.urls))}" for file in files)
     command = command_line("prepare", recipe.name, "--source=FOLDER_OF_THE_FILE")
     return f"Get it by hand ({pages}), then run: {command}"
 
 
 def describe(file: SourceFile, path: Path, given: bool) -> dict[str, str | int]:
-    """Return name, bytes and SHA-256 of a file, and whether it is the one of the table.
+    """Return name, size and SHA-256 of a file, and whether it is the one of the recipe.
 
     Args:
-        file: what the table says.
+        file: the recipe's entry.
         path: the file.
-        given: the user named it; then a difference from the table is a warning, since editions of one set
+        given: the user named it; then a difference to the recipe is only a warning, since editions of one set
             differ.
 
     Raises:
-        UsageError: a downloaded file has another size or checksum than the table's.
+        UsageError: a downloaded file has another size or checksum than the recipe's.
     """
     known = [name for name in ("size", "sha256", "md5") if getattr(file, name) is not None]
     checked = (
@@ -85,7 +85,7 @@ def describe(file: SourceFile, path: Path, given: bool) -> dict[str, str | int]:
                 f"{path} {error}; it is damaged or another version: remove it and run again"
             ) from error
         logging.getLogger(__name__).warning(
-            "%s %s: another version than the one this was written for, or damaged", path, error
+            "%s %s: another version than the one that this recipe was written for, or damaged", path, error
         )
         checked = f"differs: {error}"
     return {

@@ -70,7 +70,7 @@ def test_csv_is_read_back(runs, tmp_path):
         (["compare", "RUNS/BPR-0", "--metric=recall@20"], 2, "did you mean 'metrics'"),
         (["compare", "RUNS/BPR-0", "--output=RUNS"], 2, "is a folder"),
         (["compare", "RUNS/BPR-0", "--output=nowhere/t.csv"], 2, "no folder"),
-        (["compare", "RUNS/BPR-0", "--output=t.xls"], 2, "names no format"),
+        (["compare", "RUNS/BPR-0", "--output=t.xls"], 2, "has no known ending"),
         (["compare", "RUNS/BPR-0", "--names=files"], 2, "options | folders"),
     ],
 )

@@ -236,7 +236,7 @@ def test_a_set_is_downloaded_once(here, served, capsys):
     assert [path for path, _ in mirror.requests] == ["/dead", "/KuaiRec.zip"]
     out, err = capsys.readouterr()
     assert f"SHA-256 {hashlib.sha256(archive.read_bytes()).hexdigest()} (equal in size)" in out
-    assert "WARNING: KuaiRec.zip not to be had from" in err
+    assert "WARNING: cannot get KuaiRec.zip from" in err
 
 
 def test_a_failed_download_names_files_addresses_and_the_command(here, served):
@@ -268,7 +268,7 @@ def test_a_damaged_kept_file_is_refused_and_a_given_one_told(here, served, capsy
     capsys.readouterr()
     shutil.copy(kept, here / "given")
     prepare(["kuairec", "--force", "--source=given"])
-    assert "another version than the one this was written for, or damaged" in capsys.readouterr().err
+    assert "another version than the one that this recipe was written for, or damaged" in capsys.readouterr().err
 
 
 # Refusals.
@@ -318,7 +318,7 @@ REFUSED = {
     "food kuairec": "prepare makes one data set at a time; food and kuairec are given",
     "--force": "prepare needs the name of a data set",
     "food --text=tfidf": "prepare food has no option 'text'",
-    "food --force=1": "option 'force' is 1; it takes bool: replace a set that is there",
+    "food --force=1": "option 'force' is 1; it takes bool: replace an existing set",
 }
 
 

@@ -97,7 +97,7 @@ def test_a_sweep(sweep, write_run, tmp_path, capsys):
     assert cli.main(["report", str(sweep), f"--output={out}"]) == 0
     assert "Sweep of BPR on toy" in out.read_text()
     assert cli.main(["report", str(sweep), str(write_run()), f"--output={out}", "--overwrite"]) == 2
-    assert "has a page of its own" in capsys.readouterr().err
+    assert "has its own page" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

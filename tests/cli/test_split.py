@@ -202,7 +202,7 @@ def test_a_folder_with_files_is_refused_and_left_alone(splitting, tmp_path):
     folder.mkdir(parents=True)
     splitting()  # an empty one is fine
     before = {file: file.read_bytes() for file in folder.iterdir()}
-    with pytest.raises(UsageError, match=r"new is there already and not an empty folder; name another"):
+    with pytest.raises(UsageError, match=r"new exists already and is not an empty folder; name another"):
         splitting(shift="temporal")
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
 

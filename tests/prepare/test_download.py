@@ -102,7 +102,7 @@ def test_a_dead_first_mirror_is_passed_over(mirror, tmp_path, caplog):
     dead, living = mirror.url("/nothing"), mirror.serve("/set", CONTENT)
     assert fetch(tmp_path, dead, living, sha256=SHA).read_bytes() == CONTENT
     assert mirror.requests == [("/nothing", 0), ("/set", 0)]  # 404 does not pass by waiting
-    assert f"set.bin not to be had from {dead}: HTTP status 404" in caplog.text
+    assert f"cannot get set.bin from {dead}: HTTP status 404" in caplog.text
 
 
 def test_a_server_that_is_not_there_is_passed_over(mirror, tmp_path):
@@ -119,7 +119,7 @@ def test_a_busy_server_is_asked_again(mirror, tmp_path):
 
 def test_nowhere_to_be_had_names_every_address_and_leaves_nothing(mirror, tmp_path):
     first, second = mirror.url("/one"), mirror.url("/two")
-    with pytest.raises(RunError, match=r"no address gives set\.bin") as caught:
+    with pytest.raises(RunError, match=r"no address has set\.bin") as caught:
         fetch(tmp_path, first, second)
     assert f"{first}: HTTP status 404" in str(caught.value)
     assert f"{second}: HTTP status 404" in str(caught.value)
