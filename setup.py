@@ -1,4 +1,4 @@
-"""Which packages are installed: all that are there, and properties/, which lies at the top level, as one of them.
+"""Which packages are installed: all that are found, and the top-level properties/ as one of them.
 
 setup.cfg holds the rest; its ``find:`` cannot find a package in a folder of another name.
 """

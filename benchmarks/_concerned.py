@@ -1,4 +1,4 @@
-"""Which tests concern a module: the one of the mirrored name, those that import it, and so on along the imports."""
+"""Which tests concern a module: its mirror, those that import it, and so on along the imports."""
 
 import ast
 from collections import deque
@@ -9,7 +9,7 @@ PACKAGE, TESTS = "recbole_diffusion", "tests"
 
 
 def concerned(root: Path) -> dict[Path, list[Path]]:
-    """Return the test files of each module, relative to a checkout, the nearest first and the short ones first.
+    """Return the test files of each module, relative to a checkout, the nearest and shortest first.
 
     A test file that is called ``test_x.py`` is nearest to the module ``x.py`` in the folder that it mirrors,
     then to what it imports, then to what that imports.
@@ -46,7 +46,7 @@ def _imported(path: Path, known: dict) -> Iterator[str]:
 
 
 def _starts(test: Path, root: Path, modules: dict, support: dict) -> dict[str, int]:
-    """Return where the search from a test file begins: the module that it mirrors, and those that it and its helpers import."""
+    """Return where the search from a test file begins: the module it mirrors, what it and its helpers import."""
     starts: dict[str, int] = {}
     seen, waiting = set(), deque([(test, 1)])
     while waiting:

@@ -1,4 +1,4 @@
-"""What the pages of all benchmarks have in common: ``--output``, heads of tables, machine and versions, printing and writing."""
+"""What the pages of all benchmarks share: ``--output``, table heads, machine and versions, writing."""
 
 import argparse
 import os

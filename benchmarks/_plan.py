@@ -1,4 +1,4 @@
-"""Plans of experiments, read from YAML: rows (a model and its options) on data sets, under protocols, with seeds."""
+"""Plans of experiments in YAML: rows (a model and its options) by data set, protocol and seed."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -165,7 +165,7 @@ class Plan:
                         yield one
 
     def groups_of_rows(self) -> dict[str, tuple[str, str]]:
-        """Return data set and protocol of each group of rows, by data set, protocols in the order of the plan."""
+        """Return data set and protocol of each group of rows, protocols in the order of the plan."""
         datasets = dict.fromkeys(one.dataset for one in self.experiments())
         there = {one.group for one in self.experiments()}
         pairs = itertools.product(datasets, self.protocols)

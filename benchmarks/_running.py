@@ -1,4 +1,4 @@
-"""Runs of a plan: each experiment is one sweep of the product's ``tune``, or scores the weights of another row."""
+"""Runs of a plan: each experiment is a sweep by ``tune``, or scores the weights of another row."""
 
 import sys
 import time

@@ -42,7 +42,7 @@ class StoredRun(RunRecord):
 
     @property
     def test_parts(self) -> dict[str, dict[str, float]]:
-        """Return the metrics of each test part; ``test`` is a part of its own where no other has its values."""
+        """Return the metrics of each test part; ``test`` is added where no other has its values."""
         if self.result.get("parts"):
             return super().test_parts
         several = {name: values for name, values in self.result.items() if name.startswith("test_")}
@@ -197,8 +197,8 @@ def check_options(run: RunRecord, options: Mapping[str, Any]) -> None:
     other = {name: run.config.get(name) for name, value in options.items() if run.config.get(name) != value}
     if other:
         raise UsageError(
-            f"{run.path} was made with {other}, which is not what the plan says; move it away, or correct the "
-            "plan"
+            f"{run.path} was made with {other}, which is not what the plan says; move it away, or correct "
+            "the plan"
         )
 
 

@@ -46,7 +46,7 @@ def compared(plan: Plan, outcomes: Outcomes) -> Comparison:
 
 
 def part_tables(plan: Plan, outcomes: Outcomes, found: Comparison) -> Iterator[tuple[str, Table]]:
-    """Yield each part of the plan and its table, with what ``compare`` does not know of: epochs, chosen points, the paper."""
+    """Yield each part and its table, with what ``compare`` lacks: epochs, chosen points, the paper."""
     tables = {table.name: table for table in comparison_tables(found, ranked=False)}
     for part in plan.parts:
         table = tables[part]
@@ -77,7 +77,7 @@ def add_columns(
 
 
 def paper_row(name: str, values: Sequence[float | None], table: Table) -> list[Cell]:
-    """Return the row of a published result: its values are the first columns of numbers, those of the metrics."""
+    """Return the row of a published result: its values are those of the first columns, the metrics."""
     first = 3  # method, seeds, chosen on
     cells = [Cell(f"*{name}*"), *[Cell("")] * (len(table.columns) - 1)]
     cells[first : first + len(values)] = [number(value) for value in values]
@@ -102,7 +102,7 @@ def tests_file(group: str, part: str) -> str:
 
 
 def tests_of(plan: Plan, stored: Stored, group: str, outcomes: Outcomes, part: str) -> list[dict[str, Any]]:
-    """Return the paired tests of one part, computed where the runs have kept their users' metrics, else those kept beside them."""
+    """Return the paired tests of one part, from users' metrics where kept, else as stored."""
     if plan.paired is None or part not in (plan.paired_parts or plan.parts):
         return []
     every = list(outcomes)
@@ -137,7 +137,7 @@ def table_lines(table: Table) -> str:
 
 
 def group_lines(plan: Plan, outcomes: Outcomes, part: str) -> list[str]:
-    """Return recall@20 by group of items, and each group's share of the recommended items, means over seeds."""
+    """Return mean recall@20 over seeds by group of items, and each group's share of the slots."""
     if part != plan.groups:
         return []
     rows: list[list[Cell]] = []
@@ -152,8 +152,8 @@ def group_lines(plan: Plan, outcomes: Outcomes, part: str) -> list[str]:
         ]
         rows.append([Cell(name), *(Cell(f"{recall:.4f} / {share:.2f}") for recall, share in means)])
     text = (
-        "By popularity of the item (training rows of an item): recall@20 of its held-out items / its share of "
-        "all recommended slots."
+        "By popularity of the item (training rows of an item): recall@20 of its held-out items / its share "
+        "of all recommended slots."
     )
     return [text, "", table_lines(Table("", ["method", *heads], rows, {"method"})), ""]
 

@@ -82,7 +82,7 @@ def collect(plan: Plan, stored: Stored, output: Path) -> None:
 
 
 def _lines_of(plan: Plan, stored: Stored, experiment: Experiment) -> Iterator[dict[str, Any]]:
-    """Yield the lines of one experiment: its sweep and final runs, or every run of before there were sweeps."""
+    """Yield the lines of one experiment: its sweep and final runs, or its runs from before sweeps."""
     outcome = outcome_of(stored, experiment)
     if outcome is None:
         return

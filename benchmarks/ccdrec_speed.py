@@ -1,4 +1,4 @@
-"""Speed and memory of CCDRec: an epoch against its backbone's in one process, the pools, a whole run, and growth.
+"""Speed and memory of CCDRec: an epoch against its backbone's, the pools, a whole run, growth.
 
     python -m benchmarks.ccdrec_speed --data_path=DATA [--output=FILE] [--repeats=N]
 
@@ -61,7 +61,7 @@ def epoch(model: Any, loader: Any) -> Callable[[], None]:
 
 
 def epochs(data_path: str, repeats: int) -> list[str]:
-    """Compare an epoch of CCDRec with one of its backbone, which gets one negative, or two as in the paper's comparison."""
+    """Compare an epoch of CCDRec with one of its backbone, at one negative and at the paper's two."""
     lines = []
     for backbone in BACKBONES:
         ours = epoch(*build("CCDRec", data_path, backbone=backbone))

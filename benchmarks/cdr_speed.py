@@ -48,7 +48,7 @@ def build(model: str, dataset: str, data_path: str | None, **options: Any) -> An
 
 
 def plain_transfer(model: Any, users: Tensor) -> Tensor:
-    """Return the transferred vectors of rows, repeats computed again, with a call for each of the two noises."""
+    """Return the transferred vectors of rows without sharing repeats, one call for each noise."""
     net, condition = model.denoiser, model.condition(users)
     nothing = torch.zeros_like(condition)
 
@@ -157,7 +157,7 @@ def ratios(dataset: str, data_path: str | None, repeats: int = 5) -> list[str]:
 
 
 def speeds(model: Any, repeats: int) -> tuple[float | None, float]:
-    """Return ratings a second in the last stage of training, None without one, and in prediction for cold users."""
+    """Return ratings a second in the last training stage, or None, and in prediction for cold users."""
     stages, users = model.stages(), model.is_cold.nonzero().flatten()[1:]
     items = torch.randint(1, model.n_items, (100 * len(users),))
     pairs = {model.USER_ID: users.repeat_interleave(100), model.ITEM_ID: items}
@@ -174,7 +174,7 @@ def speeds(model: Any, repeats: int) -> tuple[float | None, float]:
 
 
 def throughput(dataset: str, data_path: str | None, repeats: int = 3) -> list[str]:
-    """Return a line a model: ratings a second in the last stage of training, and in prediction for cold users."""
+    """Return a line a model: ratings a second in training's last stage and in cold-user prediction."""
     lines = []
     for name, spec in registry.MODELS.items():
         if spec.family != "cross_domain":
@@ -187,7 +187,7 @@ def throughput(dataset: str, data_path: str | None, repeats: int = 3) -> list[st
 
 
 def write_pair(folder: Path, n_users: int = 600_000, n_rows: int = 9_000_000, n_items: int = 370_000) -> None:
-    """Write a made-up pair: ``n_rows`` ratings of ``n_users`` users in the source, a fifth of both in the target."""
+    """Write a made-up pair: ``n_rows`` ratings of ``n_users`` users, and a fifth of both in the target."""
     generator = np.random.default_rng(0)
     for name, share in (("made_source", 1.0), ("made_target", 0.2)):
         users, rows, items = (int(share * one) for one in (n_users, n_rows, n_items))

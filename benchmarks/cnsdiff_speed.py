@@ -57,7 +57,7 @@ def epochs(dataset: str, data_path: str | None, repeats: int) -> list[str]:
 
 
 def chains(dataset: str, data_path: str | None, repeats: int) -> list[str]:
-    """Compare the negatives of a batch from one chain per distinct item with those from one per interaction and level."""
+    """Compare a batch's negatives from one chain per distinct item with one per interaction and level."""
     model, loader = build(dataset, data_path)
     items = next(iter(loader))[model.ITEM_ID]
     table = torch.randn(model.n_items, model.options.embedding_size)

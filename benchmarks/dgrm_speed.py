@@ -1,4 +1,4 @@
-"""What an epoch of DGRM costs, and how much memory: MovieLens-1M, and made-up ratings of the size of Apps for Android.
+"""Time and memory of an epoch of DGRM: MovieLens-1M, and made-up ratings of Apps for Android's size.
 
     python -m benchmarks.dgrm_speed [--data_path=DATA] [--output=benchmarks/results/dgrm_speed.md]
 
@@ -29,7 +29,7 @@ SCORED, BATCHES = 1024, 12
 
 
 def write_android(folder: Path) -> None:
-    """Write made-up ratings of Table 1's size: skewed popularity, each user and item at least once, three parts."""
+    """Write made-up ratings of Table 1's size: skewed popularity, no user or item empty, three parts."""
     import numpy as np
 
     draw = np.random.default_rng(0)
@@ -111,7 +111,7 @@ def child(dataset: str, options: dict[str, Any]) -> dict[str, float]:
 
 
 def seconds_of_batches(trainer: Any, batches: list, loss: Any) -> float:
-    """Return processor seconds of a batch's losses and gradients, one of each player; the first batch is not counted."""
+    """Return processor seconds of a batch's losses and gradients; the first batch is not counted."""
     model = trainer.model
     for number, batch in enumerate(batches):
         if number == 1:

@@ -43,7 +43,7 @@ def write_ratings(folder: Path) -> None:
 
 
 def steps(config: Config) -> dict[str, Callable[[type], Callable[[], object]]]:
-    """Return what is timed, by name: functions that prepare a data set class, untimed, and return the work."""
+    """Return what is timed, by name: functions that prepare a data set class and return the work."""
     path = Path(config["data_path"]) / f"{DATASET}.inter"
 
     def read(kind: type) -> Callable[[], object]:

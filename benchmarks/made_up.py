@@ -11,7 +11,9 @@ SIZES = {
 
 
 def write_made_up(folder: Path, name: str, n_users: int, n_items: int, per_user: int, seed: int = 0) -> Path:
-    """Write ``name.{train,valid,test}.inter`` with skewed popularity: ``per_user`` training items a user, two in each other part.
+    """Write ``name.{train,valid,test}.inter`` with skewed popularity.
+
+    A user has ``per_user`` training items and two in each other part.
 
     Returns:
         The folder to give as ``data_path``.

@@ -1,13 +1,14 @@
-"""Do the tests notice? Wrong changes of mathematics, evaluation and data at random places, and what the tests say.
+"""Do the tests notice? Wrong changes of mathematics, evaluation and data, and what the tests say.
 
-    python -m benchmarks.mutations [--seed=0] [--count=50] [--workers=1] [--journal=FILE] [--output=FILE] [--only=PATH]
+    python -m benchmarks.mutations [--seed=0] [--count=50] [--workers=1] [--journal=FILE] [--output=FILE]
+        [--only=PATH]
 
 Places are drawn from the syntax trees of the package's files (benchmarks/_mutants.py), one change at each:
 another operator, a dropped term, a changed sign, another constant, swapped arguments, and so on. Each is made
 in a copy of the checkout, where the tests that concern the file run, the nearest first
-(benchmarks/_concerned.py; ``--files`` of them at most), to the first failure or until ``--seconds`` of processor time are spent. A change
-is caught when a test fails that passes without it, or when a test does not come to an end. With
-``--journal`` what is known is kept, and the same command goes on where it was.
+(benchmarks/_concerned.py; ``--files`` of them at most), to the first failure or until ``--seconds`` of
+processor time are spent. A change is caught when a test fails that passes without it, or when a test does not
+come to an end. With ``--journal`` what is known is kept, and the same command goes on where it was.
 
 What the page says about a survivor, whether it is equivalent or which test was missing, is written by hand.
 """
@@ -90,7 +91,7 @@ class Copy:
 
 
 def in_a_copy(root: str, tests: list[str], seconds: float, progress: str) -> None:
-    """Run tests in a copy, in this process, which ends with them; the last line of ``progress`` is the test that runs."""
+    """Run tests in a copy and end the process; ``progress`` ends with the test that runs."""
     os.chdir(root)
     sys.path[:0] = [root, f"{root}/tests"]
     os.environ |= {"PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -161,7 +162,7 @@ class Judge:
         self.sound: dict[str, bool] = {}  # tests, by whether they pass without a change
 
     def __call__(self, mutant: Mutant) -> dict[str, Any]:
-        """Return what became of a change: ``state``, ``test``, ``seconds`` and how many test files there were."""
+        """Return what became of a change: ``state``, ``test``, ``seconds`` and the number of test files."""
         tests = [str(test) for test in self.tests.get(mutant.path.relative_to(ROOT), [])[: self.most]]
         copy = self.copies.get()
         try:

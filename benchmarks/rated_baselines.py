@@ -1,4 +1,4 @@
-"""Baselines that need no gradient, on the parts that a run cuts: chance, item means, MF by ALS; each chosen on validation."""
+"""Baselines that need no gradient: chance, item means, MF by ALS; each chosen on validation."""
 
 import itertools
 import sys
@@ -18,7 +18,7 @@ NAMES = ("random on the scale", "item mean, shrunken", "item mean and user offse
 
 
 def parts_of(dataset: str, seed: int, options: dict[str, Any]) -> tuple[sp.csr_matrix, dict[str, tuple]]:
-    """Return the training ratings, and (users, items, ratings) of valid and test, cut as a run with this seed cuts them."""
+    """Return the training ratings, and (users, items, ratings) of valid and test, as a run cuts them."""
     from recbole_diffusion.compat import init_seed
 
     sys.argv = sys.argv[:1]  # RecBole reads it in places
@@ -32,7 +32,7 @@ def parts_of(dataset: str, seed: int, options: dict[str, Any]) -> tuple[sp.csr_m
 
 
 def item_means(rows: sp.csr_matrix, shrinkage: float) -> np.ndarray:
-    """Return each item's mean rating, shrunken to the mean of all by ``shrinkage`` ratings of it, [n_items]."""
+    """Return each item's mean rating, shrunken to the global mean by ``shrinkage`` ratings, [n_items]."""
     counts = np.bincount(rows.indices, minlength=rows.shape[1])
     sums = np.bincount(rows.indices, rows.data, minlength=rows.shape[1])
     return (sums + shrinkage * rows.data.mean()) / (counts + shrinkage)
@@ -48,7 +48,7 @@ def user_offsets(rows: sp.csr_matrix, of_items: np.ndarray, shrinkage: float = 5
 def factors(
     rows: sp.csr_matrix, base: np.ndarray, rank: int, penalty: float, sweeps: int = 12
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return user and item factors of the ratings minus ``base`` [stored ratings], by alternating least squares."""
+    """Return user and item factors of the ratings minus ``base`` [ratings], by alternating least squares."""
     rest = rows.copy()
     rest.data = rows.data - base
     draw = np.random.default_rng(0)
@@ -78,7 +78,10 @@ def both(readings: dict[str, list[float]]) -> float:
 
 
 def best_of(candidates: dict[str, Any], parts: dict[str, tuple]) -> dict[str, Any]:
-    """Return the test numbers of the candidate with the best rated_both_ndcg@2 on validation; each maps a part to scores."""
+    """Return the test numbers of the candidate with the best rated_both_ndcg@2 on validation.
+
+    A candidate maps each part to its scores.
+    """
     valid = {
         name: both(judged(parts["valid"], scores(parts["valid"]), 2)) for name, scores in candidates.items()
     }
@@ -97,7 +100,7 @@ def best_of(candidates: dict[str, Any], parts: dict[str, tuple]) -> dict[str, An
 
 
 def of_distribution(report: dict[str, Any]) -> dict[str, Any]:
-    """Return what the tables show of how predicted and actual ratings are distributed; nothing for scores that are no ratings."""
+    """Return how predicted and actual ratings are distributed; nothing for scores that are not ratings."""
     if not report:
         return {}
     found = {name: report[name] for name in ("kl", "kl_reverse", "actual", "predicted")}

@@ -1,4 +1,4 @@
-"""The page of a plan whose metric is the ranking of rated items, with what needs no gradient: item means, MF by ALS, chance.
+"""The page of a plan that ranks rated items, with what needs no gradient: item means, MF by ALS, chance.
 
     python -m benchmarks.rated_table baselines PLAN --data_path=DATA --runs=RUNS [--dataset=ml-100k]
     python -m benchmarks.rated_table table PLAN --runs=RUNS [--output=benchmarks/results/dgrm_accuracy.md]
@@ -118,7 +118,7 @@ def readings_table(reports: Reports) -> Table:
 
 
 def distribution_table(plan: Plan, dataset: str, reports: Reports) -> Table | None:
-    """Return how the predicted ratings of the test items are distributed, for the rows that the plan names."""
+    """Return how the predicted test ratings are distributed, for the rows that the plan names."""
     chosen = {name: reports[name] for name in plan.distributions if "predicted" in reports.get(name, [{}])[0]}
     if not chosen:
         return None

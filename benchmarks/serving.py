@@ -1,4 +1,4 @@
-"""Ranking the whole catalogue from a trained run: known users and new ones, whole processes and the ranking alone.
+"""Ranking the whole catalogue from a run: known and new users, whole processes and the ranking alone.
 
     python -m benchmarks.serving --run=RUN_DIR ... [--new=10000] [--data_path=DATA] [--output=FILE]
 
@@ -29,7 +29,8 @@ def timed(words: list[str]) -> dict[str, float | str]:
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     time_file = tempfile.NamedTemporaryFile("r")  # noqa: SIM115 closed with the process
     # Not ru_maxrss, which a process takes over from the one that starts it.
-    code = "import re, sys; from recbole_diffusion import cli; import recbole_diffusion.cli.main; path = sys.argv.pop(1); code = cli.main.main(); "
+    code = "import re, sys; from recbole_diffusion import cli; import recbole_diffusion.cli.main; "
+    code += "path = sys.argv.pop(1); code = cli.main.main(); "
     code += "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]; "
     code += "open(path, 'w').write(peak); sys.exit(code)"
     done = subprocess.run(
@@ -66,7 +67,7 @@ def write_histories(folder: Path, count: int, path: Path, data_path: str | None)
 
 
 def ranking_alone(folder: Path, data_path: str | None) -> dict[str, float | str]:
-    """Return processor seconds of ranking some users in this process, by the bounded search and by all products."""
+    """Return processor seconds of ranking users in this process, by bounded search and by all products."""
     import numpy as np
 
     from recbole_diffusion import load_run
@@ -127,8 +128,8 @@ def rows_of(folder: Path, arguments: argparse.Namespace) -> tuple[str, list[str]
                     *place,
                 ]
             )
-            numbers = f"{done['clock']:.1f} s | {done['rank']:.1f} s | {done['processor']:.1f} s | {done['peak_mb']:.0f} MB"
-            rows.append(f"| {alone['name']} | {what} | {numbers} |")
+            numbers = " | ".join(f"{done[name]:.1f} s" for name in ("clock", "rank", "processor"))
+            rows.append(f"| {alone['name']} | {what} | {numbers} | {done['peak_mb']:.0f} MB |")
     seconds = " | ".join(f"{alone[name]:.2f} s" for name in ("vectors", "bounded", "plain"))
     row = f"| {alone['name']} | {seconds} | {alone['share']:.2f} |"
     return str(alone["sizes"]), rows, row

@@ -1,4 +1,4 @@
-"""What a sweep costs and saves: trials at once against one after another, ASHA against the full search, start-up of a trial.
+"""What a sweep costs and saves: parallel trials, ASHA against the full search, start-up of a trial.
 
 ``python -m benchmarks.sweeps --folder=DIR`` runs the sweeps below DIR, each once (a killed one goes on), and
 prints a Markdown table of what it finds there; ``--output=FILE`` writes it too. ``--parts`` chooses among
@@ -78,7 +78,8 @@ def asha(folder: Path) -> list[str]:
             )
             reached = to_the_end[winner["number"]]
             stopped = sum(trial["state"] == "stopped" for trial in found["trials"])
-            numbers = f"{epochs} | {epochs / total:.2f} | {winner['score']:.4f} | {winner['number']:03d} | {reached:.4f}"
+            numbers = f"{epochs} | {epochs / total:.2f} | {winner['score']:.4f} | "
+            numbers += f"{winner['number']:03d} | {reached:.4f}"
             name += f", {stopped} of {SAMPLES} stopped" if stopped else ""
             rows.append(f"| {seed} | {name} | {numbers} | {100 * (best - reached) / best:.2f} % |")
         shares.append(epochs / total)
@@ -176,7 +177,7 @@ def startup(folder: Path) -> list[str]:
 
 
 def busy_cores(folder: Path) -> float:
-    """Return how many cores are busy now, by other work, before the sweep of a folder begins; the first time is kept."""
+    """Return how many cores other work keeps busy before a folder's sweep; the first value is kept."""
     kept = folder.with_suffix(".busy")
     if not kept.is_file():
         kept.write_text(str(psutil.cpu_percent(interval=3) / 100 * psutil.cpu_count()))

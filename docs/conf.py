@@ -1,6 +1,6 @@
-"""How Sphinx builds the site: ``make docs``, without a network; every warning is an error, a broken link or anchor among them.
+"""How Sphinx builds the site: ``make docs``, offline; every warning, such as a broken link, is an error.
 
-The source folder is the repository, so that a link means the same on the site, on a code host and in an editor.
+The source folder is the repository, so a link means the same on the site, on a code host and in an editor.
 """
 
 import os
@@ -64,7 +64,7 @@ LIST_ITEM = re.compile(r"^\s*[*-] ")
 
 
 def escaped(line: str) -> str:
-    """Return a line of a docstring with markup characters escaped outside of code; a list keeps its bullet."""
+    """Return a line of a docstring with markup escaped outside of code; a list keeps its bullet."""
     bullet = LIST_ITEM.match(line)
     start = bullet.end() if bullet else 0
     parts = CODE.split(line[start:])
@@ -74,7 +74,7 @@ def escaped(line: str) -> str:
 
 
 def plain_docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Escape a docstring before napoleon reads its sections; RecBole's own docstrings are not ours to show."""
+    """Escape a docstring before napoleon reads its sections; RecBole's own docstrings are left out."""
     lines[:] = [escaped(line) for line in lines]
 
 

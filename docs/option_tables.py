@@ -1,4 +1,4 @@
-"""Tables of options for the pages of models: read from dataclass, YAML and presets at build, so that they never go stale.
+"""Option tables for the pages of models, made from dataclass, YAML and presets at each build.
 
 In a page, an ``options`` fence names a model, or a dataclass as ``module:Class``::
 

@@ -73,7 +73,7 @@ def write_parts(tmp_path: Path) -> Callable[..., DataSet]:
 
 @pytest.fixture
 def checkerboard(tmp_path: Path) -> DataSet:
-    """50 users, 50 items; each user likes the 25 items of one parity: 20 in train, 2 in valid and 3 in test."""
+    """50 users, 50 items; each user likes one parity's 25: 20 in train, 2 in valid, 3 in test."""
     return checkerboards.make_checkerboard(tmp_path)
 
 

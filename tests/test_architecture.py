@@ -1,4 +1,4 @@
-"""The rules of the house that a reader of the sources can check: who may import whom, and what every model has."""
+"""Rules that a reader of the sources can check: who may import whom, what every model has."""
 
 import ast
 import dataclasses
@@ -79,7 +79,7 @@ MODULES = {module_of(path): path for path in FILES}
 
 
 def own_imports(path: Path) -> set[str]:
-    """Return the modules of this package that a file imports, at its top and inside functions; a package counts as its parts do."""
+    """Return the modules of this package that a file imports, in functions too; a package is its parts."""
     names = set()
     for dotted in imports(path):
         name = dotted if dotted in MODULES else dotted.rpartition(".")[0]
@@ -181,7 +181,7 @@ def test_recbole_is_imported_through_compat_alone(path):
 
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_every_model_has_its_files(name):
-    """Small models of a family may share the file of the models, and most share the family's ``options.py``."""
+    """Small models of a family may share a file, and most share the family's ``options.py``."""
     stem, family = STEMS[name], registry.MODELS[name].family
     assert stem in SHARED_FILES or stem == name.lower()
     options = registry.options_class(name).__module__.split(".")[1:]
@@ -208,7 +208,7 @@ OF_EVERY_RUN = {
 def assert_defaults(
     values: dict, fields: dict[str, dataclasses.Field], others: set[str] = frozenset()
 ) -> None:
-    """Each option has a value of its very type in the YAML, where a whole number is no float, and each name is an option."""
+    """Each option has a YAML value of its very type (whole numbers are not floats), and there is no other."""
     assert set(fields) - set(values) == set()
     assert set(values) - set(fields) - set(others) == set()
     for name, field in fields.items():

@@ -1,4 +1,4 @@
-"""What a careless or rude user gives: one line that says what, where and what to do; the right exit code; nothing lost."""
+"""What a careless user gives: one line saying what, where and what to do; the exit code; nothing lost."""
 
 import random
 import re
@@ -15,7 +15,7 @@ SMALL = {"epochs": 1, "hidden_size": 8, "steps": 3}
 
 @pytest.fixture
 def refused(capfd, tmp_path, monkeypatch):
-    """Return a function that runs a command line and checks that its failure is one line; it returns that line."""
+    """Return a function that runs a failing command line and returns its one line of error."""
     monkeypatch.chdir(tmp_path)
 
     def check(words: list[str], code: int) -> str:
@@ -59,7 +59,10 @@ REQUESTS = {
     "model=tvdiff": r"unknown model 'tvdiff' \(did you mean 'TVDiff'\?\)",
     "dataset=": "'dataset' is given without a value",
     "dataset=a/b": "dataset 'a/b' is a path",
-    "dataset=chekerboard": r"data set 'chekerboard' is not there: .*train.inter.* missing in .*\(did you mean 'checkerboard'\?\)",
+    "dataset=chekerboard": (
+        "data set 'chekerboard' is not there: .*train.inter.* missing in "
+        r".*\(did you mean 'checkerboard'\?\)"
+    ),
     "data_path=/nowhere": "checkerboard.train.inter.* missing in /nowhere/checkerboard .*--data_path",
     "eval_args={spilt: {RS: [8, 1, 1]}}": r"unknown name 'spilt' in eval_args \(did you mean 'split'\?\)",
     "benchmark_filename=train": "'benchmark_filename' is 'train'; it takes two parts",
@@ -159,7 +162,8 @@ def whole(write_parts):
         ),
         (
             {"eval_args": {"order": "TO"}},
-            "splits by time, but .*toy.inter gives no column 'timestamp', only user_id, item_id; name its time column",
+            "splits by time, but .*toy.inter gives no column 'timestamp', only user_id, item_id; "
+            "name its time column",
         ),
         ({"eval_args": {"split": {"TS": [0.8, 0.1, 0.1]}}}, "splits by time"),
         (

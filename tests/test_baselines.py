@@ -1,4 +1,4 @@
-"""RecBole's own models run by the same command, on the MovieLens-100K that RecBole ships, with the same folder."""
+"""RecBole's own models run by the same command, on its MovieLens-100K, with the same folder."""
 
 import json
 import random

@@ -78,8 +78,8 @@ def test_eval_args_are_taken_whole_as_recbole_takes_them_and_what_changes_is_sai
         "mode": {"valid": "full", "test": "full"},
     }
     assert config.notes[0] == (
-        "eval_args is taken whole, as in RecBole: split is {'RS': [0.8, 0.1, 0.1]} and not {'RS': [0.72, 0.08, "
-        "0.2]}; give it too to change it"
+        "eval_args is taken whole, as in RecBole: split is {'RS': [0.8, 0.1, 0.1]} and not {'RS': [0.72, "
+        "0.08, 0.2]}; give it too to change it"
     )
     assert make("BPR", eval_args={"order": "RO"}).notes == []  # nothing changes
 
@@ -404,8 +404,8 @@ def test_an_option_that_nothing_of_this_run_reads_is_unknown(option):
 def test_template_options_without_effect_are_told_in_one_note():
     config = make("BPR", checkpoint_dir="saved/", save_dataset=True, dataset_save_path=None, nproc=1)
     assert config.notes == [
-        "no effect of checkpoint_dir (a run writes one folder, which run_dir names), save_dataset (the files are "
-        "read each time), nproc (a run is one process)"
+        "no effect of checkpoint_dir (a run writes one folder, which run_dir names), save_dataset (the files "
+        "are read each time), nproc (a run is one process)"
     ]
     assert "checkpoint_dir" not in config.resolved
 
@@ -421,8 +421,9 @@ def test_options_of_an_older_recbole_are_told_all_at_once_with_what_replaces_the
         make("BPR", **old, training_neg_sample_num=2, lowest_val={"rating": 3})
     assert str(refused.value) == (
         "RecBole has no eval_setting, group_by_user, real_time_process, min_user_inter_num, "
-        "training_neg_sample_num, lowest_val any more: instead of eval_setting, group_by_user write eval_args: "
-        "{split: {LS: valid_and_test}, order: TO, group_by: user, mode: uni100}; instead of min_user_inter_num "
+        "training_neg_sample_num, lowest_val any more: instead of eval_setting, group_by_user write "
+        "eval_args: {split: {LS: valid_and_test}, order: TO, group_by: user, mode: uni100}; "
+        "instead of min_user_inter_num "
         'write user_inter_num_interval: "[5,inf)"; instead of training_neg_sample_num write '
         "train_neg_sample_args: {distribution: uniform, sample_num: 2}; instead of lowest_val write "
         "val_interval: {'rating': '[3,inf)'}; leave real_time_process out"

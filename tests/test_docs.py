@@ -134,7 +134,7 @@ def test_a_generated_table_shows_the_yaml_s_value_and_its_remark():
 
 
 def test_a_generated_table_of_shared_options_has_a_default_for_each():
-    """Of every run from overall.yaml, of a command from its declaration, of a family from its members' YAML."""
+    """A run's from overall.yaml, a command's from its declaration, a family's from its members' YAML."""
     seed = next(row for row in option_tables.rows("options.general:GeneralOptions") if row[0] == "seed")
     samples = next(row for row in option_tables.rows("tuning.options:SweepOptions") if row[0] == "search")
     shared = {row[0]: row[1] for row in option_tables.rows("options.cross_domain:CrossDomainOptions")}
@@ -226,7 +226,7 @@ def test_settings_in_the_text_of_a_model_s_page_are_options(page):
 
 @pytest.mark.parametrize("page", OF_TODAY, ids=name_of)
 def test_files_of_this_repository_that_are_named_exist(page):
-    """``model/cross_domain/profile.py`` in a sentence; a path whose first folder is not ours is an example."""
+    """``model/cross_domain/profile.py`` in a sentence; a path with a foreign first folder is an example."""
     roots = (ROOT, ROOT / "recbole_diffusion")
     lost = []
     for span in INLINE.findall(prose_of(page)):

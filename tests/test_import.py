@@ -1,4 +1,4 @@
-"""Importing is cheap: no RecBole, no Ray, no torch until they are needed. Each case is a process of its own."""
+"""Importing is cheap: no RecBole, Ray or torch until needed. Each case is its own process."""
 
 import subprocess
 import sys

@@ -177,7 +177,9 @@ WRONG = {
     "their_package.models:__name__": "is 'their_package.models'; it must be a class",
     "their_package.nothing:Mine": "no module 'their_package.nothing' is found; install its package, or put",
     "nowhere.models:Mine": "no module 'nowhere' is found",
-    "their_package.broken:Mine": "importing their_package.broken failed: ModuleNotFoundError: No module named 'a_pack",
+    "their_package.broken:Mine": (
+        "importing their_package.broken failed: ModuleNotFoundError: No module named 'a_pack"
+    ),
     "their_package.typo:Mine": "importing their_package.typo failed: SyntaxError",
     "their_package.models:": "does not name a class; write package.module:Class",
     ":Mine": "does not name a class",

@@ -272,7 +272,8 @@ def test_lost_best_weights_stop_a_resume_and_the_advice_makes_them_again(finishe
     damage(finished / "best.pt")
     with pytest.raises(RunError) as told:
         run(resume=finished, overrides={"epochs": 3})
-    advice = f"remove {finished}/checkpoint.pt and train this run again from its beginning with --resume={finished}"
+    advice = f"remove {finished}/checkpoint.pt and train this run again from its beginning with "
+    advice += f"--resume={finished}"
     assert str(told.value).endswith(f"; no other file has these weights: {advice}")
     (finished / "checkpoint.pt").unlink()
     again = run(resume=finished)

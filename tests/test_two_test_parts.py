@@ -84,7 +84,7 @@ def test_the_result_has_both_parts_groups_and_users(shifted, tmp_path):
 
 
 def test_the_second_test_part_changes_nothing_but_its_own_metrics(shifted, tmp_path):
-    """Training and choice do not look at a test part: with other rows in test_ood everything else is equal."""
+    """Training and choice ignore test parts: with other rows in test_ood all else is equal."""
     options = {
         **shifted.overrides,
         **SMALL,

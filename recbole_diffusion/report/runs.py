@@ -57,7 +57,7 @@ class RunRecord:
 
     @property
     def selection(self) -> str:
-        """Return what the epoch was chosen by: ``validation``, ``test``, or ``last epoch`` where neither was asked."""
+        """Return what the epoch was chosen by: ``validation``, ``test``, or else ``last epoch``."""
         return self.result.get("selection", "validation")
 
     @property

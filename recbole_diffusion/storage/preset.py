@@ -1,8 +1,8 @@
 """Presets: options of one model that belong together, as a paper, its authors' code or our tables have them.
 
-``properties/preset/<Model>/<preset>.yaml`` holds ``source``, one sentence that says where the values come from,
-perhaps ``note``, what else must hold for a comparison with that source, and options. ``datasets`` holds options
-of single data sets, by name, over those of all:
+``properties/preset/<Model>/<preset>.yaml`` holds ``source``, one sentence that says where the values come
+from, perhaps ``note``, what else must hold for a comparison with that source, and options. ``datasets`` holds
+options of single data sets, by name, over those of all:
 
     source: "the paper's section 4.1 and appendix D"
     steps: 50
@@ -65,8 +65,8 @@ def read_preset(name: Any, model: str, dataset: str) -> Preset:
     options = found.options | by_dataset.get(dataset, {})
     if not options:
         raise UsageError(
-            f"preset {name} of {model} has options for {', '.join(by_dataset)} alone, not for {dataset}; take another "
-            f"preset of {', '.join(names)}, or none"
+            f"preset {name} of {model} has options for {', '.join(by_dataset)} alone, not for {dataset}; "
+            f"take another preset of {', '.join(names)}, or none"
         )
     return Preset(name, options, found.source, found.note)
 
@@ -85,7 +85,7 @@ def _read(name: str, model: str) -> tuple[Preset, dict[str, dict[str, Any]]]:
 
 
 def preset_lines(model: str) -> list[str]:
-    """Return a line for each preset of a model: its name, where its values come from, and its data sets if it has no others."""
+    """Return a line for each preset of a model: name, source, and data sets if it has no others."""
     lines = []
     for name in preset_names(model):
         found, by_dataset = _read(name, model)
@@ -111,7 +111,7 @@ def _holds(value: Any, wanted: Any) -> bool:
 
 
 def told(used: Preset | None, model: str, dataset: str, defaults: Mapping[str, Any]) -> str | None:
-    """Return the log's line on presets: which one is used, or which one the defaults are nearest to and how they differ.
+    """Return the log's line on presets: the one used, or the nearest to the defaults and how they differ.
 
     Args:
         used: the run's preset.

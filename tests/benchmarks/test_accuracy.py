@@ -74,7 +74,7 @@ def write_plan(folder: Path, **changes) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Data of even and odd users, a plan, and its runs: interrupted in the second epoch of a run, then gone on with."""
+    """Data of even and odd users, a plan, and its runs: interrupted in a second epoch, then resumed."""
     folder = tmp_path_factory.mktemp("plan")
     (folder / "data/parity").mkdir(parents=True)
     draw = random.Random(1)

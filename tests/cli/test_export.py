@@ -1,4 +1,4 @@
-"""The export command: vectors whose inner products are the scores, ids of their rows, an index, and what it refuses."""
+"""The export command: vectors whose inner products are the scores, row ids, an index, refusals."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The help: every command, model and option, RecBole's too, quickly and in the words of the program that was called."""
+"""The help: every command, model and option, RecBole's too, in the words of the program called."""
 
 import importlib.util
 import subprocess

@@ -268,7 +268,8 @@ def test_a_damaged_kept_file_is_refused_and_a_given_one_told(here, served, capsy
     capsys.readouterr()
     shutil.copy(kept, here / "given")
     prepare(["kuairec", "--force", "--source=given"])
-    assert "another version than the one that this recipe was written for, or damaged" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "another version than the one that this recipe was written for, or damaged" in told
 
 
 # Refusals.

@@ -18,7 +18,7 @@ from recbole_diffusion.serving import ranking, writers
 
 @pytest.fixture
 def ask(folder_of, tmp_path, capsys):
-    """Return a function that runs the command into ``tmp_path`` and returns its text; an error must be one line."""
+    """Return a function that runs the command and returns its text; an error must be one line."""
 
     def recommend(*words, model="TVDiff", output="out.csv", code=0):
         asked = ["recommend", f"--run={folder_of(model)}", f"--output={tmp_path / output}", *words]
@@ -123,7 +123,9 @@ USERS = {
     "\n\n": "holds no id",
     "u1\n\nu2\n": "1 line is empty: 2; remove 1 line",
     "u1\nu2\nu1\nu2\n": r"2 lines name a user a second time: u1 in line 3 \(first in line 1\), u2 in line 4",
-    "u1\n\nu1\n\n\n": r"3 lines are empty: 2, 4, 5; 1 line names a user a second time: u1 in line 3.*; remove 4 lines",
+    "u1\n\nu1\n\n\n": (
+        "3 lines are empty: 2, 4, 5; 1 line names a user a second time: u1 in line 3.*; remove 4 lines"
+    ),
     "x\ny\n": "none of the 2 users .* is in the run's data set: x, y; it takes original ids, such as 'u",
     b"u1\n\xff\n": "is not UTF-8 text",
 }

@@ -1,4 +1,4 @@
-"""``report``: pages of real runs, of several, and of a sweep; what is missing is said, refusals leave nothing behind."""
+"""``report``: pages of real runs and a sweep; what is missing is said, refusals leave nothing behind."""
 
 import random
 import shutil

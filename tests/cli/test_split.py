@@ -1,4 +1,4 @@
-"""``split``: the files that it writes, what they say, and that a run of them has the parts of the split in memory."""
+"""``split``: the files that it writes, and that a run of them has the same parts as in memory."""
 
 import json
 import random
@@ -15,12 +15,15 @@ from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.storage import yaml_io
 
 SMALL = {"topk": [1, 2], "valid_metric": "MRR@2", "use_gpu": False}
-HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\tplace:token\twords:token_seq\tscores:float_seq"
+HEADER = (
+    "user_id:token\titem_id:token\trating:float\ttimestamp:float\t"
+    "place:token\twords:token_seq\tscores:float_seq"
+)
 
 
 @pytest.fixture
 def source(tmp_path):
-    """Folder of the folder of a data set with every kind of column, empty fields and quotes, and an item file."""
+    """Folder around a data set with every kind of column, empty fields, quotes and an item file."""
     draw = random.Random(5)
     lines = [HEADER]
     for user in range(20):

@@ -1,4 +1,4 @@
-"""Fingerprints of parts: the same pairs give the same, whatever their order, numbers and parts; another pair gives another."""
+"""Fingerprints of parts: equal for the same pairs in any order or numbering, else different."""
 
 from types import SimpleNamespace
 
@@ -12,7 +12,7 @@ PAIRS = [("7", "a"), ("7", "b"), ("12", "a"), ("12", "c"), ("x", "b")]
 
 
 def part(pairs, shuffled=False):
-    """Return what a fingerprint reads of a data set: tokens by internal number, and a column of numbers a field."""
+    """Return what a fingerprint reads of a data set: tokens by id, and a column of ids a field."""
     users, items = (["[PAD]", *sorted({pair[k] for pair in PAIRS}, reverse=shuffled)] for k in (0, 1))
     columns = {
         "user_id": [users.index(user) for user, _ in pairs],

@@ -1,4 +1,4 @@
-"""PositiveLoader: everything once an epoch, never the padding, and an order that its generator alone decides."""
+"""PositiveLoader: everything once an epoch, never the padding, ordered by its generator alone."""
 
 import random
 from collections import Counter

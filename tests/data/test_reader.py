@@ -1,4 +1,4 @@
-"""FastReading reads what RecBole reads, with pandas' C engine, and says which line of a malformed file is wrong."""
+"""FastReading reads what RecBole reads, by pandas' C engine, and names a malformed file's wrong line."""
 
 import sys
 from pathlib import Path
@@ -47,7 +47,7 @@ class FastSequential(FastReading, SequentialDataset):
 
 
 def make_config(folder: Path, model: str = "BPR", dataset: str = "toy", **options: object) -> Config:
-    """Return a RecBole configuration that looks for ``folder/toy/toy.*``, whatever the command line of the tests."""
+    """Return a RecBole configuration for ``folder/toy/toy.*``, whatever the tests' command line."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["x"])
         made = Config(
@@ -68,7 +68,7 @@ def write_files(folder: Path, encoding: str = "utf-8", **contents: str | bytes) 
 
 
 def write_example(folder: Path, separator: str = "\t", encoding: str = "utf-8") -> None:
-    """Write three files with missing values, quotes, non-ASCII tokens, sequences of every length and values of every look."""
+    """Write three files with gaps, quotes, non-ASCII tokens, sequences and numbers of every look."""
     rows = [
         f"u{i % 7}\tí{i * i % 11}\t{i % 5 + 1}\t{978300760 + 3600 * (i % 13)}\tn{i % 3}" for i in range(60)
     ]
@@ -469,7 +469,7 @@ QUICK = settings(
 
 @st.composite
 def tables(draw: st.DrawFn) -> str:
-    """Return a valid atomic file: any columns beside user and item, quoted where needed and sometimes elsewhere."""
+    """Return a valid atomic file: any columns beside user and item, quoted where needed or at random."""
     kinds = draw(st.lists(st.sampled_from(list(KINDS)), max_size=4))
     lines = ["\t".join(["user_id:token", "item_id:token", *(f"f{i}:{kind}" for i, kind in enumerate(kinds))])]
     for number in range(draw(st.integers(1, 5))):

@@ -1,4 +1,4 @@
-"""The split under distribution shift on arrays: quotas, order in time, who is in train, and what is refused."""
+"""The split under distribution shift on arrays: quotas, order in time, who is in train, refusals."""
 
 import json
 

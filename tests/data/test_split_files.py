@@ -18,7 +18,7 @@ START = 1_700_000_000  # seconds: float32 cannot tell two of them apart within t
 
 @pytest.fixture
 def whole(tmp_path):
-    """Options of a data set of 30 users and 40 items, 15 rows a user, skewed popularity, ratings 1 to 5, times a second apart."""
+    """30 users, 40 items, 15 rows a user, skewed popularity, ratings 1 to 5, times a second apart."""
     draw = random.Random(11)
     rows = []
     for user in range(30):
@@ -202,7 +202,8 @@ def test_exposure_without_its_file_or_its_columns(whole, exposed, tmp_path):
             loaded(whole, shift="exposure", shift_test=str(tmp_path / "thin.inter"), load_col=columns)
     with pytest.raises(
         UsageError,
-        match=r"of none of the 1 interactions of .* do user and item have another interaction in data set 'toy'",
+        match=r"of none of the 1 interactions of .* do user and item have another interaction in "
+        "data set 'toy'",
     ):
         loaded(whole, shift="exposure", shift_test=exposed([("stranger", "i1", 3)]))
 

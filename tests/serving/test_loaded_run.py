@@ -13,7 +13,7 @@ from recbole_diffusion.errors import RunError, UsageError
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A BPR run on a data set that the run itself has split at random; user tokens are numbers that are not the internal ones."""
+    """A BPR run on a data set that it split at random; user tokens are numbers, not the internal ones."""
     folder = tmp_path_factory.mktemp("whole")
     draw = random.Random(3)
     pairs = [(100 - user, f"i{item}") for user in range(40) for item in draw.sample(range(60), 20)]

@@ -1,4 +1,4 @@
-"""RecBole's models: their vectors score as they do, and their own histories, given as new users, score as known users."""
+"""RecBole's models: vectors score as they do, and histories given as new users as known users."""
 
 import pytest
 import torch

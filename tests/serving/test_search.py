@@ -1,4 +1,4 @@
-"""Exact search by inner products: the same as ranking all scores, with fewer products where lengths differ."""
+"""Exact search by inner products: as ranking all scores, with fewer products if lengths differ."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def test_equals_ranking_all_scores(k, skew):
 
 
 def test_a_user_who_is_done_early_does_not_end_the_others():
-    """The first user's best items are the longest; the second's is the shortest, and all longer ones point away."""
+    """The first user's best items are the longest; the second's is the shortest, the others point away."""
     items = torch.zeros(101, 2, dtype=torch.float64)
     items[1:100, 0] = torch.linspace(9, 5, 99)
     items[100, 1] = 0.1

@@ -1,4 +1,4 @@
-"""Run folders for the tests of ``report``: their files as a run writes them, with numbers that a test chooses."""
+"""Run folders for the tests of ``report``: files as a run writes them, with numbers of choice."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A web server on this machine that serves bytes as a mirror does: whole or from a position, cut short or refused on demand."""
+"""A local web server that serves bytes as a mirror: whole, from a position, cut short or refused."""
 
 import contextlib
 import threading
