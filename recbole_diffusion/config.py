@@ -108,7 +108,7 @@ class Config(RecBoleConfig):
     # Overridden RecBole methods.
 
     def compatibility_settings(self) -> None:
-        """Nothing: ``compat`` has set the names that are missing; RecBole reads some that numpy 2 has removed."""
+        """Do nothing: ``compat`` has set the missing names; RecBole reads some that numpy 2 removed."""
 
     def _init_parameters_category(self) -> None:
         super()._init_parameters_category()
@@ -151,7 +151,7 @@ class Config(RecBoleConfig):
         self._refuse_unknown(model_class)
 
     def _update_internal_config_dict(self, file: str) -> dict[str, Any]:
-        """Our YAML goes below that of RecBole for one type of model, whose split and metrics would be lost under it."""
+        """Put our YAML below RecBole's for a model type, whose split and metrics would be lost under it."""
         if Path(file).parent.name == "quick_start_config":
             self._add_our_layers()
         return super()._update_internal_config_dict(file)
@@ -224,7 +224,7 @@ class Config(RecBoleConfig):
             final["valid_metric_bigger"] = False
 
     def _init_device(self) -> None:
-        """Choose the device without writing CUDA_VISIBLE_DEVICES, which would undo what a scheduler has set."""
+        """Choose the device without writing CUDA_VISIBLE_DEVICES, which a scheduler may have set."""
         final = self.final_config_dict
         chosen = "" if final["gpu_id"] is None else final["gpu_id"]
         final["gpu_id"] = ",".join(map(str, chosen)) if isinstance(chosen, list | tuple) else str(chosen)

@@ -1,4 +1,4 @@
-"""Who is cold: shared users divided into test, validation and training users, and a cold user's records into two halves.
+"""Who is cold: shared users into test, validation and training users, cold users' records into halves.
 
 Pure: arrays and seeds in, arrays out.
 """
@@ -32,10 +32,9 @@ def divide_users(
     test, valid, train = np.split(order, [n_test, n_test + n_valid])
     if not len(test) or not len(train):
         raise UsageError(
-            f"of {len(shared)} shared users, cold_user_ratio {cold_user_ratio:g} makes {len(test)} test users and "
-            "valid_user_ratio "
-            f"{valid_share:g} leaves {len(train)} training users; each needs one at least: give another "
-            "cold_user_ratio or more data"
+            f"of {len(shared)} shared users, cold_user_ratio {cold_user_ratio:g} makes {len(test)} test "
+            f"users and valid_user_ratio {valid_share:g} leaves {len(train)} training users; each needs one "
+            "at least: give another cold_user_ratio or more data"
         )
     return np.sort(test), np.sort(valid), np.sort(train)
 

@@ -21,7 +21,7 @@ from recbole_diffusion.options.recbole import check_data_options
 
 @dataclass(frozen=True)
 class Ratings:
-    """Ratings as columns: ``users`` and ``items`` long, ``ratings`` float32, [rows] each, in the ids of one domain."""
+    """Ratings as columns [rows] in the ids of one domain: ``users``, ``items`` long, ``ratings`` float32."""
 
     users: torch.Tensor
     items: torch.Tensor
@@ -231,7 +231,7 @@ class CrossDomainDataset(DomainDataset):
 
 
 def _check_apart(target: DomainDataset, source: DomainDataset) -> None:
-    """Check that domains made of one file have no row in common: the source would tell the hidden target ratings.
+    """Check that domains made of one file share no row: the source would leak hidden target ratings.
 
     Raises:
         UsageError: they have.

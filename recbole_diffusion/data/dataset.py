@@ -1,4 +1,4 @@
-"""The data set that our runs use: RecBole's, read fast, with clear errors, and with train-and-test-only files understood."""
+"""The data set of our runs: RecBole's, read fast, with clear errors and train-and-test-only files."""
 
 import copy
 from pathlib import Path
@@ -64,8 +64,8 @@ class InteractionDataset(FastReading, Dataset):
             return
         if isinstance(self, SequentialDataset):
             raise UsageError(
-                f"{path} says the part of each row in x_label; a sequential model splits each user's sequence "
-                "itself and needs an atomic .inter file with the time of each interaction"
+                f"{path} says the part of each row in x_label; a sequential model splits each user's "
+                "sequence itself and needs an atomic .inter file with the time of each interaction"
             )
         self.inter_feat, sizes = labelled.read_labelled(path, self.uid_field, self.iid_field)
         for field in (self.uid_field, self.iid_field):
@@ -89,8 +89,8 @@ class InteractionDataset(FastReading, Dataset):
             found = "none" if frame is None else ", ".join(frame.columns)
             if missing == {self.time_field} and splits_by_time(self.config["eval_args"]):
                 raise UsageError(
-                    f"eval_args splits by time, but {filepath} gives no column {self.time_field!r}, only {found}; "
-                    "name its time column with TIME_FIELD, or set eval_args.order to RO"
+                    f"eval_args splits by time, but {filepath} gives no column {self.time_field!r}, only "
+                    f"{found}; name its time column with TIME_FIELD, or set eval_args.order to RO"
                 )
             names = "USER_ID_FIELD and ITEM_ID_FIELD"
             if self.config["RATING_FIELD"] in missing:
@@ -112,14 +112,14 @@ class InteractionDataset(FastReading, Dataset):
         super()._reset_index()
 
     def _fill_nan(self) -> None:
-        """Fill gaps as RecBole does; but a rating that is missing or off its scale is refused, not made up from the mean."""
+        """Fill gaps as RecBole does, but refuse a rating that is missing or off its scale."""
         scale = self.config.rating.rating_scale
         if scale is not None and self.config["RATING_FIELD"] in self.inter_feat:
             check_scale(self, *scale)
         super()._fill_nan()
 
     def _set_label_by_threshold(self) -> None:
-        """Make labels as RecBole does, which drops the column; ratings on a known scale are kept where no model sees them."""
+        """Make labels as RecBole does, which drops the column; keep ratings on a known scale apart."""
         scale, field = self.config.rating.rating_scale, self.config["RATING_FIELD"]
         if scale is not None and field in (self.config["threshold"] or ()) and field in self.inter_feat:
             columns = (self.inter_feat[name].to_numpy() for name in (self.uid_field, self.iid_field, field))
@@ -143,7 +143,7 @@ class InteractionDataset(FastReading, Dataset):
             self.exposed_rows, self.exposed_dropped = split_files.join_exposed(self, path)
 
     def build(self) -> list[Dataset]:
-        """Split into train, valid and test; with ``shift`` or four benchmark files into train, valid and two test parts.
+        """Split into train, valid and test, or into two test parts with ``shift`` or four benchmark files.
 
         Raises:
             UsageError: a part is empty, a split by time has no time, or one of four parts has users or items
@@ -175,7 +175,7 @@ class InteractionDataset(FastReading, Dataset):
         return parts_left_out(self.config["eval_args"])
 
     def rows_of_parts(self) -> list[np.ndarray]:
-        """Return the row numbers of the four parts under ``shift``, before ``build``, and fill ``split_summary``.
+        """Return the rows of the four parts under ``shift``, before ``build``; fill ``split_summary``.
 
         Raises:
             UsageError: the interactions cannot be split so.
@@ -208,7 +208,7 @@ class InteractionDataset(FastReading, Dataset):
         return parts
 
     def _check_known(self, name: str, part: Dataset, train: Dataset) -> None:
-        """Check that train has each user and item of a part: two test parts are compared, so neither may ask for the unknown."""
+        """Check that train has each user and item of a part, as two test parts are compared."""
         for field, what in ((self.uid_field, "users"), (self.iid_field, "items")):
             unknown = np.setdiff1d(part.inter_feat[field].numpy(), train.inter_feat[field].numpy())
             if len(unknown):
@@ -228,7 +228,7 @@ def selects_on_test(config: Any) -> bool:
 
 
 def require_files(config: Any) -> None:
-    """Check that the interaction files are there, before RecBole would start a download from addresses that are dead.
+    """Check that the interaction files exist, before RecBole tries to download from dead addresses.
 
     Raises:
         UsageError: the folder or a file is missing.

@@ -1,4 +1,4 @@
-"""One modality of the items: a feature matrix on disk, memory-mapped, aligned to item ids by token, and checked."""
+"""One modality of the items: a memory-mapped feature matrix, aligned to item ids by token and checked."""
 
 import json
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Modality:
     rows: np.ndarray
 
     def __reduce__(self) -> tuple:
-        """Send the path of a memory map in place of its numbers: copies, and the trials of a sweep, map the file again."""
+        """Send the path of a memory map, not its numbers: copies and trials map the file again."""
         if isinstance(self.values, np.memmap):
             return _mapped, (self.name, self.origin, self.values.filename, self.rows)
         return Modality, (self.name, self.origin, self.values, self.rows)
@@ -93,7 +93,7 @@ def _open_safetensors(path: Path) -> np.ndarray:
 
 
 def tokens_beside(path: Path) -> list[str] | None:
-    """Return the item tokens of a matrix's rows, one a line in the file of its name that ends in ``.tokens``, or None."""
+    """Return the item tokens of a matrix's rows from its ``.tokens`` file, one a line, or None."""
     file = path.with_suffix(".tokens")
     try:
         return file.read_text(encoding="utf-8").split("\n") if file.is_file() else None

@@ -47,7 +47,7 @@ def joined(*fingerprints: str) -> str:
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """Return 64-bit numbers of which every bit depends on every bit of the given ones (the finalizer of SplitMix64)."""
+    """Return 64-bit numbers with all bits of the given ones mixed (the finalizer of SplitMix64)."""
     values = values ^ (values >> np.uint64(30))
     values = values * np.uint64(0xBF58476D1CE4E5B9)
     values = values ^ (values >> np.uint64(27))
@@ -56,9 +56,9 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def id_fingerprint(dataset: Any) -> str:
-    """Return a short text that differs where users or items have other internal numbers; weights belong to these numbers.
+    """Return a short text that differs where users or items have other internal ids.
 
-    Those of a source domain count too.
+    Weights belong to these ids. Those of a source domain count too.
     """
     digest, source = hashlib.sha256(), getattr(dataset, "source", None)
     for domain in (dataset, source) if source is not None else (dataset,):

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 
 def binary_interactions(dataset: object) -> sp.csr_matrix:
-    """Return R [n_users, n_items], 1 where the training part has the pair, however often; row and column 0 are empty."""
+    """Return R [n_users, n_items], 1 for a training pair, however often; row and column 0 are empty."""
     matrix = dataset.inter_matrix(form="csr").astype(np.float32)
     matrix.sum_duplicates()
     matrix.data[:] = 1.0
@@ -14,7 +14,7 @@ def binary_interactions(dataset: object) -> sp.csr_matrix:
 
 
 def scaled(matrix: sp.csr_matrix, user_power: float, item_power: float) -> sp.csr_matrix:
-    """Return D_U^-user_power R D_I^-item_power, with degrees of R, the sums of its rows and columns; empty ones stay empty.
+    """Return D_U^-user_power R D_I^-item_power, with degrees the sums of R; empty rows stay empty.
 
     ``user_power = item_power = 1/2`` is the symmetric normalisation of LightGCN and TV-Diff; ``(1, 0)`` the
     left one.

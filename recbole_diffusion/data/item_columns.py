@@ -71,7 +71,7 @@ def text_features(texts: list[str], size: int, seed: int = 0) -> np.ndarray:
 
 
 def indicator_features(words: list[list[str]]) -> np.ndarray:
-    """Return 1 where an item has a category, float32 [items, categories], categories in alphabetical order."""
+    """Return 1 where an item has a category, float32 [items, categories], in alphabetical order."""
     names = sorted({word for one in words for word in one})
     place = {name: column for column, name in enumerate(names)}
     values = np.zeros((len(words), len(names)), np.float32)

@@ -1,4 +1,4 @@
-"""Nearest neighbours of items by cosine, in blocks, and the graphs made of them. Nothing of [items, items] is ever held."""
+"""Nearest neighbours of items by cosine, in blocks, and their graphs; never a matrix [items, items]."""
 
 import hashlib
 import logging
@@ -65,7 +65,7 @@ def nearest(
 
 @torch.no_grad()
 def cosines_of(take: Callable[[Tensor], Tensor], neighbours: Tensor, rows: int = ROWS) -> Tensor:
-    """Return the cosine of each row with its neighbours, [count, k], in blocks; arguments as in :func:`nearest`."""
+    """Return the cosine of each row with its neighbours, [count, k]; see :func:`nearest`."""
     found = []
     for mine in torch.arange(len(neighbours)).split(rows):
         others = F.normalize(take(neighbours[mine].reshape(-1)), dim=1).view(

@@ -1,4 +1,4 @@
-"""Interactions whose column ``x_label`` says the part of each row, as MMRec writes them: 0 train, 1 valid, 2 test.
+"""Interactions with the part of each row in ``x_label``, as in MMRec: 0 train, 1 valid, 2 test.
 
 Such a file is tab-separated, with a plain header (``userID``, ``itemID``, ``x_label`` and others) instead of
 RecBole's typed one.
@@ -76,7 +76,7 @@ def read_labelled(path: Path, user_field: str, item_field: str) -> tuple[pd.Data
 
 
 def labelled_file(config: Any) -> Path | None:
-    """Return the labelled file of a data set that lies in MMRec's layout, and not as RecBole's own files; None otherwise."""
+    """Return the labelled file of a data set in MMRec's layout, None if it has RecBole's own files."""
     name, folder = config["dataset"], Path(config["data_path"])
     parts = config["benchmark_filename"]
     if parts and all((folder / f"{name}.{part}.inter").is_file() for part in parts):

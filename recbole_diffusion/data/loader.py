@@ -1,4 +1,4 @@
-"""Training batches of positives only, whose negatives the model draws on its device, and evaluation batches of one size."""
+"""Training batches of positives (the model draws negatives), and evaluation batches of one size."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -48,7 +48,7 @@ class PositiveLoader:
 
 
 class FullRankingLoader(FullSortEvalDataLoader):
-    """RecBole's loader of a full ranking, for which ``eval_batch_size`` is a number of cells also where sequences are ranked.
+    """RecBole's loader of a full ranking, with ``eval_batch_size`` in cells for sequences too.
 
     RecBole reads the option as users x items for a general model, and as sequences for a sequential one: the
     score table of a batch would then be as many times larger as there are items.

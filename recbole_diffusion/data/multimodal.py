@@ -1,4 +1,4 @@
-"""The data set of multimodal models: interactions, and item features by modality with their neighbour graphs."""
+"""The data set of multimodal models: interactions, item features and neighbour graphs by modality."""
 
 import logging
 import zipfile
@@ -116,7 +116,7 @@ class MultimodalDataset(InteractionDataset):
         return None
 
     def _key(self, modality: Modality, k: int) -> str:
-        """Return a text that depends on everything that the neighbours depend on: the features by item, in order of the ids."""
+        """Return a text that depends on all that neighbours depend on: features in order of the ids."""
         blocks = np.array_split(modality.rows, -(-len(modality.rows) // 4096))
         contents = (modality.values[rows].tobytes() for rows in blocks)
         return knn.fingerprint(knn.VERSION, k, str(modality.values.dtype), modality.width, *contents)

@@ -1,4 +1,4 @@
-"""From a configuration to a data set and its three loaders; only what differs from RecBole's own preparation."""
+"""From a configuration to a data set and its three loaders, where it differs from RecBole."""
 
 import contextlib
 import logging
@@ -49,7 +49,7 @@ def refusals_of(config: Any) -> Iterator[None]:
 
 
 def create_dataset(config: Any) -> Any:
-    """Return the data set of a run: the model's own class, or RecBole's for the type of model, read fast and checked.
+    """Return the data set of a run: the model's own class, or RecBole's, read fast and checked.
 
     Raises:
         UsageError: it is not there, is malformed, or does not fit the options.
@@ -84,7 +84,7 @@ def data_options(config: Any) -> dict[str, Any]:
 
 
 def release_dataset(dataset: Any) -> Any:
-    """Take the configuration out of a data set, so that it can be sent to another process and adopted there."""
+    """Take the configuration out of a data set, so that another process can adopt it."""
     dataset.made_for, dataset.config = data_options(dataset.config), None
     return dataset
 
@@ -110,7 +110,7 @@ def adopt_dataset(config: Any, dataset: Any) -> Any:
 
 
 def _check_fit(config: Any, dataset: Any) -> None:
-    """Check what RecBole would find out in the first epoch, or after it, before anything is trained or ranked."""
+    """Check what RecBole would find out in the first epoch or later, before training or ranking."""
     name, largest = config["dataset"], max(config["topk"])
     if config["eval_type"] == EvaluatorType.RANKING and largest >= dataset.item_num:
         raise UsageError(
@@ -136,7 +136,7 @@ def _check_fit(config: Any, dataset: Any) -> None:
 
 
 def _tell_ignored(config: Any) -> None:
-    """Warn of options that differ from their defaults and have no effect, because the parts are given or made by a shift."""
+    """Warn of changed options without effect, where the parts are given or made by a shift."""
     by_shift = config.split.shift != "none"
     if not config["benchmark_filename"] and not by_shift:
         return
@@ -154,8 +154,8 @@ def _tell_ignored(config: Any) -> None:
 def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
     """Return the loaders of train (the model's or RecBole's), of valid, and of each test part by name.
 
-    Where the split has no validation part the second is None, and without a test part the third is empty. With
-    two test parts each has a sampler of its own, so that neither is masked when the other is ranked.
+    Where the split has no validation part the second is None, and without a test part the third is empty.
+    With two test parts each has a sampler of its own, so that neither is masked when the other is ranked.
 
     Raises:
         UsageError: the data set cannot be split, sampled or ranked as the options say.
@@ -220,7 +220,7 @@ def _evaluated(config: Any, phase: str, part: Any, sampler: Any) -> Any:
 
 
 def test_names(config: Any) -> list[str]:
-    """Return the names of the test parts: ``test``, or those of two benchmark files, or of a shift's split."""
+    """Return the names of the test parts: ``test``, or those of two benchmark files or of a shift."""
     if config.split.shift != "none":
         return ["test_iid", "test_ood"]
     parts = config["benchmark_filename"]

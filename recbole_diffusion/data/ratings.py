@@ -9,7 +9,7 @@ from recbole_diffusion.errors import UsageError
 
 
 class KeptRatings:
-    """Ratings by user and item, beside a data set whose rating column became a label (``threshold``): no model sees them.
+    """User-item ratings beside a data set whose rating column became a label; no model sees them.
 
     Args:
         users: internal ids, [rows].
@@ -80,9 +80,9 @@ def check_scale(dataset: Any, low: float, high: float) -> None:
 
 
 def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:
-    """Return the ratings of the training part, float32 CSR [n_users, n_items], items ascending; row and column 0 are empty.
+    """Return the training ratings, float32 CSR [n_users, n_items], items ascending.
 
-    A stored 0 is a rating of 0: what is stored is what is rated.
+    Row and column 0 are empty. A stored 0 is a rating of 0: what is stored is what is rated.
 
     Raises:
         UsageError: no rating column, a rating outside the scale, a pair rated twice, or a user without a

@@ -1,4 +1,4 @@
-"""Atomic files read by pandas' C engine instead of its Python engine, into exactly the data set that RecBole makes of them.
+"""Atomic files read by pandas' C engine, not its Python engine, into exactly RecBole's data set.
 
 RecBole reads with ``engine="python"`` and checks nothing. What it does with a bad row, and where
 ``FastReading`` is stricter:
@@ -36,7 +36,7 @@ EXACT = 2.0**53  # the C engine reads every whole number below it as the Python 
 
 
 class AtomicFileError(UsageError):
-    """An atomic file is malformed; the message says file, line, what is there, what should be, and what to do."""
+    """A malformed atomic file; the message says file, line, what is there, what should be, what to do."""
 
 
 class AtomicFile:
@@ -117,7 +117,10 @@ class AtomicFile:
         return rows
 
     def check_numbers(self, columns: dict[str, FeatureType], wanted: list[str], seq_separator: str) -> None:
-        """Raise at the first value of a float or float_seq column that is no number, called when one stopped the reading."""
+        """Raise at the first value of a float or float_seq column that is not a number.
+
+        Called when such a value stopped the reading.
+        """
         numbers = [
             (place, name)
             for place, name in enumerate(columns)
@@ -136,7 +139,7 @@ class AtomicFile:
                         raise self.fault(line, f"{value!r:.60} in the column {name!r}", "a number", remedy)
 
     def read(self, columns: dict[str, FeatureType], wanted: list[str], rows: int) -> pd.DataFrame | None:
-        """Return the wanted columns as pandas' Python engine would read them, or None where the C engine might differ."""
+        """Return the wanted columns as pandas' Python engine reads them, None if the C engine may differ."""
         blank_starts = [b"\n "] if self.separator == "\t" else [b"\n ", b"\n\t"]
         if len(columns) == 1 or self.odd_returns or any(mark in self.raw for mark in (b"\0", *blank_starts)):
             return None
@@ -173,7 +176,7 @@ def _are_numbers(texts: list[str], ignored: tuple[str, ...]) -> bool:
 
 
 class ManyRows(Interaction):
-    """An ``Interaction`` that turns a list of rows into a tensor once; RecBole's lets torch do it again for each column."""
+    """An ``Interaction`` that turns a list of rows into a tensor once, not once a column."""
 
     def __getitem__(self, index: Any) -> Any:
         if not isinstance(index, list) or not index:
@@ -183,7 +186,7 @@ class ManyRows(Interaction):
 
 
 class FastReading:
-    """Stands in front of any RecBole data set class, ``class Fast(FastReading, Dataset)``: the same data set, sooner."""
+    """Stands before any RecBole data set class, ``class Fast(FastReading, Dataset)``: same data, sooner."""
 
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
         """Read one atomic file.
@@ -244,7 +247,7 @@ class FastReading:
         self.inter_feat = ManyRows(self.inter_feat.interaction)
 
     def _grouped_index(self, group_by_list: np.ndarray) -> list[list[int]]:
-        """Return the rows of each group, in order of first appearance, by one sort instead of a loop over the rows."""
+        """Return the rows of each group, in order of first appearance, by one sort without a loop."""
         order = np.argsort(group_by_list, kind="stable")
         ends = np.flatnonzero(np.diff(group_by_list[order])) + 1
         return sorted(rows.tolist() for rows in np.split(order, ends) if len(rows))

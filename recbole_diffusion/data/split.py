@@ -1,4 +1,4 @@
-"""Splits under distribution shift: train, valid, a test part like them (test_iid) and one unlike them (test_ood).
+"""Splits under distribution shift: train, valid, a test part like them (test_iid), one unlike (test_ood).
 
 The three shifts are those of the CNSDiff paper, appendix B "Preprocessing Details": uniform item popularity,
 the most recent interactions of each user, and a set of users to whom every item was shown. What the paper
@@ -141,7 +141,9 @@ def rows_to_keep(
 
 
 def popularity_quotas(counts: np.ndarray, asked: int, generator: np.random.Generator) -> np.ndarray:
-    """Return how many rows of each item go to test_ood: ``asked`` in all, as equal as possible with one row left of each item.
+    """Return how many rows of each item go to test_ood: ``asked`` in all, as equal as possible.
+
+    One row of each item is left.
 
     Water filling: quota_i = min(q, counts_i - 1) with the level q at which they sum to ``asked``; between two
     whole levels, randomly chosen items get one more. Drawing rows with weights 1 / popularity would not be
@@ -189,7 +191,7 @@ def _uniform_popularity(items: np.ndarray, share: float, generator: np.random.Ge
 
 
 def _latest(users: np.ndarray, time: np.ndarray, share: float) -> np.ndarray:
-    """Return bool [rows], the latest rows of each user; among equal times the later in the file is the later."""
+    """Return bool [rows], the latest rows of each user; among equal times, the later in the file."""
     counts = np.bincount(users)
     take = np.floor(share * counts + 1e-9).astype(np.int64)  # 0.29 * 100 is 28.999... in floating point
     take = np.where(counts > 1, np.maximum(take, 1), 0)
@@ -218,7 +220,10 @@ def _split_rest(shifted: np.ndarray, rest: Sequence[float], generator: np.random
 def _with_all_in_train(
     part: np.ndarray, users: np.ndarray, items: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """Return ``part`` with one row of each user and item that train lacks moved there: a random one, of test_ood if no other."""
+    """Return ``part`` with one random row moved to train of each user and item that train lacks.
+
+    A row of test_ood moves only where there is no other.
+    """
     part = part.copy()
     order = generator.permutation(len(part))
     order = order[np.argsort(part[order] == TEST_OOD, kind="stable")]
@@ -231,7 +236,9 @@ def _with_all_in_train(
 
 
 def summarize(split: ShiftSplit, users: np.ndarray, items: np.ndarray, **said: Any) -> dict[str, Any]:
-    """Return what a split is made of, in plain types: ``said`` (kind, seed, ...), sizes, moved and dropped rows, popularity.
+    """Return what a split is made of, in plain types: ``said`` (kind, seed, ...), counts, popularity.
+
+    Moved and dropped rows are among the counts.
 
     ``popularity_deciles`` orders the items from the most to the least popular by their rows in all four parts
     together (equal ones by their number), cuts them into ten groups of as many items, and gives each group's

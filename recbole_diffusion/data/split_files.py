@@ -1,4 +1,4 @@
-"""Between a RecBole data set and the split under distribution shift: its rows as arrays, the exposed set, atomic files of parts.
+"""Between a data set and its split under shift: rows as arrays, the exposed set, files of parts.
 
 Everything here works on the pandas frame of the interactions, before RecBole turns it into tensors: those
 hold times in float32, which cannot tell two of today's time stamps apart when less than a minute or two lies
@@ -22,7 +22,7 @@ EXACT = 2.0**53  # below it a float that is whole is one whole number
 
 
 def split_dataset(dataset: Any, options: SplitOptions) -> tuple[ShiftSplit, dict[str, Any]]:
-    """Split the interactions of a data set whose ``build`` was not called yet; return the parts and their summary.
+    """Split the interactions of a data set before its ``build``; return parts and summary.
 
     Raises:
         UsageError: the interactions cannot be split so, or have no time.
@@ -104,7 +104,7 @@ def join_exposed(dataset: Any, path: Path) -> tuple[int, dict[str, int]]:
 
 
 def _exposed_frame(dataset: Any, path: Path) -> pd.DataFrame:
-    """Return the rows of the exposed set, read and filtered by a shallow copy, so that the tables of fields stay as they are."""
+    """Return the rows of the exposed set, filtered by a shallow copy that leaves the tables alone."""
     if not path.is_file():
         raise UsageError(
             f"shift_test names {path}, which is no file; give the atomic .inter file of the fully exposed "
@@ -135,7 +135,7 @@ def _exposed_frame(dataset: Any, path: Path) -> pd.DataFrame:
 
 
 def write_parts(dataset: Any, rows: Sequence[np.ndarray], files: Sequence[Path]) -> None:
-    """Write parts of the interactions as atomic files with the original tokens, in the separators of the configuration.
+    """Write parts of the interactions as atomic files: original tokens, the configuration's separators.
 
     A column that RecBole made (the label of ``threshold``) is written as it is; whole numbers are written
     without a point.
@@ -153,7 +153,7 @@ def write_parts(dataset: Any, rows: Sequence[np.ndarray], files: Sequence[Path])
 
 
 def _as_written(dataset: Any, name: str, separator: str) -> Any:
-    """Return the values of one column for a file; a missing token, which RecBole numbers 0, is an empty field."""
+    """Return the values of one column for a file; a missing token, RecBole's 0, is empty."""
     values, kind = dataset.inter_feat[name].to_numpy(), dataset.field2type[name]
     if kind == FeatureType.FLOAT:
         whole = (

@@ -1,4 +1,4 @@
-"""How a run is evaluated: metrics, cut-offs, the metric that chooses the epoch, and ``eval_args``, checked before data loads.
+"""How a run is evaluated: metrics, cut-offs, choice of the epoch, ``eval_args``; checked before data loads.
 
 RecBole finds most of this out after the first epoch, and ignores inner names that it does not know.
 """
@@ -37,7 +37,7 @@ def check(final: Mapping[str, Any], rated: Iterable[str] = ()) -> None:
 
 
 def fit(final: dict[str, Any], given: Mapping[str, Any], rated: Iterable[str] = ()) -> list[str]:
-    """Choose ``metrics`` and ``valid_metric`` where the options that were given leave the defaults without meaning.
+    """Choose ``metrics`` and ``valid_metric`` where the given options make the defaults meaningless.
 
     Args:
         final: the values of all layers; changed in place.
@@ -64,8 +64,8 @@ def fit(final: dict[str, Any], given: Mapping[str, Any], rated: Iterable[str] = 
     if "valid_metric" not in given and isinstance(default, str) and default.lower() not in computed:
         final["valid_metric"] = _nearest(default, computed)
         notes.append(
-            f"valid_metric is {final['valid_metric']}: the default {default} is not among what metrics and topk "
-            "give"
+            f"valid_metric is {final['valid_metric']}: the default {default} is not among what metrics and "
+            "topk give"
         )
     return notes
 
@@ -89,7 +89,7 @@ def modes_of(eval_args: Mapping[str, Any]) -> set[str]:
 
 
 def parts_left_out(eval_args: Mapping[str, Any]) -> set[str]:
-    """Return which of ``valid`` and ``test`` the split leaves empty on purpose: ``[0.8, 0, 0.2]`` has no ``valid``."""
+    """Return which of ``valid`` and ``test`` the split leaves empty: ``valid`` in ``[0.8, 0, 0.2]``."""
     ((kind, shares),) = (eval_args["split"] or {"LS": "valid_and_test"}).items()
     if kind == "LS":
         return {"valid_only": {"test"}, "test_only": {"valid"}}.get(shares, set())

@@ -16,7 +16,7 @@ from recbole_diffusion.compat import recbole_datasets, recbole_metrics, recbole_
 
 
 def keys_of_classes(model_class: type, with_transform: bool) -> set[str]:
-    """Return the options that a run reads through the code of its model, RecBole's data sets, metrics and transforms.
+    """Return the options that a run reads through its model, RecBole's data sets, metrics, transforms.
 
     Args:
         model_class: the model; what other classes of its module read counts too.

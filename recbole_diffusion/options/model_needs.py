@@ -1,4 +1,4 @@
-"""What RecBole's models need beyond their options, told before data loads; RecBole finds it out in the first epoch."""
+"""What RecBole's models need beyond their options, checked before data loads, not in the first epoch."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -8,11 +8,9 @@ from typing import Any
 from recbole_diffusion.compat import InputType, ModelType, UserDataLoader, get_dataloader
 from recbole_diffusion.errors import UsageError
 
+TREES = "its trees are trained by a library in one call: there are no epochs to stop and no weights to keep"
 # Models that a run of this package cannot hold.
-REFUSED_MODELS = {
-    "XGBoost": "its trees are trained by a library in one call: there are no epochs to stop and no weights to keep",
-    "LightGBM": "its trees are trained by a library in one call: there are no epochs to stop and no weights to keep",
-}
+REFUSED_MODELS = {"XGBoost": TREES, "LightGBM": TREES}
 # Packages that RecBole imports in the middle of a run, by the model that uses them.
 PACKAGES = {"KGAT": "dgl", "KGIN": "torch_scatter", "MCCLK": "torch_scatter", "NCL": "faiss"}
 # Models that rank one user's items once, so that their held-out ratings can be ranked too.
@@ -20,7 +18,7 @@ BY_USER = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.KNOWLEDGE)
 
 
 def ranks_by_user(model_class: type) -> bool:
-    """Return whether a model ranks all items once for each user, and not once for each step of a sequence or row."""
+    """Return whether a model ranks all items once for each user, not for each step or row."""
     return model_class.type in BY_USER
 
 
@@ -87,8 +85,8 @@ def check(final: Mapping[str, Any], model_class: type, by_user: bool) -> None:
     stage = final.get("train_stage")
     if stage in ("finetune", "critic_pretrain"):
         raise UsageError(
-            f"train_stage is {stage!r}: {name} of RecBole then reads the weights of its stage before from a file "
-            "that torch refuses to read since release 2.6; only its first stage runs here"
+            f"train_stage is {stage!r}: {name} of RecBole then reads the weights of its stage before from a "
+            "file that torch refuses to read since release 2.6; only its first stage runs here"
         )
     if _lacks_negatives(final, model_class):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Options that RecBole's YAML files still hold: those of older releases, and those that a run folder makes meaningless."""
+"""Options that RecBole's YAML files still hold: of older releases, or meaningless with run folders."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -46,7 +46,7 @@ REPLACED_BY = {
 
 
 def without_harmless(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the given options without those that change nothing, and a note that names them, if there are any.
+    """Return the given options without those that change nothing, and a note naming these.
 
     An option of an older RecBole is one of them where the option that replaces it is given too: RecBole reads
     that one alone.
@@ -99,7 +99,7 @@ def _written_today(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _eval_args(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``eval_args`` for settings such as ``eval_setting: TO_LS,uni100`` and ``split_ratio: [8, 1, 1]``."""
+    """Return ``eval_args`` for ``eval_setting: TO_LS,uni100`` and ``split_ratio: [8, 1, 1]``."""
     words = str(given.get("eval_setting", "RO_RS,full")).replace(" ", "").split(",")
     order, _, kind = words[0].partition("_")
     leave_one = kind == "LS" or "leave_one_num" in given or "leave_one_out" in given
@@ -130,7 +130,7 @@ def _counts(given: Mapping[str, Any], side: str) -> str:
 
 
 def _values(given: Mapping[str, Any]) -> dict[str, str]:
-    """Return the intervals of values by column that ``lowest_val``, ``highest_val``, ``equal_val`` and ``not_equal_val`` allow."""
+    """Return the intervals by column of ``lowest_val``, ``highest_val``, ``equal_val``, ``not_equal_val``."""
     low, high, equal, unequal = (
         given.get(name) or {} for name in ("lowest_val", "highest_val", "equal_val", "not_equal_val")
     )

@@ -118,7 +118,7 @@ def refuse_unknown(given: Mapping[str, Any], known: set[str], model: str) -> Non
 
 
 def check_types(given: Mapping[str, Any], defaults: Mapping[str, Any], declared: set[str]) -> None:
-    """Compare each given value with the type of its default; numbers for text options (``gpu_id: 0``) are taken as text.
+    """Compare each given value with the type of its default; text options take numbers as text.
 
     Args:
         given: the values that the user gave.
@@ -170,7 +170,10 @@ def _check_parts(parts: Any) -> None:
     if parts is not None and not (
         isinstance(parts, list) and len(parts) in (2, 3, 4) and all(isinstance(part, str) for part in parts)
     ):
-        allowed = "two parts ([train, test]), three ([train, valid, test]) or four ([train, valid, test_iid, test_ood])"
+        allowed = (
+            "two parts ([train, test]), three ([train, valid, test]) or four "
+            "([train, valid, test_iid, test_ood])"
+        )
         raise refusal("benchmark_filename", parts, allowed)
     if parts is not None and len(set(parts)) < len(parts):
         raise UsageError(f"benchmark_filename names a part twice: {parts}; each part needs a file of its own")
