@@ -5,12 +5,12 @@ import random
 
 import pytest
 import torch
-from recbole_diffusion.loaded_run import load_run
 
 from recbole_diffusion.cli import main as cli
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.report.runs import read_run
+from recbole_diffusion.serving.loaded_run import load_run
 
 FEW = {"epochs": 1, "learning_rate": 0.05, "train_batch_size": 8192}
 USERS = {"epochs": 1, "learning_rate": 0.02, "train_batch_size": 64}
@@ -213,7 +213,7 @@ def test_a_sequential_model_learns_the_next_item_and_can_be_resumed(small, tmp_p
         "test": 30,
     }
     assert whole["selection"] == "validation"
-    with pytest.raises(UsageError, match=f"{model} is no general recommender"):
+    with pytest.raises(UsageError, match=f"{model} is not a general recommender"):
         load_run(tmp_path / "whole")
 
 
