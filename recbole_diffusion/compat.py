@@ -1,11 +1,11 @@
-"""The one door to RecBole 1.2.1: every name of RecBole's is taken from here, and patched here.
+"""The one module that imports RecBole 1.2.1, and patches it; all others take RecBole's names from here.
 
-Nothing else of the package imports ``recbole``, so that no module has to be imported before another. Below
-the names stands what RecBole needs to run on a current stack: one function a gap, each with its reason. Every
-function only adds a name that is missing or hides a message that the user cannot act on, so applying them
+Nothing else in the package imports ``recbole``, so that no module has to be imported before another. Below
+the names are the patches that RecBole needs on a current stack: one function per gap, each with its reason.
+Every function only adds a missing name or hides a message that the user cannot act on, so applying them
 twice, or on an old stack, changes nothing. Gaps that need no patch are closed where they occur: checkpoints
 in ``trainer/checkpoint.py`` (torch 2.6 refuses RecBole's), run folders in ``trainer/base.py``, model lookup
-in ``registry.py``, dead downloads in ``data/dataset.py``.
+in ``registry``, dead downloads in ``data/dataset.py``.
 """
 
 import warnings

@@ -33,7 +33,7 @@ from recbole_diffusion.storage.properties import properties_path
 NAMES = frozenset({"model", "dataset"})
 
 
-def defaults_file(model: str, model_class: type) -> Path:
+def defaults_file(model: str, model_class: type[Any]) -> Path:
     """Return the YAML file of a model's defaults: in our properties, or beside a module from outside."""
     if registry.is_outside(model):
         return registry.file_beside(model_class, ".yaml")
@@ -44,16 +44,16 @@ class Config(RecBoleConfig):
     """RecBole's Config with checked options.
 
     Attributes:
-        general: the options that every run has.
+        general: the options of every run.
         split: the options of a split under distribution shift.
         rating: the options of ratings.
-        options: the options of a model of this package; None for RecBole's.
+        options: the model's own options, an instance of its dataclass; None for a model of RecBole.
         resolved: every option that a run depends on, in plain types, for ``config.yaml``.
-        notes: lines for the log: what was ignored, or chosen because other options asked for it.
+        notes: lines for the log: options that were ignored, or changed because others require it.
 
     Args:
-        model: name of a model of ours or of RecBole, ``package.module:Class``, or a class. By None it is the
-            one of the files or overrides, which must not be from outside, unless it was named before; see
+        model: name of a model of ours or of RecBole, ``package.module:Class``, or a class. None: the one of
+            the files or overrides, which must not be from outside unless it was named before; see
             ``registry``.
         dataset: name of a data set.
         config_files: YAML files, later ones win.
@@ -62,8 +62,12 @@ class Config(RecBoleConfig):
 
     Raises:
         UsageError: an unknown option, preset or model, a wrong type, a value out of range, or options that
-            contradict.
+            contradict each other.
     """
+
+    parameters: dict[str, list[str]]
+    internal_config_dict: dict[str, Any]
+    options: Any
 
     def __init__(
         self,
@@ -79,40 +83,34 @@ class Config(RecBoleConfig):
         external = yaml_io.merged(external, copy.deepcopy(dict(overrides or {})), REPLACED_WHOLE)
         self.given, self.notes = old_keys.without_harmless(external)
         old_keys.refuse_old(self.given)
-        model = registry.name_of(model) if model else external.get("model")
-        dataset = dataset or external.get("dataset")
-        for name, value in (("model", model), ("dataset", dataset)):
-            if not isinstance(value, str) or not value:
-                what = "missing" if value in (None, "") else f"{value!r}, which is no name"
-                raise UsageError(
-                    f"--{name} is {what}; give both, for example --model=TVDiff --dataset=ml-100k"
-                )
-        if "/" in dataset or "\\" in dataset or dataset in (".", ".."):
+        model_name = _named("model", registry.name_of(model) if model else external.get("model"))
+        dataset_name = _named("dataset", dataset or external.get("dataset"))
+        if "/" in dataset_name or "\\" in dataset_name or dataset_name in (".", ".."):
             raise UsageError(
-                f"dataset {dataset!r} is a path; give its name alone, and the folder that holds the folder "
-                "of it with --data_path"
+                f"dataset {dataset_name!r} is a path; give only its name, and with --data_path the folder "
+                "that holds its folder"
             )
         named = None if stored else external.get("preset")
-        self.preset = None if named is None else read_preset(named, model, dataset)
+        self.preset = None if named is None else read_preset(named, model_name, dataset_name)
         try:
-            super().__init__(model, dataset)
+            super().__init__(model_name, dataset_name)
         except UsageError:
             raise
         except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, AttributeError) as error:
             raise UsageError(f"configuration refused by RecBole: {error}") from error
 
     def preset_line(self) -> str | None:
-        """Return the log's line on presets, None where there is nothing to say."""
+        """Return the log's line on presets, None for a model without presets."""
         return told(self.preset, self.model, self.dataset, self.internal_config_dict)
 
     # Overridden RecBole methods.
 
     def compatibility_settings(self) -> None:
-        """Do nothing: ``compat`` has set the missing names; RecBole reads some that numpy 2 removed."""
+        """Do nothing: ``compat`` has set the missing names; RecBole reads some that numpy 2 has removed."""
 
     def _init_parameters_category(self) -> None:
         super()._init_parameters_category()
-        # RecBole appends to these module-level lists with every Config.
+        # A copy: RecBole appends to these module-level lists with every Config.
         self.parameters = {name: list(keys) for name, keys in self.parameters.items()}
 
     def _build_yaml_loader(self) -> type:
@@ -126,19 +124,19 @@ class Config(RecBoleConfig):
         return {}
 
     def _load_cmd_line(self) -> dict[str, Any]:
-        """Nothing: the command line is read once, by ``cli``, not by every Config."""
+        """Return nothing: ``cli`` reads the command line once, not every Config."""
         return {}
 
-    def _get_model_and_dataset(self, model: str, dataset: str) -> tuple[str, type, str]:
+    def _get_model_and_dataset(self, model: str, dataset: str) -> tuple[str, type[Any], str]:
         model_needs.refuse_model(model)
         return model, registry.model_class(model), dataset
 
-    def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
+    def _load_internal_config_dict(self, model: str, model_class: type[Any], dataset: str) -> None:
         folder = properties_path()
         model_file = defaults_file(model, model_class)
         if registry.options_class(model) and not model_file.is_file():
             raise UsageError(
-                f"{model_file} is missing: it holds the defaults of the options of {model_class.__name__}; "
+                f"{model_file} is missing: it has the defaults of the options of {model_class.__name__}; "
                 + ("put it there" if registry.is_outside(model) else "install the package again")
             )
         self._our_layers = [folder / "overall.yaml", model_file, folder / "dataset" / f"{dataset}.yaml"]
@@ -151,7 +149,7 @@ class Config(RecBoleConfig):
         self._refuse_unknown(model_class)
 
     def _update_internal_config_dict(self, file: str) -> dict[str, Any]:
-        """Put our YAML below RecBole's for a model type, whose split and metrics would be lost under it."""
+        """Add our YAML before RecBole's for a type of model, which has its split and metrics."""
         if Path(file).parent.name == "quick_start_config":
             self._add_our_layers()
         return super()._update_internal_config_dict(file)
@@ -171,7 +169,7 @@ class Config(RecBoleConfig):
         final = yaml_io.merged(self.internal_config_dict, self.external_config_dict, REPLACED_WHOLE)
         final |= {"model": self.model, "dataset": self.dataset}
         own = registry.options_class(self.model)
-        declared = [GeneralOptions, SplitOptions, RatingOptions, *([own] if own else [])]
+        declared: list[type[Any]] = [GeneralOptions, SplitOptions, RatingOptions, *([own] if own else [])]
         names = {name for cls in declared for name in cls.__dataclass_fields__}
         recbole_options.check_types(self.external_config_dict, self.internal_config_dict, names)
         self._read_typed(final)
@@ -196,14 +194,14 @@ class Config(RecBoleConfig):
         self.rating = read_options(RatingOptions, values)
 
     def changed(self, **values: Any) -> Self:
-        """Return this configuration with other values, which are not checked against each other."""
+        """Return a copy of this configuration with other values, which are not checked against each other."""
         other = copy.copy(self)
         other.final_config_dict = {**self.final_config_dict, **values}
         other._read_typed(other.final_config_dict)
         return other
 
     def _complete(self, final: dict[str, Any]) -> None:
-        """Choose what the given options leave open, note it, and check all of them together."""
+        """Choose the values that the given options leave open, note them, and check all options together."""
         given, by_user = self.external_config_dict, model_needs.ranks_by_user(self.model_class)
         self.notes += model_needs.complete(final, given, self.model_class, by_user)
         rated = read_options(RatingOptions, final).names(self.model_class.predicts_ratings)
@@ -218,13 +216,13 @@ class Config(RecBoleConfig):
         super()._set_default_parameters()
         final = self.final_config_dict
         own = Path(given or "", final["dataset"])
-        if final["dataset"] == "ml-100k" and given and own.is_dir():  # RecBole takes the copy that it ships
+        if final["dataset"] == "ml-100k" and given and own.is_dir():  # RecBole would take the copy it ships
             final["data_path"] = str(own)
         if final["valid_metric"].lower() in ("rated_mae", "rated_rmse"):
             final["valid_metric_bigger"] = False
 
     def _init_device(self) -> None:
-        """Choose the device without writing CUDA_VISIBLE_DEVICES, which a scheduler may have set."""
+        """Choose the device without setting CUDA_VISIBLE_DEVICES, which would override a scheduler."""
         final = self.final_config_dict
         chosen = "" if final["gpu_id"] is None else final["gpu_id"]
         final["gpu_id"] = ",".join(map(str, chosen)) if isinstance(chosen, list | tuple) else str(chosen)
@@ -238,7 +236,7 @@ class Config(RecBoleConfig):
         final["device"] = torch.device("cuda", int(first)) if on_gpu else torch.device("cpu")
         final["single_spec"], final["local_rank"] = True, 0
 
-    def _refuse_unknown(self, model_class: type) -> None:
+    def _refuse_unknown(self, model_class: type[Any]) -> None:
         known = {key for keys in self.parameters.values() for key in keys} | set(self.internal_config_dict)
         for options in (GeneralOptions, SplitOptions, RatingOptions):
             known |= options.__dataclass_fields__.keys()
@@ -246,7 +244,19 @@ class Config(RecBoleConfig):
         recbole_options.refuse_unknown(self.external_config_dict, known | NAMES, self.model)
 
 
-def _protocol_file(folder: Path, model_class: type) -> Path:
+def _named(name: str, value: Any) -> str:
+    """Return the name of a model or data set.
+
+    Raises:
+        UsageError: it is missing, or not a text.
+    """
+    if not isinstance(value, str) or not value:
+        what = "missing" if value in (None, "") else f"{value!r}, which is not a name"
+        raise UsageError(f"--{name} is {what}; give both, for example --model=TVDiff --dataset=ml-100k")
+    return value
+
+
+def _protocol_file(folder: Path, model_class: type[Any]) -> Path:
     file = folder / f"{model_class.protocol}.yaml"
     if not file.is_file():
         known = ", ".join(sorted(one.stem for one in folder.glob("*.yaml")))

@@ -203,7 +203,7 @@ def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
 
 
 def _train(prepared: _Prepared, on_epoch: Callable | None) -> tuple[float | None, dict[str, float]]:
-    """Train; return the best validation score and its metrics, or None and {} without validation."""
+    """Train; return the best validation score and the metrics of that validation, None and {} without one."""
     trainer, progress = prepared.trainer, prepared.progress
     if prepared.valid is None:
         logger.warning("no validation part: every epoch is trained, and the last one is kept")

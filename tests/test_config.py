@@ -78,8 +78,8 @@ def test_eval_args_are_taken_whole_as_recbole_takes_them_and_what_changes_is_sai
         "mode": {"valid": "full", "test": "full"},
     }
     assert config.notes[0] == (
-        "eval_args is taken whole, as in RecBole: split is {'RS': [0.8, 0.1, 0.1]} and not {'RS': [0.72, "
-        "0.08, 0.2]}; give it too to change it"
+        "eval_args is replaced as a whole, as in RecBole: split is {'RS': [0.8, 0.1, 0.1]} and not {'RS': [0.72, 0.08, "
+        "0.2]}; give it too to change it"
     )
     assert make("BPR", eval_args={"order": "RO"}).notes == []  # nothing changes
 
@@ -119,7 +119,7 @@ def test_a_metric_that_is_computed_chooses_the_epoch_where_none_is_given(overrid
     assert config["valid_metric"] == chosen
     assert metrics is None or config["metrics"] == metrics
     assert config.notes[-1] == (
-        f"valid_metric is {chosen}: the default Recall@20 is not among what metrics and topk give"
+        f"valid_metric is {chosen}: metrics and topk do not give the default Recall@20"
     )
     assert config.general.valid_metric == chosen
 
@@ -311,8 +311,8 @@ REFUSED = [
     ({"eval_args": {"mode": "ful"}}, "'eval_args.mode' is 'ful'"),
     ({"eval_args": {"mode": "uni0"}}, "'eval_args.mode' is 'uni0'"),
     ({"eval_args": {"mode": {"tset": "full"}}}, "'eval_args.mode' is {'tset'"),
-    ({"eval_args": {"mode": "labeled"}, "metrics": ["Recall"]}, "labeled judges single rows"),
-    ({"load_col": {"item": ["item_id"]}}, "without inter: as in RecBole it replaces the block below"),
+    ({"eval_args": {"mode": "labeled"}, "metrics": ["Recall"]}, "labeled evaluates single rows"),
+    ({"load_col": {"item": ["item_id"]}}, "without inter: as in RecBole it replaces the default"),
     ({"benchmark_filename": "train"}, "'benchmark_filename' is 'train'; it takes two parts"),
     ({"benchmark_filename": ["train"]}, "it takes two parts"),
     ({"load_col": {"intre": ["user_id"]}}, r"unknown file 'intre' in load_col \(did you mean 'inter'\?\)"),
@@ -420,10 +420,9 @@ def test_options_of_an_older_recbole_are_told_all_at_once_with_what_replaces_the
     with pytest.raises(UsageError) as refused:
         make("BPR", **old, training_neg_sample_num=2, lowest_val={"rating": 3})
     assert str(refused.value) == (
-        "RecBole has no eval_setting, group_by_user, real_time_process, min_user_inter_num, "
-        "training_neg_sample_num, lowest_val any more: instead of eval_setting, group_by_user write "
-        "eval_args: {split: {LS: valid_and_test}, order: TO, group_by: user, mode: uni100}; "
-        "instead of min_user_inter_num "
+        "RecBole no longer has eval_setting, group_by_user, real_time_process, min_user_inter_num, "
+        "training_neg_sample_num, lowest_val: instead of eval_setting, group_by_user write eval_args: "
+        "{split: {LS: valid_and_test}, order: TO, group_by: user, mode: uni100}; instead of min_user_inter_num "
         'write user_inter_num_interval: "[5,inf)"; instead of training_neg_sample_num write '
         "train_neg_sample_args: {distribution: uniform, sample_num: 2}; instead of lowest_val write "
         "val_interval: {'rating': '[3,inf)'}; leave real_time_process out"

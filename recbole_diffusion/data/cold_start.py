@@ -1,4 +1,4 @@
-"""Who is cold: shared users into test, validation and training users, cold users' records into halves.
+"""The division of shared users into test, validation and training users, and of a cold user's records.
 
 Pure: arrays and seeds in, arrays out.
 """
@@ -11,7 +11,7 @@ from recbole_diffusion.errors import UsageError
 def divide_users(
     shared: np.ndarray, cold_user_ratio: float, valid_share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Divide the shared users (DiffCDR, section 4.1: a share beta of them is the test).
+    """Divide the shared users (DiffCDR, section 4.1: a ratio beta of them is for the test).
 
     Args:
         shared: tokens or ids of the shared users, [n]; the order does not matter.
@@ -26,15 +26,15 @@ def divide_users(
         UsageError: one of the three would be empty.
     """
     order = np.random.default_rng(seed).permutation(len(shared))
-    order = np.argsort(shared, kind="stable")[order]  # whatever their order, the same users are drawn
+    order = np.argsort(shared, kind="stable")[order]  # the same users are drawn, whatever their order
     n_test = round(cold_user_ratio * len(shared))
     n_valid = max(1, round(valid_share * (len(shared) - n_test)))
     test, valid, train = np.split(order, [n_test, n_test + n_valid])
     if not len(test) or not len(train):
         raise UsageError(
             f"of {len(shared)} shared users, cold_user_ratio {cold_user_ratio:g} makes {len(test)} test "
-            f"users and valid_user_ratio {valid_share:g} leaves {len(train)} training users; each needs one "
-            "at least: give another cold_user_ratio or more data"
+            f"users and valid_user_ratio {valid_share:g} leaves {len(train)} training users; each needs at "
+            "least one: give another cold_user_ratio or more data"
         )
     return np.sort(test), np.sort(valid), np.sort(train)
 

@@ -1,4 +1,4 @@
-"""Two domains: a target data set that holds a source data set. User ids match by token, items never."""
+"""Two domains: a target data set with its source data set. Users match by token, items never do."""
 
 import logging
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from recbole_diffusion.options.recbole import check_data_options
 
 @dataclass(frozen=True)
 class Ratings:
-    """Ratings as columns [rows] in the ids of one domain: ``users``, ``items`` long, ``ratings`` float32."""
+    """Ratings in the ids of one domain, [rows] each: ``users`` and ``items`` long, ``ratings`` float32."""
 
     users: torch.Tensor
     items: torch.Tensor
@@ -33,18 +33,18 @@ class Ratings:
 
 def ratings_of(dataset: Any) -> Ratings:
     """Return the rating rows of a data set."""
-    columns = (
+    users, items = (
         torch.as_tensor(np.asarray(dataset.inter_feat[name])).long()
         for name in (dataset.uid_field, dataset.iid_field)
     )
-    return Ratings(*columns, torch.from_numpy(rating_column(dataset).astype(np.float32)))
+    return Ratings(users, items, torch.from_numpy(rating_column(dataset).astype(np.float32)))
 
 
 def domain_config(config: Any, name: str) -> Any:
     """Return the run's configuration with the block ``source_domain`` or ``target_domain`` over it.
 
     Raises:
-        UsageError: a value of the block is not what RecBole takes.
+        UsageError: RecBole does not accept a value of the block.
     """
     block = {key: value for key, value in config[name].items() if key not in OF_RECBOLE_1_0}
     dataset = block.pop("dataset", config["dataset"])
@@ -64,16 +64,16 @@ def domain_config(config: Any, name: str) -> Any:
 
 
 def _columns(config: Any, path: Path) -> list[str]:
-    """Return the columns to load: user, item, rating, and time where the file has it."""
+    """Return the columns to load: user, item, rating, and time if the file has it."""
     names = [config[f"{kind}_FIELD"] for kind in ("USER_ID", "ITEM_ID", "RATING", "TIME")]
     if not path.is_file():
-        return names[:3]  # the data set says what is missing
+        return names[:3]  # the data set reports the missing file
     there = AtomicFile(path, config["encoding"], config["field_separator"]).header()
     return names[:3] + [name for name in names[3:] if name in there]
 
 
 class DomainDataset(InteractionDataset):
-    """One domain: RecBole's data set, of those items whose words in the .item file the block asks for."""
+    """One domain: RecBole's data set, with only the items that the block chooses by their .item file."""
 
     def __init__(self, config: Any, block: Mapping[str, Any]) -> None:
         self.block = block
@@ -101,8 +101,8 @@ def chosen_items(config: Any, block: Mapping[str, Any]) -> set[str]:
     path = Path(config["data_path"]) / f"{config['dataset']}.item"
     if not path.is_file():
         raise UsageError(
-            f"the domain is chosen by columns of items, but there is no {path}; write it, or leave with and "
-            "without out"
+            f"the domain is chosen by columns of items, but there is no {path}; write it, or remove 'with' "
+            "and 'without'"
         )
     file = AtomicFile(path, config["encoding"], config["field_separator"])
     names = list(file.header())
@@ -121,7 +121,7 @@ def chosen_items(config: Any, block: Mapping[str, Any]) -> set[str]:
             found.add(cells[names.index(config["ITEM_ID_FIELD"])])
     if not found:
         raise UsageError(
-            f"no item of {path} has {dict(wanted)} without {dict(unwanted)}; correct with and without"
+            f"no item of {path} has {dict(wanted)} without {dict(unwanted)}; correct 'with' and 'without'"
         )
     return found
 
@@ -129,22 +129,22 @@ def chosen_items(config: Any, block: Mapping[str, Any]) -> set[str]:
 class CrossDomainDataset(DomainDataset):
     """The target domain with its source domain, divided by users.
 
-    ``build`` gives train (the target ratings of everyone but validation and test users), valid, test (all
+    ``build`` gives train (the target ratings of everyone except validation and test users), valid, test (all
     hidden ratings of the test users) and, with a warm start, the later part of each test user's ratings
     twice: ``test_cold`` and ``test_warm``. The parts share the attributes below.
 
     Attributes:
-        source: the source domain, all of it.
-        size: number of ratings of the target domain, hidden ones included.
+        source: the whole source domain.
+        size: number of ratings of the target domain, including hidden ones.
         shared: target and source id of each shared user, long [n_shared, 2], ascending by target id.
-        train_users: target ids of the shared users who are neither, long.
+        train_users: target ids of the shared users in neither of the other groups, long.
         valid_users: target ids of the validation users, long.
         test_users: target ids of the test users, long.
-        warm_rows: first ratings of validation and test users, for the warm start alone; None without one.
-        warm_valid: the other ratings of the validation users.
+        warm_rows: first ratings of validation and test users, only for the warm start; None without one.
+        warm_valid: the other ratings of the validation users; None without a warm start.
         test_names: names of the test parts.
-        warm: of a part, whether the warm start comes before its evaluation.
-        masked: of a part, rows that are left out of its rankings like training rows; None for none.
+        warm: for a part, whether the warm start comes before its evaluation.
+        masked: for a part, rows that are left out of its rankings like training rows; None for none.
     """
 
     reads_options = frozenset(
@@ -166,8 +166,7 @@ class CrossDomainDataset(DomainDataset):
             if config[name] not in (None, nothing):
                 raise UsageError(
                     f"{name} is {config[name]!r}, but cross-domain models divide users by cold_user_ratio, "
-                    "valid_user_ratio and "
-                    f"cold_seed; leave {name} out, or set it to null"
+                    f"valid_user_ratio and cold_seed; leave {name} out, or set it to null"
                 )
         if config.rating.rating_scale is None:
             raise UsageError(
@@ -186,9 +185,9 @@ class CrossDomainDataset(DomainDataset):
         if not len(own):
             first = [", ".join(map(str, one[1:4])) for one in (names, other)]
             raise UsageError(
-                f"data sets {self.dataset_name!r} and {self.source.dataset_name!r} share no user: users are "
-                "matched by token, "
-                f"and these begin with {first[0]} and {first[1]}; write the same tokens for the same users"
+                f"data sets {self.dataset_name!r} and {self.source.dataset_name!r} share no users: users are "
+                f"matched by token, and these begin with {first[0]} and {first[1]}; write the same tokens "
+                "for the same users"
             )
         order = np.argsort(own)
         self.shared = torch.from_numpy(np.stack([own[order] + 1, there[order] + 1], 1))
@@ -231,21 +230,20 @@ class CrossDomainDataset(DomainDataset):
 
 
 def _check_apart(target: DomainDataset, source: DomainDataset) -> None:
-    """Check that domains made of one file share no row: the source would leak hidden target ratings.
+    """Check that domains from one file share no rows, or the source would reveal hidden target ratings.
 
     Raises:
-        UsageError: they have.
+        UsageError: they share some.
     """
     if _file_of(target) != _file_of(source):
         return
     both = np.intersect1d(*(one.field2id_token[one.iid_field][1:].astype(str) for one in (target, source)))
     if len(both):
         raise UsageError(
-            f"both domains are made of data set {target.dataset_name!r} and have {len(both)} items in "
-            f"common, such as {both[0]}: "
-            "the source would hold target ratings that are to be hidden; choose items apart with 'with' and "
-            "'without', such as "
-            "source_domain: {with: {class: [Drama]}} and target_domain: {without: {class: [Drama]}}"
+            f"both domains are made from data set {target.dataset_name!r} and share {len(both)} items, such "
+            f"as {both[0]}: the source would have target ratings that are to be hidden; choose different "
+            "items with 'with' and 'without', such as source_domain: {with: {class: [Drama]}} and "
+            "target_domain: {without: {class: [Drama]}}"
         )
 
 
@@ -254,13 +252,12 @@ def _file_of(domain: DomainDataset) -> Path:
 
 
 def _tell_repeated(target: DomainDataset) -> None:
-    """Warn of target items that a user has rated twice."""
+    """Warn about target items that a user has rated twice."""
     repeated = int(target.inter_feat.duplicated([target.uid_field, target.iid_field]).sum())
     if repeated:
         logging.getLogger().warning(
-            "%d ratings of data set %r are of an item that the user has rated before: an evaluation judges "
-            "the first, and a warm "
-            "start may learn it; keep one with --rm_dup_inter=first (or last)",
+            "%d ratings of data set %r are of an item that the user has rated before: an evaluation uses the "
+            "first, and a warm start may learn it; keep one with --rm_dup_inter=first (or last)",
             repeated,
             target.dataset_name,
         )

@@ -1,4 +1,4 @@
-"""The data set of our runs: RecBole's, read fast, with clear errors and train-and-test-only files."""
+"""The data set of our runs: RecBole's, read fast, with clear errors, also from train and test files only."""
 
 import copy
 from pathlib import Path
@@ -14,6 +14,7 @@ from recbole_diffusion.data.reader import FastReading
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.evaluation import parts_left_out
 from recbole_diffusion.options.recbole import splits_by_time
+from recbole_diffusion.options.split import SplitOptions
 
 PARTS = ("train", "valid", "test")
 
@@ -22,21 +23,21 @@ class InteractionDataset(FastReading, Dataset):
     """RecBole's ``Dataset`` over the same atomic files.
 
     ``benchmark_filename`` takes three parts (train, valid, test), two (train, test) or four (train, valid,
-    first test, second test). With two, the test part also chooses the epoch, as many papers do: such a run is
+    first test, second test). With two, the test part also chooses the epoch, as in many papers: such a run is
     marked ``selection: test`` in its result and is only for comparison with those papers.
 
-    With the option ``shift`` one .inter file is split into four parts, see ``data/split.py``. A file whose
-    column ``x_label`` says the part of each row, as in MMRec's data sets, is read as it is.
+    With the option ``shift`` one .inter file is split into four parts, see ``data/split.py``. A file with a
+    column ``x_label`` for the part of each row, as in MMRec's data sets, is read as it is.
 
     Attributes:
         reads_options: names of the model's options that the class reads when a data set is made or split; a
             sweep that searches one of them cannot share a data set among its trials.
         shift: the options of the split under distribution shift; None without one.
-        split_summary: what that split is made of; None without it and before ``build``.
+        split_summary: summary of that split; None without it and before ``build``.
         exposed_rows: number of rows at the end of the interactions that are the fully exposed set.
         exposed_dropped: rows that were left out when that set was joined, by reason.
-        kept_ratings: the ratings that ``threshold`` made labels of, for the ranking of rated items; else
-            None.
+        kept_ratings: the ratings that ``threshold`` turned into labels, for the ranking of rated items; None
+            without ``threshold``.
     """
 
     reads_options: ClassVar[frozenset[str]] = frozenset()
@@ -45,14 +46,13 @@ class InteractionDataset(FastReading, Dataset):
     exposed_rows = 0
 
     def __init__(self, config: Any) -> None:
-        self.shift = config.split if config.split.shift != "none" else None
+        self.shift: SplitOptions | None = config.split if config.split.shift != "none" else None
         self.exposed_dropped: dict[str, int] = {}
         if self.shift and config["benchmark_filename"]:
             raise UsageError(
                 f"shift is {self.shift.shift!r}, but benchmark_filename {config['benchmark_filename']} names "
-                "parts that are "
-                "split already; set benchmark_filename to null to split the whole .inter file, or leave "
-                "shift out"
+                "parts that are split already; set benchmark_filename to null to split the whole .inter "
+                "file, or leave out shift"
             )
         require_files(config)
         super().__init__(config)
@@ -64,7 +64,7 @@ class InteractionDataset(FastReading, Dataset):
             return
         if isinstance(self, SequentialDataset):
             raise UsageError(
-                f"{path} says the part of each row in x_label; a sequential model splits each user's "
+                f"{path} has the part of each row in x_label, but a sequential model splits each user's "
                 "sequence itself and needs an atomic .inter file with the time of each interaction"
             )
         self.inter_feat, sizes = labelled.read_labelled(path, self.uid_field, self.iid_field)
@@ -79,7 +79,7 @@ class InteractionDataset(FastReading, Dataset):
         """Read one atomic file.
 
         Raises:
-            UsageError: it lacks a column that is asked for.
+            UsageError: it lacks a column that is required.
         """
         frame = super()._load_feat(filepath, source)
         wanted, _ = self._get_load_and_unload_col(source)
@@ -89,45 +89,45 @@ class InteractionDataset(FastReading, Dataset):
             found = "none" if frame is None else ", ".join(frame.columns)
             if missing == {self.time_field} and splits_by_time(self.config["eval_args"]):
                 raise UsageError(
-                    f"eval_args splits by time, but {filepath} gives no column {self.time_field!r}, only "
+                    f"eval_args splits by time, but {filepath} has no column {self.time_field!r}, only "
                     f"{found}; name its time column with TIME_FIELD, or set eval_args.order to RO"
                 )
             names = "USER_ID_FIELD and ITEM_ID_FIELD"
             if self.config["RATING_FIELD"] in missing:
                 names = "USER_ID_FIELD, ITEM_ID_FIELD and RATING_FIELD"
             raise UsageError(
-                f"{filepath} gives no column {', '.join(sorted(missing))}, only {found}; check load_col, "
-                f"{names} "
-                "against its first line"
+                f"{filepath} has no column {', '.join(sorted(missing))}, only {found}; check load_col, "
+                f"{names} against its first line"
             )
         return frame
 
     def _reset_index(self) -> None:
         if self.inter_feat.empty:
             raise UsageError(
-                f"data set {self.dataset_name!r} has no interaction left after filtering; loosen "
-                "user_inter_num_interval, "
-                "item_inter_num_interval or val_interval"
+                f"data set {self.dataset_name!r} has no interactions left after filtering; loosen "
+                "user_inter_num_interval, item_inter_num_interval or val_interval"
             )
         super()._reset_index()
 
     def _fill_nan(self) -> None:
-        """Fill gaps as RecBole does, but refuse a rating that is missing or off its scale."""
+        """Fill gaps as RecBole does, but refuse a missing or out-of-scale rating instead."""
         scale = self.config.rating.rating_scale
         if scale is not None and self.config["RATING_FIELD"] in self.inter_feat:
             check_scale(self, *scale)
         super()._fill_nan()
 
     def _set_label_by_threshold(self) -> None:
-        """Make labels as RecBole does, which drops the column; keep ratings on a known scale apart."""
+        """Make labels as RecBole does, which drops the column; ratings on a known scale are kept aside."""
         scale, field = self.config.rating.rating_scale, self.config["RATING_FIELD"]
         if scale is not None and field in (self.config["threshold"] or ()) and field in self.inter_feat:
-            columns = (self.inter_feat[name].to_numpy() for name in (self.uid_field, self.iid_field, field))
-            self.kept_ratings = KeptRatings(*columns, self.item_num)
+            users, items, ratings = (
+                self.inter_feat[name].to_numpy() for name in (self.uid_field, self.iid_field, field)
+            )
+            self.kept_ratings = KeptRatings(users, items, ratings, self.item_num)
         super()._set_label_by_threshold()
 
     def _normalize(self) -> None:
-        """Normalise as RecBole does, but leave ratings on their scale where one is given."""
+        """Normalise as RecBole does, but leave ratings on their scale if one is given."""
         scale, field = self.config.rating.rating_scale, self.config["RATING_FIELD"]
         if scale is None or field not in self.inter_feat:
             super()._normalize()
@@ -139,17 +139,18 @@ class InteractionDataset(FastReading, Dataset):
     def _data_filtering(self) -> None:
         super()._data_filtering()
         if self.shift and self.shift.shift == "exposure":
+            assert self.shift.shift_test is not None  # by SplitOptions
             path = Path(self.shift.shift_test).expanduser()
             self.exposed_rows, self.exposed_dropped = split_files.join_exposed(self, path)
 
     def build(self) -> list[Dataset]:
-        """Split into train, valid and test, or into two test parts with ``shift`` or four benchmark files.
+        """Split into train, valid and test, or with ``shift`` or four benchmark files into two test parts.
 
         Raises:
             UsageError: a part is empty, a split by time has no time, or one of four parts has users or items
                 that train lacks.
         """
-        names = PARTS
+        names: tuple[str, ...] = PARTS
         if self.shift:
             names, parts = split.PARTS, self._parts_under_shift()
         else:
@@ -169,17 +170,20 @@ class InteractionDataset(FastReading, Dataset):
         return parts
 
     def _left_out(self) -> set[str]:
-        """Return which parts the options leave empty on purpose."""
+        """Return the parts that the options leave empty on purpose."""
         if self.benchmark_filename_list is not None or self.shift:
             return set()
         return parts_left_out(self.config["eval_args"])
 
     def rows_of_parts(self) -> list[np.ndarray]:
-        """Return the rows of the four parts under ``shift``, before ``build``; fill ``split_summary``.
+        """Return the row numbers of the four parts under ``shift`` before ``build``; set ``split_summary``.
 
         Raises:
-            UsageError: the interactions cannot be split so.
+            UsageError: the interactions cannot be split.
+            ValueError: there is no shift.
         """
+        if self.shift is None:
+            raise ValueError("the option shift is none")
         parts, self.split_summary = split_files.split_dataset(self, self.shift)
         return list(parts.rows)
 
@@ -198,8 +202,7 @@ class InteractionDataset(FastReading, Dataset):
         ):
             raise UsageError(
                 f"eval_args splits by time, but data set {self.dataset_name!r} has no column "
-                f"{self.time_field!r}; add it to "
-                "load_col.inter, or name it with TIME_FIELD"
+                f"{self.time_field!r}; add it to load_col.inter, or name it with TIME_FIELD"
             )
         parts = super().build()
         if len(parts) == 2 and self.benchmark_filename_list is not None:
@@ -208,16 +211,15 @@ class InteractionDataset(FastReading, Dataset):
         return parts
 
     def _check_known(self, name: str, part: Dataset, train: Dataset) -> None:
-        """Check that train has each user and item of a part, as two test parts are compared."""
+        """Check that train has each user and item of a part: otherwise two test parts are not comparable."""
         for field, what in ((self.uid_field, "users"), (self.iid_field, "items")):
             unknown = np.setdiff1d(part.inter_feat[field].numpy(), train.inter_feat[field].numpy())
             if len(unknown):
                 first = ", ".join(map(str, self.id2token(field, unknown[:5])))
                 raise UsageError(
                     f"{len(unknown)} {what} of the {name} part of data set {self.dataset_name!r} have no row "
-                    f"in train: {first}"
-                    f"{', ...' if len(unknown) > 5 else ''}; take their rows out of that part, or move one "
-                    "row of each into train"
+                    f"in train: {first}{', ...' if len(unknown) > 5 else ''}; remove their rows from that "
+                    "part, or move one row of each into train"
                 )
 
 
@@ -228,7 +230,7 @@ def selects_on_test(config: Any) -> bool:
 
 
 def require_files(config: Any) -> None:
-    """Check that the interaction files exist, before RecBole tries to download from dead addresses.
+    """Check that the interaction files exist, before RecBole tries to download them from dead addresses.
 
     Raises:
         UsageError: the folder or a file is missing.
@@ -246,6 +248,6 @@ def require_files(config: Any) -> None:
         near = "" if folder.is_dir() else did_you_mean(name, [*beside, "ml-100k"])
         raise UsageError(
             f"data set {name!r} is not there: {', '.join(missing)} missing in {where}{near}. Put RecBole "
-            "atomic files there, or "
-            f"name the folder that holds {name}/ with --data_path; 'ml-100k' needs no files"
+            f"atomic files there, or name the folder that holds {name}/ with --data_path; 'ml-100k' needs no "
+            "files"
         )

@@ -1,4 +1,4 @@
-"""One modality of the items: a memory-mapped feature matrix, aligned to item ids by token and checked."""
+"""One modality of the items: a memory-mapped feature matrix, aligned to item ids by token, and checked."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recbole_diffusion.errors import UsageError
 
-FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # safetensors' names of what we read
+FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # the types that we read, by safetensors' names
 BLOCK = 4096  # rows checked at once
 
 
@@ -31,7 +31,7 @@ class Modality:
     rows: np.ndarray
 
     def __reduce__(self) -> tuple:
-        """Send the path of a memory map, not its numbers: copies and trials map the file again."""
+        """Pickle the path of a memory map, not its numbers: the trials of a sweep map the file again."""
         if isinstance(self.values, np.memmap):
             return _mapped, (self.name, self.origin, self.values.filename, self.rows)
         return Modality, (self.name, self.origin, self.values, self.rows)
@@ -54,7 +54,7 @@ def open_matrix(path: Path) -> np.ndarray:
     """Return a memory map of a .npy or .safetensors file.
 
     Raises:
-        UsageError: it cannot be read, or is no matrix of floating-point numbers.
+        UsageError: it cannot be read, or is not a matrix of floating-point numbers.
     """
     try:
         matrix = (
@@ -93,12 +93,12 @@ def _open_safetensors(path: Path) -> np.ndarray:
 
 
 def tokens_beside(path: Path) -> list[str] | None:
-    """Return the item tokens of a matrix's rows from its ``.tokens`` file, one a line, or None."""
+    """Return the item tokens of a matrix's rows, one per line in its ``.tokens`` file, or None."""
     file = path.with_suffix(".tokens")
     try:
         return file.read_text(encoding="utf-8").split("\n") if file.is_file() else None
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not UTF-8 text: {error}; write one item token a line") from error
+        raise UsageError(f"{file} is not UTF-8 text: {error}; write one item token per line") from error
 
 
 def aligned_rows(
@@ -107,11 +107,11 @@ def aligned_rows(
     """Return the row of each item, int64.
 
     Args:
-        path: of the matrix, for messages.
+        path: file of the matrix, for messages.
         n_rows: its number of rows.
         row_tokens: the item token of each row; None: row r belongs to the item whose token is the number r.
         items: the tokens of the items, in order of their ids, without padding.
-        extra: what rows that no item has mean, ``error`` or ``ignore``.
+        extra: what to do about rows that belong to no item, ``error`` or ``ignore``.
 
     Raises:
         UsageError: an item has no row, two rows have one token, or a row has no item.
@@ -129,15 +129,15 @@ def aligned_rows(
         tokens = row_tokens[:-1] if row_tokens and row_tokens[-1] == "" else row_tokens
         if len(tokens) != n_rows:
             raise UsageError(
-                f"{path} has {n_rows} rows and {path.with_suffix('.tokens').name} {len(tokens)} tokens; one "
-                "a row"
+                f"{path} has {n_rows} rows, but {path.with_suffix('.tokens').name} {len(tokens)} tokens; "
+                "write one per row"
             )
         place = {token: row for row, token in enumerate(tokens)}
         if len(place) < n_rows:
             twice = [token for row, token in enumerate(tokens) if place[token] != row]
             raise UsageError(
-                f"{path.with_suffix('.tokens')} has {_few(twice)} more than once; each row takes a token of "
-                "its own"
+                f"{path.with_suffix('.tokens')} has {_few(twice)} more than once; each row needs its own "
+                "token"
             )
         missing = [token for token in items if token not in place]
         if missing:
@@ -151,22 +151,20 @@ def aligned_rows(
         raise UsageError(
             f"{path} has {n_rows} rows for {len(items)} items: no item of the interactions belongs to "
             f"{_few(named, 'row', len(free))}; use the file of these interactions, or set extra_features to "
-            "ignore if items "
-            "were filtered out"
+            "ignore if items were filtered out"
         )
     return rows
 
 
 def _numbers(path: Path, items: np.ndarray) -> np.ndarray:
-    """Return item tokens as row numbers; of tokens too long for one, some number beyond every matrix."""
+    """Return item tokens as row numbers; for tokens that are too long, some number beyond every matrix."""
     wrong = [
         token for token in items if not (token.isascii() and token.isdigit() and str(int(token)) == token)
     ]
     if wrong:
         raise UsageError(
-            f"{path} has no {path.with_suffix('.tokens').name} beside it, which says the item token of each "
-            "row, one a line; "
-            f"without it tokens must be row numbers, which {_few(wrong)} is not"
+            f"{path} has no {path.with_suffix('.tokens').name} beside it, with the item token of each row, "
+            f"one per line; without it tokens must be row numbers, which {_few(wrong)} is not"
         )
     return np.array([int(token[:18]) for token in items], dtype=np.int64)
 
@@ -177,15 +175,15 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
     Args:
         modality: the modality.
         items: the tokens of the items, in order of their ids, without padding.
-        constant: what rows of one repeated value mean, ``error`` or ``allow``.
+        constant: what to do about rows of one repeated value, ``error`` or ``allow``.
 
     Raises:
-        UsageError: a row has NaN or an infinite number, or is constant: it names the first rows and their
-            items.
+        UsageError: a row has NaN or an infinite number, or is constant; the message names the first rows and
+            their items.
     """
     wrong: dict[str, list[int]] = {"NaN or infinite numbers": [], "one value throughout": []}
     for start in range(0, len(items), BLOCK):
-        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is told below
+        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is reported below
             rows = modality.values[modality.rows[start : start + BLOCK]].astype(np.float32)
         finite = np.isfinite(rows).all(axis=1)
         flat = finite & (rows == rows[:, :1]).all(axis=1) & (modality.width > 1)
@@ -198,14 +196,13 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
             named = [f"{modality.rows[place]} (item {items[place]})" for place in places[:5]]
             remedy = "" if kind.startswith("NaN") else ", or set constant_features to allow"
             raise UsageError(
-                f"{modality.origin} has {kind} in {_few(named, 'row', len(places))}; fill these items' "
-                "features in, for "
-                f"example with the mean row, or leave the items out{remedy}"
+                f"{modality.origin} has {kind} in {_few(named, 'row', len(places))}; fill in these items' "
+                f"features, for example with the mean row, or leave out the items{remedy}"
             )
 
 
 def _few(names: list | np.ndarray, what: str = "item", count: int | None = None) -> str:
-    """Return the first five names and how many there are."""
+    """Return the first five names, and how many there are in all."""
     count = len(names) if count is None else count
     more = f", ... ({count} in all)" if count > 5 else ""
     return f"{what}{'s' if count > 1 else ''} {', '.join(map(str, names[:5]))}{more}"

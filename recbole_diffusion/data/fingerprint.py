@@ -1,4 +1,4 @@
-"""Fingerprints of the parts that a run was made of, by which two runs on different splits are told apart."""
+"""Fingerprints of the parts of a run's data, which tell runs on different splits apart."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ def part_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the number of interactions and a fingerprint of each part.
 
     A fingerprint is a sum over the part's pairs of user and item **tokens**: it does not depend on the order
-    of rows, on internal numbers or on other columns, and the fingerprint of two parts together is the sum of
+    of rows, on internal ids or on other columns, and the fingerprint of two parts together is the sum of
     theirs (:func:`joined`).
 
     Args:
@@ -31,9 +31,10 @@ def part_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         tokens = part.field2id_token[part.uid_field], part.field2id_token[part.iid_field]
         key = id(tokens[0])
         if key not in hashes:
-            hashes[key] = tuple(
+            user_hashes, item_hashes = (
                 pd.util.hash_array(np.asarray(column, dtype=str).astype(object)) for column in tokens
             )
+            hashes[key] = user_hashes, item_hashes
         of_users, of_items = hashes[key]
         users, items = (part.inter_feat[field].numpy() for field in (part.uid_field, part.iid_field))
         pairs = _mixed(_mixed(of_users[users]) + of_items[items])
@@ -47,7 +48,7 @@ def joined(*fingerprints: str) -> str:
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """Return 64-bit numbers with all bits of the given ones mixed (the finalizer of SplitMix64)."""
+    """Return 64-bit hashes, in which every bit depends on every given bit (the finalizer of SplitMix64)."""
     values = values ^ (values >> np.uint64(30))
     values = values * np.uint64(0xBF58476D1CE4E5B9)
     values = values ^ (values >> np.uint64(27))
@@ -56,9 +57,9 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def id_fingerprint(dataset: Any) -> str:
-    """Return a short text that differs where users or items have other internal ids.
+    """Return a short text that differs if users or items have other internal ids, to which weights belong.
 
-    Weights belong to these ids. Those of a source domain count too.
+    It includes those of a source domain.
     """
     digest, source = hashlib.sha256(), getattr(dataset, "source", None)
     for domain in (dataset, source) if source is not None else (dataset,):

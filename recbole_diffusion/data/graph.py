@@ -1,11 +1,13 @@
 """Normalised user-item matrices, sparse, from the training interactions."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
 
-def binary_interactions(dataset: object) -> sp.csr_matrix:
-    """Return R [n_users, n_items], 1 for a training pair, however often; row and column 0 are empty."""
+def binary_interactions(dataset: Any) -> sp.csr_matrix:
+    """Return R [n_users, n_items] of a RecBole data set, 1 for its pairs; row and column 0 are empty."""
     matrix = dataset.inter_matrix(form="csr").astype(np.float32)
     matrix.sum_duplicates()
     matrix.data[:] = 1.0
@@ -14,10 +16,10 @@ def binary_interactions(dataset: object) -> sp.csr_matrix:
 
 
 def scaled(matrix: sp.csr_matrix, user_power: float, item_power: float) -> sp.csr_matrix:
-    """Return D_U^-user_power R D_I^-item_power, with degrees the sums of R; empty rows stay empty.
+    """Return D_U^-user_power R D_I^-item_power with the degrees of R, the sums of its rows and columns.
 
-    ``user_power = item_power = 1/2`` is the symmetric normalisation of LightGCN and TV-Diff; ``(1, 0)`` the
-    left one.
+    Empty rows and columns stay empty. ``user_power = item_power = 1/2`` is the symmetric normalisation of
+    LightGCN and TV-Diff, ``(1, 0)`` the left one.
     """
     users = np.asarray(matrix.sum(axis=1)).ravel().astype(np.float64)
     items = np.asarray(matrix.sum(axis=0)).ravel().astype(np.float64)
@@ -28,5 +30,5 @@ def scaled(matrix: sp.csr_matrix, user_power: float, item_power: float) -> sp.cs
 
 
 def popularity(matrix: sp.csr_matrix) -> np.ndarray:
-    """Return how many users each item has, int64 [n_items]."""
+    """Return the number of users of each item, int64 [n_items]."""
     return np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int64)

@@ -13,7 +13,7 @@ WAYS = ("tfidf", "indicators")
 
 
 def made_modality(name: str, recipe: Any, path: Path, config: Any, items: np.ndarray) -> Modality:
-    """Return a modality made as ``item_features`` says.
+    """Return a modality made by a recipe of ``item_features``.
 
     Args:
         name: its name.
@@ -24,7 +24,7 @@ def made_modality(name: str, recipe: Any, path: Path, config: Any, items: np.nda
         items: the tokens of the items, in order of their ids, without padding.
 
     Raises:
-        UsageError: the recipe, the file or a column is not there or cannot be used, or an item has no row.
+        UsageError: the recipe, the file or a column is missing or cannot be used, or an item has no row.
     """
     if (
         not isinstance(recipe, dict)
@@ -51,10 +51,10 @@ def made_modality(name: str, recipe: Any, path: Path, config: Any, items: np.nda
 def text_features(texts: list[str], size: int, seed: int = 0) -> np.ndarray:
     """Return TF-IDF of the words, reduced by a truncated SVD, at unit length: float32 [texts, at most size].
 
-    A text without any known word keeps a row of zeros.
+    A text without known words keeps a row of zeros.
 
     Raises:
-        UsageError: there is no word in all the texts.
+        UsageError: the texts have no words.
     """
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -63,7 +63,7 @@ def text_features(texts: list[str], size: int, seed: int = 0) -> np.ndarray:
     try:
         weights = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", sublinear_tf=True).fit_transform(texts)
     except ValueError as error:
-        raise UsageError(f"the item texts have no words to make features of: {error}") from error
+        raise UsageError(f"the item texts have no words to make features from: {error}") from error
     size = min(size, min(weights.shape) - 1)
     if size < 1:
         return weights.toarray().astype(np.float32)
@@ -71,7 +71,7 @@ def text_features(texts: list[str], size: int, seed: int = 0) -> np.ndarray:
 
 
 def indicator_features(words: list[list[str]]) -> np.ndarray:
-    """Return 1 where an item has a category, float32 [items, categories], in alphabetical order."""
+    """Return 1 if an item has a category, float32 [items, categories], in alphabetical order."""
     names = sorted({word for one in words for word in one})
     place = {name: column for column, name in enumerate(names)}
     values = np.zeros((len(words), len(names)), np.float32)
@@ -95,7 +95,7 @@ def _texts(path: Path, config: Any, columns: list[str], items: np.ndarray) -> li
     for line, cells in file.records():
         if len(cells) != len(names):
             raise file.fault(
-                line, f"{len(cells)} fields", f"{len(names)} as in the header", "write one value a column"
+                line, f"{len(cells)} fields", f"{len(names)} as in the header", "write one value per column"
             )
         by_token[cells[names.index(item_field)]] = [cells[place] for place in places]
     missing = [token for token in items if token not in by_token]

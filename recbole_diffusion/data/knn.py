@@ -1,4 +1,4 @@
-"""Nearest neighbours of items by cosine, in blocks, and their graphs; never a matrix [items, items]."""
+"""Nearest neighbours of items by cosine, in blocks, and their graphs; nothing of [items, items] is held."""
 
 import hashlib
 import logging
@@ -15,7 +15,7 @@ from torch import Tensor
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.storage.atomic import write_whole
 
-VERSION = 1  # of what is cached; a change of the computation raises it
+VERSION = 1  # of cached neighbours; to be raised when the computation changes
 ROWS, COLUMNS = 1024, 8192  # items compared at once: 32 MB of similarities
 
 
@@ -23,12 +23,12 @@ ROWS, COLUMNS = 1024, 8192  # items compared at once: 32 MB of similarities
 def nearest(
     take: Callable[[Tensor], Tensor], count: int, k: int, rows: int = ROWS, columns: int = COLUMNS
 ) -> tuple[Tensor, Tensor]:
-    """Return the k nearest rows of each row by cosine, the row itself first, then by falling cosine.
+    """Return the k nearest rows of each row by cosine, the row itself first, then by descending cosine.
 
     Args:
         take: returns rows of the feature matrix, [n, width], by their numbers, long [n].
         count: number of rows.
-        k: neighbours, the row itself among them.
+        k: number of neighbours, including the row itself.
         rows: rows whose neighbours are searched at once.
         columns: rows they are compared with at once.
 
@@ -51,9 +51,8 @@ def nearest(
         for others in everything.split(columns):
             similarity = left @ F.normalize(take(others), dim=1).T  # [rows, columns]
             own = (mine >= others[0]) & (mine <= others[-1])
-            similarity[own.nonzero().squeeze(1), mine[own] - others[0]] = (
-                torch.inf
-            )  # first, whatever rounding says
+            # The row itself comes first, whatever the rounding.
+            similarity[own.nonzero().squeeze(1), mine[own] - others[0]] = torch.inf
             new, place = similarity.topk(min(k, len(others)), dim=1)
             best, order = torch.cat([best, new], 1).topk(k, dim=1)
             ids = torch.cat([ids, others[place]], 1).gather(1, order)
@@ -65,7 +64,7 @@ def nearest(
 
 @torch.no_grad()
 def cosines_of(take: Callable[[Tensor], Tensor], neighbours: Tensor, rows: int = ROWS) -> Tensor:
-    """Return the cosine of each row with its neighbours, [count, k]; see :func:`nearest`."""
+    """Return the cosine of each row with its neighbours, [count, k], in blocks; see :func:`nearest`."""
     found = []
     for mine in torch.arange(len(neighbours)).split(rows):
         others = F.normalize(take(neighbours[mine].reshape(-1)), dim=1).view(
@@ -97,7 +96,7 @@ def fused(graphs: list[sp.csr_matrix], weights: list[float]) -> sp.csr_matrix:
 
 
 def fingerprint(*parts: bytes | str | int) -> str:
-    """Return a short text that differs where any of the parts does."""
+    """Return a short text that differs if any of the parts does."""
     digest = hashlib.blake2b(digest_size=12)
     for part in parts:
         data = part if isinstance(part, bytes) else str(part).encode()
@@ -108,10 +107,10 @@ def fingerprint(*parts: bytes | str | int) -> str:
 def cached(
     folder: str | None, key: str, compute: Callable[[], tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Tensor]:
-    """Return what ``compute`` returns, kept in ``<folder>/knn-<key>.npz`` where a folder is given.
+    """Return the result of ``compute``, cached in ``<folder>/knn-<key>.npz`` if a folder is given.
 
     ``key`` must depend on everything that the result depends on. A damaged file is computed again; a folder
-    that cannot be written is a warning.
+    that cannot be written only gives a warning.
     """
     if folder is None:
         return compute()
@@ -123,12 +122,12 @@ def cached(
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             logging.getLogger().warning("%s is damaged; its neighbours are computed again", path)
     neighbours, cosine = compute()
-    arrays = {"neighbours": neighbours.numpy().astype(np.int32), "cosine": cosine.numpy()}
+    table = neighbours.numpy().astype(np.int32)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda file: np.savez(file, **arrays))
+        write_whole(path, lambda file: np.savez(file, neighbours=table, cosine=cosine.numpy()))
     except (OSError, RunError) as error:
         logging.getLogger().warning(
-            "neighbours are not kept, graph_cache %s cannot be written: %s", folder, error
+            "neighbours are not cached, graph_cache %s cannot be written: %s", folder, error
         )
     return neighbours, cosine

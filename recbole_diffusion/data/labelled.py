@@ -1,4 +1,4 @@
-"""Interactions with the part of each row in ``x_label``, as in MMRec: 0 train, 1 valid, 2 test.
+"""Interactions with the part of each row in a column ``x_label``, as in MMRec: 0 train, 1 valid, 2 test.
 
 Such a file is tab-separated, with a plain header (``userID``, ``itemID``, ``x_label`` and others) instead of
 RecBole's typed one.
@@ -29,11 +29,10 @@ def is_labelled(path: Path) -> bool:
 def read_labelled(path: Path, user_field: str, item_field: str) -> tuple[pd.DataFrame, list[int]]:
     """Return the rows ordered by part, and the number of rows of each part.
 
-    The two columns before any other are users and items if they are not named ``userID`` and ``itemID`` or
-    like the fields.
+    Users and items are in the columns named like the fields, or ``userID`` and ``itemID``.
 
     Raises:
-        UsageError: a row has too many fields, a column is missing, a label is none of 0, 1, 2, a value is
+        UsageError: a row has too many fields, a column is missing, a label is not 0, 1 or 2, a value is
             missing, or a part is empty.
     """
     try:
@@ -42,7 +41,7 @@ def read_labelled(path: Path, user_field: str, item_field: str) -> tuple[pd.Data
             frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, index_col=False)
     except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
         raise UsageError(
-            f"{path} cannot be read: {error}; write one value a column, tab-separated, in UTF-8"
+            f"{path} cannot be read: {error}; write one value per column, tab-separated, in UTF-8"
         ) from error
     columns = []
     for field, usual in ((user_field, "userID"), (item_field, "itemID")):
@@ -76,7 +75,7 @@ def read_labelled(path: Path, user_field: str, item_field: str) -> tuple[pd.Data
 
 
 def labelled_file(config: Any) -> Path | None:
-    """Return the labelled file of a data set in MMRec's layout, None if it has RecBole's own files."""
+    """Return the labelled file of a data set in MMRec's layout; None for one in RecBole's own files."""
     name, folder = config["dataset"], Path(config["data_path"])
     parts = config["benchmark_filename"]
     if parts and all((folder / f"{name}.{part}.inter").is_file() for part in parts):

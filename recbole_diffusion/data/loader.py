@@ -1,4 +1,4 @@
-"""Training batches of positives (the model draws negatives), and evaluation batches of one size."""
+"""Training batches of positives, whose negatives the model draws on its device, and evaluation batches."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,11 +11,11 @@ from recbole_diffusion.compat import FullSortEvalDataLoader, Interaction
 class PositiveLoader:
     """Shuffled batches of training interactions, or of training users.
 
-    With ``batch_by: interaction`` a batch holds user and item ids of ``train_batch_size`` interactions; with
-    ``batch_by: user`` it holds ``train_batch_size`` user ids, each user who has an interaction once an epoch.
-    The padding user is never among them.
+    With ``batch_by: interaction`` a batch has user and item ids of ``train_batch_size`` interactions; with
+    ``batch_by: user`` it has ``train_batch_size`` user ids, each user with an interaction once per epoch,
+    never the padding user.
 
-    The order comes from ``generator`` alone, whose state is part of a checkpoint.
+    The order depends only on ``generator``, whose state is saved in checkpoints.
 
     Args:
         config: of a model of ours; ``batch_by`` is an option of it.
@@ -48,10 +48,10 @@ class PositiveLoader:
 
 
 class FullRankingLoader(FullSortEvalDataLoader):
-    """RecBole's loader of a full ranking, with ``eval_batch_size`` in cells for sequences too.
+    """RecBole's loader of a full ranking, with ``eval_batch_size`` in cells for sequential models too.
 
-    RecBole reads the option as users x items for a general model, and as sequences for a sequential one: the
-    score table of a batch would then be as many times larger as there are items.
+    RecBole reads the option as users x items for a general model, but as sequences for a sequential one: the
+    score table of a batch would be larger by a factor of the number of items.
     """
 
     def _init_batch_size_and_step(self) -> None:

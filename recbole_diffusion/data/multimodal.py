@@ -1,4 +1,4 @@
-"""The data set of multimodal models: interactions, item features and neighbour graphs by modality."""
+"""The data set of multimodal models: interactions, and item features with their graphs by modality."""
 
 import logging
 import zipfile
@@ -24,9 +24,9 @@ class MultimodalDataset(InteractionDataset):
 
     A modality ``image`` of the data set ``baby`` is read from the first of ``baby.image.npy``,
     ``baby.image_feat.npy`` and ``image_feat.npy`` (MMRec's layout), or from the only ``baby.image_*.npy``, a
-    name for features that stand in for the originals; ``.safetensors`` likewise. ``item_features`` makes
-    modalities from the .item file. Rows belong to item tokens: to those in the file of the same name that
-    ends in ``.tokens``, or to the number of the row.
+    name for substitutes of the original features; the same with ``.safetensors``. ``item_features`` makes
+    modalities from the .item file. Rows belong to the item tokens in the file of the same name that ends in
+    ``.tokens``; without it, the token is the number of the row.
 
     Attributes:
         modalities: the modalities by name, in the order of the option; rows are aligned, values stay on disk.
@@ -45,14 +45,14 @@ class MultimodalDataset(InteractionDataset):
             logging.getLogger().info("modality %s: %s from %s", modality.name, shape, modality.origin)
 
     def item_tokens(self) -> np.ndarray:
-        """Return the tokens of items 1, 2, ...: those of the padding id 0 left out."""
+        """Return the tokens of items 1, 2, ..., without that of the padding id 0."""
         return np.array(self.field2id_token[self.iid_field][1:], dtype=object)
 
     def _modality(self, name: str, options: MultimodalOptions, folder: Path, items: np.ndarray) -> Modality:
         if name in options.item_features:
             path = folder / f"{self.dataset_name}.item"
             modality = made_modality(name, options.item_features[name], path, self.config, items)
-            check_values(modality, items, "allow")  # an item without any word keeps a row of zeros
+            check_values(modality, items, "allow")  # an item without words keeps a row of zeros
             return modality
         path = find_features(folder, self.dataset_name, name)
         values = open_matrix(path)
@@ -84,9 +84,8 @@ class MultimodalDataset(InteractionDataset):
             return found + 1, cosine
         if options.knn_source == "file":
             raise UsageError(
-                f"knn_source is 'file', but there is no {self.dataset_name}.{name}_knn*.npz with {k} "
-                "neighbours or more in "
-                f"{self.config['data_path']}; set it to auto or features"
+                f"knn_source is 'file', but there is no {self.dataset_name}.{name}_knn*.npz with at least "
+                f"{k} neighbours in {self.config['data_path']}; set it to auto or features"
             )
 
         def compute() -> tuple[Tensor, Tensor]:
@@ -97,15 +96,13 @@ class MultimodalDataset(InteractionDataset):
         return found + 1, cosine
 
     def _neighbour_file(self, name: str, k: int) -> Path | None:
-        """Return the file with the fewest neighbours that are enough, or None."""
+        """Return the smallest file with enough neighbours, or None."""
         folder = Path(self.config["data_path"])
-        if (
-            not folder.is_dir()
-        ):  # a trial on another machine: other neighbours than the driver's would go unnoticed
+        # Without the folder, a trial on another machine would silently use other neighbours than the driver.
+        if not folder.is_dir():
             raise UsageError(
-                f"{folder} is not there to look for a file of neighbours; share data_path with every "
-                "machine, or set "
-                "knn_source to features"
+                f"there is no folder {folder} to look for a file of neighbours; share data_path with every "
+                "machine, or set knn_source to features"
             )
         for path in sorted(
             folder.glob(f"{self.dataset_name}.{name}_knn*.npz"), key=lambda path: (len(path.name), path.name)
@@ -116,7 +113,7 @@ class MultimodalDataset(InteractionDataset):
         return None
 
     def _key(self, modality: Modality, k: int) -> str:
-        """Return a text that depends on all that neighbours depend on: features in order of the ids."""
+        """Return a text that depends on all that the neighbours do: the features in order of the ids."""
         blocks = np.array_split(modality.rows, -(-len(modality.rows) // 4096))
         contents = (modality.values[rows].tobytes() for rows in blocks)
         return knn.fingerprint(knn.VERSION, k, str(modality.values.dtype), modality.width, *contents)
@@ -126,7 +123,7 @@ def find_features(folder: Path, dataset: str, name: str) -> Path:
     """Return the file of a modality's features.
 
     Raises:
-        UsageError: there is none, or several that could stand in for it.
+        UsageError: there is none, or several that could be a substitute.
     """
     stems = (f"{dataset}.{name}", f"{dataset}.{name}_feat", f"{name}_feat")
     for path in (folder / f"{stem}{ending}" for stem in stems for ending in ENDINGS):
@@ -135,7 +132,7 @@ def find_features(folder: Path, dataset: str, name: str) -> Path:
     derived = sorted(path for ending in ENDINGS for path in folder.glob(f"{dataset}.{name}_*{ending}"))
     if len(derived) == 1:
         logging.getLogger().warning(
-            "modality %s is taken from %s, which stands in for the original features", name, derived[0]
+            "modality %s is taken from %s, a substitute for the original features", name, derived[0]
         )
         return derived[0]
     if derived:
@@ -147,18 +144,17 @@ def find_features(folder: Path, dataset: str, name: str) -> Path:
     known = [file.removeprefix(f"{dataset}.").rpartition(".")[0].removesuffix("_feat") for file in there]
     raise UsageError(
         f"modality {name!r} is named, but {folder} has no features for it{did_you_mean(name, known)}: "
-        "neither "
-        f"{', '.join(f'{stem}.npy' for stem in stems)} nor .safetensors; files of features there: "
-        f"{', '.join(there) or 'none'}. "
-        "Put the file there, correct modalities, or make it from the .item file with item_features"
+        f"neither {', '.join(f'{stem}.npy' for stem in stems)} nor .safetensors; files of features there: "
+        f"{', '.join(there) or 'none'}. Put the file there, correct modalities, or make it from the .item "
+        "file with item_features"
     )
 
 
 def neighbour_arrays(path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return ``neighbours`` and ``cosine`` of a .npz file, None for one that it has not.
+    """Return ``neighbours`` and ``cosine`` of a .npz file, None for an array that it does not have.
 
     Raises:
-        UsageError: it is no such file.
+        UsageError: it is not such a file.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -171,25 +167,26 @@ def neighbour_arrays(path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
 
 
 def neighbours_of_file(path: Path, modality: Modality, k: int) -> tuple[Tensor, Tensor]:
-    """Return the neighbours that a file holds, by position of the items (item id - 1), the item itself first.
+    """Return the neighbours in a file, by position of the items (item id - 1), the item itself first.
 
     The file has ``neighbours``, [rows, K], rows and entries aligned like the modality's features, with or
     without the item itself in its own row, and ``cosine`` of the same shape; without it, cosines are those of
-    the features. A neighbour that is no item of the interactions is left out.
+    the features. A neighbour that is not an item of the interactions is left out.
 
     Returns:
         neighbours long [items, k], and their cosines [items, k].
 
     Raises:
-        UsageError: the rows do not fit the features, or an item has too few neighbours.
+        UsageError: there are no neighbours, the rows do not fit the features, or an item has too few.
     """
     table, given = neighbour_arrays(path)
     n_rows = len(modality.values)
+    if table is None:
+        raise UsageError(f"{path} has no array 'neighbours'; write one, or set knn_source to features")
     if len(table) != n_rows or table.dtype.kind not in "iu" or table.min() < 0 or table.max() >= n_rows:
         raise UsageError(
             f"{path} has neighbours of shape {list(table.shape)}, from {table.min()} to {table.max()}; it "
-            "takes row numbers of "
-            f"{modality.origin}, which has {n_rows} rows"
+            f"takes row numbers of {modality.origin}, which has {n_rows} rows"
         )
     place = np.full(n_rows, -1, dtype=np.int64)
     place[modality.rows] = np.arange(len(modality.rows))
@@ -209,7 +206,7 @@ def neighbours_of_file(path: Path, modality: Modality, k: int) -> tuple[Tensor, 
         return neighbours, knn.cosines_of(lambda rows: modality.take(rows + 1), neighbours)
     if not np.isfinite(given).all():
         raise UsageError(
-            f"{path} has cosines that are NaN or infinite; correct them, or leave 'cosine' out of the file"
+            f"{path} has cosines that are NaN or infinite; correct them, or remove 'cosine' from the file"
         )
     cosine = torch.from_numpy(given[modality.rows].astype(np.float32)).gather(1, order)
     return neighbours, torch.cat([torch.ones(len(cosine), 1), cosine], dim=1)

@@ -1,4 +1,4 @@
-"""From a configuration to a data set and its three loaders, where it differs from RecBole."""
+"""From a configuration to a data set and its three loaders, where this differs from RecBole's preparation."""
 
 import contextlib
 import logging
@@ -24,7 +24,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options import model_needs
 from recbole_diffusion.options.split import SplitOptions
 
-# What RecBole applies before it splits, and so not to given parts.
+# Options that RecBole applies before it splits, and so not to given parts.
 NOT_FOR_PARTS = (
     "user_inter_num_interval",
     "item_inter_num_interval",
@@ -44,15 +44,16 @@ def refusals_of(config: Any) -> Iterator[None]:
     except (ValueError, KeyError, NotImplementedError) as error:
         name = type(error).__name__ + ": " if isinstance(error, KeyError) else ""
         raise UsageError(
-            f"data set {config['dataset']!r} in {config['data_path']} cannot be used so: {name}{error}"
+            f"data set {config['dataset']!r} in {config['data_path']} cannot be used with these options: "
+            f"{name}{error}"
         ) from error
 
 
 def create_dataset(config: Any) -> Any:
-    """Return the data set of a run: the model's own class, or RecBole's, read fast and checked.
+    """Return the data set of a run, read fast and checked: of the model's class, or RecBole's for its type.
 
     Raises:
-        UsageError: it is not there, is malformed, or does not fit the options.
+        UsageError: it does not exist, is malformed, or does not fit the options.
     """
     model_needs.check_files(config)
     with refusals_of(config):
@@ -72,7 +73,7 @@ def dataset_class(config: Any) -> type:
 
 
 def data_options(config: Any) -> dict[str, Any]:
-    """Return the options that decide what the data set is, before its split."""
+    """Return the options that determine the data set, before its split."""
     names = [
         *config.parameters["Dataset"],
         "dataset",
@@ -84,13 +85,13 @@ def data_options(config: Any) -> dict[str, Any]:
 
 
 def release_dataset(dataset: Any) -> Any:
-    """Take the configuration out of a data set, so that another process can adopt it."""
+    """Remove the configuration from a data set, so that another process can adopt it."""
     dataset.made_for, dataset.config = data_options(dataset.config), None
     return dataset
 
 
 def adopt_dataset(config: Any, dataset: Any) -> Any:
-    """Return a data set that :func:`release_dataset` gave away, under the configuration of this run.
+    """Return a data set from :func:`release_dataset` with the configuration of this run.
 
     Raises:
         UsageError: it was made for other data options.
@@ -110,7 +111,7 @@ def adopt_dataset(config: Any, dataset: Any) -> Any:
 
 
 def _check_fit(config: Any, dataset: Any) -> None:
-    """Check what RecBole would find out in the first epoch or later, before training or ranking."""
+    """Check, before anything is trained or ranked, what RecBole would find in the first epoch or after it."""
     name, largest = config["dataset"], max(config["topk"])
     if config["eval_type"] == EvaluatorType.RANKING and largest >= dataset.item_num:
         raise UsageError(
@@ -121,22 +122,19 @@ def _check_fit(config: Any, dataset: Any) -> None:
         column, asked = config["RATING_FIELD"], config.general.valid_metric
         raise UsageError(
             f"valid_metric is {asked!r}, which needs the ratings of held-out items, but data set {name!r} is "
-            "loaded without the "
-            f"column {column!r}; name it in load_col.inter, such as [user_id, item_id, rating], and with "
-            "RATING_FIELD if it has "
-            "another name"
+            f"loaded without the column {column!r}; name it in load_col.inter, such as [user_id, item_id, "
+            "rating], and with RATING_FIELD if it has another name"
         )
     label, modes = config["LABEL_FIELD"], config["eval_args"]["mode"].values()
     if "labeled" in modes and label not in dataset.inter_feat:
         raise UsageError(
-            f"eval_args.mode labeled needs the column {label!r}, which data set {name!r} has not; name "
-            "another with LABEL_FIELD, "
-            "or make it with threshold, such as {rating: 3}"
+            f"eval_args.mode labeled needs the column {label!r}, which data set {name!r} does not have; name "
+            "another with LABEL_FIELD, or make it with threshold, such as {rating: 3}"
         )
 
 
 def _tell_ignored(config: Any) -> None:
-    """Warn of changed options without effect, where the parts are given or made by a shift."""
+    """Warn about changed options that have no effect, since the parts are given or made by a shift."""
     by_shift = config.split.shift != "none"
     if not config["benchmark_filename"] and not by_shift:
         return
@@ -154,11 +152,11 @@ def _tell_ignored(config: Any) -> None:
 def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
     """Return the loaders of train (the model's or RecBole's), of valid, and of each test part by name.
 
-    Where the split has no validation part the second is None, and without a test part the third is empty.
-    With two test parts each has a sampler of its own, so that neither is masked when the other is ranked.
+    If the split has no validation part the second is None, and without a test part the third is empty. Each
+    of two test parts has its own sampler, so that neither is masked when the other is ranked.
 
     Raises:
-        UsageError: the data set cannot be split, sampled or ranked as the options say.
+        UsageError: the data set cannot be split, sampled or ranked with these options.
     """
     _check_fit(config, dataset)
     for line in model_needs.fit_to_data(config, dataset):
@@ -170,7 +168,7 @@ def parts_of(config: Any, dataset: Any) -> dict[str, Any]:
     """Return train, valid and the test parts of a data set, by name; can be called once.
 
     Raises:
-        UsageError: the data set cannot be split as the options say.
+        UsageError: the data set cannot be split with these options.
     """
     with refusals_of(config):
         parts = dataset.build()
@@ -179,20 +177,20 @@ def parts_of(config: Any, dataset: Any) -> dict[str, Any]:
 
 
 def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """Return the loaders of what :func:`parts_of` returned, as :func:`prepare_data` does.
+    """Return the loaders of the parts from :func:`parts_of`, as :func:`prepare_data` does.
 
     Raises:
-        UsageError: the parts cannot be sampled as the options say.
+        UsageError: the parts cannot be sampled with these options.
     """
     with refusals_of(config):
         train_part, valid_part, *test_parts = parts.values()
         samplers = create_samplers(config, dataset, [train_part, valid_part, test_parts[0]])
         train = _train_loader(config, dataset, train_part, samplers[0])
         valid = _evaluated(config, "valid", valid_part, samplers[1])
-        tests = {}
+        tests: dict[str, Any] = {}
         for name, part in list(parts.items())[2:]:
             first = part is test_parts[0]
-            before = getattr(part, "masked", None) or valid_part  # a sampler masks what came before its part
+            before = getattr(part, "masked", None) or valid_part  # a sampler masks the parts before its own
             sampler = (
                 samplers[2] if first else create_samplers(config, dataset, [train_part, before, part])[2]
             )
@@ -211,7 +209,7 @@ def _train_loader(config: Any, dataset: Any, part: Any, sampler: Any) -> Any:
 
 
 def _evaluated(config: Any, phase: str, part: Any, sampler: Any) -> Any:
-    """Return the loader of a held-out part, or None where the split has none."""
+    """Return the loader of a held-out part, or None if the part is empty."""
     if not len(part):
         return None
     kind = get_dataloader(config, phase)

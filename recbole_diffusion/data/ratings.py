@@ -1,4 +1,4 @@
-"""Rating rows of users: sparse, on the scale that the data set names, checked."""
+"""Rating rows of users: sparse, and checked against the scale of the data set."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from recbole_diffusion.errors import UsageError
 
 
 class KeptRatings:
-    """User-item ratings beside a data set whose rating column became a label; no model sees them.
+    """Ratings by user and item of a data set whose rating column became a label (``threshold``).
 
     Args:
         users: internal ids, [rows].
@@ -27,12 +27,12 @@ class KeptRatings:
         return np.asarray(users).astype(np.int64) * self.n_items + np.asarray(items).astype(np.int64)
 
     def of(self, users: Any, items: Any) -> np.ndarray:
-        """Return the ratings of pairs that are among those kept, float64 [pairs]."""
+        """Return the ratings of pairs that were kept, float64 [pairs]."""
         return self._ratings[np.searchsorted(self._keys, self._key(users, items))]
 
 
 def has_ratings(dataset: Any) -> bool:
-    """Return whether the ratings of a data set's rows are known, as a column or kept aside."""
+    """Return whether the ratings of a data set's rows are known, as a column or as kept ratings."""
     return (
         dataset.config["RATING_FIELD"] in dataset.inter_feat
         or getattr(dataset, "kept_ratings", None) is not None
@@ -49,8 +49,7 @@ def rating_column(dataset: Any) -> np.ndarray:
     if not has_ratings(dataset):
         raise UsageError(
             f"data set {dataset.dataset_name!r} is loaded without the rating column {name!r}; name it in "
-            "load_col.inter, such as "
-            "[user_id, item_id, rating], and with RATING_FIELD if it has another name"
+            "load_col.inter, such as [user_id, item_id, rating], and with RATING_FIELD if it has another name"
         )
     if name in feat:
         return np.asarray(feat[name], dtype=np.float64)
@@ -74,15 +73,15 @@ def check_scale(dataset: Any, low: float, high: float) -> None:
         first = ", ".join(f"{rating:g} of user {user} on item {item}" for user, item, rating in rows)
         raise UsageError(
             f"{len(wrong)} ratings of data set {dataset.dataset_name!r} are outside rating_scale [{low:g}, "
-            f"{high:g}] (nan: none "
-            f"is given): {first}; correct rating_scale, or drop these rows with val_interval"
+            f"{high:g}] (nan: none is given): {first}; correct rating_scale, or drop these rows with "
+            "val_interval"
         )
 
 
 def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:
-    """Return the training ratings, float32 CSR [n_users, n_items], items ascending.
+    """Return the ratings of the training part, float32 CSR [n_users, n_items], items ascending.
 
-    Row and column 0 are empty. A stored 0 is a rating of 0: what is stored is what is rated.
+    Row and column 0 are empty. A stored 0 is a rating of 0: exactly the rated pairs are stored.
 
     Raises:
         UsageError: no rating column, a rating outside the scale, a pair rated twice, or a user without a
@@ -103,8 +102,7 @@ def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:
         )
         raise UsageError(
             f"{len(again)} rows of data set {train.dataset_name!r} rate an item a second time, first user "
-            f"{user} on item {item}; "
-            "keep one with --rm_dup_inter=last (or first)"
+            f"{user} on item {item}; keep one with --rm_dup_inter=last (or first)"
         )
     counts = np.bincount(users, minlength=train.user_num)
     without = np.flatnonzero(counts[1:] == 0) + 1
@@ -113,8 +111,7 @@ def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:
         raise UsageError(
             f"{len(without)} users of data set {train.dataset_name!r} have no rated item in train: {first}"
             f"{', ...' if len(without) > 5 else ''}; leave them out with user_inter_num_interval '[2,inf)', "
-            "or move one row of "
-            "each into train"
+            "or move one row of each into train"
         )
     offsets = np.r_[0, np.cumsum(counts)]
     return sp.csr_matrix((ratings.astype(np.float32), items, offsets), shape=(train.user_num, train.item_num))

@@ -1,20 +1,20 @@
-"""Atomic files read by pandas' C engine, not its Python engine, into exactly RecBole's data set.
+"""Atomic files read by pandas' C engine instead of its Python engine, into the same data set as RecBole's.
 
-RecBole reads with ``engine="python"`` and checks nothing. What it does with a bad row, and where
+RecBole reads with ``engine="python"`` and checks nothing. This is what it does with a bad row, and where
 ``FastReading`` is stricter:
 
-- Too many fields: if it is the first row, pandas takes the leading fields of every row for an index and each
-  column gets its neighbour's values; in a later row the surplus is dropped. Here both are errors.
-- Too few fields: the row is filled up with missing values, so a token becomes ``[PAD]``, a number the mean of
+- Too many fields: in the first row, pandas takes the leading fields of every row for an index and each column
+  gets its neighbour's values; in a later row the surplus is dropped. Here both are errors.
+- Too few fields: the row is filled with missing values, so a token becomes ``[PAD]``, a number the mean of
   its column, and an interaction without user or item is removed. Here it is an error. An empty field is a
   missing value, as in RecBole.
-- No number in a float column: an error in both; RecBole's names neither file nor line.
+- Not a number in a float column: an error in both; RecBole's names neither file nor line.
 - No rows: RecBole fails later, with a hint at the filters. Here it is an error, except in a part of
   ``benchmark_filename``.
 
-What the two engines read differently goes to RecBole's own reader: separators of several characters, a single
-column, lines that start with a blank or end in a bare carriage return, NUL, numbers from 2**53 (unless the
-whole column is int64) and those that only Python knows (``1_000``).
+Files that the two engines read differently go to RecBole's own reader: separators of several characters, a
+single column, lines that start with a blank or end in a bare carriage return, NUL, numbers from 2**53 (unless
+the whole column is int64) and numbers that only Python reads (``1_000``).
 """
 
 import codecs
@@ -22,7 +22,7 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -32,15 +32,20 @@ from pandas._libs.parsers import STR_NA_VALUES
 from recbole_diffusion.compat import FeatureType, Interaction
 from recbole_diffusion.errors import UsageError
 
+if TYPE_CHECKING:
+    from recbole_diffusion.compat import Dataset
+else:
+    Dataset = object  # a mixin: the data set class comes after it in the MRO
+
 EXACT = 2.0**53  # the C engine reads every whole number below it as the Python engine does
 
 
 class AtomicFileError(UsageError):
-    """A malformed atomic file; the message says file, line, what is there, what should be, what to do."""
+    """An atomic file is malformed; the message has file, line, what was found and expected, and a remedy."""
 
 
 class AtomicFile:
-    """One atomic file, held as UTF-8 bytes, that knows its columns and where it is at fault."""
+    """One atomic file, held as UTF-8 bytes: its columns, its rows, and the places of its faults."""
 
     def __init__(self, path: Path, encoding: str | None, separator: str) -> None:
         self.path, self.separator, self.raw = path, separator, path.read_bytes()
@@ -96,10 +101,10 @@ class AtomicFile:
             ) from error
 
     def check_rows(self, width: int) -> int:
-        """Return the number of rows; raise at the first that has not ``width`` fields.
+        """Return the number of rows; raise at the first that does not have ``width`` fields.
 
         Without quotes, the separators and line ends of the whole file must repeat one pattern, which numpy
-        tells in a twentieth of a second for a million rows. Where they do not, the fields of each row are
+        checks in a twentieth of a second for a million rows. If they do not, the fields of each row are
         counted.
         """
         if width > 1 and b'"' not in self.raw and not self.odd_returns:
@@ -112,24 +117,19 @@ class AtomicFile:
         for line, fields in self.records():
             rows += 1
             if len(fields) != width:
-                remedy = "write one value a column, and nothing between two separators where it is missing"
+                remedy = "write one value per column, and nothing between two separators if it is missing"
                 raise self.fault(line, f"{len(fields)} fields", f"{width} as in the header", remedy)
         return rows
 
     def check_numbers(self, columns: dict[str, FeatureType], wanted: list[str], seq_separator: str) -> None:
-        """Raise at the first value of a float or float_seq column that is not a number.
-
-        Called when such a value stopped the reading.
-        """
+        """Raise at the first value of a float or float_seq column that is not a number."""
         numbers = [
             (place, name)
             for place, name in enumerate(columns)
             if name in wanted and "float" in columns[name].value
         ]
-        for booleans in (
-            ("true", "false"),
-            (),
-        ):  # pandas reads a column of them as 1 and 0, but not among numbers
+        # pandas reads a column of booleans as 1 and 0, but not booleans among numbers.
+        for booleans in (("true", "false"), ()):
             for line, fields in self.records():
                 for place, name in numbers:
                     value = fields[place]
@@ -139,7 +139,7 @@ class AtomicFile:
                         raise self.fault(line, f"{value!r:.60} in the column {name!r}", "a number", remedy)
 
     def read(self, columns: dict[str, FeatureType], wanted: list[str], rows: int) -> pd.DataFrame | None:
-        """Return the wanted columns as pandas' Python engine reads them, None if the C engine may differ."""
+        """Return the wanted columns as pandas' Python engine reads them; None if the engines may differ."""
         blank_starts = [b"\n "] if self.separator == "\t" else [b"\n ", b"\n\t"]
         if len(columns) == 1 or self.odd_returns or any(mark in self.raw for mark in (b"\0", *blank_starts)):
             return None
@@ -176,7 +176,7 @@ def _are_numbers(texts: list[str], ignored: tuple[str, ...]) -> bool:
 
 
 class ManyRows(Interaction):
-    """An ``Interaction`` that turns a list of rows into a tensor once, not once a column."""
+    """An ``Interaction`` that turns a list of rows into a tensor once, not again for each column."""
 
     def __getitem__(self, index: Any) -> Any:
         if not isinstance(index, list) or not index:
@@ -185,8 +185,10 @@ class ManyRows(Interaction):
         return Interaction({name: values[rows] for name, values in self.interaction.items()})
 
 
-class FastReading:
-    """Stands before any RecBole data set class, ``class Fast(FastReading, Dataset)``: same data, sooner."""
+class FastReading(Dataset):
+    """Mixin for any RecBole data set class, ``class Fast(FastReading, Dataset)``: the same, faster."""
+
+    inter_feat: Any
 
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
         """Read one atomic file.
@@ -222,7 +224,7 @@ class FastReading:
         return frame
 
     def _note_fields(self, columns: dict[str, FeatureType], wanted: list[str], source: Any) -> None:
-        """Fill RecBole's tables of fields; not from a .link file, whose columns belong to other files."""
+        """Fill RecBole's tables of fields, except from a .link file, whose columns belong to other files."""
         for name in wanted if source != "link" else ():
             self.field2source[name], self.field2type[name] = source, columns[name]
             if not columns[name].value.endswith("seq"):
@@ -242,12 +244,12 @@ class FastReading:
         return arrays if limit is None else [array[:limit] for array in arrays]
 
     def _change_feat_format(self) -> None:
-        """Make the interactions such that ``build`` takes its parts out of them quickly."""
+        """Make interactions from which ``build`` can take its parts quickly."""
         super()._change_feat_format()
         self.inter_feat = ManyRows(self.inter_feat.interaction)
 
     def _grouped_index(self, group_by_list: np.ndarray) -> list[list[int]]:
-        """Return the rows of each group, in order of first appearance, by one sort without a loop."""
+        """Return the rows of each group in order of first appearance, by a sort, not by a loop over rows."""
         order = np.argsort(group_by_list, kind="stable")
         ends = np.flatnonzero(np.diff(group_by_list[order])) + 1
         return sorted(rows.tolist() for rows in np.split(order, ends) if len(rows))

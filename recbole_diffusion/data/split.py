@@ -1,8 +1,8 @@
-"""Splits under distribution shift: train, valid, a test part like them (test_iid), one unlike (test_ood).
+"""Splits under distribution shift: train, valid, a test part like train (test_iid), a shifted one (test_ood).
 
 The three shifts are those of the CNSDiff paper, appendix B "Preprocessing Details": uniform item popularity,
-the most recent interactions of each user, and a set of users to whom every item was shown. What the paper
-leaves open is decided here:
+the most recent interactions of each user, and a set of users to whom every item was shown. Here is how we
+decide what the paper leaves open:
 
 - Rounding: popularity takes ``round(share * rows)`` interactions; temporal takes ``floor(share * rows of the
   user)``, at least one of a user with two or more.
@@ -30,7 +30,7 @@ GROUPS = 10
 
 @dataclass(frozen=True)
 class ShiftSplit:
-    """The parts, and what became of the rows that could not stay where they were.
+    """The parts, and the numbers of rows that were moved or dropped.
 
     Attributes:
         rows: row numbers of train, valid, test_iid and test_ood, ascending.
@@ -61,7 +61,7 @@ def split_rows(
         users: whole numbers from 0, [rows].
         items: whole numbers from 0, [rows].
         generator: the only source of randomness.
-        share: share of the interactions in test_ood; of no meaning for exposure.
+        share: share of the interactions in test_ood; unused for exposure.
         rest: shares of train, valid and test_iid among the others.
         time: of each interaction, [rows]; for temporal.
         exposed: bool [rows], the rows of the fully exposed set; for exposure.
@@ -93,8 +93,12 @@ def split_rows(
     users, items = users[kept], items[kept]
     if kind == "popularity":
         shifted = _uniform_popularity(items, share, generator)
+    elif kind == "temporal":
+        assert time is not None  # checked above
+        shifted = _latest(users, time[kept], share)
     else:
-        shifted = _latest(users, time[kept], share) if kind == "temporal" else exposed[kept]
+        assert exposed is not None  # checked above
+        shifted = exposed[kept]
     before = _split_rest(shifted, rest, generator)
     part = _with_all_in_train(before, users, items, generator)
     moved = {
@@ -105,9 +109,8 @@ def split_rows(
     if empty:
         raise UsageError(
             f"the {empty[0]} part is empty after a {kind} split of {len(part)} interactions, of which "
-            f"{sum(moved.values())} had "
-            "to go to train; give more interactions, other shares (shift_ratio, shift_rest) or another "
-            "shift_seed"
+            f"{sum(moved.values())} had to go to train; give more interactions, other shares (shift_ratio, "
+            "shift_rest) or another shift_seed"
         )
     return ShiftSplit(tuple(kept[part == number] for number in range(len(PARTS))), moved, dropped)
 
@@ -115,16 +118,16 @@ def split_rows(
 def rows_to_keep(
     users: np.ndarray, items: np.ndarray, time: np.ndarray | None = None, exposed: np.ndarray | None = None
 ) -> tuple[np.ndarray, dict[str, int]]:
-    """Return which rows take part, bool [rows], and how many do not, by reason.
+    """Return which rows are kept, bool [rows], and how many are not, by reason.
 
-    Of the rows of one pair the latest by ``time`` stays (the last in the file among equals), without ``time``
-    the first. Pairs that are ``exposed`` leave the other rows. Exposed rows of a user or an item that no
-    other row knows are dropped: nothing could be learnt of it.
+    Of the rows of one pair the latest by ``time`` is kept (the last in the file among equals), without
+    ``time`` the first. Rows whose pair is also ``exposed`` are dropped. Exposed rows whose user or item is in
+    no other row are dropped too: nothing could be learned about it.
     """
     rows, pairs = np.arange(len(users)), users.astype(np.int64) * (int(items.max(initial=0)) + 1) + items
     given = np.zeros(len(users), bool) if exposed is None else exposed
-    # The first of each pair in this order stays: exposed rows, then the others by file, or all from the
-    # latest to the earliest.
+    # The first of each pair in this order is kept: exposed rows, then the others in the order of the file, or
+    # all from the latest to the earliest.
     order = np.lexsort((rows, ~given)) if time is None else np.lexsort((rows, time))[::-1]
     keep = np.zeros(len(users), bool)
     keep[order[np.unique(pairs[order], return_index=True)[1]]] = True
@@ -141,46 +144,41 @@ def rows_to_keep(
 
 
 def popularity_quotas(counts: np.ndarray, asked: int, generator: np.random.Generator) -> np.ndarray:
-    """Return how many rows of each item go to test_ood: ``asked`` in all, as equal as possible.
+    """Return the number of rows of each item for test_ood: ``asked`` in all, as equal as possible.
 
-    One row of each item is left.
-
-    Water filling: quota_i = min(q, counts_i - 1) with the level q at which they sum to ``asked``; between two
-    whole levels, randomly chosen items get one more. Drawing rows with weights 1 / popularity would not be
-    uniform: without replacement those weights hold for the first draw only, and a rare item runs out of rows,
-    so that train has none of it.
+    At least one row of each item remains. Water filling: quota_i = min(q, counts_i - 1) with the level q at
+    which they sum to ``asked``; between two whole levels, randomly chosen items get one more. Drawing rows
+    with weights 1 / popularity would not be uniform: without replacement those weights hold for the first
+    draw only, and a rare item runs out of rows, so that train has none of it.
 
     Args:
         counts: rows of each item, [items], 0 for items without rows.
-        asked: number of rows to give.
-        generator: chooses the items that give one more.
+        asked: total number of rows.
+        generator: chooses the items with one more.
 
     Raises:
-        UsageError: fewer rows can be given than are asked for.
+        UsageError: not enough rows are available.
     """
     most = np.maximum(counts - 1, 0)
     if asked > most.sum():
         raise UsageError(
             f"test_ood would take {asked} interactions, but with one of each item left for train at most "
-            f"{most.sum()} can go "
-            "there; give a smaller shift_ratio, or remove rare items with item_inter_num_interval"
+            f"{most.sum()} can go there; give a smaller shift_ratio, or remove rare items with "
+            "item_inter_num_interval"
         )
     can_give_more = len(most) - np.cumsum(np.bincount(most))  # [levels]: items with most > level
     filled = np.concatenate([[0], np.cumsum(can_give_more)])  # [levels + 1]: sum of min(level, most)
     level = int(np.searchsorted(filled, asked, side="right")) - 1
     level = min(level, int(most.max(initial=0)))
     quotas = np.minimum(most, level)
-    odd = (
-        generator.choice(np.flatnonzero(most > level), asked - int(quotas.sum()), replace=False)
-        if asked > quotas.sum()
-        else []
-    )
-    quotas[odd] += 1
+    if asked > quotas.sum():
+        odd = generator.choice(np.flatnonzero(most > level), asked - int(quotas.sum()), replace=False)
+        quotas[odd] += 1
     return quotas
 
 
 def _uniform_popularity(items: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
-    """Return bool [rows], the random rows that fill each item's quota."""
+    """Return bool [rows], random rows that fill each item's quota."""
     counts = np.bincount(items)
     quotas = popularity_quotas(counts, round(share * len(items)), generator)
     order = generator.permutation(len(items))
@@ -202,7 +200,7 @@ def _latest(users: np.ndarray, time: np.ndarray, share: float) -> np.ndarray:
 
 
 def _place_in_group(counts: np.ndarray) -> np.ndarray:
-    """Return 0, 1, ... anew for each group, [counts.sum()], for rows sorted by group."""
+    """Return 0, 1, ... within each group, [counts.sum()], for rows sorted by group."""
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
@@ -220,9 +218,9 @@ def _split_rest(shifted: np.ndarray, rest: Sequence[float], generator: np.random
 def _with_all_in_train(
     part: np.ndarray, users: np.ndarray, items: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """Return ``part`` with one random row moved to train of each user and item that train lacks.
+    """Return ``part`` with a random row of each user and item that train lacks moved there.
 
-    A row of test_ood moves only where there is no other.
+    A row of test_ood is moved only if there is no other.
     """
     part = part.copy()
     order = generator.permutation(len(part))
@@ -236,13 +234,11 @@ def _with_all_in_train(
 
 
 def summarize(split: ShiftSplit, users: np.ndarray, items: np.ndarray, **said: Any) -> dict[str, Any]:
-    """Return what a split is made of, in plain types: ``said`` (kind, seed, ...), counts, popularity.
+    """Return a summary of a split in plain types: ``said``, sizes, moved and dropped rows, popularity.
 
-    Moved and dropped rows are among the counts.
-
-    ``popularity_deciles`` orders the items from the most to the least popular by their rows in all four parts
-    together (equal ones by their number), cuts them into ten groups of as many items, and gives each group's
-    share of the rows of each part.
+    ``said`` are its settings, such as kind and seed. ``popularity_deciles`` orders the items from the most to
+    the least popular by their rows in all four parts together (equal ones by id), divides them into ten
+    groups of equal size, and gives each group's share of the rows of each part.
     """
     kept = np.concatenate(split.rows)
     counts = np.bincount(items[kept])

@@ -1,8 +1,7 @@
-"""Between a data set and its split under shift: rows as arrays, the exposed set, files of parts.
+"""A RecBole data set split under distribution shift: its rows as arrays, the exposed set, files of its parts.
 
 Everything here works on the pandas frame of the interactions, before RecBole turns it into tensors: those
-hold times in float32, which cannot tell two of today's time stamps apart when less than a minute or two lies
-between them.
+hold times in float32, which cannot tell today's time stamps apart that are less than a minute or two apart.
 """
 
 import copy
@@ -18,14 +17,14 @@ from recbole_diffusion.data.split import ShiftSplit, rows_to_keep, split_rows, s
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.split import SplitOptions
 
-EXACT = 2.0**53  # below it a float that is whole is one whole number
+EXACT = 2.0**53  # below it, every whole number is a float
 
 
 def split_dataset(dataset: Any, options: SplitOptions) -> tuple[ShiftSplit, dict[str, Any]]:
-    """Split the interactions of a data set before its ``build``; return parts and summary.
+    """Split the interactions of a data set before its ``build``; return the parts and their summary.
 
     Raises:
-        UsageError: the interactions cannot be split so, or have no time.
+        UsageError: the interactions cannot be split, or have no time.
     """
     frame, name = dataset.inter_feat, dataset.dataset_name
     users, items = (frame[field].to_numpy(np.int64) for field in (dataset.uid_field, dataset.iid_field))
@@ -54,14 +53,14 @@ def _time(dataset: Any, options: SplitOptions) -> np.ndarray | None:
     field = dataset.time_field
     if field not in dataset.inter_feat or dataset.field2type[field] != FeatureType.FLOAT:
         what = (
-            f"is no number but {dataset.field2type[field].value}"
+            f"is not a number but {dataset.field2type[field].value}"
             if field in dataset.inter_feat
-            else "is not there"
+            else "is missing"
         )
         raise UsageError(
             f"the temporal shift needs the time of each interaction, but column {field!r} of data set "
-            f"{dataset.dataset_name!r} "
-            f"{what}; add it to load_col.inter as a float column, or name another with TIME_FIELD"
+            f"{dataset.dataset_name!r} {what}; add it to load_col.inter as a float column, or name another "
+            "with TIME_FIELD"
         )
     return dataset.inter_feat[field].to_numpy(np.float64)
 
@@ -74,11 +73,11 @@ def join_exposed(dataset: Any, path: Path) -> tuple[int, dict[str, int]]:
     values agree.
 
     Returns:
-        How many rows were appended at the end, and how many were dropped from both, by reason, see
+        The number of rows appended at the end, and the number dropped from both, by reason, see
         :func:`rows_to_keep`.
 
     Raises:
-        UsageError: there is no such file, it lacks a column, or nothing of it is left.
+        UsageError: there is no such file, it lacks a column, or no row of it is left.
     """
     own = dataset.inter_feat
     more = _exposed_frame(dataset, path)[list(own.columns)]
@@ -89,9 +88,9 @@ def join_exposed(dataset: Any, path: Path) -> tuple[int, dict[str, int]]:
     left = int((keep & exposed).sum())
     if left == 0:
         raise UsageError(
-            f"of none of the {len(more)} interactions of {path} (shift_test) do user and item have another "
-            "interaction in data "
-            f"set {dataset.dataset_name!r}; check that both files use the same tokens, and the filters"
+            f"none of the {len(more)} interactions of {path} (shift_test) has a user and an item with other "
+            f"interactions in data set {dataset.dataset_name!r}; check that both files use the same tokens, "
+            "and the filters"
         )
     if dropped["exposed_unseen"]:
         dataset.logger.warning(
@@ -104,10 +103,10 @@ def join_exposed(dataset: Any, path: Path) -> tuple[int, dict[str, int]]:
 
 
 def _exposed_frame(dataset: Any, path: Path) -> pd.DataFrame:
-    """Return the rows of the exposed set, filtered by a shallow copy that leaves the tables alone."""
+    """Return the rows of the exposed set, read and filtered by a copy, so that the tables of fields stay."""
     if not path.is_file():
         raise UsageError(
-            f"shift_test names {path}, which is no file; give the atomic .inter file of the fully exposed "
+            f"shift_test names {path}, which is not a file; give the atomic .inter file of the fully exposed "
             "interactions"
         )
     reader = copy.copy(dataset)
@@ -117,7 +116,7 @@ def _exposed_frame(dataset: Any, path: Path) -> pd.DataFrame:
     missing = [name for name in dataset.inter_feat.columns if name not in reader.inter_feat]
     if missing:
         raise UsageError(
-            f"{path} (shift_test) gives no column {', '.join(missing)}, which data set "
+            f"{path} (shift_test) has no column {', '.join(missing)}, which data set "
             f"{dataset.dataset_name!r} has"
         )
     for field, longest in reader.field2seqlen.items():
@@ -135,10 +134,10 @@ def _exposed_frame(dataset: Any, path: Path) -> pd.DataFrame:
 
 
 def write_parts(dataset: Any, rows: Sequence[np.ndarray], files: Sequence[Path]) -> None:
-    """Write parts of the interactions as atomic files: original tokens, the configuration's separators.
+    """Write parts of the interactions as atomic files with the original tokens and configured separators.
 
     A column that RecBole made (the label of ``threshold``) is written as it is; whole numbers are written
-    without a point.
+    without a decimal point.
     """
     config, frame = dataset.config, dataset.inter_feat
     texts = pd.DataFrame(
@@ -153,7 +152,7 @@ def write_parts(dataset: Any, rows: Sequence[np.ndarray], files: Sequence[Path])
 
 
 def _as_written(dataset: Any, name: str, separator: str) -> Any:
-    """Return the values of one column for a file; a missing token, RecBole's 0, is empty."""
+    """Return the values of one column for a file; a missing token, id 0 in RecBole, is an empty field."""
     values, kind = dataset.inter_feat[name].to_numpy(), dataset.field2type[name]
     if kind == FeatureType.FLOAT:
         whole = (

@@ -31,10 +31,7 @@ class RatedScores:
     """
 
     def __init__(self, part: Any, options: RatingOptions, predicts_ratings: bool) -> None:
-        if options.rating_scale is None:
-            raise ValueError("rated scores need a rating scale; the options have none")
-        low, high = options.rating_scale
-        self.scale: tuple[float, float] = low, high
+        self.scale = options.scale
         self.options, self.predicts_ratings, self.n_items = options, predicts_ratings, part.item_num
         users, items = (
             np.asarray(part.inter_feat[name]).astype(np.int64) for name in (part.uid_field, part.iid_field)

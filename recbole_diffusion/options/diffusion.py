@@ -31,7 +31,7 @@ class NoiseBoundsOptions:
         return make_betas(self.noise_schedule, self.steps, **bounds)
 
     def check_schedule(self) -> None:
-        """Raise UsageError where the options make no schedule; for ``__post_init__``."""
+        """Raise UsageError if the options do not give a schedule; for ``__post_init__``."""
         if self.noise_min > self.noise_max:
             raise UsageError(
                 f"noise_min is {self.noise_min} and noise_max {self.noise_max}; noise_min must not be larger"

@@ -1,6 +1,6 @@
-"""How a run is evaluated: metrics, cut-offs, choice of the epoch, ``eval_args``; checked before data loads.
+"""How a run is evaluated: metrics, cut-offs, ``valid_metric`` and ``eval_args``, checked before data loads.
 
-RecBole finds most of this out after the first epoch, and ignores inner names that it does not know.
+RecBole would find most errors after the first epoch, and ignores inner names that it does not know.
 """
 
 import re
@@ -10,9 +10,9 @@ from typing import Any
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.declare import refusal
 
-# What RecBole takes where eval_args leaves a name out.
+# RecBole's values for names that eval_args leaves out.
 EVAL_ARGS = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user", "mode": "full"}
-# Rows of an evaluation batch where single rows are scored: each takes a model's whole width, not one number.
+# Rows of an evaluation batch if single rows are scored: each takes a model's whole width, not one number.
 SCORED_ROWS = 2**16
 LEAVE_ONE_OUT = ("valid_and_test", "valid_only", "test_only")
 RANKING = ("Recall", "NDCG", "MRR", "Hit", "Precision")
@@ -37,15 +37,15 @@ def check(final: Mapping[str, Any], rated: Iterable[str] = ()) -> None:
 
 
 def fit(final: dict[str, Any], given: Mapping[str, Any], rated: Iterable[str] = ()) -> list[str]:
-    """Choose ``metrics`` and ``valid_metric`` where the given options make the defaults meaningless.
+    """Choose ``metrics`` and ``valid_metric`` if their defaults do not fit the given options.
 
     Args:
         final: the values of all layers; changed in place.
-        given: those that the user gave, which are never changed.
+        given: the values that the user gave, which are never changed.
         rated: as in :func:`check`.
 
     Returns:
-        A line for the log for each choice; none where an option is wrong, which :func:`check` tells.
+        A line for the log for each choice; none if an option is wrong, which :func:`check` reports.
     """
     try:
         _check_cut_offs(final["topk"])
@@ -64,8 +64,7 @@ def fit(final: dict[str, Any], given: Mapping[str, Any], rated: Iterable[str] = 
     if "valid_metric" not in given and isinstance(default, str) and default.lower() not in computed:
         final["valid_metric"] = _nearest(default, computed)
         notes.append(
-            f"valid_metric is {final['valid_metric']}: the default {default} is not among what metrics and "
-            "topk give"
+            f"valid_metric is {final['valid_metric']}: metrics and topk do not give the default {default}"
         )
     return notes
 
@@ -89,7 +88,7 @@ def modes_of(eval_args: Mapping[str, Any]) -> set[str]:
 
 
 def parts_left_out(eval_args: Mapping[str, Any]) -> set[str]:
-    """Return which of ``valid`` and ``test`` the split leaves empty: ``valid`` in ``[0.8, 0, 0.2]``."""
+    """Return the parts that the split leaves empty on purpose: ``[0.8, 0, 0.2]`` has no ``valid``."""
     ((kind, shares),) = (eval_args["split"] or {"LS": "valid_and_test"}).items()
     if kind == "LS":
         return {"valid_only": {"test"}, "test_only": {"valid"}}.get(shares, set())
@@ -117,13 +116,13 @@ def _check_metrics(metrics: Any) -> None:
     if len({_is_ranking([name]) for name in names}) > 1:
         values = [name for name in names if not _is_ranking([name])]
         raise UsageError(
-            f"metrics mixes ranking metrics with {', '.join(values)}, which judge single rows; give only one "
-            "kind"
+            f"metrics mixes ranking metrics with {', '.join(values)}, which evaluate single rows; give only "
+            "one kind"
         )
 
 
 def _is_ranking(metrics: str | list[str]) -> bool:
-    """Return whether metrics judge ranked lists; if not, they judge single rows."""
+    """Return whether metrics evaluate ranked lists; if not, they evaluate single rows."""
     from recbole_diffusion.compat import metric_types
 
     first = metrics if isinstance(metrics, str) else metrics[0]
@@ -146,7 +145,7 @@ def _check_valid_metric(valid_metric: str, computed: list[str], rated: Iterable[
 
 
 def _nearest(default: str, computed: list[str]) -> str:
-    """Return the computed metric of the default's name, else the first one, at its largest cut-off."""
+    """Return the computed metric with the default's name, else the first one, at its largest cut-off."""
     names = [one.partition("@")[0] for one in computed]
     name = default.lower().partition("@")[0]
     chosen = name if name in names else names[0]
@@ -188,7 +187,7 @@ def _check_eval_args(given: Any, pre_split: bool) -> None:
 
 
 def _metrics_for(modes: set[str], metrics: str | list[str]) -> list[str] | None:
-    """Return metrics that the modes can give, where the default ones are of the other kind."""
+    """Return metrics that the modes can give if the default ones are of the other kind."""
     if _is_ranking(metrics) and "labeled" in modes:
         return ["AUC"]
     return list(RANKING) if not _is_ranking(metrics) and "full" in modes else None
@@ -198,7 +197,7 @@ def _check_mode_fits(modes: set[str], metrics: str | list[str]) -> None:
     names = [metrics] if isinstance(metrics, str) else metrics
     if _is_ranking(names) and "labeled" in modes:
         raise UsageError(
-            "eval_args.mode labeled judges single rows: it takes the metrics AUC, MAE, RMSE, LogLoss, not "
+            "eval_args.mode labeled evaluates single rows: it takes the metrics AUC, MAE, RMSE, LogLoss, not "
             f"{', '.join(names)}"
         )
     if not _is_ranking(names) and "full" in modes:
@@ -213,8 +212,7 @@ def _check_rated_mode(valid_metric: str, mode: Any) -> None:
     if valid_metric.lower().startswith("rated_") and on_valid != "full":
         raise UsageError(
             f"valid_metric is {valid_metric!r}, which is computed from a full ranking, but eval_args.mode is "
-            f"{on_valid!r} for "
-            "validation; set eval_args.mode to full, or choose by another metric"
+            f"{on_valid!r} for validation; set eval_args.mode to full, or choose by another metric"
         )
 
 

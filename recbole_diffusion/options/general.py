@@ -38,8 +38,8 @@ class GeneralOptions:
     valid_metric: str = option("metric that chooses the epoch, on the validation part")
     metric_decimal_place: int = option("digits that metrics are rounded to", low=1)
     eval_batch_size: int = option(
-        "cells (users x items) of one batch of a full ranking, 16 bytes of memory each; rows of a batch "
-        "where sampled or labelled rows are scored, by default 65536",
+        "cells (users x items) of one batch of a full ranking, 16 bytes of memory each; or rows of a batch "
+        "when sampled or labelled rows are scored, by default 65536",
         low=1,
     )
     report_groups: int = option(

@@ -1,8 +1,8 @@
 """The options that RecBole's classes read beyond those in its YAML files and lists.
 
 DiffRec reads ``config["norm"]``, TailPercentage ``config["tail_ratio"]``, the transform crop_itemseq
-``config["eta"]``: none of them stands in a YAML file. They are taken from the compiled functions, so that a
-class without a source file, or one whose file has moved, is read as well.
+``config["eta"]``: none of them is in a YAML file. They are found in the compiled functions, which also works
+for a class whose source file is missing or has moved.
 """
 
 import dis
@@ -11,16 +11,17 @@ import inspect
 import sys
 from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
+from typing import Any
 
 from recbole_diffusion.compat import recbole_datasets, recbole_metrics, recbole_transform
 
 
 def keys_of_classes(model_class: type, with_transform: bool) -> set[str]:
-    """Return the options that a run reads through its model, RecBole's data sets, metrics, transforms.
+    """Return the options that the code of a run reads: its model, RecBole's data sets, metrics, transforms.
 
     Args:
-        model_class: the model; what other classes of its module read counts too.
-        with_transform: whether a transform of batches is asked for.
+        model_class: the model; options that other classes of its module read are included.
+        with_transform: whether the run transforms its batches.
     """
     modules = [recbole_datasets, recbole_metrics, sys.modules.get(model_class.__module__)]
     modules += [recbole_transform] if with_transform else []
@@ -43,10 +44,11 @@ def keys_read_by(cls: type) -> frozenset[str]:
 
 @functools.cache
 def keys_read_in(module: ModuleType) -> frozenset[str]:
-    """Return what :func:`keys_read_by` finds in the classes of a module, those of its own package alone."""
-    classes = [cls for _, cls in inspect.getmembers(module, inspect.isclass)]
+    """Return what :func:`keys_read_by` finds in the classes of a module, only those of its own package."""
+    classes: list[type[Any]] = [cls for _, cls in inspect.getmembers(module, inspect.isclass)]
     own = [cls for cls in classes if _package(cls.__module__) == _package(module.__name__)]
-    return frozenset().union(*map(keys_read_by, own))
+    # mypy takes a class for unhashable: it looks up __hash__ of its instances.
+    return frozenset(key for cls in own for key in keys_read_by(cls))  # type: ignore[arg-type]
 
 
 def _package(module: str) -> str:
@@ -55,10 +57,9 @@ def _package(module: str) -> str:
 
 def _functions(member: object) -> Iterator[FunctionType]:
     """Yield the functions behind a member of a class: methods of all kinds, properties, decorated ones."""
+    candidates: list[object] = [getattr(member, "__func__", member)]
     if isinstance(member, property):
         candidates = [member.fget, member.fset]
-    else:
-        candidates = [getattr(member, "__func__", member)]
     for one in candidates:
         function = inspect.unwrap(one) if callable(one) else one
         if isinstance(function, FunctionType):
@@ -66,7 +67,7 @@ def _functions(member: object) -> Iterator[FunctionType]:
 
 
 def _keys_in(code: CodeType) -> Iterator[str]:
-    """Yield the constants that ``config[...]`` or ``self.config[...]`` is indexed by, inner functions too."""
+    """Yield the constants that index ``config[...]`` or ``self.config[...]``, also in inner functions."""
     before = None
     for instruction in dis.get_instructions(code):
         if before == "config" and instruction.opname == "LOAD_CONST" and isinstance(instruction.argval, str):

@@ -1,4 +1,4 @@
-"""What RecBole's models need beyond their options, checked before data loads, not in the first epoch."""
+"""Requirements of RecBole's models, checked before data loads; RecBole would fail in the first epoch."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -10,15 +10,18 @@ from recbole_diffusion.errors import UsageError
 
 TREES = "its trees are trained by a library in one call: there are no epochs to stop and no weights to keep"
 # Models that a run of this package cannot hold.
-REFUSED_MODELS = {"XGBoost": TREES, "LightGBM": TREES}
+REFUSED_MODELS = {
+    "XGBoost": "a library trains its trees in one call: there are no epochs to stop and no weights to keep",
+    "LightGBM": "a library trains its trees in one call: there are no epochs to stop and no weights to keep",
+}
 # Packages that RecBole imports in the middle of a run, by the model that uses them.
 PACKAGES = {"KGAT": "dgl", "KGIN": "torch_scatter", "MCCLK": "torch_scatter", "NCL": "faiss"}
-# Models that rank one user's items once, so that their held-out ratings can be ranked too.
+# Types of models that rank all items once per user, so that held-out ratings can be ranked too.
 BY_USER = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.KNOWLEDGE)
 
 
-def ranks_by_user(model_class: type) -> bool:
-    """Return whether a model ranks all items once for each user, not for each step or row."""
+def ranks_by_user(model_class: type[Any]) -> bool:
+    """Return whether a model ranks all items once per user, and not once per row or step of a sequence."""
     return model_class.type in BY_USER
 
 
@@ -32,17 +35,19 @@ def refuse_model(name: str) -> None:
         raise UsageError(f"{name} of RecBole does not run here: {REFUSED_MODELS[name]}; use RecBole itself")
 
 
-def complete(final: dict[str, Any], given: Mapping[str, Any], model_class: type, by_user: bool) -> list[str]:
-    """Take away what one of RecBole's models has no use for.
+def complete(
+    final: dict[str, Any], given: Mapping[str, Any], model_class: type[Any], by_user: bool
+) -> list[str]:
+    """Reset options that one of RecBole's models does not use.
 
-    That is the scale of ratings from a model that does not rank by user, and negatives from a sequential one
+    These are the rating scale of a model that does not rank by user, and the negatives of a sequential one
     whose loss compares with all items.
 
     Args:
         final: the values of all layers; changed in place.
-        given: those that the user gave.
+        given: the values that the user gave.
         model_class: the model.
-        by_user: whether it ranks all items once for each user.
+        by_user: whether it ranks all items once per user.
 
     Returns:
         Lines for the log.
@@ -60,16 +65,16 @@ def complete(final: dict[str, Any], given: Mapping[str, Any], model_class: type,
     return notes
 
 
-def check(final: Mapping[str, Any], model_class: type, by_user: bool) -> None:
-    """Check what one of RecBole's models cannot do without, or cannot have.
+def check(final: Mapping[str, Any], model_class: type[Any], by_user: bool) -> None:
+    """Check the requirements of one of RecBole's models.
 
     Args:
         final: the values of all layers.
         model_class: the model.
-        by_user: whether it ranks all items once for each user.
+        by_user: whether it ranks all items once per user.
 
     Raises:
-        UsageError: one of them is missing or wrong.
+        UsageError: one of them is not met.
     """
     name, kind = final["model"], model_class.type.name.lower()
     if not by_user and final["shift"] != "none":
@@ -85,8 +90,8 @@ def check(final: Mapping[str, Any], model_class: type, by_user: bool) -> None:
     stage = final.get("train_stage")
     if stage in ("finetune", "critic_pretrain"):
         raise UsageError(
-            f"train_stage is {stage!r}: {name} of RecBole then reads the weights of its stage before from a "
-            "file that torch refuses to read since release 2.6; only its first stage runs here"
+            f"train_stage is {stage!r}: {name} of RecBole then reads the weights of its previous stage from "
+            "a file that torch refuses to read since release 2.6; only its first stage runs here"
         )
     if _lacks_negatives(final, model_class):
         raise UsageError(
@@ -95,13 +100,13 @@ def check(final: Mapping[str, Any], model_class: type, by_user: bool) -> None:
         )
 
 
-def _lacks_negatives(final: Mapping[str, Any], model_class: type) -> bool:
-    """Return whether a model compares positives with negatives and its batches would have none."""
+def _lacks_negatives(final: Mapping[str, Any], model_class: type[Any]) -> bool:
+    """Return whether a model compares positives with negatives, but its batches would have none."""
     loss = final.get("loss_type")
     if model_class.loader_class is not None:
-        return False  # it draws them itself, or needs none
+        return False  # the model draws them itself, or needs none
     if loss in ("CE", "NLL"):
-        return False  # SINE is of pairs by its class, and not with these losses
+        return False  # SINE is pairwise by its class, but not with these losses
     by_loss = InputType.PAIRWISE if loss == "BPR" else None
     pairwise = getattr(model_class, "input_type", by_loss) == InputType.PAIRWISE
     negatives = final.get("train_neg_sample_args")
@@ -110,7 +115,7 @@ def _lacks_negatives(final: Mapping[str, Any], model_class: type) -> bool:
 
 
 def check_files(config: Any) -> None:
-    """Check that the files are there which a model reads beside the interactions.
+    """Check that the files that a model reads besides the interactions exist.
 
     Raises:
         UsageError: one is missing.
@@ -118,8 +123,8 @@ def check_files(config: Any) -> None:
     path = Path(config["data_path"]) / "item_emb.npy"
     if config["model"] == "LDiffRec" and config["n_cate"] > 1 and not path.is_file():
         raise UsageError(
-            f"n_cate is {config['n_cate']}: LDiffRec clusters items by their vectors in {path}, which is not "
-            "there; put a row for each item there, in RecBole's internal order, or set n_cate to 1"
+            f"n_cate is {config['n_cate']}: LDiffRec clusters items by their vectors in {path}, which is "
+            "missing; write a row for each item, in RecBole's internal order, or set n_cate to 1"
         )
 
 

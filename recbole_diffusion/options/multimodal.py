@@ -10,20 +10,20 @@ from recbole_diffusion.options.declare import option
 class MultimodalOptions:
     """A data set's YAML usually gives ``modalities``, ``modality_weights`` and ``item_features``."""
 
-    modalities: list = option("names of the item modalities; a name is looked up as files of the data set")
+    modalities: list = option("names of the item modalities, each with files in the data set's folder")
     modality_weights: list = option("weight of each modality's item graph, summing to 1; []: equal")
     item_features: dict = option(
         "modalities made from columns of the .item file: {name: {by, columns, size}}"
     )
-    extra_features: str = option("feature rows that no item has", choices=("error", "ignore"))
+    extra_features: str = option("feature rows that belong to no item", choices=("error", "ignore"))
     constant_features: str = option("feature rows of one repeated value", choices=("error", "allow"))
-    knn_k: int = option("neighbours of an item in each modality's graph, the item itself among them", low=1)
+    knn_k: int = option("neighbours of an item in each modality's graph, including the item itself", low=1)
     knn_source: str = option(
-        "neighbours from <dataset>.<modality>_knn*.npz, from the features, or from the file where there is "
-        "one",
+        "neighbours from the file <dataset>.<modality>_knn*.npz, from the features, or from the file if it "
+        "exists (auto)",
         choices=("auto", "file", "features"),
     )
-    graph_cache: str | None = option("folder to keep computed neighbours in; null: compute them in each run")
+    graph_cache: str | None = option("folder that keeps computed neighbours; null: each run computes them")
 
     def weights(self) -> list[float]:
         """Return the weight of each modality's graph."""
@@ -48,6 +48,5 @@ class MultimodalOptions:
         ):
             raise UsageError(
                 f"option 'modality_weights' is {given!r}; it takes one number from 0 for each of "
-                f"{', '.join(names)}, "
-                "summing to 1, or [] for equal weights"
+                f"{', '.join(names)}, summing to 1, or [] for equal weights"
             )

@@ -1,11 +1,11 @@
-"""Options that RecBole's YAML files still hold: of older releases, or meaningless with run folders."""
+"""Options that RecBole's YAML files still have: of older releases, or without meaning for a run folder."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from recbole_diffusion.errors import UsageError
 
-# In every template, and of no effect on what a run computes.
+# In every template, but without effect on what a run computes.
 HARMLESS = {
     "checkpoint_dir": "a run writes one folder, which run_dir names",
     "save_dataset": "the files are read each time",
@@ -20,7 +20,7 @@ HARMLESS = {
     "ip": "a run is one process",
     "port": "a run is one process",
 }
-# An option of RecBole 0.2 to 1.0 -> the option that replaces it; None: nothing does.
+# Options of RecBole 0.2 to 1.0, with the option that replaces each; None: nothing does.
 REPLACED_BY = {
     "eval_setting": "eval_args",
     "group_by_user": "eval_args",
@@ -46,10 +46,10 @@ REPLACED_BY = {
 
 
 def without_harmless(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the given options without those that change nothing, and a note naming these.
+    """Return the given options without those that have no effect, and a note that names them, if any.
 
-    An option of an older RecBole is one of them where the option that replaces it is given too: RecBole reads
-    that one alone.
+    An option of an older RecBole is one of them if the option that replaces it is given too: RecBole reads
+    only that one.
     """
     reasons = {name: reason for name, reason in HARMLESS.items() if given.get(name) not in (None, False)}
     reasons |= {
@@ -64,7 +64,7 @@ def refuse_old(given: Mapping[str, Any]) -> None:
     """Refuse the options of older releases, all at once.
 
     Raises:
-        UsageError: there are some; the message has, in today's options, what they say.
+        UsageError: there are some; the message has the same settings in today's options.
     """
     old = [name for name in given if name in REPLACED_BY]
     if not old:
@@ -72,11 +72,11 @@ def refuse_old(given: Mapping[str, Any]) -> None:
     written = _written_today(given)
     parts = [f"instead of {', '.join(by)} write {_line(new, written[new])}" for new, by in _grouped(old)]
     parts += [f"leave {name} out" for name in old if REPLACED_BY[name] is None]
-    raise UsageError(f"RecBole has no {', '.join(old)} any more: {'; '.join(parts)}")
+    raise UsageError(f"RecBole no longer has {', '.join(old)}: {'; '.join(parts)}")
 
 
 def _grouped(old: list[str]) -> list[tuple[str, list[str]]]:
-    """Return the options of today, each with the old ones that it replaces."""
+    """Return today's options, each with the old ones that it replaces."""
     today = dict.fromkeys(new for name in old if (new := REPLACED_BY[name]))
     return [(new, [name for name in old if REPLACED_BY[name] == new]) for new in today]
 
@@ -87,7 +87,7 @@ def _line(name: str, value: Any) -> str:
 
 
 def _written_today(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the old options of a configuration say, by the name of today's option."""
+    """Return the settings of the old options of a configuration, by the name of today's option."""
     return {
         "eval_args": _eval_args(given),
         "train_neg_sample_args": _negatives(given),
@@ -99,7 +99,7 @@ def _written_today(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _eval_args(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``eval_args`` for ``eval_setting: TO_LS,uni100`` and ``split_ratio: [8, 1, 1]``."""
+    """Return ``eval_args`` of ``eval_setting: TO_LS,uni100``, ``split_ratio: [8, 1, 1]`` and the like."""
     words = str(given.get("eval_setting", "RO_RS,full")).replace(" ", "").split(",")
     order, _, kind = words[0].partition("_")
     leave_one = kind == "LS" or "leave_one_num" in given or "leave_one_out" in given
@@ -124,13 +124,13 @@ def _negatives(given: Mapping[str, Any]) -> dict[str, Any] | str:
 
 
 def _counts(given: Mapping[str, Any], side: str) -> str:
-    """Return the interval of the numbers of interactions that ``min_...`` and ``max_...`` allow."""
+    """Return the interval of numbers of interactions given by ``min_...`` and ``max_...``."""
     low, high = given.get(f"min_{side}_inter_num"), given.get(f"max_{side}_inter_num")
     return f'"[{0 if low is None else low},{"inf)" if high is None else f"{high}]"}"'
 
 
 def _values(given: Mapping[str, Any]) -> dict[str, str]:
-    """Return the intervals by column of ``lowest_val``, ``highest_val``, ``equal_val``, ``not_equal_val``."""
+    """Return the intervals of values by column of ``lowest_val``, ``highest_val``, ``(not_)equal_val``."""
     low, high, equal, unequal = (
         given.get(name) or {} for name in ("lowest_val", "highest_val", "equal_val", "not_equal_val")
     )

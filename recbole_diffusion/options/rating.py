@@ -16,9 +16,7 @@ class RatingOptions:
         "[lowest, highest] rating; with it, rated held-out items are ranked too"
     )
     rated_topk: list | int = option("lengths N of the lists of rated items")
-    rated_clip: bool = option(
-        "put predicted ratings to the nearest end of the scale before their errors are taken"
-    )
+    rated_clip: bool = option("clip predicted ratings to the scale before their errors are computed")
 
     def __post_init__(self) -> None:
         scale = self.rating_scale
@@ -42,17 +40,29 @@ class RatingOptions:
         return [self.rated_topk] if isinstance(self.rated_topk, int) else list(self.rated_topk)
 
     @property
+    def scale(self) -> tuple[float, float]:
+        """Return the lowest and the highest rating.
+
+        Raises:
+            ValueError: ``rating_scale`` is not given.
+        """
+        if self.rating_scale is None:
+            raise ValueError("rating_scale is not given")
+        low, high = self.rating_scale
+        return low, high
+
+    @property
     def median(self) -> float:
-        """Return the median of the scale, from which a rating is relevant; only with a scale."""
-        return sum(self.rating_scale) / 2
+        """Return the median of the scale, from which on a rating is relevant."""
+        return sum(self.scale) / 2
 
     def names(self, predicts_ratings: bool) -> list[str]:
-        """Return the names of what is computed.
+        """Return the names of the metrics that are computed.
 
-        ``rated_recall@5`` and ``rated_ndcg@5`` are the paper's; ``rated_unfiltered_...`` keep in the
-        predicted list what is predicted below the median, so that they depend on the order of predictions
-        alone. For a model whose scores are no ratings the two are one. ``rated_both_ndcg@5`` is the mean of
-        the two, to choose an epoch by. Predicted ratings also have ``rated_mae`` and ``rated_rmse``.
+        ``rated_recall@5`` and ``rated_ndcg@5`` are the paper's; ``rated_unfiltered_...`` keep items in the
+        predicted list that are predicted below the median, so that they depend only on the order of
+        predictions. For a model whose scores are not ratings both are the same. ``rated_both_ndcg@5`` is the
+        mean of both, to choose an epoch by. Predicted ratings also have ``rated_mae`` and ``rated_rmse``.
         """
         if self.rating_scale is None:
             return []

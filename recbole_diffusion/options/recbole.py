@@ -1,7 +1,7 @@
 """RecBole's options that hold lists, dictionaries and intervals, checked before data loads.
 
-RecBole reads them late, with errors that name neither option nor remedy, and ignores inner names that it does
-not know.
+RecBole reads them late, with errors that name neither the option nor a remedy, and ignores inner names that
+it does not know.
 """
 
 import codecs
@@ -15,7 +15,7 @@ from recbole_diffusion.options.evaluation import EVAL_ARGS
 from recbole_diffusion.options.renamed import renamed_text
 
 NEGATIVES = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
-# Mappings that a higher layer replaces as a whole, as RecBole does: merged, one value would hold two rules.
+# Mappings that a higher layer replaces as a whole, as RecBole does: merged, they could contradict themselves.
 REPLACED_WHOLE = frozenset(
     {
         "clip_grad_norm",
@@ -65,12 +65,12 @@ def check(final: Mapping[str, Any]) -> None:
 
 
 def complete(final: dict[str, Any], given: Mapping[str, Any], below: Mapping[str, Any]) -> list[str]:
-    """Fill ``eval_args`` as RecBole does, and load the time where the split is by time.
+    """Fill ``eval_args`` as RecBole does, and load the time if the split is by time.
 
     Args:
         final: the values of all layers; changed in place.
-        given: those that the user gave.
-        below: those of the layers below the user's.
+        given: the values that the user gave.
+        below: the values of the layers below the user's.
 
     Returns:
         Lines for the log.
@@ -83,7 +83,7 @@ def complete(final: dict[str, Any], given: Mapping[str, Any], below: Mapping[str
         ]
         if changed:
             notes.append(
-                "eval_args is taken whole, as in RecBole: "
+                "eval_args is replaced as a whole, as in RecBole: "
                 + ", ".join(f"{name} is {EVAL_ARGS[name]} and not {standard[name]}" for name in changed)
                 + "; give it too to change it"
             )
@@ -105,7 +105,7 @@ def refuse_unknown(given: Mapping[str, Any], known: set[str], model: str) -> Non
     """Refuse options that nothing reads, and those that follow from others.
 
     Raises:
-        UsageError: there is one.
+        UsageError: there are some.
     """
     for key, value in given.items():
         if key in REFUSED and value not in (None, False):
@@ -118,15 +118,15 @@ def refuse_unknown(given: Mapping[str, Any], known: set[str], model: str) -> Non
 
 
 def check_types(given: Mapping[str, Any], defaults: Mapping[str, Any], declared: set[str]) -> None:
-    """Compare each given value with the type of its default; text options take numbers as text.
+    """Compare each given value with the type of its default; text options accept numbers (``gpu_id: 0``).
 
     Args:
         given: the values that the user gave.
-        defaults: those of the layers below.
+        defaults: the values of the layers below.
         declared: names of options that are checked elsewhere.
 
     Raises:
-        UsageError: a value of another type.
+        UsageError: a value has another type.
     """
     for key in given.keys() - declared:
         default, value = defaults.get(key), given[key]
@@ -149,7 +149,7 @@ def check_types(given: Mapping[str, Any], defaults: Mapping[str, Any], declared:
 
 
 def check_data_options(final: Mapping[str, Any]) -> None:
-    """Check the values that say how files are read and which rows stay.
+    """Check the options that determine how files are read and which rows are kept.
 
     Raises:
         UsageError: one that RecBole would refuse late, misread or ignore.
@@ -171,17 +171,16 @@ def _check_parts(parts: Any) -> None:
         isinstance(parts, list) and len(parts) in (2, 3, 4) and all(isinstance(part, str) for part in parts)
     ):
         allowed = (
-            "two parts ([train, test]), three ([train, valid, test]) or four "
-            "([train, valid, test_iid, test_ood])"
+            "two parts ([train, test]), three ([train, valid, test]) or four ([train, valid, test_iid, "
+            "test_ood])"
         )
         raise refusal("benchmark_filename", parts, allowed)
     if parts is not None and len(set(parts)) < len(parts):
-        raise UsageError(f"benchmark_filename names a part twice: {parts}; each part needs a file of its own")
+        raise UsageError(f"benchmark_filename names a part twice: {parts}; each part needs its own file")
     if parts is not None and len(parts) == 4 and not all(part.startswith("test_") for part in parts[2:]):
         raise UsageError(
             f"benchmark_filename is {parts}; the two test parts need names that begin with test_, such as "
-            "test_iid and test_ood, "
-            "which the result has their metrics under"
+            "test_iid and test_ood, under which the result has their metrics"
         )
 
 
@@ -201,8 +200,8 @@ def _check_columns(name: str, columns: Any, suffixes: Any) -> None:
             raise refusal(f"{name}.{source}", names, "a list of column names, or '*' for all")
     if name == "load_col" and "inter" not in columns:
         raise UsageError(
-            f"load_col is {columns!r}, without inter: as in RecBole it replaces the block below as a whole; "
-            "give inter too, such as {inter: [user_id, item_id]}"
+            f"load_col is {columns!r}, without inter: as in RecBole it replaces the default as a whole; give "
+            "inter too, such as {inter: [user_id, item_id]}"
         )
 
 

@@ -19,7 +19,7 @@ class SplitOptions:
     """
 
     shift: str = option("distribution shift of the second test part", choices=SHIFTS)
-    shift_seed: int = option("seed of the split, apart from the seed of the run", low=0, high=2**32 - 1)
+    shift_seed: int = option("seed of the split, independent of the run's seed", low=0, high=2**32 - 1)
     shift_ratio: float = option(
         "share of the interactions in test_ood (popularity, temporal)",
         low=0,
@@ -48,13 +48,12 @@ def check_shares(share: float, rest: Sequence[float]) -> None:
     """
     if not _is_share(share):
         raise UsageError(
-            f"option 'shift_ratio' is {share!r}; it takes a number between 0 and 1, neither of them"
+            f"option 'shift_ratio' is {share!r}; it takes a number between 0 and 1, both excluded"
         )
     if len(rest) != 3 or not all(map(_is_share, rest)) or not math.isclose(sum(rest), 1, abs_tol=1e-6):
         raise UsageError(
             f"option 'shift_rest' is {list(rest)!r}; it takes three shares between 0 and 1 that sum to 1, of "
-            "train, valid and "
-            "test_iid, such as [0.7, 0.1, 0.2]"
+            "train, valid and test_iid, such as [0.7, 0.1, 0.2]"
         )
 
 

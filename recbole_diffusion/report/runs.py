@@ -57,7 +57,7 @@ class RunRecord:
 
     @property
     def selection(self) -> str:
-        """Return what the epoch was chosen by: ``validation``, ``test``, or else ``last epoch``."""
+        """Return what the epoch was chosen on: ``validation``, ``test``, or ``last epoch`` for neither."""
         return self.result.get("selection", "validation")
 
     @property

@@ -73,6 +73,8 @@ def choose_negatives(
     if name == "uniform":
         return uniform_negatives(positives, users), None
     if name == "popularity":
+        if cumulative is None:
+            raise ValueError("popularity needs cumulative, from popularity_table")
         return popularity_negatives(positives, users, cumulative), None
     pool = uniform_negatives(positives, users.repeat_interleave(candidate_items)).view(
         len(users), -1

@@ -1,15 +1,15 @@
 """Presets: options of one model that belong together, as a paper, its authors' code or our tables have them.
 
-``properties/preset/<Model>/<preset>.yaml`` holds ``source``, one sentence that says where the values come
-from, perhaps ``note``, what else must hold for a comparison with that source, and options. ``datasets`` holds
-options of single data sets, by name, over those of all:
+``properties/preset/<Model>/<preset>.yaml`` has ``source``, one sentence about the origin of the values,
+optionally ``note``, what else a comparison with that source requires, and options. ``datasets`` has options
+for single data sets, by name, which win over those for all:
 
     source: "the paper's section 4.1 and appendix D"
     steps: 50
     datasets:
       lastfm: {temperature: 1.0}
 
-A preset lies over the defaults and under the user's files and options, see ``config.py``.
+A preset wins over the defaults, and the user's files and options win over the preset, see ``config.py``.
 """
 
 from collections.abc import Mapping
@@ -32,8 +32,8 @@ class Preset:
     Attributes:
         name: ``paper``, ``released`` or ``best``.
         options: option values.
-        source: where they come from.
-        note: what else a comparison with that source needs; empty for nothing.
+        source: origin of the values.
+        note: what else a comparison with that source requires; may be empty.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Preset:
 
 
 def preset_names(model: str) -> list[str]:
-    """Return the presets that there are for a model, ``paper`` first."""
+    """Return the names of a model's presets, ``paper`` first."""
     found = [file.stem for file in (properties_path() / "preset" / model).glob("*.yaml")]
     return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
 
 
 def read_preset(name: Any, model: str, dataset: str) -> Preset:
-    """Return a preset of a model for a data set; one that it does not name has the options of all data sets.
+    """Return a preset of a model for a data set; one that it does not name gets the options for all.
 
     Raises:
         UsageError: there is no such preset, it has no options for the data set, or its file is damaged.
@@ -65,8 +65,8 @@ def read_preset(name: Any, model: str, dataset: str) -> Preset:
     options = found.options | by_dataset.get(dataset, {})
     if not options:
         raise UsageError(
-            f"preset {name} of {model} has options for {', '.join(by_dataset)} alone, not for {dataset}; "
-            f"take another preset of {', '.join(names)}, or none"
+            f"preset {name} of {model} has options only for {', '.join(by_dataset)}, not for {dataset}; take "
+            f"another preset of {', '.join(names)}, or none"
         )
     return Preset(name, options, found.source, found.note)
 
@@ -78,24 +78,24 @@ def _read(name: str, model: str) -> tuple[Preset, dict[str, dict[str, Any]]]:
     texts = {key: content.pop(key, "") for key in TEXTS}
     by_dataset = content.pop("datasets", {})
     if not texts["source"] or not all(isinstance(one, str) for one in texts.values()):
-        raise UsageError(f"{file} must say in one sentence where its values come from, as 'source: TEXT'")
+        raise UsageError(f"{file} must have the origin of its values in one sentence, as 'source: TEXT'")
     if not isinstance(by_dataset, dict) or not all(isinstance(one, dict) for one in by_dataset.values()):
         raise UsageError(f"{file}: 'datasets' takes options by data set, such as {{lastfm: {{steps: 50}}}}")
     return Preset(name, content, **texts), by_dataset
 
 
 def preset_lines(model: str) -> list[str]:
-    """Return a line for each preset of a model: name, source, and data sets if it has no others."""
+    """Return a line for each preset of a model: name, source, and its data sets if it has no others."""
     lines = []
     for name in preset_names(model):
         found, by_dataset = _read(name, model)
-        alone = "" if found.options else f" ({', '.join(by_dataset)} alone)"
+        alone = "" if found.options else f" (only {', '.join(by_dataset)})"
         lines.append(f"  --preset={name:8} {found.source}{alone}")
     return lines
 
 
 def differences(options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return (value, option) of the options of a preset that have another value."""
+    """Return (value, value in the preset) of the options that differ from a preset."""
     return {
         name: (values.get(name), wanted)
         for name, wanted in options.items()
@@ -104,14 +104,14 @@ def differences(options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[s
 
 
 def _holds(value: Any, wanted: Any) -> bool:
-    """Return whether a value is what a preset asks for; of a mapping it may ask for some entries alone."""
+    """Return whether a value is a preset's; of a mapping, a preset may have only some entries."""
     if isinstance(value, Mapping) and isinstance(wanted, Mapping):
         return all(name in value and _holds(value[name], one) for name, one in wanted.items())
     return value == wanted
 
 
 def told(used: Preset | None, model: str, dataset: str, defaults: Mapping[str, Any]) -> str | None:
-    """Return the log's line on presets: the one used, or the nearest to the defaults and how they differ.
+    """Return the log's line on presets: the one in use, or the one nearest to the defaults.
 
     Args:
         used: the run's preset.

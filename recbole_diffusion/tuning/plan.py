@@ -97,8 +97,8 @@ def _empty_record(
     on_test = selects_on_test(config)
     if "valid" in parts_left_out(config["eval_args"]) and not config["benchmark_filename"]:
         raise UsageError(
-            f"eval_args.split is {config['eval_args']['split']}, without a validation part to compare trials "
-            "on; give it a share, such as {RS: [0.8, 0.1, 0.1]}"
+            f"eval_args.split is {config['eval_args']['split']}, without a validation part to compare "
+            "trials on; give it a share, such as {RS: [0.8, 0.1, 0.1]}"
         )
     record = SweepRecord(
         model=config["model"],

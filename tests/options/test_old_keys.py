@@ -48,7 +48,7 @@ def test_an_old_option_is_written_as_today(old, written):
 
 def test_an_option_that_nothing_replaces_is_to_be_left_out():
     with pytest.raises(
-        UsageError, match=r"RecBole has no real_time_process any more: leave real_time_process out$"
+        UsageError, match=r"RecBole no longer has real_time_process: leave real_time_process out$"
     ):
         refuse_old({"real_time_process": True})
 

@@ -115,8 +115,8 @@ def test_a_preset_that_there_is_not_is_one_line_with_those_that_there_are(model,
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("steps: 5\n", "must say in one sentence"),
-        ("source: 3\nsteps: 5\n", "must say in one sentence"),
+        ("steps: 5\n", "must have the origin of its values"),
+        ("source: 3\nsteps: 5\n", "must have the origin of its values"),
         ("source: a book\ndatasets: [lastfm]\n", "takes options by data set"),
         ("source: a book\ndatasets: {lastfm: 5}\n", "takes options by data set"),
     ],
@@ -228,7 +228,7 @@ def test_help_lines_say_source_and_data_sets(shipped):
     shipped("source: a table\ndatasets: {lastfm: {steps: 5}, food: {steps: 3}}\n", "best")
     assert preset_lines("TVDiff") == [
         "  --preset=paper    a book",
-        "  --preset=best     a table (lastfm, food alone)",
+        "  --preset=best     a table (only lastfm, food)",
     ]
 
 
