@@ -46,7 +46,7 @@ def _imported(path: Path, known: dict) -> Iterator[str]:
 
 
 def _starts(test: Path, root: Path, modules: dict, support: dict) -> dict[str, int]:
-    """Return where the search from a test file begins: the module it mirrors, what it and its helpers import."""
+    """Return where a search begins: the module a test file mirrors, what it and its helpers import."""
     starts: dict[str, int] = {}
     seen, waiting = set(), deque([(test, 1)])
     while waiting:
