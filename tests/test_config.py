@@ -78,7 +78,8 @@ def test_eval_args_are_taken_whole_as_recbole_takes_them_and_what_changes_is_sai
         "mode": {"valid": "full", "test": "full"},
     }
     assert config.notes[0] == (
-        "eval_args is replaced as a whole, as in RecBole: split is {'RS': [0.8, 0.1, 0.1]} and not {'RS': [0.72, 0.08, "
+        "eval_args is replaced as a whole, as in RecBole: split is {'RS': [0.8, 0.1, 0.1]} and not "
+        "{'RS': [0.72, 0.08, "
         "0.2]}; give it too to change it"
     )
     assert make("BPR", eval_args={"order": "RO"}).notes == []  # nothing changes
@@ -422,7 +423,8 @@ def test_options_of_an_older_recbole_are_told_all_at_once_with_what_replaces_the
     assert str(refused.value) == (
         "RecBole no longer has eval_setting, group_by_user, real_time_process, min_user_inter_num, "
         "training_neg_sample_num, lowest_val: instead of eval_setting, group_by_user write eval_args: "
-        "{split: {LS: valid_and_test}, order: TO, group_by: user, mode: uni100}; instead of min_user_inter_num "
+        "{split: {LS: valid_and_test}, order: TO, group_by: user, mode: uni100}; instead of "
+        "min_user_inter_num "
         'write user_inter_num_interval: "[5,inf)"; instead of training_neg_sample_num write '
         "train_neg_sample_args: {distribution: uniform, sample_num: 2}; instead of lowest_val write "
         "val_interval: {'rating': '[3,inf)'}; leave real_time_process out"

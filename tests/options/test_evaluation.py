@@ -59,6 +59,4 @@ def test_a_metric_of_rated_items_gives_way_to_one_of_its_name_at_another_length(
     final = values(valid_metric="rated_ndcg@2")
     notes = fit(final, {}, ["rated_recall@5", "rated_ndcg@5"])
     assert final["valid_metric"] == "rated_ndcg@5"
-    assert notes == [
-        "valid_metric is rated_ndcg@5: metrics and topk do not give the default rated_ndcg@2"
-    ]
+    assert notes == ["valid_metric is rated_ndcg@5: metrics and topk do not give the default rated_ndcg@2"]
