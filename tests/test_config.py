@@ -352,7 +352,7 @@ def test_a_wrong_option_is_refused(overrides, message):
         (None, "ml-100k", "--model is missing"),
         ("", "ml-100k", "--model is missing"),
         ("BPR", None, "--dataset is missing"),
-        (3, "ml-100k", "--model is 3, which is no name"),
+        (3, "ml-100k", "--model is 3, which is not a name"),
         ("BPR", "a/b", "dataset 'a/b' is a path.*--data_path"),
         ("BPR", "..", "is a path"),
     ],
@@ -453,7 +453,7 @@ def test_an_old_option_beside_the_one_that_replaces_it_has_no_effect_as_in_recbo
 @pytest.mark.parametrize(
     ("model", "overrides", "message"),
     [
-        ("XGBoost", {}, "XGBoost of RecBole does not run here: its trees are trained by a library"),
+        ("XGBoost", {}, "XGBoost of RecBole does not run here: a library trains its trees in one call"),
         ("BPR", {"train_neg_sample_args": None}, "BPR learns from pairs and needs negatives"),
         ("SASRec", {"loss_type": "BPR", "train_neg_sample_args": None}, "SASRec learns from pairs"),
         ("FM", {"shift": "popularity"}, "FM is a context model, whose data set cannot be split by shift"),

@@ -8,7 +8,6 @@ from typing import Any
 from recbole_diffusion.compat import InputType, ModelType, UserDataLoader, get_dataloader
 from recbole_diffusion.errors import UsageError
 
-TREES = "its trees are trained by a library in one call: there are no epochs to stop and no weights to keep"
 # Models that a run of this package cannot hold.
 REFUSED_MODELS = {
     "XGBoost": "a library trains its trees in one call: there are no epochs to stop and no weights to keep",
