@@ -176,3 +176,14 @@ def test_a_small_gamma_gets_larger_subsets():
     drawn = ArGsp(0.005, 3.0, 50, 0, candidate_items=64).draw(vectors, items, empty, users, zeros, zeros + 8)
     share = ranks[users.repeat_interleave(8), drawn - 1] / 8000
     assert share.quantile(0.9) <= 0.012  # 64 candidates would hold a third of one accepted item
+
+
+@pytest.mark.parametrize(("counts", "refused"), [([1, 1], True), ([1, 0], False)])
+def test_one_row_without_a_candidate_is_refused_if_it_needs_one(counts, refused):
+    allowed = torch.tensor([[True, True], [False, False]])
+    given = torch.zeros(2, 2), torch.ones(2), torch.tensor(counts), allowed
+    if refused:
+        with pytest.raises(ValueError, match="no candidate left"):
+            gumbel_softmax_draw(*given)
+    else:
+        assert len(gumbel_softmax_draw(*given)) == 1
