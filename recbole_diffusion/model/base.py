@@ -39,6 +39,17 @@ class FoldInHistories:
     rows: Tensor
     ratings: Tensor | None = None
 
+    @property
+    def known_ratings(self) -> Tensor:
+        """Return the ratings, for a model that folds users in by them.
+
+        Raises:
+            ValueError: the histories have none.
+        """
+        if self.ratings is None:
+            raise ValueError("the histories have no ratings, but the model folds users in by their ratings")
+        return self.ratings
+
 
 class ModelInterface:
     """What the rest of the package asks a model for, with the answers of a model that has nothing to add.

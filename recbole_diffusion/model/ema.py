@@ -1,12 +1,15 @@
 """An exponential moving average (EMA) of a module's weights (Ho et al. 2020, appendix B)."""
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+M = TypeVar("M", bound=nn.Module)
 
-class EMA(nn.Module):
+
+class EMA(nn.Module, Generic[M]):
     """A copy of a module whose weights are the moving average of the original's.
 
     The decay is ``min(decay, (1 + n) / (10 + n))`` after n updates, so that the initial weights soon lose
@@ -22,9 +25,9 @@ class EMA(nn.Module):
 
     updates: Tensor
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
+    def __init__(self, module: M, decay: float) -> None:
         super().__init__()
-        self.copy = copy.deepcopy(module).requires_grad_(False)
+        self.copy: M = copy.deepcopy(module).requires_grad_(False)
         self.decay = decay
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 

@@ -72,7 +72,8 @@ class LightGCNEncoder(FactorEncoder):
     def __init__(
         self, interactions: sp.csr_matrix, embedding_size: int, n_layers: int, init_std: float | None = None
     ) -> None:
-        super().__init__(*interactions.shape, embedding_size, init_std)
+        n_users, n_items = interactions.shape
+        super().__init__(n_users, n_items, embedding_size, init_std)
         self.n_layers = n_layers
         self.graph = SparseMatrix(scaled(interactions, 0.5, 0.5))
 
@@ -84,7 +85,7 @@ class LightGCNEncoder(FactorEncoder):
             graph: normalised interactions to propagate over; all of them if None.
         """
         graph = self.graph if graph is None else graph
-        found = [(self.users, self.items if items is None else items)]
+        found: list[Layer] = [(self.users, self.items if items is None else items)]
         for _ in range(self.n_layers):
             of_users, of_items = found[-1]
             found.append((graph(of_items), graph.back(of_users)))  # [n_users, d], [n_items, d]

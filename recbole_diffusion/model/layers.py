@@ -1,5 +1,7 @@
 """Building blocks that several models share: sparse products with an exact, cheap backward pass."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -18,14 +20,12 @@ class _Product(torch.autograd.Function):
     """A @ X for a constant sparse A; the backward pass uses a stored A^T."""
 
     @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, transposed: Tensor, dense: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
         ctx.transposed = transposed
         return matrix @ dense
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[None, None, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:
         return None, None, ctx.transposed @ gradient
 
 
@@ -56,12 +56,12 @@ class _Gram(torch.autograd.Function):
     """X^T X; one product in the backward pass where autograd would do two."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, rows: Tensor) -> Tensor:
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
         ctx.save_for_backward(rows)
         return rows.T @ rows
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (rows,) = ctx.saved_tensors
         return rows @ (gradient + gradient.T)
 
@@ -105,9 +105,7 @@ class _PairScores(torch.autograd.Function):
         return cells <= _PairScores.dense_cells and len(i) * _PairScores.dense_ratio >= cells
 
     @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx, left: Tensor, right: Tensor, i: Tensor, j: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, left: Tensor, right: Tensor, i: Tensor, j: Tensor) -> Tensor:
         ctx.save_for_backward(left, right, i, j)
         if _PairScores.is_dense(left, right, i):
             return (left @ right.T)[i, j]
@@ -116,9 +114,7 @@ class _PairScores(torch.autograd.Function):
         return torch.cat(parts) if parts else left.new_zeros(0)
 
     @staticmethod
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, gradient: Tensor
-    ) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         left, right, i, j = ctx.saved_tensors
         if _PairScores.is_dense(left, right, i):
             table = gradient.new_zeros(len(left), len(right)).index_put_((i, j), gradient, accumulate=True)

@@ -55,7 +55,8 @@ class ColdStartRecommender(Recommender):
         self.general = {
             name: config[name] for name in ("epochs", "learning_rate", "train_batch_size", "stopping_step")
         }
-        self.scale = tuple(map(float, config.rating.rating_scale))
+        low, high = map(float, config.rating.rating_scale)
+        self.scale = (low, high)
         self.ratings, self.source_ratings = ratings_of(dataset), ratings_of(dataset.source)
         self.source_shape = MatrixShape(dataset.source.user_num, dataset.source.item_num)
         self.shared, self.valid_users = dataset.train_users, dataset.valid_users
@@ -111,7 +112,8 @@ class ColdStartRecommender(Recommender):
     def _items(self) -> tuple[Tensor, Tensor]:
         """Return :meth:`item_side` without gradient; in evaluation it is computed once."""
         if self._item_side is None or self.training:
-            self._item_side = tuple(part.detach() for part in self.item_side())
+            vectors, offsets = self.item_side()
+            self._item_side = vectors.detach(), offsets.detach()
         return self._item_side
 
     @torch.no_grad()
@@ -124,13 +126,15 @@ class ColdStartRecommender(Recommender):
         found = self.known(users)
         if cold.any():
             found[cold] = self.cold_vectors(users[cold])
-        return self._warmed(users, found) if self.warm and self._warm_start else found
+        if not self.warm or self._warm_start is None:
+            return found
+        return self._warmed(self._warm_start, users, found)
 
-    def _warmed(self, users: Tensor, vectors: Tensor) -> Tensor:
+    def _warmed(self, start: WarmStart, users: Tensor, vectors: Tensor) -> Tensor:
         """Return the vectors with those of warm-started users in their place, [batch, width]."""
         if self._warm_vectors is None:
             device = users.device
-            self._warm_vectors = self._warm_start.vectors(
+            self._warm_vectors = start.vectors(
                 lambda some: self.cold_vectors(some.to(device)), *self._items()
             )
         warm, values = self._warm_vectors

@@ -92,7 +92,8 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         """Return the weighted mean error of ratings of both domains with the penalty, a scalar."""
         chosen, device = batch.cpu(), batch.device
         joint = (self.joint.users, self.joint.items, self.joint.ratings, self.weight_of)
-        return self.factors.loss(*(column[chosen].to(device) for column in joint), self.options.task_absolute)
+        users, items, ratings, weights = (column[chosen].to(device) for column in joint)
+        return self.factors.loss(users, items, ratings, weights, self.options.task_absolute)
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return vectors and offsets of the target items."""
@@ -118,7 +119,9 @@ class CMF(SourceFoldIn, ColdStartRecommender):
     def source_history(self, histories: FoldInHistories) -> FoldInHistories:
         """Return histories in the item numbers of the joint factors, ratings without the source's mean."""
         return replace(
-            histories, items=histories.items + self.n_items, ratings=histories.ratings - self.source_mean
+            histories,
+            items=histories.items + self.n_items,
+            ratings=histories.known_ratings - self.source_mean,
         )
 
     def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002

@@ -78,6 +78,7 @@ class DiffCDR(MappingRecommender):
         "alignment.shift": "alignment.item_offset",
     }
     statistics: Tensor
+    noise: Tensor  # with ``start: noise``, [n_users, k]
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -173,13 +174,15 @@ class DiffCDR(MappingRecommender):
         loss = o.align_weight * (gap.abs() if o.align_norm == 1 else gap.square()).sum(1).mean()
         if not o.task_weight:
             return loss
-        return loss + o.task_weight * self.task_loss_of(users, vectors, alm.item_offset, alm.common)
+        common = 0.0 if alm.common is None else alm.common  # None without item_offset
+        return loss + o.task_weight * self.task_loss_of(users, vectors, alm.item_offset, common)
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, with the learned offsets."""
         vectors, offsets = super().item_side()
         learned = self.ema_alignment.copy
         if learned.item_offset is not None:
+            assert learned.common is not None  # made with item_offset, by the constructor
             offsets = offsets + learned.item_offset + learned.common  # [n_items]
         return vectors, offsets
 
@@ -202,10 +205,12 @@ class DiffCDR(MappingRecommender):
         """Return u^ from source vectors, profiles and, with ``start: noise``, that noise, [batch, k]."""
         o, x = self.options, self._standardised(vectors)  # without diffusion u^ is the source vector
         if o.diffusion:
-            start = {"mean": torch.zeros_like(x), "source": x, "noise": drawn}[o.start]  # x_1
+            starts = {"mean": torch.zeros_like(x), "source": x}  # x_1
+            if drawn is not None:
+                starts["noise"] = drawn
             condition = self._condition(vectors, profiles)
             evaluations = o.evaluations if evaluations is None else evaluations
-            x = transferred(self.ema_denoiser.copy, start, condition, o.guidance, evaluations)
+            x = transferred(self.ema_denoiser.copy, starts[o.start], condition, o.guidance, evaluations)
         return x * self.statistics[3] + self.statistics[2]
 
     def transfer(self, users: Tensor) -> Tensor:

@@ -14,9 +14,11 @@ class Alignment(nn.Module):
 
     def __init__(self, width: int, n_items: int | None, matrix: bool = True) -> None:
         super().__init__()
-        self.matrix = nn.Linear(width, width, bias=False) if matrix else nn.Identity()
+        self.matrix: nn.Module = nn.Identity()
         if matrix:
-            nn.init.eye_(self.matrix.weight)
+            linear = nn.Linear(width, width, bias=False)
+            nn.init.eye_(linear.weight)
+            self.matrix = linear
         self.item_offset = nn.Parameter(zeros(n_items)) if n_items else None
         self.common = nn.Parameter(zeros(())) if n_items else None
 

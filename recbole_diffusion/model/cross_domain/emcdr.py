@@ -20,6 +20,8 @@ class EMCDR(MappingRecommender):
     variant (BPR) is left out.
     """
 
+    mapping: nn.Module
+
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         width, hidden = self.width, self.options.mapping_size

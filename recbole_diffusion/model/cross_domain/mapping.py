@@ -118,6 +118,8 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
 
     def calibration_loss(self, users: Tensor) -> Tensor:
         """Return the task loss of the calibrated vectors, a scalar; the mapping gets no gradient."""
+        if self.calibration is None:
+            raise TypeError("the model has no calibration; set task_absolute")
         with torch.no_grad():
             vectors = self.transfer(users)
         return self.task_loss_of(users, self.calibration(vectors), self.calibration.item_offset)
@@ -211,6 +213,8 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         Returns:
             [n source users, SIZE], standardised.
         """
+        if self.profile is None:
+            raise TypeError(f"{type(self).__name__} reads no profile with these options")
         return self.profile.learn(
             self.source_ratings, self.source, self.source_of[users], self.source_shape.n_users
         )
@@ -229,4 +233,4 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         """Return the profiles of ``many`` users by their source ratings, [many, SIZE]."""
         if self.profile is None:
             return None
-        return self.profile(histories.items, histories.rows, histories.ratings, self.source, many)
+        return self.profile(histories.items, histories.rows, histories.known_ratings, self.source, many)

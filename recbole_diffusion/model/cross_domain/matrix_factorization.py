@@ -41,6 +41,8 @@ class MatrixFactorization(nn.Module):
     """
 
     mean: Tensor
+    of_user: Tensor
+    of_item: Tensor
 
     def __init__(self, shape: MatrixShape, options: CrossDomainOptions, mean: float, seed: int) -> None:
         super().__init__()
@@ -115,7 +117,7 @@ class MatrixFactorization(nn.Module):
         # The normal equations (V^T V + D) w = V^T (r - offset) of each user, in float64.
         gram = counts.new_zeros(many, self.width, self.width)
         right, vectors, offsets = counts.new_zeros(many, self.width), self.item_vectors(), self.item_offsets()
-        columns = (histories.items, histories.rows, histories.ratings)
+        columns = (histories.items, histories.rows, histories.known_ratings)
         for items, rows, ratings in zip(*(column.split(BLOCK) for column in columns), strict=True):
             v = vectors[items].double()  # [block, width]
             gram.index_add_(0, rows, v[:, :, None] * v[:, None, :])
@@ -192,7 +194,8 @@ def factorization_stage(
         return torch.cat(squares).mean().item()
 
     def loss(batch: Tensor) -> Tensor:
-        return factors.loss(*columns(batch))
+        users, items, values = columns(batch)
+        return factors.loss(users, items, values)
 
     # No weight decay: the loss has its own penalty.
     train = UpdateStep(loss, list(factors.parameters()), options.mf_learning_rate, weight_decay=0.0)

@@ -25,7 +25,7 @@ def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> Int
 
 def liked(histories: FoldInHistories, floor: float | None) -> tuple[Tensor, Tensor]:
     """Return items [total] and rows [total] of histories rated ``floor`` or higher; all with None."""
-    kept = slice(None) if floor is None else histories.ratings >= floor
+    kept = slice(None) if floor is None else histories.known_ratings >= floor
     return histories.items[kept], histories.rows[kept]
 
 
@@ -67,7 +67,7 @@ class SourceFoldIn:
     """
 
     takes_histories = True
-    fold_in_domain = "source"
+    fold_in_domain: str | None = "source"
     fold_in_weight = 1.0  # of source ratings in the loss of the source factors
 
     def source_factors(self) -> MatrixFactorization:

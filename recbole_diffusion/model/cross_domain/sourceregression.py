@@ -74,5 +74,6 @@ class SourceRegression(MappingRecommender):
         standard = (vectors[:, -1:] - self.statistics[0]) / self.statistics[1]  # x_u, [batch, 1]
         bias = self.line[0] + self.line[1] * standard
         if profiles is not None:
+            assert self.slopes is not None  # made with the profile, by the constructor
             bias = bias + profiles @ self.slopes[:, None]  # [batch, SIZE] x [SIZE, 1]
         return F.pad(bias, (self.width - 1, 0))  # the vector proper is zeros

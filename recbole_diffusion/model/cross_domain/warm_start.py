@@ -50,11 +50,12 @@ class WarmStart:
         """
         users, start = self.users.to(items.device), transfer(self.users)
         gram, residual = self._sums(users, start, items, offsets)
-        if self.chooses:
-            self.l2 = min(
-                L2_CHOICES, key=lambda l2: self._error(l2, users, start, gram, residual, items, offsets)
+        l2 = self.l2
+        if l2 is None or self.chooses:
+            l2 = self.l2 = min(
+                L2_CHOICES, key=lambda one: self._error(one, users, start, gram, residual, items, offsets)
             )
-        return users, moved(start, gram, residual, self.l2)
+        return users, moved(start, gram, residual, l2)
 
     def _sums(self, users: Tensor, start: Tensor, items: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """Return V^T V [n, width, width] and V^T (r - offset - V w_0) [n, width] of each user."""

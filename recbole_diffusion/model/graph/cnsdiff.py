@@ -21,6 +21,7 @@ are those of ``model/encoder.py``. With another ``negative_sampler`` only e~ and
 (``sampler/choose.py``).
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -120,7 +121,7 @@ class CNSDiff(InnerProductModel):
         self._beta = self.options.beta_parameters(epoch)
         self.diagnostics.begin_epoch()
 
-    def observe_parts(self, parts: dict[str, Any]) -> None:
+    def observe_parts(self, parts: Mapping[str, Any]) -> None:
         """Get the held-out parts by name, for ``false_negative_part``; they do not influence training."""
         self.diagnostics.observe_parts(parts, self.n_users, self.n_items, self.device)
 

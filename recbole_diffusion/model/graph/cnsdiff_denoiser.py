@@ -22,6 +22,9 @@ class Denoiser(nn.Module):
         environments: K, or 0 for a denoiser without environment.
     """
 
+    time_table: Tensor
+    noise: Tensor
+
     def __init__(
         self, size: int, hidden_size: int, diffusion: GaussianDiffusion, time_size: int, environments: int
     ) -> None:
@@ -39,6 +42,8 @@ class Denoiser(nn.Module):
         """Return the noise in z [rows, d], at steps t [rows] or one step, in environments [rows] or none."""
         hidden = self.input_layer(z) + self.time_layer(self.time_table[t])  # [rows, hidden]
         if environment is not None:
+            if self.environment is None:
+                raise ValueError("environments were given to a denoiser that has none")
             hidden = hidden + self.environment[environment]
         return self.output_layer(F.silu(hidden)) + self.noise[t, None] * z
 
@@ -61,6 +66,8 @@ class EnvironmentPosterior(nn.Module):
         steps: T.
         environments: K.
     """
+
+    time_table: Tensor
 
     def __init__(self, size: int, hidden_size: int, time_size: int, steps: int, environments: int) -> None:
         super().__init__()

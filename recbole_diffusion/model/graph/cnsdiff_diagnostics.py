@@ -1,6 +1,7 @@
 """Diagnostics of negatives: false hard negatives, how different negatives are, and how hard at each level."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,7 +29,9 @@ class NegativeDiagnostics:
         self.held_out: InteractionCSR | None = None
         self.begin_epoch()
 
-    def observe_parts(self, parts: dict[str, Any], n_users: int, n_items: int, device: torch.device) -> None:
+    def observe_parts(
+        self, parts: Mapping[str, Any], n_users: int, n_items: int, device: torch.device
+    ) -> None:
         """Keep the held-out part of the run's data sets, by user.
 
         Raises:

@@ -45,11 +45,22 @@ class Backbone(InnerProductModel):
         self.interactions = binary_interactions(dataset)
         self.positives = InteractionCSR.from_scipy(self.interactions)
         self.encoder = LightGCNEncoder(self.interactions, o.embedding_size, o.n_layers)
-        self.projections = None
+        self.projections: Projections | None = None
         if wrapped or self.projects:
             self.projections = Projections(dataset.modalities.values(), o.embedding_size)
         self.pruned: SparseMatrix | None = None
         self._forget()
+
+    @property
+    def built_projections(self) -> Projections:
+        """Return the projections, which a model has that is wrapped or ``projects``.
+
+        Raises:
+            TypeError: the model is neither.
+        """
+        if self.projections is None:
+            raise TypeError(f"{type(self).__name__} has no projections, since nothing wraps it")
+        return self.projections
 
     # Public methods for a wrapping model.
 
@@ -59,7 +70,7 @@ class Backbone(InnerProductModel):
 
     def modal_items(self, items: Tensor) -> Tensor:
         """Return the projected features h_i^m of items, [n, modalities, d]."""
-        return self.projections.project(items)
+        return self.built_projections.project(items)
 
     def high_order(self) -> Tensor:
         """Return h_hat, the item vectors of the item graph, [n_items, d]."""
@@ -187,5 +198,5 @@ class FrozenGraphBackbone(Backbone):
         if self.options.modal_weight == 0:
             return {}
         if modal is None:
-            modal = self.projections.project(torch.stack([items, negatives]))
+            modal = self.built_projections.project(torch.stack([items, negatives]))
         return {"modal": self.options.modal_weight * modal_bpr(u, modal)}

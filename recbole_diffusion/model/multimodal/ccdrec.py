@@ -114,8 +114,9 @@ class CCDRec(InnerProductModel):
 
     def _forget(self) -> None:
         super()._forget()
-        if getattr(self, "fusion", None) is not None:
-            self.fusion.forget()
+        fusion: DiffusedItemFusion | None = getattr(self, "fusion", None)
+        if fusion is not None:  # it is missing at first in the constructor
+            fusion.forget()
 
     def begin_epoch(self, epoch: int) -> None:
         """Run the chain, unless the last evaluation has; search the pool (Eq. 7); begin the backbone."""
@@ -207,6 +208,8 @@ class CCDRec(InnerProductModel):
         """Return the second negative of each row: ids, long [batch], or vectors [batch, d] of ``mixgcf``."""
         o = self.options
         if self.draws_from_chain:
+            if self._nearest is None:
+                raise RuntimeError("no pool has been searched: call begin_epoch before the first batch")
             return curricular_negatives(self._nearest, items, users, self.positives)
         ids, mixed = choose_negatives(
             o.negative_sampler,
@@ -229,7 +232,7 @@ class CCDRec(InnerProductModel):
         """Return user vectors [n_users, d] and item vectors of each layer; their mean is what is scored."""
         high, items = self.backbone.high_order(), None
         if self.fusion is not None:
-            high, items = self.fusion.placed(high, self.fusion.end)
+            high, items = self.fusion.placed(high, self.fusion.end_of_chain())
         layers = self.backbone.layers(items)
         users, _ = self.backbone.encoder.pooled(layers)
         return users, [self.backbone.joined(high, of_items) for _, of_items in layers]

@@ -66,7 +66,7 @@ class DiffusedItemFusion(nn.Module):
         if self._states is None:
             table = backbone.ego_items().detach()
             generator = torch.Generator(table.device).manual_seed(self.seed)
-            conditions = backbone.projections.project_all()  # [n_items, modalities, d]
+            conditions = backbone.built_projections.project_all()  # [n_items, modalities, d]
             self._states = self.item_diffusion.chain(
                 table, conditions, self.steps, generator, self.stochastic
             )
@@ -78,6 +78,16 @@ class DiffusedItemFusion(nn.Module):
         self.end = states[0]
         backbone.set_diffused_items(self.end)
         return states
+
+    def end_of_chain(self) -> Tensor:
+        """Return the end of the chain at the start of the epoch, [n_items, d].
+
+        Raises:
+            RuntimeError: no epoch has begun.
+        """
+        if self.end is None:
+            raise RuntimeError("the chain has not run: call begin_epoch before the first batch")
+        return self.end
 
     def of_batch(self, backbone: Backbone, distinct: Tensor) -> FusedBatch:
         """Return the vectors of a training batch: the estimates of e_0 of its items, fused and propagated.
@@ -100,7 +110,7 @@ class DiffusedItemFusion(nn.Module):
             items = backbone.joined(fused, propagated.index_select(0, distinct))
             return FusedBatch(users, items, modal, loss)
         # The graph needs all items: those of the batch by their estimates, the others by the last chain.
-        diffused = self.end.index_copy(0, distinct, estimate)  # [n_items, d]
+        diffused = self.end_of_chain().index_copy(0, distinct, estimate)  # [n_items, d]
         users, propagated = backbone.encoder.pooled(backbone.layers(self.fused(high, diffused)))
         items = backbone.joined(high.index_select(0, distinct), propagated.index_select(0, distinct))
         return FusedBatch(users, items, modal, loss)

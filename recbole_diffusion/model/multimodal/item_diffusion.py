@@ -32,6 +32,8 @@ class TransformerEstimator(nn.Module):
         hidden_size: width of the feed-forward layer.
     """
 
+    time_table: Tensor
+
     def __init__(self, size: int, steps: int, key_size: int, hidden_size: int) -> None:
         super().__init__()
         self.key_size = key_size
@@ -91,6 +93,8 @@ class BottleneckEstimator(nn.Module):
         modalities: M.
     """
 
+    time_table: Tensor
+
     def __init__(self, size: int, steps: int, modalities: int) -> None:
         super().__init__()
         width, middle, narrow = (modalities + 2) * size, 2 * size, size
@@ -119,7 +123,7 @@ class ItemDiffusion(nn.Module):
         estimator: f_theta.
     """
 
-    def __init__(self, betas: Tensor, estimator: nn.Module) -> None:
+    def __init__(self, betas: Tensor, estimator: TransformerEstimator | BottleneckEstimator) -> None:
         super().__init__()
         self.diffusion = GaussianDiffusion(betas)
         self.estimator = estimator
@@ -156,7 +160,7 @@ class ItemDiffusion(nn.Module):
         x0 = vectors / scale  # at unit mean square over the table
         t = uniform_steps(self.diffusion.steps, len(x0), device=x0.device)
         x = self.diffusion.q_sample(x0, t, torch.randn_like(x0))  # e_t (Eq. 1), [n, d]
-        prepared = self.estimator.prepare(conditions)
+        prepared: tuple[Tensor, ...] = self.estimator.prepare(conditions)
         estimate = self.estimate(x, t, prepared) * scale  # e~, with gradient to e through e_t
         # Eq. 5 on some of the items, without gradient to e: a second pass of the estimator.
         some = torch.randperm(len(x), device=x.device)[:LOSS_ITEMS]

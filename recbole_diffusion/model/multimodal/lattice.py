@@ -35,6 +35,8 @@ class LATTICE(Backbone):
     """
 
     loss_names = ("bpr", "penalty")
+    original_ids: Tensor
+    original_weights: Tensor
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         super().__init__(config, dataset, wrapped)
@@ -74,7 +76,7 @@ class LATTICE(Backbone):
         """
         ratio = self.options.original_ratio  # lambda
         modal = self.modality_logits.softmax(0)[:, None]  # alpha, [modalities, 1]
-        learned = [self._learned(projection) for projection in self.projections]
+        learned = [self._learned(projection) for projection in self.built_projections]
         ids = torch.cat([self.original_ids, torch.stack([one for one, _ in learned], 1)], 2)
         of_learned = torch.stack([weights for _, weights in learned], 1)  # [n_items, modalities, k]
         weights = torch.cat([ratio * modal * self.original_weights, (1 - ratio) * modal * of_learned], 2)
@@ -93,7 +95,7 @@ class LATTICE(Backbone):
     def high_order(self) -> Tensor:
         """Return h_hat: the free item vectors, propagated over the item graph, [n_items, d]."""
         ids, weights = self.item_graph()
-        items = self.encoder.items
+        items: Tensor = self.encoder.items
         for _ in range(self.options.n_item_layers):
             items = F.embedding_bag(ids, items, mode="sum", per_sample_weights=weights)
         return items

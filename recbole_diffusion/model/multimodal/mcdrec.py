@@ -55,8 +55,9 @@ class MCDRec(FrozenGraphBackbone):
 
     def _forget(self) -> None:
         super()._forget()
-        if getattr(self, "fusion", None) is not None:
-            self.fusion.forget()
+        fusion: DiffusedItemFusion | None = getattr(self, "fusion", None)
+        if fusion is not None:  # it is missing at first in the constructor
+            fusion.forget()
 
     def set_diffused_items(self, items: Tensor) -> None:
         """Get the diffused item vectors [n_items, d] that weigh the interactions of the next epoch."""
@@ -72,6 +73,8 @@ class MCDRec(FrozenGraphBackbone):
     @torch.no_grad()
     def _edge_weights(self) -> Tensor:
         """Return 1 + temperature x cosine(user, diffused item) of each interaction, [interactions]."""
+        if self._guides is None:
+            raise RuntimeError("there are no diffused items: call set_diffused_items before begin_epoch")
         users, items = (torch.from_numpy(one).long() for one in self.interactions.nonzero())
         of_users, of_items = F.normalize(self.encoder.users, dim=1), F.normalize(self._guides, dim=1)
         blocks = zip(users.split(2**18), items.split(2**18), strict=True)  # rows gathered at once
@@ -84,6 +87,8 @@ class MCDRec(FrozenGraphBackbone):
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """Return the pairwise, the modal and the diffusion loss, in the order of ``loss_names``."""
+        if self.fusion is None:
+            raise TypeError("a wrapped MCDRec has no diffusion; the loss is that of the model around it")
         if self.fusion.end is None:
             self.begin_epoch(0)
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]

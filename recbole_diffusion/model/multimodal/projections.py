@@ -22,6 +22,8 @@ class Projection(nn.Module):
         size: d.
     """
 
+    table: Tensor | None
+
     def __init__(self, modality: Modality, size: int) -> None:
         super().__init__()
         self.modality, self.n_items = modality, len(modality.rows) + 1
@@ -60,5 +62,7 @@ class Projections(nn.ModuleList):
     @torch.no_grad()
     def project_all(self) -> Tensor:
         """Return h^m of all items in each modality, [n_items, modalities, d], without gradient."""
-        ids = torch.arange(self[0].n_items, device=self[0].linear.weight.device)
+        first = self[0]
+        assert isinstance(first, Projection)  # as all of them, by the constructor
+        ids = torch.arange(first.n_items, device=first.linear.weight.device)
         return torch.cat([self.project(block) for block in ids.split(BLOCK)])

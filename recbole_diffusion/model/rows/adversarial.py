@@ -41,6 +41,8 @@ class RatingRows(nn.Module):
         scale: lowest and highest rating, or None.
     """
 
+    values: Tensor
+
     def __init__(self, dataset: Any, scale: list | None) -> None:
         super().__init__()
         if scale is None or scale[0] < 0:

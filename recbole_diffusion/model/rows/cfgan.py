@@ -32,6 +32,7 @@ class CFGAN(AdversarialRecommender):
 
     loss_names = ("adversarial", "zeros", "critic")
     takes_histories = True
+    critic: nn.Sequential
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -88,7 +89,7 @@ class CFGAN(AdversarialRecommender):
     @torch.no_grad()
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return predicted ratings of all items for users by their ratings, [batch, n_items]; no noise."""
-        values = histories.ratings / self.ratings.high
+        values = histories.known_ratings / self.ratings.high
         row = self.ratings.dense(len(histories.starts), histories.rows, histories.items, values)
         return self.ratings.high * torch.sigmoid(self.generator(row))
 

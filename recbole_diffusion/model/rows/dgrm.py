@@ -64,6 +64,8 @@ class DGRM(AdversarialRecommender):
     """
 
     takes_histories = True
+    generator: Generator
+    critic: Critic | None
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -125,6 +127,8 @@ class DGRM(AdversarialRecommender):
     def critic_loss(self, interaction: Any) -> Tensor:
         """Return Eq. 21 with the Lipschitz penalty, or cross entropy with ``objective: kl``, a scalar."""
         o, critic = self.options, self.critic
+        if critic is None:
+            raise TypeError("objective: none has no critic, so it has no critic's loss")
         cells, xt, t = self._noised(interaction[self.USER_ID])
         with torch.no_grad():
             generated = self._generated(cells, xt, t)
@@ -146,10 +150,11 @@ class DGRM(AdversarialRecommender):
 
     def after_critic_step(self) -> None:
         """Clip the critic's weights (``lipschitz: clip``)."""
-        if self.options.objective == "wasserstein" and self.options.lipschitz == "clip":
+        o = self.options
+        if self.critic is not None and o.objective == "wasserstein" and o.lipschitz == "clip":
             with torch.no_grad():
                 for weight in self.critic.parameters():
-                    weight.clamp_(-self.options.clip_value, self.options.clip_value)
+                    weight.clamp_(-o.clip_value, o.clip_value)
 
     def generator_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """Return the reconstruction and, with a critic, the adversarial part of Eq. 22, each a scalar."""
@@ -221,7 +226,7 @@ class DGRM(AdversarialRecommender):
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:
         """Return predicted ratings of all items for users by their ratings, [batch, n_items]."""
         cells = RatedCells(
-            histories.items, histories.starts, histories.rows, histories.ratings / self.ratings.high
+            histories.items, histories.starts, histories.rows, histories.known_ratings / self.ratings.high
         )
         if self.options.prediction == "generated":
             return self.ratings.high * self.generator.all(self._denoised(cells, seed))

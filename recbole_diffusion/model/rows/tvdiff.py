@@ -74,6 +74,7 @@ class TVDiff(Recommender):
     takes_histories = True
     loss_names = ("energy", "entropy")
     renamed_weights: ClassVar = {"tower": "item_encoder"}
+    time_table: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -143,9 +144,7 @@ class TVDiff(Recommender):
         if o.dropout_prob:
             weights = (torch.rand(len(items), device=users.device) < keep).to(H.dtype) / keep  # [total]
         signal = losses.sum_by_row(self.W_I, items, starts, weights)  # x_0 W_I, [rows, d]
-        if self._noise_factor is None:
-            self._noise_factor = noise_factor(self.W_I)
-        noise = torch.randn_like(signal) @ self._noise_factor  # distributed as eps W_I
+        noise = torch.randn_like(signal) @ self._factor()  # distributed as eps W_I
         # Dropout keeps a coordinate with probability keep and divides it by keep: 1 / keep of the variance.
         z = diffusion.signal[t, None] * signal + (diffusion.noise[t, None] / math.sqrt(keep)) * noise
         u = self._vectors(z, t)
@@ -197,6 +196,12 @@ class TVDiff(Recommender):
         if hasattr(self, "user_blocks"):  # not before the end of the constructor
             self.user_blocks.forget()
 
+    def _factor(self) -> Tensor:
+        """Return C with C^T C = W_I^T W_I, kept until the weights change (identity 3)."""
+        if self._noise_factor is None:
+            self._noise_factor = noise_factor(self.W_I)
+        return self._noise_factor
+
     def _item_side(self) -> Tensor:
         """Return H, kept with M = H^T W_I until the weights change."""
         if "H" not in self._cache or "M" not in self._cache:
@@ -246,13 +251,11 @@ class TVDiff(Recommender):
         W_I.
         """
         o, diffusion = self.options, self.diffusion
-        if self._noisy() and self._noise_factor is None:
-            self._noise_factor = noise_factor(self.W_I)
 
         def noise(like: Tensor) -> Tensor:
             return (
                 torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
-                @ self._noise_factor
+                @ self._factor()
             )
 
         if o.sampling_steps:  # a history that is noised first

@@ -52,7 +52,7 @@ class FreeItemEncoder(nn.Module):
 
     def forward(self) -> Tensor:
         """Return H [n_items, d], or [n_items, d + 1] with bias; row 0, the padding item, is zero."""
-        hidden = torch.cat([self.weight, self.bias], 1) if self.has_bias else torch.tanh(self.weight)
+        hidden = torch.tanh(self.weight) if self.bias is None else torch.cat([self.weight, self.bias], 1)
         return F.pad(hidden, (0, 0, 1, 0))
 
 
