@@ -32,6 +32,7 @@ test: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # Without a network. A warning is an error: a broken link, a missing anchor, a page that nothing leads to.
 docs: install

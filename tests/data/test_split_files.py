@@ -202,7 +202,7 @@ def test_exposure_without_its_file_or_its_columns(whole, exposed, tmp_path):
             loaded(whole, shift="exposure", shift_test=str(tmp_path / "thin.inter"), load_col=columns)
     with pytest.raises(
         UsageError,
-        match=r"none of the 1 interactions of .* has a user and an item with other interactions in data set 'toy'",
+        match=r"none of the 1 interactions of .* has a user and an item with other interactions in data set",
     ):
         loaded(whole, shift="exposure", shift_test=exposed([("stranger", "i1", 3)]))
 
