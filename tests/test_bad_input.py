@@ -67,8 +67,8 @@ REQUESTS = {
     "eval_args={spilt: {RS: [8, 1, 1]}}": r"unknown name 'spilt' in eval_args \(did you mean 'split'\?\)",
     "benchmark_filename=train": "'benchmark_filename' is 'train'; it takes two parts",
     "benchmark_filename=[train, vaild, test]": "checkerboard.vaild.inter missing in",
-    "load_col={inter: [user_id, itm_id]}": "gives no column item_id, itm_id, only user_id; check load_col",
-    "USER_ID_FIELD=who": "checkerboard.train.inter gives no column who",
+    "load_col={inter: [user_id, itm_id]}": "has no column item_id, itm_id, only user_id; check load_col",
+    "USER_ID_FIELD=who": "checkerboard.train.inter has no column who",
     "load_checkpoint=/nowhere.pt": "no checkpoint at /nowhere.pt",
     "train_neg_sample_args={distribution: gauss}": "'gauss'; it takes uniform",
     "use_gpu=perhaps": "'use_gpu' is 'perhaps'; it takes bool",
@@ -153,16 +153,16 @@ def whole(write_parts):
     [
         (
             {"user_inter_num_interval": "[100,inf)"},
-            "has no interaction left after filtering; loosen user_inter_num_interval",
+            "has no interactions left after filtering; loosen user_inter_num_interval",
         ),
-        ({"val_interval": {"user_id": ["nobody"]}}, "has no interaction left after filtering"),
+        ({"val_interval": {"user_id": ["nobody"]}}, "has no interactions left after filtering"),
         (
             {"val_interval": {"rating": "[3,inf)"}},
-            "data set 'toy' in .* cannot be used so: Field .rating. not defined",
+            "data set 'toy' in .* cannot be used with these options: Field .rating. not defined",
         ),
         (
             {"eval_args": {"order": "TO"}},
-            "splits by time, but .*toy.inter gives no column 'timestamp', only user_id, item_id; "
+            "splits by time, but .*toy.inter has no column 'timestamp', only user_id, item_id; "
             "name its time column",
         ),
         ({"eval_args": {"split": {"TS": [0.8, 0.1, 0.1]}}}, "splits by time"),

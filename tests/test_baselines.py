@@ -218,7 +218,7 @@ def test_a_sequential_model_learns_the_next_item_and_can_be_resumed(small, tmp_p
 
 
 def test_a_sequential_model_is_told_what_it_lacks_before_data_loads(small):
-    with pytest.raises(UsageError, match="gives no column 'time', only user_id, item_id"):
+    with pytest.raises(UsageError, match="has no column 'time', only user_id, item_id"):
         run("GRU4Rec", overrides={**small, "TIME_FIELD": "time"})
 
 

@@ -56,6 +56,7 @@ class _DiffusedRows(_Rows):
     """DiffRec and LDiffRec; weighing interactions by their time needs more than the row."""
 
     def __init__(self: Any, config: Any, dataset: Any) -> None:
+        # RecBole's class comes next in the MRO.
         super().__init__(config, dataset)  # type: ignore[call-arg]
         self.takes_histories = not self.time_aware
 
@@ -77,9 +78,10 @@ class _ItemSimilarity(ModelInterface):
 
 
 class _ItemKNN(_ItemSimilarity):
-    """By items; the method by users knows the trained users alone."""
+    """Neighbours of items; the method by users only knows the trained users."""
 
     def __init__(self: Any, config: Any, dataset: Any) -> None:
+        # RecBole's class comes next in the MRO.
         super().__init__(config, dataset)  # type: ignore[call-arg]
         self.takes_histories = self.method == "item"
 

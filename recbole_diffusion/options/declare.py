@@ -79,6 +79,7 @@ def read_options(cls: type[T], values: Mapping[str, Any]) -> T:
             is allowed.
     """
     read = {}
+    # T is a dataclass, for which typing has no bound.
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if field.name not in values:
             raise UsageError(

@@ -97,7 +97,7 @@ def test_a_missing_folder_names_the_nearest(write_parts):
 def test_a_missing_column_is_named(write_parts, options, missing):
     data = write_parts(train=TRAIN, valid=VALID, test=TEST)
     with pytest.raises(
-        UsageError, match=rf"toy.train.inter gives no column {missing}, only .*; check load_col"
+        UsageError, match=rf"toy.train.inter has no column {missing}, only .*; check load_col"
     ):
         loaded(data, **options)
 

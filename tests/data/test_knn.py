@@ -83,7 +83,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, caplog):
         str(tmp_path / "file"), "a", lambda: (torch.tensor([[0, 1]]), torch.tensor([[1.0, 0.5]]))
     )
     assert found[0].tolist() == [[0, 1]]
-    assert "neighbours are not kept, graph_cache" in caplog.text
+    assert "neighbours are not cached, graph_cache" in caplog.text
 
 
 def test_fingerprint_tells_parts_apart():

@@ -12,7 +12,7 @@ import torch
 from support.multimodal_data import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion.config import Config
-from recbole_diffusion.data.multimodal import MultimodalDataset
+from recbole_diffusion.data.multimodal import MultimodalDataset, neighbours_of_file
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.testing.features import features
 
@@ -56,7 +56,7 @@ def test_copies_and_other_processes_map_the_file_again(data):
 def test_neighbours_need_the_folder_that_their_files_may_be_in(data):
     dataset = load(data)
     data.folder.rename(data.folder.with_name("elsewhere"))
-    with pytest.raises(UsageError, match="is not there to look for a file of neighbours; share data_path"):
+    with pytest.raises(UsageError, match="to look for a file of neighbours; share data_path"):
         dataset.neighbours("picture")
 
 
@@ -105,7 +105,7 @@ def test_extra_rows_can_be_ignored(write_parts):
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (["0", "1", "2", "3", "4"], "has 6 rows and toy.image.tokens 5 tokens"),
+        (["0", "1", "2", "3", "4"], "has 6 rows, but toy.image.tokens 5 tokens"),
         (["0", "1", "2", "3", "4", "4"], "has item 4 more than once"),
         (["0", "1", "2", "3", "4", "x"], "has no row for item 5"),
         (["0", "1", "2", "3", "4", "\xff"], "toy.image.tokens is not UTF-8 text"),
@@ -299,6 +299,15 @@ def test_a_file_that_holds_no_neighbours_is_refused(write_parts, content):
         UsageError, match=r"toy.image_knn3.npz cannot be read as neighbours: .* set knn_source to features"
     ):
         load(data, modalities=["image"], knn_k=3).neighbours("image")
+
+
+def test_a_file_without_the_array_of_neighbours_is_refused_by_name(write_parts):
+    data = numbered(write_parts)
+    path = data.folder / "toy.image_knn3.npz"
+    np.savez(path, cosine=np.ones((6, 3)))
+    modality = load(data, modalities=["image"], knn_k=3).modalities["image"]
+    with pytest.raises(UsageError, match=r"toy.image_knn3.npz has no array 'neighbours'"):
+        neighbours_of_file(path, modality, 3)
 
 
 def test_cosines_that_are_no_numbers_are_refused(write_parts):

@@ -89,7 +89,9 @@ def test_the_same_seed_gives_the_same_split():
 def test_recboles_refusals_become_ours(checkerboard, error):
     config = Config("BPR", overrides=checkerboard.overrides)
     with (
-        pytest.raises(UsageError, match=r"data set 'checkerboard' in .* cannot be used so: .*bad") as caught,
+        pytest.raises(
+            UsageError, match=r"'checkerboard' in .* cannot be used with these options: .*bad"
+        ) as caught,
         refusals_of(config),
     ):
         raise error

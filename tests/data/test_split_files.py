@@ -186,24 +186,23 @@ def test_shift_and_given_parts_contradict(whole):
 
 def test_temporal_without_times(whole):
     with pytest.raises(
-        UsageError, match=r"column 'timestamp' of data set 'toy' is not there; add it to load_col.inter"
+        UsageError, match=r"column 'timestamp' of data set 'toy' is missing; add it to load_col.inter"
     ):
         loaded(whole, shift="temporal", load_col={"inter": ["user_id", "item_id"]}).build()
-    with pytest.raises(UsageError, match=r"column 'item_id' of data set 'toy' is no number but token"):
+    with pytest.raises(UsageError, match=r"column 'item_id' of data set 'toy' is not a number but token"):
         loaded(whole, shift="temporal", TIME_FIELD="item_id").build()
 
 
 def test_exposure_without_its_file_or_its_columns(whole, exposed, tmp_path):
-    with pytest.raises(UsageError, match=r"shift_test names .*nowhere.inter, which is no file"):
+    with pytest.raises(UsageError, match=r"shift_test names .*nowhere.inter, which is not a file"):
         loaded(whole, shift="exposure", shift_test=str(tmp_path / "nowhere.inter"))
     (tmp_path / "thin.inter").write_text("user_id:token\titem_id:token\nu1\ti1\n")
     for columns in (None, whole["load_col"]):
-        with pytest.raises(UsageError, match=r"thin.inter.* gives no column rating, timestamp"):
+        with pytest.raises(UsageError, match=r"thin.inter.* has no column rating, timestamp"):
             loaded(whole, shift="exposure", shift_test=str(tmp_path / "thin.inter"), load_col=columns)
     with pytest.raises(
         UsageError,
-        match=r"of none of the 1 interactions of .* do user and item have another interaction in "
-        "data set 'toy'",
+        match=r"none of the 1 interactions of .* has a user and an item with other interactions in data set",
     ):
         loaded(whole, shift="exposure", shift_test=exposed([("stranger", "i1", 3)]))
 
@@ -241,12 +240,13 @@ def test_users_and_items_that_train_lacks_are_named(write_parts, part):
     strangers = [(f"s{number}", "1") for number in range(7)]
     data = write_parts("users", **{**FOUR, part: FOUR[part] + strangers})
     with pytest.raises(
-        UsageError, match=rf"7 users of the {part} part .* no row in train: s0, s1, s2, s3, s4, \.\.\.; take"
+        UsageError,
+        match=rf"7 users of the {part} part .* no row in train: s0, s1, s2, s3, s4, \.\.\.; remove",
     ):
         loaded({**data.overrides, **SMALL}).build()
     data = write_parts("items", **{**FOUR, part: [*FOUR[part], ("a", "x")]})
     with pytest.raises(
-        UsageError, match=rf"1 items of the {part} part of data set 'items' have no row in train: x; take"
+        UsageError, match=rf"1 items of the {part} part of data set 'items' have no row in train: x; remove"
     ):
         loaded({**data.overrides, **SMALL}).build()
 

@@ -138,7 +138,7 @@ def test_ml_100k_makes_two_domains_of_its_genres():
 def test_domains_of_one_file_have_no_item_in_common(two_domains):
     """The source would tell the hidden ratings."""
     with pytest.raises(
-        UsageError, match=r"both domains are made of data set 'films' and have 30 items in common, such as i0"
+        UsageError, match=r"both domains are made from data set 'films' and share 30 items, such as i0"
     ):
         built(two_domains, source_domain={"dataset": "films"})
     films = two_domains.folder.parent / "films/films.item"
@@ -149,7 +149,7 @@ def test_domains_of_one_file_have_no_item_in_common(two_domains):
     old, rest = ({"dataset": "films", name: {"class": ["old"]}} for name in ("with", "without"))
     dataset, *_ = built(two_domains, source_domain=old, target_domain=rest)
     assert (dataset.item_num, dataset.source.item_num) == (21, 11)
-    with pytest.raises(UsageError, match="have 10 items in common"):
+    with pytest.raises(UsageError, match="share 10 items"):
         built(two_domains, source_domain=old, target_domain={"dataset": "films"})
 
 
@@ -170,7 +170,7 @@ def test_no_shared_user_is_refused(two_domains):
     write_ratings(two_domains.data_path, "books", [(f"x{user}", "i1", 3) for user in range(5)])
     with pytest.raises(
         UsageError,
-        match=r"share no user: users are matched by token, and these begin with u.* and x0, x1, x2",
+        match=r"share no users: users are matched by token, and these begin with u.* and x0, x1, x2",
     ):
         built(two_domains)
 

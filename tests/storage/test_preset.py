@@ -103,7 +103,7 @@ def test_options_of_a_data_set_lie_over_those_of_all(shipped):
         (
             "ItemMean",
             "best",
-            "preset best of ItemMean has options for douban_book_music, amazon_books_movies alone, not ",
+            "preset best of ItemMean has options only for douban_book_music, amazon_books_movies, not ",
         ),
     ],
 )
