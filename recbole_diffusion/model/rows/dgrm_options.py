@@ -3,20 +3,15 @@
 from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.rows.options import AdversarialOptions
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseBoundsOptions
 
 
 @dataclass(frozen=True)
-class DGRMOptions(NoiseBoundsOptions):
+class DGRMOptions(NoiseBoundsOptions, AdversarialOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    batch_by: str = option(
-        "training rows: each user once an epoch, or once for each rating",
-        choices=("user", "interaction"),
-    )
-    hidden_size: int = option("hidden width of the generator", low=1)
-    critic_size: int = option("hidden width of the critic", low=1)
     step_size: int = option("width of the learned step embedding v_t", low=1)
     noise_size: int = option("width of the generator's noise input z_u", low=1)
     output: str = option(
@@ -52,12 +47,6 @@ class DGRMOptions(NoiseBoundsOptions):
     penalty_weight: float = option("weight of the gradient penalty", low=0)
     clip_value: float = option(
         "largest absolute weight of the critic with lipschitz: clip", low=0, open_low=True
-    )
-    generator_steps: int = option("updates of the generator on each batch", low=1)
-    critic_steps: int = option("updates of the critic on each batch", low=1)
-    critic_learning_rate: float = option("step size of the critic's optimizer", low=0, open_low=True)
-    divergence_limit: float = option(
-        "absolute loss of the critic beyond which training stops as diverged", low=0, open_low=True
     )
 
     def __post_init__(self) -> None:

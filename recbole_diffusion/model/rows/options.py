@@ -1,4 +1,4 @@
-"""Hyper-parameters of the smaller models of rating rows; TVDiff and DGRM have files of their own."""
+"""Hyper-parameters of models of rating rows; those of TVDiff and DGRM alone have files of their own."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,27 @@ from recbole_diffusion.options.declare import option
 
 
 @dataclass(frozen=True)
-class CFGANOptions:
-    """Read once by the model's constructor, checked before data loads."""
+class AdversarialOptions:
+    """The game of a generator and a critic, of every ``AdversarialRecommender``."""
 
     batch_by: str = option(
         "training rows: each user once an epoch, or once for each rating",
         choices=("user", "interaction"),
     )
     hidden_size: int = option("hidden width of the generator", low=1)
-    critic_size: int = option("hidden width of the discriminator", low=1)
+    critic_size: int = option("hidden width of the critic", low=1)
+    generator_steps: int = option("updates of the generator on each batch", low=1)
+    critic_steps: int = option("updates of the critic on each batch", low=1)
+    critic_learning_rate: float = option("step size of the critic's optimizer", low=0, open_low=True)
+    divergence_limit: float = option(
+        "absolute loss of the critic beyond which training stops as diverged", low=0, open_low=True
+    )
+
+
+@dataclass(frozen=True)
+class CFGANOptions(AdversarialOptions):
+    """Read once by the model's constructor, checked before data loads; the critic is the discriminator."""
+
     masked_negatives: int = option(
         "unrated items of each user that the discriminator sees as zeros (zero masking)", low=0
     )
@@ -22,9 +34,3 @@ class CFGANOptions:
         "unrated items of each user whose generated ratings are pulled to zero (zero reconstruction)", low=0
     )
     zero_weight: float = option("alpha, weight of the zero reconstruction", low=0)
-    generator_steps: int = option("updates of the generator on each batch", low=1)
-    critic_steps: int = option("updates of the discriminator on each batch", low=1)
-    critic_learning_rate: float = option("step size of the discriminator's optimizer", low=0, open_low=True)
-    divergence_limit: float = option(
-        "absolute loss of the discriminator beyond which training stops as diverged", low=0, open_low=True
-    )
