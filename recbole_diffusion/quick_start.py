@@ -1,6 +1,6 @@
 """run(): configuration -> data -> model -> trainer -> result. One run is one folder.
 
-Longer than most files, because it is the whole way of a run, to be read from top to bottom.
+Longer than most files, because it is a whole run, to be read from top to bottom.
 """
 
 import logging
@@ -20,8 +20,8 @@ from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.storage.run_log import logging_to
 from recbole_diffusion.storage.versions import versions
 
-logger = logging.getLogger()  # the root: what the run says goes into its log
-# What may differ between a run and its continuation without changing what it computes.
+logger = logging.getLogger()  # the root logger, which writes to the run's log
+# Options that a resume may change: none of them changes what the run computes.
 RESUME_OPTIONS = frozenset(
     {"epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "data_path", "shift_test"}
 )
@@ -50,8 +50,8 @@ def run(
         resume: folder of an earlier run to continue from its last finished epoch; ``overrides`` then takes
             only RESUME_OPTIONS.
         on_epoch: called with epoch and validation score after each validation.
-        test: whether to evaluate the test part at the end; a search leaves it alone.
-        command: the command line that asked for this run, kept in the result.
+        test: whether to evaluate the test part at the end; a search does not.
+        command: the command line of this run, kept in the result.
         prepared: what ``create_dataset`` made for the same data options, instead of reading the files again;
             it is used up.
 
@@ -121,7 +121,7 @@ class _Prepared:
 
     Attributes:
         config: its configuration.
-        folder: where it writes.
+        folder: its folder.
         dataset: the whole data set.
         train: loader of the training part.
         valid: loader of the validation part, None where the split has none.
@@ -180,7 +180,7 @@ def _build(config: Config, folder: RunFolder, given: Any) -> _Prepared:
 
 
 def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
-    """Bring model and trainer to where training begins: last finished epoch, given weights, or neither."""
+    """Bring model and trainer to the start of training: last finished epoch, given weights, or neither."""
     from recbole_diffusion.trainer import checkpoint
 
     config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
@@ -196,7 +196,7 @@ def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
             path = Path(config.general.load_checkpoint)
             state = checkpoint.load(path, config["device"], trust=config.general.trust_checkpoint)
             trainer.load_weights(state, path)
-    # Now nothing of the request can be wrong.
+    # From here on, nothing in the request can be wrong.
     logger.info("run folder %s, device %s", folder.path, config["device"])
     if not resuming and (line := config.preset_line()):
         logger.info(line)

@@ -1,4 +1,4 @@
-"""The models that a name stands for: this package's, RecBole's, and models from outside.
+"""Models by name: this package's, RecBole's, and models from outside.
 
 A model of this package has a line in ``registry.models``. Where its files are follows from family and name,
 and what it needs besides (trainer, data set, loader, protocol) is declared by its class, see
@@ -40,8 +40,7 @@ __all__ = [
 def name_of(model: str | type) -> str:
     """Return the canonical name of a model that a user names, and remember that it was named.
 
-    That of a model of this package or of RecBole is its class name, that of another one
-    ``package.module:Class``.
+    This is the class name of a model of this package or of RecBole, else ``package.module:Class``.
 
     Raises:
         UsageError: it is from outside and cannot be imported, or is not a model.
@@ -65,7 +64,7 @@ def _canonical(cls: type, given: str) -> str:
 
 
 def model_class(name: str) -> type[Any]:
-    """Return the class of a model; it has the answers of ``ModelInterface``, whether it inherits them or not.
+    """Return the class of a model; it has everything of ``ModelInterface``, whether it inherits it or not.
 
     Args:
         name: a canonical name, from :func:`name_of` or from a configuration.
@@ -94,7 +93,7 @@ def _own(name: str) -> type | None:
 
 @functools.cache
 def _of_recbole(name: str) -> type | None:
-    """Return RecBole's class of a name, None where there is none.
+    """Return RecBole's class of a name, None if there is none.
 
     RecBole's lookup raises three different errors for an unknown name: ValueError, ModuleNotFoundError
     (lightgbm), AttributeError (a wrong case).
@@ -118,7 +117,7 @@ def _adapted(cls: type) -> type:
 
 
 def unknown_model(name: str) -> UsageError:
-    """Return the error that says which models there are."""
+    """Return the error for an unknown model, with the models that there are."""
     others = list(outside.registered())
     return UsageError(
         f"unknown model {name!r}{did_you_mean(name, [*MODELS, *BASELINES, *others])}; this package has "
@@ -139,7 +138,7 @@ def part(model_class: type, attribute: str) -> Any:
         attribute: ``trainer_class``, ``dataset_class`` or ``loader_class``.
 
     Raises:
-        UsageError: the model declares a word that stands for nothing.
+        UsageError: the model declares an unknown word.
     """
     declared = getattr(model_class, attribute)
     if declared is None or isinstance(declared, type):
@@ -164,10 +163,10 @@ def fold_in_models() -> tuple[str, str]:
 
 
 def options_class(name: str) -> type[Any] | None:
-    """Return the frozen dataclass of a model's options; None where it has none.
+    """Return the frozen dataclass of a model's options; None if it has none.
 
-    That of a model of this package is ``<Name>Options`` of its own ``<name>_options.py`` or else of its
-    family's ``options.py``, and is read without loading torch; another model names it as its
+    For a model of this package this is ``<Name>Options`` in its own ``<name>_options.py`` or else in its
+    family's ``options.py``, which is read without loading torch; another model names it as its
     ``options_class``.
     """
     if name not in MODELS:
@@ -183,12 +182,12 @@ def options_class(name: str) -> type[Any] | None:
 
 
 def is_outside(name: str) -> bool:
-    """Return whether a canonical name is that of a model from outside."""
+    """Return whether a canonical name belongs to a model from outside."""
     return ":" in name
 
 
 def outside_class(name: str) -> type[Any] | None:
-    """Return the class that a user names where it is from outside, else None."""
+    """Return the class that a user names if it is from outside, else None."""
     if name in MODELS or not (is_outside(name) or name in outside.registered()):
         return None
     canonical = name_of(name)
@@ -196,7 +195,7 @@ def outside_class(name: str) -> type[Any] | None:
 
 
 def file_beside(model_class: type, ending: str) -> Path:
-    """Return the place of a YAML file of a model from outside: beside its module, named after the class."""
+    """Return the path of a YAML file of a model from outside: beside its module, named after the class."""
     file = getattr(sys.modules.get(model_class.__module__), "__file__", None) or "in_a_notebook"
     return Path(file).with_name(f"{model_class.__name__}{ending}")
 

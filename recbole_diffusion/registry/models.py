@@ -1,4 +1,4 @@
-"""The models of this package, a line each, and what a model class can declare by a word."""
+"""The models of this package, and the words by which a model class can declare its parts."""
 
 import importlib
 from dataclasses import dataclass
@@ -73,10 +73,10 @@ MODELS: dict[str, ModelSpec] = {
         "a mapping that also keeps the distances of source users and items (CIKM 2019), cross-domain",
     ),
     "CMF": ModelSpec(
-        "cross_domain", "both domains factorised together, one vector a user (KDD 2008), cross-domain"
+        "cross_domain", "both domains factorised together, one vector per user (KDD 2008), cross-domain"
     ),
     "TGT": ModelSpec(
-        "cross_domain", "factorisation of the target domain alone, the floor of transfer, cross-domain"
+        "cross_domain", "factorisation of only the target domain, the baseline of transfer, cross-domain"
     ),
     "GlobalMean": ModelSpec("cross_domain", "the mean of all target ratings, cross-domain", module="trivial"),
     "ItemMean": ModelSpec(
@@ -88,13 +88,13 @@ MODELS: dict[str, ModelSpec] = {
         module="trivial",
     ),
     "SourceRegression": ModelSpec(
-        "cross_domain", "a line through the users' source biases and item shifts, cross-domain"
+        "cross_domain", "linear regression on the users' source biases and item offsets, cross-domain"
     ),
 }
-# RecBole's models that our tests and tables run; any other general model of RecBole can be named too.
+# RecBole's models that our tests and tables use; any other general model of RecBole can be named too.
 BASELINES = ("BPR", "LightGCN", "NeuMF", "MultiVAE", "DiffRec", "ItemKNN", "EASE", "Pop")
 
-# What a model class declares by a word, and what the word stands for: ``module:name`` below this package.
+# The words by which a model class declares its parts, and their meaning: ``module:name`` below this package.
 PARTS: dict[str, dict[str, str]] = {
     "trainer_class": {
         "plain": "trainer.base:RunTrainer",
@@ -111,7 +111,7 @@ PARTS: dict[str, dict[str, str]] = {
 
 
 def resolve(path: str) -> Any:
-    """Import ``module:name`` below this package and return what the name stands for."""
+    """Import ``module:name`` below this package and return the object of that name."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(f"recbole_diffusion.{module}"), name)
 

@@ -1,9 +1,9 @@
-"""Models from outside: ``package.module:Class`` or an entry point, imported only if somebody has named them.
+"""Models from outside: ``package.module:Class`` or an entry point, imported only if the user has named them.
 
-A run folder may come from elsewhere, so the ``model`` of its ``config.yaml`` alone never makes a process
-import a module. A class counts as named after :func:`remember`, which is called where a user gives
-``--model``, an argument ``model``, or the class; and the classes that installed packages register as entry
-points count as named too.
+A run folder may come from elsewhere, so the ``model`` in its ``config.yaml`` alone never makes a process
+import a module. A class counts as named after :func:`remember`, which is called when a user gives
+``--model``, an argument ``model``, or the class; classes that installed packages register as entry points
+count as named too.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from typing import Any
 from recbole_diffusion.errors import UsageError, did_you_mean
 
 GROUP = "recbole_diffusion.models"
-# Classes that were named in this process, by canonical name.
+# The classes that were named in this process, by canonical name.
 _named: dict[str, type] = {}
 
 
@@ -27,7 +27,7 @@ def remember(cls: type, given: str) -> str:
 
     Args:
         cls: the class.
-        given: what it was named by, its name where the defining module does not lead to it.
+        given: the name that was given; it is kept if the defining module does not lead to the class.
     """
     path = f"{cls.__module__}:{cls.__qualname__}"
     try:
@@ -50,10 +50,10 @@ def registered() -> dict[str, list[str]]:
 
 
 def entry_point(name: str) -> str | None:
-    """Return ``package.module:Class`` of the entry point of a name, None where there is none.
+    """Return ``package.module:Class`` of the entry point of a name, None if there is none.
 
     Raises:
-        UsageError: two packages have one of this name.
+        UsageError: two packages have one with this name.
     """
     found = sorted(registered().get(name, []))
     if len(found) > 1:
@@ -65,10 +65,10 @@ def entry_point(name: str) -> str | None:
 
 
 def class_of(path: str) -> type:
-    """Return the class of a canonical name, which somebody must have named.
+    """Return the class of a canonical name, which must have been named.
 
     Raises:
-        UsageError: nobody has.
+        UsageError: it has not.
     """
     if path not in _named:
         attribute = path.partition(":")[2]
@@ -86,7 +86,7 @@ def class_of(path: str) -> type:
 
 
 def imported(path: str) -> type:
-    """Import the class of ``package.module:Class``; modules of the current folder are found too.
+    """Import the class of ``package.module:Class``; modules in the current folder are found too.
 
     Raises:
         UsageError: it cannot be imported, or is not a model.
@@ -131,7 +131,7 @@ def checked(found: Any, path: str) -> type:
 
 @functools.cache
 def checked_options(cls: type) -> type:
-    """Return a dataclass of options, its types resolved where ``from __future__`` made texts of them.
+    """Return a dataclass of options, its types resolved if ``from __future__`` has turned them into texts.
 
     Raises:
         UsageError: it is not a dataclass whose fields are ``option()``.

@@ -155,7 +155,7 @@ def _epoch(folder: RunFolder, number: int, line: bytes) -> dict[str, Any]:
         ) from error
     if not isinstance(value, dict):
         raise RunError(
-            f"{folder.metrics}, line {number} is damaged: it holds no object; {rerun_hint(folder.path)}"
+            f"{folder.metrics}, line {number} is damaged: it is not an object; {rerun_hint(folder.path)}"
         )
     return value
 

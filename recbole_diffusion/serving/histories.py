@@ -1,4 +1,4 @@
-"""Histories of new users: a file in the form of an .inter file, read as compressed rows of item numbers."""
+"""Histories of new users: a file like an .inter file, read as compressed rows of item numbers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from recbole_diffusion.serving.id_map import IdMap
 
 @dataclass(frozen=True)
 class NewUsers:
-    """Users by what they have.
+    """Users by their histories.
 
     Attributes:
-        tokens: their names, text [n], in the order of their first row; only of those who have a known item.
-        offsets: int64 [n + 1], where each one's items begin.
+        tokens: original ids of the users with a known item, text [n], in the order of their first row.
+        offsets: int64 [n + 1], where each user's items begin.
         items: int64 [total], item numbers, ascending within a user, each once.
         ratings: float32 [total], or None.
         unknown_items: tokens of items that the data set does not have, each once.
-        unknown_rows: rows that name such an item.
-        without: names of users none of whose items is known.
+        unknown_rows: number of rows with such an item.
+        without: original ids of users without any known item.
     """
 
     tokens: np.ndarray
@@ -38,7 +38,7 @@ class NewUsers:
     without: list[str]
 
     def __len__(self) -> int:
-        """Return how many users can be served."""
+        """Return the number of users with a known item."""
         return len(self.tokens)
 
     def block(self, start: int, stop: int, device: Any) -> FoldInHistories:
@@ -55,11 +55,11 @@ class NewUsers:
 def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
     """Return the columns user, item and, if ``rated``, rating of a file of histories.
 
-    The file has the form of an .inter file: a header such as ``user_id:token<TAB>item_id:token``, then a row
-    for each item that a user has, with the field names, separator and encoding of ``config``.
+    The file is like an .inter file: a header such as ``user_id:token<TAB>item_id:token``, then a row for each
+    item of a user, with the field names, separator and encoding of ``config``.
 
     Raises:
-        UsageError: no such file, a column is missing, a value is missing or malformed.
+        UsageError: there is no such file, a column is missing, or a value is missing or malformed.
     """
     wanted = {"user": config["USER_ID_FIELD"], "item": config["ITEM_ID_FIELD"]}
     wanted |= {"rating": config["RATING_FIELD"]} if rated else {}
@@ -76,7 +76,7 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
         raise UsageError(f"{path} has no column {', '.join(missing)}; its first line must name {header!r}")
     rows = file.check_rows(len(columns))
     if rows == 0:
-        raise UsageError(f"{path} holds no history: no row stands below its header")
+        raise UsageError(f"{path} holds no history: there are no rows below its header")
     frame = file.read(columns, [name for name in columns if name in wanted.values()], rows)
     if frame is None:
         file.check_numbers(columns, list(wanted.values()), config["seq_separator"])
@@ -93,7 +93,7 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
 
 
 def frame_of(histories: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pd.DataFrame:
-    """Return histories given in Python, item tokens (or a mapping of these to ratings) by user, as rows."""
+    """Return histories given in Python, item tokens (or a mapping of them to ratings) by user, as rows."""
     if isinstance(histories, pd.DataFrame):
         return histories
     rows = []
@@ -108,13 +108,13 @@ def new_users(
 ) -> NewUsers:
     """Return the users of a table of histories.
 
-    A pair that occurs twice counts once; with ratings it is refused, since it has two.
+    A pair that occurs twice counts once; with ratings it is refused, since it would have two.
 
     Args:
         frame: columns user, item and, with ``scale``, rating.
-        ids: of the items that histories are made of.
+        ids: the ids of the items that histories are made of.
         scale: lowest and highest rating for a model that reads ratings, else None.
-        origin: whose items these are, for the messages.
+        origin: description of the data set of these items, for the messages.
 
     Raises:
         UsageError: no user has a known item, a rating is off the scale, or a pair is rated twice.
@@ -127,7 +127,7 @@ def new_users(
         )
     if scale is not None and "rating" not in frame:
         raise UsageError(
-            "the histories have no ratings, and this model reads ratings; give one for each item"
+            "the histories have no ratings, but this model reads ratings; give one for each item"
         )
     codes, names = pd.factorize(frame["user"].astype(str))
     texts = frame["item"].astype(str)

@@ -1,4 +1,4 @@
-"""Original ids of users or items, and the internal numbers that a data set gives them."""
+"""Original ids of users or items, and their internal numbers in a data set."""
 
 import functools
 from typing import Any
@@ -10,7 +10,7 @@ class IdMap:
     """The original ids (tokens) of users or items, and their internal numbers; number 0 is the padding.
 
     Attributes:
-        tokens: the token of each internal number, text [n]; that of 0 is the padding's.
+        tokens: the token of each internal number, text [n]; number 0 is the padding.
 
     Args:
         tokens: as ``dataset.field2id_token`` has them.
@@ -20,7 +20,7 @@ class IdMap:
         self.tokens = np.asarray(tokens).astype(str).astype(object)
 
     def __len__(self) -> int:
-        """Return how many there are, the padding left out."""
+        """Return the number of ids, without the padding."""
         return len(self.tokens) - 1
 
     @functools.cached_property
@@ -28,5 +28,5 @@ class IdMap:
         return {token: number for number, token in enumerate(self.tokens) if number}
 
     def numbers_of(self, tokens: Any) -> np.ndarray:
-        """Return the internal numbers of tokens, int64 [n], 0 for an unknown one."""
+        """Return the internal numbers of tokens, int64 [n], 0 for unknown ones."""
         return np.fromiter((self._numbers.get(str(token), 0) for token in tokens), np.int64)

@@ -1,4 +1,4 @@
-"""An approximate index of item vectors by inner product (faiss, HNSW), and its recall of exact search."""
+"""An approximate index of item vectors by inner product (faiss, HNSW), and its recall."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ COMPARED = 1000  # users, evenly spaced, whose lists are compared
 
 
 def require_faiss() -> Any:
-    """Return the module.
+    """Return the module faiss.
 
     Raises:
         UsageError: it is not installed.
@@ -24,14 +24,14 @@ def require_faiss() -> Any:
         import faiss
     except ImportError as error:
         raise UsageError(
-            "--index needs faiss; install it (pip install 'recbole-diffusion[index]'), or leave --index out"
+            "--index needs faiss; install it (pip install 'recbole-diffusion[index]'), or leave out --index"
         ) from error
     faiss.omp_set_num_threads(torch.get_num_threads())
     return faiss
 
 
 def build_index(items: np.ndarray, path: Path) -> dict[str, Any]:
-    """Write an index of item vectors [items, d] and describe it; its result r is row r of the vectors."""
+    """Write an index of item vectors [items, d] and return its description; result r is row r."""
     faiss = require_faiss()
     start = time.perf_counter()
     index = faiss.IndexHNSWFlat(items.shape[1], NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)

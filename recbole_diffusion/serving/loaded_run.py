@@ -17,13 +17,13 @@ from recbole_diffusion.serving.recommend import table_of_known, table_of_new
 from recbole_diffusion.serving.vectors import vectors_of
 from recbole_diffusion.storage.run_folder import RunFolder
 
-# What may differ between a run and its later use, on another machine.
+# Options that may differ between a run and its later use, on another machine.
 LOAD_OPTIONS = frozenset({"data_path", "shift_test", "use_gpu", "gpu_id"})
 
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A run that was trained, ready for use.
+    """A trained run, ready for use.
 
     Attributes:
         folder: its files.
@@ -53,17 +53,15 @@ class LoadedRun:
             users: original ids, or None for all.
             k: length of a list, at most the number of items.
             exclude: items left out of a user's list: ``all`` that the user has in the data set, the
-                ``history`` in train and valid (these are the lists that the run's own test judged), or
-                ``none``.
+                ``history`` in train and valid (the lists that the run's own test evaluated), or ``none``.
 
         Returns:
             Columns user, item (original ids), rank (from 1) and score, a row for each place; a list is
-            shorter where fewer items are left. ``attrs["unknown"]`` has the users that the data set does not
-            have.
+            shorter if fewer items are left. ``attrs["unknown"]`` has the users that are not in the data set.
 
         Raises:
-            UsageError: ``k`` or ``exclude`` is out of range, or no user is known. RunError: a score is not
-                finite.
+            UsageError: ``k`` or ``exclude`` is out of range, or no user is known.
+            RunError: a score is not finite.
         """
         return table_of_known(self, users, k, exclude)
 
@@ -77,14 +75,14 @@ class LoadedRun:
                 reads ratings, or a table with columns user, item and rating. For a model of cold users these
                 are items of its source domain.
             k: length of a list.
-            exclude: ``none`` leaves a user's own items in.
+            exclude: ``none`` keeps the items of a user's history in the list.
 
         Returns:
-            As :meth:`recommend`; ``attrs["unknown"]`` has the users none of whose items is in the data set.
+            As :meth:`recommend`; ``attrs["unknown"]`` has the users without any item in the data set.
 
         Raises:
-            UsageError: the model knows users by number only, or no item is known. RunError: a score is not
-                finite.
+            UsageError: the model only knows its training users, or no item is known.
+            RunError: a score is not finite.
         """
         return table_of_new(self, histories, k, exclude)
 
@@ -123,7 +121,8 @@ class LoadedRun:
         """Return the content of ``result.json``.
 
         Raises:
-            UsageError: the run has not ended. RunError: the file is damaged.
+            UsageError: the run has not ended.
+            RunError: the file is damaged.
         """
         return self.folder.read_result()
 
@@ -131,13 +130,13 @@ class LoadedRun:
 def load_run(
     folder: str | Path, *, model: str | type | None = None, unfinished: bool = False, **options: Any
 ) -> LoadedRun:
-    """Load a trained model with its data set; the random streams of the process stay as they are.
+    """Load a trained model with its data set; the random state of the process is left as it was.
 
     Args:
-        folder: of a run that has ended.
+        folder: folder of a run that has ended.
         model: name or class of the run's model. Only a model from outside needs it, and only in a process
             that has not named it before: the run folder alone does not make this process import its module.
-        unfinished: also take a run that has not ended, with its best weights so far.
+        unfinished: also accept a run that has not ended, with its best weights so far.
         options: what differs on this machine: ``data_path``, ``shift_test``, ``use_gpu``, ``gpu_id``.
 
     Raises:

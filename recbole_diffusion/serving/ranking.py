@@ -1,4 +1,4 @@
-"""The best items of each user, block by block: memory grows with the block, not with the number of users."""
+"""The best items of each user, block by block: memory depends on the block, not on the number of users."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from recbole_diffusion.model.user_blocks import noise_seed
 from recbole_diffusion.serving.histories import NewUsers
 from recbole_diffusion.serving.scoring import FindForHistories, FindForUsers
 
-CELLS, LARGEST = 2**24, 1024  # of a block of scores, users x items, 4 bytes each; and its users
+CELLS, LARGEST = 2**24, 1024  # maximum of a block: cells (users x items, 4 bytes each), and users
 EXCLUDED = ("all", "history", "none")
 
 
@@ -23,8 +23,8 @@ class RecommendationBlock:
     """The recommended items of a block of users.
 
     Attributes:
-        start: place of the block's first user among those asked for.
-        items: item numbers from the first place to the last, int64 [block, k]; 0 where fewer are left.
+        start: index of the block's first user among those asked for.
+        items: item numbers from the first place to the last, int64 [block, k]; 0 where no items are left.
         scores: float32 [block, k].
     """
 
@@ -40,18 +40,18 @@ def check_k(k: int, n_items: int) -> None:
 
 
 def check_exclude(exclude: str) -> None:
-    """Raise UsageError if ``exclude`` is none of EXCLUDED."""
+    """Raise UsageError if ``exclude`` is not one of EXCLUDED."""
     if exclude not in EXCLUDED:
         raise UsageError(f"exclude is {exclude!r}; it takes {', '.join(EXCLUDED)}")
 
 
 def seen_items(parts: Mapping[str, Any], exclude: str) -> sp.csr_matrix | None:
-    """Return what is left out of the lists, bool CSR [n_users, n_items].
+    """Return the pairs to leave out of the lists, bool CSR [n_users, n_items]; None for none.
 
     Args:
-        parts: of the run, by name.
-        exclude: ``all`` interactions of the data set; ``history``, train and valid, as the run's own test; or
-            ``none``.
+        parts: the parts of the run's data by name.
+        exclude: ``all`` interactions of the data set; ``history``, train and valid, as in the run's own test;
+            or ``none``.
 
     Raises:
         UsageError: ``exclude`` is something else.
@@ -71,7 +71,7 @@ def seen_items(parts: Mapping[str, Any], exclude: str) -> sp.csr_matrix | None:
 
 
 def block_size(n_items: int) -> int:
-    """Return how many users are ranked together."""
+    """Return the number of users to rank together."""
     return min(LARGEST, max(1, CELLS // n_items))
 
 
@@ -81,12 +81,12 @@ def rank_users(
     """Yield the lists of known users, by block.
 
     Args:
-        find: of the model.
+        find: the model's function from :func:`~recbole_diffusion.serving.scoring.finder_for_users`.
         users: internal numbers, int64 [n].
         k: length of a list.
-        seen: what is left out, from :func:`seen_items`.
-        device: of the model.
-        size: users of a block.
+        seen: pairs to leave out, from :func:`seen_items`.
+        device: the model's device.
+        size: users per block.
 
     Raises:
         RunError: a score is not finite.
@@ -108,7 +108,7 @@ def rank_new(
 
 
 def _cells(seen: sp.csr_matrix, users: np.ndarray, device: Any) -> tuple[Tensor, Tensor]:
-    """Return rows of the block and item numbers of what its users have seen, long [cells] each."""
+    """Return rows of the block and numbers of the items that its users have seen, long [cells] each."""
     part = seen[users]
     rows = np.repeat(np.arange(len(users)), np.diff(part.indptr))
     return torch.from_numpy(rows).to(device), torch.from_numpy(part.indices.astype(np.int64)).to(device)

@@ -22,10 +22,11 @@ def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iter
         run: a loaded run.
         users: internal numbers, int64 [n].
         k: length of a list.
-        exclude: what is left out, one of ``ranking.EXCLUDED``.
+        exclude: which items are left out, one of ``ranking.EXCLUDED``.
 
     Raises:
-        UsageError: ``k`` or ``exclude`` is out of range. RunError: a score is not finite.
+        UsageError: ``k`` or ``exclude`` is out of range.
+        RunError: a score is not finite.
     """
     ranking.check_k(k, len(run.items))
     seen = ranking.seen_items(run.parts, exclude)
@@ -36,12 +37,12 @@ def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iter
 
 
 def new_lists(run: ServedRun, users: NewUsers, k: int, exclude: str) -> Iterator[RecommendationBlock]:
-    """Yield the lists of new users by block; what they have is left out unless ``exclude`` is none.
+    """Yield the lists of new users by block; their history is left out unless ``exclude`` is none.
 
-    Histories of another domain than the one that is recommended leave nothing out.
+    Histories of another domain than the recommended one leave nothing out.
 
     Raises:
-        UsageError: ``k`` or ``exclude`` is out of range, or the model knows users by number only.
+        UsageError: ``k`` or ``exclude`` is out of range, or the model only knows its training users.
         RunError: a score is not finite.
     """
     ranking.check_k(k, len(run.items))
@@ -55,7 +56,7 @@ def new_lists(run: ServedRun, users: NewUsers, k: int, exclude: str) -> Iterator
 
 
 def users_of_histories(run: ServedRun, frame: pd.DataFrame) -> NewUsers:
-    """Return the users of a table of histories, as the run's model reads them.
+    """Return the users of a table of histories, for the run's model.
 
     Raises:
         UsageError: see :func:`histories.new_users`.

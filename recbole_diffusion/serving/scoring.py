@@ -1,4 +1,4 @@
-"""The best items of a block of users: by vectors where scores are inner products, else from all scores."""
+"""The best items of a block of users: by vectors if scores are inner products, else from all scores."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +14,8 @@ from recbole_diffusion.model.recbole_models import asking
 from recbole_diffusion.serving.search import VectorSearch
 
 PAIRS = 2**20  # user-item pairs that a model without a full ranking scores at once
-# From user numbers long [batch], a length k, and the cells that are left out (rows of the batch and item
-# numbers), to the k largest scores and their items, [batch, k] each; -inf where nothing is left.
+# From user numbers long [batch], a length k, and cells to leave out (rows of the batch, item numbers), to
+# the k largest scores and their items, [batch, k] each; -inf where nothing is left.
 Cells = tuple[Tensor, Tensor] | None
 FindForUsers = Callable[[Tensor, int, Cells], tuple[Tensor, Tensor]]
 # The same from histories and a seed.
@@ -31,7 +31,7 @@ def best_of(scores: Tensor, k: int, cells: Cells) -> tuple[Tensor, Tensor]:
 
 
 def finder_for_users(model: Any, seed: int) -> FindForUsers:
-    """Return what finds the best items of known users; noise of torch's global stream is seeded."""
+    """Return the function that finds the best items of known users; it seeds noise from torch's generator."""
     if model.has_item_vectors:
         with torch.no_grad():
             vectors = model.inner_products()
@@ -48,7 +48,7 @@ def _user_scores(model: Any, seed: int) -> Callable[[Tensor], Tensor]:
             torch.manual_seed(seed)
             try:
                 found = model.full_sort_predict(asking(model, users))
-            except NotImplementedError:  # RecBole's way to say that a model scores pairs alone
+            except NotImplementedError:  # RecBole's way of saying that a model only scores pairs
                 found = _by_pairs(model, users)
             return found.view(len(users), -1)
 
@@ -66,21 +66,21 @@ def _by_pairs(model: Any, users: Tensor) -> Tensor:
 
 
 def check_takes_histories(model: Any) -> None:
-    """Raise UsageError if a model knows users by number only."""
+    """Raise UsageError if a model only knows the users it was trained on."""
     if not model.takes_histories:
         of_own, of_source = registry.fold_in_models()
         raise UsageError(
-            f"{type(model).__name__} as trained here knows users by number only and cannot score new ones; "
-            f"train it again with them, or use a model that folds users in: {of_own}; or, by "
-            f"ratings in a source domain, {of_source}"
+            f"{type(model).__name__} as trained here only knows its training users and cannot score new "
+            f"ones; train it again with them, or use a model that folds users in: {of_own}; or, by ratings "
+            f"in a source domain, {of_source}"
         )
 
 
 def finder_for_histories(model: Any) -> FindForHistories:
-    """Return what finds the best items of new users.
+    """Return the function that finds the best items of new users.
 
     Raises:
-        UsageError: the model knows users by number only.
+        UsageError: the model only knows its training users.
     """
     check_takes_histories(model)
     if not model.has_item_vectors:

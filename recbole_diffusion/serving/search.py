@@ -1,22 +1,22 @@
-"""The items of largest inner product, exactly, by a bound: long item vectors first, most never looked at."""
+"""Exact search for the largest inner products by a bound: long item vectors first, so that few are scored."""
 
 import torch
 from torch import Tensor
 
-TILE = 4096  # items whose scores are computed together
-SLACK = 1e-4  # by which the bound is wider than in exact arithmetic; a score's rounding is far smaller
+TILE = 4096  # items scored together
+SLACK = 1e-4  # relative slack of the bound; the rounding of a score is far smaller
 
 
 class VectorSearch:
     """Exact search for the largest inner products.
 
-    |u . h| <= |u| |h| (Cauchy-Schwarz; used so by LEMP, Teflioudi et al., SIGMOD 2015). So items are looked
-    at by falling length of their vectors, and a user is done as soon as |u| times the next length cannot
-    reach the k-th best score found so far.
+    |u . h| <= |u| |h| (Cauchy-Schwarz; used in the same way by LEMP, Teflioudi et al., SIGMOD 2015). So items
+    are scored in descending order of the length of their vectors, and a user is done as soon as |u| times the
+    next length cannot reach the k-th best score found so far.
 
     Args:
-        items: vectors, [n_items, d]; row 0 is the padding's and is never found.
-        tile: items looked at together.
+        items: vectors, [n_items, d]; row 0 is the padding item, which is never returned.
+        tile: items scored together.
     """
 
     def __init__(self, items: Tensor, tile: int = TILE) -> None:
@@ -37,7 +37,7 @@ class VectorSearch:
             cells: rows of the batch and item numbers that are left out, long [cells] each, or None.
 
         Returns:
-            Scores [batch, k], falling, -inf where nothing is left, and item numbers [batch, k].
+            Scores [batch, k], descending, -inf where nothing is left, and item numbers [batch, k].
         """
         many, tile = len(users), max(self.tile, k)
         values = users.new_full((many, k), -torch.inf)
@@ -65,7 +65,7 @@ class VectorSearch:
 
     @staticmethod
     def _leave_out(scores: Tensor, active: Tensor, many: int, rows: Tensor, columns: Tensor) -> None:
-        """Set the cells that lie in this tile, in rows that are still active, to -inf."""
+        """Set the cells in this tile and in rows that are still active to -inf."""
         row = torch.full((many,), -1, device=active.device)
         row[active] = torch.arange(len(active), device=active.device)
         inside = (columns >= 0) & (columns < scores.shape[1]) & (row[rows] >= 0)

@@ -1,4 +1,4 @@
-"""What serving reads of a trained run; ``loaded_run.LoadedRun`` has it."""
+"""The part of a trained run that serving reads; ``loaded_run.LoadedRun`` has it."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -17,8 +17,8 @@ class ServedRun(Protocol):
         model: the model, in evaluation mode.
         users: original and internal ids of users.
         items: original and internal ids of items.
-        fold_in_items: ids of the items that histories are made of; ``items`` itself unless it is another
-            domain.
+        fold_in_items: ids of the items that histories are made of; ``items`` itself unless these are of
+            another domain.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Which known users are asked for: a file of their original ids, one a line."""
+"""The users to recommend to: a file of original ids, one per line."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,10 @@ from recbole_diffusion.serving.id_map import IdMap
 
 @dataclass(frozen=True)
 class AskedUsers:
-    """Users that someone asked for.
+    """The users that were asked for.
 
     Attributes:
-        numbers: internal numbers of the known ones, int64 [n], in the order in which they were asked for.
+        numbers: internal numbers of the known ones, int64 [n], in the order given.
         unknown: the tokens that the data set does not have.
     """
 
@@ -23,11 +23,11 @@ class AskedUsers:
 
 
 def read_tokens(path: Path) -> list[str]:
-    """Return the ids of a file, one a line; blanks around an id are not part of it.
+    """Return the ids of a file, one per line, without surrounding blanks.
 
     Raises:
-        UsageError: no such file, not UTF-8, no id, an empty line, or an id twice; the message names the first
-            lines.
+        UsageError: no such file, not UTF-8, no id, an empty line, or a duplicate id; the message names the
+            first lines.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -35,11 +35,11 @@ def read_tokens(path: Path) -> list[str]:
         raise UsageError(f"cannot read the users file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"the users file {path} is not UTF-8 text: {error}; it takes one id a line"
+            f"the users file {path} is not UTF-8 text: {error}; it takes one id per line"
         ) from error
     tokens = [line.strip() for line in text.removesuffix("\n").split("\n")]
     if not any(tokens):
-        raise UsageError(f"the users file {path} holds no id; it takes one a line, or use --all")
+        raise UsageError(f"the users file {path} holds no ids; it takes one per line, or use --all")
     blank = [str(number) for number, token in enumerate(tokens, 1) if not token]
     first: dict[str, int] = {}
     again = [
@@ -75,7 +75,7 @@ def asked_users(ids: IdMap, tokens: list[str] | None, origin: str = "the list") 
     Args:
         ids: the run's ids of users.
         tokens: original ids, or None for all.
-        origin: where they are from, for the message.
+        origin: where the tokens are from, for the message.
 
     Raises:
         UsageError: none of them is known.

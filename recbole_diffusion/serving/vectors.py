@@ -1,4 +1,4 @@
-"""A run's user and item vectors as files that other systems read: safetensors and the ids of their rows."""
+"""A run's user and item vectors as files for other systems: safetensors, and the ids of their rows."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,8 @@ def vectors_of(run: ServedRun) -> tuple[np.ndarray, np.ndarray]:
         having = ", ".join(registry.names_where(lambda cls: cls.has_item_vectors))
         raise UsageError(
             f"the scores of {run.config['model']} are not inner products of user and item vectors, so there "
-            f"are none to export; these models have them: {having}. recommend writes lists for every model"
+            f"are no vectors to export; these models have them: {having}. recommend writes lists for every "
+            "model"
         )
     with torch.no_grad():
         found = run.model.inner_products()
@@ -43,7 +44,7 @@ def vectors_of(run: ServedRun) -> tuple[np.ndarray, np.ndarray]:
 
 
 def require_safetensors() -> Any:
-    """Return the function that turns tensors into the bytes of a file.
+    """Return safetensors' function that converts arrays to the bytes of a file.
 
     Raises:
         UsageError: the package is not installed.
@@ -58,20 +59,20 @@ def require_safetensors() -> Any:
 
 
 def export(run: ServedRun, folder: Path, index: bool, k: int) -> dict[str, Any]:
-    """Write vectors, ids, a record and, if asked for, an index into a folder, which gets its name at the end.
+    """Write vectors, ids, a record and optionally an index into a folder, which appears whole at the end.
 
     Args:
         run: a loaded run.
         folder: the folder.
-        index: also an approximate index of the item vectors.
+        index: also write an approximate index of the item vectors.
         k: length of the lists by which the index is compared with exact search.
 
     Returns:
-        The record: what :data:`RECORD` holds.
+        The record: the content of :data:`RECORD`.
 
     Raises:
-        UsageError: the scores are not inner products, or an id cannot be a line. RunError: the folder cannot
-            be written.
+        UsageError: the scores are not inner products, or an id has a line break.
+        RunError: the folder cannot be written.
     """
     save = require_safetensors()
     users, items = vectors_of(run)
@@ -90,7 +91,7 @@ def export(run: ServedRun, folder: Path, index: bool, k: int) -> dict[str, Any]:
         draft.mkdir(parents=True)
         for name, vectors, ids in (("users", users, run.users), ("items", items, run.items)):
             (draft / f"{name}.txt").write_text(_lines_of(name, ids.tokens[1:]), encoding="utf-8")
-            # Written here: save_file raises no OSError on a full disk, and lets nobody else read the file.
+            # Not by save_file: it raises no OSError on a full disk, and makes the file private to its owner.
             data = save({"vectors": vectors}, {"ids": f"{name}.txt, a line for each row"})
             (draft / f"{name}.safetensors").write_bytes(data)
         if index:
@@ -104,7 +105,7 @@ def _lines_of(name: str, tokens: np.ndarray) -> str:
     odd = [token for token in tokens if len(token.splitlines()) > 1 or token != token.strip("\r\n")]
     if odd:
         raise UsageError(
-            f"{len(odd)} ids of {name} have line ends in them, first {odd[0]!r}; a file of one id a line "
-            "cannot hold them"
+            f"{len(odd)} ids of {name} have line breaks in them, first {odd[0]!r}; a file with one id per "
+            "line cannot hold them"
         )
     return "".join(f"{token}\n" for token in tokens)

@@ -1,4 +1,4 @@
-"""Tables of user, item, rank and score, written by block: CSV, JSON lines, Parquet."""
+"""Tables of user, item, rank and score, written block by block: CSV, JSON lines, Parquet."""
 
 import contextlib
 import csv
@@ -20,15 +20,15 @@ Write = Callable[[RecommendationBlock], int]
 
 
 def format_of(path: Path, asked: str | None) -> str:
-    """Return the format of a file: the one asked for, or that of its ending.
+    """Return the format of a file: the one asked for, or the one of its ending.
 
     Raises:
-        UsageError: neither says it, or Parquet is asked for where pyarrow is missing.
+        UsageError: neither gives a format, or the format is Parquet and pyarrow is missing.
     """
     found = asked or path.suffix.removeprefix(".").lower()
     if found not in FORMATS:
         raise UsageError(
-            f"{path} does not tell its format; end its name in .csv, .jsonl or .parquet, or give --format"
+            f"{path} has no known ending; end its name in .csv, .jsonl or .parquet, or give --format"
         )
     if found == "parquet":
         _arrow()
@@ -40,8 +40,8 @@ def _arrow() -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise UsageError(
-            "format parquet needs pyarrow; install it (pip install 'recbole-diffusion[parquet]'), or take "
-            "csv or jsonl"
+            "format parquet needs pyarrow; install it (pip install 'recbole-diffusion[parquet]'), or use csv "
+            "or jsonl"
         ) from error
     return pyarrow
 
@@ -50,7 +50,7 @@ def columns_of(lists: RecommendationBlock, users: np.ndarray, items: np.ndarray)
     """Return the columns of a block by name, each [rows]; places without an item are left out.
 
     Args:
-        lists: of the block.
+        lists: the block.
         users: the text of each user asked for, [n].
         items: the text of each item number, [n_items].
     """
@@ -67,7 +67,7 @@ def columns_of(lists: RecommendationBlock, users: np.ndarray, items: np.ndarray)
 
 @contextlib.contextmanager
 def table_file(path: Path, kind: str, users: np.ndarray, items: np.ndarray) -> Iterator[Write]:
-    """Give a function that adds the lists of a block and returns the rows; the file is named at the end.
+    """Yield a function that adds the lists of a block and returns the rows; the file appears at the end.
 
     Args:
         path: the file.

@@ -1,7 +1,7 @@
 """Files and folders that appear whole or not at all: written beside their name, synced, renamed.
 
 A kill or a full disk leaves what was there before. A rename is atomic within one file system, hence the draft
-lies beside its goal; the content is synced first, so that a power cut cannot leave the new name on empty
+is beside its target; the content is synced first, so that a power failure cannot leave the new name on empty
 blocks.
 """
 
@@ -18,7 +18,7 @@ ADVICE = "Free some space, or name another place"
 
 
 def output_file(given: Any, overwrite: bool) -> Path:
-    """Return the file that a command is to write, checked before anything long begins.
+    """Return the file that a command is to write, checked before any long work.
 
     Raises:
         UsageError: it exists and ``overwrite`` is not given, it is a folder, or its folder is missing.
@@ -34,15 +34,15 @@ def output_file(given: Any, overwrite: bool) -> Path:
 
 
 def output_folder(given: Any, overwrite: bool, mark: str) -> Path:
-    """Return the folder that a command is to write; only one that the same command has made is ever replaced.
+    """Return the folder that a command is to write; only a folder made by the same command is ever replaced.
 
     Args:
         given: the folder.
         overwrite: whether an earlier one may be replaced.
-        mark: name of the file by which the command knows a folder that it has made.
+        mark: name of the file that marks a folder made by the command.
 
     Raises:
-        UsageError: it is a file, holds something and ``mark`` is not in it, or ``overwrite`` is not given.
+        UsageError: it is a file, is not empty and lacks ``mark``, or ``overwrite`` is not given.
     """
     path = Path(str(given)).expanduser()
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
@@ -58,9 +58,9 @@ def output_folder(given: Any, overwrite: bool, mark: str) -> Path:
 
 @contextlib.contextmanager
 def whole(path: Path, advice: str = ADVICE) -> Iterator[Path]:
-    """Give a name beside ``path`` to write a file or folder to; it becomes ``path`` when the block ends.
+    """Yield a path beside ``path`` to write a file or folder to; it becomes ``path`` when the block ends.
 
-    After an error nothing of it stays.
+    After an error nothing of it is left.
 
     Args:
         path: the file or folder to write; an earlier one is replaced.
@@ -88,7 +88,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any], advice: str = ADVI
             write(file)
         except RunError:
             raise
-        except RuntimeError as error:  # which is how torch.save reports a full disk
+        except RuntimeError as error:  # torch.save reports a full disk by it
             raise OSError(str(error)) from error
 
 
@@ -99,16 +99,16 @@ def write_text(path: Path, text: str, advice: str = ADVICE) -> None:
 
 @contextlib.contextmanager
 def whole_set(folder: Path, last: str, advice: str = ADVICE, obsolete: Sequence[str] = ()) -> Iterator[Path]:
-    """Give a folder to write files to, which are moved into ``folder`` when the block ends.
+    """Yield a folder to write files to, which are moved into ``folder`` when the block ends.
 
-    Other files of ``folder`` stay. The file ``last`` is removed before the first move and moved after all
-    others: where it is, the set is whole. A folder that was made for nothing is removed again.
+    Other files in ``folder`` stay. The file ``last`` is removed before the first move and moved after all
+    others: if it is there, the set is whole. After an error, a new folder is removed again.
 
     Args:
-        folder: the folder; made if missing.
+        folder: the folder; created if missing.
         last: name of the file whose presence marks a whole set.
         advice: the last sentence of the error message.
-        obsolete: patterns of files of ``folder`` that belong to an earlier set, and are removed with it.
+        obsolete: patterns of files in ``folder`` that belong to an earlier set, and are removed with it.
 
     Raises:
         RunError: the disk is full or not writable.
@@ -126,7 +126,7 @@ def whole_set(folder: Path, last: str, advice: str = ADVICE, obsolete: Sequence[
                 file.replace(folder / file.name)
         finally:
             _remove(draft)
-            with contextlib.suppress(OSError):  # it holds something
+            with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error}; no file of it is half written. {advice}") from error
@@ -137,15 +137,15 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _sync(draft: Path) -> None:
-    """Bring a file, or the files of a folder, to the disk."""
+    """Write a file, or the files of a folder, through to the disk."""
     for file in [one for one in draft.rglob("*") if one.is_file()] if draft.is_dir() else [draft]:
-        # Windows syncs only what is open for writing.
+        # Windows syncs only files that are open for writing.
         with file.open("r+b") as stream:
             os.fsync(stream.fileno())
 
 
 def _rename(draft: Path, path: Path) -> None:
-    """Give the draft its name; a folder cannot be renamed over one that holds something."""
+    """Give the draft its name; a folder cannot be renamed over one that is not empty."""
     if not path.is_dir():
         draft.replace(path)
         return
@@ -160,7 +160,7 @@ def _rename(draft: Path, path: Path) -> None:
 
 
 def _remove(draft: Path) -> None:
-    """Remove what is left of a draft."""
+    """Remove a draft, if it is still there."""
     if draft.is_dir():
         shutil.rmtree(draft, ignore_errors=True)
     else:

@@ -1,4 +1,4 @@
-"""A lock by which one process keeps others out of a folder; it ends with its process, even a killed one."""
+"""A lock with which a process keeps others out of a folder; it ends with its process, even a killed one."""
 
 import contextlib
 import logging
@@ -12,14 +12,14 @@ from filelock import FileLock, Timeout
 def locked(file: Path, patience: float = 0.0) -> Iterator[None]:
     """Hold the lock ``file`` while the block runs.
 
-    A file system without locks gets a warning, and the block runs.
+    On a file system without locks it warns, and the block runs.
 
     Args:
-        file: the file that is locked; it is made, and stays.
+        file: the file to lock; it is created, and stays.
         patience: seconds to wait for another process to end.
 
     Raises:
-        TimeoutError: another process holds the lock, and has held it for ``patience`` seconds.
+        TimeoutError: another process still holds the lock after ``patience`` seconds.
     """
     lock = FileLock(file)
     try:

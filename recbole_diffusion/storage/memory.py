@@ -1,4 +1,4 @@
-"""The most memory that this process has held, on every system."""
+"""The peak memory of this process, on every system."""
 
 import sys
 from pathlib import Path
@@ -11,8 +11,8 @@ MIB = 2**20
 def peak_memory_mib() -> float:
     """Return the largest resident set of this process so far, in MiB.
 
-    Linux: VmHWM. The ru_maxrss of ``getrusage`` is the same number, except in a process that a larger one has
-    started: it takes over the parent's. Windows: psutil's peak working set. macOS: ru_maxrss, there in bytes.
+    Linux: VmHWM. The ru_maxrss of ``getrusage`` is the same number, except in a process started by a larger
+    one, whose value it inherits. Windows: psutil's peak working set. macOS: ru_maxrss, in bytes there.
     """
     if sys.platform == "linux":
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")

@@ -8,7 +8,7 @@ from recbole_diffusion.storage import yaml_io
 
 
 def properties_path() -> Path:
-    """Return the folder of our YAML files: inside the installed package, or beside it in a checkout."""
+    """Return the folder of our YAML files: in the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "properties", package.parent / "properties"):
         if (folder / "overall.yaml").is_file():

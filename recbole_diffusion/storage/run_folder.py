@@ -1,6 +1,6 @@
 """One run is one folder: configuration, log, metrics by epoch, checkpoints, result.
 
-Every file is whole or not there.
+Every file is whole or absent.
 """
 
 import json
@@ -18,21 +18,21 @@ from recbole_diffusion.storage.atomic import write_text
 
 
 def unique_name(name: str) -> str:
-    """Return a name followed by the time and a random suffix, so that no two folders are named alike."""
+    """Return a name with the time and a random suffix, so that no two folders have the same name."""
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 def make_empty_folder(path: Path, what: str, option: str, place: str) -> None:
-    """Make a folder, or take one that has nothing in it.
+    """Create a folder, or accept an existing empty one.
 
     Args:
         path: the folder.
         what: ``run`` or ``sweep``.
-        option: the one that names such a folder.
-        place: the one that names another place.
+        option: the option that names such a folder.
+        place: the option that names another place.
 
     Raises:
-        UsageError: it has something in it, or cannot be made.
+        UsageError: it is not empty, or cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def make_empty_folder(path: Path, what: str, option: str, place: str) -> None:
 
 
 def rerun_hint(folder: Path) -> str:
-    """Return what to do about a damaged file of results: a resume writes it again."""
+    """Return the remedy for a damaged file of results: a resume writes it again."""
     return f"make it again with --resume={folder}"
 
 
@@ -57,12 +57,12 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        config: resolved configuration; the run can be repeated from it alone.
+        config: resolved configuration, which is enough to repeat the run.
         log: the run's log.
-        metrics: one JSON line an epoch.
-        checkpoint: the last finished epoch, for resume.
+        metrics: one JSON line per epoch.
+        checkpoint: the state after the last finished epoch, for resume.
         best: the weights of the best validation.
-        result: what ``compare``, ``tune`` and users' scripts read.
+        result: the result, which ``compare``, ``tune`` and users' scripts read.
         user_metrics: the metrics of each user of the test parts, for paired tests.
         tensorboard: folder of TensorBoard events.
     """
@@ -80,10 +80,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, model: str, dataset: str, runs_path: str, run_dir: str | None) -> "RunFolder":
-        """Make the folder of a new run.
+        """Create the folder of a new run.
 
         Raises:
-            UsageError: ``run_dir`` exists and is not empty, or the folder cannot be made.
+            UsageError: ``run_dir`` exists and is not empty, or the folder cannot be created.
         """
         folder = cls(run_dir or Path(runs_path) / unique_name(f"{model}-{dataset}"))
         make_empty_folder(folder.path, "run", "run_dir", "run_dir")
@@ -104,7 +104,7 @@ class RunFolder:
         return folder
 
     def read_config(self) -> dict[str, Any]:
-        """Return the resolved configuration; options of an earlier version under today's names.
+        """Return the resolved configuration, with today's names for options of an earlier version.
 
         Raises:
             RunError: the file is damaged; the message names the run.
@@ -126,7 +126,8 @@ class RunFolder:
         """Return the content of ``result.json``.
 
         Raises:
-            UsageError: the run has not ended. RunError: the file is damaged.
+            UsageError: the run has not ended.
+            RunError: the file is damaged.
         """
         if not self.result.is_file():
             raise UsageError(
@@ -138,22 +139,22 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise RunError(f"{self.result} is damaged: {error}; {rerun_hint(self.path)}") from error
         if not isinstance(result, dict):
-            raise RunError(f"{self.result} is damaged: it holds no object; {rerun_hint(self.path)}")
+            raise RunError(f"{self.result} is damaged: it is not an object; {rerun_hint(self.path)}")
         return result
 
     def discard(self) -> None:
-        """Remove the folder of a run whose request was wrong; one that has trained stays."""
+        """Remove the folder of a run whose request was wrong, unless it has trained."""
         if not any(file.exists() for file in (self.metrics, self.checkpoint, self.best, self.result)):
             shutil.rmtree(self.path, ignore_errors=True)
 
     def remove_drafts(self) -> None:
-        """Remove what a process that was killed while it saved has left."""
+        """Remove the drafts of a process that was killed while it saved."""
         for draft in self.path.glob(".*.part"):
             draft.unlink(missing_ok=True)
 
     @property
     def advice(self) -> str:
-        """What to do when a file of the run cannot be written."""
+        """The advice for a file of the run that cannot be written."""
         return f"Free some space, then continue with --resume={self.path}"
 
     def write_config(self, resolved: Mapping[str, Any]) -> None:
@@ -165,11 +166,11 @@ class RunFolder:
         write_text(self.result, json.dumps(result, indent=2) + "\n", self.advice)
 
     def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Write ``metrics.jsonl`` anew; a resumed run drops the lines after its checkpoint this way."""
+        """Rewrite ``metrics.jsonl``; a resumed run drops the lines after its checkpoint in this way."""
         write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in records), self.advice)
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """Add one epoch's line."""
+        """Append the line of one epoch."""
         try:
             with self.metrics.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")

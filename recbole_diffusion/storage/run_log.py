@@ -11,7 +11,7 @@ COLOURS = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
 
 
 class _Plain(logging.Formatter):
-    """A formatter that takes out the colour codes of RecBole's messages."""
+    """A formatter that removes the colour codes of RecBole's messages."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without colours."""
@@ -21,14 +21,14 @@ class _Plain(logging.Formatter):
 class _File(logging.FileHandler):
     """A log file that cannot stop the run.
 
-    On a full disk its lines are lost, and the next checkpoint says what is wrong.
+    On a full disk its lines are lost, and the next checkpoint reports the error.
     """
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Say nothing."""
+        """Ignore the error."""
 
     def close(self) -> None:
-        """Close the file, also where its last lines cannot be written."""
+        """Close the file, even if its last lines cannot be written."""
         with contextlib.suppress(OSError):
             super().close()
 
@@ -37,9 +37,8 @@ class _File(logging.FileHandler):
 def logging_to(file: Path, level: str = "INFO") -> Iterator[logging.Logger]:
     """Send the root logger, which RecBole uses, to ``file`` and to standard error while the block runs.
 
-    The trace of an error goes to ``file`` only.
-    RecBole's ``init_logger`` uses ``logging.basicConfig``, so that a second run in one process logs into the
-    first one's file.
+    The trace of an error goes to ``file`` only. RecBole's ``init_logger`` is not used: it calls
+    ``logging.basicConfig``, so that a second run in one process would log to the file of the first.
     """
     root = logging.getLogger()
     before = root.level
@@ -53,7 +52,7 @@ def logging_to(file: Path, level: str = "INFO") -> Iterator[logging.Logger]:
     try:
         yield root
     except BaseException:
-        # The caller tells the user; the trace stays for a bug report.
+        # The caller informs the user; the trace is for a bug report.
         to_file.handle(
             root.makeRecord(root.name, logging.ERROR, __file__, 0, "the run stopped", (), sys.exc_info())
         )

@@ -1,4 +1,4 @@
-"""The version of this package, and of what a result depends on."""
+"""The version of this package, and of the packages that a result depends on."""
 
 import platform
 from importlib import metadata

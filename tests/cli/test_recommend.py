@@ -165,7 +165,7 @@ def test_places_that_cannot_be_written(ask, tmp_path):
     assert "is there already; replace it with --overwrite" in ask("--all", code=2)
     assert (tmp_path / "out.csv").read_text() == "mine"
     assert "there is no folder" in ask("--all", output="no/out.csv", code=2)
-    assert "does not tell its format" in ask("--all", output="out.tsv", code=2)
+    assert "has no known ending" in ask("--all", output="out.tsv", code=2)
     (tmp_path / "folder.csv").mkdir()
     assert "is a folder" in ask("--all", output="folder.csv", code=2)
     assert "are both" in ask("--all", f"--unknown={tmp_path / 'a.csv'}", output="a.csv", code=2)
@@ -283,12 +283,12 @@ def test_ratings_of_histories(ask, loaded, tmp_path):
 
 def test_wrong_histories_are_refused(ask, tmp_path):
     new = tmp_path / "new"
-    assert "BPR as trained here knows users by number only" in ask(
+    assert "BPR as trained here only knows its training users" in ask(
         histories(new, [("a", "ü1")]), model="BPR", code=2
     )
     assert "no user of the histories has an item" in ask(histories(new, [("a", "b")]), code=2)
     assert "has no column item_id" in ask(histories(new, [("a", "b")], "user_id:token\tthing:token"), code=2)
-    assert "no row stands below its header" in ask(histories(new, []), code=2)
+    assert "there are no rows below its header" in ask(histories(new, []), code=2)
     assert "line 3: the item is missing" in ask(histories(new, [("a", "ü1"), ("a", "")]), code=2)
     assert "line 2: found 3 fields" in ask(histories(new, [("a", "ü1", "x")]), code=2)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]

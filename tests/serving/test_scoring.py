@@ -41,7 +41,7 @@ def test_vectors_give_the_scores(checkerboard, name):
     vectors, users = model.inner_products(), torch.tensor([1, 5, 9])
     expected = model.full_sort_predict({model.USER_ID: users}).view(3, -1)
     assert torch.allclose(vectors.users(users) @ vectors.items.T, expected, rtol=1e-5, atol=1e-6)
-    with pytest.raises(UsageError, match=f"{name} as trained here knows users by number only"):
+    with pytest.raises(UsageError, match=f"{name} as trained here only knows its training users"):
         check_takes_histories(model)
 
 
