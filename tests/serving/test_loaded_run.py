@@ -102,5 +102,5 @@ def test_weights_of_another_model_are_refused(copy):
 
 def test_a_result_that_is_no_object_is_refused(copy):
     (copy / "result.json").write_text(json.dumps([1]))
-    with pytest.raises(RunError, match="holds no object"):
+    with pytest.raises(RunError, match="is not an object"):
         load_run(copy)

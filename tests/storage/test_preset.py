@@ -132,7 +132,7 @@ def test_a_damaged_file_is_named(shipped, text, message):
     [
         ("stepz: 5", "unknown option 'stepz'"),
         ("steps: 0", "'steps' is 0"),
-        ("save_dataset: True", "not supported"),
+        ("device: cpu", "not supported"),
     ],
 )
 def test_what_a_preset_says_is_checked_as_the_users_options_are(shipped, option, message):

@@ -181,7 +181,13 @@ def test_least_and_patience_are_counted_in_updates(go, tmp_path):
         "align_learning_rate": 0.5,
         "epochs": 12,
         "stopping_step": 0,
-    }  # errors go up and down
+        "condition": "profile",
+        "start": "mean",
+        "guidance": 1.0,
+        "rating_count_half_weight": 100.0,
+        "task_absolute": 0.75,
+        "item_offset_reg_weight": 8.0,
+    }  # with these, errors go up and down
     free = go("free", **options, patience_in_updates=24)
     best = free["best_epoch"]  # counted in the stage
     errors = [
@@ -196,7 +202,7 @@ def test_least_and_patience_are_counted_in_updates(go, tmp_path):
     assert later["best_epoch"] == errors.index(min(seen), best + 1)
     go(
         "impatient", **options | {"min_updates": 0}, patience_in_updates=3
-    )  # 2 epochs without a better one are forgiven
+    )  # patience for 2 epochs without a better one
     trained = [line for line in records(tmp_path / "impatient") if line["stage"] == "transfer"]
     ends = [k for k in range(3, 12) if min(errors[: k - 2]) < min(errors[k - 2 : k + 1])]
     assert len(trained) == (ends[0] + 1 if ends else 12)
