@@ -39,7 +39,8 @@ from recbole_diffusion.storage.versions import versions
 
 # What a message of ours asks for -> the one setting that gives it.
 REMEDIES: list[tuple[str, dict[str, Any]]] = [
-    ("mode labeled judges single rows", {"metrics": ["AUC"], "valid_metric": "AUC"}),
+    ("option 'learner' is", {"learner": "adam"}),
+    ("option 'learning_rate' is", {"learning_rate": 1e-3}),
 ]
 OUTCOMES = ("as given", "with one setting", "refused", "failing")
 
