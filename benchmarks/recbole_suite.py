@@ -211,7 +211,9 @@ def recboles_own() -> Any:
 
 def main() -> None:
     """Run the tests and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="folder that holds RecBole's folder tests")
     parser.add_argument(
         "--numbers", action="store_true", help="compare the metrics of every run with RecBole's"

@@ -123,7 +123,7 @@ def test_options_are_checked_and_defaults_are_beside_the_module(trained, monkeyp
         sys.modules[RowDiffusion.__module__], "__file__", str(FOLDER / "elsewhere/row_diffusion.py")
     )
     with pytest.raises(
-        UsageError, match=r"RowDiffusion.yaml is missing: it holds the defaults.*; put it there"
+        UsageError, match=r"RowDiffusion.yaml is missing: it has the defaults.*; put it there"
     ):
         Config(RowDiffusion, "ml-100k")
     with pytest.raises(

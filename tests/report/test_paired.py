@@ -92,7 +92,7 @@ def test_a_comparison_by_an_error_has_the_bootstrap(rated):
     found = compare({name: rated[name] for name in "AB"}, by="rated_mae")
     row = next(method for method in found.methods if method.name == "B").tests["test"]
     assert row["p"] == paired_tests({name: rated[name] for name in "AB"}, "A", "test", "rated_mae")[0]["p"]
-    assert "paired bootstrap over users, each with all of the ratings, of rated_mae" in found.notes[-1]
+    assert "paired bootstrap over users, each with all their ratings, of rated_mae" in found.notes[-1]
 
 
 def test_what_a_test_needs_and_what_it_is_by_default(rated, make_run):
@@ -101,7 +101,7 @@ def test_what_a_test_needs_and_what_it_is_by_default(rated, make_run):
     bare = make_run("bare", 0.1, 0, {"rated_mae": np.ones(3)})  # without the number of ratings
     assert not kept_by_user([bare], "test", "rated_mae")
     assert [usual_test(metric) for metric in ("rated_rmse", "rated_ndcg@5")] == ["bootstrap", "t"]
-    with pytest.raises(UsageError, match="has not kept recall@20"):
+    with pytest.raises(UsageError, match="has not stored recall@20"):
         paired_tests(rated, "A", "test", "recall@20")
     with pytest.raises(UsageError, match="no method 'D'"):
         paired_tests(rated, "D", "test", "rated_mae")
