@@ -6,6 +6,8 @@ model declares, the preset, the user's files, the overrides.
 
 Our code reads ``general``, ``split``, ``rating`` and ``options``; ``config["name"]`` is for RecBole's own
 options and for RecBole's code.
+
+Longer than most files: the layers of one configuration and the checks between them.
 """
 
 import copy

@@ -1,4 +1,7 @@
-"""Two domains: a target data set with its source data set. Users match by token, items never do."""
+"""Two domains: a target data set with its source data set. Users match by token, items never do.
+
+Longer than most files: two domains, their shared users and the cold ones are one data set.
+"""
 
 import logging
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""The data set of our runs: RecBole's, read fast, with clear errors, also from train and test files only."""
+"""The data set of our runs: RecBole's, read fast, with clear errors, also from train and test files only.
+
+Longer than most files: what we override of RecBole's data set, in the order in which it calls it.
+"""
 
 import copy
 from pathlib import Path

@@ -15,6 +15,8 @@ RecBole reads with ``engine="python"`` and checks nothing. This is what it does 
 Files that the two engines read differently go to RecBole's own reader: separators of several characters, a
 single column, lines that start with a blank or end in a bare carriage return, NUL, numbers from 2**53 (unless
 the whole column is int64) and numbers that only Python reads (``1_000``).
+
+Longer than most files: both ways to read an atomic file, which must agree.
 """
 
 import codecs

@@ -11,6 +11,8 @@ decide what the paper leaves open:
 - Every user and item of a held-out part has a row in train, see :func:`_with_all_in_train`.
 
 Pure: arrays and a ``numpy.random.Generator`` in, row numbers out.
+
+Longer than most files: the three shifts beside each other, with what they share.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""The ranked items of each evaluated user, and RecBole's top-k metrics per user."""
+"""The ranked items of each evaluated user, and RecBole's top-k metrics per user.
+
+Longer than most files: the lists and every metric by user that reads them.
+"""
 
 import zipfile
 import zlib

@@ -21,6 +21,8 @@ target vector and offset, alpha(t)^2 + sigma(t)^2 = 1, F the denoiser's layers::
 The two updates are the pair that ``DiffCDR.mapping_updates`` returns; ``trainer/staged.py`` makes them on
 each batch. The denoiser and the solver's use of it are in ``diffcdr_denoiser.py``, ALM is in
 ``diffcdr_alignment.py``, the solver in ``diffusion/solver.py``.
+
+Longer than most files: the paper's algorithm in its order.
 """
 
 from functools import partial

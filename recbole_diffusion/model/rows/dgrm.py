@@ -22,6 +22,8 @@ generator, D the critic, c1, c2 and sigma the posterior's tables of ``diffusion/
 
 Rows are in ``adversarial.py``, G and D in ``dgrm_networks.py``; ``trainer/adversarial.py`` takes
 ``critic_steps`` updates of D and then ``generator_steps`` of G on each batch. In the code t counts from 0.
+
+Longer than most files: the paper's equations in its order, losses to sampling.
 """
 
 from collections.abc import Iterable

@@ -21,6 +21,8 @@ The algorithm, for a batch of users with rows x_0 [batch, n_items]; identities a
 
 ``tvdiff_dense.py`` has the same on arrays [batch, n_items]. The file is long because training and scoring are
 one algebra.
+
+Longer than most files: the paper's three views in its order, exact and projected beside each other.
 """
 
 import math
