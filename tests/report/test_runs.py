@@ -61,7 +61,7 @@ def test_a_run_without_metrics_by_user_or_epoch(make_run, write_run):
         (
             lambda path: (path / "result.json").write_text("[]"),
             RunError,
-            "holds no object; make it again with --resume=",
+            "it is not an object; make it again with --resume=",
         ),
         (
             lambda path: (path / "result.json").write_text('{"model": "BPR"}'),
