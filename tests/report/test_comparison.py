@@ -10,10 +10,13 @@ from support.finished_runs import PARTS
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.comparison import compare
 from recbole_diffusion.report.comparison_table import comparison_tables
+from recbole_diffusion.report.runs import read_run
 from recbole_diffusion.report.tables import comma_separated
 
 DRAW = np.random.default_rng(0)
 BEST, SECOND, WORST = (DRAW.random((2, 40)) + add for add in (0.5, 0.4, 0.0))
+
+TWO = ("test_iid", "test_ood")
 
 
 @pytest.fixture
@@ -209,3 +212,26 @@ def test_only_what_every_run_has_is_compared(make_run):
     alone = make_run("alone", model="C", test={"precision@20": 0.1})
     with pytest.raises(UsageError, match="no metric in common"):
         compare([*runs, alone])
+
+
+def test_rated_metrics_are_shown_only_if_they_chose_the_epochs_of_every_run(make_run):
+    test = {"recall@20": 0.3, "ndcg@20": 0.2, "rated_ndcg@5": 0.6}
+    by_rated, by_recall = (
+        make_run(model, model=model, test=test, config={"valid_metric": metric})
+        for model, metric in (("A", "rated_ndcg@5"), ("B", "Recall@20"))
+    )
+    assert compare([by_rated]).metrics == ["rated_ndcg@5"]
+    assert compare([by_rated, by_recall]).metrics == ["recall@20", "ndcg@20"]
+
+
+def test_a_method_without_users_on_one_of_two_parts_is_named_as_not_tested(write_run):
+    values = {"recall@20": 0.3, "ndcg@20": 0.2}
+    parts = {name: {"rows": 4, "fingerprint": f"{k:016x}"} for k, name in enumerate(("train", "valid", *TWO))}
+    runs = []
+    for model, kept in (("A", TWO), ("B", TWO[:1])):
+        path = write_run(model, model=model, test=values, parts=parts, **dict.fromkeys(TWO, values))
+        columns = {f"{part}/recall@20": np.linspace(0, 1, 9, dtype=np.float32) for part in kept}
+        users = {f"{part}/users": np.array([f"u{k}" for k in range(9)]) for part in kept}
+        np.savez_compressed(path / "user_metrics.npz", **columns, **users)
+        runs.append(read_run(path))
+    assert "Not tested, since recall@20 was not stored per user: B." in compare(runs).notes
