@@ -20,7 +20,7 @@ import torch
 from recbole_diffusion import registry
 from recbole_diffusion.compat import RecBoleConfig
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options import evaluation, model_needs, old_keys
+from recbole_diffusion.options import evaluation, model_needs, old_keys, recbole_ranges
 from recbole_diffusion.options import recbole as recbole_options
 from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.options.general import GeneralOptions
@@ -174,6 +174,7 @@ class Config(RecBoleConfig):
         declared: list[type[Any]] = [GeneralOptions, SplitOptions, RatingOptions, *([own] if own else [])]
         names = {name for cls in declared for name in cls.__dataclass_fields__}
         recbole_options.check_types(self.external_config_dict, self.internal_config_dict, names)
+        recbole_options.check_finite(self.given)
         self._read_typed(final)
         self.options = read_options(own, final) if own else None
         final |= self.options.resolved(final) if hasattr(self.options, "resolved") else {}
@@ -211,6 +212,7 @@ class Config(RecBoleConfig):
         self.notes += evaluation.fit(final, self.given, rated)
         evaluation.check(final, rated)
         recbole_options.check(final)
+        recbole_ranges.check(final, self.model_class)
         model_needs.check(final, self.model_class, by_user)
 
     def _set_default_parameters(self) -> None:

@@ -14,6 +14,7 @@ from recbole_diffusion.errors import RunError, program
 from recbole_diffusion.options.declare import allowed_text
 from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.rating import RatingOptions
+from recbole_diffusion.options.recbole_ranges import of_model
 from recbole_diffusion.options.recbole_table import SECTIONS, Table
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage.preset import preset_lines
@@ -68,6 +69,7 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
         lines += _lines_of(registry.name_of(model), _values_of(outside))
     else:
         lines += [f"options of {model}, which is RecBole's:", *_yaml_lines(model)]
+        lines += _range_lines(model)
     presets = preset_lines(model) if model else []
     lines += ["", f"presets of {model}:", *presets] if presets else []
     if model is None or everything:
@@ -168,6 +170,14 @@ def _recbole_properties() -> Path:
 def _recbole_defaults() -> dict[str, Any]:
     folder = _recbole_properties()
     return load_yaml(folder / "overall.yaml") | load_yaml(folder / "dataset" / "sample.yaml")
+
+
+def _range_lines(model: str) -> list[str]:
+    """Return what each option in RecBole's YAML of a model takes, where that is a range or a choice."""
+    read = load_yaml(_recbole_properties() / "model" / f"{model}.yaml")
+    allowed = {name: known.text() for name, known in of_model(model).items() if name in read}
+    width = max(map(len, allowed), default=0)
+    return ["", "what they take:", *(f"  {name:{width}} {text}" for name, text in allowed.items())]
 
 
 def _yaml_lines(model: str) -> list[str]:

@@ -36,7 +36,7 @@ class GeneralOptions:
     metrics: list | str = option("metrics of RecBole's evaluator")
     topk: list | int = option("cut-offs of the ranking metrics")
     valid_metric: str = option("metric that chooses the epoch, on the validation part")
-    metric_decimal_place: int = option("digits that metrics are rounded to", low=1)
+    metric_decimal_place: int = option("digits that metrics are rounded to", low=1, high=15)
     eval_batch_size: int = option(
         "cells (users x items) of one batch of a full ranking, 16 bytes of memory each; or rows of a batch "
         "when sampled or labelled rows are scored, by default 65536",

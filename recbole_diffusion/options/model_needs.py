@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recbole_diffusion.compat import InputType, ModelType, UserDataLoader, get_dataloader
 from recbole_diffusion.errors import UsageError
 
@@ -114,17 +116,26 @@ def _lacks_negatives(final: Mapping[str, Any], model_class: type[Any]) -> bool:
 
 
 def check_files(config: Any) -> None:
-    """Check that the files that a model reads besides the interactions exist.
+    """Check the files that a model reads besides the interactions.
+
+    RecBole reads a pickled array too, which can run code: it is refused before that.
 
     Raises:
-        UsageError: one is missing.
+        UsageError: one is missing, or holds no finite numbers.
     """
     path = Path(config["data_path"]) / "item_emb.npy"
-    if config["model"] == "LDiffRec" and config["n_cate"] > 1 and not path.is_file():
-        raise UsageError(
-            f"n_cate is {config['n_cate']}: LDiffRec clusters items by their vectors in {path}, which is "
-            "missing; write a row for each item, in RecBole's internal order, or set n_cate to 1"
-        )
+    if config["model"] != "LDiffRec" or config["n_cate"] <= 1:
+        return
+    remedy = "write a row of numbers for each item, in RecBole's internal order, or set n_cate to 1"
+    asked = f"n_cate is {config['n_cate']}: LDiffRec clusters items by their vectors in {path}, which"
+    if not path.is_file():
+        raise UsageError(f"{asked} is missing; {remedy}")
+    try:
+        vectors = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"{asked} cannot be read as a plain .npy file ({error}); {remedy}") from error
+    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu" or not np.isfinite(vectors).all():
+        raise UsageError(f"{asked} holds {vectors.dtype} of shape {vectors.shape}, or gaps; {remedy}")
 
 
 def fit_to_data(config: Any, dataset: Any) -> list[str]:

@@ -5,8 +5,9 @@ it does not know.
 """
 
 import codecs
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recbole_diffusion.errors import UsageError, did_you_mean
@@ -41,6 +42,8 @@ REFUSED = {
     "MODEL_INPUT_TYPE": "it follows from the model",
     "eval_type": "it follows from the metrics",
 }
+# Whole numbers of RecBole's own YAML files, with their bounds.
+WHOLE = (("loss_decimal_place", 0, 15), ("MAX_ITEM_LIST_LENGTH", 1, 2**31 - 1))
 SOURCES = ("inter", "user", "item", "kg", "link", "net")
 _NUMBER = r"\s*[-+]?(?:inf|\d+\.?\d*(?:[eE][-+]?\d+)?)\s*"
 _INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
@@ -56,12 +59,48 @@ def check(final: Mapping[str, Any]) -> None:
     _check_negatives(final.get("train_neg_sample_args"))
     check_data_options(final)
     clipping = final.get("clip_grad_norm")
-    if clipping is not None and (
-        not isinstance(clipping, dict)
-        or "max_norm" not in clipping
-        or set(clipping) - {"max_norm", "norm_type"}
-    ):
-        raise refusal("clip_grad_norm", clipping, "{max_norm: NUMBER}, with norm_type if you like, or null")
+    if clipping is not None and not _clips(clipping):
+        raise refusal(
+            "clip_grad_norm",
+            clipping,
+            "{max_norm: a number above 0}, with norm_type from 1 if you like, or null",
+        )
+    for name, low, high in WHOLE:
+        if name in final and not (type(final[name]) is int and low <= final[name] <= high):
+            raise refusal(name, final[name], f"a whole number from {low} to {high}")
+
+
+def check_finite(given: Mapping[str, Any]) -> None:
+    """Refuse NaN and infinite numbers: RecBole computes with them, and ranks items by their order.
+
+    Raises:
+        UsageError: there is one; only ``clip_grad_norm.norm_type`` may be infinite.
+    """
+    for name, value in given.items():
+        for where, number in _numbers(name, value):
+            largest_norm = where == "clip_grad_norm.norm_type" and number == math.inf
+            if not (math.isfinite(number) or largest_norm):
+                raise refusal(where, number, "a finite number")
+
+
+def _numbers(where: str, value: Any) -> Iterator[tuple[str, float]]:
+    if isinstance(value, float):
+        yield where, value
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _numbers(f"{where}.{name}", one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _numbers(where, one)
+
+
+def _clips(clipping: Any) -> bool:
+    """Return whether the gradient becomes shorter, and only shorter: a negative norm would turn it round."""
+    if not isinstance(clipping, dict) or set(clipping) - {"max_norm", "norm_type"}:
+        return False
+    largest, order = clipping.get("max_norm"), clipping.get("norm_type", 2)
+    numbers = all(type(one) in (int, float) for one in (largest, order))
+    return numbers and largest > 0 and order >= 1
 
 
 def complete(final: dict[str, Any], given: Mapping[str, Any], below: Mapping[str, Any]) -> list[str]:
@@ -226,6 +265,20 @@ def _check_negatives(given: Any) -> None:
         type(given.get("sample_num", 1)) is int and given.get("sample_num", 1) > 0
     ):
         raise refusal("train_neg_sample_args.sample_num", given["sample_num"], "a whole number from 1")
+    for name, kinds, allowed in (
+        ("alpha", (int, float), "a number from 0"),
+        ("candidate_num", (int,), "a whole number from 0"),
+    ):
+        if name in given and not (type(given[name]) in kinds and given[name] >= 0):
+            raise refusal(f"train_neg_sample_args.{name}", given[name], allowed)
+    if type(given.get("dynamic", False)) is not bool:
+        raise refusal("train_neg_sample_args.dynamic", given["dynamic"], "true or false")
+    if given.get("dynamic") and not given.get("candidate_num"):
+        raise refusal(
+            "train_neg_sample_args.candidate_num",
+            0,
+            "a whole number from 1 with dynamic, which chooses among them",
+        )
 
 
 def _check_filters(final: Mapping[str, Any]) -> None:
