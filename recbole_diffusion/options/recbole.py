@@ -98,7 +98,7 @@ def _clips(clipping: Any) -> bool:
     """Return whether the gradient becomes shorter, and only shorter: a negative norm would turn it round."""
     if not isinstance(clipping, dict) or set(clipping) - {"max_norm", "norm_type"}:
         return False
-    largest, order = clipping.get("max_norm"), clipping.get("norm_type", 2)
+    largest, order = clipping.get("max_norm", 0), clipping.get("norm_type", 2)
     numbers = all(type(one) in (int, float) for one in (largest, order))
     return numbers and largest > 0 and order >= 1
 
