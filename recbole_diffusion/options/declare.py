@@ -94,7 +94,7 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
     kinds = typing.get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
     if value is None and type(None) in kinds:
         return None
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         value = float(value)
     meta = field.metadata
     right_type = any(kind is not type(None) and type(value) is kind for kind in kinds)

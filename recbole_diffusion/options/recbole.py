@@ -42,6 +42,7 @@ REFUSED = {
     "MODEL_INPUT_TYPE": "it follows from the model",
     "eval_type": "it follows from the metrics",
 }
+HUGE = "a whole number of more than 64 bits"
 # Whole numbers of RecBole's own YAML files, with their bounds.
 WHOLE = (("loss_decimal_place", 0, 15), ("MAX_ITEM_LIST_LENGTH", 1, 2**31 - 1))
 SOURCES = ("inter", "user", "item", "kg", "link", "net")
@@ -79,12 +80,17 @@ def check_finite(given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         for where, number in _numbers(name, value):
             largest_norm = where == "clip_grad_norm.norm_type" and number == math.inf
-            if not (math.isfinite(number) or largest_norm):
-                raise refusal(where, number, "a finite number")
+            if not (_is_a_number(number) or largest_norm):
+                raise refusal(where, number if isinstance(number, float) else HUGE, "a finite number")
+
+
+def _is_a_number(value: float) -> bool:
+    """Return whether a number is finite and, if whole, one of 64 bits."""
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
 
 
 def _numbers(where: str, value: Any) -> Iterator[tuple[str, float]]:
-    if isinstance(value, float):
+    if isinstance(value, int | float):
         yield where, value
     elif isinstance(value, Mapping):
         for name, one in value.items():

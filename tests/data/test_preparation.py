@@ -54,6 +54,13 @@ def test_seen_items_are_masked_in_the_evaluation(checkerboard):
     assert len(masked) == 22
 
 
+@pytest.mark.parametrize(("cells", "batches"), [(51, 50), (510, 5), (51 * 7, 8), (10**6, 1), (1, 50)])
+def test_a_batch_of_a_full_ranking_has_as_many_users_as_its_cells_allow(checkerboard, cells, batches):
+    *_, test = prepared("BPR", checkerboard, eval_batch_size=cells)  # 50 users, 50 items and the padding
+    sizes = [len(interaction) for interaction, *_ in test]
+    assert (len(sizes), sum(sizes)) == (batches, 50)
+
+
 def test_shuffle_can_be_turned_off(checkerboard):
     first, second = (next(iter(prepared("TVDiff", checkerboard, shuffle=False)[0])) for _ in range(2))
     assert first["item_id"].tolist() == second["item_id"].tolist()
