@@ -8,13 +8,17 @@ RecBole reads with ``engine="python"`` and checks nothing. This is what it does 
 - Too few fields: the row is filled with missing values, so a token becomes ``[PAD]``, a number the mean of
   its column, and an interaction without user or item is removed. Here it is an error. An empty field is a
   missing value, as in RecBole.
+- Tokens that pandas takes for missing values (``NA``, ``null``, ``None``, ``nan``): here they are tokens like
+  others. In a column of numbers they are missing values, as in RecBole.
+- A separator of several characters: RecBole splits the header at it and the rows at the regular expression
+  that it happens to be. Here it is taken literally, and nothing is quoted in such a file.
 - Not a number in a float column: an error in both; RecBole's names neither file nor line.
 - No rows: RecBole fails later, with a hint at the filters. Here it is an error, except in a part of
   ``benchmark_filename``.
 
-Files that the two engines read differently go to RecBole's own reader: separators of several characters, a
-single column, lines that start with a blank or end in a bare carriage return, NUL, numbers from 2**53 (unless
-the whole column is int64) and numbers that only Python reads (``1_000``).
+Files that the two engines read differently are read by the Python engine: a single column, lines that start
+with a blank or end in a bare carriage return, NUL, numbers from 2**53 (unless the whole column is int64) and
+numbers that only Python reads (``1_000``).
 
 Longer than most files: both ways to read an atomic file, which must agree.
 """
@@ -22,9 +26,9 @@ Longer than most files: both ways to read an atomic file, which must agree.
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -40,6 +44,7 @@ else:
     Dataset = object  # a mixin: the data set class comes after it in the MRO
 
 EXACT = 2.0**53  # the C engine reads every whole number below it as the Python engine does
+MARKS = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04\x05\x06"  # stand in for a separator of several characters
 
 
 class AtomicFileError(UsageError):
@@ -51,6 +56,7 @@ class AtomicFile:
 
     def __init__(self, path: Path, encoding: str | None, separator: str) -> None:
         self.path, self.separator, self.raw = path, separator, path.read_bytes()
+        self.mark, self.quoting = separator, csv.QUOTE_MINIMAL
         encoding = codecs.lookup(encoding or "utf-8").name
         try:
             text = self.raw.decode(encoding)
@@ -58,8 +64,14 @@ class AtomicFile:
             line, found = self.raw.count(b"\n", 0, error.start) + 1, self.raw[error.start : error.start + 8]
             remedy = "save it as UTF-8, or set encoding to its own"
             raise self.fault(line, f"the bytes {found!r}", f"{encoding} text", remedy) from error
-        if encoding != "utf-8" or text.startswith("\ufeff"):
-            self.raw = text.removeprefix("\ufeff").encode()
+        as_read = encoding == "utf-8" and not text.startswith("\ufeff")
+        text = text.removeprefix("\ufeff")
+        if len(separator) > 1 or not separator.isascii():
+            self.mark = next((mark for mark in MARKS if mark not in text), MARKS[0])
+            self.quoting = csv.QUOTE_MINIMAL if len(separator) == 1 else csv.QUOTE_NONE
+            text, as_read = text.replace(separator, self.mark), False
+        if not as_read:
+            self.raw = text.encode()
         self.odd_returns = self.raw.count(b"\r") != self.raw.count(b"\r\n")
 
     def fault(self, line: int, found: str, expected: str, remedy: str) -> AtomicFileError:
@@ -76,7 +88,7 @@ class AtomicFile:
             raise self.fault(
                 1, found, "a header such as 'user_id:token'", "write header and rows, or remove the file"
             )
-        for column in first.split(self.separator):
+        for column in first.split(self.mark):
             name, _, kind = column.partition(":")
             if not name or kind not in types or name in columns:
                 found = f"the column {column!r}" + (" again" if name in columns else "")
@@ -89,7 +101,8 @@ class AtomicFile:
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield line number and fields of each row below the header, as pandas' Python engine splits them."""
-        reader = csv.reader(io.StringIO(self.raw.decode(), newline=""), delimiter=self.separator, strict=True)
+        text = io.StringIO(self.raw.decode(), newline="")
+        reader = csv.reader(text, delimiter=self.mark, quoting=self.quoting, strict=True)
         line = 0
         try:
             for fields in reader:
@@ -109,10 +122,11 @@ class AtomicFile:
         checks in a twentieth of a second for a million rows. If they do not, the fields of each row are
         counted.
         """
-        if width > 1 and b'"' not in self.raw and not self.odd_returns:
+        unquoted = b'"' not in self.raw or self.quoting == csv.QUOTE_NONE
+        if width > 1 and unquoted and not self.odd_returns:
             data = np.frombuffer(self.raw.rstrip(b"\r\n") + b"\n", np.uint8)
-            marks = data[(data == ord(self.separator)) | (data == ord("\n"))]
-            pattern = np.frombuffer((self.separator * (width - 1) + "\n").encode(), np.uint8)
+            marks = data[(data == ord(self.mark)) | (data == ord("\n"))]
+            pattern = np.frombuffer((self.mark * (width - 1) + "\n").encode(), np.uint8)
             if len(marks) % width == 0 and (marks.reshape(-1, width) == pattern).all():
                 return len(marks) // width - 1
         rows = 0
@@ -140,23 +154,24 @@ class AtomicFile:
                         remedy = "correct it, leave it empty, or declare the column as token"
                         raise self.fault(line, f"{value!r:.60} in the column {name!r}", "a number", remedy)
 
-    def read(self, columns: dict[str, FeatureType], wanted: list[str], rows: int) -> pd.DataFrame | None:
-        """Return the wanted columns as pandas' Python engine reads them; None if the engines may differ."""
-        blank_starts = [b"\n "] if self.separator == "\t" else [b"\n ", b"\n\t"]
+    def lines_of(self, rows: Sequence[int] | np.ndarray) -> list[int]:
+        """Return the line numbers of rows, counted from 0 below the header, in ascending order."""
+        wanted = {int(row) for row in rows}
+        return [line for row, (line, _) in enumerate(self.records()) if row in wanted]
+
+    def read(self, columns: dict[str, FeatureType], wanted: list[str], rows: int) -> pd.DataFrame:
+        """Return the wanted columns as pandas' Python engine reads them, by the C engine where it can."""
+        frame = self._by_c(columns, wanted, rows)
+        return self._parsed("python", columns, wanted) if frame is None else frame
+
+    def _by_c(self, columns: dict[str, FeatureType], wanted: list[str], rows: int) -> pd.DataFrame | None:
+        """Return the wanted columns; None if the engines may differ."""
+        blank_starts = [b"\n "] if self.mark == "\t" else [b"\n ", b"\n\t"]
         if len(columns) == 1 or self.odd_returns or any(mark in self.raw for mark in (b"\0", *blank_starts)):
             return None
-        frame = pd.read_csv(
-            io.BytesIO(self.raw),
-            sep=self.separator,
-            usecols=[position for position, name in enumerate(columns) if name in wanted],
-            dtype={
-                position: str for position, kind in enumerate(columns.values()) if kind != FeatureType.FLOAT
-            },
-            engine="c",
-        )
+        frame = self._parsed("c", columns, wanted)
         if len(frame) != rows:  # the engines do not agree on which rows are empty
             return None
-        frame.columns = wanted
         for name in (name for name in wanted if columns[name] == FeatureType.FLOAT):
             values = frame[name]
             if (values.dtype.kind == "O" and rows) or (
@@ -164,6 +179,29 @@ class AtomicFile:
             ):
                 return None
             frame[name] = values.astype(np.float64)
+        return frame
+
+    def _parsed(
+        self, engine: Literal["c", "python"], columns: dict[str, FeatureType], wanted: list[str]
+    ) -> pd.DataFrame:
+        """Return the wanted columns; the C engine infers the type of numbers, the Python one gets it."""
+        heads = {name: f"{name}:{kind.value}" for name, kind in columns.items()}
+        numbers = [name for name, kind in columns.items() if kind == FeatureType.FLOAT]
+        dtype: dict[str, Any] = {heads[name]: str for name in columns if name not in numbers}
+        if engine == "python":
+            dtype |= {heads[name]: np.float64 for name in numbers}
+        missing = {head: STR_NA_VALUES if name in numbers else {""} for name, head in heads.items()}
+        frame = pd.read_csv(
+            io.BytesIO(self.raw),
+            sep=self.mark,
+            usecols=[heads[name] for name in wanted],
+            dtype=dtype,
+            na_values=missing,
+            keep_default_na=False,
+            quoting=self.quoting,
+            engine=engine,
+        )
+        frame.columns = wanted
         return frame
 
 
@@ -198,11 +236,10 @@ class FastReading(Dataset):
         Raises:
             AtomicFileError: the file is empty or malformed.
         """
-        separator = self.config["field_separator"]
         load_col, unload_col = self._get_load_and_unload_col(source)
-        if load_col == set() or len(separator) != 1 or not separator.isascii() or separator in '"\r\n':
+        if load_col == set():
             return super()._load_feat(filepath, source)
-        file = AtomicFile(Path(filepath), self.config["encoding"], separator)
+        file = AtomicFile(Path(filepath), self.config["encoding"], self.config["field_separator"])
         columns = file.header()
         wanted = [
             name
@@ -213,9 +250,9 @@ class FastReading(Dataset):
         if rows == 0 and self.benchmark_filename_list is None:
             raise file.fault(2, "the end of the file", "at least one row", "add the rows, or remove the file")
         try:
-            frame = file.read(columns, wanted, rows) if wanted else None
-            if frame is None:
+            if not wanted:
                 return super()._load_feat(filepath, source)
+            frame = file.read(columns, wanted, rows)
             self._note_fields(columns, wanted, source)
             for name in wanted:
                 if self.field2type[name].value.endswith("seq"):

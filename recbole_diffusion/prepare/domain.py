@@ -46,7 +46,7 @@ class RatingDomain:
             UsageError: the file is malformed or empty.
         """
         reviews = paths[recipe.files[0].name]
-        with whole_set(folder, RECORD, ADVICE) as draft:
+        with whole_set(folder, ADVICE) as draft:
             counts, rows_read = write_ratings(reviews, draft / f"{recipe.name}.inter")
             if not rows_read:
                 raise UsageError(f"{reviews} has no review; get the file again")

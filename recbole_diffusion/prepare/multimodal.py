@@ -54,7 +54,7 @@ class MultimodalSet:
         counts, sparse = found.counts(), too_few(found)
         # Text of another kind, and neighbours: their rows belong to the items of an earlier set.
         obsolete = (f"{name}.text_*", f"{name}.*_knn*.npz")
-        with whole_set(folder, RECORD, ADVICE, obsolete) as draft:
+        with whole_set(folder, ADVICE, obsolete) as draft:
             for part, rows in parts.items():
                 pairs = zip(found.users[rows].tolist(), found.items[rows].tolist(), strict=True)
                 pairs_text = [

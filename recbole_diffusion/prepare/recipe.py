@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-RECORD = "prepare.json"  # how a set was made; written last, so that its presence means a whole set
+RECORD = "prepare.json"  # how a set was made
 ADVICE = "Free some space, or name another folder with --output"
 
 

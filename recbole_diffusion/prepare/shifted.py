@@ -72,7 +72,7 @@ class ShiftedSet:
         kept[np.concatenate(split.rows)] = True
         counts = found.only(kept).counts()
         steps["in_the_four_parts"] = counts.interactions
-        with whole_set(folder, RECORD, ADVICE) as draft:
+        with whole_set(folder, ADVICE) as draft:
             for part, rows in zip(PARTS, split.rows, strict=True):
                 write_part(found, rows, draft / f"{recipe.name}.{part}.inter")
             _write_json(draft / "split.json", self._summary(found, split, options["seed"]))

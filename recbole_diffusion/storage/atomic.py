@@ -2,10 +2,11 @@
 
 A kill or a full disk leaves what was there before. A rename is atomic within one file system, hence the draft
 is beside its target; the content is synced first, so that a power failure cannot leave the new name on empty
-blocks.
+blocks. Two folders change places in one step where the system can do that.
 """
 
 import contextlib
+import ctypes
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 from recbole_diffusion.errors import RunError, UsageError
 
 ADVICE = "Free some space, or name another place"
+HERE, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 def output_file(given: Any, overwrite: bool) -> Path:
@@ -69,6 +71,7 @@ def whole(path: Path, advice: str = ADVICE) -> Iterator[Path]:
     Raises:
         RunError: the disk is full or not writable; the message says what is still there.
     """
+    path = path.resolve() if path.is_dir() else path  # what a link to a folder leads to
     draft = _beside(path, "part")
     try:
         yield draft
@@ -98,38 +101,42 @@ def write_text(path: Path, text: str, advice: str = ADVICE) -> None:
 
 
 @contextlib.contextmanager
-def whole_set(folder: Path, last: str, advice: str = ADVICE, obsolete: Sequence[str] = ()) -> Iterator[Path]:
-    """Yield a folder to write files to, which are moved into ``folder`` when the block ends.
+def whole_set(folder: Path, advice: str = ADVICE, obsolete: Sequence[str] = ()) -> Iterator[Path]:
+    """Yield a folder to write files to, which are those of ``folder`` when the block ends: all of them or none.
 
-    Other files in ``folder`` stay. The file ``last`` is removed before the first move and moved after all
-    others: if it is there, the set is whole. After an error, a new folder is removed again.
+    Other files in ``folder`` stay: they are linked (copied where the file system has no links) into the new
+    folder, which then takes its place as a whole. A set of files that were renamed one by one would be a
+    mixture of two sets after a kill.
 
     Args:
         folder: the folder; created if missing.
-        last: name of the file whose presence marks a whole set.
         advice: the last sentence of the error message.
-        obsolete: patterns of files in ``folder`` that belong to an earlier set, and are removed with it.
+        obsolete: patterns of files in ``folder`` that belong to an earlier set, and go with it.
 
     Raises:
         RunError: the disk is full or not writable.
     """
+    with whole(folder, advice) as draft:
+        draft.mkdir(parents=True)
+        yield draft
+        if folder.is_dir():
+            shutil.copymode(folder, draft)
+            gone = {old for pattern in obsolete for old in folder.glob(pattern)}
+            for old in folder.iterdir():
+                if old in gone or (draft / old.name).exists():
+                    continue
+                if old.is_dir() and not old.is_symlink():
+                    shutil.copytree(old, draft / old.name, symlinks=True, copy_function=_link)
+                else:
+                    _link(old, draft / old.name)
+
+
+def _link(old: Any, new: Any) -> None:
+    """Give a file a second name, or copy it where that is not possible."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = _beside(folder / last, "part")
-        draft.mkdir()
-        try:
-            yield draft
-            _sync(draft)
-            for old in (folder / last, *(old for pattern in obsolete for old in folder.glob(pattern))):
-                old.unlink(missing_ok=True)
-            for file in sorted(draft.iterdir(), key=lambda file: (file.name == last, file.name)):
-                file.replace(folder / file.name)
-        finally:
-            _remove(draft)
-            with contextlib.suppress(OSError):  # it is not empty
-                folder.rmdir()
-    except OSError as error:
-        raise RunError(f"cannot write {folder}: {error}; no file of it is half written. {advice}") from error
+        os.link(old, new, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(old, new, follow_symlinks=False)
 
 
 def _beside(path: Path, ending: str) -> Path:
@@ -137,17 +144,26 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _sync(draft: Path) -> None:
-    """Write a file, or the files of a folder, through to the disk."""
-    for file in [one for one in draft.rglob("*") if one.is_file()] if draft.is_dir() else [draft]:
-        # Windows syncs only files that are open for writing.
-        with file.open("r+b") as stream:
+    """Write a file, or the new files of a folder, through to the disk."""
+    files = [one for one in draft.rglob("*") if one.is_file()] if draft.is_dir() else [draft]
+    for file in files:
+        if file.stat().st_nlink > 1:  # linked from an earlier folder, see whole_set
+            continue
+        with file.open("rb" if os.name == "posix" else "r+b") as stream:
             os.fsync(stream.fileno())
 
 
 def _rename(draft: Path, path: Path) -> None:
-    """Give the draft its name; a folder cannot be renamed over one that is not empty."""
-    if not path.is_dir():
+    """Give the draft its name; a folder there before is removed.
+
+    Where two folders cannot change places in one step, a kill between two renames leaves no folder of that
+    name, and the one before it beside, as ``.NAME.PID.old``.
+    """
+    if not path.is_dir() or path.is_symlink():
         draft.replace(path)
+        return
+    if _exchange(draft, path):
+        shutil.rmtree(draft)
         return
     old = _beside(path, "old")
     path.rename(old)
@@ -157,6 +173,15 @@ def _rename(draft: Path, path: Path) -> None:
         old.rename(path)
         raise
     shutil.rmtree(old)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change their names in one step; return whether the system can do that."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, TypeError, AttributeError):  # not Linux
+        return False
+    return rename(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0
 
 
 def _remove(draft: Path) -> None:

@@ -13,14 +13,56 @@ import yaml
 from recbole_diffusion.errors import UsageError
 
 
+class _NotMeantError(yaml.YAMLError):
+    """Valid YAML 1.1 that its writer hardly means: a key twice, ``010`` for 8, ``1:30`` for 90."""
+
+
 class _Loader(yaml.SafeLoader):
-    """yaml.SafeLoader that also reads floats without a dot (``1e-4``) as RecBole does."""
+    """yaml.SafeLoader that also reads floats without a dot (``1e-4``), as RecBole does.
+
+    It refuses what is read in silence as something else: a key that stands twice in one mapping, numbers with
+    a leading zero and numbers with colons. Dates stay texts.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return the node of a mapping, before merges (``<<``), which may repeat a key.
+
+        Raises:
+            _NotMeantError: a key stands in it twice.
+        """
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            name, line = (key.tag, str(key.value)), key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and name in lines:
+                raise _NotMeantError(f"{key.value!r} is given twice, in line {lines[name]} and line {line}")
+            lines[name] = line
+        return node
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """Return a number.
+
+        Raises:
+            _NotMeantError: it has a leading zero or a colon.
+        """
+        text = self.construct_scalar(node)
+        if _MISREAD.match(text):
+            kind = "a base-60" if ":" in text else "an octal"
+            raise _NotMeantError(
+                f"{text!r} in line {node.start_mark.line + 1} would be read as {kind} number; write it "
+                f"without colon or leading zero, or as a text in quotes: '{text}'"
+            )
+        if node.tag == "tag:yaml.org,2002:int":
+            return self.construct_yaml_int(node)
+        return self.construct_yaml_float(node)
 
 
 class _Dumper(yaml.SafeDumper):
     """yaml.SafeDumper that puts quotes around what :class:`_Loader` would read as a number."""
 
 
+MOST_VALUES = 1_000_000
+_MISREAD = re.compile(r"[-+]?(0[0-9_]+$|[0-9][0-9_]*:)")  # 010, 08; 1:30, 1:30.5
 _FLOAT = re.compile(
     r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
 )
@@ -31,11 +73,45 @@ for _class in (_Loader, _Dumper):
         _class.yaml_implicit_resolvers[_first].sort(key=lambda pair: pair[0] != "tag:yaml.org,2002:int")
 
 
-def parse_value(text: str) -> Any:
-    """Return the YAML value of one command-line argument; text that is not YAML is returned as it is."""
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
+for _resolvers in _Loader.yaml_implicit_resolvers.values():  # of this class alone, since it has added its own
+    _resolvers[:] = [pair for pair in _resolvers if pair[0] != "tag:yaml.org,2002:timestamp"]
+
+
+def _read(text: str) -> Any:
+    """Return the content of a YAML text.
+
+    Raises:
+        yaml.YAMLError: it is not YAML, or surely not meant.
+        ValueError: a value has a tag (``!!int``) that it does not fit.
+    """
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError:
+        content = yaml.load(text, Loader=_Loader)
+    except RecursionError:
+        raise _NotMeantError("lists or mappings are nested too deeply") from None
+    left, values = [content], 0
+    while left:
+        value = left.pop()
+        values += 1
+        if values > MOST_VALUES:
+            raise _NotMeantError(f"its aliases (*) make more than {MOST_VALUES:,} values")
+        if isinstance(value, list | dict):
+            left += value.values() if isinstance(value, dict) else value
+    return content
+
+
+def parse_value(text: str) -> Any:
+    """Return the YAML value of one command-line argument; text that is not YAML is returned as it is.
+
+    Raises:
+        UsageError: it is read as something else than it says, such as 010, or has a key twice.
+    """
+    try:
+        return _read(text)
+    except _NotMeantError as error:
+        raise UsageError(f"the value {text:.60} is ambiguous: {error}") from error
+    except (yaml.YAMLError, ValueError):
         return text
 
 
@@ -43,13 +119,16 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML file that holds a mapping.
 
     Raises:
-        UsageError: no such file, not YAML, or not a mapping; the message names the file and line.
+        UsageError: no such file, not YAML, not a mapping, or something surely not meant, such as a key given
+            twice; the message names the file and line.
     """
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+        content = _read(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read configuration file {str(path)!r}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except _NotMeantError as error:
+        raise UsageError(f"configuration file {str(path)!r}: {error}; correct it") from error
+    except (yaml.YAMLError, ValueError) as error:
         raise UsageError(
             f"configuration file {str(path)!r} is not valid YAML: {' '.join(str(error).split())}"
         ) from error

@@ -74,7 +74,7 @@ def write_example(folder: Path, separator: str = "\t", encoding: str = "utf-8") 
     ]
     rows[5] = "u5\tí3\t\t978300761\t"
     rows[6] = "\tí3\t2\t978300762\tnone"
-    rows[7] = "u1\t\t2.5\t978300763\tNA"
+    rows[7] = "u1\t\t2.5\t978300763\tna"
     rows[8] = 'u1\tí9\t1e0\t978300764\t"a ""quoted""\tnote"'
     rows[9] = 'u1\tí4\t.30000000000000004\t978300765\ta "half" quote'
     users = [f"u{i}\t{20 + i / 3}\tcité {i % 2}\t{' '.join(f'u{j}' for j in range(i))}" for i in range(9)]
@@ -82,7 +82,7 @@ def write_example(folder: Path, separator: str = "\t", encoding: str = "utf-8") 
     users[4] = "u1\t99\ttwice\tu1"
     items = [f"í{i}\tTítle {i}\t{'a' * (i % 4)} b  c{i % 3}\t{i / 7} {i}\t{i / 10}" for i in range(12)]
     items[2] = 'í2\t"One, ""two"" three"\t\t\t'
-    items[3] = "í3\tnull\tsolo\t1 2 3 4 5\t-1e-3"
+    items[3] = "í3\tnone\tsolo\t1 2 3 4 5\t-1e-3"
     bodies = {
         "inter": INTER + "\n".join(rows) + "\n",
         "user": USER + "\r\n".join(users),
@@ -278,7 +278,6 @@ def test_ml_100k(model: str, fast: type, plain: type, options: dict) -> None:
 
 
 PYTHON_ONLY = {
-    "long separator": ({"field_separator": ", "}, "user_id:token, item_id:token\na, 1\nb, 2\n"),
     "bare carriage returns": ({}, "user_id:token\titem_id:token\ra\t1\rb\t2\r"),
     "leading blank": ({}, "user_id:token\titem_id:token\n a\t1\n  b\t2\n"),
     "NUL": ({}, "user_id:token\titem_id:token\na\0a\t1\nb\t2\n"),
@@ -290,7 +289,7 @@ PYTHON_ONLY = {
 
 
 @pytest.mark.parametrize(("options", "text"), PYTHON_ONLY.values(), ids=PYTHON_ONLY)
-def test_what_the_engines_read_differently_goes_to_recbole(
+def test_what_the_engines_read_differently_is_read_by_the_python_engine(
     tmp_path: Path, engines: list[str], options: dict, text: str
 ) -> None:
     write_files(tmp_path, inter=text)
@@ -318,6 +317,49 @@ def test_odd_files_that_the_c_engine_reads_alike(tmp_path: Path, engines: list[s
     Fast(config)
     assert engines == ["c"]
     load_both(config)
+
+
+WORDS_OF_PANDAS = ["NA", "null", "None", "nan", "NaN", "N/A", "NULL", "<NA>", "-inf"]
+
+
+@pytest.mark.parametrize("separator", ["\t", "::", "§"])
+@pytest.mark.parametrize("first", ["a", " a"], ids=["by the C engine", "by the Python engine"])
+def test_words_that_pandas_takes_for_missing_are_tokens(
+    tmp_path: Path, engines: list[str], first: str, separator: str
+) -> None:
+    rows = [[first, "i", "1", "x"], *([word, word, "2", f"{word} y"] for word in WORDS_OF_PANDAS[:-1])]
+    rows += [["-inf", "NA", "NA", "NA"], ["b", "", "", ""]]
+    heads = ["user_id:token", "item_id:token", "rating:float", "words:token_seq"]
+    text = "\n".join(separator.join(row) for row in [heads, *rows]) + "\n"
+    write_files(tmp_path, inter=text)
+    found = Fast(make_config(tmp_path, field_separator=separator, normalize_all=False))
+    assert engines == ["python" if first == " a" else "c"]
+    assert list(found.field2id_token["user_id"]) == ["[PAD]", first, *WORDS_OF_PANDAS]
+    assert list(found.field2id_token["item_id"]) == ["[PAD]", "i", *WORDS_OF_PANDAS[:-1]]
+    assert set(found.field2id_token["words"]) == {"[PAD]", "x", "y", *WORDS_OF_PANDAS[:-1]}
+    assert found.inter_feat["rating"].tolist() == [1, *[2] * 8, 17 / 9]  # NA is no number: the mean
+
+
+@pytest.mark.parametrize("separator", ["::", ", ", "||", ".*", "\t\t", "§"])
+def test_a_long_separator_is_taken_literally(tmp_path: Path, separator: str) -> None:
+    rows = [["user_id:token", "item_id:token", "rating:float"], ["a", '"1', "2"], ["b|c", "2", "3.5"]]
+    rows = [[field.replace('"', "") for field in row] for row in rows] if len(separator) == 1 else rows
+    write_files(tmp_path, inter="\r\n".join(separator.join(row) for row in rows))
+    found = Fast(make_config(tmp_path, field_separator=separator, normalize_all=False))
+    for column, name in enumerate(("user_id", "item_id")):
+        assert list(found.field2id_token[name]) == ["[PAD]", *(row[column] for row in rows[1:])]
+    assert found.inter_feat["rating"].tolist() == [2, 3.5]
+    write_files(tmp_path, inter="\n".join(separator.join(row) for row in [*rows, ["c", "1"]]))
+    with pytest.raises(AtomicFileError, match=r"line 4: found 2 fields, expected 3 as in the header"):
+        Fast(make_config(tmp_path, field_separator=separator))
+
+
+def test_a_plain_header_with_a_long_separator_is_named(tmp_path: Path) -> None:
+    write_files(tmp_path, inter="1::10::5\n1::11::4\n")
+    with pytest.raises(
+        AtomicFileError, match=r"toy.inter, line 1: found the column '1', expected name:type .*separated by '::'"
+    ):
+        Fast(make_config(tmp_path, field_separator="::"))
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
@@ -457,7 +499,7 @@ NUMBERS = st.one_of(
     st.integers(-(2**70), 2**70).map(str),
     st.sampled_from(["", "NA", "1e5", ".5", "True"]),
 )
-WORDS = st.lists(st.sampled_from(["u", "vv", "", "NA"]), max_size=3).map(" ".join)
+WORDS = st.lists(st.sampled_from(["u", "vv", "", "Na"]), max_size=3).map(" ".join)
 VECTORS = st.lists(st.floats(width=32).map(repr), max_size=3).map(" ".join)
 KINDS = {"token": TOKENS, "float": NUMBERS, "token_seq": WORDS, "float_seq": VECTORS}
 QUICK = settings(

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.storage import atomic
 from recbole_diffusion.storage.atomic import (
     output_file,
     output_folder,
@@ -119,6 +120,7 @@ def test_a_folder_replaces_the_one_before_it_as_a_whole(tmp_path):
 
 @pytest.mark.parametrize("moment", ["while it is filled", "while it is synced", "while it is renamed"])
 def test_a_folder_that_fails_leaves_the_one_before_it(tmp_path, monkeypatch, moment):
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
     (tmp_path / "set").mkdir()
     (tmp_path / "set/a.txt").write_text("a")
     if moment == "while it is synced":
@@ -145,23 +147,88 @@ def test_a_folder_that_fails_leaves_the_one_before_it(tmp_path, monkeypatch, mom
 # Sets of files in a folder that holds others.
 
 
-def test_a_set_joins_other_files_and_its_mark_comes_last(tmp_path, monkeypatch):
-    (tmp_path / "kept.txt").write_text("kept")
-    (tmp_path / "old_1.txt").write_text("of an earlier set")
-    (tmp_path / "mark.txt").write_text("old")
-    moved = []
-    replace = type(tmp_path).replace
-
-    def watched(self, target):
-        moved.append((target.name, (tmp_path / "mark.txt").exists()))
-        return replace(self, target)
-
-    monkeypatch.setattr(type(tmp_path), "replace", watched)
-    with whole_set(tmp_path, "mark.txt", obsolete=("old_*",)) as draft:
-        for name in ("mark", "a", "z"):
+def write_set(folder, names, obsolete=()):
+    with whole_set(folder, obsolete=obsolete) as draft:
+        for name in names:
             (draft / f"{name}.txt").write_text("new")
-    assert moved == [("a.txt", False), ("z.txt", False), ("mark.txt", False)]
-    assert content(tmp_path) == {"a.txt": "new", "kept.txt": "kept", "mark.txt": "new", "z.txt": "new"}
+
+
+@pytest.fixture(params=["in one step", "by two renames"])
+def way(request, monkeypatch):
+    """Both ways in which a folder takes the place of another."""
+    if request.param == "by two renames":
+        monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    return request.param
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["linked", "copied"])
+def test_a_set_joins_other_files(tmp_path, monkeypatch, way, links):
+    if not links:
+        monkeypatch.setattr("os.link", lambda *_, **__: full())
+    folder = tmp_path / "set"
+    (folder / "source/deep").mkdir(parents=True)
+    for name in ("kept", "old_1", "mark", "source/deep/large"):
+        (folder / f"{name}.txt").write_text("of before")
+    (folder / "kept.txt").chmod(0o444)
+    (folder / "way.txt").symlink_to("kept.txt")
+    before = (folder / "source/deep/large.txt").stat().st_ino
+    write_set(folder, ["mark", "a"], obsolete=("old_*",))
+    assert content(folder) == {
+        "a.txt": "new",
+        "kept.txt": "of before",
+        "mark.txt": "new",
+        "source/deep/large.txt": "of before",
+        "way.txt": "of before",
+    }
+    assert (folder / "way.txt").is_symlink()
+    assert ((folder / "source/deep/large.txt").stat().st_ino == before) is links
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_set_comes_into_the_folder_that_a_link_leads_to(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/kept.txt").write_text("kept")
+    (tmp_path / "link").symlink_to("real")
+    write_set(tmp_path / "link", ["a"])
+    assert (tmp_path / "link").is_symlink()
+    assert content(tmp_path / "real") == {"a.txt": "new", "kept.txt": "kept"}
+
+
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from recbole_diffusion.storage.atomic import whole_set
+folder, steps = Path(sys.argv[1]), int(sys.argv[2])
+
+def counted(event, arguments):
+    global steps
+    if event in ("os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "ctypes.dlsym", "os.chmod"):
+        steps -= 1
+        if steps < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+with whole_set(folder) as draft:
+    for part in ("train", "valid", "test"):
+        (draft / f"{part}.txt").write_text("new")
+    sys.addaudithook(counted)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere two folders do not change places in one step")
+def test_a_kill_at_any_step_leaves_one_set_and_never_a_mixture(tmp_path):
+    seen, step = [], 0
+    while not seen or seen[-1] != "done":
+        folder = tmp_path / str(step) / "set"
+        folder.mkdir(parents=True)
+        for part in ("train", "valid", "test", "other"):
+            (folder / f"{part}.txt").write_text("old")
+        done = subprocess.run([sys.executable, "-c", STOPPED, folder, str(step)])
+        parts = {(folder / f"{part}.txt").read_text() for part in ("train", "valid", "test")}
+        assert len(parts) == 1
+        assert (folder / "other.txt").read_text() == "old"
+        seen.append("done" if done.returncode == 0 else parts.pop())
+        step += 1
+    assert {"old", "new"} < set(seen)
 
 
 def test_a_set_that_fails_leaves_the_one_before_it_and_no_empty_folder(tmp_path):
@@ -170,10 +237,7 @@ def test_a_set_that_fails_leaves_the_one_before_it_and_no_empty_folder(tmp_path)
         if there:
             folder.mkdir()
             (folder / "mark.txt").write_text("old")
-        with (
-            pytest.raises(RunError, match=r"cannot write .*No space left"),
-            whole_set(folder, "mark.txt") as draft,
-        ):
+        with pytest.raises(RunError, match=r"cannot write .*No space left"), whole_set(folder) as draft:
             (draft / "mark.txt").write_text("new")
             full()
     assert content(tmp_path) == {"True/mark.txt": "old"}

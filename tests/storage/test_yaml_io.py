@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recbole_diffusion.compat import RECBOLE_FOLDER
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.storage.properties import properties_path
 from recbole_diffusion.storage.yaml_io import dump_value, dump_yaml, load_yaml, merged, parse_value
 
 READ = {
@@ -28,6 +30,9 @@ READ = {
     "Recall@20": "Recall@20",
     "[5,inf)": "[5,inf)",
     "1.2.3": "1.2.3",
+    "2026-11-28": "2026-11-28",
+    "0x1F": 31,
+    "0.5": 0.5,
     "1e": "1e",
     "e5": "e5",
     "a: b: c": "a: b: c",
@@ -96,7 +101,52 @@ def test_some_keys_are_replaced_as_a_whole():
     }
 
 
+NOT_MEANT = {
+    "twice": ("a: 1\nb: 2\na: 3\n", "'a' is given twice, in line 1 and line 3"),
+    "twice the same": ("a: 1\na: 1\n", "'a' is given twice, in line 1 and line 2"),
+    "twice in one line": ("a: {b: 1, b: 2}\n", "'b' is given twice, in line 1 and line 1"),
+    "twice, nested": ("a:\n  - b: 1\n    c:\n      d: 2\n      'd': 3\n", "'d' is given twice, .*4 and line 5"),
+    "octal": ("a: 1\nb: [3, 010]\n", "'010' in line 2 would be read as an octal number; .*in quotes: '010'"),
+    "octal that is none": ("a: -08\n", "'-08' in line 1"),
+    "clock": ("a: 1\nb: {c: 1:30}\n", "'1:30' in line 2 would be read as a base-60 number"),
+    "clock with a fraction": ("a: 1:30.5\n", "'1:30.5' in line 1"),
+    "deep": ("a: " + "[" * 1500 + "]" * 1500, "nested too deeply"),
+    "in itself": ("a: &a [*a]\n", r"aliases \(\*\) make more than"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_MEANT)
+def test_what_is_surely_not_meant_is_refused_with_file_and_line(tmp_path, case):
+    text, message = NOT_MEANT[case]
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=f"mine.yaml': .*{message}"):
+        load_yaml(path)
+
+
+@pytest.mark.parametrize("text", ["{a: 1, a: 2}", "010", "[1, 1:30]"])
+def test_a_value_on_the_command_line_is_refused_too(text):
+    with pytest.raises(UsageError, match="is ambiguous: "):
+        parse_value(text)
+
+
+def test_a_merge_may_be_overridden(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: &b {<<: *a, y: 3}\nc: {<<: *b, y: 4}\n")
+    assert load_yaml(path) == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": {"x": 1, "y": 4}}
+
+
+def test_every_file_of_recbole_and_of_this_package_is_read():
+    for folder in (RECBOLE_FOLDER / "properties", properties_path()):
+        files = list(folder.rglob("*.yaml"))
+        assert len(files) > 10
+        for file in files:
+            load_yaml(file)
+
+
 BAD = {
+    "number": (b"a: !!int x\n", "not valid YAML"),
+    "long number": (b"a: " + b"9" * 5000, "not valid YAML"),
     "tab": (b"epochs: 1\n\tsteps: 2\n", "not valid YAML.*line 2"),
     "list": (b"- a\n- b\n", "not a list"),
     "text": (b"hello\n", "not a str"),
