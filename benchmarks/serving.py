@@ -82,8 +82,10 @@ def ranking_alone(folder: Path, data_path: str | None) -> dict[str, float | str]
             vectors.users(some)[:, :1].expand(-1, k),
             some[:, None].expand(-1, k),
         ),
-        "bounded": lambda some, k, cells: search.best(vectors.users(some), k, cells),
-        "plain": lambda some, k, cells: scoring.best_of(vectors.users(some) @ vectors.items.T, k, cells),
+        "bounded": lambda some, k, cells: search.best(vectors.users(some), some, k, cells),
+        "plain": lambda some, k, cells: scoring.best_of(
+            vectors.users(some) @ vectors.items.T, some, k, cells
+        ),
     }
     import torch
 

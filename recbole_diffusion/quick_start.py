@@ -220,6 +220,7 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
     """Train and evaluate; return the content of ``result.json`` without the command."""
     from recbole_diffusion.data.dataset import selects_on_test
     from recbole_diffusion.data.fingerprint import part_fingerprints
+    from recbole_diffusion.evaluation.ranking import METRICS_VERSION
     from recbole_diffusion.trainer.tested_parts import evaluate_parts
 
     config, trainer = prepared.config, prepared.trainer
@@ -238,6 +239,7 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
         "selection": "last epoch" if prepared.valid is None else selection,
         "seed": config.general.seed,
         "preset": config["preset"],
+        "metrics_version": METRICS_VERSION,
         "parameters": sum(one.numel() for one in trainer.model.parameters() if one.requires_grad),
         "best_epoch": trainer.chosen_epoch,
         "best_valid_score": score,

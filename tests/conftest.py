@@ -47,6 +47,7 @@ def result_keys() -> list[str]:
         "selection",
         "seed",
         "preset",
+        "metrics_version",
         "parameters",
         "best_epoch",
         "best_valid_score",

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from recbole_diffusion.errors import RunError, UsageError, did_you_mean
+from recbole_diffusion.evaluation.ranking import RankedBatch, rank_batch
 from recbole_diffusion.storage.atomic import write_whole
 from recbole_diffusion.storage.run_folder import rerun_hint
 
@@ -68,8 +68,8 @@ USER_METRICS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
 class TopKLists:
     """The first K items of each user of one full-ranking evaluation.
 
-    A user without a held-out item has no metric and is left out. With K the largest of ``topk`` the lists are
-    the same as RecBole's, also among equal scores: the same ``torch.topk`` makes them.
+    A user without a held-out item has no metric and is left out. Equal scores are ordered as
+    ``evaluation/ranking.py`` says.
 
     Attributes:
         length: K.
@@ -86,7 +86,7 @@ class TopKLists:
         self.length = length
         empty = np.zeros((0, length), np.int32)
         # users, items, hits and positives of each batch
-        self._batches: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = [
+        self._batches: list[tuple[np.ndarray, ...]] = [
             (np.zeros(0, np.int64), empty, empty.astype(bool), np.zeros(0, np.int64))
         ]
 
@@ -102,30 +102,26 @@ class TopKLists:
         Raises:
             UsageError: there are fewer items than places.
         """
-        n_rows, n_items = scores.shape
-        if n_items < self.length:
-            raise UsageError(
-                f"topk asks for {self.length} items, but the data set has {n_items - 1}; give a smaller topk"
+        self.add_ranked(rank_batch(scores, users, positive_u, positive_i, self.length))
+
+    def add_ranked(self, ranked: RankedBatch) -> None:
+        """Add a batch that is ranked already, with lists of at least K items."""
+        kept = (ranked.positives > 0).cpu()
+        self._batches.append(
+            tuple(
+                column.cpu()[kept].numpy()
+                for column in (
+                    ranked.users,
+                    ranked.items[:, : self.length].int(),
+                    ranked.hits[:, : self.length],
+                    ranked.positives,
+                )
             )
-        values, items = torch.topk(scores.detach(), self.length, dim=-1)
-        items = items.masked_fill(values == -torch.inf, 0)
-        # A cell of the [batch, n_items] table as one number; the table itself is never built.
-        held_out = torch.unique(
-            positive_u.to(scores.device).long() * n_items + positive_i.to(scores.device).long()
         )
-        rows = torch.arange(n_rows, device=scores.device).unsqueeze(1)
-        hits = torch.isin(rows * n_items + items, held_out) & (items > 0)
-        positives = torch.bincount(held_out // n_items, minlength=n_rows)
-        kept = (positives > 0).cpu()
-        ids, ranked, is_hit, held = (
-            column.cpu()[kept].numpy() for column in (users.detach().long(), items.int(), hits, positives)
-        )
-        self._batches.append((ids, ranked, is_hit, held))
 
     def _column(self, number: int) -> np.ndarray:
         if len(self._batches) > 1:
-            users, items, hits, positives = map(np.concatenate, zip(*self._batches, strict=True))
-            self._batches = [(users, items, hits, positives)]
+            self._batches = [tuple(map(np.concatenate, zip(*self._batches, strict=True)))]
         return self._batches[0][number]
 
     def __len__(self) -> int:

@@ -76,6 +76,8 @@ class ModelInterface:
         predicts_ratings: whether scores are ratings on the data set's scale; histories then have ratings too.
         has_item_vectors: whether scores are inner products, see :meth:`inner_products`.
         takes_histories: whether users can be folded in, see :meth:`fold_in_scores`.
+        constant_scores: whether a model may score all items of every user alike, as a mean does; such a run
+            fails for any other model.
         renamed_weights: new dotted path of a module or parameter by the old one, for checkpoints of earlier
             versions.
         fold_in_domain: ``source`` where histories are made of the items of the source domain, else None.
@@ -90,6 +92,7 @@ class ModelInterface:
     predicts_ratings: bool = False
     has_item_vectors: bool = False
     takes_histories: bool = False
+    constant_scores: bool = False
     fold_in_domain: str | None = None
     renamed_weights: ClassVar[Mapping[str, str]] = {}
 

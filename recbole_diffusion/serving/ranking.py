@@ -45,24 +45,34 @@ def check_exclude(exclude: str) -> None:
         raise UsageError(f"exclude is {exclude!r}; it takes {', '.join(EXCLUDED)}")
 
 
-def seen_items(parts: Mapping[str, Any], exclude: str) -> sp.csr_matrix | None:
+def seen_items(parts: Mapping[str, Any], exclude: str, repeatable: bool = False) -> sp.csr_matrix | None:
     """Return the pairs to leave out of the lists, bool CSR [n_users, n_items]; None for none.
 
     Args:
         parts: the parts of the run's data by name.
-        exclude: ``all`` interactions of the data set; ``history``, train and valid, as in the run's own test;
-            or ``none``.
+        exclude: ``all`` interactions of the data set; ``history``, what the run's own test left out (train
+            and valid without the pairs of the first test part, or nothing if the run is ``repeatable``); or
+            ``none``.
+        repeatable: whether the run ranks a user's earlier items too.
 
     Raises:
         UsageError: ``exclude`` is something else.
     """
     check_exclude(exclude)
-    names = {"all": list(parts), "history": ["train", "valid"], "none": []}[exclude]
-    if not names:
+    if exclude == "all":
+        return _pairs(parts, list(parts))
+    if exclude == "none" or repeatable:
         return None
+    return _pairs(parts, ["train", "valid"]) > _pairs(parts, list(parts)[2:3])
+
+
+def _pairs(parts: Mapping[str, Any], names: list[str]) -> sp.csr_matrix:
+    """Return the pairs of some parts, bool CSR [n_users, n_items]."""
     train = parts["train"]
     users, items = (
-        np.concatenate([np.asarray(parts[name].inter_feat[field]) for name in names])
+        np.concatenate(
+            [np.zeros(0, np.int64), *(np.asarray(parts[name].inter_feat[field]) for name in names)]
+        )
         for field in (train.uid_field, train.iid_field)
     )
     seen = sp.csr_matrix((np.ones(len(users), bool), (users, items)), (train.user_num, train.item_num))

@@ -29,7 +29,7 @@ def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iter
         RunError: a score is not finite.
     """
     ranking.check_k(k, len(run.items))
-    seen = ranking.seen_items(run.parts, exclude)
+    seen = ranking.seen_items(run.parts, exclude, bool(run.config["repeatable"]))
     find = finder_for_users(run.model, run.config.general.seed)
     yield from ranking.rank_users(
         find, users, k, seen, run.config["device"], ranking.block_size(len(run.items))

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from recbole_diffusion import registry
 from recbole_diffusion.compat import Interaction
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.evaluation.ranking import NO_USER, best_items
+from recbole_diffusion.evaluation.score_check import not_finite
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.recbole_models import asking
 from recbole_diffusion.serving.search import VectorSearch
@@ -22,12 +24,25 @@ FindForUsers = Callable[[Tensor, int, Cells], tuple[Tensor, Tensor]]
 FindForHistories = Callable[[FoldInHistories, int, int, Cells], tuple[Tensor, Tensor]]
 
 
-def best_of(scores: Tensor, k: int, cells: Cells) -> tuple[Tensor, Tensor]:
-    """Return the ``k`` largest of scores [batch, n_items], which are overwritten, and their items."""
+def best_of(scores: Tensor, users: Tensor, k: int, cells: Cells) -> tuple[Tensor, Tensor]:
+    """Return the ``k`` largest of scores [batch, n_items], which are overwritten, and their items.
+
+    Args:
+        scores: of all items.
+        users: internal ids, long [batch], by which equal scores are ordered, as in evaluation.
+        k: length of a list.
+        cells: what is left out.
+
+    Raises:
+        RunError: a score is not finite.
+    """
+    wrong = not_finite(scores[:, 1:])
+    if wrong:
+        raise RunError(f"{wrong}; the training of this model has diverged, use another run")
     if cells is not None:
         scores[cells] = -torch.inf
     scores[:, 0] = -torch.inf  # the padding item
-    return scores.topk(k)
+    return best_items(scores, users, k)
 
 
 def finder_for_users(model: Any, seed: int) -> FindForUsers:
@@ -36,9 +51,9 @@ def finder_for_users(model: Any, seed: int) -> FindForUsers:
         with torch.no_grad():
             vectors = model.inner_products()
         search = VectorSearch(vectors.items)
-        return torch.no_grad()(lambda users, k, cells: search.best(vectors.users(users), k, cells))
+        return torch.no_grad()(lambda users, k, cells: search.best(vectors.users(users), users, k, cells))
     scores = _user_scores(model, seed)
-    return lambda users, k, cells: best_of(scores(users), k, cells)
+    return lambda users, k, cells: best_of(scores(users), users, k, cells)
 
 
 def _user_scores(model: Any, seed: int) -> Callable[[Tensor], Tensor]:
@@ -84,7 +99,16 @@ def finder_for_histories(model: Any) -> FindForHistories:
     """
     check_takes_histories(model)
     if not model.has_item_vectors:
-        return lambda histories, seed, k, cells: best_of(model.fold_in_scores(histories, seed), k, cells)
+        return lambda histories, seed, k, cells: best_of(
+            model.fold_in_scores(histories, seed), _nobody(histories), k, cells
+        )
     with torch.no_grad():
         search = VectorSearch(model.inner_products().items)
-    return lambda histories, seed, k, cells: search.best(model.fold_in_vectors(histories, seed), k, cells)
+    return lambda histories, seed, k, cells: search.best(
+        model.fold_in_vectors(histories, seed), _nobody(histories), k, cells
+    )
+
+
+def _nobody(histories: FoldInHistories) -> Tensor:
+    """Return the ids by which equal scores of new users are ordered, long [batch]."""
+    return torch.full_like(histories.starts, NO_USER)

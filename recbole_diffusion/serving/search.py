@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from recbole_diffusion.evaluation.ranking import best_items
+
 TILE = 4096  # items scored together
 SLACK = 1e-4  # relative slack of the bound; the rounding of a score is far smaller
 
@@ -28,11 +30,14 @@ class VectorSearch:
         self.tile = tile
         self.products = 0  # computed so far
 
-    def best(self, users: Tensor, k: int, cells: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-        """Return the ``k`` largest scores of each user and their items.
+    def best(
+        self, users: Tensor, ids: Tensor, k: int, cells: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the ``k`` largest scores of each user and their items, as :func:`best_items` does.
 
         Args:
             users: vectors, [batch, d].
+            ids: internal ids, long [batch].
             k: at most the number of items.
             cells: rows of the batch and item numbers that are left out, long [cells] each, or None.
 
@@ -54,13 +59,17 @@ class VectorSearch:
             self.products += scores.numel()
             if cells is not None and places is not None:
                 self._leave_out(scores, active, many, cells[0], places - start)
-            top, where = scores.topk(min(k, scores.shape[1]))
-            both, numbers = (
-                torch.cat([values[active], top], 1),
-                torch.cat([found[active], self.numbers[start + where]], 1),
-            )
-            values[active], chosen = both.topk(k)
-            found[active] = numbers.gather(1, chosen)
+            width, numbers = min(k, scores.shape[1]), self.numbers[start : start + tile]
+            top, items = best_items(scores, ids[active], width, numbers)
+            if start:
+                top, items = best_items(
+                    torch.cat([values[active], top], 1),
+                    ids[active],
+                    k,
+                    torch.cat([found[active], items], 1),
+                )
+                width = k
+            values[active, :width], found[active, :width] = top, items
         return values, found
 
     @staticmethod

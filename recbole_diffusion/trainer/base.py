@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
-from recbole_diffusion.compat import FullSortEvalDataLoader
+from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, ModelType
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.rated_scores import RatedScores
+from recbole_diffusion.evaluation.score_check import ScoreCheck
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
@@ -48,7 +49,7 @@ class RunMixin(MirrorGradient):
         self.best_epoch = -1
         self.finished = False
         self.rated: RatedScores | None = None  # of the last evaluation
-        self._last_saved = -1
+        self._last_saved = self._epoch = -1
         self._open_record: dict[str, Any] | None = None
         self._train_loader: Any = None
 
@@ -160,6 +161,12 @@ class RunMixin(MirrorGradient):
     def step_sizes(self) -> str:
         """Return what to try after a loss that is not finite."""
         return f"; try a smaller learning_rate (now {self.learning_rate:g})"
+
+    def _diverged(self) -> str:
+        """Return what to try after scores that cannot be ranked."""
+        if self.config["MODEL_TYPE"] == ModelType.TRADITIONAL:  # computed, not trained by steps
+            return f"look at the options of {self.config['model']}"
+        return f"its training may have diverged{self.step_sizes()}"
 
     # Checkpoints.
 
@@ -299,21 +306,49 @@ class RunMixin(MirrorGradient):
         show_progress: bool = False,
         lists: Any = None,
     ) -> dict:
-        """Evaluate as RecBole does, with the best weights; a full ranking fills ``lists`` if given."""
+        """Evaluate as RecBole does, with the best weights; a full ranking fills ``lists`` if given.
+
+        Raises:
+            RunError: damaged weights, or scores that cannot be ranked, see ``evaluation/score_check.py``.
+        """
         if load_best_model:
             path = Path(model_file or self.best_file)
             self.load_weights(checkpoint.load(path, self.device), path)
         full = isinstance(eval_data, FullSortEvalDataLoader)
-        self.rated = self.eval_collector.rated = self._rated_of(eval_data._dataset) if full else None
-        self.eval_collector.lists = lists if full else None
+        collector, epoch = self.eval_collector, self.chosen_epoch if load_best_model else self._epoch
+        when = f"in epoch {epoch}" if epoch >= 0 else "before training"
+        collector.check = ScoreCheck(self.model, when, self._diverged())
+        self.rated = collector.rated = self._rated_of(eval_data._dataset) if full else None
+        collector.lists = lists if full else None
         try:
             result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+            collector.check.end()
         finally:
-            self.eval_collector.lists = self.eval_collector.rated = None
+            collector.check = collector.lists = collector.rated = None
         if self.rated is not None:
             digits = self.config.general.metric_decimal_place
             result |= {name: round(value, digits) for name, value in self.rated.metrics().items()}
         return result
+
+    def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
+        """Score a batch of users; check the scores before the users' histories are masked."""
+        interaction, history, *positives = batched_data
+        interaction, scores, *positives = super()._full_sort_batch_eval((interaction, None, *positives))
+        self._check_finite(scores[:, 1:])
+        if history is not None:
+            scores[history] = -torch.inf
+        return interaction, scores, *positives
+
+    def _neg_sample_batch_eval(self, batched_data: tuple) -> tuple:
+        """Score a batch of rows, and check the scores."""
+        interaction, scores, *positives = super()._neg_sample_batch_eval(batched_data)
+        ranked, rows = self.config["eval_type"] == EvaluatorType.RANKING, batched_data[1]
+        self._check_finite(scores[rows, interaction[self.config["ITEM_ID_FIELD"]]] if ranked else scores)
+        return interaction, scores, *positives
+
+    def _check_finite(self, scores: torch.Tensor) -> None:
+        if self.eval_collector.check is not None:
+            self.eval_collector.check.finite(scores)
 
     def _rated_of(self, part: Any) -> RatedScores | None:
         """Return the collector of the scores of rated items if the part has ratings on a known scale."""

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
-from recbole_diffusion.compat import Collector, Trainer, recbole_trainer
+from recbole_diffusion.compat import Collector, EvaluatorType, Trainer, recbole_trainer
+from recbole_diffusion.evaluation.ranking import rank_batch
+from recbole_diffusion.evaluation.score_check import ScoreCheck
 
 
 class FusedSteps(Trainer):
@@ -23,27 +25,53 @@ class FusedSteps(Trainer):
 
 
 class RunCollector(Collector):
-    """RecBole's ``Collector``, which also accepts values that are not tensors.
+    """RecBole's ``Collector`` with one ranking of each batch, and values that are not tensors.
 
-    RecBole 1.2.1 calls ``.cpu()`` on everything it collects, even on the counts of users and items, so that
-    ItemCoverage, AveragePopularity, GiniIndex and TailPercentage fail with AttributeError.
+    RecBole 1.2.1 ranks a batch by ``torch.topk`` for each kind of metric, which leaves the order of equal
+    scores open (see ``evaluation/ranking.py``), and calls ``.cpu()`` on everything it collects, even on the
+    counts of users and items, so that ItemCoverage, AveragePopularity, GiniIndex and TailPercentage fail with
+    AttributeError.
 
     Attributes:
+        check: of the evaluation that goes on; None outside of one.
         lists: if set, gets each batch of a full ranking, for reports per user and by group.
         rated: the same, for the ranking of rated items.
     """
 
+    check: ScoreCheck | None = None
     lists: Any = None
     rated: Any = None
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.of_lists = [name for name in ("rec.items", "rec.topk") if self.register.need(name)]
+        for name in self.of_lists:  # which RecBole need not collect
+            setattr(self.register, name, False)
+        self.ranks = config["eval_type"] == EvaluatorType.RANKING
 
     def eval_batch_collect(
         self, scores_tensor: Any, interaction: Any, positive_u: Any, positive_i: Any
     ) -> None:
         """Collect one batch."""
         super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
-        for listener in (self.lists, self.rated):
-            if listener is not None:
-                listener.add(scores_tensor, interaction[self.config["USER_ID_FIELD"]], positive_u, positive_i)
+        if not self.ranks:
+            return
+        users = interaction[self.config["USER_ID_FIELD"]]
+        if len(users) != len(scores_tensor):  # a row for each candidate, the users one after the other
+            users = users.unique_consecutive()
+        ranked = rank_batch(scores_tensor, users, positive_u, positive_i, max(self.topk))
+        collected = {
+            "rec.items": ranked.items,
+            "rec.topk": torch.cat([ranked.hits, ranked.positives[:, None]], 1),
+        }
+        for name in self.of_lists:
+            self.data_struct.update_tensor(name, collected[name])
+        if self.check is not None:
+            self.check.add(ranked.equal)
+        if self.lists is not None:
+            self.lists.add_ranked(ranked)
+        if self.rated is not None:
+            self.rated.add(scores_tensor, users, positive_u, positive_i)
 
     def get_data_struct(self) -> Any:
         """Return what the metrics need, and forget what belongs to this evaluation only."""

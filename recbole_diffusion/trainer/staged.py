@@ -249,7 +249,9 @@ class StagedTrainer(RunMixin, _StageSteps):
         return not last and (epoch - self.first_epoch + 1) * len(self._loader) < self.stage.min_updates
 
     def step_sizes(self) -> str:
-        """Return the stage and its learning rate."""
+        """Return the stage and its learning rate; nothing for a model without stages."""
+        if self.stage is None:
+            return ""
         factors = self.stage.module is not None
         name, rate = (
             ("mf_learning_rate", self.stage.steps[0].learning_rate)

@@ -16,6 +16,7 @@ from recbole_diffusion.evaluation.lists import (
     load_user_metrics,
     save_user_metrics,
 )
+from recbole_diffusion.evaluation.ranking import tie_keys
 
 MASKED = -math.inf
 
@@ -85,6 +86,13 @@ def random_batches(seed: int, n_items: int, batches: int = 4):
         yield scores, torch.arange(rows) + 100 * number, *held_out.nonzero().T
 
 
+def places(scores, users):
+    """Return the place of each item in its row, float [batch, n_items]: by score, then by key."""
+    keys = tie_keys(users.to(scores.device)[:, None], torch.arange(scores.shape[1], device=scores.device))
+    order = np.lexsort((keys.cpu(), -scores.cpu()), axis=1)
+    return torch.from_numpy(order.argsort(1)).float().to(scores.device)
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_means_are_recboles_own_metrics(seed, torch_device):
     topk, names = [1, 3, 10], ["Recall", "NDCG", "Hit", "Precision", "MRR", "MAP"]
@@ -98,7 +106,8 @@ def test_means_are_recboles_own_metrics(seed, torch_device):
     collector, lists = Collector(config), TopKLists(max(topk))
     for scores, users, positive_u, positive_i in random_batches(seed, 20):
         scores = scores.to(torch_device)
-        collector.eval_batch_collect(scores, None, positive_u, positive_i)
+        # RecBole leaves the order of equal scores to torch.topk: it gets places instead, all different.
+        collector.eval_batch_collect(-places(scores, users), None, positive_u, positive_i)
         lists.add(scores, users, positive_u, positive_i)
     wanted = Evaluator(config).evaluate(collector.get_data_struct())
     found = lists.per_user(names, topk)

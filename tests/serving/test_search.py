@@ -26,7 +26,7 @@ def test_equals_ranking_all_scores(k, skew):
     cells = torch.randint(0, 50, (400,), generator=draw), torch.randint(1, 300, (400,), generator=draw)
     for left_out in (cells, None):
         search = VectorSearch(items, tile=32)
-        values, found = search.best(users, k, left_out)
+        values, found = search.best(users, torch.arange(50), k, left_out)
         expected, numbers = plain(users, items, k, left_out)
         assert torch.allclose(values, expected, rtol=1e-12)
         there = expected > -torch.inf  # where nothing is left the item means nothing
@@ -41,6 +41,6 @@ def test_a_user_who_is_done_early_does_not_end_the_others():
     items[1:100, 0] = torch.linspace(9, 5, 99)
     items[100, 1] = 0.1
     users = torch.tensor([[1.0, 0.0], [-1.0, 1.0]], dtype=torch.float64)
-    values, found = VectorSearch(items, tile=10).best(users, 1, None)
+    values, found = VectorSearch(items, tile=10).best(users, torch.tensor([1, 2]), 1, None)
     assert found.ravel().tolist() == [1, 100]
     assert values.ravel().tolist() == pytest.approx([9, 0.1])

@@ -27,6 +27,8 @@ def group_means(keys: Tensor, values: Tensor, size: int, prior: float, shrinkage
 class TrivialRecommender(ColdStartRecommender):
     """Item offsets plus one number for each user, a vector of width 1; only a warm start changes it."""
 
+    constant_scores = True
+
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.register_buffer("offsets", self.item_means(self.ratings, self.n_items).float())

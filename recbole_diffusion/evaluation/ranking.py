@@ -1,0 +1,166 @@
+"""The best items of a block of users, with one rule for equal scores, in evaluation and in serving.
+
+``torch.topk`` returns equal values in an order that depends on k, on the batch and on the device; where equal
+scores go on behind the end of a list, that order decides which items are in it. Item numbers would be no
+better: they follow the file, and so popularity. Here equal scores are ordered by a number made of the user's
+and the item's ids alone. So a list is the beginning of each longer one, and a model that gives all items one
+score finds a held-out item as often as chance does.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.errors import UsageError
+
+# What the metrics in result.json mean. 1: equal scores in the order of torch.topk, RecBole's own metrics.
+# 2: equal scores by tie_keys, metrics of evaluation/metrics.py.
+METRICS_VERSION = 2
+NO_USER = 0  # whose order of equal scores new users have, who have no number
+CELLS = 2**22  # of the score table searched for ties at once
+_BITS = 0xFFFFFFFF
+NO_KEY = _BITS + 1  # above all keys
+
+
+@dataclass(frozen=True)
+class RankedBatch:
+    """The first K items of each user of a batch, held against the held-out items.
+
+    Attributes:
+        users: internal ids, long [batch].
+        items: item ids from the first place to the last, long [batch, K]; 0 where only masked items were
+            left.
+        hits: whether the item in this place is held out, bool [batch, K].
+        positives: number of distinct held-out items, long [batch].
+        equal: whether every user with two candidates or more has one score for all of them; None where no
+            user has two.
+    """
+
+    users: Tensor
+    items: Tensor
+    hits: Tensor
+    positives: Tensor
+    equal: bool | None
+
+
+def _mixed(numbers: Tensor) -> Tensor:
+    """Return a permutation of the whole numbers below 2^32 without visible order, int64.
+
+    Shifts and products of odd constants (the two-round form of C. Wellons' search for integer hashes). A
+    product overflows 64 bits, which leaves its low 32 bits right on every device.
+    """
+    numbers = ((numbers ^ (numbers >> 16)) * 0x7FEB352D) & _BITS
+    numbers = ((numbers ^ (numbers >> 15)) * 0x846CA68B) & _BITS
+    return numbers ^ (numbers >> 16)
+
+
+def tie_keys(users: Tensor, items: Tensor) -> Tensor:
+    """Return the numbers that order equal scores, the smallest first: int64, from 0 to 2^32 - 1.
+
+    Two items of one user never have the same number.
+
+    Args:
+        users: internal ids, long, of a shape that fits ``items``.
+        items: item ids, long.
+    """
+    return _mixed(items ^ _mixed(users + 1))
+
+
+def best_items(scores: Tensor, users: Tensor, k: int, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the ``k`` largest scores of each row and their items, equal scores by :func:`tie_keys`.
+
+    Costs one ``topk``, and more only for rows with equal scores among their first k + 1.
+
+    Args:
+        scores: [batch, n], no NaN; -inf where an item is left out.
+        users: internal ids, long [batch].
+        k: at most n.
+        items: item ids of the columns, long [n] or [batch, n]; by default the numbers of the columns.
+
+    Returns:
+        Scores [batch, k], descending, and item ids, long [batch, k], which mean nothing where the score is
+        -inf.
+    """
+    # One place more than asked for shows whether the last score goes on behind the list.
+    values, places = scores.topk(min(k + 1, scores.shape[1]))
+    more = values[:, k:] == values[:, k - 1 : k]  # [batch, 1], or [batch, 0] where the list holds all
+    values, places = values[:, :k], places[:, :k]
+    listed = values > -torch.inf
+    tied = (more.any(1) & listed[:, -1]).nonzero().view(-1)
+    for rows in tied.split(max(1, CELLS // scores.shape[1])) if len(tied) else ():
+        places[rows] = _with_ties(scores[rows], users[rows], values[rows], places[rows], items, rows)
+    found = places if items is None else _columns(items, places)
+    equal = ((values[:, 1:] == values[:, :-1]) & listed[:, 1:]).any(1).nonzero().view(-1)
+    if len(equal):
+        found[equal] = _in_order(values[equal], found[equal], users[equal])
+    return values, found
+
+
+def _columns(items: Tensor, places: Tensor) -> Tensor:
+    """Return the item ids of some columns of each row, [batch, k]."""
+    return items[places] if items.dim() == 1 else items.gather(1, places)
+
+
+def _with_ties(
+    scores: Tensor, users: Tensor, values: Tensor, places: Tensor, items: Tensor | None, rows: Tensor
+) -> Tensor:
+    """Return the columns of lists whose last score goes on behind the list, [rows, k]."""
+    last, k = values[:, -1:], values.shape[1]
+    row, column = (scores == last).nonzero(as_tuple=True)  # the cells with the last score, row by row
+    ids = column if items is None else items[column] if items.dim() == 1 else items[rows[row], column]
+    cells = torch.bincount(row, minlength=len(scores))
+    number = torch.arange(len(row), device=row.device) - (cells.cumsum(0) - cells)[row]  # within its row
+    width = int(cells.max())
+    keys = torch.full((len(scores), width), NO_KEY, device=row.device)
+    columns = torch.zeros_like(keys)
+    keys[row, number], columns[row, number] = tie_keys(users[row], ids), column
+    first = columns.gather(1, keys.topk(min(k, width), largest=False).indices)  # by key
+    place = torch.arange(k, device=row.device) - (values > last).sum(1, keepdim=True)  # among equal scores
+    return torch.where(place < 0, places, first.gather(1, place.clamp(0, first.shape[1] - 1)))
+
+
+def _in_order(values: Tensor, items: Tensor, users: Tensor) -> Tensor:
+    """Return the items of lists with equal scores by key, [rows, k]; ``values`` are descending."""
+    by_key = tie_keys(users[:, None], items).argsort(1)
+    by_score = values.gather(1, by_key).argsort(dim=1, descending=True, stable=True)
+    return items.gather(1, by_key.gather(1, by_score))
+
+
+def rank_batch(scores: Tensor, users: Tensor, positive_u: Tensor, positive_i: Tensor, k: int) -> RankedBatch:
+    """Return the lists of a batch of an evaluation.
+
+    Args:
+        scores: [batch, n_items] on any device; masked items and the padding item have -inf.
+        users: internal ids, [batch].
+        positive_u: row in the batch of each held-out item, [positives].
+        positive_i: its item id, [positives].
+        k: length of a list.
+
+    Raises:
+        UsageError: there are fewer items than places.
+    """
+    n_rows, n_items = scores.shape
+    if n_items < k:
+        raise UsageError(f"topk asks for {k} items, but the data set has {n_items - 1}; give a smaller topk")
+    device = scores.device
+    scores, users = scores.detach(), users.detach().to(device).long()
+    # Two places at least, which say whether a list has different scores.
+    values, items = best_items(scores, users, min(max(k, 2), n_items))
+    items = items.masked_fill(values == -torch.inf, 0)[:, :k]
+    # A cell of the [batch, n_items] table as one number; the table itself is never built.
+    held_out = torch.unique(positive_u.to(device).long() * n_items + positive_i.to(device).long())
+    rows = torch.arange(n_rows, device=device).unsqueeze(1)
+    hits = torch.isin(rows * n_items + items, held_out) & (items > 0)
+    positives = torch.bincount(held_out // n_items, minlength=n_rows)
+    return RankedBatch(users, items, hits, positives, _all_equal(scores, values))
+
+
+def _all_equal(scores: Tensor, values: Tensor) -> bool | None:
+    """Return ``RankedBatch.equal`` of scores [batch, n] and of the first of each row in order, [batch, k]."""
+    best = values[:, :1]
+    if not torch.where(values == -torch.inf, best, values).eq(best).all():
+        return False  # so that the table is read again for no trained model
+    candidates = (scores > -torch.inf).sum(1)
+    choice = candidates > 1
+    return bool(((scores == best).sum(1) == candidates)[choice].all()) if choice.any() else None

@@ -1,0 +1,64 @@
+"""Whether the scores of an evaluation can be ranked: numbers, and not one and the same for all items."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.errors import RunError
+
+
+def not_finite(scores: Tensor) -> str:
+    """Return how many scores are NaN or infinite, in words; an empty string if all are finite."""
+    # The sum is finite only if every score is, and reads the table once; it may also overflow.
+    if bool(torch.isfinite(scores.sum())):
+        return ""
+    nan, infinite = int(torch.isnan(scores).sum()), int(torch.isinf(scores).sum())
+    counts = [f"{count:,} are {name}" for count, name in ((nan, "NaN"), (infinite, "infinite")) if count]
+    return f"of {scores.numel():,} scores, {' and '.join(counts)}" if counts else ""
+
+
+class ScoreCheck:
+    """The scores of one evaluation, batch by batch.
+
+    Users of whom the model knows nothing may have one score for all items, and are then ranked by chance
+    (see ``evaluation/ranking.py``). An evaluation in which all users are so says nothing about a model, and
+    fails, unless the model declares ``constant_scores``.
+
+    Args:
+        model: the model.
+        when: when it is evaluated, such as "in epoch 3".
+        advice: what to try, without a full stop.
+    """
+
+    def __init__(self, model: Any, when: str, advice: str) -> None:
+        self.name, self.constant_allowed = type(model).__name__, model.constant_scores
+        self.when, self.advice = when, advice
+        self._equal: set[bool | None] = set()
+
+    def finite(self, scores: Tensor) -> None:
+        """Check a batch of scores before items are masked, of any shape.
+
+        Raises:
+            RunError: a score is NaN or infinite.
+        """
+        wrong = not_finite(scores)
+        if wrong:
+            raise RunError(f"{self.name} cannot be evaluated {self.when}: {wrong}; {self.advice}")
+
+    def add(self, equal: bool | None) -> None:
+        """Add ``RankedBatch.equal`` of a batch."""
+        self._equal.add(equal)
+
+    def end(self) -> None:
+        """Check the evaluation as a whole.
+
+        Raises:
+            RunError: each user has one score for all items.
+        """
+        if self._equal - {None} == {True} and not self.constant_allowed:
+            raise RunError(
+                f"{self.name} cannot be evaluated {self.when}: for each user all items have the same score, "
+                f"so that a list would be chance; {self.advice}, or an option leaves the model nothing to "
+                "tell items apart by, such as a size or a number of neighbours that is 0"
+            )

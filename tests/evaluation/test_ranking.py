@@ -1,0 +1,124 @@
+"""Equal scores: one order for every k, batch and block, by user and item alone, and no better than chance."""
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.evaluation import ranking
+from recbole_diffusion.evaluation.ranking import best_items, rank_batch, tie_keys
+from recbole_diffusion.serving.search import VectorSearch
+
+MASKED = -torch.inf
+
+
+def tied_scores(rows=40, n_items=90, levels=6, seed=0):
+    """Return scores with few different values, a fifth masked; of the first user, all."""
+    draw = torch.Generator().manual_seed(seed)
+    scores = torch.randint(levels, (rows, n_items), generator=draw).float()
+    scores[torch.rand(rows, n_items, generator=draw) < 0.2] = MASKED
+    scores[:, 0], scores[0] = MASKED, MASKED
+    return scores
+
+
+def plain_lists(scores, users, k):
+    """Return the items of each row, sorted one by one: by score, then by key; masked ones are left out."""
+    lists = []
+    for row, user in zip(scores.tolist(), users.tolist(), strict=True):
+        keys = tie_keys(torch.tensor(user), torch.arange(len(row))).tolist()
+        order = sorted(range(len(row)), key=lambda item: (-row[item], keys[item]))
+        lists.append([item for item in order if row[item] != MASKED][:k])
+    return lists
+
+
+def found_lists(values, items):
+    return [
+        [item for item, value in zip(*row, strict=True) if value != MASKED]
+        for row in zip(items.tolist(), values.tolist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("k", [1, 2, 10, 27, 64, 89, 90])
+@pytest.mark.parametrize("levels", [1, 2, 6, 1000])
+def test_lists_are_those_of_a_plain_sort(k, levels, torch_device):
+    scores, users = tied_scores(levels=levels), torch.arange(100, 140)
+    values, items = best_items(scores.to(torch_device), users.to(torch_device), k)
+    assert found_lists(values, items) == plain_lists(scores, users, k)
+    assert torch.equal(values.cpu(), scores.topk(k).values)
+
+
+def test_a_list_is_the_beginning_of_each_longer_one():
+    scores, users = tied_scores(levels=3), torch.arange(40)
+    longest = found_lists(*best_items(scores, users, 89))
+    for k in (1, 5, 26, 27, 50):
+        assert found_lists(*best_items(scores, users, k)) == [row[:k] for row in longest]
+
+
+def test_neither_batch_nor_block_nor_order_of_columns_matters(monkeypatch):
+    scores, users = tied_scores(levels=3), torch.arange(40)
+    whole = found_lists(*best_items(scores, users, 10))
+    rows = torch.tensor([17, 3, 39])
+    assert found_lists(*best_items(scores[rows], users[rows], 10)) == [whole[row] for row in rows.tolist()]
+    order = torch.randperm(90, generator=torch.Generator().manual_seed(1))
+    assert found_lists(*best_items(scores[:, order], users, 10, order)) == whole
+    assert found_lists(*best_items(scores[:, order], users, 10, order.expand(40, -1))) == whole
+    monkeypatch.setattr(ranking, "CELLS", 200)  # two rows at once
+    assert found_lists(*best_items(scores, users, 10)) == whole
+
+
+def test_two_items_of_a_user_never_have_one_key():
+    keys = tie_keys(torch.tensor([[1], [2], [2**31 - 2]]), torch.arange(200_000))
+    assert keys.min() >= 0 and keys.max() < 2**32
+    assert all(len(row.unique()) == 200_000 for row in keys)
+
+
+def test_a_constant_model_finds_as_much_as_chance_whatever_is_popular():
+    """Held-out items are the first, as where ids follow popularity: 3,000 users, 10 of 100 items."""
+    users, n_items, k = torch.arange(1, 3001), 101, 10
+    scores = torch.zeros(3000, n_items)
+    scores[:, 0] = MASKED
+    for held_out in (1, 2, 50, 100):
+        ranked = rank_batch(scores, users, torch.arange(3000), torch.full((3000,), held_out), k)
+        chance = k / 100
+        assert ranked.hits.any(1).double().mean() == pytest.approx(
+            chance, abs=4 * np.sqrt(chance * (1 - chance) / 3000)
+        )
+    counts = torch.bincount(ranked.items.ravel(), minlength=n_items)[1:].double()
+    chi_square = ((counts - 300) ** 2 / 300).sum()  # 99 degrees of freedom: 148 is exceeded once in 1,000
+    assert chi_square < 148
+    both = torch.stack([ranked.items[:-1], ranked.items[1:]])  # of users with consecutive ids
+    shared = torch.tensor([len(np.intersect1d(*pair)) for pair in both.transpose(0, 1).numpy()]).double()
+    assert shared.mean() == pytest.approx(k * k / 100, abs=0.1)
+
+
+def test_search_by_vectors_orders_equal_scores_alike():
+    draw = torch.Generator().manual_seed(4)
+    items = torch.randint(-2, 3, (301, 3), generator=draw).double()  # products are whole numbers
+    vectors, users = torch.randint(-2, 3, (50, 3), generator=draw).double(), torch.arange(5, 55)
+    scores = vectors @ items.T
+    scores[:, 0] = MASKED
+    cells = torch.randint(0, 50, (400,), generator=draw), torch.randint(1, 301, (400,), generator=draw)
+    scores[cells] = MASKED
+    for k in (1, 10, 64, 300):
+        found = VectorSearch(items, tile=32).best(vectors, users, k, cells)
+        assert found_lists(*found) == plain_lists(scores, users, k)
+
+
+def test_equal_is_said_only_of_users_who_have_a_choice():
+    def equal(*rows, k=2):
+        scores = torch.tensor([[MASKED, *row] for row in rows])
+        none = torch.zeros(0, dtype=torch.long)
+        return rank_batch(scores, torch.arange(len(rows)), none, none, k).equal
+
+    assert equal([3.0, 3.0, 3.0], [1.0, 1.0, MASKED]) is True
+    assert equal([3.0, 3.0, 3.0], [1.0, 1.0, MASKED], k=1) is True
+    assert equal([3.0, 3.0, 2.0]) is False  # the list alone does not show it
+    assert equal([3.0, 3.0, 3.0], [1.0, 2.0, 1.0]) is False
+    assert equal([3.0, 3.0, 3.0], [MASKED, 2.0, MASKED]) is True
+    assert equal([MASKED, 2.0, MASKED], [MASKED, MASKED, MASKED]) is None
+
+
+def test_more_places_than_items_are_refused():
+    with pytest.raises(UsageError, match="topk asks for 9 items, but the data set has 2"):
+        none = torch.zeros(0, dtype=torch.long)
+        rank_batch(torch.zeros(1, 3), torch.zeros(1), none, none, 9)
