@@ -155,15 +155,14 @@ class _Prepared:
 def _build(config: Config, folder: RunFolder, given: Any) -> _Prepared:
     """Load the data, and make model and trainer; ``given`` is a data set that was made before, or None."""
     from recbole_diffusion.compat import init_seed
-    from recbole_diffusion.data.fingerprint import id_fingerprint
-    from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data
+    from recbole_diffusion.data.fingerprint import data_fingerprints, id_fingerprint
+    from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data, seed_of_split
     from recbole_diffusion.trainer.factory import trainer_for
 
     for note in config.notes:
         logger.warning(note)
     clock = time.perf_counter()
-    split_seed = config.general.seed if config.general.split_seed is None else config.general.split_seed
-    init_seed(split_seed, config["reproducibility"])
+    init_seed(seed_of_split(config), config["reproducibility"])
     dataset = create_dataset(config) if given is None else adopt_dataset(config, given)
     logger.info("%s", dataset)
     train, valid, tests = prepare_data(config, dataset)
@@ -173,8 +172,9 @@ def _build(config: Config, folder: RunFolder, given: Any) -> _Prepared:
     model = config.model_class(config, train._dataset).to(config["device"])
     logger.info("%s", model)
     trainer = trainer_for(config, model, folder)
-    trainer.ids = id_fingerprint(dataset)
     prepared = _Prepared(config, folder, dataset, train, valid, tests, trainer, load_seconds)
+    trainer.ids = id_fingerprint(dataset)
+    trainer.data = data_fingerprints({"train": train._dataset} | prepared.held_out)
     model.observe_parts(prepared.held_out)
     return prepared
 
@@ -196,6 +196,8 @@ def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
             path = Path(config.general.load_checkpoint)
             state = checkpoint.load(path, config["device"], trust=config.general.trust_checkpoint)
             trainer.load_weights(state, path)
+            if told := trainer.changed_data(state):
+                logger.warning("%s was trained on other data: %s", path, told)
     # From here on, nothing in the request can be wrong.
     logger.info("run folder %s, device %s", folder.path, config["device"])
     if not resuming and (line := config.preset_line()):
@@ -219,7 +221,6 @@ def _train(prepared: _Prepared, on_epoch: Callable | None) -> tuple[float | None
 def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[str, Any]:
     """Train and evaluate; return the content of ``result.json`` without the command."""
     from recbole_diffusion.data.dataset import selects_on_test
-    from recbole_diffusion.data.fingerprint import part_fingerprints
     from recbole_diffusion.evaluation.ranking import METRICS_VERSION
     from recbole_diffusion.trainer.tested_parts import evaluate_parts
 
@@ -250,7 +251,7 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
         "rated": found.rated,
         "split": getattr(prepared.dataset, "split_summary", None),
         "diagnostics": trainer.model.final_diagnostics(),
-        "parts": part_fingerprints({"train": prepared.train._dataset} | prepared.held_out),
+        "parts": {name: trainer.data[name] for name in ("train", *prepared.held_out) if name in trainer.data},
         "seconds": {
             "load": round(prepared.load_seconds, 3),
             "train": round(sum(epochs), 3),

@@ -1,4 +1,4 @@
-"""Fingerprints of the parts of a run's data, which tell runs on different splits apart."""
+"""Fingerprints of a run's data, which tell different splits apart, and changed data under a trained model."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,19 +7,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recbole_diffusion.data.ratings import rating_column
+
+BLOCK = 4096  # rows of features that are read at once
+
 
 def part_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the number of interactions and a fingerprint of each part.
+    """Return the number of interactions and the fingerprints of each part.
 
     A fingerprint is a sum over the part's pairs of user and item **tokens**: it does not depend on the order
     of rows, on internal ids or on other columns, and the fingerprint of two parts together is the sum of
-    theirs (:func:`joined`).
+    theirs (:func:`joined`). Each other column, such as ratings and times, has a fingerprint of its own, a sum
+    over pairs with their values.
 
     Args:
         parts: data sets by name; each has ``inter_feat``, and fields of user and item.
 
     Returns:
-        ``rows`` and ``fingerprint`` (16 hexadecimal digits) by part; nothing for data without users or items.
+        ``rows``, ``fingerprint`` (16 hexadecimal digits) and ``columns`` (the same by name) by part; nothing
+        for data without users or items.
     """
     if any(
         field not in part.inter_feat for part in parts.values() for field in (part.uid_field, part.iid_field)
@@ -31,20 +37,105 @@ def part_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         tokens = part.field2id_token[part.uid_field], part.field2id_token[part.iid_field]
         key = id(tokens[0])
         if key not in hashes:
-            user_hashes, item_hashes = (
-                pd.util.hash_array(np.asarray(column, dtype=str).astype(object)) for column in tokens
-            )
-            hashes[key] = user_hashes, item_hashes
+            hashes[key] = _of_tokens(tokens[0]), _of_tokens(tokens[1])
         of_users, of_items = hashes[key]
-        users, items = (part.inter_feat[field].numpy() for field in (part.uid_field, part.iid_field))
+        users, items = (np.asarray(part.inter_feat[field]) for field in (part.uid_field, part.iid_field))
         pairs = _mixed(_mixed(of_users[users]) + of_items[items])
-        found[name] = {"rows": len(users), "fingerprint": f"{int(pairs.sum(dtype=np.uint64)):016x}"}
+        columns = {column: _digits(_with(pairs, values)) for column, values in _columns_of(part).items()}
+        found[name] = {"rows": len(users), "fingerprint": _digits(pairs), "columns": columns}
+    return found
+
+
+def data_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return :func:`part_fingerprints` and, in the same form, those of all else that a run may learn from.
+
+    These are, where the data has them, the ``source`` domain, the ``columns of users``, ``of items`` and
+    ``of the graph`` of knowledge, and the ``features NAME`` of each modality.
+
+    Args:
+        parts: the parts of one data set by name, ``train`` among them.
+    """
+    train, found = parts["train"], part_fingerprints(parts)
+    if getattr(train, "source", None) is not None:
+        found |= part_fingerprints({"source": train.source})
+    for name, feat in (("users", "user_feat"), ("items", "item_feat"), ("the graph", "kg_feat")):
+        table = getattr(train, feat, None)
+        if table is not None:
+            rows, columns = np.arange(len(table), dtype=np.uint64), list(table.columns)
+            values = {column: _digits(_with(_mixed(rows), table[column])) for column in columns}
+            found[f"columns of {name}"] = {"rows": len(rows), "fingerprint": "", "columns": values}
+    for name, modality in (getattr(train, "modalities", None) or {}).items():
+        found[f"features {name}"] = {"rows": len(modality.rows), "fingerprint": _of_features(modality)}
+    return found
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is new in each part of the data that has changed, as text by the part's name.
+
+    What was not recorded before, or is not loaded now, is not compared.
+
+    Args:
+        before: from :func:`data_fingerprints` or :func:`part_fingerprints`, also of an earlier version; empty
+            if nothing was recorded.
+        now: from the same function.
+    """
+    found: dict[str, str] = {}
+    for name in dict.fromkeys((*before, *now)) if before and now else ():
+        if name not in before or name not in now:
+            if not name.startswith(("columns", "features")) and name != "source":
+                found[name] = f"{name} is {'no longer' if name in before else 'now'} there"
+            continue
+        old, new = before[name], now[name]
+        both = old.get("columns", {}).keys() & new.get("columns", {}).keys()
+        changed = sorted(column for column in both if old["columns"][column] != new["columns"][column])
+        if old["rows"] != new["rows"]:
+            found[name] = f"{name} has {new['rows']:,} rows where it had {old['rows']:,}"
+        elif old["fingerprint"] != new["fingerprint"]:
+            found[name] = f"{name} has other rows, {new['rows']:,} as before"
+        elif changed:
+            found[name] = f"{name} has other values of {', '.join(changed)}"
     return found
 
 
 def joined(*fingerprints: str) -> str:
     """Return the fingerprint of several parts together."""
     return f"{sum(int(one, 16) for one in fingerprints) % 2**64:016x}"
+
+
+def _of_tokens(tokens: np.ndarray) -> np.ndarray:
+    """Return a 64-bit hash of each token, [n]."""
+    return pd.util.hash_array(np.asarray(tokens, dtype=str).astype(object))
+
+
+def _columns_of(part: Any) -> dict[str, Any]:
+    """Return the columns of a part besides user and item, ratings that became labels included."""
+    columns = {name: part.inter_feat[name] for name in part.inter_feat.columns}
+    columns = {name: values for name, values in columns.items() if np.ndim(values) == 1}  # no sequences
+    if getattr(part, "kept_ratings", None) is not None:
+        columns[part.config["RATING_FIELD"]] = rating_column(part)
+    return {name: values for name, values in columns.items() if name not in (part.uid_field, part.iid_field)}
+
+
+def _with(hashes: np.ndarray, values: Any) -> np.ndarray:
+    """Return hashes of rows [n] together with the values of a column, [n] or [n, width]."""
+    numbers = np.asarray(values, dtype=np.float64) + 0.0  # -0.0 becomes 0.0
+    numbers = np.where(np.isnan(numbers), np.nan, numbers).reshape(len(hashes), -1)
+    for column in np.ascontiguousarray(numbers.T).view(np.uint64):
+        hashes = _mixed(_mixed(hashes) + column)
+    return hashes
+
+
+def _of_features(modality: Any) -> str:
+    """Return a fingerprint of the rows of a modality in the order of the items."""
+    digest = hashlib.blake2b(digest_size=8)
+    for rows in np.array_split(modality.rows, -(-len(modality.rows) // BLOCK)):
+        digest.update(modality.values[rows].astype(np.float32).tobytes())
+    return digest.hexdigest()
+
+
+def _digits(hashes: np.ndarray) -> str:
+    """Return the sum of hashes as 16 hexadecimal digits."""
+    return f"{int(hashes.sum(dtype=np.uint64)):016x}"
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -62,6 +62,11 @@ def create_dataset(config: Any) -> Any:
     return dataset
 
 
+def seed_of_split(config: Any) -> int:
+    """Return the seed with which a run draws its split: ``split_seed``, or the run's own seed."""
+    return config.general.seed if config.general.split_seed is None else config.general.split_seed
+
+
 def dataset_class(config: Any) -> type:
     """Return the class of a run's data set."""
     declared = registry.part(config.model_class, "dataset_class")

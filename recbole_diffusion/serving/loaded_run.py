@@ -1,6 +1,7 @@
 """A trained model from its run folder: configuration, data, weights, and the original ids."""
 
 import functools
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,13 @@ import pandas as pd
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.serving.changed_data import ChangedData
 from recbole_diffusion.serving.id_map import IdMap
 from recbole_diffusion.serving.recommend import table_of_known, table_of_new
 from recbole_diffusion.serving.vectors import vectors_of
 from recbole_diffusion.storage.run_folder import RunFolder
 
+logger = logging.getLogger(__name__)
 # Options that may differ between a run and its later use, on another machine.
 LOAD_OPTIONS = frozenset({"data_path", "shift_test", "use_gpu", "gpu_id"})
 
@@ -32,6 +35,7 @@ class LoadedRun:
         parts: train, valid and the test parts by name (``test``, or the names of two), each a RecBole data
             set.
         model: the model with the best weights, in evaluation mode.
+        changed: what is new in the data since the training; ``parts`` and ``loaders`` are of today's data.
         users: original and internal ids of users.
         items: original and internal ids of items.
     """
@@ -41,6 +45,7 @@ class LoadedRun:
     dataset: Any
     parts: dict[str, Any]
     model: Any
+    changed: ChangedData
     users: IdMap
     items: IdMap
 
@@ -60,8 +65,9 @@ class LoadedRun:
             shorter if fewer items are left. ``attrs["unknown"]`` has the users that are not in the data set.
 
         Raises:
-            UsageError: ``k`` or ``exclude`` is out of range, or no user is known.
-            RunError: a score is not finite.
+            UsageError: ``k`` or ``exclude`` is out of range, no user is known, or ``exclude`` is history and
+                the data has changed since the training.
+            RunError: a score is not finite, or the model needs data that has changed.
         """
         return table_of_known(self, users, k, exclude)
 
@@ -82,7 +88,7 @@ class LoadedRun:
 
         Raises:
             UsageError: the model only knows its training users, or no item is known.
-            RunError: a score is not finite.
+            RunError: a score is not finite, or the model needs data that has changed.
         """
         return table_of_new(self, histories, k, exclude)
 
@@ -93,6 +99,7 @@ class LoadedRun:
 
         Raises:
             UsageError: the model's scores are not inner products.
+            RunError: the model needs data that has changed since the training.
         """
         return vectors_of(self)
 
@@ -132,6 +139,9 @@ def load_run(
 ) -> LoadedRun:
     """Load a trained model with its data set; the random state of the process is left as it was.
 
+    If the data has changed since the training, a warning says what is new, and what needs the old rows is
+    refused where it is asked for.
+
     Args:
         folder: folder of a run that has ended.
         model: name or class of the run's model. Only a model from outside needs it, and only in a process
@@ -163,38 +173,71 @@ def load_run(
             f"the run in {run.path} has the model {stored['model']!r}, not {model!r}; leave model out"
         )
     config = Config(overrides={**stored, **options}, stored=True)
-    random_state = checkpoint.random_state()
-    try:
-        dataset, parts, model = _built(config)
-    finally:
-        checkpoint.restore_random_state(random_state)
-    _fill(config, dataset, model, run.best)
+    dataset, parts = _data_of(config)
+    state = checkpoint.load(run.best, config["device"])
+    model = _model_of(config, parts["train"], state, run.best)
+    changed = _changed_data(run, config, parts, state)
     maps = (IdMap(dataset.field2id_token[field]) for field in (dataset.uid_field, dataset.iid_field))
-    return LoadedRun(run, config, dataset, parts, model, *maps)
+    return LoadedRun(run, config, dataset, parts, model, changed, *maps)
 
 
-def _built(config: Config) -> tuple[Any, dict[str, Any], Any]:
-    """Return data set, parts and untrained model, by the same draws as the run's own."""
+def _data_of(config: Config) -> tuple[Any, dict[str, Any]]:
+    """Return data set and parts, by the same draws as the run's own."""
     from recbole_diffusion.compat import ModelType, init_seed
-    from recbole_diffusion.data.preparation import create_dataset, parts_of
+    from recbole_diffusion.data.preparation import create_dataset, parts_of, seed_of_split
+    from recbole_diffusion.trainer import checkpoint
 
     if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL):
         raise UsageError(
             f"{config['model']} is not a general recommender; only those can be used after training"
         )
-    init_seed(config.general.seed, config["reproducibility"])
-    dataset = create_dataset(config)
-    parts = parts_of(config, dataset)
-    return dataset, parts, config.model_class(config, parts["train"])
+    random_state = checkpoint.random_state()
+    try:
+        init_seed(seed_of_split(config), config["reproducibility"])
+        dataset = create_dataset(config)
+        return dataset, parts_of(config, dataset)
+    finally:
+        checkpoint.restore_random_state(random_state)
 
 
-def _fill(config: Config, dataset: Any, model: Any, origin: Path) -> None:
-    """Put the best weights into the model, and the model on its device."""
+def _model_of(config: Config, train: Any, state: dict[str, Any], origin: Path) -> Any:
+    """Return the model with the weights of a checkpoint on its device, in evaluation mode."""
+    from recbole_diffusion.compat import init_seed
     from recbole_diffusion.data.fingerprint import id_fingerprint
     from recbole_diffusion.trainer import checkpoint
 
-    state = checkpoint.load(origin, config["device"])
-    checkpoint.put_weights(
-        model.to(config["device"]), state, origin, config["model"], id_fingerprint(dataset)
-    )
-    model.eval()
+    random_state = checkpoint.random_state()
+    try:
+        init_seed(config.general.seed, config["reproducibility"])
+        model = config.model_class(config, train).to(config["device"])
+    finally:
+        checkpoint.restore_random_state(random_state)
+    checkpoint.put_weights(model, dict(state), origin, config["model"], id_fingerprint(train))
+    return model.eval()
+
+
+def _changed_data(run: RunFolder, config: Config, parts: Mapping[str, Any], state: Any) -> ChangedData:
+    """Return what is new in the data since the checkpoint was made, and warn of it."""
+    from recbole_diffusion.data.fingerprint import data_fingerprints, differences
+
+    train, now = parts["train"], data_fingerprints({name: part for name, part in parts.items() if len(part)})
+    before = state.get("data") or (run.read_result().get("parts") if run.result.is_file() else None)
+    told = differences(before, now) if before else {}
+
+    def without_rows() -> Any:
+        half = train.copy(train.inter_feat[list(range(0, len(train), 2))])
+        return _model_of(config, half, state, run.best)
+
+    changed = ChangedData(run.path, told, getattr(train, "source", None) is not None, without_rows)
+    if told:
+        logger.warning(
+            "the data of the run in %s, or its split, has changed since the training: %s. The parts, and "
+            "what is left out of lists, are of today's data",
+            *(run.path, changed.told),
+        )
+    elif now and not before:
+        logger.warning(
+            "the run in %s is older than fingerprints of data: whether its data has changed is not known",
+            run.path,
+        )
+    return changed

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_diffusion.serving import ranking
+from recbole_diffusion.serving.changed_data import SAMPLE
 from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users
 from recbole_diffusion.serving.ranking import RecommendationBlock
 from recbole_diffusion.serving.scoring import finder_for_histories, finder_for_users
@@ -25,10 +26,12 @@ def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iter
         exclude: which items are left out, one of ``ranking.EXCLUDED``.
 
     Raises:
-        UsageError: ``k`` or ``exclude`` is out of range.
-        RunError: a score is not finite.
+        UsageError: ``k`` or ``exclude`` is out of range, or needs data that has changed since.
+        RunError: a score is not finite, or the model needs data that has changed since.
     """
     ranking.check_k(k, len(run.items))
+    run.changed.check_exclude(exclude)
+    run.changed.check_users(run.model, run.config.general.seed)
     seen = ranking.seen_items(run.parts, exclude, bool(run.config["repeatable"]))
     find = finder_for_users(run.model, run.config.general.seed)
     yield from ranking.rank_users(
@@ -43,12 +46,15 @@ def new_lists(run: ServedRun, users: NewUsers, k: int, exclude: str) -> Iterator
 
     Raises:
         UsageError: ``k`` or ``exclude`` is out of range, or the model only knows its training users.
-        RunError: a score is not finite.
+        RunError: a score is not finite, or the model needs data that has changed since.
     """
     ranking.check_k(k, len(run.items))
     ranking.check_exclude(exclude)
     size = ranking.block_size(len(run.items))
     find = finder_for_histories(run.model)
+    if len(users):
+        few = users.block(0, min(SAMPLE, len(users)), run.config["device"])
+        run.changed.check_histories(run.model, few, run.config.general.seed)
     leave_out = exclude != "none" and run.fold_in_items is run.items
     yield from ranking.rank_new(
         find, users, k, leave_out, run.config.general.seed, run.config["device"], size

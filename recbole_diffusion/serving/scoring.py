@@ -45,6 +45,15 @@ def best_of(scores: Tensor, users: Tensor, k: int, cells: Cells) -> tuple[Tensor
     return best_items(scores, users, k)
 
 
+def scores_of_users(model: Any, seed: int) -> Callable[[Tensor], Tensor]:
+    """Return the function from user numbers to scores of all items, [batch, n_items]; noise has the seed."""
+    if not model.has_item_vectors:
+        return _user_scores(model, seed)
+    with torch.no_grad():
+        vectors = model.inner_products()
+    return torch.no_grad()(lambda users: vectors.users(users) @ vectors.items.T)
+
+
 def finder_for_users(model: Any, seed: int) -> FindForUsers:
     """Return the function that finds the best items of known users; it seeds noise from torch's generator."""
     if model.has_item_vectors:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from recbole_diffusion.serving.changed_data import ChangedData
 from recbole_diffusion.serving.id_map import IdMap
 from recbole_diffusion.storage.run_folder import RunFolder
 
@@ -15,6 +16,7 @@ class ServedRun(Protocol):
         config: its configuration.
         parts: train, valid and the test parts by name, each a RecBole data set.
         model: the model, in evaluation mode.
+        changed: what is new in its data since it was trained.
         users: original and internal ids of users.
         items: original and internal ids of items.
         fold_in_items: ids of the items that histories are made of; ``items`` itself unless these are of
@@ -29,6 +31,8 @@ class ServedRun(Protocol):
     def parts(self) -> Mapping[str, Any]: ...  # noqa: D102
     @property
     def model(self) -> Any: ...  # noqa: D102
+    @property
+    def changed(self) -> ChangedData: ...  # noqa: D102
     @property
     def users(self) -> IdMap: ...  # noqa: D102
     @property

@@ -23,6 +23,7 @@ def vectors_of(run: ServedRun) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         UsageError: the model's scores are not inner products.
+        RunError: they depend on data that has changed since the training.
     """
     if not run.model.has_item_vectors:
         having = ", ".join(registry.names_where(lambda cls: cls.has_item_vectors))
@@ -31,6 +32,7 @@ def vectors_of(run: ServedRun) -> tuple[np.ndarray, np.ndarray]:
             f"are no vectors to export; these models have them: {having}. recommend writes lists for every "
             "model"
         )
+    run.changed.check_users(run.model, run.config.general.seed)
     with torch.no_grad():
         found = run.model.inner_products()
     items = found.items.detach().float().cpu().numpy()[1:]

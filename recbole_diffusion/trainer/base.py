@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, ModelType
+from recbole_diffusion.data.fingerprint import differences
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.rated_scores import RatedScores
@@ -45,6 +46,7 @@ class RunMixin(MirrorGradient):
         self.saved_model_file = str(folder.best)
         self.plain_state = PlainState(model)
         self.ids = ""  # fingerprint of the data set's ids, kept in checkpoints
+        self.data: dict[str, Any] = {}  # fingerprints of the data, kept there too
         self.records: list[dict[str, Any]] = []
         self.best_epoch = -1
         self.finished = False
@@ -188,6 +190,7 @@ class RunMixin(MirrorGradient):
             {
                 "model": self.config["model"],
                 "ids": self.ids,
+                "data": self.data,
                 "epoch": epoch,
                 "cur_step": self.cur_step,
                 "best_epoch": self.best_epoch,
@@ -215,7 +218,7 @@ class RunMixin(MirrorGradient):
             "state_dict": self.model.state_dict(),
             "other_parameter": checkpoint.beside_weights(self.model),
         }
-        named = {"model": self.config["model"], "ids": self.ids, "epoch": epoch}
+        named = {"model": self.config["model"], "ids": self.ids, "data": self.data, "epoch": epoch}
         checkpoint.save({**named, **state}, self.best_file, self.folder.advice)
         if verbose:
             self.logger.info("best so far, saved to %s", self.best_file)
@@ -257,7 +260,7 @@ class RunMixin(MirrorGradient):
 
         Raises:
             UsageError: there is no checkpoint.
-            RunError: it is damaged or belongs to another model.
+            RunError: it is damaged, belongs to another model, or its data has changed since.
         """
         state = checkpoint.load(self.folder.checkpoint, self.device)
         if "optimizers" not in state:
@@ -266,6 +269,15 @@ class RunMixin(MirrorGradient):
                 "it with --load_checkpoint"
             )
         self.load_weights(state, self.folder.checkpoint)
+        if told := self.changed_data(state):
+            raise RunError(
+                f"the run in {self.folder.path} cannot continue, its data has changed: {told}; put the "
+                "files back that it began with, or start a new run"
+            )
+        if self.data and not state.get("data"):
+            self.logger.warning(
+                "%s is older than fingerprints of data: nothing is compared", self.folder.path
+            )
         train_data = self.restore_trainer(state.get("trainer", {}), train_data)
         if state["best_epoch"] >= 0:
             self._check_best()
@@ -295,6 +307,10 @@ class RunMixin(MirrorGradient):
     def load_weights(self, state: dict[str, Any], origin: Path) -> None:
         """Put the weights of a checkpoint into the model; see :func:`checkpoint.put_weights`."""
         checkpoint.put_weights(self.model, state, origin, self.config["model"], self.ids)
+
+    def changed_data(self, state: dict[str, Any]) -> str:
+        """Return what is new in the run's data since a checkpoint was made; empty if nothing is."""
+        return "; ".join(differences(state.get("data") or {}, self.data).values())
 
     # Evaluation.
 

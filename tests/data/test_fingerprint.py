@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_diffusion.data.fingerprint import joined, part_fingerprints
+from recbole_diffusion.compat import Interaction
+from recbole_diffusion.data.fingerprint import differences, joined, part_fingerprints
 
 PAIRS = [("7", "a"), ("7", "b"), ("12", "a"), ("12", "c"), ("x", "b")]
 
@@ -22,7 +23,7 @@ def part(pairs, shuffled=False):
         uid_field="user_id",
         iid_field="item_id",
         field2id_token={"user_id": np.array(users, object), "item_id": np.array(items, object)},
-        inter_feat={name: torch.tensor(values) for name, values in columns.items()},
+        inter_feat=Interaction({name: torch.tensor(values) for name, values in columns.items()}),
     )
 
 
@@ -58,6 +59,7 @@ def test_user_and_item_are_told_apart():
             f"{kind}_id": torch.tensor([int(pair[k]) - 6 for pair in some])
             for k, kind in enumerate(("user", "item"))
         }
+        columns = Interaction(columns)
         fields = {"user_id": tokens, "item_id": tokens}
         one = SimpleNamespace(
             uid_field="user_id", iid_field="item_id", field2id_token=fields, inter_feat=columns
@@ -71,3 +73,30 @@ def test_parts_join():
     assert (
         joined(apart["train"]["fingerprint"], apart["valid"]["fingerprint"]) == print_of(PAIRS)["fingerprint"]
     )
+
+
+def with_columns(**columns):
+    one = part(PAIRS)
+    one.inter_feat.update(Interaction({name: torch.tensor(values) for name, values in columns.items()}))
+    return one
+
+
+def test_ratings_and_times_have_their_own_fingerprints():
+    before = part_fingerprints({"train": with_columns(rating=[1.0, 2, 3, 4, 5], timestamp=[9.0, 8, 7, 6, 5])})
+    other = part_fingerprints({"train": with_columns(rating=[1.0, 2, 3, 5, 4], timestamp=[9.0, 8, 7, 6, 5])})
+    assert before["train"]["fingerprint"] == other["train"]["fingerprint"] == print_of(PAIRS)["fingerprint"]
+    assert differences(before, other) == {"train": "train has other values of rating"}
+    assert differences(before, before) == {}
+
+
+def test_differences_name_what_is_new_and_compare_only_what_was_recorded():
+    before, fewer, swapped = (
+        part_fingerprints({"train": part(some)}) for some in (PAIRS, PAIRS[:4], [*PAIRS[:4], ("x", "c")])
+    )
+    assert differences(before, fewer) == {"train": "train has 4 rows where it had 5"}
+    assert differences(before, swapped) == {"train": "train has other rows, 5 as before"}
+    assert differences(before, before | {"test": fewer["train"]}) == {"test": "test is now there"}
+    assert differences({}, before) == {}
+    assert differences(before, part_fingerprints({"train": with_columns(rating=[1.0] * 5)})) == {}
+    older = {"train": {name: before["train"][name] for name in ("rows", "fingerprint")}}
+    assert differences(older, before) == {}

@@ -1,0 +1,86 @@
+"""Data that has changed since a run was trained: what is new, and what can still be served."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.serving.scoring import scores_of_users
+
+SAMPLE = 64  # users whose scores are compared
+Scores = Callable[[Any], Tensor]
+
+
+@dataclass(frozen=True)
+class ChangedData:
+    """What is new in the data of a trained run.
+
+    Attributes:
+        folder: the run's folder.
+        parts: what is new, as text by the name of the part; empty if nothing is.
+        divided: whether the parts are groups of users, and a model knows from them which users are cold.
+        without_rows: makes the trained model on half of the training rows, which shows whether its scores
+            depend on rows besides its weights.
+    """
+
+    folder: Path
+    parts: Mapping[str, str]
+    divided: bool
+    without_rows: Callable[[], Any]
+
+    @property
+    def told(self) -> str:
+        """Return all that is new in one line."""
+        return "; ".join(self.parts.values())
+
+    def check_exclude(self, exclude: str) -> None:
+        """Check that the items to leave out are known.
+
+        Raises:
+            UsageError: they are those of the old training and validation parts.
+        """
+        if exclude == "history" and {"train", "valid"} & self.parts.keys():
+            raise UsageError(
+                f"exclude is history, what the run in {self.folder} had in train and valid, but its data "
+                f"has changed: {self.told}; put the old files back, or give exclude all or none"
+            )
+
+    def check_users(self, model: Any, seed: int) -> None:
+        """Check that the scores of known users are those of the trained model.
+
+        Raises:
+            RunError: they depend on data that has changed.
+        """
+        users = torch.linspace(1, model.n_users - 1, min(SAMPLE, model.n_users - 1)).long().to(model.device)
+        self._check(model, lambda one: scores_of_users(one, seed)(users))
+
+    def check_histories(self, model: Any, histories: Any, seed: int) -> None:
+        """Check that the scores of some new users are those of the trained model.
+
+        Raises:
+            RunError: they depend on data that has changed.
+        """
+        self._check(model, lambda one: one.fold_in_scores(histories, seed))
+
+    def _check(self, model: Any, scores: Scores) -> None:
+        names = self.parts.keys()
+        beside = "source" in names or any(name.startswith("features") for name in names)
+        beside = beside or (self.divided and bool(names))
+        if beside or ("train" in names and self._uses_rows(model, scores)):
+            raise RunError(
+                f"the scores of {type(model).__name__} depend on data beside its weights, and that of the "
+                f"run in {self.folder} has changed: {self.told}; put the old files back, or train again"
+            )
+
+    def _uses_rows(self, model: Any, scores: Scores) -> bool:
+        """Return whether scores are others on half of the training rows, with the same weights."""
+        try:
+            with torch.no_grad():
+                mine, other = scores(model), scores(self.without_rows())
+        except Exception:  # any: half of the rows may be no data set for a model, which then reads them
+            return True
+        return not torch.allclose(mine, other, rtol=1e-4, atol=1e-6, equal_nan=True)
