@@ -116,7 +116,7 @@ class Config(RecBoleConfig):
         self.parameters = {name: list(keys) for name, keys in self.parameters.items()}
 
     def _build_yaml_loader(self) -> type:
-        return yaml_io._Loader
+        return yaml_io.FileLoader
 
     def _load_config_files(self, file_list: Any) -> dict[str, Any]:  # noqa: ARG002
         preset = copy.deepcopy(self.preset.options) if self.preset else {}

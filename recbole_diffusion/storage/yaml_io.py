@@ -17,6 +17,13 @@ class _Loader(yaml.SafeLoader):
     """yaml.SafeLoader that also reads floats without a dot (``1e-4``) as RecBole does."""
 
 
+class FileLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The same for files, in C where PyYAML has it: a configuration reads a dozen, in a seventh of the time.
+
+    Not for the command line: there a tab at the end of a word belongs to it, and C drops it.
+    """
+
+
 class _Dumper(yaml.SafeDumper):
     """yaml.SafeDumper that puts quotes around what :class:`_Loader` would read as a number."""
 
@@ -24,7 +31,7 @@ class _Dumper(yaml.SafeDumper):
 _FLOAT = re.compile(
     r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
 )
-for _class in (_Loader, _Dumper):
+for _class in (_Loader, FileLoader, _Dumper):
     _class.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
     # Whole numbers stay whole: the first resolver that matches wins, so int goes in front.
     for _first in "-+0123456789":
@@ -46,7 +53,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         UsageError: no such file, not YAML, or not a mapping; the message names the file and line.
     """
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=FileLoader)
     except OSError as error:
         raise UsageError(f"cannot read configuration file {str(path)!r}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
