@@ -116,7 +116,7 @@ class Config(RecBoleConfig):
         self.parameters = {name: list(keys) for name, keys in self.parameters.items()}
 
     def _build_yaml_loader(self) -> type:
-        return yaml_io._Loader
+        return yaml_io.PackagedLoader
 
     def _load_config_files(self, file_list: Any) -> dict[str, Any]:  # noqa: ARG002
         preset = copy.deepcopy(self.preset.options) if self.preset else {}
@@ -164,7 +164,7 @@ class Config(RecBoleConfig):
     def _add_layer(self, file: Path) -> None:
         if file.is_file():
             self.internal_config_dict = yaml_io.merged(
-                self.internal_config_dict, yaml_io.load_yaml(file), REPLACED_WHOLE
+                self.internal_config_dict, yaml_io.load_yaml(file, packaged=True), REPLACED_WHOLE
             )
 
     def _get_final_config_dict(self) -> dict[str, Any]:

@@ -169,12 +169,14 @@ def _recbole_properties() -> Path:
 
 def _recbole_defaults() -> dict[str, Any]:
     folder = _recbole_properties()
-    return load_yaml(folder / "overall.yaml") | load_yaml(folder / "dataset" / "sample.yaml")
+    return load_yaml(folder / "overall.yaml", packaged=True) | load_yaml(
+        folder / "dataset" / "sample.yaml", packaged=True
+    )
 
 
 def _range_lines(model: str) -> list[str]:
     """Return what each option in RecBole's YAML of a model takes, where that is a range or a choice."""
-    read = load_yaml(_recbole_properties() / "model" / f"{model}.yaml")
+    read = load_yaml(_recbole_properties() / "model" / f"{model}.yaml", packaged=True)
     allowed = {name: known.text() for name, known in of_model(model).items() if name in read}
     width = max(map(len, allowed), default=0)
     return ["", "what they take:", *(f"  {name:{width}} {text}" for name, text in allowed.items())]

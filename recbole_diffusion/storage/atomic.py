@@ -102,7 +102,7 @@ def write_text(path: Path, text: str, advice: str = ADVICE) -> None:
 
 @contextlib.contextmanager
 def whole_set(folder: Path, advice: str = ADVICE, obsolete: Sequence[str] = ()) -> Iterator[Path]:
-    """Yield a folder to write files to, which are those of ``folder`` when the block ends: all of them or none.
+    """Yield a folder for files that are those of ``folder`` when the block ends: all of them or none.
 
     Other files in ``folder`` stay: they are linked (copied where the file system has no links) into the new
     folder, which then takes its place as a whole. A set of files that were renamed one by one would be a

@@ -74,7 +74,7 @@ def read_preset(name: Any, model: str, dataset: str) -> Preset:
 def _read(name: str, model: str) -> tuple[Preset, dict[str, dict[str, Any]]]:
     """Return a preset with the options of all data sets, and the options of single ones."""
     file = properties_path() / "preset" / model / f"{name}.yaml"
-    content = load_yaml(file)
+    content = load_yaml(file, packaged=True)
     texts = {key: content.pop(key, "") for key in TEXTS}
     by_dataset = content.pop("datasets", {})
     if not texts["source"] or not all(isinstance(one, str) for one in texts.values()):

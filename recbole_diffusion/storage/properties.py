@@ -20,5 +20,5 @@ def default_values(model: str | None = None) -> dict[str, Any]:
     """Return the default of each option by name: those of every run, then those of a model of ours."""
     folder = properties_path()
     of_model = folder / "model" / f"{model}.yaml"
-    own = yaml_io.load_yaml(of_model) if of_model.is_file() else {}
-    return yaml_io.load_yaml(folder / "overall.yaml") | own
+    own = yaml_io.load_yaml(of_model, packaged=True) if of_model.is_file() else {}
+    return yaml_io.load_yaml(folder / "overall.yaml", packaged=True) | own
