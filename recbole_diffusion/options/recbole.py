@@ -301,6 +301,13 @@ def _check_filters(final: Mapping[str, Any]) -> None:
                 allowed,
                 "an interval in quotes, such as '[3,inf)', or a list of tokens",
             )
+    limit = final.get("threshold")
+    if limit is not None and not (
+        isinstance(limit, dict)
+        and len(limit) == 1
+        and all(type(one) in (int, float) for one in limit.values())
+    ):
+        raise refusal("threshold", limit, "a number for one column, such as {rating: 4}")
     if final.get("rm_dup_inter") not in (None, "first", "last"):
         raise refusal("rm_dup_inter", final["rm_dup_inter"], "first, last or null")
 

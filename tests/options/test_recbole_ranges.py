@@ -137,3 +137,9 @@ def test_the_page_names_the_ranges_of_today():
         allowed = {name: known for name, known in of_model(model).items() if name in MODELS[model]}
         read = {name: known.text().removeprefix("a ").replace(" | ", ", ") for name, known in allowed.items()}
         assert told == read, model
+
+
+@pytest.mark.parametrize("limit", [3, {"rating": "four"}, {"rating": 3, "timestamp": 4}, {}])
+def test_a_threshold_is_one_number_of_one_column(limit):
+    with pytest.raises(UsageError, match="option 'threshold' is .*; it takes a number for one column"):
+        Config("FM", "ml-100k", overrides={"threshold": limit})
