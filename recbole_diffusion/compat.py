@@ -24,7 +24,8 @@ from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDatas
 from recbole.data.interaction import Interaction
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.evaluator import Collector, Evaluator, metric_types, metrics_dict
-from recbole.evaluator.register import metric_information
+from recbole.evaluator.collector import DataStruct
+from recbole.evaluator.register import metric_information, smaller_metrics
 from recbole.model.abstract_recommender import AbstractRecommender, GeneralRecommender
 from recbole.sampler import KGSampler
 from recbole.trainer import Trainer
@@ -43,6 +44,7 @@ __all__ = [
     "RECBOLE_FOLDER",
     "AbstractRecommender",
     "Collector",
+    "DataStruct",
     "Dataset",
     "Evaluator",
     "EvaluatorType",
@@ -72,6 +74,7 @@ __all__ = [
     "recbole_metrics",
     "recbole_trainer",
     "recbole_transform",
+    "smaller_metrics",
 ]
 
 RECBOLE_FOLDER = Path(recbole.__file__).parent

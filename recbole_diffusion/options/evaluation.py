@@ -30,6 +30,7 @@ def check(final: Mapping[str, Any], rated: Iterable[str] = ()) -> None:
     """
     _check_cut_offs(final["topk"])
     _check_metrics(final["metrics"])
+    _check_tail(final.get("tail_ratio"), final["metrics"])
     _check_eval_args(final["eval_args"], bool(final.get("benchmark_filename")))
     _check_mode_fits(modes_of(final["eval_args"]), final["metrics"])
     _check_valid_metric(final["valid_metric"], computed_metrics(final["metrics"], final["topk"]), rated)
@@ -59,6 +60,12 @@ def fit(final: dict[str, Any], given: Mapping[str, Any], rated: Iterable[str] = 
     if "metrics" not in given and (metrics := _metrics_for(modes_of(final["eval_args"]), final["metrics"])):
         final["metrics"] = metrics
         notes.append(f"eval_args.mode is {final['eval_args']['mode']}: metrics are {', '.join(metrics)}")
+    if _is_ranking(final["metrics"]) and (sampled := sorted(modes_of(final["eval_args"]) - {"full"})):
+        notes.append(
+            f"eval_args.mode {', '.join(sampled)}: all negatives of a user are in one list, so a user with "
+            "more held-out items has a longer list and a harder test; the metrics are not comparable with "
+            "those of full, of another mode or of another data set"
+        )
     computed = [*computed_metrics(final["metrics"], final["topk"]), *rated]
     default = final["valid_metric"]
     if "valid_metric" not in given and isinstance(default, str) and default.lower() not in computed:
@@ -118,6 +125,25 @@ def _check_metrics(metrics: Any) -> None:
         raise UsageError(
             f"metrics mixes ranking metrics with {', '.join(values)}, which evaluate single rows; give only "
             "one kind"
+        )
+
+
+def _check_tail(tail_ratio: Any, metrics: str | list[str]) -> None:
+    names = [metrics] if isinstance(metrics, str) else metrics
+    if tail_ratio is None:
+        return
+    if "tailpercentage" not in (name.lower() for name in names):
+        raise UsageError(
+            f"tail_ratio is {tail_ratio!r}, but only the metric TailPercentage reads it; add it to metrics, "
+            "or leave tail_ratio out"
+        )
+    share = type(tail_ratio) in (int, float) and 0 < tail_ratio <= 1
+    if not (share or (type(tail_ratio) is int and tail_ratio > 1)):
+        raise refusal(
+            "tail_ratio",
+            tail_ratio,
+            "a share of the items above 0 and up to 1, or a whole number from 2, the largest number of rows "
+            "of a tail item",
         )
 
 

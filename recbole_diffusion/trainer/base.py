@@ -16,6 +16,7 @@ from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, Mode
 from recbole_diffusion.data.fingerprint import differences
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
+from recbole_diffusion.evaluation.metrics import RunEvaluator
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.evaluation.score_check import ScoreCheck
 from recbole_diffusion.storage.run_folder import RunFolder
@@ -42,7 +43,7 @@ class RunMixin(MirrorGradient):
         self.folder = folder
         with tensorboard_in(folder.tensorboard):
             super().__init__(config, model)
-        self.eval_collector = RunCollector(config)
+        self.eval_collector, self.evaluator = RunCollector(config), RunEvaluator(config)
         self.saved_model_file = str(folder.best)
         self.plain_state = PlainState(model)
         self.ids = ""  # fingerprint of the data set's ids, kept in checkpoints

@@ -62,7 +62,7 @@ class RunCollector(Collector):
         ranked = rank_batch(scores_tensor, users, positive_u, positive_i, max(self.topk))
         collected = {
             "rec.items": ranked.items,
-            "rec.topk": torch.cat([ranked.hits, ranked.positives[:, None]], 1),
+            "rec.topk": torch.cat([ranked.hits, ranked.positives[:, None]], 1)[ranked.positives > 0],
         }
         for name in self.of_lists:
             self.data_struct.update_tensor(name, collected[name])

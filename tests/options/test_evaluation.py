@@ -2,7 +2,15 @@
 
 import pytest
 
-from recbole_diffusion.options.evaluation import EVAL_ARGS, computed_metrics, fit, modes_of, parts_left_out
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.evaluation import (
+    EVAL_ARGS,
+    check,
+    computed_metrics,
+    fit,
+    modes_of,
+    parts_left_out,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +47,9 @@ def values(**given):
 def test_single_rows_are_scored_in_smaller_batches_unless_one_is_given():
     sampled = {"eval_args": {**EVAL_ARGS, "mode": "uni100"}}
     final = values(**sampled)
-    assert (fit(final, sampled), final["eval_batch_size"]) == ([], 2**16)
+    (note,) = fit(final, sampled)
+    assert final["eval_batch_size"] == 2**16
+    assert "uni100: all negatives of a user are in one list" in note and "not comparable" in note
     final = values(**sampled)
     fit(final, {**sampled, "eval_batch_size": 2**24})
     assert final["eval_batch_size"] == 2**24
@@ -60,3 +70,17 @@ def test_a_metric_of_rated_items_gives_way_to_one_of_its_name_at_another_length(
     notes = fit(final, {}, ["rated_recall@5", "rated_ndcg@5"])
     assert final["valid_metric"] == "rated_ndcg@5"
     assert notes == ["valid_metric is rated_ndcg@5: metrics and topk do not give the default rated_ndcg@2"]
+
+
+@pytest.mark.parametrize("tail_ratio", [0, -0.1, 1.5, 0.0, "0.2", True, [0.1]])
+def test_a_tail_that_recbole_would_misread_is_refused(tail_ratio):
+    """RecBole takes 0 and less for 0.1, and 1.5 for the items with one row."""
+    with pytest.raises(UsageError, match="tail_ratio is .*it takes a share"):
+        check(values(metrics=["Recall", "TailPercentage"], tail_ratio=tail_ratio))
+
+
+def test_a_tail_that_nothing_reads_is_refused_and_a_right_one_taken():
+    with pytest.raises(UsageError, match="only the metric TailPercentage reads it"):
+        check(values(tail_ratio=0.2))
+    for tail_ratio in (0.2, 1, 1.0, 5, None):
+        check(values(metrics=["Recall", "TailPercentage"], tail_ratio=tail_ratio))

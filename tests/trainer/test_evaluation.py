@@ -9,6 +9,7 @@ import torch
 from recbole_diffusion import load_run, run
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.score_check import not_finite
+from recbole_diffusion.registry import model_class
 
 SMALL = {"topk": [5], "valid_metric": "Recall@5"}
 
@@ -60,18 +61,23 @@ def test_the_history_left_out_gives_the_lists_of_the_test(few_tastes, tmp_path, 
     )
 
 
-def test_scores_that_are_no_numbers_fail_the_run(checkerboard, tmp_path):
+@pytest.mark.parametrize(("value", "said"), [(torch.nan, "2,500 are NaN"), (-torch.inf, "2,500 are inf")])
+def test_scores_that_are_no_numbers_fail_the_run(checkerboard, tmp_path, monkeypatch, value, said):
+    monkeypatch.setattr(
+        model_class("EASE"),
+        "full_sort_predict",
+        lambda self, users: torch.full((len(users), self.n_items), value),
+    )
     options = {**checkerboard.overrides, **SMALL, "run_dir": str(tmp_path / "run")}
     with pytest.raises(
-        RunError, match=r"EASE cannot be evaluated in epoch 0: .*are NaN; look at the options"
+        RunError, match=f"EASE cannot be evaluated in epoch 0: .*{said}.*; look at the options"
     ):
-        run("EASE", overrides={**options, "reg_weight": float("nan")})
+        run("EASE", overrides=options)
+    assert not (tmp_path / "run/result.json").exists()
 
 
 @pytest.mark.parametrize("mode", ["full", "uni20"])
 def test_weights_that_diverge_in_the_last_epoch_fail_the_run(checkerboard, tmp_path, mode, monkeypatch):
-    from recbole_diffusion.registry import model_class
-
     bpr, steps = model_class("BPR"), []
 
     def loss(self, interaction):
@@ -87,12 +93,23 @@ def test_weights_that_diverge_in_the_last_epoch_fail_the_run(checkerboard, tmp_p
         run("BPR", overrides={**options, "run_dir": str(tmp_path / "run")})
 
 
-def test_one_score_for_all_items_of_every_user_fails_the_run(checkerboard, tmp_path):
-    options = {**checkerboard.overrides, **SMALL, "run_dir": str(tmp_path / "run")}
-    with pytest.raises(
-        RunError, match="BPR cannot be evaluated in epoch 0: for each user all items have the"
-    ):
-        run("BPR", overrides={**options, "embedding_size": 0})
+def test_one_score_for_all_items_of_every_user_fails_the_run(checkerboard, tmp_path, monkeypatch):
+    """Users may differ; and one user whose items differ is enough."""
+
+    def alike(self, users):
+        return users[self.USER_ID].float()[:, None].repeat(1, self.n_items)
+
+    def alike_but_for_one(self, users):
+        scores = alike(self, users)
+        scores[users[self.USER_ID] == 17, 3] += 1
+        return scores
+
+    options = {**checkerboard.overrides, **SMALL}
+    monkeypatch.setattr(model_class("EASE"), "full_sort_predict", alike)
+    with pytest.raises(RunError, match="EASE cannot be evaluated in epoch 0: for each user all items"):
+        run("EASE", overrides={**options, "run_dir": str(tmp_path / "alike")})
+    monkeypatch.setattr(model_class("EASE"), "full_sort_predict", alike_but_for_one)
+    assert run("EASE", overrides={**options, "run_dir": str(tmp_path / "one")})["test"]["recall@5"] < 0.4
 
 
 def test_a_baseline_may_score_all_items_alike(two_domains, tmp_path):
@@ -104,3 +121,24 @@ def test_what_is_not_finite_is_counted():
     scores = torch.tensor([[1.0, torch.nan, torch.inf], [-torch.inf, 0.0, 2.0]])
     assert not_finite(scores) == "of 6 scores, 1 are NaN and 2 are infinite"
     assert not_finite(torch.full((4,), 3e38)) == ""  # whose sum overflows
+
+
+def test_popularity_is_the_number_of_training_rows_whatever_the_batch(few_tastes, tmp_path):
+    found = []
+    for size in (7, 4096):
+        folder = tmp_path / f"run{size}"
+        run("Pop", "ties", overrides={**few_tastes, "train_batch_size": size, "run_dir": str(folder)})
+        trained = load_run(folder)
+        rows = trained.parts["train"].inter_feat[trained.parts["train"].iid_field]
+        assert trained.model.item_cnt.ravel().tolist() == torch.bincount(rows, minlength=61).tolist()
+        found.append(trained.result["test"])
+    assert found[0] == found[1]
+
+
+def test_metrics_of_what_is_recommended_come_alone_and_with_a_tail(few_tastes, tmp_path):
+    options = {**few_tastes, "valid_metric": "AveragePopularity@5", "run_dir": str(tmp_path / "run")}
+    metrics = ["AveragePopularity", "TailPercentage"]
+    test = run("Pop", "ties", overrides={**options, "metrics": metrics, "tail_ratio": 0.9})["test"]
+    counts = np.bincount(load_run(tmp_path / "run").parts["train"].inter_feat["item_id"])[1:]
+    assert counts.mean() < test["averagepopularity@5"] <= counts.max()
+    assert 0 < test["tailpercentage@5"] < 0.9
