@@ -13,7 +13,7 @@ from typing import Any
 
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
-from recbole_diffusion.errors import Interrupted, UsageError, command_line
+from recbole_diffusion.errors import Interrupted, RunError, UsageError, command_line
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.memory import peak_memory_mib
 from recbole_diffusion.storage.run_folder import RunFolder
@@ -169,7 +169,7 @@ def _build(config: Config, folder: RunFolder, given: Any) -> _Prepared:
     load_seconds = time.perf_counter() - clock
 
     init_seed(config.general.seed, config["reproducibility"])
-    model = config.model_class(config, train._dataset).to(config["device"])
+    model = _made(config, train._dataset)
     logger.info("%s", model)
     trainer = trainer_for(config, model, folder)
     prepared = _Prepared(config, folder, dataset, train, valid, tests, trainer, load_seconds)
@@ -177,6 +177,30 @@ def _build(config: Config, folder: RunFolder, given: Any) -> _Prepared:
     trainer.data = data_fingerprints({"train": train._dataset} | prepared.held_out)
     model.observe_parts(prepared.held_out)
     return prepared
+
+
+def _made(config: Config, dataset: Any) -> Any:
+    """Return the model on its device.
+
+    Raises:
+        RunError: a matrix that a model inverts has no inverse.
+        MemoryError: its arrays do not fit.
+    """
+    import numpy as np
+
+    try:
+        return config.model_class(config, dataset).to(config["device"])
+    except np.linalg.LinAlgError as error:
+        raise RunError(
+            f"{config.model} inverts a matrix of the training data that has no inverse ({error}); a larger "
+            "reg_weight gives it one"
+        ) from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise MemoryError(
+            f"the arrays of {config.model} do not fit ({' '.join(str(error).split())[:160]})"
+        ) from error
 
 
 def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:

@@ -29,7 +29,7 @@ class GeneralOptions:
     epochs: int = option("training epochs at most; 0 evaluates only", low=0)
     train_batch_size: int = option("rows of a training batch", low=1)
     learner: str = option("optimizer", choices=LEARNERS)
-    learning_rate: float = option("step size of the optimizer", low=0, open_low=True)
+    learning_rate: float = option("step size of the optimizer", low=0, high=1e6, open_low=True)
     weight_decay: float = option("L2 penalty of the optimizer", low=0)
     eval_step: int = option("epochs between two validations", low=1)
     stopping_step: int = option("early-stopping patience, in validations without a new best score", low=0)

@@ -357,7 +357,8 @@ def test_a_long_separator_is_taken_literally(tmp_path: Path, separator: str) -> 
 def test_a_plain_header_with_a_long_separator_is_named(tmp_path: Path) -> None:
     write_files(tmp_path, inter="1::10::5\n1::11::4\n")
     with pytest.raises(
-        AtomicFileError, match=r"toy.inter, line 1: found the column '1', expected name:type .*separated by '::'"
+        AtomicFileError,
+        match=r"toy.inter, line 1: found the column '1', expected name:type .*separated by '::'",
     ):
         Fast(make_config(tmp_path, field_separator="::"))
 

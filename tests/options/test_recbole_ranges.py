@@ -141,5 +141,5 @@ def test_the_page_names_the_ranges_of_today():
 
 @pytest.mark.parametrize("limit", [3, {"rating": "four"}, {"rating": 3, "timestamp": 4}, {}])
 def test_a_threshold_is_one_number_of_one_column(limit):
-    with pytest.raises(UsageError, match="option 'threshold' is .*; it takes a number for one column"):
+    with pytest.raises(UsageError, match="option 'threshold' is "):
         Config("FM", "ml-100k", overrides={"threshold": limit})

@@ -105,7 +105,10 @@ NOT_MEANT = {
     "twice": ("a: 1\nb: 2\na: 3\n", "'a' is given twice, in line 1 and line 3"),
     "twice the same": ("a: 1\na: 1\n", "'a' is given twice, in line 1 and line 2"),
     "twice in one line": ("a: {b: 1, b: 2}\n", "'b' is given twice, in line 1 and line 1"),
-    "twice, nested": ("a:\n  - b: 1\n    c:\n      d: 2\n      'd': 3\n", "'d' is given twice, .*4 and line 5"),
+    "twice, nested": (
+        "a:\n  - b: 1\n    c:\n      d: 2\n      'd': 3\n",
+        "'d' is given twice, .*4 and line 5",
+    ),
     "octal": ("a: 1\nb: [3, 010]\n", "'010' in line 2 would be read as an octal number; .*in quotes: '010'"),
     "octal that is none": ("a: -08\n", "'-08' in line 1"),
     "clock": ("a: 1\nb: {c: 1:30}\n", "'1:30' in line 2 would be read as a base-60 number"),
