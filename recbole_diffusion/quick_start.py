@@ -23,7 +23,16 @@ from recbole_diffusion.storage.versions import versions
 logger = logging.getLogger()  # the root logger, which writes to the run's log
 # Options that a resume may change: none of them changes what the run computes.
 RESUME_OPTIONS = frozenset(
-    {"epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "data_path", "shift_test"}
+    {
+        "epochs",
+        "stopping_step",
+        "show_progress",
+        "use_gpu",
+        "gpu_id",
+        "data_path",
+        "shift_test",
+        "allow_overlap",
+    }
 )
 
 
@@ -244,13 +253,12 @@ def _train(prepared: _Prepared, on_epoch: Callable | None) -> tuple[float | None
 
 def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[str, Any]:
     """Train and evaluate; return the content of ``result.json`` without the command."""
-    from recbole_diffusion.data.dataset import selects_on_test
     from recbole_diffusion.evaluation.ranking import METRICS_VERSION
     from recbole_diffusion.trainer.tested_parts import evaluate_parts
 
     config, trainer = prepared.config, prepared.trainer
+    overlap = prepared.dataset.overlap
     score, valid = _train(prepared, on_epoch)
-    selection = "test" if selects_on_test(config) else "validation"
     clock = time.perf_counter()
     tests = prepared.tests if test else {}
     found = evaluate_parts(trainer, prepared.train, tests, prepared.progress)
@@ -261,7 +269,7 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
     return {
         "model": config["model"],
         "dataset": config["dataset"],
-        "selection": "last epoch" if prepared.valid is None else selection,
+        "selection": "last epoch" if prepared.valid is None else overlap["selection"],
         "seed": config.general.seed,
         "preset": config["preset"],
         "metrics_version": METRICS_VERSION,
@@ -275,6 +283,7 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
         "rated": found.rated,
         "split": getattr(prepared.dataset, "split_summary", None),
         "diagnostics": trainer.model.final_diagnostics(),
+        "overlap": {name: found for name, found in overlap.items() if name != "selection"},
         "parts": {name: trainer.data[name] for name in ("train", *prepared.held_out) if name in trainer.data},
         "seconds": {
             "load": round(prepared.load_seconds, 3),

@@ -85,10 +85,12 @@ class DomainDataset(InteractionDataset):
     def _data_filtering(self) -> None:
         if self.block.get("with") or self.block.get("without"):
             items = self.inter_feat[self.iid_field]
-            self.inter_feat = self.inter_feat[items.isin(chosen_items(self.config, self.block))].reset_index(
-                drop=True
-            )
+            chosen = items.isin(chosen_items(self.config, self.block))
+            self.inter_feat = self.inter_feat.drop(index=self.inter_feat.index[~chosen])
         super()._data_filtering()
+
+    def _why_times(self) -> str | None:
+        return None
 
     def rows(self, numbers: np.ndarray) -> Any:
         """Return a part with these rows."""
@@ -195,6 +197,11 @@ class CrossDomainDataset(DomainDataset):
         order = np.argsort(own)
         self.shared = torch.from_numpy(np.stack([own[order] + 1, there[order] + 1], 1))
 
+    def _why_times(self) -> str | None:
+        if not self.config.options.warm_start_share or self.time_field not in self.inter_feat:
+            return None
+        return "a warm start learns the first ratings of each test user"
+
     def build(self) -> list[Any]:
         """Divide by users; see the class.
 
@@ -215,10 +222,13 @@ class CrossDomainDataset(DomainDataset):
         self.test_names, self.warm_rows, self.warm_valid = ["test"], None, None
         first = np.zeros(len(users), bool)
         if o.warm_start_share:
-            time = (
-                np.asarray(self.inter_feat[self.time_field]) if self.time_field in self.inter_feat else None
-            )
-            first = first_records(users, time, o.warm_start_share, seed)
+            first = first_records(users, self.times, o.warm_start_share, seed)
+            if self.times is None:
+                self.logger.warning(
+                    "data set %r is loaded without the time column %r: the ratings that a warm start learns "
+                    "are drawn at random",
+                    *(self.dataset_name, self.time_field),
+                )
             self.warm_rows = ratings_of(self.rows(np.flatnonzero(first & (of_test | of_valid))))
             self.warm_valid = ratings_of(self.rows(np.flatnonzero(~first & of_valid)))
             self.test_names = ["test", "test_cold", "test_warm"]

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import torch
 
 from recbole_diffusion.compat import Dataset, FeatureSource, FeatureType, SequentialDataset
-from recbole_diffusion.data import labelled, split, split_files
+from recbole_diffusion.data import columns, labelled, split, split_files, times
 from recbole_diffusion.data.ratings import KeptRatings, check_scale
-from recbole_diffusion.data.reader import FastReading
+from recbole_diffusion.data.reader import AtomicFile, FastReading
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.evaluation import parts_left_out
 from recbole_diffusion.options.recbole import splits_by_time
@@ -39,6 +40,10 @@ class InteractionDataset(FastReading, Dataset):
         split_summary: summary of that split; None without it and before ``build``.
         exposed_rows: number of rows at the end of the interactions that are the fully exposed set.
         exposed_dropped: rows that were left out when that set was joined, by reason.
+        times: of the interactions in 64 bits, [rows], where something orders them by time; else None.
+        gaps: whether a value of a column of numbers was missing, bool [rows], for columns with gaps.
+        unread_zeros: rows with 0 in a column of labels that the options do not load.
+        overlap: what the parts share, see ``data/overlap.py``; None before they are checked.
         kept_ratings: the ratings that ``threshold`` turned into labels, for the ranking of rated items; None
             without ``threshold``.
     """
@@ -47,10 +52,17 @@ class InteractionDataset(FastReading, Dataset):
     split_summary: dict[str, Any] | None = None
     kept_ratings: KeptRatings | None = None
     exposed_rows = 0
+    times: np.ndarray | None = None
+    unread_zeros = 0
+    overlap: dict[str, Any] | None = None
+    config: Any
+    benchmark_filename_list: list[str] | None
+    _follows: Any = slice(None)  # the rows with an earlier one of the same user, in order of user and time
 
     def __init__(self, config: Any) -> None:
         self.shift: SplitOptions | None = config.split if config.split.shift != "none" else None
         self.exposed_dropped: dict[str, int] = {}
+        self.gaps: dict[str, np.ndarray] = {}
         if self.shift and config["benchmark_filename"]:
             raise UsageError(
                 f"shift is {self.shift.shift!r}, but benchmark_filename {config['benchmark_filename']} names "
@@ -64,6 +76,8 @@ class InteractionDataset(FastReading, Dataset):
         path = labelled.labelled_file(self.config)
         if path is None:
             super()._load_inter_feat(token, dataset_path)
+            if self.benchmark_filename_list is not None:
+                columns.refuse_rows_without_ids(self)
             return
         if isinstance(self, SequentialDataset):
             raise UsageError(
@@ -102,7 +116,53 @@ class InteractionDataset(FastReading, Dataset):
                 f"{filepath} has no column {', '.join(sorted(missing))}, only {found}; check load_col, "
                 f"{names} against its first line"
             )
+        if frame is not None:
+            columns.check_types(self, Path(filepath), frame, source)
         return frame
+
+    def _note_unread(
+        self, file: AtomicFile, header: dict[str, FeatureType], wanted: list[str], rows: int
+    ) -> None:
+        """Count the zeros of a column of labels that the options leave out without naming it."""
+        label, left_out = self.label_field, (self.config["unload_col"] or {}).get("inter", ())
+        if header.get(label) == FeatureType.FLOAT and label not in wanted and label not in left_out:
+            values = file.read(header, [label], rows)[label]
+            if values.isin([0, 1]).all():
+                self.unread_zeros += int((values == 0).sum())
+
+    def _load_user_or_item_feat(self, *arguments: Any) -> pd.DataFrame | None:
+        """Read users or items, and leave out rows without an id."""
+        frame = super()._load_user_or_item_feat(*arguments)
+        if frame is None:
+            return None
+        missing = int(frame[getattr(self, arguments[3])].isna().sum())
+        if missing:
+            self.logger.warning(
+                "%d rows of the .%s file of data set %s have no id, and are left out",
+                *(missing, arguments[2].value, self.dataset_name),
+            )
+        return frame.dropna(subset=[getattr(self, arguments[3])]).reset_index(drop=True)
+
+    def _filter_nan_user_or_item(self) -> None:
+        columns.drop_rows_without_ids(self)
+
+    def _remove_duplication(self) -> None:
+        keep = self.config["rm_dup_inter"]
+        if keep and self.time_field in self.inter_feat:
+            times.drop_repeated(self, keep)
+        else:
+            super()._remove_duplication()
+
+    def _filter_by_field_value(self) -> None:
+        """Filter as RecBole does; a list of tokens may name them by numbers."""
+        columns.check_value_filters(self)
+        own, intervals = self.config, self.config["val_interval"] or {}
+        texts = {
+            name: list(map(str, one)) if isinstance(one, list) else one for name, one in intervals.items()
+        }
+        self.config = own.changed(val_interval=texts)
+        super()._filter_by_field_value()
+        self.config = own
 
     def _reset_index(self) -> None:
         if self.inter_feat.empty:
@@ -110,14 +170,38 @@ class InteractionDataset(FastReading, Dataset):
                 f"data set {self.dataset_name!r} has no interactions left after filtering; loosen "
                 "user_inter_num_interval, item_inter_num_interval or val_interval"
             )
+        self.row_numbers = self.inter_feat.index.to_numpy()
         super()._reset_index()
 
     def _fill_nan(self) -> None:
-        """Fill gaps as RecBole does, but refuse a missing or out-of-scale rating instead."""
-        scale = self.config.rating.rating_scale
-        if scale is not None and self.config["RATING_FIELD"] in self.inter_feat:
+        """Fill gaps as RecBole does, but refuse missing times and labels, missing or out-of-scale ratings."""
+        scale, frame = self.config.rating.rating_scale, self.inter_feat
+        if scale is not None and self.config["RATING_FIELD"] in frame:
             check_scale(self, *scale)
+        if why := self._why_times():
+            self.times = times.times_of(self, why)
+        for field in self.config["threshold"] or ():
+            if field in frame and self.field2type[field] != FeatureType.FLOAT:
+                raise UsageError(
+                    f"threshold names the column {field!r}, which is {self.field2type[field].value}; it "
+                    "takes a float column"
+                )
+            if field in frame:
+                columns.refuse_gaps(self, field, "threshold makes labels of it")
+        if self.label_field in frame:
+            columns.refuse_gaps(self, self.label_field, "it has the labels")
+        numbers = [
+            name for name in frame if self.field2type[name] == FeatureType.FLOAT and frame[name].isna().any()
+        ]
+        self.gaps = {name: frame[name].isna().to_numpy() for name in numbers}
         super()._fill_nan()
+
+    def _why_times(self) -> str | None:
+        """Return what orders the interactions by time, for a message; None if nothing does."""
+        if self.shift:
+            return "the temporal shift orders rows by time" if self.shift.shift == "temporal" else None
+        given = self.benchmark_filename_list is not None
+        return "eval_args splits by time" if not given and splits_by_time(self.config["eval_args"]) else None
 
     def _set_label_by_threshold(self) -> None:
         """Make labels as RecBole does, which drops the column; ratings on a known scale are kept aside."""
@@ -146,12 +230,41 @@ class InteractionDataset(FastReading, Dataset):
             path = Path(self.shift.shift_test).expanduser()
             self.exposed_rows, self.exposed_dropped = split_files.join_exposed(self, path)
 
+    def _change_feat_format(self) -> None:
+        """Make tensors; a sequential data set makes a row of each but the first of a user."""
+        super()._change_feat_format()
+        if self.times is not None and len(self.inter_feat) < len(self.times):
+            self.times = self.times[self._follows]
+
+    def sort(self, by: Any, ascending: Any = True) -> None:
+        """Order the rows; by time, in 64 bits. Equal rows stay in the order of the file."""
+        names = [by] if isinstance(by, str) else list(by)
+        if self.times is None or self.time_field not in names or ascending is not True:
+            super().sort(by, ascending)
+            return
+        keys = [
+            self.times if name == self.time_field else self.inter_feat[name].numpy()
+            for name in reversed(names)
+        ]
+        order = np.lexsort(keys)
+        self.inter_feat._reindex(torch.from_numpy(order))
+        self.times = self.times[order]
+        if names[0] == self.uid_field:
+            users = self.inter_feat[self.uid_field].numpy()
+            self._follows = np.r_[False, users[1:] == users[:-1]]
+
+    def time_based_split(self, ratios: list[float], group_by: str) -> list[Dataset]:
+        """Split as RecBole does, on 64-bit times; the rows are in order of time, by ``order: TO``."""
+        assert self.times is not None  # since the split is by time
+        parts = times.rows_before_and_after(self.times, self.inter_feat[group_by].numpy(), ratios)
+        self._drop_unused_col()
+        return [self.copy(self.inter_feat[rows.tolist()]) for rows in parts]
+
     def build(self) -> list[Dataset]:
         """Split into train, valid and test, or with ``shift`` or four benchmark files into two test parts.
 
         Raises:
-            UsageError: a part is empty, a split by time has no time, or one of four parts has users or items
-                that train lacks.
+            UsageError: a part is empty.
         """
         names: tuple[str, ...] = PARTS
         if self.shift:
@@ -167,9 +280,7 @@ class InteractionDataset(FastReading, Dataset):
                     f"the {name} part of data set {self.dataset_name!r} is empty; check eval_args or "
                     "benchmark_filename"
                 )
-        if len(parts) == 4:
-            for name, part in zip(names[1:], parts[1:], strict=True):
-                self._check_known(name, part, parts[0])
+            part.times = None  # of all rows
         return parts
 
     def _left_out(self) -> set[str]:
@@ -197,33 +308,11 @@ class InteractionDataset(FastReading, Dataset):
         return [self.copy(self.inter_feat[numbers.tolist()]) for numbers in rows]
 
     def _parts_of_recbole(self) -> list[Dataset]:
-        arguments = self.config["eval_args"]
-        if (
-            splits_by_time(arguments)
-            and self.benchmark_filename_list is None
-            and self.time_field not in self.inter_feat
-        ):
-            raise UsageError(
-                f"eval_args splits by time, but data set {self.dataset_name!r} has no column "
-                f"{self.time_field!r}; add it to load_col.inter, or name it with TIME_FIELD"
-            )
         parts = super().build()
         if len(parts) == 2 and self.benchmark_filename_list is not None:
             parts.insert(1, copy.copy(parts[1]))
             parts[1].inter_feat = copy.deepcopy(parts[2].inter_feat)
         return parts
-
-    def _check_known(self, name: str, part: Dataset, train: Dataset) -> None:
-        """Check that train has each user and item of a part: otherwise two test parts are not comparable."""
-        for field, what in ((self.uid_field, "users"), (self.iid_field, "items")):
-            unknown = np.setdiff1d(part.inter_feat[field].numpy(), train.inter_feat[field].numpy())
-            if len(unknown):
-                first = ", ".join(map(str, self.id2token(field, unknown[:5])))
-                raise UsageError(
-                    f"{len(unknown)} {what} of the {name} part of data set {self.dataset_name!r} have no row "
-                    f"in train: {first}{', ...' if len(unknown) > 5 else ''}; remove their rows from that "
-                    "part, or move one row of each into train"
-                )
 
 
 def selects_on_test(config: Any) -> bool:

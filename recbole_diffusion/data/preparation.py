@@ -17,11 +17,15 @@ from recbole_diffusion.compat import (
     get_dataloader,
     recbole_datasets,
 )
+from recbole_diffusion.data.columns import check_labels
 from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.labelled import LABEL
 from recbole_diffusion.data.loader import FullRankingLoader
+from recbole_diffusion.data.overlap import check_parts
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options import model_needs
+from recbole_diffusion.options.evaluation import EVAL_ARGS
 from recbole_diffusion.options.split import SplitOptions
 
 # Options that RecBole applies before it splits, and so not to given parts.
@@ -58,7 +62,7 @@ def create_dataset(config: Any) -> Any:
     model_needs.check_files(config)
     with refusals_of(config):
         dataset = dataset_class(config)(config)
-    _tell_ignored(config)
+    _tell_ignored(config, dataset)
     return dataset
 
 
@@ -85,6 +89,7 @@ def data_options(config: Any) -> dict[str, Any]:
         "data_path",
         *SplitOptions.__dataclass_fields__,
         "rating_scale",
+        "eval_args",
     ]
     return {name: config[name] for name in names}
 
@@ -111,7 +116,7 @@ def adopt_dataset(config: Any, dataset: Any) -> Any:
             f"the prepared data set was made for {values}; prepare it with the options of the run"
         )
     dataset.config = config
-    _tell_ignored(config)
+    _tell_ignored(config, dataset)
     return dataset
 
 
@@ -138,20 +143,27 @@ def _check_fit(config: Any, dataset: Any) -> None:
         )
 
 
-def _tell_ignored(config: Any) -> None:
-    """Warn about changed options that have no effect, since the parts are given or made by a shift."""
-    by_shift = config.split.shift != "none"
-    if not config["benchmark_filename"] and not by_shift:
-        return
-    default = config.internal_config_dict
-    ignored = [] if by_shift else [name for name in NOT_FOR_PARTS if config[name] != default.get(name)]
-    given, standard = config["eval_args"], default["eval_args"]
-    ignored += [
-        f"eval_args.{name}" for name in ("split", "order", "group_by") if given[name] != standard.get(name)
-    ]
+def _tell_ignored(config: Any, dataset: Any) -> None:
+    """Warn about changed options that have no effect, since the parts are given or made in another way."""
+    default, standard = config.internal_config_dict, EVAL_ARGS | config.internal_config_dict["eval_args"]
+    changed = [name for name in ("split", "order", "group_by") if config["eval_args"][name] != standard[name]]
+    ignored = [f"eval_args.{name}" for name in changed]
+    if config.split.shift != "none":
+        why = "shift splits the data"
+    elif dataset.benchmark_filename_list is not None:
+        given = "benchmark_filename" if config["benchmark_filename"] else f"{LABEL} in the file"
+        why = f"the parts of {given} are taken as they are"
+        ignored = [*(name for name in NOT_FOR_PARTS if config[name] != default.get(name)), *ignored]
+    elif hasattr(dataset, "source"):
+        why = "the parts are divided by users, see cold_user_ratio"
+    else:
+        ignored = []
     if ignored:
-        why = "shift splits the data" if by_shift else "the parts of benchmark_filename are taken as they are"
         logging.getLogger().warning("%s: no effect of %s", why, ", ".join(ignored))
+    of_shift = ("shift_seed", "shift_ratio", "shift_rest")
+    unused = [name for name in of_shift if config[name] != default.get(name)]
+    if unused and config.split.shift == "none":
+        logging.getLogger().warning("shift is none: no effect of %s", ", ".join(unused))
 
 
 def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
@@ -161,12 +173,16 @@ def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
     of two test parts has its own sampler, so that neither is masked when the other is ranked.
 
     Raises:
-        UsageError: the data set cannot be split, sampled or ranked with these options.
+        UsageError: the data set cannot be split, sampled or ranked with these options, or would give false
+            metrics.
     """
     _check_fit(config, dataset)
+    check_labels(config, dataset)
     for line in model_needs.fit_to_data(config, dataset):
         logging.getLogger().warning(line)
-    return loaders_of(config, dataset, parts_of(config, dataset))
+    parts = parts_of(config, dataset)
+    dataset.overlap = check_parts(config, dataset, parts)
+    return loaders_of(config, dataset, parts)
 
 
 def parts_of(config: Any, dataset: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ Longer than most files: both ways to read an atomic file, which must agree.
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,7 +36,7 @@ import pandas as pd
 import torch
 from pandas._libs.parsers import STR_NA_VALUES
 
-from recbole_diffusion.compat import FeatureType, Interaction
+from recbole_diffusion.compat import FeatureSource, FeatureType, Interaction
 from recbole_diffusion.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class AtomicFile:
 
     def __init__(self, path: Path, encoding: str | None, separator: str) -> None:
         self.path, self.separator, self.raw = path, separator, path.read_bytes()
-        self.mark, self.quoting = separator, csv.QUOTE_MINIMAL
+        self.mark = separator
+        self.quoting: Any = csv.QUOTE_MINIMAL
         encoding = codecs.lookup(encoding or "utf-8").name
         try:
             text = self.raw.decode(encoding)
@@ -152,6 +154,8 @@ class AtomicFile:
                     parts = value.split(seq_separator) if columns[name] == FeatureType.FLOAT_SEQ else [value]
                     if value not in STR_NA_VALUES and not _are_numbers(parts, ("", *booleans)):
                         remedy = "correct it, leave it empty, or declare the column as token"
+                        if re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d", value):
+                            remedy = "write dates as numbers, such as seconds since 1970"
                         raise self.fault(line, f"{value!r:.60} in the column {name!r}", "a number", remedy)
 
     def lines_of(self, rows: Sequence[int] | np.ndarray) -> list[int]:
@@ -229,6 +233,12 @@ class FastReading(Dataset):
     """Mixin for any RecBole data set class, ``class Fast(FastReading, Dataset)``: the same, faster."""
 
     inter_feat: Any
+    read_files: list[tuple[Path, int]]  # the files of the interactions with their numbers of rows
+    row_numbers: np.ndarray | None = None  # of the interactions, over all these files; None: none was removed
+
+    def __init__(self, config: Any) -> None:
+        self.read_files = []
+        super().__init__(config)
 
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
         """Read one atomic file.
@@ -247,6 +257,9 @@ class FastReading(Dataset):
             if (load_col is None or name in load_col) and name not in (unload_col or ())
         ]
         rows = file.check_rows(len(columns))
+        if source == FeatureSource.INTERACTION:
+            self.read_files.append((file.path, rows))
+            self._note_unread(file, columns, wanted, rows)
         if rows == 0 and self.benchmark_filename_list is None:
             raise file.fault(2, "the end of the file", "at least one row", "add the rows, or remove the file")
         try:
@@ -261,6 +274,32 @@ class FastReading(Dataset):
             file.check_numbers(columns, wanted, self.config["seq_separator"])
             raise
         return frame
+
+    def _note_unread(
+        self, file: AtomicFile, header: dict[str, FeatureType], wanted: list[str], rows: int
+    ) -> None:
+        """Look at columns of the interactions that are not wanted; for data sets that care."""
+
+    def header_place(self) -> str:
+        """Return the file of the interactions and its first line, for a message."""
+        return f"{self.read_files[0][0]}, line 1"
+
+    def places_of(self, rows: np.ndarray) -> str:
+        """Return file and lines of interactions, for a message: the first five of the first file.
+
+        Args:
+            rows: numbers of rows of ``inter_feat`` after the filters, or of a frame that keeps its index.
+        """
+        numbers = np.asarray(rows) if self.row_numbers is None else self.row_numbers[rows]
+        start = 0
+        for path, size in self.read_files:
+            inside = np.sort(numbers[(numbers >= start) & (numbers < start + size)]) - start
+            if len(inside):
+                file = AtomicFile(path, self.config["encoding"], self.config["field_separator"])
+                lines = ", ".join(map(str, file.lines_of(inside[:5])))
+                return f"{path}, line {lines}{', ...' if len(inside) > 5 else ''}"
+            start += size
+        return f"data set {self.dataset_name!r}"
 
     def _note_fields(self, columns: dict[str, FeatureType], wanted: list[str], source: Any) -> None:
         """Fill RecBole's tables of fields, except from a .link file, whose columns belong to other files."""

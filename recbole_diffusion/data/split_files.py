@@ -5,6 +5,7 @@ hold times in float32, which cannot tell today's time stamps apart that are less
 """
 
 import copy
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_diffusion.compat import FeatureSource, FeatureType
+from recbole_diffusion.data.reader import MARKS
 from recbole_diffusion.data.split import ShiftSplit, rows_to_keep, split_rows, summarize
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.split import SplitOptions
@@ -33,7 +35,7 @@ def split_dataset(dataset: Any, options: SplitOptions) -> tuple[ShiftSplit, dict
     given = {
         "share": options.shift_ratio,
         "rest": options.shift_rest,
-        "time": _time(dataset, options),
+        "time": dataset.times,
         "exposed": exposed,
     }
     try:
@@ -45,24 +47,6 @@ def split_dataset(dataset: Any, options: SplitOptions) -> tuple[ShiftSplit, dict
     share = {} if options.shift == "exposure" else {"share": options.shift_ratio}
     said = {"kind": options.shift, "seed": options.shift_seed, **share, "rest": options.shift_rest}
     return split, summarize(split, users, items, **said)
-
-
-def _time(dataset: Any, options: SplitOptions) -> np.ndarray | None:
-    if options.shift != "temporal":
-        return None
-    field = dataset.time_field
-    if field not in dataset.inter_feat or dataset.field2type[field] != FeatureType.FLOAT:
-        what = (
-            f"is not a number but {dataset.field2type[field].value}"
-            if field in dataset.inter_feat
-            else "is missing"
-        )
-        raise UsageError(
-            f"the temporal shift needs the time of each interaction, but column {field!r} of data set "
-            f"{dataset.dataset_name!r} {what}; add it to load_col.inter as a float column, or name another "
-            "with TIME_FIELD"
-        )
-    return dataset.inter_feat[field].to_numpy(np.float64)
 
 
 def join_exposed(dataset: Any, path: Path) -> tuple[int, dict[str, int]]:
@@ -99,6 +83,7 @@ def join_exposed(dataset: Any, path: Path) -> tuple[int, dict[str, int]]:
             *(dropped["exposed_unseen"], len(more), path, dataset.dataset_name),
         )
     dataset.inter_feat = both[keep].reset_index(drop=True)
+    dataset.row_numbers = np.r_[dataset.row_numbers, np.full(len(more), -1)][keep]
     return left, dropped
 
 
@@ -112,6 +97,7 @@ def _exposed_frame(dataset: Any, path: Path) -> pd.DataFrame:
     reader = copy.copy(dataset)
     for table in ("field2type", "field2source", "field2seqlen", "field2bucketnum"):
         setattr(reader, table, dict(getattr(dataset, table)))
+    reader.read_files, reader.row_numbers = [], None
     reader.inter_feat = reader._load_feat(str(path), FeatureSource.INTERACTION)
     missing = [name for name in dataset.inter_feat.columns if name not in reader.inter_feat]
     if missing:
@@ -124,9 +110,8 @@ def _exposed_frame(dataset: Any, path: Path) -> pd.DataFrame:
             dataset.field2seqlen[field] = max(dataset.field2seqlen[field], longest)
     intervals = dataset.config["val_interval"] or {}
     reader.user_feat = reader.item_feat = None
-    reader.config = {
-        "val_interval": {field: value for field, value in intervals.items() if field in reader.inter_feat}
-    }
+    own = {field: value for field, value in intervals.items() if field in reader.inter_feat}
+    reader.config = dataset.config.changed(val_interval=own)
     reader._filter_nan_user_or_item()
     reader.inter_feat = reader.inter_feat.reset_index(drop=True)
     reader._filter_by_field_value()
@@ -137,7 +122,7 @@ def write_parts(dataset: Any, rows: Sequence[np.ndarray], files: Sequence[Path])
     """Write parts of the interactions as atomic files with the original tokens and configured separators.
 
     A column that RecBole made (the label of ``threshold``) is written as it is; whole numbers are written
-    without a decimal point.
+    without a decimal point. A number that was missing stays an empty field, whatever a run fills it with.
     """
     config, frame = dataset.config, dataset.inter_feat
     texts = pd.DataFrame(
@@ -146,8 +131,12 @@ def write_parts(dataset: Any, rows: Sequence[np.ndarray], files: Sequence[Path])
             for name in frame.columns
         }
     )
+    separator = config["field_separator"]
+    plain = len(separator) == 1
+    style: dict[str, Any] = {"sep": separator} if plain else {"sep": MARKS[0], "quoting": csv.QUOTE_NONE}
     for part, file in zip(rows, files, strict=True):
-        text = texts.iloc[part].to_csv(sep=config["field_separator"], index=False, lineterminator="\n")
+        text = texts.iloc[part].to_csv(index=False, lineterminator="\n", **style)
+        text = text if plain else text.replace(MARKS[0], separator)
         file.write_text(text, encoding=config["encoding"] or "utf-8", newline="")
 
 
@@ -155,12 +144,12 @@ def _as_written(dataset: Any, name: str, separator: str) -> Any:
     """Return the values of one column for a file; a missing token, id 0 in RecBole, is an empty field."""
     values, kind = dataset.inter_feat[name].to_numpy(), dataset.field2type[name]
     if kind == FeatureType.FLOAT:
+        missing = dataset.gaps.get(name, np.zeros(len(values), bool))
+        known = np.where(missing, 0, values)
         whole = (
-            np.isfinite(values).all()
-            and (np.abs(values) < EXACT).all()
-            and (values == np.floor(values)).all()
+            np.isfinite(known).all() and (np.abs(known) < EXACT).all() and (known == np.floor(known)).all()
         )
-        return values.astype(np.int64) if whole else values
+        return pd.Series(known, dtype="Int64" if whole else "float64").mask(missing)
     if kind == FeatureType.FLOAT_SEQ:
         return [separator.join(str(float(one)) for one in row) for row in values]
     tokens = dataset.field2id_token[name].astype(object)

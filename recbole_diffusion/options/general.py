@@ -23,6 +23,9 @@ class GeneralOptions:
         low=0,
         high=2**32 - 1,
     )
+    allow_overlap: bool = option(
+        "go on although pairs of train are in valid or test too, whose metrics are then not of unseen items"
+    )
     use_gpu: bool = option("use a GPU when there is one")
     state: str = option("what the log tells", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
     worker: int = option("processes that prepare the batches of RecBole's loaders", low=0)

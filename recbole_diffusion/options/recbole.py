@@ -134,10 +134,20 @@ def complete(final: dict[str, Any], given: Mapping[str, Any], below: Mapping[str
             )
     final["eval_args"] = {**EVAL_ARGS, **final["eval_args"]}
     columns, time = (final.get("load_col") or {}).get("inter"), final["TIME_FIELD"]
-    splits = not final.get("benchmark_filename") and final["shift"] == "none"
-    if splits and splits_by_time(final["eval_args"]) and isinstance(columns, list) and time not in columns:
+    by_eval_args = not final.get("benchmark_filename") and final["shift"] == "none"
+    split, order = final["eval_args"]["split"] or {}, final["eval_args"]["order"]
+    if by_eval_args and "TS" in split and order != "TO":
+        final["eval_args"] = {**final["eval_args"], "order": "TO"}
+        notes.append("eval_args.order is TO: a split TS is in order of time")
+    if by_eval_args and "LS" in split and order != "TO":
+        notes.append(
+            "eval_args.split LS leaves out rows drawn at random; with order: TO it leaves out the latest"
+        )
+    why = "eval_args splits by time" if by_eval_args and splits_by_time(final["eval_args"]) else None
+    why = "the temporal shift orders rows by time" if final["shift"] == "temporal" else why
+    if why and isinstance(columns, list) and time not in columns:
         final["load_col"] = {**final["load_col"], "inter": [*columns, time]}
-        notes.append(f"the column {time} is loaded too: eval_args splits by time")
+        notes.append(f"the column {time} is loaded too: {why}")
     return notes
 
 
@@ -208,7 +218,9 @@ def check_data_options(final: Mapping[str, Any]) -> None:
         raise refusal("encoding", final["encoding"], "a text encoding such as utf-8 or latin-1") from None
     for name in ("field_separator", "seq_separator"):
         if not isinstance(final[name], str) or not final[name]:
-            raise refusal(name, final[name], "one character")
+            raise refusal(name, final[name], "one character, or several")
+        if set(final[name]) & set('"\r\n'):
+            raise refusal(name, final[name], "characters that are no quote and no line end")
 
 
 def _check_parts(parts: Any) -> None:
@@ -300,6 +312,10 @@ def _check_filters(final: Mapping[str, Any]) -> None:
                 f"val_interval.{column}",
                 allowed,
                 "an interval in quotes, such as '[3,inf)', or a list of tokens",
+            )
+        if isinstance(allowed, list) and not all(type(one) in (str, int) for one in allowed):
+            raise refusal(
+                f"val_interval.{column}", allowed, "tokens, in quotes where YAML reads more (no, 1.0)"
             )
     limit = final.get("threshold")
     if limit is not None and not (

@@ -185,12 +185,24 @@ def test_shift_and_given_parts_contradict(whole):
 
 
 def test_temporal_without_times(whole):
+    with pytest.raises(UsageError, match=r"toy.inter has no column when, only user_id, item_id"):
+        loaded(whole, shift="temporal", TIME_FIELD="when")
     with pytest.raises(
-        UsageError, match=r"column 'timestamp' of data set 'toy' is missing; add it to load_col.inter"
+        UsageError, match=r"temporal shift .*, but data set 'toy' has no column 'when'; add it"
     ):
-        loaded(whole, shift="temporal", load_col={"inter": ["user_id", "item_id"]}).build()
-    with pytest.raises(UsageError, match=r"column 'item_id' of data set 'toy' is not a number but token"):
-        loaded(whole, shift="temporal", TIME_FIELD="item_id").build()
+        loaded(whole, shift="temporal", TIME_FIELD="when", load_col=None)
+    with pytest.raises(
+        UsageError, match=r"line 1: the column 'item_id' is no number but token, and the temporal"
+    ):
+        loaded(whole, shift="temporal", TIME_FIELD="item_id")
+
+
+def test_the_time_is_loaded_by_itself(whole):
+    config = Config(
+        "BPR", overrides={**whole, "shift": "temporal", "load_col": {"inter": ["user_id", "item_id"]}}
+    )
+    assert config["load_col"]["inter"] == ["user_id", "item_id", "timestamp"]
+    assert any("timestamp is loaded too: the temporal shift" in note for note in config.notes)
 
 
 def test_exposure_without_its_file_or_its_columns(whole, exposed, tmp_path):
@@ -232,22 +244,6 @@ def test_four_given_parts_are_taken_as_they_are(write_parts):
 def test_an_empty_one_of_four_parts_is_named_by_its_file(write_parts, empty):
     data = write_parts(**{**FOUR, empty: []})
     with pytest.raises(UsageError, match=f"the {empty} part of data set 'toy' is empty"):
-        loaded({**data.overrides, **SMALL}).build()
-
-
-@pytest.mark.parametrize("part", ["valid", "test_first", "test_second"])
-def test_users_and_items_that_train_lacks_are_named(write_parts, part):
-    strangers = [(f"s{number}", "1") for number in range(7)]
-    data = write_parts("users", **{**FOUR, part: FOUR[part] + strangers})
-    with pytest.raises(
-        UsageError,
-        match=rf"7 users of the {part} part .* no row in train: s0, s1, s2, s3, s4, \.\.\.; remove",
-    ):
-        loaded({**data.overrides, **SMALL}).build()
-    data = write_parts("items", **{**FOUR, part: [*FOUR[part], ("a", "x")]})
-    with pytest.raises(
-        UsageError, match=rf"1 items of the {part} part of data set 'items' have no row in train: x; remove"
-    ):
         loaded({**data.overrides, **SMALL}).build()
 
 

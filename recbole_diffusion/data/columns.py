@@ -1,0 +1,143 @@
+"""The columns of interactions: their types, rows without user or item, and labels that nothing reads."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_diffusion import registry
+from recbole_diffusion.compat import FeatureSource, FeatureType, InputType
+from recbole_diffusion.errors import UsageError
+
+IDS = {"USER_ID_FIELD": FeatureType.TOKEN, "ITEM_ID_FIELD": FeatureType.TOKEN}
+TYPES = {**IDS, "RATING_FIELD": FeatureType.FLOAT, "LABEL_FIELD": FeatureType.FLOAT}
+
+
+def check_types(dataset: Any, path: Path, frame: pd.DataFrame, source: Any) -> None:
+    """Check that ids are tokens, and ratings and labels numbers: the codes of tokens would pass for numbers.
+
+    Raises:
+        UsageError: one is of another type.
+    """
+    for option, kind in (TYPES if source == FeatureSource.INTERACTION else IDS).items():
+        field = dataset.config[option]
+        if field in frame and dataset.field2type[field] != kind:
+            raise UsageError(
+                f"{path}, line 1: the column {field!r} is {dataset.field2type[field].value}, but {option} "
+                f"takes {kind.value}; write {field}:{kind.value}, or name another column with {option}"
+            )
+
+
+def check_value_filters(dataset: Any) -> None:
+    """Check that ``val_interval`` has an interval for a column of numbers and a list for one of tokens.
+
+    Raises:
+        UsageError: it has the other, or no such column is loaded.
+    """
+    for field, allowed in (dataset.config["val_interval"] or {}).items():
+        if field not in dataset.field2type:
+            raise UsageError(
+                f"val_interval names the column {field!r}, which is not loaded; add it to load_col, such as "
+                f"{{inter: [{dataset.uid_field}, {dataset.iid_field}, {field}]}}"
+            )
+        numbers = "float" in dataset.field2type[field].value
+        if numbers == isinstance(allowed, list):
+            takes = (
+                "an interval in quotes, such as '[3,inf)'" if numbers else "a list of tokens, such as [a, b]"
+            )
+            raise UsageError(
+                f"val_interval.{field} is {allowed!r}, but the column {field!r} is "
+                f"{dataset.field2type[field].value}; it takes {takes}"
+            )
+
+
+def drop_rows_without_ids(dataset: Any) -> None:
+    """Leave out interactions without user or item, and tell their lines.
+
+    RecBole drops rows without an item by places that are no longer right once rows without a user are gone: a
+    good row goes, and a row without item stays.
+    """
+    missing = rows_without_ids(dataset)
+    if len(missing):
+        dataset.logger.warning(
+            "%s: %d rows have no user or no item, and are left out", dataset.places_of(missing), len(missing)
+        )
+        dataset.inter_feat = dataset.inter_feat.drop(index=dataset.inter_feat.index[missing])
+
+
+def refuse_rows_without_ids(dataset: Any) -> None:
+    """Refuse parts that are taken as they are with rows without user or item, which would be one user more.
+
+    Raises:
+        UsageError: there are some.
+    """
+    missing = rows_without_ids(dataset)
+    if len(missing):
+        raise UsageError(
+            f"{dataset.places_of(missing)}: {len(missing)} rows of the parts have no user or no item; "
+            "correct or remove them"
+        )
+
+
+def rows_without_ids(dataset: Any) -> np.ndarray:
+    """Return the places of the interactions without user or item."""
+    return np.flatnonzero(dataset.inter_feat[[dataset.uid_field, dataset.iid_field]].isna().any(axis=1))
+
+
+def refuse_gaps(dataset: Any, field: str, why: str) -> None:
+    """Refuse a column with gaps, which RecBole fills with the mean of the others.
+
+    Raises:
+        UsageError: a row has no value.
+    """
+    missing = np.flatnonzero(dataset.inter_feat[field].isna())
+    if len(missing):
+        raise UsageError(
+            f"{dataset.places_of(missing)}: no value in the column {field!r} ({len(missing)} rows), "
+            f"but {why}; write the values, or remove these rows"
+        )
+
+
+def labels_are_read(config: Any) -> bool:
+    """Return whether a run reads the labels of its interactions, in training or evaluation.
+
+    RecBole's loaders write their own labels wherever they draw negatives: then each row is a positive.
+    """
+    if "labeled" in config["eval_args"]["mode"].values():
+        return True
+    drawn = (config["train_neg_sample_args"] or {}).get("distribution") not in (None, "none", "None")
+    own = registry.part(config.model_class, "loader_class") is not None
+    return not own and not drawn and config["MODEL_INPUT_TYPE"] == InputType.POINTWISE
+
+
+def check_labels(config: Any, dataset: Any) -> None:
+    """Refuse labels 0 that nothing reads: their rows would be positives like all others.
+
+    Raises:
+        UsageError: there are some, in a loaded column, one made by ``threshold``, or one that is not loaded.
+    """
+    label, threshold, frame = config["LABEL_FIELD"], config["threshold"], dataset.inter_feat
+    read, loaded = labels_are_read(config), label in frame
+    zeros = int((frame[label] == 0).sum()) if loaded else 0 if read else dataset.unread_zeros
+    if not zeros:
+        return
+    column, lowest = (label, 1) if threshold is None else next(iter(threshold.items()))
+    loading = f"inter: [{dataset.uid_field}, {dataset.iid_field}, {column}]"
+    remedy = (
+        f"keep the positive rows alone with --val_interval=\"{{{column}: '[{lowest},inf)'}}\" and "
+        f'--load_col="{{{loading}}}"'
+    )
+    made = f"threshold {threshold}" if threshold else f"the column {label!r}"
+    text = f"{made} gives {zeros} of {len(frame)} rows of data set {config['dataset']!r} the label 0, but"
+    if not read:
+        other = ", without threshold" if threshold else ", or name another column with LABEL_FIELD"
+        raise UsageError(
+            f"{text} {config['model']} reads no labels here: it would take them as positives, in training "
+            f"and in test; {remedy}{other}"
+        )
+    if "labeled" not in config["eval_args"]["mode"].values():
+        dataset.logger.warning(
+            "%s a ranking counts held-out ones as hits too; evaluate with eval_args.mode labeled, or %s",
+            *(text, remedy),
+        )
