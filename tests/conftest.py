@@ -57,6 +57,7 @@ def result_keys() -> list[str]:
         "rated",
         "split",
         "diagnostics",
+        "overlap",
         "parts",
     ]
     return [*run, "seconds", "epoch_seconds", "peak_rss_mb", "versions", "command"]

@@ -93,7 +93,9 @@ def test_rankings_of_all_models_are_refused_alike(repeated, model, options):
 
 
 def test_labelled_rows_of_a_pair_may_be_in_two_parts_and_are_told(repeated, caplog):
-    assert checked(repeated, "FM", valid_metric="AUC")["pairs"]
+    columns = {"inter": ["user_id", "item_id", "timestamp"]}
+    found = checked(repeated, "FM", valid_metric="AUC", load_col=columns, threshold={"timestamp": 90})
+    assert found["pairs"]
     assert "pairs of test are also in train" in caplog.text
 
 
