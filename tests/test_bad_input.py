@@ -158,7 +158,7 @@ def whole(write_parts):
         ({"val_interval": {"user_id": ["nobody"]}}, "has no interactions left after filtering"),
         (
             {"val_interval": {"rating": "[3,inf)"}},
-            r"val_interval names the column 'rating', which is not loaded; add it to load_col, such as \{inter:",
+            "val_interval names the column 'rating', which is not loaded; add it to load_col",
         ),
         (
             {"eval_args": {"order": "TO"}},
