@@ -118,8 +118,11 @@ def check_labels(config: Any, dataset: Any) -> None:
         UsageError: there are some, in a loaded column, one made by ``threshold``, or one that is not loaded.
     """
     label, threshold, frame = config["LABEL_FIELD"], config["threshold"], dataset.inter_feat
-    read, loaded = labels_are_read(config), label in frame
-    zeros = int((frame[label] == 0).sum()) if loaded else 0 if read else dataset.unread_zeros
+    read, (zeros, total) = labels_are_read(config), dataset.unread_labels
+    if label in frame:
+        zeros, total = int((frame[label] == 0).sum()), len(frame)
+    elif read:  # the missing column is an error elsewhere
+        return
     if not zeros:
         return
     column, lowest = (label, 1) if threshold is None else next(iter(threshold.items()))
@@ -129,7 +132,7 @@ def check_labels(config: Any, dataset: Any) -> None:
         f'--load_col="{{{loading}}}"'
     )
     made = f"threshold {threshold}" if threshold else f"the column {label!r}"
-    text = f"{made} gives {zeros} of {len(frame)} rows of data set {config['dataset']!r} the label 0, but"
+    text = f"{made} gives {zeros} of {total} rows of data set {config['dataset']!r} the label 0, but"
     if not read:
         other = ", without threshold" if threshold else ", or name another column with LABEL_FIELD"
         raise UsageError(

@@ -61,8 +61,12 @@ def domain_config(config: Any, name: str) -> Any:
         check_data_options(own.final_config_dict)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
+    columns, path = (block.get("load_col") or {}).get("inter"), folder / f"{dataset}.inter"
     if "load_col" not in block:
-        own["load_col"] = {"inter": _columns(own, folder / f"{dataset}.inter")}
+        own["load_col"] = {"inter": _columns(own, path)}
+    elif name == "target_domain" and config.options.warm_start_share and isinstance(columns, list):
+        time = [one for one in _columns(own, path)[3:] if one not in columns]
+        own["load_col"] = {**block["load_col"], "inter": [*columns, *time]}
     return own
 
 

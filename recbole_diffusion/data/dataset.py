@@ -42,7 +42,7 @@ class InteractionDataset(FastReading, Dataset):
         exposed_dropped: rows that were left out when that set was joined, by reason.
         times: of the interactions in 64 bits, [rows], where something orders them by time; else None.
         gaps: whether a value of a column of numbers was missing, bool [rows], for columns with gaps.
-        unread_zeros: rows with 0 in a column of labels that the options do not load.
+        unread_labels: rows with 0 in a column of labels that the options do not load, and all its rows.
         overlap: what the parts share, see ``data/overlap.py``; None before they are checked.
         kept_ratings: the ratings that ``threshold`` turned into labels, for the ranking of rated items; None
             without ``threshold``.
@@ -53,7 +53,7 @@ class InteractionDataset(FastReading, Dataset):
     kept_ratings: KeptRatings | None = None
     exposed_rows = 0
     times: np.ndarray | None = None
-    unread_zeros = 0
+    unread_labels = (0, 0)
     overlap: dict[str, Any] | None = None
     config: Any
     benchmark_filename_list: list[str] | None
@@ -128,7 +128,8 @@ class InteractionDataset(FastReading, Dataset):
         if header.get(label) == FeatureType.FLOAT and label not in wanted and label not in left_out:
             values = file.read(header, [label], rows)[label]
             if values.isin([0, 1]).all():
-                self.unread_zeros += int((values == 0).sum())
+                zeros, total = self.unread_labels
+                self.unread_labels = zeros + int((values == 0).sum()), total + rows
 
     def _load_user_or_item_feat(self, *arguments: Any) -> pd.DataFrame | None:
         """Read users or items, and leave out rows without an id."""

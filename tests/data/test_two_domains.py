@@ -168,6 +168,63 @@ def test_an_item_rated_twice_is_told_and_sizes_count_hidden_ratings(two_domains,
     assert caplog.text.count("rated before") == 2
 
 
+@pytest.fixture
+def timed(two_domains):
+    """The two domains with a time for each film, two seconds apart for each user, too close for float32."""
+    places: dict[str, int] = {}
+    lines = ["user_id:token\titem_id:token\trating:float\ttimestamp:float"]
+    for user, *rest in read_ratings(two_domains.data_path, "films"):
+        places[user] = places.get(user, 0) + 1
+        lines.append("\t".join([user, *rest, str(1_700_000_000 - 2 * places[user])]))
+    (two_domains.data_path / "films" / "films.inter").write_text("\n".join(lines) + "\n")
+    return two_domains
+
+
+@pytest.mark.parametrize(
+    "columns", [None, ["user_id", "item_id", "rating"]], ids=["found", "loaded by itself"]
+)
+def test_a_warm_start_learns_what_comes_before_its_test(timed, columns):
+    target = {"dataset": "films"} | ({"load_col": {"inter": columns}} if columns else {})
+    dataset, _, _, tests = built(timed, target_domain=target)
+    when = {row[:2]: int(row[3]) for row in read_ratings(timed.data_path, "films")}
+    users = dataset.field2id_token[dataset.uid_field]
+    items = dataset.field2id_token[dataset.iid_field]
+    learned: dict[str, list[int]] = {}
+    for user, item in zip(dataset.warm_rows.users, dataset.warm_rows.items, strict=True):
+        learned.setdefault(users[user], []).append(when[users[user], items[item]])
+    tested = pairs(tests["test_warm"]._dataset)
+    assert len({user for user, _ in tested}) == 10
+    for user, item in tested:
+        assert max(learned[user]) < when[user, item]
+
+
+def test_a_warm_start_refuses_gaps_and_tokens_as_times(timed):
+    path = timed.data_path / "films" / "films.inter"
+    text = path.read_text()
+    path.write_text(text.replace("1699999998\n", "\n"))
+    with pytest.raises(
+        UsageError, match=r"films.inter, line 2, .*: no time in the column 'timestamp' .* a warm start"
+    ):
+        built(timed)
+    path.write_text(text.replace("timestamp:float", "timestamp:token"))
+    with pytest.raises(UsageError, match="the column 'timestamp' is no number but token, and a warm start"):
+        built(timed)
+    assert built(timed, warm_start_share=0)
+
+
+def test_a_warm_start_without_times_is_told(two_domains, caplog):
+    built(two_domains)
+    assert (
+        "without the time column 'timestamp': the ratings that a warm start learns are drawn at"
+        in caplog.text
+    )
+
+
+def test_eval_args_has_no_part_in_the_division_which_is_told(two_domains, caplog):
+    built(two_domains, eval_args={"split": {"LS": "valid_and_test"}})
+    assert "the parts are divided by users, see cold_user_ratio: no effect of eval_args.split" in caplog.text
+
+
 def test_no_shared_user_is_refused(two_domains):
     write_ratings(two_domains.data_path, "books", [(f"x{user}", "i1", 3) for user in range(5)])
     with pytest.raises(

@@ -1,0 +1,244 @@
+"""Columns of the wrong type, rows without ids, gaps and labels that nothing reads are refused or told."""
+
+import numpy as np
+import pytest
+
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.columns import labels_are_read
+from recbole_diffusion.data.preparation import create_dataset, prepare_data
+from recbole_diffusion.errors import UsageError
+
+COLUMNS = {"user_id": "token", "item_id": "token", "rating": "float", "label": "float", "place": "token"}
+SMALL = {"topk": [2], "valid_metric": "MRR@2", "use_gpu": False}
+CTR = {
+    "eval_args": {"mode": "labeled"},
+    "metrics": ["AUC"],
+    "valid_metric": "AUC",
+    "train_neg_sample_args": None,
+}
+PAIR = ["user_id", "item_id"]
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """Return a function that writes 10 users x 12 of 20 items, with other types, values or columns."""
+
+    def written(name="toy.inter", head=(), values=(), more=()):
+        folder = tmp_path / "data" / "toy"
+        folder.mkdir(parents=True, exist_ok=True)
+        types, changed = COLUMNS | dict(head), dict(values)
+        rows = []
+        for row in range(120):
+            user, item = row // 12, (row // 12 + row % 12) % 20
+            cells = {
+                "user_id": f"u{user}",
+                "item_id": f"i{item}",
+                "rating": row % 5 + 1,
+                "label": int(row % 5 > 2),
+                "place": ("NO", "SE", "12")[row % 3],
+            }
+            rows.append("\t".join(str(changed.get((row, field), cells[field])) for field in COLUMNS))
+        header = "\t".join(f"{field}:{types[field]}" for field in COLUMNS)
+        (folder / name).write_text("\n".join([header, *rows, *more]) + "\n")
+        return {"dataset": "toy", "data_path": str(folder.parent), **SMALL}
+
+    return written
+
+
+def made(options, model="BPR", **more):
+    return create_dataset(Config(model, overrides={**options, **more}))
+
+
+def prepared(options, model="BPR", **more):
+    config = Config(model, overrides={**options, **more})
+    dataset = create_dataset(config)
+    prepare_data(config, dataset)
+    return dataset
+
+
+@pytest.mark.parametrize("column", ["rating", "label"])
+@pytest.mark.parametrize("model", ["BPR", "DGRM", "FM"])
+def test_a_rating_or_label_of_tokens_is_refused(toy, column, model):
+    columns = {"load_col": {"inter": [*PAIR, column]}}
+    message = (
+        rf"toy.inter, line 1: the column '{column}' is token, but .*_FIELD takes float; write {column}:float"
+    )
+    with pytest.raises(UsageError, match=message):
+        made(
+            toy(head={column: "token"}),
+            model,
+            **columns,
+            **(CTR if model == "FM" else {"rating_scale": [1, 5]}),
+        )
+
+
+def test_an_id_of_numbers_is_refused(toy):
+    with pytest.raises(UsageError, match="the column 'item_id' is float, but ITEM_ID_FIELD takes token"):
+        made(toy(head={"item_id": "float"}, values={(row, "item_id"): row for row in range(120)}))
+
+
+def test_rows_without_user_and_rows_without_item_go_and_no_others(toy, caplog):
+    empty = {
+        (3, "user_id"): "",
+        (4, "item_id"): "",
+        (70, "item_id"): "",
+        (9, "user_id"): "",
+        (9, "item_id"): "",
+    }
+    dataset = made(toy(values=empty), load_col={"inter": [*PAIR, "rating"]}, normalize_all=False)
+    kept = [row % 5 + 1 for row in range(120) if row not in (3, 4, 9, 70)]
+    assert dataset.inter_feat["rating"].tolist() == kept
+    assert (dataset.user_num, dataset.item_num) == (11, 21)
+    assert (dataset.inter_feat[PAIR] > 0).all(axis=None)
+    assert "toy.inter, line 5, 6, 11, 72: 4 rows have no user or no item, and are left out" in caplog.text
+
+
+def test_parts_with_rows_without_ids_are_refused(toy):
+    for part in ("train", "valid", "test"):
+        options = toy(f"toy.{part}.inter", values={(8, "item_id"): ""} if part == "valid" else {})
+    with pytest.raises(
+        UsageError, match=r"toy.valid.inter, line 10: 1 rows of the parts have no user or no item"
+    ):
+        made(options, benchmark_filename=["train", "valid", "test"], load_col=None)
+
+
+def test_a_row_of_users_or_items_without_an_id_goes(toy, tmp_path, caplog):
+    options = toy()
+    (tmp_path / "data/toy/toy.item").write_text("item_id:token\tsize:float\ni1\t1\n\t7\ni2\t2\n")
+    columns = {"inter": PAIR, "item": "*"}
+    dataset = made(options, load_col=columns, filter_inter_by_user_or_item=True, normalize_all=False)
+    assert dataset.item_feat["size"].tolist()[1:] in ([1, 2], [2, 1])
+    assert "1 rows of the .item file of data set toy have no id, and are left out" in caplog.text
+
+
+@pytest.mark.parametrize("asked", [["NO"], [12, "NO"], ["12"]])
+def test_a_list_of_tokens_may_name_numbers(toy, asked):
+    dataset = made(toy(), load_col={"inter": [*PAIR, "place"]}, val_interval={"place": asked})
+    assert set(dataset.field2id_token["place"]) == {"[PAD]", *map(str, asked)}
+
+
+@pytest.mark.parametrize(
+    ("intervals", "message"),
+    [
+        ({"place": [False, "SE"]}, r"val_interval.place' is \[False, 'SE'\]; it takes tokens, in quotes"),
+        ({"place": "[3,inf)"}, "the column 'place' is token; it takes a list of tokens"),
+        ({"rating": ["3"]}, r"the column 'rating' is float; it takes an interval in quotes"),
+        ({"nothing": "[3,inf)"}, "val_interval names the column 'nothing', which is not loaded"),
+    ],
+)
+def test_a_filter_that_does_not_fit_its_column_is_refused(toy, intervals, message):
+    with pytest.raises(UsageError, match=message):
+        made(toy(), load_col=None, val_interval=intervals)
+
+
+READ = [
+    ("BPR", {}, False),
+    ("EASE", {}, False),
+    ("TVDiff", {}, False),
+    ("NeuMF", {}, False),
+    ("NeuMF", {"train_neg_sample_args": None}, True),
+    ("FM", CTR, True),
+    ("FM", {**CTR, "train_neg_sample_args": {"distribution": "uniform"}}, True),
+    ("BPR", {"eval_args": {"mode": "labeled"}, "metrics": ["AUC"], "valid_metric": "AUC"}, True),
+]
+
+
+@pytest.mark.parametrize(("model", "options", "read"), READ)
+def test_which_runs_read_labels(toy, model, options, read):
+    given = {**toy(), "load_col": {"inter": [*PAIR, "rating"]}, "threshold": {"rating": 4}, **options}
+    assert labels_are_read(Config(model, overrides=given)) is read
+    if read:
+        prepared(given, model)
+        return
+    message = (
+        rf"threshold .*'rating': 4.* gives 72 of 120 rows of data set 'toy' the label 0, but {model} reads no "
+        r"labels here: .*--val_interval=.*rating: '\[4,inf\)'.* --load_col=.*inter: \[user_id, item_id, rating\]"
+    )
+    with pytest.raises(UsageError, match=message):
+        prepared(given, model)
+    filtered = {**given, "threshold": None, "val_interval": {"rating": "[4,inf)"}, "LABEL_FIELD": "none"}
+    assert len(prepared(filtered, model).inter_feat) == 48
+
+
+@pytest.mark.parametrize("loaded", [True, False], ids=["loaded", "not loaded"])
+def test_a_column_of_labels_that_nothing_reads_is_refused(toy, loaded):
+    columns = {"load_col": {"inter": [*PAIR, *(["label"] if loaded else [])]}}
+    with pytest.raises(UsageError, match=r"the column 'label' gives 72 of 120 rows .* BPR reads no labels"):
+        prepared(toy(), **columns)
+    positive = {"load_col": {"inter": [*PAIR, "label"]}, "val_interval": {"label": "[1,inf)"}}
+    assert len(prepared(toy(), **positive).inter_feat) == 48
+    assert len(prepared(toy(), **columns, LABEL_FIELD="clicked").inter_feat) == 120
+    prepared(toy(), "FM", **CTR, load_col={"inter": [*PAIR, "label"]})
+
+
+def test_columns_of_labels_that_are_no_labels_or_all_positive_do_not_matter(toy):
+    prepared(toy(values={(row, "label"): 1 for row in range(120)}), load_col={"inter": PAIR})
+    prepared(toy(values={(0, "label"): 0.5}), load_col={"inter": PAIR})
+
+
+def test_a_ranking_by_a_model_that_reads_labels_is_told(toy, caplog):
+    given = {
+        "load_col": {"inter": [*PAIR, "rating"]},
+        "threshold": {"rating": 4},
+        "train_neg_sample_args": None,
+    }
+    prepared(toy(), "NeuMF", **given)
+    assert "the label 0, but a ranking counts held-out ones as hits too" in caplog.text
+
+
+@pytest.mark.parametrize("field", ["rating", "place"])
+def test_labels_are_not_made_of_gaps_or_tokens(toy, field):
+    options = toy(values={(7, "rating"): ""})
+    given = {
+        "load_col": {"inter": [*PAIR, "rating", "place"]},
+        "threshold": {field: 4},
+        "normalize_all": False,
+    }
+    message = {
+        "rating": r"line 9: no value in the column 'rating' \(1 rows\), but threshold makes labels of it",
+        "place": "threshold names the column 'place', which is token",
+    }
+    with pytest.raises(UsageError, match=message[field]):
+        made(options, "NeuMF", **given)
+
+
+def test_filters_of_a_labelled_file_are_told(toy, tmp_path, caplog):
+    options = toy()
+    rows = [f"u{user}\ti{(user + item) % 9}\t{max(0, item - 4)}" for user in range(9) for item in range(7)]
+    (tmp_path / "data/toy/toy.inter").write_text("\n".join(["userID\titemID\tx_label", *rows]) + "\n")
+    prepared(options, user_inter_num_interval="[2,inf)", rm_dup_inter="first", eval_args={"order": "TO"})
+    said = "the parts of x_label in the file are taken as they are: no effect of user_inter_num_interval, "
+    assert f"{said}rm_dup_inter, eval_args.order" in caplog.text
+
+
+def test_options_of_a_shift_without_one_are_told(toy, caplog):
+    prepared(toy(), load_col={"inter": [*PAIR, "label"]}, LABEL_FIELD="none", shift_ratio=0.3)
+    assert "shift is none: no effect of shift_ratio" in caplog.text
+
+
+def test_gaps_stay_gaps_in_written_parts(toy, tmp_path):
+    from recbole_diffusion.data.split_files import write_parts
+
+    empty = {(row, "rating"): "" for row in range(0, 120, 3)}
+    dataset = made(
+        toy(values=empty), shift="popularity", load_col={"inter": [*PAIR, "rating"]}, normalize_all=False
+    )
+    rows = dataset.rows_of_parts()
+    files = [tmp_path / f"part{number}" for number in range(4)]
+    write_parts(dataset, rows, files)
+    found = [line.split("\t")[2] for file in files for line in file.read_text().splitlines()[1:]]
+    source = ["" if row % 3 == 0 else str(row % 5 + 1) for row in range(120)]
+    assert found == [source[row] for row in np.concatenate(rows)]
+
+
+def test_parts_are_written_with_a_long_separator(toy, tmp_path):
+    from recbole_diffusion.data.split_files import write_parts
+
+    options = toy(values={(0, "place"): '"one", two'})
+    file = tmp_path / "data/toy/toy.inter"
+    file.write_text(file.read_text().replace('"', "'").replace("\t", "::"))
+    given = {"shift": "popularity", "load_col": {"inter": [*PAIR, "place"]}, "field_separator": "::"}
+    dataset = made(options, **given)
+    write_parts(dataset, [np.arange(120)], [tmp_path / "part"])
+    lines = (tmp_path / "part").read_text().splitlines()
+    assert lines[:2] == ["user_id:token::item_id:token::place:token", "u0::i0::'one', two"]
