@@ -151,8 +151,8 @@ def test_which_runs_read_labels(toy, model, options, read):
         prepared(given, model)
         return
     message = (
-        rf"threshold .*'rating': 4.* gives 72 of 120 rows of data set 'toy' the label 0, but {model} reads no "
-        r"labels here: .*--val_interval=.*rating: '\[4,inf\)'.* --load_col=.*inter: \[user_id, item_id, rating\]"
+        rf"threshold .*'rating': 4.* gives 72 of 120 rows of data set 'toy' the label 0, but {model} reads "
+        r"no labels here: .*--val_interval=.*rating: '\[4,inf\)'.* --load_col=.*\[user_id, item_id, rating\]"
     )
     with pytest.raises(UsageError, match=message):
         prepared(given, model)
