@@ -137,6 +137,7 @@ class _Prepared:
         tests: loaders of the test parts by name.
         trainer: the trainer, which holds the model.
         load_seconds: time of reading and splitting the data.
+        build_seconds: time of making the model, in which EASE and its like are computed whole.
     """
 
     config: Config
@@ -147,6 +148,7 @@ class _Prepared:
     tests: dict[str, Any]
     trainer: Any
     load_seconds: float
+    build_seconds: float
 
     @property
     def held_out(self) -> dict[str, Any]:
@@ -177,11 +179,13 @@ def _build(config: Config, folder: RunFolder, given: Any) -> _Prepared:
     train, valid, tests = prepare_data(config, dataset)
     load_seconds = time.perf_counter() - clock
 
+    clock = time.perf_counter()
     init_seed(config.general.seed, config["reproducibility"])
     model = _made(config, train._dataset)
+    build_seconds = time.perf_counter() - clock
     logger.info("%s", model)
     trainer = trainer_for(config, model, folder)
-    prepared = _Prepared(config, folder, dataset, train, valid, tests, trainer, load_seconds)
+    prepared = _Prepared(config, folder, dataset, train, valid, tests, trainer, load_seconds, build_seconds)
     trainer.ids = id_fingerprint(dataset)
     trainer.data = data_fingerprints({"train": train._dataset} | prepared.held_out)
     model.observe_parts(prepared.held_out)
@@ -287,6 +291,7 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
         "parts": {name: trainer.data[name] for name in ("train", *prepared.held_out) if name in trainer.data},
         "seconds": {
             "load": round(prepared.load_seconds, 3),
+            "build": round(prepared.build_seconds, 3),
             "train": round(sum(epochs), 3),
             "valid": round(sum(record.get("valid_seconds", 0.0) for record in trainer.records), 3),
             "test": round(test_seconds, 3),

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.report.runs import RunRecord
 
-ERRORS = ("mae", "rmse")  # lower is better
+# Metrics whose smaller values are better: RecBole's ``smaller_metrics``, and the squared error of ratings.
+SMALLER = frozenset({"mae", "rmse", "mse", "logloss", "giniindex", "averagepopularity"})
 SHOWN = ("recall", "ndcg", "mae", "rmse")  # metrics of a table by default
 
 
 def smaller_is_better(metric: str) -> bool:
-    """Return whether smaller values of a metric are better."""
-    return metric.rpartition("_")[2] in ERRORS
+    """Return whether smaller values of a metric are better: an error, a loss, inequality, popularity."""
+    return metric.lower().partition("@")[0].rpartition("_")[2] in SMALLER
 
 
 def shared_metrics(runs: Sequence[RunRecord], parts: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from recbole_diffusion.report.compared_metrics import (
 )
 from recbole_diffusion.report.methods import group_by_method
 from recbole_diffusion.report.paired import TESTS, kept_by_user, paired_tests, tested_metric
+from recbole_diffusion.report.protocols import of_one_meaning, require_one_rule
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import group_by_split
 
@@ -43,6 +44,7 @@ class Method:
         selection: ``validation``, ``test`` or ``last epoch``: what its epochs were chosen by.
         preset: names of its runs' presets, ``-`` for none.
         metrics: by test part and name.
+        build_seconds: of making a run's model, in which some are computed whole (EASE); None for older runs.
         train_seconds: of all epochs of a run.
         epoch_seconds: median epoch of a run.
         peak_rss_mb: peak memory of a run's process, MiB.
@@ -56,11 +58,17 @@ class Method:
     selection: str
     preset: str
     metrics: dict[str, dict[str, MeanStd]]
+    build_seconds: MeanStd | None
     train_seconds: MeanStd
     epoch_seconds: MeanStd | None
     peak_rss_mb: MeanStd
     parameters: int
     tests: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def cost_seconds(self) -> float:
+        """Return the mean time of making the model, where it was taken, and of training it."""
+        return self.train_seconds.mean + (self.build_seconds.mean if self.build_seconds else 0.0)
 
 
 @dataclass
@@ -121,20 +129,23 @@ def compare(
             test; by default the bootstrap for errors of ratings, else the t-test.
 
     Raises:
-        UsageError: runs on different splits, test parts or data sets, a metric that not all have, or an
-            unknown ``reference`` or ``test``.
+        UsageError: runs on different splits, test parts or data sets or ranked by different rules, a metric
+            that not all have, or an unknown ``reference`` or ``test``.
         RunError: a damaged file.
     """
     if test not in (None, "none", *TESTS):
         raise UsageError(f"test is {test!r}; it takes {', '.join(TESTS)}, none, or null")
     if isinstance(runs, Mapping):
         groups = {name: list(group) for name, group in runs.items()}
+        require_one_rule([run for group in groups.values() for run in group])
     else:
+        require_one_rule(runs)
         groups = group_by_method(runs, names)
     runs = [run for group in groups.values() for run in group]
     _, notes = group_by_split(groups)
     parts = list(runs[0].test_parts)
-    known = shared_metrics(runs, parts)
+    known, left_out = of_one_meaning(shared_metrics(runs, parts), runs)
+    notes += left_out
     chosen = chosen_metrics(metrics, known, all(run.valid_metric.startswith("rated_") for run in runs))
     by = ordering_metric(by, chosen, known, runs)
     if reference is not None and reference not in groups:
@@ -154,6 +165,7 @@ def compare(
 
 def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]) -> Method:
     epochs = [statistics.median(run.result["epoch_seconds"]) for run in runs if run.result["epoch_seconds"]]
+    built = [run.result["seconds"]["build"] for run in runs if "build" in run.result["seconds"]]
     return Method(
         name=name,
         runs=runs,
@@ -166,6 +178,7 @@ def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]
             }
             for part in parts
         },
+        build_seconds=MeanStd.from_values(built) if len(built) == len(runs) else None,
         train_seconds=MeanStd.from_values([run.result["seconds"]["train"] for run in runs]),
         epoch_seconds=MeanStd.from_values(epochs) if epochs else None,
         peak_rss_mb=MeanStd.from_values([run.result["peak_rss_mb"] for run in runs]),

@@ -59,7 +59,8 @@ def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
         *found.metrics,
         *(["p (Holm)"] if tested else []),
     ]
-    columns += ["train s", "s/epoch", "peak MiB", "parameters"]
+    built = any(method.build_seconds is not None for method in found.methods)
+    columns += [*(["build s"] if built else []), "train s", "s/epoch", "peak MiB", "parameters"]
     rows = []
     for method in methods:
         metrics = [
@@ -74,8 +75,9 @@ def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
                 Cell("TEST" if method.selection == "test" else method.selection),
                 *metrics,
                 *([_p(method, part, found)] if tested else []),
+                *([_seconds(method.build_seconds)] if built else []),
                 mean_std_cell(method.train_seconds, 1),
-                Cell("") if method.epoch_seconds is None else mean_std_cell(method.epoch_seconds, 2),
+                _seconds(method.epoch_seconds),
                 mean_std_cell(method.peak_rss_mb, 0),
                 number(method.parameters, 0),
             ]
@@ -90,6 +92,10 @@ def mean_std_cell(spread: MeanStd, digits: int, best: bool = False) -> Cell:
     if spread.runs == 1:
         return Cell(text, spread.mean, None, best)
     return Cell(f"{text} ± {spread.deviation:,.{digits}f}", spread.mean, spread.deviation, best)
+
+
+def _seconds(spread: MeanStd | None) -> Cell:
+    return Cell("") if spread is None else mean_std_cell(spread, 2)
 
 
 def _p(method: Method, part: str, found: Comparison) -> Cell:

@@ -86,10 +86,30 @@ def _check_seeds(group: list[RunRecord]) -> None:
                     "different interactions; compare runs on the same data"
                 )
             raise UsageError(
-                f"{seen[run.seed].path} and {run.path} are the same: {run.model} with seed {run.seed} and "
-                "equal options; leave one out, or run it with another seed"
+                f"{seen[run.seed].path} and {run.path} are {_alike(seen[run.seed], run)}; leave one out, or "
+                "run it with another seed"
             )
         seen[run.seed] = run
+
+
+def _alike(one: RunRecord, other: RunRecord) -> str:
+    """Return how much alike two runs with equal options and seeds are, in words."""
+    said = f"{one.model} with seed {one.seed} and equal options"
+    tables = one.test_parts, other.test_parts
+    if tables[0] == tables[1]:
+        return f"the same: {said}"
+    names = [{f"{part} {name}" for part in table for name in table[part]} for table in tables]
+    if names[0] != names[1]:
+        apart = sorted(names[0] ^ names[1])
+        return f"one run judged by different metrics ({apart[0]} is in one alone): {said}"
+    (part, name) = next(
+        (part, name)
+        for part in tables[0]
+        for name in tables[0][part]
+        if tables[0][part][name] != tables[1][part][name]
+    )
+    values = " and ".join(f"{table[part][name]:.6g}" for table in tables)
+    return f"{said}, but not the same: {part} {name} is {values}, so code, versions or machine differ"
 
 
 def _option_names(firsts: list[RunRecord]) -> list[str]:

@@ -197,15 +197,15 @@ def _shares(found: Comparison, part: str) -> Panel | None:
 
 
 def accuracy_against_time(found: Comparison) -> Figure | None:
-    """Return the metric of each method on each test part against seconds of training; None for one method."""
+    """Return the metric of each method on each test part against its cost in seconds; None for one method."""
     if len(found.methods) < 2:
         return None
     panels = []
     for part in found.parts:
-        panel = Panel(part, "seconds of training, mean over seeds", found.by, x_log=True)
+        panel = Panel(part, "seconds of making and training, mean over seeds", found.by, x_log=True)
         for number, method in enumerate(found.methods):
-            spread, seconds = method.metrics[part][found.by], method.train_seconds
-            text = f"{method.name}<br>{found.by} {spread.mean:.4f}<br>{seconds.mean:,.1f} s"
+            spread, seconds = method.metrics[part][found.by], method.cost_seconds
+            text = f"{method.name}<br>{found.by} {spread.mean:.4f}<br>{seconds:,.1f} s"
             error = [spread.deviation] if spread.runs > 1 else None
             point: SeriesStyle = {
                 "kind": "points",
@@ -214,7 +214,7 @@ def accuracy_against_time(found: Comparison) -> Figure | None:
                 "error": error,
             }
             # A method that trains for no time, such as Pop, still needs a place on a logarithmic axis.
-            panel.series.append(PlotSeries(method.name, [max(seconds.mean, 0.01)], [spread.mean], **point))
+            panel.series.append(PlotSeries(method.name, [max(seconds, 0.01)], [spread.mean], **point))
         panels.append(panel)
     better = "Lower" if smaller_is_better(found.by) else "Higher"
     note = f"{better} and further left is better. Seconds depend on the machine of each run."

@@ -15,6 +15,8 @@ from recbole_diffusion.storage import yaml_io
 
 MANY_VALUES = 8  # metrics of one run that are shown in large type
 
+SECONDS = ("load", "build", "train", "valid", "test")
+
 
 def runs_page(
     found: Comparison, load: Callable[[RunRecord], Any] | None, left_out: Sequence[str] = ()
@@ -134,7 +136,7 @@ def _runs(page: HtmlPage, methods: Mapping[str, Sequence[RunRecord]]) -> None:
                 number(len(result["epoch_seconds"]), 0),
                 number(result["best_valid_score"]),
                 number(next(iter(run.test_parts.values())).get(run.valid_metric)),
-                *(number(result["seconds"].get(what), 1) for what in ("load", "train", "valid", "test")),
+                *(number(result["seconds"].get(what), 1) for what in SECONDS),
                 number(result["peak_rss_mb"], 0),
             ]
         )
@@ -146,10 +148,7 @@ def _runs(page: HtmlPage, methods: Mapping[str, Sequence[RunRecord]]) -> None:
         "epochs",
         "valid",
         "test",
-        "load s",
-        "train s",
-        "valid s",
-        "test s",
+        *(f"{what} s" for what in SECONDS),
         "peak MiB",
     ]
     page.table(Table("", columns, rows, words={"method", "folder"}))

@@ -56,6 +56,11 @@ class RunRecord:
         return self.result.get("preset")
 
     @property
+    def metrics_version(self) -> int:
+        """Return what its metrics mean, see ``docs/metrics.md``; 1 for a run of a time without versions."""
+        return self.result.get("metrics_version", 1)
+
+    @property
     def selection(self) -> str:
         """Return what the epoch was chosen on: ``validation``, ``test``, or ``last epoch`` for neither."""
         return self.result.get("selection", "validation")

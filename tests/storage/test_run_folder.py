@@ -70,7 +70,7 @@ def test_the_result_is_complete(checkerboard, home, result_keys):
     )
     assert stored["best_valid_score"] == stored["valid"]["recall@20"]
     assert len(stored["epoch_seconds"]) == 2
-    assert set(stored["seconds"]) == {"load", "train", "valid", "test"}
+    assert set(stored["seconds"]) == {"load", "build", "train", "valid", "test"}
     assert stored["versions"]["recbole_diffusion"] == __version__
     assert {"python", "recbole", "torch", "numpy"} <= set(stored["versions"])
     assert stored["peak_rss_mb"] > 1

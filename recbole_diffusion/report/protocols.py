@@ -1,0 +1,60 @@
+"""How the lists of runs were made and judged: numbers of different rules never stand in one table."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.report.runs import RunRecord
+
+# Options that change what a metric counts, by the beginning of its name.
+OF_METRICS = {"tailpercentage": ("tail_ratio",), "rated_": ("rating_scale", "rated_clip")}
+
+
+def ranking_rule(run: RunRecord) -> str:
+    """Return how the test lists of a run were made and judged, in words; equal for equal rules."""
+    mode = (run.config.get("eval_args") or {}).get("mode") or "full"
+    mode = mode.get("test", "full") if isinstance(mode, Mapping) else mode
+    words = ["all items ranked" if mode == "full" else f"mode {mode}"]
+    words += ["earlier items ranked too (repeatable)"] if run.config.get("repeatable") else []
+    return ", ".join([*words, f"metrics of version {run.metrics_version}"])
+
+
+def require_one_rule(runs: Sequence[RunRecord]) -> None:
+    """Raise UsageError if the lists of some runs were made or judged by another rule than those of others."""
+    rules: dict[str, list[str]] = defaultdict(list)
+    for run in runs:
+        rules[ranking_rule(run)].append(run.path.name)
+    if len(rules) < 2:
+        return
+    said = [
+        f"{', '.join(names[:2])}{' and others' if len(names) > 2 else ''} ({rule})"
+        for rule, names in rules.items()
+    ]
+    advice = "make one table for each"
+    if len({run.metrics_version for run in runs}) > 1:
+        advice += "; versions are in docs/metrics.md: run the older ones again"
+    raise UsageError(f"runs ranked by different rules cannot be compared: {'; '.join(said)}; {advice}")
+
+
+def of_one_meaning(metrics: Sequence[str], runs: Sequence[RunRecord]) -> tuple[list[str], list[str]]:
+    """Return the metrics that mean the same in all runs, and a line about the others."""
+    differing: dict[str, str] = {}
+    for beginning, options in OF_METRICS.items():
+        for name in options:
+            values = {_text(run.config.get(name)) for run in runs}
+            if len(values) > 1:
+                differing[beginning] = name
+    left_out = {
+        metric: option
+        for metric in metrics
+        for beginning, option in differing.items()
+        if metric.startswith(beginning)
+    }
+    options = ", ".join(sorted(set(left_out.values())))
+    notes = [f"Left out, since the runs differ in {options}: {', '.join(left_out)}."] if left_out else []
+    return [metric for metric in metrics if metric not in left_out], notes
+
+
+def _text(value: Any) -> str:
+    return repr([float(one) for one in value] if isinstance(value, list) else value)
