@@ -1,6 +1,7 @@
 """One modality of the items: a memory-mapped feature matrix, aligned to item ids by token, and checked."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +58,11 @@ def open_matrix(path: Path) -> np.ndarray:
         UsageError: it cannot be read, or is not a matrix of floating-point numbers.
     """
     try:
-        matrix = (
-            _open_safetensors(path)
-            if path.suffix == ".safetensors"
-            else np.lib.format.open_memmap(path, mode="r")
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        matrix = _open_safetensors(path) if path.suffix == ".safetensors" else _open_npy(path)
+    except (
+        *(OSError, ValueError, KeyError, TypeError, AttributeError),
+        *(OverflowError, RecursionError, MemoryError, SyntaxError, EOFError),
+    ) as error:
         raise UsageError(
             f"{path} cannot be read as a matrix of features: {error}; write it with numpy.save"
         ) from error
@@ -71,6 +71,15 @@ def open_matrix(path: Path) -> np.ndarray:
             f"{path} holds {matrix.dtype} of shape {list(matrix.shape)}; it takes floating-point numbers "
             "[items, features]"
         )
+    return matrix
+
+
+def _open_npy(path: Path) -> np.ndarray:
+    """Map a .npy file, whose numbers must be as many as its header says."""
+    matrix = np.lib.format.open_memmap(path, mode="r")
+    surplus = path.stat().st_size - matrix.offset - matrix.nbytes
+    if surplus:
+        raise ValueError(f"{surplus:,} bytes follow the {list(matrix.shape)} {matrix.dtype} of its header")
     return matrix
 
 
@@ -87,9 +96,19 @@ def _open_safetensors(path: Path) -> np.ndarray:
     (entry,) = tensors.values()
     if entry["dtype"] not in FLOATS:
         raise ValueError(f"it holds {entry['dtype']}, not one of {', '.join(FLOATS)}")
-    return np.memmap(
-        path, FLOATS[entry["dtype"]], "r", 8 + length + entry["data_offsets"][0], tuple(entry["shape"])
+    (first, end), shape = entry["data_offsets"], entry["shape"]
+    if not all(type(one) is int and one >= 0 for one in (first, end, *shape)):
+        raise ValueError(f"its header has shape {shape} and data_offsets {[first, end]}")
+    needed, there = (
+        np.dtype(FLOATS[entry["dtype"]]).itemsize * math.prod(shape),
+        path.stat().st_size - 8 - length,
     )
+    if first or end != needed or there != needed:
+        raise ValueError(
+            f"its header has {entry['dtype']} of shape {shape}, {needed:,} bytes, with data_offsets "
+            f"{[first, end]}, and {there:,} bytes follow"
+        )
+    return np.memmap(path, FLOATS[entry["dtype"]], "r", 8 + length, tuple(shape))
 
 
 def tokens_beside(path: Path) -> list[str] | None:

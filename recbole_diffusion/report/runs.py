@@ -11,6 +11,7 @@ from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.lists import UserMetrics, load_user_metrics
+from recbole_diffusion.storage.result_form import damage_of_epoch
 from recbole_diffusion.storage.run_folder import RunFolder, rerun_hint
 
 # What every result.json has had from the first version on.
@@ -117,7 +118,8 @@ def read_run(path: str | Path) -> RunRecord:
             f"the run in {folder.path} has not ended: result.json is missing. Wait for it, continue it with "
             f"--resume={folder.path}, or leave it out"
         )
-    return RunRecord(folder.path, folder.read_config(), _result(folder), _epochs(folder))
+    result = _result(folder)
+    return RunRecord(folder.path, folder.read_config(), result, _epochs(folder, len(result["epoch_seconds"])))
 
 
 def _result(folder: RunFolder) -> dict[str, Any]:
@@ -144,24 +146,29 @@ def _result(folder: RunFolder) -> dict[str, Any]:
     return result
 
 
-def _epochs(folder: RunFolder) -> list[dict[str, Any]]:
+def _epochs(folder: RunFolder, trained: int) -> list[dict[str, Any]]:
     if not folder.metrics.is_file():
         return []  # a copy of a run that keeps its result alone
     lines = folder.metrics.read_bytes().splitlines()
-    return [_epoch(folder, number, line) for number, line in enumerate(lines, start=1)]
+    epochs = [_epoch(folder, number, line) for number, line in enumerate(lines, start=1)]
+    numbers = [epoch.get("epoch", -1) for epoch in epochs]
+    if numbers != sorted(set(numbers)) or len(epochs) < trained:
+        raise RunError(
+            f"{folder.metrics} is damaged: it has {len(epochs)} epochs, {numbers[:5]} first, and "
+            f"{folder.result.name} {trained}; {rerun_hint(folder.path)}"
+        )
+    return epochs
 
 
 def _epoch(folder: RunFolder, number: int, line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(
             f"{folder.metrics}, line {number} is damaged: {error}; {rerun_hint(folder.path)}"
         ) from error
-    if not isinstance(value, dict):
-        raise RunError(
-            f"{folder.metrics}, line {number} is damaged: it is not an object; {rerun_hint(folder.path)}"
-        )
+    if damage := damage_of_epoch(value):
+        raise RunError(f"{folder.metrics}, line {number} is damaged: {damage}; {rerun_hint(folder.path)}")
     return value
 
 

@@ -15,6 +15,7 @@ from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.options.renamed import translated
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.atomic import write_text
+from recbole_diffusion.storage.result_form import damage_of_result
 
 
 def unique_name(name: str) -> str:
@@ -136,10 +137,10 @@ class RunFolder:
             )
         try:
             result = json.loads(self.result.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{self.result} is damaged: {error}; {rerun_hint(self.path)}") from error
-        if not isinstance(result, dict):
-            raise RunError(f"{self.result} is damaged: it is not an object; {rerun_hint(self.path)}")
+        if damage := damage_of_result(result):
+            raise RunError(f"{self.result} is damaged: {damage}; {rerun_hint(self.path)}")
         return result
 
     def discard(self) -> None:

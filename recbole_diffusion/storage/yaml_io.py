@@ -135,7 +135,7 @@ def parse_value(text: str) -> Any:
         return _read(text, _Loader)
     except _NotMeantError as error:
         raise UsageError(f"the value {text:.60} is ambiguous: {error}") from error
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 
@@ -156,7 +156,7 @@ def load_yaml(path: str | Path, packaged: bool = False) -> dict[str, Any]:
         raise UsageError(f"cannot read configuration file {str(path)!r}: {error.strerror}") from error
     except _NotMeantError as error:
         raise UsageError(f"configuration file {str(path)!r}: {error}; correct it") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(
             f"configuration file {str(path)!r} is not valid YAML: {' '.join(str(error).split())}"
         ) from error

@@ -21,6 +21,7 @@ from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.evaluation.score_check import ScoreCheck
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
+from recbole_diffusion.trainer.checkpoint_form import damage_of_state
 from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
 from recbole_diffusion.trainer.plain_attributes import PlainState
 from recbole_diffusion.trainer.progress_log import Heartbeat
@@ -196,7 +197,7 @@ class RunMixin(MirrorGradient):
                 "cur_step": self.cur_step,
                 "best_epoch": self.best_epoch,
                 "best_valid_score": float(self.best_valid_score),
-                "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
+                "best_valid_result": _numbers(self.best_valid_result),
                 # As text: thousands of small objects would take longer than the weights.
                 "records": json.dumps(self.records),
                 "state_dict": self.model.state_dict(),
@@ -269,6 +270,8 @@ class RunMixin(MirrorGradient):
                 f"{self.folder.checkpoint} holds weights only, not the state of a run; start a new run from "
                 "it with --load_checkpoint"
             )
+        if damage := damage_of_state(state):
+            raise RunError(f"{self.folder.checkpoint} is damaged: {damage}; {self._remedy()}")
         self.load_weights(state, self.folder.checkpoint)
         if told := self.changed_data(state):
             raise RunError(
@@ -279,24 +282,38 @@ class RunMixin(MirrorGradient):
             self.logger.warning(
                 "%s is older than fingerprints of data: nothing is compared", self.folder.path
             )
+        try:
+            self._restore(state, train_data)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if isinstance(error, RunError):
+                raise
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise RunError(f"{self.folder.checkpoint} is damaged: {why}; {self._remedy()}") from error
+        self.logger.info("resumed after epoch %d", state["epoch"])
+
+    def _restore(self, state: dict[str, Any], train_data: Any) -> None:
+        """Set all that a checkpoint holds besides weights."""
         train_data = self.restore_trainer(state.get("trainer", {}), train_data)
         if state["best_epoch"] >= 0:
             self._check_best()
         self.start_epoch = state["epoch"] + 1
         self.cur_step, self.best_epoch = state["cur_step"], state["best_epoch"]
         self.finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
-        self.best_valid_score, self.best_valid_result = state["best_valid_score"], state["best_valid_result"]
+        self.best_valid_score = state["best_valid_score"]
+        self.best_valid_result = _numbers(state["best_valid_result"])
         self.records, self._last_saved = json.loads(state["records"]), state["epoch"]
         optimizers = self.optimizers()
         for name, values in state["optimizers"].items():
             optimizers[name].load_state_dict(values)
         self.plain_state.restore(state["plain"])
-        self.folder.write_metrics(self.records)
         generator = getattr(train_data, "generator", None)
         if generator is not None and state["loader"] is not None:
             generator.set_state(state["loader"].cpu())
         checkpoint.restore_random_state(state["random"])
-        self.logger.info("resumed after epoch %d", state["epoch"])
+        self.folder.write_metrics(self.records)
+
+    def _remedy(self) -> str:
+        return checkpoint.remedy(self.folder.checkpoint)
 
     def _check_best(self) -> None:
         """Check that the best weights so far are there, before hours are spent on others."""
@@ -373,6 +390,11 @@ class RunMixin(MirrorGradient):
         if options.rating_scale is None or not has_ratings(part):
             return None
         return RatedScores(part, options, self.model.predicts_ratings)
+
+
+def _numbers(result: Any) -> dict[str, float] | None:
+    """Return the metrics of a validation as plain numbers; None without any."""
+    return {name: float(value) for name, value in result.items()} if result else None
 
 
 class RunTrainer(RunMixin, FusedSteps):

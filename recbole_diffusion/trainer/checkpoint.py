@@ -19,6 +19,7 @@ import torch
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.storage.atomic import ADVICE, write_whole
 from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.trainer.checkpoint_form import damage_of_weights, not_finite
 
 FORMAT = "recbole_diffusion/1"
 _MARK = "__kind__"
@@ -132,7 +133,14 @@ def load(path: Path, device: torch.device | str = "cpu", *, trust: bool = False)
                 "--trust_checkpoint=True"
             )
         return state
-    return from_plain(state)
+    try:
+        state = from_plain(state)
+        broken = damage_of_weights(state)
+    except Exception as error:  # any: parts of an array that do not fit each other, too many levels
+        broken = f"{type(error).__name__}: {error}"
+    if broken:
+        raise RunError(f"{path} is damaged: {broken}; {remedy(path)}")
+    return state
 
 
 def _damage(path: Path) -> str:
@@ -190,7 +198,7 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
         ids: fingerprint of the data set's ids; not compared if empty.
 
     Raises:
-        RunError: they do not fit: another model, other options, or another data set.
+        RunError: they do not fit (another model, other options, or another data set), or are not finite.
     """
     made_by = state.get("model", name)
     if made_by != name:
@@ -205,10 +213,12 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
     rename_weights(state, model.renamed_weights)
     try:
         model.load_state_dict(state["state_dict"])
-    except RuntimeError as error:
+        model.load_other_parameter(state.get("other_parameter"))
+    except (RuntimeError, TypeError, AttributeError) as error:
         first = " ".join(str(error).split())[:300]
         raise RunError(f"{origin} does not fit this model, its options or its data set: {first}") from error
-    model.load_other_parameter(state.get("other_parameter"))
+    if weights := not_finite(model):
+        raise RunError(f"{origin} is damaged: {weights} has NaN or infinite numbers; {remedy(origin)}")
 
 
 def beside_weights(model: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import torch
 class PlainState:
     """The plain attributes of a model that are numbers or tensors and change in training.
 
-    Names that begin with an underscore are caches and left out. Tensors that have not changed since the start
-    are constants (adjacency matrices) and left out too: a tensor has a version number, which counts changes
+    Names that begin with an underscore are caches and left out. What has not changed since the start is a
+    constant (sizes, adjacency matrices) and left out too: a tensor has a version number, which counts changes
     in place.
 
     Args:
@@ -19,11 +19,7 @@ class PlainState:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
-        self._at_start = {
-            path: (value, value._version)
-            for path, value in self._attributes()
-            if isinstance(value, torch.Tensor)
-        }
+        self._at_start = {path: (value, _version(value)) for path, value in self._attributes()}
 
     def _attributes(self) -> Iterator[tuple[str, Any]]:
         for prefix, module in self.model.named_modules():
@@ -36,21 +32,29 @@ class PlainState:
                     yield f"{prefix}.{name}", value
 
     def values(self) -> dict[str, Any]:
-        """Return the tensors that have changed, and all numbers, by path."""
-        start = self._at_start
-        return {
-            path: value
-            for path, value in self._attributes()
-            if not isinstance(value, torch.Tensor)
-            or path not in start
-            or start[path][0] is not value
-            or start[path][1] != value._version
-        }
+        """Return the tensors and numbers that have changed, by path."""
+        return {path: value for path, value in self._attributes() if not self._is_as_at_start(path, value)}
+
+    def _is_as_at_start(self, path: str, value: Any) -> bool:
+        before, version = self._at_start.get(path, (None, None))
+        if isinstance(value, torch.Tensor):
+            return before is value and version == value._version
+        return type(before) is type(value) and before == value
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Set what :meth:`values` returned."""
+        """Set what :meth:`values` returned.
+
+        Raises:
+            ValueError: a number of a checkpoint stands where the model has something else.
+        """
         for path, value in values.items():
             prefix, _, name = path.rpartition(".")
             module = self.model.get_submodule(prefix)
             now = getattr(module, name, None)
+            if isinstance(now, int) and type(now) is not type(value):
+                raise ValueError(f"{path} is {value!r} where the model has {now!r}")
             setattr(module, name, value.to(now.device) if isinstance(now, torch.Tensor) else value)
+
+
+def _version(value: Any) -> int | None:
+    return value._version if isinstance(value, torch.Tensor) else None

@@ -364,3 +364,29 @@ def test_recipes_that_cannot_be_followed_are_refused(item_features, message):
         MultimodalDataset(
             Config("FREEDOM", "ml-100k", overrides={"use_gpu": False, "item_features": item_features})
         )
+
+
+def test_a_matrix_whose_header_disagrees_with_its_numbers_is_refused(tmp_path):
+    from recbole_diffusion.data.features import open_matrix
+
+    values = np.arange(24, dtype=np.float32).reshape(6, 4)
+    np.save(tmp_path / "more.npy", values)
+    with (tmp_path / "more.npy").open("ab") as file:
+        file.write(b"\0" * 16)
+    header = {"x": {"dtype": "F32", "shape": [6, 4], "data_offsets": [0, 96]}}
+    files = {
+        "offsets": ({"x": header["x"] | {"data_offsets": [0, 48]}}, values),
+        "shape": ({"x": header["x"] | {"shape": [12, 4]}}, values),
+        "short": (header, values[:5]),
+        "negative": ({"x": header["x"] | {"shape": [-6, -4]}}, values),
+        "huge": ({"x": header["x"] | {"shape": [10**30, 4]}}, values),
+    }
+    for name, (head, numbers) in files.items():
+        text = json.dumps(head).encode()
+        content = len(text).to_bytes(8, "little") + text + numbers.tobytes()
+        (tmp_path / f"{name}.safetensors").write_bytes(content)
+    deep = b"[" * 100_000
+    (tmp_path / "deep.safetensors").write_bytes(len(deep).to_bytes(8, "little") + deep)
+    for name in ("more.npy", *(f"{name}.safetensors" for name in (*files, "deep"))):
+        with pytest.raises(UsageError, match=f"{name} cannot be read as a matrix of features"):
+            open_matrix(tmp_path / name)

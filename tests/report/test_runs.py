@@ -5,6 +5,8 @@ import pytest
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.report.runs import find_folders, read_run, read_runs
 
+PART = {"rows": 1, "fingerprint": "f" * 16}
+
 
 def test_a_run_is_read_whole(make_run):
     run = make_run("BPR-3", recall=0.25, seed=3, users=[0.0, 1.0])
@@ -18,7 +20,7 @@ def test_two_test_parts(make_run):
     run = make_run(
         test_iid={"recall@20": 0.1},
         test_ood={"recall@20": 0.2},
-        parts={"train": {}, "test_iid": {}, "test_ood": {}},
+        parts=dict.fromkeys(("train", "test_iid", "test_ood"), PART),
     )
     assert list(run.test_parts) == ["test_iid", "test_ood"]
 
@@ -26,7 +28,7 @@ def test_two_test_parts(make_run):
 def test_a_test_part_beside_its_halves(make_run):
     """All hidden ratings of cold users, and the later half before and after a warm start."""
     halves = {"test_cold": {"recall@20": 0.1}, "test_warm": {"recall@20": 0.2}}
-    run = make_run(recall=0.3, **halves, parts={name: {} for name in ("train", "valid", "test", *halves)})
+    run = make_run(recall=0.3, **halves, parts=dict.fromkeys(("train", "valid", "test", *halves), PART))
     assert run.test_parts == {"test": run.result["test"], **halves}
 
 
@@ -122,3 +124,14 @@ def test_unfinished_runs_are_left_out_where_asked(write_run):
     assert left_out == ["b is left out: no run has ended there"]
     with pytest.raises(UsageError, match="has not ended"):
         read_runs([first, second])
+
+
+@pytest.mark.parametrize("lines", [[0], [0, 1, 1], [0, 2, 1]])
+def test_epochs_that_are_missing_or_twice_are_refused(write_run, lines):
+    folder = write_run("BPR-3")
+    text = "".join(f'{{"epoch": {number}}}\n' for number in lines)
+    (folder / "metrics.jsonl").write_text(text)
+    with pytest.raises(
+        RunError, match=rf"metrics.jsonl is damaged: it has {len(lines)} epochs.*result.json 2"
+    ):
+        read_run(folder)

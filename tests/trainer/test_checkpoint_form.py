@@ -1,0 +1,106 @@
+"""A checkpoint whose file is whole but whose content is damaged stops a resume in one line."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from recbole_diffusion.errors import RunError
+from recbole_diffusion.quick_start import run
+from recbole_diffusion.trainer import checkpoint
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a BPR run of two epochs, and its options."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "toy").mkdir()
+    rows = [
+        "user_id:token\titem_id:token",
+        *(f"u{u}\ti{(u * 7 + k) % 20}" for u in range(20) for k in range(8)),
+    ]
+    (folder / "toy/toy.inter").write_text("\n".join(rows) + "\n")
+    options = {"data_path": str(folder), "epochs": 2, "use_gpu": False, "topk": [5], "valid_metric": "MRR@5"}
+    run("BPR", "toy", overrides={**options, "embedding_size": 4, "run_dir": str(folder / "run")})
+    return folder / "run"
+
+
+def set_to(place, value):
+    def damage(state):
+        *path, last = place.split("/")
+        for name in path:
+            state = state[name]
+        state[last] = value
+
+    return damage
+
+
+def without(place):
+    return lambda state: state.pop(place)
+
+
+def nan_in(name):
+    def damage(state):
+        state["state_dict"][name][1, 1] = torch.nan
+
+    return damage
+
+
+def other_record(state):
+    records = json.loads(state["records"])
+    records[state["best_epoch"]]["valid"]["mrr@5"] += 0.1
+    state["records"] = json.dumps(records)
+
+
+DAMAGES = {
+    "no optimizer state": (without("random"), "damaged: random is missing"),
+    "no records": (set_to("records", None), "damaged: records is None"),
+    "records that are no list": (set_to("records", "3"), "damaged: records is 3"),
+    "another epoch": (set_to("epoch", 7), "damaged: epoch is 7, that of its last record 1"),
+    "a text for weights": (
+        set_to("state_dict/user_embedding.weight", "x"),
+        "state_dict.user_embedding.weight is 'x'",
+    ),
+    "no weights of a layer": (set_to("state_dict", {}), "does not fit this model.*Missing key"),
+    "NaN in the weights": (
+        nan_in("item_embedding.weight"),
+        "item_embedding.weight has NaN or infinite numbers",
+    ),
+    "a score of NaN": (set_to("best_valid_score", float("nan")), "damaged: best_valid_score is nan"),
+    "a best validation that was not": (
+        other_record,
+        "its best validation is not that of the record of epoch",
+    ),
+    "an optimizer without groups": (set_to("optimizers/optimizer", {}), "damaged: KeyError"),
+    "a random state cut off": (set_to("random/torch", torch.zeros(3, dtype=torch.uint8)), "damaged: "),
+    "fingerprints without rows": (set_to("data/train", {"fingerprint": "f"}), "data.train.rows is missing"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_damaged_state_stops_a_resume_and_changes_nothing(finished, tmp_path, case):
+    damage, told = DAMAGES[case]
+    state = torch.load(finished / "checkpoint.pt", weights_only=True)
+    damage(state)
+    for name in ("config.yaml", "best.pt", "metrics.jsonl"):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    torch.save(state, tmp_path / "checkpoint.pt")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != "checkpoint.pt"}
+    with pytest.raises(RunError, match=rf"checkpoint.pt .*{told}"):
+        run(resume=tmp_path, overrides={"epochs": 3})
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_levels_without_end_are_refused(tmp_path):
+    deep = []
+    for _ in range(2000):
+        deep = [deep]
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        torch.save({"format": checkpoint.FORMAT, "state_dict": {}, "plain": deep}, tmp_path / "deep.pt")
+    finally:
+        sys.setrecursionlimit(limit)
+    with pytest.raises(RunError, match=r"deep.pt"):
+        checkpoint.load(tmp_path / "deep.pt")
