@@ -10,7 +10,7 @@ OPTIONS = {
     "modalities": MODALITIES,
     "knn_k": 5,
     "embedding_size": 16,
-    "train_batch_size": 128,
+    "train_batch_size": 256,
     "learning_rate": 0.02,
 }
 

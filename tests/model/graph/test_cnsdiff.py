@@ -30,24 +30,24 @@ SMALL = {
 class TestCNSDiff(ModelContract):
     model = "CNSDiff"
     options = SMALL
-    epochs = 20
+    epochs = 12
 
 
 class TestMatrixFactorisation(ModelContract):
     model = "CNSDiff"
     options = {**SMALL, "backbone": "mf", "causal": "kl", "mixing": "mean"}
-    epochs = 60
+    epochs = 15
 
 
 class TestPlainDiffusion(ModelContract):
     model = "CNSDiff"
     options = {**SMALL, "causal": "none", "alignment_weight": 0.0}
-    epochs = 20
+    epochs = 12
 
 
 class SamplerContract(ModelContract):
     model = "CNSDiff"
-    epochs = 20
+    epochs = 12
 
 
 class TestUniform(SamplerContract):

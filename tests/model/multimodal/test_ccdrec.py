@@ -33,55 +33,55 @@ def checkerboard(checkerboard):
 class TestCCDRec(ModelContract):
     model = "CCDRec"
     options = SMALL
-    epochs = 40
+    epochs = 10
 
 
 class TestFusedOutput(ModelContract):
     model = "CCDRec"
     options = {**SMALL, "fusion": "output", "key_size": 4, "chain_noise": False}
-    epochs = 40
+    epochs = 10
 
 
 class TestLattice(ModelContract):
     model = "CCDRec"
     options = {**SMALL, "backbone": "LATTICE"}
-    epochs = 40
+    epochs = 10
 
 
 class TestMCDRec(ModelContract):
     model = "CCDRec"
     options = {**SMALL, "backbone": "MCDRec"}
-    epochs = 40
+    epochs = 10
 
 
 class TestWithoutCurriculum(ModelContract):
     model = "CCDRec"
     options = {**SMALL, "curriculum": False}
-    epochs = 40
+    epochs = 10
 
 
 class TestAligningAlone(ModelContract):
     model = "CCDRec"
     options = {**SMALL, "negative_sampler": "uniform"}
-    epochs = 40
+    epochs = 10
 
 
 class TestDns(ModelContract):
     model = "CCDRec"
     options = {**SMALL, "aligning": False, "negative_sampler": "dns"}
-    epochs = 40
+    epochs = 10
 
 
 class TestMixgcf(ModelContract):
     model = "CCDRec"
     options = {**SMALL, "aligning": False, "negative_sampler": "mixgcf", "backbone": "LATTICE"}
-    epochs = 40
+    epochs = 10
 
 
 class TestRealhns(ModelContract):
     model = "CCDRec"
     options = {**SMALL, "aligning": False, "negative_sampler": "realhns"}
-    epochs = 40
+    epochs = 10
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ def checkerboard(checkerboard):
 class TestFREEDOM(ModelContract):
     model = "FREEDOM"
     options = SMALL
-    epochs = 30
+    epochs = 10
 
 
 class TestWithoutModalLoss(ModelContract):
     model = "FREEDOM"
     options = {**SMALL, "modal_weight": 0.0, "edge_dropout": 0.0, "n_negatives": 2}
-    epochs = 30
+    epochs = 10
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def checkerboard(checkerboard):
 class TestLATTICE(ModelContract):
     model = "LATTICE"
     options = OPTIONS
-    epochs = 30
+    epochs = 10
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def checkerboard(checkerboard):
 class TestMCDRec(ModelContract):
     model = "MCDRec"
     options = SMALL
-    epochs = 40
+    epochs = 10
 
 
 @pytest.fixture

@@ -34,31 +34,31 @@ SMALL = {
 class TestDGRM(ModelContract):
     model = "DGRM"
     options = SMALL
-    epochs = 15
+    epochs = 6
 
 
 class TestKL(ModelContract):
     model = "DGRM"
     options = {**SMALL, "objective": "kl", "denoising_steps": 0}
-    epochs = 15
+    epochs = 6
 
 
 class TestClippedCritic(ModelContract):
     model = "DGRM"
     options = {**SMALL, "lipschitz": "clip", "denoising_steps": 5, "critic_steps": 2, "generator_steps": 1}
-    epochs = 15
+    epochs = 6
 
 
 class TestGeneratorAlone(ModelContract):
     model = "DGRM"
     options = {**SMALL, "objective": "none", "output": "linear", "fixed_step": 1}
-    epochs = 25
+    epochs = 9
 
 
 class TestPosterior(ModelContract):
     model = "DGRM"
     options = {**SMALL, "prediction": "posterior", "denoising_steps": 2, "noise_scale": 1e-4}
-    epochs = 15
+    epochs = 6
 
 
 def build(checkerboard, **more):

@@ -33,7 +33,7 @@ VARIANTS = [
 class TestTVDiff(ModelContract):
     model = "TVDiff"
     options = SMALL
-    epochs = 15
+    epochs = 6
 
 
 class TestTVDiffAllViews(ModelContract):
@@ -46,13 +46,13 @@ class TestTVDiffAllViews(ModelContract):
         "batch_by": "user",
         "train_batch_size": 10,
     }
-    epochs = 60
+    epochs = 15
 
 
 class TestDiffRecBackbone(ModelContract):
     model = "TVDiff"
     options = {**SMALL, "denoiser": "mlp", "entropy_loss": "none", "batch_by": "user", "train_batch_size": 10}
-    epochs = 60
+    epochs = 15
 
 
 @pytest.fixture
