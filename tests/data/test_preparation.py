@@ -61,6 +61,18 @@ def test_a_batch_of_a_full_ranking_has_as_many_users_as_its_cells_allow(checkerb
     assert (len(sizes), sum(sizes)) == (batches, 50)
 
 
+def test_a_batch_of_a_sequential_model_has_as_many_sequences_as_its_cells_allow(tmp_path):
+    rows = [f"{user}\t{(user + step) % 9}\t{step}\n" for user in range(12) for step in range(5)]
+    (tmp_path / "toy").mkdir()
+    header = "user_id:token\titem_id:token\ttimestamp:float\n"
+    (tmp_path / "toy" / "toy.inter").write_text(header + "".join(rows))
+    # Nine items and the padding: 50 cells are five sequences.
+    options = {"data_path": str(tmp_path), "eval_batch_size": 50, "topk": [3], "valid_metric": "Recall@3"}
+    config = Config("GRU4Rec", "toy", overrides=options)
+    *_, tests = prepare_data(config, create_dataset(config))
+    assert [len(interaction) for interaction, *_ in tests["test"]] == [5, 5, 2]
+
+
 def test_shuffle_can_be_turned_off(checkerboard):
     first, second = (next(iter(prepared("TVDiff", checkerboard, shuffle=False)[0])) for _ in range(2))
     assert first["item_id"].tolist() == second["item_id"].tolist()

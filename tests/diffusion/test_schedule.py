@@ -17,6 +17,7 @@ from recbole_diffusion.diffusion import (
     make_betas,
     square_root_betas,
 )
+from recbole_diffusion.diffusion.schedule import MAX_BETA, _betas_of_curve
 
 NOISE = {"noise_scale": 0.1, "noise_min": 0.01, "noise_max": 0.5}
 
@@ -190,3 +191,8 @@ def test_other_arguments_out_of_range():
         exponential_betas(3, low=0)
     with pytest.raises(ValueError, match="0 < low <= high"):
         exponential_betas(3, low=2, high=1)
+
+
+def test_a_curve_that_is_zero_before_its_end_has_the_largest_beta_from_there():
+    betas = _betas_of_curve(lambda share: (1 - 2 * share).clamp(min=0), 4)  # 1, 1/2, 0, 0, 0
+    assert betas.tolist() == [0.5, MAX_BETA, MAX_BETA, MAX_BETA]

@@ -1,10 +1,13 @@
 """FREEDOM: the contract, its graphs against plain ones, and the edges of an epoch."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from support.multimodal_data import OPTIONS, with_features
 
+from recbole_diffusion.sampler.uniform import uniform_negatives
 from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {**OPTIONS, "edge_dropout": 0.3}
@@ -58,6 +61,25 @@ def test_vectors_are_lightgcn_and_the_item_graph(model):
     U, V = model.vectors()
     assert torch.allclose(U, torch.stack(users).mean(0), atol=1e-6)
     assert torch.allclose(V, torch.stack(items).mean(0) + model.high_order(), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_negatives", [1, 3])
+def test_the_first_loss_is_bpr_of_inner_products_with_each_negative(checkerboard, n_negatives):
+    options = {**checkerboard.overrides, **SMALL, "edge_dropout": 0.0, "n_negatives": n_negatives}
+    built = Built("FREEDOM", checkerboard.name, options)
+    model, batch = built.model.train(), next(iter(built.train))
+    users, items = batch[model.USER_ID], batch[model.ITEM_ID]
+    torch.manual_seed(5)
+    drawn = uniform_negatives(model.positives, users.repeat(n_negatives))
+    U, V = model.vectors()
+    terms = [
+        math.log1p(math.exp(float(U[user] @ V[negative] - U[user] @ V[item])))
+        for user, item, negative in zip(
+            users.repeat(n_negatives), items.repeat(n_negatives), drawn, strict=True
+        )
+    ]
+    torch.manual_seed(5)
+    assert float(model.calculate_loss(batch)[0]) == pytest.approx(np.mean(terms), rel=1e-5)
 
 
 def test_an_epoch_keeps_a_share_of_the_interactions_by_degree_and_evaluation_has_all(model):
