@@ -1,15 +1,13 @@
 """A run that is stopped, killed or starved at any moment ends, once resumed, as if nothing had happened."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from support.killed_run import killed
 
 from recbole_diffusion.cli import main as cli
 from recbole_diffusion.errors import Interrupted, RunError, UsageError
@@ -162,24 +160,6 @@ def test_a_half_written_line_is_repaired(checkerboard, tmp_path):
 # Killed.
 
 
-@pytest.fixture
-def threads():
-    """The number of threads for other processes: equal sums need an equal number."""
-    return {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-
-
-def killed(how: str, number: int, words: list[str], environment: dict) -> subprocess.CompletedProcess:
-    command = [
-        sys.executable,
-        Path(__file__).parent / "support/killed_run.py",
-        how,
-        str(number),
-        "--model=TVDiff",
-        *words,
-    ]
-    return subprocess.run(command, env=environment, capture_output=True, text=True)
-
-
 # An epoch has four batches and, while each is the best so far, two files: best.pt, then checkpoint.pt.
 MOMENTS = {
     "in the first epoch": ("training", 3, 0),
@@ -191,14 +171,14 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_killed_process_is_resumed_by_the_command_line(checkerboard, tmp_path, threads, moment):
+def test_a_killed_process_is_resumed_by_the_command_line(checkerboard, tmp_path, moment):
     how, number, finished = MOMENTS[moment]
     options = {**OPTIONS["TVDiff"], "epochs": 4}
     assert (
         cli.main(["--model=TVDiff", *checkerboard.words(**options, run_dir=str(tmp_path / "straight"))]) == 0
     )
-    done = killed(how, number, checkerboard.words(**options, run_dir=str(tmp_path / "killed")), threads)
-    assert done.returncode == -signal.SIGKILL
+    words = ["--model=TVDiff", *checkerboard.words(**options, run_dir=str(tmp_path / "killed"))]
+    assert killed(how, number, words, tmp_path / "stderr")[0] == -signal.SIGKILL
     assert not (tmp_path / "killed/result.json").exists()
     saved = [path for path in (tmp_path / "killed").glob("*.pt") if checkpoint.load(path)]  # each is whole
     assert (tmp_path / "killed/checkpoint.pt" in saved) == (finished > 0)
@@ -209,18 +189,17 @@ def test_a_killed_process_is_resumed_by_the_command_line(checkerboard, tmp_path,
 
 
 @pytest.mark.parametrize(("number", "there"), [(3, 1), (4, 1)], ids=["best", "checkpoint"])
-def test_a_full_disk_is_one_line_and_harms_nothing(checkerboard, tmp_path, threads, number, there):
+def test_a_full_disk_is_one_line_and_harms_nothing(checkerboard, tmp_path, number, there):
     options = {**OPTIONS["TVDiff"], "epochs": 4}
     assert (
         cli.main(["--model=TVDiff", *checkerboard.words(**options, run_dir=str(tmp_path / "straight"))]) == 0
     )
-    done = killed(
-        "full", number, checkerboard.words(**options, run_dir=str(tmp_path / "full"), state="ERROR"), threads
-    )
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"error: cannot write {tmp_path / 'full'}")
-    assert "the version before it is untouched. Free some space, then continue with --resume=" in done.stderr
+    words = checkerboard.words(**options, run_dir=str(tmp_path / "full"), state="ERROR")
+    code, said = killed("full", number, ["--model=TVDiff", *words], tmp_path / "stderr")
+    assert code == 1
+    assert said.count("\n") == 1
+    assert said.startswith(f"error: cannot write {tmp_path / 'full'}")
+    assert "the version before it is untouched. Free some space, then continue with --resume=" in said
     assert not list((tmp_path / "full").glob(".*.part"))
     assert checkpoint.load(tmp_path / "full/checkpoint.pt")["epoch"] == there - 1
     assert cli.main([f"--resume={tmp_path / 'full'}"]) == 0
