@@ -251,12 +251,12 @@ def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
         "edge_dropout": 0.0,
     }
     contract.options |= {"negative_sampler": "uniform", "knn_k": 12}
-    right = contract.trained(data, tmp_path / "right", epochs=25, stopping_step=25)[2]
+    right = contract.trained(data, tmp_path / "right", epochs=10, stopping_step=10)[2]
     for name in OPTIONS["modalities"]:
         file = data.folder / f"sparse.{name}.tokens"
         items = file.read_text().split()
         file.write_text("".join(f"{item}\n" for item in draw.sample(items, len(items))))
-    wrong = contract.trained(data, tmp_path / "wrong", epochs=25, stopping_step=25)[2]
+    wrong = contract.trained(data, tmp_path / "wrong", epochs=10, stopping_step=10)[2]
     assert right["recall@10"] > wrong["recall@10"] + 0.1
 
 
