@@ -25,9 +25,10 @@ $(VENV)/installed: requirements.lock setup.cfg pyproject.toml
 run: install
 	$(BIN)/python run_recbole_diff.py --model=TVDiff --dataset=ml-100k --hidden_size=64 --epochs=30
 
-# Two processes of one thread: small models gain nothing from a second thread. A file stays in one process, for its fixtures.
+# Two processes of one thread: small models gain nothing from a second thread. A file stays in one process, for its fixtures;
+# files begin in the order of tests/conftest.py, which has the slow ones first.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff check .

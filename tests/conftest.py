@@ -18,6 +18,11 @@ from recbole_diffusion.testing import DataSet, make_two_domains
 from recbole_diffusion.testing import checkerboard as checkerboards
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sweeps first: they are long and wait much; last, they would leave the other process without work."""
+    items.sort(key=lambda item: item.path.parent.name != "tuning")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quiet_environment() -> Iterator[None]:
     """RecBole reads ``sys.argv`` in places: here it sees no option. Torch uses two threads at most."""
