@@ -2,17 +2,20 @@
 
     python -m benchmarks.metric_peers
 
-prints a row for this package and for each of RecTools, RePlay, Cornac, implicit and LensKit that is installed.
-``docs/metrics.md`` has its output.
+prints a row for this package and for each of RecTools, RePlay, Cornac, implicit and LensKit that is
+installed. ``docs/metrics.md`` has its output.
 """
 
 import importlib.util
 import math
+import sys
 from collections.abc import Callable, Mapping
 from importlib import metadata
 
 import numpy as np
 import torch
+
+from benchmarks._page import page_parser, show_page, table_head
 
 K, N_ITEMS = 5, 20
 LISTS = {1: [1, 2, 3, 4, 5], 2: [2, 1, 4, 3, 6], 3: [5, 6, 7, 8, 9], 4: [9, 8, 7, 2, 1]}
@@ -107,7 +110,7 @@ def implicit() -> Row:
     from implicit.evaluation import ranking_metrics_at_k
 
     class Given:
-        def recommend(self, users: np.ndarray, _: object, N: int) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803
+        def recommend(self, users: np.ndarray, _: object, N: int) -> tuple[np.ndarray, np.ndarray]:
             items = np.array([LISTS[user + 1][:N] for user in users], np.int32)
             return items, -np.arange(N, dtype=np.float32) * np.ones((len(users), 1), np.float32)
 
@@ -136,8 +139,9 @@ def lenskit() -> Row:
     }
 
 
+# By module: the name of its package, and the function.
 LIBRARIES: dict[str, tuple[str, Callable[[], Row]]] = {
-    "recbole_diffusion": ("recbole-diffusion", ours),
+    "recbole": ("recbole", ours),
     "rectools": ("rectools", rectools),
     "replay": ("replay-rec", replay),
     "cornac": ("cornac", cornac),
@@ -146,14 +150,25 @@ LIBRARIES: dict[str, tuple[str, Callable[[], Row]]] = {
 }
 
 
-def main() -> None:
-    """Print a line for each library that is installed."""
+def report() -> list[str]:
+    """Return the page: a row for each library that is installed."""
+    lines = table_head("", *NAMES, "other readings")
     for module, (package, values) in LIBRARIES.items():
         if importlib.util.find_spec(module) is None:
             continue
-        version = "" if module == "recbole_diffusion" else f" {metadata.version(package)}"
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in values().items())
-        print(f"{module}{version}: {shown}")  # noqa: T201
+        found = dict(values())
+        cells = [f"{found.pop(name):.4f}" if name in found else "-" for name in NAMES]
+        others = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
+        name = "here, RecBole" if module == "recbole" else package
+        lines.append(f"| {' | '.join([f'{name} {metadata.version(package)}', *cells, others])} |")
+    return lines
+
+
+def main() -> None:
+    """Print the page."""
+    options = page_parser(__doc__).parse_args()
+    sys.argv = sys.argv[:1]  # RecBole's code reads the command line too
+    show_page(report(), options.output)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,14 @@ from typing import Any
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.runs import RunRecord
 
-# Options that change what a metric counts, by the beginning of its name.
-OF_METRICS = {"tailpercentage": ("tail_ratio",), "rated_": ("rating_scale", "rated_clip")}
+# The option that changes what a metric counts, and its default, by the beginning of the metric's name. A run
+# without a scale has no metrics of ratings.
+OF_METRICS: dict[str, tuple[str, Any]] = {
+    "tailpercentage": ("tail_ratio", 0.1),
+    "rated_": ("rating_scale", None),
+    "rated_mae": ("rated_clip", None),
+    "rated_rmse": ("rated_clip", None),
+}
 
 
 def ranking_rule(run: RunRecord) -> str:
@@ -40,11 +46,10 @@ def require_one_rule(runs: Sequence[RunRecord]) -> None:
 def of_one_meaning(metrics: Sequence[str], runs: Sequence[RunRecord]) -> tuple[list[str], list[str]]:
     """Return the metrics that mean the same in all runs, and a line about the others."""
     differing: dict[str, str] = {}
-    for beginning, options in OF_METRICS.items():
-        for name in options:
-            values = {_text(run.config.get(name)) for run in runs}
-            if len(values) > 1:
-                differing[beginning] = name
+    for beginning, (option, default) in OF_METRICS.items():
+        values = {_text(run.config.get(option, default)) for run in runs} - {_text(None)}
+        if len(values) > 1:
+            differing[beginning] = option
     left_out = {
         metric: option
         for metric in metrics

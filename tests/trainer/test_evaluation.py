@@ -26,6 +26,7 @@ def few_tastes(tmp_path_factory):
     return {
         "data_path": str(folder),
         "use_gpu": False,
+        "allow_overlap": True,
         "load_col": {"inter": ["user_id", "item_id"]},
         **SMALL,
     }
