@@ -234,7 +234,7 @@ def _parts(shared: Path, draw: random.Random) -> Iterator[Case]:
     names = ("train", "valid", "test")
     result = _undamaged(shared, _of_parts("EASE"), lambda folder: write_parts(folder, clean))
     yield _case("nothing", _of_parts("EASE"), "same", _parted(clean), result=result)
-    words = ("in train", "in both", "more than one", "overlap", "twice", "same rows", "also in", "repeatable")
+    words = ("in train", "in both", "more than one", "overlap", "twice", "same rows", "also in", "repeatable", "chosen on the test part")
     for model in ("EASE", "BPR", "TVDiff", "ItemKNN", "LightGCN", "Pop"):
         argv = _of_parts(model)
         for into, out_of in (("test", "train"), ("valid", "train"), ("test", "valid")):

@@ -1,4 +1,13 @@
-"""AR-GSP over a catalogue: exact ranks where [rows, n_items] fits a budget, else random subsets of items."""
+"""AR-GSP over a catalogue: TV-Diff, section 3.3, by rejection instead of tables of Gumbel noise.
+
+Eq. 16 gives every accepted item, one of the first gamma n ranks, the same probability, so that its key in Eq.
+17's softmax, log p + g + tau g', has the same law as any other's, whatever the temperature tau. A draw
+without replacement in the order of such keys is a uniform draw without replacement from the accepted items;
+a rejected one, 23 below them in log p, comes before an accepted one with a probability of about 1e-10 an
+item, which is left out. So the sampler needs a row's rank threshold and some tries of random items, and no
+key of any item. ``ar_gsp_draw`` has the plain form, which draws for rows where tries run out, and which the
+law is tested against.
+"""
 
 import math
 from dataclasses import dataclass
@@ -14,8 +23,11 @@ from recbole_diffusion.sampler.ar_gsp_draw import (
 )
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
-# Candidates that gamma should leave in a random subset: the threshold's rank errs by a quarter.
+# Judges that gamma should leave above the threshold: its rank errs by a quarter.
 ACCEPTED_AT_LEAST = 16
+ROUNDS, MOST_TRIES = 8, 64
+PAIR_NUMBERS = 2**22  # numbers of one table of pair products
+CACHED_CELLS = 2**18  # scores of a few rows: 1 MiB
 
 
 @dataclass(frozen=True)
@@ -24,11 +36,11 @@ class ArGsp:
 
     Attributes:
         gamma: share of the items that count as informative.
-        relaxation_rate: lambda.
+        relaxation_rate: lambda; it decides only where the tries of a row run out and nothing is accepted.
         steps: T.
         exact_cells: exact ranks are used while rows x items stays at or below this.
-        candidate_items: size of the two random subsets otherwise; more where a small gamma would accept fewer
-            than 16 of them.
+        candidate_items: random items that estimate a row's rank threshold otherwise; more where a small gamma
+            would leave fewer than 16 of them above it.
     """
 
     gamma: float
@@ -49,11 +61,10 @@ class ArGsp:
         *,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Draw negatives for each row.
+        """Draw negatives for each row, uniformly and without replacement from its accepted items.
 
-        Beyond the budget, one random subset of items estimates each row's rank threshold and a second one
-        holds the candidates that are accepted or rejected against it, so that the cost does not grow with the
-        catalogue. Both subsets are shared by the rows of a batch.
+        Beyond the budget, random items shared by the batch estimate each row's rank threshold; the items that
+        are tried are each row's own in both cases, so that the cost does not grow with the catalogue.
 
         Args:
             vectors: u_t of Eq. 13, [rows, width].
@@ -70,22 +81,119 @@ class ArGsp:
         Raises:
             ValueError: a row has no candidate that is not a positive.
         """
+        threshold = self._estimated(vectors, items, generator)
+        rows = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)  # [places]
+        drawn = torch.zeros_like(rows)  # 0: still open
+        # Exact ranks of a row cost the same for many tries; a pair product does not.
+        tries = min(MOST_TRIES, math.ceil((4 if threshold is None else 2) / self.gamma))
+        left = torch.arange(len(rows), device=rows.device)  # open places, ascending
+        distinct = bool((counts > 1).any())
+        for _ in range(ROUNDS):
+            if not len(left):
+                break
+            row, shape = rows[left], (len(left), tries)
+            tried = torch.randint(
+                1, len(items), shape, generator=generator, device=rows.device
+            )  # [open, tries]
+            accepted = (
+                self._among_first_ranks(vectors, items, row, tried)
+                if threshold is None
+                else _pair_scores(vectors, items, row, tried) >= threshold[row, None]
+            )
+            accepted &= ~positives.contains(users[row, None], tried)
+            # The first accepted try of each place; none is the padding item, which leaves it open.
+            first = accepted.to(torch.uint8).argmax(1, keepdim=True)
+            found = tried.gather(1, first).squeeze(1) * accepted.any(1)
+            drawn[left] = _without_repeats(found, row, drawn, rows, len(items)) if distinct else found
+            left = left[drawn[left] == 0]
+        return self._enumerated(
+            drawn, rows, left, vectors, items, positives, users, t, counts, threshold, generator
+        )
+
+    def _estimated(self, vectors: Tensor, items: Tensor, generator: torch.Generator | None) -> Tensor | None:
+        """Return rank thresholds by random judges, [rows], or None where exact ranks fit the budget."""
         n_real = len(items) - 1
         size = max(self.candidate_items, math.ceil(ACCEPTED_AT_LEAST / self.gamma))
-        if len(vectors) * n_real <= self.exact_cells or 2 * size >= n_real:
-            candidates = torch.arange(1, n_real + 1, device=items.device)  # all items: exact ranks
-            scores = vectors @ items[1:].T
-            threshold = rank_threshold(scores, self.gamma)
-        else:
-            shuffled = torch.randperm(n_real, generator=generator, device=items.device)[: 2 * size] + 1
-            judges, candidates = shuffled[:size], shuffled[size:]  # [size] each, disjoint
-            threshold = rank_threshold(vectors @ items[judges].T, self.gamma)
-            scores = vectors @ items[candidates].T
-        drawn = gumbel_softmax_draw(
-            acceptance_log_probability(scores, threshold),
-            step_temperature(t, self.steps, self.relaxation_rate),
-            counts,
-            positives.lacks(users, candidates),
-            generator=generator,
+        if len(vectors) * n_real <= self.exact_cells or size >= n_real:
+            return None
+        judges = torch.randperm(n_real, generator=generator, device=items.device)[:size] + 1
+        return torch.cat(
+            [
+                rank_threshold(some @ items[judges].T, self.gamma, overwrite=True)
+                for some in vectors.split(max(1, CACHED_CELLS // size))
+            ]
         )
-        return candidates[drawn]
+
+    def _among_first_ranks(self, vectors: Tensor, items: Tensor, row: Tensor, tried: Tensor) -> Tensor:
+        """Return whether each try [open, tries] is of one of the first ranks of its row: Rank(j) <= gamma n.
+
+        A few rows at a time, so that their scores of all items stay in the processor's cache, from the
+        product to the partition.
+        """
+        distinct, place, many = torch.unique_consecutive(row, return_inverse=True, return_counts=True)
+        accepted = torch.empty(tried.shape, dtype=torch.bool, device=tried.device)
+        size = max(1, CACHED_CELLS // len(items))
+        end = 0
+        for of, number in zip(distinct.split(size), many.split(size), strict=True):
+            start, end = end, end + int(number.sum())
+            scores = vectors[of] @ items[1:].T  # [size, n_real]
+            # Before the partition, which takes the place of the scores.
+            of_tried = scores[place[start:end, None] - place[start], tried[start:end] - 1]
+            threshold = rank_threshold(scores, self.gamma, overwrite=True)
+            accepted[start:end] = of_tried >= threshold[place[start:end, None] - place[start]]
+        return accepted
+
+    def _enumerated(
+        self,
+        drawn: Tensor,
+        rows: Tensor,
+        left: Tensor,
+        vectors: Tensor,
+        items: Tensor,
+        positives: InteractionCSR,
+        users: Tensor,
+        t: Tensor,
+        counts: Tensor,
+        threshold: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Draw whole rows anew in which places are open, from all items: a row may have few accepted ones.
+
+        Which rows these are does not depend on which of the accepted items were drawn, so that the law stays.
+        """
+        if not len(left):
+            return drawn
+        candidates = torch.arange(1, len(items), device=items.device)
+        for part in torch.unique(rows[left]).split(max(1, PAIR_NUMBERS // len(candidates))):
+            scores = vectors[part] @ items[1:].T
+            lowest = rank_threshold(scores, self.gamma) if threshold is None else threshold[part]
+            places = torch.isin(rows, part)
+            found = gumbel_softmax_draw(
+                acceptance_log_probability(scores, lowest),
+                step_temperature(t[part], self.steps, self.relaxation_rate),
+                counts[part],
+                positives.lacks(users[part], candidates),
+                generator=generator,
+            )
+            drawn[places] = candidates[found]
+        return drawn
+
+
+def _pair_scores(vectors: Tensor, items: Tensor, row: Tensor, tried: Tensor) -> Tensor:
+    """Return the scores of each place's tries, [open, tries], in parts that fit a budget."""
+    size = max(1, PAIR_NUMBERS // (tried.shape[1] * items.shape[1]))
+    return torch.cat(
+        [
+            torch.einsum("ptd,pd->pt", items[some], vectors[of])
+            for some, of in zip(tried.split(size), row.split(size), strict=True)
+        ]
+    )
+
+
+def _without_repeats(found: Tensor, row: Tensor, drawn: Tensor, rows: Tensor, n_items: int) -> Tensor:
+    """Return ``found`` [open] with 0 for items that their row has, or gets at an earlier place."""
+    keys = row * n_items + found
+    order = keys.argsort(stable=True)
+    first = torch.ones_like(keys, dtype=torch.bool)
+    first[order[1:]] = keys[order[1:]] != keys[order[:-1]]
+    return found * (first & ~torch.isin(keys, rows * n_items + drawn))

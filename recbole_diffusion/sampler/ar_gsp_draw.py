@@ -2,8 +2,8 @@
 
 Eq. 16 gives the items that the model ranks among the first ``gamma * n`` of all items the same probability 1
 / (gamma n), and the rest an infinitesimal one. Eq. 17 perturbs the logarithms with Gumbel noise and divides
-by a temperature that grows with the diffusion step. Both work here on any set of candidate items: the whole
-catalogue (exact ranks), or a random subset with a threshold that was estimated on another.
+by a temperature that grows with the diffusion step. This is the plain form, on any set of candidate items;
+``ar_gsp`` draws the same in fewer steps.
 """
 
 import math
@@ -23,7 +23,7 @@ def step_temperature(t: Tensor, steps: int, relaxation_rate: float) -> Tensor:
     return torch.exp(-relaxation_rate * (1 - (t + 1).double() / steps))
 
 
-def rank_threshold(scores: Tensor, gamma: float) -> Tensor:
+def rank_threshold(scores: Tensor, gamma: float, overwrite: bool = False) -> Tensor:
     """Return the score of rank ``max(1, floor(gamma n))`` in each row.
 
     On all items' scores this is Rank(j) <= gamma n of Eq. 16, where items that tie with the last rank are all
@@ -32,9 +32,15 @@ def rank_threshold(scores: Tensor, gamma: float) -> Tensor:
     Args:
         scores: [rows, n].
         gamma: share of the items that count as informative, in (0, 1].
+        overwrite: the scores are not needed afterwards; their order changes.
     """
     keep = max(1, math.floor(gamma * scores.shape[1] + 1e-9))  # 0.29 * 100 is 28.999... in floating point
-    return scores.kthvalue(scores.shape[1] - keep + 1, dim=1).values  # the keep-th largest
+    place = scores.shape[1] - keep  # of the keep-th largest, ascending from 0
+    if scores.device.type == "cpu":  # numpy's partition takes a seventh of the time of kthvalue
+        ordered = scores.numpy() if overwrite else scores.numpy().copy()
+        ordered.partition(place, axis=1)
+        return torch.from_numpy(ordered[:, place].copy())
+    return scores.kthvalue(place + 1, dim=1).values
 
 
 def acceptance_log_probability(

@@ -178,6 +178,60 @@ def test_a_small_gamma_gets_larger_subsets():
     assert share.quantile(0.9) <= 0.012  # 64 candidates would hold a third of one accepted item
 
 
+def plain_draw(scores, gamma, t, counts, lacks, generator):
+    """Draw by Eq. 16 and 17 as they are written, from all items."""
+    log_p = acceptance_log_probability(scores, rank_threshold(scores, gamma))
+    return gumbel_softmax_draw(log_p, step_temperature(t, 10, 3.0), counts, lacks, generator=generator)
+
+
+@pytest.mark.parametrize("cells", [10**9, 0])
+@pytest.mark.parametrize(("gamma", "many"), [(0.5, 1), (0.5, 2), (0.15, 1), (0.15, 2)])
+def test_rejection_has_the_law_of_equations_16_and_17(cells, gamma, many):
+    # One user of 20 items, twelve thousand times, at all steps; three of the best ranks are positives.
+    rows, source = 12_000, torch.Generator().manual_seed(1)
+    vectors, items = torch.randn(1, 4, generator=source), torch.randn(21, 4, generator=source)
+    scores = (vectors @ items[1:].T).expand(rows, -1)
+    dense = np.zeros((1, 21), dtype=np.float32)
+    dense[0, 1 + scores[0].topk(3).indices.numpy()] = 1
+    if gamma < 0.2:
+        dense[:] = 0  # three ranks are accepted in all; the last one is a positive
+        dense[0, 1 + int(scores[0].argmin())] = 1
+    positives, users = build(dense), torch.zeros(rows, dtype=torch.long)
+    t, counts = torch.arange(rows) % 10, torch.full((rows,), many)
+    # Threshold by judges: so many that they are all items, in batches of one row.
+    sampler = ArGsp(gamma, 3.0, 10, cells, candidate_items=20)
+    found = sampler.draw(vectors.expand(rows, -1), items, positives, users, t, counts, generator=source)
+    lacks = positives.lacks(users[:1], torch.arange(1, 21)).expand(rows, -1)
+    expected = plain_draw(scores, gamma, t, counts, lacks, source) + 1
+    # Ordered tuples of a row as one number each.
+    coded = [
+        drawn.view(rows, many) @ torch.tensor([21**place for place in range(many)])
+        for drawn in (found, expected)
+    ]
+    values = torch.unique(torch.cat(coded))
+    table = np.array([[int((one == value).sum()) for value in values] for one in coded])
+    accepted = 10 - 3 if gamma == 0.5 else 3
+    assert len(values) == math.perm(accepted, many)
+    assert stats.chi2_contingency(table).pvalue > 1e-3
+
+
+def test_a_row_that_runs_out_of_accepted_items_repeats_them_as_the_plain_form_does():
+    items, vectors = torch.arange(41.0)[:, None], torch.ones(3, 1)  # item 40 has the best rank
+    dense = np.zeros((3, 41), dtype=np.float32)
+    dense[1, 37:] = 1  # a user of all that is accepted
+    drawn = ArGsp(0.1, 3.0, 10, 10**6, 20).draw(
+        vectors,
+        items,
+        build(dense),
+        torch.arange(3),
+        torch.zeros(3, dtype=torch.long),
+        torch.tensor([6, 5, 3]),
+    )
+    assert (sorted(set(drawn[:6].tolist())), len(set(drawn[11:].tolist()))) == ([37, 38, 39, 40], 3)
+    assert len(set(drawn[6:11].tolist())) == 5  # nothing is left of the accepted: all others share epsilon
+    assert drawn[6:11].max() < 37
+
+
 @pytest.mark.parametrize(("counts", "refused"), [([1, 1], True), ([1, 0], False)])
 def test_one_row_without_a_candidate_is_refused_if_it_needs_one(counts, refused):
     allowed = torch.tensor([[True, True], [False, False]])

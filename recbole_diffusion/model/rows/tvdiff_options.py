@@ -46,11 +46,17 @@ class TVDiffOptions(NoiseScheduleOptions):
     gamma: float = option(
         "ratio of the items that AR-GSP accepts as informative negatives", low=0, high=1, open_low=True
     )
-    relaxation_rate: float = option("lambda of the step's Gumbel temperature", low=0)
-    exact_rank_cells: int = option(
-        "AR-GSP ranks exactly up to this number of rows x items; above it, on random items", low=0
+    relaxation_rate: float = option(
+        "lambda of the step's Gumbel temperature; inert: all accepted items have one probability, which any "
+        "temperature draws alike",
+        low=0,
     )
-    candidate_items: int = option("items of each of AR-GSP's two random subsets", low=1)
+    exact_rank_cells: int = option(
+        "AR-GSP ranks exactly up to this number of rows x items; above it, by random items", low=0
+    )
+    candidate_items: int = option(
+        "random items that estimate a row's rank threshold beyond exact_rank_cells", low=1
+    )
     batch_by: str = option(
         "a training row is an interaction's user, or each user once an epoch",
         choices=("interaction", "user"),
