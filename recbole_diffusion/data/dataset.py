@@ -174,6 +174,10 @@ class InteractionDataset(FastReading, Dataset):
         self.row_numbers = self.inter_feat.index.to_numpy()
         super()._reset_index()
 
+    def _user_item_feat_preparation(self) -> None:
+        columns.refuse_blank_ids(self)
+        super()._user_item_feat_preparation()
+
     def _fill_nan(self) -> None:
         """Fill gaps as RecBole does, but refuse missing times and labels, missing or out-of-scale ratings."""
         scale, frame = self.config.rating.rating_scale, self.inter_feat
