@@ -93,8 +93,8 @@ def refuse_blank_ids(dataset: Any) -> None:
             rows = np.flatnonzero(dataset.inter_feat[field].isin(blank))
             where = dataset.places_of(rows) if len(rows) else f"data set {dataset.dataset_name!r}"
             raise UsageError(
-                f"{where}: {str(tokens[blank[0]])!r} in the column {field!r} is an id of blanks; write an id, or "
-                "remove the row"
+                f"{where}: {str(tokens[blank[0]])!r} in the column {field!r} is an id of blanks; write an "
+                "id, or remove the row"
             )
 
 
