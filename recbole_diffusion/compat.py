@@ -5,7 +5,7 @@ the names are the patches that RecBole needs on a current stack: one function pe
 Every function only adds a missing name or hides a message that the user cannot act on, so applying them
 twice, or on an old stack, changes nothing. Gaps that need no patch are closed where they occur: checkpoints
 in ``trainer/checkpoint.py`` (torch 2.6 refuses RecBole's), run folders in ``trainer/base.py``, model lookup
-in ``registry``, dead downloads in ``data/dataset.py``.
+in ``registry``, dead downloads in ``data/part_files.py``.
 """
 
 import warnings

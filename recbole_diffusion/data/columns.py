@@ -61,7 +61,7 @@ def drop_rows_without_ids(dataset: Any) -> None:
     missing = rows_without_ids(dataset)
     if len(missing):
         dataset.logger.warning(
-            "%s: %d rows have no user or no item, and are left out", dataset.places_of(missing), len(missing)
+            "%s: %d rows without user or item are left out", dataset.places_of(missing), len(missing)
         )
         dataset.inter_feat = dataset.inter_feat.drop(index=dataset.inter_feat.index[missing])
 
@@ -75,9 +75,27 @@ def refuse_rows_without_ids(dataset: Any) -> None:
     missing = rows_without_ids(dataset)
     if len(missing):
         raise UsageError(
-            f"{dataset.places_of(missing)}: {len(missing)} rows of the parts have no user or no item; "
+            f"{dataset.places_of(missing)}: {len(missing)} rows of the parts are without user or item; "
             "correct or remove them"
         )
+
+
+def refuse_blank_ids(dataset: Any) -> None:
+    """Refuse users and items whose name is empty to the eye; the interactions have their ids already.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for field in (dataset.uid_field, dataset.iid_field):
+        tokens = dataset.field2id_token.get(field, ())
+        blank = [number for number, token in enumerate(tokens) if not str(token).strip()]
+        if blank:
+            rows = np.flatnonzero(dataset.inter_feat[field].isin(blank))
+            where = dataset.places_of(rows) if len(rows) else f"data set {dataset.dataset_name!r}"
+            raise UsageError(
+                f"{where}: {str(tokens[blank[0]])!r} in the column {field!r} is an id of blanks; write an "
+                "id, or remove the row"
+            )
 
 
 def rows_without_ids(dataset: Any) -> np.ndarray:

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
 
 from recbole_diffusion.compat import Dataset, FeatureSource, FeatureType, SequentialDataset
-from recbole_diffusion.data import columns, labelled, split, split_files, times
+from recbole_diffusion.data import columns, labelled, split, split_files
+from recbole_diffusion.data.part_files import require_files
 from recbole_diffusion.data.ratings import KeptRatings, check_scale
 from recbole_diffusion.data.reader import AtomicFile, FastReading
-from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.data.times import TimeOrder, times_of
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.evaluation import parts_left_out
 from recbole_diffusion.options.recbole import splits_by_time
 from recbole_diffusion.options.split import SplitOptions
@@ -23,7 +24,7 @@ from recbole_diffusion.options.split import SplitOptions
 PARTS = ("train", "valid", "test")
 
 
-class InteractionDataset(FastReading, Dataset):
+class InteractionDataset(TimeOrder, FastReading, Dataset):
     """RecBole's ``Dataset`` over the same atomic files.
 
     ``benchmark_filename`` takes three parts (train, valid, test), two (train, test) or four (train, valid,
@@ -40,7 +41,6 @@ class InteractionDataset(FastReading, Dataset):
         split_summary: summary of that split; None without it and before ``build``.
         exposed_rows: number of rows at the end of the interactions that are the fully exposed set.
         exposed_dropped: rows that were left out when that set was joined, by reason.
-        times: of the interactions in 64 bits, [rows], where something orders them by time; else None.
         gaps: whether a value of a column of numbers was missing, bool [rows], for columns with gaps.
         unread_labels: rows with 0 in a column of labels that the options do not load, and all its rows.
         overlap: what the parts share, see ``data/overlap.py``; None before they are checked.
@@ -52,12 +52,10 @@ class InteractionDataset(FastReading, Dataset):
     split_summary: dict[str, Any] | None = None
     kept_ratings: KeptRatings | None = None
     exposed_rows = 0
-    times: np.ndarray | None = None
     unread_labels = (0, 0)
     overlap: dict[str, Any] | None = None
     config: Any
     benchmark_filename_list: list[str] | None
-    _follows: Any = slice(None)  # the rows with an earlier one of the same user, in order of user and time
 
     def __init__(self, config: Any) -> None:
         self.shift: SplitOptions | None = config.split if config.split.shift != "none" else None
@@ -147,13 +145,6 @@ class InteractionDataset(FastReading, Dataset):
     def _filter_nan_user_or_item(self) -> None:
         columns.drop_rows_without_ids(self)
 
-    def _remove_duplication(self) -> None:
-        keep = self.config["rm_dup_inter"]
-        if keep and self.time_field in self.inter_feat:
-            times.drop_repeated(self, keep)
-        else:
-            super()._remove_duplication()
-
     def _filter_by_field_value(self) -> None:
         """Filter as RecBole does; a list of tokens may name them by numbers."""
         columns.check_value_filters(self)
@@ -174,13 +165,17 @@ class InteractionDataset(FastReading, Dataset):
         self.row_numbers = self.inter_feat.index.to_numpy()
         super()._reset_index()
 
+    def _user_item_feat_preparation(self) -> None:
+        columns.refuse_blank_ids(self)
+        super()._user_item_feat_preparation()
+
     def _fill_nan(self) -> None:
         """Fill gaps as RecBole does, but refuse missing times and labels, missing or out-of-scale ratings."""
         scale, frame = self.config.rating.rating_scale, self.inter_feat
         if scale is not None and self.config["RATING_FIELD"] in frame:
             check_scale(self, *scale)
         if why := self._why_times():
-            self.times = times.times_of(self, why)
+            self.times = times_of(self, why)
         for field in self.config["threshold"] or ():
             if field in frame and self.field2type[field] != FeatureType.FLOAT:
                 raise UsageError(
@@ -196,13 +191,6 @@ class InteractionDataset(FastReading, Dataset):
         ]
         self.gaps = {name: frame[name].isna().to_numpy() for name in numbers}
         super()._fill_nan()
-
-    def _why_times(self) -> str | None:
-        """Return what orders the interactions by time, for a message; None if nothing does."""
-        if self.shift:
-            return "the temporal shift orders rows by time" if self.shift.shift == "temporal" else None
-        given = self.benchmark_filename_list is not None
-        return "eval_args splits by time" if not given and splits_by_time(self.config["eval_args"]) else None
 
     def _set_label_by_threshold(self) -> None:
         """Make labels as RecBole does, which drops the column; ratings on a known scale are kept aside."""
@@ -230,36 +218,6 @@ class InteractionDataset(FastReading, Dataset):
             assert self.shift.shift_test is not None  # by SplitOptions
             path = Path(self.shift.shift_test).expanduser()
             self.exposed_rows, self.exposed_dropped = split_files.join_exposed(self, path)
-
-    def _change_feat_format(self) -> None:
-        """Make tensors; a sequential data set makes a row of each but the first of a user."""
-        super()._change_feat_format()
-        if self.times is not None and len(self.inter_feat) < len(self.times):
-            self.times = self.times[self._follows]
-
-    def sort(self, by: Any, ascending: Any = True) -> None:
-        """Order the rows; by time, in 64 bits. Equal rows stay in the order of the file."""
-        names = [by] if isinstance(by, str) else list(by)
-        if self.times is None or self.time_field not in names or ascending is not True:
-            super().sort(by, ascending)
-            return
-        keys = [
-            self.times if name == self.time_field else self.inter_feat[name].numpy()
-            for name in reversed(names)
-        ]
-        order = np.lexsort(keys)
-        self.inter_feat._reindex(torch.from_numpy(order))
-        self.times = self.times[order]
-        if names[0] == self.uid_field:
-            users = self.inter_feat[self.uid_field].numpy()
-            self._follows = np.r_[False, users[1:] == users[:-1]]
-
-    def time_based_split(self, ratios: list[float], group_by: str) -> list[Dataset]:
-        """Split as RecBole does, on 64-bit times; the rows are in order of time, by ``order: TO``."""
-        assert self.times is not None  # since the split is by time
-        parts = times.rows_before_and_after(self.times, self.inter_feat[group_by].numpy(), ratios)
-        self._drop_unused_col()
-        return [self.copy(self.inter_feat[rows.tolist()]) for rows in parts]
 
     def build(self) -> list[Dataset]:
         """Split into train, valid and test, or with ``shift`` or four benchmark files into two test parts.
@@ -314,33 +272,3 @@ class InteractionDataset(FastReading, Dataset):
             parts.insert(1, copy.copy(parts[1]))
             parts[1].inter_feat = copy.deepcopy(parts[2].inter_feat)
         return parts
-
-
-def selects_on_test(config: Any) -> bool:
-    """Return whether the epoch is chosen on the test part: two benchmark files, train and test."""
-    parts = config["benchmark_filename"]
-    return bool(parts) and len(parts) == 2
-
-
-def require_files(config: Any) -> None:
-    """Check that the interaction files exist, before RecBole tries to download them from dead addresses.
-
-    Raises:
-        UsageError: the folder or a file is missing.
-    """
-    name, folder, parts = config["dataset"], Path(config["data_path"]), config["benchmark_filename"]
-    files = [folder / f"{name}.{part}.inter" for part in parts or ()] or [folder / f"{name}.inter"]
-    missing = [file.name for file in files if not file.is_file()]
-    if missing and labelled.labelled_file(config) is None:
-        where = folder if folder.is_dir() else f"{folder} (no such folder)"
-        beside = (
-            [entry.name for entry in folder.parent.iterdir() if entry.is_dir()]
-            if folder.parent.is_dir()
-            else []
-        )
-        near = "" if folder.is_dir() else did_you_mean(name, [*beside, "ml-100k"])
-        raise UsageError(
-            f"data set {name!r} is not there: {', '.join(missing)} missing in {where}{near}. Put RecBole "
-            f"atomic files there, or name the folder that holds {name}/ with --data_path; 'ml-100k' needs no "
-            "files"
-        )

@@ -52,8 +52,8 @@ def check_parts(config: Any, dataset: Any, parts: Mapping[str, Any]) -> dict[str
         shared.pop(("valid", name))
     if copies and len(config["benchmark_filename"] or ()) != 2:  # train and test only: as asked
         logger.warning(
-            "the valid part of data set %r has the pairs of %s: the epoch is chosen on the test part",
-            *(dataset.dataset_name, " and ".join(copies)),
+            "valid and %s of data set %r have the same rows (%d pairs): the epoch is chosen on the test part",
+            *(" and ".join(copies), dataset.dataset_name, sizes["valid"]),
         )
     _judge(config, dataset, shared, repeated, sizes)
     unknown = _unknown(dataset, parts)

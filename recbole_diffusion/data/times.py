@@ -4,13 +4,21 @@ RecBole's tensors hold times in float32, which cannot tell today's time stamps a
 minute or two apart; it fills gaps with the mean of the column, and orders tokens by their codes.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from recbole_diffusion.compat import FeatureType
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.recbole import splits_by_time
+from recbole_diffusion.options.split import SplitOptions
+
+if TYPE_CHECKING:
+    from recbole_diffusion.compat import Dataset
+else:
+    Dataset = object  # a mixin: the data set class comes after it in the MRO
 
 
 def times_of(dataset: Any, why: str) -> np.ndarray:
@@ -77,3 +85,61 @@ def rows_before_and_after(
     place = np.arange(len(before)) - np.repeat(np.cumsum(counts) - counts, counts)
     of_train = place < np.repeat((counts * (shares[0] / (1 - shares[2]))).astype(np.int64), counts)
     return before[of_train], before[~of_train], after
+
+
+class TimeOrder(Dataset):
+    """Mixin for RecBole's data sets that orders rows by 64-bit times, before and after they are tensors.
+
+    Attributes:
+        times: of the interactions, [rows], where something orders them by time; else None.
+    """
+
+    config: Any
+    inter_feat: Any
+    shift: SplitOptions | None
+    times: np.ndarray | None = None
+    _follows: Any = slice(None)  # the rows with an earlier one of the same user, in order of user and time
+
+    def _why_times(self) -> str | None:
+        """Return what orders the interactions by time, for a message; None if nothing does."""
+        if self.shift:
+            return "the temporal shift orders rows by time" if self.shift.shift == "temporal" else None
+        given = self.benchmark_filename_list is not None
+        return "eval_args splits by time" if not given and splits_by_time(self.config["eval_args"]) else None
+
+    def _remove_duplication(self) -> None:
+        keep = self.config["rm_dup_inter"]
+        if keep and self.time_field in self.inter_feat:
+            drop_repeated(self, keep)
+        else:
+            super()._remove_duplication()
+
+    def _change_feat_format(self) -> None:
+        """Make tensors; a sequential data set makes a row of each but the first of a user."""
+        super()._change_feat_format()
+        if self.times is not None and len(self.inter_feat) < len(self.times):
+            self.times = self.times[self._follows]
+
+    def sort(self, by: Any, ascending: Any = True) -> None:
+        """Order the rows; by time, in 64 bits. Equal rows stay in the order of the file."""
+        names = [by] if isinstance(by, str) else list(by)
+        if self.times is None or self.time_field not in names or ascending is not True:
+            super().sort(by, ascending)
+            return
+        keys = [
+            self.times if name == self.time_field else self.inter_feat[name].numpy()
+            for name in reversed(names)
+        ]
+        order = np.lexsort(keys)
+        self.inter_feat._reindex(torch.from_numpy(order))
+        self.times = self.times[order]
+        if names[0] == self.uid_field:
+            users = self.inter_feat[self.uid_field].numpy()
+            self._follows = np.r_[False, users[1:] == users[:-1]]
+
+    def time_based_split(self, ratios: list[float], group_by: str) -> list[Any]:
+        """Split as RecBole does, on 64-bit times; the rows are in order of time, by ``order: TO``."""
+        assert self.times is not None  # since the split is by time
+        parts = rows_before_and_after(self.times, self.inter_feat[group_by].numpy(), ratios)
+        self._drop_unused_col()
+        return [self.copy(self.inter_feat[rows.tolist()]) for rows in parts]

@@ -1,11 +1,14 @@
 """Whether the scores of an evaluation can be ranked: numbers, and not one and the same for all items."""
 
+import logging
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from recbole_diffusion.errors import RunError
+
+logger = logging.getLogger(__name__)
 
 
 def not_finite(scores: Tensor) -> str:
@@ -23,7 +26,8 @@ class ScoreCheck:
 
     Users of whom the model knows nothing may have one score for all items, and are then ranked by chance
     (see ``evaluation/ranking.py``). An evaluation in which all users are so says nothing about a model, and
-    fails, unless the model declares ``constant_scores``.
+    fails, unless the model declares ``constant_scores``. If only the items that a user has not seen are
+    equal, as where none of them has a row in train, the log says that the lists are chance.
 
     Args:
         model: the model.
@@ -35,6 +39,7 @@ class ScoreCheck:
         self.name, self.constant_allowed = type(model).__name__, model.constant_scores
         self.when, self.advice = when, advice
         self._equal: set[bool | None] = set()
+        self._flat = True  # no batch of a full ranking has shown a user with different scores
 
     def finite(self, scores: Tensor) -> None:
         """Check a batch of scores before items are masked, of any shape.
@@ -45,6 +50,8 @@ class ScoreCheck:
         wrong = not_finite(scores)
         if wrong:
             raise RunError(f"{self.name} cannot be evaluated {self.when}: {wrong}; {self.advice}")
+        if self._flat and scores.dim() == 2:  # [users, items]
+            self._flat = bool((scores == scores[:, :1]).all())
 
     def add(self, equal: bool | None) -> None:
         """Add ``RankedBatch.equal`` of a batch."""
@@ -56,7 +63,15 @@ class ScoreCheck:
         Raises:
             RunError: each user has one score for all items.
         """
-        if self._equal - {None} == {True} and not self.constant_allowed:
+        if self._equal - {None} != {True} or self.constant_allowed:
+            return
+        if not self._flat:
+            logger.warning(
+                "%s, %s: for each user all items that the user has not seen have the same score; the metrics "
+                "are those of chance",
+                *(self.name, self.when),
+            )
+        else:
             raise RunError(
                 f"{self.name} cannot be evaluated {self.when}: for each user all items have the same score, "
                 f"so that a list would be chance; {self.advice}, or an option leaves the model nothing to "

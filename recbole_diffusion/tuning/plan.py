@@ -9,7 +9,7 @@ from typing import Any
 from recbole_diffusion import registry
 from recbole_diffusion.compat import ModelType
 from recbole_diffusion.config import Config, properties_path
-from recbole_diffusion.data.dataset import selects_on_test
+from recbole_diffusion.data.part_files import selects_on_test
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.evaluation import parts_left_out
 from recbole_diffusion.storage.versions import versions

@@ -90,14 +90,22 @@ def test_rows_without_user_and_rows_without_item_go_and_no_others(toy, caplog):
     assert dataset.inter_feat["rating"].tolist() == kept
     assert (dataset.user_num, dataset.item_num) == (11, 21)
     assert (dataset.inter_feat[PAIR] > 0).all(axis=None)
-    assert "toy.inter, line 5, 6, 11, 72: 4 rows have no user or no item, and are left out" in caplog.text
+    assert "toy.inter, line 5, 6, 11, 72: 4 rows without user or item are left out" in caplog.text
+
+
+@pytest.mark.parametrize("field", PAIR)
+def test_an_id_of_blanks_is_refused(toy, field):
+    with pytest.raises(
+        UsageError, match=rf"toy.inter, line 22: '  ' in the column '{field}' is an id of blanks"
+    ):
+        made(toy(values={(20, field): "  "}), load_col={"inter": PAIR})
 
 
 def test_parts_with_rows_without_ids_are_refused(toy):
     for part in ("train", "valid", "test"):
         options = toy(f"toy.{part}.inter", values={(8, "item_id"): ""} if part == "valid" else {})
     with pytest.raises(
-        UsageError, match=r"toy.valid.inter, line 10: 1 rows of the parts have no user or no item"
+        UsageError, match=r"toy.valid.inter, line 10: 1 rows of the parts are without user or item"
     ):
         made(options, benchmark_filename=["train", "valid", "test"], load_col=None)
 

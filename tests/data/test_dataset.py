@@ -3,8 +3,9 @@
 import pytest
 
 from recbole_diffusion.config import Config
-from recbole_diffusion.data.dataset import InteractionDataset, require_files, selects_on_test
+from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.fingerprint import id_fingerprint
+from recbole_diffusion.data.part_files import require_files, selects_on_test
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 
@@ -43,6 +44,14 @@ def test_three_parts_choose_on_the_validation_part(write_parts):
     data = write_parts(train=TRAIN, valid=VALID, test=TEST)
     assert not selects_on_test(loaded(data).config)
     assert run("BPR", overrides={**data.overrides, **SMALL, "epochs": 1})["selection"] == "validation"
+
+
+@pytest.mark.parametrize(
+    ("valid", "on_test"), [(TEST[::-1], True), (TEST[1:], False), ([TEST[0]] * 3, False)]
+)
+def test_a_validation_part_with_the_lines_of_the_test_chooses_on_it(write_parts, valid, on_test):
+    data = write_parts(train=TRAIN, valid=valid, test=TEST)
+    assert selects_on_test(loaded(data).config) is on_test
 
 
 def test_changing_the_copied_part_leaves_the_test_part_alone(write_parts):

@@ -151,7 +151,7 @@ def test_validation_that_is_the_test_is_called_test(write_parts, tmp_path, caplo
     result = run("EASE", overrides={**data.overrides, **SMALL, "run_dir": str(tmp_path / "run")})
     assert result["selection"] == "test"
     assert (
-        "the valid part of data set 'toy' has the pairs of test: the epoch is chosen on the test"
+        "valid and test of data set 'toy' have the same rows (3 pairs): the epoch is chosen on the test"
         in caplog.text
     )
     stored = json.loads((tmp_path / "run" / "result.json").read_text())

@@ -113,6 +113,19 @@ def test_one_score_for_all_items_of_every_user_fails_the_run(checkerboard, tmp_p
     assert run("EASE", overrides={**options, "run_dir": str(tmp_path / "one")})["test"]["recall@5"] < 0.4
 
 
+def test_unseen_items_of_which_nothing_is_known_are_chance_and_said_to_be(write_parts, tmp_path, caplog):
+    """Everyone has i0 ... i3; what is held out is in no training row, and all that is unseen scores 0."""
+    train = [(f"u{user}", f"i{item}") for user in range(6) for item in range(4)]
+    new = [(f"u{user}", f"new{user % 3}") for user in range(6)]
+    data = write_parts(train=train, valid=new[:3], test=new[3:])
+    options = {**data.overrides, "topk": [3], "valid_metric": "Recall@3", "run_dir": str(tmp_path / "run")}
+    assert run("ItemKNN", overrides=options)["test"]["recall@3"] == 1.0
+    assert (
+        "all items that the user has not seen have the same score; the metrics are those of chance"
+        in caplog.text
+    )
+
+
 def test_a_baseline_may_score_all_items_alike(two_domains, tmp_path):
     result = run("GlobalMean", overrides={**two_domains.overrides, "run_dir": str(tmp_path / "run")})
     assert 0 < result["test"]["ndcg@5"] < 1

@@ -1,0 +1,48 @@
+"""The files of a data set before it is read: are they there, and is validation the test?"""
+
+from pathlib import Path
+from typing import Any
+
+from recbole_diffusion.data import labelled
+from recbole_diffusion.errors import UsageError, did_you_mean
+
+
+def selects_on_test(config: Any) -> bool:
+    """Return whether the epoch is chosen on the test part, as far as its files say.
+
+    There are two of them (train, test), or those of valid and of a test part have the same lines.
+    """
+    parts, folder = config["benchmark_filename"] or [], Path(config["data_path"])
+    files = [folder / f"{config['dataset']}.{part}.inter" for part in parts[1:]]
+    return len(parts) == 2 or any(_same_lines(files[0], test) for test in files[1:])
+
+
+def _same_lines(one: Path, other: Path) -> bool:
+    """Return whether two files have the same lines, in whatever order."""
+    if not one.is_file() or not other.is_file() or one.stat().st_size != other.stat().st_size:
+        return False
+    return sorted(one.read_bytes().splitlines()) == sorted(other.read_bytes().splitlines())
+
+
+def require_files(config: Any) -> None:
+    """Check that the interaction files exist, before RecBole tries to download them from dead addresses.
+
+    Raises:
+        UsageError: the folder or a file is missing.
+    """
+    name, folder, parts = config["dataset"], Path(config["data_path"]), config["benchmark_filename"]
+    files = [folder / f"{name}.{part}.inter" for part in parts or ()] or [folder / f"{name}.inter"]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing and labelled.labelled_file(config) is None:
+        where = folder if folder.is_dir() else f"{folder} (no such folder)"
+        beside = (
+            [entry.name for entry in folder.parent.iterdir() if entry.is_dir()]
+            if folder.parent.is_dir()
+            else []
+        )
+        near = "" if folder.is_dir() else did_you_mean(name, [*beside, "ml-100k"])
+        raise UsageError(
+            f"data set {name!r} is not there: {', '.join(missing)} missing in {where}{near}. Put RecBole "
+            f"atomic files there, or name the folder that holds {name}/ with --data_path; 'ml-100k' needs no "
+            "files"
+        )
