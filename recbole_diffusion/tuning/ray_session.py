@@ -4,13 +4,12 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import socket
 import tempfile
-import threading
 from collections.abc import Iterator
 
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.storage.signals import ended_by_sigterm
 from recbole_diffusion.tuning.options import SweepOptions, check_local, cores_here
 
 STARTS = 2  # Ray gives its own processes 30 seconds to start, which a very busy machine can exceed
@@ -52,28 +51,12 @@ def ray_session(options: SweepOptions) -> Iterator[None]:
                 scratch = tempfile.mkdtemp(prefix="ray", dir="/tmp" if os.path.isdir("/tmp") else None)
                 _start(options, scratch)
             check_cluster(options)
-            with _ended_by_sigterm():
+            with ended_by_sigterm():  # Ray itself would print a trace and leave its files
                 yield
         finally:
             ray.shutdown()
             if scratch:
                 shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Treat SIGTERM, which batch schedulers send before they kill, as Ctrl-C.
-
-    Ray itself would print a stack trace and leave its files.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 @contextlib.contextmanager
