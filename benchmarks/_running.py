@@ -48,7 +48,7 @@ class Runner:
         """Run what is missing; return :attr:`failed`."""
         if not self._missing():
             return self.failed
-        with ray_session(read_settings(self.settings)):  # one for all sweeps
+        with ray_session(read_settings(self.settings), self.runs):  # one for all sweeps
             while missing := self._missing():
                 if not any(self._tried(experiment) for experiment in missing):
                     time.sleep(SECONDS_BETWEEN)  # others run what is left, or what it waits for

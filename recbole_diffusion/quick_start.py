@@ -3,6 +3,7 @@
 Longer than most files, because it is a whole run, to be read from top to bottom.
 """
 
+import errno
 import logging
 import sys
 import time
@@ -18,9 +19,12 @@ from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.memory import peak_memory_mib
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.storage.run_log import logging_to
+from recbole_diffusion.storage.signals import ended_by_sigterm
 from recbole_diffusion.storage.versions import versions
 
 logger = logging.getLogger()  # the root logger, which writes to the run's log
+# Errors of a disk that is full, or that does not let us write.
+NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 # Options that a resume may change: none of them changes what the run computes.
 RESUME_OPTIONS = frozenset(
     {
@@ -78,27 +82,45 @@ def run(
         folder = RunFolder.create(
             config.model_class.__name__, config["dataset"], config.general.runs_path, config.general.run_dir
         )
-        folder.write_config(config.resolved)
     else:
         folder, config = _resumed(resume, model, dataset, config_files, overrides)
+    command = command or _command(model, dataset, config_files, overrides, resume)
+    try:
+        with folder.locked(), ended_by_sigterm():
+            result = _in_folder(config, folder, resume is not None, (on_epoch, test, command, prepared))
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(folder.path) from interrupt
+    except OSError as error:
+        if error.errno not in NO_PLACE:
+            raise
+        where = error.filename or folder.path
+        raise RunError(f"cannot write {where}: {error.strerror}. {folder.advice}") from error
+    return {**result, "run_dir": str(folder.path)}
+
+
+def _in_folder(config: Config, folder: RunFolder, resuming: bool, rest: tuple) -> dict[str, Any]:
+    """Train and evaluate in a folder that no other process uses; return the content of ``result.json``."""
+    on_epoch, test, command, prepared = rest
     config["checkpoint_dir"] = str(folder.path)
     try:
+        if resuming:
+            folder.remove_drafts()
+        else:
+            folder.write_config(config.resolved)
         with logging_to(folder.log, config.general.state):
             ready = _build(config, folder, prepared)
-            _start_or_resume(ready, resume is not None)
+            _start_or_resume(ready, resuming)
             result = _result(ready, on_epoch, test)
-            result["command"] = command or _command(model, dataset, config_files, overrides, resume)
+            result["command"] = command
             folder.write_result(result)
             if any("counts" in report for report in result["rated"].values()):
                 page = command_line("report", str(folder.path), "--output=FILE.html")
                 logger.info("figures of the predicted ratings: %s", page)
+            return result
     except UsageError:
-        if resume is None:
+        if not resuming:
             folder.discard()
         raise
-    except KeyboardInterrupt as interrupt:
-        raise Interrupted(folder.path) from interrupt
-    return {**result, "run_dir": str(folder.path)}
 
 
 def _resumed(
@@ -120,7 +142,6 @@ def _resumed(
                 "out with --resume"
             )
     config = Config(overrides={**stored, **overrides}, stored=True)
-    folder.remove_drafts()
     return folder, config
 
 

@@ -154,7 +154,7 @@ def test_a_half_written_line_is_repaired(checkerboard, tmp_path):
     (tmp_path / "run/.checkpoint.pt.4242.part").write_bytes(b"half")
     run(resume=tmp_path / "run", overrides={"epochs": 3})
     assert [line["epoch"] for line in metrics_of(tmp_path / "run")] == [0, 1, 2]
-    assert not list((tmp_path / "run").glob(".*"))
+    assert not list((tmp_path / "run").glob(".*.part"))
 
 
 # Killed.

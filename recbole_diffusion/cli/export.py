@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.machine import MachineOptions
@@ -18,9 +19,11 @@ class ExportOptions(MachineOptions):
     output: str = argument("", "folder to write")
     index: str = argument(
         "none",
-        "also write an approximate index of the items, compared with exact search",
-        choices=("none", "faiss"),
+        "also write an index of the items, compared with exact search: faiss (HNSW, approximate) or flat "
+        "(exact, by faiss too)",
+        choices=("none", "faiss", "flat"),
     )
+    without: str | None = argument(None, "file of items to leave out, one original id per line")
     k: int = argument(20, "length of the lists for that comparison", low=1)
     overwrite: bool = argument(False, "replace an earlier export")
     unfinished: bool = argument(False, "accept a run that has not ended, with its best weights so far")
@@ -33,7 +36,7 @@ class ExportOptions(MachineOptions):
 
 COMMAND = Command(
     "export",
-    "--run=RUN_DIR --output=DIR [--index=faiss] [--k=20]",
+    "--run=RUN_DIR --output=DIR [--index=faiss] [--without=FILE] [--k=20]",
     """
 Writes user and item vectors whose inner products are the run's scores: users.safetensors and
 items.safetensors (tensor 'vectors', float32), the original id of each row in users.txt and items.txt, and
@@ -54,9 +57,9 @@ def export(argv: Sequence[str]) -> int:
     if given is None:
         return 0
     options = given.read(ExportOptions)
-    from recbole_diffusion.serving.index import require_faiss
+    from recbole_diffusion.serving.index import LEAST_RECALL, require_faiss
     from recbole_diffusion.serving.loaded_run import load_run
-    from recbole_diffusion.serving.ranking import check_k
+    from recbole_diffusion.serving.users import read_tokens
     from recbole_diffusion.serving.vectors import RECORD, require_safetensors
     from recbole_diffusion.serving.vectors import export as write
     from recbole_diffusion.storage.atomic import output_folder
@@ -65,9 +68,9 @@ def export(argv: Sequence[str]) -> int:
     require_safetensors()
     if options.index != "none":
         require_faiss()
+    without = read_tokens(Path(options.without).expanduser(), "item") if options.without else []
     run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
-    check_k(options.k, len(run.items))
-    record = write(run, folder, options.index != "none", options.k)
+    record = write(run, folder, options.index, options.k, without)
     lines = [f"{record['users']:,} users and {record['items']:,} items, vectors of {record['width']} numbers"]
     if "index" in record:
         index = record["index"]
@@ -77,5 +80,11 @@ def export(argv: Sequence[str]) -> int:
             f"{index['compared_users']:,} users; "
             f"{index['index_ms']} ms per user, exact {index['exact_ms']} ms"
         )
+        hidden, poor = index["unreachable"], index["recall"] < LEAST_RECALL
+        if hidden or poor:
+            what = [f"{hidden:,} items of these lists that no search can find"] if hidden else []
+            what += [f"a recall below {LEAST_RECALL}"] if poor else []
+            lines.append(f"warning the index has {' and '.join(what)}; --index=flat is exact")
+    lines += [f"{record['left_out']:,} items are left out"] if record["left_out"] else []
     sys.stdout.write("\n".join([*lines, f"folder  {folder}"]) + "\n")
     return 0

@@ -38,7 +38,8 @@ def tune(argv: Sequence[str]) -> int:
     settings = {one.name: options.pop(one.name) for one in fields(SweepOptions) if one.name in options}
     model, dataset, resume = (options.pop(name, None) for name in ("model", "dataset", "resume"))
     files = config_files_of(options)
-    check_installed(SweepOptions())  # before torch and RecBole are loaded
+    if settings.get("max_concurrent") != 0:
+        check_installed(SweepOptions())  # before torch and RecBole are loaded
     from recbole_diffusion.tuning.driver import sweep
 
     try:

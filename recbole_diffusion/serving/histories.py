@@ -77,13 +77,11 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
     rows = file.check_rows(len(columns))
     if rows == 0:
         raise UsageError(f"{path} holds no history: there are no rows below its header")
-    frame = file.read(columns, [name for name in columns if name in wanted.values()], rows)
-    if frame is None:
+    try:
+        frame = file.read(columns, [name for name in columns if name in wanted.values()], rows)
+    except ValueError:
         file.check_numbers(columns, list(wanted.values()), config["seq_separator"])
-        raise UsageError(
-            f"{path} cannot be read: it has bare carriage returns, NUL, or rows that begin with a blank; "
-            "remove them"
-        )
+        raise
     frame = frame.rename(columns={name: role for role, name in wanted.items()})
     for role in wanted:
         if frame[role].isna().any():

@@ -22,8 +22,12 @@ class AskedUsers:
     unknown: list[str]
 
 
-def read_tokens(path: Path) -> list[str]:
+def read_tokens(path: Path, what: str = "user") -> list[str]:
     """Return the ids of a file, one per line, without surrounding blanks.
+
+    Args:
+        path: the file.
+        what: what the ids are of, for the messages: ``user`` or ``item``.
 
     Raises:
         UsageError: no such file, not UTF-8, no id, an empty line, or a duplicate id; the message names the
@@ -32,14 +36,15 @@ def read_tokens(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UsageError(f"cannot read the users file {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read the {what}s file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"the users file {path} is not UTF-8 text: {error}; it takes one id per line"
+            f"the {what}s file {path} is not UTF-8 text: {error}; it takes one id per line"
         ) from error
     tokens = [line.strip() for line in text.removesuffix("\n").split("\n")]
     if not any(tokens):
-        raise UsageError(f"the users file {path} holds no ids; it takes one per line, or use --all")
+        instead = ", or use --all" if what == "user" else ""
+        raise UsageError(f"the {what}s file {path} holds no ids; it takes one per line{instead}")
     blank = [str(number) for number, token in enumerate(tokens, 1) if not token]
     first: dict[str, int] = {}
     again = [
@@ -49,13 +54,13 @@ def read_tokens(path: Path) -> list[str]:
     ]
     wrong = [f"{_counted(len(blank), 'line is', 'lines are')} empty: {_first(blank)}"] if blank else []
     wrong += (
-        [f"{_counted(len(again), 'line names', 'lines name')} a user a second time: {_first(again)}"]
+        [f"{_counted(len(again), 'line names', 'lines name')} a {what} a second time: {_first(again)}"]
         if again
         else []
     )
     if wrong:
         raise UsageError(
-            f"in the users file {path}, {'; '.join(wrong)}; remove "
+            f"in the {what}s file {path}, {'; '.join(wrong)}; remove "
             f"{_counted(len(blank) + len(again), 'line', 'lines')}"
         )
     return tokens

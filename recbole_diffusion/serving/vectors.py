@@ -1,6 +1,7 @@
 """A run's user and item vectors as files for other systems: safetensors, and the ids of their rows."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import torch
 
 from recbole_diffusion import registry
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.serving.id_map import IdMap
 from recbole_diffusion.serving.index import FILE, build_index, recall_of
+from recbole_diffusion.serving.ranking import check_k
 from recbole_diffusion.serving.served_run import ServedRun
 from recbole_diffusion.storage.atomic import whole
 from recbole_diffusion.storage.versions import __version__
@@ -60,30 +63,37 @@ def require_safetensors() -> Any:
     return save
 
 
-def export(run: ServedRun, folder: Path, index: bool, k: int) -> dict[str, Any]:
+def export(run: ServedRun, folder: Path, index: str, k: int, without: Sequence[str] = ()) -> dict[str, Any]:
     """Write vectors, ids, a record and optionally an index into a folder, which appears whole at the end.
 
     Args:
         run: a loaded run.
         folder: the folder.
-        index: also write an approximate index of the item vectors.
+        index: the index of the item vectors to write too, one of ``index.KINDS``.
         k: length of the lists by which the index is compared with exact search.
+        without: original ids of items that are left out.
 
     Returns:
         The record: the content of :data:`RECORD`.
 
     Raises:
-        UsageError: the scores are not inner products, or an id has a line break.
+        UsageError: the scores are not inner products, an id has a line break, or an item of ``without`` is
+            not known, or none is left.
         RunError: the folder cannot be written.
     """
     save = require_safetensors()
     users, items = vectors_of(run)
+    kept = _kept(run.items, without)
+    items = np.ascontiguousarray(items[kept - 1])
+    ids = {"users": run.users.tokens[1:], "items": run.items.tokens[kept]}
+    check_k(k, len(items))
     record = {
         "model": run.config["model"],
         "dataset": run.config["dataset"],
         "run": run.folder.path.name,
         "users": len(users),
         "items": len(items),
+        "left_out": len(run.items) - len(items),
         "width": items.shape[1],
         "score": "inner product of a row of users.safetensors and a row of items.safetensors (tensor "
         "'vectors', float32)",
@@ -91,16 +101,31 @@ def export(run: ServedRun, folder: Path, index: bool, k: int) -> dict[str, Any]:
     }
     with whole(folder) as draft:
         draft.mkdir(parents=True)
-        for name, vectors, ids in (("users", users, run.users), ("items", items, run.items)):
-            (draft / f"{name}.txt").write_text(_lines_of(name, ids.tokens[1:]), encoding="utf-8")
+        for name, vectors in (("users", users), ("items", items)):
+            (draft / f"{name}.txt").write_text(_lines_of(name, ids[name]), encoding="utf-8")
             # Not by save_file: it raises no OSError on a full disk, and makes the file private to its owner.
             data = save({"vectors": vectors}, {"ids": f"{name}.txt, a line for each row"})
             (draft / f"{name}.safetensors").write_bytes(data)
-        if index:
-            record["index"] = build_index(items, draft / FILE)
+        if index != "none":
+            record["index"] = build_index(items, draft / FILE, index, users)
             record["index"] |= recall_of(draft / FILE, users, items, k)
         (draft / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return record
+
+
+def _kept(ids: IdMap, without: Sequence[str]) -> np.ndarray:
+    """Return the internal numbers of the items that are not left out, ascending."""
+    numbers = ids.numbers_of(without)
+    unknown = [token for token, number in zip(without, numbers, strict=True) if not number]
+    if unknown:
+        raise UsageError(
+            f"{len(unknown)} items to be left out are not in the run's data set, first {unknown[0]!r}; it "
+            f"takes original ids, such as {ids.tokens[1]!r}"
+        )
+    kept = np.setdiff1d(np.arange(1, len(ids) + 1), numbers)
+    if not len(kept):
+        raise UsageError("all items are to be left out; keep one or more")
+    return kept
 
 
 def _lines_of(name: str, tokens: np.ndarray) -> str:

@@ -185,8 +185,9 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _remove(draft: Path) -> None:
-    """Remove a draft, if it is still there."""
-    if draft.is_dir():
-        shutil.rmtree(draft, ignore_errors=True)
-    else:
-        draft.unlink(missing_ok=True)
+    """Remove a draft, if it is still there and its folder lets us."""
+    with contextlib.suppress(OSError):
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)

@@ -3,11 +3,12 @@
 Every file is whole or absent.
 """
 
+import contextlib
 import json
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.options.renamed import translated
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.atomic import write_text
+from recbole_diffusion.storage.lock import locked
 from recbole_diffusion.storage.result_form import damage_of_result
 
 
@@ -24,7 +26,7 @@ def unique_name(name: str) -> str:
 
 
 def make_empty_folder(path: Path, what: str, option: str, place: str) -> None:
-    """Create a folder, or accept an existing empty one.
+    """Create a folder, or accept an existing empty one, or one that a killed process has left without a file.
 
     Args:
         path: the folder.
@@ -37,7 +39,12 @@ def make_empty_folder(path: Path, what: str, option: str, place: str) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        left = list(path.iterdir())
+        if all(is_left_over(entry) for entry in left):
+            for entry in left:
+                if entry.name.endswith(".part"):
+                    entry.unlink(missing_ok=True)
+        else:
             resume = f"{'tune ' if what == 'sweep' else ''}--resume={path}"
             raise UsageError(
                 f"{option} {path} is not empty; name another, or continue that {what} with {resume}"
@@ -48,9 +55,17 @@ def make_empty_folder(path: Path, what: str, option: str, place: str) -> None:
         ) from error
 
 
+def is_left_over(entry: Path) -> bool:
+    """Return whether a file in a folder is a lock, or a draft that a killed process has not finished."""
+    return entry.is_file() and (entry.name in LOCKS or (entry.name[0] == "." and entry.suffix == ".part"))
+
+
 def rerun_hint(folder: Path) -> str:
     """Return the remedy for a damaged file of results: a resume writes it again."""
     return f"make it again with --resume={folder}"
+
+
+LOCKS = (".lock", "lock")  # of a run and of a sweep
 
 
 class RunFolder:
@@ -66,10 +81,13 @@ class RunFolder:
         result: the result, which ``compare``, ``tune`` and users' scripts read.
         user_metrics: the metrics of each user of the test parts, for paired tests.
         tensorboard: folder of TensorBoard events.
+        lock: the file by which a process keeps others out while it trains.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser().resolve()
+        self._of_user = self.path.is_dir()
+        self.lock = self.path / ".lock"
         self.config = self.path / "config.yaml"
         self.log = self.path / "log.txt"
         self.metrics = self.path / "metrics.jsonl"
@@ -143,15 +161,45 @@ class RunFolder:
             raise RunError(f"{self.result} is damaged: {damage}; {rerun_hint(self.path)}")
         return result
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out while the block runs; the lock of a killed process ends with it.
+
+        Raises:
+            UsageError: another process trains in this folder.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.lock))
+            except TimeoutError:
+                raise UsageError(
+                    f"another process is running the run in {self.path}; wait for it, or end it first"
+                ) from None
+            yield
+
     def discard(self) -> None:
-        """Remove the folder of a run whose request was wrong, unless it has trained."""
-        if not any(file.exists() for file in (self.metrics, self.checkpoint, self.best, self.result)):
-            shutil.rmtree(self.path, ignore_errors=True)
+        """Remove the files of a run whose request was wrong, unless it has trained.
+
+        The folder is removed with them if it was made for the run, and stays if the user had made it.
+        """
+        if any(file.exists() for file in (self.metrics, self.checkpoint, self.best, self.result)):
+            return
+        for file in (self.config, self.log, self.lock):
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
+        shutil.rmtree(self.tensorboard, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.remove_drafts()
+            if not self._of_user:
+                self.path.rmdir()
 
     def remove_drafts(self) -> None:
         """Remove the drafts of a process that was killed while it saved."""
-        for draft in self.path.glob(".*.part"):
-            draft.unlink(missing_ok=True)
+        try:
+            for draft in self.path.glob(".*.part"):
+                draft.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot remove {error.filename}: {error.strerror}. {self.advice}") from error
 
     @property
     def advice(self) -> str:

@@ -14,6 +14,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, release_dataset
 from recbole_diffusion.errors import Interrupted, UsageError, command_line, did_you_mean
 from recbole_diffusion.options.declare import read_options
+from recbole_diffusion.storage.signals import ended_by_sigterm
 from recbole_diffusion.tuning.context import SweepContext
 from recbole_diffusion.tuning.dataset_sharing import read_by_data_set
 from recbole_diffusion.tuning.display import SweepDisplay
@@ -194,12 +195,14 @@ def _run(context: SweepContext, config: Config, prepared: Any, resuming: bool) -
         if resuming:
             prepared = _prepare_data(config, record)
         clock = time.perf_counter()
-        with ray_session(options):
-            import ray
-
-            record.add_seconds("ray_start", clock)
+        here = options.max_concurrent == 0
+        with ended_by_sigterm() if here else ray_session(options, folder.path):
+            if not here:
+                record.add_seconds("ray_start", clock)
+            elif options.scheduler == "asha" and searching:
+                record.notes.append("without Ray no trial is stopped early: all are trained to their end")
             if prepared is not None:
-                context.data.append(ray.put(prepared))
+                context.data.append(prepared if here else _stored(prepared))
             for note in record.notes:
                 context.display.print(note)
             if searching:
@@ -208,6 +211,13 @@ def _run(context: SweepContext, config: Config, prepared: Any, resuming: bool) -
     folder.write_best(record)
     folder.write(record)
     context.display.print(draw_figures(folder))
+
+
+def _stored(prepared: Any) -> Any:
+    """Return a reference to the data set in Ray's object store."""
+    import ray
+
+    return ray.put(prepared)
 
 
 def draw_figures(folder: SweepFolder) -> str:

@@ -10,7 +10,10 @@ from recbole_diffusion.options.declare import argument
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Options that a resume may change: none of them changes what a trial computes.
 RESUME_SETTINGS = frozenset(
-    {"max_concurrent", "trial_gpus", "time_budget", "max_failures", "final_seeds", "ray_address"}
+    {
+        *("max_concurrent", "trial_gpus", "time_budget", "max_failures", "final_seeds"),
+        *("ray_address", "ray_start_seconds"),
+    }
 )
 
 
@@ -35,7 +38,9 @@ class SweepOptions:
         None, "epochs before asha may stop a trial; null: a twelfth of epochs", low=1
     )
     reduction_factor: int = argument(3, "asha lets one trial of this many pass each rung", low=2)
-    max_concurrent: int | None = argument(None, "trials at a time; null: as many as fit", low=1)
+    max_concurrent: int | None = argument(
+        None, "trials at a time; null: as many as fit; 0: one at a time in this process, without Ray", low=0
+    )
     trial_cpus: int = argument(1, "processor threads of each trial", low=1)
     trial_gpus: float = argument(0.0, "GPUs of each trial; 0.5: two share one", low=0)
     time_budget: float | str | None = argument(None, "seconds, or 90m, 12h, 2d, after which the search ends")
@@ -50,6 +55,10 @@ class SweepOptions:
     sweep_dir: str | None = argument(None, "folder of the sweep; null: one is made in storage")
     ray_address: str | None = argument(
         None, "a running Ray cluster (auto, HOST:PORT, ray://HOST:PORT); null: only this machine"
+    )
+
+    ray_start_seconds: int = argument(
+        180, "how long a Ray of this machine is tried to be started, on a busy one again and again", low=1
     )
 
     @property
@@ -70,6 +79,18 @@ class SweepOptions:
             raise UsageError(
                 f"a grid tries every combination; leave out num_samples {self.num_samples}, or use "
                 "--search=random"
+            )
+        for name in ("storage", "sweep_dir"):
+            if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", getattr(self, name) or ""):
+                raise UsageError(
+                    f"{name} is {getattr(self, name)!r}, an address; it takes a folder, so mount an "
+                    "object store as a file system"
+                )
+        if self.max_concurrent == 0 and (self.search == "optuna" or self.ray_address):
+            what = "search optuna" if self.search == "optuna" else f"ray_address {self.ray_address!r}"
+            raise UsageError(
+                f"max_concurrent is 0, trials without Ray, which {what} needs; give 1 or more, or use "
+                "search random, grid or none on this machine"
             )
         for name in ("space", "num_samples") if self.search == "none" else ():
             if getattr(self, name) is not None:
@@ -92,6 +113,8 @@ def check_installed(options: SweepOptions) -> None:
         UsageError: Ray Tune is missing, or Optuna if the search needs it; the message has the command that
             installs it.
     """
+    if options.max_concurrent == 0:
+        return
     try:
         from ray import tune  # noqa: F401
     except ImportError as error:

@@ -9,6 +9,7 @@ from recbole_diffusion.errors import RunError
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning.context import SweepContext
 from recbole_diffusion.tuning.folder import SweepFolder
+from recbole_diffusion.tuning.local_runner import run_trials_here
 from recbole_diffusion.tuning.options import SweepOptions
 from recbole_diffusion.tuning.plan import final_folder, known_options, new_trial
 from recbole_diffusion.tuning.ray_runner import run_trials
@@ -52,6 +53,9 @@ def search(context: SweepContext, config: Config) -> None:
         budget = None if options.budget_seconds is None else options.budget_seconds - spent
         if budget is not None and budget <= 0:
             break
+        if options.max_concurrent == 0:
+            run_trials_here(context, [trial for trial in record.trials if trial.state == WAITING], budget)
+            break  # failed trials have been tried again there
         scheduler = make_scheduler(options, record.epochs, mode, _history(context.folder, record))
         searcher = None
         if options.search == "optuna":
@@ -140,7 +144,10 @@ def run_winner(context: SweepContext) -> None:
     left = [trial for trial in record.final if trial.state != FINISHED]
     if left:
         context.folder.write_best(record)
-        run_trials(context, left)
+        if options.max_concurrent == 0:
+            run_trials_here(context, left)
+        else:
+            run_trials(context, left)
     record.add_seconds("final", clock)
     if not searched:
         record.trials = [dataclasses.replace(record.final[0], number=0, options={})]

@@ -42,6 +42,11 @@ def make_record(
     """
     config = Config(model, dataset, files, overrides)
     _refuse_options_of_one_run(config, settings)
+    if settings.grace_period and settings.grace_period > config.general.epochs:
+        raise UsageError(
+            f"grace_period is {settings.grace_period}, above the {config.general.epochs} epochs of a trial; "
+            "lower it, or give more epochs"
+        )
     options = _options_of_trials(config)
     if settings.search == "none":
         record = _empty_record(config, options, SearchSpace((), "no search", {}), settings, command)

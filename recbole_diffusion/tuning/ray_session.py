@@ -4,16 +4,16 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import socket
 import tempfile
-import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.storage.signals import ended_by_sigterm
 from recbole_diffusion.tuning.options import SweepOptions, check_local, cores_here
 
-STARTS = 2  # Ray gives its own processes 30 seconds to start, which a very busy machine can exceed
 REACHED_WITHIN = 10  # seconds within which a cluster's address must answer
 # Ray reads these when it starts and passes them to the trials' processes.
 ENVIRONMENT = {
@@ -29,8 +29,12 @@ ENVIRONMENT = {
 
 
 @contextlib.contextmanager
-def ray_session(options: SweepOptions) -> Iterator[None]:
+def ray_session(options: SweepOptions, folder: Path) -> Iterator[None]:
     """Keep Ray connected while the block runs; a Ray that was started here is stopped, its files removed.
+
+    Args:
+        options: the sweep's options.
+        folder: the sweep's folder, for messages.
 
     Raises:
         UsageError: no cluster at ``ray_address``, or no node with the resources of one trial.
@@ -50,30 +54,14 @@ def ray_session(options: SweepOptions) -> Iterator[None]:
             else:
                 # The folder of Ray's sockets, whose paths may have no more than 107 characters.
                 scratch = tempfile.mkdtemp(prefix="ray", dir="/tmp" if os.path.isdir("/tmp") else None)
-                _start(options, scratch)
+                _start(options, scratch, folder)
             check_cluster(options)
-            with _ended_by_sigterm():
+            with ended_by_sigterm():  # Ray itself would print a trace and leave its files
                 yield
         finally:
             ray.shutdown()
             if scratch:
                 shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Treat SIGTERM, which batch schedulers send before they kill, as Ctrl-C.
-
-    Ray itself would print a stack trace and leave its files.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -88,29 +76,51 @@ def _environment() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def _start(options: SweepOptions, scratch: str) -> None:
+def _start(options: SweepOptions, scratch: str, folder: Path) -> None:
     import ray
     import torch
 
     gpus = torch.cuda.device_count()
     check_local(options, cores_here(), gpus)
-    for attempt in range(STARTS):
+    deadline = time.monotonic() + options.ray_start_seconds
+    while True:
         try:
-            ray.init(
-                address="local",
-                num_cpus=cores_here(),
-                num_gpus=gpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=scratch,
-            )
+            with _on_loopback():
+                ray.init(
+                    address="local",
+                    num_cpus=cores_here(),
+                    num_gpus=gpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=scratch,
+                )
             return
         except Exception as error:  # of many kinds, and a bare Exception on a machine that is too busy
             ray.shutdown()
-            if attempt + 1 == STARTS:
+            if time.monotonic() >= deadline:
                 text = " ".join(str(error).split())[:300]
-                raise RunError(f"Ray does not start on this machine: {text}") from error
+                raise RunError(
+                    f"Ray does not start on this machine: {text}. The sweep is in {folder}; continue with "
+                    f"tune --resume={folder}, if need be with a longer --ray_start_seconds, or without Ray "
+                    "with --max_concurrent=0"
+                ) from error
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let a Ray that starts in the block bind to the loopback address alone, as it does on macOS and Windows.
+
+    Its option for the address replaces 127.0.0.1 by the machine's address in the network.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _connect(address: str) -> None:

@@ -69,6 +69,9 @@ def check_space(space: SearchSpace, config: Config, options: Mapping[str, Any]) 
             for name, value in zip(parameter.names, values, strict=True):
                 _check_value(space, config, options, declared, name, value)
         _check_conditions(space, parameter, config)
+        for name, values in parameter.when.items():
+            for value in values:
+                _check_value(space, config, options, declared, name, value)
 
 
 def _check_value(
@@ -102,7 +105,7 @@ def _check_conditions(space: SearchSpace, parameter: SearchParameter, config: Co
                     + ("" if other.step is None else f" in steps of {other.step:g}")
                 )
         possible = [choice[other.names.index(name)] for choice in other.values]
-        if other.values and not any(value in possible for value in values):
+        if other.values and not all(value in possible for value in values):
             raise UsageError(
                 f"{space.source}: {parameter.label} needs {name} to be {' or '.join(map(repr, values))}, but "
                 f"the space gives it only {', '.join(map(repr, possible))}"

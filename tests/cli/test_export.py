@@ -115,3 +115,24 @@ def test_a_missing_package_is_named(folder_of, tmp_path, monkeypatch, capsys, pa
     name = package.partition(".")[0]
     assert f"needs {name}; install it (pip install 'recbole-diffusion[" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_items_are_left_out_of_vectors_and_index(ask, loaded, tmp_path):
+    (tmp_path / "out.txt").write_text("ü3\nü5\n", encoding="utf-8")
+    text = ask("--index=flat", "--k=5", f"--without={tmp_path / 'out.txt'}", model="BPR")
+    assert "2 items are left out" in text
+    (folder,) = (path.parent for path in tmp_path.rglob("export.json"))
+    names = (folder / "items.txt").read_text(encoding="utf-8").splitlines()
+    assert len(names) == 58
+    assert not {"ü3", "ü5"} & set(names)
+    rows = loaded("BPR").items.numbers_of(names) - 1
+    assert np.array_equal(
+        load_file(folder / "items.safetensors")["vectors"], loaded("BPR").vectors()[1][rows]
+    )
+    assert faiss.read_index(str(folder / "items.faiss")).ntotal == 58
+
+
+def test_unknown_items_to_leave_out_are_refused(ask, tmp_path):
+    (tmp_path / "out.txt").write_text("nobody\n")
+    error = ask(f"--without={tmp_path / 'out.txt'}", model="BPR", code=2)
+    assert "1 items to be left out are not in the run's data set, first 'nobody'" in error

@@ -14,6 +14,7 @@ from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.storage.run_log import logging_to
 
 FILES = [
+    ".lock",
     "best.pt",
     "checkpoint.pt",
     "config.yaml",

@@ -41,7 +41,7 @@ def shared_ray(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([outside, os.environ.get("PYTHONPATH", "")]))
         patch.syspath_prepend(outside)
-        with ray_session(read_settings({"max_concurrent": 1})):
+        with ray_session(read_settings({"max_concurrent": 1}), tmp_path_factory.getbasetemp()):
             yield
     left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
     assert psutil.wait_procs(left, timeout=20)[1] == []

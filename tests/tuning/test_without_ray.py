@@ -1,0 +1,116 @@
+"""A sweep without Ray: its trials run in this process, one after the other, to the same results."""
+
+import subprocess
+import sys
+
+import pytest
+
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.tuning.driver import read_settings, sweep
+
+SPACE = {"learning_rate": {"choice": [0.001, 0.01, 0.1]}, "embedding_size": {"choice": [4, 8]}}
+SETTINGS = {"space": SPACE, "max_concurrent": 0, "final_seeds": 2, "num_samples": 3}
+
+
+def test_trials_run_here_and_each_is_the_run_that_its_options_give(checkerboard, tmp_path):
+    from recbole_diffusion.quick_start import run
+
+    overrides = {**checkerboard.overrides, "epochs": 2}
+    overrides.pop("runs_path", None)
+    seen = []
+    found = sweep(
+        "BPR",
+        overrides=overrides,
+        dataset=overrides.pop("dataset", "checkerboard"),
+        settings={**SETTINGS, "sweep_dir": str(tmp_path / "sweep")},
+        on_report=lambda trial: seen.append(trial.number),
+    )
+    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 3
+    assert sorted(set(seen)) == [0, 1, 2]
+    assert [len(found["final"]), found["final"][0]["state"]] == [2, "finished"]
+    assert "without Ray no trial is stopped early" in found["notes"][-1]
+    one = found["trials"][1]
+    alone = run(
+        "BPR",
+        "checkerboard",
+        test=False,
+        overrides={
+            **overrides,
+            **found["options"],
+            **one["options"],
+            "seed": one["seed"],
+            "run_dir": str(tmp_path / "alone"),
+        },
+    )
+    assert alone["best_valid_score"] == one["score"]
+
+
+def test_a_trial_that_fails_is_tried_again_and_does_not_end_the_sweep(checkerboard, tmp_path, monkeypatch):
+    from recbole_diffusion.tuning import local_runner
+
+    real, calls = local_runner.run_trial, []
+
+    def failing(trial, *rest):
+        calls.append(trial["number"])
+        if trial["number"] == 0:
+            raise RunError("no luck")
+        real(trial, *rest)
+
+    monkeypatch.setattr(local_runner, "run_trial", failing)
+    overrides = {**checkerboard.overrides, "epochs": 1}
+    found = sweep(
+        "BPR",
+        overrides=overrides,
+        dataset=overrides.pop("dataset", "checkerboard"),
+        settings={**SETTINGS, "max_failures": 1, "final_seeds": 0, "sweep_dir": str(tmp_path / "sweep")},
+    )
+    assert calls.count(0) == 2
+    assert [trial["state"] for trial in found["trials"]] == ["failed", "finished", "finished"]
+    assert found["trials"][0]["error"] == "RunError: no luck"
+
+
+def test_ray_is_not_imported():
+    code = (
+        "import sys; from recbole_diffusion.tuning import driver, local_runner; "
+        "from recbole_diffusion.tuning.options import check_installed; "
+        "check_installed(driver.read_settings({'max_concurrent': 0})); sys.exit('ray' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"max_concurrent": 0, "search": "optuna"}, "trials without Ray, which search optuna needs"),
+        ({"max_concurrent": 0, "ray_address": "auto"}, "trials without Ray, which ray_address 'auto' needs"),
+        ({"storage": "s3://bucket/sweeps"}, "storage is 's3://bucket/sweeps', an address; it takes a folder"),
+        ({"sweep_dir": "gs://b"}, "sweep_dir is 'gs://b', an address"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, told):
+    with pytest.raises(UsageError, match=told):
+        read_settings(settings)
+
+
+def test_a_grace_period_above_the_epochs_is_refused(checkerboard, tmp_path):
+    overrides = {**checkerboard.overrides, "epochs": 3}
+    with pytest.raises(UsageError, match="grace_period is 4, above the 3 epochs of a trial"):
+        sweep(
+            "BPR",
+            overrides=overrides,
+            dataset=overrides.pop("dataset", "checkerboard"),
+            settings={**SETTINGS, "grace_period": 4, "sweep_dir": str(tmp_path / "sweep")},
+        )
+
+
+@pytest.mark.parametrize("when", [{"embedding_size": 16}, {"embedding_size": [4, 16]}, {"learner": "adamm"}])
+def test_a_condition_that_cannot_occur_is_refused(checkerboard, tmp_path, when):
+    overrides = {**checkerboard.overrides, "epochs": 3}
+    space = SPACE | {"weight_decay": {"choice": [0.0, 0.1], "when": when}}
+    with pytest.raises(UsageError, match=r"embedding_size to be|learner.*adamm"):
+        sweep(
+            "BPR",
+            overrides=overrides,
+            dataset=overrides.pop("dataset", "checkerboard"),
+            settings={**SETTINGS, "space": space, "sweep_dir": str(tmp_path / "sweep")},
+        )
