@@ -1,4 +1,4 @@
-"""A small made-up data set for ``benchmarks.faults``: 60 users, 40 items, a taste in common, times in order."""
+"""A small made-up data set for ``benchmarks.faults``: 60 users, 40 items, a taste in common, times."""
 
 import functools
 from pathlib import Path

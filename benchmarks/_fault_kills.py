@@ -1,4 +1,4 @@
-"""The kills of ``benchmarks.faults``: a command ends at a random moment, is run again, and its result compared."""
+"""The kills of ``benchmarks.faults``: a command ends at a random moment and is run again."""
 
 import hashlib
 import os

@@ -1,18 +1,19 @@
-"""Does a wrong input give one clear line, and does a killed run give the same numbers? Counts, for the page.
+"""Does a wrong input give one clear line, and a killed run the same numbers? Counts, for the page.
 
     python -m benchmarks.faults [--kinds=inter,option,...] [--kills=300] [--seed=0] [--journal=FILE]
         [--output=docs/reliability.md] [--show]
 
 Inputs (benchmarks/_fault_inputs.py) are damaged data files, options out of range, YAML files, command lines,
 run folders, feature files and parts that overlap, each with what is right: refused, accepted with the same
-result as the undamaged one, refused or at least told, or either. Each runs in a process of its own, forked from one that has the
-packages loaded, in a folder of its own. Kills (benchmarks/_fault_kills.py) end a command at a random moment
-and run it again, until it ends by itself; its result is held against that of an undisturbed one.
+result as the undamaged one, refused or at least told, or either. Each runs in a process of its own, forked
+from one that has the packages loaded, in a folder of its own. Kills (benchmarks/_fault_kills.py) end a
+command at a random moment and run it again, until it ends by itself; its result is held against that of an
+undisturbed one.
 
 ``refused`` is exit code 1 or 2 and one line that begins with ``error:``. An ``internal error`` is a trace, an
-exception that nobody worded, a death by a signal, or no end within a minute. ``nonsense`` is an input that had
-to be refused and was not, or another result than the undamaged input has. ``--show`` prints what each input
-was answered; anything but a count of 0 in the last three columns ends with exit code 1.
+exception that nobody worded, a death by a signal, or no end within a minute. ``nonsense`` is an input that
+had to be refused and was not, or another result than the undamaged input has. ``--show`` prints what each
+input was answered; anything but a count of 0 in the last two columns ends with exit code 1.
 """
 
 import json
@@ -43,7 +44,7 @@ def verdict(case: Case, answer: Answer) -> str:
 
 
 def main() -> int:
-    """Try the inputs and the kills that are asked for; print the page, return 1 if one is answered wrongly."""
+    """Try the inputs and the kills that are asked for, print the page; return 1 if an answer is wrong."""
     parser = page_parser(__doc__)
     parser.add_argument("--kinds", default="all", help="kinds of inputs, comma-separated; none: only kills")
     parser.add_argument("--kills", type=int, default=300)
@@ -52,7 +53,7 @@ def main() -> int:
     parser.add_argument("--show", action="store_true", help="print every answer, not only the wrong ones")
     arguments = parser.parse_args()
     preload()
-    kinds = _fault_inputs.KINDS if arguments.kinds == "all" else arguments.kinds.split(",")
+    kinds = list(_fault_inputs.KINDS) if arguments.kinds == "all" else arguments.kinds.split(",")
     counts: dict[str, Counter] = {}
     with tempfile.TemporaryDirectory() as folder:
         for case in _cases(Path(folder), [kind for kind in kinds if kind != "none"], arguments.seed):
@@ -93,7 +94,7 @@ def _page(counts: dict[str, Counter], kills: list[_fault_kills.Killed], argv: li
         for kind, count in counts.items():
             total += count
             lines.append(
-                _row([_fault_inputs.KINDS[kind], sum(count.values()), *(count[one] for one in columns)])
+                _row([_fault_inputs.KINDS[kind][0], sum(count.values()), *(count[one] for one in columns)])
             )
         lines += [_row(["all", sum(total.values()), *(total[one] for one in columns)]), ""]
     if kills:

@@ -96,6 +96,8 @@ def recommend(argv: Sequence[str]) -> int:
     options = given.read(RecommendOptions)
     with _no_garbage():
         output = Path(options.output).expanduser()
+        if not output.name or output.is_dir():
+            raise UsageError(f"--output={options.output} is a folder; name a file in it, such as lists.csv")
         unknown = (
             Path(options.unknown).expanduser()
             if options.unknown

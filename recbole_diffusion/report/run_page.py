@@ -134,7 +134,7 @@ def _runs(page: HtmlPage, methods: Mapping[str, Sequence[RunRecord]]) -> None:
                 Cell(run.path.name),
                 number(result["best_epoch"] + 1, 0),
                 number(len(result["epoch_seconds"]), 0),
-                number(result["best_valid_score"]),
+                number(result.get("best_valid_score")),
                 number(next(iter(run.test_parts.values())).get(run.valid_metric)),
                 *(number(result["seconds"].get(what), 1) for what in SECONDS),
                 number(result["peak_rss_mb"], 0),
