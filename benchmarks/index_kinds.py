@@ -1,6 +1,6 @@
 """Indexes of item vectors by inner product, held against each other: ``python -m benchmarks.index_kinds``.
 
-Made-up vectors with the shapes that trained models give: an item's vector is the longer the more popular it is
+Made-up vectors with the shapes of trained models: an item's vector is the longer the more popular it is
 (TVDiff, CNSDiff, CCDRec, BPR), and models of ratings (DiffCDR, CMF) have an offset of each item as a last
 coordinate, where users have a one. Needs numpy, faiss-cpu and usearch; no model, no data set.
 """
