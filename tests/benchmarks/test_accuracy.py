@@ -99,7 +99,7 @@ def made(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (driver, _running):
-            patch.setattr(module, "ray_session", lambda _: contextlib.nullcontext())
+            patch.setattr(module, "ray_session", lambda *_: contextlib.nullcontext())
         patch.setattr(phases, "run_trials", in_process)
         patch.setattr(driver, "_prepare_data", lambda *_: None)
         patch.setattr(driver, "draw_figures", lambda _: "")
@@ -180,7 +180,7 @@ def test_a_failure_is_told_and_what_needs_it_is_not_tried(made, monkeypatch, cap
     def fail(*_):
         raise UsageError("no data set")
 
-    monkeypatch.setattr(_running, "ray_session", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(_running, "ray_session", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(runner, "_swept", fail)
     failed = runner.run()
     assert failed["MultiVAE on parity, honest"] == "no data set"
