@@ -16,7 +16,15 @@ from benchmarks._fault_runs import Case
 
 # Interaction files.
 
-RATED = ("--model=DGRM", "--dataset=d", "--data_path=data", "--epochs=1", "--hidden_size=8", "--steps=3")
+RATED = (
+    "--model=DGRM",
+    "--dataset=d",
+    "--data_path=data",
+    "--epochs=1",
+    "--hidden_size=8",
+    "--steps=3",
+    "--rating_scale=[1, 5]",
+)
 
 
 def inter_cases(start: Start) -> Iterator[Case]:

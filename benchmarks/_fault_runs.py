@@ -74,16 +74,24 @@ class Answer:
 
 
 def preload() -> None:
-    """Load what commands load, once, by running them; processes are forked from then on."""
+    """Load what commands load, once, by running them; processes are forked from then on.
+
+    Nothing is trained by gradients here: torch's backward pass starts threads, which a fork does not have.
+    """
+    import torch
+    from tqdm import tqdm
+
     from benchmarks._fault_data import header, lines, write
     from recbole_diffusion.cli.main import main
 
+    tqdm.monitor_interval = 0  # no thread: a fork would leave its locks taken
+    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         write(Path("data"), header() + "".join(lines()))
         start = ("--dataset=d", "--data_path=data", "--topk=5", "--valid_metric=Recall@5", "--epochs=1")
         written = io.StringIO()
         with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
-            codes = [main([f"--model={model}", *start, f"--run_dir={model}"]) for model in ("EASE", "BPR")]
+            codes = [main([f"--model={model}", *start, f"--run_dir={model}"]) for model in ("EASE", "Pop")]
             codes += [main(["recommend", "--run=EASE", "--all", "--k=3", "--output=lists.csv"])]
             codes += [main(["compare", "EASE"]), main(["export", "--run=EASE", "--output=vectors"])]
         if any(codes[:3]):

@@ -27,7 +27,7 @@ def scores_cases(_: Start) -> Iterator[Case]:
         "NeuMF": [huge],
         "DiffRec": [huge, "--noise_scale=1e-30"],
         "ENMF": [huge, "--negative_weight=1e30"],
-        "DGRM": [f"--hidden_size=8 --steps=3 {huge}"],
+        "DGRM": [f"--hidden_size=8 --steps=3 --rating_scale=[1,5] {huge}"],
     }.items():
         for option in options:
             # A diverged model may still rank: then it has numbers, which are its own.
