@@ -9,10 +9,10 @@ import pytest
 # Two options that decide how well MultiVAE learns, and one value of a third that cannot work: its layer has a
 # negative width.
 SPACE = """
-latent_dimension: {choice: [-4, 8, 16]}
+latent_dimension: {choice: [1000000000000, 8, 16]}
 learning_rate: {choice: [1e-5, 1e-3, 3e-2], when: {latent_dimension: [8, 16]}}
 """
-BROKEN = 0  # the place of -4 in the grid of SPACE
+BROKEN = 0  # the place of what no machine can hold in the grid of SPACE
 DAMAGED = 6  # the trial whose folder is damaged: the last
 
 

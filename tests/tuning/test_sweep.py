@@ -106,7 +106,7 @@ def test_a_trial_that_always_raises_fails_alone(searched):
     assert set(states) - {"failed"} <= {"finished", "stopped"}
     failed = found["trials"][BROKEN]
     assert (failed["failures"], failed["score"]) == (2, None)  # once, and once more
-    assert "negative dimension" in failed["error"]
+    assert "the arrays of MultiVAE do not fit" in failed["error"]
     assert f"trial {BROKEN:03d} failed" in output
 
 
