@@ -287,7 +287,7 @@ def sweep_cases(_: Start) -> Iterator[Case]:
         "--max_failures=-2",
         "--final_seeds=-1",
         "--storage=http://example.org/a",
-        "--storage=ftp:x",
+        "--storage=ftp://example.org/a",
         "--space=none.yaml",
         "--space=x.yaml",
         "--ray_address=nonsense",

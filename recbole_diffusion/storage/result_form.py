@@ -20,6 +20,7 @@ from recbole_diffusion.storage.form import (
 
 DEEPEST = 12  # levels of a content that a run has written; today's have five
 METRICS = each(NUMBER)
+SECONDS = ("load", "build", "train", "valid", "test")
 PART = fields(("rows", "fingerprint"), rows=COUNT, fingerprint=TEXT, columns=each(TEXT))
 GROUP = each(or_none(NUMBER))
 RATED = fields(
@@ -45,7 +46,7 @@ RESULT = fields(
     split=or_none(kind(dict)),
     diagnostics=kind(dict),
     parts=or_none(each(PART)),
-    seconds=each(AMOUNT),
+    seconds=fields(("train",), **dict.fromkeys(SECONDS, AMOUNT)),
     epoch_seconds=listed(AMOUNT),
     peak_rss_mb=AMOUNT,
     versions=each(TEXT),

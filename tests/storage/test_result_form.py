@@ -32,6 +32,7 @@ DAMAGES = [
     ({"groups": {"test": {"item_popularity": [3]}}}, "groups.test.item_popularity[0] is 3"),
     ({"parts": {"train": {"rows": 5}}}, "parts.train.fingerprint is missing"),
     ({"seconds": {"train": float("inf")}}, "seconds.train is inf"),
+    ({"seconds": {"load": 1.0}}, "seconds.train is missing"),
     ({"epoch_seconds": {}}, "epoch_seconds is {}"),
     ({"mine": [[[[[[[[[[[[[1]]]]]]]]]]]]]}, "mine is nested more than 12 deep"),
 ]
