@@ -51,14 +51,20 @@ class RatedScores:
             positive_i: its item id, [positives].
         """
         rows, items = positive_u.to(scores.device), positive_i.to(scores.device)
-        values = scores[rows, items].double().cpu().numpy()
-        keys = (users.to(scores.device)[rows] * self.n_items + items).cpu().numpy()
-        self._batches.append((keys, values))
+        values = self.add_values(scores[rows, items], users.to(scores.device)[rows], items)
         if self.predicts_ratings:
             low, high = distribution.edges(*self.scale)[[0, -1]]
-            free = scores[~torch.isneginf(scores)].clamp(low, high).float()
-            counts = torch.histc(free, distribution.BINS, float(low), float(high)).long().cpu().numpy()
-            self.unrated += counts - distribution.histogram(values, *self.scale)
+            counts = torch.histc(
+                scores.clamp(low, high).float(), distribution.BINS, float(low), float(high)
+            ).long()
+            counts[0] -= torch.isneginf(scores).sum()  # what is masked is no prediction
+            self.unrated += counts.cpu().numpy() - distribution.histogram(values, *self.scale)
+
+    def add_values(self, scores: Tensor, users: Tensor, items: Tensor) -> np.ndarray:
+        """Add the scores of rated pairs, [pairs] each on one device; return them as float64."""
+        values = scores.double().cpu().numpy()
+        self._batches.append(((users * self.n_items + items).cpu().numpy(), values))
+        return values
 
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return users, items, ratings and scores of the rated pairs, [rows] each."""

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from recbole_diffusion.evaluation.candidates import cells_from
 from recbole_diffusion.evaluation.ranking import best_items
 
 TILE = 4096  # items scored together
@@ -30,6 +31,7 @@ class VectorSearch:
         self.tile = tile
         self.products = 0  # computed so far
 
+    @torch.no_grad()
     def best(
         self, users: Tensor, ids: Tensor, k: int, cells: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor]:
@@ -44,33 +46,45 @@ class VectorSearch:
         Returns:
             Scores [batch, k], descending, -inf where nothing is left, and item numbers [batch, k].
         """
-        many, tile = len(users), max(self.tile, k)
+        many, tile = len(users), min(max(self.tile, k), len(self.items))
         values = users.new_full((many, k), -torch.inf)
         found = torch.zeros(many, k, dtype=torch.long, device=users.device)
         reach = users.norm(dim=1) * (1 + SLACK)
         active = torch.arange(many, device=users.device)
         places = None if cells is None else self.place[cells[1] - 1]
+        table = users.new_empty(many * tile)  # one for all tiles: new memory costs as much as the product
         for start in range(0, len(self.items), tile):
             if start:
                 active = active[reach[active] * self.lengths[start] >= values[active, -1]]
                 if len(active) == 0:
                     break
-            scores = (users if len(active) == many else users[active]) @ self.items[start : start + tile].T
+            some, vectors = users if len(active) == many else users[active], self.items[start : start + tile]
+            scores = table[: len(some) * len(vectors)].view(len(some), len(vectors))
+            torch.mm(some, vectors.T, out=scores)
             self.products += scores.numel()
             if cells is not None and places is not None:
                 self._leave_out(scores, active, many, cells[0], places - start)
-            width, numbers = min(k, scores.shape[1]), self.numbers[start : start + tile]
-            top, items = best_items(scores, ids[active], width, numbers)
-            if start:
-                top, items = best_items(
-                    torch.cat([values[active], top], 1),
-                    ids[active],
-                    k,
-                    torch.cat([found[active], items], 1),
+            numbers = self.numbers[start : start + tile]
+            if not start:
+                values, found = best_items(scores, ids, k, numbers)
+            else:
+                values[active], found[active] = self._merged(
+                    values[active], found[active], scores, ids[active], numbers
                 )
-                width = k
-            values[active, :width], found[active, :width] = top, items
         return values, found
+
+    @staticmethod
+    def _merged(
+        values: Tensor, found: Tensor, scores: Tensor, ids: Tensor, numbers: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the best of what was found before, [batch, k], and of another tile, [batch, tile]."""
+        k = values.shape[1]
+        new = cells_from(scores, values[:, -1:])  # what is below the last place cannot enter
+        if new is None:
+            top, items = best_items(scores, ids, min(k, scores.shape[1]), numbers)
+        else:
+            top, items = new[0], numbers[new[1]]
+        return best_items(torch.cat([values, top], 1), ids, k, torch.cat([found, items], 1))
 
     @staticmethod
     def _leave_out(scores: Tensor, active: Tensor, many: int, rows: Tensor, columns: Tensor) -> None:
