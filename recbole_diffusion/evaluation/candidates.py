@@ -40,11 +40,11 @@ def cells_from(scores: Tensor, floor: Tensor, width: int = 0) -> tuple[Tensor, T
     Returns:
         None if they are too many for it to pay.
     """
-    above = scores >= floor.clamp(min=torch.finfo(scores.dtype).min)
-    if above.device.type == "cpu":  # numpy's is five times as fast
-        cells = torch.from_numpy(np.flatnonzero(above.numpy()))
+    floor = floor.clamp(min=torch.finfo(scores.dtype).min)
+    if scores.device.type == "cpu":  # numpy compares twice as fast and finds five times as fast
+        cells = torch.from_numpy(np.flatnonzero(scores.detach().numpy() >= floor.detach().numpy()))
     else:
-        cells = above.flatten().nonzero().view(-1)
+        cells = (scores >= floor).flatten().nonzero().view(-1)
     if len(cells) * DENSE > scores.numel():
         return None
     row = torch.div(cells, scores.shape[1], rounding_mode="floor")

@@ -30,6 +30,7 @@ class VectorSearch:
         self.place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
         self.tile = tile
         self.products = 0  # computed so far
+        self._table = items.new_empty(0)  # of a tile's scores: new memory costs as much as the product
 
     @torch.no_grad()
     def best(
@@ -51,19 +52,20 @@ class VectorSearch:
         found = torch.zeros(many, k, dtype=torch.long, device=users.device)
         reach = users.norm(dim=1) * (1 + SLACK)
         active = torch.arange(many, device=users.device)
-        places = None if cells is None else self.place[cells[1] - 1]
-        table = users.new_empty(many * tile)  # one for all tiles: new memory costs as much as the product
+        left_out = None if cells is None else self._by_tile(*cells, tile)
+        if len(self._table) < many * tile:
+            self._table = users.new_empty(many * tile)
         for start in range(0, len(self.items), tile):
             if start:
                 active = active[reach[active] * self.lengths[start] >= values[active, -1]]
                 if len(active) == 0:
                     break
             some, vectors = users if len(active) == many else users[active], self.items[start : start + tile]
-            scores = table[: len(some) * len(vectors)].view(len(some), len(vectors))
+            scores = self._table[: len(some) * len(vectors)].view(len(some), len(vectors))
             torch.mm(some, vectors.T, out=scores)
             self.products += scores.numel()
-            if cells is not None and places is not None:
-                self._leave_out(scores, active, many, cells[0], places - start)
+            if left_out is not None:
+                self._leave_out(scores, active, many, *left_out[start // tile])
             numbers = self.numbers[start : start + tile]
             if not start:
                 values, found = best_items(scores, ids, k, numbers)
@@ -86,10 +88,22 @@ class VectorSearch:
             top, items = new[0], numbers[new[1]]
         return best_items(torch.cat([values, top], 1), ids, k, torch.cat([found, items], 1))
 
+    def _by_tile(self, rows: Tensor, items: Tensor, tile: int) -> list[tuple[Tensor, Tensor]]:
+        """Return cells of each tile: rows of the batch, and columns of the tile."""
+        if len(self.items) <= tile:
+            return [(rows, self.place[items - 1])]
+        places, order = self.place[items - 1].sort()
+        starts = torch.arange(0, len(self.items), tile, device=places.device)
+        sizes = torch.diff(torch.searchsorted(places, starts), append=starts.new_tensor([len(places)]))
+        parts = zip(rows[order].split(sizes.tolist()), places.split(sizes.tolist()), strict=True)
+        return [(row, place - start) for (row, place), start in zip(parts, starts.tolist(), strict=True)]
+
     @staticmethod
     def _leave_out(scores: Tensor, active: Tensor, many: int, rows: Tensor, columns: Tensor) -> None:
-        """Set the cells in this tile and in rows that are still active to -inf."""
-        row = torch.full((many,), -1, device=active.device)
-        row[active] = torch.arange(len(active), device=active.device)
-        inside = (columns >= 0) & (columns < scores.shape[1]) & (row[rows] >= 0)
-        scores[row[rows[inside]], columns[inside]] = -torch.inf
+        """Set the cells of a tile to -inf in the rows that are still active."""
+        if len(active) < many:
+            row = torch.full((many,), -1, device=active.device)
+            row[active] = torch.arange(len(active), device=active.device)
+            rows = row[rows]
+            rows, columns = rows[rows >= 0], columns[rows >= 0]
+        scores[rows, columns] = -torch.inf
