@@ -1,4 +1,4 @@
-"""The items of users as CSR arrays: what is held out of each user, and what is left out of the user's list."""
+"""The items of users as CSR arrays: what is held out of each, and what is left out of each list."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -211,7 +211,7 @@ def all_equal(scores: Tensor, values: Tensor) -> bool | None:
 
 
 def mean_ranks(scores: Tensor, positive_u: Tensor, positive_i: Tensor) -> Tensor:
-    """Return what RecBole's GAUC reads of a batch, float32 [batch, 3].
+    """Return what RecBole's GAUC reads of a batch, [batch, 3] in the scores' precision, float32 at least.
 
     The sum of the ranks of a user's held-out items, equal scores with the mean of their ranks, the number of
     the user's candidates, and that of held-out items.
@@ -227,8 +227,9 @@ def mean_ranks(scores: Tensor, positive_u: Tensor, positive_i: Tensor) -> Tensor
     sums = torch.zeros(n_rows, dtype=torch.double, device=scores.device)
     size = max(1, CELLS // n_items)
     for some, item in zip(rows.split(size), items.split(size), strict=True):
-        table, score = scores[some], scores[some, item][:, None]
-        rank = (table > score).sum(1) + ((table == score).sum(1) + 1) / 2
+        row, score = scores[some], scores[some, item][:, None]
+        rank = (row > score).sum(1) + ((row == score).sum(1) + 1) / 2
         sums.index_add_(0, some, rank.double())
     candidates = (scores > -torch.inf).sum(1)
-    return torch.stack([sums, candidates, torch.bincount(rows, minlength=n_rows)], 1).float()
+    table = torch.stack([sums, candidates, torch.bincount(rows, minlength=n_rows)], 1)
+    return table.to(torch.promote_types(scores.dtype, torch.float))

@@ -361,7 +361,7 @@ class RunMixin(MirrorGradient):
         by_vectors = full and not eval_data.is_sequential and self.model.has_item_vectors
         try:
             if by_vectors and not collector.reads_all_scores:
-                result = self._evaluate_by_vectors(eval_data, show_progress)
+                result = self._evaluate_by_vectors(eval_data, check, show_progress)
             else:
                 result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
             check.end()
@@ -373,11 +373,11 @@ class RunMixin(MirrorGradient):
         return result
 
     @torch.no_grad()
-    def _evaluate_by_vectors(self, eval_data: Any, show_progress: bool) -> dict:
+    def _evaluate_by_vectors(self, eval_data: Any, check: ScoreCheck, show_progress: bool) -> dict:
         """Evaluate a model whose scores are inner products, by blocks of users."""
         self.model.eval()
         collector, vectors = self.eval_collector, self.model.inner_products()
-        ranking = VectorRanking(vectors.users, vectors.items, max(collector.topk), collector.check)
+        ranking = VectorRanking(vectors.users, vectors.items, max(collector.topk), check)
         starts: Any = range(0, len(eval_data.users), USERS)
         for start in tqdm(starts, desc="Evaluate", ncols=100) if show_progress else starts:
             block = eval_data.block(np.arange(start, min(start + USERS, len(eval_data.users)))).to(
