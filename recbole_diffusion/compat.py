@@ -27,7 +27,7 @@ from recbole.evaluator import Collector, Evaluator, metric_types, metrics_dict
 from recbole.evaluator.collector import DataStruct
 from recbole.evaluator.register import metric_information, smaller_metrics
 from recbole.model.abstract_recommender import AbstractRecommender, GeneralRecommender
-from recbole.sampler import KGSampler
+from recbole.sampler import KGSampler, RepeatableSampler
 from recbole.trainer import Trainer
 from recbole.utils import (
     EvaluatorType,
@@ -58,6 +58,7 @@ __all__ = [
     "KnowledgeBasedDataset",
     "ModelType",
     "RecBoleConfig",
+    "RepeatableSampler",
     "SequentialDataset",
     "TrainDataLoader",
     "Trainer",

@@ -7,12 +7,13 @@ and the item's ids alone. So a list is the beginning of each longer one, and a m
 score finds a held-out item as often as chance does.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.evaluation.candidates import cells_from, floor_of
 
 # What the metrics in result.json mean. 1: equal scores in the order of torch.topk, RecBole's own metrics.
 # 2: equal scores by tie_keys, metrics of evaluation/metrics.py.
@@ -70,7 +71,8 @@ def tie_keys(users: Tensor, items: Tensor) -> Tensor:
 def best_items(scores: Tensor, users: Tensor, k: int, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return the ``k`` largest scores of each row and their items, equal scores by :func:`tie_keys`.
 
-    Costs one ``topk``, and more only for rows with equal scores among their first k + 1.
+    Costs a pass over the table and a ``topk`` of the few cells that can be in a list, or of all where the
+    table is small, and more only for rows with equal scores among their first k + 1.
 
     Args:
         scores: [batch, n], no NaN; -inf where an item is left out.
@@ -83,6 +85,11 @@ def best_items(scores: Tensor, users: Tensor, k: int, items: Tensor | None = Non
         -inf.
     """
     # One place more than asked for shows whether the last score goes on behind the list.
+    floor = floor_of(scores, k + 1)
+    few = None if floor is None else cells_from(scores, floor, k)
+    if few is not None:  # all cells with the last score are among them
+        scores, columns = few
+        items = columns if items is None else _columns(items, columns)
     values, places = scores.topk(min(k + 1, scores.shape[1]))
     more = values[:, k:] == values[:, k - 1 : k]  # [batch, 1], or [batch, 0] where the list holds all
     values, places = values[:, :k], places[:, :k]
@@ -140,23 +147,60 @@ def rank_batch(scores: Tensor, users: Tensor, positive_u: Tensor, positive_i: Te
     Raises:
         UsageError: there are fewer items than places.
     """
-    n_rows, n_items = scores.shape
+    n_items = scores.shape[1]
+    check_length(k, n_items)
+    scores, users = scores.detach(), users.detach().to(scores.device).long()
+    values, items = best_items(scores, users, places_to_rank(k, n_items))
+    ranked = held_against(users, values, items, positive_u, positive_i, n_items, k)
+    return replace(ranked, equal=all_equal(scores, values))
+
+
+def check_length(k: int, n_items: int) -> None:
+    """Raise UsageError if lists of ``k`` places are longer than ``n_items``, the padding counted."""
     if n_items < k:
         raise UsageError(f"topk asks for {k} items, but the data set has {n_items - 1}; give a smaller topk")
-    device = scores.device
-    scores, users = scores.detach(), users.detach().to(device).long()
-    # Two places at least, which say whether a list has different scores.
-    values, items = best_items(scores, users, min(max(k, 2), n_items))
+
+
+def places_to_rank(k: int, most: int) -> int:
+    """Return ``k``, or two, which say whether a list has different scores; at most ``most``."""
+    return min(max(k, 2), most)
+
+
+def held_against(
+    users: Tensor,
+    values: Tensor,
+    items: Tensor,
+    positive_u: Tensor,
+    positive_i: Tensor,
+    n_items: int,
+    k: int,
+) -> RankedBatch:
+    """Return ranked items with what is held out; ``equal`` is False, as of a batch with different scores.
+
+    Args:
+        users: internal ids, long [batch].
+        values: scores in order, [batch, k or more].
+        items: their items, long [batch, k or more].
+        positive_u: row in the batch of each held-out item, [positives].
+        positive_i: its item id, [positives].
+        n_items: number of item ids.
+        k: length of a list.
+    """
+    device = values.device
     items = items.masked_fill(values == -torch.inf, 0)[:, :k]
     # A cell of the [batch, n_items] table as one number; the table itself is never built.
     held_out = torch.unique(positive_u.to(device).long() * n_items + positive_i.to(device).long())
-    rows = torch.arange(n_rows, device=device).unsqueeze(1)
-    hits = torch.isin(rows * n_items + items, held_out) & (items > 0)
-    positives = torch.bincount(held_out // n_items, minlength=n_rows)
-    return RankedBatch(users, items, hits, positives, _all_equal(scores, values))
+    if len(held_out):
+        cells = torch.arange(len(users), device=device).unsqueeze(1) * n_items + items
+        place = torch.searchsorted(held_out, cells).clamp(max=len(held_out) - 1)
+        hits = (held_out[place] == cells) & (items > 0)
+    else:
+        hits = torch.zeros_like(items, dtype=torch.bool)
+    positives = torch.bincount(torch.div(held_out, n_items, rounding_mode="floor"), minlength=len(users))
+    return RankedBatch(users, items, hits, positives, False)
 
 
-def _all_equal(scores: Tensor, values: Tensor) -> bool | None:
+def all_equal(scores: Tensor, values: Tensor) -> bool | None:
     """Return ``RankedBatch.equal`` of scores [batch, n] and of the first of each row in order, [batch, k]."""
     best = values[:, :1]
     if not torch.where(values == -torch.inf, best, values).eq(best).all():
@@ -164,3 +208,28 @@ def _all_equal(scores: Tensor, values: Tensor) -> bool | None:
     candidates = (scores > -torch.inf).sum(1)
     choice = candidates > 1
     return bool(((scores == best).sum(1) == candidates)[choice].all()) if choice.any() else None
+
+
+def mean_ranks(scores: Tensor, positive_u: Tensor, positive_i: Tensor) -> Tensor:
+    """Return what RecBole's GAUC reads of a batch, [batch, 3] in the scores' precision, float32 at least.
+
+    The sum of the ranks of a user's held-out items, equal scores with the mean of their ranks, the number of
+    the user's candidates, and that of held-out items.
+
+    Args:
+        scores: [batch, n_items]; masked items and the padding item have -inf.
+        positive_u: row in the batch of each held-out item, [positives].
+        positive_i: its item id, [positives].
+    """
+    n_rows, n_items = scores.shape
+    cells = torch.unique(positive_u.to(scores.device).long() * n_items + positive_i.to(scores.device).long())
+    rows, items = torch.div(cells, n_items, rounding_mode="floor"), cells % n_items
+    sums = torch.zeros(n_rows, dtype=torch.double, device=scores.device)
+    size = max(1, CELLS // n_items)
+    for some, item in zip(rows.split(size), items.split(size), strict=True):
+        row, score = scores[some], scores[some, item][:, None]
+        rank = (row > score).sum(1) + ((row == score).sum(1) + 1) / 2
+        sums.index_add_(0, some, rank.double())
+    candidates = (scores > -torch.inf).sum(1)
+    table = torch.stack([sums, candidates, torch.bincount(rows, minlength=n_rows)], 1)
+    return table.to(torch.promote_types(scores.dtype, torch.float))

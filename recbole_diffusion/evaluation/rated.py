@@ -12,6 +12,7 @@ probability p_i, independently, and
 with |I_a| = min(N, number of relevant items), which has no ties.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +60,10 @@ def _places(owner: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     Returns:
         Both counts, int64 [rows] each; the second includes the row itself.
     """
-    order = np.lexsort((-values, owner))
+    by_value = np.argsort(-values)
+    rank = np.empty(len(values), np.int64)
+    rank[by_value] = np.arange(len(values))
+    order = np.argsort(owner * len(values) + rank)  # in a third of the time of np.lexsort
     user, value = owner[order], values[order]
     new_user = np.r_[True, user[1:] != user[:-1]][: len(user)]
     new_tie = new_user | np.r_[True, value[1:] != value[:-1]][: len(user)]
@@ -83,7 +87,21 @@ def rated_ranking(
     k: int = 5,
     reading: ListReading = READINGS["top"],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return Recall@k (Eq. 23) and NDCG@k (Eq. 24, 25) of each user who has a relevant test item.
+    """Return :func:`rated_rankings` at one length."""
+    return rated_rankings(users, items, ratings, scores, median=median, lengths=(k,), reading=reading)[k]
+
+
+def rated_rankings(
+    users: np.ndarray,
+    items: np.ndarray,
+    ratings: np.ndarray,
+    scores: np.ndarray,
+    *,
+    median: float,
+    lengths: Iterable[int],
+    reading: ListReading = READINGS["top"],
+) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return Recall@k (Eq. 23) and NDCG@k (Eq. 24, 25) of each user who has a relevant test item, by k.
 
     Args:
         users: user of each rated test row, [rows].
@@ -91,7 +109,7 @@ def rated_ranking(
         ratings: its rating, [rows].
         scores: its predicted rating, or any score to rank by, [rows].
         median: median of the rating scale; ratings from there on are relevant.
-        k: length N of the lists.
+        lengths: the k, each a length N of the lists.
         reading: how to read what the paper leaves open.
 
     Returns:
@@ -107,35 +125,46 @@ def rated_ranking(
             "learning_rate"
         )
     relevant = ratings >= median
-    distinct, owner = np.unique(users, return_inverse=True)
-    discount = np.r_[0.0, np.cumsum(1 / np.log2(np.arange(2, k + 2)))]  # of the first 0, 1, ..., k places
-
-    weight = np.zeros(len(ratings))  # probability of being in the actual list
+    distinct, owner = _distinct(users)
     if reading.actual == "order":
         order = np.lexsort((items[relevant], -ratings[relevant]))
-        by_order = np.empty(len(order))
-        by_order[order] = -np.arange(len(order), dtype=float)
-        before, equal = _places(owner[relevant], by_order)
+        wanted = np.empty(len(order))
+        wanted[order] = -np.arange(len(order), dtype=float)
     else:
-        before, equal = _places(owner[relevant], ratings[relevant])
-    weight[relevant] = {
-        "top": np.clip(k - before, 0, equal) / equal,
-        "order": np.clip(k - before, 0, equal) / equal,
-        "tied": (before < k).astype(float),
-        "all": np.ones(len(before)),
-    }[reading.actual]
-
+        wanted = ratings[relevant]
+    actual_places = _places(owner[relevant], wanted)
     shown = scores >= median if reading.filter_predicted else np.ones(len(scores), bool)
-    chance, gain = np.zeros(len(scores)), np.zeros(len(scores))
     before, equal = _places(owner[shown], scores[shown])
-    chance[shown] = np.clip(k - before, 0, equal) / equal
-    gain[shown] = (discount[np.minimum(before + equal, k)] - discount[np.minimum(before, k)]) / equal
+    found = {}
+    for k in lengths:
+        discount = np.r_[0.0, np.cumsum(1 / np.log2(np.arange(2, k + 2)))]  # of the first 0, 1, ..., k places
+        weight = np.zeros(len(ratings))  # probability of being in the actual list
+        weight[relevant] = _in_actual(*actual_places, k, reading)
+        chance, gain = np.zeros(len(scores)), np.zeros(len(scores))
+        chance[shown] = np.clip(k - before, 0, equal) / equal
+        gain[shown] = (discount[np.minimum(before + equal, k)] - discount[np.minimum(before, k)]) / equal
+        actual = np.bincount(owner, weight, len(distinct))  # |I_a|, whole
+        kept = actual > 0
+        recall = np.bincount(owner, weight * chance, len(distinct))[kept] / actual[kept]
+        ideal = discount[np.minimum(np.rint(actual[kept]).astype(int), k)]
+        dcg = np.bincount(owner, weight * gain, len(distinct))[kept]
+        found[k] = distinct[kept], recall, dcg / ideal
+    return found
 
-    actual = np.bincount(owner, weight, len(distinct))  # |I_a|, whole
-    kept = actual > 0
-    recall = np.bincount(owner, weight * chance, len(distinct))[kept] / actual[kept]
-    ideal = discount[np.minimum(np.rint(actual[kept]).astype(int), k)]
-    return distinct[kept], recall, np.bincount(owner, weight * gain, len(distinct))[kept] / ideal
+
+def _distinct(users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct users, ascending, and the place among them of each row's."""
+    new = np.r_[True, users[1:] != users[:-1]][: len(users)]
+    if (users[1:] < users[:-1]).any():
+        return np.unique(users, return_inverse=True)
+    return users[new], np.cumsum(new) - 1  # the rows are in order already
+
+
+def _in_actual(before: np.ndarray, equal: np.ndarray, k: int, reading: ListReading) -> np.ndarray:
+    """Return the probability that each relevant row is in its user's actual list, [rows]."""
+    if reading.actual == "tied":
+        return (before < k).astype(float)
+    return np.ones(len(before)) if reading.actual == "all" else np.clip(k - before, 0, equal) / equal
 
 
 def rating_errors(

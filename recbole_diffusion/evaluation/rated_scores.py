@@ -12,7 +12,7 @@ from recbole_diffusion.evaluation.rated import (
     READINGS,
     ListReading,
     errors_by_user,
-    rated_ranking,
+    rated_rankings,
     rating_errors,
 )
 from recbole_diffusion.options.rating import RatingOptions
@@ -38,7 +38,7 @@ class RatedScores:
         )
         self._keys, first = np.unique(users * self.n_items + items, return_index=True)
         self._ratings = rating_column(part)[first]
-        self._batches: list[tuple[np.ndarray, np.ndarray]] = []
+        self._batches: list[tuple[np.ndarray, ...]] = []
         self.unrated = np.zeros(distribution.BINS, np.int64)
 
     def add(self, scores: Tensor, users: Tensor, positive_u: Tensor, positive_i: Tensor) -> None:
@@ -51,18 +51,26 @@ class RatedScores:
             positive_i: its item id, [positives].
         """
         rows, items = positive_u.to(scores.device), positive_i.to(scores.device)
-        values = scores[rows, items].double().cpu().numpy()
-        keys = (users.to(scores.device)[rows] * self.n_items + items).cpu().numpy()
-        self._batches.append((keys, values))
+        values = self.add_values(scores[rows, items], users.to(scores.device)[rows], items)
         if self.predicts_ratings:
             low, high = distribution.edges(*self.scale)[[0, -1]]
-            free = scores[~torch.isneginf(scores)].clamp(low, high).float()
-            counts = torch.histc(free, distribution.BINS, float(low), float(high)).long().cpu().numpy()
-            self.unrated += counts - distribution.histogram(values, *self.scale)
+            counts = torch.histc(
+                scores.clamp(low, high).float(), distribution.BINS, float(low), float(high)
+            ).long()
+            counts[0] -= torch.isneginf(scores).sum()  # what is masked is no prediction
+            self.unrated += counts.cpu().numpy() - distribution.histogram(values, *self.scale)
+
+    def add_values(self, scores: Tensor, users: Tensor, items: Tensor) -> np.ndarray:
+        """Add the scores of rated pairs, [pairs] each on one device; return them as float64."""
+        values = scores.double().cpu().numpy()
+        self._batches.append(((users * self.n_items + items).cpu().numpy(), values))
+        return values
 
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return users, items, ratings and scores of the rated pairs, [rows] each."""
-        keys, scores = (np.concatenate(columns) for columns in zip(*self._batches, strict=True))
+        if len(self._batches) > 1:
+            self._batches = [tuple(map(np.concatenate, zip(*self._batches, strict=True)))]
+        keys, scores = self._batches[0]
         ratings = self._ratings[np.searchsorted(self._keys, keys)]
         return keys // self.n_items, keys % self.n_items, ratings, scores
 
@@ -70,16 +78,17 @@ class RatedScores:
         """Return Recall and NDCG at each length, with their users, by name (``recall@5``)."""
         rows = self.rows()
         found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        for k in self.options.lengths:
-            users, recall, ndcg = rated_ranking(*rows, median=self.options.median, k=k, reading=reading)
+        lengths, median = self.options.lengths, self.options.median
+        for k, (users, recall, ndcg) in rated_rankings(
+            *rows, median=median, lengths=lengths, reading=reading
+        ).items():
             found |= {f"recall@{k}": (users, recall), f"ndcg@{k}": (users, ndcg)}
         return found
 
     def _rankings(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return the users [n] and their values [n] of each ranking among ``RatingOptions.names``."""
-        filtered, plain = (
-            self.ranking(ListReading(filter_predicted=one)) for one in (self.predicts_ratings, False)
-        )
+        plain = self.ranking(ListReading())
+        filtered = self.ranking(ListReading(filter_predicted=True)) if self.predicts_ratings else plain
         values = [*filtered.values(), *plain.values()]
         for k in self.options.lengths:
             (users, one), (_, other) = filtered[f"ndcg@{k}"], plain[f"ndcg@{k}"]

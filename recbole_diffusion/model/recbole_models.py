@@ -8,9 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from recbole_diffusion.compat import Interaction
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface
+
+STRIP = 2**19  # numbers in a strip of a matrix of items x items: 2 MB
 
 
 class _Embeddings(ModelInterface):
@@ -77,6 +80,30 @@ class _ItemSimilarity(ModelInterface):
         return torch.from_numpy(np.asarray(found.todense() if sp.issparse(found) else found)).to(self.device)
 
 
+class _DenseSimilarity(_ItemSimilarity):
+    """EASE, scored by strips of its matrix that stay in the cache; RecBole reads all of it for each row.
+
+    The sums are RecBole's own, term by term. The strips are a second matrix of items x items.
+    """
+
+    _strips: tuple[Any, list[Tensor]] = (None, [])  # the matrix and its strips
+
+    @torch.no_grad()
+    def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
+        if self._strips[0] is not self.item_similarity:
+            whole = torch.from_numpy(np.asarray(self.item_similarity))
+            width = max(STRIP // len(whole) // 16 * 16, 16)
+            self._strips = self.item_similarity, [one.contiguous() for one in whole.split(width, 1)]
+        rows = self.interaction_matrix[interaction[self.USER_ID].cpu().numpy(), :]
+        items, starts = torch.from_numpy(rows.indices).long(), torch.from_numpy(rows.indptr[:-1]).long()
+        weights = torch.from_numpy(rows.data)
+        parts = [
+            functional.embedding_bag(items, strip, starts, mode="sum", per_sample_weights=weights)
+            for strip in self._strips[1]
+        ]
+        return torch.cat(parts, 1).to(self.device)
+
+
 class _ItemKNN(_ItemSimilarity):
     """Neighbours of items; the method by users only knows the trained users."""
 
@@ -115,7 +142,7 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
     **dict.fromkeys(("LightGCN", "NGCF", "DGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
     **dict.fromkeys(("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT"), _Rows),
     **dict.fromkeys(("DiffRec", "LDiffRec"), _DiffusedRows),
-    "EASE": _ItemSimilarity,
+    "EASE": _DenseSimilarity,
     "SLIMElastic": _ItemSimilarity,
     "ItemKNN": _ItemKNN,
 }

@@ -11,9 +11,9 @@ from recbole_diffusion.compat import Interaction
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.ranking import NO_USER, best_items
 from recbole_diffusion.evaluation.score_check import not_finite
+from recbole_diffusion.evaluation.search import VectorSearch
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.recbole_models import asking
-from recbole_diffusion.serving.search import VectorSearch
 
 PAIRS = 2**20  # user-item pairs that a model without a full ranking scores at once
 # From user numbers long [batch], a length k, and cells to leave out (rows of the batch, item numbers), to

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from tqdm import tqdm
 
 from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, ModelType
 from recbole_diffusion.data.fingerprint import differences
@@ -19,6 +21,7 @@ from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.metrics import RunEvaluator
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.evaluation.score_check import ScoreCheck
+from recbole_diffusion.evaluation.vector_ranking import USERS, VectorRanking
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.checkpoint_form import damage_of_state
@@ -350,18 +353,43 @@ class RunMixin(MirrorGradient):
             self.load_weights(checkpoint.load(path, self.device), path)
         full = isinstance(eval_data, FullSortEvalDataLoader)
         collector, epoch = self.eval_collector, self.chosen_epoch if load_best_model else self._epoch
-        when = f"in epoch {epoch}" if epoch >= 0 else "before training"
-        collector.check = ScoreCheck(self.model, when, self._diverged())
-        self.rated = collector.rated = self._rated_of(eval_data._dataset) if full else None
-        collector.lists = lists if full else None
+        check = ScoreCheck(
+            self.model, f"in epoch {epoch}" if epoch >= 0 else "before training", self._diverged()
+        )
+        self.rated = self._rated_of(eval_data._dataset) if full else None
+        collector.begin(check, lists if full else None, self.rated)
+        by_vectors = full and not eval_data.is_sequential and self.model.has_item_vectors
         try:
-            result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
-            collector.check.end()
+            if by_vectors and not collector.reads_all_scores:
+                result = self._evaluate_by_vectors(eval_data, check, show_progress)
+            else:
+                result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+            check.end()
         finally:
-            collector.check = collector.lists = collector.rated = None
+            collector.end()
         if self.rated is not None:
             digits = self.config.general.metric_decimal_place
             result |= {name: round(value, digits) for name, value in self.rated.metrics().items()}
+        return result
+
+    @torch.no_grad()
+    def _evaluate_by_vectors(self, eval_data: Any, check: ScoreCheck, show_progress: bool) -> dict:
+        """Evaluate a model whose scores are inner products, by blocks of users."""
+        self.model.eval()
+        collector, vectors = self.eval_collector, self.model.inner_products()
+        ranking = VectorRanking(vectors.users, vectors.items, max(collector.topk), check)
+        starts: Any = range(0, len(eval_data.users), USERS)
+        for start in tqdm(starts, desc="Evaluate", ncols=100) if show_progress else starts:
+            block = eval_data.block(np.arange(start, min(start + USERS, len(eval_data.users)))).to(
+                self.device
+            )
+            ranked, scores = ranking.rank(block.users, block.history, *block.held_out)
+            collector.collect_ranked(ranked)
+            if self.rated is not None:
+                rows, items = block.held_out
+                self.rated.add_values(scores, block.users[rows], items)
+        result = self.evaluator.evaluate(collector.get_data_struct())
+        self.wandblogger.log_eval_metrics(result, head="eval")
         return result
 
     def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:

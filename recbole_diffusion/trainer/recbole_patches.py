@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from recbole_diffusion.compat import Collector, EvaluatorType, Trainer, recbole_trainer
-from recbole_diffusion.evaluation.ranking import rank_batch
+from recbole_diffusion.evaluation.ranking import RankedBatch, mean_ranks, rank_batch
 from recbole_diffusion.evaluation.score_check import ScoreCheck
+
+OF_LISTS = ("rec.items", "rec.topk", "rec.meanrank")  # what RecBole collects of rankings
 
 
 class FusedSteps(Trainer):
@@ -28,9 +30,9 @@ class RunCollector(Collector):
     """RecBole's ``Collector`` with one ranking of each batch, and values that are not tensors.
 
     RecBole 1.2.1 ranks a batch by ``torch.topk`` for each kind of metric, which leaves the order of equal
-    scores open (see ``evaluation/ranking.py``), and calls ``.cpu()`` on everything it collects, even on the
-    counts of users and items, so that ItemCoverage, AveragePopularity, GiniIndex and TailPercentage fail with
-    AttributeError.
+    scores open (see ``evaluation/ranking.py``), sorts whole rows for GAUC, and joins what it has to each
+    batch anew. It calls ``.cpu()`` on everything it collects, even on the counts of users and items, so that
+    ItemCoverage, AveragePopularity, GiniIndex and TailPercentage fail with AttributeError.
 
     Attributes:
         check: of the evaluation that goes on; None outside of one.
@@ -44,34 +46,58 @@ class RunCollector(Collector):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.of_lists = [name for name in ("rec.items", "rec.topk") if self.register.need(name)]
+        self.of_lists = [name for name in OF_LISTS if self.register.need(name)]
         for name in self.of_lists:  # which RecBole need not collect
             setattr(self.register, name, False)
         self.ranks = config["eval_type"] == EvaluatorType.RANKING
+        self.batches: dict[str, list[torch.Tensor]] = {name: [] for name in self.of_lists}
+
+    @property
+    def reads_all_scores(self) -> bool:
+        """Return whether something is computed of all scores of a user, not of the best and the held out."""
+        return "rec.meanrank" in self.of_lists or (self.rated is not None and self.rated.predicts_ratings)
+
+    def begin(self, check: ScoreCheck, lists: Any, rated: Any) -> None:
+        """Begin an evaluation; the arguments are the attributes of the same names."""
+        self.check, self.lists, self.rated = check, lists, rated
+        self._forget_batches()
+
+    def end(self) -> None:
+        """End an evaluation, also one that failed."""
+        self.check = self.lists = self.rated = None
+        self._forget_batches()
+
+    def _forget_batches(self) -> None:
+        self.batches = {name: [] for name in self.of_lists}
 
     def eval_batch_collect(
         self, scores_tensor: Any, interaction: Any, positive_u: Any, positive_i: Any
     ) -> None:
-        """Collect one batch."""
+        """Collect one batch of all scores."""
         super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
         if not self.ranks:
             return
         users = interaction[self.config["USER_ID_FIELD"]]
         if len(users) != len(scores_tensor):  # a row for each candidate, the users one after the other
             users = users.unique_consecutive()
-        ranked = rank_batch(scores_tensor, users, positive_u, positive_i, max(self.topk))
+        self.collect_ranked(rank_batch(scores_tensor, users, positive_u, positive_i, max(self.topk)))
+        if "rec.meanrank" in self.of_lists:
+            self.batches["rec.meanrank"].append(mean_ranks(scores_tensor, positive_u, positive_i))
+        if self.rated is not None:
+            self.rated.add(scores_tensor, users, positive_u, positive_i)
+
+    def collect_ranked(self, ranked: RankedBatch) -> None:
+        """Collect the lists of a batch."""
         collected = {
             "rec.items": ranked.items,
             "rec.topk": torch.cat([ranked.hits, ranked.positives[:, None]], 1)[ranked.positives > 0],
         }
-        for name in self.of_lists:
-            self.data_struct.update_tensor(name, collected[name])
+        for name in collected.keys() & self.batches.keys():
+            self.batches[name].append(collected[name].cpu())
         if self.check is not None:
             self.check.add(ranked.equal)
         if self.lists is not None:
             self.lists.add_ranked(ranked)
-        if self.rated is not None:
-            self.rated.add(scores_tensor, users, positive_u, positive_i)
 
     def get_data_struct(self) -> Any:
         """Return what the metrics need, and forget what belongs to this evaluation only."""
@@ -82,6 +108,8 @@ class RunCollector(Collector):
         struct = super().get_data_struct()
         collected.update(counts)
         struct._data_dict.update(counts)
+        struct._data_dict.update({name: torch.cat(batches) for name, batches in self.batches.items()})
+        self._forget_batches()
         return struct
 
 

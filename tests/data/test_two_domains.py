@@ -72,11 +72,11 @@ def test_what_the_warm_start_learns_is_left_out_of_both_rankings(two_domains):
         loader = tests[name]
         masked = {
             (names[user], items[item])
-            for user in loader.uid_list.tolist()
-            for item in loader.uid2history_item[user].tolist()
+            for user in loader.users.tolist()
+            for item in loader.history.of(user).tolist()
         }
         assert masked == whole - half
-    assert not any(len(tests["test"].uid2history_item[user]) for user in tests["test"].uid_list.tolist())
+    assert not any(len(tests["test"].history.of(user)) for user in tests["test"].users.tolist())
 
 
 def test_another_seed_has_other_cold_users_unless_they_are_fixed(two_domains):

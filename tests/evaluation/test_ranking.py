@@ -7,7 +7,7 @@ import torch
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation import ranking
 from recbole_diffusion.evaluation.ranking import best_items, rank_batch, tie_keys
-from recbole_diffusion.serving.search import VectorSearch
+from recbole_diffusion.evaluation.search import VectorSearch
 
 MASKED = -torch.inf
 

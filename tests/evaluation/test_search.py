@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recbole_diffusion.serving.search import VectorSearch
+from recbole_diffusion.evaluation.search import VectorSearch
 
 
 def plain(users, items, k, cells):

@@ -1,0 +1,73 @@
+"""The ranking of an evaluation for scores that are inner products: no table of users x items is made."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from recbole_diffusion.evaluation.ranking import (
+    RankedBatch,
+    all_equal,
+    check_length,
+    held_against,
+    places_to_rank,
+)
+from recbole_diffusion.evaluation.score_check import ScoreCheck
+from recbole_diffusion.evaluation.search import VectorSearch
+
+USERS = 512  # of a block: with a tile of items, a table of 8 MB
+
+
+class VectorRanking:
+    """Ranks blocks of users by their vectors, and checks the scores as those of a table are checked.
+
+    Args:
+        users: from internal ids, long [block], to vectors [block, d].
+        items: vectors, [n_items, d].
+        k: length of a list.
+        check: of the evaluation.
+
+    Raises:
+        UsageError: there are fewer items than places.
+    """
+
+    def __init__(self, users: Callable[[Tensor], Tensor], items: Tensor, k: int, check: ScoreCheck) -> None:
+        check_length(k, len(items))
+        self.vectors_of, self.items, self.k, self.check = users, items.detach(), k, check
+        self.search = VectorSearch(self.items)
+        self.places = places_to_rank(k, len(items) - 1)
+
+    @torch.no_grad()
+    def rank(
+        self, users: Tensor, history: tuple[Tensor, Tensor], positive_u: Tensor, positive_i: Tensor
+    ) -> tuple[RankedBatch, Tensor]:
+        """Return the lists of a block, and the scores of its held-out items, [positives].
+
+        Args:
+            users: internal ids, long [block].
+            history: rows of the block and items that are left out, long [cells] each.
+            positive_u: row in the block of each held-out item, long [positives].
+            positive_i: its item id, long [positives].
+
+        Raises:
+            RunError: a score is NaN or infinite.
+        """
+        vectors = self.vectors_of(users)
+        # |u . h| <= |u| |h|: all scores are finite if the largest lengths have a finite product.
+        if not bool(torch.isfinite(vectors.norm(dim=1).max() * self.search.lengths[0])):
+            self.check.finite(vectors @ self.items[1:].T)
+        values, items = self.search.best(vectors, users, self.places, history)
+        ranked = held_against(users, values, items, positive_u, positive_i, len(self.items), self.k)
+        best = values[:, :1]
+        if torch.where(values == -torch.inf, best, values).eq(best).all():  # nobody's list tells items apart
+            ranked = replace(ranked, equal=self._equal(vectors, history))
+        return ranked, (vectors[positive_u] * self.items[positive_i]).sum(1)
+
+    def _equal(self, vectors: Tensor, history: tuple[Tensor, Tensor]) -> bool | None:
+        """Return ``RankedBatch.equal`` from all scores of a block."""
+        scores = vectors @ self.items.T
+        self.check.finite(scores[:, 1:])
+        scores[history] = -torch.inf
+        scores[:, 0] = -torch.inf
+        return all_equal(scores, scores.max(1, keepdim=True).values)
