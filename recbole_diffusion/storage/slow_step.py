@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 LOADING = "loading PyTorch and RecBole"
-FIRST, LATER = 1.5, 10.0  # seconds before the first line, and between two
+FIRST, LATER = 1.5, 2.0  # seconds before the first line, and between two
 
 
 @contextlib.contextmanager
@@ -20,7 +20,7 @@ def told_if_slow(
         step: what the block does, such as "loading the data set".
         tell: gets each line; by default it is written to standard error.
         first: seconds before the first line.
-        later: seconds between two lines.
+        later: seconds between two lines, more when the block takes long.
     """
     done, start = threading.Event(), time.monotonic()
 
@@ -29,7 +29,7 @@ def told_if_slow(
         while not done.wait(pause):
             with contextlib.suppress(OSError, ValueError):  # a stream that is closed or full
                 (tell or _to_terminal)(f"{step}: {time.monotonic() - start:.0f} s so far")
-            pause = later
+            pause = max(later, (time.monotonic() - start) / 10)
 
     watcher = threading.Thread(target=watch, name="told_if_slow", daemon=True)
     watcher.start()
