@@ -35,12 +35,12 @@ from recbole.config.configurator import Config as RecBoleConfig
 from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader, UserDataLoader
 from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
 from recbole.data.interaction import Interaction
-from recbole.data.utils import create_samplers, get_dataloader
+from recbole.data.utils import get_dataloader
 from recbole.evaluator import Collector, Evaluator, metric_types, metrics_dict
 from recbole.evaluator.collector import DataStruct
 from recbole.evaluator.register import metric_information, smaller_metrics
 from recbole.model.abstract_recommender import AbstractRecommender, GeneralRecommender
-from recbole.sampler import KGSampler
+from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.trainer import Trainer
 from recbole.utils import (
     EvaluatorType,
@@ -71,11 +71,12 @@ __all__ = [
     "KnowledgeBasedDataset",
     "ModelType",
     "RecBoleConfig",
+    "RepeatableSampler",
+    "Sampler",
     "SequentialDataset",
     "TrainDataLoader",
     "Trainer",
     "UserDataLoader",
-    "create_samplers",
     "get_dataloader",
     "get_model",
     "get_trainer",
