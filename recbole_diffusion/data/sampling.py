@@ -83,6 +83,8 @@ class UsedItems:
 
     def __getitem__(self, user: Any) -> Any:
         """Return the items of a user as a set, as RecBole's loaders take them; of several, an array."""
+        if user is None:  # RecBole's loader asks so before its first user, and drops the answer
+            return set()
         if np.ndim(user):
             sets = np.empty(len(user), dtype=object)
             sets[:] = [self[one] for one in user]
