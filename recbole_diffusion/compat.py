@@ -8,26 +8,39 @@ in ``trainer/checkpoint.py`` (torch 2.6 refuses RecBole's), run folders in ``tra
 in ``registry``, dead downloads in ``data/part_files.py``.
 """
 
+import importlib
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import recbole
+import scipy.sparse
+
+from recbole_diffusion.deferred import imported_on_call, optimizers_without_compiler
+
+with imported_on_call(
+    {
+        "sklearn.metrics": ("auc", "mean_absolute_error", "mean_squared_error"),
+        "torch.utils.tensorboard": ("SummaryWriter",),
+    }
+):
+    import recbole.evaluator.metrics as recbole_metrics
+    import recbole.utils
+
 import recbole.data.dataset as recbole_datasets
 import recbole.data.transform as recbole_transform
-import recbole.evaluator.metrics as recbole_metrics
 import recbole.trainer.trainer as recbole_trainer
-import scipy.sparse
 from recbole.config.configurator import Config as RecBoleConfig
 from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader, UserDataLoader
 from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
 from recbole.data.interaction import Interaction
-from recbole.data.utils import create_samplers, get_dataloader
+from recbole.data.utils import get_dataloader
 from recbole.evaluator import Collector, Evaluator, metric_types, metrics_dict
 from recbole.evaluator.collector import DataStruct
 from recbole.evaluator.register import metric_information, smaller_metrics
 from recbole.model.abstract_recommender import AbstractRecommender, GeneralRecommender
-from recbole.sampler import KGSampler, RepeatableSampler
+from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.trainer import Trainer
 from recbole.utils import (
     EvaluatorType,
@@ -35,10 +48,10 @@ from recbole.utils import (
     FeatureType,
     InputType,
     ModelType,
-    get_model,
     get_trainer,
     init_seed,
 )
+from recbole.utils import get_model as recbole_get_model
 
 __all__ = [
     "RECBOLE_FOLDER",
@@ -59,11 +72,11 @@ __all__ = [
     "ModelType",
     "RecBoleConfig",
     "RepeatableSampler",
+    "Sampler",
     "SequentialDataset",
     "TrainDataLoader",
     "Trainer",
     "UserDataLoader",
-    "create_samplers",
     "get_dataloader",
     "get_model",
     "get_trainer",
@@ -146,6 +159,22 @@ def quiet_deprecations() -> None:
     warnings.filterwarnings("ignore", category=SyntaxWarning, module=r"recbole\..*")
 
 
+def get_model(name: str) -> type[Any]:
+    """Return RecBole's class of a name, as its own ``get_model`` does.
+
+    RecBole reads all general models to find one; of these, SLIMElastic and NCEPLRec import scikit-learn.
+    """
+    of_scikit_learn = {
+        "sklearn.linear_model": ("ElasticNet",),
+        "sklearn.exceptions": ("ConvergenceWarning",),
+        "sklearn.utils.extmath": ("randomized_svd",),
+    }
+    with imported_on_call(of_scikit_learn):
+        importlib.import_module("recbole.model.general_recommender")
+    return recbole_get_model(name)
+
+
 restore_numpy_names()
 restore_dok_update()
+optimizers_without_compiler()
 quiet_deprecations()

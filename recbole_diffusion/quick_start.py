@@ -20,6 +20,7 @@ from recbole_diffusion.storage.memory import peak_memory_mib
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.storage.run_log import logging_to
 from recbole_diffusion.storage.signals import ended_by_sigterm
+from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.storage.versions import versions
 
 logger = logging.getLogger()  # the root logger, which writes to the run's log
@@ -195,14 +196,17 @@ def _build(config: Config, folder: RunFolder, given: Any) -> _Prepared:
         logger.warning(note)
     clock = time.perf_counter()
     init_seed(seed_of_split(config), config["reproducibility"])
-    dataset = create_dataset(config) if given is None else adopt_dataset(config, given)
+    with told_if_slow(f"loading data set {config['dataset']}", logger.info):
+        dataset = create_dataset(config) if given is None else adopt_dataset(config, given)
     logger.info("%s", dataset)
-    train, valid, tests = prepare_data(config, dataset)
+    with told_if_slow("splitting the data set", logger.info):
+        train, valid, tests = prepare_data(config, dataset)
     load_seconds = time.perf_counter() - clock
 
     clock = time.perf_counter()
     init_seed(config.general.seed, config["reproducibility"])
-    model = _made(config, train._dataset)
+    with told_if_slow(f"building {config.model_class.__name__}", logger.info):
+        model = _made(config, train._dataset)
     build_seconds = time.perf_counter() - clock
     logger.info("%s", model)
     trainer = trainer_for(config, model, folder)

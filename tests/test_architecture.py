@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "recbole_diffusion"
 # Imports go strictly down, those inside functions too: a part may import parts of lower levels and itself.
 LEVELS = (
-    ("compat", "errors", "diffusion", "sampler"),
+    ("deferred", "errors", "diffusion", "sampler"),
+    ("compat",),
     ("options", "registry"),
     ("storage",),
     ("config", "data"),

@@ -9,6 +9,7 @@ from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.machine import MachineOptions
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import argument
+from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,21 @@ def export(argv: Sequence[str]) -> int:
     if given is None:
         return 0
     options = given.read(ExportOptions)
-    from recbole_diffusion.serving.index import LEAST_RECALL, require_faiss
-    from recbole_diffusion.serving.loaded_run import load_run
-    from recbole_diffusion.serving.users import read_tokens
-    from recbole_diffusion.serving.vectors import RECORD, require_safetensors
-    from recbole_diffusion.serving.vectors import export as write
-    from recbole_diffusion.storage.atomic import output_folder
+    with told_if_slow(LOADING):
+        from recbole_diffusion.serving.index import LEAST_RECALL, require_faiss
+        from recbole_diffusion.serving.loaded_run import load_run
+        from recbole_diffusion.serving.users import read_tokens
+        from recbole_diffusion.serving.vectors import RECORD, require_safetensors
+        from recbole_diffusion.serving.vectors import export as write
+        from recbole_diffusion.storage.atomic import output_folder
 
     folder = output_folder(options.output, options.overwrite, RECORD).resolve()
     require_safetensors()
     if options.index != "none":
         require_faiss()
     without = read_tokens(Path(options.without).expanduser(), "item") if options.without else []
-    run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
+    with told_if_slow("loading the run"):
+        run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
     record = write(run, folder, options.index, options.k, without)
     lines = [f"{record['users']:,} users and {record['items']:,} items, vectors of {record['width']} numbers"]
     if "index" in record:

@@ -13,6 +13,7 @@ from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.machine import MachineOptions
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import argument
+from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,14 @@ def recommend(argv: Sequence[str]) -> int:
             if options.unknown
             else output.with_name(f"{output.name}.unknown.txt")
         )
-        kind = _checked_places(options, output, unknown)
-        tokens = _tokens_of(options)
-        from recbole_diffusion.serving.loaded_run import load_run
+        with told_if_slow(LOADING):
+            kind = _checked_places(options, output, unknown)
+            tokens = _tokens_of(options)
+            from recbole_diffusion.serving.loaded_run import load_run
 
         clock = time.perf_counter()
-        run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
+        with told_if_slow("loading the run"):
+            run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
         loaded = time.perf_counter() - clock
     if options.histories:
         job = _new(run, options, Path(options.histories).expanduser())

@@ -21,6 +21,7 @@ from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.atomic import whole
 from recbole_diffusion.storage.properties import default_values
+from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
 
 # Options that a run needs, besides the columns, to read the written files as they were read here.
 FORMAT = (
@@ -66,9 +67,10 @@ def split(argv: Sequence[str]) -> int:
     files = config_files_of(options)
     if not files and not options.get("dataset"):
         raise UsageError(f"--dataset is missing; usage: {command().usage_line()}")
-    from recbole_diffusion.config import Config
-    from recbole_diffusion.data.dataset import InteractionDataset
-    from recbole_diffusion.data.preparation import refusals_of
+    with told_if_slow(LOADING):
+        from recbole_diffusion.config import Config
+        from recbole_diffusion.data.dataset import InteractionDataset
+        from recbole_diffusion.data.preparation import refusals_of
 
     # RecBole scales numbers to [0, 1] by default; the files keep the original ones.
     config = Config("Pop", options.pop("dataset", None), files, {"normalize_all": False, **options})

@@ -7,6 +7,7 @@ from typing import Any
 from recbole_diffusion.cli.arguments import config_files_of, help_asked, option_pairs, parse_options
 from recbole_diffusion.cli.help import help_text, run_usages
 from recbole_diffusion.errors import command_line, no_arguments
+from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
 
 
 def train(argv: Sequence[str]) -> int:
@@ -25,7 +26,8 @@ def train(argv: Sequence[str]) -> int:
     options = parse_options(argv)
     model, dataset, resume = (options.pop(name, None) for name in ("model", "dataset", "resume"))
     files = config_files_of(options)
-    from recbole_diffusion.quick_start import run
+    with told_if_slow(LOADING):
+        from recbole_diffusion.quick_start import run
 
     result = run(
         model, dataset, config_files=files, overrides=options, resume=resume, command=command_line(*argv)

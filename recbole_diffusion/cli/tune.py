@@ -8,6 +8,7 @@ from typing import Any
 from recbole_diffusion.cli.arguments import config_files_of, help_asked, parse_options
 from recbole_diffusion.cli.help import option_lines, usage_text
 from recbole_diffusion.errors import UsageError, command_line, did_you_mean, no_arguments, program
+from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
 
 ABOUT = """
 Searches the options of a model on the validation part, with Ray Tune, and runs the best ones again with
@@ -40,7 +41,8 @@ def tune(argv: Sequence[str]) -> int:
     files = config_files_of(options)
     if settings.get("max_concurrent") != 0:
         check_installed(SweepOptions())  # before torch and RecBole are loaded
-    from recbole_diffusion.tuning.driver import sweep
+    with told_if_slow(LOADING):
+        from recbole_diffusion.tuning.driver import sweep
 
     try:
         found = sweep(

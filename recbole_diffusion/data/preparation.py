@@ -13,7 +13,6 @@ from recbole_diffusion.compat import (
     KnowledgeBasedDataset,
     ModelType,
     SequentialDataset,
-    create_samplers,
     get_dataloader,
     recbole_datasets,
 )
@@ -23,6 +22,7 @@ from recbole_diffusion.data.labelled import LABEL
 from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.overlap import check_parts
 from recbole_diffusion.data.ratings import has_ratings
+from recbole_diffusion.data.sampling import create_samplers
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options import model_needs
 from recbole_diffusion.options.evaluation import EVAL_ARGS

@@ -9,7 +9,6 @@ count as named too.
 import dataclasses
 import functools
 import importlib
-import importlib.metadata
 import os
 import sys
 import typing
@@ -42,8 +41,10 @@ def remember(cls: type, given: str) -> str:
 @functools.cache
 def registered() -> dict[str, list[str]]:
     """Return ``package.module:Class`` of the entry points of installed packages, by name."""
+    from importlib import metadata
+
     found: dict[str, list[str]] = {}
-    for point in importlib.metadata.entry_points(group=GROUP):
+    for point in metadata.entry_points(group=GROUP):
         if point.value not in found.setdefault(point.name, []):
             found[point.name].append(point.value)
     return found

@@ -1,0 +1,171 @@
+"""RecBole's samplers of negatives, with the same draws, on sorted arrays instead of a set for each user.
+
+RecBole makes the sets of all users three times over when a run starts, row by row in Python, whether anything
+draws or not. Here the pairs of a phase are sorted when its first negative is drawn.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_diffusion.compat import RepeatableSampler, Sampler
+
+PHASES = ["train", "valid", "test"]
+
+
+def create_samplers(config: Any, dataset: Any, parts: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """Return the samplers of train, valid and test as RecBole's ``create_samplers`` does, None without one.
+
+    Args:
+        config: reads ``repeatable`` and the ``..._neg_sample_args``.
+        dataset: the whole data set.
+        parts: its three parts.
+
+    Raises:
+        ValueError: a user has all items, so that there are no negatives.
+    """
+    made: list[Any] = []
+    base: Any = None
+    for phase in PHASES:
+        asked = config[f"{phase}_neg_sample_args"]
+        sampler = None
+        if asked["distribution"] != "none":
+            if base is not None:  # of the training part: its alpha counts, as in RecBole
+                base.set_distribution(asked["distribution"])
+                sampler = base
+            else:
+                rows: Any = dataset if config["repeatable"] else list(parts)
+                kind = RepeatableNegatives if config["repeatable"] else Negatives
+                alpha = asked["alpha"] if phase == "train" else 1.0
+                sampler = kind(PHASES, rows, asked["distribution"], alpha)
+            base = sampler if phase == "train" else base
+        made.append(None if sampler is None else sampler.set_phase(phase))
+    return made[0], made[1], made[2]
+
+
+class UsedItems:
+    """The items that users have in some data sets, for drawing others.
+
+    Args:
+        datasets: parts of one data set; their rows are read when an item is first asked for.
+    """
+
+    def __init__(self, datasets: Sequence[Any]) -> None:
+        self.datasets = list(datasets)
+        self.n_users, self.n_items = datasets[0].user_num, datasets[0].item_num
+        self._keys: np.ndarray | None = None
+
+    @property
+    def keys(self) -> np.ndarray:
+        """The pairs as ``user * n_items + item``, int64, ascending; a pair of two rows is there twice."""
+        if self._keys is None:
+            keys = [
+                part.inter_feat[part.uid_field].numpy().astype(np.int64) * self.n_items
+                + part.inter_feat[part.iid_field].numpy()
+                for part in self.datasets
+            ]
+            self._keys = np.sort(np.concatenate(keys))
+        return self._keys
+
+    def have(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return whether each user has the item beside it, bool [pairs].
+
+        Raises:
+            IndexError: there is no such user.
+        """
+        if len(users) and (users.min() < 0 or users.max() >= self.n_users):
+            raise IndexError("a user id is out of range")
+        wanted = users * self.n_items + items
+        place = np.searchsorted(self.keys, wanted).clip(max=len(self.keys) - 1)
+        return self.keys[place] == wanted if len(self.keys) else np.zeros(len(wanted), bool)
+
+    def __getitem__(self, user: Any) -> Any:
+        """Return the items of a user as a set, as RecBole's loaders take them; of several, an array."""
+        if user is None:  # RecBole's loader asks so before its first user, and drops the answer
+            return set()
+        if np.ndim(user):
+            sets = np.empty(len(user), dtype=object)
+            sets[:] = [self[one] for one in user]
+            return sets
+        first, end = np.searchsorted(self.keys, np.array([user, user + 1]) * self.n_items)
+        return set((self.keys[first:end] - user * self.n_items).tolist())
+
+    def __len__(self) -> int:
+        """Return the number of users."""
+        return self.n_users
+
+
+class FastDraws:
+    """Mixin for RecBole's samplers: drawing by popularity from arrays."""
+
+    prob: dict[int, float]
+    alias: dict[int, int]
+    _table: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+    def _build_alias_table(self) -> None:
+        super()._build_alias_table()  # type: ignore[misc]
+        items = np.array(list(self.prob), dtype=np.int64)
+        self._table = items, np.array(list(self.prob.values())), np.array(list(self.alias.values()))
+
+    def _pop_sampling(self, sample_num: int) -> np.ndarray:
+        items, kept, aliases = self._table
+        place = np.random.randint(0, len(items), sample_num)  # noqa: NPY002, RecBole's generator
+        chance = np.random.random(sample_num)  # noqa: NPY002
+        return np.where(kept[place] > chance, items[place], aliases[place])
+
+
+class Negatives(FastDraws, Sampler):
+    """RecBole's sampler of items that a user does not have in the phases so far."""
+
+    used_ids: Any
+
+    def _get_candidates_list(self) -> list[int]:
+        items = [part.inter_feat[self.iid_field] for part in self.datasets]
+        return torch.cat(items).tolist()
+
+    def get_used_ids(self) -> dict[str, UsedItems]:
+        """Return the items of users by phase, each those of the phases up to it.
+
+        Raises:
+            ValueError: a user has all items.
+        """
+        used = {phase: UsedItems(self.datasets[:number]) for number, phase in enumerate(self.phases, start=1)}
+        rows = sum(
+            np.bincount(part.inter_feat[self.uid_field].numpy(), minlength=self.user_num)
+            for part in self.datasets
+        )
+        everything, all_items = used[self.phases[-1]], self.item_num - 1  # but the padding
+        if any(len(everything[user]) == all_items for user in np.flatnonzero(rows >= all_items)):
+            raise ValueError(
+                "Some users have interacted with all items, which we can not sample negative items for them. "
+                "Please set `user_inter_num_interval` to filter those users."
+            )
+        return used
+
+    def sample_by_key_ids(self, key_ids: Any, num: int) -> torch.Tensor:
+        """Return ``num`` items for each user, long [num * users], by the draws of RecBole's sampler."""
+        users = np.tile(np.asarray(key_ids), num)
+        return _drawn(self, len(users), lambda rows, items: self.used_ids.have(users[rows], items))
+
+
+class RepeatableNegatives(FastDraws, RepeatableSampler):
+    """RecBole's sampler of items other than the one of the row."""
+
+    def _get_candidates_list(self) -> list[int]:
+        return self.dataset.inter_feat[self.iid_field].tolist()
+
+    def sample_by_user_ids(self, user_ids: Any, item_ids: Any, num: int) -> torch.Tensor:  # noqa: ARG002
+        """Return ``num`` items for each row, long [num * rows], by the draws of RecBole's sampler."""
+        own = np.tile(np.asarray(item_ids), num)
+        return _drawn(self, len(own), lambda rows, items: items == own[rows])
+
+
+def _drawn(sampler: Any, number: int, refused: Any) -> torch.Tensor:
+    """Return drawn items, long [number]; those that are refused are drawn again until none is."""
+    items, rows = np.zeros(number, dtype=np.int64), np.arange(number)
+    while len(rows):
+        items[rows] = sampler.sampling(len(rows))
+        rows = rows[refused(rows, items[rows])]
+    return torch.from_numpy(items)

@@ -1,0 +1,88 @@
+"""Samplers on sorted arrays: the draws of RecBole's own, from the same generator."""
+
+import numpy as np
+import pytest
+from recbole.data.utils import create_samplers as samplers_of_recbole
+from recbole.sampler import RepeatableSampler, Sampler
+
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.preparation import create_dataset, parts_of, prepare_data
+from recbole_diffusion.data.sampling import Negatives, RepeatableNegatives, create_samplers
+from recbole_diffusion.errors import UsageError
+
+
+@pytest.fixture
+def split(checkerboard):
+    """Return a function that gives configuration, data set and parts."""
+
+    def made(**options):
+        config = Config("BPR", overrides={**checkerboard.overrides, **options})
+        dataset = create_dataset(config)
+        return config, dataset, list(parts_of(config, dataset).values())
+
+    return made
+
+
+def draws(sampler, users, items, number):
+    np.random.seed(3)  # noqa: NPY002
+    return sampler.sample_by_user_ids(users, items, number).tolist()
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "popularity"])
+@pytest.mark.parametrize("repeatable", [False, True])
+def test_every_phase_draws_what_recboles_sampler_draws(split, distribution, repeatable):
+    negatives = {"distribution": distribution, "alpha": 0.5, "sample_num": 1}
+    config, dataset, parts = split(repeatable=repeatable, train_neg_sample_args=negatives)
+    theirs, ours = samplers_of_recbole(config, dataset, parts), create_samplers(config, dataset, parts)
+    kinds = (RepeatableSampler, RepeatableNegatives) if repeatable else (Sampler, Negatives)
+    users = np.tile(np.arange(1, 51), 3)
+    items = np.resize(np.arange(1, 51), 150)
+    for their, our in zip(theirs, ours, strict=True):
+        assert (type(their), type(our)) == kinds
+        assert (our.phase, our.distribution, our.alpha) == (their.phase, their.distribution, their.alpha)
+        for number in (1, 3):
+            assert draws(our, users, items, number) == draws(their, users, items, number)
+        assert draws(our, [7], [2], 40) == draws(their, [7], [2], 40)
+        assert draws(our, [7] * 9, [2] * 9, 40) == draws(their, [7] * 9, [2] * 9, 40)
+
+
+def test_a_phase_without_negatives_has_no_sampler(split):
+    none = {"distribution": "none", "sample_num": "none", "alpha": 1.0}
+    config, dataset, parts = split()
+    for phase in ("valid", "train"):  # first valid alone, then both
+        config[f"{phase}_neg_sample_args"] = none
+        theirs, ours = samplers_of_recbole(config, dataset, parts), create_samplers(config, dataset, parts)
+        assert [one is None for one in ours] == [one is None for one in theirs]
+
+
+def test_used_items_are_those_of_the_phases_so_far(split):
+    config, dataset, parts = split()
+    wanted: set[int] = set()
+    for sampler, part in zip(create_samplers(config, dataset, parts), parts, strict=True):
+        wanted |= set(part.inter_feat["item_id"][part.inter_feat["user_id"] == 9].tolist())
+        assert sampler.used_ids[9] == wanted
+        assert [len(one) for one in sampler.used_ids[np.array([9, 0])]] == [len(wanted), 0]
+        found = sampler.used_ids.have(np.full(51, 9), np.arange(51))
+        assert set(np.flatnonzero(found).tolist()) == wanted
+    assert len(wanted) == 25
+
+
+def test_nothing_is_sorted_before_the_first_negative(split):
+    config, dataset, parts = split()
+    samplers = create_samplers(config, dataset, parts)
+    used = [sampler.used_ids for sampler in samplers]
+    assert [one._keys for one in used] == [None, None, None]
+    samplers[0].sample_by_user_ids([1], [1], 1)
+    assert [one._keys is None for one in used] == [False, True, True]
+
+
+def test_unknown_users_and_users_with_all_items_are_refused(split, write_parts):
+    *_, parts = split()
+    with pytest.raises(ValueError, match=r"user_id .51. not exist"):
+        Negatives(["train"], [parts[0]]).set_phase("train").sample_by_user_ids([51], [1], 1)
+    everything = [("u1", f"i{item}") for item in range(30)]
+    others = [("u2", f"i{item}") for item in range(5)]
+    data = write_parts(train=[*everything[:28], *others[:3]], valid=everything[28:29], test=everything[29:])
+    config = Config("BPR", overrides={**data.overrides, "topk": [5]})
+    with pytest.raises(UsageError, match="interacted with all items"):
+        prepare_data(config, create_dataset(config))
