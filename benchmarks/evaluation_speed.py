@@ -145,8 +145,8 @@ def page(options: argparse.Namespace) -> list[str]:
         "",
         f"`python -m benchmarks.evaluation_speed --data_path=DATA{' --before=FOLDER' * bool(options.before)}`; "
         f"{machine('shared with other work')}; {stack()}.",
-        f"Processor seconds of one thread, medians of {REPEATS}; the sides take turns in one process. The models "
-        "have their first weights: lengths of vectors, by which a search can stop early, are all alike.",
+        f"Processor seconds of one thread, medians of {REPEATS}; the sides take turns in one process. The "
+        "models have their first weights: lengths of vectors, by which a search can stop early, are all alike.",
         "",
         *table_head(
             *("model", "data", "ours", "RecBole, 4,096 cells", "ratio", "RecBole, our cells", "ratio"),

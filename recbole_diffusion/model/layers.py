@@ -1,11 +1,12 @@
 """Building blocks that several models share: sparse products with an exact, cheap backward pass."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 def to_torch_csr(matrix: sp.csr_matrix) -> Tensor:
@@ -69,6 +70,69 @@ class _Gram(torch.autograd.Function):
 def gram(rows: Tensor) -> Tensor:
     """Return ``rows.T @ rows``: [n, width] -> [width, width]."""
     return _Gram.apply(rows)
+
+
+class _BagSums(torch.autograd.Function):
+    """X @ table for dense rows X [bags, n] that are written into memory of an earlier batch.
+
+    Fresh memory of this size costs as much as the product: the system hands it over page by page.
+    """
+
+    spare: ClassVar[list[Tensor]] = []  # flat buffers that no batch is using
+
+    @classmethod
+    def rows(cls, like: Tensor, cells: int) -> Tensor:
+        """Return a zeroed flat buffer of ``cells`` numbers, of the type and on the device of ``like``."""
+        for number, buffer in enumerate(cls.spare):
+            if buffer.dtype == like.dtype and buffer.device == like.device and len(buffer) >= cells:
+                return cls.spare.pop(number)[:cells].zero_()
+        return like.new_zeros(cells)
+
+    @classmethod
+    def give_back(cls, buffer: Tensor) -> None:
+        """Keep a buffer for the next batch; a few sizes at most."""
+        whole = buffer if buffer._base is None else buffer._base
+        cls.spare = [*cls.spare[-3:], whole.view(-1)]
+
+    @staticmethod
+    def forward(
+        ctx: Any, table: Tensor, rows: Tensor, items: Tensor, n_rows: int, weights: Tensor | None
+    ) -> Tensor:
+        flat = _BagSums.rows(table, n_rows * len(table))
+        values = table.new_ones(1).expand(len(items)) if weights is None else weights
+        flat.scatter_add_(0, rows * len(table) + items, values)
+        bags = flat.view(n_rows, len(table))  # [bags, n]
+        sums = bags @ table
+        ctx.bags = bags if ctx.needs_input_grad[0] else None
+        if ctx.bags is None:
+            _BagSums.give_back(flat)
+        return sums
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        bags, ctx.bags = ctx.bags, None  # a second backward pass would find another batch's rows: it fails
+        found = bags.T @ gradient
+        _BagSums.give_back(bags)
+        return found, None, None, None, None
+
+
+def bag_sums(
+    table: Tensor, rows: Tensor, items: Tensor, n_rows: int, weights: Tensor | None = None
+) -> Tensor:
+    """Return the (weighted) sum of table rows of each bag, by a dense product; for small tables.
+
+    Args:
+        table: [n, width].
+        rows: long [total], the bag of each entry.
+        items: long [total], its table row.
+        n_rows: number of bags.
+        weights: [total], without a gradient, or None for ones.
+
+    Returns:
+        [n_rows, width]; it can be differentiated once, in ``table``.
+    """
+    return _BagSums.apply(table, rows, items, n_rows, weights)
 
 
 @torch.no_grad()

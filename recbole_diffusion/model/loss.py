@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_diffusion.model.layers import gram
+from recbole_diffusion.model.layers import bag_sums, gram
 
 # A gathered row costs as much as about 25 multiplied cells, so that dense rows of a small catalogue are
 # multiplied.
@@ -64,13 +64,10 @@ def sum_by_row(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | N
     if cells <= DENSE_CELLS and len(items) * DENSE_RATIO >= cells:
         ends = torch.cat([starts[1:], starts.new_tensor([len(items)])])
         rows = torch.repeat_interleave(torch.arange(len(starts), device=items.device), ends - starts)
+        if weights is None or not weights.requires_grad:
+            return bag_sums(table, rows, items, len(starts), weights)
         bags = table.new_zeros(len(starts), len(table))  # dense rows, [batch, n_items]
-        bags.index_put_(
-            (rows, items),
-            table.new_ones(1).expand(len(items)) if weights is None else weights,
-            accumulate=True,
-        )
-        return bags @ table
+        return bags.index_put_((rows, items), weights, accumulate=True) @ table
     if len(items) == 0:
         return table.new_zeros(len(starts), table.shape[1]) + 0 * table.sum()
     return F.embedding_bag(items, table, starts, mode="sum", per_sample_weights=weights)

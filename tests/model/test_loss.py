@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_diffusion.model import loss
+from recbole_diffusion.model.layers import bag_sums
 
 
 @settings(max_examples=40, deadline=None)
@@ -76,3 +77,27 @@ def test_dropout_keeps_the_share_and_the_mean():
     assert float((dropped == 0).float().mean()) == pytest.approx(0.2, abs=0.005)
     assert float(dropped.mean()) == pytest.approx(3.0, rel=0.01)
     assert torch.equal(loss.dropout(values, 0.0), values)
+
+
+def test_dense_sums_write_into_earlier_memory_and_stay_right():
+    torch.manual_seed(0)
+    table = torch.randn(30, 4, dtype=torch.float64, requires_grad=True)
+    for rows in (12, 7, 12):  # a smaller batch takes the larger one's memory
+        items = torch.randint(0, 30, (rows * 5,))
+        of = torch.arange(rows).repeat_interleave(5)
+        weights = torch.rand(rows * 5, dtype=torch.float64)
+        plain = torch.zeros(rows, 30, dtype=torch.float64).index_put((of, items), weights, accumulate=True)
+        first, second = bag_sums(table, of, items, rows, weights), bag_sums(table, of, items, rows)
+        torch.testing.assert_close(first, plain @ table)
+        (first.sum() + 2 * second.sum()).backward()
+        counts = torch.bincount(items, minlength=30).double()
+        torch.testing.assert_close(table.grad, (plain.sum(0) + 2 * counts)[:, None].expand(30, 4))
+        table.grad = None
+
+
+def test_dense_sums_are_differentiated_once():
+    table = torch.randn(6, 2, requires_grad=True)
+    sums = bag_sums(table, torch.zeros(3, dtype=torch.long), torch.arange(3), 1)
+    sums.sum().backward(retain_graph=True)
+    with pytest.raises(AttributeError):
+        sums.sum().backward()
