@@ -1,13 +1,18 @@
-"""Indexes of item vectors by inner product, held against each other: ``python -m benchmarks.index_kinds``.
+"""Indexes of item vectors by inner product, held against each other.
 
-Made-up vectors with the shapes of trained models: an item's vector is the longer the more popular it is
-(TVDiff, CNSDiff, CCDRec, BPR), and models of ratings (DiffCDR, CMF) have an offset of each item as a last
-coordinate, where users have a one. Needs numpy, faiss-cpu and usearch; no model, no data set.
+    python -m benchmarks.index_kinds [NAME=FOLDER ...] [--users=943] [--items=1682] [--output=FILE]
+
+The vectors are those of folders that ``export`` has written, and made-up ones with the shapes of trained
+models: an item's vector is the longer the more popular it is (TVDiff, CNSDiff, CCDRec, BPR), and models of
+ratings (DiffCDR, CMF) have an offset of each item as a last coordinate, where users have a one; such a
+coordinate is tried as it is and centred, as ``export`` does it for an index. Needs numpy, faiss-cpu, usearch
+and, for folders, safetensors.
 """
 
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -41,6 +46,24 @@ def vectors(shape: str, n_users: int, n_items: int, width: int) -> tuple[np.ndar
     return users.astype(np.float32), items.astype(np.float32)
 
 
+def exported(folders: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return users and items of exported vectors by name; with an offset coordinate also centred."""
+    found = {}
+    for one in folders:
+        from safetensors.numpy import load_file
+
+        name, _, folder = one.partition("=")
+        users, items = (
+            load_file(Path(folder, f"{what}.safetensors"))["vectors"] for what in ("users", "items")
+        )
+        found[name] = (users, items)
+        if np.ptp(users[:, -1]) == 0 and users[0, -1] == 1:  # the last coordinate of an item is its offset
+            centred = items.copy()
+            centred[:, -1] -= items[:, -1].mean()
+            found[f"{name}, offsets centred"] = (users, centred)
+    return found
+
+
 def searches(items: np.ndarray) -> dict[str, Search]:
     """Return a search by each index, built on these items."""
     import usearch.index  # not among the packages that the tests have
@@ -69,6 +92,7 @@ def searches(items: np.ndarray) -> dict[str, Search]:
 def main() -> None:
     """Print the page."""
     parser = page_parser(__doc__)
+    parser.add_argument("folders", nargs="*", help="NAME=FOLDER, written by export")
     parser.add_argument("--users", type=int, default=943)
     parser.add_argument("--items", type=int, default=1682)
     parser.add_argument("--width", type=int, default=64)
@@ -80,14 +104,15 @@ def main() -> None:
         f"`python -m benchmarks.index_kinds --users={given.users} --items={given.items} "
         f"--width={given.width}`;",
         f"faiss {faiss.__version__}, usearch {version('usearch')}, numpy {np.__version__}, one thread, CPU,",
-        "shared with other work. Made-up vectors of the shapes that trained models give, not those of a run.",
+        "shared with other work. The first rows are of made-up vectors with the shapes of trained models;",
+        "those with a model's name are of a run of it on ml-100k of a few epochs.",
         "",
         f"Recall of the exact {K} best items, mean over users; items of these lists that no user gets.",
         "",
         *table_head("vectors", "index", "recall", "items lost", "ms per user", words=2),
     ]
-    for shape in MIDDLES:
-        users, items = vectors(shape, given.users, given.items, given.width)
+    made_up = {shape: vectors(shape, given.users, given.items, given.width) for shape in MIDDLES}
+    for shape, (users, items) in {**made_up, **exported(given.folders)}.items():
         exact = np.argsort(-(users @ items.T), axis=1, kind="stable")[:, :K]
         for name, search in searches(items).items():
             start = time.perf_counter()
