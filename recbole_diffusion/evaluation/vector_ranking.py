@@ -62,7 +62,7 @@ class VectorRanking:
         best = values[:, :1]
         if torch.where(values == -torch.inf, best, values).eq(best).all():  # nobody's list tells items apart
             ranked = replace(ranked, equal=self._equal(vectors, history))
-        return ranked, (vectors[positive_u] * self.items[positive_i]).sum(1)
+        return ranked, (vectors.index_select(0, positive_u) * self.items.index_select(0, positive_i)).sum(1)
 
     def _equal(self, vectors: Tensor, history: tuple[Tensor, Tensor]) -> bool | None:
         """Return ``RankedBatch.equal`` from all scores of a block."""
