@@ -198,5 +198,5 @@ def test_the_floor_keeps_every_cell_of_the_lists_and_few_others():
     assert torch.equal(values.topk(10).values, scores.topk(10).values)
     assert torch.equal(scores.gather(1, columns)[values > -torch.inf], values[values > -torch.inf])
     assert (values > -torch.inf).sum(1).double().mean() < 15
-    assert candidates.floor_of(scores, 100) is None  # 400 groups of five
+    assert candidates.floor_of(scores, 50) is None  # 400 groups of five
     assert candidates.cells_from(torch.ones(3, 50), torch.zeros(3, 1)) is None  # all of them
