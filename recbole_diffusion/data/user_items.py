@@ -40,7 +40,9 @@ class UserItems:
         if len(users) and users[-1] - users[0] + 1 == len(users):  # one after the other, as is usual
             items = self.items[self.starts[users[0]] : self.starts[users[-1] + 1]]
         else:
-            items = self.items[np.arange(len(rows)) + (self.starts[users] - (np.cumsum(counts) - counts))[rows]]
+            items = self.items[
+                np.arange(len(rows)) + (self.starts[users] - (np.cumsum(counts) - counts))[rows]
+            ]
         return torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))
 
 
