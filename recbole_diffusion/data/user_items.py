@@ -34,11 +34,16 @@ class UserItems:
         return self.items[self.starts[user] : self.starts[user + 1]]
 
     def cells(self, users: np.ndarray) -> Cells:
-        """Return the pairs of a block of users, int64 [block], as rows of the block and items."""
+        """Return the pairs of a block of users, int64 [block], ascending, as rows of the block and items."""
         counts = self.starts[users + 1] - self.starts[users]
         rows = np.repeat(np.arange(len(users)), counts)
-        place = np.arange(len(rows)) + (self.starts[users] - (np.cumsum(counts) - counts))[rows]
-        return torch.from_numpy(rows), torch.from_numpy(self.items[place].astype(np.int64))
+        if len(users) and users[-1] - users[0] + 1 == len(users):  # one after the other, as is usual
+            items = self.items[self.starts[users[0]] : self.starts[users[-1] + 1]]
+        else:
+            items = self.items[
+                np.arange(len(rows)) + (self.starts[users] - (np.cumsum(counts) - counts))[rows]
+            ]
+        return torch.from_numpy(rows), torch.from_numpy(items.astype(np.int64))
 
 
 def pair_keys(parts: Sequence[Any]) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-GROUPS = 4  # groups of items for each place of a list: the floor then keeps about 1.15 cells for each place
+GROUPS = 8  # groups of items for each place of a list: the floor then keeps about 1.07 cells for each place
 DENSE = 8  # cells are not picked out if more than one in so many is kept
 
 
@@ -26,6 +26,8 @@ def floor_of(scores: Tensor, k: int) -> Tensor | None:
         return None
     # Column c is in group c mod groups, so that a group's maximum is one of whole vectors: [batch, groups].
     largest = scores[:, : size * groups].unflatten(1, (size, groups)).amax(1)
+    if largest.device.type == "cpu":  # numpy selects three times as fast
+        return torch.from_numpy(np.partition(largest.detach().numpy(), groups - k, 1)[:, groups - k, None])
     return largest.topk(k).values[:, -1:]
 
 

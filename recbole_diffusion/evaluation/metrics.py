@@ -91,9 +91,40 @@ class TailPercentage(_OfLists, recbole_metrics.TailPercentage):
         return self.mean_over_lists(items, dict.fromkeys(tail, 1.0))
 
 
-CORRECTED = {
+class MRR(recbole_metrics.MRR):
+    """RecBole's own numbers, of all users at once."""
+
+    def metric_info(self, pos_index: np.ndarray) -> np.ndarray:
+        """Return the reciprocal place of the first hit at each k, float64 [n, K], from hits, bool [n, K]."""
+        first = pos_index.argmax(1)[:, None]
+        found = np.arange(pos_index.shape[1]) >= np.where(pos_index.any(1, keepdims=True), first, np.inf)
+        return np.where(found, 1 / (first + 1), 0.0)
+
+
+class NDCG(recbole_metrics.NDCG):
+    """RecBole's own numbers, of all users at once."""
+
+    def metric_info(self, pos_index: np.ndarray, pos_len: np.ndarray) -> np.ndarray:
+        """Return NDCG at each k, float64 [n, K], from hits, bool [n, K], and held-out items, [n]."""
+        places = np.arange(1, pos_index.shape[1] + 1)
+        discount = 1 / np.log2(places + 1.0)
+        ideal = np.cumsum(discount)[np.minimum(places, pos_len[:, None]) - 1]
+        return np.cumsum(np.where(pos_index, discount, 0), axis=1) / ideal
+
+
+class MAP(recbole_metrics.MAP):
+    """RecBole's own numbers, of all users at once."""
+
+    def metric_info(self, pos_index: np.ndarray, pos_len: np.ndarray) -> np.ndarray:
+        """Return average precision at each k, float64 [n, K]; arguments as for NDCG."""
+        places = np.arange(1, pos_index.shape[1] + 1)
+        precision = pos_index.cumsum(axis=1) / places
+        return np.cumsum(precision * pos_index, axis=1) / np.minimum(places, pos_len[:, None])
+
+
+REPLACED = {
     cls.__name__.lower(): cls
-    for cls in (ItemCoverage, ShannonEntropy, GiniIndex, AveragePopularity, TailPercentage)
+    for cls in (ItemCoverage, ShannonEntropy, GiniIndex, AveragePopularity, TailPercentage, MRR, NDCG, MAP)
 }
 
 
@@ -103,5 +134,5 @@ class RunEvaluator(Evaluator):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         for name in self.metrics:
-            if name in CORRECTED:
-                self.metric_class[name] = CORRECTED[name](config)
+            if name in REPLACED:
+                self.metric_class[name] = REPLACED[name](config)

@@ -106,4 +106,4 @@ class VectorSearch:
             row[active] = torch.arange(len(active), device=active.device)
             rows = row[rows]
             rows, columns = rows[rows >= 0], columns[rows >= 0]
-        scores[rows, columns] = -torch.inf
+        scores.view(-1).index_fill_(0, rows * scores.shape[1] + columns, -torch.inf)

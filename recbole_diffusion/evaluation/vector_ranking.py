@@ -41,8 +41,8 @@ class VectorRanking:
     @torch.no_grad()
     def rank(
         self, users: Tensor, history: tuple[Tensor, Tensor], positive_u: Tensor, positive_i: Tensor
-    ) -> tuple[RankedBatch, Tensor]:
-        """Return the lists of a block, and the scores of its held-out items, [positives].
+    ) -> RankedBatch:
+        """Return the lists of a block.
 
         Args:
             users: internal ids, long [block].
@@ -62,7 +62,18 @@ class VectorRanking:
         best = values[:, :1]
         if torch.where(values == -torch.inf, best, values).eq(best).all():  # nobody's list tells items apart
             ranked = replace(ranked, equal=self._equal(vectors, history))
-        return ranked, (vectors[positive_u] * self.items[positive_i]).sum(1)
+        return ranked
+
+    @torch.no_grad()
+    def scores(self, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+        """Return the scores of pairs of a block, [pairs].
+
+        Args:
+            users: internal ids, long [block].
+            rows: row in the block of each pair, long [pairs].
+            items: its item id, long [pairs].
+        """
+        return (self.vectors_of(users).index_select(0, rows) * self.items.index_select(0, items)).sum(1)
 
     def _equal(self, vectors: Tensor, history: tuple[Tensor, Tensor]) -> bool | None:
         """Return ``RankedBatch.equal`` from all scores of a block."""

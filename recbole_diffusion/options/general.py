@@ -41,8 +41,8 @@ class GeneralOptions:
     valid_metric: str = option("metric that chooses the epoch, on the validation part")
     metric_decimal_place: int = option("digits that metrics are rounded to", low=1, high=15)
     eval_batch_size: int = option(
-        "cells (users x items) of one batch of a full ranking, 16 bytes of memory each; or rows of a batch "
-        "when sampled or labelled rows are scored, by default 65536",
+        "cells (users x items) that a full ranking scores at once, 8 bytes of memory each; or rows of a "
+        "batch when sampled or labelled rows are scored, by default 65536",
         low=1,
     )
     report_groups: int = option(

@@ -383,10 +383,10 @@ class RunMixin(MirrorGradient):
             block = eval_data.block(np.arange(start, min(start + USERS, len(eval_data.users)))).to(
                 self.device
             )
-            ranked, scores = ranking.rank(block.users, block.history, *block.held_out)
-            collector.collect_ranked(ranked)
+            collector.collect_ranked(ranking.rank(block.users, block.history, *block.held_out))
             if self.rated is not None:
                 rows, items = block.held_out
+                scores = ranking.scores(block.users, rows, items)
                 self.rated.add_values(scores, block.users[rows], items)
         result = self.evaluator.evaluate(collector.get_data_struct())
         self.wandblogger.log_eval_metrics(result, head="eval")
