@@ -494,6 +494,30 @@ def test_groups_are_those_of_recbole(ids: list[int]) -> None:
     assert list(ours) == list(Dataset._grouped_index(None, np.array(ids, dtype=np.int64)))
 
 
+@pytest.mark.parametrize("last", [1, 2])
+@given(ids=st.lists(st.integers(0, 9), min_size=1, max_size=50))
+def test_leaving_the_last_out_takes_the_rows_that_recbole_takes(ids: list[int], last: int) -> None:
+    keys = np.array(ids)
+    ours = Fast._split_index_by_leave_one_out(None, Fast._grouped_index(None, keys), last)
+    theirs = Dataset._split_index_by_leave_one_out(None, Dataset._grouped_index(None, keys), last)
+    assert [part.tolist() for part in ours] == theirs
+
+
+INTERVALS = ["[0,inf)", "(-1,inf)", "(0,inf)", "[2,inf)", "[0,3]", "[1,2];[4,inf)", None]
+
+
+@pytest.mark.parametrize("users", INTERVALS)
+@pytest.mark.parametrize("items", ["[0,inf)", "[2,inf)"])
+def test_the_same_rows_are_left_by_numbers_of_interactions(
+    tmp_path: Path, users: str | None, items: str
+) -> None:
+    rows = [f"u{user}\ti{(3 * user + item) % 7}\t1" for user in range(1, 7) for item in range(user)]
+    write_files(
+        tmp_path, inter=HEAD + "\n".join(rows) + "\n", user="user_id:token\tage:float\nu1\t1\nu4\t4\nu9\t9\n"
+    )
+    assert_same_outcome(make_config(tmp_path, user_inter_num_interval=users, item_inter_num_interval=items))
+
+
 TOKENS = st.text(st.sampled_from("ab1 \"',;é𝄞\\#"), max_size=4)
 NUMBERS = st.one_of(
     st.floats(allow_nan=True).map(repr),
