@@ -1,4 +1,4 @@
-"""CPU seconds from atomic files to loaders: reading, filters, ids, split and loaders, in a process of its own.
+"""CPU seconds from atomic files to loaders (reading, filters, ids, split), in a process of its own.
 
 Run it as ``python -m benchmarks.loading``; with ``--data_path=DATA`` it reads ``DATA/ml-1m`` (random split by
 user) and ``DATA/gowalla`` (three parts), without it a made-up file. ``--rows=10000000`` sets the size of that
@@ -129,10 +129,11 @@ def rows_of(
     lines = []
     for program, found in middle.items():
         ours = middle[f"this, {program.rpartition(', ')[2]}"]
-        ratio = (found.read + found.prepare) / (ours.read + ours.prepare)
+        total = found.read + found.prepare
+        ratio = total / (ours.read + ours.prepare)
         lines.append(
-            f"| {name} | {program} | {found.read:.2f} | {found.prepare:.2f} | {found.read + found.prepare:.2f} "
-            f"| {ratio:.1f} | {found.peak:.0f} |"
+            f"| {name} | {program} | {found.read:.2f} | {found.prepare:.2f} | {total:.2f} | "
+            f"{ratio:.1f} | {found.peak:.0f} |"
         )
     return lines
 

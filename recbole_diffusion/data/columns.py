@@ -87,7 +87,7 @@ def refuse_blank_ids(dataset: Any) -> None:
         UsageError: there is one.
     """
     for field in (dataset.uid_field, dataset.iid_field):
-        tokens = dataset.field2id_token.get(field, ())
+        tokens = np.asarray(dataset.field2id_token.get(field, ())).tolist()
         blank = [number for number, token in enumerate(tokens) if not str(token).strip()]
         if blank:
             rows = np.flatnonzero(dataset.inter_feat[field].isin(blank))

@@ -75,7 +75,7 @@ class AtomicFile:
             text, as_read = text.replace(separator, self.mark), False
         if not as_read:
             self.raw = text.encode()
-        self.odd_returns = self.raw.count(b"\r") != self.raw.count(b"\r\n")
+        self.odd_returns = b"\r" in self.raw and self.raw.count(b"\r") != self.raw.count(b"\r\n")
 
     def fault(self, line: int, found: str, expected: str, remedy: str) -> AtomicFileError:
         """Return the error that describes one fault in one line."""
@@ -194,7 +194,9 @@ class AtomicFile:
         dtype: dict[str, Any] = {heads[name]: str for name in columns if name not in numbers}
         if engine == "python":
             dtype |= {heads[name]: np.float64 for name in numbers}
-        missing = {head: STR_NA_VALUES if name in numbers else {""} for name, head in heads.items()}
+        missing = {
+            heads[name]: STR_NA_VALUES if "float" in kind.value else {""} for name, kind in columns.items()
+        }
         frame = pd.read_csv(
             io.BytesIO(self.raw),
             sep=self.mark,
