@@ -1,123 +1,185 @@
-"""Time RecBole's reading of atomic files against ``FastReading``, in one process, in turn.
+"""CPU seconds from atomic files to loaders (reading, filters, ids, split), in a process of its own.
 
-Run it as ``python -m benchmarks.loading``; with ``--data_path=DATA`` it reads ``DATA/ml-1m/ml-1m.*``, without
-it a made-up file of the same size. It prints a Markdown table, and writes it too with ``--output=FILE``.
+Run it as ``python -m benchmarks.loading``; with ``--data_path=DATA`` it reads ``DATA/ml-1m`` (random split by
+user) and ``DATA/gowalla`` (three parts), without it a made-up file. ``--rows=10000000`` sets the size of that
+file. RecBole's own preparation of the same data is timed beside, unless ``--recbole=no``; with
+``--before=CHECKOUT``, the folder of another checkout of this repository, that one is timed in turns.
 """
 
-import logging
+import json
 import os
-import platform
 import statistics
+import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
-from recbole_diffusion.compat import Dataset, FeatureSource
-from recbole_diffusion.compat import RecBoleConfig as Config
-from recbole_diffusion.data.reader import FastReading
 
-DATASET, ROWS, USERS, ITEMS, REPEATS = "ml-1m", 1_000_209, 6040, 3706, 7
+HERE = Path(__file__).resolve().parent.parent
+ROWS, MODELS = 1_000_000, ("BPR", "TVDiff")
+PARTS = {"benchmark_filename": ["train", "valid", "test"]}
+
+# Both read the options from the command line as JSON and print CPU seconds and peak memory in MB.
+OURS = """
+import json, resource, sys, time
+model, dataset, options = json.loads(sys.argv[1])
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.preparation import create_dataset, prepare_data
+config = Config(model, dataset, overrides=options)
+clock = time.process_time()
+found = create_dataset(config)
+middle = time.process_time()
+loaders = prepare_data(config, found)
+end = time.process_time()
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps([middle - clock, end - middle, peak]))
+"""
+RECBOLE = """
+import json, resource, sys, time
+model, dataset, options = json.loads(sys.argv[1])
+sys.argv = sys.argv[:1]
+from recbole_diffusion.compat import RecBoleConfig
+from recbole.data import create_dataset, data_preparation
+config = RecBoleConfig("BPR", dataset, config_dict=options)
+clock = time.process_time()
+found = create_dataset(config)
+middle = time.process_time()
+loaders = data_preparation(config, found)
+end = time.process_time()
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps([middle - clock, end - middle, peak]))
+"""
 
 
-class Fast(FastReading, Dataset):
-    """RecBole's general data set, read fast."""
+class Taken(NamedTuple):
+    """What a process took.
+
+    Attributes:
+        read: CPU seconds of reading, filters and ids.
+        prepare: CPU seconds of split and loaders.
+        peak: peak resident memory, MB.
+    """
+
+    read: float
+    prepare: float
+    peak: float
 
 
-def write_ratings(folder: Path) -> None:
-    """Write as many rows as ml-1m has, of uniformly drawn users and items."""
-    random = np.random.default_rng(0)
-    table = {
-        "user_id:token": random.integers(1, USERS + 1, ROWS),
-        "item_id:token": random.integers(1, ITEMS + 1, ROWS),
-        "rating:float": random.integers(1, 6, ROWS),
-        "timestamp:float": random.integers(956_703_932, 1_046_454_590, ROWS),
+def write_rows(folder: Path, name: str, rows: int) -> None:
+    """Write an .inter file of ``rows`` rows, with 50 rows a user and popular items."""
+    generator = np.random.default_rng(0)
+    users, items, written = rows // 50, rows // 200, 0
+    (folder / name).mkdir()
+    with (folder / name / f"{name}.inter").open("w") as file:
+        file.write("user_id:token\titem_id:token\trating:float\ttimestamp:float\n")
+        while written < rows:
+            size = min(1_000_000, rows - written)
+            columns = (
+                generator.integers(1, users + 1, size),
+                (generator.random(size) ** 2 * items).astype(np.int64) + 1,
+                generator.integers(1, 6, size),
+                generator.integers(956_703_932, 1_046_454_590, size),
+            )
+            lines = map("%d\t%d\t%d\t%d\n".__mod__, zip(*(one.tolist() for one in columns), strict=True))
+            file.write("".join(lines))
+            written += size
+
+
+def measured(code: str, request: list[Any], checkout: Path) -> Taken:
+    """Run a program in a checkout; return what it took.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(request)],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return Taken(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def rows_of(
+    name: str, options: dict[str, Any], before: Path | None, recbole: bool, repeats: int
+) -> list[str]:
+    """Return the rows of the table for one data set."""
+    programs = {f"this, {model}": (OURS, [model, name, options], HERE) for model in MODELS}
+    if before is not None:
+        programs |= {f"before, {model}": (OURS, [model, name, options], before) for model in MODELS}
+    if recbole:
+        own = {"load_col": {"inter": ["user_id", "item_id"]}} | options
+        own["data_path"] = options["data_path"]  # RecBole adds the name itself
+        programs["RecBole, BPR"] = (RECBOLE, ["BPR", name, own], HERE)
+    taken: dict[str, list[Taken]] = {program: [] for program in programs}
+    for _ in range(repeats):
+        for program, arguments in programs.items():
+            taken[program].append(measured(*arguments))
+    middle = {
+        program: Taken(*map(statistics.median, zip(*found, strict=True))) for program, found in taken.items()
     }
-    (folder / DATASET).mkdir()
-    pd.DataFrame(table).to_csv(folder / DATASET / f"{DATASET}.inter", sep="\t", index=False)
-
-
-def steps(config: Config) -> dict[str, Callable[[type], Callable[[], object]]]:
-    """Return what is timed, by name: functions that prepare a data set class and return the work."""
-    path = Path(config["data_path"]) / f"{DATASET}.inter"
-
-    def read(kind: type) -> Callable[[], object]:
-        data = kind.__new__(kind)
-        data.config, data.logger = config, logging.getLogger()
-        data._get_preset()
-        return lambda: data._load_feat(str(path), FeatureSource.INTERACTION)
-
-    def build(kind: type) -> Callable[[], object]:
-        return kind(config).build
-
-    return {
-        "reading the .inter file": read,
-        "`Dataset(config)`: reading all files, filters, ids": lambda kind: lambda: kind(config),
-        "`dataset.build()`: split 8:1:1 by user": build,
-    }
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return f"{os.cpu_count()} cores {names[0] if names else platform.processor()}"
-
-
-def report(config: Config, repeats: int, source: str, command: str) -> list[str]:
-    """Return the lines of the page: median seconds of both readers, and the ratio of the medians."""
-    lines = [
-        f"# Loading {source}",
-        "",
-        f"Median seconds of {repeats} runs, RecBole and `FastReading` in turn in one process. Both give the "
-        "same data set.",
-        "",
-        *table_head("step", "RecBole", "FastReading", "ratio"),
-    ]
-    for name, prepare in steps(config).items():
-        taken: dict[type, list[float]] = {Dataset: [], Fast: []}
-        for _ in range(repeats):
-            for kind, times in taken.items():
-                times.append(seconds(prepare(kind)))
-        theirs, ours = (statistics.median(times) for times in taken.values())
-        lines.append(f"| {name} | {theirs:.2f} s | {ours:.2f} s | {theirs / ours:.1f} |")
-    return [
-        *lines,
-        "",
-        f"- Machine: {machine()}, {processor()}",
-        f"- Versions: {stack()}",
-        f"- Command: `{command}`",
-    ]
+    lines = []
+    for program, found in middle.items():
+        ours = middle[f"this, {program.rpartition(', ')[2]}"]
+        total = found.read + found.prepare
+        ratio = total / (ours.read + ours.prepare)
+        lines.append(
+            f"| {name} | {program} | {found.read:.2f} | {found.prepare:.2f} | {total:.2f} | "
+            f"{ratio:.1f} | {found.peak:.0f} |"
+        )
+    return lines
 
 
 def main() -> None:
+    """Measure, and show the page."""
     parser = page_parser(__doc__)
-    parser.add_argument(
-        "--data_path", type=Path, help=f"folder that holds {DATASET}/ (default: a made-up file)"
-    )
-    parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument("--data_path", type=Path, help="folder that holds ml-1m/ and gowalla/")
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows of the made-up file")
+    parser.add_argument("--before", type=Path, help="folder of another checkout")
+    parser.add_argument("--recbole", choices=("yes", "no"), default="yes")
+    parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    sys.argv = sys.argv[:1]  # RecBole's Config reads the command line too
+    before = options.before.resolve() if options.before else None
+    recbole = options.recbole == "yes"
+    lines = [
+        "# Loading: from atomic files to loaders",
+        "",
+        f"CPU seconds on one thread, medians of {options.repeats} processes each, in turns. The ratio is the "
+        "sum by that of this checkout with the same model. RecBole's samplers and loaders depend on no model "
+        "here; TVDiff draws its own negatives.",
+        "",
+        *table_head("data", "what", "reading", "split, loaders", "sum", "ratio", "peak memory, MB", words=2),
+    ]
     with tempfile.TemporaryDirectory() as temporary:
-        if not options.data_path:
-            write_ratings(Path(temporary))
-        folder = str(options.data_path or temporary)
-        config = Config(model="BPR", dataset=DATASET, config_dict={"data_path": folder, "load_col": None})
-        command = "python -m benchmarks.loading" + (" --data_path=DATA" if options.data_path else "")
-        command += f" --repeats={options.repeats}" if options.repeats != REPEATS else ""
-        lines = report(
-            config, options.repeats, DATASET if options.data_path else f"{ROWS:,} made-up ratings", command
-        )
+        if options.data_path:
+            folder = str(options.data_path.resolve())
+            for name, more in (("ml-1m", {}), ("gowalla", PARTS)):
+                given = {"data_path": folder, **more}
+                lines += rows_of(name, given, before, recbole, options.repeats)
+        else:
+            name = f"made-up-{options.rows}"
+            write_rows(Path(temporary), name, options.rows)
+            given = {"data_path": temporary, "rm_dup_inter": "first"}
+            lines += rows_of(name, given, before, recbole, options.repeats)
+    command = " ".join(
+        [
+            "python -m benchmarks.loading",
+            *(["--data_path=DATA"] if options.data_path else [f"--rows={options.rows}"]),
+            *(["--before=CHECKOUT"] if before else []),
+            *([] if recbole else ["--recbole=no"]),
+            *([f"--repeats={options.repeats}"] if options.repeats != 3 else []),
+        ]
+    )
+    cores = f"{os.cpu_count()} cores"
+    lines += ["", f"- Machine: {machine(cores)}", f"- Versions: {stack()}", f"- Command: `{command}`"]
     show_page(lines, options.output)
 
 

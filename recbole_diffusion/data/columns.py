@@ -87,7 +87,7 @@ def refuse_blank_ids(dataset: Any) -> None:
         UsageError: there is one.
     """
     for field in (dataset.uid_field, dataset.iid_field):
-        tokens = dataset.field2id_token.get(field, ())
+        tokens = np.asarray(dataset.field2id_token.get(field, ())).tolist()
         blank = [number for number, token in enumerate(tokens) if not str(token).strip()]
         if blank:
             rows = np.flatnonzero(dataset.inter_feat[field].isin(blank))
@@ -100,7 +100,8 @@ def refuse_blank_ids(dataset: Any) -> None:
 
 def rows_without_ids(dataset: Any) -> np.ndarray:
     """Return the places of the interactions without user or item."""
-    return np.flatnonzero(dataset.inter_feat[[dataset.uid_field, dataset.iid_field]].isna().any(axis=1))
+    frame = dataset.inter_feat
+    return np.flatnonzero(frame[dataset.uid_field].isna() | frame[dataset.iid_field].isna())
 
 
 def refuse_gaps(dataset: Any, field: str, why: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.compat import ModelType
+from recbole_diffusion.data.grouping import distinct
 from recbole_diffusion.errors import UsageError
 
 TRAINED = ("train", "the warm start")
@@ -67,8 +68,7 @@ def _pairs(dataset: Any, part: Any) -> np.ndarray:
         np.asarray(part.inter_feat[field]).astype(np.int64)
         for field in (dataset.uid_field, dataset.iid_field)
     )
-    keys = np.sort(users * dataset.item_num + items)  # np.unique alone would hash them, many times slower
-    return keys[np.r_[True, keys[1:] != keys[:-1]][: len(keys)]]
+    return distinct(users * dataset.item_num + items)
 
 
 def _shared(

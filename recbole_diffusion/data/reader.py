@@ -37,6 +37,7 @@ import torch
 from pandas._libs.parsers import STR_NA_VALUES
 
 from recbole_diffusion.compat import FeatureSource, FeatureType, Interaction
+from recbole_diffusion.data.grouping import Groups, cuts_for_last
 from recbole_diffusion.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class AtomicFile:
             text, as_read = text.replace(separator, self.mark), False
         if not as_read:
             self.raw = text.encode()
-        self.odd_returns = self.raw.count(b"\r") != self.raw.count(b"\r\n")
+        self.odd_returns = b"\r" in self.raw and self.raw.count(b"\r") != self.raw.count(b"\r\n")
 
     def fault(self, line: int, found: str, expected: str, remedy: str) -> AtomicFileError:
         """Return the error that describes one fault in one line."""
@@ -120,17 +121,16 @@ class AtomicFile:
     def check_rows(self, width: int) -> int:
         """Return the number of rows; raise at the first that does not have ``width`` fields.
 
-        Without quotes, the separators and line ends of the whole file must repeat one pattern, which numpy
-        checks in a twentieth of a second for a million rows. If they do not, the fields of each row are
-        counted.
+        Without quotes, the separators and line ends of the whole file must repeat one pattern. If they do
+        not, the fields of each row are counted.
         """
         unquoted = b'"' not in self.raw or self.quoting == csv.QUOTE_NONE
         if width > 1 and unquoted and not self.odd_returns:
-            data = np.frombuffer(self.raw.rstrip(b"\r\n") + b"\n", np.uint8)
-            marks = data[(data == ord(self.mark)) | (data == ord("\n"))]
-            pattern = np.frombuffer((self.mark * (width - 1) + "\n").encode(), np.uint8)
-            if len(marks) % width == 0 and (marks.reshape(-1, width) == pattern).all():
-                return len(marks) // width - 1
+            kept = f"{self.mark}\n".encode()
+            marks = self.raw.rstrip(b"\r\n").translate(None, bytes(set(range(256)) - set(kept))) + b"\n"
+            rows, rest = divmod(len(marks), width)
+            if not rest and marks == (self.mark.encode() * (width - 1) + b"\n") * rows:
+                return rows - 1
         rows = 0
         for line, fields in self.records():
             rows += 1
@@ -194,7 +194,9 @@ class AtomicFile:
         dtype: dict[str, Any] = {heads[name]: str for name in columns if name not in numbers}
         if engine == "python":
             dtype |= {heads[name]: np.float64 for name in numbers}
-        missing = {head: STR_NA_VALUES if name in numbers else {""} for name, head in heads.items()}
+        missing = {
+            heads[name]: STR_NA_VALUES if "float" in kind.value else {""} for name, kind in columns.items()
+        }
         frame = pd.read_csv(
             io.BytesIO(self.raw),
             sep=self.mark,
@@ -220,12 +222,12 @@ def _are_numbers(texts: list[str], ignored: tuple[str, ...]) -> bool:
 
 
 class ManyRows(Interaction):
-    """An ``Interaction`` that turns a list of rows into a tensor once, not again for each column."""
+    """An ``Interaction`` that turns a list or array of rows into a tensor once, not again for each column."""
 
     def __getitem__(self, index: Any) -> Any:
-        if not isinstance(index, list) or not index:
+        if not isinstance(index, list | np.ndarray) or not len(index):
             return super().__getitem__(index)
-        rows = torch.from_numpy(np.array(index))
+        rows = torch.from_numpy(np.asarray(index))
         return Interaction({name: values[rows] for name, values in self.interaction.items()})
 
 
@@ -326,8 +328,29 @@ class FastReading(Dataset):
         super()._change_feat_format()
         self.inter_feat = ManyRows(self.inter_feat.interaction)
 
-    def _grouped_index(self, group_by_list: np.ndarray) -> list[list[int]]:
-        """Return the rows of each group in order of first appearance, by a sort, not by a loop over rows."""
-        order = np.argsort(group_by_list, kind="stable")
-        ends = np.flatnonzero(np.diff(group_by_list[order])) + 1
-        return sorted(rows.tolist() for rows in np.split(order, ends) if len(rows))
+    def _grouped_index(self, group_by_list: np.ndarray) -> Groups:
+        """Return the rows of each group in order of first appearance."""
+        return Groups(group_by_list)
+
+    def split_by_ratio(self, ratios: list[float], group_by: str | None = None) -> list[Any]:
+        """Split as RecBole does, into the same parts with their rows in the same order."""
+        if group_by is None:
+            return super().split_by_ratio(ratios)
+        shares = [share / sum(ratios) for share in ratios]
+        groups = Groups(self.inter_feat[group_by].numpy())
+        parts = groups.divided(lambda size: self._calcu_split_ids(size, shares), len(shares))
+        self._drop_unused_col()
+        return [self.copy(self.inter_feat[rows]) for rows in parts]
+
+    def _split_index_by_leave_one_out(self, grouped_index: Groups, leave_one_num: int) -> list[np.ndarray]:
+        parts = leave_one_num + 1
+        return grouped_index.divided(lambda size: cuts_for_last(size, parts), parts)
+
+    def _filter_by_inter_num(self) -> None:
+        """Filter as RecBole does, but do not count where every number of interactions is allowed."""
+        for name in ("user_inter_num_interval", "item_inter_num_interval"):
+            intervals = self._parse_intervals_str(self.config[name]) or [("[", 0.0, np.inf, ")")]
+            left, low, high, _ = intervals[0]
+            if high != np.inf or not (low < 0 or (low == 0 and left == "[")):
+                super()._filter_by_inter_num()
+                return

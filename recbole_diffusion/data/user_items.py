@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.compat import RepeatableSampler
+from recbole_diffusion.data.grouping import distinct
 
 Cells = tuple[Tensor, Tensor]  # rows of a block of users and item ids, long [pairs] each
 
@@ -53,7 +54,7 @@ def pair_keys(parts: Sequence[Any]) -> np.ndarray:
         + part.inter_feat[part.iid_field].numpy()
         for part in parts
     ]
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *keys]))
+    return distinct(np.concatenate([np.zeros(0, np.int64), *keys]))
 
 
 def without(keys: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_diffusion.data.grouping import distinct
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.lists import TopKLists, ndcg, recall
 
@@ -165,7 +166,7 @@ def _distinct_pairs(
     users, items = (np.asarray(column, np.int64) for column in held_out)
     place = np.full(max(users.max(initial=0), lists.users.max(initial=0)) + 1, -1)
     place[lists.users] = np.arange(len(lists))
-    cells = np.unique(place[users] * n_items + items)
+    cells = distinct(place[users] * n_items + items)
     rows, items = cells // n_items, cells % n_items
     if (rows < 0).any() or not np.array_equal(np.bincount(rows, minlength=len(lists)), lists.positives):
         raise ValueError(

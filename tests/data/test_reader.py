@@ -494,6 +494,56 @@ def test_groups_are_those_of_recbole(ids: list[int]) -> None:
     assert list(ours) == list(Dataset._grouped_index(None, np.array(ids, dtype=np.int64)))
 
 
+@pytest.mark.parametrize("last", [1, 2])
+@given(ids=st.lists(st.integers(0, 9), min_size=1, max_size=50))
+def test_leaving_the_last_out_takes_the_rows_that_recbole_takes(ids: list[int], last: int) -> None:
+    keys = np.array(ids)
+    ours = Fast._split_index_by_leave_one_out(None, Fast._grouped_index(None, keys), last)
+    theirs = Dataset._split_index_by_leave_one_out(None, Dataset._grouped_index(None, keys), last)
+    assert [part.tolist() for part in ours] == theirs
+
+
+NUMBERED = {
+    "whole numbers": ["1", "12", "0", "100", "12"],
+    "leading zeros": ["7", "007", "00", "0", "07"],
+    "leading zero at first": ["01", "1", "1", "2", "3"],
+    "signs": ["1", "+1", "-1", "-0", "0"],
+    "blanks": ["1", " 1", "1 ", "2", "3"],
+    "fractions": ["1", "1.0", "1e0", "2", "3"],
+    "words": ["1", "x", "True", "NA", "1"],
+    "a gap": ["1", "", "2", "3", "4"],
+    "quotes": ["1", '"1"', '"01"', "2", "3"],
+    "a large number": ["1", str(2**63), str(2**64), "2", "3"],
+    "digits of other scripts": ["1", "١", "2", "²", "3"],
+}
+
+
+@pytest.mark.parametrize("tokens", NUMBERED.values(), ids=NUMBERED)
+def test_ids_that_are_numbers_are_the_tokens_of_the_file(tmp_path: Path, tokens: list[str]) -> None:
+    rows = [f"{token}\t{number}\t{number}" for number, token in enumerate(tokens, start=1)]
+    write_files(tmp_path, inter=HEAD + "\n".join(rows) + "\n")
+    data = Fast(make_config(tmp_path))
+    wanted = [token.strip('"') for token in tokens if token]
+    assert data.id2token("user_id", data.inter_feat["user_id"].to_numpy()).tolist() == wanted
+    assert data.field2id_token["user_id"].tolist() == ["[PAD]", *dict.fromkeys(wanted)]
+    if "NA" not in tokens:
+        load_both(make_config(tmp_path))
+
+
+INTERVALS = ["[0,inf)", "(-1,inf)", "(0,inf)", "[2,inf)", "[0,3]", "[1,2];[4,inf)", None]
+
+
+@pytest.mark.parametrize("users", INTERVALS)
+@pytest.mark.parametrize("items", ["[0,inf)", "[2,inf)"])
+def test_the_same_rows_are_left_by_numbers_of_interactions(
+    tmp_path: Path, users: str | None, items: str
+) -> None:
+    people = "user_id:token\tage:float\nu1\t1\nu4\t4\nu9\t9\n"
+    rows = [f"u{user}\ti{(3 * user + item) % 7}\t1" for user in range(1, 7) for item in range(user)]
+    write_files(tmp_path, inter=HEAD + "\n".join(rows) + "\n", user=people)
+    assert_same_outcome(make_config(tmp_path, user_inter_num_interval=users, item_inter_num_interval=items))
+
+
 TOKENS = st.text(st.sampled_from("ab1 \"',;é𝄞\\#"), max_size=4)
 NUMBERS = st.one_of(
     st.floats(allow_nan=True).map(repr),
