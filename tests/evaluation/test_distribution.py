@@ -75,3 +75,14 @@ def test_each_divergence_has_its_direction():
     bins = [distribution.histogram(values, 1, 5) for values in (predicted, ratings)]
     assert found["kl_bins"] == pytest.approx(distribution.kl_distance(*bins))
     assert found["kl_bins"] != pytest.approx(distribution.kl_distance(*bins[::-1]))
+
+
+def test_of_many_users_every_nth_is_tested_from_the_first(monkeypatch):
+    monkeypatch.setattr(distribution, "MOST_USERS", 2)
+    users = np.repeat(np.arange(5), 30)
+    ratings = np.tile([1.0, 3.0, 5.0], 50)
+    predicted = np.where(np.isin(users, [0, 3]), ratings, 2.0)  # users 0 and 3 alike, the others apart
+    assert distribution.agreeing_users(users, ratings, predicted, (0.05,)) == {
+        "users": 2,
+        "agree": {"0.05": 2},
+    }

@@ -103,6 +103,20 @@ def test_estimator_is_attention_over_the_tokens_and_their_mean(build):
         assert torch.allclose(found[row], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("place", ["input", "output"])
+def test_a_batch_whose_estimates_are_the_chain_s_end_has_the_vectors_of_scoring(build, place, monkeypatch):
+    model = build(fusion=place, edge_dropout=0.0, diffused_ratio=0.3).model
+    fusion, distinct = model.fusion, torch.tensor([3, 7, 20])
+    end = fusion.states(model.backbone)[0].detach()
+    monkeypatch.setattr(fusion, "end", end)
+    monkeypatch.setattr(fusion.item_diffusion, "learn", lambda *_: (end[distinct], torch.zeros(())))
+    monkeypatch.setattr(fusion, "states", lambda _: {0: end})
+    batch = fusion.of_batch(model.backbone, distinct)
+    users, items = fusion.of_all(model.backbone)
+    assert torch.allclose(batch.users, users, atol=1e-6)
+    assert torch.allclose(batch.items, items[distinct], atol=1e-6)
+
+
 def test_chain_is_the_posterior_step_by_step(build):
     model = build(chain_noise=False).model
     aligning, d = model.fusion.item_diffusion, model.fusion.item_diffusion.diffusion
