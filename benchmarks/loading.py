@@ -117,7 +117,6 @@ def rows_of(
         programs |= {f"before, {model}": (OURS, [model, name, options], before) for model in MODELS}
     if recbole:
         own = {"load_col": {"inter": ["user_id", "item_id"]}} | options
-        own["data_path"] = options["data_path"]  # RecBole adds the name itself
         programs["RecBole, BPR"] = (RECBOLE, ["BPR", name, own], HERE)
     taken: dict[str, list[Taken]] = {program: [] for program in programs}
     for _ in range(repeats):
@@ -153,8 +152,8 @@ def main() -> None:
         "# Loading: from atomic files to loaders",
         "",
         f"CPU seconds on one thread, medians of {options.repeats} processes each, in turns. The ratio is the "
-        "sum by that of this checkout with the same model. RecBole's samplers and loaders depend on no model "
-        "here; TVDiff draws its own negatives.",
+        "sum by that of this checkout with the same model.",
+        "RecBole's samplers and loaders depend on no model here; TVDiff draws its own negatives.",
         "",
         *table_head("data", "what", "reading", "split, loaders", "sum", "ratio", "peak memory, MB", words=2),
     ]

@@ -135,6 +135,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     command = "python -m benchmarks.startup" + (" --before=CHECKOUT" if options.before else "")
+    command += f" --repeats={options.repeats}" if options.repeats != 3 else ""
     lines = report(options.before, options.repeats)
     cores = f"{os.cpu_count()} cores"
     lines += ["", f"- Machine: {machine(cores)}", f"- Versions: {stack()}"]

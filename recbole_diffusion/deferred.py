@@ -74,7 +74,7 @@ def optimizers_without_compiler() -> None:
 
     classes = [one for one in vars(torch.optim).values() if inspect.isclass(one)]
     for cls in dict.fromkeys([torch.optim.Optimizer, *classes]):
-        if not issubclass(cls, torch.optim.Optimizer):
+        if not issubclass(cls, torch.optim.Optimizer):  # type: ignore[arg-type]
             continue
         for name, method in list(vars(cls).items()):
             kind = getattr(getattr(method, "__code__", None), "co_name", None)

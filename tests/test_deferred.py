@@ -89,9 +89,7 @@ def weights_after(kind, **options):
     return weight.detach()
 
 
-@pytest.mark.parametrize(
-    "kind", [torch.optim.Adam, torch.optim.SGD, torch.optim.Adagrad, torch.optim.RMSprop]
-)
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD", "Adagrad", "RMSprop"])
 def test_optimizers_do_the_same_without_the_compiler_and_ask_it_once_it_is_loaded(name, monkeypatch):
     kind = getattr(torch.optim, name)
     monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
