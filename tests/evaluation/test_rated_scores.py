@@ -1,10 +1,13 @@
 """Rated items are ranked in the run of any model whose data set has ratings."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from support.options import options_of
 
+from recbole_diffusion.evaluation import distribution
 from recbole_diffusion.evaluation.lists import load_user_metrics
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.options.rating import RatingOptions
@@ -73,3 +76,14 @@ def test_a_user_without_relevant_items_has_no_ranking(loaded):
             assert ids[~np.isnan(found[name])].tolist() == able.tolist()
             assert np.nanmean(found[name]) == pytest.approx(value)
     assert not np.isnan(found["rated_mae"]).any()
+
+
+def test_what_is_masked_is_no_prediction_and_the_rest_is_counted_by_its_bin(loaded):
+    part = loaded("DGRM").parts["test"]
+    rated = RatedScores(part, options_of(RatingOptions, rating_scale=[1, 5]), predicts_ratings=True)
+    scores = torch.rand(1, part.item_num, generator=torch.Generator().manual_seed(0)) * 7 - 1  # also outside
+    scores[0, :4] = -math.inf
+    held_out = torch.tensor([5, 6])
+    rated.add(scores, torch.tensor([1]), torch.zeros(2, dtype=torch.long), held_out)
+    others = np.delete(scores[0].numpy(), [0, 1, 2, 3, 5, 6])
+    assert rated.unrated.tolist() == distribution.histogram(others, 1, 5).tolist()
