@@ -86,7 +86,8 @@ def _keep(journal: Path | None, case: Case, answer: Answer, found: str) -> None:
 
 def _page(counts: dict[str, Counter], kills: list[_fault_kills.Killed], argv: list[str]) -> list[str]:
     told = [one for one in argv if not one.startswith(("--journal", "--output", "--show"))]
-    lines = [BEGIN, f"`{' '.join(['python -m benchmarks.faults', *told])}`; {machine()}; {stack()}.", ""]
+    command = " ".join(["python -m benchmarks.faults", *told])
+    lines = [BEGIN, f"`{command}`; {machine()};", f"{stack()}.", ""]
     if counts:
         columns = ("refused", "accepted", "internal error", "nonsense")
         lines += table_head("inputs", "tried", *columns)
