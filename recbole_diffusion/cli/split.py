@@ -76,6 +76,12 @@ def split(argv: Sequence[str]) -> int:
     config = Config("Pop", options.pop("dataset", None), files, {"normalize_all": False, **options})
     with refusals_of(config):
         dataset = InteractionDataset(config)
+        zeros, total = dataset.unread_labels
+        if zeros:
+            raise UsageError(
+                f"{zeros} of {total} rows of data set {dataset.dataset_name!r} have the label 0, which "
+                "the parts would hold as positives; keep the others alone with val_interval and load_col"
+            )
         if dataset.shift is None:
             allowed = allowed_text(SplitOptions.__dataclass_fields__["shift"])
             raise UsageError(f"--shift is missing; split takes --shift={allowed}")

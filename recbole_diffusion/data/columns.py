@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_diffusion import registry
-from recbole_diffusion.compat import FeatureSource, FeatureType, InputType
+from recbole_diffusion.compat import FeatureSource, FeatureType, InputType, ModelType
 from recbole_diffusion.errors import UsageError
 
 IDS = {"USER_ID_FIELD": FeatureType.TOKEN, "ITEM_ID_FIELD": FeatureType.TOKEN}
@@ -123,11 +123,38 @@ def labels_are_read(config: Any) -> bool:
 
     RecBole's loaders write their own labels wherever they draw negatives: then each row is a positive.
     """
-    if "labeled" in config["eval_args"]["mode"].values():
-        return True
+    return "labeled" in config["eval_args"]["mode"].values() or _trains_on_labels(config)
+
+
+def _trains_on_labels(config: Any) -> bool:
+    """Return whether training reads labels: models of rows do, where no negatives are drawn for them.
+
+    A model without epochs (EASE, ItemKNN) takes every row for a positive, and so does a sequential one whose
+    loss compares with all items, which declares no kind of input.
+    """
+    model = config.model_class
+    if model.type == ModelType.TRADITIONAL or registry.part(model, "loader_class") is not None:
+        return False
+    if model.type == ModelType.SEQUENTIAL and not hasattr(model, "input_type"):
+        return False
     drawn = (config["train_neg_sample_args"] or {}).get("distribution") not in (None, "none", "None")
-    own = registry.part(config.model_class, "loader_class") is not None
-    return not own and not drawn and config["MODEL_INPUT_TYPE"] == InputType.POINTWISE
+    return not drawn and config["MODEL_INPUT_TYPE"] == InputType.POINTWISE
+
+
+def _refuse_other_labels(dataset: Any, label: str) -> None:
+    """Refuse labels other than 0 and 1: a loss of labels takes any number, and AUC counts only ones.
+
+    Raises:
+        UsageError: there is one.
+    """
+    wrong = np.flatnonzero(~dataset.inter_feat[label].isin([0, 1]))
+    if len(wrong):
+        values = ", ".join(f"{value:g}" for value in np.unique(dataset.inter_feat[label].iloc[wrong])[:5])
+        raise UsageError(
+            f"data set {dataset.dataset_name!r}: {len(wrong)} rows have a {label} other than 0 and 1 "
+            f"({values}); give numbers another column and make labels of them with threshold, such as "
+            "{rating: 4}"
+        )
 
 
 def check_labels(config: Any, dataset: Any) -> None:
@@ -139,6 +166,12 @@ def check_labels(config: Any, dataset: Any) -> None:
     label, threshold, frame = config["LABEL_FIELD"], config["threshold"], dataset.inter_feat
     read, (zeros, total) = labels_are_read(config), dataset.unread_labels
     if label in frame:
+        metrics = [config["metrics"]] if isinstance(config["metrics"], str) else config["metrics"]
+        if not {metric.lower() for metric in metrics} <= {
+            "mae",
+            "rmse",
+        }:  # those of ratings in the label's place
+            _refuse_other_labels(dataset, label)
         zeros, total = int((frame[label] == 0).sum()), len(frame)
     elif read:  # the missing column is an error elsewhere
         return
@@ -158,7 +191,12 @@ def check_labels(config: Any, dataset: Any) -> None:
             f"{text} {config['model']} reads no labels here: it would take them as positives, in training "
             f"and in test; {remedy}{other}"
         )
-    if "labeled" not in config["eval_args"]["mode"].values():
+    if not _trains_on_labels(config):
+        dataset.logger.warning(
+            "%s %s reads labels in evaluation alone and trains on these rows as positives; %s",
+            *(text, config["model"], remedy),
+        )
+    elif "labeled" not in config["eval_args"]["mode"].values():
         dataset.logger.warning(
             "%s a ranking counts held-out ones as hits too; evaluate with eval_args.mode labeled, or %s",
             *(text, remedy),

@@ -73,6 +73,7 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
     def _load_inter_feat(self, token: str, dataset_path: str) -> None:
         path = labelled.labelled_file(self.config)
         if path is None:
+            labelled.refuse_typed(Path(dataset_path, f"{token}.inter"))
             super()._load_inter_feat(token, dataset_path)
             if self.benchmark_filename_list is not None:
                 columns.refuse_rows_without_ids(self)
@@ -125,9 +126,9 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         label, left_out = self.label_field, (self.config["unload_col"] or {}).get("inter", ())
         if header.get(label) == FeatureType.FLOAT and label not in wanted and label not in left_out:
             values = file.read(header, [label], rows)[label]
-            if values.isin([0, 1]).all():
+            if values.isin([-1, 0, 1]).all():
                 zeros, total = self.unread_labels
-                self.unread_labels = zeros + int((values == 0).sum()), total + rows
+                self.unread_labels = zeros + int((values < 1).sum()), total + rows
 
     def _load_user_or_item_feat(self, *arguments: Any) -> pd.DataFrame | None:
         """Read users or items, and leave out rows without an id."""

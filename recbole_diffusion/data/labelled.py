@@ -26,6 +26,23 @@ def is_labelled(path: Path) -> bool:
     return b":" not in header and LABEL.encode() in header.strip().split(b"\t")
 
 
+def refuse_typed(path: Path) -> None:
+    """Refuse a column ``x_label`` below RecBole's typed header: it would be read over, and the rows split.
+
+    Raises:
+        UsageError: the file has one.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            header = file.readline(4096)
+        if LABEL.encode() + b":" in header:
+            raise UsageError(
+                f"{path}, line 1: the column {LABEL} has a type, so that the file is split anew and its "
+                f"parts are lost; write the header without types (userID, itemID, {LABEL}), tabs, to "
+                "keep the parts, or rename the column"
+            )
+
+
 def read_labelled(path: Path, user_field: str, item_field: str) -> tuple[pd.DataFrame, list[int]]:
     """Return the rows ordered by part, and the number of rows of each part.
 

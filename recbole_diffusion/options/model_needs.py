@@ -9,6 +9,7 @@ import numpy as np
 
 from recbole_diffusion.compat import InputType, ModelType, UserDataLoader, get_dataloader
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.evaluation import EVAL_ARGS
 
 # Models that a run of this package cannot hold.
 REFUSED_MODELS = {
@@ -18,6 +19,7 @@ REFUSED_MODELS = {
 # Packages that RecBole imports in the middle of a run, by the model that uses them.
 PACKAGES = {"KGAT": "dgl", "KGIN": "torch_scatter", "MCCLK": "torch_scatter", "NCL": "faiss"}
 # Types of models that rank all items once per user, so that held-out ratings can be ranked too.
+ONE_NEGATIVE = {"distribution": "uniform", "sample_num": 1}
 BY_USER = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.KNOWLEDGE)
 
 
@@ -59,11 +61,50 @@ def complete(
         notes.append(
             f"no effect of rating_scale: {final['model']} ranks single rows, not a user's rated items"
         )
+    notes += _with_lists(final) if model_class.type == ModelType.SEQUENTIAL else []
+    columns = (final.get("load_col") or {}).get("inter")
+    labels = final.get("threshold") or not isinstance(columns, list) or final["LABEL_FIELD"] in columns
+    mode = {**EVAL_ARGS, **final["eval_args"]}["mode"]
+    ranks = "labeled" not in (mode.values() if isinstance(mode, Mapping) else [mode])
+    if (
+        model_class.type == ModelType.CONTEXT
+        and ranks
+        and not labels
+        and "train_neg_sample_args" not in given
+    ):
+        final["train_neg_sample_args"] = {**(final["train_neg_sample_args"] or {}), **ONE_NEGATIVE}
+        notes.append(
+            f"train_neg_sample_args is one uniform negative a row: {final['model']} learns from labels, and "
+            "none are loaded"
+        )
     against_all = model_class.type == ModelType.SEQUENTIAL and not hasattr(model_class, "input_type")
     if against_all and final.get("loss_type") == "CE" and "train_neg_sample_args" not in given:
         final["train_neg_sample_args"] = None
         notes.append("loss_type is CE, which compares with all items: no negatives are drawn")
     return notes
+
+
+def _with_lists(final: dict[str, Any]) -> list[str]:
+    """Give the histories of a sequential model's given parts the numbering of its items.
+
+    Raises:
+        UsageError: the parts have no loaded column of histories.
+    """
+    if not final.get("benchmark_filename"):
+        return []
+    item = final["ITEM_ID_FIELD"]
+    history, columns = item + final["LIST_SUFFIX"], (final.get("load_col") or {}).get("inter")
+    if isinstance(columns, list) and history not in columns:
+        raise UsageError(
+            f"{final['model']} reads the history of each row of given parts (benchmark_filename) from "
+            f"a column {history}:token_seq, which load_col does not name; give it, or one .inter file with "
+            "times and no benchmark_filename"
+        )
+    aliases = final.get("alias_of_item_id") or []
+    if history in aliases:
+        return []
+    final["alias_of_item_id"] = [*aliases, history]
+    return [f"alias_of_item_id has {history}: the items of a history are numbered as items"]
 
 
 def check(final: Mapping[str, Any], model_class: type[Any], by_user: bool) -> None:

@@ -95,14 +95,14 @@ ALLOWED: dict[str, Allowed] = {
         "pool_kernel_size kernel_size block_num class_num depth t_depth neigh_num "
         "neighbor_sample_size n_memory history_len history_num_per_term high_order order_len "
         "short_item_length k m_step n_cate n_enc_epochs n_dec_epochs n_iter n_iterations "
-        "num_layers steps step metrics_k n_hop n_hops kge_interval train_kg_step train_rec_step "
+        "num_layers steps step metrics_k n_hop n_hops kge_interval train_rec_step "
         "save_step topk_factor hyper_layers cross_layer_num context_hops low_layers_num "
         "high_layers_num lightgcn_layer item_agg_layer",
         _COUNT,
     ),
     **_for(
         "n_layers anneal_steps vae_anneal_steps total_anneal_steps pretrain_epochs warm_up_step "
-        "sampling_steps split_to",
+        "train_kg_step sampling_steps split_to",
         _COUNT_OR_NONE,
     ),
     **_for(

@@ -41,11 +41,11 @@ def read_tokens(path: Path, what: str = "user") -> list[str]:
         raise UsageError(
             f"the {what}s file {path} is not UTF-8 text: {error}; it takes one id per line"
         ) from error
-    tokens = [line.strip() for line in text.removesuffix("\n").split("\n")]
-    if not any(tokens):
+    tokens = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    if not any(token.strip() for token in tokens):
         instead = ", or use --all" if what == "user" else ""
         raise UsageError(f"the {what}s file {path} holds no ids; it takes one per line{instead}")
-    blank = [str(number) for number, token in enumerate(tokens, 1) if not token]
+    blank = [str(number) for number, token in enumerate(tokens, 1) if not token.strip()]
     first: dict[str, int] = {}
     again = [
         f"{token} in line {number} (first in line {first[token]})"

@@ -5,6 +5,7 @@ the plain combination. Longer than most files, to show in one place the methods 
 """
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -367,6 +368,11 @@ class RunMixin(MirrorGradient):
             check.end()
         finally:
             collector.end()
+        if undefined := [name for name, value in result.items() if math.isnan(value)]:
+            raise RunError(
+                f"{', '.join(undefined)} of {self.config.model} cannot be computed: rows of both labels are "
+                "needed, and the part has one; check threshold, the labels and the split"
+            )
         if self.rated is not None:
             digits = self.config.general.metric_decimal_place
             result |= {name: round(value, digits) for name, value in self.rated.metrics().items()}

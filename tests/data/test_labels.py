@@ -1,0 +1,88 @@
+"""Labels are 0 and 1, and a model that reads none is not trained on rows of label 0."""
+
+import pytest
+
+from recbole_diffusion.cli import main as cli
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.quick_start import run
+
+ROWS = [(u, (u + step) % 20, (u + step) % 2, 10 * u + step) for u in range(12) for step in range(12)]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return a function that writes a data set with labels of its own, and returns options of a run."""
+
+    def made(label=lambda value: value, column: str = "label:float") -> dict:
+        folder = tmp_path / "data" / "labels"
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = "".join(f"u{u}\ti{i}\t{label(value)}\t{time}\n" for u, i, value, time in ROWS)
+        (folder / "labels.inter").write_text(
+            f"user_id:token\titem_id:token\t{column}\ttimestamp:float\n{rows}"
+        )
+        return {
+            "data_path": str(tmp_path / "data"),
+            "runs_path": str(tmp_path / "runs"),
+            "epochs": 1,
+            "use_gpu": False,
+        }
+
+    return made
+
+
+RANKED = {"topk": [3], "valid_metric": "Recall@3"}
+
+
+@pytest.mark.parametrize("model", ["EASE", "ItemKNN", "Pop", "SASRec"])
+def test_models_that_read_no_label_are_not_trained_on_zeros(write, model):
+    options = {**write(), **RANKED}
+    if model != "SASRec":
+        options["train_neg_sample_args"] = None
+    with pytest.raises(UsageError, match=f"the label 0, but {model} reads no labels here"):
+        run(model, "labels", overrides=options)
+
+
+def test_a_label_of_minus_one_is_no_positive(write):
+    with pytest.raises(UsageError, match="72 of 144 rows of data set 'labels' the label 0"):
+        run("BPR", "labels", overrides={**write(lambda value: 2 * value - 1), **RANKED})
+
+
+@pytest.mark.parametrize(
+    "label", [lambda value: 1 + 4 * value, lambda value: 0.2 + value, lambda value: 2 * value - 1]
+)
+def test_other_labels_are_refused_where_they_are_read(write, label):
+    options = {**write(label), "load_col": {"inter": ["user_id", "item_id", "label"]}}
+    with pytest.raises(UsageError, match="rows have a label other than 0 and 1"):
+        run("FM", "labels", overrides=options)
+
+
+def test_a_metric_without_a_value_ends_the_run(write):
+    options = {**write(column="rating:float"), "threshold": {"rating": 6}}
+    options["load_col"] = {"inter": ["user_id", "item_id", "rating"]}
+    with pytest.raises(RunError, match="auc of FM cannot be computed: rows of both labels are needed"):
+        run("FM", "labels", overrides=options)
+
+
+def test_split_does_not_make_positives_of_zeros(write, tmp_path, capsys):
+    path = write()["data_path"]
+    argv = [
+        "split",
+        "--dataset=labels",
+        f"--data_path={path}",
+        "--shift=popularity",
+        f"--output={tmp_path / 'o'}",
+    ]
+    assert cli.main(argv) == 2
+    assert "72 of 144 rows of data set 'labels' have the label 0" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_context_model_that_ranks_gets_negatives(write):
+    options = {**write(column="rating:float"), **RANKED, "eval_args": {"mode": "full"}}
+    found = run("FM", "labels", overrides={**options, "load_col": {"inter": ["user_id", "item_id"]}})
+    assert 0 <= found["test"]["recall@3"] <= 1
+
+
+def test_a_typed_column_of_parts_is_refused(write):
+    with pytest.raises(UsageError, match="line 1: the column x_label has a type"):
+        run("EASE", "labels", overrides={**write(column="x_label:float"), **RANKED})
