@@ -88,7 +88,7 @@ def run(
     command = command or _command(model, dataset, config_files, overrides, resume)
     try:
         with folder.locked(), ended_by_sigterm():
-            result = _in_folder(config, folder, resume is not None, (on_epoch, test, command, prepared))
+            result = _in_folder(config, folder, resume is not None, on_epoch, test, prepared, command)
     except KeyboardInterrupt as interrupt:
         raise Interrupted(folder.path) from interrupt
     except OSError as error:
@@ -99,9 +99,16 @@ def run(
     return {**result, "run_dir": str(folder.path)}
 
 
-def _in_folder(config: Config, folder: RunFolder, resuming: bool, rest: tuple) -> dict[str, Any]:
+def _in_folder(
+    config: Config,
+    folder: RunFolder,
+    resuming: bool,
+    on_epoch: Callable | None,
+    test: bool,
+    prepared: Any,
+    command: str | None,
+) -> dict[str, Any]:
     """Train and evaluate in a folder that no other process uses; return the content of ``result.json``."""
-    on_epoch, test, command, prepared = rest
     config["checkpoint_dir"] = str(folder.path)
     try:
         if resuming:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from recbole_diffusion import compat
-from recbole_diffusion.deferred import imported_on_call
+from recbole_diffusion.compat.deferred import imported_on_call
 
 LATER = """
 class SoonWarning(UserWarning):

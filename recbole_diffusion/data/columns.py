@@ -11,6 +11,7 @@ from recbole_diffusion.compat import FeatureSource, FeatureType, InputType, Mode
 from recbole_diffusion.errors import UsageError
 
 IDS = {"USER_ID_FIELD": FeatureType.TOKEN, "ITEM_ID_FIELD": FeatureType.TOKEN}
+OF_VALUES = {"mae", "rmse"}  # metrics with which ratings may stand in the label's place
 TYPES = {**IDS, "RATING_FIELD": FeatureType.FLOAT, "LABEL_FIELD": FeatureType.FLOAT}
 
 
@@ -167,10 +168,7 @@ def check_labels(config: Any, dataset: Any) -> None:
     read, (zeros, total) = labels_are_read(config), dataset.unread_labels
     if label in frame:
         metrics = [config["metrics"]] if isinstance(config["metrics"], str) else config["metrics"]
-        if not {metric.lower() for metric in metrics} <= {
-            "mae",
-            "rmse",
-        }:  # those of ratings in the label's place
+        if not {metric.lower() for metric in metrics} <= OF_VALUES:
             _refuse_other_labels(dataset, label)
         zeros, total = int((frame[label] == 0).sum()), len(frame)
     elif read:  # the missing column is an error elsewhere

@@ -88,7 +88,9 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
             self.field2source[field], self.field2type[field] = FeatureSource.INTERACTION, FeatureType.TOKEN
             self.field2seqlen[field] = 1
         self.benchmark_filename_list = None
-        if self.shift is None:
+        if self.shift is not None:
+            self.logger.warning("%s: the parts in x_label have no effect: shift splits all rows anew", path)
+        else:
             self.benchmark_filename_list, self.file_size_list = list(PARTS), sizes
 
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
@@ -116,6 +118,7 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
                 f"{names} against its first line"
             )
         if frame is not None:
+            self._tell_contradictions(frame, source)
             columns.check_types(self, Path(filepath), frame, source)
         return frame
 
@@ -143,8 +146,31 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
             )
         return frame.dropna(subset=[getattr(self, arguments[3])]).reset_index(drop=True)
 
+    def _tell_contradictions(self, frame: pd.DataFrame, source: Any) -> None:
+        """Tell that one user or item has different rows, of which RecBole takes the first."""
+        field = {FeatureSource.USER: self.uid_field, FeatureSource.ITEM: self.iid_field}.get(source)
+        if field is None or field not in frame:
+            return
+        texts = frame.loc[frame[field].duplicated(keep=False)].astype(str)  # sequences have no equality
+        several = texts.drop_duplicates()[field].duplicated()
+        if several.any():
+            self.logger.warning(
+                "the .%s file of data set %r has different rows for %d of its %ss; the first of each counts",
+                *(source.value, self.dataset_name, several.sum(), source.value),
+            )
+
     def _filter_nan_user_or_item(self) -> None:
         columns.drop_rows_without_ids(self)
+
+    def _filter_inter_by_user_or_item(self) -> None:
+        before = len(self.inter_feat)
+        super()._filter_inter_by_user_or_item()
+        if gone := before - len(self.inter_feat):
+            self.logger.warning(
+                "%d of the %d interactions of data set %r are left out: their user or item has no row in the "
+                ".user or .item file that load_col names (filter_inter_by_user_or_item)",
+                *(gone, before, self.dataset_name),
+            )
 
     def _filter_by_field_value(self) -> None:
         """Filter as RecBole does; a list of tokens may name them by numbers."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.compat import ModelType
-from recbole_diffusion.data.grouping import distinct
+from recbole_diffusion.data.user_items import pair_keys
 from recbole_diffusion.errors import UsageError
 
 TRAINED = ("train", "the warm start")
@@ -41,10 +41,10 @@ def check_parts(config: Any, dataset: Any, parts: Mapping[str, Any]) -> dict[str
     """
     if any(field not in dataset.field2type for field in (dataset.uid_field, dataset.iid_field)):
         return {"pairs": {}, "repeated": {}, "unknown": {}, "selection": "validation"}
-    pairs = {name: _pairs(dataset, part) for name, part in parts.items()}
+    pairs = {name: pair_keys([part]) for name, part in parts.items()}
     sizes = {name: len(found) for name, found in pairs.items()}
     repeated = {name: len(part) - sizes[name] for name, part in parts.items() if len(part) > sizes[name]}
-    shared = _shared(dataset, pairs, parts)
+    shared = _shared(pairs, parts)
     tests = [name for name in list(parts)[2:] if sizes[name]]
     copies = [name for name in tests if np.array_equal(pairs["valid"], pairs[name])]
     partly = any(("valid", name) in shared for name in tests)
@@ -62,18 +62,7 @@ def check_parts(config: Any, dataset: Any, parts: Mapping[str, Any]) -> dict[str
     return {"pairs": named, "repeated": repeated, "unknown": unknown, "selection": selection}
 
 
-def _pairs(dataset: Any, part: Any) -> np.ndarray:
-    """Return the different pairs of a part as numbers, int64, ascending."""
-    users, items = (
-        np.asarray(part.inter_feat[field]).astype(np.int64)
-        for field in (dataset.uid_field, dataset.iid_field)
-    )
-    return distinct(users * dataset.item_num + items)
-
-
-def _shared(
-    dataset: Any, pairs: Mapping[str, np.ndarray], parts: Mapping[str, Any]
-) -> dict[tuple[str, str], int]:
+def _shared(pairs: Mapping[str, np.ndarray], parts: Mapping[str, Any]) -> dict[tuple[str, str], int]:
     """Return the number of pairs in two parts, for those that share some.
 
     What a part of cold users masks (the rows that its warm start learns) counts as train; the test parts of
@@ -85,7 +74,7 @@ def _shared(
     compared = {(first, later): (pairs[first], pairs[later]) for first, later in two}
     for name, part in parts.items():
         if getattr(part, "masked", None) is not None:
-            compared["the warm start", name] = (_pairs(dataset, part.masked), pairs[name])
+            compared["the warm start", name] = (pair_keys([part.masked]), pairs[name])
     counts = {names: len(np.intersect1d(*both, assume_unique=True)) for names, both in compared.items()}
     return {names: count for names, count in counts.items() if count}
 

@@ -138,8 +138,9 @@ def _check_fit(config: Any, dataset: Any) -> None:
     label, modes = config["LABEL_FIELD"], config["eval_args"]["mode"].values()
     if "labeled" in modes and label not in dataset.inter_feat:
         raise UsageError(
-            f"eval_args.mode labeled needs the column {label!r}, which data set {name!r} does not have; name "
-            "another with LABEL_FIELD, or make it with threshold, such as {rating: 3}"
+            f"eval_args.mode labeled needs the column {label!r}, which is not loaded of data set {name!r}; "
+            "add it to load_col.inter, name another with LABEL_FIELD, or make it with threshold, such as "
+            "{rating: 3}"
         )
 
 

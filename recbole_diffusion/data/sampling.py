@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from recbole_diffusion.compat import RepeatableSampler, Sampler
+from recbole_diffusion.data.user_items import pair_keys
 
 PHASES = ["train", "valid", "test"]
 
@@ -59,14 +60,9 @@ class UsedItems:
 
     @property
     def keys(self) -> np.ndarray:
-        """The pairs as ``user * n_items + item``, int64, ascending; a pair of two rows is there twice."""
+        """The pairs as ``user * n_items + item``, int64, ascending."""
         if self._keys is None:
-            keys = [
-                part.inter_feat[part.uid_field].numpy().astype(np.int64) * self.n_items
-                + part.inter_feat[part.iid_field].numpy()
-                for part in self.datasets
-            ]
-            self._keys = np.sort(np.concatenate(keys))
+            self._keys = pair_keys(self.datasets)
         return self._keys
 
     def have(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:

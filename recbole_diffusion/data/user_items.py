@@ -50,8 +50,8 @@ class UserItems:
 def pair_keys(parts: Sequence[Any]) -> np.ndarray:
     """Return the distinct pairs of data sets as ``user * n_items + item``, int64, ascending."""
     keys = [
-        part.inter_feat[part.uid_field].numpy().astype(np.int64) * part.item_num
-        + part.inter_feat[part.iid_field].numpy()
+        np.asarray(part.inter_feat[part.uid_field]).astype(np.int64) * part.item_num
+        + np.asarray(part.inter_feat[part.iid_field])
         for part in parts
     ]
     return distinct(np.concatenate([np.zeros(0, np.int64), *keys]))

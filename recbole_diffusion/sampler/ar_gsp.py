@@ -11,6 +11,7 @@ law is tested against.
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +29,17 @@ ACCEPTED_AT_LEAST = 16
 ROUNDS, MOST_TRIES = 8, 64
 PAIR_NUMBERS = 2**22  # numbers of one table of pair products
 CACHED_CELLS = 2**18  # scores of a few rows: 1 MiB
+
+
+class _Batch(NamedTuple):
+    """The arguments of :meth:`ArGsp.draw` that belong to its rows."""
+
+    vectors: Tensor
+    items: Tensor
+    positives: InteractionCSR
+    users: Tensor
+    t: Tensor
+    counts: Tensor
 
 
 @dataclass(frozen=True)
@@ -106,9 +118,12 @@ class ArGsp:
             found = tried.gather(1, first).squeeze(1) * accepted.any(1)
             drawn[left] = _without_repeats(found, row, drawn, rows, len(items)) if distinct else found
             left = left[drawn[left] == 0]
-        return self._enumerated(
-            drawn, rows, left, vectors, items, positives, users, t, counts, threshold, generator
-        )
+        # A row with open places may have few accepted items: it is drawn anew, whole. Which rows these are
+        # does not depend on which of the accepted items were drawn, so that the law stays.
+        batch = _Batch(vectors, items, positives, users, t, counts)
+        for part in torch.unique(rows[left]).split(max(1, PAIR_NUMBERS // len(items))) if len(left) else ():
+            drawn[torch.isin(rows, part)] = self._enumerated(batch, part, threshold, generator)
+        return drawn
 
     def _estimated(self, vectors: Tensor, items: Tensor, generator: torch.Generator | None) -> Tensor | None:
         """Return rank thresholds by random judges, [rows], or None where exact ranks fit the budget."""
@@ -144,39 +159,20 @@ class ArGsp:
         return accepted
 
     def _enumerated(
-        self,
-        drawn: Tensor,
-        rows: Tensor,
-        left: Tensor,
-        vectors: Tensor,
-        items: Tensor,
-        positives: InteractionCSR,
-        users: Tensor,
-        t: Tensor,
-        counts: Tensor,
-        threshold: Tensor | None,
-        generator: torch.Generator | None,
+        self, batch: _Batch, part: Tensor, threshold: Tensor | None, generator: torch.Generator | None
     ) -> Tensor:
-        """Draw whole rows anew in which places are open, from all items: a row may have few accepted ones.
-
-        Which rows these are does not depend on which of the accepted items were drawn, so that the law stays.
-        """
-        if not len(left):
-            return drawn
-        candidates = torch.arange(1, len(items), device=items.device)
-        for part in torch.unique(rows[left]).split(max(1, PAIR_NUMBERS // len(candidates))):
-            scores = vectors[part] @ items[1:].T
-            lowest = rank_threshold(scores, self.gamma) if threshold is None else threshold[part]
-            places = torch.isin(rows, part)
-            found = gumbel_softmax_draw(
-                acceptance_log_probability(scores, lowest),
-                step_temperature(t[part], self.steps, self.relaxation_rate),
-                counts[part],
-                positives.lacks(users[part], candidates),
-                generator=generator,
-            )
-            drawn[places] = candidates[found]
-        return drawn
+        """Return the negatives of some rows, long [part], from all items, as Eq. 16 and 17 are written."""
+        scores = batch.vectors[part] @ batch.items[1:].T
+        lowest = rank_threshold(scores, self.gamma) if threshold is None else threshold[part]
+        candidates = torch.arange(1, len(batch.items), device=part.device)
+        found = gumbel_softmax_draw(
+            acceptance_log_probability(scores, lowest),
+            step_temperature(batch.t[part], self.steps, self.relaxation_rate),
+            batch.counts[part],
+            batch.positives.lacks(batch.users[part], candidates),
+            generator=generator,
+        )
+        return candidates[found]
 
 
 def _pair_scores(vectors: Tensor, items: Tensor, row: Tensor, tried: Tensor) -> Tensor:

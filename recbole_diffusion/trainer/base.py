@@ -371,7 +371,7 @@ class RunMixin(MirrorGradient):
         if undefined := [name for name, value in result.items() if math.isnan(value)]:
             raise RunError(
                 f"{', '.join(undefined)} of {self.config.model} cannot be computed: rows of both labels are "
-                "needed, and the part has one; check threshold, the labels and the split"
+                "needed, and the part has those of one, or none; check threshold, the labels and the split"
             )
         if self.rated is not None:
             digits = self.config.general.metric_decimal_place

@@ -86,3 +86,37 @@ def test_a_context_model_that_ranks_gets_negatives(write):
 def test_a_typed_column_of_parts_is_refused(write):
     with pytest.raises(UsageError, match="line 1: the column x_label has a type"):
         run("EASE", "labels", overrides={**write(column="x_label:float"), **RANKED})
+
+
+def test_interactions_of_users_without_a_row_in_the_user_file_are_counted(write, tmp_path, caplog):
+    options = {**write(column="rating:float"), **RANKED}
+    (tmp_path / "data/labels/labels.user").write_text(
+        "user_id:token\tage:float\n" + "".join(f"u{u}\t9\n" for u in range(8))
+    )
+    columns = {"inter": ["user_id", "item_id"], "user": ["user_id", "age"]}
+    run("Pop", "labels", overrides={**options, "load_col": columns})
+    assert "48 of the 144 interactions of data set 'labels' are left out" in caplog.text
+
+
+@pytest.mark.parametrize(("age", "told"), [(9, False), (10, True)])
+def test_contradictory_rows_of_a_user_are_told(write, tmp_path, caplog, age, told):
+    options = {**write(column="rating:float"), **RANKED}
+    rows = "".join(f"u{u}\t9\n" for u in range(12)) + f"u3\t{age}\n"
+    (tmp_path / "data/labels/labels.user").write_text("user_id:token\tage:float\n" + rows)
+    columns = {"inter": ["user_id", "item_id"], "user": ["user_id", "age"]}
+    run("Pop", "labels", overrides={**options, "load_col": columns})
+    assert ("has different rows for 1 of its users; the first of each counts" in caplog.text) == told
+
+
+@pytest.mark.parametrize("shift", ["none", "popularity"])
+def test_a_shift_tells_that_it_divides_given_parts_anew(write, tmp_path, caplog, shift):
+    options = {**write(), **RANKED}
+    rows = "".join(
+        f"u{u}\ti{i}\t{0 if step < 8 else 1 + step % 2}\n"
+        for step, (u, i, *_) in zip(list(range(12)) * 12, ROWS, strict=True)
+    )
+    (tmp_path / "data/labels/labels.inter").write_text("userID\titemID\tx_label\n" + rows)
+    run("Pop", "labels", overrides={**options, "load_col": {"inter": ["user_id", "item_id"]}, "shift": shift})
+    assert ("the parts in x_label have no effect: shift splits all rows anew" in caplog.text) == (
+        shift != "none"
+    )

@@ -17,7 +17,7 @@ import numpy as np
 import recbole
 import scipy.sparse
 
-from recbole_diffusion.deferred import imported_on_call, optimizers_without_compiler
+from recbole_diffusion.compat.deferred import imported_on_call, optimizers_without_compiler
 
 with imported_on_call(
     {
