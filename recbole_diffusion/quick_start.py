@@ -299,6 +299,8 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
     tests = prepared.tests if test else {}
     found = evaluate_parts(trainer, prepared.train, tests, prepared.progress)
     test_seconds = time.perf_counter() - clock
+    with told_if_slow("computing diagnostics", logger.info):
+        diagnostics = trainer.model.final_diagnostics()
     for part, values in (({"valid": valid} if valid else {}) | found.metrics).items():
         logger.info("%s: %s", part, "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
     epochs = [record["train_seconds"] for record in trainer.records]
@@ -318,7 +320,7 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
         "groups": found.groups,
         "rated": found.rated,
         "split": getattr(prepared.dataset, "split_summary", None),
-        "diagnostics": trainer.model.final_diagnostics(),
+        "diagnostics": diagnostics,
         "overlap": {name: found for name, found in overlap.items() if name != "selection"},
         "parts": {name: trainer.data[name] for name in ("train", *prepared.held_out) if name in trainer.data},
         "seconds": {

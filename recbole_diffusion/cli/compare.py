@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from recbole_diffusion.cli.command import Command
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import argument
+from recbole_diffusion.storage.slow_step import told_if_slow
 
 if TYPE_CHECKING:
     from recbole_diffusion.report.comparison import Comparison
@@ -93,8 +94,9 @@ def compare(argv: Sequence[str]) -> int:
         raise UsageError(
             f"{options.output} has no known ending; end it in {', '.join(SUFFIXES)}, or give --format"
         )
-    runs, left_out = read_runs(find_folders(given.arguments, options.glob), options.skip_unfinished)
-    found = compare_runs(runs, **options.of_comparison())
+    with told_if_slow("comparing the runs"):
+        runs, left_out = read_runs(find_folders(given.arguments, options.glob), options.skip_unfinished)
+        found = compare_runs(runs, **options.of_comparison())
     found.notes += left_out
     text = _rendered(found, kind)
     if path is None:

@@ -13,7 +13,7 @@ from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.machine import MachineOptions
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import argument
-from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
+from recbole_diffusion.storage.slow_step import LOADING, Progress, told_if_slow
 
 
 @dataclass(frozen=True)
@@ -193,11 +193,14 @@ def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) 
     from recbole_diffusion.storage.atomic import write_text
 
     rows = 0
-    bar = tqdm(desc="recommend", total=len(job.tokens), unit="user", disable=not sys.stderr.isatty())
-    with table_file(output, kind, job.tokens, run.items.tokens) as write, bar:
+    shown, users = sys.stderr.isatty(), len(job.tokens)
+    bar = tqdm(desc="recommend", total=users, unit="user", disable=not shown)
+    told = contextlib.nullcontext(Progress()) if shown else told_if_slow("ranking", total=users, unit="users")
+    with table_file(output, kind, job.tokens, run.items.tokens) as write, bar, told as progress:
         for lists in job.lists:
             rows += write(lists)
             bar.update(len(lists.items))
+            progress.done += len(lists.items)
         if job.unknown:
             write_text(unknown, "".join(f"{line}\n" for line in job.unknown))
         else:

@@ -11,6 +11,7 @@ from recbole_diffusion.cli.compare import ComparisonOptions
 from recbole_diffusion.cli.machine import MachineOptions
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import argument
+from recbole_diffusion.storage.slow_step import told_if_slow
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,13 @@ def report(argv: Sequence[str]) -> int:
     path = output_file(options.output, options.overwrite)
     if options.pictures:
         require_matplotlib()
-    page, figures, missing = _made(find_folders(given.arguments, options.glob), options)
-    text = page.html()
-    pictures = (
-        write_pictures(figures, Path(options.pictures).expanduser(), options.pictures_format)
-        if options.pictures
-        else []
-    )
+    with told_if_slow("making the page"):
+        page, figures, missing = _made(find_folders(given.arguments, options.glob), options)
+        text = page.html()
+    pictures = []
+    if options.pictures:
+        with told_if_slow("drawing the pictures"):
+            pictures = write_pictures(figures, Path(options.pictures).expanduser(), options.pictures_format)
     write_text(path, text)
     lines = [*missing, f"file   {path} ({len(text.encode()) / 1e6:.1f} MB, {len(figures)} figures)"]
     lines += [f"also   {len(pictures)} pictures in {pictures[0].parent}"] if pictures else []

@@ -74,7 +74,7 @@ def split(argv: Sequence[str]) -> int:
 
     # RecBole scales numbers to [0, 1] by default; the files keep the original ones.
     config = Config("Pop", options.pop("dataset", None), files, {"normalize_all": False, **options})
-    with refusals_of(config):
+    with refusals_of(config), told_if_slow("loading and splitting the data set"):
         dataset = InteractionDataset(config)
         zeros, total = dataset.unread_labels
         if zeros:
@@ -87,7 +87,8 @@ def split(argv: Sequence[str]) -> int:
             raise UsageError(f"--shift is missing; split takes --shift={allowed}")
         rows = dataset.rows_of_parts()
     assert dataset.split_summary is not None  # rows_of_parts has filled it
-    write_folder(folder, dataset, rows, command_line("split", *argv))
+    with told_if_slow("writing the parts"):
+        write_folder(folder, dataset, rows, command_line("split", *argv))
     sys.stdout.write(table(dataset.split_summary) + "\n")
     run = ["--model=MODEL", f"--dataset={folder.name}", f"--data_path={folder.parent}"]
     run += [f"--config_files={folder / folder.name}.yaml"]

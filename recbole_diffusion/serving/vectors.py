@@ -15,6 +15,7 @@ from recbole_diffusion.serving.index import FILE, build_index, recall_of
 from recbole_diffusion.serving.ranking import check_k
 from recbole_diffusion.serving.served_run import ServedRun
 from recbole_diffusion.storage.atomic import whole
+from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.storage.versions import __version__
 
 RECORD = "export.json"
@@ -82,7 +83,8 @@ def export(run: ServedRun, folder: Path, index: str, k: int, without: Sequence[s
         RunError: the folder cannot be written.
     """
     save = require_safetensors()
-    users, items = vectors_of(run)
+    with told_if_slow("computing the vectors"):
+        users, items = vectors_of(run)
     kept = _kept(run.items, without)
     items = np.ascontiguousarray(items[kept - 1])
     ids = {"users": run.users.tokens[1:], "items": run.items.tokens[kept]}
@@ -107,8 +109,10 @@ def export(run: ServedRun, folder: Path, index: str, k: int, without: Sequence[s
             data = save({"vectors": vectors}, {"ids": f"{name}.txt, a line for each row"})
             (draft / f"{name}.safetensors").write_bytes(data)
         if index != "none":
-            record["index"] = build_index(items, draft / FILE, index, users)
-            record["index"] |= recall_of(draft / FILE, users, items, k)
+            with told_if_slow(f"building the index of {len(items):,} items"):
+                record["index"] = build_index(items, draft / FILE, index, users)
+            with told_if_slow("comparing the index with exact search"):
+                record["index"] |= recall_of(draft / FILE, users, items, k)
         (draft / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return record
 

@@ -24,6 +24,7 @@ from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.evaluation.score_check import ScoreCheck
 from recbole_diffusion.evaluation.vector_ranking import USERS, VectorRanking
 from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.checkpoint_form import damage_of_state
 from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
@@ -121,7 +122,8 @@ class RunMixin(MirrorGradient):
         self._close_epoch()  # the previous epoch, if it was not validated
         self._epoch = epoch_idx
         start = time.perf_counter()
-        self.model.begin_epoch(epoch_idx)
+        with told_if_slow(f"preparing epoch {epoch_idx}", self.logger.info):
+            self.model.begin_epoch(epoch_idx)
         batches = train_data if show_progress else Heartbeat(train_data, epoch_idx, self.logger)
         losses = super()._train_epoch(batches, epoch_idx, self.mirrored(loss_func), show_progress)
         self.require_mirrored()
@@ -358,16 +360,20 @@ class RunMixin(MirrorGradient):
             self.model, f"in epoch {epoch}" if epoch >= 0 else "before training", self._diverged()
         )
         self.rated = self._rated_of(eval_data._dataset) if full else None
-        collector.begin(check, lists if full else None, self.rated)
         by_vectors = full and not eval_data.is_sequential and self.model.has_item_vectors
-        try:
-            if by_vectors and not collector.reads_all_scores:
-                result = self._evaluate_by_vectors(eval_data, check, show_progress)
-            else:
-                result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
-            check.end()
-        finally:
-            collector.end()
+        by_vectors = by_vectors and not collector.reads_all_scores
+        total, unit = (len(eval_data.users), "users") if by_vectors else (len(eval_data), "batches")
+        tell = self.logger.debug if show_progress else self.logger.info  # beside a progress bar, no lines
+        with told_if_slow("evaluating", tell, total=total, unit=unit) as progress:
+            collector.begin(check, lists if full else None, self.rated, progress)
+            try:
+                if by_vectors:
+                    result = self._evaluate_by_vectors(eval_data, check, show_progress)
+                else:
+                    result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+                check.end()
+            finally:
+                collector.end()
         if undefined := [name for name, value in result.items() if math.isnan(value)]:
             raise RunError(
                 f"{', '.join(undefined)} of {self.config.model} cannot be computed: rows of both labels are "
@@ -390,6 +396,7 @@ class RunMixin(MirrorGradient):
                 self.device
             )
             collector.collect_ranked(ranking.rank(block.users, block.history, *block.held_out))
+            collector.progress.done += len(block.users)
             if self.rated is not None:
                 rows, items = block.held_out
                 scores = ranking.scores(block.users, rows, items)

@@ -10,6 +10,7 @@ import torch
 from recbole_diffusion.compat import Collector, EvaluatorType, Trainer, recbole_trainer
 from recbole_diffusion.evaluation.ranking import RankedBatch, mean_ranks, rank_batch
 from recbole_diffusion.evaluation.score_check import ScoreCheck
+from recbole_diffusion.storage.slow_step import Progress
 
 OF_LISTS = ("rec.items", "rec.topk", "rec.meanrank")  # what RecBole collects of rankings
 
@@ -38,11 +39,13 @@ class RunCollector(Collector):
         check: of the evaluation that goes on; None outside of one.
         lists: if set, gets each batch of a full ranking, for reports per user and by group.
         rated: the same, for the ranking of rated items.
+        progress: counts batches of scores.
     """
 
     check: ScoreCheck | None = None
     lists: Any = None
     rated: Any = None
+    progress = Progress()
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -57,9 +60,9 @@ class RunCollector(Collector):
         """Return whether something is computed of all scores of a user, not of the best and the held out."""
         return "rec.meanrank" in self.of_lists or (self.rated is not None and self.rated.predicts_ratings)
 
-    def begin(self, check: ScoreCheck, lists: Any, rated: Any) -> None:
+    def begin(self, check: ScoreCheck, lists: Any, rated: Any, progress: Progress) -> None:
         """Begin an evaluation; the arguments are the attributes of the same names."""
-        self.check, self.lists, self.rated = check, lists, rated
+        self.check, self.lists, self.rated, self.progress = check, lists, rated, progress
         self._forget_batches()
 
     def end(self) -> None:
@@ -75,6 +78,7 @@ class RunCollector(Collector):
     ) -> None:
         """Collect one batch of all scores."""
         super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
+        self.progress.done += 1
         if not self.ranks:
             return
         users = interaction[self.config["USER_ID_FIELD"]]

@@ -42,3 +42,13 @@ def test_a_closed_terminal_does_not_stop_the_step(monkeypatch):
         while closed.tried < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
     assert closed.tried >= 2
+
+
+def test_a_step_with_units_says_how_far_it_is():
+    lines = []
+    with told_if_slow("digging", lines.append, first=0.02, later=0.03, total=4000, unit="holes") as progress:
+        progress.done += 1500
+        deadline = time.monotonic() + 20
+        while not lines and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert lines[0].startswith("digging: 1,500 of 4,000 holes, ")
