@@ -27,6 +27,7 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:
+        # The gradient of A X by X is A^T times the gradient of the product; A is constant.
         return None, None, ctx.transposed @ gradient
 
 
@@ -64,6 +65,7 @@ class _Gram(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (rows,) = ctx.saved_tensors
+        # dX = X (dG + dG^T) for G = X^T X.
         return rows @ (gradient + gradient.T)
 
 
@@ -99,7 +101,9 @@ class _BagSums(torch.autograd.Function):
         ctx: Any, table: Tensor, rows: Tensor, items: Tensor, n_rows: int, weights: Tensor | None
     ) -> Tensor:
         flat = _BagSums.rows(table, n_rows * len(table))
+        # Without weights a single 1, expanded: it takes no memory of its own.
         values = table.new_ones(1).expand(len(items)) if weights is None else weights
+        # An item that is twice in a bag adds up in its cell.
         flat.scatter_add_(0, rows * len(table) + items, values)
         bags = flat.view(n_rows, len(table))  # [bags, n]
         sums = bags @ table
@@ -112,6 +116,7 @@ class _BagSums(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         bags, ctx.bags = ctx.bags, None  # a second backward pass would find another batch's rows: it fails
+        # The gradient of bags @ table by the table, [n, width].
         found = bags.T @ gradient
         _BagSums.give_back(bags)
         return found, None, None, None, None
@@ -150,8 +155,10 @@ def noise_factor(weights: Tensor) -> Tensor:
     Returns:
         C, [width, width], of the type of ``weights``.
     """
+    # [width, width] in float64: rounding in float32 could leave it without a Cholesky factor.
     covariance = gram(weights.double())
     covariance.diagonal().add_(1e-12 * covariance.diagonal().mean() + 1e-30)
+    # Cholesky gives L with L L^T = W^T W; C is L^T.
     return torch.linalg.cholesky(covariance).T.to(weights.dtype)
 
 
@@ -181,9 +188,11 @@ class _PairScores(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         left, right, i, j = ctx.saved_tensors
         if _PairScores.is_dense(left, right, i):
+            # dS, 0 at the cells that were not asked for: d left = dS right and d right = dS^T left.
             table = gradient.new_zeros(len(left), len(right)).index_put_((i, j), gradient, accumulate=True)
             return table @ right, table.T @ left, None, None
         if len(i) * left.shape[1] <= _PairScores.block_numbers:
+            # Pair by pair: d left[i] += g right[j], d right[j] += g left[i].
             column = gradient[:, None]
             d_left = torch.zeros_like(left).index_add_(0, i, column * right[j])
             return d_left, torch.zeros_like(right).index_add_(0, j, column * left[i]), None, None

@@ -25,6 +25,7 @@ class EMCDR(MappingRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         width, hidden = self.width, self.options.mapping_size
+        # f of the paper: [batch, width] of the source to [batch, width] of the target.
         if self.options.mapping == "linear":
             self.mapping = nn.Linear(width, width, bias=False)
         else:

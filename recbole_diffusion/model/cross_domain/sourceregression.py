@@ -27,6 +27,7 @@ class SourceRegression(MappingRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
+        # a and b of the class; c, [SIZE], with the profile alone.
         self.line = nn.Parameter(torch.zeros(2))
         self.slopes = nn.Parameter(torch.zeros(SIZE)) if self.options.profile else None
         if self.options.profile:
@@ -40,6 +41,7 @@ class SourceRegression(MappingRecommender):
     def begin_transfer(self) -> None:
         """Compute mean and deviation of the training users' source biases, and of their profiles."""
         users = self.shared.to(self.statistics.device)
+        # The last coordinate of a source vector is b_u.
         biases = self.source_vectors(users)[:, -1]
         self.statistics.copy_(torch.stack([biases.mean(), biases.std(correction=0).clamp(min=1e-6)]))
         if self.profile is not None:
@@ -55,6 +57,7 @@ class SourceRegression(MappingRecommender):
         loss = self.task_loss_of(users, self.transfer(users), self.item_offset)
         if self.slopes is None:
             return loss
+        # As so many ratings of slope 0, spread over all ratings of the training users.
         return loss + self.options.profile_reg_weight * self.slopes.square().sum() / self.shared_ratings
 
     def item_side(self) -> tuple[Tensor, Tensor]:
@@ -72,6 +75,7 @@ class SourceRegression(MappingRecommender):
 
     def _regressed(self, vectors: Tensor, profiles: Tensor | None) -> Tensor:
         standard = (vectors[:, -1:] - self.statistics[0]) / self.statistics[1]  # x_u, [batch, 1]
+        # a + b x_u + c . z_u, which takes the place of the target bias, [batch, 1].
         bias = self.line[0] + self.line[1] * standard
         if profiles is not None:
             assert self.slopes is not None  # made with the profile, by the constructor

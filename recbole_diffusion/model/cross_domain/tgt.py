@@ -1,4 +1,4 @@
-"""TGT: matrix factorisation of the target domain alone, which has no information on a cold user.
+"""TGT: matrix factorisation of the target domain alone, without information on cold users.
 
 Paper: "Diffusion Cross-domain Recommendation" (DiffCDR), section 4.1, baseline (1).
 """
@@ -59,5 +59,6 @@ class TGT(ColdStartRecommender):
     def transfer(self, users: Tensor) -> Tensor:
         """Return the untrained vectors, or the mean, [batch, width]."""
         if self.options.cold_vector == "untrained":
+            # As initialised: no rating has moved it.
             return self.known(users)
         return self.average.expand(len(users), -1)
