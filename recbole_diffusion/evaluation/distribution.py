@@ -35,6 +35,7 @@ def nearest_modes(values: np.ndarray, modes: np.ndarray) -> np.ndarray:
 
 def kl_distance(p: np.ndarray, q: np.ndarray) -> float:
     """Return KL(p || q) of two vectors of counts; half a count is added to each cell to keep it finite."""
+    # Half a count in each bin keeps log(p / q) finite.
     p, q = (np.asarray(counts, np.float64) + 0.5 for counts in (p, q))
     p, q = p / p.sum(), q / q.sum()
     return float((p * np.log(p / q)).sum())
@@ -57,6 +58,7 @@ def agreeing_users(
     """
     from scipy.stats import ks_2samp  # slow to import
 
+    # Rows of each user side by side, one array of positions for each.
     order = np.argsort(users, kind="stable")
     distinct, starts = np.unique(users[order], return_index=True)
     groups = np.split(order, starts[1:])[:: -(-len(distinct) // MOST_USERS)]
@@ -90,7 +92,9 @@ def compare(
     """
     predicted = np.clip(predicted, low, high)
     modes = np.unique(ratings)
+    # The mode that each predicted rating is nearest to, [rows].
     nearest = nearest_modes(predicted, modes)
+    # Counts of the modes, [modes]: in the test part, and among predicted ratings.
     actual = np.bincount(np.searchsorted(modes, ratings), minlength=len(modes))
     found = np.bincount(nearest, minlength=len(modes))
     share, of_found = actual / actual.sum(), found / found.sum()
