@@ -84,6 +84,7 @@ class GaussianDiffusion(nn.Module):
         # SNR(-1) is infinite; the bound's term of x0 has weight 1 (DiffRec, Eq. 12).
         snr_drop[0] = 1.0
 
+        # x_t = signal x0 + noise eps; the posterior mean is posterior_x0 x0 + posterior_xt x_t.
         tables = {
             "signal": torch.exp(0.5 * log_abar),
             "noise": variance.sqrt(),
@@ -177,6 +178,7 @@ class GaussianDiffusion(nn.Module):
         stochastic: bool,
     ) -> Iterator[tuple[int, Tensor]]:
         for step in reversed(range(start)):
+            # All rows are at one step, long [batch].
             t = torch.full((len(x),), step, dtype=torch.long, device=x.device)
             # Mean of q(x_{t-1} | x_t, x0) at the estimate of x0.
             x = self.posterior_mean(predict_x0(x, t), x, t)
@@ -192,6 +194,7 @@ def _rows(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
         raise ValueError(
             f"t must hold one step for each row, shape {list(like.shape[:1])}, got {list(t.shape)}"
         )
+    # [batch] to [batch, 1, ..., 1]; index_select refuses a negative step, which indexing would wrap.
     return table.index_select(0, t).view(-1, *[1] * (like.dim() - 1))
 
 

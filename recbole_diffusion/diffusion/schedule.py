@@ -103,6 +103,7 @@ def cosine_betas(steps: int, offset: float = 0.008) -> Tensor:
     """
     if not offset >= 0:
         raise ValueError(f"offset must be at least 0, got {offset!r}")
+    # The constant that makes abar(0) = 1 cancels in the ratios.
     return _betas_of_curve(lambda s: torch.cos((s + offset) / (1 + offset) * (math.pi / 2)) ** 2, steps)
 
 
@@ -145,6 +146,7 @@ def square_root_betas(steps: int) -> Tensor:
     Raises:
         ValueError: ``steps`` below 1.
     """
+    # The curve is below 0 at s = 1, so that the last beta is cut to MAX_BETA.
     return _betas_of_curve(lambda s: 1 - torch.sqrt(s + 1e-4), steps)
 
 

@@ -40,6 +40,7 @@ class LinearVP:
 
     def log_alpha(self, t: Tensor) -> Tensor:
         """Log of ``alpha(t)``: minus half the integral of the rate from 0 to t."""
+        # -1/2 times the integral of beta_0 + s (beta_1 - beta_0) over s from 0 to t.
         return -t * (0.5 * self.beta_0 + 0.25 * (self.beta_1 - self.beta_0) * t)
 
     def alpha(self, t: Tensor) -> Tensor:
@@ -48,6 +49,7 @@ class LinearVP:
 
     def sigma(self, t: Tensor) -> Tensor:
         """Standard deviation of the noise in ``x_t``; keeps its digits near t = 0."""
+        # sqrt(1 - alpha^2), without the difference of two numbers near 1.
         return torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))
 
     def half_log_snr(self, t: Tensor) -> Tensor:
@@ -143,6 +145,7 @@ def _coefficients(beta_0: float, beta_1: float, s: float, h: float) -> tuple[flo
 def _eps(eps_model: EpsModel, x: Tensor, schedule: LinearVP, at: float) -> Tensor:
     """Predicted noise of ``x`` at the time where lambda is ``at``."""
     time = _time(schedule.beta_0, schedule.beta_1, at)
+    # One time for all rows, [batch].
     return eps_model(x, torch.full((len(x),), time, dtype=x.dtype, device=x.device))
 
 

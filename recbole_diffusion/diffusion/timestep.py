@@ -114,6 +114,7 @@ class ImportanceSteps(nn.Module):
         total = size.sum()
         # Losses that are all 0 say nothing about steps.
         by_loss = torch.where(total > 0, size / total, uniform)
+        # No step has probability 0, so that 1 / p_t is bounded.
         return (1 - self.uniform_ratio) * by_loss + self.uniform_ratio * uniform
 
     def sample(self, batch: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -200,5 +201,6 @@ def sinusoidal_embedding(
     exponent = -math.log(max_period) / last * torch.arange(half, dtype=t.dtype, device=t.device)
     frequency = torch.exp(exponent)  # [half]
     angle = t.unsqueeze(-1) * frequency  # [batch, half]
+    # [batch, half] each; a column of zeros completes an odd size.
     waves = [angle.cos(), angle.sin()] if order == "cos_sin" else [angle.sin(), angle.cos()]
     return nn.functional.pad(torch.cat(waves, -1), (0, size % 2))

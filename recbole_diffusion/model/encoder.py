@@ -45,6 +45,7 @@ class FactorEncoder(nn.Module):
     @staticmethod
     def pooled(layers: list[Layer]) -> Layer:
         """Return the mean over layers, the vectors whose inner products are scores."""
+        # L + 1 tables of each kind.
         users, items = zip(*layers, strict=True)
         if len(layers) == 1:
             return users[0], items[0]

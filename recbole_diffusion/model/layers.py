@@ -100,6 +100,7 @@ class _BagSums(torch.autograd.Function):
     def forward(
         ctx: Any, table: Tensor, rows: Tensor, items: Tensor, n_rows: int, weights: Tensor | None
     ) -> Tensor:
+        # [n_rows * n] zeros, in the memory of an earlier batch where that is large enough.
         flat = _BagSums.rows(table, n_rows * len(table))
         # Without weights a single 1, expanded: it takes no memory of its own.
         values = table.new_ones(1).expand(len(items)) if weights is None else weights
@@ -107,6 +108,7 @@ class _BagSums(torch.autograd.Function):
         flat.scatter_add_(0, rows * len(table) + items, values)
         bags = flat.view(n_rows, len(table))  # [bags, n]
         sums = bags @ table
+        # Kept for the backward pass; without one the memory is free at once.
         ctx.bags = bags if ctx.needs_input_grad[0] else None
         if ctx.bags is None:
             _BagSums.give_back(flat)
@@ -157,6 +159,7 @@ def noise_factor(weights: Tensor) -> Tensor:
     """
     # [width, width] in float64: rounding in float32 could leave it without a Cholesky factor.
     covariance = gram(weights.double())
+    # Far below the diagonal itself, for a W whose columns depend on each other.
     covariance.diagonal().add_(1e-12 * covariance.diagonal().mean() + 1e-30)
     # Cholesky gives L with L L^T = W^T W; C is L^T.
     return torch.linalg.cholesky(covariance).T.to(weights.dtype)
@@ -179,6 +182,7 @@ class _PairScores(torch.autograd.Function):
     def forward(ctx: Any, left: Tensor, right: Tensor, i: Tensor, j: Tensor) -> Tensor:
         ctx.save_for_backward(left, right, i, j)
         if _PairScores.is_dense(left, right, i):
+            # All scores, [rows, columns], then those of the pairs.
             return (left @ right.T)[i, j]
         block = max(1, _PairScores.block_numbers // left.shape[1])
         parts = [(left[a] * right[b]).sum(1) for a, b in zip(i.split(block), j.split(block), strict=True)]

@@ -79,6 +79,7 @@ class _ItemSimilarity(ModelInterface):
         # A CSR matrix of the histories: each user's items, and where the next user's begin.
         offsets = np.r_[histories.starts.cpu().numpy(), len(items)]
         shape = len(offsets) - 1, self.n_items
+        # [users, n_items] times [n_items, n_items], both sparse for SLIM.
         found = sp.csr_matrix((np.ones(len(items), np.float32), items, offsets), shape) @ self.similarity()
         return torch.from_numpy(np.asarray(found.todense() if sp.issparse(found) else found)).to(self.device)
 

@@ -44,6 +44,7 @@ class UserBlocks:
             stop = min((block + 1) * USER_BLOCK, self.n_users)
             # The whole block, whoever asks: its noise is that of the block.
             ids = torch.arange(block * USER_BLOCK, stop, device=users.device)
+            # [block, width], kept in the table of all users.
             found = self.compute(ids, block)
             if self._table is None:
                 self._table = found.new_zeros(self.n_users, self.width)

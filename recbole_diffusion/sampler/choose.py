@@ -79,8 +79,10 @@ def choose_negatives(
     pool = uniform_negatives(positives, users.repeat_interleave(candidate_items)).view(
         len(users), -1
     )  # [batch, N]
+    # Asked for here, since uniform and popularity need none.
     found = vectors()
     if name == "mixgcf":
+        # The negative is a vector; an id goes with it for losses that read ids, such as a penalty.
         return pool[:, 0], mixgcf(found.users, found.layers, items, pool, share_coefficients=True)
     # At length 1 for those that compare by cosine.
     unit_items = F.normalize(found.items, dim=1) if name in ("ahns", "realhns") else found.items

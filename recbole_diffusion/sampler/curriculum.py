@@ -95,5 +95,6 @@ def curricular_negatives(
         open_rows = open_rows[positives.contains(users[open_rows], drawn[open_rows])]
         if len(open_rows) == 0:
             return drawn
+    # Users who seem to have all kept candidates get any other item.
     drawn[open_rows] = uniform_negatives(positives, users[open_rows], generator=generator)
     return drawn

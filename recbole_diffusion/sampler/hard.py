@@ -82,6 +82,7 @@ def ahns(candidate_scores: Tensor, positive_scores: Tensor, *, alpha: float, bet
     # The candidate nearest to a score beyond the pool's range is that at the nearer end; large numbers lose
     # no digits this way.
     wanted = wanted.clamp(min=candidate_scores.amin(1), max=candidate_scores.amax(1))
+    # The nearest of each row's N candidates.
     return (candidate_scores - wanted[:, None]).abs().argmin(1)
 
 

@@ -64,6 +64,7 @@ def mixgcf(
         chosen = candidate_ids.gather(1, winners).squeeze(1)
         # e'_l of the winner, [batch, d], with gradient to both rows.
         pooled = pooled + share * F.embedding(positives_ids, table) + (1 - share) * F.embedding(chosen, table)
+    # Pooled as LightGCN pools its layers, by their mean.
     return pooled / len(layers)
 
 
@@ -72,6 +73,7 @@ def _hardest(
     user_vectors: Tensor, table: Tensor, positives_ids: Tensor, candidate_ids: Tensor, coefficients: Tensor
 ) -> Tensor:
     """Return the positions of the candidates whose mixed vectors score highest in one layer, long [batch]."""
+    # u.e_positive, [batch, 1], and u.e_candidate, [batch, N], of this layer.
     positive_scores = (user_vectors * table[positives_ids]).sum(1)[:, None]  # [batch, 1]
     candidate_scores = torch.einsum("bd,bnd->bn", user_vectors, table[candidate_ids])
     # u.e'_l = a_l u.e_positive + (1 - a_l) u.e_candidate

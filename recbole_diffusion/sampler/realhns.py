@@ -41,9 +41,11 @@ def real_hard(
         raise ValueError(
             f"hardest takes 1 to {scores.shape[1]} and false_ratio 0 to 1, got {hardest} and {false_ratio}"
         )
+    # The coarse choice: what the user scores highest.
     kept = scores.topk(hardest, dim=1).indices  # [batch, hardest]
     # What the filter leaves of the kept ones, one at least.
     real = max(1, hardest - int(false_ratio * hardest))
     order = similarities.gather(1, kept).argsort(dim=1)[:, :real]  # least similar first
     drawn = torch.randint(real, (len(scores), 1), generator=generator, device=scores.device)
+    # A place among the real ones, as one among the kept, as one in the pool.
     return kept.gather(1, order.gather(1, drawn)).squeeze(1)

@@ -131,6 +131,7 @@ class ColdStartRecommender(Recommender):
             found[cold] = self.cold_vectors(users[cold])
         if not self.warm or self._warm_start is None:
             return found
+        # A few target ratings move the transferred vectors (DiffCDR, section 4.1).
         return self._warmed(self._warm_start, users, found)
 
     def _warmed(self, start: WarmStart, users: Tensor, vectors: Tensor) -> Tensor:

@@ -97,6 +97,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         joint = (self.joint.users, self.joint.items, self.joint.ratings, self.weight_of)
         # Columns of the joint list are on the CPU, [batch] of each go to the device.
         users, items, ratings, weights = (column[chosen].to(device) for column in joint)
+        # Squared errors of both domains under one penalty, source ratings at ``source_weight``.
         return self.factors.loss(users, items, ratings, weights, self.options.task_absolute)
 
     def item_side(self) -> tuple[Tensor, Tensor]:

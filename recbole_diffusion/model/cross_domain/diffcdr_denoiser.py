@@ -113,6 +113,7 @@ class Denoiser(nn.Module):
                 # s = 0 or 1 needs one half only; c enters through ``given``, which 0 switches off.
                 found = self.layers(base + guidance * given)
             else:
+                # [2 batch, joined], with the condition in the first half alone.
                 with_it, without = self.layers(torch.cat([base + given, base])).chunk(2)
                 found = torch.lerp(without, with_it, guidance)  # Eq. 3
             # eps from the velocity, or what the layers predict.
@@ -145,4 +146,5 @@ def transferred(
     if not evaluations:
         return x
     with torch.no_grad():
+        # The probability-flow ODE of the guided noise, from time 1 to almost 0.
         return solve(denoiser.guided(condition, guidance), x, denoiser.schedule, orders_of(evaluations))

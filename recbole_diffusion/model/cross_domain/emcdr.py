@@ -39,6 +39,7 @@ class EMCDR(MappingRecommender):
 
     def mapping_loss(self, users: Tensor) -> Tensor:
         """Return the mean squared distance of mapped and target vectors, a scalar."""
+        # |f(u^s) - u^t|^2, a mean over users and coordinates.
         return F.mse_loss(self.transfer(users), self.target_vectors(users))
 
     def transfer(self, users: Tensor) -> Tensor:

@@ -75,6 +75,7 @@ class LACDR(MappingRecommender):
     def others(self, name: str, count: int) -> Tensor:
         """Return the vectors of ``count`` drawn users of a domain, without gradient, [count, width]."""
         users = getattr(self, f"{name}_users")
+        # With replacement, long [count].
         drawn = users[torch.randint(len(users), (count,), device=users.device)]
         return getattr(self, name).user_vectors(drawn).detach()
 

@@ -54,6 +54,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         super().__init__(config, dataset)
         o = self.options
         mean = [one.ratings.double().mean().item() for one in (self.source_ratings, self.ratings)]
+        # One factorisation for each domain, with a seed of its own: equal for all mapping models.
         self.source = MatrixFactorization(self.source_shape, o, mean[0], derived_seed(self.seed, "source"))
         self.target = MatrixFactorization(
             MatrixShape(self.n_users, self.n_items), o, mean[1], derived_seed(self.seed, "target")
@@ -122,6 +123,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         """Return the task loss of the calibrated vectors, a scalar; the mapping gets no gradient."""
         if self.calibration is None:
             raise TypeError("the model has no calibration; set task_absolute")
+        # The mapping is fixed: the calibration alone learns from this loss.
         with torch.no_grad():
             vectors = self.transfer(users)
         return self.task_loss_of(users, self.calibration(vectors), self.calibration.item_offset)
@@ -179,6 +181,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
 
     def source_vectors(self, users: Tensor) -> Tensor:
         """Return the source vectors of shared users, by target id, without gradient, [batch, width]."""
+        # By source id; detached, since this stage leaves the factors as they are.
         return self.source.user_vectors(self.source_of[users]).detach()
 
     def source_items(self, items: Tensor) -> Tensor:

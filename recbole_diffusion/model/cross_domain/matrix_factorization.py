@@ -85,6 +85,7 @@ class MatrixFactorization(nn.Module):
 
     def item_offsets(self) -> Tensor:
         """Return the part of an item's ratings that does not depend on the user, mean + b_i, [n_items]."""
+        # Without biases a rating is the inner product alone.
         return self.mean + self.item_bias if self.bias else self.items.new_zeros(len(self.items))
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
@@ -167,6 +168,7 @@ class MatrixFactorization(nn.Module):
         if absolute:
             # A mixture by rating, [batch].
             error = (1 - absolute) * error + absolute * (scores - ratings).abs()
+        # A mean over ratings, and of each rating's own penalty.
         return (error if weights is None else weights * error).mean() + penalty
 
 

@@ -84,6 +84,7 @@ class PTUPCDR(MappingRecommender):
         return self._bridged(vectors, self._characteristics(items, rows, len(vectors)))
 
     def _bridged(self, vectors: Tensor, characteristics: Tensor) -> Tensor:
+        # The meta network's output, [batch, width^2], as matrices.
         bridges = self.meta(characteristics).view(-1, self.width, self.width)  # a matrix for each user
         # [batch, width] times [batch, width, width], each user's own.
         return torch.einsum("bi,bij->bj", vectors, bridges)

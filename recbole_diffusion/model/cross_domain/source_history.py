@@ -26,6 +26,7 @@ def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> Int
 
 def liked(histories: FoldInHistories, floor: float | None) -> tuple[Tensor, Tensor]:
     """Return items [total] and rows [total] of histories rated ``floor`` or higher; all with None."""
+    # Unliked items do not characterise a user.
     kept = slice(None) if floor is None else histories.known_ratings >= floor
     return histories.items[kept], histories.rows[kept]
 

@@ -43,6 +43,7 @@ class SourceRegression(MappingRecommender):
         users = self.shared.to(self.statistics.device)
         # The last coordinate of a source vector is b_u.
         biases = self.source_vectors(users)[:, -1]
+        # Mean and deviation, [2], by which x_u is standardised.
         self.statistics.copy_(torch.stack([biases.mean(), biases.std(correction=0).clamp(min=1e-6)]))
         if self.profile is not None:
             self._all_profiles = self.learned_profiles(users)

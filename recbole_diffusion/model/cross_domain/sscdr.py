@@ -90,6 +90,7 @@ class SSCDR(MappingRecommender):
             return supervised
         # As many pairs (user, liked item) as the batch has users, [batch, 2].
         drawn = self.pairs[torch.randint(len(self.pairs), (len(users),), device=users.device)]
+        # For each pair an item that its user has not liked, long [batch].
         negatives = uniform_negatives(self.history, drawn[:, 0])
         return supervised + self.options.unsupervised_weight * self.distance_loss(
             drawn[:, 0], drawn[:, 1], negatives
@@ -103,6 +104,7 @@ class SSCDR(MappingRecommender):
             liked: source item ids, long [batch].
             others: source item ids that the users have not liked, long [batch].
         """
+        # Gathered users, and items as points among users; all go through the mapping.
         points = (self.neighbourhood[source_users], self.source_items(liked), self.source_items(others))
         user, near, far = (into_ball(self.mapping(some)) for some in points)  # [batch, width] each
         # Hinge of a triplet: the liked item is to be nearer by the margin.

@@ -46,6 +46,7 @@ class TGT(ColdStartRecommender):
     def take_mean(self) -> None:
         """Store the mean vector of the users with ratings."""
         users = torch.unique(self.ratings.users).to(self.average.device)
+        # [width]; each user with ratings counts once.
         self.average.copy_(self.target.user_vectors(users).mean(0))
 
     def item_side(self) -> tuple[Tensor, Tensor]:

@@ -52,6 +52,7 @@ class WarmStart:
         gram, residual = self._sums(users, start, items, offsets)
         l2 = self.l2
         if l2 is None or self.chooses:
+            # The systems are filled once, and solved for each choice.
             l2 = self.l2 = min(
                 L2_CHOICES, key=lambda one: self._error(one, users, start, gram, residual, items, offsets)
             )

@@ -93,6 +93,7 @@ class CCDRec(InnerProductModel):
         self.draws_from_chain = o.negative_sampler == CURRICULAR
         self.fusion = None
         if o.aligning:
+            # f_theta of DMA.
             estimator = TransformerEstimator(o.embedding_size, o.steps, o.key_size, o.feed_forward_size)
             # The states that are kept: the end of the chain and, with CNS, the four pools (Eq. 6).
             steps = {0} | ({curriculum_step(n, o.steps, 1) for n in range(4)} if o.curriculum else set())
@@ -133,6 +134,7 @@ class CCDRec(InnerProductModel):
                     candidate_limit=o.candidate_limit,
                 )
         else:
+            # Without DMA the free vectors stand for the diffused ones.
             self.backbone.set_diffused_items(self.backbone.ego_items().detach())
         self.backbone.begin_epoch(epoch)
         self._begun = True
@@ -165,6 +167,7 @@ class CCDRec(InnerProductModel):
         random = uniform_negatives(self.positives, users)  # r, [batch]
         second = self._second(users, items)  # c
         made = second.is_floating_point()  # vectors [batch, d] instead of ids [batch]
+        # One forward pass for all ids; c is among them where it is an item.
         u, v, modal, diffusion = self._batch(
             users, torch.stack([items, random] if made else [items, random, second])
         )

@@ -32,4 +32,5 @@ class FREEDOM(FrozenGraphBackbone):
     def begin_epoch(self, epoch: int) -> None:  # noqa: ARG002
         """Draw the interactions of this epoch."""
         if self.options.edge_dropout > 0:
+            # Drawn by degree (Eq. 9), anew in each epoch.
             self.prune(1 - self.options.edge_dropout)

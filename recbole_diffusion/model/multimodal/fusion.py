@@ -113,6 +113,7 @@ class DiffusedItemFusion(nn.Module):
             return FusedBatch(users, items, modal, loss)
         # The graph needs all items: those of the batch by their estimates, the others by the last chain.
         diffused = self.end_of_chain().index_copy(0, distinct, estimate)  # [n_items, d]
+        # e_f of all items goes through the user-item graph; h_hat joins its output as it is.
         users, propagated = backbone.encoder.pooled(backbone.layers(self.fused(high, diffused)))
         items = backbone.joined(high.index_select(0, distinct), propagated.index_select(0, distinct))
         return FusedBatch(users, items, modal, loss)
