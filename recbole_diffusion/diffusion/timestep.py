@@ -1,4 +1,4 @@
-"""Which steps to train on, and how a denoiser reads them.
+"""Sampling of training steps, and their embedding for a denoiser.
 
 A step ``t`` is a long integer in 0..steps-1, 0 the least noisy.
 """

@@ -18,7 +18,7 @@ def floor_of(scores: Tensor, k: int) -> Tensor | None:
         k: at least 1.
 
     Returns:
-        None where n is so small that the groups would not be.
+        None where n is too small for so many groups.
     """
     groups, n = GROUPS * k, scores.shape[1]
     size = n // groups
@@ -41,7 +41,7 @@ def cells_from(scores: Tensor, floor: Tensor, width: int = 0) -> tuple[Tensor, T
         width: the smallest w.
 
     Returns:
-        None if they are too many for it to pay.
+        None if there are so many that picking them out is not worthwhile.
     """
     # Above -inf always, so that masked cells are never among those picked out.
     floor = floor.clamp(min=torch.finfo(scores.dtype).min)

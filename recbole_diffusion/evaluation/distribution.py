@@ -35,7 +35,6 @@ def nearest_modes(values: np.ndarray, modes: np.ndarray) -> np.ndarray:
 
 def kl_distance(p: np.ndarray, q: np.ndarray) -> float:
     """Return KL(p || q) of two vectors of counts; half a count is added to each cell to keep it finite."""
-    # Half a count in each bin keeps log(p / q) finite.
     p, q = (np.asarray(counts, np.float64) + 0.5 for counts in (p, q))
     p, q = p / p.sum(), q / q.sum()
     return float((p * np.log(p / q)).sum())
@@ -94,7 +93,7 @@ def compare(
     modes = np.unique(ratings)
     # The mode that each predicted rating is nearest to, [rows].
     nearest = nearest_modes(predicted, modes)
-    # Counts of the modes, [modes]: in the test part, and among predicted ratings.
+    # Counts of the modes, [modes]: among actual and among predicted ratings.
     actual = np.bincount(np.searchsorted(modes, ratings), minlength=len(modes))
     found = np.bincount(nearest, minlength=len(modes))
     share, of_found = actual / actual.sum(), found / found.sum()

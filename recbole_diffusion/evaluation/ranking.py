@@ -128,7 +128,7 @@ def _with_ties(
     columns = torch.zeros_like(keys)
     keys[row, number], columns[row, number] = tie_keys(users[row], ids), column
     first = columns.gather(1, keys.topk(min(k, width), largest=False).indices)  # by key
-    # Places before the last score stay; behind them the cells of the smallest keys follow.
+    # Places above the last score stay; after them come the cells of the smallest keys.
     place = torch.arange(k, device=row.device) - (values > last).sum(1, keepdim=True)  # among equal scores
     return torch.where(place < 0, places, first.gather(1, place.clamp(0, first.shape[1] - 1)))
 
@@ -194,7 +194,7 @@ def held_against(
         k: length of a list.
     """
     device = values.device
-    # Masked items are no recommendation: id 0.
+    # A masked item is not recommended: id 0.
     items = items.masked_fill(values == -torch.inf, 0)[:, :k]
     # A cell of the [batch, n_items] table as one number; the table itself is never built.
     held_out = torch.unique(positive_u.to(device).long() * n_items + positive_i.to(device).long())

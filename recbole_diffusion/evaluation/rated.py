@@ -207,7 +207,6 @@ def errors_by_user(
         high: highest rating of the scale.
         clip: as in :func:`rating_errors`.
     """
-    # predicted - actual, [rows].
     error = (np.clip(predicted, low, high) if clip else predicted) - ratings
     distinct, owner, counts = np.unique(users, return_inverse=True, return_counts=True)
     # Place of each asked user among those who have ratings.

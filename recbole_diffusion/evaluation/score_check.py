@@ -51,7 +51,6 @@ class ScoreCheck:
         if wrong:
             raise RunError(f"{self.name} cannot be evaluated {self.when}: {wrong}; {self.advice}")
         if self._flat and scores.dim() == 2:  # [users, items]
-            # Whether each row has one score for all items.
             self._flat = bool((scores == scores[:, :1]).all())
 
     def add(self, equal: bool | None) -> None:

@@ -194,5 +194,4 @@ class InnerProductModel(Recommender):
     def predict(self, interaction: Any) -> Tensor:
         """Return the scores of user-item pairs, [batch]."""
         users, items = self._kept()
-        # u . v of each pair.
         return (users[interaction[self.USER_ID]] * items[interaction[self.ITEM_ID]]).sum(1)

@@ -174,7 +174,7 @@ class _PairScores(torch.autograd.Function):
 
     @staticmethod
     def is_dense(left: Tensor, right: Tensor, i: Tensor) -> bool:
-        """Return whether the pairs are so many of all that the whole product is cheaper, and small."""
+        """Return whether the whole product is cheaper: it is small, and many of its cells are asked for."""
         cells = len(left) * len(right)
         return cells <= _PairScores.dense_cells and len(i) * _PairScores.dense_ratio >= cells
 

@@ -24,7 +24,7 @@ from recbole_diffusion.sampler.ar_gsp_draw import (
 )
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
-# Judges that gamma should leave above the threshold: its rank errs by a quarter.
+# Judges expected above the threshold; with 16 of them its rank errs by about a quarter.
 ACCEPTED_AT_LEAST = 16
 ROUNDS, MOST_TRIES = 8, 64
 PAIR_NUMBERS = 2**22  # numbers of one table of pair products

@@ -101,7 +101,7 @@ def gumbel_softmax_draw(
     order_key = (
         log_probability + gumbel(log_probability, generator) + tau * gumbel(log_probability, generator)
     )
-    # Behind all candidates that are allowed.
+    # Last in order, after all candidates that are allowed.
     order_key.masked_fill_(~allowed, -math.inf)
     width = min(int(counts.max()), order_key.shape[1])
     drawn = order_key.topk(width, dim=1).indices  # [rows, width]

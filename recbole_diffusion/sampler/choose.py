@@ -1,4 +1,4 @@
-"""One negative for each pair, by the name of its sampler: those that CNSDiff and CCDRec are compared with."""
+"""Negative samplers by name, one negative per pair: those CNSDiff and CCDRec are compared with."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple

@@ -31,7 +31,7 @@ def dns(scores: Tensor, m: int, *, generator: torch.Generator | None = None) -> 
     if not 1 <= m <= scores.shape[1]:
         raise ValueError(f"m is {m}; it takes 1 to {scores.shape[1]}, the number of candidates")
     hardest = scores.topk(m, dim=1).indices  # [batch, m]
-    # One of the m, each alike, [batch, 1].
+    # One of the m, each equally likely, [batch, 1].
     chosen = torch.randint(m, (len(scores), 1), generator=generator, device=scores.device)
     return hardest.gather(1, chosen).squeeze(1)
 

@@ -60,7 +60,7 @@ class InteractionCSR(nn.Module):
     def contains(self, users: Tensor, items: Tensor) -> Tensor:
         """Return whether each pair (users[k], items[k]) is a positive, bool, by binary search."""
         wanted = users * self.n_items + items  # one number for each pair; ``keys`` has those of all positives
-        # Where the pair is, if it is a positive; behind the last key there is none to compare with.
+        # Where the pair is if it is a positive; a place after the last key is clamped, and does not match.
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
         return self.keys[place] == wanted
 

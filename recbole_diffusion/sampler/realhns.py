@@ -1,8 +1,8 @@
 """Hard negatives without the false ones: the general part of RealHNS (Ma et al., RecSys 2023).
 
-RealHNS is made for two domains. In one domain it comes to this: a coarse choice keeps the candidates that the
-user scores highest, and a filter drops those among them that are most like the positive item, since they are
-likely items that the user would take too, false negatives. One of the rest is drawn.
+RealHNS was designed for two domains. Within one it reduces to this: a coarse choice keeps the candidates that
+the user scores highest, and a filter drops those among them that are most like the positive item, since they
+are likely items that the user would take too, false negatives. One of the rest is drawn.
 """
 
 import torch

@@ -70,7 +70,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         """
         ids = torch.zeros(self.source_shape.n_users, dtype=torch.long)
         ids[shared[:, 1]] = shared[:, 0]
-        # A user of the source alone gets an id behind the target's.
+        # A user of the source alone gets an id after those of the target.
         alone = (ids == 0).nonzero().squeeze(1)[1:]  # id 0 is the padding in both
         ids[alone] = torch.arange(len(alone)) + self.n_users
         return ids

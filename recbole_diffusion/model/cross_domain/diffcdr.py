@@ -244,7 +244,7 @@ class DiffCDR(MappingRecommender):
         """Add the number of Figure 4: mean distance of training users' vectors to their target vectors.
 
         Measured at each point of :meth:`transfer_path`, over at most 1,000 users. ``mean vector`` is the
-        distance of the mean target vector, the same for everyone, below which a transfer has to come.
+        distance of the mean target vector, the same for everyone; a transfer has to be below it.
         """
         found = super().final_diagnostics()
         if self.options.diffusion:

@@ -22,7 +22,7 @@ class Denoiser(nn.Module):
     (Salimans and Ho 2022, "Progressive Distillation", section 4). At time 1 alpha is 0.007: there an error of
     the noise is 150 times as large in x_0, one of F is not.
 
-    The condition enters through a matrix without bias, so that a condition of 0 is no condition.
+    The condition enters through a matrix without bias, so that a condition of 0 means none.
 
     Args:
         schedule: of the noise.

@@ -1,4 +1,4 @@
-"""Hyper-parameters of DiffCDR; their defaults stand in ``properties/model/DiffCDR.yaml``."""
+"""Hyper-parameters of DiffCDR; their defaults are in ``properties/model/DiffCDR.yaml``."""
 
 from dataclasses import dataclass
 

@@ -15,7 +15,7 @@ from recbole_diffusion.model.cross_domain.stage import UpdateStep
 class SourceRegression(MappingRecommender):
     """``r = mean + b_i + s_i + a + b x_u + c . z_u``, x_u the standardised source bias; a, b, c, s learned.
 
-    The trivial baseline of transfer, above which a mapping of whole vectors has to be. Offsets and biases are
+    The trivial baseline of transfer, which a mapping of whole vectors has to beat. Offsets and biases are
     those of the two factorisations, the loss of ratings is that of DiffCDR's alignment module
     (``task_absolute``, ``item_offset_reg_weight``). With ``profile`` it also reads the profile z_u that
     DiffCDR may read (``profile.py``); c is penalised by ``profile_reg_weight``, b is not.

@@ -1,4 +1,4 @@
-"""Hyper-parameters of CNSDiff; their defaults stand in ``properties/model/CNSDiff.yaml``."""
+"""Hyper-parameters of CNSDiff; their defaults are in ``properties/model/CNSDiff.yaml``."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Hyper-parameters of CCDRec; their defaults stand in ``properties/model/CCDRec.yaml``."""
+"""Hyper-parameters of CCDRec; their defaults are in ``properties/model/CCDRec.yaml``."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Hyper-parameters of DGRM; their defaults stand in ``properties/model/DGRM.yaml``."""
+"""Hyper-parameters of DGRM; their defaults are in ``properties/model/DGRM.yaml``."""
 
 from dataclasses import dataclass
 

@@ -19,8 +19,7 @@ The algorithm, for a batch of users with rows x_0 [batch, n_items]; identities a
         z <- c1(t) u_t (H^T W_I) + c2(t) z                                    identity 1, _reverse
         scores = u_0 H^T                                                      inner_products
 
-``tvdiff_dense.py`` has the same on arrays [batch, n_items]. The file is long because training and scoring are
-one algebra.
+``tvdiff_dense.py`` has the same on arrays [batch, n_items].
 
 Longer than most files: the paper's three views in its order, exact and projected beside each other.
 """

@@ -1,4 +1,4 @@
-"""Hyper-parameters of TVDiff; their defaults stand in ``properties/model/TVDiff.yaml``."""
+"""Hyper-parameters of TVDiff; their defaults are in ``properties/model/TVDiff.yaml``."""
 
 from dataclasses import dataclass
 
