@@ -165,7 +165,7 @@ class NegativeDiffusion(nn.Module):
         # The mean of q over the items is how often an environment occurs; dividing by it weighs all K alike.
         balanced = q.detach() / q.detach().mean(0).clamp_min(1e-6)
         divergence = (q * (log_q + math.log(o.environments))).sum(1).mean()  # KL(q || p_0), p_0 uniform
-        # A divergence below this costs nothing, see the class.
+        # Up to here the divergence has no gradient, see the class.
         free = o.free_information * math.log(o.environments)
         # Minus one step of the bound of Eq. 17, a mean over items.
         bound = (q * transition).sum(1).mean() + divergence.clamp_min(free)

@@ -51,7 +51,7 @@ def posterior_sample(
 
     last, share = options.steps - 1, 0.0
     x = diffusion.signal[last] * row + diffusion.noise[last] * noise(row.shape[1])  # R^T
-    # T' = 0 leaves R^T as it is, which predicts nothing: what G makes of it.
+    # With T' = 0 there is no backward step; R^T alone predicts nothing, so that G's output is taken.
     if options.denoising_steps == 0:
         return generated(x, last)[0]
     for step in range(last, last - options.denoising_steps, -1):

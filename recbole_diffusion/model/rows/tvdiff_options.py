@@ -30,6 +30,7 @@ class TVDiffOptions(NoiseScheduleOptions):
         "forward steps that noise the history before scoring; 0: the clean history", low=0
     )
     sampling_noise: bool = option("add posterior noise in the reverse chain")
+    # Training (Algorithm 1).
     dropout_prob: float = option("dropout of the input row in training", low=0, high=1, open_high=True)
     # View I: energy and entropy (Eq. 9).
     temperature: float = option("temperature t of the free energy, weight of the entropy term (Eq. 9)", low=0)
