@@ -61,6 +61,7 @@ class GaussianDiffusion(nn.Module):
             raise ValueError(f"betas must lie in (0, 1), got {betas.tolist()}")
         self.steps = len(betas)
 
+        # By logarithms, in float64: a product of many factors near 1 keeps its digits.
         log_alpha = torch.log1p(-betas)
         log_abar = log_alpha.cumsum(0)
         log_abar_before = torch.cat([log_abar.new_zeros(1), log_abar[:-1]])  # of step t - 1
@@ -71,15 +72,19 @@ class GaussianDiffusion(nn.Module):
         # Ho et al. 2020, Eq. 7
         posterior_x0 = betas * torch.exp(0.5 * log_abar_before) / variance
         posterior_xt = variance_before * torch.exp(0.5 * log_alpha) / variance
+        # Exact, whatever the rounding: before step 0 is the data itself.
         posterior_x0[0], posterior_xt[0] = 1.0, 0.0
         posterior_variance = betas * variance_before / variance
+        # 0 has no logarithm.
         posterior_variance[0] = posterior_variance[1] if self.steps > 1 else betas[0]
 
         # 1 / (1 - abar_{t-1}) - 1 / (1 - abar_t) over one denominator, with
         # (1 - abar_t) - (1 - abar_{t-1}) = abar_{t-1} beta_t.
         snr_drop = torch.exp(log_abar_before) * betas / (variance * variance_before)
+        # SNR(-1) is infinite; the bound's term of x0 has weight 1 (DiffRec, Eq. 12).
         snr_drop[0] = 1.0
 
+        # x_t = signal x0 + noise eps; the posterior mean is posterior_x0 x0 + posterior_xt x_t.
         tables = {
             "signal": torch.exp(0.5 * log_abar),
             "noise": variance.sqrt(),
@@ -123,6 +128,7 @@ class GaussianDiffusion(nn.Module):
             A tensor [batch, 1, ...] that broadcasts over ``like``.
         """
         log_variance = _rows(self.posterior_log_variance, t, like)
+        # exp(log variance / 2), and 0 at t = 0, where the table has a stand-in.
         return torch.exp(0.5 * log_variance).masked_fill(t.view_as(log_variance) == 0, 0.0)
 
     def snr_weight(self, t: Tensor) -> Tensor:
@@ -172,7 +178,9 @@ class GaussianDiffusion(nn.Module):
         stochastic: bool,
     ) -> Iterator[tuple[int, Tensor]]:
         for step in reversed(range(start)):
+            # All rows are at one step, long [batch].
             t = torch.full((len(x),), step, dtype=torch.long, device=x.device)
+            # Mean of q(x_{t-1} | x_t, x0) at the estimate of x0.
             x = self.posterior_mean(predict_x0(x, t), x, t)
             if stochastic and step > 0:
                 noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
@@ -186,6 +194,7 @@ def _rows(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
         raise ValueError(
             f"t must hold one step for each row, shape {list(like.shape[:1])}, got {list(t.shape)}"
         )
+    # [batch] to [batch, 1, ..., 1]; index_select refuses a negative step, which indexing would wrap.
     return table.index_select(0, t).view(-1, *[1] * (like.dim() - 1))
 
 

@@ -39,6 +39,7 @@ def _betas_of_curve(abar: Callable[[Tensor], Tensor], steps: int) -> Tensor:
     check_steps(steps)
     curve = abar(torch.arange(steps + 1, dtype=torch.float64) / steps)  # [steps + 1]
     before, after = curve[:-1], curve[1:]
+    # 1 - abar_t / abar_{t-1}; the largest beta where the curve has reached 0 already.
     return (1 - torch.where(before > 0, after / before, 0.0)).clamp(max=MAX_BETA)
 
 
@@ -76,6 +77,7 @@ def linear_variance_betas(steps: int, start: float, end: float) -> Tensor:
     """
     _check_range(start, end, steps, strict=True)
     variance = torch.linspace(start, end, steps, dtype=torch.float64)
+    # What each step adds to 1 - abar.
     growth = (end - start) / max(steps - 1, 1)
     betas = variance.clone()
     # 1 - abar_t / abar_{t-1}, written without the difference of two numbers near 1.
@@ -101,6 +103,7 @@ def cosine_betas(steps: int, offset: float = 0.008) -> Tensor:
     """
     if not offset >= 0:
         raise ValueError(f"offset must be at least 0, got {offset!r}")
+    # The constant that makes abar(0) = 1 cancels in the ratios.
     return _betas_of_curve(lambda s: torch.cos((s + offset) / (1 + offset) * (math.pi / 2)) ** 2, steps)
 
 
@@ -127,6 +130,7 @@ def exponential_betas(steps: int, low: float = 0.1, high: float = 10.0) -> Tenso
         raise ValueError(f"rates must satisfy 0 < low <= high, got low={low!r}, high={high!r}")
     # (2 t - 1) / (2 T), the middle of each piece.
     middle = (2 * torch.arange(steps, dtype=torch.float64) + 1) / (2 * steps)
+    # 1 - exp(-rate / T) with the rate at the middle, which is the mean rate of a piece.
     return (-torch.expm1(-(low + (high - low) * middle) / steps)).clamp(max=MAX_BETA)
 
 
@@ -142,6 +146,7 @@ def square_root_betas(steps: int) -> Tensor:
     Raises:
         ValueError: ``steps`` below 1.
     """
+    # The curve is below 0 at s = 1, so that the last beta is cut to MAX_BETA.
     return _betas_of_curve(lambda s: 1 - torch.sqrt(s + 1e-4), steps)
 
 

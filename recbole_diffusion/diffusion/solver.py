@@ -40,6 +40,7 @@ class LinearVP:
 
     def log_alpha(self, t: Tensor) -> Tensor:
         """Log of ``alpha(t)``: minus half the integral of the rate from 0 to t."""
+        # -1/2 times the integral of beta_0 + s (beta_1 - beta_0) over s from 0 to t.
         return -t * (0.5 * self.beta_0 + 0.25 * (self.beta_1 - self.beta_0) * t)
 
     def alpha(self, t: Tensor) -> Tensor:
@@ -48,6 +49,7 @@ class LinearVP:
 
     def sigma(self, t: Tensor) -> Tensor:
         """Standard deviation of the noise in ``x_t``; keeps its digits near t = 0."""
+        # sqrt(1 - alpha^2), without the difference of two numbers near 1.
         return torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))
 
     def half_log_snr(self, t: Tensor) -> Tensor:
@@ -56,6 +58,7 @@ class LinearVP:
 
     def time_of(self, half_log_snr: Tensor) -> Tensor:
         """Time at which ``lambda`` has this value, the inverse of ``half_log_snr`` in closed form."""
+        # From alpha^2 = 1 / (1 + exp(-2 lambda)).
         decay = 0.5 * torch.logaddexp(-2 * half_log_snr, torch.zeros_like(half_log_snr))  # -log alpha
         # Root of a t^2 + b t = decay, in a form that neither cancels for small decay nor divides by a = 0.
         a, b = 0.25 * (self.beta_1 - self.beta_0), 0.5 * self.beta_0
@@ -112,6 +115,7 @@ def solve(
         raise ValueError(
             f"times must satisfy 0 < t_end < t_start <= 1, got t_start={t_start!r}, t_end={t_end!r}"
         )
+    # Steps of equal length in lambda, len(orders) + 1 points, ascending: lambda grows as time falls.
     first, last = schedule.half_log_snr(torch.tensor([t_start, t_end], dtype=torch.float64)).tolist()
     grid = torch.linspace(first, last, len(orders) + 1, dtype=torch.float64).tolist()
     for order, before, after in zip(orders, grid[:-1], grid[1:], strict=True):
@@ -141,12 +145,14 @@ def _coefficients(beta_0: float, beta_1: float, s: float, h: float) -> tuple[flo
 def _eps(eps_model: EpsModel, x: Tensor, schedule: LinearVP, at: float) -> Tensor:
     """Predicted noise of ``x`` at the time where lambda is ``at``."""
     time = _time(schedule.beta_0, schedule.beta_1, at)
+    # One time for all rows, [batch].
     return eps_model(x, torch.full((len(x),), time, dtype=x.dtype, device=x.device))
 
 
 def _exact(x: Tensor, eps: Tensor, schedule: LinearVP, s: float, h: float) -> tuple[Tensor, float]:
     """Solution at lambda ``s + h`` for constant noise (Lu et al. 2022, Eq. 3.7), and ``sigma`` there."""
     ratio, sigma = _coefficients(schedule.beta_0, schedule.beta_1, s, h)
+    # (alpha_t / alpha_s) x - sigma_t (exp(h) - 1) eps
     return torch.add(ratio * x, eps, alpha=-sigma * math.expm1(h)), sigma
 
 
@@ -158,6 +164,7 @@ def _first(eps_model: EpsModel, x: Tensor, schedule: LinearVP, s: float, end: fl
 def _second(eps_model: EpsModel, x: Tensor, schedule: LinearVP, s: float, end: float) -> Tensor:
     """DPM-Solver-2 with r1 = 1/2, the midpoint in lambda (Lu et al. 2022, Algorithm 1)."""
     h = end - s
+    # To the middle by the noise at the start; the noise there then stands for the whole step.
     middle, _ = _exact(x, _eps(eps_model, x, schedule, s), schedule, s, h / 2)
     return _exact(x, _eps(eps_model, middle, schedule, s + h / 2), schedule, s, h)[0]
 
@@ -166,11 +173,14 @@ def _third(eps_model: EpsModel, x: Tensor, schedule: LinearVP, s: float, end: fl
     """DPM-Solver-3 with r1 = 1/3 and r2 = 2/3 (Lu et al. 2022, Algorithm 2)."""
     h = end - s
     eps = _eps(eps_model, x, schedule, s)
+    # The state after a third of the step, and how the noise has changed until there.
     one, _ = _exact(x, eps, schedule, s, h / 3)
     difference = _eps(eps_model, one, schedule, s + h / 3) - eps
+    # The state after two thirds, corrected by that change.
     two, sigma = _exact(x, eps, schedule, s, h * 2 / 3)
     two = two - sigma * 2 * (math.expm1(h * 2 / 3) / (h * 2 / 3) - 1) * difference  # r2 / r1 = 2
     difference = _eps(eps_model, two, schedule, s + h * 2 / 3) - eps
+    # The whole step, corrected by the change until two thirds.
     result, sigma = _exact(x, eps, schedule, s, h)
     return result - sigma * 1.5 * (math.expm1(h) / h - 1) * difference  # 1 / r2 = 3 / 2
 

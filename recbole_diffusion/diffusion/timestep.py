@@ -1,4 +1,4 @@
-"""Which steps to train on, and how a denoiser reads them.
+"""Sampling of training steps, and their embedding for a denoiser.
 
 A step ``t`` is a long integer in 0..steps-1, 0 the least noisy.
 """
@@ -62,6 +62,7 @@ def antithetic_steps(
     Raises:
         ValueError: ``steps`` below 1.
     """
+    # The second halves mirror the first, t to steps - 1 - t.
     first = uniform_steps(steps, (batch + 1) // 2, device=device, generator=generator)
     return torch.cat([first, steps - 1 - first])[:batch]
 
@@ -108,9 +109,12 @@ class ImportanceSteps(nn.Module):
         uniform = torch.full_like(self.history[:, 0], 1 / self.steps)
         if not bool((self.seen >= self.history.shape[1]).all()):
             return uniform
+        # Root of the mean square of the latest losses (Eq. 18).
         size = self.history.square().mean(1).sqrt()  # [steps]
         total = size.sum()
+        # Losses that are all 0 say nothing about steps.
         by_loss = torch.where(total > 0, size / total, uniform)
+        # No step has probability 0, so that 1 / p_t is bounded.
         return (1 - self.uniform_ratio) * by_loss + self.uniform_ratio * uniform
 
     def sample(self, batch: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -127,6 +131,7 @@ class ImportanceSteps(nn.Module):
         """
         probability = self.probabilities()
         t = torch.multinomial(probability, batch, replacement=True, generator=generator)
+        # 1 / (T p_t): weighted draws have the mean of uniform ones.
         return t, 1 / (self.steps * probability.index_select(0, t))
 
     def update(self, t: Tensor, loss: Tensor) -> None:
@@ -151,6 +156,7 @@ class ImportanceSteps(nn.Module):
         # Place of each row among those of its step.
         rank = torch.arange(len(t), device=t.device) - (count.cumsum(0) - count)[step]
         latest = rank >= count[step] - kept  # older ones would be overwritten by this very batch
+        # A ring: where the step's oldest loss is.
         slot = (self.seen[step] + rank) % kept
         self.history[step[latest], slot[latest]] = loss.detach()[order][latest].to(self.history.dtype)
         self.seen += count
@@ -191,8 +197,10 @@ def sinusoidal_embedding(
     half = size // 2
     t = t if t.is_floating_point() else t.float()
     last = half if order == "cos_sin" else half - 1
+    # max_period^(-k / last) for k = 0..half-1.
     exponent = -math.log(max_period) / last * torch.arange(half, dtype=t.dtype, device=t.device)
     frequency = torch.exp(exponent)  # [half]
     angle = t.unsqueeze(-1) * frequency  # [batch, half]
+    # [batch, half] each; a column of zeros completes an odd size.
     waves = [angle.cos(), angle.sin()] if order == "cos_sin" else [angle.sin(), angle.cos()]
     return nn.functional.pad(torch.cat(waves, -1), (0, size % 2))

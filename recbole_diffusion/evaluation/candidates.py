@@ -18,7 +18,7 @@ def floor_of(scores: Tensor, k: int) -> Tensor | None:
         k: at least 1.
 
     Returns:
-        None where n is so small that the groups would not be.
+        None where n is too small for so many groups.
     """
     groups, n = GROUPS * k, scores.shape[1]
     size = n // groups
@@ -27,6 +27,7 @@ def floor_of(scores: Tensor, k: int) -> Tensor | None:
     # Column c is in group c mod groups, so that a group's maximum is one of whole vectors: [batch, groups].
     largest = scores[:, : size * groups].unflatten(1, (size, groups)).amax(1)
     if largest.device.type == "cpu":  # numpy selects three times as fast
+        # The k-th largest maximum of each row, [batch, 1]: k groups reach it, each with one score at least.
         return torch.from_numpy(np.partition(largest.detach().numpy(), groups - k, 1)[:, groups - k, None])
     return largest.topk(k).values[:, -1:]
 
@@ -40,8 +41,9 @@ def cells_from(scores: Tensor, floor: Tensor, width: int = 0) -> tuple[Tensor, T
         width: the smallest w.
 
     Returns:
-        None if they are too many for it to pay.
+        None if there are so many that picking them out is not worthwhile.
     """
+    # Above -inf always, so that masked cells are never among those picked out.
     floor = floor.clamp(min=torch.finfo(scores.dtype).min)
     if scores.device.type == "cpu":  # numpy compares twice as fast and finds five times as fast
         cells = torch.from_numpy(np.flatnonzero(scores.detach().numpy() >= floor.detach().numpy()))
@@ -49,10 +51,12 @@ def cells_from(scores: Tensor, floor: Tensor, width: int = 0) -> tuple[Tensor, T
         cells = (scores >= floor).flatten().nonzero().view(-1)
     if len(cells) * DENSE > scores.numel():
         return None
+    # Row and place of each cell: the flat table is read in order, so that a row's cells follow each other.
     row = torch.div(cells, scores.shape[1], rounding_mode="floor")
     counts = torch.bincount(row, minlength=len(scores))
     place = torch.arange(len(cells), device=cells.device) - (counts.cumsum(0) - counts)[row]  # in its row
     shape = len(scores), max(int(counts.max()) if len(counts) else 0, width)
+    # [batch, w]: what a row lacks of w is -inf at column 0, and cannot get into a list.
     values, columns = scores.new_full(shape, -torch.inf), cells.new_zeros(shape)
     values[row, place] = scores.flatten()[cells]
     columns[row, place] = cells - row * scores.shape[1]

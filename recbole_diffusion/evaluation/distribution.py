@@ -57,6 +57,7 @@ def agreeing_users(
     """
     from scipy.stats import ks_2samp  # slow to import
 
+    # Rows of each user side by side, one array of positions for each.
     order = np.argsort(users, kind="stable")
     distinct, starts = np.unique(users[order], return_index=True)
     groups = np.split(order, starts[1:])[:: -(-len(distinct) // MOST_USERS)]
@@ -90,7 +91,9 @@ def compare(
     """
     predicted = np.clip(predicted, low, high)
     modes = np.unique(ratings)
+    # The mode that each predicted rating is nearest to, [rows].
     nearest = nearest_modes(predicted, modes)
+    # Counts of the modes, [modes]: among actual and among predicted ratings.
     actual = np.bincount(np.searchsorted(modes, ratings), minlength=len(modes))
     found = np.bincount(nearest, minlength=len(modes))
     share, of_found = actual / actual.sum(), found / found.sum()

@@ -34,6 +34,7 @@ def group_report(
         group first.
     """
     uid, iid = train.uid_field, train.iid_field
+    # Training rows of each item and user, [n_items] and [n_users].
     of_items = np.bincount(train.inter_feat[iid].numpy(), minlength=train.item_num)
     of_users = np.bincount(train.inter_feat[uid].numpy(), minlength=train.user_num)
     pairs = held_out.inter_feat[uid].numpy(), held_out.inter_feat[iid].numpy()
@@ -71,6 +72,7 @@ def user_groups(counts: np.ndarray, n_groups: int) -> np.ndarray:
 def _groups(counts: np.ndarray, members: np.ndarray, n_groups: int) -> np.ndarray:
     if n_groups < 1:
         raise UsageError(f"the number of groups is {n_groups!r}; it takes a whole number from 1")
+    # Largest count first; a stable sort leaves equal counts in the order of ids.
     ranked = members[np.argsort(-counts[members].astype(np.int64), kind="stable")]
     found = np.full(len(counts), NO_GROUP, np.int64)
     for group, ids in enumerate(np.array_split(ranked, n_groups)):
@@ -107,10 +109,13 @@ def by_item_popularity(
         ValueError: ``held_out`` is not what ``lists`` were made for.
     """
     rows, items = _distinct_pairs(lists, held_out, len(group_of_item))
+    # Group of each held-out pair, [pairs], and of each listed item, [n, K].
     groups_held_out, groups_listed = group_of_item[items], group_of_item[lists.items]
+    # Places that hold an item, 1 at least, by which the shares are divided.
     slots = {k: max(int(np.count_nonzero(lists.items[:, :k])), 1) for k in topk}
     table = []
     for group in np.unique(groups_held_out[groups_held_out != NO_GROUP]).tolist():
+        # Held-out items of the group by list, [n]; only users with one are averaged over.
         positives = np.bincount(rows[groups_held_out == group], minlength=len(lists))
         users, of_group, listed = positives > 0, group_of_item == group, groups_listed == group
         size = {
@@ -120,6 +125,7 @@ def by_item_popularity(
             "held_out": int(positives.sum()),
             **_count_range(counts[of_group]),
         }
+        # Hits of other groups do not count, and the ideal ranking knows this group alone.
         metrics = _means((lists.hits & listed)[users], positives[users], topk)
         shares = {f"share@{k}": round(int(listed[:, :k].sum()) / slots[k], DIGITS) for k in topk}
         table.append({**size, **metrics, **shares})
@@ -164,8 +170,10 @@ def _distinct_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the place in ``lists`` and the item of each distinct held-out pair."""
     users, items = (np.asarray(column, np.int64) for column in held_out)
+    # Place in ``lists`` of each user id, -1 for a user without a list.
     place = np.full(max(users.max(initial=0), lists.users.max(initial=0)) + 1, -1)
     place[lists.users] = np.arange(len(lists))
+    # One number for each pair, so that a pair that is there twice counts once.
     cells = distinct(place[users] * n_items + items)
     rows, items = cells // n_items, cells % n_items
     if (rows < 0).any() or not np.array_equal(np.bincount(rows, minlength=len(lists)), lists.positives):

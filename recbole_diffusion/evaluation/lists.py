@@ -44,11 +44,13 @@ def mrr(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:  # noqa:
 def ndcg(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:
     """Return the discounted gain of the first k places over that of the ideal ranking, [n] float64."""
     discount = 1 / np.log2(np.arange(2, k + 2))  # place 1, 2, ..., k
+    # DCG over that of min(positives, k) hits at the first places.
     return hits[:, :k] @ discount / np.cumsum(discount)[np.minimum(positives, k) - 1]
 
 
 def average_precision(hits: np.ndarray, positives: np.ndarray, k: int) -> np.ndarray:
     """Return the sum of the precision at each hit of the first k places, over min(positives, k), [n]."""
+    # Precision at each place, [n, k], summed where there is a hit.
     at_place = np.cumsum(hits[:, :k], axis=1) / np.arange(1, k + 1)
     return (at_place * hits[:, :k]).sum(1) / np.minimum(positives, k)
 
@@ -106,6 +108,7 @@ class TopKLists:
 
     def add_ranked(self, ranked: RankedBatch) -> None:
         """Add a batch that is ranked already, with lists of at least K items."""
+        # A user without a held-out item has no metric.
         kept = (ranked.positives > 0).cpu()
         self._batches.append(
             tuple(
@@ -183,7 +186,7 @@ def save_user_metrics(
     metrics: Iterable[str],
     others: Mapping[str, UserMetrics] | None = None,
 ) -> None:
-    """Write each user's metrics as one compressed ``.npz`` of plain arrays.
+    """Write each user's metrics to one compressed ``.npz`` file of plain arrays.
 
     The arrays are ``<part>/users`` and ``<part>/<metric>@<k>``.
 
@@ -191,7 +194,7 @@ def save_user_metrics(
         path: the file.
         parts: lists by part, such as ``valid`` and ``test``.
         tokens: the user token of each internal id, [n_users], as ``dataset.field2id_token`` has them.
-        topk: the k's.
+        topk: the cut-offs k.
         metrics: names from ``USER_METRICS``.
         others: further values of each part's users by name, in the order of the lists.
 

@@ -1,4 +1,4 @@
-"""RecBole's metrics of what is recommended, corrected, and the evaluator that has them in place of RecBole's.
+"""RecBole's metrics of what is recommended, corrected, and the evaluator that uses them.
 
 RecBole 1.2.1 divides ShannonEntropy by the number of different items, so that a wider choice lowers it,
 counts the padding item as one of the catalogue in ItemCoverage and GiniIndex, and goes through lists place by
@@ -34,6 +34,7 @@ class _OfLists:
 
     def mean_over_lists(self, items: np.ndarray, of_item: dict[int, float]) -> float:
         """Return the mean over users of a value's mean over the items of a list; an empty list has none."""
+        # The value of each item id, and 0 for the padding, which fills places without an item.
         table = np.zeros(max(int(items.max(initial=0)), max(of_item, default=0)) + 1)
         table[list(of_item)] = list(of_item.values())
         table[0] = 0
@@ -52,6 +53,7 @@ class ShannonEntropy(_OfLists, recbole_metrics.ShannonEntropy):
     """Entropy in nats of the distribution of all listed places over the items, ``-sum p log p``."""
 
     def of_lists(self, items: np.ndarray, collected: DataStruct) -> float:  # noqa: ARG002, D102
+        # Without the padding item; -sum p log p over the items that are listed at all.
         counts = np.bincount(items.ravel())[1:]
         shares = counts[counts > 0] / max(counts.sum(), 1)
         return float(-(shares * np.log(shares)).sum()) + 0.0
@@ -61,6 +63,7 @@ class GiniIndex(_OfLists, recbole_metrics.GiniIndex):
     """Gini coefficient of how often each item of the catalogue is listed: 0 if all equally, near 1 if one."""
 
     def of_lists(self, items: np.ndarray, collected: DataStruct) -> float:  # noqa: D102
+        # sum_i (2 i - n - 1) c_i / (n sum c) of ascending counts c_i, i from 1.
         counts = np.sort(self.counts(items, collected))
         place = np.arange(1, len(counts) + 1)
         return ((2 * place - len(counts) - 1) * counts).sum() / max(len(counts) * counts.sum(), 1)
@@ -96,6 +99,7 @@ class MRR(recbole_metrics.MRR):
 
     def metric_info(self, pos_index: np.ndarray) -> np.ndarray:
         """Return the reciprocal place of the first hit at each k, float64 [n, K], from hits, bool [n, K]."""
+        # First hit of each list, [n, 1]; without a hit no place reaches infinity.
         first = pos_index.argmax(1)[:, None]
         found = np.arange(pos_index.shape[1]) >= np.where(pos_index.any(1, keepdims=True), first, np.inf)
         return np.where(found, 1 / (first + 1), 0.0)
@@ -106,6 +110,7 @@ class NDCG(recbole_metrics.NDCG):
 
     def metric_info(self, pos_index: np.ndarray, pos_len: np.ndarray) -> np.ndarray:
         """Return NDCG at each k, float64 [n, K], from hits, bool [n, K], and held-out items, [n]."""
+        # DCG@k is a running sum over places; the ideal one stops after as many places as there are positives.
         places = np.arange(1, pos_index.shape[1] + 1)
         discount = 1 / np.log2(places + 1.0)
         ideal = np.cumsum(discount)[np.minimum(places, pos_len[:, None]) - 1]
@@ -117,6 +122,7 @@ class MAP(recbole_metrics.MAP):
 
     def metric_info(self, pos_index: np.ndarray, pos_len: np.ndarray) -> np.ndarray:
         """Return average precision at each k, float64 [n, K]; arguments as for NDCG."""
+        # Precision at each place, [n, K]; its running sum over hits is average precision before the division.
         places = np.arange(1, pos_index.shape[1] + 1)
         precision = pos_index.cumsum(axis=1) / places
         return np.cumsum(precision * pos_index, axis=1) / np.minimum(places, pos_len[:, None])

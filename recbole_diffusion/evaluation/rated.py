@@ -60,18 +60,22 @@ def _places(owner: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     Returns:
         Both counts, int64 [rows] each; the second includes the row itself.
     """
+    # Rank of each value among all rows, the largest first, so that owner and rank sort as one number.
     by_value = np.argsort(-values)
     rank = np.empty(len(values), np.int64)
     rank[by_value] = np.arange(len(values))
     order = np.argsort(owner * len(values) + rank)  # in a third of the time of np.lexsort
     user, value = owner[order], values[order]
+    # Where a user begins, and where a value does among the sorted rows, bool [rows].
     new_user = np.r_[True, user[1:] != user[:-1]][: len(user)]
     new_tie = new_user | np.r_[True, value[1:] != value[:-1]][: len(user)]
     number = np.arange(len(user))
     starts = np.flatnonzero(new_tie)
+    # Which group of equal values a row is in; groups are counted through all users.
     which = np.cumsum(new_tie) - 1
     first_of_user = np.maximum.accumulate(np.where(new_user, number, 0))
     before, equal = np.empty(len(user), np.int64), np.empty(len(user), np.int64)
+    # Rows of the user before the group, and the size of the group, at the rows' old positions.
     before[order] = starts[which] - first_of_user
     equal[order] = np.diff(np.r_[starts, len(user)])[which]
     return before, equal
@@ -124,15 +128,18 @@ def rated_rankings(
             f"{int(np.isnan(scores).sum())} predicted ratings are NaN; the model has diverged, use a smaller "
             "learning_rate"
         )
+    # Relevant rows, and the user of each row as a place among the distinct ones, [rows].
     relevant = ratings >= median
     distinct, owner = _distinct(users)
     if reading.actual == "order":
+        # Equal ratings by item number: a rank takes the place of the rating.
         order = np.lexsort((items[relevant], -ratings[relevant]))
         wanted = np.empty(len(order))
         wanted[order] = -np.arange(len(order), dtype=float)
     else:
         wanted = ratings[relevant]
     actual_places = _places(owner[relevant], wanted)
+    # Rows that may be in the predicted list, bool [rows].
     shown = scores >= median if reading.filter_predicted else np.ones(len(scores), bool)
     before, equal = _places(owner[shown], scores[shown])
     found = {}
@@ -141,11 +148,15 @@ def rated_rankings(
         weight = np.zeros(len(ratings))  # probability of being in the actual list
         weight[relevant] = _in_actual(*actual_places, k, reading)
         chance, gain = np.zeros(len(scores)), np.zeros(len(scores))
+        # p_i: of ``equal`` rows at one value, the first k - before are listed, each with the same chance.
         chance[shown] = np.clip(k - before, 0, equal) / equal
+        # E[discount of i's place]: the mean discount of the places that the group takes, 0 beyond k.
         gain[shown] = (discount[np.minimum(before + equal, k)] - discount[np.minimum(before, k)]) / equal
         actual = np.bincount(owner, weight, len(distinct))  # |I_a|, whole
         kept = actual > 0
+        # sum_i w_i p_i / |I_a| of each user with a relevant item, [n].
         recall = np.bincount(owner, weight * chance, len(distinct))[kept] / actual[kept]
+        # The best DCG puts |I_a| items in the first places.
         ideal = discount[np.minimum(np.rint(actual[kept]).astype(int), k)]
         dcg = np.bincount(owner, weight * gain, len(distinct))[kept]
         found[k] = distinct[kept], recall, dcg / ideal
@@ -162,6 +173,7 @@ def _distinct(users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _in_actual(before: np.ndarray, equal: np.ndarray, k: int, reading: ListReading) -> np.ndarray:
     """Return the probability that each relevant row is in its user's actual list, [rows]."""
+    # w_i: with ``tied`` 1 if any order of equal ratings lists the item, by default the share of such orders.
     if reading.actual == "tied":
         return (before < k).astype(float)
     return np.ones(len(before)) if reading.actual == "all" else np.clip(k - before, 0, equal) / equal
@@ -197,6 +209,7 @@ def errors_by_user(
     """
     error = (np.clip(predicted, low, high) if clip else predicted) - ratings
     distinct, owner, counts = np.unique(users, return_inverse=True, return_counts=True)
+    # Place of each asked user among those who have ratings.
     place = np.searchsorted(distinct, asked).clip(max=len(distinct) - 1)
     absolute, squared = (
         np.where(distinct[place] == asked, (np.bincount(owner, values) / counts)[place], np.nan)

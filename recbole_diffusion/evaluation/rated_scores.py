@@ -36,6 +36,7 @@ class RatedScores:
         users, items = (
             np.asarray(part.inter_feat[name]).astype(np.int64) for name in (part.uid_field, part.iid_field)
         )
+        # One number for each pair, ascending; the rating of a pair is found by it later.
         self._keys, first = np.unique(users * self.n_items + items, return_index=True)
         self._ratings = rating_column(part)[first]
         self._batches: list[tuple[np.ndarray, ...]] = []
@@ -50,14 +51,16 @@ class RatedScores:
             positive_u: row in the batch of each held-out item, [positives].
             positive_i: its item id, [positives].
         """
+        # The scores of the held-out cells, [positives], out of the table [batch, n_items].
         rows, items = positive_u.to(scores.device), positive_i.to(scores.device)
         values = self.add_values(scores[rows, items], users.to(scores.device)[rows], items)
         if self.predicts_ratings:
+            # All cells by bin, less those of rated items: what is left are predictions for unrated items.
             low, high = distribution.edges(*self.scale)[[0, -1]]
             counts = torch.histc(
                 scores.clamp(low, high).float(), distribution.BINS, float(low), float(high)
             ).long()
-            counts[0] -= torch.isneginf(scores).sum()  # what is masked is no prediction
+            counts[0] -= torch.isneginf(scores).sum()  # masked cells are not predictions
             self.unrated += counts.cpu().numpy() - distribution.histogram(values, *self.scale)
 
     def add_values(self, scores: Tensor, users: Tensor, items: Tensor) -> np.ndarray:
@@ -71,6 +74,7 @@ class RatedScores:
         if len(self._batches) > 1:
             self._batches = [tuple(map(np.concatenate, zip(*self._batches, strict=True)))]
         keys, scores = self._batches[0]
+        # Ratings in the order of the scores, [rows].
         ratings = self._ratings[np.searchsorted(self._keys, keys)]
         return keys // self.n_items, keys % self.n_items, ratings, scores
 
@@ -91,6 +95,7 @@ class RatedScores:
         filtered = self.ranking(ListReading(filter_predicted=True)) if self.predicts_ratings else plain
         values = [*filtered.values(), *plain.values()]
         for k in self.options.lengths:
+            # Mean of the two readings, by user.
             (users, one), (_, other) = filtered[f"ndcg@{k}"], plain[f"ndcg@{k}"]
             values.append((users, (one + other) / 2))
         return dict(zip(self.options.names(False), values, strict=True))
@@ -113,6 +118,7 @@ class RatedScores:
         """
         found = {}
         for name, (of, values) in self._rankings().items():
+            # Where each asked user is in the ranking's ascending users.
             place = np.searchsorted(of, users).clip(max=max(len(of) - 1, 0))
             found[name] = (
                 np.where(of[place] == users, values[place], np.nan)

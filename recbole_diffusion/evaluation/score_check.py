@@ -1,4 +1,4 @@
-"""Whether the scores of an evaluation can be ranked: numbers, and not one and the same for all items."""
+"""Checks that the scores of an evaluation can be ranked: finite, and not equal for all items."""
 
 import logging
 from typing import Any
@@ -24,10 +24,10 @@ def not_finite(scores: Tensor) -> str:
 class ScoreCheck:
     """The scores of one evaluation, batch by batch.
 
-    Users of whom the model knows nothing may have one score for all items, and are then ranked by chance
-    (see ``evaluation/ranking.py``). An evaluation in which all users are so says nothing about a model, and
-    fails, unless the model declares ``constant_scores``. If only the items that a user has not seen are
-    equal, as where none of them has a row in train, the log says that the lists are chance.
+    Users that the model knows nothing about may have one score for all items, and are then ranked by chance
+    (see ``evaluation/ranking.py``). An evaluation in which this holds for all users says nothing about a
+    model, and fails, unless the model declares ``constant_scores``. If only the items that a user has not
+    seen are equal, as where none of them has a training row, the log says that the lists are chance.
 
     Args:
         model: the model.

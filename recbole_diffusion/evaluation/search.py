@@ -24,9 +24,11 @@ class VectorSearch:
 
     def __init__(self, items: Tensor, tile: int = TILE) -> None:
         lengths = items[1:].norm(dim=1)
+        # Descending lengths, [n_items - 1], and the ids in that order.
         self.lengths, order = lengths.sort(descending=True)
         self.numbers = order + 1
         self.items = items[self.numbers]
+        # Place of each id in that order, by id - 1.
         self.place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
         self.tile = tile
         self.products = 0  # computed so far
@@ -42,7 +44,7 @@ class VectorSearch:
             users: vectors, [batch, d].
             ids: internal ids, long [batch].
             k: at most the number of items.
-            cells: rows of the batch and item numbers that are left out, long [cells] each, or None.
+            cells: rows of the batch and ids of the items to leave out, long [cells] each, or None.
 
         Returns:
             Scores [batch, k], descending, -inf where nothing is left, and item numbers [batch, k].
@@ -50,6 +52,7 @@ class VectorSearch:
         many, tile = len(users), min(max(self.tile, k), len(self.items))
         values = users.new_full((many, k), -torch.inf)
         found = torch.zeros(many, k, dtype=torch.long, device=users.device)
+        # |u| with some slack for rounding, [batch]: times the next length, no later score is above it.
         reach = users.norm(dim=1) * (1 + SLACK)
         active = torch.arange(many, device=users.device)
         left_out = None if cells is None else self._by_tile(*cells, tile)
@@ -57,10 +60,12 @@ class VectorSearch:
             self._table = users.new_empty(many * tile)
         for start in range(0, len(self.items), tile):
             if start:
+                # Users whose k-th best could still be beaten.
                 active = active[reach[active] * self.lengths[start] >= values[active, -1]]
                 if len(active) == 0:
                     break
             some, vectors = users if len(active) == many else users[active], self.items[start : start + tile]
+            # The memory of an earlier tile, [active, tile].
             scores = self._table[: len(some) * len(vectors)].view(len(some), len(vectors))
             torch.mm(some, vectors.T, out=scores)
             self.products += scores.numel()
@@ -68,6 +73,7 @@ class VectorSearch:
                 self._leave_out(scores, active, many, *left_out[start // tile])
             numbers = self.numbers[start : start + tile]
             if not start:
+                # The first tile fills the lists, later ones are merged into those of the active users.
                 values, found = best_items(scores, ids, k, numbers)
             else:
                 values[active], found[active] = self._merged(
@@ -81,7 +87,8 @@ class VectorSearch:
     ) -> tuple[Tensor, Tensor]:
         """Return the best of what was found before, [batch, k], and of another tile, [batch, tile]."""
         k = values.shape[1]
-        new = cells_from(scores, values[:, -1:])  # what is below the last place cannot enter
+        # Scores from a user's k-th best on; fewer than k may be left of a tile.
+        new = cells_from(scores, values[:, -1:])  # a score below the last place cannot enter
         if new is None:
             top, items = best_items(scores, ids, min(k, scores.shape[1]), numbers)
         else:
@@ -92,6 +99,7 @@ class VectorSearch:
         """Return cells of each tile: rows of the batch, and columns of the tile."""
         if len(self.items) <= tile:
             return [(rows, self.place[items - 1])]
+        # Cells by tile: places ascend, so that each tile has one run of them.
         places, order = self.place[items - 1].sort()
         starts = torch.arange(0, len(self.items), tile, device=places.device)
         sizes = torch.diff(torch.searchsorted(places, starts), append=starts.new_tensor([len(places)]))
@@ -102,6 +110,7 @@ class VectorSearch:
     def _leave_out(scores: Tensor, active: Tensor, many: int, rows: Tensor, columns: Tensor) -> None:
         """Set the cells of a tile to -inf in the rows that are still active."""
         if len(active) < many:
+            # Row among the active users, -1 for a user who is done.
             row = torch.full((many,), -1, device=active.device)
             row[active] = torch.arange(len(active), device=active.device)
             rows = row[rows]

@@ -67,6 +67,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         )
     adjusted, floor = {}, 0.0
     for before, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        # p_(i) times m - i, no smaller than the one before.
         floor = max(floor, min(1.0, (len(p_values) - before) * float(p_values[name])))
         adjusted[name] = floor
     return {name: adjusted[name] for name in p_values}
@@ -105,12 +106,14 @@ def compare_runs(
         seeds = []
         for number, run in enumerate(runs[method], start=1):
             name = f"run {number} of {method!r}"
+            # Users in the order of their tokens, which is the same in each run.
             tokens, column = _by_token(run, metric, name)
             reference = reference or (name, tokens)
             _require_same_users(reference, (name, tokens))
             seeds.append(column)
         if not seeds:
             raise UsageError(f"method {method!r} has no run; give at least one, or leave the method out")
+        # [users]: the mean of each user over the seeds.
         values[method] = np.mean(seeds, axis=0)
     tests = {method: paired_test(values[best], values[method], wilcoxon) for method in order[1:]}
     adjusted = holm({method: p for method, (_, p) in tests.items()})
@@ -164,10 +167,12 @@ def pooled_test(
         )
         _require_same_users((names[0], tokens), (names[1], others))
         ratings = _by_token(pair[0], count, names[0])[1]
+        # Weight of a user in the split's mean over ratings; splits weigh the same, and all weights sum to 1.
         share = ratings / (ratings.sum() * len(runs))
         owners.append(tokens)
         sums.append(share * (a - b))
         weights.append(share)
+    # A user's part over all splits, [users]: the difference is the sum of ``total`` over that of ``weight``.
     users, place = np.unique(np.concatenate(owners), return_inverse=True)
     if len(users) < 2:
         raise UsageError(f"a test needs at least 2 users, got {len(users)}; evaluate more users")
@@ -175,8 +180,10 @@ def pooled_test(
     draws = np.random.default_rng(0)
     found = np.empty(resamples)
     for number in range(resamples):
+        # How often each user is drawn, [users].
         times = np.bincount(draws.integers(len(users), size=len(users)), minlength=len(users))
         found[number] = float(times @ total) / max(float(times @ weight), 1e-300)
+    # Two-sided: twice the smaller tail.
     tails = [(found <= 0).mean(), (found >= 0).mean()]
     return float(total.sum()), float(np.clip(2 * min(tails), 1 / resamples, 1))
 

@@ -36,6 +36,7 @@ def row_probabilities(scores: Tensor, how: str) -> Tensor:
         ValueError: another ``how``.
     """
     if how == "l1":
+        # r_ui / sum_j |r_uj|, [batch, n]
         return scores / scores.abs().sum(1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
     if how == "softmax":
         return torch.softmax(scores, dim=1)
@@ -55,6 +56,7 @@ def row_energy(reconstructed: Tensor, original: Tensor) -> Tensor:
         reconstructed: [batch, n].
         original: D_U^-1 R, [batch, n].
     """
+    # The fraction that a cell reaches of its original probability, [batch, n].
     share = torch.where(
         original > 0, reconstructed / original.clamp_min(torch.finfo(original.dtype).tiny), 0.0
     )
@@ -63,6 +65,7 @@ def row_energy(reconstructed: Tensor, original: Tensor) -> Tensor:
 
 def row_entropy(reconstructed: Tensor) -> Tensor:
     """Return S of Eq. 8 for each row, with the absolute values of negative reconstructions."""
+    # -x log x of each cell, 0 at 0, summed by row.
     return torch.special.entr(reconstructed.abs()).sum(1)
 
 
@@ -88,9 +91,11 @@ def by_user(
     """
     energy, entropy = [], []
     for ids in users.split(block):
+        # Without the padding item: column i is item i + 1.
         probabilities = row_probabilities(score(ids)[:, 1:].double(), how)
         items, _, rows = positives.gather(ids)
         original = torch.zeros_like(probabilities)
+        # 1 / |N(u)| at the user's items, D_U^-1 R.
         original[rows, items - 1] = 1 / positives.counts(ids)[rows].double()
         energy.append(row_energy(probabilities, original))
         entropy.append(row_entropy(probabilities))
@@ -112,6 +117,7 @@ def original_thermodynamics(positives: InteractionCSR) -> Thermodynamics:
 
     Every cell reaches itself, and each row is uniform.
     """
+    # Users with interactions: U counts all of a user's cells, S is log |N(u)|.
     counts = positives.offsets.diff()
     counts = counts[counts > 0].double()
     return Thermodynamics(

@@ -46,13 +46,14 @@ class VectorRanking:
 
         Args:
             users: internal ids, long [block].
-            history: rows of the block and items that are left out, long [cells] each.
+            history: rows of the block and items to leave out, long [cells] each.
             positive_u: row in the block of each held-out item, long [positives].
             positive_i: its item id, long [positives].
 
         Raises:
             RunError: a score is NaN or infinite.
         """
+        # [block, d]; no score is computed before the search asks for it.
         vectors = self.vectors_of(users)
         # |u . h| <= |u| |h|: all scores are finite if the largest lengths have a finite product.
         if not bool(torch.isfinite(vectors.norm(dim=1).max() * self.search.lengths[0])):
@@ -73,10 +74,12 @@ class VectorRanking:
             rows: row in the block of each pair, long [pairs].
             items: its item id, long [pairs].
         """
+        # u . v of each pair.
         return (self.vectors_of(users).index_select(0, rows) * self.items.index_select(0, items)).sum(1)
 
     def _equal(self, vectors: Tensor, history: tuple[Tensor, Tensor]) -> bool | None:
         """Return ``RankedBatch.equal`` from all scores of a block."""
+        # [block, n_items]: only where no list tells items apart.
         scores = vectors @ self.items.T
         self.check.finite(scores[:, 1:])
         scores[history] = -torch.inf

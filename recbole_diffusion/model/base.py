@@ -1,4 +1,4 @@
-"""What the rest of the package asks a model for, and what this package's models share on top of RecBole's."""
+"""The interface between a model and the rest of the package, and base classes on top of RecBole's."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class FoldInHistories:
     Attributes:
         items: long [total], item ids, ascending within a user.
         starts: long [batch], where each user's items begin.
-        rows: long [total], whose they are as a position in the batch.
+        rows: long [total], the position in the batch of each item's user.
         ratings: float [total] on the data set's scale, or None.
     """
 
@@ -52,11 +52,11 @@ class FoldInHistories:
 
 
 class ModelInterface:
-    """What the rest of the package asks a model for, with the answers of a model that has nothing to add.
+    """The interface between a model and the rest of the package, with defaults for all of it.
 
-    This is the one list of what a model can declare. :class:`Recommender` inherits it; RecBole's models and
-    models from outside that inherit RecBole's classes alone get it by ``recbole_models.adapted``. So nobody
-    asks a model whether it has an attribute.
+    This is the one list of what a model can declare or override. :class:`Recommender` inherits it; RecBole's
+    models, and models from outside that inherit RecBole's classes alone, get it by
+    ``recbole_models.adapted``. So no code has to test a model for an attribute.
 
     Declared by the class:
 
@@ -70,8 +70,8 @@ class ModelInterface:
             model's type.
         loader_class: ``positives`` for batches without negatives (the model draws them itself), a class, or
             None for RecBole's choice by ``input_type``.
-        protocol: a file of ``properties/protocol`` that says how the model's data is cut and judged, over the
-            data set's YAML; or None.
+        protocol: a file of ``properties/protocol`` that says how the model's data is split and evaluated; it
+            overrides the data set's YAML. Or None.
         loss_names: names of the parts that ``calculate_loss`` returns, for ``metrics.jsonl``.
         predicts_ratings: whether scores are ratings on the data set's scale; histories then have ratings too.
         has_item_vectors: whether scores are inner products, see :meth:`inner_products`.
@@ -99,17 +99,17 @@ class ModelInterface:
     # Training.
 
     def observe_parts(self, parts: Mapping[str, Any]) -> None:
-        """Get the held-out data sets by name, once before training; for diagnostics alone."""
+        """Receive the held-out data sets by name, once before training; for diagnostics alone."""
 
     def begin_epoch(self, epoch: int) -> None:
-        """Do what precedes each training epoch, counted from 0."""
+        """Prepare a training epoch, counted from 0."""
 
     def epoch_diagnostics(self) -> dict[str, float]:
         """Return numbers by name for the epoch's line of ``metrics.jsonl``."""
         return {}
 
     def final_diagnostics(self) -> dict[str, Any]:
-        """Return what ``result.json`` says under ``diagnostics``, of the best weights."""
+        """Return the ``diagnostics`` of ``result.json``, computed with the best weights."""
         return {}
 
     # Serving.
@@ -130,11 +130,12 @@ class ModelInterface:
 
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:
         """Return scores of all items for users by their histories, [batch, n_items]; nothing is trained."""
+        # [batch, d] x [d, n_items]
         return self.fold_in_vectors(histories, seed) @ self.inner_products().items.T
 
 
 class Recommender(ModelInterface, GeneralRecommender):
-    """A model that may keep what it derives from its weights until they change.
+    """A model that may cache values derived from its weights until they change.
 
     RecBole switches the mode before each epoch and each evaluation, and weights move or are converted through
     ``_apply``: both call :meth:`_forget`, which a subclass overrides to drop what it has derived.
@@ -170,6 +171,7 @@ class InnerProductModel(Recommender):
     @torch.no_grad()
     def _kept(self) -> tuple[Tensor, Tensor]:
         """Return :meth:`vectors`; while evaluating, those of the first call."""
+        # Weights move from batch to batch, so that nothing can be kept.
         if self.training:
             return self.vectors()
         if self._scored is None:
@@ -185,6 +187,7 @@ class InnerProductModel(Recommender):
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return scores of all items, [batch, n_items]; a new tensor, which the evaluator may overwrite."""
         users, items = self._kept()
+        # [batch, d] x [d, n_items]
         return users[interaction[self.USER_ID]] @ items.T
 
     @torch.no_grad()

@@ -36,6 +36,8 @@ class EMA(nn.Module, Generic[M]):
         """Move the average towards the present weights of ``module``."""
         self.updates += 1
         n = self.updates.item()
+        # 9 / 11 in the first update, falling to 1 - decay.
         new = 1 - min(self.decay, (1 + n) / (10 + n)) if self.decay else 1.0  # ratio of the new weights
         for mine, other in zip(self.copy.parameters(), module.parameters(), strict=True):
+            # In place: old average + new * (weights - old average).
             mine.lerp_(other, new)

@@ -30,6 +30,7 @@ class FactorEncoder(nn.Module):
         self, n_users: int, n_items: int, embedding_size: int, init_std: float | None = None
     ) -> None:
         super().__init__()
+        # [n_users, d] and [n_items, d]; row 0 of both is the padding id.
         self.users, self.items = (
             nn.Parameter(torch.empty(rows, embedding_size)) for rows in (n_users, n_items)
         )
@@ -44,6 +45,7 @@ class FactorEncoder(nn.Module):
     @staticmethod
     def pooled(layers: list[Layer]) -> Layer:
         """Return the mean over layers, the vectors whose inner products are scores."""
+        # L + 1 tables of each kind.
         users, items = zip(*layers, strict=True)
         if len(layers) == 1:
             return users[0], items[0]
@@ -75,6 +77,7 @@ class LightGCNEncoder(FactorEncoder):
         n_users, n_items = interactions.shape
         super().__init__(n_users, n_items, embedding_size, init_std)
         self.n_layers = n_layers
+        # R_norm, [n_users, n_items], half of the square adjacency.
         self.graph = SparseMatrix(scaled(interactions, 0.5, 0.5))
 
     def layers(self, items: Tensor | None = None, graph: SparseMatrix | None = None) -> list[Layer]:
@@ -87,6 +90,7 @@ class LightGCNEncoder(FactorEncoder):
         graph = self.graph if graph is None else graph
         found: list[Layer] = [(self.users, self.items if items is None else items)]
         for _ in range(self.n_layers):
+            # E_U of the next layer is R_norm E_I, and E_I is R_norm^T E_U, both of this layer.
             of_users, of_items = found[-1]
             found.append((graph(of_items), graph.back(of_users)))  # [n_users, d], [n_items, d]
         return found

@@ -27,6 +27,7 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:
+        # The gradient of A X by X is A^T times the gradient of the product; A is constant.
         return None, None, ctx.transposed @ gradient
 
 
@@ -64,6 +65,7 @@ class _Gram(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (rows,) = ctx.saved_tensors
+        # dX = X (dG + dG^T) for G = X^T X.
         return rows @ (gradient + gradient.T)
 
 
@@ -98,11 +100,15 @@ class _BagSums(torch.autograd.Function):
     def forward(
         ctx: Any, table: Tensor, rows: Tensor, items: Tensor, n_rows: int, weights: Tensor | None
     ) -> Tensor:
+        # [n_rows * n] zeros, in the memory of an earlier batch where that is large enough.
         flat = _BagSums.rows(table, n_rows * len(table))
+        # Without weights a single 1, expanded: it takes no memory of its own.
         values = table.new_ones(1).expand(len(items)) if weights is None else weights
+        # An item that is twice in a bag adds up in its cell.
         flat.scatter_add_(0, rows * len(table) + items, values)
         bags = flat.view(n_rows, len(table))  # [bags, n]
         sums = bags @ table
+        # Kept for the backward pass; without one the memory is free at once.
         ctx.bags = bags if ctx.needs_input_grad[0] else None
         if ctx.bags is None:
             _BagSums.give_back(flat)
@@ -112,6 +118,7 @@ class _BagSums(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         bags, ctx.bags = ctx.bags, None  # a second backward pass would find another batch's rows: it fails
+        # The gradient of bags @ table by the table, [n, width].
         found = bags.T @ gradient
         _BagSums.give_back(bags)
         return found, None, None, None, None
@@ -150,8 +157,11 @@ def noise_factor(weights: Tensor) -> Tensor:
     Returns:
         C, [width, width], of the type of ``weights``.
     """
+    # [width, width] in float64: rounding in float32 could leave it without a Cholesky factor.
     covariance = gram(weights.double())
+    # Far below the diagonal itself, for a W whose columns depend on each other.
     covariance.diagonal().add_(1e-12 * covariance.diagonal().mean() + 1e-30)
+    # Cholesky gives L with L L^T = W^T W; C is L^T.
     return torch.linalg.cholesky(covariance).T.to(weights.dtype)
 
 
@@ -164,7 +174,7 @@ class _PairScores(torch.autograd.Function):
 
     @staticmethod
     def is_dense(left: Tensor, right: Tensor, i: Tensor) -> bool:
-        """Return whether the pairs are so many of all that the whole product is cheaper, and small."""
+        """Return whether the whole product is cheaper: it is small, and many of its cells are asked for."""
         cells = len(left) * len(right)
         return cells <= _PairScores.dense_cells and len(i) * _PairScores.dense_ratio >= cells
 
@@ -172,6 +182,7 @@ class _PairScores(torch.autograd.Function):
     def forward(ctx: Any, left: Tensor, right: Tensor, i: Tensor, j: Tensor) -> Tensor:
         ctx.save_for_backward(left, right, i, j)
         if _PairScores.is_dense(left, right, i):
+            # All scores, [rows, columns], then those of the pairs.
             return (left @ right.T)[i, j]
         block = max(1, _PairScores.block_numbers // left.shape[1])
         parts = [(left[a] * right[b]).sum(1) for a, b in zip(i.split(block), j.split(block), strict=True)]
@@ -181,9 +192,11 @@ class _PairScores(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         left, right, i, j = ctx.saved_tensors
         if _PairScores.is_dense(left, right, i):
+            # dS, 0 at the cells that were not asked for: d left = dS right and d right = dS^T left.
             table = gradient.new_zeros(len(left), len(right)).index_put_((i, j), gradient, accumulate=True)
             return table @ right, table.T @ left, None, None
         if len(i) * left.shape[1] <= _PairScores.block_numbers:
+            # Pair by pair: d left[i] += g right[j], d right[j] += g left[i].
             column = gradient[:, None]
             d_left = torch.zeros_like(left).index_add_(0, i, column * right[j])
             return d_left, torch.zeros_like(right).index_add_(0, j, column * left[i]), None, None

@@ -30,6 +30,7 @@ def full_catalogue_squared_error(
         [batch].
     """
     quadratic = ((vectors @ gram(items)) * vectors).sum(1)  # u (H^T H) u^T, [batch]
+    # |N(u)| - 2 u . (sum of h_i over N(u)) + u (H^T H) u^T
     return counts - 2 * (vectors * positive_sums).sum(1) + quadratic
 
 
@@ -60,15 +61,18 @@ def sum_by_row(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | N
     Returns:
         [batch, width].
     """
+    # Cells of the bags as dense rows.
     cells = len(starts) * len(table)
     if cells <= DENSE_CELLS and len(items) * DENSE_RATIO >= cells:
         ends = torch.cat([starts[1:], starts.new_tensor([len(items)])])
         rows = torch.repeat_interleave(torch.arange(len(starts), device=items.device), ends - starts)
+        # Without a gradient to the weights, the dense rows can lie in memory that batches share.
         if weights is None or not weights.requires_grad:
             return bag_sums(table, rows, items, len(starts), weights)
         bags = table.new_zeros(len(starts), len(table))  # dense rows, [batch, n_items]
         return bags.index_put_((rows, items), weights, accumulate=True) @ table
     if len(items) == 0:
+        # Zeros that depend on the table, so that it has a gradient, of zeros.
         return table.new_zeros(len(starts), table.shape[1]) + 0 * table.sum()
     return F.embedding_bag(items, table, starts, mode="sum", per_sample_weights=weights)
 
@@ -78,6 +82,7 @@ def dropout(values: Tensor, prob: float) -> Tensor:
 
     On a CPU torch's own dropout takes three times as long.
     """
+    # rand >= prob holds with probability 1 - prob; all in one new tensor.
     return torch.rand_like(values).ge_(prob).mul_(values).div_(1 - prob) if prob else values
 
 

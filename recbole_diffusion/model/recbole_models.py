@@ -1,4 +1,4 @@
-"""The one adapter of RecBole's own models: what they can do, as ``ModelInterface`` declares it."""
+"""Adapters from RecBole's own models to ``ModelInterface``."""
 
 import copyreg
 import functools
@@ -38,16 +38,18 @@ class _KeptVectors(ModelInterface):
 
 
 class _Rows(ModelInterface):
-    """Autoencoders, which know a user by nothing but the row that ``get_rating_matrix`` gives."""
+    """Autoencoders, whose only input is the user's row from ``get_rating_matrix``."""
 
     takes_histories = True
 
     def fold_in_scores(self: Any, histories: FoldInHistories, seed: int) -> Tensor:
         many = len(histories.starts)
+        # The users' rows, 0 and 1, in the place of those that RecBole makes of its training part.
         rows = torch.zeros(many, self.n_items, device=histories.items.device)
         rows[histories.rows, histories.items] = 1.0
         self.get_rating_matrix = lambda users: rows[users]
         try:
+            # Noise of its own seed, and the run's random stream as it was.
             with torch.no_grad(), torch.random.fork_rng():
                 torch.manual_seed(seed)
                 return self.full_sort_predict(asking(self, torch.arange(many))).view(many, -1)
@@ -74,8 +76,10 @@ class _ItemSimilarity(ModelInterface):
 
     def fold_in_scores(self: Any, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         items = histories.items.cpu().numpy()
+        # A CSR matrix of the histories: each user's items, and where the next user's begin.
         offsets = np.r_[histories.starts.cpu().numpy(), len(items)]
         shape = len(offsets) - 1, self.n_items
+        # [users, n_items] times [n_items, n_items], both sparse for SLIM.
         found = sp.csr_matrix((np.ones(len(items), np.float32), items, offsets), shape) @ self.similarity()
         return torch.from_numpy(np.asarray(found.todense() if sp.issparse(found) else found)).to(self.device)
 
@@ -92,8 +96,10 @@ class _DenseSimilarity(_ItemSimilarity):
     def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
         if self._strips[0] is not self.item_similarity:
             whole = torch.from_numpy(np.asarray(self.item_similarity))
+            # A multiple of 16 columns, one strip about as large as STRIP.
             width = max(STRIP // len(whole) // 16 * 16, 16)
             self._strips = self.item_similarity, [one.contiguous() for one in whole.split(width, 1)]
+        # [users, n_items]: the training rows, as bags of items for each strip.
         rows = self.interaction_matrix[interaction[self.USER_ID].cpu().numpy(), :]
         items, starts = torch.from_numpy(rows.indices).long(), torch.from_numpy(rows.indptr[:-1]).long()
         weights = torch.from_numpy(rows.data)
@@ -128,6 +134,7 @@ class _Counts(ModelInterface):
     def __init__(self: Any, config: Any, dataset: Any) -> None:
         # RecBole's class comes next in the MRO.
         super().__init__(config, dataset)  # type: ignore[call-arg]
+        # Once for each training row, whatever the batches were.
         counts = torch.bincount(dataset.inter_feat[dataset.iid_field], minlength=self.n_items)
         self.item_cnt = counts[:, None].to(self.device)
         self.max_cnt = self.item_cnt.max(0).values
@@ -159,10 +166,10 @@ class _Adapted(type):
 
 @functools.cache
 def adapted(cls: type) -> type:
-    """Return a model class with the answers of ``ModelInterface``, under the same name.
+    """Return a model class with the attributes and methods of ``ModelInterface``, under the same name.
 
-    What the class itself has wins over the defaults. A class that inherits one of RecBole's may score
-    otherwise: it gets the defaults alone, and declares what it can do.
+    Attributes of the class itself take precedence over the defaults. A class that inherits one of RecBole's
+    may score differently: it gets the defaults alone, and declares what it can do.
     """
     if issubclass(cls, ModelInterface):
         return cls

@@ -38,10 +38,13 @@ class UserBlocks:
 
     def gather(self, users: Tensor) -> Tensor:
         """Return the vectors of users, [batch, width]; blocks that none of them is in are not computed."""
+        # Only the blocks that the users are in, and of these the ones that are missing.
         blocks = torch.unique(users // USER_BLOCK).cpu()
         for block in blocks[~self._done[blocks]].tolist():
             stop = min((block + 1) * USER_BLOCK, self.n_users)
+            # The whole block, whoever asks: its noise is that of the block.
             ids = torch.arange(block * USER_BLOCK, stop, device=users.device)
+            # [block, width], kept in the table of all users.
             found = self.compute(ids, block)
             if self._table is None:
                 self._table = found.new_zeros(self.n_users, self.width)

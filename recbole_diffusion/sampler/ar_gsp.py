@@ -24,7 +24,7 @@ from recbole_diffusion.sampler.ar_gsp_draw import (
 )
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
-# Judges that gamma should leave above the threshold: its rank errs by a quarter.
+# Judges expected above the threshold; with 16 of them its rank errs by about a quarter.
 ACCEPTED_AT_LEAST = 16
 ROUNDS, MOST_TRIES = 8, 64
 PAIR_NUMBERS = 2**22  # numbers of one table of pair products
@@ -94,9 +94,11 @@ class ArGsp:
             ValueError: a row has no candidate that is not a positive.
         """
         threshold = self._estimated(vectors, items, generator)
+        # The row of each negative, long [counts.sum()].
         rows = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)  # [places]
         drawn = torch.zeros_like(rows)  # 0: still open
         # Exact ranks of a row cost the same for many tries; a pair product does not.
+        # Each try is accepted with probability gamma: 4 (or 2) are expected to be, unless MOST_TRIES is less.
         tries = min(MOST_TRIES, math.ceil((4 if threshold is None else 2) / self.gamma))
         left = torch.arange(len(rows), device=rows.device)  # open places, ascending
         distinct = bool((counts > 1).any())
@@ -107,6 +109,7 @@ class ArGsp:
             tried = torch.randint(
                 1, len(items), shape, generator=generator, device=rows.device
             )  # [open, tries]
+            # Eq. 16, [open, tries]: by exact ranks, or by the threshold that judges estimate.
             accepted = (
                 self._among_first_ranks(vectors, items, row, tried)
                 if threshold is None
@@ -116,6 +119,7 @@ class ArGsp:
             # The first accepted try of each place; none is the padding item, which leaves it open.
             first = accepted.to(torch.uint8).argmax(1, keepdim=True)
             found = tried.gather(1, first).squeeze(1) * accepted.any(1)
+            # Without replacement: a place that repeats an item of its row stays open.
             drawn[left] = _without_repeats(found, row, drawn, rows, len(items)) if distinct else found
             left = left[drawn[left] == 0]
         # A row with open places may have few accepted items: it is drawn anew, whole. Which rows these are
@@ -131,6 +135,7 @@ class ArGsp:
         size = max(self.candidate_items, math.ceil(ACCEPTED_AT_LEAST / self.gamma))
         if len(vectors) * n_real <= self.exact_cells or size >= n_real:
             return None
+        # Item ids without the padding, the same judges for all rows.
         judges = torch.randperm(n_real, generator=generator, device=items.device)[:size] + 1
         return torch.cat(
             [
@@ -145,6 +150,7 @@ class ArGsp:
         A few rows at a time, so that their scores of all items stay in the processor's cache, from the
         product to the partition.
         """
+        # Places lie row after row: the rows that have open ones, and how many.
         distinct, place, many = torch.unique_consecutive(row, return_inverse=True, return_counts=True)
         accepted = torch.empty(tried.shape, dtype=torch.bool, device=tried.device)
         size = max(1, CACHED_CELLS // len(items))
@@ -162,6 +168,7 @@ class ArGsp:
         self, batch: _Batch, part: Tensor, threshold: Tensor | None, generator: torch.Generator | None
     ) -> Tensor:
         """Return the negatives of some rows, long [part], from all items, as Eq. 16 and 17 are written."""
+        # All items, [part, n_real], for the few rows whose tries ran out.
         scores = batch.vectors[part] @ batch.items[1:].T
         lowest = rank_threshold(scores, self.gamma) if threshold is None else threshold[part]
         candidates = torch.arange(1, len(batch.items), device=part.device)
@@ -189,6 +196,7 @@ def _pair_scores(vectors: Tensor, items: Tensor, row: Tensor, tried: Tensor) -> 
 def _without_repeats(found: Tensor, row: Tensor, drawn: Tensor, rows: Tensor, n_items: int) -> Tensor:
     """Return ``found`` [open] with 0 for items that their row has, or gets at an earlier place."""
     keys = row * n_items + found
+    # One key for each pair; among equal ones the earliest place comes first.
     order = keys.argsort(stable=True)
     first = torch.ones_like(keys, dtype=torch.bool)
     first[order[1:]] = keys[order[1:]] != keys[order[:-1]]

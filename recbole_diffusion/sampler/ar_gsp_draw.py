@@ -20,6 +20,7 @@ def step_temperature(t: Tensor, steps: int, relaxation_rate: float) -> Tensor:
         steps: T.
         relaxation_rate: lambda.
     """
+    # (t + 1) / T, since the paper's t counts from 1.
     return torch.exp(-relaxation_rate * (1 - (t + 1).double() / steps))
 
 
@@ -92,17 +93,22 @@ def gumbel_softmax_draw(
             "a row has no candidate left that is not a positive: raise candidate_items, or its user has "
             "every item"
         )
+    # How many candidates a row may get, [rows]: those accepted, or all that are allowed if none is.
     accepted = (allowed & (log_probability == 0)).sum(1)
     available = torch.where(accepted > 0, accepted, allowed.sum(1))
     tau = temperature[:, None].to(log_probability.dtype)
+    # The order of (log p + g) / tau + g', multiplied by tau: [rows, candidates].
     order_key = (
         log_probability + gumbel(log_probability, generator) + tau * gumbel(log_probability, generator)
     )
+    # Last in order, after all candidates that are allowed.
     order_key.masked_fill_(~allowed, -math.inf)
     width = min(int(counts.max()), order_key.shape[1])
     drawn = order_key.topk(width, dim=1).indices  # [rows, width]
+    # Row and place of each negative, long [counts.sum()].
     rows = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
     place = torch.arange(len(rows), device=counts.device) - (counts.cumsum(0) - counts)[rows]
+    # A row with fewer candidates than places starts again at its first.
     return drawn[rows, place % available.clamp(max=width)[rows]]
 
 

@@ -1,4 +1,4 @@
-"""One negative for each pair, by the name of its sampler: those that CNSDiff and CCDRec are compared with."""
+"""Negative samplers by name, one negative per pair: those CNSDiff and CCDRec are compared with."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -79,20 +79,26 @@ def choose_negatives(
     pool = uniform_negatives(positives, users.repeat_interleave(candidate_items)).view(
         len(users), -1
     )  # [batch, N]
+    # Asked for here, since uniform and popularity need none.
     found = vectors()
     if name == "mixgcf":
+        # The negative is a vector; an id goes with it for losses that read ids, such as a penalty.
         return pool[:, 0], mixgcf(found.users, found.layers, items, pool, share_coefficients=True)
+    # At length 1 for those that compare by cosine.
     unit_items = F.normalize(found.items, dim=1) if name in ("ahns", "realhns") else found.items
     if name == "ahns":
         unit_users = F.normalize(found.users, dim=1)
+        # The user's cosine with the candidates, [batch, N], and with the positive, [batch].
         place = ahns(
             _scores(unit_users, unit_items, pool), (unit_users * unit_items[items]).sum(1), **(hardness or {})
         )
     elif name == "dns":
         place = dns(_scores(found.users, found.items, pool), hardest)
     else:
+        # The candidates' cosine with the positive, [batch, N]: the largest are taken as false negatives.
         similarities = _scores(unit_items[items], unit_items, pool)
         place = real_hard(_scores(found.users, found.items, pool), similarities, hardest, false_ratio)
+    # The id at the place chosen, long [batch].
     return pool.gather(1, place[:, None]).squeeze(1), None
 
 

@@ -54,7 +54,9 @@ def nearest_candidates(
     top = max(1, math.floor(top_ratio * count + 1e-9))  # 0.1 * 30 is 2.999... in floating point
     found = []
     for block in pool.split(BLOCK):
+        # Ids from 1, without replacement, for all items of the block.
         candidates = torch.randperm(n_real, generator=generator, device=pool.device)[:count] + 1
+        # [block, count] inner products; ids of the largest, [block, top].
         found.append(candidates[(block @ pool[candidates].T).topk(top, dim=1, sorted=False).indices])
     return torch.cat(found)
 
@@ -86,10 +88,13 @@ def curricular_negatives(
     drawn = torch.empty_like(items)
     open_rows = torch.arange(len(items), device=items.device)
     for _ in range(DRAWS):
+        # Any of the kept candidates of the row's positive, long [open].
         place = torch.randint(nearest.shape[1], open_rows.shape, generator=generator, device=items.device)
         drawn[open_rows] = nearest[items[open_rows], place]
+        # Rows stay open whose user has the item.
         open_rows = open_rows[positives.contains(users[open_rows], drawn[open_rows])]
         if len(open_rows) == 0:
             return drawn
+    # Users who seem to have all kept candidates get any other item.
     drawn[open_rows] = uniform_negatives(positives, users[open_rows], generator=generator)
     return drawn

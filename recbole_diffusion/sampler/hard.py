@@ -31,6 +31,7 @@ def dns(scores: Tensor, m: int, *, generator: torch.Generator | None = None) -> 
     if not 1 <= m <= scores.shape[1]:
         raise ValueError(f"m is {m}; it takes 1 to {scores.shape[1]}, the number of candidates")
     hardest = scores.topk(m, dim=1).indices  # [batch, m]
+    # One of the m, each equally likely, [batch, 1].
     chosen = torch.randint(m, (len(scores), 1), generator=generator, device=scores.device)
     return hardest.gather(1, chosen).squeeze(1)
 
@@ -75,11 +76,13 @@ def ahns(candidate_scores: Tensor, positive_scores: Tensor, *, alpha: float, bet
         )
     if not beta > 0:
         raise ValueError(f"beta is {beta}; it takes a number above 0")
+    # Only a positive base has a power p + 1; see above for what the smallest one leads to.
     base = (positive_scores + alpha).clamp(min=torch.finfo(positive_scores.dtype).tiny)
     wanted = beta * base ** (p + 1)  # [batch], may be infinite
     # The candidate nearest to a score beyond the pool's range is that at the nearer end; large numbers lose
     # no digits this way.
     wanted = wanted.clamp(min=candidate_scores.amin(1), max=candidate_scores.amax(1))
+    # The nearest of each row's N candidates.
     return (candidate_scores - wanted[:, None]).abs().argmin(1)
 
 

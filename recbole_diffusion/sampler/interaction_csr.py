@@ -25,6 +25,7 @@ class InteractionCSR(nn.Module):
         self.register_buffer("offsets", offsets.long(), persistent=False)
         self.register_buffer("items", items.long(), persistent=False)
         counts = offsets[1:] - offsets[:-1]
+        # Ascending without sorting, as users are and the items of each.
         users = torch.repeat_interleave(torch.arange(len(counts)), counts)
         self.register_buffer("keys", users * n_items + items.long(), persistent=False)
 
@@ -48,15 +49,18 @@ class InteractionCSR(nn.Module):
             [total], the position in the batch of each item's user.
         """
         counts = self.counts(users)
+        # In the result: each user's items begin where the user's before end.
         ends = counts.cumsum(0)
         starts = ends - counts
         rows = torch.repeat_interleave(torch.arange(len(users), device=users.device), counts)
+        # 0, 1, ... within each user, [total].
         within = torch.arange(len(rows), device=users.device) - starts[rows]
         return self.items[self.offsets[users][rows] + within], starts, rows
 
     def contains(self, users: Tensor, items: Tensor) -> Tensor:
         """Return whether each pair (users[k], items[k]) is a positive, bool, by binary search."""
         wanted = users * self.n_items + items  # one number for each pair; ``keys`` has those of all positives
+        # Where the pair is if it is a positive; a place after the last key is clamped, and does not match.
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
         return self.keys[place] == wanted
 
@@ -71,6 +75,7 @@ class InteractionCSR(nn.Module):
         place = torch.full((self.n_items,), -1, device=candidates.device)
         place[candidates] = torch.arange(len(candidates), device=candidates.device)
         items, _, rows = self.gather(users)
+        # Cells of the row's positives that are candidates.
         columns = place[items]
         inside = columns >= 0
         lacking = torch.ones(len(users), len(candidates), dtype=torch.bool, device=candidates.device)

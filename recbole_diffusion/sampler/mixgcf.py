@@ -49,6 +49,7 @@ def mixgcf(
         ValueError: there is no layer or no candidate, or the shapes do not fit.
     """
     _require_shapes(user_vectors, layers, positives_ids, candidate_ids)
+    # a_l of this layer, [batch, N]; a shared one is drawn once for the row.
     coefficients_shape = (len(candidate_ids), 1 if share_coefficients else candidate_ids.shape[1])
     pooled = torch.zeros_like(user_vectors)
     for table in layers:
@@ -59,8 +60,11 @@ def mixgcf(
             :, None
         ]  # [batch, 1]
         share = coefficients.gather(1, winners)  # [batch, 1]
+        # Each layer has its own winner, long [batch].
         chosen = candidate_ids.gather(1, winners).squeeze(1)
+        # e'_l of the winner, [batch, d], with gradient to both rows.
         pooled = pooled + share * F.embedding(positives_ids, table) + (1 - share) * F.embedding(chosen, table)
+    # Pooled as LightGCN pools its layers, by their mean.
     return pooled / len(layers)
 
 
@@ -69,8 +73,10 @@ def _hardest(
     user_vectors: Tensor, table: Tensor, positives_ids: Tensor, candidate_ids: Tensor, coefficients: Tensor
 ) -> Tensor:
     """Return the positions of the candidates whose mixed vectors score highest in one layer, long [batch]."""
+    # u.e_positive, [batch, 1], and u.e_candidate, [batch, N], of this layer.
     positive_scores = (user_vectors * table[positives_ids]).sum(1)[:, None]  # [batch, 1]
     candidate_scores = torch.einsum("bd,bnd->bn", user_vectors, table[candidate_ids])
+    # u.e'_l = a_l u.e_positive + (1 - a_l) u.e_candidate
     mixed_scores = torch.lerp(
         candidate_scores, positive_scores.expand_as(candidate_scores), coefficients
     )  # [batch, N]

@@ -44,6 +44,7 @@ def popularity_table(counts: Tensor, power: float) -> Tensor:
     if not bool((exact > 0).any() if power > 0 else len(exact) > 0):
         raise ValueError("no item but the padding one has a positive weight: there is nothing to draw")
     largest = exact.max().clamp(min=torch.finfo(torch.float64).tiny)  # of all zeros, which power 0 allows
+    # Relative to the largest count, so that no power overflows.
     weights = (exact / largest) ** power
     return torch.cat([torch.zeros(1, dtype=torch.float64), (weights / weights.sum()).cumsum(0)]).to(
         counts.device
@@ -75,6 +76,7 @@ def popularity_negatives(
             "entry an item: make it with popularity_table"
         )
     items = _unconditional(cumulative, len(users), generator)
+    # Places that hit a positive of their user, drawn again.
     open_places = positives.contains(users, items).nonzero().squeeze(1)
     for _ in range(REJECTION_ROUNDS - 1):
         if len(open_places) == 0:
@@ -82,6 +84,7 @@ def popularity_negatives(
         again = _unconditional(cumulative, len(open_places), generator)
         items[open_places] = again
         open_places = open_places[positives.contains(users[open_places], again)]
+    # w_j / sum of w, [n_items], for the exact draw.
     weights = cumulative.diff(prepend=cumulative.new_zeros(1))
     for block in open_places.split(max(1, EXACT_CELLS // len(weights))):
         items[block] = _conditional(positives, users[block], weights, generator)
@@ -90,6 +93,7 @@ def popularity_negatives(
 
 def _unconditional(cumulative: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
     """Draw ids, long [count], by inversion: the first item whose cumulative probability is larger."""
+    # The sum of the weights, 1 but for rounding.
     total = cumulative[-1]
     points = torch.rand(count, generator=generator, dtype=torch.float64, device=cumulative.device) * total
     # ``right`` passes over items of weight 0, which repeat an entry.
@@ -108,6 +112,7 @@ def _conditional(
     Raises:
         ValueError: a user has no item of positive weight left.
     """
+    # w_j, [rows, n_items], and 0 for the user's positives.
     left = weights.repeat(len(users), 1)
     items, _, rows = positives.gather(users)
     left[rows, items] = 0
@@ -118,6 +123,7 @@ def _conditional(
             "draw; a power of 0 "
             "gives every item a weight"
         )
+    # E_j / w_j with E_j exponential is when clock j rings; the first has the largest w_j / E_j.
     waiting = (
         torch.empty_like(left).exponential_(generator=generator).clamp_(min=torch.finfo(left.dtype).tiny)
     )

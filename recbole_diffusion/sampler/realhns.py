@@ -1,8 +1,8 @@
 """Hard negatives without the false ones: the general part of RealHNS (Ma et al., RecSys 2023).
 
-RealHNS is made for two domains. In one domain it comes to this: a coarse choice keeps the candidates that the
-user scores highest, and a filter drops those among them that are most like the positive item, since they are
-likely items that the user would take too, false negatives. One of the rest is drawn.
+RealHNS was designed for two domains. Within one it reduces to this: a coarse choice keeps the candidates that
+the user scores highest, and a filter drops those among them that are most like the positive item, since they
+are likely items that the user would take too, false negatives. One of the rest is drawn.
 """
 
 import torch
@@ -41,8 +41,11 @@ def real_hard(
         raise ValueError(
             f"hardest takes 1 to {scores.shape[1]} and false_ratio 0 to 1, got {hardest} and {false_ratio}"
         )
+    # The coarse choice: what the user scores highest.
     kept = scores.topk(hardest, dim=1).indices  # [batch, hardest]
+    # What the filter leaves of the kept ones, one at least.
     real = max(1, hardest - int(false_ratio * hardest))
     order = similarities.gather(1, kept).argsort(dim=1)[:, :real]  # least similar first
     drawn = torch.randint(real, (len(scores), 1), generator=generator, device=scores.device)
+    # A place among the real ones, as one among the kept, as one in the pool.
     return kept.gather(1, order.gather(1, drawn)).squeeze(1)

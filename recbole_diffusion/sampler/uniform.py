@@ -22,11 +22,13 @@ def uniform_negatives(
     Raises:
         ValueError: a user has every item, so that there is no negative.
     """
+    # Rejection would never end for a user without a negative.
     full = positives.counts(users) >= positives.n_items - 1
     if bool(full.any()):
         raise ValueError(
             f"user {int(users[full][0])} has all {positives.n_items - 1} items: there is no negative to draw"
         )
+    # Any real item; places that hit a positive are drawn again until none is left.
     items = torch.randint(1, positives.n_items, users.shape, generator=generator, device=users.device)
     open_places = positives.contains(users, items).nonzero().squeeze(1)
     while len(open_places):

@@ -36,9 +36,11 @@ class _AlternatingSteps(FusedSteps):
             interaction = batch.to(self.device)
             critic = 0.0
             if self.model.critic is not None:
+                # The critic first: its updates, then the generator's, on the same batch.
                 for _ in range(options.critic_steps):
                     critic += self._critic_step(interaction) / options.critic_steps
             parts = [self._generator_step(interaction, critic) for _ in range(options.generator_steps)]
+            # Mean over the generator's updates of each of its parts, then the critic's mean.
             values = [sum(column) / len(parts) for column in zip(*parts, strict=True)]
             values += [] if self.model.critic is None else [critic]
             totals = (
@@ -55,6 +57,7 @@ class _AlternatingSteps(FusedSteps):
 
     def _generator_step(self, interaction: Any, critic: float) -> list[float]:
         other = self.model.critic
+        # The generator's loss runs through the critic, which gets no gradient.
         if other is not None:  # its gradient would be computed and discarded
             other.requires_grad_(False)
         try:
@@ -69,6 +72,7 @@ class _AlternatingSteps(FusedSteps):
 
     def _step(self, optimizer: torch.optim.Optimizer, loss: Tensor, network: torch.nn.Module) -> None:
         """Update one of the two networks."""
+        # Of both networks, so that nothing of an earlier update is left.
         self.model.zero_grad(set_to_none=True)
         loss.backward()
         if self.clip_grad_norm:
@@ -85,6 +89,7 @@ class _AlternatingSteps(FusedSteps):
             generator if generator is not None else getattr(self, "_last_generator", math.nan)
         )
         limit = self.model.options.divergence_limit
+        # NaN or infinite in either loss; the critic's may also grow without bound.
         broken = not math.isfinite(critic) or (generator is not None and not math.isfinite(generator))
         if broken or abs(critic) > limit:
             what = (

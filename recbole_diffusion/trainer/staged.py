@@ -28,6 +28,7 @@ class StageLoader:
         self.generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
+        # Batches of an epoch, rounded up; an empty stage still has one.
         return max(1, -(-len(self.rows) // self.batch_size))
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -66,6 +67,7 @@ class _StageSteps(FusedSteps):
     ) -> Any:
         """Train one epoch; return the loss of each update, summed over batches."""
         self.model.train()
+        # Of each update, [updates]; on the device, so that no batch waits for a number.
         totals = torch.zeros(len(self.stage.steps), device=self.device)
         for batch in train_data:
             rows = batch.to(self.device)
@@ -75,6 +77,7 @@ class _StageSteps(FusedSteps):
                 for _ in range(step.repeats):
                     loss = step.loss(rows)
                     optimizer.zero_grad(set_to_none=True)
+                    # Only the update's own parameters get gradients, whatever else the loss runs through.
                     loss.backward(inputs=list(step.parameters))
                     if self.clip_grad_norm:
                         torch.nn.utils.clip_grad_norm_(step.parameters, **self.clip_grad_norm)
@@ -88,7 +91,7 @@ class _StageSteps(FusedSteps):
 
 
 class StagedTrainer(RunMixin, _StageSteps):
-    """Runs the stages that ``model.stages()`` lists (see ``model/stage.py``).
+    """Runs the stages that ``model.stages()`` lists (see ``model/cross_domain/stage.py``).
 
     A stage ends with the weights of its best validation, in ``<stage>.pt`` of the run folder; those of the
     last stage are in ``best.pt``. Epochs are numbered through all stages; a record in ``metrics.jsonl`` names
@@ -116,7 +119,7 @@ class StagedTrainer(RunMixin, _StageSteps):
                 Path(config["stage_cache"]).expanduser().mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise UsageError(
-                    f"stage_cache {config['stage_cache']} cannot be made: {error}; name another folder"
+                    f"stage_cache {config['stage_cache']} cannot be created: {error}; name another folder"
                 ) from error
 
     # Stages.
@@ -173,11 +176,13 @@ class StagedTrainer(RunMixin, _StageSteps):
         self.saved_model_file = str(self.best_file)
         self.epochs = first_epoch + self.stage.epochs
         self.valid_metric_bigger = self.bigger and self.stage.error is None
+        # New in each stage: momentum of an earlier one does not carry over.
         self.step_optimizers = [self._optimizer_of(step) for step in self.stage.steps]
-        # By name: a stage has the same order of batches wherever it stands.
+        # By name, so that a stage has the same order of batches wherever it comes in the list.
         order = self.config.general.seed + crc32(self.stage.name.encode())
         self._loader = StageLoader(self.stage, self.part, order)
         between = len(self._loader) * max(1, self.eval_step)  # batches from one validation to the next
+        # From batches to validations, rounded up; the longer patience counts.
         self.stopping_step = max(self.stage.stopping_step, -(-self.stage.patience_in_updates // between))
         return self._loader
 
@@ -215,8 +220,8 @@ class StagedTrainer(RunMixin, _StageSteps):
             self.stage.module.load_state_dict(checkpoint.load(file, self.device)["state_dict"])
         except (RunError, RuntimeError) as error:
             raise RunError(
-                f"stage {self.stage.name!r} cannot be taken from the cache: {str(error)[:200]}. Remove "
-                f"{file}, and the stage is trained again"
+                f"stage {self.stage.name!r} cannot be loaded from the cache: {str(error)[:200]}. Remove "
+                f"{file}, and the stage will be trained again"
             ) from error
         self.logger.info("stage %s: taken from %s", self.stage.name, file)
         return True

@@ -137,13 +137,13 @@ def test_a_cache_that_cannot_be_used_says_what_to_remove(go, tmp_path):
     damaged = next(cache.glob("target-*"))
     damaged.write_bytes(damaged.read_bytes()[:-100])
     with pytest.raises(
-        RunError, match=rf"stage 'target' cannot be taken from the cache: .*damaged.* Remove {damaged}, and"
+        RunError, match=rf"stage 'target' cannot be loaded from the cache: .*damaged.* Remove {damaged}, and"
     ):
         go("again", stage_cache=str(cache))
     damaged.unlink()
     run(resume=tmp_path / "again")
     assert damaged.is_file()
-    with pytest.raises(UsageError, match=r"stage_cache .* cannot be made: .*; name another folder"):
+    with pytest.raises(UsageError, match=r"stage_cache .* cannot be created: .*; name another folder"):
         go("nowhere", stage_cache=str(damaged))
     assert not (tmp_path / "nowhere").exists()
 

@@ -1,12 +1,12 @@
-"""What the models of cold users in a target domain share.
+"""Base class of the models for cold users of a target domain.
 
-A rating is ``offset_i + user vector . item vector``. A subclass of :class:`ColdStartRecommender` gives
+A rating is ``offset_i + user vector . item vector``. A subclass of :class:`ColdStartRecommender` provides
 
 - ``item_side()``, the item vectors and offsets;
 - ``known(users)``, the vectors of users with target ratings;
 - ``transfer(users)``, the vectors of users without target ratings;
-- ``stages()``, what is trained, in order; none for the trivial baselines. TGT and CMF have stages of their
-  own (``factorization_stage`` makes one of ratings).
+- ``stages()``, the training stages in order; none for the trivial baselines. TGT and CMF define theirs
+  (``factorization_stage`` makes one of ratings).
 
 Mappings between two factorisations inherit ``mapping.MappingRecommender``, which does most of this. EMCDR is
 the smallest example.
@@ -60,9 +60,11 @@ class ColdStartRecommender(Recommender):
         self.ratings, self.source_ratings = ratings_of(dataset), ratings_of(dataset.source)
         self.source_shape = MatrixShape(dataset.source.user_num, dataset.source.item_num)
         self.shared, self.valid_users = dataset.train_users, dataset.valid_users
+        # The source id by target id; 0, the padding id, for a user of the target alone.
         source_of = torch.zeros(self.n_users, dtype=torch.long)
         source_of[dataset.shared[:, 0]] = dataset.shared[:, 1]
         self.register_buffer("source_of", source_of, persistent=False)
+        # Training ratings of each target user, [n_users].
         counts = torch.bincount(self.ratings.users, minlength=self.n_users)
         self.register_buffer("is_cold", counts == 0, persistent=False)
         self.warm = False
@@ -73,10 +75,10 @@ class ColdStartRecommender(Recommender):
         )
         self._sizes = describe(dataset)
 
-    # What a subclass gives.
+    # Provided by a subclass.
 
     def stages(self) -> list[TrainingStage]:
-        """Return what is trained, in order."""
+        """Return the training stages, in order."""
         return []
 
     def item_side(self) -> tuple[Tensor, Tensor]:
@@ -123,11 +125,13 @@ class ColdStartRecommender(Recommender):
         Known users have their own vectors; those of cold users are transferred and, if ``warm``, fine-tuned.
         """
         cold = self.is_cold[users]
+        # Rows of cold users have no meaning yet, and are overwritten.
         found = self.known(users)
         if cold.any():
             found[cold] = self.cold_vectors(users[cold])
         if not self.warm or self._warm_start is None:
             return found
+        # A few target ratings move the transferred vectors (DiffCDR, section 4.1).
         return self._warmed(self._warm_start, users, found)
 
     def _warmed(self, start: WarmStart, users: Tensor, vectors: Tensor) -> Tensor:
@@ -138,6 +142,7 @@ class ColdStartRecommender(Recommender):
                 lambda some: self.cold_vectors(some.to(device)), *self._items()
             )
         warm, values = self._warm_vectors
+        # ``warm`` ascends: the place that a user has in it, or would have.
         place = torch.searchsorted(warm, users).clamp(max=len(warm) - 1)
         return torch.where((warm[place] == users)[:, None], values[place], vectors)
 
@@ -151,9 +156,11 @@ class ColdStartRecommender(Recommender):
         items, offsets = self._items()
 
         def of(users: Tensor) -> Tensor:
+            # Each user is transferred once, however many rows ask for the user.
             distinct, rows = torch.unique(users, return_inverse=True)
             return self.append_ones(self.vectors_of(distinct))[rows]
 
+        # [n_items, width + 1]: w . v_i + offset_i is one inner product with [w, 1].
         return InnerProducts(of, torch.cat([items, offsets[:, None]], 1))
 
     @torch.no_grad()
@@ -161,6 +168,7 @@ class ColdStartRecommender(Recommender):
         """Return predicted ratings of all items, [batch, n_items]."""
         users, rows = torch.unique(interaction[self.USER_ID], return_inverse=True)
         items, offsets = self._items()
+        # [distinct, n_items], then one row for each that asks.
         return (self.vectors_of(users) @ items.T + offsets)[rows]
 
     @torch.no_grad()
@@ -169,6 +177,7 @@ class ColdStartRecommender(Recommender):
         users, rows = torch.unique(interaction[self.USER_ID], return_inverse=True)
         items, offsets = self._items()
         chosen = interaction[self.ITEM_ID]
+        # w_u . v_i + offset_i of each pair, [batch].
         return (self.vectors_of(users)[rows] * items[chosen]).sum(1) + offsets[chosen]
 
     def final_diagnostics(self) -> dict[str, Any]:

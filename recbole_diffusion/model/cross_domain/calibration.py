@@ -18,7 +18,9 @@ class Calibration(nn.Module):
 
     def __init__(self, width: int, n_items: int | None) -> None:
         super().__init__()
+        # [width] each; at 1 and 0 the vectors stay as they are.
         self.factor, self.constant = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        # [n_items]; added to the offsets by ``MappingRecommender.item_side``.
         self.item_offset = nn.Parameter(torch.zeros(n_items)) if n_items else None
 
     def forward(self, vectors: Tensor) -> Tensor:

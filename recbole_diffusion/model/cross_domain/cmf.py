@@ -40,6 +40,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
+        # [target ratings + source ratings], in the order of ``joint``.
         self.weight_of = torch.ones(len(self.ratings) + len(self.source_ratings))  # of each rating's error
         self.weight_of[len(self.ratings) :] = self.options.source_weight
         means = [
@@ -54,6 +55,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
             torch.cat([self.ratings.items, self.n_items + self.source_ratings.items]),
             torch.cat([self.ratings.ratings - means[0], self.source_ratings.ratings - means[1]]),
         )
+        # Users by common id; the source's items follow the target's.
         shape = MatrixShape(int(users.max()) + 1, self.n_items + self.source_shape.n_items)
         self.factors = MatrixFactorization(shape, self.options, 0.0, derived_seed(self.seed, "joint"))
         self.factors.count(self.joint)
@@ -68,6 +70,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         """
         ids = torch.zeros(self.source_shape.n_users, dtype=torch.long)
         ids[shared[:, 1]] = shared[:, 0]
+        # A user of the source alone gets an id after those of the target.
         alone = (ids == 0).nonzero().squeeze(1)[1:]  # id 0 is the padding in both
         ids[alone] = torch.arange(len(alone)) + self.n_users
         return ids
@@ -92,12 +95,15 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         """Return the weighted mean error of ratings of both domains with the penalty, a scalar."""
         chosen, device = batch.cpu(), batch.device
         joint = (self.joint.users, self.joint.items, self.joint.ratings, self.weight_of)
+        # Columns of the joint list are on the CPU, [batch] of each go to the device.
         users, items, ratings, weights = (column[chosen].to(device) for column in joint)
+        # Squared errors of both domains under one penalty, source ratings at ``source_weight``.
         return self.factors.loss(users, items, ratings, weights, self.options.task_absolute)
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return vectors and offsets of the target items."""
         vectors, offsets = self.factors.item_vectors(), self.factors.item_offsets()
+        # The first rows are the target's; its mean returns, which the ratings are trained without.
         return vectors[: self.n_items], self.target_mean + offsets[: self.n_items]
 
     def known(self, users: Tensor) -> Tensor:
@@ -118,6 +124,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
 
     def source_history(self, histories: FoldInHistories) -> FoldInHistories:
         """Return histories in the item numbers of the joint factors, ratings without the source's mean."""
+        # The source's items follow the target's.
         return replace(
             histories,
             items=histories.items + self.n_items,

@@ -48,9 +48,9 @@ FIGURE_4 = (1, 5, 30)
 class DiffCDR(MappingRecommender):
     """DIM makes target vectors from the source, ALM aligns them; each batch updates both in turn.
 
-    A batch is a set of shared users with all of their training ratings, so that the solver runs once a user,
-    not once a rating. ``docs/models/diffcdr.md`` has each difference from the paper and the released code
-    with its measured effect; in short:
+    A batch is a set of shared users with all of their training ratings, so that the solver runs once per
+    user, not once per rating. ``docs/models/diffcdr.md`` has each difference from the paper and the released
+    code with its measured effect; in short:
 
     - The network has activations; with ``activation: none``, the authors', and a linear ALM the whole is an
       affine map.
@@ -63,7 +63,7 @@ class DiffCDR(MappingRecommender):
       factors are far smaller than the noise that the schedule ends with.
     - Items may have learned offsets (``item_offset_reg_weight``): the factors' offsets go with users whose
       biases are known, and those of cold users are only guessed.
-    - The network predicts velocity, which does not blow errors up near time 1; ``prediction: noise`` is the
+    - The network predicts velocity, which does not amplify errors near time 1; ``prediction: noise`` is the
       paper's.
     - The solver may start at the mean of noise, 0 (``start: mean``). It then ends in the middle of the
       conditional distribution, where a draw or the source vector, the paper's start, leads to a sample.
@@ -87,10 +87,12 @@ class DiffCDR(MappingRecommender):
         o = self.options
         if o.diffusion:
             schedule, velocity = LinearVP(o.beta_0, o.beta_1), o.prediction == "velocity"
+            # Width of the condition c.
             size = {"vector": self.width, "profile": SIZE, "both": self.width + SIZE}[o.condition]
             self.denoiser = Denoiser(
                 schedule, (self.width, size), o.hidden_size, o.time_size, o.activation, velocity, o.join
             )
+            # The solver and the predictions read these averages, training updates the denoiser itself.
             self.ema_denoiser = EMA(self.denoiser, o.ema_decay)
         with_offsets = o.task_weight > 0 and o.item_offset_reg_weight is not None
         self.alignment = Alignment(self.width, self.n_items if with_offsets else None, o.alignment)
@@ -109,6 +111,7 @@ class DiffCDR(MappingRecommender):
     def begin_transfer(self) -> None:
         """Compute mean and deviation of the training users' vectors, and the statistics of profiles."""
         if self.options.standardise:
+            # Of the shared training users, who are the ones that the diffusion learns from.
             users = self.shared.to(self.statistics.device)
             for row, vectors in ((0, self.source_vectors(users)), (2, self.target_vectors(users))):
                 self.statistics[row] = vectors.mean(0)
@@ -128,6 +131,7 @@ class DiffCDR(MappingRecommender):
         return torch.cat([self._standardised(vectors), profiles], 1)  # [batch, k + SIZE]
 
     def _standardised(self, vectors: Tensor) -> Tensor:
+        # The denoiser reads mean 0 and deviation 1 in each coordinate, [batch, k].
         return (vectors - self.statistics[0]) / self.statistics[1]
 
     # Training.
@@ -157,15 +161,19 @@ class DiffCDR(MappingRecommender):
         """
         mean, deviation = self.statistics[2:]
         x0 = (self.target_vectors(users) - mean) / deviation  # u^t standardised, [batch, k]
+        # Target ratings of each user, [batch].
         counts = (self.rated.offsets[users + 1] - self.rated.offsets[users]).to(x0.dtype)
         weights = counts / (counts + self.options.rating_count_half_weight)  # [batch]
+        # 1/STEPS, 2/STEPS, ..., 1, in pairs around the middle, [batch].
         t = (antithetic_steps(STEPS, len(users), device=x0.device) + 1) / STEPS
         noise = torch.randn_like(x0)
         schedule = self.denoiser.schedule
         xt = schedule.alpha(t)[:, None] * x0 + schedule.sigma(t)[:, None] * noise  # Eq. 5
         # Users without condition train the unconditional noise of Eq. 3; [batch, 1].
         kept = torch.rand(len(users), 1, device=x0.device) >= self.options.condition_dropout
+        # F(x_t, t, c) against the noise, or the velocity that it stands for, [batch, k] (line 8).
         error = self.denoiser(xt, t, self.condition(users) * kept) - self.denoiser.target(x0, noise, t)
+        # Weights have mean 1, so that they do not change the size of the loss.
         return (weights[:, None] / weights.mean() * error.square()).mean()
 
     def align_loss(self, users: Tensor) -> Tensor:
@@ -173,9 +181,11 @@ class DiffCDR(MappingRecommender):
         o, alm = self.options, self.alignment
         vectors = alm(self.diffused(users))  # ALM(u^), [batch, k]; no gradient to the denoiser
         gap = vectors - self.target_vectors(users)
+        # |ALM(u^) - u^t|_n: over coordinates a sum, over users a mean (Eq. 6).
         loss = o.align_weight * (gap.abs() if o.align_norm == 1 else gap.square()).sum(1).mean()
         if not o.task_weight:
             return loss
+        # L_task by the users' own training ratings (Eq. 2), with the learned offsets.
         common = 0.0 if alm.common is None else alm.common  # None without item_offset
         return loss + o.task_weight * self.task_loss_of(users, vectors, alm.item_offset, common)
 
@@ -212,7 +222,9 @@ class DiffCDR(MappingRecommender):
                 starts["noise"] = drawn
             condition = self._condition(vectors, profiles)
             evaluations = o.evaluations if evaluations is None else evaluations
+            # From time 1 to 0 under guidance (Eq. 3, 4), [batch, k].
             x = transferred(self.ema_denoiser.copy, starts[o.start], condition, o.guidance, evaluations)
+        # Back to the scale of target vectors.
         return x * self.statistics[3] + self.statistics[2]
 
     def transfer(self, users: Tensor) -> Tensor:
@@ -232,11 +244,12 @@ class DiffCDR(MappingRecommender):
         """Add the number of Figure 4: mean distance of training users' vectors to their target vectors.
 
         Measured at each point of :meth:`transfer_path`, over at most 1,000 users. ``mean vector`` is the
-        distance of the mean target vector, the same for everyone, below which a transfer has to come.
+        distance of the mean target vector, the same for everyone; a transfer has to be below it.
         """
         found = super().final_diagnostics()
         if self.options.diffusion:
             users = self.drawn_users(1000)  # as many as in the paper
+            # ``truth`` are the vectors that the ratings were factorised into, [n, k].
             truth = self.target_vectors(users)
             made = self.transfer_path(users) | {"mean vector": truth.mean(0)}
             gaps = {name: (one - truth).norm(dim=1) for name, one in made.items()}  # [n] each
@@ -256,6 +269,7 @@ class DiffCDR(MappingRecommender):
         ``source`` are the source vectors at the scale of the target; ``1``, ``5`` and ``30`` the solver's
         output after so many evaluations of the noise; ``aligned`` the vectors that score.
         """
+        # Mean and deviation of the source replaced by those of the target.
         source = self._standardised(self.source_vectors(users)) * self.statistics[3] + self.statistics[2]
         made = {"source": source} | {str(one): self.diffused(users, one) for one in FIGURE_4}
         return made | {"aligned": self.transfer(users)}

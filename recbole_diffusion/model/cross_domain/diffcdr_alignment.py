@@ -1,4 +1,4 @@
-"""DiffCDR's alignment module (ALM): what is between the diffusion's vectors and the scores."""
+"""DiffCDR's alignment module (ALM), the layer between the diffusion's vectors and the scores."""
 
 from torch import Tensor, nn, zeros
 
@@ -15,10 +15,12 @@ class Alignment(nn.Module):
     def __init__(self, width: int, n_items: int | None, matrix: bool = True) -> None:
         super().__init__()
         self.matrix: nn.Module = nn.Identity()
+        # One matrix [width, width], which starts by changing nothing.
         if matrix:
             linear = nn.Linear(width, width, bias=False)
             nn.init.eye_(linear.weight)
             self.matrix = linear
+        # [n_items] under an L2 penalty, and one number for all items without.
         self.item_offset = nn.Parameter(zeros(n_items)) if n_items else None
         self.common = nn.Parameter(zeros(())) if n_items else None
 

@@ -22,7 +22,7 @@ class Denoiser(nn.Module):
     (Salimans and Ho 2022, "Progressive Distillation", section 4). At time 1 alpha is 0.007: there an error of
     the noise is 150 times as large in x_0, one of F is not.
 
-    The condition enters through a matrix without bias, so that a condition of 0 is no condition.
+    The condition enters through a matrix without bias, so that a condition of 0 means none.
 
     Args:
         schedule: of the noise.
@@ -50,12 +50,14 @@ class Denoiser(nn.Module):
         # Of the solver's times, which are the same in each batch: features, alpha and sigma.
         self._features: dict[tuple[float, torch.device], tuple[Tensor, float, float]] = {}
         width, condition_size = sizes
+        # Where the three are added: at hidden width, or at k.
         self.time_size, joined = time_size, hidden_size if join == "hidden" else width
         self.of_vector = nn.Linear(width, joined) if join == "hidden" else nn.Identity()
         self.of_time = nn.Linear(time_size, joined)
         self.of_condition = nn.Linear(condition_size, joined, bias=False)
         # At hidden width the matrices above are the first layer; at width k one of the layers has to be.
         act = ACTIVATIONS[activation]
+        # To ``hidden_size``, again to ``hidden_size``, and to k.
         layers = [act()] if join == "hidden" else [nn.Linear(width, hidden_size), act()]
         self.layers = nn.Sequential(
             *layers, nn.Linear(hidden_size, hidden_size), act(), nn.Linear(hidden_size, width)
@@ -78,6 +80,7 @@ class Denoiser(nn.Module):
         """Return what the layers are to predict for ``x_t`` made of ``x0`` and ``noise``, [batch, k]."""
         if not self.velocity:
             return noise
+        # v = alpha(t) eps - sigma(t) x_0 (Salimans and Ho 2022, section 4).
         return self.schedule.alpha(t)[:, None] * noise - self.schedule.sigma(t)[:, None] * x0
 
     def forward(self, x: Tensor, t: Tensor, condition: Tensor) -> Tensor:
@@ -88,6 +91,7 @@ class Denoiser(nn.Module):
             t: times in [0, 1], [batch].
             condition: [batch, condition size], rows of 0 for none.
         """
+        # The sum of the three, [batch, joined], through the other layers.
         return self.layers(self.of_vector(x) + self.of_time(self.features(t)) + self.of_condition(condition))
 
     def guided(self, condition: Tensor, guidance: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -106,10 +110,13 @@ class Denoiser(nn.Module):
             features, alpha, sigma = self.one_time(t)  # the solver's times are equal in a batch
             base = self.of_vector(x) + self.of_time(features)  # what both halves share, [batch, joined]
             if guidance in (0.0, 1.0):
+                # s = 0 or 1 needs one half only; c enters through ``given``, which 0 switches off.
                 found = self.layers(base + guidance * given)
             else:
+                # [2 batch, joined], with the condition in the first half alone.
                 with_it, without = self.layers(torch.cat([base + given, base])).chunk(2)
                 found = torch.lerp(without, with_it, guidance)  # Eq. 3
+            # eps from the velocity, or what the layers predict.
             return sigma * x + alpha * found if self.velocity else found
 
         return noise
@@ -139,4 +146,5 @@ def transferred(
     if not evaluations:
         return x
     with torch.no_grad():
+        # The probability-flow ODE of the guided noise, from time 1 to almost 0.
         return solve(denoiser.guided(condition, guidance), x, denoiser.schedule, orders_of(evaluations))

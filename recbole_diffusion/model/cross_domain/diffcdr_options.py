@@ -1,4 +1,4 @@
-"""Hyper-parameters of DiffCDR; their defaults stand in ``properties/model/DiffCDR.yaml``."""
+"""Hyper-parameters of DiffCDR; their defaults are in ``properties/model/DiffCDR.yaml``."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from recbole_diffusion.options.declare import option
 class DiffCDROptions(CrossDomainOptions):
     """Read once by the model's constructor, checked before data loads."""
 
+    # The denoiser.
     hidden_size: int = option("hidden width of the denoiser", low=1)
     time_size: int = option("width of the sinusoidal features of time, an even number", low=4)
     activation: str = option(
@@ -22,11 +23,13 @@ class DiffCDROptions(CrossDomainOptions):
         "where noisy vector, time and condition are added: at hidden width, or at the vector's own",
         choices=("hidden", "input"),
     )
+    # The diffusion: the scale of the vectors, and the noise schedule.
     standardise: bool = option(
         "diffuse vectors of mean 0 and deviation 1 in each coordinate; False: as they are"
     )
     beta_0: float = option("noise rate of the schedule at time 0", low=0, open_low=True)
     beta_1: float = option("noise rate of the schedule at time 1", low=0, open_low=True)
+    # Training of the denoiser.
     condition_dropout: float = option("ratio of training users without condition", low=0, high=1)
     rating_count_half_weight: float = option(
         "number of target ratings at which a user weighs half in the denoiser's loss; 0: all users weigh the "
@@ -43,6 +46,7 @@ class DiffCDROptions(CrossDomainOptions):
         high=1,
         open_high=True,
     )
+    # Transfer by the solver (Eq. 3, 4).
     guidance: float = option("s of Eq. 3: 0 is unconditional, 1 conditional", low=0)
     evaluations: int = option("evaluations of the noise by the solver", low=1)
     start: str = option(
@@ -54,8 +58,10 @@ class DiffCDROptions(CrossDomainOptions):
         "domain, or both",
         choices=("vector", "profile", "both"),
     )
+    # Ablations.
     diffusion: bool = option("False: without the denoiser, source vectors are aligned (ablation AT)")
     alignment: bool = option("False: without the alignment module's matrix; learned item offsets stay")
+    # Alignment and task loss (Eq. 6, 7).
     align_norm: int = option(
         "n of Eq. 6: absolute or squared distance of aligned and target vectors, summed over coordinates",
         choices=(1, 2),

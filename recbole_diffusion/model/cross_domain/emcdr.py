@@ -25,6 +25,7 @@ class EMCDR(MappingRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         width, hidden = self.width, self.options.mapping_size
+        # f of the paper: [batch, width] of the source to [batch, width] of the target.
         if self.options.mapping == "linear":
             self.mapping = nn.Linear(width, width, bias=False)
         else:
@@ -38,6 +39,7 @@ class EMCDR(MappingRecommender):
 
     def mapping_loss(self, users: Tensor) -> Tensor:
         """Return the mean squared distance of mapped and target vectors, a scalar."""
+        # |f(u^s) - u^t|^2, a mean over users and coordinates.
         return F.mse_loss(self.transfer(users), self.target_vectors(users))
 
     def transfer(self, users: Tensor) -> Tensor:

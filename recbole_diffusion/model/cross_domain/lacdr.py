@@ -36,12 +36,14 @@ class LACDR(MappingRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         o, width = self.options, self.width
+        # For each domain, a vector to its code and back: [., width] to [., code_size] to [., width].
         self.encoders = nn.ModuleDict(
             {name: perceptron(width, o.hidden_size, o.code_size) for name in ("source", "target")}
         )
         self.decoders = nn.ModuleDict(
             {name: perceptron(o.code_size, o.hidden_size, width) for name in ("source", "target")}
         )
+        # Autoencoders learn from all users with ratings, shared or not.
         everyone = {
             "source": torch.unique(self.source_ratings.users),
             "target": torch.unique(self.ratings.users),
@@ -60,7 +62,9 @@ class LACDR(MappingRecommender):
         vectors = {"source": self.source_vectors(users), "target": self.target_vectors(users)}
         # [batch, code_size] each
         codes = {name: self.encoders[name](own) for name, own in vectors.items()}
+        # The path of a cold user: encoded in the source, decoded in the target.
         mapped = F.mse_loss(self.decoders["target"](codes["source"]), vectors["target"])
+        # A user's two codes, [batch, code_size] each, are to be one.
         aligned = F.mse_loss(codes["source"], codes["target"])
         # Each autoencoder sees the batch's users and as many others of its domain.
         rebuilt = sum(
@@ -71,11 +75,13 @@ class LACDR(MappingRecommender):
     def others(self, name: str, count: int) -> Tensor:
         """Return the vectors of ``count`` drawn users of a domain, without gradient, [count, width]."""
         users = getattr(self, f"{name}_users")
+        # With replacement, long [count].
         drawn = users[torch.randint(len(users), (count,), device=users.device)]
         return getattr(self, name).user_vectors(drawn).detach()
 
     def rebuild_error(self, name: str, *vectors: Tensor) -> Tensor:
         """Return the mean squared error of a domain's rebuilt vectors, a scalar."""
+        # Shared users and others, [2 batch, width].
         known = torch.cat(vectors)
         return F.mse_loss(self.decoders[name](self.encoders[name](known)), known)
 

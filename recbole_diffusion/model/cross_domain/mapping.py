@@ -1,17 +1,17 @@
 """Models that map a user's source vector to a target vector, on two trained factorisations.
 
 Training has three stages: the factorisation of the source, that of the target (both shared by all such models
-through the stage cache), and the mapping. A subclass of :class:`MappingRecommender` gives
+through the stage cache), and the mapping. A subclass of :class:`MappingRecommender` provides
 
 - ``mapping_updates()``, the updates of a batch in the third stage: each a loss of target user ids and its
   parameters;
 - ``transfer(users)``, the mapped vectors of cold users;
 - ``transfer_new(vectors, histories, seed)``, the same for users without an id, see
   ``source_history.SourceFoldIn``;
-- ``begin_transfer()``, if something is computed from the final factors; its result belongs in persistent
-  buffers, so that a resume has it.
+- ``begin_transfer()``, if something is computed from the final factors; store it in persistent buffers, so
+  that a resumed run has it.
 
-It has ``source_vectors(users)`` and ``target_vectors(users)`` of shared users by target id, and
+It inherits ``source_vectors(users)`` and ``target_vectors(users)`` of shared users by target id, and
 ``rating_loss(users, vectors)``, the task loss (DiffCDR, Eq. 2) on all training ratings of the users. With
 ``CalibratedOptions`` and ``task_absolute``, one more update calibrates the mapped vectors on ratings.
 """
@@ -54,6 +54,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         super().__init__(config, dataset)
         o = self.options
         mean = [one.ratings.double().mean().item() for one in (self.source_ratings, self.ratings)]
+        # One factorisation for each domain, with a seed of its own: equal for all mapping models.
         self.source = MatrixFactorization(self.source_shape, o, mean[0], derived_seed(self.seed, "source"))
         self.target = MatrixFactorization(
             MatrixShape(self.n_users, self.n_items), o, mean[1], derived_seed(self.seed, "target")
@@ -61,6 +62,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         self.width = self.target.width
         self.profile: SourceProfile | None = None
         # The training ratings by user, for the task loss.
+        # One order for items and values, so that place k of both is one rating.
         order = torch.argsort(self.ratings.users, stable=True)
         counts = torch.bincount(self.ratings.users, minlength=self.n_users)
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
@@ -89,7 +91,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         )
 
     def begin_transfer(self) -> None:
-        """Compute what needs the trained factors, once before the first epoch of the mapping."""
+        """Compute statistics of the trained factors, once before the first epoch of the mapping."""
 
     def stages(self) -> list[TrainingStage]:
         """Return the stages ``source``, ``target`` and ``transfer``."""
@@ -112,6 +114,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """Return the mapping's losses on a batch's shared users; training itself follows :meth:`stages`."""
+        # Users without a source vector have nothing to map.
         users = torch.unique(interaction[self.USER_ID])
         users = users[torch.isin(users, self.shared.to(users.device))]
         return tuple(step.loss(users) for step in self.transfer_updates())
@@ -120,6 +123,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         """Return the task loss of the calibrated vectors, a scalar; the mapping gets no gradient."""
         if self.calibration is None:
             raise TypeError("the model has no calibration; set task_absolute")
+        # The mapping is fixed: the calibration alone learns from this loss.
         with torch.no_grad():
             vectors = self.transfer(users)
         return self.task_loss_of(users, self.calibration(vectors), self.calibration.item_offset)
@@ -135,10 +139,11 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         Args:
             users: distinct target ids, long [batch].
             vectors: of the users, [batch, width].
-            item_offset: what is added to the items' offsets, [n_items], or None.
-            common: what is added to the offsets of all items alike, not penalised.
+            item_offset: added to the items' offsets, [n_items], or None.
+            common: added to the offsets of all items alike, not penalised.
         """
         o = self.options
+        # On the factors' own offsets here, with learned ones added below.
         if item_offset is None:
             return self.rating_loss(users, vectors, o.task_absolute)
         error = self.rating_loss(users, vectors, o.task_absolute, item_offset + common)
@@ -153,14 +158,16 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
             users: distinct target ids, long [batch].
             vectors: [batch, width].
             absolute: ratio of absolute errors in the loss, the rest are squared ones; 0 is Eq. 2.
-            item_offset: what is added to the offsets of items, [n_items]; learned with the vectors.
+            item_offset: added to the offsets of items, [n_items]; learned with the vectors.
         """
         items, starts, rows = self.rated.gather(users)  # of the users' ratings, [total] each but starts
+        # v_i and offset_i are fixed, [n_items, width] and [n_items]; gradients go to ``vectors`` and offsets.
         side, offsets = (part.detach() for part in (self.target.item_vectors(), self.target.item_offsets()))
         # The values lie in the order of the rows: a user's start among them plus the place in the history.
         within = torch.arange(len(rows), device=users.device) - starts[rows]
         actual = self.rated_values[self.rated.offsets[users][rows] + within]
         offsets = offsets if item_offset is None else offsets + item_offset
+        # w_u . v_i + offset_i - r for each rating.
         error = (vectors[rows] * side[items]).sum(1) + offsets[items] - actual  # [total]
         if not absolute:
             return error.square().mean()
@@ -174,6 +181,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
 
     def source_vectors(self, users: Tensor) -> Tensor:
         """Return the source vectors of shared users, by target id, without gradient, [batch, width]."""
+        # By source id; detached, since this stage leaves the factors as they are.
         return self.source.user_vectors(self.source_of[users]).detach()
 
     def source_items(self, items: Tensor) -> Tensor:
@@ -198,7 +206,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         """Return transferred vectors, calibrated where there is a calibration, [batch, width]."""
         return vectors if self.calibration is None else self.calibration(vectors)
 
-    # Profiles, where the model sets ``profile``.
+    # Profiles of models that set ``profile``.
 
     def _forget(self) -> None:
         super()._forget()
@@ -226,6 +234,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         if self._all_profiles is None:
             rows, device = self.source_ratings, users.device
             columns = (column.to(device) for column in (rows.items, rows.users, rows.ratings))
+            # Of all source users at once, [source users, SIZE].
             self._all_profiles = self.profile(*columns, self.source, self.source_shape.n_users)
         return self._all_profiles[self.source_of[users]]
 

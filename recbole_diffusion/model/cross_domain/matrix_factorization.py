@@ -48,7 +48,9 @@ class MatrixFactorization(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.bias, self.reg_weight = options.bias, options.mf_reg_weight
+        # One coordinate more, b_u, where there are biases.
         width = (options.embedding_size, *([1] if options.bias else []))
+        # u and v: [n_users, d] and [n_items, d].
         self.users, self.items = (
             nn.Parameter(torch.randn(rows, width[0], generator=generator) * options.mf_std)
             for rows in (shape.n_users, shape.n_items)
@@ -58,6 +60,7 @@ class MatrixFactorization(nn.Module):
                 nn.Parameter(torch.zeros(rows)) for rows in (shape.n_users, shape.n_items)
             )
             self.bias_reg_weight = options.mf_bias_reg_weight
+            # Numbers of training ratings, set by :meth:`count`.
             self.register_buffer("of_user", torch.ones(shape.n_users), persistent=False)
             self.register_buffer("of_item", torch.ones(shape.n_items), persistent=False)
         self.width = sum(width)
@@ -66,11 +69,13 @@ class MatrixFactorization(nn.Module):
     def user_vectors(self, users: Tensor | None = None) -> Tensor:
         """Return the vectors of some users or all, [n, width]."""
         users = torch.arange(len(self.users), device=self.users.device) if users is None else users
+        # u or [u, b_u].
         rows = F.embedding(users, self.users)
         return torch.cat([rows, self.user_bias[users, None]], 1) if self.bias else rows
 
     def item_vectors(self) -> Tensor:
         """Return the vectors of all items, [n_items, width]."""
+        # v or [v, 1], whose last coordinate meets b_u.
         return torch.cat([self.items, torch.ones_like(self.items[:, :1])], 1) if self.bias else self.items
 
     def item_points(self, items: Tensor) -> Tensor:
@@ -80,6 +85,7 @@ class MatrixFactorization(nn.Module):
 
     def item_offsets(self) -> Tensor:
         """Return the part of an item's ratings that does not depend on the user, mean + b_i, [n_items]."""
+        # Without biases a rating is the inner product alone.
         return self.mean + self.item_bias if self.bias else self.items.new_zeros(len(self.items))
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
@@ -89,6 +95,7 @@ class MatrixFactorization(nn.Module):
     def _scored(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Return predicted ratings [batch] and their penalty, a scalar."""
         u, v = F.embedding(users, self.users), F.embedding(items, self.items)  # [batch, d] each
+        # u . v, and |u|^2 + |v|^2, [batch] each.
         scores, penalty = (u * v).sum(1), u.square().sum(1) + v.square().sum(1)
         penalty = self.reg_weight * penalty
         if self.bias:
@@ -113,6 +120,7 @@ class MatrixFactorization(nn.Module):
             weight: of these ratings in the training loss.
         """
         many = len(histories.starts)
+        # n of each user, [many].
         counts = torch.bincount(histories.rows, minlength=many).double()
         # The normal equations (V^T V + D) w = V^T (r - offset) of each user, in float64.
         gram = counts.new_zeros(many, self.width, self.width)
@@ -120,12 +128,14 @@ class MatrixFactorization(nn.Module):
         columns = (histories.items, histories.rows, histories.known_ratings)
         for items, rows, ratings in zip(*(column.split(BLOCK) for column in columns), strict=True):
             v = vectors[items].double()  # [block, width]
+            # Each rating adds v v^T to its user's matrix and (r - offset_i) v to the right side.
             gram.index_add_(0, rows, v[:, :, None] * v[:, None, :])
             right.index_add_(0, rows, (ratings - offsets[items]).double()[:, None] * v)
         # The diagonal of D: by rating for u, once for b_u, the last coordinate.
         penalty = (counts * self.reg_weight)[:, None].repeat(1, self.width)
         if self.bias:
             penalty[:, -1] = self.bias_reg_weight
+        # ``weight`` is of the errors; the penalty keeps its own.
         gram = weight * gram + torch.diag_embed(penalty.clamp(min=LEAST_PENALTY))
         return torch.linalg.solve(gram, weight * right).to(vectors.dtype)
 
@@ -156,7 +166,9 @@ class MatrixFactorization(nn.Module):
         scores, penalty = self._scored(users, items)
         error = (scores - ratings).square()
         if absolute:
+            # A mixture by rating, [batch].
             error = (1 - absolute) * error + absolute * (scores - ratings).abs()
+        # A mean over ratings, and of each rating's own penalty.
         return (error if weights is None else weights * error).mean() + penalty
 
 
@@ -172,11 +184,12 @@ def factorization_stage(
 
     Args:
         name: ``source`` or ``target``.
-        factors: what is trained.
+        factors: trained in place.
         ratings: the training ratings of the domain.
         options: epochs, batch size and the like.
         seed: of the run.
     """
+    # The parts depend on the seed and the name alone, so that all mapping models have the same ones.
     generator = torch.Generator().manual_seed(derived_seed(seed, name, "held out"))
     order = torch.randperm(len(ratings), generator=generator)
     factors.count(ratings)
@@ -189,6 +202,7 @@ def factorization_stage(
 
     def error() -> float:
         with torch.no_grad():
+            # In parts, so that memory does not grow with what is held out; without any, one training rating.
             parts = [columns(part) for part in held_out.split(2**20)] or [columns(rows[:1])]
             squares = [(factors(users, items) - values).square() for users, items, values in parts]
         return torch.cat(squares).mean().item()

@@ -1,4 +1,4 @@
-"""How a user rates in the source domain, in nine numbers that a mapping may read beside the source vector."""
+"""A user's rating behaviour in the source domain as nine numbers, an input beside the source vector."""
 
 import torch
 from torch import Tensor, nn
@@ -62,9 +62,11 @@ class SourceProfile(nn.Module):
         rows, items, values = (
             column.to(self.usual.device) for column in (ratings.users, ratings.items, ratings.ratings)
         )
+        # Over all users: the variance of the gaps, and the ratio of each fifth of the scale.
         gaps = values - factors.item_offsets().detach()[items]
         self.usual[0] = gaps.var(correction=0)
         self.usual[1:] = torch.bincount(self._levels(values), minlength=LEVELS) / len(values)
+        # [users, SIZE] of the training users, whose mean and deviation standardise all profiles.
         some = self._raw(items, rows, values, factors, many)[users]
         self.statistics[0], self.statistics[1] = some.mean(0), some.std(0, correction=0).clamp(min=1e-6)
         return self(items, rows, values, factors, many)
@@ -76,17 +78,19 @@ class SourceProfile(nn.Module):
 
         Args:
             items: source ids, [total].
-            rows: whose they are, 0..many-1, [total].
+            rows: the user of each, 0..many-1, [total].
             ratings: [total].
             factors: of the source domain.
             many: number of users; one without ratings has the profile of the prior alone.
         """
+        # A few ratings may give extreme numbers, which are cut off.
         gap = (self._raw(items, rows, ratings, factors, many) - self.statistics[0]) / self.statistics[1]
         return gap.clamp(-FARTHEST, FARTHEST)
 
     def _levels(self, ratings: Tensor) -> Tensor:
         """Return the fifth of the scale that each rating is in, 0..LEVELS-1, [total]."""
         low, high = self.scale
+        # The highest rating is at LEVELS itself, and belongs to the last fifth.
         return ((ratings - low) / (high - low) * LEVELS).long().clamp(0, LEVELS - 1)
 
     def _raw(
@@ -101,11 +105,16 @@ class SourceProfile(nn.Module):
             return offsets.new_zeros(many).index_add_(0, rows, values)
 
         gaps = ratings - offsets[items]  # rating minus item offset, [total]
+        # 0: the sum over n + PRIOR_MEAN ratings, of which the prior's have gap 0.
         mean = total(gaps) / (counts + PRIOR_MEAN)
+        # 1: around the user's own mean, with PRIOR_SPREAD ratings of everyone's variance.
         squares = total((gaps - mean[rows]).square())
         variance = (squares + PRIOR_SPREAD * self.usual[0]) / (counts + PRIOR_SPREAD)
+        # 3: item offset minus the mean of all ratings is b_i.
         choice = total(offsets[items] - factors.mean) / (counts + PRIOR_MEAN)  # mean b_i
+        # 4 to 8: ratings in each fifth of the scale, [many, LEVELS], with everyone's as prior.
         cells = rows * LEVELS + self._levels(ratings)  # user and fifth of the scale, [total]
         levels = torch.bincount(cells, minlength=many * LEVELS).view(many, LEVELS)
         ratios = (levels + PRIOR_SPREAD * self.usual[1:]) / (counts + PRIOR_SPREAD)[:, None]
+        # In the order of the class's table; 2 is log(1 + n).
         return torch.cat([torch.stack([mean, variance.sqrt(), counts.log1p(), choice], 1), ratios], 1)

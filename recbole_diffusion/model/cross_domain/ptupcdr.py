@@ -37,7 +37,9 @@ class PTUPCDR(MappingRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         o, width = self.options, self.width
+        # One score for each source item, [total, width] -> [total, 1].
         self.attention = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1, bias=False))
+        # p, [batch, width], to the entries of a matrix, [batch, width^2].
         self.meta = nn.Sequential(
             nn.Linear(width, o.meta_size), nn.ReLU(), nn.Linear(o.meta_size, width * width)
         )
@@ -66,8 +68,10 @@ class PTUPCDR(MappingRecommender):
         return self._characteristics(items, rows, len(users))
 
     def _characteristics(self, items: Tensor, rows: Tensor, many: int) -> Tensor:
+        # Detached: the source factors stay as they are.
         vectors = self.source_items(items)  # of all histories, one after the other, [total, width]
         weights = softmax_by_row(self.attention(vectors).squeeze(1), rows, many)  # sum 1 by user, [total]
+        # p = sum of weight times vector over a user's items, [many, width].
         return vectors.new_zeros(many, self.width).index_add(0, rows, weights[:, None] * vectors)
 
     def transfer(self, users: Tensor) -> Tensor:
@@ -80,5 +84,7 @@ class PTUPCDR(MappingRecommender):
         return self._bridged(vectors, self._characteristics(items, rows, len(vectors)))
 
     def _bridged(self, vectors: Tensor, characteristics: Tensor) -> Tensor:
+        # The meta network's output, [batch, width^2], as matrices.
         bridges = self.meta(characteristics).view(-1, self.width, self.width)  # a matrix for each user
+        # [batch, width] times [batch, width, width], each user's own.
         return torch.einsum("bi,bij->bj", vectors, bridges)

@@ -16,6 +16,7 @@ BLOCK = 2**20  # pairs whose vectors are held at once
 def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> InteractionCSR:
     """Return the items that each user has rated ``floor`` or higher, ascending; all rated items with None."""
     kept = torch.arange(len(ratings)) if floor is None else (ratings.ratings >= floor).nonzero().squeeze(1)
+    # Sorted by user, then item, as one number for each pair.
     keys = torch.sort(ratings.users[kept] * shape.n_items + ratings.items[kept]).values
     counts = torch.bincount(keys // shape.n_items, minlength=shape.n_users)
     return InteractionCSR(
@@ -25,6 +26,7 @@ def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> Int
 
 def liked(histories: FoldInHistories, floor: float | None) -> tuple[Tensor, Tensor]:
     """Return items [total] and rows [total] of histories rated ``floor`` or higher; all with None."""
+    # Unliked items do not characterise a user.
     kept = slice(None) if floor is None else histories.known_ratings >= floor
     return histories.items[kept], histories.rows[kept]
 
@@ -39,6 +41,7 @@ def softmax_by_row(scores: Tensor, rows: Tensor, n_rows: int) -> Tensor:
     """
     # exp(score - largest of the row): no overflow, whatever the scores.
     highest = scores.new_full((n_rows,), -torch.inf).scatter_reduce(0, rows, scores.detach(), "amax")
+    # Each row sums to one after the division, [total].
     powers = (scores - highest[rows]).exp()
     return powers / scores.new_zeros(n_rows).index_add(0, rows, powers)[rows]
 
@@ -52,10 +55,12 @@ def means_over_pairs(own: Tensor, others: Tensor, rows: Tensor, columns: Tensor)
         rows: of ``own``, one side of each pair, long [pairs].
         columns: of ``others``, the other side.
     """
+    # The sum over neighbours, [n, width], by blocks of pairs.
     sums = torch.zeros_like(own)
     for some, theirs in zip(rows.split(BLOCK), columns.split(BLOCK), strict=True):
         sums.index_add_(0, some, others[theirs])
     counts = torch.bincount(rows, minlength=len(own))[:, None]
+    # Half the vector, half its neighbours' mean.
     return torch.where(counts > 0, (own + sums / counts.clamp(min=1)) / 2, own)
 
 
@@ -95,5 +100,6 @@ class SourceFoldIn:
     @torch.no_grad()
     def fold_in_vectors(self: Any, histories: FoldInHistories, seed: int) -> Tensor:
         """Return the vectors of users by their source ratings, for ``inner_products``, [batch, width + 1]."""
+        # Source vectors by ridge regression, [batch, width], on the fixed item vectors.
         vectors = self.source_factors().fold_in(self.source_history(histories), self.fold_in_weight)
         return self.append_ones(self.calibrated(self.transfer_new(vectors, histories, seed)))

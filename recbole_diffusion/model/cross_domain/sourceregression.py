@@ -15,7 +15,7 @@ from recbole_diffusion.model.cross_domain.stage import UpdateStep
 class SourceRegression(MappingRecommender):
     """``r = mean + b_i + s_i + a + b x_u + c . z_u``, x_u the standardised source bias; a, b, c, s learned.
 
-    The trivial baseline of transfer, above which a mapping of whole vectors has to be. Offsets and biases are
+    The trivial baseline of transfer, which a mapping of whole vectors has to beat. Offsets and biases are
     those of the two factorisations, the loss of ratings is that of DiffCDR's alignment module
     (``task_absolute``, ``item_offset_reg_weight``). With ``profile`` it also reads the profile z_u that
     DiffCDR may read (``profile.py``); c is penalised by ``profile_reg_weight``, b is not.
@@ -27,6 +27,7 @@ class SourceRegression(MappingRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
+        # a and b of the class; c, [SIZE], with the profile alone.
         self.line = nn.Parameter(torch.zeros(2))
         self.slopes = nn.Parameter(torch.zeros(SIZE)) if self.options.profile else None
         if self.options.profile:
@@ -40,7 +41,9 @@ class SourceRegression(MappingRecommender):
     def begin_transfer(self) -> None:
         """Compute mean and deviation of the training users' source biases, and of their profiles."""
         users = self.shared.to(self.statistics.device)
+        # The last coordinate of a source vector is b_u.
         biases = self.source_vectors(users)[:, -1]
+        # Mean and deviation, [2], by which x_u is standardised.
         self.statistics.copy_(torch.stack([biases.mean(), biases.std(correction=0).clamp(min=1e-6)]))
         if self.profile is not None:
             self._all_profiles = self.learned_profiles(users)
@@ -55,6 +58,7 @@ class SourceRegression(MappingRecommender):
         loss = self.task_loss_of(users, self.transfer(users), self.item_offset)
         if self.slopes is None:
             return loss
+        # As so many ratings of slope 0, spread over all ratings of the training users.
         return loss + self.options.profile_reg_weight * self.slopes.square().sum() / self.shared_ratings
 
     def item_side(self) -> tuple[Tensor, Tensor]:
@@ -72,6 +76,7 @@ class SourceRegression(MappingRecommender):
 
     def _regressed(self, vectors: Tensor, profiles: Tensor | None) -> Tensor:
         standard = (vectors[:, -1:] - self.statistics[0]) / self.statistics[1]  # x_u, [batch, 1]
+        # a + b x_u + c . z_u, which takes the place of the target bias, [batch, 1].
         bias = self.line[0] + self.line[1] * standard
         if profiles is not None:
             assert self.slopes is not None  # made with the profile, by the constructor

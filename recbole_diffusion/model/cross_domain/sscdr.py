@@ -1,4 +1,4 @@
-"""SSCDR: the mapping also learns from source users and items without counterpart, by keeping their distances.
+"""SSCDR: the mapping also learns from source users and items that have no counterpart, by their distances.
 
 Paper: Kang, Hwang, Lee, Yu, "Semi-Supervised Learning for Cross-Domain Recommendation to Cold-Start Users",
 CIKM 2019.
@@ -69,6 +69,7 @@ class SSCDR(MappingRecommender):
         owners = torch.repeat_interleave(everyone, self.history.counts(everyone))  # of liked items, [pairs]
         for _ in range(self.options.hops):
             before.append(items)
+            # Both sides at once, from the vectors before this hop: [users, width] and [items, width].
             users, items = (
                 means_over_pairs(users, items, owners, self.history.items),
                 means_over_pairs(items, users, self.history.items, owners),
@@ -83,10 +84,13 @@ class SSCDR(MappingRecommender):
 
     def mapping_loss(self, users: Tensor) -> Tensor:
         """Return the supervised loss and lambda times the unsupervised one, a scalar."""
+        # |f(u^s) - u^t|^2 over the coordinates, a mean over users.
         supervised = (self.transfer(users) - self.target_vectors(users)).square().sum(1).mean()
         if not self.options.unsupervised_weight or not len(self.pairs):
             return supervised
+        # As many pairs (user, liked item) as the batch has users, [batch, 2].
         drawn = self.pairs[torch.randint(len(self.pairs), (len(users),), device=users.device)]
+        # For each pair an item that its user has not liked, long [batch].
         negatives = uniform_negatives(self.history, drawn[:, 0])
         return supervised + self.options.unsupervised_weight * self.distance_loss(
             drawn[:, 0], drawn[:, 1], negatives
@@ -100,6 +104,7 @@ class SSCDR(MappingRecommender):
             liked: source item ids, long [batch].
             others: source item ids that the users have not liked, long [batch].
         """
+        # Gathered users, and items as points among users; all go through the mapping.
         points = (self.neighbourhood[source_users], self.source_items(liked), self.source_items(others))
         user, near, far = (into_ball(self.mapping(some)) for some in points)  # [batch, width] each
         # Hinge of a triplet: the liked item is to be nearer by the margin.
@@ -119,6 +124,7 @@ class SSCDR(MappingRecommender):
         if self._before_hops is None:
             self._before_hops = self._gathered()[1]
         items, rows = liked(histories, self.options.history_floor)
+        # A hop of training read the items as they were before it, so each has its own table here.
         for points in self._before_hops:
             vectors = means_over_pairs(vectors, points, rows, items)
         return self.mapping(vectors)
@@ -126,4 +132,5 @@ class SSCDR(MappingRecommender):
 
 def into_ball(points: Tensor) -> Tensor:
     """Return the points with those outside the unit ball projected onto its surface, [n, width]."""
+    # Divided by the length where that is above 1.
     return points / points.norm(dim=1, keepdim=True).clamp(min=1.0)

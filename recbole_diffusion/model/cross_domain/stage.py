@@ -1,4 +1,4 @@
-"""What a staged model gives to its trainer: the stages in order, and the updates of a batch in each."""
+"""The interface of a staged model to its trainer: stages in order, and the updates of a batch in each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ class UpdateStep:
     """One update of each batch, with an optimizer of its own.
 
     Attributes:
-        loss: from the rows of the batch, long [batch], to a scalar.
-        parameters: what the loss updates; nothing else gets a gradient.
+        loss: function from the rows of the batch, long [batch], to a scalar.
+        parameters: updated by the loss; no others get a gradient.
         learning_rate: step size of the optimizer.
         repeats: how many times in a row the update is made on a batch.
         weight_decay: of the optimizer; None for the run's own.
@@ -34,7 +34,7 @@ class TrainingStage:
     Attributes:
         name: unique in a model; files and records are named after it.
         steps: the updates of each batch, in order.
-        rows: what batches are drawn from, long [n]: row numbers of ratings, or users; shuffled in each epoch.
+        rows: training examples, long [n]: row numbers of ratings, or users; shuffled in each epoch.
         batch_size: rows of a batch.
         epochs: epochs at most.
         stopping_step: early-stopping patience, in validations.

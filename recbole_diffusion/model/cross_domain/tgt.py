@@ -1,4 +1,4 @@
-"""TGT: matrix factorisation of the target domain alone, which has no information on a cold user.
+"""TGT: matrix factorisation of the target domain alone, without information on cold users.
 
 Paper: "Diffusion Cross-domain Recommendation" (DiffCDR), section 4.1, baseline (1).
 """
@@ -46,6 +46,7 @@ class TGT(ColdStartRecommender):
     def take_mean(self) -> None:
         """Store the mean vector of the users with ratings."""
         users = torch.unique(self.ratings.users).to(self.average.device)
+        # [width]; each user with ratings counts once.
         self.average.copy_(self.target.user_vectors(users).mean(0))
 
     def item_side(self) -> tuple[Tensor, Tensor]:
@@ -59,5 +60,6 @@ class TGT(ColdStartRecommender):
     def transfer(self, users: Tensor) -> Tensor:
         """Return the untrained vectors, or the mean, [batch, width]."""
         if self.options.cold_vector == "untrained":
+            # As initialised: no rating has moved it.
             return self.known(users)
         return self.average.expand(len(users), -1)

@@ -19,6 +19,7 @@ def group_means(keys: Tensor, values: Tensor, size: int, prior: float, shrinkage
         prior: mean of a group without values.
         shrinkage: number of values of ``prior`` that are added to each group.
     """
+    # Deviations from the prior, of which the prior's own values are 0, in float64.
     total = torch.zeros(size, dtype=torch.float64).index_add_(0, keys, values.double() - prior)
     counts = torch.bincount(keys, minlength=size) + shrinkage
     return prior + total / counts.clamp(min=1e-12)
@@ -31,6 +32,7 @@ class TrivialRecommender(ColdStartRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
+        # [n_items]: what each item is predicted at for a user without offset.
         self.register_buffer("offsets", self.item_means(self.ratings, self.n_items).float())
         self.register_buffer("of_users", self.user_offsets(dataset).float())
 
@@ -47,6 +49,7 @@ class TrivialRecommender(ColdStartRecommender):
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return ones and the means."""
+        # A rating is the user's number times 1, plus the item's mean.
         return torch.ones_like(self.offsets)[:, None], self.offsets
 
     def known(self, users: Tensor) -> Tensor:
@@ -76,6 +79,8 @@ class SourceOffset(TrivialRecommender):
     def user_offsets(self, dataset: Any) -> Tensor:  # noqa: ARG002
         """Return the source offset of each shared user, 0 for others, [n_users]."""
         rows = self.source_ratings
+        # How far each source rating is from its item's mean, [ratings].
         gaps = rows.ratings - self.item_means(rows, self.source_shape.n_items)[rows.items]
         offsets = group_means(rows.users, gaps, self.source_shape.n_users, 0.0, self.options.user_shrinkage)
+        # By target id: the row of the user in the source, 0 where there is none.
         return torch.where(self.source_of > 0, offsets[self.source_of], 0.0)

@@ -1,4 +1,4 @@
-"""The warm start: a few target ratings of a user move the transferred vector, in closed form.
+"""The warm start: a user's few target ratings update the transferred vector, in closed form.
 
 The paper fine-tunes by gradient steps (section 4.1) and does not say how many. Squared error with an L2
 penalty on the distance from the transferred vector w_0,
@@ -52,6 +52,7 @@ class WarmStart:
         gram, residual = self._sums(users, start, items, offsets)
         l2 = self.l2
         if l2 is None or self.chooses:
+            # The systems are filled once, and solved for each choice.
             l2 = self.l2 = min(
                 L2_CHOICES, key=lambda one: self._error(one, users, start, gram, residual, items, offsets)
             )
@@ -60,6 +61,7 @@ class WarmStart:
     def _sums(self, users: Tensor, start: Tensor, items: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """Return V^T V [n, width, width] and V^T (r - offset - V w_0) [n, width] of each user."""
         width = items.shape[1]
+        # One system for each user, filled rating by rating.
         gram, residual = items.new_zeros(len(users), width, width), items.new_zeros(len(users), width)
         rows = (self.rows.users, self.rows.items, self.rows.ratings)
         for user, item, rating in zip(
@@ -86,8 +88,10 @@ class WarmStart:
         user, item, rating = (
             column.to(items.device) for column in (self.valid.users, self.valid.items, self.valid.ratings)
         )
+        # Validation users alone, as places in ``users``.
         of_valid, place = torch.unique(torch.searchsorted(users, user), return_inverse=True)
         vectors = moved(start[of_valid], gram[of_valid], residual[of_valid], l2)
+        # Clipped to the scale, as a rating would be.
         predicted = ((vectors[place] * items[item]).sum(1) + offsets[item]).clamp(*self.scale)
         return (predicted - rating).abs().mean().item()
 
@@ -102,4 +106,5 @@ def moved(start: Tensor, gram: Tensor, residual: Tensor, l2: float) -> Tensor:
         l2: weight of the penalty.
     """
     eye = l2 * torch.eye(start.shape[1], dtype=start.dtype, device=start.device)
+    # [n, width, width] and [n, width, 1], solved in one call.
     return start + torch.linalg.solve(gram + eye, residual[..., None]).squeeze(-1)

@@ -19,6 +19,8 @@ The algorithm, for a batch of pairs (user u, positive item v) with vectors e_u, 
 ``NegativeDiffusion`` is in ``cnsdiff_diffusion.py``, its networks in ``cnsdiff_denoiser.py``; the encoders
 are those of ``model/encoder.py``. With another ``negative_sampler`` only e~ and BPR are left
 (``sampler/choose.py``).
+
+Longer than most files: the parts of Eq. 22 in their order, beside each other.
 """
 
 from collections.abc import Mapping
@@ -53,7 +55,7 @@ class CNSDiff(InnerProductModel):
     items are contrasted with the mixed negatives (Eq. 21, 22).
 
     Differences from the paper's text:
-        * Eq. 18 adds the log likelihood that its text wants to raise; here its bound is subtracted.
+        * Eq. 18 adds the log likelihood that the text means to maximise; here its bound is subtracted.
         * The prior over environments is uniform, the one that favours none.
         * Eq. 13's noise has the variance of the posterior, not beta_t.
         * The bound is averaged over steps and divided by d, as the sampling loss is; Eq. 17 sums.
@@ -85,6 +87,7 @@ class CNSDiff(InnerProductModel):
         else:
             self.encoder = FactorEncoder(self.n_users, self.n_items, o.embedding_size, o.init_std)
         if o.negative_sampler == "popularity":
+            # Cumulative probabilities of the items, [n_items], for the paper's comparison.
             counts = torch.from_numpy(popularity(interactions))
             self.register_buffer("popularity", popularity_table(counts, o.popularity_power), persistent=False)
             self._require_popular_negatives(dataset, counts)
@@ -117,12 +120,12 @@ class CNSDiff(InnerProductModel):
             )
 
     def begin_epoch(self, epoch: int) -> None:
-        """Set the curriculum's place (Eq. 20) and start the diagnostics anew."""
+        """Set the epoch's Beta distribution (Eq. 20) and reset the diagnostics."""
         self._beta = self.options.beta_parameters(epoch)
         self.diagnostics.begin_epoch()
 
     def observe_parts(self, parts: Mapping[str, Any]) -> None:
-        """Get the held-out parts by name, for ``false_negative_part``; they do not influence training."""
+        """Receive the held-out parts by name, for ``false_negative_part``; they do not influence training."""
         self.diagnostics.observe_parts(parts, self.n_users, self.n_items, self.device)
 
     def epoch_diagnostics(self) -> dict[str, float]:
@@ -140,15 +143,19 @@ class CNSDiff(InnerProductModel):
         o = self.options
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         layers = self.encoder.layers()
+        # Of all users and items, with gradient: [n_users, d] and [n_items, d].
         U, V = self.encoder.pooled(layers)
         # [batch, d] each; unlike U[users], with a gradient that threads cannot reorder
         u, v = F.embedding(users, U), F.embedding(items, V)
         rest: list[Tensor] = []
         if self.generates:
+            # e_r of Eq. 20, long [batch]: an item that the user does not have.
             random = uniform_negatives(self.positives, users)
             # One chain for each distinct positive item, whatever the number of its users in the batch.
             distinct, where = torch.unique(items, return_inverse=True)
+            # With gradient, [batch, d]: through e~, BPR moves the random items too.
             easy = F.embedding(random, V)
+            # e~ (Eq. 20), [batch, d]; neither the generated part nor its choice by u (Eq. 19) has a gradient.
             negative = self._mixed(self._generated(V.detach()[distinct], where, u.detach()), easy)
             # The diffusion is trained on a part of those items, which is cheaper and as good.
             some = torch.randperm(len(distinct), device=items.device)[: o.sampling_size]
@@ -157,10 +164,12 @@ class CNSDiff(InnerProductModel):
             if q is not None:
                 self.diagnostics.record_environment_stats(q)
             if self.aligns:
+                # Eq. 21, where an item's own generated negative is left out.
                 rest.append(o.alignment_weight * self._alignment(v, easy, negative, items, random))
         else:
             random, negative = self._chosen(users, items, layers, u.detach(), V)
         self.diagnostics.count_false_negatives(users, negative, V)
+        # e_u . e_v against e_u . e~, [batch] each.
         parts = [losses.bpr((u * v).sum(1), (u * negative).sum(1))]
         if o.reg_weight:
             parts.append(o.reg_weight * self._penalty(users, items, random))
@@ -168,6 +177,7 @@ class CNSDiff(InnerProductModel):
 
     def _penalty(self, users: Tensor, items: Tensor, random: Tensor) -> Tensor:
         """Return half the squared length of the free vectors of a batch, per row."""
+        # The free vectors, before propagation: [batch, d], and [2 batch, d] of both kinds of items.
         of_users, of_items = self.encoder.ego(users, torch.cat([items, random]))
         return (of_users.square().sum() + of_items.square().sum()) / (2 * len(users))
 
@@ -202,17 +212,21 @@ class CNSDiff(InnerProductModel):
         levels = self.negatives.generate(distinct)  # h_k of each distinct item, [levels, n, d]
         scores = torch.stack([(level[where] * u).sum(1) for level in levels])  # [levels, batch]
         self.diagnostics.record_negative_stats(levels, distinct, scores, self.options.snapshots())
+        # For each row the hardest level of its own item, [batch, d].
         return levels[scores.argmax(0), where]
 
     def _mixed(self, generated: Tensor, random: Tensor) -> Tensor:
         """Return share * generated + (1 - share) * random (Eq. 20), [batch, d], share ~ Beta(a, b)."""
+        # Of the epoch's Beta distribution; a / (a + b) is the mean share of the generated negative.
         a, b = self._beta
         if self.options.mixing == "none":
             return generated
         if self.options.mixing == "mean" or min(a, b) == 0:
+            # The mean for all rows; also where a or b is 0 and there is no Beta distribution.
             share = generated.new_full((len(generated), 1), a / (a + b))
         else:
             beta = torch.distributions.Beta(generated.new_tensor(a), generated.new_tensor(b))
+            # A share for each row, [batch, 1].
             share = beta.sample((len(generated), 1))
         return share * generated + (1 - share) * random
 
@@ -236,10 +250,12 @@ class CNSDiff(InnerProductModel):
         anchor = F.normalize(items[rows], dim=1)  # z_0
         noise = F.normalize(torch.randn_like(anchor), dim=1)  # of length 1, in any direction
         counterpart = F.normalize(anchor + o.alignment_noise * noise, dim=1)  # z_j
+        # Cosines over tau, of z_0 with z_j here and with all z_k below.
         scaled = anchor / o.alignment_temperature
         own = (scaled * counterpart).sum(1)  # [rows]
         # Against all mixed and all random negatives, [rows, 2 rows].
         others = scaled @ F.normalize(torch.cat([negative[rows], random[rows]]), dim=1).T
         same = item_ids[rows, None] == torch.cat([item_ids[rows], random_ids[rows]])  # k != j
+        # log sum_{k != j} exp(z_0 . z_k / tau), [rows].
         others = others.masked_fill(same, -torch.inf).logsumexp(1)
         return F.softplus(others - own).mean()  # -log(e^own / (e^own + e^others))

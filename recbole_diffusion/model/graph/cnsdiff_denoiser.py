@@ -32,10 +32,13 @@ class Denoiser(nn.Module):
         table = sinusoidal_embedding(torch.arange(diffusion.steps), time_size)
         self.register_buffer("time_table", table, persistent=False)
         self.register_buffer("noise", diffusion.noise.clone(), persistent=False)
+        # Hidden layer: W z_t + (step) + (environment), each of [hidden], added before the activation.
         self.time_layer = nn.Linear(time_size, hidden_size)
         self.input_layer = nn.Linear(size, hidden_size, bias=False)
+        # [K, hidden]; learned with the denoiser.
         self.environment = nn.Parameter(torch.randn(environments, hidden_size)) if environments else None
         self.output_layer = nn.Linear(hidden_size, size)
+        # Small, so that training starts at the linear estimate.
         nn.init.normal_(self.output_layer.weight, std=0.02)
 
     def forward(self, z: Tensor, t: Tensor | int, environment: Tensor | None = None) -> Tensor:
@@ -44,7 +47,9 @@ class Denoiser(nn.Module):
         if environment is not None:
             if self.environment is None:
                 raise ValueError("environments were given to a denoiser that has none")
+            # Each row's own environment, [rows, hidden].
             hidden = hidden + self.environment[environment]
+        # The perceptron's part plus sqrt(1 - abar_t) z_t, [rows, d].
         return self.output_layer(F.silu(hidden)) + self.noise[t, None] * z
 
     def every_environment(self, z: Tensor, t: Tensor) -> Tensor:
@@ -53,6 +58,7 @@ class Denoiser(nn.Module):
         hidden = (self.input_layer(z) + F.embedding(t, self.time_layer(self.time_table)))[:, None]
         if self.environment is not None:
             hidden = hidden + self.environment  # [rows, 1, hidden] + [K, hidden]
+        # The linear part is the same in each environment: [rows, 1, d].
         return self.output_layer(F.silu(hidden)) + (self.noise[t, None] * z)[:, None]
 
 
@@ -74,11 +80,13 @@ class EnvironmentPosterior(nn.Module):
         self.register_buffer(
             "time_table", sinusoidal_embedding(torch.arange(steps), time_size), persistent=False
         )
+        # The same form as the denoiser, with K logits at the end.
         self.time_layer = nn.Linear(time_size, hidden_size)
         self.input_layer = nn.Linear(size, hidden_size, bias=False)
         self.output_layer = nn.Linear(hidden_size, environments)
 
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
         """Return log q(e | z), [rows, K], for states z [rows, d] that the steps t [rows] lead to."""
+        # [rows, hidden]; the time layer on the table of steps, as above.
         hidden = F.silu(self.input_layer(z) + F.embedding(t, self.time_layer(self.time_table)))
         return F.log_softmax(self.output_layer(hidden), dim=1)

@@ -1,4 +1,4 @@
-"""Diagnostics of negatives: false hard negatives, how different negatives are, and how hard at each level."""
+"""Diagnostics of negatives: rate of false hard negatives, diversity, and hardness at each level."""
 
 import math
 from collections.abc import Mapping
@@ -43,12 +43,13 @@ class NegativeDiagnostics:
             raise UsageError(
                 f"false_negative_part is {self.part!r}; this run has {', '.join(parts)}, or none for no count"
             )
+        # Binary [n_users, n_items], numbered as the training part.
         matrix = binary_interactions(parts[self.part])
         assert matrix.shape == (n_users, n_items)
         self.held_out = InteractionCSR.from_scipy(matrix).to(device)
 
     def begin_epoch(self) -> None:
-        """Forget the counts."""
+        """Reset the counts."""
         self._negatives = self._false = 0
         self._stats: dict[str, float] = {}
 
@@ -63,8 +64,11 @@ class NegativeDiagnostics:
         """
         if self.held_out is None:
             return
+        # All held-out items of the batch's users, and the row of each, long [total].
         held_out, _, rows = self.held_out.gather(users)
+        # Cosine of the row's negative with each, [total].
         cosines = (F.normalize(negatives, dim=1)[rows] * F.normalize(items, dim=1)[held_out]).sum(1)
+        # A row counts once, however many held-out items its negative is near to.
         self._false += len(torch.unique(rows[cosines >= self.cosine]))
         self._negatives += len(users)
 
@@ -81,6 +85,7 @@ class NegativeDiagnostics:
         if any(name.startswith("score@") for name in self._stats):
             return
         for step, level, score in zip(steps, levels, scores, strict=True):
+            # One level at length 1, [n, d], so that inner products are cosines.
             units = F.normalize(level, dim=1)
             n = len(units)
             # The sum of all n^2 cosines is the squared length of the sum of the units; n of them are 1.
@@ -101,7 +106,9 @@ class NegativeDiagnostics:
         """
         if "environment_information" in self._stats or q.shape[1] == 1:
             return
+        # How often each environment occurs in the batch, [K].
         mean = q.mean(0)
+        # Mean KL(q(e | z) || mean q): the mutual information of item and environment, in nats.
         information = (q * (q.clamp_min(1e-12).log() - mean.clamp_min(1e-12).log())).sum(1).mean()
         self._stats["environment_information"] = float(information) / math.log(q.shape[1])
         self._stats["environment_largest_share"] = float(mean.max())

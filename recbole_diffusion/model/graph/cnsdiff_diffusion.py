@@ -11,7 +11,7 @@ from recbole_diffusion.model.graph.cnsdiff_options import CNSDiffOptions
 
 
 class NegativeDiffusion(nn.Module):
-    """Generates negatives from item vectors and learns to.
+    """Generates negatives from item vectors, and computes the losses that it is trained by.
 
     Vectors enter the diffusion at unit mean square, so that the schedule's noise means the same for every
     item, and leave it at the length of their item.
@@ -39,6 +39,7 @@ class NegativeDiffusion(nn.Module):
         self.options = o = options
         self.diffusion = d = GaussianDiffusion(o.betas())
         self.environments = o.environments if o.causal == "environment" else 0
+        # eps_theta(z_t, t, e), and q_phi(e | z_t) where there are environments.
         self.denoiser = Denoiser(o.embedding_size, o.denoiser_size, d, o.time_size, self.environments)
         if self.environments:
             self.posterior = EnvironmentPosterior(
@@ -53,6 +54,7 @@ class NegativeDiffusion(nn.Module):
     @staticmethod
     def unit(vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return vectors [rows, d] at mean square 1, and the factors [rows, 1] that undo it."""
+        # Length over sqrt(d), the root mean square, [rows, 1]; a factor without gradient.
         length = vectors.detach().norm(dim=1, keepdim=True).clamp_min(1e-12) / vectors.shape[1] ** 0.5
         return vectors / length, length
 
@@ -72,6 +74,7 @@ class NegativeDiffusion(nn.Module):
             items.
         """
         o = self.options
+        # From here to the end at unit mean square, [rows, d].
         z0, length = self.unit(items)
         # z_T (Eq. 3): nearly noise.
         noise = torch.randn(z0.shape, generator=generator, device=z0.device, dtype=z0.dtype)
@@ -79,6 +82,7 @@ class NegativeDiffusion(nn.Module):
         environment = None
         if self.environments:  # from the prior, whatever the item: the backdoor adjustment
             environment = torch.randint(self.environments, (len(z0),), generator=generator, device=z0.device)
+        # Ascending; T itself is z_T, before any step of the chain.
         wanted = o.snapshots() if steps is None else steps
         found = [z] if wanted[-1] == o.steps else []
 
@@ -91,8 +95,10 @@ class NegativeDiffusion(nn.Module):
                 .add_(self.denoiser(z, t, environment), alpha=of_noise[t])
                 .add_(fresh, alpha=std[t])
             )
+            # In the paper's count, where z_0 is the data, z is now z_t: h_k of Eq. 14.
             if t in wanted:
                 found.append(z)
+        # [levels, rows, d], hardest first, at the lengths of their items.
         return torch.stack(found[::-1]) * length
 
     def _chain_factors(self) -> tuple[list[float], list[float], list[float]]:
@@ -102,8 +108,10 @@ class NegativeDiffusion(nn.Module):
         eps, and all rows of a chain are at the same step: three numbers instead of six passes over [rows, d].
         """
         d = self.diffusion
+        # From c1 (z_t - noise eps) / signal + c2 z_t, [T] each.
         of_state = d.posterior_xt + d.posterior_x0 / d.signal
         std = (0.5 * d.posterior_log_variance).exp()
+        # The last step of the chain adds no noise.
         std[0] = 0.0
         return of_state.tolist(), (-d.posterior_x0 * d.noise / d.signal).tolist(), std.tolist()
 
@@ -134,24 +142,31 @@ class NegativeDiffusion(nn.Module):
             scalars; and q [n, K] without gradient, None without environments.
         """
         o, d, size = self.options, self.diffusion, items.shape[1]
+        # [n, d] at unit mean square.
         z0, _ = self.unit(items)
         z0 = (
             o.sampling_weight * z0 + (1 - o.sampling_weight) * z0.detach()
         )  # the value of z0, a part of its gradient
+        # One step for each item, and the item noised to it (Eq. 3), [n, d].
         t = uniform_steps(o.steps, len(z0), device=z0.device)
         noise = torch.randn_like(z0)
         z = d.q_sample(z0, t, noise)
+        # |eps - eps_e|^2 for each environment, from estimates [n, K, d].
         error = (self.denoiser.every_environment(z, t) - noise[:, None]).square().sum(2)  # [n, K]
         transition = 0.5 * self.transition_weight[t, None] * error  # -log p(z_{t-1} | z_t, e), [n, K]
+        # K is 1: Eq. 6 alone, or with the divergence of A.3.
         if not self.environments:
             causal = [o.causal_weight * transition.mean() / size] if o.causal == "kl" else []
             return [error.mean() / size, *causal], None
         before = d.posterior_mean(z0, z, t) + d.posterior_std(t, z) * torch.randn_like(z)  # z_{t-1}
         log_q = self.posterior(before, t)  # [n, K]
+        # q_phi sees the state that the step leads to, z_{t-1}.
         q = log_q.exp()
         # The mean of q over the items is how often an environment occurs; dividing by it weighs all K alike.
         balanced = q.detach() / q.detach().mean(0).clamp_min(1e-6)
         divergence = (q * (log_q + math.log(o.environments))).sum(1).mean()  # KL(q || p_0), p_0 uniform
+        # Up to here the divergence has no gradient, see the class.
         free = o.free_information * math.log(o.environments)
+        # Minus one step of the bound of Eq. 17, a mean over items.
         bound = (q * transition).sum(1).mean() + divergence.clamp_min(free)
         return [(balanced * error).mean() / size, o.causal_weight * bound / size], q.detach()

@@ -1,4 +1,4 @@
-"""Hyper-parameters of CNSDiff; their defaults stand in ``properties/model/CNSDiff.yaml``."""
+"""Hyper-parameters of CNSDiff; their defaults are in ``properties/model/CNSDiff.yaml``."""
 
 import math
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from recbole_diffusion.options.diffusion import NoiseScheduleOptions
 class CNSDiffOptions(NoiseScheduleOptions):
     """Read once by the model's constructor, checked before data loads."""
 
+    # The encoder.
     backbone: str = option("encoder of users and items", choices=("lightgcn", "mf"))
     embedding_size: int = option("width d of user and item vectors", low=2)
     n_layers: int = option("propagation layers of LightGCN", low=1)
@@ -21,6 +22,7 @@ class CNSDiffOptions(NoiseScheduleOptions):
         open_low=True,
     )
     reg_weight: float = option("weight of the L2 penalty on the free vectors of a batch", low=0)
+    # Negatives, and the diffusion that generates them (Eq. 3 to 14).
     negative_sampler: str = option(
         "where negatives come from: the diffusion, or one of the paper's comparison",
         choices=("cnsdiff", "uniform", "popularity", "dns", "mixgcf", "ahns"),
@@ -32,6 +34,7 @@ class CNSDiffOptions(NoiseScheduleOptions):
     stride: int = option("steps s between generated negatives (Eq. 14)", low=1)
     denoiser_size: int = option("hidden width of the denoiser and of the environment posterior", low=1)
     time_size: int = option("width of the sinusoidal time embedding", low=2)
+    # Causal regularisation (Eq. 17, 18), and the weight of the sampling loss (Eq. 22).
     causal: str = option(
         "causal regularisation: the bound of Eq. 17, the KL divergence between neighbouring steps (A.3), or "
         "none",
@@ -51,6 +54,7 @@ class CNSDiffOptions(NoiseScheduleOptions):
         "lambda_2, weight of the sampling loss in what trains the encoder (Eq. 22)", low=0
     )
     sampling_size: int | None = option("distinct items of a batch in the sampling loss; null: all", low=2)
+    # Mixing with random negatives (Eq. 20).
     mixing: str = option(
         "mix generated and random negative by a Beta-distributed share, by its mean, or not at all (Eq. 20)",
         choices=("beta", "mean", "none"),
@@ -58,18 +62,21 @@ class CNSDiffOptions(NoiseScheduleOptions):
     mix_initial: list = option("[a, b] of Beta(a, b), the generated negative's share, in the first epoch")
     mix_final: list = option("[a, b] of Beta(a, b) from epoch curriculum_epochs on")
     curriculum_epochs: int = option("epochs in which [a, b] goes from mix_initial to mix_final", low=1)
+    # Contrastive alignment (Eq. 21).
     alignment_weight: float = option("lambda_3, weight of the contrastive alignment (Eq. 22); 0: none", low=0)
     alignment_temperature: float = option("temperature tau of Eq. 21, on cosines", low=0, open_low=True)
     alignment_noise: float = option(
         "length of the noise that makes the positive counterpart of an item (Eq. 21)", low=0
     )
     alignment_size: int = option("items and negatives of a batch that are contrasted", low=2)
+    # Samplers of the paper's comparison.
     candidate_items: int = option("pool N of dns, mixgcf and ahns", low=1)
     hardest: int = option("M of dns: one of the M hardest of N candidates", low=1)
     popularity_power: float = option("power of an item's count in the popularity sampler", low=0)
     ahns_alpha: float = option("alpha of ahns, added to a positive's cosine", low=1)
     ahns_beta: float = option("beta of ahns, factor of the hardness asked for", low=0, open_low=True)
     ahns_p: float = option("p of ahns, power of the hardness is p + 1", high=0, open_high=True)
+    # Diagnostics.
     false_negative_part: str = option(
         "held-out part to count false hard negatives against, such as valid; a diagnostic"
     )

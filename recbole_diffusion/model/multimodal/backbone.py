@@ -1,4 +1,4 @@
-"""What FREEDOM, LATTICE and MCDRec share, and the methods by which another model wraps them."""
+"""Base classes of FREEDOM, LATTICE and MCDRec, with the methods by which another model wraps them."""
 
 from typing import Any
 
@@ -42,18 +42,20 @@ class Backbone(InnerProductModel):
         super().__init__(config, dataset)
         self.options = o = config.options
         self.wrapped = wrapped
+        # R, scipy [n_users, n_items], from which pruned graphs are made; its index by user is for negatives.
         self.interactions = binary_interactions(dataset)
         self.positives = InteractionCSR.from_scipy(self.interactions)
         self.encoder = LightGCNEncoder(self.interactions, o.embedding_size, o.n_layers)
         self.projections: Projections | None = None
         if wrapped or self.projects:
             self.projections = Projections(dataset.modalities.values(), o.embedding_size)
+        # The user-item graph of this epoch, where interactions are pruned; evaluation uses all of them.
         self.pruned: SparseMatrix | None = None
         self._forget()
 
     @property
     def built_projections(self) -> Projections:
-        """Return the projections, which a model has that is wrapped or ``projects``.
+        """Return the projections, which exist where the model is wrapped or ``projects``.
 
         Raises:
             TypeError: the model is neither.
@@ -89,6 +91,7 @@ class Backbone(InnerProductModel):
 
     def vectors_from(self, high_order: Tensor, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return user [n_users, d] and item vectors [n_items, d] from an h_hat and inputs of the graph."""
+        # h_u and h_tilde_i, means over the layers of the user-item graph.
         users, propagated = self.encoder.pooled(self.layers(items))
         return users, self.joined(high_order, propagated)
 
@@ -97,10 +100,10 @@ class Backbone(InnerProductModel):
         return self.vectors_from(self.high_order())
 
     def set_diffused_items(self, items: Tensor) -> None:
-        """Get the diffused item vectors [n_items, d], in each epoch before :meth:`begin_epoch`."""
+        """Receive the diffused item vectors [n_items, d], in each epoch before :meth:`begin_epoch`."""
 
     def begin_epoch(self, epoch: int) -> None:
-        """Draw or build what changes once an epoch."""
+        """Draw or build what is new in each epoch, such as the graph."""
 
     def other_losses(
         self,
@@ -127,11 +130,13 @@ class Backbone(InnerProductModel):
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """Return the pairwise loss and the others, each a scalar, in the order of ``loss_names``."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        # n_negatives for each pair, long [n_negatives * batch]: all first ones, then all second ones.
         drawn = uniform_negatives(self.positives, users.repeat(self.options.n_negatives))
         negatives = drawn.view(-1, len(users))  # [n_negatives, batch]
         U, V = self.vectors()
         u = U[users]
         of_items, of_negatives = (u * V[items]).sum(1), (u * V[negatives]).sum(2)  # shapes as the ids
+        # [batch] against [n_negatives, batch]: each negative with the positive of its pair.
         parts = {"bpr": losses.bpr(of_items, of_negatives)} | self.other_losses(u, users, items, negatives[0])
         return tuple(parts.values())
 
@@ -142,20 +147,23 @@ class Backbone(InnerProductModel):
         proportion to 1 / sqrt(d_u d_i), without replacement.
 
         Args:
-            ratio: of the interactions that are kept.
+            ratio: ratio of interactions that are kept.
             weights: of the interactions in the normalised graph, [interactions]; ones if None.
         """
         edges = self.interactions
         device = self.encoder.users.device
+        # 1 / sqrt(d_u d_i) of each interaction, [interactions], in the order of the CSR matrix.
         chance = torch.from_numpy(scaled(edges, 0.5, 0.5).data).to(device)
         # The smallest values of Exp(1) / p are a draw in proportion to p without replacement.
         keys = torch.empty_like(chance).exponential_() / chance
         smallest = keys.topk(max(1, int(ratio * len(keys))), largest=False, sorted=False).indices
+        # Ascending, so that the pruned matrix has its entries in this order and ``weights`` fit them.
         kept = smallest.sort().values.cpu().numpy()
         coo = edges.tocoo()
         matrix = type(coo)((coo.data[kept], (coo.row[kept], coo.col[kept])), shape=edges.shape).tocsr()
         if weights is not None:
             matrix.data = weights.cpu().numpy()[kept]
+        # Normalised anew, by the degrees (or sums of weights) that are left.
         self.pruned = SparseMatrix(scaled(matrix, 0.5, 0.5)).to(device)
 
 
@@ -167,6 +175,7 @@ def modal_bpr(u: Tensor, modal: Tensor) -> Tensor:
         modal: h^m of items and negatives, [2, batch, modalities, d].
     """
     positive, negative = (u[:, None] * modal).sum(3)  # each [batch, modalities]
+    # BPR is a mean over [batch, modalities]; times the number of modalities, it is a sum over them.
     return positive.shape[1] * losses.bpr(positive, negative)
 
 
@@ -175,13 +184,16 @@ class FrozenGraphBackbone(Backbone):
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         super().__init__(config, dataset, wrapped)
+        # Without this loss, the projections are trained by a wrapping model's diffusion.
         self.trains_projections = self.options.modal_weight > 0
         graphs = [mean_graph(dataset.neighbours(name)[0], self.n_items) for name in dataset.modalities]
+        # One sparse [n_items, n_items] for all modalities: weighted and added before training.
         self.item_graph = SparseMatrix(fused(graphs, self.options.weights()))
 
     def high_order(self) -> Tensor:
         """Return h_hat: the free item vectors, propagated over the item graph, [n_items, d]."""
         items = self.encoder.items
+        # h_hat = S^L e: the last layer, not the mean of all.
         for _ in range(self.options.n_item_layers):
             items = self.item_graph(items)
         return items
@@ -198,5 +210,6 @@ class FrozenGraphBackbone(Backbone):
         if self.options.modal_weight == 0:
             return {}
         if modal is None:
+            # h^m of the positives and of the negatives, [2, batch, modalities, d].
             modal = self.built_projections.project(torch.stack([items, negatives]))
         return {"modal": self.options.modal_weight * modal_bpr(u, modal)}

@@ -1,4 +1,4 @@
-"""CCDRec: a diffusion aligns item vectors with their modalities; its chain gives negatives, easy ones first.
+"""CCDRec: a diffusion aligns item vectors with their modalities; its chain yields negatives, easy ones first.
 
 Reference:
     Yang, Ma, Meng, Xu, Xie, Meng: "Curriculum Conditioned Diffusion for Multimodal Recommendation". AAAI
@@ -93,7 +93,9 @@ class CCDRec(InnerProductModel):
         self.draws_from_chain = o.negative_sampler == CURRICULAR
         self.fusion = None
         if o.aligning:
+            # f_theta of DMA.
             estimator = TransformerEstimator(o.embedding_size, o.steps, o.key_size, o.feed_forward_size)
+            # The states that are kept: the end of the chain and, with CNS, the four pools (Eq. 6).
             steps = {0} | ({curriculum_step(n, o.steps, 1) for n in range(4)} if o.curriculum else set())
             diffusion = ItemDiffusion(o.betas(), estimator)
             self.fusion = DiffusedItemFusion(
@@ -132,6 +134,7 @@ class CCDRec(InnerProductModel):
                     candidate_limit=o.candidate_limit,
                 )
         else:
+            # Without DMA the free vectors stand for the diffused ones.
             self.backbone.set_diffused_items(self.backbone.ego_items().detach())
         self.backbone.begin_epoch(epoch)
         self._begun = True
@@ -140,6 +143,7 @@ class CCDRec(InnerProductModel):
         """Return an epoch's pool, [n_items, d]: a state of the chain, after tau_end the scored vectors."""
         o = self.options
         if not o.curriculum or epoch <= o.curriculum_end:
+            # Eq. 7; without CNS the end of the chain.
             return states[curriculum_step(epoch, o.steps, o.curriculum_interval) if o.curriculum else 0]
         # h_i as the evaluation of the last epoch had them; a change of the mode drops what was derived.
         training = self.training
@@ -163,11 +167,13 @@ class CCDRec(InnerProductModel):
         random = uniform_negatives(self.positives, users)  # r, [batch]
         second = self._second(users, items)  # c
         made = second.is_floating_point()  # vectors [batch, d] instead of ids [batch]
+        # One forward pass for all ids; c is among them where it is an item.
         u, v, modal, diffusion = self._batch(
             users, torch.stack([items, random] if made else [items, random, second])
         )
         # u [batch, d] and v [kinds, batch, d]: p, r and, where it is an item, c.
         positive = (u * v[0]).sum(1)
+        # The random and the hard negative share the weight: 1 - omega and omega (Eq. 8, 9).
         parts = {
             "random": (1 - o.negative_weight) * losses.bpr(positive, (u * v[1]).sum(1)),
             "hard": o.negative_weight * losses.bpr(positive, (u * (second if made else v[2])).sum(1)),
@@ -189,6 +195,7 @@ class CCDRec(InnerProductModel):
             features of the first two kinds [2, batch, modalities, d] and the diffusion loss.
         """
         if self.fusion is None:
+            # Without DMA there are no estimates: the backbone's own vectors, gathered.
             U, V = self.backbone.vectors()
             return U.index_select(0, users), V.index_select(0, ids.flatten()).view(*ids.shape, -1), None, None
         # The diffusion estimates each item of the batch once, in whatever rows and kinds it is.
@@ -196,6 +203,7 @@ class CCDRec(InnerProductModel):
         fused = self.fusion.of_batch(self.backbone, distinct)
         modal = fused.modal.index_select(0, where[:2].flatten())  # of p and r, for the backbone's losses
         return (
+            # h_u [batch, d], h_i [kinds, batch, d], and h^m [2, batch, modalities, d].
             fused.users.index_select(0, users),
             fused.items.index_select(0, where.flatten()).view(*ids.shape, -1),
             modal.view(2, len(users), *fused.modal.shape[1:]),
@@ -210,6 +218,7 @@ class CCDRec(InnerProductModel):
         if self.draws_from_chain:
             if self._nearest is None:
                 raise RuntimeError("no pool has been searched: call begin_epoch before the first batch")
+            # c, near to p in the pool of the epoch (CNS).
             return curricular_negatives(self._nearest, items, users, self.positives)
         ids, mixed = choose_negatives(
             o.negative_sampler,
@@ -226,10 +235,12 @@ class CCDRec(InnerProductModel):
     def _candidate_vectors(self, users: Tensor) -> ScoredVectors:
         """Return the vectors by which hard negatives of a batch are chosen."""
         U, tables = self._tables()
+        # Candidates are compared by what is scored, the mean over layers; ``mixgcf`` mixes the layers.
         return ScoredVectors(U[users].detach(), torch.stack(tables).mean(0).detach(), tables)
 
     def _tables(self) -> tuple[Tensor, list[Tensor]]:
         """Return user vectors [n_users, d] and item vectors of each layer; their mean is what is scored."""
+        # As :meth:`vectors`, by layer, and with the chain as it was at the start of the epoch.
         high, items = self.backbone.high_order(), None
         if self.fusion is not None:
             high, items = self.fusion.placed(high, self.fusion.end_of_chain())

@@ -1,4 +1,4 @@
-"""Hyper-parameters of CCDRec; their defaults stand in ``properties/model/CCDRec.yaml``."""
+"""Hyper-parameters of CCDRec; their defaults are in ``properties/model/CCDRec.yaml``."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,9 @@ CURRICULAR = "curricular"
 
 @dataclass(frozen=True)
 class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
-    """Read once by the model's constructor, checked before data loads; other backbones' do nothing."""
+    """Read once by the constructor, checked before data loads; other backbones' options have no effect."""
 
+    # The backbone and the three modules: DMA, NDI and CNS.
     backbone: str = option("the model that is wrapped", choices=("FREEDOM", "LATTICE", "MCDRec"))
     aligning: bool = option("DMA, the diffusion that aligns item vectors with their modalities")
     negative_sampler: str = option(
@@ -35,8 +36,10 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
     negative_weight: float = option(
         "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1
     )
+    # The estimator of DMA.
     key_size: int = option("width of keys and queries in the estimator's attention", low=1)
     feed_forward_size: int = option("width of the estimator's feed-forward layer", low=1)
+    # The curriculum (Eq. 7) and its candidates.
     curriculum_interval: int = option("delta tau, epochs between two pools (Eq. 7)", low=1)
     curriculum_end: int = option(
         "tau_end, last epoch in which a pool of the chain is used; then the final item vectors", low=0
@@ -44,6 +47,7 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
     candidate_ratio: float = option("ratio of the items drawn as candidates", low=0, high=1, open_low=True)
     top_ratio: float = option("ratio k of the candidates that may be drawn", low=0, high=1, open_low=True)
     candidate_limit: int = option("maximum number of candidates, whatever candidate_ratio says", low=1)
+    # Samplers of the paper's comparison.
     candidate_items: int = option("pool N of dns, mixgcf and realhns", low=2)
     hardest: int = option("M of realhns: the coarse choice keeps the M highest scores of N candidates", low=1)
     false_ratio: float = option(

@@ -13,8 +13,8 @@ from recbole_diffusion.model.multimodal.backbone import FrozenGraphBackbone
 class FREEDOM(FrozenGraphBackbone):
     """LightGCN on interactions drawn anew each epoch, plus propagation over a frozen graph of similar items.
 
-    The item graph is the weighted sum of one graph of nearest neighbours a modality (Eq. 1 to 4); its output
-    h_hat is added to the items' LightGCN vectors. In an epoch, the user-item graph has a share 1 -
+    The item graph is the weighted sum of one nearest-neighbour graph per modality (Eq. 1 to 4); its output
+    h_hat is added to the items' LightGCN vectors. In an epoch, the user-item graph keeps a ratio of 1 -
     edge_dropout of the interactions (Eq. 9); evaluation uses all. The pairwise loss is taken against the
     projected features too (Eq. 14).
 
@@ -32,4 +32,5 @@ class FREEDOM(FrozenGraphBackbone):
     def begin_epoch(self, epoch: int) -> None:  # noqa: ARG002
         """Draw the interactions of this epoch."""
         if self.options.edge_dropout > 0:
+            # Drawn by degree (Eq. 9), anew in each epoch.
             self.prune(1 - self.options.edge_dropout)

@@ -38,7 +38,7 @@ class DiffusedItemFusion(nn.Module):
         place: ``output`` or ``input``.
         steps: states of the chain that are kept, 0 among them.
         seed: of the chain.
-        stochastic: noise in the chain.
+        stochastic: whether the chain adds noise at each step.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class DiffusedItemFusion(nn.Module):
     def states(self, backbone: Backbone) -> dict[int, Tensor]:
         """Return the kept states of the chain by step, each [n_items, d]; one chain until :meth:`forget`."""
         if self._states is None:
+            # e, noised to step T and taken back; with its seed the chain is a function of the weights.
             table = backbone.ego_items().detach()
             generator = torch.Generator(table.device).manual_seed(self.seed)
             conditions = backbone.built_projections.project_all()  # [n_items, modalities, d]
@@ -105,12 +106,14 @@ class DiffusedItemFusion(nn.Module):
             ego.index_select(0, distinct), conditions, self.item_diffusion.scale(ego)
         )
         if self.place == "output":
+            # e_f in the place of h_hat: only the rows of the batch are fused, [n, d].
             users, propagated = backbone.encoder.pooled(backbone.layers())
             fused = self.fused(high.index_select(0, distinct), estimate)
             items = backbone.joined(fused, propagated.index_select(0, distinct))
             return FusedBatch(users, items, modal, loss)
         # The graph needs all items: those of the batch by their estimates, the others by the last chain.
         diffused = self.end_of_chain().index_copy(0, distinct, estimate)  # [n_items, d]
+        # e_f of all items goes through the user-item graph; h_hat joins its output as it is.
         users, propagated = backbone.encoder.pooled(backbone.layers(self.fused(high, diffused)))
         items = backbone.joined(high.index_select(0, distinct), propagated.index_select(0, distinct))
         return FusedBatch(users, items, modal, loss)
@@ -120,7 +123,7 @@ class DiffusedItemFusion(nn.Module):
         return backbone.vectors_from(*self.placed(backbone.high_order(), self.states(backbone)[0]))
 
     def placed(self, high_order: Tensor, diffused: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the two places' vectors, [n_items, d] each.
+        """Return the item vectors for both places, [n_items, d] each.
 
         Returns:
             the vectors that are joined to the user-item graph's items, and those that the graph starts from;
@@ -131,4 +134,5 @@ class DiffusedItemFusion(nn.Module):
 
     def fused(self, high_order: Tensor, diffused: Tensor) -> Tensor:
         """Return e_f = (1 - mu) h_hat + mu e_0."""
+        # At mu = 1 no h_hat is left, and no gradient of zeros runs through the item graph.
         return diffused if self.ratio == 1 else (1 - self.ratio) * high_order + self.ratio * diffused

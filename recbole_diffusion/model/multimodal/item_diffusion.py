@@ -37,10 +37,12 @@ class TransformerEstimator(nn.Module):
     def __init__(self, size: int, steps: int, key_size: int, hidden_size: int) -> None:
         super().__init__()
         self.key_size = key_size
+        # The tokens of the steps, [T, d].
         self.register_buffer("time_table", sinusoidal_embedding(torch.arange(steps), size), persistent=False)
         self.token_norm = nn.LayerNorm(size)
         self.attention = nn.Linear(size, 2 * key_size + size)  # queries, keys, values
         self.pooled_norm = nn.LayerNorm(size)
+        # Two parts, added at the end: feed-forward of the normalised average, and linear.
         self.feed_forward = nn.Sequential(
             nn.Linear(size, hidden_size), nn.SiLU(), nn.Linear(hidden_size, size)
         )
@@ -69,8 +71,10 @@ class TransformerEstimator(nn.Module):
         """
         modal, of_modal = prepared
         item, steps = self.token_norm(x), self.token_norm(self.time_table.to(x.dtype))  # [n, d], [T, d]
+        # Queries and keys of T tokens, not of n, then each row's.
         of_steps = self._matched(steps).index_select(0, t)
         tokens = torch.cat([item[:, None], modal, steps.index_select(0, t)[:, None]], dim=1)  # [n, tokens, d]
+        # [n, tokens, key_size] each; tokens are the item, its modalities and the step.
         queries, keys = torch.cat([self._matched(item)[:, None], of_modal, of_steps[:, None]], dim=1).chunk(
             2, dim=2
         )
@@ -80,6 +84,7 @@ class TransformerEstimator(nn.Module):
         # mixed token [n, d] alone, not of each token.
         mixed = (weights.mean(1)[:, :, None] * tokens).sum(1)
         values = slice(2 * self.key_size, None)
+        # The residual connection, averaged over tokens: [n, d].
         pooled = tokens.mean(1) + F.linear(mixed, self.attention.weight[values], self.attention.bias[values])
         return self.output(pooled) + self.feed_forward(self.pooled_norm(pooled))
 
@@ -97,6 +102,7 @@ class BottleneckEstimator(nn.Module):
 
     def __init__(self, size: int, steps: int, modalities: int) -> None:
         super().__init__()
+        # Tokens side by side, M + 2 of them: (M + 2) d numbers to 2 d, to d, and back to 2 d.
         width, middle, narrow = (modalities + 2) * size, 2 * size, size
         self.register_buffer("time_table", sinusoidal_embedding(torch.arange(steps), size), persistent=False)
         self.down = nn.Linear(width, middle)
@@ -110,8 +116,10 @@ class BottleneckEstimator(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, prepared: tuple[Tensor]) -> Tensor:
         """Return the estimate of x_0, as :class:`TransformerEstimator` does."""
+        # Down [n, 2 d], bottom [n, d], up [n, 2 d].
         down = F.silu(self.down(torch.cat([x, *prepared, self.time_table.to(x.dtype)[t]], dim=1)))
         up = F.silu(self.up(F.silu(self.bottom(down))))
+        # The skip connection: both sides of the bottleneck, [n, 4 d].
         return self.output(torch.cat([down, up], dim=1))
 
 
@@ -131,6 +139,7 @@ class ItemDiffusion(nn.Module):
     @staticmethod
     def scale(table: Tensor) -> Tensor:
         """Return the root mean square of item vectors [n_items, d] but the padding's, without gradient."""
+        # One number for the table; row 0 is the padding item.
         return table.detach()[1:].square().mean().sqrt().clamp_min(1e-12)
 
     def estimate(self, x: Tensor, t: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
@@ -139,6 +148,7 @@ class ItemDiffusion(nn.Module):
         The first term is the best linear estimate of vectors at unit mean square from x_t alone; the
         estimator learns the rest, from the modalities and from how the vectors are distributed.
         """
+        # sqrt(abar_t) by row, [n, 1].
         return self.diffusion.signal.index_select(0, t)[:, None] * x + self.estimator(x, t, prepared)
 
     def learn(self, vectors: Tensor, conditions: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,6 +179,7 @@ class ItemDiffusion(nn.Module):
             x0.detach()[some],
             tuple(one.index_select(0, some) for one in prepared),
         )
+        # On the scaled vectors, so that the loss does not grow with the lengths of items.
         return estimate, F.mse_loss(self.estimate(x, t[some], prepared), x0)
 
     @torch.no_grad()
@@ -194,12 +205,14 @@ class ItemDiffusion(nn.Module):
         """
         scale, wanted = self.scale(table), set(steps)
         found: dict[int, list[Tensor]] = {step: [] for step in wanted}
+        # Items are independent given the weights: blocks bound the memory of the estimator.
         for x0, of_block in zip((table / scale).split(BLOCK), conditions.split(BLOCK), strict=True):
             noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
             # e_T, then one state a step, for a block of items.
             x = self.diffusion.q_sample(
                 x0, torch.full((len(x0),), self.diffusion.steps - 1, device=x0.device), noise
             )
+            # What the modalities contribute at each of the T steps, computed once.
             prepared = self.estimator.prepare(of_block)
 
             def estimate(x: Tensor, t: Tensor, prepared: tuple[Tensor, ...] = prepared) -> Tensor:
@@ -210,4 +223,5 @@ class ItemDiffusion(nn.Module):
             ):
                 if step in wanted:
                     found[step].append(state)
+        # The blocks of a step one after the other, [n_items, d], at the scale of the table.
         return {step: torch.cat(states) * scale for step, states in found.items()}

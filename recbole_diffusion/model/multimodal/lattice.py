@@ -40,12 +40,14 @@ class LATTICE(Backbone):
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         super().__init__(config, dataset, wrapped)
+        # S_m of each modality: neighbours and normalised weights, constant, [n_items, modalities, k].
         originals = [self._with_padding(*dataset.neighbours(name)) for name in dataset.modalities]
         self.register_buffer("original_ids", torch.stack([ids for ids, _ in originals], 1), persistent=False)
         weights = torch.stack(
             [normalised(ids, cosines) for ids, cosines in originals], 1
         )  # [n_items, modalities, k]
         self.register_buffer("original_weights", weights, persistent=False)
+        # Logits of alpha, [modalities]; at first all modalities weigh the same.
         self.modality_logits = nn.Parameter(torch.zeros(len(originals)))
 
     @staticmethod
@@ -77,19 +79,25 @@ class LATTICE(Backbone):
         ratio = self.options.original_ratio  # lambda
         modal = self.modality_logits.softmax(0)[:, None]  # alpha, [modalities, 1]
         learned = [self._learned(projection) for projection in self.built_projections]
+        # Neighbours of both graphs side by side, long [n_items, modalities, 2 k].
         ids = torch.cat([self.original_ids, torch.stack([one for one, _ in learned], 1)], 2)
         of_learned = torch.stack([weights for _, weights in learned], 1)  # [n_items, modalities, k]
+        # lambda alpha_m S_m, then (1 - lambda) alpha_m S~_m.
         weights = torch.cat([ratio * modal * self.original_weights, (1 - ratio) * modal * of_learned], 2)
         return ids.flatten(1), weights.flatten(1)
 
     def _learned(self, projection: nn.Module) -> Graph:
         """Return the graph of one modality's projected features (Eq. 4), each [n_items, k]."""
         every = torch.arange(self.n_items, device=self.encoder.items.device)
+        # At length 1, [n_items, d], so that inner products are cosines.
         projected = F.normalize(torch.cat([projection(block) for block in every.split(BLOCK)]), dim=1)
+        # Which items are neighbours has no gradient, their cosines have one.
         real = projected.detach()[1:].cpu()
         found, _ = knn.nearest(lambda rows: real[rows], len(real), self.options.knn_k)
+        # Item ids, from 1, with a row for the padding id.
         ids = F.pad(found + 1, (0, 0, 1, 0)).to(every.device)
         cosines = torch.einsum("nd,nkd->nk", projected, projected[ids])
+        # The padding item has no neighbour: its row counts as zeros.
         return ids, normalised(ids, cosines * (every > 0)[:, None])
 
     def high_order(self) -> Tensor:
@@ -97,6 +105,7 @@ class LATTICE(Backbone):
         ids, weights = self.item_graph()
         items: Tensor = self.encoder.items
         for _ in range(self.options.n_item_layers):
+            # Item i becomes sum_j A_ij e_j over its list of neighbours, [n_items, d].
             items = F.embedding_bag(ids, items, mode="sum", per_sample_weights=weights)
         return items
 
@@ -126,5 +135,6 @@ def normalised(ids: Tensor, cosines: Tensor) -> Tensor:
         cosines: the entries of S, [n_items, k]; negative ones count as 0.
     """
     positive = cosines.clamp(min=0)
+    # D^-1/2, [n_items], and 0 for an item without a positive cosine.
     root = positive.sum(1).clamp_min(1e-12).rsqrt() * (positive.sum(1) > 0)
     return root[:, None] * positive * root[ids]

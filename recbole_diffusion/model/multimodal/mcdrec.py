@@ -46,6 +46,7 @@ class MCDRec(FrozenGraphBackbone):
         self._guides: Tensor | None = None
         if not wrapped:
             estimator = BottleneckEstimator(o.embedding_size, o.steps, len(o.modalities))
+            # Only the end of the chain is used.
             chain = {"steps": {0}, "seed": o.chain_seed, "stochastic": o.chain_noise}
             self.fusion = DiffusedItemFusion(
                 ItemDiffusion(o.betas(), estimator), o.diffused_ratio, "input", **chain
@@ -60,7 +61,7 @@ class MCDRec(FrozenGraphBackbone):
             fusion.forget()
 
     def set_diffused_items(self, items: Tensor) -> None:
-        """Get the diffused item vectors [n_items, d] that weigh the interactions of the next epoch."""
+        """Receive the diffused item vectors [n_items, d] that weigh the interactions of the next epoch."""
         self._guides = items
 
     def begin_epoch(self, epoch: int) -> None:  # noqa: ARG002
@@ -68,6 +69,7 @@ class MCDRec(FrozenGraphBackbone):
         if self.fusion is not None:
             self.fusion.begin_epoch(self)
         if self.options.edge_dropout > 0 or self.options.graph_temperature > 0:
+            # DGD: fewer interactions, and each weighed by how near its user is to the diffused item.
             self.prune(1 - self.options.edge_dropout, self._edge_weights())
 
     @torch.no_grad()
@@ -75,7 +77,9 @@ class MCDRec(FrozenGraphBackbone):
         """Return 1 + temperature x cosine(user, diffused item) of each interaction, [interactions]."""
         if self._guides is None:
             raise RuntimeError("there are no diffused items: call set_diffused_items before begin_epoch")
+        # In the order of the CSR matrix, as ``prune`` has them, long [interactions] each.
         users, items = (torch.from_numpy(one).long() for one in self.interactions.nonzero())
+        # At length 1, [n_users, d] and [n_items, d].
         of_users, of_items = F.normalize(self.encoder.users, dim=1), F.normalize(self._guides, dim=1)
         blocks = zip(users.split(2**18), items.split(2**18), strict=True)  # rows gathered at once
         cosines = torch.cat([(of_users[u] * of_items[i]).sum(1) for u, i in blocks])
@@ -94,11 +98,13 @@ class MCDRec(FrozenGraphBackbone):
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         drawn = uniform_negatives(self.positives, users.repeat(self.options.n_negatives))
         negatives = drawn.view(-1, len(users))  # [n_negatives, batch]
+        # The first row of ids are the positives, the others the negatives.
         # The diffusion estimates each item of the batch once.
         distinct, where = torch.unique(torch.cat([items[None], negatives]), return_inverse=True)
         fused = self.fusion.of_batch(self, distinct)
         u = fused.users[users]
         scores = (u * fused.items[where]).sum(2)  # of positive and negatives, [1 + n_negatives, batch]
+        # One loss against all negatives; those beside it see the first alone.
         parts = {"bpr": losses.bpr(scores[0], scores[1:])}
         parts |= self.other_losses(u, users, items, negatives[0], fused.modal[where[:2]])
         return (*parts.values(), self.options.diffusion_weight * fused.loss)

@@ -32,6 +32,7 @@ class Projection(nn.Module):
         nn.init.zeros_(self.linear.bias)
         table = None
         if self.n_items * modality.width <= RESIDENT:
+            # Rows are item ids: the padding id 0 has zeros for features, [n_items, width].
             table = torch.cat([torch.zeros(1, modality.width), modality.take(torch.arange(1, self.n_items))])
         self.register_buffer("table", table, persistent=False)
 
@@ -40,6 +41,7 @@ class Projection(nn.Module):
         if self.table is not None:
             return self.table[items]
         ids = items.cpu()
+        # Features are asked for from item 1 on: the padding id reads those of item 1, times 0.
         rows = self.modality.take(ids.clamp(min=1)) * (ids > 0)[:, None]
         return rows.to(device=items.device, dtype=self.linear.weight.dtype)
 
@@ -56,6 +58,7 @@ class Projections(nn.ModuleList):
 
     def project(self, items: Tensor) -> Tensor:
         """Return h^m of items [...] in each modality, [..., modalities, d]."""
+        # One product for each modality over all ids, [ids, modalities, d]; then the shape of the ids.
         flat = torch.stack([projection(items.flatten()) for projection in self], dim=1)
         return flat.view(*items.shape, len(self), -1)
 
@@ -64,5 +67,6 @@ class Projections(nn.ModuleList):
         """Return h^m of all items in each modality, [n_items, modalities, d], without gradient."""
         first = self[0]
         assert isinstance(first, Projection)  # as all of them, by the constructor
+        # In blocks: features on disk are read so many rows at a time.
         ids = torch.arange(first.n_items, device=first.linear.weight.device)
         return torch.cat([self.project(block) for block in ids.split(BLOCK)])

@@ -1,4 +1,4 @@
-"""What adversarial models of rating rows share: rows by batch, both losses, a wide critic's cost."""
+"""Shared parts of the adversarial models of rating rows: rows by batch, losses, the cost of a wide critic."""
 
 import logging
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class RatedCells(NamedTuple):
 
 
 class RatingRows(nn.Module):
-    """The training ratings of users in compressed rows, divided by the scale's end; dense by batch only.
+    """The training ratings of users in compressed rows, divided by the highest of the scale; dense by batch.
 
     Args:
         dataset: the training part.
@@ -51,30 +51,37 @@ class RatingRows(nn.Module):
                 "up, such as [1, 5]"
             )
         self.low, self.high = map(float, scale)
+        # Which items each user has rated; ``rated.items`` [ratings] and ``values`` have one order.
         matrix = rating_rows(dataset, self.low, self.high)
         self.rated = InteractionCSR.from_scipy(matrix)
+        # On the scale of the ratings, not divided by its end.
         self.mean = float(matrix.data.mean())
+        # In 0..1, [ratings].
         self.register_buffer("values", torch.from_numpy(matrix.data / self.high), persistent=False)
 
     def gather(self, users: Tensor) -> RatedCells:
         """Return the rated cells of users, long [batch]."""
         items, starts, rows = self.rated.gather(users)
+        # A user's cells lie side by side in ``values`` too: where the row begins, plus the place in the row.
         within = torch.arange(len(rows), device=users.device) - starts[rows]
         return RatedCells(items, starts, rows, self.values[self.rated.offsets[users][rows] + within])
 
     def dense(self, n_rows: int, rows: Tensor, items: Tensor, values: Tensor) -> Tensor:
         """Return ``values`` at the given cells and 0 elsewhere, [n_rows, n_items]; differentiable in them."""
+        # The table flat, [n_rows * n_items], so that one index names a cell: row * n_items + item.
         table = values.new_zeros(n_rows * self.rated.n_items)
         return table.index_put((rows * self.rated.n_items + items,), values).view(n_rows, -1)
 
     def each_row(self, cells: RatedCells) -> Iterator[Tensor]:
         """Return the dense row of each user of a batch in turn, [1, n_items]."""
+        # Number of cells of each user, [batch], by which the flat arrays are cut.
         sizes = torch.bincount(cells.rows, minlength=len(cells.starts)).tolist()
         for items, values in zip(cells.items.split(sizes), cells.ratings.split(sizes), strict=True):
             yield self.dense(1, torch.zeros_like(items), items, values)
 
     def add_to(self, table: Tensor, cells: RatedCells, values: Tensor) -> Tensor:
         """Add ``values`` [cells] to the rated cells of a table [batch, n_items], in place, and return it."""
+        # Flat as in :meth:`dense`; in place, which saves a second table of the size of the noise.
         table.view(-1).index_add_(0, cells.rows * self.rated.n_items + cells.items, values)
         return table
 
@@ -84,7 +91,7 @@ class AdversarialRecommender(Recommender):
 
     A subclass has :meth:`critic_loss`, :meth:`generator_loss`, and the attributes ``options`` (with
     ``generator_steps``, ``critic_steps``, ``critic_learning_rate`` and ``divergence_limit``), ``generator``
-    and ``critic`` (None: no game).
+    and ``critic`` (None: the generator alone).
     """
 
     input_type = InputType.POINTWISE
@@ -119,6 +126,7 @@ class AdversarialRecommender(Recommender):
                 "the critic reads rows of all %d items: %.1f million weights, %.0f MB with gradient and "
                 "optimizer; a smaller "
                 "critic_size needs less, objective: none has no critic",
+                # 16 bytes for each weight: itself, its gradient and Adam's two moments, in float32.
                 *(self.n_items - 1, weights / 1e6, weights * 16 / 1e6),
             )
 
@@ -135,4 +143,5 @@ def perceptron(
 
 def real_or_fake(real: Tensor, fake: Tensor) -> Tensor:
     """Return the mean cross entropy of logits on real and generated rows; its optimum is log(P_r / P_g)."""
+    # -log sigmoid(real) and -log(1 - sigmoid(fake)), as softplus, which does not overflow.
     return F.softplus(-real).mean() + F.softplus(fake).mean()

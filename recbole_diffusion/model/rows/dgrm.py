@@ -4,7 +4,7 @@ Reference:
     Deng, Wang, Ye, Ji, Wang: "DGRM: Diffusion-GAN recommendation model to alleviate the mode collapse problem
     in sparse environments".
 
-The algorithm. R^0 is a batch of rating rows divided by the scale's end, 0 where nothing is rated; G is the
+The algorithm. R^0 is a batch of rating rows divided by the highest rating, 0 where nothing is rated; G is the
 generator, D the critic, c1, c2 and sigma the posterior's tables of ``diffusion/gaussian.py``::
 
     a batch                                                            equation    method
@@ -74,14 +74,17 @@ class DGRM(AdversarialRecommender):
         self.options: DGRMOptions = config.options
         o = self.options
         self.evaluation_seed = config.general.seed
+        # R^0 by user, in 0..1.
         self.ratings = RatingRows(dataset, config.rating.rating_scale)
         self.diffusion = GaussianDiffusion(o.betas())
         mean = min(max(self.ratings.mean / self.ratings.high, 0.01), 0.99)  # where the sigmoid starts
+        # G starts at the mean rating: its output bias is made of it.
         self.generator = Generator(self.n_items, o, mean)
         self.critic = Critic(self.n_items, o) if o.objective != "none" else None
         self.loss_names = (
             ("reconstruction",) if self.critic is None else ("reconstruction", "adversarial", "critic")
         )
+        # The last hidden layer of G for each user, [n_users, hidden]: all ratings of a user follow from it.
         self.user_blocks = UserBlocks(self.n_users, o.hidden_size, self._block_states)
         self.warn_if_wide()
         self._forget()
@@ -91,6 +94,7 @@ class DGRM(AdversarialRecommender):
     def _noised(self, users: Tensor) -> tuple[RatedCells, Tensor, Tensor]:
         """Return the rated cells, R^t [batch, n_items] (Eq. 13), and the steps [batch]."""
         cells, d = self.ratings.gather(users), self.diffusion
+        # t, long [batch], from 0: the paper's step t is t - 1 here.
         if self.options.fixed_step is None:
             t = uniform_steps(self.options.steps, len(users), device=users.device)
         else:
@@ -106,8 +110,10 @@ class DGRM(AdversarialRecommender):
 
     def _generated(self, cells: RatedCells, xt: Tensor, t: Tensor) -> Tensor:
         """Return G(R^t, z, v_t) at the rated cells, [cells]; the masking layer leaves only these (3.2)."""
+        # z_u, [batch, noise_size]: the generator's own randomness beside that of R^t.
         z = torch.randn(len(t), self.options.noise_size, device=xt.device)
         seen = losses.dropout(xt, self.options.dropout_prob) if self.training else xt
+        # R^t is dense, so that its projection R^t W is too: [batch, n_items] x [n_items, hidden].
         hidden = self.generator.hidden(seen @ self.generator.W, z, t)  # [batch, hidden]
         return self.generator.rated(hidden, cells.rows, cells.items)
 
@@ -116,14 +122,17 @@ class DGRM(AdversarialRecommender):
     def _rest_of_step(self, xt: Tensor, t: Tensor) -> Tensor:
         """Return c2(t) R^t + sigma(t) eps with new noise, [batch, n_items]."""
         d = self.diffusion
+        # sigma(t) eps, then + c2(t) R^t in place.
         return self._noise(len(t)).mul_(d.posterior_std(t, xt)).addcmul_(xt, d.posterior_xt[t][:, None])
 
     def _signal_of_step(self, cells: RatedCells, values: Tensor, t: Tensor) -> Tensor:
         """Return c1(t) R^0 at the rated cells for an R^0 with these ``values`` there, [cells]."""
+        # c1 by row, [batch], at the row's cells, [cells].
         return self.diffusion.posterior_x0[t][cells.rows] * values
 
     def _previous_step(self, cells: RatedCells, values: Tensor, xt: Tensor, t: Tensor) -> Tensor:
         """Return R^{t-1}, drawn from the posterior for an R^0 with these ``values``, [batch, n_items]."""
+        # c1(t) R^0 is 0 but at the rated cells, where it is added to the dense part.
         return self.ratings.add_to(self._rest_of_step(xt, t), cells, self._signal_of_step(cells, values, t))
 
     def critic_loss(self, interaction: Any) -> Tensor:
@@ -132,22 +141,27 @@ class DGRM(AdversarialRecommender):
         if critic is None:
             raise TypeError("objective: none has no critic, so it has no critic's loss")
         cells, xt, t = self._noised(interaction[self.USER_ID])
+        # F^0 at the rated cells, [cells]; G is fixed while the critic learns.
         with torch.no_grad():
             generated = self._generated(cells, xt, t)
         # Real and fake rows share R^t and t, so also what these give to the critic's first layer.
         condition = critic.condition(xt, t)  # [batch, critic_size]
+        # Both of [batch, critic_size]; each row of R^{t-1} and of F^{t-1} has noise of its own.
         real = critic.first_layer(condition, self._previous_step(cells, cells.ratings, xt, t))
         fake = critic.first_layer(condition, self._previous_step(cells, generated, xt, t))
         of_real, of_fake = critic.value(real), critic.value(fake)  # [batch] each
+        # DGRM-KL: a discriminator's cross entropy, not the Wasserstein distance.
         if o.objective == "kl":
             return adversarial.real_or_fake(of_real, of_fake)
         # Minus the estimate of the Wasserstein distance, with the signs of Eq. 10.
         distance = of_fake.mean() - of_real.mean()
+        # Weights are clipped after each update instead, see :meth:`after_critic_step`.
         if o.lipschitz == "clip":
             return distance
         # The penalty is taken at rows between real and fake ones. The layer is linear in the row, so that a
         # point between two rows has a first layer between theirs.
         between = torch.lerp(real, fake, torch.rand(len(t), 1, device=xt.device))
+        # |dD/dR^{t-1}| is held at 1 for each row between, [batch].
         return distance + o.penalty_weight * (critic.slope(between) - 1).square().mean()
 
     def after_critic_step(self) -> None:
@@ -162,6 +176,7 @@ class DGRM(AdversarialRecommender):
         """Return the reconstruction and, with a critic, the adversarial part of Eq. 22, each a scalar."""
         o, critic = self.options, self.critic
         cells, xt, t = self._noised(interaction[self.USER_ID])
+        # F^0 at the rated cells, [cells], with gradient to G.
         values = self._generated(cells, xt, t)
         # On the rating scale, summed over a user's ratings, a mean over users.
         error = (self.ratings.high * (values - cells.ratings)).square().sum() / len(t)
@@ -199,6 +214,7 @@ class DGRM(AdversarialRecommender):
         def noise(width: int) -> Tensor:
             return torch.randn(many, width, generator=draw, device=G.W.device)
 
+        # G's last hidden layer from R^t W, with a new z at each step.
         def hidden(p: Tensor, step: int) -> Tensor:
             return G.hidden(p, noise(o.noise_size), torch.full((many,), step, device=p.device))
 
@@ -206,6 +222,7 @@ class DGRM(AdversarialRecommender):
         last = o.steps - 1
         projected = d.signal[last] * losses.sum_by_row(G.W, cells.items, cells.starts, cells.ratings)
         projected = projected + d.noise[last] * (noise(o.hidden_size) @ self._noise_factor())
+        # At step T, before any backward step.
         state = hidden(projected, last)
         for step in range(last, last - o.denoising_steps, -1):
             # R^{t-1} W = c1 F^0 W + c2 R^t W + sigma eps W, with F^0 generated at the rated items.
@@ -213,8 +230,10 @@ class DGRM(AdversarialRecommender):
             rated = losses.sum_by_row(G.W, cells.items, cells.starts, generated)
             projected = d.posterior_x0[step] * rated + d.posterior_xt[step] * projected
             if step > 0:
+                # sigma(t) eps W, drawn as [batch, hidden] instead of [batch, n_items] (identity 3).
                 deviation = torch.exp(0.5 * d.posterior_log_variance[step])
                 projected = projected + deviation * (noise(o.hidden_size) @ self._noise_factor())
+            # After step 0 comes R^0 itself, which has no v_t of its own: it is read with that of step 0.
             state = hidden(projected, max(step - 1, 0))
         return state
 
@@ -230,8 +249,10 @@ class DGRM(AdversarialRecommender):
         cells = RatedCells(
             histories.items, histories.starts, histories.rows, histories.known_ratings / self.ratings.high
         )
+        # Sparse histories to the last hidden layer, then all items at once.
         if self.options.prediction == "generated":
             return self.ratings.high * self.generator.all(self._denoised(cells, seed))
+        # One seed for each user; those of a batch follow each other.
         return self.ratings.high * self._posterior_samples(cells, range(seed, seed + len(cells.starts)))
 
     @torch.no_grad()
@@ -239,6 +260,7 @@ class DGRM(AdversarialRecommender):
         """Return predicted ratings of all items, [batch, n_items], a new tensor."""
         users = interaction[self.USER_ID]
         if self.options.prediction == "posterior":
+            # One seed for each user, so that a score does not depend on who else is asked for.
             seeds = [noise_seed(self.evaluation_seed, user) for user in users.tolist()]
             return self.ratings.high * self._posterior_samples(self.ratings.gather(users), seeds)
         return self.ratings.high * self.generator.all(self.user_blocks.gather(users))
@@ -250,4 +272,5 @@ class DGRM(AdversarialRecommender):
         rows = torch.arange(len(users), device=users.device)
         if self.options.prediction == "posterior":
             return self.full_sort_predict(interaction)[rows, items]
+        # One cell of the output layer for each pair.
         return self.ratings.high * self.generator.rated(self.user_blocks.gather(users), rows, items)

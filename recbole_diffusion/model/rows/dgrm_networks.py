@@ -16,7 +16,9 @@ SLOPE = 0.2  # of the critic's leaky rectifier
 
 def _table(n_items: int, width: int, inputs: int) -> nn.Parameter:
     """Return a part [n_items, width] of a first layer of ``inputs`` inputs by Glorot's normal rule."""
+    # Glorot's deviation for the whole layer, of whose inputs this table has a part.
     table = torch.randn(n_items, width) * math.sqrt(2 / (inputs + width))
+    # The padding item is 0 in each row, so that its weights get no gradient.
     table[0] = 0
     return nn.Parameter(table)
 
@@ -31,14 +33,18 @@ class Generator(nn.Module):
     def __init__(self, n_items: int, options: DGRMOptions, mean: float) -> None:
         super().__init__()
         self.options = options
+        # First layer: tanh(R^t W + [z, v_t] C + b), with W [n_items, hidden]; C and b are ``context``.
         self.W = losses.xavier(n_items, options.hidden_size)
+        # v_t, [T, step_size].
         self.steps = nn.Embedding(options.steps, options.step_size)
         self.context = nn.Linear(options.noise_size + options.step_size, options.hidden_size)
         # One layer over [R^t, z, v_t]: the same scale for all of it, so that z does not drown the row.
         inputs = n_items + options.noise_size + options.step_size
         nn.init.normal_(self.context.weight, std=math.sqrt(2 / (inputs + options.hidden_size)))
         nn.init.zeros_(self.context.bias)
+        # Output: one rating for each item, hidden V^T + bias.
         self.V = losses.xavier(n_items, options.hidden_size)
+        # Where it starts: at the mean rating, or at its logit under a sigmoid.
         self.bias = nn.Parameter(
             torch.full((n_items,), math.log(mean / (1 - mean)) if options.output == "sigmoid" else mean)
         )
@@ -48,6 +54,7 @@ class Generator(nn.Module):
 
     def hidden(self, projected: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return the hidden layer [batch, hidden] from R^t W [batch, hidden], z [batch, z] and steps."""
+        # [z, v_t], [batch, noise_size + step_size], through its part of the layer.
         return torch.tanh(projected + self.context(torch.cat([z, self.steps(t)], 1)))
 
     def rated(self, hidden: Tensor, rows: Tensor, items: Tensor) -> Tensor:
@@ -75,10 +82,13 @@ class Critic(nn.Module):
 
     def __init__(self, n_items: int, options: DGRMOptions) -> None:
         super().__init__()
+        # The first layer reads [R^{t-1}, R^t, v_t] side by side.
         inputs, width = 2 * n_items + options.step_size, options.critic_size
+        # B and A of the class, [n_items, critic_size] each.
         self.before = _table(n_items, width, inputs)
         self.after = _table(n_items, width, inputs)
         self.steps = nn.Embedding(options.steps, options.step_size)
+        # K and the bias.
         self.context = nn.Linear(options.step_size, width)
         nn.init.normal_(self.context.weight, std=math.sqrt(2 / (inputs + width)))
         nn.init.zeros_(self.context.bias)
@@ -107,6 +117,7 @@ class Critic(nn.Module):
 
     def value(self, first: Tensor) -> Tensor:
         """Return D [batch] from the first layer before its activation, [batch, critic_size]."""
+        # [batch, critic_size] -> [batch, 1] -> [batch]
         return self.last(F.leaky_relu(first, SLOPE)).squeeze(1)
 
     def slope(self, first: Tensor) -> Tensor:

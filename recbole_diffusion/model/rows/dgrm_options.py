@@ -1,4 +1,4 @@
-"""Hyper-parameters of DGRM; their defaults stand in ``properties/model/DGRM.yaml``."""
+"""Hyper-parameters of DGRM; their defaults are in ``properties/model/DGRM.yaml``."""
 
 from dataclasses import dataclass
 
@@ -12,29 +12,33 @@ from recbole_diffusion.options.diffusion import NoiseBoundsOptions
 class DGRMOptions(NoiseBoundsOptions, AdversarialOptions):
     """Read once by the model's constructor, checked before data loads."""
 
+    # Networks.
     step_size: int = option("width of the learned step embedding v_t", low=1)
     noise_size: int = option("width of the generator's noise input z_u", low=1)
     output: str = option(
-        "the generator's ratings: within 0 and the scale's end, or any",
+        "the generator's ratings: between 0 and the highest of the scale, or unbounded",
         choices=("sigmoid", "linear"),
     )
     dropout_prob: float = option(
         "dropout of the generator's input R^t in training", low=0, high=1, open_high=True
     )
+    # The diffusion (Eq. 13, 14).
     noise_scale: float = option(
-        "c of Eq. 14, on ratings divided by the scale's end", low=0, high=1, open_low=True
+        "c of Eq. 14, on ratings divided by the highest of the scale", low=0, high=1, open_low=True
     )
     noise_min: float = option("alpha_min of Eq. 14", low=0, high=1, open_low=True)
     noise_max: float = option("alpha_max of Eq. 14", low=0, high=1, open_low=True)
     fixed_step: int | None = option(
         "train at this step 1..T alone (Table 4); null: a random step for each user", low=1
     )
+    # Prediction (section 3.3).
     denoising_steps: int = option("T', steps of the backward process in prediction, 0..T", low=0)
     prediction: str = option(
         "generated: G's ratings after T' backward steps on the rated items; posterior: R^(T-T') itself, on "
         "the rating scale",
         choices=("generated", "posterior"),
     )
+    # The game (Eq. 21, 22).
     objective: str = option(
         "distance that the critic measures; none: the generator alone",
         choices=("wasserstein", "kl", "none"),

@@ -46,15 +46,19 @@ def posterior_sample(
 
     def generated(x: Tensor, step: int) -> Tensor:
         t = torch.full((1,), step, device=x.device)
+        # All items, since each cell of R^{t-1} is a part of the result.
         return generator.all(generator.hidden(x @ generator.W, noise(options.noise_size), t))  # [1, n_items]
 
     last, share = options.steps - 1, 0.0
     x = diffusion.signal[last] * row + diffusion.noise[last] * noise(row.shape[1])  # R^T
+    # With T' = 0 there is no backward step; R^T alone predicts nothing, so that G's output is taken.
     if options.denoising_steps == 0:
         return generated(x, last)[0]
     for step in range(last, last - options.denoising_steps, -1):
         t = torch.full((1,), step, device=x.device)
+        # sigma(t), [1, 1]; 0 at step 0.
         fresh = diffusion.posterior_std(t, x)
+        # R^{t-1} = c1 F^0 + c2 R^t + sigma eps (Eq. 20), [1, n_items].
         x = diffusion.posterior_mean(generated(x, step), x, t) + fresh * noise(row.shape[1])
         # At an unrated item R^T is noise around 0, and each step mixes in c1 of what is generated there:
         # without dividing by the sum of these shares, unrated items would be predicted too low.

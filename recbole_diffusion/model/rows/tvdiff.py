@@ -19,8 +19,7 @@ The algorithm, for a batch of users with rows x_0 [batch, n_items]; identities a
         z <- c1(t) u_t (H^T W_I) + c2(t) z                                    identity 1, _reverse
         scores = u_0 H^T                                                      inner_products
 
-``tvdiff_dense.py`` has the same on arrays [batch, n_items]. The file is long because training and scoring are
-one algebra.
+``tvdiff_dense.py`` has the same on arrays [batch, n_items].
 
 Longer than most files: the paper's three views in its order, exact and projected beside each other.
 """
@@ -87,16 +86,22 @@ class TVDiff(Recommender):
         self.positives = InteractionCSR.from_scipy(interactions)
 
         self.diffusion = GaussianDiffusion(o.betas(), first_beta=o.first_beta)
+        # Features of each step, [T, embedding_size]; constant, and so not in checkpoints.
         table = sinusoidal_embedding(torch.arange(o.steps), o.embedding_size)
         self.register_buffer("time_table", table, persistent=False)
 
+        # W_I, [n_items, d]: all that the denoiser sees of x_t is z_t = x_t W_I.
         self.W_I = losses.xavier(self.n_items, o.hidden_size)
         nn.init.zeros_(self.W_I.data[0])  # the padding item: no row of x_t reaches it
+        # e_t: features of the step to [batch, d].
         self.time_layer = nn.Linear(o.embedding_size, o.hidden_size)
         nn.init.xavier_normal_(self.time_layer.weight)
         nn.init.zeros_(self.time_layer.bias)
+        # View II: H from W_U over the graph, or free.
         self.item_encoder = make_item_encoder(o.denoiser, o.topology, interactions, o.hidden_size)
+        # View III: hard negatives by rank.
         self.sampler = ArGsp(o.gamma, o.relaxation_rate, o.steps, o.exact_rank_cells, o.candidate_items)
+        # u_0 of each user, [n_users, width]; one column more where H has a bias.
         self.user_blocks = UserBlocks(
             self.n_users, o.hidden_size + self.item_encoder.has_bias, self._block_vectors
         )
@@ -110,6 +115,7 @@ class TVDiff(Recommender):
 
     def _vectors(self, z: Tensor, t: Tensor) -> Tensor:
         """Return u_t = tanh(x_t W_I + e_t) [rows, width] from z_t = x_t W_I [rows, d]."""
+        # z_t + e_t, [rows, d]; where all rows are at one step, e_t is one row.
         u = torch.tanh(z + self.time_layer(self.time_table[t]))
         # A perceptron's bias is the last column of H, which meets a one.
         return F.pad(u, (0, 1), value=1.0) if self.item_encoder.has_bias else u
@@ -124,7 +130,9 @@ class TVDiff(Recommender):
         """Return energy and entropy parts of minus the free energy (Eq. 9), each a scalar, by cell."""
         o = self.options
         users = interaction[self.USER_ID]
+        # A step for each row, long [rows]; a user who is in the batch twice gets two.
         t = uniform_steps(o.steps, len(users), device=users.device)
+        # H once for the batch, [n_items, width]: it depends on neither x_t nor t.
         H = self.item_vectors()
         if o.training == "dense":
             u, dense, error = self._dense_energy(users, t, H)
@@ -144,6 +152,7 @@ class TVDiff(Recommender):
         keep = 1 - o.dropout_prob
         weights = None
         if o.dropout_prob:
+            # Inverted dropout of x_0's ones: 0, or 1 / keep with probability keep.
             weights = (torch.rand(len(items), device=users.device) < keep).to(H.dtype) / keep  # [total]
         signal = losses.sum_by_row(self.W_I, items, starts, weights)  # x_0 W_I, [rows, d]
         noise = torch.randn_like(signal) @ self._factor()  # distributed as eps W_I
@@ -153,6 +162,7 @@ class TVDiff(Recommender):
         # Identity 2: the sums of H over each user's items, once for users who are in the batch several times.
         distinct, where = torch.unique(users, return_inverse=True)
         items, starts, _ = self.positives.gather(distinct)
+        # Sum of h_i over N(u), [rows, width].
         sums = losses.sum_by_row(H, items, starts)[where]
         return u, losses.full_catalogue_squared_error(u, H, sums, self.positives.counts(users).to(H.dtype))
 
@@ -168,19 +178,24 @@ class TVDiff(Recommender):
         """Return the entropy term of Eq. 9: BCE or NLL by cell, as the squared error, or BPR by pair."""
         o = self.options
         if o.entropy_loss == "bpr" and o.batch_by == "interaction":
+            # A pair of the batch itself, one negative for each, long [rows].
             rows, positive = torch.arange(len(users), device=users.device), interaction[self.ITEM_ID]
             counts = torch.ones_like(users)
         else:
+            # All items of each user and as many negatives, long [total].
             positive, _, rows = self.positives.gather(users)
             counts = self.positives.counts(users)
 
         def scores(rows: Tensor, items: Tensor) -> Tensor:
+            # u_t . h_i at the given cells, [cells]; x0_hat has them where it was computed.
             return pair_scores(u, H, rows, items) if dense is None else dense[rows, items]
 
+        # The number of cells that the squared error is a mean over.
         cells = len(users) * (self.n_items - 1)
         if o.entropy_loss == "nll":
             return losses.negative_log_likelihood(scores(rows, positive)) / cells
         if o.negative_sampler == "ar_gsp":
+            # The model's own ranks decide what is hard (Eq. 16); the choice has no gradient.
             negative = self.sampler.draw(u.detach(), H.detach(), self.positives, users, t, counts)
         else:
             negative = uniform_negatives(self.positives, users[rows])
@@ -207,6 +222,7 @@ class TVDiff(Recommender):
     def _item_side(self) -> Tensor:
         """Return H, kept with M = H^T W_I until the weights change."""
         if "H" not in self._cache or "M" not in self._cache:
+            # Constant in evaluation: H [n_items, width] and M [width, d], with u_t M = x0_hat W_I.
             self._cache["H"] = self.item_vectors().detach()
             self._cache["M"] = self._cache["H"].T @ self.W_I
         return self._cache["H"]
@@ -225,12 +241,14 @@ class TVDiff(Recommender):
         """Return u_0 [batch, width] of users who have these items; ``seed`` of the chain's noise."""
         self._item_side()
         generator = torch.Generator(items.device).manual_seed(seed)
+        # x_0 W_I, [batch, d]: the sum of W_I over the user's items.
         return self._reverse(losses.sum_by_row(self.W_I, items, starts), generator)
 
     def inner_products(self) -> InnerProducts:
         """Return u_0 and H; a chain without noise runs for the asked users and is not kept."""
 
         def of(users: Tensor) -> Tensor:
+            # A noisy chain draws by block of users, so that its vectors come from there.
             if self._noisy():
                 return self.user_vectors(users)
             return self._fold_in_vectors(*self.positives.gather(users)[:2], self.evaluation_seed)
@@ -262,7 +280,9 @@ class TVDiff(Recommender):
 
         if o.sampling_steps:  # a history that is noised first
             last = o.sampling_steps - 1
+            # x_0 noised to step T', without leaving [rows, d]: sqrt(abar) x_0 W_I + sqrt(1 - abar) eps W_I.
             z = diffusion.signal[last] * z + diffusion.noise[last] * noise(z)
+        # From the noisiest step to 1; step 0 follows the loop.
         for t in range((o.inference_steps or o.steps) - 1, 0, -1):
             u = self._vectors(z, torch.full((1,), t, device=z.device))  # [rows, width]
             # z <- c1(t) u_t M + c2(t) z_t
@@ -274,7 +294,9 @@ class TVDiff(Recommender):
                 alpha=float(diffusion.posterior_x0[t]),
             )
             if o.sampling_noise:
+                # sigma(t) eps W_I, [rows, d].
                 z = z + math.exp(0.5 * float(diffusion.posterior_log_variance[t])) * noise(z)
+        # c1 = 1 and c2 = 0 at step 0: x_0 is u_0 H^T, and u_0 is enough.
         return self._vectors(z, torch.zeros(1, dtype=torch.long, device=z.device))
 
     @torch.no_grad()

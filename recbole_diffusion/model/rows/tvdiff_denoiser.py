@@ -23,11 +23,13 @@ class GraphItemEncoder(nn.Module):
     def __init__(self, factors: list[sp.csr_matrix], width: int) -> None:
         super().__init__()
         self.factors = nn.ModuleList(SparseMatrix(factor) for factor in factors)
+        # W_U, [n_users, d]: the only parameters.
         self.W_U = xavier(factors[0].shape[1], width)
         self.W_U.data[0] = 0  # the padding user has no interaction, so no item sees this row
 
     def forward(self) -> Tensor:
         """Return H [n_items, d]; row 0 is zero because the padding item has no interaction."""
+        # From the right, so that no product of two sparse matrices is made: [., d] at each point.
         hidden = self.W_U
         for factor in self.factors:
             hidden = factor(hidden)
@@ -47,6 +49,7 @@ class FreeItemEncoder(nn.Module):
     def __init__(self, n_items: int, width: int, has_bias: bool) -> None:
         super().__init__()
         self.has_bias = has_bias
+        # Without the padding item, whose row of zeros is put before.
         self.weight = xavier(n_items - 1, width)
         self.bias = nn.Parameter(torch.zeros(n_items - 1, 1)) if has_bias else None
 
@@ -70,6 +73,7 @@ def make_item_encoder(denoiser: str, topology: str, interactions: sp.csr_matrix,
     if denoiser == "mlp" or topology == "none":
         return FreeItemEncoder(interactions.shape[1], width, has_bias=denoiser == "mlp")
     if topology == "left":
+        # D_U^-1 R transposed: an item's row is a sum over its users, each weighed by 1 / d_u.
         return GraphItemEncoder([scaled(interactions, 1.0, 0.0).T.tocsr()], width)
     symmetric = scaled(interactions, 0.5, 0.5)
     if topology == "symmetric":

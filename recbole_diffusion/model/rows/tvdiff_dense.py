@@ -37,10 +37,12 @@ def dense_energy(
         H: item vectors, [n_items, width].
         dropout_prob: of the noised row; 0 for none.
     """
+    # [batch, n_items] from here on, which the projected form never makes.
     noise = torch.randn_like(x0)
     noise[:, 0] = 0  # the padding item
     xt = F.dropout(diffusion.q_sample(x0, t, noise), dropout_prob)
     u = denoiser(xt, t)
+    # x0_hat = u_t H^T (Eq. 13), against all items of x_0.
     x0_hat = u @ H.T
     return u, x0_hat, (x0_hat - x0).square().sum(1)
 
@@ -49,5 +51,6 @@ def dense_scores(
     denoiser: Denoiser, diffusion: GaussianDiffusion, x0: Tensor, H: Tensor, steps: int
 ) -> Tensor:
     """Return the end of the reverse chain from x_0 itself, without noise, [batch, n_items] (Algorithm 2)."""
+    # x_{t-1} = c1 x0_hat + c2 x_t; at the last step c1 = 1 and c2 = 0, which leaves x0_hat.
     *_, (_, scores) = diffusion.denoise(lambda x, t: denoiser(x, t) @ H.T, x0, steps)
     return scores

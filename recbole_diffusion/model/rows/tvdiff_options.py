@@ -1,4 +1,4 @@
-"""Hyper-parameters of TVDiff; their defaults stand in ``properties/model/TVDiff.yaml``."""
+"""Hyper-parameters of TVDiff; their defaults are in ``properties/model/TVDiff.yaml``."""
 
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ class TVDiffOptions(NoiseScheduleOptions):
         open_low=True,
         open_high=True,
     )
+    # Scoring: the reverse chain (Algorithm 2).
     inference_steps: int | None = option(
         "denoiser calls in scoring; null: all steps, 1: the last one alone", low=1
     )
@@ -29,9 +30,12 @@ class TVDiffOptions(NoiseScheduleOptions):
         "forward steps that noise the history before scoring; 0: the clean history", low=0
     )
     sampling_noise: bool = option("add posterior noise in the reverse chain")
+    # Training (Algorithm 1).
     dropout_prob: float = option("dropout of the input row in training", low=0, high=1, open_high=True)
+    # View I: energy and entropy (Eq. 9).
     temperature: float = option("temperature t of the free energy, weight of the entropy term (Eq. 9)", low=0)
     entropy_loss: str = option("entropy term", choices=("bce", "bpr", "nll", "none"))
+    # View II: the denoiser (Eq. 13).
     denoiser: str = option(
         "View II on (Eq. 13) or off (DiffRec's multi-layer perceptron)",
         choices=("anisotropic", "mlp"),
@@ -40,6 +44,7 @@ class TVDiffOptions(NoiseScheduleOptions):
         "matrix inside the item encoder of the anisotropic denoiser",
         choices=("symmetric", "left", "linkprop", "none"),
     )
+    # View III: hard negatives (Eq. 16, 17).
     negative_sampler: str = option(
         "View III on (ar_gsp, Eq. 16 and 17) or off", choices=("uniform", "ar_gsp")
     )
@@ -57,6 +62,7 @@ class TVDiffOptions(NoiseScheduleOptions):
     candidate_items: int = option(
         "random items that estimate a row's rank threshold beyond exact_rank_cells", low=1
     )
+    # Batches, and which of two equal computations.
     batch_by: str = option(
         "a training row is an interaction's user, or each user once an epoch",
         choices=("interaction", "user"),
