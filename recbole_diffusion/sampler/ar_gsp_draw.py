@@ -41,7 +41,12 @@ def rank_threshold(scores: Tensor, gamma: float, overwrite: bool = False) -> Ten
         ordered = scores.numpy() if overwrite else scores.numpy().copy()
         ordered.partition(place, axis=1)
         return torch.from_numpy(ordered[:, place].copy())
-    return scores.kthvalue(place + 1, dim=1).values
+    return ascending(scores, place)
+
+
+def ascending(scores: Tensor, place: int) -> Tensor:
+    """Return the score at a place of each row's ascending order, [rows]; on the device, unlike numpy's."""
+    return scores.kthvalue(place + 1, dim=1).values  # which counts from 1
 
 
 def acceptance_log_probability(

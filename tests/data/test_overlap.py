@@ -70,6 +70,16 @@ def test_repeated_pairs_are_refused_whatever_makes_the_parts(repeated, split):
     assert (once["pairs"], once["repeated"]) == ({}, {})
 
 
+def test_rows_that_repeat_a_pair_are_counted_by_part(write_parts):
+    pairs = [(f"u{user}", f"i{(user + item) % 12}") for user in range(6) for item in range(10)]
+    held_out = [(f"u{user}", f"i{(user + 10) % 12}") for user in range(6)]
+    later = [(f"u{user}", f"i{(user + 11) % 12}") for user in range(6)]
+    train, valid = [*pairs, *pairs[:7], pairs[0]], [*held_out, *held_out[:2]]
+    data = write_parts("shop", train=train, valid=valid, test=later)
+    found = checked(data, repeatable=True)
+    assert found["repeated"] == {"train": 8, "valid": 2}
+
+
 @pytest.mark.parametrize("option", ["allow_overlap", "repeatable"])
 def test_going_on_is_told(repeated, option, caplog):
     found = checked(repeated, **{option: True})

@@ -13,6 +13,7 @@ from support.interaction_csr import build
 from recbole_diffusion.sampler.ar_gsp import ArGsp
 from recbole_diffusion.sampler.ar_gsp_draw import (
     acceptance_log_probability,
+    ascending,
     gumbel,
     gumbel_softmax_draw,
     rank_threshold,
@@ -31,6 +32,12 @@ def test_threshold_accepts_exactly_the_first_ranks(gamma, keep):
     accepted = acceptance_log_probability(scores, rank_threshold(scores, gamma)) == 0
     assert accepted.sum(1).tolist() == [keep, keep]
     assert all(scores[row][accepted[row]].min() > 9 - keep for row in range(2))
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_a_place_in_ascending_order_is_found_on_any_device(place):
+    scores = torch.rand(5, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(ascending(scores, place), scores.sort(1).values[:, place])
 
 
 def test_ranks_do_not_suffer_from_floating_point_and_ties_are_all_in():

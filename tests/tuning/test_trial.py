@@ -240,6 +240,14 @@ def test_a_data_set_of_other_options_is_refused(checkerboard):
         adopt_dataset(other, prepared)
 
 
+def test_options_without_effect_are_told_of_a_shared_data_set_too(checkerboard, caplog):
+    config = Config("BPR", overrides={**checkerboard.overrides, "shift_ratio": 0.3})
+    prepared = release_dataset(create_dataset(config))
+    caplog.clear()
+    adopt_dataset(config, prepared)
+    assert "no effect of shift_ratio" in caplog.text
+
+
 def test_a_data_set_class_says_which_options_it_reads():
     class Curious(InteractionDataset):
         reads_options = frozenset({"latent_dimension", "k"})

@@ -38,6 +38,15 @@ class TestSSCDR(ColdUserContract):
         expected = (model.source.user_vectors()[6] + points[liked].mean(0)) / 2
         assert torch.allclose(model.neighbourhood[6], expected, atol=1e-10)
 
+    def test_without_liked_pairs_or_weight_the_loss_is_the_supervised_one(self, checkerboard):
+        model = self.build(checkerboard, unsupervised_weight=0.5).model.train()
+        model.begin_transfer()
+        mapped, wanted = model.transfer(model.shared), model.target_vectors(model.shared)
+        supervised = (mapped - wanted).square().sum(1).mean()
+        assert model.mapping_loss(model.shared) > supervised
+        model.pairs = model.pairs[:0]
+        assert torch.equal(model.mapping_loss(model.shared), supervised)
+
     def test_pairs_are_liked_source_pairs_and_negatives_are_not(self, checkerboard, monkeypatch):
         model = self.build(checkerboard).model.train()
         model.begin_transfer()
