@@ -1,7 +1,7 @@
 """Checkpoints that cannot run code: tensors and plain types, written whole, read with ``weights_only=True``.
 
 RecBole pickles its ``Config`` object, which torch 2.6 and later refuse to read, and rightly so: unpickling
-can run any code.
+can run any code. Longer than most files: writing and reading side by side, which must agree.
 """
 
 import pickle
