@@ -1,7 +1,7 @@
 """How a run is evaluated: metrics, cut-offs, ``valid_metric`` and ``eval_args``, checked before data loads.
 
-RecBole would find most errors after the first epoch, and ignores inner names that it does not know. Longer than
-most files: metrics and splits are checked against each other.
+RecBole would find most errors after the first epoch, and ignores inner names that it does not know.
+Longer than most files: metrics and splits are checked against each other.
 """
 
 import re
