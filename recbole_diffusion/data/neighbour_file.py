@@ -1,4 +1,4 @@
-"""Files of neighbours that a user gives, ``<dataset>.<modality>_knn*.npz``: read, and held to the features."""
+"""Neighbours that a user gives in ``<dataset>.<modality>_knn*.npz``: read, and held to the features."""
 
 import logging
 import zipfile
