@@ -123,8 +123,8 @@ class TimeOrder(Dataset):
             drop_repeated(self, keep)
         else:
             self.logger.warning(
-                "rm_dup_inter keeps the %s row of each pair in the order of the file: data set %r has no column "
-                "of times %r (TIME_FIELD)",
+                "rm_dup_inter keeps the %s row of each pair in the order of the file: data set %r has no "
+                "column of times %r (TIME_FIELD)",
                 *(keep, self.dataset_name, field),
             )
             self.inter_feat = self.inter_feat.drop_duplicates([self.uid_field, self.iid_field], keep=keep)

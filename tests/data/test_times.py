@@ -110,7 +110,7 @@ def test_repeated_rows_are_kept_by_time(write, keep, kept):
 
 
 def repeated(write, keep, **more):
-    """Return the data set of three users and items, each pair four times, with its ratings in order of time."""
+    """Return the data set of three users and items, each pair with four ratings and times."""
     rows = [f"u{user}\ti{item}\t{rating}\t{START + when}" for user in range(3) for item in range(3)
             for rating, when in ((1, 10), (4, 40), (3, 2), (2, 20))]  # fmt: skip
     options = write(rows, "user_id:token\titem_id:token\trating:float\ttimestamp:float")
