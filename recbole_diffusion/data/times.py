@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from recbole_diffusion.compat import FeatureType
-from recbole_diffusion.data.reader import AtomicFile
+from recbole_diffusion.data.reader import EXACT, AtomicFile
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.recbole import splits_by_time
 from recbole_diffusion.options.split import SplitOptions
@@ -53,6 +53,17 @@ def times_of(dataset: Any, why: str, remedy: str = "") -> np.ndarray:
         raise UsageError(
             f"{dataset.places_of(without)}: no time in the column {field!r} ({len(without)} rows), but "
             f"{why}; write the times, or {remedy}"
+        )
+    if len(times) > 1 and (times == times[0]).all():
+        dataset.logger.warning(
+            "data set %r has the time %g in all of its rows, and %s: they stay in the order of the file",
+            *(name, times[0], why),
+        )
+    elif len(times) and np.abs(times).max() >= EXACT:
+        dataset.logger.warning(
+            "data set %r has times up to %.4g, of which 64 bits tell steps of %g apart; closer rows stay in "
+            "the order of the file: give milliseconds or microseconds",
+            *(name, np.abs(times).max(), np.spacing(np.abs(times).max())),
         )
     return times
 

@@ -1,5 +1,7 @@
 """Rows are ordered by their times in 64 bits, however the parts are made; times that are none are refused."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -136,6 +138,19 @@ def test_repeated_rows_without_a_time_are_kept_in_the_order_of_the_file(write, k
     dataset = repeated(write, keep, **without)
     assert dataset.inter_feat["rating"].tolist() == [float(kept)] * 9
     assert f"rm_dup_inter keeps the {keep} row of each pair in the order of the file" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ([5] * 40, "'toy' has the time 5 in all of its rows, and eval_args splits by time"),
+        (range(START * 10**9, START * 10**9 + 40_000, 1000), "times up to 1.7e[+]18, .* steps of 256 apart"),
+    ],
+)
+def test_times_that_cannot_order_rows_are_told(write, times, said, caplog):
+    options = write([f"u{row % 5}\ti{row // 5}\t{time}" for row, time in enumerate(times)])
+    create_dataset(Config("BPR", overrides={**options, "eval_args": {"order": "TO"}}))
+    assert re.search(said, caplog.text)
 
 
 def test_rows_are_divided_at_a_moment_and_then_by_user():
