@@ -154,6 +154,19 @@ def test_rows_without_use_are_named(write_parts, value, message):
         load(data, modalities=["image"], knn_k=2, constant_features="allow")
 
 
+@pytest.mark.parametrize("factor", [1e30, 1e-30])
+def test_rows_without_a_length_in_float32_are_refused(write_parts, factor):
+    """Their cosines would all be 0, and the neighbours the first items."""
+    data = numbered(write_parts)
+    values = np.load(data.folder / "toy.image.npy").astype(np.float32)
+    values[4] *= np.float32(factor)
+    np.save(data.folder / "toy.image.npy", values)
+    with pytest.raises(
+        UsageError, match=r"too large or too small for cosines .* row 4 .item 4.*scale the fea"
+    ):
+        load(data, modalities=["image"], knn_k=2)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
