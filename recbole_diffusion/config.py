@@ -51,6 +51,7 @@ class Config(RecBoleConfig):
         rating: the options of ratings.
         options: the model's own options, an instance of its dataclass; None for a model of RecBole.
         resolved: every option that a run depends on, in plain types, for ``config.yaml``.
+        stored: whether this is the configuration of an earlier run.
         notes: lines for the log: options that were ignored, or changed because others require it.
 
     Args:
@@ -79,6 +80,7 @@ class Config(RecBoleConfig):
         overrides: Mapping[str, Any] | None = None,
         stored: bool = False,
     ) -> None:
+        self.stored = stored
         external: dict[str, Any] = {}
         for file in config_files:
             external = yaml_io.merged(external, yaml_io.load_yaml(file), REPLACED_WHOLE)
@@ -212,7 +214,7 @@ class Config(RecBoleConfig):
         self.notes += evaluation.fit(final, self.given, rated)
         evaluation.check(final, rated)
         recbole_options.check(final)
-        recbole_ranges.check(final, self.model_class)
+        recbole_ranges.check(final, self.model_class, self.internal_config_dict)
         model_needs.check(final, self.model_class, by_user)
 
     def _set_default_parameters(self) -> None:
@@ -224,6 +226,12 @@ class Config(RecBoleConfig):
             final["data_path"] = str(own)
         if final["valid_metric"].lower() in ("rated_mae", "rated_rmse"):
             final["valid_metric_bigger"] = False
+        given, bigger = self.given.get("valid_metric_bigger"), final["valid_metric_bigger"]
+        if given is not None and given != bigger and not self.stored:
+            raise UsageError(
+                f"valid_metric_bigger is {given}, but a {'larger' if bigger else 'smaller'} "
+                f"{final['valid_metric']} is better; leave it out"
+            )
 
     def _init_device(self) -> None:
         """Choose the device without setting CUDA_VISIBLE_DEVICES, which would override a scheduler."""

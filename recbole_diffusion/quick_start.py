@@ -94,8 +94,9 @@ def run(
     except OSError as error:
         if error.errno not in NO_PLACE:
             raise
-        where = error.filename or folder.path
-        raise RunError(f"cannot write {where}: {error.strerror}. {folder.advice}") from error
+        raise RunError(
+            f"cannot write {error.filename or folder.path}: {error.strerror}. {folder.advice_for(error)}"
+        ) from error
     return {**result, "run_dir": str(folder.path)}
 
 

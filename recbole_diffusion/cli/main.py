@@ -14,6 +14,8 @@ from recbole_diffusion.cli.commands import COMMANDS
 from recbole_diffusion.errors import Interrupted, RunError, UsageError, command_line, did_you_mean
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
+# Errors of a disk that is full, or that does not let us.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,10 +72,10 @@ def _exit_code(argv: list[str], debug: bool) -> int:
     except Exception as error:
         if _caused_by_interrupt(error):
             return _say("interrupted", INTERRUPTED)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            return _told(
-                RunError(f"cannot write {error.filename or 'the output'}: {error.strerror}"), FAILED, debug
-            )
+        if isinstance(error, OSError) and error.errno in DISK:
+            what = "read or write" if error.errno in (errno.EACCES, errno.EPERM) else "write"
+            text = f"cannot {what} {error.filename or 'the output'}: {error.strerror}"
+            return _told(RunError(text), FAILED, debug)
         if debug:
             raise
         where = traceback.extract_tb(error.__traceback__)[-1]

@@ -10,6 +10,7 @@ from recbole_diffusion import registry
 from recbole_diffusion.compat import FeatureSource, FeatureType, InputType, ModelType
 from recbole_diffusion.errors import UsageError
 
+PADDING = "[PAD]"  # RecBole's token of id 0
 IDS = {"USER_ID_FIELD": FeatureType.TOKEN, "ITEM_ID_FIELD": FeatureType.TOKEN}
 OF_VALUES = {"mae", "rmse"}  # metrics with which ratings may stand in the label's place
 TYPES = {**IDS, "RATING_FIELD": FeatureType.FLOAT, "LABEL_FIELD": FeatureType.FLOAT}
@@ -81,22 +82,42 @@ def refuse_rows_without_ids(dataset: Any) -> None:
         )
 
 
-def refuse_blank_ids(dataset: Any) -> None:
-    """Refuse users and items whose name is empty to the eye; the interactions have their ids already.
+def check_ids(dataset: Any) -> None:
+    """Refuse users and items whose name is empty to the eye or RecBole's own; tell of names that look alike.
+
+    The interactions have their ids already.
 
     Raises:
-        UsageError: there is one.
+        UsageError: there is such a name.
     """
     for field in (dataset.uid_field, dataset.iid_field):
-        tokens = np.asarray(dataset.field2id_token.get(field, ())).tolist()
-        blank = [number for number, token in enumerate(tokens) if not str(token).strip()]
-        if blank:
-            rows = np.flatnonzero(dataset.inter_feat[field].isin(blank))
+        tokens = list(map(str, np.asarray(dataset.field2id_token.get(field, ())).tolist()))
+        bare = [token.strip() for token in tokens]
+        wrong = [number for number, token in enumerate(bare) if not token or (number and token == PADDING)]
+        if wrong:
+            rows = np.flatnonzero(dataset.inter_feat[field].isin(wrong))
             where = dataset.places_of(rows) if len(rows) else f"data set {dataset.dataset_name!r}"
+            what = "the id of no user and no item in RecBole" if bare[wrong[0]] else "an id of blanks"
             raise UsageError(
-                f"{where}: {str(tokens[blank[0]])!r} in the column {field!r} is an id of blanks; write an "
-                "id, or remove the row"
+                f"{where}: {tokens[wrong[0]]!r} in the column {field!r} is {what}; write an id, or remove "
+                "the row"
             )
+        _tell_twins(dataset, field, tokens, bare)
+
+
+def _tell_twins(dataset: Any, field: str, tokens: list[str], bare: list[str]) -> None:
+    """Warn of ids that differ from another one only in blanks at an end, or in the .0 of a number."""
+    known = set(tokens)
+    forms = [
+        (token, one[:-2] if one.endswith(".0") else one) for token, one in zip(tokens, bare, strict=True)
+    ]
+    twins = [(token, plain) for token, plain in forms if token != plain and plain in known]
+    if twins:
+        dataset.logger.warning(
+            "data set %r: %d ids of %s differ from another only in blanks or .0, such as %r and %r; they "
+            "count as different, so correct the files if they are not",
+            *(dataset.dataset_name, len(twins), field, *twins[0]),
+        )
 
 
 def rows_without_ids(dataset: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ import torch
 from recbole_diffusion.compat import RECBOLE_FOLDER
 from recbole_diffusion.data.cold_start import divide_users, first_records
 from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.domains_apart import check_apart
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.data.reader import AtomicFile
 from recbole_diffusion.errors import UsageError
@@ -186,7 +187,7 @@ class CrossDomainDataset(DomainDataset):
         self.source = DomainDataset(domain_config(config, "source_domain"), blocks[1])
         for domain in (self, self.source):
             rating_column(domain)
-        _check_apart(self, self.source)
+        check_apart(self, self.source)
         _tell_repeated(self)
         self.options, self.size = config.options, len(self.inter_feat)
         names, other = (domain.field2id_token[domain.uid_field] for domain in (self, self.source))
@@ -244,28 +245,6 @@ class CrossDomainDataset(DomainDataset):
             for part in parts[3:]:  # neither half ranks what the warm start has learned
                 part.masked = self.rows(learned) if len(learned) else None
         return parts
-
-
-def _check_apart(target: DomainDataset, source: DomainDataset) -> None:
-    """Check that domains from one file share no rows, or the source would reveal hidden target ratings.
-
-    Raises:
-        UsageError: they share some.
-    """
-    if _file_of(target) != _file_of(source):
-        return
-    both = np.intersect1d(*(one.field2id_token[one.iid_field][1:].astype(str) for one in (target, source)))
-    if len(both):
-        raise UsageError(
-            f"both domains are made from data set {target.dataset_name!r} and share {len(both)} items, such "
-            f"as {both[0]}: the source would have target ratings that are to be hidden; choose different "
-            "items with 'with' and 'without', such as source_domain: {with: {class: [Drama]}} and "
-            "target_domain: {without: {class: [Drama]}}"
-        )
-
-
-def _file_of(domain: DomainDataset) -> Path:
-    return (Path(domain.config["data_path"]) / f"{domain.dataset_name}.inter").resolve()
 
 
 def _tell_repeated(target: DomainDataset) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from recbole_diffusion.compat import Dataset, FeatureSource, FeatureType, SequentialDataset
 from recbole_diffusion.data import columns, labelled, split, split_files
 from recbole_diffusion.data.part_files import require_files
-from recbole_diffusion.data.ratings import KeptRatings, check_scale
+from recbole_diffusion.data.ratings import KeptRatings, check_reaches_middle, check_scale
 from recbole_diffusion.data.reader import AtomicFile, FastReading
 from recbole_diffusion.data.times import TimeOrder, times_of
 from recbole_diffusion.errors import UsageError
@@ -193,7 +193,7 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         super()._reset_index()
 
     def _user_item_feat_preparation(self) -> None:
-        columns.refuse_blank_ids(self)
+        columns.check_ids(self)
         super()._user_item_feat_preparation()
 
     def _fill_nan(self) -> None:
@@ -201,6 +201,7 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         scale, frame = self.config.rating.rating_scale, self.inter_feat
         if scale is not None and self.config["RATING_FIELD"] in frame:
             check_scale(self, *scale)
+            check_reaches_middle(self, *scale)
         if why := self._why_times():
             self.times = times_of(self, why)
         for field in self.config["threshold"] or ():

@@ -13,6 +13,7 @@ from recbole_diffusion.errors import UsageError
 
 FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # the types that we read, by safetensors' names
 BLOCK = 4096  # rows checked at once
+SHORTEST = 1e-12  # length below which torch takes a vector for none
 
 
 @dataclass(frozen=True)
@@ -197,27 +198,36 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
         constant: what to do about rows of one repeated value, ``error`` or ``allow``.
 
     Raises:
-        UsageError: a row has NaN or an infinite number, or is constant; the message names the first rows and
-            their items.
+        UsageError: a row has NaN or an infinite number, no length in float32, or is constant; the
+            message names the first rows and their items.
     """
-    wrong: dict[str, list[int]] = {"NaN or infinite numbers": [], "one value throughout": []}
+    wrong: dict[str, list[int]] = {
+        "NaN or infinite numbers": [],
+        "numbers too large or too small for cosines in float32": [],
+        "one value throughout": [],
+    }
     for start in range(0, len(items), BLOCK):
         with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is reported below
             rows = modality.values[modality.rows[start : start + BLOCK]].astype(np.float32)
+            length = np.sqrt(np.square(rows).sum(axis=1))
         finite = np.isfinite(rows).all(axis=1)
+        # Below 1e-12 torch divides by 1e-12 instead: the cosine of a vector with itself is then below 1.
+        extreme = finite & (~np.isfinite(length) | ((length < SHORTEST) & rows.any(axis=1)))
         flat = finite & (rows == rows[:, :1]).all(axis=1) & (modality.width > 1)
-        for kind, found in zip(wrong, (~finite, flat), strict=True):
+        for kind, found in zip(wrong, (~finite, extreme, flat), strict=True):
             wrong[kind] += (start + np.flatnonzero(found)).tolist()
     if constant == "allow":
         wrong.pop("one value throughout")
     for kind, places in wrong.items():
         if places:
             named = [f"{modality.rows[place]} (item {items[place]})" for place in places[:5]]
-            remedy = "" if kind.startswith("NaN") else ", or set constant_features to allow"
-            raise UsageError(
-                f"{modality.origin} has {kind} in {_few(named, 'row', len(places))}; fill in these items' "
-                f"features, for example with the mean row, or leave out the items{remedy}"
+            remedy = (
+                "fill in these items' features, for example with the mean row, or leave out the items"
+                f"{', or set constant_features to allow' if kind.startswith('one') else ''}"
             )
+            remedy = "scale the features" if kind.startswith("numbers") else remedy
+            where = _few(named, "row", len(places))
+            raise UsageError(f"{modality.origin} has {kind} in {where}; {remedy}")
 
 
 def _few(names: list | np.ndarray, what: str = "item", count: int | None = None) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from recbole_diffusion.data.ratings import rating_column
 
+BESIDE = ("features", "neighbours")  # what a model reads beside interactions, by the start of its name
 BLOCK = 4096  # rows of features that are read at once
 
 
@@ -66,6 +67,9 @@ def data_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             found[f"columns of {name}"] = {"rows": len(rows), "fingerprint": "", "columns": values}
     for name, modality in (getattr(train, "modalities", None) or {}).items():
         found[f"features {name}"] = {"rows": len(modality.rows), "fingerprint": _of_features(modality)}
+    for name, content in (getattr(train, "neighbour_prints", None) or {}).items():
+        size = len(train.modalities[name].rows)
+        found[f"neighbours {name}"] = {"rows": size, "fingerprint": content}
     return found
 
 
@@ -82,7 +86,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
     found: dict[str, str] = {}
     for name in dict.fromkeys((*before, *now)) if before and now else ():
         if name not in before or name not in now:
-            if not name.startswith(("columns", "features")) and name != "source":
+            if not name.startswith(("columns", *BESIDE)) and name != "source":
                 found[name] = f"{name} is {'no longer' if name in before else 'now'} there"
             continue
         old, new = before[name], now[name]
@@ -90,6 +94,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
         changed = sorted(column for column in both if old["columns"][column] != new["columns"][column])
         if old["rows"] != new["rows"]:
             found[name] = f"{name} has {new['rows']:,} rows where it had {old['rows']:,}"
+        elif old["fingerprint"] != new["fingerprint"] and name.startswith(BESIDE):
+            found[name] = f"{name} are others than they were"
         elif old["fingerprint"] != new["fingerprint"]:
             found[name] = f"{name} has other rows, {new['rows']:,} as before"
         elif changed:

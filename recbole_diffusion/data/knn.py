@@ -74,6 +74,28 @@ def cosines_of(take: Callable[[Tensor], Tensor], neighbours: Tensor, rows: int =
     return torch.cat(found)
 
 
+@torch.no_grad()
+def share_of_nearest(take: Callable[[Tensor], Tensor], neighbours: Tensor, sample: int) -> float:
+    """Return the share of given neighbours that are as near as the k - 1 nearest others, on some rows.
+
+    Args:
+        take: as in :func:`nearest`.
+        neighbours: long [count, k], the row itself first.
+        sample: number of rows that are looked at, evenly spread.
+    """
+    count, k = neighbours.shape
+    rows = torch.linspace(0, count - 1, min(sample, count)).long()
+    left = F.normalize(take(rows), dim=1)
+    best = left.new_full((len(rows), 1), -torch.inf)
+    for others in torch.arange(count).split(COLUMNS):
+        similarity = left @ F.normalize(take(others), dim=1).T  # [sample, columns]
+        similarity[rows[:, None] == others] = -torch.inf
+        best = torch.cat([best, similarity], 1).topk(min(k - 1, len(others) + best.shape[1]), dim=1).values
+    given = F.normalize(take(neighbours[rows, 1:].reshape(-1)), dim=1).view(len(rows), k - 1, -1)
+    cosines = torch.einsum("nd,nkd->nk", left, given)
+    return (cosines >= best[:, -1:] - 1e-3).float().mean().item()  # ties, and rounding
+
+
 def mean_graph(neighbours: Tensor, n_items: int) -> sp.csr_matrix:
     """Return the normalised graph of unweighted neighbours: row i holds 1 / k at each of its k neighbours.
 
@@ -105,12 +127,18 @@ def fingerprint(*parts: bytes | str | int) -> str:
 
 
 def cached(
-    folder: str | None, key: str, compute: Callable[[], tuple[Tensor, Tensor]]
+    folder: str | None, key: str, shape: tuple[int, int], compute: Callable[[], tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Tensor]:
     """Return the result of ``compute``, cached in ``<folder>/knn-<key>.npz`` if a folder is given.
 
-    ``key`` must depend on everything that the result depends on. A damaged file is computed again; a folder
-    that cannot be written only gives a warning.
+    The file has a fingerprint of key and content: one that is damaged, that was renamed, or whose content is
+    of other features is computed again. A folder that cannot be written only gives a warning.
+
+    Args:
+        folder: the folder; None for no cache.
+        key: depends on everything that the result depends on.
+        shape: rows and neighbours of the result.
+        compute: computes it.
     """
     if folder is None:
         return compute()
@@ -118,16 +146,28 @@ def cached(
     if path.is_file():
         try:
             with np.load(path, allow_pickle=False) as file:
-                return torch.from_numpy(file["neighbours"]).long(), torch.from_numpy(file["cosine"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            logging.getLogger().warning("%s is damaged; its neighbours are computed again", path)
+                table, cosine = file["neighbours"], file["cosine"]
+                fits = table.shape == cosine.shape == shape and str(file["check"]) == _check(
+                    key, table, cosine
+                )
+            if fits:
+                return torch.from_numpy(table).long(), torch.from_numpy(cosine)
+            why = "is of other features"
+        except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
+            why = "is damaged"
+        logging.getLogger().warning("%s %s; its neighbours are computed again", path, why)
     neighbours, cosine = compute()
-    table = neighbours.numpy().astype(np.int32)
+    table, given = neighbours.numpy().astype(np.int32), cosine.numpy()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda file: np.savez(file, neighbours=table, cosine=cosine.numpy()))
+        check = np.array(_check(key, table, given))
+        write_whole(path, lambda file: np.savez(file, neighbours=table, cosine=given, check=check))
     except (OSError, RunError) as error:
         logging.getLogger().warning(
             "neighbours are not cached, graph_cache %s cannot be written: %s", folder, error
         )
     return neighbours, cosine
+
+
+def _check(key: str, table: np.ndarray, cosine: np.ndarray) -> str:
+    return fingerprint(key, str(table.dtype), table.tobytes(), str(cosine.dtype), cosine.tobytes())

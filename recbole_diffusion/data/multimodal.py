@@ -1,18 +1,17 @@
 """The data set of multimodal models: interactions, and item features with their graphs by modality."""
 
 import logging
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from recbole_diffusion.data import knn
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.features import Modality, aligned_rows, check_values, open_matrix, tokens_beside
 from recbole_diffusion.data.item_columns import made_modality
+from recbole_diffusion.data.neighbour_file import check_against_features, neighbour_arrays, neighbours_of_file
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.multimodal import MultimodalOptions
 
@@ -30,11 +29,13 @@ class MultimodalDataset(InteractionDataset):
 
     Attributes:
         modalities: the modalities by name, in the order of the option; rows are aligned, values stay on disk.
+        neighbour_prints: fingerprints of the neighbours that were asked for, by modality; parts share them.
     """
 
     reads_options = frozenset({"modalities", "item_features", "extra_features", "constant_features"})
 
     def __init__(self, config: Any) -> None:
+        self.neighbour_prints: dict[str, str] = {}
         super().__init__(config)
         options: MultimodalOptions = config.options
         folder = Path(config["data_path"])
@@ -81,6 +82,9 @@ class MultimodalDataset(InteractionDataset):
         file = None if options.knn_source == "features" else self._neighbour_file(name, k)
         if file is not None:
             found, cosine = neighbours_of_file(file, modality, k)
+            check_against_features(file, modality, found, options.knn_source == "file")
+            self.neighbour_prints[name] = knn.fingerprint(found.numpy().tobytes(), cosine.numpy().tobytes())
+            logging.getLogger().info("neighbours of modality %s from %s", name, file)
             return found + 1, cosine
         if options.knn_source == "file":
             raise UsageError(
@@ -92,7 +96,8 @@ class MultimodalDataset(InteractionDataset):
             return knn.nearest(lambda rows: modality.take(rows + 1), count, k)
 
         key = self._key(modality, k) if options.graph_cache else ""
-        found, cosine = knn.cached(options.graph_cache, key, compute)
+        found, cosine = knn.cached(options.graph_cache, key, (count, k), compute)
+        self.neighbour_prints[name] = knn.fingerprint("computed", knn.VERSION, k)  # the features have theirs
         return found + 1, cosine
 
     def _neighbour_file(self, name: str, k: int) -> Path | None:
@@ -148,65 +153,3 @@ def find_features(folder: Path, dataset: str, name: str) -> Path:
         f"{', '.join(there) or 'none'}. Put the file there, correct modalities, or make it from the .item "
         "file with item_features"
     )
-
-
-def neighbour_arrays(path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return ``neighbours`` and ``cosine`` of a .npz file, None for an array that it does not have.
-
-    Raises:
-        UsageError: it is not such a file.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return file.get("neighbours"), file.get("cosine")
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise UsageError(
-            f"{path} cannot be read as neighbours: {error}; write it with numpy.savez, or set knn_source to "
-            "features"
-        ) from error
-
-
-def neighbours_of_file(path: Path, modality: Modality, k: int) -> tuple[Tensor, Tensor]:
-    """Return the neighbours in a file, by position of the items (item id - 1), the item itself first.
-
-    The file has ``neighbours``, [rows, K], rows and entries aligned like the modality's features, with or
-    without the item itself in its own row, and ``cosine`` of the same shape; without it, cosines are those of
-    the features. A neighbour that is not an item of the interactions is left out.
-
-    Returns:
-        neighbours long [items, k], and their cosines [items, k].
-
-    Raises:
-        UsageError: there are no neighbours, the rows do not fit the features, or an item has too few.
-    """
-    table, given = neighbour_arrays(path)
-    n_rows = len(modality.values)
-    if table is None:
-        raise UsageError(f"{path} has no array 'neighbours'; write one, or set knn_source to features")
-    if len(table) != n_rows or table.dtype.kind not in "iu" or table.min() < 0 or table.max() >= n_rows:
-        raise UsageError(
-            f"{path} has neighbours of shape {list(table.shape)}, from {table.min()} to {table.max()}; it "
-            f"takes row numbers of {modality.origin}, which has {n_rows} rows"
-        )
-    place = np.full(n_rows, -1, dtype=np.int64)
-    place[modality.rows] = np.arange(len(modality.rows))
-    found = torch.from_numpy(place[table[modality.rows].astype(np.int64)])  # [items, K]
-    own = torch.arange(len(found))[:, None]
-    usable = (found >= 0) & (found != own)
-    short = usable.sum(1) < k - 1
-    if bool(short.any()):
-        first = ", ".join(str(modality.rows[row]) for row in short.nonzero().squeeze(1)[:5].tolist())
-        raise UsageError(
-            f"{path} has fewer than {k - 1} neighbours for row {first}; set knn_k lower, or knn_source to "
-            "features"
-        )
-    order = (~usable).long().argsort(dim=1, stable=True)[:, : k - 1]
-    neighbours = torch.cat([own, found.gather(1, order)], dim=1)
-    if given is None or given.shape != table.shape:
-        return neighbours, knn.cosines_of(lambda rows: modality.take(rows + 1), neighbours)
-    if not np.isfinite(given).all():
-        raise UsageError(
-            f"{path} has cosines that are NaN or infinite; correct them, or remove 'cosine' from the file"
-        )
-    cosine = torch.from_numpy(given[modality.rows].astype(np.float32)).gather(1, order)
-    return neighbours, torch.cat([torch.ones(len(cosine), 1), cosine], dim=1)

@@ -78,6 +78,21 @@ def check_scale(dataset: Any, low: float, high: float) -> None:
         )
 
 
+def check_reaches_middle(dataset: Any, low: float, high: float) -> None:
+    """Check that some rating is in the upper half of the scale, from where on an item is relevant.
+
+    Raises:
+        UsageError: none is: every metric of rated items would be without a value.
+    """
+    ratings, middle = rating_column(dataset), (low + high) / 2
+    if len(ratings) and ratings.max() < middle:
+        raise UsageError(
+            f"rating_scale is [{low:g}, {high:g}], but the ratings of data set {dataset.dataset_name!r} go "
+            f"from {ratings.min():g} to {ratings.max():g}: none reaches {middle:g}, from where on an item is "
+            "relevant; correct rating_scale"
+        )
+
+
 def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:
     """Return the ratings of the training part, float32 CSR [n_users, n_items], items ascending.
 

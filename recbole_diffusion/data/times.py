@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from recbole_diffusion.compat import FeatureType
+from recbole_diffusion.data.reader import EXACT, AtomicFile
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.recbole import splits_by_time
 from recbole_diffusion.options.split import SplitOptions
@@ -21,12 +22,13 @@ else:
     Dataset = object  # a mixin: the data set class comes after it in the MRO
 
 
-def times_of(dataset: Any, why: str) -> np.ndarray:
+def times_of(dataset: Any, why: str, remedy: str = "") -> np.ndarray:
     """Return the times of a data set's interactions, still a pandas frame, float64 [rows].
 
     Args:
         dataset: read, before its gaps are filled.
         why: what needs the times, for messages, such as "shift is temporal".
+        remedy: what to do about rows without a time, besides writing it; by default a filter leaves them out.
 
     Raises:
         UsageError: there is no such column, it is no column of numbers, or rows have no time; the message has
@@ -47,16 +49,30 @@ def times_of(dataset: Any, why: str) -> np.ndarray:
     times = frame[field].to_numpy(np.float64)
     without = np.flatnonzero(~np.isfinite(times))
     if len(without):
+        remedy = remedy or f"leave these rows out with val_interval: {{{field}: '(-inf,inf)'}}"
         raise UsageError(
             f"{dataset.places_of(without)}: no time in the column {field!r} ({len(without)} rows), but "
-            f"{why}; write the times, or leave these rows out with val_interval: {{{field}: '(-inf,inf)'}}"
+            f"{why}; write the times, or {remedy}"
+        )
+    if len(times) > 1 and (times == times[0]).all():
+        dataset.logger.warning(
+            "data set %r has the time %g in all of its rows, and %s: they stay in the order of the file",
+            *(name, times[0], why),
+        )
+    elif len(times) and np.abs(times).max() >= EXACT:
+        dataset.logger.warning(
+            "data set %r has times up to %.4g, of which 64 bits tell steps of %g apart; closer rows stay in "
+            "the order of the file: give milliseconds or microseconds",
+            *(name, np.abs(times).max(), np.spacing(np.abs(times).max())),
         )
     return times
 
 
 def drop_repeated(dataset: Any, keep: str) -> None:
     """Keep the first or last row in time of each pair of user and item, in order of time."""
-    times = times_of(dataset, f"rm_dup_inter keeps the {keep} row of each pair in time")
+    field = dataset.time_field
+    remedy = f"remove these rows, or keep the order of the file with unload_col: {{inter: [{field}]}}"
+    times = times_of(dataset, f"rm_dup_inter keeps the {keep} row of each pair in time", remedy)
     ordered: pd.DataFrame = dataset.inter_feat.iloc[np.argsort(times, kind="stable")]
     dataset.inter_feat = ordered.drop_duplicates([dataset.uid_field, dataset.iid_field], keep=keep)
 
@@ -98,6 +114,7 @@ class TimeOrder(Dataset):
     inter_feat: Any
     shift: SplitOptions | None
     times: np.ndarray | None = None
+    read_files: list[tuple[Any, int]]
     _follows: Any = slice(None)  # the rows with an earlier one of the same user, in order of user and time
 
     def _why_times(self) -> str | None:
@@ -108,11 +125,39 @@ class TimeOrder(Dataset):
         return "eval_args splits by time" if not given and splits_by_time(self.config["eval_args"]) else None
 
     def _remove_duplication(self) -> None:
-        keep = self.config["rm_dup_inter"]
-        if keep and self.time_field in self.inter_feat:
+        """Keep one row of each pair: by time where the file has times, whether or not they are loaded."""
+        keep, field = self.config["rm_dup_inter"], self.time_field
+        if not keep:
+            return
+        loaded = field in self.inter_feat
+        if loaded or self._read_times():
             drop_repeated(self, keep)
         else:
-            super()._remove_duplication()
+            self.logger.warning(
+                "rm_dup_inter keeps the %s row of each pair in the order of the file: data set %r has no "
+                "column of times %r (TIME_FIELD)",
+                *(keep, self.dataset_name, field),
+            )
+            self.inter_feat = self.inter_feat.drop_duplicates([self.uid_field, self.iid_field], keep=keep)
+        if not loaded and field in self.inter_feat:
+            self.inter_feat = self.inter_feat.drop(columns=field)
+            del self.field2type[field]
+
+    def _read_times(self) -> bool:
+        """Add the file's column of times to the interactions, for a while; return whether it has one."""
+        field, (path, rows) = self.time_field, self.read_files[0]
+        file = AtomicFile(path, self.config["encoding"], self.config["field_separator"])
+        header = file.header()
+        if field not in header or field in ((self.config["unload_col"] or {}).get("inter") or ()):
+            return False
+        try:
+            times = file.read(header, [field], rows)[field]
+        except ValueError:
+            file.check_numbers(header, [field], self.config["seq_separator"])
+            raise
+        self.inter_feat = self.inter_feat.assign(**{field: times.loc[self.inter_feat.index]})
+        self.field2type[field] = header[field]
+        return True
 
     def _change_feat_format(self) -> None:
         """Make tensors; a sequential data set makes a row of each but the first of a user."""

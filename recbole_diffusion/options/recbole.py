@@ -185,7 +185,7 @@ def check_types(given: Mapping[str, Any], defaults: Mapping[str, Any], declared:
     """
     for key in given.keys() - declared:
         default, value = defaults.get(key), given[key]
-        if default is None or value is None:
+        if default is None or (value is None and not isinstance(default, bool | int | float)):
             continue
         if isinstance(default, list):
             fits = isinstance(value, list | tuple | str | int | float)

@@ -201,12 +201,13 @@ _LAYERED = (
 )
 
 
-def check(final: Mapping[str, Any], model_class: type[Any]) -> None:
+def check(final: Mapping[str, Any], model_class: type[Any], below: Mapping[str, Any]) -> None:
     """Check the options of one of RecBole's models against what its code can take.
 
     Args:
         final: the values of all layers.
         model_class: the model; nothing is checked if it is not RecBole's.
+        below: the values of the layers below the user's; what has one there cannot be null.
 
     Raises:
         UsageError: a value is out of range or none of the choices.
@@ -215,7 +216,7 @@ def check(final: Mapping[str, Any], model_class: type[Any]) -> None:
         return
     for name, allowed in of_model(final["model"]).items():
         value = final.get(name)
-        if value is not None and not allowed.takes(value):
+        if not allowed.takes(value) and (value is not None or below.get(name) is not None):
             raise refusal(name, value, f"{allowed.text()} with {final['model']} of RecBole")
     _check_together(final)
 

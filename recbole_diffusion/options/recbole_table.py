@@ -113,7 +113,9 @@ COLUMNS: Table = {
 }
 ROWS: Table = {
     "rm_dup_inter": _O(
-        str | None, "which row of a pair of user and item stays where it is there twice: first or last"
+        str | None,
+        "which row of a pair of user and item stays where it is there twice: first or last in time, or in "
+        "the file where it has no TIME_FIELD",
     ),
     "val_interval": _O(
         dict | None,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recbole_diffusion.data.fingerprint import BESIDE
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.serving.scoring import scores_of_users
 
@@ -68,7 +69,7 @@ class ChangedData:
 
     def _check(self, model: Any, scores: Scores) -> None:
         names = self.parts.keys()
-        beside = "source" in names or any(name.startswith("features") for name in names)
+        beside = "source" in names or any(name.startswith(BESIDE) for name in names)
         beside = beside or (self.divided and bool(names))
         if beside or ("train" in names and self._uses_rows(model, scores)):
             raise RunError(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from recbole_diffusion.compat import FeatureType
 from recbole_diffusion.data.reader import AtomicFile
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import FoldInHistories
@@ -74,6 +75,13 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
             f"{name}:{'float' if role == 'rating' else 'token'}" for role, name in wanted.items()
         )
         raise UsageError(f"{path} has no column {', '.join(missing)}; its first line must name {header!r}")
+    for role, name in wanted.items():
+        kind = FeatureType.FLOAT if role == "rating" else FeatureType.TOKEN
+        if columns[name] != kind:
+            raise UsageError(
+                f"{path}, line 1: the column {name!r} is {columns[name].value}, but the {role} takes "
+                f"{kind.value}; write {name}:{kind.value}"
+            )
     rows = file.check_rows(len(columns))
     if rows == 0:
         raise UsageError(f"{path} holds no history: there are no rows below its header")
@@ -85,9 +93,23 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
     frame = frame.rename(columns={name: role for role, name in wanted.items()})
     for role in wanted:
         if frame[role].isna().any():
-            line = int(np.flatnonzero(frame[role].isna())[0]) + 2
+            line = file.lines_of(np.flatnonzero(frame[role].isna())[:1])[0]
             raise UsageError(f"{path}, line {line}: the {role} is missing; each row needs one")
+    _refuse_zero_labels(file, columns, rows, config["LABEL_FIELD"])
     return frame
+
+
+def _refuse_zero_labels(file: AtomicFile, columns: Mapping[str, Any], rows: int, label: str) -> None:
+    """Refuse histories with labels 0 (or -1), which are read nowhere: their items would count as liked."""
+    if columns.get(label) != FeatureType.FLOAT:
+        return
+    values = file.read(dict(columns), [label], rows)[label]
+    zeros = np.flatnonzero(values < 1)
+    if len(zeros) and values.isin([-1, 0, 1]).all():
+        raise UsageError(
+            f"{file.path}, line {file.lines_of(zeros[:1])[0]}: {len(zeros)} of {rows} rows have the "
+            f"{label} 0, but every item of a history counts as liked; remove these rows, or the column"
+        )
 
 
 def frame_of(histories: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pd.DataFrame:

@@ -91,8 +91,9 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any], advice: str = ADVI
             write(file)
         except RunError:
             raise
-        except RuntimeError as error:  # torch.save reports a full disk by it
-            raise OSError(str(error)) from error
+        except RuntimeError as error:  # by which torch.save reports a full disk, in words of its archive
+            why = "a part could not be written, as on a full disk" if "pos" in str(error) else str(error)
+            raise OSError(why) from error
 
 
 def write_text(path: Path, text: str, advice: str = ADVICE) -> None:

@@ -4,6 +4,7 @@ Every file is whole or absent.
 """
 
 import contextlib
+import errno
 import json
 import secrets
 import shutil
@@ -188,7 +189,7 @@ class RunFolder:
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
         shutil.rmtree(self.tensorboard, ignore_errors=True)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RunError):
             self.remove_drafts()
             if not self._of_user:
                 self.path.rmdir()
@@ -199,16 +200,25 @@ class RunFolder:
             for draft in self.path.glob(".*.part"):
                 draft.unlink(missing_ok=True)
         except OSError as error:
-            raise RunError(f"cannot remove {error.filename}: {error.strerror}. {self.advice}") from error
+            raise RunError(
+                f"cannot remove {error.filename}: {error.strerror}. {self.advice_for(error)}"
+            ) from error
 
     @property
     def advice(self) -> str:
         """The advice for a file of the run that cannot be written."""
         return f"Free some space, then continue with --resume={self.path}"
 
+    def advice_for(self, error: OSError) -> str:
+        """Return the advice for an error of the system."""
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return f"Make it writable, then continue with --resume={self.path}"
+        return self.advice
+
     def write_config(self, resolved: Mapping[str, Any]) -> None:
         """Write the resolved configuration."""
-        write_text(self.config, yaml_io.dump_yaml(resolved), self.advice)
+        again = "Free some space, and give the same command again"  # without this file nothing can be resumed
+        write_text(self.config, yaml_io.dump_yaml(resolved), self.advice if self.config.exists() else again)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""

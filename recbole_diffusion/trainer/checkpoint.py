@@ -211,6 +211,8 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
             "split into the same parts"
         )
     rename_weights(state, model.renamed_weights)
+    if changed := _of_another_kind(model, state["state_dict"]):
+        raise RunError(f"{origin} is damaged: {changed} has whole numbers for weights; {remedy(origin)}")
     try:
         model.load_state_dict(state["state_dict"])
         model.load_other_parameter(state.get("other_parameter"))
@@ -219,6 +221,15 @@ def put_weights(model: Any, state: dict[str, Any], origin: Path, name: str, ids:
         raise RunError(f"{origin} does not fit this model, its options or its data set: {first}") from error
     if weights := not_finite(model):
         raise RunError(f"{origin} is damaged: {weights} has NaN or infinite numbers; {remedy(origin)}")
+
+
+def _of_another_kind(model: Any, weights: Mapping[str, Any]) -> str:
+    """Return the name of a tensor of whole numbers where the model has others, which torch would convert."""
+    for name, own in model.state_dict().items():
+        found = weights.get(name)
+        if torch.is_tensor(found) and own.is_floating_point() and not found.is_floating_point():
+            return name
+    return ""
 
 
 def beside_weights(model: Any) -> dict[str, Any]:

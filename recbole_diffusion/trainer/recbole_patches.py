@@ -11,6 +11,7 @@ from recbole_diffusion.compat import Collector, EvaluatorType, Trainer, recbole_
 from recbole_diffusion.evaluation.ranking import RankedBatch, mean_ranks, rank_batch
 from recbole_diffusion.evaluation.score_check import ScoreCheck
 from recbole_diffusion.storage.slow_step import Progress
+from recbole_diffusion.trainer.event_file import EventFile
 
 OF_LISTS = ("rec.items", "rec.topk", "rec.meanrank")  # what RecBole collects of rankings
 
@@ -121,15 +122,8 @@ class RunCollector(Collector):
 def tensorboard_in(folder: Path) -> Iterator[None]:
     """Make trainers built in this context write event files to ``folder``, not to the working directory."""
     original = recbole_trainer.get_tensorboard
-    recbole_trainer.get_tensorboard = lambda logger: _writer(folder)  # noqa: ARG005
+    recbole_trainer.get_tensorboard = lambda logger: EventFile(folder)  # noqa: ARG005
     try:
         yield
     finally:
         recbole_trainer.get_tensorboard = original
-
-
-def _writer(folder: Path) -> Any:
-    """Return a TensorBoard writer that writes to ``folder``."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder))

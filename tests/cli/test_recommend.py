@@ -289,8 +289,13 @@ def test_wrong_histories_are_refused(ask, tmp_path):
     assert "no user of the histories has an item" in ask(histories(new, [("a", "b")]), code=2)
     assert "has no column item_id" in ask(histories(new, [("a", "b")], "user_id:token\tthing:token"), code=2)
     assert "there are no rows below its header" in ask(histories(new, []), code=2)
+    labels = [("a", "ü1", 1), ("a", "ü2", 0), ("b", "ü3", -1)], "user_id:token\titem_id:token\tlabel:float"
+    assert "line 3: 2 of 3 rows have the label 0, but every item of" in ask(histories(new, *labels), code=2)
+    numbers = histories(new, [("a", 1)], "user_id:token\titem_id:float")
+    assert "line 1: the column 'item_id' is float, but the item takes token" in ask(numbers, code=2)
     assert "line 3: the item is missing" in ask(histories(new, [("a", "ü1"), ("a", "")]), code=2)
     assert "line 2: found 3 fields" in ask(histories(new, [("a", "ü1", "x")]), code=2)
+    ask(histories(new, labels[0][:1], labels[1]))
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 

@@ -94,6 +94,24 @@ def test_rows_without_user_and_rows_without_item_go_and_no_others(toy, caplog):
 
 
 @pytest.mark.parametrize("field", PAIR)
+def test_the_token_of_recboles_padding_is_no_id(toy, field):
+    with pytest.raises(
+        UsageError, match=rf"toy.inter, line 22: '\[PAD\]' in the column '{field}' is the id of"
+    ):
+        made(toy(values={(20, field): "[PAD]"}))
+
+
+@pytest.mark.parametrize("twin", ["1 ", " 1", "1\u00a0", "1.0"])
+def test_ids_that_look_alike_are_told(toy, caplog, twin):
+    items = {(row, "item_id"): twin if row == 5 else "1" for row in (5, 17, 18)}
+    dataset = made(toy(values=items))
+    assert dataset.item_num == 23  # 20, both names, and the padding
+    assert (
+        f"1 ids of item_id differ from another only in blanks or .0, such as {twin!r} and '1'" in caplog.text
+    )
+
+
+@pytest.mark.parametrize("field", PAIR)
 def test_an_id_of_blanks_is_refused(toy, field):
     with pytest.raises(
         UsageError, match=rf"toy.inter, line 22: '  ' in the column '{field}' is an id of blanks"

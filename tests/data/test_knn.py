@@ -61,26 +61,67 @@ def test_cache_is_used_for_its_key_alone_and_survives_damage(tmp_path):
         calls.append(1)
         return torch.tensor([[0, 1], [1, 0]]), torch.tensor([[1.0, 0.5], [1.0, 0.5]])
 
-    first = knn.cached(str(tmp_path / "graphs"), "a", compute)
-    again = knn.cached(str(tmp_path / "graphs"), "a", compute)
+    first = knn.cached(str(tmp_path / "graphs"), "a", (2, 2), compute)
+    again = knn.cached(str(tmp_path / "graphs"), "a", (2, 2), compute)
     assert len(calls) == 1
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
-    knn.cached(str(tmp_path / "graphs"), "b", compute)
+    knn.cached(str(tmp_path / "graphs"), "b", (2, 2), compute)
     assert len(calls) == 2
     (file,) = (tmp_path / "graphs").glob("*-a.npz")
     file.write_bytes(file.read_bytes()[:100])
-    knn.cached(str(tmp_path / "graphs"), "a", compute)
+    knn.cached(str(tmp_path / "graphs"), "a", (2, 2), compute)
     assert len(calls) == 3
     assert np.load(file)["neighbours"].tolist() == [[0, 1], [1, 0]]
     assert [path.name for path in (tmp_path / "graphs").iterdir() if path.suffix != ".npz"] == []
-    knn.cached(None, "a", compute)
+    knn.cached(None, "a", (2, 2), compute)
     assert len(calls) == 4
+
+
+def _two_rows():
+    return torch.tensor([[0, 1], [1, 0]]), torch.tensor([[1.0, 0.5], [1.0, 0.5]])
+
+
+@pytest.mark.parametrize(
+    "wrong", ["of another key", "of an earlier version", "other numbers", "shorter rows"]
+)
+def test_a_cached_file_that_is_not_the_one_that_was_written_is_computed_again(tmp_path, caplog, wrong):
+    folder = str(tmp_path)
+    knn.cached(folder, "a", (2, 2), lambda: (torch.tensor([[0, 0], [1, 1]]), torch.ones(2, 2)))
+    with np.load(tmp_path / "knn-a.npz") as file:
+        arrays = dict(file)
+    if wrong == "of another key":
+        (tmp_path / "knn-a.npz").rename(tmp_path / "knn-b.npz")
+    elif wrong == "of an earlier version":
+        del arrays["check"]
+    elif wrong == "other numbers":
+        arrays["cosine"] = arrays["cosine"] * 2
+    else:
+        arrays = {name: values[:, :1] if values.ndim else values for name, values in arrays.items()}
+    if wrong != "of another key":
+        np.savez(tmp_path / "knn-a.npz", **arrays)
+    key = "b" if wrong == "of another key" else "a"
+    assert knn.cached(folder, key, (2, 2), _two_rows)[0].tolist() == [[0, 1], [1, 0]]
+    assert "its neighbours are computed again" in caplog.text
+    assert np.load(tmp_path / f"knn-{key}.npz")["neighbours"].tolist() == [[0, 1], [1, 0]]
+
+
+def test_the_share_of_given_neighbours_that_are_nearest():
+    values = torch.randn(300, 8, generator=torch.Generator().manual_seed(1))
+    exact = knn.nearest(lambda rows: values[rows], 300, 5)[0]
+    half = exact.clone()
+    half[:, 3:] = (exact[:, :1] + torch.tensor([[149, 151]])) % 300  # two of four are any rows
+    for table, low, high in ((exact, 1, 1), (half, 0.5, 0.56), (exact.roll(150, 0), 0, 0.05)):
+        table[:, 0] = torch.arange(300)
+        assert low <= knn.share_of_nearest(lambda rows: values[rows], table, 64) <= high
+    twice = values[:150].repeat(2, 1)  # every row has a twin, and all ties count
+    nearest = knn.nearest(lambda rows: twice[rows], 300, 4)[0]
+    assert knn.share_of_nearest(lambda rows: twice[rows], nearest, 300) == 1
 
 
 def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, caplog):
     (tmp_path / "file").write_text("mine")
     found = knn.cached(
-        str(tmp_path / "file"), "a", lambda: (torch.tensor([[0, 1]]), torch.tensor([[1.0, 0.5]]))
+        str(tmp_path / "file"), "a", (1, 2), lambda: (torch.tensor([[0, 1]]), torch.tensor([[1.0, 0.5]]))
     )
     assert found[0].tolist() == [[0, 1]]
     assert "neighbours are not cached, graph_cache" in caplog.text

@@ -4,6 +4,7 @@ import copy
 import json
 import mmap
 import pickle
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,9 @@ import torch
 from support.multimodal_data import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion.config import Config
-from recbole_diffusion.data.multimodal import MultimodalDataset, neighbours_of_file
+from recbole_diffusion.data import knn
+from recbole_diffusion.data.multimodal import MultimodalDataset
+from recbole_diffusion.data.neighbour_file import neighbours_of_file
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.testing.features import features
 
@@ -149,6 +152,19 @@ def test_rows_without_use_are_named(write_parts, value, message):
         load(data, modalities=["image"], knn_k=2)
     if value == 7.0:
         load(data, modalities=["image"], knn_k=2, constant_features="allow")
+
+
+@pytest.mark.parametrize("factor", [1e30, 1e-30])
+def test_rows_without_a_length_in_float32_are_refused(write_parts, factor):
+    """Their cosines would all be 0, and the neighbours the first items."""
+    data = numbered(write_parts)
+    values = np.load(data.folder / "toy.image.npy").astype(np.float32)
+    values[4] *= np.float32(factor)
+    np.save(data.folder / "toy.image.npy", values)
+    with pytest.raises(
+        UsageError, match=r"too large or too small for cosines .* row 4 .item 4.*scale the fea"
+    ):
+        load(data, modalities=["image"], knn_k=2)
 
 
 @pytest.mark.parametrize(
@@ -317,6 +333,37 @@ def test_cosines_that_are_no_numbers_are_refused(write_parts):
     )
     with pytest.raises(UsageError, match="cosines that are NaN or infinite"):
         load(data, modalities=["image"], knn_k=3).neighbours("image")
+
+
+def with_many_items(write_parts):
+    """Write a data set of 200 items with tokens 0, 1, ...; return it, and its exact neighbours by row."""
+    pairs = [(user, item) for user in range(20) for item in range(200) if (user + item) % 4]
+    data = write_parts(train=pairs, valid=[(0, 0)], test=[(0, 4)])
+    values = np.random.default_rng(5).normal(size=(200, 8)).astype(np.float32)
+    np.save(data.folder / "toy.image.npy", values)
+    return data, knn.nearest(lambda rows: torch.from_numpy(values)[rows], 200, 3)[0].numpy()
+
+
+def test_a_file_of_neighbours_of_other_items_is_refused_unless_it_is_asked_for(write_parts, caplog):
+    data, exact = with_many_items(write_parts)
+    write_neighbours(data, exact)
+    load(data, modalities=["image"], knn_k=3).neighbours("image")
+    assert "neighbours are among" not in caplog.text
+    write_neighbours(data, np.random.default_rng(1).permutation(exact))
+    with pytest.raises(
+        UsageError, match=r"knn3.npz: \d % of its .* 2 nearest items .* seems to belong to other"
+    ):
+        load(data, modalities=["image"], knn_k=3).neighbours("image")
+    load(data, modalities=["image"], knn_k=3, knn_source="file").neighbours("image")
+    assert "made from other features, and is used" in caplog.text
+
+
+def test_a_file_of_neighbours_by_other_features_is_told(write_parts, caplog):
+    data, exact = with_many_items(write_parts)
+    exact[:, 2] = (exact[:, 0] + 77) % 200
+    write_neighbours(data, exact)
+    load(data, modalities=["image"], knn_k=3).neighbours("image")
+    assert re.search(r"knn3.npz: [45]\d % of its neighbours are among the 2 nearest items", caplog.text)
 
 
 def test_cache_depends_on_features_and_k(data, tmp_path):

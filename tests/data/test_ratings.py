@@ -59,6 +59,13 @@ def test_a_rating_outside_the_scale_is_named(rated, wrong):
         rated([*ROWS, ("c", "2", wrong)])
 
 
+@pytest.mark.parametrize("scale", [[0, 100], [1, 11]])
+def test_a_scale_of_which_the_ratings_have_the_lower_half_alone_is_refused(rated, scale):
+    with pytest.raises(UsageError, match=r"the ratings of data set 'toy' go from 1 to 5: none reaches"):
+        rated(ROWS, rating_scale=scale)
+    rated(ROWS, rating_scale=[1, 9])  # the middle is 5
+
+
 def test_a_pair_that_is_rated_twice_is_named(rated):
     with pytest.raises(
         UsageError, match="rate an item a second time, first user b on item 3; keep one with --rm_dup_inter"

@@ -1,5 +1,7 @@
 """Rows are ordered by their times in 64 bits, however the parts are made; times that are none are refused."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -109,6 +111,48 @@ def test_repeated_rows_are_kept_by_time(write, keep, kept):
     assert dataset.inter_feat["rating"].tolist() == [float(kept)] * 9
 
 
+def repeated(write, keep, **more):
+    """Return the data set of three users and items, each pair with four ratings and times."""
+    rows = [f"u{user}\ti{item}\t{rating}\t{START + when}" for user in range(3) for item in range(3)
+            for rating, when in ((1, 10), (4, 40), (3, 2), (2, 20))]  # fmt: skip
+    options = write(rows, "user_id:token\titem_id:token\trating:float\ttimestamp:float")
+    options |= {"rm_dup_inter": keep, "normalize_all": False}
+    columns = {"inter": ["user_id", "item_id", "rating"]}
+    return InteractionDataset(Config("BPR", overrides={**options, "load_col": columns, **more}))
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("first", "3"), ("last", "4")])
+def test_repeated_rows_are_kept_by_a_time_that_is_not_loaded(write, keep, kept, caplog):
+    dataset = repeated(write, keep)
+    assert dataset.inter_feat["rating"].tolist() == [float(kept)] * 9
+    assert "timestamp" not in dataset.inter_feat  # a model of columns would learn from it
+    assert "timestamp" not in dataset.field2type
+    assert "in the order of the file" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "without", [{"TIME_FIELD": "when"}, {"unload_col": {"inter": ["timestamp"]}, "load_col": None}]
+)
+@pytest.mark.parametrize(("keep", "kept"), [("first", "1"), ("last", "2")])
+def test_repeated_rows_without_a_time_are_kept_in_the_order_of_the_file(write, keep, kept, without, caplog):
+    dataset = repeated(write, keep, **without)
+    assert dataset.inter_feat["rating"].tolist() == [float(kept)] * 9
+    assert f"rm_dup_inter keeps the {keep} row of each pair in the order of the file" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ([5] * 40, "'toy' has the time 5 in all of its rows, and eval_args splits by time"),
+        (range(START * 10**9, START * 10**9 + 40_000, 1000), "times up to 1.7e[+]18, .* steps of 256 apart"),
+    ],
+)
+def test_times_that_cannot_order_rows_are_told(write, times, said, caplog):
+    options = write([f"u{row % 5}\ti{row // 5}\t{time}" for row, time in enumerate(times)])
+    create_dataset(Config("BPR", overrides={**options, "eval_args": {"order": "TO"}}))
+    assert re.search(said, caplog.text)
+
+
 def test_rows_are_divided_at_a_moment_and_then_by_user():
     times = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     users = np.array([7, 5, 7, 5, 7, 7, 5, 7, 5, 7])
@@ -127,6 +171,7 @@ WHERE_TIMES_ARE_NEEDED = {
     "time based split": {"eval_args": {"split": {"TS": [0.8, 0.1, 0.1]}}},
     "shift": {"shift": "temporal"},
     "repeated rows": {"rm_dup_inter": "last", "load_col": None},
+    "repeated rows, time not loaded": {"rm_dup_inter": "last"},
 }
 FAULTS = {
     "gaps": (

@@ -135,6 +135,29 @@ def test_ml_100k_makes_two_domains_of_its_genres():
     assert len(dataset.source.inter_feat) == 39_895
 
 
+def source_with_target_ratings(two_domains, change):
+    """Write the source with rows of the target, changed by a function of user, item and rating."""
+    folder = two_domains.data_path
+    target = (folder / "films/films.inter").read_text().splitlines()
+    path = folder / "books/books.inter"
+    rows = ["\t".join(change(*row.split("\t")[:3]) + row.split("\t")[3:]) for row in target[1:]]
+    path.write_text("\n".join([*path.read_text().splitlines(), *rows]) + "\n")
+
+
+def test_a_source_that_holds_target_ratings_is_refused(two_domains):
+    source_with_target_ratings(two_domains, lambda *row: list(row))
+    with pytest.raises(
+        UsageError, match=r"ratings of data set 'films' are in the source 'books' too.*allow_ov"
+    ):
+        built(two_domains)
+    built(two_domains, allow_overlap=True)
+
+
+def test_items_that_have_the_same_names_by_chance_are_other_items(two_domains):
+    source_with_target_ratings(two_domains, lambda user, item, rating: [user, item, str(6 - int(rating))])
+    built(two_domains)
+
+
 def test_domains_of_one_file_have_no_item_in_common(two_domains):
     """The source would tell the hidden ratings."""
     with pytest.raises(

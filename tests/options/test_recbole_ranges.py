@@ -39,6 +39,11 @@ def test_recbole_s_defaults_are_allowed_and_every_number_and_name_has_a_range(mo
     ("model", "name", "value"),
     [
         ("LightGCN", "n_layers", -1),
+        ("LightGCN", "n_layers", None),
+        ("BPR", "embedding_size", None),
+        ("NeuMF", "mlp_hidden_size", None),
+        ("SASRec", "loss_type", None),
+        ("LightGCN", "require_pow", None),
         ("ItemKNN", "k", -5),
         ("EASE", "reg_weight", -1e9),
         ("NeuMF", "dropout_prob", 2),
@@ -143,3 +148,11 @@ def test_the_page_names_the_ranges_of_today():
 def test_a_threshold_is_one_number_of_one_column(limit):
     with pytest.raises(UsageError, match="option 'threshold' is "):
         Config("FM", "ml-100k", overrides={"threshold": limit})
+
+
+@pytest.mark.parametrize(("metric", "bigger"), [("Recall@10", False), ("GiniIndex@10", True)])
+def test_the_direction_of_a_metric_cannot_be_turned_round(metric, bigger):
+    options = {"metrics": ["Recall", "GiniIndex"], "valid_metric": metric}
+    assert Config("BPR", "ml-100k", overrides=options)["valid_metric_bigger"] is not bigger
+    with pytest.raises(UsageError, match=f"valid_metric_bigger is {bigger}, but a .* {metric} is better"):
+        Config("BPR", "ml-100k", overrides={**options, "valid_metric_bigger": bigger})

@@ -4,7 +4,10 @@ import json
 import logging
 import shutil
 
+import numpy as np
 import pytest
+from support.multimodal_data import OPTIONS as MULTIMODAL
+from support.multimodal_data import with_features
 
 from recbole_diffusion import load_run, run
 from recbole_diffusion.cli import main as cli
@@ -166,3 +169,53 @@ def test_the_split_is_that_of_split_seed(served_data, tmp_path):
         for user in counts
     ]
     assert sum(found) / len(found) == pytest.approx(result["test"]["recall@5"], abs=1e-4)
+
+
+@pytest.fixture
+def trained_on_neighbours(checkerboard, tmp_path):
+    """A finished run of FREEDOM with a file of neighbours; its data set, its folder, and the file."""
+    data = with_features(checkerboard)
+    rows = np.arange(50)
+    file = data.folder / "checkerboard.words_knn5.npz"
+    np.savez(file, neighbours=np.stack([(rows + step) % 50 for step in range(5)], 1))
+    options = {**data.overrides, **MULTIMODAL, "epochs": 1, "run_dir": str(tmp_path / "run")}
+    run("FREEDOM", overrides=options)
+    return data, tmp_path / "run", file
+
+
+@pytest.mark.parametrize("how", ["other rows", "other cosines", "gone"])
+def test_neighbours_of_a_file_are_data_that_a_model_rests_on(trained_on_neighbours, tmp_path, how, caplog):
+    data, folder, file = trained_on_neighbours
+    assert load_run(folder).changed.parts == {}
+    load_run(folder).recommend(["u1"], k=5)
+    table = np.load(file)["neighbours"]
+    if how == "gone":
+        file.unlink()
+    elif how == "other rows":
+        np.savez(file, neighbours=(table + np.array([0, 4, 4, 4, 4])) % 50)
+    else:
+        np.savez(file, neighbours=table, cosine=np.full(table.shape, 0.5, np.float32))
+    changed = load_run(folder)
+    assert changed.changed.told == "neighbours words are others than they were"
+    with pytest.raises(RunError, match=r"the scores of FREEDOM depend .*neighbours words are"):
+        changed.recommend(["u1"], k=5)
+    assert cli.main(["export", f"--run={folder}", f"--output={tmp_path / 'out'}"]) == 1
+    with pytest.raises(RunError, match="cannot continue, its data has changed: neighbours words are others"):
+        run(resume=folder, overrides={"epochs": 2})
+    options = {**data.overrides, **MULTIMODAL, "epochs": 0, "load_checkpoint": str(folder / "best.pt")}
+    run("FREEDOM", overrides={**options, "run_dir": str(tmp_path / "other")})
+    assert "best.pt was trained on other data: neighbours words are others" in caplog.text
+
+
+def test_a_file_of_neighbours_that_comes_after_the_training_is_told(trained_on_neighbours):
+    data, folder, file = trained_on_neighbours
+    file.rename(data.folder / "checkerboard.picture_knn5.npz")
+    told = load_run(folder).changed.told
+    assert told == "neighbours picture are others than they were; neighbours words are others than they were"
+
+
+def test_other_features_of_the_items_are_told(trained_on_neighbours):
+    data, folder, _ = trained_on_neighbours
+    path = data.folder / "checkerboard.picture.npy"
+    np.save(path, np.load(path) * 2)
+    assert load_run(folder).changed.told == "features picture are others than they were"

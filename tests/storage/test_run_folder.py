@@ -1,12 +1,16 @@
 """One run is one folder: all of its files, whole, and nothing outside it."""
 
+import errno
 import json
 import logging
 import re
+from pathlib import Path
 
 import pytest
 
 from recbole_diffusion import __version__
+from recbole_diffusion.cli import main as cli
+from recbole_diffusion.data import preparation
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.storage import yaml_io
@@ -229,3 +233,40 @@ def test_a_result_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeyp
         folder.write_result({"a": 2})
     assert json.loads(folder.result.read_text()) == {"a": 1}
     assert [path.name for path in folder.path.iterdir()] == ["result.json"]
+
+
+def test_a_clean_up_that_fails_does_not_hide_what_was_wrong(checkerboard, home, monkeypatch, capsys):
+    def read_only(self, *arguments, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    def wrong(*arguments):
+        (home / "run/.best.pt.1.part").write_text("a draft")
+        monkeypatch.setattr(Path, "unlink", read_only)
+        monkeypatch.setattr(Path, "rmdir", read_only)
+        raise UsageError("what was wrong")
+
+    monkeypatch.setattr(preparation, "create_dataset", wrong)
+    words = ["--model=BPR", *checkerboard.words(run_dir=str(home / "run"), state="ERROR")]
+    assert cli.main(words) == 2
+    assert capsys.readouterr().err == "error: what was wrong\n"
+
+
+def test_a_resume_in_a_folder_that_is_read_only_says_so(checkerboard, home, monkeypatch, capsys):
+    overrides = {**checkerboard.overrides, "epochs": 1, "run_dir": str(home / "run")}
+    run("BPR", overrides=overrides)
+    before = {file.name: file.read_bytes() for file in (home / "run").iterdir() if file.is_file()}
+    (home / "run/.best.pt.1.part").write_text("a draft of a killed process")
+
+    def read_only(self, *arguments, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", read_only)
+        capsys.readouterr()
+        assert cli.main([f"--resume={home / 'run'}", "--epochs=2"]) == 1
+    said = capsys.readouterr().err
+    assert said == (
+        f"error: cannot remove {home}/run/.best.pt.1.part: Read-only file system. Make it writable, then "
+        f"continue with --resume={home}/run\n"
+    )
+    assert {name: (home / "run" / name).read_bytes() for name in before} == before

@@ -63,6 +63,10 @@ DAMAGES = {
         "state_dict.user_embedding.weight is 'x'",
     ),
     "no weights of a layer": (set_to("state_dict", {}), "does not fit this model.*Missing key"),
+    "whole numbers for weights": (
+        set_to("state_dict/item_embedding.weight", torch.ones(2, 2, dtype=torch.long)),
+        "item_embedding.weight has whole numbers for weights",
+    ),
     "NaN in the weights": (
         nan_in("item_embedding.weight"),
         "item_embedding.weight has NaN or infinite numbers",
