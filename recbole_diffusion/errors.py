@@ -4,10 +4,12 @@ A wrong request ends with exit code 2, a failed run with 1, Ctrl-C with 130.
 """
 
 import difflib
+import re
 import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 
 class UsageError(ValueError):
@@ -31,6 +33,18 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, folder: str | Path) -> None:
         super().__init__(str(folder))
         self.folder = Path(folder)
+
+
+def refuse_address(name: str, given: Any) -> None:
+    """Refuse an address such as s3://bucket for a folder or file: it would become a folder named ``s3:``.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", str(given or "")):
+        raise UsageError(
+            f"{name} is {given!r}, an address; it takes a folder, so mount an object store as a file system"
+        )
 
 
 def program() -> str:

@@ -183,7 +183,7 @@ class CrossDomainDataset(DomainDataset):
                 "rating_scale is not given; cross-domain models predict ratings and need it, such as "
                 "--rating_scale=[1,5]"
             )
-        super().__init__(domain_config(config, "target_domain"), blocks[0])
+        super().__init__(self.config_from(config), blocks[0])
         self.source = DomainDataset(domain_config(config, "source_domain"), blocks[1])
         for domain in (self, self.source):
             rating_column(domain)
@@ -201,6 +201,11 @@ class CrossDomainDataset(DomainDataset):
             )
         order = np.argsort(own)
         self.shared = torch.from_numpy(np.stack([own[order] + 1, there[order] + 1], 1))
+
+    @staticmethod
+    def config_from(config: Any) -> Any:
+        """Return the configuration of the target domain."""
+        return domain_config(config, "target_domain")
 
     def _why_times(self) -> str | None:
         if not self.config.options.warm_start_share or self.time_field not in self.inter_feat:

@@ -70,6 +70,11 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         require_files(config)
         super().__init__(config)
 
+    @staticmethod
+    def config_from(config: Any) -> Any:
+        """Return what a data set of this class has as its configuration in a run."""
+        return config
+
     def _load_inter_feat(self, token: str, dataset_path: str) -> None:
         path = labelled.labelled_file(self.config)
         if path is None:

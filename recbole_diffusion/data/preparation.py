@@ -106,7 +106,8 @@ def adopt_dataset(config: Any, dataset: Any) -> Any:
     Raises:
         UsageError: it was made for other data options.
     """
-    wanted = data_options(config)
+    own = dataset.config_from(config)
+    wanted = data_options(own)
     other = [name for name, value in wanted.items() if dataset.made_for.get(name) != value]
     if other:
         values = ", ".join(
@@ -115,7 +116,7 @@ def adopt_dataset(config: Any, dataset: Any) -> Any:
         raise UsageError(
             f"the prepared data set was made for {values}; prepare it with the options of the run"
         )
-    dataset.config = config
+    dataset.config = own
     _tell_ignored(config, dataset)
     return dataset
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from recbole_diffusion.errors import refuse_address
 from recbole_diffusion.options.declare import option
 
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
@@ -69,3 +70,7 @@ class GeneralOptions:
         "read load_checkpoint even if loading it can run code, as RecBole's own files can"
     )
     show_progress: bool | None = option("progress bars; null: only on a terminal")
+
+    def __post_init__(self) -> None:
+        for name in ("runs_path", "run_dir"):
+            refuse_address(name, getattr(self, name))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, refuse_address
 
 ADVICE = "Free some space, or name another place"
 HERE, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
@@ -25,6 +25,7 @@ def output_file(given: Any, overwrite: bool) -> Path:
     Raises:
         UsageError: it exists and ``overwrite`` is not given, it is a folder, or its folder is missing.
     """
+    refuse_address("output", given)
     path = Path(str(given)).expanduser()
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file in it")
@@ -46,6 +47,7 @@ def output_folder(given: Any, overwrite: bool, mark: str) -> Path:
     Raises:
         UsageError: it is a file, is not empty and lacks ``mark``, or ``overwrite`` is not given.
     """
+    refuse_address("output", given)
     path = Path(str(given)).expanduser()
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return path

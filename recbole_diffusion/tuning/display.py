@@ -45,7 +45,7 @@ class SweepDisplay:
         trials = self.record.final if settings.get("search") == "none" else self.record.trials
         states = Counter(trial.state for trial in trials)
         done = sum(states[state] for state in (*ENDED, FAILED))
-        all_trials = settings["num_samples"] if settings.get("search") == "optuna" else len(trials)
+        all_trials = settings.get("num_samples") if settings.get("search") == "optuna" else len(trials)
         return f"{done} of {all_trials} done" + "".join(
             f", {states[state]} {WORDS[state]}" for state in (STOPPED, FAILED) if states[state]
         )

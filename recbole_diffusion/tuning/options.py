@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, refuse_address
 from recbole_diffusion.options.declare import argument
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -81,11 +81,7 @@ class SweepOptions:
                 "--search=random"
             )
         for name in ("storage", "sweep_dir"):
-            if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", getattr(self, name) or ""):
-                raise UsageError(
-                    f"{name} is {getattr(self, name)!r}, an address; it takes a folder, so mount an "
-                    "object store as a file system"
-                )
+            refuse_address(name, getattr(self, name))
         if self.max_concurrent == 0 and (self.search == "optuna" or self.ray_address):
             what = "search optuna" if self.search == "optuna" else f"ray_address {self.ray_address!r}"
             raise UsageError(

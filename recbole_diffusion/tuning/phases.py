@@ -24,7 +24,7 @@ def search_is_open(record: SweepRecord, options: SweepOptions) -> bool:
     if options.search == "none":
         return False
     waiting = any(trial.state not in ENDED for trial in record.trials)
-    wanted = record.settings["num_samples"] or 0
+    wanted = record.settings.get("num_samples") or 0
     return waiting or (options.search == "optuna" and len(record.trials) < wanted)
 
 

@@ -40,7 +40,7 @@ def run_trials(
         space = {"trial": tune.grid_search([dataclasses.asdict(trial) for trial in trials])}
         samples = 1
     else:
-        samples = context.record.settings["num_samples"] - sum(
+        samples = (context.record.settings.get("num_samples") or 0) - sum(
             trial.state != WAITING for trial in context.record.trials
         )
     tuner = tune.Tuner(

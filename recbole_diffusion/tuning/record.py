@@ -9,6 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_diffusion.options.renamed import translated
+from recbole_diffusion.storage.form import (
+    AMOUNT,
+    COUNT,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    Form,
+    each,
+    fields,
+    kind,
+    listed,
+    or_none,
+)
 
 # States of a trial. ENDED ones are not run again by a resume.
 WAITING, RUNNING, FINISHED, STOPPED, CUT, FAILED = (
@@ -20,6 +33,50 @@ WAITING, RUNNING, FINISHED, STOPPED, CUT, FAILED = (
     "failed",
 )
 ENDED = (FINISHED, STOPPED)
+
+# The form of sweep.json.
+_TRIAL: Form = fields(
+    ("number", "folder", "options", "seed"),
+    number=COUNT,
+    folder=TEXT,
+    options=kind(dict),
+    seed=COUNT,
+    test=kind(bool),
+    state=TEXT,
+    score=or_none(NUMBER),
+    best_epoch=or_none(WHOLE),
+    epochs=COUNT,
+    seconds=AMOUNT,
+    load_seconds=or_none(AMOUNT),
+    startup_seconds=or_none(AMOUNT),
+    failures=COUNT,
+    error=or_none(TEXT),
+    host=or_none(TEXT),
+    pid=or_none(COUNT),
+    node=or_none(TEXT),
+    metrics=each(each(NUMBER)),
+)
+RECORD: Form = fields(
+    model=TEXT,
+    dataset=TEXT,
+    options=kind(dict),
+    space=kind(dict),
+    space_source=TEXT,
+    settings=fields(num_samples=or_none(COUNT)),
+    valid_metric=TEXT,
+    bigger=kind(bool),
+    epochs=COUNT,
+    seed=COUNT,
+    command=TEXT,
+    directory=TEXT,
+    selection=TEXT,
+    versions=kind(dict),
+    trials=listed(_TRIAL),
+    winner=or_none(COUNT),
+    final=listed(_TRIAL),
+    seconds=each(AMOUNT),
+    notes=listed(TEXT),
+)
 
 
 @dataclass
@@ -162,6 +219,8 @@ class SweepRecord:
             KeyError: the content is not a record.
             TypeError: the content is not a record.
         """
+        if damage := RECORD(content, ""):
+            raise TypeError(damage)
         values = {name.name: content[name.name] for name in dataclasses.fields(cls)}
         for name in ("trials", "final"):
             values[name] = [

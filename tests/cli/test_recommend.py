@@ -296,6 +296,7 @@ def test_wrong_histories_are_refused(ask, tmp_path):
     assert "line 3: the item is missing" in ask(histories(new, [("a", "ü1"), ("a", "")]), code=2)
     assert "line 2: found 3 fields" in ask(histories(new, [("a", "ü1", "x")]), code=2)
     ask(histories(new, labels[0][:1], labels[1]))
+    (tmp_path / "out.csv").unlink()
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 

@@ -198,6 +198,13 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, where):
         RunFolder.create("BPR", "toy", str(tmp_path / where), None)
 
 
+@pytest.mark.parametrize("option", ["runs_path", "run_dir"])
+def test_an_address_is_no_folder(home, option):
+    with pytest.raises(UsageError, match=f"{option} is 's3://bucket/x', an address; it takes a folder"):
+        run("Pop", "ml-100k", overrides={option: "s3://bucket/x"})
+    assert not list(home.iterdir())
+
+
 def test_two_folders_of_the_same_second_differ(tmp_path):
     folders = {RunFolder.create("BPR", "toy", str(tmp_path), None).path for _ in range(20)}
     assert len(folders) == 20

@@ -13,6 +13,7 @@ from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.tuning import driver
 from recbole_diffusion.tuning.driver import read_settings, sweep
 from recbole_diffusion.tuning.plan import make_record
+from recbole_diffusion.tuning.record import SweepRecord
 
 SHIPPED = sorted(file.stem for file in (properties_path() / "tune").glob("*.yaml"))
 
@@ -280,6 +281,27 @@ def test_a_folder_without_a_sweep_cannot_be_resumed(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         sweep(resume=tmp_path)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["sweep.json"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        ({"options": None}, "options is None"),
+        ({"space": "x"}, "space is 'x'"),
+        ({"settings": []}, "settings is"),
+        ({"settings": {"num_samples": "x"}}, "settings.num_samples is 'x'"),
+        ({"seconds": {"search": "x"}}, "seconds.search is 'x'"),
+        ({"bigger": "yes"}, "bigger is 'yes'"),
+        ({"trials": [{"number": 0}]}, r"trials\[0\].folder is missing"),
+        ({"trials": [{"number": 0, "folder": "a", "options": [], "seed": 1}]}, r"trials\[0\].options is"),
+    ],
+)
+def test_a_damaged_record_of_a_sweep_is_one_line(tmp_path, damage, found):
+    whole = SweepRecord("EASE", "ml-100k", {}, {}, "", {}, "recall@10", True, 1, 1, "").to_json()
+    assert SweepRecord.from_json(whole).bigger
+    (tmp_path / "sweep.json").write_text(json.dumps(whole | damage))
+    with pytest.raises(UsageError, match=f"sweep.json cannot be read .*{found}"):
+        sweep(resume=tmp_path)
 
 
 def test_an_interrupted_sweep_says_how_it_goes_on(monkeypatch, capsys):

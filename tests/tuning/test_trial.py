@@ -232,6 +232,17 @@ def test_a_shared_data_set_gives_the_same_run(trial, job, checkerboard):
     assert reports_of(trial | {"folder": "trials/second"}, job, prepared=copy.deepcopy(prepared)) == alone
 
 
+def test_two_domains_are_shared_too(two_domains):
+    """Their data set has the target domain's configuration, not the run's."""
+    options = {**two_domains.overrides, "load_col": {"inter": ["user_id", "item_id"]}}
+    config = Config("EMCDR", overrides=options)
+    alone = create_dataset(config)
+    shared = adopt_dataset(config, copy.deepcopy(release_dataset(create_dataset(config))))
+    assert shared.config["load_col"] == alone.config["load_col"] != options["load_col"]
+    parts = [[len(part) for part in one.build()] for one in (alone, shared)]
+    assert parts[0] == parts[1]
+
+
 def test_a_data_set_of_other_options_is_refused(checkerboard):
     config = Config("BPR", overrides=checkerboard.overrides)
     prepared = release_dataset(create_dataset(config))
