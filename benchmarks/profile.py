@@ -2,11 +2,11 @@
 
     python -m benchmarks.profile --data_path=DATA [--only=MODEL] [--output=FILE]
 
-``DATA`` holds lastfm/, food/, ml-1m/, baby/, douban_book/ and douban_music/. Each model trains twice in a process
-of its own, through the same ``run`` as everybody's. The first run is sampled: a second thread looks every few
-milliseconds at which line of this package is being executed, itself or what it calls. The second runs under
-torch's profiler, which sees the kernels of the backward pass too. Shares do not add up: a line of the first
-table may be the caller of kernels of the second.
+``DATA`` holds lastfm/, food/, ml-1m/, baby/, douban_book/ and douban_music/. Each model trains twice in a
+process of its own, through the same ``run`` as everybody's. The first run is sampled: a second thread looks
+every few milliseconds at which line of this package is being executed, itself or what it calls. The second runs
+under torch's profiler, which sees the kernels of the backward pass too. Shares do not add up: a line of the
+first table may be the caller of kernels of the second.
 """
 
 import argparse
@@ -33,8 +33,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "CCDRec": ("baby", {"epochs": 3}),
     "DiffCDR": ("douban_book_music", FEW_EPOCHS),
 }
-# The trainer calls these for every model: time that is in them alone is the model's, told by other lines.
-FRAMES = ("quick_start.py", "trainer/", "cli/")
 
 
 class LineSampler(threading.Thread):
