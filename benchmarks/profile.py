@@ -4,7 +4,7 @@
 
 ``DATA`` holds lastfm/, food/, ml-1m/, baby/, douban_book/ and douban_music/. Each model trains twice in a
 process of its own, through the same ``run`` as everybody's. The first run is sampled: a second thread looks
-every few milliseconds at which line of this package is being executed, itself or what it calls. The second runs
+every few milliseconds which line of this package is executed, itself or what it calls. The second runs
 under torch's profiler, which sees the kernels of the backward pass too. Shares do not add up: a line of the
 first table may be the caller of kernels of the second.
 """
@@ -27,7 +27,7 @@ PACKAGE = ROOT / "recbole_diffusion"
 PERIOD, HOTTEST = 0.003, 3  # seconds between two looks; lines and kernels on the page
 FEW_EPOCHS = {"mf_epochs": 4, "epochs": 4}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "TVDiff": ("lastfm", {"epochs": 3}),
+    "TVDiff": ("lastfm", {"epochs": 1}),
     "CNSDiff": ("food", {"epochs": 3}),
     "DGRM": ("ml-1m", {"epochs": 3}),
     "CCDRec": ("baby", {"epochs": 3}),
