@@ -17,7 +17,8 @@ from recbole_diffusion.data.cold_start import divide_users, first_records
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.domains_apart import check_apart
 from recbole_diffusion.data.ratings import rating_column
-from recbole_diffusion.data.reader import AtomicFile
+from recbole_diffusion.data.reader import opened
+from recbole_diffusion.data.table_file import file_or_table
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.cross_domain import OF_RECBOLE_1_0
 from recbole_diffusion.options.recbole import check_data_options
@@ -62,7 +63,7 @@ def domain_config(config: Any, name: str) -> Any:
         check_data_options(own.final_config_dict)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
-    columns, path = (block.get("load_col") or {}).get("inter"), folder / f"{dataset}.inter"
+    columns, path = (block.get("load_col") or {}).get("inter"), file_or_table(folder / f"{dataset}.inter")
     if "load_col" not in block:
         own["load_col"] = {"inter": _columns(own, path)}
     elif name == "target_domain" and config.options.warm_start_share and isinstance(columns, list):
@@ -76,7 +77,7 @@ def _columns(config: Any, path: Path) -> list[str]:
     names = [config[f"{kind}_FIELD"] for kind in ("USER_ID", "ITEM_ID", "RATING", "TIME")]
     if not path.is_file():
         return names[:3]  # the data set reports the missing file
-    there = AtomicFile(path, config["encoding"], config["field_separator"]).header()
+    there = opened(path, config).header()
     return names[:3] + [name for name in names[3:] if name in there]
 
 
@@ -108,13 +109,13 @@ def chosen_items(config: Any, block: Mapping[str, Any]) -> set[str]:
     Raises:
         UsageError: there is no .item file, it lacks a column, or no item is left.
     """
-    path = Path(config["data_path"]) / f"{config['dataset']}.item"
+    path = file_or_table(Path(config["data_path"]) / f"{config['dataset']}.item")
     if not path.is_file():
         raise UsageError(
             f"the domain is chosen by columns of items, but there is no {path}; write it, or remove 'with' "
             "and 'without'"
         )
-    file = AtomicFile(path, config["encoding"], config["field_separator"])
+    file = opened(path, config)
     names = list(file.header())
     wanted, unwanted = block.get("with") or {}, block.get("without") or {}
     for column in [config["ITEM_ID_FIELD"], *wanted, *unwanted]:

@@ -12,9 +12,11 @@ import pandas as pd
 
 from recbole_diffusion.compat import Dataset, FeatureSource, FeatureType, SequentialDataset
 from recbole_diffusion.data import columns, labelled, split, split_files
+from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.data.part_files import require_files
 from recbole_diffusion.data.ratings import KeptRatings, check_reaches_middle, check_scale
-from recbole_diffusion.data.reader import AtomicFile, FastReading
+from recbole_diffusion.data.reader import FastReading
+from recbole_diffusion.data.table_file import TableFile
 from recbole_diffusion.data.times import TimeOrder, times_of
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.evaluation import parts_left_out
@@ -128,7 +130,7 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         return frame
 
     def _note_unread(
-        self, file: AtomicFile, header: dict[str, FeatureType], wanted: list[str], rows: int
+        self, file: AtomicFile | TableFile, header: dict[str, FeatureType], wanted: list[str], rows: int
     ) -> None:
         """Count the zeros of a column of labels that the options leave out without naming it."""
         label, left_out = self.label_field, (self.config["unload_col"] or {}).get("inter", ())

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_diffusion.data.ratings import rating_column
+from recbole_diffusion.data.table_file import file_or_table
 from recbole_diffusion.errors import UsageError
 
 FEW = 10  # fewer pairs in both domains say nothing
@@ -78,4 +79,4 @@ def _places(tokens: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _file_of(domain: Any) -> Path:
-    return (Path(domain.config["data_path"]) / f"{domain.dataset_name}.inter").resolve()
+    return file_or_table(Path(domain.config["data_path"]) / f"{domain.dataset_name}.inter").resolve()

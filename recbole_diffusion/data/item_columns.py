@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.data.features import Modality
-from recbole_diffusion.data.reader import AtomicFile
+from recbole_diffusion.data.reader import opened
 from recbole_diffusion.errors import UsageError
 
 WAYS = ("tfidf", "indicators")
@@ -84,7 +84,7 @@ def _texts(path: Path, config: Any, columns: list[str], items: np.ndarray) -> li
     """Return the cells of some columns for each item."""
     if not path.is_file():
         raise UsageError(f"item_features names columns {', '.join(columns)}, but there is no {path}")
-    file = AtomicFile(path, config["encoding"], config["field_separator"])
+    file = opened(path, config)
     names = list(file.header())
     item_field = config["ITEM_ID_FIELD"]
     for column in [item_field, *columns]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recbole_diffusion.data.table_file import file_or_table, is_table, names_in
 from recbole_diffusion.errors import UsageError
 
 LABEL = "x_label"
@@ -32,7 +33,15 @@ def refuse_typed(path: Path) -> None:
     Raises:
         UsageError: the file has one.
     """
-    if path.is_file():
+    table = file_or_table(path)
+    if is_table(table):
+        if LABEL in names_in(table):
+            raise UsageError(
+                f"{table} has a column {LABEL}, but only a tab-separated {path.name} can hold the parts so; "
+                f"write a table for each part, such as {path.stem}.train.inter{table.suffix}, and name the "
+                "parts with benchmark_filename"
+            )
+    elif path.is_file():
         with path.open("rb") as file:
             header = file.readline(4096)
         if LABEL.encode() + b":" in header:

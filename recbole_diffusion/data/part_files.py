@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.data import labelled
+from recbole_diffusion.data.table_file import file_or_table
 from recbole_diffusion.errors import UsageError, did_you_mean
 
 
@@ -13,7 +14,7 @@ def selects_on_test(config: Any) -> bool:
     There are two of them (train, test), or those of valid and of a test part have the same lines.
     """
     parts, folder = config["benchmark_filename"] or [], Path(config["data_path"])
-    files = [folder / f"{config['dataset']}.{part}.inter" for part in parts[1:]]
+    files = [file_or_table(folder / f"{config['dataset']}.{part}.inter") for part in parts[1:]]
     return len(parts) == 2 or any(_same_lines(files[0], test) for test in files[1:])
 
 
@@ -32,7 +33,7 @@ def require_files(config: Any) -> None:
     """
     name, folder, parts = config["dataset"], Path(config["data_path"]), config["benchmark_filename"]
     files = [folder / f"{name}.{part}.inter" for part in parts or ()] or [folder / f"{name}.inter"]
-    missing = [file.name for file in files if not file.is_file()]
+    missing = [file.name for file in files if not file_or_table(file).is_file()]
     if missing and labelled.labelled_file(config) is None:
         where = folder if folder.is_dir() else f"{folder} (no such folder)"
         beside = (

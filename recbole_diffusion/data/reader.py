@@ -1,43 +1,17 @@
-"""Atomic files read by pandas' C engine instead of its Python engine, into the same data set as RecBole's.
+"""RecBole's data set with its files read and its rows divided faster, into the same data."""
 
-RecBole reads with ``engine="python"`` and checks nothing. This is what it does with a bad row, and where
-``FastReading`` is stricter:
-
-- Too many fields: in the first row, pandas takes the leading fields of every row for an index and each column
-  gets its neighbour's values; in a later row the surplus is dropped. Here both are errors.
-- Too few fields: the row is filled with missing values, so a token becomes ``[PAD]``, a number the mean of
-  its column, and an interaction without user or item is removed. Here it is an error. An empty field is a
-  missing value, as in RecBole.
-- Tokens that pandas takes for missing values (``NA``, ``null``, ``None``, ``nan``): here they are tokens like
-  others. In a column of numbers they are missing values, as in RecBole.
-- A separator of several characters: RecBole splits the header at it and the rows at the regular expression
-  that it happens to be. Here it is taken literally, and nothing is quoted in such a file.
-- Not a number in a float column: an error in both; RecBole's names neither file nor line.
-- No rows: RecBole fails later, with a hint at the filters. Here it is an error, except in a part of
-  ``benchmark_filename``.
-
-Files that the two engines read differently are read by the Python engine: a single column, lines that start
-with a blank or end in a bare carriage return, NUL, numbers from 2**53 (unless the whole column is int64) and
-numbers that only Python reads (``1_000``).
-
-Longer than most files: both ways to read an atomic file, which must agree.
-"""
-
-import codecs
-import csv
-import io
-import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from pandas._libs.parsers import STR_NA_VALUES
 
 from recbole_diffusion.compat import FeatureSource, FeatureType, Interaction
+from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.data.grouping import Groups, cuts_for_last
+from recbole_diffusion.data.table_file import TableFile, file_or_table, is_table
 from recbole_diffusion.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,180 +19,12 @@ if TYPE_CHECKING:
 else:
     Dataset = object  # a mixin: the data set class comes after it in the MRO
 
-EXACT = 2.0**53  # the C engine reads every whole number below it as the Python engine does
-MARKS = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04\x05\x06"  # stand in for a separator of several characters
 
-
-class AtomicFileError(UsageError):
-    """An atomic file is malformed; the message has file, line, what was found and expected, and a remedy."""
-
-
-class AtomicFile:
-    """One atomic file, held as UTF-8 bytes: its columns, its rows, and the places of its faults."""
-
-    def __init__(self, path: Path, encoding: str | None, separator: str) -> None:
-        self.path, self.separator, self.raw = path, separator, path.read_bytes()
-        self.mark = separator
-        self.quoting: Any = csv.QUOTE_MINIMAL
-        encoding = codecs.lookup(encoding or "utf-8").name
-        try:
-            text = self.raw.decode(encoding)
-        except UnicodeDecodeError as error:
-            line, found = self.raw.count(b"\n", 0, error.start) + 1, self.raw[error.start : error.start + 8]
-            remedy = "save it as UTF-8, or set encoding to its own"
-            raise self.fault(line, f"the bytes {found!r}", f"{encoding} text", remedy) from error
-        as_read = encoding == "utf-8" and not text.startswith("\ufeff")
-        text = text.removeprefix("\ufeff")
-        if len(separator) > 1 or not separator.isascii():
-            self.mark = next((mark for mark in MARKS if mark not in text), MARKS[0])
-            self.quoting = csv.QUOTE_MINIMAL if len(separator) == 1 else csv.QUOTE_NONE
-            text, as_read = text.replace(separator, self.mark), False
-        if not as_read:
-            self.raw = text.encode()
-        self.odd_returns = b"\r" in self.raw and self.raw.count(b"\r") != self.raw.count(b"\r\n")
-
-    def fault(self, line: int, found: str, expected: str, remedy: str) -> AtomicFileError:
-        """Return the error that describes one fault in one line."""
-        return AtomicFileError(f"{self.path}, line {line}: found {found}, expected {expected}; {remedy}")
-
-    def header(self) -> dict[str, FeatureType]:
-        """Return the type of each column by its name, in the order of the file."""
-        columns: dict[str, FeatureType] = {}
-        first = io.TextIOWrapper(io.BytesIO(self.raw), encoding="utf-8").readline().removesuffix("\n")
-        types = [kind.value for kind in FeatureType]
-        if not first:
-            found = "an empty line" if self.raw else "an empty file"
-            raise self.fault(
-                1, found, "a header such as 'user_id:token'", "write header and rows, or remove the file"
-            )
-        for column in first.split(self.mark):
-            name, _, kind = column.partition(":")
-            if not name or kind not in types or name in columns:
-                found = f"the column {column!r}" + (" again" if name in columns else "")
-                remedy = (
-                    f"give each column one name and type, separated by {self.separator!r} (field_separator)"
-                )
-                raise self.fault(1, found, f"name:type with the type {' or '.join(types)}", remedy)
-            columns[name] = FeatureType(kind)
-        return columns
-
-    def records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield line number and fields of each row below the header, as pandas' Python engine splits them."""
-        text = io.StringIO(self.raw.decode(), newline="")
-        reader = csv.reader(text, delimiter=self.mark, quoting=self.quoting, strict=True)
-        line = 0
-        try:
-            for fields in reader:
-                if line and (len(fields) > 1 or "".join(fields).strip()):
-                    yield line + 1, fields
-                line = reader.line_num
-        except csv.Error as error:
-            remedy = 'close each quoted field before its separator, and write a quote inside it as ""'
-            raise self.fault(
-                line + 1, f"a field that cannot be split ({error})", "valid CSV quoting", remedy
-            ) from error
-
-    def check_rows(self, width: int) -> int:
-        """Return the number of rows; raise at the first that does not have ``width`` fields.
-
-        Without quotes, the separators and line ends of the whole file must repeat one pattern. If they do
-        not, the fields of each row are counted.
-        """
-        unquoted = b'"' not in self.raw or self.quoting == csv.QUOTE_NONE
-        if width > 1 and unquoted and not self.odd_returns:
-            kept = f"{self.mark}\n".encode()
-            marks = self.raw.rstrip(b"\r\n").translate(None, bytes(set(range(256)) - set(kept))) + b"\n"
-            rows, rest = divmod(len(marks), width)
-            if not rest and marks == (self.mark.encode() * (width - 1) + b"\n") * rows:
-                return rows - 1
-        rows = 0
-        for line, fields in self.records():
-            rows += 1
-            if len(fields) != width:
-                remedy = "write one value per column, and nothing between two separators if it is missing"
-                raise self.fault(line, f"{len(fields)} fields", f"{width} as in the header", remedy)
-        return rows
-
-    def check_numbers(self, columns: dict[str, FeatureType], wanted: list[str], seq_separator: str) -> None:
-        """Raise at the first value of a float or float_seq column that is not a number."""
-        numbers = [
-            (place, name)
-            for place, name in enumerate(columns)
-            if name in wanted and "float" in columns[name].value
-        ]
-        # pandas reads a column of booleans as 1 and 0, but not booleans among numbers.
-        for booleans in (("true", "false"), ()):
-            for line, fields in self.records():
-                for place, name in numbers:
-                    value = fields[place]
-                    parts = value.split(seq_separator) if columns[name] == FeatureType.FLOAT_SEQ else [value]
-                    if value not in STR_NA_VALUES and not _are_numbers(parts, ("", *booleans)):
-                        remedy = "correct it, leave it empty, or declare the column as token"
-                        if re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d", value):
-                            remedy = "write dates as numbers, such as seconds since 1970"
-                        raise self.fault(line, f"{value!r:.60} in the column {name!r}", "a number", remedy)
-
-    def lines_of(self, rows: Sequence[int] | np.ndarray) -> list[int]:
-        """Return the line numbers of rows, counted from 0 below the header, in ascending order."""
-        wanted = {int(row) for row in rows}
-        return [line for row, (line, _) in enumerate(self.records()) if row in wanted]
-
-    def read(self, columns: dict[str, FeatureType], wanted: list[str], rows: int) -> pd.DataFrame:
-        """Return the wanted columns as pandas' Python engine reads them, by the C engine where it can."""
-        frame = self._by_c(columns, wanted, rows)
-        return self._parsed("python", columns, wanted) if frame is None else frame
-
-    def _by_c(self, columns: dict[str, FeatureType], wanted: list[str], rows: int) -> pd.DataFrame | None:
-        """Return the wanted columns; None if the engines may differ."""
-        blank_starts = [b"\n "] if self.mark == "\t" else [b"\n ", b"\n\t"]
-        if len(columns) == 1 or self.odd_returns or any(mark in self.raw for mark in (b"\0", *blank_starts)):
-            return None
-        frame = self._parsed("c", columns, wanted)
-        if len(frame) != rows:  # the engines do not agree on which rows are empty
-            return None
-        for name in (name for name in wanted if columns[name] == FeatureType.FLOAT):
-            values = frame[name]
-            if (values.dtype.kind == "O" and rows) or (
-                values.dtype.kind in "uf" and values.abs().max() >= EXACT
-            ):
-                return None
-            frame[name] = values.astype(np.float64)
-        return frame
-
-    def _parsed(
-        self, engine: Literal["c", "python"], columns: dict[str, FeatureType], wanted: list[str]
-    ) -> pd.DataFrame:
-        """Return the wanted columns; the C engine infers the type of numbers, the Python one gets it."""
-        heads = {name: f"{name}:{kind.value}" for name, kind in columns.items()}
-        numbers = [name for name, kind in columns.items() if kind == FeatureType.FLOAT]
-        dtype: dict[str, Any] = {heads[name]: str for name in columns if name not in numbers}
-        if engine == "python":
-            dtype |= {heads[name]: np.float64 for name in numbers}
-        missing = {
-            heads[name]: STR_NA_VALUES if "float" in kind.value else {""} for name, kind in columns.items()
-        }
-        frame = pd.read_csv(
-            io.BytesIO(self.raw),
-            sep=self.mark,
-            usecols=[heads[name] for name in wanted],
-            dtype=dtype,
-            na_values=missing,
-            keep_default_na=False,
-            quoting=self.quoting,
-            engine=engine,
-        )
-        frame.columns = wanted
-        return frame
-
-
-def _are_numbers(texts: list[str], ignored: tuple[str, ...]) -> bool:
-    try:
-        for text in texts:
-            if text.lower() not in ignored:
-                float(text)
-    except ValueError:
-        return False
-    return True
+def opened(path: Path, config: Any) -> AtomicFile | TableFile:
+    """Return the reader of an atomic file, or of a Parquet or CSV file in its place."""
+    if is_table(path):
+        return TableFile(path, config)
+    return AtomicFile(path, config["encoding"], config["field_separator"])
 
 
 class ManyRows(Interaction):
@@ -235,6 +41,8 @@ class FastReading(Dataset):
     """Mixin for any RecBole data set class, ``class Fast(FastReading, Dataset)``: the same, faster."""
 
     inter_feat: Any
+    file_size_list: list[int]
+    field2seqlen: dict[str, int]
     read_files: list[tuple[Path, int]]  # the files of the interactions with their numbers of rows
     row_numbers: np.ndarray | None = None  # of the interactions, over all these files; None: none was removed
 
@@ -242,16 +50,46 @@ class FastReading(Dataset):
         self.read_files = []
         super().__init__(config)
 
+    def _load_inter_feat(self, token: str, dataset_path: str) -> None:
+        """Read the interactions, whole or by part, from atomic files or tables."""
+        parts = self.benchmark_filename_list
+        names = [f"{token}.inter"] if parts is None else [f"{token}.{part}.inter" for part in parts]
+        frames: list[Any] = []
+        longest: dict[str, int] = defaultdict(int)
+        for name in names:
+            frames.append(self._load_feat(str(Path(dataset_path, name)), FeatureSource.INTERACTION))
+            for field, length in self.field2seqlen.items():  # the sequences of all parts have one length
+                longest[field] = max(longest[field], length)
+        self.inter_feat = frames[0]
+        if parts is not None:
+            self.inter_feat = pd.concat(frames, ignore_index=True)
+            self.file_size_list, self.field2seqlen = [len(frame) for frame in frames], longest
+
+    def _load_user_or_item_feat(
+        self, token: str, dataset_path: str, source: Any, field_name: str
+    ) -> pd.DataFrame | None:
+        """Read the columns of users or items, of whom the first row counts."""
+        path = file_or_table(Path(dataset_path, f"{token}.{source.value}"))
+        if not is_table(path):
+            return super()._load_user_or_item_feat(token, dataset_path, source, field_name)
+        frame, field = self._load_feat(str(path), source), getattr(self, field_name)
+        if frame is None:
+            return None
+        if field not in frame:
+            raise UsageError(f"{path} has no column {field!r} of ids, or load_col leaves it out; add it")
+        self.field2source[field] = FeatureSource(f"{source.value}_id")
+        return frame.drop_duplicates(subset=[field], keep="first")
+
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
-        """Read one atomic file.
+        """Read one atomic file, or the table in its place.
 
         Raises:
-            AtomicFileError: the file is empty or malformed.
+            UsageError: the file is empty or malformed.
         """
         load_col, unload_col = self._get_load_and_unload_col(source)
         if load_col == set():
             return super()._load_feat(filepath, source)
-        file = AtomicFile(Path(filepath), self.config["encoding"], self.config["field_separator"])
+        file = opened(file_or_table(Path(filepath)), self.config)
         columns = file.header()
         wanted = [
             name
@@ -278,7 +116,7 @@ class FastReading(Dataset):
         return frame
 
     def _note_unread(
-        self, file: AtomicFile, header: dict[str, FeatureType], wanted: list[str], rows: int
+        self, file: AtomicFile | TableFile, header: dict[str, FeatureType], wanted: list[str], rows: int
     ) -> None:
         """Look at columns of the interactions that are not wanted; for data sets that care."""
 
@@ -297,9 +135,9 @@ class FastReading(Dataset):
         for path, size in self.read_files:
             inside = np.sort(numbers[(numbers >= start) & (numbers < start + size)]) - start
             if len(inside):
-                file = AtomicFile(path, self.config["encoding"], self.config["field_separator"])
+                file = opened(path, self.config)
                 lines = ", ".join(map(str, file.lines_of(inside[:5])))
-                return f"{path}, line {lines}{', ...' if len(inside) > 5 else ''}"
+                return f"{path}, {file.unit} {lines}{', ...' if len(inside) > 5 else ''}"
             start += size
         return f"data set {self.dataset_name!r}"
 
@@ -316,8 +154,12 @@ class FastReading(Dataset):
         """Return the texts of a column as arrays, cut to ``seq_len``, and note the longest."""
         convert = float if self.field2type[name] == FeatureType.FLOAT_SEQ else str
         separator, limit = self.config["seq_separator"], (self.config["seq_len"] or {}).get(name)
+        whole = texts.map(
+            lambda one: one.split(separator) if isinstance(one, str) else one, na_action="ignore"
+        )
         arrays = [
-            np.array([convert(part) for part in text.split(separator) if part]) for text in texts.fillna("")
+            np.array([convert(part) for part in one if part not in ("", None)])
+            for one in whole.where(whole.notna(), "")
         ]
         longest = max(map(len, arrays), default=0)
         self.field2seqlen[name] = longest if limit is None else min(limit, longest)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_diffusion.compat import FeatureSource, FeatureType
-from recbole_diffusion.data.reader import MARKS
+from recbole_diffusion.data.atomic_file import MARKS
 from recbole_diffusion.data.split import ShiftSplit, rows_to_keep, split_rows, summarize
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.split import SplitOptions

@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 
 from recbole_diffusion.compat import FeatureType
-from recbole_diffusion.data.reader import EXACT, AtomicFile
+from recbole_diffusion.data.atomic_file import EXACT
+from recbole_diffusion.data.reader import opened
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.recbole import splits_by_time
 from recbole_diffusion.options.split import SplitOptions
@@ -146,7 +147,7 @@ class TimeOrder(Dataset):
     def _read_times(self) -> bool:
         """Add the file's column of times to the interactions, for a while; return whether it has one."""
         field, (path, rows) = self.time_field, self.read_files[0]
-        file = AtomicFile(path, self.config["encoding"], self.config["field_separator"])
+        file = opened(path, self.config)
         header = file.header()
         if field not in header or field in ((self.config["unload_col"] or {}).get("inter") or ()):
             return False

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from recbole_diffusion.compat import FeatureType
-from recbole_diffusion.data.reader import AtomicFile
+from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.serving.id_map import IdMap

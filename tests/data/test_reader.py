@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from recbole_diffusion.compat import Dataset, Interaction, KnowledgeBasedDataset, SequentialDataset
 from recbole_diffusion.compat import RecBoleConfig as Config
-from recbole_diffusion.data.reader import AtomicFileError, FastReading, ManyRows
+from recbole_diffusion.data.atomic_file import AtomicFileError
+from recbole_diffusion.data.reader import FastReading, ManyRows
 
 INTER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\tnote:token\n"
 USER = "user_id:token\tage:float\tcity:token\tfriends:token_seq\n"
