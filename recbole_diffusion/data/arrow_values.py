@@ -1,0 +1,55 @@
+"""Columns of Arrow as a data set holds them: texts held once, numbers and times as float64."""
+
+from typing import Any
+
+import numpy as np
+
+from recbole_diffusion.compat import FeatureType
+
+
+def type_of(pa: Any, kind: Any) -> FeatureType:
+    """Return what a column of an Arrow type is without a declared type."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        inner = type_of(pa, kind.value_type)
+        return FeatureType.FLOAT_SEQ if inner == FeatureType.FLOAT else FeatureType.TOKEN_SEQ
+    numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return (
+        FeatureType.FLOAT if numbers or _is_time(pa, kind) or pa.types.is_boolean(kind) else FeatureType.TOKEN
+    )
+
+
+def _is_time(pa: Any, kind: Any) -> bool:
+    return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+
+
+def values_of(pa: Any, column: Any, kind: FeatureType, is_id: bool) -> Any:
+    """Return a column's values as a data set holds them before ids are numbered."""
+    if kind in (FeatureType.TOKEN_SEQ, FeatureType.FLOAT_SEQ):
+        return column.to_pandas()
+    if kind == FeatureType.FLOAT:
+        if _is_time(pa, column.type):
+            return _seconds(pa, column)
+        return column.cast(pa.float64(), safe=False).to_numpy()  # above 2^53 rounded, as an atomic file
+    if is_id and (pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)):
+        raise TypeError("1 and 1.0 would be two ids")
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan, dtype=object)
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.large_string()).dictionary_encode()
+    # Each text once, a row holds a reference: eight bytes a row, whatever the length of the ids.
+    whole = column.unify_dictionaries().combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):  # of no rows
+        whole = pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], pa.large_string()))
+    texts = np.append(whole.dictionary.cast(pa.large_string()).to_numpy(zero_copy_only=False), np.nan)
+    texts[texts == ""] = np.nan  # an empty field is a missing value, as in an atomic file
+    return texts[whole.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)]
+
+
+def _seconds(pa: Any, column: Any) -> np.ndarray:
+    """Return dates or times as seconds since 1970, float64, NaN where none is given."""
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.date32()).cast(pa.timestamp("s"))
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
+    return column.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy() / per_second
