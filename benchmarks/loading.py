@@ -6,6 +6,7 @@ file. RecBole's own preparation of the same data is timed beside, unless ``--rec
 ``--before=CHECKOUT``, the folder of another checkout of this repository, that one is timed in turns.
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -89,6 +90,37 @@ def write_rows(folder: Path, name: str, rows: int) -> None:
             written += size
 
 
+def write_parquet(folder: Path, name: str, rows: int) -> None:
+    """Write ``rows`` rows as Parquet: 50 different items a user, whole numbers for ids, in order of user."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    generator = np.random.default_rng(0)
+    users, items = rows // 50, rows // 200
+    kinds = [
+        ("user_id", pa.int64()),
+        ("item_id", pa.int64()),
+        ("rating", pa.int8()),
+        ("timestamp", pa.int64()),
+    ]
+    (folder / name).mkdir()
+    with pq.ParquetWriter(folder / name / f"{name}.inter.parquet", pa.schema(kinds)) as file:
+        for start in range(0, users, 100_000):
+            user = np.repeat(np.arange(start, min(start + 100_000, users)), 50)
+            # 50 steps of less than a fiftieth of the items never meet.
+            step = generator.integers(1, max(2, items // 50), len(user) // 50).repeat(50)
+            first = generator.integers(0, items, len(user) // 50).repeat(50)
+            item = (first + step * np.tile(np.arange(50), len(user) // 50)) % items
+            rating, time = (
+                generator.integers(1, 6, len(user)),
+                generator.integers(10**9, 2 * 10**9, len(user)),
+            )
+            arrays = [
+                pa.array(one, kind) for one, (_, kind) in zip((user, item, rating, time), kinds, strict=True)
+            ]
+            file.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(kinds)))
+
+
 def measured(code: str, request: list[Any], checkout: Path) -> Taken:
     """Run a program in a checkout; return what it took.
 
@@ -109,17 +141,17 @@ def measured(code: str, request: list[Any], checkout: Path) -> Taken:
 
 
 def rows_of(
-    name: str, options: dict[str, Any], before: Path | None, recbole: bool, repeats: int
+    name: str, options: dict[str, Any], before: Path | None, recbole: bool, asked: argparse.Namespace
 ) -> list[str]:
     """Return the rows of the table for one data set."""
-    programs = {f"this, {model}": (OURS, [model, name, options], HERE) for model in MODELS}
+    programs = {f"this, {model}": (OURS, [model, name, options], HERE) for model in asked.models}
     if before is not None:
-        programs |= {f"before, {model}": (OURS, [model, name, options], before) for model in MODELS}
+        programs |= {f"before, {model}": (OURS, [model, name, options], before) for model in asked.models}
     if recbole:
         own = {"load_col": {"inter": ["user_id", "item_id"]}} | options
         programs["RecBole, BPR"] = (RECBOLE, ["BPR", name, own], HERE)
     taken: dict[str, list[Taken]] = {program: [] for program in programs}
-    for _ in range(repeats):
+    for _ in range(asked.repeats):
         for program, arguments in programs.items():
             taken[program].append(measured(*arguments))
     middle = {
@@ -142,6 +174,8 @@ def main() -> None:
     parser = page_parser(__doc__)
     parser.add_argument("--data_path", type=Path, help="folder that holds ml-1m/ and gowalla/")
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of the made-up file")
+    parser.add_argument("--parquet", action="store_true", help="the made-up file as Parquet, without repeats")
+    parser.add_argument("--models", nargs="+", default=list(MODELS), help="models whose loaders are made")
     parser.add_argument("--before", type=Path, help="folder of another checkout")
     parser.add_argument("--recbole", choices=("yes", "no"), default="yes")
     parser.add_argument("--repeats", type=int, default=3)
@@ -162,16 +196,18 @@ def main() -> None:
             folder = str(options.data_path.resolve())
             for name, more in (("ml-1m", {}), ("gowalla", PARTS)):
                 given = {"data_path": folder, **more}
-                lines += rows_of(name, given, before, recbole, options.repeats)
+                lines += rows_of(name, given, before, recbole, options)
         else:
             name = f"made-up-{options.rows}"
-            write_rows(Path(temporary), name, options.rows)
-            given = {"data_path": temporary, "rm_dup_inter": "first"}
-            lines += rows_of(name, given, before, recbole, options.repeats)
+            (write_parquet if options.parquet else write_rows)(Path(temporary), name, options.rows)
+            given = {"data_path": temporary} | ({} if options.parquet else {"rm_dup_inter": "first"})
+            lines += rows_of(name, given, before, recbole, options)
     command = " ".join(
         [
             "python -m benchmarks.loading",
             *(["--data_path=DATA"] if options.data_path else [f"--rows={options.rows}"]),
+            *(["--parquet"] if options.parquet else []),
+            *(["--models", *options.models] if options.models != list(MODELS) else []),
             *(["--before=CHECKOUT"] if before else []),
             *([] if recbole else ["--recbole=no"]),
             *([f"--repeats={options.repeats}"] if options.repeats != 3 else []),

@@ -36,6 +36,8 @@ def values_of(pa: Any, column: Any, kind: FeatureType, is_id: bool) -> Any:
         raise TypeError("1 and 1.0 would be two ids")
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan, dtype=object)
+    if pa.types.is_integer(column.type):  # each number becomes a text once, in the dictionary
+        column = column.dictionary_encode()
     if not pa.types.is_dictionary(column.type):
         column = column.cast(pa.large_string()).dictionary_encode()
     # Each text once, a row holds a reference: eight bytes a row, whatever the length of the ids.
