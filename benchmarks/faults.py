@@ -114,7 +114,8 @@ def _row(cells: list[Any]) -> str:
 
 def _insert(page: Path, lines: list[str]) -> None:
     """Put the tables between the two marks of the page."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    text = page.read_text(encoding="utf-8") if page.is_file() else f"# Reliability\n\n{BEGIN}{END}\n"
+    before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     page.write_text(before + "\n".join(lines) + after, encoding="utf-8")
 
