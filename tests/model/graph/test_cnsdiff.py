@@ -339,3 +339,22 @@ def test_false_hard_negatives_are_counted(build):
 def test_contradicting_options_are_refused(build, options, message):
     with pytest.raises(UsageError, match=message):
         build(**options)
+
+
+def test_the_ranking_loss_and_the_penalty_are_their_plain_forms(build, monkeypatch):
+    built = build(negative_sampler="uniform", reg_weight=0.2)
+    model = built.model
+    users, items = torch.tensor([1, 2, 2]), torch.tensor([4, 5, 6])
+    drawn = torch.tensor([20, 21, 22])
+    monkeypatch.setattr(model, "_chosen", lambda users, items, layers, u, V: (drawn, V[drawn]))
+    U, V = (one.detach() for one in model.vectors())
+    model.train()
+    ranking, penalty = model.calculate_loss({model.USER_ID: users, model.ITEM_ID: items})
+    e_u, e_i = model.encoder.users.detach(), model.encoder.items.detach()
+    gaps = [float(U[u] @ V[i] - U[u] @ V[j]) for u, i, j in zip(users, items, drawn, strict=True)]
+    assert float(ranking) == pytest.approx(sum(math.log1p(math.exp(-gap)) for gap in gaps) / 3)
+    squares = sum(
+        float((e_u[u] ** 2).sum() + (e_i[i] ** 2).sum() + (e_i[j] ** 2).sum())
+        for u, i, j in zip(users, items, drawn, strict=True)
+    )
+    assert float(penalty) == pytest.approx(0.2 * squares / (2 * 3))

@@ -65,3 +65,17 @@ def test_graph_is_learned_in_the_first_batch_of_an_epoch_and_held(built):
     assert torch.equal(model.item_graph()[1], held)
     model.train()  # the next epoch
     assert not torch.equal(model.item_graph()[1], held)
+
+
+def test_the_penalty_is_half_the_squared_length_of_a_batch_per_row(checkerboard):
+    options = {**checkerboard.overrides, **OPTIONS, "reg_weight": 0.3, "n_negatives": 1}
+    model = Built("LATTICE", checkerboard.name, options).model.double()
+    users, items, negatives = torch.tensor([1, 2, 2]), torch.tensor([4, 5, 4]), torch.tensor([7, 8, 9])
+    found = model.other_losses(torch.empty(0), users, items, negatives)
+    e_u, e_i = model.encoder.users.detach(), model.encoder.items.detach()
+    squares = sum(
+        float((e_u[u] ** 2).sum() + (e_i[i] ** 2).sum() + (e_i[j] ** 2).sum())
+        for u, i, j in zip(users, items, negatives, strict=True)
+    )
+    assert list(found) == ["penalty"]
+    assert float(found["penalty"]) == pytest.approx(0.3 * squares / (2 * 3))

@@ -46,3 +46,42 @@ def test_scores_use_the_end_of_the_chain(model):
     model.train()
     model.eval()
     assert not torch.allclose(model.vectors()[1], before)
+
+
+def test_the_loss_is_the_pairwise_one_over_all_negatives_and_the_modal_one_over_the_first(
+    checkerboard, monkeypatch
+):
+    options = {**OPTIONS, "n_negatives": 3, "modal_weight": 0.4, "diffusion_weight": 0.7}
+    built = Built("MCDRec", checkerboard.name, {**checkerboard.overrides, **options})
+    model = built.model
+    users, items = torch.tensor([1, 2, 5, 5]), torch.tensor([4, 9, 11, 4])
+    drawn = torch.tensor([[20, 21, 22, 23], [20, 31, 32, 4], [40, 41, 9, 43]])
+    monkeypatch.setattr(
+        "recbole_diffusion.model.multimodal.mcdrec.uniform_negatives", lambda positives, of: drawn.flatten()
+    )
+    seen = {}
+    of_batch = type(model.fusion).of_batch
+
+    def kept(fusion, backbone, distinct):
+        seen["fused"], seen["items"] = of_batch(fusion, backbone, distinct), distinct
+        return seen["fused"]
+
+    monkeypatch.setattr(type(model.fusion), "of_batch", kept)
+    model.begin_epoch(0)
+    bpr, modal, diffusion = model.calculate_loss({model.USER_ID: users, model.ITEM_ID: items})
+    fused, place = seen["fused"], {int(item): row for row, item in enumerate(seen["items"])}
+    assert set(place) == {4, 9, 11, 20, 21, 22, 23, 31, 32, 40, 41, 43}
+    pairs, modal_pairs = [], []
+    for row in range(4):
+        u, positive = fused.users[users[row]], place[int(items[row])]
+        for number in range(3):
+            negative = place[int(drawn[number, row])]
+            gap = (u * (fused.items[positive] - fused.items[negative])).sum()
+            pairs.append(float(-torch.nn.functional.logsigmoid(gap)))
+            if number == 0:  # for each modality
+                gaps = (u * (fused.modal[positive] - fused.modal[negative])).sum(1)
+                modal_pairs.append((-torch.nn.functional.logsigmoid(gaps)).tolist())
+    assert float(bpr) == pytest.approx(sum(pairs) / len(pairs), rel=1e-5)
+    assert float(diffusion) == pytest.approx(0.7 * float(fused.loss), rel=1e-5)
+    per_modality = [sum(one) / 4 for one in zip(*modal_pairs, strict=True)]
+    assert float(modal) == pytest.approx(0.4 * sum(per_modality), rel=1e-5)

@@ -60,3 +60,34 @@ def test_sampled_zeros_are_unrated(checkerboard):
     assert bool((sampled.sum(1) <= 10).all())
     assert float(sampled.sum()) > 0
     assert torch.equal(row > 0, mask > 0)
+
+
+def test_masked_and_zero_negatives_enter_as_the_paper_has_them(checkerboard, monkeypatch):
+    model = (
+        TestCFGAN().build(checkerboard, masked_negatives=2, zero_negatives=3, zero_weight=0.6).model.double()
+    )
+    users = torch.tensor([1, 2])
+    batch = {model.USER_ID: users}
+    row, mask = (one.double() for one in model._rows(users))
+    unrated = [(mask[k] == 0).nonzero().flatten()[1:] for k in range(2)]  # the first is the padding item
+    masked = torch.zeros_like(mask).index_put_(
+        (torch.arange(2), torch.stack([one[3] for one in unrated])), torch.tensor(1.0).double()
+    )
+    zeros = torch.zeros_like(mask)
+    for k in range(2):
+        zeros[k, unrated[k][5:8]] = 1
+    monkeypatch.setattr(model, "_rows", lambda of: (row, mask))
+    monkeypatch.setattr(model, "_sampled", lambda of, rated, count: {2: masked, 3: zeros}[count])
+    made = torch.sigmoid(model.generator(row)).detach()
+    fake = made * (mask + masked)
+    assert not torch.equal(fake, made * mask)
+    odds = torch.sigmoid(model.critic(torch.cat([row, row], 1)))
+    fake_odds = torch.sigmoid(model.critic(torch.cat([fake, row], 1)))
+    assert float(model.critic_loss(batch)) == pytest.approx(
+        float(-odds.log().mean() - (1 - fake_odds).log().mean())
+    )
+    adversarial, reconstruction = model.generator_loss(batch)
+    assert float(adversarial) == pytest.approx(float((1 - fake_odds).log().mean()))
+    # Each user's sum of squares over the sampled zeros, a mean over users.
+    by_hand = [sum(float(made[k, item]) ** 2 for item in unrated[k][5:8]) for k in range(2)]
+    assert float(reconstruction) == pytest.approx(0.6 * sum(by_hand) / 2)

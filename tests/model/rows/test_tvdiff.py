@@ -378,3 +378,32 @@ def test_padding_enters_nothing(build):
 def test_bad_options_are_refused_before_data_loads(checkerboard, options, words):
     with pytest.raises(UsageError, match=words):
         Built("TVDiff", "no such data set", {**checkerboard.overrides, **SMALL, **options})
+
+
+def test_view_three_by_judges_draws_hard_items_of_a_rows_own(build, monkeypatch):
+    """Beyond the budget of exact ranks, inside the model: thresholds by judges, candidates not shared."""
+    monkeypatch.setattr("recbole_diffusion.sampler.ar_gsp.ACCEPTED_AT_LEAST", 5)  # of the judges
+    built = build(gamma=0.2, dropout_prob=0.0, exact_rank_cells=1, candidate_items=25)
+    model = built.model
+    randomise(model)
+    seen = {}
+    draw = type(model.sampler).draw
+
+    def spy(sampler, vectors, items, positives, users, t, counts, **named):
+        drawn = draw(sampler, vectors, items, positives, users, t, counts, **named)
+        assert sampler._estimated(vectors, items, None) is not None
+        scores = vectors @ items[1:].T
+        ranks = scores.argsort(1, descending=True).argsort(1) + 1
+        rows = torch.arange(len(users)).repeat_interleave(counts)
+        seen.update(
+            rank=ranks[rows, drawn - 1].double(), drawn=drawn, taken=positives.contains(users[rows], drawn)
+        )
+        return drawn
+
+    monkeypatch.setattr(type(model.sampler), "draw", spy)
+    torch.manual_seed(5)
+    model.calculate_loss(built.batch())
+    assert not seen["taken"].any()
+    # Rank(j) <= 0.2 n = 10, estimated from 25 judges: a mean near 5.5, against 25.5 of a uniform draw.
+    assert seen["rank"].mean() < 12
+    assert len(seen["drawn"].unique()) > 10
