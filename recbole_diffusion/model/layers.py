@@ -1,34 +1,66 @@
 """Building blocks that several models share: sparse products with an exact, cheap backward pass."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
-def to_torch_csr(matrix: sp.csr_matrix) -> Tensor:
-    """Return a scipy CSR matrix as a torch one."""
-    offsets, columns = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
-    return torch.sparse_csr_tensor(
-        offsets, columns, torch.from_numpy(matrix.data), matrix.shape, check_invariants=False
-    )
+class _Rows(NamedTuple):
+    """A constant sparse matrix by rows.
+
+    Attributes:
+        offsets: where each row's entries begin, and the end of the last, [rows + 1].
+        columns: of the entries, [entries], of the same integer type.
+        values: of the entries, [entries].
+        n_columns: number of columns.
+    """
+
+    offsets: Tensor
+    columns: Tensor
+    values: Tensor
+    n_columns: int
+
+    def times(self, dense: Tensor) -> Tensor:
+        """Return the product with dense [columns, width], [rows, width]."""
+        if dense.device.type != "cpu":
+            return self.csr() @ dense
+        # A row of the product is a weighted sum of rows of ``dense``. As sums of bags it takes half the time
+        # of torch's own product, which copies the indices and clears its result on each call.
+        return F.embedding_bag(
+            self.columns,
+            dense.detach().contiguous(),
+            self.offsets,
+            mode="sum",
+            per_sample_weights=self.values,
+            include_last_offset=True,
+        )
+
+    def csr(self) -> Tensor:
+        """Return the matrix as a torch CSR tensor on the same memory."""
+        shape = (len(self.offsets) - 1, self.n_columns)
+        return torch.sparse_csr_tensor(
+            self.offsets, self.columns, self.values, shape, check_invariants=False
+        )
 
 
 class _Product(torch.autograd.Function):
     """A @ X for a constant sparse A; the backward pass uses a stored A^T."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
+    def forward(ctx: Any, matrix: _Rows, transposed: _Rows, dense: Tensor) -> Tensor:
         ctx.transposed = transposed
-        return matrix @ dense
+        return matrix.times(dense)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:
         # The gradient of A X by X is A^T times the gradient of the product; A is constant.
-        return None, None, ctx.transposed @ gradient
+        return None, None, ctx.transposed.times(gradient)
 
 
 class SparseMatrix(nn.Module):
@@ -40,18 +72,91 @@ class SparseMatrix(nn.Module):
         matrix: scipy CSR matrix, [rows, columns].
     """
 
+    offsets: Tensor
+    columns: Tensor
+    values: Tensor
+    back_offsets: Tensor
+    back_columns: Tensor
+    back_values: Tensor
+
     def __init__(self, matrix: sp.csr_matrix) -> None:
         super().__init__()
-        self.register_buffer("matrix", to_torch_csr(matrix.tocsr()), persistent=False)
-        self.register_buffer("transposed", to_torch_csr(matrix.T.tocsr()), persistent=False)
+        self.shape = matrix.shape
+        # Half the memory of 64-bit indices, and faster; a longer matrix has too many entries to number.
+        index = np.int32 if max(matrix.nnz, *matrix.shape) < 2**31 else np.int64
+        for prefix, rows in (("", matrix.tocsr()), ("back_", matrix.T.tocsr())):
+            offsets, columns = (torch.from_numpy(part.astype(index)) for part in (rows.indptr, rows.indices))
+            self.register_buffer(f"{prefix}offsets", offsets, persistent=False)
+            self.register_buffer(f"{prefix}columns", columns, persistent=False)
+            self.register_buffer(f"{prefix}values", torch.from_numpy(rows.data), persistent=False)
+
+    @property
+    def forth_rows(self) -> _Rows:
+        """A by its rows."""
+        return _Rows(self.offsets, self.columns, self.values, self.shape[1])
+
+    @property
+    def back_rows(self) -> _Rows:
+        """A^T by its rows."""
+        return _Rows(self.back_offsets, self.back_columns, self.back_values, self.shape[0])
+
+    @property
+    def matrix(self) -> Tensor:
+        """A as a torch CSR tensor."""
+        return self.forth_rows.csr()
 
     def forward(self, dense: Tensor) -> Tensor:
         """Return A @ dense: [columns, width] -> [rows, width]."""
-        return _Product.apply(self.matrix, self.transposed, dense)
+        return _Product.apply(self.forth_rows, self.back_rows, dense)
 
     def back(self, dense: Tensor) -> Tensor:
         """Return A^T @ dense: [rows, width] -> [columns, width]."""
-        return _Product.apply(self.transposed, self.matrix, dense)
+        return _Product.apply(self.back_rows, self.forth_rows, dense)
+
+
+class _MeanOfLayers(torch.autograd.Function):
+    """The mean over the layers of LightGCN's propagation, which is linear and its own transpose."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, forth: _Rows, back: _Rows, n_layers: int, users: Tensor, items: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        ctx.graph = forth, back, n_layers
+        return _MeanOfLayers.mean(forth, back, n_layers, users, items)
+
+    @staticmethod
+    def mean(
+        forth: _Rows, back: _Rows, n_layers: int, users: Tensor, items: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the mean by Horner's rule, x + A (x + A (...)), in the memory of two layers."""
+        of_users, of_items = users, items
+        for _ in range(n_layers):
+            of_users, of_items = forth.times(of_items).add_(users), back.times(of_users).add_(items)
+        return of_users.div_(n_layers + 1), of_items.div_(n_layers + 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, users: Tensor, items: Tensor) -> tuple[None, None, None, Tensor, Tensor]:
+        return None, None, None, *_MeanOfLayers.mean(*ctx.graph, users, items)
+
+
+def mean_of_layers(
+    graph: SparseMatrix, n_layers: int, users: Tensor, items: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the mean of the input and ``n_layers`` propagations over a bipartite graph (LightGCN, Eq. 4).
+
+    No layer is kept for the backward pass, since the gradient is the same propagation of the gradient.
+
+    Args:
+        graph: R_norm, [n_users, n_items].
+        n_layers: number of propagations, from 1.
+        users: input vectors, [n_users, d].
+        items: input vectors, [n_items, d].
+
+    Returns:
+        user vectors [n_users, d] and item vectors [n_items, d]; they can be differentiated once.
+    """
+    return _MeanOfLayers.apply(graph.forth_rows, graph.back_rows, n_layers, users, items)
 
 
 class _Gram(torch.autograd.Function):

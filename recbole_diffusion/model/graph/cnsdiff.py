@@ -134,7 +134,7 @@ class CNSDiff(InnerProductModel):
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d]."""
-        return self.encoder.pooled(self.encoder.layers())
+        return self.encoder.vectors()
 
     # Training, Algorithm 1.
 
@@ -142,24 +142,25 @@ class CNSDiff(InnerProductModel):
         """Return the parts of Eq. 22 that are switched on, each a scalar, in the order of ``loss_names``."""
         o = self.options
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        layers = self.encoder.layers()
+        layers = self.encoder.layers() if o.negative_sampler == "mixgcf" else None  # which mixes them
         # Of all users and items, with gradient: [n_users, d] and [n_items, d].
-        U, V = self.encoder.pooled(layers)
-        # [batch, d] each; unlike U[users], with a gradient that threads cannot reorder
-        u, v = F.embedding(users, U), F.embedding(items, V)
+        U, V = self.encoder.vectors() if layers is None else self.encoder.pooled(layers)
+        u = F.embedding(users, U)  # [batch, d]; unlike U[users], with a gradient that threads cannot reorder
         rest: list[Tensor] = []
         if self.generates:
             # e_r of Eq. 20, long [batch]: an item that the user does not have.
             random = uniform_negatives(self.positives, users)
             # One chain for each distinct positive item, whatever the number of its users in the batch.
             distinct, where = torch.unique(items, return_inverse=True)
-            # With gradient, [batch, d]: through e~, BPR moves the random items too.
-            easy = F.embedding(random, V)
-            # e~ (Eq. 20), [batch, d]; neither the generated part nor its choice by u (Eq. 19) has a gradient.
-            negative = self._mixed(self._generated(V.detach()[distinct], where, u.detach()), easy)
             # The diffusion is trained on a part of those items, which is cheaper and as good.
             some = torch.randperm(len(distinct), device=items.device)[: o.sampling_size]
-            losses_of_diffusion, q = self.negatives.losses(F.embedding(distinct[some], V))
+            # All rows at once, so that one gradient of the size of the catalogue is made, not three.
+            ids = [items, random, distinct[some]]
+            v, easy, sampled = F.embedding(torch.cat(ids), V).split([len(one) for one in ids])
+            # e~ (Eq. 20), [batch, d]; neither the generated part nor its choice by u (Eq. 19) has a gradient,
+            # the random part has: BPR moves the random items too.
+            negative = self._mixed(self._generated(V.detach()[distinct], where, u.detach()), easy)
+            losses_of_diffusion, q = self.negatives.losses(sampled)
             rest += losses_of_diffusion
             if q is not None:
                 self.diagnostics.record_environment_stats(q)
@@ -167,7 +168,8 @@ class CNSDiff(InnerProductModel):
                 # Eq. 21, where an item's own generated negative is left out.
                 rest.append(o.alignment_weight * self._alignment(v, easy, negative, items, random))
         else:
-            random, negative = self._chosen(users, items, layers, u.detach(), V)
+            v = F.embedding(items, V)
+            random, negative = self._chosen(users, items, layers or [], u.detach(), V)
         self.diagnostics.count_false_negatives(users, negative, V)
         # e_u . e_v against e_u . e~, [batch] each.
         parts = [losses.bpr((u * v).sum(1), (u * negative).sum(1))]

@@ -85,6 +85,10 @@ class Backbone(InnerProductModel):
         """
         return self.encoder.layers(items, self.pruned if self.training else None)
 
+    def propagated(self, items: Tensor | None = None) -> Layer:
+        """Return the vectors that the user-item graph gives, the mean over :meth:`layers`."""
+        return self.encoder.vectors(items, self.pruned if self.training else None)
+
     def joined(self, high_order: Tensor, propagated: Tensor) -> Tensor:
         """Return item vectors h_i from h_hat_i and h_tilde_i, both [n, d]."""
         return high_order + propagated
@@ -92,7 +96,7 @@ class Backbone(InnerProductModel):
     def vectors_from(self, high_order: Tensor, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return user [n_users, d] and item vectors [n_items, d] from an h_hat and inputs of the graph."""
         # h_u and h_tilde_i, means over the layers of the user-item graph.
-        users, propagated = self.encoder.pooled(self.layers(items))
+        users, propagated = self.propagated(items)
         return users, self.joined(high_order, propagated)
 
     def vectors(self) -> tuple[Tensor, Tensor]:

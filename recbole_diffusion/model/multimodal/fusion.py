@@ -107,14 +107,14 @@ class DiffusedItemFusion(nn.Module):
         )
         if self.place == "output":
             # e_f in the place of h_hat: only the rows of the batch are fused, [n, d].
-            users, propagated = backbone.encoder.pooled(backbone.layers())
+            users, propagated = backbone.propagated()
             fused = self.fused(high.index_select(0, distinct), estimate)
             items = backbone.joined(fused, propagated.index_select(0, distinct))
             return FusedBatch(users, items, modal, loss)
         # The graph needs all items: those of the batch by their estimates, the others by the last chain.
         diffused = self.end_of_chain().index_copy(0, distinct, estimate)  # [n_items, d]
         # e_f of all items goes through the user-item graph; h_hat joins its output as it is.
-        users, propagated = backbone.encoder.pooled(backbone.layers(self.fused(high, diffused)))
+        users, propagated = backbone.propagated(self.fused(high, diffused))
         items = backbone.joined(high.index_select(0, distinct), propagated.index_select(0, distinct))
         return FusedBatch(users, items, modal, loss)
 
@@ -135,4 +135,4 @@ class DiffusedItemFusion(nn.Module):
     def fused(self, high_order: Tensor, diffused: Tensor) -> Tensor:
         """Return e_f = (1 - mu) h_hat + mu e_0."""
         # At mu = 1 no h_hat is left, and no gradient of zeros runs through the item graph.
-        return diffused if self.ratio == 1 else (1 - self.ratio) * high_order + self.ratio * diffused
+        return diffused if self.ratio == 1 else torch.lerp(high_order, diffused, self.ratio)

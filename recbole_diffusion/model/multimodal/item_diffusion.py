@@ -6,10 +6,12 @@ items stay.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 
@@ -49,14 +51,29 @@ class TransformerEstimator(nn.Module):
         self.output = nn.Linear(size, size)
 
     def _matched(self, tokens: Tensor) -> Tensor:
-        """Return queries and keys of tokens [..., d] side by side, [..., 2 key_size]."""
-        first = 2 * self.key_size
-        return F.linear(tokens, self.attention.weight[:first], self.attention.bias[:first])
+        """Return queries and keys of tokens [tokens, n, d], each by its coordinates: [2, key_size, tokens, n].
+
+        Items are the last dimension, along which what follows is computed as whole vectors.
+        """
+        first, size = 2 * self.key_size, tokens.shape[-1]
+        weight, bias = self.attention.weight[:first], self.attention.bias[:first]
+        found = torch.addmm(bias[:, None], weight, tokens.reshape(-1, size).T)
+        return found.view(2, self.key_size, *tokens.shape[:2])
 
     def prepare(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what all steps share: the modality tokens [n, modalities, d], and their queries and keys."""
-        tokens = self.token_norm(conditions)
+        """Return what all steps share, of features h^m [n, modalities, d].
+
+        Returns:
+            the modality tokens [modalities, n, d], and their queries and keys [2, key_size, modalities, n].
+        """
+        tokens = self.token_norm(conditions.transpose(0, 1))
         return tokens, self._matched(tokens)
+
+    @staticmethod
+    def chosen(prepared: tuple[Tensor, Tensor], some: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`prepare` found of some of the items, long [m]."""
+        tokens, matched = prepared
+        return tokens.index_select(1, some), matched.index_select(3, some)
 
     def forward(self, x: Tensor, t: Tensor, prepared: tuple[Tensor, Tensor]) -> Tensor:
         """Return the estimate of x_0.
@@ -70,23 +87,55 @@ class TransformerEstimator(nn.Module):
             [n, d].
         """
         modal, of_modal = prepared
-        item, steps = self.token_norm(x), self.token_norm(self.time_table.to(x.dtype))  # [n, d], [T, d]
-        # Queries and keys of T tokens, not of n, then each row's.
-        of_steps = self._matched(steps).index_select(0, t)
-        tokens = torch.cat([item[:, None], modal, steps.index_select(0, t)[:, None]], dim=1)  # [n, tokens, d]
-        # [n, tokens, key_size] each; tokens are the item, its modalities and the step.
-        queries, keys = torch.cat([self._matched(item)[:, None], of_modal, of_steps[:, None]], dim=1).chunk(
-            2, dim=2
-        )
-        # Attention weights [n, tokens, tokens]; 4 x 4 a row are faster by element than as matrices.
-        weights = ((queries[:, :, None] * keys[:, None]).sum(3) * self.key_size**-0.5).softmax(2)
-        # The mean over tokens of what each attends to. Weights sum to one, so that values are taken of the
-        # mixed token [n, d] alone, not of each token.
-        mixed = (weights.mean(1)[:, :, None] * tokens).sum(1)
+        item, steps = self.token_norm(x)[None], self.token_norm(self.time_table.to(x.dtype))[None]
+        of_steps = self._matched(steps).index_select(3, t)
+        tokens = torch.cat([item, modal, steps.index_select(1, t)])  # [tokens, n, d]
+        matched = torch.cat([self._matched(item), of_modal, of_steps], 2)  # [2, key_size, tokens, n]
+        # What each token attends to, in the mean over tokens, [n, d]. Weights sum to one, so that values are
+        # taken of this mixed token alone, not of each token.
+        mixed, mean = _Attended.apply(tokens, matched)
         values = slice(2 * self.key_size, None)
-        # The residual connection, averaged over tokens: [n, d].
-        pooled = tokens.mean(1) + F.linear(mixed, self.attention.weight[values], self.attention.bias[values])
+        pooled = mean + F.linear(mixed, self.attention.weight[values], self.attention.bias[values])
         return self.output(pooled) + self.feed_forward(self.pooled_norm(pooled))
+
+
+class _Attended(torch.autograd.Function):
+    """The mean over queries of what attention gives, with tokens as values, and the plain mean of tokens.
+
+    Three or four tokens an item are too few for products of matrices. Numbers are laid out so that every
+    step runs along the items, and the backward pass needs no array of its own of queries x keys x width.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, matched: Tensor) -> tuple[Tensor, Tensor]:
+        """Return two means over tokens, [n, d] each, of tokens [tokens, n, d].
+
+        Args:
+            ctx: of autograd.
+            tokens: [tokens, n, d].
+            matched: queries and keys, [2, key_size, tokens, n].
+        """
+        queries, keys = matched
+        scores = (queries[:, :, None] * keys[:, None]).sum(0)  # [queries, keys, n]
+        attention = scores.mul_(len(keys) ** -0.5).softmax(1)
+        weights = attention.mean(0)[:, :, None]  # of each token, [tokens, n, 1]
+        mixed = tokens[0] * weights[0]
+        for token, weight in zip(tokens[1:], weights[1:], strict=True):
+            mixed.addcmul_(token, weight)
+        ctx.save_for_backward(tokens, matched, attention, weights)
+        return mixed, tokens.mean(0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_mixed: Tensor, of_mean: Tensor) -> tuple[Tensor, Tensor]:
+        tokens, matched, attention, weights = ctx.saved_tensors
+        queries, keys = matched
+        of_tokens = torch.addcmul((of_mean / len(tokens)).expand_as(tokens), weights, of_mixed)
+        of_weights = (tokens * of_mixed).sum(2) / len(tokens)  # the same for each query, [tokens, n]
+        of_scores = of_weights - (attention * of_weights).sum(1, keepdim=True)
+        of_scores = of_scores.mul(attention).mul_(len(keys) ** -0.5)  # [queries, keys, n]
+        of_matched = torch.stack([(of_scores * keys[:, None]).sum(2), (of_scores * queries[:, :, None]).sum(1)])
+        return of_tokens, of_matched
 
 
 class BottleneckEstimator(nn.Module):
@@ -113,6 +162,11 @@ class BottleneckEstimator(nn.Module):
     def prepare(self, conditions: Tensor) -> tuple[Tensor]:
         """Return the modality tokens side by side, [n, modalities * d]."""
         return (conditions.flatten(1),)
+
+    @staticmethod
+    def chosen(prepared: tuple[Tensor], some: Tensor) -> tuple[Tensor]:
+        """Return what :meth:`prepare` found of some of the items, long [m]."""
+        return (prepared[0].index_select(0, some),)
 
     def forward(self, x: Tensor, t: Tensor, prepared: tuple[Tensor]) -> Tensor:
         """Return the estimate of x_0, as :class:`TransformerEstimator` does."""
