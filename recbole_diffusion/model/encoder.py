@@ -1,8 +1,8 @@
 """Encoders of users and items for pairwise models: matrix factorisation, and LightGCN on a sparse graph.
 
-An encoder has four public methods, so that one can replace another in a model: ``vectors()`` gives the vectors
-that score, ``layers()`` those of each layer, which samplers such as MixGCF mix and ``pooled(layers)`` joins to
-the same vectors, and ``ego(users, items)`` the free vectors, which the penalty is taken on.
+An encoder has four public methods, so that one can replace another in a model: ``vectors()`` gives the
+vectors that score, ``layers()`` those of each layer, which samplers such as MixGCF mix and ``pooled(layers)``
+joins to the same vectors, and ``ego(users, items)`` the free vectors, which the penalty is taken on.
 """
 
 import scipy.sparse as sp

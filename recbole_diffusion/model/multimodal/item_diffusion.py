@@ -51,7 +51,7 @@ class TransformerEstimator(nn.Module):
         self.output = nn.Linear(size, size)
 
     def _matched(self, tokens: Tensor) -> Tensor:
-        """Return queries and keys of tokens [tokens, n, d], each by its coordinates: [2, key_size, tokens, n].
+        """Return queries and keys of tokens [tokens, n, d], by coordinate: [2, key_size, tokens, n].
 
         Items are the last dimension, along which what follows is computed as whole vectors.
         """
@@ -134,8 +134,8 @@ class _Attended(torch.autograd.Function):
         of_weights = (tokens * of_mixed).sum(2) / len(tokens)  # the same for each query, [tokens, n]
         of_scores = of_weights - (attention * of_weights).sum(1, keepdim=True)
         of_scores = of_scores.mul(attention).mul_(len(keys) ** -0.5)  # [queries, keys, n]
-        of_matched = torch.stack([(of_scores * keys[:, None]).sum(2), (of_scores * queries[:, :, None]).sum(1)])
-        return of_tokens, of_matched
+        of_queries, of_keys = (of_scores * keys[:, None]).sum(2), (of_scores * queries[:, :, None]).sum(1)
+        return of_tokens, torch.stack([of_queries, of_keys])
 
 
 class BottleneckEstimator(nn.Module):
@@ -228,11 +228,7 @@ class ItemDiffusion(nn.Module):
         estimate = self.estimate(x, t, prepared) * scale  # e~, with gradient to e through e_t
         # Eq. 5 on some of the items, without gradient to e: a second pass of the estimator.
         some = torch.randperm(len(x), device=x.device)[:LOSS_ITEMS]
-        x, x0, prepared = (
-            x.detach()[some],
-            x0.detach()[some],
-            tuple(one.index_select(0, some) for one in prepared),
-        )
+        x, x0, prepared = x.detach()[some], x0.detach()[some], self.estimator.chosen(prepared, some)
         # On the scaled vectors, so that the loss does not grow with the lengths of items.
         return estimate, F.mse_loss(self.estimate(x, t[some], prepared), x0)
 
