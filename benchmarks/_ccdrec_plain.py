@@ -50,7 +50,9 @@ class PlainCCDRec(nn.Module):
         edge_dropout: ratio of the interactions that an epoch's graph leaves out.
     """
 
-    def __init__(self, interactions: Any, item_graph: Any, features: list[Tensor], edge_dropout: float) -> None:
+    def __init__(
+        self, interactions: Any, item_graph: Any, features: list[Tensor], edge_dropout: float
+    ) -> None:
         super().__init__()
         self.n_users, self.n_items = interactions.shape
         self.edges, self.edge_dropout = interactions.tocoo(), edge_dropout

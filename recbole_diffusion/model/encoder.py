@@ -38,9 +38,13 @@ class FactorEncoder(nn.Module):
             nn.init.xavier_uniform_(table) if init_std is None else nn.init.normal_(table, std=init_std)
             nn.init.zeros_(table.data[0])  # padding
 
-    def vectors(self) -> Layer:
-        """Return the vectors whose inner products are scores, the mean over layers."""
-        return self.users, self.items
+    def vectors(self, some: Layer | None = None) -> Layer:
+        """Return the vectors whose inner products are scores, the mean over layers.
+
+        Args:
+            some: users and items whose vectors are returned, long [m] and [n], better each once; None: all.
+        """
+        return _rows(self.users, self.items, some)
 
     def layers(self) -> list[Layer]:
         """Return the vectors of each layer, the free ones first."""
@@ -84,12 +88,21 @@ class LightGCNEncoder(FactorEncoder):
         # R_norm, [n_users, n_items], half of the square adjacency.
         self.graph = SparseMatrix(scaled(interactions, 0.5, 0.5))
 
-    def vectors(self, items: Tensor | None = None, graph: SparseMatrix | None = None) -> Layer:
-        """Return the mean over layers, as ``pooled(layers(...))`` does, at half its cost."""
+    def vectors(
+        self, some: Layer | None = None, items: Tensor | None = None, graph: SparseMatrix | None = None
+    ) -> Layer:
+        """Return the mean over layers, as ``pooled(layers(...))`` does, at less than half its cost.
+
+        Args:
+            some: users and items whose vectors are returned, long [m] and [n], better each once; None: all.
+            items: as in :meth:`layers`.
+            graph: as in :meth:`layers`.
+        """
         items = self.items if items is None else items
         if self.n_layers == 0:
-            return self.users, items
-        return mean_of_layers(self.graph if graph is None else graph, self.n_layers, self.users, items)
+            return _rows(self.users, items, some)
+        graph = self.graph if graph is None else graph
+        return mean_of_layers(graph, self.n_layers, self.users, items, some)
 
     def layers(self, items: Tensor | None = None, graph: SparseMatrix | None = None) -> list[Layer]:
         """Return the vectors of each layer, the input first: n_layers + 1 of them.
@@ -105,3 +118,8 @@ class LightGCNEncoder(FactorEncoder):
             of_users, of_items = found[-1]
             found.append((graph(of_items), graph.back(of_users)))  # [n_users, d], [n_items, d]
         return found
+
+
+def _rows(users: Tensor, items: Tensor, some: Layer | None) -> Layer:
+    """Return the rows of two tables that are asked for, or both tables."""
+    return (users, items) if some is None else (F.embedding(some[0], users), F.embedding(some[1], items))

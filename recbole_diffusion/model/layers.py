@@ -1,6 +1,6 @@
 """Building blocks that several models share: sparse products with an exact, cheap backward pass."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -40,12 +40,26 @@ class _Rows(NamedTuple):
             include_last_offset=True,
         )
 
+    def chosen(self, some: Tensor) -> Self:
+        """Return some of the rows, long [n]."""
+        starts = self.offsets[some]
+        counts = self.offsets[some + 1] - starts
+        offsets = F.pad(counts.cumsum(0, dtype=counts.dtype), (1, 0))
+        places = torch.repeat_interleave(starts - offsets[:-1], counts)  # of the entries, less their number
+        places += torch.arange(len(places), dtype=places.dtype, device=places.device)
+        return type(self)(offsets, self.columns[places], self.values[places], self.n_columns)
+
+    def back_times(self, dense: Tensor) -> Tensor:
+        """Return the product of the transpose with dense [rows, width], [columns, width]; for few entries."""
+        counts = self.offsets.diff()
+        rows = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+        entries = dense.index_select(0, rows).mul_(self.values[:, None])  # [entries, width]
+        return dense.new_zeros(self.n_columns, dense.shape[1]).index_add_(0, self.columns, entries)
+
     def csr(self) -> Tensor:
         """Return the matrix as a torch CSR tensor on the same memory."""
         shape = (len(self.offsets) - 1, self.n_columns)
-        return torch.sparse_csr_tensor(
-            self.offsets, self.columns, self.values, shape, check_invariants=False
-        )
+        return torch.sparse_csr_tensor(self.offsets, self.columns, self.values, shape, check_invariants=False)
 
 
 class _Product(torch.autograd.Function):
@@ -115,48 +129,89 @@ class SparseMatrix(nn.Module):
 
 
 class _MeanOfLayers(torch.autograd.Function):
-    """The mean over the layers of LightGCN's propagation, which is linear and its own transpose."""
+    """The mean over the layers of LightGCN's propagation, which is linear and its own transpose.
+
+    By Horner's rule, (x + A (x + A (...))) / (layers + 1), in the memory of two layers and with none kept for
+    the backward pass. Of the last layer only the rows that are asked for are computed, and the backward pass
+    begins with those alone.
+    """
+
+    few_entries = (
+        8  # rows with less than an eighth of the entries are spread by entry, not by a whole product
+    )
 
     @staticmethod
     def forward(
-        ctx: Any, forth: _Rows, back: _Rows, n_layers: int, users: Tensor, items: Tensor
+        ctx: Any,
+        graph: tuple[_Rows, _Rows],
+        n_layers: int,
+        users: Tensor,
+        items: Tensor,
+        some: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        ctx.graph = forth, back, n_layers
-        return _MeanOfLayers.mean(forth, back, n_layers, users, items)
-
-    @staticmethod
-    def mean(
-        forth: _Rows, back: _Rows, n_layers: int, users: Tensor, items: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the mean by Horner's rule, x + A (x + A (...)), in the memory of two layers."""
+        forth, back = graph
         of_users, of_items = users, items
-        for _ in range(n_layers):
+        for _ in range(n_layers - 1):
             of_users, of_items = forth.times(of_items).add_(users), back.times(of_users).add_(items)
-        return of_users.div_(n_layers + 1), of_items.div_(n_layers + 1)
+        chosen = forth.chosen(some[0]), back.chosen(some[1])
+        ctx.kept = graph, n_layers, some, chosen
+        share = 1 / (n_layers + 1)
+        return tuple(
+            rows._replace(values=rows.values * share)
+            .times(across)
+            .add_(own.index_select(0, which), alpha=share)
+            for rows, across, own, which in zip(
+                chosen, (of_items, of_users), (users, items), some, strict=True
+            )
+        )
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, users: Tensor, items: Tensor) -> tuple[None, None, None, Tensor, Tensor]:
-        return None, None, None, *_MeanOfLayers.mean(*ctx.graph, users, items)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor, Tensor, None]:
+        (forth, back), n_layers, some, (of_users, of_items) = ctx.kept
+        users, items = (one / (n_layers + 1) for one in gradients)  # of the rows that were asked for
+        sums = (
+            _MeanOfLayers.spread(items, some[1], of_items, forth),
+            _MeanOfLayers.spread(users, some[0], of_users, back),
+        )
+        for layer in range(n_layers):
+            if layer:
+                sums = forth.times(sums[1]), back.times(sums[0])
+            sums[0].index_add_(0, some[0], users)
+            sums[1].index_add_(0, some[1], items)
+        return None, None, *sums, None
+
+    @staticmethod
+    def spread(rows: Tensor, some: Tensor, chosen: _Rows, across: _Rows) -> Tensor:
+        """Return the product of ``across`` with a table that has ``rows`` at the numbers ``some``, else 0."""
+        if len(chosen.columns) * _MeanOfLayers.few_entries < len(across.columns):
+            return chosen.back_times(rows)
+        return across.times(rows.new_zeros(across.n_columns, rows.shape[1]).index_add_(0, some, rows))
 
 
 def mean_of_layers(
-    graph: SparseMatrix, n_layers: int, users: Tensor, items: Tensor
+    graph: SparseMatrix,
+    n_layers: int,
+    users: Tensor,
+    items: Tensor,
+    some: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the mean of the input and ``n_layers`` propagations over a bipartite graph (LightGCN, Eq. 4).
-
-    No layer is kept for the backward pass, since the gradient is the same propagation of the gradient.
 
     Args:
         graph: R_norm, [n_users, n_items].
         n_layers: number of propagations, from 1.
         users: input vectors, [n_users, d].
         items: input vectors, [n_items, d].
+        some: users and items whose vectors are returned, long [m] and [n], better each once; None for all.
 
     Returns:
-        user vectors [n_users, d] and item vectors [n_items, d]; they can be differentiated once.
+        user vectors [n_users, d] or [m, d], and item vectors [n_items, d] or [n, d]; they can be
+        differentiated once.
     """
-    return _MeanOfLayers.apply(graph.forth_rows, graph.back_rows, n_layers, users, items)
+    if some is None:
+        some = tuple(torch.arange(len(table), device=table.device) for table in (users, items))
+    return _MeanOfLayers.apply((graph.forth_rows, graph.back_rows), n_layers, users, items, some)
 
 
 class _Gram(torch.autograd.Function):

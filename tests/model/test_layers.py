@@ -24,6 +24,55 @@ def test_sparse_matrix_equals_dense_with_gradient():
     assert product.state_dict() == {}
 
 
+def mean_by_adjacency(matrix: sp.csr_matrix, n_layers: int, users: torch.Tensor, items: torch.Tensor) -> list:
+    """LightGCN as its paper writes it: powers of the whole adjacency, [users + items, users + items]."""
+    block = torch.from_numpy(sp.bmat([[None, matrix], [matrix.T, None]]).toarray())
+    layers_ = [torch.cat([users, items])]
+    for _ in range(n_layers):
+        layers_.append(block @ layers_[-1])
+    return list(torch.stack(layers_).mean(0).split([len(users), len(items)]))
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+@pytest.mark.parametrize("few", [0, 8])  # rows spread by entry whenever possible, or by a whole product
+def test_mean_of_layers_equals_powers_of_the_adjacency_with_gradient(n_layers, few, monkeypatch):
+    monkeypatch.setattr(layers._MeanOfLayers, "few_entries", few)
+    matrix = random_sparse(6, 9)
+    matrix[2] = 0  # a user without interactions
+    graph = layers.SparseMatrix(sp.csr_matrix(matrix))
+    inputs = [torch.randn(rows, 3, dtype=torch.float64, requires_grad=True) for rows in (6, 9)]
+    plain = mean_by_adjacency(matrix, n_layers, *inputs)
+    some = torch.tensor([5, 2, 0]), torch.tensor([8, 1, 1])  # an order of their own, one of them twice
+    for asked, expected in (
+        (None, plain),
+        (some, [table[ids] for table, ids in zip(plain, some, strict=True)]),
+    ):
+        found = layers.mean_of_layers(graph, n_layers, *inputs, asked)
+        weights = [torch.randn_like(one) for one in found]
+        for mine, theirs in zip(found, expected, strict=True):
+            assert torch.allclose(mine, theirs)
+        gradients = [
+            torch.autograd.grad(
+                sum((one * weight).sum() for one, weight in zip(side, weights, strict=True)),
+                inputs,
+                retain_graph=True,
+            )
+            for side in (found, expected)
+        ]
+        for mine, theirs in zip(*gradients, strict=True):
+            assert torch.allclose(mine, theirs)
+
+
+def test_rows_of_a_sparse_matrix_and_their_transpose_equal_dense_ones():
+    matrix, some = random_sparse(7, 5), torch.tensor([6, 0, 3])
+    rows = layers.SparseMatrix(matrix).forth_rows.chosen(some)
+    dense = torch.from_numpy(matrix.toarray())[some]
+    assert torch.equal(rows.csr().to_dense(), dense)
+    right = torch.randn(3, 4, dtype=torch.float64)
+    assert torch.allclose(rows.back_times(right), dense.T @ right)
+    assert torch.allclose(rows.times(torch.eye(5, dtype=torch.float64)), dense)
+
+
 def test_gram_equals_dense_with_gradient():
     rows = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
     assert torch.allclose(layers.gram(rows), rows.T @ rows)

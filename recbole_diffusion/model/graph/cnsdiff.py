@@ -35,7 +35,7 @@ from recbole_diffusion.data.graph import binary_interactions, popularity
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import InnerProductModel
-from recbole_diffusion.model.encoder import FactorEncoder, Layer, LightGCNEncoder
+from recbole_diffusion.model.encoder import FactorEncoder, LightGCNEncoder
 from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeDiagnostics
 from recbole_diffusion.model.graph.cnsdiff_diffusion import NegativeDiffusion
 from recbole_diffusion.model.graph.cnsdiff_options import CNSDiffOptions
@@ -142,40 +142,54 @@ class CNSDiff(InnerProductModel):
         """Return the parts of Eq. 22 that are switched on, each a scalar, in the order of ``loss_names``."""
         o = self.options
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        layers = self.encoder.layers() if o.negative_sampler == "mixgcf" else None  # which mixes them
-        # Of all users and items, with gradient: [n_users, d] and [n_items, d].
-        U, V = self.encoder.vectors() if layers is None else self.encoder.pooled(layers)
-        u = F.embedding(users, U)  # [batch, d]; unlike U[users], with a gradient that threads cannot reorder
         rest: list[Tensor] = []
         if self.generates:
             # e_r of Eq. 20, long [batch]: an item that the user does not have.
             random = uniform_negatives(self.positives, users)
-            # One chain for each distinct positive item, whatever the number of its users in the batch.
-            distinct, where = torch.unique(items, return_inverse=True)
-            # The diffusion is trained on a part of those items, which is cheaper and as good.
-            some = torch.randperm(len(distinct), device=items.device)[: o.sampling_size]
-            # All rows at once, so that one gradient of the size of the catalogue is made, not three.
-            ids = [items, random, distinct[some]]
-            v, easy, sampled = F.embedding(torch.cat(ids), V).split([len(one) for one in ids])
-            # e~ (Eq. 20), [batch, d]; neither the generated part nor its choice by u (Eq. 19) has a gradient,
-            # the random part has: BPR moves the random items too.
-            negative = self._mixed(self._generated(V.detach()[distinct], where, u.detach()), easy)
-            losses_of_diffusion, q = self.negatives.losses(sampled)
-            rest += losses_of_diffusion
-            if q is not None:
-                self.diagnostics.record_environment_stats(q)
-            if self.aligns:
-                # Eq. 21, where an item's own generated negative is left out.
-                rest.append(o.alignment_weight * self._alignment(v, easy, negative, items, random))
+            u, v, negative, rest = self._with_generated(users, items, random)
         else:
-            v = F.embedding(items, V)
-            random, negative = self._chosen(users, items, layers or [], u.detach(), V)
-        self.diagnostics.count_false_negatives(users, negative, V)
+            u, v, negative, random = self._with_chosen(users, items)
+        self.diagnostics.count_false_negatives(users, negative, lambda: self.vectors()[1])
         # e_u . e_v against e_u . e~, [batch] each.
         parts = [losses.bpr((u * v).sum(1), (u * negative).sum(1))]
         if o.reg_weight:
             parts.append(o.reg_weight * self._penalty(users, items, random))
         return (*parts, *rest)
+
+    def _with_generated(
+        self, users: Tensor, items: Tensor, random: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Return e_u, e_v and e~ of a batch, [batch, d] each, and the losses of the diffusion.
+
+        Args:
+            users: long [batch].
+            items: the positive items, long [batch].
+            random: the random items, long [batch].
+        """
+        o = self.options
+        # The encoder gives the rows of the batch alone, each once: U [users, d] and V [items, d].
+        some_users, of_user = torch.unique(users, return_inverse=True)
+        some_items, of_item = torch.unique(torch.cat([items, random]), return_inverse=True)
+        U, V = self.encoder.vectors((some_users, some_items))
+        u = F.embedding(of_user, U)  # unlike U[of_user], with a gradient that threads cannot reorder
+        # One chain for each distinct positive item, whatever the number of its users in the batch.
+        distinct, where = torch.unique(of_item[: len(items)], return_inverse=True)  # rows of V
+        # The diffusion is trained on a part of those items, which is cheaper and as good.
+        some = torch.randperm(len(distinct), device=items.device)[: o.sampling_size]
+        # All rows at once, so that one gradient of the size of V is made, not three.
+        v, easy, sampled = F.embedding(torch.cat([of_item, distinct[some]]), V).split(
+            [len(items), len(random), len(some)]
+        )
+        # e~ (Eq. 20), [batch, d]; neither the generated part nor its choice by u (Eq. 19) has a gradient, the
+        # random part has: BPR moves the random items too.
+        negative = self._mixed(self._generated(V.detach()[distinct], where, u.detach()), easy)
+        rest, q = self.negatives.losses(sampled)
+        if q is not None:
+            self.diagnostics.record_environment_stats(q)
+        if self.aligns:
+            # Eq. 21, where an item's own generated negative is left out.
+            rest.append(o.alignment_weight * self._alignment(v, easy, negative, items, random))
+        return u, v, negative, rest
 
     def _penalty(self, users: Tensor, items: Tensor, random: Tensor) -> Tensor:
         """Return half the squared length of the free vectors of a batch, per row."""
@@ -183,23 +197,25 @@ class CNSDiff(InnerProductModel):
         of_users, of_items = self.encoder.ego(users, torch.cat([items, random]))
         return (of_users.square().sum() + of_items.square().sum()) / (2 * len(users))
 
-    def _chosen(
-        self, users: Tensor, items: Tensor, layers: list[Layer], u: Tensor, V: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return ids [batch] and vectors [batch, d] of negatives that are not generated."""
+    def _with_chosen(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return e_u, e_v and negatives that are not generated, [batch, d] each, and their ids [batch]."""
         o = self.options
+        layers = self.encoder.layers() if o.negative_sampler == "mixgcf" else []  # which mixes them
+        # Of all users and items, among which samplers choose: [n_users, d] and [n_items, d], with gradient.
+        U, V = self.encoder.pooled(layers) if layers else self.encoder.vectors()
+        u, v = F.embedding(users, U), F.embedding(items, V)
         ids, mixed = choose_negatives(
             o.negative_sampler,
             self.positives,
             users,
             items,
-            lambda: ScoredVectors(u, V.detach(), [of_items for _, of_items in layers]),
+            lambda: ScoredVectors(u.detach(), V.detach(), [of_items for _, of_items in layers]),
             candidate_items=o.candidate_items,
             hardest=o.hardest,
             cumulative=getattr(self, "popularity", None),
             hardness={"alpha": o.ahns_alpha, "beta": o.ahns_beta, "p": o.ahns_p},
         )
-        return ids, F.embedding(ids, V) if mixed is None else mixed
+        return u, v, F.embedding(ids, V) if mixed is None else mixed, ids
 
     # Generated negatives, Eq. 12 to 14 and 19.
 

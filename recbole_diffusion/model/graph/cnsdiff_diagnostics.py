@@ -1,7 +1,7 @@
 """Diagnostics of negatives: rate of false hard negatives, diversity, and hardness at each level."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -54,16 +54,19 @@ class NegativeDiagnostics:
         self._stats: dict[str, float] = {}
 
     @torch.no_grad()
-    def count_false_negatives(self, users: Tensor, negatives: Tensor, items: Tensor) -> None:
+    def count_false_negatives(
+        self, users: Tensor, negatives: Tensor, item_vectors: Callable[[], Tensor]
+    ) -> None:
         """Count the false hard negatives of a batch.
 
         Args:
             users: long [batch].
             negatives: their vectors, [batch, d].
-            items: vectors of all items, [n_items, d].
+            item_vectors: returns the vectors of all items, [n_items, d]; called if something is counted.
         """
         if self.held_out is None:
             return
+        items = item_vectors()
         # All held-out items of the batch's users, and the row of each, long [total].
         held_out, _, rows = self.held_out.gather(users)
         # Cosine of the row's negative with each, [total].

@@ -85,9 +85,14 @@ class Backbone(InnerProductModel):
         """
         return self.encoder.layers(items, self.pruned if self.training else None)
 
-    def propagated(self, items: Tensor | None = None) -> Layer:
-        """Return the vectors that the user-item graph gives, the mean over :meth:`layers`."""
-        return self.encoder.vectors(items, self.pruned if self.training else None)
+    def propagated(self, some: Layer | None = None, items: Tensor | None = None) -> Layer:
+        """Return what the user-item graph gives, the mean over :meth:`layers`.
+
+        Args:
+            some: users and items whose vectors are returned, long [m] and [n]; all of them if None.
+            items: as in :meth:`layers`.
+        """
+        return self.encoder.vectors(some, items, self.pruned if self.training else None)
 
     def joined(self, high_order: Tensor, propagated: Tensor) -> Tensor:
         """Return item vectors h_i from h_hat_i and h_tilde_i, both [n, d]."""
@@ -96,7 +101,7 @@ class Backbone(InnerProductModel):
     def vectors_from(self, high_order: Tensor, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return user [n_users, d] and item vectors [n_items, d] from an h_hat and inputs of the graph."""
         # h_u and h_tilde_i, means over the layers of the user-item graph.
-        users, propagated = self.propagated(items)
+        users, propagated = self.propagated(items=items)
         return users, self.joined(high_order, propagated)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
@@ -137,11 +142,16 @@ class Backbone(InnerProductModel):
         # n_negatives for each pair, long [n_negatives * batch]: all first ones, then all second ones.
         drawn = uniform_negatives(self.positives, users.repeat(self.options.n_negatives))
         negatives = drawn.view(-1, len(users))  # [n_negatives, batch]
-        U, V = self.vectors()
-        u = U[users]
-        of_items, of_negatives = (u * V[items]).sum(1), (u * V[negatives]).sum(2)  # shapes as the ids
+        # Vectors of the batch alone, each once: [m, d] and [n, d].
+        some_users, of_user = torch.unique(users, return_inverse=True)
+        some_items, of_item = torch.unique(torch.cat([items[None], negatives]), return_inverse=True)
+        U, propagated = self.propagated((some_users, some_items))
+        V = self.joined(self.high_order().index_select(0, some_items), propagated)
+        u, v = U.index_select(0, of_user), V.index_select(0, of_item.flatten()).view(*of_item.shape, -1)
+        scores = (u * v).sum(2)  # [1 + n_negatives, batch]
         # [batch] against [n_negatives, batch]: each negative with the positive of its pair.
-        parts = {"bpr": losses.bpr(of_items, of_negatives)} | self.other_losses(u, users, items, negatives[0])
+        parts = {"bpr": losses.bpr(scores[0], scores[1:])}
+        parts |= self.other_losses(u, users, items, negatives[0])
         return tuple(parts.values())
 
     def prune(self, ratio: float, weights: Tensor | None = None) -> None:

@@ -200,11 +200,12 @@ class CCDRec(InnerProductModel):
             return U.index_select(0, users), V.index_select(0, ids.flatten()).view(*ids.shape, -1), None, None
         # The diffusion estimates each item of the batch once, in whatever rows and kinds it is.
         distinct, where = torch.unique(ids, return_inverse=True)
-        fused = self.fusion.of_batch(self.backbone, distinct)
+        some_users, of_user = torch.unique(users, return_inverse=True)
+        fused = self.fusion.of_batch(self.backbone, distinct, some_users)
         modal = fused.modal.index_select(0, where[:2].flatten())  # of p and r, for the backbone's losses
         return (
             # h_u [batch, d], h_i [kinds, batch, d], and h^m [2, batch, modalities, d].
-            fused.users.index_select(0, users),
+            fused.users.index_select(0, of_user),
             fused.items.index_select(0, where.flatten()).view(*ids.shape, -1),
             modal.view(2, len(users), *fused.modal.shape[1:]),
             fused.loss,

@@ -13,7 +13,7 @@ class FusedBatch(NamedTuple):
     """The fused vectors of a training batch.
 
     Attributes:
-        users: user vectors, [n_users, d].
+        users: vectors of the batch's distinct users, [m, d].
         items: vectors of the batch's distinct items, [n, d].
         modal: their projected features, [n, modalities, d].
         loss: of the diffusion (Eq. 5), a scalar.
@@ -90,12 +90,13 @@ class DiffusedItemFusion(nn.Module):
             raise RuntimeError("the chain has not run: call begin_epoch before the first batch")
         return self.end
 
-    def of_batch(self, backbone: Backbone, distinct: Tensor) -> FusedBatch:
+    def of_batch(self, backbone: Backbone, distinct: Tensor, users: Tensor) -> FusedBatch:
         """Return the vectors of a training batch: the estimates of e_0 of its items, fused and propagated.
 
         Args:
             backbone: the wrapped model.
             distinct: long [n], ids of the batch's items, each once.
+            users: long [m], ids of the batch's users, each once.
         """
         ego, high = backbone.ego_items(), backbone.high_order()  # e and h_hat, [n_items, d] each
         modal = backbone.modal_items(distinct)  # h^m, [n, modalities, d]
@@ -107,16 +108,14 @@ class DiffusedItemFusion(nn.Module):
         )
         if self.place == "output":
             # e_f in the place of h_hat: only the rows of the batch are fused, [n, d].
-            users, propagated = backbone.propagated()
+            u, propagated = backbone.propagated((users, distinct))
             fused = self.fused(high.index_select(0, distinct), estimate)
-            items = backbone.joined(fused, propagated.index_select(0, distinct))
-            return FusedBatch(users, items, modal, loss)
+            return FusedBatch(u, backbone.joined(fused, propagated), modal, loss)
         # The graph needs all items: those of the batch by their estimates, the others by the last chain.
         diffused = self.end_of_chain().index_copy(0, distinct, estimate)  # [n_items, d]
         # e_f of all items goes through the user-item graph; h_hat joins its output as it is.
-        users, propagated = backbone.propagated(self.fused(high, diffused))
-        items = backbone.joined(high.index_select(0, distinct), propagated.index_select(0, distinct))
-        return FusedBatch(users, items, modal, loss)
+        u, propagated = backbone.propagated((users, distinct), self.fused(high, diffused))
+        return FusedBatch(u, backbone.joined(high.index_select(0, distinct), propagated), modal, loss)
 
     def of_all(self, backbone: Backbone) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d], with the end of the chain."""

@@ -101,8 +101,9 @@ class MCDRec(FrozenGraphBackbone):
         # The first row of ids are the positives, the others the negatives.
         # The diffusion estimates each item of the batch once.
         distinct, where = torch.unique(torch.cat([items[None], negatives]), return_inverse=True)
-        fused = self.fusion.of_batch(self, distinct)
-        u = fused.users[users]
+        some_users, of_user = torch.unique(users, return_inverse=True)
+        fused = self.fusion.of_batch(self, distinct, some_users)
+        u = fused.users[of_user]
         scores = (u * fused.items[where]).sum(2)  # of positive and negatives, [1 + n_negatives, batch]
         # One loss against all negatives; those beside it see the first alone.
         parts = {"bpr": losses.bpr(scores[0], scores[1:])}

@@ -319,7 +319,7 @@ def test_false_hard_negatives_are_counted(build):
     V = torch.randn(model.n_items, 16, dtype=torch.double)
     negatives = torch.randn(3, 16, dtype=torch.double)
     negatives[1] = 2 * V[held_out[starts[1]]]  # a held-out item of user 2
-    model.diagnostics.count_false_negatives(users, negatives, V)
+    model.diagnostics.count_false_negatives(users, negatives, lambda: V)
     assert model.epoch_diagnostics()["false_negative_rate"] == pytest.approx(1 / 3)
     with pytest.raises(UsageError, match="false_negative_part is 'valid'; this run has test"):
         model.observe_parts({"test": built.test._dataset})

@@ -111,9 +111,10 @@ def test_a_batch_whose_estimates_are_the_chain_s_end_has_the_vectors_of_scoring(
     monkeypatch.setattr(fusion, "end", end)
     monkeypatch.setattr(fusion.item_diffusion, "learn", lambda *_: (end[distinct], torch.zeros(())))
     monkeypatch.setattr(fusion, "states", lambda _: {0: end})
-    batch = fusion.of_batch(model.backbone, distinct)
+    some_users = torch.tensor([2, 5])
+    batch = fusion.of_batch(model.backbone, distinct, some_users)
     users, items = fusion.of_all(model.backbone)
-    assert torch.allclose(batch.users, users, atol=1e-6)
+    assert torch.allclose(batch.users, users[some_users], atol=1e-6)
     assert torch.allclose(batch.items, items[distinct], atol=1e-6)
 
 
@@ -200,7 +201,9 @@ def test_loss_is_eq_9(build, monkeypatch):
     seen = {}
     original = model.fusion.of_batch
     monkeypatch.setattr(
-        model.fusion, "of_batch", lambda *one: seen.update(ids=one[1], made=original(*one)) or seen["made"]
+        model.fusion,
+        "of_batch",
+        lambda *one: seen.update(ids=one[1], users=one[2], made=original(*one)) or seen["made"],
     )
     drawn = iter([items.roll(1), items.roll(2)])
     for module in ("model.multimodal.ccdrec", "sampler.choose"):
@@ -208,10 +211,11 @@ def test_loss_is_eq_9(build, monkeypatch):
     parts = dict(zip(model.loss_names, model.calculate_loss(batch), strict=True))
     U, V, modal, diffusion = seen["made"]
     place = {int(item): row for row, item in enumerate(seen["ids"])}
+    of_user = torch.searchsorted(seen["users"], users)
 
     def pair(vectors, negatives):
         rows = [torch.tensor([place[int(item)] for item in ids]) for ids in (items, negatives)]
-        differences = (U[users] * (vectors[rows[0]] - vectors[rows[1]])).sum(1)
+        differences = (U[of_user] * (vectors[rows[0]] - vectors[rows[1]])).sum(1)
         return -torch.log(torch.sigmoid(differences)).mean().item()
 
     assert parts["random"].item() == pytest.approx(0.3 * pair(V, items.roll(1)), rel=1e-4)
