@@ -45,7 +45,12 @@ class Modality:
 
     def take(self, items: Tensor) -> Tensor:
         """Return the features of items, float32 [n, width] on the CPU; ids from 1, on the CPU."""
-        return torch.from_numpy(self.values[self.rows[items.numpy() - 1]].astype(np.float32))
+        return self.take_stored(items).float()
+
+    def take_stored(self, items: Tensor) -> Tensor:
+        """Return what :meth:`take` does, features stored in 16 bits as they are."""
+        rows = self.values[self.rows[items.numpy() - 1]]
+        return torch.from_numpy(rows.astype(np.float16 if rows.dtype == np.float16 else np.float32))
 
 
 def _mapped(name: str, origin: str, path: str | Path, rows: np.ndarray) -> Modality:

@@ -15,8 +15,8 @@ from torch import Tensor
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.storage.atomic import write_whole
 
-VERSION = 1  # of cached neighbours; to be raised when the computation changes
-ROWS, COLUMNS = 1024, 8192  # items compared at once: 32 MB of similarities
+VERSION = 2  # of cached neighbours; to be raised when the computation changes
+ROWS, COLUMNS = 4096, 2048  # items compared at once: 32 MB of similarities
 
 
 @torch.no_grad()
@@ -25,8 +25,10 @@ def nearest(
 ) -> tuple[Tensor, Tensor]:
     """Return the k nearest rows of each row by cosine, the row itself first, then by descending cosine.
 
+    Of rows of one cosine the first ones count, whatever the blocks. It is computed where the features are.
+
     Args:
-        take: returns rows of the feature matrix, [n, width], by their numbers, long [n].
+        take: returns rows of the feature matrix, [n, width], by their numbers, long [n] on the CPU.
         count: number of rows.
         k: number of neighbours, including the row itself.
         rows: rows whose neighbours are searched at once.
@@ -45,21 +47,63 @@ def nearest(
     everything = torch.arange(count)
     found, cosines = [], []
     for mine in everything.split(rows):
-        left = F.normalize(take(mine), dim=1)
+        left = F.normalize(take(mine), dim=1)  # [rows, width]
         best = left.new_full((len(mine), k), -torch.inf)
-        ids = torch.zeros(len(mine), k, dtype=torch.long)
+        ids = torch.zeros(len(mine), k, dtype=torch.long, device=left.device)
         for others in everything.split(columns):
             similarity = left @ F.normalize(take(others), dim=1).T  # [rows, columns]
-            own = (mine >= others[0]) & (mine <= others[-1])
+            own = mine[(mine >= others[0]) & (mine <= others[-1])].to(left.device)
             # The row itself comes first, whatever the rounding.
-            similarity[own.nonzero().squeeze(1), mine[own] - others[0]] = torch.inf
-            new, place = similarity.topk(min(k, len(others)), dim=1)
-            best, order = torch.cat([best, new], 1).topk(k, dim=1)
-            ids = torch.cat([ids, others[place]], 1).gather(1, order)
+            similarity[own - mine[0], own - others[0]] = torch.inf
+            best, ids = _merged(best, ids, similarity, int(others[0]))
         best[:, 0] = 1.0
         found.append(ids)
         cosines.append(best)
     return torch.cat(found), torch.cat(cosines)
+
+
+def _merged(best: Tensor, ids: Tensor, similarity: Tensor, first: int) -> tuple[Tensor, Tensor]:
+    """Return the largest of what was kept and of a block, descending, and their numbers; [rows, k] each.
+
+    Equal ones stand in the order of their numbers.
+
+    Args:
+        best: kept so far, descending, [rows, k].
+        ids: their numbers, long [rows, k], smaller than those of the block.
+        similarity: the block, [rows, columns].
+        first: number of its first column.
+    """
+    k = best.shape[1]
+    values, place = similarity.topk(min(k + 1, similarity.shape[1]), dim=1)
+    place, order = place[:, :k].sort(dim=1)
+    found = _sorted(best, ids, values[:, :k].gather(1, order), place + first)
+    if values.shape[1] > k:
+        # Where the next one is equal to the k-th, and enters, topk leaves open which of them it has taken.
+        tied = ((values[:, k] == values[:, k - 1]) & (values[:, k] > best[:, -1])).nonzero().squeeze(1)
+        if len(tied):
+            packed = _packed(best[tied, -1:], similarity[tied], first)
+            for table, rows in zip(found, _sorted(best[tied], ids[tied], *packed), strict=True):
+                table[tied] = rows
+    return found
+
+
+def _sorted(best: Tensor, ids: Tensor, values: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the largest of two tables and their numbers, [rows, k]; of equal ones the first to the left."""
+    merged, order = torch.cat([best, values], 1).sort(dim=1, descending=True, stable=True)
+    k = best.shape[1]
+    return merged[:, :k].contiguous(), torch.cat([ids, numbers], 1).gather(1, order[:, :k])
+
+
+def _packed(least: Tensor, similarity: Tensor, first: int) -> tuple[Tensor, Tensor]:
+    """Return what is above ``least`` [rows, 1] in a block, packed to the left, and its numbers, by number."""
+    above = similarity > least
+    counts = above.sum(1)
+    row, column = above.nonzero(as_tuple=True)  # by row, then by column
+    place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+    values = similarity.new_full((len(similarity), int(counts.max())), -torch.inf)
+    numbers = torch.zeros(values.shape, dtype=torch.long, device=row.device)
+    values[row, place], numbers[row, place] = similarity[row, column], column + first
+    return values, numbers
 
 
 @torch.no_grad()

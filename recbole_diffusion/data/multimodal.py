@@ -95,8 +95,10 @@ class MultimodalDataset(InteractionDataset):
         def compute() -> tuple[Tensor, Tensor]:
             return knn.nearest(lambda rows: modality.take(rows + 1), count, k)
 
-        key = self._key(modality, k) if options.graph_cache else ""
-        found, cosine = knn.cached(options.graph_cache, key, (count, k), compute)
+        cache = options.graph_cache
+        if cache == "auto":
+            cache = str(Path(self.config.general.runs_path, ".graph_cache"))
+        found, cosine = knn.cached(cache, self._key(modality, k) if cache else "", (count, k), compute)
         self.neighbour_prints[name] = knn.fingerprint("computed", knn.VERSION, k)  # the features have theirs
         return found + 1, cosine
 

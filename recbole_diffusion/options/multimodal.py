@@ -23,7 +23,10 @@ class MultimodalOptions:
         "exists (auto)",
         choices=("auto", "file", "features"),
     )
-    graph_cache: str | None = option("folder that keeps computed neighbours; null: each run computes them")
+    graph_cache: str | None = option(
+        "folder that keeps computed neighbours, by a fingerprint of the features; auto: .graph_cache in "
+        "runs_path; null: each run computes them"
+    )
 
     def weights(self) -> list[float]:
         """Return the weight of each modality's graph."""

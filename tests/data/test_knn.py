@@ -31,6 +31,18 @@ def test_an_item_is_its_own_first_neighbour_among_equal_ones():
     assert torch.allclose(cosines, torch.ones(7, 3))
 
 
+@pytest.mark.parametrize("blocks", [(3, 2), (4, 100), (1000, 7)])
+def test_of_equal_cosines_the_first_rows_count_whatever_the_blocks(blocks):
+    # Directions 0 and 1 alternate, the last rows lie between: rows of a direction have one cosine.
+    values = torch.tensor([[1.0, 0.0], [0.0, 2.0]] * 6 + [[1.0, 1.0]] * 2)
+    ids, cosines = knn.nearest(lambda one: values[one], len(values), 4, *blocks)
+    assert ids[0].tolist() == [0, 2, 4, 6]
+    assert ids[8].tolist() == [8, 0, 2, 4]
+    assert ids[7].tolist() == [7, 1, 3, 5]
+    assert ids[13].tolist()[:3] == [13, 12, 0]
+    assert torch.allclose(cosines[:12], torch.ones(12, 4))
+
+
 def test_too_many_neighbours_are_refused():
     with pytest.raises(
         UsageError, match="knn_k is 5, but there are only 5 items with features; it takes 1 to 4"

@@ -381,6 +381,14 @@ def test_cache_depends_on_features_and_k(data, tmp_path):
     assert len(list((tmp_path / "graphs").iterdir())) == 3
 
 
+def test_neighbours_are_cached_in_the_folder_of_runs_by_default(data, tmp_path, monkeypatch):
+    load(data, runs_path=str(tmp_path / "runs")).neighbours("picture")
+    cached = list((tmp_path / "runs" / ".graph_cache").iterdir())
+    assert len(cached) == 1
+    monkeypatch.setattr(knn, "nearest", lambda *_: pytest.fail("searched again"))
+    load(data, runs_path=str(tmp_path / "runs")).neighbours("picture")
+
+
 def test_ml_100k_has_two_modalities_of_its_item_file():
     dataset = MultimodalDataset(Config("FREEDOM", "ml-100k", overrides={"use_gpu": False}))
     text, attributes = dataset.modalities["text"], dataset.modalities["attributes"]

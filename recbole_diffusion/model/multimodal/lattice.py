@@ -92,10 +92,10 @@ class LATTICE(Backbone):
         # At length 1, [n_items, d], so that inner products are cosines.
         projected = F.normalize(torch.cat([projection(block) for block in every.split(BLOCK)]), dim=1)
         # Which items are neighbours has no gradient, their cosines have one.
-        real = projected.detach()[1:].cpu()
-        found, _ = knn.nearest(lambda rows: real[rows], len(real), self.options.knn_k)
+        real = projected.detach()[1:]
+        found, _ = knn.nearest(lambda rows: real[rows.to(real.device)], len(real), self.options.knn_k)
         # Item ids, from 1, with a row for the padding id.
-        ids = F.pad(found + 1, (0, 0, 1, 0)).to(every.device)
+        ids = F.pad(found + 1, (0, 0, 1, 0))
         cosines = torch.einsum("nd,nkd->nk", projected, projected[ids])
         # The padding item has no neighbour: its row counts as zeros.
         return ids, normalised(ids, cosines * (every > 0)[:, None])
