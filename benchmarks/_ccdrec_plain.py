@@ -7,7 +7,7 @@ gives no accuracy here, and is no model of the package.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -132,8 +132,8 @@ def bpr(u: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     return -F.logsigmoid((u * positive).sum(1) - (u * negative).sum(1)).mean()
 
 
-def plain_epoch(model: PlainCCDRec, batch_size: int) -> Callable[[], None]:
-    """Return a function that trains one epoch, negatives by a loop over rows included."""
+def plain_batches(model: PlainCCDRec, batch_size: int) -> Iterator[Callable[[], None]]:
+    """Return the training of each batch of an epoch, negatives by a loop over its rows included."""
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-4)
     users, items = torch.from_numpy(model.edges.row).long(), torch.from_numpy(model.edges.col).long()
     history = [set(row) for row in np.split(model.edges.col, np.bincount(model.edges.row).cumsum()[:-1])]
@@ -144,12 +144,10 @@ def plain_epoch(model: PlainCCDRec, batch_size: int) -> Callable[[], None]:
             item = random.randrange(model.n_items)
         return item
 
-    def run() -> None:
-        model.begin_epoch()
-        for rows in torch.randperm(len(users)).split(batch_size):
-            negatives = torch.tensor([negative(user) for user in users[rows].tolist()])
-            optimizer.zero_grad()
-            model.loss(users[rows], items[rows], negatives).backward()
-            optimizer.step()
+    def step(rows: Tensor) -> None:
+        negatives = torch.tensor([negative(user) for user in users[rows].tolist()])
+        optimizer.zero_grad()
+        model.loss(users[rows], items[rows], negatives).backward()
+        optimizer.step()
 
-    return run
+    return (lambda rows=rows: step(rows) for rows in torch.randperm(len(users)).split(batch_size))
