@@ -183,7 +183,7 @@ def growth() -> list[str]:
     return [
         *lines,
         "",
-        "The search of neighbours is exact and grows with the square of the items: once for a data set with "
+        "The search of neighbours is exact and grows with the square of the items: once for a data set, by "
         "`graph_cache`,",
         f"not at all with a file of neighbours. Beyond {SEARCHED:,} items it was not measured.",
     ]

@@ -87,7 +87,7 @@ def memory(checkouts: dict[str, Path], data_path: str, repeats: int) -> list[str
     return [
         "## Memory on Food",
         "",
-        f"Peak resident memory of two epochs, validation and both tests, medians of {repeats} runs in turns:",
+        f"Peak resident memory of two epochs, validation and both tests, medians of {repeats} in turns:",
         "; ".join(f"{name} {statistics.median(values):.0f} MB" for name, values in peaks.items()) + ".",
         "",
         *table_head("step", "adds", "peak so far"),
@@ -127,7 +127,8 @@ def main() -> None:
     parser = page_parser(__doc__)
     parser.add_argument("--data_path", help="folder that holds food/")
     parser.add_argument("--before", type=Path, help="another checkout of this repository")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="of the growth table")
+    parser.add_argument("--repeats", type=int, default=3, help="runs for memory")
     arguments = parser.parse_args()
     checkouts = {"before": arguments.before.resolve()} if arguments.before else {}
     checkouts["now"] = HERE
@@ -143,7 +144,7 @@ def main() -> None:
         "",
     ]
     if arguments.data_path:
-        lines += memory(checkouts, str(Path(arguments.data_path).resolve()), 3)
+        lines += memory(checkouts, str(Path(arguments.data_path).resolve()), arguments.repeats)
     show_page([*lines, *growth(checkouts, arguments.rounds)], arguments.output)
 
 

@@ -38,6 +38,8 @@ class MultimodalDataset(InteractionDataset):
         self.neighbour_prints: dict[str, str] = {}
         super().__init__(config)
         options: MultimodalOptions = config.options
+        # Whole, since a trial that takes the data set may have another working directory.
+        self.default_cache = str(Path(config.general.runs_path, ".graph_cache").expanduser().resolve())
         folder = Path(config["data_path"])
         items = self.item_tokens()
         self.modalities = {name: self._modality(name, options, folder, items) for name in options.modalities}
@@ -95,9 +97,7 @@ class MultimodalDataset(InteractionDataset):
         def compute() -> tuple[Tensor, Tensor]:
             return knn.nearest(lambda rows: modality.take(rows + 1), count, k)
 
-        cache = options.graph_cache
-        if cache == "auto":
-            cache = str(Path(self.config.general.runs_path, ".graph_cache"))
+        cache = self.default_cache if options.graph_cache == "auto" else options.graph_cache
         found, cosine = knn.cached(cache, self._key(modality, k) if cache else "", (count, k), compute)
         self.neighbour_prints[name] = knn.fingerprint("computed", knn.VERSION, k)  # the features have theirs
         return found + 1, cosine
