@@ -62,8 +62,9 @@ def test_the_loss_is_the_pairwise_one_over_all_negatives_and_the_modal_one_over_
     seen = {}
     of_batch = type(model.fusion).of_batch
 
-    def kept(fusion, backbone, distinct):
-        seen["fused"], seen["items"] = of_batch(fusion, backbone, distinct), distinct
+    def kept(fusion, backbone, distinct, some_users):
+        seen["fused"], seen["items"] = of_batch(fusion, backbone, distinct, some_users), distinct
+        seen["users"] = {int(user): row for row, user in enumerate(some_users)}
         return seen["fused"]
 
     monkeypatch.setattr(type(model.fusion), "of_batch", kept)
@@ -73,7 +74,7 @@ def test_the_loss_is_the_pairwise_one_over_all_negatives_and_the_modal_one_over_
     assert set(place) == {4, 9, 11, 20, 21, 22, 23, 31, 32, 40, 41, 43}
     pairs, modal_pairs = [], []
     for row in range(4):
-        u, positive = fused.users[users[row]], place[int(items[row])]
+        u, positive = fused.users[seen["users"][int(users[row])]], place[int(items[row])]
         for number in range(3):
             negative = place[int(drawn[number, row])]
             gap = (u * (fused.items[positive] - fused.items[negative])).sum()
