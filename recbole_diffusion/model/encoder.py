@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_diffusion.data.graph import scaled
-from recbole_diffusion.model.layers import SparseMatrix, mean_of_layers
+from recbole_diffusion.model.propagation import SparseMatrix, mean_of_layers
 
 Layer = tuple[Tensor, Tensor]  # user vectors [n_users, d], item vectors [n_items, d]
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from recbole_diffusion.model import layers
+from recbole_diffusion.model import layers, propagation
 
 
 def random_sparse(rows: int, columns: int, seed: int = 0) -> sp.csr_matrix:
@@ -18,7 +18,7 @@ def random_sparse(rows: int, columns: int, seed: int = 0) -> sp.csr_matrix:
 def test_sparse_matrix_equals_dense_with_gradient():
     matrix = random_sparse(7, 5)
     dense = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
-    product = layers.SparseMatrix(matrix)
+    product = propagation.SparseMatrix(matrix)
     assert torch.allclose(product(dense), torch.from_numpy(matrix.toarray()) @ dense)
     assert torch.autograd.gradcheck(product, (dense,))
     assert product.state_dict() == {}
@@ -36,10 +36,10 @@ def mean_by_adjacency(matrix: sp.csr_matrix, n_layers: int, users: torch.Tensor,
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
 @pytest.mark.parametrize("few", [0, 8])  # rows spread by entry whenever possible, or by a whole product
 def test_mean_of_layers_equals_powers_of_the_adjacency_with_gradient(n_layers, few, monkeypatch):
-    monkeypatch.setattr(layers._MeanOfLayers, "few_entries", few)
+    monkeypatch.setattr(propagation._MeanOfLayers, "few_entries", few)
     matrix = random_sparse(6, 9)
     matrix[2] = 0  # a user without interactions
-    graph = layers.SparseMatrix(sp.csr_matrix(matrix))
+    graph = propagation.SparseMatrix(sp.csr_matrix(matrix))
     inputs = [torch.randn(rows, 3, dtype=torch.float64, requires_grad=True) for rows in (6, 9)]
     plain = mean_by_adjacency(matrix, n_layers, *inputs)
     some = torch.tensor([5, 2, 0]), torch.tensor([8, 1, 1])  # an order of their own, one of them twice
@@ -47,7 +47,7 @@ def test_mean_of_layers_equals_powers_of_the_adjacency_with_gradient(n_layers, f
         (None, plain),
         (some, [table[ids] for table, ids in zip(plain, some, strict=True)]),
     ):
-        found = layers.mean_of_layers(graph, n_layers, *inputs, asked)
+        found = propagation.mean_of_layers(graph, n_layers, *inputs, asked)
         weights = [torch.randn_like(one) for one in found]
         for mine, theirs in zip(found, expected, strict=True):
             assert torch.allclose(mine, theirs)
@@ -65,7 +65,7 @@ def test_mean_of_layers_equals_powers_of_the_adjacency_with_gradient(n_layers, f
 
 def test_rows_of_a_sparse_matrix_and_their_transpose_equal_dense_ones():
     matrix, some = random_sparse(7, 5), torch.tensor([6, 0, 3])
-    rows = layers.SparseMatrix(matrix).forth_rows.chosen(some)
+    rows = propagation.SparseMatrix(matrix).forth_rows.chosen(some)
     dense = torch.from_numpy(matrix.toarray())[some]
     assert torch.equal(rows.csr().to_dense(), dense)
     right = torch.randn(3, 4, dtype=torch.float64)

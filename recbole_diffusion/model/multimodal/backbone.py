@@ -11,8 +11,8 @@ from recbole_diffusion.data.knn import fused, mean_graph
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import InnerProductModel
 from recbole_diffusion.model.encoder import Layer, LightGCNEncoder
-from recbole_diffusion.model.layers import SparseMatrix
 from recbole_diffusion.model.multimodal.projections import Projections
+from recbole_diffusion.model.propagation import SparseMatrix
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.uniform import uniform_negatives
 

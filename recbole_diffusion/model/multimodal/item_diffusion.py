@@ -2,7 +2,7 @@
 
 Vectors enter the diffusion divided by the root mean square of the whole table, so that the noise of a
 schedule means the same whatever the scale of the vectors, and leave it multiplied by it. Relative lengths of
-items stay.
+items stay. Longer than most files, since the estimators are read beside the chain that runs them.
 """
 
 from collections.abc import Iterable

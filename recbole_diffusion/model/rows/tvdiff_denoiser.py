@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_diffusion.data.graph import scaled
-from recbole_diffusion.model.layers import SparseMatrix
 from recbole_diffusion.model.loss import xavier
+from recbole_diffusion.model.propagation import SparseMatrix
 
 
 class GraphItemEncoder(nn.Module):

@@ -346,7 +346,9 @@ def test_the_ranking_loss_and_the_penalty_are_their_plain_forms(build, monkeypat
     model = built.model
     users, items = torch.tensor([1, 2, 2]), torch.tensor([4, 5, 6])
     drawn = torch.tensor([20, 21, 22])
-    monkeypatch.setattr(model, "_chosen", lambda users, items, layers, u, V: (drawn, V[drawn]))
+    monkeypatch.setattr(
+        "recbole_diffusion.model.graph.cnsdiff.choose_negatives", lambda *_, **__: (drawn, None)
+    )
     U, V = (one.detach() for one in model.vectors())
     model.train()
     ranking, penalty = model.calculate_loss({model.USER_ID: users, model.ITEM_ID: items})
