@@ -40,6 +40,9 @@ class SparseMatrix(nn.Module):
         matrix: scipy CSR matrix, [rows, columns].
     """
 
+    matrix: Tensor
+    transposed: Tensor
+
     def __init__(self, matrix: sp.csr_matrix) -> None:
         super().__init__()
         self.register_buffer("matrix", to_torch_csr(matrix.tocsr()), persistent=False)
