@@ -10,6 +10,7 @@ import torch
 from support.killed_run import killed
 
 from recbole_diffusion.cli import main as cli
+from recbole_diffusion.compat import TrainDataLoader
 from recbole_diffusion.errors import Interrupted, RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.storage.run_folder import RunFolder
@@ -66,6 +67,17 @@ def test_stopping_and_resuming_changes_nothing(checkerboard, tmp_path, model):
     resumed = run(resume=tmp_path / "stopped", overrides={"epochs": 5})
     assert_same_run(resumed, straight)
     assert len(metrics_of(resumed["run_dir"])) == 5
+
+
+@pytest.mark.parametrize("model", ["BPR", "NeuMF"])
+def test_a_run_that_began_with_recboles_loader_goes_on_exactly(checkerboard, tmp_path, monkeypatch, model):
+    options = {"learning_rate": 0.01, "train_batch_size": 256}
+    overrides = {**checkerboard.overrides, **options, "epochs": 4}
+    straight = run(model, overrides={**overrides, "run_dir": str(tmp_path / "straight")})
+    with monkeypatch.context() as before:
+        before.setattr("recbole_diffusion.data.train_loader.TensorTrainLoader", TrainDataLoader)
+        run(model, overrides={**overrides, "epochs": 2, "run_dir": str(tmp_path / "older")})
+    assert_same_run(run(resume=tmp_path / "older", overrides={"epochs": 4}), straight)
 
 
 def test_an_interrupted_run_names_its_folder_and_goes_on(checkerboard, tmp_path):

@@ -35,6 +35,7 @@ from recbole.config.configurator import Config as RecBoleConfig
 from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader, UserDataLoader
 from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
 from recbole.data.interaction import Interaction
+from recbole.data.transform import construct_transform
 from recbole.data.utils import get_dataloader
 from recbole.evaluator import Collector, Evaluator, metric_types, metrics_dict
 from recbole.evaluator.collector import DataStruct
@@ -77,6 +78,7 @@ __all__ = [
     "TrainDataLoader",
     "Trainer",
     "UserDataLoader",
+    "construct_transform",
     "get_dataloader",
     "get_model",
     "get_trainer",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from recbole_diffusion.compat import Dataset, FeatureSource, FeatureType, SequentialDataset
+from recbole_diffusion.compat import Dataset, FeatureSource, FeatureType, Interaction, SequentialDataset
 from recbole_diffusion.data import columns, labelled, split, split_files
 from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.data.part_files import require_files
@@ -253,6 +253,14 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
             assert self.shift.shift_test is not None  # by SplitOptions
             path = Path(self.shift.shift_test).expanduser()
             self.exposed_rows, self.exposed_dropped = split_files.join_exposed(self, path)
+
+    def join(self, df: Interaction) -> Interaction:
+        """Join the features of users and items to rows, by tensors of their ids and not by lists of them."""
+        for features, field in ((self.user_feat, self.uid_field), (self.item_feat, self.iid_field)):
+            if features is not None and field in df:
+                ids = df[field]
+                df.update(Interaction({name: column[ids] for name, column in features.interaction.items()}))
+        return df
 
     def build(self) -> list[Dataset]:
         """Split into train, valid and test, or with ``shift`` or four benchmark files into two test parts.

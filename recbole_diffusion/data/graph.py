@@ -8,7 +8,12 @@ import scipy.sparse as sp
 
 def binary_interactions(dataset: Any) -> sp.csr_matrix:
     """Return R [n_users, n_items] of a RecBole data set, 1 for its pairs; row and column 0 are empty."""
-    matrix = dataset.inter_matrix(form="csr").astype(np.float32)
+    return binary(dataset.inter_matrix(form="csr"))
+
+
+def binary(interactions: Any) -> sp.csr_matrix:
+    """Return a scipy matrix as CSR of float32, 1 where it has an entry, columns in order."""
+    matrix = interactions.tocsr().astype(np.float32)
     matrix.sum_duplicates()
     matrix.data[:] = 1.0
     matrix.sort_indices()

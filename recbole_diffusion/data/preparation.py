@@ -23,6 +23,7 @@ from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.overlap import check_parts
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.data.sampling import create_samplers
+from recbole_diffusion.data.train_loader import train_loader_class
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options import model_needs
 from recbole_diffusion.options.evaluation import EVAL_ARGS
@@ -223,7 +224,7 @@ def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, A
 
 
 def _train_loader(config: Any, dataset: Any, part: Any, sampler: Any) -> Any:
-    kind = registry.part(config.model_class, "loader_class") or get_dataloader(config, "train")
+    kind = registry.part(config.model_class, "loader_class") or train_loader_class(config)
     if config["MODEL_TYPE"] != ModelType.KNOWLEDGE:
         return kind(config, part, sampler, shuffle=config["shuffle"])
     negatives = config["train_neg_sample_args"]

@@ -78,6 +78,8 @@ class ModelInterface:
         takes_histories: whether users can be folded in, see :meth:`fold_in_scores`.
         constant_scores: whether a model may score all items of every user alike, as a mean does; such a run
             fails for any other model.
+        computed_when_made: whether the constructor computes the model whole, as EASE's does: no batch is
+            drawn, and its one epoch is empty.
         renamed_weights: new dotted path of a module or parameter by the old one, for checkpoints of earlier
             versions.
         fold_in_domain: ``source`` where histories are made of the items of the source domain, else None.
@@ -93,6 +95,7 @@ class ModelInterface:
     has_item_vectors: bool = False
     takes_histories: bool = False
     constant_scores: bool = False
+    computed_when_made: bool = False
     fold_in_domain: str | None = None
     renamed_weights: ClassVar[Mapping[str, str]] = {}
 

@@ -4,22 +4,27 @@ import copyreg
 import functools
 from typing import Any
 
-import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from recbole_diffusion.compat import Interaction
+from recbole_diffusion.data.graph import binary, scaled
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface
-
-STRIP = 2**19  # numbers in a strip of a matrix of items x items: 2 MB
+from recbole_diffusion.model.propagation import SparseMatrix
+from recbole_diffusion.model.propagation import mean_of_layers
+from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Counts, ItemKNN
+from recbole_diffusion.model.table_rows import gather_rows, margins
 
 
 class _Embeddings(ModelInterface):
     """BPR: two tables."""
 
     has_item_vectors = True
+
+    def calculate_loss(self: Any, interaction: Interaction) -> Tensor:
+        tables = self.user_embedding.weight, self.item_embedding.weight
+        margin = margins(*tables, *_triples(self, interaction))
+        return self.loss(margin, torch.zeros_like(margin))
 
     def inner_products(self: Any) -> InnerProducts:
         return InnerProducts(self.user_embedding, self.item_embedding.weight.detach())
@@ -35,6 +40,33 @@ class _KeptVectors(ModelInterface):
         self.full_sort_predict(asking(self, torch.ones(1, dtype=torch.long)))  # computes and keeps them
         users = self.restore_user_e.detach()
         return InnerProducts(lambda numbers: users[numbers], self.restore_item_e.detach())
+
+
+class _LightGCN(_KeptVectors):
+    """LightGCN with R and its transpose as CSR matrices, and the propagation as one operator.
+
+    RecBole multiplies the square adjacency as a COO matrix, one entry after the other, and makes it from a
+    Python dictionary of its entries.
+    """
+
+    def get_norm_adj_mat(self: Any) -> SparseMatrix:
+        return SparseMatrix(scaled(binary(self.interaction_matrix), 0.5, 0.5))
+
+    def forward(self: Any) -> tuple[Tensor, Tensor]:
+        tables = self.user_embedding.weight, self.item_embedding.weight
+        return mean_of_layers(self.norm_adj_matrix, self.n_layers, *tables)
+
+    def calculate_loss(self: Any, interaction: Interaction) -> Tensor:
+        self.restore_user_e = self.restore_item_e = None
+        users, positive, negative = _triples(self, interaction)
+        all_users, all_items = self.forward()
+        margin = margins(all_users, all_items, users, positive, negative)
+        items = torch.cat([positive, negative])
+        free = gather_rows(self.item_embedding.weight, items).split(len(users))
+        penalty = self.reg_loss(
+            gather_rows(self.user_embedding.weight, users), *free, require_pow=self.require_pow
+        )
+        return self.mf_loss(margin, torch.zeros_like(margin)) + self.reg_weight * penalty
 
 
 class _Rows(ModelInterface):
@@ -66,93 +98,23 @@ class _DiffusedRows(_Rows):
         self.takes_histories = not self.time_aware
 
 
-class _ItemSimilarity(ModelInterface):
-    """Scores are a row times an item-item matrix, dense (EASE) or sparse (SLIM)."""
-
-    takes_histories = True
-
-    def similarity(self: Any) -> Any:
-        return self.item_similarity
-
-    def fold_in_scores(self: Any, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
-        items = histories.items.cpu().numpy()
-        # A CSR matrix of the histories: each user's items, and where the next user's begin.
-        offsets = np.r_[histories.starts.cpu().numpy(), len(items)]
-        shape = len(offsets) - 1, self.n_items
-        # [users, n_items] times [n_items, n_items], both sparse for SLIM.
-        found = sp.csr_matrix((np.ones(len(items), np.float32), items, offsets), shape) @ self.similarity()
-        return torch.from_numpy(np.asarray(found.todense() if sp.issparse(found) else found)).to(self.device)
-
-
-class _DenseSimilarity(_ItemSimilarity):
-    """EASE, scored by strips of its matrix that stay in the cache; RecBole reads all of it for each row.
-
-    The sums are RecBole's own, term by term. The strips are a second matrix of items x items.
-    """
-
-    _strips: tuple[Any, list[Tensor]] = (None, [])  # the matrix and its strips
-
-    @torch.no_grad()
-    def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
-        if self._strips[0] is not self.item_similarity:
-            whole = torch.from_numpy(np.asarray(self.item_similarity))
-            # A multiple of 16 columns, one strip about as large as STRIP.
-            width = max(STRIP // len(whole) // 16 * 16, 16)
-            self._strips = self.item_similarity, [one.contiguous() for one in whole.split(width, 1)]
-        # [users, n_items]: the training rows, as bags of items for each strip.
-        rows = self.interaction_matrix[interaction[self.USER_ID].cpu().numpy(), :]
-        items, starts = torch.from_numpy(rows.indices).long(), torch.from_numpy(rows.indptr[:-1]).long()
-        weights = torch.from_numpy(rows.data)
-        parts = [
-            functional.embedding_bag(items, strip, starts, mode="sum", per_sample_weights=weights)
-            for strip in self._strips[1]
-        ]
-        return torch.cat(parts, 1).to(self.device)
-
-
-class _ItemKNN(_ItemSimilarity):
-    """Neighbours of items; the method by users only knows the trained users."""
-
-    def __init__(self: Any, config: Any, dataset: Any) -> None:
-        # RecBole's class comes next in the MRO.
-        super().__init__(config, dataset)  # type: ignore[call-arg]
-        self.takes_histories = self.method == "item"
-
-    def similarity(self: Any) -> Any:
-        return self.w
-
-
-class _Counts(ModelInterface):
-    """Pop: the number of training rows of each item.
-
-    RecBole counts an item once in a batch, so that the counts depend on ``train_batch_size`` (of 476 rows it
-    finds 79 in batches of 2,048), and counts sampled negatives too.
-    """
-
-    constant_scores = True  # where all items are equally popular
-
-    def __init__(self: Any, config: Any, dataset: Any) -> None:
-        # RecBole's class comes next in the MRO.
-        super().__init__(config, dataset)  # type: ignore[call-arg]
-        # Once for each training row, whatever the batches were.
-        counts = torch.bincount(dataset.inter_feat[dataset.iid_field], minlength=self.n_items)
-        self.item_cnt = counts[:, None].to(self.device)
-        self.max_cnt = self.item_cnt.max(0).values
-
-    def calculate_loss(self: Any, interaction: Any) -> Tensor:  # noqa: ARG002
-        return self.fake_loss.sum()  # of one weight that nothing reads
-
-
 ADAPTERS: dict[str, type[ModelInterface]] = {
     "BPR": _Embeddings,
-    "Pop": _Counts,
-    **dict.fromkeys(("LightGCN", "NGCF", "DGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
+    "Pop": Counts,
+    "LightGCN": _LightGCN,
+    **dict.fromkeys(("NGCF", "DGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
     **dict.fromkeys(("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT"), _Rows),
     **dict.fromkeys(("DiffRec", "LDiffRec"), _DiffusedRows),
-    "EASE": _DenseSimilarity,
-    "SLIMElastic": _ItemSimilarity,
-    "ItemKNN": _ItemKNN,
+    "EASE": EASE,
+    "SLIMElastic": SLIM,
+    **dict.fromkeys(("ADMMSLIM", "AsymKNN", "NCEPLRec", "Random"), Computed),
+    "ItemKNN": ItemKNN,
 }
+
+
+def _triples(model: Any, interaction: Interaction) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the users, the positive and the negative items of a batch, long [batch] each."""
+    return interaction[model.USER_ID], interaction[model.ITEM_ID], interaction[model.NEG_ITEM_ID]
 
 
 def asking(model: Any, users: Tensor) -> Interaction:

@@ -52,6 +52,8 @@ class RunMixin(MirrorGradient):
         self.eval_collector, self.evaluator = RunCollector(config), RunEvaluator(config)
         self.saved_model_file = str(folder.best)
         self.plain_state = PlainState(model)
+        if model.computed_when_made:
+            self.epochs: int = min(self.epochs, 1)
         self.ids = ""  # fingerprint of the data set's ids, kept in checkpoints
         self.data: dict[str, Any] = {}  # fingerprints of the data, kept there too
         self.records: list[dict[str, Any]] = []
@@ -98,6 +100,8 @@ class RunMixin(MirrorGradient):
 
     def _beginning(self, train_data: Any) -> str:
         """Return the line that says how much there is to do; the first epoch may take long."""
+        if self.model.computed_when_made:
+            return f"{self.config.model} was computed when it was made: nothing is left to train"
         trained = sum(one.numel() for one in self.model.parameters() if one.requires_grad)
         rows, batches = self.count_rows(train_data), len(train_data)
         return f"training: {rows:,} rows, {batches:,} batches per epoch, {trained:,} parameters"
@@ -124,8 +128,7 @@ class RunMixin(MirrorGradient):
         start = time.perf_counter()
         with told_if_slow(f"preparing epoch {epoch_idx}", self.logger.info):
             self.model.begin_epoch(epoch_idx)
-        batches = train_data if show_progress else Heartbeat(train_data, epoch_idx, self.logger)
-        losses = super()._train_epoch(batches, epoch_idx, self.mirrored(loss_func), show_progress)
+        losses = self._trained(train_data, epoch_idx, self.mirrored(loss_func), show_progress)
         self.require_mirrored()
         seconds = time.perf_counter() - start
         self._open_record = {
@@ -137,6 +140,14 @@ class RunMixin(MirrorGradient):
         if diagnostics:
             self._open_record["diagnostics"] = diagnostics
         return losses
+
+    def _trained(self, train_data: Any, epoch: int, loss_func: Any, show_progress: bool) -> Any:
+        """Take the steps of an epoch, if the model has any; return the summed losses."""
+        if self.model.computed_when_made:
+            self.model.train()
+            return 0.0
+        batches = train_data if show_progress else Heartbeat(train_data, epoch, self.logger)
+        return super()._train_epoch(batches, epoch, loss_func, show_progress)
 
     def _named(self, losses: Any) -> dict[str, float]:
         """Return the loss parts of an epoch by name, and their total."""
@@ -351,7 +362,7 @@ class RunMixin(MirrorGradient):
         Raises:
             RunError: damaged weights, or scores that cannot be ranked, see ``evaluation/score_check.py``.
         """
-        if load_best_model:
+        if load_best_model and not (self.model.computed_when_made and model_file is None):
             path = Path(model_file or self.best_file)
             self.load_weights(checkpoint.load(path, self.device), path)
         full = isinstance(eval_data, FullSortEvalDataLoader)

@@ -48,7 +48,8 @@ def to_plain(value: Any) -> Any:
         if value.dtype.kind not in "biuf":
             raise TypeError(f"an array of {value.dtype} cannot be stored in a safe checkpoint")
         kind = "matrix" if isinstance(value, np.matrix) else "array"
-        return {_MARK: kind, "data": torch.from_numpy(np.array(value, copy=True))}
+        shared = np.require(np.asarray(value), requirements=("C", "W"))  # a copy only where torch needs one
+        return {_MARK: kind, "data": torch.from_numpy(shared)}
     if isinstance(value, dict):
         return {to_plain(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -6,6 +6,7 @@ from recbole_diffusion import registry
 from recbole_diffusion.compat import get_trainer
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer.base import RunMixin
+from recbole_diffusion.trainer.recbole_patches import FusedSteps
 
 
 def trainer_for(config: Any, model: Any, folder: RunFolder) -> Any:
@@ -13,5 +14,5 @@ def trainer_for(config: Any, model: Any, folder: RunFolder) -> Any:
     trainer = registry.part(config.model_class, "trainer_class")
     trainer = trainer or get_trainer(config["MODEL_TYPE"], config["model"])
     if not issubclass(trainer, RunMixin):
-        trainer = type(f"Run{trainer.__name__}", (RunMixin, trainer), {})
+        trainer = type(f"Run{trainer.__name__}", (RunMixin, FusedSteps, trainer), {})
     return trainer(config, model, folder)

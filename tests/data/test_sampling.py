@@ -1,5 +1,7 @@
 """Samplers on sorted arrays: the draws of RecBole's own, from the same generator."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from recbole.data.utils import create_samplers as samplers_of_recbole
@@ -7,7 +9,13 @@ from recbole.sampler import RepeatableSampler, Sampler
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, parts_of, prepare_data
-from recbole_diffusion.data.sampling import Negatives, RepeatableNegatives, create_samplers
+from recbole_diffusion.data.sampling import (
+    Negatives,
+    PairTable,
+    RepeatableNegatives,
+    UsedItems,
+    create_samplers,
+)
 from recbole_diffusion.errors import UsageError
 
 
@@ -65,6 +73,30 @@ def test_used_items_are_those_of_the_phases_so_far(split):
         found = sampler.used_ids.have(np.full(51, 9), np.arange(51))
         assert set(np.flatnonzero(found).tolist()) == wanted
     assert len(wanted) == 25
+
+
+@pytest.mark.parametrize(("n_items", "exact"), [(40, True), (100_003, False)])
+def test_a_table_of_bits_never_misses_a_pair_and_a_search_settles_the_rest(n_items, exact):
+    random, n_users = np.random.default_rng(0), 300
+    pairs = random.integers(0, [n_users, n_items], (5000, 2))
+    used = UsedItems([SimpleNamespace(user_num=n_users, item_num=n_items)])
+    used._keys = np.unique(pairs[:, 0] * n_items + pairs[:, 1])
+    table = PairTable(used.keys, n_users * n_items)
+    assert table.exact is exact
+    assert table.may_have(used.keys).all()
+    users, items = random.integers(0, [n_users, n_items], (20_000, 2)).T
+    wanted = np.isin(users * n_items + items, used.keys)
+    assert (used.have(users, items) == wanted).all()
+    assert used.have(*pairs.T).all()
+    mistaken = table.may_have(users * n_items + items)[~wanted].mean()
+    assert mistaken < (1e-9 if exact else 0.1)
+    assert len(table.table) <= 4 * len(used.keys) + 1  # bytes
+
+
+def test_without_pairs_nothing_is_used():
+    used = UsedItems([SimpleNamespace(user_num=3, item_num=5)])
+    used._keys = np.zeros(0, np.int64)
+    assert not used.have(np.array([0, 2]), np.array([1, 4])).any()
 
 
 def test_nothing_is_sorted_before_the_first_negative(split):

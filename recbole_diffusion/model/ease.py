@@ -1,0 +1,70 @@
+"""EASE's weights, computed in the memory of one double-precision matrix of items x items."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse as sp
+
+BLOCK = 2**21  # cells of a block of columns or rows: 16 MB
+
+
+def ease_weights(interactions: sp.csr_matrix, reg_weight: float) -> np.ndarray:
+    """Return B of EASE (Steck, WWW 2019, Eq. 8): B_ij = -P_ij / P_jj, P = (X^T X + reg_weight I)^-1.
+
+    The Gram matrix, its Cholesky factor and P are one after the other in the same memory, of n_items^2
+    doubles, whose first half B has at the end. A general inverse, RecBole's, holds four such matrices.
+
+    Args:
+        interactions: X, CSR [n_users, n_items].
+        reg_weight: lambda.
+
+    Returns:
+        float32 [n_items, n_items], row by row, its diagonal 0.
+
+    Raises:
+        LinAlgError: X^T X + reg_weight I is not positive definite.
+    """
+    from scipy.linalg import lapack
+
+    n = interactions.shape[1]
+    memory = np.empty(n * n)
+    inverse = memory.reshape((n, n), order="F")  # column by column, as LAPACK takes it without a copy
+    _fill_gram(inverse, interactions, reg_weight)
+    _, failed = lapack.dpotrf(inverse, lower=1, overwrite_a=1, clean=0)  # L, L L^T = X^T X + lambda I
+    if not failed:
+        _, failed = lapack.dpotri(inverse, lower=1, overwrite_c=1)  # the lower triangle of P
+    if failed:
+        raise np.linalg.LinAlgError("it is not positive definite")
+    _mirror(inverse)
+    diagonal = -inverse.diagonal()
+    # P is symmetric: its columns are rows. Row i goes to the place of rows that are done already.
+    rows, weights = memory.reshape(n, n), memory.view(np.float32)[: n * n].reshape(n, n)
+    for block in _blocks(n):
+        weights[block] = rows[block] / diagonal
+    del inverse, rows, weights
+    memory.resize((n * n + 1) // 2, refcheck=False)  # the other half is given back
+    weights = memory.view(np.float32)[: n * n].reshape(n, n)
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    width = max(BLOCK // max(n, 1), 1)
+    return (slice(start, min(start + width, n)) for start in range(0, n, width))
+
+
+def _fill_gram(gram: np.ndarray, interactions: sp.csr_matrix, reg_weight: float) -> None:
+    """Write X^T X + reg_weight I, float64 [n_items, n_items]."""
+    exact = interactions.astype(np.float64)
+    columns, transposed = exact.tocsc(), exact.T.tocsr()
+    for block in _blocks(len(gram)):
+        gram[:, block] = (transposed @ columns[:, block]).toarray()
+    gram[np.diag_indices(len(gram))] += reg_weight
+
+
+def _mirror(matrix: np.ndarray) -> None:
+    """Copy the lower triangle to the upper one, in place."""
+    for block in _blocks(len(matrix)):
+        square = np.tril(matrix[block, block])
+        matrix[block, block] = square + np.tril(square, -1).T
+        matrix[block, block.stop :] = matrix[block.stop :, block].T

@@ -1,0 +1,127 @@
+"""Adapters of RecBole's models that are computed when they are made: nothing of them is learned by steps."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from recbole_diffusion.compat import GeneralRecommender, Interaction
+from recbole_diffusion.model.base import FoldInHistories, ModelInterface
+from recbole_diffusion.model.ease import ease_weights
+
+STRIP = 2**19  # numbers in a strip of a matrix of items x items: 2 MB
+
+
+class ItemSimilarity(ModelInterface):
+    """Scores are a row times an item-item matrix, dense (EASE) or sparse (SLIM)."""
+
+    takes_histories = True
+
+    def similarity(self: Any) -> Any:
+        """Return the item-item matrix, [n_items, n_items]."""
+        return self.item_similarity
+
+    def fold_in_scores(self: Any, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
+        """Return scores by the items of histories, [batch, n_items]; see ``ModelInterface``."""
+        items = histories.items.cpu().numpy()
+        # A CSR matrix of the histories: each user's items, and where the next user's begin.
+        offsets = np.r_[histories.starts.cpu().numpy(), len(items)]
+        shape = len(offsets) - 1, self.n_items
+        # [users, n_items] times [n_items, n_items], both sparse for SLIM.
+        found = sp.csr_matrix((np.ones(len(items), np.float32), items, offsets), shape) @ self.similarity()
+        return torch.from_numpy(np.asarray(found.todense() if sp.issparse(found) else found)).to(self.device)
+
+
+class EASE(ItemSimilarity):
+    """EASE, scored by strips of its matrix that stay in the cache; RecBole reads all of it for each row.
+
+    The sums are RecBole's own, term by term. The strips are a second matrix of items x items; there are never
+    more than two in single precision.
+    """
+
+    computed_when_made = True
+    _strips: tuple[Any, list[Tensor]] = (None, [])  # the matrix and its strips
+
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        # Not the constructor of RecBole's class, which inverts a matrix beside three others.
+        GeneralRecommender.__init__(self, config, dataset)
+        self.dummy_param = torch.nn.Parameter(torch.zeros(1))
+        self.interaction_matrix = dataset.inter_matrix(form="csr").astype(np.float32)
+        self.item_similarity = ease_weights(self.interaction_matrix, config["reg_weight"])
+        self.other_parameter_name = ["interaction_matrix", "item_similarity"]
+
+    def load_other_parameter(self: Any, para: Any) -> None:
+        """Take the matrices of a checkpoint, and drop what was made of those before."""
+        self._strips = None, []
+        # RecBole's class comes next in the MRO.
+        super().load_other_parameter(para)  # type: ignore[misc]
+
+    @torch.no_grad()
+    def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
+        """Return scores of all items, [batch, n_items]."""
+        if self._strips[0] is not self.item_similarity:
+            whole = torch.from_numpy(np.asarray(self.item_similarity))
+            # A multiple of 16 columns, one strip about as large as STRIP.
+            width = max(STRIP // len(whole) // 16 * 16, 16)
+            self._strips = self.item_similarity, [one.contiguous() for one in whole.split(width, 1)]
+        # [users, n_items]: the training rows, as bags of items for each strip.
+        rows = self.interaction_matrix[interaction[self.USER_ID].cpu().numpy(), :]
+        items, starts = torch.from_numpy(rows.indices).long(), torch.from_numpy(rows.indptr[:-1]).long()
+        weights = torch.from_numpy(rows.data)
+        parts = [
+            functional.embedding_bag(items, strip, starts, mode="sum", per_sample_weights=weights)
+            for strip in self._strips[1]
+        ]
+        return torch.cat(parts, 1).to(self.device)
+
+
+class SLIM(ItemSimilarity):
+    """SLIMElastic: a sparse matrix of one regression for each item."""
+
+    computed_when_made = True
+
+
+class ItemKNN(ItemSimilarity):
+    """Neighbours of items; the method by users only knows the trained users."""
+
+    computed_when_made = True
+
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        # RecBole's class comes next in the MRO.
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        self.takes_histories = self.method == "item"
+
+    def similarity(self: Any) -> Any:
+        """Return the similarities of each item's neighbours, sparse [n_items, n_items]."""
+        return self.w
+
+
+class Computed(ModelInterface):
+    """Models whose constructor computes all that they score by, if anything; their loss is a constant."""
+
+    computed_when_made = True
+
+
+class Counts(Computed):
+    """Pop: the number of training rows of each item.
+
+    RecBole counts an item once in a batch, so that the counts depend on ``train_batch_size`` (of 476 rows it
+    finds 79 in batches of 2,048), and counts sampled negatives too.
+    """
+
+    constant_scores = True  # where all items are equally popular
+
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        # RecBole's class comes next in the MRO.
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        # Once for each training row, whatever the batches were.
+        counts = torch.bincount(dataset.inter_feat[dataset.iid_field], minlength=self.n_items)
+        self.item_cnt = counts[:, None].to(self.device)
+        self.max_cnt = self.item_cnt.max(0).values
+
+    def calculate_loss(self: Any, interaction: Any) -> Tensor:  # noqa: ARG002
+        """Return a constant: there is nothing to train."""
+        return self.fake_loss.sum()  # of one weight that nothing reads

@@ -1,0 +1,191 @@
+"""RecBole's models as they run here: the losses, gradients and lists of RecBole's own classes."""
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_diffusion.compat import Interaction, get_model, init_seed
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.preparation import create_dataset, prepare_data
+from recbole_diffusion.errors import RunError
+from recbole_diffusion.model import ease
+from recbole_diffusion.quick_start import run
+from recbole_diffusion.trainer import checkpoint
+
+
+@pytest.fixture(scope="module")
+def movies():
+    """Return a function that gives configuration and training loader of a model on ml-100k."""
+    made = {}
+
+    def prepared(model, **options):
+        config = Config(model, "ml-100k", overrides={"use_gpu": False, **options})
+        if "dataset" not in made:
+            init_seed(1, True)
+            made["dataset"], *_ = prepare_data(config, create_dataset(config))
+        return config, made["dataset"]
+
+    return prepared
+
+
+def pair_of(config, loader):
+    """Return the model as it runs here and RecBole's own, with the same first weights."""
+    models = []
+    for kind in (config.model_class, get_model(config.model)):
+        init_seed(3, True)
+        models.append(kind(config, loader._dataset))
+    assert type(models[0]) is not type(models[1])
+    return models
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("BPR", {}),
+        ("LightGCN", {"n_layers": 0}),
+        ("LightGCN", {"n_layers": 3, "reg_weight": 0.01}),
+        ("LightGCN", {"n_layers": 2, "reg_weight": 0.1, "require_pow": True}),
+    ],
+)
+def test_loss_and_gradients_are_those_of_recboles_class(movies, model, options):
+    config, loader = movies(model, embedding_size=16, **options)
+    ours, theirs = pair_of(config, loader)
+    for batch in [next(iter(loader)) for _ in range(2)]:
+        losses = [one.calculate_loss(batch) for one in (ours, theirs)]
+        assert torch.allclose(*losses, rtol=1e-6, atol=1e-7)
+        gradients = [
+            torch.autograd.grad(loss.sum(), list(one.parameters()))
+            for loss, one in zip(losses, (ours, theirs), strict=True)
+        ]
+        for mine, other in zip(*gradients, strict=True):
+            assert mine.abs().max() > 1e-6
+            assert torch.allclose(mine, other, rtol=1e-5, atol=1e-9)
+
+
+def test_lightgcn_has_the_vectors_and_the_files_of_recboles_class(movies):
+    config, loader = movies("LightGCN", embedding_size=16, n_layers=3)
+    ours, theirs = pair_of(config, loader)
+    for mine, other in zip(ours.forward(), theirs.forward(), strict=True):
+        assert torch.allclose(mine, other, rtol=1e-5, atol=1e-8)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    users = Interaction({"user_id": torch.arange(1, 9)})
+    found = [one.eval().full_sort_predict(users).view(8, -1) for one in (ours, theirs)]
+    assert torch.allclose(*found, rtol=1e-4, atol=1e-8)
+    ours.calculate_loss(next(iter(loader)))
+    assert ours.restore_user_e is None  # the vectors of an evaluation are dropped when training goes on
+
+
+def test_an_epoch_ends_with_the_weights_of_recboles_own_classes(movies):
+    """Same rows, same negatives, and losses within rounding: BPR learns what RecBole's BPR learns."""
+    weights = []
+    for side in range(2):
+        config, loader = movies("BPR", embedding_size=16)
+        model = pair_of(config, loader)[side]
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        loader.generator.manual_seed(1)
+        init_seed(4, True)
+        for batch in loader:
+            optimizer.zero_grad()
+            model.calculate_loss(batch).backward()
+            optimizer.step()
+        weights.append(model.item_embedding.weight.detach())
+    assert torch.allclose(*weights, atol=2e-4)
+    assert (weights[0] - pair_of(config, loader)[0].item_embedding.weight).abs().mean() > 0.05
+
+
+def test_lightgcn_trains_under_autocast(checkerboard):
+    options = {"embedding_size": 8, "epochs": 1, "enable_amp": True}
+    result = run("LightGCN", overrides={**checkerboard.overrides, **options})
+    assert len(result["epoch_seconds"]) == 1
+
+
+def dense_ease(loader, reg_weight):
+    rows = loader._dataset.inter_matrix(form="csr").toarray().astype(np.float64)
+    inverse = np.linalg.inv(rows.T @ rows + reg_weight * np.eye(rows.shape[1]))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+@pytest.mark.parametrize("reg_weight", [1.0, 250.0])
+def test_ease_has_the_weights_of_the_formula_and_the_lists_of_recboles_class(movies, reg_weight):
+    config, loader = movies("EASE", reg_weight=reg_weight)
+    ours, theirs = pair_of(config, loader)
+    weights = ours.item_similarity
+    assert weights.dtype == np.float32
+    assert weights.flags.c_contiguous
+    np.testing.assert_allclose(weights, dense_ease(loader, reg_weight), atol=2e-7)
+    np.testing.assert_allclose(weights, np.asarray(theirs.item_similarity), atol=2e-7)
+    everyone = Interaction({"user_id": torch.arange(1, ours.n_users)})
+    found, wanted = (one.full_sort_predict(everyone).view(ours.n_users - 1, -1) for one in (ours, theirs))
+    assert torch.allclose(found, wanted, atol=1e-5)
+    same = found.topk(20).indices == wanted.topk(20).indices
+    assert same.float().mean() > 0.999
+    pairs = Interaction({"user_id": torch.tensor([1, 7, 7]), "item_id": torch.tensor([5, 5, 90])})
+    assert torch.allclose(ours.predict(pairs), theirs.predict(pairs), atol=1e-5)
+
+
+def test_ease_takes_the_memory_of_two_single_precision_matrices(movies, monkeypatch):
+    monkeypatch.setattr(ease, "BLOCK", 2**14)
+    _, loader = movies("EASE")
+    rows = loader._dataset.inter_matrix(form="csr")
+    ease.ease_weights(rows, 1.0)  # what is loaded for it is there
+    tracemalloc.start()
+    weights = ease.ease_weights(rows, 1.0)
+    left, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    others = 10 * rows.data.nbytes  # copies of the interactions
+    assert others < weights.nbytes
+    assert peak < 2 * weights.nbytes + others
+    assert left < 1.01 * weights.nbytes
+
+
+def test_the_strips_of_ease_go_with_the_matrix_that_they_are_of(movies):
+    config, loader = movies("EASE")
+    model = config.model_class(config, loader._dataset)
+    user = Interaction({"user_id": torch.tensor([1])})
+    before = model.full_sort_predict(user)
+    stored = {name: value * 2 for name, value in model.other_parameter().items()}
+    model.load_other_parameter(stored)
+    assert model._strips == (None, [])
+    assert torch.allclose(model.full_sort_predict(user), 4 * before)
+
+
+def test_a_matrix_without_inverse_says_what_gives_it_one(checkerboard):
+    with pytest.raises(
+        RunError, match=r"EASE inverts a matrix .* no inverse.*a larger reg_weight gives it one"
+    ):
+        run("EASE", overrides={**checkerboard.overrides, "reg_weight": 0.0})
+
+
+@pytest.mark.parametrize("model", ["EASE", "ItemKNN", "Pop", "NCEPLRec", "Random"])
+def test_a_model_that_is_computed_draws_no_batch_and_has_one_empty_epoch(checkerboard, monkeypatch, model):
+    def drawn(_):
+        raise AssertionError("a batch was drawn")
+
+    monkeypatch.setattr("recbole_diffusion.data.train_loader.TensorTrainLoader.__iter__", drawn)
+    options = {"epochs": 7, "rank": 4} if model == "NCEPLRec" else {"epochs": 7}
+    result = run(model, overrides={**checkerboard.overrides, **options})
+    folder = result["run_dir"]
+    lines = [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
+    assert [line["loss"] for line in lines] == [{"total": 0.0}]
+    assert result["best_epoch"] == 0
+    assert result["seconds"]["build"] > 0
+    assert f"{model} was computed when it was made" in Path(folder, "log.txt").read_text()
+    again = {**checkerboard.overrides, **options, "epochs": 0, "load_checkpoint": f"{folder}/best.pt"}
+    if model != "Random":  # which has other numbers each time
+        assert run(model, overrides=again)["test"] == result["test"]
+
+
+def test_an_array_is_stored_without_a_copy_of_it():
+    matrix = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert np.shares_memory(checkpoint.to_plain(matrix)["data"].numpy(), matrix)
+    other = np.asmatrix(matrix).T
+    assert (checkpoint.from_plain(checkpoint.to_plain(other)) == other).all()
+    assert checkpoint.from_plain(checkpoint.to_plain(np.float64(3.5))) == 3.5
+    matrix.flags.writeable = False
+    assert not np.shares_memory(checkpoint.to_plain(matrix)["data"].numpy(), matrix)
