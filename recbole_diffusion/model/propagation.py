@@ -148,12 +148,14 @@ class _MeanOfLayers(torch.autograd.Function):
         users: Tensor,
         items: Tensor,
         some: tuple[Tensor, Tensor],
+        whole: bool,
     ) -> tuple[Tensor, Tensor]:
         forth, back = graph
         of_users, of_items = users, items
         for _ in range(n_layers - 1):
             of_users, of_items = forth.times(of_items).add_(users), back.times(of_users).add_(items)
-        chosen = forth.chosen(some[0]), back.chosen(some[1])
+        # All rows in their order, or copies of those that are asked for.
+        chosen = (forth, back) if whole else (forth.chosen(some[0]), back.chosen(some[1]))
         ctx.kept = graph, n_layers, some, chosen
         share = 1 / (n_layers + 1)
         return tuple(
@@ -167,7 +169,7 @@ class _MeanOfLayers(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor, Tensor, None, None]:
         (forth, back), n_layers, some, (of_users, of_items) = ctx.kept
         users, items = (one / (n_layers + 1) for one in gradients)  # of the rows that were asked for
         sums = (
@@ -179,7 +181,7 @@ class _MeanOfLayers(torch.autograd.Function):
                 sums = forth.times(sums[1]), back.times(sums[0])
             sums[0].index_add_(0, some[0], users)
             sums[1].index_add_(0, some[1], items)
-        return None, None, *sums, None
+        return None, None, *sums, None, None
 
     @staticmethod
     def spread(rows: Tensor, some: Tensor, chosen: _Rows, across: _Rows) -> Tensor:
@@ -200,7 +202,7 @@ def mean_of_layers(
 
     Args:
         graph: R_norm, [n_users, n_items].
-        n_layers: number of propagations, from 1.
+        n_layers: number of propagations.
         users: input vectors, [n_users, d].
         items: input vectors, [n_items, d].
         some: users and items whose vectors are returned, long [m] and [n], better each once; None for all.
@@ -209,6 +211,9 @@ def mean_of_layers(
         user vectors [n_users, d] or [m, d], and item vectors [n_items, d] or [n, d]; they can be
         differentiated once.
     """
+    whole = some is None
+    if n_layers == 0:
+        return (users, items) if some is None else (users[some[0]], items[some[1]])
     if some is None:
         some = tuple(torch.arange(len(table), device=table.device) for table in (users, items))
-    return _MeanOfLayers.apply((graph.forth_rows, graph.back_rows), n_layers, users, items, some)
+    return _MeanOfLayers.apply((graph.forth_rows, graph.back_rows), n_layers, users, items, some, whole)

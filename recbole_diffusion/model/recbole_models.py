@@ -10,8 +10,7 @@ from torch import Tensor
 from recbole_diffusion.compat import Interaction
 from recbole_diffusion.data.graph import binary, scaled
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface
-from recbole_diffusion.model.propagation import SparseMatrix
-from recbole_diffusion.model.propagation import mean_of_layers
+from recbole_diffusion.model.propagation import SparseMatrix, mean_of_layers
 from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Counts, ItemKNN
 from recbole_diffusion.model.table_rows import gather_rows, margins
 

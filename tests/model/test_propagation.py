@@ -4,8 +4,7 @@ import pytest
 import torch
 from model.test_layers import random_sparse
 
-from recbole_diffusion.model.layers import SparseMatrix
-from recbole_diffusion.model.propagation import mean_of_layers
+from recbole_diffusion.model.propagation import SparseMatrix, mean_of_layers
 
 
 @pytest.mark.parametrize("n_layers", [0, 1, 2, 5])
