@@ -119,6 +119,11 @@ class SparseMatrix(nn.Module):
         """A as a torch CSR tensor."""
         return self.forth_rows.csr()
 
+    @property
+    def transposed(self) -> Tensor:
+        """A^T as a torch CSR tensor."""
+        return self.back_rows.csr()
+
     def forward(self, dense: Tensor) -> Tensor:
         """Return A @ dense: [columns, width] -> [rows, width]."""
         return _Product.apply(self.forth_rows, self.back_rows, dense)
