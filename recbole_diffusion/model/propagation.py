@@ -163,14 +163,12 @@ class _MeanOfLayers(torch.autograd.Function):
         chosen = (forth, back) if whole else (forth.chosen(some[0]), back.chosen(some[1]))
         ctx.kept = graph, n_layers, some, chosen
         share = 1 / (n_layers + 1)
-        return tuple(
-            rows._replace(values=rows.values * share)
-            .times(across)
-            .add_(own.index_select(0, which), alpha=share)
-            for rows, across, own, which in zip(
-                chosen, (of_items, of_users), (users, items), some, strict=True
-            )
-        )
+
+        def last(rows: _Rows, across: Tensor, own: Tensor, which: Tensor) -> Tensor:
+            found = rows._replace(values=rows.values * share).times(across)
+            return found.add_(own.index_select(0, which), alpha=share)
+
+        return last(chosen[0], of_items, users, some[0]), last(chosen[1], of_users, items, some[1])
 
     @staticmethod
     @once_differentiable
@@ -220,5 +218,8 @@ def mean_of_layers(
     if n_layers == 0:
         return (users, items) if some is None else (users[some[0]], items[some[1]])
     if some is None:
-        some = tuple(torch.arange(len(table), device=table.device) for table in (users, items))
+        some = (
+            torch.arange(len(users), device=users.device),
+            torch.arange(len(items), device=items.device),
+        )
     return _MeanOfLayers.apply((graph.forth_rows, graph.back_rows), n_layers, users, items, some, whole)

@@ -70,7 +70,7 @@ class TransformerEstimator(nn.Module):
         return tokens, self._matched(tokens)
 
     @staticmethod
-    def chosen(prepared: tuple[Tensor, Tensor], some: Tensor) -> tuple[Tensor, Tensor]:
+    def chosen(prepared: tuple[Tensor, ...], some: Tensor) -> tuple[Tensor, Tensor]:
         """Return what :meth:`prepare` found of some of the items, long [m]."""
         tokens, matched = prepared
         return tokens.index_select(1, some), matched.index_select(3, some)
@@ -164,7 +164,7 @@ class BottleneckEstimator(nn.Module):
         return (conditions.flatten(1),)
 
     @staticmethod
-    def chosen(prepared: tuple[Tensor], some: Tensor) -> tuple[Tensor]:
+    def chosen(prepared: tuple[Tensor, ...], some: Tensor) -> tuple[Tensor]:
         """Return what :meth:`prepare` found of some of the items, long [m]."""
         return (prepared[0].index_select(0, some),)
 
