@@ -400,7 +400,7 @@ class RunMixin(MirrorGradient):
         """Evaluate a model whose scores are inner products, by blocks of users."""
         self.model.eval()
         collector, vectors = self.eval_collector, self.model.inner_products()
-        ranking = VectorRanking(vectors.users, vectors.items, max(collector.topk), check)
+        ranking = VectorRanking(vectors, max(collector.topk), check)
         starts: Any = range(0, len(eval_data.users), USERS)
         for start in tqdm(starts, desc="Evaluate", ncols=100) if show_progress else starts:
             block = eval_data.block(np.arange(start, min(start + USERS, len(eval_data.users)))).to(

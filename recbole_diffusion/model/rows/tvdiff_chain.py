@@ -1,0 +1,213 @@
+"""TVDiff's reverse chain with a few products in full precision, for processors that multiply bfloat16.
+
+The chain z_{t-1} = c1(t) u_t M + c2(t) z_t with u_t = tanh(z_t + e_t) is linear in what M multiplies. So a
+block of steps t = b..a is, exactly,
+
+    z_{a-1} = A z_b + (sum_t w_t u_t) M,    A = prod_t c2(t),    w_t = c1(t) prod_{a <= s < t} c2(s):
+
+one product of [rows, d] and [d, d] a block instead of one a step, if the u_t inside were known. They need
+z_t, and so u_t M at each step. The block before has a pair whose product is known, v = sum_t w_t u_t / sum_t
+w_t and v M. Within a block u_t stays near v, so that
+
+    u_t M = v M + (u_t - v) M
+
+needs its last product to a few digits only: it is one of bfloat16, with a relative error of about 2^-9 of
+(u_t - v) M. What that does to z_t goes through tanh and M once more before it is in z_{a-1}, with a block's
+share of the chain as its weight: the fewer steps a block has, the smaller.
+
+How large it is in the end depends on the weights (a bound by |M| alone grows as e^{|M| sum c1}), so it is
+measured: :func:`short_chain` takes the fewest blocks with which the vectors of a sample of users are within a
+tolerance of the plain chain's, and measures what is left in differences of scores. A list in which two
+neighbours are nearer than that is made again by the plain chain (``evaluation/near_vectors.py``).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ROWS = 64  # users whose numbers stay in a core's second cache while they are made
+SAMPLE = 64  # users on which the plain chain runs as well
+BLOCKS = (3, 4, 5, 6, 8, 10, 13, 16, 20, 25)
+# Of the plain chain's products: with more blocks those of bfloat16 and the rest cost what blocks save.
+WORTH = 0.4
+# Places of the sample's lists whose errors are measured, and how much more than the largest is doubted.
+LISTED, SAFETY = 100, 2.0
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The tables of a reverse chain of the steps 0..last.
+
+    Attributes:
+        times: e_t, [last + 1, d].
+        x0: c1(t), [last + 1].
+        xt: c2(t), [last + 1].
+        product: M = H^T W_I, [d, d], or [d + 1, d] where u_t has a one behind.
+    """
+
+    times: Tensor
+    x0: Tensor
+    xt: Tensor
+    product: Tensor
+
+    @property
+    def width(self) -> int:
+        """Return d."""
+        return self.times.shape[1]
+
+    @property
+    def last(self) -> int:
+        """Return the number of products of the plain chain."""
+        return len(self.times) - 1
+
+    def moved(self, u: Tensor, ones: float = 1.0) -> Tensor:
+        """Return u M for tanh's part of u, [rows, d], with ``ones`` in place of the one behind it."""
+        whole = u @ self.product[: self.width]
+        return whole if len(self.product) == self.width else whole + ones * self.product[-1]
+
+    def end(self, z: Tensor) -> Tensor:
+        """Return tanh's part of u_0, [rows, d]."""
+        return torch.tanh(z + self.times[0])
+
+    def plain(self, z: Tensor) -> Tensor:
+        """Return z_0 of the plain chain, [rows, d]."""
+        for t in range(self.last, 0, -1):
+            z = self.x0[t] * self.moved(torch.tanh(z + self.times[t])) + self.xt[t] * z
+        return z
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step t of a block: z_t = kept z_b + known v M + kept (sum of earlier products by their ``weight``).
+
+    Attributes:
+        t: the step.
+        kept: A up to here, the product of c2 of the block's earlier steps.
+        known: the weight of v M.
+        weight: c1(t) / (A after this step), of the step's own product.
+        share: w_t.
+    """
+
+    t: int
+    kept: float
+    known: float
+    weight: float
+    share: float
+
+
+def block_sizes(x0: Tensor, blocks: int) -> list[int]:
+    """Return the number of steps of each block: 1, since no product is known, 2, then equal sums of c1.
+
+    Args:
+        x0: c1(t) of the steps 0..last.
+        blocks: their number, from 3 to ``last`` - 2.
+    """
+    steps = range(len(x0) - 4, 0, -1)  # after the first three
+    sums = torch.tensor([float(x0[t]) for t in steps], dtype=torch.float64).cumsum(0)
+    parts, cuts = blocks - 2, [0]
+    for part in range(1, parts):
+        cut = int(torch.searchsorted(sums, sums[-1] * part / parts))
+        cuts.append(min(max(cut, cuts[-1] + 1), len(steps) - (parts - part)))  # each has a step
+    return [1, 2, *(b - a for a, b in zip(cuts, [*cuts[1:], len(steps)], strict=True))]
+
+
+def make_block(chain: Chain, first: int, size: int) -> list[Step]:
+    """Return the steps first, first - 1, ... of a block."""
+    steps, kept, known = [], 1.0, 0.0
+    factors = [float(chain.xt[t]) for t in range(first, first - size, -1)]
+    for place, factor in enumerate(factors):
+        c1 = float(chain.x0[first - place])
+        share = c1
+        for later in factors[place + 1 :]:
+            share *= later
+        steps.append(Step(first - place, kept, known, c1 / (kept * factor), share))
+        kept, known = kept * factor, factor * known + c1
+    return steps
+
+
+class ShortChain:
+    """The chain by blocks, for any users.
+
+    Attributes:
+        error: largest |u_0 - u_0 of the plain chain| / |u_0| of the sampled users.
+        doubt: how far the difference of two scores may be off, by |u_0| and the sum of the items' lengths.
+
+    Args:
+        chain: its tables.
+        sizes: steps of each block, the first 1.
+    """
+
+    def __init__(self, chain: Chain, sizes: list[int]) -> None:
+        self.chain, self.error, self.doubt = chain, 0.0, 0.0
+        firsts = [chain.last - sum(sizes[:number]) for number in range(len(sizes))]
+        self.blocks = [make_block(chain, first, size) for first, size in zip(firsts, sizes, strict=True)]
+        self._short = chain.product[: chain.width].bfloat16()
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return z_0 [rows, d] from z = x_0 W_I [rows, d]."""
+        v, known = torch.zeros_like(z), torch.zeros_like(z)  # v M
+        total, inside = torch.empty_like(z), torch.empty_like(z)
+        off = torch.empty_like(z, dtype=torch.bfloat16)
+        for block in self.blocks:
+            inside.copy_(z)
+            total.zero_()
+            moved = None  # (u_t - v) M of the step before
+            for number, step in enumerate(block):
+                last = number == len(block) - 1
+                for start in range(0, len(z), ROWS):
+                    some = slice(start, start + ROWS)
+                    if moved is not None:
+                        inside[some].add_(moved[some], alpha=block[number - 1].weight)
+                    u = torch.add(self.chain.times[step.t], inside[some], alpha=step.kept)
+                    u.add_(known[some], alpha=step.known).tanh_()
+                    total[some].add_(u, alpha=step.share)
+                    if not last:
+                        off[some] = u.sub_(v[some])
+                if not last:
+                    moved = off @ self._short
+            weight = sum(step.share for step in block)
+            product = self.chain.moved(total, weight)
+            z = torch.add(product, z, alpha=block[-1].kept * float(self.chain.xt[block[-1].t]))
+            torch.mul(total, 1 / weight, out=v)
+            torch.mul(product, 1 / weight, out=known)
+        return z
+
+
+def short_chain(chain: Chain, sample: Tensor, items: Tensor, tolerance: float) -> ShortChain | None:
+    """Return the chain with the fewest blocks that keeps to a tolerance, or None: the plain one is as cheap.
+
+    Args:
+        chain: its tables.
+        sample: z = x_0 W_I of a few users, [users, d].
+        items: H, [n_items, d or d + 1].
+        tolerance: largest |u_0 - u_0 of the plain chain| / |u_0| of the sampled users.
+    """
+    u = chain.end(chain.plain(sample))
+    for count in BLOCKS:
+        if count > WORTH * chain.last:
+            return None
+        short = ShortChain(chain, block_sizes(chain.x0, count))
+        off = chain.end(short(sample)) - u
+        short.error = float((off.norm(dim=1) / u.norm(dim=1)).max())
+        if short.error <= tolerance:
+            short.doubt = SAFETY * _largest_doubt(u, off, items[1:])
+            return short
+    return None
+
+
+def _largest_doubt(u: Tensor, off: Tensor, items: Tensor) -> float:
+    """Return the largest error of a difference of neighbours in the sample's lists, as ``ShortChain.doubt``.
+
+    Args:
+        u: tanh's part of u_0 of the plain chain, [users, d].
+        off: what the short chain adds to it, [users, d].
+        items: H without the padding item, [n_items, d or more]; the ones behind u are never off.
+    """
+    ones = u.new_ones(len(u), items.shape[1] - u.shape[1])
+    best = (torch.cat([u, ones], 1) @ items.T).topk(min(LISTED, len(items)), 1).indices
+    listed = items[best]  # [users, places, d or more]
+    error = (listed[..., : u.shape[1]] @ off[:, :, None]).squeeze(2)
+    lengths = listed.norm(dim=2)
+    scale = u.norm(dim=1)[:, None] * (lengths[:, 1:] + lengths[:, :-1])
+    return float((error.diff(dim=1).abs() / scale.clamp_min(torch.finfo(u.dtype).tiny)).max())
