@@ -26,7 +26,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ROWS = 64  # users whose numbers stay in a core's second cache while they are made
+# Users of one product, and numbers made at once: what a step needs stays in a core's second cache.
+USERS, CELLS = 256, 2**15
 SAMPLE = 64  # users on which the plain chain runs as well
 BLOCKS = (3, 4, 5, 6, 8, 10, 13, 16, 20, 25)
 # Of the plain chain's products: with more blocks those of bfloat16 and the rest cost what blocks save.
@@ -61,10 +62,10 @@ class Chain:
         """Return the number of products of the plain chain."""
         return len(self.times) - 1
 
-    def moved(self, u: Tensor, ones: float = 1.0) -> Tensor:
-        """Return u M for tanh's part of u, [rows, d], with ``ones`` in place of the one behind it."""
+    def moved(self, u: Tensor) -> Tensor:
+        """Return u M for tanh's part of u, [rows, d]."""
         whole = u @ self.product[: self.width]
-        return whole if len(self.product) == self.width else whole + ones * self.product[-1]
+        return whole if len(self.product) == self.width else whole + self.product[-1]
 
     def end(self, z: Tensor) -> Tensor:
         """Return tanh's part of u_0, [rows, d]."""
@@ -142,33 +143,48 @@ class ShortChain:
         self.chain, self.error, self.doubt = chain, 0.0, 0.0
         firsts = [chain.last - sum(sizes[:number]) for number in range(len(sizes))]
         self.blocks = [make_block(chain, first, size) for first, size in zip(firsts, sizes, strict=True)]
-        self._short = chain.product[: chain.width].bfloat16()
+        self._exact = chain.product[: chain.width].T.contiguous()  # M^T
+        self._short = self._exact.bfloat16()
+        self._ones = chain.product[chain.width :].T if len(chain.product) > chain.width else None  # [d, 1]
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return z_0 [rows, d] from z = x_0 W_I [rows, d]."""
+        ended = torch.empty_like(z)
+        for some, of_some in zip(z.split(USERS), ended.split(USERS), strict=True):
+            of_some.copy_(self._run(some.T.contiguous()).T)
+        return ended
+
+    def _run(self, z: Tensor) -> Tensor:
+        """Return z_0 from z, [d, users] both: a product then begins with M^T, which needs no new layout."""
         v, known = torch.zeros_like(z), torch.zeros_like(z)  # v M
-        total, inside = torch.empty_like(z), torch.empty_like(z)
-        off = torch.empty_like(z, dtype=torch.bfloat16)
+        total, inside, product = torch.empty_like(z), torch.empty_like(z), torch.empty_like(z)
+        off = torch.empty_like(z, dtype=self._short.dtype)
+        moved = torch.empty_like(off)  # (u_t - v) M of the step before
+        rows = max(1, CELLS // z.shape[1])
+        u = z.new_empty(rows, z.shape[1])
         for block in self.blocks:
             inside.copy_(z)
             total.zero_()
-            moved = None  # (u_t - v) M of the step before
             for number, step in enumerate(block):
-                last = number == len(block) - 1
-                for start in range(0, len(z), ROWS):
-                    some = slice(start, start + ROWS)
-                    if moved is not None:
-                        inside[some].add_(moved[some], alpha=block[number - 1].weight)
-                    u = torch.add(self.chain.times[step.t], inside[some], alpha=step.kept)
-                    u.add_(known[some], alpha=step.known).tanh_()
-                    total[some].add_(u, alpha=step.share)
-                    if not last:
-                        off[some] = u.sub_(v[some])
-                if not last:
-                    moved = off @ self._short
+                e = self.chain.times[step.t][:, None]
+                whole = (e, inside, moved, known, v, total, off)
+                for parts in zip(*(one.split(rows) for one in whole), strict=True):
+                    e_of, z_of, moved_of, known_of, v_of, total_of, off_of = parts
+                    u_of = u[: len(z_of)]
+                    if number:
+                        z_of.add_(moved_of, alpha=block[number - 1].weight)
+                    torch.add(e_of, z_of, alpha=step.kept, out=u_of)
+                    u_of.add_(known_of, alpha=step.known).tanh_()
+                    total_of.add_(u_of, alpha=step.share)
+                    if step is not block[-1]:
+                        off_of.copy_(u_of.sub_(v_of))
+                if step is not block[-1]:
+                    torch.mm(self._short, off, out=moved)
             weight = sum(step.share for step in block)
-            product = self.chain.moved(total, weight)
-            z = torch.add(product, z, alpha=block[-1].kept * float(self.chain.xt[block[-1].t]))
+            torch.mm(self._exact, total, out=product)
+            if self._ones is not None:
+                product.add_(self._ones, alpha=weight)
+            z.mul_(block[-1].kept * float(self.chain.xt[block[-1].t])).add_(product)
             torch.mul(total, 1 / weight, out=v)
             torch.mul(product, 1 / weight, out=known)
         return z
