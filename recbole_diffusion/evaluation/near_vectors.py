@@ -51,7 +51,7 @@ def best_in_order(
     if doubt is None:
         return search.best(found, users, k, cells)
     values, items = search.best(found, users, min(k + 1, len(vectors.items) - 1), cells)
-    again = _unsure(values, items, doubt, vectors.items).nonzero().view(-1)
+    again = _unsure(search, values, items, doubt, vectors.items).nonzero().view(-1)
     values, items = values[:, :k].contiguous(), items[:, :k].contiguous()
     if len(again):
         left_out = None if cells is None else _cells_of(again, len(users), *cells)
@@ -59,12 +59,12 @@ def best_in_order(
     return values, items
 
 
-def _unsure(values: Tensor, items: Tensor, doubt: Tensor, vectors: Tensor) -> Tensor:
+def _unsure(search: VectorSearch, values: Tensor, items: Tensor, doubt: Tensor, vectors: Tensor) -> Tensor:
     """Return whether two neighbours of a list may be in the wrong order, bool [batch].
 
     Items with one vector have one score whatever the user's vector is: their order is the tie rule's.
     """
-    lengths = vectors.norm(dim=1)[items]
+    lengths = search.lengths[search.place[items - 1]]
     allowed = doubt[:, None] * (lengths[:, 1:] + lengths[:, :-1])
     # What is left out has -inf, and where two have it the difference is no number: neither is in doubt.
     row, place = ((values[:, :-1] - values[:, 1:]) <= allowed).nonzero(as_tuple=True)

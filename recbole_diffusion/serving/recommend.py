@@ -35,7 +35,12 @@ def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iter
     seen = ranking.seen_items(run.parts, exclude, bool(run.config["repeatable"]))
     find = finder_for_users(run.model, run.config.general.seed)
     yield from ranking.rank_users(
-        find, users, k, seen, run.config["device"], ranking.block_size(len(run.items))
+        find,
+        users,
+        k,
+        seen,
+        run.config["device"],
+        ranking.block_size(len(run.items), run.model.has_item_vectors),
     )
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Users of one product, and numbers made at once: what a step needs stays in a core's second cache.
+# Users of one product, and numbers that a thread makes at once: they stay in a core's second cache.
 USERS, CELLS = 256, 2**15
 SAMPLE = 64  # users on which the plain chain runs as well
 BLOCKS = (3, 4, 5, 6, 8, 10, 13, 16, 20, 25)
@@ -150,17 +150,42 @@ class ShortChain:
     def __call__(self, z: Tensor) -> Tensor:
         """Return z_0 [rows, d] from z = x_0 W_I [rows, d]."""
         ended = torch.empty_like(z)
+        full = [z.new_empty(min(USERS, len(z)) * z.shape[1]) for _ in range(6)]
+        short = [torch.empty_like(full[0], dtype=self._short.dtype) for _ in range(2)]
         for some, of_some in zip(z.split(USERS), ended.split(USERS), strict=True):
-            of_some.copy_(self._run(some.T.contiguous()).T)
+            shape = z.shape[1], len(some)
+            work = [one[: some.numel()].view(shape) for one in (*full, *short)]
+            work[0].copy_(some.T)
+            self._run(*work)
+            of_some.copy_(work[0].T)
         return ended
 
-    def _run(self, z: Tensor) -> Tensor:
-        """Return z_0 from z, [d, users] both: a product then begins with M^T, which needs no new layout."""
-        v, known = torch.zeros_like(z), torch.zeros_like(z)  # v M
-        total, inside, product = torch.empty_like(z), torch.empty_like(z), torch.empty_like(z)
-        off = torch.empty_like(z, dtype=self._short.dtype)
-        moved = torch.empty_like(off)  # (u_t - v) M of the step before
-        rows = max(1, CELLS // z.shape[1])
+    def _run(
+        self,
+        z: Tensor,
+        inside: Tensor,
+        total: Tensor,
+        v: Tensor,
+        known: Tensor,
+        product: Tensor,
+        off: Tensor,
+        moved: Tensor,
+    ) -> None:
+        """Turn z into z_0, [d, users]: a product then begins with M^T, which needs no new layout.
+
+        Args:
+            z: of the users.
+            inside: memory for z_t without its share of v M; all of one shape.
+            total: for sum_t w_t u_t.
+            v: for it over the sum of the weights, of the block before.
+            known: for v M.
+            product: for the block's.
+            off: for u_t - v, in short.
+            moved: for its product, in short.
+        """
+        v.zero_()
+        known.zero_()
+        rows = max(1, CELLS * torch.get_num_threads() // z.shape[1])
         u = z.new_empty(rows, z.shape[1])
         for block in self.blocks:
             inside.copy_(z)
@@ -187,7 +212,6 @@ class ShortChain:
             z.mul_(block[-1].kept * float(self.chain.xt[block[-1].t])).add_(product)
             torch.mul(total, 1 / weight, out=v)
             torch.mul(product, 1 / weight, out=known)
-        return z
 
 
 def short_chain(chain: Chain, sample: Tensor, items: Tensor, tolerance: float) -> ShortChain | None:
