@@ -14,6 +14,7 @@ from recbole_diffusion.model.rows.tvdiff_chain import (
     make_block,
     short_chain,
 )
+from recbole_diffusion.model.user_blocks import KeptUsers
 from recbole_diffusion.serving.scoring import finder_for_users
 from recbole_diffusion.testing import Built
 
@@ -160,6 +161,23 @@ def test_what_evaluation_derived_outlives_equal_weights_alone(checkerboard):
     model.eval()
     model.inner_products().near(users)
     assert calls == [2, 1, 2, 2]
+
+
+def test_users_are_not_kept_where_all_have_no_room(monkeypatch):
+    monkeypatch.setattr("recbole_diffusion.model.user_blocks.KEPT", 30)
+    for n_users, asked in ((10, [2]), (11, [2, 2])):
+        calls = []
+
+        def compute(users, calls=calls):
+            calls.append(len(users))
+            return users[:, None].repeat(1, 3).float(), -users.float()
+
+        kept = KeptUsers(n_users, 3, compute)
+        for _ in range(2):
+            vectors, numbers = kept.gather(torch.tensor([4, 9]))
+            assert vectors.tolist() == [[4, 4, 4], [9, 9, 9]]
+            assert numbers.tolist() == [-4, -9]
+        assert calls == asked
 
 
 @pytest.mark.parametrize("value", [-1e-5, 0.5])
