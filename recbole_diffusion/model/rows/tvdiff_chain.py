@@ -196,6 +196,7 @@ class ShortChain:
                 for parts in zip(*(one.split(rows) for one in whole), strict=True):
                     e_of, z_of, moved_of, known_of, v_of, total_of, off_of = parts
                     u_of = u[: len(z_of)]
+                    # z_t = kept (z_b + what (u_s - v) M of earlier steps added) + known v M.
                     if number:
                         z_of.add_(moved_of, alpha=block[number - 1].weight)
                     torch.add(e_of, z_of, alpha=step.kept, out=u_of)
@@ -203,13 +204,16 @@ class ShortChain:
                     total_of.add_(u_of, alpha=step.share)
                     if step is not block[-1]:
                         off_of.copy_(u_of.sub_(v_of))
+                # (u_t - v) M to a few digits, for the next z_t; the last u_t is in the block's product.
                 if step is not block[-1]:
                     torch.mm(self._short, off, out=moved)
+            # z_{a-1} = A z_b + (sum_t w_t u_t) M, in full.
             weight = sum(step.share for step in block)
             torch.mm(self._exact, total, out=product)
             if self._ones is not None:
                 product.add_(self._ones, alpha=weight)
             z.mul_(block[-1].kept * float(self.chain.xt[block[-1].t])).add_(product)
+            # The pair whose product the next block knows.
             torch.mul(total, 1 / weight, out=v)
             torch.mul(product, 1 / weight, out=known)
 
