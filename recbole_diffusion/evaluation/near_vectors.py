@@ -7,6 +7,9 @@ from torch import Tensor
 
 from recbole_diffusion.evaluation.search import VectorSearch
 
+# Users whose lists are looked at for doubt together, so that those made again are not few, and users searched
+# for together.
+TOGETHER, SEARCHED = 2048, 512
 Cells = tuple[Tensor, Tensor] | None  # rows of a batch and item numbers that are left out, long [cells] each
 
 
@@ -49,14 +52,28 @@ def best_in_order(
         cells: what is left out.
     """
     if doubt is None:
-        return search.best(found, users, k, cells)
-    values, items = search.best(found, users, min(k + 1, len(vectors.items) - 1), cells)
+        return _in_parts(search, found, users, k, cells)
+    values, items = _in_parts(search, found, users, min(k + 1, len(vectors.items) - 1), cells)
     again = _unsure(search, values, items, doubt, vectors.items).nonzero().view(-1)
     values, items = values[:, :k].contiguous(), items[:, :k].contiguous()
     if len(again):
         left_out = None if cells is None else _cells_of(again, len(users), *cells)
         values[again], items[again] = search.best(vectors.users(users[again]), users[again], k, left_out)
     return values, items
+
+
+def _in_parts(
+    search: VectorSearch, found: Tensor, users: Tensor, k: int, cells: Cells
+) -> tuple[Tensor, Tensor]:
+    """Return ``search.best`` of many users, a part at a time: its tables stay in the cache."""
+    if len(users) <= SEARCHED:
+        return search.best(found, users, k, cells)
+    parts = []
+    for some in torch.arange(len(users), device=users.device).split(SEARCHED):
+        left_out = None if cells is None else _cells_of(some, len(users), *cells)
+        parts.append(search.best(found[some], users[some], k, left_out))
+    values, items = zip(*parts, strict=True)
+    return torch.cat(values), torch.cat(items)
 
 
 def _unsure(search: VectorSearch, values: Tensor, items: Tensor, doubt: Tensor, vectors: Tensor) -> Tensor:

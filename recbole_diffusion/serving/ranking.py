@@ -80,9 +80,9 @@ def _pairs(parts: Mapping[str, Any], names: list[str]) -> sp.csr_matrix:
     return seen
 
 
-def block_size(n_items: int, by_vectors: bool = False) -> int:
-    """Return the number of users to rank together, by all scores or by vectors, which need no table."""
-    return LARGEST if by_vectors else min(LARGEST, max(1, CELLS // n_items))
+def block_size(n_items: int) -> int:
+    """Return the number of users to rank together."""
+    return min(LARGEST, max(1, CELLS // n_items))
 
 
 def rank_users(

@@ -66,6 +66,12 @@ def finder_for_users(model: Any, seed: int) -> FindForUsers:
     return lambda users, k, cells: best_of(scores(users), users, k, cells)
 
 
+@torch.no_grad()
+def makes_near_lists(model: Any) -> bool:
+    """Return whether a model's lists begin with near vectors, so that many users are ranked together."""
+    return model.has_item_vectors and model.inner_products().near is not None
+
+
 def _user_scores(model: Any, seed: int) -> Callable[[Tensor], Tensor]:
 
     def scores(users: Tensor) -> Tensor:

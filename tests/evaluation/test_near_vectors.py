@@ -1,5 +1,6 @@
 """Lists by vectors that are a little off: what the error could change is made again."""
 
+import pytest
 import torch
 
 from recbole_diffusion.evaluation.near_vectors import best_by_vectors
@@ -46,7 +47,9 @@ def test_the_place_behind_the_list_counts_and_left_out_items_do_not():
     assert asked == []
 
 
-def test_left_out_cells_follow_the_users_who_are_made_again():
+@pytest.mark.parametrize("searched", [6, 512])
+def test_left_out_cells_follow_the_users_who_are_made_again(searched, monkeypatch):
+    monkeypatch.setattr("recbole_diffusion.evaluation.near_vectors.SEARCHED", searched)
     draw = torch.Generator().manual_seed(1)
     items, exact = torch.randn(60, 5, generator=draw), torch.randn(20, 5, generator=draw)
     cells = torch.randint(0, 20, (200,), generator=draw), torch.randint(1, 60, (200,), generator=draw)
