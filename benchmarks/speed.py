@@ -72,9 +72,8 @@ def scoring(
 
     def score(how: str) -> Callable[[], None]:
         def run() -> None:
-            with_options(
-                model, scoring=how
-            ).eval()  # also empties the caches: H and H^T W_I are part of the work
+            # Training empties the caches: H and H^T W_I are part of the work.
+            with_options(model, scoring=how).train().eval()
             for block in ids.split(400):
                 model.full_sort_predict({model.USER_ID: block})
 
@@ -137,7 +136,8 @@ def main() -> None:
         "",
         *table_head("work", "identities", "dense", "ratio", "repeats"),
     ]
-    show_page([*head, *lines], arguments.output)
+    foot = ["", "Lists and training at width 1000, against an earlier build: [width](width.md)."]
+    show_page([*head, *lines, *foot], arguments.output)
 
 
 if __name__ == "__main__":

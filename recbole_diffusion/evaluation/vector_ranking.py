@@ -1,11 +1,12 @@
 """The ranking of an evaluation for scores that are inner products: no table of users x items is made."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from recbole_diffusion.evaluation.near_vectors import best_in_order, for_lists
 from recbole_diffusion.evaluation.ranking import (
     RankedBatch,
     all_equal,
@@ -23,8 +24,7 @@ class VectorRanking:
     """Ranks blocks of users by their vectors, and checks the scores as those of a table are checked.
 
     Args:
-        users: from internal ids, long [block], to vectors [block, d].
-        items: vectors, [n_items, d].
+        vectors: the model's ``InnerProducts``.
         k: length of a list.
         check: of the evaluation.
 
@@ -32,11 +32,12 @@ class VectorRanking:
         UsageError: there are fewer items than places.
     """
 
-    def __init__(self, users: Callable[[Tensor], Tensor], items: Tensor, k: int, check: ScoreCheck) -> None:
-        check_length(k, len(items))
-        self.vectors_of, self.items, self.k, self.check = users, items.detach(), k, check
+    def __init__(self, vectors: Any, k: int, check: ScoreCheck) -> None:
+        check_length(k, len(vectors.items))
+        self.vectors = replace(vectors, items=vectors.items.detach())
+        self.items, self.k, self.check = self.vectors.items, k, check
         self.search = VectorSearch(self.items)
-        self.places = places_to_rank(k, len(items) - 1)
+        self.places = places_to_rank(k, len(self.items) - 1)
 
     @torch.no_grad()
     def rank(
@@ -54,11 +55,11 @@ class VectorRanking:
             RunError: a score is NaN or infinite.
         """
         # [block, d]; no score is computed before the search asks for it.
-        vectors = self.vectors_of(users)
+        vectors, doubt = for_lists(self.vectors, users)
         # |u . h| <= |u| |h|: all scores are finite if the largest lengths have a finite product.
         if not bool(torch.isfinite(vectors.norm(dim=1).max() * self.search.lengths[0])):
             self.check.finite(vectors @ self.items[1:].T)
-        values, items = self.search.best(vectors, users, self.places, history)
+        values, items = best_in_order(self.search, self.vectors, users, vectors, doubt, self.places, history)
         ranked = held_against(users, values, items, positive_u, positive_i, len(self.items), self.k)
         best = values[:, :1]
         if torch.where(values == -torch.inf, best, values).eq(best).all():  # nobody's list tells items apart
@@ -75,7 +76,7 @@ class VectorRanking:
             items: its item id, long [pairs].
         """
         # u . v of each pair.
-        return (self.vectors_of(users).index_select(0, rows) * self.items.index_select(0, items)).sum(1)
+        return (self.vectors.users(users).index_select(0, rows) * self.items.index_select(0, items)).sum(1)
 
     def _equal(self, vectors: Tensor, history: tuple[Tensor, Tensor]) -> bool | None:
         """Return ``RankedBatch.equal`` from all scores of a block."""

@@ -17,10 +17,15 @@ class InnerProducts:
     Attributes:
         users: from long [batch] to vectors [batch, d].
         items: vectors, [n_items, d].
+        near: for models whose exact vectors are dear, from long [batch] to vectors that are a little off,
+            [batch, d], and each user's doubt, [batch]: two scores may be in the wrong order if they are
+            nearer than this times the sum of the two items' lengths. For lists alone, which
+            ``evaluation/near_vectors.py`` makes exact. Otherwise None.
     """
 
     users: Callable[[Tensor], Tensor]
     items: Tensor
+    near: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ Where scoring draws noise, a user's noise must not depend on the batch that asks
 computed in blocks of consecutive ids, and each block has a seed of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
 USER_BLOCK = 1024  # users computed together
+KEPT = 2**26  # numbers that are kept between two evaluations of the same weights: 256 MB of float32
 
 
 def noise_seed(seed: int, number: int) -> int:
@@ -51,3 +52,47 @@ class UserBlocks:
             self._table[ids] = found
             self._done[block] = True
         return torch.zeros(0, self.width, device=users.device) if self._table is None else self._table[users]
+
+
+class KeptUsers:
+    """Vectors of users and a number for each, computed when first asked for; kept where all users' have room.
+
+    Args:
+        n_users: number of user ids.
+        width: of a vector.
+        compute: from user ids, long [batch], to vectors [batch, width] and numbers [batch].
+    """
+
+    def __init__(self, n_users: int, width: int, compute: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
+        self.n_users, self.keeps, self.compute = n_users, n_users * width <= KEPT, compute
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all; the weights are about to change."""
+        self._kept: tuple[Tensor, Tensor] | None = None
+        self._done = torch.zeros(self.n_users, dtype=torch.bool)
+
+    def gather(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the vectors of users, [batch, width], and their numbers, [batch]."""
+        if not self.keeps:
+            return self.compute(users)
+        asked = users.cpu()
+        new = torch.unique(asked[~self._done[asked]])
+        if len(new) or self._kept is None:
+            vectors, numbers = self.compute(new.to(users.device))
+            if self._kept is None:
+                shape = self.n_users, vectors.shape[1]
+                self._kept = vectors.new_empty(shape), numbers.new_empty(self.n_users)
+            self._kept[0][new], self._kept[1][new] = vectors, numbers
+            self._done[new] = True
+        return self._kept[0][users], self._kept[1][users]
+
+
+def checksum(tensors: Iterable[Tensor]) -> tuple[int, ...]:
+    """Return a number for the content of each tensor, and for where it lies; reading costs little."""
+    found = []
+    for one in tensors:
+        flat = one.detach().contiguous().view(-1)
+        whole = flat.numel() * flat.element_size() % 8 == 0
+        found += [one.data_ptr(), int(flat.view(torch.int64 if whole else torch.uint8).sum())]
+    return tuple(found)

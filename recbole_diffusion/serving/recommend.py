@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recbole_diffusion.evaluation.near_vectors import TOGETHER
 from recbole_diffusion.serving import ranking
 from recbole_diffusion.serving.changed_data import SAMPLE
 from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users
 from recbole_diffusion.serving.ranking import RecommendationBlock
-from recbole_diffusion.serving.scoring import finder_for_histories, finder_for_users
+from recbole_diffusion.serving.scoring import finder_for_histories, finder_for_users, makes_near_lists
 from recbole_diffusion.serving.served_run import ServedRun
 from recbole_diffusion.serving.users import asked_users
 from recbole_diffusion.serving.writers import columns_of
@@ -34,9 +35,8 @@ def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iter
     run.changed.check_users(run.model, run.config.general.seed)
     seen = ranking.seen_items(run.parts, exclude, bool(run.config["repeatable"]))
     find = finder_for_users(run.model, run.config.general.seed)
-    yield from ranking.rank_users(
-        find, users, k, seen, run.config["device"], ranking.block_size(len(run.items))
-    )
+    size = TOGETHER if makes_near_lists(run.model) else ranking.block_size(len(run.items))
+    yield from ranking.rank_users(find, users, k, seen, run.config["device"], size)
 
 
 def new_lists(run: ServedRun, users: NewUsers, k: int, exclude: str) -> Iterator[RecommendationBlock]:

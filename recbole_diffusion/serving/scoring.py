@@ -9,6 +9,7 @@ from torch import Tensor
 from recbole_diffusion import registry
 from recbole_diffusion.compat import Interaction
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.evaluation.near_vectors import best_by_vectors
 from recbole_diffusion.evaluation.ranking import NO_USER, best_items
 from recbole_diffusion.evaluation.score_check import not_finite
 from recbole_diffusion.evaluation.search import VectorSearch
@@ -60,9 +61,15 @@ def finder_for_users(model: Any, seed: int) -> FindForUsers:
         with torch.no_grad():
             vectors = model.inner_products()
         search = VectorSearch(vectors.items)
-        return torch.no_grad()(lambda users, k, cells: search.best(vectors.users(users), users, k, cells))
+        return torch.no_grad()(lambda users, k, cells: best_by_vectors(search, vectors, users, k, cells))
     scores = _user_scores(model, seed)
     return lambda users, k, cells: best_of(scores(users), users, k, cells)
+
+
+@torch.no_grad()
+def makes_near_lists(model: Any) -> bool:
+    """Return whether a model's lists begin with near vectors, so that many users are ranked together."""
+    return model.has_item_vectors and model.inner_products().near is not None
 
 
 def _user_scores(model: Any, seed: int) -> Callable[[Tensor], Tensor]:

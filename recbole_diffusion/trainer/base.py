@@ -20,6 +20,7 @@ from recbole_diffusion.data.fingerprint import differences
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.metrics import RunEvaluator
+from recbole_diffusion.evaluation.near_vectors import TOGETHER
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.evaluation.score_check import ScoreCheck
 from recbole_diffusion.evaluation.vector_ranking import USERS, VectorRanking
@@ -400,12 +401,11 @@ class RunMixin(MirrorGradient):
         """Evaluate a model whose scores are inner products, by blocks of users."""
         self.model.eval()
         collector, vectors = self.eval_collector, self.model.inner_products()
-        ranking = VectorRanking(vectors.users, vectors.items, max(collector.topk), check)
-        starts: Any = range(0, len(eval_data.users), USERS)
+        ranking = VectorRanking(vectors, max(collector.topk), check)
+        size = USERS if vectors.near is None else TOGETHER
+        starts: Any = range(0, len(eval_data.users), size)
         for start in tqdm(starts, desc="Evaluate", ncols=100) if show_progress else starts:
-            block = eval_data.block(np.arange(start, min(start + USERS, len(eval_data.users)))).to(
-                self.device
-            )
+            block = eval_data.block(np.arange(start, min(start + size, len(eval_data.users)))).to(self.device)
             collector.collect_ranked(ranking.rank(block.users, block.history, *block.held_out))
             collector.progress.done += len(block.users)
             if self.rated is not None:

@@ -73,6 +73,17 @@ def test_rows_of_a_sparse_matrix_and_their_transpose_equal_dense_ones():
     assert torch.allclose(rows.times(torch.eye(5, dtype=torch.float64)), dense)
 
 
+@pytest.mark.parametrize("width", [256, 261])
+def test_gram_of_a_wide_matrix_by_its_upper_half_equals_dense(width):
+    rows = torch.randn(40, width, dtype=torch.float64, requires_grad=True)
+    found = layers.gram(rows)
+    assert torch.allclose(found, rows.T @ rows)
+    weights = torch.randn(width, width, dtype=torch.float64)  # no symmetric gradient
+    (gradient,) = torch.autograd.grad((found * weights).sum(), rows, retain_graph=True)
+    (plain,) = torch.autograd.grad((rows.T @ rows * weights).sum(), rows)
+    assert torch.allclose(gradient, plain)
+
+
 def test_gram_equals_dense_with_gradient():
     rows = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
     assert torch.allclose(layers.gram(rows), rows.T @ rows)

@@ -25,22 +25,24 @@ Longer than most files: the paper's three views in its order, exact and projecte
 """
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_diffusion.compat import InputType
+from recbole_diffusion.compat.processor import WIDE, multiplies_bfloat16
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender
 from recbole_diffusion.model.layers import noise_factor, pair_scores
+from recbole_diffusion.model.rows.tvdiff_chain import SAMPLE, Chain, ShortChain, short_chain
 from recbole_diffusion.model.rows.tvdiff_denoiser import make_item_encoder
 from recbole_diffusion.model.rows.tvdiff_dense import dense_energy, dense_rows, dense_scores
 from recbole_diffusion.model.rows.tvdiff_options import TVDiffOptions
-from recbole_diffusion.model.user_blocks import UserBlocks, noise_seed
+from recbole_diffusion.model.user_blocks import KeptUsers, UserBlocks, checksum, noise_seed
 from recbole_diffusion.sampler.ar_gsp import ArGsp
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.uniform import uniform_negatives
@@ -102,9 +104,10 @@ class TVDiff(Recommender):
         # View III: hard negatives by rank.
         self.sampler = ArGsp(o.gamma, o.relaxation_rate, o.steps, o.exact_rank_cells, o.candidate_items)
         # u_0 of each user, [n_users, width]; one column more where H has a bias.
-        self.user_blocks = UserBlocks(
-            self.n_users, o.hidden_size + self.item_encoder.has_bias, self._block_vectors
-        )
+        width = o.hidden_size + self.item_encoder.has_bias
+        self.user_blocks = UserBlocks(self.n_users, width, self._block_vectors)
+        # The same for lists, within the tolerance.
+        self.near_users = KeptUsers(self.n_users, width, self._near_vectors)
         self._forget()
 
     # The denoiser, Eq. 13.
@@ -116,8 +119,10 @@ class TVDiff(Recommender):
     def _vectors(self, z: Tensor, t: Tensor) -> Tensor:
         """Return u_t = tanh(x_t W_I + e_t) [rows, width] from z_t = x_t W_I [rows, d]."""
         # z_t + e_t, [rows, d]; where all rows are at one step, e_t is one row.
-        u = torch.tanh(z + self.time_layer(self.time_table[t]))
-        # A perceptron's bias is the last column of H, which meets a one.
+        return self._with_one(torch.tanh(z + self.time_layer(self.time_table[t])))
+
+    def _with_one(self, u: Tensor) -> Tensor:
+        """Return u [rows, d] with a one behind, which meets a perceptron's bias, the last column of H."""
         return F.pad(u, (0, 1), value=1.0) if self.item_encoder.has_bias else u
 
     def _vectors_of_rows(self, x: Tensor, t: Tensor) -> Tensor:
@@ -207,11 +212,20 @@ class TVDiff(Recommender):
 
     # Scoring, Algorithm 2.
 
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation; what evaluation derived outlives equal weights."""
+        if not (mode or self.training) and self._cache and self._derived_from == checksum(self.parameters()):
+            return self
+        return super().train(mode)
+
     def _forget(self) -> None:
         self._cache: dict[str, Tensor] = {}
+        self._derived_from: tuple[int, ...] = ()
         self._noise_factor: Tensor | None = None
-        if hasattr(self, "user_blocks"):  # not before the end of the constructor
+        self._short: tuple[ShortChain | None] | None = None
+        if hasattr(self, "near_users"):  # not before the end of the constructor
             self.user_blocks.forget()
+            self.near_users.forget()
 
     def _factor(self) -> Tensor:
         """Return C with C^T C = W_I^T W_I, kept until the weights change (identity 3)."""
@@ -225,6 +239,7 @@ class TVDiff(Recommender):
             # Constant in evaluation: H [n_items, width] and M [width, d], with u_t M = x0_hat W_I.
             self._cache["H"] = self.item_vectors().detach()
             self._cache["M"] = self._cache["H"].T @ self.W_I
+            self._derived_from = checksum(self.parameters())
         return self._cache["H"]
 
     @torch.no_grad()
@@ -245,7 +260,7 @@ class TVDiff(Recommender):
         return self._reverse(losses.sum_by_row(self.W_I, items, starts), generator)
 
     def inner_products(self) -> InnerProducts:
-        """Return u_0 and H; a chain without noise runs for the asked users and is not kept."""
+        """Return u_0 and H; a chain without noise runs for the asked users, for lists in short."""
 
         def of(users: Tensor) -> Tensor:
             # A noisy chain draws by block of users, so that its vectors come from there.
@@ -254,7 +269,44 @@ class TVDiff(Recommender):
             return self._fold_in_vectors(*self.positives.gather(users)[:2], self.evaluation_seed)
 
         with torch.no_grad():
-            return InnerProducts(of, self._item_side())
+            return InnerProducts(of, self._item_side(), None if self._noisy() else self.near_users.gather)
+
+    @torch.no_grad()
+    def _near_vectors(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Return u_0 by the short chain, where it is worth while, [batch, width], and the doubt, [batch]."""
+        self._item_side()
+        z = losses.sum_by_row(self.W_I, *self.positives.gather(users)[:2])
+        short = self.short_chain() if len(users) >= SAMPLE else None
+        if short is None:
+            return self._reverse(z, None), z.new_zeros(len(users))
+        u = short.chain.end(short(z))
+        return self._with_one(u), short.doubt * u.norm(dim=1)
+
+    @torch.no_grad()
+    def short_chain(self) -> ShortChain | None:
+        """Return the chain with few products, ``tvdiff_chain.py``, made once for the weights; None: plain."""
+        o = self.options
+        if self._short is None:
+            H, steps, short = self._item_side(), o.inference_steps or o.steps, None
+            if o.chain_tolerance and o.hidden_size >= WIDE and multiplies_bfloat16(H.device):
+                chain = Chain(
+                    self.time_layer(self.time_table[:steps]),
+                    self.diffusion.posterior_x0[:steps],
+                    self.diffusion.posterior_xt[:steps],
+                    self._cache["M"],
+                )
+                users = torch.linspace(1, self.n_users - 1, SAMPLE, device=H.device).long()
+                sample = losses.sum_by_row(self.W_I, *self.positives.gather(users)[:2])
+                short = short_chain(chain, sample, H, o.chain_tolerance)
+            self._short = (short,)
+        return self._short[0]
+
+    def final_diagnostics(self) -> dict[str, Any]:
+        """Return the products and the error of the chain that made the lists."""
+        short = self._short[0] if self._short else None
+        if short is None:
+            return {}
+        return {"chain": {"products": len(short.blocks), "largest_error": short.error}}
 
     def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:
         """Return u_0 of users by their items, [batch, width]; ``seed`` of the chain's noise."""
@@ -263,7 +315,7 @@ class TVDiff(Recommender):
     def _noisy(self) -> bool:
         return self.options.sampling_steps > 0 or self.options.sampling_noise
 
-    def _reverse(self, z: Tensor, generator: torch.Generator) -> Tensor:
+    def _reverse(self, z: Tensor, generator: torch.Generator | None) -> Tensor:
         """Run the reverse chain on z = x_0 W_I [rows, d] and return u_0 [rows, width] (identity 1).
 
         The posterior mean x_{t-1} = c1(t) x0_hat + c2(t) x_t times W_I, with x0_hat = u_t H^T and M = H^T W_I

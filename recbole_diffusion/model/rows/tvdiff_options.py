@@ -30,6 +30,12 @@ class TVDiffOptions(NoiseScheduleOptions):
         "forward steps that noise the history before scoring; 0: the clean history", low=0
     )
     sampling_noise: bool = option("add posterior noise in the reverse chain")
+    chain_tolerance: float = option(
+        "largest relative error of a user's vector, on a sample, in a chain with fewer products that makes "
+        "the lists of wide models; lists that it could change are made by the plain chain; 0: all are",
+        low=0,
+        high=0.01,
+    )
     # Training (Algorithm 1).
     dropout_prob: float = option("dropout of the input row in training", low=0, high=1, open_high=True)
     # View I: energy and entropy (Eq. 9).
