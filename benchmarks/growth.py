@@ -1,170 +1,197 @@
-"""How time and memory of TVDiff grow with the catalogue, and what a whole Gowalla epoch costs.
+"""How an epoch grows with the data: to ten million interactions measured, to a hundred million estimated.
 
-    python -m benchmarks.growth [--data_path=DATA] [--output=FILE]
+    python -m benchmarks.growth [--rows 1000000 10000000] [--before=CHECKOUT] [--output=FILE]
 
-Made-up interactions, a fixed count a user; each size is a process of its own, so that its peak memory is its
-own. With ``--data_path`` a training epoch and an evaluation on Gowalla at width 1000 are measured too.
+Made-up interactions with the shape of Gowalla: 33 a user in the mean, of log-normal activity, and 25 an item,
+of skewed popularity. Each model and size is a process of its own, which loads the files, builds model and
+trainer, and trains the first batches of an epoch; the epoch is what precedes it plus its number of batches
+times the mean of those after the first. Models of features get random ones of 64 numbers, with neighbours
+drawn at random, since the search of neighbours is no part of an epoch. ``--before`` measures another checkout
+of this repository, with its own batches, in turns with this one.
 """
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from benchmarks._page import machine, page_parser, show_page, stack
+import numpy as np
 
-SIZES = (10_000, 100_000, 1_000_000)
-USERS, PER_USER, WIDTH, BATCHES, SCORED = 20_000, 20, 64, 10, 1000
-GOWALLA = {
-    "batch_by": "user",
-    "entropy_loss": "bce",
-    "negative_sampler": "uniform",
-    "temperature": 10.0,
-    "noise_scale": 1e-3,
-    "noise_min": 1e-3,
-    "noise_max": 1e-2,
-    "epochs": 1,
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
+
+HERE = Path(__file__).resolve().parent.parent
+ROWS = (1_000_000, 10_000_000)
+PER_USER, PER_ITEM, WIDTH, NEIGHBOURS = 33, 25, 64, 12
+SECONDS, MOST = 40.0, 40  # CPU seconds of batches that are measured, and batches, at most
+NAME = "grown"
+PARTS = {"benchmark_filename": ["train", "valid", "test"], "load_col": {"inter": ["user_id", "item_id"]}}
+FEATURES = {"modalities": ["image", "text"], "modality_weights": [0.5, 0.5]}
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "TVDiff": ("TVDiff", {"hidden_size": WIDTH}),
+    "TVDiff, rows by user": ("TVDiff", {"hidden_size": WIDTH, "batch_by": "user"}),
+    "CNSDiff": ("CNSDiff", {}),
+    "FREEDOM": ("FREEDOM", FEATURES),
+    "CCDRec": ("CCDRec", FEATURES),
+    "LightGCN (RecBole's)": ("LightGCN", {}),
 }
+# Reads a request from the command line as JSON, and prints what it took.
+ONE = """
+import itertools, json, resource, sys, tempfile, time
+model, options, seconds, most = json.loads(sys.argv[1])
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.preparation import create_dataset, prepare_data
+from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.trainer.factory import trainer_for
+
+class First:
+    # The first batches of a loader, with the time after each.
+    def __init__(self, loader):
+        self.loader, self.times = loader, []
+    def __getattr__(self, name):
+        return getattr(self.loader, name)
+    def __len__(self):
+        return len(self.loader)
+    def __iter__(self):
+        for number, batch in enumerate(self.loader):
+            self.times.append(time.process_time())
+            if number > most or (number > 2 and self.times[-1] - self.times[1] > seconds):
+                return
+            yield batch
+        self.times.append(time.process_time())
+
+config = Config(model, "grown", overrides=options)
+train, _, _ = prepare_data(config, create_dataset(config))
+with tempfile.TemporaryDirectory() as folder:
+    config["checkpoint_dir"] = folder
+    built = config.model_class(config, train._dataset).to(config["device"])
+    trainer = trainer_for(config, built, RunFolder.create(model, "grown", folder, folder + "/run"))
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    built.train()
+    first, clock = First(train), time.process_time()
+    trainer._train_epoch(first, 0)
+times = first.times
+batch = (times[-1] - times[1]) / (len(times) - 2)
+print(json.dumps({
+    "size": config["train_batch_size"], "batches": len(train), "measured": len(times) - 2,
+    "begin": times[0] - clock, "batch": batch, "rate": config["learning_rate"],
+    "epoch": times[0] - clock + batch * len(train), "built": resident,
+    "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+}))
+"""
 
 
-def measure(n_items: int, sampler: str) -> dict[str, float]:
-    """Train some batches and score some users of a made-up data set; run in a process of its own."""
-    import numpy as np
-    import scipy.sparse as sp
-    import torch
+class Taken(NamedTuple):
+    """What one process found.
 
-    from recbole_diffusion.config import Config
-    from recbole_diffusion.model.rows.tvdiff import TVDiff
+    Attributes:
+        size: rows of a batch.
+        batches: batches of an epoch.
+        measured: batches that ``batch`` is the mean of.
+        begin: CPU seconds of what an epoch begins with.
+        batch: CPU seconds of a batch.
+        rate: learning rate.
+        epoch: CPU seconds of an epoch, estimated from the measured batches.
+        built: peak resident memory before the first batch, MB.
+        peak: peak resident memory, MB.
+    """
 
-    class Interactions:
-        """What TVDiff asks of a data set, without files."""
+    size: int
+    batches: int
+    measured: int
+    begin: float
+    batch: float
+    rate: float
+    epoch: float
+    built: float
+    peak: float
 
-        def __init__(self) -> None:
-            generator = np.random.default_rng(0)
-            items = 1 + generator.integers(0, n_items, USERS * PER_USER)
-            users = 1 + np.repeat(np.arange(USERS), PER_USER)
-            self.matrix = sp.csr_matrix((np.ones(len(items)), (users, items)), (USERS + 1, n_items + 1))
-            self.pairs = torch.from_numpy(users), torch.from_numpy(items)
 
-        def num(self, field: str) -> int:
-            return self.matrix.shape[0 if field == "user_id" else 1]
+def write_data(folder: Path, rows: int) -> None:
+    """Write train with ``rows`` interactions, a few of the other parts, and two modalities with neighbours."""
+    generator = np.random.default_rng(0)
+    n_users, n_items = rows // PER_USER, rows // PER_ITEM
+    activity = generator.lognormal(size=n_users)
+    users = np.repeat(np.arange(n_users), generator.multinomial(rows, activity / activity.sum()))
+    # A power of a uniform number makes few items popular; their numbers are mixed.
+    items = generator.permutation(n_items)[(generator.random(rows) ** 2.5 * n_items).astype(np.int64)]
+    _, first = np.unique(users * n_items + items, return_index=True)
+    order = generator.permutation(first)
+    users, items = users[order], items[order]
+    held_out = len(users) // 1000
+    (folder / NAME).mkdir()
+    begin = 0
+    for part, many in (("valid", held_out), ("test", held_out), ("train", len(users) - 2 * held_out)):
+        with (folder / NAME / f"{NAME}.{part}.inter").open("w") as file:
+            file.write("user_id:token\titem_id:token\n")
+            for start in range(begin, begin + many, 1_000_000):
+                some = slice(start, min(start + 1_000_000, begin + many))
+                pairs = zip(users[some].tolist(), items[some].tolist(), strict=True)
+                file.write("".join(map("%d\t%d\n".__mod__, pairs)))
+        begin += many
+    for name in FEATURES["modalities"]:
+        features = generator.normal(size=(n_items, WIDTH)).astype(np.float16)
+        np.save(folder / NAME / f"{NAME}.{name}.npy", features)
+        neighbours = generator.integers(0, n_items, (n_items, NEIGHBOURS))
+        np.savez(folder / NAME / f"{NAME}.{name}_knn10.npz", neighbours=neighbours)
 
-        def inter_matrix(self, form: str) -> sp.csr_matrix:
-            return self.matrix.asformat(form)
 
-    config = Config(
-        "TVDiff",
-        "ml-100k",
-        overrides={"hidden_size": WIDTH, "negative_sampler": sampler, "gamma": 0.2, "use_gpu": False},
+def measured(model: str, options: dict[str, Any], checkout: Path) -> Taken:
+    """Train the first batches of a model in a checkout, in a process of its own.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", ONE, json.dumps([model, options, SECONDS, MOST])],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
-    data = Interactions()
-    model = TVDiff(config, data)
-    optimizer = torch.optim.Adam(model.parameters(), fused=True)
-    model.train()
-    order = torch.randperm(len(data.pairs[0]))[: 2048 * (BATCHES + 1)].split(2048)
-    for k, index in enumerate(order):
-        if k == 1:
-            start = time.perf_counter()  # the first batch warms up
-        optimizer.zero_grad()
-        sum(
-            model.calculate_loss({"user_id": data.pairs[0][index], "item_id": data.pairs[1][index]})
-        ).backward()
-        optimizer.step()
-    train = (time.perf_counter() - start) / BATCHES
-    model.eval()
-    start = time.perf_counter()
-    for users in torch.arange(1, SCORED + 1).split(50):
-        model.full_sort_predict({"user_id": users}).topk(20)
-    score = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"train": train, "score": score, "peak_mb": peak / 1024}
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return Taken(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def growth() -> list[str]:
-    """Return the table over catalogue sizes."""
-    lines = [
-        "| items | negatives | seconds a batch of 2,048 | seconds to score 1,000 users, T = 50 | peak "
-        "memory, MB |",
-        "|---:|---|---:|---:|---:|",
-    ]
-    for sampler in ("uniform", "ar_gsp"):
-        for n_items in SIZES:
-            words = [sys.executable, "-m", "benchmarks.growth", f"--one={n_items}", f"--sampler={sampler}"]
-            done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-            found = json.loads(done.stdout.splitlines()[-1])
-            lines.append(
-                f"| {n_items:,} | {sampler} | {found['train']:.3f} | {found['score']:.2f} | "
-                f"{found['peak_mb']:.0f} |"
-            )
+def duration(seconds: float) -> str:
+    """Return CPU seconds for a table: with three digits, in hours beyond two of them."""
+    return f"{seconds / 3600:.1f} h" if seconds >= 7200 else f"{seconds:,.0f} s"
+
+
+def rows_of(label: str, found: dict[int, Taken], ratio: bool) -> list[str]:
+    """Return the lines of one model and checkout, one for each size, and the estimate beyond."""
+    lines = []
+    sizes = sorted(found)
+    for rows in sizes:
+        one = found[rows]
+        times = f"{one.epoch / found[sizes[0]].epoch:.1f}" if ratio and rows > sizes[0] else ""
+        lines.append(
+            f"| {label} | {rows:,} | {one.size:,} | {one.batches:,} | {one.measured} | {one.begin:.1f} | "
+            f"{one.batch:.3f} | {duration(one.epoch)} | {times} | {one.peak:,.0f} |"
+        )
     return lines
 
 
-def gowalla(data_path: str) -> list[str]:
-    """Return the lines of one epoch and evaluation on Gowalla at width 1000, through the command line."""
-    with tempfile.TemporaryDirectory() as folder:
-        words = [
-            "run_recbole_diff.py",
-            "--model=TVDiff",
-            "--dataset=gowalla",
-            "--use_gpu=False",
-            *(f"--{k}={v}" for k, v in GOWALLA.items()),
-        ]
-        paths = [f"--data_path={data_path}", f"--run_dir={folder}/run"]
-        subprocess.run(
-            [sys.executable, *words, *paths], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        result = json.loads(Path(folder, "run", "result.json").read_text())
-    seconds = result["seconds"]
-    return [
-        f"`python {' '.join(words)} --data_path=DATA`",
-        "",
-        "| loading | training epoch | validation of all users | test of all users | peak resident memory |",
-        "|---:|---:|---:|---:|---:|",
-        " | ".join(
-            [
-                "",
-                *(f"{seconds[k]:.1f} s" for k in ("load", "train", "valid", "test")),
-                f"{result['peak_rss_mb']:.0f} MB",
-                "",
-            ]
-        ).strip(),
-    ]
-
-
 def main() -> None:
-    """Read the command line, measure, print the page."""
+    """Measure, and show the page."""
     parser = page_parser(__doc__)
-    parser.add_argument("--data_path")
-    parser.add_argument("--one", type=int)
-    parser.add_argument("--sampler", default="uniform")
+    parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--before", type=Path, help="folder of another checkout")
     arguments = parser.parse_args()
-    if arguments.one:
-        print(json.dumps(measure(arguments.one, arguments.sampler)))
-        return
-    command = "python -m benchmarks.growth" + (" --data_path=DATA" if arguments.data_path else "")
-    lines = [
-        "# Growth: time and memory of TVDiff",
-        "",
-        f"`{command}`; {machine('seed 0')}; {stack()}.",
-        f"Made-up interactions: {USERS:,} users with {PER_USER} items each, width {WIDTH}.",
-        "AR-GSP with gamma 0.2, beyond 2^21 cells on two random subsets of 512 items.",
-        "",
-        *growth(),
-    ]
-    if arguments.data_path:
-        lines += [
-            "",
-            "## Gowalla, 29,858 users x 40,981 items, width 1000",
-            "",
-            *gowalla(arguments.data_path),
-        ]
-    show_page(lines, arguments.output)
+    for rows in arguments.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            write_data(Path(folder), rows)
+            for label in arguments.models:
+                model, options = MODELS[label]
+                given = {"data_path": folder, "use_gpu": False, **PARTS, **options}
+                print(label, rows, measured(model, given, HERE), flush=True)
 
 
 if __name__ == "__main__":

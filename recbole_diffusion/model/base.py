@@ -99,6 +99,15 @@ class ModelInterface:
     fold_in_domain: str | None = None
     renamed_weights: ClassVar[Mapping[str, str]] = {}
 
+    @classmethod
+    def enlarges_batches(cls, config: Any) -> bool:  # noqa: ARG003
+        """Return whether ``train_batch_size: auto`` may make batches larger where there is much data.
+
+        It may if the loss is a mean over the rows of a batch, and if the memory of a row grows neither with
+        the catalogue nor with the batch. It pays where a batch touches the whole graph or all weights.
+        """
+        return False
+
     # Training.
 
     def observe_parts(self, parts: Mapping[str, Any]) -> None:

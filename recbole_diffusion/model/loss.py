@@ -63,6 +63,8 @@ def sum_by_row(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | N
     """
     # Cells of the bags as dense rows.
     cells = len(starts) * len(table)
+    if len(items) * DENSE_RATIO >= cells > DENSE_CELLS:  # many rows of a small catalogue: block by block
+        return _sum_by_blocks(table, items, starts, weights)
     if cells <= DENSE_CELLS and len(items) * DENSE_RATIO >= cells:
         ends = torch.cat([starts[1:], starts.new_tensor([len(items)])])
         rows = torch.repeat_interleave(torch.arange(len(starts), device=items.device), ends - starts)
@@ -75,6 +77,19 @@ def sum_by_row(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | N
         # Zeros that depend on the table, so that it has a gradient, of zeros.
         return table.new_zeros(len(starts), table.shape[1]) + 0 * table.sum()
     return F.embedding_bag(items, table, starts, mode="sum", per_sample_weights=weights)
+
+
+def _sum_by_blocks(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | None) -> Tensor:
+    """Return :func:`sum_by_row` of blocks of bags, each small enough for dense rows."""
+    firsts = starts.split(max(1, DENSE_CELLS // len(table)))
+    if len(firsts) == 1:  # one bag alone has more than DENSE_CELLS
+        return F.embedding_bag(items, table, starts, mode="sum", per_sample_weights=weights)
+    places = [int(block[0]) for block in firsts] + [len(items)]
+    sums = []
+    for block, start, end in zip(firsts, places, places[1:], strict=False):
+        some = None if weights is None else weights[start:end]
+        sums.append(sum_by_row(table, items[start:end], block - start, some))
+    return torch.cat(sums)
 
 
 def dropout(values: Tensor, prob: float) -> Tensor:

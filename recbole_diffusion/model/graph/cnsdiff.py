@@ -100,6 +100,11 @@ class CNSDiff(InnerProductModel):
         self.begin_epoch(0)
         self._forget()
 
+    @classmethod
+    def enlarges_batches(cls, config: Any) -> bool:  # noqa: ARG003
+        """Return True: a batch costs the propagation over the whole graph, whatever its rows are."""
+        return True
+
     def _loss_names(self) -> tuple[str, ...]:
         names = ["bpr", "penalty"] if self.options.reg_weight else ["bpr"]
         if self.generates:

@@ -53,6 +53,11 @@ class Backbone(InnerProductModel):
         self.pruned: SparseMatrix | None = None
         self._forget()
 
+    @classmethod
+    def enlarges_batches(cls, config: Any) -> bool:  # noqa: ARG003
+        """Return True: a batch costs the propagation over the whole graph, whatever its rows are."""
+        return True
+
     @property
     def built_projections(self) -> Projections:
         """Return the projections, which exist where the model is wrapped or ``projects``.

@@ -106,6 +106,11 @@ class CCDRec(InnerProductModel):
         self._begun = False
         self._forget()
 
+    @classmethod
+    def enlarges_batches(cls, config: Any) -> bool:  # noqa: ARG003
+        """Return True: a batch costs the propagation over the whole graph, whatever its rows are."""
+        return True
+
     def _loss_names(self) -> tuple[str, ...]:
         names = ["random", "hard"]
         if self.options.backbone == "LATTICE":
