@@ -1,17 +1,22 @@
 """How an epoch grows with the data: to ten million interactions measured, to a hundred million estimated.
 
-    python -m benchmarks.growth [--rows 1000000 10000000] [--before=CHECKOUT] [--output=FILE]
+    python -m benchmarks.growth [--rows 1000000 10000000] [--data_path=DATA --runs=FOLDER] [--output=FILE]
 
 Made-up interactions with the shape of Gowalla: 33 a user in the mean, of log-normal activity, and 25 an item,
-of skewed popularity. Each model and size is a process of its own, which loads the files, builds model and
-trainer, and trains the first batches of an epoch; the epoch is what precedes it plus its number of batches
-times the mean of those after the first. Models of features get random ones of 64 numbers, with neighbours
-drawn at random, since the search of neighbours is no part of an epoch. ``--before`` measures another checkout
-of this repository, with its own batches, in turns with this one.
+of skewed popularity. Each model and size is a process of its own, forked after the files are loaded, which
+splits them, builds model and trainer, and trains the first batches of an epoch; the epoch is what precedes it
+plus its number of batches times the median of those after the first. Models of features get random ones of 64
+numbers, with neighbours drawn at random, since the search of neighbours is no part of an epoch.
+
+With ``--data_path`` the accuracy of larger batches is measured too, on ml-100k, ml-1m and Gowalla, which have
+few enough rows for the default: batches of eight times the rows with the learning rate of the rule against
+the default, three seeds each. Runs go to ``--runs``; those that are there already are not made again.
 """
 
 import json
+import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,28 +28,34 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
+from recbole_diffusion.data.batches import BATCHES, DEFAULT, scaled_rate
 
 HERE = Path(__file__).resolve().parent.parent
-ROWS = (1_000_000, 10_000_000)
+ROWS, ESTIMATED = (1_000_000, 10_000_000), 100_000_000
 PER_USER, PER_ITEM, WIDTH, NEIGHBOURS = 33, 25, 64, 12
-SECONDS, MOST = 40.0, 40  # CPU seconds of batches that are measured, and batches, at most
+SECONDS, MOST = 12.0, 40  # CPU seconds of batches that are measured, and batches, at most
 NAME = "grown"
 PARTS = {"benchmark_filename": ["train", "valid", "test"], "load_col": {"inter": ["user_id", "item_id"]}}
-FEATURES = {"modalities": ["image", "text"], "modality_weights": [0.5, 0.5]}
+FEATURES = {
+    "modalities": ["image", "text"],
+    "modality_weights": [0.5, 0.5],
+    "knn_source": "file",
+    "extra_features": "ignore",  # some items are in no interaction
+}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "TVDiff": ("TVDiff", {"hidden_size": WIDTH}),
     "TVDiff, rows by user": ("TVDiff", {"hidden_size": WIDTH, "batch_by": "user"}),
     "CNSDiff": ("CNSDiff", {}),
     "FREEDOM": ("FREEDOM", FEATURES),
     "CCDRec": ("CCDRec", FEATURES),
-    "LightGCN (RecBole's)": ("LightGCN", {}),
+    "LightGCN of RecBole": ("LightGCN", {}),
 }
-# Reads a request from the command line as JSON, and prints what it took.
-ONE = """
-import itertools, json, resource, sys, tempfile, time
-model, options, seconds, most = json.loads(sys.argv[1])
+# Reads a request from the command line as JSON, and prints a line for each model.
+SEVERAL = """
+import json, os, resource, statistics, sys, tempfile, time
+settings, seconds, most, default = json.loads(sys.argv[1])
 from recbole_diffusion.config import Config
-from recbole_diffusion.data.preparation import create_dataset, prepare_data
+from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data, release_dataset
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer.factory import trainer_for
 
@@ -59,45 +70,63 @@ class First:
     def __iter__(self):
         for number, batch in enumerate(self.loader):
             self.times.append(time.process_time())
-            if number > most or (number > 2 and self.times[-1] - self.times[1] > seconds):
+            if number > most or (number > 3 and self.times[-1] - self.times[1] > seconds):
                 return
             yield batch
         self.times.append(time.process_time())
 
-config = Config(model, "grown", overrides=options)
-train, _, _ = prepare_data(config, create_dataset(config))
-with tempfile.TemporaryDirectory() as folder:
-    config["checkpoint_dir"] = folder
-    built = config.model_class(config, train._dataset).to(config["device"])
-    trainer = trainer_for(config, built, RunFolder.create(model, "grown", folder, folder + "/run"))
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    built.train()
-    first, clock = First(train), time.process_time()
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+def taken(config, trainer, loader):
+    first, clock = First(loader), time.process_time()
     trainer._train_epoch(first, 0)
-times = first.times
-batch = (times[-1] - times[1]) / (len(times) - 2)
-print(json.dumps({
-    "size": config["train_batch_size"], "batches": len(train), "measured": len(times) - 2,
-    "begin": times[0] - clock, "batch": batch, "rate": config["learning_rate"],
-    "epoch": times[0] - clock + batch * len(train), "built": resident,
-    "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-}))
+    trainer._open_record = None  # this epoch has no checkpoint
+    times = first.times
+    each = [after - before for before, after in zip(times[1:], times[2:])]
+    batch, begin = statistics.median(each), times[0] - clock
+    return {
+        "size": config["train_batch_size"], "batches": len(loader), "measured": len(each), "begin": begin,
+        "batch": batch, "epoch": begin + batch * len(loader), "peak": peak(),
+    }
+
+def measure(config, dataset):
+    train, _, _ = prepare_data(config, adopt_dataset(config, dataset))
+    with tempfile.TemporaryDirectory() as folder:
+        config["checkpoint_dir"] = folder
+        built = config.model_class(config, train._dataset).to(config["device"])
+        trainer = trainer_for(config, built, RunFolder.create(config.model, "grown", folder, folder + "/run"))
+        built.train()
+        found = [taken(config, trainer, train)]
+        if config["train_batch_size"] != default:  # and the same with batches of the default size
+            config.settle(train_batch_size=default)
+            train = type(train)(config, train._dataset, getattr(train, "_sampler", None), shuffle=True)
+            found.append(taken(config, trainer, train))
+    return found
+
+configs = {label: Config(model, "grown", overrides=options) for label, model, options in settings}
+dataset = release_dataset(create_dataset(next(iter(configs.values()))))
+for label, config in configs.items():
+    child = os.fork()
+    if not child:
+        print(json.dumps([label, measure(config, dataset)]), flush=True)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"{label} failed")
 """
 
 
 class Taken(NamedTuple):
-    """What one process found.
+    """What an epoch of one model takes.
 
     Attributes:
         size: rows of a batch.
         batches: batches of an epoch.
-        measured: batches that ``batch`` is the mean of.
+        measured: batches that ``batch`` is the median of.
         begin: CPU seconds of what an epoch begins with.
         batch: CPU seconds of a batch.
-        rate: learning rate.
-        epoch: CPU seconds of an epoch, estimated from the measured batches.
-        built: peak resident memory before the first batch, MB.
-        peak: peak resident memory, MB.
+        epoch: CPU seconds of an epoch, from these.
+        peak: peak resident memory, loading included, MB.
     """
 
     size: int
@@ -105,14 +134,12 @@ class Taken(NamedTuple):
     measured: int
     begin: float
     batch: float
-    rate: float
     epoch: float
-    built: float
     peak: float
 
 
 def write_data(folder: Path, rows: int) -> None:
-    """Write train with ``rows`` interactions, a few of the other parts, and two modalities with neighbours."""
+    """Write train with ``rows`` interactions, a few of the other parts, and two modalities of the items."""
     generator = np.random.default_rng(0)
     n_users, n_items = rows // PER_USER, rows // PER_ITEM
     activity = generator.lognormal(size=n_users)
@@ -140,41 +167,161 @@ def write_data(folder: Path, rows: int) -> None:
         np.savez(folder / NAME / f"{NAME}.{name}_knn10.npz", neighbours=neighbours)
 
 
-def measured(model: str, options: dict[str, Any], checkout: Path) -> Taken:
-    """Train the first batches of a model in a checkout, in a process of its own.
+def measured(labels: list[str], folder: Path) -> dict[str, list[Taken]]:
+    """Train the first batches of models on one data set; those of the default size come second.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: one failed.
     """
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    every = {"data_path": str(folder), "use_gpu": False, **PARTS}
+    settings = [
+        (label, model, {**every, **more}) for label, (model, more) in MODELS.items() if label in labels
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", ONE, json.dumps([model, options, SECONDS, MOST])],
-        cwd=checkout,
+        [sys.executable, "-c", SEVERAL, json.dumps([settings, SECONDS, MOST, DEFAULT])],
+        cwd=HERE,
         env=environment,
         capture_output=True,
         text=True,
     )
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return Taken(**json.loads(done.stdout.splitlines()[-1]))
+    found = map(json.loads, done.stdout.splitlines())
+    return {label: [Taken(**one) for one in ones] for label, ones in found}
 
 
 def duration(seconds: float) -> str:
-    """Return CPU seconds for a table: with three digits, in hours beyond two of them."""
-    return f"{seconds / 3600:.1f} h" if seconds >= 7200 else f"{seconds:,.0f} s"
+    """Return CPU seconds for a table, in the unit that a person would take."""
+    for unit, size, most in (("s", 1, 600), ("min", 60, 7200), ("h", 3600, 48 * 3600)):
+        if seconds < most:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 86400:.3g} days"
 
 
-def rows_of(label: str, found: dict[int, Taken], ratio: bool) -> list[str]:
-    """Return the lines of one model and checkout, one for each size, and the estimate beyond."""
-    lines = []
+def estimated(one: Taken, rows: int, wanted: int) -> Taken:
+    """Return an epoch of ``wanted`` interactions from a measured one of ``rows``.
+
+    A batch touches a graph and tables that are ``wanted / rows`` times as large, and has at most as many
+    times the rows, so that it takes at most as many times the time.
+    """
+    times = wanted / rows
+    size = DEFAULT * 2 ** max(0, math.ceil(math.log2(wanted / (DEFAULT * BATCHES))))
+    batches, begin, batch = math.ceil(wanted / size), one.begin * times, one.batch * times
+    return Taken(size, batches, 0, begin, batch, begin + batch * batches, one.peak * times)
+
+
+def rows_of(label: str, found: dict[int, list[Taken]]) -> list[str]:
+    """Return the lines of one model, one for each size, and the estimate beyond."""
     sizes = sorted(found)
-    for rows in sizes:
-        one = found[rows]
-        times = f"{one.epoch / found[sizes[0]].epoch:.1f}" if ratio and rows > sizes[0] else ""
+    first, largest = found[sizes[0]][0], sizes[-1]
+    every = {rows: (ones[0], ones[-1]) for rows, ones in found.items()}
+    if "by user" not in label:  # whose batches of the largest size are not yet at their bound
+        fixed = found[largest][-1]
+        more = math.ceil(ESTIMATED / DEFAULT)
+        growing = fixed.begin + fixed.batch * more
+        beyond = fixed._replace(batches=more, epoch=growing * ESTIMATED / largest)
+        every[ESTIMATED] = estimated(found[largest][0], largest, ESTIMATED), beyond
+    lines = []
+    for rows, (one, fixed) in every.items():
+        times = f"{one.epoch / first.epoch:.1f}" if rows != sizes[0] else ""
+        how = f"{one.measured}" if one.measured else "estimated"
         lines.append(
-            f"| {label} | {rows:,} | {one.size:,} | {one.batches:,} | {one.measured} | {one.begin:.1f} | "
-            f"{one.batch:.3f} | {duration(one.epoch)} | {times} | {one.peak:,.0f} |"
+            f"| {label} | {rows:,} | {how} | {one.size:,} | {one.batches:,} | {one.begin:.3g} | "
+            f"{one.batch:.3g} | {duration(one.epoch)} | {times} | {one.peak / 1024:.1f} | "
+            f"{duration(fixed.epoch)} |"
         )
+    return lines
+
+
+def growth(rows: list[int], models: list[str], kept: Path | None) -> list[str]:
+    """Return the table of epochs."""
+    found: dict[str, dict[int, list[Taken]]] = {label: {} for label in models}
+    for many in rows:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = (kept or Path(temporary)) / str(many)
+            if not folder.is_dir():
+                folder.mkdir(parents=True)
+                write_data(folder, many)
+            with_features = [label for label in models if MODELS[label][1] is FEATURES]
+            for labels in (with_features, [label for label in models if label not in with_features]):
+                for label, ones in (measured(labels, folder) if labels else {}).items():
+                    found[label][many] = ones
+                    print(label, many, ones, file=sys.stderr, flush=True)
+    head = table_head(
+        "model",
+        "interactions",
+        "batches measured",
+        "rows of a batch",
+        "batches",
+        "begin, s",
+        "batch, s",
+        "epoch",
+        "of the first",
+        "memory, GB",
+        "epoch in batches of 2,048",
+    )
+    return [*head, *(line for label in models for line in rows_of(label, found[label]))]
+
+
+class Held(NamedTuple):
+    """A setting whose accuracy with larger batches is held against the default.
+
+    Attributes:
+        model: its name.
+        dataset: its name.
+        options: of the run; ``epochs`` among them.
+        size: rows of a batch by default.
+        rate: learning rate by default.
+    """
+
+    model: str
+    dataset: str
+    options: dict[str, Any]
+    size: int
+    rate: float
+
+
+GRAPH = {"negative_sampler": "uniform", "embedding_size": 16, "eval_step": 2}
+HELD = (
+    Held("CNSDiff", "ml-1m", {**GRAPH, "epochs": 10}, 2048, 0.005),
+    Held("CNSDiff", "gowalla", {**GRAPH, "epochs": 4}, 2048, 0.005),
+    Held("TVDiff", "ml-100k", {"hidden_size": WIDTH, "epochs": 25}, 256, 0.001),
+)
+SEEDS, TIMES = (1, 2, 3), 8
+
+
+def accuracy(data_path: Path, runs: Path) -> list[str]:
+    """Return the table of validation scores: the default batch and one of eight times the rows."""
+    lines = table_head(
+        "model",
+        "data",
+        "epochs",
+        "rows of a batch",
+        "learning rate",
+        "validation recall@20",
+        "deviation",
+        words=2,
+    )
+    for held in HELD:
+        for times in (1, TIMES):
+            size, rate = held.size * times, scaled_rate(held.rate, times, "adam")
+            scores = []
+            for seed in SEEDS:
+                folder = runs / f"{held.model}-{held.dataset}-{size}-{seed}"
+                options = {**held.options, "seed": seed, "split_seed": 1, "use_gpu": False}
+                options |= {"train_batch_size": size, "learning_rate": rate, "metrics": ["Recall", "NDCG"]}
+                if not (folder / "result.json").is_file():
+                    words = [f"--{name}={json.dumps(value)}" for name, value in options.items()]
+                    words += [f"--model={held.model}", f"--dataset={held.dataset}", f"--run_dir={folder}"]
+                    words += [] if held.dataset == "ml-100k" else [f"--data_path={data_path}"]
+                    subprocess.run([sys.executable, "run_recbole_diff.py", *words], cwd=HERE, check=True)
+                scores.append(json.loads((folder / "result.json").read_text())["best_valid_score"])
+            mean, deviation = statistics.mean(scores), statistics.stdev(scores)
+            lines.append(
+                f"| {held.model} | {held.dataset} | {held.options['epochs']} | {size:,} | {rate:.4g} | "
+                f"{mean:.4f} | {deviation:.4f} |"
+            )
     return lines
 
 
@@ -183,15 +330,24 @@ def main() -> None:
     parser = page_parser(__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
-    parser.add_argument("--before", type=Path, help="folder of another checkout")
+    parser.add_argument("--made_up", type=Path, help="folder that the made-up data is kept in")
+    parser.add_argument("--data_path", type=Path, help="folder that holds ml-1m/ and gowalla/")
+    parser.add_argument("--runs", type=Path, help="folder that the runs of the accuracy are kept in")
     arguments = parser.parse_args()
-    for rows in arguments.rows:
-        with tempfile.TemporaryDirectory() as folder:
-            write_data(Path(folder), rows)
-            for label in arguments.models:
-                model, options = MODELS[label]
-                given = {"data_path": folder, "use_gpu": False, **PARTS, **options}
-                print(label, rows, measured(model, given, HERE), flush=True)
+    table = growth(arguments.rows, arguments.models, arguments.made_up)
+    lines = [
+        "# Growth of an epoch with the data",
+        "",
+        f"`python -m benchmarks.growth{' --data_path=DATA --runs=RUNS' if arguments.data_path else ''}`; "
+        f"{machine('shared with other work', 'seed 0')}; {stack()}.",
+        "",
+        *table,
+    ]
+    if arguments.data_path:
+        with tempfile.TemporaryDirectory() as temporary:
+            runs = (arguments.runs or Path(temporary)).resolve()
+            lines += ["", "## Accuracy of larger batches", "", *accuracy(arguments.data_path.resolve(), runs)]
+    show_page(lines, arguments.output)
 
 
 if __name__ == "__main__":

@@ -165,9 +165,9 @@ def quiet_deprecations() -> None:
 def ask_for_huge_pages() -> None:
     """Let torch ask the system for pages of 2 MB behind tensors of the processor that are larger than that.
 
-    A sparse product reads rows of a table in the order of the graph. With pages of 4 kB each row of a table of
-    100 MB costs a walk through the page tables as well: 2 to 3 times the time, so that a batch grows faster
-    than the data. torch reads the variable at its first tensor; one that is set stays.
+    A sparse product reads rows of a table in the order of the graph. With pages of 4 kB each row of a table
+    of 100 MB costs a walk through the page tables as well: 2 to 3 times the time, so that a batch grows
+    faster than the data. torch reads the variable at its first tensor; one that is set stays.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 

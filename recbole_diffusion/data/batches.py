@@ -1,14 +1,14 @@
 """``train_batch_size: auto``: an epoch has a bounded number of batches, so that it grows like the data.
 
 A batch of a graph model touches the whole graph, and Adam all weights, whatever its rows are. With batches of
-a fixed size an epoch then costs (rows / size) x (graph), which grows with the square of the data. A batch of k
-times the rows is k batches whose gradients are accumulated over one propagation: the same gradient, for the
+a fixed size an epoch then costs (rows / size) x (graph), which grows with the square of the data. A batch of
+k times the rows is k batches whose gradients are accumulated over one propagation: the same gradient, for the
 price of one pass over the graph.
 
 The step size follows the noise of the gradient, whose standard deviation falls with the square root of the
-rows: Adam and its like, which divide by it, take learning_rate times sqrt(k) (Malladi et al., "On the SDEs and
-Scaling Rules for Adaptive Gradient Algorithms", NeurIPS 2022), plain gradient descent times k (Goyal et al.,
-"Accurate, Large Minibatch SGD", 2017). ``benchmarks/results/growth.md`` has what both cost in accuracy.
+rows: Adam and its like, which divide by it, take learning_rate times sqrt(k) (Malladi et al., "On the SDEs
+and Scaling Rules for Adaptive Gradient Algorithms", NeurIPS 2022), plain gradient descent times k (Goyal et
+al., "Accurate, Large Minibatch SGD", 2017). ``benchmarks/results/growth.md`` has times and accuracy.
 """
 
 import logging
@@ -62,8 +62,8 @@ def default_size(config: Any) -> int:
 def automatic_size(config: Any, rows: int) -> int:
     """Return the default size, doubled until an epoch of ``rows`` rows has few enough batches.
 
-    Doubling stops nowhere: memory of a batch grows like the data, as the tables of users and items do. A model
-    whose rows take memory of the catalogue's size keeps the default, see ``ModelInterface.enlarges_batches``.
+    There is no largest size: a batch grows like the data, as the tables of users and items do. A model whose
+    rows take memory of the catalogue's size keeps the default, see ``ModelInterface.enlarges_batches``.
     """
     size = default_size(config)
     if not config.model_class.enlarges_batches(config):

@@ -18,9 +18,7 @@ class _SparseSums(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | None
-    ) -> Tensor:
+    def forward(ctx: Any, table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | None) -> Tensor:
         ctx.save_for_backward(items, starts, weights)
         ctx.n = len(table)
         return F.embedding_bag(items, table.detach(), starts, mode="sum", per_sample_weights=weights)

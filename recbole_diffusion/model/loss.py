@@ -63,11 +63,12 @@ def sum_by_row(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | N
     Returns:
         [batch, width].
     """
-    # Cells of the bags as dense rows.
+    # Cells of the bags as dense rows, and whether these are the cheaper way.
     cells = len(starts) * len(table)
-    if len(items) * DENSE_RATIO >= cells > DENSE_CELLS and len(table) <= DENSE_CELLS and len(starts) > 1:  # many rows of a small catalogue: block by block
+    dense = len(items) * DENSE_RATIO >= cells
+    if dense and cells > DENSE_CELLS >= len(table):  # many rows of a small catalogue
         return _sum_by_blocks(table, items, starts, weights)
-    if cells <= DENSE_CELLS and len(items) * DENSE_RATIO >= cells:
+    if dense and cells <= DENSE_CELLS:
         ends = torch.cat([starts[1:], starts.new_tensor([len(items)])])
         rows = torch.repeat_interleave(torch.arange(len(starts), device=items.device), ends - starts)
         # Without a gradient to the weights, the dense rows can lie in memory that batches share.

@@ -18,8 +18,8 @@ from recbole_diffusion.model.table_rows import gather_rows, margins
 class _Pairs(ModelInterface):
     """Models of pairs of ids whose loss is a mean over rows, while each step moves all weights.
 
-    Beside the mean, LightGCN has a penalty, the norm of a batch's vectors divided by its rows, which falls with
-    the square root of the rows; with ``require_pow`` it is a mean too.
+    Beside the mean, LightGCN has a penalty, the norm of a batch's vectors divided by its rows, which falls
+    with the square root of the rows; with ``require_pow`` it is a mean too.
     """
 
     @classmethod

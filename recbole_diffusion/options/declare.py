@@ -72,7 +72,9 @@ def allowed_text(field: dataclasses.Field) -> str:
 def type_text(kind: Any, without: tuple[type, ...] = ()) -> str:
     """Return a readable name of a field's type, ``float`` or ``int or null``, some of its parts left out."""
     parts = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    return " or ".join("null" if part is type(None) else part.__name__ for part in parts if part not in without)
+    return " or ".join(
+        "null" if part is type(None) else part.__name__ for part in parts if part not in without
+    )
 
 
 def read_options(cls: type[T], values: Mapping[str, Any]) -> T:

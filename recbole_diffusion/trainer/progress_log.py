@@ -55,7 +55,9 @@ class Heartbeat:
         if seconds < LONG:
             return
         with tqdm.external_write_mode(sys.stderr):  # off the line of a progress bar
-            self.logger.info("epoch %d: about %s (%s batches)", self.epoch, duration(seconds), f"{len(self):,}")
+            self.logger.info(
+                "epoch %d: about %s (%s batches)", self.epoch, duration(seconds), f"{len(self):,}"
+            )
 
 
 def duration(seconds: float) -> str:
