@@ -3,9 +3,9 @@
     python -m benchmarks.growth [--rows 1000000 10000000] [--data_path=DATA --runs=FOLDER] [--output=FILE]
 
 Made-up interactions with the shape of Gowalla: 33 a user in the mean, of log-normal activity, and 25 an item,
-of skewed popularity. Each model and size is a process of its own, forked after the files are loaded, which
-splits them, builds model and trainer, and trains the first batches of an epoch; the epoch is what precedes it
-plus its number of batches times the median of those after the first. Models of features get random ones of 64
+of skewed popularity. Each model and size is a process of its own, which makes them in memory, builds loader,
+model and trainer, and trains the first batches of an epoch; the epoch is what precedes it plus its number of
+batches times the median of those after the first. Models of features get random ones of 64
 numbers, with neighbours drawn at random, since the search of neighbours is no part of an epoch.
 
 With ``--data_path`` the accuracy of larger batches is measured too, on ml-100k, ml-1m and Gowalla, which have
@@ -13,34 +13,43 @@ few enough rows for the default: batches of eight times the rows with the learni
 the default, three seeds each. Runs go to ``--runs``; those that are there already are not made again.
 """
 
+import argparse
+import itertools
 import json
 import math
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
+import scipy.sparse as sp
+import torch
 
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
+from recbole_diffusion.config import Config
 from recbole_diffusion.data.batches import BATCHES, DEFAULT, scaled_rate
+from recbole_diffusion.data.features import Modality
+from recbole_diffusion.data.loader import PositiveLoader
+from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.trainer.factory import trainer_for
 
 HERE = Path(__file__).resolve().parent.parent
 ROWS, ESTIMATED = (1_000_000, 10_000_000), 100_000_000
 PER_USER, PER_ITEM, WIDTH, NEIGHBOURS = 33, 25, 64, 12
+LOADED = 350.0  # MB of a process that has loaded the packages
 SECONDS, MOST = 12.0, 40  # CPU seconds of batches that are measured, and batches, at most
-NAME = "grown"
-PARTS = {"benchmark_filename": ["train", "valid", "test"], "load_col": {"inter": ["user_id", "item_id"]}}
 FEATURES = {
     "modalities": ["image", "text"],
     "modality_weights": [0.5, 0.5],
-    "knn_source": "file",
-    "extra_features": "ignore",  # some items are in no interaction
 }
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "TVDiff": ("TVDiff", {"hidden_size": WIDTH}),
@@ -48,72 +57,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "CNSDiff": ("CNSDiff", {}),
     "FREEDOM": ("FREEDOM", FEATURES),
     "CCDRec": ("CCDRec", FEATURES),
-    "LightGCN of RecBole": ("LightGCN", {}),
 }
-# Reads a request from the command line as JSON, and prints a line for each model.
-SEVERAL = """
-import json, os, resource, statistics, sys, tempfile, time
-settings, seconds, most, default = json.loads(sys.argv[1])
-from recbole_diffusion.config import Config
-from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data, release_dataset
-from recbole_diffusion.storage.run_folder import RunFolder
-from recbole_diffusion.trainer.factory import trainer_for
-
-class First:
-    # The first batches of a loader, with the time after each.
-    def __init__(self, loader):
-        self.loader, self.times = loader, []
-    def __getattr__(self, name):
-        return getattr(self.loader, name)
-    def __len__(self):
-        return len(self.loader)
-    def __iter__(self):
-        for number, batch in enumerate(self.loader):
-            self.times.append(time.process_time())
-            if number > most or (number > 3 and self.times[-1] - self.times[1] > seconds):
-                return
-            yield batch
-        self.times.append(time.process_time())
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-def taken(config, trainer, loader):
-    first, clock = First(loader), time.process_time()
-    trainer._train_epoch(first, 0)
-    trainer._open_record = None  # this epoch has no checkpoint
-    times = first.times
-    each = [after - before for before, after in zip(times[1:], times[2:])]
-    batch, begin = statistics.median(each), times[0] - clock
-    return {
-        "size": config["train_batch_size"], "batches": len(loader), "measured": len(each), "begin": begin,
-        "batch": batch, "epoch": begin + batch * len(loader), "peak": peak(),
-    }
-
-def measure(config, dataset):
-    train, _, _ = prepare_data(config, adopt_dataset(config, dataset))
-    with tempfile.TemporaryDirectory() as folder:
-        config["checkpoint_dir"] = folder
-        built = config.model_class(config, train._dataset).to(config["device"])
-        trainer = trainer_for(config, built, RunFolder.create(config.model, "grown", folder, folder + "/run"))
-        built.train()
-        found = [taken(config, trainer, train)]
-        if config["train_batch_size"] != default:  # and the same with batches of the default size
-            config.settle(train_batch_size=default)
-            train = type(train)(config, train._dataset, getattr(train, "_sampler", None), shuffle=True)
-            found.append(taken(config, trainer, train))
-    return found
-
-configs = {label: Config(model, "grown", overrides=options) for label, model, options in settings}
-dataset = release_dataset(create_dataset(next(iter(configs.values()))))
-for label, config in configs.items():
-    child = os.fork()
-    if not child:
-        print(json.dumps([label, measure(config, dataset)]), flush=True)
-        os._exit(0)
-    if os.waitpid(child, 0)[1]:
-        sys.exit(f"{label} failed")
-"""
 
 
 class Taken(NamedTuple):
@@ -138,57 +82,115 @@ class Taken(NamedTuple):
     peak: float
 
 
-def write_data(folder: Path, rows: int) -> None:
-    """Write train with ``rows`` interactions, a few of the other parts, and two modalities of the items."""
-    generator = np.random.default_rng(0)
-    n_users, n_items = rows // PER_USER, rows // PER_ITEM
-    activity = generator.lognormal(size=n_users)
-    users = np.repeat(np.arange(n_users), generator.multinomial(rows, activity / activity.sum()))
-    # A power of a uniform number makes few items popular; their numbers are mixed.
-    items = generator.permutation(n_items)[(generator.random(rows) ** 2.5 * n_items).astype(np.int64)]
-    _, first = np.unique(users * n_items + items, return_index=True)
-    order = generator.permutation(first)
-    users, items = users[order], items[order]
-    held_out = len(users) // 1000
-    (folder / NAME).mkdir()
-    begin = 0
-    for part, many in (("valid", held_out), ("test", held_out), ("train", len(users) - 2 * held_out)):
-        with (folder / NAME / f"{NAME}.{part}.inter").open("w") as file:
-            file.write("user_id:token\titem_id:token\n")
-            for start in range(begin, begin + many, 1_000_000):
-                some = slice(start, min(start + 1_000_000, begin + many))
-                pairs = zip(users[some].tolist(), items[some].tolist(), strict=True)
-                file.write("".join(map("%d\t%d\n".__mod__, pairs)))
-        begin += many
-    for name in FEATURES["modalities"]:
-        features = generator.normal(size=(n_items, WIDTH)).astype(np.float16)
-        np.save(folder / NAME / f"{NAME}.{name}.npy", features)
-        neighbours = generator.integers(0, n_items, (n_items, NEIGHBOURS))
-        np.savez(folder / NAME / f"{NAME}.{name}_knn10.npz", neighbours=neighbours)
+class MadeUp:
+    """A training part of ``rows`` interactions in memory, with two modalities of features and neighbours.
 
-
-def measured(labels: list[str], folder: Path) -> dict[str, list[Taken]]:
-    """Train the first batches of models on one data set; those of the default size come second.
-
-    Raises:
-        RuntimeError: one failed.
+    Attributes:
+        inter_feat: the users and items of the interactions, in random order.
+        matrix: the interactions, CSR [n_users, n_items].
+        modalities: random features by name.
     """
-    every = {"data_path": str(folder), "use_gpu": False, **PARTS}
-    settings = [
-        (label, model, {**every, **more}) for label, (model, more) in MODELS.items() if label in labels
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", SEVERAL, json.dumps([settings, SECONDS, MOST, DEFAULT])],
-        cwd=HERE,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    found = map(json.loads, done.stdout.splitlines())
-    return {label: [Taken(**one) for one in ones] for label, ones in found}
+
+    uid_field, iid_field = "user_id", "item_id"
+
+    def __init__(self, rows: int) -> None:
+        generator = np.random.default_rng(0)
+        n_users, n_items = rows // PER_USER, rows // PER_ITEM
+        activity = generator.lognormal(size=n_users)
+        users = np.repeat(np.arange(n_users), generator.multinomial(rows, activity / activity.sum()))
+        # A power of a uniform number makes few items popular; their numbers are mixed.
+        items = generator.permutation(n_items)[(generator.random(rows) ** 2.5 * n_items).astype(np.int64)]
+        matrix = sp.csr_matrix((np.ones(rows), (users + 1, items + 1)), (n_users + 1, n_items + 1))
+        matrix.sum_duplicates()
+        matrix.data[:] = 1.0
+        self.matrix, pairs = matrix, matrix.tocoo()
+        order = generator.permutation(matrix.nnz)
+        columns = {self.uid_field: pairs.row, self.iid_field: pairs.col}
+        self.inter_feat = {name: torch.from_numpy(ids[order]).long() for name, ids in columns.items()}
+        self.modalities = {
+            name: Modality(
+                name,
+                "random numbers",
+                generator.normal(size=(n_items, WIDTH)).astype(np.float16),
+                np.arange(n_items),
+            )
+            for name in FEATURES["modalities"]
+        }
+
+    def __len__(self) -> int:
+        return self.matrix.nnz
+
+    def num(self, field: str) -> int:
+        """Return the number of users or items, the padding included."""
+        return self.matrix.shape[0 if field == self.uid_field else 1]
+
+    def inter_matrix(self, form: str) -> sp.spmatrix:
+        """Return the interactions."""
+        return self.matrix.asformat(form)
+
+    def neighbours(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return random neighbours of each item, the item itself first, and their cosines."""
+        n_items = self.matrix.shape[1] - 1
+        generator = torch.Generator().manual_seed(len(name))
+        found = torch.randint(1, n_items + 1, (n_items, NEIGHBOURS), generator=generator)
+        found[:, 0] = torch.arange(1, n_items + 1)
+        return found, torch.ones(found.shape)
+
+
+class First:
+    """The first batches of a loader, with the CPU time before each."""
+
+    def __init__(self, loader: Any) -> None:
+        self.loader, self.times = loader, []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield batches until there are enough, by number or by time."""
+        for number, batch in enumerate(self.loader):
+            self.times.append(time.process_time())
+            if number > MOST or (number > 2 and self.times[-1] - self.times[1] > SECONDS):
+                return
+            yield batch
+        self.times.append(time.process_time())
+
+
+def measure(label: str, rows: int) -> list[Taken]:
+    """Train the first batches of an epoch, by ``auto`` and, where that differs, of the default size."""
+    model, options = MODELS[label]
+    config = Config(model, "ml-100k", overrides={"use_gpu": False, **options})
+    data = MadeUp(rows)
+    with tempfile.TemporaryDirectory() as folder:
+        config["checkpoint_dir"] = folder
+        loaders = [PositiveLoader(config, data)]
+        built = config.model_class(config, data)
+        trainer = trainer_for(config, built, RunFolder.create(model, "made-up", folder, f"{folder}/run"))
+        if config["train_batch_size"] != DEFAULT:
+            loaders.append(PositiveLoader(config.changed(train_batch_size=DEFAULT), data))
+        found = []
+        for loader in loaders:
+            built.train()
+            first, clock = First(loader), time.process_time()
+            trainer._train_epoch(first, 0)
+            trainer._open_record = None  # this epoch has no checkpoint
+            each = [after - before for before, after in itertools.pairwise(first.times[1:])]
+            begin, batch = first.times[0] - clock, statistics.median(each)
+            epoch = begin + batch * len(loader)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            found.append(Taken(loader.batch_size, len(loader), len(each), begin, batch, epoch, peak))
+    return found
+
+
+def measured(label: str, rows: int) -> list[Taken]:
+    """Return what :func:`measure` finds in a process of its own."""
+    words = [sys.executable, "-m", "benchmarks.growth", f"--one={label}", f"--rows={rows}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return [Taken(*one) for one in json.loads(done.stdout.splitlines()[-1])]
 
 
 def duration(seconds: float) -> str:
@@ -208,7 +210,7 @@ def estimated(one: Taken, rows: int, wanted: int) -> Taken:
     times = wanted / rows
     size = DEFAULT * 2 ** max(0, math.ceil(math.log2(wanted / (DEFAULT * BATCHES))))
     batches, begin, batch = math.ceil(wanted / size), one.begin * times, one.batch * times
-    return Taken(size, batches, 0, begin, batch, begin + batch * batches, one.peak * times)
+    return Taken(size, batches, 0, begin, batch, begin + batch * batches, (one.peak - LOADED) * times)
 
 
 def rows_of(label: str, found: dict[int, list[Taken]]) -> list[str]:
@@ -234,20 +236,12 @@ def rows_of(label: str, found: dict[int, list[Taken]]) -> list[str]:
     return lines
 
 
-def growth(rows: list[int], models: list[str], kept: Path | None) -> list[str]:
+def growth(rows: list[int], models: list[str]) -> list[str]:
     """Return the table of epochs."""
     found: dict[str, dict[int, list[Taken]]] = {label: {} for label in models}
-    for many in rows:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = (kept or Path(temporary)) / str(many)
-            if not folder.is_dir():
-                folder.mkdir(parents=True)
-                write_data(folder, many)
-            with_features = [label for label in models if MODELS[label][1] is FEATURES]
-            for labels in (with_features, [label for label in models if label not in with_features]):
-                for label, ones in (measured(labels, folder) if labels else {}).items():
-                    found[label][many] = ones
-                    print(label, many, ones, file=sys.stderr, flush=True)
+    for label, many in itertools.product(models, rows):
+        found[label][many] = measured(label, many)
+        print(label, many, found[label][many], file=sys.stderr, flush=True)
     head = table_head(
         "model",
         "interactions",
@@ -344,11 +338,14 @@ def main() -> None:
     parser = page_parser(__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
-    parser.add_argument("--made_up", type=Path, help="folder that the made-up data is kept in")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--data_path", type=Path, help="folder that holds ml-1m/ and gowalla/")
     parser.add_argument("--runs", type=Path, help="folder that the runs of the accuracy are kept in")
     arguments = parser.parse_args()
-    table = growth(arguments.rows, arguments.models, arguments.made_up)
+    if arguments.one:
+        print(json.dumps(measure(arguments.one, arguments.rows[0])))
+        return
+    table = growth(arguments.rows, arguments.models)
     lines = [
         "# Growth of an epoch with the data",
         "",
