@@ -32,17 +32,14 @@ def settle_batches(config: Any, part: Any) -> None:
     """
     if config.general.train_batch_size != "auto":
         return
-    rows = training_rows(config, part)
-    size = automatic_size(config, rows)
+    size = automatic_size(config, training_rows(config, part))
     factor, rate = size // default_size(config), config.general.learning_rate
     config.settle(train_batch_size=size, learning_rate=scaled_rate(rate, factor, config.general.learner))
     if factor > 1:
         logging.getLogger().info(
-            "train_batch_size auto: %s rows, %d times the default, for %d batches an epoch; learning_rate %g "
-            "instead of %g",
+            "train_batch_size auto: %s rows, %d times the default; learning_rate %g instead of %g",
             f"{size:,}",
             factor,
-            math.ceil(rows / size),
             config.general.learning_rate,
             rate,
         )
