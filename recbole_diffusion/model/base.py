@@ -207,3 +207,12 @@ class InnerProductModel(Recommender):
         """Return the scores of user-item pairs, [batch]."""
         users, items = self._kept()
         return (users[interaction[self.USER_ID]] * items[interaction[self.ITEM_ID]]).sum(1)
+
+
+class WholeGraphModel(InnerProductModel):
+    """A model whose batches each propagate over the whole graph, whatever their rows are."""
+
+    @classmethod
+    def enlarges_batches(cls, config: Any) -> bool:  # noqa: ARG003
+        """Return True: the more rows a batch has, the fewer propagations has an epoch."""
+        return True
