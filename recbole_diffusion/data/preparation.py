@@ -1,4 +1,7 @@
-"""From a configuration to a data set and its three loaders, where this differs from RecBole's preparation."""
+"""From a configuration to a data set and its three loaders, where this differs from RecBole's preparation.
+
+Longer than most files: what is checked and told on the way from files to loaders, in its order.
+"""
 
 import contextlib
 import logging
