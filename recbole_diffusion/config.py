@@ -198,6 +198,12 @@ class Config(RecBoleConfig):
         self.split = read_options(SplitOptions, values)
         self.rating = read_options(RatingOptions, values)
 
+    def settle(self, **values: Any) -> None:
+        """Set options that follow from the data, here and in :attr:`resolved`."""
+        self.final_config_dict.update(values)
+        self.resolved.update(values)
+        self._read_typed(self.final_config_dict)
+
     def changed(self, **values: Any) -> Self:
         """Return a copy of this configuration with other values, which are not checked against each other."""
         other = copy.copy(self)

@@ -256,7 +256,6 @@ def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
     config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
     if resuming and folder.checkpoint.is_file():
         trainer.resume(prepared.train)
-        folder.write_config(config.resolved)  # the number of epochs may be new
     else:
         if resuming:
             logger.warning("no epoch was finished in %s; starting from the beginning", folder.path)
@@ -268,6 +267,7 @@ def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
             trainer.load_weights(state, path)
             if told := trainer.changed_data(state):
                 logger.warning("%s was trained on other data: %s", path, told)
+    folder.write_config(config.resolved)  # a resume has new epochs; train_batch_size auto has become a number
     # From here on, nothing in the request can be wrong.
     logger.info("run folder %s, device %s", folder.path, config["device"])
     if not resuming and (line := config.preset_line()):
@@ -313,6 +313,9 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
         "preset": config["preset"],
         "metrics_version": METRICS_VERSION,
         "parameters": sum(one.numel() for one in trainer.model.parameters() if one.requires_grad),
+        "train_batch_size": config.general.train_batch_size,
+        "batches_per_epoch": len(prepared.train),
+        "learning_rate": config.general.learning_rate,
         "best_epoch": trainer.chosen_epoch,
         "best_valid_score": score,
         "valid": valid,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from recbole_diffusion.compat import FullSortEvalDataLoader, Interaction, ModelType
+from recbole_diffusion.data.batches import by_user, settle_batches
 from recbole_diffusion.data.user_items import Cells, UserItems, pair_keys, used_parts, without
 
 
@@ -30,10 +31,11 @@ class PositiveLoader:
     def __init__(self, config: Any, dataset: Any, sampler: Any = None, shuffle: bool = True) -> None:  # noqa: ARG002
         self._dataset = self.dataset = dataset
         self.shuffle = shuffle
+        settle_batches(config, dataset)
         self.batch_size = config.general.train_batch_size
         self.generator = torch.Generator().manual_seed(config.general.seed)
         users, items = dataset.inter_feat[dataset.uid_field], dataset.inter_feat[dataset.iid_field]
-        if getattr(config.options, "batch_by", "interaction") == "user":
+        if by_user(config):
             self.columns = {dataset.uid_field: torch.unique(users)}
         else:
             self.columns = {dataset.uid_field: users, dataset.iid_field: items}

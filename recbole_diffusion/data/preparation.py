@@ -1,4 +1,7 @@
-"""From a configuration to a data set and its three loaders, where this differs from RecBole's preparation."""
+"""From a configuration to a data set and its three loaders, where this differs from RecBole's preparation.
+
+Longer than most files: what is checked and told on the way from files to loaders, in its order.
+"""
 
 import contextlib
 import logging
@@ -16,6 +19,7 @@ from recbole_diffusion.compat import (
     get_dataloader,
     recbole_datasets,
 )
+from recbole_diffusion.data.batches import settle_batches
 from recbole_diffusion.data.columns import check_labels
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.labelled import LABEL
@@ -224,6 +228,7 @@ def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, A
 
 
 def _train_loader(config: Any, dataset: Any, part: Any, sampler: Any) -> Any:
+    settle_batches(config, part)
     kind = registry.part(config.model_class, "loader_class") or train_loader_class(config)
     if config["MODEL_TYPE"] != ModelType.KNOWLEDGE:
         return kind(config, part, sampler, shuffle=config["shuffle"])

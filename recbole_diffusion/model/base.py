@@ -104,6 +104,15 @@ class ModelInterface:
     fold_in_domain: str | None = None
     renamed_weights: ClassVar[Mapping[str, str]] = {}
 
+    @classmethod
+    def enlarges_batches(cls, config: Any) -> bool:  # noqa: ARG003
+        """Return whether ``train_batch_size: auto`` may make batches larger where there is much data.
+
+        It may if the loss is a mean over the rows of a batch, and if the memory of a row grows neither with
+        the catalogue nor with the batch. It pays where a batch touches the whole graph or all weights.
+        """
+        return False
+
     # Training.
 
     def observe_parts(self, parts: Mapping[str, Any]) -> None:
@@ -203,3 +212,12 @@ class InnerProductModel(Recommender):
         """Return the scores of user-item pairs, [batch]."""
         users, items = self._kept()
         return (users[interaction[self.USER_ID]] * items[interaction[self.ITEM_ID]]).sum(1)
+
+
+class WholeGraphModel(InnerProductModel):
+    """A model whose batches each propagate over the whole graph, whatever their rows are."""
+
+    @classmethod
+    def enlarges_batches(cls, config: Any) -> bool:  # noqa: ARG003
+        """Return True: the more rows a batch has, the fewer propagations has an epoch."""
+        return True

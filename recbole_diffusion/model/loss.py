@@ -4,11 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recbole_diffusion.model.bags import sparse_sums
 from recbole_diffusion.model.layers import bag_sums, gram
 
 # A gathered row costs as much as about 25 multiplied cells, so that dense rows of a small catalogue are
 # multiplied.
 DENSE_RATIO, DENSE_CELLS = 25, 2**23
+MANY_ENTRIES = 2**20  # of the bags of a batch, from which on their gradient is worth a matrix of its own
 
 
 def full_catalogue_squared_error(
@@ -61,9 +63,12 @@ def sum_by_row(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | N
     Returns:
         [batch, width].
     """
-    # Cells of the bags as dense rows.
+    # Cells of the bags as dense rows, and whether these are the cheaper way.
     cells = len(starts) * len(table)
-    if cells <= DENSE_CELLS and len(items) * DENSE_RATIO >= cells:
+    dense = len(items) * DENSE_RATIO >= cells
+    if dense and cells > DENSE_CELLS >= len(table):  # many rows of a small catalogue
+        return _sum_by_blocks(table, items, starts, weights)
+    if dense and cells <= DENSE_CELLS:
         ends = torch.cat([starts[1:], starts.new_tensor([len(items)])])
         rows = torch.repeat_interleave(torch.arange(len(starts), device=items.device), ends - starts)
         # Without a gradient to the weights, the dense rows can lie in memory that batches share.
@@ -74,7 +79,21 @@ def sum_by_row(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | N
     if len(items) == 0:
         # Zeros that depend on the table, so that it has a gradient, of zeros.
         return table.new_zeros(len(starts), table.shape[1]) + 0 * table.sum()
+    plain = weights is None or not weights.requires_grad
+    if len(items) >= MANY_ENTRIES and plain and table.device.type == "cpu":
+        return sparse_sums(table, items, starts, weights)
     return F.embedding_bag(items, table, starts, mode="sum", per_sample_weights=weights)
+
+
+def _sum_by_blocks(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | None) -> Tensor:
+    """Return :func:`sum_by_row` of blocks of bags, each small enough for dense rows."""
+    firsts = starts.split(max(1, DENSE_CELLS // len(table)))
+    places = [int(block[0]) for block in firsts] + [len(items)]
+    sums = []
+    for block, start, end in zip(firsts, places, places[1:], strict=False):
+        some = None if weights is None else weights[start:end]
+        sums.append(sum_by_row(table, items[start:end], block - start, some))
+    return torch.cat(sums)
 
 
 def dropout(values: Tensor, prob: float) -> Tensor:

@@ -15,7 +15,19 @@ from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Count
 from recbole_diffusion.model.table_rows import gather_rows, margins
 
 
-class _Embeddings(ModelInterface):
+class _Pairs(ModelInterface):
+    """Models of pairs of ids whose loss is a mean over rows, while each step moves all weights.
+
+    Beside the mean, LightGCN has a penalty, the norm of a batch's vectors divided by its rows, which falls
+    with the square root of the rows; with ``require_pow`` it is a mean too.
+    """
+
+    @classmethod
+    def enlarges_batches(cls, config: Any) -> bool:  # noqa: ARG003
+        return True
+
+
+class _Embeddings(_Pairs):
     """BPR: two tables."""
 
     has_item_vectors = True
@@ -41,7 +53,7 @@ class _KeptVectors(ModelInterface):
         return InnerProducts(lambda numbers: users[numbers], self.restore_item_e.detach())
 
 
-class _LightGCN(_KeptVectors):
+class _LightGCN(_Pairs, _KeptVectors):
     """LightGCN with R and its transpose as CSR matrices, and the propagation as one operator.
 
     RecBole multiplies the square adjacency as a COO matrix, one entry after the other, and makes it from a
@@ -99,6 +111,7 @@ class _DiffusedRows(_Rows):
 
 ADAPTERS: dict[str, type[ModelInterface]] = {
     "BPR": _Embeddings,
+    "NeuMF": _Pairs,
     "Pop": Counts,
     "LightGCN": _LightGCN,
     **dict.fromkeys(("NGCF", "DGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),

@@ -24,6 +24,7 @@ def option(
     high: float | None = None,
     open_low: bool = False,
     open_high: bool = False,
+    words: tuple[str, ...] = (),
 ) -> Any:
     """Declare one option of a run; its default stands in ``properties/``.
 
@@ -34,8 +35,10 @@ def option(
         high: largest allowed number; with ``open_high`` it is itself not allowed.
         open_low: the lower bound is exclusive.
         open_high: the upper bound is exclusive.
+        words: texts that an option of numbers takes too; its type is then ``int | str`` or the like.
     """
     allowed = {"choices": choices, "low": low, "high": high, "open_low": open_low, "open_high": open_high}
+    allowed["words"] = words
     return dataclasses.field(metadata={"help": help, **allowed})
 
 
@@ -57,18 +60,21 @@ def allowed_text(field: dataclasses.Field) -> str:
     meta = field.metadata
     if meta.get("choices"):
         return " | ".join(map(str, meta["choices"]))
-    low, high = meta.get("low"), meta.get("high")
+    low, high, words = meta.get("low"), meta.get("high"), meta.get("words", ())
     if low is None and high is None:
         return type_text(field.type)
     left = "(-inf" if low is None else f"{'(' if meta['open_low'] else '['}{low}"
     right = "inf)" if high is None else f"{high}{')' if meta['open_high'] else ']'}"
-    return f"{type_text(field.type)} in {left}, {right}"
+    numbers = f"{type_text(field.type, (str,) if words else ())} in {left}, {right}"
+    return " or ".join([numbers, *words])
 
 
-def type_text(kind: Any) -> str:
-    """Return a readable name of a field's type: ``float``, ``int or null``."""
+def type_text(kind: Any, without: tuple[type, ...] = ()) -> str:
+    """Return a readable name of a field's type, ``float`` or ``int or null``, some of its parts left out."""
     parts = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    return " or ".join("null" if part is type(None) else part.__name__ for part in parts)
+    return " or ".join(
+        "null" if part is type(None) else part.__name__ for part in parts if part not in without
+    )
 
 
 def read_options(cls: type[T], values: Mapping[str, Any]) -> T:
@@ -97,6 +103,8 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
     if float in kinds and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         value = float(value)
     meta = field.metadata
+    if meta.get("words") and isinstance(value, str):
+        kinds = (str,) if value in meta["words"] else ()
     right_type = any(kind is not type(None) and type(value) is kind for kind in kinds)
     in_choices = not meta.get("choices") or value in meta["choices"]
     if not right_type or not in_choices or not _in_range(meta, value) or value in (math.inf, -math.inf):
@@ -107,6 +115,8 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
 
 
 def _in_range(meta: Mapping[str, Any], value: Any) -> bool:
+    if value in meta.get("words", ()):
+        return True
     low, high = meta.get("low"), meta.get("high")
     if low is not None and not (value > low if meta["open_low"] else value >= low):
         return False

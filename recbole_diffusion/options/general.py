@@ -31,9 +31,19 @@ class GeneralOptions:
     state: str = option("what the log tells", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
     worker: int = option("processes that prepare the batches of RecBole's loaders", low=0)
     epochs: int = option("training epochs at most; 0 evaluates only", low=0)
-    train_batch_size: int = option("rows of a training batch", low=1)
+    train_batch_size: int | str = option(
+        "rows of a training batch; auto: the model's default, doubled until an epoch has at most 512 batches "
+        "(32 of users), with learning_rate times the square root",
+        low=1,
+        words=("auto",),
+    )
     learner: str = option("optimizer", choices=LEARNERS)
-    learning_rate: float = option("step size of the optimizer", low=0, high=1e6, open_low=True)
+    learning_rate: float = option(
+        "step size of the optimizer; of the default batch if train_batch_size is auto",
+        low=0,
+        high=1e6,
+        open_low=True,
+    )
     weight_decay: float = option("L2 penalty of the optimizer", low=0)
     eval_step: int = option("epochs between two validations", low=1)
     stopping_step: int = option("early-stopping patience, in validations without a new best score", low=0)

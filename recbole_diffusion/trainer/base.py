@@ -62,6 +62,7 @@ class RunMixin(MirrorGradient):
         self.finished = False
         self.rated: RatedScores | None = None  # of the last evaluation
         self._last_saved = self._epoch = -1
+        self._estimated = False  # the line on how long an epoch takes
         self._open_record: dict[str, Any] | None = None
         self._train_loader: Any = None
 
@@ -147,7 +148,8 @@ class RunMixin(MirrorGradient):
         if self.model.computed_when_made:
             self.model.train()
             return 0.0
-        batches = train_data if show_progress else Heartbeat(train_data, epoch, self.logger)
+        first, self._estimated = not self._estimated, True
+        batches = Heartbeat(train_data, epoch, self.logger, counts=not show_progress, estimates=first)
         return super()._train_epoch(batches, epoch, loss_func, show_progress)
 
     def _named(self, losses: Any) -> dict[str, float]:

@@ -63,6 +63,28 @@ def test_sum_by_row_equals_the_plain_product_both_ways(ratio, weighted, monkeypa
     assert torch.allclose(gradient, plain)
 
 
+@pytest.mark.parametrize("kind", ["blocks of dense rows", "sparse"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_of_many_bags_equal_the_plain_product_both_ways(kind, weighted, monkeypatch):
+    small = {"DENSE_CELLS": 60} if kind != "sparse" else {"DENSE_RATIO": 0, "MANY_ENTRIES": 1}
+    for name, value in small.items():
+        monkeypatch.setattr(loss, name, value)
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(9, 3, dtype=torch.float64, generator=generator).requires_grad_()
+    counts = torch.randint(0, 9, (31,), generator=generator)  # some bags are empty
+    items = torch.randint(0, 9, (int(counts.sum()),), generator=generator)
+    rows = torch.arange(31).repeat_interleave(counts)
+    weights = torch.rand(len(items), dtype=torch.float64, generator=generator) if weighted else None
+    ones = torch.ones(len(items), dtype=torch.float64)
+    values = ones if weights is None else weights
+    bags = torch.zeros(31, 9, dtype=torch.float64).index_put_((rows, items), values, accumulate=True)
+    found = loss.sum_by_row(table, items, counts.cumsum(0) - counts, weights)
+    torch.testing.assert_close(found, bags @ table)
+    (gradient,) = torch.autograd.grad(found.square().sum(), table)
+    (plain,) = torch.autograd.grad((bags @ table).square().sum(), table)
+    torch.testing.assert_close(gradient, plain)
+
+
 def test_sum_by_row_of_nothing_is_zero_and_has_a_gradient():
     table = torch.randn(6, 3, requires_grad=True)
     found = loss.sum_by_row(table, torch.empty(0, dtype=torch.long), torch.zeros(2, dtype=torch.long))

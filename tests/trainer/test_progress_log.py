@@ -25,6 +25,56 @@ def test_batches_are_counted_once_a_minute(monkeypatch, caplog):
     ]
 
 
+def told(monkeypatch, caplog, seconds, many, counts=False):
+    """Return the lines of an epoch whose batches take some seconds each."""
+    clock = iter([0.0, *(seconds * (number + 1) for number in range(many)), *[1e6] * 9])
+    monkeypatch.setattr(heartbeat.time, "monotonic", lambda: next(clock))
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        list(Heartbeat(range(many), 0, logging.getLogger(), counts=counts, estimates=True))
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_long_epoch_says_once_how_long_it_takes(monkeypatch, caplog):
+    assert told(monkeypatch, caplog, 0.5, 400) == ["epoch 0: about 3.3 min (400 batches)"]
+    assert told(monkeypatch, caplog, 2.0, 12) == ["epoch 0: about 24 s (12 batches)"]
+    assert told(monkeypatch, caplog, 0.5, 39) == []  # 19.5 s are not worth a line
+
+
+def test_the_first_batch_which_warms_up_is_not_projected(monkeypatch, caplog):
+    clock = iter([0.0, 10.0, 11.0, 12.0, 13.0, *[14.0] * 40])
+    monkeypatch.setattr(heartbeat.time, "monotonic", lambda: next(clock))
+    with caplog.at_level(logging.INFO):
+        list(Heartbeat(range(31), 2, logging.getLogger(), counts=False, estimates=True))
+    # 10 s, and 30 batches of one second
+    assert [record.getMessage() for record in caplog.records] == ["epoch 2: about 40 s (31 batches)"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (20, "20 s"),
+        (89.6, "90 s"),
+        (90, "1.5 min"),
+        (1500, "25 min"),
+        (9000, "2.5 h"),
+        (172_800 * 6, "12.0 days"),
+    ],
+)
+def test_a_length_of_time_is_told_in_its_unit(seconds, text):
+    assert heartbeat.duration(seconds) == text
+
+
+@pytest.mark.parametrize("bar", [True, False])
+def test_only_the_first_epoch_of_a_run_is_estimated(checkerboard, tmp_path, monkeypatch, bar):
+    monkeypatch.setattr(heartbeat, "WARM", 0.0)
+    monkeypatch.setattr(heartbeat, "LONG", 0.0)
+    options = {"epochs": 3, "embedding_size": 8, "train_batch_size": 300, "show_progress": bar}
+    run("BPR", overrides={**checkerboard.overrides, **options, "run_dir": str(tmp_path / "run")})
+    log = (tmp_path / "run/log.txt").read_text()
+    assert log.count("epoch 0: about 0 s (4 batches)") == log.count(" about ") == 1
+
+
 def test_a_run_says_what_it_begins(checkerboard, tmp_path, monkeypatch):
     monkeypatch.setattr(heartbeat, "SECONDS", 0.0)
     options = {"epochs": 1, "embedding_size": 8, "train_batch_size": 300, "run_dir": str(tmp_path / "run")}

@@ -34,7 +34,7 @@ from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.graph import binary_interactions, popularity
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import InnerProductModel
+from recbole_diffusion.model.base import WholeGraphModel
 from recbole_diffusion.model.encoder import FactorEncoder, LightGCNEncoder
 from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeDiagnostics
 from recbole_diffusion.model.graph.cnsdiff_diffusion import NegativeDiffusion
@@ -45,7 +45,7 @@ from recbole_diffusion.sampler.popularity import popularity_table
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
-class CNSDiff(InnerProductModel):
+class CNSDiff(WholeGraphModel):
     """Pairwise ranking over LightGCN or matrix factorisation, with negatives from a diffusion.
 
     The vectors of a batch's positive items are noised to z_T and denoised (Eq. 12); what the reverse chain

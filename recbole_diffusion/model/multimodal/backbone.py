@@ -9,7 +9,7 @@ from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.graph import binary_interactions, scaled
 from recbole_diffusion.data.knn import fused, mean_graph
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import InnerProductModel
+from recbole_diffusion.model.base import WholeGraphModel
 from recbole_diffusion.model.encoder import Layer, LightGCNEncoder
 from recbole_diffusion.model.multimodal.projections import Projections
 from recbole_diffusion.model.propagation import SparseMatrix
@@ -17,7 +17,7 @@ from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
-class Backbone(InnerProductModel):
+class Backbone(WholeGraphModel):
     """A multimodal recommender with an item graph and a user-item graph, trained on pairs.
 
     The item graph gives h_hat_i, the user-item graph (LightGCN) h_tilde_u and h_tilde_i, and :meth:`joined`

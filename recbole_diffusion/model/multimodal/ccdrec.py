@@ -34,7 +34,7 @@ from torch import Tensor
 
 from recbole_diffusion.compat import InputType
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import InnerProductModel
+from recbole_diffusion.model.base import WholeGraphModel
 from recbole_diffusion.model.multimodal.backbone import Backbone
 from recbole_diffusion.model.multimodal.ccdrec_options import CURRICULAR, CCDRecOptions
 from recbole_diffusion.model.multimodal.freedom import FREEDOM
@@ -49,7 +49,7 @@ from recbole_diffusion.sampler.uniform import uniform_negatives
 BACKBONES: dict[str, type[Backbone]] = {"FREEDOM": FREEDOM, "LATTICE": LATTICE, "MCDRec": MCDRec}
 
 
-class CCDRec(InnerProductModel):
+class CCDRec(WholeGraphModel):
     """A multimodal backbone with three additions, each of which can be switched off.
 
     * DMA (``aligning``): a diffusion estimates the free item vectors back from noise and modalities (Eq. 1 to

@@ -110,6 +110,11 @@ class TVDiff(Recommender):
         self.near_users = KeptUsers(self.n_users, width, self._near_vectors)
         self._forget()
 
+    @classmethod
+    def enlarges_batches(cls, config: Any) -> bool:
+        """Return whether rows are not dense: a batch then costs H and H^T H, whatever its rows are."""
+        return config.options.training == "projected"
+
     # The denoiser, Eq. 13.
 
     def item_vectors(self) -> Tensor:
