@@ -83,7 +83,7 @@ def test_the_step_size_follows_the_batch_by_the_learner():
 @pytest.fixture
 def small_bounds(monkeypatch):
     """Batches of 64 rows by default, and at most three an epoch: of 1,000 rows 512 each, eight times 64."""
-    monkeypatch.setattr(batches, "DEFAULT", 64)
+    monkeypatch.setattr(batches, "default_size", lambda config: 64)
     monkeypatch.setattr(batches, "BATCHES", 3)
 
 
@@ -91,6 +91,7 @@ def small_bounds(monkeypatch):
 def test_a_run_trains_with_the_numbers_it_tells(checkerboard, small_bounds, tmp_path, caplog, model):
     width = {"hidden_size" if model == "TVDiff" else "embedding_size": 8}
     options = {**checkerboard.overrides, **width, "epochs": 1, "learning_rate": 0.002}
+    options["train_batch_size"] = "auto"
     with caplog.at_level(logging.INFO):
         result = run(model, overrides={**options, "run_dir": str(tmp_path / "run")})
     rate = 0.002 * math.sqrt(8)
@@ -107,7 +108,7 @@ def test_a_run_trains_with_the_numbers_it_tells(checkerboard, small_bounds, tmp_
 
 
 def test_small_data_has_the_batches_and_steps_of_2048_rows(checkerboard, tmp_path, caplog):
-    options = {**checkerboard.overrides, "embedding_size": 8, "epochs": 2}
+    options = {**checkerboard.overrides, "embedding_size": 8, "epochs": 2, "train_batch_size": "auto"}
     with caplog.at_level(logging.INFO):
         automatic = run("BPR", overrides={**options, "run_dir": str(tmp_path / "auto")})
     assert "train_batch_size auto" not in caplog.text
@@ -119,6 +120,7 @@ def test_small_data_has_the_batches_and_steps_of_2048_rows(checkerboard, tmp_pat
 
 def test_a_resumed_run_keeps_its_batches(checkerboard, small_bounds, monkeypatch, tmp_path):
     options = {**checkerboard.overrides, "embedding_size": 8, "learning_rate": 0.002}
+    options["train_batch_size"] = "auto"
     whole = run("LightGCN", overrides={**options, "epochs": 4, "run_dir": str(tmp_path / "whole")})
     run("LightGCN", overrides={**options, "epochs": 2, "run_dir": str(tmp_path / "part")})
     monkeypatch.setattr(batches, "BATCHES", 512)  # as if another version had another bound
@@ -175,7 +177,7 @@ def test_a_batch_is_its_halves_with_their_gradients_accumulated(checkerboard, mo
 
 
 def test_loaders_without_a_run_settle_their_batches_too(checkerboard, small_bounds):
-    config = Config("CNSDiff", overrides=checkerboard.overrides)
+    config = Config("CNSDiff", overrides={**checkerboard.overrides, "train_batch_size": "auto"})
     train, _, _ = prepare_data(config, create_dataset(config))
     assert len(train) == 2 and config["train_batch_size"] == train.batch_size == 512
     assert config.general.learning_rate == config["learning_rate"] == pytest.approx(0.005 * math.sqrt(8))
