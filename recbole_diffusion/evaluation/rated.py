@@ -123,11 +123,7 @@ def rated_rankings(
     Raises:
         UsageError: a score is NaN.
     """
-    if np.isnan(scores).any():
-        raise UsageError(
-            f"{int(np.isnan(scores).sum())} predicted ratings are NaN; the model has diverged, use a smaller "
-            "learning_rate"
-        )
+    require_numbers(scores)
     # Relevant rows, and the user of each row as a place among the distinct ones, [rows].
     relevant = ratings >= median
     distinct, owner = _distinct(users)
@@ -161,6 +157,15 @@ def rated_rankings(
         dcg = np.bincount(owner, weight * gain, len(distinct))[kept]
         found[k] = distinct[kept], recall, dcg / ideal
     return found
+
+
+def require_numbers(scores: np.ndarray) -> None:
+    """Raise UsageError if a score is NaN."""
+    if np.isnan(scores).any():
+        raise UsageError(
+            f"{int(np.isnan(scores).sum())} predicted ratings are NaN; the model has diverged, use a smaller "
+            "learning_rate"
+        )
 
 
 def _distinct(users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

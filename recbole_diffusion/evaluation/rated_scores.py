@@ -15,6 +15,8 @@ from recbole_diffusion.evaluation.rated import (
     rated_rankings,
     rating_errors,
 )
+from recbole_diffusion.evaluation.rated_released import NAME as RELEASED
+from recbole_diffusion.evaluation.rated_released import released_rankings
 from recbole_diffusion.options.rating import RatingOptions
 
 
@@ -36,11 +38,17 @@ class RatedScores:
         users, items = (
             np.asarray(part.inter_feat[name]).astype(np.int64) for name in (part.uid_field, part.iid_field)
         )
-        # One number for each pair, ascending; the rating of a pair is found by it later.
-        self._keys, first = np.unique(users * self.n_items + items, return_index=True)
-        self._ratings = rating_column(part)[first]
+        # One number for each pair, ascending; the rating of a pair, and its row, are found by it later.
+        self._keys, self._order = np.unique(users * self.n_items + items, return_index=True)
+        self._ratings = rating_column(part)[self._order]
         self._batches: list[tuple[np.ndarray, ...]] = []
+        # By user; what no row is below where the scores of all items are not given.
+        self._floors = np.full(part.user_num, -np.inf)
         self.unrated = np.zeros(distribution.BINS, np.int64)
+
+    def add_floors(self, users: Tensor, floors: Tensor) -> None:
+        """Add the means of users' score rows, [batch] each, of ``rated_released.row_means``."""
+        self._floors[users.cpu().numpy()] = floors.cpu().numpy()
 
     def add(self, scores: Tensor, users: Tensor, positive_u: Tensor, positive_i: Tensor) -> None:
         """Add a batch: the scores as RecBole's collector gets them.
@@ -89,6 +97,18 @@ class RatedScores:
             found |= {f"recall@{k}": (users, recall), f"ndcg@{k}": (users, ndcg)}
         return found
 
+    def released_ranking(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return the same under the released reading; every user with a rated item is among the users."""
+        users, items, ratings, scores = self.rows()
+        order = self._order[np.searchsorted(self._keys, users * self.n_items + items)]
+        found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        lengths, median = self.options.lengths, self.options.median
+        for k, (of, recall, ndcg) in released_rankings(
+            users, order, ratings, scores, self._floors[users], median=median, lengths=lengths
+        ).items():
+            found |= {f"recall@{k}": (of, recall), f"ndcg@{k}": (of, ndcg)}
+        return found
+
     def _rankings(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return the users [n] and their values [n] of each ranking among ``RatingOptions.names``."""
         plain = self.ranking(ListReading())
@@ -98,6 +118,7 @@ class RatedScores:
             # Mean of the two readings, by user.
             (users, one), (_, other) = filtered[f"ndcg@{k}"], plain[f"ndcg@{k}"]
             values.append((users, (one + other) / 2))
+        values += self.released_ranking().values()
         return dict(zip(self.options.names(False), values, strict=True))
 
     def metrics(self) -> dict[str, float]:
@@ -112,9 +133,9 @@ class RatedScores:
     def by_user(self, users: np.ndarray) -> dict[str, np.ndarray]:
         """Return the metrics per user, float64 [users] each.
 
-        These are the rankings of :meth:`metrics`, NaN for a user without relevant items, and for predicted
-        ratings ``rated_mae`` and ``rated_mse``, NaN for a user without ratings, and ``rated_count``, the
-        number of those ratings.
+        These are the rankings of :meth:`metrics`, NaN for a user without relevant items (0 under the released
+        reading), and for predicted ratings ``rated_mae`` and ``rated_mse``, NaN for a user without ratings,
+        and ``rated_count``, the number of those ratings.
         """
         found = {}
         for name, (of, values) in self._rankings().items():
@@ -160,6 +181,9 @@ class RatedScores:
         found = {
             name: {metric: float(values.mean()) for metric, (_, values) in self.ranking(reading).items()}
             for name, reading in possible.items()
+        }
+        found[RELEASED] = {
+            metric: float(values.mean()) for metric, (_, values) in self.released_ranking().items()
         }
         users, _, ratings, scores = self.rows()
         report = {

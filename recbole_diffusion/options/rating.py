@@ -62,7 +62,8 @@ class RatingOptions:
         ``rated_recall@5`` and ``rated_ndcg@5`` are the paper's; ``rated_unfiltered_...`` keep items in the
         predicted list that are predicted below the median, so that they depend only on the order of
         predictions. For a model whose scores are not ratings both are the same. ``rated_both_ndcg@5`` is the
-        mean of both, to choose an epoch by. Predicted ratings also have ``rated_mae`` and ``rated_rmse``.
+        mean of both, to choose an epoch by. ``rated_released_...`` are computed as DGRM's authors do, see
+        ``evaluation/rated_released.py``. Predicted ratings also have ``rated_mae`` and ``rated_rmse``.
         """
         if self.rating_scale is None:
             return []
@@ -73,4 +74,5 @@ class RatingOptions:
             for name in RANKING
         ]
         both = [f"rated_both_ndcg@{k}" for k in self.lengths]
-        return ranking + both + (["rated_mae", "rated_rmse"] if predicts_ratings else [])
+        released = [f"rated_released_{name}@{k}" for k in self.lengths for name in RANKING]
+        return ranking + both + released + (["rated_mae", "rated_rmse"] if predicts_ratings else [])

@@ -21,6 +21,7 @@ from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
 from recbole_diffusion.evaluation.metrics import RunEvaluator
 from recbole_diffusion.evaluation.near_vectors import TOGETHER
+from recbole_diffusion.evaluation.rated_released import row_means
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.evaluation.score_check import ScoreCheck
 from recbole_diffusion.evaluation.vector_ranking import USERS, VectorRanking
@@ -414,6 +415,10 @@ class RunMixin(MirrorGradient):
                 rows, items = block.held_out
                 scores = ranking.scores(block.users, rows, items)
                 self.rated.add_values(scores, block.users[rows], items)
+                # sum_i u . v_i = u . (sum of v_i), [block]: no table of all scores.
+                sums = vectors.users(block.users).double() @ vectors.items[1:].double().sum(0)
+                means = row_means(sums, block.history[0], len(vectors.items) - 1)
+                self.rated.add_floors(block.users, means)
         result = self.evaluator.evaluate(collector.get_data_struct())
         self.wandblogger.log_eval_metrics(result, head="eval")
         return result
@@ -423,6 +428,11 @@ class RunMixin(MirrorGradient):
         interaction, history, *positives = batched_data
         interaction, scores, *positives = super()._full_sort_batch_eval((interaction, None, *positives))
         self._check_finite(scores[:, 1:])
+        if self.rated is not None:
+            # Before anything is masked: the released reading has another mask.
+            cells = history[0] if history is not None else scores.new_zeros(0, dtype=torch.long)
+            means = row_means(scores[:, 1:].sum(1, dtype=torch.float64), cells, scores.shape[1] - 1)
+            self.rated.add_floors(interaction[self.config["USER_ID_FIELD"]], means)
         if history is not None:
             scores[history] = -torch.inf
         return interaction, scores, *positives
