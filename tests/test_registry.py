@@ -43,7 +43,7 @@ def test_families_declare_what_they_share():
 def test_a_word_that_stands_for_nothing_is_refused():
     cls = type("Mine", (registry.model_class("TVDiff"),), {"trainer_class": "stagd"})
     with pytest.raises(
-        UsageError, match=r"Mine.trainer_class is 'stagd'; it takes plain, adversarial, staged"
+        UsageError, match=r"Mine.trainer_class is 'stagd'; it takes plain, adversarial, alternating, staged"
     ):
         registry.part(cls, "trainer_class")
 

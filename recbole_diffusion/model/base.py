@@ -69,8 +69,9 @@ class ModelInterface:
         options_class: frozen dataclass of the model's options, for a model from outside. Models of this
             package have theirs beside them, see ``registry.options_class``.
         trainer_class: ``plain``, ``adversarial`` (two optimizers in turn, see ``trainer/adversarial.py``),
-            ``staged`` (one part after the other, see ``trainer/staged.py``), a trainer class, or None for
-            RecBole's choice.
+            ``staged`` (one part after the other, see ``trainer/staged.py``), ``alternating`` (an epoch is a
+            sweep of least squares, see ``trainer/alternating.py``), a trainer class, or None for RecBole's
+            choice.
         dataset_class: ``interactions``, ``multimodal``, ``cross_domain``, a data set class, or None: by the
             model's type.
         loader_class: ``positives`` for batches without negatives (the model draws them itself), a class, or

@@ -37,6 +37,9 @@ MODELS: dict[str, ModelSpec] = {
         "rows",
         "vector-wise adversarial collaborative filtering on rating rows, the GAN that DGRM is compared with",
     ),
+    "MF": ModelSpec(
+        "rows", "matrix factorisation of ratings with biases, by ALS or gradient steps (Computer 2009)"
+    ),
     "CCDRec": ModelSpec(
         "multimodal",
         "items aligned with their modalities by diffusion, negatives from its chain, over a backbone (AAAI "
@@ -99,6 +102,7 @@ PARTS: dict[str, dict[str, str]] = {
     "trainer_class": {
         "plain": "trainer.base:RunTrainer",
         "adversarial": "trainer.adversarial:AdversarialTrainer",
+        "alternating": "trainer.alternating:AlternatingTrainer",
         "staged": "trainer.staged:StagedTrainer",
     },
     "dataset_class": {

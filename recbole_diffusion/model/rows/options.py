@@ -34,3 +34,21 @@ class CFGANOptions(AdversarialOptions):
         "unrated items of each user whose generated ratings are pulled to zero (zero reconstruction)", low=0
     )
     zero_weight: float = option("alpha, weight of the zero reconstruction", low=0)
+
+
+@dataclass(frozen=True)
+class MFOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    embedding_size: int = option("number of factors d", low=1)
+    bias: bool = option("mean and biases of users and items beside the factors")
+    solver: str = option(
+        "als: alternating least squares, one sweep an epoch; sgd: steps of the optimizer on batches",
+        choices=("als", "sgd"),
+    )
+    reg_weight: float = option("lambda, the L2 penalty", low=0)
+    penalty: str = option(
+        "weighted: lambda times the number of ratings of the user or item; plain: lambda once for each",
+        choices=("weighted", "plain"),
+    )
+    init_std: float = option("deviation of the factors that training begins with", low=0, open_low=True)
