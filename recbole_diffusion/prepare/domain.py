@@ -1,25 +1,32 @@
-"""One rating domain from Amazon's reviews, row by row; memory holds a number for each user, item and pair."""
+"""The ratings of Amazon's reviews, row by row; memory holds a number for each user, item and pair."""
 
 import gzip
 import json
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.amazon import REVIEW_KEYS, record_of
+from recbole_diffusion.prepare.cores import k_core
 from recbole_diffusion.prepare.recipe import ADVICE, RECORD, Counts, PreparedSet, Recipe
 from recbole_diffusion.prepare.rows import SourceRows
 from recbole_diffusion.storage.atomic import whole_set
 
 LOW, HIGH = 1.0, 5.0
 HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+CSV_COLUMNS = "user,item,rating,timestamp"
+CORE = 5  # of the published review files; the files of all ratings are cut to it
+Rating = tuple[str, str, float, float]  # user, item, rating, seconds since 1970
 
 
 @dataclass(frozen=True)
 class RatingDomain:
-    """A domain for cross-domain models: every rating of a review file.
+    """Every rating of a review file, as a set of its own or as a domain of a cross-domain model.
 
     Attributes:
         shared: number of users that the paper says the domain shares with another one, by its name.
@@ -47,13 +54,15 @@ class RatingDomain:
         """
         reviews = paths[recipe.files[0].name]
         with whole_set(folder, ADVICE) as draft:
-            counts, rows_read = write_ratings(reviews, draft / f"{recipe.name}.inter")
-            if not rows_read:
+            counts, rows_read, repeated = write_ratings(reviews, draft / f"{recipe.name}.inter")
+            if not counts.interactions:
                 raise UsageError(f"{reviews} has no review; get the file again")
-            repeated = rows_read - counts.interactions
             described = {**record, "found": asdict(counts), "rows_read": rows_read, "repeated": repeated}
             (draft / RECORD).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-        made = PreparedSet(counts, [f"rows     {rows_read:,} reviews, {repeated:,} of them repeated"], [])
+        lines = [f"rows     {rows_read:,} reviews, {repeated:,} of them repeated"]
+        outside = rows_read - repeated - counts.interactions
+        lines += [f"core     {outside:,} ratings are of no {CORE}-core"] if outside else []
+        made = PreparedSet(counts, lines, [])
         self._compare_shared(recipe.name, folder, made)
         return made
 
@@ -73,39 +82,85 @@ class RatingDomain:
                 )
 
 
-def write_ratings(path: Path, output: Path) -> tuple[Counts, int]:
-    """Write the ratings of a review file as atomic rows; of one user and item, the first.
+def write_ratings(path: Path, output: Path) -> tuple[Counts, int, int]:
+    """Write the ratings of a file as atomic rows; of one user and item, the first.
 
     Args:
-        path: gzipped reviews, one JSON object or Python literal per line.
+        path: gzipped reviews, one JSON object or Python literal per line, or a CSV file of all ratings of the
+            category (``user,item,rating,timestamp``), whose ``CORE``-core is written: the same rows.
         output: the .inter file.
 
     Returns:
-        The counts of the written rows, and the number of lines of the reviews.
+        The counts of the written rows, the number of rows of the file, and how many of these repeat a pair.
 
     Raises:
-        SourceError: a line is not a review, or its rating is not in 1..5; the message names its number.
+        SourceError: a row is no rating, or not one in 1..5; the message names its number.
     """
     users: dict[str, int] = {}
     items: dict[str, int] = {}
     seen: set[int] = set()
-    with gzip.open(path, "rb") as stream, output.open("w", encoding="utf-8") as out:
-        rows = SourceRows(stream, path.name, 0)
+    # Codes of each written row.
+    columns = array("i"), array("i")
+    whole = path.suffix == ".csv"
+    with (
+        path.open("rb") if whole else gzip.open(path, "rb") as stream,
+        output.open("w", encoding="utf-8") as out,
+    ):
+        rows = SourceRows(stream, path.name, path.stat().st_size if whole else 0)
         out.write(HEADER)
-        for line in rows.read_lines():
-            record = record_of(rows, line, REVIEW_KEYS)
-            user, item = rows.token(record["reviewerID"], "reviewerID"), rows.token(record["asin"], "asin")
-            rating, time = (
-                rows.number(record["overall"], "overall"),
-                rows.number(record["unixReviewTime"], "unixReviewTime"),
-            )
+        for user, item, rating, time in _all_ratings(rows) if whole else _reviews(rows):
             if not LOW <= rating <= HIGH:
                 raise rows.fault(f"the rating {rating:g}", "one from 1 to 5")
-            pair = users.setdefault(user, len(users)) << 32 | items.setdefault(item, len(items))
+            codes = users.setdefault(user, len(users)), items.setdefault(item, len(items))
+            pair = codes[0] << 32 | codes[1]
             if pair not in seen:
                 seen.add(pair)
+                for column, code in zip(columns, codes, strict=True):
+                    column.append(code)
                 out.write(f"{user}\t{item}\t{rating:g}\t{time:.0f}\n")
-    return Counts(len(users), len(items), len(seen)), rows.row
+    owners, things = (np.array(column, np.int64) for column in columns)
+    keep = k_core(owners, things, CORE) if whole else np.ones(len(owners), bool)
+    if not keep.all():
+        _only_rows(output, keep)
+    counts = Counts(len(np.unique(owners[keep])), len(np.unique(things[keep])), int(keep.sum()))
+    return counts, rows.row, rows.row - len(seen)
+
+
+def _reviews(rows: SourceRows) -> Iterator[Rating]:
+    for line in rows.read_lines():
+        record = record_of(rows, line, REVIEW_KEYS)
+        yield (
+            rows.token(record["reviewerID"], "reviewerID"),
+            rows.token(record["asin"], "asin"),
+            rows.number(record["overall"], "overall"),
+            rows.number(record["unixReviewTime"], "unixReviewTime"),
+        )
+
+
+def _all_ratings(rows: SourceRows) -> Iterator[Rating]:
+    """Yield the rows of a CSV file, which has no header as it is published, and one in some copies."""
+    for line in rows.read_lines():
+        fields = line.decode("utf-8-sig", "replace").strip().split(",")
+        if rows.row == 1 and ",".join(fields) == CSV_COLUMNS:
+            rows.row = 0
+            continue
+        if len(fields) != 4 or "\ufffd" in fields[0] + fields[1]:
+            raise rows.fault(f"{line[:40]!r}", f"the four fields {CSV_COLUMNS}")
+        yield (
+            rows.token(fields[0], "user"),
+            rows.token(fields[1], "item"),
+            rows.number(fields[2], "rating"),
+            rows.number(fields[3], "timestamp"),
+        )
+
+
+def _only_rows(file: Path, keep: np.ndarray) -> None:
+    """Leave in an atomic file the rows where ``keep``, bool [rows], is true."""
+    cut = file.with_suffix(".core")
+    with file.open(encoding="utf-8") as stream, cut.open("w", encoding="utf-8") as out:
+        out.write(next(stream))
+        out.writelines(line for line, kept in zip(stream, keep.tolist(), strict=True) if kept)
+    cut.replace(file)
 
 
 def users_of(file: Path) -> set[str]:

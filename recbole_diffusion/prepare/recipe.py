@@ -20,6 +20,7 @@ class SourceFile:
         size: its size in bytes, or None if it is not published.
         sha256: its SHA-256 as hexadecimal text, or None.
         md5: the publisher's MD5, used if there is no SHA-256; it detects damage, not malice.
+        other_form: name of another published file with the same rows, which the user may give instead.
     """
 
     name: str
@@ -28,6 +29,7 @@ class SourceFile:
     size: int | None = None
     sha256: str | None = None
     md5: str | None = None
+    other_form: str | None = None
 
 
 @dataclass(frozen=True)

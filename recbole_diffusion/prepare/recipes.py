@@ -3,6 +3,8 @@
 A size or checksum that is not published is None; ``prepare`` then only reports the one it finds.
 """
 
+from dataclasses import replace
+
 from recbole_diffusion.prepare import readers
 from recbole_diffusion.prepare.domain import RatingDomain
 from recbole_diffusion.prepare.multimodal import MultimodalSet
@@ -123,6 +125,18 @@ def _domain(name: str, category: str, paper: Counts, shared: dict[str, int]) -> 
     )
 
 
+APPS = "Apps_for_Android"
+# Of DGRM (Table 1).
+APPS_ANDROID = Recipe(
+    name="apps_android",
+    title="Amazon Apps for Android 2014, ratings of the 5-core reviews",
+    files=tuple(replace(file, other_form=f"ratings_{APPS}.csv") for file in _amazon_files(APPS, "reviews")),
+    licence=AMAZON_LICENCE,
+    kind=RatingDomain(shared={}, tolerance=0),
+    paper=Counts(87_271, 13_209, 752_937),
+    note="the paper's counts are those of the published 5-core file",
+)
+
 SAME = "the paper's counts are those of the published 5-core files"
 CLOTHING = (
     "the published 5-core file has the paper's users and items, but 278,677 reviews: papers that use it give "
@@ -135,6 +149,7 @@ RECIPES = {
         FOOD,
         KUAIREC,
         YELP2018,
+        APPS_ANDROID,
         _multimodal("baby", "Baby", Counts(19_445, 7_050, 160_792), SAME),
         _multimodal("sports", "Sports_and_Outdoors", Counts(35_598, 18_357, 296_337), SAME),
         _multimodal("clothing", "Clothing_Shoes_and_Jewelry", Counts(39_387, 23_033, 237_488), CLOTHING),

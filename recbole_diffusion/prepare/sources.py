@@ -89,7 +89,7 @@ def describe(file: SourceFile, path: Path, given: bool) -> dict[str, str | int]:
         )
         checked = f"differs: {error}"
     return {
-        "file": file.name,
+        "file": path.name,
         "bytes": path.stat().st_size,
         "sha256": digest(path),
         "checked": checked,
@@ -98,8 +98,12 @@ def describe(file: SourceFile, path: Path, given: bool) -> dict[str, str | int]:
 
 
 def _local(file: SourceFile, source: Path) -> Path:
-    return source if source.is_file() and source.name == file.name else source / file.name
+    names = [name for name in (file.name, file.other_form) if name is not None]
+    if source.is_file() and source.name in names:
+        return source
+    there = [source / name for name in names if (source / name).is_file()]
+    return there[0] if there else source / file.name
 
 
 def _names(files: Iterable[SourceFile]) -> str:
-    return ", ".join(file.name for file in files)
+    return ", ".join(" or ".join(filter(None, (file.name, file.other_form))) for file in files)

@@ -3,10 +3,12 @@
 import gzip
 import json
 
+import numpy as np
 import pytest
 
 from recbole_diffusion.cli.prepare import prepare
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.prepare.cores import k_core
 from recbole_diffusion.prepare.recipe import Counts
 from recbole_diffusion.prepare.recipes import RECIPES
 from recbole_diffusion.prepare.rows import SourceError
@@ -91,3 +93,43 @@ def test_the_papers_counts_are_thousands():
     assert all(RECIPES[name].agrees(found) for name, found in published.items())
     assert not RECIPES["amazon_video"].agrees(Counts(123_960, 50_052, 1_600_000))
     assert not RECIPES["baby"].agrees(Counts(19_445, 7_050, 160_793))
+
+
+def test_apps_for_android_is_made_of_reviews_or_of_all_ratings(here, capsys):
+    """The whole file, cut to its 5-core, has the rows of the 5-core reviews."""
+    dense = [row for row in ratings(range(9), "P", 8) if (row[2] + int(row[0][1:])) % 7]
+    write_reviews(here / "given", "Apps_for_Android", dense)
+    assert prepare(["apps_android", "--source=given", "--output=of_reviews"]) == 0
+    others = [("A1", "rare", 5, 1), ("B1", "P1", 4, 2), ("B2", "P1", 3, 3), dense[0]]
+    (here / "whole").mkdir()
+    text = "".join(f"{u},{i},{r:.1f},{t}\n" for u, i, r, t in [*dense[:5], *others, *dense[5:]])
+    for header in ("", "user,item,rating,timestamp\n"):
+        (here / "whole/ratings_Apps_for_Android.csv").write_text(header + text)
+        assert prepare(["apps_android", "--source=whole", f"--output=of_all{len(header)}"]) == 0
+        said = capsys.readouterr()
+        assert f"rows     {len(dense) + 4:,} reviews, 1 of them repeated" in said.out
+        assert "core     3 ratings are of no 5-core" in said.out
+        assert "found 9 users, 8 items" in said.err
+        made = [
+            here / one / "apps_android/apps_android.inter" for one in ("of_reviews", f"of_all{len(header)}")
+        ]
+        assert made[0].read_text() == made[1].read_text()
+        assert len(made[0].read_text().splitlines()) == len(dense) + 1
+    file = here / "whole/ratings_Apps_for_Android.csv"
+    for wrong in (b"A1,P1,4\n", b"A1,P\xff,4,1\n"):
+        file.write_bytes(text.encode() + wrong)
+        with pytest.raises(SourceError, match=r"row 69: .* the four fields user,item,rating,timestamp"):
+            prepare(["apps_android", "--source=whole", "--output=broken"])
+    assert not (here / "broken/apps_android/apps_android.inter").exists()
+    with pytest.raises(
+        UsageError, match=r"lacks reviews_Apps_for_Android_5\.json\.gz or ratings_Apps_for_Android\.csv"
+    ):
+        prepare(["apps_android", "--source=broken"])
+
+
+def test_a_core_is_found_in_rounds_by_hand():
+    # Item 2 has one row; without it user 1 has one row, and without that item 1 has one.
+    users, items = np.array([0, 0, 1, 1, 2, 2, 0]), np.array([0, 1, 1, 2, 0, 3, 3])
+    assert k_core(users, items, 2).tolist() == [True, False, False, False, True, True, True]
+    assert not k_core(users, items, 3).any()
+    assert k_core(users[:0], items[:0], 2).tolist() == []

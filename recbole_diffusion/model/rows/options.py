@@ -16,7 +16,7 @@ class AdversarialOptions:
     hidden_size: int = option("hidden width of the generator", low=1)
     critic_size: int = option("hidden width of the critic", low=1)
     generator_steps: int = option("updates of the generator on each batch", low=1)
-    critic_steps: int = option("updates of the critic on each batch", low=1)
+    critic_steps: int = option("updates of the critic on each batch; 0: it stays as it was drawn", low=0)
     critic_learning_rate: float = option("step size of the critic's optimizer", low=0, open_low=True)
     divergence_limit: float = option(
         "absolute loss of the critic beyond which training stops as diverged", low=0, open_low=True

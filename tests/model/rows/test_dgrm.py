@@ -401,3 +401,15 @@ def test_a_wide_critic_says_what_it_costs(checkerboard, monkeypatch, caplog):
     monkeypatch.setattr(adversarial, "COSTLY_WEIGHTS", 1000)
     build(checkerboard)
     assert "the critic reads rows of all 50 items: 0.0 million weights, 0 MB" in caplog.text
+
+
+def test_without_updates_the_critic_stays_as_it_was_drawn(checkerboard, tmp_path):
+    """What the released code does in effect: the generator learns against a random critic."""
+    contract = TestDGRM()
+    before = contract.build(checkerboard, critic_steps=0).model.state_dict()
+    before = {name: value.clone() for name, value in before.items()}
+    built, trainer, _ = contract.trained(checkerboard, tmp_path / "runs", epochs=2, critic_steps=0)
+    moved = {name for name, value in built.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name.partition(".")[0] for name in moved} == {"generator"}
+    assert trainer.records[-1]["loss"]["critic"] == 0
+    assert trainer.records[-1]["loss"]["adversarial"] != 0
