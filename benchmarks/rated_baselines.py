@@ -1,34 +1,76 @@
-"""Baselines that need no gradient: chance, item means, MF by ALS; each chosen on validation."""
+"""Baselines that need no gradient: chance, means, ALS, linear models of residuals; each chosen on validation."""
+
+A candidate is a function without arguments that returns the scores of all users and items, float32
+[n_users, n_items]: the released reading compares a score with the mean of its user's row.
+"""
 
 import itertools
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+import torch
+from scipy.sparse.linalg import svds
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.data.ratings import rating_rows
 from recbole_diffusion.evaluation.distribution import compare
 from recbole_diffusion.evaluation.rated import READINGS, rated_ranking, rating_errors
+from recbole_diffusion.evaluation.rated_released import MASK, released_rankings
+from recbole_diffusion.evaluation.rated_released import NAME as RELEASED
+from recbole_diffusion.model.rows.least_squares import RatedSide
 
 MAIN = "top, predicted from the median"
-NAMES = ("random on the scale", "item mean, shrunken", "item mean and user offset", "MF (ALS)")
+NAMES = (
+    "random on the scale",
+    "item mean, shrunken",
+    "item mean and user offset",
+    "MF (ALS)",
+    "item-item ridge on residuals",
+    "SVD of residuals",
+)
+MEDIAN = 3.0
+Candidate = Callable[[], np.ndarray]
 
 
-def parts_of(dataset: str, seed: int, options: dict[str, Any]) -> tuple[sp.csr_matrix, dict[str, tuple]]:
-    """Return the training ratings, and (users, items, ratings) of valid and test, as a run cuts them."""
+@dataclass(frozen=True)
+class HeldOut:
+    """A held-out part, in the order of its rows.
+
+    Attributes:
+        users: [rows].
+        items: [rows].
+        ratings: [rows].
+        known: number of items of each user in the parts before it, [n_users].
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    ratings: np.ndarray
+    known: np.ndarray
+
+
+def parts_of(dataset: str, seed: int, options: dict[str, Any]) -> tuple[sp.csr_matrix, dict[str, HeldOut]]:
+    """Return the training ratings, and valid and test, as a run cuts them."""
     from recbole_diffusion.compat import init_seed
 
     sys.argv = sys.argv[:1]  # RecBole reads it in places
     config = Config("Pop", dataset, overrides={**options, "seed": seed, "use_gpu": False})
     init_seed(seed, True)
     train, valid, tests = prepare_data(config, create_dataset(config))
-    held_out = {}
+    rows = rating_rows(train._dataset, 1, 5)
+    known, held_out = np.diff(rows.indptr), {}
     for name, part in (("valid", valid._dataset), ("test", tests["test"]._dataset)):
-        held_out[name] = tuple(part.inter_feat[column].numpy() for column in ("user_id", "item_id", "rating"))
-    return rating_rows(train._dataset, 1, 5), held_out
+        users, items, ratings = (
+            part.inter_feat[column].numpy() for column in ("user_id", "item_id", "rating")
+        )
+        held_out[name] = HeldOut(users, items, ratings, known)
+        known = known + np.bincount(users, minlength=len(known))
+    return rows, held_out
 
 
 def item_means(rows: sp.csr_matrix, shrinkage: float) -> np.ndarray:
@@ -46,29 +88,46 @@ def user_offsets(rows: sp.csr_matrix, of_items: np.ndarray, shrinkage: float = 5
 
 
 def factors(
-    rows: sp.csr_matrix, base: np.ndarray, rank: int, penalty: float, sweeps: int = 12
+    rest: sp.csr_matrix, rank: int, penalty: float, seed: int, sweeps: int = 12
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return user and item factors of the ratings minus ``base`` [ratings], by alternating least squares."""
-    rest = rows.copy()
-    rest.data = rows.data - base
-    draw = np.random.default_rng(0)
-    left, right = (draw.normal(0, 0.1, (size, rank)) for size in rows.shape)
+    """Return user and item factors of residuals, by alternating least squares; float32 [n, rank] each."""
+    owner = torch.repeat_interleave(torch.arange(rest.shape[0]), torch.from_numpy(np.diff(rest.indptr)))
+    items, values = torch.from_numpy(rest.indices).long(), torch.from_numpy(rest.data)
+    sides = RatedSide(owner, items, rest.shape[0]), RatedSide(items, owner, rest.shape[1])
+    draw = torch.Generator().manual_seed(seed)
+    right = torch.randn(rest.shape[1], rank, generator=draw) * 0.1
     for _ in range(sweeps):
-        for matrix, mine, other in ((rest, left, right), (rest.T.tocsr(), right, left)):
-            for k in range(len(mine)):
-                own = slice(matrix.indptr[k], matrix.indptr[k + 1])
-                seen = other[matrix.indices[own]]
-                mine[k] = np.linalg.solve(seen.T @ seen + penalty * np.eye(rank), seen.T @ matrix.data[own])
-    return left, right
+        left = sides[0].solve(right, values, torch.full((rest.shape[0],), penalty))
+        right = sides[1].solve(left, values, torch.full((rest.shape[1],), penalty))
+    return left.float().numpy(), right.float().numpy()
 
 
-def judged(part: tuple, scores: np.ndarray, k: int) -> dict[str, list[float]]:
-    """Return Recall@k and NDCG@k by reading."""
-    users, items, ratings = part
-    found = {}
+def item_ridge(rest: sp.csr_matrix, penalty: float) -> np.ndarray:
+    """Return the item-item weights B of EASE (Steck, WWW 2019) on residuals, [n_items, n_items].
+
+    With P = (X^T X + penalty I)^-1, B = I - P / diag(P), whose diagonal is 0.
+    """
+    gram = (rest.T @ rest).toarray().astype(np.float64)
+    gram[np.diag_indices_from(gram)] += penalty
+    inverse = np.linalg.inv(gram)
+    weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights.astype(np.float32)
+
+
+def judged(part: HeldOut, scores: np.ndarray, k: int) -> dict[str, list[float]]:
+    """Return Recall@k and NDCG@k by reading, of scores [n_users, n_items]."""
+    users, of_pairs = part.users, scores[part.users, part.items].astype(np.float64)
+    columns, found = (users, part.items, part.ratings, of_pairs), {}
     for name, reading in READINGS.items():
-        _, recall, ndcg = rated_ranking(users, items, ratings, scores, median=3, k=k, reading=reading)
+        _, recall, ndcg = rated_ranking(*columns, median=MEDIAN, k=k, reading=reading)
         found[name] = [float(recall.mean()), float(ndcg.mean())]
+    # Mean of each user's row after 99 was taken off where the user has the item already, without the padding.
+    sums = scores[:, 1:].sum(1, dtype=np.float64)
+    floors = (sums - MASK * part.known) / (scores.shape[1] - 1)
+    rows = (users, np.arange(len(users)), part.ratings, of_pairs, floors[users])
+    _, recall, ndcg = released_rankings(*rows, median=MEDIAN, lengths=[k])[k]
+    found[RELEASED] = [float(recall.mean()), float(ndcg.mean())]
     return found
 
 
@@ -77,26 +136,19 @@ def both(readings: dict[str, list[float]]) -> float:
     return (readings[MAIN][1] + readings["top"][1]) / 2
 
 
-def best_of(candidates: dict[str, Any], parts: dict[str, tuple]) -> dict[str, Any]:
-    """Return the test numbers of the candidate with the best rated_both_ndcg@2 on validation.
-
-    A candidate maps each part to its scores.
-    """
-    valid = {
-        name: both(judged(parts["valid"], scores(parts["valid"]), 2)) for name, scores in candidates.items()
-    }
-    name = max(valid, key=valid.get)
-    scores = candidates[name](parts["test"])
-    users, _, ratings = parts["test"]
-    mae, rmse = rating_errors(ratings, scores, 1, 5)
-    distribution = of_distribution(compare(users, ratings, scores, 1, 5))
-    return {
-        "point": name,
-        "readings": judged(parts["test"], scores, 5),
-        "mae": mae,
-        "rmse": rmse,
-        **distribution,
-    }
+def best_of(candidates: dict[str, Candidate], parts: dict[str, HeldOut]) -> dict[str, Any]:
+    """Return the test numbers of the candidate with the best rated_both_ndcg@2 on validation."""
+    best, name, scores = -np.inf, "", np.empty(0)
+    for one, make in candidates.items():
+        made = make()
+        value = both(judged(parts["valid"], made, 2))
+        if value > best:
+            best, name, scores = value, one, made
+    test = parts["test"]
+    of_pairs = scores[test.users, test.items].astype(np.float64)
+    mae, rmse = rating_errors(test.ratings, of_pairs, 1, 5)
+    distribution = of_distribution(compare(test.users, test.ratings, of_pairs, 1, 5))
+    return {"point": name, "readings": judged(test, scores, 5), "mae": mae, "rmse": rmse, **distribution}
 
 
 def of_distribution(report: dict[str, Any]) -> dict[str, Any]:
@@ -108,28 +160,36 @@ def of_distribution(report: dict[str, Any]) -> dict[str, Any]:
     return {**found, "agree": agree["0.05"], "agree_01": agree["0.01"], "covered": report["modes_covered"]}
 
 
-def candidates_of(rows: sp.csr_matrix, seed: int) -> dict[str, dict[str, Any]]:
-    """Return, for each baseline, its candidates by name: functions from (users, items, ratings) to scores."""
+def candidates_of(rows: sp.csr_matrix, seed: int) -> dict[str, dict[str, Candidate]]:
+    """Return, for each baseline, its candidates by name."""
+    n_users, n_items = rows.shape
     means = {shrinkage: item_means(rows, shrinkage) for shrinkage in (1, 5, 10, 25, 50)}
-    offsets = {shrinkage: user_offsets(rows, of_items) for shrinkage, of_items in means.items()}
-    draw, of_items, of_users = np.random.default_rng(seed), means[10], offsets[10]
-    owner = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-    rest = of_items[rows.indices] + of_users[owner]
+    # Item mean and user offset, [n_users, n_items], and the residuals of the ratings, which have its shape.
+    with_offset = {s: user_offsets(rows, of_items)[:, None] + of_items for s, of_items in means.items()}
+    base = with_offset[10].astype(np.float32)
+    rest = rows.copy()
+    rest.data = rows.data - base[np.repeat(np.arange(n_users), np.diff(rows.indptr)), rows.indices]
 
-    def factorised(rank: int, penalty: float) -> Any:
-        left, right = factors(rows, rest, rank, penalty)
-        return lambda part: of_items[part[1]] + of_users[part[0]] + (left[part[0]] * right[part[1]]).sum(1)
+    def factorised(rank: int, penalty: float) -> np.ndarray:
+        left, right = factors(rest, rank, penalty, seed)
+        return base + left @ right.T
 
-    def with_offset(shrinkage: int) -> Any:
-        return lambda part: means[shrinkage][part[1]] + offsets[shrinkage][part[0]]
+    def projected(rank: int, scale: float) -> np.ndarray:
+        left, values, right = svds(rest.astype(np.float64), k=rank, random_state=seed)
+        return base + (scale * (left * values) @ right).astype(np.float32)
 
-    candidates: list[dict[str, Any]] = [
-        {"": lambda part: draw.uniform(1, 5, len(part[0]))},
-        {f"shrinkage {s}": lambda part, s=s: means[s][part[1]] for s in means},
-        {f"shrinkage {s}": with_offset(s) for s in means},
+    candidates: list[dict[str, Candidate]] = [
+        {"": lambda: np.random.default_rng(seed).uniform(1, 5, (n_users, n_items)).astype(np.float32)},
+        {f"shrinkage {s}": lambda s=s: np.tile(means[s].astype(np.float32), (n_users, 1)) for s in means},
+        {f"shrinkage {s}": lambda s=s: with_offset[s].astype(np.float32) for s in means},
         {
-            f"rank {rank}, penalty {penalty:g}": factorised(rank, penalty)
+            f"rank {rank}, penalty {penalty:g}": lambda r=rank, p=penalty: factorised(r, p)
             for rank, penalty in itertools.product((10, 20), (10.0, 20.0))
+        },
+        {f"penalty {p:g}": lambda p=p: base + rest @ item_ridge(rest, p) for p in (100.0, 300.0, 1000.0)},
+        {
+            f"rank {rank}, times {scale:g}": lambda r=rank, s=scale: projected(r, s)
+            for rank, scale in itertools.product((6, 12, 20), (1.0, 1.5))
         },
     ]
     return dict(zip(NAMES, candidates, strict=True))

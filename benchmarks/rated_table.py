@@ -1,4 +1,4 @@
-"""The page of a plan that ranks rated items, with what needs no gradient: item means, MF by ALS, chance.
+"""The page of a plan that ranks rated items, with what needs no gradient: item means, linear models, chance.
 
     python -m benchmarks.rated_table baselines PLAN --data_path=DATA --runs=RUNS [--dataset=ml-100k]
     python -m benchmarks.rated_table table PLAN --runs=RUNS [--output=benchmarks/results/dgrm_accuracy.md]
@@ -33,6 +33,8 @@ from benchmarks._tables import (
 from benchmarks.rated_baselines import MAIN, NAMES, baselines, of_distribution
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.rated import READINGS
+from recbole_diffusion.evaluation.rated_released import NAME as RELEASED
+from recbole_diffusion.options.rating import RANKING
 from recbole_diffusion.report.comparison import MeanStd
 from recbole_diffusion.report.comparison_table import mean_std_cell
 from recbole_diffusion.report.runs import RunRecord
@@ -46,6 +48,8 @@ OF_RATINGS = {
     "covered": ("modes covered", 2),
     "agree": ("users alike (KS, 5 %)", 1),
 }
+# The reading behind a metric's name.
+OF_METRICS = {"rated": MAIN, "rated_unfiltered": "top", "rated_released": RELEASED}
 Reports = dict[str, list[dict[str, Any]]]  # by row, one a seed
 
 
@@ -80,19 +84,23 @@ def main_table(plan: Plan, outcomes: Outcomes, reports: Reports, simple: Reports
     rows = []
     for name, seeds in simple.items():
         row = [Cell(name), number(len(seeds), 0), Cell("validation")]
-        both = [[one["readings"][reading] for one in seeds] for reading in (MAIN, "top")]
-        row += [
-            mean_std_cell(MeanStd.from_values([one[k] for one in values]), 4)
-            for values in both
-            for k in (0, 1)
-        ]
-        row += [Cell("")] * (after - first - 4) + rating_cells(seeds)
+        row += [simple_cell(seeds, metric) for metric in plan.metrics] + rating_cells(seeds)
         row += [Cell("")] * (len(table.columns) - len(row) - 1) + [Cell(seeds[0]["point"])]
         rows.append(row)
     table.rows[:0] = rows
     mark_best(table, range(first, after))
     table.rows[:0] = [paper_row(name, values, table) for name, values in published.items()]
     return table
+
+
+def simple_cell(seeds: Sequence[Mapping[str, Any]], metric: str) -> Cell:
+    """Return mean and deviation of a metric of rated items, of a row that no run has made."""
+    name, _, _ = metric.partition("@")
+    kind, _, word = name.rpartition("_")
+    if kind not in OF_METRICS or any(OF_METRICS[kind] not in one["readings"] for one in seeds):
+        return Cell("")
+    values = [one["readings"][OF_METRICS[kind]][RANKING.index(word)] for one in seeds]
+    return mean_std_cell(MeanStd.from_values(values), 4)
 
 
 def mark_best(table: Table, columns: range) -> None:
@@ -105,16 +113,20 @@ def mark_best(table: Table, columns: range) -> None:
 
 
 def readings_table(reports: Reports) -> Table:
-    """Return Recall@5 and NDCG@5 under each reading of the paper's two lists, means over seeds."""
-    rows = []
+    """Return Recall@5 and NDCG@5 under each reading of the paper's two lists, means over seeds.
+
+    The released reading has a column where a run knows it; older runs do not.
+    """
+    known = any(RELEASED in one["readings"] for seeds in reports.values() for one in seeds)
+    columns, rows = [*READINGS, *([RELEASED] if known else [])], []
     for name, seeds in reports.items():
         row = [Cell(name)]
-        for reading in READINGS:
+        for reading in columns:
             values = [one["readings"][reading] for one in seeds if reading in one["readings"]]
             means = [f"{MeanStd.from_values(column).mean:.4f}" for column in zip(*values, strict=True)]
             row.append(Cell(" / ".join(means)))
         rows.append(row)
-    return Table("", ["method", *READINGS], rows, {"method"})
+    return Table("", ["method", *columns], rows, {"method"})
 
 
 def distribution_table(plan: Plan, dataset: str, reports: Reports) -> Table | None:

@@ -13,7 +13,13 @@ from recbole_diffusion.quick_start import run
 from recbole_diffusion.testing import Built, ModelContract, histories_of
 from recbole_diffusion.testing.checkerboard import write_parts
 
-SMALL = {"embedding_size": 4, "train_batch_size": 100, "valid_metric": "rated_ndcg@5"}
+SMALL = {
+    "embedding_size": 4,
+    "reg_weight": 0.05,
+    "penalty": "weighted",
+    "train_batch_size": 100,
+    "valid_metric": "rated_ndcg@5",
+}
 
 
 class TestMFByAlternatingLeastSquares(ModelContract):
