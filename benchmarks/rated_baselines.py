@@ -1,4 +1,4 @@
-"""Baselines that need no gradient: chance, means, ALS, linear models of residuals; each chosen on validation."""
+"""Baselines that need no gradient: chance, means, ALS, linear models of residuals; each chosen on validation.
 
 A candidate is a function without arguments that returns the scores of all users and items, float32
 [n_users, n_items]: the released reading compares a score with the mean of its user's row.
