@@ -1,6 +1,6 @@
 """The page of a plan that ranks rated items, with what needs no gradient: item means, linear models, chance.
 
-    python -m benchmarks.rated_table baselines PLAN --data_path=DATA --runs=RUNS [--dataset=ml-100k]
+    python -m benchmarks.rated_table baselines PLAN --data_path=DATA --runs=RUNS [--dataset=ml-100k] [--seeds=N]
     python -m benchmarks.rated_table table PLAN --runs=RUNS [--output=benchmarks/results/dgrm_accuracy.md]
 
 ``baselines`` cuts the data as the plan's protocol does, for each seed, chooses shrinkage, rank and penalty on
@@ -189,6 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data_path", default="dataset/", help="folder that holds one folder per data set")
     parser.add_argument("--dataset", default="ml-100k", help="of baselines")
+    parser.add_argument("--seeds", type=int, help="of baselines: the first so many of the plan's")
     arguments = parser.parse_args(argv)
     try:
         plan = Plan.read(arguments.plan)
@@ -196,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             show_page(page(plan, open_stored(arguments.runs)), arguments.output)
             return 0
         options = {**next(iter(plan.protocols.values())), "data_path": arguments.data_path}
-        found = baselines(arguments.dataset, plan.seeds, options)
+        found = baselines(arguments.dataset, plan.seeds[: arguments.seeds], options)
         arguments.runs.mkdir(parents=True, exist_ok=True)
         file = arguments.runs / f"baselines-{arguments.dataset}.json"
         file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
