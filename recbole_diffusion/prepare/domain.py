@@ -55,8 +55,13 @@ class RatingDomain:
         reviews = paths[recipe.files[0].name]
         with whole_set(folder, ADVICE) as draft:
             counts, rows_read, repeated = write_ratings(reviews, draft / f"{recipe.name}.inter")
-            if not counts.interactions:
+            if not rows_read:
                 raise UsageError(f"{reviews} has no review; get the file again")
+            if not counts.interactions:
+                raise UsageError(
+                    f"none of the {rows_read} ratings of {reviews} is in a {CORE}-core; give the file of all "
+                    "ratings of the category, not a part of it"
+                )
             described = {**record, "found": asdict(counts), "rows_read": rows_read, "repeated": repeated}
             (draft / RECORD).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
         lines = [f"rows     {rows_read:,} reviews, {repeated:,} of them repeated"]

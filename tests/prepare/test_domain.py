@@ -120,6 +120,10 @@ def test_apps_for_android_is_made_of_reviews_or_of_all_ratings(here, capsys):
         file.write_bytes(text.encode() + wrong)
         with pytest.raises(SourceError, match=r"row 69: .* the four fields user,item,rating,timestamp"):
             prepare(["apps_android", "--source=whole", "--output=broken"])
+    for content, message in (("", "has no review"), ("A1,P1,4,1\n", "none of the 1 ratings .* 5-core")):
+        file.write_text(content)
+        with pytest.raises(UsageError, match=message):
+            prepare(["apps_android", "--source=whole", "--output=broken"])
     assert not (here / "broken/apps_android/apps_android.inter").exists()
     with pytest.raises(
         UsageError, match=r"lacks reviews_Apps_for_Android_5\.json\.gz or ratings_Apps_for_Android\.csv"

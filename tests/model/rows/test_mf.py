@@ -160,3 +160,22 @@ def test_an_epoch_of_least_squares_is_one_sweep_and_takes_no_mirror_steps(tmp_pa
     assert "rated_released_ndcg@5" in result["test"]
     with pytest.raises(UsageError, match="mirror_gradient does not go with MF"):
         run("MF", "cells", overrides={**overrides, "mirror_gradient": True})
+
+
+def test_gradient_steps_end_where_the_sweeps_do(tmp_path):
+    """From the same start; steps on all ratings at once, so that nothing is left of the batches' noise."""
+    draw = np.random.default_rng(2)
+    rated = [(u, i) for u in range(12) for i in range(9) if draw.random() < 0.7]
+    cells = [(f"u{u}", f"i{i}", 1 + (u * i + u) % 5) for u, i in rated]
+    options = {"embedding_size": 2, "reg_weight": 0.2, "penalty": "weighted"}
+    swept, stepped = (build(tmp_path / name, cells, **options) for name in ("a", "b"))
+    assert torch.equal(swept.users, stepped.users)
+    expected = [swept.sweep() for _ in range(100)][-1]
+    users, items = stepped._pairs()
+    batch = {stepped.USER_ID: users, stepped.ITEM_ID: items}
+    optimizer = torch.optim.Adam(stepped.parameters(), lr=0.02)
+    for _ in range(800):
+        optimizer.zero_grad()
+        stepped.calculate_loss(batch).backward()
+        optimizer.step()
+    assert float(stepped.calculate_loss(batch).detach()) == pytest.approx(expected, rel=1e-2)
