@@ -1,6 +1,6 @@
 """The page of a plan that ranks rated items, with what needs no gradient: item means, linear models, chance.
 
-    python -m benchmarks.rated_table baselines PLAN --data_path=DATA --runs=RUNS [--dataset=ml-100k] [--seeds=N]
+    python -m benchmarks.rated_table baselines PLAN --data_path=DATA --runs=RUNS [--dataset=NAME] [--seeds=N]
     python -m benchmarks.rated_table table PLAN --runs=RUNS [--output=benchmarks/results/dgrm_accuracy.md]
 
 ``baselines`` cuts the data as the plan's protocol does, for each seed, chooses shrinkage, rank and penalty on

@@ -174,7 +174,7 @@ def test_gradient_steps_end_where_the_sweeps_do(tmp_path):
     users, items = stepped._pairs()
     batch = {stepped.USER_ID: users, stepped.ITEM_ID: items}
     optimizer = torch.optim.Adam(stepped.parameters(), lr=0.02)
-    for _ in range(800):
+    for _ in range(500):
         optimizer.zero_grad()
         stepped.calculate_loss(batch).backward()
         optimizer.step()
