@@ -15,6 +15,7 @@ from recbole_diffusion.evaluation import candidates, search, vector_ranking
 from recbole_diffusion.evaluation.lists import TopKLists
 from recbole_diffusion.evaluation.metrics import RunEvaluator
 from recbole_diffusion.evaluation.ranking import tie_keys
+from recbole_diffusion.evaluation.rated_released import row_means
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.model.recbole_models import asking
 from recbole_diffusion.storage.run_folder import RunFolder
@@ -91,6 +92,9 @@ def of_recbole(trainer, loader):
             interaction, history, *positives = batch
             users = interaction[model.USER_ID]
             scores = model.full_sort_predict(asking(model, users)).view(len(users), -1).clone()
+            if rated is not None:
+                sums = scores[:, 1:].sum(1, dtype=torch.float64)
+                rated.add_floors(users, row_means(sums, history[0], scores.shape[1] - 1))
             scores[:, 0] = scores[history] = -torch.inf
             theirs.eval_batch_collect(without_ties(scores, users), interaction, *positives)
             items = theirs.data_struct._data_dict["rec.items"][-len(users) :]
