@@ -76,6 +76,13 @@ class CrossDomainOptions:
         low=0,
         open_low=True,
     )
+    negatives_per_rating: int = option(
+        "for lists of items (NDCG@20, Hit@20): unobserved items, drawn by the seed, that are added to the "
+        "training ratings of both domains for each rating, the same for every model; predictions are no "
+        "ratings then, so choose the epoch by --valid_metric=NDCG@20; 0: none",
+        low=0,
+    )
+    negative_rating: float = option("rating of such an added item")
     embedding_size: int = option("k, width of the vectors of matrix factorisation", low=1)
     bias: bool = option(
         "matrix factorisation with the mean and biases of users and items; False: inner products only"
