@@ -123,6 +123,12 @@ class CrossDomainOptions:
 
     def resolved(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the target domain's field names for the run, and a source block with the run's own names."""
+        chosen_by = str(values.get("valid_metric", "")).lower()
+        if self.negatives_per_rating and chosen_by.startswith(("rated_mae", "rated_rmse")):
+            raise UsageError(
+                f"negatives_per_rating is {self.negatives_per_rating}, so that predictions are no ratings, but "
+                f"valid_metric {chosen_by} chooses the epoch by their errors; give --valid_metric=NDCG@20"
+            )
         source, target = self.source_domain, self.target_domain
         assert source is not None and target is not None  # by check_block
         own = {name: target[name] for name in FIELDS if name in target}

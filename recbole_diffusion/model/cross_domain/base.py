@@ -194,6 +194,16 @@ class ColdStartRecommender(Recommender):
         # w_u . v_i + offset_i of each pair, [batch].
         return (self.vectors_of(users)[rows] * items[chosen]).sum(1) + offsets[chosen]
 
+    def list_note(self) -> str | None:
+        """Return a warning where lists are by predicted rating: nobody rates most of their items."""
+        if self.options.negatives_per_rating:
+            return None
+        return (
+            "warning: these lists rank items by the rating predicted for them, and are below item popularity "
+            "(NDCG@20 0.007 against 0.065 on Douban, docs/models/cold_users.md); for lists, train with "
+            "--negatives_per_rating=4 --valid_metric=NDCG@20"
+        )
+
     def final_diagnostics(self) -> dict[str, Any]:
         """Return the sizes of both domains and, with a warm start, the weight of its penalty."""
         found: dict[str, Any] = {"domains": self._sizes}

@@ -289,12 +289,6 @@ class DiffCDR(MappingRecommender):
             found["distance_to_target"] = {name: gap.mean().item() for name, gap in gaps.items()}
         return found
 
-    def drawn_users(self, count: int) -> Tensor:
-        """Return at most ``count`` training users, drawn with the run's seed, ascending, long [n]."""
-        generator = torch.Generator().manual_seed(derived_seed(self.seed, "figure 4"))
-        order = torch.randperm(len(self.shared), generator=generator)
-        return self.shared[order[:count]].sort().values.to(self.statistics.device)
-
     @torch.no_grad()
     def transfer_path(self, users: Tensor) -> dict[str, Tensor]:
         """Return training users' vectors at points of their way to the target, [n, k] each, by name.

@@ -14,6 +14,8 @@ through the stage cache), and the mapping. A subclass of :class:`MappingRecommen
 It inherits ``source_vectors(users)`` and ``target_vectors(users)`` of shared users by target id, and
 ``rating_loss(users, vectors)``, the task loss (DiffCDR, Eq. 2) on all training ratings of the users. With
 ``CalibratedOptions`` and ``task_absolute``, one more update calibrates the mapped vectors on ratings.
+
+Longer than most files: stages, task loss and vectors of both domains are one object's.
 """
 
 from typing import Any, ClassVar
@@ -221,6 +223,12 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
     def target_vectors(self, users: Tensor) -> Tensor:
         """Return the target vectors of training users, without gradient, [batch, width]."""
         return self.target.user_vectors(users).detach()
+
+    def drawn_users(self, count: int) -> Tensor:
+        """Return at most ``count`` training users, drawn with the run's seed, ascending, long [n]."""
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, "figure 4"))
+        order = torch.randperm(len(self.shared), generator=generator)
+        return self.shared[order[:count]].sort().values.to(self.target.users.device)
 
     def known(self, users: Tensor) -> Tensor:
         """Return the target factors' own vectors, [batch, width]."""

@@ -1,4 +1,7 @@
-"""Matrix factorisation of ratings in one domain, the first stages of every mapping model."""
+"""Matrix factorisation of ratings in one domain, the first stages of every mapping model.
+
+Longer than most files: the factors, their fold-in and the stage that trains them share one loss.
+"""
 
 import hashlib
 from dataclasses import dataclass
