@@ -243,7 +243,7 @@ class CrossDomainDataset(DomainDataset):
             else:
                 cut = users_cut_within_a_time(users[of_test], self.times[of_test], first[of_test])
                 if cut:
-                    self.logger.info(
+                    self.logger.warning(
                         "warm start: %d of %d test users have ratings of one time in both halves; the seed "
                         "decides which of these come first",
                         *(cut, len(self.test_users)),
