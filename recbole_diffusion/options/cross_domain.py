@@ -126,8 +126,8 @@ class CrossDomainOptions:
         chosen_by = str(values.get("valid_metric", "")).lower()
         if self.negatives_per_rating and chosen_by.startswith(("rated_mae", "rated_rmse")):
             raise UsageError(
-                f"negatives_per_rating is {self.negatives_per_rating}, so that predictions are no ratings, but "
-                f"valid_metric {chosen_by} chooses the epoch by their errors; give --valid_metric=NDCG@20"
+                f"negatives_per_rating is {self.negatives_per_rating}, so that predictions are no ratings, "
+                f"but valid_metric {chosen_by} chooses the epoch by their errors; give --valid_metric=NDCG@20"
             )
         source, target = self.source_domain, self.target_domain
         assert source is not None and target is not None  # by check_block

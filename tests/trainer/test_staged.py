@@ -230,7 +230,7 @@ def epoch_of(steps, one_optimizer, clip=None):
 
 @pytest.mark.parametrize("one_optimizer", [False, True])
 def test_one_optimizer_moves_by_momentum_what_an_update_gives_no_gradient(one_optimizer):
-    """By the rule of Adam: with an optimizer each, every parameter has a step a batch, with one it has two."""
+    """By the rule of Adam: with an optimizer each, a parameter has a step a batch, with one it has two."""
     first, second = (torch.nn.Parameter(torch.tensor([1.0])) for _ in range(2))
     steps = (
         UpdateStep(lambda _: 3 * first.sum(), [first], 0.01),
@@ -273,7 +273,7 @@ def test_clip_grad_norm_is_of_the_last_stage(go, tmp_path):
 def test_a_run_with_one_optimizer_resumes_exactly(go, tmp_path):
     straight = go("straight", one_optimizer=True)
 
-    def stop(epoch, score):  # noqa: ARG001
+    def stop(epoch, score):
         if epoch == 7:
             raise KeyboardInterrupt
 

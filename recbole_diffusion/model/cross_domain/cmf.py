@@ -135,9 +135,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
     def negative_pool(self) -> NegativePool:
         """Return the negatives of the source, whose items follow the target's, without the source's mean."""
         o = self.options
-        return NegativePool(
-            o.negatives_per_rating, o.negative_rating - self.source_mean, self.n_items + 1
-        )
+        return NegativePool(o.negatives_per_rating, o.negative_rating - self.source_mean, self.n_items + 1)
 
     def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the vectors as they are, common to both domains."""

@@ -61,8 +61,10 @@ class DiffCDR(MappingRecommender):
       no gradient (``one_optimizer``).
     - Conditional and unconditional noise are the two halves of one pass.
     - The epoch is chosen on validation users, not on test users.
-    - ALM starts as the identity; ``align_start: random`` is the authors'. Vectors are standardised for the diffusion (``standardise``): regularised
-      factors are far smaller than the noise that the schedule ends with.
+    - ALM starts as the identity; ``align_start: random`` is the authors'. Vectors are standardised for the
+      diffusion (``standardise``): regularised factors are far smaller than the noise that the schedule ends
+      with.
+    - A batch may be of ratings (``batch_rows``), the authors': a user then counts once for each.
     - Items may have learned offsets (``item_offset_reg_weight``): the factors' offsets go with users whose
       biases are known, and those of cold users are only guessed.
     - The network predicts velocity, which does not amplify errors near time 1; ``prediction: noise`` is the

@@ -16,9 +16,7 @@ class Alignment(nn.Module):
             start of a linear layer and the released code's, so that vectors begin about 0.6 times as long.
     """
 
-    def __init__(
-        self, width: int, n_items: int | None, matrix: bool = True, start: str = "identity"
-    ) -> None:
+    def __init__(self, width: int, n_items: int | None, matrix: bool = True, start: str = "identity") -> None:
         super().__init__()
         self.matrix: nn.Module = nn.Identity()
         # One matrix [width, width]; the identity starts by changing nothing.

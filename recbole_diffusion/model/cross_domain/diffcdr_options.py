@@ -44,8 +44,8 @@ class DiffCDROptions(CrossDomainOptions):
         choices=("users", "ratings"),
     )
     denoiser_loss: str = option(
-        "error of the denoiser: the mean square, the Euclidean norm (the paper's L_DIM), or smooth L1, a mean "
-        "over coordinates (the released code's)",
+        "error of the denoiser: the mean square, the Euclidean norm (the paper's L_DIM), or smooth L1, a "
+        "mean over coordinates (the released code's)",
         choices=DENOISER_LOSSES,
     )
     denoiser_updates: int = option(
@@ -118,8 +118,8 @@ class DiffCDROptions(CrossDomainOptions):
             )
         if self.align_loss == "smooth_l1" and self.align_norm != 1:
             raise UsageError(
-                f"align_norm is {self.align_norm}, which align_loss smooth_l1 does not read; leave align_norm "
-                "out, or give --align_loss=norm"
+                f"align_norm is {self.align_norm}, which align_loss smooth_l1 does not read; leave "
+                "align_norm out, or give --align_loss=norm"
             )
         learns_offsets = self.task_weight > 0 and self.item_offset_reg_weight is not None
         if not (self.alignment or self.diffusion or learns_offsets):

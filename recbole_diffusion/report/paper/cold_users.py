@@ -23,7 +23,7 @@ OF_TARGET = 8  # number of the colour of target users
 
 
 def cold_and_warm(methods: Mapping[str, Sequence[RunRecord]], _: Mapping[str, int]) -> Figure:
-    """Return the errors of each method on the later half of cold users' ratings, before and after a warm start.
+    """Return each method's errors on the later half of cold users' ratings, before and after a warm start.
 
     Raises:
         UsageError: no run has a warm start.

@@ -31,7 +31,8 @@ def transferred_users(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure
         "between the two. The aligned vectors are the ones that score. t-SNE of all vectors together: it "
         "shows neighbours, not distances. The first seed of each method."
     )
-    return Figure("transferred users", "Transferred and target users (DiffCDR, Figure 4 c and d)", panels, note)
+    title = "Transferred and target users (DiffCDR, Figure 4 c and d)"
+    return Figure("transferred users", title, panels, note)
 
 
 def _panels(prefix: str, model: Any) -> list[Panel]:
