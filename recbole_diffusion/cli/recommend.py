@@ -121,6 +121,7 @@ def recommend(argv: Sequence[str]) -> int:
     ranked = time.perf_counter() - clock - loaded
     lines = [f"{rows:,} rows for {len(job.tokens):,} users in {output}", *job.notes]
     lines += [f"{len(job.unknown):,} unknown, in {unknown}"] if job.unknown else []
+    lines += [note] if (note := run.model.list_note()) else []
     sys.stdout.write("\n".join([*lines, f"time   load {loaded:.1f} s  rank and write {ranked:.1f} s"]) + "\n")
     return 0
 

@@ -55,3 +55,18 @@ def first_records(users: np.ndarray, time: np.ndarray | None, share: float, seed
     chosen = np.zeros(len(users), bool)
     chosen[order] = place < np.repeat(np.floor(share * counts + 1e-9), counts)
     return chosen
+
+
+def users_cut_within_a_time(users: np.ndarray, time: np.ndarray, first: np.ndarray) -> int:
+    """Return how many users have rows of one time on both sides of the division into first and later rows.
+
+    Args:
+        users: user of each row, [rows].
+        time: of each row, [rows].
+        first: whether a row is among its user's first, bool [rows].
+    """
+    _, codes = np.unique(users, return_inverse=True)
+    latest, earliest = np.full(codes.max(initial=-1) + 1, -np.inf), np.full(codes.max(initial=-1) + 1, np.inf)
+    np.maximum.at(latest, codes[first], time[first])
+    np.minimum.at(earliest, codes[~first], time[~first])
+    return int((latest == earliest).sum())

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from recbole_diffusion.compat import RECBOLE_FOLDER
-from recbole_diffusion.data.cold_start import divide_users, first_records
+from recbole_diffusion.data.cold_start import divide_users, first_records, users_cut_within_a_time
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.domains_apart import check_apart
 from recbole_diffusion.data.ratings import rating_column
@@ -240,6 +240,14 @@ class CrossDomainDataset(DomainDataset):
                     "are drawn at random",
                     *(self.dataset_name, self.time_field),
                 )
+            else:
+                cut = users_cut_within_a_time(users[of_test], self.times[of_test], first[of_test])
+                if cut:
+                    self.logger.warning(
+                        "warm start: %d of %d test users have ratings of one time in both halves; the seed "
+                        "decides which of these come first",
+                        *(cut, len(self.test_users)),
+                    )
             self.warm_rows = ratings_of(self.rows(np.flatnonzero(first & (of_test | of_valid))))
             self.warm_valid = ratings_of(self.rows(np.flatnonzero(~first & of_valid)))
             self.test_names = ["test", "test_cold", "test_warm"]

@@ -132,6 +132,10 @@ class ModelInterface:
 
     # Serving.
 
+    def list_note(self) -> str | None:
+        """Return what ``recommend`` says of the model's lists, one line; None for nothing."""
+        return None
+
     def inner_products(self) -> InnerProducts:
         """Return the vectors whose inner products are the scores, where ``has_item_vectors``."""
         raise TypeError(f"{type(self).__name__} declares no item vectors")

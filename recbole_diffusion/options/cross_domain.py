@@ -76,6 +76,13 @@ class CrossDomainOptions:
         low=0,
         open_low=True,
     )
+    negatives_per_rating: int = option(
+        "for lists of items (NDCG@20, Hit@20): unobserved items, drawn by the seed, that are added to the "
+        "training ratings of both domains for each rating, the same for every model; predictions are no "
+        "ratings then, so choose the epoch by --valid_metric=NDCG@20; 0: none",
+        low=0,
+    )
+    negative_rating: float = option("rating of such an added item")
     embedding_size: int = option("k, width of the vectors of matrix factorisation", low=1)
     bias: bool = option(
         "matrix factorisation with the mean and biases of users and items; False: inner products only"
@@ -116,6 +123,12 @@ class CrossDomainOptions:
 
     def resolved(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the target domain's field names for the run, and a source block with the run's own names."""
+        chosen_by = str(values.get("valid_metric", "")).lower()
+        if self.negatives_per_rating and chosen_by.startswith(("rated_mae", "rated_rmse")):
+            raise UsageError(
+                f"negatives_per_rating is {self.negatives_per_rating}, so that predictions are no ratings, "
+                f"but valid_metric {chosen_by} chooses the epoch by their errors; give --valid_metric=NDCG@20"
+            )
         source, target = self.source_domain, self.target_domain
         assert source is not None and target is not None  # by check_block
         own = {name: target[name] for name in FIELDS if name in target}

@@ -31,6 +31,10 @@ class PaperFigure:
     needs_model: bool = False
 
 
+COLD_USERS = (
+    *("TGT", "CMF", "EMCDR", "SSCDR", "LACDR", "PTUPCDR", "DiffCDR"),
+    *("GlobalMean", "ItemMean", "SourceOffset", "SourceRegression"),
+)
 PAPER_FIGURES: tuple[PaperFigure, ...] = (
     PaperFigure(
         "energy and entropy (TV-Diff, Figures 2 and 3)",
@@ -49,8 +53,15 @@ PAPER_FIGURES: tuple[PaperFigure, ...] = (
     PaperFigure(
         "negatives by hardness (CCDRec, Figure 5)", ("CCDRec",), "ccdrec:negatives", needs_model=True
     ),
+    PaperFigure("cold and warm start (DiffCDR, Figure 3)", COLD_USERS, "cold_users:cold_and_warm"),
     PaperFigure(
-        "transferred and target users (DiffCDR, Figure 4)",
+        "transferred and target users by method (DiffCDR, Figure 4 a and b)",
+        ("EMCDR", "SSCDR", "LACDR", "PTUPCDR", "DiffCDR"),
+        "cold_users:transferred_by_method",
+        needs_model=True,
+    ),
+    PaperFigure(
+        "transferred and target users (DiffCDR, Figure 4 c and d)",
         ("DiffCDR",),
         "diffcdr:transferred_users",
         needs_model=True,

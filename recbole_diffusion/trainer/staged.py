@@ -40,6 +40,13 @@ def _of_choices(callback: Callable[[int, float], None] | None) -> Callable[[int,
     return callback and (lambda epoch, score: callback(epoch, score) if isfinite(score) else None)
 
 
+def _give_zeros(optimizer: torch.optim.Optimizer) -> None:
+    """Give all parameters a gradient of 0, so that momentum moves also those that an update leaves alone."""
+    for group in optimizer.param_groups:
+        for one in group["params"]:
+            one.grad = torch.zeros_like(one)
+
+
 class _StageSteps(FusedSteps):
     """RecBole's Trainer whose epoch takes the updates of the current stage in turn on each batch."""
 
@@ -50,13 +57,21 @@ class _StageSteps(FusedSteps):
     def _build_optimizer(self, **_: Any) -> None:  # type: ignore[override]
         """Return None: each update of a stage has its own optimizer."""
 
-    def _optimizer_of(self, step: Any) -> torch.optim.Optimizer:
-        """Return the optimizer of one update."""
-        return super()._build_optimizer(
-            params=step.parameters,
-            learning_rate=step.learning_rate,
-            weight_decay=self.weight_decay if step.weight_decay is None else step.weight_decay,
-        )
+    def _optimizers_of(self, stage: Any) -> list[torch.optim.Optimizer]:
+        """Return the optimizer of each update of a stage: one each, or the same for all."""
+        # Step size and weight decay are an update's own in both cases.
+        groups = [
+            {
+                "params": list(step.parameters),
+                "lr": step.learning_rate,
+                "weight_decay": self.weight_decay if step.weight_decay is None else step.weight_decay,
+            }
+            for step in stage.steps
+        ]
+        build = super()._build_optimizer
+        if stage.one_optimizer and groups:
+            return [build(params=groups)] * len(groups)
+        return [build(params=[group]) for group in groups]
 
     def _train_epoch(
         self,
@@ -77,9 +92,11 @@ class _StageSteps(FusedSteps):
                 for _ in range(step.repeats):
                     loss = step.loss(rows)
                     optimizer.zero_grad(set_to_none=True)
+                    if self.stage.one_optimizer:
+                        _give_zeros(optimizer)
                     # Only the update's own parameters get gradients, whatever else the loss runs through.
                     loss.backward(inputs=list(step.parameters))
-                    if self.clip_grad_norm:
+                    if self.clip_grad_norm and step.clipped:
                         torch.nn.utils.clip_grad_norm_(step.parameters, **self.clip_grad_norm)
                     optimizer.step()
                     if step.after:
@@ -177,7 +194,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         self.epochs = first_epoch + self.stage.epochs
         self.valid_metric_bigger = self.bigger and self.stage.error is None
         # New in each stage: momentum of an earlier one does not carry over.
-        self.step_optimizers = [self._optimizer_of(step) for step in self.stage.steps]
+        self.step_optimizers = self._optimizers_of(self.stage)
         # By name, so that a stage has the same order of batches wherever it comes in the list.
         order = self.config.general.seed + crc32(self.stage.name.encode())
         self._loader = StageLoader(self.stage, self.part, order)
@@ -207,8 +224,9 @@ class StagedTrainer(RunMixin, _StageSteps):
         folder = self.config["stage_cache"]
         if not folder or not self.stage.key:
             return None
-        # Settings of the run, which a stage's key does not include.
-        updates = repr((self.config.general.learner, self.config["clip_grad_norm"], self.eval_step))
+        # Settings of the run, which a stage's key does not include; the None is of gradients' clipping, which
+        # these stages do without.
+        updates = repr((self.config.general.learner, None, self.eval_step))
         return Path(folder).expanduser() / f"{self.stage.key}-{crc32(updates.encode()):08x}.pt"
 
     def _cached(self) -> bool:
@@ -269,7 +287,8 @@ class StagedTrainer(RunMixin, _StageSteps):
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Return the optimizers of the current stage."""
-        return {f"step_{number}": one for number, one in enumerate(self.step_optimizers)}
+        distinct = dict.fromkeys(self.step_optimizers)  # in order; a shared one once
+        return {f"step_{number}": one for number, one in enumerate(distinct)}
 
     def trainer_state(self) -> dict[str, Any]:
         """Return the stage of a checkpoint and its first epoch."""

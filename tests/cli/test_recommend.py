@@ -322,3 +322,18 @@ def test_the_same_from_python(ask, loaded, tmp_path):
         loaded("DGRM").recommend_new({"me": ["ü1"]})
     rated = loaded("DGRM").recommend_new({"me": {"ü1": 5, "ü2": 1}}, k=3)
     assert len(rated) == 3
+
+
+def test_lists_by_predicted_rating_of_cold_users_come_with_a_warning(two_domains, tmp_path, capsys):
+    from recbole_diffusion import run
+    from recbole_diffusion.testing import FAST
+
+    for name, more in (("plain", {}), ("lists", {"negatives_per_rating": 2, "valid_metric": "NDCG@10"})):
+        options = {**two_domains.overrides, **FAST, "run_dir": str(tmp_path / name), **more}
+        run("ItemMean", two_domains.name, overrides=options)
+        capsys.readouterr()
+        words = ["recommend", f"--run={tmp_path / name}", "--all", f"--output={tmp_path / name}.csv"]
+        assert cli.main(words) == 0
+        warned = [line for line in capsys.readouterr().out.splitlines() if "below item popularity" in line]
+        assert len(warned) == (name == "plain")
+        assert all("--negatives_per_rating=4" in line for line in warned)

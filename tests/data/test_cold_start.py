@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recbole_diffusion.data.cold_start import divide_users, first_records
+from recbole_diffusion.data.cold_start import divide_users, first_records, users_cut_within_a_time
 from recbole_diffusion.errors import UsageError
 
 
@@ -47,3 +47,22 @@ def test_without_time_half_of_each_users_records_are_drawn():
     first = first_records(users, None, 0.5, 1)
     assert np.bincount(users[first]).tolist() == [5] * 5
     assert (first != first_records(users, None, 0.5, 2)).any()
+
+
+def test_equal_times_are_divided_by_the_seed_and_earlier_ones_never_come_later():
+    users, time = np.repeat([1, 2], 8), np.array([1, 1, 2, 2, 2, 2, 3, 3, 1, 1, 1, 1, 2, 2, 2, 2.0])
+    drawn = {tuple(first_records(users, time, 0.5, seed)) for seed in range(20)}
+    assert len(drawn) > 3  # two of the four rows of user 1's time 2
+    for first in map(np.array, drawn):
+        assert first[[0, 1]].all()
+        assert not first[[6, 7]].any()
+        assert first[2:6].sum() == 2
+        assert first[8:].tolist() == [True] * 4 + [False] * 4
+        assert users_cut_within_a_time(users, time, first) == 1
+
+
+def test_no_user_is_cut_within_a_time_where_a_half_is_empty():
+    users, time = np.array([4, 4, 5]), np.array([1.0, 1.0, 1.0])
+    assert users_cut_within_a_time(users, time, np.array([True, False, False])) == 1
+    assert users_cut_within_a_time(users, time, np.array([False, False, True])) == 0
+    assert users_cut_within_a_time(users[:0], time[:0], np.zeros(0, bool)) == 0

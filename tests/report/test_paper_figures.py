@@ -8,13 +8,16 @@ import torch
 from support.multimodal_data import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion import load_run, run
+from recbole_diffusion.data.cross_domain import ratings_of
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
 from recbole_diffusion.registry import BASELINES, MODELS
 from recbole_diffusion.report.figure import colour_of
 from recbole_diffusion.report.paper import ratings
 from recbole_diffusion.report.paper.ccdrec import USERS
+from recbole_diffusion.report.paper.cold_users import transferred_by_method
 from recbole_diffusion.report.paper_figures import PAPER_FIGURES, paper_figures
+from recbole_diffusion.report.runs import read_run
 from recbole_diffusion.testing import FAST
 
 RATINGS = {"edges": [0, 1, 2], "rated": [3, 1], "unrated": [0, 4], "actual": [2, 2]}
@@ -145,13 +148,29 @@ def test_embeddings_and_negatives_of_ccdrec(checkerboard, tmp_path):
     assert all(np.isfinite(series.x).all() for panel in negatives.panels for series in panel.series)
 
 
-def test_transferred_users_of_diffcdr(two_domains, tmp_path):
-    options = {**FAST, "epochs": 1, "mf_epochs": 2, "hidden_size": 8, "run_dir": str(tmp_path / "run")}
-    result = run("DiffCDR", overrides={**two_domains.overrides, **options})
-    loaded = load_run(tmp_path / "run")
-    record = type("Record", (), {"model": "DiffCDR", "path": tmp_path})()
-    (figure,), notes = paper_figures({"DiffCDR": [record]}, lambda _: loaded)
+@pytest.fixture
+def cold_user_run(two_domains, tmp_path):
+    """Return a function that trains a model of cold users; it returns the result, the run and its record."""
+
+    def trained(model, **more):
+        options = {**FAST, "epochs": 1, "mf_epochs": 2, "stage_cache": str(tmp_path / "cache"), **more}
+        folder = tmp_path / f"{model} {len(more)}"
+        result = run(model, overrides={**two_domains.overrides, **options, "run_dir": str(folder)})
+        return result, load_run(folder), read_run(folder)
+
+    return trained
+
+
+def test_transferred_users_of_diffcdr(cold_user_run):
+    result, loaded, record = cold_user_run("DiffCDR", hidden_size=8)
+    figures, notes = paper_figures({"DiffCDR": [record]}, lambda _: loaded)
     assert notes == []
+    assert [one.name for one in figures] == [
+        "cold and warm users",
+        "transferred by method",
+        "transferred users",
+    ]
+    figure = figures[-1]
     names = ["source users", "1 evaluation", "5 evaluations", "30 evaluations", "aligned"]
     told = list(result["diagnostics"]["distance_to_target"].values())[
         : len(names)
@@ -165,3 +184,55 @@ def test_transferred_users_of_diffcdr(two_domains, tmp_path):
         assert (len(truth.x), len(made.x)) == (many, many)
         assert truth.x == figure.panels[0].series[0].x
         assert made.x != truth.x
+
+
+def test_methods_of_the_same_target_factors_share_a_figure(cold_user_run):
+    made = {
+        "EMCDR": cold_user_run("EMCDR"),
+        "PTUPCDR": cold_user_run("PTUPCDR"),
+        "no biases": cold_user_run("EMCDR", bias=False),
+    }
+    one, other = transferred_by_method(
+        {name: loaded for name, (_, loaded, _) in made.items()}, {"EMCDR": 0, "PTUPCDR": 1, "no biases": 2}
+    )
+    model, part = made["EMCDR"][1].model, made["EMCDR"][1].parts["test"]
+    training, test = one.panels
+    names = [series.name.split(",")[0] for series in training.series]
+    assert names == ["target users", "EMCDR", "PTUPCDR"]
+    assert [series.name.split(",")[0] for series in other.panels[0].series] == ["target users", "no biases"]
+    assert len(training.series[0].x) == len(model.shared)
+    # The target vector of a test user is a ridge regression on the hidden ratings.
+    rows, items = ratings_of(part), model.target.item_vectors().detach().double()
+    users, gaps = torch.unique(rows.users), []
+    assert len(test.series[0].x) == len(users)
+    for user in users:
+        own = rows.users == user
+        v, offsets = items[rows.items[own]], model.target.item_offsets().detach().double()
+        penalty = torch.full((v.shape[1],), float(own.sum()) * model.options.mf_reg_weight).double()
+        penalty[-1] = model.options.mf_bias_reg_weight
+        right = v.T @ (rows.ratings[own] - offsets[rows.items[own]])
+        truth = torch.linalg.solve(v.T @ v + torch.diag(penalty), right)
+        gaps.append((model.cold_vectors(user[None])[0] - truth).norm().item())
+    assert test.series[1].name == f"EMCDR, {np.mean(gaps):.3f}"
+
+
+def test_errors_before_and_after_the_warm_start_by_method(make_run):
+    runs = {
+        "EMCDR": [
+            make_run(
+                str(seed),
+                model="EMCDR",
+                seed=seed,
+                test_cold={"rated_mae": 0.8 + seed / 10, "rated_rmse": 1.0},
+                test_warm={"rated_mae": 0.7, "rated_rmse": 0.9},
+            )
+            for seed in (0, 2)
+        ]
+    }
+    (figure, *_), _ = paper_figures(runs, None)
+    cold, warm = figure.panels[0].series
+    assert (cold.x, cold.y, warm.y) == (["EMCDR"], [pytest.approx(0.9)], [pytest.approx(0.7)])
+    assert (cold.error, warm.error) == ([pytest.approx(0.02**0.5)], [0.0])
+    figures, notes = paper_figures({"TGT": [make_run("none", model="TGT")]}, None)
+    assert figures == []
+    assert "--warm_start_share" in notes[0]

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.testing import FAST
 from recbole_diffusion.trainer import checkpoint
-from recbole_diffusion.trainer.staged import StagedTrainer
+from recbole_diffusion.trainer.staged import StagedTrainer, _StageSteps
 
 OPTIONS = {
     **FAST,
@@ -213,3 +214,71 @@ def test_least_and_patience_are_counted_in_updates(go, tmp_path):
         later["best_epoch"],
         later["best_valid_score"],
     )
+
+
+def epoch_of(steps, one_optimizer, clip=None):
+    """Take two batches by a trainer of which only the updates are there; return the trainer."""
+    made = StagedTrainer.__new__(StagedTrainer)
+    made.stage = TrainingStage("own", steps, torch.arange(2), 1, 1, 1, one_optimizer=one_optimizer)
+    made.learner, made.learning_rate, made.weight_decay = "adam", 1.0, 0.0
+    made.clip_grad_norm, made.device = clip, "cpu"
+    made.config, made.model = {"reg_weight": None}, torch.nn.Linear(1, 1)
+    made.step_optimizers = made._optimizers_of(made.stage)
+    _StageSteps._train_epoch(made, [torch.tensor([0]), torch.tensor([1])], 0)
+    return made
+
+
+@pytest.mark.parametrize("one_optimizer", [False, True])
+def test_one_optimizer_moves_by_momentum_what_an_update_gives_no_gradient(one_optimizer):
+    """By the rule of Adam: with an optimizer each, a parameter has a step a batch, with one it has two."""
+    first, second = (torch.nn.Parameter(torch.tensor([1.0])) for _ in range(2))
+    steps = (
+        UpdateStep(lambda _: 3 * first.sum(), [first], 0.01),
+        UpdateStep(lambda _: 2 * second.sum(), [second], 0.001),
+    )
+    made = epoch_of(steps, one_optimizer)
+    gradients = {"first": [3.0, 0.0, 3.0, 0.0], "second": [0.0, 2.0, 0.0, 2.0]}  # of each update
+    for name, parameter, rate in (("first", first, 0.01), ("second", second, 0.001)):
+        given = [one for one in gradients[name] if one_optimizer or one]
+        expected, m, v = 1.0, 0.0, 0.0
+        for number, gradient in enumerate(given, 1):
+            m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+            expected -= rate * m / (1 - 0.9**number) / ((v / (1 - 0.999**number)) ** 0.5 + 1e-8)
+        assert parameter.item() == pytest.approx(expected, abs=1e-6)
+    assert len(made.optimizers()) == (1 if one_optimizer else 2)
+
+
+def test_gradients_are_clipped_in_the_updates_that_ask_for_it():
+    clipped, free = (torch.nn.Parameter(torch.tensor([1.0, 1.0])) for _ in range(2))
+    steps = (
+        UpdateStep(lambda _: (clipped * torch.tensor([3.0, 4.0])).sum(), [clipped], 0.1),
+        UpdateStep(lambda _: (free * torch.tensor([3.0, 4.0])).sum(), [free], 0.1, clipped=False),
+    )
+    epoch_of(steps, False, {"max_norm": 1.0})
+    assert clipped.grad.tolist() == pytest.approx([0.6, 0.8])  # of norm 5, cut to 1
+    assert free.grad.tolist() == [3.0, 4.0]
+
+
+def test_clip_grad_norm_is_of_the_last_stage(go, tmp_path):
+    cache = str(tmp_path / "cache")
+    go("one", stage_cache=cache)
+    clipped = go("two", stage_cache=cache, clip_grad_norm={"max_norm": 1e-6})
+    assert len(list(Path(cache).iterdir())) == 2  # the same factors serve both
+    assert clipped["best_epoch"] >= 0
+    one, other = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert torch.equal(one["source.users"], other["source.users"])
+    assert not torch.equal(one["alignment.matrix.weight"], other["alignment.matrix.weight"])
+
+
+def test_a_run_with_one_optimizer_resumes_exactly(go, tmp_path):
+    straight = go("straight", one_optimizer=True)
+
+    def stop(epoch, score):
+        if epoch == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go("stopped", on_epoch=stop, one_optimizer=True)
+    assert run(resume=tmp_path / "stopped")["test"] == straight["test"]
+    one, other = (weights(tmp_path / name, "checkpoint.pt") for name in ("straight", "stopped"))
+    assert all(torch.equal(one[name], other[name]) for name in one)

@@ -17,6 +17,7 @@ from recbole_diffusion.model.cross_domain.matrix_factorization import (
     MatrixShape,
     derived_seed,
 )
+from recbole_diffusion.model.cross_domain.rating_negatives import NegativePool
 from recbole_diffusion.model.cross_domain.source_history import SourceFoldIn
 from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 
@@ -41,19 +42,19 @@ class CMF(SourceFoldIn, ColdStartRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         # [target ratings + source ratings], in the order of ``joint``.
-        self.weight_of = torch.ones(len(self.ratings) + len(self.source_ratings))  # of each rating's error
+        self.weight_of = torch.ones(len(self.ratings) + len(self.source_trained))  # of each rating's error
         self.weight_of[len(self.ratings) :] = self.options.source_weight
         means = [
             own.ratings.double().mean().item() if self.options.bias else 0.0
-            for own in (self.ratings, self.source_ratings)
+            for own in (self.ratings, self.source_trained)
         ]
         # One list of ratings, about both domains' users by common id and both domains' items, the target's
         # first; each domain without its own mean.
         users = self.common_ids(dataset.shared)
         self.joint = Ratings(
-            torch.cat([self.ratings.users, users[self.source_ratings.users]]),
-            torch.cat([self.ratings.items, self.n_items + self.source_ratings.items]),
-            torch.cat([self.ratings.ratings - means[0], self.source_ratings.ratings - means[1]]),
+            torch.cat([self.ratings.users, users[self.source_trained.users]]),
+            torch.cat([self.ratings.items, self.n_items + self.source_trained.items]),
+            torch.cat([self.ratings.ratings - means[0], self.source_trained.ratings - means[1]]),
         )
         # Users by common id; the source's items follow the target's.
         shape = MatrixShape(int(users.max()) + 1, self.n_items + self.source_shape.n_items)
@@ -130,6 +131,11 @@ class CMF(SourceFoldIn, ColdStartRecommender):
             items=histories.items + self.n_items,
             ratings=histories.known_ratings - self.source_mean,
         )
+
+    def negative_pool(self) -> NegativePool:
+        """Return the negatives of the source, whose items follow the target's, without the source's mean."""
+        o = self.options
+        return NegativePool(o.negatives_per_rating, o.negative_rating - self.source_mean, self.n_items + 1)
 
     def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the vectors as they are, common to both domains."""

@@ -25,6 +25,7 @@ each batch. The denoiser and the solver's use of it are in ``diffcdr_denoiser.py
 Longer than most files: the paper's algorithm in its order.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -35,10 +36,11 @@ from recbole_diffusion.diffusion import LinearVP, antithetic_steps
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.diffcdr_alignment import Alignment
 from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, transferred
+from recbole_diffusion.model.cross_domain.diffcdr_losses import align_distance, denoiser_error
 from recbole_diffusion.model.cross_domain.mapping import MappingRecommender
 from recbole_diffusion.model.cross_domain.matrix_factorization import derived_seed
 from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
-from recbole_diffusion.model.cross_domain.stage import UpdateStep
+from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 from recbole_diffusion.model.ema import EMA
 
 STEPS = 1000  # training times are 1/STEPS, 2/STEPS, ..., 1
@@ -56,11 +58,13 @@ class DiffCDR(MappingRecommender):
       affine map.
     - Solver and training share one schedule and one meaning of time.
     - The two updates have an optimizer each. The authors' share one, so that Adam's momentum moves what has
-      no gradient.
+      no gradient (``one_optimizer``).
     - Conditional and unconditional noise are the two halves of one pass.
     - The epoch is chosen on validation users, not on test users.
-    - ALM starts as the identity. Vectors are standardised for the diffusion (``standardise``): regularised
-      factors are far smaller than the noise that the schedule ends with.
+    - ALM starts as the identity; ``align_start: random`` is the authors'. Vectors are standardised for the
+      diffusion (``standardise``): regularised factors are far smaller than the noise that the schedule ends
+      with.
+    - A batch may be of ratings (``batch_rows``), the authors': a user then counts once for each.
     - Items may have learned offsets (``item_offset_reg_weight``): the factors' offsets go with users whose
       biases are known, and those of cold users are only guessed.
     - The network predicts velocity, which does not amplify errors near time 1; ``prediction: noise`` is the
@@ -95,7 +99,8 @@ class DiffCDR(MappingRecommender):
             # The solver and the predictions read these averages, training updates the denoiser itself.
             self.ema_denoiser = EMA(self.denoiser, o.ema_decay)
         with_offsets = o.task_weight > 0 and o.item_offset_reg_weight is not None
-        self.alignment = Alignment(self.width, self.n_items if with_offsets else None, o.alignment)
+        offsets = self.n_items if with_offsets else None
+        self.alignment = Alignment(self.width, offsets, o.alignment, o.align_start)
         self.ema_alignment = EMA(self.alignment, o.ema_decay)
         # Mean and deviation of the source vectors (rows 0, 1) and of the target vectors (2, 3), [4, k];
         # persistent, since they belong to the weights.
@@ -136,6 +141,22 @@ class DiffCDR(MappingRecommender):
 
     # Training.
 
+    def stages(self) -> list[TrainingStage]:
+        """Return the stages of every mapping model, the last one with one optimizer if asked for."""
+        *factors, transfer = super().stages()
+        return [*factors, replace(transfer, one_optimizer=self.options.one_optimizer)]
+
+    def transfer_rows(self, users: Tensor) -> Tensor:
+        """Return what a batch is made of for training users: the users, or places of their ratings."""
+        return users if self.options.batch_rows == "users" else self.places_of(users)[0]
+
+    def users_of(self, batch: Tensor) -> Tensor:
+        """Return the user of each row of a batch, long [batch]; repeated where rows are ratings."""
+        if self.options.batch_rows == "users":
+            return batch
+        # The last user whose ratings do not begin after the place.
+        return torch.searchsorted(self.rated.offsets, batch, right=True) - 1
+
     def mapping_updates(self) -> tuple[UpdateStep, ...]:
         """Return the updates of DIM and of ALM (Algorithm 1, lines 7 to 10)."""
         found = []
@@ -150,15 +171,16 @@ class DiffCDR(MappingRecommender):
             found.append(UpdateStep(self.align_loss, aligned, rate, weight_decay=0.0, after=update))
         return tuple(found)
 
-    def noise_loss(self, users: Tensor) -> Tensor:
+    def noise_loss(self, batch: Tensor) -> Tensor:
         """Return L_DIM (section 3.3), a scalar, at antithetic times.
 
         A user of n target ratings weighs n / (n + ``rating_count_half_weight``): a vector of few ratings says
         little about its user.
 
         Args:
-            users: target ids, long [batch].
+            batch: target ids or, with ``batch_rows: ratings``, places of ratings, long [batch].
         """
+        users = self.users_of(batch)
         mean, deviation = self.statistics[2:]
         x0 = (self.target_vectors(users) - mean) / deviation  # u^t standardised, [batch, k]
         # Target ratings of each user, [batch].
@@ -172,22 +194,35 @@ class DiffCDR(MappingRecommender):
         # Users without condition train the unconditional noise of Eq. 3; [batch, 1].
         kept = torch.rand(len(users), 1, device=x0.device) >= self.options.condition_dropout
         # F(x_t, t, c) against the noise, or the velocity that it stands for, [batch, k] (line 8).
-        error = self.denoiser(xt, t, self.condition(users) * kept) - self.denoiser.target(x0, noise, t)
+        found = self.denoiser(xt, t, self.condition(users) * kept)
+        error = denoiser_error(found, self.denoiser.target(x0, noise, t), self.options.denoiser_loss)
         # Weights have mean 1, so that they do not change the size of the loss.
-        return (weights[:, None] / weights.mean() * error.square()).mean()
+        return (weights / weights.mean() * error).mean()
 
-    def align_loss(self, users: Tensor) -> Tensor:
-        """Return Eq. 7, a scalar: distance to target vectors (Eq. 6) and error of the training ratings."""
-        o, alm = self.options, self.alignment
-        vectors = alm(self.diffused(users))  # ALM(u^), [batch, k]; no gradient to the denoiser
-        gap = vectors - self.target_vectors(users)
-        # |ALM(u^) - u^t|_n: over coordinates a sum, over users a mean (Eq. 6).
-        loss = o.align_weight * (gap.abs() if o.align_norm == 1 else gap.square()).sum(1).mean()
+    def align_loss(self, batch: Tensor) -> Tensor:
+        """Return Eq. 7, a scalar: distance to target vectors (Eq. 6) and error of the training ratings.
+
+        Args:
+            batch: as in :meth:`noise_loss`. With users, the error is that of all their ratings.
+        """
+        o, alm, users = self.options, self.alignment, self.users_of(batch)
+        if o.batch_rows == "users":
+            vectors = alm(self.diffused(users))  # ALM(u^), [batch, k]; no gradient to the denoiser
+            places, row_of = self.places_of(users)
+            of_ratings = vectors[row_of]
+        else:
+            # The solver runs once for each distinct user of the batch.
+            distinct, row_of = torch.unique(users, return_inverse=True)
+            places, vectors = batch, alm(self.diffused(distinct))[row_of]
+            of_ratings = vectors
+        # |ALM(u^) - u^t|_n of Eq. 6, or the released code's mean.
+        distance = align_distance(vectors, self.target_vectors(users), o.align_loss, o.align_norm)
+        loss = o.align_weight * distance
         if not o.task_weight:
             return loss
         # L_task by the users' own training ratings (Eq. 2), with the learned offsets.
         common = 0.0 if alm.common is None else alm.common  # None without item_offset
-        return loss + o.task_weight * self.task_loss_of(users, vectors, alm.item_offset, common)
+        return loss + o.task_weight * self.task_loss_at(places, of_ratings, alm.item_offset, common)
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, with the learned offsets."""
@@ -255,12 +290,6 @@ class DiffCDR(MappingRecommender):
             gaps = {name: (one - truth).norm(dim=1) for name, one in made.items()}  # [n] each
             found["distance_to_target"] = {name: gap.mean().item() for name, gap in gaps.items()}
         return found
-
-    def drawn_users(self, count: int) -> Tensor:
-        """Return at most ``count`` training users, drawn with the run's seed, ascending, long [n]."""
-        generator = torch.Generator().manual_seed(derived_seed(self.seed, "figure 4"))
-        order = torch.randperm(len(self.shared), generator=generator)
-        return self.shared[order[:count]].sort().values.to(self.statistics.device)
 
     @torch.no_grad()
     def transfer_path(self, users: Tensor) -> dict[str, Tensor]:

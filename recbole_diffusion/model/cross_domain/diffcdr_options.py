@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.cross_domain.diffcdr_alignment import STARTS
+from recbole_diffusion.model.cross_domain.diffcdr_losses import ALIGN_LOSSES, DENOISER_LOSSES
 from recbole_diffusion.options.cross_domain import CrossDomainOptions
 from recbole_diffusion.options.declare import option
 
@@ -36,6 +38,16 @@ class DiffCDROptions(CrossDomainOptions):
         "same",
         low=0,
     )
+    batch_rows: str = option(
+        "what a batch is made of: shared users with all of their ratings, or single ratings of shared users, "
+        "so that users count by their number of ratings (the released code's)",
+        choices=("users", "ratings"),
+    )
+    denoiser_loss: str = option(
+        "error of the denoiser: the mean square, the Euclidean norm (the paper's L_DIM), or smooth L1, a "
+        "mean over coordinates (the released code's)",
+        choices=DENOISER_LOSSES,
+    )
     denoiser_updates: int = option(
         "updates of the denoiser on each batch, before one of the alignment module", low=1
     )
@@ -66,6 +78,20 @@ class DiffCDROptions(CrossDomainOptions):
         "n of Eq. 6: absolute or squared distance of aligned and target vectors, summed over coordinates",
         choices=(1, 2),
     )
+    align_loss: str = option(
+        "distance of aligned and target vectors: that of Eq. 6, or smooth L1, a mean over coordinates (the "
+        "released code's)",
+        choices=ALIGN_LOSSES,
+    )
+    align_start: str = option(
+        "start of the alignment module's matrix: the identity, or PyTorch's random start of a linear layer "
+        "(the released code's)",
+        choices=STARTS,
+    )
+    one_optimizer: bool = option(
+        "one optimizer for the denoiser and the alignment module, whose momentum moves each in the other's "
+        "update too (the released code under PyTorch below 2.0); False: one each"
+    )
     align_learning_rate: float = option("step size of the alignment module", low=0, open_low=True)
     align_weight: float = option("weight of Eq. 6 beside the task loss", low=0)
     task_weight: float = option("lambda of Eq. 7, weight of the task loss; 0: ablation DA", low=0)
@@ -89,6 +115,11 @@ class DiffCDROptions(CrossDomainOptions):
         if not self.align_weight and not self.task_weight:
             raise UsageError(
                 "align_weight and task_weight are both 0; the alignment module would learn nothing"
+            )
+        if self.align_loss == "smooth_l1" and self.align_norm != 1:
+            raise UsageError(
+                f"align_norm is {self.align_norm}, which align_loss smooth_l1 does not read; leave "
+                "align_norm out, or give --align_loss=norm"
             )
         learns_offsets = self.task_weight > 0 and self.item_offset_reg_weight is not None
         if not (self.alignment or self.diffusion or learns_offsets):

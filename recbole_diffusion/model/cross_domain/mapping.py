@@ -14,6 +14,8 @@ through the stage cache), and the mapping. A subclass of :class:`MappingRecommen
 It inherits ``source_vectors(users)`` and ``target_vectors(users)`` of shared users by target id, and
 ``rating_loss(users, vectors)``, the task loss (DiffCDR, Eq. 2) on all training ratings of the users. With
 ``CalibratedOptions`` and ``task_absolute``, one more update calibrates the mapped vectors on ratings.
+
+Longer than most files: stages, task loss and vectors of both domains are one object's.
 """
 
 from typing import Any, ClassVar
@@ -53,7 +55,7 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         o = self.options
-        mean = [one.ratings.double().mean().item() for one in (self.source_ratings, self.ratings)]
+        mean = [one.ratings.double().mean().item() for one in (self.source_trained, self.ratings)]
         # One factorisation for each domain, with a seed of its own: equal for all mapping models.
         self.source = MatrixFactorization(self.source_shape, o, mean[0], derived_seed(self.seed, "source"))
         self.target = MatrixFactorization(
@@ -90,6 +92,10 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
             UpdateStep(self.calibration_loss, list(self.calibration.parameters()), rate, weight_decay=0.0),
         )
 
+    def transfer_rows(self, users: Tensor) -> Tensor:
+        """Return the rows that the mapping learns from for training users: the users, long [n]."""
+        return users
+
     def begin_transfer(self) -> None:
         """Compute statistics of the trained factors, once before the first epoch of the mapping."""
 
@@ -97,12 +103,12 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         """Return the stages ``source``, ``target`` and ``transfer``."""
         o, general = self.options, self.general
         return [
-            factorization_stage("source", self.source, self.source_ratings, o, self.seed),
+            factorization_stage("source", self.source, self.source_trained, o, self.seed),
             factorization_stage("target", self.target, self.ratings, o, self.seed),
             TrainingStage(
                 name="transfer",
                 steps=self.transfer_updates(),
-                rows=self.shared,
+                rows=self.transfer_rows(self.shared),
                 batch_size=general["train_batch_size"],
                 epochs=general["epochs"],
                 stopping_step=general["stopping_step"],
@@ -117,7 +123,8 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         # Users without a source vector have nothing to map.
         users = torch.unique(interaction[self.USER_ID])
         users = users[torch.isin(users, self.shared.to(users.device))]
-        return tuple(step.loss(users) for step in self.transfer_updates())
+        rows = self.transfer_rows(users)
+        return tuple(step.loss(rows) for step in self.transfer_updates())
 
     def calibration_loss(self, users: Tensor) -> Tensor:
         """Return the task loss of the calibrated vectors, a scalar; the mapping gets no gradient."""
@@ -142,12 +149,33 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
             item_offset: added to the items' offsets, [n_items], or None.
             common: added to the offsets of all items alike, not penalised.
         """
+        places, rows = self.places_of(users)
+        return self.task_loss_at(places, vectors[rows], item_offset, common)
+
+    def task_loss_at(
+        self, places: Tensor, vectors: Tensor, item_offset: Tensor | None, common: Tensor | float = 0.0
+    ) -> Tensor:
+        """Return :meth:`task_loss_of` for single ratings, a scalar.
+
+        Args:
+            places: of training ratings in ``rated``, long [total].
+            vectors: of each rating's user, [total, width].
+            item_offset: as in :meth:`task_loss_of`.
+            common: as in :meth:`task_loss_of`.
+        """
         o = self.options
         # On the factors' own offsets here, with learned ones added below.
         if item_offset is None:
-            return self.rating_loss(users, vectors, o.task_absolute)
-        error = self.rating_loss(users, vectors, o.task_absolute, item_offset + common)
+            return self._error_at(places, vectors, o.task_absolute)
+        error = self._error_at(places, vectors, o.task_absolute, item_offset + common)
         return error + o.item_offset_reg_weight * item_offset.square().sum() / self.shared_ratings
+
+    def places_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the places of users' training ratings in ``rated`` and the row of each's user, [total]."""
+        _, starts, rows = self.rated.gather(users)
+        # A user's start among all ratings plus the place in the history.
+        within = torch.arange(len(rows), device=users.device) - starts[rows]
+        return self.rated.offsets[users][rows] + within, rows
 
     def rating_loss(
         self, users: Tensor, vectors: Tensor, absolute: float = 0.0, item_offset: Tensor | None = None
@@ -160,15 +188,19 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
             absolute: ratio of absolute errors in the loss, the rest are squared ones; 0 is Eq. 2.
             item_offset: added to the offsets of items, [n_items]; learned with the vectors.
         """
-        items, starts, rows = self.rated.gather(users)  # of the users' ratings, [total] each but starts
+        places, rows = self.places_of(users)
+        return self._error_at(places, vectors[rows], absolute, item_offset)
+
+    def _error_at(
+        self, places: Tensor, vectors: Tensor, absolute: float, item_offset: Tensor | None = None
+    ) -> Tensor:
+        """Return the mean error of the ratings at some places by the vectors of their users, a scalar."""
+        items, actual = self.rated.items[places], self.rated_values[places]  # [total] each
         # v_i and offset_i are fixed, [n_items, width] and [n_items]; gradients go to ``vectors`` and offsets.
         side, offsets = (part.detach() for part in (self.target.item_vectors(), self.target.item_offsets()))
-        # The values lie in the order of the rows: a user's start among them plus the place in the history.
-        within = torch.arange(len(rows), device=users.device) - starts[rows]
-        actual = self.rated_values[self.rated.offsets[users][rows] + within]
         offsets = offsets if item_offset is None else offsets + item_offset
         # w_u . v_i + offset_i - r for each rating.
-        error = (vectors[rows] * side[items]).sum(1) + offsets[items] - actual  # [total]
+        error = (vectors * side[items]).sum(1) + offsets[items] - actual  # [total]
         if not absolute:
             return error.square().mean()
         return (1 - absolute) * error.square().mean() + absolute * error.abs().mean()
@@ -191,6 +223,12 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
     def target_vectors(self, users: Tensor) -> Tensor:
         """Return the target vectors of training users, without gradient, [batch, width]."""
         return self.target.user_vectors(users).detach()
+
+    def drawn_users(self, count: int) -> Tensor:
+        """Return at most ``count`` training users, drawn with the run's seed, ascending, long [n]."""
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, "figure 4"))
+        order = torch.randperm(len(self.shared), generator=generator)
+        return self.shared[order[:count]].sort().values.to(self.target.users.device)
 
     def known(self, users: Tensor) -> Tensor:
         """Return the target factors' own vectors, [batch, width]."""

@@ -1,4 +1,7 @@
-"""Matrix factorisation of ratings in one domain, the first stages of every mapping model."""
+"""Matrix factorisation of ratings in one domain, the first stages of every mapping model.
+
+Longer than most files: the factors, their fold-in and the stage that trains them share one loss.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,6 +12,7 @@ from torch import Tensor, nn
 
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.base import FoldInHistories
+from recbole_diffusion.model.cross_domain.rating_negatives import NegativePool
 from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 from recbole_diffusion.options.cross_domain import CrossDomainOptions
 
@@ -108,7 +112,9 @@ class MatrixFactorization(nn.Module):
         return scores, penalty.mean()
 
     @torch.no_grad()
-    def fold_in(self, histories: FoldInHistories, weight: float = 1.0) -> Tensor:
+    def fold_in(
+        self, histories: FoldInHistories, weight: float = 1.0, pool: NegativePool | None = None
+    ) -> Tensor:
         """Fold in users from their ratings, the items fixed: return their vectors, [batch, width].
 
         A user's part of the training loss, sum of (r - offset_i - w . v_i)^2 over the n ratings with the
@@ -118,6 +124,7 @@ class MatrixFactorization(nn.Module):
         Args:
             histories: each user's rated items with their ratings; at least one for each user.
             weight: of these ratings in the training loss.
+            pool: negatives that the factors were trained with; a history gets the mean of all possible draws.
         """
         many = len(histories.starts)
         # n of each user, [many].
@@ -131,6 +138,13 @@ class MatrixFactorization(nn.Module):
             # Each rating adds v v^T to its user's matrix and (r - offset_i) v to the right side.
             gram.index_add_(0, rows, v[:, :, None] * v[:, None, :])
             right.index_add_(0, rows, (ratings - offsets[items]).double()[:, None] * v)
+        if pool is not None and pool.per_rating:
+            # Each rating brings ``per_rating`` items of the pool: their mean v v^T and (rating - offset) v.
+            v, below = vectors[pool.first :].double(), (pool.rating - offsets[pool.first :]).double()
+            added = (counts * pool.per_rating)[:, None]  # negatives of each user, [many, 1]
+            gram = gram + added[:, :, None] * (v.T @ v / len(v))
+            right = right + added * (v.T @ below / len(v))
+            counts = counts * (1 + pool.per_rating)
         # The diagonal of D: by rating for u, once for b_u, the last coordinate.
         penalty = (counts * self.reg_weight)[:, None].repeat(1, self.width)
         if self.bias:
@@ -211,8 +225,11 @@ def factorization_stage(
         users, items, values = columns(batch)
         return factors.loss(users, items, values)
 
-    # No weight decay: the loss has its own penalty.
-    train = UpdateStep(loss, list(factors.parameters()), options.mf_learning_rate, weight_decay=0.0)
+    # No weight decay: the loss has its own penalty. ``clip_grad_norm`` is of the last stage, like RecBole's
+    # other options of training.
+    train = UpdateStep(
+        loss, list(factors.parameters()), options.mf_learning_rate, weight_decay=0.0, clipped=False
+    )
     return TrainingStage(
         name=name,
         steps=(train,),

@@ -8,6 +8,7 @@ from torch import Tensor
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixFactorization, MatrixShape
+from recbole_diffusion.model.cross_domain.rating_negatives import NegativePool
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 BLOCK = 2**20  # pairs whose vectors are held at once
@@ -87,6 +88,10 @@ class SourceFoldIn:
         """Return the histories in the item numbers and on the scale of :meth:`source_factors`."""
         return histories
 
+    def negative_pool(self: Any) -> NegativePool:
+        """Return the negatives of the source, in the item numbers and on the scale of the factors."""
+        return NegativePool(self.options.negatives_per_rating, self.options.negative_rating)
+
     def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:
         """Return the transferred vectors of users without an id, [batch, width].
 
@@ -101,5 +106,6 @@ class SourceFoldIn:
     def fold_in_vectors(self: Any, histories: FoldInHistories, seed: int) -> Tensor:
         """Return the vectors of users by their source ratings, for ``inner_products``, [batch, width + 1]."""
         # Source vectors by ridge regression, [batch, width], on the fixed item vectors.
-        vectors = self.source_factors().fold_in(self.source_history(histories), self.fold_in_weight)
+        own = self.source_history(histories)
+        vectors = self.source_factors().fold_in(own, self.fold_in_weight, self.negative_pool())
         return self.append_ones(self.calibrated(self.transfer_new(vectors, histories, seed)))

@@ -17,6 +17,7 @@ class UpdateStep:
         repeats: how many times in a row the update is made on a batch.
         weight_decay: of the optimizer; None for the run's own.
         after: called after each update.
+        clipped: whether the run's ``clip_grad_norm`` applies.
     """
 
     loss: Callable[[Tensor], Tensor]
@@ -25,6 +26,7 @@ class UpdateStep:
     repeats: int = 1
     weight_decay: float | None = None
     after: Callable[[], None] | None = None
+    clipped: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class TrainingStage:
         min_updates: batches before which no epoch is chosen, except the last one.
         patience_in_updates: early-stopping patience in batches, used where it is longer than
             ``stopping_step``.
+        one_optimizer: one optimizer for all updates. Gradients of the other updates' parameters are then 0
+            in an update instead of none, so that an optimizer with momentum moves those parameters too.
     """
 
     name: str
@@ -59,3 +63,4 @@ class TrainingStage:
     key: str | None = None
     min_updates: int = 0
     patience_in_updates: int = 0
+    one_optimizer: bool = False

@@ -78,7 +78,7 @@ class SourceOffset(TrivialRecommender):
 
     def user_offsets(self, dataset: Any) -> Tensor:  # noqa: ARG002
         """Return the source offset of each shared user, 0 for others, [n_users]."""
-        rows = self.source_ratings
+        rows = self.source_trained
         # How far each source rating is from its item's mean, [ratings].
         gaps = rows.ratings - self.item_means(rows, self.source_shape.n_items)[rows.items]
         offsets = group_means(rows.users, gaps, self.source_shape.n_users, 0.0, self.options.user_shrinkage)

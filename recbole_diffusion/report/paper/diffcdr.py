@@ -31,13 +31,14 @@ def transferred_users(loaded: Mapping[str, Any], _: Mapping[str, int]) -> Figure
         "between the two. The aligned vectors are the ones that score. t-SNE of all vectors together: it "
         "shows neighbours, not distances. The first seed of each method."
     )
-    return Figure("transferred users", "Transferred and target users (DiffCDR, Figure 4)", panels, note)
+    title = "Transferred and target users (DiffCDR, Figure 4 c and d)"
+    return Figure("transferred users", title, panels, note)
 
 
 def _panels(prefix: str, model: Any) -> list[Panel]:
     users = model.drawn_users(USERS)
     ways, truth = model.transfer_path(users), model.target_vectors(users)
-    *places, of_truth = _placed([*ways.values(), truth])
+    *places, of_truth = placed([*ways.values(), truth])
     panels = []
     for number, ((name, vectors), place) in enumerate(zip(ways.items(), places, strict=True)):
         what = {"source": "source users", "aligned": "aligned"}.get(
@@ -55,7 +56,7 @@ def _panels(prefix: str, model: Any) -> list[Panel]:
     return panels
 
 
-def _placed(parts: list[Tensor]) -> list[list[tuple[float, float]]]:
+def placed(parts: list[Tensor]) -> list[list[tuple[float, float]]]:
     """Return points in the plane for each part's vectors [n, k], by t-SNE of all together."""
     from sklearn.manifold import TSNE
 

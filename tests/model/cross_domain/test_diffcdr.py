@@ -128,6 +128,56 @@ class TestDiffCDR(ColdUserContract):
         assert torch.equal(drawn, same.drawn_users(5))
         assert not torch.equal(drawn, other.drawn_users(5))
 
+    def test_a_batch_of_ratings_has_the_error_and_the_user_of_each(self, checkerboard):
+        model = self.build(
+            checkerboard, batch_rows="ratings", align_loss="smooth_l1", align_weight=0.5, task_weight=3.0
+        ).model
+        places = model.transfer_rows(model.shared)
+        assert len(places) == model.shared_ratings
+        batch = places[torch.tensor([3, 40, 4, 200, 3])]  # two of one user, one rating twice
+        users = model.users_of(batch)
+        assert len(set(users.tolist())) < 5
+        alone = {int(user): model.transfer(users[row : row + 1])[0] for row, user in enumerate(users)}
+        items, offsets = model.item_side()
+        squares, distances = [], []
+        for place, user in zip(batch.tolist(), users.tolist(), strict=True):
+            item, rating = model.rated.items[place], model.rated_values[place]
+            theirs = (model.ratings.users == user) & (model.ratings.items == item)
+            assert rating == model.ratings.ratings[theirs]
+            vector = alone[user]
+            squares.append((vector @ items[item] + offsets[item] - rating).square())
+            gap = (vector - model.target_vectors(torch.tensor([user]))[0]).abs()
+            distances.append(torch.where(gap < 1, gap.square() / 2, gap - 0.5).mean())
+        expected = 0.5 * torch.stack(distances).mean() + 3 * torch.stack(squares).mean()
+        assert torch.allclose(model.align_loss(batch), expected, rtol=1e-4)
+
+    def test_each_switch_of_the_released_code_changes_what_is_learned(self, checkerboard, tmp_path):
+        switches = (
+            {},
+            {"align_start": "random"},
+            {"denoiser_loss": "smooth_l1"},
+            {"denoiser_loss": "norm"},
+            {"align_loss": "smooth_l1"},
+            {"one_optimizer": True},
+            {"clip_grad_norm": {"max_norm": 0.1}, "learner": "sgd"},
+            {"learner": "sgd"},
+            {"batch_rows": "ratings"},
+        )
+        found = []
+        for number, switch in enumerate(switches):
+            built, trainer, _ = self.trained(checkerboard, tmp_path / str(number), epochs=2, **switch)
+            assert trainer.records[-1]["stage"] == "transfer"
+            found.append(built.model.transfer(built.model.shared[:5]))
+        for number, one in enumerate(found):
+            assert all(not torch.allclose(one, other) for other in found[:number]), switches[number]
+
+    def test_the_alignment_starts_as_the_identity_or_at_random(self, checkerboard):
+        one, other = (self.build(checkerboard, align_start=start).model for start in ("identity", "random"))
+        assert torch.equal(one.alignment.matrix.weight, torch.eye(5))
+        drawn = other.alignment.matrix.weight
+        assert drawn.abs().max() <= 5**-0.5
+        assert torch.equal(other.ema_alignment.copy.matrix.weight, drawn)
+
 
 class TestNoiseWithoutDiffusion(ColdUserContract):
     """Ablation AT: no denoiser."""
@@ -212,6 +262,7 @@ def test_few_evaluations_do_not_blow_up_where_steps_of_higher_order_would():
         ({"beta_0": 3.0, "beta_1": 2.0}, "cannot fall"),
         ({"align_weight": 0.0, "task_weight": 0.0}, "would learn nothing"),
         ({"diffusion": False, "alignment": False, "task_weight": 0.0}, "would learn nothing"),
+        ({"align_loss": "smooth_l1", "align_norm": 2}, "does not read"),
         ({"mirror_gradient": True}, "trains in stages"),
     ],
 )
