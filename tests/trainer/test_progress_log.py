@@ -12,16 +12,15 @@ from recbole_diffusion.trainer import progress_log as heartbeat
 from recbole_diffusion.trainer.progress_log import Heartbeat
 
 
-def test_batches_are_counted_once_a_minute(monkeypatch, caplog):
-    clock = iter(
-        [0.0, 30.0, 61.0, 62.0, 130.0, 131.0, 140.0]
-    )  # one look before the batches, one after each, one after a line
+def test_batches_are_counted_every_few_seconds_and_less_often_later(monkeypatch, caplog):
+    clock = iter([0.0, 2.0, 7.0, 300.0, 320.0, 340.0])  # one look before the batches, one after each
     monkeypatch.setattr(heartbeat.time, "monotonic", lambda: next(clock))
     with caplog.at_level(logging.INFO):
-        assert list(Heartbeat("abcd", 7, logging.getLogger())) == list("abcd")
+        assert list(Heartbeat("abcde", 7, logging.getLogger())) == list("abcde")
     assert [record.getMessage() for record in caplog.records] == [
-        "epoch 7: 2 of 4 batches",
-        "epoch 7: 3 of 4 batches",
+        "epoch 7: 2 of 5 batches",
+        "epoch 7: 3 of 5 batches",
+        "epoch 7: 5 of 5 batches",
     ]
 
 
