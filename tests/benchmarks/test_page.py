@@ -9,7 +9,9 @@ import pytest
 from benchmarks._page import show_page, stack, table_head
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-SCRIPTS = sorted(file.stem for file in FOLDER.glob("*.py") if "__main__" in file.read_text(encoding="utf-8"))
+SCRIPTS = sorted(
+    file.stem for file in FOLDER.glob("[!_]*.py") if "__main__" in file.read_text(encoding="utf-8")
+)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -2,8 +2,6 @@
 
 from torch import Tensor, nn, zeros
 
-STARTS = ("identity", "random")
-
 
 class Alignment(nn.Module):
     """ALM: one matrix without bias, and learned offsets of items.
@@ -12,7 +10,7 @@ class Alignment(nn.Module):
         width: of the vectors.
         n_items: number of item ids; None for no learned offsets.
         matrix: False leaves the matrix out, so that vectors stay as they are.
-        start: of the matrix, one of STARTS; ``random`` draws from U(-1/sqrt(width), 1/sqrt(width)), PyTorch's
+        start: of the matrix, ``identity`` or ``random``, which draws from U(-1/sqrt(width), 1/sqrt(width)), PyTorch's
             start of a linear layer and the released code's, so that vectors begin about 0.6 times as long.
     """
 

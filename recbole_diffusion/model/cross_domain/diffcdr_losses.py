@@ -3,9 +3,6 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-DENOISER_LOSSES = ("squared", "norm", "smooth_l1")
-ALIGN_LOSSES = ("norm", "smooth_l1")
-
 
 def denoiser_error(found: Tensor, target: Tensor, kind: str) -> Tensor:
     """Return the error of each row in L_DIM (section 3.3), [batch].
@@ -13,7 +10,7 @@ def denoiser_error(found: Tensor, target: Tensor, kind: str) -> Tensor:
     Args:
         found: what the denoiser's layers give, [batch, k].
         target: what they are to give, [batch, k].
-        kind: one of DENOISER_LOSSES: the mean square over coordinates; the Euclidean norm, which the paper
+        kind: as ``denoiser_loss``: the mean square over coordinates; the Euclidean norm, which the paper
             writes; the mean of smooth L1 errors, d^2 / 2 below 1 and |d| - 1/2 above, the released code's.
     """
     if kind == "norm":
@@ -29,7 +26,7 @@ def align_distance(found: Tensor, target: Tensor, kind: str, norm: int) -> Tenso
     Args:
         found: aligned vectors, [batch, k].
         target: target vectors, [batch, k].
-        kind: one of ALIGN_LOSSES: Eq. 6, a sum over coordinates; or the mean of smooth L1 errors over them,
+        kind: as ``align_loss``: Eq. 6, a sum over coordinates; or the mean of smooth L1 errors over them,
             the released code's, for k = 10 at most a tenth of Eq. 6 with n = 1.
         norm: n of Eq. 6, 1 for absolute and 2 for squared errors.
     """

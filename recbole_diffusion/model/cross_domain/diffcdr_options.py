@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.model.cross_domain.diffcdr_alignment import STARTS
-from recbole_diffusion.model.cross_domain.diffcdr_losses import ALIGN_LOSSES, DENOISER_LOSSES
 from recbole_diffusion.options.cross_domain import CrossDomainOptions
 from recbole_diffusion.options.declare import option
 
@@ -46,7 +44,7 @@ class DiffCDROptions(CrossDomainOptions):
     denoiser_loss: str = option(
         "error of the denoiser: the mean square, the Euclidean norm (the paper's L_DIM), or smooth L1, a "
         "mean over coordinates (the released code's)",
-        choices=DENOISER_LOSSES,
+        choices=("squared", "norm", "smooth_l1"),
     )
     denoiser_updates: int = option(
         "updates of the denoiser on each batch, before one of the alignment module", low=1
@@ -81,12 +79,12 @@ class DiffCDROptions(CrossDomainOptions):
     align_loss: str = option(
         "distance of aligned and target vectors: that of Eq. 6, or smooth L1, a mean over coordinates (the "
         "released code's)",
-        choices=ALIGN_LOSSES,
+        choices=("norm", "smooth_l1"),
     )
     align_start: str = option(
         "start of the alignment module's matrix: the identity, or PyTorch's random start of a linear layer "
         "(the released code's)",
-        choices=STARTS,
+        choices=("identity", "random"),
     )
     one_optimizer: bool = option(
         "one optimizer for the denoiser and the alignment module, whose momentum moves each in the other's "
