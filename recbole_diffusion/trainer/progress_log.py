@@ -19,7 +19,7 @@ class Heartbeat:
         loader: a training loader; every other attribute is the loader's.
         epoch: number of the epoch, for the line.
         logger: where the line goes.
-        counts: log the number of batches so far, every few seconds, less often later; a progress bar shows it too.
+        counts: log the number of batches so far, every few seconds; a progress bar shows it too.
         estimates: log once how long the epoch will take, from its first batches.
     """
 

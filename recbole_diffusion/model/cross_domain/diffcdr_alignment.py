@@ -10,8 +10,8 @@ class Alignment(nn.Module):
         width: of the vectors.
         n_items: number of item ids; None for no learned offsets.
         matrix: False leaves the matrix out, so that vectors stay as they are.
-        start: of the matrix, ``identity`` or ``random``, which draws from U(-1/sqrt(width), 1/sqrt(width)), PyTorch's
-            start of a linear layer and the released code's, so that vectors begin about 0.6 times as long.
+        start: of the matrix, ``identity`` or ``random``, which draws from U(-1/sqrt(width), 1/sqrt(width)),
+            PyTorch's start of a linear layer and the released code's: vectors begin about 0.6 times as long.
     """
 
     def __init__(self, width: int, n_items: int | None, matrix: bool = True, start: str = "identity") -> None:
