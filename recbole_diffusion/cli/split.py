@@ -172,18 +172,19 @@ def _fill(draft: Path, name: str, dataset: Any, rows: list, command: str) -> Non
     """Write parts, features, summary and configuration of the data set ``name`` into ``draft``."""
     from recbole_diffusion.data.split import PARTS
     from recbole_diffusion.data.split_files import write_parts
+    from recbole_diffusion.data.table_file import file_or_table
 
     config, source = dataset.config, Path(dataset.config["data_path"])
     write_parts(dataset, rows, [draft / f"{name}.{part}.inter" for part in PARTS])
     loaded: dict[str, Any] = {"inter": [str(column) for column in dataset.inter_feat.columns]}
     read = [
-        source / f"{dataset.dataset_name}.inter",
+        *(path for path, _ in dataset.read_files),
         *([Path(config["shift_test"]).expanduser()] if config["shift_test"] else []),
     ]
     for kind in ("user", "item"):
-        file = source / f"{dataset.dataset_name}.{kind}"
+        file = file_or_table(source / f"{dataset.dataset_name}.{kind}")
         if file.is_file():
-            shutil.copyfile(file, draft / f"{name}.{kind}")
+            shutil.copyfile(file, draft / file.name.replace(dataset.dataset_name, name, 1))
             read.append(file)
             columns = "*" if config["load_col"] is None else config["load_col"].get(kind)
             loaded |= {kind: columns} if columns else {}

@@ -11,7 +11,7 @@ def type_of(pa: Any, kind: Any) -> FeatureType:
     """Return what a column of an Arrow type is without a declared type."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if _is_list(pa, kind):
         inner = type_of(pa, kind.value_type)
         return FeatureType.FLOAT_SEQ if inner == FeatureType.FLOAT else FeatureType.TOKEN_SEQ
     numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
@@ -27,7 +27,7 @@ def _is_time(pa: Any, kind: Any) -> bool:
 def values_of(pa: Any, column: Any, kind: FeatureType, is_id: bool) -> Any:
     """Return a column's values as a data set holds them before ids are numbered."""
     if kind in (FeatureType.TOKEN_SEQ, FeatureType.FLOAT_SEQ):
-        return column.to_pandas()
+        return _sequences_of(pa, column, kind)
     if kind == FeatureType.FLOAT:
         if _is_time(pa, column.type):
             return _seconds(pa, column)
@@ -55,3 +55,26 @@ def _seconds(pa: Any, column: Any) -> np.ndarray:
         column = column.cast(pa.date32()).cast(pa.timestamp("s"))
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
     return column.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy() / per_second
+
+
+def _sequences_of(pa: Any, column: Any, kind: FeatureType) -> Any:
+    """Return lists as lists of texts or of numbers, without their gaps; texts as they are, to be split.
+
+    Raises:
+        TypeError: a list holds lists, dates or other things than texts and numbers.
+    """
+    if not _is_list(pa, column.type):
+        return column.cast(pa.large_string()).to_pandas()
+    inner = column.type.value_type
+    if _is_list(pa, inner) or pa.types.is_struct(inner) or _is_time(pa, inner):
+        raise TypeError("a list holds texts or numbers")
+    wanted = pa.float64() if kind == FeatureType.FLOAT_SEQ else pa.large_string()
+    lists = column.cast(pa.large_list(wanted)).to_pylist()
+    found = np.empty(len(lists), dtype=object)
+    for row, one in enumerate(lists):
+        found[row] = None if one is None else [value for value in one if value is not None]
+    return found
+
+
+def _is_list(pa: Any, kind: Any) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from recbole_diffusion import registry
 from recbole_diffusion.compat import FeatureSource, FeatureType, InputType, ModelType
+from recbole_diffusion.data.table_file import is_table
 from recbole_diffusion.errors import UsageError
 
 PADDING = "[PAD]"  # RecBole's token of id 0
@@ -25,8 +26,9 @@ def check_types(dataset: Any, path: Path, frame: pd.DataFrame, source: Any) -> N
     for option, kind in (TYPES if source == FeatureSource.INTERACTION else IDS).items():
         field = dataset.config[option]
         if field in frame and dataset.field2type[field] != kind:
+            place = path if is_table(path) else f"{path}, line 1"
             raise UsageError(
-                f"{path}, line 1: the column {field!r} is {dataset.field2type[field].value}, but {option} "
+                f"{place}: the column {field!r} is {dataset.field2type[field].value}, but {option} "
                 f"takes {kind.value}; write {field}:{kind.value}, or name another column with {option}"
             )
 

@@ -16,7 +16,7 @@ from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.data.part_files import require_files
 from recbole_diffusion.data.ratings import KeptRatings, check_reaches_middle, check_scale
 from recbole_diffusion.data.reader import FastReading
-from recbole_diffusion.data.table_file import TableFile
+from recbole_diffusion.data.table_file import TableFile, file_or_table
 from recbole_diffusion.data.times import TimeOrder, times_of
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.evaluation import parts_left_out
@@ -110,23 +110,24 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         wanted, _ = self._get_load_and_unload_col(source)
         needed = {self.uid_field, self.iid_field} if source == FeatureSource.INTERACTION else set()
         missing = (needed | (wanted or set())) - set([] if frame is None else frame.columns)
+        path = file_or_table(Path(filepath))
         if missing:
             found = "none" if frame is None else ", ".join(frame.columns)
             if missing == {self.time_field} and splits_by_time(self.config["eval_args"]):
                 raise UsageError(
-                    f"eval_args splits by time, but {filepath} has no column {self.time_field!r}, only "
+                    f"eval_args splits by time, but {path} has no column {self.time_field!r}, only "
                     f"{found}; name its time column with TIME_FIELD, or set eval_args.order to RO"
                 )
             names = "USER_ID_FIELD and ITEM_ID_FIELD"
             if self.config["RATING_FIELD"] in missing:
                 names = "USER_ID_FIELD, ITEM_ID_FIELD and RATING_FIELD"
             raise UsageError(
-                f"{filepath} has no column {', '.join(sorted(missing))}, only {found}; check load_col, "
+                f"{path} has no column {', '.join(sorted(missing))}, only {found}; check load_col, "
                 f"{names} against its first line"
             )
         if frame is not None:
             self._tell_contradictions(frame, source)
-            columns.check_types(self, Path(filepath), frame, source)
+            columns.check_types(self, file_or_table(Path(filepath)), frame, source)
         return frame
 
     def _note_unread(

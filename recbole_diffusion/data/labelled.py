@@ -104,7 +104,7 @@ def labelled_file(config: Any) -> Path | None:
     """Return the labelled file of a data set in MMRec's layout; None for one in RecBole's own files."""
     name, folder = config["dataset"], Path(config["data_path"])
     parts = config["benchmark_filename"]
-    if parts and all((folder / f"{name}.{part}.inter").is_file() for part in parts):
+    if parts and all(file_or_table(folder / f"{name}.{part}.inter").is_file() for part in parts):
         return None
     path = folder / f"{name}.inter"
     return path if is_labelled(path) else None

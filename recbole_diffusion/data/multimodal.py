@@ -12,6 +12,7 @@ from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.features import Modality, aligned_rows, check_values, open_matrix, tokens_beside
 from recbole_diffusion.data.item_columns import made_modality
 from recbole_diffusion.data.neighbour_file import check_against_features, neighbour_arrays, neighbours_of_file
+from recbole_diffusion.data.table_file import file_or_table
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.multimodal import MultimodalOptions
 
@@ -53,7 +54,7 @@ class MultimodalDataset(InteractionDataset):
 
     def _modality(self, name: str, options: MultimodalOptions, folder: Path, items: np.ndarray) -> Modality:
         if name in options.item_features:
-            path = folder / f"{self.dataset_name}.item"
+            path = file_or_table(folder / f"{self.dataset_name}.item")
             modality = made_modality(name, options.item_features[name], path, self.config, items)
             check_values(modality, items, "allow")  # an item without words keeps a row of zeros
             return modality

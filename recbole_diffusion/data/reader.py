@@ -101,10 +101,20 @@ class FastReading(Dataset):
             self.read_files.append((file.path, rows))
             self._note_unread(file, columns, wanted, rows)
         if rows == 0 and self.benchmark_filename_list is None:
-            raise file.fault(2, "the end of the file", "at least one row", "add the rows, or remove the file")
+            first = 2 if file.unit == "line" else 1
+            raise file.fault(
+                first, "the end of the file", "at least one row", "add the rows, or remove the file"
+            )
         try:
-            if not wanted:
+            if not wanted and not (is_table(file.path) or source == FeatureSource.INTERACTION):
                 return super()._load_feat(filepath, source)
+            if not wanted:
+                raise file.fault(
+                    1 if file.unit == "line" else 0,
+                    f"the columns {', '.join(columns)}",
+                    f"one of {', '.join(sorted(load_col or ()))}",
+                    "name the columns of this file with load_col, USER_ID_FIELD and ITEM_ID_FIELD",
+                )
             frame = file.read(columns, wanted, rows)
             self._note_fields(columns, wanted, source)
             for name in wanted:
@@ -122,7 +132,8 @@ class FastReading(Dataset):
 
     def header_place(self) -> str:
         """Return the file of the interactions and its first line, for a message."""
-        return f"{self.read_files[0][0]}, line 1"
+        path = self.read_files[0][0]
+        return str(path) if is_table(path) else f"{path}, line 1"
 
     def places_of(self, rows: np.ndarray) -> str:
         """Return file and lines of interactions, for a message: the first five of the first file.

@@ -6,6 +6,7 @@ file. Without a type, the columns of users and items are tokens, numbers and tru
 are tokens, dates and times are seconds since 1970 (UTC where no zone is given), and lists are sequences.
 """
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def names_in(path: Path) -> set[str]:
     """Return the columns of a table without their types, as far as they can be read."""
     if path.suffix.lower() == ".csv":
         with path.open("rb") as file:
-            found = re.split(rb"[,;\t|]", file.readline(65536).strip())
+            found = re.split(rb"[,;\t|]", file.readline(65536).removeprefix(codecs.BOM_UTF8).strip())
         return {name.strip(b'"').split(b":")[0].decode(errors="replace") for name in found}
     require_pyarrow(path)
     import pyarrow as pa
@@ -90,6 +91,11 @@ class TableFile:
         self.path = path
         self.ids = (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"])
         self.separator = "," if config["field_separator"] == TAB else config["field_separator"]
+        if len(self.separator) != 1 and path.suffix.lower() == ".csv":
+            raise UsageError(
+                f"{path} is a CSV file, which one character separates, but field_separator is "
+                f"{self.separator!r}; save it with commas, or give another field_separator"
+            )
         self.seq_separator = config["seq_separator"]
         self.encoding = config["encoding"] or "utf-8"
         require_pyarrow(path)
@@ -108,7 +114,8 @@ class TableFile:
         try:
             if self.path.suffix.lower() == ".parquet":
                 return list(pq.read_schema(self.path).names)
-            with self.path.open(encoding=self.encoding, newline="") as file:
+            signed = codecs.lookup(self.encoding).name == "utf-8"  # a byte order mark is no part of a name
+            with self.path.open(encoding="utf-8-sig" if signed else self.encoding, newline="") as file:
                 return next(csv.reader(file, delimiter=self.separator), [])
         except (pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
             raise self._unreadable(error) from error
@@ -144,6 +151,8 @@ class TableFile:
 
     def header(self) -> dict[str, FeatureType]:
         """Return the type of each column by its name, in the order of the file."""
+        if not self.names:
+            raise self.fault(0, "no header", "the names of the columns", "write header and rows")
         if len(self.names) < 2 and self.path.suffix.lower() == ".csv":
             raise self.fault(
                 0,
@@ -236,4 +245,5 @@ class TableFile:
     def _unreadable(self, error: Exception) -> UsageError:
         why = " ".join(str(error).split())[:200]
         kind = "Parquet" if self.path.suffix.lower() == ".parquet" else f"CSV ({self.separator!r})"
-        return UsageError(f"{self.path} cannot be read as {kind}: {why}; write it again")
+        remedy = "give its --encoding" if "decode" in why else "write it again"
+        return UsageError(f"{self.path} cannot be read as {kind}: {why}; {remedy}")

@@ -39,8 +39,9 @@ def best_in_order(
 ) -> tuple[Tensor, Tensor]:
     """Return the ``k`` largest scores of users and their items, as :meth:`VectorSearch.best` does.
 
-    A list by near vectors stands if no two neighbours of its first k + 1 places are so near that the doubt
-    about the user could turn them round; otherwise it is made again. The scores of one that stands are near.
+    A list by near vectors stands if no place of it could be passed by a later one, or by an item beyond its
+    first k + 1 places, within the doubt about the user; otherwise it is made again. The scores of one that
+    stands are near.
 
     Args:
         search: over ``vectors.items``.
@@ -54,7 +55,7 @@ def best_in_order(
     if doubt is None:
         return _in_parts(search, found, users, k, cells)
     values, items = _in_parts(search, found, users, min(k + 1, len(vectors.items) - 1), cells)
-    again = _unsure(search, values, items, doubt, vectors.items).nonzero().view(-1)
+    again = _unsure(search, values, items, doubt).nonzero().view(-1)
     values, items = values[:, :k].contiguous(), items[:, :k].contiguous()
     if len(again):
         left_out = None if cells is None else _cells_of(again, len(users), *cells)
@@ -76,19 +77,19 @@ def _in_parts(
     return torch.cat(values), torch.cat(items)
 
 
-def _unsure(search: VectorSearch, values: Tensor, items: Tensor, doubt: Tensor, vectors: Tensor) -> Tensor:
-    """Return whether two neighbours of a list may be in the wrong order, bool [batch].
+def _unsure(search: VectorSearch, values: Tensor, items: Tensor, doubt: Tensor) -> Tensor:
+    """Return whether a place of a list could be passed by another item, bool [batch].
 
-    Items with one vector have one score whatever the user's vector is: their order is the tie rule's.
+    A score is off by at most doubt x the length of the item's vector. Items beyond the last place have at
+    most its near score, and at most the largest length of all.
     """
-    lengths = search.lengths[search.place[items - 1]]
-    allowed = doubt[:, None] * (lengths[:, 1:] + lengths[:, :-1])
-    # What is left out has -inf, and where two have it the difference is no number: neither is in doubt.
-    row, place = ((values[:, :-1] - values[:, 1:]) <= allowed).nonzero(as_tuple=True)
-    other = (vectors[items[row, place]] != vectors[items[row, place + 1]]).any(1)
-    unsure = torch.zeros_like(doubt, dtype=torch.bool)
-    unsure[row[other]] = True
-    return unsure
+    reach = doubt[:, None] * search.lengths[search.place[items - 1]]
+    highest = values + reach  # what each place may be in truth, at most
+    highest[:, -1] = values[:, -1] + doubt * search.lengths.max()
+    # The most that any later place may be, [batch, places - 1].
+    later = highest.flip(1).cummax(1).values.flip(1)[:, 1:]
+    # What is left out has -inf, and cannot pass nor be passed.
+    return ((values[:, :-1] - reach[:, :-1] <= later) & later.isfinite()).any(1)
 
 
 def _cells_of(some: Tensor, many: int, rows: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

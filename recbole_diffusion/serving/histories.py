@@ -11,6 +11,7 @@ import torch
 
 from recbole_diffusion.compat import FeatureType
 from recbole_diffusion.data.atomic_file import AtomicFile
+from recbole_diffusion.data.table_file import is_table
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.serving.id_map import IdMap
@@ -64,6 +65,11 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
     """
     wanted = {"user": config["USER_ID_FIELD"], "item": config["ITEM_ID_FIELD"]}
     wanted |= {"rating": config["RATING_FIELD"]} if rated else {}
+    if is_table(path):
+        raise UsageError(
+            f"histories are read from an atomic file alone, not from {path.name}; write a first line such as "
+            f"{config['USER_ID_FIELD']}:token, a tab, {config['ITEM_ID_FIELD']}:token, then the rows"
+        )
     try:
         file = AtomicFile(path, config["encoding"], config["field_separator"])
     except OSError as error:

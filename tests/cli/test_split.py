@@ -259,3 +259,28 @@ def test_help_names_every_option(capsys):
         "shift_test",
     ):
         assert f"--{option}=" in shown
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_tables_are_split_into_the_parts_of_the_atomic_files(splitting, source, tmp_path, kind):
+    columns = {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "colour"]}
+    assert splitting(load_col=columns, output=str(tmp_path / "out" / "atomic"))[0] == 0
+    for name in ("inter", "item"):
+        frame = pd.read_csv(source / "toy" / f"toy.{name}", sep="\t", dtype={"user_id:token": str})
+        frame = frame[
+            [
+                f"{column}:{'float' if column in ('rating', 'timestamp') else 'token'}"
+                for column in columns[name]
+            ]
+        ]
+        frame.columns = columns[name]
+        path = source / "toy" / f"toy.{name}.{kind}"
+        frame.to_parquet(path) if kind == "parquet" else frame.to_csv(path, index=False)
+        (source / "toy" / f"toy.{name}").unlink()
+    assert splitting(load_col=columns, output=str(tmp_path / "out" / "table"))[0] == 0
+    atomic, table = tmp_path / "out" / "atomic", tmp_path / "out" / "table"
+    for part in ("train", "valid", "test_iid", "test_ood"):
+        assert (table / f"table.{part}.inter").read_text() == (atomic / f"atomic.{part}.inter").read_text()
+    assert (table / f"table.item.{kind}").is_file()
+    written = Config("BPR", "table", [table / "table.yaml"], {"data_path": str(table.parent), **SMALL})
+    assert "colour" in InteractionDataset(written).item_feat

@@ -193,3 +193,42 @@ def test_without_pyarrow_the_message_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UsageError, match=r"recbole-diffusion\[parquet\]"):
         create_dataset(config)
+
+
+def test_a_byte_order_mark_and_columns_of_other_names(tmp_path):
+    options = write(tmp_path, "csv", user_id=["u"], item_id=["i"])
+    file = tmp_path / "shop" / "shop.inter.csv"
+    rows = "".join(f"u{user},i{item}\n" for user in range(4) for item in range(3))
+    file.write_bytes(b"\xef\xbb\xbf" + f"customer,product\n{rows}".encode())
+    named = {"USER_ID_FIELD": "customer", "ITEM_ID_FIELD": "product"}
+    loaded = {"load_col": {"inter": ["customer", "product"]}}
+    assert len(create_dataset(Config("BPR", overrides=options | named | loaded)).inter_feat) == 12
+    with pytest.raises(
+        UsageError, match=r"shop.inter.csv: found the columns customer, product, expected one of"
+    ):
+        create_dataset(Config("BPR", overrides=options))
+    with pytest.raises(UsageError, match="is a CSV file, which one character separates"):
+        create_dataset(Config("BPR", overrides=options | {"field_separator": "::"}))
+
+
+def test_parts_in_tables_win_over_a_labelled_file_beside_them(checkerboard):
+    as_tables(checkerboard.folder, "csv")
+    name = checkerboard.name
+    (checkerboard.folder / f"{name}.inter").write_text("userID\titemID\tx_label\n" + "1\t2\t0\n" * 3)
+    assert len(read(checkerboard).inter_feat) == 1250
+
+
+@pytest.mark.parametrize("values", [[[[1], [2]]] * 2, [[datetime.date(2024, 1, 1)]] * 2])
+def test_lists_of_lists_and_of_dates_are_refused(tmp_path, values):
+    options = write(tmp_path, "parquet", user_id=["u", "v"], item_id=["i", "j"], tags=pa.array(values))
+    options |= {"load_col": {"inter": ["user_id", "item_id", "tags"]}}
+    with pytest.raises(UsageError, match="the column 'tags' of type list"):
+        create_dataset(Config("BPR", overrides=options))
+
+
+def test_a_gap_in_a_list_of_numbers_changes_no_other_token(tmp_path):
+    values = pa.array([[1, None, 2], [2]])
+    options = write(tmp_path, "parquet", user_id=["u", "v"], item_id=["i", "j"], **{"tags:token_seq": values})
+    options |= {"load_col": {"inter": ["user_id", "item_id", "tags"]}}
+    dataset = create_dataset(Config("BPR", overrides=options))
+    assert list(dataset.field2id_token["tags"]) == ["[PAD]", "1", "2"]

@@ -64,15 +64,21 @@ def test_left_out_cells_follow_the_users_who_are_made_again(searched, monkeypatc
     assert asked == list(range(0, 20, 3))
 
 
-def test_items_with_one_vector_are_in_no_doubt():
-    items = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    vectors, asked = products(torch.ones(1, 2), torch.tensor([1e-3]), torch.ones(1, 2), items)
-    best_by_vectors(VectorSearch(items), vectors, torch.arange(1), 1, None)
-    assert asked in ([0], [])  # three equal scores: whether the two copies are neighbours is the tie rule's
-    items[3] = torch.tensor([0.0, 0.5])
-    vectors, asked = products(torch.ones(1, 2), torch.tensor([1e-3]), torch.ones(1, 2), items)
-    best_by_vectors(VectorSearch(items), vectors, torch.arange(1), 2, None)
-    assert asked == []
+def test_a_long_item_far_behind_puts_a_list_in_doubt():
+    """The item at place k + 2 is ten times as long: within the doubt it passes both before it."""
+    items = torch.tensor([[0.0, 0, 0], [1.0, 0, 0], [0.99, 0, 0], [0.9895, 10, 0]])
+    near, exact = torch.tensor([[1.0, 0, 0]]), torch.tensor([[1.0, 0.00107, 0]])
+    vectors, asked = products(near, torch.tensor([0.00107]), exact, items)
+    _, found = best_by_vectors(VectorSearch(items), vectors, torch.arange(1), 1, None)
+    assert found.tolist() == [[3]] and asked == [0]
+
+
+def test_a_long_item_inside_a_list_may_pass_the_place_before_its_neighbour():
+    items = torch.tensor([[0.0, 0, 0], [1.0, 0, 0], [0.99, 0, 0], [0.9895, 10, 0], [0.1, 0, 0], [0.0, 0, 1]])
+    near, exact = torch.tensor([[1.0, 0, 0]]), torch.tensor([[1.0, 0.00107, 0]])
+    vectors, _ = products(near, torch.tensor([0.00107]), exact, items)
+    _, found = best_by_vectors(VectorSearch(items), vectors, torch.arange(1), 3, None)
+    assert found.tolist() == [[3, 1, 2]]
 
 
 def test_exact_vectors_are_asked_once():

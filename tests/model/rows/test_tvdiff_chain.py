@@ -50,7 +50,8 @@ def test_with_exact_products_inside_the_blocks_are_the_plain_chain(ones, sizes, 
 
 def test_the_tables_chain_is_the_models(checkerboard, monkeypatch):
     """Plain here, ``_reverse`` in the model, which the dense chain is held against."""
-    built = Built("TVDiff", checkerboard.name, {**checkerboard.overrides, "hidden_size": 16, "steps": 8})
+    options = {"hidden_size": 16, "steps": 8, "chain_tolerance": 3e-5}
+    built = Built("TVDiff", checkerboard.name, {**checkerboard.overrides, **options})
     model = built.model.eval()
     made = []
     monkeypatch.setattr(tvdiff, "WIDE", 8)
