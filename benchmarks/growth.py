@@ -36,7 +36,7 @@ import torch
 
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from recbole_diffusion.config import Config
-from recbole_diffusion.data.batches import BATCHES, DEFAULT, scaled_rate
+from recbole_diffusion.data.batches import BATCHES, DEFAULT, scaled_rate, settle_batches
 from recbole_diffusion.data.features import Modality
 from recbole_diffusion.data.loader import PositiveLoader
 from recbole_diffusion.storage.run_folder import RunFolder
@@ -162,10 +162,11 @@ class First:
 def measure(label: str, rows: int) -> list[Taken]:
     """Train the first batches of an epoch, by ``auto`` and, where that differs, of the default size."""
     model, options = MODELS[label]
-    config = Config(model, "ml-100k", overrides={"use_gpu": False, **options})
+    config = Config(model, "ml-100k", overrides={"use_gpu": False, "train_batch_size": "auto", **options})
     data = MadeUp(rows)
     with tempfile.TemporaryDirectory() as folder:
         config["checkpoint_dir"] = folder
+        settle_batches(config, data)
         loaders = [PositiveLoader(config, data)]
         built = config.model_class(config, data)
         trainer = trainer_for(config, built, RunFolder.create(model, "made-up", folder, f"{folder}/run"))

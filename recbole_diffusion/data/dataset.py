@@ -80,7 +80,7 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
     def _load_inter_feat(self, token: str, dataset_path: str) -> None:
         path = labelled.labelled_file(self.config)
         if path is None:
-            labelled.refuse_typed(Path(dataset_path, f"{token}.inter"))
+            labelled.refuse_typed(Path(dataset_path, f"{token}.inter"), self.config)
             super()._load_inter_feat(token, dataset_path)
             if self.benchmark_filename_list is not None:
                 columns.refuse_rows_without_ids(self)

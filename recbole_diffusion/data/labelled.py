@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_diffusion.data.table_file import file_or_table, is_table, names_in
+from recbole_diffusion.data.table_file import TableFile, file_or_table, is_table
 from recbole_diffusion.errors import UsageError
 
 LABEL = "x_label"
@@ -27,7 +27,7 @@ def is_labelled(path: Path) -> bool:
     return b":" not in header and LABEL.encode() in header.strip().split(b"\t")
 
 
-def refuse_typed(path: Path) -> None:
+def refuse_typed(path: Path, config: Any) -> None:
     """Refuse a column ``x_label`` below RecBole's typed header: it would be read over, and the rows split.
 
     Raises:
@@ -35,7 +35,7 @@ def refuse_typed(path: Path) -> None:
     """
     table = file_or_table(path)
     if is_table(table):
-        if LABEL in names_in(table):
+        if LABEL in {name.partition(":")[0] for name in TableFile(table, config).names}:
             raise UsageError(
                 f"{table} has a column {LABEL}, but only a tab-separated {path.name} can hold the parts so; "
                 f"write a table for each part, such as {path.stem}.train.inter{table.suffix}, and name the "

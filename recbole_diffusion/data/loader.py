@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from recbole_diffusion.compat import FullSortEvalDataLoader, Interaction, ModelType
-from recbole_diffusion.data.batches import by_user, settle_batches
+from recbole_diffusion.data.batches import by_user
 from recbole_diffusion.data.user_items import Cells, UserItems, pair_keys, used_parts, without
 
 
@@ -31,7 +31,6 @@ class PositiveLoader:
     def __init__(self, config: Any, dataset: Any, sampler: Any = None, shuffle: bool = True) -> None:  # noqa: ARG002
         self._dataset = self.dataset = dataset
         self.shuffle = shuffle
-        settle_batches(config, dataset)
         self.batch_size = config.general.train_batch_size
         self.generator = torch.Generator().manual_seed(config.general.seed)
         users, items = dataset.inter_feat[dataset.uid_field], dataset.inter_feat[dataset.iid_field]

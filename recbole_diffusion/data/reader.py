@@ -112,7 +112,7 @@ class FastReading(Dataset):
                 raise file.fault(
                     1 if file.unit == "line" else 0,
                     f"the columns {', '.join(columns)}",
-                    f"one of {', '.join(sorted(load_col or ()))}",
+                    f"one of {', '.join(sorted(load_col))}" if load_col else "one that unload_col leaves",
                     "name the columns of this file with load_col, USER_ID_FIELD and ITEM_ID_FIELD",
                 )
             frame = file.read(columns, wanted, rows)

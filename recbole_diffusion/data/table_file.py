@@ -8,7 +8,6 @@ are tokens, dates and times are seconds since 1970 (UTC where no zone is given),
 
 import codecs
 import csv
-import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -56,22 +55,6 @@ def require_pyarrow(path: Path) -> None:
         raise UsageError(
             f"{path} needs pyarrow; install it (pip install 'recbole-diffusion[parquet]')"
         ) from error
-
-
-def names_in(path: Path) -> set[str]:
-    """Return the columns of a table without their types, as far as they can be read."""
-    if path.suffix.lower() == ".csv":
-        with path.open("rb") as file:
-            found = re.split(rb"[,;\t|]", file.readline(65536).removeprefix(codecs.BOM_UTF8).strip())
-        return {name.strip(b'"').split(b":")[0].decode(errors="replace") for name in found}
-    require_pyarrow(path)
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return {name.partition(":")[0] for name in pq.read_schema(path).names}
-    except pa.ArrowException:
-        return set()  # told when it is read
 
 
 class TableFile:

@@ -141,9 +141,7 @@ class _MeanOfLayers(torch.autograd.Function):
     begins with those alone.
     """
 
-    few_entries = (
-        8  # rows with less than an eighth of the entries are spread by entry, not by a whole product
-    )
+    few_entries = 8  # rows with less than an eighth of the entries are spread by entry, not by a product
 
     @staticmethod
     def forward(

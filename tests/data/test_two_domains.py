@@ -155,7 +155,7 @@ def test_a_source_that_holds_target_ratings_is_refused(two_domains):
 
 def test_items_that_have_the_same_names_by_chance_are_other_items(two_domains):
     source_with_target_ratings(two_domains, lambda user, item, rating: [user, item, str(6 - int(rating))])
-    built(two_domains)
+    assert len(built(two_domains)[1]) > 0
 
 
 def test_domains_of_one_file_have_no_item_in_common(two_domains):

@@ -17,8 +17,8 @@ share of the chain as its weight: the fewer steps a block has, the smaller.
 
 How large it is in the end depends on the weights (a bound by |M| alone grows as e^{|M| sum c1}), so it is
 measured: :func:`short_chain` takes the fewest blocks with which the vectors of a sample of users are within a
-tolerance of the plain chain's, and measures what is left in differences of scores. A list in which two
-neighbours are nearer than that is made again by the plain chain (``evaluation/near_vectors.py``).
+tolerance of the plain chain's, and measures what is left in differences of scores. A list in which an item
+could pass an earlier one within that is made again by the plain chain (``evaluation/near_vectors.py``).
 """
 
 from dataclasses import dataclass

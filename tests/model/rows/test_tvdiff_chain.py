@@ -14,7 +14,7 @@ from recbole_diffusion.model.rows.tvdiff_chain import (
     make_block,
     short_chain,
 )
-from recbole_diffusion.model.user_blocks import KeptUsers
+from recbole_diffusion.model.user_blocks import KeptUsers, checksum
 from recbole_diffusion.serving.scoring import finder_for_users
 from recbole_diffusion.testing import Built
 
@@ -185,3 +185,9 @@ def test_users_are_not_kept_where_all_have_no_room(monkeypatch):
 def test_tolerance_has_a_range(checkerboard, value):
     with pytest.raises(UsageError, match="chain_tolerance"):
         Built("TVDiff", "no such data set", {**checkerboard.overrides, "chain_tolerance": value})
+
+
+def test_a_checksum_tells_weights_apart_that_have_changed_places():
+    weights = torch.randn(5, 4)
+    assert checksum([weights]) == checksum([weights.clone()])
+    assert checksum([weights]) != checksum([weights.flip(0)])
