@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole_diffusion import registry
 from recbole_diffusion.compat import ModelType
-from recbole_diffusion.config import Config, properties_path
+from recbole_diffusion.config import Config
 from recbole_diffusion.data.part_files import selects_on_test
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.evaluation import parts_left_out
@@ -17,7 +17,7 @@ from recbole_diffusion.tuning.options import SweepOptions
 from recbole_diffusion.tuning.record import SweepRecord, Trial
 from recbole_diffusion.tuning.space import LARGEST_GRID, SearchSpace
 from recbole_diffusion.tuning.space_check import check_combinations, check_space, seed_of
-from recbole_diffusion.tuning.space_yaml import parse_space, read_space
+from recbole_diffusion.tuning.space_yaml import parse_space, read_space, shipped_spaces
 
 SAMPLES = 16
 CHECKED = 64  # random configurations that are checked for Optuna, which makes its own
@@ -161,20 +161,10 @@ def space_for(config: Config, asked: str | Mapping[str, Any] | None, given: Mapp
     Raises:
         UsageError: the model has none, it is wrong, or nothing is left to search.
     """
-    outside = registry.is_outside(config["model"])
-    shipped = properties_path() / "tune" / f"{config['model']}.yaml"
-    if outside:
-        shipped = registry.file_beside(config.model_class, ".tune.yaml")
-    if asked is None and not shipped.is_file():
-        if outside:
-            raise UsageError(
-                f"{config['model']} has no search space {shipped}; write one, or give --space=FILE"
-            )
-        names = ", ".join(sorted(file.stem for file in shipped.parent.glob("*.yaml")))
-        raise UsageError(
-            f"no search space is shipped for {config['model']}, only for {names}; give one with --space=FILE"
-        )
-    space = parse_space(asked, "space") if isinstance(asked, Mapping) else read_space(asked or shipped)
+    if isinstance(asked, Mapping):
+        space = parse_space(asked, "space")
+    else:
+        space = read_space(asked or _own_space(config), config["model"])
     fixed = [one for one in space.parameters if set(one.names) & set(given)]
     if fixed:
         left = {
@@ -188,6 +178,24 @@ def space_for(config: Config, asked: str | Mapping[str, Any] | None, given: Mapp
         logger.warning("not searched, because given as an option: %s", labels)
         space = parse_space(left, space.source)
     return space
+
+
+def _own_space(config: Config) -> Path:
+    """Return the file with the model's space: shipped, or beside the module of a model from outside."""
+    if registry.is_outside(config["model"]):
+        beside = registry.file_beside(config.model_class, ".tune.yaml")
+        if not beside.is_file():
+            raise UsageError(
+                f"{config['model']} has no search space {beside}; write one, or give --space=FILE"
+            )
+        return beside
+    shipped = shipped_spaces()
+    if config["model"] not in shipped:
+        names = ", ".join(sorted(shipped))
+        raise UsageError(
+            f"no search space is shipped for {config['model']}, only for {names}; give one with --space=FILE"
+        )
+    return shipped[config["model"]]
 
 
 def known_options(space: SearchSpace, config: Config) -> dict[str, Any]:

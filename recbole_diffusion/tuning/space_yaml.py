@@ -9,6 +9,8 @@
     gamma: {choice: [0.2, 0.5], when: {negative_sampler: ar_gsp}}
     noise_min, noise_max: {choice: [[5e-4, 5e-3], [1e-3, 1e-2]]}     # chosen together
     steps: 50                                        # fixed
+
+A file may hold the spaces of several models, each below the model's name, as the shipped ones do.
 """
 
 import math
@@ -16,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recbole_diffusion.config import properties_path
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.tuning.space import SearchParameter, SearchSpace
@@ -28,13 +31,23 @@ FORM = (
 )
 
 
-def read_space(path: str | Path) -> SearchSpace:
-    """Read a search space from a YAML file.
+def read_space(path: str | Path, model: str | None = None) -> SearchSpace:
+    """Read a search space from a YAML file: the model's own part of it, if the file has one.
 
     Raises:
         UsageError: there is no such file, or it is not a search space; the message says what is allowed.
     """
-    return parse_space(yaml_io.load_yaml(path), str(path))
+    content = yaml_io.load_yaml(path)
+    own = content.get(model) if model else None
+    return (
+        parse_space(own, f"{path}, {model}") if isinstance(own, Mapping) else parse_space(content, str(path))
+    )
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """Return the model names for which a search space is shipped, each with its file."""
+    files = sorted((properties_path() / "tune").glob("*.yaml"))
+    return {name: file for file in files for name in yaml_io.load_yaml(file)}
 
 
 def parse_space(content: Mapping[str, Any], source: str) -> SearchSpace:

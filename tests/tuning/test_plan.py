@@ -7,15 +7,16 @@ import pytest
 
 from recbole_diffusion import registry
 from recbole_diffusion.cli import main as cli
-from recbole_diffusion.config import Config, properties_path
+from recbole_diffusion.config import Config
 from recbole_diffusion.errors import Interrupted, UsageError
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.tuning import driver
 from recbole_diffusion.tuning.driver import read_settings, sweep
 from recbole_diffusion.tuning.plan import make_record
 from recbole_diffusion.tuning.record import SweepRecord
+from recbole_diffusion.tuning.space_yaml import shipped_spaces
 
-SHIPPED = sorted(file.stem for file in (properties_path() / "tune").glob("*.yaml"))
+SHIPPED = sorted(shipped_spaces())
 
 
 def plan(tmp_path, space, model="TVDiff", overrides=None, **settings):

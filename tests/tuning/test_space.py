@@ -158,3 +158,12 @@ def test_a_file_is_parsed_and_not_evaluated(tmp_path):
         read_space(file)
     with pytest.raises(UsageError, match="cannot read"):
         read_space(tmp_path / "none.yaml")
+
+
+def test_a_file_may_hold_the_spaces_of_several_models(tmp_path):
+    file = tmp_path / "spaces.yaml"
+    file.write_text("BPR:\n  learning_rate: {choice: [0.1]}\nEASE:\n  reg_weight: {choice: [1.0, 2.0]}\n")
+    assert read_space(file, "EASE").parameters[0].values == ((1.0,), (2.0,))
+    assert read_space(file, "EASE").source.endswith("spaces.yaml, EASE")
+    with pytest.raises(UsageError, match="learning_rate"):
+        read_space(file)
