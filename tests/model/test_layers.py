@@ -1,11 +1,15 @@
-"""Sparse products, Gram matrix and pair scores: values and gradients against dense autograd, in float64."""
+"""Layers: sparse products, propagation, table rows, Gram matrix, against dense autograd in float64; EMA."""
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from torch import nn
 
 from recbole_diffusion.model import layers, propagation
+from recbole_diffusion.model.ema import EMA
+from recbole_diffusion.model.propagation import SparseMatrix, mean_of_layers
+from recbole_diffusion.model.table_rows import gather_rows, margins
 
 
 def random_sparse(rows: int, columns: int, seed: int = 0) -> sp.csr_matrix:
@@ -116,3 +120,77 @@ def test_pair_scores_equal_dense_with_gradient(block, ratio, monkeypatch):
 def test_pair_scores_of_no_pairs():
     empty = torch.empty(0, dtype=torch.long)
     assert layers.pair_scores(torch.randn(2, 3), torch.randn(2, 3), empty, empty).shape == (0,)
+
+
+def test_the_average_follows_with_a_growing_memory():
+    module = nn.Linear(1, 1, bias=False)
+    average = EMA(module, 0.5)
+    expected = module.weight.item()
+    for n, value in enumerate((2.0, -1.0, 5.0, 7.0), 1):
+        nn.init.constant_(module.weight, value)
+        average.update(module)
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * value
+        assert (
+            average.copy.weight.item() == torch.tensor(expected).item()
+            or abs(average.copy.weight.item() - expected) < 1e-6
+        )
+    assert not average.copy.weight.requires_grad
+
+
+def test_without_decay_it_is_the_module_itself():
+    module = nn.Linear(2, 2)
+    average = EMA(module, 0.0)
+    nn.init.constant_(module.weight, 3.0)
+    average.update(module)
+    assert torch.equal(average.copy.weight, module.weight)
+
+
+@pytest.fixture
+def triples():
+    torch.manual_seed(0)
+    left = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    right = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    return left, right, torch.randint(0, 4, (11,)), *torch.randint(0, 6, (2, 11))  # rows repeat
+
+
+def test_margins_are_differences_of_scores_with_gradient(triples, torch_device):
+    left, right, i, p, n = (one.detach().to(torch_device) for one in triples)
+    left.requires_grad_()
+    right.requires_grad_()
+    plain = (left[i] * right[p]).sum(1) - (left[i] * right[n]).sum(1)
+    assert torch.allclose(margins(left, right, i, p, n), plain)
+    assert torch.autograd.gradcheck(lambda u, v: margins(u, v, i, p, n), (left, right))
+
+
+def test_gathered_rows_have_the_gradient_of_an_index(triples, torch_device):
+    table, numbers = triples[1].detach().to(torch_device).requires_grad_(), triples[3].to(torch_device)
+    assert torch.equal(gather_rows(table, numbers), table[numbers])
+    assert torch.autograd.gradcheck(lambda v: gather_rows(v, numbers), (table,))
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 2, 5])
+def test_the_mean_of_layers_equals_powers_of_the_adjacency_with_gradient(n_layers):
+    matrix = random_sparse(7, 5)
+    graph = SparseMatrix(matrix)
+    generator = torch.Generator().manual_seed(1)
+    users, items = (
+        torch.randn(rows, 3, dtype=torch.float64, generator=generator, requires_grad=True) for rows in (7, 5)
+    )
+    adjacency = torch.zeros(12, 12, dtype=torch.float64)
+    adjacency[:7, 7:] = torch.from_numpy(matrix.toarray())
+    adjacency[7:, :7] = adjacency[:7, 7:].T.clone()
+    power = sum(torch.linalg.matrix_power(adjacency, layer) for layer in range(n_layers + 1)) / (n_layers + 1)
+    found = torch.cat(mean_of_layers(graph, n_layers, users, items))
+    assert torch.allclose(found, power @ torch.cat([users, items]))
+    assert torch.autograd.gradcheck(lambda *sides: mean_of_layers(graph, n_layers, *sides), (users, items))
+
+
+def test_a_loss_of_users_alone_moves_the_items(torch_device):
+    graph = SparseMatrix(random_sparse(7, 5)).to(torch_device)
+    users, items = (torch.randn(rows, 3, dtype=torch.float64, device=torch_device) for rows in (7, 5))
+    items.requires_grad_()
+    of_users, _ = mean_of_layers(graph, 1, users, items)
+    of_users.sum().backward()
+    expected = graph.transposed.to_dense().sum(1, keepdim=True).expand(5, 3) / 2
+    assert torch.allclose(items.grad, expected)

@@ -1,8 +1,11 @@
-"""The switch of negative samplers: each name does what its own function does, on a pool that all share."""
+"""The switch of negative samplers, uniform negatives, and the user rows they read, against a dense matrix."""
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
 from support.interaction_csr import build
 
 from recbole_diffusion.sampler.choose import SAMPLERS, ScoredVectors, choose_negatives
@@ -93,3 +96,56 @@ def test_mixgcf_gives_vectors_and_an_id_of_the_pool():
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="unknown sampler 'hard'; choose one of uniform, popularity"):
         chosen("hard")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(3, 12), st.integers(0, 2**31 - 1))
+def test_never_a_positive_never_padding(n_items, seed):
+    generator = np.random.default_rng(seed)
+    dense = (generator.random((5, n_items)) < 0.6).astype(np.float32)
+    dense[:, 0], dense[:, 1], dense[:, 2] = 0, 1, 0  # every user has a positive and a negative
+    users = torch.from_numpy(generator.integers(0, 5, 50))
+    drawn = uniform_negatives(build(dense), users, generator=torch.Generator().manual_seed(seed))
+    assert drawn.shape == users.shape
+    assert bool((drawn > 0).all())
+    assert not dense[users.numpy(), drawn.numpy()].any()
+
+
+def test_uniform_over_the_negatives_and_repeatable():
+    dense = np.zeros((2, 12), dtype=np.float32)
+    dense[1, [1, 4, 5]] = 1
+    users = torch.ones(20_000, dtype=torch.long)
+    drawn = uniform_negatives(build(dense), users, generator=torch.Generator().manual_seed(0))
+    counts = torch.bincount(drawn, minlength=12)[[2, 3, 6, 7, 8, 9, 10, 11]]
+    assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+    assert torch.equal(
+        drawn, uniform_negatives(build(dense), users, generator=torch.Generator().manual_seed(0))
+    )
+
+
+def test_a_user_with_every_item_is_an_error_not_an_endless_loop():
+    dense = np.ones((2, 4), dtype=np.float32)
+    dense[:, 0] = 0
+    with pytest.raises(ValueError, match="user 1 has all 3 items"):
+        uniform_negatives(build(dense), torch.tensor([1]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 6), st.integers(2, 9), st.integers(0, 2**32 - 1))
+def test_rows_and_membership_equal_the_dense_matrix(n_users, n_items, seed):
+    generator = np.random.default_rng(seed)
+    dense = (generator.random((n_users, n_items)) < 0.4).astype(np.float32)
+    dense[0, 1] = 1  # at least one pair
+    positives = build(dense)
+    users = torch.from_numpy(generator.integers(0, n_users, 7))
+    items, starts, rows = positives.gather(users)
+    rebuilt = np.zeros((7, n_items), dtype=np.float32)
+    np.add.at(rebuilt, (rows.numpy(), items.numpy()), 1)
+    assert (rebuilt == dense[users.numpy()]).all()
+    assert positives.counts(users).tolist() == dense[users.numpy()].sum(1).tolist()
+    assert all(rows[start] == k for k, start in enumerate(starts.tolist()) if positives.counts(users)[k] > 0)
+    everyone = torch.arange(n_users).repeat_interleave(n_items)
+    everything = torch.arange(n_items).repeat(n_users)
+    assert (
+        positives.contains(everyone, everything).view(n_users, n_items).numpy() == dense.astype(bool)
+    ).all()

@@ -1,6 +1,8 @@
-"""From a request to the trials of a sweep; what is wrong is found here, before anything starts."""
+"""From a request to the trials of a sweep; what is wrong is found before anything starts."""
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,12 +10,16 @@ import pytest
 from recbole_diffusion import registry
 from recbole_diffusion.cli import main as cli
 from recbole_diffusion.config import Config
-from recbole_diffusion.errors import Interrupted, UsageError
+from recbole_diffusion.errors import Interrupted, RunError, UsageError
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.tuning import driver
+from recbole_diffusion.tuning.context import SweepContext
+from recbole_diffusion.tuning.display import SweepDisplay
 from recbole_diffusion.tuning.driver import read_settings, sweep
+from recbole_diffusion.tuning.folder import SweepFolder
+from recbole_diffusion.tuning.phases import run_winner, search_is_open
 from recbole_diffusion.tuning.plan import make_record
-from recbole_diffusion.tuning.record import SweepRecord
+from recbole_diffusion.tuning.record import FINISHED, SweepRecord, Trial
 from recbole_diffusion.tuning.space_yaml import shipped_spaces
 
 SHIPPED = sorted(shipped_spaces())
@@ -348,3 +354,19 @@ def test_settings_that_contradict_each_other(tmp_path, settings, said):
 
 def test_a_space_without_a_search_is_refused(tmp_path):
     assert "search is none, but space" in refusal(tmp_path, {"steps": 5}, search="none")
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), None])
+def test_a_resume_says_that_no_trial_has_a_score_when_all_have_ended_without_one(tmp_path, score):
+    trial = Trial(0, "trials/000", {}, 1, state=FINISHED, score=score)
+    settings = {"num_samples": None}
+    record = SweepRecord(
+        "TVDiff", "toy", {}, {}, "file", settings, "recall@20", True, 10, 0, "", trials=[trial]
+    )
+    options = replace(read_settings({}), search="grid")
+    assert not search_is_open(record, options)  # so that a resume goes on with the winner
+    context = SweepContext(SweepFolder(tmp_path), record, options, SweepDisplay(record, io.StringIO()))
+    with pytest.raises(
+        RunError, match=r"no trial has given a score; all have ended with a score that is not"
+    ):
+        run_winner(context)
