@@ -1,13 +1,13 @@
 """Diffusion recommenders for RecBole 1.2.1, on a current stack.
 
-Importing the package loads neither RecBole nor Ray: ``run`` and ``load_run`` are resolved on first use.
+Importing the package loads neither RecBole nor Ray: what it offers is resolved on first use.
 """
 
 from typing import Any
 
 from recbole_diffusion.storage.versions import __version__
 
-__all__ = ["__version__", "load_run", "run"]
+__all__ = ["__version__", "enable", "load_run", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from recbole_diffusion.serving.loaded_run import load_run
 
         return load_run
+    if name == "enable":
+        from recbole_diffusion.serving.in_recbole import enable
+
+        return enable
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

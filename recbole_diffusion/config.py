@@ -254,11 +254,17 @@ class Config(RecBoleConfig):
         final["device"] = torch.device("cuda", int(first)) if on_gpu else torch.device("cpu")
         final["single_spec"], final["local_rank"] = True, 0
 
-    def _refuse_unknown(self, model_class: type[Any]) -> None:
+    def known_options(self, model_class: type[Any]) -> set[str]:
+        """Return the names of the options that something reads: RecBole, this package, the model."""
         known = {key for keys in self.parameters.values() for key in keys} | set(self.internal_config_dict)
         for options in (GeneralOptions, SplitOptions, RatingOptions):
             known |= options.__dataclass_fields__.keys()
-        known |= keys_of_classes(model_class, with_transform=bool(self.external_config_dict.get("transform")))
+        return known | keys_of_classes(
+            model_class, with_transform=bool(self.external_config_dict.get("transform"))
+        )
+
+    def _refuse_unknown(self, model_class: type[Any]) -> None:
+        known = self.known_options(model_class)
         recbole_options.refuse_unknown(self.external_config_dict, known | NAMES, self.model)
 
 

@@ -11,7 +11,9 @@ in ``registry``, dead downloads in ``data/part_files.py``.
 import importlib
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -89,6 +91,7 @@ __all__ = [
     "metrics_dict",
     "recbole_datasets",
     "recbole_metrics",
+    "recbole_modules",
     "recbole_trainer",
     "recbole_transform",
     "smaller_metrics",
@@ -185,6 +188,23 @@ def get_model(name: str) -> type[Any]:
     with imported_on_call(of_scikit_learn):
         importlib.import_module("recbole.model.general_recommender")
     return recbole_get_model(name)
+
+
+def recbole_modules() -> dict[str, Callable[..., Any]]:
+    """Return RecBole's functions of its quick start by name, with ``tune.report`` as a current Ray has it.
+
+    ``recbole.quick_start`` imports Ray for that one call, which takes seconds; here it waits for the call.
+    """
+    with imported_on_call({"ray": ("tune",)}):
+        quick_start = importlib.import_module("recbole.quick_start.quick_start")
+    vars(quick_start)["tune"] = SimpleNamespace(report=_report)
+    names = ("get_model", "get_trainer", "create_dataset", "data_preparation", "load_data_and_model")
+    return {name: getattr(quick_start, name) for name in names}
+
+
+def _report(**metrics: Any) -> None:
+    """Report to Ray Tune: a current Ray takes one mapping, RecBole gives keywords."""
+    importlib.import_module("ray.tune").report(metrics)
 
 
 restore_numpy_names()

@@ -120,3 +120,20 @@ class FullRankingLoader(FullSortEvalDataLoader):
         """Return the users at some places of ``users``, int64 [block]."""
         users = self.users[index]
         return UserBlock(torch.from_numpy(users), self.history.cells(users), self.held_out.cells(users))
+
+    @property
+    def uid2history_item(self) -> "HistoriesByUser":
+        """Return what is left out of a user's list, as RecBole's ``case_study`` asks for it."""
+        return HistoriesByUser(self.history)
+
+
+class HistoriesByUser:
+    """Item ids by user, int64 each: of one user, or of several as a list."""
+
+    def __init__(self, items: UserItems) -> None:
+        self._items = items
+
+    def __getitem__(self, users: Any) -> Any:
+        if np.ndim(users):
+            return [self[user] for user in users]
+        return torch.from_numpy(self._items.of(int(users)).astype(np.int64))

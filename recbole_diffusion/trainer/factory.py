@@ -9,10 +9,14 @@ from recbole_diffusion.trainer.base import RunMixin
 from recbole_diffusion.trainer.recbole_patches import FusedSteps
 
 
-def trainer_for(config: Any, model: Any, folder: RunFolder) -> Any:
-    """Return the trainer of a run: the one that the model declares, or RecBole's choice, in a run folder."""
-    trainer = registry.part(config.model_class, "trainer_class")
-    trainer = trainer or get_trainer(config["MODEL_TYPE"], config["model"])
+def trainer_class(model_type: Any, name: str, model_class: type[Any]) -> type[Any]:
+    """Return the trainer that a model declares, or RecBole's choice, in a form that writes a run folder."""
+    trainer = registry.part(model_class, "trainer_class") or get_trainer(model_type, name)
     if not issubclass(trainer, RunMixin):
         trainer = type(f"Run{trainer.__name__}", (RunMixin, FusedSteps, trainer), {})
-    return trainer(config, model, folder)
+    return trainer
+
+
+def trainer_for(config: Any, model: Any, folder: RunFolder) -> Any:
+    """Return the trainer of a run."""
+    return trainer_class(config["MODEL_TYPE"], config["model"], config.model_class)(config, model, folder)
