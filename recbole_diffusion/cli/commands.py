@@ -2,6 +2,10 @@
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("cli.train:train", "train and evaluate one model (the default)"),
+    "evaluate": (
+        "cli.evaluate:evaluate",
+        "evaluate a trained run again, with other metrics, cut-offs, parts or groups",
+    ),
     "compare": (
         "cli.compare:compare",
         "compare finished runs: means over seeds, paired tests, cost",

@@ -39,12 +39,17 @@ class ComparisonOptions:
         "bootstrap for errors of ratings, else t",
         choices=("t", "wilcoxon", "bootstrap", "none", None),
     )
+    alias: dict = argument(
+        {}, "what methods are called in the table, such as '{TVDiff (steps=50): TV-Diff}'", choices=None
+    )
     skip_unfinished: bool = argument(False, "leave out runs that have not ended, instead of refusing them")
     overwrite: bool = argument(False, "replace an existing output")
 
     def of_comparison(self) -> dict[str, Any]:
         """Return the arguments of ``report.comparison.compare``."""
-        return {name: getattr(self, name) for name in ("metrics", "by", "names", "reference", "test")}
+        return {
+            name: getattr(self, name) for name in ("metrics", "by", "names", "reference", "test", "alias")
+        }
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,9 @@ class CompareOptions(ComparisonOptions):
         choices=("markdown", "latex", "csv", "html", None),
     )
     output: str | None = argument(None, "file to write; without it the table is printed")
+    columns: str | None = argument(
+        None, "columns beside the method, such as 'seeds,recall@20,s/epoch'; null: all"
+    )
 
 
 COMMAND = Command(
@@ -98,7 +106,7 @@ def compare(argv: Sequence[str]) -> int:
         runs, left_out = read_runs(find_folders(given.arguments, options.glob), options.skip_unfinished)
         found = compare_runs(runs, **options.of_comparison())
     found.notes += left_out
-    text = _rendered(found, kind)
+    text = _rendered(found, kind, options.columns)
     if path is None:
         sys.stdout.write(text)
     else:
@@ -107,12 +115,13 @@ def compare(argv: Sequence[str]) -> int:
     return 0
 
 
-def _rendered(found: "Comparison", kind: str) -> str:
+def _rendered(found: "Comparison", kind: str, columns: str | None) -> str:
     from recbole_diffusion.report.comparison_table import comparison_tables
     from recbole_diffusion.report.page import HtmlPage
     from recbole_diffusion.report.tables import TEXT_FORMATS
 
-    tables = comparison_tables(found)
+    wanted = None if columns is None else [one.strip() for one in columns.split(",") if one.strip()]
+    tables = comparison_tables(found, columns=wanted)
     if kind != "html":
         return TEXT_FORMATS[kind](tables)
     page = HtmlPage(f"Comparison on {found.dataset}", f"{len(found.methods)} methods, ordered by {found.by}")

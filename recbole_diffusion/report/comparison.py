@@ -109,6 +109,7 @@ def compare(
     names: str = "options",
     reference: str | None = None,
     test: str | None = None,
+    alias: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Compare finished runs.
 
@@ -127,6 +128,7 @@ def compare(
         reference: name of the method that is tested; by default the best one of each part.
         test: a name among TESTS, see :func:`~recbole_diffusion.report.paired.paired_tests`; ``none`` for no
             test; by default the bootstrap for errors of ratings, else the t-test.
+        alias: what methods are called instead, by their names; ``reference`` takes either.
 
     Raises:
         UsageError: runs on different splits, test parts or data sets or ranked by different rules, a metric
@@ -141,6 +143,7 @@ def compare(
     else:
         require_one_rule(runs)
         groups = group_by_method(runs, names)
+    groups, reference = _called(groups, alias or {}, reference)
     runs = [run for group in groups.values() for run in group]
     _, notes = group_by_split(groups)
     parts = list(runs[0].test_parts)
@@ -161,6 +164,22 @@ def compare(
             _test(found, part, test)
     _note(found, test)
     return found
+
+
+def _called(
+    groups: dict[str, list[RunRecord]], alias: Mapping[str, str], reference: str | None
+) -> tuple[dict[str, list[RunRecord]], str | None]:
+    """Return the methods, and the reference, under their other names."""
+    for name in alias:
+        if name not in groups:
+            raise UsageError(
+                f"no method {name!r} to give another name{did_you_mean(name, groups)}; there are "
+                f"{', '.join(groups)}"
+            )
+    named = {str(alias.get(name, name)): group for name, group in groups.items()}
+    if len(named) < len(groups):
+        raise UsageError("two methods would have one name; give each another one")
+    return named, None if reference is None else str(alias.get(reference, reference))
 
 
 def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]) -> Method:

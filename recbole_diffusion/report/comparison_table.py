@@ -1,8 +1,10 @@
 """The tables of a comparison: one per test part, with a row for each method."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.report.compared_metrics import smaller_is_better
 from recbole_diffusion.report.comparison import Comparison, MeanStd, Method
 from recbole_diffusion.report.tables import Cell, Table, number
@@ -10,16 +12,36 @@ from recbole_diffusion.report.tables import Cell, Table, number
 SMALL_P = 0.0001
 
 
-def comparison_tables(found: Comparison, ranked: bool = True) -> list[Table]:
+def comparison_tables(
+    found: Comparison, ranked: bool = True, columns: Sequence[str] | None = None
+) -> list[Table]:
     """Return a table for each test part; the last one has the notes.
 
     Args:
         found: the comparison.
         ranked: the best method first; otherwise in the order given.
+        columns: names of the columns beside the method, in this order; None for all.
+
+    Raises:
+        UsageError: there is no such column.
     """
     tables = [_table(found, part, found.ranked(part) if ranked else found.methods) for part in found.parts]
     tables[-1].notes = list(found.notes)
-    return tables
+    return tables if columns is None else [_with_columns(table, columns) for table in tables]
+
+
+def _with_columns(table: Table, columns: Sequence[str]) -> Table:
+    """Return a table with its first column and some others."""
+    places = {name.lower(): place for place, name in enumerate(table.columns)}
+    for name in columns:
+        if name.lower() not in places:
+            raise UsageError(
+                f"the table has no column {name!r}{did_you_mean(name, table.columns)}; there are "
+                f"{', '.join(table.columns[1:])}"
+            )
+    kept = [0, *dict.fromkeys(places[name.lower()] for name in columns if name.lower() != "method")]
+    rows = [[row[place] for place in kept] for row in table.rows]
+    return dataclasses.replace(table, columns=[table.columns[place] for place in kept], rows=rows)
 
 
 def tests_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> Table:

@@ -60,7 +60,7 @@ def validations(run: RunRecord, metric: str) -> list[tuple[int, float, float]]:
         seconds += record.get("train_seconds", 0.0) + record.get("valid_seconds", 0.0)
         value = record.get("valid", {}).get(metric)
         if value is not None:
-            points.append((record["epoch"] + 1, round(seconds, 3), value))
+            points.append((record["epoch"], round(seconds, 3), value))
     return points
 
 
@@ -79,7 +79,7 @@ def loss_parts(name: str, runs: Sequence[RunRecord]) -> Figure | None:
         panel = Panel(part, "epoch", "loss")
         for number, run in enumerate(runs):
             points = [
-                (record["epoch"] + 1, record["loss"][part])
+                (record["epoch"], record["loss"][part])
                 for record in run.epochs
                 if part in record.get("loss", {})
             ]

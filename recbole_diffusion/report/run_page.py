@@ -75,7 +75,7 @@ def _run_head(run: RunRecord, found: Comparison) -> HtmlPage:
     facts = {f"{part} {name}": f"{run.test_parts[part][name]:.4f}" for name in found.metrics[:MANY_VALUES]}
     epochs = len(result["epoch_seconds"])
     facts |= {
-        "best epoch": f"{result['best_epoch'] + 1} of {epochs}" if epochs else "-",
+        "best epoch": f"{result['best_epoch']}, of 0 to {epochs - 1}" if epochs else "-",
         "chosen by": f"{run.valid_metric} on {run.selection}",
         "preset": run.preset or "-",
         "training": f"{result['seconds']['train']:,.1f} s",
@@ -132,7 +132,7 @@ def _runs(page: HtmlPage, methods: Mapping[str, Sequence[RunRecord]]) -> None:
                 Cell(name),
                 number(run.seed, 0),
                 Cell(run.path.name),
-                number(result["best_epoch"] + 1, 0),
+                number(result["best_epoch"], 0),
                 number(len(result["epoch_seconds"]), 0),
                 number(result.get("best_valid_score")),
                 number(next(iter(run.test_parts.values())).get(run.valid_metric)),

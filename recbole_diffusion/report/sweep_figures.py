@@ -142,7 +142,7 @@ def _validations(file: Path, metric: str) -> list[tuple[int, float]]:
             break
         value = record.get("valid", {}).get(metric)
         if value is not None:
-            points.append((record["epoch"] + 1, value))
+            points.append((record["epoch"], value))
     return points
 
 

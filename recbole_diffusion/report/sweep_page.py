@@ -103,7 +103,7 @@ def _trials(sweep: Mapping[str, Any]) -> Table:
                 Cell(trial_name(trial)),
                 Cell(trial["state"]),
                 number(trial["score"]),
-                number(None if trial.get("best_epoch") is None else trial["best_epoch"] + 1, 0),
+                number(trial.get("best_epoch"), 0),
                 number(trial.get("epochs"), 0),
                 number(trial.get("seconds"), 1),
                 *cells,

@@ -1,6 +1,10 @@
-"""A trained model from its run folder: configuration, data, weights, and the original ids."""
+"""A trained model from its run folder: configuration, data, weights, and the original ids.
+
+Longer than most files: all that a loaded run can do, in one class.
+"""
 
 import functools
+import html
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +17,7 @@ import pandas as pd
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.serving import evaluated
 from recbole_diffusion.serving.changed_data import ChangedData
 from recbole_diffusion.serving.id_map import IdMap
 from recbole_diffusion.serving.recommend import table_of_known, table_of_new
@@ -22,9 +27,11 @@ from recbole_diffusion.storage.run_folder import RunFolder
 logger = logging.getLogger(__name__)
 # Options that may differ between a run and its later use, on another machine.
 LOAD_OPTIONS = frozenset({"data_path", "shift_test", "use_gpu", "gpu_id"})
+# Options of an evaluation: none of them changes the model or the parts.
+EVALUATION_OPTIONS = frozenset({"metrics", "topk", "valid_metric", "report_groups", "eval_batch_size"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedRun:
     """A trained run, ready for use.
 
@@ -49,13 +56,39 @@ class LoadedRun:
     users: IdMap
     items: IdMap
 
+    def __repr__(self) -> str:
+        """Return the run in one line."""
+        return (
+            f"LoadedRun({self.config['model']} on {self.config['dataset']}: {len(self.users):,} users, "
+            f"{len(self.items):,} items, {self.folder.path})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the run as a small table, for notebooks."""
+        facts = {
+            "model": self.config["model"],
+            "data set": self.config["dataset"],
+            "users": f"{len(self.users):,}",
+            "items": f"{len(self.items):,}",
+            "seed": self.config.general.seed,
+            "folder": self.folder.path,
+        }
+        if self.folder.result.is_file():
+            by = self.config.general.valid_metric
+            facts["best epoch"] = self.result["best_epoch"]
+            facts[f"{by}, validation"] = self.result["best_valid_score"]
+        rows = (
+            f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items()
+        )
+        return f"<table>{''.join(rows)}</table>"
+
     def recommend(
-        self, users: Iterable[Any] | None = None, k: int = 20, exclude: str = "all"
+        self, users: Iterable[Any] | str | None = None, k: int = 20, exclude: str = "all"
     ) -> pd.DataFrame:
         """Return the best items of users that the model was trained on.
 
         Args:
-            users: original ids, or None for all.
+            users: original ids, one of them, or None for all.
             k: length of a list, at most the number of items.
             exclude: items left out of a user's list: ``all`` that the user has in the data set, the
                 ``history`` in train and valid (the lists that the run's own test evaluated), or ``none``.
@@ -103,6 +136,18 @@ class LoadedRun:
         """
         return vectors_of(self)
 
+    def evaluate(self, parts: Iterable[str] | None = None) -> dict[str, dict[str, float]]:
+        """Return the metrics of parts, evaluated anew with the ``metrics`` and ``topk`` of the loading.
+
+        Args:
+            parts: names of ``valid`` and of test parts, or None for the test parts.
+
+        Raises:
+            UsageError: there is no such part, or the data has changed since the training.
+            RunError: scores that cannot be ranked.
+        """
+        return evaluated.evaluate(self, None if parts is None else list(parts)).metrics
+
     @functools.cached_property
     def fold_in_items(self) -> IdMap:
         """Return the ids of the items that histories are made of: the run's, or its source domain's."""
@@ -147,7 +192,8 @@ def load_run(
         model: name or class of the run's model. Only a model from outside needs it, and only in a process
             that has not named it before: the run folder alone does not make this process import its module.
         unfinished: also accept a run that has not ended, with its best weights so far.
-        options: what differs on this machine: ``data_path``, ``shift_test``, ``use_gpu``, ``gpu_id``.
+        options: what differs on this machine (``data_path``, ``shift_test``, ``use_gpu``, ``gpu_id``) or in
+            an evaluation (``metrics``, ``topk``, ``report_groups``, ``eval_batch_size``).
 
     Raises:
         UsageError: there is no run, it has not ended, it has another model, or its data set is not there.
@@ -162,17 +208,17 @@ def load_run(
         raise UsageError(
             f"the run in {run.path} has no weights: best.pt is missing; train it with --resume={run.path}"
         )
-    wrong = sorted(set(options) - LOAD_OPTIONS)
-    if wrong:
+    allowed = LOAD_OPTIONS | EVALUATION_OPTIONS
+    if wrong := sorted(set(options) - allowed):
         raise UsageError(
-            f"a trained run cannot change {', '.join(wrong)}; allowed: {', '.join(sorted(LOAD_OPTIONS))}"
+            f"a trained run cannot change {', '.join(wrong)}; allowed: {', '.join(sorted(allowed))}"
         )
     stored = run.read_config()
     if model is not None and registry.name_of(model) != stored["model"]:
         raise UsageError(
             f"the run in {run.path} has the model {stored['model']!r}, not {model!r}; leave model out"
         )
-    config = Config(overrides={**stored, **options}, stored=True)
+    config = Config(overrides={**stored, **evaluated.evaluation_options(stored, options)}, stored=True)
     dataset, parts = _data_of(config)
     state = checkpoint.load(run.best, config["device"])
     model = _model_of(config, parts["train"], state, run.best)

@@ -1,5 +1,6 @@
 """The lists of a loaded run, for known and for new users."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +14,10 @@ from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users
 from recbole_diffusion.serving.ranking import RecommendationBlock
 from recbole_diffusion.serving.scoring import finder_for_histories, finder_for_users, makes_near_lists
 from recbole_diffusion.serving.served_run import ServedRun
-from recbole_diffusion.serving.users import asked_users
+from recbole_diffusion.serving.users import asked_users, first_of
 from recbole_diffusion.serving.writers import columns_of
+
+logger = logging.getLogger(__name__)
 
 
 def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iterator[RecommendationBlock]:
@@ -74,7 +77,16 @@ def users_of_histories(run: ServedRun, frame: pd.DataFrame) -> NewUsers:
 
 def table_of_known(run: ServedRun, users: Any, k: int, exclude: str) -> pd.DataFrame:
     """Return the lists of known users as one table; see ``LoadedRun.recommend``."""
+    if users is not None and (isinstance(users, str | bytes) or not np.iterable(users)):
+        users = [users]
     asked = asked_users(run.users, None if users is None else [str(user) for user in users])
+    if asked.unknown:
+        one = len(asked.unknown) == 1
+        logger.warning(
+            "%d of the users asked for %s not in the run's data set and %s no list: %s",
+            *(len(asked.unknown), "is" if one else "are", "has" if one else "have"),
+            first_of(asked.unknown),
+        )
     lists = known_lists(run, asked.numbers, k, exclude)
     return _table(lists, run.users.tokens[asked.numbers], run.items.tokens, asked.unknown)
 

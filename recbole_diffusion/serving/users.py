@@ -52,9 +52,9 @@ def read_tokens(path: Path, what: str = "user") -> list[str]:
         for number, token in enumerate(tokens, 1)
         if token and first.setdefault(token, number) != number
     ]
-    wrong = [f"{_counted(len(blank), 'line is', 'lines are')} empty: {_first(blank)}"] if blank else []
+    wrong = [f"{_counted(len(blank), 'line is', 'lines are')} empty: {first_of(blank)}"] if blank else []
     wrong += (
-        [f"{_counted(len(again), 'line names', 'lines name')} a {what} a second time: {_first(again)}"]
+        [f"{_counted(len(again), 'line names', 'lines name')} a {what} a second time: {first_of(again)}"]
         if again
         else []
     )
@@ -70,7 +70,8 @@ def _counted(count: int, one: str, several: str) -> str:
     return f"{count:,} {one if count == 1 else several}"
 
 
-def _first(texts: list[str]) -> str:
+def first_of(texts: list[str]) -> str:
+    """Return the first three of some texts."""
     return ", ".join(texts[:3]) + (", ..." if len(texts) > 3 else "")
 
 
@@ -91,7 +92,7 @@ def asked_users(ids: IdMap, tokens: list[str] | None, origin: str = "the list") 
     unknown = [str(token) for token, number in zip(tokens, numbers, strict=True) if not number]
     if len(unknown) == len(tokens):
         raise UsageError(
-            f"none of the {len(tokens)} users of {origin} is in the run's data set: {_first(unknown)}; it "
+            f"none of the {len(tokens)} users of {origin} is in the run's data set: {first_of(unknown)}; it "
             "takes original ids, "
             f"such as {ids.tokens[1]!r}. Users that the model was not trained on need their histories"
         )

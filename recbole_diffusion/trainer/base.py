@@ -66,6 +66,7 @@ class RunMixin(MirrorGradient):
         self._estimated = False  # the line on how long an epoch takes
         self._open_record: dict[str, Any] | None = None
         self._train_loader: Any = None
+        self._batches = 1  # of the current epoch
 
     @property
     def best_file(self) -> Path:
@@ -131,13 +132,14 @@ class RunMixin(MirrorGradient):
         start = time.perf_counter()
         with told_if_slow(f"preparing epoch {epoch_idx}", self.logger.info):
             self.model.begin_epoch(epoch_idx)
+        self._batches = max(len(train_data), 1)
         losses = self._trained(train_data, epoch_idx, self.mirrored(loss_func), show_progress)
         self.require_mirrored()
         seconds = time.perf_counter() - start
         self._open_record = {
             "epoch": epoch_idx,
             "train_seconds": round(seconds, 4),
-            "loss": {name: value / max(len(train_data), 1) for name, value in self._named(losses).items()},
+            "loss": self._mean_losses(losses),
         }
         diagnostics = self.model.epoch_diagnostics()
         if diagnostics:
@@ -152,6 +154,19 @@ class RunMixin(MirrorGradient):
         first, self._estimated = not self._estimated, True
         batches = Heartbeat(train_data, epoch, self.logger, counts=not show_progress, estimates=first)
         return super()._train_epoch(batches, epoch, loss_func, show_progress)
+
+    def _generate_train_loss_output(self, epoch_idx: int, s_time: float, e_time: float, losses: Any) -> str:
+        """Return the log's line of an epoch: the parts of the loss by name, each the mean of its batches."""
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in self._mean_losses(losses).items())
+        return f"epoch {epoch_idx} training [time: {e_time - s_time:.2f}s, loss: {shown}]"
+
+    def _add_train_loss_to_tensorboard(self, epoch_idx: int, losses: Any, tag: str = "Loss/Train") -> None:
+        for name, value in self._mean_losses(losses).items():
+            self.tensorboard.add_scalar(f"{tag}/{name}", value, epoch_idx)
+
+    def _mean_losses(self, losses: Any) -> dict[str, float]:
+        """Return the means over the batches of an epoch, by name, as ``metrics.jsonl`` has them."""
+        return {name: value / self._batches for name, value in self._named(losses).items()}
 
     def _named(self, losses: Any) -> dict[str, float]:
         """Return the loss parts of an epoch by name, and their total."""

@@ -25,7 +25,9 @@ class TestedParts:
     rated: dict[str, Any] = field(default_factory=dict)
 
 
-def evaluate_parts(trainer: Any, train: Any, tests: Mapping[str, Any], progress: bool) -> TestedParts:
+def evaluate_parts(
+    trainer: Any, train: Any, tests: Mapping[str, Any], progress: bool, best: bool = True
+) -> TestedParts:
     """Evaluate each test part, and write its users' metrics into the run folder.
 
     Args:
@@ -33,6 +35,7 @@ def evaluate_parts(trainer: Any, train: Any, tests: Mapping[str, Any], progress:
         train: loader of the training part.
         tests: loaders of the test parts by name.
         progress: whether to show progress bars.
+        best: whether to load the best weights from the run folder first.
 
     Raises:
         RunError: the weights are damaged, or the users' metrics cannot be written.
@@ -45,7 +48,7 @@ def evaluate_parts(trainer: Any, train: Any, tests: Mapping[str, Any], progress:
     metrics = [config["metrics"]] if isinstance(config["metrics"], str) else list(config["metrics"])
     for name, loader in tests.items():
         lists = TopKLists(max(topk))
-        values = trainer.evaluate(loader, show_progress=progress, lists=lists)
+        values = trainer.evaluate(loader, load_best_model=best, show_progress=progress, lists=lists)
         found.metrics[name] = {metric: float(value) for metric, value in values.items()}
         if trainer.rated is not None:
             found.rated[name] = trainer.rated.report()

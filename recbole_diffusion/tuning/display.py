@@ -24,7 +24,13 @@ class SweepDisplay:
         what = "test run" if trial.test else "trial"
         score = "no score" if trial.score is None else f"{self.record.valid_metric} {trial.score:.4f}"
         state = WORDS.get(trial.state, trial.state)
-        spent = f"{trial.epochs} of {self.record.epochs} epochs, {trial.seconds:.1f} s"
+        several = trial.epochs > self.record.epochs  # of a model of several stages, which each has as many
+        epochs = (
+            f"{trial.epochs} epochs of all stages"
+            if several
+            else f"{trial.epochs} of {self.record.epochs} epochs"
+        )
+        spent = f"{epochs}, {trial.seconds:.1f} s"
         error = f"; {trial.error}" if trial.state == FAILED else ""
         best = "" if trial.test else self._best()
         self.print(f"{what} {trial.name} {state}: {score} after {spent}; {self._counts()}{best}{error}")

@@ -101,3 +101,18 @@ def test_a_damaged_run_is_a_failure_and_an_unfinished_one_may_be_left_out(runs, 
     (runs / "EASE-1" / "result.json").write_text("{")
     assert cli.main(["compare", f"--glob={runs}/*", "--skip_unfinished"]) == 1
     assert "result.json is damaged" in capsys.readouterr().err
+
+
+def test_columns_are_chosen_and_methods_called_otherwise(runs, capsys):
+    glob = f"--glob={runs}/*"
+    assert cli.main(["compare", glob, "--columns=recall@20,SEEDS", "--alias={EASE: 'EASE, tuned'}"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == ["method", "recall@20", "seeds"]
+    assert lines[2].startswith("| EASE, tuned |")
+    for words, message in (
+        ("--columns=recall@21", "no column 'recall@21' (did you mean 'recall@20'?)"),
+        ("--alias={EASY: other}", "no method 'EASY' to give another name (did you mean 'EASE'?)"),
+        ("--alias={EASE: BPR}", "two methods would have one name"),
+    ):
+        assert cli.main(["compare", glob, words]) == 2
+        assert message in capsys.readouterr().err

@@ -76,7 +76,7 @@ def test_ratings_by_epoch_and_at_the_end(make_run):
     (by_epoch, at_the_end), notes = paper_figures({"DGRM": [one]}, None)
     assert notes == []
     rated, unrated = by_epoch.panels
-    assert [series.name for series in rated.series] == ["actual", "epoch 1", "epoch 2", "epoch 3"]
+    assert [series.name for series in rated.series] == ["actual", "epoch 0", "epoch 1", "epoch 2"]
     assert (rated.series[1].y, unrated.series[-1].y) == ([0.75, 0.25], [0.0, 1.0])
     assert [(series.name, series.y) for series in at_the_end.panels[0].series] == [
         ("actual", [0.5, 0.5]),

@@ -89,8 +89,22 @@ def test_another_data_set_is_refused(copy, tmp_path, trained):
         load_run(copy, data_path=str(tmp_path))
     with pytest.raises(UsageError, match="data set 'whole' is not there"):
         load_run(copy, data_path=str(tmp_path / "nowhere"))
-    with pytest.raises(UsageError, match=r"cannot change seed; allowed: data_path, gpu_id"):
+    with pytest.raises(UsageError, match=r"cannot change seed; allowed: data_path, "):
         load_run(copy, seed=3)
+
+
+def test_a_run_shows_itself_in_one_line_and_in_a_notebook(trained):
+    run = load_run(trained)
+    assert repr(run) == f"LoadedRun(BPR on whole: {len(run.users)} users, {len(run.items)} items, {trained})"
+    assert "<tr><th>model</th><td>BPR</td></tr>" in run._repr_html_()
+
+
+def test_one_user_may_be_given_alone_and_unknown_users_are_told(trained, caplog):
+    run = load_run(trained)
+    first = run.users.tokens[1]
+    assert run.recommend(first, k=3).equals(run.recommend([first], k=3))
+    run.recommend([first, "nobody"], k=3)
+    assert "1 of the users asked for is not in the run's data set and has no list: nobody" in caplog.text
 
 
 def test_weights_of_another_model_are_refused(copy):

@@ -68,7 +68,7 @@ def _by_epoch(records: list[dict], kind: str) -> Panel:
     drawn = evenly_spaced(records)
     for place, record in enumerate(drawn):
         colour = shade_of(place / max(1, len(drawn) - 1))
-        name, counts = f"epoch {record['epoch'] + 1}", record["ratings"]
+        name, counts = f"epoch {record['epoch']}", record["ratings"]
         panel.series.append(
             PlotSeries(name, counts["edges"], shares(counts[kind]), kind="steps", colour=colour)
         )

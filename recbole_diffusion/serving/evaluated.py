@@ -1,0 +1,60 @@
+"""A trained run evaluated again: other metrics, cut-offs, parts and groups, without training."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.options.evaluation import computed_metrics
+from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.trainer.factory import trainer_for
+from recbole_diffusion.trainer.tested_parts import TestedParts, evaluate_parts
+
+
+def evaluation_options(stored: Mapping[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a loading, with a ``valid_metric`` that is computed if others are asked for."""
+    if not {"metrics", "topk"} & options.keys() or "valid_metric" in options:
+        return options
+    try:
+        both = {**stored, **options}
+        return {**options, "valid_metric": computed_metrics(both["metrics"], both["topk"])[0]}
+    except (TypeError, IndexError, KeyError, AttributeError):
+        return options  # something is wrong, which the configuration says
+
+
+def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = False) -> TestedParts:
+    """Evaluate a trained run on its own data.
+
+    Args:
+        run: a ``LoadedRun``; its ``metrics``, ``topk`` and ``report_groups`` say what is computed.
+        parts: ``valid`` and the test parts to evaluate, or None for the test parts.
+        progress: whether to show progress bars.
+
+    Raises:
+        UsageError: there is no such part, or the data has changed since the training, so that the rows of a
+            part may be rows that the model was trained on.
+        RunError: scores that cannot be ranked.
+    """
+    if run.changed.told:
+        raise UsageError(
+            f"the data of the run in {run.folder.path} has changed since the training: {run.changed.told}; "
+            "its parts are others now, and may hold rows that it was trained on. Put the old files back"
+        )
+    train, valid, tests = run.loaders
+    there = ({} if valid is None else {"valid": valid}) | tests
+    wanted = list(tests) if parts is None else list(dict.fromkeys(parts))
+    for part in wanted:
+        if part not in there:
+            raise UsageError(
+                f"the run in {run.folder.path} has no part {part!r}{did_you_mean(part, there)}; there are "
+                f"{', '.join(there)}"
+            )
+    if not wanted:
+        raise UsageError(f"the run in {run.folder.path} has no test part; there are {', '.join(there)}")
+    with tempfile.TemporaryDirectory() as place:  # a trainer writes; the run's folder stays as it is
+        trainer = trainer_for(run.config, run.model, RunFolder(Path(place)))
+        trainer.eval_collector.data_collect(train)  # what AveragePopularity and its like count
+        found = evaluate_parts(trainer, train, {part: there[part] for part in wanted}, progress, best=False)
+        trainer.tensorboard.close()
+    return found

@@ -1,0 +1,80 @@
+"""The evaluate command: a run's own numbers again, other metrics by hand, parts, groups, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+
+from recbole_diffusion import load_run
+from recbole_diffusion.cli import main as cli
+
+
+@pytest.fixture
+def ask(folder_of, capsys):
+    def evaluate(*words, model="TVDiff", code=0):
+        folder = folder_of(model)
+        before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+        assert cli.main(["evaluate", f"--run={folder}", *words]) == code
+        assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
+        text = capsys.readouterr()
+        return text.err if code else text.out
+
+    return evaluate
+
+
+@pytest.mark.parametrize("model", ["TVDiff", "DGRM", "BPR", "MultiVAE"])
+def test_without_options_it_gives_the_numbers_of_the_run(ask, folder_of, tmp_path, model):
+    out = ask(f"--output={tmp_path / 'again.json'}", "--part=valid,test", model=model)
+    result = json.loads((folder_of(model) / "result.json").read_text())
+    again = json.loads((tmp_path / "again.json").read_text())["metrics"]
+    assert again == {"valid": pytest.approx(result["valid"]), "test": pytest.approx(result["test"])}
+    assert f"recall@5 {result['test']['recall@5']:.4f}" in out
+
+
+def test_other_cut_offs_and_metrics_are_those_of_the_lists(ask, loaded, tmp_path):
+    ask("--metrics=recall,itemcoverage", "--topk=3", f"--output={tmp_path / 'again.json'}")
+    values = json.loads((tmp_path / "again.json").read_text())["metrics"]["test"]
+    run = loaded("TVDiff")
+    test = run.parts["test"].inter_feat
+    wanted: dict[str, set[str]] = {}
+    for user, item in zip(test["user_id"].tolist(), test["item_id"].tolist(), strict=True):
+        wanted.setdefault(run.users.tokens[user], set()).add(run.items.tokens[item])
+    lists = run.recommend(list(wanted), k=3, exclude="history").groupby("user")["item"].agg(set)
+    recall = np.mean([len(lists[user] & items) / len(items) for user, items in wanted.items()])
+    assert values["recall@3"] == pytest.approx(recall, abs=1e-6)
+    assert values["itemcoverage@3"] == pytest.approx(len(set().union(*lists)) / 60, abs=1e-6)
+
+
+def test_groups_are_told_and_a_loaded_run_evaluates_too(ask, folder_of):
+    out = ask("--groups=2")
+    assert "test, item popularity, highest first" in out
+    assert "test, user activity, highest first" in out
+    run = load_run(folder_of("BPR"), topk=[2], metrics=["Hit"])
+    assert run.evaluate(["valid"]).keys() == {"valid"}
+    assert run.evaluate(["valid"])["valid"].keys() == {"hit@2"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--part=tests"], "no part 'tests' (did you mean 'test'?); there are valid, test"),
+        (["--metrics=recal"], "did you mean"),
+        (["--topk=5,x"], "option 'topk' is '5,x'; it takes whole numbers"),
+        (["--topk=0"], "topk"),
+        (["--topk=1000"], "1000"),
+        (["--groups=-1"], "groups"),
+        (["--epochs=3"], "has no option 'epochs'"),
+    ],
+)
+def test_bad_requests_are_one_line(ask, words, message):
+    said = ask(*words, code=2)
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_changed_data_is_refused(ask, served_data, tmp_path):
+    (tmp_path / "mine").mkdir()
+    rows = (served_data / "mine" / "mine.inter").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "mine" / "mine.inter").write_text("".join(rows[:-1]), encoding="utf-8")
+    said = ask(f"--data_path={tmp_path}", code=2)
+    assert "may hold rows that it was trained on" in said
