@@ -1,8 +1,12 @@
-"""Reading finished runs: what is incomplete, damaged or no run is refused by name."""
+"""Reading finished runs, refused by name where damaged; numbers of different rules never in one table."""
 
 import pytest
 
+from recbole_diffusion.compat import smaller_metrics
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.report.compared_metrics import SMALLER, smaller_is_better
+from recbole_diffusion.report.comparison import compare
+from recbole_diffusion.report.comparison_table import comparison_tables
 from recbole_diffusion.report.runs import find_folders, read_run, read_runs
 
 PART = {"rows": 1, "fingerprint": "f" * 16}
@@ -135,3 +139,95 @@ def test_epochs_that_are_missing_or_twice_are_refused(write_run, lines):
         RunError, match=rf"metrics.jsonl is damaged: it has {len(lines)} epochs.*result.json 2"
     ):
         read_run(folder)
+
+
+FULL = {"eval_args": {"mode": {"valid": "full", "test": "full"}}}
+SAMPLED = {"eval_args": {"mode": {"valid": "full", "test": "uni20"}}}
+
+DIFFERENT = {
+    "sampled": (FULL, SAMPLED, 2, 2, "all items ranked, .*mode uni20"),
+    "sampled in an old form": ({}, {"eval_args": {"mode": "pop50"}}, 2, 2, "mode pop50"),
+    "repeatable": ({"repeatable": False}, {"repeatable": True}, 2, 2, "earlier items ranked too"),
+    "versions": (FULL, FULL, 1, 2, "version 1.*version 2.*run the older ones again"),
+    "no version": (FULL, FULL, None, 2, "version 1.*version 2"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+@pytest.mark.parametrize("named", [False, True])
+def test_runs_of_different_rules_are_refused(make_run, case, named):
+    *configs, first, second, said = DIFFERENT[case]
+    versions = [{} if one is None else {"metrics_version": one} for one in (first, second)]
+    runs = [
+        make_run(model, 0.2, 0, model=model, config=config, **version)
+        for model, config, version in zip(("EASE", "BPR"), configs, versions, strict=True)
+    ]
+    with pytest.raises(UsageError, match=f"different rules cannot be compared: EASE .*{said}"):
+        compare({run.model: [run] for run in runs} if named else runs)
+
+
+def test_rules_that_are_the_same_in_other_words_are_one(make_run):
+    configs = ({}, FULL, {"eval_args": {"mode": "full"}}, {"eval_args": None, "repeatable": False})
+    mixed = {"eval_args": {"mode": {"valid": "uni20", "test": "full"}}}  # chosen otherwise, judged alike
+    runs = [make_run(f"r{k}", model=f"M{k}", config=config) for k, config in enumerate((*configs, mixed))]
+    assert len(compare(runs).methods) == 5
+
+
+def test_metrics_that_an_option_changes_are_left_out_where_the_option_differs(make_run):
+    test = {"recall@20": 0.2, "tailpercentage@20": 0.1, "rated_mae": 0.7}
+    runs = [
+        make_run(model, model=model, test=test, config={"tail_ratio": tail, "rating_scale": scale})
+        for model, tail, scale in (("A", 0.1, [1, 5]), ("B", 0.2, [1.0, 5.0]))
+    ]
+    found = compare(runs, metrics="all")
+    assert found.metrics == ["recall@20", "rated_mae"]
+    assert "Left out, since the runs differ in tail_ratio: tailpercentage@20." in found.notes
+    with pytest.raises(UsageError, match="not every run has the metric 'tailpercentage@20'"):
+        compare(runs, metrics="tailpercentage@20")
+
+
+def test_what_recbole_calls_smaller_is_smaller_here():
+    assert set(smaller_metrics) | {"mse"} == SMALLER
+    for name in ("GiniIndex@10", "averagepopularity@5", "LogLoss", "MAE", "rated_rmse", "rated_mse"):
+        assert smaller_is_better(name)
+    for name in ("recall@10", "rated_ndcg@5", "auc", "itemcoverage@10", "shannonentropy@10"):
+        assert not smaller_is_better(name)
+
+
+def test_the_smaller_loss_and_the_smaller_inequality_are_the_best(make_run):
+    runs = [
+        make_run(model, model=model, test={"logloss": loss, "giniindex@20": gini, "auc": 0.6})
+        for model, loss, gini in (("A", 0.6, 0.7), ("B", 0.5, 0.9))
+    ]
+    found = compare(runs, metrics="all", by="LogLoss")
+    assert (found.by, found.best["test"]) == ("logloss", "B")
+    (table,) = comparison_tables(found)
+    best = {row[0].text: [cell.text for cell in row if cell.best] for row in table.rows}
+    assert best == {"B": ["0.5000", "0.6000"], "A": ["0.7000", "0.6000"]}
+
+
+def test_making_the_model_is_part_of_the_cost(make_run):
+    seconds = {"load": 1.0, "train": 0.5, "valid": 1.0, "test": 1.0}
+    old = make_run("a", model="BPR", seconds=seconds)
+    (table,) = comparison_tables(compare([old]))
+    assert "build s" not in table.columns
+    new = make_run("b", model="EASE", seconds={**seconds, "build": 7.25})
+    found = compare([old, new])
+    (table,) = comparison_tables(found)
+    column = table.columns.index("build s")
+    assert {row[0].text: row[column].text for row in table.rows} == {"BPR": "", "EASE": "7.25"}
+    assert {method.name: method.cost_seconds for method in found.methods} == {"BPR": 0.5, "EASE": 7.75}
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({}, "are the same: BPR with seed 0 and equal options"),
+        ({"recall@20": 0.3}, "equal options, but not the same: test recall@20 is 0.2 and 0.3"),
+        ({"hit@20": 0.5}, r"one run judged by different metrics \(test hit@20 is in one alone\)"),
+    ],
+)
+def test_two_runs_are_the_same_only_if_their_metrics_are(make_run, second, said):
+    runs = [make_run("a", test={"recall@20": 0.2}), make_run("b", test={"recall@20": 0.2, **second})]
+    with pytest.raises(UsageError, match=f"{said}.*leave one out"):
+        compare(runs)

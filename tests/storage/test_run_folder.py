@@ -1,9 +1,13 @@
-"""One run is one folder: all of its files, whole, and nothing outside it."""
+"""One run is one folder: all files whole, the lock of its process, contents that no run writes refused."""
 
 import errno
 import json
 import logging
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,10 @@ from recbole_diffusion.cli import main as cli
 from recbole_diffusion.data import preparation
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.storage import lock as module
 from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.lock import locked
+from recbole_diffusion.storage.result_form import damage_of_epoch, damage_of_result
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.storage.run_log import logging_to
 
@@ -277,3 +284,112 @@ def test_a_resume_in_a_folder_that_is_read_only_says_so(checkerboard, home, monk
         f"continue with --resume={home}/run\n"
     )
     assert {name: (home / "run" / name).read_bytes() for name in before} == before
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from recbole_diffusion.storage.lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_is_held_by_one_and_then_free(tmp_path):
+    with locked(tmp_path / "lock"), pytest.raises(TimeoutError), locked(tmp_path / "lock"):
+        pass
+    with locked(tmp_path / "lock"), locked(tmp_path / "other"):
+        pass
+
+
+def test_an_error_frees_it(tmp_path):
+    with pytest.raises(ZeroDivisionError), locked(tmp_path / "lock"):
+        1 / 0  # noqa: B018
+    with locked(tmp_path / "lock"):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a kill that cannot be caught")
+def test_another_process_keeps_it_until_it_is_killed(tmp_path):
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "lock"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout.readline() == "held\n"
+        start = time.monotonic()
+        with pytest.raises(TimeoutError), locked(tmp_path / "lock", patience=0.3):
+            pass
+        assert time.monotonic() - start >= 0.3
+    finally:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        other.stdout.close()
+    with locked(tmp_path / "lock"):
+        pass
+
+
+@pytest.mark.parametrize("error", [OSError(37, "No locks available"), NotImplementedError("no flock")])
+def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog, error):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(module.FileLock, "acquire", refuse)
+    ran = []
+    with locked(tmp_path / "lock"):
+        ran.append(1)
+    assert ran == [1]
+    assert "cannot be locked" in caplog.text
+
+
+GOOD = {
+    "model": "BPR",
+    "dataset": "d",
+    "seed": 1,
+    "preset": None,
+    "best_epoch": -1,
+    "best_valid_score": 0.5,
+    "valid": {"recall@5": 0.5},
+    "test": {"recall@5": 1},
+    "test_ood": {"recall@5": 0.0},
+    "epoch_seconds": [0.1],
+    "groups": {"test": {"item_popularity": [{"group": 0, "recall@5": None}]}},
+    "parts": {"train": {"rows": 5, "fingerprint": "ff"}},
+    "seconds": {"train": 1.5},
+}
+DAMAGES = [
+    ({"seed": -1}, "seed is -1"),
+    ({"seed": True}, "seed is True"),
+    ({"parameters": 10**400}, "parameters is a number of many digits"),
+    ({"valid": {"recall@5": "x"}}, "valid.recall@5 is 'x'"),
+    ({"test_ood": {"recall@5": [1]}}, "test parts.test_ood.recall@5 is [1]"),
+    ({"groups": {"test": {"item_popularity": [3]}}}, "groups.test.item_popularity[0] is 3"),
+    ({"parts": {"train": {"rows": 5}}}, "parts.train.fingerprint is missing"),
+    ({"seconds": {"train": float("inf")}}, "seconds.train is inf"),
+    ({"seconds": {"load": 1.0}}, "seconds.train is missing"),
+    ({"epoch_seconds": {}}, "epoch_seconds is {}"),
+    ({"mine": [[[[[[[[[[[[[1]]]]]]]]]]]]]}, "mine is nested more than 12 deep"),
+]
+
+
+def test_what_a_run_writes_passes():
+    assert damage_of_result(GOOD) is None
+    assert damage_of_epoch({"epoch": 0, "loss": {"total": float("inf")}, "mine": "text"}) is None
+
+
+@pytest.mark.parametrize(("change", "told"), DAMAGES)
+def test_what_no_run_writes_is_named_by_its_place(change, told):
+    assert damage_of_result(GOOD | change) == told
+
+
+def test_an_epoch_is_an_object_with_numbers():
+    assert damage_of_epoch([1]) == "it is not an object"
+    assert damage_of_epoch({"epoch": "one"}) == "epoch is 'one'"
+    assert damage_of_epoch({"epoch": 1, "loss": {"total": None}}) == "loss.total is None"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "1" * 10_000, json.dumps(GOOD)[:-9], '{"seed": NaN}'])
+def test_a_damaged_file_is_one_line(tmp_path, text):
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(RunError, match=r"result.json is damaged: .*; make it again with --resume="):
+        RunFolder(tmp_path).read_result()
