@@ -14,7 +14,10 @@ from typing import Any
 
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
-from recbole_diffusion.errors import Interrupted, RunError, UsageError, command_line
+from recbole_diffusion.errors import Interrupted, RunError, UsageError, command_line, did_you_mean
+from recbole_diffusion.prepare.own.data import OwnData, own_data
+from recbole_diffusion.prepare.own.in_run import options_of, put
+from recbole_diffusion.prepare.own.roles import TableOptions, name_of
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.memory import peak_memory_mib
 from recbole_diffusion.storage.run_folder import RunFolder
@@ -26,6 +29,7 @@ from recbole_diffusion.storage.versions import versions
 logger = logging.getLogger()  # the root logger, which writes to the run's log
 # Errors of a disk that is full, or that does not let us write.
 NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+ARGUMENTS = ("config_files", "overrides", "resume", "on_epoch", "test", "command", "prepared", "data")
 # Options that a resume may change: none of them changes what the run computes.
 RESUME_OPTIONS = frozenset(
     {
@@ -52,13 +56,19 @@ def run(
     test: bool = True,
     command: str | None = None,
     prepared: Any = None,
+    data: Any = None,
+    user: str | None = None,
+    item: str | None = None,
+    rating: str | None = None,
+    time: str | None = None,
+    **table: Any,
 ) -> dict[str, Any]:
     """Train and evaluate one model, in one folder.
 
     Args:
         model: name of a model of ours or of RecBole, ``package.module:Class`` of one from outside, or its
             class.
-        dataset: name of a data set.
+        dataset: name of a data set; with ``data`` any name, by default that of its file.
         config_files: YAML files, later ones win.
         overrides: option values, of their real types; they win over the files.
         resume: folder of an earlier run to continue from its last finished epoch; ``overrides`` then takes
@@ -68,6 +78,14 @@ def run(
         command: the command line of this run, kept in the result.
         prepared: what ``create_dataset`` made for the same data options, instead of reading the files again;
             it is used up.
+        data: a table of interactions instead of a data set: a pandas DataFrame, a pyarrow table, or the path
+            of a CSV, TSV, JSON lines or Parquet file. A copy is kept in the run folder.
+        user: its column of users; without it and ``item`` the table has a form that ``convert`` knows.
+        item: its column of items.
+        rating: its column of ratings.
+        time: its column of times: dates, texts of dates, or numbers.
+        table: further arguments of a table, as of ``convert``: ``keep``, ``form``, ``separator``,
+            ``encoding``, ``columns``, ``time_unit``, ``time_format``.
 
     Returns:
         The content of ``result.json``, and ``run_dir``.
@@ -78,17 +96,25 @@ def run(
     """
     overrides, config_files = dict(overrides or {}), list(config_files)
     model = registry.name_of(model) if model else None
+    named = {"user": user, "item": item, "rating": rating, "time": time}
+    table |= {name: column for name, column in named.items() if column is not None}
+    own = _own_data(data, table, resume, prepared)
+    if own is not None:
+        dataset, overrides = dataset or name_of(data), options_of(own, overrides, config_files)
     if resume is None:
         config = Config(model, dataset, config_files, overrides)
         folder = RunFolder.create(
             config.model_class.__name__, config["dataset"], config.general.runs_path, config.general.run_dir
         )
+        if own is not None:
+            overrides["data_path"] = _copied(own, config, folder)
     else:
         folder, config = _resumed(resume, model, dataset, config_files, overrides)
     command = command or _command(model, dataset, config_files, overrides, resume)
     try:
         with folder.locked(), ended_by_sigterm():
-            result = _in_folder(config, folder, resume is not None, on_epoch, test, prepared, command)
+            facts = [] if own is None else own.facts
+            result = _in_folder(config, folder, resume is not None, on_epoch, test, prepared, command, facts)
     except KeyboardInterrupt as interrupt:
         raise Interrupted(folder.path) from interrupt
     except OSError as error:
@@ -100,6 +126,40 @@ def run(
     return {**result, "run_dir": str(folder.path)}
 
 
+def _own_data(data: Any, table: Mapping[str, Any], resume: Any, prepared: Any) -> OwnData | None:
+    """Return the given table, checked; None without one.
+
+    Raises:
+        UsageError: there is more than one source of data, an unknown argument, or the table cannot be read.
+    """
+    of_table = TableOptions.__dataclass_fields__
+    for name in table:
+        if data is None or name not in of_table:
+            near = did_you_mean(name, ARGUMENTS if data is None else (*ARGUMENTS, *of_table))
+            raise UsageError(
+                f"run has no argument {name!r}{' without data' if name in of_table else near}; it has "
+                f"{', '.join(ARGUMENTS)}, and with data {', '.join(of_table)}; options stand in overrides"
+            )
+    if data is None:
+        return None
+    for what, other in (("resume", resume), ("prepared", prepared)):
+        if other is not None:
+            raise UsageError(f"data is given with {what}, which has its own; leave one of them out")
+    with told_if_slow("reading the table"):
+        return own_data(data, **table)
+
+
+def _copied(own: OwnData, config: Config, folder: RunFolder) -> str:
+    """Write the table into the run folder; return the folder of its copy."""
+    try:
+        with told_if_slow("copying the table into the run folder"):
+            put(own, config, folder.data)
+    except BaseException:
+        folder.discard()
+        raise
+    return str(folder.data)
+
+
 def _in_folder(
     config: Config,
     folder: RunFolder,
@@ -108,6 +168,7 @@ def _in_folder(
     test: bool,
     prepared: Any,
     command: str | None,
+    facts: Iterable[str],
 ) -> dict[str, Any]:
     """Train and evaluate in a folder that no other process uses; return the content of ``result.json``."""
     config["checkpoint_dir"] = str(folder.path)
@@ -117,6 +178,8 @@ def _in_folder(
         else:
             folder.write_config(config.resolved)
         with logging_to(folder.log, config.general.state):
+            for fact in facts:
+                logger.info("data: %s", " ".join(fact.split()))
             ready = _build(config, folder, prepared)
             _start_or_resume(ready, resuming)
             result = _result(ready, on_epoch, test)

@@ -16,6 +16,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "write the best items for known or new users, from a run",
     ),
     "export": ("cli.export:export", "write the user and item vectors of a run, and an index of its items"),
+    "convert": ("cli.convert:convert", "make a data set of a CSV, JSON lines or Parquet file of your own"),
+    "inspect": (
+        "cli.inspect:inspect",
+        "describe a data set: sizes, repeats, times, and what each split makes of it",
+    ),
     "split": ("cli.split:split", "split a data set into train, valid, test_iid and test_ood"),
     "prepare": ("cli.prepare:prepare", "make a data set from its published files; without a name, list them"),
     "tune": (

@@ -82,6 +82,7 @@ class RunFolder:
         result: the result, which ``compare``, ``tune`` and users' scripts read.
         user_metrics: the metrics of each user of the test parts, for paired tests.
         tensorboard: folder of TensorBoard events.
+        data: the copy of a table that the run was given in Python, a data set by its name; most have none.
         lock: the file by which a process keeps others out while it trains.
     """
 
@@ -97,6 +98,7 @@ class RunFolder:
         self.result = self.path / "result.json"
         self.user_metrics = self.path / "user_metrics.npz"
         self.tensorboard = self.path / "tensorboard"
+        self.data = self.path / "data"
 
     @classmethod
     def create(cls, model: str, dataset: str, runs_path: str, run_dir: str | None) -> "RunFolder":
@@ -140,6 +142,8 @@ class RunFolder:
                 f"the run in {self.path} cannot be used: its config.yaml names no model; restore it, or "
                 "leave it out"
             )
+        if (self.data / str(config.get("dataset"))).is_dir():  # also after the folder has moved
+            config["data_path"] = str(self.data)
         return config
 
     def read_result(self) -> dict[str, Any]:
@@ -189,6 +193,7 @@ class RunFolder:
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
         shutil.rmtree(self.tensorboard, ignore_errors=True)
+        shutil.rmtree(self.data, ignore_errors=True)
         with contextlib.suppress(OSError, RunError):
             self.remove_drafts()
             if not self._of_user:

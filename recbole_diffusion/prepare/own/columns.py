@@ -1,0 +1,206 @@
+"""What the columns of a table mean: ids as they are, and numbers; times are in ``times``.
+
+Nothing is guessed that could be wrong in silence: what cannot be read is an error with the first row, and
+what is decided is told. Rows are counted from 1 below the header.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recbole_diffusion.errors import UsageError
+
+EXACT = 2.0**53  # from here on, two whole numbers can be one float
+PADDING = "[PAD]"  # RecBole's token of id 0
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none", "NaT", "<NA>")  # where a number is
+LOOK_MISSING = ("nan", "NaN", "None", "null", "NULL", "NA", "<NA>", "NaT")
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with what it counts: ``1 row``, ``2 rows``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A column, for messages.
+
+    Attributes:
+        where: the table.
+        name: the column.
+    """
+
+    where: str
+    name: str
+
+    def fault(self, row: int | None, found: str, expected: str, remedy: str) -> UsageError:
+        """Return the error that describes a fault in a row, counted from 0; None: in the whole column."""
+        place = self.where if row is None else f"{self.where}, row {row + 1}"
+        return UsageError(
+            f"{place}: found {found} in the column {self.name!r}, expected {expected}; {remedy}"
+        )
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Users or items.
+
+    Attributes:
+        codes: number of the id of each row, int64 [rows], -1 where it is missing.
+        texts: the ids, an Arrow array of texts.
+        notes: what a user should know of them.
+    """
+
+    codes: np.ndarray
+    texts: Any
+    notes: list[str]
+
+
+def ids_of(column: Any, place: Place) -> Ids:
+    """Return ids as they are: texts unchanged, whole numbers as texts.
+
+    A missing value or an empty text is a missing id. Whole numbers that pandas holds as floats, since others
+    are missing, become whole again.
+
+    Raises:
+        UsageError: values that are no ids, an id of blanks, or RecBole's own ``[PAD]``.
+    """
+    import pyarrow as pa
+
+    notes: list[str] = []
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_floating(kind):
+        column = _whole(column, place)
+        notes.append(f"the ids of {place.name} are floats in the table, and are written without .0")
+    elif pa.types.is_null(kind):
+        raise place.fault(None, "no value", "ids", "name another column")
+    elif not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise place.fault(None, f"values of type {kind}", "texts or whole numbers", "convert the column")
+    if pa.types.is_integer(kind):  # each number becomes a text once
+        column = column.dictionary_encode()
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.large_string()).dictionary_encode()
+    whole = column.unify_dictionaries().combine_chunks()
+    codes = whole.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    texts = whole.dictionary.cast(pa.large_string())
+    known = texts.to_pylist()
+    # The dictionary of a category may hold a missing value or an empty text of its own.
+    gone = np.array([text is None or text == "" for text in known] + [False])
+    codes = np.where(gone[codes], -1, codes)
+    _check_texts(known, codes, place, notes)
+    return Ids(codes, texts, notes)
+
+
+def _whole(column: Any, place: Place) -> Any:
+    """Return floats that are whole numbers as whole numbers."""
+    import pyarrow as pa
+
+    values = column.cast(pa.float64()).to_numpy()
+    there = ~np.isnan(values)
+    exact = {16: 2.0**11, 32: 2.0**24}.get(column.type.bit_width, EXACT)
+    wrong = np.flatnonzero(there & ((values != np.floor(values)) | (np.abs(values) >= exact)))
+    if len(wrong):
+        what = f"texts or whole numbers (below {exact:.0f}, where floats are exact)"
+        raise place.fault(int(wrong[0]), f"{values[wrong[0]]:g}", what, "convert the column")
+    return pa.chunked_array([pa.array(np.where(there, values, 0).astype(np.int64), mask=~there)])
+
+
+def _check_texts(known: list[Any], codes: np.ndarray, place: Place, notes: list[str]) -> None:
+    """Refuse ids that cannot be, and tell of those that look like something else."""
+    for number, text in enumerate(known):
+        if text and (not text.strip() or text.strip() == PADDING or "\0" in text):
+            row = np.flatnonzero(codes == number)
+            if len(row):
+                raise place.fault(int(row[0]), f"{text!r:.60}", "an id", "write one, or remove the row")
+    there = set(known)
+    look = [text for text in LOOK_MISSING if text in there]
+    if look:
+        rows = int(np.isin(codes, [known.index(text) for text in look]).sum())
+        notes.append(
+            f"{counted(rows, 'row')} with {' or '.join(map(repr, look))} in {place.name}, an id like others: "
+            "remove them if it stands for a missing one"
+        )
+    blank = sum(bool(text) and text != text.strip() for text in known)
+    if blank:
+        notes.append(
+            f"{counted(blank, 'id')} of {place.name} with a blank at an end, which is part of the id"
+        )
+    broken = sum(bool(text) and ("\n" in text or "\r" in text) for text in known)
+    if broken:
+        notes.append(
+            f"{counted(broken, 'id')} of {place.name} with a line end inside; is a quote missing in the file?"
+        )
+
+
+def numbers_of(column: Any, place: Place) -> np.ndarray:
+    """Return numbers as float64 [rows], NaN where none is given.
+
+    Raises:
+        UsageError: a value is no finite number.
+    """
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        values = _parsed(column, place)
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        values = column.cast(kind).cast(pa.float64(), safe=False).to_numpy()
+    elif pa.types.is_decimal(kind) or pa.types.is_boolean(kind):
+        values = column.cast(pa.float64()).to_numpy()
+    else:
+        raise place.fault(None, f"values of type {kind}", "numbers", "name another column")
+    wrong = np.flatnonzero(np.isinf(values))
+    if len(wrong):
+        raise place.fault(int(wrong[0]), f"{values[wrong[0]]}", "a finite number", "correct it")
+    return np.array(values, np.float64)
+
+
+def distinct_texts(column: Any) -> tuple[Any, np.ndarray]:
+    """Return the texts of a column, each once, and the code of each row.
+
+    The texts are a pandas Series, without blanks around them; a word for a missing one has become an empty
+    text, as the last one is. Codes are int64 [rows].
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    whole = column.cast(pa.large_string()).dictionary_encode().unify_dictionaries().combine_chunks()
+    texts = pd.Series([*whole.dictionary.to_pylist(), ""], dtype=object).str.strip()
+    codes = whole.indices.cast(pa.int64()).fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
+    return texts.mask(texts.isin(MISSING), ""), codes
+
+
+def first_row(codes: np.ndarray, wrong: np.ndarray) -> tuple[int, int]:
+    """Return the first row with one of some codes, and the number of such rows."""
+    rows = np.flatnonzero(np.isin(codes, np.flatnonzero(wrong)))
+    return int(rows[0]), len(rows)
+
+
+def _parsed(column: Any, place: Place) -> np.ndarray:
+    """Return the numbers of texts."""
+    import pandas as pd
+
+    texts, codes = distinct_texts(column)
+    values = pd.to_numeric(texts.where(texts != ""), errors="coerce").to_numpy(np.float64)
+    wrong = np.isnan(values) & (texts != "").to_numpy()
+    if wrong.any():
+        row, count = first_row(codes, wrong)
+        text = texts[codes[row]]
+        comma = re.fullmatch(r"-?\d+,\d+", text)
+        remedy = "write a decimal point" if comma else f"correct it ({counted(count, 'such row')})"
+        raise place.fault(row, f"{text!r:.60}", "a number", remedy)
+    return values[codes]
+
+
+def are_numbers(column: Any) -> bool:
+    """Return whether a column of texts holds numbers alone, none with a leading zero, as codes have."""
+    import pandas as pd
+
+    texts, _ = distinct_texts(column)
+    texts = texts[texts != ""]
+    values = pd.to_numeric(texts, errors="coerce")
+    return bool(len(texts)) and bool(np.isfinite(values).all()) and not texts.str.match(r"[+-]?0\d").any()

@@ -1,0 +1,268 @@
+"""A table of somebody's interactions as a data set: named, checked, and written as RecBole reads it.
+
+No row is changed in silence: rows without an id are left out and counted, repeated pairs are counted and
+stay, units and zones of times are told.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.options.declare import read_options
+from recbole_diffusion.prepare.own.columns import Ids, Place, are_numbers, counted, ids_of, numbers_of
+from recbole_diffusion.prepare.own.forms import Form, form_of
+from recbole_diffusion.prepare.own.roles import ITEM, RATING, TIME, USER, Roles, TableOptions, roles_of
+from recbole_diffusion.prepare.own.source import Source, open_source
+from recbole_diffusion.prepare.own.times import Times, times_of
+
+DAY = 86_400  # seconds
+FEW = 3  # rows that a note names
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """A checked table of interactions.
+
+    Attributes:
+        table: an Arrow table with RecBole's names and types, ``user_id:token`` and so on.
+        facts: what it is made of, a line each.
+        notes: what a user should know before a model learns from it, a line each.
+        record: the counts, in plain types.
+    """
+
+    table: Any
+    facts: list[str]
+    notes: list[str]
+    record: dict[str, Any]
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the names of the columns without types."""
+        return [name.rpartition(":")[0] for name in self.table.column_names]
+
+    def write(self, path: Path) -> None:
+        """Write a Parquet file, or by any other ending an atomic file, with quotes where ids need them."""
+        import pyarrow.parquet as pq
+
+        if path.suffix == ".parquet":
+            pq.write_table(self.table, path)
+        else:
+            _write_text(self.table, path)
+
+
+def own_data(data: Any, **options: Any) -> OwnData:
+    """Return a table as a data set.
+
+    Args:
+        data: a pandas DataFrame, a pyarrow table, or the path of a CSV, TSV, JSON lines or Parquet file.
+        options: those of ``TableOptions``; ``keep`` and ``columns`` may be lists of names.
+
+    Raises:
+        UsageError: there is no such table or column, or values that cannot be read; the message names the
+            first row.
+    """
+    known = {field.name: field.metadata["default"] for field in fields(TableOptions)}
+    for name in options:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise UsageError(f"unknown argument {name!r}{near}; a table takes {', '.join(known)}")
+    lists = {name: _names(options.pop(name, "")) for name in ("keep", "columns")}
+    read = read_options(TableOptions, {**known, **options})
+    source = open_source(data, read.separator, read.encoding, lists["columns"])
+    chosen = read.form
+    if chosen == "auto" and read.user and read.item:
+        chosen = "table"
+    source, form = form_of(source, chosen)
+    return _checked(source, roles_of(source, form, read, lists["keep"]), form, read)
+
+
+def _names(given: str | Sequence[str]) -> list[str]:
+    return (
+        [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else list(given)
+    )
+
+
+def _checked(source: Source, roles: Roles, form: Form | None, read: TableOptions) -> OwnData:
+    """Read and check the columns; return the data set."""
+    table = source.read(roles.all, {roles.user, roles.item})
+    size, reshaped = len(table), ""
+    if not size:
+        raise UsageError(f"{source.where} has columns and no rows; name a table with rows")
+    if form is not None and form.reshape is not None:
+        table, reshaped = form.reshape(table, source.where)
+        if not len(table):
+            raise UsageError(f"{source.where}: {reshaped}; nothing is left to learn from")
+
+    def at(name: str) -> Place:
+        return Place(source.where, name)
+
+    users, items = (ids_of(table[name], at(name)) for name in (roles.user, roles.item))
+    columns: dict[str, Any] = {}
+    if roles.rating:
+        columns[f"{RATING}:float"] = numbers_of(table[roles.rating], at(roles.rating))
+    times = None
+    if roles.time:
+        unit = read.time_unit if read.time_unit != "auto" or form is None else form.time_unit
+        times = times_of(
+            table[roles.time], at(roles.time), unit, read.time_format or (form.time_format if form else None)
+        )
+        columns[f"{TIME}:float"] = times.values
+    for name in roles.keep:
+        columns.update(_kept(table[name], at(name)))
+    return _assembled(source, roles, form, (users, items), columns, times, reshaped)
+
+
+def _kept(column: Any, place: Place) -> dict[str, Any]:
+    """Return a column that keeps its name: dates as seconds, numbers, or texts as tokens."""
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return {f"{place.name}:float": times_of(column, place).values}
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        if are_numbers(column):
+            return {f"{place.name}:float": numbers_of(column, place)}
+        return {f"{place.name}:token": ids_of(column, place)}
+    return {f"{place.name}:float": numbers_of(column, place)}
+
+
+def _assembled(
+    source: Source,
+    roles: Roles,
+    form: Form | None,
+    ids: tuple[Ids, Ids],
+    columns: dict[str, Any],
+    times: Times | None,
+    reshaped: str,
+) -> OwnData:
+    """Return the rows with user and item, with counts and what there is to know of them."""
+    import pyarrow as pa
+
+    users, items = ids
+    there = (users.codes >= 0) & (items.codes >= 0)
+    without = np.flatnonzero(~there)
+    if not there.any():
+        raise UsageError(f"{source.where} has no row with both a user and an item; name other columns")
+    notes = [*users.notes, *items.notes]
+    if len(without):
+        notes.insert(0, f"{counted(len(without), 'row')} without user or item left out ({_rows(without)})")
+    arrays = {}
+    for name, values in {f"{USER}:token": users, f"{ITEM}:token": items, **columns}.items():
+        arrays[name] = _array(values, there)
+        missing = arrays[name].null_count
+        if missing:
+            notes.append(f"{counted(missing, 'row')} without {name.rpartition(':')[0]}, an empty field there")
+    table = pa.table(arrays)
+    pairs = users.codes[there] * len(items.texts) + items.codes[there]
+    repeats, equal = _repeats(pairs, table)
+    if repeats:
+        same = f" ({equal:,} equal in every column)" if equal and table.num_columns > 2 else ""
+        pairs_again = counted(repeats, "repeat") + " of a pair of user and item"
+        notes.append(
+            f"{pairs_again}{same}. They stay: keep one row of each pair "
+            "with --rm_dup_inter=last (or first), or let models rank seen items with --repeatable=True"
+        )
+    if form is not None and form.note:
+        notes.append(form.note)
+    record = {
+        "form": form.name if form else "table",
+        "columns": dict(zip(arrays, roles.all, strict=True)),
+        "rows_read": len(there),
+        "rows": int(there.sum()),
+        "users": len(np.unique(users.codes[there])),
+        "items": len(np.unique(items.codes[there])),
+        "repeated_rows": repeats,
+        "time_unit": times.unit if times else None,
+    }
+    return OwnData(table, _facts(source, form, record, times, reshaped), notes, record)
+
+
+def _array(values: Any, there: np.ndarray) -> Any:
+    """Return the rows that stay: texts as a dictionary, numbers as whole ones if all of them are."""
+    import pyarrow as pa
+
+    if isinstance(values, Ids):
+        codes = values.codes[there]
+        return pa.DictionaryArray.from_arrays(
+            pa.array(codes.clip(min=0).astype(np.int32), mask=codes < 0), values.texts
+        )
+    numbers = values[there]
+    missing = np.isnan(numbers)
+    known = np.where(missing, 0.0, numbers)
+    if (known == np.floor(known)).all() and (np.abs(known) < 2**53).all():
+        known = known.astype(np.int64)
+    return pa.array(known, mask=missing)
+
+
+def _repeats(pairs: np.ndarray, table: Any) -> tuple[int, int]:
+    """Return the rows that repeat a pair, and those among them that repeat a whole row."""
+    repeats = len(pairs) - len(np.unique(pairs))
+    if not repeats or table.num_columns < 3:
+        return repeats, repeats
+    _, count = np.unique(pairs, return_counts=True)
+    several = np.isin(pairs, np.unique(pairs)[count > 1])
+    rows = table.filter(several).to_pandas()
+    return repeats, int(rows.duplicated().sum())
+
+
+def _rows(rows: np.ndarray) -> str:
+    shown = ", ".join(str(row + 1) for row in rows[:FEW])
+    return f"row {shown}" if len(rows) == 1 else f"rows {shown}{', ...' if len(rows) > FEW else ''}"
+
+
+def _facts(
+    source: Source, form: Form | None, record: dict[str, Any], times: Times | None, reshaped: str
+) -> list[str]:
+    """Return what a data set is made of, a line each."""
+    columns = ", ".join(f"{own} as {name}" for name, own in record["columns"].items())
+    facts = [f"form     {form.title}"] if form else []
+    facts += [f"columns  {columns}"]
+    left = [name for name in source.names if name not in record["columns"].values()]
+    facts += [f"left out {', '.join(left)[:200]}"] if left else []
+    facts += [f"rows     {reshaped}"] if reshaped else []
+    facts += ["size     " + ", ".join(counted(record[f"{what}s"], what) for what in ("row", "user", "item"))]
+    if times is not None:
+        facts += [f"times    {times.told}{_range(times)}"]
+    return facts
+
+
+def _range(times: Times) -> str:
+    known = times.values[~np.isnan(times.values)]
+    if not len(known):
+        return "; none is given"
+    if times.unit == "none":
+        return f", from {known.min():g} to {known.max():g}"
+    first, last = (date_text(one) for one in (known.min(), known.max()))
+    return f", from {first} to {last}"
+
+
+def date_text(seconds: float) -> str:
+    """Return a time as text, a day where it is midnight."""
+    moment = np.datetime64(int(seconds // 1), "s")
+    return str(moment).replace("T", " ") if seconds % DAY else str(moment.astype("datetime64[D]"))
+
+
+def _write_text(table: Any, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    with path.open("wb") as file:
+        file.write(("\t".join(table.column_names) + "\n").encode())
+        plain = pa.table(
+            {
+                name: column.cast(pa.large_string()) if pa.types.is_dictionary(column.type) else column
+                for name, column in zip(table.column_names, table.columns, strict=True)
+            }
+        )
+        try:
+            style = pa_csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
+            pa_csv.write_csv(plain, file, style)
+        except pa.ArrowInvalid:  # a text holds a quote, a tab or a line end
+            file.seek(0)
+            file.truncate()
+            frame = plain.to_pandas(types_mapper={pa.int64(): "Int64"}.get)
+            frame.to_csv(file, sep="\t", index=False, lineterminator="\n")

@@ -1,0 +1,165 @@
+"""Times of a table as seconds since 1970: dates, texts of dates, numbers of a unit.
+
+A text is read by ISO 8601 or by a given format, never by trying: 03/04 is March or April. The unit of numbers
+follows from their size, since seconds, milliseconds, microseconds and nanoseconds of the years 1973 to 2286
+do not meet; a column with two of them is refused. What was decided is told.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.prepare.own.columns import (
+    Place,
+    are_numbers,
+    counted,
+    distinct_texts,
+    first_row,
+    numbers_of,
+)
+
+UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+FROM, UNTIL = 10**8, 10**10  # seconds since 1970, from 1973 to 2286
+ISO = r"^\d{4}[-/]\d{1,2}"  # pandas takes "now" for a time, too
+DAYS = re.compile(r"(19|20|21)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times of a table.
+
+    Attributes:
+        values: seconds since 1970 (UTC), or numbers of no known unit, float64 [rows], NaN where missing.
+        unit: s, ms, us or ns if they were numbers, ``date`` if they were dates, ``none`` if the numbers are
+            no times since 1970.
+        told: what they were taken for.
+    """
+
+    values: np.ndarray
+    unit: str
+    told: str
+
+
+def times_of(column: Any, place: Place, unit: str = "auto", form: str | None = None) -> Times:
+    """Return times as seconds since 1970.
+
+    Args:
+        column: dates and times, numbers, or texts of either.
+        place: the column.
+        unit: of numbers; ``auto``: by their size.
+        form: format of texts, as for ``strptime``; None: ISO 8601.
+
+    Raises:
+        UsageError: a value is none, or numbers of several units.
+    """
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    column = column.cast(kind)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return _from_dates(column, place)
+    texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if texts and (form is not None or not are_numbers(column)):
+        return _from_texts(column, place, form)
+    if form is not None:
+        raise place.fault(None, f"values of type {kind}", f"texts of the format {form!r}", "leave it out")
+    if pa.types.is_boolean(kind):
+        raise place.fault(None, "truth values", "times", "name another column")
+    return _from_numbers(numbers_of(column, place), place, unit)
+
+
+def _from_dates(column: Any, place: Place) -> Times:
+    import pyarrow as pa
+
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.date32()).cast(pa.timestamp("s"))
+    zone = column.type.tz
+    values = column.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy() / UNITS[column.type.unit]
+    told = f"{place.name}: dates " + (f"of the zone {zone}" if zone else "without a zone, taken as UTC")
+    return Times(np.array(values, np.float64), "date", told)
+
+
+def _from_texts(column: Any, place: Place, form: str | None) -> Times:
+    """Return the seconds of texts; without a format, those of ISO 8601 alone: 03/04 is March or April."""
+    import pandas as pd
+
+    texts, codes = distinct_texts(column)
+    there = (texts != "").to_numpy()
+    bare = texts
+    if form is None:
+        bare = texts.where(texts.str.match(ISO), "").str.replace(r"\s?UTC$", "Z", regex=True)
+    try:
+        moments = pd.to_datetime(bare.where(bare != ""), format=form or "ISO8601", utc=True, errors="coerce")
+    except ValueError as error:
+        raise UsageError(f"time_format is {form!r}: {error}; it takes one as '%d/%m/%Y %H:%M'") from error
+    wrong = moments.isna().to_numpy() & there
+    if wrong.any():
+        row, count = first_row(codes, wrong)
+        expected = f"the format {form}" if form else "ISO 8601, as 2024-03-31 or 2024-03-31T12:00:00+02:00"
+        remedy = f"correct it, or give --time_format, such as %d/%m/%Y ({counted(count, 'such row')})"
+        raise place.fault(row, f"{texts[codes[row]]!r:.60}", expected, remedy)
+    values = moments.dt.tz_localize(None).astype("datetime64[us]").astype(np.int64).to_numpy() / 1e6
+    values = np.where(there, values, np.nan)[codes]
+    told = f"{place.name}: " + (f"dates of the format {form}" if form else "ISO dates")
+    if form:
+        zoned = there if re.search("%[zZ]", form) else ~there
+    else:
+        zoned = bare.str.contains(r":.*(?:Z|[+-]\d\d:?(?:\d\d)?)$").to_numpy()
+    if not zoned[there].all():
+        told += f"{', some' if zoned[there].any() else ''} without a zone, taken as UTC"
+    return Times(values, "date", told)
+
+
+def unit_of(values: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the unit of most times by their size, and the rows of other ones.
+
+    Args:
+        values: finite numbers, [n].
+
+    Returns:
+        s, ms, us, ns, or ``none`` for numbers that are no times since 1970 (steps, years, small numbers);
+        places of numbers in the range of another unit.
+    """
+    sizes, names = np.abs(values), np.full(len(values), "none", dtype="<U4")
+    for name, factor in UNITS.items():
+        names[(sizes >= FROM * factor) & (sizes < UNTIL * factor)] = name
+    found, counts = np.unique(names[names != "none"], return_counts=True)
+    if 2 * counts.sum() < len(values):  # a few large ones among small ones
+        return "none", np.flatnonzero(names != "none")
+    unit = str(found[np.argmax(counts)]) if len(found) else "none"
+    return unit, np.flatnonzero((names != unit) & (names != "none"))
+
+
+def _from_numbers(values: np.ndarray, place: Place, unit: str) -> Times:
+    known = np.flatnonzero(~np.isnan(values))
+    if unit != "auto":
+        return Times(values / UNITS[unit], unit, f"{place.name}: {WORDS[unit]} since 1970")
+    if len(known) and all(map(DAYS.fullmatch, (f"{one:.0f}" for one in np.unique(values[known])))):
+        import pandas as pd
+
+        days = pd.Series(values).map("{:.0f}".format, na_action="ignore")
+        moments = pd.to_datetime(days, format="%Y%m%d", errors="coerce")
+        seconds = moments.astype("datetime64[s]").astype(np.int64).to_numpy().astype(np.float64)
+        wrong = np.flatnonzero((moments.isna() & days.notna()).to_numpy())
+        if not len(wrong):
+            seconds[np.isnan(values)] = np.nan
+            return Times(seconds, "date", f"{place.name}: days as 20240331, taken as UTC")
+    found, others = unit_of(values[known])
+    if len(others):
+        row = int(known[others[0]])
+        what = f"times of one unit ({WORDS.get(found, 'small numbers, as most rows have')})"
+        raise place.fault(
+            row, f"{values[row]:.0f}", what, "correct it, or give --time_unit (s, ms, us or ns)"
+        )
+    if found == "none":
+        return Times(
+            values, found, f"{place.name}: numbers that are no times since 1970, kept: they order rows"
+        )
+    told = f"{place.name}: {WORDS[found]} since 1970"
+    small = int((np.abs(values[known]) < FROM * UNITS[found]).sum())
+    told += f"; {counted(small, 'row')} before 1973, such as {np.min(values[known]):.0f}" if small else ""
+    return Times(values / UNITS[found], found, told)
