@@ -62,7 +62,7 @@ def split(argv: Sequence[str]) -> int:
     if given is None:
         return 0
     options = given.options | parse_options(given.rest)
-    _refuse_unknown(options)
+    refuse_unknown("split", options, SplitArguments, SplitOptions)
     folder = target(options.pop("output", ""), options.pop("name", None))
     files = config_files_of(options)
     if not files and not options.get("dataset"):
@@ -119,11 +119,20 @@ Splits the interactions of a data set into train, valid, test_iid and test_ood, 
     )
 
 
-def _refuse_unknown(options: Mapping[str, Any]) -> None:
-    """Refuse a model, and unknown names, for which a configuration would suggest other options of a run."""
+def refuse_unknown(command: str, options: Mapping[str, Any], *classes: type) -> None:
+    """Refuse a model, and unknown names, for which a configuration would suggest other options of a run.
+
+    Args:
+        command: a command on data alone.
+        options: what it was given.
+        classes: dataclasses of its own options.
+
+    Raises:
+        UsageError: there is one.
+    """
     if "model" in options:
-        raise UsageError("split takes no --model; a split does not depend on one")
-    own = [field.name for cls in (SplitArguments, SplitOptions) for field in fields(cls)]
+        raise UsageError(f"{command} takes no --model; a split does not depend on one")
+    own = [field.name for cls in classes for field in fields(cls)]
     known = {
         *own,
         *RECBOLE_OPTIONS,
@@ -133,7 +142,7 @@ def _refuse_unknown(options: Mapping[str, Any]) -> None:
     for name in options:
         if name not in known:
             near = did_you_mean(name, [*own, *of_data])
-            raise UsageError(f"unknown option {name!r}{near}; split --help=all lists the options")
+            raise UsageError(f"unknown option {name!r}{near}; {command} --help=all lists the options")
 
 
 def target(output: str, name: str | None) -> Path:
