@@ -91,14 +91,10 @@ def _numbers(split: SplitSummary) -> list[int | None]:
 
 
 def options_text(options: dict[str, Any]) -> str:
-    """Return options as words of a command line, those that every run has left out."""
-    shown = {
-        name: {key: one for key, one in value.items() if key != "mode"} if isinstance(value, dict) else value
-        for name, value in options.items()
-    }
+    """Return options as words of a command line."""
     return " ".join(
         f'--{name}="{dump_value(value)}"' if isinstance(value, dict | list) else f"--{name}={value}"
-        for name, value in shown.items()
+        for name, value in options.items()
     )
 
 

@@ -16,7 +16,7 @@ from recbole_diffusion.options.recbole import splits_by_time
 
 GROUPS = 10  # of items, from the most to the least popular
 SHARES = [0.8, 0.1, 0.1]
-BY_USER, OF_ALL = {"group_by": "user", "mode": "full"}, {"group_by": "none", "mode": "full"}
+BY_USER, OF_ALL = {"group_by": "user"}, {"group_by": "none"}
 # Title -> the options that make the split.
 WAYS: dict[str, dict[str, Any]] = {
     "random rows of each user": {"eval_args": {"split": {"RS": SHARES}, "order": "RO", **BY_USER}},
@@ -87,12 +87,15 @@ def _ways(config: Any) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], bo
     found = []
     for title, options in WAYS.items():
         changes = {"shift": "none", "shift_test": None, **options}
+        if "eval_args" in options:
+            changes["eval_args"] = {**config["eval_args"], **options["eval_args"]}
         shifted = changes["shift"] != "none"
         same = own["shift"] == changes["shift"] and (shifted or _same(own["eval_args"], options["eval_args"]))
         found.append((title, options, changes, same))
     if not any(same for *_, same in found):
-        names = ["shift"] if own["shift"] != "none" else ["eval_args"]
-        yield AS_GIVEN, {name: own[name] for name in names}, {}, True
+        divides = {name: one for name, one in config["eval_args"].items() if name != "mode"}
+        options = {"eval_args": divides} if own["shift"] == "none" else {"shift": own["shift"]}
+        yield AS_GIVEN, options, {}, True
     yield from found
 
 

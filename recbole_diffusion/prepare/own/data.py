@@ -4,6 +4,7 @@ No row is changed in silence: rows without an id are left out and counted, repea
 stay, units and zones of times are told.
 """
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -251,7 +252,8 @@ def _write_text(table: Any, path: Path) -> None:
     import pyarrow.csv as pa_csv
 
     with path.open("wb") as file:
-        file.write(("\t".join(table.column_names) + "\n").encode())
+        header = ("\t".join(table.column_names) + "\n").encode()
+        file.write(header)
         plain = pa.table(
             {
                 name: column.cast(pa.large_string()) if pa.types.is_dictionary(column.type) else column
@@ -264,5 +266,8 @@ def _write_text(table: Any, path: Path) -> None:
         except pa.ArrowInvalid:  # a text holds a quote, a tab or a line end
             file.seek(0)
             file.truncate()
+            file.write(header)
             frame = plain.to_pandas(types_mapper={pa.int64(): "Int64"}.get)
-            frame.to_csv(file, sep="\t", index=False, lineterminator="\n")
+            # Around every text: with quotes where needed alone, a lone carriage return would have none.
+            style = {"sep": "\t", "lineterminator": "\n", "quoting": csv.QUOTE_NONNUMERIC}
+            frame.to_csv(file, index=False, header=False, **style)

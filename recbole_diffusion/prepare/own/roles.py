@@ -73,14 +73,17 @@ def roles_of(source: Source, form: Form | None, read: TableOptions, keep: Sequen
         UsageError: one is not there, or stands twice in the table, or is named for two roles.
     """
     given = {role: getattr(read, role) for role in ("user", "item", "rating", "time")}
-    found = {role: name or (getattr(form, role) if form else None) for role, name in given.items()}
+    found: dict[str, Any] = dict(given)
+    for role in given if form else ():
+        known = getattr(form, role)
+        found[role] = given[role] or (None if known in given.values() else known)
     for role in ("user", "item"):
         if found[role] is None:
             raise UsageError(
                 f"{source.where}: which column has the {role}s? Give --{role}=COLUMN; there are "
                 f"{', '.join(source.names)[:200]}"
             )
-    roles = Roles(**found, keep=tuple(keep) or (form.keep if form else ()))  # type: ignore[arg-type]
+    roles = Roles(**found, keep=tuple(keep) or (form.keep if form else ()))
     for name in roles.all:
         if roles.all.count(name) > 1:
             raise UsageError(f"the column {name!r} is named for two things; each column has one role")

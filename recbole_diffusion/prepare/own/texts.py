@@ -35,6 +35,7 @@ class TextSource:
     names: list[str]
     headed: bool
     sample: list[list[str]]
+    blank: int  # lines before the first row
 
     @classmethod
     def of(
@@ -68,7 +69,8 @@ class TextSource:
                 "give its --separator"
             )
         names = list(columns) if columns else [without_type(name) for name in rows[0]]
-        return cls(path, compression, encoding, separator, names, not columns, rows)
+        blank = sum(1 for _ in itertools.takewhile(lambda line: not line.strip("\r\n"), io.StringIO(text)))
+        return cls(path, compression, encoding, separator, names, not columns, rows, blank)
 
     @property
     def where(self) -> str:
@@ -99,6 +101,7 @@ class TextSource:
         def table(threads: bool) -> Any:
             reading = pa_csv.ReadOptions(
                 column_names=[str(place) for place in range(len(self.names))],
+                skip_rows=self.blank,
                 skip_rows_after_names=int(self.headed),
                 encoding=self.encoding if plain else "utf-8",
                 use_threads=threads,
