@@ -67,6 +67,11 @@ def no_arguments(*usages: str) -> UsageError:
     return UsageError(f"no arguments given; usage: {' or '.join(usages)}; --help lists all options")
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number with what it counts: ``1 row``, ``2 rows``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, or an empty string.
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from recbole_diffusion.prepare.own.columns import counted
-from recbole_diffusion.prepare.own.data import date_text
-from recbole_diffusion.prepare.own.times import UNITS, unit_of
+from recbole_diffusion.errors import counted
+from recbole_diffusion.prepare.own.times import UNITS, date_text, unit_of
 from recbole_diffusion.report.data_splits import GROUPS, SplitSummary
 from recbole_diffusion.report.data_summary import DataSummary
 from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, dash_of

@@ -13,8 +13,7 @@ from recbole_diffusion.data.preparation import create_dataset
 from recbole_diffusion.data.reader import opened
 from recbole_diffusion.data.table_file import file_or_table
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.prepare.own.data import date_text
-from recbole_diffusion.prepare.own.times import UNITS, WORDS, unit_of
+from recbole_diffusion.prepare.own.times import UNITS, WORDS, date_text, unit_of
 from recbole_diffusion.report.data_splits import SplitSummary, splits_of
 
 TOP = (1, 10, 50)  # per cent of the items

@@ -10,17 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 
 EXACT = 2.0**53  # from here on, two whole numbers can be one float
 PADDING = "[PAD]"  # RecBole's token of id 0
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none", "NaT", "<NA>")  # where a number is
 LOOK_MISSING = ("nan", "NaN", "None", "null", "NULL", "NA", "<NA>", "NaT")
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number with what it counts: ``1 row``, ``2 rows``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ No row is changed in silence: rows without an id are left out and counted, repea
 stay, units and zones of times are told.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.errors import UsageError, counted, did_you_mean
 from recbole_diffusion.options.declare import read_options
-from recbole_diffusion.prepare.own.columns import Ids, Place, are_numbers, counted, ids_of, numbers_of
+from recbole_diffusion.prepare.own.columns import Ids, Place, are_numbers, ids_of, numbers_of
 from recbole_diffusion.prepare.own.forms import Form, form_of
 from recbole_diffusion.prepare.own.roles import ITEM, RATING, TIME, USER, Roles, TableOptions, roles_of
 from recbole_diffusion.prepare.own.source import Source, open_source
+from recbole_diffusion.prepare.own.texts import write_atomic
 from recbole_diffusion.prepare.own.times import Times, times_of
 
-DAY = 86_400  # seconds
 FEW = 3  # rows that a note names
 
 
@@ -52,7 +51,7 @@ class OwnData:
         if path.suffix == ".parquet":
             pq.write_table(self.table, path)
         else:
-            _write_text(self.table, path)
+            write_atomic(self.table, path)
 
 
 def own_data(data: Any, **options: Any) -> OwnData:
@@ -227,47 +226,5 @@ def _facts(
     facts += [f"rows     {reshaped}"] if reshaped else []
     facts += ["size     " + ", ".join(counted(record[f"{what}s"], what) for what in ("row", "user", "item"))]
     if times is not None:
-        facts += [f"times    {times.told}{_range(times)}"]
+        facts += [f"times    {times.told}{times.range_text}"]
     return facts
-
-
-def _range(times: Times) -> str:
-    known = times.values[~np.isnan(times.values)]
-    if not len(known):
-        return "; none is given"
-    if times.unit == "none":
-        return f", from {known.min():g} to {known.max():g}"
-    first, last = (date_text(one) for one in (known.min(), known.max()))
-    return f", from {first} to {last}"
-
-
-def date_text(seconds: float) -> str:
-    """Return a time as text, a day where it is midnight."""
-    moment = np.datetime64(int(seconds // 1), "s")
-    return str(moment).replace("T", " ") if seconds % DAY else str(moment.astype("datetime64[D]"))
-
-
-def _write_text(table: Any, path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.csv as pa_csv
-
-    with path.open("wb") as file:
-        header = ("\t".join(table.column_names) + "\n").encode()
-        file.write(header)
-        plain = pa.table(
-            {
-                name: column.cast(pa.large_string()) if pa.types.is_dictionary(column.type) else column
-                for name, column in zip(table.column_names, table.columns, strict=True)
-            }
-        )
-        try:
-            style = pa_csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
-            pa_csv.write_csv(plain, file, style)
-        except pa.ArrowInvalid:  # a text holds a quote, a tab or a line end
-            file.seek(0)
-            file.truncate()
-            file.write(header)
-            frame = plain.to_pandas(types_mapper={pa.int64(): "Int64"}.get)
-            # Around every text: with quotes where needed alone, a lone carriage return would have none.
-            style = {"sep": "\t", "lineterminator": "\n", "quoting": csv.QUOTE_NONNUMERIC}
-            frame.to_csv(file, index=False, header=False, **style)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from recbole_diffusion.errors import UsageError
-from recbole_diffusion.prepare.own.columns import counted
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare.own.source import Source
 from recbole_diffusion.prepare.own.texts import TextSource
 

@@ -165,3 +165,30 @@ def _first_rows(text: str, separator: str) -> list[list[str]]:
     except csv.Error:  # a field of more than 128 KiB: what comes before it is enough
         pass
     return rows or [[text[:60]]]
+
+
+def write_atomic(table: Any, path: Path) -> None:
+    """Write an Arrow table as RecBole reads it: tabs, the names as header, texts quoted where one needs it."""
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    with path.open("wb") as file:
+        header = ("\t".join(table.column_names) + "\n").encode()
+        file.write(header)
+        plain = pa.table(
+            {
+                name: column.cast(pa.large_string()) if pa.types.is_dictionary(column.type) else column
+                for name, column in zip(table.column_names, table.columns, strict=True)
+            }
+        )
+        try:
+            style = pa_csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
+            pa_csv.write_csv(plain, file, style)
+        except pa.ArrowInvalid:  # a text holds a quote, a tab or a line end
+            file.seek(0)
+            file.truncate()
+            file.write(header)
+            frame = plain.to_pandas(types_mapper={pa.int64(): "Int64"}.get)
+            # Around every text: with quotes where needed alone, a lone carriage return would have none.
+            style = {"sep": "\t", "lineterminator": "\n", "quoting": csv.QUOTE_NONNUMERIC}
+            frame.to_csv(file, index=False, header=False, **style)

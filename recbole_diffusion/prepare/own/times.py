@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare.own.columns import (
     Place,
     are_numbers,
-    counted,
     distinct_texts,
     first_row,
     numbers_of,
 )
 
+DAY = 86_400  # seconds
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 FROM, UNTIL = 10**8, 10**10  # seconds since 1970, from 1973 to 2286
@@ -42,6 +42,17 @@ class Times:
     values: np.ndarray
     unit: str
     told: str
+
+    @property
+    def range_text(self) -> str:
+        """Return from when to when they are, for a line about them."""
+        known = self.values[~np.isnan(self.values)]
+        if not len(known):
+            return "; none is given"
+        if self.unit == "none":
+            return f", from {known.min():g} to {known.max():g}"
+        first, last = (date_text(one) for one in (known.min(), known.max()))
+        return f", from {first} to {last}"
 
 
 def times_of(column: Any, place: Place, unit: str = "auto", form: str | None = None) -> Times:
@@ -163,3 +174,9 @@ def _from_numbers(values: np.ndarray, place: Place, unit: str) -> Times:
     small = int((np.abs(values[known]) < FROM * UNITS[found]).sum())
     told += f"; {counted(small, 'row')} before 1973, such as {np.min(values[known]):.0f}" if small else ""
     return Times(values / UNITS[found], found, told)
+
+
+def date_text(seconds: float) -> str:
+    """Return a time as text, a day where it is midnight."""
+    moment = np.datetime64(int(seconds // 1), "s")
+    return str(moment).replace("T", " ") if seconds % DAY else str(moment.astype("datetime64[D]"))
