@@ -168,7 +168,7 @@ def _first_rows(text: str, separator: str) -> list[list[str]]:
 
 
 def write_atomic(table: Any, path: Path) -> None:
-    """Write an Arrow table as RecBole reads it: tabs, the names as header, texts quoted where one needs it."""
+    """Write an Arrow table as RecBole reads it: tabs, the names as header, texts quoted if one needs it."""
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
