@@ -252,6 +252,22 @@ def words_cases(_: Start) -> Iterator[Case]:
             ["--dataset=d", "--data_path=data", "--shift=popularity"],
             ["--dataset=d", "--data_path=data", "--shift=popularity", "--output=a", "--shift_ratio=2"],
         ],
+        "convert": [
+            ["nowhere.csv", "--output=a"],
+            ["data", "--output=a"],
+            ["data/d/d.inter"],
+            ["data/d/d.inter", "--output=data/d"],
+            ["data/d/d.inter", "--output=a", "--user=who"],
+            ["data/d/d.inter", "--output=a", "--form=yelp"],
+            ["data/d/d.inter", "--output=a", "--encoding=klingon"],
+        ],
+        "inspect": [
+            ["--dataset=none"],
+            ["--dataset=d", "--data_path=nowhere"],
+            ["--dataset=d", "--data_path=data", "--output=a.pdf"],
+            ["--dataset=d", "--data_path=data", "--model=EASE"],
+            ["--dataset=d", "--data_path=data", "--shift=sideways"],
+        ],
         "prepare": [["nonsense"], ["food", "--source=nowhere", "--output=a"], ["food", "--min_user=-1"]],
     }.items():
         for one in words:
