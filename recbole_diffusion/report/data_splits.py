@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.compat import init_seed
+from recbole_diffusion.data.grouping import distinct
 from recbole_diffusion.data.preparation import parts_of, seed_of_split
 from recbole_diffusion.data.user_items import pair_keys
 from recbole_diffusion.errors import UsageError
@@ -152,8 +153,8 @@ def _count(summary: SplitSummary, parts: Mapping[str, Any], dataset: Any) -> Non
     for name, (users, items) in columns.items():
         summary.parts[name] = {
             "rows": len(users),
-            "users": len(np.unique(users)),
-            "items": len(np.unique(items)),
+            "users": len(distinct(users)),
+            "items": len(distinct(items)),
         }
         shares = np.bincount(group[items], minlength=GROUPS) / max(len(items), 1)
         summary.popularity[name] = [round(float(share), 4) for share in shares]
@@ -163,5 +164,5 @@ def _count(summary: SplitSummary, parts: Mapping[str, Any], dataset: Any) -> Non
     for place, name in enumerate(names):
         for other in names[place + 1 :]:
             summary.overlap += len(np.intersect1d(keys[name], keys[other], assume_unique=True))
-    everybody = len(np.unique(dataset.inter_feat[uid].to_numpy()))
+    everybody = len(distinct(dataset.inter_feat[uid].to_numpy()))
     summary.untested = everybody - summary.parts[names[-1]]["users"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from recbole_diffusion.compat import FeatureType
 from recbole_diffusion.config import Config
+from recbole_diffusion.data.grouping import distinct
 from recbole_diffusion.data.part_files import require_files
 from recbole_diffusion.data.preparation import create_dataset
 from recbole_diffusion.data.reader import opened
@@ -84,7 +85,7 @@ def summary_of(dataset: str | None, config_files: list[str], options: dict[str, 
     users, items = (frame[name].to_numpy(np.int64) for name in (found.uid_field, found.iid_field))
     of_users, of_items = (np.sort(np.bincount(one)[1:])[::-1] for one in (users, items))
     of_users, of_items = (one[one > 0] for one in (of_users, of_items))
-    pairs = len(np.unique(users * found.item_num + items))
+    pairs = len(distinct(users * found.item_num + items))
     cumulated = np.cumsum(of_items) / len(frame)
     times, unusable = _times(found)
     return DataSummary(
@@ -156,7 +157,7 @@ def _ratings(found: Any) -> dict[str, float] | None:
         "least": float(known.min()),
         "most": float(known.max()),
         "mean": round(float(known.mean()), 4),
-        "values": len(np.unique(known)),
+        "values": len(distinct(known)),
         "missing": len(values) - len(known),
     }
 
@@ -194,7 +195,9 @@ def _described(found: Any, times: np.ndarray | None, users: np.ndarray, unusable
     first, last = known.min(), known.max()
     since = unit != "none"
     ends = [date_text(one / UNITS[unit]) if since else f"{one:g}" for one in (first, last)]
-    moments = np.unique(np.stack([users[there].astype(np.float64), known]), axis=1, return_counts=True)[1]
+    order = np.lexsort((known, users[there]))
+    same = np.diff(users[there][order]) == 0
+    same &= np.diff(known[order]) == 0  # with the row before it
     return {
         "from": ends[0],
         "to": ends[1],
@@ -202,5 +205,5 @@ def _described(found: Any, times: np.ndarray | None, users: np.ndarray, unusable
         if since
         else "numbers that are no times since 1970",
         **described,
-        "tied": int(moments[moments > 1].sum()),
+        "tied": int((np.r_[False, same] | np.r_[same, False]).sum()),
     }

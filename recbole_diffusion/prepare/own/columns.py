@@ -12,6 +12,7 @@ import numpy as np
 
 from recbole_diffusion.errors import UsageError, counted
 
+FEW = 100  # rows that are looked at first
 EXACT = 2.0**53  # from here on, two whole numbers can be one float
 PADDING = "[PAD]"  # RecBole's token of id 0
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none", "NaT", "<NA>")  # where a number is
@@ -73,11 +74,8 @@ def ids_of(column: Any, place: Place) -> Ids:
         raise place.fault(None, "no value", "ids", "name another column")
     elif not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         raise place.fault(None, f"values of type {kind}", "texts or whole numbers", "convert the column")
-    if pa.types.is_integer(kind):  # each number becomes a text once
-        column = column.dictionary_encode()
-    if not pa.types.is_dictionary(column.type):
-        column = column.cast(pa.large_string()).dictionary_encode()
-    whole = column.unify_dictionaries().combine_chunks()
+    # A whole number becomes a text once, in the dictionary.
+    whole = _encoded(column if pa.types.is_integer(kind) else column.cast(pa.large_string()))
     codes = whole.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     texts = whole.dictionary.cast(pa.large_string())
     known = texts.to_pylist()
@@ -86,6 +84,15 @@ def ids_of(column: Any, place: Place) -> Ids:
     codes = np.where(gone[codes], -1, codes)
     _check_texts(known, codes, place, notes)
     return Ids(codes, texts, notes)
+
+
+def _encoded(column: Any) -> Any:
+    """Return a column as one dictionary array; to unify those of many chunks takes minutes."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return pa.concat_arrays(column.chunks).dictionary_encode()
 
 
 def _whole(column: Any, place: Place) -> Any:
@@ -157,16 +164,18 @@ def numbers_of(column: Any, place: Place) -> np.ndarray:
 def distinct_texts(column: Any) -> tuple[Any, np.ndarray]:
     """Return the texts of a column, each once, and the code of each row.
 
-    The texts are a pandas Series, without blanks around them; a word for a missing one has become an empty
-    text, as the last one is. Codes are int64 [rows].
+    The texts are an Arrow array, without blanks around them; a word for a missing one is null, and so is the
+    last. Codes are int64 [rows].
     """
-    import pandas as pd
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    whole = column.cast(pa.large_string()).dictionary_encode().unify_dictionaries().combine_chunks()
-    texts = pd.Series([*whole.dictionary.to_pylist(), ""], dtype=object).str.strip()
+    whole = _encoded(column.cast(pa.large_string()))
+    known = whole.dictionary
+    texts = pc.utf8_trim_whitespace(pa.concat_arrays([known, pa.array([None], known.type)]))
     codes = whole.indices.cast(pa.int64()).fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
-    return texts.mask(texts.isin(MISSING), ""), codes
+    word = pc.is_in(texts, pa.array(MISSING, texts.type))
+    return pc.if_else(word, pa.scalar(None, texts.type), texts), codes
 
 
 def first_row(codes: np.ndarray, wrong: np.ndarray) -> tuple[int, int]:
@@ -175,16 +184,25 @@ def first_row(codes: np.ndarray, wrong: np.ndarray) -> tuple[int, int]:
     return int(rows[0]), len(rows)
 
 
+def _numbers(texts: Any) -> np.ndarray:
+    """Return the numbers of texts, NaN where a text is none or missing."""
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        return texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:  # pandas knows all that are numbers, and takes its time for those that are not
+        return pd.to_numeric(texts.to_pandas(), errors="coerce").to_numpy(np.float64)
+
+
 def _parsed(column: Any, place: Place) -> np.ndarray:
     """Return the numbers of texts."""
-    import pandas as pd
-
     texts, codes = distinct_texts(column)
-    values = pd.to_numeric(texts.where(texts != ""), errors="coerce").to_numpy(np.float64)
-    wrong = np.isnan(values) & (texts != "").to_numpy()
+    values = _numbers(texts)
+    wrong = np.isnan(values) & texts.is_valid().to_numpy(zero_copy_only=False)
     if wrong.any():
         row, count = first_row(codes, wrong)
-        text = texts[codes[row]]
+        text = texts[int(codes[row])].as_py()
         comma = re.fullmatch(r"-?\d+,\d+", text)
         remedy = "write a decimal point" if comma else f"correct it ({counted(count, 'such row')})"
         raise place.fault(row, f"{text!r:.60}", "a number", remedy)
@@ -193,9 +211,13 @@ def _parsed(column: Any, place: Place) -> np.ndarray:
 
 def are_numbers(column: Any) -> bool:
     """Return whether a column of texts holds numbers alone, none with a leading zero, as codes have."""
-    import pandas as pd
+    import pyarrow.compute as pc
 
-    texts, _ = distinct_texts(column)
-    texts = texts[texts != ""]
-    values = pd.to_numeric(texts, errors="coerce")
-    return bool(len(texts)) and bool(np.isfinite(values).all()) and not texts.str.match(r"[+-]?0\d").any()
+    first = distinct_texts(column.slice(0, FEW))[0].drop_null()
+    if not np.isfinite(_numbers(first)).all():
+        return False
+    texts = distinct_texts(column)[0].drop_null()
+    return (
+        bool(np.isfinite(_numbers(texts)).all())
+        and not pc.any(pc.match_substring_regex(texts, r"^[+-]?0\d")).as_py()
+    )

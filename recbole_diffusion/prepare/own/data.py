@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_diffusion.data.grouping import distinct
 from recbole_diffusion.errors import UsageError, counted, did_you_mean
 from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.prepare.own.columns import Ids, Place, are_numbers, ids_of, numbers_of
@@ -173,8 +174,8 @@ def _assembled(
         "columns": dict(zip(arrays, roles.all, strict=True)),
         "rows_read": len(there),
         "rows": int(there.sum()),
-        "users": len(np.unique(users.codes[there])),
-        "items": len(np.unique(items.codes[there])),
+        "users": len(distinct(users.codes[there])),
+        "items": len(distinct(items.codes[there])),
         "repeated_rows": repeats,
         "time_unit": times.unit if times else None,
     }
@@ -200,13 +201,14 @@ def _array(values: Any, there: np.ndarray) -> Any:
 
 def _repeats(pairs: np.ndarray, table: Any) -> tuple[int, int]:
     """Return the rows that repeat a pair, and those among them that repeat a whole row."""
-    repeats = len(pairs) - len(np.unique(pairs))
-    if not repeats or table.num_columns < 3:
-        return repeats, repeats
-    _, count = np.unique(pairs, return_counts=True)
-    several = np.isin(pairs, np.unique(pairs)[count > 1])
-    rows = table.filter(several).to_pandas()
-    return repeats, int(rows.duplicated().sum())
+    ordered = np.sort(pairs)
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(again) or table.num_columns < 3:
+        return len(again), len(again)
+    several = distinct(again)
+    place = np.searchsorted(several, pairs).clip(max=len(several) - 1)
+    rows = table.filter(several[place] == pairs).to_pandas()
+    return len(again), int(rows.duplicated().sum())
 
 
 def _rows(rows: np.ndarray) -> str:

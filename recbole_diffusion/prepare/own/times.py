@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_diffusion.data.grouping import distinct
 from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare.own.columns import (
     Place,
@@ -25,6 +26,7 @@ UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 FROM, UNTIL = 10**8, 10**10  # seconds since 1970, from 1973 to 2286
 ISO = r"^\d{4}[-/]\d{1,2}"  # pandas takes "now" for a time, too
+ZONE = r":.*(?:Z|[+-]\d\d:?(?:\d\d)?)$"
 DAYS = re.compile(r"(19|20|21)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 
 
@@ -97,14 +99,17 @@ def _from_dates(column: Any, place: Place) -> Times:
 def _from_texts(column: Any, place: Place, form: str | None) -> Times:
     """Return the seconds of texts; without a format, those of ISO 8601 alone: 03/04 is March or April."""
     import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     texts, codes = distinct_texts(column)
-    there = (texts != "").to_numpy()
+    there = texts.is_valid().to_numpy(zero_copy_only=False)
     bare = texts
     if form is None:
-        bare = texts.where(texts.str.match(ISO), "").str.replace(r"\s?UTC$", "Z", regex=True)
+        dates = pc.if_else(pc.match_substring_regex(texts, ISO), texts, pa.scalar(None, texts.type))
+        bare = pc.replace_substring_regex(dates, r"\s?UTC$", "Z")
     try:
-        moments = pd.to_datetime(bare.where(bare != ""), format=form or "ISO8601", utc=True, errors="coerce")
+        moments = pd.to_datetime(bare.to_pandas(), format=form or "ISO8601", utc=True, errors="coerce")
     except ValueError as error:
         raise UsageError(f"time_format is {form!r}: {error}; it takes one as '%d/%m/%Y %H:%M'") from error
     wrong = moments.isna().to_numpy() & there
@@ -112,14 +117,14 @@ def _from_texts(column: Any, place: Place, form: str | None) -> Times:
         row, count = first_row(codes, wrong)
         expected = f"the format {form}" if form else "ISO 8601, as 2024-03-31 or 2024-03-31T12:00:00+02:00"
         remedy = f"correct it, or give --time_format, such as %d/%m/%Y ({counted(count, 'such row')})"
-        raise place.fault(row, f"{texts[codes[row]]!r:.60}", expected, remedy)
+        raise place.fault(row, f"{texts[int(codes[row])].as_py()!r:.60}", expected, remedy)
     values = moments.dt.tz_localize(None).astype("datetime64[us]").astype(np.int64).to_numpy() / 1e6
     values = np.where(there, values, np.nan)[codes]
     told = f"{place.name}: " + (f"dates of the format {form}" if form else "ISO dates")
     if form:
         zoned = there if re.search("%[zZ]", form) else ~there
     else:
-        zoned = bare.str.contains(r":.*(?:Z|[+-]\d\d:?(?:\d\d)?)$").to_numpy()
+        zoned = pc.match_substring_regex(bare, ZONE).fill_null(False).to_numpy(zero_copy_only=False)
     if not zoned[there].all():
         told += f"{', some' if zoned[there].any() else ''} without a zone, taken as UTC"
     return Times(values, "date", told)
@@ -135,21 +140,29 @@ def unit_of(values: np.ndarray) -> tuple[str, np.ndarray]:
         s, ms, us, ns, or ``none`` for numbers that are no times since 1970 (steps, years, small numbers);
         places of numbers in the range of another unit.
     """
-    sizes, names = np.abs(values), np.full(len(values), "none", dtype="<U4")
-    for name, factor in UNITS.items():
-        names[(sizes >= FROM * factor) & (sizes < UNTIL * factor)] = name
-    found, counts = np.unique(names[names != "none"], return_counts=True)
-    if 2 * counts.sum() < len(values):  # a few large ones among small ones
-        return "none", np.flatnonzero(names != "none")
-    unit = str(found[np.argmax(counts)]) if len(found) else "none"
-    return unit, np.flatnonzero((names != unit) & (names != "none"))
+    sizes, place = np.abs(values), np.zeros(len(values), np.int8)  # 0: of no unit
+    for number, factor in enumerate(UNITS.values(), start=1):
+        place[(sizes >= FROM * factor) & (sizes < UNTIL * factor)] = number
+    counts = np.bincount(place, minlength=len(UNITS) + 1)
+    if 2 * counts[1:].sum() < len(values):  # a few large ones among small ones
+        return "none", np.flatnonzero(place)
+    most = 1 + int(np.argmax(counts[1:]))
+    unit = list(UNITS)[most - 1] if counts[most] else "none"
+    return unit, np.flatnonzero((place != most) & (place != 0))
+
+
+def _are_days(values: np.ndarray) -> bool:
+    """Return whether numbers are days such as 20240331."""
+    if values.min() < 19000101 or values.max() > 21991231:
+        return False
+    return all(map(DAYS.fullmatch, (f"{one:.0f}" for one in distinct(values))))
 
 
 def _from_numbers(values: np.ndarray, place: Place, unit: str) -> Times:
     known = np.flatnonzero(~np.isnan(values))
     if unit != "auto":
         return Times(values / UNITS[unit], unit, f"{place.name}: {WORDS[unit]} since 1970")
-    if len(known) and all(map(DAYS.fullmatch, (f"{one:.0f}" for one in np.unique(values[known])))):
+    if len(known) and _are_days(values[known]):
         import pandas as pd
 
         days = pd.Series(values).map("{:.0f}".format, na_action="ignore")
