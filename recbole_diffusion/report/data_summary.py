@@ -36,6 +36,7 @@ class DataSummary:
         of_items: the same of an item.
         top: share of the rows that the most popular items have, by per cent of the items.
         ratings: ``least``, ``most``, ``mean``, ``values`` (different ones), ``missing``; None without any.
+        negatives: rows with the label 0, read or not.
         times: ``from``, ``to``, ``unit``, ``missing``, ``tied`` (rows of a user with another at the same
             time), or ``unusable``, the reason; None without any.
         splits: what each way to split it makes of it.
@@ -55,6 +56,7 @@ class DataSummary:
     of_items: dict[str, float]
     top: dict[str, float]
     ratings: dict[str, float] | None
+    negatives: int
     times: dict[str, Any] | None
     splits: list[SplitSummary]
     item_counts: np.ndarray
@@ -100,6 +102,9 @@ def summary_of(dataset: str | None, config_files: list[str], options: dict[str, 
         of_items=_counts(of_items),
         top={f"{part} %": float(cumulated[max(round(len(of_items) * part / 100), 1) - 1]) for part in TOP},
         ratings=_ratings(found),
+        negatives=int((frame[found.label_field] == 0).sum())
+        if found.label_field in frame
+        else found.unread_labels[0],
         times=_described(found, times, users, unusable),
         splits=splits_of(found, None if unusable else times, unusable or ""),
         item_counts=of_items,

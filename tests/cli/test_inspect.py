@@ -73,6 +73,17 @@ def test_the_numbers_are_those_of_the_rows(shop):
     assert found.times["tied"] == 4  # both rows of "two", and of the pair that "twice" has twice
 
 
+def test_rows_with_the_label_0_are_told(shop, printed):
+    path = Path("dataset/shop/shop.inter")
+    assert of_shop().negatives == 0
+    assert of_shop(threshold={"rating": 4}).negatives == sum(row[2] < 4 for row in shop)
+    header, *lines = path.read_text().splitlines()
+    labelled = [f"{line}\t{number % 2}" for number, line in enumerate(lines)]
+    path.write_text("\n".join([header + "\tlabel:float", *labelled]) + "\n")
+    zeros = (len(shop) + 1) // 2
+    assert f"labels    {zeros} rows with the label 0" in printed("inspect", "--dataset=shop")
+
+
 def test_filters_of_a_run_count(shop):
     found = of_shop(rm_dup_inter="last", user_inter_num_interval="[3,inf)")
     assert (found.rows, found.rows_read) == (len(shop) - 4, len(shop))

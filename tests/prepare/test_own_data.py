@@ -169,6 +169,14 @@ def test_times_are_seconds_since_1970_and_what_they_were_taken_for_is_told(value
     assert said in found.facts[-1]
 
 
+@pytest.mark.parametrize("empty", [["", ""], [None, None], ["NA", None]])
+def test_a_column_without_a_value_is_one_of_gaps(empty):
+    found = own_data(frame(date=empty, stars=empty, shop=empty), **DATED, rating="stars", keep="shop")
+    assert [row[2:] for row in rows(found)] == [(None, None, None)] * 2 or empty == ["NA", None]
+    assert "2 rows without timestamp, an empty field there" in found.notes
+    assert found.facts[-1].endswith("none is given")
+
+
 def test_a_format_or_a_unit_that_is_given_decides():
     day_first = own_data(frame(date=["03/04/2024", "04/04/2024"]), **DATED, time_format="%d/%m/%Y")
     assert rows(day_first)[0][2] == datetime.datetime(2024, 4, 3, tzinfo=datetime.UTC).timestamp()

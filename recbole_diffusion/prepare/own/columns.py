@@ -218,6 +218,7 @@ def are_numbers(column: Any) -> bool:
         return False
     texts = distinct_texts(column)[0].drop_null()
     return (
-        bool(np.isfinite(_numbers(texts)).all())
+        bool(len(texts))
+        and bool(np.isfinite(_numbers(texts)).all())
         and not pc.any(pc.match_substring_regex(texts, r"^[+-]?0\d")).as_py()
     )
