@@ -42,8 +42,8 @@ def lines_of(found: DataSummary) -> list[str]:
     lines += [f"ratings   {_ratings_text(found.ratings)}"] if found.ratings else []
     if found.negatives:
         lines.append(
-            f"labels    {counted(found.negatives, 'row')} with the label 0, counted as positives here; most models "
-            "refuse them: keep the others with val_interval and load_col"
+            f"labels    {counted(found.negatives, 'row')} with the label 0, counted as positives here; most "
+            "models refuse them: keep the others with val_interval and load_col"
         )
     lines += [f"times     {_times_text(found.times, found.rows)}"]
     return [*lines, "", *_split_lines(found.splits)]

@@ -177,6 +177,24 @@ def test_a_column_without_a_value_is_one_of_gaps(empty):
     assert found.facts[-1].endswith("none is given")
 
 
+def test_rows_that_a_missing_quote_swallows_are_told(file):
+    content = 'customer,sku,title\na,x,"one\nb,y,two\nc,z,"three\nd,x,four\n'
+    found = own_data(file(content), **SALES)
+    assert [row[0] for row in rows(found)] == ["a", "d"]
+    assert any(note.startswith("2 lines inside quoted fields") for note in found.notes)
+    assert own_data(file(content.replace('"', "")), **SALES).notes == []
+    assert any("1 line inside" in note for note in own_data(file('customer,sku\n"a\nb",x\n'), **SALES).notes)
+
+
+def test_texts_of_other_arrow_types_are_texts():
+    view = pa.table(
+        {"customer": pa.array(["07"]).cast(pa.string_view()), "sku": pa.array(["x"], pa.large_string())}
+    )
+    assert rows(own_data(view.append_column("date", pa.array(["3"]).cast(pa.string_view())), **DATED)) == [
+        ("07", "x", 3)
+    ]
+
+
 def test_a_format_or_a_unit_that_is_given_decides():
     day_first = own_data(frame(date=["03/04/2024", "04/04/2024"]), **DATED, time_format="%d/%m/%Y")
     assert rows(day_first)[0][2] == datetime.datetime(2024, 4, 3, tzinfo=datetime.UTC).timestamp()

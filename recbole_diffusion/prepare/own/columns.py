@@ -19,6 +19,20 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none", "NaT",
 LOOK_MISSING = ("nan", "NaN", "None", "null", "NULL", "NA", "<NA>", "NaT")
 
 
+def kind_of(column: Any) -> Any:
+    """Return the type of a column's values, also where they stand in a dictionary."""
+    import pyarrow as pa
+
+    return column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+
+
+def is_text(kind: Any) -> bool:
+    """Return whether values of an Arrow type are texts."""
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
 @dataclass(frozen=True)
 class Place:
     """A column, for messages.
@@ -66,13 +80,13 @@ def ids_of(column: Any, place: Place) -> Ids:
     import pyarrow as pa
 
     notes: list[str] = []
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    kind = kind_of(column)
     if pa.types.is_floating(kind):
         column = _whole(column, place)
         notes.append(f"the ids of {place.name} are floats in the table, and are written without .0")
     elif pa.types.is_null(kind):
         raise place.fault(None, "no value", "ids", "name another column")
-    elif not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    elif not (pa.types.is_integer(kind) or is_text(kind)):
         raise place.fault(None, f"values of type {kind}", "texts or whole numbers", "convert the column")
     # A whole number becomes a text once, in the dictionary.
     whole = _encoded(column if pa.types.is_integer(kind) else column.cast(pa.large_string()))
@@ -144,10 +158,10 @@ def numbers_of(column: Any, place: Place) -> np.ndarray:
     """
     import pyarrow as pa
 
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    kind = kind_of(column)
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         values = _parsed(column, place)
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
         values = column.cast(kind).cast(pa.float64(), safe=False).to_numpy()

@@ -14,11 +14,19 @@ import numpy as np
 from recbole_diffusion.data.grouping import distinct
 from recbole_diffusion.errors import UsageError, counted, did_you_mean
 from recbole_diffusion.options.declare import read_options
-from recbole_diffusion.prepare.own.columns import Ids, Place, are_numbers, ids_of, numbers_of
+from recbole_diffusion.prepare.own.columns import (
+    Ids,
+    Place,
+    are_numbers,
+    ids_of,
+    is_text,
+    kind_of,
+    numbers_of,
+)
 from recbole_diffusion.prepare.own.forms import Form, form_of
 from recbole_diffusion.prepare.own.roles import ITEM, RATING, TIME, USER, Roles, TableOptions, roles_of
 from recbole_diffusion.prepare.own.source import Source, open_source
-from recbole_diffusion.prepare.own.texts import write_atomic
+from recbole_diffusion.prepare.own.texts import TextSource, write_atomic
 from recbole_diffusion.prepare.own.times import Times, times_of
 
 FEW = 3  # rows that a note names
@@ -114,17 +122,17 @@ def _checked(source: Source, roles: Roles, form: Form | None, read: TableOptions
         columns[f"{TIME}:float"] = times.values
     for name in roles.keep:
         columns.update(_kept(table[name], at(name)))
-    return _assembled(source, roles, form, (users, items), columns, times, reshaped)
+    return _assembled(source, roles, form, (users, items), columns, times, reshaped, size)
 
 
 def _kept(column: Any, place: Place) -> dict[str, Any]:
     """Return a column that keeps its name: dates as seconds, numbers, or texts as tokens."""
     import pyarrow as pa
 
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    kind = kind_of(column)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return {f"{place.name}:float": times_of(column, place).values}
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         if are_numbers(column):
             return {f"{place.name}:float": numbers_of(column, place)}
         return {f"{place.name}:token": ids_of(column, place)}
@@ -139,6 +147,7 @@ def _assembled(
     columns: dict[str, Any],
     times: Times | None,
     reshaped: str,
+    rows_of_file: int,
 ) -> OwnData:
     """Return the rows with user and item, with counts and what there is to know of them."""
     import pyarrow as pa
@@ -149,6 +158,12 @@ def _assembled(
     if not there.any():
         raise UsageError(f"{source.where} has no row with both a user and an item; name other columns")
     notes = [*users.notes, *items.notes]
+    inside = source.lines_inside(rows_of_file) if isinstance(source, TextSource) else 0
+    if inside:
+        notes.append(
+            f"{counted(inside, 'line')} inside quoted fields, which are no rows of their own; if no text has "
+            "several lines, a quote is missing in the file"
+        )
     if len(without):
         notes.insert(0, f"{counted(len(without), 'row')} without user or item left out ({_rows(without)})")
     arrays = {}
@@ -223,7 +238,9 @@ def _facts(
     columns = ", ".join(f"{own} as {name}" for name, own in record["columns"].items())
     facts = [f"form     {form.title}"] if form else []
     facts += [f"columns  {columns}"]
-    left = [name for name in source.names if name not in record["columns"].values()]
+    left = [
+        name or "(a column without a name)" for name in source.names if name not in record["columns"].values()
+    ]
     facts += [f"left out {', '.join(left)[:200]}"] if left else []
     facts += [f"rows     {reshaped}"] if reshaped else []
     facts += ["size     " + ", ".join(counted(record[f"{what}s"], what) for what in ("row", "user", "item"))]

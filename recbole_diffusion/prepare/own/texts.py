@@ -122,6 +122,16 @@ class TextSource:
             ) from error
         return found.rename_columns(list(names))
 
+    def lines_inside(self, rows: int) -> int:
+        """Return how many lines lie inside of quoted fields, given the number of rows.
+
+        A quote that is never closed, or closed many lines later, makes one field of all rows in between.
+        """
+        if len(self.separator) > 1 or codecs.lookup(self.encoding).name.startswith(("utf-16", "utf-32")):
+            return 0
+        with self._stream() as stream, io.BufferedReader(stream) as lines:
+            return max(sum(line.strip(b"\r\n") != b"" for line in lines) - int(self.headed) - rows, 0)
+
     def _stream(self) -> Any:
         import pyarrow as pa
 

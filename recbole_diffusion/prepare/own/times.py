@@ -18,6 +18,8 @@ from recbole_diffusion.prepare.own.columns import (
     are_numbers,
     distinct_texts,
     first_row,
+    is_text,
+    kind_of,
     numbers_of,
 )
 
@@ -71,11 +73,11 @@ def times_of(column: Any, place: Place, unit: str = "auto", form: str | None = N
     """
     import pyarrow as pa
 
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    kind = kind_of(column)
     column = column.cast(kind)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _from_dates(column, place)
-    texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    texts = is_text(kind)
     if texts and (form is not None or not are_numbers(column)):
         return _from_texts(column, place, form)
     if form is not None:
