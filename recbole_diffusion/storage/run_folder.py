@@ -43,7 +43,9 @@ def make_empty_folder(path: Path, what: str, option: str, place: str) -> None:
         left = list(path.iterdir())
         if all(is_left_over(entry) for entry in left):
             for entry in left:
-                if entry.name.endswith(".part"):
+                if entry.is_dir():
+                    shutil.rmtree(entry, ignore_errors=True)
+                elif entry.name.endswith(".part"):
                     entry.unlink(missing_ok=True)
         else:
             resume = f"{'tune ' if what == 'sweep' else ''}--resume={path}"
@@ -57,7 +59,16 @@ def make_empty_folder(path: Path, what: str, option: str, place: str) -> None:
 
 
 def is_left_over(entry: Path) -> bool:
-    """Return whether a file in a folder is a lock, or a draft that a killed process has not finished."""
+    """Return whether an entry is a lock, or what a killed process has made before its first whole file.
+
+    That is a draft, or the copy of a table, which is written before the configuration.
+    """
+    if entry.is_dir():
+        files = [one.name for one in entry.rglob("*") if one.is_file()]
+        own = [name for name in files if name == DATA_RECORD or name.endswith(".inter.parquet")]
+        return (entry.name == DATA and DATA_RECORD in files and own == files) or (
+            entry.name.startswith(f".{DATA}.") and entry.suffix == ".part"
+        )
     return entry.is_file() and (entry.name in LOCKS or (entry.name[0] == "." and entry.suffix == ".part"))
 
 
@@ -67,6 +78,8 @@ def rerun_hint(folder: Path) -> str:
 
 
 LOCKS = (".lock", "lock")  # of a run and of a sweep
+DATA = "data"  # the folder of a copy
+DATA_RECORD = "data.json"  # beside a copy: what it was made of
 
 
 class RunFolder:
@@ -98,7 +111,7 @@ class RunFolder:
         self.result = self.path / "result.json"
         self.user_metrics = self.path / "user_metrics.npz"
         self.tensorboard = self.path / "tensorboard"
-        self.data = self.path / "data"
+        self.data = self.path / DATA
 
     @classmethod
     def create(cls, model: str, dataset: str, runs_path: str, run_dir: str | None) -> "RunFolder":

@@ -225,6 +225,20 @@ def test_a_table_that_repeats_pairs_is_refused_as_a_data_set_would_be(sales):
     assert sum(part["rows"] for part in found["parts"].values()) == len(sales)
 
 
+def test_a_folder_that_a_kill_has_left_with_a_copy_alone_is_taken_again(sales, tmp_path):
+    found = run("BPR", data=sales, **NAMED, overrides={**SMALL, "run_dir": "a"})
+    (tmp_path / "b" / ".data.17.part" / "data").mkdir(parents=True)
+    shutil.copytree(tmp_path / "a/data", tmp_path / "b/data")
+    again = run("BPR", data=sales[:200], **NAMED, overrides={**SMALL, "run_dir": "b"})
+    assert sum(one["rows"] for one in again["parts"].values()) == 200 != len(sales)
+    assert sorted(one.name for one in (tmp_path / "b").iterdir() if one.is_dir()) == ["data", "tensorboard"]
+    (tmp_path / "c/data").mkdir(parents=True)
+    (tmp_path / "c/data/mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="is not empty"):
+        run("BPR", data=sales, **NAMED, overrides={**SMALL, "run_dir": "c"})
+    assert (tmp_path / "c/data/mine.txt").read_text() == "mine" and found["run_dir"]
+
+
 def test_load_col_of_a_file_is_kept(sales, tmp_path):
     (tmp_path / "c.yaml").write_text("load_col: {inter: [user_id, item_id]}\n")
     run("BPR", data=sales, **NAMED, config_files=["c.yaml"], overrides={**SMALL, "run_dir": "a"})

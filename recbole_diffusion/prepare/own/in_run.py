@@ -14,6 +14,7 @@ from recbole_diffusion.prepare.own.data import OwnData
 from recbole_diffusion.prepare.own.roles import ITEM, RATING, TIME, USER
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.atomic import whole
+from recbole_diffusion.storage.run_folder import DATA_RECORD
 
 FIELDS = {"USER_ID_FIELD": USER, "ITEM_ID_FIELD": ITEM, "RATING_FIELD": RATING, "TIME_FIELD": TIME}
 OTHERS = ("data_path", "benchmark_filename")  # options that name other data
@@ -58,7 +59,7 @@ def put(found: OwnData, config: Any, folder: Path) -> None:
         (draft / name).mkdir(parents=True)
         found.write(draft / name / f"{name}.inter.parquet")
         record = json.dumps({**found.record, "facts": found.facts, "notes": found.notes}, indent=2)
-        (draft / name / "data.json").write_text(record + "\n", encoding="utf-8")
+        (draft / name / DATA_RECORD).write_text(record + "\n", encoding="utf-8")
     config.resolved["data_path"] = str(folder)
     config.final_config_dict["data_path"] = str(folder / name)
     config.notes += found.notes
