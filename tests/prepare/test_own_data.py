@@ -323,6 +323,7 @@ WRONG = {
     "unknown form": ("customer,sku\na,x\n", {"form": "nonsense"}, "it takes auto | table"),
     "another form": ("customer,sku\na,x\n", {"form": "yelp"}, "does not have the form 'yelp'"),
     "test part of MIND": ("1\tU1\t11/11/2019 9:05:58 AM\t\tN5 N3\n", {}, "found the impression 'N5'"),
+    "MIND and a name": (FORMS["behaviors.tsv"][0], {"time": "impression"}, "so that time cannot be"),
     "columns": ("a,x\n", {**SALES, "columns": "customer"}, "names 1: customer"),
     "unknown encoding": ("customer,sku\na,x\n", {**SALES, "encoding": "klingon"}, "encoding is 'klingon'"),
     "latin-1": ("customer,sku\na,é\n".encode("latin-1"), SALES, "cannot be read as utf-8.*--encoding"),

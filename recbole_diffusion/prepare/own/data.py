@@ -115,10 +115,8 @@ def _checked(source: Source, roles: Roles, form: Form | None, read: TableOptions
         columns[f"{RATING}:float"] = numbers_of(table[roles.rating], at(roles.rating))
     times = None
     if roles.time:
-        unit = read.time_unit if read.time_unit != "auto" or form is None else form.time_unit
-        times = times_of(
-            table[roles.time], at(roles.time), unit, read.time_format or (form.time_format if form else None)
-        )
+        given = read.time_format or (form.time_format if form else None)
+        times = times_of(table[roles.time], at(roles.time), read.time_unit, given)
         columns[f"{TIME}:float"] = times.values
     for name in roles.keep:
         columns.update(_kept(table[name], at(name)))

@@ -35,7 +35,6 @@ class Form:
         time: column of times; None without one.
         keep: other columns that belong to an interaction.
         columns: names of the columns where the file has no header line.
-        time_unit: unit of times that are numbers.
         time_format: format of times that are texts; None: ISO 8601.
         note: what a user should know of it.
         reshape: makes the rows from those of the file, with a line about it.
@@ -49,7 +48,6 @@ class Form:
     time: str | None = None
     keep: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    time_unit: str = "auto"
     time_format: str | None = None
     note: str = ""
     reshape: Callable[[Any, str], tuple[Any, str]] | None = None
@@ -87,15 +85,7 @@ def clicks(table: Any, where: str) -> tuple[Any, str]:
 
 FORMS = (
     Form("movielens", "MovieLens, ratings.csv", "userId", "movieId", "rating", "timestamp"),
-    Form(
-        "amazon2023",
-        "Amazon reviews of 2023",
-        "user_id",
-        "parent_asin",
-        "rating",
-        "timestamp",
-        time_unit="ms",
-    ),
+    Form("amazon2023", "Amazon reviews of 2023", "user_id", "parent_asin", "rating", "timestamp"),
     Form(
         "amazon2018",
         "Amazon reviews of 2014 and 2018, JSON lines",
@@ -103,7 +93,6 @@ FORMS = (
         "asin",
         "overall",
         "unixReviewTime",
-        time_unit="s",
     ),
     Form("yelp", "Yelp Open Dataset, reviews", "user_id", "business_id", "stars", "date"),
     Form(
@@ -114,7 +103,6 @@ FORMS = (
         None,
         "timestamp",
         ("watch_ratio",),
-        time_unit="s",
         note="each view is a row, however short; keep the long ones with "
         "--val_interval=\"{watch_ratio: '[2,inf)'}\" and "
         '--load_col="{inter: [user_id, item_id, watch_ratio]}"',
@@ -130,7 +118,6 @@ HEADLESS = (
         "rating",
         "timestamp",
         columns=("user", "item", "rating", "timestamp"),
-        time_unit="s",
     ),
     Form(
         "amazon2018",
@@ -140,7 +127,6 @@ HEADLESS = (
         "rating",
         "timestamp",
         columns=("item", "user", "rating", "timestamp"),
-        time_unit="s",
     ),
     Form(
         "mind",

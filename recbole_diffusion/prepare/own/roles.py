@@ -73,6 +73,12 @@ def roles_of(source: Source, form: Form | None, read: TableOptions, keep: Sequen
         UsageError: one is not there, or stands twice in the table, or is named for two roles.
     """
     given = {role: getattr(read, role) for role in ("user", "item", "rating", "time")}
+    named = [role for role, name in given.items() if name] + ["keep"] * bool(keep)
+    if form and form.reshape and named:
+        raise UsageError(
+            f"{source.where} is read as {form.title}, whose rows are made anew, so that {named[0]} cannot be "
+            "named; leave it out"
+        )
     found: dict[str, Any] = dict(given)
     for role in given if form else ():
         known = getattr(form, role)
