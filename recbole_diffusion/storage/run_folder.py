@@ -1,6 +1,6 @@
 """One run is one folder: configuration, log, metrics by epoch, checkpoints, result.
 
-Every file is whole or absent. Longer than most files: each file of a run, how it is read, written, left out.
+Every file is whole or absent. Longer than most files: each file of a run, how it is read, written, removed.
 """
 
 import contextlib
