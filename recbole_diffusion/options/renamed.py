@@ -1,4 +1,4 @@
-"""Options renamed since earlier versions: the message for an old name, the translation of stored ones."""
+"""Options renamed since earlier versions, and values that meant something else: messages, translation."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -31,10 +31,53 @@ RENAMED = {
     "false_share": "false_ratio",
 }
 
+# Values that have another meaning now, by model and option, with the value that says what they said.
+REVALUED = {"TVDiff": {"topology": {"linkprop": "three_step"}}}
+# By model: options that came with the new meaning, at the value that they had before. A stored configuration
+# without them is of before; so is a sweep's record of an earlier version of the values.
+CAME_WITH: dict[str, dict[str, Any]] = {"TVDiff": {"aggregation": "addition"}}
+VALUES_VERSION = 2
+
 
 def translated(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored configuration under today's names, in the same order."""
     return {RENAMED.get(name, name): value for name, value in values.items()}
+
+
+def revalued(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of before :data:`VALUES_VERSION` with the values that say the same today."""
+    new = REVALUED.get(model, {})
+    return {
+        name: new[name].get(value, value) if name in new and isinstance(value, str) else value
+        for name, value in options.items()
+    }
+
+
+def revalued_space(model: str, space: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a search space of before :data:`VALUES_VERSION` with the values that say the same today."""
+
+    def of(names: list[str], value: Any) -> Any:
+        if isinstance(value, Mapping):  # the keys of a parameter, among them choice and when
+            return {
+                key: revalued_space(model, one) if key == "when" else of(names, one)
+                for key, one in value.items()
+            }
+        if isinstance(value, list) and len(names) > 1 and not any(isinstance(one, list) for one in value):
+            return list(revalued(model, dict(zip(names, value, strict=True))).values())  # chosen together
+        if isinstance(value, list):
+            return [of(names, one) for one in value]
+        return revalued(model, {names[0]: value})[names[0]]
+
+    return {name: of([one.strip() for one in name.split(",")], value) for name, value in space.items()}
+
+
+def stored_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's whole stored configuration under today's names, with today's values."""
+    config = translated(values)
+    came = CAME_WITH.get(str(config.get("model")), {})
+    if came.keys() <= config.keys():
+        return config
+    return {**revalued(config["model"], config), **came}
 
 
 def renamed_text(name: str, known: Iterable[str]) -> str | None:
