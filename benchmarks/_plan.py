@@ -23,6 +23,8 @@ class Row:
         seeds: consecutive seeds; None: the plan's.
         protocols: names of its protocols; None: all of the plan.
         weights_of: name of the row whose trained weights it scores with its own options.
+        published: number of a figure of TV-Diff's paper and the value whose numbers stand beside the row's,
+            as in ``recbole_diffusion/report/assets/tvdiff_figures.yaml``.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Row:
     seeds: list[int] | None = None
     protocols: list[str] | None = None
     weights_of: str | None = None
+    published: list[Any] | None = None
 
 
 @dataclass(frozen=True)

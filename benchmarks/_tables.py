@@ -5,9 +5,11 @@ from typing import Any
 
 from benchmarks._plan import Experiment, Plan
 from benchmarks._stored import Outcome, Stored, outcome_of
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.comparison import Comparison, MeanStd, compare
 from recbole_diffusion.report.comparison_table import comparison_tables, tests_table
 from recbole_diffusion.report.paired import kept_by_user, paired_tests
+from recbole_diffusion.report.paper.tvdiff import METRICS, published
 from recbole_diffusion.report.tables import Cell, Table, markdown, number
 from recbole_diffusion.storage.versions import versions
 
@@ -16,6 +18,7 @@ HOW_TESTED = {
     "t": "Paired t-tests over users, each user's metric averaged over seeds",
     "bootstrap": "Paired bootstrap over the users of all splits, each with all of the ratings",
 }
+EMPTY = [Cell("")] * len(METRICS)
 Outcomes = dict[str, tuple[Experiment, Outcome]]
 
 
@@ -61,9 +64,31 @@ def part_tables(plan: Plan, outcomes: Outcomes, found: Comparison) -> Iterator[t
             table, ["best epochs", "chosen point"], [[*a, *b] for a, b in zip(epochs, points, strict=True)]
         )
         table.words |= {"best epochs", "chosen point"}
-        published = plan.paper.get(found.dataset, {}) if part == (plan.paper_part or part) else {}
-        table.rows[:0] = [paper_row(name, values, table) for name, values in published.items()]
+        beside = [published_cells(experiment) for experiment, _ in outcomes.values()]
+        if any(beside):
+            add_columns(
+                table, [f"paper {metric}" for metric in METRICS], [row or EMPTY for row in beside], at
+            )
+        of_paper = plan.paper.get(found.dataset, {}) if part == (plan.paper_part or part) else {}
+        table.rows[:0] = [paper_row(name, values, table) for name, values in of_paper.items()]
         yield part, table
+
+
+def published_cells(experiment: Experiment) -> list[Cell]:
+    """Return the paper's numbers for a row that is a point of one of its figures, none for others.
+
+    Raises:
+        UsageError: the paper has no such point.
+    """
+    if experiment.row.published is None:
+        return []
+    figure, value = experiment.row.published
+    try:
+        return [number(one) for one in published()[figure][experiment.dataset][str(value)]]
+    except KeyError as error:
+        raise UsageError(
+            f"{experiment}: the paper has no Figure {figure} with {value!r} on {experiment.dataset}"
+        ) from error
 
 
 def add_columns(

@@ -77,7 +77,7 @@ def test_released_energy_of_reconstructions_has_two_kinds_of_rows():
     assert released_energy(plain, torch.tensor([5]), "l1").item() == pytest.approx(3)
     capped = torch.full((1, 4), 0.25, dtype=torch.float64)
     assert released_energy(capped, torch.tensor([4]), "l1").item() == pytest.approx(4)
-    # With one: 6, 6, 2, -4 over their sum 10 is 0.6, 0.6, 0.2, 0; over 1.4 again 0.43, 0.43, 0.14, 0: a count.
+    # With one: 6, 6, 2, -4 over their sum 10 is 0.6, 0.6, 0.2, 0; over 1.4 again 0.43, 0.43, 0.14: a count.
     negative = torch.tensor([[6.0, 6.0, 2.0, -4.0]], dtype=torch.float64)
     assert released_energy(negative, torch.tensor([2]), "l1").item() == 0
     assert released_energy(negative, torch.tensor([3]), "l1").item() == 2

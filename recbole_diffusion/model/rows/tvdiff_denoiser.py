@@ -1,4 +1,4 @@
-"""TVDiff's denoiser: its item side H [n_items, width], which depends on neither x_t nor t, and Agg (Eq. 13)."""
+"""TVDiff's denoiser: its item side H [n_items, width], without x_t and t, and Agg of its user side."""
 
 import scipy.sparse as sp
 import torch
@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from recbole_diffusion.data.graph import scaled
 from recbole_diffusion.model.loss import xavier
 from recbole_diffusion.model.propagation import SparseMatrix
-
 
 # Exponents a and b of G = D_U^-a R D_I^-b, by ``topology``.
 POWERS = {"symmetric": (0.5, 0.5), "left": (1.0, 0.0), "linkprop": (0.25, 0.5)}

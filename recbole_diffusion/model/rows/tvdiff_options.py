@@ -52,8 +52,8 @@ class TVDiffOptions(NoiseScheduleOptions):
         choices=("symmetric", "left", "linkprop", "three_step", "none"),
     )
     aggregation: str = option(
-        "Agg of Eq. 13, how the step's embedding e joins z = x_t W_I: addition, z + e; product, z * e; gating, "
-        "z * sigmoid(e)",
+        "Agg of Eq. 13, how the step's embedding e joins z = x_t W_I: addition, z + e; product, z * e; "
+        "gating, z * sigmoid(e)",
         choices=("addition", "product", "gating"),
     )
     # View III: hard negatives (Eq. 16, 17).
