@@ -6,6 +6,7 @@ from typing import Any
 from benchmarks._plan import Experiment, Plan
 from benchmarks._stored import Outcome, Stored, outcome_of
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.report.compared_metrics import smaller_is_better
 from recbole_diffusion.report.comparison import Comparison, MeanStd, compare
 from recbole_diffusion.report.comparison_table import comparison_tables, tests_table
 from recbole_diffusion.report.paired import kept_by_user, paired_tests
@@ -69,9 +70,30 @@ def part_tables(plan: Plan, outcomes: Outcomes, found: Comparison) -> Iterator[t
             add_columns(
                 table, [f"paper {metric}" for metric in METRICS], [row or EMPTY for row in beside], at
             )
+        table.rows += best_rows(plan, table)
         of_paper = plan.paper.get(found.dataset, {}) if part == (plan.paper_part or part) else {}
         table.rows[:0] = [paper_row(name, values, table) for name, values in of_paper.items()]
         yield part, table
+
+
+def best_rows(plan: Plan, table: Table) -> list[list[Cell]]:
+    """Return the rows of ``best_of``: of each metric the best mean of the named rows, two at least."""
+    added = []
+    for name, wanted in plan.best_of.items():
+        rows = [row for row in table.rows if row[0].text in wanted]
+        if len(rows) < 2:
+            continue
+        cells, winners = [Cell(f"*{name}*"), *[Cell("")] * (len(table.columns) - 1)], []
+        for metric in plan.metrics:
+            place = table.columns.index(metric)
+            sign = 1 if smaller_is_better(metric) else -1
+            best = min(rows, key=lambda row, place=place, sign=sign: sign * float(row[place].value))
+            cells[place] = Cell(best[place].text, best[place].value, best[place].deviation)
+            winners.append(best[0].text)
+        # Whose they are, in the order of the metrics.
+        cells[table.columns.index("chosen point")] = Cell("; ".join(winners))
+        added.append(cells)
+    return added
 
 
 def published_cells(experiment: Experiment) -> list[Cell]:

@@ -416,3 +416,20 @@ def test_the_papers_numbers_stand_beside_the_row_of_their_point(made, tmp_path, 
     assert places == [5, 6]  # behind the plan's two metrics
     assert [table["EASE"][place] for place in places] == ["0.1000", "0.2500"]
     assert [table["MultiVAE"][place] for place in places] == ["", ""]
+
+
+def test_a_row_of_the_best_of_others_is_computed_metric_by_metric(made, tmp_path):
+    best_of = {"best": ["EASE", "MultiVAE"], "alone": ["EASE", "not there"]}
+    plan = Plan.read(write_plan(tmp_path, best_of=best_of))
+    for smaller in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_tables, "smaller_is_better", lambda _, smaller=smaller: smaller)
+            table = cells("\n".join(accuracy.page(plan, Folders(made["folder"] / "runs"))))
+        assert "*alone*" not in table
+        places, winners = [table["method"].index(metric) for metric in plan.metrics], []
+        for place in places:
+            of = {name: table[name][place].strip("*") for name in ("EASE", "MultiVAE")}
+            winner = (min if smaller else max)(of, key=lambda name, of=of: float(of[name].split(" ")[0]))
+            assert table["*best*"][place] == of[winner]
+            winners.append(winner)
+        assert table["*best*"][-1] == "; ".join(winners)
