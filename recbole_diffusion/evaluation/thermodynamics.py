@@ -9,8 +9,6 @@ the authors' Figures 2 and 3 computes (umsimonchen/TV-Diff, ``exp/energy/visual.
 
 They are not two scales of one quantity: in the first an item without interaction counts 1 as soon as its
 score is not negative, in the second it counts next to nothing.
-
-Longer than most files: two readings of the same two quantities beside each other.
 """
 
 from collections.abc import Callable

@@ -44,31 +44,41 @@ def translated(values: Mapping[str, Any]) -> dict[str, Any]:
     return {RENAMED.get(name, name): value for name, value in values.items()}
 
 
-def revalued(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options of before :data:`VALUES_VERSION` with the values that say the same today."""
-    new = REVALUED.get(model, {})
+def stored_options(model: str, options: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """Return stored options under today's names, with today's values.
+
+    Args:
+        model: the model's name.
+        options: some of its options.
+        version: of their values, as in :data:`VALUES_VERSION`.
+    """
+    new = REVALUED.get(model, {}) if version < VALUES_VERSION else {}
     return {
         name: new[name].get(value, value) if name in new and isinstance(value, str) else value
-        for name, value in options.items()
+        for name, value in translated(options).items()
     }
 
 
-def revalued_space(model: str, space: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a search space of before :data:`VALUES_VERSION` with the values that say the same today."""
+def stored_space(model: str, space: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """Return a stored search space under today's names, with today's values; arguments as above."""
 
     def of(names: list[str], value: Any) -> Any:
         if isinstance(value, Mapping):  # the keys of a parameter, among them choice and when
             return {
-                key: revalued_space(model, one) if key == "when" else of(names, one)
+                key: stored_space(model, one, version) if key == "when" else of(names, one)
                 for key, one in value.items()
             }
         if isinstance(value, list) and len(names) > 1 and not any(isinstance(one, list) for one in value):
-            return list(revalued(model, dict(zip(names, value, strict=True))).values())  # chosen together
+            return list(stored_options(model, dict(zip(names, value, strict=True)), version).values())
         if isinstance(value, list):
             return [of(names, one) for one in value]
-        return revalued(model, {names[0]: value})[names[0]]
+        return stored_options(model, {names[0]: value}, version)[names[0]]
 
-    return {name: of([one.strip() for one in name.split(",")], value) for name, value in space.items()}
+    found = {}
+    for label, value in space.items():
+        names = [RENAMED.get(name.strip(), name.strip()) for name in label.split(",")]  # chosen together
+        found[", ".join(names)] = of(names, value)
+    return found
 
 
 def stored_config(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +87,7 @@ def stored_config(values: Mapping[str, Any]) -> dict[str, Any]:
     came = CAME_WITH.get(str(config.get("model")), {})
     if came.keys() <= config.keys():
         return config
-    return {**revalued(config["model"], config), **came}
+    return {**stored_options(config["model"], config, version=1), **came}
 
 
 def renamed_text(name: str, known: Iterable[str]) -> str | None:

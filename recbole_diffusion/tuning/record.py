@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recbole_diffusion.options.renamed import VALUES_VERSION, revalued, revalued_space, translated
+from recbole_diffusion.options.renamed import VALUES_VERSION, stored_options, stored_space
 from recbole_diffusion.storage.form import (
     AMOUNT,
     COUNT,
@@ -226,30 +226,12 @@ class SweepRecord:
             raise TypeError(damage)
         values = {"values_version": 1, **content}
         values = {name.name: values[name.name] for name in dataclasses.fields(cls)}
+        model, version = values["model"], values.pop("values_version")
         for name in ("trials", "final"):
             values[name] = [
-                Trial(**{**trial, "options": translated(trial["options"])}) for trial in values[name]
+                Trial(**{**trial, "options": stored_options(model, trial["options"], version)})
+                for trial in values[name]
             ]
-        values["options"] = translated(values["options"])
-        values["space"] = {
-            name: {**part, "when": translated(part["when"])}
-            if isinstance(part, Mapping) and "when" in part
-            else part
-            for name, part in translated(values["space"]).items()
-        }
-        record = cls(**values)
-        return record if record.values_version >= VALUES_VERSION else record._revalued()
-
-    def _revalued(self) -> "SweepRecord":
-        """Return the record with today's values."""
-        return dataclasses.replace(
-            self,
-            options=revalued(self.model, self.options),
-            space=revalued_space(self.model, self.space),
-            trials=[self._revalued_trial(trial) for trial in self.trials],
-            final=[self._revalued_trial(trial) for trial in self.final],
-            values_version=VALUES_VERSION,
-        )
-
-    def _revalued_trial(self, trial: Trial) -> Trial:
-        return dataclasses.replace(trial, options=revalued(self.model, trial.options))
+        values["options"] = stored_options(model, values["options"], version)
+        values["space"] = stored_space(model, values["space"], version)
+        return cls(**values)
