@@ -1,21 +1,39 @@
-"""Energy and entropy of trained models' scores in two readings (TV-Diff, Figure 3, Observations 1 to 3).
+"""Energy and entropy of trained models' scores in three readings (TV-Diff, Figure 3, Observations 1 to 3).
 
 python -m benchmarks.thermodynamics --runs RUN_DIR ... [--data_path=DATA] [--output=FILE]
 """
 
+import math
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
+from recbole_diffusion.data.graph import binary_interactions
+from recbole_diffusion.evaluation.thermodynamics import by_reading, original_by_user
 from recbole_diffusion.report.paper.thermodynamics import OfUsers, measured
 from recbole_diffusion.report.paper.tvdiff import published
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.serving.loaded_run import load_run
 
-READINGS = {
-    "equations": "## Eq. 5, 7 and 8 to the letter",
-    "released": "## As the script behind the authors' figures",
+HEADS = {
+    "equations": ("## Eq. 5, 7 and 8 to the letter", ""),
+    "released": (
+        "## As the script behind the authors' figures has them",
+        "Cells that reach 1 / |N(u)| over all items, p^2 |N(u)| for the others; scores clipped at 1e-6; "
+        "bits. Published are the totals of the authors' Figure 3.",
+    ),
+    "stored": (
+        "## The same script on the scores that the released code stores",
+        "These have -1e9 at each training item, in single precision. Divided by their sum they are "
+        "1 / |N(u)| there up to rounding, and nothing elsewhere.\nBPR and LightGCN are stored as embeddings, "
+        "without that.",
+    ),
 }
+ZEROS = "scores that are all 0"
 # Observation, quantity, and the model whose difference to the interactions is the larger one by it.
 CLAIMS = (
     ("1: a diffusion model keeps more energy", "U", "DiffRec", "BPR"),
@@ -33,8 +51,8 @@ def differences_table(
 ) -> list[str]:
     """Return the table of one reading: totals over users, and the paper's where they are comparable."""
     one = next(iter(found.values()))
-    unit = "bits" if reading == "released" else "nats"
-    beside = ("paper, delta energy", "paper, delta entropy") if paper else ()
+    unit = "nats" if reading == "equations" else "bits"
+    beside = ("published, delta energy", "published, delta entropy") if paper else ()
     columns = "model", "energy a user", f"entropy a user ({unit})", "delta energy, all", "delta entropy, all"
     lines = table_head(*columns, *beside)
     energy, entropy = one.original_energy.mean(), one.original_entropy.mean()
@@ -68,6 +86,23 @@ def _judged(differences: Differences, place: int, larger: str, smaller: str) -> 
     return ("holds" if of > against else "does not hold") + ratio
 
 
+def of_zeros(run: Any) -> OfUsers:
+    """Return what the stored reading makes of a model without any score, on a run's training interactions."""
+    positives = InteractionCSR.from_scipy(binary_interactions(run.parts["train"]))
+    users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
+    found = by_reading(lambda ids: torch.zeros(len(ids), positives.n_items), positives, users, ("stored",))
+    columns = (*found["stored"], *original_by_user(positives, users, "stored"))
+    return OfUsers(*(one.numpy() for one in columns), len(users))
+
+
+def command_of(run: Any) -> str:
+    """Return the command of a run without this machine's paths."""
+    words = shlex.split(run.folder.read_result()["command"])
+    return shlex.join(
+        word for word in words if not word.startswith(("--data_path=", "--run_dir=", "--runs_path="))
+    )
+
+
 def named(runs: list[Any]) -> Iterator[tuple[str, Any]]:
     """Yield each loaded run with its name: the model's, with what sets it apart where it is there twice."""
     models = [run.config["model"] for run in runs]
@@ -91,22 +126,27 @@ def main() -> None:
     dataset = next(iter(loaded.values())).config["dataset"]
     paper: Differences = {name: (row[0], row[1]) for name, row in published()[3].get(dataset, {}).items()}
     lines, columns, n_users = [], {}, 0
-    for reading, head in READINGS.items():
-        found = {name: measured(run, reading, float("inf")) for name, run in loaded.items()}
+    of_runs = {name: measured(run, most_cells=math.inf) for name, run in loaded.items()}
+    for reading, texts in HEADS.items():
+        found = {name: of[reading] for name, of in of_runs.items()}
+        if reading == "stored":
+            found[ZEROS] = of_zeros(next(iter(loaded.values())))
         n_users = next(iter(found.values())).n_all
         totals = {name: (of.away()[0] * n_users, of.away()[1] * n_users) for name, of in found.items()}
         columns[reading] = totals
-        beside = paper if reading == "released" else {}
-        lines += [head, "", *differences_table(reading, found, totals, beside), ""]
+        beside = {} if reading == "equations" else paper
+        head, text = texts
+        lines += [head, "", *([text, ""] if text else [])]
+        lines += [*differences_table(reading, found, totals, beside), ""]
     if paper:
-        columns["the authors' numbers"] = paper
-    commands = [f"`{run.folder.read_result()['command']}`" for run in loaded.values()]
+        columns["published"] = paper
+    commands = [f"`{command_of(run)}`" for run in loaded.values()]
     show_page(
         [
             f"# Energy and entropy of scores on {dataset}",
             "",
-            "`python -m benchmarks.thermodynamics --runs RUN_DIR ...`; two readings of TV-Diff's energy and "
-            "entropy (`recbole_diffusion/evaluation/thermodynamics.py`),",
+            "`python -m benchmarks.thermodynamics --runs RUN_DIR ...`; three readings of TV-Diff's energy "
+            "and entropy (`recbole_diffusion/evaluation/thermodynamics.py`),",
             f"of the scores of {n_users:,} users for all items, against their training interactions.",
             f"{machine()}; {stack()}.",
             "",

@@ -1,7 +1,7 @@
 """Energy and entropy of a model's scores, by blocks of users (TV-Diff, section 3.1, Eq. 4 to 8).
 
-There are two readings. ``equations`` is Eq. 5, 7 and 8 to the letter. ``released`` is what the script behind
-the authors' Figures 2 and 3 computes (umsimonchen/TV-Diff, ``exp/energy/visual.py``):
+There are three readings. ``equations`` is Eq. 5, 7 and 8 to the letter. ``released`` is what the script
+behind the authors' Figures 2 and 3 computes (umsimonchen/TV-Diff, ``exp/energy/visual.py``):
 
 * energy: cells that reach 1 / |N(u)| over all items, whether the user has them or not; a cell p below it
   counts p^2 |N(u)|. The interactions have energy |N(u)|.
@@ -9,9 +9,15 @@ the authors' Figures 2 and 3 computes (umsimonchen/TV-Diff, ``exp/energy/visual.
 
 They are not two scales of one quantity: in the first an item without interaction counts 1 as soon as its
 score is not negative, in the second it counts next to nothing.
+
+``stored`` is that script on what it reads. For BPR and LightGCN these are embeddings. For diffusion models
+they are the scores that the code stores after it has ranked them, in single precision, with -1e9 in place
+of every training item's. Divided by their sum, the user's |N(u)| items have 1 / |N(u)| up to rounding, all
+others nothing: whether a cell reaches 1 / |N(u)| is a matter of the last digit and of no model. The entropy
+is that of the other items.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +25,8 @@ from torch import Tensor
 
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
-READINGS = ("equations", "released")
+READINGS = ("equations", "released", "stored")
+RANKED = -10e8  # what the released code puts in place of a training item's score
 CLIP = 1e-6  # of the released script's entropy
 
 
@@ -28,8 +35,8 @@ class Thermodynamics:
     """Sums over users; divide by ``users`` to compare data sets.
 
     Attributes:
-        energy: U of Eq. 7, at most users x items; in the released reading the interactions have their number.
-        entropy: S of Eq. 8, in nats; in bits in the released reading.
+        energy: U of Eq. 7, at most users x items; in the other readings the interactions have their number.
+        entropy: S of Eq. 8, in nats; in bits in the other readings.
         users: number of users with a training interaction; the others are left out.
     """
 
@@ -102,13 +109,18 @@ def released_energy(scores: Tensor, counts: Tensor, how: str) -> Tensor:
     if how == "softmax":
         p = torch.softmax(scores, dim=1)
         return (p >= 1 / degree).sum(1) + _below(p, degree)
-    p = (scores / scores.sum(1, keepdim=True)).clamp_min(0)
+    p = (scores / _sums(scores)).clamp_min(0)
     # Sums of rows without a negative score are 1 up to rounding.
-    beyond = (p.sum(1) > 1 + 1e-9) | (p > 1).any(1)
+    beyond = (_sums(p)[:, 0] > 1 + 1e-9) | (p > 1).any(1)
     cut = p.clamp_max(1)
-    cut = cut / cut.sum(1, keepdim=True)
+    cut = cut / _sums(cut)
     plain = torch.minimum((p >= 1 / degree).sum(1), counts) + _below(p, degree)
     return torch.where(beyond, (cut >= 1 / degree).sum(1).to(plain.dtype), plain)
+
+
+def _sums(rows: Tensor) -> Tensor:
+    """Return the sum of each row, [batch, 1], in numpy's order: in single precision rounding decides."""
+    return torch.from_numpy(rows.cpu().numpy().sum(1, keepdims=True)).to(rows.device)
 
 
 def _below(p: Tensor, degree: Tensor) -> Tensor:
@@ -129,6 +141,55 @@ def released_entropy(scores: Tensor, how: str) -> Tensor:
 
 
 @torch.no_grad()
+def by_reading(
+    score: Callable[[Tensor], Tensor],
+    positives: InteractionCSR,
+    users: Tensor,
+    readings: Sequence[str] = READINGS,
+    *,
+    how: str = "l1",
+    block: int = 256,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return energy and entropy of a model's scores for each of some users, by reading, float64 [users] each.
+
+    Memory grows with ``block`` x items, not with users x items.
+
+    Args:
+        score: user ids [batch] -> scores [batch, n_items], the padding item in column 0.
+        positives: the training interactions.
+        users: ids of users with a training interaction, long [users].
+        readings: some of READINGS.
+        how: see :func:`row_probabilities`.
+        block: users scored together.
+
+    Raises:
+        ValueError: another ``how`` or reading.
+    """
+    if unknown := [reading for reading in readings if reading not in READINGS]:
+        raise ValueError(f"reading is {unknown[0]!r}; it takes {', '.join(READINGS)}")
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {reading: [] for reading in readings}
+    for ids in users.split(block):
+        # Without the padding item: column i is item i + 1.
+        scores = score(ids)[:, 1:].double()
+        probabilities = row_probabilities(scores, how)
+        items, _, rows = positives.gather(ids)
+        if "equations" in found:
+            original = torch.zeros_like(probabilities)
+            # 1 / |N(u)| at the user's items, D_U^-1 R.
+            original[rows, items - 1] = 1 / positives.counts(ids)[rows].double()
+            found["equations"].append((row_energy(probabilities, original), row_entropy(probabilities)))
+        for reading in [name for name in READINGS[1:] if name in found]:
+            if reading == "stored" and how == "l1":
+                scores = scores.float()
+                scores[rows, items - 1] = RANKED
+            energy = released_energy(scores, positives.counts(ids), how)
+            found[reading].append((energy.double(), released_entropy(scores, how).double()))
+    return {
+        reading: (torch.cat([one for one, _ in parts]), torch.cat([one for _, one in parts]))
+        for reading, parts in found.items()
+    }
+
+
 def by_user(
     score: Callable[[Tensor], Tensor],
     positives: InteractionCSR,
@@ -138,39 +199,8 @@ def by_user(
     reading: str = "equations",
     block: int = 256,
 ) -> tuple[Tensor, Tensor]:
-    """Return energy and entropy of a model's scores for each of some users, float64 [users] each.
-
-    Memory grows with ``block`` x items, not with users x items.
-
-    Args:
-        score: user ids [batch] -> scores [batch, n_items], the padding item in column 0.
-        positives: the training interactions.
-        users: ids of users with a training interaction, long [users].
-        how: see :func:`row_probabilities`.
-        reading: one of READINGS.
-        block: users scored together.
-
-    Raises:
-        ValueError: another ``how`` or ``reading``.
-    """
-    if reading not in READINGS:
-        raise ValueError(f"reading is {reading!r}; it takes {', '.join(READINGS)}")
-    energy, entropy = [], []
-    for ids in users.split(block):
-        # Without the padding item: column i is item i + 1.
-        scores = score(ids)[:, 1:].double()
-        probabilities = row_probabilities(scores, how)
-        if reading == "released":
-            energy.append(released_energy(scores, positives.counts(ids), how))
-            entropy.append(released_entropy(scores, how))
-            continue
-        items, _, rows = positives.gather(ids)
-        original = torch.zeros_like(probabilities)
-        # 1 / |N(u)| at the user's items, D_U^-1 R.
-        original[rows, items - 1] = 1 / positives.counts(ids)[rows].double()
-        energy.append(row_energy(probabilities, original))
-        entropy.append(row_entropy(probabilities))
-    return torch.cat(energy), torch.cat(entropy)
+    """Return energy and entropy by user in one reading, float64 [users] each; see :func:`by_reading`."""
+    return by_reading(score, positives, users, (reading,), how=how, block=block)[reading]
 
 
 def thermodynamics(
@@ -193,12 +223,12 @@ def original_by_user(
     """Return energy and entropy of some users' interactions themselves, D_U^-1 R, float64 [users] each.
 
     Each row is uniform: its entropy is log |N(u)|. By Eq. 7 every cell reaches itself, so that the energy is
-    the number of items; in the released reading it is |N(u)|.
+    the number of items; in the other readings it is |N(u)|.
     """
     counts = positives.counts(users).double()
-    if reading == "released":
-        return counts, counts.log2()
-    return torch.full_like(counts, positives.n_items - 1), counts.log()
+    if reading == "equations":
+        return torch.full_like(counts, positives.n_items - 1), counts.log()
+    return counts, counts.log2()
 
 
 @torch.no_grad()

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from recbole_diffusion.evaluation.thermodynamics import (
+    by_reading,
     original_thermodynamics,
     released_energy,
     released_entropy,
@@ -106,5 +108,41 @@ def test_the_released_reading_of_a_data_set():
     assert found.energy == pytest.approx(0.72 + 5 / 9)
     original = original_thermodynamics(POSITIVES, "released")
     assert (original.energy, original.entropy, original.users) == (3, 1, 2)
-    with pytest.raises(ValueError, match="equations, released"):
+    with pytest.raises(ValueError, match="equations, released, stored"):
         thermodynamics(lambda users: scores[users], POSITIVES, reading="printed")
+
+
+def test_the_stored_reading_is_of_no_model():
+    """With -1e9 at training items every model has the same energy, whatever it scores them."""
+    positives = InteractionCSR(torch.tensor([0, 0, 3, 10]), torch.tensor([1, 2, 3, *range(2, 9)]), 40)
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.rand(3, 40, generator=generator)
+    users, kinds = torch.tensor([1, 2]), {}
+    for kind, of_training in (("high", 50.0), ("low", 0.0)):
+        given = scores.clone()
+        for user in (1, 2):
+            given[user, positives.gather(torch.tensor([user]))[0]] = of_training
+        kinds[kind] = by_reading(lambda ids, given=given: given[ids], positives, users)
+    (high, entropy), (low, again) = kinds["high"]["stored"], kinds["low"]["stored"]
+    assert torch.equal(high, low)
+    assert torch.equal(entropy, again)
+    assert not torch.allclose(kinds["high"]["released"][0], kinds["low"]["released"][0])
+    # By hand, in single precision: the three over their sum are 1 / 3 or next to it, and count or do not.
+    row = scores[1, 1:].numpy().copy()
+    row[[0, 1, 2]] = -1e9
+    p = np.maximum(row / row.sum(), 0)
+    assert p[:3] == pytest.approx([1 / 3] * 3, rel=1e-6)
+    assert p[3:].max() < 1e-9
+    over = p / p.sum()
+    expected = (over >= np.float32(1 / 3)).sum() if p.sum() > 1 else (p >= np.float32(1 / 3)).sum()
+    expected += 0 if p.sum() > 1 else 3 * np.square(p[p < np.float32(1 / 3)]).sum()
+    assert high[0].item() == pytest.approx(expected, rel=1e-6)
+    x = np.maximum(row, 1e-6).astype(np.float64)
+    x /= x.sum()
+    assert entropy[0].item() == pytest.approx(-(x * np.log2(x)).sum(), rel=1e-5)
+
+
+def test_inner_products_are_stored_as_they_are():
+    scores = torch.tensor([[9.0] * 5, [9.0, 4.0, 4.0, 2.0, 0.0], [9.0, 1.0, 0.0, 2.0, 0.0]])
+    found = by_reading(lambda users: scores[users], POSITIVES, torch.tensor([1, 2]), how="softmax")
+    assert torch.equal(found["stored"][0], found["released"][0])

@@ -1,10 +1,11 @@
 """Energy and entropy of scores by user (TV-Diff, Figure 2), and their difference to the data's (Figure 3).
 
-Both readings of ``evaluation/thermodynamics.py``: the equations', and the one of the authors' script, beside
-whose numbers it stands.
+Two readings of ``evaluation/thermodynamics.py``: the equations', and that of the authors' script, beside its
+numbers.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.errors import RunError
-from recbole_diffusion.evaluation.thermodynamics import by_user, original_by_user
+from recbole_diffusion.evaluation.thermodynamics import READINGS, by_reading, original_by_user
 from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of
 from recbole_diffusion.report.paper.tvdiff import OF_THE_PAPER, published
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
@@ -59,14 +60,17 @@ def energy_and_entropy(loaded: Mapping[str, Any], numbers: Mapping[str, int]) ->
     Raises:
         RunError: a score is not a finite number.
     """
-    return [_by_equations(loaded, numbers), _as_released(loaded, numbers)]
+    readings = READINGS[:2]  # the third is of no model
+    found = {name: measured(run, readings) for name, run in loaded.items()}
+    by_equations, released = ({name: of[reading] for name, of in found.items()} for reading in readings)
+    dataset = next(iter(loaded.values())).config["dataset"]
+    return [_by_equations(by_equations, numbers), _as_released(released, numbers, dataset)]
 
 
-def _by_equations(loaded: Mapping[str, Any], numbers: Mapping[str, int]) -> Figure:
+def _by_equations(found: Mapping[str, OfUsers], numbers: Mapping[str, int]) -> Figure:
     energies = Panel("energy of a user (Figure 2)", "energy U, Eq. 7", "share of users")
     entropies = Panel("entropy of a user (Figure 2)", "entropy S, Eq. 8 (nats)", "share of users")
     away = Panel("difference to the interactions, a user (Figure 3)", "energy: U' - U", "entropy: S' - S")
-    found = {name: measured(run, "equations") for name, run in loaded.items()}
     one = next(iter(found.values()))
     columns = {"interactions": (one.original_energy, one.original_entropy)}
     columns |= {name: (of.energy, of.entropy) for name, of in found.items()}
@@ -97,11 +101,9 @@ def _by_equations(loaded: Mapping[str, Any], numbers: Mapping[str, int]) -> Figu
     )
 
 
-def _as_released(loaded: Mapping[str, Any], numbers: Mapping[str, int]) -> Figure:
+def _as_released(found: Mapping[str, OfUsers], numbers: Mapping[str, int], dataset: str) -> Figure:
     """Return the differences as the authors' script has them, and its numbers where they are known."""
-    found = {name: measured(run, "released") for name, run in loaded.items()}
     panel = Panel("", "energy: U' - U", "entropy: S' - S (bits)")
-    dataset = next(iter(loaded.values())).config["dataset"]
     n_all = next(iter(found.values())).n_all
     for model, totals in published()[3].get(dataset, {}).items():
         of_user = totals[0] / n_all, totals[1] / n_all
@@ -110,7 +112,8 @@ def _as_released(loaded: Mapping[str, Any], numbers: Mapping[str, int]) -> Figur
     note = (
         "Differences to the interactions, a user. Cells that reach 1 / |N(u)| over all items, the squares of "
         "the others; scores clipped at 1e-6, logarithms to base 2: the script behind the authors' figures "
-        "(evaluation/thermodynamics.py). The paper's points are its totals over the users of this run."
+        "(evaluation/thermodynamics.py). The paper's points are its totals over the users of this run; its "
+        "diffusion models' are of scores with -1e9 at training items, whose energy is no model's."
     )
     title = "Energy and entropy as the authors' script has them (TV-Diff, Figure 3)"
     return Figure("energy and entropy as released", title, [panel], note)
@@ -127,12 +130,14 @@ def _colour(name: str, numbers: Mapping[str, int]) -> str:
     return colour_of(numbers[name]) if name in numbers else OF_THE_INTERACTIONS
 
 
-def measured(run: Any, reading: str, most_cells: float = MOST_CELLS) -> OfUsers:
-    """Return energy and entropy by user, of a loaded run and of its training interactions.
+def measured(
+    run: Any, readings: Sequence[str] = READINGS, most_cells: float = MOST_CELLS
+) -> dict[str, OfUsers]:
+    """Return energy and entropy by user, of a loaded run and of its training interactions, by reading.
 
     Args:
         run: what :func:`~recbole_diffusion.load_run` returns.
-        reading: ``equations`` or ``released``.
+        readings: of ``evaluation/thermodynamics.py``.
         most_cells: users x items that are scored; with more, only every n-th user is.
 
     Raises:
@@ -142,15 +147,17 @@ def measured(run: Any, reading: str, most_cells: float = MOST_CELLS) -> OfUsers:
     device = next(run.model.parameters()).device
     positives = InteractionCSR.from_scipy(matrix).to(device)
     known = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
-    users = known[:: max(1, -(-len(known) * matrix.shape[1] // int(most_cells)))]
+    users = known[:: max(1, math.ceil(len(known) * matrix.shape[1] / most_cells))]
     how = "softmax" if run.config["model"] in SOFTMAX else "l1"
 
     def score(ids: torch.Tensor) -> torch.Tensor:
         # RecBole's DiffRec and others give one flat row for all users.
         return run.model.full_sort_predict({run.model.USER_ID: ids}).detach().view(len(ids), -1)
 
-    found = by_user(score, positives, users, how=how, reading=reading)
-    columns = [one.cpu().numpy() for one in (*found, *original_by_user(positives, users, reading))]
-    if not all(np.isfinite(one).all() for one in columns):
-        raise RunError(f"scores of {run.folder.path} are not finite numbers; the model has diverged")
-    return OfUsers(*columns, len(known))
+    found = {}
+    for reading, of_model in by_reading(score, positives, users, readings, how=how).items():
+        columns = [one.cpu().numpy() for one in (*of_model, *original_by_user(positives, users, reading))]
+        if not all(np.isfinite(one).all() for one in columns):
+            raise RunError(f"scores of {run.folder.path} are not finite numbers; the model has diverged")
+        found[reading] = OfUsers(*columns, len(known))
+    return found
