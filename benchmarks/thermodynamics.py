@@ -7,6 +7,7 @@ import math
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.evaluation.thermodynamics import by_reading, original_by_user
 from recbole_diffusion.report.paper.thermodynamics import OfUsers, measured
-from recbole_diffusion.report.paper.tvdiff import published
+from recbole_diffusion.report.paper.tvdiff import METRICS, published
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.serving.loaded_run import load_run
 
@@ -29,10 +30,12 @@ HEADS = {
     "stored": (
         "## The same script on the scores that the released code stores",
         "These have -1e9 at each training item, in single precision. Divided by their sum they are "
-        "1 / |N(u)| there up to rounding, and nothing elsewhere.\nBPR and LightGCN are stored as embeddings, "
-        "without that.",
+        "1 / |N(u)| there up to rounding, and nothing elsewhere,\nso that their reconstruction does not "
+        "enter the energy. BPR and LightGCN are stored as embeddings, without that. The published energy of "
+        "TV-Diff counts\nthe cells of DiffRec in the rows whose sum passes 1.",
     ),
 }
+OF_THIS_MACHINE = ("--data_path=", "--run_dir=", "--runs_path=", "--use_gpu=", "--show_progress=")
 ZEROS = "scores that are all 0"
 # Observation, quantity, and the model whose difference to the interactions is the larger one by it.
 CLAIMS = (
@@ -95,12 +98,19 @@ def of_zeros(run: Any) -> OfUsers:
     return OfUsers(*(one.numpy() for one in columns), len(users))
 
 
-def command_of(run: Any) -> str:
-    """Return the command of a run without this machine's paths."""
-    words = shlex.split(run.folder.read_result()["command"])
-    return shlex.join(
-        word for word in words if not word.startswith(("--data_path=", "--run_dir=", "--runs_path="))
-    )
+def run_lines(loaded: Mapping[str, Any]) -> list[str]:
+    """Return what each run came to, and the commands without this machine's paths."""
+    lines, commands = [], ["```bash"]
+    for name, run in loaded.items():
+        result = run.folder.read_result()
+        scores = ", ".join(
+            f"{metric} {result['test'][metric]:.4f}" for metric in METRICS if metric in result["test"]
+        )
+        lines.append(f"- {name}: {scores} on the test part, best epoch {result['best_epoch']}")
+        words = [word for word in shlex.split(result["command"]) if not word.startswith(OF_THIS_MACHINE)]
+        command = wrap(shlex.join(words), 140, break_long_words=False, break_on_hyphens=False)
+        commands.append(" \\\n    ".join(command))
+    return [*lines, "", *commands, "```"]
 
 
 def named(runs: list[Any]) -> Iterator[tuple[str, Any]]:
@@ -140,7 +150,6 @@ def main() -> None:
         lines += [*differences_table(reading, found, totals, beside), ""]
     if paper:
         columns["published"] = paper
-    commands = [f"`{command_of(run)}`" for run in loaded.values()]
     show_page(
         [
             f"# Energy and entropy of scores on {dataset}",
@@ -157,7 +166,7 @@ def main() -> None:
             "",
             "## Runs",
             "",
-            *(f"- {command}" for command in commands),
+            *run_lines(loaded),
         ],
         arguments.output,
     )

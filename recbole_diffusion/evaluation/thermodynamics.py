@@ -13,8 +13,8 @@ score is not negative, in the second it counts next to nothing.
 ``stored`` is that script on what it reads. For BPR and LightGCN these are embeddings. For diffusion models
 they are the scores that the code stores after it has ranked them, in single precision, with -1e9 in place
 of every training item's. Divided by their sum, the user's |N(u)| items have 1 / |N(u)| up to rounding, all
-others nothing: whether a cell reaches 1 / |N(u)| is a matter of the last digit and of no model. The entropy
-is that of the other items.
+others nothing: whether they reach 1 / |N(u)| is decided by rounding and by the sum of the other scores, not
+by how the model reconstructs them. The entropy is that of the other items.
 """
 
 from collections.abc import Callable, Sequence

@@ -112,8 +112,8 @@ def test_the_released_reading_of_a_data_set():
         thermodynamics(lambda users: scores[users], POSITIVES, reading="printed")
 
 
-def test_the_stored_reading_is_of_no_model():
-    """With -1e9 at training items every model has the same energy, whatever it scores them."""
+def test_in_the_stored_reading_the_scores_of_training_items_do_not_enter():
+    """They are -1e9 there: two models that reconstruct them well and badly have one energy and entropy."""
     positives = InteractionCSR(torch.tensor([0, 0, 3, 10]), torch.tensor([1, 2, 3, *range(2, 9)]), 40)
     generator = torch.Generator().manual_seed(1)
     scores = torch.rand(3, 40, generator=generator)

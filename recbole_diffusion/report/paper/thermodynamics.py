@@ -60,7 +60,7 @@ def energy_and_entropy(loaded: Mapping[str, Any], numbers: Mapping[str, int]) ->
     Raises:
         RunError: a score is not a finite number.
     """
-    readings = READINGS[:2]  # the third is of no model
+    readings = READINGS[:2]  # in the third the scores of training items do not enter
     found = {name: measured(run, readings) for name, run in loaded.items()}
     by_equations, released = ({name: of[reading] for name, of in found.items()} for reading in readings)
     dataset = next(iter(loaded.values())).config["dataset"]
@@ -113,7 +113,7 @@ def _as_released(found: Mapping[str, OfUsers], numbers: Mapping[str, int], datas
         "Differences to the interactions, a user. Cells that reach 1 / |N(u)| over all items, the squares of "
         "the others; scores clipped at 1e-6, logarithms to base 2: the script behind the authors' figures "
         "(evaluation/thermodynamics.py). The paper's points are its totals over the users of this run; its "
-        "diffusion models' are of scores with -1e9 at training items, whose energy is no model's."
+        "diffusion models' are of scores with -1e9 in place of the training items'."
     )
     title = "Energy and entropy as the authors' script has them (TV-Diff, Figure 3)"
     return Figure("energy and entropy as released", title, [panel], note)
@@ -156,8 +156,9 @@ def measured(
 
     found = {}
     for reading, of_model in by_reading(score, positives, users, readings, how=how).items():
-        columns = [one.cpu().numpy() for one in (*of_model, *original_by_user(positives, users, reading))]
-        if not all(np.isfinite(one).all() for one in columns):
+        energy, entropy = (one.cpu().numpy() for one in of_model)
+        if not (np.isfinite(energy).all() and np.isfinite(entropy).all()):
             raise RunError(f"scores of {run.folder.path} are not finite numbers; the model has diverged")
-        found[reading] = OfUsers(*columns, len(known))
+        original = [one.cpu().numpy() for one in original_by_user(positives, users, reading)]
+        found[reading] = OfUsers(energy, entropy, original[0], original[1], len(known))
     return found

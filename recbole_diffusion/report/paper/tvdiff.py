@@ -48,7 +48,7 @@ class Varied:
         """Return the point of a run's configuration, None where it is none of this figure's."""
         if any(config.get(name) not in values for name, values in self.needs.items()):
             return None
-        values = [config.get(name) for name in self.names]
+        values: list[Any] = [config.get(name) for name in self.names]
         if self.number == 4:
             return VIEWS.get((values[0], config.get("entropy_loss") != "none", values[1]))
         if any(value is None for value in values):
@@ -102,7 +102,7 @@ def published() -> dict[int, dict[str, dict[str, list[float]]]]:
     """Return the paper's numbers: figure -> data set -> value, as it is written there -> its numbers."""
     file = resources.files("recbole_diffusion.report") / "assets" / "tvdiff_figures.yaml"
     with resources.as_file(file) as path:
-        return load_yaml(path)
+        return {int(figure): of_sets for figure, of_sets in load_yaml(path).items()}
 
 
 def varied(methods: Methods, numbers: Mapping[str, int]) -> list[Figure]:
@@ -155,7 +155,7 @@ def _figure(one: Varied, groups: Sequence[Group], methods: Methods, numbers: Map
     paper = {parsed(text): row for text, row in published()[one.number].get(dataset, {}).items()}
     # The paper's order, then what it lacks; where it has none, numbers by size.
     places = [*paper, *_ordered({value for group in groups for value in group} - paper.keys())]
-    ticks = list(range(len(places))), [text_of(value) for value in places]
+    ticks = [float(place) for place in range(len(places))], [text_of(value) for value in places]
     panels = []
     for number, metric in enumerate(METRICS):
         panel = Panel(metric, ", ".join(one.names), f"{part} {metric}", ticks=ticks)
