@@ -19,6 +19,9 @@ from recbole_diffusion.report.paper.ccdrec import USERS
 from recbole_diffusion.report.paper.cold_users import transferred_by_method
 from recbole_diffusion.report.paper_figures import PAPER_FIGURES, paper_figures
 from recbole_diffusion.report.runs import read_run
+from recbole_diffusion.storage.preset import read_preset
+from recbole_diffusion.storage.properties import properties_path
+from recbole_diffusion.storage.yaml_io import load_yaml
 from recbole_diffusion.testing import FAST
 
 RATINGS = {"edges": [0, 1, 2], "rated": [3, 1], "unrated": [0, 4], "actual": [2, 2]}
@@ -330,3 +333,19 @@ def test_the_papers_numbers_are_there_for_each_figure_and_name_points_that_can_b
     for number, name in ((5, "entropy_loss"), (11, "topology")):
         for rows in found[number].values():
             assert set(rows) <= set(options[name].metadata["choices"])
+
+
+@pytest.mark.parametrize("name", ["paper", "released"])
+def test_the_presets_have_the_points_of_the_papers_table_1(name):
+    """Its recall@20 on LastFM is that of T = 5, on Amazon-Beauty of one temperature and pair of bounds."""
+    table = {"lastfm": (0.3133, {8: ["steps"]}), "amazon-beauty": (0.1475, {})}
+    table["amazon-beauty"][1].update({6: ["temperature"], 8: ["steps"], 10: ["noise_min", "noise_max"]})
+    defaults = load_yaml(properties_path() / "model/TVDiff.yaml")
+    for dataset, (recall, figures) in table.items():
+        options = {**defaults, **read_preset(name, "TVDiff", dataset).options}
+        for number, names in figures.items():
+            rows = tvdiff.published()[number][dataset]
+            point = {tvdiff.parsed(text): row for text, row in rows.items()}[
+                tuple(options[one] for one in names)
+            ]
+            assert point[0] == pytest.approx(recall, abs=6e-5), (dataset, number)
