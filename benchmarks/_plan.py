@@ -24,7 +24,7 @@ class Row:
         protocols: names of its protocols; None: all of the plan.
         weights_of: name of the row whose trained weights it scores with its own options.
         published: number of a figure of TV-Diff's paper and the value whose numbers stand beside the row's,
-            as in ``recbole_diffusion/report/assets/tvdiff_figures.yaml``.
+            as in ``recbole_diffusion/report/paper/tvdiff_figures.yaml``.
     """
 
     name: str

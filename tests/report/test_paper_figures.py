@@ -15,6 +15,7 @@ from recbole_diffusion.model.rows.tvdiff_options import TVDiffOptions
 from recbole_diffusion.registry import BASELINES, MODELS
 from recbole_diffusion.report.figure import colour_of
 from recbole_diffusion.report.paper import ratings, tvdiff
+from recbole_diffusion.report.paper import thermodynamics as thermodynamics_figures
 from recbole_diffusion.report.paper.ccdrec import USERS
 from recbole_diffusion.report.paper.cold_users import transferred_by_method
 from recbole_diffusion.report.paper_figures import PAPER_FIGURES, paper_figures
@@ -24,6 +25,7 @@ from recbole_diffusion.storage.properties import properties_path
 from recbole_diffusion.storage.yaml_io import load_yaml
 from recbole_diffusion.testing import FAST
 
+PUBLISHED = {"BPR": [-500.0, 250.0]}
 RATINGS = {"edges": [0, 1, 2], "rated": [3, 1], "unrated": [0, 4], "actual": [2, 2]}
 
 
@@ -101,15 +103,19 @@ def test_shares_sum_to_one_or_are_nothing():
 
 
 @pytest.mark.parametrize(("model", "how"), [("TVDiff", "l1"), ("LightGCN", "softmax")])
-def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, model, how):
+def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, monkeypatch, model, how):
     small = {"hidden_size": 8} if model == "TVDiff" else {"embedding_size": 8}
     options = {**checkerboard.overrides, "epochs": 1, "topk": [5], "valid_metric": "Recall@5", **small}
     run(model, overrides={**options, "run_dir": str(tmp_path / "run")})
     loaded = load_run(tmp_path / "run")
-    (figure, released), notes = paper_figures(
-        {model: [type("Record", (), {"model": model, "path": tmp_path, "config": {}})()]}, lambda _: loaded
-    )
+    record = type("Record", (), {"model": model, "path": tmp_path})()
+    (figure,), notes = paper_figures({model: [record]}, lambda _: loaded)
     assert notes == []
+    monkeypatch.setattr(
+        thermodynamics_figures, "published", lambda: {3: {loaded.config["dataset"]: PUBLISHED}}
+    )
+    (again, released), _ = paper_figures({model: [record]}, lambda _: loaded)
+    assert again.panels[2].series[1].x == figure.panels[2].series[1].x
     from recbole_diffusion.data.graph import binary_interactions
     from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
@@ -134,7 +140,9 @@ def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, model
     )
     original = original_thermodynamics(positives, "released")
     (away,) = released.panels
-    (of_model,) = away.series  # the paper has no numbers for this data set
+    of_paper, of_model = away.series
+    assert (of_paper.name, of_paper.x) == ("paper, BPR", [-500 / found.users])
+    assert of_paper.y == [250 / found.users]
     assert of_model.x[0] == pytest.approx((found.energy - original.energy) / found.users, rel=1e-6)
     assert of_model.y[0] == pytest.approx((found.entropy - original.entropy) / found.users, rel=1e-6)
 

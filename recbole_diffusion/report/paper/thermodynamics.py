@@ -51,7 +51,9 @@ class OfUsers:
 
 
 def energy_and_entropy(loaded: Mapping[str, Any], numbers: Mapping[str, int]) -> list[Figure]:
-    """Return energy and entropy over users, and how far each model is from the interactions, in two readings.
+    """Return energy and entropy over users, and how far each model is from the interactions.
+
+    Where the paper has numbers for the data set, a second figure holds the authors' reading against them.
 
     Args:
         loaded: loaded runs by method.
@@ -60,11 +62,13 @@ def energy_and_entropy(loaded: Mapping[str, Any], numbers: Mapping[str, int]) ->
     Raises:
         RunError: a score is not a finite number.
     """
-    readings = READINGS[:2]  # in the third the scores of training items do not enter
+    paper = published()[3].get(next(iter(loaded.values())).config["dataset"], {})
+    readings = READINGS[:2] if paper else READINGS[:1]
     found = {name: measured(run, readings) for name, run in loaded.items()}
-    by_equations, released = ({name: of[reading] for name, of in found.items()} for reading in readings)
-    dataset = next(iter(loaded.values())).config["dataset"]
-    return [_by_equations(by_equations, numbers), _as_released(released, numbers, dataset)]
+    figures = [_by_equations({name: of["equations"] for name, of in found.items()}, numbers)]
+    if paper:
+        figures.append(_as_released({name: of["released"] for name, of in found.items()}, numbers, paper))
+    return figures
 
 
 def _by_equations(found: Mapping[str, OfUsers], numbers: Mapping[str, int]) -> Figure:
@@ -101,11 +105,13 @@ def _by_equations(found: Mapping[str, OfUsers], numbers: Mapping[str, int]) -> F
     )
 
 
-def _as_released(found: Mapping[str, OfUsers], numbers: Mapping[str, int], dataset: str) -> Figure:
-    """Return the differences as the authors' script has them, and its numbers where they are known."""
+def _as_released(
+    found: Mapping[str, OfUsers], numbers: Mapping[str, int], paper: Mapping[str, Sequence[float]]
+) -> Figure:
+    """Return the differences as the authors' script has them, and its numbers by model."""
     panel = Panel("", "energy: U' - U", "entropy: S' - S (bits)")
     n_all = next(iter(found.values())).n_all
-    for model, totals in published()[3].get(dataset, {}).items():
+    for model, totals in paper.items():
         of_user = totals[0] / n_all, totals[1] / n_all
         panel.series.append(_point(f"paper, {model}", of_user, OF_THE_PAPER, symbol="square"))
     panel.series += [_point(name, of.away(), _colour(name, numbers)) for name, of in found.items()]

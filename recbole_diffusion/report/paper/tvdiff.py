@@ -1,6 +1,6 @@
 """TV-Diff's ablation and sensitivity (Figures 4 to 11): runs that differ in one option, the paper's beside.
 
-The paper's numbers are in ``report/assets/tvdiff_figures.yaml``, by figure, data set and value.
+The paper's numbers are in ``report/paper/tvdiff_figures.yaml``, by figure, data set and value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -100,7 +100,7 @@ FIGURES = (
 @cache
 def published() -> dict[int, dict[str, dict[str, list[float]]]]:
     """Return the paper's numbers: figure -> data set -> value, as it is written there -> its numbers."""
-    file = resources.files("recbole_diffusion.report") / "assets" / "tvdiff_figures.yaml"
+    file = resources.files("recbole_diffusion.report.paper") / "tvdiff_figures.yaml"
     with resources.as_file(file) as path:
         return {int(figure): of_sets for figure, of_sets in load_yaml(path).items()}
 
@@ -112,7 +112,7 @@ def varied(methods: Methods, numbers: Mapping[str, int]) -> list[Figure]:
         methods: runs of one data set by method.
         numbers: of the methods on the page, for their colours.
     """
-    found = [(one, _groups(one, methods)) for one in FIGURES]
+    found = [(one, _groups(one, methods)) for one in FIGURES if len(methods) > 1]
     return [_figure(one, groups, methods, numbers) for one, groups in found if groups]
 
 
