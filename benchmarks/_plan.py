@@ -23,6 +23,8 @@ class Row:
         seeds: consecutive seeds; None: the plan's.
         protocols: names of its protocols; None: all of the plan.
         weights_of: name of the row whose trained weights it scores with its own options.
+        published: number of a figure of TV-Diff's paper and the value whose numbers stand beside the row's,
+            as in ``recbole_diffusion/report/paper/tvdiff_figures.yaml``.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Row:
     seeds: list[int] | None = None
     protocols: list[str] | None = None
     weights_of: str | None = None
+    published: list[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class Plan:
         paired_metrics: what is tested.
         paired_parts: the test parts that the tests are of; None: all of ``parts``.
         groups: the part whose groups of items by popularity have a table.
+        best_of: name of a row -> the rows of which it has, metric by metric, the best mean.
         paper: data set -> published row -> its values of ``metrics``, null where there is none.
         paper_part: the part whose tables show them; None: every one.
         paper_kl: see ``benchmarks.rated_table``.
@@ -123,6 +127,7 @@ class Plan:
     paired_metrics: list[str] = field(default_factory=lambda: ["recall@20", "ndcg@20"])
     paired_parts: list[str] | None = None
     groups: str | None = None
+    best_of: dict[str, list[str]] = field(default_factory=dict)
     paper: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
     paper_part: str | None = None
     paper_kl: dict[str, dict[str, float]] = field(default_factory=dict)

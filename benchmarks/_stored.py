@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from benchmarks._plan import Experiment
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.options.renamed import translated
+from recbole_diffusion.options.renamed import stored_config
 from recbole_diffusion.report.compared_metrics import smaller_is_better
 from recbole_diffusion.report.runs import RunRecord, read_run
 from recbole_diffusion.storage.atomic import write_whole
@@ -98,7 +98,7 @@ class Packed:
                 else:
                     result = {"epoch_seconds": [], **one["result"]}
                     self.runs[one["folder"]] = StoredRun(
-                        path / one["folder"], translated(one["config"]), result, []
+                        path / one["folder"], stored_config(one["config"]), result, []
                     )
             except (ValueError, KeyError, TypeError) as error:
                 raise RunError(f"{path}, line {number} is damaged: {error}; collect it again") from error

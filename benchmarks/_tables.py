@@ -5,9 +5,12 @@ from typing import Any
 
 from benchmarks._plan import Experiment, Plan
 from benchmarks._stored import Outcome, Stored, outcome_of
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.report.compared_metrics import smaller_is_better
 from recbole_diffusion.report.comparison import Comparison, MeanStd, compare
 from recbole_diffusion.report.comparison_table import comparison_tables, tests_table
 from recbole_diffusion.report.paired import kept_by_user, paired_tests
+from recbole_diffusion.report.paper.tvdiff import METRICS, published
 from recbole_diffusion.report.tables import Cell, Table, markdown, number
 from recbole_diffusion.storage.versions import versions
 
@@ -16,6 +19,7 @@ HOW_TESTED = {
     "t": "Paired t-tests over users, each user's metric averaged over seeds",
     "bootstrap": "Paired bootstrap over the users of all splits, each with all of the ratings",
 }
+EMPTY = [Cell("")] * len(METRICS)
 Outcomes = dict[str, tuple[Experiment, Outcome]]
 
 
@@ -61,9 +65,52 @@ def part_tables(plan: Plan, outcomes: Outcomes, found: Comparison) -> Iterator[t
             table, ["best epochs", "chosen point"], [[*a, *b] for a, b in zip(epochs, points, strict=True)]
         )
         table.words |= {"best epochs", "chosen point"}
-        published = plan.paper.get(found.dataset, {}) if part == (plan.paper_part or part) else {}
-        table.rows[:0] = [paper_row(name, values, table) for name, values in published.items()]
+        beside = [published_cells(experiment) for experiment, _ in outcomes.values()]
+        if any(beside):
+            add_columns(
+                table, [f"paper {metric}" for metric in METRICS], [row or EMPTY for row in beside], at
+            )
+        table.rows += best_rows(plan, table)
+        of_paper = plan.paper.get(found.dataset, {}) if part == (plan.paper_part or part) else {}
+        table.rows[:0] = [paper_row(name, values, table) for name, values in of_paper.items()]
         yield part, table
+
+
+def best_rows(plan: Plan, table: Table) -> list[list[Cell]]:
+    """Return the rows of ``best_of``: of each metric the best mean of the named rows, two at least."""
+    added = []
+    for name, wanted in plan.best_of.items():
+        rows = [row for row in table.rows if row[0].text in wanted]
+        if len(rows) < 2:
+            continue
+        cells, winners = [Cell(f"*{name}*"), *[Cell("")] * (len(table.columns) - 1)], []
+        for metric in plan.metrics:
+            place = table.columns.index(metric)
+            sign = 1 if smaller_is_better(metric) else -1
+            best = min(rows, key=lambda row, place=place, sign=sign: sign * float(row[place].value))
+            cells[place] = Cell(best[place].text, best[place].value, best[place].deviation)
+            winners.append(best[0].text)
+        # Whose they are, in the order of the metrics.
+        cells[table.columns.index("chosen point")] = Cell("; ".join(winners))
+        added.append(cells)
+    return added
+
+
+def published_cells(experiment: Experiment) -> list[Cell]:
+    """Return the paper's numbers for a row that is a point of one of its figures, none for others.
+
+    Raises:
+        UsageError: the paper has no such point.
+    """
+    if experiment.row.published is None:
+        return []
+    figure, value = experiment.row.published
+    try:
+        return [number(one) for one in published()[figure][experiment.dataset][str(value)]]
+    except KeyError as error:
+        raise UsageError(
+            f"{experiment}: the paper has no Figure {figure} with {value!r} on {experiment.dataset}"
+        ) from error
 
 
 def add_columns(

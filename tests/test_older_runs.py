@@ -64,3 +64,18 @@ def test_its_options_are_read_under_todays_names(older, model):
     config = read_run(older / model).config
     assert not renamed & config.keys()
     assert {RENAMED[name]: stored[name] for name in renamed}.items() <= config.items()
+
+
+def test_a_run_with_linkprop_of_before_scores_as_it_did(checkerboard, tmp_path):
+    """``linkprop`` was three steps then; the model's ``aggregation`` came with its new meaning."""
+    small = {"hidden_size": 8, "epochs": 1, "topk": [5], "valid_metric": "Recall@5", "topology": "three_step"}
+    run("TVDiff", overrides={**checkerboard.overrides, **small, "run_dir": str(tmp_path / "run")})
+    before = load_run(tmp_path / "run").recommend(["u1", "u2"], k=4)
+    file = tmp_path / "run" / "config.yaml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("aggregation")]
+    file.write_text("\n".join(lines).replace("topology: three_step", "topology: linkprop") + "\n")
+    assert load_yaml(file)["topology"] == "linkprop"
+    assert load_run(tmp_path / "run").recommend(["u1", "u2"], k=4).equals(before)
+    assert read_run(tmp_path / "run").config["aggregation"] == "addition"
+    file.write_text(file.read_text() + "aggregation: addition\n")  # of today: the one matrix
+    assert not load_run(tmp_path / "run").recommend(["u1", "u2"], k=4).equals(before)

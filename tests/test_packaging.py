@@ -82,6 +82,8 @@ def test_the_wheel_holds_what_pages_are_made_of(site):
     names = sorted(path.name for path in (ROOT / "recbole_diffusion/report/assets").iterdir())
     assert names == ["page.css", "page.html", "page.js", "plotly-LICENSE", "plotly-basic.min.js"]
     assert sorted(path.name for path in (site / "recbole_diffusion/report/assets").iterdir()) == names
+    of_papers = "recbole_diffusion/report/paper/tvdiff_figures.yaml"
+    assert (site / of_papers).read_bytes() == (ROOT / of_papers).read_bytes()
 
 
 def test_an_installed_package_runs_from_anywhere(site, tmp_path):

@@ -1,6 +1,23 @@
-"""Energy and entropy of a model's scores, by blocks of users (TV-Diff, section 3.1, Eq. 4 to 8)."""
+"""Energy and entropy of a model's scores, by blocks of users (TV-Diff, section 3.1, Eq. 4 to 8).
 
-from collections.abc import Callable
+There are three readings. ``equations`` is Eq. 5, 7 and 8 to the letter. ``released`` is what the script
+behind the authors' Figures 2 and 3 computes (umsimonchen/TV-Diff, ``exp/energy/visual.py``):
+
+* energy: cells that reach 1 / |N(u)| over all items, whether the user has them or not; a cell p below it
+  counts p^2 |N(u)|. The interactions have energy |N(u)|.
+* entropy: in bits, of scores clipped at 1e-6.
+
+They are not two scales of one quantity: in the first an item without interaction counts 1 as soon as its
+score is not negative, in the second it counts next to nothing.
+
+``stored`` is that script on what it reads. For BPR and LightGCN these are embeddings. For diffusion models
+they are the scores that the code stores after it has ranked them, in single precision, with -1e9 in place
+of every training item's. Divided by their sum, the user's |N(u)| items have 1 / |N(u)| up to rounding, all
+others nothing: whether they reach 1 / |N(u)| is decided by rounding and by the sum of the other scores, not
+by how the model reconstructs them. The entropy is that of the other items.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,14 +25,18 @@ from torch import Tensor
 
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
+READINGS = ("equations", "released", "stored")
+RANKED = -10e8  # what the released code puts in place of a training item's score
+CLIP = 1e-6  # of the released script's entropy
+
 
 @dataclass(frozen=True)
 class Thermodynamics:
     """Sums over users; divide by ``users`` to compare data sets.
 
     Attributes:
-        energy: U of Eq. 7, at most users x items.
-        entropy: S of Eq. 8, in nats.
+        energy: U of Eq. 7, at most users x items; in the other readings the interactions have their number.
+        entropy: S of Eq. 8, in nats; in bits in the other readings.
         users: number of users with a training interaction; the others are left out.
     """
 
@@ -69,16 +90,67 @@ def row_entropy(reconstructed: Tensor) -> Tensor:
     return torch.special.entr(reconstructed.abs()).sum(1)
 
 
+def released_energy(scores: Tensor, counts: Tensor, how: str) -> Tensor:
+    """Return the energy of each row as the released script has it, [batch].
+
+    With ``softmax``, a row of p has #{p >= 1 / |N(u)|} plus the sum of p^2 |N(u)| over its other cells.
+    Reconstructions (``l1``) are divided by their plain sum, negative ones included, and then clipped at 0. If
+    that leaves a sum above 1, which one negative score does, the row is cut at 1, divided by its sum, and has
+    the count alone; other rows have at most |N(u)| for the count, and the squares.
+
+    One thing of the script is left out: for such rows of TV-Diff it counts the cells of DiffRec.
+
+    Args:
+        scores: [batch, n].
+        counts: |N(u)|, [batch].
+        how: as in :func:`row_probabilities`.
+    """
+    degree = counts[:, None].to(scores.dtype)
+    if how == "softmax":
+        p = torch.softmax(scores, dim=1)
+        return (p >= 1 / degree).sum(1) + _below(p, degree)
+    p = (scores / _sums(scores)).clamp_min(0)
+    # Sums of rows without a negative score are 1 up to rounding.
+    beyond = (_sums(p)[:, 0] > 1 + 1e-9) | (p > 1).any(1)
+    cut = p.clamp_max(1)
+    cut = cut / _sums(cut)
+    plain = torch.minimum((p >= 1 / degree).sum(1), counts) + _below(p, degree)
+    return torch.where(beyond, (cut >= 1 / degree).sum(1).to(plain.dtype), plain)
+
+
+def _sums(rows: Tensor) -> Tensor:
+    """Return the sum of each row, [batch, 1], in numpy's order: in single precision rounding decides."""
+    return torch.from_numpy(rows.cpu().numpy().sum(1, keepdims=True)).to(rows.device)
+
+
+def _below(p: Tensor, degree: Tensor) -> Tensor:
+    """Return the sum of p^2 |N(u)| over the cells below 1 / |N(u)|, [batch]."""
+    return torch.where(p < 1 / degree, p.square() * degree, 0.0).sum(1)
+
+
+def released_entropy(scores: Tensor, how: str) -> Tensor:
+    """Return the entropy of each row as the released script has it, in bits, [batch].
+
+    Reconstructions are clipped at 1e-6 and divided by their sum; a softmax is clipped and not divided again.
+    """
+    p = torch.softmax(scores, dim=1) if how == "softmax" else scores
+    p = p.clamp_min(CLIP)
+    if how == "l1":
+        p = p / p.sum(1, keepdim=True)
+    return -(p * p.log2()).sum(1)
+
+
 @torch.no_grad()
-def by_user(
+def by_reading(
     score: Callable[[Tensor], Tensor],
     positives: InteractionCSR,
     users: Tensor,
+    readings: Sequence[str] = READINGS,
     *,
     how: str = "l1",
     block: int = 256,
-) -> tuple[Tensor, Tensor]:
-    """Return energy and entropy of a model's scores for each of some users, float64 [users] each.
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return energy and entropy of a model's scores for each of some users, by reading, float64 [users] each.
 
     Memory grows with ``block`` x items, not with users x items.
 
@@ -86,40 +158,82 @@ def by_user(
         score: user ids [batch] -> scores [batch, n_items], the padding item in column 0.
         positives: the training interactions.
         users: ids of users with a training interaction, long [users].
+        readings: some of READINGS.
         how: see :func:`row_probabilities`.
         block: users scored together.
+
+    Raises:
+        ValueError: another ``how`` or reading.
     """
-    energy, entropy = [], []
+    if unknown := [reading for reading in readings if reading not in READINGS]:
+        raise ValueError(f"reading is {unknown[0]!r}; it takes {', '.join(READINGS)}")
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {reading: [] for reading in readings}
     for ids in users.split(block):
         # Without the padding item: column i is item i + 1.
-        probabilities = row_probabilities(score(ids)[:, 1:].double(), how)
+        scores = score(ids)[:, 1:].double()
+        probabilities = row_probabilities(scores, how)
         items, _, rows = positives.gather(ids)
-        original = torch.zeros_like(probabilities)
-        # 1 / |N(u)| at the user's items, D_U^-1 R.
-        original[rows, items - 1] = 1 / positives.counts(ids)[rows].double()
-        energy.append(row_energy(probabilities, original))
-        entropy.append(row_entropy(probabilities))
-    return torch.cat(energy), torch.cat(entropy)
+        if "equations" in found:
+            original = torch.zeros_like(probabilities)
+            # 1 / |N(u)| at the user's items, D_U^-1 R.
+            original[rows, items - 1] = 1 / positives.counts(ids)[rows].double()
+            found["equations"].append((row_energy(probabilities, original), row_entropy(probabilities)))
+        for reading in [name for name in READINGS[1:] if name in found]:
+            if reading == "stored" and how == "l1":
+                scores = scores.float()
+                scores[rows, items - 1] = RANKED
+            energy = released_energy(scores, positives.counts(ids), how)
+            found[reading].append((energy.double(), released_entropy(scores, how).double()))
+    return {
+        reading: (torch.cat([one for one, _ in parts]), torch.cat([one for _, one in parts]))
+        for reading, parts in found.items()
+    }
+
+
+def by_user(
+    score: Callable[[Tensor], Tensor],
+    positives: InteractionCSR,
+    users: Tensor,
+    *,
+    how: str = "l1",
+    reading: str = "equations",
+    block: int = 256,
+) -> tuple[Tensor, Tensor]:
+    """Return energy and entropy by user in one reading, float64 [users] each; see :func:`by_reading`."""
+    return by_reading(score, positives, users, (reading,), how=how, block=block)[reading]
 
 
 def thermodynamics(
-    score: Callable[[Tensor], Tensor], positives: InteractionCSR, *, how: str = "l1", block: int = 256
+    score: Callable[[Tensor], Tensor],
+    positives: InteractionCSR,
+    *,
+    how: str = "l1",
+    reading: str = "equations",
+    block: int = 256,
 ) -> Thermodynamics:
     """Return energy and entropy of a model over all users with training interactions; see :func:`by_user`."""
     users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
-    energy, entropy = by_user(score, positives, users, how=how, block=block)
+    energy, entropy = by_user(score, positives, users, how=how, reading=reading, block=block)
     return Thermodynamics(float(energy.sum()), float(entropy.sum()), len(users))
 
 
-@torch.no_grad()
-def original_thermodynamics(positives: InteractionCSR) -> Thermodynamics:
-    """Return energy and entropy of the interactions themselves, D_U^-1 R.
+def original_by_user(
+    positives: InteractionCSR, users: Tensor, reading: str = "equations"
+) -> tuple[Tensor, Tensor]:
+    """Return energy and entropy of some users' interactions themselves, D_U^-1 R, float64 [users] each.
 
-    Every cell reaches itself, and each row is uniform.
+    Each row is uniform: its entropy is log |N(u)|. By Eq. 7 every cell reaches itself, so that the energy is
+    the number of items; in the other readings it is |N(u)|.
     """
-    # Users with interactions: U counts all of a user's cells, S is log |N(u)|.
-    counts = positives.offsets.diff()
-    counts = counts[counts > 0].double()
-    return Thermodynamics(
-        float(len(counts) * (positives.n_items - 1)), float(counts.log().sum()), len(counts)
-    )
+    counts = positives.counts(users).double()
+    if reading == "equations":
+        return torch.full_like(counts, positives.n_items - 1), counts.log()
+    return counts, counts.log2()
+
+
+@torch.no_grad()
+def original_thermodynamics(positives: InteractionCSR, reading: str = "equations") -> Thermodynamics:
+    """Return energy and entropy of the interactions themselves, over users who have one."""
+    users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
+    energy, entropy = original_by_user(positives, users, reading)
+    return Thermodynamics(float(energy.sum()), float(entropy.sum()), len(users))

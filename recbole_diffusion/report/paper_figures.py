@@ -42,6 +42,7 @@ PAPER_FIGURES: tuple[PaperFigure, ...] = (
         "thermodynamics:energy_and_entropy",
         needs_model=True,
     ),
+    PaperFigure("ablation and sensitivity (TV-Diff, Figures 4 to 11)", ("TVDiff",), "tvdiff:varied"),
     PaperFigure("false hard negatives (CNSDiff, Figure 5)", ("CNSDiff",), "cnsdiff:false_negatives"),
     PaperFigure("hardness of generated negatives", ("CNSDiff",), "cnsdiff:hardness"),
     PaperFigure(

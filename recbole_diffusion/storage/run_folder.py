@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.options.renamed import translated
+from recbole_diffusion.options.renamed import stored_config
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.atomic import write_text
 from recbole_diffusion.storage.lock import locked
@@ -139,13 +139,13 @@ class RunFolder:
         return folder
 
     def read_config(self) -> dict[str, Any]:
-        """Return the resolved configuration, with today's names for options of an earlier version.
+        """Return the resolved configuration, options of an earlier version as they are written today.
 
         Raises:
             RunError: the file is damaged; the message names the run.
         """
         try:
-            config = translated(yaml_io.load_yaml(self.config))
+            config = stored_config(yaml_io.load_yaml(self.config))
         except UsageError as error:
             raise RunError(
                 f"the run in {self.path} cannot be used: {error}; restore its config.yaml, or leave it out"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recbole_diffusion.options.renamed import translated
+from recbole_diffusion.options.renamed import VALUES_VERSION, stored_options, stored_space
 from recbole_diffusion.storage.form import (
     AMOUNT,
     COUNT,
@@ -76,6 +76,7 @@ RECORD: Form = fields(
     final=listed(_TRIAL),
     seconds=each(AMOUNT),
     notes=listed(TEXT),
+    values_version=COUNT,
 )
 
 
@@ -156,6 +157,7 @@ class SweepRecord:
         final: the winner's runs with several seeds.
         seconds: time of the parts of the sweep, summed over resumes.
         notes: caveats to the numbers.
+        values_version: of what the options' values mean, ``options/renamed.py``.
     """
 
     model: str
@@ -177,6 +179,7 @@ class SweepRecord:
     final: list[Trial] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    values_version: int = VALUES_VERSION
 
     def add_seconds(self, name: str, since: float) -> None:
         """Add the time since ``since``, a value of ``time.perf_counter``, to a part of the sweep."""
@@ -213,7 +216,7 @@ class SweepRecord:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "SweepRecord":
-        """Return the record that :meth:`to_json` gave; options of earlier versions get today's names.
+        """Return the record that :meth:`to_json` gave; options of earlier versions as today's.
 
         Raises:
             KeyError: the content is not a record.
@@ -221,16 +224,14 @@ class SweepRecord:
         """
         if damage := RECORD(content, ""):
             raise TypeError(damage)
-        values = {name.name: content[name.name] for name in dataclasses.fields(cls)}
+        values = {"values_version": 1, **content}
+        values = {name.name: values[name.name] for name in dataclasses.fields(cls)}
+        model, version = values["model"], values.pop("values_version")
         for name in ("trials", "final"):
             values[name] = [
-                Trial(**{**trial, "options": translated(trial["options"])}) for trial in values[name]
+                Trial(**{**trial, "options": stored_options(model, trial["options"], version)})
+                for trial in values[name]
             ]
-        values["options"] = translated(values["options"])
-        values["space"] = {
-            name: {**part, "when": translated(part["when"])}
-            if isinstance(part, Mapping) and "when" in part
-            else part
-            for name, part in translated(values["space"]).items()
-        }
+        values["options"] = stored_options(model, values["options"], version)
+        values["space"] = stored_space(model, values["space"], version)
         return cls(**values)

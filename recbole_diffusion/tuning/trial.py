@@ -215,7 +215,7 @@ def damage_of(folder: RunFolder, options: Mapping[str, Any]) -> str | None:
     from recbole_diffusion.trainer import checkpoint
 
     try:
-        stored = yaml_io.load_yaml(folder.config)
+        stored = folder.read_config()
         other = [
             name
             for name, value in options.items()

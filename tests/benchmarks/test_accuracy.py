@@ -12,21 +12,32 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from benchmarks import _running, accuracy
+from benchmarks import _running, _tables, accuracy
 from benchmarks._plan import Plan
 from benchmarks._running import Runner
 from benchmarks._stored import Folders, Packed, open_stored, outcome_of, pack
+from benchmarks._tables import published_cells
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.lists import load_user_metrics
 from recbole_diffusion.evaluation.significance import holm
+from recbole_diffusion.report.paper import tvdiff
+from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.lock import locked
+from recbole_diffusion.storage.preset import read_preset
 from recbole_diffusion.tuning import driver, phases
 from recbole_diffusion.tuning.context import write_report
 from recbole_diffusion.tuning.trial import run_trial
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "benchmarks/plans").glob("*.yaml"))
+PLANS = sorted((ROOT / "benchmarks/plans").glob("*.yaml"))
+RESULTS = ROOT / "benchmarks/results"
+# Of a plan that has yet to be run there is neither file.
+PAGES = [
+    file
+    for file in PLANS
+    if (RESULTS / f"{file.stem}_runs.jsonl.gz").exists() or (RESULTS / f"{file.stem}_accuracy.md").exists()
+]
 PLAN = {
     "title": "# Tiny",
     "text": "Two models.",
@@ -294,10 +305,9 @@ def test_the_command_line_writes_the_page(made, collected, capsys):
 def test_a_committed_page_is_made_of_its_committed_runs(file):
     from benchmarks import rated_table
 
-    results = ROOT / "benchmarks/results"
     make = rated_table.page if file.stem.startswith("dgrm") else accuracy.page
-    lines = make(Plan.read(file), Packed(results / f"{file.stem}_runs.jsonl.gz"))
-    assert "\n".join(lines).rstrip("\n") + "\n" == (results / f"{file.stem}_accuracy.md").read_text()
+    lines = make(Plan.read(file), Packed(RESULTS / f"{file.stem}_runs.jsonl.gz"))
+    assert "\n".join(lines).rstrip("\n") + "\n" == (RESULTS / f"{file.stem}_accuracy.md").read_text()
 
 
 # Runs of before plans ran on tune.
@@ -361,3 +371,65 @@ def test_a_protocol_may_be_for_some_data_sets(tmp_path):
     plan = Plan.read(write_plan(tmp_path, **changes))
     assert [one.group for one in plan.experiments()] == ["x-p", "y-p", "y-q"]
     assert list(plan.groups_of_rows()) == ["x-p", "y-p", "y-q"]
+
+
+@pytest.mark.parametrize("dataset", ["lastfm", "amazon-beauty"])
+def test_the_plan_of_tv_diffs_figures_makes_each_of_them_whole(dataset):
+    """Every point of the paper's, at the base of the released preset; its number is beside the row."""
+    plan = Plan.read(ROOT / "benchmarks/plans/tvdiff_figures.yaml")
+    defaults = yaml_io.load_yaml(ROOT / "properties/model/TVDiff.yaml")
+    experiments = list(plan.experiments(f"{dataset}-paper"))
+    methods = {}
+    for one in experiments:
+        preset = read_preset(one.given["preset"], "TVDiff", dataset).options
+        result = {"dataset": dataset, "model": "TVDiff", "seed": 0, "test": {"recall@20": 0.3}}
+        methods[one.row.name] = [RunRecord(Path(), {**defaults, **preset, **one.given}, result, [])]
+    figures = tvdiff.varied(methods, dict.fromkeys(methods, 0))
+    assert [figure.name for figure in figures] == [f"tv-diff figure {number}" for number in range(4, 12)]
+    for figure, one in zip(figures, tvdiff.FIGURES, strict=True):
+        paper, here, *more = figure.panels[0].series
+        assert len(more) == (one.number == 5)  # the entropy term of the perceptron, from Figure 4
+        assert paper.y == tuple(row[0] for row in tvdiff.published()[one.number][dataset].values())
+        assert set(paper.x) <= set(here.x), figure.title
+        assert "Not shown" not in figure.note
+    for one in experiments:
+        if one.row.published is None:
+            assert published_cells(one) == []
+            continue
+        number, value = one.row.published
+        (figure,) = (some for some in tvdiff.FIGURES if some.number == number)
+        assert figure.value(methods[one.row.name][0].config) == tvdiff.parsed(value)
+        row = tvdiff.published()[number][dataset][value]
+        assert [cell.text for cell in published_cells(one)] == [f"{score:.4f}" for score in row]
+
+
+def test_the_papers_numbers_stand_beside_the_row_of_their_point(made, tmp_path, monkeypatch):
+    rows = [{**PLAN["rows"][0], "published": [8, "3"]}, PLAN["rows"][1]]
+    plan, runs = Plan.read(write_plan(tmp_path, rows=rows)), Folders(made["folder"] / "runs")
+    with pytest.raises(
+        UsageError, match=r"^EASE on parity, honest: the paper has no Figure 8 with '3' on par"
+    ):
+        accuracy.page(plan, runs)
+    monkeypatch.setattr(_tables, "published", lambda: {8: {"parity": {"3": [0.1, 0.25]}}})
+    table = cells("\n".join(accuracy.page(plan, runs)))
+    places = [table["method"].index(f"paper {metric}") for metric in tvdiff.METRICS]
+    assert places == [5, 6]  # behind the plan's two metrics
+    assert [table["EASE"][place] for place in places] == ["0.1000", "0.2500"]
+    assert [table["MultiVAE"][place] for place in places] == ["", ""]
+
+
+def test_a_row_of_the_best_of_others_is_computed_metric_by_metric(made, tmp_path):
+    best_of = {"best": ["EASE", "MultiVAE"], "alone": ["EASE", "not there"]}
+    plan = Plan.read(write_plan(tmp_path, best_of=best_of))
+    for smaller in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_tables, "smaller_is_better", lambda _, smaller=smaller: smaller)
+            table = cells("\n".join(accuracy.page(plan, Folders(made["folder"] / "runs"))))
+        assert "*alone*" not in table
+        places, winners = [table["method"].index(metric) for metric in plan.metrics], []
+        for place in places:
+            of = {name: table[name][place].strip("*") for name in ("EASE", "MultiVAE")}
+            winner = (min if smaller else max)(of, key=lambda name, of=of: float(of[name].split(" ")[0]))
+            assert table["*best*"][place] == of[winner]
+            winners.append(winner)
+        assert table["*best*"][-1] == "; ".join(winners)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import thermodynamics
 from benchmarks._page import show_page, stack, table_head
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -43,3 +44,18 @@ def test_a_page_is_printed_and_written(tmp_path, capsys):
 def test_the_stack_names_versions():
     assert stack().startswith("recbole_diffusion ")
     assert ", torch " in stack()
+
+
+def test_observations_are_judged_by_the_differences_and_told_as_the_papers_ratios():
+    of = {"DiffRec": (-2.0, 3.0), "BPR": (-8.0, 2.0), "LightGCN": (-1.0, -4.0)}
+    lines = thermodynamics.claims_table({"here": of, "paper": {"BPR": (0.0, 0.0)}})
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert [row[2] for row in rows] == [
+        "holds, ratio 0.250",  # -2 is more than -8
+        "does not hold, ratio 2.000",
+        "holds, ratio 1.500",
+        "holds, ratio -0.750",  # the ratio has no meaning where signs differ
+        "holds, ratio -0.500",
+        "",  # no TVDiff
+    ]
+    assert [row[3] for row in rows] == [""] * 6

@@ -1,5 +1,7 @@
 """Which keys are read; names of older releases, RecBole's and ours, answered or translated."""
 
+import json
+
 import pytest
 
 from recbole_diffusion import registry
@@ -8,7 +10,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.keys_read import keys_read_by, keys_read_in
 from recbole_diffusion.options.old_keys import refuse_old, without_harmless
-from recbole_diffusion.options.renamed import RENAMED, translated
+from recbole_diffusion.options.renamed import RENAMED, REVALUED, stored_config, stored_space, translated
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.tuning.record import SweepRecord, Trial
 
@@ -184,3 +186,39 @@ def test_the_record_of_an_older_sweep_is_read_under_todays_names():
     old["trials"][0]["options"] = {"average": 0.99}
     old["final"][0]["options"] = {"average": 0.0}
     assert SweepRecord.from_json(old) == new
+
+
+def test_an_older_runs_linkprop_is_the_matrix_that_it_was_trained_with():
+    old = {"model": "TVDiff", "topology": "linkprop", "gamma": 0.5}
+    assert stored_config(old) == {**old, "topology": "three_step", "aggregation": "addition"}
+    new = {**old, "aggregation": "gating"}
+    assert stored_config(new) == new
+    assert stored_config(stored_config(old)) == stored_config(old)
+    other = {"model": "DiffCDR", "average": 0.9}
+    assert stored_config(other) == {"model": "DiffCDR", "ema_decay": 0.9}
+    for model, options in REVALUED.items():
+        declared = registry.options_class(model).__dataclass_fields__
+        for name, values in options.items():
+            assert {*values, *values.values()} <= set(declared[name].metadata["choices"])
+
+
+def test_a_sweep_of_before_searches_the_matrix_that_it_searched():
+    new = SweepRecord(
+        *("TVDiff", "ml-100k", {"topology": "three_step"}),
+        {
+            "topology": {"choice": ["left", "three_step"]},
+            "steps, topology": {"choice": [[5, "three_step"], [9, "left"]]},
+            "gamma": {"uniform": [0.1, 0.5], "when": {"topology": ["three_step"]}},
+        },
+        *("space.yaml", {}, "recall@20", True, 10, 1, "tune"),
+        trials=[Trial(0, "trials/000", {"topology": "three_step"}, 1)],
+        final=[Trial(1, "final/000", {"topology": "three_step"}, 1)],
+    )
+    assert SweepRecord.from_json(new.to_json()) == new
+    old = json.loads(json.dumps(new.to_json()).replace("three_step", "linkprop"))
+    assert SweepRecord.from_json(old).space["topology"] == {"choice": ["left", "linkprop"]}
+    del old["values_version"]
+    assert SweepRecord.from_json(old) == new
+    assert stored_space("TVDiff", {"topology": "linkprop"}, 1) == {"topology": "three_step"}
+    together = {"shift_share, topology": {"choice": [[0.2, "linkprop"]]}}
+    assert stored_space("TVDiff", together, 1) == {"shift_ratio, topology": {"choice": [[0.2, "three_step"]]}}

@@ -11,15 +11,21 @@ from recbole_diffusion import load_run, run
 from recbole_diffusion.data.cross_domain import ratings_of
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
+from recbole_diffusion.model.rows.tvdiff_options import TVDiffOptions
 from recbole_diffusion.registry import BASELINES, MODELS
 from recbole_diffusion.report.figure import colour_of
-from recbole_diffusion.report.paper import ratings
+from recbole_diffusion.report.paper import ratings, tvdiff
+from recbole_diffusion.report.paper import thermodynamics as thermodynamics_figures
 from recbole_diffusion.report.paper.ccdrec import USERS
 from recbole_diffusion.report.paper.cold_users import transferred_by_method
 from recbole_diffusion.report.paper_figures import PAPER_FIGURES, paper_figures
 from recbole_diffusion.report.runs import read_run
+from recbole_diffusion.storage.preset import read_preset
+from recbole_diffusion.storage.properties import properties_path
+from recbole_diffusion.storage.yaml_io import load_yaml
 from recbole_diffusion.testing import FAST
 
+PUBLISHED = {"BPR": [-500.0, 250.0]}
 RATINGS = {"edges": [0, 1, 2], "rated": [3, 1], "unrated": [0, 4], "actual": [2, 2]}
 
 
@@ -97,15 +103,19 @@ def test_shares_sum_to_one_or_are_nothing():
 
 
 @pytest.mark.parametrize(("model", "how"), [("TVDiff", "l1"), ("LightGCN", "softmax")])
-def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, model, how):
+def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, monkeypatch, model, how):
     small = {"hidden_size": 8} if model == "TVDiff" else {"embedding_size": 8}
     options = {**checkerboard.overrides, "epochs": 1, "topk": [5], "valid_metric": "Recall@5", **small}
     run(model, overrides={**options, "run_dir": str(tmp_path / "run")})
     loaded = load_run(tmp_path / "run")
-    (figure,), notes = paper_figures(
-        {model: [type("Record", (), {"model": model, "path": tmp_path})()]}, lambda _: loaded
-    )
+    record = type("Record", (), {"model": model, "path": tmp_path})()
+    (figure,), notes = paper_figures({model: [record]}, lambda _: loaded)
     assert notes == []
+    monkeypatch.setattr(
+        thermodynamics_figures, "published", lambda: {3: {loaded.config["dataset"]: PUBLISHED}}
+    )
+    (again, released), _ = paper_figures({model: [record]}, lambda _: loaded)
+    assert again.panels[2].series[1].x == figure.panels[2].series[1].x
     from recbole_diffusion.data.graph import binary_interactions
     from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
@@ -122,6 +132,19 @@ def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, model
     assert of_model.y[0] == pytest.approx((found.entropy - original.entropy) / found.users, rel=1e-6)
     for panel in (energies, entropies):
         assert all(sum(series.y) == pytest.approx(1) for series in panel.series)
+    found = thermodynamics(
+        lambda ids: loaded.model.full_sort_predict({"user_id": ids}).view(len(ids), -1),
+        positives,
+        how=how,
+        reading="released",
+    )
+    original = original_thermodynamics(positives, "released")
+    (away,) = released.panels
+    of_paper, of_model = away.series
+    assert (of_paper.name, of_paper.x) == ("paper, BPR", [-500 / found.users])
+    assert of_paper.y == [250 / found.users]
+    assert of_model.x[0] == pytest.approx((found.energy - original.energy) / found.users, rel=1e-6)
+    assert of_model.y[0] == pytest.approx((found.entropy - original.entropy) / found.users, rel=1e-6)
 
 
 def test_embeddings_and_negatives_of_ccdrec(checkerboard, tmp_path):
@@ -236,3 +259,101 @@ def test_errors_before_and_after_the_warm_start_by_method(make_run):
     figures, notes = paper_figures({"TGT": [make_run("none", model="TGT")]}, None)
     assert figures == []
     assert "--warm_start_share" in notes[0]
+
+
+BASE = {"denoiser": "anisotropic", "entropy_loss": "bpr", "negative_sampler": "uniform", "gamma": 0.5}
+BASE |= {"batch_by": "interaction", "temperature": 5.0, "steps": 5, "topology": "symmetric"}
+BASE |= {"noise_scale": 1e-4, "noise_min": 5e-4, "noise_max": 5e-3, "hidden_size": 1000}
+
+
+def test_tv_diffs_figures_hold_runs_that_differ_in_one_option_against_the_papers_numbers(make_run):
+    def method(name, recalls, **options):
+        config = {**BASE, **options}
+        return [
+            make_run(f"{name}-{seed}", recall, seed, model="TVDiff", dataset="lastfm", config=config)
+            for seed, recall in enumerate(recalls)
+        ]
+
+    by_user = {"batch_by": "user", "entropy_loss": "bce", "epochs": 400}
+    methods = {
+        "base": method("base", [0.3, 0.32]),
+        "bce": method("bce", [0.29], **by_user),
+        "two": method("two", [0.28], steps=2),
+        "nine": method("nine", [0.27], steps=9),
+        "bounds": method("bounds", [0.26], noise_min=1e-3),
+        "both": method("both", [0.2], steps=2, noise_min=1e-3),
+        "hard": method("hard", [0.31], negative_sampler="ar_gsp"),
+        "harder": method("harder", [0.33], negative_sampler="ar_gsp", gamma=0.06),
+        "LightGCN": [make_run("other", model="LightGCN", dataset="lastfm")],
+    }
+    figures, notes = paper_figures(methods, None)
+    assert [note for note in notes if "Figures 4 to 11" in note] == []
+    of = {figure.name: figure for figure in figures}
+    assert sorted(of) == [f"tv-diff figure {number}" for number in (10, 4, 5, 7, 8)]
+    recall, ndcg = of["tv-diff figure 8"].panels
+    paper, *here = recall.series
+    assert recall.ticks[1] == ["2", "5", "10", "40", "50", "100", "9"]
+    assert (paper.name, paper.y[:2]) == ("paper", (0.30893, 0.31327))
+    assert ndcg.series[0].y[0] == 0.29465
+    assert [(one.name, one.x) for one in here] == [
+        ("here, noise_min=0.0005", (0, 1, 6)),
+        ("here, noise_min=0.001", (0, 1)),
+    ]
+    assert here[0].y == pytest.approx((0.28, 0.31, 0.27))
+    assert here[0].error == pytest.approx([0.0, 0.0141421, 0.0], rel=1e-4)
+    views = of["tv-diff figure 4"].panels[0]
+    assert views.ticks[1] == ["vanilla", "I", "I+II", "I+II+III"]
+    assert [series.name for series in views.series] == ["paper", "here"]
+    assert (views.series[1].x, views.series[1].y) == ((2, 3), pytest.approx((0.31, 0.31)))
+    assert "row of DiffRec" in of["tv-diff figure 4"].note
+    assert of["tv-diff figure 5"].panels[0].series[1].x == (1, 2)
+    assert of["tv-diff figure 7"].panels[0].ticks[1][-1] == "0.5"
+    pairs = of["tv-diff figure 10"].panels[0]
+    assert pairs.ticks[1][:3] == ["0.0005, 0.005", "0.0005, 0.01", "0.001, 0.005"]
+    assert pairs.series[1].x == (0, 2)
+
+
+def test_tv_diffs_figures_say_what_they_lack(make_run):
+    one = {"a": [make_run("a", model="TVDiff", config=BASE)]}
+    assert tvdiff.varied(one, {"a": 0}) == []
+    two = {**one, "b": [make_run("b", 0.3, model="TVDiff", config={**BASE, "entropy_loss": "nll"})]}
+    two["c"] = [make_run("c", model="TVDiff", config={**BASE, "entropy_loss": "nll", "batch_by": "user"})]
+    entropy = {figure.name: figure for figure in tvdiff.varied(two, {"a": 0, "b": 1, "c": 2})}[
+        "tv-diff figure 5"
+    ]
+    assert [series.name for series in entropy.panels[0].series] == ["here"]
+    assert entropy.panels[0].series[0].y == pytest.approx((0.2, 0.3))
+    assert "no numbers for toy" in entropy.note
+    assert "at the same place: c." in entropy.note
+
+
+def test_the_papers_numbers_are_there_for_each_figure_and_name_points_that_can_be_run():
+    found = tvdiff.published()
+    assert list(found) == list(range(3, 12))
+    for one in tvdiff.FIGURES:
+        for rows in found[one.number].values():
+            for text, values in rows.items():
+                assert len(values) == len(tvdiff.METRICS)
+                assert all(0 < value < 1 for value in values)
+                point = tvdiff.parsed(text)
+                assert isinstance(point, str) or len(point) == len(one.names), text
+    options = TVDiffOptions.__dataclass_fields__
+    for number, name in ((5, "entropy_loss"), (11, "topology")):
+        for rows in found[number].values():
+            assert set(rows) <= set(options[name].metadata["choices"])
+
+
+@pytest.mark.parametrize("name", ["paper", "released"])
+def test_the_presets_have_the_points_of_the_papers_table_1(name):
+    """Its recall@20 on LastFM is that of T = 5, on Amazon-Beauty of one temperature and pair of bounds."""
+    table = {"lastfm": (0.3133, {8: ["steps"]}), "amazon-beauty": (0.1475, {})}
+    table["amazon-beauty"][1].update({6: ["temperature"], 8: ["steps"], 10: ["noise_min", "noise_max"]})
+    defaults = load_yaml(properties_path() / "model/TVDiff.yaml")
+    for dataset, (recall, figures) in table.items():
+        options = {**defaults, **read_preset(name, "TVDiff", dataset).options}
+        for number, names in figures.items():
+            rows = tvdiff.published()[number][dataset]
+            point = {tvdiff.parsed(text): row for text, row in rows.items()}[
+                tuple(options[one] for one in names)
+            ]
+            assert point[0] == pytest.approx(recall, abs=6e-5), (dataset, number)

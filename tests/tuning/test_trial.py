@@ -177,6 +177,10 @@ def test_a_folder_that_can_go_on_is_not_damaged(trial, job):
     reports_of(trial, job, stop_after=1)
     folder = folder_of(trial, job)
     assert damage_of(folder, {"steps": 4, "seed": 11}) is None
+    older = folder.config.read_text().replace("aggregation: addition\n", "")  # written by an earlier version
+    folder.config.write_text(older.replace("topology: symmetric", "topology: linkprop"))
+    assert damage_of(folder, {"steps": 4, "topology": "three_step"}) is None
+    assert damage_of(folder, {"steps": 4, "topology": "linkprop"}) == "its configuration has another topology"
     folder.checkpoint.unlink()
     folder.best.unlink()  # killed before its first checkpoint
     assert damage_of(folder, {"steps": 4, "seed": 11}) is None

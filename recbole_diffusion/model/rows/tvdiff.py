@@ -9,7 +9,7 @@ The algorithm, for a batch of users with rows x_0 [batch, n_items]; identities a
     H = tanh(R_norm^T W_U)                                    Eq. 13          tvdiff_denoiser.GraphItemEncoder
     training, Algorithm 1: t ~ 1..T
         z_t = sqrt(abar_t) x_0 W_I + sqrt(1 - abar_t) eps W_I Eq. 1           identity 3, _projected_energy
-        u_t = tanh(z_t + e_t),  x0_hat = u_t H^T              Eq. 13, View II _vectors
+        u_t = tanh(Agg(z_t, e_t)),  x0_hat = u_t H^T          Eq. 13, View II _vectors
         energy  = |x0_hat - x_0|^2                            Eq. 9, View I   identity 2, model/loss.py
         entropy = BPR, BCE or NLL of the user's items         Eq. 9, View I   _entropy
             with negatives by acceptance, rejection, Gumbel   Eq. 16, 17,     sampler/ar_gsp.py
@@ -39,7 +39,7 @@ from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender
 from recbole_diffusion.model.layers import noise_factor, pair_scores
 from recbole_diffusion.model.rows.tvdiff_chain import SAMPLE, Chain, ShortChain, short_chain
-from recbole_diffusion.model.rows.tvdiff_denoiser import make_item_encoder
+from recbole_diffusion.model.rows.tvdiff_denoiser import aggregated, make_item_encoder
 from recbole_diffusion.model.rows.tvdiff_dense import dense_energy, dense_rows, dense_scores
 from recbole_diffusion.model.rows.tvdiff_options import TVDiffOptions
 from recbole_diffusion.model.user_blocks import KeptUsers, UserBlocks, checksum, noise_seed
@@ -52,10 +52,10 @@ class TVDiff(Recommender):
     """Diffusion of user rows with three views, each a switch.
 
     A user's row x_0 [n_items] is noised to x_t (Eq. 1) and reconstructed as x0_hat = u_t H^T with u_t =
-    tanh(x_t W_I + e_t) and H = tanh(R_norm^T W_U) (View II, Eq. 13). Training minimises minus the free
-    energy: squared error plus ``temperature`` times an entropy term (View I, Eq. 9), whose negatives AR-GSP
-    draws (View III, Eq. 16 and 17). Without any view it is DiffRec's denoiser, trained with the unweighted
-    squared error.
+    tanh(x_t W_I + e_t) and H = tanh(R_norm^T W_U) (View II, Eq. 13; ``aggregation`` and ``topology`` take
+    other forms of the two). Training minimises minus the free energy: squared error plus ``temperature``
+    times an entropy term (View I, Eq. 9), whose negatives AR-GSP draws (View III, Eq. 16 and 17). Without any
+    view it is DiffRec's denoiser, trained with the unweighted squared error.
 
     x_t enters only through z_t = x_t W_I. So the squared error over the catalogue, the forward noise and the
     whole reverse chain are computed in the hidden space (``training`` and ``scoring``: ``projected``);
@@ -122,9 +122,10 @@ class TVDiff(Recommender):
         return self.item_encoder()
 
     def _vectors(self, z: Tensor, t: Tensor) -> Tensor:
-        """Return u_t = tanh(x_t W_I + e_t) [rows, width] from z_t = x_t W_I [rows, d]."""
-        # z_t + e_t, [rows, d]; where all rows are at one step, e_t is one row.
-        return self._with_one(torch.tanh(z + self.time_layer(self.time_table[t])))
+        """Return u_t = tanh(Agg(x_t W_I, e_t)) [rows, width] from z_t = x_t W_I [rows, d]."""
+        # z_t + e_t by default, [rows, d]; where all rows are at one step, e_t is one row.
+        e = self.time_layer(self.time_table[t])
+        return self._with_one(torch.tanh(aggregated(z, e, self.options.aggregation)))
 
     def _with_one(self, u: Tensor) -> Tensor:
         """Return u [rows, d] with a one behind, which meets a perceptron's bias, the last column of H."""
@@ -293,6 +294,7 @@ class TVDiff(Recommender):
         o = self.options
         if self._short is None:
             H, steps, short = self._item_side(), o.inference_steps or o.steps, None
+            # With another aggregation than the addition there is no tolerance (options).
             if o.chain_tolerance and o.hidden_size >= WIDE and multiplies_bfloat16(H.device):
                 chain = Chain(
                     self.time_layer(self.time_table[:steps]),

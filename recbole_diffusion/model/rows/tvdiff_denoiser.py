@@ -1,4 +1,4 @@
-"""The item side of TVDiff's denoiser: H [n_items, width], which depends on neither x_t nor t."""
+"""TVDiff's denoiser: its item side H [n_items, width], without x_t and t, and Agg of its user side."""
 
 import scipy.sparse as sp
 import torch
@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from recbole_diffusion.data.graph import scaled
 from recbole_diffusion.model.loss import xavier
 from recbole_diffusion.model.propagation import SparseMatrix
+
+# Exponents a and b of G = D_U^-a R D_I^-b, by ``topology``.
+POWERS = {"symmetric": (0.5, 0.5), "left": (1.0, 0.0), "linkprop": (0.25, 0.5)}
 
 
 class GraphItemEncoder(nn.Module):
@@ -64,20 +67,32 @@ def make_item_encoder(denoiser: str, topology: str, interactions: sp.csr_matrix,
 
     Args:
         denoiser: ``anisotropic`` (Eq. 13) or ``mlp`` (DiffRec's).
-        topology: G of the anisotropic one: ``symmetric`` D_U^-1/2 R D_I^-1/2; ``left`` D_U^-1 R; ``linkprop``
-            D_U^-1/2 R D_I^-1/2 R^T D_U^-1/2 R D_I^-1/2, the three-step propagation of Fu et al. 2022 with all
-            exponents 1/2, as sparse factors; ``none`` no graph.
+        topology: G of the anisotropic one (Figure 11): ``symmetric`` D_U^-1/2 R D_I^-1/2; ``left`` D_U^-1 R;
+            ``linkprop`` D_U^-1/4 R D_I^-1/2, what the released code takes from the link propagation of Fu et
+            al. 2022; ``three_step`` D_U^-1/2 R D_I^-1/2 R^T D_U^-1/2 R D_I^-1/2, that propagation's form with
+            all exponents 1/2, as sparse factors; ``none`` no graph.
         interactions: R [n_users, n_items].
         width: d.
     """
     if denoiser == "mlp" or topology == "none":
         return FreeItemEncoder(interactions.shape[1], width, has_bias=denoiser == "mlp")
-    if topology == "left":
-        # D_U^-1 R transposed: an item's row is a sum over its users, each weighed by 1 / d_u.
-        return GraphItemEncoder([scaled(interactions, 1.0, 0.0).T.tocsr()], width)
-    symmetric = scaled(interactions, 0.5, 0.5)
-    if topology == "symmetric":
-        return GraphItemEncoder([symmetric.T.tocsr()], width)
-    # G = S R^T S with S = D_U^-1/2 R D_I^-1/2, so G^T W = S^T (R (S^T W)).
-    transposed = symmetric.T.tocsr()
-    return GraphItemEncoder([transposed, interactions, transposed], width)
+    if topology == "three_step":
+        # G = S R^T S with S = D_U^-1/2 R D_I^-1/2, so G^T W = S^T (R (S^T W)).
+        transposed = scaled(interactions, 0.5, 0.5).T.tocsr()
+        return GraphItemEncoder([transposed, interactions, transposed], width)
+    # G^T: an item's row is a sum over its users, weighed by the powers of the user's and the item's degree.
+    return GraphItemEncoder([scaled(interactions, *POWERS[topology]).T.tocsr()], width)
+
+
+def aggregated(z: Tensor, e: Tensor, how: str) -> Tensor:
+    """Return Agg(x_t W_I, e_t) of Eq. 13, what tanh takes, [rows, d].
+
+    Args:
+        z: x_t W_I, [rows, d].
+        e: e_t of each row, [rows, d], or of all of them, [1, d].
+        how: ``addition`` z + e; ``product`` z * e; ``gating`` z * sigmoid(e), all element by element. The
+            released code has the three, and runs the addition.
+    """
+    if how == "addition":
+        return z + e
+    return z * (e if how == "product" else torch.sigmoid(e))

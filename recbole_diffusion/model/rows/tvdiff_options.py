@@ -47,8 +47,14 @@ class TVDiffOptions(NoiseScheduleOptions):
         choices=("anisotropic", "mlp"),
     )
     topology: str = option(
-        "matrix inside the item encoder of the anisotropic denoiser",
-        choices=("symmetric", "left", "linkprop", "none"),
+        "matrix inside the item encoder of the anisotropic denoiser: symmetric, D_U^-1/2 R D_I^-1/2; left, "
+        "D_U^-1 R; linkprop, D_U^-1/4 R D_I^-1/2; three_step, S R^T S of the symmetric S; none, free items",
+        choices=("symmetric", "left", "linkprop", "three_step", "none"),
+    )
+    aggregation: str = option(
+        "Agg of Eq. 13, how the step's embedding e joins z = x_t W_I: addition, z + e; product, z * e; "
+        "gating, z * sigmoid(e)",
+        choices=("addition", "product", "gating"),
     )
     # View III: hard negatives (Eq. 16, 17).
     negative_sampler: str = option(
@@ -88,6 +94,11 @@ class TVDiffOptions(NoiseScheduleOptions):
             value = getattr(self, name)
             if value is not None and value > self.steps:
                 raise UsageError(f"option {name!r} is {value} but there are only {self.steps} steps")
+        if self.chain_tolerance and self.aggregation != "addition":
+            raise UsageError(
+                f"chain_tolerance is {self.chain_tolerance:g}, but the chain with fewer products is that of "
+                f"aggregation: addition; with {self.aggregation} leave chain_tolerance at 0"
+            )
         if self.scoring == "dense" and (self.sampling_steps or self.sampling_noise):
             raise UsageError(
                 "scoring: dense is the plain deterministic chain; sampling_steps and sampling_noise need "

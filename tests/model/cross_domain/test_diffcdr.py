@@ -20,10 +20,11 @@ class TestDiffCDR(ColdUserContract):
     options = OPTIONS
     epochs = 40
 
-    def test_the_alignment_loss_is_equation_7(self, checkerboard):
+    @pytest.mark.parametrize("norm", [1, 2])
+    def test_the_alignment_loss_is_equation_7(self, checkerboard, norm):
         built = self.build(
             checkerboard,
-            align_norm=2,
+            align_norm=norm,
             align_weight=0.5,
             task_weight=3.0,
             task_absolute=0.0,
@@ -40,10 +41,9 @@ class TestDiffCDR(ColdUserContract):
                     v = torch.cat([model.target.items[item], torch.ones(1)])
                     bias = model.target.mean + model.target.item_bias[item]
                     squares.append((vectors[row] @ v + bias - rating).square())
-        expected = (
-            0.5 * (vectors - model.target_vectors(users)).square().sum(1).mean()
-            + 3 * torch.stack(squares).mean()
-        )
+        gap = vectors - model.target_vectors(users)
+        distance = gap.abs().sum(1) if norm == 1 else (gap * gap).sum(1)  # Eq. 6, each user's
+        expected = 0.5 * distance.mean() + 3 * torch.stack(squares).mean()
         assert torch.allclose(model.align_loss(users), expected, rtol=1e-5)
 
     def test_users_weigh_by_their_ratings_in_the_loss_of_noise(self, checkerboard):
@@ -65,6 +65,26 @@ class TestDiffCDR(ColdUserContract):
         counts = torch.tensor([float((model.ratings.users == user).sum()) for user in users])
         weights = counts / (counts + 6)
         assert torch.allclose(found, (weights * errors).sum() / weights.sum())
+
+    def test_the_paper_aligns_by_absolute_gaps_unless_told_otherwise(self, checkerboard):
+        model = self.build(checkerboard, task_weight=0.0, align_weight=1.0).model
+        users = model.shared[:7]
+        gap = model.alignment(model.diffused(users)) - model.target_vectors(users)
+        assert torch.allclose(model.align_loss(users), gap.abs().sum(1).mean(), rtol=1e-5)
+
+    @pytest.mark.parametrize("ratio", [0.0, 0.4, 1.0])
+    def test_a_ratio_of_the_users_trains_without_condition(self, checkerboard, ratio):
+        """Zeros in its place: the unconditional noise of Eq. 3, which is trained by no other users."""
+        model = self.build(checkerboard, condition_dropout=ratio).model
+        model.begin_transfer()
+        users, told = model.shared.repeat(40), []
+        hook = model.denoiser.register_forward_hook(lambda _, given, __: told.append(given[2]))
+        torch.manual_seed(4)
+        model.noise_loss(users)
+        hook.remove()
+        without = (told[0] == 0).all(1)
+        assert torch.equal(told[0][~without], model.condition(users)[~without])
+        assert without.double().mean().item() == pytest.approx(ratio, abs=0.03 * (0 < ratio < 1))
 
     @pytest.mark.parametrize(("condition", "size"), [("vector", 5), ("profile", 9), ("both", 14)])
     def test_the_condition_is_the_source_vector_the_profile_or_both(self, checkerboard, condition, size):
