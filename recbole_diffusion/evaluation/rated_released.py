@@ -37,7 +37,7 @@ def row_means(row_sums: Tensor, history_rows: Tensor, n_items: int) -> Tensor:
         n_items: number of items, without the padding item.
     """
     # How many items each user has in the parts before the evaluated one, [batch].
-    known = history_rows.bincount(minlength=len(row_sums))
+    known = history_rows.bincount(minlength=len(row_sums)).to(row_sums.device)
     return (row_sums.double() - MASK * known) / n_items
 
 
