@@ -67,7 +67,7 @@ class DeviceTensor(torch.Tensor):
         one.held = held
         return one
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:  # noqa: ARG002
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """Return the values and the device."""
         return f"{NAME}({self.held!r})"
 
