@@ -230,7 +230,7 @@ def test_an_older_runs_linkprop_is_the_matrix_that_it_was_trained_with():
 
 def test_a_sweep_of_before_searches_the_matrix_that_it_searched():
     new = SweepRecord(
-        *("TVDiff", "ml-100k", {"topology": "three_step"}),
+        *("TVDiff", "ml-100k", {"topology": "three_step", "aggregation": "addition"}),
         {
             "topology": {"choice": ["left", "three_step"]},
             "steps, topology": {"choice": [[5, "three_step"], [9, "left"]]},
