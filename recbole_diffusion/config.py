@@ -22,7 +22,7 @@ from recbole_diffusion.compat import RecBoleConfig
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options import evaluation, model_needs, old_keys, recbole_ranges
 from recbole_diffusion.options import recbole as recbole_options
-from recbole_diffusion.options.declare import read_options
+from recbole_diffusion.options.declare import read_options, unread, unread_text
 from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.keys_read import keys_of_classes
 from recbole_diffusion.options.rating import RatingOptions
@@ -179,6 +179,8 @@ class Config(RecBoleConfig):
         recbole_options.check_finite(self.given)
         self._read_typed(final)
         self.options = read_options(own, final) if own else None
+        if not self.stored and (note := unread_text(unread(self.options), self.given)):
+            self.notes.append(note)
         final |= self.options.resolved(final) if hasattr(self.options, "resolved") else {}
         self._complete(final)
         for name in ("data_path", "load_checkpoint", "shift_test"):

@@ -8,7 +8,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from recbole_diffusion.errors import UsageError
@@ -93,6 +93,31 @@ def read_options(cls: type[T], values: Mapping[str, Any]) -> T:
             )
         read[field.name] = checked(field, values[field.name])
     return cls(**read)
+
+
+def unread(options: Any) -> dict[str, str]:
+    """Return the options without effect beside the others' values, each with the reason.
+
+    A class of options says them by a method ``unread``; those of its bases count too.
+
+    Args:
+        options: an instance of a class of options.
+    """
+    reasons: dict[str, str] = {}
+    for cls in type(options).__mro__:
+        if "unread" in vars(cls):
+            reasons = vars(cls)["unread"](options) | reasons
+    return reasons
+
+
+def unread_text(reasons: Mapping[str, str], given: Iterable[str]) -> str | None:
+    """Return a line that names the given ones of :func:`unread`'s options by reason, None if none is."""
+    names: dict[str, list[str]] = {}
+    for name in given:
+        if name in reasons:
+            names.setdefault(reasons[name], []).append(name)
+    parts = [f"{', '.join(some)} ({reason})" for reason, some in names.items()]
+    return f"no effect of {', '.join(parts)}" if parts else None
 
 
 def checked(field: dataclasses.Field, value: Any) -> Any:

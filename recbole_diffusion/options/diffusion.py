@@ -49,3 +49,10 @@ class NoiseScheduleOptions(NoiseBoundsOptions):
     """A schedule chosen by name."""
 
     noise_schedule: str = option("schedule of the betas", choices=SCHEDULES)
+
+    def unread(self) -> dict[str, str]:
+        """Return what a schedule without bounds does not read, with the reason."""
+        if self.noise_schedule in ("linear-var", "linear"):
+            return {}
+        reason = f"noise_schedule is {self.noise_schedule}"
+        return dict.fromkeys(("noise_scale", "noise_min", "noise_max"), reason)

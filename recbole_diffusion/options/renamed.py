@@ -33,9 +33,13 @@ RENAMED = {
 
 # Values that have another meaning now, by model and option, with the value that says what they said.
 REVALUED = {"TVDiff": {"topology": {"linkprop": "three_step"}}}
-# By model: options that came with the new meaning, at the value that they had before. A stored configuration
-# without them is of before; so is a sweep's record of an earlier version of the values.
-CAME_WITH: dict[str, dict[str, Any]] = {"TVDiff": {"aggregation": "addition"}}
+# By model: options that came with the new meaning, or with another default than what was done before, at the
+# value that says what was done. A stored configuration without them is of before; so is a sweep's record of
+# an earlier version of the values.
+CAME_WITH: dict[str, dict[str, Any]] = {
+    "TVDiff": {"aggregation": "addition"},
+    "CCDRec": {"gradient_path": "cut", "diffusion_error": "mean"},
+}
 VALUES_VERSION = 2
 
 

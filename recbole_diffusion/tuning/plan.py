@@ -60,7 +60,8 @@ def make_record(
         _plan_for_optuna(record, space, config, known)
         return record, config
     chosen = configurations(space, settings, known, record)
-    check_combinations(space, config, chosen)
+    if note := check_combinations(space, config, chosen):
+        record.notes.append(note)
     width = max(3, len(str(len(chosen) - 1)))
     record.trials = [new_trial(number, one, record, width) for number, one in enumerate(chosen)]
     return record, config
@@ -140,7 +141,8 @@ def _plan_for_optuna(
         samples = count
     record.settings["num_samples"] = samples
     random = Random(record.seed)
-    check_combinations(space, config, [space.draw(random, known) for _ in range(CHECKED)])
+    if note := check_combinations(space, config, [space.draw(random, known) for _ in range(CHECKED)]):
+        record.notes.append(note)
 
 
 def new_trial(number: int, options: Mapping[str, Any], record: SweepRecord, width: int = 3) -> Trial:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recbole_diffusion.options.renamed import VALUES_VERSION, stored_options, stored_space
+from recbole_diffusion.options.renamed import CAME_WITH, VALUES_VERSION, stored_options, stored_space
 from recbole_diffusion.storage.form import (
     AMOUNT,
     COUNT,
@@ -232,6 +232,7 @@ class SweepRecord:
                 Trial(**{**trial, "options": stored_options(model, trial["options"], version)})
                 for trial in values[name]
             ]
-        values["options"] = stored_options(model, values["options"], version)
+        came = CAME_WITH.get(model, {}) if version < VALUES_VERSION else {}
+        values["options"] = {**came, **stored_options(model, values["options"], version)}
         values["space"] = stored_space(model, values["space"], version)
         return cls(**values)

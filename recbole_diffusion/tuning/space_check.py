@@ -7,7 +7,7 @@ from typing import Any
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import checked, read_options
+from recbole_diffusion.options.declare import checked, read_options, unread, unread_text
 from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.split import SplitOptions
@@ -112,23 +112,33 @@ def _check_conditions(space: SearchSpace, parameter: SearchParameter, config: Co
             )
 
 
-def check_combinations(space: SearchSpace, config: Config, combinations: Iterable[Mapping[str, Any]]) -> None:
+def check_combinations(
+    space: SearchSpace, config: Config, combinations: Iterable[Mapping[str, Any]]
+) -> str | None:
     """Check whole configurations: options may contradict each other although each is allowed.
+
+    Returns:
+        a line that names the options of the space without effect in every one of them, None if none is.
 
     Raises:
         UsageError: the first one that the model refuses.
     """
     own = registry.options_class(config["model"])
     declared: list[type[Any]] = [GeneralOptions, *([own] if own else [])]
+    never: dict[str, str] | None = None  # options that no combination so far reads, with the reason
     for combination in combinations:
         try:
             for cls in declared:
-                read_options(cls, {**config.final_config_dict, **combination})
+                reasons = unread(read_options(cls, {**config.final_config_dict, **combination}))
         except UsageError as error:
             text = yaml_io.dump_value(dict(combination))
             raise UsageError(
                 f"{space.source}: the combination {text} is refused: {error}. Join or condition these lines"
             ) from error
+        # Of the last class, the model's own.
+        never = reasons if never is None else {name: why for name, why in never.items() if name in reasons}
+    note = unread_text(never or {}, space.names)
+    return f"{note}: trials that differ in them alone are the same" if note else None
 
 
 def seed_of(options: Mapping[str, Any], seed: int) -> int:

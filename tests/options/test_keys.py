@@ -10,7 +10,14 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.keys_read import keys_read_by, keys_read_in
 from recbole_diffusion.options.old_keys import refuse_old, without_harmless
-from recbole_diffusion.options.renamed import RENAMED, REVALUED, stored_config, stored_space, translated
+from recbole_diffusion.options.renamed import (
+    CAME_WITH,
+    RENAMED,
+    REVALUED,
+    stored_config,
+    stored_space,
+    translated,
+)
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.tuning.record import SweepRecord, Trial
 
@@ -139,6 +146,25 @@ def test_each_new_name_is_an_option_and_no_old_one_is():
     assert len(set(RENAMED.values())) == len(RENAMED)
 
 
+@pytest.mark.parametrize("model", CAME_WITH)
+def test_a_run_from_before_an_option_does_what_it_did(model):
+    new = Config(model, "ml-100k").resolved
+    older = {name: value for name, value in new.items() if name not in CAME_WITH[model]}
+    read = Config(overrides=stored_config({**older, "model": model}), stored=True)
+    for name, value in CAME_WITH[model].items():
+        assert getattr(read.options, name) == value
+    assert stored_config({**new, "model": model}) == {**new, "model": model}
+    assert stored_config({"model": "BPR", "epochs": 3}) == {"model": "BPR", "epochs": 3}
+
+
+def test_trials_of_an_older_sweep_do_what_its_others_did():
+    new = SweepRecord("CCDRec", "baby", {"seed": 1}, {}, *("space.yaml", {}, "ndcg@10", True, 10, 1, "tune"))
+    content = new.to_json()
+    assert SweepRecord.from_json(content) == new
+    content.pop("values_version")
+    assert SweepRecord.from_json(content).options == {**CAME_WITH["CCDRec"], "seed": 1}
+
+
 @pytest.mark.parametrize(
     ("model", "old", "new"),
     [
@@ -204,7 +230,7 @@ def test_an_older_runs_linkprop_is_the_matrix_that_it_was_trained_with():
 
 def test_a_sweep_of_before_searches_the_matrix_that_it_searched():
     new = SweepRecord(
-        *("TVDiff", "ml-100k", {"topology": "three_step"}),
+        *("TVDiff", "ml-100k", {"topology": "three_step", "aggregation": "addition"}),
         {
             "topology": {"choice": ["left", "three_step"]},
             "steps, topology": {"choice": [[5, "three_step"], [9, "left"]]},

@@ -6,6 +6,13 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.cross_domain import CrossDomainOptions
 from recbole_diffusion.options.declare import option
 
+# What the denoiser alone reads.
+OF_DENOISER = (
+    *("hidden_size", "time_size", "activation", "prediction", "join", "beta_0", "beta_1", "guidance"),
+    *("condition_dropout", "rating_count_half_weight", "denoiser_loss", "denoiser_updates", "evaluations"),
+    *("start", "condition"),
+)
+
 
 @dataclass(frozen=True)
 class DiffCDROptions(CrossDomainOptions):
@@ -101,6 +108,19 @@ class DiffCDROptions(CrossDomainOptions):
         "offset 0; null: no offsets",
         low=0,
     )
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        found: dict[str, str] = {}
+        if not self.diffusion:
+            found |= dict.fromkeys(OF_DENOISER, "diffusion is False")
+        if not self.alignment:
+            found["align_start"] = "alignment is False"
+        if self.align_loss == "smooth_l1":
+            found["align_norm"] = "align_loss is smooth_l1"
+        if self.task_weight == 0:
+            found |= dict.fromkeys(("task_absolute", "item_offset_reg_weight"), "task_weight is 0")
+        return found
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,6 +7,20 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseScheduleOptions
 
+# The samplers that read an option, with those options.
+OF_SAMPLERS = {
+    ("cnsdiff",): (
+        *("steps", "start", "stride", "noise_schedule", "noise_scale", "noise_min", "noise_max"),
+        *("denoiser_size", "time_size", "causal", "causal_weight", "environments", "free_information"),
+        *("sampling_weight", "sampling_size", "mixing", "mix_initial", "mix_final", "curriculum_epochs"),
+        *("alignment_weight", "alignment_temperature", "alignment_noise", "alignment_size"),
+    ),
+    ("dns", "mixgcf", "ahns"): ("candidate_items",),
+    ("dns",): ("hardest",),
+    ("popularity",): ("popularity_power",),
+    ("ahns",): ("ahns_alpha", "ahns_beta", "ahns_p"),
+}
+
 
 @dataclass(frozen=True)
 class CNSDiffOptions(NoiseScheduleOptions):
@@ -96,6 +110,27 @@ class CNSDiffOptions(NoiseScheduleOptions):
             for first, last in zip(self.mix_initial, self.mix_final, strict=True)
         )
         return a, b
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        found, sampler = {}, f"negative_sampler is {self.negative_sampler}"
+        if self.backbone == "mf":
+            found["n_layers"] = "backbone is mf"
+        if self.alignment_weight == 0:
+            of_alignment = ("alignment_temperature", "alignment_noise", "alignment_size")
+            found |= dict.fromkeys(of_alignment, "alignment_weight is 0")
+        if self.mixing == "none":
+            found |= dict.fromkeys(("mix_initial", "mix_final", "curriculum_epochs"), "mixing is none")
+        if self.causal != "environment":
+            found |= dict.fromkeys(("environments", "free_information"), f"causal is {self.causal}")
+        if self.causal == "none":
+            found["causal_weight"] = "causal is none"
+        if not self.false_negative_part:
+            found["false_negative_cosine"] = "false_negative_part is empty"
+        for reading, names in OF_SAMPLERS.items():
+            if self.negative_sampler not in reading:
+                found |= dict.fromkeys(names, sampler)
+        return found
 
     def __post_init__(self) -> None:
         if self.start + self.stride > self.steps:

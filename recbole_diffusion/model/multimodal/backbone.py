@@ -34,9 +34,8 @@ class Backbone(WholeGraphModel):
     loader_class = "positives"
     dataset_class = "multimodal"
     projects = True  # whether the model uses the projected features itself
-    trains_projections = (
-        True  # whether its own loss trains the projections; if not, the wrapping diffusion does
-    )
+    # Whether its own loss trains the projections in every batch; if not, the diffusion loss does.
+    trains_projections = False
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         super().__init__(config, dataset)

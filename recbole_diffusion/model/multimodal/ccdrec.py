@@ -17,14 +17,14 @@ h_u and h_i the vectors whose inner products score; DMA, NDI and CNS are the pap
         c   = one of the nearest of p that u does not have                 "CNS"      curricular_negatives
         e_t = sqrt(abar_t) e + sqrt(1 - abar_t) eps, t ~ 1..T              Eq. 1      ItemDiffusion.learn
         e~  = f_theta(e_t, t, h^v, h^t), a transformer             (DMA)              TransformerEstimator
-        L_dm = |e - e~|^2, by a second pass on at most 1,024 items         Eq. 5      ItemDiffusion.learn
+        L_dm = |e - e~|^2; what it trains: ``gradient_path``               Eq. 5      ItemDiffusion.learn
         e_f = (1 - mu) h_hat + mu e~;  h_u, h_i = backbone of e_f          "DMA"      fusion.of_batch
         L   = (1 - omega) BPR(u, p, r) + omega BPR(u, p, c) + lambda L_dm  Eq. 8, 9   CCDRec.calculate_loss
     evaluation: the same e_f with e_0, the end of the chain, for e~                   fusion.of_all
 
-The diffusion and its estimators are in ``item_diffusion.py``, e_f in ``fusion.py`` (``fusion`` above is a
-``DiffusedItemFusion``), the backbones in ``backbone.py`` and a file each, pools and candidates in
-``sampler/curriculum.py``.
+The diffusion is in ``item_diffusion.py``, its estimators in ``estimators.py``, e_f in ``fusion.py``
+(``fusion`` above is a ``DiffusedItemFusion``), the backbones in ``backbone.py`` and a file each, pools and
+candidates in ``sampler/curriculum.py``. Longer than most files: the paper's three modules side by side.
 """
 
 from typing import Any, ClassVar
@@ -37,9 +37,10 @@ from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import WholeGraphModel
 from recbole_diffusion.model.multimodal.backbone import Backbone
 from recbole_diffusion.model.multimodal.ccdrec_options import CURRICULAR, CCDRecOptions
+from recbole_diffusion.model.multimodal.estimators import AttentionEstimator, TransformerEstimator
 from recbole_diffusion.model.multimodal.freedom import FREEDOM
 from recbole_diffusion.model.multimodal.fusion import DiffusedItemFusion
-from recbole_diffusion.model.multimodal.item_diffusion import ItemDiffusion, TransformerEstimator
+from recbole_diffusion.model.multimodal.item_diffusion import ItemDiffusion
 from recbole_diffusion.model.multimodal.lattice import LATTICE
 from recbole_diffusion.model.multimodal.mcdrec import MCDRec
 from recbole_diffusion.sampler.choose import ScoredVectors, choose_negatives
@@ -65,14 +66,16 @@ class CCDRec(WholeGraphModel):
     Differences from the paper's text:
         * The reverse step's mean is the posterior's given the estimate of e_0, not that of Eq. 3 for a noise
           estimate.
-        * Vectors are diffused at unit mean square over the table, and Eq. 5 moves the estimator alone, not
-          the vectors.
-        * The estimator adds to the linear estimate sqrt(abar_t) x_t.
+        * Vectors are diffused at unit mean square over the table (``diffused_scale``), and Eq. 5 moves the
+          estimator, and the projections where nothing else trains them, not the vectors (``gradient_path``).
+        * The estimator adds to the linear estimate sqrt(abar_t) x_t (``identity_path``).
     Differences from the authors' code:
         * The pools follow Eq. 7 from the first epoch on. Theirs has no pool in epoch 0 and is off by one
           after it.
         * The transformer layer has a residual connection and a feed-forward layer; theirs is one attention
-          layer.
+          layer (``estimator``).
+        * Eq. 5 is a norm, theirs a mean over coordinates (``diffusion_error``). Items that a batch does not
+          estimate have the end of the epoch's chain, theirs h_hat alone (``outside_batch``).
         * Candidates are drawn without replacement, once an epoch for each block of items instead of once a
           batch.
         * The chain has a seed, so that scores depend on the weights alone.
@@ -93,18 +96,30 @@ class CCDRec(WholeGraphModel):
         self.draws_from_chain = o.negative_sampler == CURRICULAR
         self.fusion = None
         if o.aligning:
-            # f_theta of DMA.
-            estimator = TransformerEstimator(o.embedding_size, o.steps, o.key_size, o.feed_forward_size)
+            estimator = self._estimator()
             # The states that are kept: the end of the chain and, with CNS, the four pools (Eq. 6).
             steps = {0} | ({curriculum_step(n, o.steps, 1) for n in range(4)} if o.curriculum else set())
-            diffusion = ItemDiffusion(o.betas(), estimator)
+            diffusion = ItemDiffusion(o.betas(), estimator, **o.diffusion_path())
             self.fusion = DiffusedItemFusion(
-                diffusion, o.diffused_ratio, o.fusion, steps, o.chain_seed, o.chain_noise
+                diffusion,
+                o.diffused_ratio,
+                o.fusion,
+                outside=o.outside_batch,
+                steps=steps,
+                seed=o.chain_seed,
+                stochastic=o.chain_noise,
             )
         self._nearest: Tensor | None = None  # of each item in the pool of the epoch, long [n_items, kept]
         self.loss_names = self._loss_names()
         self._begun = False
         self._forget()
+
+    def _estimator(self) -> AttentionEstimator | TransformerEstimator:
+        """Return f_theta of DMA."""
+        o = self.options
+        if o.estimator == "attention":
+            return AttentionEstimator(o.embedding_size, o.steps, o.key_size)
+        return TransformerEstimator(o.embedding_size, o.steps, o.key_size, o.feed_forward_size)
 
     def _loss_names(self) -> tuple[str, ...]:
         names = ["random", "hard"]
@@ -198,10 +213,17 @@ class CCDRec(WholeGraphModel):
             # Without DMA there are no estimates: the backbone's own vectors, gathered.
             U, V = self.backbone.vectors()
             return U.index_select(0, users), V.index_select(0, ids.flatten()).view(*ids.shape, -1), None, None
+        # With h_hat outside of the batch, hard negatives are no part of it (the released code).
+        estimated = 2 if self.fusion.leaves_others else len(ids)
         # The diffusion estimates each item of the batch once, in whatever rows and kinds it is.
-        distinct, where = torch.unique(ids, return_inverse=True)
+        distinct, where = torch.unique(ids[:estimated], return_inverse=True)
         some_users, of_user = torch.unique(users, return_inverse=True)
-        fused = self.fusion.of_batch(self.backbone, distinct, some_users)
+        others = None
+        if estimated < len(ids):
+            # Behind them, long [k], the hard negatives that are not estimated.
+            others, of_others = torch.unique(ids[estimated:], return_inverse=True)
+            where = torch.cat([where, of_others + len(distinct)])
+        fused = self.fusion.of_batch(self.backbone, distinct, some_users, others)
         modal = fused.modal.index_select(0, where[:2].flatten())  # of p and r, for the backbone's losses
         return (
             # h_u [batch, d], h_i [kinds, batch, d], and h^m [2, batch, modalities, d].

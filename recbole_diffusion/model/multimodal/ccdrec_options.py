@@ -1,6 +1,6 @@
 """Hyper-parameters of CCDRec; their defaults are in ``properties/model/CCDRec.yaml``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.multimodal.options import (
@@ -9,13 +9,26 @@ from recbole_diffusion.model.multimodal.options import (
     MCDRecGraphOptions,
 )
 from recbole_diffusion.options.declare import option
+from recbole_diffusion.options.multimodal import MultimodalOptions
 
 CURRICULAR = "curricular"
+# What each backbone reads of the options that not all of them do.
+OF_BACKBONE = {
+    "FREEDOM": {"edge_dropout", "modal_weight", "modality_weights"},
+    "LATTICE": {"original_ratio", "reg_weight"},
+    "MCDRec": {"edge_dropout", "modal_weight", "modality_weights", "graph_temperature"},
+}
+OF_BACKBONES = set().union(*OF_BACKBONE.values())
+# What the diffusion alone reads, in CCDRec.
+OF_DIFFUSION = {"fusion", "estimator", "key_size", "feed_forward_size"}
+OF_DIFFUSION |= {field.name for field in fields(DiffusedOptions)} - {
+    field.name for field in fields(MultimodalOptions)
+}
 
 
 @dataclass(frozen=True)
 class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
-    """Read once by the constructor, checked before data loads; other backbones' options have no effect."""
+    """Read once by the constructor, checked before data loads."""
 
     # The backbone and the three modules: DMA, NDI and CNS.
     backbone: str = option("the model that is wrapped", choices=("FREEDOM", "LATTICE", "MCDRec"))
@@ -37,6 +50,10 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
         "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1
     )
     # The estimator of DMA.
+    estimator: str = option(
+        "a transformer layer (the text), or its attention alone (the authors' code)",
+        choices=("transformer", "attention"),
+    )
     key_size: int = option("width of keys and queries in the estimator's attention", low=1)
     feed_forward_size: int = option("width of the estimator's feed-forward layer", low=1)
     # The curriculum (Eq. 7) and its candidates.
@@ -53,6 +70,25 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
     false_ratio: float = option(
         "ratio of those M that realhns drops as false negatives, those most like the positive", low=0, high=1
     )
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        found = dict.fromkeys(OF_BACKBONES - OF_BACKBONE[self.backbone], f"backbone is {self.backbone}")
+        sampler = f"negative_sampler is {self.negative_sampler}"
+        if self.negative_sampler != CURRICULAR:
+            found |= dict.fromkeys(("curriculum", "candidate_ratio", "top_ratio", "candidate_limit"), sampler)
+        if self.negative_sampler not in ("dns", "mixgcf", "realhns"):
+            found["candidate_items"] = sampler
+        if self.negative_sampler != "realhns":
+            found |= dict.fromkeys(("hardest", "false_ratio"), sampler)
+        if self.negative_sampler != CURRICULAR or not self.curriculum:
+            reason = sampler if self.negative_sampler != CURRICULAR else "curriculum is False"
+            found |= dict.fromkeys(("curriculum_interval", "curriculum_end"), reason)
+        if self.fusion == "output":
+            found["outside_batch"] = "fusion is output"
+        if self.estimator == "attention":
+            found["feed_forward_size"] = "estimator is attention"
+        return found if self.aligning else found | dict.fromkeys(OF_DIFFUSION, "aligning is False")
 
     def __post_init__(self) -> None:
         super().__post_init__()

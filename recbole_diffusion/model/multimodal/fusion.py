@@ -15,7 +15,7 @@ class FusedBatch(NamedTuple):
     Attributes:
         users: vectors of the batch's distinct users, [m, d].
         items: vectors of the batch's distinct items, [n, d].
-        modal: their projected features, [n, modalities, d].
+        modal: projected features of those that are estimated, [n, modalities, d].
         loss: of the diffusion (Eq. 5), a scalar.
     """
 
@@ -29,13 +29,15 @@ class DiffusedItemFusion(nn.Module):
     """Vectors of a backbone with diffused items: in training of a batch, in evaluation of all by the chain.
 
     With ``place: output`` e_f replaces h_hat in the scored vectors. With ``place: input`` the user-item graph
-    propagates e_f, and h_hat is joined as it is; in training, items outside the batch then have the vectors
-    of the chain at the start of the epoch.
+    propagates e_f, and h_hat is joined as it is; in training, items that are not estimated then have in its
+    place the e_f of the chain at the start of the epoch (``outside: chain``), or h_hat alone (``high_order``,
+    the released code).
 
     Args:
         item_diffusion: the diffusion.
         ratio: mu, of the diffused vector.
         place: ``output`` or ``input``.
+        outside: ``chain`` or ``high_order``.
         steps: states of the chain that are kept, 0 among them.
         seed: of the chain.
         stochastic: whether the chain adds noise at each step.
@@ -46,15 +48,21 @@ class DiffusedItemFusion(nn.Module):
         item_diffusion: ItemDiffusion,
         ratio: float,
         place: str,
+        outside: str,
         steps: set[int],
         seed: int,
         stochastic: bool,
     ) -> None:
         super().__init__()
-        self.item_diffusion, self.ratio, self.place = item_diffusion, ratio, place
+        self.item_diffusion, self.ratio, self.place, self.outside = item_diffusion, ratio, place, outside
         self.steps, self.seed, self.stochastic = steps, seed, stochastic
         self.end: Tensor | None = None  # of the chain, at the start of the epoch, [n_items, d]
         self.forget()
+
+    @property
+    def leaves_others(self) -> bool:
+        """Whether items may be asked for that are not estimated, see :meth:`of_batch`."""
+        return self.place == "input" and self.outside == "high_order"
 
     def forget(self) -> None:
         """Drop the states of the chain; weights are about to change."""
@@ -90,32 +98,40 @@ class DiffusedItemFusion(nn.Module):
             raise RuntimeError("the chain has not run: call begin_epoch before the first batch")
         return self.end
 
-    def of_batch(self, backbone: Backbone, distinct: Tensor, users: Tensor) -> FusedBatch:
+    def of_batch(
+        self, backbone: Backbone, distinct: Tensor, users: Tensor, others: Tensor | None = None
+    ) -> FusedBatch:
         """Return the vectors of a training batch: the estimates of e_0 of its items, fused and propagated.
 
         Args:
             backbone: the wrapped model.
-            distinct: long [n], ids of the batch's items, each once.
+            distinct: long [n], ids of the batch's items that are estimated, each once.
             users: long [m], ids of the batch's users, each once.
+            others: long [k], ids of items that are not estimated and whose vectors are asked for too, behind
+                    those of ``distinct``; where the fusion ``leaves_others`` alone.
         """
         ego, high = backbone.ego_items(), backbone.high_order()  # e and h_hat, [n_items, d] each
         modal = backbone.modal_items(distinct)  # h^m, [n, modalities, d]
-        # Projections that the backbone's own loss trains get no gradient here: it would drown that loss's.
-        conditions = modal.detach() if backbone.trains_projections else modal
         # e~ [n, d] and L_dm, from the noised e of the batch (Eq. 1, 5).
         estimate, loss = self.item_diffusion.learn(
-            ego.index_select(0, distinct), conditions, self.item_diffusion.scale(ego)
+            ego.index_select(0, distinct), modal, self.item_diffusion.scale(ego), backbone.trains_projections
         )
         if self.place == "output":
             # e_f in the place of h_hat: only the rows of the batch are fused, [n, d].
             u, propagated = backbone.propagated((users, distinct))
             fused = self.fused(high.index_select(0, distinct), estimate)
             return FusedBatch(u, backbone.joined(fused, propagated), modal, loss)
-        # The graph needs all items: those of the batch by their estimates, the others by the last chain.
-        diffused = self.end_of_chain().index_copy(0, distinct, estimate)  # [n_items, d]
+        asked = distinct if others is None else torch.cat([distinct, others])
         # e_f of all items goes through the user-item graph; h_hat joins its output as it is.
-        u, propagated = backbone.propagated((users, distinct), self.fused(high, diffused))
-        return FusedBatch(u, backbone.joined(high.index_select(0, distinct), propagated), modal, loss)
+        u, propagated = backbone.propagated((users, asked), self._input(high, distinct, estimate))
+        return FusedBatch(u, backbone.joined(high.index_select(0, asked), propagated), modal, loss)
+
+    def _input(self, high: Tensor, distinct: Tensor, estimate: Tensor) -> Tensor:
+        """Return what the user-item graph starts from, [n_items, d], where some items are estimated."""
+        if self.outside == "high_order":
+            return high.index_copy(0, distinct, self.fused(high.index_select(0, distinct), estimate))
+        # The graph needs all items: those of the batch by their estimates, the others by the last chain.
+        return self.fused(high, self.end_of_chain().index_copy(0, distinct, estimate))
 
     def of_all(self, backbone: Backbone) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d], with the end of the chain."""

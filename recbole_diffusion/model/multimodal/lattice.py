@@ -40,6 +40,9 @@ class LATTICE(Backbone):
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         super().__init__(config, dataset, wrapped)
+        # Its own loss trains the projections in the first batch of an epoch alone. On the path ``cut`` that
+        # counted as training them, so that a wrapping model's conditions stayed next to random.
+        self.trains_projections = wrapped and self.options.gradient_path == "cut"
         # S_m of each modality: neighbours and normalised weights, constant, [n_items, modalities, k].
         originals = [self._with_padding(*dataset.neighbours(name)) for name in dataset.modalities]
         self.register_buffer("original_ids", torch.stack([ids for ids, _ in originals], 1), persistent=False)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.multimodal.backbone import FrozenGraphBackbone
+from recbole_diffusion.model.multimodal.estimators import BottleneckEstimator
 from recbole_diffusion.model.multimodal.fusion import DiffusedItemFusion
-from recbole_diffusion.model.multimodal.item_diffusion import BottleneckEstimator, ItemDiffusion
+from recbole_diffusion.model.multimodal.item_diffusion import ItemDiffusion
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
@@ -46,10 +47,11 @@ class MCDRec(FrozenGraphBackbone):
         self._guides: Tensor | None = None
         if not wrapped:
             estimator = BottleneckEstimator(o.embedding_size, o.steps, len(o.modalities))
+            diffusion = ItemDiffusion(o.betas(), estimator, **o.diffusion_path())
             # Only the end of the chain is used.
             chain = {"steps": {0}, "seed": o.chain_seed, "stochastic": o.chain_noise}
             self.fusion = DiffusedItemFusion(
-                ItemDiffusion(o.betas(), estimator), o.diffused_ratio, "input", **chain
+                diffusion, o.diffused_ratio, "input", outside=o.outside_batch, **chain
             )
         modal = ["modal"] if o.modal_weight else []
         self.loss_names = ("bpr", *modal, "diffusion")

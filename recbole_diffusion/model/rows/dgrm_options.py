@@ -53,6 +53,19 @@ class DGRMOptions(NoiseBoundsOptions, AdversarialOptions):
         "largest absolute weight of the critic with lipschitz: clip", low=0, open_low=True
     )
 
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        clipped, of_lipschitz = self.lipschitz == "clip", ("lipschitz", "penalty_weight", "clip_value")
+        found = {"penalty_weight" if clipped else "clip_value": f"lipschitz is {self.lipschitz}"}
+        if self.objective != "wasserstein":
+            found |= dict.fromkeys(of_lipschitz, f"objective is {self.objective}")
+        if self.critic_steps == 0:
+            found |= dict.fromkeys((*of_lipschitz, "critic_learning_rate"), "critic_steps is 0")
+        if self.objective == "none":
+            names = ("adversarial_weight", "critic_size", "critic_steps", "critic_learning_rate")
+            found |= dict.fromkeys((*names, "divergence_limit"), "objective is none")
+        return found
+
     def __post_init__(self) -> None:
         self.check_schedule()
         if self.denoising_steps > self.steps:

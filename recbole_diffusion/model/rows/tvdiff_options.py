@@ -6,6 +6,8 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseScheduleOptions
 
+OF_AR_GSP = ("gamma", "relaxation_rate", "exact_rank_cells", "candidate_items")
+
 
 @dataclass(frozen=True)
 class TVDiffOptions(NoiseScheduleOptions):
@@ -87,6 +89,19 @@ class TVDiffOptions(NoiseScheduleOptions):
         "reverse chain in the hidden space, or plain over all items",
         choices=("projected", "dense"),
     )
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        found = {}
+        if self.denoiser == "mlp":
+            found["topology"] = "denoiser is mlp"
+        if self.negative_sampler == "uniform":
+            found |= dict.fromkeys(OF_AR_GSP, "negative_sampler is uniform")
+        if self.entropy_loss in ("none", "nll"):  # neither draws negatives
+            found |= dict.fromkeys(("negative_sampler", *OF_AR_GSP), f"entropy_loss is {self.entropy_loss}")
+        if self.entropy_loss == "none":
+            found["temperature"] = "entropy_loss is none"
+        return found
 
     def __post_init__(self) -> None:
         self.check_schedule()
