@@ -182,13 +182,15 @@ class CNSDiff(WholeGraphModel):
         )
         # e~ (Eq. 20), [batch, d]; neither the generated part nor its choice by u (Eq. 19) has a gradient, the
         # random part has: BPR moves the random items too.
-        negative = self._mixed(self._generated(V.detach()[distinct], where, u.detach()), easy)
+        generated = self._generated(V.detach()[distinct], where, u.detach())
+        negative = self._mixed(generated, easy)
         rest, q = self.negatives.losses(sampled)
         if q is not None:
             self.diagnostics.record_environment_stats(q)
         if self.aligns:
             # Eq. 21, where an item's own generated negative is left out.
-            rest.append(o.alignment_weight * self._alignment(v, easy, negative, items, random))
+            contrasted = negative if o.alignment_negatives == "mixed" else generated
+            rest.append(o.alignment_weight * self._alignment(v, easy, contrasted, items, random))
         return u, v, negative, rest
 
     def _penalty(self, users: Tensor, items: Tensor, random: Tensor) -> Tensor:
@@ -259,7 +261,7 @@ class CNSDiff(WholeGraphModel):
         Args:
             items: positive items, [batch, d].
             random: random negatives, [batch, d].
-            negative: mixed negatives, [batch, d].
+            negative: mixed negatives, or the generated ones before mixing, [batch, d].
             item_ids: long [batch].
             random_ids: long [batch].
         """
@@ -271,7 +273,7 @@ class CNSDiff(WholeGraphModel):
         # Cosines over tau, of z_0 with z_j here and with all z_k below.
         scaled = anchor / o.alignment_temperature
         own = (scaled * counterpart).sum(1)  # [rows]
-        # Against all mixed and all random negatives, [rows, 2 rows].
+        # Against all negatives and all random items, [rows, 2 rows].
         others = scaled @ F.normalize(torch.cat([negative[rows], random[rows]]), dim=1).T
         same = item_ids[rows, None] == torch.cat([item_ids[rows], random_ids[rows]])  # k != j
         # log sum_{k != j} exp(z_0 . z_k / tau), [rows].
