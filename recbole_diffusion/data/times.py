@@ -120,6 +120,8 @@ class TimeOrder(Dataset):
 
     def _why_times(self) -> str | None:
         """Return what orders the interactions by time, for a message; None if nothing does."""
+        if self.config.split.valid_part == "latest":
+            return "valid_part is latest"
         if self.shift:
             return "the temporal shift orders rows by time" if self.shift.shift == "temporal" else None
         given = self.benchmark_filename_list is not None
