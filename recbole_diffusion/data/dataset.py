@@ -303,7 +303,6 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
                     f"the {name} part of data set {self.dataset_name!r} is empty; check eval_args or "
                     "benchmark_filename"
                 )
-            part.times = None  # of all rows
         return parts
 
     def _left_out(self) -> set[str]:
@@ -328,7 +327,10 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         rows = self.rows_of_parts()
         self._change_feat_format()
         self._drop_unused_col()
-        return [self.copy(self.inter_feat[numbers.tolist()]) for numbers in rows]
+        parts = [self.copy(self.inter_feat[numbers.tolist()]) for numbers in rows]
+        for part, numbers in zip(parts, rows, strict=True):
+            part.times = None if self.times is None else self.times[numbers]
+        return parts
 
     def _change_feat_format(self) -> None:
         super()._change_feat_format()
@@ -337,12 +339,14 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
 
     @property
     def _remembers_rows(self) -> bool:
-        """Whether valid is to be made of the latest rows after RecBole's split; ``data/split.py`` does it itself."""
+        """Whether valid is to be made of the latest rows after RecBole's split; a shift does it itself."""
         return self.config.split.valid_part == "latest" and self.shift is None
 
     def _parts_of_recbole(self) -> list[Dataset]:
         times, latest = self.times, self._remembers_rows
         parts = super().build()
+        for part in parts:
+            part.times = None  # not those of all rows
         if latest:
             assert times is not None  # since valid_part needs them
             divide_by_time(self, parts, times)

@@ -92,7 +92,7 @@ def remember_rows(interactions: Any) -> None:
 
 
 def divide_by_time(dataset: Any, parts: Sequence[Any], times: np.ndarray) -> None:
-    """Give valid the latest rows of train and valid; the parts have the column ROW, and lose it.
+    """Give valid the latest rows of train and valid, and each part its ``times``; all lose the column ROW.
 
     Args:
         dataset: the whole data set.
@@ -113,5 +113,7 @@ def divide_by_time(dataset: Any, parts: Sequence[Any], times: np.ndarray) -> Non
     for part, chosen in ((parts[0], ~is_valid), (parts[1], is_valid)):
         numbers = torch.from_numpy(np.flatnonzero(chosen))
         part.inter_feat = Interaction({name: values[numbers] for name, values in both.items()})
-    for inter_feat in (dataset.inter_feat, *(part.inter_feat for part in parts)):
-        inter_feat.drop(ROW)
+    for part in parts:
+        part.times = times[part.inter_feat[ROW].numpy()]
+    for one in (dataset, *parts):
+        one.inter_feat.drop(ROW)

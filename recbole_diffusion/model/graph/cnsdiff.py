@@ -96,7 +96,12 @@ class CNSDiff(WholeGraphModel):
         if self.generates:
             self.negatives = NegativeDiffusion(o)
         self.loss_names = self._loss_names()
-        self.diagnostics = NegativeDiagnostics(o.false_negative_part, o.false_negative_cosine)
+        self.diagnostics = NegativeDiagnostics(
+            o.false_negative_part,
+            o.false_negative_cosine,
+            popularity(interactions),
+            config.general.report_groups,
+        )
         self.begin_epoch(0)
         self._forget()
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -421,6 +422,38 @@ def test_false_hard_negatives_are_counted(build):
     assert model.epoch_diagnostics()["false_negative_rate"] == pytest.approx(1 / 3)
     with pytest.raises(UsageError, match="false_negative_part is 'valid'; this run has test"):
         model.observe_parts({"test": built.test._dataset})
+
+
+def test_false_hard_negatives_are_counted_by_popularity_and_time_of_the_held_out_item(build):
+    built = build(negative_sampler="uniform", false_negative_part="valid", report_groups=3)
+    model, part = built.model, built.valid._dataset
+    pairs = [part.inter_feat[field].tolist() for field in (part.uid_field, part.iid_field)]
+    start = 1_700_000_000.0  # seconds, which float32 cannot tell apart
+    part.times = start + np.random.default_rng(0).permutation(len(part)).astype(float)
+    model.observe_parts({"valid": part})
+    first: dict[tuple[int, int], float] = {}
+    for user, item, time in zip(*pairs, part.times.tolist(), strict=True):
+        first[user, item] = min(first.get((user, item), math.inf), time)
+    in_time = sorted(first, key=first.__getitem__)
+    time_of = {pair: group for group, some in enumerate(np.array_split(in_time, 3)) for pair in map(tuple, some)}
+    counts = np.bincount(built.train._dataset.inter_feat[part.iid_field].numpy(), minlength=model.n_items)
+    ranked = sorted(range(1, model.n_items), key=lambda item: (-counts[item], item))
+    popularity_of = {int(item): group for group, some in enumerate(np.array_split(ranked, 3)) for item in some}
+    users = torch.tensor([1, 2, 3, 2])
+    items, starts, _ = model.diagnostics.held_out.gather(users)
+    V = torch.randn(model.n_items, 16, dtype=torch.double)
+    negatives = torch.randn(4, 16, dtype=torch.double)
+    near = [(row, int(items[starts[row] + nth])) for row, nth in ((0, 0), (1, 0), (3, -1 % 2))]
+    for row, item in near:
+        negatives[row] = 3 * V[item]
+    model.diagnostics.count_false_negatives(users, negatives, lambda: V)
+    found = model.epoch_diagnostics()
+    expected = {f"false_negative_rate@{kind}_{one}": 0.0 for kind in ("popularity", "time") for one in (1, 2, 3)}
+    for row, item in near:
+        expected[f"false_negative_rate@popularity_{popularity_of[item] + 1}"] += 1 / 4
+        expected[f"false_negative_rate@time_{time_of[int(users[row]), item] + 1}"] += 1 / 4
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert found["false_negative_rate"] == pytest.approx(3 / 4)
 
 
 def test_with_generated_negatives_too_the_ranking_loss_and_the_penalty_are_their_plain_forms(
