@@ -108,8 +108,8 @@ class TimeOrder(Dataset):
     """Mixin for RecBole's data sets that orders rows by 64-bit times, before and after they are tensors.
 
     Attributes:
-        times: of the interactions, [rows], where something orders them by time; else None. A part has those of
-            its own rows under a shift and with ``valid_part: latest``.
+        times: of the interactions, [rows], where something orders them by time; else None. A part has those
+            of its own rows under a shift and with ``valid_part: latest``.
     """
 
     config: Any

@@ -2,8 +2,8 @@
 
 A validation part that is drawn like train (iid) chooses the epoch that ranks more of the same best. What a
 model is used for, and a test part under a shift in time, is later than train. ``valid_part: latest`` gives
-valid the latest rows of each user among those of train and valid; test parts stay as they are, so that the two
-ways of choosing are held against each other on equal test rows.
+valid the latest rows of each user among those of train and valid; test parts stay as they are, so that the
+two ways of choosing are held against each other on equal test rows.
 """
 
 from collections.abc import Sequence
@@ -81,8 +81,8 @@ def check_can_be_latest(config: Any, by_time: bool, parts: Sequence[str] | None)
         )
     if parts is not None and len(parts) < 3:
         raise UsageError(
-            f"valid_part is latest, but benchmark_filename {list(parts)} names no valid part whose rows could "
-            "be divided anew; name train, valid and test"
+            f"valid_part is latest, but benchmark_filename {list(parts)} names no valid part whose rows "
+            "could be divided anew; name train, valid and test"
         )
 
 

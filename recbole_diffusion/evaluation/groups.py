@@ -135,7 +135,7 @@ def by_item_popularity(
 
 
 def time_groups(times: np.ndarray, n_groups: int) -> np.ndarray:
-    """Return the group of each row by its time, [rows] int64, 0 the earliest; of equal sizes, but for one row.
+    """Return the group of each row by its time, [rows] int64, 0 the earliest; sizes differ by at most one.
 
     Rows of equal times are in the order in which they are given.
 

@@ -180,7 +180,9 @@ def test_rows_that_are_left_out_are_told(whole, exposed, caplog):
 
 
 def test_temporal_without_times(whole):
-    with pytest.raises(UsageError, match=r"by time, but .*toy.inter has no column 'when', only user_id, item_id"):
+    with pytest.raises(
+        UsageError, match=r"by time, but .*toy.inter has no column 'when', only user_id, item_id"
+    ):
         loaded(whole, shift="temporal", TIME_FIELD="when")
     with pytest.raises(
         UsageError, match=r"temporal shift .*, but data set 'toy' has no column 'when'; add it"
@@ -278,16 +280,16 @@ def test_valid_has_the_latest_rows_of_train_and_valid_and_test_stays(whole, way)
     items = [item for _, item in latest[0]]
     for user in {user for user, _ in latest[1]}:
         first = min(when[pair] for pair in latest[1] if pair[0] == user)
-        assert all(
-            when[pair] < first or items.count(pair[1]) == 1 for pair in latest[0] if pair[0] == user
-        )
-    assert [list(part.inter_feat.interaction) for part in parts] == [["user_id", "item_id", "timestamp"]] * len(
-        parts
-    )
+        assert all(when[pair] < first or items.count(pair[1]) == 1 for pair in latest[0] if pair[0] == user)
+    assert [list(part.inter_feat.interaction) for part in parts] == [
+        ["user_id", "item_id", "timestamp"]
+    ] * len(parts)
     # The columns of a row stay together.
     for part in parts[:2]:
         seconds = part.inter_feat["timestamp"].double().numpy()
-        assert all(abs(when[pair] - second) < 128 for pair, second in zip(pairs_of(part), seconds, strict=True))
+        assert all(
+            abs(when[pair] - second) < 128 for pair, second in zip(pairs_of(part), seconds, strict=True)
+        )
 
 
 @pytest.mark.parametrize(
@@ -296,7 +298,10 @@ def test_valid_has_the_latest_rows_of_train_and_valid_and_test_stays(whole, way)
         ({"eval_args": {"order": "TO"}}, "divides by time, so that valid is later than train already"),
         ({"benchmark_filename": ["a", "b"]}, "names no valid part"),
         ({"eval_args": {"split": {"RS": [0.8, 0.0, 0.2]}}}, "the split has no valid part"),
-        ({"TIME_FIELD": "when"}, "valid_part is latest, but .* has no column 'when', .* or leave out valid_part"),
+        (
+            {"TIME_FIELD": "when"},
+            "valid_part is latest, but .* has no column 'when', .* or leave out valid_part",
+        ),
     ],
 )
 def test_where_valid_cannot_be_the_latest_it_is_refused(whole, options, said):
@@ -305,7 +310,7 @@ def test_where_valid_cannot_be_the_latest_it_is_refused(whole, options, said):
 
 
 def test_sequential_and_cross_domain_models_have_no_other_valid_part(whole):
-    with pytest.raises(UsageError, match="SASRec is a sequential model, .* leave valid_part out"):
+    with pytest.raises(UsageError, match=r"SASRec is a sequential model, .* leave valid_part out"):
         Config("SASRec", overrides={**whole, "valid_part": "latest", "train_neg_sample_args": None})
 
 

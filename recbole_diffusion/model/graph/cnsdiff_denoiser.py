@@ -52,7 +52,7 @@ class Denoiser(nn.Module):
         nn.init.normal_(self.output_layer.weight, std=0.02)
 
     def forward(self, z: Tensor, t: Tensor | int, environment: Tensor | None = None) -> Tensor:
-        """Return the estimate from z [rows, d], at steps t [rows] or one step, in environments [rows] or none."""
+        """Return the estimate from z [rows, d], at steps t [rows] or one, in environments [rows] or none."""
         hidden = self.input_layer(z) + self.time_layer(self.time_table[t])  # [rows, hidden]
         if environment is not None:
             if self.environment is None:
@@ -63,7 +63,7 @@ class Denoiser(nn.Module):
         return self.output_layer(F.silu(hidden)) + self.linear[t, None] * z
 
     def every_environment(self, z: Tensor, t: Tensor) -> Tensor:
-        """Return the estimate from z in each environment, [rows, K, d]; K is 1 where there is none."""
+        """Return the estimate from z in each environment, [rows, K, d]; K is 1 without environments."""
         # The time layer on the table of T steps, not on the rows: there are fewer steps than rows.
         hidden = (self.input_layer(z) + F.embedding(t, self.time_layer(self.time_table)))[:, None]
         if self.environment is not None:

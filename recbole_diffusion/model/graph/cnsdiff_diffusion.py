@@ -109,7 +109,7 @@ class NegativeDiffusion(nn.Module):
         return torch.stack(found[::-1]) * length
 
     def _chain_factors(self) -> tuple[list[float], list[float], list[float]]:
-        """Return the factors of z_t, of the denoiser's estimate and of fresh noise in a reverse step, by step.
+        """Return the factors of z_t, of the denoiser's estimate and of fresh noise, by reverse step.
 
         The posterior mean c1 z0_hat + c2 z_t, with z0_hat = (z_t - noise eps) / signal or estimated itself,
         is linear in z_t and the estimate, and all rows of a chain are at the same step: three numbers instead

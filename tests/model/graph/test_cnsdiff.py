@@ -435,10 +435,14 @@ def test_false_hard_negatives_are_counted_by_popularity_and_time_of_the_held_out
     for user, item, time in zip(*pairs, part.times.tolist(), strict=True):
         first[user, item] = min(first.get((user, item), math.inf), time)
     in_time = sorted(first, key=first.__getitem__)
-    time_of = {pair: group for group, some in enumerate(np.array_split(in_time, 3)) for pair in map(tuple, some)}
+    time_of = {
+        pair: group for group, some in enumerate(np.array_split(in_time, 3)) for pair in map(tuple, some)
+    }
     counts = np.bincount(built.train._dataset.inter_feat[part.iid_field].numpy(), minlength=model.n_items)
     ranked = sorted(range(1, model.n_items), key=lambda item: (-counts[item], item))
-    popularity_of = {int(item): group for group, some in enumerate(np.array_split(ranked, 3)) for item in some}
+    popularity_of = {
+        int(item): group for group, some in enumerate(np.array_split(ranked, 3)) for item in some
+    }
     users = torch.tensor([1, 2, 3, 2])
     items, starts, _ = model.diagnostics.held_out.gather(users)
     V = torch.randn(model.n_items, 16, dtype=torch.double)
@@ -448,7 +452,9 @@ def test_false_hard_negatives_are_counted_by_popularity_and_time_of_the_held_out
         negatives[row] = 3 * V[item]
     model.diagnostics.count_false_negatives(users, negatives, lambda: V)
     found = model.epoch_diagnostics()
-    expected = {f"false_negative_rate@{kind}_{one}": 0.0 for kind in ("popularity", "time") for one in (1, 2, 3)}
+    expected = {
+        f"false_negative_rate@{kind}_{one}": 0.0 for kind in ("popularity", "time") for one in (1, 2, 3)
+    }
     for row, item in near:
         expected[f"false_negative_rate@popularity_{popularity_of[item] + 1}"] += 1 / 4
         expected[f"false_negative_rate@time_{time_of[int(users[row]), item] + 1}"] += 1 / 4
