@@ -16,9 +16,13 @@ from benchmarks import _running, _tables, accuracy
 from benchmarks._plan import Plan
 from benchmarks._running import Runner
 from benchmarks._stored import Folders, Packed, open_stored, outcome_of, pack
+<<<<<<< HEAD
 from benchmarks._tables import published_cells
 from recbole_diffusion.errors import RunError, UsageError
+=======
+>>>>>>> b0b6ed7 (Documentation of CNSDiff's options, of the valid part by time and of shifts of given parts)
 from recbole_diffusion.config import Config
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.lists import load_user_metrics
 from recbole_diffusion.evaluation.significance import holm
 from recbole_diffusion.report.paper import tvdiff

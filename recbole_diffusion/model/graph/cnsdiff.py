@@ -58,16 +58,19 @@ class CNSDiff(WholeGraphModel):
         * Eq. 18 adds the log likelihood that the text means to maximise; here its bound is subtracted.
         * The prior over environments is uniform, the one that favours none.
         * Eq. 13's noise has the variance of the posterior, not beta_t.
-        * The bound is averaged over steps and divided by d, as the sampling loss is; Eq. 17 sums.
+        * The bound is averaged over steps and divided by d, as the sampling loss is; Eq. 17 sums. What
+          reaches the encoder has a weight of its own (``causal_encoder_weight``), lambda_1 lambda_2 T d for
+          the sum.
     Differences from the authors' code:
-        * The denoiser is trained. Theirs never steps, so that its negatives are nearly one constant vector.
+        * The denoiser is trained, and on the noise; theirs never steps, so that its negatives are nearly one
+          constant vector, and estimates z_0 (``mean_type: x0``, ``reweight: true``).
         * One reverse chain per distinct positive item gives all levels; theirs runs every level from T - 1
           down to 0.
         * A latent environment, with posterior and prior, instead of a KL divergence between neighbouring
           steps (``causal: kl``).
         * The curriculum ends after ``curriculum_epochs``, whatever ``epochs`` says.
-        * In Eq. 21 cosines are contrasted, the positive is in the denominator, and an item's own generated
-          negative is left out.
+        * In Eq. 21 cosines are contrasted, the positive is in the denominator, an item's own generated
+          negative is left out, and negatives are the mixed ones (``alignment_negatives: generated``: theirs).
     """
 
     input_type = InputType.POINTWISE
