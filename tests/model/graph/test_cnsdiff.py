@@ -172,6 +172,19 @@ def test_every_environment_equals_one_by_one(build):
 
 
 @pytest.mark.parametrize("mean_type", ["eps", "x0"])
+def test_without_its_perceptron_the_denoiser_is_the_best_linear_estimate(build, mean_type):
+    model = build(mean_type=mean_type).model
+    torch.nn.init.zeros_(model.negatives.denoiser.output_layer.weight)
+    torch.nn.init.zeros_(model.negatives.denoiser.output_layer.bias)
+    z, t = torch.randn(3, 16, dtype=torch.double), torch.tensor([0, 3, 7])
+    abar = torch.cumprod(1 - model.options.betas(), 0)[t, None]
+    # Of data and noise of unit variance: the covariance with z_t over the variance of z_t, which is 1.
+    expected = ((1 - abar).sqrt() if mean_type == "eps" else abar.sqrt()) * z
+    assert torch.allclose(model.negatives.denoiser(z, t, t % 4), expected, atol=1e-6)
+    assert torch.allclose(model.negatives.denoiser.every_environment(z, t)[:, 1], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("mean_type", ["eps", "x0"])
 def test_causal_term_is_minus_the_bound_of_eq_17(build, monkeypatch, mean_type):
     """E_q[-log p(z' | z, e)] up to its constant, plus KL(q || p0), by torch's own distributions."""
     model = build(sampling_weight=1.0, causal_weight=0.3, free_information=0.0, mean_type=mean_type).model
