@@ -4,15 +4,15 @@ A validation part that is drawn like train (iid) chooses the epoch that ranks mo
 model is used for, and a test part under a shift in time, is later than train. ``valid_part: latest`` gives
 valid the latest rows of each user among those of train and valid; test parts stay as they are, so that the
 two ways of choosing are held against each other on equal test rows.
+
+Nothing here loads torch or RecBole before a data set has: ``prepare`` splits without them.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from recbole_diffusion.compat import Interaction
 from recbole_diffusion.errors import UsageError
 
 ROW = "_row"  # the column that remembers the row of each interaction while RecBole divides them
@@ -88,6 +88,10 @@ def check_can_be_latest(config: Any, by_time: bool, parts: Sequence[str] | None)
 
 def remember_rows(interactions: Any) -> None:
     """Add the column ROW to all interactions, before they are divided."""
+    import torch
+
+    from recbole_diffusion.compat import Interaction
+
     interactions.update(Interaction({ROW: torch.arange(len(interactions))}))
 
 
@@ -102,6 +106,10 @@ def divide_by_time(dataset: Any, parts: Sequence[Any], times: np.ndarray) -> Non
     Raises:
         UsageError: the split has no valid part.
     """
+    import torch
+
+    from recbole_diffusion.compat import Interaction
+
     train, valid = parts[0].inter_feat, parts[1].inter_feat
     if not len(valid):
         raise UsageError(

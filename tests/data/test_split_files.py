@@ -11,6 +11,7 @@ import pytest
 from recbole_diffusion.compat import init_seed
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.part_files import selects_on_test
 from recbole_diffusion.data.split import PARTS
 from recbole_diffusion.errors import UsageError
 
@@ -248,6 +249,7 @@ def test_a_shift_of_given_parts_divides_train_and_valid_anew(write_parts, caplog
     assert "the 64 rows of train and valid are split anew; test, not read, have no effect" in caplog.text
     two = loaded({**data.overrides, **SMALL}, shift="popularity", benchmark_filename=["train", "test"])
     assert sorted(itertools.chain(*map(pairs_of, two.build()))) == sorted(rows[:50])
+    assert not selects_on_test(two.config)  # though two parts are named
 
 
 # The valid part by time.
