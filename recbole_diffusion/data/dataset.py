@@ -15,7 +15,7 @@ from recbole_diffusion.data import columns, labelled, split, split_files
 from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.data.part_files import require_files
 from recbole_diffusion.data.ratings import KeptRatings, check_reaches_middle, check_scale
-from recbole_diffusion.data.reader import FastReading
+from recbole_diffusion.data.reader import FastReading, opened
 from recbole_diffusion.data.table_file import TableFile, file_or_table
 from recbole_diffusion.data.times import TimeOrder, times_of
 from recbole_diffusion.data.valid_part import check_can_be_latest, divide_by_time, remember_rows
@@ -134,9 +134,10 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
                     "eval_args splits by time": "set eval_args.order to RO",
                     "valid_part is latest": "leave out valid_part",
                 }.get(why, "take another shift")
+                there = ", ".join(opened(path, self.config).header())  # loaded or not
                 raise UsageError(
                     f"{why}, but {path} has no column {self.time_field!r}, only "
-                    f"{found}; name its time column with TIME_FIELD, or {without}"
+                    f"{there}; name its time column with TIME_FIELD, or {without}"
                 )
             names = "USER_ID_FIELD and ITEM_ID_FIELD"
             if self.config["RATING_FIELD"] in missing:
