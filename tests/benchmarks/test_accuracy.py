@@ -16,11 +16,7 @@ from benchmarks import _running, _tables, accuracy
 from benchmarks._plan import Plan
 from benchmarks._running import Runner
 from benchmarks._stored import Folders, Packed, open_stored, outcome_of, pack
-<<<<<<< HEAD
 from benchmarks._tables import published_cells
-from recbole_diffusion.errors import RunError, UsageError
-=======
->>>>>>> b0b6ed7 (Documentation of CNSDiff's options, of the valid part by time and of shifts of given parts)
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.lists import load_user_metrics
@@ -35,7 +31,6 @@ from recbole_diffusion.tuning.context import write_report
 from recbole_diffusion.tuning.trial import run_trial
 
 ROOT = Path(__file__).resolve().parents[2]
-<<<<<<< HEAD
 PLANS = sorted((ROOT / "benchmarks/plans").glob("*.yaml"))
 RESULTS = ROOT / "benchmarks/results"
 # Of a plan that has yet to be run there is neither file.
@@ -44,11 +39,6 @@ PAGES = [
     for file in PLANS
     if (RESULTS / f"{file.stem}_runs.jsonl.gz").exists() or (RESULTS / f"{file.stem}_accuracy.md").exists()
 ]
-=======
-RUNS = "_runs.jsonl.gz"
-PAGES = sorted(file.name.removesuffix(RUNS) for file in (ROOT / "benchmarks/results").glob(f"*{RUNS}"))
-NOT_RUN = sorted(file for file in (ROOT / "benchmarks/plans").glob("*.yaml") if file.stem not in PAGES)
->>>>>>> 61475ec (Plans of CNSDiff's shifts and figures; the committed Food table keeps the causal weight it was run with)
 PLAN = {
     "title": "# Tiny",
     "text": "Two models.",
@@ -312,27 +302,20 @@ def test_the_command_line_writes_the_page(made, collected, capsys):
     assert "collect it again" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_committed_page_is_made_of_its_committed_runs(name):
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.stem)
+def test_a_committed_page_is_made_of_its_committed_runs(file):
     from benchmarks import rated_table
 
-<<<<<<< HEAD
     make = rated_table.page if file.stem.startswith("dgrm") else accuracy.page
     lines = make(Plan.read(file), Packed(RESULTS / f"{file.stem}_runs.jsonl.gz"))
     assert "\n".join(lines).rstrip("\n") + "\n" == (RESULTS / f"{file.stem}_accuracy.md").read_text()
-=======
-    results, plan = ROOT / "benchmarks/results", Plan.read(ROOT / f"benchmarks/plans/{name}.yaml")
-    make = rated_table.page if name.startswith("dgrm") else accuracy.page
-    lines = make(plan, Packed(results / f"{name}{RUNS}"))
-    assert "\n".join(lines).rstrip("\n") + "\n" == (results / f"{name}_accuracy.md").read_text()
 
 
-@pytest.mark.parametrize("file", NOT_RUN, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [file for file in PLANS if file not in PAGES], ids=lambda file: file.stem)
 def test_each_row_of_a_plan_that_has_no_runs_yet_has_options_that_can_be_read(file):
     for experiment in Plan.read(file).experiments():
         for point in (experiment.points[0], experiment.points[-1]):
             Config(experiment.row.model, experiment.dataset, overrides={**experiment.given, **point})
->>>>>>> 61475ec (Plans of CNSDiff's shifts and figures; the committed Food table keeps the causal weight it was run with)
 
 
 # Runs of before plans ran on tune.
