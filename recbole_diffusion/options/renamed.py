@@ -33,8 +33,8 @@ RENAMED = {
 
 # Values that have another meaning now, by model and option, with the value that says what they said.
 REVALUED = {"TVDiff": {"topology": {"linkprop": "three_step"}}}
-# By model: options that came with a new meaning or effect, at the value that they had before. A stored configuration
-# without them is of before; so is a sweep's record of an earlier version of the values.
+# By model: options that came with a new meaning or effect, at the value that they had before. A stored
+# configuration without them is of before; so is a sweep's record of an earlier version of the values.
 CAME_WITH: dict[str, dict[str, Any]] = {
     "TVDiff": {"aggregation": "addition"},
     "CNSDiff": {"causal_encoder_weight": None},
