@@ -19,7 +19,13 @@ from recbole_diffusion.serving.loaded_run import load_run
 SAMPLERS = ("cnsdiff", "uniform", "popularity", "dns", "mixgcf", "ahns")
 
 # The settings of CNSDiff's row in the accuracy table; the samplers' runs have the same learning rate.
-OF_THE_TABLE = {"learning_rate": 0.001, "mix_final": [9.0, 1.0], "alignment_size": 512, "sampling_size": None}
+OF_THE_TABLE = {
+    "learning_rate": 0.001,
+    "mix_final": [9.0, 1.0],
+    "alignment_size": 512,
+    "sampling_size": None,
+    "causal_encoder_weight": None,  # as when the table was made
+}
 
 
 def records(sampler: str, data_path: str, runs: Path, epochs: int) -> list[dict[str, Any]]:

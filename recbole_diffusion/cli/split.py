@@ -40,7 +40,9 @@ FORMAT = (
 class SplitArguments:
     """What ``split`` takes besides the options that load, filter and split data."""
 
-    dataset: str | None = argument(None, "data set with one .inter file in the folder of data_path")
+    dataset: str | None = argument(
+        None, "data set with one .inter file, or with train and valid parts, in data_path"
+    )
     output: str = argument(
         "", "folder of the new data set, which gets its name; must be empty or not exist yet"
     )

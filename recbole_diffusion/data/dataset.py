@@ -15,9 +15,10 @@ from recbole_diffusion.data import columns, labelled, split, split_files
 from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.data.part_files import require_files
 from recbole_diffusion.data.ratings import KeptRatings, check_reaches_middle, check_scale
-from recbole_diffusion.data.reader import FastReading
+from recbole_diffusion.data.reader import FastReading, opened
 from recbole_diffusion.data.table_file import TableFile, file_or_table
 from recbole_diffusion.data.times import TimeOrder, times_of
+from recbole_diffusion.data.valid_part import check_can_be_latest, divide_by_time, remember_rows
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.evaluation import parts_left_out
 from recbole_diffusion.options.recbole import splits_by_time
@@ -33,8 +34,9 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
     first test, second test). With two, the test part also chooses the epoch, as in many papers: such a run is
     marked ``selection: test`` in its result and is only for comparison with those papers.
 
-    With the option ``shift`` one .inter file is split into four parts, see ``data/split.py``. A file with a
-    column ``x_label`` for the part of each row, as in MMRec's data sets, is read as it is.
+    With the option ``shift`` one .inter file, or given train and valid parts, are split into four parts, see
+    ``data/split.py``. A file with a column ``x_label`` for the part of each row, as in MMRec's data sets, is
+    read as it is. With ``valid_part: latest`` valid has the latest rows, see ``data/valid_part.py``.
 
     Attributes:
         reads_options: names of the model's options that the class reads when a data set is made or split; a
@@ -63,12 +65,9 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         self.shift: SplitOptions | None = config.split if config.split.shift != "none" else None
         self.exposed_dropped: dict[str, int] = {}
         self.gaps: dict[str, np.ndarray] = {}
-        if self.shift and config["benchmark_filename"]:
-            raise UsageError(
-                f"shift is {self.shift.shift!r}, but benchmark_filename {config['benchmark_filename']} names "
-                "parts that are split already; set benchmark_filename to null to split the whole .inter "
-                "file, or leave out shift"
-            )
+        if config.split.valid_part == "latest" and self.shift is None:
+            given = config["benchmark_filename"]
+            check_can_be_latest(config, not given and splits_by_time(config["eval_args"]), given)
         require_files(config)
         super().__init__(config)
 
@@ -81,6 +80,9 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         path = labelled.labelled_file(self.config)
         if path is None:
             labelled.refuse_typed(Path(dataset_path, f"{token}.inter"), self.config)
+            if self.shift is not None and self.benchmark_filename_list is not None:
+                self._load_parts_to_split(token, dataset_path)
+                return
             super()._load_inter_feat(token, dataset_path)
             if self.benchmark_filename_list is not None:
                 columns.refuse_rows_without_ids(self)
@@ -100,6 +102,20 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         else:
             self.benchmark_filename_list, self.file_size_list = list(PARTS), sizes
 
+    def _load_parts_to_split(self, token: str, dataset_path: str) -> None:
+        """Read the given train and valid parts as rows to be split; test parts are left aside."""
+        given = self.benchmark_filename_list
+        assert given is not None and self.shift is not None
+        learned = given[: 1 if len(given) == 2 else 2]
+        self.benchmark_filename_list = learned
+        super()._load_inter_feat(token, dataset_path)
+        self.benchmark_filename_list = None
+        self.logger.warning(
+            "shift is %s: the %d rows of %s are split anew; %s, not read, have no effect",
+            *(self.shift.shift, len(self.inter_feat), " and ".join(learned)),
+            " and ".join(given[len(learned) :]),
+        )
+
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
         """Read one atomic file.
 
@@ -113,10 +129,15 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         path = file_or_table(Path(filepath))
         if missing:
             found = "none" if frame is None else ", ".join(frame.columns)
-            if missing == {self.time_field} and splits_by_time(self.config["eval_args"]):
+            if missing == {self.time_field} and (why := self._why_times()):
+                without = {
+                    "eval_args splits by time": "set eval_args.order to RO",
+                    "valid_part is latest": "leave out valid_part",
+                }.get(why, "take another shift")
+                there = ", ".join(opened(path, self.config).header())  # loaded or not
                 raise UsageError(
-                    f"eval_args splits by time, but {path} has no column {self.time_field!r}, only "
-                    f"{found}; name its time column with TIME_FIELD, or set eval_args.order to RO"
+                    f"{why}, but {path} has no column {self.time_field!r}, only "
+                    f"{there}; name its time column with TIME_FIELD, or {without}"
                 )
             names = "USER_ID_FIELD and ITEM_ID_FIELD"
             if self.config["RATING_FIELD"] in missing:
@@ -283,7 +304,6 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
                     f"the {name} part of data set {self.dataset_name!r} is empty; check eval_args or "
                     "benchmark_filename"
                 )
-            part.times = None  # of all rows
         return parts
 
     def _left_out(self) -> set[str]:
@@ -308,10 +328,29 @@ class InteractionDataset(TimeOrder, FastReading, Dataset):
         rows = self.rows_of_parts()
         self._change_feat_format()
         self._drop_unused_col()
-        return [self.copy(self.inter_feat[numbers.tolist()]) for numbers in rows]
+        parts = [self.copy(self.inter_feat[numbers.tolist()]) for numbers in rows]
+        for part, numbers in zip(parts, rows, strict=True):
+            part.times = None if self.times is None else self.times[numbers]
+        return parts
+
+    def _change_feat_format(self) -> None:
+        super()._change_feat_format()
+        if self._remembers_rows:
+            remember_rows(self.inter_feat)
+
+    @property
+    def _remembers_rows(self) -> bool:
+        """Whether valid is to be made of the latest rows after RecBole's split; a shift does it itself."""
+        return self.config.split.valid_part == "latest" and self.shift is None
 
     def _parts_of_recbole(self) -> list[Dataset]:
+        times, latest = self.times, self._remembers_rows
         parts = super().build()
+        for part in parts:
+            part.times = None  # not those of all rows
+        if latest:
+            assert times is not None  # since valid_part needs them
+            divide_by_time(self, parts, times)
         if len(parts) == 2 and self.benchmark_filename_list is not None:
             parts.insert(1, copy.copy(parts[1]))
             parts[1].inter_feat = copy.deepcopy(parts[2].inter_feat)

@@ -11,8 +11,11 @@ from recbole_diffusion.errors import UsageError, did_you_mean
 def selects_on_test(config: Any) -> bool:
     """Return whether the epoch is chosen on the test part, as far as its files say.
 
-    There are two of them (train, test), or those of valid and of a test part have the same lines.
+    There are two of them (train, test), or those of valid and of a test part have the same lines. A shift
+    makes parts of its own.
     """
+    if config.split.shift != "none":
+        return False
     parts, folder = config["benchmark_filename"] or [], Path(config["data_path"])
     files = [file_or_table(folder / f"{config['dataset']}.{part}.inter") for part in parts[1:]]
     return len(parts) == 2 or any(_same_lines(files[0], test) for test in files[1:])

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_diffusion.data.valid_part import latest_rows, latest_valid, place_in_group
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.split import SHIFTS, check_shares
 
@@ -55,6 +56,7 @@ def split_rows(
     rest: Sequence[float] = (0.7, 0.1, 0.2),
     time: np.ndarray | None = None,
     exposed: np.ndarray | None = None,
+    valid_part: str = "iid",
 ) -> ShiftSplit:
     """Split interactions under one kind of shift.
 
@@ -65,8 +67,10 @@ def split_rows(
         generator: the only source of randomness.
         share: share of the interactions in test_ood; unused for exposure.
         rest: shares of train, valid and test_iid among the others.
-        time: of each interaction, [rows]; for temporal.
+        time: of each interaction, [rows]; for temporal, and for ``valid_part`` latest.
         exposed: bool [rows], the rows of the fully exposed set; for exposure.
+        valid_part: ``iid``, or ``latest``: the rows of train and valid are divided by time; the test parts
+            are the same.
 
     Raises:
         UsageError: shares out of range, a part that becomes empty, no time, no exposed rows, or a share of
@@ -97,7 +101,7 @@ def split_rows(
         shifted = _uniform_popularity(items, share, generator)
     elif kind == "temporal":
         assert time is not None  # checked above
-        shifted = _latest(users, time[kept], share)
+        shifted = latest_rows(users, time[kept], share)
     else:
         assert exposed is not None  # checked above
         shifted = exposed[kept]
@@ -107,6 +111,12 @@ def split_rows(
         PARTS[number]: int(((before == number) & (part == TRAIN)).sum())
         for number in (VALID, TEST_IID, TEST_OOD)
     }
+    if valid_part == "latest":
+        assert time is not None  # by the data set
+        pool = np.flatnonzero(part <= VALID)
+        share = rest[1] / (rest[0] + rest[1])
+        is_valid = latest_valid(users[pool], items[pool], time[kept][pool], share)
+        part[pool] = np.where(is_valid, VALID, TRAIN)
     empty = [name for number, name in enumerate(PARTS) if number not in part]
     if empty:
         raise UsageError(
@@ -186,24 +196,8 @@ def _uniform_popularity(items: np.ndarray, share: float, generator: np.random.Ge
     order = generator.permutation(len(items))
     order = order[np.argsort(items[order], kind="stable")]
     chosen = np.zeros(len(items), bool)
-    chosen[order[_place_in_group(counts) < np.repeat(quotas, counts)]] = True
+    chosen[order[place_in_group(counts) < np.repeat(quotas, counts)]] = True
     return chosen
-
-
-def _latest(users: np.ndarray, time: np.ndarray, share: float) -> np.ndarray:
-    """Return bool [rows], the latest rows of each user; among equal times, the later in the file."""
-    counts = np.bincount(users)
-    take = np.floor(share * counts + 1e-9).astype(np.int64)  # 0.29 * 100 is 28.999... in floating point
-    take = np.where(counts > 1, np.maximum(take, 1), 0)
-    order = np.lexsort((np.arange(len(users)), time, users))
-    chosen = np.zeros(len(users), bool)
-    chosen[order[_place_in_group(counts) >= np.repeat(counts - take, counts)]] = True
-    return chosen
-
-
-def _place_in_group(counts: np.ndarray) -> np.ndarray:
-    """Return 0, 1, ... within each group, [counts.sum()], for rows sorted by group."""
-    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _split_rest(shifted: np.ndarray, rest: Sequence[float], generator: np.random.Generator) -> np.ndarray:

@@ -37,6 +37,7 @@ def split_dataset(dataset: Any, options: SplitOptions) -> tuple[ShiftSplit, dict
         "rest": options.shift_rest,
         "time": dataset.times,
         "exposed": exposed,
+        "valid_part": options.valid_part,
     }
     try:
         split = split_rows(options.shift, users, items, generator, **given)
@@ -46,6 +47,7 @@ def split_dataset(dataset: Any, options: SplitOptions) -> tuple[ShiftSplit, dict
         split.dropped[reason] += rows
     share = {} if options.shift == "exposure" else {"share": options.shift_ratio}
     said = {"kind": options.shift, "seed": options.shift_seed, **share, "rest": options.shift_rest}
+    said |= {"valid_part": options.valid_part} if options.valid_part != "iid" else {}
     return split, summarize(split, users, items, **said)
 
 

@@ -108,7 +108,8 @@ class TimeOrder(Dataset):
     """Mixin for RecBole's data sets that orders rows by 64-bit times, before and after they are tensors.
 
     Attributes:
-        times: of the interactions, [rows], where something orders them by time; else None.
+        times: of the interactions, [rows], where something orders them by time; else None. A part has those
+            of its own rows under a shift and with ``valid_part: latest``.
     """
 
     config: Any
@@ -120,6 +121,8 @@ class TimeOrder(Dataset):
 
     def _why_times(self) -> str | None:
         """Return what orders the interactions by time, for a message; None if nothing does."""
+        if self.config.split.valid_part == "latest":
+            return "valid_part is latest"
         if self.shift:
             return "the temporal shift orders rows by time" if self.shift.shift == "temporal" else None
         given = self.benchmark_filename_list is not None

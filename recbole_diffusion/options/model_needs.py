@@ -124,6 +124,11 @@ def check(final: Mapping[str, Any], model_class: type[Any], by_user: bool) -> No
             f"{name} is a {kind} model, whose data set cannot be split by shift; leave shift out, or use a "
             "general recommender"
         )
+    if model_class.type == ModelType.SEQUENTIAL and final["valid_part"] != "iid":
+        raise UsageError(
+            f"{name} is a sequential model, whose parts follow the order of each user's rows; leave "
+            "valid_part out"
+        )
     package = PACKAGES.get(name, "")
     if name in PACKAGES and importlib.util.find_spec(package) is None:
         raise UsageError(

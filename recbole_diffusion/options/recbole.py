@@ -145,6 +145,7 @@ def complete(final: dict[str, Any], given: Mapping[str, Any], below: Mapping[str
         )
     why = "eval_args splits by time" if by_eval_args and splits_by_time(final["eval_args"]) else None
     why = "the temporal shift orders rows by time" if final["shift"] == "temporal" else why
+    why = "valid_part latest orders rows by time" if final["valid_part"] == "latest" else why
     if why and isinstance(columns, list) and time not in columns:
         final["load_col"] = {**final["load_col"], "inter": [*columns, time]}
         notes.append(f"the column {time} is loaded too: {why}")

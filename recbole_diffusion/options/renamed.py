@@ -39,6 +39,7 @@ REVALUED = {"TVDiff": {"topology": {"linkprop": "three_step"}}}
 CAME_WITH: dict[str, dict[str, Any]] = {
     "TVDiff": {"aggregation": "addition"},
     "CCDRec": {"gradient_path": "cut", "diffusion_error": "mean"},
+    "CNSDiff": {"causal_encoder_weight": None},
 }
 VALUES_VERSION = 2
 

@@ -1,4 +1,4 @@
-"""Options of the split under distribution shift, checked before data loads."""
+"""Options of the split under distribution shift and of its validation part, checked before data loads."""
 
 import math
 from collections.abc import Sequence
@@ -8,12 +8,13 @@ from typing import Any
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 
+VALID_PARTS = ("iid", "latest")
 SHIFTS = ("none", "popularity", "temporal", "exposure")
 
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How the interactions are split into train, valid, test_iid and test_ood.
+    """How the interactions are split into train, valid, test_iid and test_ood, and which rows are valid.
 
     ``none`` leaves the split to ``eval_args``.
     """
@@ -29,6 +30,12 @@ class SplitOptions:
     )
     shift_rest: list = option("shares of train, valid and test_iid among all other interactions")
     shift_test: str | None = option("file of the fully exposed interactions, test_ood of the exposure shift")
+
+    valid_part: str = option(
+        "validation rows: as the split or the files have them (iid), or each user's latest among those of "
+        "train and valid, for any way of splitting but by time",
+        choices=VALID_PARTS,
+    )
 
     def __post_init__(self) -> None:
         check_shares(self.shift_ratio, self.shift_rest)

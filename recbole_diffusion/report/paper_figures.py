@@ -44,6 +44,8 @@ PAPER_FIGURES: tuple[PaperFigure, ...] = (
     ),
     PaperFigure("ablation and sensitivity (TV-Diff, Figures 4 to 11)", ("TVDiff",), "tvdiff:varied"),
     PaperFigure("false hard negatives (CNSDiff, Figure 5)", ("CNSDiff",), "cnsdiff:false_negatives"),
+    PaperFigure("accuracy by hyper-parameter (CNSDiff, Figure 4)", ("CNSDiff",), "cnsdiff:by_option"),
+    PaperFigure("false hard negatives by group (CNSDiff, Figures 1 and 6)", ("CNSDiff",), "cnsdiff:by_group"),
     PaperFigure("hardness of generated negatives", ("CNSDiff",), "cnsdiff:hardness"),
     PaperFigure(
         "distribution of ratings (DGRM, Figures 2 to 6)", ("DGRM", "CFGAN"), "ratings:rating_distributions"

@@ -145,12 +145,22 @@ def _group_panel(found: Comparison, part: str, kind: str, metric: str) -> Panel 
         tables = [run.result.get("groups", {}).get(part, {}).get(kind) for run in method.runs]
         if not tables or not all(tables) or any(metric not in row for table in tables for row in table):
             continue
-        panel.series.append(_bars(method.name, number, tables, metric))
+        panel.series.append(group_bars(method.name, number, tables, metric))
     return panel if panel.series else None
 
 
-def _bars(name: str, number: int, tables: Sequence[Sequence[Mapping[str, float]]], metric: str) -> PlotSeries:
-    """Return the bars of one method: the mean of each group over runs, with the standard deviation."""
+def group_bars(
+    name: str, number: int, tables: Sequence[Sequence[Mapping[str, float]]], metric: str
+) -> PlotSeries:
+    """Return the bars of one method: the mean of each group over runs, with the standard deviation.
+
+    Args:
+        name: the method's name.
+        number: its number on the page.
+        tables: of each run, a row a group, with ``group`` from 0 and the metric; ``smallest_count`` and
+            ``largest_count`` stand in the label where they are there.
+        metric: what is shown.
+    """
     values: dict[float, list[float]] = {}
     labels: dict[float, str] = {}
     for row in itertools.chain.from_iterable(tables):
@@ -170,6 +180,8 @@ def _bars(name: str, number: int, tables: Sequence[Sequence[Mapping[str, float]]
 
 
 def _group_label(row: Mapping[str, float]) -> str:
+    if "smallest_count" not in row:
+        return f"{row['group'] + 1}"
     low, high = row["smallest_count"], row["largest_count"]
     return f"{row['group'] + 1} ({low}–{high})" if low != high else f"{row['group'] + 1} ({low})"
 
@@ -187,10 +199,10 @@ def _shares(found: Comparison, part: str) -> Panel | None:
             continue
         total = sum(row["held_out"] for row in tables[0])
         table = [{**row, "held": row["held_out"] / total} for row in tables[0]]
-        bars = _bars("held-out rows", 0, [table], "held")
+        bars = group_bars("held-out rows", 0, [table], "held")
         held_out = held_out or PlotSeries(bars.name, bars.x, bars.y, kind="bars", colour="#9aa1ab")
         panel.y_label = f"{share.replace('share', 'share of top ').replace('@', '')}"
-        panel.series.append(_bars(method.name, number, tables, share))
+        panel.series.append(group_bars(method.name, number, tables, share))
     if held_out:
         panel.series.append(held_out)
     return panel if panel.series else None

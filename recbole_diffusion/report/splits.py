@@ -21,9 +21,10 @@ OF_THE_SPLIT = (
         "shift_ratio",
         "shift_rest",
         "shift_test",
+        "valid_part",
     ),
 )
-NOTHING = (None, "none", "[0,inf)")
+NOTHING = (None, "none", "iid", "[0,inf)")
 
 
 def at_random(config: Mapping[str, Any]) -> bool:
@@ -56,7 +57,8 @@ def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
         run: the run.
         fingerprints: use those of its parts; else its settings.
         with_train: tell different validation parts apart too. Without, a run that was chosen on test, and so
-            also learns from the validation part, is on the same split as one chosen on validation.
+            also learns from the validation part, is on the same split as one chosen on validation, and so are
+            runs with the two ways of making valid (``valid_part``).
     """
     if not fingerprints:
         return settings_key(run)
@@ -109,6 +111,12 @@ def group_by_split(
             "Some runs are older than the fingerprints of splits; whether they are on the same split is "
             "judged by their settings."
         )
+    runs = [run for of_method in methods.values() for run in of_method]
+    if len({run.config.get("valid_part", "iid") for run in runs}) > 1:
+        notes.append(
+            "The validation part is drawn like train in some runs and the latest of each user in others "
+            "(valid_part); train and valid together, and the test parts, are the same."
+        )
     if len(order) > 1:
         notes.append(f"The seed of a run decides its split: each method is on the same {len(order)} splits.")
     return {name: [table[name][split] for split in order] for name in methods}, notes
@@ -131,7 +139,7 @@ def runs_by_split(
             f"{other.result['dataset']} ({other.path.name}); make one table for each"
         )
     fingerprints = _have_fingerprints(methods)
-    both = len({run.selection for run in runs}) > 1
+    both = len({(run.selection, run.config.get("valid_part", "iid")) for run in runs}) > 1
     table: dict[str, dict[str, list[RunRecord]]] = {name: defaultdict(list) for name in methods}
     for name, of_method in methods.items():
         for run in of_method:

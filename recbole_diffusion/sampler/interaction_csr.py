@@ -48,6 +48,14 @@ class InteractionCSR(nn.Module):
             items [total], the users' items one after the other; starts [batch], where each user's begin; rows
             [total], the position in the batch of each item's user.
         """
+        places, starts, rows = self._places(users)
+        return self.items[places], starts, rows
+
+    def places(self, users: Tensor) -> Tensor:
+        """Return where in ``items`` those are that :meth:`gather` returns, long [total]."""
+        return self._places(users)[0]
+
+    def _places(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         counts = self.counts(users)
         # In the result: each user's items begin where the user's before end.
         ends = counts.cumsum(0)
@@ -55,7 +63,7 @@ class InteractionCSR(nn.Module):
         rows = torch.repeat_interleave(torch.arange(len(users), device=users.device), counts)
         # 0, 1, ... within each user, [total].
         within = torch.arange(len(rows), device=users.device) - starts[rows]
-        return self.items[self.offsets[users][rows] + within], starts, rows
+        return self.offsets[users][rows] + within, starts, rows
 
     def contains(self, users: Tensor, items: Tensor) -> Tensor:
         """Return whether each pair (users[k], items[k]) is a positive, bool, by binary search."""

@@ -17,6 +17,7 @@ from benchmarks._plan import Plan
 from benchmarks._running import Runner
 from benchmarks._stored import Folders, Packed, open_stored, outcome_of, pack
 from benchmarks._tables import published_cells
+from recbole_diffusion.config import Config
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.lists import load_user_metrics
 from recbole_diffusion.evaluation.significance import holm
@@ -308,6 +309,13 @@ def test_a_committed_page_is_made_of_its_committed_runs(file):
     make = rated_table.page if file.stem.startswith("dgrm") else accuracy.page
     lines = make(Plan.read(file), Packed(RESULTS / f"{file.stem}_runs.jsonl.gz"))
     assert "\n".join(lines).rstrip("\n") + "\n" == (RESULTS / f"{file.stem}_accuracy.md").read_text()
+
+
+@pytest.mark.parametrize("file", [file for file in PLANS if file not in PAGES], ids=lambda file: file.stem)
+def test_each_row_of_a_plan_that_has_no_runs_yet_has_options_that_can_be_read(file):
+    for experiment in Plan.read(file).experiments():
+        for point in (experiment.points[0], experiment.points[-1]):
+            Config(experiment.row.model, experiment.dataset, overrides={**experiment.given, **point})
 
 
 # Runs of before plans ran on tune.

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_diffusion.data.split import PARTS, popularity_quotas, rows_to_keep, split_rows, summarize
+from recbole_diffusion.data.valid_part import latest_valid
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.options.split import SplitOptions
@@ -46,6 +47,40 @@ def split_of(kind: str, seed: int = 0, **options):
     if kind == "popularity":
         del data["time"]
     return data, split_rows(kind, data.pop("users"), data.pop("items"), generator(seed), **data, **options)
+
+
+def test_the_latest_rows_of_a_user_are_valid_but_the_only_ones_of_an_item():
+    users = np.array([0, 0, 0, 0, 1, 1, 2, 0])
+    items = np.array([0, 1, 2, 3, 1, 3, 4, 0])
+    times = np.array([4, 1, 5, 2, 1, 9, 1, 3])
+    # User 0 has five rows and gives floor(5 * 0.4) = 2: items 2 and 0 of times 5 and 4; item 2 has no other
+    # row. User 1 gives one of two, user 2 none of one.
+    expected = [True, False, False, False, False, True, False, False]
+    assert latest_valid(users, items, times, 0.4).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["popularity", "temporal", "exposure"])
+def test_another_valid_part_leaves_the_test_parts_as_they_are(kind):
+    data = exposure() if kind == "exposure" else interactions()
+    data["time"] = generator(4).permutation(len(data["users"])).astype(float)
+    users, items = data.pop("users"), data.pop("items")
+    iid, latest = (
+        split_rows(kind, users, items, generator(), **data, valid_part=valid) for valid in ("iid", "latest")
+    )
+    for before, after in zip(iid.rows[2:], latest.rows[2:], strict=True):
+        assert np.array_equal(before, after)
+    pools = [np.sort(np.concatenate(one.rows[:2])) for one in (iid, latest)]
+    assert np.array_equal(*pools)
+    train, valid = latest.rows[:2]
+    assert set(items[np.concatenate(latest.rows)]) == set(items[train])
+    assert 0.6 * len(iid.rows[1]) < len(valid) < 1.2 * len(iid.rows[1])
+    alone = 0  # rows of train after one of valid of their user: those without which train lacks their item
+    for user in range(users.max() + 1):
+        first = data["time"][valid[users[valid] == user]].min(initial=np.inf)
+        late = train[(users[train] == user) & (data["time"][train] > first)]
+        assert all((items[train] == items[row]).sum() == 1 for row in late)
+        alone += len(late)
+    assert alone < len(valid) / 4
 
 
 # Quotas.

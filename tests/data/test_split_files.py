@@ -3,12 +3,15 @@
 import itertools
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recbole_diffusion.compat import init_seed
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.part_files import selects_on_test
 from recbole_diffusion.data.split import PARTS
 from recbole_diffusion.errors import UsageError
 
@@ -177,15 +180,10 @@ def test_rows_that_are_left_out_are_told(whole, exposed, caplog):
 # Errors.
 
 
-def test_shift_and_given_parts_contradict(whole):
-    with pytest.raises(
-        UsageError, match=r"shift is 'temporal', but benchmark_filename .* set benchmark_filename to null"
-    ):
-        loaded(whole, shift="temporal", benchmark_filename=["a", "b"])
-
-
 def test_temporal_without_times(whole):
-    with pytest.raises(UsageError, match=r"toy.inter has no column when, only user_id, item_id"):
+    with pytest.raises(
+        UsageError, match=r"by time, but .*toy.inter has no column 'when', only user_id, item_id"
+    ):
         loaded(whole, shift="temporal", TIME_FIELD="when")
     with pytest.raises(
         UsageError, match=r"temporal shift .*, but data set 'toy' has no column 'when'; add it"
@@ -238,6 +236,84 @@ FOUR = {
 def test_four_given_parts_are_taken_as_they_are(write_parts):
     data = write_parts(**FOUR)
     assert [pairs_of(part) for part in loaded({**data.overrides, **SMALL}).build()] == list(FOUR.values())
+
+
+def test_a_shift_of_given_parts_divides_train_and_valid_anew(write_parts, caplog):
+    rows = [(f"u{user}", f"i{(user + step) % 12}") for user in range(12) for step in range(6)]
+    parts = {"train": rows[:50], "valid": rows[50:64], "test": rows[64:]}
+    data = write_parts(**parts)
+    dataset = loaded({**data.overrides, **SMALL}, shift="popularity")
+    found = [pairs_of(part) for part in dataset.build()]
+    assert len(found) == 4
+    assert sorted(itertools.chain(*found)) == sorted(rows[:64])
+    assert "the 64 rows of train and valid are split anew; test, not read, have no effect" in caplog.text
+    two = loaded({**data.overrides, **SMALL}, shift="popularity", benchmark_filename=["train", "test"])
+    assert sorted(itertools.chain(*map(pairs_of, two.build()))) == sorted(rows[:50])
+    assert not selects_on_test(two.config)  # though two parts are named
+
+
+# The valid part by time.
+
+WAYS = {
+    "at random": {"eval_args": {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "RO", "group_by": "user"}},
+    "at random over all": {"eval_args": {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "RO", "group_by": None}},
+    "one left out": {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "RO"}},
+    "shift": {"shift": "popularity", "shift_rest": [0.6, 0.2, 0.2]},
+    "given": {"benchmark_filename": ["first", "second", "third"]},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_valid_has_the_latest_rows_of_train_and_valid_and_test_stays(whole, way):
+    folder = Path(whole["data_path"], "toy")
+    header, *lines = (folder / "toy.inter").read_text().splitlines()
+    for number, part in enumerate(("first", "second", "third")):
+        (folder / f"toy.{part}.inter").write_text("\n".join([header, *lines[number::3]]) + "\n")
+    when = {tuple(line.split("\t")[:2]): int(line.split("\t")[3]) for line in lines}
+    init_seed(3, True)
+    iid = [pairs_of(part) for part in loaded(whole, **WAYS[way]).build()]
+    init_seed(3, True)
+    columns = {"inter": ["user_id", "item_id"]}  # the time is loaded by itself
+    parts = loaded(whole, load_col=columns, valid_part="latest", **WAYS[way]).build()
+    latest = [pairs_of(part) for part in parts]
+    assert latest[2:] == iid[2:]
+    assert sorted(latest[0] + latest[1]) == sorted(iid[0] + iid[1])
+    assert sorted(latest[1]) != sorted(iid[1])
+    items = [item for _, item in latest[0]]
+    for user in {user for user, _ in latest[1]}:
+        first = min(when[pair] for pair in latest[1] if pair[0] == user)
+        assert all(when[pair] < first or items.count(pair[1]) == 1 for pair in latest[0] if pair[0] == user)
+    assert [list(part.inter_feat.interaction) for part in parts] == [
+        ["user_id", "item_id", "timestamp"]
+    ] * len(parts)
+    # The columns of a row stay together.
+    for part in parts[:2]:
+        seconds = part.inter_feat["timestamp"].double().numpy()
+        assert all(
+            abs(when[pair] - second) < 128 for pair, second in zip(pairs_of(part), seconds, strict=True)
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"eval_args": {"order": "TO"}}, "divides by time, so that valid is later than train already"),
+        ({"benchmark_filename": ["a", "b"]}, "names no valid part"),
+        ({"eval_args": {"split": {"RS": [0.8, 0.0, 0.2]}}}, "the split has no valid part"),
+        (
+            {"TIME_FIELD": "when"},
+            "valid_part is latest, but .* has no column 'when', .* or leave out valid_part",
+        ),
+    ],
+)
+def test_where_valid_cannot_be_the_latest_it_is_refused(whole, options, said):
+    with pytest.raises(UsageError, match=said):
+        loaded(whole, valid_part="latest", **options).build()
+
+
+def test_sequential_and_cross_domain_models_have_no_other_valid_part(whole):
+    with pytest.raises(UsageError, match=r"SASRec is a sequential model, .* leave valid_part out"):
+        Config("SASRec", overrides={**whole, "valid_part": "latest", "train_neg_sample_args": None})
 
 
 @pytest.mark.parametrize("empty", FOUR)

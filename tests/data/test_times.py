@@ -170,6 +170,7 @@ WHERE_TIMES_ARE_NEEDED = {
     "order": {"eval_args": {"order": "TO"}},
     "time based split": {"eval_args": {"split": {"TS": [0.8, 0.1, 0.1]}}},
     "shift": {"shift": "temporal"},
+    "the latest rows are valid": {"valid_part": "latest"},
     "repeated rows": {"rm_dup_inter": "last", "load_col": None},
     "repeated rows, time not loaded": {"rm_dup_inter": "last"},
 }

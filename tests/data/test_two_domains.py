@@ -289,6 +289,10 @@ def test_a_rating_outside_the_scale_names_its_row(two_domains):
             "shift is 'popularity', but cross-domain models divide users by cold_user_ratio",
         ),
         (
+            {"valid_part": "latest"},
+            "valid_part is 'latest', but cross-domain models divide users by .* leave valid_part out",
+        ),
+        (
             {"benchmark_filename": ["train", "valid", "test"]},
             "benchmark_filename is .* leave benchmark_filename out",
         ),

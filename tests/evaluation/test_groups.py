@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.evaluation.groups import by_item_popularity, by_user_activity, item_groups, user_groups
+from recbole_diffusion.evaluation.groups import (
+    by_item_popularity,
+    by_time,
+    by_user_activity,
+    item_groups,
+    time_groups,
+    user_groups,
+)
 from recbole_diffusion.evaluation.lists import TopKLists
 
 MASKED = -math.inf
@@ -115,6 +122,30 @@ def test_item_popularity_by_hand():
     }
     assert json.loads(json.dumps(table)) == table
     assert {type(value) for row in table for value in row.values()} == {int, float}
+
+
+def test_time_by_hand():
+    lists = lists_of(SCORES, [3, 1], PAIRS, 3)
+    start = 1_700_000_000  # seconds, which float32 cannot tell apart
+    times = np.array([start + PAIRS.index(pair) for pair in PAIRS], float)
+    table = by_time(lists, columns(PAIRS), times, 2, [3])
+    first, second = PAIRS[:3], PAIRS[3:]  # five rows in two groups: 3 and 2
+    for row, group in zip(table, (first, second), strict=True):
+        ranks = {user: lists.items[place].tolist() for place, user in enumerate(lists.users)}
+        wanted = {user: [item for one, item in group if one == user] for user, _ in group}
+        found = [np.mean([item in ranks[user] for item in items]) for user, items in wanted.items()]
+        assert (row["held_out"], row["users"]) == (len(group), len(wanted))
+        assert row["recall@3"] == pytest.approx(np.mean(found), abs=1e-6)
+    assert [(row["first_time"] - start, row["last_time"] - start) for row in table] == [(0, 2), (3, 4)]
+    # A pair that is there again later, and rows in another order, change nothing.
+    again = [*PAIRS[::-1], PAIRS[0]]
+    assert by_time(lists, columns(again), np.append(times[::-1], start + 9.0), 2, [3]) == table
+    assert by_time(lists, columns(PAIRS), times, 1, [3])[0]["held_out"] == 5
+    assert json.loads(json.dumps(table)) == table
+
+
+def test_rows_of_equal_times_keep_their_order():
+    assert time_groups(np.array([5.0, 1.0, 5.0, 2.0, 5.0]), 2).tolist() == [0, 0, 1, 0, 1]
 
 
 def test_a_group_in_which_nothing_is_held_out_is_left_out():

@@ -222,6 +222,9 @@ def test_an_older_runs_linkprop_is_the_matrix_that_it_was_trained_with():
     assert stored_config(stored_config(old)) == stored_config(old)
     other = {"model": "DiffCDR", "average": 0.9}
     assert stored_config(other) == {"model": "DiffCDR", "ema_decay": 0.9}
+    earlier = {"model": "CNSDiff", "causal_weight": 0.1}  # of which next to nothing reached the encoder
+    assert stored_config(earlier) == {**earlier, "causal_encoder_weight": None}
+    assert stored_config({**earlier, "causal_encoder_weight": 0.2})["causal_encoder_weight"] == 0.2
     for model, options in REVALUED.items():
         declared = registry.options_class(model).__dataclass_fields__
         for name, values in options.items():

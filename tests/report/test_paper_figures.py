@@ -54,7 +54,10 @@ def test_false_negatives_and_hardness_by_epoch(make_run):
         }
     methods = {"Pop": [make_run("c", model="Pop")], "CNSDiff": [counted, without]}
     (rates, hardness), notes = paper_figures(methods, None)
-    assert notes == []
+    assert [note.partition(":")[0] for note in notes] == [
+        "Without accuracy by hyper-parameter (CNSDiff, Figure 4)",
+        "Without false hard negatives by group (CNSDiff, Figures 1 and 6)",
+    ]
     assert [panel.title for panel in rates.panels] == ["false hard negatives", "validation"]
     (series,) = rates.panels[0].series  # of the run that counted
     assert (series.x, series.y) == ((1, 2, 3), (0.0, 0.1, 0.2))
@@ -63,12 +66,76 @@ def test_false_negatives_and_hardness_by_epoch(make_run):
     assert hardness.panels[0].series[0].y == (2.0, 3.0, 4.0)
 
 
+CHAIN = {"negative_sampler": "cnsdiff", "steps": 20, "start": 10, "stride": 4, "alignment_weight": 0.1}
+
+
+def test_accuracy_by_option_joins_the_runs_that_differ_in_it_alone(make_run):
+    def two(name, recall, **options):
+        config = CHAIN | {"sampling_weight": 1e-3} | options
+        return [
+            make_run(f"{name}-{seed}", recall + 0.02 * seed, seed, model="CNSDiff", config=config)
+            for seed in (0, 1)
+        ]
+
+    methods = {
+        "usual": two("usual", 0.2),
+        "long": two("long", 0.3, steps=50),
+        "weak": two("weak", 0.1, sampling_weight=1e-6),
+        "strong": two("strong", 0.4, sampling_weight=0.5),
+        "many": two("many", 0.25, stride=2),
+        "two options": two("other", 0.9, steps=100, alignment_weight=0.5),
+        "uniform": two("uniform", 0.8, negative_sampler="uniform", sampling_weight=0.1),
+    }
+    (figure,), _ = paper_figures(methods, None)
+    steps, negatives, sampling = figure.panels  # no two differ in alignment_weight alone
+    for panel, x, y in (
+        (steps, [20, 50], [0.21, 0.31]),
+        (negatives, [3, 6], [0.21, 0.26]),  # levels 10, 14, 18 and 10, 12, ..., 20
+        (sampling, [1e-6, 1e-3, 0.5], [0.11, 0.21, 0.41]),
+    ):
+        (line,) = panel.series
+        assert (list(line.x), line.name) == (x, "test")
+        assert line.y == pytest.approx(y)
+        assert line.error == pytest.approx([0.02 / 2**0.5] * len(x))
+    assert (steps.x_log, sampling.x_log) == (False, True)
+
+
+def test_false_hard_negatives_stand_beside_accuracy_by_popularity_and_time(make_run):
+    def counted(name, seed, **config):
+        tables = {
+            kind: [{"group": group, "recall@20": 0.1 * (group + 1) + 0.02 * seed} for group in (0, 1)]
+            for kind in ("item_popularity", "interaction_time")
+        }
+        one = make_run(name, seed=seed, model="CNSDiff", groups={"test": tables}, config=config)
+        for k, record in enumerate(one.epochs):  # the second is the chosen one
+            record["diagnostics"] = {
+                f"false_negative_rate@{word}_{group}": 0.1 * group + 0.01 * k + 0.02 * seed
+                for word in ("popularity", "time")
+                for group in (1, 2)
+            }
+        return one
+
+    methods = {
+        "Pop": [make_run("pop", model="Pop")],
+        "CNSDiff": [counted("a", 0), counted("b", 1)],
+        "without": [make_run("c", model="CNSDiff")],
+    }
+    figures, _ = paper_figures(methods, None)
+    assert [one.title.rpartition("(")[2] for one in figures] == ["CNSDiff, Figure 1)", "CNSDiff, Figure 6)"]
+    for figure in figures:
+        scores, rates = figure.panels
+        assert scores.series[0].y == pytest.approx([0.11, 0.21])
+        assert rates.series[0].y == pytest.approx([0.12, 0.22])  # at epoch 1, mean of two seeds
+        assert [list(panel.series[0].x) for panel in figure.panels] == [["1", "2"]] * 2
+        assert rates.series[0].colour == colour_of(1)
+
+
 def test_what_lacks_is_said(make_run):
     figures, notes = paper_figures(
         {"CNSDiff": [make_run("a", model="CNSDiff")], "TVDiff": [make_run("b", model="TVDiff")]}, None
     )
     assert figures == []
-    assert len(notes) == 3
+    assert len(notes) == 5
     assert "--models=false" in notes[0]
     assert "--false_negative_part=test_ood" in notes[1]
     assert "no weights here" in paper_figures({"TVDiff": [make_run("c", model="TVDiff")]}, refuse)[1][0]

@@ -37,6 +37,20 @@ def test_a_run_chosen_on_test_learns_from_the_validation_part_too(make_run):
         group_by_split({"honest": [make_run("b")], "paper": [fewer]})
 
 
+def test_runs_with_another_valid_part_of_the_same_rows_are_compared_and_said(make_run):
+    train, valid = (int(PARTS[name]["fingerprint"], 16) for name in ("train", "valid"))
+    cut = other(train=f"{train + 5:016x}", valid=f"{valid - 5:016x}")  # the same rows, cut otherwise
+    latest = make_run("later", config={"valid_part": "latest"}, parts=cut)
+    by_split, notes = group_by_split({"iid": [make_run("a")], "latest": [latest]})
+    assert len(by_split["latest"]) == 1
+    assert "the latest of each user in others (valid_part)" in notes[0]
+    with pytest.raises(UsageError, match="different splits"):
+        group_by_split({"iid": [make_run("b")], "latest": [make_run("c", parts=cut)]})
+    fewer = make_run("d", config={"valid_part": "latest"}, parts=other(test="0" * 16))
+    with pytest.raises(UsageError, match="different splits"):
+        group_by_split({"iid": [make_run("e")], "latest": [fewer]})
+
+
 def test_random_splits_must_be_the_same_for_all(make_run):
     def runs(name, seeds):
         prints = [

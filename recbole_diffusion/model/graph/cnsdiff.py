@@ -58,16 +58,19 @@ class CNSDiff(WholeGraphModel):
         * Eq. 18 adds the log likelihood that the text means to maximise; here its bound is subtracted.
         * The prior over environments is uniform, the one that favours none.
         * Eq. 13's noise has the variance of the posterior, not beta_t.
-        * The bound is averaged over steps and divided by d, as the sampling loss is; Eq. 17 sums.
+        * The bound is averaged over steps and divided by d, as the sampling loss is; Eq. 17 sums. What
+          reaches the encoder has a weight of its own (``causal_encoder_weight``), lambda_1 lambda_2 T d for
+          the sum.
     Differences from the authors' code:
-        * The denoiser is trained. Theirs never steps, so that its negatives are nearly one constant vector.
+        * The denoiser is trained, and on the noise; theirs never steps, so that its negatives are nearly one
+          constant vector, and estimates z_0 (``mean_type: x0``, ``reweight: true``).
         * One reverse chain per distinct positive item gives all levels; theirs runs every level from T - 1
           down to 0.
         * A latent environment, with posterior and prior, instead of a KL divergence between neighbouring
           steps (``causal: kl``).
         * The curriculum ends after ``curriculum_epochs``, whatever ``epochs`` says.
-        * In Eq. 21 cosines are contrasted, the positive is in the denominator, and an item's own generated
-          negative is left out.
+        * In Eq. 21 cosines are contrasted, the positive is in the denominator, an item's own generated
+          negative is left out, and negatives are the mixed ones (``alignment_negatives: generated``: theirs).
     """
 
     input_type = InputType.POINTWISE
@@ -96,7 +99,12 @@ class CNSDiff(WholeGraphModel):
         if self.generates:
             self.negatives = NegativeDiffusion(o)
         self.loss_names = self._loss_names()
-        self.diagnostics = NegativeDiagnostics(o.false_negative_part, o.false_negative_cosine)
+        self.diagnostics = NegativeDiagnostics(
+            o.false_negative_part,
+            o.false_negative_cosine,
+            popularity(interactions),
+            config.general.report_groups,
+        )
         self.begin_epoch(0)
         self._forget()
 
@@ -182,13 +190,15 @@ class CNSDiff(WholeGraphModel):
         )
         # e~ (Eq. 20), [batch, d]; neither the generated part nor its choice by u (Eq. 19) has a gradient, the
         # random part has: BPR moves the random items too.
-        negative = self._mixed(self._generated(V.detach()[distinct], where, u.detach()), easy)
+        generated = self._generated(V.detach()[distinct], where, u.detach())
+        negative = self._mixed(generated, easy)
         rest, q = self.negatives.losses(sampled)
         if q is not None:
             self.diagnostics.record_environment_stats(q)
         if self.aligns:
             # Eq. 21, where an item's own generated negative is left out.
-            rest.append(o.alignment_weight * self._alignment(v, easy, negative, items, random))
+            contrasted = negative if o.alignment_negatives == "mixed" else generated
+            rest.append(o.alignment_weight * self._alignment(v, easy, contrasted, items, random))
         return u, v, negative, rest
 
     def _penalty(self, users: Tensor, items: Tensor, random: Tensor) -> Tensor:
@@ -259,7 +269,7 @@ class CNSDiff(WholeGraphModel):
         Args:
             items: positive items, [batch, d].
             random: random negatives, [batch, d].
-            negative: mixed negatives, [batch, d].
+            negative: mixed negatives, or the generated ones before mixing, [batch, d].
             item_ids: long [batch].
             random_ids: long [batch].
         """
@@ -271,7 +281,7 @@ class CNSDiff(WholeGraphModel):
         # Cosines over tau, of z_0 with z_j here and with all z_k below.
         scaled = anchor / o.alignment_temperature
         own = (scaled * counterpart).sum(1)  # [rows]
-        # Against all mixed and all random negatives, [rows, 2 rows].
+        # Against all negatives and all random items, [rows, 2 rows].
         others = scaled @ F.normalize(torch.cat([negative[rows], random[rows]]), dim=1).T
         same = item_ids[rows, None] == torch.cat([item_ids[rows], random_ids[rows]])  # k != j
         # log sum_{k != j} exp(z_0 . z_k / tau), [rows].

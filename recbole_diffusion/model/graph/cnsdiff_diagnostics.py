@@ -4,12 +4,14 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.evaluation.groups import item_groups, time_groups
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 
@@ -17,22 +19,29 @@ class NegativeDiagnostics:
     """Statistics of one epoch; they do not influence training.
 
     A negative is a false hard negative if its cosine with a held-out item of its user reaches the threshold
-    (CNSDiff, section 4.4).
+    (CNSDiff, section 4.4). They are also counted by the group of that item: its popularity in train, the most
+    popular first (Figure 1), and where times are known the time of the held-out row, the earliest first
+    (Figure 6).
 
     Args:
         part: held-out part to compare with, or ``none``.
         cosine: the threshold.
+        counts: training rows of each item, [n_items].
+        n_groups: number of groups of each kind; 0: none.
     """
 
-    def __init__(self, part: str, cosine: float) -> None:
+    def __init__(self, part: str, cosine: float, counts: np.ndarray, n_groups: int) -> None:
         self.part, self.cosine = part, cosine
+        self.counts, self.n_groups = counts, n_groups
         self.held_out: InteractionCSR | None = None
+        # Kind of groups -> the group of each held-out pair, long [pairs], as in ``held_out``.
+        self.groups: dict[str, Tensor] = {}
         self.begin_epoch()
 
     def observe_parts(
         self, parts: Mapping[str, Any], n_users: int, n_items: int, device: torch.device
     ) -> None:
-        """Keep the held-out part of the run's data sets, by user.
+        """Keep the held-out part of the run's data sets, by user, and the groups of its pairs.
 
         Raises:
             UsageError: there is no part of that name.
@@ -47,10 +56,24 @@ class NegativeDiagnostics:
         matrix = binary_interactions(parts[self.part])
         assert matrix.shape == (n_users, n_items)
         self.held_out = InteractionCSR.from_scipy(matrix).to(device)
+        if self.n_groups:
+            groups = {"popularity": item_groups(self.counts, self.n_groups)[matrix.indices]}
+            if getattr(parts[self.part], "times", None) is not None:
+                groups["time"] = self._time_groups(parts[self.part], n_items)
+            self.groups = {kind: torch.from_numpy(of_pair).to(device) for kind, of_pair in groups.items()}
+            self.begin_epoch()
+
+    def _time_groups(self, part: Any, n_items: int) -> np.ndarray:
+        """Return the group of each held-out pair by its first time, [pairs], pairs ascending."""
+        users, items = (part.inter_feat[field].numpy() for field in (part.uid_field, part.iid_field))
+        order = np.argsort(part.times, kind="stable")
+        _, first = np.unique((users.astype(np.int64) * n_items + items)[order], return_index=True)
+        return time_groups(part.times[order][first], self.n_groups)
 
     def begin_epoch(self) -> None:
         """Reset the counts."""
         self._negatives = self._false = 0
+        self._false_by_group = {kind: [0] * self.n_groups for kind in self.groups}
         self._stats: dict[str, float] = {}
 
     @torch.no_grad()
@@ -71,8 +94,16 @@ class NegativeDiagnostics:
         held_out, _, rows = self.held_out.gather(users)
         # Cosine of the row's negative with each, [total].
         cosines = (F.normalize(negatives, dim=1)[rows] * F.normalize(items, dim=1)[held_out]).sum(1)
-        # A row counts once, however many held-out items its negative is near to.
-        self._false += len(torch.unique(rows[cosines >= self.cosine]))
+        near = cosines >= self.cosine
+        # A row counts once, however many held-out items its negative is near to; in each group once.
+        self._false += len(torch.unique(rows[near]))
+        if self.groups and bool(near.any()):
+            of_pair = self.held_out.places(users)[near]
+            for kind, groups in self.groups.items():
+                # One number for each row and group, long [near].
+                found = torch.unique(rows[near] * self.n_groups + groups[of_pair]) % self.n_groups
+                for group, count in enumerate(torch.bincount(found, minlength=self.n_groups).tolist()):
+                    self._false_by_group[kind][group] += count
         self._negatives += len(users)
 
     @torch.no_grad()
@@ -118,5 +149,10 @@ class NegativeDiagnostics:
 
     def values(self) -> dict[str, float]:
         """Return the epoch's values by name."""
-        rate = {"false_negative_rate": self._false / self._negatives} if self._negatives else {}
-        return rate | self._stats
+        if not self._negatives:
+            return dict(self._stats)
+        rates = {"false_negative_rate": self._false / self._negatives}
+        for kind, counts in self._false_by_group.items():
+            for group, count in enumerate(counts, start=1):
+                rates[f"false_negative_rate@{kind}_{group}"] = count / self._negatives
+        return rates | self._stats

@@ -33,6 +33,7 @@ class NegativeDiffusion(nn.Module):
     """
 
     transition_weight: Tensor
+    step_weight: Tensor
 
     def __init__(self, options: CNSDiffOptions) -> None:
         super().__init__()
@@ -40,16 +41,22 @@ class NegativeDiffusion(nn.Module):
         self.diffusion = d = GaussianDiffusion(o.betas())
         self.environments = o.environments if o.causal == "environment" else 0
         # eps_theta(z_t, t, e), and q_phi(e | z_t) where there are environments.
-        self.denoiser = Denoiser(o.embedding_size, o.denoiser_size, d, o.time_size, self.environments)
+        self.denoiser = Denoiser(
+            o.embedding_size, o.denoiser_size, d, o.time_size, self.environments, o.mean_type
+        )
         if self.environments:
             self.posterior = EnvironmentPosterior(
                 o.embedding_size, o.denoiser_size, o.time_size, o.steps, self.environments
             )
+        # From a squared error of the estimate to one of z_0: their errors are noise / signal apart, [T].
+        of_z0 = (d.noise / d.signal).square() if o.mean_type == "eps" else torch.ones_like(d.noise)
         # KL(q(z_{t-1} | z_t, z_0) || p(z_{t-1} | z_t)) of two Gaussians of the posterior's variance is half
-        # of this times the squared error of the noise: their means differ by c1(t) times the error of z_0,
-        # which is noise / signal times that of the noise.
-        weight = (d.posterior_x0 * d.noise / d.signal).square() / d.posterior_log_variance.exp()
+        # of this times the squared error: their means differ by c1(t) times the error of z_0.
+        weight = d.posterior_x0.square() * of_z0 / d.posterior_log_variance.exp()
         self.register_buffer("transition_weight", weight, persistent=False)
+        # Of the sampling loss: SNR(t-1) - SNR(t), of the error of z_0, or 1 for all steps (Eq. 6).
+        weight = d.snr_drop * of_z0 if o.reweight else torch.ones_like(d.noise)
+        self.register_buffer("step_weight", weight, persistent=False)
 
     @staticmethod
     def unit(vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,13 +93,13 @@ class NegativeDiffusion(nn.Module):
         wanted = o.snapshots() if steps is None else steps
         found = [z] if wanted[-1] == o.steps else []
 
-        of_state, of_noise, std = self._chain_factors()
+        of_state, of_estimate, std = self._chain_factors()
         for t in range(o.steps - 1, wanted[0] - 1, -1):  # the steps below the hardest level are not needed
-            # z_{t-1} = of_state z_t + of_noise eps_theta(z_t, t, e) + std eps  (Eq. 13)
+            # z_{t-1} = of_state z_t + of_estimate eps_theta(z_t, t, e) + std eps  (Eq. 13)
             fresh = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
             z = (
                 (of_state[t] * z)
-                .add_(self.denoiser(z, t, environment), alpha=of_noise[t])
+                .add_(self.denoiser(z, t, environment), alpha=of_estimate[t])
                 .add_(fresh, alpha=std[t])
             )
             # In the paper's count, where z_0 is the data, z is now z_t: h_k of Eq. 14.
@@ -102,38 +109,41 @@ class NegativeDiffusion(nn.Module):
         return torch.stack(found[::-1]) * length
 
     def _chain_factors(self) -> tuple[list[float], list[float], list[float]]:
-        """Return the factors of z_t, of its noise estimate and of fresh noise in a reverse step, by step.
+        """Return the factors of z_t, of the denoiser's estimate and of fresh noise, by reverse step.
 
-        The posterior mean c1 z0_hat + c2 z_t with z0_hat = (z_t - noise eps) / signal is linear in z_t and
-        eps, and all rows of a chain are at the same step: three numbers instead of six passes over [rows, d].
+        The posterior mean c1 z0_hat + c2 z_t, with z0_hat = (z_t - noise eps) / signal or estimated itself,
+        is linear in z_t and the estimate, and all rows of a chain are at the same step: three numbers instead
+        of six passes over [rows, d].
         """
         d = self.diffusion
-        # From c1 (z_t - noise eps) / signal + c2 z_t, [T] each.
-        of_state = d.posterior_xt + d.posterior_x0 / d.signal
+        of_state, of_estimate = d.posterior_xt, d.posterior_x0
+        if self.options.mean_type == "eps":
+            # From c1 (z_t - noise eps) / signal + c2 z_t, [T] each.
+            of_state, of_estimate = of_state + of_estimate / d.signal, -of_estimate * d.noise / d.signal
         std = (0.5 * d.posterior_log_variance).exp()
         # The last step of the chain adds no noise.
         std[0] = 0.0
-        return of_state.tolist(), (-d.posterior_x0 * d.noise / d.signal).tolist(), std.tolist()
+        return of_state.tolist(), of_estimate.tolist(), std.tolist()
 
     def losses(self, items: Tensor) -> tuple[list[Tensor], Tensor | None]:
         """Return the sampling loss (Eq. 6), the causal regularisation (Eq. 18) if there is one, and q(e | z).
 
-        With z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) eps, a draw z_{t-1} of the true posterior, K noise
-        estimates eps_e = eps_theta(z_t, t, e), p_0(e) = 1 / K and means over items::
+        With z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) eps, a draw z_{t-1} of the true posterior, K estimates
+        eps_e = eps_theta(z_t, t, e), p_0(e) = 1 / K and means over items::
 
-            error(e)   = |eps - eps_e|^2
+            error(e)   = |eps - eps_e|^2                          |z_0 - z_e|^2 with mean_type x0
             q(e)       = q_phi(e | z_{t-1})                       the state that the step leads to
             sampling   = sum_e p_0(e) E[error | e] / d            Eq. 6, environments weigh alike (3.3)
-                         with E[error | e] = mean(q(e) error(e)) / mean(q(e))
+                         with E[error | e] = mean(q(e) step_weight(t) error(e)) / mean(q(e))
             causal     = (E_q[-log p(z_{t-1} | z_t, e)]           minus one step of the bound of Eq. 17
                           + max(KL(q || p_0), free_information log K)) / d
                          with -log p = 1/2 transition_weight(t) error(e), up to a constant
             returned     sampling, lambda_1 causal
 
         Without environments K is 1, and ``causal: kl`` is -log p alone (A.3). ``sampling_weight`` (lambda_2)
-        scales what reaches the item vectors. The denoiser's own gradient is left at full size, which for an
-        optimizer that divides by the gradient's size, as Adam does, is the same, and does not drown in Adam's
-        epsilon.
+        scales what reaches the item vectors of the sampling loss, and ``causal_encoder_weight`` what reaches
+        them of ``causal``. The denoiser's own gradient is left at full size, which for an optimizer that
+        divides by the gradient's size, as Adam does, is the same, and does not drown in Adam's epsilon.
 
         Args:
             items: vectors of distinct positive items, [n, d].
@@ -141,32 +151,55 @@ class NegativeDiffusion(nn.Module):
         Returns:
             scalars; and q [n, K] without gradient, None without environments.
         """
-        o, d, size = self.options, self.diffusion, items.shape[1]
+        o, size = self.options, items.shape[1]
         # [n, d] at unit mean square.
         z0, _ = self.unit(items)
-        z0 = (
-            o.sampling_weight * z0 + (1 - o.sampling_weight) * z0.detach()
-        )  # the value of z0, a part of its gradient
-        # One step for each item, and the item noised to it (Eq. 3), [n, d].
+        # One step for each item, and the noise that takes it there (Eq. 3), [n, d].
         t = uniform_steps(o.steps, len(z0), device=z0.device)
         noise = torch.randn_like(z0)
-        z = d.q_sample(z0, t, noise)
-        # |eps - eps_e|^2 for each environment, from estimates [n, K, d].
-        error = (self.denoiser.every_environment(z, t) - noise[:, None]).square().sum(2)  # [n, K]
+        start = _with_gradient(z0, o.sampling_weight)
+        z, error = self._noised(start, t, noise)  # [n, d] and [n, K]
+        weighed = self.step_weight[t, None] * error
+        if o.causal == "none":
+            return [weighed.mean() / size], None
+        if o.causal_reach() != o.sampling_weight:
+            # The same values with another part of their gradient to the items.
+            start = _with_gradient(z0, o.causal_reach())
+            z, error = self._noised(start, t, noise)
         transition = 0.5 * self.transition_weight[t, None] * error  # -log p(z_{t-1} | z_t, e), [n, K]
-        # K is 1: Eq. 6 alone, or with the divergence of A.3.
-        if not self.environments:
-            causal = [o.causal_weight * transition.mean() / size] if o.causal == "kl" else []
-            return [error.mean() / size, *causal], None
-        before = d.posterior_mean(z0, z, t) + d.posterior_std(t, z) * torch.randn_like(z)  # z_{t-1}
-        log_q = self.posterior(before, t)  # [n, K]
-        # q_phi sees the state that the step leads to, z_{t-1}.
-        q = log_q.exp()
+        if not self.environments:  # K is 1: the divergence of A.3
+            return [weighed.mean() / size, o.causal_weight * transition.mean() / size], None
+        bound, q = self._bound(start, z, t, transition)
         # The mean of q over the items is how often an environment occurs; dividing by it weighs all K alike.
-        balanced = q.detach() / q.detach().mean(0).clamp_min(1e-6)
+        balanced = q / q.mean(0).clamp_min(1e-6)
+        return [(balanced * weighed).mean() / size, o.causal_weight * bound / size], q
+
+    def _noised(self, z0: Tensor, t: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z_t [n, d] and the squared error of each environment's estimate from it, [n, K]."""
+        z = self.diffusion.q_sample(z0, t, noise)
+        target = noise if self.options.mean_type == "eps" else z0
+        return z, (self.denoiser.every_environment(z, t) - target[:, None]).square().sum(2)
+
+    def _bound(self, z0: Tensor, z: Tensor, t: Tensor, transition: Tensor) -> tuple[Tensor, Tensor]:
+        """Return minus one step of the bound of Eq. 17, a mean over items, and q [n, K] without gradient.
+
+        Args:
+            z0: items at unit mean square, [n, d].
+            z: the same at their steps, [n, d].
+            t: long [n].
+            transition: -log p(z_{t-1} | z_t, e) up to a constant, [n, K].
+        """
+        o, d = self.options, self.diffusion
+        before = d.posterior_mean(z0, z, t) + d.posterior_std(t, z) * torch.randn_like(z)  # z_{t-1}
+        # q_phi sees the state that the step leads to, z_{t-1}; [n, K].
+        log_q = self.posterior(before, t)
+        q = log_q.exp()
         divergence = (q * (log_q + math.log(o.environments))).sum(1).mean()  # KL(q || p_0), p_0 uniform
         # Up to here the divergence has no gradient, see the class.
         free = o.free_information * math.log(o.environments)
-        # Minus one step of the bound of Eq. 17, a mean over items.
-        bound = (q * transition).sum(1).mean() + divergence.clamp_min(free)
-        return [(balanced * error).mean() / size, o.causal_weight * bound / size], q.detach()
+        return (q * transition).sum(1).mean() + divergence.clamp_min(free), q.detach()
+
+
+def _with_gradient(values: Tensor, share: float) -> Tensor:
+    """Return ``values`` with a share of their gradient."""
+    return share * values + (1 - share) * values.detach()

@@ -48,6 +48,14 @@ class CNSDiffOptions(NoiseScheduleOptions):
     stride: int = option("steps s between generated negatives (Eq. 14)", low=1)
     denoiser_size: int = option("hidden width of the denoiser and of the environment posterior", low=1)
     time_size: int = option("width of the sinusoidal time embedding", low=2)
+    mean_type: str = option(
+        "what the denoiser predicts: the noise (Eq. 6), or the item's vector z_0 as in the released code",
+        choices=("eps", "x0"),
+    )
+    reweight: bool = option(
+        "weigh the steps of the sampling loss by the drop of the signal-to-noise ratio, as the released code "
+        "does; false: all alike (Eq. 6)"
+    )
     # Causal regularisation (Eq. 17, 18), and the weight of the sampling loss (Eq. 22).
     causal: str = option(
         "causal regularisation: the bound of Eq. 17, the KL divergence between neighbouring steps (A.3), or "
@@ -63,6 +71,11 @@ class CNSDiffOptions(NoiseScheduleOptions):
     )
     causal_weight: float = option(
         "lambda_1, weight of the causal regularisation in the sampling loss (Eq. 18)", low=0
+    )
+    causal_encoder_weight: float | None = option(
+        "weight of the causal regularisation, a mean over steps and dimensions, in what trains the encoder; "
+        "null: lambda_1 lambda_2, so little that nothing moves",
+        low=0,
     )
     sampling_weight: float = option(
         "lambda_2, weight of the sampling loss in what trains the encoder (Eq. 22)", low=0
@@ -83,6 +96,11 @@ class CNSDiffOptions(NoiseScheduleOptions):
         "length of the noise that makes the positive counterpart of an item (Eq. 21)", low=0
     )
     alignment_size: int = option("items and negatives of a batch that are contrasted", low=2)
+    alignment_negatives: str = option(
+        "what items are contrasted with beside random items: the mixed negatives (Eq. 21), or the generated "
+        "ones before mixing, as in the released code",
+        choices=("mixed", "generated"),
+    )
     # Samplers of the paper's comparison.
     candidate_items: int = option("pool N of dns, mixgcf and ahns", low=1)
     hardest: int = option("M of dns: one of the M hardest of N candidates", low=1)
@@ -101,6 +119,12 @@ class CNSDiffOptions(NoiseScheduleOptions):
     def snapshots(self) -> list[int]:
         """Return the steps of Eq. 14, t_0 + k s up to T."""
         return list(range(self.start, self.steps + 1, self.stride))
+
+    def causal_reach(self) -> float:
+        """Return the share of the causal term's gradient that reaches the item vectors, over lambda_1."""
+        if self.causal_encoder_weight is None:
+            return self.sampling_weight
+        return self.causal_encoder_weight / self.causal_weight if self.causal_weight else 0.0
 
     def beta_parameters(self, epoch: int) -> tuple[float, float]:
         """Return [a, b] of an epoch: linear from ``mix_initial`` to ``mix_final``, then constant."""

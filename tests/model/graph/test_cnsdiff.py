@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.encoder import LightGCNEncoder
+from recbole_diffusion.storage.preset import read_preset
 from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {
@@ -119,8 +121,9 @@ def test_gradient_through_the_graph_is_that_of_the_plain_product(build):
     assert torch.allclose(model.encoder.items.grad, items.grad, atol=1e-8)
 
 
-def test_generated_negatives_are_snapshots_of_one_chain_at_the_steps_of_eq_14(build):
-    model = build(causal="none").model
+@pytest.mark.parametrize("mean_type", ["eps", "x0"])
+def test_generated_negatives_are_snapshots_of_one_chain_at_the_steps_of_eq_14(build, mean_type):
+    model = build(causal="none", mean_type=mean_type).model
     o = model.options
     assert o.snapshots() == [2, 5, 8]
     V = torch.randn(5, 16, dtype=torch.double) * 3
@@ -135,6 +138,8 @@ def test_generated_negatives_are_snapshots_of_one_chain_at_the_steps_of_eq_14(bu
     states = {8: z}
     for t in range(7, 1, -1):
         eps = model.negatives.denoiser(z, torch.full((5,), t))
+        if mean_type == "x0":  # the estimate is of z_0, and this its noise
+            eps = (z - abar[t].sqrt() * eps) / (1 - abar[t]).sqrt()
         z = (z - betas[t] / (1 - abar[t]).sqrt() * eps) / (1 - betas[t]).sqrt()
         z = z + (betas[t] * (1 - abar[t - 1]) / (1 - abar[t])).sqrt() * torch.randn(
             5, 16, generator=generator, dtype=torch.double
@@ -166,9 +171,23 @@ def test_every_environment_equals_one_by_one(build):
     assert not torch.allclose(every[:, 0], every[:, 1])
 
 
-def test_causal_term_is_minus_the_bound_of_eq_17(build, monkeypatch):
+@pytest.mark.parametrize("mean_type", ["eps", "x0"])
+def test_without_its_perceptron_the_denoiser_is_the_best_linear_estimate(build, mean_type):
+    model = build(mean_type=mean_type).model
+    torch.nn.init.zeros_(model.negatives.denoiser.output_layer.weight)
+    torch.nn.init.zeros_(model.negatives.denoiser.output_layer.bias)
+    z, t = torch.randn(3, 16, dtype=torch.double), torch.tensor([0, 3, 7])
+    abar = torch.cumprod(1 - model.options.betas(), 0)[t, None]
+    # Of data and noise of unit variance: the covariance with z_t over the variance of z_t, which is 1.
+    expected = ((1 - abar).sqrt() if mean_type == "eps" else abar.sqrt()) * z
+    assert torch.allclose(model.negatives.denoiser(z, t, t % 4), expected, atol=1e-6)
+    assert torch.allclose(model.negatives.denoiser.every_environment(z, t)[:, 1], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("mean_type", ["eps", "x0"])
+def test_causal_term_is_minus_the_bound_of_eq_17(build, monkeypatch, mean_type):
     """E_q[-log p(z' | z, e)] up to its constant, plus KL(q || p0), by torch's own distributions."""
-    model = build(sampling_weight=1.0, causal_weight=0.3, free_information=0.0).model
+    model = build(sampling_weight=1.0, causal_weight=0.3, free_information=0.0, mean_type=mean_type).model
     diffusion = model.negatives.diffusion
     items = torch.randn(7, 16, dtype=torch.double)
     t = torch.tensor([0, 1, 2, 3, 5, 6, 7])
@@ -185,12 +204,12 @@ def test_causal_term_is_minus_the_bound_of_eq_17(build, monkeypatch):
     prior = torch.distributions.Categorical(probs=torch.full((7, 4), 0.25, dtype=torch.double))
     expected, errors = torch.zeros(7, dtype=torch.double), []
     for e in range(4):
-        eps = model.negatives.denoiser(z, t, torch.full((7,), e))
+        found = model.negatives.denoiser(z, t, torch.full((7,), e))
+        of_z0 = found if mean_type == "x0" else diffusion.x0_from_eps(z, t, found)
         # The environment's mean error: items weighed by how surely they are in it.
-        errors.append((q.probs[:, e] * (eps - noise).square().mean(1)).sum() / q.probs[:, e].sum())
-        step = torch.distributions.Normal(
-            diffusion.posterior_mean(diffusion.x0_from_eps(z, t, eps), z, t), variance.sqrt()
-        )
+        error = (found - (z0 if mean_type == "x0" else noise)).square().mean(1)
+        errors.append((q.probs[:, e] * error).sum() / q.probs[:, e].sum())
+        step = torch.distributions.Normal(diffusion.posterior_mean(of_z0, z, t), variance.sqrt())
         expected += q.probs[:, e] * torch.distributions.kl_divergence(target, step).sum(1)
     expected += torch.distributions.kl_divergence(q, prior)
     assert sampling.item() == pytest.approx(torch.stack(errors).mean().item())
@@ -257,6 +276,83 @@ def test_sampling_weight_scales_what_reaches_the_items_and_not_the_denoiser(buil
     assert torch.allclose(gradients[1][1], gradients[0][1])
 
 
+@pytest.mark.parametrize("mean_type", ["eps", "x0"])
+def test_steps_weigh_by_their_drop_of_signal_to_noise_if_asked(build, monkeypatch, mean_type):
+    """The error of z_0 at step t counts SNR(t-1) - SNR(t) times, once at the first step."""
+    t = torch.tensor([0, 1, 4, 7])
+    items, noise = torch.randn(2, 4, 16, dtype=torch.double)
+    monkeypatch.setattr("recbole_diffusion.model.graph.cnsdiff_diffusion.uniform_steps", lambda *_, **__: t)
+    monkeypatch.setattr(torch, "randn_like", lambda _: noise)
+    model = build(causal="none", mean_type=mean_type, reweight=True).model
+    negatives = model.negatives
+    abar = torch.cumprod(1 - model.options.betas(), 0)
+    expected = 0.0
+    for row, step in enumerate(t.tolist()):
+        z0 = items[row] / items[row].square().mean().sqrt()
+        z = abar[step].sqrt() * z0 + (1 - abar[step]).sqrt() * noise[row]
+        found = negatives.denoiser(z[None], t[row, None])[0]
+        of_z0 = found if mean_type == "x0" else (z - (1 - abar[step]).sqrt() * found) / abar[step].sqrt()
+        before, now = (abar[k] / (1 - abar[k]) for k in (step - 1, step))
+        weight = before - now if step else 1.0
+        expected += float(weight * (z0 - of_z0).square().mean()) / 4
+    assert negatives.losses(items)[0][0].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_with_the_released_noise_the_chain_begins_beside_its_item(build):
+    """At the last step of the released schedule 4.5 % of the scale is noise, 95 % by default."""
+    options = read_preset("released", "CNSDiff", "food").options
+    noise = {name: value for name, value in options.items() if name.startswith("noise_")}
+    V = torch.randn(200, 16, dtype=torch.double)
+    for given, part in ((noise, 0.002**0.5), ({}, 0.9**0.5)):
+        negatives = build(**given).model.negatives
+        z0, length = negatives.unit(V)
+        last = negatives.generate(V, [8])[0] / length
+        assert (last - (1 - part**2) ** 0.5 * z0).std().item() == pytest.approx(part, rel=0.05)
+
+
+@pytest.mark.parametrize("causal", ["environment", "kl"])
+@pytest.mark.parametrize(("weight", "reach"), [(0.3, 3.0), (0.0, 0.0), (None, 0.05)])
+def test_the_causal_weight_of_the_encoder_scales_what_reaches_the_items_alone(build, causal, weight, reach):
+    """Of the causal term's gradient the items get weight / lambda_1, without a weight lambda_2."""
+
+    def gradients(**options):
+        model = build(causal=causal, causal_weight=0.1, **options).model
+        items = torch.randn(9, 16, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+        items.requires_grad_()
+        torch.manual_seed(5)
+        sampling, term = model.negatives.losses(items)[0]
+        wanted = [items, model.negatives.denoiser.input_layer.weight]
+        of_sampling = torch.autograd.grad(sampling, wanted, retain_graph=True)
+        return float(term), of_sampling, torch.autograd.grad(term, wanted)
+
+    value, sampling, found = gradients(causal_encoder_weight=weight, sampling_weight=0.05)
+    plain_value, plain_sampling, plain = gradients(causal_encoder_weight=0.1, sampling_weight=1.0)
+    assert value == pytest.approx(plain_value)
+    assert plain[0].abs().max() > 0
+    assert torch.allclose(found[0], reach * plain[0], atol=1e-12)
+    assert torch.allclose(found[1], plain[1])
+    assert torch.allclose(sampling[0], 0.05 * plain_sampling[0])
+    assert torch.allclose(sampling[1], plain_sampling[1])
+
+
+def test_the_encoder_learns_from_the_causal_term(build):
+    """Without a weight its part of the gradient is a thousandth, and with one it is a part that moves."""
+    gradients = []
+    for weight in (None, 0.128):
+        model = build(causal_encoder_weight=weight, sampling_weight=1e-3).model
+        users, items = torch.arange(1, 20), torch.arange(1, 20)
+        torch.manual_seed(2)
+        losses = model.calculate_loss({model.USER_ID: users, model.ITEM_ID: items})
+        parts = dict(zip(model.loss_names, losses, strict=True))
+        ranking, causal = (
+            torch.autograd.grad(parts[name], model.encoder.items, retain_graph=True)[0].norm()
+            for name in ("bpr", "causal")
+        )
+        gradients.append(float(causal / ranking))
+    assert gradients[1] == pytest.approx(gradients[0] * 0.128 / (1e-3 * 0.1))
+    assert gradients[0] < 0.01 < gradients[1]
+
+
 def test_mixing_follows_the_curriculum(build):
     model = build(mixing="mean", mix_initial=[2.0, 8.0], mix_final=[9.0, 1.0], curriculum_epochs=8).model
     hard, easy = torch.ones(3, 16, dtype=torch.double), torch.zeros(3, 16, dtype=torch.double)
@@ -292,6 +388,22 @@ def test_alignment_is_eq_21_row_by_row(build, monkeypatch):
     assert found.item() == pytest.approx(sum(losses) / 4)
 
 
+@pytest.mark.parametrize("kind", ["mixed", "generated"])
+def test_items_are_contrasted_with_mixed_or_with_generated_negatives(build, monkeypatch, kind):
+    model = build(alignment_negatives=kind, alignment_weight=0.7, alignment_size=4, mixing="mean").model
+    users, items, drawn = torch.tensor([1, 2, 3]), torch.tensor([4, 5, 4]), torch.tensor([20, 21, 22])
+    monkeypatch.setattr("recbole_diffusion.model.graph.cnsdiff.uniform_negatives", lambda *_: drawn)
+    generated = torch.randn(3, 16, dtype=torch.double)
+    monkeypatch.setattr(model, "_generated", lambda *_: generated)
+    monkeypatch.setattr(torch, "randn_like", torch.ones_like)
+    model.begin_epoch(0)
+    V = model.vectors()[1].detach()
+    expected = generated if kind == "generated" else 0.2 * generated + 0.8 * V[drawn]  # Beta(2, 8)
+    losses = model.calculate_loss({model.USER_ID: users, model.ITEM_ID: items})
+    plain = model._alignment(V[items], V[drawn], expected, items, drawn)
+    assert float(losses[-1]) == pytest.approx(0.7 * float(plain))
+
+
 def test_the_parts_live(checkerboard, tmp_path):
     """The denoiser learns, and its negatives differ from item to item and are harder at smaller steps."""
     contract = TestCNSDiff()
@@ -323,6 +435,65 @@ def test_false_hard_negatives_are_counted(build):
     assert model.epoch_diagnostics()["false_negative_rate"] == pytest.approx(1 / 3)
     with pytest.raises(UsageError, match="false_negative_part is 'valid'; this run has test"):
         model.observe_parts({"test": built.test._dataset})
+
+
+def test_false_hard_negatives_are_counted_by_popularity_and_time_of_the_held_out_item(build):
+    built = build(negative_sampler="uniform", false_negative_part="valid", report_groups=3)
+    model, part = built.model, built.valid._dataset
+    pairs = [part.inter_feat[field].tolist() for field in (part.uid_field, part.iid_field)]
+    start = 1_700_000_000.0  # seconds, which float32 cannot tell apart
+    part.times = start + np.random.default_rng(0).permutation(len(part)).astype(float)
+    model.observe_parts({"valid": part})
+    first: dict[tuple[int, int], float] = {}
+    for user, item, time in zip(*pairs, part.times.tolist(), strict=True):
+        first[user, item] = min(first.get((user, item), math.inf), time)
+    in_time = sorted(first, key=first.__getitem__)
+    time_of = {
+        pair: group for group, some in enumerate(np.array_split(in_time, 3)) for pair in map(tuple, some)
+    }
+    counts = np.bincount(built.train._dataset.inter_feat[part.iid_field].numpy(), minlength=model.n_items)
+    ranked = sorted(range(1, model.n_items), key=lambda item: (-counts[item], item))
+    popularity_of = {
+        int(item): group for group, some in enumerate(np.array_split(ranked, 3)) for item in some
+    }
+    users = torch.tensor([1, 2, 3, 2])
+    items, starts, _ = model.diagnostics.held_out.gather(users)
+    V = torch.randn(model.n_items, 16, dtype=torch.double)
+    negatives = torch.randn(4, 16, dtype=torch.double)
+    near = [(row, int(items[starts[row] + nth])) for row, nth in ((0, 0), (1, 0), (3, -1 % 2))]
+    for row, item in near:
+        negatives[row] = 3 * V[item]
+    model.diagnostics.count_false_negatives(users, negatives, lambda: V)
+    found = model.epoch_diagnostics()
+    expected = {
+        f"false_negative_rate@{kind}_{one}": 0.0 for kind in ("popularity", "time") for one in (1, 2, 3)
+    }
+    for row, item in near:
+        expected[f"false_negative_rate@popularity_{popularity_of[item] + 1}"] += 1 / 4
+        expected[f"false_negative_rate@time_{time_of[int(users[row]), item] + 1}"] += 1 / 4
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert found["false_negative_rate"] == pytest.approx(3 / 4)
+
+
+def test_with_generated_negatives_too_the_ranking_loss_and_the_penalty_are_their_plain_forms(
+    build, monkeypatch
+):
+    model = build(reg_weight=0.2, mixing="mean").model
+    users, items, drawn = torch.tensor([1, 2, 2]), torch.tensor([4, 5, 6]), torch.tensor([20, 21, 22])
+    monkeypatch.setattr("recbole_diffusion.model.graph.cnsdiff.uniform_negatives", lambda *_: drawn)
+    generated = torch.randn(3, 16, dtype=torch.double)
+    monkeypatch.setattr(model, "_generated", lambda *_: generated)
+    model.begin_epoch(0)
+    U, V = (one.detach() for one in model.vectors())
+    ranking, penalty, *_ = model.calculate_loss({model.USER_ID: users, model.ITEM_ID: items})
+    of_users, of_items = model.encoder.users.detach(), model.encoder.items.detach()
+    expected, squares = 0.0, 0.0
+    for row, (u, i, j) in enumerate(zip(users, items, drawn, strict=True)):
+        gap = float(U[u] @ V[i] - U[u] @ (0.2 * generated[row] + 0.8 * V[j]))  # Beta(2, 8)
+        expected += math.log1p(math.exp(-gap)) / 3
+        squares += sum(float((one**2).sum()) for one in (of_users[u], of_items[i], of_items[j]))
+    assert float(ranking) == pytest.approx(expected)
+    assert float(penalty) == pytest.approx(0.2 * squares / (2 * 3))
 
 
 @pytest.mark.parametrize(
