@@ -121,8 +121,9 @@ def yaml_of(name: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 def presets_of(name: str) -> dict[str, dict[str, Any]]:
     """Return the presets of a model by name, each as its file has it."""
-    files = {preset: PROPERTIES / "preset" / name / f"{preset}.yaml" for preset in PRESETS}
-    return {preset: yaml_io.load_yaml(path) for preset, path in files.items() if path.is_file()}
+    path = PROPERTIES / "preset" / f"{name}.yaml"
+    presets = yaml_io.load_yaml(path) if path.is_file() else {}
+    return {preset: presets[preset] for preset in PRESETS if preset in presets}
 
 
 def preset_text(option: str, presets: dict[str, dict[str, Any]]) -> str:

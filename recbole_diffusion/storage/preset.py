@@ -1,13 +1,14 @@
 """Presets: options of one model that belong together, as a paper, its authors' code or our tables have them.
 
-``properties/preset/<Model>/<preset>.yaml`` has ``source``, one sentence about the origin of the values,
-optionally ``note``, what else a comparison with that source requires, and options. ``datasets`` has options
-for single data sets, by name, which win over those for all:
+``properties/preset/<Model>.yaml`` has the model's presets by name. Each has ``source``, one sentence about
+the origin of the values, optionally ``note``, what else a comparison with that source requires, and options.
+``datasets`` has options for single data sets, by name, which win over those for all:
 
-    source: "the paper's section 4.1 and appendix D"
-    steps: 50
-    datasets:
-      lastfm: {temperature: 1.0}
+    paper:
+      source: "the paper's section 4.1 and appendix D"
+      steps: 50
+      datasets:
+        lastfm: {temperature: 1.0}
 
 A preset wins over the defaults, and the user's files and options win over the preset, see ``config.py``.
 """
@@ -44,8 +45,15 @@ class Preset:
 
 def preset_names(model: str) -> list[str]:
     """Return the names of a model's presets, ``paper`` first."""
-    found = [file.stem for file in (properties_path() / "preset" / model).glob("*.yaml")]
-    return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    return sorted(
+        _content(model), key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)
+    )
+
+
+def _content(model: str) -> dict[str, Any]:
+    """Return the file of a model's presets, empty where none is shipped."""
+    file = properties_path() / "preset" / f"{model}.yaml"
+    return load_yaml(file, packaged=True) if file.is_file() else {}
 
 
 def read_preset(name: Any, model: str, dataset: str) -> Preset:
@@ -73,14 +81,20 @@ def read_preset(name: Any, model: str, dataset: str) -> Preset:
 
 def _read(name: str, model: str) -> tuple[Preset, dict[str, dict[str, Any]]]:
     """Return a preset with the options of all data sets, and the options of single ones."""
-    file = properties_path() / "preset" / model / f"{name}.yaml"
-    content = load_yaml(file, packaged=True)
+    file = properties_path() / "preset" / f"{model}.yaml"
+    content = _content(model)[name]
+    if not isinstance(content, dict):
+        raise UsageError(f"{file}: {name} takes options, with the origin of their values as 'source: TEXT'")
     texts = {key: content.pop(key, "") for key in TEXTS}
     by_dataset = content.pop("datasets", {})
     if not texts["source"] or not all(isinstance(one, str) for one in texts.values()):
-        raise UsageError(f"{file} must have the origin of its values in one sentence, as 'source: TEXT'")
+        raise UsageError(
+            f"{file}: {name} must have the origin of its values in one sentence, as 'source: TEXT'"
+        )
     if not isinstance(by_dataset, dict) or not all(isinstance(one, dict) for one in by_dataset.values()):
-        raise UsageError(f"{file}: 'datasets' takes options by data set, such as {{lastfm: {{steps: 50}}}}")
+        raise UsageError(
+            f"{file}: 'datasets' of {name} takes options by data set, such as {{lastfm: {{steps: 50}}}}"
+        )
     return Preset(name, content, **texts), by_dataset
 
 

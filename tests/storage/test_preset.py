@@ -2,6 +2,7 @@
 
 import json
 import re
+from textwrap import indent
 
 import pytest
 
@@ -22,7 +23,8 @@ from recbole_diffusion.storage.preset import (
 from recbole_diffusion.storage.properties import properties_path
 from recbole_diffusion.storage.yaml_io import load_yaml
 
-SHIPPED = sorted((properties_path() / "preset").glob("*/*.yaml"))
+FILES = {file.stem: load_yaml(file) for file in sorted((properties_path() / "preset").glob("*.yaml"))}
+SHIPPED = [(model, name) for model, content in FILES.items() for name in content]
 TEXTS = {"source", "note", "datasets"}
 FIVE = ("TVDiff", "CNSDiff", "DGRM", "CCDRec", "DiffCDR")
 
@@ -33,9 +35,10 @@ def shipped(tmp_path, monkeypatch):
     monkeypatch.setattr(preset, "properties_path", lambda: tmp_path)
 
     def write(text: str, name: str = "paper", model: str = "TVDiff"):
-        folder = tmp_path / "preset" / model
+        folder = tmp_path / "preset"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.yaml").write_text(text)
+        with (folder / f"{model}.yaml").open("a") as file:
+            file.write(f"{name}:\n{indent(text, '  ')}")
 
     return write
 
@@ -43,19 +46,19 @@ def shipped(tmp_path, monkeypatch):
 # What is shipped.
 
 
-@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: f"{file.parent.name}-{file.stem}")
-def test_a_shipped_preset_has_known_options_in_range_for_each_of_its_data_sets(file):
-    content = load_yaml(file)
+@pytest.mark.parametrize(("model", "name"), SHIPPED)
+def test_a_shipped_preset_has_known_options_in_range_for_each_of_its_data_sets(model, name):
+    content = FILES[model][name]
     for_all = ["ml-100k"] if set(content) - TEXTS else []
     for dataset in [*for_all, *content.get("datasets", {})]:
-        config = Config(file.parent.name, dataset, [], {"preset": file.stem})
+        config = Config(model, dataset, [], {"preset": name})
         assert differences(config.preset.options, config.resolved) == {}
         assert config.preset.source
 
 
-@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: f"{file.parent.name}-{file.stem}")
-def test_a_shipped_preset_sets_neither_seed_nor_split_nor_paths(file):
-    content = load_yaml(file)
+@pytest.mark.parametrize(("model", "name"), SHIPPED)
+def test_a_shipped_preset_sets_neither_seed_nor_split_nor_paths(model, name):
+    content = FILES[model][name]
     given = set(content).union(*content.get("datasets", {}).values())
     assert not given & {
         "seed",
@@ -73,9 +76,8 @@ def test_the_five_models_have_all_three():
 
 
 def test_a_preset_belongs_to_a_model():
-    models = {file.parent.name for file in SHIPPED}
     assert {
-        name for name in models - registry.MODELS.keys() if registry.model_class(name).__name__ != name
+        name for name in FILES.keys() - registry.MODELS.keys() if registry.model_class(name).__name__ != name
     } == set()
 
 
@@ -116,6 +118,7 @@ def test_a_preset_that_there_is_not_is_one_line_with_those_that_there_are(model,
     ("text", "message"),
     [
         ("steps: 5\n", "must have the origin of its values"),
+        ("[]", "takes options, with the origin"),
         ("source: 3\nsteps: 5\n", "must have the origin of its values"),
         ("source: a book\ndatasets: [lastfm]\n", "takes options by data set"),
         ("source: a book\ndatasets: {lastfm: 5}\n", "takes options by data set"),
@@ -123,7 +126,7 @@ def test_a_preset_that_there_is_not_is_one_line_with_those_that_there_are(model,
 )
 def test_a_damaged_file_is_named(shipped, text, message):
     shipped(text)
-    with pytest.raises(UsageError, match=f"paper.yaml.*{message}"):
+    with pytest.raises(UsageError, match=rf"TVDiff\.yaml: (?=.*paper).*{message}"):
         read_preset("paper", "TVDiff", "lastfm")
 
 
