@@ -1,16 +1,24 @@
-"""A run with two test parts: metrics of both, masks of each, groups, users' metrics, and resume."""
+"""Runs with two test parts, and runs that are stopped and resumed."""
 
 import json
+import shutil
+import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from support.killed_run import killed
 
+from recbole_diffusion.cli import main as cli
+from recbole_diffusion.compat import TrainDataLoader
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import Interrupted, RunError, UsageError
 from recbole_diffusion.evaluation.lists import load_user_metrics
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.trainer import checkpoint
 
 SMALL = {
     "embedding_size": 8,
@@ -151,3 +159,289 @@ def test_a_user_without_popular_negatives_is_named(write_parts):
                 "valid_metric": "Recall@2",
             },
         )
+
+
+SAME = (
+    "model",
+    "dataset",
+    "selection",
+    "seed",
+    "parameters",
+    "best_epoch",
+    "best_valid_score",
+    "valid",
+    "test",
+)
+# Several batches an epoch, and an epoch that is not the last as the best one.
+OPTIONS = {
+    "TVDiff": {"hidden_size": 8, "steps": 4, "train_batch_size": 256, "negative_sampler": "ar_gsp"},
+    "BPR": {"embedding_size": 8, "train_batch_size": 256},
+    "MultiVAE": {"latent_dimension": 8, "mlp_hidden_size": [16], "train_batch_size": 256},
+    "DiffRec": {"dims_dnn": [16], "steps": 5, "train_batch_size": 256},
+    "RecVAE": {"hidden_dimension": 8, "latent_dimension": 8, "train_batch_size": 256},  # two optimizers
+}
+
+
+def metrics_of(folder: str | Path) -> list[dict]:
+    """Return the lines of ``metrics.jsonl`` without their times."""
+    lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if not key.endswith("seconds")} for line in lines]
+
+
+def assert_same_run(one: dict, other: dict) -> None:
+    assert {key: one[key] for key in SAME} == {key: other[key] for key in SAME}
+    assert metrics_of(one["run_dir"]) == metrics_of(other["run_dir"])
+    weights = [
+        checkpoint.load(Path(result["run_dir"]) / "checkpoint.pt")["state_dict"] for result in (one, other)
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def result_of(folder: Path) -> dict:
+    return {**json.loads((folder / "result.json").read_text()), "run_dir": str(folder)}
+
+
+# Stopped.
+
+
+@pytest.mark.parametrize("model", OPTIONS)
+def test_stopping_and_resuming_changes_nothing(checkerboard, tmp_path, model):
+    overrides = {**checkerboard.overrides, **OPTIONS[model], "epochs": 5}
+    straight = run(model, overrides={**overrides, "run_dir": str(tmp_path / "straight")})
+    run(model, overrides={**overrides, "epochs": 2, "run_dir": str(tmp_path / "stopped")})
+    resumed = run(resume=tmp_path / "stopped", overrides={"epochs": 5})
+    assert_same_run(resumed, straight)
+    assert len(metrics_of(resumed["run_dir"])) == 5
+
+
+@pytest.mark.parametrize("model", ["BPR", "NeuMF"])
+def test_a_run_that_began_with_recboles_loader_goes_on_exactly(checkerboard, tmp_path, monkeypatch, model):
+    options = {"learning_rate": 0.01, "train_batch_size": 256}
+    overrides = {**checkerboard.overrides, **options, "epochs": 4}
+    straight = run(model, overrides={**overrides, "run_dir": str(tmp_path / "straight")})
+    with monkeypatch.context() as before:
+        before.setattr("recbole_diffusion.data.train_loader.TensorTrainLoader", TrainDataLoader)
+        run(model, overrides={**overrides, "epochs": 2, "run_dir": str(tmp_path / "older")})
+    assert_same_run(run(resume=tmp_path / "older", overrides={"epochs": 4}), straight)
+
+
+def test_an_interrupted_run_names_its_folder_and_goes_on(checkerboard, tmp_path):
+    overrides = {**checkerboard.overrides, **OPTIONS["TVDiff"], "epochs": 4}
+    straight = run("TVDiff", overrides={**overrides, "run_dir": str(tmp_path / "straight")})
+
+    def stop(epoch, score):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as caught:
+        run("TVDiff", overrides=overrides, on_epoch=stop)
+    assert caught.value.folder.parent == tmp_path / "runs"
+    assert_same_run(run(resume=caught.value.folder), straight)
+
+
+@pytest.mark.parametrize("interval", [2, 10])
+def test_epochs_since_the_last_checkpoint_are_done_again(checkerboard, tmp_path, interval):
+    overrides = {**checkerboard.overrides, **OPTIONS["TVDiff"], "epochs": 5, "checkpoint_interval": interval}
+    straight = run("TVDiff", overrides={**overrides, "run_dir": str(tmp_path / "straight")})
+
+    def stop(epoch, score):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run("TVDiff", overrides={**overrides, "run_dir": str(tmp_path / "stopped")}, on_epoch=stop)
+    assert len(metrics_of(tmp_path / "stopped")) == 3
+    assert_same_run(run(resume=tmp_path / "stopped"), straight)
+
+
+def test_early_stopping_goes_on_counting(checkerboard, tmp_path):
+    overrides = {
+        **checkerboard.overrides,
+        **OPTIONS["TVDiff"],
+        "learning_rate": 0.02,
+        "stopping_step": 2,
+        "valid_metric": "MRR@10",
+    }
+    straight = run("TVDiff", overrides={**overrides, "epochs": 60, "run_dir": str(tmp_path / "straight")})
+    last = len(straight["epoch_seconds"])
+    assert last < 60  # it stopped by itself
+    run("TVDiff", overrides={**overrides, "epochs": last - 1, "run_dir": str(tmp_path / "stopped")})
+    assert_same_run(run(resume=tmp_path / "stopped", overrides={"epochs": 60}), straight)
+
+
+def test_resuming_a_finished_run_gives_its_result_again(checkerboard, tmp_path):
+    first = run("BPR", overrides={**checkerboard.overrides, "epochs": 2, "run_dir": str(tmp_path / "run")})
+    before = (tmp_path / "run/best.pt").read_bytes()
+    again = run(resume=tmp_path / "run")
+    assert_same_run(again, first)
+    assert again["epoch_seconds"] == first["epoch_seconds"]
+    assert (tmp_path / "run/best.pt").read_bytes() == before
+
+
+def test_a_run_that_ends_before_its_first_validation_is_evaluated_as_it_is(checkerboard, tmp_path):
+    overrides = {**checkerboard.overrides, "epochs": 4, "eval_step": 2, "run_dir": str(tmp_path / "run")}
+    last = run("BPR", overrides={**overrides, "epochs": 1, "eval_step": 1, "run_dir": str(tmp_path / "one")})
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "recbole_diffusion.trainer.base.RunMixin._valid_epoch", stop
+        )  # epoch 0 is over and stored, epoch 1 is not
+        with pytest.raises(KeyboardInterrupt):
+            run("BPR", overrides=overrides)
+    resumed = run(resume=tmp_path / "run", overrides={"epochs": 1})
+    assert (resumed["valid"], resumed["test"], resumed["best_epoch"]) == (last["valid"], last["test"], 0)
+    assert resumed["best_valid_score"] == last["best_valid_score"]
+
+
+def test_more_epochs_are_written_into_config_yaml(checkerboard, tmp_path):
+    run("BPR", overrides={**checkerboard.overrides, "epochs": 1, "run_dir": str(tmp_path / "run")})
+    longer = run(resume=tmp_path / "run", overrides={"epochs": 3})
+    again = run(config_files=[tmp_path / "run/config.yaml"])
+    assert (again["valid"], again["test"]) == (longer["valid"], longer["test"])
+
+
+def test_a_half_written_line_is_repaired(checkerboard, tmp_path):
+    overrides = {**checkerboard.overrides, "epochs": 2, "run_dir": str(tmp_path / "run")}
+    run("BPR", overrides=overrides)
+    with (tmp_path / "run/metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "train_sec')
+    (tmp_path / "run/.checkpoint.pt.4242.part").write_bytes(b"half")
+    run(resume=tmp_path / "run", overrides={"epochs": 3})
+    assert [line["epoch"] for line in metrics_of(tmp_path / "run")] == [0, 1, 2]
+    assert not list((tmp_path / "run").glob(".*.part"))
+
+
+# Killed.
+
+
+# An epoch has four batches and, while each is the best so far, two files: best.pt, then checkpoint.pt.
+MOMENTS = {
+    "in the first epoch": ("training", 3, 0),
+    "in the third epoch": ("training", 10, 2),
+    "saving the first checkpoint": ("saving", 2, 0),
+    "saving the second best": ("saving", 3, 1),
+    "saving the second checkpoint": ("saving", 4, 1),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_process_is_resumed_by_the_command_line(checkerboard, tmp_path, moment):
+    how, number, finished = MOMENTS[moment]
+    options = {**OPTIONS["TVDiff"], "epochs": 4}
+    assert (
+        cli.main(["--model=TVDiff", *checkerboard.words(**options, run_dir=str(tmp_path / "straight"))]) == 0
+    )
+    words = ["--model=TVDiff", *checkerboard.words(**options, run_dir=str(tmp_path / "killed"))]
+    assert killed(how, number, words, tmp_path / "stderr")[0] == -signal.SIGKILL
+    assert not (tmp_path / "killed/result.json").exists()
+    saved = [path for path in (tmp_path / "killed").glob("*.pt") if checkpoint.load(path)]  # each is whole
+    assert (tmp_path / "killed/checkpoint.pt" in saved) == (finished > 0)
+    assert bool(list((tmp_path / "killed").glob(".*.part"))) == (how == "saving")
+    assert cli.main([f"--resume={tmp_path / 'killed'}"]) == 0
+    assert_same_run(result_of(tmp_path / "killed"), result_of(tmp_path / "straight"))
+    assert not list((tmp_path / "killed").glob(".*.part"))
+
+
+@pytest.mark.parametrize(("number", "there"), [(3, 1), (4, 1)], ids=["best", "checkpoint"])
+def test_a_full_disk_is_one_line_and_harms_nothing(checkerboard, tmp_path, number, there):
+    options = {**OPTIONS["TVDiff"], "epochs": 4}
+    assert (
+        cli.main(["--model=TVDiff", *checkerboard.words(**options, run_dir=str(tmp_path / "straight"))]) == 0
+    )
+    words = checkerboard.words(**options, run_dir=str(tmp_path / "full"), state="ERROR")
+    code, said = killed("full", number, ["--model=TVDiff", *words], tmp_path / "stderr")
+    assert code == 1
+    assert said.count("\n") == 1
+    assert said.startswith(f"error: cannot write {tmp_path / 'full'}")
+    assert "the version before it is untouched. Free some space, then continue with --resume=" in said
+    assert not list((tmp_path / "full").glob(".*.part"))
+    assert checkpoint.load(tmp_path / "full/checkpoint.pt")["epoch"] == there - 1
+    assert cli.main([f"--resume={tmp_path / 'full'}"]) == 0
+    assert_same_run(result_of(tmp_path / "full"), result_of(tmp_path / "straight"))
+
+
+# What cannot be resumed.
+
+
+@pytest.fixture
+def finished(checkerboard, tmp_path):
+    """The folder of a run of two epochs."""
+    run("BPR", overrides={**checkerboard.overrides, "epochs": 2, "run_dir": str(tmp_path / "run")})
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"overrides": {"learning_rate": 0.1}}, "learning_rate cannot change now. Allowed: .*epochs"),
+        ({"overrides": {"epochs": 3, "seed": 1, "topk": [5]}}, "seed, topk cannot change now"),
+        ({"config_files": ["a.yaml"]}, "config_files cannot change now"),
+        ({"model": "TVDiff"}, "has model 'BPR', not 'TVDiff'"),
+        ({"dataset": "other"}, "has dataset 'checkerboard', not 'other'"),
+        ({"overrides": {"epochs": -1}}, "'epochs' is -1"),
+    ],
+)
+def test_a_resumed_run_cannot_become_another(finished, asked, message):
+    before = {path.name: path.read_bytes() for path in finished.iterdir() if path.is_file()}
+    with pytest.raises(UsageError, match=message):
+        run(resume=finished, **asked)
+    assert {path.name: path.read_bytes() for path in finished.iterdir() if path.is_file()} == before
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_best_still_loads(finished, checkerboard):
+    content = (finished / "checkpoint.pt").read_bytes()
+    (finished / "checkpoint.pt").write_bytes(content[: len(content) // 2])
+    with pytest.raises(RunError, match=r"checkpoint.pt is damaged.*best.pt"):
+        run(resume=finished, overrides={"epochs": 3})
+    best = {**checkerboard.overrides, "epochs": 0, "load_checkpoint": str(finished / "best.pt")}
+    assert run("BPR", overrides=best)["test"] == result_of(finished)["test"]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda best: best.write_bytes(best.read_bytes()[:900]), lambda best: best.unlink()]
+)
+def test_lost_best_weights_stop_a_resume_and_the_advice_makes_them_again(finished, damage):
+    before = result_of(finished)
+    damage(finished / "best.pt")
+    with pytest.raises(RunError) as told:
+        run(resume=finished, overrides={"epochs": 3})
+    advice = f"remove {finished}/checkpoint.pt and train this run again from its beginning with "
+    advice += f"--resume={finished}"
+    assert str(told.value).endswith(f"; no other file has these weights: {advice}")
+    (finished / "checkpoint.pt").unlink()
+    again = run(resume=finished)
+    assert [again[name] for name in ("test", "best_epoch")] == [
+        before[name] for name in ("test", "best_epoch")
+    ]
+
+
+def test_weights_alone_are_no_run(finished):
+    shutil.copy(finished / "best.pt", finished / "checkpoint.pt")
+    with pytest.raises(RunError, match=r"holds weights only.*--load_checkpoint"):
+        run(resume=finished, overrides={"epochs": 3})
+
+
+def test_a_checkpoint_of_other_data_is_refused(finished, write_parts):
+    parts = {
+        part: (finished.parent / f"data/checkerboard/checkerboard.{part}.inter").read_text()
+        for part in ("train", "valid", "test")
+    }
+    rows = {part: [tuple(line.split("\t")) for line in text.splitlines()[1:]] for part, text in parts.items()}
+    same = write_parts("same", **rows)
+    best = {"epochs": 0, "load_checkpoint": str(finished / "best.pt")}
+    assert run("BPR", overrides={**same.overrides, **best})["test"] == result_of(finished)["test"]
+    shuffled = write_parts(
+        "shuffled", **{part: rows[part][::-1] for part in rows}
+    )  # the same users and items, numbered otherwise
+    with pytest.raises(RunError, match="users and items had other ids"):
+        run("BPR", overrides={**shuffled.overrides, **best})
+
+
+def test_the_folder_that_is_resumed_keeps_its_log(finished):
+    first = RunFolder(finished).log.read_text()
+    run(resume=finished, overrides={"epochs": 3})
+    assert RunFolder(finished).log.read_text().startswith(first)
+    assert "resumed after epoch 1" in RunFolder(finished).log.read_text()

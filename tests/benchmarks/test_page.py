@@ -1,12 +1,15 @@
-"""What all benchmarks share: their help, heads of tables, and pages that are printed and written."""
+"""What all benchmarks share: help, heads, pages; the counts of wrong inputs and kills."""
 
 import importlib
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from benchmarks import thermodynamics
+from benchmarks import _fault_data, _fault_inputs, faults, thermodynamics
+from benchmarks._fault_kills import Killed
+from benchmarks._fault_runs import Answer, Case
 from benchmarks._page import show_page, stack, table_head
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -59,3 +62,63 @@ def test_observations_are_judged_by_the_differences_and_told_as_the_papers_ratio
         "",  # no TVDiff
     ]
     assert [row[3] for row in rows] == [""] * 6
+
+
+def answer(code: int, text: str = "", internal: bool = False, result: str | None = None) -> Answer:
+    return Answer(code, text, internal, result, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("right", "given", "found"),
+    [
+        ("refused", answer(2, "error: no"), "refused"),
+        ("refused", answer(0), "nonsense"),
+        ("same", answer(0, result="a"), "accepted"),
+        ("same", answer(0, result="b"), "nonsense"),
+        ("same", answer(2), "nonsense"),
+        ("said", answer(0, "a warning: rows are shared"), "accepted"),
+        ("said", answer(0, "all is well"), "nonsense"),
+        ("said", answer(2), "refused"),
+        ("either", answer(0), "accepted"),
+        ("either", answer(1, internal=True), "internal error"),
+    ],
+)
+def test_an_answer_is_held_against_what_is_right(right, given, found, tmp_path):
+    case = Case("inter", "a case", (), tmp_path, right, result="a", words=("shared",))
+    assert faults.verdict(case, given) == found
+
+
+def test_the_last_line_of_an_answer_is_its_error():
+    assert answer(2, "log\nerror: this\nmore\n").last == "error: this"
+    assert answer(0, "log\nfolder x\n").last == "folder x"
+
+
+def test_the_tables_stand_between_the_marks_of_the_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n\n{faults.BEGIN}\nold\n{faults.END}\n\nafter\n")
+    counts = {"inter": Counter({"refused": 3, "accepted": 1})}
+    faults._insert(page, faults._page(counts, [Killed("BPR", 2, 5, 2, 0, 0)], ["--kills=5", "--output=x"]))
+    text = page.read_text()
+    assert text.startswith("before\n\n")
+    assert text.endswith("\n\nafter\n")
+    assert "old" not in text
+    assert "| damaged interaction files | 4 | 3 | 1 | 0 | 0 |" in text
+    assert "| BPR | 2 | 5 | 2 | 0 | 0 |" in text
+    assert "--kills=5`" in text
+
+
+@pytest.mark.parametrize("kind", ["inter", "time", "parts", "words", "yaml", "sweep", "scores", "option"])
+def test_the_inputs_are_the_same_for_a_seed_and_have_names_of_their_own(kind, tmp_path, monkeypatch):
+    for module in (_fault_inputs.files, _fault_inputs.options):
+        monkeypatch.setattr(module, "undamaged", lambda *_: "metrics", raising=False)
+    first, again = ([one.name for one in _fault_inputs.cases(kind, tmp_path, 0)] for _ in range(2))
+    assert first == again
+    assert len(set(first)) == len(first) >= 20
+
+
+def test_the_made_up_data_have_no_pair_twice_and_parts_that_share_nothing():
+    pairs = [tuple(row.split("\t")[:2]) for row in _fault_data.lines()]
+    assert len(set(pairs)) == len(pairs) == _fault_data.USERS * _fault_data.OF_A_USER
+    parts = _fault_data.parts()
+    assert sum(map(len, parts.values())) == len(pairs)
+    assert {len(rows) for name, rows in parts.items() if name != "train"} == {_fault_data.USERS}

@@ -1,4 +1,4 @@
-"""DiffCDR: the contract, losses and guided noise against plain forms, the solver's schedule, ablations."""
+"""DiffCDR: its parts, losses and stages against plain forms."""
 
 import pytest
 import torch
@@ -6,6 +6,7 @@ import torch
 from recbole_diffusion.diffusion import LinearVP, antithetic_steps, fast_orders, solve
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, transferred
+from recbole_diffusion.model.cross_domain.diffcdr_losses import align_distance, denoiser_error
 from recbole_diffusion.testing import FAST, ColdUserContract
 
 OPTIONS = {**FAST, "learning_rate": 0.01, "train_batch_size": 64, "hidden_size": 32, "evaluations": 6}
@@ -304,3 +305,31 @@ def test_the_learned_offsets_of_items_are_in_the_scores(two_domains):
         learned.common.fill_(0.25)
     after = model.train().eval().full_sort_predict(users).view(3, -1)
     assert torch.allclose(after - before, (offsets + 0.25).expand(3, -1), atol=1e-5)
+
+
+FOUND, TARGET = torch.tensor([[0.5, 3.0], [0.0, -4.0]]), torch.tensor([[0.0, 1.0], [3.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("squared", [(0.25 + 4) / 2, (9 + 16) / 2]),
+        ("norm", [4.25**0.5, 5.0]),
+        # d^2 / 2 below 1, |d| - 1/2 above; a mean over the two coordinates.
+        ("smooth_l1", [(0.125 + 1.5) / 2, (2.5 + 3.5) / 2]),
+    ],
+)
+def test_the_error_of_the_denoiser_by_row(kind, expected):
+    assert denoiser_error(FOUND, TARGET, kind).tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "norm", "expected"),
+    [
+        ("norm", 1, (2.5 + 7) / 2),  # over coordinates a sum, over users a mean
+        ("norm", 2, (4.25 + 25) / 2),
+        ("smooth_l1", 1, (0.125 + 1.5 + 2.5 + 3.5) / 4),  # a mean over both
+    ],
+)
+def test_the_distance_of_aligned_vectors(kind, norm, expected):
+    assert align_distance(FOUND, TARGET, kind, norm).item() == pytest.approx(expected)

@@ -1,4 +1,4 @@
-"""The training side of the fused item vectors, against plain forms, and what its options change."""
+"""How conditions are fused, and what trains the projections of features."""
 
 import math
 
@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from support.multimodal_data import OPTIONS, with_features
 
+from recbole_diffusion.data.features import Modality
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.multimodal.projections import Projection
 from recbole_diffusion.testing import Built
 
 SMALL = {
@@ -343,3 +345,19 @@ def test_hard_negatives_outside_the_batch_are_not_estimated(build, monkeypatch, 
 def test_raw_vectors_have_no_identity_path(build):
     with pytest.raises(UsageError, match="identity_path=False or --diffused_scale=unit"):
         build(diffused_scale="raw")
+
+
+@pytest.mark.parametrize(
+    ("stored", "held"), [("<f2", torch.float16), ("<f4", torch.float32), ("<f8", torch.float32)]
+)
+def test_features_are_held_as_they_are_stored_and_read_as_float32(stored, held):
+    values = np.random.default_rng(0).normal(size=(5, 3)).astype(stored)
+    rows = np.array([4, 0, 2])  # of items 1, 2, 3
+    projection = Projection(Modality("image", "made up", values, rows), 2)
+    assert projection.table.dtype == held
+    found = projection.features(torch.tensor([3, 0, 1, 3]))
+    assert found.dtype == torch.float32
+    assert torch.equal(found[[0, 2, 3]], torch.from_numpy(values[[2, 4, 2]].astype(np.float32)))
+    assert torch.equal(found[1], torch.zeros(3))
+    expected = found @ projection.linear.weight.T + projection.linear.bias
+    assert torch.allclose(projection(torch.tensor([3, 0, 1, 3])), expected)
