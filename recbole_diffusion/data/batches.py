@@ -43,6 +43,10 @@ def settle_batches(config: Any, part: Any) -> None:
             config.general.learning_rate,
             rate,
         )
+    else:
+        small = config.model_class.enlarges_batches(config)
+        why = "the data are no larger than that needs" if small else "its rows grow with the catalogue"
+        logging.getLogger().info("train_batch_size auto: %s rows, the default; %s", f"{size:,}", why)
 
 
 def scaled_rate(rate: float, factor: int, learner: str) -> float:
