@@ -111,7 +111,7 @@ def test_small_data_has_the_batches_and_steps_of_2048_rows(checkerboard, tmp_pat
     options = {**checkerboard.overrides, "embedding_size": 8, "epochs": 2, "train_batch_size": "auto"}
     with caplog.at_level(logging.INFO):
         automatic = run("BPR", overrides={**options, "run_dir": str(tmp_path / "auto")})
-    assert "train_batch_size auto" not in caplog.text
+    assert "train_batch_size auto: 2,048 rows, the default; the data are no larger" in caplog.text
     number = run("BPR", overrides={**options, "train_batch_size": 2048, "run_dir": str(tmp_path / "number")})
     for name in ("train_batch_size", "learning_rate", "batches_per_epoch", "valid", "test"):
         assert automatic[name] == number[name]
