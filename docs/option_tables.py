@@ -11,12 +11,14 @@ Its text is shown as it is, and the tables after it. ``:own:`` leaves out what t
 
 import dataclasses
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from recbole_diffusion import registry
 from recbole_diffusion.options.declare import allowed_text
 from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.properties import model_values
 
 PROPERTIES = Path(__file__).resolve().parent.parent / "properties"
 HEADING = ("option", "default", "allowed", "meaning", "presets", "remarks")
@@ -112,11 +114,23 @@ def defaults_of(name: str) -> tuple[dict[str, str], dict[str, str]]:
 
 def yaml_of(name: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the values and the remarks of ``properties/<name>.yaml``; nothing where there is none."""
-    path = PROPERTIES / f"{name}.yaml"
-    if not path.is_file():
+    folder, _, model = name.rpartition("/")
+    path, text = PROPERTIES / f"{name}.yaml", ""
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif model in registry.MODELS:  # below its name in the family's file, after what the family shares
+        file = PROPERTIES / folder / f"{registry.MODELS[model].family}.yaml"
+        text = section(file, "shared") + section(file, model)
+    else:
         return {}, {}
-    found = REMARK.finditer(path.read_text(encoding="utf-8"))
-    return yaml_io.load_yaml(path) or {}, {one["name"]: one["text"].strip() for one in found}
+    values = yaml_io.load_yaml(path) if path.is_file() else model_values(model)
+    return values or {}, {one["name"]: one["text"].strip() for one in REMARK.finditer(text)}
+
+
+def section(file: Path, name: str) -> str:
+    """Return the text below a name in a YAML file, without its indentation; empty where there is none."""
+    found = re.search(rf"^{name}:.*\n((?:[ ].*\n|\n)+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return textwrap.dedent(found[1]) if found else ""
 
 
 def presets_of(name: str) -> dict[str, dict[str, Any]]:

@@ -30,16 +30,28 @@ from recbole_diffusion.options.recbole import REFUSED, REPLACED_WHOLE
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.preset import read_preset, told
-from recbole_diffusion.storage.properties import properties_path
+from recbole_diffusion.storage.properties import dataset_values, model_values, properties_path
 
 NAMES = frozenset({"model", "dataset"})
 
 
-def defaults_file(model: str, model_class: type[Any]) -> Path:
-    """Return the YAML file of a model's defaults: in our properties, or beside a module from outside."""
+def defaults_of(model: str, model_class: type[Any]) -> dict[str, Any]:
+    """Return a model's defaults: of our properties, or of the file beside a module from outside.
+
+    Raises:
+        UsageError: a model with options of its own has none.
+    """
     if registry.is_outside(model):
-        return registry.file_beside(model_class, ".yaml")
-    return properties_path() / "model" / f"{model}.yaml"
+        file = registry.file_beside(model_class, ".yaml")
+        values, missing = yaml_io.load_yaml(file, packaged=True) if file.is_file() else {}, str(file)
+    else:
+        values, missing = model_values(model), f"{model} in {properties_path() / 'model'}"
+    if registry.options_class(model) and not values:
+        raise UsageError(
+            f"{missing} is missing: it has the defaults of the options of {model_class.__name__}; "
+            + ("put it there" if registry.is_outside(model) else "install the package again")
+        )
+    return values
 
 
 class Config(RecBoleConfig):
@@ -137,17 +149,15 @@ class Config(RecBoleConfig):
 
     def _load_internal_config_dict(self, model: str, model_class: type[Any], dataset: str) -> None:
         folder = properties_path()
-        model_file = defaults_file(model, model_class)
-        if registry.options_class(model) and not model_file.is_file():
-            raise UsageError(
-                f"{model_file} is missing: it has the defaults of the options of {model_class.__name__}; "
-                + ("put it there" if registry.is_outside(model) else "install the package again")
-            )
-        self._our_layers = [folder / "overall.yaml", model_file, folder / "dataset" / f"{dataset}.yaml"]
+        self._our_layers = [
+            _yaml_of(folder / "overall.yaml"),
+            defaults_of(model, model_class),
+            dataset_values(dataset),
+        ]
         super()._load_internal_config_dict(model, model_class, dataset)
         self._add_our_layers()
         if model_class.protocol:
-            self._add_layer(_protocol_file(folder / "protocol", model_class))
+            self._add_layer(_yaml_of(_protocol_file(folder / "protocol", model_class)))
         if not model_needs.ranks_by_user(model_class):
             self.internal_config_dict["rating_scale"] = None
         self._refuse_unknown(model_class)
@@ -159,15 +169,12 @@ class Config(RecBoleConfig):
         return super()._update_internal_config_dict(file)
 
     def _add_our_layers(self) -> None:
-        for file in self._our_layers:
-            self._add_layer(file)
+        for values in self._our_layers:
+            self._add_layer(values)
         self._our_layers = []
 
-    def _add_layer(self, file: Path) -> None:
-        if file.is_file():
-            self.internal_config_dict = yaml_io.merged(
-                self.internal_config_dict, yaml_io.load_yaml(file, packaged=True), REPLACED_WHOLE
-            )
+    def _add_layer(self, values: Mapping[str, Any]) -> None:
+        self.internal_config_dict = yaml_io.merged(self.internal_config_dict, values, REPLACED_WHOLE)
 
     def _get_final_config_dict(self) -> dict[str, Any]:
         final = yaml_io.merged(self.internal_config_dict, self.external_config_dict, REPLACED_WHOLE)
@@ -268,6 +275,11 @@ class Config(RecBoleConfig):
     def _refuse_unknown(self, model_class: type[Any]) -> None:
         known = self.known_options(model_class)
         recbole_options.refuse_unknown(self.external_config_dict, known | NAMES, self.model)
+
+
+def _yaml_of(file: Path) -> dict[str, Any]:
+    """Return the content of one of our files, empty where there is none."""
+    return yaml_io.load_yaml(file, packaged=True) if file.is_file() else {}
 
 
 def _named(name: str, value: Any) -> str:

@@ -14,6 +14,7 @@ from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.properties import model_values
 
 RECBOLE = {*general_arguments, *training_arguments, *evaluation_arguments, *dataset_arguments}
 ROOT = Path(__file__).resolve().parent.parent
@@ -197,7 +198,6 @@ def test_every_model_has_its_files(name):
     wanted = [
         PACKAGE / "model" / family / f"{stem}.py",
         PACKAGE / "model" / family / f"{options[2]}.py",
-        ROOT / f"properties/model/{name}.yaml",
         ROOT / f"tests/model/{family}/test_{stem}.py",
     ]
     if (PACKAGE / "tuning").is_dir():
@@ -226,7 +226,7 @@ def assert_defaults(
 
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_the_yaml_of_a_model_has_all_of_its_options_and_nothing_else(name):
-    values = yaml_io.load_yaml(ROOT / f"properties/model/{name}.yaml")
+    values = model_values(name)
     own = registry.options_class(name).__dataclass_fields__
     of_every_run = {key: field for key, field in OF_EVERY_RUN.items() if key in values}
     assert_defaults(values, {**own, **of_every_run}, RECBOLE)

@@ -13,6 +13,7 @@ import pytest
 
 from recbole_diffusion import registry
 from recbole_diffusion.cli.main import COMMANDS
+from recbole_diffusion.storage.properties import dataset_values
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "docs"))
@@ -213,7 +214,7 @@ def exists_as_model(name: str) -> bool:
 
 
 def exists_as_data_set(name: str) -> bool:
-    return name in ("DATASET", "mine") or (ROOT / f"properties/dataset/{name}.yaml").is_file()
+    return name in ("DATASET", "mine") or bool(dataset_values(name))
 
 
 @pytest.mark.parametrize("page", OWN_PAGES, ids=name_of)

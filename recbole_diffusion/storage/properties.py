@@ -1,10 +1,17 @@
-"""YAML files with the defaults of all options: ``properties/overall.yaml`` and one file for each model."""
+"""YAML files with the defaults of all options: ``properties/overall.yaml`` and those of the models.
+
+A model's defaults are in ``properties/model/<Model>.yaml``, or below its name in ``<family>.yaml``, where the
+small models of a family stand together.
+"""
 
 from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.registry.models import MODELS
 from recbole_diffusion.storage import yaml_io
+
+PAIRS = "pairs"  # of two domains each, together in one file
 
 
 def properties_path() -> Path:
@@ -18,7 +25,24 @@ def properties_path() -> Path:
 
 def default_values(model: str | None = None) -> dict[str, Any]:
     """Return the default of each option by name: those of every run, then those of a model of ours."""
-    folder = properties_path()
-    of_model = folder / "model" / f"{model}.yaml"
-    own = yaml_io.load_yaml(of_model, packaged=True) if of_model.is_file() else {}
-    return yaml_io.load_yaml(folder / "overall.yaml", packaged=True) | own
+    own = model_values(model) if model else {}
+    return yaml_io.load_yaml(properties_path() / "overall.yaml", packaged=True) | own
+
+
+def dataset_values(dataset: str) -> dict[str, Any]:
+    """Return the options of a data set in our properties: of its file, or of its part of ``pairs.yaml``."""
+    folder = properties_path() / "dataset"
+    if (file := folder / f"{dataset}.yaml").is_file() and dataset != PAIRS:
+        return yaml_io.load_yaml(file, packaged=True)
+    pairs = folder / f"{PAIRS}.yaml"
+    return yaml_io.load_yaml(pairs, packaged=True).get(dataset, {}) if pairs.is_file() else {}
+
+
+def model_values(model: str) -> dict[str, Any]:
+    """Return the defaults of a model in our properties, empty for one that has none there."""
+    folder = properties_path() / "model"
+    if (file := folder / f"{model}.yaml").is_file():
+        return yaml_io.load_yaml(file, packaged=True)
+    if model in MODELS and (file := folder / f"{MODELS[model].family}.yaml").is_file():
+        return yaml_io.load_yaml(file, packaged=True).get(model, {})
+    return {}
