@@ -65,6 +65,8 @@ class Config(RecBoleConfig):
         resolved: every option that a run depends on, in plain types, for ``config.yaml``.
         stored: whether this is the configuration of an earlier run.
         notes: lines for the log: options that were ignored, or changed because others require it.
+        known_ids: tokens of the users and items of an earlier run by the names of their columns, which a data
+            set then keeps, see ``data/known_ids.py``; None for those of the files.
 
     Args:
         model: name of a model of ours or of RecBole, ``package.module:Class``, or a class. None: the one of
@@ -83,6 +85,7 @@ class Config(RecBoleConfig):
     parameters: dict[str, list[str]]
     internal_config_dict: dict[str, Any]
     options: Any
+    known_ids: Mapping[str, Any] | None = None
 
     def __init__(
         self,

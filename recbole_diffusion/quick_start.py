@@ -182,6 +182,8 @@ def _in_folder(
                 logger.info("data: %s", " ".join(fact.split()))
             ready = _build(config, folder, prepared)
             _start_or_resume(ready, resuming)
+            if test:
+                _keep_rows(ready)
             result = _result(ready, on_epoch, test)
             result["command"] = command
             folder.write_result(result)
@@ -335,6 +337,17 @@ def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
     logger.info("run folder %s, device %s", folder.path, config["device"])
     if not resuming and (line := config.preset_line()):
         logger.info(line)
+
+
+def _keep_rows(prepared: _Prepared) -> None:
+    """Write the run's ids and rows into its folder."""
+    from recbole_diffusion.data.kept_rows import can_keep, rows_of, write_rows
+
+    folder = prepared.folder
+    if prepared.config.general.keep_rows and can_keep(prepared.config, prepared.dataset):
+        with told_if_slow("writing the rows of the data", logger.info):
+            parts = {"train": prepared.train._dataset, **prepared.held_out}
+            write_rows(folder.data, rows_of(parts), folder.advice)
 
 
 def _train(prepared: _Prepared, on_epoch: Callable | None) -> tuple[float | None, dict[str, float]]:

@@ -2,10 +2,11 @@
 
 import contextlib
 import gc
+import itertools
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ class RecommendOptions(MachineOptions):
 
     run: str = argument("", "folder of a run that has ended")
     all: bool = argument(False, "all users of the data set")
+    new_users: bool = argument(
+        False, "with all: also users who came to the data after the training, by their rows there"
+    )
     users: str | None = argument(None, "file of known users, one original id per line")
     histories: str | None = argument(None, "file with the items of new users; nothing is trained")
     output: str = argument("", "file to write")
@@ -51,6 +55,8 @@ class RecommendOptions(MachineOptions):
             raise UsageError(
                 f"recommend takes one of --all, --users=FILE and --histories=FILE; {what} is given"
             )
+        if self.new_users and not self.all:
+            raise UsageError("--new_users goes with --all: the new users of the data beside the known ones")
 
 
 COMMAND = Command(
@@ -162,12 +168,39 @@ def _known(run: Any, options: RecommendOptions, tokens: list[str] | None) -> Rec
     from recbole_diffusion.serving.users import asked_users
 
     asked = asked_users(run.users, tokens, str(options.users))
-    return RecommendJob(
-        known_lists(run, asked.numbers, options.k, options.exclude),
-        run.users.tokens[asked.numbers],
-        asked.unknown,
-        [],
+    lists = known_lists(run, asked.numbers, options.k, options.exclude)
+    job = RecommendJob(lists, run.users.tokens[asked.numbers], asked.unknown, [])
+    new = 0 if run.changed.new is None else len(run.changed.new.users)
+    if options.new_users:
+        return _with_new(run, options, job)
+    if new and options.all:
+        how = "--new_users lists them by their rows" if run.model.takes_histories else "train again for them"
+        job.notes.append(f"{new:,} new {'user has' if new == 1 else 'users have'} no list: {how}")
+    return job
+
+
+def _with_new(run: Any, options: RecommendOptions, known: RecommendJob) -> RecommendJob:
+    """Return the job of known users, and then of those that are new in the data."""
+    import numpy as np
+
+    from recbole_diffusion.serving.recommend import new_lists, users_of_histories
+
+    frame = run.new_users()
+    if not len(frame):
+        return known
+    users, before = users_of_histories(run, frame), len(known.tokens)
+    lists = (
+        replace(one, start=one.start + before) for one in new_lists(run, users, options.k, options.exclude)
     )
+    new = set(run.changed.new.users.tolist()) - set(users.tokens.tolist())
+    listed = "new user is listed by its rows" if len(users) == 1 else "new users are listed by their rows"
+    notes = [f"{len(users):,} {listed}"]
+    if new:
+        notes.append(
+            f"{len(new):,} new {'user has' if len(new) == 1 else 'users have'} no known item and no list"
+        )
+    tokens = np.concatenate([known.tokens, users.tokens])
+    return RecommendJob(itertools.chain(known.lists, lists), tokens, known.unknown, notes)
 
 
 def _new(run: Any, options: RecommendOptions, file: Path) -> RecommendJob:

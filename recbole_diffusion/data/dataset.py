@@ -13,6 +13,7 @@ import pandas as pd
 from recbole_diffusion.compat import Dataset, FeatureSource, FeatureType, Interaction, SequentialDataset
 from recbole_diffusion.data import columns, labelled, split, split_files
 from recbole_diffusion.data.atomic_file import AtomicFile
+from recbole_diffusion.data.known_ids import KnownIds
 from recbole_diffusion.data.part_files import require_files
 from recbole_diffusion.data.ratings import KeptRatings, check_reaches_middle, check_scale
 from recbole_diffusion.data.reader import FastReading, opened
@@ -27,7 +28,7 @@ from recbole_diffusion.options.split import SplitOptions
 PARTS = ("train", "valid", "test")
 
 
-class InteractionDataset(TimeOrder, FastReading, Dataset):
+class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
     """RecBole's ``Dataset`` over the same atomic files.
 
     ``benchmark_filename`` takes three parts (train, valid, test), two (train, test) or four (train, valid,

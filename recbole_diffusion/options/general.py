@@ -73,6 +73,10 @@ class GeneralOptions:
     checkpoint_interval: int = option(
         "epochs between two checkpoints for resume; the best is always saved", low=1
     )
+    keep_rows: bool = option(
+        "keep ids and rows in the run folder (data.npz), so that the run can be used and trained on when the "
+        "data has grown or is in another order"
+    )
     load_checkpoint: str | None = option(
         "start from the weights of this checkpoint (with epochs 0: evaluate them)"
     )

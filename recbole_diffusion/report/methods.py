@@ -28,6 +28,7 @@ OF_A_RUN = frozenset(
     }
     | {
         "checkpoint_interval",
+        "keep_rows",
         "load_checkpoint",
         "trust_checkpoint",
         "report_groups",

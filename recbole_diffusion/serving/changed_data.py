@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.data.fingerprint import BESIDE
+from recbole_diffusion.data.known_ids import NewIds
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.serving.scoring import scores_of_users
 
@@ -26,17 +27,31 @@ class ChangedData:
         divided: whether the parts are groups of users, and a model knows from them which users are cold.
         without_rows: makes the trained model on half of the training rows, which shows whether its scores
             depend on rows besides its weights.
+        kept: whether the run has kept its ids and rows, so that the model and the parts are those of the
+            training.
+        new: the new users and items, which are left out; None if the ids were not kept.
     """
 
     folder: Path
     parts: Mapping[str, str]
     divided: bool
     without_rows: Callable[[], Any]
+    kept: bool = False
+    new: NewIds | None = None
 
     @property
     def told(self) -> str:
         """Return all that is new in one line."""
         return "; ".join(self.parts.values())
+
+    @property
+    def news(self) -> str:
+        """Return :attr:`told` and the new users and items in one line; empty if nothing is new."""
+        if self.new is None or not self.new.rows:
+            return self.told
+        users, items = len(self.new.users), self.new.items
+        new = f"{_counted(users, 'new user')} and {_counted(items, 'new item')} are left out"
+        return "; ".join([*self.parts.values(), f"{new}, with {_counted(self.new.rows, 'row')}"])
 
     def check_exclude(self, exclude: str) -> None:
         """Check that the items to leave out are known.
@@ -44,7 +59,7 @@ class ChangedData:
         Raises:
             UsageError: they are those of the old training and validation parts.
         """
-        if exclude == "history" and {"train", "valid"} & self.parts.keys():
+        if exclude == "history" and not self.kept and {"train", "valid"} & self.parts.keys():
             raise UsageError(
                 f"exclude is history, what the run in {self.folder} had in train and valid, but its data "
                 f"has changed: {self.told}; put the old files back, or give exclude all or none"
@@ -71,7 +86,8 @@ class ChangedData:
         names = self.parts.keys()
         beside = "source" in names or any(name.startswith(BESIDE) for name in names)
         beside = beside or (self.divided and bool(names))
-        if beside or ("train" in names and self._uses_rows(model, scores)):
+        rows = "train" in names and not self.kept
+        if beside or (rows and self._uses_rows(model, scores)):
             raise RunError(
                 f"the scores of {type(model).__name__} depend on data beside its weights, and that of the "
                 f"run in {self.folder} has changed: {self.told}; put the old files back, or train again"
@@ -85,3 +101,7 @@ class ChangedData:
         except Exception:  # any: half of the rows may be no data set for a model, which then reads them
             return True
         return not torch.allclose(mine, other, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

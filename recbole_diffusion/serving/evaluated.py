@@ -32,11 +32,11 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
         progress: whether to show progress bars.
 
     Raises:
-        UsageError: there is no such part, or the data has changed since the training, so that the rows of a
-            part may be rows that the model was trained on.
+        UsageError: there is no such part, or the data has changed since the training and the run has not kept
+            its rows, so that the rows of a part may be rows that the model was trained on.
         RunError: scores that cannot be ranked.
     """
-    if run.changed.told:
+    if run.changed.told and not run.changed.kept:
         raise UsageError(
             f"the data of the run in {run.folder.path} has changed since the training: {run.changed.told}; "
             "its parts are others now, and may hold rows that it was trained on. Put the old files back"

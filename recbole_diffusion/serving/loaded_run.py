@@ -16,9 +16,11 @@ import pandas as pd
 
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
+from recbole_diffusion.data.kept_rows import read_rows
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.serving import evaluated
 from recbole_diffusion.serving.changed_data import ChangedData
+from recbole_diffusion.serving.grown import histories_of_new_users
 from recbole_diffusion.serving.id_map import IdMap
 from recbole_diffusion.serving.recommend import table_of_known, table_of_new
 from recbole_diffusion.serving.vectors import vectors_of
@@ -42,7 +44,9 @@ class LoadedRun:
         parts: train, valid and the test parts by name (``test``, or the names of two), each a RecBole data
             set.
         model: the model with the best weights, in evaluation mode.
-        changed: what is new in the data since the training; ``parts`` and ``loaders`` are of today's data.
+        changed: what is new in the data since the training.
+        today: parts of today's data by name, without new users and items. They are ``parts`` unless the data
+            has changed and the run has kept its rows: then ``parts`` are those of the training.
         users: original and internal ids of users.
         items: original and internal ids of items.
     """
@@ -53,6 +57,7 @@ class LoadedRun:
     parts: dict[str, Any]
     model: Any
     changed: ChangedData
+    today: dict[str, Any]
     users: IdMap
     items: IdMap
 
@@ -99,7 +104,7 @@ class LoadedRun:
 
         Raises:
             UsageError: ``k`` or ``exclude`` is out of range, no user is known, or ``exclude`` is history and
-                the data has changed since the training.
+                the data has changed since the training of a run that has not kept its rows.
             RunError: a score is not finite, or the model needs data that has changed.
         """
         return table_of_known(self, users, k, exclude)
@@ -124,6 +129,17 @@ class LoadedRun:
             RunError: a score is not finite, or the model needs data that has changed.
         """
         return table_of_new(self, histories, k, exclude)
+
+    def new_users(self) -> pd.DataFrame:
+        """Return the histories of users who are new in today's data, for :meth:`recommend_new`.
+
+        Returns:
+            Columns user, item and, for a model that reads ratings, rating; items that the run knows.
+
+        Raises:
+            UsageError: the model only knows its training users, or the run has not kept its ids.
+        """
+        return histories_of_new_users(self)
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return vectors of users [users, d] and items [items, d], float32; inner products are the scores.
@@ -219,12 +235,22 @@ def load_run(
             f"the run in {run.path} has the model {stored['model']!r}, not {model!r}; leave model out"
         )
     config = Config(overrides={**stored, **evaluated.evaluation_options(stored, options)}, stored=True)
-    dataset, parts = _data_of(config)
+    kept = read_rows(run.data) if run.data.is_file() else None
+    if kept is not None:
+        config.known_ids = {field: kept.tokens[field] for field in (kept.user_field, kept.item_field)}
+    dataset, today = _data_of(config)
     state = checkpoint.load(run.best, config["device"])
+    before, parts = state.get("data"), today
+    if before is None:
+        before = run.read_result().get("parts") if run.result.is_file() else None
+    if kept is not None and before and _rows_differ(before, today):
+        parts = kept.in_place_of(today)
     model = _model_of(config, parts["train"], state, run.best)
-    changed = _changed_data(run, config, parts, state)
+    told = _differences(run, before, today)  # the model has asked for neighbours of items, which count too
+    new = getattr(dataset, "new_ids", None)
+    changed = _changed_data(run, config, parts["train"], state, told, kept is not None, new)
     maps = (IdMap(dataset.field2id_token[field]) for field in (dataset.uid_field, dataset.iid_field))
-    return LoadedRun(run, config, dataset, parts, model, changed, *maps)
+    return LoadedRun(run, config, dataset, parts, model, changed, today, *maps)
 
 
 def _data_of(config: Config) -> tuple[Any, dict[str, Any]]:
@@ -262,28 +288,56 @@ def _model_of(config: Config, train: Any, state: dict[str, Any], origin: Path) -
     return model.eval()
 
 
-def _changed_data(run: RunFolder, config: Config, parts: Mapping[str, Any], state: Any) -> ChangedData:
-    """Return what is new in the data since the checkpoint was made, and warn of it."""
+def _rows_differ(before: Mapping[str, Any], parts: Mapping[str, Any]) -> bool:
+    """Return whether parts have other rows than they had, or other values in them."""
+    from recbole_diffusion.data.fingerprint import differences, part_fingerprints
+
+    now = part_fingerprints({name: part for name, part in parts.items() if len(part)})
+    return bool(differences(before, now).keys() & parts.keys())
+
+
+def _differences(
+    run: RunFolder, before: Mapping[str, Any] | None, parts: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return what is new in the data since the checkpoint was made, as text by part."""
     from recbole_diffusion.data.fingerprint import data_fingerprints, differences
 
-    train, now = parts["train"], data_fingerprints({name: part for name, part in parts.items() if len(part)})
-    before = state.get("data") or (run.read_result().get("parts") if run.result.is_file() else None)
-    told = differences(before, now) if before else {}
+    now = data_fingerprints({name: part for name, part in parts.items() if len(part)})
+    if now and not before:
+        logger.warning(
+            "the run in %s is older than fingerprints of data: whether its data has changed is not known",
+            run.path,
+        )
+    return differences(before, now) if before else {}
+
+
+def _changed_data(
+    run: RunFolder,
+    config: Config,
+    train: Any,
+    state: Any,
+    told: dict[str, str],
+    kept: bool,
+    new: Any,
+) -> ChangedData:
+    """Return what is new in the data since the checkpoint was made, and warn of it."""
 
     def without_rows() -> Any:
         half = train.copy(train.inter_feat[list(range(0, len(train), 2))])
         return _model_of(config, half, state, run.best)
 
-    changed = ChangedData(run.path, told, getattr(train, "source", None) is not None, without_rows)
-    if told:
+    divided = getattr(train, "source", None) is not None
+    changed = ChangedData(run.path, told, divided, without_rows, kept, new)
+    if changed.news and kept:
+        logger.warning(
+            "the data of the run in %s, or its split, has changed since the training: %s. The model and its "
+            "parts are those of the training; exclude=all leaves out what users have today",
+            *(run.path, changed.news),
+        )
+    elif changed.news:
         logger.warning(
             "the data of the run in %s, or its split, has changed since the training: %s. The parts, and "
             "what is left out of lists, are of today's data",
-            *(run.path, changed.told),
-        )
-    elif now and not before:
-        logger.warning(
-            "the run in %s is older than fingerprints of data: whether its data has changed is not known",
-            run.path,
+            *(run.path, changed.news),
         )
     return changed

@@ -60,13 +60,13 @@ def seen_items(parts: Mapping[str, Any], exclude: str, repeatable: bool = False)
     """
     check_exclude(exclude)
     if exclude == "all":
-        return _pairs(parts, list(parts))
+        return pairs_of(parts, list(parts))
     if exclude == "none" or repeatable:
         return None
-    return _pairs(parts, ["train", "valid"]) > _pairs(parts, list(parts)[2:3])
+    return pairs_of(parts, ["train", "valid"]) > pairs_of(parts, list(parts)[2:3])
 
 
-def _pairs(parts: Mapping[str, Any], names: list[str]) -> sp.csr_matrix:
+def pairs_of(parts: Mapping[str, Any], names: list[str]) -> sp.csr_matrix:
     """Return the pairs of some parts, bool CSR [n_users, n_items]."""
     train = parts["train"]
     users, items = (

@@ -10,6 +10,7 @@ import pandas as pd
 from recbole_diffusion.evaluation.near_vectors import TOGETHER
 from recbole_diffusion.serving import ranking
 from recbole_diffusion.serving.changed_data import SAMPLE
+from recbole_diffusion.serving.grown import grown_histories, with_grown
 from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users
 from recbole_diffusion.serving.ranking import RecommendationBlock
 from recbole_diffusion.serving.scoring import finder_for_histories, finder_for_users, makes_near_lists
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iterator[RecommendationBlock]:
     """Yield the lists of known users by block; see :func:`ranking.rank_users`.
+
+    Where the data has grown and the model takes histories, users with new rows are folded in.
 
     Args:
         run: a loaded run.
@@ -36,9 +39,14 @@ def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iter
     ranking.check_k(k, len(run.items))
     run.changed.check_exclude(exclude)
     run.changed.check_users(run.model, run.config.general.seed)
-    seen = ranking.seen_items(run.parts, exclude, bool(run.config["repeatable"]))
+    seen = ranking.seen_items(
+        run.today if exclude == "all" else run.parts, exclude, bool(run.config["repeatable"])
+    )
     find = finder_for_users(run.model, run.config.general.seed)
-    size = TOGETHER if makes_near_lists(run.model) else ranking.block_size(len(run.items))
+    grown = grown_histories(run)
+    near = grown is None and makes_near_lists(run.model)
+    size = TOGETHER if near else ranking.block_size(len(run.items))
+    find = find if grown is None else with_grown(run, find, grown)
     yield from ranking.rank_users(find, users, k, seen, run.config["device"], size)
 
 

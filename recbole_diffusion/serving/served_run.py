@@ -17,6 +17,7 @@ class ServedRun(Protocol):
         parts: train, valid and the test parts by name, each a RecBole data set.
         model: the model, in evaluation mode.
         changed: what is new in its data since it was trained.
+        today: the parts of today's data by name.
         users: original and internal ids of users.
         items: original and internal ids of items.
         fold_in_items: ids of the items that histories are made of; ``items`` itself unless these are of
@@ -33,6 +34,8 @@ class ServedRun(Protocol):
     def model(self) -> Any: ...  # noqa: D102
     @property
     def changed(self) -> ChangedData: ...  # noqa: D102
+    @property
+    def today(self) -> Mapping[str, Any]: ...  # noqa: D102
     @property
     def users(self) -> IdMap: ...  # noqa: D102
     @property

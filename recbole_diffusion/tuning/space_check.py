@@ -38,6 +38,7 @@ NOT_SEARCHED = frozenset(
             "eval_batch_size",
             "report_groups",
             "checkpoint_interval",
+            "keep_rows",
         ),
         *("load_checkpoint", "trust_checkpoint", "show_progress", "reproducibility", "model", "dataset"),
     }

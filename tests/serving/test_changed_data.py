@@ -1,4 +1,4 @@
-"""Data that has changed under a trained model: said, and refused where the old rows are needed."""
+"""Data that has changed under a trained model without kept rows: said, and refused where they are needed."""
 
 import json
 import logging
@@ -31,6 +31,18 @@ def changed(served_data, tmp_path):
     return write
 
 
+@pytest.fixture
+def old_folder_of(folder_of, tmp_path):
+    """Return a function from a model's name to a run without kept rows, as in earlier versions."""
+
+    def copied(model):
+        copy = shutil.copytree(folder_of(model), tmp_path / f"old-{model}")
+        (copy / "data.npz").unlink()
+        return copy
+
+    return copied
+
+
 def grown(rows):
     """Return rows with 40 more, of users and items that are known."""
     had = {tuple(row.split("\t")[:2]) for row in rows}
@@ -54,9 +66,9 @@ def test_data_that_is_the_same_is_found_so(folder_of, changed, caplog, model):
     loaded.recommend(["u1"], exclude="history")
 
 
-def test_a_model_that_is_all_weights_serves_on_and_says_what_is_new(loaded, folder_of, changed, caplog):
+def test_a_model_that_is_all_weights_serves_on_and_says_what_is_new(loaded, old_folder_of, changed, caplog):
     before = loaded("BPR").recommend(k=5, exclude="none")
-    now = load_run(folder_of("BPR"), data_path=changed(grown))
+    now = load_run(old_folder_of("BPR"), data_path=changed(grown))
     assert list(now.changed.parts) == ["train", "valid", "test"]
     assert "train has 710 rows where it had 671" in now.changed.told
     assert now.changed.told in caplog.text
@@ -74,25 +86,27 @@ def test_what_is_left_out_by_default_is_todays_data(folder_of, changed):
 
 
 @pytest.mark.parametrize("model", ["TVDiff", "MultiVAE"])
-def test_a_model_that_keeps_rows_outside_its_weights_refuses_known_users(folder_of, changed, model):
-    now = load_run(folder_of(model), data_path=changed(grown))
+def test_a_model_that_keeps_rows_outside_its_weights_refuses_known_users(old_folder_of, changed, model):
+    now = load_run(old_folder_of(model), data_path=changed(grown))
     with pytest.raises(
         RunError, match=f"the scores of {model} depend on data beside its weights.*train has 710"
     ):
         now.recommend(["u1"], k=5, exclude="none")
 
 
-def test_new_users_are_served_where_their_histories_and_the_weights_are_enough(loaded, folder_of, changed):
+def test_new_users_are_served_where_their_histories_and_the_weights_are_enough(
+    loaded, old_folder_of, changed
+):
     data = changed(grown)
-    now = load_run(folder_of("MultiVAE"), data_path=data)
+    now = load_run(old_folder_of("MultiVAE"), data_path=data)
     assert now.recommend_new(HISTORIES, k=5).equals(loaded("MultiVAE").recommend_new(HISTORIES, k=5))
-    graph = load_run(folder_of("TVDiff"), data_path=data)  # its item vectors come from the training graph
+    graph = load_run(old_folder_of("TVDiff"), data_path=data)  # its item vectors come from the training graph
     with pytest.raises(RunError, match="the scores of TVDiff depend on data beside its weights"):
         graph.recommend_new(HISTORIES, k=5)
 
 
-def test_ratings_count(folder_of, changed):
-    now = load_run(folder_of("DGRM"), data_path=changed(other_ratings))
+def test_ratings_count(old_folder_of, changed):
+    now = load_run(old_folder_of("DGRM"), data_path=changed(other_ratings))
     assert now.changed.told == "; ".join(
         f"{part} has other values of rating" for part in ("train", "valid", "test")
     )
@@ -100,12 +114,12 @@ def test_ratings_count(folder_of, changed):
         now.recommend(["u1"])
 
 
-def test_vectors_that_depend_on_old_rows_are_not_exported(folder_of, changed, tmp_path, capsys):
+def test_vectors_that_depend_on_old_rows_are_not_exported(old_folder_of, changed, tmp_path, capsys):
     words = [f"--data_path={changed(grown)}", f"--output={tmp_path / 'out'}"]
-    assert cli.main(["export", f"--run={folder_of('TVDiff')}", *words]) == 1
+    assert cli.main(["export", f"--run={old_folder_of('TVDiff')}", *words]) == 1
     assert "put the old files back, or train again" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-    assert cli.main(["export", f"--run={folder_of('BPR')}", *words]) == 0
+    assert cli.main(["export", f"--run={old_folder_of('BPR')}", *words]) == 0
 
 
 def test_a_resume_refuses_and_leaves_the_folder_as_it_was(folder_of, changed, tmp_path):

@@ -85,6 +85,12 @@ def test_another_data_set_is_refused(copy, tmp_path, trained):
     source = trained.parent / "whole/whole.inter"
     (tmp_path / "whole").mkdir()
     (tmp_path / "whole/whole.inter").write_text(source.read_text().replace("i59", "i99"))
+    assert "0 new users and 1 new item are left out" in load_run(copy, data_path=str(tmp_path)).changed.news
+    (tmp_path / "whole/whole.inter").write_text("user_id:token\titem_id:token\na\tb\n")
+    with pytest.raises(UsageError, match=r"none of the 1 rows .* has a user and an item of the run"):
+        load_run(copy, data_path=str(tmp_path))
+    (tmp_path / "whole/whole.inter").write_text(source.read_text().replace("i59", "i99"))
+    (copy / "data.npz").unlink()
     with pytest.raises(RunError, match="does not fit: users and items had other ids"):
         load_run(copy, data_path=str(tmp_path))
     with pytest.raises(UsageError, match="data set 'whole' is not there"):

@@ -29,6 +29,7 @@ FILES = [
     "best.pt",
     "checkpoint.pt",
     "config.yaml",
+    "data.npz",
     "log.txt",
     "metrics.jsonl",
     "result.json",

@@ -8,6 +8,8 @@ OPTIONS = {
     "TVDiff": {"hidden_size": 8, "steps": 3, "epochs": 6},
     "DGRM": {"hidden_size": 8, "steps": 3, "epochs": 1, "critic_size": 4},
     "BPR": {"epochs": 1},
+    "LightGCN": {"epochs": 1, "embedding_size": 8},
+    "EASE": {},
     "MultiVAE": {"epochs": 1, "mlp_hidden_size": [8], "latent_dimension": 4},
 }
 

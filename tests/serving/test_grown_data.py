@@ -1,0 +1,306 @@
+"""Data that has grown, or is in another order, under a model that has kept its ids and rows."""
+
+import random
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from support.multimodal_data import OPTIONS as MULTIMODAL
+from support.multimodal_data import with_features
+
+from recbole_diffusion import load_run, run
+from recbole_diffusion.cli import main as cli
+from recbole_diffusion.data.fingerprint import part_fingerprints
+from recbole_diffusion.data.kept_rows import KeptRows, read_rows, rows_of, write_rows
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.model.user_blocks import noise_seed
+from recbole_diffusion.serving.histories import frame_of
+from recbole_diffusion.serving.recommend import users_of_histories
+
+MODELS = ["TVDiff", "DGRM", "BPR", "LightGCN", "MultiVAE", "EASE"]
+NEW_ROW = 'new1\t"ü3"\t5'
+NEW_USER = [NEW_ROW, 'new1\t"ü5"\t1', 'new1\t"another"\t4', 'new2\t"another"\t2']
+
+
+@pytest.fixture
+def tomorrow(served_data, tmp_path):
+    """Return a function that writes the data set with its rows changed by a function; it gives the folder."""
+
+    def write(change):
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        lines = (served_data / "mine/mine.inter").read_text(encoding="utf-8").splitlines()
+        text = "\n".join([lines[0], *change(lines[1:])]) + "\n"
+        (tmp_path / "mine/mine.inter").write_text(text, encoding="utf-8")
+        return str(tmp_path)
+
+    return write
+
+
+def shuffled(rows):
+    return random.Random(5).sample(rows, len(rows))
+
+
+def had(rows, user):
+    return {row.split("\t")[1].strip('"') for row in rows if row.startswith(f"{user}\t")}
+
+
+def items_of(lists, user):
+    return lists["item"][lists["user"] == user].tolist()
+
+
+def assert_same(lists, others):
+    assert lists[["user", "item", "rank"]].equals(others[["user", "item", "rank"]])
+    assert np.abs(lists["score"] - others["score"]).max() <= 1e-6
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_another_order_of_the_file_gives_the_same_lists(loaded, folder_of, tomorrow, model):
+    now = load_run(folder_of(model), data_path=tomorrow(shuffled))
+    for exclude in ("all", "history", "none"):
+        assert_same(now.recommend(k=5, exclude=exclude), loaded(model).recommend(k=5, exclude=exclude))
+    assert now.users.tokens.tolist() == loaded(model).users.tokens.tolist()
+    assert now.evaluate() == loaded(model).evaluate()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_new_users_and_items_at_the_top_of_the_file_change_no_list(
+    loaded, folder_of, tomorrow, model, caplog
+):
+    now = load_run(folder_of(model), data_path=tomorrow(lambda rows: [*NEW_USER, *rows]))
+    assert_same(now.recommend(k=5), loaded(model).recommend(k=5))
+    assert now.changed.parts == {}  # the rows of known users and items are those of the training
+    assert "2 new users and 1 new item are left out, with 4 rows" in caplog.text
+    assert "new1" not in now.users.tokens and now.evaluate() == loaded(model).evaluate()
+
+
+@pytest.mark.parametrize("model", ["TVDiff", "DGRM", "MultiVAE", "EASE"])
+def test_new_rows_of_a_known_user_change_the_list_and_are_left_out_of_it(loaded, folder_of, tomorrow, model):
+    before = loaded(model).recommend(k=20)
+    new = items_of(before, "u1")[:3]
+    rows = [f'u1\t"{item}"\t5' for item in new]
+    now = load_run(folder_of(model), data_path=tomorrow(lambda old: [rows[0], *old, *rows[1:]]))
+    lists = now.recommend(k=20)
+    assert not set(new) & set(items_of(lists, "u1"))
+    places = before["user"] == "u1"
+    scores = before[places].set_index("item")["score"]
+    mine = lists[lists["user"] == "u1"].set_index("item")["score"]
+    both = scores.index.intersection(mine.index)
+    assert len(both) > 5 and not np.allclose(scores[both], mine[both], rtol=1e-4)
+    assert_same(*(table[table["user"] != "u1"].reset_index(drop=True) for table in (lists, before)))
+    # What the model makes of these items: its fold-in of the training's rows and the new ones.
+    train = now.parts["train"].inter_feat
+    number = int(now.users.numbers_of(["u1"])[0])
+    of_user = train["user_id"].numpy() == number
+    items = now.items.tokens[train["item_id"].numpy()[of_user]].tolist()
+    history = dict.fromkeys(items, 1)
+    if model == "DGRM":
+        history = dict(zip(items, train["rating"].numpy()[of_user].tolist(), strict=True))
+    history |= dict.fromkeys(new, 5)
+    alone = users_of_histories(now, frame_of({"u1": history if model == "DGRM" else list(history)}))
+    seed = noise_seed(now.config.general.seed, number)
+    with torch.no_grad():
+        expected = now.model.fold_in_scores(alone.block(0, 1, "cpu"), seed)[0].numpy()
+    assert np.allclose(expected[now.items.numbers_of(mine.index)], mine, atol=1e-5)
+
+
+def test_a_model_of_trained_users_leaves_new_rows_out_of_its_lists(loaded, folder_of, tomorrow):
+    before = loaded("BPR").recommend(["u1"], k=20)
+    new = items_of(before, "u1")[:3]
+    now = load_run(
+        folder_of("BPR"), data_path=tomorrow(lambda rows: [*rows, *(f'u1\t"{i}"\t5' for i in new)])
+    )
+    assert items_of(now.recommend(["u1"], k=17), "u1") == items_of(before, "u1")[3:]
+    assert items_of(now.recommend(["u1"], k=20, exclude="none"), "u1") == items_of(
+        loaded("BPR").recommend(["u1"], k=20, exclude="none"), "u1"
+    )
+
+
+def test_rows_that_are_gone_change_nothing_but_what_is_left_out(loaded, folder_of, tomorrow):
+    gone = load_run(
+        folder_of("TVDiff"), data_path=tomorrow(lambda rows: [row for row in rows if row[:3] != "u1\t"])
+    )
+    before = loaded("TVDiff")
+    assert_same(gone.recommend(k=5, exclude="history"), before.recommend(k=5, exclude="history"))
+    assert len(gone.recommend(["u1"], k=60)) == 60  # nothing of u1 is in today's data
+    assert gone.evaluate() == before.evaluate()
+
+
+@pytest.mark.parametrize("model", ["TVDiff", "DGRM", "MultiVAE"])
+def test_new_users_are_listed_by_their_rows(folder_of, tomorrow, model):
+    now = load_run(folder_of(model), data_path=tomorrow(lambda rows: [*NEW_USER, NEW_ROW, *rows]))
+    histories = now.new_users()
+    assert histories["item"].tolist() == ["ü5", "ü3"] and set(histories["user"]) == {"new1"}
+    if model == "DGRM":
+        assert histories["rating"].tolist() == [1, 5]
+    lists = now.recommend_new(histories, k=5)
+    assert len(lists) == 5 and not set(lists["item"]) & {"ü3", "ü5"}
+
+
+def test_the_command_lists_new_users_and_counts_those_without_a_list(folder_of, tomorrow, tmp_path, capsys):
+    data = tomorrow(lambda rows: [*NEW_USER, *rows])
+    words = [f"--data_path={data}", "--all", "--k=3"]
+
+    def table(model, *more):
+        file = tmp_path / f"{model}{len(more)}.csv"
+        assert cli.main(["recommend", f"--run={folder_of(model)}", f"--output={file}", *words, *more]) == 0
+        return pd.read_csv(file)
+
+    known = table("MultiVAE")
+    assert "2 new users have no list: --new_users lists them by their rows" in capsys.readouterr().out
+    every = table("MultiVAE", "--new_users")
+    told = capsys.readouterr().out
+    assert "1 new user is listed by its rows" in told
+    assert "1 new user has no known item and no list" in told
+    assert every[: len(known)].equals(known) and every["user"].tolist()[len(known) :] == ["new1"] * 3
+    table("BPR")
+    assert "2 new users have no list: train again for them" in capsys.readouterr().out
+    refused = [
+        "recommend",
+        f"--run={folder_of('BPR')}",
+        f"--output={tmp_path / 'no.csv'}",
+        *words,
+        "--new_users",
+    ]
+    assert cli.main(refused) == 2
+    assert "only knows its training users" in capsys.readouterr().err
+    assert cli.main([*refused[:3], "--users=x", "--new_users"]) == 2
+    assert "--new_users goes with --all" in capsys.readouterr().err
+
+
+def test_vectors_are_those_of_the_training(loaded, folder_of, tomorrow):
+    now = load_run(folder_of("LightGCN"), data_path=tomorrow(lambda rows: [NEW_ROW, *shuffled(rows)]))
+    for mine, others in zip(now.vectors(), loaded("LightGCN").vectors(), strict=True):
+        assert np.allclose(mine, others, atol=1e-6)
+
+
+def test_users_below_a_filter_are_not_new_and_known_ones_below_it_stay(checkerboard, tmp_path):
+    file = checkerboard.folder / "checkerboard.inter"
+    rows = [row for part in ("train", "valid", "test") for row in _rows_of(checkerboard, part)]
+    few = ["rare\ti1", "u2\tseldom"]  # a user and an item with one row
+    file.write_text("\n".join(["user_id:token\titem_id:token", *few, *rows]) + "\n")
+    options = {
+        **checkerboard.overrides,
+        "benchmark_filename": None,
+        "epochs": 0,
+        "run_dir": str(tmp_path / "run"),
+    }
+    options |= {"user_inter_num_interval": "[5,inf)", "item_inter_num_interval": "[5,inf)"}
+    run("BPR", overrides=options)
+    same = load_run(tmp_path / "run")
+    assert same.changed.news == "" and len(same.users) == 50
+    fewer = [row for row in rows if not row.startswith("u4\t")][:-1] + rows[-1:] + ["u4\ti2"]
+    more = [f"fresh\ti{item}" for item in range(6)] + ["once\ti1"]
+    file.write_text("\n".join(["user_id:token\titem_id:token", *few, *more, *fewer]) + "\n")
+    now = load_run(tmp_path / "run")
+    assert now.changed.new.users.tolist() == ["fresh"] and "1 new user and 0 new items" in now.changed.news
+    assert len(now.recommend(["u4"], k=49)) == 49  # u4 has one row today
+
+
+def _rows_of(data, part):
+    text = (data.folder / f"checkerboard.{part}.inter").read_text(encoding="utf-8")
+    return text.splitlines()[1:]
+
+
+def test_parts_in_files_keep_their_sizes_without_the_new_rows(checkerboard, tmp_path):
+    options = {**checkerboard.overrides, "epochs": 1, "run_dir": str(tmp_path / "run")}
+    run("LightGCN", overrides=options)
+    before = load_run(tmp_path / "run")
+    lists = before.recommend(k=5, exclude="history")
+    sizes = {name: len(part) for name, part in before.parts.items()}
+    for part in sizes:
+        file = checkerboard.folder / f"checkerboard.{part}.inter"
+        head, *rows = file.read_text(encoding="utf-8").splitlines()
+        file.write_text("\n".join([head, "new\ti1", "u1\tnew", *rows, "new\tnew"]) + "\n", encoding="utf-8")
+    now = load_run(tmp_path / "run")
+    assert {name: len(part) for name, part in now.today.items()} == sizes and now.changed.parts == {}
+    assert now.changed.new.rows == 9
+    assert_same(now.recommend(k=5, exclude="history"), lists)
+
+
+def test_item_features_are_found_by_token(checkerboard, tmp_path):
+    data = with_features(checkerboard)
+    run("FREEDOM", overrides={**data.overrides, **MULTIMODAL, "epochs": 1, "run_dir": str(tmp_path / "run")})
+    before = load_run(tmp_path / "run").recommend(k=5, exclude="history")
+    file = data.folder / "checkerboard.train.inter"
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([head, "new\tno features", *shuffled(rows)]) + "\n", encoding="utf-8")
+    now = load_run(tmp_path / "run")
+    assert_same(now.recommend(k=5, exclude="history"), before)
+    path = data.folder / "checkerboard.picture.npy"
+    np.save(path, np.load(path) * 2)
+    with pytest.raises(RunError, match=r"depend on data beside its weights.*features picture are others"):
+        load_run(tmp_path / "run").recommend(k=5)
+
+
+def test_every_token_and_column_survives_the_file(tmp_path):
+    tokens = np.array(["[PAD]", "a\nb", "ü", " x ", "日本", "1.0", "", "\ud800"])
+    parts = {
+        "train": {"u": np.array([1, 7, 2]), "i": np.array([1, 2, 3]), "r": np.array([0.5, 2, 3], np.float32)},
+        "test": {"u": np.array([3]), "i": np.array([7]), "r": np.array([5], np.float32)},
+    }
+    kept = KeptRows("u", "i", {"u": tokens, "i": tokens}, parts, {"train": np.array([1.0, 2.0, 3.5])})
+    write_rows(tmp_path / "data.npz", kept)
+    found = read_rows(tmp_path / "data.npz")
+    assert found.tokens["u"].tolist() == tokens.tolist()
+    for name, columns in parts.items():
+        for column, values in columns.items():
+            assert found.parts[name][column].dtype == values.dtype
+            assert found.parts[name][column].tolist() == values.tolist()
+    assert found.ratings["train"].tolist() == [1.0, 2.0, 3.5]
+
+
+def test_the_kept_rows_have_the_fingerprints_of_the_run(loaded):
+    run_ = loaded("DGRM")
+    kept = read_rows(run_.folder.data)
+    assert part_fingerprints(kept.in_place_of(run_.parts)) == part_fingerprints(run_.parts)
+    assert rows_of(run_.parts).tokens["user_id"].tolist() == kept.tokens["user_id"].tolist()
+    with np.load(run_.folder.data, allow_pickle=False) as file:  # nothing in it needs pickle
+        assert all(file[name].dtype != object for name in file.files)
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "numbers"])
+def test_a_damaged_file_of_rows_is_told_in_one_line(folder_of, tmp_path, damage):
+    copy = shutil.copytree(folder_of("BPR"), tmp_path / "copy")
+    file = copy / "data.npz"
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:500])
+    elif damage == "other":
+        np.savez(file, neighbours=np.zeros(3))
+    else:
+        kept = read_rows(file)
+        kept.parts["valid"]["user_id"][0] = 400
+        write_rows(file, kept)
+    with pytest.raises(RunError, match=r"data\.npz is damaged: .*; restore it, or remove it and") as error:
+        load_run(copy)
+    assert "\n" not in str(error.value)
+    file.unlink()
+    load_run(copy).recommend(["u1"], k=3)
+
+
+def test_keep_rows_false_and_runs_without_a_test_write_no_rows(checkerboard, tmp_path):
+    for name, options, test in (("no", {"keep_rows": False}, True), ("trial", {}, False), ("yes", {}, True)):
+        run(
+            "BPR",
+            overrides={**checkerboard.overrides, "epochs": 0, "run_dir": str(tmp_path / name), **options},
+            test=test,
+        )
+        assert (tmp_path / name / "data.npz").is_file() == (name == "yes")
+    file = checkerboard.folder / "checkerboard.train.inter"
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([head, "new\ti1", *rows]) + "\n", encoding="utf-8")
+    with pytest.raises(RunError, match="users and items had other ids"):
+        load_run(tmp_path / "no")
+    with pytest.raises(UsageError, match=r"has not kept its ids"):
+        file.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+        run(
+            "MultiVAE",
+            overrides={
+                **checkerboard.overrides,
+                "epochs": 0,
+                "keep_rows": False,
+                "run_dir": str(tmp_path / "v"),
+            },
+        )
+        load_run(tmp_path / "v").new_users()
