@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ def run(
     config_files: Iterable[str | Path] = (),
     overrides: Mapping[str, Any] | None = None,
     resume: str | Path | None = None,
+    continue_from: str | Path | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
     test: bool = True,
     command: str | None = None,
@@ -73,6 +74,9 @@ def run(
         overrides: option values, of their real types; they win over the files.
         resume: folder of an earlier run to continue from its last finished epoch; ``overrides`` then takes
             only RESUME_OPTIONS.
+        continue_from: folder of an earlier run. The new run has its configuration, with the files and
+            overrides over it, reads the data of today and begins with its best weights; users and items that
+            are new begin as the model has them.
         on_epoch: called with epoch and validation score after each validation.
         test: whether to evaluate the test part at the end; a search does not.
         command: the command line of this run, kept in the result.
@@ -102,15 +106,20 @@ def run(
     if own is not None:
         dataset, overrides = dataset or name_of(data), options_of(own, overrides, config_files)
     if resume is None:
-        config = Config(model, dataset, config_files, overrides)
+        if continue_from is None:
+            config = Config(model, dataset, config_files, overrides)
+        else:
+            config = _continued(continue_from, model, dataset, config_files, overrides)
         folder = RunFolder.create(
             config.model_class.__name__, config["dataset"], config.general.runs_path, config.general.run_dir
         )
         if own is not None:
             overrides["data_path"] = _copied(own, config, folder)
     else:
+        if continue_from is not None:
+            raise UsageError("resume goes on with a run and continue_from begins a new one; give one of them")
         folder, config = _resumed(resume, model, dataset, config_files, overrides)
-    command = command or _command(model, dataset, config_files, overrides, resume)
+    command = command or _command(model, dataset, config_files, overrides, resume, continue_from)
     try:
         with folder.locked(), ended_by_sigterm():
             facts = [] if own is None else own.facts
@@ -219,6 +228,38 @@ def _resumed(
     return folder, config
 
 
+def _continued(
+    origin: str | Path, model: str | None, dataset: str | None, config_files: list, overrides: dict[str, Any]
+) -> Config:
+    """Return the configuration of a new run that begins with the best weights of an earlier one."""
+    from recbole_diffusion.options.recbole import REPLACED_WHOLE
+
+    folder = RunFolder.existing(origin)
+    stored = folder.read_config()
+    if not folder.best.is_file():
+        raise UsageError(
+            f"the run in {folder.path} has no weights to continue from: best.pt is missing; train it with "
+            f"--resume={folder.path}"
+        )
+    if model is not None and model != stored["model"]:
+        raise UsageError(
+            f"the run in {folder.path} has the model {stored['model']!r}, not {model!r}; leave --model out "
+            "with --continue_from"
+        )
+    given: dict[str, Any] = {}
+    for file in config_files:
+        given = yaml_io.merged(given, yaml_io.load_yaml(file), REPLACED_WHOLE)
+    given = yaml_io.merged(given, overrides, REPLACED_WHOLE)
+    for name in ("load_checkpoint", "preset"):
+        if given.get(name) is not None:
+            raise UsageError(
+                f"--continue_from takes weights and options of {folder.path}; leave --{name} out"
+            )
+    given |= {"load_checkpoint": str(folder.best), "trust_checkpoint": False}
+    given |= {"dataset": dataset} if dataset else {}
+    return Config(overrides=yaml_io.merged(stored, given, REPLACED_WHOLE), stored=True)
+
+
 @dataclass
 class _Prepared:
     """A run before its training: what :func:`_build` makes and the later steps use.
@@ -233,6 +274,7 @@ class _Prepared:
         trainer: the trainer, which holds the model.
         load_seconds: time of reading and splitting the data.
         build_seconds: time of making the model, in which EASE and its like are computed whole.
+        seen: held-out rows that the run of ``load_checkpoint`` was trained on, by part, where that is known.
     """
 
     config: Config
@@ -244,6 +286,7 @@ class _Prepared:
     trainer: Any
     load_seconds: float
     build_seconds: float
+    seen: dict[str, int] = field(default_factory=dict)
 
     @property
     def held_out(self) -> dict[str, Any]:
@@ -316,8 +359,6 @@ def _made(config: Config, dataset: Any) -> Any:
 
 def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
     """Bring model and trainer to the start of training: last finished epoch, given weights, or neither."""
-    from recbole_diffusion.trainer import checkpoint
-
     config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
     if resuming and folder.checkpoint.is_file():
         trainer.resume(prepared.train)
@@ -327,16 +368,45 @@ def _start_or_resume(prepared: _Prepared, resuming: bool) -> None:
             folder.write_metrics([])
             folder.best.unlink(missing_ok=True)
         if config.general.load_checkpoint:
-            path = Path(config.general.load_checkpoint)
-            state = checkpoint.load(path, config["device"], trust=config.general.trust_checkpoint)
-            trainer.load_weights(state, path)
-            if told := trainer.changed_data(state):
-                logger.warning("%s was trained on other data: %s", path, told)
+            _load_weights(prepared, Path(config.general.load_checkpoint))
     folder.write_config(config.resolved)  # a resume has new epochs; train_batch_size auto has become a number
     # From here on, nothing in the request can be wrong.
     logger.info("run folder %s, device %s", folder.path, config["device"])
     if not resuming and (line := config.preset_line()):
         logger.info(line)
+
+
+def _load_weights(prepared: _Prepared, path: Path) -> None:
+    """Begin with the weights of a checkpoint: by token, if the rows that its run has kept have other ids."""
+    from recbole_diffusion.data.kept_rows import read_rows
+    from recbole_diffusion.trainer import checkpoint
+    from recbole_diffusion.trainer.moved_weights import put_known_weights, seen_before
+
+    config, trainer = prepared.config, prepared.trainer
+    state = checkpoint.load(path, config["device"], trust=config.general.trust_checkpoint)
+    file = RunFolder(path.parent).data
+    kept = read_rows(file) if file.is_file() else None
+    moved = state.get("model") == config["model"] and state.get("ids", trainer.ids) != trainer.ids
+    if kept is not None and moved and trainer.model.computed_when_made:
+        logger.warning(
+            "%s is computed from today's data whole: nothing of %s is taken", config["model"], path
+        )
+        return
+    if kept is not None and moved:
+        parts = config, prepared.train._dataset
+        logger.info("%s", put_known_weights(trainer.model, state, path, kept, *parts))
+    else:
+        trainer.load_weights(state, path)
+    if told := trainer.changed_data(state):
+        logger.warning("%s was trained on other data: %s", path, told)
+    prepared.seen = {} if kept is None else seen_before(kept, prepared.held_out)
+    for part, rows in prepared.seen.items():
+        if rows:
+            logger.warning(
+                "%d of the %d rows of %s are among the training rows of %s: its metrics are not of unseen "
+                "items; a split by time (eval_args.order TO) leaves the newest rows to the test",
+                *(rows, len(prepared.held_out[part]), part, path),
+            )
 
 
 def _keep_rows(prepared: _Prepared) -> None:
@@ -387,6 +457,7 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
         "selection": "last epoch" if prepared.valid is None else overlap["selection"],
         "seed": config.general.seed,
         "preset": config["preset"],
+        **_origin(prepared),
         "metrics_version": METRICS_VERSION,
         "parameters": sum(one.numel() for one in trainer.model.parameters() if one.requires_grad),
         "train_batch_size": config.general.train_batch_size,
@@ -416,17 +487,27 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
     }
 
 
+def _origin(prepared: _Prepared) -> dict[str, Any]:
+    """Return what ``result.json`` says of the weights that a run began with; nothing if it began anew."""
+    path = prepared.config.general.load_checkpoint
+    return {"origin": {"checkpoint": path, "seen_rows": prepared.seen}} if path else {}
+
+
 def _command(
     model: str | None,
     dataset: str | None,
     config_files: Iterable,
     overrides: Mapping[str, Any],
     resume: str | Path | None,
+    continue_from: str | Path | None,
 ) -> str:
     """Return a command line for a run that was started from Python."""
     argv = [
         f"--{name}={value}"
-        for name, value in (("model", model), ("dataset", dataset), ("resume", resume))
+        for name, value in (
+            *(("model", model), ("dataset", dataset)),
+            *(("resume", resume), ("continue_from", continue_from)),
+        )
         if value
     ]
     files = " ".join(map(str, config_files))

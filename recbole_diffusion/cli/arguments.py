@@ -29,6 +29,9 @@ class RunArguments:
     dataset: str | None = argument(None, "name of a data set: a folder in data_path")
     config_files: str = argument("", "YAML files of options, separated by spaces; later ones win")
     resume: str | None = argument(None, "folder of a run to continue from its last finished epoch")
+    continue_from: str | None = argument(
+        None, "folder of a run whose configuration and best weights a new run begins with, on today's data"
+    )
 
 
 class Declared(NamedTuple):

@@ -61,7 +61,8 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
             "",
             "what to run:",
         ]
-        lines += option_lines(RunArguments, {"model": "MODEL", "dataset": "DATASET", "resume": "RUN_DIR"})
+        values = {"model": "MODEL", "dataset": "DATASET", "resume": "RUN_DIR", "continue_from": "RUN_DIR"}
+        lines += option_lines(RunArguments, values)
     elif model in registry.MODELS:
         lines += [f"options of {model} ({registry.MODELS[model].summary}):", *_lines_of(model, defaults)]
     elif (outside := registry.outside_class(model)) is not None:

@@ -24,13 +24,21 @@ def train(argv: Sequence[str]) -> int:
     if not argv:
         raise no_arguments(*run_usages())
     options = parse_options(argv)
-    model, dataset, resume = (options.pop(name, None) for name in ("model", "dataset", "resume"))
+    model, dataset, resume, origin = (
+        options.pop(name, None) for name in ("model", "dataset", "resume", "continue_from")
+    )
     files = config_files_of(options)
     with told_if_slow(LOADING):
         from recbole_diffusion.quick_start import run
 
     result = run(
-        model, dataset, config_files=files, overrides=options, resume=resume, command=command_line(*argv)
+        model,
+        dataset,
+        config_files=files,
+        overrides=options,
+        resume=resume,
+        continue_from=origin,
+        command=command_line(*argv),
     )
     sys.stdout.write(summary(result))
     return 0

@@ -38,6 +38,10 @@ def tune(argv: Sequence[str]) -> int:
     options = parse_options(argv, SweepOptions)
     settings = {one.name: options.pop(one.name) for one in fields(SweepOptions) if one.name in options}
     model, dataset, resume = (options.pop(name, None) for name in ("model", "dataset", "resume"))
+    if "continue_from" in options:
+        raise UsageError(
+            "--continue_from is of single runs; a sweep trains each of its trials from the beginning"
+        )
     files = config_files_of(options)
     if settings.get("max_concurrent") != 0:
         check_installed(SweepOptions())  # before torch and RecBole are loaded

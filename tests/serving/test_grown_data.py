@@ -304,3 +304,147 @@ def test_keep_rows_false_and_runs_without_a_test_write_no_rows(checkerboard, tmp
             },
         )
         load_run(tmp_path / "v").new_users()
+
+
+# Training on.
+
+
+def grown_run(model, origin, data, place, **more):
+    return run(
+        continue_from=origin, overrides={"data_path": data, "run_dir": str(place), "epochs": 0, **more}
+    )
+
+
+def weights(folder, model=None):
+    """Return the weights of a run by name, its users and its items."""
+    from recbole_diffusion.trainer import checkpoint
+
+    kept = read_rows(folder / "data.npz")
+    return checkpoint.load(folder / "best.pt")["state_dict"], kept.tokens["user_id"], kept.tokens["item_id"]
+
+
+@pytest.mark.parametrize("model", MODELS[:5])
+def test_known_rows_keep_their_weights_and_new_ones_begin_anew(folder_of, tomorrow, tmp_path, model):
+    data = tomorrow(lambda rows: [*NEW_USER, *shuffled(rows)])
+    result = grown_run(model, folder_of(model), data, tmp_path / "run")
+    assert result["origin"]["checkpoint"] == str(folder_of(model) / "best.pt")
+    old, old_users, old_items = weights(folder_of(model))
+    new, users, items = weights(tmp_path / "run")
+    assert len(users) == len(old_users) + 2 and len(items) == len(old_items) + 1
+    places = {
+        len(users): (
+            [list(old_users).index(one) for one in users if one in old_users],
+            np.isin(users, old_users),
+        ),
+        len(items): (
+            [list(old_items).index(one) for one in items if one in old_items],
+            np.isin(items, old_items),
+        ),
+    }
+    moved = 0
+    for name, values in new.items():
+        values, before = values.numpy(), old[name].numpy()
+        assert np.isfinite(values).all()
+        for axis, size in enumerate(values.shape):
+            if size in places:
+                numbers, known = places[size]
+                before = before.take(numbers, axis)
+                values = values.compress(known, axis)
+                moved += 1
+        assert np.array_equal(values, before), name
+    assert moved >= 2
+    load_run(tmp_path / "run").recommend(["new1"], k=3)
+
+
+def test_a_width_that_is_the_number_of_users_is_not_taken_for_users(tmp_path):
+    folder = tmp_path / "square"
+    folder.mkdir()
+    rows = [f"u{user}\ti{item}" for user in range(15) for item in range(15) if (user + item) % 2]
+    options = {"data_path": str(tmp_path), "embedding_size": 16, "topk": [3], "valid_metric": "Recall@3"}
+    options |= {"use_gpu": False, "epochs": 0, "load_col": {"inter": ["user_id", "item_id"]}}
+
+    def write(lines):
+        (folder / "square.inter").write_text("\n".join(["user_id:token\titem_id:token", *lines]) + "\n")
+
+    write(rows)
+    run("BPR", "square", overrides={**options, "run_dir": str(tmp_path / "one")})
+    write(
+        rows[::-1]
+    )  # as many users and items as before, with the padding 16 each, and vectors of 16 numbers
+    run(continue_from=tmp_path / "one", overrides={"run_dir": str(tmp_path / "two")})
+    old, old_users, old_items = weights(tmp_path / "one")
+    new, users, items = weights(tmp_path / "two")
+    assert old["user_embedding.weight"].shape == (16, 16) and users.tolist() != old_users.tolist()
+    for name, tokens, before in (("user", users, old_users), ("item", items, old_items)):
+        order = [before.tolist().index(token) for token in tokens]
+        assert torch.equal(new[f"{name}_embedding.weight"], old[f"{name}_embedding.weight"][order])
+
+
+def test_weights_of_multimodal_models_move_by_token(checkerboard, tmp_path):
+    data = with_features(checkerboard)
+    run("FREEDOM", overrides={**data.overrides, **MULTIMODAL, "epochs": 1, "run_dir": str(tmp_path / "one")})
+    file = data.folder / "checkerboard.train.inter"
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([head, "new\ti1", *shuffled(rows)]) + "\n", encoding="utf-8")
+    run(continue_from=tmp_path / "one", overrides={"epochs": 0, "run_dir": str(tmp_path / "two")})
+    old, old_users, old_items = weights(tmp_path / "one")
+    new, users, items = weights(tmp_path / "two")
+    assert users[1] == "new" and sorted(items) == sorted(old_items)
+    order = [old_users.tolist().index(token) for token in users if token != "new"]
+    assert torch.equal(new["encoder.users"][torch.from_numpy(users != "new")], old["encoder.users"][order])
+    order = [old_items.tolist().index(token) for token in items]
+    assert torch.equal(new["encoder.items"], old["encoder.items"][order])
+
+
+def test_held_out_rows_that_were_trained_on_are_told(folder_of, tomorrow, tmp_path, caplog):
+    data = tomorrow(shuffled)  # a random split of another order is another split
+    result = grown_run("BPR", folder_of("BPR"), data, tmp_path / "run")
+    train = set(_pairs(folder_of("BPR"), "train"))
+    seen = {part: len(train & set(_pairs(tmp_path / "run", part))) for part in ("valid", "test")}
+    assert result["origin"]["seen_rows"] == seen and seen["test"] > 20
+    assert f"{seen['test']} of the" in caplog.text and "its metrics are not of unseen items" in caplog.text
+    again = run(continue_from=folder_of("BPR"), overrides={"epochs": 0, "run_dir": str(tmp_path / "same")})
+    assert again["origin"]["seen_rows"] == {"valid": 0, "test": 0}
+
+
+def _pairs(folder, part):
+    kept = read_rows(folder / "data.npz")
+    columns = kept.parts[part]
+    users, items = kept.tokens["user_id"][columns["user_id"]], kept.tokens["item_id"][columns["item_id"]]
+    return zip(users.tolist(), items.tolist(), strict=True)
+
+
+def test_a_model_that_is_computed_is_computed_anew(folder_of, tomorrow, tmp_path, caplog):
+    data = tomorrow(lambda rows: [*NEW_USER, *rows])
+    grown_run("EASE", folder_of("EASE"), data, tmp_path / "run", epochs=1)
+    assert "EASE is computed from today's data whole" in caplog.text
+    assert len(load_run(tmp_path / "run").recommend(["new1"], k=3)) == 3
+
+
+def test_what_continue_from_refuses(folder_of, tomorrow, tmp_path):
+    data, origin = (
+        tomorrow(lambda rows: [NEW_ROW, *rows]),
+        shutil.copytree(folder_of("BPR"), tmp_path / "old"),
+    )
+    with pytest.raises(UsageError, match="has the model 'BPR', not 'TVDiff'"):
+        run("TVDiff", continue_from=origin)
+    with pytest.raises(UsageError, match="leave --load_checkpoint out"):
+        run(continue_from=origin, overrides={"load_checkpoint": "x.pt"})
+    with pytest.raises(UsageError, match="give one of them"):
+        run(continue_from=origin, resume=origin)
+    with pytest.raises(UsageError, match="no run in"):
+        run(continue_from=tmp_path / "nowhere")
+    with pytest.raises(RunError, match=r"does not fit this model or its options: user_embedding.weight has"):
+        grown_run("BPR", origin, data, tmp_path / "wide", embedding_size=8)
+    shutil.copy(folder_of("EASE") / "data.npz", origin / "data.npz")
+    kept = read_rows(origin / "data.npz")
+    kept.tokens["user_id"][1] = "somebody"
+    write_rows(origin / "data.npz", kept)
+    with pytest.raises(RunError, match=r"other ids when it was made than the data\.npz beside it"):
+        grown_run("BPR", origin, data, tmp_path / "other")
+    (origin / "data.npz").unlink()
+    with pytest.raises(RunError, match="users and items had other ids"):
+        grown_run("BPR", origin, data, tmp_path / "none")
+    (origin / "best.pt").unlink()
+    with pytest.raises(UsageError, match="has no weights to continue from"):
+        run(continue_from=origin)
