@@ -29,7 +29,17 @@ from recbole_diffusion.storage.versions import versions
 logger = logging.getLogger()  # the root logger, which writes to the run's log
 # Errors of a disk that is full, or that does not let us write.
 NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-ARGUMENTS = ("config_files", "overrides", "resume", "on_epoch", "test", "command", "prepared", "data")
+ARGUMENTS = (
+    "config_files",
+    "overrides",
+    "resume",
+    "continue_from",
+    "on_epoch",
+    "test",
+    "command",
+    "prepared",
+    "data",
+)
 # Options that a resume may change: none of them changes what the run computes.
 RESUME_OPTIONS = frozenset(
     {
@@ -384,7 +394,7 @@ def _load_weights(prepared: _Prepared, path: Path) -> None:
 
     config, trainer = prepared.config, prepared.trainer
     state = checkpoint.load(path, config["device"], trust=config.general.trust_checkpoint)
-    file = RunFolder(path.parent).data
+    file = RunFolder(path.parent).rows
     kept = read_rows(file) if file.is_file() else None
     moved = state.get("model") == config["model"] and state.get("ids", trainer.ids) != trainer.ids
     if kept is not None and moved and trainer.model.computed_when_made:
@@ -417,7 +427,7 @@ def _keep_rows(prepared: _Prepared) -> None:
     if prepared.config.general.keep_rows and can_keep(prepared.config, prepared.dataset):
         with told_if_slow("writing the rows of the data", logger.info):
             parts = {"train": prepared.train._dataset, **prepared.held_out}
-            write_rows(folder.data, rows_of(parts), folder.advice)
+            write_rows(folder.rows, rows_of(parts), folder.advice)
 
 
 def _train(prepared: _Prepared, on_epoch: Callable | None) -> tuple[float | None, dict[str, float]]:

@@ -235,7 +235,7 @@ def load_run(
             f"the run in {run.path} has the model {stored['model']!r}, not {model!r}; leave model out"
         )
     config = Config(overrides={**stored, **evaluated.evaluation_options(stored, options)}, stored=True)
-    kept = read_rows(run.data) if run.data.is_file() else None
+    kept = read_rows(run.rows) if run.rows.is_file() else None
     if kept is not None:
         config.known_ids = {field: kept.tokens[field] for field in (kept.user_field, kept.item_field)}
     dataset, today = _data_of(config)

@@ -92,7 +92,7 @@ class RunFolder:
         metrics: one JSON line per epoch.
         checkpoint: the state after the last finished epoch, for resume.
         best: the weights of the best validation.
-        data: the ids and rows of the run, see ``data/kept_rows.py``; not of earlier versions, sequential and
+        rows: the ids and rows of the run, see ``data/kept_rows.py``; not of earlier versions, sequential and
             knowledge models, two domains, or trials of a sweep, nor with ``keep_rows: False``.
         result: the result, which ``compare``, ``tune`` and users' scripts read.
         user_metrics: the metrics of each user of the test parts, for paired tests.
@@ -110,7 +110,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.checkpoint = self.path / "checkpoint.pt"
         self.best = self.path / "best.pt"
-        self.data = self.path / "data.npz"
+        self.rows = self.path / "data.npz"
         self.result = self.path / "result.json"
         self.user_metrics = self.path / "user_metrics.npz"
         self.tensorboard = self.path / "tensorboard"
@@ -205,7 +205,7 @@ class RunFolder:
         """
         if any(file.exists() for file in (self.metrics, self.checkpoint, self.best, self.result)):
             return
-        for file in (self.config, self.log, self.lock, self.data):
+        for file in (self.config, self.log, self.lock, self.rows):
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
         shutil.rmtree(self.tensorboard, ignore_errors=True)

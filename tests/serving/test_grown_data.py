@@ -1,7 +1,13 @@
 """Data that has grown, or is in another order, under a model that has kept its ids and rows."""
 
+import importlib.util
+import json
 import random
+import re
+import runpy
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -253,10 +259,10 @@ def test_every_token_and_column_survives_the_file(tmp_path):
 
 def test_the_kept_rows_have_the_fingerprints_of_the_run(loaded):
     run_ = loaded("DGRM")
-    kept = read_rows(run_.folder.data)
+    kept = read_rows(run_.folder.rows)
     assert part_fingerprints(kept.in_place_of(run_.parts)) == part_fingerprints(run_.parts)
     assert rows_of(run_.parts).tokens["user_id"].tolist() == kept.tokens["user_id"].tolist()
-    with np.load(run_.folder.data, allow_pickle=False) as file:  # nothing in it needs pickle
+    with np.load(run_.folder.rows, allow_pickle=False) as file:  # nothing in it needs pickle
         assert all(file[name].dtype != object for name in file.files)
 
 
@@ -448,3 +454,53 @@ def test_what_continue_from_refuses(folder_of, tomorrow, tmp_path):
     (origin / "best.pt").unlink()
     with pytest.raises(UsageError, match="has no weights to continue from"):
         run(continue_from=origin)
+
+
+# The guide and the example.
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLE = ROOT / "examples" / "nightly.py"
+
+
+def test_the_example_lives_its_nights(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), str(tmp_path), "--epochs=3"])
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0].split(" by")[0] for line in told[1::2]] == [
+        "night 1: 64 users",
+        "night 2: 68 users",
+    ]
+    assert (tmp_path / "runs/current").resolve().name in ("night1", "night2")
+    for night in (1, 2):  # split by time, nothing that is held out was trained on
+        origin = json.loads((tmp_path / f"runs/night{night}/result.json").read_text())["origin"]
+        assert origin["seen_rows"] == {"valid": 0, "test": 0}
+    assert pd.read_csv(tmp_path / "lists.csv")["user"].nunique() == 68
+
+
+def test_the_commands_of_the_guide(tmp_path, monkeypatch, capsys):
+    write_log = runpy.run_path(str(EXAMPLE))["write_log"]
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "nightly.md").read_text(encoding="utf-8")
+    (tmp_path / "shop.yaml").write_text(text.split("```yaml\n")[1].split("```")[0])
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    commands = [line for kind, block in blocks if not kind for line in block.splitlines()]
+    assert len(commands) == 9
+    (tmp_path / "runs").mkdir()
+    write_log(tmp_path / "data", 1)
+    for number, command in enumerate(commands):
+        words = command.split()
+        if words[0] == "ln":
+            link = tmp_path / words[3]
+            link.unlink(missing_ok=True)
+            link.symlink_to(words[2], target_is_directory=True)
+            continue
+        if words[1] == "export" and not importlib.util.find_spec("faiss"):
+            words.remove("--index=faiss")
+        assert cli.main([*words[1:], *(["--use_gpu=False"] if words[1] != "compare" else [])]) == 0
+        if number == 2:
+            write_log(tmp_path / "data", 2)
+    out = capsys.readouterr().out
+    assert (
+        "4 new users are listed by their rows" in out
+        and "origin" in (tmp_path / "runs/tuesday/result.json").read_text()
+    )
