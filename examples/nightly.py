@@ -1,8 +1,8 @@
 """A log that grows every night: a model, lists for everybody, the next model from its weights, a way back.
 
-    python examples/nightly.py shop --model=TVDiff
+    python examples/nightly.py nights --model=TVDiff
 
-The folder gets a made-up log of three nights in ``data/shop/shop.inter``, a run for each night in ``runs``
+The folder gets a made-up log of three nights in ``data/mine/mine.inter``, a run for each night in ``runs``
 and the lists in ``lists.csv``; ``runs/current`` is a link to the run in service. ``docs/nightly.md`` does the
 same by commands.
 """
@@ -42,8 +42,8 @@ def write_log(folder: Path, nights: int) -> None:
     first = {(user, item): time for user, item, time in newest}  # of a pair that comes again, the first time
     text = "user_id:token\titem_id:token\ttimestamp:float\n"
     text += "".join(f"{user}\t{item}\t{time}\n" for user, item, time in newest if first[user, item] == time)
-    (folder / "shop").mkdir(parents=True, exist_ok=True)
-    write_text(folder / "shop" / "shop.inter", text)
+    (folder / "mine").mkdir(parents=True, exist_ok=True)
+    write_text(folder / "mine" / "mine.inter", text)
 
 
 def serve(current: Path, data: Path, output: Path) -> int:
@@ -82,7 +82,7 @@ def main() -> None:
         write_log(data, night + 1)
         place = {"run_dir": str(runs / f"night{night}")}
         if night == 0:
-            result = run(given.model, "shop", overrides={**options, **place})
+            result = run(given.model, "mine", overrides={**options, **place})
         else:
             # Before the training: yesterday's model serves, with today's rows as histories.
             users = serve(current, data, given.folder / "lists.csv")

@@ -1,9 +1,13 @@
-"""The scripts of ``examples/`` run, each in its own process, and leave what they say."""
+"""The scripts of ``examples/`` run, and leave what they say."""
 
+import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+
+import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,3 +29,18 @@ def test_own_data_goes_from_a_csv_file_to_a_report(tmp_path):
     table = [line for line in done.stdout.splitlines() if line.startswith("| ") and " EASE" in line]
     pop = [line for line in done.stdout.splitlines() if line.startswith("| ") and " Pop" in line]
     assert table and pop
+
+
+def test_the_example_lives_its_nights(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "examples/nightly.py"), str(tmp_path), "--epochs=3"])
+    runpy.run_path(str(ROOT / "examples/nightly.py"), run_name="__main__")
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0].split(" by")[0] for line in told[1::2]] == [
+        "night 1: 64 users",
+        "night 2: 68 users",
+    ]
+    assert (tmp_path / "runs/current").resolve().name in ("night1", "night2")
+    for night in (1, 2):  # split by time, nothing that is held out was trained on
+        origin = json.loads((tmp_path / f"runs/night{night}/result.json").read_text())["origin"]
+        assert origin["seen_rows"] == {"valid": 0, "test": 0}
+    assert pd.read_csv(tmp_path / "lists.csv")["user"].nunique() == 68
