@@ -28,10 +28,15 @@ def scaled(matrix: sp.csr_matrix, user_power: float, item_power: float) -> sp.cs
     """
     users = np.asarray(matrix.sum(axis=1)).ravel().astype(np.float64)
     items = np.asarray(matrix.sum(axis=0)).ravel().astype(np.float64)
-    left = np.power(users, -user_power, where=users > 0, out=np.zeros_like(users))
-    right = np.power(items, -item_power, where=items > 0, out=np.zeros_like(items))
+    left, right = degree_powers(users, -user_power), degree_powers(items, -item_power)
     result = sp.diags(left) @ matrix.astype(np.float64) @ sp.diags(right)
     return result.tocsr().astype(np.float32)
+
+
+def degree_powers(degrees: np.ndarray, power: float) -> np.ndarray:
+    """Return degrees to a power, positive or negative, float64 [n]; 0 where the degree is 0."""
+    exact = degrees.astype(np.float64)
+    return np.power(exact, power, where=exact > 0, out=np.zeros_like(exact))
 
 
 def popularity(matrix: sp.csr_matrix) -> np.ndarray:

@@ -1,14 +1,43 @@
-"""EASE's weights, computed in the memory of one double-precision matrix of items x items."""
+"""EASE's weights in the memory of one double-precision matrix of items x items, and their products."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch.nn import functional
 
 BLOCK = 2**21  # cells of a block of columns or rows: 16 MB
+STRIP = 2**19  # numbers in a strip of a matrix of items x items: 2 MB
 
 
-def ease_weights(interactions: sp.csr_matrix, reg_weight: float) -> np.ndarray:
+class Strips:
+    """A dense matrix of items x items as strips of columns that stay in the cache, for products with rows.
+
+    Args:
+        matrix: float32 [n_items, n_items]; the strips are a copy.
+    """
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        whole = torch.from_numpy(np.asarray(matrix))
+        # A multiple of 16 columns, one strip about as large as STRIP.
+        width = max(STRIP // len(whole) // 16 * 16, 16)
+        self.parts = [one.contiguous() for one in whole.split(width, 1)]
+
+    def times(self, rows: sp.csr_matrix) -> Tensor:
+        """Return the product of CSR rows [batch, n_items] with the matrix, float32 [batch, n_items]."""
+        # The rows as bags of items for each strip.
+        items, starts = torch.from_numpy(rows.indices).long(), torch.from_numpy(rows.indptr[:-1]).long()
+        weights = torch.from_numpy(rows.data)
+        found = [
+            functional.embedding_bag(items, strip, starts, mode="sum", per_sample_weights=weights)
+            for strip in self.parts
+        ]
+        return torch.cat(found, 1)
+
+
+def ease_weights(interactions: sp.csr_matrix, reg_weight: float | np.ndarray) -> np.ndarray:
     """Return B of EASE (Steck, WWW 2019, Eq. 8): B_ij = -P_ij / P_jj, P = (X^T X + reg_weight I)^-1.
 
     The Gram matrix, its Cholesky factor and P are one after the other in the same memory, of n_items^2
@@ -16,7 +45,7 @@ def ease_weights(interactions: sp.csr_matrix, reg_weight: float) -> np.ndarray:
 
     Args:
         interactions: X, CSR [n_users, n_items].
-        reg_weight: lambda.
+        reg_weight: lambda, or one for each item, [n_items].
 
     Returns:
         float32 [n_items, n_items], row by row, its diagonal 0.
@@ -53,7 +82,7 @@ def _blocks(n: int) -> Iterator[slice]:
     return (slice(start, min(start + width, n)) for start in range(0, n, width))
 
 
-def _fill_gram(gram: np.ndarray, interactions: sp.csr_matrix, reg_weight: float) -> None:
+def _fill_gram(gram: np.ndarray, interactions: sp.csr_matrix, reg_weight: float | np.ndarray) -> None:
     """Write X^T X + reg_weight I, float64 [n_items, n_items]."""
     exact = interactions.astype(np.float64)
     columns, transposed = exact.tocsc(), exact.T.tocsr()

@@ -6,13 +6,11 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from recbole_diffusion.compat import GeneralRecommender, Interaction
 from recbole_diffusion.model.base import FoldInHistories, ModelInterface
-from recbole_diffusion.model.ease import ease_weights
-
-STRIP = 2**19  # numbers in a strip of a matrix of items x items: 2 MB
+from recbole_diffusion.model.ease import Strips, ease_weights
+from recbole_diffusion.model.history_model import history_rows
 
 
 class ItemSimilarity(ModelInterface):
@@ -26,12 +24,8 @@ class ItemSimilarity(ModelInterface):
 
     def fold_in_scores(self: Any, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return scores by the items of histories, [batch, n_items]; see ``ModelInterface``."""
-        items = histories.items.cpu().numpy()
-        # A CSR matrix of the histories: each user's items, and where the next user's begin.
-        offsets = np.r_[histories.starts.cpu().numpy(), len(items)]
-        shape = len(offsets) - 1, self.n_items
         # [users, n_items] times [n_items, n_items], both sparse for SLIM.
-        found = sp.csr_matrix((np.ones(len(items), np.float32), items, offsets), shape) @ self.similarity()
+        found = history_rows(histories, self.n_items) @ self.similarity()
         return torch.from_numpy(np.asarray(found.todense() if sp.issparse(found) else found)).to(self.device)
 
 
@@ -43,7 +37,7 @@ class EASE(ItemSimilarity):
     """
 
     computed_when_made = True
-    _strips: tuple[Any, list[Tensor]] = (None, [])  # the matrix and its strips
+    _strips: tuple[Any, Any] = (None, None)  # the matrix and its strips
 
     def __init__(self: Any, config: Any, dataset: Any) -> None:
         # Not the constructor of RecBole's class, which inverts a matrix beside three others.
@@ -55,7 +49,7 @@ class EASE(ItemSimilarity):
 
     def load_other_parameter(self: Any, para: Any) -> None:
         """Take the matrices of a checkpoint, and drop what was made of those before."""
-        self._strips = None, []
+        self._strips = None, None
         # RecBole's class comes next in the MRO.
         super().load_other_parameter(para)  # type: ignore[misc]
 
@@ -63,19 +57,10 @@ class EASE(ItemSimilarity):
     def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
         """Return scores of all items, [batch, n_items]."""
         if self._strips[0] is not self.item_similarity:
-            whole = torch.from_numpy(np.asarray(self.item_similarity))
-            # A multiple of 16 columns, one strip about as large as STRIP.
-            width = max(STRIP // len(whole) // 16 * 16, 16)
-            self._strips = self.item_similarity, [one.contiguous() for one in whole.split(width, 1)]
-        # [users, n_items]: the training rows, as bags of items for each strip.
+            self._strips = self.item_similarity, Strips(self.item_similarity)
+        # The training rows, [users, n_items].
         rows = self.interaction_matrix[interaction[self.USER_ID].cpu().numpy(), :]
-        items, starts = torch.from_numpy(rows.indices).long(), torch.from_numpy(rows.indptr[:-1]).long()
-        weights = torch.from_numpy(rows.data)
-        parts = [
-            functional.embedding_bag(items, strip, starts, mode="sum", per_sample_weights=weights)
-            for strip in self._strips[1]
-        ]
-        return torch.cat(parts, 1).to(self.device)
+        return self._strips[1].times(rows).to(self.device)
 
 
 class SLIM(ItemSimilarity):

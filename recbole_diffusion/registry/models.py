@@ -40,6 +40,28 @@ MODELS: dict[str, ModelSpec] = {
     "MF": ModelSpec(
         "rows", "matrix factorisation of ratings with biases, by ALS or gradient steps (Computer 2009)"
     ),
+    "EDLAE": ModelSpec(
+        "rows",
+        "a linear autoencoder with dropout in closed form, EASE's successor (NeurIPS 2020)",
+        module="linear",
+    ),
+    "PureSVD": ModelSpec(
+        "rows", "rows projected on the first singular vectors (RecSys 2010)", module="linear"
+    ),
+    "P3alpha": ModelSpec("rows", "random walks of length three, exact (WWW 2014)", module="linear"),
+    "RP3beta": ModelSpec(
+        "rows", "random walks of length three less popularity, exact (TiiS 2017)", module="linear"
+    ),
+    "UserKNN": ModelSpec("rows", "the items of the most similar users, by cosine", module="linear"),
+    "LinkProp": ModelSpec(
+        "graph", "paths of length three weighted by degrees, nothing trained (WWW 2022)", module="filters"
+    ),
+    "BSPM": ModelSpec(
+        "graph", "rows blurred by the graph and sharpened, nothing trained (SIGIR 2023)", module="filters"
+    ),
+    "ChebyCF": ModelSpec(
+        "graph", "a Chebyshev filter with a plateau, nothing trained (SIGIR 2025)", module="filters"
+    ),
     "CCDRec": ModelSpec(
         "multimodal",
         "items aligned with their modalities by diffusion, negatives from its chain, over a backbone (AAAI "

@@ -64,7 +64,7 @@ class ModelContract:
             checkerboard, tmp_path / "runs", epochs=self.epochs, stopping_step=self.epochs
         )
         first, last = (trainer.records[k]["loss"]["total"] for k in (0, -1))
-        assert last < first
+        assert last < first or built.model.computed_when_made
         dataset = built.dataset
         field = dataset.uid_field, dataset.iid_field
         hits = total = 0
@@ -85,6 +85,8 @@ class ModelContract:
     def test_every_parameter_gets_a_gradient_and_moves(self, checkerboard, tmp_path):
         """No weight is left out of the loss, and none out of the optimizer."""
         built = self.build(checkerboard)
+        if built.model.computed_when_made:
+            pytest.skip("the model is computed when it is made; no weight is trained")
         before = {name: value.detach().clone() for name, value in built.model.named_parameters()}
         built.model.train()
         built.loss().backward()

@@ -52,3 +52,47 @@ class MFOptions:
         choices=("weighted", "plain"),
     )
     init_std: float = option("deviation of the factors that training begins with", low=0, open_low=True)
+
+
+# Linear models (linear.py).
+
+
+@dataclass(frozen=True)
+class EDLAEOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    dropout_prob: float = option(
+        "p, share of the input that is dropped; 0: EASE", low=0, high=1, open_high=True
+    )
+    reg_weight: float = option("lambda, the L2 penalty", low=0, open_low=True)
+
+
+@dataclass(frozen=True)
+class PureSVDOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    embedding_size: int = option("number of singular vectors", low=1)
+
+
+@dataclass(frozen=True)
+class P3alphaOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    alpha: float = option("power of the probabilities of a step", low=0)
+    k: int = option("strongest weights that are kept of each item", low=1)
+    normalize: bool = option("divide the kept weights of each item by their sum")
+
+
+@dataclass(frozen=True)
+class RP3betaOptions(P3alphaOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    beta: float = option("power of the popularity of the item that is reached", low=0)
+
+
+@dataclass(frozen=True)
+class UserKNNOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    k: int = option("neighbours of a user, of which a trained user itself is one", low=1)
+    shrink: float = option("added to the product of the lengths: few common items count less", low=0)

@@ -1,0 +1,240 @@
+"""Accuracy, processor seconds and memory of the models that nothing trains: graph filters and linear models.
+
+    python -m benchmarks.systems --data_path=DATA [--rows=FILE] [--only=MODEL,...] [--output=FILE]
+
+``DATA`` holds lastfm/, amazon-beauty/ and gowalla/. Each row is a process of one thread. Settings are chosen by
+recall@20 of at most 3,000 users of the validation part; then one run makes the model and ranks validation and
+test, all users. Rows with TV-Diff's figures beside them have a second run, on the training part with the
+validation part in it, as TV-Diff's authors train. ``--rows`` keeps finished rows, so that a stopped page goes
+on.
+"""
+
+import contextlib
+import io
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
+
+HERE = Path(__file__).resolve().parent.parent
+DATA = ("lastfm", "amazon-beauty", "gowalla")
+USERS = 3000
+SIXTH = 1 / 6
+BSPM = [
+    {"solver": "euler", "sharpening_time": 1.0, "sharpening_steps": 2, "ideal_weight": 0.1},
+    {"solver": "euler", "sharpening_time": 0.0, "ideal_weight": 0.3},
+    {"solver": "euler", "sharpening_time": 1.2, "ideal_weight": 0.3, "combination": True},
+    {"solver": "rk4", "sharpening_time": 2.5, "ideal_weight": 0.2},
+    {"solver": "rk4", "sharpening_time": 2.2, "sharpening_steps": 2, "ideal_weight": 0.3, "merge": "late"},
+]
+
+
+def _grid(**values: list[Any]) -> list[dict[str, Any]]:
+    return [dict(zip(values, one, strict=True)) for one in itertools.product(*values.values())]
+
+
+GRIDS: dict[str, list[dict[str, Any]]] = {
+    "LinkProp": _grid(
+        beta=[2 * SIXTH, 0.5, 4 * SIXTH], gamma=[2 * SIXTH, 0.5, 4 * SIXTH], delta=[SIXTH, 2 * SIXTH, 0.5]
+    ),
+    "BSPM": [{"ideal_rank": 256, **one} for one in BSPM],
+    "ChebyCF": _grid(
+        ideal_rank=[256], flatness=[1.5, 10.0], degree_power=[0.0, 0.2, 0.4], ideal_weight=[0.0, 0.2]
+    ),
+    "P3alpha": _grid(alpha=[0.4, 0.7, 1.0], k=[100, 800], normalize=[False, True]),
+    "RP3beta": _grid(alpha=[0.4, 0.7, 1.0], beta=[0.1, 0.3, 0.6], k=[800], normalize=[False, True]),
+    "PureSVD": _grid(embedding_size=[25, 50, 100, 200]),
+    "UserKNN": _grid(k=[50, 100, 200, 400], shrink=[0.0, 1.0]),
+    "EDLAE": [{"dropout_prob": 0.33, "reg_weight": 100.0}],
+}
+# One setting each on Gowalla, without a search. EDLAE's matrix would take 6.7 GB there, and 13 while it is made.
+GOWALLA: dict[str, dict[str, Any]] = {
+    "LinkProp": {"beta": 4 * SIXTH, "gamma": 4 * SIXTH, "delta": 2 * SIXTH},
+    "RP3beta": {"alpha": 0.7, "beta": 0.3, "k": 400},
+    "UserKNN": {"k": 200},
+    "PureSVD": {"embedding_size": 200},
+    "BSPM": {**BSPM[3], "ideal_rank": 448},
+    "ChebyCF": {"ideal_rank": 512},
+}
+# TV-Diff's Table 1: recall@10, ndcg@10, recall@20, ndcg@20, chosen on the test part.
+PAPER = {
+    ("lastfm", "LinkProp"): (0.1182, 0.1446, 0.2763, 0.2647),
+    ("lastfm", "BSPM"): (0.1962, 0.2349, 0.2852, 0.2708),
+    ("lastfm", "ChebyCF"): (0.1868, 0.2261, 0.2981, 0.2853),
+    ("amazon-beauty", "LinkProp"): (0.0884, 0.0648, 0.1202, 0.0747),
+    ("amazon-beauty", "BSPM"): (0.0814, 0.0602, 0.1405, 0.0797),
+    ("amazon-beauty", "ChebyCF"): (0.0839, 0.0595, 0.1358, 0.0795),
+}
+METRICS = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
+
+
+# In the process of a row.
+
+
+def row_of(name: str, dataset: str, data_path: str) -> dict[str, Any]:
+    """Choose a setting on validation, run it, and return what the row of the page has."""
+    from recbole_diffusion.storage.memory import peak_memory_mib
+
+    settings = [GOWALLA[name]] if dataset == "gowalla" else GRIDS[name]
+    options = {"data_path": data_path, "use_gpu": False, "state": "ERROR", "report_groups": 0}
+    begun = time.process_time()
+    chosen = settings[0] if len(settings) == 1 else best_of(name, dataset, settings, options)
+    searched = time.process_time() - begun
+    row = {"dataset": dataset, "model": name, "setting": chosen, "tried": len(settings), "search_s": searched}
+    row |= measured(name, dataset, {**options, **chosen})
+    row["peak_mib"] = peak_memory_mib()
+    if (dataset, name) in PAPER:
+        whole = {**options, **chosen, "benchmark_filename": ["train", "test"]}
+        row["refit"] = measured(name, dataset, whole)["test"]
+    return row
+
+
+def best_of(name: str, dataset: str, settings: list[dict], options: dict[str, Any]) -> dict[str, Any]:
+    """Return the setting with the best recall@20 on validation users."""
+    import torch
+
+    from recbole_diffusion.config import Config
+    from recbole_diffusion.testing import Built
+
+    built = Built(name, dataset, {**options, **settings[0]})
+    history, held_out = (part._dataset.inter_matrix(form="csr") for part in (built.train, built.valid))
+    users = np.flatnonzero(held_out.getnnz(axis=1))
+    users = users[:: -(-len(users) // USERS)]
+    model, scores = built.model, []
+    for setting in settings:
+        config = Config(name, dataset, overrides={**options, **setting})
+        if name in ("BSPM", "ChebyCF"):
+            model.options = config.options  # which is read while scoring; the singular vectors stay
+        elif setting is not settings[0]:
+            model = config.model_class(config, built.train._dataset)
+        found = 0.0
+        for some in np.array_split(users, -(-len(users) // 256)):
+            ranked = model.eval().full_sort_predict({model.USER_ID: torch.from_numpy(some)})
+            ranked[history[some].nonzero()] = -torch.inf
+            ranked[:, 0] = -torch.inf
+            lists = ranked.topk(20).indices.numpy()
+            hits = held_out[np.repeat(some, 20), lists.ravel()].reshape(len(some), 20).astype(bool).sum(1)
+            found += float((np.asarray(hits).ravel() / held_out[some].getnnz(axis=1)).sum())
+        scores.append(found / len(users))
+    return settings[int(np.argmax(scores))]
+
+
+def measured(name: str, dataset: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return the test metrics of a run, and the processor seconds of the model and of the whole run."""
+    from recbole_diffusion import registry
+    from recbole_diffusion.quick_start import run
+
+    cls, clock = registry.model_class(name), []
+    constructor = cls.__init__
+
+    def timed(*arguments: Any) -> None:
+        start = time.process_time()
+        constructor(*arguments)
+        clock.append(time.process_time() - start)
+
+    cls.__init__ = timed
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.process_time()
+            result = run(name, dataset, overrides={**overrides, "run_dir": f"{folder}/run"})
+            whole = time.process_time() - start
+    finally:
+        cls.__init__ = constructor
+    return {"test": [result["test"][one] for one in METRICS], "make_s": clock[0], "run_s": whole}
+
+
+# The page.
+
+
+def rows_of(data_path: str, only: set[str], kept: Path | None) -> Iterator[dict[str, Any]]:
+    """Yield the rows, those of ``kept`` without computing them again; a row is a process of one thread."""
+    stored = kept.read_text(encoding="utf-8").splitlines() if kept and kept.is_file() else []
+    done = {(row["dataset"], row["model"]): row for row in map(json.loads, stored)}
+    wanted = [(one, name) for one in DATA for name in (GOWALLA if one == "gowalla" else GRIDS)]
+    for dataset, name in wanted:
+        row = done.get((dataset, name))
+        if row is None and not {name, dataset, f"{dataset}:{name}"} & (only or {name}):
+            continue
+        if row is None:
+            command = [sys.executable, "-m", "benchmarks.systems", "--row", name, dataset, data_path]
+            threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+            ended = subprocess.run(
+                command,
+                cwd=HERE,
+                env={**os.environ, **threads},
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            row = json.loads(ended.stdout.splitlines()[-1])
+            if kept:
+                with kept.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+        yield row
+
+
+def page(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the lines of the page."""
+    lines = [
+        "# Models that nothing trains: graph filters and linear models",
+        "",
+        "- Command: `python -m benchmarks.systems --data_path=DATA`",
+        f"- Machine: {machine('shared with other work')}; {stack()}",
+        f"- Honest protocol: trained on `train_fit`, chosen on at most {USERS:,} users of `valid` (recall@20),",
+        "  judged once on `test` by all users. *With valid*: the chosen setting on `train`, which is `train_fit`",
+        "  and `valid`. *Paper*: TV-Diff's Table 1, each K chosen on the test part. Gowalla: LightGCN's split,",
+        "  one setting without a search.",
+        "- Processor seconds of one thread: the model made; the whole run, with loading, the ranking of",
+        "  validation and test, and the files. Peak memory: of the process, the search included.",
+    ]
+    for dataset in dict.fromkeys(row["dataset"] for row in rows):
+        columns = ("model", "setting", "tried", *METRICS, "with valid: r@20", "n@20", "paper: r@20", "n@20")
+        lines += ["", f"## {dataset}", "", *table_head(*columns, "made, s", "run, s", "peak, MiB", words=2)]
+        for row in rows:
+            if row["dataset"] != dataset:
+                continue
+            setting = ", ".join(f"{key} {_short(value)}" for key, value in row["setting"].items())
+            refit, paper = row.get("refit"), PAPER.get((dataset, row["model"]))
+            numbers = [f"{one:.4f}" for one in row["test"]]
+            numbers += [f"{one:.4f}" for one in refit[2:]] if refit else ["", ""]
+            numbers += [f"{one:.4f}" for one in paper[2:]] if paper else ["", ""]
+            cost = [f"{row['make_s']:.1f}", f"{row['run_s']:.1f}", f"{row['peak_mib']:,.0f}"]
+            lines.append(f"| {' | '.join([row['model'], setting, str(row['tried']), *numbers, *cost])} |")
+    return lines
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    """Write the page, or with ``--row`` the JSON of one row."""
+    if sys.argv[1:2] == ["--row"]:
+        name, dataset, data_path = sys.argv[2:]
+        sys.argv = sys.argv[:1]  # RecBole reads it in places
+        with contextlib.redirect_stdout(io.StringIO()):
+            row = row_of(name, dataset, data_path)
+        print(json.dumps(row))
+        return
+    parser = page_parser(__doc__)
+    parser.add_argument("--data_path", required=True, help="folder of the data sets")
+    parser.add_argument("--rows", type=Path, help="file of finished rows, JSON lines")
+    parser.add_argument("--only", default="", help="models, data sets or DATA:MODEL to compute, by commas")
+    given = parser.parse_args()
+    data_path = str(Path(given.data_path).resolve())
+    only = {one for one in given.only.split(",") if one}
+    show_page(page(list(rows_of(data_path, only, given.rows))), given.output)
+
+
+if __name__ == "__main__":
+    main()
