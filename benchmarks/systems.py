@@ -2,9 +2,9 @@
 
     python -m benchmarks.systems --data_path=DATA [--rows=FILE] [--only=MODEL,...] [--output=FILE]
 
-``DATA`` holds lastfm/, amazon-beauty/ and gowalla/. Each row is a process of one thread. Settings are chosen by
-recall@20 of at most 3,000 users of the validation part; then one run makes the model and ranks validation and
-test, all users. Rows with TV-Diff's figures beside them have a second run, on the training part with the
+``DATA`` holds lastfm/, amazon-beauty/ and gowalla/. Each row is a process of one thread. Settings are chosen
+by recall@20 of at most 3,000 users of the validation part; then one run makes the model and ranks validation
+and test, all users. Rows with TV-Diff's figures beside them have a second run, on the training part with the
 validation part in it, as TV-Diff's authors train. ``--rows`` keeps finished rows, so that a stopped page goes
 on.
 """
@@ -57,7 +57,7 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     "UserKNN": _grid(k=[50, 100, 200, 400], shrink=[0.0, 1.0]),
     "EDLAE": [{"dropout_prob": 0.33, "reg_weight": 100.0}],
 }
-# One setting each on Gowalla, without a search. EDLAE's matrix would take 6.7 GB there, and 13 while it is made.
+# One setting each on Gowalla, without a search. EDLAE's matrix would take 6.7 GB there, 13 while it is made.
 GOWALLA: dict[str, dict[str, Any]] = {
     "LinkProp": {"beta": 4 * SIXTH, "gamma": 4 * SIXTH, "delta": 2 * SIXTH},
     "RP3beta": {"alpha": 0.7, "beta": 0.3, "k": 400},
@@ -190,10 +190,10 @@ def page(rows: list[dict[str, Any]]) -> list[str]:
         "",
         "- Command: `python -m benchmarks.systems --data_path=DATA`",
         f"- Machine: {machine('shared with other work')}; {stack()}",
-        f"- Honest protocol: trained on `train_fit`, chosen on at most {USERS:,} users of `valid` (recall@20),",
-        "  judged once on `test` by all users. *With valid*: the chosen setting on `train`, which is `train_fit`",
-        "  and `valid`. *Paper*: TV-Diff's Table 1, each K chosen on the test part. Gowalla: LightGCN's split,",
-        "  one setting without a search.",
+        f"- Honest protocol: trained on `train_fit`, chosen on at most {USERS:,} users of `valid` by",
+        "  recall@20, judged once on `test` by all users. *With valid*: the chosen setting on `train`, which",
+        "  is `train_fit` and `valid`. *Paper*: TV-Diff's Table 1, each K chosen on the test part. Gowalla:",
+        "  LightGCN's split, one setting without a search.",
         "- Processor seconds of one thread: the model made; the whole run, with loading, the ranking of",
         "  validation and test, and the files. Peak memory: of the process, the search included.",
     ]
