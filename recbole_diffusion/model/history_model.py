@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.graph import binary_interactions
-from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import FoldInHistories, Recommender
 
 
@@ -64,28 +63,20 @@ class HistoryModel(Recommender):
         return self.untrained.sum()
 
 
-def singular_vectors(matrix: sp.csr_matrix, rank: int, option: str) -> np.ndarray:
-    """Return the right singular vectors of the largest singular values, float32 [columns, rank].
+def singular_vectors(matrix: sp.csr_matrix, rank: int) -> np.ndarray:
+    """Return the right singular vectors of the largest singular values, float32 [columns, at most rank].
 
     By a Lanczos method to the precision of float64, from a fixed start. Vectors of one singular value are
     any basis of their space, and which of them are left out by ``rank`` is then arbitrary.
 
     Args:
         matrix: [rows, columns].
-        rank: how many.
-        option: the option's name, for the error.
-
-    Raises:
-        UsageError: there are not so many.
+        rank: how many; all, where the rows or columns with an entry are fewer.
     """
     from scipy.sparse.linalg import svds
 
     filled = min(len(np.unique(matrix.nonzero()[axis])) for axis in (0, 1))
-    if rank > filled:
-        raise UsageError(
-            f"{option} is {rank}, more than the {filled} users or items with a training row; give at most "
-            f"{filled}"
-        )
+    rank = min(rank, filled)
     exact = matrix.astype(np.float64)
     if 2 * rank >= min(matrix.shape):  # a small matrix, of which the Lanczos method cannot give all
         return np.linalg.svd(exact.toarray(), full_matrices=False)[2][:rank].T.astype(np.float32)

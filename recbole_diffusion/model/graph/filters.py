@@ -98,7 +98,7 @@ class SpectralFilter(HistoryModel):
         o = self.options
         rank = o.ideal_rank if o.ideal_weight else 0
         empty = np.zeros((self.n_items, 0), np.float32)
-        vectors = singular_vectors(normalised, rank, "ideal_rank") if rank else empty
+        vectors = singular_vectors(normalised, rank) if rank else empty
         # [n_items, rank], in checkpoints: vectors of equal singular values could be others another time.
         self.register_buffer("ideal", torch.from_numpy(np.ascontiguousarray(vectors)))
 

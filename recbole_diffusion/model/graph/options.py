@@ -29,7 +29,7 @@ class LinkPropOptions:
 class BSPMOptions:
     """Read once by the model's constructor, checked before data loads."""
 
-    ideal_rank: int = option("singular vectors of the ideal low-pass filter", low=0)
+    ideal_rank: int = option("singular vectors of the ideal low-pass filter, at most all", low=0)
     ideal_weight: float = option("beta, weight of the ideal low-pass filter; 0: none", low=0)
     solver: str = option("solver of the sharpening", choices=("euler", "rk4"))
     sharpening_time: float = option("end of the sharpening T; 0: none, GF-CF", low=0)
@@ -54,7 +54,7 @@ class ChebyCFOptions:
 
     order: int = option("K, degree of the Chebyshev polynomial", low=1)
     flatness: float = option("phi, the power that makes the plateau flat; 1: a line", low=0, open_low=True)
-    ideal_rank: int = option("eta, singular vectors of the ideal low-pass filter", low=0)
+    ideal_rank: int = option("eta, singular vectors of the ideal low-pass filter, at most all", low=0)
     ideal_weight: float = option("weight of the ideal low-pass filter; 0: none", low=0)
     degree_power: float = option("power of the items' degrees in the normalisation", low=0)
     nodes: str = option(

@@ -69,7 +69,7 @@ class PureSVD(HistoryModel):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        vectors = singular_vectors(self.interactions, self.options.embedding_size, "embedding_size")
+        vectors = singular_vectors(self.interactions, self.options.embedding_size)
         # [n_items, d], in checkpoints: vectors of equal singular values could be others another time.
         self.register_buffer("item_vectors", torch.from_numpy(vectors))
 

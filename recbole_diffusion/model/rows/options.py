@@ -71,7 +71,7 @@ class EDLAEOptions:
 class PureSVDOptions:
     """Read once by the model's constructor, checked before data loads."""
 
-    embedding_size: int = option("number of singular vectors", low=1)
+    embedding_size: int = option("number of singular vectors; all, where there are fewer", low=1)
 
 
 @dataclass(frozen=True)

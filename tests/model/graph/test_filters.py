@@ -232,9 +232,8 @@ def test_singular_vectors_are_those_of_the_dense_decomposition_and_the_same_each
     from scipy import sparse
 
     R = sparse.csr_matrix(random_rows(40, 30, 2).astype(np.float32))
-    found = singular_vectors(R, 6, "rank")
+    found = singular_vectors(R, 6)
     wanted = np.linalg.svd(R.toarray().astype(np.float64))[2][:6].T
     np.testing.assert_allclose(np.abs(wanted.T @ found), np.eye(6), atol=1e-5)
-    assert np.array_equal(found, singular_vectors(R, 6, "rank"))
-    with pytest.raises(UsageError, match="rank is 31, more than the 30 users or items"):
-        singular_vectors(R, 31, "rank")
+    assert np.array_equal(found, singular_vectors(R, 6))
+    assert singular_vectors(R, 31).shape == (30, 30)  # all that there are
