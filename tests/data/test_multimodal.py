@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.multimodal_data import MODALITIES, OPTIONS, with_features
+from support.small import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data import knn

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from support.options import options_of
+from support.small import options_of
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation import distribution

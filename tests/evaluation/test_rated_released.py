@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from support.options import options_of
+from support.small import options_of
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.rated_released import released_rankings, row_means

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.multimodal_data import OPTIONS, with_features
+from support.small import OPTIONS, with_features
 
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config

@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 import torch
-from support.multimodal_data import MODALITIES, OPTIONS, with_features
+from support.small import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion import load_run, run
 from recbole_diffusion.data.cross_domain import ratings_of

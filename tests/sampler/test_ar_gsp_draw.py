@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from support.interaction_csr import build
+from support.small import build
 
 from recbole_diffusion.sampler.ar_gsp import ArGsp
 from recbole_diffusion.sampler.ar_gsp_draw import (

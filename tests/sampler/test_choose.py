@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from support.interaction_csr import build
+from support.small import build
 
 from recbole_diffusion.sampler.choose import SAMPLERS, ScoredVectors, choose_negatives
 from recbole_diffusion.sampler.curriculum import curricular_negatives, curriculum_step, nearest_candidates

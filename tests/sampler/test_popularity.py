@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from support.interaction_csr import build
+from support.small import build
 
 from recbole_diffusion.sampler import popularity
 from recbole_diffusion.sampler.popularity import popularity_negatives, popularity_table

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import torch
-from support.multimodal_data import MODALITIES, with_features
+from support.small import MODALITIES, with_features
 
 from recbole_diffusion.compat import Dataset
 from recbole_diffusion.config import Config

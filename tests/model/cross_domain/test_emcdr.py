@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.options import options_of
+from support.small import options_of
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.testing import FAST, ColdUserContract

@@ -4,7 +4,7 @@ import math
 import statistics
 
 import torch
-from support.options import options_of
+from support.small import options_of
 
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.cross_domain import source_history as history

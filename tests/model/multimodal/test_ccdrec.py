@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from support.multimodal_data import OPTIONS, with_features
+from support.small import OPTIONS, with_features
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.testing import Built, ModelContract

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from support.multimodal_data import OPTIONS, with_features
+from support.small import OPTIONS, with_features
 
 from recbole_diffusion.sampler.uniform import uniform_negatives
 from recbole_diffusion.testing import Built, ModelContract

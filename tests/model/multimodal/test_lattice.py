@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support.multimodal_data import OPTIONS, with_features
+from support.small import OPTIONS, with_features
 
 from recbole_diffusion.testing import Built, ModelContract
 

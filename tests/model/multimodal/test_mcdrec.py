@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from support.multimodal_data import OPTIONS, with_features
+from support.small import OPTIONS, with_features
 
 from recbole_diffusion.testing import Built, ModelContract
 
