@@ -31,6 +31,8 @@ class EvaluateOptions(MachineOptions):
     def __post_init__(self) -> None:
         if not self.run:
             raise UsageError(f"--run is missing; usage: {COMMAND.usage_line()}")
+        if self.part is not None and not _names(self.part):
+            raise refusal("part", self.part, "names of parts with commas between, such as valid,test")
 
     def of_evaluation(self) -> dict[str, Any]:
         """Return the options of ``load_run`` that say what is computed."""

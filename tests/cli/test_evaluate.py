@@ -63,6 +63,7 @@ def test_groups_are_told_and_a_loaded_run_evaluates_too(ask, folder_of):
         (["--topk=0"], "topk"),
         (["--topk=1000"], "1000"),
         (["--groups=-1"], "groups"),
+        (["--part=,"], "option 'part' is ','; it takes names of parts"),
         (["--epochs=3"], "has no option 'epochs'"),
     ],
 )
@@ -70,6 +71,11 @@ def test_bad_requests_are_one_line(ask, words, message):
     said = ask(*words, code=2)
     assert message in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_a_file_of_the_run_is_never_its_output(ask, folder_of):
+    file = folder_of("TVDiff") / "result.json"
+    assert "is a file of the run" in ask(f"--output={file}", "--overwrite=True", code=2)
 
 
 def test_changed_data_is_refused(ask, served_data, tmp_path):
