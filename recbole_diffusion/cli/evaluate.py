@@ -31,6 +31,8 @@ class EvaluateOptions(MachineOptions):
     def __post_init__(self) -> None:
         if not self.run:
             raise UsageError(f"--run is missing; usage: {COMMAND.usage_line()}")
+        if self.part is not None and not _names(self.part):
+            raise refusal("part", self.part, "names of parts with commas between, such as valid,test")
 
     def of_evaluation(self) -> dict[str, Any]:
         """Return the options of ``load_run`` that say what is computed."""
@@ -50,7 +52,8 @@ COMMAND = Command(
     "--run=RUN_DIR [--metrics=recall,ndcg] [--topk=5,10] [--part=valid,test] [--groups=10]",
     """
 Evaluates a trained run again, on its own data and split, with its best weights: nothing is trained, and the
-run folder stays as it is. With no options it gives the numbers of the run's result.json.
+run folder stays as it is. With no options it gives the numbers of the run's result.json; where sampled items
+are ranked (mode uniN or popN), those of another draw, the same each time.
 """,
     EvaluateOptions,
 )

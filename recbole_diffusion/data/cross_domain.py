@@ -253,6 +253,8 @@ class CrossDomainDataset(DomainDataset):
             self.test_names = ["test", "test_cold", "test_warm"]
         numbers = [~(of_test | of_valid), of_valid, of_test, *[of_test & ~first] * (len(self.test_names) - 1)]
         parts = [self.rows(np.flatnonzero(one)) for one in numbers]
+        for part in parts:
+            part.times = None  # not those of all rows
         if self.warm_rows is not None:
             parts[4].warm = True
             learned = np.flatnonzero(first & of_test)

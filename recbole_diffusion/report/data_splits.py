@@ -11,6 +11,7 @@ from recbole_diffusion.compat import init_seed
 from recbole_diffusion.data.grouping import distinct
 from recbole_diffusion.data.preparation import parts_of, seed_of_split
 from recbole_diffusion.data.user_items import pair_keys
+from recbole_diffusion.data.valid_part import check_can_be_latest
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.groups import item_groups
 from recbole_diffusion.options.recbole import splits_by_time
@@ -92,7 +93,8 @@ def _ways(config: Any) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], bo
             changes["eval_args"] = {**config["eval_args"], **options["eval_args"]}
         shifted = changes["shift"] != "none"
         same = own["shift"] == changes["shift"] and (shifted or _same(own["eval_args"], options["eval_args"]))
-        found.append((title, options, changes, same))
+        undone = {"shift": "none"} if own["shift"] != "none" and not shifted else {}
+        found.append((title, {**undone, **options}, changes, same))
     if not any(same for *_, same in found):
         divides = {name: one for name, one in config["eval_args"].items() if name != "mode"}
         options = {"eval_args": divides} if own["shift"] == "none" else {"shift": own["shift"]}
@@ -124,11 +126,14 @@ def _of_way(
     files = dataset.benchmark_filename_list is not None
     shift = config.split.shift
     by_time = not files and (shift == "temporal" or (shift == "none" and splits_by_time(config["eval_args"])))
-    if by_time and times is None:
+    latest = config.split.valid_part == "latest"
+    if (by_time or latest) and times is None:
         summary.refused = why_not
         return summary
-    one.times = times if by_time else None
+    one.times = times if by_time or latest else None
     try:
+        if latest and shift == "none":
+            check_can_be_latest(config, by_time, config["benchmark_filename"])
         init_seed(seed_of_split(config), config["reproducibility"])
         parts = parts_of(config, one)
     except UsageError as error:

@@ -1,15 +1,20 @@
 """A trained run evaluated again: other metrics, cut-offs, parts and groups, without training."""
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recbole_diffusion.compat import init_seed
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.evaluation import computed_metrics
 from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.factory import trainer_for
 from recbole_diffusion.trainer.tested_parts import TestedParts, evaluate_parts
+
+logger = logging.getLogger(__name__)
 
 
 def evaluation_options(stored: Mapping[str, Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -52,9 +57,21 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
             )
     if not wanted:
         raise UsageError(f"the run in {run.folder.path} has no test part; there are {', '.join(there)}")
-    with tempfile.TemporaryDirectory() as place:  # a trainer writes; the run's folder stays as it is
-        trainer = trainer_for(run.config, run.model, RunFolder(Path(place)))
-        trainer.eval_collector.data_collect(train)  # what AveragePopularity and its like count
-        found = evaluate_parts(trainer, train, {part: there[part] for part in wanted}, progress, best=False)
-        trainer.tensorboard.close()
+    phases = {"valid" if part == "valid" else "test" for part in wanted}
+    if any(str(run.config["eval_args"]["mode"][phase]).startswith(("uni", "pop")) for phase in phases):
+        logger.warning(
+            "the items beside the held-out ones are drawn anew, by the run's seed: the numbers are those of "
+            "another draw than in result.json"
+        )
+    random_state = checkpoint.random_state()
+    try:
+        init_seed(run.config.general.seed, run.config["reproducibility"])
+        with tempfile.TemporaryDirectory() as place:  # a trainer writes; the run's folder stays as it is
+            trainer = trainer_for(run.config, run.model, RunFolder(Path(place)))
+            trainer.eval_collector.data_collect(train)  # what AveragePopularity and its like count
+            tests = {part: there[part] for part in wanted}
+            found = evaluate_parts(trainer, train, tests, progress, best=False)
+            trainer.tensorboard.close()
+    finally:
+        checkpoint.restore_random_state(random_state)
     return found

@@ -18,12 +18,19 @@ from recbole_diffusion.errors import RunError, UsageError, refuse_address
 ADVICE = "Free some space, or name another place"
 HERE, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
+# What a run folder holds beside its config.yaml, which no other command replaces.
+OF_RUN = {
+    *("config.yaml", "log.txt", "metrics.jsonl", "result.json", "user_metrics.npz"),
+    *("best.pt", "checkpoint.pt"),
+}
+
 
 def output_file(given: Any, overwrite: bool) -> Path:
     """Return the file that a command is to write, checked before any long work.
 
     Raises:
-        UsageError: it exists and ``overwrite`` is not given, it is a folder, or its folder is missing.
+        UsageError: it exists and ``overwrite`` is not given, it is a folder, its folder is missing, or it is
+            a file that a run has made.
     """
     refuse_address("output", given)
     path = Path(str(given)).expanduser()
@@ -33,6 +40,8 @@ def output_file(given: Any, overwrite: bool) -> Path:
         raise UsageError(f"cannot write {path}: there is no folder {path.parent}; make it, or name another")
     if path.exists() and not overwrite:
         raise UsageError(f"{path} is there already; replace it with --overwrite, or name another file")
+    if path.name in OF_RUN and (path.parent / "config.yaml").is_file():
+        raise UsageError(f"{path} is a file of the run in {path.parent}, which is kept; name another file")
     return path
 
 

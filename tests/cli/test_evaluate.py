@@ -1,12 +1,14 @@
 """The evaluate command: a run's own numbers again, other metrics by hand, parts, groups, refusals."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from recbole_diffusion import load_run
+from recbole_diffusion import load_run, run
 from recbole_diffusion.cli import main as cli
+from recbole_diffusion.errors import UsageError
 
 
 @pytest.fixture
@@ -23,12 +25,12 @@ def ask(folder_of, capsys):
 
 
 @pytest.mark.parametrize("model", ["TVDiff", "DGRM", "BPR", "MultiVAE"])
-def test_without_options_it_gives_the_numbers_of_the_run(ask, folder_of, tmp_path, model):
+def test_without_options_it_gives_the_numbers_of_the_run(ask, folder_of, tmp_path, model, caplog):
     out = ask(f"--output={tmp_path / 'again.json'}", "--part=valid,test", model=model)
     result = json.loads((folder_of(model) / "result.json").read_text())
     again = json.loads((tmp_path / "again.json").read_text())["metrics"]
     assert again == {"valid": pytest.approx(result["valid"]), "test": pytest.approx(result["test"])}
-    assert f"recall@5 {result['test']['recall@5']:.4f}" in out
+    assert f"recall@5 {result['test']['recall@5']:.4f}" in out and "another draw" not in caplog.text
 
 
 def test_other_cut_offs_and_metrics_are_those_of_the_lists(ask, loaded, tmp_path):
@@ -63,6 +65,7 @@ def test_groups_are_told_and_a_loaded_run_evaluates_too(ask, folder_of):
         (["--topk=0"], "topk"),
         (["--topk=1000"], "1000"),
         (["--groups=-1"], "groups"),
+        (["--part=,"], "option 'part' is ','; it takes names of parts"),
         (["--epochs=3"], "has no option 'epochs'"),
     ],
 )
@@ -72,9 +75,34 @@ def test_bad_requests_are_one_line(ask, words, message):
     assert len(said.strip().splitlines()) == 1
 
 
-def test_changed_data_is_refused(ask, served_data, tmp_path):
+def test_sampled_items_are_drawn_by_the_seed_which_is_told(served_data, tmp_path, caplog):
+    sampled = {"eval_args": {"mode": "uni20"}, "run_dir": str(tmp_path / "run"), "epochs": 1}
+    options = {"data_path": str(served_data), "use_gpu": False, "topk": [5], "valid_metric": "Recall@5"}
+    columns = {"load_col": {"inter": ["user_id", "item_id"]}}
+    run("BPR", "mine", overrides={**options, **columns, **sampled})
+    caplog.clear()
+    first = load_run(tmp_path / "run").evaluate()
+    assert "another draw than in result.json" in caplog.text
+    np.random.seed(7)  # noqa: NPY002, RecBole's generator
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert load_run(tmp_path / "run").evaluate() == first
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+def test_a_file_of_the_run_is_never_its_output(ask, folder_of):
+    file = folder_of("TVDiff") / "result.json"
+    assert "is a file of the run" in ask(f"--output={file}", "--overwrite=True", code=2)
+
+
+def test_changed_data_is_refused_where_the_run_has_not_kept_its_rows(ask, folder_of, served_data, tmp_path):
     (tmp_path / "mine").mkdir()
     rows = (served_data / "mine" / "mine.inter").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "mine" / "mine.inter").write_text("".join(rows[:-1]), encoding="utf-8")
-    said = ask(f"--data_path={tmp_path}", code=2)
-    assert "may hold rows that it was trained on" in said
+    ask(f"--data_path={tmp_path}", f"--output={tmp_path / 'again.json'}")
+    again = json.loads((tmp_path / "again.json").read_text())["metrics"]
+    result = json.loads((folder_of("TVDiff") / "result.json").read_text())
+    assert again == {"test": pytest.approx(result["test"])}
+    copy = shutil.copytree(folder_of("TVDiff"), tmp_path / "run")
+    (copy / "data.npz").unlink()
+    with pytest.raises(UsageError, match="may hold rows that it was trained on"):
+        load_run(copy, data_path=str(tmp_path)).evaluate()

@@ -90,10 +90,18 @@ def test_filters_of_a_run_count(shop):
     assert (found.users, found.repeats) == (41, 0)
 
 
+BY_TIME = {"latest rows of each user", "last two rows of each user", "latest rows of all"}
+BY_TIME |= {"rows after one moment"}
+
+
+@pytest.mark.parametrize("valid_part", ["iid", "latest"])
 @pytest.mark.parametrize("title", WAYS)
-def test_each_split_is_the_one_that_a_run_gets(shop, title):
-    options = {"rm_dup_inter": "last", "use_gpu": False}
+def test_each_split_is_the_one_that_a_run_gets(shop, title, valid_part):
+    options = {"rm_dup_inter": "last", "use_gpu": False, "valid_part": valid_part}
     (split,) = [one for one in of_shop(**options).splits if one.title == title]
+    if valid_part == "latest" and title in BY_TIME:
+        assert "divides by time" in split.refused
+        return
     columns = {"load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]}}
     config = Config("BPR", "shop", overrides={**options, **columns, **WAYS[title]})
     init_seed(seed_of_split(config), config["reproducibility"])
@@ -130,8 +138,9 @@ def test_pairs_in_two_parts_are_counted(shop):
 
 
 def test_the_split_of_the_options_is_marked_and_comes_first_where_it_is_another(shop):
-    own = [one.title for one in of_shop(shift="temporal").splits if one.own]
-    assert own == ["shifted in time"]
+    splits = {one.title: one for one in of_shop(shift="temporal").splits}
+    assert [title for title, one in splits.items() if one.own] == ["shifted in time"]
+    assert splits["random rows"].options == {"shift": "none", **WAYS["random rows"]}
     args = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "RO", "group_by": "user"}
     first = of_shop(eval_args=args).splits[0]
     assert (first.title, first.own, first.options) == (AS_GIVEN, True, {"eval_args": args})

@@ -217,6 +217,7 @@ def test_a_warm_start_learns_what_comes_before_its_test(timed, columns):
         learned.setdefault(users[user], []).append(when[users[user], items[item]])
     tested = pairs(tests["test_warm"]._dataset)
     assert len({user for user, _ in tested}) == 10
+    assert all(part._dataset.times is None for part in tests.values())  # those of all rows would group them
     for user, item in tested:
         assert max(learned[user]) < when[user, item]
 

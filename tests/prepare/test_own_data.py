@@ -402,15 +402,16 @@ ODD = [
 
 @pytest.mark.parametrize("name", ["shop.inter", "shop.inter.parquet"])
 @pytest.mark.parametrize("odd", [True, False])
-def test_a_data_set_reads_what_was_written(tmp_path, name, odd):
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_data_set_reads_what_was_written(tmp_path, name, odd, whole):
     draw = random.Random(3)
     ids = ODD if odd else [f"i{number}" for number in range(12)]
     table = pd.DataFrame(
         {
             "customer": [draw.choice(ids) for _ in range(200)],
             "sku": [draw.choice(ids) for _ in range(200)],
-            "r": [draw.choice([1, 2.5, None]) for _ in range(200)],
-            "date": [1_700_000_000_123 + draw.randrange(10**9) for _ in range(200)],
+            "r": [draw.choice([1, 2 if whole else 2.5, None]) for _ in range(200)],
+            "date": [1_700_000_000_000 + draw.randrange(10**6) * (1000 if whole else 1) for _ in range(200)],
         }
     )
     found = own_data(table, **DATED, rating="r")

@@ -179,6 +179,7 @@ def _first_rows(text: str, separator: str) -> list[list[str]]:
 
 def write_atomic(table: Any, path: Path) -> None:
     """Write an Arrow table as RecBole reads it: tabs, the names as header, texts quoted if one needs it."""
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
@@ -198,7 +199,7 @@ def write_atomic(table: Any, path: Path) -> None:
             file.seek(0)
             file.truncate()
             file.write(header)
-            frame = plain.to_pandas(types_mapper={pa.int64(): "Int64"}.get)
+            frame = plain.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
             # Around every text: with quotes where needed alone, a lone carriage return would have none.
             style = {"sep": "\t", "lineterminator": "\n", "quoting": csv.QUOTE_NONNUMERIC}
             frame.to_csv(file, index=False, header=False, **style)
