@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_diffusion.cli.command import Command
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.declare import argument
+from recbole_diffusion.options.declare import argument, refusal
 from recbole_diffusion.storage.slow_step import told_if_slow
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def _rendered(found: "Comparison", kind: str, columns: str | None) -> str:
     from recbole_diffusion.report.tables import TEXT_FORMATS
 
     wanted = None if columns is None else [one.strip() for one in columns.split(",") if one.strip()]
+    if wanted == []:
+        raise refusal("columns", columns, "names of columns with commas between, such as seeds,recall@20")
     tables = comparison_tables(found, columns=wanted)
     if kind != "html":
         return TEXT_FORMATS[kind](tables)

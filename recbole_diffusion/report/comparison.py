@@ -176,6 +176,8 @@ def _called(
                 f"no method {name!r} to give another name{did_you_mean(name, groups)}; there are "
                 f"{', '.join(groups)}"
             )
+    if empty := [name for name, other in alias.items() if other is None or not str(other).strip()]:
+        raise UsageError(f"the other name of {empty[0]!r} is empty; write one, or leave it out")
     named = {str(alias.get(name, name)): group for name, group in groups.items()}
     if len(named) < len(groups):
         raise UsageError("two methods would have one name; give each another one")

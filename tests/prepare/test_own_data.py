@@ -311,6 +311,7 @@ WRONG = {
     "dates and numbers": (HEAD + "a,x,2024-01-01\nb,y,1700000000\n", DATED, "row 2: found '1700000000'"),
     "far future": (HEAD + "a,x,9999-12-31\n", DATED, "found '9999-12-31'"),
     "two units": (HEAD + "a,x,1.7e9\nb,y,1.7e9\nc,z,1.7e12\n", DATED, r"row 3: .*one unit \(seconds\)"),
+    "no day": (HEAD + "a,x,20240331\nb,y,20240401\nc,z,20240230\n", DATED, "row 3: .*20240230.*a day"),
     "format": (HEAD + "a,x,2024\n", {**DATED, "time_format": "%d"}, "expected the format %d"),
     "directive": (HEAD + "a,x,2024\n", {**DATED, "time_format": "%Q"}, "time_format is '%Q'"),
     "unit": (HEAD + "a,x,1\n", {**DATED, "time_unit": "h"}, "it takes auto | s | ms"),

@@ -29,6 +29,7 @@ WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nano
 FROM, UNTIL = 10**8, 10**10  # seconds since 1970, from 1973 to 2286
 ISO = r"^\d{4}[-/]\d{1,2}"  # pandas takes "now" for a time, too
 ZONE = r":.*(?:Z|[+-]\d\d:?(?:\d\d)?)$"
+FIRST_DAY, LAST_DAY = 19000101, 21991231
 DAYS = re.compile(r"(19|20|21)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 
 
@@ -153,27 +154,37 @@ def unit_of(values: np.ndarray) -> tuple[str, np.ndarray]:
     return unit, np.flatnonzero((place != most) & (place != 0))
 
 
-def _are_days(values: np.ndarray) -> bool:
-    """Return whether numbers are days such as 20240331."""
-    if values.min() < 19000101 or values.max() > 21991231:
-        return False
-    return all(map(DAYS.fullmatch, (f"{one:.0f}" for one in distinct(values))))
+def _no_days(values: np.ndarray) -> np.ndarray:
+    """Return the places of numbers that are no days such as 20240331; all of them if few could be days."""
+    import pandas as pd
+
+    could = (values >= FIRST_DAY) & (values <= LAST_DAY)
+    if 2 * could.sum() <= len(values):
+        return np.arange(len(values))
+    known = distinct(values[could])
+    texts = pd.Series(known).map("{:.0f}".format)
+    days = texts.str.fullmatch(DAYS) & pd.to_datetime(texts, format="%Y%m%d", errors="coerce").notna()
+    return np.flatnonzero(~np.isin(values, known[days.to_numpy() & (known == np.floor(known))]))
 
 
 def _from_numbers(values: np.ndarray, place: Place, unit: str) -> Times:
     known = np.flatnonzero(~np.isnan(values))
     if unit != "auto":
         return Times(values / UNITS[unit], unit, f"{place.name}: {WORDS[unit]} since 1970")
-    if len(known) and _are_days(values[known]):
+    wrong = _no_days(values[known])
+    if 2 * len(wrong) < len(known):
         import pandas as pd
 
+        if len(wrong):
+            row, expected = int(known[wrong[0]]), "a day such as 20240331, as most rows have"
+            raise place.fault(
+                row, f"{values[row]:.12g}", expected, f"correct it ({counted(len(wrong), 'such row')})"
+            )
         days = pd.Series(values).map("{:.0f}".format, na_action="ignore")
-        moments = pd.to_datetime(days, format="%Y%m%d", errors="coerce")
+        moments = pd.to_datetime(days, format="%Y%m%d")
         seconds = moments.astype("datetime64[s]").astype(np.int64).to_numpy().astype(np.float64)
-        wrong = np.flatnonzero((moments.isna() & days.notna()).to_numpy())
-        if not len(wrong):
-            seconds[np.isnan(values)] = np.nan
-            return Times(seconds, "date", f"{place.name}: days as 20240331, taken as UTC")
+        seconds[np.isnan(values)] = np.nan
+        return Times(seconds, "date", f"{place.name}: days as 20240331, taken as UTC")
     found, others = unit_of(values[known])
     if len(others):
         row = int(known[others[0]])
