@@ -121,6 +121,8 @@ def _without_paths(
     result["command"] = shlex.join(words)
     for name in ("run_dir", *plan.leave_out):
         result.pop(name, None)
+    if "origin" in result:
+        result["origin"] = {**result["origin"], "checkpoint": weights}
     return {"config": config, "result": result}
 
 

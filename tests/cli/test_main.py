@@ -62,6 +62,7 @@ def test_what_a_run_is_asked_for(asked, capsys):
         "config_files": ["a.yaml", "b.yaml"],
         "overrides": {"seed": 7, "gamma": 0.2},
         "resume": None,
+        "continue_from": None,
         "command": shlex.join(["recbole-diffusion", *argv]),
     }
     assert asked[1] == asked[0]
