@@ -64,12 +64,12 @@ def enable(trust_checkpoints: bool = False) -> None:
         "load_data_and_model": _load_data_and_model,
     }
     _enabled.update({name: modules[name] for name in replacements})
-    for module in list(sys.modules.values()):
-        inside = getattr(module, "__name__", "").partition(".")[0]
-        if inside == "recbole_diffusion":
+    for place, module in list(sys.modules.items()):
+        if place.partition(".")[0] == "recbole_diffusion":
             continue
+        held = getattr(module, "__dict__", {})  # sys.modules may hold None, or objects without names
         for name, replacement in replacements.items():
-            if vars(module).get(name) is _enabled[name]:
+            if held.get(name) is _enabled[name]:
                 setattr(module, name, replacement)
     RecBoleConfig.__new__ = staticmethod(_new_config)
     Trainer.__new__ = staticmethod(_new_trainer)

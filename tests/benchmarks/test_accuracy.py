@@ -315,7 +315,9 @@ def test_a_committed_page_is_made_of_its_committed_runs(file):
 def test_each_row_of_a_plan_that_has_no_runs_yet_has_options_that_can_be_read(file):
     for experiment in Plan.read(file).experiments():
         for point in (experiment.points[0], experiment.points[-1]):
-            Config(experiment.row.model, experiment.dataset, overrides={**experiment.given, **point})
+            given = {**experiment.given, **point}
+            config = Config(experiment.row.model, experiment.dataset, overrides=given)
+            assert {name: config[name] for name in point} == point
 
 
 # Runs of before plans ran on tune.
