@@ -4,14 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 from numpy.polynomial import chebyshev
+from support.small import built_of_rows
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.graph.filters import chebyshev_coefficients
 from recbole_diffusion.model.history_model import singular_vectors
-from recbole_diffusion.testing import Built, ModelContract
-from recbole_diffusion.testing.checkerboard import write_parts
+from recbole_diffusion.testing import ModelContract
 
 HALF = {"alpha": 0.5, "beta": 0.5, "gamma": 0.5, "delta": 0.5}
 
@@ -40,18 +39,8 @@ X = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 1, 1]])
 
 
 def build(tmp_path, model, R, **options):
-    """Return a model on the users and items of R, ids in its order, and its scores of them."""
-    cells = [(f"u{u}", f"i{i}") for u, i in zip(*np.nonzero(R), strict=True)]
-    # RecBole wants rows in all parts: pairs that train has already, which no filter reads.
-    data = write_parts(tmp_path, "cells", {"train": cells, "valid": cells[:1], "test": cells[:1]})
-    overrides = {**data.overrides, "allow_overlap": True, "topk": [1], "valid_metric": "Recall@1"}
-    built = Built(model, "cells", {**overrides, **options})
-    users, items = (
-        built.dataset.token2id(field, [f"{letter}{k}" for k in range(size)])
-        for field, letter, size in (("user_id", "u", R.shape[0]), ("item_id", "i", R.shape[1]))
-    )
-    scores = built.model.full_sort_predict(built.users(list(users)))
-    return built, scores[:, torch.as_tensor(items)].double().numpy()
+    """Return a model on the users and items of R, and its scores of them."""
+    return built_of_rows(tmp_path, model, R, **options)[:2]
 
 
 def random_rows(n_users=6, n_items=5, seed=3):

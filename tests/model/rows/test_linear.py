@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from support.small import built_of_rows
 
-from recbole_diffusion.testing import Built, ModelContract
-from recbole_diffusion.testing.checkerboard import write_parts
+from recbole_diffusion.testing import ModelContract
 
 
 class TestEDLAE(ModelContract):
@@ -42,17 +42,8 @@ def random_rows(n_users, n_items, seed, share=0.5):
 
 def build(tmp_path, model, R, **options):
     """Return a model on the users and items of R, its scores of them, and the ids of the items."""
-    cells = [(f"u{u}", f"i{i}") for u, i in zip(*np.nonzero(R), strict=True)]
-    # RecBole wants rows in all parts: pairs that train has already.
-    data = write_parts(tmp_path, "cells", {"train": cells, "valid": cells[:1], "test": cells[:1]})
-    overrides = {**data.overrides, "allow_overlap": True, "topk": [1], "valid_metric": "Recall@1"}
-    built = Built(model, "cells", {**overrides, **options})
-    users, items = (
-        built.dataset.token2id(field, [f"{letter}{k}" for k in range(size)])
-        for field, letter, size in (("user_id", "u", R.shape[0]), ("item_id", "i", R.shape[1]))
-    )
-    scores = built.model.full_sort_predict(built.users(list(users))).view(len(users), -1)
-    return built.model, scores[:, torch.as_tensor(items)].double().numpy(), items
+    built, scores, items = built_of_rows(tmp_path, model, R, **options)
+    return built.model, scores, items
 
 
 def identity_scores(model, items):
