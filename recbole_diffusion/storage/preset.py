@@ -1,8 +1,9 @@
 """Presets: options of one model that belong together, as a paper, its authors' code or our tables have them.
 
-``properties/preset/<Model>.yaml`` has the model's presets by name. Each has ``source``, one sentence about
-the origin of the values, optionally ``note``, what else a comparison with that source requires, and options.
-``datasets`` has options for single data sets, by name, which win over those for all:
+``properties/preset/<Model>.yaml`` has the model's presets by name, or ``<family>.yaml`` below the name of the
+model. Each has ``source``, one sentence about the origin of the values, optionally ``note``, what else a
+comparison with that source requires, and options. ``datasets`` has options for single data sets, by name,
+which win over those for all:
 
     paper:
       source: "the paper's section 4.1 and appendix D"
@@ -18,8 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recbole_diffusion.errors import UsageError, did_you_mean
-from recbole_diffusion.storage.properties import properties_path
-from recbole_diffusion.storage.yaml_io import load_yaml
+from recbole_diffusion.storage.properties import own_part
 
 ORDER = ("paper", "released", "best")
 TEXTS = ("source", "note")
@@ -46,14 +46,9 @@ class Preset:
 def preset_names(model: str) -> list[str]:
     """Return the names of a model's presets, ``paper`` first."""
     return sorted(
-        _content(model), key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)
+        own_part("preset", model)[0],
+        key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name),
     )
-
-
-def _content(model: str) -> dict[str, Any]:
-    """Return the file of a model's presets, empty where none is shipped."""
-    file = properties_path() / "preset" / f"{model}.yaml"
-    return load_yaml(file, packaged=True) if file.is_file() else {}
 
 
 def read_preset(name: Any, model: str, dataset: str) -> Preset:
@@ -81,19 +76,21 @@ def read_preset(name: Any, model: str, dataset: str) -> Preset:
 
 def _read(name: str, model: str) -> tuple[Preset, dict[str, dict[str, Any]]]:
     """Return a preset with the options of all data sets, and the options of single ones."""
-    file = properties_path() / "preset" / f"{model}.yaml"
-    content = _content(model)[name]
+    presets, file = own_part("preset", model)
+    content = presets[name]
     if not isinstance(content, dict):
-        raise UsageError(f"{file}: {name} takes options, with the origin of their values as 'source: TEXT'")
+        raise UsageError(
+            f"{file}: {name} of {model} takes options, with the origin of their values as 'source: TEXT'"
+        )
     texts = {key: content.pop(key, "") for key in TEXTS}
     by_dataset = content.pop("datasets", {})
     if not texts["source"] or not all(isinstance(one, str) for one in texts.values()):
         raise UsageError(
-            f"{file}: {name} must have the origin of its values in one sentence, as 'source: TEXT'"
+            f"{file}: {name} of {model} must have the origin of its values in one sentence, as 'source: TEXT'"
         )
     if not isinstance(by_dataset, dict) or not all(isinstance(one, dict) for one in by_dataset.values()):
         raise UsageError(
-            f"{file}: 'datasets' of {name} takes options by data set, such as {{lastfm: {{steps: 50}}}}"
+            f"{file}: 'datasets' of {name} of {model} takes options by data set, such as {{lastfm: {{steps: 50}}}}"
         )
     return Preset(name, content, **texts), by_dataset
 

@@ -1,7 +1,7 @@
 """YAML files with the defaults of all options: ``properties/overall.yaml`` and those of the models.
 
-A model's defaults are in ``properties/model/<Model>.yaml``, or below its name in ``<family>.yaml``, where the
-small models of a family stand together.
+The five methods have a file each, ``properties/model/<Model>.yaml``; all other models of a family stand
+together in ``<family>.yaml``, each below its name. Presets are laid out in the same way.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ from recbole_diffusion.registry.models import MODELS
 from recbole_diffusion.storage import yaml_io
 
 PAIRS = "pairs"  # of two domains each, together in one file
+RECBOLE = "recbole"  # family of RecBole's own models
 
 
 def properties_path() -> Path:
@@ -40,9 +41,23 @@ def dataset_values(dataset: str) -> dict[str, Any]:
 
 def model_values(model: str) -> dict[str, Any]:
     """Return the defaults of a model in our properties, empty for one that has none there."""
-    folder = properties_path() / "model"
-    if (file := folder / f"{model}.yaml").is_file():
-        return yaml_io.load_yaml(file, packaged=True)
-    if model in MODELS and (file := folder / f"{MODELS[model].family}.yaml").is_file():
-        return yaml_io.load_yaml(file, packaged=True).get(model, {})
-    return {}
+    return own_part("model", model)[0]
+
+
+def own_part(folder: str, model: str) -> tuple[dict[str, Any], Path]:
+    """Return what a folder of our properties has of a model, and the file that has it.
+
+    Args:
+        folder: ``model`` or ``preset``.
+        model: the model's name.
+
+    Returns:
+        The content of ``<Model>.yaml``, or the part below the model's name in ``<family>.yaml``; empty where
+        neither has the model.
+    """
+    file = properties_path() / folder / f"{model}.yaml"
+    if file.is_file():
+        return yaml_io.load_yaml(file, packaged=True), file
+    family = MODELS[model].family if model in MODELS else RECBOLE
+    file = properties_path() / folder / f"{family}.yaml"
+    return (yaml_io.load_yaml(file, packaged=True).get(model, {}) if file.is_file() else {}), file

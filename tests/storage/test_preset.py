@@ -11,7 +11,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.serving.loaded_run import load_run
-from recbole_diffusion.storage import preset
+from recbole_diffusion.storage import preset, properties
 from recbole_diffusion.storage.preset import (
     Preset,
     differences,
@@ -23,16 +23,25 @@ from recbole_diffusion.storage.preset import (
 from recbole_diffusion.storage.properties import properties_path
 from recbole_diffusion.storage.yaml_io import load_yaml
 
-FILES = {file.stem: load_yaml(file) for file in sorted((properties_path() / "preset").glob("*.yaml"))}
+FIVE = ("TVDiff", "CNSDiff", "DGRM", "CCDRec", "DiffCDR")
+READ = {file.stem: load_yaml(file) for file in sorted((properties_path() / "preset").glob("*.yaml"))}
+FILES = {name: READ[name] for name in FIVE} | {
+    model: presets for family in READ.keys() - FIVE for model, presets in sorted(READ[family].items())
+}
 SHIPPED = [(model, name) for model, content in FILES.items() for name in content]
 TEXTS = {"source", "note", "datasets"}
-FIVE = ("TVDiff", "CNSDiff", "DGRM", "CCDRec", "DiffCDR")
 
 
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
     """Return a function that ships a preset of a model in a folder of its own, beside nothing else."""
-    monkeypatch.setattr(preset, "properties_path", lambda: tmp_path)
+
+    def own_part(folder: str, model: str):
+        with monkeypatch.context() as patch:
+            patch.setattr(properties, "properties_path", lambda: tmp_path)
+            return properties.own_part(folder, model)
+
+    monkeypatch.setattr(preset, "own_part", own_part)
 
     def write(text: str, name: str = "paper", model: str = "TVDiff"):
         folder = tmp_path / "preset"
