@@ -1,9 +1,12 @@
-"""Global mean, item means, and item mean plus source offset."""
+"""Rows without transfer: means, item mean plus source offset, and the line through the source bias."""
 
 import pytest
 import torch
 
-from recbole_diffusion.testing import Built
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.quick_start import run
+from recbole_diffusion.testing import FAST, Built
+from recbole_diffusion.testing.two_domains import write_ratings
 
 
 def test_everything_is_the_mean_of_the_training_ratings(two_domains):
@@ -41,3 +44,74 @@ def test_a_user_whom_the_source_does_not_know_has_no_offset(two_domains):
     unknown = (model.source_of == 0).nonzero().flatten()[1:]
     assert len(unknown) == 10
     assert torch.equal(model.known(unknown), torch.zeros(10, 1))
+
+
+def test_ratings_and_loss_equal_the_plain_form_in_float64(two_domains):
+    options = {**two_domains.overrides, "task_absolute": 0.25, "item_offset_reg_weight": 3.0}
+    model = Built("SourceRegression", two_domains.name, options).model.double()
+    for values in (model.source.user_bias, model.target.item_bias, model.line, model.item_offset):
+        torch.nn.init.normal_(values)
+    model.begin_transfer()
+    users = model.shared[:5]
+    biases = model.source.user_bias[model.source_of]
+    mean, deviation = biases[model.shared].mean(), biases[model.shared].std(correction=0)
+    chosen = torch.isin(model.ratings.users, users)
+    who, items, actual = (
+        column[chosen] for column in (model.ratings.users, model.ratings.items, model.ratings.ratings)
+    )
+    offsets = model.target.mean + model.target.item_bias + model.item_offset
+    predicted = offsets[items] + model.line[0] + model.line[1] * (biases[who] - mean) / deviation
+    scores = model.eval().cold_vectors(users) @ model.item_side()[0].T + model.item_side()[1]
+    assert torch.allclose(scores[torch.searchsorted(users, who), items], predicted)
+    error, n = predicted - actual, torch.isin(model.ratings.users, model.shared).sum()
+    expected = (
+        0.75 * error.square().mean() + 0.25 * error.abs().mean() + 3.0 * model.item_offset.square().sum() / n
+    )
+    assert torch.allclose(model.task_loss(users), expected)
+
+
+def test_the_profile_adds_its_slopes_and_their_penalty(two_domains):
+    options = {
+        **two_domains.overrides,
+        "profile": True,
+        "profile_reg_weight": 5.0,
+        "item_offset_reg_weight": None,
+    }
+    model = Built("SourceRegression", two_domains.name, options).model.double()
+    for values in (model.source.item_bias, model.line, model.slopes):
+        torch.nn.init.normal_(values)
+    model.begin_transfer()
+    users, slopes = model.shared[:5], model.slopes.detach().clone()
+    with_it, loss = model.transfer(users)[:, -1], model.task_loss(users)
+    plain = loss - 5.0 * slopes.square().sum() / torch.isin(model.ratings.users, model.shared).sum()
+    model.eval()  # profiles are computed again, by what begin_transfer has learned
+    assert torch.allclose(model.transfer(users)[:, -1], with_it)
+    assert torch.allclose(plain, model.rating_loss(users, model.transfer(users), model.options.task_absolute))
+    torch.nn.init.zeros_(model.slopes)
+    assert torch.allclose(with_it - model.transfer(users)[:, -1], model.profiles_of(users) @ slopes)
+    assert model.profiles_of(users).std(0).gt(0).any()
+
+
+def test_generous_users_of_the_source_are_generous_in_the_target(two_domains, tmp_path):
+    for name, kinds in (("books", range(60)), ("films", range(10, 70))):
+        rows = [
+            (f"u{user}", f"i{item}", 2 + item % 2 + 2 * (user % 2))
+            for user in kinds
+            for item in range(user % 5, 30, 2)
+        ]
+        write_ratings(two_domains.data_path, name, rows)
+    options = {
+        **two_domains.overrides,
+        **FAST,
+        "epochs": 25,
+        "learning_rate": 0.05,
+        "train_batch_size": 16,
+        "run_dir": str(tmp_path / "run"),
+    }
+    result = run("SourceRegression", two_domains.name, overrides=options)
+    assert result["test"]["rated_mae"] < 0.5  # 1 without knowing the user
+
+
+def test_without_biases_there_is_nothing_to_regress_on(two_domains):
+    with pytest.raises(UsageError, match="leave bias at True"):
+        run("SourceRegression", two_domains.name, overrides={**two_domains.overrides, "bias": False})
