@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from benchmarks import _running, _tables, accuracy
+from benchmarks import _running, _tables, accuracy, all_systems
 from benchmarks._plan import Plan
 from benchmarks._running import Runner
 from benchmarks._stored import Folders, Packed, open_stored, outcome_of, pack
@@ -443,3 +443,73 @@ def test_a_row_of_the_best_of_others_is_computed_metric_by_metric(made, tmp_path
             assert table["*best*"][place] == of[winner]
             winners.append(winner)
         assert table["*best*"][-1] == "; ".join(winners)
+
+
+# The page of all systems.
+
+
+def system(**values):
+    named = {"name": "A", "row": "A", "model": "A", "seeds": 3, "mean": 0.2, "deviation": 0.0, "paper": None}
+    cells = (_tables.Cell("0.2"),) * 3
+    return all_systems.System(**{**named, "linear": None, "smaller": False, "shown": cells, **values})
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "paper", "smaller", "reaches"),
+    [
+        (0.20, 0.0, 0.20, False, True),
+        (0.19, 0.0, 0.20, False, False),
+        (0.19, 0.02, 0.20, False, True),
+        (0.90, 0.0, 0.80, True, False),
+        (0.70, 0.0, 0.80, True, True),
+        (0.70, 0.0, None, True, None),
+    ],
+)
+def test_a_system_reaches_its_paper_at_the_figure_or_within_a_deviation(
+    mean, deviation, paper, smaller, reaches
+):
+    assert system(mean=mean, deviation=deviation, paper=paper, smaller=smaller).reaches is reaches
+
+
+def test_a_system_is_held_against_the_linear_model_and_a_linear_model_is_not():
+    linear = ("EASE", 0.25)
+    assert system(linear=linear).passes is False
+    assert system(linear=linear, smaller=True).passes is True
+    assert system(linear=linear, model="EASE").passes is None
+    assert system(linear=linear).cells()[6].text == "no (-20.0 %)"
+
+
+def test_rows_are_found_in_a_paper_by_their_name_the_last_part_of_it_or_the_model():
+    paper = {
+        "paper, uniform (RNS)": [0.1],
+        "FREEDOM, paper": [0.2],
+        "paper, NCF": [0.3],
+        "authors' log": [0.4],
+    }
+    plan = dataclasses.replace(Plan("x", "# X", "", [0], {}, []), paper={"food": paper})
+    for row, model, expected in (
+        ("LightGCN, uniform", "CNSDiff", ("uniform (RNS)", [0.1])),
+        ("two negatives", "FREEDOM", ("FREEDOM", [0.2])),
+        ("any", "NeuMF", ("NCF", [0.3])),
+        ("authors' log", "CNSDiff", None),
+    ):
+        assert all_systems.published(plan, "food", row, model) == expected
+    assert all_systems.published(plan, "baby", "FREEDOM", "FREEDOM") is None
+
+
+def test_the_page_of_all_systems_is_that_of_the_kept_runs():
+    page = (RESULTS / "all.md").read_text(encoding="utf-8").splitlines()
+    plans = all_systems.read(ROOT / "benchmarks/plans", RESULTS)
+    name, (plan, stored) = next((name, one) for name, one in plans.items() if name.startswith("tvdiff_acc"))
+    heading, metric, found = list(all_systems.sections(plan, stored))[1]
+    place = page.index(f"## {heading}")
+    assert page[place + 2] == f"{metric}; best linear model: EASE, 0.2762; [all rows and metrics]({name})."
+    lines = page[place + 6 : place + 6 + len(found)]
+    assert [line.split("|")[1].strip() for line in lines] == [one.name for one in found]
+    (best,) = (one for one in found if one.name == "TV-Diff")
+    # By hand from the plan's page: the honest row with the best validation score.
+    assert (best.row, best.mean, best.paper) == (
+        "TVDiff I+II, dropout 0.6",
+        pytest.approx(0.2958, abs=5e-5),
+        0.2953,
+    )
