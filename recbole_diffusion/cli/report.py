@@ -21,7 +21,19 @@ class ReportOptions(ComparisonOptions, MachineOptions):
     output: str = argument("", "file to write")
     pictures: str | None = argument(None, "folder for the figures as files (needs matplotlib)")
     pictures_format: str = argument("png", "format of those files", choices=("png", "svg", "pdf"))
-    models: bool = argument(True, "load trained models for the figures that need them")
+    models: bool = argument(True, "load trained models for the figures and lists that need them")
+    users: str | None = argument(
+        None, "original ids of the users whose lists are shown: 405,13; null: four of different activity"
+    )
+    item_title: str | None = argument(
+        None, "column of the .item file that holds titles; null: title, movie_title, name or the like"
+    )
+    watch: bool = argument(
+        False, "write the page of a run or sweep that is going on, and again when there is news, to its end"
+    )
+    every: float = argument(
+        5.0, "seconds between two looks, and between two loads of the page, with --watch", low=0.1, high=3600
+    )
 
     def __post_init__(self) -> None:
         if not self.output:
@@ -33,9 +45,11 @@ COMMAND = Command(
     "DIR ... [--glob=PATTERN] --output=FILE.html [--key=value ...]",
     """
 Writes one HTML page that needs nothing else, of one run, of several (a comparison), or of a sweep's folder:
-metrics, learning curves, parts of the loss, metrics by group of items and users, accuracy against time, and
-the figures of the papers. Figures that need a trained model are made if its best.pt and its data set exist;
-the page says what is missing.
+metrics, learning curves, parts of the loss, metrics by group of items and users, accuracy against time,
+calibration of predicted ratings, items by popularity and who recommends them, the lists of a few users side
+by side, the importance of a sweep's options, and the figures of the papers. What needs a trained model is
+made if its best.pt and its data set exist; the page says what is missing. With --watch the page follows a run
+or sweep that is going on: open it in a browser, where it loads itself again.
 """,
     ReportOptions,
     takes="DIR",
@@ -53,6 +67,7 @@ def report(argv: Sequence[str]) -> int:
     if given is None:
         return 0
     options = given.read(ReportOptions)
+    from recbole_diffusion.report.live import check_watched, watch
     from recbole_diffusion.report.pictures import require_matplotlib, write_pictures
     from recbole_diffusion.report.runs import find_folders
     from recbole_diffusion.storage.atomic import output_file, write_text
@@ -60,8 +75,14 @@ def report(argv: Sequence[str]) -> int:
     path = output_file(options.output, options.overwrite)
     if options.pictures:
         require_matplotlib()
+    folders = find_folders(given.arguments, options.glob)
+    if options.watch:
+        folder = check_watched(folders)
+        sys.stdout.write(f"watching {folder}: open {path} in a browser; Ctrl-C ends this\n")
+        sys.stdout.flush()
+        watch(folder, path, options.every)
     with told_if_slow("making the page"):
-        page, figures, missing = _made(find_folders(given.arguments, options.glob), options)
+        page, figures, missing = _made(folders, options)
         text = page.html()
     pictures = []
     if options.pictures:
@@ -95,4 +116,4 @@ def _made(folders: list[Path], options: ReportOptions) -> tuple[Any, list, list[
 
         return load_run(run.path, **options.for_loading())
 
-    return runs_page(found, load if options.models else None, left_out)
+    return runs_page(found, load if options.models else None, left_out, options.users, options.item_title)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 BINS = 20
+CALIBRATION_BINS = 10
 COVERED = 0.1  # a mode is covered if its predicted share is at least this fraction of its actual share
 MOST_USERS = 10_000  # that are tested
 
@@ -31,6 +32,35 @@ def nearest_modes(values: np.ndarray, modes: np.ndarray) -> np.ndarray:
         modes: the ratings that occur, ascending.
     """
     return np.searchsorted((modes[1:] + modes[:-1]) / 2, values, side="right")
+
+
+def calibration(ratings: np.ndarray, predicted: np.ndarray, low: float, high: float) -> dict[str, list]:
+    """Return what rows with similar predictions are rated on average.
+
+    Args:
+        ratings: actual ratings, [rows].
+        predicted: predicted ratings, [rows].
+        low: lowest rating of the scale.
+        high: highest rating of the scale.
+
+    Returns:
+        ``edges``: of CALIBRATION_BINS bins of equal width over the scale, [bins + 1]; a prediction beyond the
+        scale is in the nearest bin. By bin, [bins] each: ``rows``, the mean ``predicted`` and ``actual``
+        rating, and ``error``, the standard error of the latter; 0 without rows.
+    """
+    bounds = np.linspace(low, high, CALIBRATION_BINS + 1)
+    place = np.digitize(np.clip(predicted, low, high), bounds[1:-1])
+    rows = np.bincount(place, minlength=CALIBRATION_BINS)
+    divisor = np.maximum(rows, 1)
+
+    def means(values: np.ndarray) -> np.ndarray:
+        return np.bincount(place, values, minlength=CALIBRATION_BINS) / divisor
+
+    actual = means(ratings)
+    variance = means((ratings - actual[place]) ** 2) * divisor / np.maximum(rows - 1, 1)
+    found = {"predicted": means(predicted), "actual": actual, "error": np.sqrt(variance / divisor)}
+    by_bin = {name: values.round(6).tolist() for name, values in found.items()}
+    return {"edges": bounds.round(6).tolist(), "rows": rows.tolist(), **by_bin}
 
 
 def kl_distance(p: np.ndarray, q: np.ndarray) -> float:

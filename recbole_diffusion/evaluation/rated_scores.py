@@ -194,6 +194,7 @@ class RatedScores:
         if self.predicts_ratings:
             report |= {
                 "counts": self.counts(),
+                "calibration": distribution.calibration(ratings, scores, *self.scale),
                 "distribution": distribution.compare(users, ratings, scores, *self.scale),
             }
         return report

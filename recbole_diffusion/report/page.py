@@ -16,6 +16,7 @@ from recbole_diffusion.storage.versions import __version__
 
 ASSETS = resources.files("recbole_diffusion.report") / "assets"
 PARTS = ("page.html", "page.css", "page.js")
+PAUSE = '<button id="pause" type="button" aria-pressed="false">Pause</button>'
 SYMBOLS = {
     "circle": '<circle cx="7" cy="7" r="4"/>',
     "square": '<rect x="3" y="3" width="8" height="8"/>',
@@ -81,7 +82,9 @@ class HtmlPage:
         panels = []
         for panel in figure.panels:
             title = f"<h4>{html.escape(panel.title)}</h4>" if panel.title else ""
-            label, number = html.escape(panel.title), len(self._panels)
+            axes = f"{panel.y_label} by {panel.x_label}" if panel.x_label and panel.y_label else ""
+            named = ": ".join(part for part in (figure.title, panel.title, axes) if part)
+            label, number = html.escape(named), len(self._panels)
             place = f'<div class="plot" data-panel="{number}" role="img" aria-label="{label}"></div>'
             panels.append(f'<div class="panel">{title}{place}</div>')
             self._panels.append(panel_json(panel))
@@ -98,8 +101,12 @@ class HtmlPage:
             if figure is not None:
                 self.figure(figure)
 
-    def html(self) -> str:
-        """Return the page; it includes Plotly only if it has a figure."""
+    def html(self, reload: float | None = None) -> str:
+        """Return the page; it includes Plotly only if it has a figure.
+
+        Args:
+            reload: seconds after which the page loads itself again, for one that is still written.
+        """
         assets = {name: ASSETS.joinpath(name).read_text(encoding="utf-8") for name in PARTS}
         plotly = ASSETS.joinpath("plotly-basic.min.js").read_text(encoding="utf-8") if self._panels else ""
         links = (f'<a href="#{anchor}">{html.escape(title)}</a>' for anchor, title in self.sections)
@@ -111,6 +118,8 @@ class HtmlPage:
             links="".join(links),
             content="\n".join(self._parts),
             version=__version__,
+            live="" if reload is None else f' data-reload="{reload:g}"',
+            pause="" if reload is None else PAUSE,
             style=assets["page.css"],
             script=assets["page.js"],
             panels=panels,

@@ -53,7 +53,7 @@ def learning_curves(methods: Mapping[str, Sequence[RunRecord]], metric: str) -> 
 
 
 def validations(run: RunRecord, metric: str) -> list[tuple[int, float, float]]:
-    """Return epoch (from 1), seconds of training and validation until then, and metric of each validation."""
+    """Return epoch (from 0), seconds of training and validation until then, and metric of each validation."""
     seconds = 0.0
     points: list[tuple[int, float, float]] = []
     for record in run.epochs:

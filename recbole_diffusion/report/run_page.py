@@ -1,13 +1,17 @@
 """The page of one run or of several: learning curves, groups, cost, and the figures of the papers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.report.comparison import Comparison
 from recbole_diffusion.report.comparison_table import comparison_tables
 from recbole_diffusion.report.figure import Figure
 from recbole_diffusion.report.page import HtmlPage
+from recbole_diffusion.report.paper.ratings import calibration
 from recbole_diffusion.report.paper_figures import paper_figures
+from recbole_diffusion.report.recommendations import recommendations
 from recbole_diffusion.report.run_figures import accuracy_against_time, groups, learning_curves, loss_parts
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.tables import Cell, Table, number
@@ -19,7 +23,11 @@ SECONDS = ("load", "build", "train", "valid", "test")
 
 
 def runs_page(
-    found: Comparison, load: Callable[[RunRecord], Any] | None, left_out: Sequence[str] = ()
+    found: Comparison,
+    load: Callable[[RunRecord], Any] | None,
+    left_out: Sequence[str] = (),
+    users: str | None = None,
+    item_title: str | None = None,
 ) -> tuple[HtmlPage, list[Figure], list[str]]:
     """Return the page of compared runs, or of one run, its figures, and what is missing in it.
 
@@ -27,11 +35,19 @@ def runs_page(
         found: the comparison; for a single run, one of one method with one seed.
         load: see :func:`~recbole_diffusion.report.paper_figures.paper_figures`.
         left_out: notes about runs that were left out, shown at the top.
+        users: ids of the users whose lists are shown, with commas between; None for a few drawn ones.
+        item_title: column of the .item file that holds titles; None for one that is known to.
+
+    Raises:
+        UsageError: ``users`` or ``item_title`` cannot be met.
     """
+    load = None if load is None else _once(load)
     methods = {method.name: method.runs for method in found.methods}
     runs = [run for of_method in methods.values() for run in of_method]
     alone = runs[0] if len(runs) == 1 else None
     papers, missing = paper_figures(methods, load)
+    rated = calibration(methods, load, missing)
+    lists = recommendations(found, load, missing, users, item_title)
     metric = runs[0].valid_metric
     learning = [learning_curves(methods, metric) if all(run.valid_metric == metric for run in runs) else None]
     learning += [loss_parts(name, of_method) for name, of_method in methods.items()]
@@ -57,14 +73,37 @@ def runs_page(
     if serving:
         page.section("Groups")
         page.figures(serving)
-    if papers or missing:
+    if rated:
+        page.section("Calibration")
+        page.figures([rated])
+    lists.show(page)
+    if papers:
         page.section("Figures of the papers")
         page.figures(papers)
-        for text in missing:
-            page.note(text)
+    if missing:
+        page.section("Not shown")
+    for text in missing:
+        page.note(text)
     _runs(page, methods)
-    figures = [figure for figure in [time, *learning, *serving, *papers] if figure is not None]
-    return page, figures, missing
+    figures = [time, *learning, *serving, rated, *lists.figures, *papers]
+    return page, [figure for figure in figures if figure is not None], missing
+
+
+def _once(load: Callable[[RunRecord], Any]) -> Callable[[RunRecord], Any]:
+    """Return ``load``, which loads each run once; an error comes again where it is asked for again."""
+    kept: dict[Path, Any] = {}
+
+    def loaded(run: RunRecord) -> Any:
+        if run.path not in kept:
+            try:
+                kept[run.path] = load(run)
+            except (UsageError, RunError) as error:
+                kept[run.path] = error
+        if isinstance(kept[run.path], Exception):
+            raise kept[run.path]
+        return kept[run.path]
+
+    return loaded
 
 
 def _run_head(run: RunRecord, found: Comparison) -> HtmlPage:

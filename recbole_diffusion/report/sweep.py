@@ -22,7 +22,23 @@ def read_sweep(folder: Path) -> dict[str, Any]:
     """Return the content of ``sweep.json``.
 
     Raises:
-        RunError: it is damaged. UsageError: no trial has a score yet.
+        RunError: it is damaged.
+        UsageError: no trial has a score yet.
+    """
+    sweep = sweep_content(folder)
+    if not scored_trials(sweep):
+        raise UsageError(
+            f"no trial of the sweep in {folder} has a score yet; wait for one, or continue it with tune "
+            f"--resume={folder}"
+        )
+    return sweep
+
+
+def sweep_content(folder: Path) -> dict[str, Any]:
+    """Return the content of ``sweep.json``, with or without scores.
+
+    Raises:
+        RunError: it is damaged.
     """
     file = folder / "sweep.json"
     try:
@@ -43,11 +59,6 @@ def read_sweep(folder: Path) -> dict[str, Any]:
     if wrong:
         raise RunError(
             f"{file} is damaged: {', '.join(wrong)} missing or of the wrong type; repeat the sweep"
-        )
-    if not scored_trials(sweep):
-        raise UsageError(
-            f"no trial of the sweep in {folder} has a score yet; wait for one, or continue it with tune "
-            f"--resume={folder}"
         )
     return sweep
 

@@ -29,7 +29,7 @@ def sweep_figures(
 
 def options_together(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Figure | None:
     """Return parallel coordinates: one line per trial, through the ranks of its options to its score."""
-    varied = _varied(trials)
+    varied = varied_options(trials)
     if not varied or len(trials) < 2:
         return None
     scores = [trial["score"] for trial in trials]
@@ -57,7 +57,7 @@ def options_together(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any
 def options_one_by_one(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Figure | None:
     """Return the score against each option, one panel per option."""
     panels = []
-    for name, values in list(_varied(trials).items())[:MOST_OPTIONS]:
+    for name, values in list(varied_options(trials).items())[:MOST_OPTIONS]:
         numeric = all(is_number(value) for value in values)
         positive = numeric and min(values) > 0
         panel = Panel(name, name, sweep["valid_metric"], x_log=positive and max(values) >= 10 * min(values))
@@ -80,7 +80,7 @@ def learning_and_cost(
     metric = sweep["valid_metric"]
     label = f"{sweep.get('selection', 'validation')} {metric}"
     found = [
-        (trial, _validations(folder / trial["folder"] / "metrics.jsonl", metric))
+        (trial, validations_of_trial(folder / trial["folder"] / "metrics.jsonl", metric))
         for trial in trials[:MOST_LINES]
     ]
     found = [(trial, points) for trial, points in found if points]
@@ -132,8 +132,8 @@ def _by_trial(sweep: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> 
     ]
 
 
-def _validations(file: Path, metric: str) -> list[tuple[int, float]]:
-    """Return epoch (from 1) and score of each validation of a trial, up to a half-written line."""
+def validations_of_trial(file: Path, metric: str) -> list[tuple[int, float]]:
+    """Return epoch (from 0) and score of each validation of a trial, up to a half-written line."""
     points: list[tuple[int, float]] = []
     for line in file.read_bytes().splitlines() if file.is_file() else []:
         try:
@@ -146,7 +146,7 @@ def _validations(file: Path, metric: str) -> list[tuple[int, float]]:
     return points
 
 
-def _varied(trials: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def varied_options(trials: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Return the options with more than one value and their sorted values, numbers first."""
     names = dict.fromkeys(name for trial in trials for name in trial["options"])
     found = {}

@@ -5,15 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.report.figure import Figure
+from recbole_diffusion.report.importance import importance_figure
 from recbole_diffusion.report.page import HtmlPage
 from recbole_diffusion.report.sweep import is_number, read_sweep, scored_trials, short, trial_name
-from recbole_diffusion.report.sweep_figures import sweep_figures
+from recbole_diffusion.report.sweep_figures import sweep_figures, varied_options
 from recbole_diffusion.report.tables import Cell, Table, number
 from recbole_diffusion.storage import yaml_io
 
 
-def sweep_page(folder: Path) -> tuple[HtmlPage, list[Figure], list[str]]:
+def sweep_page(folder: Path, weigh_options: bool = True) -> tuple[HtmlPage, list[Figure], list[str]]:
     """Return the page of a sweep, its figures, and what is missing in it.
+
+    Args:
+        folder: the sweep's.
+        weigh_options: whether to estimate the importance of the options, which takes seconds.
 
     Raises:
         RunError, UsageError: see :func:`read_sweep`.
@@ -45,8 +50,14 @@ def sweep_page(folder: Path) -> tuple[HtmlPage, list[Figure], list[str]]:
     final = _final(sweep)
     if final:
         page.table(final)
+    weights, why = (
+        importance_figure(trials, list(varied_options(trials)), metric) if weigh_options else (None, None)
+    )
     if of_options:
         page.section("Options")
+        page.figures([weights])
+        if why:
+            page.note(why)
         page.figures(of_options)
     page.section("Learning")
     page.figures(learning)
@@ -56,7 +67,7 @@ def sweep_page(folder: Path) -> tuple[HtmlPage, list[Figure], list[str]]:
     kept = {name: sweep.get(name) for name in ("command", "space", "settings", "options", "versions")}
     page.code(yaml_io.dump_yaml({name: value for name, value in kept.items() if value}).rstrip())
     page.close_details()
-    return page, [*of_options, *learning], []
+    return page, [*([weights] if weights else []), *of_options, *learning], []
 
 
 def _final(sweep: Mapping[str, Any]) -> Table | None:

@@ -164,6 +164,18 @@ class LoadedRun:
         """
         return evaluated.evaluate(self, None if parts is None else list(parts)).metrics
 
+    def rated_reports(self, parts: Iterable[str] | None = None) -> dict[str, Any]:
+        """Return the reports on the ratings of parts, as ``rated`` of ``result.json`` has them.
+
+        Args:
+            parts: see :meth:`evaluate`.
+
+        Raises:
+            UsageError: see :meth:`evaluate`.
+            RunError: see :meth:`evaluate`.
+        """
+        return evaluated.evaluate(self, None if parts is None else list(parts)).rated
+
     @functools.cached_property
     def fold_in_items(self) -> IdMap:
         """Return the ids of the items that histories are made of: the run's, or its source domain's."""

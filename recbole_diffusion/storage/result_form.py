@@ -26,6 +26,7 @@ GROUP = each(or_none(NUMBER))
 RATED = fields(
     readings=each(METRICS),
     counts=each(listed(NUMBER)),
+    calibration=each(listed(NUMBER)),
     users=COUNT,
     relevant_from=NUMBER,
     distribution=kind(dict),

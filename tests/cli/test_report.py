@@ -43,7 +43,7 @@ def trained(tmp_path_factory):
 def test_one_run(trained, tmp_path, capsys):
     out = tmp_path / "one.html"
     assert cli.main(["report", str(trained / "TVDiff-0"), f"--output={out}"]) == 0
-    assert "4 figures" in capsys.readouterr().out
+    assert "5 figures" in capsys.readouterr().out
     text = out.read_text()
     for said in (
         "TVDiff on toy",
@@ -61,8 +61,8 @@ def test_several_runs_and_pictures(trained, tmp_path, capsys):
     out, pictures = tmp_path / "all.html", tmp_path / "pictures"
     words = [f"--glob={trained}/*", f"--output={out}", f"--pictures={pictures}", "--pictures_format=svg"]
     assert cli.main(["report", *words]) == 0
-    assert "also   6 pictures" in capsys.readouterr().out
-    assert len(list(pictures.glob("*.svg"))) == 6
+    assert "also   7 pictures" in capsys.readouterr().out
+    assert len(list(pictures.glob("*.svg"))) == 7
     text = out.read_text()
     assert "the same 2 splits" in text
     assert "paired t-test over users of recall@5" in text

@@ -1,15 +1,20 @@
 """The page: self-contained, escaped, small; in a browser its figures show, its tables sort; figure files."""
 
+import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
+import threading
+import time
 
 import plotly.graph_objects
 import pytest
 
+from recbole_diffusion.cli import main as cli
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.report import pictures
+from recbole_diffusion.report import live, pictures
 from recbole_diffusion.report.comparison import compare
 from recbole_diffusion.report.figure import (
     COLOURS,
@@ -39,7 +44,10 @@ addEventListener("error", (event) => problems.push(event.message));
 addEventListener("securitypolicyviolation", (event) => problems.push("refused " + event.violatedDirective));
 for (const kind of ["error", "warn"]) console[kind] = (...words) => problems.push(words.join(" "));
 </script>"""
-ASK = """<script>setTimeout(() => {
+ASK = """(async () => {
+  const rest = (ms) => new Promise((done) => setTimeout(done, ms));
+  const plots = [...document.querySelectorAll(".plot")];
+  while (plots.some((plot) => !plot.querySelector("svg .trace"))) await rest(50);
   const column = (k) => [...document.querySelectorAll("tbody tr")].map((row) => row.cells[k].textContent);
   const press = (k) => document.querySelectorAll("thead button")[k].click();
   const said = { before: column(1) };
@@ -48,14 +56,91 @@ ASK = """<script>setTimeout(() => {
   press(0); said.words = column(0);
   document.getElementById("theme").click(); said.theme = document.documentElement.dataset.theme;
   document.querySelectorAll(".legend button")[0].click();
-  setTimeout(() => {
-    const plots = [...document.querySelectorAll(".plot")];
-    said.drawn = plots.map((plot) => plot.querySelectorAll("svg .trace").length);
-    said.marks = document.querySelectorAll(".plot path").length;
-    said.problems = window.problems;
-    document.title = JSON.stringify(said);
-  }, 1500);
-}, 3000)</script>"""
+  await rest(200);
+  said.drawn = plots.map((plot) => plot.querySelectorAll("svg .trace").length);
+  said.marks = document.querySelectorAll(".plot path").length;
+  said.names = plots.map((plot) => plot.getAttribute("aria-label"));
+  said.problems = window.problems;
+  return said;
+})()"""
+# What the live page shows, and whether it will load itself again.
+LIVE = """(() => {
+  const texts = (one) => [...one.children].map((part) => part.textContent);
+  const facts = Object.fromEntries([...document.querySelectorAll(".facts div")].map(texts));
+  return { title: document.title, facts, reloads: document.body.dataset.reload || null,
+    log: (document.querySelector("pre") || {}).textContent,
+    drawn: document.querySelectorAll(".plot svg .trace").length };
+})()"""
+
+
+class Browser:
+    """One Chromium for the tests of this file, asked through its pipe."""
+
+    def __init__(self, profile):
+        (their_in, to_browser), (from_browser, their_out) = os.pipe(), os.pipe()
+
+        def wire():  # Chromium reads from 3 and writes to 4
+            os.dup2(their_in, 13), os.dup2(their_out, 14)
+            os.dup2(13, 3), os.dup2(14, 4)
+
+        words = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
+        words += ["--window-size=1300,2000", f"--user-data-dir={profile}"]
+        quiet = subprocess.DEVNULL
+        self.process = subprocess.Popen(words, stdout=quiet, stderr=quiet, preexec_fn=wire, close_fds=False)
+        os.close(their_in), os.close(their_out)
+        self.into, self.out, self.number, self.rest = to_browser, from_browser, 0, b""
+        target = self.tell("Target.createTarget", url="about:blank")["targetId"]
+        self.session = None
+        self.session = self.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+
+    session = None
+
+    def tell(self, method, **parameters):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": parameters}
+        message |= {"sessionId": self.session} if self.session else {}
+        os.write(self.into, json.dumps(message).encode() + b"\0")
+        while True:
+            while b"\0" not in self.rest:
+                more = os.read(self.out, 2**16)
+                assert more, "the browser has ended"
+                self.rest += more
+            one, _, self.rest = self.rest.partition(b"\0")
+            answer = json.loads(one)
+            if answer.get("id") == self.number:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    def open(self, file):
+        self.tell("Page.navigate", url=file.as_uri())
+
+    def ask(self, script):
+        """Return the value of a script's promise; None while the page is being loaded again."""
+        found = self.tell("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        return found["result"].get("value")
+
+    def wait_for(self, script, right, patience=90.0):
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            with contextlib.suppress(AssertionError):  # a page that went away while it was asked
+                if (found := self.ask(script)) is not None and right(found):
+                    return found
+            time.sleep(0.1)
+        raise AssertionError(f"the page never was as expected; at last {found}")
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(20)
+        os.close(self.into), os.close(self.out)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
+    opened = Browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
 
 
 def figure() -> Figure:
@@ -152,23 +237,12 @@ def test_a_run_without_epochs_has_no_line_among_the_losses_of_its_method(make_ru
     assert [(series.name, series.y) for series in figure.panels[0].series] == [("seed 0", (0.5, 0.5, 0.5))]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_in_a_browser(page, tmp_path):
-    text = page.html().replace("<title>", LISTEN + "<title>", 1).replace("</body>", ASK + "</body>")
-    (tmp_path / "page.html").write_text(text)
-    words = [
-        CHROMIUM,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--virtual-time-budget=20000",
-        "--window-size=1300,2000",
-    ]
-    words += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", f"file://{tmp_path / 'page.html'}"]
-    dom = subprocess.run(words, capture_output=True, text=True, timeout=200, check=True).stdout
-    title = re.search(r"<title>(\{.*?\})</title>", dom, re.DOTALL)
-    assert title, "the page did not get to its end"
-    said = json.loads(title.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+def test_in_a_browser(page, browser, tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text(page.html().replace("<title>", LISTEN + "<title>", 1))
+    browser.open(file)
+    browser.wait_for("document.readyState", lambda state: state == "complete")
+    said = browser.ask(ASK)
     assert said["problems"] == []
     assert said["before"] == ["10.0000", "9.0000", "", "100.0000"]
     assert said["down"] == ["100.0000", "10.0000", "9.0000", ""]
@@ -178,6 +252,105 @@ def test_in_a_browser(page, tmp_path):
     assert min(said["drawn"]) >= 1
     assert len(said["drawn"]) == len(KINDS)
     assert said["marks"] > 10
+    assert (
+        said["names"][0] == f"All kinds: {KINDS[0]} {NASTY}: y by x"
+    )  # of the figure, for who cannot see it
+
+
+def test_a_live_page_follows_a_run_to_its_end(write_run, browser, tmp_path, capsys):
+    done = write_run("BPR-0")
+    folder, out = tmp_path / "runs/going", tmp_path / "live.html"
+    folder.mkdir()
+    lines = (done / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "config.yaml").write_text(
+        "model: BPR\ndataset: toy\nseed: 7\nepochs: 3\nvalid_metric: Recall@20\n"
+    )
+    words = ["report", str(folder), "--watch", "--every=0.5", f"--output={out}", "--models=false"]
+    code = []
+    command = threading.Thread(target=lambda: code.append(cli.main(words)), daemon=True)
+    command.start()
+    browser.wait_for("0", lambda _: out.is_file())
+    browser.open(out)
+    first = browser.wait_for(LIVE, lambda now: now["facts"].get("epochs done") == "0 of 3 at most")
+    assert (first["title"], first["reloads"], first["drawn"]) == ("BPR on toy", "0.5", 0)
+    (folder / "log.txt").write_text("epoch 0 training\n")
+    # The second epoch's line is half written: it counts when it is whole.
+    (folder / "metrics.jsonl").write_text(lines[0] + lines[1][:20])
+    one = browser.wait_for(LIVE, lambda now: now["facts"].get("epochs done") == "1 of 3 at most")
+    assert one["log"] == "epoch 0 training"
+    (folder / "metrics.jsonl").write_text("".join(lines[:2]))
+    two = browser.wait_for(LIVE, lambda now: now["drawn"] and "2 of 3" in now["facts"]["epochs done"])
+    assert two["facts"]["best recall@20"] == "0.1333, epoch 1"
+    paused = 'document.getElementById("pause").getAttribute("aria-pressed")'
+    press = '(() => { const one = document.getElementById("pause"); one.click(); return 1; })()'
+    while browser.wait_for(paused, bool) != "true":  # the click may meet a page that is being loaded again
+        browser.wait_for(press, bool)
+        time.sleep(0.8)
+    for name in ("metrics.jsonl", "result.json"):
+        (folder / f".{name}").write_bytes((done / name).read_bytes())
+        (folder / f".{name}").replace(folder / name)
+    command.join(60)
+    assert code == [0]
+    assert "1.2 MB" in capsys.readouterr().out
+    time.sleep(0.5)
+    assert browser.ask(LIVE)["reloads"] == "0.5"  # paused: the page of before
+    browser.ask(press)
+    last = browser.wait_for(LIVE, lambda now: now["reloads"] is None)
+    assert last["facts"]["test recall@20"] == "0.2000"
+
+
+def test_what_is_watched_ends_with_a_page_that_says_so(write_run, tmp_path, monkeypatch):
+    folder = write_run("going")
+    (folder / "result.json").unlink()
+
+    def ended(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live.time, "sleep", ended)
+    with pytest.raises(KeyboardInterrupt):
+        live.watch(folder, tmp_path / "a.html", 5.0)
+    text = (tmp_path / "a.html").read_text()
+    assert "Nobody watches this any more" in text
+    assert "data-reload" not in text
+
+
+def test_a_run_that_writes_nothing_any_more_is_told(write_run, sweep):
+    for folder, command in ((write_run("going"), "--resume="), (sweep, "tune --resume=")):
+        assert "Nothing was written" not in live.live_page(folder).html()
+        for file in folder.rglob("*"):
+            os.utime(file, (1e9, 1e9))
+        assert f"continue it with {command}{folder}" in live.live_page(folder).html()
+
+
+def test_a_running_sweep_shows_its_running_trials_and_ends_with_its_last_final_run(sweep):
+    file = sweep / "sweep.json"
+    content = json.loads(file.read_text())
+    assert not live.has_ended(sweep)
+    text = live.live_page(sweep).html(reload=5)
+    assert 'data-reload="5"' in text
+    assert "Trials that are running" in text
+    assert "Importance" not in text  # takes seconds, each time
+    for trial in content["trials"]:
+        trial["score"] = None
+    file.write_text(json.dumps(content))
+    assert "1 finished, 1 stopped, 1 failed, 1 waiting" in live.live_page(sweep).html()
+    content |= {
+        "winner": 0,
+        "settings": {"final_seeds": 1},
+        "final": [{"state": "running", "folder": "final/0"}],
+    }
+    file.write_text(json.dumps(content))
+    assert not live.has_ended(sweep)
+    content["final"][0]["state"] = "finished"
+    file.write_text(json.dumps(content))
+    assert live.has_ended(sweep)
+
+
+def test_what_cannot_be_watched_is_refused(write_run, tmp_path):
+    with pytest.raises(UsageError, match="takes one folder"):
+        live.check_watched([tmp_path, tmp_path])
+    with pytest.raises(UsageError, match=r"neither config\.yaml nor sweep\.json"):
+        live.check_watched([tmp_path])
 
 
 LINES = [PlotSeries("a", [1, 2, 3], [0.1, None, 0.3], texts=["x"] * 3), PlotSeries("b", [1], [1], dash="dot")]

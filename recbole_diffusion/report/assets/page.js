@@ -21,9 +21,32 @@
     for (const name of ["xaxis", "yaxis"]) for (const key in axis) layout[`${name}.${key}`] = axis[key];
     return layout;
   }
-  button.addEventListener("click", () => paint(root.dataset.theme === "dark" ? "light" : "dark"));
+  button.addEventListener("click", () => {
+    paint(root.dataset.theme === "dark" ? "light" : "dark");
+    keep(root.dataset.theme);
+  });
   dark.addEventListener("change", (event) => paint(event.matches ? "dark" : "light"));
-  paint(dark.matches ? "dark" : "light");
+  paint(keep() || (dark.matches ? "dark" : "light"));
+
+  // A page that is still written loads itself again, until the reader pauses it; the reader's theme stays.
+  function keep(theme) {
+    try {
+      if (theme) sessionStorage.setItem("theme", theme);
+      return sessionStorage.getItem("theme");
+    } catch { return null; }  // a browser that keeps nothing for files
+  }
+  const pause = document.getElementById("pause");
+  if (pause) {
+    const seconds = Number(document.body.dataset.reload);
+    const wait = () => setTimeout(() => location.reload(), 1000 * seconds);
+    let timer = wait();
+    pause.addEventListener("click", () => {
+      const paused = pause.getAttribute("aria-pressed") !== "true";
+      pause.setAttribute("aria-pressed", String(paused));
+      clearTimeout(timer);
+      if (!paused) timer = wait();
+    });
+  }
 
   // Figures.
   function draw(plot) {

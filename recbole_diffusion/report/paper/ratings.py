@@ -1,8 +1,9 @@
-"""The distribution of predicted ratings, by epoch and at the end (DGRM, Figures 2 to 6)."""
+"""Predicted ratings: their distribution by epoch and at the end (DGRM, Figures 2 to 6), their calibration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, shade_of
 from recbole_diffusion.report.run_figures import method_style
 from recbole_diffusion.report.runs import RunRecord
@@ -96,3 +97,77 @@ def _at_the_end(methods: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str
                 PlotSeries(label, counts["edges"], shares(counts["rated"]), kind="steps", colour=colour)
             )
     return list(panels.values())
+
+
+def calibration(
+    methods: Mapping[str, Sequence[RunRecord]], load: Callable[[RunRecord], Any] | None, notes: list[str]
+) -> Figure | None:
+    """Return the mean rating by predicted rating, for the methods that predict ratings; None without any.
+
+    Runs whose ``result.json`` is from before it held this are evaluated anew.
+
+    Args:
+        methods: runs by method.
+        load: returns the loaded run of a record; None leaves runs of earlier versions out.
+        notes: gets a line for each method that has ratings and cannot be shown.
+    """
+    panels: dict[str, list[Panel]] = {}
+    for place, (name, runs) in enumerate(methods.items()):
+        reports = runs[0].result.get("rated") or {}
+        reports = {part: report for part, report in reports.items() if "counts" in report}
+        if reports and not all("calibration" in report for report in reports.values()):
+            try:
+                if load is None:
+                    raise UsageError("the run is older than this figure, and --models=false loads no model")
+                reports = load(runs[0]).rated_reports(list(reports))
+            except (UsageError, RunError) as error:
+                notes.append(f"Calibration lacks {name}: {error}")
+                continue
+        for part, report in reports.items():
+            _add_calibration(panels.setdefault(part, _axes(part)), name, place, report["calibration"])
+    if not panels:
+        return None
+    note = (
+        "Held-out rows by predicted rating, in bins of equal width over the scale; predictions beyond it are "
+        "in the first or last bin. On the dashed line predictions are right on average; bars are two "
+        "standard errors. In brackets: the mean distance from that line, over rows. The first seed of each "
+        "method."
+    )
+    return Figure(
+        "calibration",
+        "Calibration of predicted ratings",
+        [one for two in panels.values() for one in two],
+        note,
+    )
+
+
+def _axes(part: str) -> list[Panel]:
+    return [
+        Panel(f"{part}: mean rating by predicted rating", "mean predicted rating", "mean rating"),
+        Panel(f"{part}: number of rows", "predicted rating", "rows"),
+    ]
+
+
+def _add_calibration(panels: list[Panel], name: str, place: int, bins: Mapping[str, Sequence[float]]) -> None:
+    """Add a method to the panels of one part; ``bins`` is what ``distribution.calibration`` returns."""
+    curve, sizes = panels
+    low, high = bins["edges"][0], bins["edges"][-1]
+    if not curve.series:
+        curve.series.append(
+            PlotSeries("right on average", [low, high], [low, high], colour=ACTUAL, dash="dash", faint=True)
+        )
+    kept = [k for k, rows in enumerate(bins["rows"]) if rows]
+    rows = [bins["rows"][k] for k in kept]
+    predicted, actual = ([bins[what][k] for k in kept] for what in ("predicted", "actual"))
+    gap = sum(n * abs(a - b) for n, a, b in zip(rows, predicted, actual, strict=True)) / max(sum(rows), 1)
+    texts = [
+        f"{name}<br>predicted {a:.3g}, rated {b:.3g}<br>{counted(int(n), 'row')}"
+        for n, a, b in zip(rows, predicted, actual, strict=True)
+    ]
+    error = [2 * bins["error"][k] for k in kept]
+    label = f"{name} ({gap:.3f})"
+    curve.series.append(PlotSeries(label, predicted, actual, **method_style(place), error=error, texts=texts))
+    names = [f"{a:g}–{b:g}" for a, b in zip(bins["edges"], bins["edges"][1:], strict=False)]
+    sizes.series.append(
+        PlotSeries(label, names, list(bins["rows"]), kind="bars", colour=method_style(place)["colour"])
+    )
