@@ -18,7 +18,7 @@ from recbole_diffusion.report.figure import Figure, Panel, PlotSeries
 from recbole_diffusion.report.sweep import is_number
 from recbole_diffusion.storage import yaml_io
 
-SAMPLES, TREES, SHUFFLES = 40, 40, 8
+SAMPLES, TREES, SHUFFLES = 25, 30, 8
 LEAST, LEAST_BY_OPTION = 12, 4  # trials, in all and for each option that varies
 
 

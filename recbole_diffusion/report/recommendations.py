@@ -150,12 +150,12 @@ def concentration(found: Recommended) -> Table:
                 number(popularity, 1),
             ]
         )
-    columns = ["", "coverage", "items", "Gini", "mean training rows"]
+    columns = ["method", "coverage", "items", "Gini", "mean training rows"]
     notes = [
         "Coverage: share of all items that are in a list. Gini: 0 if all items are listed equally often, "
         "near 1 if a few take all places. Mean training rows: of the item in a place, or in a row of train."
     ]
-    return Table("How concentrated the recommendations are", columns, rows, words={""}, notes=notes)
+    return Table("How concentrated the recommendations are", columns, rows, words={"method"}, notes=notes)
 
 
 def items_table(found: Recommended, titles: Titles) -> Table:

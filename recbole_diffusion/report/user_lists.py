@@ -172,7 +172,7 @@ def _table(run: Any, user: str, lists: Mapping[str, Any], titles: Titles) -> Tab
     columns = [
         _cells(had, titles, set()),
         *(_cells(items, titles, set(held)) for items in listed.values()),
-        _cells(held, titles, anybody),
+        _cells(sorted(held, key=lambda item: item not in anybody), titles, anybody),  # found ones first
     ]
     size = min(LENGTH, max(map(len, columns)))
     rows = [

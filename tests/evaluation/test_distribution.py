@@ -228,3 +228,16 @@ def test_inner_products_are_stored_as_they_are():
     scores = torch.tensor([[9.0] * 5, [9.0, 4.0, 4.0, 2.0, 0.0], [9.0, 1.0, 0.0, 2.0, 0.0]])
     found = by_reading(lambda users: scores[users], POSITIVES, torch.tensor([1, 2]), how="softmax")
     assert torch.equal(found["stored"][0], found["released"][0])
+
+
+def test_calibration_is_the_mean_rating_of_rows_with_similar_predictions():
+    ratings = np.array([1.0, 2.0, 3.0, 5.0, 4.0, 5.0])
+    predicted = np.array([0.2, 1.2, 1.3, 4.9, 5.0, 7.0])  # bins of 0.4 from 1 to 5
+    found = distribution.calibration(ratings, predicted, 1.0, 5.0)
+    assert found["edges"] == pytest.approx(np.arange(1.0, 5.01, 0.4))
+    assert found["rows"] == [3, *[0] * 8, 3]
+    assert found["predicted"][0] == pytest.approx((0.2 + 1.2 + 1.3) / 3)
+    assert found["predicted"][9] == pytest.approx((4.9 + 5.0 + 7.0) / 3)
+    assert (found["actual"][0], found["actual"][1]) == (2.0, 0.0)
+    assert found["error"][0] == pytest.approx(np.std([1, 2, 3], ddof=1) / np.sqrt(3))
+    assert found["actual"][9] == pytest.approx(14 / 3)

@@ -1,6 +1,7 @@
 """The papers' figures: each shows what the run has recorded or its model gives, or says what is missing."""
 
 import importlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -155,6 +156,41 @@ def test_ratings_by_epoch_and_at_the_end(make_run):
         ("actual", [0.5, 0.5]),
         ("DGRM, KL 0.250", [0.75, 0.25]),
     ]
+
+
+CALIBRATION = {
+    "edges": [1.0, 3.0, 5.0, 7.0],
+    "rows": [3, 0, 1],
+    "predicted": [2.0, 0.0, 6.0],
+    "actual": [2.5, 0.0, 5.0],
+    "error": [0.25, 0.0, 0.0],
+}
+
+
+def test_calibration_shows_the_bins_that_have_rows_and_how_far_they_are_off(make_run):
+    report = {"test": {"counts": RATINGS, "calibration": CALIBRATION}}
+    methods = {"DGRM": [make_run("a", model="DGRM", rated=report)], "BPR": [make_run("b")]}
+    notes = []
+    curve, sizes = ratings.calibration(methods, None, notes).panels
+    line, dgrm = curve.series
+    assert (line.x, line.y) == ([1.0, 7.0], [1.0, 7.0])
+    assert (dgrm.name, dgrm.x, dgrm.y) == ("DGRM (0.625)", [2.0, 6.0], [2.5, 5.0])  # (3 * 0.5 + 1) / 4
+    assert dgrm.error == [0.5, 0.0]
+    assert (sizes.series[0].x, sizes.series[0].y) == (["1–3", "3–5", "5–7"], [3, 0, 1])
+    assert notes == []
+    assert ratings.calibration({"BPR": methods["BPR"]}, None, notes) is None
+
+
+def test_calibration_of_an_older_run_is_computed_with_its_model(make_run):
+    older = make_run("a", model="MF", rated={"test": {"counts": RATINGS}})
+    loaded = SimpleNamespace(
+        rated_reports=lambda parts: {part: {"calibration": CALIBRATION} for part in parts}
+    )
+    notes = []
+    assert ratings.calibration({"MF": [older]}, lambda _: loaded, notes).panels[0].title.startswith("test: ")
+    assert notes == []
+    assert ratings.calibration({"MF": [older]}, None, notes) is None
+    assert "Calibration lacks MF: the run is older than this figure" in notes[0]
 
 
 def test_first_and_last_epoch_are_among_those_shown():

@@ -1,10 +1,13 @@
 """The page of a sweep, also of one whose trials failed, wait or were killed."""
 
 import json
+import math
+import random
 
 import pytest
 
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.report.importance import importance
 from recbole_diffusion.report.sweep_page import sweep_page
 
 
@@ -35,6 +38,46 @@ def test_figures_and_tables(sweep):
     assert (rate.x_log, rate.series[-1].x, rate.series[-1].y) == (True, [0.1], [0.3])
     assert sampler.ticks == ([0, 1], ["popularity", "uniform"])
     assert learning.panels[0].series[-1].y == (0.15, 0.3)  # the half line of the killed trial is left out
+
+
+def trials_of(count):
+    """Return trials whose score depends on the learning rate and a little on the sampler."""
+    draw = random.Random(0)
+    found = []
+    for number in range(count):
+        options = {
+            "learning_rate": 10 ** draw.uniform(-4, -1),
+            "sampler": draw.choice(["uniform", "hard", "mixed"]),
+            "noise": draw.random(),
+        }
+        score = -abs(math.log10(options["learning_rate"]) + 2.5) + 0.3 * (options["sampler"] == "hard")
+        one = {"number": number, "folder": f"trials/{number:03d}", "options": options, "state": "finished"}
+        found.append({**one, "score": score + 0.05 * draw.gauss(0, 1)})
+    return found
+
+
+def test_the_option_that_decides_is_the_most_important_and_one_without_effect_has_none():
+    names = ["noise", "sampler", "learning_rate"]
+    trials = trials_of(48)
+    trials[0]["score"] = -1e9  # diverged: its rank counts, not by how much
+    found = importance(trials, names)
+    assert found.options[0] == "learning_rate"
+    weight = dict(zip(found.options, zip(found.mean, found.deviation, strict=True), strict=True))
+    assert weight["learning_rate"][0] > 0.8
+    assert weight["noise"][0] < 0.1
+    assert 0 < weight["noise"][1] < weight["learning_rate"][1]
+    assert found.explained > 0.5
+    for number, trial in enumerate(trials):
+        trial["score"] = float(number * 7919 % 48)  # of no option
+    assert importance(trials, names).explained < 0.1
+
+
+def test_too_few_trials_have_no_importance(sweep):
+    assert "takes 12 trials with a score; there are 2." in sweep_page(sweep)[0].html()
+    edit(sweep, trials=trials_of(12))
+    page, figures, _ = sweep_page(sweep)
+    assert figures[0].name == "importance"
+    assert "samples of the 12 trials" in page.html()
 
 
 def test_less_may_be_better(sweep):
