@@ -31,6 +31,21 @@ def test_own_data_goes_from_a_csv_file_to_a_report(tmp_path):
     assert table and pop
 
 
+def test_two_models_are_compared_in_a_table_and_on_a_page(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, ROOT / "examples/two_models.py", tmp_path]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1:4] for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert {tuple(cell.strip() for cell in row[:2]) for row in rows} >= {("EASE", "1"), ("TVDiff", "2")}
+    assert "paired t-test over users of recall@10" in done.stdout
+    assert r"\toprule" in (tmp_path / "table.tex").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "<caption>User 405</caption>" in page
+    assert "Star Wars" in page
+    assert len((tmp_path / "lists.csv").read_text().splitlines()) == 1 + 943 * 5
+
+
 def test_the_example_lives_its_nights(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [str(ROOT / "examples/nightly.py"), str(tmp_path), "--epochs=3"])
     runpy.run_path(str(ROOT / "examples/nightly.py"), run_name="__main__")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import _fault_data, _fault_inputs, faults, thermodynamics
+from benchmarks import _fault_data, _fault_inputs, faults, gpu, thermodynamics
 from benchmarks._fault_kills import Killed
 from benchmarks._fault_runs import Answer, Case
 from benchmarks._page import show_page, stack, table_head
@@ -28,6 +28,44 @@ def test_every_benchmark_has_a_help_and_an_output(name, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert f"python -m benchmarks.{name}" in said
     assert "--output" in said
+
+
+def test_models_are_rehearsed_on_the_processor_and_without_a_gpu_nothing_is_measured(
+    tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    rows = [f"u{user}\ti{(user * 7 + k) % 30}\t4\t{k}" for user in range(20) for k in range(12)]
+    head = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+    (folder / "toy.inter").write_text("\n".join([head, *rows]) + "\n")
+    kept, out = tmp_path / "kept.json", tmp_path / "gpu.md"
+    words = ["gpu", "--device=cpu", "--only=BPR,EDLAE,NoSuch", "--epochs=2", "--seeds=1", "--dataset=toy"]
+    monkeypatch.setattr(sys, "argv", [*words, f"--data_path={tmp_path}", f"--kept={kept}", f"--output={out}"])
+    gpu.main()
+    bpr, edlae, unknown = out.read_text().splitlines()[-3:]
+    cells = [cell.strip() for cell in bpr.strip("|").split("|")]
+    assert (cells[0], cells[1], cells[6], cells[9]) == ("BPR", "recall@10", "n/a", "yes")
+    assert cells[7] == cells[8]  # the same processor
+    assert " s, 0." in cells[10]  # trained in bfloat16 too
+    assert edlae.startswith("| EDLAE | recall@10 |")
+    assert unknown.startswith("| NoSuch | failed: ")
+    assert "says nothing about one" in out.read_text()
+    measured = kept.read_text()
+    monkeypatch.setattr(gpu, "measure", None)  # all is kept
+    gpu.main()
+    assert kept.read_text() == measured
+    monkeypatch.setattr(sys, "argv", ["gpu", f"--output={tmp_path / 'none.md'}"])
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no GPU here"):
+        gpu.main()
+    assert not (tmp_path / "none.md").exists()
+
+
+def test_metrics_are_equal_within_their_deviation():
+    assert gpu.equal([0.2], [0.2009])
+    assert not gpu.equal([0.2], [0.203])
+    assert gpu.equal([0.20, 0.22], [0.21, 0.23])  # 0.01 apart, standard error 0.0141
+    assert not gpu.equal([0.200, 0.201], [0.210, 0.211])
 
 
 def test_the_head_of_a_table_tells_words_from_numbers():
