@@ -12,7 +12,7 @@ from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.report.compared_metrics import smaller_is_better
-from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, dash_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, SeriesStyle, colour_of, dash_of
 from recbole_diffusion.report.page import HtmlPage
 from recbole_diffusion.report.run_figures import learning_curves, loss_parts, validations
 from recbole_diffusion.report.runs import RunRecord
@@ -168,7 +168,7 @@ def _running_trials(folder: Path, sweep: Mapping[str, Any]) -> Figure | None:
         if points and len(panel.series) < MOST_TRIALS:
             place = len(panel.series)
             name = f"{trial_name(trial)}, {counted(points[-1][0] + 1, 'epoch')}"
-            style = {"colour": colour_of(place), "dash": dash_of(place)}
+            style: SeriesStyle = {"colour": colour_of(place), "dash": dash_of(place)}
             panel.series.append(PlotSeries.from_points(name, points, **style))
     return Figure("running", "Trials that are running", [panel]) if panel.series else None
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError, counted
-from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, shade_of
+from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, SeriesStyle, shade_of
 from recbole_diffusion.report.run_figures import method_style
 from recbole_diffusion.report.runs import RunRecord
 
@@ -164,9 +164,10 @@ def _add_calibration(panels: list[Panel], name: str, place: int, bins: Mapping[s
         f"{name}<br>predicted {a:.3g}, rated {b:.3g}<br>{counted(int(n), 'row')}"
         for n, a, b in zip(rows, predicted, actual, strict=True)
     ]
-    error = [2 * bins["error"][k] for k in kept]
+    style: SeriesStyle = {**method_style(place), "texts": texts}
+    style["error"] = [2 * bins["error"][k] for k in kept]
     label = f"{name} ({gap:.3f})"
-    curve.series.append(PlotSeries(label, predicted, actual, **method_style(place), error=error, texts=texts))
+    curve.series.append(PlotSeries(label, predicted, actual, **style))
     names = [f"{a:g}–{b:g}" for a, b in zip(bins["edges"], bins["edges"][1:], strict=False)]
     sizes.series.append(
         PlotSeries(label, names, list(bins["rows"]), kind="bars", colour=method_style(place)["colour"])
