@@ -84,21 +84,17 @@ def measure(model: str, side: str, seed: int, given: argparse.Namespace) -> Meas
             result = run(model, given.dataset, overrides={**options, "runs_path": folder})
     except (UsageError, RunError, RuntimeError) as error:
         return {"why": " ".join(str(error).split())[:160]}
-    metric = str(next(name for name in result["test"] if name.startswith(("recall@", "rated_mae"))))
+    test = result["test"]
+    metric = "rated_mae" if "rated_mae" in test else next(name for name in test if name.startswith("recall@"))
     return {
         "epoch": statistics.median(result["epoch_seconds"][1:] or result["epoch_seconds"] or [0.0]),
-        "epochs": len(result["epoch_seconds"]),
         "build": result["seconds"]["build"],
         "score": result["seconds"]["test"],
         "memory": torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
         "metric": metric,
-        "value": result["test"][metric],
+        "value": test[metric],
+        "trained": result["parameters"] > 1,  # RecBole's EASE has one, which nothing reads
     }
-
-
-def trains_by_autocast(found: Sequence[Measured]) -> bool:
-    """Return whether there are epochs that mixed precision could change."""
-    return any(one.get("epochs", 0) > 1 or one.get("epoch", 0) > 0 for one in found)
 
 
 def measurements(
@@ -107,7 +103,7 @@ def measurements(
     """Return the measurements of a model by side, one a seed; new ones are added to ``kept`` and its file."""
     found: dict[str, list[Measured]] = {}
     for side in SIDES:
-        if side == "bfloat16" and not trains_by_autocast(found["device"]):
+        if side == "bfloat16" and not any(one.get("trained") for one in found["device"]):
             found[side] = [{"why": "nothing is trained"}]
             continue
         for seed in range(1, given.seeds + 1):

@@ -48,6 +48,7 @@ def test_models_are_rehearsed_on_the_processor_and_without_a_gpu_nothing_is_meas
     assert cells[7] == cells[8]  # the same processor
     assert " s, 0." in cells[10]  # trained in bfloat16 too
     assert edlae.startswith("| EDLAE | recall@10 |")
+    assert edlae.endswith("n/a: nothing is trained |")
     assert unknown.startswith("| NoSuch | failed: ")
     assert "says nothing about one" in out.read_text()
     measured = kept.read_text()
