@@ -67,9 +67,15 @@ def no_arguments(*usages: str) -> UsageError:
     return UsageError(f"no arguments given; usage: {' or '.join(usages)}; --help lists all options")
 
 
-def counted(number: int, what: str) -> str:
-    """Return a number with what it counts: ``1 row``, ``2 rows``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def counted(number: int, what: str, verb: str = "") -> str:
+    """Return a number with what it counts, and perhaps a verb: ``1 row is``, ``2 rows are``."""
+    text = f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{text} {agreeing(number, verb)}" if verb else text
+
+
+def agreeing(number: int, verb: str) -> str:
+    """Return a verb, given in the plural, in the form that goes with a number: ``is`` for 1 and ``are``."""
+    return verb if number != 1 else {"are": "is", "have": "has"}.get(verb, f"{verb}s")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

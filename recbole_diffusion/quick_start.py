@@ -14,7 +14,15 @@ from typing import Any
 
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
-from recbole_diffusion.errors import Interrupted, RunError, UsageError, command_line, did_you_mean
+from recbole_diffusion.errors import (
+    Interrupted,
+    RunError,
+    UsageError,
+    agreeing,
+    command_line,
+    counted,
+    did_you_mean,
+)
 from recbole_diffusion.prepare.own.data import OwnData, own_data
 from recbole_diffusion.prepare.own.in_run import options_of, put
 from recbole_diffusion.prepare.own.roles import TableOptions, name_of
@@ -399,7 +407,7 @@ def _load_weights(prepared: _Prepared, path: Path) -> None:
     moved = state.get("model") == config["model"] and state.get("ids", trainer.ids) != trainer.ids
     if kept is not None and moved and trainer.model.computed_when_made:
         logger.warning(
-            "%s is computed from today's data whole: nothing of %s is taken", config["model"], path
+            "%s is computed anew from all of today's data: nothing is taken from %s", config["model"], path
         )
         return
     if kept is not None and moved:
@@ -413,9 +421,9 @@ def _load_weights(prepared: _Prepared, path: Path) -> None:
     for part, rows in prepared.seen.items():
         if rows:
             logger.warning(
-                "%d of the %d rows of %s are among the training rows of %s: its metrics are not of unseen "
+                "%d of the %s of %s %s among the training rows of %s: its metrics are not those of unseen "
                 "items; a split by time (eval_args.order TO) leaves the newest rows to the test",
-                *(rows, len(prepared.held_out[part]), part, path),
+                *(rows, counted(len(prepared.held_out[part]), "row"), part, agreeing(rows, "are"), path),
             )
 
 

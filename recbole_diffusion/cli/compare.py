@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recbole_diffusion.cli.command import Command
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.options.declare import argument, refusal
 from recbole_diffusion.storage.slow_step import told_if_slow
 
@@ -35,7 +35,7 @@ class ComparisonOptions:
     )
     test: str | None = argument(
         None,
-        "paired test over users: by t, by signed ranks (wilcoxon), of a mean over ratings (bootstrap); null: "
+        "paired test over users: t, wilcoxon (signed ranks), or bootstrap (of a mean over ratings); null: "
         "bootstrap for errors of ratings, else t",
         choices=("t", "wilcoxon", "bootstrap", "none", None),
     )
@@ -111,7 +111,9 @@ def compare(argv: Sequence[str]) -> int:
         sys.stdout.write(text)
     else:
         write_text(path, text)
-        sys.stdout.write(f"{len(runs)} runs of {len(found.methods)} methods\nfile   {path}\n")
+        sys.stdout.write(
+            f"{counted(len(runs), 'run')} of {counted(len(found.methods), 'method')}\nfile   {path}\n"
+        )
     return 0
 
 
@@ -122,11 +124,13 @@ def _rendered(found: "Comparison", kind: str, columns: str | None) -> str:
 
     wanted = None if columns is None else [one.strip() for one in columns.split(",") if one.strip()]
     if wanted == []:
-        raise refusal("columns", columns, "names of columns with commas between, such as seeds,recall@20")
+        raise refusal("columns", columns, "names of columns, separated by commas, such as seeds,recall@20")
     tables = comparison_tables(found, columns=wanted)
     if kind != "html":
         return TEXT_FORMATS[kind](tables)
-    page = HtmlPage(f"Comparison on {found.dataset}", f"{len(found.methods)} methods, ordered by {found.by}")
+    page = HtmlPage(
+        f"Comparison on {found.dataset}", f"{counted(len(found.methods), 'method')}, ordered by {found.by}"
+    )
     for table in tables:
         page.table(table)
     return page.html()

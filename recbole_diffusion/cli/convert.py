@@ -45,8 +45,8 @@ COMMAND = Command(
     """
 Makes a data set of a CSV, TSV, JSON lines or Parquet file (compressed or not): ids as they are, times as
 seconds since 1970, typed headers. The ratings and reviews of MovieLens, Amazon (2014, 2018, 2023), Yelp,
-KuaiRec and MIND are recognised without --user and --item. Repeated pairs, rows without an id and other things
-to know are told, and kept in convert.json.
+KuaiRec and MIND are recognised without --user and --item. Repeated pairs, rows without an id and the
+like are reported, and kept in convert.json.
 """,
     ConvertOptions,
     takes="FILE",

@@ -32,7 +32,7 @@ class EvaluateOptions(MachineOptions):
         if not self.run:
             raise UsageError(f"--run is missing; usage: {COMMAND.usage_line()}")
         if self.part is not None and not _names(self.part):
-            raise refusal("part", self.part, "names of parts with commas between, such as valid,test")
+            raise refusal("part", self.part, "names of parts, separated by commas, such as valid,test")
 
     def of_evaluation(self) -> dict[str, Any]:
         """Return the options of ``load_run`` that say what is computed."""
@@ -42,7 +42,7 @@ class EvaluateOptions(MachineOptions):
         if self.topk is not None:
             numbers = _names(self.topk)
             if not all(one.isdecimal() for one in numbers):
-                raise refusal("topk", self.topk, "whole numbers from 1 with commas between, such as 5,10")
+                raise refusal("topk", self.topk, "whole numbers from 1, separated by commas, such as 5,10")
             options["topk"] = [int(one) for one in numbers]
         return options
 

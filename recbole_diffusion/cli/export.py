@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.machine import MachineOptions
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.options.declare import argument
 from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
 
@@ -74,20 +74,23 @@ def export(argv: Sequence[str]) -> int:
     with told_if_slow("loading the run"):
         run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
     record = write(run, folder, options.index, options.k, without)
-    lines = [f"{record['users']:,} users and {record['items']:,} items, vectors of {record['width']} numbers"]
+    lines = [
+        f"{counted(record['users'], 'user')} and {counted(record['items'], 'item')}, vectors of "
+        f"{counted(record['width'], 'number')}"
+    ]
     if "index" in record:
         index = record["index"]
         lines.append(f"index   {index['kind']}, built in {index['build_seconds']} s")
         lines.append(
             f"recall  {index['recall']:.4f} of the exact {index['k']} best items, "
-            f"{index['compared_users']:,} users; "
+            f"{counted(index['compared_users'], 'user')}; "
             f"{index['index_ms']} ms per user, exact {index['exact_ms']} ms"
         )
         hidden, poor = index["unreachable"], index["recall"] < LEAST_RECALL
         if hidden or poor:
-            what = [f"{hidden:,} items of these lists that no search can find"] if hidden else []
+            what = [f"{counted(hidden, 'item')} of these lists that no search can find"] if hidden else []
             what += [f"a recall below {LEAST_RECALL}"] if poor else []
             lines.append(f"warning the index has {' and '.join(what)}; --index=flat is exact")
-    lines += [f"{record['left_out']:,} items are left out"] if record["left_out"] else []
+    lines += [counted(record["left_out"], "item", "are") + " left out"] if record["left_out"] else []
     sys.stdout.write("\n".join([*lines, f"folder  {folder}"]) + "\n")
     return 0

@@ -10,7 +10,7 @@ from recbole_diffusion.cli.arguments import config_files_of, help_asked, parse_o
 from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.help import option_lines, recbole_lines
 from recbole_diffusion.cli.split import refuse_unknown
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.options.declare import argument, read_options
 from recbole_diffusion.options.recbole_table import OF_DATA
 from recbole_diffusion.options.split import SplitOptions
@@ -90,7 +90,7 @@ def inspect(argv: Sequence[str]) -> int:
         write_text(path, text)
         sys.stdout.write(f"{lines_of(found)[0]}\nfile   {path}\n")
     if pictures and (path or kind == "text"):
-        sys.stdout.write(f"also   {len(pictures)} pictures in {pictures[0].parent}\n")
+        sys.stdout.write(f"also   {counted(len(pictures), 'picture')} in {pictures[0].parent}\n")
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.machine import MachineOptions
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.options.declare import argument
 from recbole_diffusion.storage.slow_step import LOADING, Progress, told_if_slow
 
@@ -24,7 +24,7 @@ class RecommendOptions(MachineOptions):
     run: str = argument("", "folder of a run that has ended")
     all: bool = argument(False, "all users of the data set")
     new_users: bool = argument(
-        False, "with all: also users who came to the data after the training, by their rows there"
+        False, "with --all: also users who are new in the data since the training, by their rows there"
     )
     users: str | None = argument(None, "file of known users, one original id per line")
     histories: str | None = argument(None, "file with the items of new users; nothing is trained")
@@ -125,7 +125,7 @@ def recommend(argv: Sequence[str]) -> int:
         job = _known(run, options, tokens)
     rows = _write(run, job, output, kind, unknown)
     ranked = time.perf_counter() - clock - loaded
-    lines = [f"{rows:,} rows for {len(job.tokens):,} users in {output}", *job.notes]
+    lines = [f"{counted(rows, 'row')} for {counted(len(job.tokens), 'user')} in {output}", *job.notes]
     lines += [f"{len(job.unknown):,} unknown, in {unknown}"] if job.unknown else []
     lines += [note] if (note := run.model.list_note()) else []
     sys.stdout.write("\n".join([*lines, f"time   load {loaded:.1f} s  rank and write {ranked:.1f} s"]) + "\n")
@@ -214,8 +214,10 @@ def _new(run: Any, options: RecommendOptions, file: Path) -> RecommendJob:
     unknown = [f"user\t{token}" for token in users.without] + [
         f"item\t{token}" for token in users.unknown_items
     ]
-    rows = f"{users.unknown_rows:,} of {len(frame):,} rows name {len(users.unknown_items):,} unknown items"
-    notes = [f"{rows}; {len(users.without):,} users have no known item and no list"] if unknown else []
+    rows = f"{users.unknown_rows:,} of {counted(len(frame), 'row')} {agreeing(users.unknown_rows, 'name')}"
+    items = counted(len(users.unknown_items), "unknown item")
+    lacking = counted(len(users.without), "user", "have")
+    notes = [f"{rows} {items}; {lacking} no known item and no list"] if unknown else []
     return RecommendJob(new_lists(run, users, options.k, options.exclude), users.tokens, unknown, notes)
 
 

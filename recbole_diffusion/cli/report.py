@@ -9,7 +9,7 @@ from typing import Any
 from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.compare import ComparisonOptions
 from recbole_diffusion.cli.machine import MachineOptions
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.options.declare import argument
 from recbole_diffusion.storage.slow_step import told_if_slow
 
@@ -89,8 +89,11 @@ def report(argv: Sequence[str]) -> int:
         with told_if_slow("drawing the pictures"):
             pictures = write_pictures(figures, Path(options.pictures).expanduser(), options.pictures_format)
     write_text(path, text)
-    lines = [*missing, f"file   {path} ({len(text.encode()) / 1e6:.1f} MB, {len(figures)} figures)"]
-    lines += [f"also   {len(pictures)} pictures in {pictures[0].parent}"] if pictures else []
+    lines = [
+        *missing,
+        f"file   {path} ({len(text.encode()) / 1e6:.1f} MB, {counted(len(figures), 'figure')})",
+    ]
+    lines += [f"also   {counted(len(pictures), 'picture')} in {pictures[0].parent}"] if pictures else []
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 

@@ -12,7 +12,7 @@ from typing import Any
 from recbole_diffusion.cli.arguments import config_files_of, help_asked, parse_options
 from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.help import option_lines, recbole_lines
-from recbole_diffusion.errors import UsageError, command_line, did_you_mean
+from recbole_diffusion.errors import UsageError, agreeing, command_line, counted, did_you_mean
 from recbole_diffusion.options.declare import allowed_text, argument
 from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.rating import RatingOptions
@@ -81,8 +81,9 @@ def split(argv: Sequence[str]) -> int:
         zeros, total = dataset.unread_labels
         if zeros:
             raise UsageError(
-                f"{zeros} of {total} rows of data set {dataset.dataset_name!r} have the label 0, which "
-                "the parts would hold as positives; keep the others alone with val_interval and load_col"
+                f"{zeros} of {counted(total, 'row')} of data set {dataset.dataset_name!r} "
+                f"{agreeing(zeros, 'have')} the label 0, which the parts would hold as positives; keep the "
+                "others alone with val_interval and load_col"
             )
         if dataset.shift is None:
             allowed = allowed_text(SplitOptions.__dataclass_fields__["shift"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from recbole_diffusion.cli.arguments import config_files_of, help_asked, parse_options
 from recbole_diffusion.cli.help import option_lines, usage_text
-from recbole_diffusion.errors import UsageError, command_line, did_you_mean, no_arguments, program
+from recbole_diffusion.errors import UsageError, command_line, counted, did_you_mean, no_arguments, program
 from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
 
 ABOUT = """
@@ -40,7 +40,7 @@ def tune(argv: Sequence[str]) -> int:
     model, dataset, resume = (options.pop(name, None) for name in ("model", "dataset", "resume"))
     if "continue_from" in options:
         raise UsageError(
-            "--continue_from is of single runs; a sweep trains each of its trials from the beginning"
+            "--continue_from is for single runs; a sweep trains each of its trials from the beginning"
         )
     files = config_files_of(options)
     if settings.get("max_concurrent") != 0:
@@ -87,14 +87,15 @@ def summary(found: dict[str, Any]) -> str:
     score = f"{found['valid_metric']} {best['score']:.4f} on {found['selection']}"
     epochs = sum(trial["epochs"] for trial in trials)
     lines = [
-        f"{found['model']} on {found['dataset']}: {len(trials)} trials ({counts}), {epochs} epochs",
+        f"{found['model']} on {found['dataset']}: {counted(len(trials), 'trial')} ({counts}), "
+        f"{counted(epochs, 'epoch')}",
         f"best     trial {best['folder']}, {score}, epoch {best['best_epoch']}",
         "options  " + " ".join(f"{name}={value}" for name, value in best["options"].items()),
     ]
     for part, values in found["final_metrics"].items():
         numbers = "  ".join(f"{name} {one['mean']:.4f} ± {one['std']:.4f}" for name, one in values.items())
         runs = next(iter(values.values()))["runs"] if values else 0
-        lines.append(f"{part:8} {numbers}  ({runs} seeds)")
+        lines.append(f"{part:8} {numbers}  ({counted(runs, 'seed')})")
     failed = [one for one in found["final"] if one["state"] != "finished"]
     lines += [f"failed   {one['folder']}: {one['error']}" for one in failed]
     starts = sorted(trial["startup_seconds"] for trial in trials if trial["startup_seconds"] is not None)

@@ -9,7 +9,7 @@ import pandas as pd
 from recbole_diffusion import registry
 from recbole_diffusion.compat import FeatureSource, FeatureType, InputType, ModelType
 from recbole_diffusion.data.table_file import is_table
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 
 PADDING = "[PAD]"  # RecBole's token of id 0
 IDS = {"USER_ID_FIELD": FeatureType.TOKEN, "ITEM_ID_FIELD": FeatureType.TOKEN}
@@ -65,7 +65,8 @@ def drop_rows_without_ids(dataset: Any) -> None:
     missing = rows_without_ids(dataset)
     if len(missing):
         dataset.logger.warning(
-            "%s: %d rows without user or item are left out", dataset.places_of(missing), len(missing)
+            "%s: %s without user or item %s left out",
+            *(dataset.places_of(missing), counted(len(missing), "row"), agreeing(len(missing), "are")),
         )
         dataset.inter_feat = dataset.inter_feat.drop(index=dataset.inter_feat.index[missing])
 
@@ -79,8 +80,8 @@ def refuse_rows_without_ids(dataset: Any) -> None:
     missing = rows_without_ids(dataset)
     if len(missing):
         raise UsageError(
-            f"{dataset.places_of(missing)}: {len(missing)} rows of the parts are without user or item; "
-            "correct or remove them"
+            f"{dataset.places_of(missing)}: {counted(len(missing), 'row')} of the parts "
+            f"{agreeing(len(missing), 'have')} no user or no item; correct or remove such rows"
         )
 
 
@@ -99,7 +100,7 @@ def check_ids(dataset: Any) -> None:
         if wrong:
             rows = np.flatnonzero(dataset.inter_feat[field].isin(wrong))
             where = dataset.places_of(rows) if len(rows) else f"data set {dataset.dataset_name!r}"
-            what = "the id of no user and no item in RecBole" if bare[wrong[0]] else "an id of blanks"
+            what = "RecBole's id of no user and no item" if bare[wrong[0]] else "an id of blanks alone"
             raise UsageError(
                 f"{where}: {tokens[wrong[0]]!r} in the column {field!r} is {what}; write an id, or remove "
                 "the row"
@@ -116,9 +117,15 @@ def _tell_twins(dataset: Any, field: str, tokens: list[str], bare: list[str]) ->
     twins = [(token, plain) for token, plain in forms if token != plain and plain in known]
     if twins:
         dataset.logger.warning(
-            "data set %r: %d ids of %s differ from another only in blanks or .0, such as %r and %r; they "
+            "data set %r: %s of %s %s from another one only in blanks or .0, such as %r and %r; they "
             "count as different, so correct the files if they are not",
-            *(dataset.dataset_name, len(twins), field, *twins[0]),
+            *(
+                dataset.dataset_name,
+                counted(len(twins), "id"),
+                field,
+                agreeing(len(twins), "differ"),
+                *twins[0],
+            ),
         )
 
 
@@ -137,8 +144,8 @@ def refuse_gaps(dataset: Any, field: str, why: str) -> None:
     missing = np.flatnonzero(dataset.inter_feat[field].isna())
     if len(missing):
         raise UsageError(
-            f"{dataset.places_of(missing)}: no value in the column {field!r} ({len(missing)} rows), "
-            f"but {why}; write the values, or remove these rows"
+            f"{dataset.places_of(missing)}: no value in the column {field!r} "
+            f"({counted(len(missing), 'row')}), but {why}; write the values, or remove these rows"
         )
 
 
@@ -175,9 +182,9 @@ def _refuse_other_labels(dataset: Any, label: str) -> None:
     if len(wrong):
         values = ", ".join(f"{value:g}" for value in np.unique(dataset.inter_feat[label].iloc[wrong])[:5])
         raise UsageError(
-            f"data set {dataset.dataset_name!r}: {len(wrong)} rows have a {label} other than 0 and 1 "
-            f"({values}); give numbers another column and make labels of them with threshold, such as "
-            "{rating: 4}"
+            f"data set {dataset.dataset_name!r}: {counted(len(wrong), 'row', 'have')} a {label} other "
+            f"than 0 and 1 ({values}); give numbers another column and make labels of them with threshold, "
+            "such as {rating: 4}"
         )
 
 
@@ -205,7 +212,9 @@ def check_labels(config: Any, dataset: Any) -> None:
         f'--load_col="{{{loading}}}"'
     )
     made = f"threshold {threshold}" if threshold else f"the column {label!r}"
-    text = f"{made} gives {zeros} of {total} rows of data set {config['dataset']!r} the label 0, but"
+    text = (
+        f"{made} gives {zeros} of {counted(total, 'row')} of data set {config['dataset']!r} the label 0, but"
+    )
     if not read:
         other = ", without threshold" if threshold else ", or name another column with LABEL_FIELD"
         raise UsageError(

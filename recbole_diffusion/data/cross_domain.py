@@ -19,7 +19,7 @@ from recbole_diffusion.data.domains_apart import check_apart
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.data.reader import opened
 from recbole_diffusion.data.table_file import file_or_table
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.options.cross_domain import OF_RECBOLE_1_0
 from recbole_diffusion.options.recbole import check_data_options
 
@@ -244,9 +244,9 @@ class CrossDomainDataset(DomainDataset):
                 cut = users_cut_within_a_time(users[of_test], self.times[of_test], first[of_test])
                 if cut:
                     self.logger.warning(
-                        "warm start: %d of %d test users have ratings of one time in both halves; the seed "
-                        "decides which of these come first",
-                        *(cut, len(self.test_users)),
+                        "warm start: %d of %s %s ratings with the same time in both halves; the seed decides "
+                        "which of these come first",
+                        *(cut, counted(len(self.test_users), "test user"), agreeing(cut, "have")),
                     )
             self.warm_rows = ratings_of(self.rows(np.flatnonzero(first & (of_test | of_valid))))
             self.warm_valid = ratings_of(self.rows(np.flatnonzero(~first & of_valid)))
@@ -268,10 +268,9 @@ def _tell_repeated(target: DomainDataset) -> None:
     repeated = int(target.inter_feat.duplicated([target.uid_field, target.iid_field]).sum())
     if repeated:
         logging.getLogger().warning(
-            "%d ratings of data set %r are of an item that the user has rated before: an evaluation uses the "
+            "%s of data set %r %s of an item that the user has rated before: an evaluation uses the "
             "first, and a warm start may learn it; keep one with --rm_dup_inter=first (or last)",
-            repeated,
-            target.dataset_name,
+            *(counted(repeated, "rating"), target.dataset_name, agreeing(repeated, "are")),
         )
 
 

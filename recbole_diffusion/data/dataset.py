@@ -20,7 +20,7 @@ from recbole_diffusion.data.reader import FastReading, opened
 from recbole_diffusion.data.table_file import TableFile, file_or_table
 from recbole_diffusion.data.times import TimeOrder, times_of
 from recbole_diffusion.data.valid_part import check_can_be_latest, divide_by_time, remember_rows
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.options.evaluation import parts_left_out
 from recbole_diffusion.options.recbole import splits_by_time
 from recbole_diffusion.options.split import SplitOptions
@@ -112,9 +112,9 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         super()._load_inter_feat(token, dataset_path)
         self.benchmark_filename_list = None
         self.logger.warning(
-            "shift is %s: the %d rows of %s are split anew; %s, not read, have no effect",
-            *(self.shift.shift, len(self.inter_feat), " and ".join(learned)),
-            " and ".join(given[len(learned) :]),
+            "shift is %s: the %s of %s are split again; %s, not read, %s no effect",
+            *(self.shift.shift, counted(len(self.inter_feat), "row"), " and ".join(learned)),
+            *(" and ".join(given[len(learned) :]), agreeing(len(given) - len(learned), "have")),
         )
 
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
@@ -171,8 +171,9 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         missing = int(frame[getattr(self, arguments[3])].isna().sum())
         if missing:
             self.logger.warning(
-                "%d rows of the .%s file of data set %s have no id, and are left out",
-                *(missing, arguments[2].value, self.dataset_name),
+                "%s of the .%s file of data set %s %s no id, and %s left out",
+                *(counted(missing, "row"), arguments[2].value, self.dataset_name),
+                *(agreeing(missing, "have"), agreeing(missing, "are")),
             )
         return frame.dropna(subset=[getattr(self, arguments[3])]).reset_index(drop=True)
 
@@ -185,8 +186,8 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         several = texts.drop_duplicates()[field].duplicated()
         if several.any():
             self.logger.warning(
-                "the .%s file of data set %r has different rows for %d of its %ss; the first of each counts",
-                *(source.value, self.dataset_name, several.sum(), source.value),
+                "the .%s file of data set %r has different rows for %s; the first of each counts",
+                *(source.value, self.dataset_name, counted(int(several.sum()), source.value)),
             )
 
     def _filter_nan_user_or_item(self) -> None:
@@ -197,9 +198,9 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         super()._filter_inter_by_user_or_item()
         if gone := before - len(self.inter_feat):
             self.logger.warning(
-                "%d of the %d interactions of data set %r are left out: their user or item has no row in the "
-                ".user or .item file that load_col names (filter_inter_by_user_or_item)",
-                *(gone, before, self.dataset_name),
+                "%d of the %s of data set %r %s left out, whose user or item has no row in the .user or "
+                ".item file that load_col names (filter_inter_by_user_or_item)",
+                *(gone, counted(before, "interaction"), self.dataset_name, agreeing(gone, "are")),
             )
 
     def _filter_by_field_value(self) -> None:

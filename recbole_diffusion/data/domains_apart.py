@@ -8,7 +8,7 @@ import pandas as pd
 
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.data.table_file import file_or_table
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 
 FEW = 10  # fewer pairs in both domains say nothing
 SAME = 0.9  # share of equal ratings from which on pairs of both domains seem to be the same
@@ -26,10 +26,10 @@ def check_apart(target: Any, source: Any) -> None:
     both = np.intersect1d(*(one.field2id_token[one.iid_field][1:].astype(str) for one in (target, source)))
     if len(both):
         raise UsageError(
-            f"both domains are made from data set {target.dataset_name!r} and share {len(both)} items, such "
-            f"as {both[0]}: the source would have target ratings that are to be hidden; choose different "
-            "items with 'with' and 'without', such as source_domain: {with: {class: [Drama]}} and "
-            "target_domain: {without: {class: [Drama]}}"
+            f"both domains are made from data set {target.dataset_name!r} and share "
+            f"{counted(len(both), 'item')}, such as {both[0]}: the source would have target ratings that are "
+            "to be hidden; choose different items with 'with' and 'without', such as source_domain: {with: "
+            "{class: [Drama]}} and target_domain: {without: {class: [Drama]}}"
         )
 
 
@@ -59,8 +59,9 @@ def _check_pairs(target: Any, source: Any) -> None:
     if len(equal) < FEW or equal.mean() < SAME:
         return
     text = (
-        f"{len(equal)} of the {len(target.inter_feat)} ratings of data set {target.dataset_name!r} are in "
-        f"the source {source.dataset_name!r} too, of the same users on items of the same names"
+        f"{len(equal)} of the {counted(len(target.inter_feat), 'rating')} of data set "
+        f"{target.dataset_name!r} {agreeing(len(equal), 'are')} in the source {source.dataset_name!r} too, "
+        "of the same users on items of the same names"
     )
     if len(equal) < SAME * len(target.inter_feat) or target.config.general.allow_overlap:
         target.logger.warning("%s; if they are the same items, the source has ratings that are hidden", text)

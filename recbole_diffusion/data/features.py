@@ -189,7 +189,7 @@ def _numbers(path: Path, items: np.ndarray) -> np.ndarray:
     if wrong:
         raise UsageError(
             f"{path} has no {path.with_suffix('.tokens').name} beside it, with the item token of each row, "
-            f"one per line; without it tokens must be row numbers, which {_few(wrong)} is not"
+            f"one per line; without it tokens must be row numbers, unlike {_few(wrong)}"
         )
     return np.array([int(token[:18]) for token in items], dtype=np.int64)
 

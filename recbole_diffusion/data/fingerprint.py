@@ -95,7 +95,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
         if old["rows"] != new["rows"]:
             found[name] = f"{name} has {new['rows']:,} rows where it had {old['rows']:,}"
         elif old["fingerprint"] != new["fingerprint"] and name.startswith(BESIDE):
-            found[name] = f"{name} are others than they were"
+            found[name] = f"{name} are not what they were"
         elif old["fingerprint"] != new["fingerprint"]:
             found[name] = f"{name} has other rows, {new['rows']:,} as before"
         elif changed:

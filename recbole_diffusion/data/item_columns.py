@@ -7,7 +7,7 @@ import numpy as np
 
 from recbole_diffusion.data.features import Modality
 from recbole_diffusion.data.reader import opened
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 
 WAYS = ("tfidf", "indicators")
 
@@ -101,6 +101,7 @@ def _texts(path: Path, config: Any, columns: list[str], items: np.ndarray) -> li
     missing = [token for token in items if token not in by_token]
     if missing:
         raise UsageError(
-            f"{path} has no row for {len(missing)} items: {', '.join(missing[:5])}; add their rows"
+            f"{path} has no row for {counted(len(missing), 'item')}: {', '.join(missing[:5])}; add what is "
+            "missing"
         )
     return [by_token[token] for token in items]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.storage.atomic import write_whole
 
 VERSION = 2  # of cached neighbours; to be raised when the computation changes
@@ -42,7 +42,8 @@ def nearest(
     """
     if k >= count:
         raise UsageError(
-            f"knn_k is {k}, but there are only {count} items with features; it takes 1 to {count - 1}"
+            f"knn_k is {k}, but the data set has only {counted(count, 'item')} with features; it takes 1 to "
+            f"{count - 1}"
         )
     everything = torch.arange(count)
     found, cosines = [], []
@@ -196,7 +197,7 @@ def cached(
                 )
             if fits:
                 return torch.from_numpy(table).long(), torch.from_numpy(cosine)
-            why = "is of other features"
+            why = "was made from other features"
         except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
             why = "is damaged"
         logging.getLogger().warning("%s %s; its neighbours are computed again", path, why)
@@ -208,7 +209,7 @@ def cached(
         write_whole(path, lambda file: np.savez(file, neighbours=table, cosine=given, check=check))
     except (OSError, RunError) as error:
         logging.getLogger().warning(
-            "neighbours are not cached, graph_cache %s cannot be written: %s", folder, error
+            "neighbours are not cached, since graph_cache %s cannot be written: %s", folder, error
         )
     return neighbours, cosine
 

@@ -13,7 +13,7 @@ from recbole_diffusion.data.features import Modality, aligned_rows, check_values
 from recbole_diffusion.data.item_columns import made_modality
 from recbole_diffusion.data.neighbour_file import check_against_features, neighbour_arrays, neighbours_of_file
 from recbole_diffusion.data.table_file import file_or_table
-from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.errors import UsageError, counted, did_you_mean
 from recbole_diffusion.options.multimodal import MultimodalOptions
 
 ENDINGS = (".npy", ".safetensors")
@@ -79,8 +79,8 @@ class MultimodalDataset(InteractionDataset):
         count = len(modality.rows)
         if k >= count:
             raise UsageError(
-                f"knn_k is {k}, but data set {self.dataset_name!r} has {count} items; it takes 1 to "
-                f"{count - 1}"
+                f"knn_k is {k}, but data set {self.dataset_name!r} has {counted(count, 'item')}; it takes 1 "
+                f"to {count - 1}"
             )
         file = None if options.knn_source == "features" else self._neighbour_file(name, k)
         if file is not None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from recbole_diffusion.compat import ModelType
 from recbole_diffusion.data.user_items import pair_keys
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 
 TRAINED = ("train", "the warm start")
 
@@ -53,8 +53,8 @@ def check_parts(config: Any, dataset: Any, parts: Mapping[str, Any]) -> dict[str
         shared.pop(("valid", name))
     if copies and len(config["benchmark_filename"] or ()) != 2:  # train and test only: as asked
         logger.warning(
-            "valid and %s of data set %r have the same rows (%d pairs): the epoch is chosen on the test part",
-            *(" and ".join(copies), dataset.dataset_name, sizes["valid"]),
+            "valid and %s of data set %r have the same rows (%s): the epoch is chosen on the test part",
+            *(" and ".join(copies), dataset.dataset_name, counted(sizes["valid"], "pair")),
         )
     _judge(config, dataset, shared, repeated, sizes)
     unknown = _unknown(dataset, parts)
@@ -88,10 +88,13 @@ def _judge(
 ) -> None:
     """Refuse or tell overlaps and repeats."""
     said = [
-        f"{count} of the {sizes[later]} pairs of {later} are also in {first}"
+        f"{count} of the {counted(sizes[later], 'pair')} of {later} {agreeing(count, 'are')} also in {first}"
         for (first, later), count in shared.items()
     ]
-    said += [f"{rows} rows of {name} repeat a pair" for name, rows in repeated.items()]
+    said += [
+        f"{counted(rows, 'row')} of {name} {agreeing(rows, 'repeat')} a pair"
+        for name, rows in repeated.items()
+    ]
     if not said:
         return
     modes = set(config["eval_args"]["mode"].values())
@@ -114,7 +117,7 @@ def _judge(
             "--allow_overlap=True"
         )
     if of_unseen and seen:
-        text += "; the metrics of these parts are not of unseen items (allow_overlap)"
+        text += "; the metrics of these parts are not those of unseen items (allow_overlap)"
     elif of_unseen and repeated:
         text += "; a ranking counts a pair once, but some models learn it more often (rm_dup_inter)"
     logger.warning("%s", text)
@@ -129,7 +132,7 @@ def _unknown(dataset: Any, parts: Mapping[str, Any]) -> dict[str, int]:
         UsageError: train knows no user and no item of a part.
     """
     train, *held_out = parts.items()
-    fields = {"users": dataset.uid_field, "items": dataset.iid_field}
+    fields = {"user": dataset.uid_field, "item": dataset.iid_field}
     known = {what: np.asarray(train[1].inter_feat[field]) for what, field in fields.items()}
     found = {}
     for name, part in held_out:
@@ -141,19 +144,20 @@ def _unknown(dataset: Any, parts: Mapping[str, Any]) -> dict[str, int]:
                 "train; check that both have the same ids"
             )
         if hasattr(part, "warm"):
-            lacking["users"][:] = False
-        rows = int((lacking["users"] | lacking["items"]).sum())
+            lacking["user"][:] = False
+        rows = int((lacking["user"] | lacking["item"]).sum())
         if rows:
             found[name] = rows
             said = [
-                f"{len(some)} {what} ({_few(dataset.id2token(fields[what], some))})"
+                f"{counted(len(some), what)} ({_few(dataset.id2token(fields[what], some))})"
                 for what in fields
                 if len(some := np.unique(ids[what][lacking[what]]))
             ]
             logger.warning(
-                "%d of the %d rows of %s of data set %r are of %s without a row in train, of which a model "
+                "%d of the %s of %s of data set %r %s of %s without a row in train, about which a model "
                 "knows nothing",
-                *(rows, len(part), name, dataset.dataset_name, " and ".join(said)),
+                *(rows, counted(len(part), "row"), name, dataset.dataset_name, agreeing(rows, "are")),
+                " and ".join(said),
             )
     return found
 

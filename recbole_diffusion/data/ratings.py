@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 
 
 class KeptRatings:
@@ -72,9 +72,9 @@ def check_scale(dataset: Any, low: float, high: float) -> None:
         rows = zip(users, items, ratings[wrong[:3]], strict=True)
         first = ", ".join(f"{rating:g} of user {user} on item {item}" for user, item, rating in rows)
         raise UsageError(
-            f"{len(wrong)} ratings of data set {dataset.dataset_name!r} are outside rating_scale [{low:g}, "
-            f"{high:g}] (nan: none is given): {first}; correct rating_scale, or drop these rows with "
-            "val_interval"
+            f"{counted(len(wrong), 'rating')} of data set {dataset.dataset_name!r} "
+            f"{agreeing(len(wrong), 'are')} outside rating_scale [{low:g}, {high:g}] (nan: none is given): "
+            f"{first}; correct rating_scale, or drop these rows with val_interval"
         )
 
 
@@ -116,17 +116,19 @@ def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:
             train.id2token(train.iid_field, items[again[0]]),
         )
         raise UsageError(
-            f"{len(again)} rows of data set {train.dataset_name!r} rate an item a second time, first user "
-            f"{user} on item {item}; keep one with --rm_dup_inter=last (or first)"
+            f"{counted(len(again), 'row')} of data set {train.dataset_name!r} "
+            f"{agreeing(len(again), 'rate')} an item a second time, first user {user} on item {item}; keep "
+            "one with --rm_dup_inter=last (or first)"
         )
     counts = np.bincount(users, minlength=train.user_num)
     without = np.flatnonzero(counts[1:] == 0) + 1
     if len(without):
         first = ", ".join(map(str, train.id2token(train.uid_field, without[:5])))
         raise UsageError(
-            f"{len(without)} users of data set {train.dataset_name!r} have no rated item in train: {first}"
-            f"{', ...' if len(without) > 5 else ''}; leave them out with user_inter_num_interval '[2,inf)', "
-            "or move one row of each into train"
+            f"{counted(len(without), 'user')} of data set {train.dataset_name!r} "
+            f"{agreeing(len(without), 'have')} no rated item in train: "
+            f"{first}{', ...' if len(without) > 5 else ''}; leave them out with user_inter_num_interval "
+            "'[2,inf)', or move one row of each into train"
         )
     offsets = np.r_[0, np.cumsum(counts)]
     return sp.csr_matrix((ratings.astype(np.float32), items, offsets), shape=(train.user_num, train.item_num))

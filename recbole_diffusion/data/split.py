@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.data.valid_part import latest_rows, latest_valid, place_in_group
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.options.split import SHIFTS, check_shares
 
 PARTS = ("train", "valid", "test_iid", "test_ood")
@@ -94,7 +94,8 @@ def split_rows(
     kept = np.flatnonzero(keep)
     if len(kept) < len(PARTS):
         raise UsageError(
-            f"{len(kept)} interactions cannot be split into {len(PARTS)} parts; give a larger data set"
+            f"{counted(len(kept), 'interaction')} cannot be split into {len(PARTS)} parts; give a larger "
+            "data set"
         )
     users, items = users[kept], items[kept]
     if kind == "popularity":
@@ -120,9 +121,9 @@ def split_rows(
     empty = [name for number, name in enumerate(PARTS) if number not in part]
     if empty:
         raise UsageError(
-            f"the {empty[0]} part is empty after a {kind} split of {len(part)} interactions, of which "
-            f"{sum(moved.values())} had to go to train; give more interactions, other shares (shift_ratio, "
-            "shift_rest) or another shift_seed"
+            f"the {empty[0]} part is empty after a {kind} split of {counted(len(part), 'interaction')}, of "
+            f"which {sum(moved.values())} had to go to train; give more interactions, other shares "
+            "(shift_ratio, shift_rest) or another shift_seed"
         )
     return ShiftSplit(tuple(kept[part == number] for number in range(len(PARTS))), moved, dropped)
 
@@ -174,8 +175,8 @@ def popularity_quotas(counts: np.ndarray, asked: int, generator: np.random.Gener
     most = np.maximum(counts - 1, 0)
     if asked > most.sum():
         raise UsageError(
-            f"test_ood would take {asked} interactions, but with one of each item left for train at most "
-            f"{most.sum()} can go there; give a smaller shift_ratio, or remove rare items with "
+            f"test_ood would take {counted(asked, 'interaction')}, but with one of each item left for train "
+            f"at most {most.sum()} can go there; give a smaller shift_ratio, or remove rare items with "
             "item_inter_num_interval"
         )
     can_give_more = len(most) - np.cumsum(np.bincount(most))  # [levels]: items with most > level

@@ -16,7 +16,7 @@ import pandas as pd
 from recbole_diffusion.compat import FeatureSource, FeatureType
 from recbole_diffusion.data.atomic_file import MARKS
 from recbole_diffusion.data.split import ShiftSplit, rows_to_keep, split_rows, summarize
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.options.split import SplitOptions
 
 EXACT = 2.0**53  # below it, every whole number is a float
@@ -74,15 +74,15 @@ def join_exposed(dataset: Any, path: Path) -> tuple[int, dict[str, int]]:
     left = int((keep & exposed).sum())
     if left == 0:
         raise UsageError(
-            f"none of the {len(more)} interactions of {path} (shift_test) has a user and an item with other "
-            f"interactions in data set {dataset.dataset_name!r}; check that both files use the same tokens, "
-            "and the filters"
+            f"no interaction of {path} (shift_test, {counted(len(more), 'row')}) has a user and an item with "
+            f"other interactions in data set {dataset.dataset_name!r}; check that both files use the same "
+            "tokens, and the filters"
         )
     if dropped["exposed_unseen"]:
         dataset.logger.warning(
-            "%d of %d interactions of %s are left out: their user or item has no other interaction in data "
-            "set %s",
-            *(dropped["exposed_unseen"], len(more), path, dataset.dataset_name),
+            "%d of %s of %s %s left out, whose user or item has no other interaction in data set %s",
+            *(dropped["exposed_unseen"], counted(len(more), "interaction"), path),
+            *(agreeing(dropped["exposed_unseen"], "are"), dataset.dataset_name),
         )
     dataset.inter_feat = both[keep].reset_index(drop=True)
     dataset.row_numbers = np.r_[dataset.row_numbers, np.full(len(more), -1)][keep]

@@ -13,7 +13,7 @@ import torch
 from recbole_diffusion.compat import FeatureType
 from recbole_diffusion.data.atomic_file import EXACT
 from recbole_diffusion.data.reader import opened
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.options.recbole import splits_by_time
 from recbole_diffusion.options.split import SplitOptions
 
@@ -44,7 +44,7 @@ def times_of(dataset: Any, why: str, remedy: str = "") -> np.ndarray:
     kind = dataset.field2type[field]
     if kind != FeatureType.FLOAT:
         raise UsageError(
-            f"{dataset.header_place()}: the column {field!r} is no number but {kind.value}, and {why}; "
+            f"{dataset.header_place()}: the column {field!r} is {kind.value} and not a number, but {why}; "
             f"declare it as {field}:float, with dates as seconds since 1970, or name another with TIME_FIELD"
         )
     times = frame[field].to_numpy(np.float64)
@@ -52,8 +52,8 @@ def times_of(dataset: Any, why: str, remedy: str = "") -> np.ndarray:
     if len(without):
         remedy = remedy or f"leave these rows out with val_interval: {{{field}: '(-inf,inf)'}}"
         raise UsageError(
-            f"{dataset.places_of(without)}: no time in the column {field!r} ({len(without)} rows), but "
-            f"{why}; write the times, or {remedy}"
+            f"{dataset.places_of(without)}: no time in the column {field!r} "
+            f"({counted(len(without), 'row')}), but {why}; write the times, or {remedy}"
         )
     if len(times) > 1 and (times == times[0]).all():
         dataset.logger.warning(
@@ -62,8 +62,8 @@ def times_of(dataset: Any, why: str, remedy: str = "") -> np.ndarray:
         )
     elif len(times) and np.abs(times).max() >= EXACT:
         dataset.logger.warning(
-            "data set %r has times up to %.4g, of which 64 bits tell steps of %g apart; closer rows stay in "
-            "the order of the file: give milliseconds or microseconds",
+            "data set %r has times up to %.4g, which 64-bit numbers only tell apart in steps of %g; closer "
+            "rows stay in the order of the file: give milliseconds or microseconds",
             *(name, np.abs(times).max(), np.spacing(np.abs(times).max())),
         )
     return times

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ def require_numbers(scores: np.ndarray) -> None:
     """Raise UsageError if a score is NaN."""
     if np.isnan(scores).any():
         raise UsageError(
-            f"{int(np.isnan(scores).sum())} predicted ratings are NaN; the model has diverged, use a smaller "
-            "learning_rate"
+            f"{counted(int(np.isnan(scores).sum()), 'predicted rating', 'are')} NaN; the model has diverged, "
+            "use a smaller learning_rate"
         )
 
 

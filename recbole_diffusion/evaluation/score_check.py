@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_diffusion.errors import RunError
+from recbole_diffusion.errors import RunError, agreeing, counted
 
 logger = logging.getLogger(__name__)
 
@@ -17,8 +17,12 @@ def not_finite(scores: Tensor) -> str:
     if bool(torch.isfinite(scores.sum())):
         return ""
     nan, infinite = int(torch.isnan(scores).sum()), int(torch.isinf(scores).sum())
-    counts = [f"{count:,} are {name}" for count, name in ((nan, "NaN"), (infinite, "infinite")) if count]
-    return f"of {scores.numel():,} scores, {' and '.join(counts)}" if counts else ""
+    counts = [
+        f"{count:,} {agreeing(count, 'are')} {name}"
+        for count, name in ((nan, "NaN"), (infinite, "infinite"))
+        if count
+    ]
+    return f"of {counted(scores.numel(), 'score')}, {' and '.join(counts)}" if counts else ""
 
 
 class ScoreCheck:

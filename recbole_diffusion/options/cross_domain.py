@@ -78,8 +78,8 @@ class CrossDomainOptions:
     )
     negatives_per_rating: int = option(
         "for lists of items (NDCG@20, Hit@20): unobserved items, drawn by the seed, that are added to the "
-        "training ratings of both domains for each rating, the same for every model; predictions are no "
-        "ratings then, so choose the epoch by --valid_metric=NDCG@20; 0: none",
+        "training ratings of both domains for each rating, the same for every model; predictions are "
+        "then not ratings, so choose the epoch by --valid_metric=NDCG@20; 0: none",
         low=0,
     )
     negative_rating: float = option("rating of such an added item")
@@ -126,7 +126,7 @@ class CrossDomainOptions:
         chosen_by = str(values.get("valid_metric", "")).lower()
         if self.negatives_per_rating and chosen_by.startswith(("rated_mae", "rated_rmse")):
             raise UsageError(
-                f"negatives_per_rating is {self.negatives_per_rating}, so that predictions are no ratings, "
+                f"negatives_per_rating is {self.negatives_per_rating}, so that predictions are not ratings, "
                 f"but valid_metric {chosen_by} chooses the epoch by their errors; give --valid_metric=NDCG@20"
             )
         source, target = self.source_domain, self.target_domain

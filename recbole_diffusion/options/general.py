@@ -13,7 +13,7 @@ class GeneralOptions:
     """Checked before data loads; ``--help`` prints them. Defaults stand in ``properties/overall.yaml``."""
 
     preset: str | None = option(
-        "options of the model that belong together: paper, released or best; null: the defaults"
+        "a named set of the model's options: paper, released or best; null: the defaults"
     )
     data_path: str = option("folder that holds one folder per data set")
     runs_path: str = option("folder that new run folders are made in")
@@ -25,10 +25,13 @@ class GeneralOptions:
         high=2**32 - 1,
     )
     allow_overlap: bool = option(
-        "go on although pairs of train are in valid or test too, whose metrics are then not of unseen items"
+        "go on although pairs of train are in valid or test too, whose metrics are then not those of unseen "
+        "items"
     )
     use_gpu: bool = option("use a GPU when there is one")
-    state: str = option("what the log tells", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+    state: str = option(
+        "least important messages that are logged", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+    )
     worker: int = option("processes that prepare the batches of RecBole's loaders", low=0)
     epochs: int = option("training epochs at most; 0 evaluates only", low=0)
     train_batch_size: int | str = option(

@@ -221,7 +221,7 @@ def check_data_options(final: Mapping[str, Any]) -> None:
         if not isinstance(final[name], str) or not final[name]:
             raise refusal(name, final[name], "one character, or several")
         if set(final[name]) & set('"\r\n'):
-            raise refusal(name, final[name], "characters that are no quote and no line end")
+            raise refusal(name, final[name], "characters other than quotes and line ends")
 
 
 def _check_parts(parts: Any) -> None:

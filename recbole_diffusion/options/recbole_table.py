@@ -114,21 +114,21 @@ COLUMNS: Table = {
 ROWS: Table = {
     "rm_dup_inter": _O(
         str | None,
-        "which row of a pair of user and item stays where it is there twice: first or last in time, or in "
+        "which row to keep of a pair of user and item that is there twice: the first or last in time, or in "
         "the file where it has no TIME_FIELD",
     ),
     "val_interval": _O(
         dict | None,
-        "rows that stay, by column: an interval of numbers ({rating: '[3,inf)'}) or a list of tokens",
+        "rows to keep, by column: an interval of numbers ({rating: '[3,inf)'}) or a list of tokens",
     ),
     "filter_inter_by_user_or_item": _O(
         bool, "drop interactions whose user or item is not in the .user or .item file"
     ),
     "user_inter_num_interval": _O(
         str | None,
-        "users that stay, by their number of interactions: [5,inf) with the same of items is a 5-core",
+        "users to keep, by their number of interactions: [5,inf) with the same of items is a 5-core",
     ),
-    "item_inter_num_interval": _O(str | None, "items that stay, by their number of interactions"),
+    "item_inter_num_interval": _O(str | None, "items to keep, by their number of interactions"),
 }
 VALUES: Table = {
     "threshold": _O(
@@ -161,8 +161,8 @@ KNOWLEDGE: Table = {
     "RELATION_ID_FIELD": _O(str, "column of the relation of a triple"),
     "ENTITY_ID_FIELD": _O(str, "column of entities in the .link file"),
     "kg_reverse_r": _O(bool, "add the reverse of each relation"),
-    "entity_kg_num_interval": _O(str | None, "entities that stay, by their number of triples"),
-    "relation_kg_num_interval": _O(str | None, "relations that stay, by their number of triples"),
+    "entity_kg_num_interval": _O(str | None, "entities to keep, by their number of triples"),
+    "relation_kg_num_interval": _O(str | None, "relations to keep, by their number of triples"),
 }
 _STALE = "not taken here: RecBole's stored data is a pickle that goes stale, and loading is fast"
 NOT_TAKEN: Table = {
@@ -180,7 +180,7 @@ NOT_TAKEN: Table = {
 OF_DATA: dict[str, Table] = {
     "files": FILES,
     "names of columns": COLUMNS,
-    "rows that stay": ROWS,
+    "rows to keep": ROWS,
     "values": VALUES,
 }
 SECTIONS: dict[str, Table] = {

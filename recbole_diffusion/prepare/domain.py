@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare.amazon import REVIEW_KEYS, record_of
 from recbole_diffusion.prepare.cores import k_core
 from recbole_diffusion.prepare.recipe import ADVICE, RECORD, Counts, PreparedSet, Recipe
@@ -59,8 +59,8 @@ class RatingDomain:
                 raise UsageError(f"{reviews} has no review; get the file again")
             if not counts.interactions:
                 raise UsageError(
-                    f"none of the {rows_read} ratings of {reviews} is in a {CORE}-core; give the file of all "
-                    "ratings of the category, not a part of it"
+                    f"no rating of {reviews} ({counted(rows_read, 'row')}) is in a {CORE}-core; give the "
+                    "file of all ratings of the category, not a part of it"
                 )
             described = {**record, "found": asdict(counts), "rows_read": rows_read, "repeated": repeated}
             (draft / RECORD).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")

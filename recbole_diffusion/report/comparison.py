@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.errors import UsageError, counted, did_you_mean
 from recbole_diffusion.report.compared_metrics import (
     chosen_metrics,
     ordering_metric,
@@ -173,14 +173,14 @@ def _called(
     for name in alias:
         if name not in groups:
             raise UsageError(
-                f"no method {name!r} to give another name{did_you_mean(name, groups)}; there are "
+                f"there is no method {name!r} to rename{did_you_mean(name, groups)}; there are "
                 f"{', '.join(groups)}"
             )
     if empty := [name for name, other in alias.items() if other is None or not str(other).strip()]:
-        raise UsageError(f"the other name of {empty[0]!r} is empty; write one, or leave it out")
+        raise UsageError(f"the new name of {empty[0]!r} is empty; write one, or leave it out")
     named = {str(alias.get(name, name)): group for name, group in groups.items()}
     if len(named) < len(groups):
-        raise UsageError("two methods would have one name; give each another one")
+        raise UsageError("two methods would have the same name; give each a name of its own")
     return named, None if reference is None else str(alias.get(reference, reference))
 
 
@@ -234,8 +234,8 @@ def _note(found: Comparison, test: str | None) -> None:
         against = "the best method" if found.reference is None else found.reference
         found.notes.append(
             f"p: {TESTS[row['test']]} of {row['metric']} against {against}, users averaged over seeds, after "
-            f"Holm's correction for {several} comparison{'s' * (several > 1)}. It generalises to other "
-            "users, not to other seeds."
+            f"Holm's correction for {counted(several, 'comparison')}. It generalises to other users, "
+            " not to other seeds."
         )
     without = [
         method.name

@@ -50,7 +50,7 @@ def lines_of(found: DataSummary) -> list[str]:
 
 
 def _ratings_text(ratings: dict[str, float]) -> str:
-    missing = f", {ratings['missing']:,.0f} rows without" if ratings["missing"] else ""
+    missing = f", {counted(int(ratings['missing']), 'row')} without" if ratings["missing"] else ""
     return (
         f"{ratings['least']:g} to {ratings['most']:g}, mean {ratings['mean']:g}, "
         f"{counted(int(ratings['values']), 'different value')}{missing}"

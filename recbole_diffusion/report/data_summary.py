@@ -13,7 +13,7 @@ from recbole_diffusion.data.part_files import require_files
 from recbole_diffusion.data.preparation import create_dataset
 from recbole_diffusion.data.reader import opened
 from recbole_diffusion.data.table_file import file_or_table
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare.own.times import UNITS, WORDS, date_text, unit_of
 from recbole_diffusion.report.data_splits import SplitSummary, splits_of
 
@@ -176,12 +176,12 @@ def _times(found: Any) -> tuple[np.ndarray | None, str | None]:
     if kind != FeatureType.FLOAT:
         return (
             None,
-            f"the column {name!r} is {kind.value} and no number; write seconds since 1970 ({name}:float)",
+            f"the column {name!r} is {kind.value} and not a number; write seconds since 1970 ({name}:float)",
         )
     values = _known(found, name)
     without = np.flatnonzero(~np.isfinite(values))
     if len(without):
-        return values, f"{len(without):,} rows have no time ({found.places_of(without)})"
+        return values, f"{counted(len(without), 'row', 'have')} no time ({found.places_of(without)})"
     return values, None
 
 
@@ -208,7 +208,7 @@ def _described(found: Any, times: np.ndarray | None, users: np.ndarray, unusable
         "to": ends[1],
         "unit": f"{WORDS[unit]} since 1970, by their size"
         if since
-        else "numbers that are no times since 1970",
+        else "numbers that are not times since 1970",
         **described,
         "tied": int((np.r_[False, same] | np.r_[same, False]).sum()),
     }

@@ -102,7 +102,7 @@ def _alike(one: RunRecord, other: RunRecord) -> str:
     names = [{f"{part} {name}" for part in table for name in table[part]} for table in tables]
     if names[0] != names[1]:
         apart = sorted(names[0] ^ names[1])
-        return f"one run judged by different metrics ({apart[0]} is in one alone): {said}"
+        return f"one run evaluated by different metrics (only one has {apart[0]}): {said}"
     (part, name) = next(
         (part, name)
         for part in tables[0]

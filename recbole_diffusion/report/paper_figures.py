@@ -96,7 +96,7 @@ def paper_figures(
         try:
             if one.needs_model:
                 if load is None:
-                    raise UsageError("it needs the trained model, which --models=false leaves alone")
+                    raise UsageError("it needs the trained model, which --models=false does not load")
                 having = _loaded(having, load, loaded, notes, one.title)
             made = _maker(one)(having, numbers)
             figures += made if isinstance(made, list) else [made]

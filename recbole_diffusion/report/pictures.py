@@ -9,7 +9,7 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.report.figure import SEVERAL, Figure, Panel, PlotSeries
 from recbole_diffusion.storage.atomic import write_whole
 
@@ -70,7 +70,7 @@ def write_or_explain(figures: Sequence[Figure], folder: Path) -> str:
         files = write_pictures(figures, folder)
     except (UsageError, RunError) as error:
         return f"no pictures: {error}"
-    return f"{len(files)} pictures in {folder}"
+    return f"{counted(len(files), 'picture')} in {folder}"
 
 
 def draw(figure: Figure) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.report.comparison import Comparison
 from recbole_diffusion.report.comparison_table import comparison_tables
 from recbole_diffusion.report.figure import Figure
@@ -127,10 +127,11 @@ def _run_head(run: RunRecord, found: Comparison) -> HtmlPage:
 
 def _comparison_head(found: Comparison, runs: Sequence[RunRecord]) -> HtmlPage:
     seeds = sorted({run.seed for run in runs})
-    methods = f"{len(found.methods)} method{'s' * (len(found.methods) > 1)}"
+    methods = counted(len(found.methods), "method")
     page = HtmlPage(
         f"{methods} on {found.dataset}",
-        f"{len(runs)} runs, seeds {', '.join(map(str, seeds))}, ordered by {found.by}",
+        f"{counted(len(runs), 'run')}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, ordered by "
+        f"{found.by}",
     )
     _protocol_note(page, runs)
     facts = {}

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.evaluation.lists import UserMetrics, load_user_metrics
 from recbole_diffusion.storage.result_form import damage_of_epoch
 from recbole_diffusion.storage.run_folder import RunFolder, rerun_hint
@@ -106,7 +106,8 @@ def read_run(path: str | Path) -> RunRecord:
     if not folder.config.is_file():
         inside = sorted(file.parent.name for file in folder.path.glob("*/result.json"))
         hint = (
-            f"there are {len(inside)} runs inside, such as {inside[0]!r}: use --glob='{folder.path}/*'"
+            f"{counted(len(inside), 'run', 'are')} inside, such as {inside[0]!r}: use "
+            f"--glob='{folder.path}/*'"
             if inside
             else ""
         )
@@ -154,7 +155,7 @@ def _epochs(folder: RunFolder, trained: int) -> list[dict[str, Any]]:
     numbers = [epoch.get("epoch", -1) for epoch in epochs]
     if numbers != sorted(set(numbers)) or len(epochs) < trained:
         raise RunError(
-            f"{folder.metrics} is damaged: it has {len(epochs)} epochs, {numbers[:5]} first, and "
+            f"{folder.metrics} is damaged: it has {counted(len(epochs), 'epoch')}, {numbers[:5]} first, and "
             f"{folder.result.name} {trained}; {rerun_hint(folder.path)}"
         )
     return epochs
@@ -209,5 +210,5 @@ def read_runs(folders: Sequence[Path], skip_unfinished: bool = False) -> tuple[l
     left_out = [folder for folder in folders if skip_unfinished and not RunFolder(folder).result.is_file()]
     runs = [read_run(folder) for folder in folders if folder not in left_out]
     if not runs:
-        raise UsageError(f"none of the {len(folders)} folders has a finished run")
+        raise UsageError(f"there is no finished run in {counted(len(folders), 'folder')}")
     return runs, [f"{folder.name} is left out: no run has ended there" for folder in left_out]

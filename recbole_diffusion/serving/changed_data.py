@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recbole_diffusion.data.fingerprint import BESIDE
 from recbole_diffusion.data.known_ids import NewIds
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.serving.scoring import scores_of_users
 
 SAMPLE = 64  # users whose scores are compared
@@ -50,8 +50,8 @@ class ChangedData:
         if self.new is None or not self.new.rows:
             return self.told
         users, items = len(self.new.users), self.new.items
-        new = f"{_counted(users, 'new user')} and {_counted(items, 'new item')} are left out"
-        return "; ".join([*self.parts.values(), f"{new}, with {_counted(self.new.rows, 'row')}"])
+        new = f"{counted(users, 'new user')} and {counted(items, 'new item')} are left out"
+        return "; ".join([*self.parts.values(), f"{new}, with {counted(self.new.rows, 'row')}"])
 
     def check_exclude(self, exclude: str) -> None:
         """Check that the items to leave out are known.
@@ -101,7 +101,3 @@ class ChangedData:
         except Exception:  # any: half of the rows may be no data set for a model, which then reads them
             return True
         return not torch.allclose(mine, other, rtol=1e-4, atol=1e-6, equal_nan=True)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

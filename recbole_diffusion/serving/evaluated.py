@@ -44,7 +44,7 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
     if run.changed.told and not run.changed.kept:
         raise UsageError(
             f"the data of the run in {run.folder.path} has changed since the training: {run.changed.told}; "
-            "its parts are others now, and may hold rows that it was trained on. Put the old files back"
+            "its parts are not the same now, and may hold rows that it was trained on. Put the old files back"
         )
     train, valid, tests = run.loaders
     there = ({} if valid is None else {"valid": valid}) | tests

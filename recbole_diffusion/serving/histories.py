@@ -12,7 +12,7 @@ import torch
 from recbole_diffusion.compat import FeatureType
 from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.data.table_file import is_table
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.serving.id_map import IdMap
 
@@ -113,8 +113,9 @@ def _refuse_zero_labels(file: AtomicFile, columns: Mapping[str, Any], rows: int,
     zeros = np.flatnonzero(values < 1)
     if len(zeros) and values.isin([-1, 0, 1]).all():
         raise UsageError(
-            f"{file.path}, line {file.lines_of(zeros[:1])[0]}: {len(zeros)} of {rows} rows have the "
-            f"{label} 0, but every item of a history counts as liked; remove these rows, or the column"
+            f"{file.path}, line {file.lines_of(zeros[:1])[0]}: {len(zeros)} of {counted(rows, 'row')} "
+            f"{agreeing(len(zeros), 'have')} the {label} 0, but every item of a history counts as liked; "
+            "remove these rows, or the column"
         )
 
 
@@ -195,8 +196,8 @@ def _checked_ratings(frame: pd.DataFrame, scale: list, origin: str) -> np.ndarra
     if len(wrong):
         row = frame.iloc[wrong[0]]
         raise UsageError(
-            f"{len(wrong)} ratings of the histories are outside the scale {scale[0]:g} to {scale[1]:g} of "
-            f"{origin}, "
-            f"first {ratings[wrong[0]]:g} of user {row['user']} on item {row['item']}"
+            f"{counted(len(wrong), 'rating')} of the histories {agreeing(len(wrong), 'are')} outside the "
+            f"scale {scale[0]:g} to {scale[1]:g} of {origin}, first {ratings[wrong[0]]:g} of user "
+            f"{row['user']} on item {row['item']}"
         )
     return ratings

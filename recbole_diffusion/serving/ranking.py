@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.model.user_blocks import noise_seed
 from recbole_diffusion.serving.histories import NewUsers
 from recbole_diffusion.serving.scoring import FindForHistories, FindForUsers
@@ -36,7 +36,9 @@ class RecommendationBlock:
 def check_k(k: int, n_items: int) -> None:
     """Raise UsageError if a list of ``k`` would be longer than the catalogue of ``n_items``."""
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= n_items:
-        raise UsageError(f"k is {k!r}, but the run's data set has {n_items} items; it takes 1 to {n_items}")
+        raise UsageError(
+            f"k is {k!r}, but the run's data set has {counted(n_items, 'item')}; it takes 1 to {n_items}"
+        )
 
 
 def check_exclude(exclude: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.serving.id_map import IdMap
 
 
@@ -92,8 +92,8 @@ def asked_users(ids: IdMap, tokens: list[str] | None, origin: str = "the list") 
     unknown = [str(token) for token, number in zip(tokens, numbers, strict=True) if not number]
     if len(unknown) == len(tokens):
         raise UsageError(
-            f"none of the {len(tokens)} users of {origin} is in the run's data set: {first_of(unknown)}; it "
-            "takes original ids, "
-            f"such as {ids.tokens[1]!r}. Users that the model was not trained on need their histories"
+            f"no user of {origin} ({counted(len(tokens), 'user')}) is in the run's data set: "
+            f"{first_of(unknown)}; it takes original ids, such as {ids.tokens[1]!r}. Users that the model "
+            "was not trained on need their histories"
         )
     return AskedUsers(numbers[numbers > 0], unknown)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from recbole_diffusion import registry
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.serving.id_map import IdMap
 from recbole_diffusion.serving.index import FILE, build_index, recall_of
 from recbole_diffusion.serving.ranking import check_k
@@ -109,7 +109,7 @@ def export(run: ServedRun, folder: Path, index: str, k: int, without: Sequence[s
             data = save({"vectors": vectors}, {"ids": f"{name}.txt, a line for each row"})
             (draft / f"{name}.safetensors").write_bytes(data)
         if index != "none":
-            with told_if_slow(f"building the index of {len(items):,} items"):
+            with told_if_slow(f"building the index of {counted(len(items), 'item')}"):
                 record["index"] = build_index(items, draft / FILE, index, users)
             with told_if_slow("comparing the index with exact search"):
                 record["index"] |= recall_of(draft / FILE, users, items, k)
@@ -123,8 +123,8 @@ def _kept(ids: IdMap, without: Sequence[str]) -> np.ndarray:
     unknown = [token for token, number in zip(without, numbers, strict=True) if not number]
     if unknown:
         raise UsageError(
-            f"{len(unknown)} items to be left out are not in the run's data set, first {unknown[0]!r}; it "
-            f"takes original ids, such as {ids.tokens[1]!r}"
+            f"{counted(len(unknown), 'item')} to be left out {agreeing(len(unknown), 'are')} not in the "
+            f"run's data set, first {unknown[0]!r}; it takes original ids, such as {ids.tokens[1]!r}"
         )
     kept = np.setdiff1d(np.arange(1, len(ids) + 1), numbers)
     if not len(kept):
@@ -136,7 +136,7 @@ def _lines_of(name: str, tokens: np.ndarray) -> str:
     odd = [token for token in tokens if len(token.splitlines()) > 1 or token != token.strip("\r\n")]
     if odd:
         raise UsageError(
-            f"{len(odd)} ids of {name} have line breaks in them, first {odd[0]!r}; a file with one id per "
-            "line cannot hold them"
+            f"{counted(len(odd), 'id')} of {name} {agreeing(len(odd), 'have')} line breaks, first "
+            f"{odd[0]!r}; a file with one id per line cannot hold them"
         )
     return "".join(f"{token}\n" for token in tokens)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, ModelType
 from recbole_diffusion.data.fingerprint import differences
 from recbole_diffusion.data.ratings import has_ratings
-from recbole_diffusion.errors import RunError
+from recbole_diffusion.errors import RunError, counted
 from recbole_diffusion.evaluation.metrics import RunEvaluator
 from recbole_diffusion.evaluation.near_vectors import TOGETHER
 from recbole_diffusion.evaluation.rated_released import row_means
@@ -108,7 +108,8 @@ class RunMixin(MirrorGradient):
             return f"{self.config.model} was computed when it was made: nothing is left to train"
         trained = sum(one.numel() for one in self.model.parameters() if one.requires_grad)
         rows, batches = self.count_rows(train_data), len(train_data)
-        return f"training: {rows:,} rows, {batches:,} batches per epoch, {trained:,} parameters"
+        batches = f"{batches:,} batch{'' if batches == 1 else 'es'} per epoch"
+        return f"training: {counted(rows, 'row')}, {batches}, {counted(trained, 'parameter')}"
 
     def count_rows(self, train_data: Any) -> int:
         """Return the number of rows of a training loader in an epoch."""

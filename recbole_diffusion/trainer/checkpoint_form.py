@@ -74,7 +74,7 @@ def damage_of_state(state: Mapping[str, Any]) -> str | None:
     try:
         records = json.loads(state["records"])
     except (ValueError, RecursionError) as error:
-        return f"records is no JSON: {error}"
+        return f"records is not JSON: {error}"
     if not isinstance(records, list):
         return f"records is {shown(records)}"
     for number, record in enumerate(records):

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import TextIO
 
+from recbole_diffusion.errors import counted
 from recbole_diffusion.tuning.record import ENDED, FAILED, STOPPED, SweepRecord, Trial
 
 WORDS = {STOPPED: "stopped early", FAILED: "failed"}
@@ -26,9 +27,9 @@ class SweepDisplay:
         state = WORDS.get(trial.state, trial.state)
         several = trial.epochs > self.record.epochs  # of a model of several stages, which each has as many
         epochs = (
-            f"{trial.epochs} epochs of all stages"
+            f"{counted(trial.epochs, 'epoch')} of all stages"
             if several
-            else f"{trial.epochs} of {self.record.epochs} epochs"
+            else f"{trial.epochs} of {counted(self.record.epochs, 'epoch')}"
         )
         spent = f"{epochs}, {trial.seconds:.1f} s"
         error = f"; {trial.error}" if trial.state == FAILED else ""

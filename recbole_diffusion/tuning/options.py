@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from recbole_diffusion.errors import UsageError, refuse_address
+from recbole_diffusion.errors import UsageError, agreeing, counted, refuse_address
 from recbole_diffusion.options.declare import argument
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -37,7 +37,7 @@ class SweepOptions:
     grace_period: int | None = argument(
         None, "epochs before asha may stop a trial; null: a twelfth of epochs", low=1
     )
-    reduction_factor: int = argument(3, "asha lets one trial of this many pass each rung", low=2)
+    reduction_factor: int = argument(3, "asha lets one of this many trials pass each rung", low=2)
     max_concurrent: int | None = argument(
         None, "trials at a time; null: as many as fit; 0: one at a time in this process, without Ray", low=0
     )
@@ -58,7 +58,7 @@ class SweepOptions:
     )
 
     ray_start_seconds: int = argument(
-        180, "how long a Ray of this machine is tried to be started, on a busy one again and again", low=1
+        180, "how long to try to start Ray on this machine, again and again if it is busy", low=1
     )
 
     @property
@@ -138,14 +138,14 @@ def check_local(options: SweepOptions, cores: int, gpus: int) -> None:
     at_a_time = options.max_concurrent or 1
     if options.trial_cpus * at_a_time > cores:
         raise UsageError(
-            f"{at_a_time} trials at a time with {options.trial_cpus} threads each need "
-            f"{options.trial_cpus * at_a_time} cores, but this process may use {cores}; lower max_concurrent "
-            "or trial_cpus"
+            f"{counted(at_a_time, 'trial')} at a time with {counted(options.trial_cpus, 'thread')} each "
+            f"{agreeing(at_a_time, 'need')} {options.trial_cpus * at_a_time} cores, but this process may use "
+            f"{cores}; lower max_concurrent or trial_cpus"
         )
     if options.trial_gpus > gpus:
         raise UsageError(
-            f"trial_gpus is {options.trial_gpus:g}, but this machine has {gpus} GPUs; leave it out to train "
-            "on the CPU, or name a cluster that has them with --ray_address"
+            f"trial_gpus is {options.trial_gpus:g}, but this machine has {counted(gpus, 'GPU')}; leave it "
+            "out to train on the CPU, or name a cluster that has them with --ray_address"
         )
 
 

@@ -10,7 +10,7 @@ from recbole_diffusion import registry
 from recbole_diffusion.compat import ModelType
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.part_files import selects_on_test
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.options.evaluation import parts_left_out
 from recbole_diffusion.storage.versions import versions
 from recbole_diffusion.tuning.options import SweepOptions
@@ -44,8 +44,8 @@ def make_record(
     _refuse_options_of_one_run(config, settings)
     if settings.grace_period and settings.grace_period > config.general.epochs:
         raise UsageError(
-            f"grace_period is {settings.grace_period}, above the {config.general.epochs} epochs of a trial; "
-            "lower it, or give more epochs"
+            f"grace_period is {settings.grace_period}, above the {counted(config.general.epochs, 'epoch')} "
+            "of a trial; lower it, or give more epochs"
         )
     options = _options_of_trials(config)
     if settings.search == "none":
@@ -137,7 +137,7 @@ def _plan_for_optuna(
     samples = record.settings["num_samples"] or SAMPLES
     count = space.count(known)
     if count is not None and count < samples:
-        record.notes.append(f"the space has only {count} combinations")
+        record.notes.append(f"the space has only {counted(count, 'combination')}")
         samples = count
     record.settings["num_samples"] = samples
     random = Random(record.seed)
@@ -220,7 +220,7 @@ def configurations(
     random, samples = Random(record.seed), settings.num_samples or SAMPLES
     if count is not None and count <= samples:
         if count < samples and settings.num_samples:
-            record.notes.append(f"the space has only {count} combinations; all of them are tried")
+            record.notes.append(f"the space has only {counted(count, 'combination')}; all are tried")
         return random.sample(list(space.grid(known)), count)
     chosen: dict[str, dict[str, Any]] = {}
     for _ in range(samples * ATTEMPTS):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.storage.signals import ended_by_sigterm
 from recbole_diffusion.tuning.options import SweepOptions, check_local, cores_here
 
@@ -152,6 +152,6 @@ def check_cluster(options: SweepOptions) -> None:
         most = max((node.get(name, 0) for node in nodes), default=0)
         if wanted > most:
             raise UsageError(
-                f"a trial asks for {wanted:g} {name}, but the largest of the {len(nodes)} nodes has "
+                f"a trial asks for {wanted:g} {name}, but the largest of {counted(len(nodes), 'node')} has "
                 f"{most:g}; lower trial_{name.lower()}s, or add a node that has them before the sweep starts"
             )

@@ -135,4 +135,4 @@ def test_items_are_left_out_of_vectors_and_index(ask, loaded, tmp_path):
 def test_unknown_items_to_leave_out_are_refused(ask, tmp_path):
     (tmp_path / "out.txt").write_text("nobody\n")
     error = ask(f"--without={tmp_path / 'out.txt'}", model="BPR", code=2)
-    assert "1 items to be left out are not in the run's data set, first 'nobody'" in error
+    assert "1 item to be left out is not in the run's data set, first 'nobody'" in error

@@ -198,7 +198,7 @@ def test_a_sweep(sweep, write_run, tmp_path, capsys):
         (["report"], 2, ""),
         (["report", "RUNS/TVDiff-0"], 2, "--output is missing"),
         (["report", "--output=a.html"], 2, "no run is named"),
-        (["report", "RUNS", "--output=a.html"], 2, "there are 4 runs inside"),
+        (["report", "RUNS", "--output=a.html"], 2, "4 runs are inside"),
         (["report", "RUNS/TVDiff-0", "--output=a.html", "--pictures_format=gif"], 2, "png | svg | pdf"),
         (["report", "RUNS/BPR-0", "--output=a.html", "--users=u3,nobody"], 2, "'nobody', who is not in"),
         (["report", "RUNS/BPR-0", "--output=a.html", "--users=,"], 2, "names 0 users; it takes 1 to 12"),

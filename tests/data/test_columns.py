@@ -107,14 +107,15 @@ def test_ids_that_look_alike_are_told(toy, caplog, twin):
     dataset = made(toy(values=items))
     assert dataset.item_num == 23  # 20, both names, and the padding
     assert (
-        f"1 ids of item_id differ from another only in blanks or .0, such as {twin!r} and '1'" in caplog.text
+        f"1 id of item_id differs from another one only in blanks or .0, such as {twin!r} and '1'"
+        in caplog.text
     )
 
 
 @pytest.mark.parametrize("field", PAIR)
 def test_an_id_of_blanks_is_refused(toy, field):
     with pytest.raises(
-        UsageError, match=rf"toy.inter, line 22: '  ' in the column '{field}' is an id of blanks"
+        UsageError, match=rf"toy.inter, line 22: '  ' in the column '{field}' is an id of blanks alone"
     ):
         made(toy(values={(20, field): "  "}), load_col={"inter": PAIR})
 
@@ -123,7 +124,7 @@ def test_parts_with_rows_without_ids_are_refused(toy):
     for part in ("train", "valid", "test"):
         options = toy(f"toy.{part}.inter", values={(8, "item_id"): ""} if part == "valid" else {})
     with pytest.raises(
-        UsageError, match=r"toy.valid.inter, line 10: 1 rows of the parts are without user or item"
+        UsageError, match=r"toy.valid.inter, line 10: 1 row of the parts has no user or no item"
     ):
         made(options, benchmark_filename=["train", "valid", "test"], load_col=None)
 
@@ -134,7 +135,7 @@ def test_a_row_of_users_or_items_without_an_id_goes(toy, tmp_path, caplog):
     columns = {"inter": PAIR, "item": "*"}
     dataset = made(options, load_col=columns, filter_inter_by_user_or_item=True, normalize_all=False)
     assert dataset.item_feat["size"].tolist()[1:] in ([1, 2], [2, 1])
-    assert "1 rows of the .item file of data set toy have no id, and are left out" in caplog.text
+    assert "1 row of the .item file of data set toy has no id, and is left out" in caplog.text
 
 
 @pytest.mark.parametrize("asked", [["NO"], [12, "NO"], ["12"]])

@@ -45,7 +45,7 @@ def test_of_equal_cosines_the_first_rows_count_whatever_the_blocks(blocks):
 
 def test_too_many_neighbours_are_refused():
     with pytest.raises(
-        UsageError, match="knn_k is 5, but there are only 5 items with features; it takes 1 to 4"
+        UsageError, match="knn_k is 5, but the data set has only 5 items with features; it takes 1 to 4"
     ):
         knn.nearest(lambda one: torch.ones(5, 2)[one], 5, 5)
 
@@ -136,7 +136,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, caplog):
         str(tmp_path / "file"), "a", (1, 2), lambda: (torch.tensor([[0, 1]]), torch.tensor([[1.0, 0.5]]))
     )
     assert found[0].tolist() == [[0, 1]]
-    assert "neighbours are not cached, graph_cache" in caplog.text
+    assert "neighbours are not cached, since graph_cache" in caplog.text
 
 
 def test_fingerprint_tells_parts_apart():

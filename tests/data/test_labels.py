@@ -106,7 +106,7 @@ def test_contradictory_rows_of_a_user_are_told(write, tmp_path, caplog, age, tol
     (tmp_path / "data/labels/labels.user").write_text("user_id:token\tage:float\n" + rows)
     columns = {"inter": ["user_id", "item_id"], "user": ["user_id", "age"]}
     run("Pop", "labels", overrides={**options, "load_col": columns})
-    assert ("has different rows for 1 of its users; the first of each counts" in caplog.text) == told
+    assert ("has different rows for 1 user; the first of each counts" in caplog.text) == told
 
 
 @pytest.mark.parametrize("shift", ["none", "popularity"])

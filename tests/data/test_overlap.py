@@ -86,7 +86,7 @@ def test_going_on_is_told(repeated, option, caplog):
     assert {"train & valid", "train & test"} <= set(found["pairs"])
     assert found["repeated"]["train"] > 60
     assert f"{found['pairs']['train & test']} of the " in caplog.text
-    assert ("not of unseen items (allow_overlap)" in caplog.text) is (option == "allow_overlap")
+    assert ("not those of unseen items (allow_overlap)" in caplog.text) is (option == "allow_overlap")
 
 
 RANKED = {
@@ -120,7 +120,7 @@ PARTS = ["train", "valid", "test_iid", "test_ood"]
 def test_a_pair_in_two_given_parts(write_parts, caplog, first, later):
     parts = dict(zip(PARTS, (TRAIN, VALID, TEST[:2], TEST[2:]), strict=True))
     parts[later] = [*parts[later], parts[first][0]]
-    said = f"1 of the {len(parts[later])} pairs of {later} are also in {first}"
+    said = f"1 of the {len(parts[later])} pairs of {later} is also in {first}"
     data = write_parts(**parts)
     if first == "test_iid":  # two test parts are judged apart
         assert checked(data)["pairs"] == {"test_iid & test_ood": 1}
@@ -138,7 +138,7 @@ def test_three_parts_without_a_common_pair_share_nothing(write_parts, caplog):
 
 
 def test_two_parts_with_a_common_pair_are_refused(write_parts):
-    with pytest.raises(UsageError, match="1 of the 4 pairs of test are also in train"):
+    with pytest.raises(UsageError, match="1 of the 4 pairs of test is also in train"):
         checked(write_parts(train=TRAIN, test=[*TEST, TRAIN[3]]))
 
 
@@ -152,7 +152,7 @@ def test_a_labelled_file_is_checked_too(write_parts):
     text = "\n".join("\t".join(map(str, row)) for row in [("userID", "itemID", "x_label"), *rows])
     (data.folder / "toy.inter").write_text(text + "\n")
     options = {"benchmark_filename": None}
-    with pytest.raises(UsageError, match="1 of the 4 pairs of test are also in train"):
+    with pytest.raises(UsageError, match="1 of the 4 pairs of test is also in train"):
         checked(data, **options)
 
 
@@ -170,7 +170,7 @@ def test_validation_that_is_the_test_is_called_test(write_parts, tmp_path, caplo
 
 def test_validation_with_some_of_the_test_is_called_so(write_parts):
     data = write_parts(train=TRAIN, valid=[*VALID, TEST[0]], test=TEST)
-    with pytest.raises(UsageError, match="1 of the 3 pairs of test are also in valid"):
+    with pytest.raises(UsageError, match="1 of the 3 pairs of test is also in valid"):
         checked(data)
     assert checked(data, allow_overlap=True)["selection"] == "validation, partly test"
 

@@ -54,7 +54,7 @@ def test_without_a_scale_ratings_are_normalised_as_recbole_does(rated):
 def test_a_rating_outside_the_scale_is_named(rated, wrong):
     with pytest.raises(
         UsageError,
-        match=rf"1 ratings .* outside rating_scale \[1, 5\].*: {wrong:g} of user c on item 2; correct",
+        match=rf"1 rating .* outside rating_scale \[1, 5\].*: {wrong:g} of user c on item 2; correct",
     ):
         rated([*ROWS, ("c", "2", wrong)])
 
@@ -75,7 +75,7 @@ def test_a_pair_that_is_rated_twice_is_named(rated):
 
 def test_a_user_without_a_rated_item_is_named(rated):
     with pytest.raises(
-        UsageError, match="1 users of data set 'toy' have no rated item in train: a; leave them out"
+        UsageError, match="1 user of data set 'toy' has no rated item in train: a; leave them out"
     ):
         rating_rows(rated(ROWS[2:]).build()[0], 1, 5)
 

@@ -190,7 +190,7 @@ def test_temporal_without_times(whole):
     ):
         loaded(whole, shift="temporal", TIME_FIELD="when", load_col=None)
     with pytest.raises(
-        UsageError, match=r"line 1: the column 'item_id' is no number but token, and the temporal"
+        UsageError, match=r"line 1: the column 'item_id' is token and not a number, but the temporal"
     ):
         loaded(whole, shift="temporal", TIME_FIELD="item_id")
 
@@ -212,7 +212,7 @@ def test_exposure_without_its_file_or_its_columns(whole, exposed, tmp_path):
             loaded(whole, shift="exposure", shift_test=str(tmp_path / "thin.inter"), load_col=columns)
     with pytest.raises(
         UsageError,
-        match=r"none of the 1 interactions of .* has a user and an item with other interactions in data set",
+        match=r"no interaction of .*shift_test, 1 row.* has a user and an item with other interactions in",
     ):
         loaded(whole, shift="exposure", shift_test=exposed([("stranger", "i1", 3)]))
 
@@ -246,7 +246,7 @@ def test_a_shift_of_given_parts_divides_train_and_valid_anew(write_parts, caplog
     found = [pairs_of(part) for part in dataset.build()]
     assert len(found) == 4
     assert sorted(itertools.chain(*found)) == sorted(rows[:64])
-    assert "the 64 rows of train and valid are split anew; test, not read, have no effect" in caplog.text
+    assert "the 64 rows of train and valid are split again; test, not read, has no effect" in caplog.text
     two = loaded({**data.overrides, **SMALL}, shift="popularity", benchmark_filename=["train", "test"])
     assert sorted(itertools.chain(*map(pairs_of, two.build()))) == sorted(rows[:50])
     assert not selects_on_test(two.config)  # though two parts are named

@@ -184,7 +184,7 @@ FAULTS = {
     "tokens": (
         "token",
         {},
-        r"toy.inter, line 1: the column 'timestamp' is no number but token, and .*timestamp:float",
+        r"toy.inter, line 1: the column 'timestamp' is token and not a number, but .*timestamp:float",
     ),
     "dates": (
         "float",
@@ -194,7 +194,7 @@ FAULTS = {
     "dates as tokens": (
         "token",
         {3: "2026-11-28 12:00"},
-        r"line 1: the column 'timestamp' is no number but token",
+        r"line 1: the column 'timestamp' is token and not a number",
     ),
 }
 

@@ -231,7 +231,9 @@ def test_a_warm_start_refuses_gaps_and_tokens_as_times(timed):
     ):
         built(timed)
     path.write_text(text.replace("timestamp:float", "timestamp:token"))
-    with pytest.raises(UsageError, match="the column 'timestamp' is no number but token, and a warm start"):
+    with pytest.raises(
+        UsageError, match="the column 'timestamp' is token and not a number, but a warm start"
+    ):
         built(timed)
     assert built(timed, warm_start_share=0)
 

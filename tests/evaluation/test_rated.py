@@ -137,7 +137,7 @@ def test_perfect_scores_are_perfect_and_short_lists_find_everything():
 
 
 def test_nan_is_refused():
-    with pytest.raises(UsageError, match="1 predicted ratings are NaN"):
+    with pytest.raises(UsageError, match="1 predicted rating is NaN"):
         rank([5, 4], [math.nan, 1.0])
     with pytest.raises(UsageError, match="it takes top, tied, all or order"):
         ListReading("best")

@@ -95,7 +95,7 @@ def test_many_users_are_as_a_loop_has_them(k):
 
 
 def test_nan_is_refused():
-    with pytest.raises(UsageError, match="1 predicted ratings are NaN"):
+    with pytest.raises(UsageError, match="1 predicted rating is NaN"):
         rank([5, 4], [math.nan, 1.0])
 
 

@@ -107,7 +107,7 @@ def test_damaged_metrics_by_user(make_run):
 
 
 def test_a_folder_of_runs_points_to_glob(write_run):
-    with pytest.raises(UsageError, match=r"there are 1 runs inside, such as 'BPR-0': use --glob="):
+    with pytest.raises(UsageError, match=r"1 run is inside, such as 'BPR-0': use --glob="):
         read_run(write_run().parent)
 
 
@@ -224,7 +224,7 @@ def test_making_the_model_is_part_of_the_cost(make_run):
     [
         ({}, "are the same: BPR with seed 0 and equal options"),
         ({"recall@20": 0.3}, "equal options, but not the same: test recall@20 is 0.2 and 0.3"),
-        ({"hit@20": 0.5}, r"one run judged by different metrics \(test hit@20 is in one alone\)"),
+        ({"hit@20": 0.5}, r"one run evaluated by different metrics \(only one has test hit@20\)"),
     ],
 )
 def test_two_runs_are_the_same_only_if_their_metrics_are(make_run, second, said):

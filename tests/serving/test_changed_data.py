@@ -222,7 +222,7 @@ def test_neighbours_of_a_file_are_data_that_a_model_rests_on(trained_on_neighbou
     else:
         np.savez(file, neighbours=table, cosine=np.full(table.shape, 0.5, np.float32))
     changed = load_run(folder)
-    assert changed.changed.told == "neighbours words are others than they were"
+    assert changed.changed.told == "neighbours words are not what they were"
     with pytest.raises(RunError, match=r"the scores of FREEDOM depend .*neighbours words are"):
         changed.recommend(["u1"], k=5)
     assert cli.main(["export", f"--run={folder}", f"--output={tmp_path / 'out'}"]) == 1
@@ -237,14 +237,14 @@ def test_a_file_of_neighbours_that_comes_after_the_training_is_told(trained_on_n
     data, folder, file = trained_on_neighbours
     file.rename(data.folder / "checkerboard.picture_knn5.npz")
     told = load_run(folder).changed.told
-    assert told == "neighbours picture are others than they were; neighbours words are others than they were"
+    assert told == "neighbours picture are not what they were; neighbours words are not what they were"
 
 
 def test_other_features_of_the_items_are_told(trained_on_neighbours):
     data, folder, _ = trained_on_neighbours
     path = data.folder / "checkerboard.picture.npy"
     np.save(path, np.load(path) * 2)
-    assert load_run(folder).changed.told == "features picture are others than they were"
+    assert load_run(folder).changed.told == "features picture are not what they were"
 
 
 MODELS = ["TVDiff", "DGRM", "BPR", "LightGCN", "MultiVAE", "EASE"]
@@ -630,7 +630,9 @@ def test_held_out_rows_that_were_trained_on_are_told(folder_of, tomorrow, tmp_pa
     train = set(_pairs(folder_of("BPR"), "train"))
     seen = {part: len(train & set(_pairs(tmp_path / "run", part))) for part in ("valid", "test")}
     assert result["origin"]["seen_rows"] == seen and seen["test"] > 20
-    assert f"{seen['test']} of the" in caplog.text and "its metrics are not of unseen items" in caplog.text
+    assert (
+        f"{seen['test']} of the" in caplog.text and "its metrics are not those of unseen items" in caplog.text
+    )
     again = run(continue_from=folder_of("BPR"), overrides={"epochs": 0, "run_dir": str(tmp_path / "same")})
     assert again["origin"]["seen_rows"] == {"valid": 0, "test": 0}
 

@@ -61,7 +61,7 @@ def test_new_users_get_films_by_their_books(ask, tmp_path):
     likes += [f"even\ti{item}\t{1 if item % 2 else 5}" for item in range(20)]
     text = ask([*likes, "odd\ti99\t5", "lost\tfilm\t3"], "--k=10")
     assert "20 rows for 2 users" in text
-    assert "2 of 42 rows name 2 unknown items; 1 users have no known item and no list" in text
+    assert "2 of 42 rows name 2 unknown items; 1 user has no known item and no list" in text
     assert (tmp_path / "out.csv.unknown.txt").read_text() == "user\tlost\nitem\tfilm\nitem\ti99\n"
     lists = pd.read_csv(tmp_path / "out.csv")
     assert parity(lists[lists["user"] == "odd"]).mean() > 0.85

@@ -87,7 +87,7 @@ def test_another_data_set_is_refused(copy, tmp_path, trained):
     (tmp_path / "whole/whole.inter").write_text(source.read_text().replace("i59", "i99"))
     assert "0 new users and 1 new item are left out" in load_run(copy, data_path=str(tmp_path)).changed.news
     (tmp_path / "whole/whole.inter").write_text("user_id:token\titem_id:token\na\tb\n")
-    with pytest.raises(UsageError, match=r"none of the 1 rows .* has a user and an item of the run"):
+    with pytest.raises(UsageError, match=r"no row of .*1 in all.* has a user and an item of the run"):
         load_run(copy, data_path=str(tmp_path))
     (tmp_path / "whole/whole.inter").write_text(source.read_text().replace("i59", "i99"))
     (copy / "data.npz").unlink()

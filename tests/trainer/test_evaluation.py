@@ -146,7 +146,7 @@ def test_a_baseline_may_score_all_items_alike(two_domains, tmp_path):
 
 def test_what_is_not_finite_is_counted():
     scores = torch.tensor([[1.0, torch.nan, torch.inf], [-torch.inf, 0.0, 2.0]])
-    assert not_finite(scores) == "of 6 scores, 1 are NaN and 2 are infinite"
+    assert not_finite(scores) == "of 6 scores, 1 is NaN and 2 are infinite"
     assert not_finite(torch.full((4,), 3e38)) == ""  # whose sum overflows
 
 

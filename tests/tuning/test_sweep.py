@@ -354,7 +354,7 @@ def test_without_a_search_the_first_seed_stands_for_the_trial(seeded):
     (trial,) = found["trials"]
     assert (trial["folder"], trial["options"], found["winner"]) == ("final/000-seed-5", {}, 0)
     assert trial["score"] == result_of(found, trial)["best_valid_score"]
-    assert "1 trials (1 finished)" in summary(found)
+    assert "1 trial (1 finished)" in summary(found)
     best = yaml_io.load_yaml(Path(found["sweep_dir"]) / "best.yaml")
     assert (best["reg_weight"], best["seed"], best["split_seed"]) == (20.0, 5, 5)
 

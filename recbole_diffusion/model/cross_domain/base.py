@@ -199,9 +199,9 @@ class ColdStartRecommender(Recommender):
         if self.options.negatives_per_rating:
             return None
         return (
-            "warning: these lists rank items by the rating predicted for them, and are below item popularity "
-            "(NDCG@20 0.007 against 0.065 on Douban, docs/models/cold_users.md); for lists, train with "
-            "--negatives_per_rating=4 --valid_metric=NDCG@20"
+            "warning: these lists rank items by the rating predicted for them, and are worse than by item "
+            "popularity (NDCG@20 0.007 against 0.065 on Douban, docs/models/cold_users.md); for lists, train "
+            "with --negatives_per_rating=4 --valid_metric=NDCG@20"
         )
 
     def final_diagnostics(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.graph import binary_interactions, popularity
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import WholeGraphModel
 from recbole_diffusion.model.encoder import FactorEncoder, LightGCNEncoder
@@ -121,10 +121,9 @@ class CNSDiff(WholeGraphModel):
         if len(full):
             token = str(dataset.field2id_token[dataset.uid_field][int(full[0])])
             raise UsageError(
-                f"user {token!r} has all {candidates} items that have interactions: popularity gives no "
-                "negative; leave such "
-                "users out with user_inter_num_interval, set popularity_power to 0, or take another "
-                "negative_sampler"
+                f"user {token!r} has all {counted(candidates, 'item')} that have interactions, so that "
+                "popularity leaves no negative to draw; leave such users out with user_inter_num_interval, "
+                "set popularity_power to 0, or take another negative_sampler"
             )
 
     def begin_epoch(self, epoch: int) -> None:

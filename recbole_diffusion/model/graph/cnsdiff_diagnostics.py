@@ -50,7 +50,7 @@ class NegativeDiagnostics:
             return
         if self.part not in parts:
             raise UsageError(
-                f"false_negative_part is {self.part!r}; this run has {', '.join(parts)}, or none for no count"
+                f"false_negative_part is {self.part!r}; this run has {', '.join(parts)}; or leave it empty"
             )
         # Binary [n_users, n_items], numbered as the training part.
         matrix = binary_interactions(parts[self.part])

@@ -159,7 +159,7 @@ def _assembled(
     inside = source.lines_inside(rows_of_file) if isinstance(source, TextSource) else 0
     if inside:
         notes.append(
-            f"{counted(inside, 'line')} inside quoted fields, which are no rows of their own; if no text has "
+            f"{counted(inside, 'line')} inside quoted fields, which are not rows; if no text has "
             "several lines, a quote is missing in the file"
         )
     if len(without):

@@ -36,7 +36,7 @@ class JsonSource:
                 record = json.loads(line) if line.strip() else {}
             except ValueError as error:
                 raise UsageError(
-                    f"{path}, line {number}: {line[:40]!r} is no JSON ({error}); write one object a line"
+                    f"{path}, line {number}: {line[:40]!r} is not JSON ({error}); write one object a line"
                 ) from error
             if not isinstance(record, dict):
                 raise UsageError(

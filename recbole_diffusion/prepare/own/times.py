@@ -194,7 +194,7 @@ def _from_numbers(values: np.ndarray, place: Place, unit: str) -> Times:
         )
     if found == "none":
         return Times(
-            values, found, f"{place.name}: numbers that are no times since 1970, kept: they order rows"
+            values, found, f"{place.name}: numbers that are not times since 1970, kept: they order rows"
         )
     told = f"{place.name}: {WORDS[found]} since 1970"
     small = int((np.abs(values[known]) < FROM * UNITS[found]).sum())
