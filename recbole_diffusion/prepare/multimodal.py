@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare import amazon
 from recbole_diffusion.prepare.interactions import Interactions
 from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Recipe
@@ -82,7 +82,11 @@ class MultimodalSet:
             f"text     {features['text']}; items without text {features['items_without_text']}, "
             f"without image {features['items_without_image']}",
         ]
-        few = [f"{count} {kind} have fewer than {CORE} rows" for kind, count in sparse.items() if count]
+        few = [
+            f"{counted(count, kind.removesuffix('s'), 'have')} fewer than {CORE} rows"
+            for kind, count in sparse.items()
+            if count
+        ]
         return PreparedSet(counts, lines, [f"not a {CORE}-core set: {', '.join(few)}"] if few else [])
 
 

@@ -112,7 +112,7 @@ def test_columns_are_chosen_and_methods_called_otherwise(runs, capsys):
     for words, message in (
         ("--columns=recall@21", "no column 'recall@21' (did you mean 'recall@20'?)"),
         ("--alias={EASY: other}", "no method 'EASY' to rename (did you mean 'EASE'?)"),
-        ("--alias={EASE: BPR}", "two methods would have one name"),
+        ("--alias={EASE: BPR}", "two methods would have the same name"),
         ("--alias={EASE: ' '}", "the new name of 'EASE' is empty"),
         ("--columns=,", "option 'columns' is ','; it takes names of columns"),
     ):

@@ -151,7 +151,7 @@ def test_the_split_of_the_options_is_marked_and_comes_first_where_it_is_another(
     ("header", "value", "said"),
     [
         ("timestamp:float", "", r"1 row has no time \(.*shop.inter, line 2\)"),
-        ("timestamp:token", "2024-01-01", "'timestamp' is token and no number"),
+        ("timestamp:token", "2024-01-01", "'timestamp' is token and not a number"),
         ("moment:float", "5", "there is no column of times 'timestamp'"),
     ],
 )

@@ -271,7 +271,7 @@ def test_ratings_of_histories(ask, loaded, tmp_path):
     new = str(tmp_path / "new")
     for wrong, message in (
         ([*rows, rows[0]], "rate an item a second time: user new"),
-        ([("new", "ü1", 9)], "1 ratings of the histories are outside the scale 1 to 5"),
+        ([("new", "ü1", 9)], "1 rating of the histories is outside the scale 1 to 5"),
         ([("new", "ü1", "")], f"{new}, line 2: the rating is missing"),
         ([("new", "ü1", "good")], f"{new}, line 2: found 'good' in the column 'rating'"),
     ):

@@ -96,7 +96,7 @@ def test_rows_without_user_and_rows_without_item_go_and_no_others(toy, caplog):
 @pytest.mark.parametrize("field", PAIR)
 def test_the_token_of_recboles_padding_is_no_id(toy, field):
     with pytest.raises(
-        UsageError, match=rf"toy.inter, line 22: '\[PAD\]' in the column '{field}' is the id of"
+        UsageError, match=rf"toy.inter, line 22: '\[PAD\]' in the column '{field}' is RecBole's id of no user"
     ):
         made(toy(values={(20, field): "[PAD]"}))
 
@@ -222,7 +222,7 @@ def test_labels_are_not_made_of_gaps_or_tokens(toy, field):
         "normalize_all": False,
     }
     message = {
-        "rating": r"line 9: no value in the column 'rating' \(1 rows\), but threshold makes labels of it",
+        "rating": r"line 9: no value in the column 'rating' \(1 row\), but threshold makes labels of it",
         "place": "threshold names the column 'place', which is token",
     }
     with pytest.raises(UsageError, match=message[field]):

@@ -184,7 +184,7 @@ def test_users_and_items_unknown_to_train_are_told_with_any_number_of_parts(writ
     parts[last] = [*parts[last], ("s1", "1"), ("s2", "9"), ("a", "9")]
     found = checked(write_parts(**parts))
     assert found["unknown"] == {last: 3} | ({"valid": 3} if len(names) == 2 else {})
-    assert "2 users (s1, s2) and 1 items (9) without a row in train" in caplog.text
+    assert "2 users (s1, s2) and 1 item (9) without a row in train" in caplog.text
 
 
 def test_parts_whose_ids_do_not_match_are_refused(write_parts):

@@ -144,7 +144,7 @@ def test_repeated_rows_without_a_time_are_kept_in_the_order_of_the_file(write, k
     ("times", "said"),
     [
         ([5] * 40, "'toy' has the time 5 in all of its rows, and eval_args splits by time"),
-        (range(START * 10**9, START * 10**9 + 40_000, 1000), "times up to 1.7e[+]18, .* steps of 256 apart"),
+        (range(START * 10**9, START * 10**9 + 40_000, 1000), "times up to 1.7e[+]18, .* in steps of 256"),
     ],
 )
 def test_times_that_cannot_order_rows_are_told(write, times, said, caplog):
@@ -180,7 +180,7 @@ FAULTS = {
         {1: "", 4: "NA"},
         r"toy.inter, line 3, 6: no time in the column 'timestamp' \(2 rows\), but",
     ),
-    "infinite": ("float", {2: "inf"}, r"toy.inter, line 4: no time in the column 'timestamp' \(1 rows\)"),
+    "infinite": ("float", {2: "inf"}, r"toy.inter, line 4: no time in the column 'timestamp' \(1 row\)"),
     "tokens": (
         "token",
         {},

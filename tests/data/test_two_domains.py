@@ -183,7 +183,7 @@ def test_an_item_rated_twice_is_told_and_sizes_count_hidden_ratings(two_domains,
     assert "rated before" not in caplog.text
     rows = read_ratings(two_domains.data_path, "films")
     write_ratings(two_domains.data_path, "films", [*rows, rows[0], rows[5]])
-    with pytest.raises(UsageError, match=r"of test_cold are also in the warm start.* --rm_dup_inter=first"):
+    with pytest.raises(UsageError, match=r"of test_cold is also in the warm start.* --rm_dup_inter=first"):
         built(two_domains)
     built(two_domains, allow_overlap=True)
     assert "2 ratings of data set 'films' are of an item that the user has rated before" in caplog.text
@@ -262,7 +262,7 @@ def test_no_shared_user_is_refused(two_domains):
 
 def test_a_rating_outside_the_scale_names_its_row(two_domains):
     write_ratings(two_domains.data_path, "books", [("u10", "i1", 3), ("u11", "i1", 6)])
-    with pytest.raises(UsageError, match=r"'books' are outside rating_scale .*6 of user u11 on item i1"):
+    with pytest.raises(UsageError, match=r"'books' is outside rating_scale .*6 of user u11 on item i1"):
         built(two_domains)
 
 

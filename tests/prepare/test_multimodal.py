@@ -167,7 +167,7 @@ def test_thin_users_are_counted(here, capsys):
     lines = gzip.decompress((here / "given/reviews_Baby_5.json.gz").read_bytes()).splitlines(keepends=True)
     (here / "given/reviews_Baby_5.json.gz").write_bytes(gzip.compress(b"".join(lines[2:-1])))
     prepare(["baby", "--source=given", "--text=tfidf"])
-    assert "not a 5-core set: 1 users have fewer than 5 rows" in capsys.readouterr().err
+    assert "not a 5-core set: 1 user has fewer than 5 rows" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_cold_users_of_the_run_have_lists(folder):
 def test_wrong_source_histories_are_refused(ask, tmp_path):
     said = ask(["me\tx1\t5"], code=2)
     assert "has an item of the run's source domain (first: x1); it takes original ids, such as 'i" in said
-    assert "1 ratings of the histories are outside the scale 1 to 5 of the run's source domain" in ask(
+    assert "1 rating of the histories is outside the scale 1 to 5 of the run's source domain" in ask(
         ["me\ti1\t9"], code=2
     )
     assert "rate an item a second time: user me, item i1" in ask(["me\ti1\t5", "me\ti1\t4"], code=2)
