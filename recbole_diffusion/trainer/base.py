@@ -108,8 +108,8 @@ class RunMixin(MirrorGradient):
             return f"{self.config.model} was computed when it was made: nothing is left to train"
         trained = sum(one.numel() for one in self.model.parameters() if one.requires_grad)
         rows, batches = self.count_rows(train_data), len(train_data)
-        batches = f"{batches:,} batch{'' if batches == 1 else 'es'} per epoch"
-        return f"training: {counted(rows, 'row')}, {batches}, {counted(trained, 'parameter')}"
+        steps = f"{batches:,} batch{'' if batches == 1 else 'es'} per epoch"
+        return f"training: {counted(rows, 'row')}, {steps}, {counted(trained, 'parameter')}"
 
     def count_rows(self, train_data: Any) -> int:
         """Return the number of rows of a training loader in an epoch."""

@@ -69,7 +69,7 @@ def test_a_scale_of_which_the_ratings_have_the_lower_half_alone_is_refused(rated
 def test_a_pair_that_is_rated_twice_is_named(rated):
     with pytest.raises(
         UsageError,
-        match="1 row .* rates an item a second time, first user b on item 3; keep one with --rm_dup_inter",
+        match=r"1 row .* rates an item a second time, first user b on item 3; keep one with --rm_dup_inter",
     ):
         rating_rows(rated([*ROWS, ("b", "3", 1)]).build()[0], 1, 5)
 
