@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.recommend:recommend",
         "write the best items for known or new users, from a run",
     ),
+    "serve": ("cli.serve:serve", "answer requests for lists by HTTP, from a run"),
     "export": ("cli.export:export", "write the user and item vectors of a run, and an index of its items"),
     "convert": ("cli.convert:convert", "make a data set of a CSV, JSON lines or Parquet file of your own"),
     "inspect": (

@@ -7,6 +7,7 @@ from recbole_diffusion.evaluation.candidates import cells_from
 from recbole_diffusion.evaluation.ranking import best_items
 
 TILE = 4096  # items scored together
+AT_ONCE = 2**19  # scores of few users that are computed together: a pass over them costs less than many tiles
 SLACK = 1e-4  # relative slack of the bound; the rounding of a score is far smaller
 
 
@@ -19,10 +20,10 @@ class VectorSearch:
 
     Args:
         items: vectors, [n_items, d]; row 0 is the padding item, which is never returned.
-        tile: items scored together.
+        tile: items scored together; None for :data:`TILE`, or all items where few users are asked for.
     """
 
-    def __init__(self, items: Tensor, tile: int = TILE) -> None:
+    def __init__(self, items: Tensor, tile: int | None = None) -> None:
         lengths = items[1:].norm(dim=1)
         # Descending lengths, [n_items - 1], and the ids in that order.
         self.lengths, order = lengths.sort(descending=True)
@@ -30,7 +31,7 @@ class VectorSearch:
         self.items = items[self.numbers]
         # Place of each id in that order, by id - 1.
         self.place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-        self.tile = tile
+        self.tile, self.at_once = tile or TILE, AT_ONCE if tile is None else 0
         self.products = 0  # computed so far
         self._table = items.new_empty(0)  # of a tile's scores: new memory costs as much as the product
 
@@ -49,7 +50,9 @@ class VectorSearch:
         Returns:
             Scores [batch, k], descending, -inf where nothing is left, and item numbers [batch, k].
         """
-        many, tile = len(users), min(max(self.tile, k), len(self.items))
+        many = len(users)
+        few = many * len(self.items) <= self.at_once
+        tile = len(self.items) if few else min(max(self.tile, k), len(self.items))
         values = users.new_full((many, k), -torch.inf)
         found = torch.zeros(many, k, dtype=torch.long, device=users.device)
         # |u| with some slack for rounding, [batch]: times the next length, no later score is above it.

@@ -1,5 +1,7 @@
 """Users whose rows are newer than the training: their lists come from histories that have these rows."""
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +12,9 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.data.ratings import rating_column
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.user_blocks import noise_seed
-from recbole_diffusion.serving.ranking import pairs_of
 from recbole_diffusion.serving.scoring import (
     Cells,
     FindForUsers,
@@ -22,10 +23,12 @@ from recbole_diffusion.serving.scoring import (
 )
 from recbole_diffusion.serving.served_run import ServedRun
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class GrownHistories:
-    """Histories of the known users that have rows in no part of the training's data.
+    """Histories of the known users that have rows, or ratings, in no part of the training's data.
 
     Attributes:
         users: their internal numbers, int64 [n], ascending.
@@ -49,28 +52,51 @@ class GrownHistories:
 
 
 def grown_histories(run: ServedRun) -> GrownHistories | None:
-    """Return the histories of known users with new rows; None if there are none, or the model takes none."""
+    """Return the histories of known users with new rows; None if there are none, or the model takes none.
+
+    For a model that reads ratings, a pair whose rating has changed is a new row, which takes the place of the
+    old one; a warning says how many there are.
+    """
     if not (run.model.takes_histories and run.changed.kept) or run.today is run.parts:
         return None
-    new = pairs_of(run.today, list(run.today)) > pairs_of(run.parts, list(run.parts))
-    users = np.flatnonzero(np.diff(new.indptr))
-    if not len(users):
+    rated = bool(run.model.predicts_ratings)
+    train = _rows_of(run.parts["train"], rated)
+    old, now = (_joined(_rows_of(part, rated) for part in of.values()) for of in (run.parts, run.today))
+    new = now[~_among(now, old)].iloc[::-1]  # the last of a pair counts
+    if not len(new):
         return None
-    n_items, rated = new.shape[1], bool(run.model.predicts_ratings)
-    keys, values = [], []
-    for part in (run.parts["train"], *run.today.values()):
-        ids, items = (np.asarray(part.inter_feat[field]) for field in (part.uid_field, part.iid_field))
-        keep = np.isin(ids, users)
-        if part is not run.parts["train"]:
-            keep[keep] = np.asarray(new[ids[keep], items[keep]]).ravel()
-        keys.append((ids * n_items + items)[keep])
-        values.append(rating_column(part)[keep] if rated else np.ones(int(keep.sum())))
-    pairs, first = np.unique(np.concatenate(keys), return_index=True)
-    ratings = np.concatenate(values)[first].astype(np.float32)
-    starts = np.searchsorted(pairs, np.append(users, users[-1] + 1) * n_items)
-    return GrownHistories(
-        users, sp.csr_matrix((ratings, pairs % n_items, starts), (len(users), n_items)), rated
-    )
+    changed = new.loc[_among(new[["user", "item"]], old[["user", "item"]]), ["user", "item"]]
+    if len(changed := changed.drop_duplicates()):
+        users = changed["user"].nunique()
+        logger.warning(
+            "%s changed since the training: the %s of %s made from the new ratings",
+            f"{counted(len(changed), 'rating')} {'has' if len(changed) == 1 else 'have'}",
+            *("list" if users == 1 else "lists", f"{counted(users, 'user')} {'is' if users == 1 else 'are'}"),
+        )
+    rows = _joined([new, train[train["user"].isin(new["user"])]])
+    rows = rows.drop_duplicates(["user", "item"]).sort_values(["user", "item"])
+    users, counts = np.unique(rows["user"], return_counts=True)
+    starts = np.append(0, np.cumsum(counts))
+    ratings = rows["rating"].to_numpy(np.float32) if rated else np.ones(len(rows), np.float32)
+    shape = len(users), run.parts["train"].item_num
+    return GrownHistories(users, sp.csr_matrix((ratings, rows["item"].to_numpy(), starts), shape), rated)
+
+
+def _rows_of(part: Any, rated: bool) -> pd.DataFrame:
+    """Return users and items of a part, internal numbers, and their ratings if these are asked for."""
+    columns = {"user": part.uid_field, "item": part.iid_field}
+    rows = pd.DataFrame({role: np.asarray(part.inter_feat[field]) for role, field in columns.items()})
+    return rows.assign(rating=rating_column(part)) if rated else rows
+
+
+def _joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(list(tables), ignore_index=True)
+
+
+def _among(rows: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:
+    """Return whether each row is one of the others, bool [rows]."""
+    numbers = _joined([rows, others]).groupby([*rows.columns], sort=False, dropna=False).ngroup().to_numpy()
+    return np.isin(numbers[: len(rows)], numbers[len(rows) :])
 
 
 def with_grown(run: ServedRun, find: FindForUsers, grown: GrownHistories) -> FindForUsers:

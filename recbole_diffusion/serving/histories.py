@@ -1,6 +1,6 @@
 """Histories of new users: a file like an .inter file, read as compressed rows of item numbers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,25 @@ class NewUsers:
         arrays = (self.items[first:last], starts, rows)
         of_items, of_starts, of_rows = (torch.from_numpy(array).to(device) for array in arrays)
         return FoldInHistories(of_items, of_starts, of_rows, ratings)
+
+    def take(self, places: Sequence[int]) -> "NewUsers":
+        """Return the users at some places, in that order."""
+        cells = [np.arange(self.offsets[place], self.offsets[place + 1]) for place in places]
+        rows = np.concatenate([np.zeros(0, np.int64), *cells])
+        offsets = np.append(0, np.cumsum([len(one) for one in cells])).astype(np.int64)
+        ratings = None if self.ratings is None else self.ratings[rows]
+        return NewUsers(self.tokens[list(places)], offsets, self.items[rows], ratings, [], 0, [])
+
+
+def joined(users: Sequence[NewUsers]) -> NewUsers:
+    """Return several groups of users as one; all of them with ratings, or none."""
+    if len(users) == 1:
+        return users[0]
+    tokens, items = (np.concatenate([getattr(one, name) for one in users]) for name in ("tokens", "items"))
+    starts = np.cumsum([0, *(len(one.items) for one in users)])[:-1]
+    ends = [one.offsets[1:] + start for one, start in zip(users, starts, strict=True)]
+    ratings = None if users[0].ratings is None else np.concatenate([one.ratings for one in users])
+    return NewUsers(tokens, np.concatenate([np.zeros(1, np.int64), *ends]), items, ratings, [], 0, [])
 
 
 def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:

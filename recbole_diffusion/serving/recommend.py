@@ -1,19 +1,31 @@
 """The lists of a loaded run, for known and for new users."""
 
+import functools
 import logging
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
+import torch
 
-from recbole_diffusion.evaluation.near_vectors import TOGETHER
+from recbole_diffusion.evaluation.near_vectors import TOGETHER, for_lists
+from recbole_diffusion.model.base import FoldInHistories
+from recbole_diffusion.model.user_blocks import USER_BLOCK
 from recbole_diffusion.serving import ranking
 from recbole_diffusion.serving.changed_data import SAMPLE
 from recbole_diffusion.serving.grown import grown_histories, with_grown
 from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users
 from recbole_diffusion.serving.ranking import RecommendationBlock
-from recbole_diffusion.serving.scoring import finder_for_histories, finder_for_users, makes_near_lists
+from recbole_diffusion.serving.scoring import (
+    FindForHistories,
+    FindForUsers,
+    finder_for_histories,
+    finder_for_users,
+    makes_near_lists,
+    scores_of_users,
+)
 from recbole_diffusion.serving.served_run import ServedRun
 from recbole_diffusion.serving.users import asked_users, first_of
 from recbole_diffusion.serving.writers import columns_of
@@ -21,55 +33,131 @@ from recbole_diffusion.serving.writers import columns_of
 logger = logging.getLogger(__name__)
 
 
-def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iterator[RecommendationBlock]:
-    """Yield the lists of known users by block; see :func:`ranking.rank_users`.
-
-    Where the data has grown and the model takes histories, users with new rows are folded in.
+class ListMaker:
+    """Makes the lists of a loaded run; what all of them need is made once, when first asked for.
 
     Args:
-        run: a loaded run.
-        users: internal numbers, int64 [n].
-        k: length of a list.
+        run: the run.
         exclude: which items are left out, one of ``ranking.EXCLUDED``.
 
     Raises:
-        UsageError: ``k`` or ``exclude`` is out of range, or needs data that has changed since.
-        RunError: a score is not finite, or the model needs data that has changed since.
+        UsageError: ``exclude`` is out of range, or needs data that has changed since.
     """
-    ranking.check_k(k, len(run.items))
-    run.changed.check_exclude(exclude)
-    run.changed.check_users(run.model, run.config.general.seed)
-    seen = ranking.seen_items(
-        run.today if exclude == "all" else run.parts, exclude, bool(run.config["repeatable"])
-    )
-    find = finder_for_users(run.model, run.config.general.seed)
-    grown = grown_histories(run)
-    near = grown is None and makes_near_lists(run.model)
-    size = TOGETHER if near else ranking.block_size(len(run.items))
-    find = find if grown is None else with_grown(run, find, grown)
-    yield from ranking.rank_users(find, users, k, seen, run.config["device"], size)
+
+    def __init__(self, run: ServedRun, exclude: str) -> None:
+        ranking.check_exclude(exclude)
+        self.run, self.exclude = run, exclude
+        self.seed, self.device = run.config.general.seed, run.config["device"]
+
+    def known(self, users: np.ndarray, k: int) -> Iterator[RecommendationBlock]:
+        """Yield the lists of known users by block; see :func:`ranking.rank_users`.
+
+        Where the data has grown and the model takes histories, users with new rows are folded in.
+
+        Args:
+            users: internal numbers, int64 [n].
+            k: length of a list.
+
+        Raises:
+            UsageError: ``k`` is out of range.
+            RunError: a score is not finite, or the model needs data that has changed since.
+        """
+        ranking.check_k(k, len(self.run.items))
+        find, seen, size, _ = self._of_known
+        yield from ranking.rank_users(find, users, k, seen, self.device, size)
+
+    def new(self, users: NewUsers, k: int) -> Iterator[RecommendationBlock]:
+        """Yield the lists of new users by block; their history is left out unless ``exclude`` is none.
+
+        Histories of another domain than the recommended one leave nothing out.
+
+        Raises:
+            UsageError: ``k`` is out of range, or the model only knows its training users.
+            RunError: a score is not finite, or the model needs data that has changed since.
+        """
+        ranking.check_k(k, len(self.run.items))
+        find, size = self._of_new, ranking.block_size(len(self.run.items))
+        if len(users) and not self._histories_checked:
+            self._check(users.block(0, min(SAMPLE, len(users)), self.device))
+        leave_out = self.exclude != "none" and self.run.fold_in_items is self.run.items
+        yield from ranking.rank_new(find, users, k, leave_out, self.seed, self.device, size)
+
+    _histories_checked = False
+
+    def _check(self, few: FoldInHistories) -> None:
+        self.run.changed.check_histories(self.run.model, few, self.seed)
+        self._histories_checked = True
+
+    @torch.no_grad()
+    def prepare(self) -> tuple[bool, bool]:
+        """Do what the first lists would wait for, such as the vectors of all users.
+
+        Returns:
+            For known users and for new ones, whether lists do not depend on who else is ranked with them,
+            beside rounding. They do if a model draws the noise of its scores for all of them together.
+
+        Raises:
+            UsageError: ``exclude`` needs data that has changed.
+            RunError: the lists of known users, or of new ones, need data that has changed.
+        """
+        model, seeds = self.run.model, (self.seed, self.seed + 1)
+        _, _, size, grown = self._of_known
+        known = new = True
+        if model.takes_histories:
+            few = self._some_history()
+            self._check(few)
+            one, other = (model.fold_in_scores(few, seed) for seed in seeds)
+            new = torch.allclose(one, other, equal_nan=True)
+        if model.has_item_vectors:
+            vectors = model.inner_products()
+            for users in torch.arange(1, len(self.run.users) + 1, device=self.device).split(size):
+                for_lists(vectors, users)
+        else:
+            scores = [scores_of_users(model, seed) for seed in seeds]
+            first = torch.ones(1, dtype=torch.long, device=self.device)
+            known = torch.allclose(scores[0](first), scores[1](first), equal_nan=True)
+            # One user of each block whose states a model computes together and keeps.
+            users = torch.arange(0, len(self.run.users) + 1, USER_BLOCK, device=self.device).clamp(min=1)
+            for some in users.split(size):
+                scores[0](some)
+        return known and (new or not grown), new
+
+    def _some_history(self) -> FoldInHistories:
+        """Return a history of the first items, as ratings where the model reads them."""
+        items = torch.arange(1, min(SAMPLE, len(self.run.fold_in_items)) + 1, device=self.device)
+        starts, rows = torch.zeros(1, dtype=torch.long, device=self.device), torch.zeros_like(items)
+        if not self.run.model.predicts_ratings:
+            return FoldInHistories(items, starts, rows)
+        low, high = self.run.config.rating.rating_scale
+        ratings = torch.linspace(low, high, len(items), device=self.device)
+        return FoldInHistories(items, starts, rows, ratings)
+
+    @functools.cached_property
+    def _of_known(self) -> tuple[FindForUsers, sp.csr_matrix | None, int, bool]:
+        """Return the search for known users, pairs to leave out, users of a block, whether any has grown."""
+        run = self.run
+        run.changed.check_exclude(self.exclude)
+        run.changed.check_users(run.model, self.seed)
+        parts = run.today if self.exclude == "all" else run.parts
+        seen = ranking.seen_items(parts, self.exclude, bool(run.config["repeatable"]))
+        find, grown = finder_for_users(run.model, self.seed), grown_histories(run)
+        near, size = grown is None and makes_near_lists(run.model), ranking.block_size(len(run.items))
+        find = find if grown is None else with_grown(run, find, grown)
+        return find, seen, TOGETHER if near else size, grown is not None
+
+    @functools.cached_property
+    def _of_new(self) -> FindForHistories:
+        return finder_for_histories(self.run.model)
+
+
+def known_lists(run: ServedRun, users: np.ndarray, k: int, exclude: str) -> Iterator[RecommendationBlock]:
+    """Yield the lists of known users, internal numbers int64 [n], by block; see :meth:`ListMaker.known`."""
+    return ListMaker(run, exclude).known(users, k)
 
 
 def new_lists(run: ServedRun, users: NewUsers, k: int, exclude: str) -> Iterator[RecommendationBlock]:
-    """Yield the lists of new users by block; their history is left out unless ``exclude`` is none.
-
-    Histories of another domain than the recommended one leave nothing out.
-
-    Raises:
-        UsageError: ``k`` or ``exclude`` is out of range, or the model only knows its training users.
-        RunError: a score is not finite, or the model needs data that has changed since.
-    """
-    ranking.check_k(k, len(run.items))
-    ranking.check_exclude(exclude)
-    size = ranking.block_size(len(run.items))
-    find = finder_for_histories(run.model)
-    if len(users):
-        few = users.block(0, min(SAMPLE, len(users)), run.config["device"])
-        run.changed.check_histories(run.model, few, run.config.general.seed)
-    leave_out = exclude != "none" and run.fold_in_items is run.items
-    yield from ranking.rank_new(
-        find, users, k, leave_out, run.config.general.seed, run.config["device"], size
-    )
+    """Yield the lists of new users by block; see :meth:`ListMaker.new`."""
+    return ListMaker(run, exclude).new(users, k)
 
 
 def users_of_histories(run: ServedRun, frame: pd.DataFrame) -> NewUsers:

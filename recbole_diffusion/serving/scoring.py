@@ -9,7 +9,7 @@ from torch import Tensor
 from recbole_diffusion import registry
 from recbole_diffusion.compat import Interaction
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.evaluation.near_vectors import best_by_vectors
+from recbole_diffusion.evaluation.near_vectors import best_in_order, for_lists
 from recbole_diffusion.evaluation.ranking import NO_USER, best_items
 from recbole_diffusion.evaluation.score_check import not_finite
 from recbole_diffusion.evaluation.search import VectorSearch
@@ -17,6 +17,9 @@ from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.recbole_models import asking
 
 PAIRS = 2**20  # user-item pairs that a model without a full ranking scores at once
+# Of the largest product of lengths: scores nearer than this are in an order that rounding may have made.
+ROUNDING = 2e-6
+SPARE = 4  # places beyond a list that are looked at for such scores
 # From user numbers long [batch], a length k, and cells to leave out (rows of the batch, item numbers), to
 # the k largest scores and their items, [batch, k] each; -inf where nothing is left.
 Cells = tuple[Tensor, Tensor] | None
@@ -60,10 +63,51 @@ def finder_for_users(model: Any, seed: int) -> FindForUsers:
     if model.has_item_vectors:
         with torch.no_grad():
             vectors = model.inner_products()
-        search = VectorSearch(vectors.items)
-        return torch.no_grad()(lambda users, k, cells: best_by_vectors(search, vectors, users, k, cells))
+        return _by_vectors(vectors)
     scores = _user_scores(model, seed)
     return lambda users, k, cells: best_of(scores(users), users, k, cells)
+
+
+def _by_vectors(vectors: Any) -> FindForUsers:
+    search = VectorSearch(vectors.items)
+
+    @torch.no_grad()
+    def find(users: Tensor, k: int, cells: Cells) -> tuple[Tensor, Tensor]:
+        found, doubt = for_lists(vectors, users)
+        if doubt is not None:
+            return best_in_order(search, vectors, users, found, doubt, k, cells)
+        return best_settled(search, found, users, k, cells)
+
+    return find
+
+
+def best_settled(
+    search: VectorSearch, vectors: Tensor, ids: Tensor, k: int, cells: Cells
+) -> tuple[Tensor, Tensor]:
+    """Return what ``search.best`` finds, scores that are equal up to rounding in the order of exact ones.
+
+    The rounding of a product of matrices depends on how many users are asked for together; a list must not.
+
+    Args:
+        search: over the item vectors.
+        vectors: of users, [batch, d].
+        ids: internal ids of users, long [batch].
+        k: at most the number of items.
+        cells: what is left out.
+    """
+    values, items = search.best(vectors, ids, min(k + SPARE, len(search.items)), cells)
+    slack = ROUNDING * vectors.norm(dim=1, keepdim=True) * search.lengths[0]
+    there = values > -torch.inf
+    # Rows with a place that rounding may have given to another item.
+    rows = ((values[:, :-1] - values[:, 1:] <= slack) & there[:, 1:]).any(1).nonzero().view(-1)
+    if len(rows):
+        some = items[rows]
+        # Their scores in double precision, [rows, k + SPARE], by sums that are each row's own.
+        factors = search.items[search.place[some - 1]].cpu().double(), vectors[rows, None].cpu().double()
+        exact = (factors[0] * factors[1]).sum(2).masked_fill(~there[rows].cpu(), -torch.inf)
+        best, order = best_items(exact, ids[rows].cpu(), exact.shape[1], some.cpu())
+        values[rows], items[rows] = best.to(values), order.to(items)
+    return values[:, :k].contiguous(), items[:, :k].contiguous()
 
 
 @torch.no_grad()
@@ -120,8 +164,10 @@ def finder_for_histories(model: Any) -> FindForHistories:
         )
     with torch.no_grad():
         search = VectorSearch(model.inner_products().items)
-    return lambda histories, seed, k, cells: search.best(
-        model.fold_in_vectors(histories, seed), _nobody(histories), k, cells
+    return torch.no_grad()(
+        lambda histories, seed, k, cells: best_settled(
+            search, model.fold_in_vectors(histories, seed), _nobody(histories), k, cells
+        )
     )
 
 

@@ -1,0 +1,355 @@
+"""``serve``: a run behind HTTP, and the next one in its place when a link leads to it.
+
+This process loads nothing: it holds the port and starts a process for each run. A new one takes over once it
+has loaded, and the old one ends when it has answered; both accept from the one socket in between.
+
+Longer than most files: what is listened on, which process serves, and what that process does.
+"""
+
+import contextlib
+import importlib.util
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from recbole_diffusion.cli.command import Command
+from recbole_diffusion.cli.machine import MachineOptions
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.options.declare import argument
+
+DRAIN = 1.0  # seconds in which an old process still answers on connections that it has
+PATIENCE = 15.0  # seconds for the requests that are being answered at the end
+KEEP_ALIVE = 75  # seconds; more than proxies keep a connection, so that it is not this end that closes it
+
+
+@dataclass(frozen=True)
+class ServeOptions(MachineOptions):
+    """What ``serve`` takes."""
+
+    run: str = argument("", "folder of a run that has ended, or a link to one")
+    host: str = argument("127.0.0.1", "address to listen on; 0.0.0.0 for all of this machine")
+    port: int = argument(8000, "port to listen on; 0 for one that is free", low=0, high=65535)
+    k: int = argument(20, "length of a list where a request names none", low=1)
+    exclude: str = argument(
+        "all",
+        "items left out of a user's list: all that the user has in the data set, the history in train and "
+        "valid, or none",
+        choices=("all", "history", "none"),
+    )
+    watch: float = argument(
+        1.0, "seconds between two looks at where the link leads; 0: the run stays", low=0, high=3600
+    )
+    threads: int = argument(1, "threads of torch", low=1)
+    unfinished: bool = argument(False, "accept a run that has not ended, with its best weights so far")
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            raise UsageError(f"--run is missing; usage: {COMMAND.usage_line()}")
+
+
+COMMAND = Command(
+    "serve",
+    "--run=RUN_DIR [--host=127.0.0.1] [--port=8000] [--k=20] [--exclude=all]",
+    "Answers GET and POST /recommend with the best items of users, and GET /health, until it is told to end.",
+    ServeOptions,
+    after="""
+GET /recommend?user=ID&k=20 is the list of one user. POST /recommend takes JSON: users (original ids),
+histories (items, or ratings by item, by the name of a new user), history (of somebody without a name) and k.
+
+Where RUN_DIR is a link that comes to lead to another run, that run is loaded and takes over without a pause;
+if it cannot be loaded, the old one stays. SIGHUP loads the run again, with the data of now. SIGTERM and Ctrl-C
+end the service. It has neither a password nor TLS: others should reach it through a proxy that has them.
+""",
+)
+
+
+def serve(argv: Sequence[str]) -> int:
+    """Answer requests until a signal ends the process; return the exit code.
+
+    Raises:
+        UsageError: the request cannot be met, such as a port in use.
+        RunError: damaged weights, or the process of the run has died.
+    """
+    given = COMMAND.read(argv)
+    if given is None:
+        return 0
+    options = given.read(ServeOptions)
+    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"serve needs {' and '.join(missing)}; install it (pip install 'recbole-diffusion[service]')"
+        )
+    folder = os.path.realpath(Path(options.run).expanduser())
+    with _listening(options.host, options.port) as listener, _signals() as wake:
+        return _Supervisor(options, listener, wake).run(folder)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        UsageError: the address is not one of this machine, or the port is in use.
+    """
+    try:
+        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        try:
+            if os.name == "posix":  # a port that the last process has just left; elsewhere it means more
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(2048)
+        except OSError:
+            listener.close()
+            raise
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"cannot listen on port {port} of {host}: {reason}; name another with --port or --host"
+        ) from error
+    return listener
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """Yield a socket that receives the numbers of signals, which then do nothing else."""
+    names = [name for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+    wake, far = socket.socketpair()
+    far.setblocking(False)
+    with wake, far:
+        before = {number: signal.signal(number, _nothing) for number in (getattr(signal, n) for n in names)}
+        old = signal.set_wakeup_fd(far.fileno(), warn_on_full_buffer=False)
+        try:
+            yield wake
+        finally:
+            signal.set_wakeup_fd(old)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _nothing(*_: Any) -> None:
+    """Do nothing about a signal, whose number is in the socket by then."""
+
+
+@dataclass
+class _Worker:
+    """A process that serves a run.
+
+    Attributes:
+        folder: the run's.
+        process: the process.
+        pipe: to and from it; it ends when this end is closed.
+        told: what it has said: ``ready`` and the run in words, or ``failed``, a code and why.
+    """
+
+    folder: str
+    process: Any
+    pipe: Connection
+    told: tuple = ()
+
+    @classmethod
+    def start(cls, folder: str, options: ServeOptions, listener: socket.socket) -> "_Worker":
+        context = multiprocessing.get_context("spawn")
+        mine, its = context.Pipe()
+        process = context.Process(target=_work, args=(folder, options, listener, its), daemon=True)
+        process.start()
+        its.close()
+        return cls(folder, process, mine)
+
+    def look(self) -> None:
+        """Read what the process has said, or that it has ended."""
+        with contextlib.suppress(EOFError, OSError):
+            while not self.told and self.pipe.poll():
+                self.told = self.pipe.recv()
+        if not self.told and not self.process.is_alive():
+            self.told = ("failed", 1, f"the process that loaded {self.folder} has died")
+
+    def say(self, *words: Any) -> None:
+        with contextlib.suppress(OSError):  # it may have ended
+            self.pipe.send(words)
+
+    def end(self) -> None:
+        """End the process: at once if it loads, else when it has answered."""
+        if self.told[:1] == ("ready",):
+            self.say("stop")
+            self.process.join(PATIENCE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+@dataclass
+class _Supervisor:
+    """Keeps one run served.
+
+    Attributes:
+        options: of the command.
+        listener: the socket that all processes accept from.
+        wake: receives the numbers of signals.
+        serving: the process in service.
+        coming: the one that loads, to take its place.
+        leaving: those whose place was taken, until they have ended.
+        refused: folder of a run that could not be loaded, which is not tried again.
+    """
+
+    options: ServeOptions
+    listener: socket.socket
+    wake: socket.socket
+    serving: _Worker | None = None
+    coming: _Worker | None = None
+    leaving: list[_Worker] = field(default_factory=list)
+    refused: str = ""
+
+    def run(self, folder: str) -> int:
+        """Serve a run, and those that the link leads to, until a signal; return the exit code."""
+        try:
+            self._load(folder)
+            while True:
+                workers = [worker for worker in (self.serving, self.coming) if worker is not None]
+                pipes = [worker.pipe for worker in workers if not worker.told]
+                ends = [worker.process.sentinel for worker in (*workers, *self.leaving)]
+                ready = wait([self.wake, *pipes, *ends], self.options.watch or None)
+                signals = set(self.wake.recv(64)) if self.wake in ready else set()
+                if signals & {signal.SIGTERM, signal.SIGINT}:
+                    return 0
+                if (dead := self.serving) is not None and not dead.process.is_alive():
+                    if dead.process.exitcode == -signal.SIGTERM:  # it was told to end before this process was
+                        return 0
+                    raise RunError(
+                        f"the process that served {dead.folder} has ended with code {dead.process.exitcode}"
+                    )
+                self.leaving = [worker for worker in self.leaving if worker.process.is_alive()]
+                self._take_over()
+                self._look_for_another(bool(signals))
+        finally:
+            for worker in (self.serving, self.coming, *self.leaving):
+                if worker is not None:
+                    worker.end()
+
+    def _load(self, folder: str) -> None:
+        if self.coming is not None:
+            self.coming.end()
+        self.coming = _Worker.start(folder, self.options, self.listener)
+
+    def _take_over(self) -> None:
+        """Put the process that loads in service if it is ready; if it has failed, the old one stays."""
+        if (coming := self.coming) is None:
+            return
+        coming.look()
+        if not coming.told:
+            return
+        self.coming = None
+        kind, *words = coming.told
+        if kind == "ready":
+            old, self.serving, self.refused = self.serving, coming, ""
+            if old is not None:
+                old.say("drain")
+                self.leaving.append(old)
+            host, port, *_ = self.listener.getsockname()
+            place = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            _print(sys.stdout, f"serving {words[0]} at {place}")
+            return
+        coming.end()
+        code, text = words
+        if self.serving is None:
+            raise (UsageError if code == 2 else RunError)(text)
+        self.refused = coming.folder
+        self.serving.say("reload_failed", text)
+        _print(sys.stderr, f"error: {self.serving.folder} stays in service: {text}")
+
+    def _look_for_another(self, again: bool) -> None:
+        """Load the run that the link leads to if it is another one, or ``again`` the same."""
+        folder = os.path.realpath(Path(self.options.run).expanduser())
+        if again:
+            self._load(folder)
+        elif self.options.watch and self.serving is not None:
+            latest = self.coming or self.serving
+            has_ended = self.options.unfinished or (Path(folder) / "result.json").is_file()
+            if folder == self.serving.folder and self.refused:  # led back before the other was mended
+                self.refused = ""
+                self.serving.say("reload_failed", None)
+            if has_ended and folder not in (latest.folder, self.refused):
+                self._load(folder)
+
+
+def _print(stream: Any, line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # a stream that is closed or full
+        stream.write(" ".join(line.split()) + "\n")
+        stream.flush()
+
+
+def _work(folder: str, options: ServeOptions, listener: socket.socket, pipe: Connection) -> None:
+    """Load a run and answer requests, in a process of its own, until the other end says so or is gone."""
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):  # of a group of processes; the other end is told too
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    try:
+        server, state, line = _loaded(folder, options)
+    except (UsageError, RunError) as error:
+        pipe.send(("failed", 2 if isinstance(error, UsageError) else 1, str(error)))
+        return
+    except Exception as error:  # any: the other process says what happened, in one line
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+        pipe.send(("failed", 1, text))
+        return
+    pipe.send(("ready", line))
+    threading.Thread(target=_obey, args=(pipe, server, state), daemon=True).start()
+    server.run(sockets=[listener])
+
+
+def _loaded(folder: str, options: ServeOptions) -> tuple[Any, Any, str]:
+    """Return the server of a run, what it is told later, and the run in words."""
+    from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
+
+    with told_if_slow(LOADING):
+        import torch
+        import uvicorn
+
+        from recbole_diffusion.serving.loaded_run import load_run
+        from recbole_diffusion.serving.ranking import check_k
+        from recbole_diffusion.serving.service import AnsweringRun, State, make_app
+    torch.set_num_threads(options.threads)
+    with told_if_slow("loading the run"):
+        run = load_run(folder, unfinished=options.unfinished, **options.for_loading())
+        check_k(options.k, len(run.items))
+        served = AnsweringRun(run, options.exclude)
+    state = State()
+    config = uvicorn.Config(
+        make_app(served, options.k, state),
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=int(PATIENCE),
+    )
+    sizes = f"{len(run.users):,} users and {len(run.items):,} items, {folder},"
+    return uvicorn.Server(config), state, f"{run.config['model']} on {run.config['dataset']}, {sizes}"
+
+
+def _obey(pipe: Connection, server: Any, state: Any) -> None:
+    """Do what the other process says, until it is gone or has told this one to end."""
+    words: tuple = ()
+    while words[:1] not in (("stop",), ("drain",)):
+        try:
+            words = pipe.recv()
+        except (EOFError, OSError):
+            words = ("stop",)
+        if words[0] == "reload_failed":
+            state.reload_failed = words[1]
+    if words[0] == "drain":
+        # Open connections are answered a moment longer, and told to close; new ones go to the other process.
+        state.leaving = True
+        for one in server.servers:
+            one.get_loop().call_soon_threadsafe(one.close)
+        threading.Event().wait(DRAIN)
+    server.should_exit = True
