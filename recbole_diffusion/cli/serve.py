@@ -25,6 +25,7 @@ from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.machine import MachineOptions
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.options.declare import argument
+from recbole_diffusion.storage.run_folder import RunFolder
 
 DRAIN = 1.0  # seconds in which an old process still answers on connections that it has
 PATIENCE = 15.0  # seconds for the requests that are being answered at the end
@@ -66,7 +67,7 @@ GET /recommend?user=ID&k=20 is the list of one user. POST /recommend takes JSON:
 histories (items, or ratings by item, by the name of a new user), history (of somebody without a name) and k.
 
 Where RUN_DIR is a link that comes to lead to another run, that run is loaded and takes over without a pause;
-if it cannot be loaded, the old one stays. SIGHUP loads the run again, with the data of now. SIGTERM and Ctrl-C
+if it cannot be loaded, the old one stays. SIGHUP loads the run again, with today's data. SIGTERM and Ctrl-C
 end the service. It has neither a password nor TLS: others should reach it through a proxy that has them.
 """,
 )
@@ -89,6 +90,7 @@ def serve(argv: Sequence[str]) -> int:
             f"serve needs {' and '.join(missing)}; install it (pip install 'recbole-diffusion[service]')"
         )
     folder = os.path.realpath(Path(options.run).expanduser())
+    RunFolder.existing(folder)
     with _listening(options.host, options.port) as listener, _signals() as wake:
         return _Supervisor(options, listener, wake).run(folder)
 
@@ -304,12 +306,17 @@ def _work(folder: str, options: ServeOptions, listener: socket.socket, pipe: Con
     pipe.send(("ready", line))
     threading.Thread(target=_obey, args=(pipe, server, state), daemon=True).start()
     server.run(sockets=[listener])
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)  # nothing is left to do, and taking torch apart takes seconds
 
 
 def _loaded(folder: str, options: ServeOptions) -> tuple[Any, Any, str]:
     """Return the server of a run, what it is told later, and the run in words."""
     from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
 
+    RunFolder.existing(folder).read_config()  # before much is loaded, in case that it is damaged
     with told_if_slow(LOADING):
         import torch
         import uvicorn

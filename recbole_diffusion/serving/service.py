@@ -167,8 +167,8 @@ class AnsweringRun:
         return _Plan(asked, numbers[numbers > 0], joined(parts) if parts else None, (known, names), answer)
 
     def _nobody(self, users: Sequence[str]) -> str:
-        who = f"user {users[0]!r} is" if len(users) == 1 else f"none of {len(users)} users is"
-        known = f"{who} not in the data of the run {self.run.folder.path.name}"
+        who = f"user {users[0]!r} is not" if len(users) == 1 else f"none of {len(users)} users is"
+        known = f"{who} in the data of the run {self.run.folder.path.name}"
         if not self.run.model.takes_histories:
             return known
         return f"{known}; POST /recommend takes what a new user has as a history"
