@@ -67,6 +67,7 @@ class Config(RecBoleConfig):
         notes: lines for the log: options that were ignored, or changed because others require it.
         known_ids: tokens of the users and items of an earlier run by the names of their columns, which a data
             set then keeps, see ``data/known_ids.py``; None for those of the files.
+        metrics_asked: whether the metrics are those of an evaluation after the training, and no others count.
 
     Args:
         model: name of a model of ours or of RecBole, ``package.module:Class``, or a class. None: the one of
@@ -86,6 +87,7 @@ class Config(RecBoleConfig):
     internal_config_dict: dict[str, Any]
     options: Any
     known_ids: Mapping[str, Any] | None = None
+    metrics_asked = False
 
     def __init__(
         self,

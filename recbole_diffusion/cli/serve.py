@@ -16,6 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -29,6 +30,7 @@ from recbole_diffusion.storage.run_folder import RunFolder
 
 DRAIN = 1.0  # seconds in which an old process still answers on connections that it has
 PATIENCE = 15.0  # seconds for the requests that are being answered at the end
+NICE = 10  # of the thread that loads another run; about a tenth of the processor where the service needs it
 KEEP_ALIVE = 75  # seconds; more than proxies keep a connection, so that it is not this end that closes it
 
 
@@ -158,10 +160,10 @@ class _Worker:
     told: tuple = ()
 
     @classmethod
-    def start(cls, folder: str, options: ServeOptions, listener: socket.socket) -> "_Worker":
+    def start(cls, folder: str, options: ServeOptions, listener: socket.socket, gently: bool) -> "_Worker":
         context = multiprocessing.get_context("spawn")
         mine, its = context.Pipe()
-        process = context.Process(target=_work, args=(folder, options, listener, its), daemon=True)
+        process = context.Process(target=_work, args=(folder, options, listener, its, gently), daemon=True)
         process.start()
         its.close()
         return cls(folder, process, mine)
@@ -239,7 +241,7 @@ class _Supervisor:
     def _load(self, folder: str) -> None:
         if self.coming is not None:
             self.coming.end()
-        self.coming = _Worker.start(folder, self.options, self.listener)
+        self.coming = _Worker.start(folder, self.options, self.listener, self.serving is not None)
 
     def _take_over(self) -> None:
         """Put the process that loads in service if it is ready; if it has failed, the old one stays."""
@@ -288,13 +290,20 @@ def _print(stream: Any, line: str) -> None:
         stream.flush()
 
 
-def _work(folder: str, options: ServeOptions, listener: socket.socket, pipe: Connection) -> None:
-    """Load a run and answer requests, in a process of its own, until the other end says so or is gone."""
+def _work(
+    folder: str, options: ServeOptions, listener: socket.socket, pipe: Connection, gently: bool
+) -> None:
+    """Load a run and answer requests, in a process of its own, until the other end says so or is gone.
+
+    ``gently``: while another process answers, which needs the processor more.
+    """
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):  # of a group of processes; the other end is told too
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     try:
-        server, state, line = _loaded(folder, options)
+        # In a thread of its own, whose priority can be low.
+        with ThreadPoolExecutor(1) as thread:
+            server, state, line = thread.submit(_loaded, folder, options, gently).result()
     except (UsageError, RunError) as error:
         pipe.send(("failed", 2 if isinstance(error, UsageError) else 1, str(error)))
         return
@@ -312,10 +321,12 @@ def _work(folder: str, options: ServeOptions, listener: socket.socket, pipe: Con
     os._exit(0)  # nothing is left to do, and taking torch apart takes seconds
 
 
-def _loaded(folder: str, options: ServeOptions) -> tuple[Any, Any, str]:
+def _loaded(folder: str, options: ServeOptions, gently: bool) -> tuple[Any, Any, str]:
     """Return the server of a run, what it is told later, and the run in words."""
     from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
 
+    if gently and sys.platform == "linux":  # elsewhere a thread has the priority of its process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
     RunFolder.existing(folder).read_config()  # before much is loaded, in case that it is damaged
     with told_if_slow(LOADING):
         import torch

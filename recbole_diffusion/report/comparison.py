@@ -84,6 +84,7 @@ class Comparison:
         best: the best method of each part by ``by``.
         notes: caveats to the numbers.
         reference: the method that was tested against every other one; None: the best of each part.
+        about_p: what p is, and which methods have none.
     """
 
     dataset: str
@@ -94,6 +95,7 @@ class Comparison:
     best: dict[str, str]
     notes: list[str]
     reference: str | None = None
+    about_p: list[str] = field(default_factory=list)
 
     def ranked(self, part: str) -> list[Method]:
         """Return the methods from the best to the worst on a part."""
@@ -232,7 +234,7 @@ def _note(found: Comparison, test: str | None) -> None:
     if tested:
         row = next(iter(tested[0].tests.values()))
         against = "the best method" if found.reference is None else found.reference
-        found.notes.append(
+        found.about_p.append(
             f"p: {TESTS[row['test']]} of {row['metric']} against {against}, users averaged over seeds, after "
             f"Holm's correction for {counted(several, 'comparison')}. It generalises to other users, "
             " not to other seeds."
@@ -243,6 +245,6 @@ def _note(found: Comparison, test: str | None) -> None:
         if not all(kept_by_user(method.runs, part, found.by) for part in found.parts)
     ]
     if without and len(found.methods) > 1 and test != "none":
-        found.notes.append(
+        found.about_p.append(
             f"Not tested, since {tested_metric(found.by)} was not stored per user: {', '.join(without)}."
         )

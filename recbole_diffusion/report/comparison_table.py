@@ -10,6 +10,7 @@ from recbole_diffusion.report.comparison import Comparison, MeanStd, Method
 from recbole_diffusion.report.tables import Cell, Table, number
 
 SMALL_P = 0.0001
+P = "p (Holm)"  # the column of corrected p
 
 
 def comparison_tables(
@@ -26,8 +27,10 @@ def comparison_tables(
         UsageError: there is no such column.
     """
     tables = [_table(found, part, found.ranked(part) if ranked else found.methods) for part in found.parts]
-    tables[-1].notes = list(found.notes)
-    return tables if columns is None else [_with_columns(table, columns) for table in tables]
+    tables = tables if columns is None else [_with_columns(table, columns) for table in tables]
+    has_p = columns is None or any(P in table.columns for table in tables)
+    tables[-1].notes = [*found.notes, *(found.about_p if has_p else [])]
+    return tables
 
 
 def _with_columns(table: Table, columns: Sequence[str]) -> Table:
@@ -79,7 +82,7 @@ def _table(found: Comparison, part: str, methods: Sequence[Method]) -> Table:
         "seeds",
         "chosen on",
         *found.metrics,
-        *(["p (Holm)"] if tested else []),
+        *([P] if tested else []),
     ]
     built = any(method.build_seconds is not None for method in found.methods)
     columns += [*(["build s"] if built else []), "train s", "s/epoch", "peak MiB", "parameters"]

@@ -74,4 +74,8 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
             trainer.tensorboard.close()
     finally:
         checkpoint.restore_random_state(random_state)
+    if run.config.metrics_asked:  # of lists: those of ratings were not asked for
+        found.rated = {}
+        for part, values in found.metrics.items():
+            found.metrics[part] = {name: one for name, one in values.items() if not name.startswith("rated_")}
     return found

@@ -247,6 +247,7 @@ def load_run(
             f"the run in {run.path} has the model {stored['model']!r}, not {model!r}; leave model out"
         )
     config = Config(overrides={**stored, **evaluated.evaluation_options(stored, options)}, stored=True)
+    config.metrics_asked = "metrics" in options
     kept = read_rows(run.rows) if run.rows.is_file() else None
     if kept is not None:
         config.known_ids = {field: kept.tokens[field] for field in (kept.user_field, kept.item_field)}

@@ -106,9 +106,13 @@ def test_a_damaged_run_is_a_failure_and_an_unfinished_one_may_be_left_out(runs, 
 def test_columns_are_chosen_and_methods_called_otherwise(runs, capsys):
     glob = f"--glob={runs}/*"
     assert cli.main(["compare", glob, "--columns=recall@20,SEEDS", "--alias={EASE: 'EASE, tuned'}"]) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    out = capsys.readouterr().out
+    assert "p: " not in out  # there is no p to explain
+    lines = [line for line in out.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == ["method", "recall@20", "seeds"]
     assert lines[2].startswith("| EASE, tuned |")
+    assert cli.main(["compare", glob, "--columns=recall@20,p (Holm)"]) == 0
+    assert "p: " in capsys.readouterr().out
     for words, message in (
         ("--columns=recall@21", "no column 'recall@21' (did you mean 'recall@20'?)"),
         ("--alias={EASY: other}", "no method 'EASY' to rename (did you mean 'EASE'?)"),

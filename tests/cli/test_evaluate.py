@@ -47,6 +47,12 @@ def test_other_cut_offs_and_metrics_are_those_of_the_lists(ask, loaded, tmp_path
     assert values["itemcoverage@3"] == pytest.approx(len(set().union(*lists)) / 60, abs=1e-6)
 
 
+def test_metrics_of_rated_items_are_left_out_where_others_are_asked_for(ask, tmp_path):
+    assert "rated_mae" in ask("--topk=3", model="DGRM")
+    assert "rated_mae" not in ask("--metrics=recall", f"--output={tmp_path / 'again.json'}", model="DGRM")
+    assert json.loads((tmp_path / "again.json").read_text())["rated"] == {}
+
+
 def test_groups_are_told_and_a_loaded_run_evaluates_too(ask, folder_of):
     out = ask("--groups=2")
     assert "test, item popularity, highest first" in out

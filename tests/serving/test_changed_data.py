@@ -333,6 +333,47 @@ def test_new_rows_of_a_known_user_change_the_list_and_are_left_out_of_it(loaded,
     assert np.allclose(expected[now.items.numbers_of(mine.index)], mine, atol=1e-5)
 
 
+@pytest.mark.parametrize(("model", "words"), [("DGRM", "2 ratings have changed"), ("TVDiff", "")])
+def test_a_changed_rating_is_a_new_row_for_a_model_of_ratings_alone(
+    loaded, folder_of, tomorrow, model, words, caplog
+):
+    """Of two changed ratings of u1, one is in train and one held out; DGRM's list is that of the new ones."""
+    run, before = loaded(model), loaded(model).recommend(k=20)
+    number, changed, history = int(run.users.numbers_of(["u1"])[0]), {}, {}
+    for name in ("train", "test"):
+        rows = run.parts[name].inter_feat
+        of_user = rows["user_id"].numpy() == number
+        items = run.items.tokens[rows["item_id"].numpy()[of_user]].tolist()
+        if model == "DGRM" and name == "train":
+            history = dict(zip(items, rows["rating"].numpy()[of_user].tolist(), strict=True))
+        changed[items[0]] = 0
+
+    def rated_anew(lines):
+        found = []
+        for line in lines:
+            user, item, rating = line.split("\t")
+            token = item.strip('"').replace('""', '"')
+            if user == "u1" and token in changed:
+                rating = changed[token] = 6 - int(rating) if rating != "3" else 5
+            found.append(f"{user}\t{item}\t{rating}")
+        return found
+
+    now = load_run(folder_of(model), data_path=tomorrow(rated_anew))
+    lists = now.recommend(k=20)
+    assert words in caplog.text and (
+        "the list of 1 user is made from the new ratings" in caplog.text
+    ) == bool(words)
+    mine, others = (table for _, table in lists.groupby(lists["user"] != "u1"))
+    assert_same(*(one[one["user"] != "u1"].reset_index(drop=True) for one in (others, before)))
+    if model == "TVDiff":
+        assert_same(mine.reset_index(drop=True), before[before["user"] == "u1"].reset_index(drop=True))
+        return
+    alone = users_of_histories(now, frame_of({"u1": {**history, **changed}}))
+    with torch.no_grad():
+        expected = now.model.fold_in_scores(alone.block(0, 1, "cpu"), noise_seed(1, number))[0].numpy()
+    assert np.allclose(expected[now.items.numbers_of(mine["item"])], mine["score"], atol=1e-5)
+
+
 def test_a_model_of_trained_users_leaves_new_rows_out_of_its_lists(loaded, folder_of, tomorrow):
     before = loaded("BPR").recommend(["u1"], k=20)
     new = items_of(before, "u1")[:3]

@@ -190,7 +190,9 @@ def test_what_cannot_be_served_is_told_in_one_line(service, folder_of, tmp_path,
     assert f"cannot listen on port {service.port} of 127.0.0.1: Address already in use" in refused(
         run, f"--port={service.port}"
     )
-    assert "cannot listen on port 0 of no.such.host.invalid" in refused(run, "--host=no.such.host.invalid")
+    assert "cannot listen on port 0 of no.such.host.invalid" in refused(
+        run, "--host=no.such.host.invalid", "--port=0"
+    )
     assert "--run is missing" in refused("--port=0")
     assert f"no run in {tmp_path}" in refused(f"--run={tmp_path}", "--port=0")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
