@@ -226,11 +226,11 @@ def test_neighbours_of_a_file_are_data_that_a_model_rests_on(trained_on_neighbou
     with pytest.raises(RunError, match=r"the scores of FREEDOM depend .*neighbours words are"):
         changed.recommend(["u1"], k=5)
     assert cli.main(["export", f"--run={folder}", f"--output={tmp_path / 'out'}"]) == 1
-    with pytest.raises(RunError, match="cannot continue, its data has changed: neighbours words are others"):
+    with pytest.raises(RunError, match="cannot continue, its data has changed: neighbours words are not what"):
         run(resume=folder, overrides={"epochs": 2})
     options = {**data.overrides, **MULTIMODAL, "epochs": 0, "load_checkpoint": str(folder / "best.pt")}
     run("FREEDOM", overrides={**options, "run_dir": str(tmp_path / "other")})
-    assert "best.pt was trained on other data: neighbours words are others" in caplog.text
+    assert "best.pt was trained on other data: neighbours words are not what" in caplog.text
 
 
 def test_a_file_of_neighbours_that_comes_after_the_training_is_told(trained_on_neighbours):
@@ -499,7 +499,7 @@ def test_item_features_are_found_by_token(checkerboard, tmp_path):
     assert_same(now.recommend(k=5, exclude="history"), before)
     path = data.folder / "checkerboard.picture.npy"
     np.save(path, np.load(path) * 2)
-    with pytest.raises(RunError, match=r"depend on data beside its weights.*features picture are others"):
+    with pytest.raises(RunError, match=r"depend on data beside its weights.*features picture are not what"):
         load_run(tmp_path / "run").recommend(k=5)
 
 
@@ -688,7 +688,7 @@ def _pairs(folder, part):
 def test_a_model_that_is_computed_is_computed_anew(folder_of, tomorrow, tmp_path, caplog):
     data = tomorrow(lambda rows: [*NEW_USER, *rows])
     grown_run("EASE", folder_of("EASE"), data, tmp_path / "run", epochs=1)
-    assert "EASE is computed from today's data whole" in caplog.text
+    assert "EASE is computed anew from all of today's data" in caplog.text
     assert len(load_run(tmp_path / "run").recommend(["new1"], k=3)) == 3
 
 
