@@ -389,7 +389,7 @@ def make_app(served: AnsweringRun, k: int, state: State) -> FastAPI:
             histories[None] = asked.history
         users = [str(user) for user in asked.users]
         if not users and not histories:
-            raise UsageError("nobody is asked for; give users, histories or a history")
+            raise UsageError("the request names no user; give users, histories or a history")
         answer = await batches.ask(Asked(users, histories, places(asked.k, len(users) + len(histories))))
         return body(
             {

@@ -90,8 +90,8 @@ def _read(name: str, model: str) -> tuple[Preset, dict[str, dict[str, Any]]]:
         )
     if not isinstance(by_dataset, dict) or not all(isinstance(one, dict) for one in by_dataset.values()):
         raise UsageError(
-            f"{file}: 'datasets' of {name} of {model} takes options by data set, such as {{lastfm: {{steps: "
-            "50}}}}"
+            f"{file}: 'datasets' of {name} of {model} takes options by data set, such as "
+            "{lastfm: {steps: 50}}"
         )
     return Preset(name, content, **texts), by_dataset
 

@@ -153,7 +153,7 @@ def test_histories_are_folded_in_beside_known_users(service, loaded):
         ("/recommend?user=u1&topk=5", None, 422, "topk: Extra inputs are not permitted"),
         ("/recommend?user=u1&user=u2", None, 422, "POST /recommend takes several users"),
         ("/recommend", {"users": ["a", "b"]}, 404, "none of 2 users is in the data of the run"),
-        ("/recommend", {}, 422, "nobody is asked for; give users, histories or a history"),
+        ("/recommend", {}, 422, "the request names no user; give users, histories or a history"),
         ("/recommend", {"history": ["x"]}, 422, "no user of the histories has an item"),
         ("/recommend", {"users": ["u1"], "k": True}, 422, "k: Input should be a valid integer"),
         (
