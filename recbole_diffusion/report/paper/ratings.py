@@ -124,7 +124,8 @@ def calibration(
                 notes.append(f"Calibration lacks {name}: {error}")
                 continue
         for part, report in reports.items():
-            _add_calibration(panels.setdefault(part, _axes(part)), name, place, report["calibration"])
+            of = name if len(reports) == 1 else f"{name}, {part}"
+            _add_calibration(panels.setdefault(part, _axes(part)), of, place, report["calibration"])
     if not panels:
         return None
     note = (
