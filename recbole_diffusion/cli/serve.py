@@ -6,6 +6,7 @@ has loaded, and the old one ends when it has answered; both accept from the one 
 Longer than most files: what is listened on, which process serves, and what that process does.
 """
 
+import asyncio
 import contextlib
 import importlib.util
 import multiprocessing
@@ -14,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +30,8 @@ from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.options.declare import argument
 from recbole_diffusion.storage.run_folder import RunFolder
 
-DRAIN = 1.0  # seconds in which an old process still answers on connections that it has
-PATIENCE = 15.0  # seconds for the requests that are being answered at the end
+DRAIN = 10.0  # seconds after which an old process closes connections on which nothing has come
+PATIENCE = 20.0  # seconds for the requests that are being answered at the end
 NICE = 10  # of the thread that loads another run; about a tenth of the processor where the service needs it
 KEEP_ALIVE = 75  # seconds; more than proxies keep a connection, so that it is not this end that closes it
 
@@ -343,6 +345,7 @@ def _loaded(folder: str, options: ServeOptions, gently: bool) -> tuple[Any, Any,
     state = State()
     config = uvicorn.Config(
         make_app(served, options.k, state),
+        loop="asyncio",  # whose listeners can be laid down, see _drained
         lifespan="off",
         log_level="warning",
         access_log=False,
@@ -365,9 +368,24 @@ def _obey(pipe: Connection, server: Any, state: Any) -> None:
         if words[0] == "reload_failed":
             state.reload_failed = words[1]
     if words[0] == "drain":
-        # Open connections are answered a moment longer, and told to close; new ones go to the other process.
         state.leaving = True
-        for one in server.servers:
-            one.get_loop().call_soon_threadsafe(one.close)
-        threading.Event().wait(DRAIN)
+        while not server.started:
+            time.sleep(0.05)
+        loop = server.servers[0].get_loop()
+        asyncio.run_coroutine_threadsafe(_drained(server), loop).result()
     server.should_exit = True
+
+
+async def _drained(server: Any) -> None:
+    """Accept no more connections, and answer on open ones until there are none, or idle ones alone.
+
+    Answers tell clients to close by now. Counted in turns of the loop, which may wait long for a processor: a
+    connection that has just been accepted is seen. A server that is closed at once would drop it.
+    """
+    loop = asyncio.get_running_loop()
+    for listener in (listener for one in server.servers for listener in one.sockets):
+        loop.remove_reader(listener.fileno())
+    end, quiet = time.monotonic() + DRAIN, 0
+    while quiet < 5 and time.monotonic() < end:
+        await asyncio.sleep(0.1)
+        quiet = 0 if server.server_state.connections else quiet + 1
