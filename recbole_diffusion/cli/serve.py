@@ -32,7 +32,7 @@ from recbole_diffusion.storage.run_folder import RunFolder
 
 DRAIN = 10.0  # seconds after which an old process closes connections on which nothing has come
 PATIENCE = 20.0  # seconds for the requests that are being answered at the end
-NICE = 10  # of the thread that loads another run; about a tenth of the processor where the service needs it
+NICE = 5  # of the thread that loads another run: a quarter of a processor that the service needs too
 KEEP_ALIVE = 75  # seconds; more than proxies keep a connection, so that it is not this end that closes it
 
 

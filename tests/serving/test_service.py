@@ -58,7 +58,7 @@ class Service:
 
     def wait_for(self, name, value):
         """Return ``/health`` as soon as it has a value."""
-        for _ in range(600):
+        for _ in range(3000):  # seconds alone; minutes on a busy machine
             if (health := self.ask("/health")[1])[name] == value:
                 return health
             time.sleep(0.05)
