@@ -206,8 +206,8 @@ def main() -> None:
         "",
         f"{arguments.rate:g} requests a second at random moments for {arguments.seconds:g} s, lists of 20;",
         "the service is a process on one core, the load comes from another. Milliseconds run from the moment",
-        "at which a request is due to the last byte of its answer, on the clock of the machine: other work on",
-        "it shows above all in p99. Processor time is that of the service; the load average says how busy the",
+        "at which a request is due to the last byte of its answer, on the clock of the machine: other work",
+        "shows above all in p99. Processor time is that of the service; the load average says how busy the",
         "machine was (the load itself is about 1).",
         "",
         *table_head(
