@@ -30,22 +30,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_diffusion.compat import InputType
-from recbole_diffusion.data.graph import binary_interactions, popularity
+from recbole_diffusion.data.graph import popularity
 from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import WholeGraphModel
-from recbole_diffusion.model.encoder import FactorEncoder, LightGCNEncoder
 from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeDiagnostics
 from recbole_diffusion.model.graph.cnsdiff_diffusion import NegativeDiffusion
 from recbole_diffusion.model.graph.cnsdiff_options import CNSDiffOptions
+from recbole_diffusion.model.graph.host import EncoderModel
 from recbole_diffusion.sampler.choose import ScoredVectors, choose_negatives
-from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.popularity import popularity_table
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
-class CNSDiff(WholeGraphModel):
+class CNSDiff(EncoderModel):
     """Pairwise ranking over LightGCN or matrix factorisation, with negatives from a diffusion.
 
     The vectors of a batch's positive items are noised to z_T and denoised (Eq. 12); what the reverse chain
@@ -73,25 +70,15 @@ class CNSDiff(WholeGraphModel):
           negative is left out, and negatives are the mixed ones (``alignment_negatives: generated``: theirs).
     """
 
-    input_type = InputType.POINTWISE
-    loader_class = "positives"
+    options: CNSDiffOptions
     renamed_weights: ClassVar = {name: f"negatives.{name}" for name in ("denoiser", "posterior", "diffusion")}
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self.options: CNSDiffOptions = config.options
         o = self.options
-        interactions = binary_interactions(dataset)
-        self.positives = InteractionCSR.from_scipy(interactions)
-        if o.backbone == "lightgcn":
-            self.encoder: FactorEncoder = LightGCNEncoder(
-                interactions, o.embedding_size, o.n_layers, o.init_std
-            )
-        else:
-            self.encoder = FactorEncoder(self.n_users, self.n_items, o.embedding_size, o.init_std)
         if o.negative_sampler == "popularity":
             # Cumulative probabilities of the items, [n_items], for the paper's comparison.
-            counts = torch.from_numpy(popularity(interactions))
+            counts = torch.from_numpy(popularity(self.interactions))
             self.register_buffer("popularity", popularity_table(counts, o.popularity_power), persistent=False)
             self._require_popular_negatives(dataset, counts)
         self.generates = o.negative_sampler == "cnsdiff"
@@ -102,11 +89,10 @@ class CNSDiff(WholeGraphModel):
         self.diagnostics = NegativeDiagnostics(
             o.false_negative_part,
             o.false_negative_cosine,
-            popularity(interactions),
+            popularity(self.interactions),
             config.general.report_groups,
         )
         self.begin_epoch(0)
-        self._forget()
 
     def _loss_names(self) -> tuple[str, ...]:
         names = ["bpr", "penalty"] if self.options.reg_weight else ["bpr"]
@@ -139,10 +125,6 @@ class CNSDiff(WholeGraphModel):
         """Return the statistics of this epoch's negatives, for ``metrics.jsonl``."""
         return self.diagnostics.values()
 
-    def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return user vectors [n_users, d] and item vectors [n_items, d]."""
-        return self.encoder.vectors()
-
     # Training, Algorithm 1.
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
@@ -160,7 +142,8 @@ class CNSDiff(WholeGraphModel):
         # e_u . e_v against e_u . e~, [batch] each.
         parts = [losses.bpr((u * v).sum(1), (u * negative).sum(1))]
         if o.reg_weight:
-            parts.append(o.reg_weight * self._penalty(users, items, random))
+            # The free vectors of users, positives and random items, before propagation.
+            parts.append(o.reg_weight * self.penalty(users, torch.cat([items, random])))
         return (*parts, *rest)
 
     def _with_generated(
@@ -199,12 +182,6 @@ class CNSDiff(WholeGraphModel):
             contrasted = negative if o.alignment_negatives == "mixed" else generated
             rest.append(o.alignment_weight * self._alignment(v, easy, contrasted, items, random))
         return u, v, negative, rest
-
-    def _penalty(self, users: Tensor, items: Tensor, random: Tensor) -> Tensor:
-        """Return half the squared length of the free vectors of a batch, per row."""
-        # The free vectors, before propagation: [batch, d], and [2 batch, d] of both kinds of items.
-        of_users, of_items = self.encoder.ego(users, torch.cat([items, random]))
-        return (of_users.square().sum() + of_items.square().sum()) / (2 * len(users))
 
     def _with_chosen(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return e_u, e_v and negatives that are not generated, [batch, d] each, and their ids [batch]."""

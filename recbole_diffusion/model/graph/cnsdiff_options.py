@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.graph.options import HostOptions
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseScheduleOptions
 
@@ -23,19 +24,9 @@ OF_SAMPLERS = {
 
 
 @dataclass(frozen=True)
-class CNSDiffOptions(NoiseScheduleOptions):
+class CNSDiffOptions(NoiseScheduleOptions, HostOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    # The encoder.
-    backbone: str = option("encoder of users and items", choices=("lightgcn", "mf"))
-    embedding_size: int = option("width d of user and item vectors", low=2)
-    n_layers: int = option("propagation layers of LightGCN", low=1)
-    init_std: float | None = option(
-        "standard deviation of the vectors' normal initialisation; null: Glorot's uniform rule",
-        low=0,
-        open_low=True,
-    )
-    reg_weight: float = option("weight of the L2 penalty on the free vectors of a batch", low=0)
     # Negatives, and the diffusion that generates them (Eq. 3 to 14).
     negative_sampler: str = option(
         "where negatives come from: the diffusion, or one of the paper's comparison",
@@ -138,8 +129,6 @@ class CNSDiffOptions(NoiseScheduleOptions):
     def unread(self) -> dict[str, str]:
         """Return what these values leave unread, with the reason."""
         found, sampler = {}, f"negative_sampler is {self.negative_sampler}"
-        if self.backbone == "mf":
-            found["n_layers"] = "backbone is mf"
         if self.alignment_weight == 0:
             of_alignment = ("alignment_temperature", "alignment_noise", "alignment_size")
             found |= dict.fromkeys(of_alignment, "alignment_weight is 0")

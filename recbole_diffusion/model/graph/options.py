@@ -1,9 +1,28 @@
-"""Hyper-parameters of the graph filters; those of CNSDiff have a file of their own."""
+"""Hyper-parameters of the graph models that have no file of their own, as CNSDiff has one."""
 
 from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
+
+
+@dataclass(frozen=True)
+class HostOptions:
+    """The encoder of a pairwise model, see ``model/graph/host.py``."""
+
+    backbone: str = option("encoder of users and items", choices=("lightgcn", "mf"))
+    embedding_size: int = option("width d of user and item vectors", low=2)
+    n_layers: int = option("propagation layers of LightGCN", low=1)
+    init_std: float | None = option(
+        "standard deviation of the vectors' normal initialisation; null: Glorot's uniform rule",
+        low=0,
+        open_low=True,
+    )
+    reg_weight: float = option("weight of the L2 penalty on the free vectors of a batch", low=0)
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        return {"n_layers": "backbone is mf"} if self.backbone == "mf" else {}
 
 
 @dataclass(frozen=True)
