@@ -128,7 +128,8 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions):
 
     def unread(self) -> dict[str, str]:
         """Return what these values leave unread, with the reason."""
-        found, sampler = {}, f"negative_sampler is {self.negative_sampler}"
+        found: dict[str, str] = {}
+        sampler = f"negative_sampler is {self.negative_sampler}"
         if self.alignment_weight == 0:
             of_alignment = ("alignment_temperature", "alignment_noise", "alignment_size")
             found |= dict.fromkeys(of_alignment, "alignment_weight is 0")
