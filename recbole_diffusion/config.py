@@ -25,12 +25,18 @@ from recbole_diffusion.options import recbole as recbole_options
 from recbole_diffusion.options.declare import read_options, unread, unread_text
 from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.keys_read import keys_of_classes
+from recbole_diffusion.options.negatives import NegativeOptions, check_sampler, samplers_of, takes_none
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.recbole import REFUSED, REPLACED_WHOLE
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.preset import read_preset, told
-from recbole_diffusion.storage.properties import dataset_values, model_values, properties_path
+from recbole_diffusion.storage.properties import (
+    dataset_values,
+    model_values,
+    pairwise_values,
+    properties_path,
+)
 
 NAMES = frozenset({"model", "dataset"})
 
@@ -62,6 +68,7 @@ class Config(RecBoleConfig):
         split: the options of a split under distribution shift.
         rating: the options of ratings.
         options: the model's own options, an instance of its dataclass; None for a model of RecBole.
+        negatives: the options of its negatives, for a pairwise model that draws none itself; else None.
         resolved: every option that a run depends on, in plain types, for ``config.yaml``.
         stored: whether this is the configuration of an earlier run.
         notes: lines for the log: options that were ignored, or changed because others require it.
@@ -86,6 +93,7 @@ class Config(RecBoleConfig):
     parameters: dict[str, list[str]]
     internal_config_dict: dict[str, Any]
     options: Any
+    negatives: NegativeOptions | None = None
     known_ids: Mapping[str, Any] | None = None
     metrics_asked = False
 
@@ -154,8 +162,10 @@ class Config(RecBoleConfig):
 
     def _load_internal_config_dict(self, model: str, model_class: type[Any], dataset: str) -> None:
         folder = properties_path()
+        self.samplers = samplers_of(model, model_class)
         self._our_layers = [
             _yaml_of(folder / "overall.yaml"),
+            pairwise_values() if self.samplers else {},
             defaults_of(model, model_class),
             dataset_values(dataset),
         ]
@@ -186,6 +196,7 @@ class Config(RecBoleConfig):
         final |= {"model": self.model, "dataset": self.dataset}
         own = registry.options_class(self.model)
         declared: list[type[Any]] = [GeneralOptions, SplitOptions, RatingOptions, *([own] if own else [])]
+        declared += [NegativeOptions] if self.samplers else []
         names = {name for cls in declared for name in cls.__dataclass_fields__}
         recbole_options.check_types(self.external_config_dict, self.internal_config_dict, names)
         recbole_options.check_finite(self.given)
@@ -193,6 +204,7 @@ class Config(RecBoleConfig):
         self.options = read_options(own, final) if own else None
         if not self.stored and (note := unread_text(unread(self.options), self.given)):
             self.notes.append(note)
+        dropped = self._read_negatives(final)
         final |= self.options.resolved(final) if hasattr(self.options, "resolved") else {}
         self._complete(final)
         for name in ("data_path", "load_checkpoint", "shift_test"):
@@ -202,7 +214,7 @@ class Config(RecBoleConfig):
         self.resolved = {
             key: copy.deepcopy(value)
             for key, value in final.items()
-            if yaml_io.is_plain(value) and key not in REFUSED and key not in old_keys.HARMLESS
+            if yaml_io.is_plain(value) and key not in {*REFUSED, *old_keys.HARMLESS, *dropped}
         }
         self.resolved["run_dir"] = None
         return final
@@ -211,6 +223,19 @@ class Config(RecBoleConfig):
         self.general = read_options(GeneralOptions, values)
         self.split = read_options(SplitOptions, values)
         self.rating = read_options(RatingOptions, values)
+
+    def _read_negatives(self, final: Mapping[str, Any]) -> set[str]:
+        """Read the options of the negatives; return those that the run's configuration does without."""
+        if not self.samplers:
+            return set()
+        self.negatives = read_options(NegativeOptions, final)
+        check_sampler(self.negatives.negative_sampler, self.model, self.samplers)
+        reasons = unread(self.negatives)
+        if self.negatives.negative_sampler is not None:
+            reasons |= {"train_neg_sample_args": "negative_sampler is given"}
+        if not self.stored and (note := unread_text(reasons, self.given)):
+            self.notes.append(note)
+        return set(NegativeOptions.__dataclass_fields__) - self.negatives.kept()
 
     def settle(self, **values: Any) -> None:
         """Set options that follow from the data, here and in :attr:`resolved`."""
@@ -273,12 +298,15 @@ class Config(RecBoleConfig):
         known = {key for keys in self.parameters.values() for key in keys} | set(self.internal_config_dict)
         for options in (GeneralOptions, SplitOptions, RatingOptions):
             known |= options.__dataclass_fields__.keys()
+        known |= NegativeOptions.__dataclass_fields__.keys() if self.samplers else set()
         return known | keys_of_classes(
             model_class, with_transform=bool(self.external_config_dict.get("transform"))
         )
 
     def _refuse_unknown(self, model_class: type[Any]) -> None:
         known = self.known_options(model_class)
+        if "negative_sampler" in self.external_config_dict.keys() - known:
+            raise takes_none(self.model)
         recbole_options.refuse_unknown(self.external_config_dict, known | NAMES, self.model)
 
 

@@ -15,6 +15,7 @@ from recbole_diffusion import registry
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import argument
 from recbole_diffusion.options.general import GeneralOptions
+from recbole_diffusion.options.negatives import NegativeOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.recbole_table import RECBOLE_OPTIONS
 from recbole_diffusion.options.split import SplitOptions
@@ -65,11 +66,14 @@ def declared_by(*classes: type) -> dict[str, Declared]:
 def declared_for_runs(model: str | None, *classes: type) -> dict[str, Declared]:
     """Return the options of a run: RecBole's, the general ones, the model's, and those of ``classes``."""
     cls = None
+    drawn: list[type] = []
+    if model and model not in registry.MODELS:
+        drawn = [NegativeOptions]  # refused later for a model that takes none
     if model and (model in registry.MODELS or registry.outside_class(model) is not None):
         cls = registry.options_class(registry.name_of(model))
     own = [cls] if cls else []
     of_recbole = {name: Declared(known.kind) for name, known in RECBOLE_OPTIONS.items()}
-    return of_recbole | declared_by(GeneralOptions, SplitOptions, RatingOptions, *own, *classes)
+    return of_recbole | declared_by(GeneralOptions, SplitOptions, RatingOptions, *drawn, *own, *classes)
 
 
 def help_asked(argv: Sequence[str]) -> str | None:

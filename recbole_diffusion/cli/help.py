@@ -13,12 +13,13 @@ from recbole_diffusion.cli.commands import COMMANDS
 from recbole_diffusion.errors import RunError, program
 from recbole_diffusion.options.declare import allowed_text
 from recbole_diffusion.options.general import GeneralOptions
+from recbole_diffusion.options.negatives import OF_RECBOLE, NegativeOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.recbole_ranges import of_model
 from recbole_diffusion.options.recbole_table import SECTIONS, Table
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage.preset import preset_lines
-from recbole_diffusion.storage.properties import default_values
+from recbole_diffusion.storage.properties import default_values, pairwise_values
 from recbole_diffusion.storage.yaml_io import dump_value, load_yaml
 
 OF_EVERY_RUN = (GeneralOptions, SplitOptions, RatingOptions)
@@ -71,6 +72,10 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
     else:
         lines += [f"options of {model}, which is RecBole's:", *_yaml_lines(model)]
         lines += _range_lines(model)
+        if model in OF_RECBOLE:
+            taken = ", ".join(OF_RECBOLE[model])
+            lines += ["", f"and of its negatives (negative_sampler takes {taken}):"]
+            lines += option_lines(NegativeOptions, pairwise_values())
     presets = preset_lines(model) if model else []
     lines += ["", f"presets of {model}:", *presets] if presets else []
     if model is None or everything:

@@ -13,6 +13,7 @@ import torch
 
 from recbole_diffusion.compat import RepeatableSampler, Sampler
 from recbole_diffusion.data.user_items import pair_keys
+from recbole_diffusion.errors import UsageError
 
 PHASES = ["train", "valid", "test"]
 BITS_PER_PAIR = 32  # at most, of the table of used pairs
@@ -47,6 +48,29 @@ def create_samplers(config: Any, dataset: Any, parts: Sequence[Any]) -> tuple[An
             base = sampler if phase == "train" else base
         made.append(None if sampler is None else sampler.set_phase(phase))
     return made[0], made[1], made[2]
+
+
+def require_negatives(dataset: Any, interactions: Any, by_popularity: bool, remedy: str) -> None:
+    """Refuse a user of the training part for whom a model's sampler could draw no negative.
+
+    Args:
+        dataset: the training part.
+        interactions: its pairs, scipy CSR [n_users, n_items].
+        by_popularity: whether items without interactions are never drawn.
+        remedy: what else to do, the end of the message.
+
+    Raises:
+        UsageError: there is one.
+    """
+    candidates = len(np.unique(interactions.indices)) if by_popularity else interactions.shape[1] - 1
+    full = np.flatnonzero(np.diff(interactions.indptr) >= candidates)
+    if len(full):
+        token = str(dataset.field2id_token[dataset.uid_field][int(full[0])])
+        raise UsageError(
+            f"user {token!r} has all {candidates} items{' that have interactions' if by_popularity else ''}: "
+            f"{'popularity gives' if by_popularity else 'there is'} no negative; leave such users out with "
+            f"user_inter_num_interval{remedy}"
+        )
 
 
 class UsedItems:

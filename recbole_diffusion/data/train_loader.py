@@ -71,11 +71,22 @@ class TensorTrainLoader(TrainDataLoader):
         return self._neg_sampling(self.transform(self._dataset, self._dataset.join(batch)))
 
 
+class UnsampledTrainLoader(TensorTrainLoader):
+    """The same rows without negatives, for a model that chooses them itself (``negative_sampler``)."""
+
+    def _set_neg_sample_args(self, config: Any, dataset: Any, dl_format: Any, neg_sample_args: Any) -> None:  # noqa: ARG002
+        super()._set_neg_sample_args(
+            config, dataset, dl_format, {"distribution": "none", "sample_num": "none"}
+        )
+
+
 def train_loader_class(config: Any) -> type:
     """Return RecBole's choice of the training loader, or ours in the place of its ``TrainDataLoader``.
 
     Batches that worker processes prepare are RecBole's: each process has its own random numbers.
     """
+    if config.negatives is not None and config.negatives.negative_sampler is not None:
+        return UnsampledTrainLoader
     chosen = get_dataloader(config, "train")
     if chosen is not TrainDataLoader:
         return chosen

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_diffusion.data.graph import scaled
-from recbole_diffusion.model.propagation import SparseMatrix, mean_of_layers
+from recbole_diffusion.model.propagation import SparseMatrix, layers_of, mean_of_layers
 
 Layer = tuple[Tensor, Tensor]  # user vectors [n_users, d], item vectors [n_items, d]
 
@@ -111,13 +111,8 @@ class LightGCNEncoder(FactorEncoder):
             items: item vectors to start from, [n_items, d]; the free ones if None.
             graph: normalised interactions to propagate over; all of them if None.
         """
-        graph = self.graph if graph is None else graph
-        found: list[Layer] = [(self.users, self.items if items is None else items)]
-        for _ in range(self.n_layers):
-            # E_U of the next layer is R_norm E_I, and E_I is R_norm^T E_U, both of this layer.
-            of_users, of_items = found[-1]
-            found.append((graph(of_items), graph.back(of_users)))  # [n_users, d], [n_items, d]
-        return found
+        items = self.items if items is None else items
+        return layers_of(self.graph if graph is None else graph, self.n_layers, self.users, items)
 
 
 def _rows(users: Tensor, items: Tensor, some: Layer | None) -> Layer:

@@ -192,6 +192,25 @@ class _MeanOfLayers(torch.autograd.Function):
         return across.times(rows.new_zeros(across.n_columns, rows.shape[1]).index_add_(0, some, rows))
 
 
+def layers_of(
+    graph: SparseMatrix, n_layers: int, users: Tensor, items: Tensor
+) -> list[tuple[Tensor, Tensor]]:
+    """Return the vectors of each layer, the input first: n_layers + 1 pairs of [n_users, d] and [n_items, d].
+
+    Args:
+        graph: R_norm, [n_users, n_items].
+        n_layers: number of propagations.
+        users: input vectors, [n_users, d].
+        items: input vectors, [n_items, d].
+    """
+    found = [(users, items)]
+    for _ in range(n_layers):
+        # E_U of the next layer is R_norm E_I, and E_I is R_norm^T E_U, both of this layer.
+        of_users, of_items = found[-1]
+        found.append((graph(of_items), graph.back(of_users)))
+    return found
+
+
 def mean_of_layers(
     graph: SparseMatrix,
     n_layers: int,

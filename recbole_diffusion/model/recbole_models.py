@@ -2,17 +2,69 @@
 
 import copyreg
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from recbole_diffusion.compat import Interaction
-from recbole_diffusion.data.graph import binary, scaled
+from recbole_diffusion.data.graph import binary, binary_interactions, popularity, scaled
+from recbole_diffusion.data.sampling import require_negatives
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface
-from recbole_diffusion.model.propagation import SparseMatrix, mean_of_layers
+from recbole_diffusion.model.encoder import FactorEncoder
+from recbole_diffusion.model.propagation import SparseMatrix, layers_of, mean_of_layers
 from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Counts, ItemKNN
 from recbole_diffusion.model.table_rows import gather_rows, margins
+from recbole_diffusion.options.negatives import samplers_of
+from recbole_diffusion.sampler.choose import NegativeChoice, ScoredVectors
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
+
+
+class _Chooses(ModelInterface):
+    """Models of pairs of ids; ``negatives`` chooses the second one, None where the loader draws it."""
+
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        o, self.negatives = config.negatives, None
+        if o is not None and o.negative_sampler is not None:
+            interactions = binary_interactions(dataset)
+            law = o.negative_sampler == "popularity" and o.popularity_power > 0
+            require_negatives(dataset, interactions, law, " or take another negative_sampler" if law else "")
+            counts = torch.from_numpy(popularity(interactions))
+            self.negatives = NegativeChoice(InteractionCSR.from_scipy(interactions), counts, o)
+
+    def begin_epoch(self: Any, epoch: int) -> None:
+        super().begin_epoch(epoch)
+        if self.negatives is not None:
+            self.negatives.begin_epoch(epoch, lambda: self.inner_products().items)
+
+
+class _ChoosesAhead(_Chooses):
+    """Models that know nothing of it: their loss is given the chosen ids."""
+
+    def calculate_loss(self: Any, interaction: Interaction) -> Tensor | tuple[Tensor, ...]:
+        if self.negatives is None:
+            return super().calculate_loss(interaction)  # type: ignore[misc]
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        if self.has_item_vectors or self.negatives.name != "dns":
+            ids, _ = self.negatives(users, items, lambda: self._vectors_of(users))
+        else:
+            ids = self.negatives.by_scores(users, self._scores_of)
+        whole = Interaction({**interaction.interaction, self.NEG_ITEM_ID: ids})
+        return super().calculate_loss(whole)  # type: ignore[misc]
+
+    def _vectors_of(self: Any, users: Tensor) -> ScoredVectors:
+        # In the mode of training: SGL makes its graphs anew each time that the mode changes.
+        found = self.inner_products()
+        return ScoredVectors(found.users(users).detach(), found.items)
+
+    @torch.no_grad()
+    def _scores_of(self: Any, users: Tensor, items: Tensor) -> Tensor:
+        self.eval()
+        scores = self.predict(Interaction({self.USER_ID: users, self.ITEM_ID: items}))
+        self.train()
+        return scores
 
 
 class _Pairs(ModelInterface):
@@ -27,14 +79,14 @@ class _Pairs(ModelInterface):
         return True
 
 
-class _Embeddings(_Pairs):
+class _Embeddings(_Chooses, _Pairs):
     """BPR: two tables."""
 
     has_item_vectors = True
 
     def calculate_loss(self: Any, interaction: Interaction) -> Tensor:
         tables = self.user_embedding.weight, self.item_embedding.weight
-        margin = margins(*tables, *_triples(self, interaction))
+        margin, _ = _margins(self, interaction, [tables], tables)
         return self.loss(margin, torch.zeros_like(margin))
 
     def inner_products(self: Any) -> InnerProducts:
@@ -53,7 +105,7 @@ class _KeptVectors(ModelInterface):
         return InnerProducts(lambda numbers: users[numbers], self.restore_item_e.detach())
 
 
-class _LightGCN(_Pairs, _KeptVectors):
+class _LightGCN(_Chooses, _Pairs, _KeptVectors):
     """LightGCN with R and its transpose as CSR matrices, and the propagation as one operator.
 
     RecBole multiplies the square adjacency as a COO matrix, one entry after the other, and makes it from a
@@ -69,9 +121,13 @@ class _LightGCN(_Pairs, _KeptVectors):
 
     def calculate_loss(self: Any, interaction: Interaction) -> Tensor:
         self.restore_user_e = self.restore_item_e = None
-        users, positive, negative = _triples(self, interaction)
-        all_users, all_items = self.forward()
-        margin = margins(all_users, all_items, users, positive, negative)
+        tables = self.user_embedding.weight, self.item_embedding.weight
+        if self.negatives is not None and self.negatives.name == "mixgcf":  # which mixes the layers
+            layers = layers_of(self.norm_adj_matrix, self.n_layers, *tables)
+            margin, ids = _margins(self, interaction, layers, FactorEncoder.pooled(layers))
+        else:
+            margin, ids = _margins(self, interaction, [], self.forward())
+        users, positive, negative = ids
         items = torch.cat([positive, negative])
         free = gather_rows(self.item_embedding.weight, items).split(len(users))
         penalty = self.reg_loss(
@@ -124,9 +180,37 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
 }
 
 
-def _triples(model: Any, interaction: Interaction) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the users, the positive and the negative items of a batch, long [batch] each."""
-    return interaction[model.USER_ID], interaction[model.ITEM_ID], interaction[model.NEG_ITEM_ID]
+def _margins(
+    model: Any,
+    interaction: Interaction,
+    layers: Sequence[tuple[Tensor, Tensor]],
+    vectors: tuple[Tensor, Tensor],
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """Return by how much positives score above negatives, and the ids of a batch.
+
+    Args:
+        model: a ``_Chooses``.
+        interaction: the batch.
+        layers: tables of users and items of each layer, for ``mixgcf``.
+        vectors: those that score, [n_users, d] and [n_items, d].
+
+    Returns:
+        [batch], and users, positives and negatives, long [batch] each.
+    """
+    users, positive = interaction[model.USER_ID], interaction[model.ITEM_ID]
+    if model.negatives is None:
+        negative = interaction[model.NEG_ITEM_ID]
+        return margins(*vectors, users, positive, negative), (users, positive, negative)
+    U, V = vectors
+
+    def scored() -> ScoredVectors:
+        return ScoredVectors(U.detach()[users], V.detach(), [of_items for _, of_items in layers])
+
+    negative, mixed = model.negatives(users, positive, scored)
+    if mixed is None:
+        return margins(U, V, users, positive, negative), (users, positive, negative)
+    u, v = gather_rows(U, users), gather_rows(V, positive)
+    return (u * (v - mixed)).sum(1), (users, positive, negative)
 
 
 def asking(model: Any, users: Tensor) -> Interaction:
@@ -145,12 +229,17 @@ def adapted(cls: type) -> type:
     Attributes of the class itself take precedence over the defaults. A class that inherits one of RecBole's
     may score differently: it gets the defaults alone, and declares what it can do.
     """
-    if issubclass(cls, ModelInterface):
-        return cls
     of_recbole = cls.__module__.startswith("recbole.")
-    adapters = [ADAPTERS[cls.__name__]] if of_recbole and cls.__name__ in ADAPTERS else []
+    whole = issubclass(cls, ModelInterface)
+    if isinstance(cls, _Adapted) or (whole and not samplers_of("", cls)):
+        return cls
+    adapters: list[type] = [ADAPTERS[cls.__name__]] if of_recbole and cls.__name__ in ADAPTERS else []
+    bases = (cls,) if whole else (*adapters, cls, ModelInterface)
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    return _Adapted(cls.__name__, (*adapters, cls, ModelInterface), {**names, "adapts": cls})
+    found = _Adapted(cls.__name__, bases, {**names, "adapts": cls})
+    if issubclass(found, _Chooses) or not samplers_of(cls.__name__ if of_recbole else "", found):
+        return found
+    return _Adapted(cls.__name__, (_ChoosesAhead, *bases), {**names, "adapts": cls})
 
 
 def _reduced(cls: Any) -> tuple[Any, tuple[type]]:

@@ -150,7 +150,7 @@ def check(final: Mapping[str, Any], model_class: type[Any], by_user: bool) -> No
 def _lacks_negatives(final: Mapping[str, Any], model_class: type[Any]) -> bool:
     """Return whether a model compares positives with negatives, but its batches would have none."""
     loss = final.get("loss_type")
-    if model_class.loader_class is not None:
+    if model_class.loader_class is not None or final.get("negative_sampler") is not None:
         return False  # the model draws them itself, or needs none
     if loss in ("CE", "NLL"):
         return False  # SINE is pairwise by its class, but not with these losses

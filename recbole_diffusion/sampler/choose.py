@@ -1,20 +1,26 @@
-"""Negative samplers by name, one negative per pair: those CNSDiff and CCDRec are compared with."""
+"""Negative samplers by name, one negative per pair, for any pairwise model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from recbole_diffusion.sampler.hard import ahns, dns
+from recbole_diffusion.sampler.hard import ahns, best_share, dns, in_proportion
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.mixgcf import mixgcf
-from recbole_diffusion.sampler.popularity import popularity_negatives
-from recbole_diffusion.sampler.realhns import real_hard
+from recbole_diffusion.sampler.popularity import popularity_negatives, popularity_table
+from recbole_diffusion.sampler.realhns import (
+    SCALE,
+    likeness_limit,
+    mean_likeness,
+    real_hard,
+    real_hard_window,
+)
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
-SAMPLERS = ("uniform", "popularity", "dns", "mixgcf", "ahns", "realhns")
+SAMPLERS = ("uniform", "popularity", "dns", "ahns", "ar", "sl", "realhns", "mixgcf")
 
 
 class ScoredVectors(NamedTuple):
@@ -28,7 +34,19 @@ class ScoredVectors(NamedTuple):
 
     users: Tensor
     items: Tensor
-    layers: Sequence[Tensor]
+    layers: Sequence[Tensor] = ()
+
+
+class RealHNSLimit(NamedTuple):
+    """What RealHNS as published needs besides vectors; see ``sampler/realhns.py``.
+
+    Attributes:
+        limit: theta of the epoch, None while all negatives are uniform.
+        window: ranks of the pool that are kept, as shares of it.
+    """
+
+    limit: float | None
+    window: tuple[float, float]
 
 
 def choose_negatives(
@@ -43,14 +61,18 @@ def choose_negatives(
     cumulative: Tensor | None = None,
     hardness: Mapping[str, float] | None = None,
     false_ratio: float = 0.0,
+    threshold: RealHNSLimit | None = None,
+    share: float = 1.0,
+    power: float = 1.0,
+    exclude_positives: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
     """Choose one negative for each row, by torch's global random stream.
 
     Args:
-        name: one of SAMPLERS. ``uniform`` and ``popularity`` draw an item; the others choose from a pool of
-            uniform candidates: ``dns`` by inner product with the user, ``ahns`` by cosine, ``realhns`` by
-            inner product without those most like the positive, and ``mixgcf`` makes a vector of candidates
-            and positive.
+        name: one of SAMPLERS. ``uniform`` and ``popularity`` draw an item, ``ar`` and ``sl`` one of the whole
+            catalogue by the user's scores; the others choose from a pool of uniform candidates: ``dns`` by
+            inner product with the user, ``ahns`` by cosine, ``realhns`` by either, without those most like
+            the positive, and ``mixgcf`` makes a vector of candidates and positive.
         positives: the training positives, never drawn.
         users: long [batch].
         items: the positive items, long [batch].
@@ -60,6 +82,10 @@ def choose_negatives(
         cumulative: of ``popularity``, from :func:`popularity_table`.
         hardness: alpha, beta and p of ``ahns``.
         false_ratio: of ``realhns``, share of the M that are dropped as false negatives.
+        threshold: of ``realhns`` as published, in place of ``hardest`` and ``false_ratio``.
+        share: of ``ar``, ratio of the items that are a user's best.
+        power: of ``sl``, of the positive scores.
+        exclude_positives: of ``sl``.
 
     Returns:
         Item ids, long [batch], and vectors [batch, d] in place of the items' own: those of ``mixgcf``, else
@@ -76,6 +102,14 @@ def choose_negatives(
         if cumulative is None:
             raise ValueError("popularity needs cumulative, from popularity_table")
         return popularity_negatives(positives, users, cumulative), None
+    if threshold is not None and threshold.limit is None:
+        return uniform_negatives(positives, users), None
+    if name in ("ar", "sl"):
+        found = vectors()
+        rows = positives, users, found.users, found.items
+        if name == "ar":
+            return best_share(*rows, share), None
+        return in_proportion(*rows, power, exclude_positives=exclude_positives), None
     pool = uniform_negatives(positives, users.repeat_interleave(candidate_items)).view(
         len(users), -1
     )  # [batch, N]
@@ -84,24 +118,98 @@ def choose_negatives(
     if name == "mixgcf":
         # The negative is a vector; an id goes with it for losses that read ids, such as a penalty.
         return pool[:, 0], mixgcf(found.users, found.layers, items, pool, share_coefficients=True)
-    # At length 1 for those that compare by cosine.
-    unit_items = F.normalize(found.items, dim=1) if name in ("ahns", "realhns") else found.items
+    if name == "dns":
+        return at(pool, dns(_scores(found.users, found.items, pool), hardest)), None
+    # At length 1, for those that compare by cosine.
+    unit_users, unit_items = F.normalize(found.users, dim=1), F.normalize(found.items, dim=1)
     if name == "ahns":
-        unit_users = F.normalize(found.users, dim=1)
         # The user's cosine with the candidates, [batch, N], and with the positive, [batch].
-        place = ahns(
-            _scores(unit_users, unit_items, pool), (unit_users * unit_items[items]).sum(1), **(hardness or {})
-        )
-    elif name == "dns":
-        place = dns(_scores(found.users, found.items, pool), hardest)
-    else:
-        # The candidates' cosine with the positive, [batch, N]: the largest are taken as false negatives.
-        similarities = _scores(unit_items[items], unit_items, pool)
-        place = real_hard(_scores(found.users, found.items, pool), similarities, hardest, false_ratio)
-    # The id at the place chosen, long [batch].
-    return pool.gather(1, place[:, None]).squeeze(1), None
+        wanted = (unit_users * unit_items[items]).sum(1)
+        return at(pool, ahns(_scores(unit_users, unit_items, pool), wanted, **(hardness or {}))), None
+    # The candidates' cosine with the positive, [batch, N]: the largest are taken as false negatives.
+    likeness = _scores(unit_items[items], unit_items, pool)
+    if threshold is None:
+        scores = _scores(found.users, found.items, pool)
+        return at(pool, real_hard(scores, likeness, hardest, false_ratio)), None
+    limit = float(threshold.limit or 0.0)
+    place, left = real_hard_window(
+        _scores(unit_users, unit_items, pool), SCALE * likeness, limit, threshold.window
+    )
+    # A candidate of the pool, which is uniform, where the filter leaves nothing.
+    return torch.where(left, at(pool, place), pool[:, 0]), None
+
+
+def at(pool: Tensor, place: Tensor) -> Tensor:
+    """Return the ids at places of a pool, long [batch, N] and [batch] -> [batch]."""
+    return pool.gather(1, place[:, None]).squeeze(1)
 
 
 def _scores(rows: Tensor, items: Tensor, pool: Tensor) -> Tensor:
     """Return the inner products of each row [batch, d] with its candidates [batch, N], [batch, N]."""
     return torch.einsum("bd,bnd->bn", rows, items[pool])
+
+
+class NegativeChoice(nn.Module):
+    """A sampler by name with what it keeps between batches; it moves with the model, and has no weights.
+
+    Args:
+        positives: the training positives.
+        counts: interactions of each item, [n_items], row 0 the padding item.
+        options: a ``NegativeOptions``; its ``negative_sampler`` is the name.
+    """
+
+    cumulative: Tensor | None
+
+    def __init__(self, positives: InteractionCSR, counts: Tensor, options: Any) -> None:
+        super().__init__()
+        self.positives, self.options, self.name = positives, options, options.negative_sampler
+        by_count = popularity_table(counts, options.popularity_power) if self.name == "popularity" else None
+        self.register_buffer("cumulative", by_count, persistent=False)
+        self._limit: float | None = None  # of RealHNS as published
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether it is RealHNS as published, whose epochs differ."""
+        return self.name == "realhns" and self.options.realhns == "threshold"
+
+    def begin_epoch(self, epoch: int, items: Callable[[], Tensor]) -> None:
+        """Prepare an epoch, counted from 0; ``items`` gives the item vectors, [n_items, d]."""
+        if not self.has_threshold:
+            return
+        number, warm = epoch + 1, self.options.warm_epochs
+        self._limit = likeness_limit(number, warm, mean_likeness(items())) if number > warm else None
+
+    def by_scores(self, users: Tensor, scores: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """Return negatives of ``dns`` for a model that has no vectors, long [batch].
+
+        Args:
+            users: long [batch].
+            scores: gives the scores of pairs of users and items, long [pairs] each -> [pairs].
+        """
+        o = self.options
+        many = users.repeat_interleave(o.candidate_items)
+        pool = uniform_negatives(self.positives, many)
+        return at(pool.view(len(users), -1), dns(scores(many, pool).view(len(users), -1), o.hardest))
+
+    def forward(
+        self, users: Tensor, items: Tensor, vectors: Callable[[], ScoredVectors]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return negatives of a batch, as :func:`choose_negatives` does; its arguments are those there."""
+        o = self.options
+        threshold = RealHNSLimit(self._limit, (o.window_low, o.window_high)) if self.has_threshold else None
+        return choose_negatives(
+            self.name,
+            self.positives,
+            users,
+            items,
+            vectors,
+            candidate_items=o.candidate_items,
+            hardest=o.hardest,
+            cumulative=self.cumulative,
+            hardness={"alpha": o.ahns_alpha, "beta": o.ahns_beta, "p": o.ahns_p},
+            false_ratio=o.false_ratio,
+            threshold=threshold,
+            share=o.ar_share,
+            power=o.sl_power,
+            exclude_positives=not o.sl_positives,
+        )

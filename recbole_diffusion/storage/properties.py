@@ -39,6 +39,12 @@ def dataset_values(dataset: str) -> dict[str, Any]:
     return yaml_io.load_yaml(pairs, packaged=True).get(dataset, {}) if pairs.is_file() else {}
 
 
+def pairwise_values() -> dict[str, Any]:
+    """Return the defaults of the options of negatives, which pairwise models of RecBole have."""
+    file = properties_path() / "model" / f"{RECBOLE}.yaml"
+    return yaml_io.load_yaml(file, packaged=True)["pairwise"]
+
+
 def model_values(model: str) -> dict[str, Any]:
     """Return the defaults of a model in our properties, empty for one that has none there."""
     return own_part("model", model)[0]

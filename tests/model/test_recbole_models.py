@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_diffusion.compat import Interaction, get_model, init_seed
+from recbole_diffusion.compat import GeneralRecommender, InputType, Interaction, get_model, init_seed
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
-from recbole_diffusion.errors import RunError
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.model import ease
+from recbole_diffusion.options.negatives import BY_SCORES, BY_VECTORS, MIXED, OF_RECBOLE
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.sampler.choose import SAMPLERS
+from recbole_diffusion.storage.yaml_io import load_yaml
+from recbole_diffusion.testing import Built
 from recbole_diffusion.trainer import checkpoint
 
 
@@ -189,3 +193,151 @@ def test_an_array_is_stored_without_a_copy_of_it():
     assert checkpoint.from_plain(checkpoint.to_plain(np.float64(3.5))) == 3.5
     matrix.flags.writeable = False
     assert not np.shares_memory(checkpoint.to_plain(matrix)["data"].numpy(), matrix)
+
+
+# The option negative_sampler.
+
+
+class OutsidePairs(GeneralRecommender):
+    """A model of pairs from outside, without vectors; it keeps the negatives that it was given."""
+
+    input_type = InputType.PAIRWISE
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        self.items = torch.nn.Embedding(self.n_items, 1)
+
+    def calculate_loss(self, interaction):
+        self.given = interaction[self.NEG_ITEM_ID]
+        positive, negative = (self.items(interaction[name]) for name in (self.ITEM_ID, self.NEG_ITEM_ID))
+        return -torch.nn.functional.logsigmoid(positive - negative).mean()
+
+    def predict(self, interaction):
+        return self.items(interaction[self.ITEM_ID]).squeeze(1)
+
+    def full_sort_predict(self, interaction):
+        return self.items.weight.T.expand(len(interaction[self.USER_ID]), -1)
+
+
+@pytest.mark.parametrize(
+    ("model", "sampler"),
+    [
+        *(("LightGCN", name) for name in BY_VECTORS),
+        *(("BPR", name) for name in ("ar", "realhns")),
+        *(("NGCF", name) for name in ("dns", "sl")),
+    ],
+)
+def test_the_loss_is_recboles_with_the_chosen_negatives(checkerboard, model, sampler):
+    options = {"negative_sampler": sampler, "embedding_size": 8, "warm_epochs": 0}
+    options |= {"message_dropout": 0.0, "hidden_size_list": [8]} if model == "NGCF" else {}
+    built = Built(model, checkerboard.name, {**checkerboard.overrides, **options})
+    init_seed(built.config.general.seed, True)
+    theirs = get_model(model)(built.config, built.train._dataset)
+    batch, ours = built.batch(), built.model
+    assert ours.NEG_ITEM_ID not in batch
+    ours.begin_epoch(0)
+    vectors, chosen = ours.inner_products(), []
+    ours.negatives.register_forward_hook(lambda module, given, found: chosen.append(found))
+    loss = ours.calculate_loss(batch)
+    ((negatives, mixed),) = chosen
+    assert mixed is None
+    train = built.train._dataset.inter_matrix(form="csr").toarray()
+    users = batch[ours.USER_ID]
+    assert not train[users, negatives].any()
+    assert negatives.min() > 0
+    whole = Interaction({**batch.interaction, ours.NEG_ITEM_ID: negatives})
+    assert torch.allclose(loss, theirs.calculate_loss(whole), rtol=1e-5)
+    scores = vectors.users(users) @ vectors.items.T
+    if sampler == "dns":  # the best of a pool is above the mean of what the user lacks
+        assert scores.gather(1, negatives[:, None]).mean() > scores[:, 1:].mean() + scores[:, 1:].std() / 2
+    if sampler == "ar":  # 2 % of 50 items is one, the best, or another where the user has it
+        best = scores[:, 1:].argmax(1) + 1
+        free = train[users, best] == 0
+        assert torch.equal(negatives[free], best[free])
+
+
+@pytest.mark.parametrize(("model", "layers"), [("BPR", 0), ("LightGCN", 2)])
+def test_mixgcf_mixes_the_layers_of_the_model(checkerboard, model, layers):
+    options = {"negative_sampler": "mixgcf", "embedding_size": 8, "reg_weight": 0.5}
+    options |= {"n_layers": layers} if layers else {}
+    built = Built(model, checkerboard.name, {**checkerboard.overrides, **options})
+    batch, ours, chosen = built.batch(), built.model, []
+    ours.negatives.register_forward_hook(lambda module, given, found: chosen.append(found))
+    loss = ours.calculate_loss(batch)
+    ((ids, mixed),) = chosen
+    U, V = (table.weight.detach() for table in (ours.user_embedding, ours.item_embedding))
+    if layers:
+        U, V = ours.forward()
+    users, items = batch[ours.USER_ID], batch[ours.ITEM_ID]
+    margin = (U[users] * V[items]).sum(1) - (U[users] * mixed).sum(1)
+    expected = -torch.log(1e-10 + torch.sigmoid(margin)).mean()
+    if layers:
+        free = ours.user_embedding(users), ours.item_embedding(items), ours.item_embedding(ids)
+        expected = expected + 0.5 * ours.reg_loss(*free, require_pow=ours.require_pow).squeeze()
+    assert torch.allclose(loss.squeeze(), expected, rtol=1e-5)
+    loss.backward()
+    moved = torch.cat([items, ids]) if layers else items  # the penalty of LightGCN has the ids too
+    assert ours.item_embedding.weight.grad[moved].abs().sum(1).min() > 0
+
+
+@pytest.mark.parametrize("sampler", BY_SCORES)
+def test_a_model_from_outside_is_given_chosen_negatives(checkerboard, sampler):
+    options = {"negative_sampler": sampler, "candidate_items": 200}
+    built = Built(OutsidePairs, checkerboard.name, {**checkerboard.overrides, **options})
+    batch = built.batch()
+    built.model.calculate_loss(batch)
+    given, users = built.model.given, batch[built.model.USER_ID]
+    train = built.train._dataset.inter_matrix(form="csr").toarray()
+    assert not train[users, given].any()
+    if sampler == "dns":  # of 200 draws among 30 items each is there
+        scores = built.model.items.weight.detach().T - 99.0 * torch.from_numpy(train).clamp(max=1)
+        assert torch.equal(given, scores[users, 1:].argmax(1) + 1)
+    assert built.model.training
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("NGCF", {"negative_sampler": "mixgcf"}, "mixgcf makes vectors, which its loss does not take"),
+        (
+            "ConvNCF",
+            {"negative_sampler": "ar"},
+            "takes uniform, popularity, dns or null with ConvNCF; ar needs",
+        ),
+        ("NeuMF", {"negative_sampler": "dns"}, "NeuMF takes no negative_sampler: its loss does not compare"),
+        ("EASE", {"negative_sampler": "dns"}, "EASE takes no negative_sampler"),
+        ("BPR", {"negative_sampler": "hard"}, "it takes uniform | popularity"),
+        ("BPR", {"negative_sampler": "dns", "hardest": 33}, "hardest is 33 but candidate_items only 32"),
+        ("BPR", {"window_low": 0.3}, "window_low is 0.3 and window_high 0.2"),
+    ],
+)
+def test_a_sampler_that_a_model_cannot_take_is_refused(model, options, message):
+    with pytest.raises(UsageError) as found:
+        Config(model, "ml-100k", overrides=options)
+    assert message in str(found.value)
+
+
+def test_every_sampler_is_an_option_and_the_table_names_models_of_recbole():
+    assert set(MIXED) == set(SAMPLERS)
+    assert all(get_model(model).input_type == InputType.PAIRWISE for model in OF_RECBOLE)
+
+
+def test_a_sampled_run_goes_on_as_if_never_stopped_and_its_configuration_has_what_is_read(
+    checkerboard, tmp_path
+):
+    common = {**checkerboard.overrides, "embedding_size": 8, "negative_sampler": "realhns", "warm_epochs": 1}
+    common |= {"train_batch_size": 200, "worker": 1}  # whose loader is RecBole's without a sampler
+    whole = run("LightGCN", overrides={**common, "epochs": 3, "run_dir": str(tmp_path / "whole")})
+    run("LightGCN", overrides={**common, "epochs": 2, "run_dir": str(tmp_path / "half")})
+    resumed = run(resume=tmp_path / "half", overrides={"epochs": 3})
+    assert resumed["test"] == whole["test"]
+    kept = load_yaml(tmp_path / "whole" / "config.yaml")
+    names = {"negative_sampler", "candidate_items", "realhns", "window_low", "window_high", "warm_epochs"}
+    assert kept.keys() & Config("LightGCN", "ml-100k").negatives.__dataclass_fields__.keys() == names
+
+
+def test_without_a_sampler_nothing_is_added_to_a_run(checkerboard):
+    built = Built("BPR", checkerboard.name, {**checkerboard.overrides, "ar_share": 0.5})
+    assert built.model.negatives is None
+    assert not built.config.resolved.keys() & built.config.negatives.__dataclass_fields__.keys()
+    assert "no effect of ar_share (negative_sampler is null)" in built.config.notes

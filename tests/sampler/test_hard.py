@@ -1,13 +1,18 @@
-"""DNS(M, N), AHNS and RealHNS: known picks, brute force, and the law of the choice."""
+"""DNS(M, N), AHNS, AR, SL and RealHNS: known picks, brute force, and the law of the choice."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from support.small import build
 
-from recbole_diffusion.sampler.hard import ahns, dns
-from recbole_diffusion.sampler.realhns import real_hard
+from recbole_diffusion.sampler import hard
+from recbole_diffusion.sampler.hard import ahns, best_share, dns, in_proportion
+from recbole_diffusion.sampler.realhns import likeness_limit, mean_likeness, real_hard, real_hard_window
 
 
 def test_dns_of_one_takes_the_hardest():
@@ -138,3 +143,105 @@ def test_no_share_is_dns_and_the_whole_share_leaves_the_least_similar():
 def test_arguments_that_do_not_fit_are_refused(shape, hardest, share):
     with pytest.raises(ValueError, match=r"both be|hardest takes"):
         real_hard(torch.zeros(2, 4), torch.zeros(shape), hardest, share)
+
+
+DRAWS = 12_000
+ITEM_ONE = np.array([[0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], [0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 1, 0]])
+# Scores of items 1 to 5 by the users' vectors, which are unit vectors; 9 is the padding item's.
+SCORES = torch.tensor([[9.0, 5, 4, 3, 2, 1], [9.0, 3, 1, 0, -2, -1], [9.0, -1, -1, -1, -1, -1]])
+
+
+def drawn(sampler, user, scores, *args, monkeypatch=None, **named):
+    """Return the shares in which items are drawn for a user whose scores are a row of SCORES."""
+    users = torch.full((DRAWS,), user)
+    vectors = torch.eye(len(SCORES))[scores].expand(DRAWS, -1)
+    generator = torch.Generator().manual_seed(3)
+    found = sampler(build(ITEM_ONE), users, vectors, SCORES.T, *args, generator=generator, **named)
+    return (found.bincount(minlength=6) / DRAWS).tolist()
+
+
+@pytest.mark.parametrize(
+    ("user", "share", "expected"),
+    [
+        (1, 0.6, [0, 0, 1 / 2, 1 / 2, 0, 0]),  # the best three without item 1
+        (1, 1.0, [0, 0, 1 / 4, 1 / 4, 1 / 4, 1 / 4]),  # uniform over what the user lacks
+        (1, 0.01, [0, 0, 1 / 4, 1 / 4, 1 / 4, 1 / 4]),  # the best one is a positive
+        (2, 0.8, [0, 0, 0, 0, 1, 0]),
+        (3, 0.4, [0, 1 / 2, 1 / 2, 0, 0, 0]),
+    ],
+)
+def test_ar_is_uniform_over_a_share_of_the_best_without_the_positives(user, share, expected):
+    assert drawn(best_share, user, 0, share) == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("user", "scores", "power", "exclude", "expected"),
+    [
+        (1, 1, 1.0, False, [0, 3 / 4, 1 / 4, 0, 0, 0]),  # the released code
+        (1, 1, 1.0, True, [0, 0, 1, 0, 0, 0]),
+        (3, 1, 0.5, True, [0, 3**0.5 / (3**0.5 + 1), 1 / (3**0.5 + 1), 0, 0, 0]),
+        (3, 0, 2.0, True, [0, 25 / 51, 16 / 51, 9 / 51, 0, 1 / 51]),
+        (1, 2, 1.0, True, [0, 0, 1 / 4, 1 / 4, 1 / 4, 1 / 4]),  # no positive score
+    ],
+)
+def test_sl_is_in_proportion_to_a_power_of_the_positive_scores(user, scores, power, exclude, expected):
+    found = drawn(in_proportion, user, scores, power, exclude_positives=exclude)
+    assert found == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["ar", "sl"])
+def test_users_of_a_batch_keep_their_own_law_whatever_the_blocks(monkeypatch, name):
+    monkeypatch.setattr(hard, "CELLS", 12)  # two users
+    users = torch.tensor([1, 3, 2, 1, 3]).repeat(DRAWS // 4)
+    vectors = torch.eye(3)[torch.tensor([0, 1, 0, 0, 1])].repeat(DRAWS // 4, 1)
+    torch.manual_seed(2)
+    given = build(ITEM_ONE), users, vectors, SCORES.T
+    found = best_share(*given, 0.6) if name == "ar" else in_proportion(*given, 1.0)
+    wanted = {
+        "ar": {
+            1: [0, 0, 1 / 2, 1 / 2, 0, 0],
+            3: [0, 1 / 3, 1 / 3, 1 / 3, 0, 0],
+            2: [0, 0, 0, 0, 1 / 2, 1 / 2],
+        },
+        "sl": {1: [0, 0, 0.4, 0.3, 0.2, 0.1], 3: [0, 3 / 4, 1 / 4, 0, 0, 0], 2: [0, 0, 0, 0, 2 / 3, 1 / 3]},
+    }[name]
+    for user, expected in wanted.items():
+        shares = found[users == user].bincount(minlength=6) / (users == user).sum()
+        assert shares.tolist() == pytest.approx(expected, abs=0.025)
+
+
+def test_the_threshold_of_realhns_is_the_published_schedule():
+    assert likeness_limit(6, 5, 1.0) == pytest.approx(0.23)
+    assert likeness_limit(8, 5, 1.0) == pytest.approx(0.2645)
+    assert likeness_limit(24, 5, 1.0) == pytest.approx(0.8091, abs=1e-4)
+    assert likeness_limit(27, 5, 2.0) == pytest.approx(2 * 0.9305, abs=1e-4)
+    assert likeness_limit(28, 5, 2.0) == 2.0
+    assert likeness_limit(40, 5, -0.3) == math.inf
+
+
+@pytest.mark.parametrize(("limit", "place", "left"), [(2.6, 1, True), (5.0, 0, True), (0.4, None, False)])
+def test_realhns_takes_the_best_candidate_below_the_threshold(limit, place, left):
+    found, real = real_hard_window(
+        torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([[4.5, 2.5, 0.5]]), limit, (0.0, 1.0)
+    )
+    assert real.item() == left
+    assert not left or found.item() == place
+
+
+def test_realhns_draws_among_the_best_tenth_of_a_window_of_ranks():
+    scores = torch.arange(200.0, 0, -1).repeat(DRAWS, 1)  # the rank of a candidate is its place
+    likeness = torch.zeros_like(scores)
+    likeness[:, 60] = 9.0
+    generator = torch.Generator().manual_seed(1)
+    place, left = real_hard_window(scores, likeness, 1.0, (0.3, 0.45), generator=generator)
+    assert left.all()  # ranks 60 to 89, of which 60 is a false negative; a tenth of 29 is two
+    assert sorted(set(place.tolist())) == [61, 62]
+    assert (place == 61).float().mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_mean_likeness_is_five_cosines_with_the_centres():
+    items = torch.tensor([[9.0, 9, 9], [2, 0, 0], [1, 0, 0], [0, 1, 1], [0, 1, 0]])
+    # Two bundles: cosines 1 and 1 with the first centre, cos(pi / 8) twice with the other.
+    expected = 5 * (1 + math.cos(math.pi / 8)) / 2
+    assert mean_likeness(items, clusters=2, seed=1) == pytest.approx(expected, abs=1e-5)
+    assert mean_likeness(items, clusters=50) == pytest.approx(5.0, abs=1e-5)

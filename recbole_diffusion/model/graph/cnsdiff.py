@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_diffusion.data.graph import popularity
-from recbole_diffusion.errors import UsageError, counted
+from recbole_diffusion.data.sampling import require_negatives
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeDiagnostics
 from recbole_diffusion.model.graph.cnsdiff_diffusion import NegativeDiffusion
@@ -80,7 +80,8 @@ class CNSDiff(EncoderModel):
             # Cumulative probabilities of the items, [n_items], for the paper's comparison.
             counts = torch.from_numpy(popularity(self.interactions))
             self.register_buffer("popularity", popularity_table(counts, o.popularity_power), persistent=False)
-            self._require_popular_negatives(dataset, counts)
+            remedy = ", set popularity_power to 0, or take another negative_sampler"
+            require_negatives(dataset, self.interactions, o.popularity_power > 0, remedy)
         self.generates = o.negative_sampler == "cnsdiff"
         self.aligns = self.generates and o.alignment_weight > 0
         if self.generates:
@@ -99,18 +100,6 @@ class CNSDiff(EncoderModel):
         if self.generates:
             names += ["sampling"] + (["causal"] if self.options.causal != "none" else [])
         return tuple(names + (["alignment"] if self.aligns else []))
-
-    def _require_popular_negatives(self, dataset: Any, counts: Tensor) -> None:
-        """Raise UsageError for a user who has every item that the popularity sampler could draw."""
-        candidates = int((counts[1:] > 0).sum()) if self.options.popularity_power > 0 else self.n_items - 1
-        full = (self.positives.counts(torch.arange(self.n_users)) >= candidates).nonzero().squeeze(1)
-        if len(full):
-            token = str(dataset.field2id_token[dataset.uid_field][int(full[0])])
-            raise UsageError(
-                f"user {token!r} has all {counted(candidates, 'item')} that have interactions, so that "
-                "popularity leaves no negative to draw; leave such users out with user_inter_num_interval, "
-                "set popularity_power to 0, or take another negative_sampler"
-            )
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the epoch's Beta distribution (Eq. 20) and reset the diagnostics."""

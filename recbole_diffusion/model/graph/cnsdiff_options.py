@@ -7,6 +7,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.graph.options import HostOptions
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseScheduleOptions
+from recbole_diffusion.options.negatives import PoolOptions
 
 # The samplers that read an option, with those options.
 OF_SAMPLERS = {
@@ -24,7 +25,7 @@ OF_SAMPLERS = {
 
 
 @dataclass(frozen=True)
-class CNSDiffOptions(NoiseScheduleOptions, HostOptions):
+class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     # Negatives, and the diffusion that generates them (Eq. 3 to 14).
@@ -92,13 +93,6 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions):
         "ones before mixing, as in the released code",
         choices=("mixed", "generated"),
     )
-    # Samplers of the paper's comparison.
-    candidate_items: int = option("pool N of dns, mixgcf and ahns", low=1)
-    hardest: int = option("M of dns: one of the M hardest of N candidates", low=1)
-    popularity_power: float = option("power of an item's count in the popularity sampler", low=0)
-    ahns_alpha: float = option("alpha of ahns, added to a positive's cosine", low=1)
-    ahns_beta: float = option("beta of ahns, factor of the hardness asked for", low=0, open_low=True)
-    ahns_p: float = option("p of ahns, power of the hardness is p + 1", high=0, open_high=True)
     # Diagnostics.
     false_negative_part: str = option(
         "held-out part to count false hard negatives against, such as valid; a diagnostic"

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.graph import binary_interactions
+from recbole_diffusion.data.sampling import require_negatives
 from recbole_diffusion.model.base import WholeGraphModel
 from recbole_diffusion.model.encoder import FactorEncoder, LightGCNEncoder
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
@@ -32,6 +33,7 @@ class EncoderModel(WholeGraphModel):
         super().__init__(config, dataset)
         self.options = config.options  # a HostOptions
         self.interactions = binary_interactions(dataset)
+        require_negatives(dataset, self.interactions, False, "")
         self.positives = InteractionCSR.from_scipy(self.interactions)
         self.encoder = self.new_encoder()
         self._forget()
