@@ -64,12 +64,22 @@ class RealHNSOptions:
     window_high: float = option("rank to which it keeps them", low=0, high=1, open_low=True)
     warm_epochs: int = option("first epochs, in which realhns threshold has uniform negatives", low=0)
 
-    def __post_init__(self) -> None:
+    def check_window(self) -> None:
+        """Refuse an empty window of ranks.
+
+        Raises:
+            UsageError: it is.
+        """
         if self.window_low >= self.window_high:
             raise UsageError(
                 f"window_low is {self.window_low:g} and window_high {self.window_high:g}: the window is "
                 "empty; give window_low below window_high"
             )
+
+    @property
+    def by_threshold(self) -> bool:
+        """Whether the negatives are RealHNS's as published, whose epochs differ."""
+        return getattr(self, "negative_sampler", None) == "realhns" and self.realhns == "threshold"
 
     def of_other_form(self) -> dict[str, str]:
         """Return the options of the form of realhns that is not chosen, with the reason."""
@@ -109,7 +119,7 @@ class NegativeOptions(RealHNSOptions, PoolOptions):
         return {field.name for field in fields(self)} - self.unread().keys()
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        self.check_window()
         takes_hardest = self.negative_sampler == "dns" or (
             self.negative_sampler == "realhns" and self.realhns == "share"
         )

@@ -167,14 +167,9 @@ class NegativeChoice(nn.Module):
         self.register_buffer("cumulative", by_count, persistent=False)
         self._limit: float | None = None  # of RealHNS as published
 
-    @property
-    def has_threshold(self) -> bool:
-        """Whether it is RealHNS as published, whose epochs differ."""
-        return self.name == "realhns" and self.options.realhns == "threshold"
-
     def begin_epoch(self, epoch: int, items: Callable[[], Tensor]) -> None:
         """Prepare an epoch, counted from 0; ``items`` gives the item vectors, [n_items, d]."""
-        if not self.has_threshold:
+        if not self.options.by_threshold:
             return
         number, warm = epoch + 1, self.options.warm_epochs
         self._limit = likeness_limit(number, warm, mean_likeness(items())) if number > warm else None
@@ -196,7 +191,7 @@ class NegativeChoice(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Return negatives of a batch, as :func:`choose_negatives` does; its arguments are those there."""
         o = self.options
-        threshold = RealHNSLimit(self._limit, (o.window_low, o.window_high)) if self.has_threshold else None
+        threshold = RealHNSLimit(self._limit, (o.window_low, o.window_high)) if o.by_threshold else None
         return choose_negatives(
             self.name,
             self.positives,

@@ -258,8 +258,8 @@ def test_the_loss_is_recboles_with_the_chosen_negatives(checkerboard, model, sam
 
 @pytest.mark.parametrize(("model", "layers"), [("BPR", 0), ("LightGCN", 2)])
 def test_mixgcf_mixes_the_layers_of_the_model(checkerboard, model, layers):
-    options = {"negative_sampler": "mixgcf", "embedding_size": 8, "reg_weight": 0.5}
-    options |= {"n_layers": layers} if layers else {}
+    options = {"negative_sampler": "mixgcf", "embedding_size": 8}
+    options |= {"n_layers": layers, "reg_weight": 0.5} if layers else {}
     built = Built(model, checkerboard.name, {**checkerboard.overrides, **options})
     batch, ours, chosen = built.batch(), built.model, []
     ours.negatives.register_forward_hook(lambda module, given, found: chosen.append(found))

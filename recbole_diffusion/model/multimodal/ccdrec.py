@@ -43,8 +43,9 @@ from recbole_diffusion.model.multimodal.fusion import DiffusedItemFusion
 from recbole_diffusion.model.multimodal.item_diffusion import ItemDiffusion
 from recbole_diffusion.model.multimodal.lattice import LATTICE
 from recbole_diffusion.model.multimodal.mcdrec import MCDRec
-from recbole_diffusion.sampler.choose import ScoredVectors, choose_negatives
+from recbole_diffusion.sampler.choose import RealHNSLimit, ScoredVectors, choose_negatives
 from recbole_diffusion.sampler.curriculum import curricular_negatives, curriculum_step, nearest_candidates
+from recbole_diffusion.sampler.realhns import likeness_limit, mean_likeness
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 BACKBONES: dict[str, type[Backbone]] = {"FREEDOM": FREEDOM, "LATTICE": LATTICE, "MCDRec": MCDRec}
@@ -109,6 +110,7 @@ class CCDRec(WholeGraphModel):
                 seed=o.chain_seed,
                 stochastic=o.chain_noise,
             )
+        self._threshold = RealHNSLimit(None, (o.window_low, o.window_high)) if o.by_threshold else None
         self._nearest: Tensor | None = None  # of each item in the pool of the epoch, long [n_items, kept]
         self.loss_names = self._loss_names()
         self._begun = False
@@ -152,6 +154,9 @@ class CCDRec(WholeGraphModel):
             # Without DMA the free vectors stand for the diffused ones.
             self.backbone.set_diffused_items(self.backbone.ego_items().detach())
         self.backbone.begin_epoch(epoch)
+        if self._threshold is not None and epoch >= o.warm_epochs:
+            limit = likeness_limit(epoch + 1, o.warm_epochs, mean_likeness(self._scored_items()))
+            self._threshold = self._threshold._replace(limit=limit)
         self._begun = True
 
     def _pool(self, epoch: int, states: dict[int, Tensor]) -> Tensor:
@@ -160,7 +165,11 @@ class CCDRec(WholeGraphModel):
         if not o.curriculum or epoch <= o.curriculum_end:
             # Eq. 7; without CNS the end of the chain.
             return states[curriculum_step(epoch, o.steps, o.curriculum_interval) if o.curriculum else 0]
-        # h_i as the evaluation of the last epoch had them; a change of the mode drops what was derived.
+        return self._scored_items()
+
+    def _scored_items(self) -> Tensor:
+        """Return h_i as the evaluation of the last epoch had them, [n_items, d]."""
+        # A change of the mode drops what was derived.
         training = self.training
         if training:
             self.eval()
@@ -252,6 +261,7 @@ class CCDRec(WholeGraphModel):
             candidate_items=o.candidate_items,
             hardest=o.hardest if o.negative_sampler == "realhns" else 1,
             false_ratio=o.false_ratio,
+            threshold=self._threshold,
         )
         return ids if mixed is None else mixed
 

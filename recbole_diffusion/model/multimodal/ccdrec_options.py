@@ -10,6 +10,7 @@ from recbole_diffusion.model.multimodal.options import (
 )
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.multimodal import MultimodalOptions
+from recbole_diffusion.options.negatives import RealHNSOptions
 
 CURRICULAR = "curricular"
 # What each backbone reads of the options that not all of them do.
@@ -27,7 +28,7 @@ OF_DIFFUSION |= {field.name for field in fields(DiffusedOptions)} - {
 
 
 @dataclass(frozen=True)
-class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
+class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions, RealHNSOptions):
     """Read once by the constructor, checked before data loads."""
 
     # The backbone and the three modules: DMA, NDI and CNS.
@@ -66,9 +67,8 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
     candidate_limit: int = option("maximum number of candidates, whatever candidate_ratio says", low=1)
     # Samplers of the paper's comparison.
     candidate_items: int = option("pool N of dns, mixgcf and realhns", low=2)
-    hardest: int = option("M of realhns: the coarse choice keeps the M highest scores of N candidates", low=1)
-    false_ratio: float = option(
-        "ratio of those M that realhns drops as false negatives, those most like the positive", low=0, high=1
+    hardest: int = option(
+        "M of realhns share: the coarse choice keeps the M highest scores of N candidates", low=1
     )
 
     def unread(self) -> dict[str, str]:
@@ -80,7 +80,10 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
         if self.negative_sampler not in ("dns", "mixgcf", "realhns"):
             found["candidate_items"] = sampler
         if self.negative_sampler != "realhns":
-            found |= dict.fromkeys(("hardest", "false_ratio"), sampler)
+            names = ("hardest", *RealHNSOptions.__dataclass_fields__)
+            found |= dict.fromkeys(names, sampler)
+        else:
+            found |= self.of_other_form()
         if self.negative_sampler != CURRICULAR or not self.curriculum:
             reason = sampler if self.negative_sampler != CURRICULAR else "curriculum is False"
             found |= dict.fromkeys(("curriculum_interval", "curriculum_end"), reason)
@@ -92,6 +95,7 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_window()
         if self.backbone == "MCDRec" and not self.aligning:
             raise UsageError(
                 "backbone MCDRec without aligning is MCDRec itself: take --model=MCDRec, or another backbone"
@@ -110,7 +114,8 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions):
             )
         if needs and self.steps < 4:
             raise UsageError(f"steps is {self.steps}; the four pools of the curriculum need 4 steps at least")
-        if self.negative_sampler == "realhns" and self.hardest > self.candidate_items:
+        of_share = self.negative_sampler == "realhns" and self.realhns == "share"
+        if of_share and self.hardest > self.candidate_items:
             raise UsageError(
                 f"hardest is {self.hardest} but candidate_items only {self.candidate_items}; realhns takes M "
                 "of N"

@@ -96,6 +96,25 @@ def build(checkerboard):
     return lambda **more: Built("CCDRec", checkerboard.name, {**checkerboard.overrides, **SMALL, **more})
 
 
+def test_realhns_as_published_is_uniform_in_the_warm_epochs_and_then_has_a_rising_threshold(build):
+    given = {"aligning": False, "negative_sampler": "realhns", "realhns": "threshold", "warm_epochs": 1}
+    built = build(**given, candidate_items=32)
+    model, batch = built.model, built.batch()
+    model.begin_epoch(0)
+    assert model._threshold.limit is None
+    limits = []
+    for epoch in (1, 3):
+        model.begin_epoch(epoch)
+        limits.append(model._threshold.limit)
+    assert limits[1] == pytest.approx(1.15 * limits[0])
+    torch.manual_seed(1)
+    second = model._second(batch[model.USER_ID], batch[model.ITEM_ID])
+    model._threshold = model._threshold._replace(limit=-9.0)  # nothing is left: uniform, without choosing
+    torch.manual_seed(1)
+    uniform = model._second(batch[model.USER_ID], batch[model.ITEM_ID])
+    assert not torch.equal(second, uniform)
+
+
 @pytest.mark.parametrize("place", ["input", "output"])
 def test_a_batch_whose_estimates_are_the_chain_s_end_has_the_vectors_of_scoring(build, place, monkeypatch):
     model = build(fusion=place, edge_dropout=0.0, diffused_ratio=0.3).model
