@@ -138,6 +138,20 @@ class GaussianDiffusion(nn.Module):
         """
         return self.snr_drop.index_select(0, t)
 
+    def noise_step_factors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a reverse step as three numbers, [steps] each, for a denoiser that estimates the noise.
+
+        ``x_{t-1} = of_state x_t + of_estimate eps + std n`` with n ~ N(0, I): the posterior mean at the
+        estimate ``(x_t - noise eps) / signal`` of x0 is linear in both (Ho et al. 2020, Algorithm 2). At t =
+        0 std is 0.
+        """
+        of_state = self.posterior_xt + self.posterior_x0 / self.signal
+        of_estimate = -self.posterior_x0 * self.noise / self.signal
+        std = (0.5 * self.posterior_log_variance).exp()
+        # The last step of the chain adds no noise.
+        std[0] = 0.0
+        return of_state, of_estimate, std
+
     def denoise(
         self,
         predict_x0: Callable[[Tensor, Tensor], Tensor],

@@ -115,14 +115,9 @@ class NegativeDiffusion(nn.Module):
         is linear in z_t and the estimate, and all rows of a chain are at the same step: three numbers instead
         of six passes over [rows, d].
         """
-        d = self.diffusion
-        of_state, of_estimate = d.posterior_xt, d.posterior_x0
-        if self.options.mean_type == "eps":
-            # From c1 (z_t - noise eps) / signal + c2 z_t, [T] each.
-            of_state, of_estimate = of_state + of_estimate / d.signal, -of_estimate * d.noise / d.signal
-        std = (0.5 * d.posterior_log_variance).exp()
-        # The last step of the chain adds no noise.
-        std[0] = 0.0
+        of_state, of_estimate, std = self.diffusion.noise_step_factors()
+        if self.options.mean_type == "x0":
+            of_state, of_estimate = self.diffusion.posterior_xt, self.diffusion.posterior_x0
         return of_state.tolist(), of_estimate.tolist(), std.tolist()
 
     def losses(self, items: Tensor) -> tuple[list[Tensor], Tensor | None]:

@@ -14,6 +14,24 @@ from recbole_diffusion.model.encoder import FactorEncoder, LightGCNEncoder
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 
+class Distinct:
+    """The distinct ids of a tensor, and where each of its entries is among them.
+
+    Attributes:
+        ids: long [n], ascending.
+        places: long, of the shape given.
+    """
+
+    def __init__(self, ids: Tensor) -> None:
+        self.ids, self.places = torch.unique(ids, return_inverse=True)
+
+
+def squared_length(table: Tensor, ids: Tensor) -> Tensor:
+    """Return the sum of the squared lengths of rows of a table, each as often as its id is given."""
+    counts = ids.flatten().bincount(minlength=len(table)).to(table.dtype)
+    return counts @ table.square().sum(1)
+
+
 class EncoderModel(WholeGraphModel):
     """LightGCN or matrix factorisation, over which a subclass takes its loss of positive pairs.
 
@@ -62,11 +80,10 @@ class EncoderModel(WholeGraphModel):
         Returns:
             [*users.shape, d] and [*items.shape, d].
         """
-        some_users, of_user = torch.unique(users, return_inverse=True)
-        some_items, of_item = torch.unique(items, return_inverse=True)
-        U, V = (self.encoder if encoder is None else encoder).vectors((some_users, some_items))
-        # Unlike U[of_user], with a gradient that threads cannot reorder.
-        return F.embedding(of_user, U), F.embedding(of_item, V)
+        U, V = Distinct(users), Distinct(items)
+        u, v = (self.encoder if encoder is None else encoder).vectors((U.ids, V.ids))
+        # Unlike u[U.places], with a gradient that threads cannot reorder.
+        return F.embedding(U.places, u), F.embedding(V.places, v)
 
     def penalty(self, users: Tensor, items: Tensor, encoder: FactorEncoder | None = None) -> Tensor:
         """Return half the squared length of the free vectors of some users and items, over the users' number.
@@ -78,3 +95,22 @@ class EncoderModel(WholeGraphModel):
         """
         of_users, of_items = (self.encoder if encoder is None else encoder).ego(users, items)
         return (of_users.square().sum() + of_items.square().sum()) / (2 * len(users))
+
+    def counted_penalty(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return :meth:`penalty` of many items with repeats, in the time of the tables."""
+        tables = (users, self.encoder.users), (items, self.encoder.items)
+        return sum(squared_length(table, ids) for ids, table in tables) / (2 * len(users))
+
+    def drawn_pairs(self, interaction: Any) -> tuple[Tensor, Tensor]:
+        """Return users and positives, long [batch], as ``positives_by`` says: of the batch, or drawn anew.
+
+        ``user`` draws a user, then one of the user's items, so that users count alike, whatever they have.
+        """
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        if self.options.positives_by == "interaction":
+            return users, items
+        known = (self.positives.offsets.diff() > 0).nonzero().squeeze(1)
+        users = known[torch.randint(len(known), users.shape, device=users.device)]
+        counts = self.positives.counts(users)
+        drawn = (torch.rand(len(users), dtype=torch.float64, device=users.device) * counts).long()
+        return users, self.positives.items[self.positives.offsets[users] + drawn]
