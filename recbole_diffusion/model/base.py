@@ -70,7 +70,8 @@ class ModelInterface:
             package have theirs beside them, see ``registry.options_class``.
         trainer_class: ``plain``, ``adversarial`` (two optimizers in turn, see ``trainer/adversarial.py``),
             ``staged`` (one part after the other, see ``trainer/staged.py``), ``alternating`` (an epoch is a
-            sweep of least squares, see ``trainer/alternating.py``), a trainer class, or None for RecBole's
+            sweep of least squares, see ``trainer/alternating.py``), ``adversary_epochs`` (an adversary has
+            epochs of its own, see ``trainer/adversarial.py``), a trainer class, or None for RecBole's
             choice.
         dataset_class: ``interactions``, ``multimodal``, ``cross_domain``, a data set class, or None: by the
             model's type.

@@ -62,6 +62,13 @@ MODELS: dict[str, ModelSpec] = {
     "ChebyCF": ModelSpec(
         "graph", "a Chebyshev filter with a plateau, nothing trained (SIGIR 2025)", module="filters"
     ),
+    "DMNS": ModelSpec(
+        "graph", "an encoder against negatives that a conditional diffusion makes of neighbours (WWW 2024)"
+    ),
+    "AdvInfoNCE": ModelSpec("graph", "a contrastive loss whose negatives an adversary weighs (NeurIPS 2023)"),
+    "InvCF": ModelSpec(
+        "graph", "preference kept apart from popularity by contrast, for shifted test sets (WWW 2023)"
+    ),
     "CCDRec": ModelSpec(
         "multimodal",
         "items aligned with their modalities by diffusion, negatives from its chain, over a backbone (AAAI "
@@ -124,6 +131,7 @@ PARTS: dict[str, dict[str, str]] = {
     "trainer_class": {
         "plain": "trainer.base:RunTrainer",
         "adversarial": "trainer.adversarial:AdversarialTrainer",
+        "adversary_epochs": "trainer.adversarial:AdversaryEpochsTrainer",
         "alternating": "trainer.alternating:AlternatingTrainer",
         "staged": "trainer.staged:StagedTrainer",
     },

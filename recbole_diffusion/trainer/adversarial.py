@@ -111,6 +111,47 @@ class _AlternatingSteps(FusedSteps):
             )
 
 
+class _AdversaryEpochs(FusedSteps):
+    """RecBole's Trainer; before some epochs an adversary has one, while all other weights stay."""
+
+    def _train_epoch(
+        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+    ) -> Any:
+        if self.model.adversary_due(epoch_idx):
+            self._train_adversary(train_data)
+        self.model.adversary.requires_grad_(False)  # its gradient would be computed and discarded
+        try:
+            return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        finally:
+            self.model.adversary.requires_grad_(True)
+
+    def _train_adversary(self, train_data: Any) -> None:
+        self.model.train()
+        for batch in train_data:
+            loss = self.model.adversary_loss(batch.to(self.device))
+            self._check_nan(loss)
+            self.adversary_optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.adversary_optimizer.step()
+
+
+class AdversaryEpochsTrainer(RunMixin, _AdversaryEpochs):
+    """``_AdversaryEpochs`` with a run folder.
+
+    A model has ``encoder`` and ``adversary``, modules without a common weight, ``adversary_due(epoch)`` and
+    ``adversary_loss(interaction)``.
+    """
+
+    def __init__(self, config: Any, model: Any, folder: Any) -> None:
+        if config.general.mirror_gradient:
+            raise refusal(config["model"], "which trains two players in turn")
+        super().__init__(config, model, folder)
+        self.optimizer = self._build_optimizer(params=model.encoder.parameters())
+        self.adversary_optimizer = self._build_optimizer(
+            params=model.adversary.parameters(), learning_rate=model.options.adversary_learning_rate
+        )
+
+
 class AdversarialTrainer(RunMixin, _AlternatingSteps):
     """``_AlternatingSteps`` with a run folder. ``RunMixin`` saves every optimizer that is an attribute."""
 

@@ -45,7 +45,7 @@ class AdvInfoNCE(EncoderModel):
         super().__init__(config, dataset)
         o = self.options
         # a [n_users, width] and b [n_items, width].
-        sizes = {"users": self.n_users, "items": self.n_items}
+        sizes = {"user": self.n_users, "item": self.n_items}
         self.adversary = nn.ParameterDict({name: xavier(n, o.adversary_size) for name, n in sizes.items()})
         self.loss_names = ("contrast", "penalty")
         self.begin_epoch(0)
@@ -97,11 +97,15 @@ class AdvInfoNCE(EncoderModel):
         some_users, some_items = Distinct(users), Distinct(torch.cat([items[:, None], negatives], 1))
         rows = some_users.places[:, None].expand_as(some_items.places).flatten()
         with torch.set_grad_enabled(torch.is_grad_enabled() and not of_adversary):
-            U, V = (F.normalize(table, dim=1) for table in self.encoder.vectors((some_users.ids, some_items.ids)))
-            scores = pair_scores(U, V, rows, some_items.places.flatten()).view(len(users), -1)  # [batch, 1 + N]
+            U, V = (
+                F.normalize(table, dim=1) for table in self.encoder.vectors((some_users.ids, some_items.ids))
+            )
+            scores = pair_scores(U, V, rows, some_items.places.flatten()).view(
+                len(users), -1
+            )  # [batch, 1 + N]
         a, b = (
             F.embedding(some.ids, self.adversary[name])
-            for some, name in ((some_users, "users"), (some_items, "items"))
+            for some, name in ((some_users, "user"), (some_items, "item"))
         )
         harder = pair_scores(a, b, rows, some_items.places.flatten()).view(len(users), -1)[:, 1:]
         return self.contrast(scores[:, 0], scores[:, 1:], harder)

@@ -61,7 +61,7 @@ class NeighbourDenoiser(nn.Module):
 
 
 class DMNS(EncoderModel):
-    """An encoder trained against uniform negatives and those of a conditional diffusion, which learns beside it.
+    """An encoder trained against uniform negatives and those of a diffusion that learns beside it.
 
     Differences from the authors' code:
         * The loss has the logarithm that theirs leaves out, and the denoiser's error is squared
@@ -92,7 +92,9 @@ class DMNS(EncoderModel):
         if not self._mean_squares:
             return {}
         means = torch.stack(self._mean_squares).mean(0).tolist()
-        return {f"mean_square_{step}": value for step, value in zip(self.options.levels(), means, strict=True)}
+        return {
+            f"mean_square_{step}": value for step, value in zip(self.options.levels(), means, strict=True)
+        }
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """Return the ranking loss, the denoiser's and the penalty, in the order of ``loss_names``."""
@@ -101,8 +103,8 @@ class DMNS(EncoderModel):
         u, (v, n) = self.of_batch(users, torch.stack([items, random]))  # [batch, d] each
         c, x0 = unit(u.detach()), unit(v.detach())
         of_user = Distinct(users)
-        first = torch.zeros_like(of_user.ids).scatter_(  # a row of each user
-            0, of_user.places, torch.arange(len(users), device=users.device)
+        first = torch.full_like(of_user.ids, len(users)).scatter_reduce(  # a row of each user
+            0, of_user.places, torch.arange(len(users), device=users.device), "amin"
         )
         levels = self.generate(c[first], x0[first])  # [S, users, d]
         self._mean_squares.append(levels.square().mean((1, 2)))

@@ -58,7 +58,11 @@ class InvCF(EncoderModel):
         self.popularity = nn.ParameterDict(tables)
         for table in tables.values():
             nn.init.xavier_uniform_(table) if o.init_std is None else nn.init.normal_(table, std=o.init_std)
-        weights = {"popularity": o.popularity_weight, "joined": o.joined_weight, "independence": o.independence_weight}
+        weights = {
+            "popularity": o.popularity_weight,
+            "joined": o.joined_weight,
+            "independence": o.independence_weight,
+        }
         on = [name for name, weight in weights.items() if weight]
         self.loss_names = ("preference", *on, "penalty")
 
@@ -125,7 +129,9 @@ class InvCF(EncoderModel):
         ]
         return self.contrast(batch, own) + self.contrast(batch, own, rows)
 
-    def contrast(self, batch: "Batch", vectors: tuple[Tensor, ...], rows: list[Tensor] | None = None) -> Tensor:
+    def contrast(
+        self, batch: "Batch", vectors: tuple[Tensor, ...], rows: list[Tensor] | None = None
+    ) -> Tensor:
         """Return C, the mean InfoNCE on cosines.
 
         Args:
@@ -184,10 +190,10 @@ class Batch:
 
 
 def distance_correlation(x: Tensor, y: Tensor) -> Tensor:
-    """Return dCor of two samples [n, d]: 0 if independent, 1 if equal up to shift and scale (Szekely 2007)."""
+    """Return dCor of two samples [n, d]: 0 if independent, 1 if equal up to shift and scale."""
     A, B = (_centred_distances(sample) for sample in (x, y))
     variances = (A.square().mean() * B.square().mean()).clamp_min(0)
-    if float(variances) == 0:  # all rows of a sample alike
+    if float(variances.detach()) == 0:  # all rows of a sample alike
         return 0 * (A.sum() + B.sum())
     # sqrt(dCov^2(X, Y)) / sqrt(sqrt(dCov^2(X, X)) sqrt(dCov^2(Y, Y)))
     return ((A * B).mean().clamp_min(1e-12) / variances.sqrt()).sqrt()
@@ -195,8 +201,6 @@ def distance_correlation(x: Tensor, y: Tensor) -> Tensor:
 
 def _centred_distances(sample: Tensor) -> Tensor:
     """Return the distances of all pairs of rows less the means of row and column, [n, n]."""
-    squares = sample.square().sum(1)
-    inner = sample @ sample.T
-    # The square root of 0, which the diagonal has, has no gradient.
-    distances = ((squares[:, None] + squares - 2 * inner).clamp_min(0) + 1e-8).sqrt()
+    # By differences: exactly 0 for equal rows, where the gradient is 0 too.
+    distances = torch.cdist(sample, sample, compute_mode="donot_use_mm_for_euclid_dist")
     return distances - distances.mean(0) - distances.mean(1, keepdim=True) + distances.mean()

@@ -26,6 +26,93 @@ class HostOptions:
 
 
 @dataclass(frozen=True)
+class DMNSOptions(HostOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    steps: int = option("diffusion steps T", low=2)
+    beta_min: float = option("beta of the first step", low=0, high=1, open_low=True, open_high=True)
+    beta_max: float = option("beta of the last step", low=0, high=1, open_low=True, open_high=True)
+    level_divisors: list = option("negatives are the chain after the steps T / divisor, rounded down")
+    level_weights: list = option("weight of each of these negatives; a uniform one has 1")
+    start: str = option(
+        "what the chain starts from: noise, or an item of the user noised to step T, which at these betas "
+        "keeps much of it",
+        choices=("noise", "scaled"),
+    )
+    denoiser_loss: str = option("error of the estimated noise: squared, or absolute", choices=("l2", "l1"))
+
+    def levels(self) -> list[int]:
+        """Return the steps after which the chain is kept."""
+        return [self.steps // divisor for divisor in self.level_divisors]
+
+    def __post_init__(self) -> None:
+        if self.beta_min > self.beta_max:
+            raise UsageError(
+                f"beta_min is {self.beta_min:g} and beta_max {self.beta_max:g}; it must not be larger"
+            )
+        whole = all(type(one) is int and 1 < one <= self.steps for one in self.level_divisors)
+        if not whole or not self.level_divisors:
+            raise UsageError(
+                f"level_divisors is {self.level_divisors}; it takes whole numbers from 2 to steps, which is "
+                f"{self.steps}"
+            )
+        numbers = all(type(one) in (int, float) and one > 0 for one in self.level_weights)
+        if not numbers or len(self.level_weights) != len(self.level_divisors):
+            raise UsageError(
+                f"level_weights is {self.level_weights}; it takes a number above 0 for each of the "
+                f"{len(self.level_divisors)} level_divisors"
+            )
+
+
+@dataclass(frozen=True)
+class ContrastOptions(HostOptions):
+    """What AdvInfoNCE and InvCF share."""
+
+    temperature: float = option("tau, which cosines are divided by", low=0, open_low=True)
+    positives_by: str = option(
+        "rows of a batch: a random user and a random item of the user, or the training rows in turn",
+        choices=("user", "interaction"),
+    )
+
+
+@dataclass(frozen=True)
+class AdvInfoNCEOptions(ContrastOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    n_negatives: int = option("N, uniform negatives of a row", low=2)
+    negative_factor: float = option("kappa, factor of the negatives", low=0, open_low=True)
+    adversary_size: int = option("width of the adversary's tables", low=1)
+    adversary_learning_rate: float = option("step size of the adversary", low=0, open_low=True)
+    adversary_epochs: int = option("epochs of the adversary in all", low=0)
+    adversary_interval: int = option(
+        "epochs of the encoder from one epoch of the adversary to the next; it has one before each epoch n "
+        "with n + 3 a multiple",
+        low=1,
+    )
+    adversary_start: int = option("first epoch of the encoder before which it may train", low=0)
+
+
+@dataclass(frozen=True)
+class InvCFOptions(ContrastOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    n_negatives: int | None = option(
+        "N, uniform negatives of a row; null: the positives of the other rows", low=1
+    )
+    popularity_weight: float = option("lambda_1, weight of the contrast of popularity alone", low=0)
+    joined_weight: float = option("lambda_3, weight of the contrast of both joined", low=0)
+    independence_weight: float = option("lambda_2, weight of the distance correlation of both", low=0)
+    cosine_scores: bool = option("rank by cosines, as the training compares; false: inner products")
+
+    def __post_init__(self) -> None:
+        if not (self.popularity_weight or self.joined_weight or self.independence_weight):
+            raise UsageError(
+                "popularity_weight, joined_weight and independence_weight are all 0: the popularity vectors "
+                "are not trained; give one of them above 0"
+            )
+
+
+@dataclass(frozen=True)
 class LinkPropOptions:
     """Read once by the model's constructor, checked before data loads."""
 
