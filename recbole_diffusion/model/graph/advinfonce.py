@@ -21,9 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_diffusion.model.graph.host import Distinct, EncoderModel
+from recbole_diffusion.model.graph.host import Distinct, EncoderModel, candidate_scores
 from recbole_diffusion.model.graph.options import AdvInfoNCEOptions
-from recbole_diffusion.model.layers import pair_scores
 from recbole_diffusion.model.loss import xavier
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
@@ -94,20 +93,19 @@ class AdvInfoNCE(EncoderModel):
         self, users: Tensor, items: Tensor, negatives: Tensor, of_adversary: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Return L, and the mean KL(p || uniform) without gradient."""
-        some_users, some_items = Distinct(users), Distinct(torch.cat([items[:, None], negatives], 1))
-        rows = some_users.places[:, None].expand_as(some_items.places).flatten()
+        some_users, some_items = (
+            Distinct(users),
+            Distinct(torch.cat([items[:, None], negatives], 1), self.n_items),
+        )
         with torch.set_grad_enabled(torch.is_grad_enabled() and not of_adversary):
             U, V = (
                 F.normalize(table, dim=1) for table in self.encoder.vectors((some_users.ids, some_items.ids))
             )
-            scores = pair_scores(U, V, rows, some_items.places.flatten()).view(
-                len(users), -1
+            scores = candidate_scores(
+                F.embedding(some_users.places, U), V, some_items.places
             )  # [batch, 1 + N]
-        a, b = (
-            F.embedding(some.ids, self.adversary[name])
-            for some, name in ((some_users, "user"), (some_items, "item"))
-        )
-        harder = pair_scores(a, b, rows, some_items.places.flatten()).view(len(users), -1)[:, 1:]
+        a, b = F.embedding(users, self.adversary["user"]), F.embedding(some_items.ids, self.adversary["item"])
+        harder = candidate_scores(a, b, some_items.places[:, 1:])
         return self.contrast(scores[:, 0], scores[:, 1:], harder)
 
     def contrast(self, positive: Tensor, negative: Tensor, harder: Tensor) -> tuple[Tensor, Tensor]:

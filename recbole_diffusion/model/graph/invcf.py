@@ -21,9 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_diffusion.model.encoder import LightGCNEncoder
-from recbole_diffusion.model.graph.host import Distinct, EncoderModel, squared_length
+from recbole_diffusion.model.graph.host import Distinct, EncoderModel, candidate_scores, squared_length
 from recbole_diffusion.model.graph.options import InvCFOptions
-from recbole_diffusion.model.layers import pair_scores
 from recbole_diffusion.model.propagation import mean_of_layers
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
@@ -92,7 +91,7 @@ class InvCF(EncoderModel):
             many = users.repeat_interleave(o.n_negatives)
             negatives = uniform_negatives(self.positives, many).view(len(users), -1)
         everything = items if negatives is None else torch.cat([items, negatives.flatten()])
-        some_users, some_items = Distinct(users), Distinct(everything)
+        some_users, some_items = Distinct(users), Distinct(everything, self.n_items)
         batch = Batch(some_users.places, some_items.places, len(users))
         ids = some_users.ids, some_items.ids
         of_preference = self.encoder.vectors(ids)
@@ -147,10 +146,8 @@ class InvCF(EncoderModel):
             return F.cross_entropy(
                 others.masked_fill(batch.same_item(), -torch.inf).diagonal_scatter(own), batch.numbers
             )
-        left, which = (U, batch.users) if rows is None else (u, batch.numbers)
-        places = which[:, None].expand_as(batch.negatives).flatten()
-        others = pair_scores(left, V, places, batch.negatives.flatten()) / self.options.temperature
-        scores = torch.cat([own[:, None], others.view_as(batch.negatives)], 1)  # [batch, 1 + N]
+        others = candidate_scores(u, V, batch.negatives) / self.options.temperature
+        scores = torch.cat([own[:, None], others], 1)  # [batch, 1 + N]
         return (scores.logsumexp(1) - own).mean()
 
     def _penalties(self, users: Tensor, items: Tensor) -> Tensor:
