@@ -18,7 +18,7 @@ from typing import Any
 from recbole_diffusion import registry
 from recbole_diffusion.options.declare import allowed_text
 from recbole_diffusion.storage import yaml_io
-from recbole_diffusion.storage.properties import model_values
+from recbole_diffusion.storage.properties import model_values, pairwise_values
 
 PROPERTIES = Path(__file__).resolve().parent.parent / "properties"
 HEADING = ("option", "default", "allowed", "meaning", "presets", "remarks")
@@ -102,7 +102,8 @@ def defaults_of(name: str) -> tuple[dict[str, str], dict[str, str]]:
         if name in registry.MODELS
         else [m for m in registry.MODELS if issubclass(options_class(m), cls)]
     )
-    read = [yaml_of(f"model/{heir}") for heir in heirs] or [yaml_of("overall")]
+    # Of every run, and what this package adds to RecBole's models of pairs.
+    read = [yaml_of(f"model/{heir}") for heir in heirs] or [yaml_of("overall"), (pairwise_values(), {})]
     texts = {}
     for field in dataclasses.fields(cls):
         found = {yaml_io.dump_value(values[field.name]) for values, _ in read if field.name in values}

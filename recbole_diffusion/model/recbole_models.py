@@ -26,7 +26,7 @@ class _Chooses(ModelInterface):
 
     def __init__(self: Any, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)  # type: ignore[call-arg]
-        o, self.negatives = config.negatives, None
+        o, self.negatives = getattr(config, "negatives", None), None  # a Config of RecBole has none
         if o is not None and o.negative_sampler is not None:
             interactions = binary_interactions(dataset)
             law = o.negative_sampler == "popularity" and o.popularity_power > 0

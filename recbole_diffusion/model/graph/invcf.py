@@ -15,7 +15,6 @@ permutation of the batch::
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -50,10 +49,11 @@ class InvCF(EncoderModel):
         super().__init__(config, dataset)
         o, tables = self.options, {}
         for name, axis in (("user", 1), ("item", 0)):
-            # The class of each id: its number of interactions among the distinct ones; padding has 0.
-            counts, classes = np.unique(self.interactions.getnnz(axis=axis), return_inverse=True)
-            self.register_buffer(f"{name}_class", torch.from_numpy(classes).long(), persistent=False)
-            tables[name] = nn.Parameter(torch.empty(len(counts), o.embedding_size))
+            # The class of each id is its number of interactions; a power of two of them, which data that have
+            # grown a little have too. The padding id has 0.
+            counts = torch.from_numpy(self.interactions.getnnz(axis=axis)).long()
+            self.register_buffer(f"{name}_class", counts, persistent=False)
+            tables[name] = nn.Parameter(torch.empty(2 ** int(counts.max()).bit_length(), o.embedding_size))
         self.popularity = nn.ParameterDict(tables)
         for table in tables.values():
             nn.init.xavier_uniform_(table) if o.init_std is None else nn.init.normal_(table, std=o.init_std)
