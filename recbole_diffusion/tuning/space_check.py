@@ -9,6 +9,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import checked, read_options, unread, unread_text
 from recbole_diffusion.options.general import GeneralOptions
+from recbole_diffusion.options.negatives import NegativeOptions
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
@@ -58,8 +59,7 @@ def check_space(space: SearchSpace, config: Config, options: Mapping[str, Any]) 
     """
     unsearchable = NOT_SEARCHED | set(config.parameters["Dataset"]) | set(config.parameters["Evaluation"])
     unsearchable |= set(SplitOptions.__dataclass_fields__) | set(RatingOptions.__dataclass_fields__)
-    own = registry.options_class(config["model"])
-    declared = {**GeneralOptions.__dataclass_fields__, **(own.__dataclass_fields__ if own else {})}
+    declared = {name: one for cls in _declared(config) for name, one in cls.__dataclass_fields__.items()}
     for parameter in space.parameters:
         for name in set(parameter.names) & unsearchable:
             raise UsageError(
@@ -73,6 +73,12 @@ def check_space(space: SearchSpace, config: Config, options: Mapping[str, Any]) 
         for name, values in parameter.when.items():
             for value in values:
                 _check_value(space, config, options, declared, name, value)
+
+
+def _declared(config: Config) -> list[type[Any]]:
+    """Return the classes of the options that a trial of a configuration can differ in."""
+    own = registry.options_class(config["model"])
+    return [GeneralOptions, *([own] if own else []), *([NegativeOptions] if config.negatives else [])]
 
 
 def _check_value(
@@ -124,19 +130,18 @@ def check_combinations(
     Raises:
         UsageError: the first one that the model refuses.
     """
-    own = registry.options_class(config["model"])
-    declared: list[type[Any]] = [GeneralOptions, *([own] if own else [])]
+    declared = _declared(config)
     never: dict[str, str] | None = None  # options that no combination so far reads, with the reason
     for combination in combinations:
+        reasons: dict[str, str] = {}
         try:
             for cls in declared:
-                reasons = unread(read_options(cls, {**config.final_config_dict, **combination}))
+                reasons |= unread(read_options(cls, {**config.final_config_dict, **combination}))
         except UsageError as error:
             text = yaml_io.dump_value(dict(combination))
             raise UsageError(
                 f"{space.source}: the combination {text} is refused: {error}. Join or condition these lines"
             ) from error
-        # Of the last class, the model's own.
         never = reasons if never is None else {name: why for name, why in never.items() if name in reasons}
     note = unread_text(never or {}, space.names)
     return f"{note}: trials that differ in them alone are the same" if note else None

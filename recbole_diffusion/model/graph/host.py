@@ -129,8 +129,8 @@ class EncoderModel(WholeGraphModel):
 
     def counted_penalty(self, users: Tensor, items: Tensor) -> Tensor:
         """Return :meth:`penalty` of many items with repeats, in the time of the tables."""
-        tables = (users, self.encoder.users), (items, self.encoder.items)
-        return sum(squared_length(table, ids) for ids, table in tables) / (2 * len(users))
+        of_users = squared_length(self.encoder.users, users)
+        return (of_users + squared_length(self.encoder.items, items)) / (2 * len(users))
 
     def drawn_pairs(self, interaction: Any) -> tuple[Tensor, Tensor]:
         """Return users and positives, long [batch], as ``positives_by`` says: of the batch, or drawn anew.
