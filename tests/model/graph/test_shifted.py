@@ -22,26 +22,26 @@ CONTRAST = {**SMALL, "n_negatives": 8, "temperature": 0.3}
 class TestDMNS(ModelContract):
     model = "DMNS"
     options = {**SMALL, "steps": 10, "level_divisors": [5, 2], "level_weights": [1.0, 0.5]}
-    epochs = 15
+    epochs = 12
 
 
 class TestDMNSOfFactorsFromScaledNoise(ModelContract):
     model = "DMNS"
     options = {**SMALL, "backbone": "mf", "start": "scaled", "denoiser_loss": "l1", "reg_weight": 0.0}
-    options |= {"level_weights": [0.2] * 4}  # an item of the user's own, a little noised, is not pushed far
-    epochs = 30
+    options |= {"steps": 10, "level_weights": [0.2] * 4}  # items of the user's own are not pushed far
+    epochs = 20
 
 
 class TestAdvInfoNCE(ModelContract):
     model = "AdvInfoNCE"
     options = {**CONTRAST, "adversary_interval": 3, "adversary_learning_rate": 0.01}
-    epochs = 15
+    epochs = 12
 
 
 class TestInvCF(ModelContract):
     model = "InvCF"
     options = {**CONTRAST, "popularity_weight": 0.1, "joined_weight": 0.1, "independence_weight": 0.1}
-    epochs = 15
+    epochs = 12
 
 
 class TestInvCFInBatch(ModelContract):
