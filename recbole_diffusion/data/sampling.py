@@ -13,7 +13,7 @@ import torch
 
 from recbole_diffusion.compat import RepeatableSampler, Sampler
 from recbole_diffusion.data.user_items import pair_keys
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 
 PHASES = ["train", "valid", "test"]
 BITS_PER_PAIR = 32  # at most, of the table of used pairs
@@ -66,10 +66,10 @@ def require_negatives(dataset: Any, interactions: Any, by_popularity: bool, reme
     full = np.flatnonzero(np.diff(interactions.indptr) >= candidates)
     if len(full):
         token = str(dataset.field2id_token[dataset.uid_field][int(full[0])])
+        why = " that have interactions, so that popularity leaves" if by_popularity else ", which leaves"
         raise UsageError(
-            f"user {token!r} has all {candidates} items{' that have interactions' if by_popularity else ''}: "
-            f"{'popularity gives' if by_popularity else 'there is'} no negative; leave such users out with "
-            f"user_inter_num_interval{remedy}"
+            f"user {token!r} has all {counted(candidates, 'item')}{why} no negative to draw; leave such users "
+            f"out with user_inter_num_interval{remedy}"
         )
 
 

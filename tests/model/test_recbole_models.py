@@ -3,14 +3,17 @@
 import json
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from recbole_diffusion.compat import GeneralRecommender, InputType, Interaction, get_model, init_seed
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
+from recbole_diffusion.data.sampling import require_negatives
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.model import ease
 from recbole_diffusion.options.negatives import BY_SCORES, BY_VECTORS, MIXED, OF_RECBOLE
@@ -315,6 +318,21 @@ def test_a_sampler_that_a_model_cannot_take_is_refused(model, options, message):
     with pytest.raises(UsageError) as found:
         Config(model, "ml-100k", overrides=options)
     assert message in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("by_popularity", "message"),
+    [
+        (False, "user 'b' has all 3 items, which leaves no negative to draw"),
+        (True, "user 'a' has all 1 item that have interactions, so that popularity leaves no negative"),
+    ],
+)
+def test_a_user_without_a_negative_is_named(by_popularity, message):
+    dense = np.array([[0, 0, 0, 0], [0, 1, 0, 0], [0, 1, 1, 1]])[: 2 if by_popularity else 3]
+    part = SimpleNamespace(uid_field="user", field2id_token={"user": ["[PAD]", "a", "b"]})
+    with pytest.raises(UsageError, match=message):
+        require_negatives(part, sp.csr_matrix(dense), by_popularity, "")
+    require_negatives(part, sp.csr_matrix(np.eye(3)[[0, 1]]), False, "")
 
 
 def test_every_sampler_is_an_option_and_the_table_names_models_of_recbole():
