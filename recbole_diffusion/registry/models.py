@@ -131,9 +131,9 @@ PARTS: dict[str, dict[str, str]] = {
     "trainer_class": {
         "plain": "trainer.base:RunTrainer",
         "adversarial": "trainer.adversarial:AdversarialTrainer",
-        "adversary_epochs": "trainer.adversarial:AdversaryEpochsTrainer",
         "alternating": "trainer.alternating:AlternatingTrainer",
         "staged": "trainer.staged:StagedTrainer",
+        "adversary_epochs": "trainer.adversarial:AdversaryEpochsTrainer",
     },
     "dataset_class": {
         "interactions": "data.dataset:InteractionDataset",
