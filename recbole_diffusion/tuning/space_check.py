@@ -9,7 +9,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import checked, read_options, unread, unread_text
 from recbole_diffusion.options.general import GeneralOptions
-from recbole_diffusion.options.negatives import NegativeOptions
+from recbole_diffusion.options.negatives import NegativeOptions, check_sampler
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.storage import yaml_io
@@ -87,6 +87,8 @@ def _check_value(
     try:
         if name in declared:
             checked(declared[name], value)
+            if name == "negative_sampler" and config.negatives is not None:
+                check_sampler(value, config["model"], config.samplers)
         else:
             Config(config["model"], config["dataset"], [], {**options, name: value})
     except UsageError as error:

@@ -169,6 +169,13 @@ def test_a_data_set_of_train_and_test_only_is_marked(tmp_path):
             {"noise_min": {"choice": [0.1]}, "noise_max": {"choice": [0.01]}},
             "noise_min must not be larger",
         ),
+        ("BPR", {"negative_sampler": {"choice": ["dns", "hard"]}}, "it takes uniform | popularity"),
+        ("NGCF", {"negative_sampler": {"choice": ["dns", "mixgcf"]}}, "mixgcf makes vectors"),
+        (
+            "BPR",
+            {"negative_sampler": {"choice": ["dns"]}, "hardest": {"choice": [1, 40]}},
+            "hardest is 40 but candidate_items only 32",
+        ),
         ("TVDiff", {"seed": {"int": [0, 5]}}, "cannot be searched"),
         ("TVDiff", {"epochs": {"int": [1, 5]}}, "cannot be searched"),
         ("TVDiff", {"valid_metric": {"choice": ["Recall@10"]}}, "cannot be searched"),
