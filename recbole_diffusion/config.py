@@ -255,7 +255,9 @@ class Config(RecBoleConfig):
         given, by_user = self.external_config_dict, model_needs.ranks_by_user(self.model_class)
         self.notes += model_needs.complete(final, given, self.model_class, by_user)
         rated = read_options(RatingOptions, final).names(self.model_class.predicts_ratings)
-        self.notes += recbole_options.complete(final, given, self.internal_config_dict)
+        self.notes += recbole_options.complete(
+            final, given, self.internal_config_dict, getattr(self.options, "reads_order", None)
+        )
         self.notes += evaluation.fit(final, self.given, rated)
         evaluation.check(final, rated)
         recbole_options.check(final)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import torch
 
 from recbole_diffusion.compat import Dataset, FeatureSource, FeatureType, Interaction, SequentialDataset
 from recbole_diffusion.data import columns, labelled, split, split_files
@@ -19,13 +20,14 @@ from recbole_diffusion.data.ratings import KeptRatings, check_reaches_middle, ch
 from recbole_diffusion.data.reader import FastReading, opened
 from recbole_diffusion.data.table_file import TableFile, file_or_table
 from recbole_diffusion.data.times import TimeOrder, times_of
-from recbole_diffusion.data.valid_part import check_can_be_latest, divide_by_time, remember_rows
+from recbole_diffusion.data.valid_part import check_can_be_latest, divide_by_time, give_times, remember_rows
 from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.options.evaluation import parts_left_out
 from recbole_diffusion.options.recbole import splits_by_time
 from recbole_diffusion.options.split import SplitOptions
 
 PARTS = ("train", "valid", "test")
+TIME_RANK = "_time_rank"  # the column of :class:`OrderedDataset`
 
 
 class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
@@ -131,10 +133,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         if missing:
             found = "none" if frame is None else ", ".join(frame.columns)
             if missing == {self.time_field} and (why := self._why_times()):
-                without = {
-                    "eval_args splits by time": "set eval_args.order to RO",
-                    "valid_part is latest": "leave out valid_part",
-                }.get(why, "take another shift")
+                without = self._without_times().get(why, "take another shift")
                 there = ", ".join(opened(path, self.config).header())  # loaded or not
                 raise UsageError(
                     f"{why}, but {path} has no column {self.time_field!r}, only "
@@ -151,6 +150,13 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
             self._tell_contradictions(frame, source)
             columns.check_types(self, file_or_table(Path(filepath)), frame, source)
         return frame
+
+    def _without_times(self) -> dict[str, str]:
+        """Return what to do without times, by what needs them."""
+        return {
+            "eval_args splits by time": "set eval_args.order to RO",
+            "valid_part is latest": "leave out valid_part",
+        }
 
     def _note_unread(
         self, file: AtomicFile | TableFile, header: dict[str, FeatureType], wanted: list[str], rows: int
@@ -332,7 +338,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         self._drop_unused_col()
         parts = [self.copy(self.inter_feat[numbers.tolist()]) for numbers in rows]
         for part, numbers in zip(parts, rows, strict=True):
-            part.times = None if self.times is None else self.times[numbers]
+            part.times, part.file_rows = None if self.times is None else self.times[numbers], numbers
         return parts
 
     def _change_feat_format(self) -> None:
@@ -342,18 +348,54 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
 
     @property
     def _remembers_rows(self) -> bool:
-        """Whether valid is to be made of the latest rows after RecBole's split; a shift does it itself."""
+        """Whether rows are told apart after RecBole's split, to divide them by time; a shift does it itself."""
         return self.config.split.valid_part == "latest" and self.shift is None
 
     def _parts_of_recbole(self) -> list[Dataset]:
-        times, latest = self.times, self._remembers_rows
+        times, latest = self.times, self.config.split.valid_part == "latest"
         parts = super().build()
         for part in parts:
             part.times = None  # not those of all rows
         if latest:
             assert times is not None  # since valid_part needs them
             divide_by_time(self, parts, times)
+        elif self._remembers_rows:
+            assert times is not None
+            give_times(self, parts, times)
         if len(parts) == 2 and self.benchmark_filename_list is not None:
             parts.insert(1, copy.copy(parts[1]))
             parts[1].inter_feat = copy.deepcopy(parts[2].inter_feat)
+        return parts
+
+
+class OrderedDataset(InteractionDataset):
+    """A data set whose training part tells the model the order of its rows in time, where it asks for that.
+
+    The model's options have ``reads_order``: why the order is needed, and what to do about data without
+    times; or None. The training part then has the column ``TIME_RANK``, the place of a row among its rows in
+    order of time, int64; of equal times the earlier in the file is the first.
+    """
+
+    reads_options = frozenset({"environments", "more_environments"})
+
+    def _why_times(self) -> str | None:
+        asked = self.config.options.reads_order
+        return super()._why_times() or (asked and asked[0])
+
+    def _without_times(self) -> dict[str, str]:
+        asked = self.config.options.reads_order
+        return super()._without_times() | (dict([asked]) if asked else {})
+
+    @property
+    def _remembers_rows(self) -> bool:
+        return super()._remembers_rows or (self.shift is None and bool(self.config.options.reads_order))
+
+    def build(self) -> list[Dataset]:
+        """Split as the base class does, and number the rows of train in order of time."""
+        parts = super().build()
+        if self.config.options.reads_order:
+            train = parts[0]
+            order = np.lexsort((train.file_rows, train.times))
+            ranks = torch.from_numpy(np.argsort(order))
+            train.inter_feat.update(Interaction({TIME_RANK: ranks}))
         return parts

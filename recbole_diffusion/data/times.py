@@ -109,13 +109,15 @@ class TimeOrder(Dataset):
 
     Attributes:
         times: of the interactions, [rows], where something orders them by time; else None. A part has those
-            of its own rows under a shift and with ``valid_part: latest``.
+            of its own rows under a shift, with ``valid_part: latest``, and where the model reads the order.
+        file_rows: of a part that has times, the row of each interaction among all, [rows].
     """
 
     config: Any
     inter_feat: Any
     shift: SplitOptions | None
     times: np.ndarray | None = None
+    file_rows: np.ndarray | None = None
     read_files: list[tuple[Any, int]]
     _follows: Any = slice(None)  # the rows with an earlier one of the same user, in order of user and time
 

@@ -121,7 +121,19 @@ def divide_by_time(dataset: Any, parts: Sequence[Any], times: np.ndarray) -> Non
     for part, chosen in ((parts[0], ~is_valid), (parts[1], is_valid)):
         numbers = torch.from_numpy(np.flatnonzero(chosen))
         part.inter_feat = Interaction({name: values[numbers] for name, values in both.items()})
+    give_times(dataset, parts, times)
+
+
+def give_times(dataset: Any, parts: Sequence[Any], times: np.ndarray) -> None:
+    """Give each part its ``times`` and ``file_rows``; the data set and all parts lose the column ROW.
+
+    Args:
+        dataset: the whole data set.
+        parts: of it, with the column ROW.
+        times: of all rows, [rows], in the order of ROW.
+    """
     for part in parts:
-        part.times = times[part.inter_feat[ROW].numpy()]
+        part.file_rows = part.inter_feat[ROW].numpy()
+        part.times = times[part.file_rows]
     for one in (dataset, *parts):
         one.inter_feat.drop(ROW)

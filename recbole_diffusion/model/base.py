@@ -73,8 +73,9 @@ class ModelInterface:
             sweep of least squares, see ``trainer/alternating.py``), ``adversary_epochs`` (an adversary has
             epochs of its own, see ``trainer/adversarial.py``), a trainer class, or None for RecBole's
             choice.
-        dataset_class: ``interactions``, ``multimodal``, ``cross_domain``, a data set class, or None: by the
-            model's type.
+        dataset_class: ``interactions``, ``ordered`` (the training rows have their order in time, if the
+            options ask for it), ``multimodal``, ``cross_domain``, a data set class, or None: by the model's
+            type.
         loader_class: ``positives`` for batches without negatives (the model draws them itself), a class, or
             None for RecBole's choice by ``input_type``.
         protocol: a file of ``properties/protocol`` that says how the model's data is split and evaluated; it

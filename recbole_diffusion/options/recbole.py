@@ -109,13 +109,19 @@ def _clips(clipping: Any) -> bool:
     return numbers and largest > 0 and order >= 1
 
 
-def complete(final: dict[str, Any], given: Mapping[str, Any], below: Mapping[str, Any]) -> list[str]:
-    """Fill ``eval_args`` as RecBole does, and load the time if the split is by time.
+def complete(
+    final: dict[str, Any],
+    given: Mapping[str, Any],
+    below: Mapping[str, Any],
+    reads_order: tuple[str, str] | None = None,
+) -> list[str]:
+    """Fill ``eval_args`` as RecBole does, and load the time if the split is by time, or the model reads it.
 
     Args:
         final: the values of all layers; changed in place.
         given: the values that the user gave.
         below: the values of the layers below the user's.
+        reads_order: why the model reads the order of rows in time, and what to do without; or None.
 
     Returns:
         Lines for the log.
@@ -146,6 +152,7 @@ def complete(final: dict[str, Any], given: Mapping[str, Any], below: Mapping[str
     why = "eval_args splits by time" if by_eval_args and splits_by_time(final["eval_args"]) else None
     why = "the temporal shift orders rows by time" if final["shift"] == "temporal" else why
     why = "valid_part latest orders rows by time" if final["valid_part"] == "latest" else why
+    why = why or (reads_order and reads_order[0])
     if why and isinstance(columns, list) and time not in columns:
         final["load_col"] = {**final["load_col"], "inter": [*columns, time]}
         notes.append(f"the column {time} is loaded too: {why}")

@@ -53,6 +53,10 @@ MODELS: dict[str, ModelSpec] = {
         "rows", "random walks of length three less popularity, exact (TiiS 2017)", module="linear"
     ),
     "UserKNN": ModelSpec("rows", "the items of the most similar users, by cosine", module="linear"),
+    "CDR": ModelSpec(
+        "rows",
+        "a variational autoencoder over the chronological environments of a history, with gates (TOIS 2023)",
+    ),
     "LinkProp": ModelSpec(
         "graph", "paths of length three weighted by degrees, nothing trained (WWW 2022)", module="filters"
     ),
@@ -137,6 +141,7 @@ PARTS: dict[str, dict[str, str]] = {
     },
     "dataset_class": {
         "interactions": "data.dataset:InteractionDataset",
+        "ordered": "data.dataset:OrderedDataset",
         "multimodal": "data.multimodal:MultimodalDataset",
         "cross_domain": "data.cross_domain:CrossDomainDataset",
     },

@@ -96,3 +96,34 @@ class UserKNNOptions:
 
     k: int = option("neighbours of a user, of which a trained user itself is one", low=1)
     shrink: float = option("added to the product of the lengths: few common items count less", low=0)
+
+
+@dataclass(frozen=True)
+class CDROptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    batch_by: str = option("training rows: each user once an epoch", choices=("user",))
+    environments: int = option("T, parts of equal counts that a history is cut into, in order of time", low=1)
+    more_environments: int = option("more parts that the same history is cut into when scoring", low=0)
+    hidden_size: int = option("width of the encoder's hidden layer", low=1)
+    factor_size: int = option("A, unobserved factors of an environment", low=1)
+    latent_dimension: int = option("K, factors of preference", low=1)
+    categories: int = option("C, categories that factors and items are divided among", low=1)
+    dropout_prob: float = option("dropout of the items of an environment", low=0, high=1, open_high=True)
+    noise_std: float = option("factor of the noise of both draws while training; 0: their means", low=0)
+    temperature: float = option("tau of gates and scores", low=0, open_low=True)
+    gate_noise: float = option("sigma, noise of the gates while training", low=0)
+    gate_std: float = option("deviation of the gates' start around 0.5", low=0)
+    kl_weight: float = option("lambda_1, weight of the divergence of the factors from N(0, 1)", low=0)
+    gate_weight: float = option("lambda_2, weight of the expected number of open gates", low=0)
+    variance_weight: float = option("lambda_3, weight of the decoder gradient's variance over parts", low=0)
+    variance_users: int | None = option("users of a batch that estimate that variance; null: all", low=1)
+
+    @property
+    def reads_order(self) -> tuple[str, str] | None:
+        """Why the order of rows in time is read, and what to do without times; None if it is not."""
+        parts = self.environments + self.more_environments
+        if parts == 1:
+            return None
+        remedy = "set environments to 1 and more_environments to 0"
+        return f"CDR cuts each history into {parts} environments by time", remedy
