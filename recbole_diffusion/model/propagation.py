@@ -133,6 +133,22 @@ class SparseMatrix(nn.Module):
         return _Product.apply(self.back_rows, self.forth_rows, dense)
 
 
+class VaryingMatrix(SparseMatrix):
+    """A sparse matrix whose entries stay where they are and get other values, see :meth:`put`."""
+
+    order: Tensor
+
+    def __init__(self, matrix: sp.csr_matrix) -> None:
+        super().__init__(matrix)
+        numbers = sp.csr_matrix((np.arange(matrix.nnz), matrix.indices, matrix.indptr), matrix.shape)
+        # Of each entry of the transpose, by its rows: its number among the entries of the matrix.
+        self.register_buffer("order", torch.from_numpy(numbers.T.tocsr().data), persistent=False)
+
+    def put(self, values: Tensor) -> None:
+        """Replace the values of the entries, [entries] by rows; products that were made keep theirs."""
+        self.values, self.back_values = values, values[self.order]
+
+
 class _MeanOfLayers(torch.autograd.Function):
     """The mean over the layers of LightGCN's propagation, which is linear and its own transpose.
 

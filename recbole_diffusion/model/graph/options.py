@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
+from recbole_diffusion.options.diffusion import NoiseBoundsOptions
 
 
 @dataclass(frozen=True)
@@ -167,3 +168,59 @@ class ChebyCFOptions:
         "where the plateau is interpolated: as the released code does, or at one set of nodes",
         choices=("released", "consistent"),
     )
+
+
+@dataclass(frozen=True)
+class DRGNNOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    embedding_size: int = option("width d of user and item vectors", low=2)
+    n_layers: int = option("propagation layers of LightGCN", low=1)
+    init_std: float | None = option(
+        "standard deviation of the vectors' normal initialisation; null: Glorot's uniform rule",
+        low=0,
+        open_low=True,
+    )
+    reg_weight: float = option("weight of the L2 penalty on the free vectors of a batch", low=0)
+    temperature: float = option("tau, divides the scores in the loss", low=0, open_low=True)
+    alpha: float = option(
+        "temperature of the neighbours' weights; the smaller, the more distant ones count",
+        low=0,
+        open_low=True,
+    )
+    edge_weight: float = option("c, share of an added edge among its user's", low=0, high=1, open_high=True)
+    edge_share: float = option(
+        "rho, share of the items among which each user is joined to the nearest", low=0, high=1, open_low=True
+    )
+    edge_start: int = option("first epoch with added edges", low=0)
+    edge_every: int = option("epochs from which on the edges are chosen anew", low=1)
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        of_edges = ("edge_share", "edge_start", "edge_every")
+        return dict.fromkeys(of_edges, "edge_weight is 0") if self.edge_weight == 0 else {}
+
+
+@dataclass(frozen=True)
+class CausalDiffRecOptions(NoiseBoundsOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    embedding_size: int = option("width d of the vectors of users and items", low=2)
+    hidden_size: int = option("hidden width of the graph encoder, the inference and the denoiser", low=1)
+    feature_size: int = option("width of the features of users and items", low=1)
+    features: str = option(
+        "random features that stay, or that are trained from there", choices=("fixed", "trained")
+    )
+    n_layers: int = option("propagation layers of LightGCN over the denoised vectors", low=1)
+    reg_weight: float = option("weight of the penalty on the denoised vectors of a batch", low=0)
+    environments: int = option("K, edited graphs of an epoch", low=2)
+    edits: int = option("S, cells that each user and each item draws to be flipped", low=1)
+    candidates: int = option("other nodes, drawn uniformly, among which a node draws its edits", low=1)
+    time_size: int = option("width of the embedding of a step", low=2)
+    dropout_prob: float = option("dropout of the noised vectors", low=0, high=1, open_high=True)
+    risk_weight: float = option("weight of diffusion and reconstruction in an environment's risk", low=0)
+    inference_weight: float = option("weight of the inference of an environment in its risk", low=0)
+    variance_weight: float = option("weight of the variance of the risks beside their mean", low=0)
+
+    def __post_init__(self) -> None:
+        self.check_schedule()
