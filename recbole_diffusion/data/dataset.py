@@ -348,7 +348,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
 
     @property
     def _remembers_rows(self) -> bool:
-        """Whether rows are told apart after RecBole's split, to divide them by time; a shift does it itself."""
+        """Whether rows are told apart after RecBole's split, for their times; a shift does it itself."""
         return self.config.split.valid_part == "latest" and self.shift is None
 
     def _parts_of_recbole(self) -> list[Dataset]:

@@ -13,6 +13,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from support.small import with_times
+
 from recbole_diffusion import load_run, registry, run
 from recbole_diffusion.testing import FAST, make_checkerboard, make_two_domains
 from recbole_diffusion.testing.features import MODALITIES, write_features
@@ -40,6 +42,8 @@ def data_of(model: str, folder: Path) -> dict[str, Any]:
         two = make_two_domains(folder)
         return {"dataset": two.name, **two.overrides, **FAST, "stage_cache": str(folder.parent / "stages")}
     board = make_checkerboard(folder)
+    if model == "CDR":
+        with_times(board)
     if family == "multimodal":
         write_features(board)
         return {"dataset": board.name, **board.overrides, "modalities": list(MODALITIES), "knn_k": 5}

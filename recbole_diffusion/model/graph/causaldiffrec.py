@@ -196,9 +196,14 @@ class CausalDiffRec(WholeGraphModel):
 
     # The parts of the model.
 
-    def encoded(self, graph: Graph) -> tuple[Tensor, Tensor]:
-        """Return mean and log deviation of z of all nodes, [n_users + n_items, d] each."""
-        hidden = torch.relu(graph.propagated(self.first(self.X)))
+    def encoded(self, graph: Graph, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log deviation of z of all nodes, [n_users + n_items, d] each.
+
+        Args:
+            graph: which is propagated over.
+            inputs: the features times the first weights, alike for all graphs, [n_users + n_items, hidden].
+        """
+        hidden = torch.relu(graph.propagated(inputs))
         mean, log_std = self.heads(graph.propagated(hidden)).chunk(2, 1)
         return mean, log_std.clamp(*LOG_STD)
 
@@ -217,15 +222,15 @@ class CausalDiffRec(WholeGraphModel):
     @torch.no_grad()
     def _chain(self) -> Tensor:
         """Return the vectors of all nodes after the reverse chain along its means, [n_users + n_items, d]."""
-        z, _ = self.encoded(self.observed)
+        z, _ = self.encoded(self.observed, self.first(self.X))
         e, _ = self.inferred(z)
         generator = torch.Generator(z.device).manual_seed(noise_seed(self.seed, 0))
         noise = torch.randn(z.shape, generator=generator, device=z.device)
         last = torch.full((len(z),), self.options.steps - 1, device=z.device)
-        x = self.diffusion.q_sample(z, last, noise)
-        for _, x in self.diffusion.denoise(lambda xt, t: self.denoised(xt, t, e), x):  # noqa: B007
-            pass
-        return x
+        found = self.diffusion.q_sample(z, last, noise)
+        for _, x in self.diffusion.denoise(lambda xt, t: self.denoised(xt, t, e), found):
+            found = x
+        return found
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return LightGCN's user vectors [n_users, d] and item vectors [n_items, d] of the denoised nodes."""
@@ -241,7 +246,8 @@ class CausalDiffRec(WholeGraphModel):
         """
         o, users, items = self.options, interaction[self.USER_ID], interaction[self.ITEM_ID]
         environments = self._drawn_environments()
-        risks = torch.stack([self.risk(graph, len(users)) for graph, _, _ in environments])
+        inputs = self.first(self.X)
+        risks = torch.stack([self.risk(graph, inputs, len(users)) for graph, _, _ in environments])
         variance = risks.var()
         nodes = torch.unique(torch.cat([users, items + self.n_users]))
         log_p = torch.stack(
@@ -251,13 +257,13 @@ class CausalDiffRec(WholeGraphModel):
             ]
         )
         policy = policy_loss(variance, log_p)
-        ranking, penalty = self.ranking(users, items)
+        ranking, penalty = self.ranking(inputs, users, items)
         return ranking, penalty, risks.mean(), o.variance_weight * variance, policy - policy.detach()
 
-    def risk(self, graph: Graph, pairs: int) -> Tensor:
+    def risk(self, graph: Graph, inputs: Tensor, pairs: int) -> Tensor:
         """Return the risk on an environment, a scalar, by some of its edges and as many pairs without one."""
         o = self.options
-        mean, log_std = self.encoded(graph)
+        mean, log_std = self.encoded(graph, inputs)
         z = mean + torch.randn_like(mean) * log_std.exp()
         edges = graph.keys[torch.randint(len(graph.keys), (pairs,), device=z.device)]
         left, right, apart = self._pairs_apart(graph, pairs)
@@ -290,10 +296,10 @@ class CausalDiffRec(WholeGraphModel):
         both_sides = (left < n_users) & (right > n_users)
         return left, right, ~(both_sides & (graph.keys[place] == joined))
 
-    def ranking(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def ranking(self, inputs: Tensor, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Return BPR over LightGCN of the vectors that are denoised in one step, and its penalty."""
         o = self.options
-        mean, log_std = self.encoded(self.observed)
+        mean, log_std = self.encoded(self.observed, inputs)
         z = mean + torch.randn_like(mean) * log_std.exp()
         of_e, log_std_e = self.inferred(z)
         e = of_e + torch.randn_like(of_e) * log_std_e.exp()

@@ -205,7 +205,7 @@ def test_the_autoencoder_propagates_over_the_graph_with_loops(tmp_path):
     scale = A.sum(1).rsqrt()
     A = scale[:, None] * A * scale
     hidden = torch.relu(A @ model.first(model.X))
-    mean, log_std = model.encoded(model.observed)
+    mean, log_std = model.encoded(model.observed, model.first(model.X))
     expected = (A @ hidden @ model.heads.weight.T).chunk(2, 1)
     torch.testing.assert_close(mean, expected[0])
     torch.testing.assert_close(log_std, expected[1].clamp(-10, 2))

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from support.small import with_times
 
 from recbole_diffusion.data.dataset import TIME_RANK
 from recbole_diffusion.errors import UsageError
@@ -38,14 +39,6 @@ class TestCDR(ModelContract):
     def checkerboard(self, checkerboard):
         """Each row has a time, the later the later in the file."""
         return with_times(checkerboard)
-
-
-def with_times(data):
-    for file in data.folder.glob("*.inter"):
-        header, *rows = file.read_text().splitlines()
-        lines = [f"{row}\t{number}" for number, row in enumerate(rows)]
-        file.write_text("\n".join([f"{header}\ttimestamp:float", *lines]) + "\n")
-    return data
 
 
 def timed(tmp_path, rows, **options):
