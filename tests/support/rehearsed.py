@@ -13,12 +13,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from support.small import with_times
-
 from recbole_diffusion import load_run, registry, run
 from recbole_diffusion.testing import FAST, make_checkerboard, make_two_domains
 from recbole_diffusion.testing.features import MODALITIES, write_features
 from recbole_diffusion.testing.rehearsal import NAME, on_the_device
+from support.small import with_times
 
 OPTIONS = {"epochs": 2, "show_progress": False, "use_gpu": False, "seed": 1}
 ALSO_ON_CPU = ("TVDiff", "DGRM", "CNSDiff")

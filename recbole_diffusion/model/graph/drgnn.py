@@ -72,7 +72,7 @@ class DRGNN(EncoderModel):
         o = self.options
         if o.edge_weight and epoch >= o.edge_start and (epoch - o.edge_start) % o.edge_every == 0:
             self.added.copy_(self.nearest_items(self._drawn_items()))
-        if not torch.equal(self.added, self._joined):  # also after a resume
+        if not torch.equal(self.added.cpu(), self._joined):  # also after a resume
             self._join()
 
     def _drawn_items(self) -> Tensor:
@@ -107,8 +107,8 @@ class DRGNN(EncoderModel):
 
     def _join(self) -> None:
         """Make the graph of the training pairs and the added edges."""
-        self._joined = self.added.clone()
-        added, o = self.added.cpu().numpy(), self.options
+        self._joined = self.added.cpu().clone()
+        added, o = self._joined.numpy(), self.options
         joined = np.flatnonzero(added)
         shape = self.interactions.shape
         edges = sp.csr_matrix((np.full(len(joined), 2.0, np.float32), (joined, added[joined])), shape)
