@@ -31,7 +31,7 @@ from recbole_diffusion.data.dataset import TIME_RANK
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.data.valid_part import place_in_group
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import InnerProductModel
+from recbole_diffusion.model.base import FoldInHistories, InnerProductModel
 from recbole_diffusion.model.rows.options import CDROptions
 from recbole_diffusion.model.user_blocks import USER_BLOCK
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
@@ -44,7 +44,7 @@ class CDR(InnerProductModel):
 
     Training cuts the training rows into ``environments``, scoring the same rows into ``environments`` plus
     ``more_environments``; the last preference scores. With one environment and none more no times are
-    needed: it is a variational autoencoder with gates.
+    needed: it is a variational autoencoder with gates, and takes new users by their histories.
 
     Differences from the authors' code are on the model's page.
     """
@@ -61,6 +61,7 @@ class CDR(InnerProductModel):
         self.positives = InteractionCSR.from_scipy(binary_interactions(dataset))
         # Of each of these interactions, its place in its user's order of time, from 0.
         self.register_buffer("places", places_in_time(dataset), persistent=False)
+        self.takes_histories = o.reads_order is None  # histories of new users have no times
         self.varies = o.variance_weight > 0 and o.environments > 1
         self.loss_names = ("likelihood", "kl", "gates") + (("variance",) if self.varies else ())
         self.first = losses.xavier(self.n_items, o.hidden_size)  # W_1
@@ -155,8 +156,16 @@ class CDR(InnerProductModel):
             self.preferences(*self.bags(users, environments), environments)[0][-1]
             for users in everyone.split(USER_BLOCK)
         ]
-        z, offsets = torch.cat(last), self.offsets[:, None] / o.temperature
-        return torch.cat([z, torch.ones_like(z[:, :1])], 1), torch.cat([self.V * self.gates(), offsets], 1)
+        offsets = self.offsets[:, None] / o.temperature
+        return _with_one(torch.cat(last)), torch.cat([self.V * self.gates(), offsets], 1)
+
+    @torch.no_grad()
+    def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:
+        """Return the vectors of users by their histories, as of one environment, [batch, K + 1]."""
+        if not self.takes_histories:
+            return super().fold_in_vectors(histories, seed)  # refuses
+        sizes = torch.bincount(histories.rows, minlength=len(histories.starts))
+        return _with_one(self.preferences(histories.items, histories.rows, sizes, 1)[0][-1])
 
     # Training.
 
@@ -192,6 +201,11 @@ class CDR(InnerProductModel):
             G = torch.stack(gradients)  # [T, n_items - 1, K]
             parts.append(o.variance_weight * (G - G.mean(0)).square().sum())
         return tuple(parts)
+
+
+def _with_one(z: Tensor) -> Tensor:
+    """Return preferences with a one behind, which meets the items' offsets, [rows, K + 1]."""
+    return torch.cat([z, torch.ones_like(z[:, :1])], 1)
 
 
 def places_in_time(dataset: Any) -> Tensor:

@@ -127,3 +127,9 @@ class CDROptions:
             return None
         remedy = "set environments to 1 and more_environments to 0"
         return f"CDR cuts each history into {parts} environments by time", remedy
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        if self.environments == 1:
+            return dict.fromkeys(("variance_weight", "variance_users"), "environments is 1")
+        return {"variance_users": "variance_weight is 0"} if self.variance_weight == 0 else {}
