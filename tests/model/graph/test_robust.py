@@ -27,6 +27,7 @@ class TestDRGNN(ModelContract):
 class TestCausalDiffRec(ModelContract):
     model = "CausalDiffRec"
     options = {**SMALL, "hidden_size": 16, "features": "trained", "steps": 10, "dropout_prob": 0.1}
+    epochs = 15
 
 
 # One user with two items, of degrees 1 and 4; the others make the degree.

@@ -75,7 +75,15 @@ def test_a_history_is_cut_by_time_into_equal_counts_and_the_last_has_the_rest(tm
     assert parts_of(built, 8) == [set()] * 7 + [{f"i{k}" for k in range(7)}]
 
 
-@pytest.mark.parametrize("more", [{}, {"valid_part": "latest"}, {"shift": "temporal"}, {"split_seed": 3}])
+LAST = {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"}
+LATER = {"split": {"TS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "full"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"valid_part": "latest"}, {"shift": "temporal"}, {"eval_args": LAST}, {"eval_args": LATER}],
+    ids=["random", "latest", "temporal", "LS", "TS"],
+)
 def test_every_split_carries_the_order_of_the_training_rows(tmp_path, more):
     draw = torch.randperm(400, generator=torch.Generator().manual_seed(1))
     rows = [(f"u{int(k) % 20}", f"i{(int(k) // 20 + int(k)) % 40}", LATE + int(k) / 4) for k in draw]
