@@ -240,7 +240,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
             check_scale(self, *scale)
             check_reaches_middle(self, *scale)
         if why := self._why_times():
-            self.times = times_of(self, why)
+            self.times = times_of(self, why, instead=self._without_times().get(why, ""))
         for field in self.config["threshold"] or ():
             if field in frame and self.field2type[field] != FeatureType.FLOAT:
                 raise UsageError(

@@ -23,13 +23,14 @@ else:
     Dataset = object  # a mixin: the data set class comes after it in the MRO
 
 
-def times_of(dataset: Any, why: str, remedy: str = "") -> np.ndarray:
+def times_of(dataset: Any, why: str, remedy: str = "", instead: str = "") -> np.ndarray:
     """Return the times of a data set's interactions, still a pandas frame, float64 [rows].
 
     Args:
         dataset: read, before its gaps are filled.
         why: what needs the times, for messages, such as "shift is temporal".
         remedy: what to do about rows without a time, besides writing it; by default a filter leaves them out.
+        instead: what needs no times, for data without a column of them.
 
     Raises:
         UsageError: there is no such column, it is no column of numbers, or rows have no time; the message has
@@ -39,7 +40,7 @@ def times_of(dataset: Any, why: str, remedy: str = "") -> np.ndarray:
     if field not in frame:
         raise UsageError(
             f"{why}, but data set {name!r} has no column {field!r}; add it to load_col.inter, or name its "
-            "time column with TIME_FIELD"
+            "time column with TIME_FIELD" + (f", or {instead}" if instead else "")
         )
     kind = dataset.field2type[field]
     if kind != FeatureType.FLOAT:

@@ -100,11 +100,12 @@ def test_every_split_carries_the_order_of_the_training_rows(tmp_path, more):
     assert [found[k] for k in order] == sorted(found)
 
 
-def test_data_without_times_are_refused_with_what_to_do(tmp_path):
+@pytest.mark.parametrize("columns", [{"inter": ["user_id", "item_id"]}, None], ids=["named", "all"])
+def test_data_without_times_are_refused_with_what_to_do(tmp_path, columns):
     rows = [("u", "i0"), ("u", "i1"), ("v", "i0")]
     data = write_parts(tmp_path, "cells", {"train": rows, "valid": rows[:1], "test": rows[:1]})
     with pytest.raises(UsageError, match=r"has no column 'timestamp'.*or set environments to 1 and more_env"):
-        Built("CDR", "cells", {**data.overrides, "allow_overlap": True, "topk": [1], **SMALL})
+        Built("CDR", "cells", {**data.overrides, "load_col": columns, "topk": [1], **SMALL})
 
 
 def test_the_order_within_an_environment_does_not_matter_and_that_of_environments_does(tmp_path):
