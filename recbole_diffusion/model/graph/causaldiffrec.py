@@ -159,10 +159,8 @@ class CausalDiffRec(WholeGraphModel):
         self.lightgcn = SparseMatrix(scaled(interactions, 0.5, 0.5))
         d, hidden = o.embedding_size, o.hidden_size
         features = torch.relu(torch.randn(self.n_users + self.n_items, o.feature_size))
-        if o.features == "trained":
-            self.X: Tensor = nn.Parameter(features)
-        else:
-            self.register_buffer("X", features)
+        # A parameter also where it stays: a run that begins with these weights keeps what known ids have.
+        self.X = nn.Parameter(features, requires_grad=o.features == "trained")
         self.first = nn.Linear(o.feature_size, hidden, bias=False)
         self.heads = nn.Linear(hidden, 2 * d, bias=False)
         self.inference = nn.Linear(d, 2 * d)

@@ -70,7 +70,9 @@ class DRGNN(EncoderModel):
     def begin_epoch(self, epoch: int) -> None:
         """Choose the added edges, in the epochs that have their turn."""
         o = self.options
-        if o.edge_weight and epoch >= o.edge_start and (epoch - o.edge_start) % o.edge_every == 0:
+        if not o.edge_weight or epoch < o.edge_start:  # weights of another run may have brought edges
+            self.added.zero_()
+        elif (epoch - o.edge_start) % o.edge_every == 0:
             self.added.copy_(self.nearest_items(self._drawn_items()))
         if not torch.equal(self.added.cpu(), self._joined):  # also after a resume
             self._join()

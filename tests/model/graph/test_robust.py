@@ -82,6 +82,29 @@ def test_a_user_at_the_place_of_a_drawn_item_is_joined_to_it_and_not_to_its_own(
     assert model.nearest_items(drawn[:2])[users[0]] == 0
 
 
+def test_edges_are_chosen_in_their_epochs_and_kept_between(tmp_path):
+    """A model that begins with the weights of another run has none before its own first ones."""
+    model, users, items = drgnn(tmp_path, edge_start=2, edge_every=3)
+    model.added[users[0]] = int(items[2])
+    model.begin_epoch(0)
+    assert not model.added.any()
+    assert len(model.of_user) == R.sum()
+    found = {epoch: (model.begin_epoch(epoch), model.added.clone())[1] for epoch in range(1, 6)}
+    assert not found[1].any()
+    assert found[2].any()
+    assert torch.equal(found[2], found[3])
+    assert torch.equal(found[2], found[4])
+    assert len(model.of_user) == R.sum() + int((model.added > 0).sum())
+
+
+def test_features_that_stay_are_not_trained(tmp_path):
+    for features in ("fixed", "trained"):
+        model = built_of_rows(tmp_path / features, "CausalDiffRec", R, features=features)[0].model.train()
+        pairs = {name: torch.tensor([1, 2]) for name in ("user_id", "item_id")}
+        sum(model.calculate_loss(pairs)).backward()
+        assert (model.X.grad is None) == (features == "fixed")
+
+
 def test_an_added_edge_has_its_share_of_the_user_s_distribution(tmp_path):
     """Old edges (1 - c) f / m', the new one c d f_j / m'; in sum d."""
     c, alpha, edge = 0.25, 0.3, 2
