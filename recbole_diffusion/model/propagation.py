@@ -115,6 +115,11 @@ class SparseMatrix(nn.Module):
         return _Rows(self.back_offsets, self.back_columns, self.back_values, self.shape[0])
 
     @property
+    def ways_back(self) -> tuple[_Rows, _Rows]:
+        """The rows by which gradients go: the square adjacency is its own transpose."""
+        return self.forth_rows, self.back_rows
+
+    @property
     def matrix(self) -> Tensor:
         """A as a torch CSR tensor."""
         return self.forth_rows.csr()
@@ -137,6 +142,7 @@ class VaryingMatrix(SparseMatrix):
     """A sparse matrix whose entries stay where they are and get other values, see :meth:`put`."""
 
     order: Tensor
+    _ways_back: tuple[_Rows, _Rows] | None = None
 
     def __init__(self, matrix: sp.csr_matrix) -> None:
         super().__init__(matrix)
@@ -144,9 +150,25 @@ class VaryingMatrix(SparseMatrix):
         # Of each entry of the transpose, by its rows: its number among the entries of the matrix.
         self.register_buffer("order", torch.from_numpy(numbers.T.tocsr().data), persistent=False)
 
-    def put(self, values: Tensor) -> None:
-        """Replace the values of the entries, [entries] by rows; products that were made keep theirs."""
-        self.values, self.back_values = values, values[self.order]
+    def put(self, values: Tensor, back: Tensor | None = None) -> None:
+        """Replace the values of the entries; products that were made keep theirs.
+
+        Args:
+            values: of the matrix, [entries] by its rows.
+            back: in the same order, those of the matrix whose transpose leads back; None for the same.
+        """
+        self.values, self.back_values = values, (values if back is None else back)[self.order]
+        self._ways_back = None
+        if back is not None:
+            self._ways_back = (
+                self.forth_rows._replace(values=back),
+                self.back_rows._replace(values=values[self.order]),
+            )
+
+    @property
+    def ways_back(self) -> tuple[_Rows, _Rows]:
+        """The rows by which gradients go: of the transpose of the square adjacency."""
+        return super().ways_back if self._ways_back is None else self._ways_back
 
 
 class _MeanOfLayers(torch.autograd.Function):
@@ -163,6 +185,7 @@ class _MeanOfLayers(torch.autograd.Function):
     def forward(
         ctx: Any,
         graph: tuple[_Rows, _Rows],
+        ways_back: tuple[_Rows, _Rows],
         n_layers: int,
         users: Tensor,
         items: Tensor,
@@ -175,7 +198,7 @@ class _MeanOfLayers(torch.autograd.Function):
             of_users, of_items = forth.times(of_items).add_(users), back.times(of_users).add_(items)
         # All rows in their order, or copies of those that are asked for.
         chosen = (forth, back) if whole else (forth.chosen(some[0]), back.chosen(some[1]))
-        ctx.kept = graph, n_layers, some, chosen
+        ctx.kept = ways_back, n_layers, some, chosen
         share = 1 / (n_layers + 1)
 
         def last(rows: _Rows, across: Tensor, own: Tensor, which: Tensor) -> Tensor:
@@ -186,7 +209,7 @@ class _MeanOfLayers(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, None, Tensor, Tensor, None, None]:
         (forth, back), n_layers, some, (of_users, of_items) = ctx.kept
         users, items = (one / (n_layers + 1) for one in gradients)  # of the rows that were asked for
         sums = (
@@ -198,7 +221,7 @@ class _MeanOfLayers(torch.autograd.Function):
                 sums = forth.times(sums[1]), back.times(sums[0])
             sums[0].index_add_(0, some[0], users)
             sums[1].index_add_(0, some[1], items)
-        return None, None, *sums, None, None
+        return None, None, None, *sums, None, None
 
     @staticmethod
     def spread(rows: Tensor, some: Tensor, chosen: _Rows, across: _Rows) -> Tensor:
@@ -255,4 +278,5 @@ def mean_of_layers(
             torch.arange(len(users), device=users.device),
             torch.arange(len(items), device=items.device),
         )
-    return _MeanOfLayers.apply((graph.forth_rows, graph.back_rows), n_layers, users, items, some, whole)
+    rows = graph.forth_rows, graph.back_rows
+    return _MeanOfLayers.apply(rows, graph.ways_back, n_layers, users, items, some, whole)

@@ -15,7 +15,8 @@ and with what a user's neighbours have in common left out::
 and training propagates over R~_ui w_ui in both directions; scoring over R~ as it is. So that the ball is
 wider than the neighbours, each user also has an edge to the nearest of some drawn items, with a share c of
 the distribution: old edges get (1 - c) f_ui / m'_u and the new one c d_u f_uj / m'_u, with m'_u such that the
-weights of a user still sum to d_u.
+weights of a user still sum to d_u. With ``normalise_by: receiver`` the users of an item weigh by the item's
+own mean of f.
 """
 
 from typing import Any
@@ -133,17 +134,23 @@ class DRGNN(EncoderModel):
             self.register_buffer(name, values.to(self.device), persistent=False)
 
     @torch.no_grad()
-    def neighbour_weights(self) -> Tensor:
-        """Return w of each edge, [edges] by users and then by items; those of a user sum to d_u."""
+    def neighbour_weights(self, of_items: bool = False) -> Tensor:
+        """Return w of each edge, [edges] by users and then by items; those of a user sum to d_u.
+
+        Args:
+            of_items: normalise by items instead: those of an item sum to d_i.
+        """
         users, items = F.normalize(self.encoder.users), F.normalize(self.encoder.items)
         # log f = -cos / (alpha sqrt(d_u d_i)), [edges].
         log_f = -pair_scores(users, items, self.of_user, self.of_item) * self.scale / self.options.alpha
-        # Less the user's largest, which w does not feel: exp stays within (0, 1] for any alpha.
-        largest = log_f.new_full((self.n_users,), -torch.inf)
-        largest.scatter_reduce_(0, self.of_user, log_f, "amax")
-        f = (log_f - largest[self.of_user]).exp() * self.share
-        sums = f.new_zeros(self.n_users).index_add_(0, self.of_user, f)
-        return f * (self.user_degrees / sums.clamp(min=torch.finfo(f.dtype).tiny))[self.of_user]
+        side = (self.of_item, self.item_degrees) if of_items else (self.of_user, self.user_degrees)
+        node, degrees = side
+        # Less the node's largest, which w does not feel: exp stays within (0, 1] for any alpha.
+        largest = log_f.new_full((len(degrees),), -torch.inf)
+        largest.scatter_reduce_(0, node, log_f, "amax")
+        f = (log_f - largest[node]).exp() * self.share
+        sums = f.new_zeros(len(degrees)).index_add_(0, node, f)
+        return f * (degrees / sums.clamp(min=torch.finfo(f.dtype).tiny))[node]
 
     # Training.
 
@@ -151,7 +158,8 @@ class DRGNN(EncoderModel):
         """Return the ranking loss and the penalty, a scalar each."""
         o, users, items = self.options, interaction[self.USER_ID], interaction[self.ITEM_ID]
         negatives = uniform_negatives(self.positives, users)
-        self.graph.put(self.scale * self.neighbour_weights())
+        back = self.scale * self.neighbour_weights(of_items=True) if o.normalise_by == "receiver" else None
+        self.graph.put(self.scale * self.neighbour_weights(), back)
         some_users, of_user = torch.unique(users, return_inverse=True)
         some_items, of_item = torch.unique(torch.cat([items, negatives]), return_inverse=True)
         U, V = self.encoder.vectors((some_users, some_items), graph=self.graph)

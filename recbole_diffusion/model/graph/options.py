@@ -188,6 +188,11 @@ class DRGNNOptions:
         low=0,
         open_low=True,
     )
+    normalise_by: str = option(
+        "whose neighbours a weight is relative to: the user's in both directions, as published, or those of "
+        "the node that receives",
+        choices=("user", "receiver"),
+    )
     edge_weight: float = option("c, share of an added edge among its user's", low=0, high=1, open_high=True)
     edge_share: float = option(
         "rho, share of the items among which each user is joined to the nearest", low=0, high=1, open_low=True

@@ -14,6 +14,7 @@ from recbole_diffusion.model.graph.causaldiffrec import (
     policy_loss,
     reconstruction,
 )
+from recbole_diffusion.sampler.uniform import uniform_negatives
 from recbole_diffusion.testing import Built, ModelContract, make_checkerboard
 
 SMALL = {"embedding_size": 16, "train_batch_size": 256, "learning_rate": 0.02, "eval_step": 1}
@@ -61,10 +62,13 @@ def test_a_user_s_weights_by_hand(tmp_path):
 
 @pytest.mark.parametrize("alpha", [0.0001, 0.04, 1e9])
 def test_the_weights_of_each_user_have_the_mean_one(tmp_path, alpha):
-    model, users, _ = drgnn(tmp_path, alpha=alpha)
+    model, users, items = drgnn(tmp_path, alpha=alpha)
     weights = model.neighbour_weights()
     for user, degree in zip(users, R.sum(1), strict=True):
         assert weights[model.of_user == int(user)].sum().item() == pytest.approx(degree, rel=1e-5)
+    of_items = model.neighbour_weights(of_items=True)
+    for item, degree in zip(items, R.sum(0), strict=True):
+        assert of_items[model.of_item == int(item)].sum().item() == pytest.approx(degree, rel=1e-5)
     if alpha > 1e6:
         assert torch.allclose(weights, torch.ones_like(weights))
 
@@ -132,25 +136,46 @@ def test_without_reweighting_the_vectors_are_lightgcn_s(tmp_path):
     torch.testing.assert_close(model.eval().vectors(), plain)
 
 
-def test_weights_propagate_in_both_directions_with_their_gradient(tmp_path):
-    """Against the dense symmetric adjacency in float64."""
-    model, _, _ = drgnn(tmp_path, alpha=0.2, n_layers=2)
-    model.double()
-    with torch.no_grad():
-        values = model.scale * model.neighbour_weights()
-    model.graph.put(values)
-    W = torch.zeros(model.n_users, model.n_items, dtype=torch.float64)
-    W[model.of_user, model.of_item] = values
-    x, y = model.encoder.users, model.encoder.items
-    A = torch.block_diag(torch.zeros_like(W @ W.T), torch.zeros_like(W.T @ W))
-    A[: len(W), len(W) :], A[len(W) :, : len(W)] = W, W.T
-    both = torch.cat([x, y])
-    expected = (both + A @ both + A @ A @ both) / 3
-    found = torch.cat(model.encoder.vectors(graph=model.graph))
-    torch.testing.assert_close(found, expected)
-    coefficients = torch.randn_like(found)
-    of_found = torch.autograd.grad((found * coefficients).sum(), (x, y))
-    torch.testing.assert_close(of_found, torch.autograd.grad((expected * coefficients).sum(), (x, y)))
+@pytest.mark.parametrize("receiver", [False, True])
+@pytest.mark.parametrize("some", [None, ([1, 3], [2, 4]), ([2], [1])], ids=["all", "rows", "few"])
+def test_weights_propagate_in_both_directions_with_their_gradient(tmp_path, receiver, some):
+    """Against the dense square adjacency in float64, symmetric or not."""
+    model = drgnn(tmp_path, alpha=0.2, n_layers=3)[0].double()
+    values = model.scale * model.neighbour_weights()
+    back = model.scale * model.neighbour_weights(of_items=True) if receiver else values
+    model.graph.put(values, back if receiver else None)
+    n, both = model.n_users, torch.cat([model.encoder.users, model.encoder.items])
+    A = torch.zeros(len(both), len(both), dtype=torch.float64)
+    A[model.of_user, n + model.of_item], A[n + model.of_item, model.of_user] = values, back
+    assert torch.equal(A, A.T) != receiver
+    expected = (both + A @ both + A @ A @ both + A @ A @ A @ both) / 4
+    chosen = None if some is None else tuple(map(torch.tensor, some))
+    rows = torch.arange(len(both)) if chosen is None else torch.cat([chosen[0], n + chosen[1]])
+    found = torch.cat(model.encoder.vectors(chosen, graph=model.graph))
+    torch.testing.assert_close(found, expected[rows])
+    coefficients, tables = torch.randn_like(found), (model.encoder.users, model.encoder.items)
+    of_found = torch.autograd.grad((found * coefficients).sum(), tables)
+    of_dense = torch.autograd.grad((expected[rows] * coefficients).sum(), tables)
+    torch.testing.assert_close(of_found, of_dense)
+
+
+def test_the_loss_is_over_the_graph_that_the_options_ask_for(tmp_path):
+    torch.manual_seed(0)
+    pairs, found = {name: torch.tensor([1, 2, 3]) for name in ("user_id", "item_id")}, {}
+    for name in ("user", "receiver"):
+        model = drgnn(tmp_path / name, alpha=0.1, normalise_by=name, init_std=1.0)[0].train()
+        torch.manual_seed(0)
+        found[name] = model.calculate_loss(pairs)[0].item()
+        weights = (
+            model.neighbour_weights(of_items) * model.scale for of_items in (False, name == "receiver")
+        )
+        model.graph.put(*weights)
+        u, v = model.encoder.vectors(graph=model.graph)
+        torch.manual_seed(0)
+        negatives = uniform_negatives(model.positives, pairs["user_id"])
+        margin = (u[pairs["user_id"]] * (v[pairs["item_id"]] - v[negatives])).sum(1)
+        assert found[name] == pytest.approx(nn.functional.softplus(-margin).mean().item(), rel=1e-5)
+    assert found["user"] != pytest.approx(found["receiver"], rel=1e-3)
 
 
 # CausalDiffRec.
