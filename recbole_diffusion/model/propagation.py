@@ -1,4 +1,7 @@
-"""Sparse products, and LightGCN's propagation by them, with exact and cheap backward passes."""
+"""Sparse products, and LightGCN's propagation by them, with exact and cheap backward passes.
+
+Longer than most files: the matrices and the one operator over them.
+"""
 
 from typing import Any, NamedTuple, Self
 

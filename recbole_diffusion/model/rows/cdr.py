@@ -17,6 +17,8 @@ environment t, C categories of preference and K factors::
 Two identities keep it small. The sum over c is an inner product with V_i * G_i, G_i = sum_c M2_ci M1_c / tau,
 so that no [C, batch, n_items] array exists and scores are inner products. And dL_t/dV is known in closed
 form, G * (residuals^T z_t) / batch, so that its variance needs no second derivative.
+
+Longer than most files: the equations above in their order.
 """
 
 import math
