@@ -206,6 +206,9 @@ def test_every_model_has_its_files(name):
         spaces = ROOT / f"properties/tune/{family}.yaml"
         assert name in yaml_io.load_yaml(spaces)
     assert [str(file) for file in wanted if not file.is_file()] == []
+    tests = "".join(file.read_text(encoding="utf-8") for file in ROOT.glob("tests/model/*/test_*.py"))
+    # A file of its own, or its contract beside those of others.
+    assert (ROOT / f"tests/model/{family}/test_{stem}.py").is_file() or f'    model = "{name}"\n' in tests
 
 
 OF_EVERY_RUN = {

@@ -1,4 +1,4 @@
-"""Models that score a user by the training items alone and are computed when they are made."""
+"""Models that score a user by the training items alone, as a row of 0 and 1."""
 
 from typing import Any
 
@@ -20,22 +20,20 @@ def history_rows(histories: FoldInHistories, n_items: int) -> sp.csr_matrix:
     return sp.csr_matrix((np.ones(len(items), np.float32), items, offsets), (len(offsets) - 1, n_items))
 
 
-class HistoryModel(Recommender):
-    """Scores of all items are a fixed function of a user's row x of 0 and 1, see :meth:`row_scores`.
+class RowModel(Recommender):
+    """Scores of all items are a function of a user's row x of 0 and 1, see :meth:`row_scores`.
 
-    So a trained user and a new one with the same items have the same scores. There is nothing to train.
+    So a trained user and a new one with the same items have the same scores.
     """
 
     input_type = InputType.POINTWISE
     loader_class = "positives"
-    computed_when_made = True
     takes_histories = True
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.options = config.options
         self.interactions = binary_interactions(dataset)  # R, CSR [n_users, n_items]
-        self.untrained = nn.Parameter(torch.zeros(1))  # RecBole's trainers ask for a parameter
 
     def row_scores(self, rows: sp.csr_matrix) -> Tensor:
         """Return scores of all items for rows x, CSR [batch, n_items]; a new tensor [batch, n_items]."""
@@ -57,6 +55,16 @@ class HistoryModel(Recommender):
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002 there is no noise
         """Return scores of all items by the items of histories, [batch, n_items]."""
         return self.row_scores(history_rows(histories, self.n_items))
+
+
+class HistoryModel(RowModel):
+    """A :class:`RowModel` that is computed when it is made: there is nothing to train."""
+
+    computed_when_made = True
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.untrained = nn.Parameter(torch.zeros(1))  # RecBole's trainers ask for a parameter
 
     def calculate_loss(self, interaction: Any) -> Tensor:  # noqa: ARG002
         """Return a constant: there is nothing to train."""

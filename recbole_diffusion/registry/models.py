@@ -46,6 +46,9 @@ MODELS: dict[str, ModelSpec] = {
     "MF": ModelSpec(
         "rows", "matrix factorisation of ratings with biases, by ALS or gradient steps (Computer 2009)"
     ),
+    "CODIGEM": ModelSpec(
+        "rows", "user rows noised by a constant step and decoded by a deep perceptron (KSEM 2022)"
+    ),
     "EDLAE": ModelSpec(
         "rows",
         "a linear autoencoder with dropout in closed form, EASE's successor (NeurIPS 2020)",
@@ -79,6 +82,7 @@ MODELS: dict[str, ModelSpec] = {
     "InvCF": ModelSpec(
         "graph", "preference kept apart from popularity by contrast, for shifted test sets (WWW 2023)"
     ),
+    "GiffCF": ModelSpec("graph", "rows smoothed by the item graph and restored in a few steps (SIGIR 2024)"),
     "CCDRec": ModelSpec(
         "multimodal",
         "items aligned with their modalities by diffusion, negatives from its chain, over a backbone (AAAI "

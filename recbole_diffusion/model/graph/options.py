@@ -229,3 +229,22 @@ class CausalDiffRecOptions(NoiseBoundsOptions):
 
     def __post_init__(self) -> None:
         self.check_schedule()
+
+
+@dataclass(frozen=True)
+class GiffCFOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    batch_by = "user"  # a training row is a user
+
+    steps: int = option("diffusion steps T", low=1)
+    alpha: float = option("strength of the smoothing at step T; above 1 it overshoots", low=0, open_low=True)
+    embedding_size: int = option("width d of the items' embedding", low=1)
+    dropout_prob: float = option("dropout of the history in training", low=0, high=1, open_high=True)
+    ideal_rank: int = option("singular vectors of the ideal low-pass filter, at most all", low=1)
+    ideal_weight: float = option("w, weight of the ideal low-pass filter; 0: none", low=0)
+    noise_decay: float = option("gamma, share of the residual that a step of the chain keeps", low=0)
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        return {} if self.ideal_weight else {"ideal_rank": "ideal_weight is 0"}

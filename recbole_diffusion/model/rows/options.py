@@ -54,6 +54,24 @@ class MFOptions:
     init_std: float = option("deviation of the factors that training begins with", low=0, open_low=True)
 
 
+@dataclass(frozen=True)
+class CODIGEMOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    batch_by = "user"  # a training row is a user
+
+    steps: int = option("diffusion steps T; they change no score, only the bound of train_chain", low=2)
+    beta: float = option("variance of each step", low=0, high=1, open_low=True, open_high=True)
+    hidden_size: int = option("width of the hidden layers", low=1)
+    n_layers: int = option("hidden layers of a network", low=1)
+    train_chain: bool = option("train the reverse steps too, which no score reads, for the paper's bound")
+    sampling_noise: bool = option("noise the row before scoring, as in training and in the authors' code")
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        return {} if self.train_chain else {"steps": "train_chain is False"}
+
+
 # Linear models (linear.py).
 
 
