@@ -83,6 +83,19 @@ MODELS: dict[str, ModelSpec] = {
         "graph", "preference kept apart from popularity by contrast, for shifted test sets (WWW 2023)"
     ),
     "GiffCF": ModelSpec("graph", "rows smoothed by the item graph and restored in a few steps (SIGIR 2024)"),
+    "DDRM": ModelSpec(
+        "graph",
+        "a trained LightGCN's vectors denoised by a diffusion, each side given the other (SIGIR 2024)",
+    ),
+    "SGCL": ModelSpec(
+        "graph", "LightGCN with mixed negatives and a symmetric contrast of two graph views (TOIS 2025)"
+    ),
+    "HGCF": ModelSpec(
+        "graph", "a graph model on the hyperboloid, ranked by distance (WWW 2021)", module="hyperbolic"
+    ),
+    "HDRM": ModelSpec(
+        "graph", "HGCF's vectors denoised by a diffusion in the tangent space (WWW 2025)", module="hyperbolic"
+    ),
     "CCDRec": ModelSpec(
         "multimodal",
         "items aligned with their modalities by diffusion, negatives from its chain, over a backbone (AAAI "

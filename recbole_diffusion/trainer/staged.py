@@ -69,6 +69,9 @@ class _StageSteps(FusedSteps):
             for step in stage.steps
         ]
         build = super()._build_optimizer
+        if any(step.optimizer for step in stage.steps):
+            pairs = zip(stage.steps, groups, strict=True)
+            return [(step.optimizer or build)(params=[group]) for step, group in pairs]
         if stage.one_optimizer and groups:
             return [build(params=groups)] * len(groups)
         return [build(params=[group]) for group in groups]
@@ -108,7 +111,7 @@ class _StageSteps(FusedSteps):
 
 
 class StagedTrainer(RunMixin, _StageSteps):
-    """Runs the stages that ``model.stages()`` lists (see ``model/cross_domain/stage.py``).
+    """Runs the stages that ``model.stages()`` lists (see ``model/stage.py``).
 
     A stage ends with the weights of its best validation, in ``<stage>.pt`` of the run folder; those of the
     last stage are in ``best.pt``. Epochs are numbered through all stages; a record in ``metrics.jsonl`` names
@@ -162,7 +165,8 @@ class StagedTrainer(RunMixin, _StageSteps):
                     continue
             else:
                 loader = self._loader
-            own = self.stage.error is not None
+            # An inner stage's scores are not those of the model that the run ends with.
+            own = self.stage.error is not None or number < len(self.stages) - 1
             super().fit(
                 loader, valid_data, verbose, saved, show_progress, None if own else _of_choices(callback_fn)
             )
@@ -227,6 +231,8 @@ class StagedTrainer(RunMixin, _StageSteps):
         # Settings of the run, which a stage's key does not include; the None is of gradients' clipping, which
         # these stages do without.
         updates = repr((self.config.general.learner, None, self.eval_step))
+        if self.stage.error is None:  # the run's own validation ends it
+            updates += repr((self.data, self.config.general.valid_metric, self.config["eval_args"]))
         return Path(folder).expanduser() / f"{self.stage.key}-{crc32(updates.encode()):08x}.pt"
 
     def _cached(self) -> bool:
@@ -275,12 +281,8 @@ class StagedTrainer(RunMixin, _StageSteps):
         """Return the stage and its learning rate; nothing for a model without stages."""
         if self.stage is None:
             return ""
-        factors = self.stage.module is not None
-        name, rate = (
-            ("mf_learning_rate", self.stage.steps[0].learning_rate)
-            if factors
-            else ("learning_rate", self.learning_rate)
-        )
+        name = self.stage.rate_option
+        rate = self.learning_rate if name == "learning_rate" else self.stage.steps[0].learning_rate
         return f" of the stage {self.stage.name!r}; try a smaller {name} (now {rate:g})"
 
     # Checkpoints.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
+from recbole_diffusion.model.stage import TrainingStage, UpdateStep
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.testing import FAST
 from recbole_diffusion.trainer import checkpoint

@@ -22,8 +22,8 @@ from recbole_diffusion.data.cross_domain import Ratings, describe, ratings_of
 from recbole_diffusion.model.base import InnerProducts, Recommender
 from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixShape, derived_seed
 from recbole_diffusion.model.cross_domain.rating_negatives import with_negatives
-from recbole_diffusion.model.cross_domain.stage import TrainingStage
 from recbole_diffusion.model.cross_domain.warm_start import WarmStart
+from recbole_diffusion.model.stage import TrainingStage
 
 
 class ColdStartRecommender(Recommender):

@@ -19,7 +19,7 @@ from recbole_diffusion.model.cross_domain.matrix_factorization import (
 )
 from recbole_diffusion.model.cross_domain.rating_negatives import NegativePool
 from recbole_diffusion.model.cross_domain.source_history import SourceFoldIn
-from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
+from recbole_diffusion.model.stage import TrainingStage, UpdateStep
 
 
 class CMF(SourceFoldIn, ColdStartRecommender):

@@ -40,8 +40,8 @@ from recbole_diffusion.model.cross_domain.diffcdr_losses import align_distance, 
 from recbole_diffusion.model.cross_domain.mapping import MappingRecommender
 from recbole_diffusion.model.cross_domain.matrix_factorization import derived_seed
 from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
-from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
 from recbole_diffusion.model.ema import EMA
+from recbole_diffusion.model.stage import TrainingStage, UpdateStep
 
 STEPS = 1000  # training times are 1/STEPS, 2/STEPS, ..., 1
 FIGURE_4 = (1, 5, 30)

@@ -34,7 +34,7 @@ from recbole_diffusion.model.cross_domain.matrix_factorization import (
 )
 from recbole_diffusion.model.cross_domain.profile import SourceProfile
 from recbole_diffusion.model.cross_domain.source_history import SourceFoldIn
-from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
+from recbole_diffusion.model.stage import TrainingStage, UpdateStep
 from recbole_diffusion.options.cross_domain import CalibratedOptions
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 

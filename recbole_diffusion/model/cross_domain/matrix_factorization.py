@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.rating_negatives import NegativePool
-from recbole_diffusion.model.cross_domain.stage import TrainingStage, UpdateStep
+from recbole_diffusion.model.stage import TrainingStage, UpdateStep
 from recbole_diffusion.options.cross_domain import CrossDomainOptions
 
 BLOCK = 2**16  # ratings whose outer products are held at once
@@ -240,6 +240,7 @@ def factorization_stage(
         error=error,
         module=factors,
         key=content_key(name, ratings, options, seed),
+        rate_option="mf_learning_rate",
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.mapping import MappingRecommender
 from recbole_diffusion.model.cross_domain.source_history import history_of, liked, softmax_by_row
-from recbole_diffusion.model.cross_domain.stage import UpdateStep
+from recbole_diffusion.model.stage import UpdateStep
 
 
 class PTUPCDR(MappingRecommender):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.mapping import MappingRecommender
 from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
-from recbole_diffusion.model.cross_domain.stage import UpdateStep
+from recbole_diffusion.model.stage import UpdateStep
 
 
 class SourceRegression(MappingRecommender):

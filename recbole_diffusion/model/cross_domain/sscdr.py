@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.mapping import MappingRecommender
 from recbole_diffusion.model.cross_domain.source_history import history_of, liked, means_over_pairs
-from recbole_diffusion.model.cross_domain.stage import UpdateStep
+from recbole_diffusion.model.stage import UpdateStep
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 

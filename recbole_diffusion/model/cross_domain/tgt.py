@@ -15,7 +15,7 @@ from recbole_diffusion.model.cross_domain.matrix_factorization import (
     derived_seed,
     factorization_stage,
 )
-from recbole_diffusion.model.cross_domain.stage import TrainingStage
+from recbole_diffusion.model.stage import TrainingStage
 
 
 class TGT(ColdStartRecommender):

@@ -1,11 +1,15 @@
 """Hyper-parameters of the graph models that have no file of their own, as CNSDiff has one."""
 
+import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseBoundsOptions
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 @dataclass(frozen=True)
 class HostOptions:
@@ -248,3 +252,119 @@ class GiffCFOptions:
     def unread(self) -> dict[str, str]:
         """Return what these values leave unread, with the reason."""
         return {} if self.ideal_weight else {"ideal_rank": "ideal_weight is 0"}
+
+
+@dataclass(frozen=True)
+class DenoisedVectorsOptions(NoiseBoundsOptions):
+    """Two stages: an encoder, and two denoisers of its vectors; of DDRM and HDRM."""
+
+    embedding_size: int = option("width d of user and item vectors", low=2)
+    n_layers: int = option("propagation layers of the encoder", low=0)
+    encoder_epochs: int = option("epochs of the encoder at most", low=1)
+    encoder_stopping_step: int = option("early-stopping patience of the encoder, in validations", low=0)
+    encoder_learning_rate: float = option("step size of the encoder", low=0, open_low=True)
+    sampling_steps: int | None = option(
+        "steps S of the chain that scores; null: 1.25 T, as the authors' scripts; 1: one call", low=1
+    )
+    denoiser_sizes: list = option(
+        "widths of the denoisers' hidden layers from the last to the first; [200, 600]: 600 - 200 - 600"
+    )
+    activation: str = option("activation of the denoisers", choices=("tanh", "relu", "sigmoid"))
+    dropout_prob: float = option("dropout of the noisy vector in training", low=0, high=1, open_high=True)
+    reconstruction_weight: float = option("lambda, share of the reconstruction in the loss", low=0, high=1)
+    stage_cache: str | None = option(
+        "folder that keeps trained encoders for other runs of the same data and options"
+    )
+
+    def __post_init__(self) -> None:
+        self.check_schedule()
+        if not self.denoiser_sizes or not all(type(one) is int and one > 0 for one in self.denoiser_sizes):
+            raise UsageError(
+                f"option 'denoiser_sizes' is {self.denoiser_sizes!r}; it takes widths, such as [200, 600]"
+            )
+
+    def chain_steps(self) -> int:
+        """Return S, the steps of the chain that scores."""
+        return int(1.25 * self.steps) if self.sampling_steps is None else self.sampling_steps
+
+    def encoder_key(self, interactions: "csr_matrix", general: Any) -> str:
+        """Return a name for all that the encoder's weights depend on but the validation that chooses them."""
+        digest = hashlib.sha256(interactions.indptr.tobytes() + interactions.indices.tobytes())
+        own = ("embedding_size", "n_layers", "init_std", "reg_weight", "margin", "momentum", "adjacency")
+        names = [name for name in self.__dataclass_fields__ if name in own or name.startswith("encoder_")]
+        used = {name: getattr(self, name) for name in names}
+        digest.update(repr((type(self).__name__, used, general.train_batch_size, general.seed)).encode())
+        return f"encoder-{digest.hexdigest()[:24]}"
+
+
+@dataclass(frozen=True)
+class DDRMOptions(DenoisedVectorsOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    init_std: float | None = option(
+        "standard deviation of LightGCN's normal initialisation; null: Glorot's uniform rule",
+        low=0,
+        open_low=True,
+    )
+    reg_weight: float = option("weight of the L2 penalty on LightGCN's free vectors of a batch", low=0)
+    reweight_power: float = option("gamma, power of a pair's estimated score in its weight; 0: none", low=0)
+
+
+@dataclass(frozen=True)
+class SGCLOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    embedding_size: int = option("width d of user and item vectors", low=1)
+    n_layers: int = option("propagation layers of LightGCN", low=1)
+    dropout_prob: float = option(
+        "dropout of each propagated layer in the ranking part", low=0, high=1, open_high=True
+    )
+    reg_weight: float = option("weight of the penalty, the norms of a batch's pooled vectors", low=0)
+    candidate_items: int = option("uniform negatives of a row, of which the hardest mixed one is kept", low=1)
+    edge_dropout_prob: float = option(
+        "rho, share of the edges that a view leaves out", low=0, high=1, open_high=True
+    )
+    contrast_weight: float = option("beta, weight of the contrast", low=0, open_low=True)
+    temperature: float = option("tau, divides the cosines", low=0, open_low=True)
+    q: float = option(
+        "power of the contrast: near 0 InfoNCE, 1 fully symmetric", low=0, high=1, open_low=True
+    )
+    contrast_lambda: float = option("lambda, weight of the negatives in the contrast", low=0, open_low=True)
+
+
+ADJACENCY = ("mean", "symmetric")
+
+
+@dataclass(frozen=True)
+class HGCFOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    embedding_size: int = option(
+        "d, coordinates of a point on the hyperboloid, one more than free ones", low=2
+    )
+    n_layers: int = option("propagations over the graph; 0: none", low=0)
+    margin: float = option("m, added to the difference of squared distances", low=0)
+    momentum: float = option("momentum of the Riemannian gradient descent", low=0, high=1, open_high=True)
+    adjacency: str = option(
+        "mean: each vector is the mean of itself and its neighbours; symmetric: LightGCN's, without itself",
+        choices=ADJACENCY,
+    )
+
+
+@dataclass(frozen=True)
+class HDRMOptions(DenoisedVectorsOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    margin: float = option("m, added to the difference of squared distances in both stages", low=0)
+    momentum: float = option(
+        "momentum of the encoder's Riemannian gradient descent", low=0, high=1, open_high=True
+    )
+    encoder_weight_decay: float = option("L2 penalty of the encoder's optimizer", low=0)
+    adjacency: str = option(
+        "mean: each vector is the mean of itself and its neighbours; symmetric: LightGCN's, without itself",
+        choices=ADJACENCY,
+    )
+    mixing: float = option("share of the denoised in a vector", low=0, high=1, open_low=True)
+    directional_noise: bool = option(
+        "noise that points away from the origin, of the batch's mean and deviation"
+    )

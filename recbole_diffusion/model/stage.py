@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class UpdateStep:
         weight_decay: of the optimizer; None for the run's own.
         after: called after each update.
         clipped: whether the run's ``clip_grad_norm`` applies.
+        optimizer: makes the optimizer of parameter groups with ``lr`` and ``weight_decay``, given as
+            ``params``; None: the run's ``learner``.
     """
 
     loss: Callable[[Tensor], Tensor]
@@ -27,6 +30,7 @@ class UpdateStep:
     weight_decay: float | None = None
     after: Callable[[], None] | None = None
     clipped: bool = True
+    optimizer: Callable[..., Optimizer] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class TrainingStage:
         batch_size: rows of a batch.
         epochs: epochs at most.
         stopping_step: early-stopping patience, in validations.
-        error: validation error, smaller is better; None for the run's own validation, in the last stage.
+        error: validation error, smaller is better; None for the run's own validation.
         begin: called once before the first epoch.
         module: the part of the model that the stage trains, for the cache of stages.
         key: names everything that the stage's weights depend on; None: not cached.
@@ -49,6 +53,7 @@ class TrainingStage:
             ``stopping_step``.
         one_optimizer: one optimizer for all updates. Gradients of the other updates' parameters are then 0
             in an update instead of none, so that an optimizer with momentum moves those parameters too.
+        rate_option: name of the option that the step size is, for messages.
     """
 
     name: str
@@ -64,3 +69,4 @@ class TrainingStage:
     min_updates: int = 0
     patience_in_updates: int = 0
     one_optimizer: bool = False
+    rate_option: str = "learning_rate"
