@@ -11,6 +11,7 @@ from benchmarks._stored import Folders, seed_folders
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.storage.lock import locked
+from recbole_diffusion.storage.properties import model_values
 from recbole_diffusion.tuning.driver import read_settings, sweep
 from recbole_diffusion.tuning.ray_session import ray_session
 
@@ -103,7 +104,7 @@ class Runner:
     def options(self, experiment: Experiment) -> dict[str, Any]:
         """Return the options of all runs of an experiment."""
         options = {**experiment.given, **self.plan.besides, "data_path": self.data_path}
-        if self.plan.stage_cache:
+        if self.plan.stage_cache and "stage_cache" in model_values(experiment.row.model):
             options["stage_cache"] = str(self.runs / "stages")
         return options
 
