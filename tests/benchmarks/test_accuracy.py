@@ -513,3 +513,10 @@ def test_the_page_of_all_systems_is_that_of_the_kept_runs():
         pytest.approx(0.2958, abs=5e-5),
         0.2953,
     )
+
+
+def test_a_plans_stage_cache_goes_to_the_models_that_have_one(tmp_path):
+    plan = Plan.read(ROOT / "benchmarks/plans/systems.yaml")
+    runner = Runner(plan, "DATA", tmp_path)
+    given = {one.row.model for one in plan.experiments() if "stage_cache" in runner.options(one)}
+    assert given == {"DDRM", "HDRM"}

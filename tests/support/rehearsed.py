@@ -43,6 +43,8 @@ def data_of(model: str, folder: Path) -> dict[str, Any]:
     board = make_checkerboard(folder)
     if model == "CDR":
         with_times(board)
+    if model in ("DDRM", "HDRM"):
+        return {"dataset": board.name, **board.overrides, "encoder_epochs": 2, "denoiser_sizes": [16, 32]}
     if family == "multimodal":
         write_features(board)
         return {"dataset": board.name, **board.overrides, "modalities": list(MODALITIES), "knn_k": 5}
