@@ -30,8 +30,8 @@ from recbole_diffusion.storage.atomic import write_text
 SPLIT_SEED = 2026
 LEAST = 1e-3  # difference of metrics that counts as none, whatever the deviation
 SIDES = ("cpu", "device", "bfloat16")
-# Stages before the epochs of models of cold users.
-SHORT = {"mf_epochs": 2}
+# Stages before the epochs of models that train in several.
+SHORT = {"mf_epochs": 2, "encoder_epochs": 2}
 Measured = dict[str, Any]
 
 
@@ -74,8 +74,8 @@ def measure(model: str, side: str, seed: int, given: argparse.Namespace) -> Meas
     options |= {"use_gpu": on_gpu, "show_progress": False, "state": "WARNING"}
     options |= {"data_path": given.data_path} if given.data_path else {}
     options |= {"enable_amp": True} if side == "bfloat16" else {}
-    family = registry.MODELS[model].family if model in registry.MODELS else ""
-    options |= SHORT if family == "cross_domain" else {}
+    own = registry.options_class(model).__dataclass_fields__ if model in registry.MODELS else ()
+    options |= {name: value for name, value in SHORT.items() if name in own}
     if on_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
