@@ -32,32 +32,38 @@ class TestCODIGEMWithItsChain(ModelContract):
         "sampling_noise": False,
         "beta": 0.1,
     }
+    epochs = 15
 
 
 class TestGiffCF(ModelContract):
     model = "GiffCF"
+    epochs = 15
     options = {"embedding_size": 16, "ideal_weight": 0.2, "ideal_rank": 4, "train_batch_size": 10}
     options |= {"learning_rate": 0.01}
 
 
 class TestDDRM(ModelContract):
     model = "DDRM"
+    epochs = 12
     options = {"embedding_size": 16, "encoder_epochs": 8, "denoiser_sizes": [16, 32], "steps": 5}
     options |= {"train_batch_size": 256, "learning_rate": 0.01, "encoder_learning_rate": 0.02}
 
 
 class TestSGCL(ModelContract):
     model = "SGCL"
+    epochs = 12
     options = {"embedding_size": 16, "candidate_items": 4, "learning_rate": 0.02, "train_batch_size": 256}
 
 
 class TestHGCF(ModelContract):
     model = "HGCF"
+    epochs = 8
     options = {"embedding_size": 16, "train_batch_size": 256, "learning_rate": 0.02, "margin": 0.2}
 
 
 class TestHDRM(ModelContract):
     model = "HDRM"
+    epochs = 6
     options = {"embedding_size": 16, "encoder_epochs": 8, "denoiser_sizes": [16, 32], "steps": 5}
     options |= {"train_batch_size": 256, "learning_rate": 0.01, "encoder_learning_rate": 0.02}
 
