@@ -68,8 +68,8 @@ def require_negatives(dataset: Any, interactions: Any, by_popularity: bool, reme
         token = str(dataset.field2id_token[dataset.uid_field][int(full[0])])
         why = " that have interactions, so that popularity leaves" if by_popularity else ", which leaves"
         raise UsageError(
-            f"user {token!r} has all {counted(candidates, 'item')}{why} no negative to draw; leave such users "
-            f"out with user_inter_num_interval{remedy}"
+            f"user {token!r} has all {counted(candidates, 'item')}{why} no negative to draw; leave such "
+            f"users out with user_inter_num_interval{remedy}"
         )
 
 

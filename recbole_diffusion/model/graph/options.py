@@ -1,4 +1,7 @@
-"""Hyper-parameters of the graph models that have no file of their own, as CNSDiff has one."""
+"""Hyper-parameters of the graph models that have no file of their own, as CNSDiff has one.
+
+Longer than most files: the options of a dozen small models, a class each.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from recbole_diffusion.options.diffusion import NoiseBoundsOptions
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+
 
 @dataclass(frozen=True)
 class HostOptions:
