@@ -51,7 +51,7 @@ OF_SOME_SYSTEMS = {"fcntl", "grp", "msvcrt", "pwd", "resource", "termios", "winr
 # A model that wraps another as its backbone: stem -> stems.
 BACKBONES: dict[str, set[str]] = {"ccdrec": {"freedom", "lattice", "mcdrec"}, "mcdrec": {"freedom"}}
 # Files of several small models.
-SHARED_FILES = {"trivial", "filters", "linear", "hyperbolic"}
+SHARED_FILES = {"trivial", "filters", "linear", "hyperbolic", "sparse_linear"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 STEMS = {name: spec.module or name.lower() for name, spec in registry.MODELS.items()}
 
@@ -206,6 +206,10 @@ def test_every_model_has_its_files(name):
         spaces = ROOT / f"properties/tune/{family}.yaml"
         assert name in yaml_io.load_yaml(spaces)
     assert [str(file) for file in wanted if not file.is_file()] == []
+    # Tests in a file of its own, or beside those of other models of the family, by name.
+    tests = ROOT / f"tests/model/{family}"
+    beside = (f'"{name}"' in file.read_text() for file in tests.glob("test_*.py"))
+    assert (tests / f"test_{stem}.py").is_file() or any(beside), f"{name} has no tests in {tests}"
 
 
 OF_EVERY_RUN = {

@@ -66,6 +66,17 @@ MODELS: dict[str, ModelSpec] = {
         "rows",
         "a variational autoencoder over the chronological environments of a history, with gates (TOIS 2023)",
     ),
+    "SLIM": ModelSpec(
+        "rows",
+        "sparse non-negative regressions of each item on the others (ICDM 2011)",
+        module="sparse_linear",
+    ),
+    "SparseEASE": ModelSpec(
+        "rows",
+        "EASE or EDLAE on each item's most similar items, for catalogues beyond a dense matrix",
+        module="sparse_linear",
+    ),
+    "IALS": ModelSpec("rows", "implicit matrix factorisation by alternating least squares (ICDM 2008)"),
     "LinkProp": ModelSpec(
         "graph", "paths of length three weighted by degrees, nothing trained (WWW 2022)", module="filters"
     ),

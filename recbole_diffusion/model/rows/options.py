@@ -151,3 +151,35 @@ class CDROptions:
         if self.environments == 1:
             return dict.fromkeys(("variance_weight", "variance_users"), "environments is 1")
         return {"variance_users": "variance_weight is 0"} if self.variance_weight == 0 else {}
+
+
+# Sparse item-item regressions (sparse_linear.py) and implicit factorisation (ials.py).
+
+
+@dataclass(frozen=True)
+class SLIMOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    l1_weight: float = option("lambda, the L1 penalty: the larger, the sparser", low=0, open_low=True)
+    l2_weight: float = option("beta, the L2 penalty; the objective has half of it", low=0)
+
+
+@dataclass(frozen=True)
+class SparseEASEOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    k: int = option("most similar items that an item is regressed on; all: EASE itself", low=1)
+    dropout_prob: float = option(
+        "p of EDLAE, share of the input that is dropped; 0: EASE", low=0, high=1, open_high=True
+    )
+    reg_weight: float = option("lambda, the L2 penalty", low=0, open_low=True)
+
+
+@dataclass(frozen=True)
+class IALSOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    embedding_size: int = option("number of factors d", low=1)
+    alpha: float = option("confidence of an interaction beyond the 1 that each other cell has", low=0)
+    reg_weight: float = option("lambda, the L2 penalty of each vector", low=0, open_low=True)
+    init_high: float = option("items begin uniform between 0 and this number", low=0, open_low=True)
