@@ -48,6 +48,17 @@ MODELS: dict[str, ModelSpec] = {
     ),
     "CODIGEM": ModelSpec(
         "rows", "user rows noised by a constant step and decoded by a deep perceptron (KSEM 2022)"
+
+
+    "ICDAE": ModelSpec(
+        "rows", "denoising autoencoder of ratings that does not saturate for active users (KBS 2023), as read"
+    ),
+    "PRGAN": ModelSpec("rows", "conditional GAN on small sets of items (ICDM 2021), on ratings"),
+    "RatedNeuMF": ModelSpec(
+        "rows", "NeuMF (WWW 2017) with squared errors of ratings instead of labels", module="rated"
+    ),
+    "RatedDiffRec": ModelSpec(
+        "rows", "DiffRec (SIGIR 2023) on rows of ratings instead of interactions", module="rated"
     ),
     "EDLAE": ModelSpec(
         "rows",

@@ -35,7 +35,7 @@ def rated_data(folder: Path) -> dict[str, Any]:
 
 def data_of(model: str, folder: Path) -> dict[str, Any]:
     family = registry.MODELS[model].family if model in registry.MODELS else ""
-    if model in ("DGRM", "CFGAN", "MF"):
+    if family == "rows" and registry.model_class(model).predicts_ratings:
         return rated_data(folder)
     if family == "cross_domain":
         two = make_two_domains(folder)

@@ -66,6 +66,10 @@ class RatingRows(nn.Module):
         within = torch.arange(len(rows), device=users.device) - starts[rows]
         return RatedCells(items, starts, rows, self.values[self.rated.offsets[users][rows] + within])
 
+    def places(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return where in ``values`` the ratings of rated pairs are, [pairs] each."""
+        return torch.searchsorted(self.rated.keys, users * self.rated.n_items + items)
+
     def dense(self, n_rows: int, rows: Tensor, items: Tensor, values: Tensor) -> Tensor:
         """Return ``values`` at the given cells and 0 elsewhere, [n_rows, n_items]; differentiable in them."""
         # The table flat, [n_rows * n_items], so that one index names a cell: row * n_items + item.

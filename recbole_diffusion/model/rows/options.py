@@ -2,12 +2,26 @@
 
 from dataclasses import dataclass
 
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
+from recbole_diffusion.options.diffusion import NoiseScheduleOptions
 
 
 @dataclass(frozen=True)
-class AdversarialOptions:
-    """The game of a generator and a critic, of every ``AdversarialRecommender``."""
+class GameOptions:
+    """The updates of a generator and a critic, of every ``AdversarialRecommender``."""
+
+    generator_steps: int = option("updates of the generator on each batch", low=1)
+    critic_steps: int = option("updates of the critic on each batch; 0: it stays as it was drawn", low=0)
+    critic_learning_rate: float = option("step size of the critic's optimizer", low=0, open_low=True)
+    divergence_limit: float = option(
+        "absolute loss of the critic beyond which training stops as diverged", low=0, open_low=True
+    )
+
+
+@dataclass(frozen=True)
+class AdversarialOptions(GameOptions):
+    """The same on dense rows of users, with their networks."""
 
     batch_by: str = option(
         "training rows: each user once an epoch, or once for each rating",
@@ -15,12 +29,6 @@ class AdversarialOptions:
     )
     hidden_size: int = option("hidden width of the generator", low=1)
     critic_size: int = option("hidden width of the critic", low=1)
-    generator_steps: int = option("updates of the generator on each batch", low=1)
-    critic_steps: int = option("updates of the critic on each batch; 0: it stays as it was drawn", low=0)
-    critic_learning_rate: float = option("step size of the critic's optimizer", low=0, open_low=True)
-    divergence_limit: float = option(
-        "absolute loss of the critic beyond which training stops as diverged", low=0, open_low=True
-    )
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,104 @@ class CODIGEMOptions:
     def unread(self) -> dict[str, str]:
         """Return what these values leave unread, with the reason."""
         return {} if self.train_chain else {"steps": "train_chain is False"}
+
+
+class PRGANOptions(GameOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    embedding_size: int = option("width of the vectors of generator and memory", low=1)
+    set_size: int = option("k, items that a user is shown with", low=2)
+    positives: int = option("p, positive items among them; fewer, where the user has fewer", low=1)
+    targets: str = option(
+        "binary: 1 at items rated above the middle of the scale; rating: rating / high at all rated items",
+        choices=("binary", "rating"),
+    )
+    dropout_prob: float = option("dropout of the critic's hidden layer", low=0, high=1, open_high=True)
+    warmup_epochs: int = option("first epochs, in which the critic alone is trained", low=0)
+    memory_copy: str = option(
+        "better: the memory takes the generator's vectors before an epoch if these fit the positives better; "
+        "never",
+        choices=("better", "never"),
+    )
+    lipschitz: str = option("how the critic is kept Lipschitz", choices=("clip", "gradient_penalty"))
+    clip_value: float = option(
+        "c, largest absolute weight of the critic with lipschitz: clip", low=0, open_low=True
+    )
+    penalty_weight: float = option("weight of the gradient penalty", low=0)
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        other = "penalty_weight" if self.lipschitz == "clip" else "clip_value"
+        return {other: f"lipschitz is {self.lipschitz}"}
+
+    def __post_init__(self) -> None:
+        if self.positives >= self.set_size:
+            raise UsageError(
+                f"positives is {self.positives} and set_size {self.set_size}; a set needs a negative item, "
+                "take fewer positives"
+            )
+
+
+@dataclass(frozen=True)
+class ICDAEOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    batch_by: str = option(
+        "training rows: each user once an epoch, or once for each rating", choices=("user", "interaction")
+    )
+    embedding_size: int = option("width of the hidden layer", low=1)
+    activity_power: float = option(
+        "rho: the sum over a user's n items is divided by n^rho; 0: CDAE", low=0, high=1
+    )
+    dropout_prob: float = option("corruption of the input in training", low=0, high=1, open_high=True)
+    user_vectors: bool = option("a vector of each user in the hidden layer; new users have none")
+
+
+@dataclass(frozen=True)
+class RatedNeuMFOptions:
+    """Read once by the model's constructor, checked before data loads."""
+
+    mf_embedding_size: int = option("width of the vectors that are multiplied", low=1)
+    mlp_embedding_size: int = option("width of the vectors that the perceptron reads", low=1)
+    mlp_hidden_size: list = option("widths of the perceptron's layers")
+    dropout_prob: float = option("dropout before each layer of the perceptron", low=0, high=1, open_high=True)
+
+    def __post_init__(self) -> None:
+        check_widths("mlp_hidden_size", self.mlp_hidden_size)
+
+
+@dataclass(frozen=True)
+class RatedDiffRecOptions(NoiseScheduleOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    batch_by: str = option(
+        "training rows: each user once an epoch, or once for each rating", choices=("user", "interaction")
+    )
+    reconstruct: str = option(
+        "cells of the squared error: the rated ones, or all, unrated ones as 0", choices=("rated", "all")
+    )
+    dims_dnn: list = option("widths of the denoiser's layers; the way back mirrors them")
+    embedding_size: int = option("width of the step embedding", low=2)
+    dropout_prob: float = option("dropout of the noised rows", low=0, high=1, open_high=True)
+    reweight: bool = option(
+        "weigh a step's error by the signal-to-noise ratio that it loses, steps drawn by loss"
+    )
+
+    def __post_init__(self) -> None:
+        self.check_schedule()
+        check_widths("dims_dnn", self.dims_dnn)
+
+
+def check_widths(name: str, widths: list) -> None:
+    """Check an option of the widths of layers.
+
+    Raises:
+        UsageError: it is empty, or one is no whole number from 1.
+    """
+    if not widths or not all(type(one) is int and one > 0 for one in widths):
+        raise UsageError(
+            f"option {name!r} is {widths!r}; it takes a list of whole numbers from 1, such as [64]"
+        )
 
 
 # Linear models (linear.py).

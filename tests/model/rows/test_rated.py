@@ -1,0 +1,347 @@
+"""ICDAE, PRGAN, RatedNeuMF and RatedDiffRec: the contract, and their formulas by hand."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.rows.prgan import Critic, Matcher
+from recbole_diffusion.testing import Built, ModelContract, make_checkerboard
+from recbole_diffusion.testing.checkerboard import write_parts
+
+
+@pytest.fixture
+def checkerboard(tmp_path):
+    return make_checkerboard(tmp_path, rated=True)
+
+
+OF_RATINGS = {"train_batch_size": 10, "valid_metric": "rated_ndcg@5"}
+
+
+class TestICDAE(ModelContract):
+    model = "ICDAE"
+    options = {**OF_RATINGS, "embedding_size": 16, "learning_rate": 0.02}
+    epochs = 20
+
+
+class TestPRGAN(ModelContract):
+    model = "PRGAN"
+    options = {
+        "valid_metric": "rated_ndcg@5",
+        "embedding_size": 4,
+        "set_size": 4,
+        "dropout_prob": 0.0,
+        "warmup_epochs": 0,
+        "learning_rate": 0.03,
+        "critic_learning_rate": 0.01,
+        "train_batch_size": 500,
+    }
+    epochs = 20
+
+    def test_learns_the_checkerboard(self, checkerboard, tmp_path):
+        """The losses of two players need not fall: what is asked for is that the liked items are found."""
+        _, _, result = self.trained(
+            checkerboard, tmp_path / "runs", epochs=self.epochs, stopping_step=self.epochs
+        )
+        assert result["rated_unfiltered_ndcg@5"] > 0.9
+
+
+class TestRatedNeuMF(ModelContract):
+    model = "RatedNeuMF"
+    options = {
+        "valid_metric": "rated_ndcg@5",
+        "mf_embedding_size": 8,
+        "mlp_embedding_size": 8,
+        "mlp_hidden_size": [16, 8],
+        "learning_rate": 0.01,
+        "train_batch_size": 100,
+    }
+    epochs = 15
+
+
+class TestRatedDiffRec(ModelContract):
+    model = "RatedDiffRec"
+    options = {**OF_RATINGS, "dims_dnn": [32], "learning_rate": 0.01}
+    epochs = 30
+
+
+def build(tmp_path, model, cells, **options):
+    """Return a model on a few ratings, and one by a user and of an item that have no other."""
+    cells = [*cells, ("apart", "alone", 4)]  # RecBole refuses a user who knows every item
+    data = write_parts(tmp_path, "cells", {"train": cells, "valid": cells[:1], "test": cells[:1]})
+    overrides = {**data.overrides, "rating_scale": [1, 5], "allow_overlap": True, "topk": [1]}
+    return Built(model, "cells", {**overrides, "valid_metric": "rated_ndcg@2", **options}).model
+
+
+def fill(model, value):
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.fill_(value)
+
+
+# ICDAE.
+
+
+def test_icdae_s_gradient_at_zero_by_hand(tmp_path):
+    """h is 1/2; each component of W'_i gets 2 (r^ - r) r^' h / 2 cells, in units of the highest rating."""
+    model = build(
+        tmp_path, "ICDAE", [("u", "a", 5), ("u", "b", 2)], dropout_prob=0.0, embedding_size=3
+    ).train()
+    fill(model, 0.0)
+    model.calculate_loss({model.USER_ID: torch.tensor([1])}).backward()
+    predicted, slope = 3 / 5, (5 - 1) * 0.25 / 5  # low + (high - low) sigmoid(0), and its derivative
+    expected = torch.tensor([(predicted - 1.0) * slope / 2, (predicted - 0.4) * slope / 2])
+    torch.testing.assert_close(model.output.grad[1:3], expected[:, None].expand(2, 3))
+    torch.testing.assert_close(model.output_bias.grad[1:3], 2 * expected)
+
+
+def test_icdae_s_hidden_layer_is_the_written_sum(tmp_path):
+    cells = [("u", "a", 5), ("u", "b", 2), ("v", "a", 1), ("v", "c", 3), ("v", "b", 4)]
+    for rho in (0.0, 0.5, 1.0):
+        model = build(tmp_path / str(rho), "ICDAE", cells, activity_power=rho, embedding_size=4).eval()
+        with torch.no_grad():
+            model.V.normal_()
+            model.bias.normal_()
+        users = torch.tensor([1, 2])
+        rows = model.ratings.gather(users)
+        R = model.ratings.dense(2, rows.rows, rows.items, rows.ratings)
+        n = torch.tensor([[2.0], [3.0]])
+        h = torch.sigmoid(n**-rho * (R @ model.W) + model.V[users] + model.bias)
+        expected = 1 + 4 * torch.sigmoid(h @ model.output.T + model.output_bias)
+        torch.testing.assert_close(model.full_sort_predict({model.USER_ID: users}), expected)
+
+
+def test_a_user_s_activity_takes_the_gradient_away_in_cdae_alone(tmp_path):
+    """W from a user of 400 items with inputs that add up: none is left at rho 0, much at 1/2 and 1."""
+    cells = [("u", f"i{k}", 5) for k in range(400)]
+    slopes = {}
+    for rho in (0.0, 0.5, 1.0):
+        model = build(tmp_path / str(rho), "ICDAE", cells, activity_power=rho, embedding_size=2)
+        fill(model, 0.0)
+        with torch.no_grad():
+            model.W.fill_(0.1)
+            model.output.fill_(0.5)
+        model.eval().calculate_loss({model.USER_ID: torch.tensor([1])}).backward()
+        slopes[rho] = float(model.W.grad[1].abs().sum()) * 400**rho
+    assert slopes[0.0] < 1e-8 < slopes[0.5] < slopes[1.0]
+    # 40 sums of 0.1 at rho 0, 2 at 1/2, 0.1 at 1: the slopes of the sigmoid there.
+    at = {rho: torch.sigmoid(torch.tensor(z)) for rho, z in ((0.5, 2.0), (1.0, 0.1))}
+    assert float(at[0.5] * (1 - at[0.5])) == pytest.approx(0.1050, abs=1e-4)
+
+
+def test_an_icdae_of_ones_with_the_same_items_twice_is_the_same_at_power_one(tmp_path):
+    model = build(tmp_path, "ICDAE", [("u", "a", 5), ("u", "b", 2)], activity_power=1.0)
+    items, values = torch.tensor([1, 2]), torch.tensor([1.0, 0.4])
+    once = model.hidden(items, torch.tensor([0]), values, None)
+    twice = model.hidden(items.repeat(2), torch.tensor([0]), values.repeat(2), None)
+    torch.testing.assert_close(once, twice)
+
+
+# PRGAN.
+
+
+def test_prgan_s_critic_sees_columns_rows_and_squares():
+    """k = 2, weights 1, no norm: m_j + y_j, m_1 + m_2 and y_1 + y_2, and their sum, in 15 numbers."""
+    critic = Critic(2, 0.0, Matcher(1, 1, 1))
+    critic.norms = torch.nn.ModuleList(torch.nn.Identity() for _ in critic.norms)
+    for layer in critic.convolutions:
+        torch.nn.init.ones_(layer.weight)
+    seen = []
+    critic.layers[0].register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    critic(torch.tensor([[1.0, 2.0]]), torch.tensor([[10.0, 20.0]]))
+    assert seen[0].tolist() == [[11.0, 22.0] * 3 + [3.0, 30.0] * 3 + [33.0] * 3]
+
+
+CELLS = [(f"u{u}", f"i{i}", 1 + (u + i) % 5) for u in range(6) for i in range(9) if (u * i) % 4 != 1]
+CELLS += [("few", "i0", 3)]
+
+
+def test_prgan_s_sets_have_the_pair_then_rated_then_unrated_items(tmp_path):
+    model = build(tmp_path, "PRGAN", CELLS, set_size=5, positives=3, targets="rating")
+    rows = model.ratings
+    users = torch.repeat_interleave(torch.arange(model.n_users), torch.diff(rows.rated.offsets))
+    items = rows.rated.items
+    sets, real = model._sets(users.repeat(20), items.repeat(20))
+    assert torch.equal(sets[:, 0], items.repeat(20))
+    assert torch.equal(real[:, 0], rows.values.repeat(20))
+    row_users = users.repeat(20)[:, None].expand_as(sets)
+    is_rated = rows.rated.contains(row_users.reshape(-1), sets.reshape(-1)).view_as(sets)
+    single = (rows.rated.counts(users) == 1).repeat(20)
+    assert is_rated[~single, :3].all()
+    assert not is_rated[single, 1:].any()
+    assert not is_rated[:, 3:].any()
+    assert (sets > 0).all()
+    # Every rated item has its rating over the highest, every other 0.
+    dense = rows.dense(model.n_users, users, items, rows.values)
+    torch.testing.assert_close(real, dense[row_users, sets])
+    # No set repeats its first item, and each other item of a user comes up.
+    assert not (sets[:, 1:] == sets[:, :1]).any()
+    own = row_users[:, 0] == users[0]
+    assert set(sets[own, 1].tolist()) == set(items[users == users[0]].tolist())
+
+
+def test_prgan_s_positives_are_rated_above_the_middle_and_low_rated_items_are_negatives(tmp_path):
+    model = build(tmp_path, "PRGAN", CELLS, set_size=4, positives=2)
+    rows = model.ratings
+    users = torch.repeat_interleave(torch.arange(model.n_users), torch.diff(rows.rated.offsets)).repeat(30)
+    items, values = rows.rated.items.repeat(30), rows.values.repeat(30)
+    sets, real = model._sets(users, items)
+    dense = rows.dense(model.n_users, users[: len(rows.values)], rows.rated.items, rows.values)
+    liked = dense > 0.6  # above 3 of 1 to 5
+    own = users[:, None].expand_as(sets)
+    has = liked.sum(1)[users]
+    assert torch.equal(real > 0, liked[own, sets])
+    assert torch.equal(real.sum(1).long(), has.clamp(max=2))  # "few" has none
+    assert (has == 0).any()
+    assert torch.equal(sets[values > 0.6, 0], items[values > 0.6])
+    drawn = values <= 0.6  # their pairs stand for any positive of the user
+    some = drawn & (users == users[0])
+    assert set(sets[some, 0].tolist()) == set(liked[users[0]].nonzero().flatten().tolist())
+    assert (dense[own, sets][:, 2:] > 0).any()  # low-rated ones among the negatives
+    with pytest.raises(UsageError, match="no training rating is above the middle of rating_scale"):
+        build(tmp_path / "low", "PRGAN", [("u", "a", 2), ("v", "b", 5)], rating_scale=[1, 9])
+
+
+def test_prgan_s_losses_are_those_of_a_wasserstein_game(tmp_path, monkeypatch):
+    """With D the sum of the matches: the critic's loss is their difference, the generator's slope -1/B."""
+    model = build(tmp_path, "PRGAN", CELLS, set_size=4, embedding_size=3)
+    batch = {model.USER_ID: torch.tensor([1, 2]), model.ITEM_ID: torch.tensor([1, 1])}
+    sets, real = torch.tensor([[1, 2, 3, 4], [1, 5, 6, 7]]), torch.rand(2, 4)
+    monkeypatch.setattr(model, "_sets", lambda *_: (sets, real))
+    monkeypatch.setattr(Critic, "forward", lambda self, condition, matches: 3.0 * matches.sum(1))
+    made = model.generator(batch[model.USER_ID], sets)
+    P, Q = model.generator.users.detach(), model.generator.items.detach()
+    expected = [[(P[u] @ Q[i]).item() for i in row] for u, row in zip((1, 2), sets.tolist(), strict=True)]
+    torch.testing.assert_close(made, torch.tensor(expected))
+    assert model.critic_loss(batch).item() == pytest.approx(
+        3 * (made.sum() - real.sum()).item() / 2, rel=1e-5
+    )
+    (loss,) = model.generator_loss(batch)
+    loss.backward()
+    # dL/dg = -3/2 in each cell, so that user 1 gets -3/2 times the sum of its items' vectors.
+    torch.testing.assert_close(model.generator.users.grad[1], -1.5 * model.generator.items[sets[0]].sum(0))
+    # The slope of 3 (sum) by four matches has length 6, so that the penalty is 25 times its weight.
+    penalised = {"lipschitz": "gradient_penalty", "penalty_weight": 0.1}
+    monkeypatch.setattr(model, "options", dataclasses.replace(model.options, **penalised))
+    assert model.critic_loss(batch).item() == pytest.approx(
+        3 * (made.sum() - real.sum()).item() / 2 + 2.5, rel=1e-5
+    )
+
+
+def test_prgan_s_critic_tells_nothing_from_itself_and_is_clipped_but_for_its_memory(tmp_path):
+    model = build(tmp_path, "PRGAN", CELLS, set_size=4)
+    condition, matches = torch.rand(3, 4), torch.rand(3, 4)
+    critic = model.critic.eval()
+    assert torch.equal(critic(condition, matches), critic(condition, matches.clone()))
+    assert not torch.equal(critic(condition, matches), critic(matches, condition))
+    with torch.no_grad():
+        critic.memory.users.fill_(1.0)
+    model.after_critic_step()
+    inside = {name: value.abs().max().item() for name, value in critic.named_parameters()}
+    assert max(size for name, size in inside.items() if not name.startswith("memory")) == pytest.approx(0.006)
+    assert inside["memory.users"] == 1.0
+
+
+def test_prgan_s_generator_waits_and_its_memory_follows_a_better_one(tmp_path):
+    model = build(tmp_path, "PRGAN", CELLS, warmup_epochs=2, embedding_size=4)
+    batch = {model.USER_ID: torch.tensor([1, 2]), model.ITEM_ID: torch.tensor([1, 1])}
+    for epoch, waits in ((0, True), (1, True), (2, False)):
+        model.begin_epoch(epoch)
+        model.zero_grad()
+        model.generator_loss(batch)[0].backward()
+        assert bool(model.generator.users.grad.abs().sum() == 0) == waits
+    model.begin_epoch(3)  # neither fits better yet, or by a hair
+    with torch.no_grad():
+        model.critic.memory.users.fill_(9.0)
+        model.critic.memory.items.fill_(9.0)
+    model.begin_epoch(2)
+    assert float(model.critic.memory.users[1, 0]) == 9.0  # the generator has not been trained
+    model.begin_epoch(3)
+    assert torch.equal(model.critic.memory.users, model.generator.users)
+    with torch.no_grad():
+        model.generator.users.fill_(9.0)
+        model.generator.items.fill_(9.0)
+    model.begin_epoch(4)
+    assert not torch.equal(model.critic.memory.users, model.generator.users)
+
+
+def test_prgan_refuses_sets_without_a_negative_item(tmp_path):
+    with pytest.raises(UsageError, match="positives is 4 and set_size 4; a set needs a negative item"):
+        build(tmp_path, "PRGAN", CELLS, set_size=4, positives=4)
+
+
+# NeuMF and DiffRec.
+
+
+def test_rated_neumf_is_the_paper_s_network_on_each_pair(tmp_path, monkeypatch):
+    model = build(
+        tmp_path, "RatedNeuMF", CELLS, mf_embedding_size=3, mlp_embedding_size=4, mlp_hidden_size=[5, 2]
+    ).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_()
+    users = torch.tensor([1, 4, 2])
+    expected = torch.empty(3, model.n_items)
+    for row, user in enumerate(users.tolist()):
+        for item in range(model.n_items):
+            x = torch.cat([model.s[user], model.t[item]])
+            for layer in model.layers:
+                x = torch.relu(layer.weight @ x + layer.bias)
+            joined = torch.cat([model.p[user] * model.q[item], x])
+            expected[row, item] = 1 + 4 * torch.sigmoid(model.last.weight @ joined + model.last.bias)
+    torch.testing.assert_close(model.full_sort_predict({model.USER_ID: users}), expected.detach())
+    monkeypatch.setattr("recbole_diffusion.model.rows.rated.NUMBERS", 1)  # a user a block
+    torch.testing.assert_close(model.full_sort_predict({model.USER_ID: users}), expected.detach())
+    rated = model.ratings.rated.items[:2]
+    batch = {model.USER_ID: torch.tensor([1, 1]), model.ITEM_ID: rated}
+    error = expected[0, rated] - 5 * model.ratings.values[:2]
+    torch.testing.assert_close(model.calculate_loss(batch), error.square().mean())
+
+
+@pytest.mark.parametrize("reconstruct", ["rated", "all"])
+@pytest.mark.parametrize("reweight", [False, True])
+def test_rated_diffrec_s_loss_is_the_error_of_its_cells(tmp_path, monkeypatch, reconstruct, reweight):
+    model = build(
+        tmp_path, "RatedDiffRec", CELLS, dims_dnn=[4], reconstruct=reconstruct, reweight=reweight, steps=3
+    ).train()
+    monkeypatch.setattr(model, "predicted", lambda xt, t: torch.full_like(xt, 0.25))
+    users = torch.tensor([1, 2, 5])
+    torch.manual_seed(3)
+    found = float(model.calculate_loss({model.USER_ID: users}))
+    torch.manual_seed(3)
+    t = model.importance.sample(3)[0] if reweight else torch.randint(3, (3,))
+    rows = model.ratings.gather(users)
+    expected = []
+    for k in range(3):
+        values = rows.ratings[rows.rows == k]
+        errors = (values - 0.25).square()
+        if reconstruct == "all":
+            errors = torch.cat([errors, torch.full((model.n_items - len(values),), 0.0625)])
+        expected.append(float(errors.mean() * (model.diffusion.snr_weight(t[k : k + 1]) if reweight else 1)))
+    assert found == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_rated_diffrec_goes_back_step_by_step_to_what_it_predicts(tmp_path, monkeypatch):
+    """The posterior means of x_0-predictions by hand; the last step is the prediction itself."""
+    model = build(tmp_path, "RatedDiffRec", CELLS, dims_dnn=[6, 4], steps=3).eval()
+    assert model.layers[-1].bias.detach().unique().item() == pytest.approx(model.ratings.mean / 5)
+    assert [tuple(one.weight.shape) for one in model.layers] == [
+        (6, model.n_items + 10),
+        (4, 6),
+        (6, 4),
+        (model.n_items, 6),
+    ]
+    x = torch.rand(2, model.n_items)
+    d, before = model.diffusion, x
+    for step in (2, 1, 0):
+        t = torch.full((2,), step)
+        last, before = (
+            before,
+            d.posterior_x0[step] * model.predicted(before, t) + d.posterior_xt[step] * before,
+        )
+    torch.testing.assert_close(model.denoised(x), 5 * before.detach())
+    torch.testing.assert_close(before, model.predicted(last, torch.zeros(2).long()))
+    with pytest.raises(UsageError, match="dims_dnn"):
+        build(tmp_path / "wrong", "RatedDiffRec", CELLS, dims_dnn=[0])
