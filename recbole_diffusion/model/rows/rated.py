@@ -176,11 +176,17 @@ class RatedDiffRec(_OfRatings):
 
     @torch.no_grad()
     def denoised(self, x: Tensor) -> Tensor:
-        """Return ratings of all items for rows in 0..1, [batch, n_items]: all steps back, without noise."""
-        for step in range(self.options.steps - 1, -1, -1):
+        """Return ratings of all items for rows in 0..1, [batch, n_items]: all steps back, without noise.
+
+        Where the rated cells are reconstructed, the steps between keep to them: training has 0 elsewhere, and
+        would take a rating that is only predicted for one that was given.
+        """
+        kept = (x != 0) if self.options.reconstruct == "rated" else torch.ones_like(x)
+        for step in range(self.options.steps - 1, 0, -1):
             t = torch.full((len(x),), step, device=x.device)
-            x = self.diffusion.posterior_mean(self.predicted(x, t), x, t)
-        return self.ratings.high * x
+            x = self.diffusion.posterior_mean(self.predicted(x, t), x, t) * kept
+        # The posterior of the first step is the prediction itself, of all items.
+        return self.ratings.high * self.predicted(x, torch.zeros(len(x), device=x.device).long())
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return predicted ratings of all items, [batch, n_items]."""

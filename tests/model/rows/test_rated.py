@@ -323,25 +323,23 @@ def test_rated_diffrec_s_loss_is_the_error_of_its_cells(tmp_path, monkeypatch, r
     assert found == pytest.approx(np.mean(expected), rel=1e-5)
 
 
-def test_rated_diffrec_goes_back_step_by_step_to_what_it_predicts(tmp_path, monkeypatch):
-    """The posterior means of x_0-predictions by hand; the last step is the prediction itself."""
-    model = build(tmp_path, "RatedDiffRec", CELLS, dims_dnn=[6, 4], steps=3).eval()
-    assert model.layers[-1].bias.detach().unique().item() == pytest.approx(model.ratings.mean / 5)
-    assert [tuple(one.weight.shape) for one in model.layers] == [
-        (6, model.n_items + 10),
-        (4, 6),
-        (6, 4),
-        (model.n_items, 6),
-    ]
-    x = torch.rand(2, model.n_items)
-    d, before = model.diffusion, x
-    for step in (2, 1, 0):
+@pytest.mark.parametrize("reconstruct", ["rated", "all"])
+def test_rated_diffrec_goes_back_step_by_step_to_what_it_predicts(tmp_path, reconstruct):
+    """The posterior means of x_0-predictions by hand, at the rated cells or at all; at last all of them."""
+    model = build(tmp_path, "RatedDiffRec", CELLS, dims_dnn=[6, 4], steps=3, reconstruct=reconstruct).eval()
+    items, d = model.n_items, model.diffusion
+    shapes = [tuple(one.weight.shape) for one in model.layers]
+    assert shapes == [(6, items + 10), (4, 6), (6, 4), (items, 6)]
+    mean = model.ratings.mean / 5 if reconstruct == "rated" else 0.0
+    assert model.layers[-1].bias.detach().mean().item() == pytest.approx(mean, abs=2e-3)
+    x = torch.rand(2, items) * (torch.arange(items) % 2)
+    before = x
+    for step in (2, 1):
         t = torch.full((2,), step)
-        last, before = (
-            before,
-            d.posterior_x0[step] * model.predicted(before, t) + d.posterior_xt[step] * before,
-        )
-    torch.testing.assert_close(model.denoised(x), 5 * before.detach())
-    torch.testing.assert_close(before, model.predicted(last, torch.zeros(2).long()))
+        before = d.posterior_x0[step] * model.predicted(before, t) + d.posterior_xt[step] * before
+        before = before * (x > 0) if reconstruct == "rated" else before
+    expected = 5 * model.predicted(before, torch.zeros(2).long())
+    torch.testing.assert_close(model.denoised(x), expected.detach())
+    assert (model.denoised(x)[:, ::2] != 0).all()
     with pytest.raises(UsageError, match="dims_dnn"):
         build(tmp_path / "wrong", "RatedDiffRec", CELLS, dims_dnn=[0])
