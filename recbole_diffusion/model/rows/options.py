@@ -1,4 +1,4 @@
-"""Hyper-parameters of models of user rows and ratings; those of TVDiff and DGRM alone have files of their own.
+"""Hyper-parameters of models of user rows; those of TVDiff and DGRM alone have files of their own.
 
 Longer than most files: a small class for each of many models.
 """
