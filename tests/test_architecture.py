@@ -51,10 +51,7 @@ OF_SOME_SYSTEMS = {"fcntl", "grp", "msvcrt", "pwd", "resource", "termios", "winr
 # A model that wraps another as its backbone: stem -> stems.
 BACKBONES: dict[str, set[str]] = {"ccdrec": {"freedom", "lattice", "mcdrec"}, "mcdrec": {"freedom"}}
 # Files of several small models.
-SHARED_FILES = {"trivial", "filters", "linear", "hyperbolic", "sparse_linear"}
-
-
-SHARED_FILES = {"trivial", "filters", "linear", "sparse_linear", "rated"}
+SHARED_FILES = {"trivial", "filters", "linear", "hyperbolic", "sparse_linear", "rated"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 STEMS = {name: spec.module or name.lower() for name, spec in registry.MODELS.items()}
 

@@ -48,8 +48,7 @@ MODELS: dict[str, ModelSpec] = {
     ),
     "CODIGEM": ModelSpec(
         "rows", "user rows noised by a constant step and decoded by a deep perceptron (KSEM 2022)"
-
-
+    ),
     "ICDAE": ModelSpec(
         "rows", "denoising autoencoder of ratings that does not saturate for active users (KBS 2023), as read"
     ),

@@ -83,6 +83,7 @@ class CODIGEMOptions:
         return {} if self.train_chain else {"steps": "train_chain is False"}
 
 
+@dataclass(frozen=True)
 class PRGANOptions(GameOptions):
     """Read once by the model's constructor, checked before data loads."""
 
