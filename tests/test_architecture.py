@@ -49,7 +49,10 @@ RAY_CLASSES = "recbole_diffusion/tuning/ray_classes.py"  # subclasses of Ray's, 
 # What only some systems have: each is imported inside a function, for the others.
 OF_SOME_SYSTEMS = {"fcntl", "grp", "msvcrt", "pwd", "resource", "termios", "winreg"}
 # A model that wraps another as its backbone: stem -> stems.
-BACKBONES: dict[str, set[str]] = {"ccdrec": {"freedom", "lattice", "mcdrec"}, "mcdrec": {"freedom"}}
+BACKBONES: dict[str, set[str]] = {
+    "ccdrec": {"freedom", "lattice", "mcdrec", "bm3"},
+    "mcdrec": {"freedom", "bm3"},
+}
 # Files of several small models.
 SHARED_FILES = {"trivial", "filters", "linear", "hyperbolic", "sparse_linear", "rated"}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -14,7 +14,7 @@ from recbole_diffusion.data.item_columns import made_modality
 from recbole_diffusion.data.neighbour_file import check_against_features, neighbour_arrays, neighbours_of_file
 from recbole_diffusion.data.table_file import file_or_table
 from recbole_diffusion.errors import UsageError, counted, did_you_mean
-from recbole_diffusion.options.multimodal import MultimodalOptions
+from recbole_diffusion.options.multimodal import FeatureOptions, MultimodalOptions
 
 ENDINGS = (".npy", ".safetensors")
 
@@ -38,7 +38,7 @@ class MultimodalDataset(InteractionDataset):
     def __init__(self, config: Any) -> None:
         self.neighbour_prints: dict[str, str] = {}
         super().__init__(config)
-        options: MultimodalOptions = config.options
+        options: FeatureOptions = config.options
         # Whole, since a trial that takes the data set may have another working directory.
         self.default_cache = str(Path(config.general.runs_path, ".graph_cache").expanduser().resolve())
         folder = Path(config["data_path"])
@@ -52,7 +52,7 @@ class MultimodalDataset(InteractionDataset):
         """Return the tokens of items 1, 2, ..., without that of the padding id 0."""
         return np.array(self.field2id_token[self.iid_field][1:], dtype=object)
 
-    def _modality(self, name: str, options: MultimodalOptions, folder: Path, items: np.ndarray) -> Modality:
+    def _modality(self, name: str, options: FeatureOptions, folder: Path, items: np.ndarray) -> Modality:
         if name in options.item_features:
             path = file_or_table(folder / f"{self.dataset_name}.item")
             modality = made_modality(name, options.item_features[name], path, self.config, items)

@@ -133,6 +133,14 @@ MODELS: dict[str, ModelSpec] = {
         "multimodal",
         "items diffused under their modalities, which denoise the user-item graph (WWW 2024), multimodal",
     ),
+    "BM3": ModelSpec(
+        "multimodal", "users, items and modalities bootstrapped without negatives (WWW 2023), multimodal"
+    ),
+    "SLMRec": ModelSpec(
+        "multimodal", "ids and modalities on one graph, by contrasts (IEEE TMM 2022), multimodal"
+    ),
+    "MMGCN": ModelSpec("multimodal", "a graph network for each modality (ACM MM 2019), multimodal"),
+    "VBPR": ModelSpec("multimodal", "matrix factorisation with projected features (AAAI 2016), multimodal"),
     "DiffCDR": ModelSpec(
         "cross_domain",
         "target vectors of cold users by a diffusion conditioned on their source vectors, cross-domain",

@@ -47,7 +47,8 @@ def data_of(model: str, folder: Path) -> dict[str, Any]:
         return {"dataset": board.name, **board.overrides, "encoder_epochs": 2, "denoiser_sizes": [16, 32]}
     if family == "multimodal":
         write_features(board)
-        return {"dataset": board.name, **board.overrides, "modalities": list(MODALITIES), "knn_k": 5}
+        graphs = {"knn_k": 5} if "knn_k" in registry.options_class(model).__dataclass_fields__ else {}
+        return {"dataset": board.name, **board.overrides, "modalities": list(MODALITIES), **graphs}
     return {"dataset": board.name, **board.overrides}
 
 

@@ -1,4 +1,4 @@
-"""Base classes of FREEDOM, LATTICE and MCDRec, with the methods by which another model wraps them."""
+"""Base classes of FREEDOM, LATTICE, BM3 and MCDRec, with the methods by which another model wraps them."""
 
 from typing import Any
 
@@ -36,6 +36,8 @@ class Backbone(WholeGraphModel):
     projects = True  # whether the model uses the projected features itself
     # Whether its own loss trains the projections in every batch; if not, the diffusion loss does.
     trains_projections = False
+    takes_negatives = True  # whether its own loss has pairs with negatives
+    other_loss_names: tuple[str, ...] = ()  # of what ``other_losses`` returns
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         super().__init__(config, dataset)
@@ -47,7 +49,7 @@ class Backbone(WholeGraphModel):
         self.encoder = LightGCNEncoder(self.interactions, o.embedding_size, o.n_layers)
         self.projections: Projections | None = None
         if wrapped or self.projects:
-            self.projections = Projections(dataset.modalities.values(), o.embedding_size)
+            self.projections = Projections(dataset.modalities.values(), o.embedding_size, o.train_features)
         # The user-item graph of this epoch, where interactions are pruned; evaluation uses all of them.
         self.pruned: SparseMatrix | None = None
         self._forget()
@@ -97,11 +99,20 @@ class Backbone(WholeGraphModel):
         """Return item vectors h_i from h_hat_i and h_tilde_i, both [n, d]."""
         return high_order + propagated
 
-    def vectors_from(self, high_order: Tensor, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return user [n_users, d] and item vectors [n_items, d] from an h_hat and inputs of the graph."""
+    def scored(self, vectors: Tensor) -> Tensor:
+        """Return what of user or item vectors [..., d] is scored: an affine map of them, here themselves."""
+        return vectors
+
+    def unscored_from(self, high_order: Tensor, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return :meth:`vectors_from` before :meth:`scored`."""
         # h_u and h_tilde_i, means over the layers of the user-item graph.
         users, propagated = self.propagated(items=items)
         return users, self.joined(high_order, propagated)
+
+    def vectors_from(self, high_order: Tensor, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return user [n_users, d] and item vectors [n_items, d] from an h_hat and inputs of the graph."""
+        users, found = self.unscored_from(high_order, items)
+        return self.scored(users), self.scored(found)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d]."""
@@ -120,8 +131,9 @@ class Backbone(WholeGraphModel):
         items: Tensor,  # noqa: ARG002
         negatives: Tensor,  # noqa: ARG002
         modal: Tensor | None = None,  # noqa: ARG002
+        v: Tensor | None = None,  # noqa: ARG002
     ) -> dict[str, Tensor]:
-        """Return the weighted losses beside the pairwise one, by name.
+        """Return the weighted losses beside the pairwise one, by name, as ``other_loss_names`` has them.
 
         Args:
             u: user vectors of the batch, [batch, d].
@@ -130,6 +142,7 @@ class Backbone(WholeGraphModel):
             negatives: long [batch], uniform negatives.
             modal: projected features of items and negatives, [2, batch, modalities, d], where already
                 computed.
+            v: item vectors of the positives, [batch, d]; as ``u`` before :meth:`scored`.
         """
         return {}
 
@@ -199,6 +212,7 @@ class FrozenGraphBackbone(Backbone):
         super().__init__(config, dataset, wrapped)
         # Without this loss, the projections are trained by a wrapping model's diffusion.
         self.trains_projections = self.options.modal_weight > 0
+        self.other_loss_names = ("modal",) if self.options.modal_weight > 0 else ()
         graphs = [mean_graph(dataset.neighbours(name)[0], self.n_items) for name in dataset.modalities]
         # One sparse [n_items, n_items] for all modalities: weighted and added before training.
         self.item_graph = SparseMatrix(fused(graphs, self.options.weights()))
@@ -218,6 +232,7 @@ class FrozenGraphBackbone(Backbone):
         items: Tensor,
         negatives: Tensor,
         modal: Tensor | None = None,
+        v: Tensor | None = None,  # noqa: ARG002
     ) -> dict[str, Tensor]:
         """Return the pairwise loss against the projected features, if it has a weight (FREEDOM, Eq. 14)."""
         if self.options.modal_weight == 0:

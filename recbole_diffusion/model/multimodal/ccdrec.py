@@ -36,6 +36,7 @@ from recbole_diffusion.compat import InputType
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import WholeGraphModel
 from recbole_diffusion.model.multimodal.backbone import Backbone
+from recbole_diffusion.model.multimodal.bm3 import BM3
 from recbole_diffusion.model.multimodal.ccdrec_options import CURRICULAR, CCDRecOptions
 from recbole_diffusion.model.multimodal.estimators import AttentionEstimator, TransformerEstimator
 from recbole_diffusion.model.multimodal.freedom import FREEDOM
@@ -48,7 +49,12 @@ from recbole_diffusion.sampler.curriculum import curricular_negatives, curriculu
 from recbole_diffusion.sampler.realhns import likeness_limit, mean_likeness
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
-BACKBONES: dict[str, type[Backbone]] = {"FREEDOM": FREEDOM, "LATTICE": LATTICE, "MCDRec": MCDRec}
+BACKBONES: dict[str, type[Backbone]] = {
+    "FREEDOM": FREEDOM,
+    "LATTICE": LATTICE,
+    "MCDRec": MCDRec,
+    "BM3": BM3,
+}
 
 
 class CCDRec(WholeGraphModel):
@@ -80,7 +86,8 @@ class CCDRec(WholeGraphModel):
         * Candidates are drawn without replacement, once an epoch for each block of items instead of once a
           batch.
         * The chain has a seed, so that scores depend on the weights alone.
-        * Backbones besides FREEDOM, which are not published.
+        * Backbones besides FREEDOM, which are not published. Over BM3 the pairs of Eq. 8 are scored as BM3
+          scores, and join its own losses, which have no negatives.
     """
 
     input_type = InputType.POINTWISE
@@ -124,12 +131,8 @@ class CCDRec(WholeGraphModel):
         return TransformerEstimator(o.embedding_size, o.steps, o.key_size, o.feed_forward_size)
 
     def _loss_names(self) -> tuple[str, ...]:
-        names = ["random", "hard"]
-        if self.options.backbone == "LATTICE":
-            names.append("penalty")
-        elif self.options.modal_weight:
-            names.append("modal")
-        return tuple(names + (["diffusion"] if self.options.aligning else []))
+        diffusion = ("diffusion",) if self.options.aligning else ()
+        return ("random", "hard", *self.backbone.other_loss_names, *diffusion)
 
     def _forget(self) -> None:
         super()._forget()
@@ -195,14 +198,15 @@ class CCDRec(WholeGraphModel):
         u, v, modal, diffusion = self._batch(
             users, torch.stack([items, random] if made else [items, random, second])
         )
-        # u [batch, d] and v [kinds, batch, d]: p, r and, where it is an item, c.
-        positive = (u * v[0]).sum(1)
+        # u [batch, d] and v [kinds, batch, d]: p, r and, where it is an item, c; and what of them is scored.
+        U, V = self.backbone.scored(u), self.backbone.scored(v)
+        positive = (U * V[0]).sum(1)
         # The random and the hard negative share the weight: 1 - omega and omega (Eq. 8, 9).
         parts = {
-            "random": (1 - o.negative_weight) * losses.bpr(positive, (u * v[1]).sum(1)),
-            "hard": o.negative_weight * losses.bpr(positive, (u * (second if made else v[2])).sum(1)),
+            "random": (1 - o.negative_weight) * losses.bpr(positive, (U * V[1]).sum(1)),
+            "hard": o.negative_weight * losses.bpr(positive, (U * (second if made else V[2])).sum(1)),
         }
-        parts |= self.backbone.other_losses(u, users, items, random, modal)
+        parts |= self.backbone.other_losses(u, users, items, random, modal, v[0])
         if diffusion is not None:
             parts["diffusion"] = o.diffusion_weight * diffusion
         return tuple(parts.values())
@@ -215,12 +219,13 @@ class CCDRec(WholeGraphModel):
             ids: items, random negatives and perhaps more, long [kinds, batch].
 
         Returns:
-            user vectors [batch, d], item vectors [kinds, batch, d], and with ``aligning`` the projected
-            features of the first two kinds [2, batch, modalities, d] and the diffusion loss.
+            user vectors [batch, d] and item vectors [kinds, batch, d], before ``scored``, and with
+            ``aligning`` the projected features of the first two kinds [2, batch, modalities, d] and the
+            diffusion loss.
         """
         if self.fusion is None:
             # Without DMA there are no estimates: the backbone's own vectors, gathered.
-            U, V = self.backbone.vectors()
+            U, V = self.backbone.unscored_from(self.backbone.high_order())
             return U.index_select(0, users), V.index_select(0, ids.flatten()).view(*ids.shape, -1), None, None
         # With h_hat outside of the batch, hard negatives are no part of it (the released code).
         estimated = 2 if self.fusion.leaves_others else len(ids)
@@ -279,4 +284,6 @@ class CCDRec(WholeGraphModel):
             high, items = self.fusion.placed(high, self.fusion.end_of_chain())
         layers = self.backbone.layers(items)
         users, _ = self.backbone.encoder.pooled(layers)
-        return users, [self.backbone.joined(high, of_items) for _, of_items in layers]
+        scored, joined = self.backbone.scored, self.backbone.joined
+        # ``scored`` is affine, so that the mean over layers is scored as their means are.
+        return scored(users), [scored(joined(high, of_items)) for _, of_items in layers]

@@ -4,6 +4,9 @@ from dataclasses import dataclass, fields
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.multimodal.options import (
+    OF_BM3,
+    OF_ITEM_GRAPHS,
+    BM3GraphOptions,
     DiffusedOptions,
     LATTICEGraphOptions,
     MCDRecGraphOptions,
@@ -15,9 +18,10 @@ from recbole_diffusion.options.negatives import RealHNSOptions
 CURRICULAR = "curricular"
 # What each backbone reads of the options that not all of them do.
 OF_BACKBONE = {
-    "FREEDOM": {"edge_dropout", "modal_weight", "modality_weights"},
-    "LATTICE": {"original_ratio", "reg_weight"},
-    "MCDRec": {"edge_dropout", "modal_weight", "modality_weights", "graph_temperature"},
+    "FREEDOM": {"edge_dropout", "modal_weight"} | OF_ITEM_GRAPHS,
+    "LATTICE": {"original_ratio", "reg_weight"} | OF_ITEM_GRAPHS - {"modality_weights"},
+    "MCDRec": {"edge_dropout", "modal_weight", "graph_temperature"} | OF_ITEM_GRAPHS,
+    "BM3": OF_BM3,
 }
 OF_BACKBONES = set().union(*OF_BACKBONE.values())
 # What the diffusion alone reads, in CCDRec.
@@ -28,11 +32,13 @@ OF_DIFFUSION |= {field.name for field in fields(DiffusedOptions)} - {
 
 
 @dataclass(frozen=True)
-class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions, RealHNSOptions):
+class CCDRecOptions(
+    DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions, BM3GraphOptions, RealHNSOptions
+):
     """Read once by the constructor, checked before data loads."""
 
     # The backbone and the three modules: DMA, NDI and CNS.
-    backbone: str = option("the model that is wrapped", choices=("FREEDOM", "LATTICE", "MCDRec"))
+    backbone: str = option("the model that is wrapped", choices=("FREEDOM", "LATTICE", "MCDRec", "BM3"))
     aligning: bool = option("DMA, the diffusion that aligns item vectors with their modalities")
     negative_sampler: str = option(
         "where the second negative comes from: the pools of the diffusion (NDI), or one of the paper's "
@@ -91,7 +97,11 @@ class CCDRecOptions(DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions, Re
             found["outside_batch"] = "fusion is output"
         if self.estimator == "attention":
             found["feed_forward_size"] = "estimator is attention"
-        return found if self.aligning else found | dict.fromkeys(OF_DIFFUSION, "aligning is False")
+        if not self.aligning:
+            found |= dict.fromkeys(OF_DIFFUSION, "aligning is False")
+            if self.backbone == "FREEDOM" and self.modal_weight == 0:
+                found["train_features"] = "aligning is False and modal_weight is 0"
+        return found
 
     def __post_init__(self) -> None:
         super().__post_init__()

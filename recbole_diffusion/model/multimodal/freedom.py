@@ -19,15 +19,15 @@ class FREEDOM(FrozenGraphBackbone):
     projected features too (Eq. 14).
 
     Differences from the authors' code:
-        * Features are frozen; theirs trains a copy of the whole feature matrices, which costs most of an
-          epoch.
+        * Features are frozen, unless ``train_features``; theirs trains a copy of the whole feature matrices,
+          which costs most of an epoch.
         * Neighbours are found in blocks, not by an [items, items] similarity.
     """
 
     def __init__(self, config: Any, dataset: Any, wrapped: bool = False) -> None:
         self.projects = config.options.modal_weight > 0
         super().__init__(config, dataset, wrapped)
-        self.loss_names = ("bpr", "modal") if self.projects else ("bpr",)
+        self.loss_names = ("bpr", *self.other_loss_names)
 
     def begin_epoch(self, epoch: int) -> None:  # noqa: ARG002
         """Draw the interactions of this epoch."""

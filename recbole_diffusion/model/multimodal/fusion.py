@@ -41,6 +41,9 @@ class DiffusedItemFusion(nn.Module):
         steps: states of the chain that are kept, 0 among them.
         seed: of the chain.
         stochastic: whether the chain adds noise at each step.
+        network: a map of the fused vectors and the projected features, [n, (1 + modalities) d], to what the
+            user-item graph starts from, [n, d], for ``place: input``; None: the fused vectors themselves. In
+            training, items that are not estimated have their features as projected at the epoch's start.
     """
 
     def __init__(
@@ -52,11 +55,15 @@ class DiffusedItemFusion(nn.Module):
         steps: set[int],
         seed: int,
         stochastic: bool,
+        network: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.network = network
         self.item_diffusion, self.ratio, self.place, self.outside = item_diffusion, ratio, place, outside
         self.steps, self.seed, self.stochastic = steps, seed, stochastic
-        self.end: Tensor | None = None  # of the chain, at the start of the epoch, [n_items, d]
+        # Of the start of the epoch: the end of the chain [n_items, d], h^m [n_items, modalities, d].
+        self.end: Tensor | None = None
+        self.conditions: Tensor | None = None
         self.forget()
 
     @property
@@ -67,6 +74,7 @@ class DiffusedItemFusion(nn.Module):
     def forget(self) -> None:
         """Drop the states of the chain; weights are about to change."""
         self._states: dict[int, Tensor] | None = None
+        self._conditions: Tensor | None = None
 
     @torch.no_grad()
     def states(self, backbone: Backbone) -> dict[int, Tensor]:
@@ -76,6 +84,7 @@ class DiffusedItemFusion(nn.Module):
             table = backbone.ego_items().detach()
             generator = torch.Generator(table.device).manual_seed(self.seed)
             conditions = backbone.built_projections.project_all()  # [n_items, modalities, d]
+            self._conditions = conditions if self.network is not None else None
             self._states = self.item_diffusion.chain(
                 table, conditions, self.steps, generator, self.stochastic
             )
@@ -84,7 +93,7 @@ class DiffusedItemFusion(nn.Module):
     def begin_epoch(self, backbone: Backbone) -> dict[int, Tensor]:
         """Run the chain, pass its end to the backbone, and return the kept states."""
         states = self.states(backbone)
-        self.end = states[0]
+        self.end, self.conditions = states[0], self._conditions
         backbone.set_diffused_items(self.end)
         return states
 
@@ -123,7 +132,10 @@ class DiffusedItemFusion(nn.Module):
             return FusedBatch(u, backbone.joined(fused, propagated), modal, loss)
         asked = distinct if others is None else torch.cat([distinct, others])
         # e_f of all items goes through the user-item graph; h_hat joins its output as it is.
-        u, propagated = backbone.propagated((users, asked), self._input(high, distinct, estimate))
+        start = self._input(high, distinct, estimate)
+        if self.network is not None and self.conditions is not None:
+            start = self._mapped(start, self.conditions.index_copy(0, distinct, modal))
+        u, propagated = backbone.propagated((users, asked), start)
         return FusedBatch(u, backbone.joined(high.index_select(0, asked), propagated), modal, loss)
 
     def _input(self, high: Tensor, distinct: Tensor, estimate: Tensor) -> Tensor:
@@ -135,7 +147,16 @@ class DiffusedItemFusion(nn.Module):
 
     def of_all(self, backbone: Backbone) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d], with the end of the chain."""
-        return backbone.vectors_from(*self.placed(backbone.high_order(), self.states(backbone)[0]))
+        high, start = self.placed(backbone.high_order(), self.states(backbone)[0])
+        if self._conditions is not None and start is not None:
+            start = self._mapped(start, self._conditions)
+        return backbone.vectors_from(high, start)
+
+    def _mapped(self, fused: Tensor, conditions: Tensor) -> Tensor:
+        """Return the network's output for fused vectors [n, d] and features [n, modalities, d], [n, d]."""
+        assert self.network is not None  # as the callers see to
+        found: Tensor = self.network(torch.cat([fused, conditions.flatten(1)], 1))
+        return found
 
     def placed(self, high_order: Tensor, diffused: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the item vectors for both places, [n_items, d] each.

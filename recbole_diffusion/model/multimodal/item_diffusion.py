@@ -18,8 +18,9 @@ from recbole_diffusion.model.multimodal.estimators import (
     BottleneckEstimator,
     TransformerEstimator,
 )
+from recbole_diffusion.model.multimodal.unet import UNetEstimator
 
-Estimator = AttentionEstimator | TransformerEstimator | BottleneckEstimator
+Estimator = AttentionEstimator | TransformerEstimator | BottleneckEstimator | UNetEstimator
 BLOCK = 8192  # items that go through the chain at once
 LOSS_ITEMS = 1024  # of a batch, that the diffusion loss is taken over where it needs a pass of its own
 
@@ -149,6 +150,8 @@ class ItemDiffusion(nn.Module):
             the states by step, each [n_items, d], at the scale of the table.
         """
         scale, wanted = self.scale(table), set(steps)
+        training = self.estimator.training
+        self.estimator.eval()  # a chain of an epoch's start has no dropout either
         found: dict[int, list[Tensor]] = {step: [] for step in wanted}
         # Items are independent given the weights: blocks bound the memory of the estimator.
         for x0, of_block in zip((table / scale).split(BLOCK), conditions.split(BLOCK), strict=True):
@@ -168,5 +171,6 @@ class ItemDiffusion(nn.Module):
             ):
                 if step in wanted:
                     found[step].append(state)
+        self.estimator.train(training)
         # The blocks of a step one after the other, [n_items, d], at the scale of the table.
         return {step: torch.cat(states) * scale for step, states in found.items()}

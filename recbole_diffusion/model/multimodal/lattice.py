@@ -29,12 +29,13 @@ class LATTICE(Backbone):
     an evaluation uses the graph of its own weights.
 
     Differences from the authors' code:
-        * Features are frozen, and neighbours are found in blocks.
+        * Features are frozen, unless ``train_features``, and neighbours are found in blocks.
         * An evaluation builds the graph once, not for each batch of users.
         * Cosines below zero count as zero, so that degrees cannot be negative.
     """
 
     loss_names = ("bpr", "penalty")
+    other_loss_names = ("penalty",)
     original_ids: Tensor
     original_weights: Tensor
 
@@ -123,6 +124,7 @@ class LATTICE(Backbone):
         items: Tensor,
         negatives: Tensor,
         modal: Tensor | None = None,  # noqa: ARG002
+        v: Tensor | None = None,  # noqa: ARG002
     ) -> dict[str, Tensor]:
         """Return half the squared length of the free vectors of a batch, per row."""
         of_users, of_items = self.encoder.ego(users, torch.cat([items, negatives]))

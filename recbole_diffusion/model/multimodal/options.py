@@ -1,4 +1,4 @@
-"""Hyper-parameters of the multimodal backbones, and of the diffusion that MCDRec and CCDRec have."""
+"""Hyper-parameters of the multimodal models, and of the diffusion that MCDRec and CCDRec have."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseScheduleOptions
-from recbole_diffusion.options.multimodal import MultimodalOptions
+from recbole_diffusion.options.multimodal import FeatureOptions, MultimodalOptions
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,33 @@ class DiffusedOptions(NoiseScheduleOptions, MultimodalOptions):
 
 
 @dataclass(frozen=True)
-class FREEDOMGraphOptions(MultimodalOptions):
+class TrainedFeatureOptions(FeatureOptions):
+    """Features that are projected, frozen or not."""
+
+    train_features: bool = option(
+        "train the feature matrices too, each from its features on (released codes), in four times their "
+        "memory"
+    )
+
+
+@dataclass(frozen=True)
+class BM3GraphOptions(TrainedFeatureOptions):
+    """Options that a model over BM3 has too."""
+
+    embedding_size: int = option("width d of user and item vectors", low=1)
+    n_layers: int = option("propagation layers of the user-item graph", low=0)
+    dropout_prob: float = option("dropout of BM3's targets", low=0, high=1, open_high=True)
+    cl_weight: float = option("weight of BM3's losses between projected features and items", low=0)
+    reg_weight: float = option("weight of the penalty on the vectors", low=0)
+
+
+@dataclass(frozen=True)
+class BM3Options(BM3GraphOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+
+@dataclass(frozen=True)
+class FREEDOMGraphOptions(TrainedFeatureOptions, MultimodalOptions):
     """Options that a model wrapping FREEDOM has too."""
 
     embedding_size: int = option("width d of user and item vectors", low=1)
@@ -79,9 +105,13 @@ class FREEDOMOptions(FREEDOMGraphOptions):
 
     n_negatives: int = option("uniform negatives for each positive", low=1)
 
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        return {} if self.modal_weight else {"train_features": "modal_weight is 0"}
+
 
 @dataclass(frozen=True)
-class LATTICEGraphOptions(MultimodalOptions):
+class LATTICEGraphOptions(TrainedFeatureOptions, MultimodalOptions):
     """Options that a model wrapping LATTICE has too."""
 
     embedding_size: int = option("width d of user and item vectors", low=1)
@@ -115,8 +145,94 @@ class MCDRecGraphOptions(FREEDOMGraphOptions):
     )
 
 
+# What MCDRec and CCDRec over BM3 do not read: item graphs and pairs with negatives are FREEDOM's.
+OF_ITEM_GRAPHS = {"n_item_layers", "modality_weights", "knn_k", "knn_source", "graph_cache"}
+OF_BM3 = {"dropout_prob", "cl_weight", "reg_weight"}
+
+
 @dataclass(frozen=True)
-class MCDRecOptions(DiffusedOptions, MCDRecGraphOptions):
+class MCDRecOptions(DiffusedOptions, MCDRecGraphOptions, BM3GraphOptions):
     """Read once by the model's constructor, checked before data loads."""
 
+    backbone: str = option("whose graphs and losses: FREEDOM's, or BM3's", choices=("FREEDOM", "BM3"))
+    estimator: str = option(
+        "a perceptron with a bottleneck, or the released code's U-Net on item vectors as square images",
+        choices=("perceptron", "unet"),
+    )
+    graph_input: str = option(
+        "what the user-item graph starts from: the fused item vectors, or a perceptron of them and the "
+        "projected features (released code)",
+        choices=("fused", "perceptron"),
+    )
     n_negatives: int = option("uniform negatives for each positive", low=1)
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        names = {"n_negatives", "modal_weight"} | OF_ITEM_GRAPHS if self.backbone == "BM3" else OF_BM3
+        return dict.fromkeys(names, f"backbone is {self.backbone}")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.estimator == "unet" and self.embedding_size not in (4, 16, 64, 256, 1024):
+            raise UsageError(
+                f"embedding_size is {self.embedding_size}, which is no image of 2, 4, 8, ... pixels a side; "
+                "estimator unet takes 4, 16, 64, 256 or 1024"
+            )
+
+
+@dataclass(frozen=True)
+class VBPROptions(FeatureOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    embedding_size: int = option("width d of the free and of the visual part", low=1)
+    biases: bool = option("add a bias for each item and one read off its features (the paper; not MMRec)")
+    penalty: str = option(
+        "of the vectors of a batch: their norms, not squared (MMRec), or half their squared lengths",
+        choices=("norm", "squared"),
+    )
+    reg_weight: float = option("weight of the penalty", low=0)
+    n_negatives: int = option("uniform negatives for each positive", low=1)
+
+
+@dataclass(frozen=True)
+class MMGCNOptions(FeatureOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    embedding_size: int = option("width d of what a layer gives", low=1)
+    n_layers: int = option("layers of each modality's graph network", low=1)
+    projection_size: int = option(
+        "features wider than twice this are first projected to it (images), others enter as they are", low=1
+    )
+    combination: str = option(
+        "a layer's graph part and own part side by side (MMRec), or added", choices=("joined", "added")
+    )
+    train_ids: bool = option("train the vectors of ids and tastes (the paper; the released code does not)")
+    reg_weight: float = option("weight of the penalty on both", low=0)
+    n_negatives: int = option("uniform negatives for each positive", low=1)
+
+
+@dataclass(frozen=True)
+class SLMRecOptions(FeatureOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+    embedding_size: int = option("width d of each channel and of the vectors that score", low=2)
+    n_layers: int = option("propagation layers of the user-item graph", low=1)
+    temperature: float = option("of the contrast of a user with the items of a batch", low=0, open_low=True)
+    ssl_task: str = option(
+        "self-supervised task: fac, ids and modalities in growing detail; fd, dropped features; fm, masked "
+        "channels; fd+fm, both",
+        choices=("fac", "fd", "fm", "fd+fm", "none"),
+    )
+    ssl_temperature: float = option("of the self-supervised task", low=0, open_low=True)
+    ssl_weight: float = option("alpha, weight of the self-supervised task", low=0)
+    dropout_prob: float = option("dropout after each propagation of fd", low=0, high=1, open_high=True)
+    mask_repeats: bool = option("a further row of an item in the batch is no negative of it")
+    precompute: bool = option("propagate the features once, before training, instead of in each batch")
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        reason = f"ssl_task is {self.ssl_task}"
+        found = {} if "fd" in self.ssl_task else {"dropout_prob": reason}
+        if self.ssl_task == "none":
+            found |= dict.fromkeys(("ssl_temperature", "ssl_weight"), reason)
+        return found

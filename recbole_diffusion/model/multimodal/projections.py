@@ -1,5 +1,6 @@
 """Linear projections of item features into the space of the item vectors: h_i^m = e_i^m W_m + b_m."""
 
+import logging
 from collections.abc import Iterable
 
 import torch
@@ -14,28 +15,32 @@ BLOCK = 4096  # rows of one read
 
 
 class Projection(nn.Module):
-    """One modality's features, frozen, and the linear layer on them.
+    """One modality's features, and the linear layer on them.
 
     Args:
         modality: the features; a small matrix follows the model to its device, a large one is read from its
             memory map.
         size: d.
+        trained: whether the features are weights too, in memory and in checkpoints whatever their size.
     """
 
     table: Tensor | None
 
-    def __init__(self, modality: Modality, size: int) -> None:
+    def __init__(self, modality: Modality, size: int, trained: bool = False) -> None:
         super().__init__()
         self.modality, self.n_items = modality, len(modality.rows) + 1
         self.linear = nn.Linear(modality.width, size)
         nn.init.xavier_normal_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
         table = None
-        if self.n_items * modality.width <= RESIDENT:
+        if trained or self.n_items * modality.width <= RESIDENT:
             # Rows are item ids: the padding id 0 has zeros for features, [n_items, width].
             rows = modality.take_stored(torch.arange(1, self.n_items))  # half the memory if stored in 16 bits
             table = torch.cat([rows.new_zeros(1, modality.width), rows])
-        self.register_buffer("table", table, persistent=False)
+        if trained and table is not None:
+            self.table = nn.Parameter(table.float())
+        else:
+            self.register_buffer("table", table, persistent=False)
 
     def features(self, items: Tensor) -> Tensor:
         """Return the features of items, [n, width]; those of the padding id are zeros."""
@@ -52,10 +57,21 @@ class Projection(nn.Module):
 
 
 class Projections(nn.ModuleList):
-    """The projections of all modalities, in their order."""
+    """The projections of all modalities, in their order; arguments as of :class:`Projection`."""
 
-    def __init__(self, modalities: Iterable[Modality], size: int) -> None:
-        super().__init__(Projection(modality, size) for modality in modalities)
+    def __init__(self, modalities: Iterable[Modality], size: int, trained: bool = False) -> None:
+        super().__init__(Projection(modality, size, trained) for modality in modalities)
+        if trained:
+            numbers = sum(one.table.numel() for one in self.each() if one.table is not None)
+            logging.getLogger().info(
+                "train_features: %s numbers of features are trained, %.0f MB with gradients and Adam's means",
+                f"{numbers:,}",
+                16 * numbers / 1e6,
+            )
+
+    def each(self) -> list[Projection]:
+        """Return the projections, by their type."""
+        return [one for one in self if isinstance(one, Projection)]
 
     def project(self, items: Tensor) -> Tensor:
         """Return h^m of items [...] in each modality, [..., modalities, d]."""
