@@ -87,8 +87,14 @@ class ModalityNetwork(nn.Module):
         for layer in (*self.conv, *self.own, *self.out):
             nn.init.xavier_normal_(layer.weight)
 
-    def forward(self, graph: MeanGraph, ids: Pair) -> Pair:
-        """Return user and item vectors of the modality, from the vectors of ids, each [n, d]."""
+    def forward(self, graph: MeanGraph, ids: Pair, some: Pair | None = None) -> Pair:
+        """Return user and item vectors of the modality, from the vectors of ids, each [n, d].
+
+        Args:
+            graph: means over neighbours.
+            ids: of all users and items, [n_users, d] and [n_items, d].
+            some: users and items whose vectors are returned, long [m] and [n]; all of them if None.
+        """
         if self.features is None:
             assert self.projection is not None  # one of the two is there
             every = torch.arange(len(ids[1]), device=ids[1].device)
@@ -100,6 +106,8 @@ class ModalityNetwork(nn.Module):
             # A (X W) = (A X) W, and of fixed features A X is known.
             of_users = self.means if layer == 0 and self.means is not None else graph.users(x[1])
             around = of_users, graph.items(x[0])
+            if layer == len(self.conv) - 1 and some is not None:  # the last layer's products are of these
+                around, x, ids = (_chosen(pair, some) for pair in (around, x, ids))
             h = [F.leaky_relu(conv(one)) for one in around]  # of neighbours, [n, width] or [n, d]
             y = [F.leaky_relu(own(one)) + free for one, free in zip(x, ids, strict=True)]  # own, [n, d]
             x = self._combined(out, h[0], y[0]), self._combined(out, h[1], y[1])
@@ -108,6 +116,10 @@ class ModalityNetwork(nn.Module):
     def _combined(self, out: nn.Module, h: Tensor, y: Tensor) -> Tensor:
         """Return what a layer gives, from the parts of the neighbours and of its own, [n, d]."""
         return F.leaky_relu(out(torch.cat([h, y], 1)) if self.joined else out(h) + y)
+
+
+def _chosen(pair: Pair, some: Pair) -> Pair:
+    return pair[0].index_select(0, some[0]), pair[1].index_select(0, some[1])
 
 
 class MMGCN(WholeGraphModel):
@@ -142,10 +154,10 @@ class MMGCN(WholeGraphModel):
         )
         self._forget()
 
-    def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return user vectors [n_users, d] and item vectors [n_items, d]."""
+    def vectors(self, some: Pair | None = None) -> tuple[Tensor, Tensor]:
+        """Return user vectors [n_users, d] and item vectors [n_items, d], or of some, long [m] and [n]."""
         ids = self.ids.split([self.n_users, self.n_items])
-        users, items = zip(*(network(self.graph, ids) for network in self.networks), strict=True)
+        users, items = zip(*(network(self.graph, ids, some) for network in self.networks), strict=True)
         return torch.stack(users).mean(0), torch.stack(items).mean(0)
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
@@ -154,8 +166,11 @@ class MMGCN(WholeGraphModel):
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         drawn = uniform_negatives(self.positives, users.repeat(o.n_negatives)).view(-1, len(users))
         ids = torch.cat([items[None], drawn])  # [1 + n_negatives, batch]
-        U, V = self.vectors()
-        scores = (U.index_select(0, users) * V.index_select(0, ids.flatten()).view(*ids.shape, -1)).sum(2)
+        some_users, of_user = torch.unique(users, return_inverse=True)
+        some_items, of_item = torch.unique(ids, return_inverse=True)
+        U, V = self.vectors((some_users, some_items))
+        v = V.index_select(0, of_item.flatten()).view(*ids.shape, -1)
+        scores = (U.index_select(0, of_user) * v).sum(2)  # [1 + n_negatives, batch]
         squares = self.ids.index_select(0, users).square().mean()
         squares = squares + self.ids.index_select(0, ids.flatten() + self.n_users).square().mean()
         tastes = [one.tastes for one in self.networks if isinstance(one, ModalityNetwork)]

@@ -183,6 +183,12 @@ def test_mmgcn_is_the_plain_propagation_over_all_nodes(built, combination):
         assert torch.allclose(mine[1:], plain[1:], atol=1e-6)
 
 
+def test_vectors_of_some_users_and_items_of_mmgcn_are_theirs_among_all(built):
+    model, some = built("MMGCN").model, (torch.tensor([2, 7]), torch.tensor([9, 3, 30]))
+    for found, whole, ids in zip(model.vectors(some), model.vectors(), some, strict=True):
+        assert torch.allclose(found, whole[ids], atol=1e-6)
+
+
 def test_a_layer_of_mmgcn_on_a_star_is_the_means_of_its_points(tiny):
     """User a has x and y, user b and item z only each other; identity weights, no own part."""
     made = tiny(
