@@ -210,7 +210,8 @@ def _enlarged(config: Any, train: Any) -> Any:
             name: dataclasses.replace(one, rows=np.append(one.rows, np.repeat(one.rows[-1:], MORE_ITEMS)))
             for name, one in train.modalities.items()
         }
-        count, k = larger.item_num - 1, config.options.knn_k
+        # A model without item graphs has no knn_k and asks for no neighbours.
+        count, k = larger.item_num - 1, getattr(config.options, "knn_k", 1)
         some = (torch.arange(count)[:, None] + torch.arange(k)) % count + 1  # any neighbours have their shape
         larger.neighbours = lambda _name: (some, torch.ones(count, k))
     return larger

@@ -57,7 +57,6 @@ class ModalityNetwork(nn.Module):
 
     features: Tensor | None
     means: Tensor | None
-    tastes: Tensor
 
     def __init__(self, modality: Modality, graph: MeanGraph, n_users: int, o: MMGCNOptions) -> None:
         super().__init__()
@@ -73,10 +72,7 @@ class ModalityNetwork(nn.Module):
         self.register_buffer("means", means, persistent=False)
         tastes = nn.init.xavier_normal_(torch.empty(n_users, width))
         tastes[0] = 0.0
-        if o.train_ids:
-            self.tastes = nn.Parameter(tastes)
-        else:
-            self.register_buffer("tastes", tastes)
+        self.tastes = nn.Parameter(tastes, requires_grad=o.train_ids)
         widths = [width, *[size] * (o.n_layers - 1)]
         # W, S and G of each layer.
         self.conv = nn.ModuleList(
@@ -145,10 +141,7 @@ class MMGCN(WholeGraphModel):
         self.graph = MeanGraph(interactions)
         ids = nn.init.xavier_normal_(torch.empty(self.n_users + self.n_items, o.embedding_size))
         ids[0] = ids[self.n_users] = 0.0  # padding
-        if o.train_ids:
-            self.ids = nn.Parameter(ids)
-        else:
-            self.register_buffer("ids", ids)
+        self.ids = nn.Parameter(ids, requires_grad=o.train_ids)
         self.networks = nn.ModuleList(
             ModalityNetwork(one, self.graph, self.n_users, o) for one in dataset.modalities.values()
         )

@@ -1,6 +1,7 @@
 """VBPR, MMGCN and SLMRec: the contract, small cases worked out by hand, and fast forms against plain ones."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from support.small import OPTIONS, with_features
 
 from recbole_diffusion.testing import Built, ModelContract
+from recbole_diffusion.trainer.moved_weights import SharedIds, _axes
 
 SMALL = {
     name: OPTIONS[name] for name in ("modalities", "embedding_size", "train_batch_size", "learning_rate")
@@ -227,9 +229,8 @@ def test_mmgcn_s_penalty_is_of_the_ids_and_tastes_and_may_have_no_weights(built,
     tastes = sum(network.tastes.square().mean() for network in model.networks)
     assert float(penalty) == pytest.approx(2 * float(model.ids[[1, 2]].square().mean() + of_items + tastes))
     frozen = built("MMGCN", train_ids=False).model
-    names = {name for name, _ in frozen.named_parameters()}
-    assert not {name for name in names if "ids" in name or "tastes" in name}
-    assert "ids" in frozen.state_dict()
+    fixed = {name for name, value in frozen.named_parameters() if not value.requires_grad}
+    assert fixed == {"ids", "networks.0.tastes", "networks.1.tastes"} <= frozen.state_dict().keys()
 
 
 # SLMRec
@@ -313,3 +314,33 @@ def test_two_views_agree_by_cross_entropy_of_users_and_of_items(built):
     pairs = 2 * torch.eye(2), torch.ones(2, 2)
     found = float(model._agreement(pairs, pairs))
     assert found == pytest.approx(math.log(1 + math.exp(-2)) + math.log(2))
+
+
+# Today's data
+
+
+@pytest.mark.parametrize(
+    ("model", "of_users", "of_items", "of_both"),
+    [
+        ("VBPR", {"users"}, {"items"}, set()),
+        ("MMGCN", {"networks.0.tastes", "networks.1.tastes"}, set(), {"ids"}),
+        ("SLMRec", {"encoder.users"}, {"encoder.items"}, set()),
+        ("BM3", {"encoder.users"}, {"encoder.items", "projections.0.table", "projections.1.table"}, set()),
+    ],
+)
+def test_a_run_on_other_users_and_items_finds_the_weights_of_each(built, model, of_users, of_items, of_both):
+    one = built(
+        model, **({"train_features": True} if model == "BM3" else {"n_layers": 2} if model != "VBPR" else {})
+    )
+    state, train = one.model.state_dict(), one.train._dataset
+    users, items = (
+        SharedIds(torch.arange(n), torch.arange(n), (n, n)) for n in (train.user_num, train.item_num)
+    )
+    found = {
+        name: axes[0]
+        for name, axes in _axes(one.config, train, state, (users, items), Path("x")).items()
+        if any(axes)
+    }
+    assert {name for name, kind in found.items() if kind is users} == of_users
+    assert {name for name, kind in found.items() if kind is items} == of_items
+    assert found.keys() - of_users - of_items == of_both
