@@ -47,6 +47,7 @@ ARGUMENTS = (
     "command",
     "prepared",
     "data",
+    "share",
 )
 # Options that a resume may change: none of them changes what the run computes.
 RESUME_OPTIONS = frozenset(
@@ -76,6 +77,7 @@ def run(
     command: str | None = None,
     prepared: Any = None,
     data: Any = None,
+    share: Any = None,
     user: str | None = None,
     item: str | None = None,
     rating: str | None = None,
@@ -102,6 +104,8 @@ def run(
             it is used up.
         data: a table of interactions instead of a data set: a pandas DataFrame, a pyarrow table, or the path
             of a CSV, TSV, JSON lines or Parquet file. A copy is kept in the run folder.
+        share: this process's part of each batch (``model/batch_share.py``), where several train one run; only
+            worker 0 evaluates and returns a result, the folders of the others are of no use.
         user: its column of users; without it and ``item`` the table has a form that ``convert`` knows.
         item: its column of items.
         rating: its column of ratings.
@@ -127,7 +131,7 @@ def run(
         if continue_from is None:
             config = Config(model, dataset, config_files, overrides)
         else:
-            config = _continued(continue_from, model, dataset, config_files, overrides)
+            config = continued(continue_from, model, dataset, config_files, overrides)
         folder = RunFolder.create(
             config.model_class.__name__, config["dataset"], config.general.runs_path, config.general.run_dir
         )
@@ -136,12 +140,13 @@ def run(
     else:
         if continue_from is not None:
             raise UsageError("resume goes on with a run and continue_from begins a new one; give one of them")
-        folder, config = _resumed(resume, model, dataset, config_files, overrides)
+        folder, config = resumed(resume, model, dataset, config_files, overrides)
     command = command or _command(model, dataset, config_files, overrides, resume, continue_from)
     try:
         with folder.locked(), ended_by_sigterm():
             facts = [] if own is None else own.facts
-            result = _in_folder(config, folder, resume is not None, on_epoch, test, prepared, command, facts)
+            resuming = resume is not None
+            result = _in_folder(config, folder, resuming, on_epoch, test, prepared, command, facts, share)
     except KeyboardInterrupt as interrupt:
         raise Interrupted(folder.path) from interrupt
     except OSError as error:
@@ -196,6 +201,7 @@ def _in_folder(
     prepared: Any,
     command: str | None,
     facts: Iterable[str],
+    share: Any,
 ) -> dict[str, Any]:
     """Train and evaluate in a folder that no other process uses; return the content of ``result.json``."""
     config["checkpoint_dir"] = str(folder.path)
@@ -208,7 +214,12 @@ def _in_folder(
             for fact in facts:
                 logger.info("data: %s", " ".join(fact.split()))
             ready = _build(config, folder, prepared)
+            if share is not None:
+                ready.trainer.take_share(share)
             _start_or_resume(ready, resuming)
+            if share is not None and share.rank:
+                _train(ready, None)
+                return {}
             if test:
                 _keep_rows(ready)
             result = _result(ready, on_epoch, test)
@@ -224,9 +235,21 @@ def _in_folder(
         raise
 
 
-def _resumed(
+def resumed(
     resume: str | Path, model: str | None, dataset: str | None, config_files: list, overrides: dict[str, Any]
 ) -> tuple[RunFolder, Config]:
+    """Return the folder and the configuration of a run to go on with.
+
+    Args:
+        resume: its folder.
+        model: the given model, which may only be the run's own, or None.
+        dataset: the same of the data set.
+        config_files: the given files; there must be none.
+        overrides: the given options, of RESUME_OPTIONS.
+
+    Raises:
+        UsageError: there is no run, or something is given that a resume cannot change.
+    """
     folder = RunFolder.existing(resume)
     stored = folder.read_config()
     other = sorted(set(overrides) - RESUME_OPTIONS)
@@ -246,7 +269,7 @@ def _resumed(
     return folder, config
 
 
-def _continued(
+def continued(
     origin: str | Path, model: str | None, dataset: str | None, config_files: list, overrides: dict[str, Any]
 ) -> Config:
     """Return the configuration of a new run that begins with the best weights of an earlier one."""

@@ -35,6 +35,19 @@ class RunArguments:
     )
 
 
+@dataclass(frozen=True)
+class WorkerArguments:
+    """What ``train`` takes for a run by several workers."""
+
+    train_workers: int = argument(
+        1, "processes that train the run together on Ray, each its rows of every batch", low=1
+    )
+    worker_cpus: int = argument(1, "processor threads of each of them", low=1)
+    ray_address: str | None = argument(
+        None, "Ray cluster of these workers (auto, HOST:PORT, ray://HOST:PORT); null: this machine"
+    )
+
+
 class Declared(NamedTuple):
     """What is known of an option before its value is read.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion import registry
-from recbole_diffusion.cli.arguments import RunArguments, own_first
+from recbole_diffusion.cli.arguments import RunArguments, WorkerArguments, own_first
 from recbole_diffusion.cli.commands import COMMANDS
 from recbole_diffusion.errors import RunError, program
 from recbole_diffusion.options.declare import allowed_text
@@ -63,7 +63,7 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
             "what to run:",
         ]
         values = {"model": "MODEL", "dataset": "DATASET", "resume": "RUN_DIR", "continue_from": "RUN_DIR"}
-        lines += option_lines(RunArguments, values)
+        lines += option_lines(RunArguments, values) + option_lines(WorkerArguments)
     elif model in registry.MODELS:
         lines += [f"options of {model} ({registry.MODELS[model].summary}):", *_lines_of(model, defaults)]
     elif (outside := registry.outside_class(model)) is not None:

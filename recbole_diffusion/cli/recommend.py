@@ -1,4 +1,7 @@
-"""``recommend``: the best items of users, from a run, as a table in original ids."""
+"""``recommend``: the best items of users, from a run, as a table in original ids.
+
+Longer than most files: known and new users, here or on a cluster, are one command with one form of files.
+"""
 
 import contextlib
 import gc
@@ -39,6 +42,14 @@ class RecommendOptions(MachineOptions):
         "valid, or none",
         choices=("all", "history", "none"),
     )
+    ray_address: str | None = argument(
+        None,
+        "score the users on a Ray cluster, on processors: auto, HOST:PORT, ray://HOST:PORT, or local for a "
+        "Ray of this machine; null: in this process",
+    )
+    ray_workers: int | None = argument(
+        None, "blocks of users ranked at a time there; null: as many as the cluster has processors", low=1
+    )
     unknown: str | None = argument(
         None, "file for unknown ids, by default OUTPUT.unknown.txt; written only if there are any"
     )
@@ -57,6 +68,22 @@ class RecommendOptions(MachineOptions):
             )
         if self.new_users and not self.all:
             raise UsageError("--new_users goes with --all: the new users of the data beside the known ones")
+        self._check_ray()
+
+    def _check_ray(self) -> None:
+        if self.ray_workers and not self.ray_address:
+            raise UsageError(f"ray_workers is {self.ray_workers}, but no --ray_address names a Ray cluster")
+        if self.ray_address and self.histories:
+            raise UsageError(
+                "--ray_address ranks known users, of --all or --users; histories are ranked in this process, "
+                "so leave it out"
+            )
+        if self.ray_address and self.use_gpu:
+            raise UsageError("--ray_address ranks on processors, use_gpu is True; leave one of them out")
+
+    def for_loading(self) -> dict[str, Any]:
+        """Return the given options, for ``load_run``; with Ray, the model is on the CPU."""
+        return {**super().for_loading(), **({"use_gpu": False} if self.ray_address else {})}
 
 
 COMMAND = Command(
@@ -119,11 +146,12 @@ def recommend(argv: Sequence[str]) -> int:
         with told_if_slow("loading the run"):
             run = load_run(options.run, unfinished=options.unfinished, **options.for_loading())
         loaded = time.perf_counter() - clock
-    if options.histories:
-        job = _new(run, options, Path(options.histories).expanduser())
-    else:
-        job = _known(run, options, tokens)
-    rows = _write(run, job, output, kind, unknown)
+    with contextlib.ExitStack() as stack:
+        if options.histories:
+            job = _new(run, options, Path(options.histories).expanduser())
+        else:
+            job = _known(run, options, tokens, stack)
+        rows = _write(run, job, output, kind, unknown)
     ranked = time.perf_counter() - clock - loaded
     lines = [f"{counted(rows, 'row')} for {counted(len(job.tokens), 'user')} in {output}", *job.notes]
     lines += [f"{len(job.unknown):,} unknown, in {unknown}"] if job.unknown else []
@@ -163,13 +191,28 @@ def _tokens_of(options: RecommendOptions) -> list[str] | None:
     return read_tokens(Path(options.users).expanduser()) if options.users else None
 
 
-def _known(run: Any, options: RecommendOptions, tokens: list[str] | None) -> RecommendJob:
-    from recbole_diffusion.serving.recommend import known_lists
+def _known(
+    run: Any, options: RecommendOptions, tokens: list[str] | None, stack: contextlib.ExitStack
+) -> RecommendJob:
+    """Return the job of known users; with Ray, the cluster stays connected until ``stack`` is closed."""
+    from recbole_diffusion.serving.recommend import ListMaker, known_lists
     from recbole_diffusion.serving.users import asked_users
 
     asked = asked_users(run.users, tokens, str(options.users))
-    lists = known_lists(run, asked.numbers, options.k, options.exclude)
-    job = RecommendJob(lists, run.users.tokens[asked.numbers], asked.unknown, [])
+    notes: list[str] = []
+    if options.ray_address:
+        from recbole_diffusion.serving.ranking import check_k
+        from recbole_diffusion.tuning.ray_lists import ray_lists
+
+        check_k(options.k, len(run.items))
+        made = ListMaker(run, options.exclude).of_known
+        with told_if_slow("connecting to Ray"):
+            lists = stack.enter_context(
+                ray_lists(made, asked.numbers, options.k, options.ray_address, options.ray_workers, notes)
+            )
+    else:
+        lists = known_lists(run, asked.numbers, options.k, options.exclude)
+    job = RecommendJob(lists, run.users.tokens[asked.numbers], asked.unknown, notes)
     new = 0 if run.changed.new is None else len(run.changed.new.users)
     if options.new_users:
         return _with_new(run, options, job)
@@ -194,7 +237,8 @@ def _with_new(run: Any, options: RecommendOptions, known: RecommendJob) -> Recom
     )
     new = set(run.changed.new.users.tolist()) - set(users.tokens.tolist())
     listed = "new user is listed by its rows" if len(users) == 1 else "new users are listed by their rows"
-    notes = [f"{len(users):,} {listed}"]
+    notes = known.notes  # which still grow while the known users are ranked
+    notes.append(f"{len(users):,} {listed}")
     if new:
         notes.append(
             f"{len(new):,} new {'user has' if len(new) == 1 else 'users have'} no known item and no list"

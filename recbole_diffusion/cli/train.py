@@ -1,12 +1,21 @@
 """``train``, the default command: train and evaluate one model."""
 
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from recbole_diffusion.cli.arguments import config_files_of, help_asked, option_pairs, parse_options
+from recbole_diffusion.cli.arguments import (
+    WorkerArguments,
+    config_files_of,
+    defaults_of,
+    help_asked,
+    option_pairs,
+    parse_options,
+)
 from recbole_diffusion.cli.help import help_text, run_usages
-from recbole_diffusion.errors import command_line, no_arguments
+from recbole_diffusion.errors import UsageError, command_line, no_arguments
+from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
 
 
@@ -23,14 +32,19 @@ def train(argv: Sequence[str]) -> int:
         return _help(argv, asked == "all")
     if not argv:
         raise no_arguments(*run_usages())
-    options = parse_options(argv)
+    options = parse_options(argv, WorkerArguments)
+    defaults = defaults_of(WorkerArguments)
+    given = {name: options.pop(name) for name in defaults if name in options}
+    together = read_options(WorkerArguments, {**defaults, **given})
+    if together.train_workers == 1 and given.keys() - {"train_workers"}:
+        one = sorted(given.keys() - {"train_workers"})[0]
+        raise UsageError(f"{one} is of several workers; give --train_workers=2 or more, or leave it out")
     model, dataset, resume, origin = (
         options.pop(name, None) for name in ("model", "dataset", "resume", "continue_from")
     )
     files = config_files_of(options)
     with told_if_slow(LOADING):
-        from recbole_diffusion.quick_start import run
-
+        run = _run_of(together)
     result = run(
         model,
         dataset,
@@ -42,6 +56,22 @@ def train(argv: Sequence[str]) -> int:
     )
     sys.stdout.write(summary(result))
     return 0
+
+
+def _run_of(together: WorkerArguments) -> Callable[..., dict[str, Any]]:
+    """Return the function that trains: in this process, or by several workers on Ray."""
+    if together.train_workers == 1:
+        from recbole_diffusion.quick_start import run
+
+        return run
+    from recbole_diffusion.tuning.ray_training import train_on_workers
+
+    return functools.partial(
+        train_on_workers,
+        workers=together.train_workers,
+        cpus=together.worker_cpus,
+        address=together.ray_address,
+    )
 
 
 def _help(argv: Sequence[str], everything: bool) -> int:

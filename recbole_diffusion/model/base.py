@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.compat import GeneralRecommender
+from recbole_diffusion.model.batch_share import WHOLE, BatchShare
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class ModelInterface:
         renamed_weights: new dotted path of a module or parameter by the old one, for checkpoints of earlier
             versions.
         fold_in_domain: ``source`` where histories are made of the items of the source domain, else None.
+        share: the rows of each batch that this process trains; set by the trainer.
     """
 
     options_class: type | None = None
@@ -106,6 +108,16 @@ class ModelInterface:
     computed_when_made: bool = False
     fold_in_domain: str | None = None
     renamed_weights: ClassVar[Mapping[str, str]] = {}
+    share: BatchShare = WHOLE
+
+    @classmethod
+    def undivided(cls, config: Any) -> str | None:  # noqa: ARG003
+        """Return why several workers cannot share the batches of a run, to follow a comma; None if they can.
+
+        They can if ``calculate_loss`` draws for the whole batch, computes the rows of :attr:`share` and forms
+        its means and sums by it.
+        """
+        return "whose loss is not divided by rows"
 
     @classmethod
     def enlarges_batches(cls, config: Any) -> bool:  # noqa: ARG003

@@ -38,7 +38,12 @@ def full_catalogue_squared_error(
 
 def bpr(positive: Tensor, negative: Tensor) -> Tensor:
     """Return the mean of -log sigmoid(positive - negative) over pairs (Rendle et al. 2009)."""
-    return -F.logsigmoid(positive - negative).mean()
+    return bpr_terms(positive, negative).mean()
+
+
+def bpr_terms(positive: Tensor, negative: Tensor) -> Tensor:
+    """Return -log sigmoid(positive - negative) of each pair."""
+    return -F.logsigmoid(positive - negative)
 
 
 def binary_cross_entropy(positive: Tensor, negative: Tensor) -> Tensor:

@@ -79,7 +79,15 @@ class _Pairs(ModelInterface):
         return True
 
 
-class _Embeddings(_Chooses, _Pairs):
+class _Divided(ModelInterface):
+    """Models of triples whose batches several workers can share: negatives are drawn for the whole batch."""
+
+    @classmethod
+    def undivided(cls, config: Any) -> None:  # noqa: ARG003
+        return None
+
+
+class _Embeddings(_Divided, _Chooses, _Pairs):
     """BPR: two tables."""
 
     has_item_vectors = True
@@ -87,7 +95,7 @@ class _Embeddings(_Chooses, _Pairs):
     def calculate_loss(self: Any, interaction: Interaction) -> Tensor:
         tables = self.user_embedding.weight, self.item_embedding.weight
         margin, _ = _margins(self, interaction, [tables], tables)
-        return self.loss(margin, torch.zeros_like(margin))
+        return _ranking_loss(self, self.loss, margin)
 
     def inner_products(self: Any) -> InnerProducts:
         return InnerProducts(self.user_embedding, self.item_embedding.weight.detach())
@@ -105,7 +113,7 @@ class _KeptVectors(ModelInterface):
         return InnerProducts(lambda numbers: users[numbers], self.restore_item_e.detach())
 
 
-class _LightGCN(_Chooses, _Pairs, _KeptVectors):
+class _LightGCN(_Divided, _Chooses, _Pairs, _KeptVectors):
     """LightGCN with R and its transpose as CSR matrices, and the propagation as one operator.
 
     RecBole multiplies the square adjacency as a COO matrix, one entry after the other, and makes it from a
@@ -129,11 +137,16 @@ class _LightGCN(_Chooses, _Pairs, _KeptVectors):
             margin, ids = _margins(self, interaction, [], self.forward())
         users, positive, negative = ids
         items = torch.cat([positive, negative])
-        free = gather_rows(self.item_embedding.weight, items).split(len(users))
-        penalty = self.reg_loss(
-            gather_rows(self.user_embedding.weight, users), *free, require_pow=self.require_pow
-        )
-        return self.mf_loss(margin, torch.zeros_like(margin)) + self.reg_weight * penalty
+        free = gather_rows(self.item_embedding.weight, items).split([len(positive), len(negative)])
+        of_users = gather_rows(self.user_embedding.weight, users)
+        if self.share.workers == 1:
+            penalty = self.reg_loss(of_users, *free, require_pow=self.require_pow)
+        else:
+            # The same by the norms of the whole batch, divided by its rows.
+            norms = torch.stack([self.share.norm(one) for one in (of_users, *free)])
+            total = norms.square().sum() / 2 if self.require_pow else norms.sum()
+            penalty = total.view(1) / len(interaction[self.USER_ID])
+        return _ranking_loss(self, self.mf_loss, margin) + self.reg_weight * penalty
 
 
 class _Rows(ModelInterface):
@@ -186,7 +199,7 @@ def _margins(
     layers: Sequence[tuple[Tensor, Tensor]],
     vectors: tuple[Tensor, Tensor],
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Return by how much positives score above negatives, and the ids of a batch.
+    """Return by how much positives score above negatives, and the ids, in this worker's rows of a batch.
 
     Args:
         model: a ``_Chooses``.
@@ -195,22 +208,30 @@ def _margins(
         vectors: those that score, [n_users, d] and [n_items, d].
 
     Returns:
-        [batch], and users, positives and negatives, long [batch] each.
+        [rows], and users, positives and negatives, long [rows] each.
     """
-    users, positive = interaction[model.USER_ID], interaction[model.ITEM_ID]
-    if model.negatives is None:
-        negative = interaction[model.NEG_ITEM_ID]
-        return margins(*vectors, users, positive, negative), (users, positive, negative)
+    users, positive, mixed = interaction[model.USER_ID], interaction[model.ITEM_ID], None
     U, V = vectors
 
     def scored() -> ScoredVectors:
         return ScoredVectors(U.detach()[users], V.detach(), [of_items for _, of_items in layers])
 
-    negative, mixed = model.negatives(users, positive, scored)
+    if model.negatives is None:
+        negative = interaction[model.NEG_ITEM_ID]
+    else:
+        negative, mixed = model.negatives(users, positive, scored)
+    mine = model.share.rows(len(users))
+    ids = users[mine], positive[mine], negative[mine]
     if mixed is None:
-        return margins(U, V, users, positive, negative), (users, positive, negative)
-    u, v = gather_rows(U, users), gather_rows(V, positive)
-    return (u * (v - mixed)).sum(1), (users, positive, negative)
+        return margins(U, V, *ids), ids
+    return (gather_rows(U, ids[0]) * (gather_rows(V, ids[1]) - mixed[mine])).sum(1), ids
+
+
+def _ranking_loss(model: Any, loss: Any, margin: Tensor) -> Tensor:
+    """Return RecBole's BPR loss of margins [rows], the mean over the rows of all workers."""
+    if model.share.workers == 1:
+        return loss(margin, torch.zeros_like(margin))
+    return model.share.mean(-torch.log(loss.gamma + torch.sigmoid(margin)))
 
 
 def asking(model: Any, users: Tensor) -> Interaction:

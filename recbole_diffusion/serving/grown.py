@@ -99,9 +99,9 @@ def _among(rows: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:
     return np.isin(numbers[: len(rows)], numbers[len(rows) :])
 
 
-def with_grown(run: ServedRun, find: FindForUsers, grown: GrownHistories) -> FindForUsers:
-    """Return a function like ``find`` in which users with new rows are folded in."""
-    fold_in, seed = finder_for_histories(run.model), run.config.general.seed
+def with_grown(model: Any, seed: int, find: FindForUsers, grown: GrownHistories) -> FindForUsers:
+    """Return a function like ``find`` in which users with new rows are folded in; ``seed`` of the noise."""
+    fold_in = finder_for_histories(model)
 
     def found(users: Tensor, k: int, cells: Cells) -> tuple[Tensor, Tensor]:
         scores, items = find(users, k, cells)

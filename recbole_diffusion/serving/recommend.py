@@ -3,11 +3,11 @@
 import functools
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 import torch
 
 from recbole_diffusion.evaluation.near_vectors import TOGETHER, for_lists
@@ -15,7 +15,7 @@ from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.user_blocks import USER_BLOCK
 from recbole_diffusion.serving import ranking
 from recbole_diffusion.serving.changed_data import SAMPLE
-from recbole_diffusion.serving.grown import grown_histories, with_grown
+from recbole_diffusion.serving.grown import GrownHistories, grown_histories, with_grown
 from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users
 from recbole_diffusion.serving.ranking import RecommendationBlock
 from recbole_diffusion.serving.scoring import (
@@ -31,6 +31,36 @@ from recbole_diffusion.serving.users import asked_users, first_of
 from recbole_diffusion.serving.writers import columns_of
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class KnownRanking:
+    """All that the lists of known users are made of, so that other processes can make some of them.
+
+    Attributes:
+        model: the model, in evaluation mode.
+        seed: of the noise in its scores.
+        seen: pairs to leave out, from :func:`ranking.seen_items`.
+        grown: histories of users with rows that are newer than the training, or None.
+        device: the model's device.
+        size: users per block. Noise and near vectors are of a block, so that it belongs to the result.
+    """
+
+    model: Any
+    seed: int
+    seen: Any
+    grown: GrownHistories | None
+    device: Any
+    size: int
+
+    def finder(self) -> FindForUsers:
+        """Return the function that finds the best items of users."""
+        find = finder_for_users(self.model, self.seed)
+        return find if self.grown is None else with_grown(self.model, self.seed, find, self.grown)
+
+    def lists(self, find: FindForUsers, users: np.ndarray, k: int) -> Iterator[RecommendationBlock]:
+        """Yield the lists of users, internal numbers int64 [n], by block; ``find`` is :meth:`finder`'s."""
+        return ranking.rank_users(find, users, k, self.seen, self.device, self.size)
 
 
 class ListMaker:
@@ -63,8 +93,7 @@ class ListMaker:
             RunError: a score is not finite, or the model needs data that has changed since.
         """
         ranking.check_k(k, len(self.run.items))
-        find, seen, size, _ = self._of_known
-        yield from ranking.rank_users(find, users, k, seen, self.device, size)
+        yield from self.of_known.lists(self._find_known, users, k)
 
     def new(self, users: NewUsers, k: int) -> Iterator[RecommendationBlock]:
         """Yield the lists of new users by block; their history is left out unless ``exclude`` is none.
@@ -101,7 +130,7 @@ class ListMaker:
             RunError: the lists of known users, or of new ones, need data that has changed.
         """
         model, seeds = self.run.model, (self.seed, self.seed + 1)
-        _, _, size, grown = self._of_known
+        size, grown = self.of_known.size, self.of_known.grown is not None
         known = new = True
         if model.takes_histories:
             few = self._some_history()
@@ -133,17 +162,27 @@ class ListMaker:
         return FoldInHistories(items, starts, rows, ratings)
 
     @functools.cached_property
-    def _of_known(self) -> tuple[FindForUsers, sp.csr_matrix | None, int, bool]:
-        """Return the search for known users, pairs to leave out, users of a block, whether any has grown."""
+    def of_known(self) -> KnownRanking:
+        """Return what the lists of known users are made of.
+
+        Raises:
+            UsageError: ``exclude`` needs data that has changed since the training.
+            RunError: so does the model.
+        """
         run = self.run
         run.changed.check_exclude(self.exclude)
         run.changed.check_users(run.model, self.seed)
         parts = run.today if self.exclude == "all" else run.parts
-        seen = ranking.seen_items(parts, self.exclude, bool(run.config["repeatable"]))
-        find, grown = finder_for_users(run.model, self.seed), grown_histories(run)
+        seen, grown = (
+            ranking.seen_items(parts, self.exclude, bool(run.config["repeatable"])),
+            grown_histories(run),
+        )
         near, size = grown is None and makes_near_lists(run.model), ranking.block_size(len(run.items))
-        find = find if grown is None else with_grown(run, find, grown)
-        return find, seen, TOGETHER if near else size, grown is not None
+        return KnownRanking(run.model, self.seed, seen, grown, self.device, TOGETHER if near else size)
+
+    @functools.cached_property
+    def _find_known(self) -> FindForUsers:
+        return self.of_known.finder()
 
     @functools.cached_property
     def _of_new(self) -> FindForHistories:

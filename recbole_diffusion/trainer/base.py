@@ -29,13 +29,14 @@ from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.checkpoint_form import damage_of_state
+from recbole_diffusion.trainer.divided import Divided, agreed
 from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
 from recbole_diffusion.trainer.plain_attributes import PlainState
 from recbole_diffusion.trainer.progress_log import Heartbeat
 from recbole_diffusion.trainer.recbole_patches import FusedSteps, RunCollector, tensorboard_in
 
 
-class RunMixin(MirrorGradient):
+class RunMixin(MirrorGradient, Divided):
     """Run folder, checkpoints and resume around a RecBole trainer.
 
     Of the model it calls ``begin_epoch`` and ``epoch_diagnostics`` and reads ``loss_names``, see
@@ -85,6 +86,7 @@ class RunMixin(MirrorGradient):
         callback_fn: Callable[[int, float], None] | None = None,
     ) -> tuple[float, dict | None]:
         """Train as RecBole's ``fit`` does; after a resume, only the epochs that are left."""
+        saved = saved and self.share.rank == 0
         self._train_loader, self._saved = train_data, saved
         if self.finished:
             self.eval_collector.data_collect(train_data)
@@ -131,10 +133,11 @@ class RunMixin(MirrorGradient):
         self._close_epoch()  # the previous epoch, if it was not validated
         self._epoch = epoch_idx
         start = time.perf_counter()
+        self.begin_together(train_data)
         with told_if_slow(f"preparing epoch {epoch_idx}", self.logger.info):
             self.model.begin_epoch(epoch_idx)
         self._batches = max(len(train_data), 1)
-        losses = self._trained(train_data, epoch_idx, self.mirrored(loss_func), show_progress)
+        losses = self._trained(train_data, epoch_idx, self.mirrored(self.divided(loss_func)), show_progress)
         self.require_mirrored()
         seconds = time.perf_counter() - start
         self._open_record = {
@@ -180,7 +183,8 @@ class RunMixin(MirrorGradient):
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict]:
         start = time.perf_counter()
-        score, result = super()._valid_epoch(valid_data, show_progress)
+        found = super()._valid_epoch(valid_data, show_progress) if self.share.rank == 0 else None
+        score, result = agreed(self.share, found)
         self._add_to_record("valid_seconds", round(time.perf_counter() - start, 4))
         self._add_to_record("valid", {name: float(value) for name, value in result.items()})
         if self.rated is not None and self.rated.predicts_ratings:

@@ -1,7 +1,7 @@
-"""The context in which the trials of a sweep run, and the writing of a trial's reports into the record."""
+"""The context in which the trials of a sweep run, their reports in its record, and what they share."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class SweepContext:
             "dataset": self.record.dataset,
             "options": self.record.options,
             "threads": self.options.trial_cpus,
+            "workers": self.options.workers_per_trial,
             "use_gpu": self.options.trial_gpus > 0,
             "bigger": self.record.bigger,
             "directory": self.record.directory,
@@ -68,3 +69,17 @@ def write_report(row: Trial, result: dict[str, Any], started: float | None, bega
         row.metrics = result["metrics"]
         row.load_seconds = result["seconds"]["load"]
         row.seconds = round(result["seconds"]["train"] + result["seconds"]["valid"], 3)
+
+
+def read_by_data_set(dataset_class: type, names: Iterable[str]) -> list[str]:
+    """Return the option names that a data set class reads, sorted; without one, trials share one data set.
+
+    A data set class declares them as ``reads_options``. RecBole's own data sets read only data options, which
+    no space may search.
+
+    Args:
+        dataset_class: the class of the data set.
+        names: names of options, or of several joined by commas.
+    """
+    single = {one.strip() for name in names for one in name.split(",")}
+    return sorted(single & set(getattr(dataset_class, "reads_options", ())))

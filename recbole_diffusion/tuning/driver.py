@@ -15,8 +15,8 @@ from recbole_diffusion.data.preparation import create_dataset, release_dataset
 from recbole_diffusion.errors import Interrupted, UsageError, command_line, did_you_mean
 from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.storage.signals import ended_by_sigterm
-from recbole_diffusion.tuning.context import SweepContext
-from recbole_diffusion.tuning.dataset_sharing import read_by_data_set
+from recbole_diffusion.trainer.divided import check_divided
+from recbole_diffusion.tuning.context import SweepContext, read_by_data_set
 from recbole_diffusion.tuning.display import SweepDisplay
 from recbole_diffusion.tuning.folder import SweepFolder
 from recbole_diffusion.tuning.options import (
@@ -76,6 +76,8 @@ def sweep(
         record, config = make_record(
             model, dataset, config_files, overrides or {}, options, command or _command(model, dataset)
         )
+        if options.workers_per_trial > 1:
+            check_divided(config)
         prepared = _prepare_data(config, record)
         folder = SweepFolder.create(
             config.model_class.__name__,

@@ -43,6 +43,11 @@ class SweepOptions:
     )
     trial_cpus: int = argument(1, "processor threads of each trial", low=1)
     trial_gpus: float = argument(0.0, "GPUs of each trial; 0.5: two share one", low=0)
+    workers_per_trial: int = argument(
+        1,
+        "processes that train each trial together, each its rows of every batch, with trial_cpus threads",
+        low=1,
+    )
     time_budget: float | str | None = argument(None, "seconds, or 90m, 12h, 2d, after which the search ends")
     max_failures: int = argument(
         3, "how often a trial that fails or is killed is continued from its checkpoint", low=0
@@ -87,6 +92,12 @@ class SweepOptions:
             raise UsageError(
                 f"max_concurrent is 0, trials without Ray, which {what} needs; give 1 or more, or use "
                 "search random, grid or none on this machine"
+            )
+        if self.workers_per_trial > 1 and (self.max_concurrent == 0 or self.trial_gpus):
+            what = "trial_gpus" if self.trial_gpus else "max_concurrent 0"
+            raise UsageError(
+                f"workers_per_trial is {self.workers_per_trial}, which does not go with {what}: workers of "
+                "a trial are processors of Ray; leave one of them out"
             )
         for name in ("space", "num_samples") if self.search == "none" else ():
             if getattr(self, name) is not None:
@@ -135,7 +146,7 @@ def check_local(options: SweepOptions, cores: int, gpus: int) -> None:
     Raises:
         UsageError: too few cores or GPUs.
     """
-    at_a_time = options.max_concurrent or 1
+    at_a_time = (options.max_concurrent or 1) * options.workers_per_trial
     if options.trial_cpus * at_a_time > cores:
         raise UsageError(
             f"{counted(at_a_time, 'trial')} at a time with {counted(options.trial_cpus, 'thread')} each "

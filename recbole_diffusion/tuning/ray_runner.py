@@ -34,7 +34,9 @@ def run_trials(
     for name in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     trainable = tune.with_parameters(run_reported, job=context.job, data=context.data)
-    resources = {"cpu": context.options.trial_cpus, "gpu": context.options.trial_gpus}
+    one = {"CPU": float(context.options.trial_cpus), "GPU": context.options.trial_gpus}
+    # A bundle for each worker of a trial; the first is the trial's own process.
+    resources = tune.PlacementGroupFactory([one] * context.options.workers_per_trial)
     space: dict[str, Any] = {}
     if searcher is None:
         space = {"trial": tune.grid_search([dataclasses.asdict(trial) for trial in trials])}

@@ -14,6 +14,7 @@ from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.storage.signals import ended_by_sigterm
 from recbole_diffusion.tuning.options import SweepOptions, check_local, cores_here
 
+LOCAL = "local"  # the address of a private Ray of this machine
 REACHED_WITHIN = 10  # seconds within which a cluster's address must answer
 # Ray reads these when it starts and passes them to the trials' processes.
 ENVIRONMENT = {
@@ -30,7 +31,7 @@ ENVIRONMENT = {
 
 @contextlib.contextmanager
 def ray_session(options: SweepOptions, folder: Path) -> Iterator[None]:
-    """Keep Ray connected while the block runs; a Ray that was started here is stopped, its files removed.
+    """Keep Ray connected while the trials of a sweep run; see :func:`ray_running`.
 
     Args:
         options: the sweep's options.
@@ -40,22 +41,48 @@ def ray_session(options: SweepOptions, folder: Path) -> Iterator[None]:
         UsageError: no cluster at ``ray_address``, or no node with the resources of one trial.
         RunError: Ray does not start.
     """
+    import ray
+    import torch
+
+    if not (options.ray_address or ray.is_initialized()):
+        check_local(options, cores_here(), torch.cuda.device_count())
+    advice = (
+        f"The sweep is in {folder}; continue with tune --resume={folder}, if need be with a longer "
+        "--ray_start_seconds, or without Ray with --max_concurrent=0"
+    )
+    with ray_running(options.ray_address, options.ray_start_seconds, advice):
+        check_cluster(options)
+        yield
+
+
+@contextlib.contextmanager
+def ray_running(address: str | None, patience: int, advice: str) -> Iterator[None]:
+    """Keep Ray connected while the block runs; a Ray that was started here is stopped, its files removed.
+
+    Args:
+        address: of a running cluster; None or ``local`` for a private Ray of this machine. A Ray that this
+            process is connected to already is taken as it is.
+        patience: seconds for which a Ray of this machine is tried to be started.
+        advice: the end of the message if it does not start.
+
+    Raises:
+        UsageError: no cluster at the address.
+        RunError: Ray does not start.
+    """
     with _environment():
         import ray
 
         if ray.is_initialized():
-            check_cluster(options)
             yield
             return
         scratch = None
         try:
-            if options.ray_address:
-                _connect(options.ray_address)
+            if address not in (None, LOCAL):
+                _connect(address)
             else:
                 # The folder of Ray's sockets, whose paths may have no more than 107 characters.
                 scratch = tempfile.mkdtemp(prefix="ray", dir="/tmp" if os.path.isdir("/tmp") else None)
-                _start(options, scratch, folder)
-            check_cluster(options)
+                _start(scratch, patience, advice)
             with ended_by_sigterm():  # Ray itself would print a trace and leave its files
                 yield
         finally:
@@ -76,13 +103,12 @@ def _environment() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def _start(options: SweepOptions, scratch: str, folder: Path) -> None:
+def _start(scratch: str, patience: int, advice: str) -> None:
     import ray
     import torch
 
     gpus = torch.cuda.device_count()
-    check_local(options, cores_here(), gpus)
-    deadline = time.monotonic() + options.ray_start_seconds
+    deadline = time.monotonic() + patience
     while True:
         try:
             with _on_loopback():
@@ -100,11 +126,7 @@ def _start(options: SweepOptions, scratch: str, folder: Path) -> None:
             ray.shutdown()
             if time.monotonic() >= deadline:
                 text = " ".join(str(error).split())[:300]
-                raise RunError(
-                    f"Ray does not start on this machine: {text}. The sweep is in {folder}; continue with "
-                    f"tune --resume={folder}, if need be with a longer --ray_start_seconds, or without Ray "
-                    "with --max_concurrent=0"
-                ) from error
+                raise RunError(f"Ray does not start on this machine: {text}. {advice}") from error
 
 
 @contextlib.contextmanager
@@ -155,3 +177,10 @@ def check_cluster(options: SweepOptions) -> None:
                 f"a trial asks for {wanted:g} {name}, but the largest of {counted(len(nodes), 'node')} has "
                 f"{most:g}; lower trial_{name.lower()}s, or add a node that has them before the sweep starts"
             )
+    room = sum(int(node.get("CPU", 0)) // options.trial_cpus for node in nodes)
+    if options.workers_per_trial > room:
+        raise UsageError(
+            f"a trial asks for {options.workers_per_trial} workers with {options.trial_cpus} CPU each, "
+            f"but the {len(nodes)} nodes have room for {room}; lower workers_per_trial or trial_cpus, or add "
+            "a node"
+        )

@@ -19,6 +19,7 @@ from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.lock import locked
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning.folder import SweepFolder
+from recbole_diffusion.tuning.workers import run_as_worker, trial_group, use_threads
 
 logger = logging.getLogger(__name__)
 Report = Callable[[dict[str, Any]], None]
@@ -48,8 +49,9 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
     node = ray.get_runtime_context().get_node_id()
     trial = config["trial"]
     lock = SweepFolder(job["sweep_dir"]).ray / f"{trial['folder'].replace('/', '-')}.lock"
-    with exclusive(lock):
-        run_trial(trial, job, prepared, lambda values: tune.report({**values, "node": node, "born": born}))
+    with exclusive(lock), trial_group(job, data) as share:
+        report = lambda values: tune.report({**values, "node": node, "born": born})  # noqa: E731
+        run_trial(trial, job, prepared, report, share)
 
 
 @contextlib.contextmanager
@@ -76,16 +78,9 @@ def exclusive(lock: Path, patience: float = PATIENCE) -> Iterator[None]:
         yield
 
 
-def use_threads(number: int) -> None:
-    """Let this process compute with ``number`` threads, whether torch is loaded before or after."""
-    os.environ["OMP_NUM_THREADS"] = str(number)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import torch
-
-    torch.set_num_threads(number)
-
-
-def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, report: Report) -> None:
+def run_trial(
+    trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, report: Report, share: Any = None
+) -> None:
     """Run one trial to its end, from its checkpoint if there is one; report after each validation.
 
     A report has ``score``, the best validation score so far, ``epoch``, the number of epochs trained,
@@ -98,6 +93,7 @@ def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, r
             ``directory``, to which relative paths refer.
         prepared: the data set, or None to read it.
         report: receives the reports; does not return if the sweep stops the trial.
+        share: of this process in each batch, where several train the trial.
     """
     from recbole_diffusion.quick_start import run  # slow: torch and RecBole
 
@@ -112,11 +108,15 @@ def run_trial(trial: Mapping[str, Any], job: Mapping[str, Any], prepared: Any, r
             best.observe(epoch, score)
             report({"score": best.score, "epoch": epoch + 1, "best_epoch": best.epoch, **ready})
 
-        common = {"on_epoch": after_validation, "test": trial["test"], "prepared": prepared}
+        request = {"model": job["model"], "on_epoch": after_validation, "test": trial["test"]}
         if resuming:
-            result = run(job["model"], resume=folder.path, **common)
+            request |= {"resume": folder.path}
         else:
-            result = run(job["model"], job["dataset"], overrides=_overrides(folder, trial, job), **common)
+            request |= {"dataset": job["dataset"], "overrides": _overrides(folder, trial, job)}
+        if share is None:
+            result = run(**request, prepared=prepared)
+        else:
+            result = run_as_worker(share, request, prepared)
     report(
         {
             "score": result["best_valid_score"],

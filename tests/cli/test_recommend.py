@@ -150,6 +150,9 @@ REQUESTS = {
     "--all --formt=csv": "recommend has no option 'formt' (did you mean 'format'?)",
     "--all --format=xls": "'format' is 'xls'",
     "--all --data_path=/nowhere": "data set 'mine' is not there",
+    "--all --ray_workers=2": "ray_workers is 2, but no --ray_address names a Ray cluster",
+    "--histories=x --ray_address=auto": "--ray_address ranks known users, of --all or --users",
+    "--all --ray_address=auto --use_gpu": "--ray_address ranks on processors, use_gpu is True",
     "--histories=nowhere": "cannot read the histories nowhere: No such file",
 }
 

@@ -17,7 +17,7 @@ from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer.base import RunMixin
-from recbole_diffusion.tuning.dataset_sharing import read_by_data_set
+from recbole_diffusion.tuning.context import read_by_data_set
 from recbole_diffusion.tuning.trial import (
     BestSoFar,
     damage_of,

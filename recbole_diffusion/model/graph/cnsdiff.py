@@ -95,6 +95,11 @@ class CNSDiff(EncoderModel):
         )
         self.begin_epoch(0)
 
+    @classmethod
+    def undivided(cls, config: Any) -> None:  # noqa: ARG003
+        """Return None: workers share rows, chains and the diffusion's items; each has all vectors."""
+        return None
+
     def _loss_names(self) -> tuple[str, ...]:
         names = ["bpr", "penalty"] if self.options.reg_weight else ["bpr"]
         if self.generates:
@@ -129,10 +134,13 @@ class CNSDiff(EncoderModel):
             u, v, negative, random = self._with_chosen(users, items)
         self.diagnostics.count_false_negatives(users, negative, lambda: self.vectors()[1])
         # e_u . e_v against e_u . e~, [batch] each.
-        parts = [losses.bpr((u * v).sum(1), (u * negative).sum(1))]
+        terms = losses.bpr_terms((u * v).sum(1), (u * negative).sum(1))
+        parts = [self.share.mean(terms[self.share.rows(len(users))])]
         if o.reg_weight:
             # The free vectors of users, positives and random items, before propagation.
-            parts.append(o.reg_weight * self.penalty(users, torch.cat([items, random])))
+            free = self.penalty(users, torch.cat([items, random]))
+            # Every worker has all of it, and so a part of its gradient.
+            parts.append(o.reg_weight * self.share.sum(free / self.share.workers))
         return (*parts, *rest)
 
     def _with_generated(
@@ -163,7 +171,7 @@ class CNSDiff(EncoderModel):
         # random part has: BPR moves the random items too.
         generated = self._generated(V.detach()[distinct], where, u.detach())
         negative = self._mixed(generated, easy)
-        rest, q = self.negatives.losses(sampled)
+        rest, q = self.negatives.losses(sampled, self.share)
         if q is not None:
             self.diagnostics.record_environment_stats(q)
         if self.aligns:
@@ -202,7 +210,8 @@ class CNSDiff(EncoderModel):
             where: long [batch], which of them is a row's positive.
             u: user vectors, [batch, d].
         """
-        levels = self.negatives.generate(distinct)  # h_k of each distinct item, [levels, n, d]
+        # h_k of each distinct item, [levels, n, d].
+        levels = self.negatives.generate(distinct, share=self.share)
         scores = torch.stack([(level[where] * u).sum(1) for level in levels])  # [levels, batch]
         self.diagnostics.record_negative_stats(levels, distinct, scores, self.options.snapshots())
         # For each row the hardest level of its own item, [batch, d].
@@ -240,15 +249,17 @@ class CNSDiff(EncoderModel):
         """
         o = self.options
         rows = slice(0, o.alignment_size)
-        anchor = F.normalize(items[rows], dim=1)  # z_0
-        noise = F.normalize(torch.randn_like(anchor), dim=1)  # of length 1, in any direction
+        mine = self.share.rows(len(items[rows]))
+        anchor = F.normalize(items[rows][mine], dim=1)  # z_0
+        # Of length 1, in any direction.
+        noise = F.normalize(torch.randn_like(items[rows])[mine], dim=1)
         counterpart = F.normalize(anchor + o.alignment_noise * noise, dim=1)  # z_j
         # Cosines over tau, of z_0 with z_j here and with all z_k below.
         scaled = anchor / o.alignment_temperature
         own = (scaled * counterpart).sum(1)  # [rows]
         # Against all negatives and all random items, [rows, 2 rows].
         others = scaled @ F.normalize(torch.cat([negative[rows], random[rows]]), dim=1).T
-        same = item_ids[rows, None] == torch.cat([item_ids[rows], random_ids[rows]])  # k != j
+        same = item_ids[rows][mine, None] == torch.cat([item_ids[rows], random_ids[rows]])  # k != j
         # log sum_{k != j} exp(z_0 . z_k / tau), [rows].
         others = others.masked_fill(same, -torch.inf).logsumexp(1)
-        return F.softplus(others - own).mean()  # -log(e^own / (e^own + e^others))
+        return self.share.mean(F.softplus(others - own))  # -log(e^own / (e^own + e^others))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
+from recbole_diffusion.model.batch_share import WHOLE, BatchShare
 from recbole_diffusion.model.graph.cnsdiff_denoiser import Denoiser, EnvironmentPosterior
 from recbole_diffusion.model.graph.cnsdiff_options import CNSDiffOptions
 
@@ -67,7 +68,11 @@ class NegativeDiffusion(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self, items: Tensor, steps: list[int] | None = None, generator: torch.Generator | None = None
+        self,
+        items: Tensor,
+        steps: list[int] | None = None,
+        generator: torch.Generator | None = None,
+        share: BatchShare = WHOLE,
     ) -> Tensor:
         """Return negatives of several levels from one reverse chain per row.
 
@@ -75,6 +80,7 @@ class NegativeDiffusion(nn.Module):
             items: vectors of positive items, [rows, d].
             steps: at which steps, ascending, 0..T; those of Eq. 14 if None.
             generator: source of randomness; torch's global one if None.
+            share: the rows whose chains this process runs; it gets the others' results.
 
         Returns:
             [levels, rows, d], the states of the chain at these steps, hardest first, at the lengths of their
@@ -83,12 +89,19 @@ class NegativeDiffusion(nn.Module):
         o = self.options
         # From here to the end at unit mean square, [rows, d].
         z0, length = self.unit(items)
+        mine = share.rows(len(items))
+
+        def noise() -> Tensor:  # drawn for all rows
+            return torch.randn(items.shape, generator=generator, device=z.device, dtype=z.dtype)[mine]
+
+        z = z0 = z0[mine]
         # z_T (Eq. 3): nearly noise.
-        noise = torch.randn(z0.shape, generator=generator, device=z0.device, dtype=z0.dtype)
-        z = self.diffusion.q_sample(z0, torch.full((len(z0),), o.steps - 1, device=z0.device), noise)
+        z = self.diffusion.q_sample(z0, torch.full((len(z0),), o.steps - 1, device=z0.device), noise())
         environment = None
         if self.environments:  # from the prior, whatever the item: the backdoor adjustment
-            environment = torch.randint(self.environments, (len(z0),), generator=generator, device=z0.device)
+            environment = torch.randint(
+                self.environments, (len(items),), generator=generator, device=z0.device
+            )[mine]
         # Ascending; T itself is z_T, before any step of the chain.
         wanted = o.snapshots() if steps is None else steps
         found = [z] if wanted[-1] == o.steps else []
@@ -96,7 +109,7 @@ class NegativeDiffusion(nn.Module):
         of_state, of_estimate, std = self._chain_factors()
         for t in range(o.steps - 1, wanted[0] - 1, -1):  # the steps below the hardest level are not needed
             # z_{t-1} = of_state z_t + of_estimate eps_theta(z_t, t, e) + std eps  (Eq. 13)
-            fresh = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
+            fresh = noise()
             z = (
                 (of_state[t] * z)
                 .add_(self.denoiser(z, t, environment), alpha=of_estimate[t])
@@ -106,7 +119,10 @@ class NegativeDiffusion(nn.Module):
             if t in wanted:
                 found.append(z)
         # [levels, rows, d], hardest first, at the lengths of their items.
-        return torch.stack(found[::-1]) * length
+        levels = torch.stack(found[::-1])
+        if share.workers > 1:
+            levels = share.gather(levels.transpose(0, 1), len(items)).transpose(0, 1)
+        return levels * length
 
     def _chain_factors(self) -> tuple[list[float], list[float], list[float]]:
         """Return the factors of z_t, of the denoiser's estimate and of fresh noise, by reverse step.
@@ -120,7 +136,7 @@ class NegativeDiffusion(nn.Module):
             of_state, of_estimate = self.diffusion.posterior_xt, self.diffusion.posterior_x0
         return of_state.tolist(), of_estimate.tolist(), std.tolist()
 
-    def losses(self, items: Tensor) -> tuple[list[Tensor], Tensor | None]:
+    def losses(self, items: Tensor, share: BatchShare = WHOLE) -> tuple[list[Tensor], Tensor | None]:
         """Return the sampling loss (Eq. 6), the causal regularisation (Eq. 18) if there is one, and q(e | z).
 
         With z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) eps, a draw z_{t-1} of the true posterior, K estimates
@@ -142,6 +158,7 @@ class NegativeDiffusion(nn.Module):
 
         Args:
             items: vectors of distinct positive items, [n, d].
+            share: the items whose losses this process computes.
 
         Returns:
             scalars; and q [n, K] without gradient, None without environments.
@@ -149,25 +166,29 @@ class NegativeDiffusion(nn.Module):
         o, size = self.options, items.shape[1]
         # [n, d] at unit mean square.
         z0, _ = self.unit(items)
+        mine = share.rows(len(items))
         # One step for each item, and the noise that takes it there (Eq. 3), [n, d].
-        t = uniform_steps(o.steps, len(z0), device=z0.device)
-        noise = torch.randn_like(z0)
+        t = uniform_steps(o.steps, len(items), device=z0.device)[mine]
+        noise = torch.randn_like(z0)[mine]
+        z0 = z0[mine]
         start = _with_gradient(z0, o.sampling_weight)
         z, error = self._noised(start, t, noise)  # [n, d] and [n, K]
         weighed = self.step_weight[t, None] * error
         if o.causal == "none":
-            return [weighed.mean() / size], None
+            return [share.mean(weighed) / size], None
         if o.causal_reach() != o.sampling_weight:
             # The same values with another part of their gradient to the items.
             start = _with_gradient(z0, o.causal_reach())
             z, error = self._noised(start, t, noise)
         transition = 0.5 * self.transition_weight[t, None] * error  # -log p(z_{t-1} | z_t, e), [n, K]
         if not self.environments:  # K is 1: the divergence of A.3
-            return [weighed.mean() / size, o.causal_weight * transition.mean() / size], None
-        bound, q = self._bound(start, z, t, transition)
+            return [share.mean(weighed) / size, o.causal_weight * share.mean(transition) / size], None
+        fresh = torch.randn_like(items)[mine]
+        bound, q = self._bound(start, z, t, transition, fresh, share)
+        every_q = share.gather(q, len(items))
         # The mean of q over the items is how often an environment occurs; dividing by it weighs all K alike.
-        balanced = q / q.mean(0).clamp_min(1e-6)
-        return [(balanced * weighed).mean() / size, o.causal_weight * bound / size], q
+        balanced = q / every_q.mean(0).clamp_min(1e-6)
+        return [share.mean(balanced * weighed) / size, o.causal_weight * bound / size], every_q
 
     def _noised(self, z0: Tensor, t: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return z_t [n, d] and the squared error of each environment's estimate from it, [n, K]."""
@@ -175,7 +196,9 @@ class NegativeDiffusion(nn.Module):
         target = noise if self.options.mean_type == "eps" else z0
         return z, (self.denoiser.every_environment(z, t) - target[:, None]).square().sum(2)
 
-    def _bound(self, z0: Tensor, z: Tensor, t: Tensor, transition: Tensor) -> tuple[Tensor, Tensor]:
+    def _bound(
+        self, z0: Tensor, z: Tensor, t: Tensor, transition: Tensor, fresh: Tensor, share: BatchShare
+    ) -> tuple[Tensor, Tensor]:
         """Return minus one step of the bound of Eq. 17, a mean over items, and q [n, K] without gradient.
 
         Args:
@@ -183,16 +206,19 @@ class NegativeDiffusion(nn.Module):
             z: the same at their steps, [n, d].
             t: long [n].
             transition: -log p(z_{t-1} | z_t, e) up to a constant, [n, K].
+            fresh: noise, [n, d].
+            share: of this process in the items.
         """
         o, d = self.options, self.diffusion
-        before = d.posterior_mean(z0, z, t) + d.posterior_std(t, z) * torch.randn_like(z)  # z_{t-1}
+        before = d.posterior_mean(z0, z, t) + d.posterior_std(t, z) * fresh  # z_{t-1}
         # q_phi sees the state that the step leads to, z_{t-1}; [n, K].
         log_q = self.posterior(before, t)
         q = log_q.exp()
-        divergence = (q * (log_q + math.log(o.environments))).sum(1).mean()  # KL(q || p_0), p_0 uniform
+        # KL(q || p_0), p_0 uniform.
+        divergence = share.mean((q * (log_q + math.log(o.environments))).sum(1))
         # Up to here the divergence has no gradient, see the class.
         free = o.free_information * math.log(o.environments)
-        return (q * transition).sum(1).mean() + divergence.clamp_min(free), q.detach()
+        return share.mean((q * transition).sum(1)) + divergence.clamp_min(free), q.detach()
 
 
 def _with_gradient(values: Tensor, share: float) -> Tensor:

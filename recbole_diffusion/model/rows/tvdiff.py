@@ -115,6 +115,11 @@ class TVDiff(Recommender):
         """Return whether rows are not dense: a batch then costs H and H^T H, whatever its rows are."""
         return config.options.training == "projected"
 
+    @classmethod
+    def undivided(cls, config: Any) -> str | None:
+        """Return why its batches cannot be shared: dense rows are drawn with their noise."""
+        return None if config.options.training == "projected" else "whose training is dense"
+
     # The denoiser, Eq. 13.
 
     def item_vectors(self) -> Tensor:
@@ -150,23 +155,32 @@ class TVDiff(Recommender):
         else:
             dense = None
             u, error = self._projected_energy(users, t, H)
-        energy = error.mean() / (self.n_items - 1)  # by cell; item 0 is the padding
+        energy = self.share.mean(error) / (self.n_items - 1)  # by cell; item 0 is the padding
         if o.entropy_loss == "none" or o.temperature == 0:
             return (energy,)
         return energy, o.temperature * self._entropy(interaction, users, t, u, H, dense)
 
     def _projected_energy(self, users: Tensor, t: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
-        """Return u_t [rows, width] and the squared errors [rows] without an array of [rows, n_items]."""
+        """Return u_t [rows, width] and the squared errors [rows] without an array of [rows, n_items].
+
+        Rows are those of this worker's share; all draws are for the whole batch.
+        """
         o, diffusion = self.options, self.diffusion
+        whole, mine = users, self.share.rows(len(users))
+        users, t = users[mine], t[mine]
         # Identity 3: z_t is sqrt(abar_t) times the sum of W_I over the user's items, plus projected noise.
         items, starts, _ = self.positives.gather(users)
         keep = 1 - o.dropout_prob
         weights = None
         if o.dropout_prob:
             # Inverted dropout of x_0's ones: 0, or 1 / keep with probability keep.
-            weights = (torch.rand(len(items), device=users.device) < keep).to(H.dtype) / keep  # [total]
+            number, some = self.share.entries(self.positives.counts(whole), len(items))
+            drawn = torch.rand(number, device=users.device)[some]
+            weights = (drawn < keep).to(H.dtype) / keep  # [total]
         signal = losses.sum_by_row(self.W_I, items, starts, weights)  # x_0 W_I, [rows, d]
-        noise = torch.randn_like(signal) @ self._factor()  # distributed as eps W_I
+        # Distributed as eps W_I.
+        eps = torch.randn(len(whole), signal.shape[1], device=signal.device, dtype=signal.dtype)
+        noise = eps[mine] @ self._factor()
         # Dropout keeps a coordinate with probability keep and divides it by keep: 1 / keep of the variance.
         z = diffusion.signal[t, None] * signal + (diffusion.noise[t, None] / math.sqrt(keep)) * noise
         u = self._vectors(z, t)
@@ -187,15 +201,14 @@ class TVDiff(Recommender):
         self, interaction: Any, users: Tensor, t: Tensor, u: Tensor, H: Tensor, dense: Tensor | None
     ) -> Tensor:
         """Return the entropy term of Eq. 9: BCE or NLL by cell, as the squared error, or BPR by pair."""
-        o = self.options
-        if o.entropy_loss == "bpr" and o.batch_by == "interaction":
-            # A pair of the batch itself, one negative for each, long [rows].
-            rows, positive = torch.arange(len(users), device=users.device), interaction[self.ITEM_ID]
-            counts = torch.ones_like(users)
+        o, share, mine = self.options, self.share, self.share.rows(len(users))
+        pairs = o.entropy_loss == "bpr" and o.batch_by == "interaction"
+        # A pair of the batch itself and one negative for each row, or all items of each user and as many.
+        counts = torch.ones_like(users) if pairs else self.positives.counts(users)  # [batch]
+        if pairs:
+            rows, positive = torch.arange(len(u), device=users.device), interaction[self.ITEM_ID][mine]
         else:
-            # All items of each user and as many negatives, long [total].
-            positive, _, rows = self.positives.gather(users)
-            counts = self.positives.counts(users)
+            positive, _, rows = self.positives.gather(users[mine])  # long [total]
 
         def scores(rows: Tensor, items: Tensor) -> Tensor:
             # u_t . h_i at the given cells, [cells]; x0_hat has them where it was computed.
@@ -204,17 +217,19 @@ class TVDiff(Recommender):
         # The number of cells that the squared error is a mean over.
         cells = len(users) * (self.n_items - 1)
         if o.entropy_loss == "nll":
-            return losses.negative_log_likelihood(scores(rows, positive)) / cells
+            return share.sum(losses.negative_log_likelihood(scores(rows, positive))) / cells
         if o.negative_sampler == "ar_gsp":
             # The model's own ranks decide what is hard (Eq. 16); the choice has no gradient.
-            negative = self.sampler.draw(u.detach(), H.detach(), self.positives, users, t, counts)
+            vectors = share.gather(u, len(users))
+            negative = self.sampler.draw(vectors, H.detach(), self.positives, users, t, counts)
         else:
-            negative = uniform_negatives(self.positives, users[rows])
+            negative = uniform_negatives(self.positives, users if pairs else users.repeat_interleave(counts))
+        negative = negative[share.entries(counts, len(positive))[1]]
         # One call for both: a pair product over the batch is cheaper than two.
         of_positive, of_negative = scores(rows.repeat(2), torch.cat([positive, negative])).chunk(2)
         if o.entropy_loss == "bpr":
-            return losses.bpr(of_positive, of_negative)
-        return losses.binary_cross_entropy(of_positive, of_negative) / cells
+            return share.mean(losses.bpr_terms(of_positive, of_negative))
+        return share.sum(losses.binary_cross_entropy(of_positive, of_negative)) / cells
 
     # Scoring, Algorithm 2.
 
