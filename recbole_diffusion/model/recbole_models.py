@@ -1,4 +1,7 @@
-"""Adapters from RecBole's own models to ``ModelInterface``."""
+"""Adapters from RecBole's own models to ``ModelInterface``.
+
+Longer than most files, to have all adapters beside the table of the models that they are of.
+"""
 
 import copyreg
 import functools
