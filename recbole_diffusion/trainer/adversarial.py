@@ -49,7 +49,8 @@ class _AlternatingSteps(FusedSteps):
         return tuple(totals) if len(totals) > 1 else totals[0]
 
     def _critic_step(self, interaction: Any) -> float:
-        loss = self.model.critic_loss(interaction)
+        with self.in_precision():
+            loss = self.model.critic_loss(interaction)
         self._stop_if_diverged(loss.item(), None)
         self._step(self.critic_optimizer, loss, self.model.critic)
         self.model.after_critic_step()
@@ -61,7 +62,8 @@ class _AlternatingSteps(FusedSteps):
         if other is not None:  # its gradient would be computed and discarded
             other.requires_grad_(False)
         try:
-            losses = self.model.generator_loss(interaction)
+            with self.in_precision():
+                losses = self.model.generator_loss(interaction)
             total = sum(losses)
             self._stop_if_diverged(critic, total.item())
             self._step(self.optimizer, total, self.model.generator)
@@ -128,7 +130,8 @@ class _AdversaryEpochs(FusedSteps):
     def _train_adversary(self, train_data: Any) -> None:
         self.model.train()
         for batch in train_data:
-            loss = self.model.adversary_loss(batch.to(self.device))
+            with self.in_precision():
+                loss = self.model.adversary_loss(batch.to(self.device))
             self._check_nan(loss)
             self.adversary_optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -146,6 +149,7 @@ class AdversaryEpochsTrainer(RunMixin, _AdversaryEpochs):
         if config.general.mirror_gradient:
             raise refusal(config["model"], "which trains two players in turn")
         super().__init__(config, model, folder)
+        self.refuse_scaler()
         self.optimizer = self._build_optimizer(params=model.encoder.parameters())
         self.adversary_optimizer = self._build_optimizer(
             params=model.adversary.parameters(), learning_rate=model.options.adversary_learning_rate
@@ -159,6 +163,7 @@ class AdversarialTrainer(RunMixin, _AlternatingSteps):
         if config.general.mirror_gradient:
             raise refusal(config["model"], "which trains two networks in turn")
         super().__init__(config, model, folder)
+        self.refuse_scaler()
         self.optimizer = self._build_optimizer(params=model.generator.parameters())
         if model.critic is not None:
             rate = model.options.critic_learning_rate

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from recbole_diffusion.compat import Collector, EvaluatorType, Trainer, recbole_trainer
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.ranking import RankedBatch, mean_ranks, rank_batch
 from recbole_diffusion.evaluation.score_check import ScoreCheck
 from recbole_diffusion.storage.slow_step import Progress
@@ -26,6 +27,22 @@ class FusedSteps(Trainer):
             for group in optimizer.param_groups:
                 group["fused"] = True
         return optimizer
+
+    def in_precision(self) -> torch.autocast:
+        """Return what a loop of ours computes its losses under, as RecBole's own does: see ``enable_amp``."""
+        return torch.autocast(device_type=self.device.type, enabled=self.enable_amp)
+
+    def refuse_scaler(self) -> None:
+        """Refuse scaled gradients, for a loop that takes several updates of a batch.
+
+        Raises:
+            UsageError: the run asks for them.
+        """
+        if self.config["enable_scaler"]:
+            raise UsageError(
+                f"enable_scaler does not go with {self.config['model']}, whose batches take several updates; "
+                "set it to False (enable_amp alone computes losses in mixed precision)"
+            )
 
 
 class RunCollector(Collector):

@@ -93,7 +93,8 @@ class _StageSteps(FusedSteps):
                 zip(self.stage.steps, self.step_optimizers, strict=True)
             ):
                 for _ in range(step.repeats):
-                    loss = step.loss(rows)
+                    with self.in_precision():
+                        loss = step.loss(rows)
                     optimizer.zero_grad(set_to_none=True)
                     if self.stage.one_optimizer:
                         _give_zeros(optimizer)
@@ -125,6 +126,7 @@ class StagedTrainer(RunMixin, _StageSteps):
         if config.general.mirror_gradient:
             raise refusal(config["model"], "which trains in stages")
         super().__init__(config, model, folder)
+        self.refuse_scaler()
         self.stages, self.number, self.step_optimizers = model.stages(), -1, []
         self.scores_only = config.general.epochs == 0 and bool(config.general.load_checkpoint)
         if self.stages and self.stages[-1].steps and config.general.epochs == 0 and not self.scores_only:
@@ -233,6 +235,8 @@ class StagedTrainer(RunMixin, _StageSteps):
         updates = repr((self.config.general.learner, None, self.eval_step))
         if self.stage.error is None:  # the run's own validation ends it
             updates += repr((self.data, self.config.general.valid_metric, self.config["eval_args"]))
+        if self.enable_amp:
+            updates += "enable_amp"
         return Path(folder).expanduser() / f"{self.stage.key}-{crc32(updates.encode()):08x}.pt"
 
     def _cached(self) -> bool:

@@ -282,3 +282,18 @@ def test_a_run_with_one_optimizer_resumes_exactly(go, tmp_path):
     assert run(resume=tmp_path / "stopped")["test"] == straight["test"]
     one, other = (weights(tmp_path / name, "checkpoint.pt") for name in ("straight", "stopped"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_mixed_precision_reaches_the_stages_and_has_factors_of_its_own_in_the_cache(go, tmp_path):
+    cache = str(tmp_path / "cache")
+    go("exact", stage_cache=cache)
+    go("mixed", stage_cache=cache, enable_amp=True)
+    assert len(list(Path(cache).iterdir())) == 4
+    exact, mixed = (records(tmp_path / name)[-1]["loss"]["total"] for name in ("exact", "mixed"))
+    assert mixed != exact  # the mapping multiplies matrices, in bfloat16: 8 bits, near and not equal
+    assert mixed == pytest.approx(exact, rel=0.05)
+
+
+def test_scaled_gradients_are_refused_where_a_batch_has_several_updates(go):
+    with pytest.raises(UsageError, match="enable_scaler does not go with DiffCDR"):
+        go("scaled", enable_scaler=True)

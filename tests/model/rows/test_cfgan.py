@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from recbole_diffusion.model.rows.cfgan import CFGAN
 from recbole_diffusion.testing import ModelContract, make_checkerboard
 
 
@@ -91,3 +92,21 @@ def test_masked_and_zero_negatives_enter_as_the_paper_has_them(checkerboard, mon
     # Each user's sum of squares over the sampled zeros, a mean over users.
     by_hand = [sum(float(made[k, item]) ** 2 for item in unrated[k][5:8]) for k in range(2)]
     assert float(reconstruction) == pytest.approx(0.6 * sum(by_hand) / 2)
+
+
+def test_both_players_are_computed_in_mixed_precision_where_it_is_asked_for(
+    checkerboard, tmp_path, monkeypatch
+):
+    seen = set()
+    for name in ("critic_loss", "generator_loss"):
+        plain = getattr(CFGAN, name)
+
+        def loss(self, interaction, plain=plain, name=name):
+            seen.add((name, torch.is_autocast_enabled("cpu")))
+            return plain(self, interaction)
+
+        monkeypatch.setattr(CFGAN, name, loss)
+    for asked in (False, True):
+        seen.clear()
+        TestCFGAN().trained(checkerboard, tmp_path / str(asked), epochs=1, enable_amp=asked)
+        assert seen == {("critic_loss", asked), ("generator_loss", asked)}
