@@ -50,6 +50,7 @@ class RatedNeuMF(_OfRatings):
     """
 
     options: RatedNeuMFOptions
+    layers: Any  # of linear layers
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -122,6 +123,7 @@ class RatedDiffRec(_OfRatings):
     """
 
     options: RatedDiffRecOptions
+    layers: Any  # of linear layers
     takes_histories = True
 
     def __init__(self, config: Any, dataset: Any) -> None:
