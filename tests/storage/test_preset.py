@@ -26,7 +26,7 @@ from recbole_diffusion.storage.yaml_io import load_yaml
 FIVE = ("TVDiff", "CNSDiff", "DGRM", "CCDRec", "DiffCDR")
 READ = {file.stem: load_yaml(file) for file in sorted((properties_path() / "preset").glob("*.yaml"))}
 FILES = {name: READ[name] for name in FIVE} | {
-    model: presets for family in READ.keys() - FIVE for model, presets in sorted(READ[family].items())
+    model: presets for family in sorted(READ.keys() - FIVE) for model, presets in sorted(READ[family].items())
 }
 SHIPPED = [(model, name) for model, content in FILES.items() for name in content]
 TEXTS = {"source", "note", "datasets"}

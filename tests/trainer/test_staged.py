@@ -221,7 +221,7 @@ def epoch_of(steps, one_optimizer, clip=None):
     made = StagedTrainer.__new__(StagedTrainer)
     made.stage = TrainingStage("own", steps, torch.arange(2), 1, 1, 1, one_optimizer=one_optimizer)
     made.learner, made.learning_rate, made.weight_decay = "adam", 1.0, 0.0
-    made.clip_grad_norm, made.device = clip, "cpu"
+    made.clip_grad_norm, made.device, made.enable_amp = clip, torch.device("cpu"), False
     made.config, made.model = {"reg_weight": None}, torch.nn.Linear(1, 1)
     made.step_optimizers = made._optimizers_of(made.stage)
     _StageSteps._train_epoch(made, [torch.tensor([0]), torch.tensor([1])], 0)
