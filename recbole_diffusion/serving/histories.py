@@ -139,18 +139,39 @@ def _refuse_zero_labels(file: AtomicFile, columns: Mapping[str, Any], rows: int,
 
 
 def frame_of(histories: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pd.DataFrame:
-    """Return histories given in Python, item tokens (or a mapping of them to ratings) by user, as rows."""
+    """Return histories given in Python, item tokens (or a mapping of them to ratings) by user, as rows.
+
+    Raises:
+        UsageError: they are no mapping, a history is text or no collection, or only some have ratings.
+    """
     if isinstance(histories, pd.DataFrame):
         return histories
+    if not isinstance(histories, Mapping):
+        raise UsageError(
+            f"histories are {type(histories).__name__}; give a dict of items by user, such as "
+            "{'me': ['50', '181']}, or a table"
+        )
     rows = []
     for user, items in histories.items():
+        if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+            raise UsageError(
+                f"the history of user {user} is {items!r}, of type {type(items).__name__}; give a list of items"
+            )
         pairs = items.items() if isinstance(items, Mapping) else ((item,) for item in items)
         rows += [(str(user), *pair) for pair in pairs]
-    return pd.DataFrame(rows, columns=["user", "item", "rating"][: len(rows[0]) if rows else 2])
+    widths = {len(row) for row in rows} or {2}
+    if len(widths) > 1:
+        raise UsageError("some histories have ratings and others none; give all of them, or none")
+    return pd.DataFrame(rows, columns=["user", "item", "rating"][: widths.pop()])
 
 
 def new_users(
-    frame: pd.DataFrame, ids: IdMap, scale: list | None, origin: str = "the run's data set"
+    frame: pd.DataFrame,
+    ids: IdMap,
+    scale: list | None,
+    origin: str = "the run's data set",
+    *,
+    may_be_none: bool = False,
 ) -> NewUsers:
     """Return the users of a table of histories.
 
@@ -161,6 +182,7 @@ def new_users(
         ids: the ids of the items that histories are made of.
         scale: lowest and highest rating for a model that reads ratings, else None.
         origin: description of the data set of these items, for the messages.
+        may_be_none: whether it is no error that no user has a known item.
 
     Raises:
         UsageError: no user has a known item, a rating is off the scale, or a pair is rated twice.
@@ -194,7 +216,9 @@ def new_users(
         )
     users, items, ratings = users[~again], items[~again], None if ratings is None else ratings[~again]
     counts = np.bincount(users, minlength=len(names))
-    if not counts.any():
+    if not may_be_none and not len(frame):
+        raise UsageError("the histories have no item; give one at least")
+    if not may_be_none and not counts.any():
         raise UsageError(
             f"no user of the histories has an item of {origin} (first: {', '.join(map(str, tokens[:3]))}); "
             "it takes "

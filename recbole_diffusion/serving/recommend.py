@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,15 +199,20 @@ def new_lists(run: ServedRun, users: NewUsers, k: int, exclude: str) -> Iterator
     return ListMaker(run, exclude).new(users, k)
 
 
-def users_of_histories(run: ServedRun, frame: pd.DataFrame) -> NewUsers:
+def users_of_histories(run: ServedRun, frame: pd.DataFrame, *, may_be_none: bool = False) -> NewUsers:
     """Return the users of a table of histories, for the run's model.
+
+    Args:
+        run: the run.
+        frame: the table.
+        may_be_none: whether it is no error that no user has a known item.
 
     Raises:
         UsageError: see :func:`histories.new_users`.
     """
     scale = run.config.rating.rating_scale if run.model.predicts_ratings else None
     origin = "the run's data set" if run.fold_in_items is run.items else "the run's source domain"
-    return new_users(frame, run.fold_in_items, scale, origin)
+    return new_users(frame, run.fold_in_items, scale, origin, may_be_none=may_be_none)
 
 
 def table_of_known(run: ServedRun, users: Any, k: int, exclude: str) -> pd.DataFrame:
@@ -229,7 +234,11 @@ def table_of_known(run: ServedRun, users: Any, k: int, exclude: str) -> pd.DataF
 def table_of_new(run: ServedRun, histories: Any, k: int, exclude: str) -> pd.DataFrame:
     """Return the lists of new users as one table; see ``LoadedRun.recommend_new``."""
     users = users_of_histories(run, frame_of(histories))
-    return _table(new_lists(run, users, k, exclude), users.tokens, run.items.tokens, users.without)
+    without = users.without
+    if isinstance(histories, Mapping):  # also those whose history is empty
+        listed = set(users.tokens)
+        without = [str(user) for user in histories if str(user) not in listed]
+    return _table(new_lists(run, users, k, exclude), users.tokens, run.items.tokens, without)
 
 
 def _table(

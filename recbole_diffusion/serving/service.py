@@ -7,6 +7,7 @@ Longer than most files: requests, their batches and their answers in the order t
 """
 
 import asyncio
+import collections
 import datetime
 import hashlib
 import itertools
@@ -21,8 +22,8 @@ import numpy as np
 import pandas as pd
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr
+from starlette.exceptions import HTTPException as HTTPError
 
 from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.serving.histories import NewUsers, joined
@@ -36,7 +37,7 @@ MOST_USERS, MOST_PLACES = 1024, 2**20  # of a request: users, and places of all 
 MOST_WAITING = 4096  # users of requests that wait; more are turned away
 MOST_BYTES = 2**22  # of the body of a request
 Token = StrictStr | StrictInt
-History = list[Token] | dict[str, float]  # items, or their ratings
+History = list[Token] | dict[str, StrictFloat]  # items, or their ratings
 
 
 class OneUser(BaseModel):
@@ -154,13 +155,14 @@ class AnsweringRun:
         answer = Answer([], unknown, [])
         if asked.histories:
             try:
-                users = self._histories(asked.histories.values())
+                users = self._histories(asked.histories.values(), bool(known or in_data))
             except (UsageError, RunError, HTTPException) as error:
                 return error
-            labels = list(asked.histories)
-            parts.append(users)
+            labels, listed = list(asked.histories), {int(token) for token in users.tokens}
+            parts += [users] if listed else []
             names += [labels[int(token)] for token in users.tokens]
-            unknown += [labels[int(token)] or "" for token in users.without]
+            # Also those whose history is empty.
+            unknown += [label or "" for place, label in enumerate(labels) if place not in listed]
             answer.unknown_items.extend(users.unknown_items)
         if not known and not names:
             return HTTPException(404, self._nobody(unknown))
@@ -173,8 +175,11 @@ class AnsweringRun:
             return known
         return f"{known}; POST /recommend takes what a new user has as a history"
 
-    def _histories(self, histories: Iterable[History]) -> NewUsers:
-        """Return the users of histories; their tokens are their places."""
+    def _histories(self, histories: Iterable[History], beside_others: bool) -> NewUsers:
+        """Return the users of histories; their tokens are their places.
+
+        ``beside_others``: whether others of the request have lists, so that none is needed here.
+        """
         try:
             check_takes_histories(self.run.model)
         except UsageError as error:
@@ -190,7 +195,8 @@ class AnsweringRun:
                 )
             else:
                 rows += [(str(place), str(item), 1.0) for item in history]
-        return users_of_histories(self.run, pd.DataFrame(rows, columns=["user", "item", "rating"]))
+        frame = pd.DataFrame(rows, columns=["user", "item", "rating"])
+        return users_of_histories(self.run, frame, may_be_none=beside_others)
 
     def _rank(self, plans: Sequence[_Plan], new: bool) -> None:
         """Add the lists of known or of new users to the answers of some requests, which are ranked as one."""
@@ -326,24 +332,53 @@ def facts_of(served: AnsweringRun) -> dict[str, Any]:
     }
 
 
+def _json(content: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer in ASCII: an id may have half a surrogate pair, which UTF-8 cannot hold."""
+    text = json.dumps(content, separators=(",", ":"))
+    return Response(text, code, headers, media_type="application/json")
+
+
+def _check_once(body: bytes) -> None:
+    """Refuse JSON with a name that an object has twice, of which the last would count, or a number like NaN.
+
+    Raises:
+        UsageError: it has one.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        names = collections.Counter(name for name, _ in pairs)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise UsageError(f"the body names {twice[0]!r} twice in one object; name it once")
+
+    def no_number(text: str) -> None:
+        raise UsageError(f"the body has {text}, which is not JSON; give a number")
+
+    json.loads(body, object_pairs_hook=once, parse_constant=no_number)
+
+
 def _tell_errors(app: FastAPI) -> None:
     """Let an application answer what is wrong as one sentence, ``detail``."""
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
+    async def malformed(_: Request, error: RequestValidationError) -> Response:
+        # Of the forms that something may have, the one that it comes closest to.
+        first = max(error.errors(), key=lambda one: len(one["loc"]))
         place = ".".join(str(one) for one in first["loc"][1:]) or "the request"
         if first["type"] == "json_invalid":
             place = "the body is not JSON"
-        return JSONResponse({"detail": f"{place}: {first['msg']}"}, 422)
+        return _json({"detail": f"{place}: {first['msg']}"}, 422)
 
     @app.exception_handler(UsageError)
-    async def refused(_: Request, error: UsageError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 422)
+    async def refused(_: Request, error: UsageError) -> Response:
+        return _json({"detail": str(error)}, 422)
 
     @app.exception_handler(RunError)
-    async def failed(_: Request, error: RunError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 500)
+    async def failed(_: Request, error: RunError) -> Response:
+        return _json({"detail": str(error)}, 500)
+
+    @app.exception_handler(HTTPError)
+    async def told(_: Request, error: HTTPError) -> Response:
+        return _json({"detail": error.detail}, error.status_code, error.headers)
 
 
 def make_app(served: AnsweringRun, k: int, state: State) -> FastAPI:
@@ -370,8 +405,7 @@ def make_app(served: AnsweringRun, k: int, state: State) -> FastAPI:
         return length
 
     def body(content: dict[str, Any]) -> Response:
-        text = json.dumps({"run": facts["run"], **content}, separators=(",", ":"))
-        return Response(text, media_type="application/json")
+        return _json({"run": facts["run"], **content})
 
     @app.get("/recommend")
     async def recommend_one(asked: Annotated[OneUser, Query()], request: Request) -> Response:
@@ -382,8 +416,9 @@ def make_app(served: AnsweringRun, k: int, state: State) -> FastAPI:
         return body(answer.lists[0])
 
     @app.post("/recommend")
-    async def recommend_several(asked: SeveralUsers) -> Response:
+    async def recommend_several(asked: SeveralUsers, request: Request) -> Response:
         """Return the lists of users of the data, and of others by their histories."""
+        _check_once(await request.body())
         histories: dict[str | None, History] = dict(asked.histories.items())
         if asked.history is not None:
             histories[None] = asked.history
@@ -400,10 +435,10 @@ def make_app(served: AnsweringRun, k: int, state: State) -> FastAPI:
         )
 
     @app.get("/health")
-    async def health() -> dict[str, Any]:
+    async def health() -> Response:
         """Return what is served, and since when."""
         now = time.time()
         ages = {"age_seconds": round(now - trained), "up_seconds": round(now - started)}
-        return {"status": "ok", **facts, **ages, "reload_failed": state.reload_failed}
+        return _json({"status": "ok", **facts, **ages, "reload_failed": state.reload_failed})
 
     return app

@@ -117,6 +117,28 @@ def test_new_users_are_served_where_their_histories_and_the_weights_are_enough(
         graph.recommend_new(HISTORIES, k=5)
 
 
+@pytest.mark.parametrize(
+    ("histories", "words"),
+    [
+        ({"me": "12"}, "the history of user me is '12', of type str; give a list of items"),
+        ({"me": 12}, "the history of user me is 12, of type int; give a list of items"),
+        (["ü1"], "histories are list; give a dict of items by user"),
+        ({"me": {"ü1": 4}, "you": ["ü2"]}, "some histories have ratings and others none"),
+        ({"me": []}, "the histories have no item; give one at least"),
+        ({}, "the histories have no item"),
+    ],
+)
+def test_histories_that_are_none_are_refused(loaded, histories, words):
+    with pytest.raises(UsageError, match=re.escape(words)):
+        loaded("MultiVAE").recommend_new(histories, k=5)
+
+
+def test_an_empty_history_is_told_among_those_without_a_list(loaded):
+    table = loaded("MultiVAE").recommend_new({"a": [], "b": ["ü1"], "c": ["x"]}, k=5)
+    assert set(table["user"]) == {"b"}
+    assert table.attrs["unknown"] == ["a", "c"]
+
+
 def test_ratings_count(old_folder_of, changed):
     now = load_run(old_folder_of("DGRM"), data_path=changed(other_ratings))
     assert now.changed.told == "; ".join(

@@ -131,6 +131,9 @@ def test_histories_are_folded_in_beside_known_users(service, loaded):
     assert_lists(found["lists"][:1], run.recommend(["u1"], k=4))
     assert_lists(found["lists"][1:], run.recommend_new(histories, k=4))
     assert (found["unknown_users"], found["unknown_items"]) == (["nobody", "odd"], ["x"])
+    status, found = service.ask("/recommend", {"users": ["u1"], "histories": {"odd": ["\ud800"], "new": []}})
+    assert (status, [one["user"] for one in found["lists"]]) == (200, ["u1"])
+    assert (found["unknown_users"], found["unknown_items"]) == (["odd", "new"], ["\ud800"])
     status, found = service.ask("/recommend", {"history": ["ü1", "ü2"]})
     (one,) = found["lists"]
     assert one["user"] is None
@@ -162,6 +165,12 @@ def test_histories_are_folded_in_beside_known_users(service, loaded):
             422,
             "1,025 lists of 20 are asked for; a request takes 1,024",
         ),
+        ("/recommend", {"history": []}, 422, "the histories have no item; give one at least"),
+        ("/recommend", {"history": ["\ud800"]}, 422, "no user of the histories has an item"),
+        ("/recommend", {"history": {"ü1": True}}, 422, "Input should be a valid number"),
+        ("/recommend", {"history": {"ü1": float("nan")}}, 422, "the body has NaN, which is not JSON"),
+        ("/recommend", '{"users": ["u1"], "users": ["u2"]}', 422, "the body names 'users' twice"),
+        ("/recommend", '{"history": {"a": 4, "a": 5}}', 422, "the body names 'a' twice in one object"),
         ("/recommend", '{"users"', 422, "the body is not JSON"),
         (
             "/recommend",

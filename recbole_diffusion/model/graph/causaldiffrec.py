@@ -321,9 +321,10 @@ def reconstruction(edges: Tensor, apart: Tensor) -> Tensor:
 
     Args:
         edges: scores of edges, [edges]; p is their logistic function.
-        apart: scores of pairs that no edge joins, [pairs].
+        apart: scores of pairs that no edge joins, [pairs]; none may be left in a small batch, which then
+            says nothing about them.
     """
-    return (F.softplus(-edges).mean() + F.softplus(apart).mean()) / 2
+    return (F.softplus(-edges).mean() + F.softplus(apart).sum() / max(1, len(apart))) / 2
 
 
 def divergence(mean: Tensor, log_std: Tensor, prior: Tensor) -> Tensor:

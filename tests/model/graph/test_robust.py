@@ -204,6 +204,8 @@ def test_the_reconstruction_of_all_pairs_is_the_weighted_cross_entropy():
     scores = z @ z.T
     found = reconstruction(scores[A == 1], scores[A == 0])
     torch.testing.assert_close(found, n2 / (2 * (n2 - E)) * dense)
+    # A small batch may draw no pair without an edge: nothing of it, and no NaN.
+    assert reconstruction(torch.zeros(1), torch.zeros(0)).item() == pytest.approx(math.log(2) / 2)
 
 
 def test_the_generator_raises_the_drawn_edits_by_the_variance_of_the_risks():
