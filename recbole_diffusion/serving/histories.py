@@ -154,9 +154,8 @@ def frame_of(histories: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pd.DataFr
     rows = []
     for user, items in histories.items():
         if isinstance(items, str | bytes) or not isinstance(items, Iterable):
-            raise UsageError(
-                f"the history of user {user} is {items!r}, of type {type(items).__name__}; give a list of items"
-            )
+            kind = type(items).__name__
+            raise UsageError(f"the history of user {user} is {items!r}, of type {kind}; give a list of items")
         pairs = items.items() if isinstance(items, Mapping) else ((item,) for item in items)
         rows += [(str(user), *pair) for pair in pairs]
     widths = {len(row) for row in rows} or {2}
