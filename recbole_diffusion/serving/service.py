@@ -155,14 +155,15 @@ class AnsweringRun:
         answer = Answer([], unknown, [])
         if asked.histories:
             try:
-                users = self._histories(asked.histories.values(), bool(known or in_data))
+                labels = _labels(asked.histories)
+                histories = dict(zip(labels, asked.histories.values(), strict=True))
+                users = self._histories(histories, bool(known or in_data))
             except (UsageError, RunError, HTTPException) as error:
                 return error
-            labels, listed = list(asked.histories), {int(token) for token in users.tokens}
-            parts += [users] if listed else []
-            names += [labels[int(token)] for token in users.tokens]
+            parts += [users] if len(users) else []
+            names += [labels[token] for token in users.tokens]
             # Also those whose history is empty.
-            unknown += [label or "" for place, label in enumerate(labels) if place not in listed]
+            unknown += [labels[label] or "" for label in labels if label not in set(users.tokens)]
             answer.unknown_items.extend(users.unknown_items)
         if not known and not names:
             return HTTPException(404, self._nobody(unknown))
@@ -175,8 +176,8 @@ class AnsweringRun:
             return known
         return f"{known}; POST /recommend takes what a new user has as a history"
 
-    def _histories(self, histories: Iterable[History], beside_others: bool) -> NewUsers:
-        """Return the users of histories; their tokens are their places.
+    def _histories(self, histories: Mapping[str, History], beside_others: bool) -> NewUsers:
+        """Return the users of histories by label.
 
         ``beside_others``: whether others of the request have lists, so that none is needed here.
         """
@@ -185,16 +186,16 @@ class AnsweringRun:
         except UsageError as error:
             raise HTTPException(409, str(error)) from error
         rows: list[tuple[str, str, float]] = []
-        for place, history in enumerate(histories):
+        for label, history in histories.items():
             if isinstance(history, Mapping):
-                rows += [(str(place), item, rating) for item, rating in history.items()]
+                rows += [(label, item, rating) for item, rating in history.items()]
             elif self.run.model.predicts_ratings and history:
                 raise UsageError(
                     "a history has no ratings, but this model reads ratings; give one for each item, such as "
                     '{"item": 4}'
                 )
             else:
-                rows += [(str(place), str(item), 1.0) for item in history]
+                rows += [(label, str(item), 1.0) for item in history]
         frame = pd.DataFrame(rows, columns=["user", "item", "rating"])
         return users_of_histories(self.run, frame, may_be_none=beside_others)
 
@@ -215,6 +216,13 @@ class AnsweringRun:
                 tokens = self.run.items.tokens[items[listed]].tolist()
                 rounded = [float(f"{score:.8g}") for score in scores[listed].tolist()]
                 plan.answer.lists.append({"user": name, "items": tokens, "scores": rounded})
+
+
+def _labels(names: Iterable[str | None]) -> dict[str, str | None]:
+    """Return the names by a label each: themselves, and one of its own for somebody without a name."""
+    there = set(names)
+    nameless = next(word for k in itertools.count() if (word := "without a name" + "." * k) not in there)
+    return {nameless if name is None else name: name for name in names}
 
 
 class Batches:

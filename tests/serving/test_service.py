@@ -134,6 +134,10 @@ def test_histories_are_folded_in_beside_known_users(service, loaded):
     status, found = service.ask("/recommend", {"users": ["u1"], "histories": {"odd": ["\ud800"], "new": []}})
     assert (status, [one["user"] for one in found["lists"]]) == (200, ["u1"])
     assert (found["unknown_users"], found["unknown_items"]) == (["odd", "new"], ["\ud800"])
+    histories = {"without a name": ["ü5"], "": ["ü6"]}
+    found = service.ask("/recommend", {"histories": histories, "history": ["ü1", "ü2"]})[1]["lists"]
+    assert [one["user"] for one in found] == ["without a name", "", None]
+    assert found[2]["items"] == run.recommend_new({"me": ["ü1", "ü2"]})["item"].tolist()
     status, found = service.ask("/recommend", {"history": ["ü1", "ü2"]})
     (one,) = found["lists"]
     assert one["user"] is None
