@@ -117,7 +117,7 @@ class StagedTrainer(RunMixin, _StageSteps):
     A stage ends with the weights of its best validation, in ``<stage>.pt`` of the run folder; those of the
     last stage are in ``best.pt``. Epochs are numbered through all stages; a record in ``metrics.jsonl`` names
     its stage. A stage with a ``key`` is loaded from the folder ``stage_cache`` if it is there, and stored
-    there if not.
+    there if not, unless the run begins with another's weights.
     """
 
     valid_metric_bigger: bool
@@ -228,11 +228,12 @@ class StagedTrainer(RunMixin, _StageSteps):
 
     def _cache_file(self) -> Path | None:
         folder = self.config["stage_cache"]
-        if not folder or not self.stage.key:
+        # A run that begins with another's weights has stages that no key names.
+        if not folder or not self.stage.key or self.config.general.load_checkpoint:
             return None
-        # Settings of the run, which a stage's key does not include; the None is of gradients' clipping, which
-        # these stages do without.
-        updates = repr((self.config.general.learner, None, self.eval_step))
+        # Settings of the run, which a stage's key does not include.
+        clip = self.clip_grad_norm if any(step.clipped for step in self.stage.steps) else None
+        updates = repr((self.config.general.learner, clip or None, self.eval_step))
         if self.stage.error is None:  # the run's own validation ends it
             updates += repr((self.data, self.config.general.valid_metric, self.config["eval_args"]))
         if self.enable_amp:

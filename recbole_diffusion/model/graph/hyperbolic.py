@@ -184,7 +184,8 @@ class HDRM(DenoisedVectors):
         eps = torch.randn_like(x0)
         if not self.options.directional_noise:
             return eps
-        mean, deviation = x0.mean(0), x0.std(0)  # by coordinate, [d]
+        # By coordinate, [d]; a batch of one row has no deviation.
+        mean, deviation = x0.mean(0), x0.std(0, correction=min(1, len(x0) - 1))
         return mean + deviation * (x0.sign() * eps.abs())
 
     def denoising_loss(self, users: Tensor, items: Tensor, negatives: Tensor) -> Tensor:

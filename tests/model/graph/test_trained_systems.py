@@ -296,9 +296,33 @@ def test_a_trained_encoder_serves_runs_that_differ_in_the_second_stage(staged):
     run("DDRM", name, overrides={**options, "steps": 3, "run_dir": str(folder / "steps")})
     assert len(list((folder / "stages").iterdir())) == 1
     # What chooses the encoder's epoch, and what its weights depend on.
-    for number, more in enumerate(({"valid_metric": "Recall@10"}, {"n_layers": 1}, {"seed": 1}), 2):
+    others = (
+        {"valid_metric": "Recall@10"},
+        {"n_layers": 1},
+        {"seed": 1},
+        {"clip_grad_norm": {"max_norm": 0.1}},
+    )
+    for number, more in enumerate(others, 2):
         run("DDRM", name, overrides={**options, **more, "run_dir": str(folder / f"other{number}")})
         assert len(list((folder / "stages").iterdir())) == number
+
+
+def test_a_run_that_begins_with_other_weights_leaves_the_cache_alone(staged):
+    name, options, folder = staged
+    cache = folder / "warm_stages"
+    first = run(
+        "DDRM", name, overrides={**options, "run_dir": str(folder / "cold"), "stage_cache": str(cache)}
+    )
+    (kept,) = cache.iterdir()
+    before = kept.read_bytes()
+    warm = {**options, "load_checkpoint": f"{first['run_dir']}/best.pt"}
+    alone, beside = (
+        run("DDRM", name, overrides={**warm, "run_dir": str(folder / f"warm{k}"), "stage_cache": where})
+        for k, where in enumerate((None, str(cache)))
+    )
+    assert beside["test"] == alone["test"]
+    assert len((folder / "warm1/metrics.jsonl").read_text().splitlines()) == 4  # both stages
+    assert [file.read_bytes() for file in cache.iterdir()] == [before]
 
 
 def test_the_first_stage_is_judged_by_its_encoder_which_the_second_leaves_alone(staged):
@@ -512,3 +536,4 @@ def test_directional_noise_has_the_signs_of_the_vectors_and_the_spread_of_the_ba
     away = (model.noise(x0) - x0.mean(0)) / x0.std(0)
     assert (away.sign() == x0.sign()).all()
     assert away.abs().mean(0).tolist() == pytest.approx([np.sqrt(2 / np.pi)] * 2, abs=0.03)
+    assert torch.equal(model.noise(x0[:1]), x0[:1])  # a batch of one row has no spread
