@@ -127,7 +127,7 @@ class DRGNN(EncoderModel):
         for name, values in (
             ("of_user", of_user),
             ("of_item", both.indices),
-            ("share", share),
+            ("share_of_user", share),
             ("scale", scale),
         ):
             values = torch.from_numpy(values.astype(np.int64 if name.startswith("of") else np.float32))
@@ -148,7 +148,7 @@ class DRGNN(EncoderModel):
         # Less the node's largest, which w does not feel: exp stays within (0, 1] for any alpha.
         largest = log_f.new_full((len(degrees),), -torch.inf)
         largest.scatter_reduce_(0, node, log_f, "amax")
-        f = (log_f - largest[node]).exp() * self.share
+        f = (log_f - largest[node]).exp() * self.share_of_user
         sums = f.new_zeros(len(degrees)).index_add_(0, node, f)
         return f * (degrees / sums.clamp(min=torch.finfo(f.dtype).tiny))[node]
 
