@@ -25,35 +25,35 @@ from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 
 class _Chooses(ModelInterface):
-    """Models of pairs of ids; ``negatives`` chooses the second one, None where the loader draws it."""
+    """Models of pairs of ids; ``negative_choice`` chooses the second one, None where the loader draws it."""
 
     def __init__(self: Any, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)  # type: ignore[call-arg]
-        o, self.negatives = getattr(config, "negatives", None), None  # a Config of RecBole has none
+        o, self.negative_choice = getattr(config, "negatives", None), None  # a Config of RecBole has none
         if o is not None and o.negative_sampler is not None:
             interactions = binary_interactions(dataset)
             law = o.negative_sampler == "popularity" and o.popularity_power > 0
             require_negatives(dataset, interactions, law, " or take another negative_sampler" if law else "")
             counts = torch.from_numpy(popularity(interactions))
-            self.negatives = NegativeChoice(InteractionCSR.from_scipy(interactions), counts, o)
+            self.negative_choice = NegativeChoice(InteractionCSR.from_scipy(interactions), counts, o)
 
     def begin_epoch(self: Any, epoch: int) -> None:
         super().begin_epoch(epoch)
-        if self.negatives is not None:
-            self.negatives.begin_epoch(epoch, lambda: self.inner_products().items)
+        if self.negative_choice is not None:
+            self.negative_choice.begin_epoch(epoch, lambda: self.inner_products().items)
 
 
 class _ChoosesAhead(_Chooses):
     """Models that know nothing of it: their loss is given the chosen ids."""
 
     def calculate_loss(self: Any, interaction: Interaction) -> Tensor | tuple[Tensor, ...]:
-        if self.negatives is None:
+        if self.negative_choice is None:
             return super().calculate_loss(interaction)  # type: ignore[misc]
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        if self.has_item_vectors or self.negatives.name != "dns":
-            ids, _ = self.negatives(users, items, lambda: self._vectors_of(users))
+        if self.has_item_vectors or self.negative_choice.name != "dns":
+            ids, _ = self.negative_choice(users, items, lambda: self._vectors_of(users))
         else:
-            ids = self.negatives.by_scores(users, self._scores_of)
+            ids = self.negative_choice.by_scores(users, self._scores_of)
         whole = Interaction({**interaction.interaction, self.NEG_ITEM_ID: ids})
         return super().calculate_loss(whole)  # type: ignore[misc]
 
@@ -133,7 +133,9 @@ class _LightGCN(_Divided, _Chooses, _Pairs, _KeptVectors):
     def calculate_loss(self: Any, interaction: Interaction) -> Tensor:
         self.restore_user_e = self.restore_item_e = None
         tables = self.user_embedding.weight, self.item_embedding.weight
-        if self.negatives is not None and self.negatives.name == "mixgcf":  # which mixes the layers
+        if (
+            self.negative_choice is not None and self.negative_choice.name == "mixgcf"
+        ):  # which mixes the layers
             layers = layers_of(self.norm_adj_matrix, self.n_layers, *tables)
             margin, ids = _margins(self, interaction, layers, FactorEncoder.pooled(layers))
         else:
@@ -219,10 +221,10 @@ def _margins(
     def scored() -> ScoredVectors:
         return ScoredVectors(U.detach()[users], V.detach(), [of_items for _, of_items in layers])
 
-    if model.negatives is None:
+    if model.negative_choice is None:
         negative = interaction[model.NEG_ITEM_ID]
     else:
-        negative, mixed = model.negatives(users, positive, scored)
+        negative, mixed = model.negative_choice(users, positive, scored)
     mine = model.share.rows(len(users))
     ids = users[mine], positive[mine], negative[mine]
     if mixed is None:

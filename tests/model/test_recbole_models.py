@@ -208,6 +208,7 @@ class OutsidePairs(GeneralRecommender):
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
+        self.negatives = "a name that it has for something else"
         self.items = torch.nn.Embedding(self.n_items, 1)
 
     def calculate_loss(self, interaction):
@@ -240,7 +241,7 @@ def test_the_loss_is_recboles_with_the_chosen_negatives(checkerboard, model, sam
     assert ours.NEG_ITEM_ID not in batch
     ours.begin_epoch(0)
     vectors, chosen = ours.inner_products(), []
-    ours.negatives.register_forward_hook(lambda module, given, found: chosen.append(found))
+    ours.negative_choice.register_forward_hook(lambda module, given, found: chosen.append(found))
     loss = ours.calculate_loss(batch)
     ((negatives, mixed),) = chosen
     assert mixed is None
@@ -265,7 +266,7 @@ def test_mixgcf_mixes_the_layers_of_the_model(checkerboard, model, layers):
     options |= {"n_layers": layers, "reg_weight": 0.5} if layers else {}
     built = Built(model, checkerboard.name, {**checkerboard.overrides, **options})
     batch, ours, chosen = built.batch(), built.model, []
-    ours.negatives.register_forward_hook(lambda module, given, found: chosen.append(found))
+    ours.negative_choice.register_forward_hook(lambda module, given, found: chosen.append(found))
     loss = ours.calculate_loss(batch)
     ((ids, mixed),) = chosen
     U, V = (table.weight.detach() for table in (ours.user_embedding, ours.item_embedding))
@@ -292,6 +293,7 @@ def test_a_model_from_outside_is_given_chosen_negatives(checkerboard, sampler):
     given, users = built.model.given, batch[built.model.USER_ID]
     train = built.train._dataset.inter_matrix(form="csr").toarray()
     assert not train[users, given].any()
+    assert isinstance(built.model.negatives, str)
     if sampler == "dns":  # of 200 draws among 30 items each is there
         scores = built.model.items.weight.detach().T - 99.0 * torch.from_numpy(train).clamp(max=1)
         assert torch.equal(given, scores[users, 1:].argmax(1) + 1)
@@ -356,6 +358,6 @@ def test_a_sampled_run_goes_on_as_if_never_stopped_and_its_configuration_has_wha
 
 def test_without_a_sampler_nothing_is_added_to_a_run(checkerboard):
     built = Built("BPR", checkerboard.name, {**checkerboard.overrides, "ar_share": 0.5})
-    assert built.model.negatives is None
+    assert built.model.negative_choice is None
     assert not built.config.resolved.keys() & built.config.negatives.__dataclass_fields__.keys()
     assert "no effect of ar_share (negative_sampler is null)" in built.config.notes
