@@ -81,15 +81,13 @@ def agreeing(number: int, verb: str) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, or an empty string.
 
-    Where none is near, words in another order count too: ``gpus_per_trial`` is near ``trial_gpus``.
+    Words in another order count too: ``gpus_per_trial`` is near ``trial_gpus``.
     """
-    known = list(known)
-    for key in (str.lower, _in_order):
-        keyed = {key(word): word for word in known}
-        near = difflib.get_close_matches(key(name), keyed, n=1, cutoff=0.6)
-        if near:
-            return f" (did you mean {keyed[near[0]]!r}?)"
-    return ""
+    best = 0.6, ""
+    for word in known:
+        for key in (str.lower, _in_order):
+            best = max(best, (difflib.SequenceMatcher(None, key(word), key(name)).ratio(), word))
+    return f" (did you mean {best[1]!r}?)" if best[1] else ""
 
 
 def _in_order(name: str) -> str:

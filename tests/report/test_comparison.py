@@ -53,7 +53,7 @@ def test_means_deviations_and_tests(three):
         "EASE": pytest.approx(max(p["EASE"], 2 * p["Pop"]), rel=1e-4),
         "Pop": pytest.approx(2 * p["Pop"], rel=1e-3),
     }
-    assert "2 comparisons" in found.notes[-1]
+    assert "2 comparisons" in found.about_p[-1]
 
 
 def test_presets_have_a_column_where_they_differ(make_run):
@@ -118,7 +118,7 @@ def test_selection_on_test_is_marked(make_run):
 
 def test_runs_without_users_are_named_as_not_tested(three, make_run):
     found = compare([*three, make_run("old", model="ItemKNN")])
-    assert "Not tested, since recall@20 was not stored per user: ItemKNN." in found.notes
+    assert "Not tested, since recall@20 was not stored per user: ItemKNN." in found.about_p
     assert {method.name for method in found.methods if method.tests} == {"EASE", "Pop"}
 
 
@@ -170,7 +170,7 @@ def test_runs_may_be_given_by_name_and_a_reference_be_tested_that_is_not_the_bes
     plain = stats.ttest_rel(SECOND.mean(0), BEST.mean(0)).pvalue
     assert tests["ffiDVT"]["p"] == pytest.approx(plain, rel=1e-3)
     assert tests["ffiDVT"]["difference"] == pytest.approx(SECOND.mean() - BEST.mean(), rel=1e-4)
-    assert "of recall@20 against ESAE, users averaged over seeds" in found.notes[-1]
+    assert "of recall@20 against ESAE, users averaged over seeds" in found.about_p[-1]
     table = comparison_tables(found, ranked=False)[0]
     column = table.columns.index("p (Holm)")
     assert [row[0].text for row in table.rows] == ["poP", "ffiDVT", "ESAE"]
@@ -234,4 +234,4 @@ def test_a_method_without_users_on_one_of_two_parts_is_named_as_not_tested(write
         users = {f"{part}/users": np.array([f"u{k}" for k in range(9)]) for part in kept}
         np.savez_compressed(path / "user_metrics.npz", **columns, **users)
         runs.append(read_run(path))
-    assert "Not tested, since recall@20 was not stored per user: B." in compare(runs).notes
+    assert "Not tested, since recall@20 was not stored per user: B." in compare(runs).about_p

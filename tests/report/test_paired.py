@@ -92,7 +92,7 @@ def test_a_comparison_by_an_error_has_the_bootstrap(rated):
     found = compare({name: rated[name] for name in "AB"}, by="rated_mae")
     row = next(method for method in found.methods if method.name == "B").tests["test"]
     assert row["p"] == paired_tests({name: rated[name] for name in "AB"}, "A", "test", "rated_mae")[0]["p"]
-    assert "paired bootstrap over users, each with all their ratings, of rated_mae" in found.notes[-1]
+    assert "paired bootstrap over users, each with all their ratings, of rated_mae" in found.about_p[-1]
 
 
 def test_what_a_test_needs_and_what_it_is_by_default(rated, make_run):
