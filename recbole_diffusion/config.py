@@ -18,12 +18,12 @@ from typing import Any, Self
 import torch
 
 from recbole_diffusion import registry
-from recbole_diffusion.compat import RecBoleConfig
+from recbole_diffusion.compat import ModelType, RecBoleConfig
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options import evaluation, model_needs, old_keys, recbole_ranges
 from recbole_diffusion.options import recbole as recbole_options
 from recbole_diffusion.options.declare import read_options, unread, unread_text
-from recbole_diffusion.options.general import GeneralOptions
+from recbole_diffusion.options.general import GeneralOptions, SolvedOptions
 from recbole_diffusion.options.keys_read import keys_of_classes
 from recbole_diffusion.options.negatives import NegativeOptions, check_sampler, samplers_of, takes_none
 from recbole_diffusion.options.rating import RatingOptions
@@ -202,7 +202,7 @@ class Config(RecBoleConfig):
         recbole_options.check_finite(self.given)
         self._read_typed(final)
         self.options = read_options(own, final) if own else None
-        if not self.stored and (note := unread_text(unread(self.options), self.given)):
+        if not self.stored and (note := unread_text(self._unread(), self.given)):
             self.notes.append(note)
         dropped = self._read_negatives(final)
         final |= self.options.resolved(final) if hasattr(self.options, "resolved") else {}
@@ -223,6 +223,15 @@ class Config(RecBoleConfig):
         self.general = read_options(GeneralOptions, values)
         self.split = read_options(SplitOptions, values)
         self.rating = read_options(RatingOptions, values)
+
+    def _unread(self) -> dict[str, str]:
+        """Return the options without effect, each with the reason."""
+        solved = self.model_class.type == ModelType.TRADITIONAL  # of RecBole: EASE, ItemKNN, ...
+        reasons = unread(self.options) | (SolvedOptions().unread() if solved else {})
+        negatives = self.given.get("train_neg_sample_args")
+        if negatives not in (None, "None") and self.model_class.loader_class is not None:
+            reasons["train_neg_sample_args"] = f"{self.model} draws its negatives itself, if it needs any"
+        return reasons
 
     def _read_negatives(self, final: Mapping[str, Any]) -> set[str]:
         """Read the options of the negatives; return those that the run's configuration does without."""

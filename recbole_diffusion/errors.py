@@ -20,6 +20,12 @@ class RunError(RuntimeError):
     """A run that started could not go on: unreadable checkpoint, full disk, diverged loss. Exit code 1."""
 
 
+def shown_name(model: Any) -> str:
+    """Return the name of a model for a message: its class's, or what a class that an option chooses says."""
+    name: str = vars(type(model)).get("shown_name", type(model).__name__)
+    return name
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C during a run or a sweep that can be continued.
 

@@ -205,6 +205,8 @@ def _in_folder(
 ) -> dict[str, Any]:
     """Train and evaluate in a folder that no other process uses; return the content of ``result.json``."""
     config["checkpoint_dir"] = str(folder.path)
+    # A new run by several workers is a resume of a folder in which nothing has begun.
+    begun = resuming and (folder.log.is_file() or folder.checkpoint.is_file())
     try:
         if resuming:
             folder.remove_drafts()
@@ -216,7 +218,7 @@ def _in_folder(
             ready = _build(config, folder, prepared)
             if share is not None:
                 ready.trainer.take_share(share)
-            _start_or_resume(ready, resuming)
+            _start_or_resume(ready, begun)
             if share is not None and share.rank:
                 _train(ready, None)
                 return {}

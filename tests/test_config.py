@@ -411,6 +411,36 @@ def test_template_options_without_effect_are_told_in_one_note():
     assert "checkpoint_dir" not in config.resolved
 
 
+@pytest.mark.parametrize(
+    ("model", "given", "names"),
+    [
+        ("EASE", {"learning_rate": 0.1}, "learning_rate (no gradient steps are taken)"),
+        ("SLIM", {"train_batch_size": 9}, "train_batch_size (no gradient steps are taken)"),
+        ("LinkProp", {"weight_decay": 0.1}, "weight_decay (no gradient steps are taken)"),
+        ("MF", {"learning_rate": 0.1, "rating_scale": [1, 5]}, "learning_rate (solver is als)"),
+        (
+            "CNSDiff",
+            {"train_neg_sample_args": {"distribution": "popularity"}},
+            "train_neg_sample_args (CNSDiff draws its negatives itself, if it needs any)",
+        ),
+    ],
+)
+def test_what_a_model_does_not_read_of_training_is_told(model, given, names):
+    assert f"no effect of {names}" in make(model, **given).notes
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        ("BPR", {"learning_rate": 0.1, "train_neg_sample_args": {"distribution": "popularity"}}),
+        ("MF", {"learning_rate": 0.1, "solver": "sgd", "rating_scale": [1, 5]}),
+        ("CNSDiff", {"learning_rate": 0.1, "train_neg_sample_args": None}),
+    ],
+)
+def test_what_a_model_reads_of_training_is_not_told(model, given):
+    assert not [note for note in make(model, **given).notes if "no effect" in note]
+
+
 def test_options_of_an_older_recbole_are_told_all_at_once_with_what_replaces_them():
     old = {
         "eval_setting": "TO_LS,uni100",

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_diffusion.errors import RunError, agreeing, counted
+from recbole_diffusion.errors import RunError, agreeing, counted, shown_name
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class ScoreCheck:
     """
 
     def __init__(self, model: Any, when: str, advice: str) -> None:
-        self.name, self.constant_allowed = type(model).__name__, model.constant_scores
+        self.name, self.constant_allowed = shown_name(model), model.constant_scores
         self.when, self.advice = when, advice
         self._equal: set[bool | None] = set()
         self._flat = True  # no batch of a full ranking has shown a user with different scores

@@ -112,12 +112,12 @@ class ModelInterface:
 
     @classmethod
     def undivided(cls, config: Any) -> str | None:  # noqa: ARG003
-        """Return why several workers cannot share the batches of a run, to follow a comma; None if they can.
+        """Return why several workers cannot share the batches of a run, to follow a colon; None if they can.
 
         They can if ``calculate_loss`` draws for the whole batch, computes the rows of :attr:`share` and forms
         its means and sums by it.
         """
-        return "whose loss is not divided by rows"
+        return "its loss is not divided by rows"
 
     @classmethod
     def enlarges_batches(cls, config: Any) -> bool:  # noqa: ARG003

@@ -91,3 +91,15 @@ class GeneralOptions:
     def __post_init__(self) -> None:
         for name in ("runs_path", "run_dir"):
             refuse_address(name, getattr(self, name))
+
+
+# Options that gradient steps alone read.
+OF_STEPS = ("learning_rate", "learner", "weight_decay", "clip_grad_norm", "train_batch_size")
+
+
+class SolvedOptions:
+    """Of a model that is computed without gradient steps."""
+
+    def unread(self) -> dict[str, str]:
+        """Return the options of gradient steps, which have no effect, with the reason."""
+        return dict.fromkeys(OF_STEPS, "no gradient steps are taken")

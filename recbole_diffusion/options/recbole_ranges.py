@@ -178,9 +178,10 @@ OF_MODEL: dict[str, dict[str, Allowed]] = {
     "CDAE": {"loss_type": _choice("BCE", "MSE")},
     "HGN": {"reg_weight": _FROM_0._replace(many="filled")},
     "SHAN": {"reg_weight": _FROM_0._replace(many="filled")},
-    "DiffRec": {"noise_max": _DROPPED, "noise_min": _DROPPED},
+    # An embedding of a step is half cosines, half sines: of one number nothing is left.
+    "DiffRec": {"embedding_size": Allowed(int, 2), "noise_max": _DROPPED, "noise_min": _DROPPED},
     "KD_DAGFM": {"type": _choice("inner", "outer")},
-    "LDiffRec": {"noise_max": _DROPPED, "noise_min": _DROPPED},
+    "LDiffRec": {"embedding_size": Allowed(int, 2), "noise_max": _DROPPED, "noise_min": _DROPPED},
     "LINE": {"order": Allowed(int, 1, 2)},
     "MacridVAE": {"std": _ABOVE_0},
     "MCCLK": {"alpha": _SHARE, "beta": _SHARE},

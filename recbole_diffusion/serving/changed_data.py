@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recbole_diffusion.data.fingerprint import BESIDE
 from recbole_diffusion.data.known_ids import NewIds
-from recbole_diffusion.errors import RunError, UsageError, counted
+from recbole_diffusion.errors import RunError, UsageError, counted, shown_name
 from recbole_diffusion.serving.scoring import scores_of_users
 
 SAMPLE = 64  # users whose scores are compared
@@ -89,7 +89,7 @@ class ChangedData:
         rows = "train" in names and not self.kept
         if beside or (rows and self._uses_rows(model, scores)):
             raise RunError(
-                f"the scores of {type(model).__name__} depend on data beside its weights, and that of the "
+                f"the scores of {shown_name(model)} depend on data beside its weights, and that of the "
                 f"run in {self.folder} has changed: {self.told}; put the old files back, or train again"
             )
 

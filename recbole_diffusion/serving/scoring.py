@@ -8,7 +8,7 @@ from torch import Tensor
 
 from recbole_diffusion import registry
 from recbole_diffusion.compat import Interaction
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, shown_name
 from recbole_diffusion.evaluation.near_vectors import best_in_order, for_lists
 from recbole_diffusion.evaluation.ranking import NO_USER, best_items
 from recbole_diffusion.evaluation.score_check import not_finite
@@ -145,7 +145,7 @@ def check_takes_histories(model: Any) -> None:
     if not model.takes_histories:
         of_own, of_source = registry.fold_in_models()
         raise UsageError(
-            f"{type(model).__name__} as trained here only knows its training users and cannot score new "
+            f"{shown_name(model)} as trained here only knows its training users and cannot score new "
             f"ones; train it again with them, or use a model that folds users in: {of_own}; or, by ratings "
             f"in a source domain, {of_source}"
         )

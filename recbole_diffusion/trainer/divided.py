@@ -31,10 +31,10 @@ def check_divided(config: Any) -> None:
     """
     reason = config.model_class.undivided(config)
     if config["worker"]:
-        reason = f"worker is {config['worker']}: processes that prepare batches draw numbers of their own"
+        reason = f"worker is {config['worker']}, and processes that prepare batches draw numbers of their own"
     if reason:
         raise UsageError(
-            f"{config['model']} cannot be trained by several workers, {reason}; leave out train_workers and "
+            f"{config['model']} cannot be trained by several workers: {reason}; leave out train_workers and "
             "workers_per_trial"
         )
 

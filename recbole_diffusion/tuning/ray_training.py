@@ -66,6 +66,10 @@ def train_on_workers(
         UsageError: the request cannot be run, nothing of it stays. RunError: the run failed.
         Interrupted: Ctrl-C, with the run folder.
     """
+    if (overrides or {}).get("use_gpu"):
+        raise UsageError(
+            "several workers train on processors, use_gpu is True; leave it or train_workers out"
+        )
     given, files = {**(overrides or {}), **HERE}, list(config_files)
     if resume is not None:
         folder, config = resumed(resume, model, dataset, files, given)

@@ -133,6 +133,7 @@ def test_recbole_s_defaults_are_allowed_and_every_number_and_name_has_a_range(mo
         ("NeuMF", "mlp_hidden_size", []),
         ("NeuMF", "mlp_hidden_size", [64, 0]),
         ("DiffRec", "steps", 0),
+        ("DiffRec", "embedding_size", 1),
         ("DiffRec", "sampling_steps", 6),
         ("DiffRec", "noise_schedule", "linaer"),
         ("DiffRec", "noise_min", 0.01),

@@ -274,14 +274,21 @@ def test_two_workers_train_the_run_that_one_trains_and_resume_it(checkerboard, t
 @pytest.mark.parametrize(
     ("model", "options", "words"),
     [
-        ("MultiVAE", {}, "MultiVAE cannot be trained by several workers, whose loss is not divided by rows"),
-        ("TVDiff", {"training": "dense"}, "whose training is dense"),
+        ("MultiVAE", {}, "MultiVAE cannot be trained by several workers: its loss is not divided by rows"),
+        ("TVDiff", {"training": "dense"}, "its training is dense"),
         ("BPR", {"worker": 1}, "worker is 1"),
     ],
 )
 def test_a_run_that_cannot_be_divided_is_refused(checkerboard, model, options, words):
     with pytest.raises(UsageError, match=words):
         check_divided(Config(model, checkerboard.name, [], {**checkerboard.overrides, **options}))
+
+
+def test_several_workers_refuse_a_gpu_and_leave_nothing(checkerboard, tmp_path):
+    given = {**checkerboard.overrides, "use_gpu": True, "run_dir": str(tmp_path / "run")}
+    with pytest.raises(UsageError, match="several workers train on processors, use_gpu is True"):
+        train_on_workers("BPR", checkerboard.name, workers=2, overrides=given)
+    assert not (tmp_path / "run").exists()
 
 
 def test_shares_are_the_rows_of_a_batch_in_order_and_may_be_empty():

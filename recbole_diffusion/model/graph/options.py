@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseBoundsOptions
+from recbole_diffusion.options.general import SolvedOptions
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -122,7 +123,7 @@ class InvCFOptions(ContrastOptions):
 
 
 @dataclass(frozen=True)
-class LinkPropOptions:
+class LinkPropOptions(SolvedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     alpha: float = option("power of the user's degree; it changes no list, only the links of rounds", low=0)
@@ -141,7 +142,7 @@ class LinkPropOptions:
 
 
 @dataclass(frozen=True)
-class BSPMOptions:
+class BSPMOptions(SolvedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     ideal_rank: int = option("singular vectors of the ideal low-pass filter, at most all", low=0)
@@ -164,7 +165,7 @@ class BSPMOptions:
 
 
 @dataclass(frozen=True)
-class ChebyCFOptions:
+class ChebyCFOptions(SolvedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     order: int = option("K, degree of the Chebyshev polynomial", low=1)

@@ -6,6 +6,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.multimodal.options import (
     OF_BM3,
     OF_ITEM_GRAPHS,
+    ONE_NUMBER,
     BM3GraphOptions,
     DiffusedOptions,
     LATTICEGraphOptions,
@@ -110,6 +111,8 @@ class CCDRecOptions(
             raise UsageError(
                 "backbone MCDRec without aligning is MCDRec itself: take --model=MCDRec, or another backbone"
             )
+        if self.aligning and self.embedding_size < 2:
+            raise UsageError(ONE_NUMBER)
         needs = self.negative_sampler == CURRICULAR
         if needs and not self.aligning:
             raise UsageError(

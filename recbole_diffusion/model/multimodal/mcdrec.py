@@ -147,9 +147,13 @@ def _input_network(o: Any) -> nn.Module:
 class MCDRecOverFREEDOM(MCDRec, FrozenGraphBackbone):
     """Over FREEDOM's graphs, by pairs with negatives."""
 
+    shown_name = "MCDRec"
+
 
 class MCDRecOverBM3(MCDRec, BM3):
     """Over BM3, as published: projected features are aligned with e, and no negatives are drawn."""
+
+    shown_name = "MCDRec"
 
     def modal_target(self, v: Tensor, items: Tensor) -> Tensor:  # noqa: ARG002
         """Return the free vectors of items, [batch, d]."""

@@ -145,6 +145,8 @@ class MCDRecGraphOptions(FREEDOMGraphOptions):
     )
 
 
+# The step's embedding has the width of the vectors, and begins with a cosine and a sine.
+ONE_NUMBER = "embedding_size is 1; vectors that are diffused take 2 numbers or more"
 # What MCDRec and CCDRec over BM3 do not read: item graphs and pairs with negatives are FREEDOM's.
 OF_ITEM_GRAPHS = {"n_item_layers", "modality_weights", "knn_k", "knn_source", "graph_cache"}
 OF_BM3 = {"dropout_prob", "cl_weight", "reg_weight"}
@@ -173,11 +175,13 @@ class MCDRecOptions(DiffusedOptions, MCDRecGraphOptions, BM3GraphOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.estimator == "unet" and self.embedding_size not in (4, 16, 64, 256, 1024):
+        if self.estimator == "unet" and self.embedding_size not in (16, 64, 256, 1024):
             raise UsageError(
-                f"embedding_size is {self.embedding_size}, which is no image of 2, 4, 8, ... pixels a side; "
-                "estimator unet takes 4, 16, 64, 256 or 1024"
+                f"embedding_size is {self.embedding_size}, which is no image of 4, 8, 16, ... pixels a side; "
+                "estimator unet takes 16, 64, 256 or 1024"
             )
+        if self.embedding_size < 2:
+            raise UsageError(ONE_NUMBER)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ References:
     RecSys 2022 (how far it goes when it is tuned).
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,11 @@ from recbole_diffusion.model.base import FoldInHistories, InnerProductModel
 from recbole_diffusion.model.history_model import history_rows
 from recbole_diffusion.model.layers import gram, pair_scores
 from recbole_diffusion.model.rows.options import IALSOptions
+
+NO_SOLUTION = (
+    "the least squares of IALS have no finite solution; give a larger reg_weight, or a smaller alpha or "
+    "init_high"
+)
 
 
 class IALS(InnerProductModel):
@@ -67,25 +74,21 @@ class IALS(InnerProductModel):
 
     def _solved(self, confidences: sp.csr_matrix) -> Tensor:
         """Return the best x of rows, CSR [batch, n_items], for the items as they are, [batch, d]."""
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1, "blas"):  # the rows themselves are computed in parallel
+        with _solving():
             found = self._library().recalculate_user(np.arange(confidences.shape[0]), confidences)
         return torch.from_numpy(found).to(self.device)
 
     @torch.no_grad()
     def sweep(self) -> float:
         """Solve for all users, then for all items; return the minimised sum by interaction."""
-        from threadpoolctl import threadpool_limits
-
         model = self._library()
-        with threadpool_limits(1, "blas"):
+        with _solving():
             model.fit(self.confidences, show_progress=False)
         self.items.copy_(torch.from_numpy(model.item_factors))
         self._forget()
         objective = float(self._objective(torch.from_numpy(model.user_factors).to(self.device)))
         if not np.isfinite(objective):
-            raise RunError("the least squares of IALS have no finite solution; give a larger reg_weight")
+            raise RunError(NO_SOLUTION)
         return objective
 
     def _objective(self, users: Tensor) -> Tensor:
@@ -111,6 +114,27 @@ class IALS(InnerProductModel):
     def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002 there is no noise
         """Return the vectors of users by their items, [batch, d]."""
         return self._solved(self._confident(history_rows(histories, self.n_items)))
+
+
+@contextlib.contextmanager
+def _solving() -> Iterator[None]:
+    """Let implicit solve: rows are computed in parallel, each by one thread.
+
+    Raises:
+        RunError: the normal equations of a row cannot be solved in single precision.
+    """
+    from implicit.recommender_base import ModelFitError
+    from threadpoolctl import threadpool_limits
+
+    try:
+        with threadpool_limits(1, "blas"), np.errstate(all="ignore"):
+            yield
+    except ModelFitError as error:
+        raise RunError(NO_SOLUTION) from error
+    except ValueError as error:
+        if "posv" not in str(error):
+            raise
+        raise RunError(NO_SOLUTION) from error
 
 
 def require_implicit() -> Any:

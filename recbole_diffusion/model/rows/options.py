@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseScheduleOptions
+from recbole_diffusion.options.general import OF_STEPS, SolvedOptions
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ class MFOptions:
     )
     init_std: float = option("deviation of the factors that training begins with", low=0, open_low=True)
 
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        return {} if self.solver == "sgd" else dict.fromkeys(OF_STEPS, "solver is als")
+
 
 @dataclass(frozen=True)
 class CODIGEMOptions:
@@ -88,7 +93,7 @@ class PRGANOptions(GameOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     embedding_size: int = option("width of the vectors of generator and memory", low=1)
-    set_size: int = option("k, items that a user is shown with", low=2)
+    set_size: int = option("k, items that a user is shown with", low=3)  # of 2, one row is one number a norm
     positives: int = option("p, positive items among them; fewer, where the user has fewer", low=1)
     targets: str = option(
         "binary: 1 at items rated above the middle of the scale; rating: rating / high at all rated items",
@@ -186,7 +191,7 @@ def check_widths(name: str, widths: list) -> None:
 
 
 @dataclass(frozen=True)
-class EDLAEOptions:
+class EDLAEOptions(SolvedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     dropout_prob: float = option(
@@ -196,14 +201,14 @@ class EDLAEOptions:
 
 
 @dataclass(frozen=True)
-class PureSVDOptions:
+class PureSVDOptions(SolvedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     embedding_size: int = option("number of singular vectors; all, where there are fewer", low=1)
 
 
 @dataclass(frozen=True)
-class P3alphaOptions:
+class P3alphaOptions(SolvedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     alpha: float = option("power of the probabilities of a step", low=0)
@@ -219,7 +224,7 @@ class RP3betaOptions(P3alphaOptions):
 
 
 @dataclass(frozen=True)
-class UserKNNOptions:
+class UserKNNOptions(SolvedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     k: int = option("neighbours of a user, of which a trained user itself is one", low=1)
@@ -267,7 +272,7 @@ class CDROptions:
 
 
 @dataclass(frozen=True)
-class SLIMOptions:
+class SLIMOptions(SolvedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     l1_weight: float = option("lambda, the L1 penalty: the larger, the sparser", low=0, open_low=True)
@@ -275,7 +280,7 @@ class SLIMOptions:
 
 
 @dataclass(frozen=True)
-class SparseEASEOptions:
+class SparseEASEOptions(SolvedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     k: int = option("most similar items that an item is regressed on; all: EASE itself", low=1)
@@ -286,7 +291,7 @@ class SparseEASEOptions:
 
 
 @dataclass(frozen=True)
-class IALSOptions:
+class IALSOptions(SolvedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     embedding_size: int = option("number of factors d", low=1)

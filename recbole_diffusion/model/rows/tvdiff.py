@@ -118,7 +118,7 @@ class TVDiff(Recommender):
     @classmethod
     def undivided(cls, config: Any) -> str | None:
         """Return why its batches cannot be shared: dense rows are drawn with their noise."""
-        return None if config.options.training == "projected" else "whose training is dense"
+        return None if config.options.training == "projected" else "its training is dense"
 
     # The denoiser, Eq. 13.
 

@@ -9,10 +9,12 @@ import torch
 import torch.nn.functional as F
 from support.small import OPTIONS, with_features
 
+from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.multimodal.mcdrec import MCDRec, MCDRecOverBM3, MCDRecOverFREEDOM
 from recbole_diffusion.model.multimodal.unet import UNetEstimator
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.serving.scoring import check_takes_histories
 from recbole_diffusion.testing import Built, ModelContract
 
 ALONE = {
@@ -45,7 +47,7 @@ class TestMCDRecOverBM3(ModelContract):
 
 class TestMCDRecReleased(ModelContract):
     model = "MCDRec"
-    options = {**OF_MCDREC, "embedding_size": 4, "steps": 3, "train_batch_size": 1024}  # images of 2 x 2
+    options = {**OF_MCDREC, "steps": 3, "train_batch_size": 1024}  # images of 4 x 4
 
     def test_learns_the_checkerboard(self, checkerboard, tmp_path):
         """Its loss falls. No negatives: of 50 users and items the perceptron makes one direction."""
@@ -217,7 +219,7 @@ def test_an_interaction_of_opposite_vectors_vanishes(built):
     assert float(model._edge_weights()[0]) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("size", [4, 16, 64])
+@pytest.mark.parametrize("size", [16, 64])
 def test_the_unet_reads_every_pixel_every_modality_and_the_step(size):
     torch.manual_seed(1)
     unet = UNetEstimator(size, 5, 2).eval()
@@ -263,7 +265,7 @@ def test_a_chain_at_the_start_of_an_epoch_has_no_dropout(built):
 
 
 def test_widths_that_are_no_image_are_refused(built):
-    with pytest.raises(UsageError, match="takes 4, 16, 64, 256 or 1024"):
+    with pytest.raises(UsageError, match="takes 16, 64, 256 or 1024"):
         built("MCDRec", **{**OF_MCDREC, "embedding_size": 32})
 
 
@@ -368,3 +370,27 @@ def test_trained_features_score_after_a_resume_as_without_a_stop(checkerboard, t
     assert torch.equal(a, b)
     modality = next(iter(Built("BM3", checkerboard.name, common).dataset.modalities.values()))
     assert not torch.allclose(a[1:], torch.from_numpy(modality.values[modality.rows]))
+
+
+@pytest.mark.parametrize("model", ["MCDRec", "CCDRec"])
+def test_vectors_of_one_number_are_refused_where_they_are_diffused(checkerboard, model):
+    given = {**checkerboard.overrides, **SMALL, "backbone": "BM3", "embedding_size": 1}
+    with pytest.raises(UsageError, match="embedding_size is 1; vectors that are diffused take 2 numbers"):
+        Config(model, checkerboard.name, [], given)
+
+
+def test_a_last_batch_of_one_item_goes_through_the_unet_and_smaller_images_are_refused(checkerboard):
+    torch.manual_seed(1)
+    unet = UNetEstimator(16, 5, 2).train()
+    found = unet(torch.randn(1, 16), torch.tensor([3]), unet.prepare(torch.randn(1, 2, 16)))
+    assert bool(found.isfinite().all())
+    given = {**checkerboard.overrides, **OF_MCDREC, "embedding_size": 4}
+    with pytest.raises(UsageError, match="no image of 4, 8, 16"):
+        Config("MCDRec", checkerboard.name, [], given)
+
+
+def test_messages_name_the_model_and_not_the_class_of_its_backbone(built):
+    for backbone in ("BM3", "FREEDOM"):
+        model = built("MCDRec", **{**SMALL, "backbone": backbone}).model
+        with pytest.raises(UsageError, match=r"^MCDRec as trained here"):
+            check_takes_histories(model)

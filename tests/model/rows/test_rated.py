@@ -272,6 +272,14 @@ def test_prgan_refuses_sets_without_a_negative_item(tmp_path):
         build(tmp_path, "PRGAN", CELLS, set_size=4, positives=4)
 
 
+def test_the_smallest_set_of_prgan_trains_on_a_batch_of_one_row(tmp_path):
+    model = build(tmp_path, "PRGAN", CELLS, set_size=3, positives=1).train()
+    pair = {model.USER_ID: torch.tensor([1]), model.ITEM_ID: torch.tensor([1])}
+    assert bool(model.critic_loss(pair).isfinite())
+    with pytest.raises(UsageError, match="set_size"):
+        build(tmp_path / "two", "PRGAN", CELLS, set_size=2, positives=1)
+
+
 # NeuMF and DiffRec.
 
 

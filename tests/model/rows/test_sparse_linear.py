@@ -7,7 +7,7 @@ import pytest
 import torch
 from support.small import built_of_rows
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.testing import Built, ModelContract, make_checkerboard
 
@@ -195,3 +195,13 @@ def test_an_epoch_of_ials_is_one_sweep_and_takes_no_mirror_steps(tmp_path):
     with pytest.raises(UsageError, match="mirror_gradient does not go with IALS"):
         run("IALS", board.name, overrides={**given, "mirror_gradient": True})
     assert torch.equal(model.items[0], torch.zeros(4))  # nobody has the padding item
+
+
+@pytest.mark.parametrize("given", [{"alpha": 1e30}, {"init_high": 1e20}])
+def test_ials_without_a_finite_solution_says_what_to_change(tmp_path, given):
+    board = make_checkerboard(tmp_path)
+    overrides = {**board.overrides, **given, "epochs": 1, "run_dir": str(tmp_path / "run")}
+    with pytest.raises(
+        RunError, match="IALS have no finite solution; give a larger reg_weight, or a smaller"
+    ):
+        run("IALS", board.name, overrides=overrides)
