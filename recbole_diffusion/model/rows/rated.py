@@ -72,7 +72,8 @@ class RatedNeuMF(_OfRatings):
 
     def _first(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the first layer of vectors s and t, whose shapes broadcast: a part of each, summed."""
-        weight, bias, width = self.layers[0].weight, self.layers[0].bias, users.shape[-1]
+        layer: Any = self.layers[0]
+        weight, bias, width = layer.weight, layer.bias, users.shape[-1]
         return F.linear(users, weight[:, :width]) + F.linear(items, weight[:, width:], bias)
 
     def _rating(self, product: Tensor, first: Tensor) -> Tensor:
@@ -144,7 +145,8 @@ class RatedDiffRec(_OfRatings):
             nn.init.normal_(layer.bias, std=0.001)
         # Predictions begin at the mean rating of rated cells, or at 0 where most of what counts is unrated.
         if o.reconstruct == "rated":
-            nn.init.constant_(self.layers[-1].bias, self.ratings.mean / self.ratings.high)
+            last: Any = self.layers[-1]
+            nn.init.constant_(last.bias, self.ratings.mean / self.ratings.high)
 
     def predicted(self, xt: Tensor, t: Tensor) -> Tensor:
         """Return x_0 as predicted from x_t [batch, n_items] and the steps [batch], [batch, n_items]."""

@@ -372,9 +372,15 @@ def test_trained_features_score_after_a_resume_as_without_a_stop(checkerboard, t
     assert not torch.allclose(a[1:], torch.from_numpy(modality.values[modality.rows]))
 
 
-@pytest.mark.parametrize("model", ["MCDRec", "CCDRec"])
-def test_vectors_of_one_number_are_refused_where_they_are_diffused(checkerboard, model):
-    given = {**checkerboard.overrides, **SMALL, "backbone": "BM3", "embedding_size": 1}
+PERCEPTRON = {"estimator": "perceptron", "graph_input": "fused"}
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [("MCDRec", {**OF_MCDREC, **PERCEPTRON}), ("CCDRec", {**SMALL, "backbone": "BM3"})],
+)
+def test_vectors_of_one_number_are_refused_where_they_are_diffused(checkerboard, model, options):
+    given = {**checkerboard.overrides, **options, "embedding_size": 1}
     with pytest.raises(UsageError, match="embedding_size is 1; vectors that are diffused take 2 numbers"):
         Config(model, checkerboard.name, [], given)
 
@@ -391,6 +397,6 @@ def test_a_last_batch_of_one_item_goes_through_the_unet_and_smaller_images_are_r
 
 def test_messages_name_the_model_and_not_the_class_of_its_backbone(built):
     for backbone in ("BM3", "FREEDOM"):
-        model = built("MCDRec", **{**SMALL, "backbone": backbone}).model
+        model = built("MCDRec", **{**OF_MCDREC, **PERCEPTRON, "backbone": backbone}).model
         with pytest.raises(UsageError, match=r"^MCDRec as trained here"):
             check_takes_histories(model)
