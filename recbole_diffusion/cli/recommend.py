@@ -272,17 +272,33 @@ def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) 
     from recbole_diffusion.serving.writers import table_file
     from recbole_diffusion.storage.atomic import write_text
 
-    rows = 0
+    rows = by_chance = 0
     shown, users = sys.stderr.isatty(), len(job.tokens)
     bar = tqdm(desc="recommend", total=users, unit="user", disable=not shown)
     told = contextlib.nullcontext(Progress()) if shown else told_if_slow("ranking", total=users, unit="users")
     with table_file(output, kind, job.tokens, run.items.tokens) as write, bar, told as progress:
         for lists in job.lists:
             rows += write(lists)
+            by_chance += _by_chance(lists)
             bar.update(len(lists.items))
             progress.done += len(lists.items)
         if job.unknown:
             write_text(unknown, "".join(f"{line}\n" for line in job.unknown))
         else:
             unknown.unlink(missing_ok=True)  # of an earlier output of this name
+    if by_chance:
+        job.notes.append(
+            f"{counted(by_chance, 'list')} {agreeing(by_chance, 'have')} one score throughout, so that the "
+            "order is chance: nothing tells items apart, as for a user without a row in train"
+        )
     return rows
+
+
+def _by_chance(lists: Any) -> int:
+    """Return how many lists of a block, of two items or more, have the same score in each place."""
+    import numpy as np
+
+    there = lists.items > 0
+    lowest = np.where(there, lists.scores, np.inf).min(1)
+    highest = np.where(there, lists.scores, -np.inf).max(1)
+    return int(((there.sum(1) > 1) & (lowest == highest)).sum())

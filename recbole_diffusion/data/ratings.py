@@ -124,11 +124,16 @@ def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:
     without = np.flatnonzero(counts[1:] == 0) + 1
     if len(without):
         first = ", ".join(map(str, train.id2token(train.uid_field, without[:5])))
+        given = train.config["benchmark_filename"]  # parts that are taken as they are
+        leave = (
+            "take their rows out of the other parts"
+            if given
+            else ("leave them out with user_inter_num_interval '[2,inf)'")
+        )
         raise UsageError(
             f"{counted(len(without), 'user')} of data set {train.dataset_name!r} "
             f"{agreeing(len(without), 'have')} no rated item in train: "
-            f"{first}{', ...' if len(without) > 5 else ''}; leave them out with user_inter_num_interval "
-            "'[2,inf)', or move one row of each into train"
+            f"{first}{', ...' if len(without) > 5 else ''}; {leave}, or move one row of each into train"
         )
     offsets = np.r_[0, np.cumsum(counts)]
     return sp.csr_matrix((ratings.astype(np.float32), items, offsets), shape=(train.user_num, train.item_num))

@@ -13,6 +13,7 @@ import pytest
 
 from recbole_diffusion.cli import main as cli
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.quick_start import run
 from recbole_diffusion.serving import ranking, writers
 
 
@@ -342,3 +343,25 @@ def test_lists_by_predicted_rating_of_cold_users_come_with_a_warning(two_domains
         ]
         assert len(warned) == (name == "plain")
         assert all("--negatives_per_rating=4" in line for line in warned)
+
+
+def test_lists_of_one_score_are_told(tmp_path, capsys):
+    """A user whose rows are all in test, and one whose only item nobody else has."""
+    data = tmp_path / "data/toy"
+    data.mkdir(parents=True)
+    parts = {
+        "train": [("a", 1), ("a", 2), ("b", 1), ("b", 3), ("c", 2), ("c", 3), ("d", 4)],
+        "valid": [("a", 3)],
+        "test": [("b", 2), ("e", 1)],
+    }
+    for part, rows in parts.items():
+        lines = ["user_id:token\titem_id:token", *(f"{user}\t{item}" for user, item in rows)]
+        (data / f"toy.{part}.inter").write_text("\n".join(lines) + "\n")
+    given = {"data_path": str(data.parent), "benchmark_filename": list(parts), "reg_weight": 1.0}
+    given |= {"load_col": {"inter": ["user_id", "item_id"]}, "topk": [2], "valid_metric": "Recall@2"}
+    run("EDLAE", "toy", overrides={**given, "run_dir": str(tmp_path / "run")})
+    asked = ["recommend", f"--run={tmp_path / 'run'}", f"--output={tmp_path / 'out.csv'}", "--all", "--k=2"]
+    assert cli.main([*asked, "--exclude=none"]) == 0
+    chance = {user for user, *_ in read(tmp_path / "out.csv")} - {"a", "b", "c"}
+    assert chance == {"d", "e"}
+    assert "2 lists have one score throughout, so that the order is chance" in capsys.readouterr().out

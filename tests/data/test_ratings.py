@@ -76,7 +76,7 @@ def test_a_pair_that_is_rated_twice_is_named(rated):
 
 def test_a_user_without_a_rated_item_is_named(rated):
     with pytest.raises(
-        UsageError, match="1 user of data set 'toy' has no rated item in train: a; leave them out"
+        UsageError, match="1 user of data set 'toy' has no rated item in train: a; take their rows out of"
     ):
         rating_rows(rated(ROWS[2:]).build()[0], 1, 5)
 
