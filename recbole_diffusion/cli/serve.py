@@ -106,8 +106,10 @@ def _listening(host: str, port: int) -> socket.socket:
         UsageError: the address is not one of this machine, or the port is in use.
     """
     try:
-        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # With its protocol, which asyncio asks for before it lets small packets go at once: without, head and
+        # body of an answer wait 40 ms for each other.
+        listener = socket.socket(family, kind, protocol)
         try:
             if os.name == "posix":  # a port that the last process has just left; elsewhere it means more
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from recbole_diffusion.cli import main as cli
+from recbole_diffusion.cli.serve import _listening
 from recbole_diffusion.evaluation.search import VectorSearch
 from recbole_diffusion.serving.scoring import best_settled
 
@@ -267,3 +268,9 @@ def test_scores_that_rounding_may_have_ordered_are_put_in_the_order_of_exact_one
     cells = torch.tensor([0, 1]), torch.tensor([4, 2])
     found = best_settled(VectorSearch(items), users, torch.arange(1, 4), 3, cells)[1]
     assert found.tolist() == [[3, 2, 1], [4, 3, 1], [4, 3, 2]]
+
+
+def test_answers_leave_at_once():
+    """asyncio switches Nagle's algorithm off only where a socket names its protocol; else answers wait 40 ms."""
+    with _listening("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
