@@ -271,6 +271,6 @@ def test_scores_that_rounding_may_have_ordered_are_put_in_the_order_of_exact_one
 
 
 def test_answers_leave_at_once():
-    """asyncio switches Nagle's algorithm off only where a socket names its protocol; else answers wait 40 ms."""
+    """asyncio sends small packets at once only where a socket names its protocol; else answers wait 40 ms."""
     with _listening("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
