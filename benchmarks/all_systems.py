@@ -213,7 +213,12 @@ def page(plans: Mapping[str, tuple[Plan, Stored]]) -> list[str]:
             linear = found[0].linear
             beside = f"best linear model: {linear[0]}, {linear[1]:.4f}; " if linear else ""
             table = Table("", COLUMNS, [one.cells() for one in found], {"system", "row"})
-            lines += [f"## {heading}", "", f"{metric}; {beside}[all rows and metrics]({name}).", ""]
+            lines += [
+                f"## {heading} ({plan.name})",
+                "",
+                f"{metric}; {beside}[all rows and metrics]({name}).",
+                "",
+            ]
             lines += [table_lines(table), ""]
     return [*head(every), "", *lines]
 

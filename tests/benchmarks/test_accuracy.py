@@ -502,7 +502,7 @@ def test_the_page_of_all_systems_is_that_of_the_kept_runs():
     plans = all_systems.read(ROOT / "benchmarks/plans", RESULTS)
     name, (plan, stored) = next((name, one) for name, one in plans.items() if name.startswith("tvdiff_acc"))
     heading, metric, found = list(all_systems.sections(plan, stored))[1]
-    place = page.index(f"## {heading}")
+    place = page.index(f"## {heading} (tvdiff)")
     assert page[place + 2] == f"{metric}; best linear model: EASE, 0.2762; [all rows and metrics]({name})."
     lines = page[place + 6 : place + 6 + len(found)]
     assert [line.split("|")[1].strip() for line in lines] == [one.name for one in found]
