@@ -1,9 +1,12 @@
 """Encoders of users and items for pairwise models: matrix factorisation, and LightGCN on a sparse graph.
 
-An encoder has four public methods, so that one can replace another in a model: ``vectors()`` gives the
+An encoder has these methods, so that one can replace another in a model: ``vectors()`` gives the
 vectors that score, ``layers()`` those of each layer, which samplers such as MixGCF mix and ``pooled(layers)``
-joins to the same vectors, and ``ego(users, items)`` the free vectors, which the penalty is taken on.
+joins to the same vectors, ``ego(users, items)`` the free vectors, ``penalty`` their L2 penalty, and
+``of_batch`` the vectors of a batch.
 """
+
+from typing import Any
 
 import scipy.sparse as sp
 import torch
@@ -14,6 +17,27 @@ from recbole_diffusion.data.graph import scaled
 from recbole_diffusion.model.propagation import SparseMatrix, layers_of, mean_of_layers
 
 Layer = tuple[Tensor, Tensor]  # user vectors [n_users, d], item vectors [n_items, d]
+
+
+class Distinct:
+    """The distinct ids of a tensor, and where each of its entries is among them.
+
+    Attributes:
+        ids: long [n], ascending.
+        places: long, of the shape given.
+
+    Args:
+        ids: long of any shape.
+        size: a number that is larger than any id, where there are many: they are counted then, not sorted.
+    """
+
+    def __init__(self, ids: Tensor, size: int | None = None) -> None:
+        if size is None:
+            self.ids, self.places = torch.unique(ids, return_inverse=True)
+            return
+        seen = torch.zeros(size, dtype=torch.bool, device=ids.device)
+        seen[ids.flatten()] = True
+        self.ids, self.places = seen.nonzero().squeeze(1), (seen.cumsum(0) - 1)[ids]
 
 
 class FactorEncoder(nn.Module):
@@ -63,6 +87,32 @@ class FactorEncoder(nn.Module):
     def ego(self, users: Tensor, items: Tensor) -> Layer:
         """Return the free vectors of some users and items, for the L2 penalty."""
         return F.embedding(users, self.users), F.embedding(items, self.items)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return half the squared length of the free vectors of some users and items, over the users' number.
+
+        Args:
+            users: long [batch].
+            items: long [batch] or more, such as positives and negatives one after the other.
+        """
+        of_users, of_items = self.ego(users, items)
+        return (of_users.square().sum() + of_items.square().sum()) / (2 * len(users))
+
+    def of_batch(self, users: Tensor, items: Tensor, **propagation: Any) -> Layer:
+        """Return the vectors of a batch with gradient; each distinct id is encoded once.
+
+        Args:
+            users: ids, long of any shape.
+            items: ids, long of any shape, such as [batch] or [batch, N].
+            propagation: what :meth:`vectors` takes beside the ids, such as ``graph``.
+
+        Returns:
+            [*users.shape, d] and [*items.shape, d].
+        """
+        U, V = Distinct(users), Distinct(items)
+        u, v = self.vectors((U.ids, V.ids), **propagation)
+        # Unlike u[U.places], with a gradient that threads cannot reorder.
+        return F.embedding(U.places, u), F.embedding(V.places, v)
 
 
 class LightGCNEncoder(FactorEncoder):

@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_diffusion.model.graph.host import Distinct, EncoderModel, candidate_scores
+from recbole_diffusion.model.encoder import Distinct
+from recbole_diffusion.model.graph.host import EncoderModel, candidate_scores
 from recbole_diffusion.model.graph.options import AdvInfoNCEOptions
 from recbole_diffusion.model.loss import xavier
 from recbole_diffusion.sampler.uniform import uniform_negatives

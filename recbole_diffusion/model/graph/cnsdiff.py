@@ -138,7 +138,7 @@ class CNSDiff(EncoderModel):
         parts = [self.share.mean(terms[self.share.rows(len(users))])]
         if o.reg_weight:
             # The free vectors of users, positives and random items, before propagation.
-            free = self.penalty(users, torch.cat([items, random]))
+            free = self.encoder.penalty(users, torch.cat([items, random]))
             # Every worker has all of it, and so a part of its gradient.
             parts.append(o.reg_weight * self.share.sum(free / self.share.workers))
         return (*parts, *rest)

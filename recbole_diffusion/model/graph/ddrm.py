@@ -58,12 +58,8 @@ class DDRM(DenoisedVectors):
 
     def encoder_loss(self, users: Tensor, items: Tensor, negatives: Tensor) -> Tensor:
         """Return BPR with half the squared length of the free vectors, a mean over rows."""
-        some_users, of_user = torch.unique(users, return_inverse=True)
-        some_items, of_item = torch.unique(torch.cat([items, negatives]), return_inverse=True)
-        U, V = self.encoder.vectors((some_users, some_items))
-        u, (v, n) = F.embedding(of_user, U), F.embedding(of_item, V).chunk(2)
-        ego = self.encoder.ego(users, torch.cat([items, negatives]))
-        penalty = sum(one.square().sum() for one in ego) / (2 * len(users))
+        u, (v, n) = self.encoder.of_batch(users, torch.stack([items, negatives]))
+        penalty = self.encoder.penalty(users, torch.cat([items, negatives]))
         return losses.bpr((u * v).sum(1), (u * n).sum(1)) + self.options.reg_weight * penalty
 
     def encoded(self) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_diffusion.diffusion import GaussianDiffusion, linear_betas, sinusoidal_embedding, uniform_steps
-from recbole_diffusion.model.graph.host import Distinct, EncoderModel
+from recbole_diffusion.model.encoder import Distinct
+from recbole_diffusion.model.graph.host import EncoderModel
 from recbole_diffusion.model.graph.options import DMNSOptions
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
@@ -100,7 +101,7 @@ class DMNS(EncoderModel):
         """Return the ranking loss, the denoiser's and the penalty, in the order of ``loss_names``."""
         o, users, items = self.options, interaction[self.USER_ID], interaction[self.ITEM_ID]
         random = uniform_negatives(self.positives, users)  # n, long [batch]
-        u, (v, n) = self.of_batch(users, torch.stack([items, random]))  # [batch, d] each
+        u, (v, n) = self.encoder.of_batch(users, torch.stack([items, random]))  # [batch, d] each
         c, x0 = unit(u.detach()), unit(v.detach())
         of_user = Distinct(users)
         first = torch.full_like(of_user.ids, len(users)).scatter_reduce(  # a row of each user
@@ -116,7 +117,7 @@ class DMNS(EncoderModel):
         ranking = (F.softplus(-(u * v).sum(1)).mean() + negative / (len(weights) + 1)) / 2
         parts = [ranking, self._denoiser_loss(x0, c)]
         if o.reg_weight:
-            parts.append(o.reg_weight * self.penalty(users, torch.cat([items, random])))
+            parts.append(o.reg_weight * self.encoder.penalty(users, torch.cat([items, random])))
         return tuple(parts)
 
     def _denoiser_loss(self, x0: Tensor, condition: Tensor) -> Tensor:

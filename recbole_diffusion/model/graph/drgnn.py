@@ -160,11 +160,8 @@ class DRGNN(EncoderModel):
         negatives = uniform_negatives(self.positives, users)
         back = self.scale * self.neighbour_weights(of_items=True) if o.normalise_by == "receiver" else None
         self.graph.put(self.scale * self.neighbour_weights(), back)
-        some_users, of_user = torch.unique(users, return_inverse=True)
-        some_items, of_item = torch.unique(torch.cat([items, negatives]), return_inverse=True)
-        U, V = self.encoder.vectors((some_users, some_items), graph=self.graph)
-        u, (v, n) = F.embedding(of_user, U), F.embedding(of_item, V).chunk(2)
+        u, (v, n) = self.encoder.of_batch(users, torch.stack([items, negatives]), graph=self.graph)
         ranking = losses.bpr((u * v).sum(1) / o.temperature, (u * n).sum(1) / o.temperature)
         if not o.reg_weight:
             return (ranking,)
-        return ranking, o.reg_weight * self.penalty(users, torch.cat([items, negatives]))
+        return ranking, o.reg_weight * self.encoder.penalty(users, torch.cat([items, negatives]))

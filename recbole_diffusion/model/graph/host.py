@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_diffusion.compat import InputType
@@ -16,27 +15,6 @@ from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 _DENSE_RATIO = 100  # a candidate pair by pair costs as much as about this many cells of a whole product
 _BLOCK_CELLS = 2**22  # scores at once, 16 MiB
-
-
-class Distinct:
-    """The distinct ids of a tensor, and where each of its entries is among them.
-
-    Attributes:
-        ids: long [n], ascending.
-        places: long, of the shape given.
-
-    Args:
-        ids: long of any shape.
-        size: a number that is larger than any id, where there are many: they are counted then, not sorted.
-    """
-
-    def __init__(self, ids: Tensor, size: int | None = None) -> None:
-        if size is None:
-            self.ids, self.places = torch.unique(ids, return_inverse=True)
-            return
-        seen = torch.zeros(size, dtype=torch.bool, device=ids.device)
-        seen[ids.flatten()] = True
-        self.ids, self.places = seen.nonzero().squeeze(1), (seen.cumsum(0) - 1)[ids]
 
 
 def candidate_scores(rows: Tensor, table: Tensor, candidates: Tensor) -> Tensor:
@@ -98,37 +76,8 @@ class EncoderModel(WholeGraphModel):
         """Return user vectors [n_users, d] and item vectors [n_items, d]."""
         return self.encoder.vectors()
 
-    def of_batch(
-        self, users: Tensor, items: Tensor, encoder: FactorEncoder | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return an encoder's vectors of a batch with gradient; each distinct id is encoded once.
-
-        Args:
-            users: ids, long of any shape.
-            items: ids, long of any shape, such as [batch] or [batch, N].
-            encoder: the model's own if None.
-
-        Returns:
-            [*users.shape, d] and [*items.shape, d].
-        """
-        U, V = Distinct(users), Distinct(items)
-        u, v = (self.encoder if encoder is None else encoder).vectors((U.ids, V.ids))
-        # Unlike u[U.places], with a gradient that threads cannot reorder.
-        return F.embedding(U.places, u), F.embedding(V.places, v)
-
-    def penalty(self, users: Tensor, items: Tensor, encoder: FactorEncoder | None = None) -> Tensor:
-        """Return half the squared length of the free vectors of some users and items, over the users' number.
-
-        Args:
-            users: long [batch].
-            items: long [batch] or more, such as positives and negatives one after the other.
-            encoder: the model's own if None.
-        """
-        of_users, of_items = (self.encoder if encoder is None else encoder).ego(users, items)
-        return (of_users.square().sum() + of_items.square().sum()) / (2 * len(users))
-
     def counted_penalty(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return :meth:`penalty` of many items with repeats, in the time of the tables."""
+        """Return the encoder's penalty of many items with repeats, in the time of the tables."""
         of_users = squared_length(self.encoder.users, users)
         return (of_users + squared_length(self.encoder.items, items)) / (2 * len(users))
 

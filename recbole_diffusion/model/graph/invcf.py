@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_diffusion.model.encoder import LightGCNEncoder
-from recbole_diffusion.model.graph.host import Distinct, EncoderModel, candidate_scores, squared_length
+from recbole_diffusion.model.encoder import Distinct, LightGCNEncoder
+from recbole_diffusion.model.graph.host import EncoderModel, candidate_scores, squared_length
 from recbole_diffusion.model.graph.options import InvCFOptions
 from recbole_diffusion.model.propagation import mean_of_layers
 from recbole_diffusion.sampler.uniform import uniform_negatives

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class HostOptions:
-    """The encoder of a pairwise model, see ``model/graph/host.py``."""
+class LightGCNOptions:
+    """LightGCN as an encoder, and the penalty on its free vectors."""
 
-    backbone: str = option("encoder of users and items", choices=("lightgcn", "mf"))
     embedding_size: int = option("width d of user and item vectors", low=2)
     n_layers: int = option("propagation layers of LightGCN", low=1)
     init_std: float | None = option(
@@ -29,6 +28,13 @@ class HostOptions:
         open_low=True,
     )
     reg_weight: float = option("weight of the L2 penalty on the free vectors of a batch", low=0)
+
+
+@dataclass(frozen=True)
+class HostOptions(LightGCNOptions):
+    """The encoder of a pairwise model, see ``model/graph/host.py``."""
+
+    backbone: str = option("encoder of users and items", choices=("lightgcn", "mf"))
 
     def unread(self) -> dict[str, str]:
         """Return what these values leave unread, with the reason."""
@@ -180,17 +186,9 @@ class ChebyCFOptions(SolvedOptions):
 
 
 @dataclass(frozen=True)
-class DRGNNOptions:
+class DRGNNOptions(LightGCNOptions):
     """Read once by the model's constructor, checked before data loads."""
 
-    embedding_size: int = option("width d of user and item vectors", low=2)
-    n_layers: int = option("propagation layers of LightGCN", low=1)
-    init_std: float | None = option(
-        "standard deviation of the vectors' normal initialisation; null: Glorot's uniform rule",
-        low=0,
-        open_low=True,
-    )
-    reg_weight: float = option("weight of the L2 penalty on the free vectors of a batch", low=0)
     temperature: float = option("tau, divides the scores in the loss", low=0, open_low=True)
     alpha: float = option(
         "temperature of the neighbours' weights; the smaller, the more distant ones count",

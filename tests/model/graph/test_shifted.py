@@ -126,7 +126,7 @@ def test_the_loss_of_dmns_by_hand(build, monkeypatch):
     model = build("DMNS", reg_weight=0.0).model
     u, v, n = torch.zeros(3, 16), torch.zeros(3, 16), torch.zeros(3, 16)
     u[:, 0], v[:, 0], n[:, 0] = 1.0, 0.5, 0.2
-    monkeypatch.setattr(model, "of_batch", lambda users, items: (u, torch.stack([v, n])))
+    monkeypatch.setattr(model.encoder, "of_batch", lambda users, items: (u, torch.stack([v, n])))
     # At unit mean square times the length of v, 0.5 / 4, the states are n.
     monkeypatch.setattr(model, "generate", lambda c, x: (n[: len(c)] / (0.5 / 4)).expand(4, -1, -1))
     batch = {model.USER_ID: torch.tensor([1, 2, 1]), model.ITEM_ID: torch.tensor([3, 4, 5])}
