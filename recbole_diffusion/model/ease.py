@@ -1,6 +1,7 @@
 """EASE's weights in the memory of one double-precision matrix of items x items, and their products."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -40,15 +41,41 @@ class Strips:
 def ease_weights(interactions: sp.csr_matrix, reg_weight: float | np.ndarray) -> np.ndarray:
     """Return B of EASE (Steck, WWW 2019, Eq. 8): B_ij = -P_ij / P_jj, P = (X^T X + reg_weight I)^-1.
 
-    The Gram matrix, its Cholesky factor and P are one after the other in the same memory, of n_items^2
-    doubles, whose first half B has at the end. A general inverse, RecBole's, holds four such matrices.
-
     Args:
         interactions: X, CSR [n_users, n_items].
         reg_weight: lambda, or one for each item, [n_items].
 
     Returns:
         float32 [n_items, n_items], row by row, its diagonal 0.
+
+    Raises:
+        LinAlgError: X^T X + reg_weight I is not positive definite.
+    """
+    # P is symmetric, so that its columns, divided by the diagonal, are rows of what is returned.
+    weights, _ = regularised_inverse(interactions, reg_weight, lambda inverse: None, by_diagonal=True)
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def regularised_inverse(
+    interactions: sp.csr_matrix,
+    reg_weight: float | np.ndarray,
+    read: Callable[[np.ndarray], Any],
+    by_diagonal: bool = False,
+) -> tuple[np.ndarray, Any]:
+    """Return P = (X^T X + reg_weight I)^-1 in single precision, and what is read from it in double.
+
+    The Gram matrix, its Cholesky factor and P are one after the other in the same memory, of n^2 doubles,
+    whose first half the result has at the end. A general inverse, RecBole's, holds four such matrices.
+
+    Args:
+        interactions: X, CSR [., n].
+        reg_weight: lambda, or one for each column, [n].
+        read: called with P, float64 [n, n].
+        by_diagonal: divide each row i of the result by -P_jj at its columns j, as EASE does.
+
+    Returns:
+        float32 [n, n], row by row, and what ``read`` returns.
 
     Raises:
         LinAlgError: X^T X + reg_weight I is not positive definite.
@@ -65,16 +92,15 @@ def ease_weights(interactions: sp.csr_matrix, reg_weight: float | np.ndarray) ->
     if failed:
         raise np.linalg.LinAlgError("it is not positive definite")
     _mirror(inverse)
-    diagonal = -inverse.diagonal()
+    found = read(inverse)
+    diagonal = -inverse.diagonal() if by_diagonal else np.ones(n)
     # P is symmetric: its columns are rows. Row i goes to the place of rows that are done already.
-    rows, weights = memory.reshape(n, n), memory.view(np.float32)[: n * n].reshape(n, n)
+    rows, result = memory.reshape(n, n), memory.view(np.float32)[: n * n].reshape(n, n)
     for block in _blocks(n):
-        weights[block] = rows[block] / diagonal
-    del inverse, rows, weights
+        result[block] = rows[block] / diagonal
+    del inverse, rows, result
     memory.resize((n * n + 1) // 2, refcheck=False)  # the other half is given back
-    weights = memory.view(np.float32)[: n * n].reshape(n, n)
-    np.fill_diagonal(weights, 0.0)
-    return weights
+    return memory.view(np.float32)[: n * n].reshape(n, n), found
 
 
 def _blocks(n: int) -> Iterator[slice]:

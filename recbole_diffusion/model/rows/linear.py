@@ -13,13 +13,13 @@ from torch import Tensor
 
 from recbole_diffusion.data.graph import degree_powers
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts
-from recbole_diffusion.model.ease import Strips, ease_weights
 from recbole_diffusion.model.history_model import (
     HistoryModel,
     history_rows,
     singular_vectors,
     strongest_of_rows,
 )
+from recbole_diffusion.model.linear_term import edlae_penalties, linear_scores
 from recbole_diffusion.model.rows.options import (
     EDLAEOptions,
     P3alphaOptions,
@@ -39,7 +39,8 @@ class EDLAE(HistoryModel):
 
         B_ij = -C_ij / C_jj,  C = (R^T R + p / (1 - p) diag(R^T R) + lambda I)^-1
 
-    p is ``dropout_prob`` and lambda ``reg_weight``; p = 0 is EASE. B is a dense matrix of items x items.
+    p is ``dropout_prob`` and lambda ``reg_weight``; p = 0 is EASE. Held is a dense matrix of items x items, or
+    of users x users where these are fewer (``model/linear_term.py``).
     """
 
     options: EDLAEOptions
@@ -47,13 +48,16 @@ class EDLAE(HistoryModel):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         o, R = self.options, self.interactions
-        # p / (1 - p) times the diagonal of R^T R, the items' degrees, [n_items].
-        penalties = o.dropout_prob / (1 - o.dropout_prob) * R.getnnz(axis=0) + o.reg_weight
-        self.weights = Strips(ease_weights(R, penalties))
+        self.linear = linear_scores(R, edlae_penalties(R, o.reg_weight, o.dropout_prob))
 
     def row_scores(self, rows: sp.csr_matrix) -> Tensor:
         """Return x B, [batch, n_items]."""
-        return self.weights.times(rows).to(self.device)
+        return self.linear.of_rows(rows).to(self.device)
+
+    @torch.no_grad()
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Return scores of all items, [batch, n_items]."""
+        return self.linear.of_users(interaction[self.USER_ID].cpu().numpy()).to(self.device)
 
 
 class PureSVD(HistoryModel):

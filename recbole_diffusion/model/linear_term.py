@@ -1,0 +1,125 @@
+"""Scores x B of EASE and EDLAE, by a matrix of items x items or, where users are fewer, of users x users.
+
+B_ij = -P_ij / P_jj off the diagonal and 0 on it, with P = (X^T X + D)^-1 and D = diag(penalties). Scores need
+X B alone, and with Y = X D^-1/2
+
+    X P = X (X^T X + D)^-1 = (X D^-1 X^T + I)^-1 X D^-1 = K X D^-1,    K = (Y Y^T + I)^-1  [n_users, n_users]
+    D_j P_jj = 1 - x_j^T K x_j / D_j,    x_j the column of item j
+
+(multiply the first line by X^T X + D from the right and by X D^-1 X^T + I from the left). So for a trained
+user u and an item j
+
+    (X B)_uj = X_uj - (K X)_uj / (D_j P_jj),
+
+and a new user with the row x has x P = (x - (x D^-1 X^T) K X) D^-1.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from recbole_diffusion.model.ease import Strips, ease_weights, regularised_inverse
+
+USERS = 256  # rows of one product with X
+
+
+class ByItems:
+    """x B from B itself, [n_items, n_items].
+
+    Args:
+        interactions: X, CSR float32 [n_users, n_items].
+        penalties: D, one number for all items or one for each, [n_items].
+    """
+
+    def __init__(self, interactions: sp.csr_matrix, penalties: float | np.ndarray) -> None:
+        self.interactions = interactions
+        self.weights = Strips(ease_weights(interactions, penalties))
+
+    def of_users(self, users: np.ndarray) -> Tensor:
+        """Return the scores of trained users, float32 [batch, n_items]."""
+        return self.of_rows(self.interactions[users])
+
+    def of_rows(self, rows: sp.csr_matrix) -> Tensor:
+        """Return x B for rows x, CSR [batch, n_items]: float32 [batch, n_items]."""
+        return self.weights.times(rows)
+
+
+class ByUsers:
+    """The same from K, [n_users, n_users]; the arguments and results are those of :class:`ByItems`.
+
+    Of a trained user it reads one row of K and all of X, of a new one all of K as well.
+    """
+
+    def __init__(self, interactions: sp.csr_matrix, penalties: float | np.ndarray) -> None:
+        n_users, n_items = interactions.shape
+        self.interactions = interactions
+        self.transposed = interactions.T.tocsr()  # X^T
+        self.penalties = np.broadcast_to(np.asarray(penalties, np.float64), n_items)
+        # Y Y^T is the Gram matrix of Y^T, [n_items, n_users].
+        scaled = sp.diags(self.penalties**-0.5) @ interactions.T.astype(np.float64)
+        self.kernel, explained = regularised_inverse(scaled.tocsr(), 1.0, self._explained)
+        # 1 / (D_j P_jj), at least 1: what the item's own column explains of itself is taken out.
+        self.unexplained = 1 / (1 - explained / self.penalties)
+
+    def _explained(self, kernel: np.ndarray) -> np.ndarray:
+        """Return x_j^T K x_j of each item from K in double precision, [n_items]."""
+        columns = self.transposed
+        found = np.zeros(columns.shape[0])
+        for item in range(len(found)):
+            users = columns.indices[columns.indptr[item] : columns.indptr[item + 1]]
+            found[item] = kernel[users[:, None], users].sum()
+        return found
+
+    def of_users(self, users: np.ndarray) -> Tensor:
+        """Return the scores of trained users, float32 [batch, n_items]."""
+        return self._scores(lambda block: self.kernel[users[block]], self.interactions[users], False)
+
+    def of_rows(self, rows: sp.csr_matrix) -> Tensor:
+        """Return x B for rows x, CSR [batch, n_items]: float32 [batch, n_items]."""
+        weighted = (rows @ sp.diags(1 / self.penalties)).tocsr()
+
+        def combined(block: slice) -> np.ndarray:
+            # (x D^-1 X^T) K: how much each trained user takes part, [block, n_users].
+            return np.asarray((weighted[block] @ self.transposed).astype(np.float32) @ self.kernel)
+
+        return self._scores(combined, rows, True)
+
+    def _scores(self, parts: Callable[[slice], np.ndarray], rows: sp.csr_matrix, new: bool) -> Tensor:
+        """Return X_uj - (X P D)_uj / (D_j P_jj) of some rows, whose X P D is K X, or x - parts X of a new row.
+
+        Args:
+            parts: from a block of the rows to what X is multiplied with, [block, n_users].
+            rows: x, CSR [batch, n_items].
+            new: whether the rows are new ones.
+        """
+        found = torch.empty(rows.shape, dtype=torch.float32)
+        divisor = torch.from_numpy(self.unexplained.astype(np.float32))
+        for start in range(0, rows.shape[0], USERS):
+            block = slice(start, min(start + USERS, rows.shape[0]))
+            # [n_items, block], of which each item reads the rows of its users.
+            product = self.transposed @ np.ascontiguousarray(parts(block).T)
+            of_block, own = torch.from_numpy(product).T, torch.from_numpy(rows[block].toarray())
+            found[block] = own - (own - of_block if new else of_block) * divisor
+        return found
+
+
+def linear_scores(interactions: sp.csr_matrix, penalties: float | np.ndarray) -> ByItems | ByUsers:
+    """Return EASE's scores by the smaller of the two matrices.
+
+    Args:
+        interactions: X, CSR float32 [n_users, n_items].
+        penalties: D, one number for all items or one for each, [n_items]; positive.
+    """
+    form = ByUsers if interactions.shape[0] < interactions.shape[1] else ByItems
+    return form(interactions, penalties)
+
+
+def edlae_penalties(interactions: sp.csr_matrix, reg_weight: float, dropout_prob: float) -> np.ndarray:
+    """Return D of EDLAE, p / (1 - p) times an item's users plus lambda, [n_items]; p = 0: EASE's.
+
+    Steck: "Autoencoders that don't overfit towards the Identity", NeurIPS 2020.
+    """
+    return dropout_prob / (1 - dropout_prob) * interactions.getnnz(axis=0) + reg_weight
