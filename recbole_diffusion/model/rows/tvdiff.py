@@ -37,7 +37,9 @@ from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender
+from recbole_diffusion.model.history_model import history_rows
 from recbole_diffusion.model.layers import noise_factor, pair_scores
+from recbole_diffusion.model.linear_term import ByItems, ByUsers, edlae_penalties, linear_scores
 from recbole_diffusion.model.rows.tvdiff_chain import SAMPLE, Chain, ShortChain, short_chain
 from recbole_diffusion.model.rows.tvdiff_denoiser import aggregated, make_item_encoder
 from recbole_diffusion.model.rows.tvdiff_dense import dense_energy, dense_rows, dense_scores
@@ -46,6 +48,8 @@ from recbole_diffusion.model.user_blocks import KeptUsers, UserBlocks, checksum,
 from recbole_diffusion.sampler.ar_gsp import ArGsp
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.uniform import uniform_negatives
+
+PAIR_USERS = 1024  # users whose rows are scored together, where pairs are asked for
 
 
 class TVDiff(Recommender):
@@ -60,6 +64,9 @@ class TVDiff(Recommender):
     x_t enters only through z_t = x_t W_I. So the squared error over the catalogue, the forward noise and the
     whole reverse chain are computed in the hidden space (``training`` and ``scoring``: ``projected``);
     ``dense`` computes them as the paper writes them.
+
+    The chain has rank d. ``linear_term``, ours, adds the scores of a linear item-item model of full rank (EASE
+    or EDLAE in closed form) to it in scoring; such scores are not inner products.
 
     Differences from the authors' code (``docs/models/tvdiff.md`` says why and what they change):
         * AR-GSP is on by default and works; the released code never reaches it, and would score each row on
@@ -108,6 +115,13 @@ class TVDiff(Recommender):
         self.user_blocks = UserBlocks(self.n_users, width, self._block_vectors)
         # The same for lists, within the tolerance.
         self.near_users = KeptUsers(self.n_users, width, self._near_vectors)
+        # A linear model of full rank beside the denoiser, with which scores are no inner products any more.
+        self.linear: ByItems | ByUsers | None = None
+        if o.linear_term != "none":
+            dropout = o.linear_dropout_prob if o.linear_term == "edlae" else 0.0
+            penalties = edlae_penalties(interactions, o.linear_reg_weight, dropout)
+            self.linear = linear_scores(interactions, penalties)
+            self.has_item_vectors = False
         self._forget()
 
     @classmethod
@@ -281,7 +295,13 @@ class TVDiff(Recommender):
         return self._reverse(losses.sum_by_row(self.W_I, items, starts), generator)
 
     def inner_products(self) -> InnerProducts:
-        """Return u_0 and H; a chain without noise runs for the asked users, for lists in short."""
+        """Return u_0 and H; a chain without noise runs for the asked users, for lists in short.
+
+        Raises:
+            TypeError: there is a ``linear_term``.
+        """
+        if self.linear is not None:
+            raise TypeError("with linear_term, scores are not inner products")
 
         def of(users: Tensor) -> Tensor:
             # A noisy chain draws by block of users, so that its vectors come from there.
@@ -334,6 +354,25 @@ class TVDiff(Recommender):
         """Return u_0 of users by their items, [batch, width]; ``seed`` of the chain's noise."""
         return self._fold_in_vectors(histories.items, histories.starts, seed)
 
+    @torch.no_grad()
+    def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:
+        """Return scores of all items for users by their items, [batch, n_items]."""
+        scores = self.fold_in_vectors(histories, seed) @ self._item_side().T
+        if self.linear is None:
+            return scores
+        return self._with_linear(scores, self.linear.of_rows(history_rows(histories, self.n_items)))
+
+    def _with_linear(self, scores: Tensor, linear: Tensor) -> Tensor:
+        """Return s / sd(s) + w l / sd(l), with deviations over the items of each row, [batch, n_items].
+
+        A row of equal numbers, as the linear one of an empty history, says nothing and is left at 0.
+        """
+        total = torch.zeros_like(scores)
+        for part, weight in ((scores, 1.0), (linear.to(scores), self.options.linear_weight)):
+            deviation = part[:, 1:].std(1, correction=0, keepdim=True)  # without the padding item, [batch, 1]
+            total += torch.where(deviation > 0, part * (weight / deviation), 0.0)
+        return total
+
     def _noisy(self) -> bool:
         return self.options.sampling_steps > 0 or self.options.sampling_noise
 
@@ -378,14 +417,24 @@ class TVDiff(Recommender):
         """Return scores of all items, [batch, n_items]; a new tensor, which the evaluator may overwrite."""
         users = interaction[self.USER_ID]
         if self.options.scoring == "dense":
-            return self._dense_scores(users)
-        # [batch, width] x [width, n_items]
-        return self.user_vectors(users) @ self._cache["H"].T
+            scores = self._dense_scores(users)
+        else:
+            # [batch, width] x [width, n_items]
+            scores = self.user_vectors(users) @ self._cache["H"].T
+        if self.linear is None:
+            return scores
+        return self._with_linear(scores, self.linear.of_users(users.cpu().numpy()))
 
     @torch.no_grad()
     def predict(self, interaction: Any) -> Tensor:
         """Return the scores of user-item pairs, [batch]."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        if self.linear is not None:
+            # The deviations are over all items: whole rows, once for each user.
+            distinct, where = torch.unique(users, return_inverse=True)
+            blocks = distinct.split(PAIR_USERS)
+            rows = [self.full_sort_predict({self.USER_ID: block}) for block in blocks]
+            return torch.cat(rows)[where, items]
         if self.options.scoring == "dense":
             return self._dense_scores(users)[torch.arange(len(users), device=users.device), items]
         return (self.user_vectors(users) * self._cache["H"][items]).sum(1)

@@ -6,6 +6,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseScheduleOptions
 
+OF_LINEAR = ("linear_weight", "linear_reg_weight", "linear_dropout_prob")
 OF_AR_GSP = ("gamma", "relaxation_rate", "exact_rank_cells", "candidate_items")
 
 
@@ -76,6 +77,20 @@ class TVDiffOptions(NoiseScheduleOptions):
     candidate_items: int = option(
         "random items that estimate a row's rank threshold beyond exact_rank_cells", low=1
     )
+    # Ours: a linear model of full rank beside the denoiser, in scoring.
+    linear_term: str = option(
+        "scores x B of a linear model added in scoring (ours, not in the paper): ease, edlae, or none",
+        choices=("none", "ease", "edlae"),
+    )
+    linear_weight: float = option(
+        "weight of the linear scores against the denoiser's, both by their deviation over a user's items",
+        low=0,
+        open_low=True,
+    )
+    linear_reg_weight: float = option("lambda of the linear model", low=0, open_low=True)
+    linear_dropout_prob: float = option(
+        "dropout p of EDLAE's penalty, p / (1 - p) times an item's users", low=0, high=1, open_high=True
+    )
     # Batches, and which of two equal computations.
     batch_by: str = option(
         "a training row is an interaction's user, or each user once an epoch",
@@ -101,6 +116,10 @@ class TVDiffOptions(NoiseScheduleOptions):
             found |= dict.fromkeys(("negative_sampler", *OF_AR_GSP), f"entropy_loss is {self.entropy_loss}")
         if self.entropy_loss == "none":
             found["temperature"] = "entropy_loss is none"
+        if self.linear_term == "none":
+            found |= dict.fromkeys(OF_LINEAR, "linear_term is none")
+        elif self.linear_term == "ease":
+            found["linear_dropout_prob"] = "linear_term is ease"
         return found
 
     def __post_init__(self) -> None:
@@ -113,6 +132,12 @@ class TVDiffOptions(NoiseScheduleOptions):
             raise UsageError(
                 f"chain_tolerance is {self.chain_tolerance:g}, but the chain with fewer products is that of "
                 f"aggregation: addition; with {self.aggregation} leave chain_tolerance at 0"
+            )
+        if self.chain_tolerance and self.linear_term != "none":
+            raise UsageError(
+                f"chain_tolerance is {self.chain_tolerance:g}, but lists by a chain with fewer products are of "
+                f"inner products, which scores with linear_term: {self.linear_term} are not; leave "
+                "chain_tolerance at 0"
             )
         if self.scoring == "dense" and (self.sampling_steps or self.sampling_noise):
             raise UsageError(

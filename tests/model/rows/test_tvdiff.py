@@ -58,6 +58,12 @@ class TestDiffRecBackbone(ModelContract):
     epochs = 15
 
 
+class TestTVDiffWithLinearTerm(ModelContract):
+    model = "TVDiff"
+    options = {**SMALL, "linear_term": "edlae", "linear_reg_weight": 5.0, "linear_dropout_prob": 0.2}
+    epochs = 6
+
+
 @pytest.fixture
 def build(checkerboard):
     def make(**options) -> Built:
@@ -451,3 +457,24 @@ def test_view_three_by_judges_draws_hard_items_of_a_rows_own(build, monkeypatch)
     # Rank(j) <= 0.2 n = 10, estimated from 25 judges: a mean near 5.5, against 25.5 of a uniform draw.
     assert seen["rank"].mean() < 12
     assert len(seen["drawn"].unique()) > 10
+
+
+def test_the_linear_term_is_added_by_deviations(build):
+    """Against the plain formula: rows by their own deviations, EASE's weights from RecBole's equations."""
+    plain, built = (
+        build(linear_term=term, linear_weight=0.7, linear_reg_weight=4.0) for term in ("none", "ease")
+    )
+    built.model.load_state_dict(plain.model.state_dict())
+    users = torch.arange(1, 12)
+    s = plain.model.eval().full_sort_predict(plain.users(users.tolist()))
+    X = torch.zeros(built.model.n_users, built.model.n_items, dtype=torch.float64)
+    rows = built.train._dataset.inter_feat
+    X[rows[built.model.USER_ID], rows[built.model.ITEM_ID]] = 1
+    P = torch.linalg.inv(X.T @ X + 4.0 * torch.eye(X.shape[1], dtype=torch.float64))
+    B = -P / P.diagonal()
+    B.fill_diagonal_(0)
+    linear = X[users] @ B
+    expected = s / s[:, 1:].std(1, correction=0, keepdim=True)
+    expected = expected + 0.7 * linear / linear[:, 1:].std(1, correction=0, keepdim=True)
+    found = built.model.eval().full_sort_predict(built.users(users.tolist()))
+    torch.testing.assert_close(found[:, 1:], expected[:, 1:], rtol=1e-5, atol=1e-5)
