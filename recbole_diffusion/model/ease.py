@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import psutil
 import scipy.sparse as sp
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from recbole_diffusion.errors import UsageError
 
 BLOCK = 2**21  # cells of a block of columns or rows: 16 MB
 STRIP = 2**19  # numbers in a strip of a matrix of items x items: 2 MB
@@ -52,7 +55,7 @@ def ease_weights(interactions: sp.csr_matrix, reg_weight: float | np.ndarray) ->
         LinAlgError: X^T X + reg_weight I is not positive definite.
     """
     # P is symmetric, so that its columns, divided by the diagonal, are rows of what is returned.
-    weights, _ = regularised_inverse(interactions, reg_weight, lambda inverse: None, by_diagonal=True)
+    weights, _ = regularised_inverse(interactions, reg_weight, by_diagonal=True)
     np.fill_diagonal(weights, 0.0)
     return weights
 
@@ -60,7 +63,7 @@ def ease_weights(interactions: sp.csr_matrix, reg_weight: float | np.ndarray) ->
 def regularised_inverse(
     interactions: sp.csr_matrix,
     reg_weight: float | np.ndarray,
-    read: Callable[[np.ndarray], Any],
+    read: Callable[[np.ndarray], Any] | None = None,
     by_diagonal: bool = False,
 ) -> tuple[np.ndarray, Any]:
     """Return P = (X^T X + reg_weight I)^-1 in single precision, and what is read from it in double.
@@ -71,7 +74,7 @@ def regularised_inverse(
     Args:
         interactions: X, CSR [., n].
         reg_weight: lambda, or one for each column, [n].
-        read: called with P, float64 [n, n].
+        read: called with P, float64 [n, n]; None: nothing is.
         by_diagonal: divide each row i of the result by -P_jj at its columns j, as EASE does.
 
     Returns:
@@ -83,6 +86,7 @@ def regularised_inverse(
     from scipy.linalg import lapack
 
     n = interactions.shape[1]
+    _check_room(n)
     memory = np.empty(n * n)
     inverse = memory.reshape((n, n), order="F")  # column by column, as LAPACK takes it without a copy
     _fill_gram(inverse, interactions, reg_weight)
@@ -92,7 +96,7 @@ def regularised_inverse(
     if failed:
         raise np.linalg.LinAlgError("it is not positive definite")
     _mirror(inverse)
-    found = read(inverse)
+    found = read(inverse) if read else None
     diagonal = -inverse.diagonal() if by_diagonal else np.ones(n)
     # P is symmetric: its columns are rows. Row i goes to the place of rows that are done already.
     rows, result = memory.reshape(n, n), memory.view(np.float32)[: n * n].reshape(n, n)
@@ -101,6 +105,17 @@ def regularised_inverse(
     del inverse, rows, result
     memory.resize((n * n + 1) // 2, refcheck=False)  # the other half is given back
     return memory.view(np.float32)[: n * n].reshape(n, n), found
+
+
+def _check_room(n: int) -> None:
+    """Raise UsageError if this machine cannot hold a matrix of n^2 doubles."""
+    needed, there = n * n * 8, psutil.virtual_memory().total
+    if needed > there:
+        raise UsageError(
+            f"EASE and EDLAE invert a matrix of {n:,} x {n:,}, the smaller of users and items, which takes "
+            f"{needed / 2**30:,.1f} GiB; this machine has {there / 2**30:,.1f} GiB. --model=SparseEASE holds "
+            "k weights an item instead"
+        )
 
 
 def _blocks(n: int) -> Iterator[slice]:

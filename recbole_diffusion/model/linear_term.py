@@ -51,13 +51,18 @@ class ByUsers:
     """The same from K, [n_users, n_users]; the arguments and results are those of :class:`ByItems`.
 
     Of a trained user it reads one row of K and all of X, of a new one all of K as well.
+
+    Raises:
+        LinAlgError: a penalty is 0, without which X^T X has no inverse here.
     """
 
     def __init__(self, interactions: sp.csr_matrix, penalties: float | np.ndarray) -> None:
-        n_users, n_items = interactions.shape
+        n_items = interactions.shape[1]
         self.interactions = interactions
         self.transposed = interactions.T.tocsr()  # X^T
         self.penalties = np.broadcast_to(np.asarray(penalties, np.float64), n_items)
+        if not (self.penalties > 0).all():
+            raise np.linalg.LinAlgError("users are fewer than items")
         # Y Y^T is the Gram matrix of Y^T, [n_items, n_users].
         scaled = sp.diags(self.penalties**-0.5) @ interactions.T.astype(np.float64)
         self.kernel, explained = regularised_inverse(scaled.tocsr(), 1.0, self._explained)
@@ -69,8 +74,9 @@ class ByUsers:
         columns = self.transposed
         found = np.zeros(columns.shape[0])
         for item in range(len(found)):
-            users = columns.indices[columns.indptr[item] : columns.indptr[item + 1]]
-            found[item] = kernel[users[:, None], users].sum()
+            some = slice(columns.indptr[item], columns.indptr[item + 1])
+            users, values = columns.indices[some], columns.data[some]
+            found[item] = values @ kernel[users[:, None], users] @ values
         return found
 
     def of_users(self, users: np.ndarray) -> Tensor:
@@ -88,7 +94,7 @@ class ByUsers:
         return self._scores(combined, rows, True)
 
     def _scores(self, parts: Callable[[slice], np.ndarray], rows: sp.csr_matrix, new: bool) -> Tensor:
-        """Return X_uj - (X P D)_uj / (D_j P_jj) of some rows, whose X P D is K X, or x - parts X of a new row.
+        """Return x_j - (x P D)_j / (D_j P_jj) of some rows x, with x P D = K X, or x - parts X if new.
 
         Args:
             parts: from a block of the rows to what X is multiplied with, [block, n_users].
@@ -106,6 +112,11 @@ class ByUsers:
         return found
 
 
+def fewer_users(interactions: sp.csr_matrix) -> bool:
+    """Return whether the matrix of users is the smaller one."""
+    return interactions.shape[0] < interactions.shape[1]
+
+
 def linear_scores(interactions: sp.csr_matrix, penalties: float | np.ndarray) -> ByItems | ByUsers:
     """Return EASE's scores by the smaller of the two matrices.
 
@@ -113,8 +124,7 @@ def linear_scores(interactions: sp.csr_matrix, penalties: float | np.ndarray) ->
         interactions: X, CSR float32 [n_users, n_items].
         penalties: D, one number for all items or one for each, [n_items]; positive.
     """
-    form = ByUsers if interactions.shape[0] < interactions.shape[1] else ByItems
-    return form(interactions, penalties)
+    return (ByUsers if fewer_users(interactions) else ByItems)(interactions, penalties)
 
 
 def edlae_penalties(interactions: sp.csr_matrix, reg_weight: float, dropout_prob: float) -> np.ndarray:

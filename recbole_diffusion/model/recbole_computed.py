@@ -11,6 +11,7 @@ from recbole_diffusion.compat import GeneralRecommender, Interaction
 from recbole_diffusion.model.base import FoldInHistories, ModelInterface
 from recbole_diffusion.model.ease import Strips, ease_weights
 from recbole_diffusion.model.history_model import history_rows
+from recbole_diffusion.model.linear_term import ByUsers, fewer_users
 
 
 class ItemSimilarity(ModelInterface):
@@ -33,7 +34,8 @@ class EASE(ItemSimilarity):
     """EASE, scored by strips of its matrix that stay in the cache; RecBole reads all of it for each row.
 
     The sums are RecBole's own, term by term. The strips are a second matrix of items x items; there are never
-    more than two in single precision.
+    more than two in single precision. Where users are fewer than items, scores are those of one matrix of
+    users x users instead (``model/linear_term.py``), equal up to rounding.
     """
 
     computed_when_made = True
@@ -44,8 +46,13 @@ class EASE(ItemSimilarity):
         GeneralRecommender.__init__(self, config, dataset)
         self.dummy_param = torch.nn.Parameter(torch.zeros(1))
         self.interaction_matrix = dataset.inter_matrix(form="csr").astype(np.float32)
-        self.item_similarity = ease_weights(self.interaction_matrix, config["reg_weight"])
-        self.other_parameter_name = ["interaction_matrix", "item_similarity"]
+        self.item_similarity = None  # unless a checkpoint has it
+        self.other_parameter_name = ["interaction_matrix"]
+        if fewer_users(self.interaction_matrix):
+            self.by_users = ByUsers(self.interaction_matrix, config["reg_weight"])
+        else:
+            self.item_similarity = ease_weights(self.interaction_matrix, config["reg_weight"])
+            self.other_parameter_name.append("item_similarity")
 
     def load_other_parameter(self: Any, para: Any) -> None:
         """Take the matrices of a checkpoint, and drop what was made of those before."""
@@ -56,11 +63,27 @@ class EASE(ItemSimilarity):
     @torch.no_grad()
     def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
         """Return scores of all items, [batch, n_items]."""
+        users = interaction[self.USER_ID].cpu().numpy()
+        if self.item_similarity is None:
+            return self.by_users.of_users(users).to(self.device)
         if self._strips[0] is not self.item_similarity:
             self._strips = self.item_similarity, Strips(self.item_similarity)
         # The training rows, [users, n_items].
-        rows = self.interaction_matrix[interaction[self.USER_ID].cpu().numpy(), :]
-        return self._strips[1].times(rows).to(self.device)
+        return self._strips[1].times(self.interaction_matrix[users, :]).to(self.device)
+
+    @torch.no_grad()
+    def predict(self: Any, interaction: Interaction) -> Tensor:
+        """Return the scores of user-item pairs, [batch]."""
+        if self.item_similarity is not None:
+            return super().predict(interaction)  # type: ignore[misc]
+        users, places = torch.unique(interaction[self.USER_ID], return_inverse=True)
+        return self.full_sort_predict({self.USER_ID: users})[places, interaction[self.ITEM_ID]]
+
+    def fold_in_scores(self: Any, histories: FoldInHistories, seed: int) -> Tensor:
+        """Return scores by the items of histories, [batch, n_items]; see ``ModelInterface``."""
+        if self.item_similarity is not None:
+            return super().fold_in_scores(histories, seed)
+        return self.by_users.of_rows(history_rows(histories, self.n_items)).to(self.device)
 
 
 class SLIM(ItemSimilarity):

@@ -15,7 +15,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.data.sampling import require_negatives
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.model import ease
+from recbole_diffusion.model import ease, recbole_computed
 from recbole_diffusion.options.negatives import BY_SCORES, BY_VECTORS, MIXED, OF_RECBOLE
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.sampler.choose import SAMPLERS
@@ -118,22 +118,30 @@ def dense_ease(loader, reg_weight):
     return weights
 
 
-@pytest.mark.parametrize("reg_weight", [1.0, 250.0])
-def test_ease_has_the_weights_of_the_formula_and_the_lists_of_recboles_class(movies, reg_weight):
+@pytest.mark.parametrize(
+    ("reg_weight", "by_users"), [(1.0, False), (250.0, False), (1.0, True), (250.0, True)]
+)
+def test_ease_has_the_weights_of_the_formula_and_the_lists_of_recboles_class(
+    movies, monkeypatch, reg_weight, by_users
+):
+    monkeypatch.setattr(recbole_computed, "fewer_users", lambda rows: by_users)
     config, loader = movies("EASE", reg_weight=reg_weight)
     ours, theirs = pair_of(config, loader)
     weights = ours.item_similarity
-    assert weights.dtype == np.float32
-    assert weights.flags.c_contiguous
-    np.testing.assert_allclose(weights, dense_ease(loader, reg_weight), atol=2e-7)
-    np.testing.assert_allclose(weights, np.asarray(theirs.item_similarity), atol=2e-7)
+    if by_users:
+        assert weights is None
+    else:
+        assert weights.dtype == np.float32
+        assert weights.flags.c_contiguous
+        np.testing.assert_allclose(weights, dense_ease(loader, reg_weight), atol=2e-7)
+        np.testing.assert_allclose(weights, np.asarray(theirs.item_similarity), atol=2e-7)
     everyone = Interaction({"user_id": torch.arange(1, ours.n_users)})
     found, wanted = (one.full_sort_predict(everyone).view(ours.n_users - 1, -1) for one in (ours, theirs))
-    assert torch.allclose(found, wanted, atol=1e-5)
+    assert torch.allclose(found, wanted, atol=3e-5)
     same = found.topk(20).indices == wanted.topk(20).indices
     assert same.float().mean() > 0.999
     pairs = Interaction({"user_id": torch.tensor([1, 7, 7]), "item_id": torch.tensor([5, 5, 90])})
-    assert torch.allclose(ours.predict(pairs), theirs.predict(pairs), atol=1e-5)
+    assert torch.allclose(ours.predict(pairs), theirs.predict(pairs), atol=3e-5)
 
 
 def test_ease_takes_the_memory_of_two_single_precision_matrices(movies, monkeypatch):
@@ -151,7 +159,8 @@ def test_ease_takes_the_memory_of_two_single_precision_matrices(movies, monkeypa
     assert left < 1.01 * weights.nbytes
 
 
-def test_the_strips_of_ease_go_with_the_matrix_that_they_are_of(movies):
+def test_the_strips_of_ease_go_with_the_matrix_that_they_are_of(movies, monkeypatch):
+    monkeypatch.setattr(recbole_computed, "fewer_users", lambda rows: False)
     config, loader = movies("EASE")
     model = config.model_class(config, loader._dataset)
     user = Interaction({"user_id": torch.tensor([1])})
@@ -160,6 +169,12 @@ def test_the_strips_of_ease_go_with_the_matrix_that_they_are_of(movies):
     model.load_other_parameter(stored)
     assert model._strips == (None, None)
     assert torch.allclose(model.full_sort_predict(user), 4 * before)
+    # A model by users takes the checkpoint of one by items.
+    monkeypatch.setattr(recbole_computed, "fewer_users", lambda rows: True)
+    other = config.model_class(config, loader._dataset)
+    assert torch.allclose(other.full_sort_predict(user), before, atol=1e-5)
+    other.load_other_parameter(stored)
+    assert torch.allclose(other.full_sort_predict(user), 4 * before)
 
 
 def test_a_matrix_without_inverse_says_what_gives_it_one(checkerboard):

@@ -39,8 +39,8 @@ class EDLAE(HistoryModel):
 
         B_ij = -C_ij / C_jj,  C = (R^T R + p / (1 - p) diag(R^T R) + lambda I)^-1
 
-    p is ``dropout_prob`` and lambda ``reg_weight``; p = 0 is EASE. Held is a dense matrix of items x items, or
-    of users x users where these are fewer (``model/linear_term.py``).
+    p is ``dropout_prob`` and lambda ``reg_weight``; p = 0 is EASE. Held is a dense matrix of items x items,
+    or of users x users where these are fewer (``model/linear_term.py``).
     """
 
     options: EDLAEOptions

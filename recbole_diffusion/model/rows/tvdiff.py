@@ -65,8 +65,8 @@ class TVDiff(Recommender):
     whole reverse chain are computed in the hidden space (``training`` and ``scoring``: ``projected``);
     ``dense`` computes them as the paper writes them.
 
-    The chain has rank d. ``linear_term``, ours, adds the scores of a linear item-item model of full rank (EASE
-    or EDLAE in closed form) to it in scoring; such scores are not inner products.
+    The chain has rank d. ``linear_term``, ours, adds the scores of a linear item-item model of full rank
+    (EASE or EDLAE in closed form) to it in scoring; such scores are not inner products.
 
     Differences from the authors' code (``docs/models/tvdiff.md`` says why and what they change):
         * AR-GSP is on by default and works; the released code never reaches it, and would score each row on

@@ -135,8 +135,8 @@ class TVDiffOptions(NoiseScheduleOptions):
             )
         if self.chain_tolerance and self.linear_term != "none":
             raise UsageError(
-                f"chain_tolerance is {self.chain_tolerance:g}, but lists by a chain with fewer products are of "
-                f"inner products, which scores with linear_term: {self.linear_term} are not; leave "
+                f"chain_tolerance is {self.chain_tolerance:g}, but lists by a chain with fewer products are "
+                f"of inner products, which scores with linear_term: {self.linear_term} are not; leave "
                 "chain_tolerance at 0"
             )
         if self.scoring == "dense" and (self.sampling_steps or self.sampling_noise):
