@@ -28,7 +28,8 @@ LINEAR = {"EASE", "EDLAE", "SLIM", "SLIMElastic", "SANSA", "ItemKNN", "UserKNN",
 LINEAR |= {"PureSVD", "LinkProp", "SourceRegression", "ItemMean", "SourceOffset"}
 # What a paper's table calls a model that has another name here, as simple() writes both.
 ALIASES = {"bpr": {"bprmf", "mf"}, "neumf": {"ncf"}, "causaldiffrec": {"causaldiff"}}
-COLUMNS = ["system", "row", "seeds", "ours", "paper", "reaches it", "above linear", "train s", "peak MiB"]
+COSTS = ["build s", "train s", "peak MiB"]
+COLUMNS = ["system", "row", "seeds", "ours", "paper", "reaches it", "above linear", *COSTS]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class System:
         paper: the published value, None where the paper's table lacks it.
         linear: the best linear row, by validation, and its mean; None where there is none.
         smaller: whether smaller values are better.
-        shown: cells of the metric, the seconds of training, the peak memory.
+        shown: cell of the metric.
+        costs: cells of ``COSTS``; an empty one where the runs are older than it.
     """
 
     name: str
@@ -57,7 +59,8 @@ class System:
     paper: float | None
     linear: tuple[str, float] | None
     smaller: bool
-    shown: tuple[Cell, Cell, Cell]
+    shown: Cell
+    costs: list[Cell]
 
     @property
     def reaches(self) -> bool | None:
@@ -81,9 +84,8 @@ class System:
         if self.linear is not None and change:
             change += f" ({100 * (self.mean / self.linear[1] - 1):+.1f} %)"
         published = Cell("") if self.paper is None else number(self.paper)
-        ours, train, peak = self.shown
-        first = [Cell(self.name), Cell(self.row), Cell(str(self.seeds)), ours, published]
-        return [*first, Cell(words[self.reaches]), Cell(change), train, peak]
+        first = [Cell(self.name), Cell(self.row), Cell(str(self.seeds)), self.shown, published]
+        return [*first, Cell(words[self.reaches]), Cell(change), *self.costs]
 
 
 def simple(name: str) -> str:
@@ -140,7 +142,7 @@ def systems(plan: Plan, outcomes: Outcomes, part: str, table: Table, metric: str
         metric: the metric that is compared.
     """
     chosen, smaller = chosen_rows(plan, outcomes), smaller_is_better(metric)
-    places = {name: table.columns.index(name) for name in (metric, "train s", "peak MiB")}
+    places = {name: table.columns.index(name) for name in (metric, *COSTS) if name in table.columns}
     rows = {row[0].text: row for row in table.rows}
     of = {row: outcomes[row][0].row.model for row in chosen.values()}
     linear = [(valid_score(outcomes[row][1]) or 0.0, row) for row, model in of.items() if model in LINEAR]
@@ -154,7 +156,8 @@ def systems(plan: Plan, outcomes: Outcomes, part: str, table: Table, metric: str
         )
         place = plan.metrics.index(metric)
         paper = values[1][place] if values and place < len(values[1]) else None
-        ours, train, peak = (rows[row][places[one]] for one in (metric, "train s", "peak MiB"))
+        ours = rows[row][places[metric]]
+        costs = [rows[row][places[one]] if one in places else Cell("") for one in COSTS]
         found.append(
             System(
                 *(
@@ -168,7 +171,8 @@ def systems(plan: Plan, outcomes: Outcomes, part: str, table: Table, metric: str
                     of_linear,
                 ),
                 smaller,
-                (ours, train, peak),
+                ours,
+                costs,
             )
         )
     return sorted(found, key=lambda one: one.mean if smaller else -one.mean)
@@ -238,7 +242,8 @@ tuned linear model of the same table.
 
 Of each system a table has the row that validation chose, with all of its seeds, sorted by the metric; the
 linear model too was chosen on validation. Papers chose on the test part, often on splits of their own: the
-plan's page says how far digits can be compared. Seconds are of training, on one or two threads of a shared
+plan's page says how far digits can be compared. Seconds are of making the model, in which a closed form is
+computed whole (empty for older runs), and of training, on one or two threads of a shared
 machine. Made by `python -m benchmarks.all_systems` from the runs behind the pages.
 """
     return text.splitlines()

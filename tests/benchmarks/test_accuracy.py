@@ -450,8 +450,9 @@ def test_a_row_of_the_best_of_others_is_computed_metric_by_metric(made, tmp_path
 
 def system(**values):
     named = {"name": "A", "row": "A", "model": "A", "seeds": 3, "mean": 0.2, "deviation": 0.0, "paper": None}
-    cells = (_tables.Cell("0.2"),) * 3
-    return all_systems.System(**{**named, "linear": None, "smaller": False, "shown": cells, **values})
+    cell = _tables.Cell("0.2")
+    rest = {"linear": None, "smaller": False, "shown": cell, "costs": [cell] * 3}
+    return all_systems.System(**{**named, **rest, **values})
 
 
 @pytest.mark.parametrize(
