@@ -22,6 +22,8 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the sweep has its own display
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Trials have the priority of the command: 15 steps below it, Ray's own, their seconds would say little.
+    "RAY_worker_niceness": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folders hold more than Tune's own log files
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the command, as it does elsewhere
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",

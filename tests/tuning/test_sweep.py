@@ -56,6 +56,7 @@ def searched(sweepable, tmp_path_factory):
     def on_report(trial):
         if "damaged" not in happened:
             happened["damaged"] = DAMAGED
+            happened["priority"] = psutil.Process(trial.pid).nice()
             damaged = folder / f"trials/{DAMAGED:03d}"
             damaged.mkdir(parents=True)
             (damaged / "config.yaml").write_text("{ not: yaml")
@@ -118,6 +119,11 @@ def test_a_killed_trial_goes_on_from_its_checkpoint(searched):
     log = (Path(found["sweep_dir"]) / trial["folder"] / "log.txt").read_text()
     assert log.count("resumed after epoch 2") + log.count("resumed after epoch 3") == 1
     assert f"trial {happened['killed']:03d} continues from its checkpoint after failure 1" in output
+
+
+def test_a_trial_has_the_priority_of_the_command(searched):
+    _, happened, _ = searched
+    assert happened["priority"] == psutil.Process().nice()
 
 
 def test_a_damaged_folder_does_not_stop_the_sweep(searched):
