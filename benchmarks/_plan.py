@@ -22,7 +22,8 @@ class Row:
         grid: option -> values; the combination with the best validation score is run with every seed.
         seeds: consecutive seeds; None: the plan's.
         protocols: names of its protocols; None: all of the plan.
-        weights_of: name of the row whose trained weights it scores with its own options.
+        weights_of: name of the row whose trained weights it scores with its own options; the points of its
+            grid are compared on validation with the weights of the first seed.
         published: number of a figure of TV-Diff's paper and the value whose numbers stand beside the row's,
             as in ``recbole_diffusion/report/paper/tvdiff_figures.yaml``.
     """

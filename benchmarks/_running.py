@@ -1,5 +1,6 @@
 """Runs of a plan: each experiment is a sweep by ``tune``, or scores the weights of another row."""
 
+import json
 import sys
 import time
 from collections.abc import Mapping
@@ -7,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._plan import Experiment, Plan
-from benchmarks._stored import Folders, seed_folders
+from benchmarks._stored import Folders, chosen_point, point_file, seed_folders
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.report.compared_metrics import smaller_is_better
+from recbole_diffusion.storage.atomic import write_whole
 from recbole_diffusion.storage.lock import locked
 from recbole_diffusion.storage.properties import model_values
+from recbole_diffusion.storage.yaml_io import load_yaml
 from recbole_diffusion.tuning.driver import read_settings, sweep
 from recbole_diffusion.tuning.ray_session import ray_session
 
@@ -61,7 +65,9 @@ class Runner:
     def finished(self, experiment: Experiment) -> bool:
         """Return whether an experiment has all of its results."""
         if experiment.row.weights_of:
-            folders = seed_folders(experiment)
+            if experiment.row.grid and self._scores(experiment).count(None):
+                return False
+            folders = seed_folders(experiment, chosen_point(Folders(self.runs), experiment)[0])
             return all((self.runs / folder / "result.json").is_file() for folder in folders)
         record = Folders(self.runs).sweep(experiment.folder)
         if record is None or record["winner"] is None:
@@ -148,18 +154,37 @@ class Runner:
         )
 
     def _score(self, experiment: Experiment, weights: Experiment) -> None:
-        """Evaluate the weights of another row, those of each seed, with this row's options."""
+        """Evaluate the weights of another row, those of each seed, with this row's options.
+
+        The points of a grid are scored on validation with the weights of the first seed; the test part is
+        evaluated with the best of them alone.
+        """
         record = Folders(self.runs).sweep(weights.folder) or {"final": []}
         trained = {trial["seed"]: trial["folder"] for trial in record["final"]}
-        for seed, folder in zip(experiment.seeds, seed_folders(experiment), strict=True):
-            path = self.runs / folder
+
+        def scored(path: Path, seed: int, point: Mapping[str, Any], test: bool) -> dict[str, Any]:
             if (path / "config.yaml").is_file():
-                run(resume=path)
-                continue
-            own = {
-                "seed": seed,
-                "run_dir": str(path),
-                "load_checkpoint": str(self.runs / weights.folder / trained[seed] / "best.pt"),
-            }
-            overrides = {**self.options(experiment), **own}
-            run(experiment.row.model, experiment.dataset, overrides=overrides)
+                return run(resume=path, test=test)
+            checkpoint = self.runs / weights.folder / trained[seed] / "best.pt"
+            own = {"seed": seed, "run_dir": str(path), "load_checkpoint": str(checkpoint)}
+            overrides = {**self.options(experiment), **point, **own}
+            return run(experiment.row.model, experiment.dataset, overrides=overrides, test=test)
+
+        if experiment.row.grid:
+            scores = self._scores(experiment)
+            for number, point in enumerate(experiment.points):
+                if scores[number] is None:
+                    path = self.runs / experiment.folder / f"trials/{number:03d}"
+                    result = scored(path, experiment.seeds[0], point, False)
+                    sign = -1 if smaller_is_better(load_yaml(path / "config.yaml")["valid_metric"].lower()) else 1
+                    scores[number] = sign * result["best_valid_score"]
+                    text = json.dumps(scores).encode()
+                    write_whole(self.runs / point_file(experiment), lambda file, text=text: file.write(text))
+        number = chosen_point(Folders(self.runs), experiment)[0]
+        for seed, folder in zip(experiment.seeds, seed_folders(experiment, number), strict=True):
+            scored(self.runs / folder, seed, experiment.points[number], True)
+
+    def _scores(self, experiment: Experiment) -> list[float | None]:
+        """Return the validation score of each point of the grid of such a row, None where it has none."""
+        kept = Folders(self.runs).content(point_file(experiment))
+        return kept or [None] * len(experiment.points)

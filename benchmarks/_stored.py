@@ -177,7 +177,9 @@ def outcome_of(stored: Stored, experiment: Experiment) -> Outcome | None:
     if record is not None:
         found = _of_sweep(stored, experiment, record)
     elif experiment.row.weights_of:
-        found = Outcome({}, _runs(stored, seed_folders(experiment)), 1)
+        number, searched = chosen_point(stored, experiment)
+        runs = _runs(stored, seed_folders(experiment, number))
+        found = Outcome(experiment.points[number], runs, searched)
     else:
         found = None
     found = found if found is not None and found.runs else before_sweeps(stored, experiment)
@@ -187,9 +189,29 @@ def outcome_of(stored: Stored, experiment: Experiment) -> Outcome | None:
     return found
 
 
-def seed_folders(experiment: Experiment) -> list[str]:
-    """Return the folders of the runs of a row that scores another row's weights, a seed each."""
-    return [f"{experiment.folder}/final/000-seed-{seed}" for seed in experiment.seeds]
+def seed_folders(experiment: Experiment, number: int) -> list[str]:
+    """Return the folders of the runs of a row that scores another row's weights, a seed each.
+
+    Args:
+        experiment: of the row.
+        number: of the point of its grid.
+    """
+    return [f"{experiment.folder}/final/{number:03d}-seed-{seed}" for seed in experiment.seeds]
+
+
+def point_file(experiment: Experiment) -> str:
+    """Return the file with the validation scores of the points of such a row."""
+    return f"{experiment.folder}/points.json"
+
+
+def chosen_point(stored: Stored, experiment: Experiment) -> tuple[int, int]:
+    """Return the number of the point that such a row has chosen, and how many have a score; no grid: (0, 1).
+
+    The scores are of which larger is better, null where a point has none yet.
+    """
+    scores = stored.content(point_file(experiment)) or [0.0]
+    there = [(score, -number) for number, score in enumerate(scores) if score is not None]
+    return -max(there)[1], len(there)
 
 
 def check_options(run: RunRecord, options: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 
 from benchmarks._page import page_parser, show_page
 from benchmarks._plan import Experiment, Plan
-from benchmarks._stored import Stored, old_folder, open_stored, outcome_of, pack
+from benchmarks._stored import Stored, old_folder, open_stored, outcome_of, pack, point_file
 from benchmarks._tables import (
     compared,
     group_lines,
@@ -94,6 +94,8 @@ def _lines_of(plan: Plan, stored: Stored, experiment: Experiment) -> Iterator[di
         for number, point in enumerate(experiment.points)
         for seed in experiment.seeds
     }
+    if points := stored.content(point_file(experiment)):
+        yield {"file": point_file(experiment), "content": points}
     new = {f"{experiment.folder}/final/{run.path.name}": outcome.chosen for run in outcome.runs}
     for folder, point in (new if stored.run(next(iter(new))) else old).items():
         run = stored.run(folder)

@@ -8,11 +8,12 @@ import json
 import random
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from scipy import stats
 
-from benchmarks import _running, _tables, accuracy, all_systems
+from benchmarks import _running, _stored, _tables, accuracy, all_systems
 from benchmarks._plan import Plan
 from benchmarks._running import Runner
 from benchmarks._stored import Folders, Packed, open_stored, outcome_of, pack
@@ -73,6 +74,14 @@ PLAN = {
             "datasets": ["parity"],
             "weights_of": "MultiVAE",
             "options": {"epochs": 0, "mlp_hidden_size": [16], "latent_dimension": 8, "learning_rate": 0.01},
+        },
+        {
+            "name": "MultiVAE, scored by a grid",
+            "model": "MultiVAE",
+            "datasets": ["parity"],
+            "weights_of": "MultiVAE",
+            "options": {"epochs": 0, "mlp_hidden_size": [16], "latent_dimension": 8},
+            "grid": {"learning_rate": [0.5, 0.01]},
         },
     ],
 }
@@ -176,6 +185,30 @@ def test_weights_of_another_row_are_scored_seed_by_seed(made):
         assert (again["test"], again["best_epoch"]) == (trained["test"], -1)
 
 
+def test_a_grid_over_the_weights_of_another_row_is_searched_on_validation(made):
+    folder = "MultiVAE,_scored_by_a_grid"
+    points = json.loads((made["folder"] / f"runs/parity-honest/{folder}/points.json").read_text())
+    trained = result_of(made, "MultiVAE/final/000-seed-5")["best_valid_score"]
+    assert points == [trained, trained]  # the rate is nothing to weights that are there
+    assert result_of(made, f"{folder}/trials/001")["test"] is None
+    # Of equal points the first one.
+    again = result_of(made, f"{folder}/final/000-seed-6")
+    assert again["test"] == result_of(made, "MultiVAE/final/000-seed-6")["test"]
+    assert not (made["folder"] / f"runs/parity-honest/{folder}/final/001-seed-5").exists()
+
+
+def test_the_best_point_over_given_weights_is_taken():
+    (one,) = [
+        experiment
+        for experiment in Plan.read(ROOT / "benchmarks/plans/tvdiff_linear.yaml").experiments()
+        if str(experiment) == "TVDiff + EASE, width 64 on lastfm, honest"
+    ]
+    scores = [0.1, 0.3, None, 0.3]
+    stored = SimpleNamespace(content=lambda file: scores if file == _stored.point_file(one) else None)
+    assert _stored.chosen_point(stored, one) == (1, 3)
+    assert _stored.chosen_point(SimpleNamespace(content=lambda _: None), one) == (0, 1)
+
+
 def test_another_process_is_left_alone(made, monkeypatch):
     runs = made["folder"] / "runs"
     runner = Runner(made["plan"], "data", runs, only="EASE on parity")
@@ -245,7 +278,7 @@ def test_tests_are_over_users_with_holms_correction(made, page):
         return load_user_metrics(path)["test"]
 
     p = {}
-    for name in ("EASE", "MultiVAE,_scored_again"):
+    for name in ("EASE", "MultiVAE,_scored_again", "MultiVAE,_scored_by_a_grid"):
         means = []
         for row in ("MultiVAE", name):
             tables = [users(row, seed) for seed in (5, 6)]
