@@ -43,8 +43,8 @@ def penalty(name, times, factor, **given):
     for weight in (0.0, 1.0):
         options = {"data_path": ".", "load_col": {"inter": ["user_id", "item_id"]}, "state": "ERROR", "reg_weight": weight, **given}
         config = Config(model=name, dataset="toy", config_dict={**options, "message_dropout": 0.0, "cor_weight": 0.0})
-        train, _, _ = data_preparation(config, create_dataset(config))
         init_seed(1, True)
+        train, _, _ = data_preparation(config, create_dataset(config))
         model = get_model(name)(config, train.dataset)
         with torch.no_grad():
             for embedding in (model.user_embedding, model.item_embedding):
