@@ -176,7 +176,11 @@ class Runner:
                 if scores[number] is None:
                     path = self.runs / experiment.folder / f"trials/{number:03d}"
                     result = scored(path, experiment.seeds[0], point, False)
-                    sign = -1 if smaller_is_better(load_yaml(path / "config.yaml")["valid_metric"].lower()) else 1
+                    sign = (
+                        -1
+                        if smaller_is_better(load_yaml(path / "config.yaml")["valid_metric"].lower())
+                        else 1
+                    )
                     scores[number] = sign * result["best_valid_score"]
                     text = json.dumps(scores).encode()
                     write_whole(self.runs / point_file(experiment), lambda file, text=text: file.write(text))

@@ -76,7 +76,7 @@ PLAN = {
             "options": {"epochs": 0, "mlp_hidden_size": [16], "latent_dimension": 8, "learning_rate": 0.01},
         },
         {
-            "name": "MultiVAE, scored by a grid",
+            "name": "MultiVAE, of a grid",
             "model": "MultiVAE",
             "datasets": ["parity"],
             "weights_of": "MultiVAE",
@@ -186,7 +186,7 @@ def test_weights_of_another_row_are_scored_seed_by_seed(made):
 
 
 def test_a_grid_over_the_weights_of_another_row_is_searched_on_validation(made):
-    folder = "MultiVAE,_scored_by_a_grid"
+    folder = "MultiVAE,_of_a_grid"
     points = json.loads((made["folder"] / f"runs/parity-honest/{folder}/points.json").read_text())
     trained = result_of(made, "MultiVAE/final/000-seed-5")["best_valid_score"]
     assert points == [trained, trained]  # the rate is nothing to weights that are there
@@ -278,7 +278,7 @@ def test_tests_are_over_users_with_holms_correction(made, page):
         return load_user_metrics(path)["test"]
 
     p = {}
-    for name in ("EASE", "MultiVAE,_scored_again", "MultiVAE,_scored_by_a_grid"):
+    for name in ("EASE", "MultiVAE,_scored_again", "MultiVAE,_of_a_grid"):
         means = []
         for row in ("MultiVAE", name):
             tables = [users(row, seed) for seed in (5, 6)]
@@ -317,8 +317,13 @@ def test_the_collected_file_has_no_path_and_the_same_bytes_again(made, collected
         "parity-honest/EASE",
         *(f"parity-honest/EASE/final/001-seed-{seed}" for seed in (5, 6)),
         "parity-honest/MultiVAE",
-        *(f"parity-honest/MultiVAE,_scored_again/final/000-seed-{seed}" for seed in (5, 6)),
+        *(
+            f"parity-honest/MultiVAE,_{name}/final/000-seed-{seed}"
+            for name in ("of_a_grid", "scored_again")
+            for seed in (5, 6)
+        ),
         *(f"parity-honest/MultiVAE/final/000-seed-{seed}" for seed in (5, 6)),
+        "parity-honest/MultiVAE,_of_a_grid/points.json",
         "parity-honest/paired-test.json",
     ]
 
