@@ -10,8 +10,8 @@ from torch import Tensor
 from recbole_diffusion.compat import GeneralRecommender, Interaction
 from recbole_diffusion.model.base import FoldInHistories, ModelInterface
 from recbole_diffusion.model.ease import Strips, ease_weights
+from recbole_diffusion.model.ease_scores import ByUsers, fewer_users
 from recbole_diffusion.model.history_model import history_rows
-from recbole_diffusion.model.linear_term import ByUsers, fewer_users
 
 
 class ItemSimilarity(ModelInterface):
@@ -35,7 +35,7 @@ class EASE(ItemSimilarity):
 
     The sums are RecBole's own, term by term. The strips are a second matrix of items x items; there are never
     more than two in single precision. Where users are fewer than items, scores are those of one matrix of
-    users x users instead (``model/linear_term.py``), equal up to rounding.
+    users x users instead (``model/ease_scores.py``), equal up to rounding.
     """
 
     computed_when_made = True

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from recbole_diffusion.data.graph import degree_powers
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts
+from recbole_diffusion.model.ease_scores import edlae_penalties, linear_scores
 from recbole_diffusion.model.history_model import (
     HistoryModel,
     history_rows,
     singular_vectors,
     strongest_of_rows,
 )
-from recbole_diffusion.model.linear_term import edlae_penalties, linear_scores
 from recbole_diffusion.model.rows.options import (
     EDLAEOptions,
     P3alphaOptions,
@@ -40,7 +40,7 @@ class EDLAE(HistoryModel):
         B_ij = -C_ij / C_jj,  C = (R^T R + p / (1 - p) diag(R^T R) + lambda I)^-1
 
     p is ``dropout_prob`` and lambda ``reg_weight``; p = 0 is EASE. Held is a dense matrix of items x items,
-    or of users x users where these are fewer (``model/linear_term.py``).
+    or of users x users where these are fewer (``model/ease_scores.py``).
     """
 
     options: EDLAEOptions

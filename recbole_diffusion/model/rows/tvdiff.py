@@ -37,9 +37,9 @@ from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender
+from recbole_diffusion.model.ease_scores import ByItems, ByUsers, edlae_penalties, linear_scores
 from recbole_diffusion.model.history_model import history_rows
 from recbole_diffusion.model.layers import noise_factor, pair_scores
-from recbole_diffusion.model.linear_term import ByItems, ByUsers, edlae_penalties, linear_scores
 from recbole_diffusion.model.rows.tvdiff_chain import SAMPLE, Chain, ShortChain, short_chain
 from recbole_diffusion.model.rows.tvdiff_denoiser import aggregated, make_item_encoder
 from recbole_diffusion.model.rows.tvdiff_dense import dense_energy, dense_rows, dense_scores

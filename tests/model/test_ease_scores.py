@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model import ease
-from recbole_diffusion.model.linear_term import ByItems, ByUsers, edlae_penalties, linear_scores
+from recbole_diffusion.model.ease_scores import ByItems, ByUsers, edlae_penalties, linear_scores
 
 
 @pytest.fixture(scope="module")
