@@ -1,5 +1,6 @@
 """Metrics of the rated held-out items, from the scores of one full ranking."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,21 @@ class RatedScores:
         part: data set of the evaluated part.
         options: the scale and the lengths of the lists.
         predicts_ratings: whether scores are ratings; if not, only their order counts.
+        read_out: from users, items and scores of pairs to the ratings whose absolute and whose squared errors
+            count; None for the scores themselves.
 
     Raises:
         ValueError: the options have no scale.
     """
 
-    def __init__(self, part: Any, options: RatingOptions, predicts_ratings: bool) -> None:
-        self.scale = options.scale
+    def __init__(
+        self,
+        part: Any,
+        options: RatingOptions,
+        predicts_ratings: bool,
+        read_out: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
+        self.scale, self.read_out = options.scale, read_out
         self.options, self.predicts_ratings, self.n_items = options, predicts_ratings, part.item_num
         users, items = (
             np.asarray(part.inter_feat[name]).astype(np.int64) for name in (part.uid_field, part.iid_field)
@@ -74,14 +83,21 @@ class RatedScores:
     def add_values(self, scores: Tensor, users: Tensor, items: Tensor) -> np.ndarray:
         """Add the scores of rated pairs, [pairs] each on one device; return them as float64."""
         values = scores.double().cpu().numpy()
-        self._batches.append(((users * self.n_items + items).cpu().numpy(), values))
+        # With a read-out two more columns, of the absolute and of the squared errors.
+        read = () if self.read_out is None else self.read_out(users, items, scores)
+        columns = tuple(one.double().cpu().numpy() for one in read)
+        self._batches.append(((users * self.n_items + items).cpu().numpy(), values, *columns))
         return values
+
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        """Return number and score of each rated pair and, with a read-out, its two ratings, [rows] each."""
+        if len(self._batches) > 1:
+            self._batches = [tuple(map(np.concatenate, zip(*self._batches, strict=True)))]
+        return self._batches[0]
 
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return users, items, ratings and scores of the rated pairs, [rows] each."""
-        if len(self._batches) > 1:
-            self._batches = [tuple(map(np.concatenate, zip(*self._batches, strict=True)))]
-        keys, scores = self._batches[0]
+        keys, scores = self._columns()[:2]
         # Ratings in the order of the scores, [rows].
         ratings = self._ratings[np.searchsorted(self._keys, keys)]
         return keys // self.n_items, keys % self.n_items, ratings, scores
@@ -127,6 +143,10 @@ class RatedScores:
         if self.predicts_ratings:
             _, _, ratings, scores = self.rows()
             errors = rating_errors(ratings, scores, *self.scale, self.options.rated_clip)
+            if self.read_out is not None:
+                found |= dict(zip(("rated_raw_mae", "rated_raw_rmse"), errors, strict=True))
+                read = [rating_errors(ratings, one, *self.scale) for one in self._columns()[2:]]
+                errors = read[0][0], read[1][1]
             found |= dict(zip(("rated_mae", "rated_rmse"), errors, strict=True))
         return found
 
@@ -149,6 +169,10 @@ class RatedScores:
         if self.predicts_ratings:
             of, _, ratings, scores = self.rows()
             errors = errors_by_user(users, of, ratings, scores, *self.scale, self.options.rated_clip)
+            if self.read_out is not None:
+                found |= dict(zip(("rated_raw_mae", "rated_raw_mse"), errors, strict=True))
+                read = [errors_by_user(users, of, ratings, one, *self.scale) for one in self._columns()[2:]]
+                errors = read[0][0], read[1][1]
             distinct, counts = np.unique(of, return_counts=True)
             place = np.searchsorted(distinct, users).clip(max=max(len(distinct) - 1, 0))
             rated = (

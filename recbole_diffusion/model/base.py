@@ -83,6 +83,7 @@ class ModelInterface:
             overrides the data set's YAML. Or None.
         loss_names: names of the parts that ``calculate_loss`` returns, for ``metrics.jsonl``.
         predicts_ratings: whether scores are ratings on the data set's scale; histories then have ratings too.
+        reads_out: whether errors of ratings are those of :meth:`read_out`, not of the scores.
         has_item_vectors: whether scores are inner products, see :meth:`inner_products`.
         takes_histories: whether users can be folded in, see :meth:`fold_in_scores`.
         constant_scores: whether a model may score all items of every user alike, as a mean does; such a run
@@ -102,6 +103,7 @@ class ModelInterface:
     protocol: str | None = None
     loss_names: tuple[str, ...] = ()
     predicts_ratings: bool = False
+    reads_out: bool = False
     has_item_vectors: bool = False
     takes_histories: bool = False
     constant_scores: bool = False
@@ -143,6 +145,16 @@ class ModelInterface:
     def final_diagnostics(self) -> dict[str, Any]:
         """Return the ``diagnostics`` of ``result.json``, computed with the best weights."""
         return {}
+
+    def read_out(self, users: Tensor, items: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the ratings whose absolute and whose squared errors count, [pairs] each, if ``reads_out``.
+
+        Args:
+            users: long [pairs].
+            items: long [pairs].
+            scores: of the pairs, [pairs].
+        """
+        raise TypeError(f"{type(self).__name__} declares no read-out")
 
     # Serving.
 

@@ -83,6 +83,11 @@ class CrossDomainOptions:
         low=0,
     )
     negative_rating: float = option("rating of such an added item")
+    readout: str = option(
+        "what the errors of ratings are of: the predicted number, or the median (MAE) and mean (RMSE) of "
+        "level probabilities, by an ordinal head that is fitted on training ratings",
+        choices=("raw", "ordinal"),
+    )
     embedding_size: int = option("k, width of the vectors of matrix factorisation", low=1)
     bias: bool = option(
         "matrix factorisation with the mean and biases of users and items; False: inner products only"
@@ -120,6 +125,11 @@ class CrossDomainOptions:
     def __post_init__(self) -> None:
         for name in ("source_domain", "target_domain"):
             check_block(name, getattr(self, name))
+        if self.readout == "ordinal" and self.negatives_per_rating:
+            raise UsageError(
+                f"readout is ordinal and negatives_per_rating {self.negatives_per_rating}, with which "
+                "predictions are not ratings; leave one of them out"
+            )
 
     def resolved(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the target domain's field names for the run, and a source block with the run's own names."""

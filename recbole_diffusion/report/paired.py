@@ -18,12 +18,12 @@ TESTS = {
     "bootstrap": "paired bootstrap over users, each with all their ratings,",
 }
 COUNT = "rated_count"  # number of a user's ratings, over which rating errors are means
-ERRORS = ("rated_mae", "rated_mse")
+ERRORS = ("rated_mae", "rated_mse", "rated_raw_mae", "rated_raw_mse")
 
 
 def tested_metric(metric: str) -> str:
     """Return what is tested for a metric: the metric itself, or for RMSE the mean it is the root of."""
-    return "rated_mse" if metric == "rated_rmse" else metric
+    return {"rated_rmse": "rated_mse", "rated_raw_rmse": "rated_raw_mse"}.get(metric, metric)
 
 
 def usual_test(metric: str) -> str:

@@ -473,7 +473,8 @@ class RunMixin(MirrorGradient, Divided):
         options = self.config.rating
         if options.rating_scale is None or not has_ratings(part):
             return None
-        return RatedScores(part, options, self.model.predicts_ratings)
+        read_out = self.model.read_out if self.model.reads_out else None
+        return RatedScores(part, options, self.model.predicts_ratings, read_out)
 
 
 def _numbers(result: Any) -> dict[str, float] | None:

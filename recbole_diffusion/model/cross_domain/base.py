@@ -22,6 +22,14 @@ from recbole_diffusion.data.cross_domain import Ratings, describe, ratings_of
 from recbole_diffusion.model.base import InnerProducts, Recommender
 from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixShape, derived_seed
 from recbole_diffusion.model.cross_domain.rating_negatives import with_negatives
+from recbole_diffusion.model.cross_domain.readout import (
+    SHRINKAGE,
+    OrdinalReadout,
+    levels_of,
+    median_and_mean,
+    source_style,
+    standardised_style,
+)
 from recbole_diffusion.model.cross_domain.warm_start import WarmStart
 from recbole_diffusion.model.stage import TrainingStage
 
@@ -50,6 +58,7 @@ class ColdStartRecommender(Recommender):
     protocol = "cross_domain"
     source_of: Tensor
     is_cold: Tensor
+    items_are_fitted = True  # whether an item's own ratings move its predictions
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -71,6 +80,9 @@ class ColdStartRecommender(Recommender):
         # Training ratings of each target user, [n_users].
         counts = torch.bincount(self.ratings.users, minlength=self.n_users)
         self.register_buffer("is_cold", counts == 0, persistent=False)
+        self.reads_out = self.options.readout == "ordinal"
+        if self.reads_out:
+            self.levels = levels_of(self.ratings.ratings)
         self.warm = False
         self._warm_start = (
             WarmStart(
@@ -124,6 +136,7 @@ class ColdStartRecommender(Recommender):
     def _forget(self) -> None:
         self._item_side: tuple[Tensor, Tensor] | None = None
         self._warm_vectors: tuple[Tensor, Tensor] | None = None
+        self._readout: OrdinalReadout | None = None
 
     def _items(self) -> tuple[Tensor, Tensor]:
         """Return :meth:`item_side` without gradient; in evaluation it is computed once."""
@@ -193,6 +206,53 @@ class ColdStartRecommender(Recommender):
         chosen = interaction[self.ITEM_ID]
         # w_u . v_i + offset_i of each pair, [batch].
         return (self.vectors_of(users)[rows] * items[chosen]).sum(1) + offsets[chosen]
+
+    # The ordinal read-out.
+
+    def read_out(self, users: Tensor, items: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the median and the mean of the level probabilities of pairs, see ``readout.py``."""
+        found = self.level_probabilities(users, items, scores)
+        return median_and_mean(found, self.levels.to(found.device, found.dtype))
+
+    def level_probabilities(self, users: Tensor, items: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the probabilities of the rating levels, float64 [pairs, levels].
+
+        Args:
+            users: target ids, long [pairs].
+            items: target item ids, long [pairs].
+            scores: predicted ratings, [pairs].
+        """
+        if self._readout is None:
+            self._readout = self._fitted_readout()
+        return self._readout.probabilities(users, scores)
+
+    def as_cold(self, users: Tensor) -> Tensor:
+        """Return the vectors that training users would have if they were cold, [batch, width]."""
+        return self.cold_vectors(users)
+
+    @torch.no_grad()
+    def _fitted_readout(self) -> OrdinalReadout:
+        """Return the read-out, fitted on the target ratings of shared training users as if these were cold."""
+        device = self.source_of.device
+        style = source_style(self.source_ratings, self.source_shape.n_users, self.source_shape.n_items)
+        users = self.shared.to(device)
+        readout = OrdinalReadout(
+            self.levels.to(device), standardised_style(style.to(device), self.source_of, users)
+        )
+        of_shared = torch.isin(self.ratings.users, self.shared)
+        who, which, ratings = (
+            column[of_shared].to(device)
+            for column in (self.ratings.users, self.ratings.items, self.ratings.ratings)
+        )
+        items, offsets = self._items()
+        # ``shared`` ascends, so that a user's place in it is a row of the vectors.
+        vectors = self.as_cold(users)[torch.searchsorted(users, who)]
+        scores = (vectors * items[which]).sum(1) + offsets[which]
+        counts = torch.bincount(self.ratings.items, minlength=self.n_items).to(device)[which]
+        # An item's offset is held by a penalty of about SHRINKAGE more ratings.
+        leverage = 1 / (counts + SHRINKAGE) if self.items_are_fitted else torch.zeros_like(scores)
+        readout.fit(who, scores, ratings, leverage)
+        return readout
 
     def list_note(self) -> str | None:
         """Return a warning where lists are by predicted rating: nobody rates most of their items."""

@@ -115,6 +115,23 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         """Return the common vectors; those of cold users are trained by the source ratings alone."""
         return self.factors.user_vectors(users)
 
+    def as_cold(self, users: Tensor) -> Tensor:
+        """Return the vectors folded in from the source ratings alone, [batch, width].
+
+        The common vectors of training users have seen their target ratings, which those of cold users have
+        not.
+        """
+        own, device = self.source_ratings, users.device
+        of_user = self.source_of[users].cpu()
+        rows = torch.full((self.source_shape.n_users,), -1).index_copy(0, of_user, torch.arange(len(users)))
+        kept = (rows[own.users] >= 0).nonzero().squeeze(1)
+        # The users in the order asked for, each one's ratings in a row.
+        kept = kept[torch.argsort(rows[own.users[kept]], stable=True)]
+        places = rows[own.users[kept]]
+        counts = torch.bincount(places, minlength=len(users))
+        columns = own.items[kept], counts.cumsum(0) - counts, places, own.ratings[kept]
+        return self.fold_in_vectors(FoldInHistories(*(one.to(device) for one in columns)), 0)[:, :-1]
+
     def source_factors(self) -> MatrixFactorization:
         """Return the joint factors."""
         return self.factors

@@ -7,22 +7,7 @@ from torch import Tensor
 
 from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.cross_domain.base import ColdStartRecommender
-
-
-def group_means(keys: Tensor, values: Tensor, size: int, prior: float, shrinkage: float) -> Tensor:
-    """Return the mean of each group, with ``shrinkage`` more values of ``prior`` in it, [size].
-
-    Args:
-        keys: group of each value, long [n].
-        values: [n].
-        size: number of groups.
-        prior: mean of a group without values.
-        shrinkage: number of values of ``prior`` that are added to each group.
-    """
-    # Deviations from the prior, of which the prior's own values are 0, in float64.
-    total = torch.zeros(size, dtype=torch.float64).index_add_(0, keys, values.double() - prior)
-    counts = torch.bincount(keys, minlength=size) + shrinkage
-    return prior + total / counts.clamp(min=1e-12)
+from recbole_diffusion.model.cross_domain.readout import group_means
 
 
 class TrivialRecommender(ColdStartRecommender):
@@ -63,6 +48,8 @@ class TrivialRecommender(ColdStartRecommender):
 
 class GlobalMean(TrivialRecommender):
     """The mean of the target domain's training ratings."""
+
+    items_are_fitted = False
 
     def item_means(self, ratings: Ratings, n_items: int) -> Tensor:
         """Return the global mean, [n_items]."""

@@ -1,0 +1,127 @@
+"""Level factors: what an item and a user add to the log odds of each rating level, in both domains.
+
+A factorisation predicts a number; a rating is a level. With L levels
+
+    p(l | u, i) = softmax over l of (c_l + A_il + a_ul),
+
+so that a user is a vector a_u of L numbers: rates high, rates everything alike, gives no fives. Coordinate l
+means level l in every domain, a common basis that two factorisations do not have. DiffCDR diffuses [u, a_u]
+with ``levels``; items have what the ratings of known users say, and ``LevelAlignment`` what is learned for
+users who are only guessed.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recbole_diffusion.model.cross_domain.readout import minimised
+
+USER_PENALTY = 3.0  # L2 of a_u
+NEWTON_STEPS = 8
+BLOCK = 2**16  # ratings whose matrices are held at once
+
+
+class LevelFactors(nn.Module):
+    """The level factors of one domain, fitted whole by L-BFGS; buffers, since no gradient step moves them.
+
+    Attributes:
+        items: c + A, [n_items, L].
+        users: a, [n_users, L]; zeros for users without ratings.
+
+    Args:
+        n_users: number of user ids.
+        n_items: number of item ids.
+        levels: of the scale, ascending, [L].
+    """
+
+    items: Tensor
+    users: Tensor
+    levels: Tensor
+
+    def __init__(self, n_users: int, n_items: int, levels: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("levels", levels, persistent=False)
+        self.register_buffer("items", torch.zeros(n_items, len(levels)))
+        self.register_buffer("users", torch.zeros(n_users, len(levels)))
+
+    def places(self, ratings: Tensor) -> Tensor:
+        """Return the nearest level of each rating, 0..L-1, long [n]."""
+        middles = (self.levels[1:] + self.levels[:-1]) / 2
+        return torch.searchsorted(middles, ratings.to(self.levels))
+
+    def fit(self, users: Tensor, items: Tensor, ratings: Tensor, penalty: float, steps: int = 60) -> None:
+        """Fit all numbers to ratings, [n] each, by maximum likelihood with L2 penalties.
+
+        Args:
+            users: long [n].
+            items: long [n].
+            ratings: [n].
+            penalty: of an item's numbers; counts as so many ratings that are as all others.
+            steps: of L-BFGS, for common and item numbers with the users' own beside them.
+        """
+        where, own = self.places(ratings), self.items.new_zeros
+        common, by_level, slope = own(len(self.levels)), own(self.items.shape), own(len(self.items), 1)
+        users_own = own(self.users.shape)
+        line = torch.linspace(-2, 2, len(self.levels), device=common.device)  # a shift of all levels
+
+        def loss() -> Tensor:
+            logits = common + by_level[items] + slope[items] * line + users_own[users]
+            held = penalty * (1.5 * by_level.square().sum() + slope.square().sum())
+            held = held + USER_PENALTY / 2 * users_own.square().sum()
+            return (F.cross_entropy(logits, where, reduction="sum") + held) / len(ratings)
+
+        minimised([common, by_level, slope, users_own], loss, steps)
+        self.items.copy_(common + by_level + slope * line)
+        self.users.copy_(self.of_histories(items, users, ratings, len(self.users)))
+
+    @torch.no_grad()
+    def of_histories(self, items: Tensor, rows: Tensor, ratings: Tensor, many: int) -> Tensor:
+        """Return a_u of users by their ratings, the items fixed, [many, L].
+
+        A convex problem of L numbers for each user, solved by Newton's method: users do not depend on who is
+        asked for beside them.
+
+        Args:
+            items: long [total].
+            rows: the user of each, 0..many-1, [total].
+            ratings: [total].
+            many: number of users; one without ratings gets zeros.
+        """
+        size = len(self.levels)
+        found = self.items.new_zeros(many, size, dtype=torch.float64)
+        wanted, eye = self.places(ratings), torch.eye(size, dtype=torch.float64, device=found.device)
+        for _ in range(NEWTON_STEPS):
+            slope, curve = -USER_PENALTY * found, (USER_PENALTY * eye).repeat(many, 1, 1)
+            for item, row, place in zip(*(one.split(BLOCK) for one in (items, rows, wanted)), strict=True):
+                p = (self.items[item].double() + found[row]).softmax(1)  # [block, L]
+                slope.index_add_(0, row, eye[place] - p)
+                curve.index_add_(0, row, torch.diag_embed(p) - p[:, :, None] * p[:, None, :])
+            found = found + torch.linalg.solve(curve, slope[..., None]).squeeze(-1)
+        return found.to(self.items.dtype)
+
+
+class LevelAlignment(nn.Module):
+    """ALM's part for levels: a matrix over transferred a_u, and what is learned for each item and level.
+
+    Args:
+        size: L.
+        n_items: number of item ids.
+    """
+
+    def __init__(self, size: int, n_items: int) -> None:
+        super().__init__()
+        self.matrix = nn.Linear(size, size, bias=False)
+        nn.init.eye_(self.matrix.weight)
+        # [n_items, L] under an L2 penalty, and [L] for all items without.
+        self.item_offset = nn.Parameter(torch.zeros(n_items, size))
+        self.common = nn.Parameter(torch.zeros(size))
+
+    def forward(self, base: Tensor, items: Tensor, vectors: Tensor) -> Tensor:
+        """Return the log odds of the levels of pairs, [pairs, L].
+
+        Args:
+            base: the items' level factors, [n_items, L].
+            items: of the pairs, long [pairs].
+            vectors: transferred a_u of the pairs' users, [pairs, L].
+        """
+        return base[items] + self.item_offset[items] + self.common + self.matrix(vectors)
