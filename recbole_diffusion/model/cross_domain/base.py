@@ -232,7 +232,7 @@ class ColdStartRecommender(Recommender):
 
     @torch.no_grad()
     def _fitted_readout(self) -> OrdinalReadout:
-        """Return the read-out, fitted on the target ratings of shared training users as if these were cold."""
+        """Return the read-out, fitted on the target ratings of training users as if these were cold."""
         device = self.source_of.device
         style = source_style(self.source_ratings, self.source_shape.n_users, self.source_shape.n_items)
         users = self.shared.to(device)

@@ -18,7 +18,7 @@ from recbole_diffusion.model.cross_domain.matrix_factorization import (
     derived_seed,
 )
 from recbole_diffusion.model.cross_domain.rating_negatives import NegativePool
-from recbole_diffusion.model.cross_domain.source_history import SourceFoldIn
+from recbole_diffusion.model.cross_domain.source_history import SourceFoldIn, SourceRatings
 from recbole_diffusion.model.stage import TrainingStage, UpdateStep
 
 
@@ -121,16 +121,11 @@ class CMF(SourceFoldIn, ColdStartRecommender):
         The common vectors of training users have seen their target ratings, which those of cold users have
         not.
         """
-        own, device = self.source_ratings, users.device
-        of_user = self.source_of[users].cpu()
-        rows = torch.full((self.source_shape.n_users,), -1).index_copy(0, of_user, torch.arange(len(users)))
-        kept = (rows[own.users] >= 0).nonzero().squeeze(1)
-        # The users in the order asked for, each one's ratings in a row.
-        kept = kept[torch.argsort(rows[own.users[kept]], stable=True)]
-        places = rows[own.users[kept]]
-        counts = torch.bincount(places, minlength=len(users))
-        columns = own.items[kept], counts.cumsum(0) - counts, places, own.ratings[kept]
-        return self.fold_in_vectors(FoldInHistories(*(one.to(device) for one in columns)), 0)[:, :-1]
+        gathered = SourceRatings(self.source_ratings, self.source_shape.n_users)
+        items, rows, ratings = gathered.of(self.source_of[users])
+        counts = torch.bincount(rows, minlength=len(users))
+        histories = FoldInHistories(items, counts.cumsum(0) - counts, rows, ratings)
+        return self.fold_in_vectors(histories, 0)[:, :-1]
 
     def source_factors(self) -> MatrixFactorization:
         """Return the joint factors."""

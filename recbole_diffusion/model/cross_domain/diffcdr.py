@@ -30,16 +30,21 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_diffusion.diffusion import LinearVP, antithetic_steps
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.cross_domain.diffcdr_alignment import Alignment
 from recbole_diffusion.model.cross_domain.diffcdr_denoiser import Denoiser, transferred
+from recbole_diffusion.model.cross_domain.diffcdr_levels import LevelFactors
 from recbole_diffusion.model.cross_domain.diffcdr_losses import align_distance, denoiser_error
 from recbole_diffusion.model.cross_domain.mapping import MappingRecommender
 from recbole_diffusion.model.cross_domain.matrix_factorization import derived_seed
 from recbole_diffusion.model.cross_domain.profile import SIZE, SourceProfile
+from recbole_diffusion.model.cross_domain.source_attention import SIZE as HISTORY_SIZE
+from recbole_diffusion.model.cross_domain.source_attention import SourceAttention
+from recbole_diffusion.model.cross_domain.source_history import SourceRatings
 from recbole_diffusion.model.ema import EMA
 from recbole_diffusion.model.stage import TrainingStage, UpdateStep
 
@@ -84,56 +89,111 @@ class DiffCDR(MappingRecommender):
         "alignment.shift": "alignment.item_offset",
     }
     statistics: Tensor
+    rated_users: Tensor
     noise: Tensor  # with ``start: noise``, [n_users, k]
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         o = self.options
+        # The width of what is diffused: [u, b_u], with ``levels`` followed by a_u.
+        self.diffused_width = self.width
+        self.source_levels = self.target_levels = None
+        if o.levels:
+            shape = self.source_shape
+            self.source_levels = LevelFactors(shape.n_users, shape.n_items, self.levels)
+            self.target_levels = LevelFactors(self.n_users, self.n_items, self.levels)
+            self.diffused_width += len(self.levels)
+        self.histories: SourceRatings | None = None
         if o.diffusion:
             schedule, velocity = LinearVP(o.beta_0, o.beta_1), o.prediction == "velocity"
             # Width of the condition c.
-            size = {"vector": self.width, "profile": SIZE, "both": self.width + SIZE}[o.condition]
+            width = self.diffused_width
+            size = {
+                "vector": width,
+                "profile": SIZE,
+                "both": width + SIZE,
+                "history": HISTORY_SIZE,
+                "profile_history": SIZE + HISTORY_SIZE,
+            }[o.condition]
             self.denoiser = Denoiser(
-                schedule, (self.width, size), o.hidden_size, o.time_size, o.activation, velocity, o.join
+                schedule, (width, size), o.hidden_size, o.time_size, o.activation, velocity, o.join
             )
+            if "history" in o.condition:
+                # A part of the denoiser, whose loss trains it and whose moving average has it too.
+                self.denoiser.attention = SourceAttention(self.width)
+                self.histories = SourceRatings(self.source_ratings, self.source_shape.n_users)
             # The solver and the predictions read these averages, training updates the denoiser itself.
             self.ema_denoiser = EMA(self.denoiser, o.ema_decay)
         with_offsets = o.task_weight > 0 and o.item_offset_reg_weight is not None
         offsets = self.n_items if with_offsets else None
-        self.alignment = Alignment(self.width, offsets, o.alignment, o.align_start)
+        levels = (len(self.levels), self.n_items) if o.levels else None
+        self.alignment = Alignment(self.width, offsets, o.alignment, o.align_start, levels)
         self.ema_alignment = EMA(self.alignment, o.ema_decay)
         # Mean and deviation of the source vectors (rows 0, 1) and of the target vectors (2, 3), [4, k];
         # persistent, since they belong to the weights.
-        self.register_buffer("statistics", torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, self.width))
-        if o.diffusion and o.condition != "vector":
+        statistics = torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, self.diffused_width)
+        self.register_buffer("statistics", statistics)
+        if o.diffusion and o.condition in ("profile", "both", "profile_history"):
             self.profile = SourceProfile(self.scale)
+        # Target ids of all users with target ratings, for ``unconditional_users: all``.
+        self.register_buffer("rated_users", torch.unique(self.ratings.users), persistent=False)
         if o.start == "noise":  # one draw a user, so that scores do not depend on the batch
             generator = torch.Generator().manual_seed(derived_seed(self.seed, "start"))
             self.register_buffer(
-                "noise", torch.randn(self.n_users, self.width, generator=generator), persistent=False
+                "noise",
+                torch.randn(self.n_users, self.diffused_width, generator=generator),
+                persistent=False,
             )
 
     def begin_transfer(self) -> None:
-        """Compute mean and deviation of the training users' vectors, and the statistics of profiles."""
+        """Compute level factors, mean and deviation of the training users' vectors, and those of profiles."""
+        if self.source_levels is not None and self.target_levels is not None:
+            penalty = self.options.level_reg_weight
+            self.source_levels.fit(self.source_ratings, penalty)
+            self.target_levels.fit(self.ratings, penalty)
         if self.options.standardise:
             # Of the shared training users, who are the ones that the diffusion learns from.
             users = self.shared.to(self.statistics.device)
-            for row, vectors in ((0, self.source_vectors(users)), (2, self.target_vectors(users))):
+            for row, vectors in ((0, self.source_states(users)), (2, self.target_states(users))):
                 self.statistics[row] = vectors.mean(0)
                 self.statistics[row + 1] = vectors.std(0, correction=0).clamp(min=1e-6)
         if self.profile is not None:
             self._all_profiles = self.learned_profiles(self.shared.to(self.statistics.device))
 
+    def source_states(self, users: Tensor) -> Tensor:
+        """Return [u^s, b_u^s] of users by target id and, with ``levels``, a_u^s, [batch, k]."""
+        vectors, levels = self.source_vectors(users), self.source_levels
+        # The same levels in both domains, where factors have no common basis.
+        return vectors if levels is None else torch.cat([vectors, levels.users[self.source_of[users]]], 1)
+
+    def target_states(self, users: Tensor) -> Tensor:
+        """Return [u^t, b_u^t] of training users and, with ``levels``, a_u^t, [batch, k]: the x_0 of DIM."""
+        vectors, levels = self.target_vectors(users), self.target_levels
+        return vectors if levels is None else torch.cat([vectors, levels.users[users]], 1)
+
     def condition(self, users: Tensor) -> Tensor:
         """Return the denoiser's condition c for users by target id, [batch, size]."""
-        return self._condition(self.source_vectors(users), self.profiles_of(users))
+        histories = None if self.histories is None else self.histories.of(self.source_of[users])
+        return self._condition(self.denoiser, self.source_states(users), self.profiles_of(users), histories)
 
-    def _condition(self, vectors: Tensor, profiles: Tensor | None) -> Tensor:
-        if profiles is None:
-            return self._standardised(vectors)
-        if self.options.condition == "profile":
-            return profiles
-        return torch.cat([self._standardised(vectors), profiles], 1)  # [batch, k + SIZE]
+    def _condition(
+        self,
+        denoiser: Denoiser,
+        vectors: Tensor,
+        profiles: Tensor | None,
+        histories: tuple[Tensor, Tensor, Tensor] | None,
+    ) -> Tensor:
+        """Return c of source states, profiles and histories (items, rows, ratings), [batch, size]."""
+        parts = []
+        if self.options.condition in ("vector", "both"):
+            parts.append(self._standardised(vectors))
+        if profiles is not None:
+            parts.append(profiles)
+        if histories is not None:
+            items, rows, ratings = histories
+            gaps = ratings - self.source.item_offsets().detach()[items]
+            parts.append(denoiser.attention(self.source_items(items), gaps, rows, len(vectors)))
+        return torch.cat(parts, 1)
 
     def _standardised(self, vectors: Tensor) -> Tensor:
         # The denoiser reads mean 0 and deviation 1 in each coordinate, [batch, k].
@@ -180,9 +240,13 @@ class DiffCDR(MappingRecommender):
         Args:
             batch: target ids or, with ``batch_rows: ratings``, places of ratings, long [batch].
         """
-        users = self.users_of(batch)
+        users, known = self.users_of(batch), len(batch)
+        if self.options.unconditional_users == "all":
+            # As many users of the target, shared or not, for the unconditional branch alone.
+            drawn = torch.randint(len(self.rated_users), (known,), device=self.rated_users.device)
+            users = torch.cat([users, self.rated_users[drawn]])
         mean, deviation = self.statistics[2:]
-        x0 = (self.target_vectors(users) - mean) / deviation  # u^t standardised, [batch, k]
+        x0 = (self.target_states(users) - mean) / deviation  # u^t standardised, [batch, k]
         # Target ratings of each user, [batch].
         counts = (self.rated.offsets[users + 1] - self.rated.offsets[users]).to(x0.dtype)
         weights = counts / (counts + self.options.rating_count_half_weight)  # [batch]
@@ -193,8 +257,10 @@ class DiffCDR(MappingRecommender):
         xt = schedule.alpha(t)[:, None] * x0 + schedule.sigma(t)[:, None] * noise  # Eq. 5
         # Users without condition train the unconditional noise of Eq. 3; [batch, 1].
         kept = torch.rand(len(users), 1, device=x0.device) >= self.options.condition_dropout
+        given = self.condition(users[:known])
+        given = F.pad(given, (0, 0, 0, len(users) - known))  # no condition for the users drawn
         # F(x_t, t, c) against the noise, or the velocity that it stands for, [batch, k] (line 8).
-        found = self.denoiser(xt, t, self.condition(users) * kept)
+        found = self.denoiser(xt, t, given * kept)
         error = denoiser_error(found, self.denoiser.target(x0, noise, t), self.options.denoiser_loss)
         # Weights have mean 1, so that they do not change the size of the loss.
         return (weights / weights.mean() * error).mean()
@@ -207,13 +273,15 @@ class DiffCDR(MappingRecommender):
         """
         o, alm, users = self.options, self.alignment, self.users_of(batch)
         if o.batch_rows == "users":
-            vectors = alm(self.diffused(users))  # ALM(u^), [batch, k]; no gradient to the denoiser
+            states = self.diffused(users)  # no gradient to the denoiser
+            vectors = alm(states[:, : self.width])  # ALM(u^), [batch, k]
             places, row_of = self.places_of(users)
             of_ratings = vectors[row_of]
         else:
             # The solver runs once for each distinct user of the batch.
             distinct, row_of = torch.unique(users, return_inverse=True)
-            places, vectors = batch, alm(self.diffused(distinct))[row_of]
+            states = self.diffused(distinct)
+            places, vectors = batch, alm(states[:, : self.width])[row_of]
             of_ratings = vectors
         # |ALM(u^) - u^t|_n of Eq. 6, or the released code's mean.
         distance = align_distance(vectors, self.target_vectors(users), o.align_loss, o.align_norm)
@@ -222,7 +290,23 @@ class DiffCDR(MappingRecommender):
             return loss
         # L_task by the users' own training ratings (Eq. 2), with the learned offsets.
         common = 0.0 if alm.common is None else alm.common  # None without item_offset
-        return loss + o.task_weight * self.task_loss_at(places, of_ratings, alm.item_offset, common)
+        task = self.task_loss_at(places, of_ratings, alm.item_offset, common)
+        if alm.levels is not None:
+            task = task + self._level_loss(places, states[row_of][:, self.width :])
+        return loss + o.task_weight * task
+
+    def _level_loss(self, places: Tensor, vectors: Tensor) -> Tensor:
+        """Return the mean negative log-likelihood of ratings by their users' a_u with its penalty, a scalar.
+
+        Args:
+            places: of training ratings in ``rated``, long [total].
+            vectors: transferred a_u of each rating's user, [total, L].
+        """
+        levels, base = self.alignment.levels, self.target_levels
+        assert levels is not None and base is not None  # made together, by the constructor
+        logits = levels(base.items, self.rated.items[places], vectors)
+        held = self.options.level_reg_weight * levels.item_offset.square().sum() / self.shared_ratings
+        return F.cross_entropy(logits, base.places(self.rated_values[places])) + held
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, with the learned offsets."""
@@ -242,37 +326,84 @@ class DiffCDR(MappingRecommender):
             users: distinct target ids of shared users, long [batch].
             evaluations: of the noise; those of the options by default, 0 for where the solver starts.
         """
-        vectors = self.source_vectors(users)
         drawn = self.noise[users] if self.options.start == "noise" else None
-        return self._solved(vectors, self.profiles_of(users), drawn, evaluations)
+        histories = None if self.histories is None else self.histories.of(self.source_of[users])
+        return self._solved(self.source_states(users), self.profiles_of(users), histories, drawn, evaluations)
 
     def _solved(
-        self, vectors: Tensor, profiles: Tensor | None, drawn: Tensor | None, evaluations: int | None = None
+        self,
+        vectors: Tensor,
+        profiles: Tensor | None,
+        histories: tuple[Tensor, Tensor, Tensor] | None,
+        drawn: Tensor | None,
+        evaluations: int | None = None,
     ) -> Tensor:
-        """Return u^ from source vectors, profiles and, with ``start: noise``, that noise, [batch, k]."""
+        """Return u^ from source states, profiles, histories and noise to start at, [batch, k].
+
+        Args:
+            vectors: source states, [batch, k].
+            profiles: [batch, SIZE], or None.
+            histories: items, rows and ratings of the users' source ratings, [total] each, or None.
+            drawn: noise that the solver starts at whatever ``start`` says, [batch, k], or None.
+            evaluations: of the noise; None for those of the options.
+        """
         o, x = self.options, self._standardised(vectors)  # without diffusion u^ is the source vector
         if o.diffusion:
-            starts = {"mean": torch.zeros_like(x), "source": x}  # x_1
-            if drawn is not None:
-                starts["noise"] = drawn
-            condition = self._condition(vectors, profiles)
+            start = {"mean": torch.zeros_like(x), "source": x}.get(o.start) if drawn is None else drawn  # x_1
+            assert start is not None  # ``start: noise`` comes with noise
+            denoiser = self.ema_denoiser.copy
+            with torch.no_grad():
+                condition = self._condition(denoiser, vectors, profiles, histories)
             evaluations = o.evaluations if evaluations is None else evaluations
             # From time 1 to 0 under guidance (Eq. 3, 4), [batch, k].
-            x = transferred(self.ema_denoiser.copy, starts[o.start], condition, o.guidance, evaluations)
+            x = transferred(denoiser, start, condition, o.guidance, evaluations)
         # Back to the scale of target vectors.
         return x * self.statistics[3] + self.statistics[2]
 
     def transfer(self, users: Tensor) -> Tensor:
         """Return ALM(u^) by the averaged weights, [batch, k]."""
-        return self.ema_alignment.copy(self.diffused(users))
+        return self.ema_alignment.copy(self.diffused(users)[:, : self.width])
 
     def transfer_new(self, vectors: Tensor, histories: FoldInHistories, seed: int) -> Tensor:
         """Return ALM(u^) of users by their source vectors and source ratings, [batch, k]."""
-        profiles, drawn = self.new_profiles(histories, len(vectors)), None
+        many = len(vectors)
+        profiles, drawn = self.new_profiles(histories, many), None
+        rated = histories.items, histories.rows, histories.known_ratings
+        if self.source_levels is not None:
+            vectors = torch.cat([vectors, self.source_levels.of_histories(*rated, many)], 1)
         if self.options.start == "noise":
             generator = torch.Generator(vectors.device).manual_seed(seed)
             drawn = torch.randn(vectors.shape, generator=generator, device=vectors.device)
-        return self.ema_alignment.copy(self._solved(vectors, profiles, drawn))
+        found = self._solved(vectors, profiles, None if self.histories is None else rated, drawn)
+        return self.ema_alignment.copy(found[:, : self.width])
+
+    # Level probabilities.
+
+    @torch.no_grad()
+    def level_probabilities(self, users: Tensor, items: Tensor, scores: Tensor) -> Tensor:
+        """Return the read-out's probabilities mixed with those of the level factors, [pairs, L].
+
+        Those are the mean over ``samples`` vectors of each user, which the solver makes of as many draws of
+        noise, the same for all users.
+        """
+        found, levels, base = super().level_probabilities(users, items, scores), self.ema_alignment.copy, None
+        if levels.levels is None or self.target_levels is None:
+            return found
+        o, base = self.options, self.target_levels.items
+        distinct, rows = torch.unique(users, return_inverse=True)
+        starts: list[Tensor | None] = [None]
+        if o.samples and o.diffusion:
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, "samples"))
+            draws = torch.randn(o.samples, self.diffused_width, generator=generator).to(base.device)
+            starts = [one.expand(len(distinct), -1) for one in draws]
+        histories = None if self.histories is None else self.histories.of(self.source_of[distinct])
+        states, profiles = self.source_states(distinct), self.profiles_of(distinct)
+        total = torch.zeros_like(found)
+        for start in starts:
+            start = self.noise[distinct] if start is None and o.start == "noise" else start
+            made = self._solved(states, profiles, histories, start)[:, self.width :]  # a_u, [distinct, L]
+            total += levels.levels(base, items, made[rows]).double().softmax(1) / len(starts)
+        return (1 - o.level_share) * found + o.level_share * total
 
     @torch.no_grad()
     def final_diagnostics(self) -> dict[str, Any]:
@@ -299,6 +430,7 @@ class DiffCDR(MappingRecommender):
         output after so many evaluations of the noise; ``aligned`` the vectors that score.
         """
         # Mean and deviation of the source replaced by those of the target.
-        source = self._standardised(self.source_vectors(users)) * self.statistics[3] + self.statistics[2]
+        source = self._standardised(self.source_states(users)) * self.statistics[3] + self.statistics[2]
         made = {"source": source} | {str(one): self.diffused(users, one) for one in FIGURE_4}
+        made = {name: one[:, : self.width] for name, one in made.items()}
         return made | {"aligned": self.transfer(users)}

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_diffusion.diffusion import LinearVP, fast_orders, sinusoidal_embedding, solve
+from recbole_diffusion.model.cross_domain.source_attention import SourceAttention
 
 ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh, "none": nn.Identity}
 TIME_UNITS = 1000.0  # the features of time read t in [0, 1] as 0..1000, as those of discrete steps
@@ -34,6 +35,8 @@ class Denoiser(nn.Module):
         join: ``hidden`` adds the three at hidden width after a matrix each, ``input`` at width k, as the
             paper words it.
     """
+
+    attention: SourceAttention  # set by DiffCDR where the condition is a history
 
     def __init__(
         self,

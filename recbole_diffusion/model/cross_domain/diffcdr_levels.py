@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recbole_diffusion.data.cross_domain import Ratings
 from recbole_diffusion.model.cross_domain.readout import minimised
 
 USER_PENALTY = 3.0  # L2 of a_u
@@ -49,19 +50,20 @@ class LevelFactors(nn.Module):
         middles = (self.levels[1:] + self.levels[:-1]) / 2
         return torch.searchsorted(middles, ratings.to(self.levels))
 
-    def fit(self, users: Tensor, items: Tensor, ratings: Tensor, penalty: float, steps: int = 60) -> None:
-        """Fit all numbers to ratings, [n] each, by maximum likelihood with L2 penalties.
+    def fit(self, own: Ratings, penalty: float, steps: int = 60) -> None:
+        """Fit all numbers to ratings by maximum likelihood with L2 penalties.
 
         Args:
-            users: long [n].
-            items: long [n].
-            ratings: [n].
+            own: the ratings of the domain, [n].
             penalty: of an item's numbers; counts as so many ratings that are as all others.
             steps: of L-BFGS, for common and item numbers with the users' own beside them.
         """
-        where, own = self.places(ratings), self.items.new_zeros
-        common, by_level, slope = own(len(self.levels)), own(self.items.shape), own(len(self.items), 1)
-        users_own = own(self.users.shape)
+        users, items, ratings = (
+            column.to(self.items.device) for column in (own.users, own.items, own.ratings)
+        )
+        where, zeros = self.places(ratings), self.items.new_zeros
+        common, by_level, slope = zeros(len(self.levels)), zeros(self.items.shape), zeros(len(self.items), 1)
+        users_own = zeros(self.users.shape)
         line = torch.linspace(-2, 2, len(self.levels), device=common.device)  # a shift of all levels
 
         def loss() -> Tensor:

@@ -10,7 +10,7 @@ from recbole_diffusion.options.declare import option
 OF_DENOISER = (
     *("hidden_size", "time_size", "activation", "prediction", "join", "beta_0", "beta_1", "guidance"),
     *("condition_dropout", "rating_count_half_weight", "denoiser_loss", "denoiser_updates", "evaluations"),
-    *("start", "condition"),
+    *("start", "condition", "unconditional_users", "samples"),
 )
 
 
@@ -72,8 +72,31 @@ class DiffCDROptions(CrossDomainOptions):
     )
     condition: str = option(
         "the denoiser's condition: the source vector, the profile of how the user rates in the source "
-        "domain, or both",
-        choices=("vector", "profile", "both"),
+        "domain, or both; attention over the rated source items (history), or the profile beside it",
+        choices=("vector", "profile", "both", "history", "profile_history"),
+    )
+    unconditional_users: str = option(
+        "whom the unconditional branch (Eq. 3) learns from: shared users whose condition is dropped, or "
+        "beside them as many users of a batch drawn from all with target ratings",
+        choices=("shared", "all"),
+    )
+    # Level factors (diffcdr_levels.py).
+    levels: bool = option(
+        "also diffuse what a user adds to the log odds of each rating level; needs readout ordinal"
+    )
+    level_reg_weight: float = option(
+        "L2 penalty of the items' log odds; counts as so many ratings that are as all others", low=0
+    )
+    level_share: float = option(
+        "share of the level factors in the level probabilities; the rest is the read-out of the predicted "
+        "rating",
+        low=0,
+        high=1,
+    )
+    samples: int = option(
+        "draws of a user's vector from noise over which the level factors' probabilities are averaged; 0: "
+        "the one vector that scores",
+        low=0,
     )
     # Ablations.
     diffusion: bool = option("False: without the denoiser, source vectors are aligned (ablation AT)")
@@ -118,12 +141,20 @@ class DiffCDROptions(CrossDomainOptions):
             found["align_start"] = "alignment is False"
         if self.align_loss == "smooth_l1":
             found["align_norm"] = "align_loss is smooth_l1"
+        if not self.levels:
+            found |= dict.fromkeys(("level_reg_weight", "level_share", "samples"), "levels is False")
         if self.task_weight == 0:
             found |= dict.fromkeys(("task_absolute", "item_offset_reg_weight"), "task_weight is 0")
         return found
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.levels and (self.readout != "ordinal" or self.task_weight == 0):
+            raise UsageError(
+                f"levels is True, readout {self.readout} and task_weight {self.task_weight:g}; level factors "
+                "are read out as probabilities and aligned by the task loss: give --readout=ordinal and a "
+                "task_weight above 0"
+            )
         if self.time_size % 2:
             raise UsageError(f"option 'time_size' is {self.time_size}; it takes an even number from 4")
         if self.beta_1 < self.beta_0:

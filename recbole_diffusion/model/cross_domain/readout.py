@@ -103,6 +103,16 @@ def minimised(parameters: list[Tensor], loss: Callable[[], Tensor], steps: int) 
         one.requires_grad_(False)
 
 
+def left_out(ratings: Tensor, scores: Tensor, leverage: Tensor) -> Tensor:
+    """Return about what would have been predicted for ratings without each of them, [n].
+
+    An item's offset has moved a share h, the leverage, of the way to each of its ratings r. Without the
+    rating the prediction is r - (r - s) / (1 - h), exact for least squares; a read-out fitted on s itself
+    would trust an item with few ratings as much as one with many.
+    """
+    return ratings - (ratings - scores) / (1 - leverage)
+
+
 class OrdinalReadout:
     """Level probabilities of predicted ratings, fitted on training ratings.
 
@@ -114,14 +124,15 @@ class OrdinalReadout:
     def __init__(self, levels: Tensor, style: Tensor) -> None:
         self.levels = levels.double()
         # x_u: mean gap and log deviation; y_u: log deviation and log(1 + n).
+        style = style.double()
         self.bias, self.spread = style[:, :2], style[:, 1:]
         middles = (self.levels[1:] + self.levels[:-1]) / 2
-        new = {"dtype": torch.float64, "device": style.device}
+        zeros = style.new_zeros
         # theta as the first and the logarithms of the steps to the next ones, so that they ascend.
         self.first, self.steps = middles[:1].clone(), middles.diff().log()
         # k, b, and a with the logarithm of everyone's spread, which starts at half a star, before it.
-        self.slope, self.b = torch.ones(1, **new), torch.zeros(self.bias.shape[1], **new)
-        self.a, self.width = torch.zeros(self.spread.shape[1], **new), torch.full((1,), -0.7, **new)
+        self.slope, self.b = zeros(1) + 1, zeros(self.bias.shape[1])
+        self.a, self.width = zeros(self.spread.shape[1]), zeros(1) - 0.7
 
     def probabilities(self, users: Tensor, scores: Tensor) -> Tensor:
         """Return the level probabilities of pairs, float64 [pairs, levels].
@@ -141,9 +152,7 @@ class OrdinalReadout:
     def fit(self, users: Tensor, scores: Tensor, ratings: Tensor, leverage: Tensor) -> None:
         """Fit all numbers by maximum likelihood with an L2 penalty of a and b.
 
-        The model has seen these ratings: an item's offset has moved a share h of the way to each of them.
-        What the model would have predicted without the rating is about r - (r - s) / (1 - h), as for the
-        hat matrix of least squares; without that the read-out would trust few ratings as much as many.
+        The model has seen these ratings, so that it is fitted on :func:`left_out` predictions.
 
         Args:
             users: target ids of training ratings, long [n].
@@ -157,11 +166,11 @@ class OrdinalReadout:
                 one[chosen.to(one.device)] for one in (users, scores, ratings, leverage)
             )
         ratings = ratings.double()
-        left_out = ratings - (ratings - scores.double()) / (1 - leverage.double())
+        unseen = left_out(ratings, scores.double(), leverage.double())
         place = torch.searchsorted(self.levels, ratings)[:, None]
 
         def loss() -> Tensor:
-            found = self.probabilities(users, left_out).gather(1, place).clamp(min=1e-9).log().sum()
+            found = self.probabilities(users, unseen).gather(1, place).clamp(min=1e-9).log().sum()
             return (PENALTY * (self.a.square().sum() + self.b.square().sum()) - found) / len(users)
 
         numbers = [self.first, self.steps, self.slope, self.b, self.a, self.width]

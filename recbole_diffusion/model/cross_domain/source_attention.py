@@ -1,4 +1,4 @@
-"""Attention over a user's rated source items: a condition that reads a set of ratings, not a vector of them."""
+"""Attention over a user's rated source items: a condition that reads ratings, not a vector of them."""
 
 import torch
 from torch import Tensor, nn

@@ -25,6 +25,31 @@ def history_of(ratings: Ratings, shape: MatrixShape, floor: float | None) -> Int
     )
 
 
+class SourceRatings:
+    """The source ratings of each user, gathered by user.
+
+    Args:
+        ratings: of the source domain.
+        n_users: number of source ids.
+    """
+
+    def __init__(self, ratings: Ratings, n_users: int) -> None:
+        order = torch.argsort(ratings.users, stable=True)
+        counts = torch.bincount(ratings.users, minlength=n_users)
+        self.columns, self.counts = (ratings.items[order], ratings.ratings[order]), counts
+        self.starts = counts.cumsum(0) - counts
+
+    def of(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return items, rows (places in ``users``) and ratings of users by source id, [total] each."""
+        asked = users.cpu()
+        rows = torch.arange(len(asked)).repeat_interleave(self.counts[asked])
+        firsts = self.counts[asked].cumsum(0) - self.counts[asked]
+        # A user's start among all ratings, plus the place among the user's own.
+        places = self.starts[asked][rows] + torch.arange(len(rows)) - firsts[rows]
+        items, ratings = (column[places] for column in self.columns)
+        return items.to(users.device), rows.to(users.device), ratings.to(users.device)
+
+
 def liked(histories: FoldInHistories, floor: float | None) -> tuple[Tensor, Tensor]:
     """Return items [total] and rows [total] of histories rated ``floor`` or higher; all with None."""
     # Unliked items do not characterise a user.
