@@ -1,4 +1,7 @@
-"""The interface between a model and the rest of the package, and base classes on top of RecBole's."""
+"""The interface between a model and the rest of the package, and base classes on top of RecBole's.
+
+Longer than most files: what a model may declare is one list.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -10,6 +10,8 @@ A rating is ``offset_i + user vector . item vector``. A subclass of :class:`Cold
 
 Mappings between two factorisations inherit ``mapping.MappingRecommender``, which does most of this. EMCDR is
 the smallest example.
+
+Longer than most files: vectors, warm start and read-out of cold users share one object.
 """
 
 from typing import Any

@@ -133,7 +133,8 @@ class DiffCDR(MappingRecommender):
         # persistent, since they belong to the weights.
         statistics = torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, self.diffused_width)
         self.register_buffer("statistics", statistics)
-        if o.diffusion and o.condition in ("profile", "both", "profile_history"):
+        self.reads_profile = o.diffusion and o.condition in ("profile", "both", "profile_history")
+        if self.reads_profile or o.levels:
             self.profile = SourceProfile(self.scale)
         # Target ids of all users with target ratings, for ``unconditional_users: all``.
         self.register_buffer("rated_users", torch.unique(self.ratings.users), persistent=False)
@@ -147,18 +148,20 @@ class DiffCDR(MappingRecommender):
 
     def begin_transfer(self) -> None:
         """Compute level factors, mean and deviation of the training users' vectors, and those of profiles."""
+        if self.profile is not None:
+            self._all_profiles = self.learned_profiles(self.shared.to(self.statistics.device))
         if self.source_levels is not None and self.target_levels is not None:
-            penalty = self.options.level_reg_weight
+            penalty, everyone = self.options.level_reg_weight, torch.arange(self.n_users)
+            told = self.profiles_of(everyone.to(self.statistics.device))
+            assert told is not None  # there are profiles with levels
             self.source_levels.fit(self.source_ratings, penalty)
-            self.target_levels.fit(self.ratings, penalty)
+            self.target_levels.fit(self.ratings, penalty, torch.where(self.source_of[:, None] > 0, told, 0.0))
         if self.options.standardise:
             # Of the shared training users, who are the ones that the diffusion learns from.
             users = self.shared.to(self.statistics.device)
             for row, vectors in ((0, self.source_states(users)), (2, self.target_states(users))):
                 self.statistics[row] = vectors.mean(0)
                 self.statistics[row + 1] = vectors.std(0, correction=0).clamp(min=1e-6)
-        if self.profile is not None:
-            self._all_profiles = self.learned_profiles(self.shared.to(self.statistics.device))
 
     def source_states(self, users: Tensor) -> Tensor:
         """Return [u^s, b_u^s] of users by target id and, with ``levels``, a_u^s, [batch, k]."""
@@ -187,7 +190,7 @@ class DiffCDR(MappingRecommender):
         parts = []
         if self.options.condition in ("vector", "both"):
             parts.append(self._standardised(vectors))
-        if profiles is not None:
+        if profiles is not None and self.reads_profile:
             parts.append(profiles)
         if histories is not None:
             items, rows, ratings = histories
@@ -292,19 +295,21 @@ class DiffCDR(MappingRecommender):
         common = 0.0 if alm.common is None else alm.common  # None without item_offset
         task = self.task_loss_at(places, of_ratings, alm.item_offset, common)
         if alm.levels is not None:
-            task = task + self._level_loss(places, states[row_of][:, self.width :])
+            of_users = users[row_of] if o.batch_rows == "users" else distinct[row_of]
+            task = task + self._level_loss(places, of_users, states[row_of][:, self.width :])
         return loss + o.task_weight * task
 
-    def _level_loss(self, places: Tensor, vectors: Tensor) -> Tensor:
+    def _level_loss(self, places: Tensor, users: Tensor, vectors: Tensor) -> Tensor:
         """Return the mean negative log-likelihood of ratings by their users' a_u with its penalty, a scalar.
 
         Args:
             places: of training ratings in ``rated``, long [total].
+            users: of the ratings, long [total].
             vectors: transferred a_u of each rating's user, [total, L].
         """
         levels, base = self.alignment.levels, self.target_levels
         assert levels is not None and base is not None  # made together, by the constructor
-        logits = levels(base.items, self.rated.items[places], vectors)
+        logits = levels(base, users, self.rated.items[places], vectors)
         held = self.options.level_reg_weight * levels.item_offset.square().sum() / self.shared_ratings
         return F.cross_entropy(logits, base.places(self.rated_values[places])) + held
 
@@ -386,15 +391,19 @@ class DiffCDR(MappingRecommender):
         Those are the mean over ``samples`` vectors of each user, which the solver makes of as many draws of
         noise, the same for all users.
         """
-        found, levels, base = super().level_probabilities(users, items, scores), self.ema_alignment.copy, None
-        if levels.levels is None or self.target_levels is None:
+        found, levels, base = (
+            super().level_probabilities(users, items, scores),
+            self.ema_alignment.copy.levels,
+            self.target_levels,
+        )
+        if levels is None or base is None:
             return found
-        o, base = self.options, self.target_levels.items
+        o = self.options
         distinct, rows = torch.unique(users, return_inverse=True)
         starts: list[Tensor | None] = [None]
         if o.samples and o.diffusion:
             generator = torch.Generator().manual_seed(derived_seed(self.seed, "samples"))
-            draws = torch.randn(o.samples, self.diffused_width, generator=generator).to(base.device)
+            draws = torch.randn(o.samples, self.diffused_width, generator=generator).to(users.device)
             starts = [one.expand(len(distinct), -1) for one in draws]
         histories = None if self.histories is None else self.histories.of(self.source_of[distinct])
         states, profiles = self.source_states(distinct), self.profiles_of(distinct)
@@ -402,7 +411,7 @@ class DiffCDR(MappingRecommender):
         for start in starts:
             start = self.noise[distinct] if start is None and o.start == "noise" else start
             made = self._solved(states, profiles, histories, start)[:, self.width :]  # a_u, [distinct, L]
-            total += levels.levels(base, items, made[rows]).double().softmax(1) / len(starts)
+            total += levels(base, users, items, made[rows]).double().softmax(1) / len(starts)
         return (1 - o.level_share) * found + o.level_share * total
 
     @torch.no_grad()

@@ -94,16 +94,17 @@ def test_level_factors_of_users_are_the_best_ones_whoever_is_asked_beside():
     torch.manual_seed(0)
     rows = Ratings(torch.randint(1, 6, (80,)), torch.randint(1, 9, (80,)), torch.randint(1, 6, (80,)).float())
     factors = LevelFactors(6, 9, STARS)
-    factors.fit(rows, 1.0)
+    factors.fit(rows, 1.0, told=torch.rand(6, 2))
     own = factors.users.double().requires_grad_()
-    logits = factors.items.double()[rows.items] + own[rows.users]
+    assert factors.told[1:].abs().min() > 0
+    logits = (factors.items.double()[rows.items] + factors.told.double()[rows.users]) + own[rows.users]
     loss = torch.nn.functional.cross_entropy(logits, rows.ratings.long() - 1, reduction="sum")
     (loss + USER_PENALTY / 2 * own.square().sum()).backward()
     assert own.grad.abs().max() < 1e-4
     assert factors.users[0].tolist() == [0] * 5  # no rating
     of_three = rows.users == 3
     zeros = torch.zeros(int(of_three.sum()), dtype=torch.long)
-    alone = factors.of_histories(rows.items[of_three], zeros, rows.ratings[of_three], 1)
+    alone = factors.of_histories(rows.items[of_three], zeros, rows.ratings[of_three], 1, factors.told[3:4])
     assert torch.allclose(alone[0], factors.users[3], atol=1e-6)
 
 
@@ -138,16 +139,18 @@ def test_level_share_mixes_the_read_out_with_the_mean_over_samples(domains):
     model = built(domains, **LEVELS, level_share=0.25, samples=3, start="mean", guidance=1.0)
     users, items = model.shared[[0, 0, 4]], torch.tensor([3, 8, 5])
     scores = torch.tensor([2.0, 3.0, 4.0])
-    found = model.level_probabilities(users, items, scores)
     model._readout = model._fitted_readout()
+    model.ema_alignment.copy.levels.matrix.weight.data.copy_(torch.rand(2, 2))
     expected = 0.75 * model._readout.probabilities(users, scores)
     generator = torch.Generator().manual_seed(derived_seed(model.seed, "samples"))
     with torch.no_grad():
         for draw in torch.randn(3, model.diffused_width, generator=generator):
             made = model._solved(model.source_states(users), None, None, draw.expand(3, -1))
             of_user = made[:, model.width :]
-            logits = model.target_levels.items[items] + of_user  # the alignment begins as the identity
+            logits = model.target_levels.items[items] + model.target_levels.told[users]
+            logits = logits + of_user @ model.ema_alignment.copy.levels.matrix.weight.T
             expected += 0.25 / 3 * logits.double().softmax(1)
+    found = model.level_probabilities(users, items, scores)
     assert torch.allclose(found, expected, atol=1e-6)
     assert found.sum(1).tolist() == pytest.approx([1, 1, 1])
 
