@@ -7,14 +7,16 @@ from typing import Any
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.runs import RunRecord
 
-# The option that changes what a metric counts, and its default, by the beginning of the metric's name. A run
-# without a scale has no metrics of ratings.
-OF_METRICS: dict[str, tuple[str, Any]] = {
-    "tailpercentage": ("tail_ratio", 0.1),
-    "rated_": ("rating_scale", None),
-    "rated_mae": ("rated_clip", None),
-    "rated_rmse": ("rated_clip", None),
-}
+# The options that change what a metric counts, and their defaults, by the beginning of the metric's name. A
+# run without a scale has no metrics of ratings.
+OF_METRICS: tuple[tuple[str, str, Any], ...] = (
+    ("tailpercentage", "tail_ratio", 0.1),
+    ("rated_", "rating_scale", None),
+    ("rated_mae", "rated_clip", None),
+    ("rated_rmse", "rated_clip", None),
+    ("rated_mae", "readout", "raw"),
+    ("rated_rmse", "readout", "raw"),
+)
 
 
 def ranking_rule(run: RunRecord) -> str:
@@ -46,7 +48,7 @@ def require_one_rule(runs: Sequence[RunRecord]) -> None:
 def of_one_meaning(metrics: Sequence[str], runs: Sequence[RunRecord]) -> tuple[list[str], list[str]]:
     """Return the metrics that mean the same in all runs, and a line about the others."""
     differing: dict[str, str] = {}
-    for beginning, (option, default) in OF_METRICS.items():
+    for beginning, option, default in OF_METRICS:
         values = {_text(run.config.get(option, default)) for run in runs} - {_text(None)}
         if len(values) > 1:
             differing[beginning] = option

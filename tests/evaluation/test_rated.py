@@ -233,3 +233,30 @@ def test_what_is_masked_is_no_prediction_and_the_rest_is_counted_by_its_bin(load
     rated.add(scores, torch.tensor([1]), torch.zeros(2, dtype=torch.long), held_out)
     others = np.delete(scores[0].numpy(), [0, 1, 2, 3, 5, 6])
     assert rated.unrated.tolist() == distribution.histogram(others, 1, 5).tolist()
+
+
+def test_with_a_read_out_errors_are_of_its_two_ratings_and_the_scores_own_stand_beside(loaded):
+    part = loaded("DGRM").parts["test"]
+    users, items = (part.inter_feat[name].long() for name in (part.uid_field, part.iid_field))
+    ratings = torch.as_tensor(part.inter_feat["rating"]).float()
+    asked = []
+
+    def read_out(who, which, scores):
+        asked.append((who, which))
+        return scores + 1, scores + 2.25  # the first for absolute errors, the second for squared ones
+
+    options = options_of(RatingOptions, rating_scale=[-9, 19])
+    rated = RatedScores(part, options, predicts_ratings=True, read_out=read_out)
+    half = len(users) // 2
+    for rows in (slice(0, half), slice(half, None)):
+        rated.add_values(ratings[rows] - 1.5, users[rows], items[rows])
+    found = rated.metrics()
+    assert found["rated_raw_mae"] == pytest.approx(1.5)
+    assert found["rated_raw_rmse"] == pytest.approx(1.5)
+    assert found["rated_mae"] == pytest.approx(0.5)  # of scores + 1
+    assert found["rated_rmse"] == pytest.approx(0.75)  # of scores + 2.25
+    by_user = rated.by_user(torch.unique(users).numpy())
+    assert by_user["rated_mae"] == pytest.approx(0.5)
+    assert by_user["rated_mse"] == pytest.approx(0.75**2)
+    assert by_user["rated_raw_mse"] == pytest.approx(2.25)
+    assert torch.equal(torch.cat([one for one, _ in asked]), users)

@@ -186,6 +186,18 @@ def test_metrics_that_an_option_changes_are_left_out_where_the_option_differs(ma
         compare(runs, metrics="tailpercentage@20")
 
 
+def test_errors_of_two_read_outs_never_stand_in_one_table(make_run):
+    test = {"recall@20": 0.2, "rated_mae": 0.7, "rated_rmse": 0.9}
+    runs = [
+        make_run(model, model=model, test=test, config={"rating_scale": [1, 5], **option})
+        for model, option in (("A", {"readout": "ordinal"}), ("B", {}), ("C", {"readout": "raw"}))
+    ]
+    found = compare(runs, metrics="all")
+    assert found.metrics == ["recall@20"]
+    assert "Left out, since the runs differ in readout: rated_mae, rated_rmse." in found.notes
+    assert compare(runs[1:], metrics="all").metrics == [*test]
+
+
 def test_what_recbole_calls_smaller_is_smaller_here():
     assert set(smaller_metrics) | {"mse"} == SMALLER
     for name in ("GiniIndex@10", "averagepopularity@5", "LogLoss", "MAE", "rated_rmse", "rated_mse"):
