@@ -126,7 +126,7 @@ class DiffCDR(MappingRecommender):
             self.ema_denoiser = EMA(self.denoiser, o.ema_decay)
         with_offsets = o.task_weight > 0 and o.item_offset_reg_weight is not None
         offsets = self.n_items if with_offsets else None
-        levels = (len(self.levels), self.n_items) if o.levels else None
+        levels = len(self.levels) if o.levels else None
         self.alignment = Alignment(self.width, offsets, o.alignment, o.align_start, levels)
         self.ema_alignment = EMA(self.alignment, o.ema_decay)
         # Mean and deviation of the source vectors (rows 0, 1) and of the target vectors (2, 3), [4, k];
@@ -300,7 +300,7 @@ class DiffCDR(MappingRecommender):
         return loss + o.task_weight * task
 
     def _level_loss(self, places: Tensor, users: Tensor, vectors: Tensor) -> Tensor:
-        """Return the mean negative log-likelihood of ratings by their users' a_u with its penalty, a scalar.
+        """Return the mean negative log-likelihood of ratings by their users' a_u, a scalar.
 
         Args:
             places: of training ratings in ``rated``, long [total].
@@ -310,8 +310,7 @@ class DiffCDR(MappingRecommender):
         levels, base = self.alignment.levels, self.target_levels
         assert levels is not None and base is not None  # made together, by the constructor
         logits = levels(base, users, self.rated.items[places], vectors)
-        held = self.options.level_reg_weight * levels.item_offset.square().sum() / self.shared_ratings
-        return F.cross_entropy(logits, base.places(self.rated_values[places])) + held
+        return F.cross_entropy(logits, base.places(self.rated_values[places]))
 
     def item_side(self) -> tuple[Tensor, Tensor]:
         """Return item vectors and offsets of the target factors, with the learned offsets."""

@@ -14,7 +14,7 @@ class Alignment(nn.Module):
         matrix: False leaves the matrix out, so that vectors stay as they are.
         start: of the matrix, ``identity`` or ``random``, which draws from U(-1/sqrt(width), 1/sqrt(width)),
             PyTorch's start of a linear layer and the released code's: vectors begin about 0.6 times as long.
-        levels: numbers of rating levels and of item ids, for the part that aligns level factors; or None.
+        levels: number of rating levels, for the part that aligns level factors; None for none.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class Alignment(nn.Module):
         n_items: int | None,
         matrix: bool = True,
         start: str = "identity",
-        levels: tuple[int, int] | None = None,
+        levels: int | None = None,
     ) -> None:
         super().__init__()
         self.matrix: nn.Module = nn.Identity()
@@ -36,7 +36,7 @@ class Alignment(nn.Module):
         # [n_items] under an L2 penalty, and one number for all items without.
         self.item_offset = nn.Parameter(zeros(n_items)) if n_items else None
         self.common = nn.Parameter(zeros(())) if n_items else None
-        self.levels = LevelAlignment(*levels) if levels else None
+        self.levels = LevelAlignment(levels) if levels else None
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return the aligned vectors, [batch, width]."""

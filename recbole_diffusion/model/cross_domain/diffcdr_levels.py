@@ -116,21 +116,19 @@ class LevelFactors(nn.Module):
 
 
 class LevelAlignment(nn.Module):
-    """ALM's part for levels: a matrix over transferred a_u, and what is learned for each item and level.
+    """ALM's part for levels: a matrix over transferred a_u, and a number for each level.
 
-    All of it starts at 0, where the probabilities are those of what is told alone.
+    It starts at 0, where the probabilities are those of what is told alone. Items have nothing of their own
+    here: A has seen the same ratings already.
 
     Args:
         size: L.
-        n_items: number of item ids.
     """
 
-    def __init__(self, size: int, n_items: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
         self.matrix = nn.Linear(size, size, bias=False)
         nn.init.zeros_(self.matrix.weight)
-        # [n_items, L] under an L2 penalty, and [L] for all items without.
-        self.item_offset = nn.Parameter(torch.zeros(n_items, size))
         self.common = nn.Parameter(torch.zeros(size))
 
     def forward(self, base: LevelFactors, users: Tensor, items: Tensor, vectors: Tensor) -> Tensor:
@@ -142,5 +140,4 @@ class LevelAlignment(nn.Module):
             items: of the pairs, long [pairs].
             vectors: transferred a_u of the pairs' users, [pairs, L].
         """
-        fixed = base.items[items] + base.told[users]
-        return fixed + self.item_offset[items] + self.common + self.matrix(vectors)
+        return base.items[items] + base.told[users] + self.common + self.matrix(vectors)
