@@ -149,7 +149,7 @@ class ModelInterface:
         """Return the ``diagnostics`` of ``result.json``, computed with the best weights."""
         return {}
 
-    def read_out(self, users: Tensor, items: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    def read_out(self, users: Tensor, items: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """Return the ratings whose absolute and whose squared errors count, [pairs] each, if ``reads_out``.
 
         Args:
