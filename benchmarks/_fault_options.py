@@ -125,7 +125,7 @@ def _wrong_values(name: str, kind: Any, meta: Any, model: str, draw: random.Rand
         bad += [high + 1] if high is not None else []
         bad += [high] if high is not None and meta.get("open_high") else []
         bad += [1.5] if float not in kinds else []
-    if meta.get("choices"):
+    if meta.get("choices") and "nonsense" not in bad:
         bad.append("nonsense")
     if bool in kinds:
         bad += [2, "perhaps"]
