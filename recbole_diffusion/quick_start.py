@@ -14,6 +14,7 @@ from typing import Any
 
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
+from recbole_diffusion.data.valid_shift import UNSHIFTED, choices, validations_of
 from recbole_diffusion.errors import (
     Interrupted,
     RunError,
@@ -334,8 +335,8 @@ class _Prepared:
     @property
     def held_out(self) -> dict[str, Any]:
         """The data sets of the validation and test parts by name."""
-        loaders = {"valid": self.valid, **self.tests}
-        return {name: loader._dataset for name, loader in loaders.items() if loader is not None}
+        loaders = validations_of(self.valid) | self.tests
+        return {name: loader._dataset for name, loader in loaders.items()}
 
     @property
     def progress(self) -> bool:
@@ -491,7 +492,9 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
     test_seconds = time.perf_counter() - clock
     with told_if_slow("computing diagnostics", logger.info):
         diagnostics = trainer.model.final_diagnostics()
-    for part, values in (({"valid": valid} if valid else {}) | found.metrics).items():
+    beside = _beside(prepared) if valid else {}
+    shown = ({"valid": valid} if valid else {}) | {UNSHIFTED: beside.get(UNSHIFTED)} | found.metrics
+    for part, values in ((name, one) for name, one in shown.items() if one is not None):
         logger.info("%s: %s", part, "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
     epochs = [record["train_seconds"] for record in trainer.records]
     return {
@@ -509,6 +512,7 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
         "best_epoch": trainer.chosen_epoch,
         "best_valid_score": score,
         "valid": valid,
+        **beside,
         "test": next(iter(found.metrics.values()), None),
         **(found.metrics if len(found.metrics) > 1 else {}),
         "groups": found.groups,
@@ -528,6 +532,25 @@ def _result(prepared: _Prepared, on_epoch: Callable | None, test: bool) -> dict[
         "peak_rss_mb": round(peak_memory_mib(), 1),
         "versions": versions(),
     }
+
+
+def _beside(prepared: _Prepared) -> dict[str, Any]:
+    """Return what ``result.json`` says of the validation part that chooses nothing; nothing without one.
+
+    Its metrics with the best weights, and what each of the two parts would have chosen.
+    """
+    trainer, config = prepared.trainer, prepared.config
+    loader = validations_of(prepared.valid).get(UNSHIFTED)
+    if loader is None:
+        return {}
+    chosen = next((one for one in trainer.records if one["epoch"] == trainer.best_epoch), {})
+    values = chosen.get(UNSHIFTED) or trainer.evaluate(loader, show_progress=prepared.progress)
+    metric, bigger = config.general.valid_metric.lower(), bool(config["valid_metric_bigger"])
+    found = choices(trainer.records, metric, bigger)
+    for part, choice in found.items():
+        scores = ", ".join(f"{name} {choice[name]:.4f}" for name in ("valid", UNSHIFTED))
+        logger.info("%s would choose epoch %d: %s of %s", part, choice["epoch"], metric, scores)
+    return {UNSHIFTED: {name: float(value) for name, value in values.items()}, "valid_choices": found}
 
 
 def _origin(prepared: _Prepared) -> dict[str, Any]:

@@ -88,6 +88,11 @@ def split(argv: Sequence[str]) -> int:
         if dataset.shift is None:
             allowed = allowed_text(SplitOptions.__dataclass_fields__["shift"])
             raise UsageError(f"--shift is missing; split takes --shift={allowed}")
+        if dataset.shift.valid_shift != "none":
+            raise UsageError(
+                f"valid_shift is {dataset.shift.valid_shift}, but a run cuts that part from train itself; "
+                "leave valid_shift out, and give it to the runs on the written parts"
+            )
         rows = dataset.rows_of_parts()
     assert dataset.split_summary is not None  # rows_of_parts has filled it
     with told_if_slow("writing the parts"):

@@ -14,6 +14,7 @@ from recbole_diffusion.cli.arguments import (
     parse_options,
 )
 from recbole_diffusion.cli.help import help_text, run_usages
+from recbole_diffusion.data.valid_shift import UNSHIFTED
 from recbole_diffusion.errors import UsageError, command_line, no_arguments
 from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
@@ -93,8 +94,9 @@ def summary(result: dict[str, Any]) -> str:
     several = [part for part in result if part.startswith("test_")] or ["test"]
     if result["test"] != result[several[0]]:  # a separate part, not the first of two
         several.insert(0, "test")
-    width = max(5, *map(len, several))
-    for part in ("valid", *several):
+    held_out = [*(["valid", UNSHIFTED] if UNSHIFTED in result else ["valid"]), *several]
+    width = max(5, *map(len, held_out))
+    for part in held_out:
         values = "  ".join(f"{name} {value:.4f}" for name, value in (result[part] or {}).items())
         lines += [f"{part:{width}}  {values}"]
     seconds = "  ".join(f"{name} {value:.1f} s" for name, value in result["seconds"].items())

@@ -173,7 +173,12 @@ class CrossDomainDataset(DomainDataset):
 
     def __init__(self, config: Any) -> None:
         blocks = [config["target_domain"], config["source_domain"]]
-        for name, nothing in (("shift", "none"), ("valid_part", "iid"), ("benchmark_filename", None)):
+        for name, nothing in (
+            ("shift", "none"),
+            ("valid_part", "iid"),
+            ("valid_shift", "none"),
+            ("benchmark_filename", None),
+        ):
             if config[name] not in (None, nothing):
                 raise UsageError(
                     f"{name} is {config[name]!r}, but cross-domain models divide users by cold_user_ratio, "

@@ -21,6 +21,7 @@ from recbole_diffusion.data.reader import FastReading, opened
 from recbole_diffusion.data.table_file import TableFile, file_or_table
 from recbole_diffusion.data.times import TimeOrder, times_of
 from recbole_diffusion.data.valid_part import check_can_be_latest, divide_by_time, give_times, remember_rows
+from recbole_diffusion.data.valid_shift import UNSHIFTED, check_can_be_cut, cut_from_train
 from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.options.evaluation import parts_left_out
 from recbole_diffusion.options.recbole import splits_by_time
@@ -39,7 +40,8 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
 
     With the option ``shift`` one .inter file, or given train and valid parts, are split into four parts, see
     ``data/split.py``. A file with a column ``x_label`` for the part of each row, as in MMRec's data sets, is
-    read as it is. With ``valid_part: latest`` valid has the latest rows, see ``data/valid_part.py``.
+    read as it is. With ``valid_part: latest`` valid has the latest rows, see ``data/valid_part.py``, with
+    ``valid_shift`` there is a second validation part, see ``data/valid_shift.py``.
 
     Attributes:
         reads_options: names of the model's options that the class reads when a data set is made or split; a
@@ -68,9 +70,12 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         self.shift: SplitOptions | None = config.split if config.split.shift != "none" else None
         self.exposed_dropped: dict[str, int] = {}
         self.gaps: dict[str, np.ndarray] = {}
+        given = config["benchmark_filename"] if self.shift is None else None
+        by_time = self.shift is None and not given and splits_by_time(config["eval_args"])
         if config.split.valid_part == "latest" and self.shift is None:
-            given = config["benchmark_filename"]
-            check_can_be_latest(config, not given and splits_by_time(config["eval_args"]), given)
+            check_can_be_latest(config, by_time, given)
+        if config.split.valid_shift != "none":
+            check_can_be_cut(config, by_time, given)
         require_files(config)
         super().__init__(config)
 
@@ -156,6 +161,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         return {
             "eval_args splits by time": "set eval_args.order to RO",
             "valid_part is latest": "leave out valid_part",
+            "valid_shift is temporal": "leave out valid_shift",
         }
 
     def _note_unread(
@@ -305,6 +311,8 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
             parts = self._parts_of_recbole()
         if len(parts) == 4 and self.benchmark_filename_list is not None:
             names = tuple(self.benchmark_filename_list)
+        if self.config.split.valid_shift != "none":
+            names, parts = ("train", "valid", UNSHIFTED, *names[2:]), cut_from_train(self, parts)
         left_out = self._left_out()
         for name, part in zip(names, parts, strict=True):
             if len(part) == 0 and name not in left_out:
@@ -349,7 +357,8 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
     @property
     def _remembers_rows(self) -> bool:
         """Whether rows are told apart after RecBole's split, for their times; a shift does it itself."""
-        return self.config.split.valid_part == "latest" and self.shift is None
+        by_time = self.config.split.valid_part == "latest" or self.config.split.valid_shift == "temporal"
+        return by_time and self.shift is None
 
     def _parts_of_recbole(self) -> list[Dataset]:
         times, latest = self.times, self.config.split.valid_part == "latest"

@@ -39,6 +39,27 @@ def degree_powers(degrees: np.ndarray, power: float) -> np.ndarray:
     return np.power(exact, power, where=exact > 0, out=np.zeros_like(exact))
 
 
+def popularity_groups(counts: np.ndarray, n_groups: int) -> np.ndarray:
+    """Return each item's group by popularity, int64 [n_items]: of about equal interactions, 0 the rarest.
+
+    Args:
+        counts: interactions of each item, [n_items]; items without one are in group 0.
+        n_groups: how many.
+    """
+    order = np.argsort(counts, kind="stable")
+    ends = np.cumsum(counts[order])
+    # By the middle of an item's interactions among all of them, in order of popularity.
+    middle = (ends - counts[order] / 2) / max(ends[-1], 1)
+    groups = np.zeros(len(counts), np.int64)
+    groups[order] = np.minimum((middle * n_groups).astype(np.int64), n_groups - 1)
+    return groups
+
+
+def popularity_discount(counts: np.ndarray, power: float) -> np.ndarray:
+    """Return factors of the items' scores, count^-power, float32 [n_items]; 1 where the count is 0."""
+    return (np.maximum(counts, 1).astype(np.float64) ** -power).astype(np.float32)
+
+
 def popularity(matrix: sp.csr_matrix) -> np.ndarray:
     """Return the number of users of each item, int64 [n_items]."""
     return np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int64)

@@ -14,6 +14,7 @@ import numpy as np
 
 from recbole_diffusion.compat import ModelType
 from recbole_diffusion.data.user_items import pair_keys
+from recbole_diffusion.data.valid_shift import LEARNED, test_names
 from recbole_diffusion.errors import UsageError, agreeing, counted
 
 TRAINED = ("train", "the warm start")
@@ -45,7 +46,7 @@ def check_parts(config: Any, dataset: Any, parts: Mapping[str, Any]) -> dict[str
     sizes = {name: len(found) for name, found in pairs.items()}
     repeated = {name: len(part) - sizes[name] for name, part in parts.items() if len(part) > sizes[name]}
     shared = _shared(pairs, parts)
-    tests = [name for name in list(parts)[2:] if sizes[name]]
+    tests = [name for name in test_names(list(parts)) if sizes[name]]
     copies = [name for name in tests if np.array_equal(pairs["valid"], pairs[name])]
     partly = any(("valid", name) in shared for name in tests)
     selection = "test" if copies else "validation, partly test" if partly else "validation"
@@ -100,7 +101,7 @@ def _judge(
     modes = set(config["eval_args"]["mode"].values())
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     of_unseen = not sequential and not config["repeatable"] and modes != {"labeled"}
-    seen = any(first in (*TRAINED, "valid") for first, _ in shared)
+    seen = any(first in (*TRAINED, *LEARNED) for first, _ in shared)
     # Among sampled items, a pair that stands twice in a held-out part would have to be found twice.
     twice = set(repeated) - {"train"} and any(mode.startswith(("uni", "pop")) for mode in modes)
     remedy = (

@@ -28,6 +28,7 @@ from recbole_diffusion.data.overlap import check_parts
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.data.sampling import create_samplers
 from recbole_diffusion.data.train_loader import train_loader_class
+from recbole_diffusion.data.valid_shift import UNSHIFTED, together
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options import model_needs
 from recbole_diffusion.options.evaluation import EVAL_ARGS
@@ -167,17 +168,22 @@ def _tell_ignored(config: Any, dataset: Any) -> None:
         ignored = []
     if ignored:
         logging.getLogger().warning("%s: no effect of %s", why, ", ".join(ignored))
-    of_shift = ("shift_seed", "shift_ratio", "shift_rest")
-    unused = [name for name in of_shift if config[name] != default.get(name)]
-    if unused and config.split.shift == "none":
-        logging.getLogger().warning("shift is none: no effect of %s", ", ".join(unused))
+    drawn = ("shift_seed",) if config.split.valid_shift != "popularity" else ()  # which draws with it too
+    for option, names in (
+        ("shift", (*drawn, "shift_ratio", "shift_rest")),
+        ("valid_shift", ("valid_shift_ratio",)),
+    ):
+        unused = [name for name in names if config[name] != default.get(name)]
+        if unused and config[option] == "none":
+            logging.getLogger().warning("%s is none: no effect of %s", option, ", ".join(unused))
 
 
 def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
     """Return the loaders of train (the model's or RecBole's), of valid, and of each test part by name.
 
     If the split has no validation part the second is None, and without a test part the third is empty. Each
-    of two test parts has its own sampler, so that neither is masked when the other is ranked.
+    of two test parts has its own sampler, so that neither is masked when the other is ranked. With two
+    validation parts (``valid_shift``) the second loader has the other's as ``unshifted``.
 
     Raises:
         UsageError: the data set cannot be split, sampled or ranked with these options, or would give false
@@ -201,7 +207,8 @@ def parts_of(config: Any, dataset: Any) -> dict[str, Any]:
     with refusals_of(config):
         parts = dataset.build()
     tests = getattr(dataset, "test_names", None) or test_names(config)
-    return dict(zip(["train", "valid", *tests], parts, strict=True))
+    held_out = ["valid", UNSHIFTED] if config.split.valid_shift != "none" else ["valid"]
+    return dict(zip(["train", *held_out, *tests], parts, strict=True))
 
 
 def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
@@ -211,12 +218,19 @@ def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, A
         UsageError: the parts cannot be sampled with these options.
     """
     with refusals_of(config):
-        train_part, valid_part, *test_parts = parts.values()
+        others = dict(parts)
+        train_part, valid_part, unshifted = (others.pop(name, None) for name in ("train", "valid", UNSHIFTED))
+        test_parts = list(others.values())
         samplers = create_samplers(config, dataset, [train_part, valid_part, test_parts[0]])
         train = _train_loader(config, dataset, train_part, samplers[0])
-        valid = _evaluated(config, "valid", valid_part, samplers[1])
+        if unshifted is None:
+            valid = _evaluated(config, "valid", valid_part, samplers[1])
+        else:
+            valid = _two_validations(config, dataset, train_part, valid_part, unshifted, test_parts[0])
+            valid_part = together(valid_part, unshifted)
+            samplers = create_samplers(config, dataset, [train_part, valid_part, test_parts[0]])
         tests: dict[str, Any] = {}
-        for name, part in list(parts.items())[2:]:
+        for name, part in others.items():
             first = part is test_parts[0]
             before = getattr(part, "masked", None) or valid_part  # a sampler masks the parts before its own
             sampler = (
@@ -225,6 +239,19 @@ def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, A
             loader = _evaluated(config, "test", part, sampler)
             tests |= {name: loader} if loader is not None else {}
         return train, valid, tests
+
+
+def _two_validations(config: Any, dataset: Any, train: Any, valid: Any, unshifted: Any, test: Any) -> Any:
+    """Return the loader of the shifted validation part, with that of the other one as ``unshifted``.
+
+    Each is ranked without what the user has in train and in the other one.
+    """
+    loaders = []
+    for part, other in ((valid, unshifted), (unshifted, valid)):
+        _, sampler, _ = create_samplers(config, dataset, [together(train, other), part, test])
+        loaders.append(_evaluated(config, "valid", part, sampler))
+    loaders[0].unshifted = loaders[1]
+    return loaders[0]
 
 
 def _train_loader(config: Any, dataset: Any, part: Any, sampler: Any) -> Any:

@@ -179,6 +179,19 @@ def popularity_quotas(counts: np.ndarray, asked: int, generator: np.random.Gener
             f"at most {most.sum()} can go there; give a smaller shift_ratio, or remove rare items with "
             "item_inter_num_interval"
         )
+    return equal_quotas(most, asked, generator)
+
+
+def equal_quotas(most: np.ndarray, asked: int, generator: np.random.Generator) -> np.ndarray:
+    """Return ``asked`` rows in all as equal quotas of items, none above its ``most``, int64 [items].
+
+    Water filling: quota_i = min(q, most_i), and between two whole levels randomly chosen items get one more.
+
+    Args:
+        most: rows that an item can give, [items].
+        asked: total number of rows, at most the sum of ``most``.
+        generator: chooses the items with one more.
+    """
     can_give_more = len(most) - np.cumsum(np.bincount(most))  # [levels]: items with most > level
     filled = np.concatenate([[0], np.cumsum(can_give_more)])  # [levels + 1]: sum of min(level, most)
     level = int(np.searchsorted(filled, asked, side="right")) - 1
@@ -192,8 +205,13 @@ def popularity_quotas(counts: np.ndarray, asked: int, generator: np.random.Gener
 
 def _uniform_popularity(items: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
     """Return bool [rows], random rows that fill each item's quota."""
+    quotas = popularity_quotas(np.bincount(items), round(share * len(items)), generator)
+    return rows_of_quotas(items, quotas, generator)
+
+
+def rows_of_quotas(items: np.ndarray, quotas: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return bool [rows], random rows, of each item as many as its quota."""
     counts = np.bincount(items)
-    quotas = popularity_quotas(counts, round(share * len(items)), generator)
     order = generator.permutation(len(items))
     order = order[np.argsort(items[order], kind="stable")]
     chosen = np.zeros(len(items), bool)

@@ -110,7 +110,8 @@ class TimeOrder(Dataset):
 
     Attributes:
         times: of the interactions, [rows], where something orders them by time; else None. A part has those
-            of its own rows under a shift, with ``valid_part: latest``, and where the model reads the order.
+            of its own rows under a shift, with ``valid_part: latest`` or ``valid_shift: temporal``, and where
+            the model reads the order.
         file_rows: of a part that has times, the row of each interaction among all, [rows].
     """
 
@@ -126,6 +127,8 @@ class TimeOrder(Dataset):
         """Return what orders the interactions by time, for a message; None if nothing does."""
         if self.config.split.valid_part == "latest":
             return "valid_part is latest"
+        if self.config.split.valid_shift == "temporal":
+            return "valid_shift is temporal"
         if self.shift:
             return "the temporal shift orders rows by time" if self.shift.shift == "temporal" else None
         given = self.benchmark_filename_list is not None

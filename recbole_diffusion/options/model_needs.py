@@ -129,6 +129,11 @@ def check(final: Mapping[str, Any], model_class: type[Any], by_user: bool) -> No
             f"{name} is a sequential model, whose parts follow the order of each user's rows; leave "
             "valid_part out"
         )
+    if not by_user and final["valid_shift"] != "none":
+        raise UsageError(
+            f"{name} is a {kind} model, whose training part cannot be cut by valid_shift; leave valid_shift "
+            "out, or use a general recommender"
+        )
     package = PACKAGES.get(name, "")
     if name in PACKAGES and importlib.util.find_spec(package) is None:
         raise UsageError(

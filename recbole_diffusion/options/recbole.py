@@ -152,6 +152,7 @@ def complete(
     why = "eval_args splits by time" if by_eval_args and splits_by_time(final["eval_args"]) else None
     why = "the temporal shift orders rows by time" if final["shift"] == "temporal" else why
     why = "valid_part latest orders rows by time" if final["valid_part"] == "latest" else why
+    why = "valid_shift temporal orders rows by time" if final["valid_shift"] == "temporal" else why
     why = why or (reads_order and reads_order[0])
     if why and isinstance(columns, list) and time not in columns:
         final["load_col"] = {**final["load_col"], "inter": [*columns, time]}

@@ -10,6 +10,7 @@ from recbole_diffusion.options.declare import option
 
 VALID_PARTS = ("iid", "latest")
 SHIFTS = ("none", "popularity", "temporal", "exposure")
+VALID_SHIFTS = SHIFTS[:3]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,18 @@ class SplitOptions:
         "validation rows: as the split or the files have them (iid), or each user's latest among those of "
         "train and valid, for any way of splitting but by time",
         choices=VALID_PARTS,
+    )
+    valid_shift: str = option(
+        "shift of the validation part that chooses epoch and settings, cut from train: near-uniform over "
+        "items, or each user's latest; the part that the split makes stays beside as valid_iid",
+        choices=VALID_SHIFTS,
+    )
+    valid_shift_ratio: float = option(
+        "share of train's rows in the shifted validation part",
+        low=0,
+        high=1,
+        open_low=True,
+        open_high=True,
     )
 
     def __post_init__(self) -> None:

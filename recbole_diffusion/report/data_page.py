@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_diffusion.data.valid_shift import UNSHIFTED
 from recbole_diffusion.errors import counted
 from recbole_diffusion.prepare.own.times import UNITS, date_text, unit_of
 from recbole_diffusion.report.data_splits import GROUPS, SplitSummary
@@ -90,7 +91,7 @@ def _split_lines(splits: Sequence[SplitSummary]) -> list[str]:
 
 
 def _numbers(split: SplitSummary) -> list[int | None]:
-    rows = [part["rows"] for part in split.parts.values()]
+    rows = [part["rows"] for name, part in split.parts.items() if name != UNSHIFTED]
     return [*rows, *[None] * (4 - len(rows)), split.untested, split.unknown, split.overlap]
 
 

@@ -12,6 +12,7 @@ from recbole_diffusion.data.grouping import distinct
 from recbole_diffusion.data.preparation import parts_of, seed_of_split
 from recbole_diffusion.data.user_items import pair_keys
 from recbole_diffusion.data.valid_part import check_can_be_latest
+from recbole_diffusion.data.valid_shift import check_can_be_cut
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.groups import item_groups
 from recbole_diffusion.options.recbole import splits_by_time
@@ -126,14 +127,18 @@ def _of_way(
     files = dataset.benchmark_filename_list is not None
     shift = config.split.shift
     by_time = not files and (shift == "temporal" or (shift == "none" and splits_by_time(config["eval_args"])))
-    latest = config.split.valid_part == "latest"
+    valid_shift = config.split.valid_shift
+    latest = config.split.valid_part == "latest" or valid_shift == "temporal"
     if (by_time or latest) and times is None:
         summary.refused = why_not
         return summary
     one.times = times if by_time or latest else None
     try:
-        if latest and shift == "none":
-            check_can_be_latest(config, by_time, config["benchmark_filename"])
+        given = config["benchmark_filename"] if shift == "none" else None
+        if config.split.valid_part == "latest" and shift == "none":
+            check_can_be_latest(config, by_time, given)
+        if valid_shift != "none":
+            check_can_be_cut(config, by_time, given)
         init_seed(seed_of_split(config), config["reproducibility"])
         parts = parts_of(config, one)
     except UsageError as error:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recbole_diffusion.data.valid_shift import UNSHIFTED
 from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.report.comparison import Comparison
 from recbole_diffusion.report.comparison_table import comparison_tables
@@ -153,7 +154,8 @@ def _protocol_note(page: HtmlPage, runs: Sequence[RunRecord]) -> None:
 
 
 def _metrics_table(page: HtmlPage, run: RunRecord) -> None:
-    parts = {"valid": run.result["valid"], **run.test_parts}
+    validations = {name: run.result[name] for name in ("valid", UNSHIFTED) if name in run.result}
+    parts = {**validations, **run.test_parts}
     names = list(dict.fromkeys(name for values in parts.values() for name in values))
     page.section("Metrics")
     rows = [[Cell(name), *(number(values.get(name)) for values in parts.values())] for name in names]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recbole_diffusion.data.fingerprint import joined
+from recbole_diffusion.data.valid_shift import LEARNED, UNSHIFTED
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.storage import yaml_io
@@ -22,8 +23,10 @@ OF_THE_SPLIT = (
         "shift_rest",
         "shift_test",
         "valid_part",
+        "valid_shift",
     ),
 )
+OF_VALID = ("valid_part", "valid_shift")
 NOTHING = (None, "none", "iid", "[0,inf)")
 
 
@@ -58,13 +61,13 @@ def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
         fingerprints: use those of its parts; else its settings.
         with_train: tell different validation parts apart too. Without, a run that was chosen on test, and so
             also learns from the validation part, is on the same split as one chosen on validation, and so are
-            runs with the two ways of making valid (``valid_part``).
+            runs with different ways of making valid (``valid_part``, ``valid_shift``).
     """
     if not fingerprints:
         return settings_key(run)
     prints = {name: part["fingerprint"] for name, part in run.result["parts"].items()}
-    train, valid = prints.pop("train"), prints.pop("valid", None)
-    apart = [train, valid] if valid else [train]
+    train = prints.pop("train")
+    apart = [train, *(prints.pop(name) for name in ("valid", UNSHIFTED) if name in prints)]
     known = apart if with_train else [train if run.selection == "test" else joined(*apart)]
     return " ".join([run.result["dataset"], *known, *(f"{name}={prints[name]}" for name in sorted(prints))])
 
@@ -82,7 +85,7 @@ def data_key(run: RunRecord) -> tuple[int, str] | None:
         if "test" in parts
         else [parts.pop(name) for name in list(parts) if name.startswith("test_")]
     )
-    names = ["train"] if run.selection == "test" else ["train", "valid"]
+    names = ["train"] if run.selection == "test" else LEARNED
     learned = [parts[name] for name in names if name in parts]
     together = [*learned, *tests]
     return sum(part["rows"] for part in together), joined(*(part["fingerprint"] for part in together))
@@ -117,6 +120,11 @@ def group_by_split(
             "The validation part is drawn like train in some runs and the latest of each user in others "
             "(valid_part); train and valid together, and the test parts, are the same."
         )
+    if len({run.config.get("valid_shift", "none") for run in runs}) > 1:
+        notes.append(
+            "Some runs were chosen on a shifted validation part cut from train and others not (valid_shift); "
+            "train and the validation parts together, and the test parts, are the same."
+        )
     if len(order) > 1:
         notes.append(f"The seed of a run decides its split: each method is on the same {len(order)} splits.")
     return {name: [table[name][split] for split in order] for name in methods}, notes
@@ -139,12 +147,17 @@ def runs_by_split(
             f"{other.result['dataset']} ({other.path.name}); make one table for each"
         )
     fingerprints = _have_fingerprints(methods)
-    both = len({(run.selection, run.config.get("valid_part", "iid")) for run in runs}) > 1
+    both = len({(run.selection, *_ways_of_valid(run)) for run in runs}) > 1
     table: dict[str, dict[str, list[RunRecord]]] = {name: defaultdict(list) for name in methods}
     for name, of_method in methods.items():
         for run in of_method:
             table[name][split_key(run, fingerprints, with_train=not both)].append(run)
     return table
+
+
+def _ways_of_valid(run: RunRecord) -> list[Any]:
+    """Return the options that make another validation part than the split's."""
+    return [value for name in OF_VALID if (value := run.config.get(name)) not in NOTHING]
 
 
 def _have_fingerprints(methods: Mapping[str, Sequence[RunRecord]]) -> bool:

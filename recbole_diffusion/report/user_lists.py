@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_diffusion.data import valid_shift
 from recbole_diffusion.data.reader import opened
 from recbole_diffusion.data.table_file import file_or_table
 from recbole_diffusion.errors import UsageError, counted, did_you_mean
@@ -33,7 +34,7 @@ def rows_by_user(parts: Mapping[str, Any], names: Collection[str]) -> tuple[np.n
 
 def test_names(parts: Mapping[str, Any]) -> list[str]:
     """Return the names of the test parts."""
-    return [name for name in parts if name not in ("train", "valid")]
+    return valid_shift.test_names(list(parts))
 
 
 def drawn_users(run: Any) -> list[str]:
@@ -165,7 +166,11 @@ def _table(run: Any, user: str, lists: Mapping[str, Any], titles: Titles) -> Tab
     """Return the table of one user; ``lists`` has item tokens by method."""
     user_number = int(run.users.numbers_of([user])[0])
     held = _items_of(run, user_number, test_names(run.parts))
-    had = [item for item in _items_of(run, user_number, ["train", "valid"]) if item not in held]
+    had = [
+        item
+        for item in _items_of(run, user_number, [name for name in valid_shift.LEARNED if name in run.parts])
+        if item not in held
+    ]
     listed = {name: [int(item) for item in run.items.numbers_of(tokens)] for name, tokens in lists.items()}
     hits = {name: sum(item in held for item in items) for name, items in listed.items()}
     anybody = {item for items in listed.values() for item in items}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.compat import init_seed
+from recbole_diffusion.data.valid_shift import validations_of
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.evaluation import computed_metrics
 from recbole_diffusion.storage.run_folder import RunFolder
@@ -47,7 +48,7 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
             "its parts are not the same now, and may hold rows that it was trained on. Put the old files back"
         )
     train, valid, tests = run.loaders
-    there = ({} if valid is None else {"valid": valid}) | tests
+    there = validations_of(valid) | tests
     wanted = list(tests) if parts is None else list(dict.fromkeys(parts))
     for part in wanted:
         if part not in there:
@@ -57,7 +58,7 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
             )
     if not wanted:
         raise UsageError(f"the run in {run.folder.path} has no test part; there are {', '.join(there)}")
-    phases = {"valid" if part == "valid" else "test" for part in wanted}
+    phases = {"test" if part in tests else "valid" for part in wanted}
     if any(str(run.config["eval_args"]["mode"][phase]).startswith(("uni", "pop")) for phase in phases):
         logger.warning(
             "the items beside the held-out ones are drawn anew, by the run's seed: the numbers are those of "

@@ -34,6 +34,7 @@ from recbole_diffusion import registry
 from recbole_diffusion.compat import RecBoleConfig, Trainer, recbole_modules, recbole_trainer
 from recbole_diffusion.config import Config
 from recbole_diffusion.data import preparation
+from recbole_diffusion.data.valid_shift import validations_of
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.run_folder import RunFolder
@@ -214,7 +215,7 @@ def _in_recbole(cls: type[Any]) -> type[Any]:
             from recbole_diffusion.data.fingerprint import data_fingerprints, id_fingerprint
 
             train = train_data._dataset
-            held_out = {"valid": valid_data._dataset} if valid_data is not None else {}
+            held_out = {name: loader._dataset for name, loader in validations_of(valid_data).items()}
             self.ids, self.data = id_fingerprint(train), data_fingerprints({"train": train} | held_out)
             self.model.observe_parts(held_out)
             with self.folder.locked():

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from recbole_diffusion.data.valid_shift import LEARNED, test_names
 from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.model.user_blocks import noise_seed
 from recbole_diffusion.serving.histories import NewUsers
@@ -65,7 +66,8 @@ def seen_items(parts: Mapping[str, Any], exclude: str, repeatable: bool = False)
         return pairs_of(parts, list(parts))
     if exclude == "none" or repeatable:
         return None
-    return pairs_of(parts, ["train", "valid"]) > pairs_of(parts, list(parts)[2:3])
+    learned = [name for name in parts if name in LEARNED]
+    return pairs_of(parts, learned) > pairs_of(parts, test_names(list(parts))[:1])
 
 
 def pairs_of(parts: Mapping[str, Any], names: list[str]) -> sp.csr_matrix:

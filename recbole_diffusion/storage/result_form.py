@@ -41,6 +41,8 @@ RESULT = fields(
     best_epoch=WHOLE,
     best_valid_score=or_none(NUMBER),
     valid=METRICS,
+    valid_iid=METRICS,
+    valid_choices=each(METRICS),
     test=or_none(METRICS),
     groups=each(each(listed(GROUP))),
     rated=each(RATED),
@@ -60,6 +62,7 @@ EPOCH = fields(
     valid_seconds=AMOUNT,
     loss=METRICS,
     valid=METRICS,
+    valid_iid=METRICS,
     diagnostics=kind(dict),
     ratings=each(listed(NUMBER)),
 )

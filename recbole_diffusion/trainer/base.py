@@ -18,6 +18,7 @@ from tqdm import tqdm
 from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, ModelType
 from recbole_diffusion.data.fingerprint import differences
 from recbole_diffusion.data.ratings import has_ratings
+from recbole_diffusion.data.valid_shift import UNSHIFTED, validations_of
 from recbole_diffusion.errors import RunError, counted
 from recbole_diffusion.evaluation.metrics import RunEvaluator
 from recbole_diffusion.evaluation.near_vectors import TOGETHER
@@ -189,6 +190,12 @@ class RunMixin(MirrorGradient, Divided):
         self._add_to_record("valid", {name: float(value) for name, value in result.items()})
         if self.rated is not None and self.rated.predicts_ratings:
             self._add_to_record("ratings", self.rated.counts())
+        beside = validations_of(valid_data).get(UNSHIFTED)
+        if beside is not None and self.share.rank == 0:
+            rated = self.rated
+            values = self.evaluate(beside, load_best_model=False, show_progress=show_progress)
+            self._add_to_record(UNSHIFTED, {name: float(value) for name, value in values.items()})
+            self.rated = rated
         return score, result
 
     def _add_to_record(self, name: str, value: Any) -> None:

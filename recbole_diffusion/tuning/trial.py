@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from recbole_diffusion.data.valid_shift import UNSHIFTED
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.lock import locked
@@ -131,7 +132,7 @@ def run_trial(
 
 
 def _is_part(name: str, values: Any) -> bool:
-    return (name in ("valid", "test") or name.startswith("test_")) and isinstance(values, Mapping)
+    return (name in ("valid", UNSHIFTED, "test") or name.startswith("test_")) and isinstance(values, Mapping)
 
 
 class BestSoFar:

@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_diffusion.data.graph import popularity
+from recbole_diffusion.data.graph import popularity, popularity_discount, popularity_groups
 from recbole_diffusion.data.sampling import require_negatives
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeDiagnostics
@@ -38,7 +38,7 @@ from recbole_diffusion.model.graph.cnsdiff_diffusion import NegativeDiffusion
 from recbole_diffusion.model.graph.cnsdiff_options import CNSDiffOptions
 from recbole_diffusion.model.graph.host import EncoderModel
 from recbole_diffusion.sampler.choose import ScoredVectors, choose_negatives
-from recbole_diffusion.sampler.popularity import popularity_table
+from recbole_diffusion.sampler.popularity import popularity_negatives, popularity_table
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
@@ -71,17 +71,27 @@ class CNSDiff(EncoderModel):
     """
 
     options: CNSDiffOptions
+    popularity: Tensor
+    discount: Tensor
+    item_environment: Tensor
     renamed_weights: ClassVar = {name: f"negatives.{name}" for name in ("denoiser", "posterior", "diffusion")}
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         o = self.options
-        if o.negative_sampler == "popularity":
-            # Cumulative probabilities of the items, [n_items], for the paper's comparison.
-            counts = torch.from_numpy(popularity(self.interactions))
-            self.register_buffer("popularity", popularity_table(counts, o.popularity_power), persistent=False)
+        counts = popularity(self.interactions)
+        if o.draws_by_count:
+            # Cumulative probabilities of the items, [n_items].
+            table = popularity_table(torch.from_numpy(counts), o.popularity_power)
+            self.register_buffer("popularity", table, persistent=False)
             remedy = ", set popularity_power to 0, or take another negative_sampler"
             require_negatives(dataset, self.interactions, o.popularity_power > 0, remedy)
+        # count^-popularity_discount, [n_items, 1].
+        discount = torch.from_numpy(popularity_discount(counts, o.popularity_discount))[:, None]
+        self.register_buffer("discount", discount, persistent=False)
+        # Of each item, long [n_items]; read where environments are groups by popularity.
+        groups = torch.from_numpy(popularity_groups(counts, o.environments))
+        self.register_buffer("item_environment", groups, persistent=False)
         self.generates = o.negative_sampler == "cnsdiff"
         self.aligns = self.generates and o.alignment_weight > 0
         if self.generates:
@@ -90,7 +100,7 @@ class CNSDiff(EncoderModel):
         self.diagnostics = NegativeDiagnostics(
             o.false_negative_part,
             o.false_negative_cosine,
-            popularity(self.interactions),
+            counts,
             config.general.report_groups,
         )
         self.begin_epoch(0)
@@ -128,7 +138,7 @@ class CNSDiff(EncoderModel):
         rest: list[Tensor] = []
         if self.generates:
             # e_r of Eq. 20, long [batch]: an item that the user does not have.
-            random = uniform_negatives(self.positives, users)
+            random = self._random(users)
             u, v, negative, rest = self._with_generated(users, items, random)
         else:
             u, v, negative, random = self._with_chosen(users, items)
@@ -171,7 +181,8 @@ class CNSDiff(EncoderModel):
         # random part has: BPR moves the random items too.
         generated = self._generated(V.detach()[distinct], where, u.detach())
         negative = self._mixed(generated, easy)
-        rest, q = self.negatives.losses(sampled, self.share)
+        environment = self.item_environment[some_items[distinct[some]]]
+        rest, q = self.negatives.losses(sampled, self.share, environment)
         if q is not None:
             self.diagnostics.record_environment_stats(q)
         if self.aligns:
@@ -179,6 +190,17 @@ class CNSDiff(EncoderModel):
             contrasted = negative if o.alignment_negatives == "mixed" else generated
             rest.append(o.alignment_weight * self._alignment(v, easy, contrasted, items, random))
         return u, v, negative, rest
+
+    def _random(self, users: Tensor) -> Tensor:
+        """Return an item for each of the users, long [batch], that the user does not have in train."""
+        if self.options.random_negatives == "popularity":
+            return popularity_negatives(self.positives, users, self.popularity)
+        return uniform_negatives(self.positives, users)
+
+    def _kept(self) -> tuple[Tensor, Tensor]:
+        """Return the vectors that score, those of items over count^popularity_discount."""
+        users, items = super()._kept()
+        return users, items * self.discount if self.options.popularity_discount else items
 
     def _with_chosen(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return e_u, e_v and negatives that are not generated, [batch, d] each, and their ids [batch]."""

@@ -45,7 +45,8 @@ class NegativeDiffusion(nn.Module):
         self.denoiser = Denoiser(
             o.embedding_size, o.denoiser_size, d, o.time_size, self.environments, o.mean_type
         )
-        if self.environments:
+        self.latent = bool(self.environments) and o.environment_by == "latent"
+        if self.latent:
             self.posterior = EnvironmentPosterior(
                 o.embedding_size, o.denoiser_size, o.time_size, o.steps, self.environments
             )
@@ -136,7 +137,9 @@ class NegativeDiffusion(nn.Module):
             of_state, of_estimate = self.diffusion.posterior_xt, self.diffusion.posterior_x0
         return of_state.tolist(), of_estimate.tolist(), std.tolist()
 
-    def losses(self, items: Tensor, share: BatchShare = WHOLE) -> tuple[list[Tensor], Tensor | None]:
+    def losses(
+        self, items: Tensor, share: BatchShare = WHOLE, environment: Tensor | None = None
+    ) -> tuple[list[Tensor], Tensor | None]:
         """Return the sampling loss (Eq. 6), the causal regularisation (Eq. 18) if there is one, and q(e | z).
 
         With z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) eps, a draw z_{t-1} of the true posterior, K estimates
@@ -151,14 +154,17 @@ class NegativeDiffusion(nn.Module):
                          with -log p = 1/2 transition_weight(t) error(e), up to a constant
             returned     sampling, lambda_1 causal
 
-        Without environments K is 1, and ``causal: kl`` is -log p alone (A.3). ``sampling_weight`` (lambda_2)
-        scales what reaches the item vectors of the sampling loss, and ``causal_encoder_weight`` what reaches
-        them of ``causal``. The denoiser's own gradient is left at full size, which for an optimizer that
-        divides by the gradient's size, as Adam does, is the same, and does not drown in Adam's epsilon.
+        With ``environment_by: popularity`` q(e) is 1 in the item's own group and 0 elsewhere, so that the
+        divergence is a constant and left out. Without environments K is 1, and ``causal: kl`` is -log p alone
+        (A.3). ``sampling_weight`` (lambda_2) scales what reaches the item vectors of the sampling loss, and
+        ``causal_encoder_weight`` what reaches them of ``causal``. The denoiser's own gradient is left at full
+        size, which for an optimizer that divides by the gradient's size, as Adam does, is the same, and does
+        not drown in Adam's epsilon.
 
         Args:
             items: vectors of distinct positive items, [n, d].
             share: the items whose losses this process computes.
+            environment: of each item, long [n]; read where environments are known (``environment_by``).
 
         Returns:
             scalars; and q [n, K] without gradient, None without environments.
@@ -183,8 +189,13 @@ class NegativeDiffusion(nn.Module):
         transition = 0.5 * self.transition_weight[t, None] * error  # -log p(z_{t-1} | z_t, e), [n, K]
         if not self.environments:  # K is 1: the divergence of A.3
             return [share.mean(weighed) / size, o.causal_weight * share.mean(transition) / size], None
-        fresh = torch.randn_like(items)[mine]
-        bound, q = self._bound(start, z, t, transition, fresh, share)
+        if self.latent:
+            fresh = torch.randn_like(items)[mine]
+            bound, q = self._bound(start, z, t, transition, fresh, share)
+        else:
+            assert environment is not None  # by the model
+            q = torch.nn.functional.one_hot(environment[mine], self.environments).to(z.dtype)
+            bound = share.mean((q * transition).sum(1))
         every_q = share.gather(q, len(items))
         # The mean of q over the items is how often an environment occurs; dividing by it weighs all K alike.
         balanced = q / every_q.mean(0).clamp_min(1e-6)

@@ -14,6 +14,7 @@ OF_SAMPLERS = {
     ("cnsdiff",): (
         *("steps", "start", "stride", "noise_schedule", "noise_scale", "noise_min", "noise_max"),
         *("denoiser_size", "time_size", "causal", "causal_weight", "environments", "free_information"),
+        *("environment_by", "random_negatives"),
         *("sampling_weight", "sampling_size", "mixing", "mix_initial", "mix_final", "curriculum_epochs"),
         *("alignment_weight", "alignment_temperature", "alignment_noise", "alignment_size"),
     ),
@@ -54,7 +55,13 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
         "none",
         choices=("environment", "kl", "none"),
     )
-    environments: int = option("number K of latent environments (Eq. 17)", low=1)
+    environments: int = option("number K of environments (Eq. 17)", low=1)
+    environment_by: str = option(
+        "what an environment is: latent, with a posterior that is learned (Eq. 17), or the item's popularity "
+        "in train, K groups of about equal interactions, so that any item's negative may be made as one of a "
+        "popular item",
+        choices=("latent", "popularity"),
+    )
     free_information: float = option(
         "ratio of log K that KL(q(e | z_t) || p_0) may reach at no cost; 0: Eq. 17 as printed, whose "
         "posterior is uniform",
@@ -81,6 +88,11 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
     mix_initial: list = option("[a, b] of Beta(a, b), the generated negative's share, in the first epoch")
     mix_final: list = option("[a, b] of Beta(a, b) from epoch curriculum_epochs on")
     curriculum_epochs: int = option("epochs in which [a, b] goes from mix_initial to mix_final", low=1)
+    random_negatives: str = option(
+        "law of the random negative of Eq. 20: uniform, or by an item's count to popularity_power, so that "
+        "what is popular is not preferred for that",
+        choices=("uniform", "popularity"),
+    )
     # Contrastive alignment (Eq. 21).
     alignment_weight: float = option("lambda_3, weight of the contrastive alignment (Eq. 22); 0: none", low=0)
     alignment_temperature: float = option("temperature tau of Eq. 21, on cosines", low=0, open_low=True)
@@ -92,6 +104,9 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
         "what items are contrasted with beside random items: the mixed negatives (Eq. 21), or the generated "
         "ones before mixing, as in the released code",
         choices=("mixed", "generated"),
+    )
+    popularity_discount: float = option(
+        "power of an item's count in train that its score is divided by; 0: scores as they are", low=0
     )
     # Diagnostics.
     false_negative_part: str = option(
@@ -130,7 +145,10 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
         if self.mixing == "none":
             found |= dict.fromkeys(("mix_initial", "mix_final", "curriculum_epochs"), "mixing is none")
         if self.causal != "environment":
-            found |= dict.fromkeys(("environments", "free_information"), f"causal is {self.causal}")
+            of_environments = ("environments", "environment_by", "free_information")
+            found |= dict.fromkeys(of_environments, f"causal is {self.causal}")
+        elif self.environment_by == "popularity":
+            found["free_information"] = "environment_by is popularity"
         if self.causal == "none":
             found["causal_weight"] = "causal is none"
         if not self.false_negative_part:
@@ -138,7 +156,15 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
         for reading, names in OF_SAMPLERS.items():
             if self.negative_sampler not in reading:
                 found |= dict.fromkeys(names, sampler)
+        if self.draws_by_count:
+            found.pop("popularity_power", None)
         return found
+
+    @property
+    def draws_by_count(self) -> bool:
+        """Whether items are drawn by their counts, as negatives or to be mixed into generated ones."""
+        mixed = self.negative_sampler == "cnsdiff" and self.random_negatives == "popularity"
+        return mixed or self.negative_sampler == "popularity"
 
     def __post_init__(self) -> None:
         if self.start + self.stride > self.steps:

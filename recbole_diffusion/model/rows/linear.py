@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from recbole_diffusion.data.graph import degree_powers
+from recbole_diffusion.data.graph import degree_powers, popularity_discount
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts
 from recbole_diffusion.model.ease_scores import edlae_penalties, linear_scores
 from recbole_diffusion.model.history_model import (
@@ -40,24 +40,32 @@ class EDLAE(HistoryModel):
         B_ij = -C_ij / C_jj,  C = (R^T R + p / (1 - p) diag(R^T R) + lambda I)^-1
 
     p is ``dropout_prob`` and lambda ``reg_weight``; p = 0 is EASE. Held is a dense matrix of items x items,
-    or of users x users where these are fewer (``model/ease_scores.py``).
+    or of users x users where these are fewer (``model/ease_scores.py``). With ``popularity_discount`` a score
+    is (x B)_j / count_j^discount, which is not of the paper.
     """
 
     options: EDLAEOptions
+    discount: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         o, R = self.options, self.interactions
         self.linear = linear_scores(R, edlae_penalties(R, o.reg_weight, o.dropout_prob))
+        factors = popularity_discount(R.getnnz(axis=0), o.popularity_discount)
+        self.register_buffer("discount", torch.from_numpy(factors), persistent=False)  # [n_items]
 
     def row_scores(self, rows: sp.csr_matrix) -> Tensor:
         """Return x B, [batch, n_items]."""
-        return self.linear.of_rows(rows).to(self.device)
+        return self._discounted(self.linear.of_rows(rows))
 
     @torch.no_grad()
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return scores of all items, [batch, n_items]."""
-        return self.linear.of_users(interaction[self.USER_ID].cpu().numpy()).to(self.device)
+        return self._discounted(self.linear.of_users(interaction[self.USER_ID].cpu().numpy()))
+
+    def _discounted(self, scores: Tensor) -> Tensor:
+        scores = scores.to(self.device)
+        return scores * self.discount if self.options.popularity_discount else scores
 
 
 class PureSVD(HistoryModel):

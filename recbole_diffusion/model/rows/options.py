@@ -198,6 +198,9 @@ class EDLAEOptions(SolvedOptions):
         "p, share of the input that is dropped; 0: EASE", low=0, high=1, open_high=True
     )
     reg_weight: float = option("lambda, the L2 penalty", low=0, open_low=True)
+    popularity_discount: float = option(
+        "power of an item's count in train that its score is divided by; 0: scores as they are", low=0
+    )
 
 
 @dataclass(frozen=True)
