@@ -138,7 +138,7 @@ def _of_way(
         if config.split.valid_part == "latest" and shift == "none":
             check_can_be_latest(config, by_time, given)
         if valid_shift != "none":
-            check_can_be_cut(config, by_time, given)
+            check_can_be_cut(config, by_time and shift == "none", given)
         init_seed(seed_of_split(config), config["reproducibility"])
         parts = parts_of(config, one)
     except UsageError as error:

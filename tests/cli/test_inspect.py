@@ -94,12 +94,13 @@ BY_TIME = {"latest rows of each user", "last two rows of each user", "latest row
 BY_TIME |= {"rows after one moment"}
 
 
-@pytest.mark.parametrize("valid_part", ["iid", "latest"])
+@pytest.mark.parametrize("valid_part", ["iid", "latest", "shifted"])
 @pytest.mark.parametrize("title", WAYS)
 def test_each_split_is_the_one_that_a_run_gets(shop, title, valid_part):
-    options = {"rm_dup_inter": "last", "use_gpu": False, "valid_part": valid_part}
+    options = {"rm_dup_inter": "last", "use_gpu": False}
+    options |= {"valid_shift": "temporal"} if valid_part == "shifted" else {"valid_part": valid_part}
     (split,) = [one for one in of_shop(**options).splits if one.title == title]
-    if valid_part == "latest" and title in BY_TIME:
+    if valid_part != "iid" and title in BY_TIME:
         assert "divides by time" in split.refused
         return
     columns = {"load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]}}

@@ -51,6 +51,18 @@ def test_runs_with_another_valid_part_of_the_same_rows_are_compared_and_said(mak
         group_by_split({"iid": [make_run("e")], "latest": [fewer]})
 
 
+def test_runs_with_a_shifted_valid_part_out_of_the_same_train_are_compared_and_said(make_run):
+    train = int(PARTS["train"]["fingerprint"], 16)
+    cut = other(train=f"{train - 7:016x}", valid="7".zfill(16), valid_iid=PARTS["valid"]["fingerprint"])
+    config = {"valid_shift": "popularity"}
+    by_split, notes = group_by_split({"iid": [make_run("a")], "x": [make_run("b", config=config, parts=cut)]})
+    assert len(by_split["x"]) == 1
+    assert "a shifted validation part cut from train" in notes[0]
+    fewer = make_run("d", config=config, parts=cut | other(valid="8".zfill(16), train=f"{train - 7:016x}"))
+    with pytest.raises(UsageError, match="different splits"):
+        group_by_split({"iid": [make_run("e")], "x": [fewer]})
+
+
 def test_random_splits_must_be_the_same_for_all(make_run):
     def runs(name, seeds):
         prints = [

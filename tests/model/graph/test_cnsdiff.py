@@ -47,6 +47,18 @@ class TestPlainDiffusion(ModelContract):
     epochs = 12
 
 
+class TestAgainstPopularity(ModelContract):
+    model = "CNSDiff"
+    options = {
+        **SMALL,
+        "environment_by": "popularity",
+        "random_negatives": "popularity",
+        "popularity_power": 0.5,
+        "popularity_discount": 0.1,
+    }
+    epochs = 12
+
+
 class SamplerContract(ModelContract):
     model = "CNSDiff"
     epochs = 12
@@ -241,6 +253,51 @@ def test_environments_are_found(build):
     z, t = torch.randn(64, 16, dtype=torch.double), torch.full((64,), 7)
     first, second = model.negatives.denoiser.every_environment(z, t).unbind(1)
     assert (first - second).square().mean().sqrt() > 0.1
+
+
+def test_an_environment_by_popularity_is_the_items_own_and_drawn_like_any_when_generating(build, monkeypatch):
+    """The same as a latent one whose posterior is certain, without the divergence, which is log K then."""
+    model = build(environment_by="popularity", environments=2, causal_weight=0.3, sampling_weight=1.0).model
+    assert "posterior" not in dict(model.negatives.named_children())
+    counts = np.asarray(model.interactions.sum(0)).ravel()
+    groups = model.item_environment.numpy()
+    # Groups of about equal interactions, the popular items apart from the others.
+    assert counts[groups == 0].max() <= counts[groups == 1].min()
+    assert abs(counts[groups == 0].sum() - counts[groups == 1].sum()) <= counts.max()
+    items = torch.randn(6, 16, dtype=torch.double)
+    t, noise = torch.tensor([0, 1, 2, 5, 6, 7]), torch.randn(6, 16, dtype=torch.double)
+    environment = torch.tensor([0, 1, 1, 0, 1, 1])
+    monkeypatch.setattr("recbole_diffusion.model.graph.cnsdiff_diffusion.uniform_steps", lambda *_, **__: t)
+    monkeypatch.setattr(torch, "randn_like", lambda _: noise)
+    (sampling, causal), q = model.negatives.losses(items, environment=environment)
+    z = model.negatives.diffusion.q_sample(model.negatives.unit(items)[0], t, noise)
+    error = (noise - model.negatives.denoiser(z, t, environment)).square().sum(1)
+    of_groups = [error.detach()[environment == group].mean() for group in (0, 1)]
+    assert sampling.item() == pytest.approx(float(sum(of_groups)) / 2 / 16, rel=1e-5)
+    bound = (0.5 * model.negatives.transition_weight[t] * error.detach()).mean()
+    assert causal.item() == pytest.approx(0.3 * float(bound) / 16, rel=1e-5)
+    assert q.argmax(1).tolist() == environment.tolist()
+
+
+def test_random_negatives_by_popularity_follow_the_counts_to_the_power(build):
+    model = build(random_negatives="popularity", popularity_power=2.0).model
+    torch.manual_seed(0)
+    user = int(np.argmin(np.asarray(model.interactions.sum(1)).ravel()[1:])) + 1
+    drawn = model._random(torch.full((40_000,), user)).bincount(minlength=model.n_items).numpy()
+    weights = np.asarray(model.interactions.sum(0)).ravel() ** 2.0
+    weights[model.interactions[user].indices] = 0
+    assert np.abs(drawn / 40_000 - weights / weights.sum()).max() < 0.01
+
+
+def test_a_discount_divides_scores_by_a_power_of_the_count_and_nothing_that_trains(build):
+    plain, less = (build(popularity_discount=power).model for power in (0.0, 0.5))
+    less.load_state_dict(plain.state_dict())
+    counts = np.maximum(np.asarray(plain.interactions.sum(0)).ravel(), 1)
+    plain.eval(), less.eval()
+    users = {"user_id": torch.tensor([1, 2, 3])}
+    expected = plain.full_sort_predict(users) / torch.from_numpy(counts**0.5)
+    assert torch.allclose(less.full_sort_predict(users).double(), expected.double(), atol=1e-6)
+    assert torch.equal(plain.vectors()[1], less.vectors()[1])
 
 
 def test_kl_term_is_the_divergence_between_neighbouring_steps(build, monkeypatch):

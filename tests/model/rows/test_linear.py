@@ -83,6 +83,13 @@ def test_without_dropout_edlae_is_ease(tmp_path):
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
+def test_edlae_discounts_scores_by_a_power_of_the_count(tmp_path):
+    R = random_rows(12, 7, 2)
+    _, plain, _ = build(tmp_path / "a", "EDLAE", R, reg_weight=3.0)
+    _, less, _ = build(tmp_path / "b", "EDLAE", R, reg_weight=3.0, popularity_discount=0.5)
+    np.testing.assert_allclose(less, plain / np.sqrt(R.sum(0)), atol=1e-6)
+
+
 def test_puresvd_is_the_nearest_matrix_of_its_rank(tmp_path):
     R = random_rows(20, 9, 3)
     model, scores, _ = build(tmp_path, "PureSVD", R, embedding_size=3)
