@@ -97,6 +97,8 @@ class Plan:
         parts: test parts with a table each.
         metrics: columns of the tables.
         beside: test part -> metrics of it that stand in the tables of every part too.
+        validations: metrics of the two validation parts, the shifted one and the other, that stand in the
+            tables of every part; for runs with ``valid_shift``.
         paired: the row that is tested against every other one, or several such rows, each with those that it
             is tested against.
         paired_metrics: what is tested.
@@ -124,6 +126,7 @@ class Plan:
     parts: list[str] = field(default_factory=lambda: ["test"])
     metrics: list[str] = field(default_factory=lambda: ["recall@10", "ndcg@10", "recall@20", "ndcg@20"])
     beside: dict[str, list[str]] = field(default_factory=dict)
+    validations: list[str] = field(default_factory=list)
     paired: str | dict[str, list[str]] | None = None
     paired_metrics: list[str] = field(default_factory=lambda: ["recall@20", "ndcg@20"])
     paired_parts: list[str] | None = None

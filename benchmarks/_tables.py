@@ -8,7 +8,7 @@ from benchmarks._stored import Outcome, Stored, outcome_of
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.compared_metrics import smaller_is_better
 from recbole_diffusion.report.comparison import Comparison, MeanStd, compare
-from recbole_diffusion.report.comparison_table import comparison_tables, tests_table
+from recbole_diffusion.report.comparison_table import comparison_tables, mean_std_cell, tests_table
 from recbole_diffusion.report.paired import kept_by_user, paired_tests
 from recbole_diffusion.report.paper.tvdiff import METRICS, published
 from recbole_diffusion.report.tables import Cell, Table, markdown, number
@@ -59,6 +59,12 @@ def part_tables(plan: Plan, outcomes: Outcomes, found: Comparison) -> Iterator[t
             places = [tables[other].columns.index(metric) for metric in metrics]
             heads = [f"{other} {metric}" for metric in metrics]
             add_columns(table, heads, [[row[k] for k in places] for row in tables[other].rows], at)
+        heads = [
+            f"{kind} {metric}"
+            for metric in plan.validations
+            for kind in ("shifted valid", "valid like train")
+        ]
+        add_columns(table, heads, [validation_cells(plan, outcome) for _, outcome in outcomes.values()], at)
         epochs = [[Cell(epochs_text(outcome))] for _, outcome in outcomes.values()]
         points = [[Cell(point_text(*pair))] for pair in outcomes.values()]
         add_columns(
@@ -94,6 +100,20 @@ def best_rows(plan: Plan, table: Table) -> list[list[Cell]]:
         cells[table.columns.index("chosen point")] = Cell("; ".join(winners))
         added.append(cells)
     return added
+
+
+def validation_cells(plan: Plan, outcome: Outcome) -> list[Cell]:
+    """Return the means of the shifted validation part and of the one like train, a dash where there is none."""
+    cells = []
+    for metric in plan.validations:
+        for shifted in (True, False):
+            values = []
+            for run in outcome.runs:
+                both = "valid_iid" in run.result
+                name = "valid_iid" if both and not shifted else "valid"
+                values += [run.result[name][metric]] if both or not shifted else []
+            cells.append(mean_std_cell(MeanStd.from_values(values), 4) if values else Cell("-"))
+    return cells
 
 
 def published_cells(experiment: Experiment) -> list[Cell]:
