@@ -103,7 +103,7 @@ def best_rows(plan: Plan, table: Table) -> list[list[Cell]]:
 
 
 def validation_cells(plan: Plan, outcome: Outcome) -> list[Cell]:
-    """Return the means of the shifted validation part and of the one like train, a dash where there is none."""
+    """Return the means of the shifted validation part and of the other one, a dash where there is none."""
     cells = []
     for metric in plan.validations:
         for shifted in (True, False):

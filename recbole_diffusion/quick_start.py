@@ -543,7 +543,7 @@ def _beside(prepared: _Prepared) -> dict[str, Any]:
     loader = validations_of(prepared.valid).get(UNSHIFTED)
     if loader is None:
         return {}
-    chosen = next((one for one in trainer.records if one["epoch"] == trainer.best_epoch), {})
+    chosen: dict[str, Any] = next((one for one in trainer.records if one["epoch"] == trainer.best_epoch), {})
     values = chosen.get(UNSHIFTED) or trainer.evaluate(loader, show_progress=prepared.progress)
     metric, bigger = config.general.valid_metric.lower(), bool(config["valid_metric_bigger"])
     found = choices(trainer.records, metric, bigger)
