@@ -54,10 +54,17 @@ def ease_weights(interactions: sp.csr_matrix, reg_weight: float | np.ndarray) ->
     Raises:
         LinAlgError: X^T X + reg_weight I is not positive definite.
     """
+    return ease_parts(interactions, reg_weight)[0]
+
+
+def ease_parts(interactions: sp.csr_matrix, reg_weight: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return B of :func:`ease_weights` and the diagonal of P, float64 [n_items]; the same arguments."""
     # P is symmetric, so that its columns, divided by the diagonal, are rows of what is returned.
-    weights, _ = regularised_inverse(interactions, reg_weight, by_diagonal=True)
+    weights, diagonal = regularised_inverse(
+        interactions, reg_weight, lambda inverse: inverse.diagonal().copy(), by_diagonal=True
+    )
     np.fill_diagonal(weights, 0.0)
-    return weights
+    return weights, diagonal
 
 
 def regularised_inverse(

@@ -46,6 +46,9 @@ MODELS: dict[str, ModelSpec] = {
     "MF": ModelSpec(
         "rows", "matrix factorisation of ratings with biases, by ALS or gradient steps (Computer 2009)"
     ),
+    "ItemRidge": ModelSpec(
+        "rows", "biases and a ridge regression of items on rating residuals, in closed form"
+    ),
     "CODIGEM": ModelSpec(
         "rows", "user rows noised by a constant step and decoded by a deep perceptron (KSEM 2022)"
     ),

@@ -25,12 +25,14 @@ class RatedCells(NamedTuple):
         starts: long [batch], where each user's cells begin.
         rows: long [cells], the position in the batch of each cell's user.
         ratings: in 0..1, [cells].
+        base: what is predicted there beside the generator, in the same unit, [cells]; None: nothing.
     """
 
     items: Tensor
     starts: Tensor
     rows: Tensor
     ratings: Tensor
+    base: Tensor | None = None
 
 
 class RatingRows(nn.Module):
@@ -88,6 +90,19 @@ class RatingRows(nn.Module):
         # Flat as in :meth:`dense`; in place, which saves a second table of the size of the noise.
         table.view(-1).index_add_(0, cells.rows * self.rated.n_items + cells.items, values)
         return table
+
+
+def balance(first: Tensor, second: Tensor, shared: Tensor, share: float) -> Tensor:
+    """Return the weight that makes the second loss's gradient ``share`` times as long as the first's, a scalar.
+
+    Args:
+        first: a loss, scalar.
+        second: another one, scalar.
+        shared: what both depend on, whose gradients are held against each other.
+        share: the second's length in lengths of the first's.
+    """
+    lengths = [torch.autograd.grad(one, shared, retain_graph=True)[0].norm() for one in (first, second)]
+    return share * lengths[0] / lengths[1].clamp_min(1e-12)
 
 
 class AdversarialRecommender(Recommender):

@@ -48,7 +48,7 @@ class CFGAN(AdversarialRecommender):
     def _rows(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return rating rows and rated masks, [batch, n_items] each."""
         # [cells] each: who has rated what, and how.
-        items, _, rows, values = self.ratings.gather(users)
+        items, _, rows, values = self.ratings.gather(users)[:4]
         # Rating row and e_u: the ratings, and ones, at the same cells.
         row = self.ratings.dense(len(users), rows, items, values)
         return row, self.ratings.dense(len(users), rows, items, torch.ones_like(values))

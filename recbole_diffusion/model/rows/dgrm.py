@@ -23,6 +23,9 @@ generator, D the critic, c1, c2 and sigma the posterior's tables of ``diffusion/
 Rows are in ``adversarial.py``, G and D in ``dgrm_networks.py``; ``trainer/adversarial.py`` takes
 ``critic_steps`` updates of D and then ``generator_steps`` of G on each batch. In the code t counts from 0.
 
+Ours, off by default: G may add to a closed form (``base``: F^0 = base + G), the critic's part may be weighed
+by its gradient (``adversarial_share``), and ratings may be read as levels (``readout``); ``dgrm_base.py``.
+
 Longer than most files: the paper's equations in its order, losses to sampling.
 """
 
@@ -37,11 +40,19 @@ from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.layers import noise_factor
 from recbole_diffusion.model.rows import adversarial
-from recbole_diffusion.model.rows.adversarial import AdversarialRecommender, RatedCells, RatingRows
+from recbole_diffusion.model.rows.adversarial import (
+    AdversarialRecommender,
+    RatedCells,
+    RatingRows,
+    balance,
+)
+from recbole_diffusion.model.rows.dgrm_base import ClosedForm, Levels, without
 from recbole_diffusion.model.rows.dgrm_networks import Critic, Generator
 from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
 from recbole_diffusion.model.rows.dgrm_posterior import posterior_samples
-from recbole_diffusion.model.user_blocks import UserBlocks, noise_seed
+from recbole_diffusion.model.user_blocks import USER_BLOCK, UserBlocks, noise_seed
+
+FIFTHS = 5  # parts of each user's ratings that are left out in turn, where ratings are read as levels
 
 
 class DGRM(AdversarialRecommender):
@@ -76,7 +87,10 @@ class DGRM(AdversarialRecommender):
         self.evaluation_seed = config.general.seed
         # R^0 by user, in 0..1.
         self.ratings = RatingRows(dataset, config.rating.rating_scale)
+        self.base = None if o.base == "none" else ClosedForm(dataset, self.ratings, o)
         self.diffusion = GaussianDiffusion(o.betas())
+        # Deviation of the noise in the unit of the rows.
+        self.unit = 1 / self.ratings.high if o.noise_unit == "rating" else 1.0
         mean = min(max(self.ratings.mean / self.ratings.high, 0.01), 0.99)  # where the sigmoid starts
         # G starts at the mean rating: its output bias is made of it.
         self.generator = Generator(self.n_items, o, mean)
@@ -91,9 +105,14 @@ class DGRM(AdversarialRecommender):
 
     # Training, Eq. 11 to 22.
 
+    def _cells(self, users: Tensor) -> RatedCells:
+        """Return the rated cells of users; in training with the closed form that does not know them."""
+        cells = self.ratings.gather(users)
+        return cells if self.base is None else self.base.trained(cells, users)
+
     def _noised(self, users: Tensor) -> tuple[RatedCells, Tensor, Tensor]:
         """Return the rated cells, R^t [batch, n_items] (Eq. 13), and the steps [batch]."""
-        cells, d = self.ratings.gather(users), self.diffusion
+        cells, d = self._cells(users), self.diffusion
         # t, long [batch], from 0: the paper's step t is t - 1 here.
         if self.options.fixed_step is None:
             t = uniform_steps(self.options.steps, len(users), device=users.device)
@@ -106,7 +125,7 @@ class DGRM(AdversarialRecommender):
     def _noise(self, n_rows: int) -> Tensor:
         noise = torch.randn(n_rows, self.n_items, device=self.ratings.values.device)
         noise[:, 0] = 0  # the padding item
-        return noise
+        return noise if self.unit == 1 else noise.mul_(self.unit)
 
     def _generated(self, cells: RatedCells, xt: Tensor, t: Tensor) -> Tensor:
         """Return G(R^t, z, v_t) at the rated cells, [cells]; the masking layer leaves only these (3.2)."""
@@ -115,7 +134,12 @@ class DGRM(AdversarialRecommender):
         seen = losses.dropout(xt, self.options.dropout_prob) if self.training else xt
         # R^t is dense, so that its projection R^t W is too: [batch, n_items] x [n_items, hidden].
         hidden = self.generator.hidden(seen @ self.generator.W, z, t)  # [batch, hidden]
-        return self.generator.rated(hidden, cells.rows, cells.items)
+        return self._rated(hidden, cells)
+
+    def _rated(self, hidden: Tensor, cells: RatedCells) -> Tensor:
+        """Return F^0 at the cells, [cells]: the generator's ratings, on the closed form where there is one."""
+        values = self.generator.rated(hidden, cells.rows, cells.items)
+        return values if cells.base is None else cells.base + values
 
     # R^{t-1} given R^t and R^0 (Eq. 16, 17), in a dense part without gradient and a part as sparse as R^0.
 
@@ -186,19 +210,24 @@ class DGRM(AdversarialRecommender):
         # [batch, n_items] is needed.
         first = critic.first_layer(critic.condition(xt, t), self._rest_of_step(xt, t))
         first = critic.with_sparse_row(first, cells, self._signal_of_step(cells, values, t))
-        return o.reconstruction_weight * error, -o.adversarial_weight * critic.value(first).mean()
+        error, judged = o.reconstruction_weight * error, -critic.value(first).mean()
+        # Without a share the critic's part of the gradient is what Eq. 22 makes of it: 3 to 4 % here.
+        if o.adversarial_share is None or not judged.requires_grad:
+            return error, o.adversarial_weight * judged
+        return error, balance(error, judged, values, o.adversarial_share) * judged
 
     # Prediction, section 3.3.
 
     def _forget(self) -> None:
         self._factor: Tensor | None = None
+        self._read: Levels | None = None
         if hasattr(self, "user_blocks"):  # not before the end of the constructor
             self.user_blocks.forget()
 
     def _noise_factor(self) -> Tensor:
-        """Return C with C^T C = W^T W: eps C is distributed as noise of all items times W (identity 3)."""
+        """Return C, eps C being distributed as noise of all items times W (identity 3): C^T C = W^T W."""
         if self._factor is None:
-            self._factor = noise_factor(self.generator.W)
+            self._factor = noise_factor(self.generator.W) * self.unit
         return self._factor
 
     @torch.no_grad()
@@ -206,9 +235,52 @@ class DGRM(AdversarialRecommender):
         """Return the generator's last hidden layer for a block of users, [block, hidden]."""
         return self._denoised(self.ratings.gather(users), noise_seed(self.evaluation_seed, block))
 
+    def _on_base(self, generated: Tensor, cells: RatedCells) -> Tensor:
+        """Return ratings of all items, [batch, n_items], from the generator's and the rows they are for."""
+        if self.base is not None:
+            generated = generated + self.base.scores(cells)
+        return self._on_levels(self.ratings.high * generated)
+
+    # Ratings of all items are on the rating scale from here.
+
+    def _on_levels(self, predictions: Tensor) -> Tensor:
+        """Return predictions [...] as they are read."""
+        if self.options.readout == "rating":
+            return predictions
+        if self._read is None:
+            self._read = Levels(*self._unseen())
+        return self._read.of(predictions)
+
+    def _unseen(self) -> tuple[Tensor, Tensor]:
+        """Return predictions of all training ratings by rows that lack them, and the ratings, [ratings] each.
+
+        Each rating is left out once, with a fifth of its user's, so that predictions are spread as those of
+        ratings to come are: what a model says of ratings that it reads is spread more widely.
+        """
+        values = self.ratings.values
+        draw = torch.Generator(values.device).manual_seed(self.evaluation_seed)
+        part = torch.randint(FIFTHS, values.shape, generator=draw, device=values.device)
+        found = torch.empty_like(values)
+        everyone = torch.arange(1, self.n_users, device=values.device)
+        for number, users in enumerate(everyone.split(USER_BLOCK)):
+            cells = self._cells(users)
+            places = self.ratings.places(users[cells.rows], cells.items)
+            for fifth in range(FIFTHS):
+                out = part[places] == fifth
+                state = self._denoised(without(cells, out), noise_seed(self.evaluation_seed, number))
+                asked = RatedCells(
+                    *(one[out] for one in (cells.items, cells.items, cells.rows, cells.ratings)),
+                    None if cells.base is None else cells.base[out],
+                )
+                found[places[out]] = self._rated(state, asked)
+        return self.ratings.high * found, self.ratings.high * values
+
     def _denoised(self, cells: RatedCells, seed: int) -> Tensor:
         """Return the generator's last hidden layer at R^{T-T'}, [batch, hidden], from projections R^t W."""
         o, d, G, many = self.options, self.diffusion, self.generator, len(cells.starts)
+        # F^0 of a row is a function of the row, so that new users are scored as trained ones are.
+        if self.base is not None and o.denoising_steps > 0:
+            cells = self.base.scored(cells)
         draw = torch.Generator(G.W.device).manual_seed(seed)
 
         def noise(width: int) -> Tensor:
@@ -226,7 +298,7 @@ class DGRM(AdversarialRecommender):
         state = hidden(projected, last)
         for step in range(last, last - o.denoising_steps, -1):
             # R^{t-1} W = c1 F^0 W + c2 R^t W + sigma eps W, with F^0 generated at the rated items.
-            generated = G.rated(state, cells.rows, cells.items)  # [cells]
+            generated = self._rated(state, cells)  # [cells]
             rated = losses.sum_by_row(G.W, cells.items, cells.starts, generated)
             projected = d.posterior_x0[step] * rated + d.posterior_xt[step] * projected
             if step > 0:
@@ -239,8 +311,10 @@ class DGRM(AdversarialRecommender):
 
     def _posterior_samples(self, cells: RatedCells, seeds: Iterable[int]) -> Tensor:
         """Return R^{T-T'} of each user on the rows' scale, [batch, n_items] (``prediction: posterior``)."""
+        base = None if self.base is None else self.base.scores(cells)
+        rows = self.ratings.each_row(cells)
         return posterior_samples(
-            self.generator, self.diffusion, self.options, self.ratings.each_row(cells), seeds
+            self.generator, self.diffusion, self.options, rows, seeds, base=base, unit=self.unit
         )
 
     @torch.no_grad()
@@ -251,9 +325,10 @@ class DGRM(AdversarialRecommender):
         )
         # Sparse histories to the last hidden layer, then all items at once.
         if self.options.prediction == "generated":
-            return self.ratings.high * self.generator.all(self._denoised(cells, seed))
+            return self._on_base(self.generator.all(self._denoised(cells, seed)), cells)
         # One seed for each user; those of a batch follow each other.
-        return self.ratings.high * self._posterior_samples(cells, range(seed, seed + len(cells.starts)))
+        samples = self._posterior_samples(cells, range(seed, seed + len(cells.starts)))
+        return self._on_levels(self.ratings.high * samples)
 
     @torch.no_grad()
     def full_sort_predict(self, interaction: Any) -> Tensor:
@@ -262,15 +337,18 @@ class DGRM(AdversarialRecommender):
         if self.options.prediction == "posterior":
             # One seed for each user, so that a score does not depend on who else is asked for.
             seeds = [noise_seed(self.evaluation_seed, user) for user in users.tolist()]
-            return self.ratings.high * self._posterior_samples(self.ratings.gather(users), seeds)
-        return self.ratings.high * self.generator.all(self.user_blocks.gather(users))
+            samples = self._posterior_samples(self.ratings.gather(users), seeds)
+            return self._on_levels(self.ratings.high * samples)
+        return self._on_base(self.generator.all(self.user_blocks.gather(users)), self.ratings.gather(users))
 
     @torch.no_grad()
     def predict(self, interaction: Any) -> Tensor:
         """Return the predicted ratings of user-item pairs, [batch]."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        rows = torch.arange(len(users), device=users.device)
-        if self.options.prediction == "posterior":
-            return self.full_sort_predict(interaction)[rows, items]
+        if self.options.prediction == "posterior" or self.base is not None:
+            some, places = torch.unique(users, return_inverse=True)
+            return self.full_sort_predict({self.USER_ID: some})[places, items]
         # One cell of the output layer for each pair.
-        return self.ratings.high * self.generator.rated(self.user_blocks.gather(users), rows, items)
+        rows = torch.arange(len(users), device=users.device)
+        predicted = self.generator.rated(self.user_blocks.gather(users), rows, items)
+        return self._on_levels(self.ratings.high * predicted)

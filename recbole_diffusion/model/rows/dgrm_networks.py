@@ -44,10 +44,11 @@ class Generator(nn.Module):
         nn.init.zeros_(self.context.bias)
         # Output: one rating for each item, hidden V^T + bias.
         self.V = losses.xavier(n_items, options.hidden_size)
-        # Where it starts: at the mean rating, or at its logit under a sigmoid.
-        self.bias = nn.Parameter(
-            torch.full((n_items,), math.log(mean / (1 - mean)) if options.output == "sigmoid" else mean)
-        )
+        # Around a closed form (``base``) the output is what is added to it, of either sign.
+        self.bounded = options.output == "sigmoid" and options.base == "none"
+        # Where it starts: at the mean rating, at its logit under a sigmoid, or at the closed form.
+        start = math.log(mean / (1 - mean)) if self.bounded else mean
+        self.bias = nn.Parameter(torch.full((n_items,), start if options.base == "none" else 0.0))
         with torch.no_grad():
             for table in (self.W, self.V, self.bias):
                 table[0] = 0  # the padding item is never rated
@@ -66,7 +67,7 @@ class Generator(nn.Module):
         return self._output(torch.addmm(self.bias, hidden, self.V.T))
 
     def _output(self, scores: Tensor) -> Tensor:
-        return torch.sigmoid(scores) if self.options.output == "sigmoid" else scores
+        return torch.sigmoid(scores) if self.bounded else scores
 
 
 class Critic(nn.Module):

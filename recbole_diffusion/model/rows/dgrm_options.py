@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.model.rows.options import AdversarialOptions
+from recbole_diffusion.model.rows.options import AdversarialOptions, RatedFitOptions
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseBoundsOptions
 
 
 @dataclass(frozen=True)
-class DGRMOptions(NoiseBoundsOptions, AdversarialOptions):
+class DGRMOptions(NoiseBoundsOptions, AdversarialOptions, RatedFitOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     # Networks.
@@ -18,6 +18,11 @@ class DGRMOptions(NoiseBoundsOptions, AdversarialOptions):
     output: str = option(
         "the generator's ratings: between 0 and the highest of the scale, or unbounded",
         choices=("sigmoid", "linear"),
+    )
+    base: str = option(
+        "closed form that the generator adds to: biases, or biases and a ridge regression of items; it is "
+        "linear then, whatever output is",
+        choices=("none", "bias", "ridge"),
     )
     dropout_prob: float = option(
         "dropout of the generator's input R^t in training", low=0, high=1, open_high=True
@@ -28,6 +33,10 @@ class DGRMOptions(NoiseBoundsOptions, AdversarialOptions):
     )
     noise_min: float = option("alpha_min of Eq. 14", low=0, high=1, open_low=True)
     noise_max: float = option("alpha_max of Eq. 14", low=0, high=1, open_low=True)
+    noise_unit: str = option(
+        "what noise of deviation 1 is added to: rows divided by the highest rating, or ratings as they are",
+        choices=("row", "rating"),
+    )
     fixed_step: int | None = option(
         "train at this step 1..T alone (Table 4); null: a random step for each user", low=1
     )
@@ -38,12 +47,23 @@ class DGRMOptions(NoiseBoundsOptions, AdversarialOptions):
         "the rating scale",
         choices=("generated", "posterior"),
     )
+    readout: str = option(
+        "rating: predictions as they are; level: in the same order, on the ratings that occur, as often as "
+        "these do",
+        choices=("rating", "level"),
+    )
     # The game (Eq. 21, 22).
     objective: str = option(
         "distance that the critic measures; none: the generator alone",
         choices=("wasserstein", "kl", "none"),
     )
     adversarial_weight: float = option("weight of the critic in the generator's loss", low=0, open_low=True)
+    adversarial_share: float | None = option(
+        "length of the critic's gradient at the generated ratings, in lengths of the reconstruction's, in "
+        "each update; null: adversarial_weight as it is",
+        low=0,
+        open_low=True,
+    )
     reconstruction_weight: float = option(
         "lambda of Eq. 22, on the squared error in ratings, summed by user", low=0
     )
@@ -61,9 +81,18 @@ class DGRMOptions(NoiseBoundsOptions, AdversarialOptions):
             found |= dict.fromkeys(of_lipschitz, f"objective is {self.objective}")
         if self.critic_steps == 0:
             found |= dict.fromkeys((*of_lipschitz, "critic_learning_rate"), "critic_steps is 0")
+        if self.adversarial_share is not None:
+            found["adversarial_weight"] = "adversarial_share sets the weight"
+        if self.base != "none":
+            found["output"] = f"base is {self.base}"
+        of_fit = ("reg_weight", "stretch") if self.base == "bias" else ()
+        if self.base == "none":
+            of_fit = ("user_shrinkage", "item_shrinkage", "reg_weight", "stretch")
+        found |= dict.fromkeys(of_fit, f"base is {self.base}")
         if self.objective == "none":
-            names = ("adversarial_weight", "critic_size", "critic_steps", "critic_learning_rate")
-            found |= dict.fromkeys((*names, "divergence_limit"), "objective is none")
+            names = ("adversarial_weight", "adversarial_share", "critic_size", "critic_steps")
+            more = ("critic_learning_rate", "divergence_limit")
+            found |= dict.fromkeys((*names, *more), "objective is none")
         return found
 
     def __post_init__(self) -> None:

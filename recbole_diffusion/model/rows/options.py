@@ -71,6 +71,23 @@ class MFOptions:
 
 
 @dataclass(frozen=True)
+class RatedFitOptions:
+    """Of biases and the ridge regression of items on residuals, ``ridge_fit.RatedFit``."""
+
+    user_shrinkage: float = option("ratings of 0 that a user's bias is shrunken by", low=0)
+    item_shrinkage: float = option("the same of an item's bias", low=0)
+    reg_weight: float = option(
+        "lambda, the L2 penalty of the regression of items on residuals", low=0, open_low=True
+    )
+    stretch: bool = option("scale the regression by least squares on ratings that it was not given")
+
+
+@dataclass(frozen=True)
+class ItemRidgeOptions(RatedFitOptions, SolvedOptions):
+    """Read once by the model's constructor, checked before data loads."""
+
+
+@dataclass(frozen=True)
 class CODIGEMOptions:
     """Read once by the model's constructor, checked before data loads."""
 

@@ -159,7 +159,7 @@ class RatedDiffRec(_OfRatings):
     def calculate_loss(self, interaction: Any) -> Tensor:
         """Return the weighted squared error of the predicted rows of a batch of users, a scalar."""
         o, users = self.options, interaction[self.USER_ID]
-        items, _, rows, values = self.ratings.gather(users)
+        items, _, rows, values = self.ratings.gather(users)[:4]
         x0 = self.ratings.dense(len(users), rows, items, values)
         if self.importance is None:
             t, weight = uniform_steps(o.steps, len(users), device=x0.device), x0.new_ones(len(users))
@@ -194,7 +194,7 @@ class RatedDiffRec(_OfRatings):
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return predicted ratings of all items, [batch, n_items]."""
-        items, starts, rows, values = self.ratings.gather(interaction[self.USER_ID])
+        items, starts, rows, values = self.ratings.gather(interaction[self.USER_ID])[:4]
         return self.denoised(self.ratings.dense(len(starts), rows, items, values))
 
     def predict(self, interaction: Any) -> Tensor:

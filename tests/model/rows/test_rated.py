@@ -1,13 +1,16 @@
-"""ICDAE, PRGAN, RatedNeuMF and RatedDiffRec: the contract, and their formulas by hand."""
+"""ICDAE, PRGAN, RatedNeuMF, RatedDiffRec and ItemRidge: the contract, and their formulas by hand."""
 
 import dataclasses
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.rows.options import RatedFitOptions
 from recbole_diffusion.model.rows.prgan import Critic, Matcher
+from recbole_diffusion.model.rows.ridge_fit import RatedFit
 from recbole_diffusion.testing import Built, ModelContract, make_checkerboard
 from recbole_diffusion.testing.checkerboard import write_parts
 
@@ -351,3 +354,90 @@ def test_rated_diffrec_goes_back_step_by_step_to_what_it_predicts(tmp_path, reco
     assert (model.denoised(x)[:, ::2] != 0).all()
     with pytest.raises(UsageError, match="dims_dnn"):
         build(tmp_path / "wrong", "RatedDiffRec", CELLS, dims_dnn=[0])
+
+
+# ItemRidge, and the fit that DGRM's base is.
+
+
+class TestItemRidge(ModelContract):
+    model = "ItemRidge"
+    options = {"valid_metric": "rated_ndcg@5", "reg_weight": 5.0}
+
+
+FIT = RatedFitOptions(user_shrinkage=2.0, item_shrinkage=3.0, reg_weight=4.0, stretch=False)
+
+
+def some_ratings(seed=0, shape=(30, 9)):
+    """Return ratings of about half the cells, row and column 0 without any, CSR."""
+    draw = np.random.default_rng(seed)
+    rows = draw.integers(1, 6, shape) * (draw.random(shape) < 0.5)
+    rows[0], rows[:, 0] = 0, 0
+    rows[1:, 1] = np.maximum(rows[1:, 1], 1)
+    return sp.csr_matrix(rows.astype(np.float64))
+
+
+def test_the_fit_is_biases_and_ease_on_what_they_leave():
+    ratings = some_ratings()
+    fit, R, rated = RatedFit(ratings, FIT), ratings.toarray(), ratings.toarray() > 0
+    b, c = fit.user_bias, fit.item_bias
+    left = R - R[rated].mean()
+    # Means of what the other side leaves, shrunken by so many ratings of 0; the items' after many sweeps.
+    np.testing.assert_allclose(b, ((left - c) * rated).sum(1) / (rated.sum(1) + 2))
+    np.testing.assert_allclose(c, ((left - b[:, None]) * rated).sum(0) / (rated.sum(0) + 3), atol=1e-3)
+    E = (left - b[:, None] - c) * rated
+    P = np.linalg.inv(E.T @ E + 4 * np.eye(9))
+    B = -P / np.diag(P)
+    np.fill_diagonal(B, 0)
+    expected = R[rated].mean() + b[:, None] + c + E @ B
+    np.testing.assert_allclose(fit.scores(ratings).numpy(), expected, atol=1e-5)
+
+
+def test_what_is_left_out_is_a_regression_without_the_row_and_a_user_without_the_rating():
+    """Each left-out prediction against the regression that is solved again without the user."""
+    ratings = some_ratings(1)
+    fit, R, rated = RatedFit(ratings, FIT), ratings.toarray(), ratings.toarray() > 0
+    E = fit.residuals(ratings)[0].toarray()
+    found = sp.csr_matrix((fit.left_out(), ratings.indices, ratings.indptr), ratings.shape)
+    for u, i in zip(*ratings.nonzero(), strict=True):
+        others = rated[u] & (np.arange(9) != i)
+        rest = np.where(others, R[u] - fit.mean - fit.item_bias, 0.0)
+        bias = rest.sum() / (others.sum() + 2)
+        raters = rated[:, i] & (np.arange(30) != u)
+        of_item = (R[raters, i] - fit.mean - fit._before[raters]).sum() / (raters.sum() + 3)
+        features = np.delete(np.delete(E, u, 0), i, 1)
+        weights = np.linalg.solve(features.T @ features + 4 * np.eye(8), features.T @ np.delete(E[:, i], u))
+        row = np.delete(np.where(others, rest - bias, 0.0), i)
+        assert found[u, i] == pytest.approx(fit.mean + bias + of_item + row @ weights, abs=1e-4)
+
+
+def test_a_rating_hardly_reaches_its_own_left_out_prediction():
+    """A rating of 1 made a 5: what the fit says there moves by much, what is left out by the shared means."""
+    low = some_ratings(2)
+    u, i = 4, int(low[4].indices[1])
+    ends = []
+    for rating in (1.0, 5.0):
+        ratings = low.copy()
+        ratings[u, i] = rating
+        fit = RatedFit(ratings, FIT)
+        place = ratings.indptr[u] + np.flatnonzero(ratings[u].indices == i)[0]
+        ends.append((float(fit.scores(ratings)[u, i]), fit.left_out()[place]))
+    (fitted, left), (fitted_after, left_after) = ends
+    assert fitted_after - fitted > 0.8
+    assert abs(left_after - left) < 0.1 * (fitted_after - fitted)
+
+
+def test_the_stretch_is_the_least_squares_of_what_is_left_out():
+    """Users of two tastes: zeros at unrated cells shrink the regression, which is to be stretched."""
+    draw = np.random.default_rng(3)
+    taste = np.where(np.arange(60)[:, None] % 2 == np.arange(12) % 2, 5.0, 1.0)
+    rows = taste * (draw.random((60, 12)) < 0.4)
+    rows[0], rows[:, 0], rows[1:, 1] = 0, 0, taste[1:, 1]
+    ratings = sp.csr_matrix(rows)
+    plain = RatedFit(ratings, FIT)
+    stretched = RatedFit(ratings, dataclasses.replace(FIT, stretch=True))
+    base, linear = plain._left_out_parts()
+    expected = np.linalg.lstsq(linear[:, None], ratings.data - base, rcond=None)[0][0]
+    assert stretched.scale == pytest.approx(expected)
+    assert stretched.scale > 1.2
+    errors = [np.square(one.left_out() - ratings.data).mean() for one in (plain, stretched)]
+    assert errors[1] < errors[0]

@@ -1,0 +1,58 @@
+"""ItemRidge: biases and EASE on rating residuals, the baseline that models of ratings have to pass."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recbole_diffusion.compat import InputType
+from recbole_diffusion.data.ratings import rating_rows
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.base import FoldInHistories, Recommender
+from recbole_diffusion.model.rows.options import ItemRidgeOptions
+from recbole_diffusion.model.rows.ridge_fit import RatedFit, csr_of
+
+
+class ItemRidge(Recommender):
+    """:class:`RatedFit` as a model: nothing is trained, and a new user's ratings are scored as a trained one's.
+
+    With ``stretch: False`` it is the baseline "item-item ridge on residuals" as tables usually have it.
+    """
+
+    input_type = InputType.POINTWISE
+    predicts_ratings = True
+    loader_class = "positives"
+    protocol = "rated"
+    takes_histories = True
+    computed_when_made = True
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.options: ItemRidgeOptions = config.options
+        scale = config.rating.rating_scale
+        if scale is None:
+            raise UsageError("rating_scale is None; ItemRidge needs [lowest, highest] rating, such as [1, 5]")
+        self.rows = rating_rows(dataset, *scale)
+        self.fit = RatedFit(self.rows, self.options)
+        self.untrained = nn.Parameter(torch.zeros(1))  # RecBole's trainers ask for a parameter
+
+    def calculate_loss(self, interaction: Any) -> Tensor:  # noqa: ARG002
+        """Return a constant: there is nothing to train."""
+        return self.untrained.sum()
+
+    @torch.no_grad()
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Return predicted ratings of all items, [batch, n_items]."""
+        return self.fit.scores(self.rows[interaction[self.USER_ID].cpu().numpy()]).to(self.device)
+
+    @torch.no_grad()
+    def predict(self, interaction: Any) -> Tensor:
+        """Return the predicted ratings of user-item pairs, [batch]."""
+        users, places = torch.unique(interaction[self.USER_ID], return_inverse=True)
+        return self.full_sort_predict({self.USER_ID: users})[places, interaction[self.ITEM_ID]]
+
+    @torch.no_grad()
+    def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002 there is no noise
+        """Return predicted ratings of all items for users by their ratings, [batch, n_items]."""
+        items, starts = histories.items, histories.starts
+        return self.fit.scores(csr_of(items, starts, histories.known_ratings, self.n_items)).to(self.device)
