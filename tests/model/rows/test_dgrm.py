@@ -10,6 +10,8 @@ import torch.nn.functional as F
 
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.model.rows import adversarial
+from recbole_diffusion.model.rows.dgrm import DGRM
+from recbole_diffusion.model.rows.dgrm_base import Levels
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.testing import ModelContract, make_checkerboard
 
@@ -413,3 +415,162 @@ def test_without_updates_the_critic_stays_as_it_was_drawn(checkerboard, tmp_path
     assert {name.partition(".")[0] for name in moved} == {"generator"}
     assert trainer.records[-1]["loss"]["critic"] == 0
     assert trainer.records[-1]["loss"]["adversarial"] != 0
+
+
+# Ours: a closed form beneath the generator, levels of ratings, a critic whose weight follows its gradient.
+
+ON_RIDGE = {**SMALL, "base": "ridge", "reg_weight": 20.0, "adversarial_share": 0.5, "readout": "level"}
+
+
+class TestOnRidge(ModelContract):
+    model = "DGRM"
+    options = ON_RIDGE
+    epochs = 6
+
+
+class TestPosteriorOnBiases(ModelContract):
+    model = "DGRM"
+    options = {**TestPosterior.options, "base": "bias", "noise_unit": "rating"}
+    epochs = 6
+
+
+def silent(model):
+    """Make the generator say 0 (linear output), or its bias, everywhere."""
+    with torch.no_grad():
+        model.generator.V.zero_()
+        model.generator.bias.zero_()
+
+
+def test_the_generator_adds_to_the_closed_form_which_in_training_does_not_know_the_rating(checkerboard):
+    for base in ("bias", "ridge"):
+        built = build(checkerboard, base=base, reg_weight=20.0, denoising_steps=2)
+        model = built.model
+        silent(model)
+        fit, rows = model.base.fit, model.base.fit.ratings
+        cells, xt, t = model._noised(torch.tensor([3, 4]))
+        left_out = fit.left_out()[rows.indptr[3] : rows.indptr[5]]
+        torch.testing.assert_close(5 * model._generated(cells, xt, t), torch.from_numpy(left_out).float())
+        model.eval()
+        users = torch.arange(1, 51)
+        expected = fit.scores(rows[1:51])
+        torch.testing.assert_close(model.full_sort_predict({model.USER_ID: users}), expected)
+        # 0.1 on the biases alone: F^0 is the sum, also within the backward steps.
+        with torch.no_grad():
+            model.generator.bias.fill_(0.1)
+        model._forget()
+        torch.testing.assert_close(model.full_sort_predict({model.USER_ID: users}), expected + 0.5)
+
+
+def gradients(model, users, seed=0):
+    """Return the gradient of each part of the generator's loss at the output biases, [n_items] each."""
+    torch.manual_seed(seed)
+    parts = model.generator_loss({model.USER_ID: users})
+    return [torch.autograd.grad(one, model.generator.bias, retain_graph=True)[0] for one in parts]
+
+
+def test_the_critics_weight_follows_its_gradient(checkerboard, monkeypatch):
+    """At the generated ratings the critic's gradient is ``adversarial_share`` of the reconstruction's."""
+    model = build(checkerboard, adversarial_share=0.7, output="linear").model.eval()
+    kept, plain = [], DGRM._rated
+    monkeypatch.setattr(DGRM, "_rated", lambda *given: kept.append(plain(*given)) or kept[-1])
+    error, judged = model.generator_loss({model.USER_ID: torch.arange(1, 11)})
+    first, second = (torch.autograd.grad(one, kept[0], retain_graph=True)[0] for one in (error, judged))
+    assert float(second.norm() / first.norm()) == pytest.approx(0.7, rel=1e-4)
+    # So the size of what the critic says is of no account, which decides with a weight of its own.
+    before = gradients(model, torch.arange(1, 11))
+    with torch.no_grad():
+        model.critic.last.weight.mul_(100)
+    after = gradients(model, torch.arange(1, 11))
+    torch.testing.assert_close(before[1], after[1], rtol=1e-3, atol=1e-6)
+
+
+def test_a_critic_that_takes_part_changes_what_is_learned(checkerboard, tmp_path):
+    """A critic that likes high ratings, and stays as it is: with a share of 1 predictions are higher."""
+    means = {}
+    for share in (0.01, 1.0):
+        built = build(checkerboard, adversarial_share=share, critic_steps=0, output="linear")
+        with torch.no_grad():
+            built.model.critic.before.fill_(0.01)
+            built.model.critic.after.zero_()
+            built.model.critic.last.weight.fill_(0.1)
+        optimizer = torch.optim.Adam(built.model.generator.parameters(), 0.01)
+        torch.manual_seed(0)
+        for _ in range(60):
+            optimizer.zero_grad()
+            sum(built.model.generator_loss(built.batch())).backward()
+            optimizer.step()
+        built.model.eval()
+        means[share] = float(built.model.full_sort_predict(built.users(list(range(1, 51))))[:, 1:].mean())
+    assert means[1.0] > means[0.01] + 0.3
+
+
+def test_noise_in_ratings_is_as_many_times_smaller_as_rows_are(checkerboard):
+    for unit, deviation in (("row", 1.0), ("rating", 0.2)):
+        model = build(checkerboard, noise_unit=unit, noise_scale=1.0, noise_max=0.8, fixed_step=5).model
+        cells, xt, _ = model._noised(torch.arange(1, 51).repeat(20))
+        rest = xt - math.sqrt(0.2) * dense_of(model, cells, cells.ratings)
+        assert float(rest[:, 1:].std()) == pytest.approx(deviation * math.sqrt(0.8), rel=0.02)
+        before = model._rest_of_step(torch.zeros_like(xt), torch.full((1000,), 4))
+        expected = deviation * math.exp(0.5 * float(model.diffusion.posterior_log_variance[4]))
+        assert float(before[:, 1:].std()) == pytest.approx(expected, rel=0.02)
+        factor = model._noise_factor()
+        W = deviation * model.generator.W.detach()
+        torch.testing.assert_close(factor.T @ factor, W.T @ W, rtol=1e-4, atol=1e-6)
+
+
+def test_levels_have_the_shares_of_ratings_and_keep_the_order():
+    torch.manual_seed(0)
+    ratings = torch.tensor([1.0] * 50 + [3.0] * 150 + [5.0] * 300)
+    predictions = 3 + torch.randn(500)
+    read = Levels(predictions, ratings)
+    found = read.of(predictions)
+    assert [int(((found - one).abs() <= 0.2).sum()) for one in (1, 3, 5)] == [50, 150, 300]
+    assert torch.equal(found.argsort(), predictions.argsort())
+    assert bool((found >= found.floor()).all())
+    # The worst of a level is at the level itself, so that a three is not below the middle of the scale.
+    threes = found[(found - 3).abs() <= 0.2]
+    assert float(threes.min()) == 3.0
+    # Far beyond everything seen, still in order.
+    ends = read.of(torch.tensor([-30.0, -20.0, 20.0, 30.0]))
+    assert bool((ends.diff() > 0).all())
+    assert float(ends[0]) >= 1.0
+    assert float(ends[-1]) <= 5.2
+
+
+def test_levels_of_equal_predictions_or_of_one_rating_are_numbers():
+    for ratings in (torch.tensor([1.0, 5.0, 5.0]), torch.tensor([4.0, 4.0, 4.0])):
+        found = Levels(torch.full((3,), 2.0), ratings).of(torch.tensor([1.0, 2.0, 3.0]))
+        assert bool(found.isfinite().all())
+        assert bool((found.diff() >= 0).all())
+
+
+def test_levels_are_fitted_where_a_rating_is_not_read(checkerboard):
+    """A generator that says what it reads: each rating comes back in scores, and none where it is left out."""
+    wide = {"hidden_size": 51, "output": "linear", "denoising_steps": 0, "noise_scale": 1e-9}
+    model = build(checkerboard, noise_size=1, **wide).model.eval()
+    silent(model)
+    with torch.no_grad():
+        model.generator.context.weight.zero_()
+        model.generator.W.copy_(1e-3 * torch.eye(51))
+        model.generator.V.copy_(1e3 * torch.eye(51))
+    predictions, ratings = model._unseen()
+    assert float(predictions.abs().max()) < 0.05
+    users = torch.arange(1, 51)
+    cells = model.ratings.gather(users)
+    read = model.full_sort_predict({model.USER_ID: users})[cells.rows, cells.items]
+    torch.testing.assert_close(read, ratings, atol=0.05, rtol=0)
+
+
+UNREAD = {
+    "base=bias": {"output", "reg_weight", "stretch"},
+    "base=ridge": {"output"},
+    "adversarial_share=0.5": {"adversarial_weight", "reg_weight", "stretch"},
+}
+
+
+@pytest.mark.parametrize("given", UNREAD)
+def test_what_is_unread_is_told(checkerboard, given):
+    name, value = given.split("=")
+    options = build(checkerboard, **{name: float(value) if "." in value else value}).model.options
+    assert set(options.unread()) >= UNREAD[given]
+    assert "adversarial_share" not in options.unread()
