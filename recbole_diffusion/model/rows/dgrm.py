@@ -93,7 +93,7 @@ class DGRM(AdversarialRecommender):
         self.unit = 1 / self.ratings.high if o.noise_unit == "rating" else 1.0
         mean = min(max(self.ratings.mean / self.ratings.high, 0.01), 0.99)  # where the sigmoid starts
         # G starts at the mean rating: its output bias is made of it.
-        self.generator = Generator(self.n_items, o, mean)
+        self.generator = Generator(self.n_items, o, mean, self.ratings.high)
         self.critic = Critic(self.n_items, o) if o.objective != "none" else None
         self.loss_names = (
             ("reconstruction",) if self.critic is None else ("reconstruction", "adversarial", "critic")
@@ -105,10 +105,9 @@ class DGRM(AdversarialRecommender):
 
     # Training, Eq. 11 to 22.
 
-    def _cells(self, users: Tensor) -> RatedCells:
-        """Return the rated cells of users; in training with the closed form that does not know them."""
-        cells = self.ratings.gather(users)
-        return cells if self.base is None else self.base.trained(cells, users)
+    def _cells(self, users: Tensor, unknown: bool = True) -> RatedCells:
+        """Return the rated cells of users with the closed form, one that does not know the ratings or does."""
+        return self.ratings.gather(users) if self.base is None else self.base.cells(users, unknown)
 
     def _noised(self, users: Tensor) -> tuple[RatedCells, Tensor, Tensor]:
         """Return the rated cells, R^t [batch, n_items] (Eq. 13), and the steps [batch]."""
@@ -233,7 +232,7 @@ class DGRM(AdversarialRecommender):
     @torch.no_grad()
     def _block_states(self, users: Tensor, block: int) -> Tensor:
         """Return the generator's last hidden layer for a block of users, [block, hidden]."""
-        return self._denoised(self.ratings.gather(users), noise_seed(self.evaluation_seed, block))
+        return self._denoised(self._cells(users, unknown=False), noise_seed(self.evaluation_seed, block))
 
     def _on_base(self, generated: Tensor, cells: RatedCells) -> Tensor:
         """Return ratings of all items, [batch, n_items], from the generator's and the rows they are for."""
@@ -278,9 +277,9 @@ class DGRM(AdversarialRecommender):
     def _denoised(self, cells: RatedCells, seed: int) -> Tensor:
         """Return the generator's last hidden layer at R^{T-T'}, [batch, hidden], from projections R^t W."""
         o, d, G, many = self.options, self.diffusion, self.generator, len(cells.starts)
-        # F^0 of a row is a function of the row, so that new users are scored as trained ones are.
-        if self.base is not None and o.denoising_steps > 0:
-            cells = self.base.scored(cells)
+        # New users, whose F^0 is the function of the row that it is for trained ones.
+        if self.base is not None and cells.base is None:
+            cells = cells._replace(base=self.base.at(cells))
         draw = torch.Generator(G.W.device).manual_seed(seed)
 
         def noise(width: int) -> Tensor:

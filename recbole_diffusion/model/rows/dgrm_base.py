@@ -13,6 +13,7 @@ from recbole_diffusion.data.ratings import rating_rows
 from recbole_diffusion.model.rows.adversarial import RatedCells, RatingRows
 from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
 from recbole_diffusion.model.rows.ridge_fit import RatedFit, csr_of
+from recbole_diffusion.model.user_blocks import USER_BLOCK
 
 WIDTH = 0.1  # of a level, in the least distance of two: room for the order within it
 
@@ -32,6 +33,7 @@ class ClosedForm:
         self.fit = RatedFit(rows, options, ridge=options.base == "ridge")
         # Of each training rating without itself, [ratings], in the order of ``ratings.values``.
         self.left_out = torch.from_numpy(self.fit.left_out()).float() / ratings.high
+        self._fitted: Tensor | None = None
 
     def scores(self, cells: RatedCells) -> Tensor:
         """Return what is predicted for rows of ratings, [batch, n_items]."""
@@ -40,14 +42,28 @@ class ClosedForm:
         )
         return self.fit.scores(known).to(cells.items.device) / self.ratings.high
 
-    def trained(self, cells: RatedCells, users: Tensor) -> RatedCells:
-        """Return training cells of ``users`` [batch] with the predictions that do not know their ratings."""
-        places = self.ratings.places(users[cells.rows], cells.items)
-        return cells._replace(base=self.left_out.to(users.device)[places])
+    def at(self, cells: RatedCells) -> Tensor:
+        """Return what :meth:`scores` says of the cells themselves, [cells]."""
+        return self.scores(cells)[cells.rows, cells.items]
 
-    def scored(self, cells: RatedCells) -> RatedCells:
-        """Return cells with what :meth:`scores` says of them: a function of the row alone."""
-        return cells._replace(base=self.scores(cells)[cells.rows, cells.items])
+    def fitted(self) -> Tensor:
+        """Return :meth:`at` of all training ratings, [ratings], in the order of ``ratings.values``."""
+        if self._fitted is None:
+            everyone = torch.arange(self.fit.ratings.shape[0], device=self.ratings.values.device)
+            blocks = everyone.split(USER_BLOCK)
+            self._fitted = torch.cat([self.at(self.ratings.gather(users)) for users in blocks])
+        return self._fitted
+
+    def cells(self, users: Tensor, unknown: bool) -> RatedCells:
+        """Return training cells with what is predicted there.
+
+        Args:
+            users: long [batch].
+            unknown: by what does not know these ratings (``left_out``), or by the user's row (``fitted``).
+        """
+        cells = self.ratings.gather(users)
+        base = self.left_out if unknown else self.fitted()
+        return cells._replace(base=base.to(users.device)[self.ratings.places(users[cells.rows], cells.items)])
 
 
 class Levels:
@@ -97,4 +113,5 @@ def without(cells: RatedCells, out: Tensor) -> RatedCells:
     kept = ~out
     counts = torch.bincount(cells.rows[kept], minlength=len(cells.starts))
     starts = counts.cumsum(0) - counts
-    return RatedCells(cells.items[kept], starts, cells.rows[kept], cells.ratings[kept])
+    base = None if cells.base is None else cells.base[kept]
+    return RatedCells(cells.items[kept], starts, cells.rows[kept], cells.ratings[kept], base)

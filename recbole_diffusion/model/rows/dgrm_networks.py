@@ -30,7 +30,7 @@ class Generator(nn.Module):
     training; prediction works on the projection R^t W alone.
     """
 
-    def __init__(self, n_items: int, options: DGRMOptions, mean: float) -> None:
+    def __init__(self, n_items: int, options: DGRMOptions, mean: float, high: float) -> None:
         super().__init__()
         self.options = options
         # First layer: tanh(R^t W + [z, v_t] C + b), with W [n_items, hidden]; C and b are ``context``.
@@ -44,7 +44,9 @@ class Generator(nn.Module):
         nn.init.zeros_(self.context.bias)
         # Output: one rating for each item, hidden V^T + bias.
         self.V = losses.xavier(n_items, options.hidden_size)
-        # Around a closed form (``base``) the output is what is added to it, of either sign.
+        # Around a closed form (``base``) the output is what is added to it, of either sign, in ratings: in the
+        # unit of the rows a step of the optimizer would be ``high`` times as long.
+        self.unit = 1.0 if options.base == "none" else 1 / high
         self.bounded = options.output == "sigmoid" and options.base == "none"
         # Where it starts: at the mean rating, at its logit under a sigmoid, or at the closed form.
         start = math.log(mean / (1 - mean)) if self.bounded else mean
@@ -67,7 +69,7 @@ class Generator(nn.Module):
         return self._output(torch.addmm(self.bias, hidden, self.V.T))
 
     def _output(self, scores: Tensor) -> Tensor:
-        return torch.sigmoid(scores) if self.bounded else scores
+        return torch.sigmoid(scores) if self.bounded else self.unit * scores
 
 
 class Critic(nn.Module):
