@@ -24,7 +24,7 @@ Rows are in ``adversarial.py``, G and D in ``dgrm_networks.py``; ``trainer/adver
 ``critic_steps`` updates of D and then ``generator_steps`` of G on each batch. In the code t counts from 0.
 
 Ours, off by default: G may add to a closed form (``base``: F^0 = base + G), the critic's part may be weighed
-by its gradient (``adversarial_share``), and ratings may be read as levels (``readout``); ``dgrm_base.py``.
+by its gradient (``adversarial_share``), and ratings may be read as levels (``level_share``); ``dgrm_base.py``.
 
 Longer than most files: the paper's equations in its order, losses to sampling.
 """
@@ -244,10 +244,10 @@ class DGRM(AdversarialRecommender):
 
     def _on_levels(self, predictions: Tensor) -> Tensor:
         """Return predictions [...] as they are read."""
-        if self.options.readout == "rating":
+        if self.options.level_share == 0:
             return predictions
         if self._read is None:
-            self._read = Levels(*self._unseen())
+            self._read = Levels(*self._unseen(), self.options.level_share)
         return self._read.of(predictions)
 
     def _unseen(self) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """What DGRM predicts beside its generator, and how predictions are read: a closed form, and levels of ratings.
 
 Both are ours. With ``base`` the generator's target is what a closed form leaves of ratings, R^ = base + G; with
-``readout: level`` predicted ratings are the ratings that occur, as often as these do.
+``level_share`` predicted ratings are the ratings that occur, about as often as these do.
 """
 
 from typing import Any
@@ -15,7 +15,9 @@ from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
 from recbole_diffusion.model.rows.ridge_fit import RatedFit, csr_of
 from recbole_diffusion.model.user_blocks import USER_BLOCK
 
-WIDTH = 0.1  # of a level, in the least distance of two: room for the order within it
+# In the least distance of two levels: the room that is left for the order where predictions lie beyond a
+# level's end, and how far that end is from the midpoint to the next.
+WIDTH, MARGIN = 0.05, 0.01
 
 
 class ClosedForm:
@@ -67,45 +69,46 @@ class ClosedForm:
 
 
 class Levels:
-    """An increasing function that gives predictions the distribution of ratings.
+    """An increasing function that gives predictions the distribution of ratings, moving each the least.
 
-    A prediction v between the quantiles q_k and q_{k+1} of all, whose shares are those of the ratings up to
-    L_k and up to L_{k+1}, becomes the level L_{k+1}, and a tenth of a step at most above it for the order
-    within the level. So an item at the middle of the scale is at the middle, not a hair below.
+    Predictions between the quantiles q_k and q_{k+1} of all, whose shares are those of the ratings below L_k
+    and up to L_k, are given the level L_k: they are moved into [L_k, L_k + half the way to the next), to which
+    L_k is the nearest rating, and where they are no hair below the middle of the scale. One that lies there
+    already stays, about; where none does, a narrow strip at the near end keeps the order.
 
     Args:
         predictions: of rated cells that the model was not given, [cells].
         ratings: the ratings there, [cells].
+        share: how far the shares of levels go, from those of predictions to the nearest rating (0) to those
+            of the ratings (1).
     """
 
-    def __init__(self, predictions: Tensor, ratings: Tensor) -> None:
-        self.levels, counts = torch.unique(ratings, return_counts=True)
-        shares = (counts.cumsum(0)[:-1] / counts.sum()).double()
-        ordered = predictions.double().sort().values
-        # The quantile of each share, [levels - 1]: so many predictions lie below it.
-        places = (shares * len(ordered)).round().long().clamp(max=len(ordered) - 1)
-        self.bounds = ordered[places].to(predictions.dtype)
-        gaps = self.levels.diff()
-        self.width = WIDTH * float(gaps.min()) if len(gaps) else WIDTH
-        # A length in the predictions' unit for the two ends, which have no second bound.
-        self.length = predictions.std().clamp_min(1e-6) if len(predictions) > 1 else predictions.new_ones(())
+    def __init__(self, predictions: Tensor, ratings: Tensor, share: float = 1.0) -> None:
+        levels, counts = torch.unique(ratings, return_counts=True)
+        rounded = torch.bucketize(predictions, (levels[1:] + levels[:-1]) / 2, right=True)
+        counts = share * counts.double() + (1 - share) * torch.bincount(rounded, minlength=len(levels))
+        ordered = predictions.sort().values
+        # Before which prediction each level ends, [levels - 1]: as many lie below as its share asks for.
+        places = (counts.cumsum(0)[:-1] / counts.sum() * len(ordered)).round().long()
+        self.bounds = ordered[places.clamp(max=len(ordered) - 1)]
+        self.ends = torch.cat([ordered[:1], self.bounds, ordered[-1:]])  # [levels + 1]
+        gap = float(levels.diff().min()) if len(levels) > 1 else 1.0
+        self.width, end = WIDTH * gap, (0.5 - MARGIN) * gap
+        # Where the predictions of each level are put, [levels] each: from ``low`` to ``high``.
+        self.low = self.ends[:-1].clamp(levels, levels + end - self.width)
+        self.high = self.ends[1:].clamp(self.low + self.width, levels + end)
+        self.length = float(predictions.std()) or 1.0 if len(predictions) > 1 else 1.0
 
     def of(self, predictions: Tensor) -> Tensor:
         """Return predictions [...] on the levels, in their order."""
         place = torch.bucketize(predictions.contiguous(), self.bounds, right=True)
-        level = self.levels.to(predictions.dtype)[place]
-        if not len(self.bounds):
-            return level + self.width * torch.sigmoid(predictions / self.length)
-        last = len(self.bounds)
-        below = self.bounds[(place - 1).clamp(min=0)]
-        above = self.bounds[place.clamp(max=last - 1)]
-        # Share of the way through the level, in 0..1: a line between two bounds, beyond them x / (1 + x).
-        within = (predictions - below) / (above - below).clamp_min(1e-9)
-        over = ((predictions - below) / self.length).clamp_min(0)
-        under = ((above - predictions) / self.length).clamp_min(0)
-        within = torch.where(place == last, over / (1 + over), within)
-        within = torch.where(place == 0, 1 / (1 + under), within)
-        return level + self.width * within
+        low, below = self.low[place], self.ends[place]
+        # A line from end to end of a level, [...].
+        slope = (self.high[place] - low) / (self.ends[place + 1] - below).clamp_min(1e-9)
+        inside = predictions.clamp(self.ends[0], self.ends[-1])
+        # Beyond all that was seen, x / (1 + x) in one more strip.
+        beyond = (predictions - inside) / self.length
+        return low + slope * (inside - below) + self.width * beyond / (1 + beyond.abs())
 
 
 def without(cells: RatedCells, out: Tensor) -> RatedCells:

@@ -47,10 +47,11 @@ class DGRMOptions(NoiseBoundsOptions, AdversarialOptions, RatedFitOptions):
         "the rating scale",
         choices=("generated", "posterior"),
     )
-    readout: str = option(
-        "rating: predictions as they are; level: in the same order, on the ratings that occur, as often as "
-        "these do",
-        choices=("rating", "level"),
+    level_share: float = option(
+        "0: predictions as they are; above: in the same order, the ratings that occur, in shares that go so "
+        "far from those of predictions to those of ratings",
+        low=0,
+        high=1,
     )
     # The game (Eq. 21, 22).
     objective: str = option(

@@ -419,7 +419,7 @@ def test_without_updates_the_critic_stays_as_it_was_drawn(checkerboard, tmp_path
 
 # Ours: a closed form beneath the generator, levels of ratings, a critic whose weight follows its gradient.
 
-ON_RIDGE = {**SMALL, "base": "ridge", "reg_weight": 20.0, "adversarial_share": 0.5, "readout": "level"}
+ON_RIDGE = {**SMALL, "base": "ridge", "reg_weight": 20.0, "adversarial_share": 0.5, "level_share": 0.7}
 
 
 class TestOnRidge(ModelContract):
@@ -518,23 +518,42 @@ def test_noise_in_ratings_is_as_many_times_smaller_as_rows_are(checkerboard):
         torch.testing.assert_close(factor.T @ factor, W.T @ W, rtol=1e-4, atol=1e-6)
 
 
-def test_levels_have_the_shares_of_ratings_and_keep_the_order():
+def test_levels_have_the_shares_of_ratings_keep_the_order_and_move_the_least():
     torch.manual_seed(0)
     ratings = torch.tensor([1.0] * 50 + [3.0] * 150 + [5.0] * 300)
     predictions = 3 + torch.randn(500)
     read = Levels(predictions, ratings)
     found = read.of(predictions)
-    assert [int(((found - one).abs() <= 0.2).sum()) for one in (1, 3, 5)] == [50, 150, 300]
+    assert [int(((found - one).abs() < 1).sum()) for one in (1, 3, 5)] == [50, 150, 300]
     assert torch.equal(found.argsort(), predictions.argsort())
-    assert bool((found >= found.floor()).all())
-    # The worst of a level is at the level itself, so that a three is not below the middle of the scale.
-    threes = found[(found - 3).abs() <= 0.2]
-    assert float(threes.min()) == 3.0
+    # Half the way to the next level, and none below its own: a three is not below the middle of the scale.
+    assert float((found - found.round().sub(1).div(2).floor().mul(2).add(1)).max()) < 1.0
+    threes = (found - 3).abs() < 1
+    assert float(found[threes].min()) >= 3.0
     # Far beyond everything seen, still in order.
     ends = read.of(torch.tensor([-30.0, -20.0, 20.0, 30.0]))
     assert bool((ends.diff() > 0).all())
-    assert float(ends[0]) >= 1.0
-    assert float(ends[-1]) <= 5.2
+
+
+def test_a_prediction_within_its_level_stays():
+    """Quantiles at 2, 3.2 and 4.3 with levels 1, 2, 3, 4: by hand."""
+    predictions = torch.tensor([1.2, 1.4, 2.0, 2.6, 3.2, 3.3, 4.3, 4.6])
+    read = Levels(predictions, torch.tensor([1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]))
+    torch.testing.assert_close(read.bounds, torch.tensor([2.0, 3.2, 4.3]))
+    torch.testing.assert_close(read.low, torch.tensor([1.2, 2.0, 3.2, 4.3]))
+    torch.testing.assert_close(read.high, torch.tensor([1.49, 2.49, 3.49, 4.49]))
+    found = read.of(predictions)
+    assert float(found[2]) == 2.0
+    assert float(found[3]) == pytest.approx(2.0 + 0.5 * 0.49)
+    assert float(found[4]) == pytest.approx(3.2)
+    assert float(found[-1]) == pytest.approx(4.49)
+
+
+def test_a_share_of_levels_is_between_the_two_distributions():
+    predictions = torch.tensor([2.0] * 60 + [2.9] * 40) + torch.arange(100) * 1e-3
+    ratings = torch.tensor([1.0] * 40 + [2.0] * 40 + [3.0] * 20)
+    for share, ones in ((1.0, 40), (0.5, 20), (0.25, 10)):
+        assert int((Levels(predictions, ratings, share).of(predictions) < 1.6).sum()) == ones
 
 
 def test_levels_of_equal_predictions_or_of_one_rating_are_numbers():
