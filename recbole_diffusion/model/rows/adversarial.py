@@ -93,7 +93,7 @@ class RatingRows(nn.Module):
 
 
 def balance(first: Tensor, second: Tensor, shared: Tensor, share: float) -> Tensor:
-    """Return the weight that makes the second loss's gradient ``share`` times as long as the first's, a scalar.
+    """Return the weight that makes the second loss's gradient ``share`` times the first's in length.
 
     Args:
         first: a loss, scalar.

@@ -24,7 +24,7 @@ Rows are in ``adversarial.py``, G and D in ``dgrm_networks.py``; ``trainer/adver
 ``critic_steps`` updates of D and then ``generator_steps`` of G on each batch. In the code t counts from 0.
 
 Ours, off by default: G may add to a closed form (``base``: F^0 = base + G), the critic's part may be weighed
-by its gradient (``adversarial_share``), and ratings may be read as levels (``level_share``); ``dgrm_base.py``.
+by its gradient (``adversarial_share``), ratings may be read as levels (``level_share``); ``dgrm_base.py``.
 
 Longer than most files: the paper's equations in its order, losses to sampling.
 """
@@ -106,7 +106,7 @@ class DGRM(AdversarialRecommender):
     # Training, Eq. 11 to 22.
 
     def _cells(self, users: Tensor, unknown: bool = True) -> RatedCells:
-        """Return the rated cells of users with the closed form, one that does not know the ratings or does."""
+        """Return the rated cells of users, with a closed form that does not know them, or one that does."""
         return self.ratings.gather(users) if self.base is None else self.base.cells(users, unknown)
 
     def _noised(self, users: Tensor) -> tuple[RatedCells, Tensor, Tensor]:
@@ -136,7 +136,7 @@ class DGRM(AdversarialRecommender):
         return self._rated(hidden, cells)
 
     def _rated(self, hidden: Tensor, cells: RatedCells) -> Tensor:
-        """Return F^0 at the cells, [cells]: the generator's ratings, on the closed form where there is one."""
+        """Return F^0 at the cells, [cells]: the generator's ratings, on the closed form if there is one."""
         values = self.generator.rated(hidden, cells.rows, cells.items)
         return values if cells.base is None else cells.base + values
 
@@ -267,11 +267,7 @@ class DGRM(AdversarialRecommender):
             for fifth in range(FIFTHS):
                 out = part[places] == fifth
                 state = self._denoised(without(cells, out), noise_seed(self.evaluation_seed, number))
-                asked = RatedCells(
-                    *(one[out] for one in (cells.items, cells.items, cells.rows, cells.ratings)),
-                    None if cells.base is None else cells.base[out],
-                )
-                found[places[out]] = self._rated(state, asked)
+                found[places[out]] = self._rated(state, without(cells, ~out))
         return self.ratings.high * found, self.ratings.high * values
 
     def _denoised(self, cells: RatedCells, seed: int) -> Tensor:

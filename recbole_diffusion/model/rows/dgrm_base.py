@@ -1,7 +1,7 @@
-"""What DGRM predicts beside its generator, and how predictions are read: a closed form, and levels of ratings.
+"""What DGRM predicts beside its generator, a closed form, and how predictions are read as levels of ratings.
 
-Both are ours. With ``base`` the generator's target is what a closed form leaves of ratings, R^ = base + G; with
-``level_share`` predicted ratings are the ratings that occur, about as often as these do.
+Both are ours. With ``base`` the generator's target is what a closed form leaves of ratings, R^ = base + G;
+with ``level_share`` predicted ratings are the ratings that occur, about as often as these do.
 """
 
 from typing import Any
@@ -72,9 +72,9 @@ class Levels:
     """An increasing function that gives predictions the distribution of ratings, moving each the least.
 
     Predictions between the quantiles q_k and q_{k+1} of all, whose shares are those of the ratings below L_k
-    and up to L_k, are given the level L_k: they are moved into [L_k, L_k + half the way to the next), to which
-    L_k is the nearest rating, and where they are no hair below the middle of the scale. One that lies there
-    already stays, about; where none does, a narrow strip at the near end keeps the order.
+    and up to L_k, are given the level L_k: they are moved into [L_k, L_k + half the way to the next), to
+    which L_k is the nearest rating, and where they are no hair below the middle of the scale. One that lies
+    there already stays, about; where none does, a narrow strip at the near end keeps the order.
 
     Args:
         predictions: of rated cells that the model was not given, [cells].

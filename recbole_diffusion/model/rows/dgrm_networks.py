@@ -44,8 +44,8 @@ class Generator(nn.Module):
         nn.init.zeros_(self.context.bias)
         # Output: one rating for each item, hidden V^T + bias.
         self.V = losses.xavier(n_items, options.hidden_size)
-        # Around a closed form (``base``) the output is what is added to it, of either sign, in ratings: in the
-        # unit of the rows a step of the optimizer would be ``high`` times as long.
+        # Around a closed form (``base``) the output is what is added to it, of either sign, in ratings: in
+        # the unit of the rows a step of the optimizer would be ``high`` times as long.
         self.unit = 1.0 if options.base == "none" else 1 / high
         self.bounded = options.output == "sigmoid" and options.base == "none"
         # Where it starts: at the mean rating, at its logit under a sigmoid, or at the closed form.

@@ -86,9 +86,11 @@ class DGRMOptions(NoiseBoundsOptions, AdversarialOptions, RatedFitOptions):
             found["adversarial_weight"] = "adversarial_share sets the weight"
         if self.base != "none":
             found["output"] = f"base is {self.base}"
-        of_fit = ("reg_weight", "stretch") if self.base == "bias" else ()
-        if self.base == "none":
-            of_fit = ("user_shrinkage", "item_shrinkage", "reg_weight", "stretch")
+        of_fit = {
+            "none": ("user_shrinkage", "item_shrinkage", "reg_weight", "stretch"),
+            "bias": ("reg_weight", "stretch"),
+            "ridge": (),
+        }[self.base]
         found |= dict.fromkeys(of_fit, f"base is {self.base}")
         if self.objective == "none":
             names = ("adversarial_weight", "adversarial_share", "critic_size", "critic_steps")

@@ -14,7 +14,7 @@ from recbole_diffusion.model.rows.ridge_fit import RatedFit, csr_of
 
 
 class ItemRidge(Recommender):
-    """:class:`RatedFit` as a model: nothing is trained, and a new user's ratings are scored as a trained one's.
+    """:class:`RatedFit` as a model: nothing is trained, and new users are scored as trained ones are.
 
     With ``stretch: False`` it is the baseline "item-item ridge on residuals" as tables usually have it.
     """

@@ -1,7 +1,7 @@
 """Biases and a ridge regression of each item's rating residuals on the others', in closed form.
 
 The regression is EASE (Steck: "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019) on what biases
-leave of ratings, with 0 at unrated cells. ``itemridge.py`` is the model of it, and DGRM's ``base`` is built on it.
+leave of ratings, with 0 at unrated cells. ``itemridge.py`` is the model of it, and it is DGRM's ``base``.
 """
 
 from collections.abc import Iterator

@@ -564,7 +564,7 @@ def test_levels_of_equal_predictions_or_of_one_rating_are_numbers():
 
 
 def test_levels_are_fitted_where_a_rating_is_not_read(checkerboard):
-    """A generator that says what it reads: each rating comes back in scores, and none where it is left out."""
+    """A generator that says what it reads: ratings come back in scores, none where it is left out."""
     wide = {"hidden_size": 51, "output": "linear", "denoising_steps": 0, "noise_scale": 1e-9}
     model = build(checkerboard, noise_size=1, **wide).model.eval()
     silent(model)
