@@ -168,7 +168,8 @@ def choices(records: Sequence[Any], metric: str, bigger: bool) -> dict[str, Any]
     both = [one for one in records if "valid" in one and UNSHIFTED in one]
     found = {}
     for part in ("valid", UNSHIFTED) if both else ():
-        best = (max if bigger else min)(both, key=lambda one: one[part][metric])  # the first of equal ones
+        # Of equal ones the last, as a run chooses its epoch.
+        best = (max if bigger else min)(reversed(both), key=lambda one: one[part][metric])
         scores = {name: best[name][metric] for name in ("valid", UNSHIFTED)}
         found[part] = {"epoch": best["epoch"], **scores}
     return found

@@ -24,6 +24,9 @@ from torch import Tensor
 from recbole_diffusion.model.ease import Strips, ease_weights, regularised_inverse
 
 USERS = 256  # rows of one product with X
+# Below this penalty the matrix of items is taken all the same: the error that single precision of K makes in
+# the scores of new users grows with their x D^-1 X^T, as 1 / D.
+LEAST_PENALTY = 0.1
 
 
 class ByItems:
@@ -112,19 +115,19 @@ class ByUsers:
         return found
 
 
-def fewer_users(interactions: sp.csr_matrix) -> bool:
-    """Return whether the matrix of users is the smaller one."""
-    return interactions.shape[0] < interactions.shape[1]
+def by_users(interactions: sp.csr_matrix, penalties: float | np.ndarray) -> bool:
+    """Return whether the matrix of users is the smaller one, and the penalties are large enough for it."""
+    return interactions.shape[0] < interactions.shape[1] and np.min(penalties) >= LEAST_PENALTY
 
 
 def linear_scores(interactions: sp.csr_matrix, penalties: float | np.ndarray) -> ByItems | ByUsers:
-    """Return EASE's scores by the smaller of the two matrices.
+    """Return EASE's scores by the smaller of the two matrices; with tiny penalties by that of items.
 
     Args:
         interactions: X, CSR float32 [n_users, n_items].
         penalties: D, one number for all items or one for each, [n_items]; positive.
     """
-    return (ByUsers if fewer_users(interactions) else ByItems)(interactions, penalties)
+    return (ByUsers if by_users(interactions, penalties) else ByItems)(interactions, penalties)
 
 
 def edlae_penalties(interactions: sp.csr_matrix, reg_weight: float, dropout_prob: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import Tensor
 from recbole_diffusion.compat import GeneralRecommender, Interaction
 from recbole_diffusion.model.base import FoldInHistories, ModelInterface
 from recbole_diffusion.model.ease import Strips, ease_weights
-from recbole_diffusion.model.ease_scores import ByUsers, fewer_users
+from recbole_diffusion.model.ease_scores import ByUsers, by_users
 from recbole_diffusion.model.history_model import history_rows
 
 
@@ -48,7 +48,7 @@ class EASE(ItemSimilarity):
         self.interaction_matrix = dataset.inter_matrix(form="csr").astype(np.float32)
         self.item_similarity = None  # unless a checkpoint has it
         self.other_parameter_name = ["interaction_matrix"]
-        if fewer_users(self.interaction_matrix):
+        if by_users(self.interaction_matrix, config["reg_weight"]):
             self.by_users = ByUsers(self.interaction_matrix, config["reg_weight"])
         else:
             self.item_similarity = ease_weights(self.interaction_matrix, config["reg_weight"])

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from recbole_diffusion.data.fingerprint import BESIDE
 from recbole_diffusion.data.known_ids import NewIds
+from recbole_diffusion.data.valid_shift import LEARNED
 from recbole_diffusion.errors import RunError, UsageError, counted, shown_name
 from recbole_diffusion.serving.scoring import scores_of_users
 
@@ -59,7 +60,7 @@ class ChangedData:
         Raises:
             UsageError: they are those of the old training and validation parts.
         """
-        if exclude == "history" and not self.kept and {"train", "valid"} & self.parts.keys():
+        if exclude == "history" and not self.kept and self.parts.keys() & set(LEARNED):
             raise UsageError(
                 f"exclude is history, what the run in {self.folder} had in train and valid, but its data "
                 f"has changed: {self.told}; put the old files back, or give exclude all or none"

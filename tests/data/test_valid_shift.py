@@ -256,14 +256,14 @@ def test_the_shifted_part_chooses_and_the_other_is_reported(whole, tmp_path):
         assert resumed[name] == result[name]
 
 
-def test_choices_are_the_first_best_epoch_of_each_part():
+def test_choices_are_the_last_best_epoch_of_each_part_as_a_runs_own_is():
     records = [
         {"epoch": epoch, "valid": {"r": shifted}, "valid_iid": {"r": iid}}
         for epoch, (shifted, iid) in enumerate([(1, 5), (3, 4), (3, 9), (2, 9)])
     ]
     assert choices(records, "r", True) == {
-        "valid": {"epoch": 1, "valid": 3, "valid_iid": 4},
-        "valid_iid": {"epoch": 2, "valid": 3, "valid_iid": 9},
+        "valid": {"epoch": 2, "valid": 3, "valid_iid": 9},
+        "valid_iid": {"epoch": 3, "valid": 2, "valid_iid": 9},
     }
     assert choices(records, "r", False)["valid_iid"]["epoch"] == 1
     assert choices([{"epoch": 0, "valid": {"r": 1}}], "r", True) == {}

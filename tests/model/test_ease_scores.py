@@ -42,6 +42,18 @@ def test_the_smaller_matrix_is_taken(rows):
     assert isinstance(linear_scores(sp.csr_matrix(rows.T), 1.0), ByItems)
 
 
+def test_new_users_scores_are_exact_with_tiny_penalties_too(rows):
+    X = rows.copy()
+    X[5] = X[7] = X[6]  # equal users, of whose rows K is the difference
+    new = (np.random.default_rng(2).random((20, 50)) < 0.2).astype(np.float32)
+    for penalty in (0.1, 1e-3, 1e-6):
+        P = np.linalg.inv(X.T.astype(np.float64) @ X + penalty * np.eye(50))
+        B = -P / np.diag(P)
+        np.fill_diagonal(B, 0)
+        found = linear_scores(sp.csr_matrix(X), penalty).of_rows(sp.csr_matrix(new))
+        np.testing.assert_allclose(found, new.astype(np.float64) @ B, atol=5e-5)
+
+
 def test_a_matrix_beyond_the_machine_is_refused_in_one_line(rows, monkeypatch):
     monkeypatch.setattr(ease.psutil, "virtual_memory", lambda: SimpleNamespace(total=30 * 30 * 8 - 1))
     with pytest.raises(UsageError, match=r"30 x 30.*SparseEASE"):

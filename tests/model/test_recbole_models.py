@@ -124,7 +124,7 @@ def dense_ease(loader, reg_weight):
 def test_ease_has_the_weights_of_the_formula_and_the_lists_of_recboles_class(
     movies, monkeypatch, reg_weight, by_users
 ):
-    monkeypatch.setattr(recbole_computed, "fewer_users", lambda rows: by_users)
+    monkeypatch.setattr(recbole_computed, "by_users", lambda rows, penalties: by_users)
     config, loader = movies("EASE", reg_weight=reg_weight)
     ours, theirs = pair_of(config, loader)
     weights = ours.item_similarity
@@ -160,7 +160,7 @@ def test_ease_takes_the_memory_of_two_single_precision_matrices(movies, monkeypa
 
 
 def test_the_strips_of_ease_go_with_the_matrix_that_they_are_of(movies, monkeypatch):
-    monkeypatch.setattr(recbole_computed, "fewer_users", lambda rows: False)
+    monkeypatch.setattr(recbole_computed, "by_users", lambda rows, penalties: False)
     config, loader = movies("EASE")
     model = config.model_class(config, loader._dataset)
     user = Interaction({"user_id": torch.tensor([1])})
@@ -170,7 +170,7 @@ def test_the_strips_of_ease_go_with_the_matrix_that_they_are_of(movies, monkeypa
     assert model._strips == (None, None)
     assert torch.allclose(model.full_sort_predict(user), 4 * before)
     # A model by users takes the checkpoint of one by items.
-    monkeypatch.setattr(recbole_computed, "fewer_users", lambda rows: True)
+    monkeypatch.setattr(recbole_computed, "by_users", lambda rows, penalties: True)
     other = config.model_class(config, loader._dataset)
     assert torch.allclose(other.full_sort_predict(user), before, atol=1e-5)
     other.load_other_parameter(stored)
