@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._plan import Experiment, Plan
-from benchmarks._stored import Folders, chosen_point, point_file, seed_folders
+from benchmarks._stored import Folders, chosen_point, point_file, point_scores, points_of, seed_folders
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.report.compared_metrics import smaller_is_better
@@ -65,9 +65,14 @@ class Runner:
     def finished(self, experiment: Experiment) -> bool:
         """Return whether an experiment has all of its results."""
         if experiment.row.weights_of:
-            if experiment.row.grid and self._scores(experiment).count(None):
+            stored = Folders(self.runs)
+            try:
+                if experiment.row.grid and point_scores(stored, experiment).count(None):
+                    return False
+                number, _ = chosen_point(stored, experiment)
+            except UsageError:  # the plan has changed, which is said where the row is run
                 return False
-            folders = seed_folders(experiment, chosen_point(Folders(self.runs), experiment)[0])
+            folders = seed_folders(experiment, number)
             return all((self.runs / folder / "result.json").is_file() for folder in folders)
         record = Folders(self.runs).sweep(experiment.folder)
         if record is None or record["winner"] is None:
@@ -171,7 +176,7 @@ class Runner:
             return run(experiment.row.model, experiment.dataset, overrides=overrides, test=test)
 
         if experiment.row.grid:
-            scores = self._scores(experiment)
+            scores = point_scores(Folders(self.runs), experiment)
             for number, point in enumerate(experiment.points):
                 if scores[number] is None:
                     path = self.runs / experiment.folder / f"trials/{number:03d}"
@@ -182,13 +187,8 @@ class Runner:
                         else 1
                     )
                     scores[number] = sign * result["best_valid_score"]
-                    text = json.dumps(scores).encode()
+                    text = json.dumps(points_of(experiment, scores)).encode()
                     write_whole(self.runs / point_file(experiment), lambda file, text=text: file.write(text))
         number = chosen_point(Folders(self.runs), experiment)[0]
         for seed, folder in zip(experiment.seeds, seed_folders(experiment, number), strict=True):
             scored(self.runs / folder, seed, experiment.points[number], True)
-
-    def _scores(self, experiment: Experiment) -> list[float | None]:
-        """Return the validation score of each point of the grid of such a row, None where it has none."""
-        kept = Folders(self.runs).content(point_file(experiment))
-        return kept or [None] * len(experiment.points)

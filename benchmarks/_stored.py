@@ -204,12 +204,42 @@ def point_file(experiment: Experiment) -> str:
     return f"{experiment.folder}/points.json"
 
 
-def chosen_point(stored: Stored, experiment: Experiment) -> tuple[int, int]:
-    """Return the number of the point that such a row has chosen, and how many have a score; no grid: (0, 1).
+def points_of(experiment: Experiment, scores: Sequence[float | None]) -> dict[str, Any]:
+    """Return what the file of the points holds: the scores, and what they are of."""
+    options = {name: value for name, value in experiment.given.items() if name != "use_gpu"}
+    return {"grid": experiment.row.grid, "options": options, "scores": list(scores)}
 
-    The scores are of which larger is better, null where a point has none yet.
+
+def point_scores(stored: Stored, experiment: Experiment) -> list[float | None]:
+    """Return the validation scores of the points of such a row, larger better, None where one has none yet.
+
+    Raises:
+        UsageError: the scores are of another grid or of other options than the plan has.
     """
-    scores = stored.content(point_file(experiment)) or [0.0]
+    kept = stored.content(point_file(experiment))
+    if kept is None:
+        return [None] * len(experiment.points)
+    wanted = points_of(experiment, [])
+    if isinstance(kept, list):  # as it was: the scores alone
+        kept = {**wanted, "scores": kept}
+    scores: list[float | None] = kept["scores"]
+    if {**kept, "scores": []} != wanted or len(scores) != len(experiment.points):
+        raise UsageError(
+            f"{point_file(experiment)} has {len(scores)} scores of the grid {kept['grid']} with "
+            f"{kept['options']}, which is not what the plan says; move its folder away, or correct the plan"
+        )
+    return scores
+
+
+def chosen_point(stored: Stored, experiment: Experiment) -> tuple[int, int]:
+    """Return the number of the point that such a row has chosen, and how many have a score; none has: (0, 1).
+
+    Raises:
+        UsageError: as :func:`point_scores`.
+    """
+    scores = point_scores(stored, experiment)
+    if scores.count(None) == len(scores):
+        return 0, 1
     there = [(score, -number) for number, score in enumerate(scores) if score is not None]
     return -max(there)[1], len(there)
 

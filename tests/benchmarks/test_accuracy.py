@@ -189,7 +189,7 @@ def test_a_grid_over_the_weights_of_another_row_is_searched_on_validation(made):
     folder = "MultiVAE,_of_a_grid"
     points = json.loads((made["folder"] / f"runs/parity-honest/{folder}/points.json").read_text())
     trained = result_of(made, "MultiVAE/final/000-seed-5")["best_valid_score"]
-    assert points == [trained, trained]  # the rate is nothing to weights that are there
+    assert points["scores"] == [trained, trained]  # the rate is nothing to weights that are there
     assert result_of(made, f"{folder}/trials/001")["test"] is None
     # Of equal points the first one.
     again = result_of(made, f"{folder}/final/000-seed-6")
@@ -203,10 +203,20 @@ def test_the_best_point_over_given_weights_is_taken():
         for experiment in Plan.read(ROOT / "benchmarks/plans/tvdiff_linear.yaml").experiments()
         if str(experiment) == "TVDiff + EASE, width 64 on lastfm, honest"
     ]
-    scores = [0.1, 0.3, None, 0.3]
-    stored = SimpleNamespace(content=lambda file: scores if file == _stored.point_file(one) else None)
-    assert _stored.chosen_point(stored, one) == (1, 3)
+    scores = [0.1, 0.3, None, 0.3, None, None]
+    kept = json.loads(json.dumps(_stored.points_of(one, scores)))
+    for content in (kept, scores):  # the second as older runs have it
+        stored = SimpleNamespace(content={_stored.point_file(one): content}.get)
+        assert _stored.chosen_point(stored, one) == (1, 3)
     assert _stored.chosen_point(SimpleNamespace(content=lambda _: None), one) == (0, 1)
+    # Scores of another grid or of other options are never taken for the plan's.
+    for other in (
+        scores[:3],
+        {**kept, "grid": {**kept["grid"], "linear_reg_weight": [50.0, 200.0]}},
+        {**kept, "options": {**kept["options"], "linear_term": "edlae"}},
+    ):
+        with pytest.raises(UsageError, match="not what the plan says"):
+            _stored.chosen_point(SimpleNamespace(content=lambda _, other=other: other), one)
 
 
 def test_another_process_is_left_alone(made, monkeypatch):
