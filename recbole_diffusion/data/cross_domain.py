@@ -182,7 +182,8 @@ class CrossDomainDataset(DomainDataset):
             if config[name] not in (None, nothing):
                 raise UsageError(
                     f"{name} is {config[name]!r}, but cross-domain models divide users by cold_user_ratio, "
-                    f"valid_user_ratio and cold_seed; leave {name} out, or set it to null"
+                    f"valid_user_ratio and cold_seed; leave {name} out, or set it to "
+                    f"{nothing or 'null'}"
                 )
         if config.rating.rating_scale is None:
             raise UsageError(

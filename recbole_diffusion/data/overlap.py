@@ -104,11 +104,11 @@ def _judge(
     seen = any(first in (*TRAINED, *LEARNED) for first, _ in shared)
     # Among sampled items, a pair that stands twice in a held-out part would have to be found twice.
     twice = set(repeated) - {"train"} and any(mode.startswith(("uni", "pop")) for mode in modes)
-    remedy = (
-        "remove them from one of the files"
-        if dataset.benchmark_filename_list is not None
-        else "keep one row of each pair with --rm_dup_inter=first (or last)"
-    )
+    remedy = "keep one row of each pair with --rm_dup_inter=first (or last)"
+    if dataset.benchmark_filename_list is not None:
+        remedy = "remove them from one of the files"
+        if config.split.valid_shift != "none" and ("train", "valid") in shared:
+            remedy += ", and keep one row of each pair in that of train, out of which valid_shift cuts valid"
     if not hasattr(dataset, "source"):  # a rating is predicted once
         remedy += ", or rank seen items too with --repeatable=True"
     text = f"data set {dataset.dataset_name!r}: {', '.join(said)}"

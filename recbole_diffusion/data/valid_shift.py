@@ -125,9 +125,11 @@ def cut_from_train(dataset: Any, parts: Sequence[Any]) -> list[Any]:
     how = options.valid_shift, users, items, options.valid_shift_ratio, generator
     chosen = shifted_rows(*how, train.times)
     if not chosen.any():
+        remedy = "give a larger valid_shift_ratio, or more rows of a user and of an item"
+        if options.valid_shift == "temporal":  # which takes one of two, whatever the ratio
+            remedy = "give more rows of a user, or leave valid_shift out"
         raise UsageError(
-            f"{said} has {counted(len(users), 'training row')}, of which none can be cut; give a larger "
-            "valid_shift_ratio"
+            f"{said} has {counted(len(users), 'training row')}, of which none can be cut; {remedy}"
         )
     return [_rows_of(train, ~chosen), _rows_of(train, chosen), *parts[1:]]
 

@@ -47,18 +47,28 @@ class EASE(ItemSimilarity):
         self.dummy_param = torch.nn.Parameter(torch.zeros(1))
         self.interaction_matrix = dataset.inter_matrix(form="csr").astype(np.float32)
         self.item_similarity = None  # unless a checkpoint has it
-        self.other_parameter_name = ["interaction_matrix"]
-        if by_users(self.interaction_matrix, config["reg_weight"]):
-            self.by_users = ByUsers(self.interaction_matrix, config["reg_weight"])
+        self.reg_weight = float(config["reg_weight"])
+        self.other_parameter_name = ["interaction_matrix", "reg_weight"]
+        if by_users(self.interaction_matrix, self.reg_weight):
+            self.by_users = self._made_by_users()
         else:
-            self.item_similarity = ease_weights(self.interaction_matrix, config["reg_weight"])
+            self.item_similarity = ease_weights(self.interaction_matrix, self.reg_weight)
             self.other_parameter_name.append("item_similarity")
+
+    def _made_by_users(self: Any) -> ByUsers:
+        return ByUsers(self.interaction_matrix, self.reg_weight)
 
     def load_other_parameter(self: Any, para: Any) -> None:
         """Take the matrices of a checkpoint, and drop what was made of those before."""
         self._strips = None, None
+        rows, reg_weight = self.interaction_matrix, self.reg_weight
         # RecBole's class comes next in the MRO.
         super().load_other_parameter(para)  # type: ignore[misc]
+        if self.item_similarity is None:
+            # A checkpoint has no matrix of users, which is made again of other rows or with another penalty.
+            same = rows.shape == self.interaction_matrix.shape and not (rows != self.interaction_matrix).nnz
+            if not same or reg_weight != self.reg_weight:
+                self.by_users = self._made_by_users()
 
     @torch.no_grad()
     def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:

@@ -115,15 +115,17 @@ def group_by_split(
             "judged by their settings."
         )
     runs = [run for of_method in methods.values() for run in of_method]
-    if len({run.config.get("valid_part", "iid") for run in runs}) > 1:
+    ways = {tuple(_ways_of_valid(run)) for run in runs}
+    if len(ways) > 1 and any(run.config.get("valid_shift") not in NOTHING for run in runs):
+        said = "; ".join(" ".join(way) or "the split's own" for way in sorted(ways))
+        notes.append(
+            f"The runs were chosen on different validation parts, shifted ones cut from train: {said}. Train "
+            "and the validation parts together, and the test parts, are the same."
+        )
+    elif len(ways) > 1:
         notes.append(
             "The validation part is drawn like train in some runs and the latest of each user in others "
             "(valid_part); train and valid together, and the test parts, are the same."
-        )
-    if len({run.config.get("valid_shift", "none") for run in runs}) > 1:
-        notes.append(
-            "Some runs were chosen on a shifted validation part cut from train and others not (valid_shift); "
-            "train and the validation parts together, and the test parts, are the same."
         )
     if len(order) > 1:
         notes.append(f"The seed of a run decides its split: each method is on the same {len(order)} splits.")
@@ -155,9 +157,13 @@ def runs_by_split(
     return table
 
 
-def _ways_of_valid(run: RunRecord) -> list[Any]:
-    """Return the options that make another validation part than the split's."""
-    return [value for name in OF_VALID if (value := run.config.get(name)) not in NOTHING]
+def _ways_of_valid(run: RunRecord) -> list[str]:
+    """Return the options that make another validation part than the split's, as text."""
+    names = [name for name in OF_VALID if run.config.get(name) not in NOTHING]
+    if "valid_shift" in names:
+        drawn = ["shift_seed"] if run.config["valid_shift"] == "popularity" else []
+        names += [name for name in ("valid_shift_ratio", *drawn) if name in run.config]
+    return [f"{name}={run.config[name]}" for name in names]
 
 
 def _have_fingerprints(methods: Mapping[str, Sequence[RunRecord]]) -> bool:

@@ -267,3 +267,24 @@ def test_choices_are_the_last_best_epoch_of_each_part_as_a_runs_own_is():
     }
     assert choices(records, "r", False)["valid_iid"]["epoch"] == 1
     assert choices([{"epoch": 0, "valid": {"r": 1}}], "r", True) == {}
+
+
+def test_pairs_that_repeat_in_the_file_of_train_are_told_as_such_where_valid_is_cut_out_of_it(whole):
+    first = Path(whole["data_path"], "toy", "toy.first.inter")
+    lines = first.read_text().splitlines()
+    first.write_text("\n".join([*lines, *lines[1:200]]) + "\n")
+    options = {**whole, **WAYS["given"], "valid_shift": "popularity"}
+    with pytest.raises(UsageError, match="keep one row of each pair in that of train, out of which"):
+        run("BPR", overrides=options)
+
+
+def test_a_train_part_of_one_row_a_user_has_none_to_cut_by_time_whatever_the_ratio(whole):
+    folder = Path(whole["data_path"], "toy")
+    header, *rows = (folder / "toy.inter").read_text().splitlines()
+    alone = list({line.split("\t")[0]: line for line in rows}.values())
+    (folder / "toy.first.inter").write_text("\n".join([header, *alone]) + "\n")
+    others = [line for line in rows if line not in alone]
+    for name, some in (("second", others[:100]), ("third", others[100:])):
+        (folder / f"toy.{name}.inter").write_text("\n".join([header, *some]) + "\n")
+    with pytest.raises(UsageError, match="none can be cut; give more rows of a user, or leave"):
+        named_parts({**whole, **WAYS["given"]}, valid_shift="temporal")

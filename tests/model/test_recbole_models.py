@@ -175,6 +175,13 @@ def test_the_strips_of_ease_go_with_the_matrix_that_they_are_of(movies, monkeypa
     assert torch.allclose(other.full_sort_predict(user), before, atol=1e-5)
     other.load_other_parameter(stored)
     assert torch.allclose(other.full_sort_predict(user), 4 * before)
+    # And one by users that of another: its rows, with its penalty.
+    turned = model.interaction_matrix[:, ::-1].tocsr()
+    third = config.model_class(config, loader._dataset)
+    third.load_other_parameter({"interaction_matrix": turned, "reg_weight": 7.0})
+    wanted = turned[1].toarray() @ ease.ease_weights(turned, 7.0)
+    np.testing.assert_allclose(third.full_sort_predict(user), wanted, atol=3e-5)
+    assert set(third.other_parameter()) == {"interaction_matrix", "reg_weight"}
 
 
 def test_a_matrix_without_inverse_says_what_gives_it_one(checkerboard):

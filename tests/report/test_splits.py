@@ -57,7 +57,13 @@ def test_runs_with_a_shifted_valid_part_out_of_the_same_train_are_compared_and_s
     config = {"valid_shift": "popularity"}
     by_split, notes = group_by_split({"iid": [make_run("a")], "x": [make_run("b", config=config, parts=cut)]})
     assert len(by_split["x"]) == 1
-    assert "a shifted validation part cut from train" in notes[0]
+    assert "shifted ones cut from train: the split's own; valid_shift=popularity." in notes[0]
+    # Two shares, or two draws, are two ways to cut one train.
+    ratios = {ratio: {**config, "valid_shift_ratio": ratio} for ratio in (0.1, 0.3)}
+    less = other(train=f"{train - 9:016x}", valid="9".zfill(16), valid_iid=PARTS["valid"]["fingerprint"])
+    one, two = make_run("f", config=ratios[0.1], parts=cut), make_run("g", config=ratios[0.3], parts=less)
+    _, notes = group_by_split({"x": [one], "y": [two]})
+    assert "valid_shift_ratio=0.1; valid_shift=popularity valid_shift_ratio=0.3" in notes[0]
     fewer = make_run("d", config=config, parts=cut | other(valid="8".zfill(16), train=f"{train - 7:016x}"))
     with pytest.raises(UsageError, match="different splits"):
         group_by_split({"iid": [make_run("e")], "x": [fewer]})
