@@ -84,10 +84,20 @@ def _split_lines(splits: Sequence[SplitSummary]) -> list[str]:
         "* what a run with these options gets. train to test_ood: rows. untested: users without a row in",
         "the last test part. unknown: held-out rows of a user or an item without a row in train. in two:",
         "pairs of user and item in two parts, which a run refuses.",
+        *_unshifted_line(splits),
         "",
     ]
     lines += [f"{split.title}: {options_text(split.options)}" for split in splits]
     return lines
+
+
+def _unshifted_line(splits: Sequence[SplitSummary]) -> list[str]:
+    """Return what is said where valid is cut from train: the split's own part has no column."""
+    if not any(UNSHIFTED in split.parts for split in splits):
+        return []
+    return [
+        f"Valid is the part that valid_shift cuts from train; the split's own, {UNSHIFTED}, is not shown."
+    ]
 
 
 def _numbers(split: SplitSummary) -> list[int | None]:
@@ -146,7 +156,8 @@ def _table(splits: Sequence[SplitSummary]) -> Table:
         "Rows of each part. Untested users have no row in the last test part; unknown rows are held out of a "
         "user or an item without a row in train; pairs in two parts make a run refuse the split."
     )
-    return Table("", [*columns, "options, or why not"], rows, {"split", "options, or why not"}, [note])
+    notes = [note, *_unshifted_line(splits)]
+    return Table("", [*columns, "options, or why not"], rows, {"split", "options, or why not"}, notes)
 
 
 def popularity_figure(found: DataSummary) -> Figure:

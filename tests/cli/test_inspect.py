@@ -196,6 +196,9 @@ def test_the_text_has_what_there_is_to_know(shop, printed):
     assert "ratings   1 to 5" in out
     assert "* random rows of each user" in out
     assert '--eval_args="{group_by: user, order: TO, split: {LS: valid_and_test}}"' in out
+    assert "valid_iid" not in out
+    shifted = printed("inspect", "--dataset=shop", "--use_gpu=False", "--valid_shift=popularity")
+    assert "Valid is the part that valid_shift cuts from train; the split's own, valid_iid" in shifted
 
 
 def test_its_options_of_a_split_are_words_of_a_command_line():

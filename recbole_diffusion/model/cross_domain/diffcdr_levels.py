@@ -20,7 +20,7 @@ from recbole_diffusion.model.cross_domain.readout import minimised
 
 USER_PENALTY = 3.0  # L2 of a_u
 TOLD_PENALTY = 300.0  # L2 of W
-NEWTON_STEPS = 8
+NEWTON_STEPS, LONGEST_STEP, CONVERGED = 40, 1.0, 1e-9  # at most, in log odds, and a step that is the last
 BLOCK = 2**16  # ratings whose matrices are held at once
 
 
@@ -92,7 +92,8 @@ class LevelFactors(nn.Module):
         """Return a_u of users by their ratings, all else fixed, [many, L].
 
         A convex problem of L numbers for each user, solved by Newton's method: users do not depend on who is
-        asked for beside them.
+        asked for beside them. Its steps are limited: a whole one from 0 leads a user of 30 ratings, all of a
+        level that is rare, so far beyond the minimum that the next one leads back to 0.
 
         Args:
             items: long [total].
@@ -111,7 +112,13 @@ class LevelFactors(nn.Module):
                 p = (self.items[item].double() + base[row] + found[row]).softmax(1)  # [block, L]
                 slope.index_add_(0, row, eye[place] - p)
                 curve.index_add_(0, row, torch.diag_embed(p) - p[:, :, None] * p[:, None, :])
-            found = found + torch.linalg.solve(curve, slope[..., None]).squeeze(-1)
+            step = torch.linalg.solve(curve, slope[..., None]).squeeze(-1)
+            longest = step.abs().amax(1, keepdim=True)  # [many, 1]
+            found = found + torch.where(
+                longest > CONVERGED, step / (longest / LONGEST_STEP).clamp(min=1), 0.0
+            )
+            if not (longest > CONVERGED).any():
+                break
         return found.to(self.items.dtype)
 
 

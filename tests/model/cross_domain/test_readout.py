@@ -108,6 +108,18 @@ def test_level_factors_of_users_are_the_best_ones_whoever_is_asked_beside():
     assert torch.allclose(alone[0], factors.users[3], atol=1e-6)
 
 
+@pytest.mark.parametrize("many", [3, 30, 300])
+def test_a_user_of_many_ratings_of_a_rare_level_is_fitted_too(many):
+    factors = LevelFactors(2, 2, STARS)
+    factors.items.copy_(torch.tensor([0.001, 0.009, 0.1, 0.39, 0.5]).log())
+    items, rows = torch.ones(many, dtype=torch.long), torch.zeros(many, dtype=torch.long)
+    found = factors.of_histories(items, rows, torch.ones(many), 1)[0].double()
+    # At the minimum the penalty's slope is that of the likelihood.
+    left = many * (torch.eye(5)[0] - (factors.items[1] + found).softmax(0))
+    assert torch.allclose(USER_PENALTY * found, left.double(), atol=1e-4)
+    assert found[0] > 0.9
+
+
 def test_a_rating_between_two_levels_counts_as_the_nearest():
     factors = LevelFactors(2, 2, torch.tensor([1.0, 3.0, 5.0]))
     assert factors.places(torch.tensor([0.0, 1.9, 2.1, 3.9, 4.5])).tolist() == [0, 0, 1, 1, 2]
