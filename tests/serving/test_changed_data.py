@@ -22,6 +22,7 @@ from recbole_diffusion.data.fingerprint import part_fingerprints
 from recbole_diffusion.data.kept_rows import KeptRows, read_rows, rows_of, write_rows
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.model.user_blocks import noise_seed
+from recbole_diffusion.serving.changed_data import ChangedData
 from recbole_diffusion.serving.histories import frame_of
 from recbole_diffusion.serving.recommend import users_of_histories
 from recbole_diffusion.trainer import checkpoint
@@ -777,3 +778,11 @@ def test_the_commands_of_the_guide(tmp_path, monkeypatch, capsys):
         "4 new users are listed by their rows" in out
         and "origin" in (tmp_path / "runs/tuesday/result.json").read_text()
     )
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "valid_iid"])
+def test_a_list_without_the_history_needs_each_part_that_a_model_is_chosen_on(tmp_path, part):
+    changed = ChangedData(tmp_path, {part: "it has 3 rows where it had 2"}, False, lambda: None)
+    with pytest.raises(UsageError, match="put the old files back"):
+        changed.check_exclude("history")
+    changed.check_exclude("none")
