@@ -14,7 +14,6 @@ from recbole_diffusion.cli.arguments import (
     parse_options,
 )
 from recbole_diffusion.cli.help import help_text, run_usages
-from recbole_diffusion.data.valid_shift import UNSHIFTED
 from recbole_diffusion.errors import UsageError, command_line, no_arguments
 from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
@@ -87,6 +86,8 @@ def summary(result: dict[str, Any]) -> str:
     Args:
         result: what ``run`` returns.
     """
+    from recbole_diffusion.data.valid_shift import UNSHIFTED  # numpy, which --help does without
+
     last = result["selection"] == "last epoch"
     by = "the last, without validation" if last else f"chosen on {result['selection']}"
     chosen = f"{'' if last else 'best '}epoch {result['best_epoch']} ({by})"
