@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.graph import binary_interactions
-from recbole_diffusion.model.base import FoldInHistories, Recommender
+from recbole_diffusion.model.base import FoldInHistories, Recommender, pairs_of_rows
 
 
 def history_rows(histories: FoldInHistories, n_items: int) -> sp.csr_matrix:
@@ -47,9 +47,7 @@ class RowModel(Recommender):
     @torch.no_grad()
     def predict(self, interaction: Any) -> Tensor:
         """Return the scores of user-item pairs, [batch]."""
-        users, places = torch.unique(interaction[self.USER_ID], return_inverse=True)
-        # [distinct users, n_items], of which one number for each pair.
-        return self.full_sort_predict({self.USER_ID: users})[places, interaction[self.ITEM_ID]]
+        return pairs_of_rows(self, interaction)
 
     @torch.no_grad()
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002 there is no noise

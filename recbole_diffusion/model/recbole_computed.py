@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.compat import GeneralRecommender, Interaction
-from recbole_diffusion.model.base import FoldInHistories, ModelInterface
+from recbole_diffusion.model.base import FoldInHistories, ModelInterface, pairs_of_rows
 from recbole_diffusion.model.ease import Strips, ease_weights
 from recbole_diffusion.model.ease_scores import ByUsers, by_users
 from recbole_diffusion.model.history_model import history_rows
@@ -86,8 +86,7 @@ class EASE(ItemSimilarity):
         """Return the scores of user-item pairs, [batch]."""
         if self.item_similarity is not None:
             return super().predict(interaction)  # type: ignore[misc]
-        users, places = torch.unique(interaction[self.USER_ID], return_inverse=True)
-        return self.full_sort_predict({self.USER_ID: users})[places, interaction[self.ITEM_ID]]
+        return pairs_of_rows(self, interaction)
 
     def fold_in_scores(self: Any, histories: FoldInHistories, seed: int) -> Tensor:
         """Return scores by the items of histories, [batch, n_items]; see ``ModelInterface``."""

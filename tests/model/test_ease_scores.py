@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.model import ease
+from recbole_diffusion.model import base, ease
 from recbole_diffusion.model.ease_scores import ByItems, ByUsers, edlae_penalties, linear_scores
 
 
@@ -58,3 +59,19 @@ def test_a_matrix_beyond_the_machine_is_refused_in_one_line(rows, monkeypatch):
     monkeypatch.setattr(ease.psutil, "virtual_memory", lambda: SimpleNamespace(total=30 * 30 * 8 - 1))
     with pytest.raises(UsageError, match=r"30 x 30.*SparseEASE"):
         linear_scores(sp.csr_matrix(rows), 1.0)
+
+
+def test_pairs_are_read_from_rows_block_by_block(monkeypatch):
+    """Users 0..9 in blocks of three, each in several pairs: the scores stand where the pairs do."""
+    monkeypatch.setattr(base, "ROWS", 3)
+    table, asked = torch.randn(10, 5), []
+
+    def rows(interaction):
+        asked.append(len(interaction["u"]))
+        return table[interaction["u"]]
+
+    model = SimpleNamespace(USER_ID="u", ITEM_ID="i", full_sort_predict=rows)
+    users, items = torch.randint(0, 10, (40,)), torch.randint(0, 5, (40,))
+    assert torch.equal(base.pairs_of_rows(model, {"u": users, "i": items}), table[users, items])
+    assert max(asked) == 3
+    assert sum(asked) == len(users.unique())

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from recbole_diffusion.diffusion import GaussianDiffusion, uniform_steps
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import FoldInHistories
+from recbole_diffusion.model.base import FoldInHistories, pairs_of_rows
 from recbole_diffusion.model.layers import noise_factor
 from recbole_diffusion.model.rows import adversarial
 from recbole_diffusion.model.rows.adversarial import (
@@ -341,8 +341,7 @@ class DGRM(AdversarialRecommender):
         """Return the predicted ratings of user-item pairs, [batch]."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         if self.options.prediction == "posterior" or self.base is not None:
-            some, places = torch.unique(users, return_inverse=True)
-            return self.full_sort_predict({self.USER_ID: some})[places, items]
+            return pairs_of_rows(self, interaction)
         # One cell of the output layer for each pair.
         rows = torch.arange(len(users), device=users.device)
         predicted = self.generator.rated(self.user_blocks.gather(users), rows, items)

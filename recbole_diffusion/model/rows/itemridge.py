@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.ratings import rating_rows
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.model.base import FoldInHistories, Recommender
+from recbole_diffusion.model.base import FoldInHistories, Recommender, pairs_of_rows
 from recbole_diffusion.model.rows.options import ItemRidgeOptions
 from recbole_diffusion.model.rows.ridge_fit import RatedFit, csr_of
 
@@ -48,8 +48,7 @@ class ItemRidge(Recommender):
     @torch.no_grad()
     def predict(self, interaction: Any) -> Tensor:
         """Return the predicted ratings of user-item pairs, [batch]."""
-        users, places = torch.unique(interaction[self.USER_ID], return_inverse=True)
-        return self.full_sort_predict({self.USER_ID: users})[places, interaction[self.ITEM_ID]]
+        return pairs_of_rows(self, interaction)
 
     @torch.no_grad()
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002 there is no noise

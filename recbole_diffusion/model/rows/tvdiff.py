@@ -36,7 +36,7 @@ from recbole_diffusion.compat.processor import WIDE, multiplies_bfloat16
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender
+from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender, pairs_of_rows
 from recbole_diffusion.model.ease_scores import ByItems, ByUsers, edlae_penalties, linear_scores
 from recbole_diffusion.model.history_model import history_rows
 from recbole_diffusion.model.layers import noise_factor, pair_scores
@@ -48,8 +48,6 @@ from recbole_diffusion.model.user_blocks import KeptUsers, UserBlocks, checksum,
 from recbole_diffusion.sampler.ar_gsp import ArGsp
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.uniform import uniform_negatives
-
-PAIR_USERS = 1024  # users whose rows are scored together, where pairs are asked for
 
 
 class TVDiff(Recommender):
@@ -430,11 +428,7 @@ class TVDiff(Recommender):
         """Return the scores of user-item pairs, [batch]."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         if self.linear is not None:
-            # The deviations are over all items: whole rows, once for each user.
-            distinct, where = torch.unique(users, return_inverse=True)
-            blocks = distinct.split(PAIR_USERS)
-            rows = [self.full_sort_predict({self.USER_ID: block}) for block in blocks]
-            return torch.cat(rows)[where, items]
+            return pairs_of_rows(self, interaction)  # the deviations are over all items
         if self.options.scoring == "dense":
             return self._dense_scores(users)[torch.arange(len(users), device=users.device), items]
         return (self.user_vectors(users) * self._cache["H"][items]).sum(1)
