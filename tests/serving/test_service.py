@@ -86,7 +86,7 @@ def assert_lists(found, frame):
     for one in found:
         items, scores = expected[one["user"]]
         assert one["items"] == items
-        assert one["scores"] == pytest.approx(scores, rel=1e-6)
+        assert one["scores"] == pytest.approx(scores, rel=1e-5, abs=1e-7)
 
 
 def test_the_service_says_where_it_is_and_what_it_serves(service, loaded):
