@@ -57,6 +57,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "CNSDiff": ("CNSDiff", {}),
     "FREEDOM": ("FREEDOM", FEATURES),
     "CCDRec": ("CCDRec", FEATURES),
+    "LightGCN": ("LightGCN", {"negative_sampler": "uniform"}),
 }
 
 
@@ -280,12 +281,17 @@ class Held(NamedTuple):
 
 
 GRAPH = {"negative_sampler": "uniform", "embedding_size": 16}  # LightGCN, as CNSDiff has it
+NARROW = {"hidden_size": 16, "negative_sampler": "uniform"}
+# `auto` has 257 batches an epoch at least; twice the rows have 195 and 182 on these sets.
+TWICE = ((1, True), (2, True))
 TO_THE_END = ((1, True), (2, True), (8, True), (8, False))
 HELD = (
     Held("CNSDiff", "ml-100k", {**GRAPH, "epochs": 60}, 256, 0.005, TO_THE_END),
     Held("TVDiff", "ml-100k", {"hidden_size": WIDTH, "epochs": 30}, 256, 0.001, TO_THE_END),
-    Held("CNSDiff", "ml-1m", {**GRAPH, "epochs": 6, "eval_step": 2}, 2048, 0.005, ((1, True), (2, True))),
-    Held("CNSDiff", "gowalla", {**GRAPH, "epochs": 3, "eval_step": 3}, 2048, 0.005, ((1, True), (2, True))),
+    Held("CNSDiff", "ml-1m", {**GRAPH, "epochs": 20, "eval_step": 4}, 2048, 0.005, TWICE),
+    Held("CNSDiff", "gowalla", {**GRAPH, "epochs": 8, "eval_step": 4}, 2048, 0.005, TWICE),
+    Held("TVDiff", "ml-1m", {**NARROW, "epochs": 10, "eval_step": 2}, 2048, 0.001, TWICE),
+    Held("TVDiff", "gowalla", {**NARROW, "epochs": 6, "eval_step": 3}, 2048, 0.001, TWICE),
 )
 SEEDS = (1, 2, 3)
 
