@@ -46,6 +46,20 @@ def bpr_terms(positive: Tensor, negative: Tensor) -> Tensor:
     return -F.logsigmoid(positive - negative)
 
 
+def margin_weights(margins: Tensor, power: float) -> Tensor:
+    """Return weights (1 + m / mean of m)^power of hard negatives, whose mean is 1; ours.
+
+    Args:
+        margins: by how much each negative's score is above what its row accepts from, [pairs]; an estimated
+            threshold may be above it, which counts as 0.
+        power: above 0, the negatives that score highest weigh most; below 0, least, as the likeliest to be
+            items that the user would take.
+    """
+    margins = margins.clamp(min=0)
+    weights = (1 + margins / margins.mean().clamp(min=torch.finfo(margins.dtype).tiny)) ** power
+    return weights / weights.mean()
+
+
 def binary_cross_entropy(positive: Tensor, negative: Tensor) -> Tensor:
     """Return the sum of -log sigmoid(positive) and -log(1 - sigmoid(negative)) over all given scores."""
     return -F.logsigmoid(positive).sum() - F.logsigmoid(-negative).sum()

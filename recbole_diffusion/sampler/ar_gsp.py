@@ -93,7 +93,27 @@ class ArGsp:
         Raises:
             ValueError: a row has no candidate that is not a positive.
         """
+        return self.draw_by_threshold(vectors, items, positives, users, t, counts, generator=generator)[0]
+
+    @torch.no_grad()
+    def draw_by_threshold(
+        self,
+        vectors: Tensor,
+        items: Tensor,
+        positives: InteractionCSR,
+        users: Tensor,
+        t: Tensor,
+        counts: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw as :meth:`draw` does, and return the score that each row accepts from, [rows], beside.
+
+        The threshold of a row without negatives is not a number where ranks are exact.
+        """
         threshold = self._estimated(vectors, items, generator)
+        # Exact ranks fill it in the first round, in which all rows have open places.
+        lowest = vectors.new_full((len(vectors),), torch.nan) if threshold is None else threshold
         # The row of each negative, long [counts.sum()].
         rows = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)  # [places]
         drawn = torch.zeros_like(rows)  # 0: still open
@@ -111,7 +131,7 @@ class ArGsp:
             )  # [open, tries]
             # Eq. 16, [open, tries]: by exact ranks, or by the threshold that judges estimate.
             accepted = (
-                self._among_first_ranks(vectors, items, row, tried)
+                self._among_first_ranks(vectors, items, row, tried, lowest)
                 if threshold is None
                 else _pair_scores(vectors, items, row, tried) >= threshold[row, None]
             )
@@ -127,7 +147,7 @@ class ArGsp:
         batch = _Batch(vectors, items, positives, users, t, counts)
         for part in torch.unique(rows[left]).split(max(1, PAIR_NUMBERS // len(items))) if len(left) else ():
             drawn[torch.isin(rows, part)] = self._enumerated(batch, part, threshold, generator)
-        return drawn
+        return drawn, lowest
 
     def _estimated(self, vectors: Tensor, items: Tensor, generator: torch.Generator | None) -> Tensor | None:
         """Return rank thresholds by random judges, [rows], or None where exact ranks fit the budget."""
@@ -144,9 +164,12 @@ class ArGsp:
             ]
         )
 
-    def _among_first_ranks(self, vectors: Tensor, items: Tensor, row: Tensor, tried: Tensor) -> Tensor:
+    def _among_first_ranks(
+        self, vectors: Tensor, items: Tensor, row: Tensor, tried: Tensor, lowest: Tensor
+    ) -> Tensor:
         """Return whether each try [open, tries] is of one of the first ranks of its row: Rank(j) <= gamma n.
 
+        The rows' thresholds are written to ``lowest`` [rows].
         A few rows at a time, so that their scores of all items stay in the processor's cache, from the
         product to the partition.
         """
@@ -161,6 +184,7 @@ class ArGsp:
             # Before the partition, which takes the place of the scores.
             of_tried = scores[place[start:end, None] - place[start], tried[start:end] - 1]
             threshold = rank_threshold(scores, self.gamma, overwrite=True)
+            lowest[of] = threshold
             accepted[start:end] = of_tried >= threshold[place[start:end, None] - place[start]]
         return accepted
 

@@ -47,6 +47,7 @@ from recbole_diffusion.model.rows.tvdiff_options import TVDiffOptions
 from recbole_diffusion.model.user_blocks import KeptUsers, UserBlocks, checksum, noise_seed
 from recbole_diffusion.sampler.ar_gsp import ArGsp
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
+from recbole_diffusion.sampler.row_proportion import RowProportion
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
@@ -108,6 +109,7 @@ class TVDiff(Recommender):
         self.item_encoder = make_item_encoder(o.denoiser, o.topology, interactions, o.hidden_size)
         # View III: hard negatives by rank.
         self.sampler = ArGsp(o.gamma, o.relaxation_rate, o.steps, o.exact_rank_cells, o.candidate_items)
+        self.in_proportion = RowProportion(o.sl_power, o.exact_rank_cells, o.candidate_items)
         # u_0 of each user, [n_users, width]; one column more where H has a bias.
         width = o.hidden_size + self.item_encoder.has_bias
         self.user_blocks = UserBlocks(self.n_users, width, self._block_vectors)
@@ -230,17 +232,31 @@ class TVDiff(Recommender):
         cells = len(users) * (self.n_items - 1)
         if o.entropy_loss == "nll":
             return share.sum(losses.negative_log_likelihood(scores(rows, positive))) / cells
-        if o.negative_sampler == "ar_gsp":
-            # The model's own ranks decide what is hard (Eq. 16); the choice has no gradient.
-            vectors = share.gather(u, len(users))
-            negative = self.sampler.draw(vectors, H.detach(), self.positives, users, t, counts)
-        else:
+        threshold = None
+        if o.negative_sampler == "uniform":
             negative = uniform_negatives(self.positives, users if pairs else users.repeat_interleave(counts))
-        negative = negative[share.entries(counts, len(positive))[1]]
+        else:
+            # The model's own scores decide what is hard; the choice has no gradient.
+            vectors, H_now = share.gather(u, len(users)).detach(), H.detach()
+            if o.negative_sampler == "sl":
+                negative = self.in_proportion.draw(vectors, H_now, self.positives, users, counts)
+            else:  # Eq. 16, 17
+                negative, threshold = self.sampler.draw_by_threshold(
+                    vectors, H_now, self.positives, users, t, counts
+                )
+        entries = share.entries(counts, len(positive))[1]
         # One call for both: a pair product over the batch is cheaper than two.
-        of_positive, of_negative = scores(rows.repeat(2), torch.cat([positive, negative])).chunk(2)
+        of_positive, of_negative = scores(rows.repeat(2), torch.cat([positive, negative[entries]])).chunk(2)
         if o.entropy_loss == "bpr":
-            return share.mean(losses.bpr_terms(of_positive, of_negative))
+            terms = losses.bpr_terms(of_positive, of_negative)
+            if threshold is not None and o.margin_power and pairs:
+                # Of the whole batch, one negative a row: the mean margin is the batch's in every worker.
+                margins = (
+                    pair_scores(vectors, H_now, torch.arange(len(users), device=users.device), negative)
+                    - threshold
+                )
+                terms = terms * losses.margin_weights(margins, o.margin_power)[entries]
+            return share.mean(terms)
         return share.sum(losses.binary_cross_entropy(of_positive, of_negative)) / cells
 
     # Scoring, Algorithm 2.

@@ -7,7 +7,8 @@ from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseScheduleOptions
 
 OF_LINEAR = ("linear_weight", "linear_reg_weight", "linear_dropout_prob")
-OF_AR_GSP = ("gamma", "relaxation_rate", "exact_rank_cells", "candidate_items")
+OF_AR_GSP = ("gamma", "relaxation_rate", "margin_power")
+OF_RANKED = ("exact_rank_cells", "candidate_items")  # of ar_gsp and sl
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ class TVDiffOptions(NoiseScheduleOptions):
     )
     # View III: hard negatives (Eq. 16, 17).
     negative_sampler: str = option(
-        "View III on (ar_gsp, Eq. 16 and 17) or off", choices=("uniform", "ar_gsp")
+        "View III on (ar_gsp, Eq. 16 and 17) or off (uniform); sl: in proportion to the positive part of the "
+        "score, what Table 3 compares with",
+        choices=("uniform", "ar_gsp", "sl"),
     )
     gamma: float = option(
         "ratio of the items that AR-GSP accepts as informative negatives", low=0, high=1, open_low=True
@@ -71,11 +74,20 @@ class TVDiffOptions(NoiseScheduleOptions):
         "temperature draws alike",
         low=0,
     )
+    margin_power: float = option(
+        "weight of a pair with a negative of AR-GSP in bpr (ours): (1 + m)^power, m its score above the row's "
+        "threshold over the batch's mean of that; 0: all alike",
+        low=-8,
+        high=8,
+    )
+    sl_power: float = option("power of the positive scores that sl draws by", low=0, open_low=True)
     exact_rank_cells: int = option(
-        "AR-GSP ranks exactly up to this number of rows x items; above it, by random items", low=0
+        "ar_gsp and sl look at all items up to this number of rows x items; above it, at random items", low=0
     )
     candidate_items: int = option(
-        "random items that estimate a row's rank threshold beyond exact_rank_cells", low=1
+        "random items that estimate a row's rank threshold (ar_gsp), or are drawn from (sl), beyond "
+        "exact_rank_cells",
+        low=1,
     )
     # Ours: a linear model of full rank beside the denoiser, in scoring.
     linear_term: str = option(
@@ -110,10 +122,17 @@ class TVDiffOptions(NoiseScheduleOptions):
         found = {}
         if self.denoiser == "mlp":
             found["topology"] = "denoiser is mlp"
+        if self.negative_sampler != "ar_gsp":
+            found |= dict.fromkeys(OF_AR_GSP, f"negative_sampler is {self.negative_sampler}")
+        if self.negative_sampler != "sl":
+            found["sl_power"] = f"negative_sampler is {self.negative_sampler}"
         if self.negative_sampler == "uniform":
-            found |= dict.fromkeys(OF_AR_GSP, "negative_sampler is uniform")
+            found |= dict.fromkeys(OF_RANKED, "negative_sampler is uniform")
+        if self.entropy_loss != "bpr" or self.batch_by == "user":
+            found["margin_power"] = "only pairs of bpr by interaction are weighted"
         if self.entropy_loss in ("none", "nll"):  # neither draws negatives
-            found |= dict.fromkeys(("negative_sampler", *OF_AR_GSP), f"entropy_loss is {self.entropy_loss}")
+            unread = ("negative_sampler", "sl_power", *OF_AR_GSP, *OF_RANKED)
+            found |= dict.fromkeys(unread, f"entropy_loss is {self.entropy_loss}")
         if self.entropy_loss == "none":
             found["temperature"] = "entropy_loss is none"
         if self.linear_term == "none":
