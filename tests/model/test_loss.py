@@ -49,6 +49,14 @@ def test_losses_by_hand():
     assert math.isfinite(loss.bpr(torch.tensor([-500.0]), torch.tensor([500.0])).item())
 
 
+def test_margins_weigh_hard_negatives_up_or_down_with_a_mean_of_one():
+    margins = torch.tensor([0.0, 1.0, 2.0, -0.5])  # mean 0.75 with the last one at 0
+    up = torch.tensor([1.0, 1 + 1 / 0.75, 1 + 2 / 0.75, 1.0])
+    torch.testing.assert_close(loss.margin_weights(margins, 1.0), up / up.mean())
+    torch.testing.assert_close(loss.margin_weights(margins, -1.0), (1 / up) / (1 / up).mean())
+    torch.testing.assert_close(loss.margin_weights(torch.zeros(3), 2.0), torch.ones(3))
+
+
 @pytest.mark.parametrize("ratio", [0, 10**9])  # always gathered, always multiplied
 @pytest.mark.parametrize("weighted", [False, True])
 def test_sum_by_row_equals_the_plain_product_both_ways(ratio, weighted, monkeypatch):

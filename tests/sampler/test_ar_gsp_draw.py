@@ -222,6 +222,19 @@ def test_rejection_has_the_law_of_equations_16_and_17(cells, gamma, many):
     assert stats.chi2_contingency(table).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("cells", [10**9, 0])
+def test_the_threshold_beside_a_draw_is_the_score_of_the_last_accepted_rank(cells):
+    source = torch.Generator().manual_seed(4)
+    vectors, items = torch.randn(30, 4, generator=source), torch.randn(201, 4, generator=source)
+    nobody = build(np.eye(30, 201, k=1, dtype=np.float32))
+    rows, ones = torch.arange(30), torch.ones(30, dtype=torch.long)
+    sampler = ArGsp(0.1, 3.0, 10, cells, candidate_items=200)  # the judges are all items
+    drawn, threshold = sampler.draw_by_threshold(vectors, items, nobody, rows, rows % 10, ones)
+    scores = vectors @ items[1:].T
+    torch.testing.assert_close(threshold, scores.topk(20, dim=1).values[:, -1])
+    assert bool((scores[rows, drawn - 1] >= threshold - 1e-6).all())
+
+
 def test_a_row_that_runs_out_of_accepted_items_repeats_them_as_the_plain_form_does():
     items, vectors = torch.arange(41.0)[:, None], torch.ones(3, 1)  # item 40 has the best rank
     dense = np.zeros((3, 41), dtype=np.float32)

@@ -75,7 +75,7 @@ class TVDiffOptions(NoiseScheduleOptions):
         low=0,
     )
     margin_power: float = option(
-        "weight of a pair with a negative of AR-GSP in bpr (ours): (1 + m)^power, m its score above the row's "
+        "weight of bpr's pairs with negatives of AR-GSP (ours): (1 + m)^power, m the score above the row's "
         "threshold over the batch's mean of that; 0: all alike",
         low=-8,
         high=8,

@@ -52,6 +52,18 @@ class TestTVDiffAllViews(ModelContract):
     epochs = 15
 
 
+class TestTVDiffSL(ModelContract):
+    model = "TVDiff"
+    options = {**SMALL, "negative_sampler": "sl"}
+    epochs = 6
+
+
+class TestTVDiffMargins(ModelContract):
+    model = "TVDiff"
+    options = {**SMALL, "negative_sampler": "ar_gsp", "gamma": 0.3, "margin_power": -1.0}
+    epochs = 6
+
+
 class TestDiffRecBackbone(ModelContract):
     model = "TVDiff"
     options = {**SMALL, "denoiser": "mlp", "entropy_loss": "none", "batch_by": "user", "train_batch_size": 10}
@@ -240,15 +252,15 @@ def test_view_three_draws_what_the_model_ranks_high(build, monkeypatch):
     model = built.model
     randomise(model)
     seen = {}
-    draw = type(model.sampler).draw
+    draw = type(model.sampler).draw_by_threshold
 
     def spy(sampler, vectors, items, positives, users, t, counts, **named):
-        drawn = draw(sampler, vectors, items, positives, users, t, counts, **named)
+        drawn, threshold = draw(sampler, vectors, items, positives, users, t, counts, **named)
         ranks = (vectors @ items[1:].T).argsort(1, descending=True).argsort(1) + 1
         seen.update(rank=ranks[torch.arange(len(users)), drawn - 1], t=t, sampler=sampler, t_loss=None)
-        return drawn
+        return drawn, threshold
 
-    monkeypatch.setattr(type(model.sampler), "draw", spy)
+    monkeypatch.setattr(type(model.sampler), "draw_by_threshold", spy)
     torch.manual_seed(5)
     model.calculate_loss(built.batch())
     torch.manual_seed(5)
@@ -260,6 +272,33 @@ def test_view_three_draws_what_the_model_ranks_high(build, monkeypatch):
     seen.clear()
     build(negative_sampler="uniform").model.calculate_loss(built.batch())
     assert seen == {}
+
+
+def test_margins_weigh_the_pairs_of_bpr(build, monkeypatch):
+    """The entropy part is the mean of weight x -log sigmoid(difference), the weights without a gradient."""
+    kept = {}
+    terms, weights = tvdiff.losses.bpr_terms, tvdiff.losses.margin_weights
+
+    def spy_terms(positive, negative):
+        kept.update(terms=terms(positive, negative), negative=negative)
+        return kept["terms"]
+
+    def spy_weights(margins, power):
+        kept.update(margins=margins, power=power)
+        return weights(margins, power)
+
+    monkeypatch.setattr(tvdiff.losses, "bpr_terms", spy_terms)
+    monkeypatch.setattr(tvdiff.losses, "margin_weights", spy_weights)
+    built = build(gamma=0.3, margin_power=-2.0, temperature=2.5)
+    randomise(built.model)
+    _, entropy = built.model.calculate_loss(built.batch())
+    assert kept["power"] == -2.0
+    assert not kept["margins"].requires_grad
+    expected = 2.5 * (weights(kept["margins"], -2.0) * kept["terms"]).mean()
+    assert entropy.item() == pytest.approx(expected.item())
+    kept.clear()
+    build(gamma=0.3).model.calculate_loss(built.batch())
+    assert "power" not in kept
 
 
 def test_time_reaches_the_denoiser(build):
@@ -437,10 +476,10 @@ def test_view_three_by_judges_draws_hard_items_of_a_rows_own(build, monkeypatch)
     model = built.model
     randomise(model)
     seen = {}
-    draw = type(model.sampler).draw
+    draw = type(model.sampler).draw_by_threshold
 
     def spy(sampler, vectors, items, positives, users, t, counts, **named):
-        drawn = draw(sampler, vectors, items, positives, users, t, counts, **named)
+        drawn, threshold = draw(sampler, vectors, items, positives, users, t, counts, **named)
         assert sampler._estimated(vectors, items, None) is not None
         scores = vectors @ items[1:].T
         ranks = scores.argsort(1, descending=True).argsort(1) + 1
@@ -448,9 +487,9 @@ def test_view_three_by_judges_draws_hard_items_of_a_rows_own(build, monkeypatch)
         seen.update(
             rank=ranks[rows, drawn - 1].double(), drawn=drawn, taken=positives.contains(users[rows], drawn)
         )
-        return drawn
+        return drawn, threshold
 
-    monkeypatch.setattr(type(model.sampler), "draw", spy)
+    monkeypatch.setattr(type(model.sampler), "draw_by_threshold", spy)
     torch.manual_seed(5)
     model.calculate_loss(built.batch())
     assert not seen["taken"].any()
