@@ -424,7 +424,7 @@ def _load_weights(prepared: _Prepared, path: Path) -> None:
     """Begin with the weights of a checkpoint: by token, if the rows that its run has kept have other ids."""
     from recbole_diffusion.data.kept_rows import read_rows
     from recbole_diffusion.trainer import checkpoint
-    from recbole_diffusion.trainer.moved_weights import put_known_weights, seen_before
+    from recbole_diffusion.trainer.moved_weights import put_known_weights, refuse_other_options, seen_before
 
     config, trainer = prepared.config, prepared.trainer
     state = checkpoint.load(path, config["device"], trust=config.general.trust_checkpoint)
@@ -436,6 +436,8 @@ def _load_weights(prepared: _Prepared, path: Path) -> None:
             "%s is computed anew from all of today's data: nothing is taken from %s", config["model"], path
         )
         return
+    if trainer.model.computed_when_made and RunFolder(path.parent).config.is_file():
+        refuse_other_options(config, RunFolder(path.parent).read_config(), path)
     if kept is not None and moved:
         parts = config, prepared.train._dataset
         logger.info("%s", put_known_weights(trainer.model, state, path, kept, *parts))

@@ -14,11 +14,35 @@ from torch import Tensor
 from recbole_diffusion.compat import Interaction, init_seed
 from recbole_diffusion.data.fingerprint import id_fingerprint
 from recbole_diffusion.data.kept_rows import KeptRows
-from recbole_diffusion.errors import RunError
+from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.options.keys_read import keys_read_by
+from recbole_diffusion.storage.properties import model_values
 from recbole_diffusion.trainer.checkpoint import random_state, rename_weights, restore_random_state
 from recbole_diffusion.trainer.checkpoint_form import not_finite
 
 MORE_USERS, MORE_ITEMS = 1, 5  # by how much an axis of users, of items, or of both one after the other grows
+
+
+def refuse_other_options(config: Any, stored: Mapping[str, Any], origin: Path) -> None:
+    """Refuse to load what a model computed by other options: it would score by those, whatever is given now.
+
+    Args:
+        config: of a run whose model is computed when it is made.
+        stored: the configuration of the run that ``origin`` belongs to.
+        origin: the checkpoint.
+
+    Raises:
+        UsageError: an option of the model has another value.
+    """
+    read = {name for name in keys_read_by(config.model_class) if name.islower()} - {"device", "seed"}
+    own = read | (model_values(config["model"]).keys() - {"train_neg_sample_args"})
+    for name in sorted(own & stored.keys()):
+        if config[name] != stored[name]:
+            raise UsageError(
+                f"{origin} was computed with {name} {stored[name]}, and {config['model']} scores by that "
+                f"whatever {name} is; it is {config[name]} here. Give --{name}={stored[name]}, or leave "
+                "load_checkpoint out to compute the model anew"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

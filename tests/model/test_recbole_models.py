@@ -210,6 +210,20 @@ def test_a_model_that_is_computed_draws_no_batch_and_has_one_empty_epoch(checker
         assert run(model, overrides=again)["test"] == result["test"]
 
 
+@pytest.mark.parametrize(
+    ("model", "option", "values"),
+    [("EASE", "reg_weight", (9.0, 7.0)), ("ItemKNN", "k", (5, 3)), ("EDLAE", "dropout_prob", (0.2, 0.4))],
+)
+def test_what_other_options_computed_is_not_loaded_in_their_place(checkerboard, model, option, values):
+    folder = run(model, overrides={**checkerboard.overrides, option: values[0]})["run_dir"]
+    again = {**checkerboard.overrides, "epochs": 0, "load_checkpoint": f"{folder}/best.pt"}
+    with pytest.raises(
+        UsageError, match=rf"computed with {option} {values[0]}, .*--{option}={values[0]}, or leave"
+    ):
+        run(model, overrides={**again, option: values[1]})
+    run(model, overrides={**again, option: values[0]})
+
+
 def test_an_array_is_stored_without_a_copy_of_it():
     matrix = np.arange(6, dtype=np.float32).reshape(2, 3)
     assert np.shares_memory(checkpoint.to_plain(matrix)["data"].numpy(), matrix)
