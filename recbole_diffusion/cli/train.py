@@ -101,4 +101,5 @@ def summary(result: dict[str, Any]) -> str:
         values = "  ".join(f"{name} {value:.4f}" for name, value in (result[part] or {}).items())
         lines += [f"{part:{width}}  {values}"]
     seconds = "  ".join(f"{name} {value:.1f} s" for name, value in result["seconds"].items())
-    return "\n".join([*lines, f"time   {seconds}", f"folder {result['run_dir']}"]) + "\n"
+    lines += [f"{'time':{width + 2}}{seconds}", f"{'folder':{width + 2}}{result['run_dir']}"]
+    return "\n".join(lines) + "\n"

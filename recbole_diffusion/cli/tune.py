@@ -86,25 +86,28 @@ def summary(found: dict[str, Any]) -> str:
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     score = f"{found['valid_metric']} {best['score']:.4f} on {found['selection']}"
     epochs = sum(trial["epochs"] for trial in trials)
+    width = max(8, *map(len, found["final_metrics"])) + 1  # of the label that a line begins with
+
+    def line(label: str, text: str) -> str:
+        return f"{label:{width}}{text}"
+
     lines = [
         f"{found['model']} on {found['dataset']}: {counted(len(trials), 'trial')} ({counts}), "
         f"{counted(epochs, 'epoch')}",
-        f"best     trial {best['folder']}, {score}, epoch {best['best_epoch']}",
-        "options  " + " ".join(f"{name}={value}" for name, value in best["options"].items()),
+        line("best", f"trial {best['folder']}, {score}, epoch {best['best_epoch']}"),
+        line("options", " ".join(f"{name}={value}" for name, value in best["options"].items())),
     ]
     for part, values in found["final_metrics"].items():
         numbers = "  ".join(f"{name} {one['mean']:.4f} ± {one['std']:.4f}" for name, one in values.items())
         runs = next(iter(values.values()))["runs"] if values else 0
-        lines.append(f"{part:8} {numbers}  ({counted(runs, 'seed')})")
+        lines.append(line(part, f"{numbers}  ({counted(runs, 'seed')})"))
     failed = [one for one in found["final"] if one["state"] != "finished"]
-    lines += [f"failed   {one['folder']}: {one['error']}" for one in failed]
+    lines += [line("failed", f"{one['folder']}: {one['error']}") for one in failed]
     starts = sorted(trial["startup_seconds"] for trial in trials if trial["startup_seconds"] is not None)
     if starts:
         slowest, middle = starts[-1], starts[len(starts) // 2]
-        lines.append(
-            f"start-up {middle:.2f} s per trial (median), {slowest:.2f} s at most: a worker process loads "
-            "torch and RecBole once"
-        )
-    lines.append("time     " + "  ".join(f"{name} {value:.1f} s" for name, value in found["seconds"].items()))
-    lines.append(f"folder   {found['sweep_dir']}")
+        told = f"{middle:.2f} s per trial (median), {slowest:.2f} s at most: a worker process loads torch and"
+        lines.append(line("start-up", f"{told} RecBole once"))
+    lines.append(line("time", "  ".join(f"{name} {value:.1f} s" for name, value in found["seconds"].items())))
+    lines.append(line("folder", found["sweep_dir"]))
     return "\n".join(lines) + "\n"
