@@ -8,9 +8,10 @@ model and trainer, and trains the first batches of an epoch; the epoch is what p
 batches times the median of those after the first. Models of features get random ones of 64
 numbers, with neighbours drawn at random, since the search of neighbours is no part of an epoch.
 
-With ``--data_path`` the accuracy of larger batches is measured too, on ml-1m and Gowalla, which have few enough
-rows for the default: batches of twice the rows with the learning rate of the rule against the default, three
-seeds each, for a fixed number of epochs. Runs go to ``--runs``; those that are there already are not made again.
+With ``--data_path`` the accuracy of larger batches is measured too, on ml-1m and Gowalla, which have few
+enough rows for the default: batches of twice the rows with the learning rate of the rule against the default,
+three seeds each, for a fixed number of epochs. Runs go to ``--runs``; those that are there already are not
+made again.
 """
 
 import argparse
