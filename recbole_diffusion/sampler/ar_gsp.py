@@ -29,6 +29,7 @@ ACCEPTED_AT_LEAST = 16
 ROUNDS, MOST_TRIES = 8, 64
 PAIR_NUMBERS = 2**22  # numbers of one table of pair products
 CACHED_CELLS = 2**18  # scores of a few rows: 1 MiB
+EXACT_CELLS = 2**20  # where a row has all items: so few rows make a product slow
 
 
 class _Batch(NamedTuple):
@@ -176,16 +177,19 @@ class ArGsp:
         # Places lie row after row: the rows that have open ones, and how many.
         distinct, place, many = torch.unique_consecutive(row, return_inverse=True, return_counts=True)
         accepted = torch.empty(tried.shape, dtype=torch.bool, device=tried.device)
-        size = max(1, CACHED_CELLS // len(items))
+        size, n_real = max(1, EXACT_CELLS // len(items)), len(items) - 1
+        # One memory for the scores of all parts: a new one each time would be pages to be cleared.
+        memory = torch.empty((min(size, len(distinct)), n_real), dtype=vectors.dtype, device=vectors.device)
         end = 0
         for of, number in zip(distinct.split(size), many.split(size), strict=True):
             start, end = end, end + int(number.sum())
-            scores = vectors[of] @ items[1:].T  # [size, n_real]
+            scores = torch.mm(vectors[of], items[1:].T, out=memory[: len(of)])  # [size, n_real]
             # Before the partition, which takes the place of the scores.
-            of_tried = scores[place[start:end, None] - place[start], tried[start:end] - 1]
+            here = place[start:end] - place[start]
+            of_tried = scores.view(-1)[here[:, None] * n_real + (tried[start:end] - 1)]
             threshold = rank_threshold(scores, self.gamma, overwrite=True)
             lowest[of] = threshold
-            accepted[start:end] = of_tried >= threshold[place[start:end, None] - place[start]]
+            accepted[start:end] = of_tried >= threshold[here, None]
         return accepted
 
     def _enumerated(
