@@ -106,7 +106,9 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
         choices=("mixed", "generated"),
     )
     popularity_discount: float = option(
-        "power of an item's count in train that its score is divided by; 0: scores as they are", low=0
+        "power of an item's count in train that its score is divided by; 0: scores as they are",
+        low=0,
+        high=4,
     )
     # Diagnostics.
     false_negative_part: str = option(

@@ -216,7 +216,9 @@ class EDLAEOptions(SolvedOptions):
     )
     reg_weight: float = option("lambda, the L2 penalty", low=0, open_low=True)
     popularity_discount: float = option(
-        "power of an item's count in train that its score is divided by; 0: scores as they are", low=0
+        "power of an item's count in train that its score is divided by; 0: scores as they are",
+        low=0,
+        high=4,
     )
 
 
