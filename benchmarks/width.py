@@ -296,7 +296,8 @@ def sampled_gram_rows(dataset: str, model: Any) -> list[str]:
             value = model._projected_energy(users, t, model.item_vectors())[1].mean()
         finally:
             losses.gram = layers.gram
-        return float(value), list(torch.autograd.grad(value, list(weights.values())))
+        gradients = torch.autograd.grad(value, list(weights.values()))
+        return float(value.detach()), list(gradients)
 
     def row(what: str, cost: str, others: list[tuple[float, list[torch.Tensor]]]) -> str:
         off = statistics.mean(abs(other / whole - 1) for other, _ in others)
