@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recbole_diffusion.model.precision import in_single
+
 
 class _SparseSums(torch.autograd.Function):
     """S @ table for the sparse rows S of a batch, [bags, n]; the gradient is S^T times that of the sums.
@@ -43,6 +45,7 @@ class _SparseSums(torch.autograd.Function):
         return found, None, None, None
 
 
+@in_single
 def sparse_sums(table: Tensor, items: Tensor, starts: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the (weighted) sum of table rows of each bag, for millions of entries on the processor.
 

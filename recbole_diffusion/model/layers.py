@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recbole_diffusion.model.precision import in_single
+
 
 class _Gram(torch.autograd.Function):
     """X^T X; one product in the backward pass where autograd would do two.
@@ -35,6 +37,7 @@ class _Gram(torch.autograd.Function):
         return rows @ (gradient + gradient.T)
 
 
+@in_single
 def gram(rows: Tensor) -> Tensor:
     """Return ``rows.T @ rows``: [n, width] -> [width, width]."""
     return _Gram.apply(rows)
@@ -90,6 +93,7 @@ class _BagSums(torch.autograd.Function):
         return found, None, None, None, None
 
 
+@in_single
 def bag_sums(
     table: Tensor, rows: Tensor, items: Tensor, n_rows: int, weights: Tensor | None = None
 ) -> Tensor:
@@ -173,6 +177,7 @@ class _PairScores(torch.autograd.Function):
         return forth.to_sparse_csr() @ right, back.to_sparse_csr() @ left, None, None
 
 
+@in_single
 def pair_scores(left: Tensor, right: Tensor, i: Tensor, j: Tensor) -> Tensor:
     """Return the inner products of chosen pairs of rows.
 

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from recbole_diffusion.model.precision import in_single
+
 
 class _Rows(NamedTuple):
     """A constant sparse matrix by rows.
@@ -132,10 +134,12 @@ class SparseMatrix(nn.Module):
         """A^T as a torch CSR tensor."""
         return self.back_rows.csr()
 
+    @in_single
     def forward(self, dense: Tensor) -> Tensor:
         """Return A @ dense: [columns, width] -> [rows, width]."""
         return _Product.apply(self.forth_rows, self.back_rows, dense)
 
+    @in_single
     def back(self, dense: Tensor) -> Tensor:
         """Return A^T @ dense: [rows, width] -> [columns, width]."""
         return _Product.apply(self.back_rows, self.forth_rows, dense)
@@ -253,6 +257,7 @@ def layers_of(
     return found
 
 
+@in_single
 def mean_of_layers(
     graph: SparseMatrix,
     n_layers: int,

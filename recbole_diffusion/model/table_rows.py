@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recbole_diffusion.model.precision import in_single
+
 
 class _GatherRows(torch.autograd.Function):
     """Rows of a table; the gradient is added up row by row, several times faster on a CPU than torch's."""
@@ -56,6 +58,7 @@ class _Margins(torch.autograd.Function):
         return d_left, d_right, None, None, None
 
 
+@in_single
 def margins(left: Tensor, right: Tensor, i: Tensor, p: Tensor, n: Tensor) -> Tensor:
     """Return by how much the score of a pair is above that of another: u_i . v_p - u_i . v_n.
 

@@ -77,6 +77,8 @@ def _hardest(
     positive_scores = (user_vectors * table[positives_ids]).sum(1)[:, None]  # [batch, 1]
     candidate_scores = torch.einsum("bd,bnd->bn", user_vectors, table[candidate_ids])
     # u.e'_l = a_l u.e_positive + (1 - a_l) u.e_candidate
+    # Of one type: autocast makes a product of 16 bits beside a sum of 32.
+    candidate_scores, coefficients = candidate_scores.to(positive_scores), coefficients.to(positive_scores)
     mixed_scores = torch.lerp(
         candidate_scores, positive_scores.expand_as(candidate_scores), coefficients
     )  # [batch, N]

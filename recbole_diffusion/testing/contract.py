@@ -102,6 +102,23 @@ class ModelContract:
             if torch.equal(value, before[name]) == value.requires_grad  # frozen weights stay
         ] == []
 
+    def test_a_batch_in_mixed_precision_is_near_that_in_single(self, checkerboard):
+        """``enable_amp``: nothing mixes numbers of 16 and 32 bits, and the loss differs by their rounding."""
+        losses = []
+        for mixed in (False, True):
+            built = self.build(checkerboard)
+            if built.model.computed_when_made:
+                pytest.skip("the model is computed when it is made; no batch is trained")
+            built.model.train()
+            torch.manual_seed(1)
+            with torch.autocast(built.config["device"].type, enabled=mixed):
+                loss = built.loss()
+            loss.backward()
+            losses.append(loss.item())
+        gradients = [value.grad for value in built.model.parameters() if value.grad is not None]
+        assert all(bool(one.isfinite().all()) for one in gradients)
+        assert losses[1] == pytest.approx(losses[0], rel=0.05, abs=0.05)
+
     def test_predict_equals_full_sort_and_scores_do_not_depend_on_the_batch(self, checkerboard):
         """A score is a property of user and item alone."""
         built = self.build(checkerboard)

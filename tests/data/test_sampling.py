@@ -38,10 +38,11 @@ def draws(sampler, users, items, number):
 
 @pytest.mark.parametrize("distribution", ["uniform", "popularity"])
 @pytest.mark.parametrize("repeatable", [False, True])
-def test_every_phase_draws_what_recboles_sampler_draws(split, distribution, repeatable):
+def test_every_phase_draws_what_recboles_sampler_draws(split, distribution, repeatable, caplog):
     negatives = {"distribution": distribution, "alpha": 0.5, "sample_num": 1}
     config, dataset, parts = split(repeatable=repeatable, train_neg_sample_args=negatives)
     theirs, ours = samplers_of_recbole(config, dataset, parts), create_samplers(config, dataset, parts)
+    assert ("counts, which are those of all parts" in caplog.text) == (distribution == "popularity")
     kinds = (RepeatableSampler, RepeatableNegatives) if repeatable else (Sampler, Negatives)
     users = np.tile(np.arange(1, 51), 3)
     items = np.resize(np.arange(1, 51), 150)

@@ -192,7 +192,7 @@ class HDRM(DenoisedVectors):
         """Return the loss of the class docstring."""
         o, (U, V) = self.options, self.frozen()
         u, v, n = U[users], V[items], V[negatives]
-        found_u, found_v = self.denoised_pairs(u, v)
+        found_u, found_v = (found.to(u) for found in self.denoised_pairs(u, v))  # of 16 bits under autocast
         u_mixed, v_mixed = torch.lerp(u, found_u, o.mixing), torch.lerp(v, found_v, o.mixing)
         rebuilt = ((u - u_mixed).square().mean(1) + (v - v_mixed).square().mean(1)) / 2
         ranking = hinge(u_mixed, v_mixed, n, o.margin)

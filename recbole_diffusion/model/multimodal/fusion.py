@@ -171,4 +171,5 @@ class DiffusedItemFusion(nn.Module):
     def fused(self, high_order: Tensor, diffused: Tensor) -> Tensor:
         """Return e_f = (1 - mu) h_hat + mu e_0."""
         # At mu = 1 no h_hat is left, and no gradient of zeros runs through the item graph.
-        return diffused if self.ratio == 1 else torch.lerp(high_order, diffused, self.ratio)
+        # One of the two may be of 16 bits under autocast.
+        return diffused if self.ratio == 1 else torch.lerp(high_order, diffused.to(high_order), self.ratio)

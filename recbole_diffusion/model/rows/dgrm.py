@@ -183,7 +183,7 @@ class DGRM(AdversarialRecommender):
             return distance
         # The penalty is taken at rows between real and fake ones. The layer is linear in the row, so that a
         # point between two rows has a first layer between theirs.
-        between = torch.lerp(real, fake, torch.rand(len(t), 1, device=xt.device))
+        between = torch.lerp(real, fake, torch.rand(len(t), 1, device=xt.device).to(real))
         # |dD/dR^{t-1}| is held at 1 for each row between, [batch].
         return distance + o.penalty_weight * (critic.slope(between) - 1).square().mean()
 

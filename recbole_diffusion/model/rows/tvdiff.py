@@ -40,6 +40,7 @@ from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recomme
 from recbole_diffusion.model.ease_scores import ByItems, ByUsers, edlae_penalties, linear_scores
 from recbole_diffusion.model.history_model import history_rows
 from recbole_diffusion.model.layers import noise_factor, pair_scores
+from recbole_diffusion.model.precision import in_single
 from recbole_diffusion.model.rows.tvdiff_chain import SAMPLE, Chain, ShortChain, short_chain
 from recbole_diffusion.model.rows.tvdiff_denoiser import aggregated, make_item_encoder
 from recbole_diffusion.model.rows.tvdiff_dense import dense_energy, dense_rows, dense_scores
@@ -238,12 +239,7 @@ class TVDiff(Recommender):
         else:
             # The model's own scores decide what is hard; the choice has no gradient.
             vectors, H_now = share.gather(u, len(users)).detach(), H.detach()
-            if o.negative_sampler == "sl":
-                negative = self.in_proportion.draw(vectors, H_now, self.positives, users, counts)
-            else:  # Eq. 16, 17
-                negative, threshold = self.sampler.draw_by_threshold(
-                    vectors, H_now, self.positives, users, t, counts
-                )
+            negative, threshold = self._hard_negatives(vectors, H_now, users, t, counts)
         entries = share.entries(counts, len(positive))[1]
         # One call for both: a pair product over the batch is cheaper than two.
         of_positive, of_negative = scores(rows.repeat(2), torch.cat([positive, negative[entries]])).chunk(2)
@@ -258,6 +254,15 @@ class TVDiff(Recommender):
                 terms = terms * losses.margin_weights(margins, o.margin_power)[entries]
             return share.mean(terms)
         return share.sum(losses.binary_cross_entropy(of_positive, of_negative)) / cells
+
+    @in_single
+    def _hard_negatives(
+        self, vectors: Tensor, H: Tensor, users: Tensor, t: Tensor, counts: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return negatives of each row, long [counts.sum()], and AR-GSP's thresholds, [rows] (View III)."""
+        if self.options.negative_sampler == "sl":
+            return self.in_proportion.draw(vectors, H, self.positives, users, counts), None
+        return self.sampler.draw_by_threshold(vectors, H, self.positives, users, t, counts)  # Eq. 16, 17
 
     # Scoring, Algorithm 2.
 
