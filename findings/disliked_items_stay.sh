@@ -13,7 +13,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check cornac==3.0.1 pandas==2.3.3
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps recbole==1.2.1  # the data alone
+# The data alone: RecBole itself is not imported, nor what it needs.
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps recbole==1.2.1
 OMP_NUM_THREADS=1 "$work/venv/bin/python" - <<'PYTHON_SCRIPT'
 from importlib.metadata import distribution, version
 

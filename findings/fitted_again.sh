@@ -7,7 +7,7 @@
 #        rows each held-out row has been trained on in the folds before: ndcg@10 of BPR is 0.32, 0.47, 0.58, 0.61, 0.63, where a new model
 #        has about 0.3 in each fold. ALS forgets soon and moves by a few percent.
 # So:    cross-validation, a grid that sets attributes of one model, or a retraining through one object leaks what is held out, and
-#        BPR, whose steps are small, most of all. Make a model for each fit. (Only the same number of users and items was tried.)
+#        BPR, whose steps are small, most of all. Make a model for each fit.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
