@@ -2,6 +2,8 @@
 
 RecBole makes the sets of all users three times over when a run starts, row by row in Python, whether anything
 draws or not. Here the pairs of a phase are sorted when its first negative is drawn.
+
+Longer than most files: the two samplers of RecBole and the table of pairs that both search.
 """
 
 import functools
@@ -37,7 +39,7 @@ def create_samplers(config: Any, dataset: Any, parts: Sequence[Any]) -> tuple[An
     if config["train_neg_sample_args"]["distribution"] == "popularity":
         logging.getLogger().warning(
             "train_neg_sample_args popularity has RecBole's counts, which are those of all parts: training "
-            "draws items of valid and test as negatives more often; negative_sampler: popularity counts train "
+            "draws items of valid and test more often; negative_sampler: popularity counts train "
             "alone"
         )
     for phase in PHASES:
