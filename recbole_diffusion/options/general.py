@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from recbole_diffusion.errors import refuse_address
 from recbole_diffusion.options.declare import option
 
-LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
+# RecBole takes sparse_adam too, which needs sparse gradients: no model of RecBole or ours has them.
+LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop")
 
 
 @dataclass(frozen=True)
