@@ -283,7 +283,7 @@ class Held(NamedTuple):
 
 GRAPH = {"negative_sampler": "uniform", "embedding_size": 16}  # LightGCN, as CNSDiff has it
 NARROW = {"hidden_size": 16, "negative_sampler": "uniform"}
-# `auto` has 257 batches an epoch at least; twice the rows have 195 and 182 on these sets.
+# `auto` has 257 batches an epoch at least; twice the rows have 197 and 176 on these sets.
 TWICE = ((1, True), (2, True))
 HELD = (
     Held("CNSDiff", "ml-1m", {**GRAPH, "epochs": 6, "eval_step": 2}, 2048, 0.005, TWICE),
