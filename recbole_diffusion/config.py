@@ -84,6 +84,7 @@ class Config(RecBoleConfig):
         config_files: YAML files, later ones win.
         overrides: option values, of their real types; they win over everything.
         stored: the overrides are the whole configuration of an earlier run; no preset is laid under them.
+        earlier: it is that run itself which is read or goes on, so that ranges of earlier versions count.
 
     Raises:
         UsageError: an unknown option, preset or model, a wrong type, a value out of range, or options that
@@ -104,8 +105,9 @@ class Config(RecBoleConfig):
         config_files: Iterable[str | Path] = (),
         overrides: Mapping[str, Any] | None = None,
         stored: bool = False,
+        earlier: bool = False,
     ) -> None:
-        self.stored = stored
+        self.stored, self.earlier = stored, earlier
         external: dict[str, Any] = {}
         for file in config_files:
             external = yaml_io.merged(external, yaml_io.load_yaml(file), REPLACED_WHOLE)
@@ -201,7 +203,7 @@ class Config(RecBoleConfig):
         recbole_options.check_types(self.external_config_dict, self.internal_config_dict, names)
         recbole_options.check_finite(self.given)
         self._read_typed(final)
-        self.options = read_options(own, final) if own else None
+        self.options = read_options(own, final, self.earlier) if own else None
         if not self.stored and (note := unread_text(self._unread(), self.given)):
             self.notes.append(note)
         dropped = self._read_negatives(final)
@@ -220,9 +222,9 @@ class Config(RecBoleConfig):
         return final
 
     def _read_typed(self, values: Mapping[str, Any]) -> None:
-        self.general = read_options(GeneralOptions, values)
-        self.split = read_options(SplitOptions, values)
-        self.rating = read_options(RatingOptions, values)
+        self.general = read_options(GeneralOptions, values, self.earlier)
+        self.split = read_options(SplitOptions, values, self.earlier)
+        self.rating = read_options(RatingOptions, values, self.earlier)
 
     def _unread(self) -> dict[str, str]:
         """Return the options without effect, each with the reason."""
@@ -237,7 +239,7 @@ class Config(RecBoleConfig):
         """Read the options of the negatives; return those that the run's configuration does without."""
         if not self.samplers:
             return set()
-        self.negatives = read_options(NegativeOptions, final)
+        self.negatives = read_options(NegativeOptions, final, self.earlier)
         check_sampler(self.negatives.negative_sampler, self.model, self.samplers)
         reasons = unread(self.negatives)
         if self.negatives.negative_sampler is not None:

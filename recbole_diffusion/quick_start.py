@@ -268,7 +268,7 @@ def resumed(
                 f"the run in {folder.path} has {name} {stored.get(name)!r}, not {given!r}; leave --{name} "
                 "out with --resume"
             )
-    config = Config(overrides={**stored, **overrides}, stored=True)
+    config = Config(overrides={**stored, **overrides}, stored=True, earlier=True)
     return folder, config
 
 

@@ -9,8 +9,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from recbole_diffusion import load_run
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.renamed import RENAMED
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.report.runs import read_run
@@ -79,3 +81,20 @@ def test_a_run_with_linkprop_of_before_scores_as_it_did(checkerboard, tmp_path):
     assert read_run(tmp_path / "run").config["aggregation"] == "addition"
     file.write_text(file.read_text() + "aggregation: addition\n")  # of today: the one matrix
     assert not load_run(tmp_path / "run").recommend(["u1", "u2"], k=4).equals(before)
+
+
+@pytest.mark.parametrize(
+    ("model", "option", "value"), [("EDLAE", "popularity_discount", 6.0), ("EASE", "learner", "sparse_adam")]
+)
+def test_what_an_earlier_version_took_is_still_read_but_begins_no_run(checkerboard, model, option, value):
+    folder = Path(run(model, overrides=checkerboard.overrides)["run_dir"])
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump({**load_yaml(file), option: value}))
+    loaded = load_run(folder)
+    assert loaded.config[option] == value
+    assert len(loaded.recommend(["u1"], k=5)) == 5
+    assert "recall@10" in loaded.evaluate()["test"]
+    assert run(resume=folder)["run_dir"] == str(folder)
+    for given in ({"overrides": {**checkerboard.overrides, option: value}}, {"continue_from": folder}):
+        with pytest.raises(UsageError, match=f"option '{option}' is {value!r}; it takes"):
+            run(model, **given)

@@ -25,6 +25,7 @@ def option(
     open_low: bool = False,
     open_high: bool = False,
     words: tuple[str, ...] = (),
+    earlier: Mapping[str, Any] | None = None,
 ) -> Any:
     """Declare one option of a run; its default stands in ``properties/``.
 
@@ -36,9 +37,11 @@ def option(
         open_low: the lower bound is exclusive.
         open_high: the upper bound is exclusive.
         words: texts that an option of numbers takes too; its type is then ``int | str`` or the like.
+        earlier: those of the arguments above that earlier versions had otherwise, where they took more; a run
+            of theirs is still read.
     """
     allowed = {"choices": choices, "low": low, "high": high, "open_low": open_low, "open_high": open_high}
-    allowed["words"] = words
+    allowed |= {"words": words, "earlier": earlier or {}}
     return dataclasses.field(metadata={"help": help, **allowed})
 
 
@@ -77,8 +80,13 @@ def type_text(kind: Any, without: tuple[type, ...] = ()) -> str:
     )
 
 
-def read_options(cls: type[T], values: Mapping[str, Any]) -> T:
+def read_options(cls: type[T], values: Mapping[str, Any], earlier: bool = False) -> T:
     """Build ``cls`` from a configuration, checking presence, type and range of each field.
+
+    Args:
+        cls: a dataclass of options.
+        values: the configuration.
+        earlier: also take what earlier versions took.
 
     Raises:
         UsageError: a field is missing, has the wrong type or is out of range; the message names it and what
@@ -91,7 +99,7 @@ def read_options(cls: type[T], values: Mapping[str, Any]) -> T:
             raise UsageError(
                 f"option {field.name!r} is missing; it takes {allowed_text(field)}: {field.metadata['help']}"
             )
-        read[field.name] = checked(field, values[field.name])
+        read[field.name] = checked(field, values[field.name], earlier)
     return cls(**read)
 
 
@@ -120,14 +128,14 @@ def unread_text(reasons: Mapping[str, str], given: Iterable[str]) -> str | None:
     return f"no effect of {', '.join(parts)}" if parts else None
 
 
-def checked(field: dataclasses.Field, value: Any) -> Any:
-    """Return ``value`` converted to the field's type, or raise UsageError."""
+def checked(field: dataclasses.Field, value: Any, earlier: bool = False) -> Any:
+    """Return ``value`` converted to the field's type, or raise UsageError; ``earlier`` as above."""
     kinds = typing.get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
     if value is None and type(None) in kinds:
         return None
     if float in kinds and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         value = float(value)
-    meta = field.metadata
+    meta = {**field.metadata, **(field.metadata.get("earlier", {}) if earlier else {})}
     if meta.get("words") and isinstance(value, str):
         kinds = (str,) if value in meta["words"] else ()
     right_type = any(kind is not type(None) and type(value) is kind for kind in kinds)

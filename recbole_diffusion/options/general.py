@@ -41,7 +41,7 @@ class GeneralOptions:
         low=1,
         words=("auto",),
     )
-    learner: str = option("optimizer", choices=LEARNERS)
+    learner: str = option("optimizer", choices=LEARNERS, earlier={"choices": (*LEARNERS, "sparse_adam")})
     learning_rate: float = option(
         "step size of the optimizer; of the default batch if train_batch_size is auto",
         low=0,

@@ -246,7 +246,8 @@ def load_run(
         raise UsageError(
             f"the run in {run.path} has the model {stored['model']!r}, not {model!r}; leave model out"
         )
-    config = Config(overrides={**stored, **evaluated.evaluation_options(stored, options)}, stored=True)
+    overrides = {**stored, **evaluated.evaluation_options(stored, options)}
+    config = Config(overrides=overrides, stored=True, earlier=True)
     config.metrics_asked = "metrics" in options
     kept = read_rows(run.rows) if run.rows.is_file() else None
     if kept is not None:

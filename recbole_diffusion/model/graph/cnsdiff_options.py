@@ -109,6 +109,7 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
         "power of an item's count in train that its score is divided by; 0: scores as they are",
         low=0,
         high=4,
+        earlier={"high": None},
     )
     # Diagnostics.
     false_negative_part: str = option(

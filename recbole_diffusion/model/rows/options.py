@@ -219,6 +219,7 @@ class EDLAEOptions(SolvedOptions):
         "power of an item's count in train that its score is divided by; 0: scores as they are",
         low=0,
         high=4,
+        earlier={"high": None},
     )
 
 
