@@ -436,8 +436,15 @@ def _load_weights(prepared: _Prepared, path: Path) -> None:
             "%s is computed anew from all of today's data: nothing is taken from %s", config["model"], path
         )
         return
-    if trainer.model.computed_when_made and RunFolder(path.parent).config.is_file():
-        refuse_other_options(config, RunFolder(path.parent).read_config(), path)
+    if trainer.model.computed_when_made and state.get("model", config["model"]) == config["model"]:
+        if "model" in state and RunFolder(path.parent).config.is_file():
+            refuse_other_options(config, RunFolder(path.parent).read_config(), path)
+        else:
+            logger.warning(
+                "%s has no config.yaml of its run beside it: which options of %s it was computed with, and "
+                "scores by, is unknown",
+                *(path, config["model"]),
+            )
     if kept is not None and moved:
         parts = config, prepared.train._dataset
         logger.info("%s", put_known_weights(trainer.model, state, path, kept, *parts))

@@ -39,9 +39,9 @@ def refuse_other_options(config: Any, stored: Mapping[str, Any], origin: Path) -
     for name in sorted(own & stored.keys()):
         if config[name] != stored[name]:
             raise UsageError(
-                f"{origin} was computed with {name} {stored[name]}, and {config['model']} scores by that "
-                f"whatever {name} is; it is {config[name]} here. Give --{name}={stored[name]}, or leave "
-                "load_checkpoint out to compute the model anew"
+                f"{origin} was computed with {name} {stored[name]}, and {name} is {config[name]} here, which "
+                f"what is loaded does not follow. Give --{name}={stored[name]}, or leave load_checkpoint or "
+                f"continue_from out to compute {config['model']} anew"
             )
 
 

@@ -1,6 +1,7 @@
 """RecBole's models as they run here: the losses, gradients and lists of RecBole's own classes."""
 
 import json
+import shutil
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
@@ -217,11 +218,23 @@ def test_a_model_that_is_computed_draws_no_batch_and_has_one_empty_epoch(checker
 def test_what_other_options_computed_is_not_loaded_in_their_place(checkerboard, model, option, values):
     folder = run(model, overrides={**checkerboard.overrides, option: values[0]})["run_dir"]
     again = {**checkerboard.overrides, "epochs": 0, "load_checkpoint": f"{folder}/best.pt"}
-    with pytest.raises(
-        UsageError, match=rf"computed with {option} {values[0]}, .*--{option}={values[0]}, or leave"
-    ):
+    told = rf"computed with {option} {values[0]}, .*--{option}={values[0]}, or leave .* continue_from out"
+    with pytest.raises(UsageError, match=told):
         run(model, overrides={**again, option: values[1]})
+    with pytest.raises(UsageError, match=told):
+        run(model, continue_from=folder, overrides={option: values[1]})
     run(model, overrides={**again, option: values[0]})
+
+
+def test_a_computed_model_tells_a_checkpoint_of_another_model_or_of_unknown_options(checkerboard, caplog):
+    """The options of another model are not compared with its own; a checkpoint alone has none to compare."""
+    file = Path(run("EASE", overrides=checkerboard.overrides)["run_dir"]) / "best.pt"
+    given = {**checkerboard.overrides, "epochs": 0, "reg_weight": 7.0}
+    with pytest.raises(RunError, match="holds weights of EASE, not of EDLAE"):
+        run("EDLAE", overrides={**given, "load_checkpoint": str(file)})
+    alone = shutil.copy(file, checkerboard.folder / "alone.pt")
+    run("EASE", overrides={**given, "load_checkpoint": str(alone)})
+    assert "alone.pt has no config.yaml of its run beside it: which options of EASE" in caplog.text
 
 
 def test_an_array_is_stored_without_a_copy_of_it():
