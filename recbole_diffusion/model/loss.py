@@ -55,9 +55,9 @@ def margin_weights(margins: Tensor, power: float) -> Tensor:
         power: above 0, the negatives that score highest weigh most; below 0, least, as the likeliest to be
             items that the user would take.
     """
-    margins = margins.clamp(min=0)
-    weights = (1 + margins / margins.mean().clamp(min=torch.finfo(margins.dtype).tiny)) ** power
-    return weights / weights.mean()
+    above = margins.double().clamp(min=0)  # in which no power that is taken overflows
+    weights = (1 + above / above.mean().clamp(min=torch.finfo(margins.dtype).tiny)) ** power
+    return (weights / weights.mean()).to(margins.dtype)
 
 
 def binary_cross_entropy(positive: Tensor, negative: Tensor) -> Tensor:

@@ -164,10 +164,14 @@ def in_proportion(
     """
     found = torch.zeros_like(users)
     for rows, of_row, block, scores in _blocks(users, user_vectors, item_vectors):
-        weights = scores.double().clamp_(min=0).pow_(power)  # [block, n_items], 0 for the padding item
+        weights = scores.double().clamp_(min=0)  # [block, n_items], 0 for the padding item
         if exclude_positives:
             items, _, of_items = positives.gather(block)
             weights[of_items, items] = 0
+        if power != 1:
+            # The law knows no scale: with a row's largest score at 1, no power of it is infinite or 0.
+            largest = weights.amax(1, keepdim=True).clamp_(min=torch.finfo(weights.dtype).tiny)
+            weights.div_(largest).pow_(power)
         sums = weights.cumsum(1)
         total = sums[:, -1:].clone()
         # Each user's distribution function goes from k to k + 1: one ascending row for one search.

@@ -95,13 +95,15 @@ class RowProportion:
     ) -> Tensor:
         """Return the negatives of a few rows, long [counts.sum()], 0 where a row has no weight."""
         weights = scores.clamp_(min=0)
-        if self.power != 1:
-            weights = weights.pow_(self.power)
         # The users' positives have weight 0: their places among the ascending candidates.
         of_users, _, row = positives.gather(users)
         place = torch.searchsorted(candidates, of_users).clamp_(max=len(candidates) - 1)
         here = candidates[place] == of_users
         weights[row[here], place[here]] = 0
+        if self.power != 1:
+            # The law knows no scale: with a row's largest score at 1, no power of it is infinite or 0.
+            largest = weights.amax(1, keepdim=True).clamp_(min=torch.finfo(weights.dtype).tiny)
+            weights.div_(largest).pow_(self.power)
         sums = weights.cumsum(1)  # [block, candidates], each row's distribution function times its total
         total = sums[:, -1:]
         # A fraction below 1 of each row's total, for as many places as the row with most of them has.

@@ -55,6 +55,8 @@ def test_margins_weigh_hard_negatives_up_or_down_with_a_mean_of_one():
     torch.testing.assert_close(loss.margin_weights(margins, 1.0), up / up.mean())
     torch.testing.assert_close(loss.margin_weights(margins, -1.0), (1 / up) / (1 / up).mean())
     torch.testing.assert_close(loss.margin_weights(torch.zeros(3), 2.0), torch.ones(3))
+    one_of_many = torch.arange(100_000).eq(7).float()  # (1 + 100,000)^8 is beyond single precision
+    assert loss.margin_weights(one_of_many, 8.0)[7].item() == pytest.approx(100_000)
 
 
 @pytest.mark.parametrize("ratio", [0, 10**9])  # always gathered, always multiplied

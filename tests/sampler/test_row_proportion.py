@@ -6,6 +6,7 @@ import torch
 from scipy import stats
 from support.small import build
 
+from recbole_diffusion.sampler.hard import in_proportion
 from recbole_diffusion.sampler.row_proportion import RowProportion
 
 
@@ -24,6 +25,24 @@ def test_shares_are_those_of_the_positive_scores_row_by_row():
         assert even[0] == even[3] == even[4] == odd[0] == odd[1] == odd[2] == 0
         for found in (even[[1, 2]], odd[[4, 3]]):
             assert stats.chisquare(found, 6000 * np.array(shares)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_a_large_power_draws_the_best_items_whatever_the_scale_of_the_scores(scale):
+    """0.002^30 is 0 in single precision, 2000^30 infinite; both samplers have the law of (1, 2, 2)^30."""
+    items = scale * torch.tensor([[0.0], [1.0], [2.0], [2.0], [3.0]])
+    taken = build(np.array([[0, 0, 0, 0, 1]], dtype=np.float32))
+    users = torch.zeros(2000, dtype=torch.long)
+    vectors, ones = torch.ones(2000, 1), torch.ones(2000, dtype=torch.long)
+    source = torch.Generator().manual_seed(1)
+    sampler = RowProportion(30.0, 10**9, 1)
+    for drawn in (
+        sampler.draw(vectors, items, taken, users, ones, generator=source),
+        in_proportion(taken, users, vectors, items**10, 30.0, generator=source),
+    ):
+        found = np.bincount(drawn.numpy(), minlength=5)
+        assert found.sum() == found[2] + found[3]
+        assert stats.binomtest(int(found[2]), 2000).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("cells", [10**9, 0])
