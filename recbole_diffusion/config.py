@@ -25,7 +25,13 @@ from recbole_diffusion.options import recbole as recbole_options
 from recbole_diffusion.options.declare import read_options, unread, unread_text
 from recbole_diffusion.options.general import GeneralOptions, SolvedOptions
 from recbole_diffusion.options.keys_read import keys_of_classes
-from recbole_diffusion.options.negatives import NegativeOptions, check_sampler, samplers_of, takes_none
+from recbole_diffusion.options.negatives import (
+    NegativeOptions,
+    check_sampler,
+    popularity_note,
+    samplers_of,
+    takes_none,
+)
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.recbole import REFUSED, REPLACED_WHOLE
 from recbole_diffusion.options.split import SplitOptions
@@ -248,6 +254,12 @@ class Config(RecBoleConfig):
             self.notes.append(note)
         return set(NegativeOptions.__dataclass_fields__) - self.negatives.kept()
 
+    def _loader_draws(self) -> bool:
+        """Return whether the negatives of training, if there are any, are those of RecBole's loader."""
+        chosen = self.negatives is not None and self.negatives.negative_sampler is not None
+        cls = self.model_class
+        return not (chosen or cls.loader_class is not None or cls.computed_when_made)
+
     def settle(self, **values: Any) -> None:
         """Set options that follow from the data, here and in :attr:`resolved`."""
         self.final_config_dict.update(values)
@@ -269,6 +281,9 @@ class Config(RecBoleConfig):
         self.notes += recbole_options.complete(
             final, given, self.internal_config_dict, getattr(self.options, "reads_order", None)
         )
+        negatives = final["train_neg_sample_args"] if self._loader_draws() else None
+        if note := popularity_note(negatives, self.samplers):
+            self.notes.append(note)
         self.notes += evaluation.fit(final, self.given, rated)
         evaluation.check(final, rated)
         recbole_options.check(final)

@@ -2,12 +2,9 @@
 
 RecBole makes the sets of all users three times over when a run starts, row by row in Python, whether anything
 draws or not. Here the pairs of a phase are sorted when its first negative is drawn.
-
-Longer than most files: the two samplers of RecBole and the table of pairs that both search.
 """
 
 import functools
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,12 +33,6 @@ def create_samplers(config: Any, dataset: Any, parts: Sequence[Any]) -> tuple[An
     """
     made: list[Any] = []
     base: Any = None
-    if config["train_neg_sample_args"]["distribution"] == "popularity":
-        logging.getLogger().warning(
-            "train_neg_sample_args popularity has RecBole's counts, which are those of all parts: training "
-            "draws items of valid and test more often; negative_sampler: popularity counts train "
-            "alone"
-        )
     for phase in PHASES:
         asked = config[f"{phase}_neg_sample_args"]
         sampler = None

@@ -1,5 +1,6 @@
 """Options of the negative samplers, which any pairwise model takes, and which model takes which."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -147,6 +148,22 @@ def samplers_of(model: str, model_class: type[Any]) -> tuple[str, ...]:
     if own.keys() & NegativeOptions.__dataclass_fields__.keys():  # it has samplers of its own
         return ()
     return BY_VECTORS if model_class.has_item_vectors else BY_SCORES
+
+
+def popularity_note(loaded: Any, samplers: tuple[str, ...]) -> str | None:
+    """Return the log's line on negatives that RecBole's loader draws by popularity, None for others.
+
+    Args:
+        loaded: ``train_neg_sample_args`` of a model for which that loader draws.
+        samplers: what the model takes as ``negative_sampler``.
+    """
+    if not isinstance(loaded, Mapping) or loaded.get("distribution") != "popularity":
+        return None
+    instead = "; negative_sampler: popularity counts train alone" if "popularity" in samplers else ""
+    return (
+        "train_neg_sample_args popularity has RecBole's counts, which are those of all parts: training draws "
+        f"items of valid and test more often{instead}"
+    )
 
 
 def takes_none(model: str) -> UsageError:

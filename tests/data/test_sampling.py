@@ -1,5 +1,6 @@
 """Samplers on sorted arrays: the draws of RecBole's own, from the same generator."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,11 +39,10 @@ def draws(sampler, users, items, number):
 
 @pytest.mark.parametrize("distribution", ["uniform", "popularity"])
 @pytest.mark.parametrize("repeatable", [False, True])
-def test_every_phase_draws_what_recboles_sampler_draws(split, distribution, repeatable, caplog):
+def test_every_phase_draws_what_recboles_sampler_draws(split, distribution, repeatable):
     negatives = {"distribution": distribution, "alpha": 0.5, "sample_num": 1}
     config, dataset, parts = split(repeatable=repeatable, train_neg_sample_args=negatives)
     theirs, ours = samplers_of_recbole(config, dataset, parts), create_samplers(config, dataset, parts)
-    assert ("counts, which are those of all parts" in caplog.text) == (distribution == "popularity")
     kinds = (RepeatableSampler, RepeatableNegatives) if repeatable else (Sampler, Negatives)
     users = np.tile(np.arange(1, 51), 3)
     items = np.resize(np.arange(1, 51), 150)
@@ -53,6 +53,28 @@ def test_every_phase_draws_what_recboles_sampler_draws(split, distribution, repe
             assert draws(our, users, items, number) == draws(their, users, items, number)
         assert draws(our, [7], [2], 40) == draws(their, [7], [2], 40)
         assert draws(our, [7] * 9, [2] * 9, 40) == draws(their, [7] * 9, [2] * 9, 40)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "told"),
+    [
+        ("BPR", {}, "more often; negative_sampler: popularity counts train alone"),
+        ("NeuMF", {}, "items of valid and test more often$"),
+        ("BPR", {"negative_sampler": "dns"}, None),
+        ("BPR", {"train_neg_sample_args": {"distribution": "uniform"}}, None),
+        ("EASE", {}, None),
+        ("TVDiff", {}, None),
+    ],
+)
+def test_popularity_negatives_are_told_once_where_recboles_loader_draws_them(
+    checkerboard, model, options, told
+):
+    """Whose counts they are; not where nothing or something else is drawn, nor when the data is read anew."""
+    asked = {"train_neg_sample_args": {"distribution": "popularity", "sample_num": 1}}
+    config = Config(model, overrides={**checkerboard.overrides, **asked, **options})
+    found = [note for note in config.notes if "counts, which are those of all parts" in note]
+    assert len(found) == (told is not None)
+    assert not found or re.search(told, found[0])
 
 
 def test_a_phase_without_negatives_has_no_sampler(split):
