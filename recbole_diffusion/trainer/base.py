@@ -19,7 +19,7 @@ from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, Mode
 from recbole_diffusion.data.fingerprint import differences
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.data.valid_shift import UNSHIFTED, validations_of
-from recbole_diffusion.errors import RunError, counted
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.evaluation.metrics import RunEvaluator
 from recbole_diffusion.evaluation.near_vectors import TOGETHER
 from recbole_diffusion.evaluation.rated_released import row_means
@@ -158,7 +158,15 @@ class RunMixin(MirrorGradient, Divided):
             return 0.0
         first, self._estimated = not self._estimated, True
         batches = Heartbeat(train_data, epoch, self.logger, counts=not show_progress, estimates=first)
-        return super()._train_epoch(batches, epoch, loss_func, show_progress)
+        try:
+            return super()._train_epoch(batches, epoch, loss_func, show_progress)
+        except RuntimeError as error:
+            if self.enable_amp and any(name in str(error) for name in ("BFloat16", "Half", "same dtype")):
+                raise UsageError(
+                    f"{self.config.model} cannot be trained in mixed precision: it mixes numbers of 16 and "
+                    f"32 bits ({str(error).splitlines()[0]}); leave out enable_amp"
+                ) from error
+            raise
 
     def _generate_train_loss_output(self, epoch_idx: int, s_time: float, e_time: float, losses: Any) -> str:
         """Return the log's line of an epoch: the parts of the loss by name, each the mean of its batches."""

@@ -111,6 +111,14 @@ def test_lightgcn_trains_under_autocast(checkerboard):
     assert len(result["epoch_seconds"]) == 1
 
 
+def test_a_model_of_recbole_that_mixed_precision_breaks_is_refused_in_a_line(checkerboard):
+    with pytest.raises(
+        UsageError, match=r"^NGCF cannot be trained in mixed precision.*leave out enable_amp$"
+    ):
+        run("NGCF", overrides={**checkerboard.overrides, "epochs": 1, "enable_amp": True})
+    assert list(checkerboard.data_path.parent.glob("**/NGCF-*")) == []
+
+
 def dense_ease(loader, reg_weight):
     rows = loader._dataset.inter_matrix(form="csr").toarray().astype(np.float64)
     inverse = np.linalg.inv(rows.T @ rows + reg_weight * np.eye(rows.shape[1]))
