@@ -86,7 +86,7 @@ def summary(found: dict[str, Any]) -> str:
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     score = f"{found['valid_metric']} {best['score']:.4f} on {found['selection']}"
     epochs = sum(trial["epochs"] for trial in trials)
-    width = max(8, *map(len, found["final_metrics"])) + 1  # of the label that a line begins with
+    width = max(map(len, ("start-up", *found["final_metrics"]))) + 1  # of the label that a line begins with
 
     def line(label: str, text: str) -> str:
         return f"{label:{width}}{text}"

@@ -206,6 +206,22 @@ def test_the_folder_holds_what_the_readme_says(searched):
     assert "start-up" in summary(found)
 
 
+@pytest.mark.parametrize("part", [None, "test", "valid_unshifted"])
+def test_a_summary_has_one_column_of_text_whatever_parts_were_evaluated(part):
+    """Without final runs (--final_seeds=0, or none that ended) there is no part."""
+    trial = {"state": "finished", "score": 0.5, "epochs": 1, "startup_seconds": 1.0}
+    trial |= {"number": 0, "folder": "trials/000", "best_epoch": 0, "options": {"k": 5}}
+    metrics = {part: {"recall@5": {"mean": 0.5, "std": 0.0, "runs": 1}}} if part else {}
+    found = {"model": "ItemKNN", "dataset": "d", "selection": "validation", "valid_metric": "recall@5"}
+    found |= {"trials": [trial], "winner": 0, "final": [], "final_metrics": metrics}
+    lines = summary({**found, "seconds": {"search": 1.0}, "sweep_dir": "/runs/s"}).splitlines()[1:]
+    texts = ("trial trials", "k=5", "recall@5 0.5", "1.00 s per", "search 1.0", "/runs/s")
+    expected = [text for text in texts if part or not text.startswith("recall")]
+    assert {line.index(text) for line, text in zip(lines, expected, strict=True)} == {
+        len(part) + 1 if part == "valid_unshifted" else len("start-up ")
+    }
+
+
 # Resume.
 
 
