@@ -40,7 +40,13 @@ def option(
         earlier: those of the arguments above that earlier versions had otherwise, where they took more; a run
             of theirs is still read.
     """
-    allowed = {"choices": choices, "low": low, "high": high, "open_low": open_low, "open_high": open_high}
+    allowed: dict[str, Any] = {
+        "choices": choices,
+        "low": low,
+        "high": high,
+        "open_low": open_low,
+        "open_high": open_high,
+    }
     allowed |= {"words": words, "earlier": earlier or {}}
     return dataclasses.field(metadata={"help": help, **allowed})
 
