@@ -45,7 +45,13 @@ from recbole_diffusion.model.multimodal.item_diffusion import ItemDiffusion
 from recbole_diffusion.model.multimodal.lattice import LATTICE
 from recbole_diffusion.model.multimodal.mcdrec import MCDRec
 from recbole_diffusion.sampler.choose import RealHNSLimit, ScoredVectors, choose_negatives
-from recbole_diffusion.sampler.curriculum import curricular_negatives, curriculum_step, nearest_candidates
+from recbole_diffusion.sampler.curriculum import (
+    curricular_negatives,
+    curriculum_step,
+    discounted_draws,
+    nearest_candidates,
+    score_thresholds,
+)
 from recbole_diffusion.sampler.realhns import likeness_limit, mean_likeness
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
@@ -119,6 +125,10 @@ class CCDRec(WholeGraphModel):
             )
         self._threshold = RealHNSLimit(None, (o.window_low, o.window_high)) if o.by_threshold else None
         self._nearest: Tensor | None = None  # of each item in the pool of the epoch, long [n_items, kept]
+        self._draws: Tensor | None = None  # how often each of them is drawn
+        self._admitting: tuple[Tensor, Tensor, Tensor] | None = None  # h_u, h_i and each user's threshold
+        self._generated: Tensor | None = None  # the pool's vectors as they are scored, [n_items, d]
+        self._omega = o.negative_weight
         self.loss_names = self._loss_names()
         self._begun = False
         self._forget()
@@ -146,40 +156,67 @@ class CCDRec(WholeGraphModel):
         if self.fusion is not None:
             states = self.fusion.begin_epoch(self.backbone)  # E_t by step, each [n_items, d]
             if self.draws_from_chain:
-                # c is drawn from the nearest items of its positive in the pool, searched once an epoch.
-                self._nearest = nearest_candidates(
-                    self._pool(epoch, states),
-                    candidate_ratio=o.candidate_ratio,
-                    top_ratio=o.top_ratio,
-                    candidate_limit=o.candidate_limit,
-                )
+                self._search(self._pool(epoch, states), final=self._is_final(epoch))
         else:
             # Without DMA the free vectors stand for the diffused ones.
             self.backbone.set_diffused_items(self.backbone.ego_items().detach())
         self.backbone.begin_epoch(epoch)
         if self._threshold is not None and epoch >= o.warm_epochs:
-            limit = likeness_limit(epoch + 1, o.warm_epochs, mean_likeness(self._scored_items()))
+            limit = likeness_limit(epoch + 1, o.warm_epochs, mean_likeness(self._evaluated()[1]))
             self._threshold = self._threshold._replace(limit=limit)
+        self._omega = o.negative_weight * o.negative_weight_decay**epoch
         self._begun = True
+
+    def _search(self, pool: Tensor, final: bool) -> None:
+        """Search what the second negatives of an epoch are drawn from.
+
+        Args:
+            pool: [n_items, d].
+            final: whether these are the scored vectors.
+        """
+        o = self.options
+        # c is drawn from the nearest items of its positive in the pool, searched once an epoch.
+        self._nearest = nearest_candidates(
+            pool,
+            candidate_ratio=o.candidate_ratio,
+            top_ratio=o.top_ratio,
+            candidate_limit=o.candidate_limit,
+            cut_ratio=o.cut_ratio,
+        )
+        counts = self.positives.items.bincount(minlength=self.n_items)
+        self._draws = discounted_draws(self._nearest, counts, o.draw_discount) if o.draw_discount else None
+        if o.score_share < 1:
+            users, items = self._evaluated()
+            self._admitting = users, items, score_thresholds(users, items, o.score_share)
+        if o.generated_negatives:
+            # The denoised vectors where the user-item graph's output stands in the scored ones.
+            with torch.no_grad():
+                joined = pool if final else self.backbone.joined(self.backbone.high_order(), pool)
+                self._generated = joined if final else self.backbone.scored(joined)
+
+    def _is_final(self, epoch: int) -> bool:
+        """Return whether an epoch's pool are the scored vectors."""
+        end = self.options.curriculum_end
+        return self.options.curriculum and end is not None and epoch > end
 
     def _pool(self, epoch: int, states: dict[int, Tensor]) -> Tensor:
         """Return an epoch's pool, [n_items, d]: a state of the chain, after tau_end the scored vectors."""
         o = self.options
-        if not o.curriculum or epoch <= o.curriculum_end:
+        if not self._is_final(epoch):
             # Eq. 7; without CNS the end of the chain.
             return states[curriculum_step(epoch, o.steps, o.curriculum_interval) if o.curriculum else 0]
-        return self._scored_items()
+        return self._evaluated()[1]
 
-    def _scored_items(self) -> Tensor:
-        """Return h_i as the evaluation of the last epoch had them, [n_items, d]."""
+    def _evaluated(self) -> tuple[Tensor, Tensor]:
+        """Return h_u and h_i as the evaluation of the last epoch had them, [n_users, d] and [n_items, d]."""
         # A change of the mode drops what was derived.
         training = self.training
         if training:
             self.eval()
-        _, items = self._kept()
+        kept = self._kept()
         if training:
             self.train()
-        return items
+        return kept
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d]."""
@@ -203,8 +240,8 @@ class CCDRec(WholeGraphModel):
         positive = (U * V[0]).sum(1)
         # The random and the hard negative share the weight: 1 - omega and omega (Eq. 8, 9).
         parts = {
-            "random": (1 - o.negative_weight) * losses.bpr(positive, (U * V[1]).sum(1)),
-            "hard": o.negative_weight * losses.bpr(positive, (U * (second if made else V[2])).sum(1)),
+            "random": (1 - self._omega) * losses.bpr(positive, (U * V[1]).sum(1)),
+            "hard": self._omega * losses.bpr(positive, (U * (second if made else V[2])).sum(1)),
         }
         parts |= self.backbone.other_losses(u, users, items, random, modal, v[0])
         if diffusion is not None:
@@ -256,7 +293,11 @@ class CCDRec(WholeGraphModel):
             if self._nearest is None:
                 raise RuntimeError("no pool has been searched: call begin_epoch before the first batch")
             # c, near to p in the pool of the epoch (CNS).
-            return curricular_negatives(self._nearest, items, users, self.positives)
+            admitted = self._admitted if self._admitting is not None else None
+            drawn = curricular_negatives(
+                self._nearest, items, users, self.positives, cumulative=self._draws, admitted=admitted
+            )
+            return drawn if self._generated is None else self._generated[drawn]
         ids, mixed = choose_negatives(
             o.negative_sampler,
             self.positives,
@@ -269,6 +310,12 @@ class CCDRec(WholeGraphModel):
             threshold=self._threshold,
         )
         return ids if mixed is None else mixed
+
+    def _admitted(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return whether items are within the top share of their user's scores, bool [pairs]."""
+        assert self._admitting is not None  # as the caller sees to
+        of_users, of_items, thresholds = self._admitting
+        return (of_users[users] * of_items[items]).sum(1) >= thresholds[users]
 
     def _candidate_vectors(self, users: Tensor) -> ScoredVectors:
         """Return the vectors by which hard negatives of a batch are chosen."""

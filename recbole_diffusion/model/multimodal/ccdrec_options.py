@@ -1,5 +1,6 @@
 """Hyper-parameters of CCDRec; their defaults are in ``properties/model/CCDRec.yaml``."""
 
+import math
 from dataclasses import dataclass, fields
 
 from recbole_diffusion.errors import UsageError
@@ -25,6 +26,8 @@ OF_BACKBONE = {
     "BM3": OF_BM3,
 }
 OF_BACKBONES = set().union(*OF_BACKBONE.values())
+# Which of the nearest candidates are drawn, and what of them is scored.
+OF_DRAWS = ("cut_ratio", "draw_discount", "score_share", "generated_negatives")
 # What the diffusion alone reads, in CCDRec.
 OF_DIFFUSION = {"fusion", "estimator", "key_size", "feed_forward_size"}
 OF_DIFFUSION |= {field.name for field in fields(DiffusedOptions)} - {
@@ -66,12 +69,36 @@ class CCDRecOptions(
     feed_forward_size: int = option("width of the estimator's feed-forward layer", low=1)
     # The curriculum (Eq. 7) and its candidates.
     curriculum_interval: int = option("delta tau, epochs between two pools (Eq. 7)", low=1)
-    curriculum_end: int = option(
-        "tau_end, last epoch in which a pool of the chain is used; then the final item vectors", low=0
+    curriculum_end: int | None = option(
+        "tau_end, last epoch in which a pool of the chain is used; then the final item vectors; null: never",
+        low=0,
     )
     candidate_ratio: float = option("ratio of the items drawn as candidates", low=0, high=1, open_low=True)
     top_ratio: float = option("ratio k of the candidates that may be drawn", low=0, high=1, open_low=True)
     candidate_limit: int = option("maximum number of candidates, whatever candidate_ratio says", low=1)
+    # What may be drawn of them, ours.
+    cut_ratio: float = option(
+        "ratio of the candidates, the nearest ones, that are left out as likely false negatives (ours)",
+        low=0,
+        high=1,
+        open_high=True,
+    )
+    draw_discount: float = option(
+        "the nearest candidates are drawn in proportion to their training rows to the minus this power (ours)",
+        low=0,
+    )
+    score_share: float = option(
+        "a second negative must lie within this top share of its user's scores; 1: any (ours)",
+        low=0,
+        high=1,
+        open_low=True,
+    )
+    generated_negatives: bool = option(
+        "the second negative has the denoised vector of the pool in place of its propagated one (ours)"
+    )
+    negative_weight_decay: float = option(
+        "omega is multiplied by this with each epoch after the first (ours)", low=0, high=1
+    )
     # Samplers of the paper's comparison.
     candidate_items: int = option("pool N of dns, mixgcf and realhns", low=2)
     hardest: int = option(
@@ -83,7 +110,8 @@ class CCDRecOptions(
         found = dict.fromkeys(OF_BACKBONES - OF_BACKBONE[self.backbone], f"backbone is {self.backbone}")
         sampler = f"negative_sampler is {self.negative_sampler}"
         if self.negative_sampler != CURRICULAR:
-            found |= dict.fromkeys(("curriculum", "candidate_ratio", "top_ratio", "candidate_limit"), sampler)
+            names = ("curriculum", "candidate_ratio", "top_ratio", "candidate_limit", *OF_DRAWS)
+            found |= dict.fromkeys(names, sampler)
         if self.negative_sampler not in ("dns", "mixgcf", "realhns"):
             found["candidate_items"] = sampler
         if self.negative_sampler != "realhns":
@@ -119,7 +147,8 @@ class CCDRecOptions(
                 "negative_sampler 'curricular' draws from the diffusion, which aligning: False leaves out; "
                 "take another"
             )
-        if needs and self.curriculum and self.curriculum_end < 3 * self.curriculum_interval:
+        end = math.inf if self.curriculum_end is None else self.curriculum_end
+        if needs and self.curriculum and end < 3 * self.curriculum_interval:
             raise UsageError(
                 f"curriculum_end (tau_end) is {self.curriculum_end}, before the hardest pool is reached in "
                 f"epoch {3 * self.curriculum_interval}; set it to 3 x curriculum_interval or later, or lower "
