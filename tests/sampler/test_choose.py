@@ -9,7 +9,13 @@ from scipy import stats
 from support.small import build
 
 from recbole_diffusion.sampler.choose import SAMPLERS, ScoredVectors, choose_negatives
-from recbole_diffusion.sampler.curriculum import curricular_negatives, curriculum_step, nearest_candidates
+from recbole_diffusion.sampler.curriculum import (
+    curricular_negatives,
+    curriculum_step,
+    discounted_draws,
+    nearest_candidates,
+    score_thresholds,
+)
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.mixgcf import mixgcf
 from recbole_diffusion.sampler.popularity import popularity_table
@@ -191,6 +197,45 @@ def test_candidates_are_limited_and_never_the_padding_item():
     assert nearest_candidates(
         torch.randn(9, 3), candidate_ratio=0.01, top_ratio=0.01, candidate_limit=50
     ).shape == (9, 1)
+
+
+def test_the_very_nearest_are_cut_off_before_the_top_share_is_taken():
+    pool = torch.arange(11.0)[:, None]  # the nearest of every item is 10, then 9, ...
+    shares = {"candidate_ratio": 1.0, "candidate_limit": 50}
+    cut = nearest_candidates(pool, **shares, top_ratio=0.3, cut_ratio=0.2)
+    assert sorted(cut[4].tolist()) == [6, 7, 8]
+    # One at least is left out, and as many as leave the top share.
+    assert sorted(nearest_candidates(pool, **shares, top_ratio=0.1, cut_ratio=0.01)[4].tolist()) == [9]
+    assert sorted(nearest_candidates(pool, **shares, top_ratio=0.9, cut_ratio=0.9)[4].tolist()) == [
+        *range(1, 10)
+    ]
+
+
+def test_draws_are_in_proportion_to_a_power_of_the_count():
+    nearest = torch.tensor([[3, 1, 2]]).repeat(4, 1)
+    counts = torch.tensor([0, 4, 0, 16])  # an item without a row counts as one with one
+    cumulative = discounted_draws(nearest, counts, 0.5)
+    assert torch.allclose(cumulative[2], torch.tensor([0.25, 0.75, 1.75]) / 1.75)
+    positives = InteractionCSR(torch.tensor([0, 1, 1]), torch.tensor([1]), 4)
+    users, items = torch.ones(20_000).long(), torch.full((20_000,), 2)
+    drawn = curricular_negatives(nearest, items, users, positives, cumulative=cumulative)
+    assert torch.allclose(drawn.bincount() / 20_000, torch.tensor([0, 2, 4, 1]) / 7, atol=0.02)
+
+
+def test_a_negative_that_is_not_admitted_is_drawn_again():
+    positives = InteractionCSR(torch.tensor([0, 1, 1]), torch.tensor([1]), 9)
+    nearest, ones = torch.tensor([[3, 5, 7]]).repeat(9, 1), torch.ones(500).long()
+    drawn = curricular_negatives(nearest, ones, ones, positives, admitted=lambda _, items: items > 4)
+    assert set(drawn.tolist()) == {5, 7}
+    drawn = curricular_negatives(nearest, ones, ones, positives, admitted=lambda _, items: items > 9)
+    assert set(drawn.tolist()) == set(range(1, 9))  # none is: uniform
+
+
+def test_the_threshold_is_the_score_of_the_last_of_the_top_share():
+    items = torch.tensor([[99.0], [1.0], [2.0], [3.0], [4.0], [5.0]])
+    users = torch.tensor([[1.0], [-1.0]])
+    assert score_thresholds(users, items, 0.4).tolist() == [4.0, -2.0]
+    assert score_thresholds(users, items, 0.01).tolist() == [5.0, -1.0]
 
 
 def test_draws_are_uniform_among_the_nearest_that_the_user_has_not():

@@ -36,6 +36,7 @@ from recbole_diffusion.compat import InputType
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import WholeGraphModel
 from recbole_diffusion.model.multimodal.backbone import Backbone
+from recbole_diffusion.model.multimodal.batch_softmax import batch_softmax
 from recbole_diffusion.model.multimodal.bm3 import BM3
 from recbole_diffusion.model.multimodal.ccdrec_options import CURRICULAR, CCDRecOptions
 from recbole_diffusion.model.multimodal.estimators import AttentionEstimator, TransformerEstimator
@@ -238,9 +239,15 @@ class CCDRec(WholeGraphModel):
         # u [batch, d] and v [kinds, batch, d]: p, r and, where it is an item, c; and what of them is scored.
         U, V = self.backbone.scored(u), self.backbone.scored(v)
         positive = (U * V[0]).sum(1)
+        if o.random_loss == "softmax":
+            held = torch.stack([items, random])
+            given = {"temperature": o.softmax_temperature, "number": o.softmax_items}
+            of_random = batch_softmax(users, U, held, V[:2], self.positives, **given)
+        else:
+            of_random = losses.bpr(positive, (U * V[1]).sum(1))
         # The random and the hard negative share the weight: 1 - omega and omega (Eq. 8, 9).
         parts = {
-            "random": (1 - self._omega) * losses.bpr(positive, (U * V[1]).sum(1)),
+            "random": (1 - self._omega) * of_random,
             "hard": self._omega * losses.bpr(positive, (U * (second if made else V[2])).sum(1)),
         }
         parts |= self.backbone.other_losses(u, users, items, random, modal, v[0])

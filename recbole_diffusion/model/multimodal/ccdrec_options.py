@@ -60,6 +60,13 @@ class CCDRecOptions(
     negative_weight: float = option(
         "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1
     )
+    random_loss: str = option(
+        "a pair and its random negative: pairs (Eq. 8), or softmax, cross entropy of its item against many of "
+        "the batch (ours)",
+        choices=("pairs", "softmax"),
+    )
+    softmax_temperature: float = option("tau of the cosines in the softmax", low=0, open_low=True)
+    softmax_items: int = option("items of the batch in the softmax of each pair", low=1)
     # The estimator of DMA.
     estimator: str = option(
         "a transformer layer (the text), or its attention alone (the authors' code)",
@@ -122,6 +129,8 @@ class CCDRecOptions(
         if self.negative_sampler != CURRICULAR or not self.curriculum:
             reason = sampler if self.negative_sampler != CURRICULAR else "curriculum is False"
             found |= dict.fromkeys(("curriculum_interval", "curriculum_end"), reason)
+        if self.random_loss == "pairs":
+            found |= dict.fromkeys(("softmax_temperature", "softmax_items"), "random_loss is pairs")
         if self.fusion == "output":
             found["outside_batch"] = "fusion is output"
         if self.estimator == "attention":

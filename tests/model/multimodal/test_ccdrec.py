@@ -7,6 +7,9 @@ import torch
 from support.small import OPTIONS, with_features
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.model.multimodal.batch_softmax import batch_softmax
+from recbole_diffusion.sampler.curriculum import score_thresholds
+from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.testing import Built, ModelContract
 
 SMALL = {
@@ -70,6 +73,20 @@ class TestWithoutCurriculum(ModelContract):
 class TestAligningAlone(ModelContract):
     model = "CCDRec"
     options = {**SMALL, "negative_sampler": "uniform"}
+    epochs = 10
+
+
+class TestOurs(ModelContract):
+    model = "CCDRec"
+    options = {
+        **SMALL,
+        "random_loss": "softmax",
+        "softmax_items": 20,
+        "curriculum_end": None,
+        "cut_ratio": 0.05,
+    }
+    options |= {"draw_discount": 0.5, "score_share": 0.6, "generated_negatives": True}
+    options |= {"negative_weight_decay": 0.9}
     epochs = 10
 
 
@@ -213,6 +230,63 @@ def test_loss_is_eq_9(build, monkeypatch):
         0.5 * sum(pair(modal[:, m], items.roll(1)) for m in (0, 1)), rel=1e-4
     )
     assert parts["diffusion"].item() == pytest.approx(2 * diffusion.item())
+
+
+def test_softmax_is_the_cross_entropy_of_the_item_against_the_batch(build):
+    positives = InteractionCSR(torch.tensor([0, 0, 2, 3]), torch.tensor([1, 3, 2]), 6)
+    users, items = torch.tensor([1, 1, 2]), torch.tensor([[1, 3, 2], [4, 2, 4]])
+    draw = torch.Generator().manual_seed(0)
+    table, u = torch.randn(6, 3, generator=draw), torch.randn(3, 3, generator=draw)
+    found = batch_softmax(users, u, items, table[items], positives, temperature=0.5, number=9)
+    cosines = torch.nn.functional.cosine_similarity(u[:, None], table[None], dim=2) / 0.5
+    # The batch has 1, 2, 3, 4; user 1 has 1 and 3, user 2 has 2.
+    held = [[1, 2, 4], [3, 2, 4], [2, 1, 3, 4]]
+    expected = [-cosines[row, ids].log_softmax(0)[0] for row, ids in enumerate(held)]
+    assert found.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
+    one = {
+        batch_softmax(users, u, items, table[items], positives, temperature=0.5, number=1).item()
+        for _ in range(20)
+    }
+    assert len(one) > 1  # of the four another one each time
+
+
+def test_softmax_takes_the_place_of_the_random_pairs(build, monkeypatch):
+    built = build(random_loss="softmax", negative_weight=0.7, softmax_items=7, softmax_temperature=0.3)
+    built.model.begin_epoch(0)
+    given = {}
+    monkeypatch.setattr(
+        "recbole_diffusion.model.multimodal.ccdrec.batch_softmax",
+        lambda *_, **named: given.update(named) or torch.tensor(2.0),
+    )
+    parts = dict(zip(built.model.loss_names, built.model.calculate_loss(built.batch()), strict=True))
+    assert parts["random"].item() == pytest.approx(0.3 * 2)
+    assert given == {"temperature": 0.3, "number": 7}
+
+
+def test_omega_decays_and_denoised_vectors_stand_in_the_place_of_the_graph_s(build):
+    built = build(generated_negatives=True, negative_weight=0.8, negative_weight_decay=0.5, curriculum_end=6)
+    model, batch = built.model.eval(), built.batch()
+    second = model._second
+    for epoch, pool in ((0, "chain"), (7, "final")):
+        model.begin_epoch(epoch)
+        assert model._omega == pytest.approx(0.8 * 0.5**epoch)
+        states = model.fusion.states(model.backbone)
+        expected = model.vectors()[1] if pool == "final" else model.backbone.high_order() + states[6]
+        assert torch.allclose(model._generated, expected, atol=1e-6)
+        drawn = second(batch[model.USER_ID], batch[model.ITEM_ID])
+        assert (drawn[:, None] == model._generated).all(2).any(1).all()  # rows of the table
+
+
+def test_second_negatives_are_within_the_user_s_top_share(build):
+    built = build(score_share=0.5, candidate_ratio=1.0, top_ratio=1.0)
+    model, batch = built.model.eval(), built.batch()
+    model.begin_epoch(0)
+    users, items = model.vectors()
+    assert torch.allclose(model._admitting[2], score_thresholds(users, items, 0.5, sample=50))
+    of_batch = batch[model.USER_ID]
+    drawn = model._second(of_batch, batch[model.ITEM_ID])
+    scores = (users[of_batch] * items[drawn]).sum(1)
+    assert (scores >= model._admitting[2][of_batch] - 1e-6).float().mean() > 0.99
 
 
 def test_pool_follows_the_curriculum_with_one_chain_an_epoch(build, monkeypatch):
