@@ -1,7 +1,7 @@
 """Curricular negatives (CCDRec, "Curricular Negative Sampler"): items near the positive in a pool.
 
-Ours, each off unless asked for: the nearest candidates are left out as likely false negatives (``cut_ratio``),
-draws are weighted (``discounted_draws``), and a negative must be high in its user's scores
+Ours, each off unless asked for: the nearest candidates are left out as likely false negatives
+(``cut_ratio``), draws are weighted (``discounted_draws``), and a negative must be high in its user's scores
 (``score_thresholds``).
 """
 

@@ -33,8 +33,8 @@ def vectors_of(run: ServedRun) -> tuple[np.ndarray, np.ndarray]:
         having = ", ".join(registry.names_where(lambda cls: cls.has_item_vectors))
         raise UsageError(
             f"the scores of {run.config['model']} as trained here are not inner products of user and item "
-            "vectors, so there are no vectors to export; these models have them (TVDiff without "
-            f"linear_term): {having}. recommend writes lists for every model"
+            "vectors, so there are no vectors to export; these models have them (TVDiff and CCDRec "
+            f"without linear_term): {having}. recommend writes lists for every model"
         )
     run.changed.check_users(run.model, run.config.general.seed)
     with torch.no_grad():

@@ -34,7 +34,8 @@ from torch import Tensor
 
 from recbole_diffusion.compat import InputType
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import WholeGraphModel
+from recbole_diffusion.model.base import InnerProducts, WholeGraphModel, pairs_of_rows
+from recbole_diffusion.model.linear_term import by_deviation, linear_term
 from recbole_diffusion.model.multimodal.backbone import Backbone
 from recbole_diffusion.model.multimodal.batch_softmax import batch_softmax
 from recbole_diffusion.model.multimodal.bm3 import BM3
@@ -109,6 +110,9 @@ class CCDRec(WholeGraphModel):
         self.backbone = BACKBONES[o.backbone](config, dataset, wrapped=o.aligning)
         self.positives = self.backbone.positives
         self.draws_from_chain = o.negative_sampler == CURRICULAR
+        # A linear model of full rank beside the vectors, with which scores are no inner products any more.
+        self.linear = linear_term(self.backbone.interactions, o)
+        self.has_item_vectors = self.linear is None
         self.fusion = None
         if o.aligning:
             estimator = self._estimator()
@@ -222,6 +226,30 @@ class CCDRec(WholeGraphModel):
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d]."""
         return self.backbone.vectors() if self.fusion is None else self.fusion.of_all(self.backbone)
+
+    def inner_products(self) -> InnerProducts:
+        """Return :meth:`vectors` as they score.
+
+        Raises:
+            TypeError: there is a ``linear_term``.
+        """
+        if self.linear is not None:
+            raise TypeError("with linear_term, scores are not inner products")
+        return super().inner_products()
+
+    @torch.no_grad()
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Return scores of all items, [batch, n_items]; a new tensor, which the evaluator may overwrite."""
+        scores = super().full_sort_predict(interaction)
+        if self.linear is None:
+            return scores
+        linear = self.linear.of_users(interaction[self.USER_ID].cpu().numpy())
+        return by_deviation(scores, linear, self.options.linear_weight)
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Return the scores of user-item pairs, [batch]."""
+        # Deviations are over all items.
+        return super().predict(interaction) if self.linear is None else pairs_of_rows(self, interaction)
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """Return the parts of Eq. 9, each with its weight, in the order of ``loss_names``."""

@@ -14,6 +14,7 @@ from recbole_diffusion.model.multimodal.options import (
     MCDRecGraphOptions,
 )
 from recbole_diffusion.options.declare import option
+from recbole_diffusion.options.linear_term import LinearTermOptions
 from recbole_diffusion.options.multimodal import MultimodalOptions
 from recbole_diffusion.options.negatives import RealHNSOptions
 
@@ -37,7 +38,12 @@ OF_DIFFUSION |= {field.name for field in fields(DiffusedOptions)} - {
 
 @dataclass(frozen=True)
 class CCDRecOptions(
-    DiffusedOptions, MCDRecGraphOptions, LATTICEGraphOptions, BM3GraphOptions, RealHNSOptions
+    DiffusedOptions,
+    MCDRecGraphOptions,
+    LATTICEGraphOptions,
+    BM3GraphOptions,
+    RealHNSOptions,
+    LinearTermOptions,
 ):
     """Read once by the constructor, checked before data loads."""
 
@@ -61,8 +67,8 @@ class CCDRecOptions(
         "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1
     )
     random_loss: str = option(
-        "a pair and its random negative: pairs (Eq. 8), or softmax, cross entropy of its item against many of "
-        "the batch (ours)",
+        "loss of the random negatives: pairs (Eq. 8), or softmax, cross entropy of a pair's item against many "
+        "of the batch (ours)",
         choices=("pairs", "softmax"),
     )
     softmax_temperature: float = option("tau of the cosines in the softmax", low=0, open_low=True)
@@ -91,7 +97,7 @@ class CCDRecOptions(
         open_high=True,
     )
     draw_discount: float = option(
-        "the nearest candidates are drawn in proportion to their training rows to the minus this power (ours)",
+        "candidates are drawn in proportion to their training rows to the minus this power (ours)",
         low=0,
     )
     score_share: float = option(
@@ -129,6 +135,7 @@ class CCDRecOptions(
         if self.negative_sampler != CURRICULAR or not self.curriculum:
             reason = sampler if self.negative_sampler != CURRICULAR else "curriculum is False"
             found |= dict.fromkeys(("curriculum_interval", "curriculum_end"), reason)
+        found |= LinearTermOptions.unread(self)
         if self.random_loss == "pairs":
             found |= dict.fromkeys(("softmax_temperature", "softmax_items"), "random_loss is pairs")
         if self.fusion == "output":

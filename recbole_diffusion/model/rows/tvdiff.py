@@ -37,9 +37,9 @@ from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender, pairs_of_rows
-from recbole_diffusion.model.ease_scores import ByItems, ByUsers, edlae_penalties, linear_scores
 from recbole_diffusion.model.history_model import history_rows
 from recbole_diffusion.model.layers import noise_factor, pair_scores
+from recbole_diffusion.model.linear_term import by_deviation, linear_term
 from recbole_diffusion.model.precision import in_single
 from recbole_diffusion.model.rows.tvdiff_chain import SAMPLE, Chain, ShortChain, short_chain
 from recbole_diffusion.model.rows.tvdiff_denoiser import aggregated, make_item_encoder
@@ -117,12 +117,8 @@ class TVDiff(Recommender):
         # The same for lists, within the tolerance.
         self.near_users = KeptUsers(self.n_users, width, self._near_vectors)
         # A linear model of full rank beside the denoiser, with which scores are no inner products any more.
-        self.linear: ByItems | ByUsers | None = None
-        if o.linear_term != "none":
-            dropout = o.linear_dropout_prob if o.linear_term == "edlae" else 0.0
-            penalties = edlae_penalties(interactions, o.linear_reg_weight, dropout)
-            self.linear = linear_scores(interactions, penalties)
-            self.has_item_vectors = False
+        self.linear = linear_term(interactions, o)
+        self.has_item_vectors = self.linear is None
         self._forget()
 
     @classmethod
@@ -379,18 +375,8 @@ class TVDiff(Recommender):
         scores = self.fold_in_vectors(histories, seed) @ self._item_side().T
         if self.linear is None:
             return scores
-        return self._with_linear(scores, self.linear.of_rows(history_rows(histories, self.n_items)))
-
-    def _with_linear(self, scores: Tensor, linear: Tensor) -> Tensor:
-        """Return s / sd(s) + w l / sd(l), with deviations over the items of each row, [batch, n_items].
-
-        A row of equal numbers, as the linear one of an empty history, says nothing and is left at 0.
-        """
-        total = torch.zeros_like(scores)
-        for part, weight in ((scores, 1.0), (linear.to(scores), self.options.linear_weight)):
-            deviation = part[:, 1:].std(1, correction=0, keepdim=True)  # without the padding item, [batch, 1]
-            total += torch.where(deviation > 0, part * (weight / deviation), 0.0)
-        return total
+        linear = self.linear.of_rows(history_rows(histories, self.n_items))
+        return by_deviation(scores, linear, self.options.linear_weight)
 
     def _noisy(self) -> bool:
         return self.options.sampling_steps > 0 or self.options.sampling_noise
@@ -442,7 +428,8 @@ class TVDiff(Recommender):
             scores = self.user_vectors(users) @ self._cache["H"].T
         if self.linear is None:
             return scores
-        return self._with_linear(scores, self.linear.of_users(users.cpu().numpy()))
+        linear = self.linear.of_users(users.cpu().numpy())
+        return by_deviation(scores, linear, self.options.linear_weight)
 
     @torch.no_grad()
     def predict(self, interaction: Any) -> Tensor:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseScheduleOptions
+from recbole_diffusion.options.linear_term import LinearTermOptions
 
-OF_LINEAR = ("linear_weight", "linear_reg_weight", "linear_dropout_prob")
 OF_AR_GSP = ("gamma", "relaxation_rate", "margin_power")
 OF_RANKED = ("exact_rank_cells", "candidate_items")  # of ar_gsp and sl
 
 
 @dataclass(frozen=True)
-class TVDiffOptions(NoiseScheduleOptions):
+class TVDiffOptions(NoiseScheduleOptions, LinearTermOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     hidden_size: int = option(
@@ -89,20 +89,6 @@ class TVDiffOptions(NoiseScheduleOptions):
         "exact_rank_cells",
         low=1,
     )
-    # Ours: a linear model of full rank beside the denoiser, in scoring.
-    linear_term: str = option(
-        "scores x B of a linear model added in scoring (ours, not in the paper): ease, edlae, or none",
-        choices=("none", "ease", "edlae"),
-    )
-    linear_weight: float = option(
-        "weight of the linear scores against the denoiser's, both by their deviation over a user's items",
-        low=0,
-        open_low=True,
-    )
-    linear_reg_weight: float = option("lambda of the linear model", low=0, open_low=True)
-    linear_dropout_prob: float = option(
-        "dropout p of EDLAE's penalty, p / (1 - p) times an item's users", low=0, high=1, open_high=True
-    )
     # Batches, and which of two equal computations.
     batch_by: str = option(
         "a training row is an interaction's user, or each user once an epoch",
@@ -135,10 +121,6 @@ class TVDiffOptions(NoiseScheduleOptions):
             found |= dict.fromkeys(unread, f"entropy_loss is {self.entropy_loss}")
         if self.entropy_loss == "none":
             found["temperature"] = "entropy_loss is none"
-        if self.linear_term == "none":
-            found |= dict.fromkeys(OF_LINEAR, "linear_term is none")
-        elif self.linear_term == "ease":
-            found["linear_dropout_prob"] = "linear_term is ease"
         return found
 
     def __post_init__(self) -> None:

@@ -90,6 +90,12 @@ class TestOurs(ModelContract):
     epochs = 10
 
 
+class TestWithLinearTerm(ModelContract):
+    model = "CCDRec"
+    options = {**SMALL, "linear_term": "edlae", "linear_reg_weight": 5.0, "linear_dropout_prob": 0.2}
+    epochs = 10
+
+
 class TestDns(ModelContract):
     model = "CCDRec"
     options = {**SMALL, "aligning": False, "negative_sampler": "dns"}
@@ -275,6 +281,22 @@ def test_omega_decays_and_denoised_vectors_stand_in_the_place_of_the_graph_s(bui
         assert torch.allclose(model._generated, expected, atol=1e-6)
         drawn = second(batch[model.USER_ID], batch[model.ITEM_ID])
         assert (drawn[:, None] == model._generated).all(2).any(1).all()  # rows of the table
+
+
+def test_the_linear_term_is_added_by_deviations(build):
+    plain, summed = (
+        build(linear_term=term, linear_weight=0.7, linear_reg_weight=4.0).model for term in ("none", "ease")
+    )
+    summed.load_state_dict(plain.state_dict())
+    asked = {plain.USER_ID: torch.arange(1, 9)}
+    s = plain.eval().full_sort_predict(asked)[:, 1:]
+    X = torch.from_numpy(plain.backbone.interactions.toarray()).double()
+    P = torch.linalg.inv(X.T @ X + 4.0 * torch.eye(X.shape[1], dtype=torch.float64))
+    B = (-P / P.diagonal()).fill_diagonal_(0)
+    linear = (X[1:9] @ B)[:, 1:].float()
+    expected = s / s.std(1, correction=0, keepdim=True)
+    expected = expected + 0.7 * linear / linear.std(1, correction=0, keepdim=True)
+    assert torch.allclose(summed.eval().full_sort_predict(asked)[:, 1:], expected, atol=1e-4)
 
 
 def test_second_negatives_are_within_the_user_s_top_share(build):
