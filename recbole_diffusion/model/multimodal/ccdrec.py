@@ -30,6 +30,7 @@ candidates in ``sampler/curriculum.py``. Longer than most files: the paper's thr
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_diffusion.compat import InputType
@@ -266,17 +267,22 @@ class CCDRec(WholeGraphModel):
         )
         # u [batch, d] and v [kinds, batch, d]: p, r and, where it is an item, c; and what of them is scored.
         U, V = self.backbone.scored(u), self.backbone.scored(v)
-        positive = (U * V[0]).sum(1)
+        second_vectors = second if made else V[2]
         if o.random_loss == "softmax":
             held = torch.stack([items, random])
             given = {"temperature": o.softmax_temperature, "number": o.softmax_items}
             of_random = batch_softmax(users, U, held, V[:2], self.positives, **given)
+            # The hard pairs by cosine too: the softmax leaves the lengths of vectors as they are.
+            U = F.normalize(U, dim=1) / o.softmax_temperature
+            positive = (U * F.normalize(V[0], dim=1)).sum(1)
+            second_vectors = F.normalize(second_vectors, dim=1)
         else:
+            positive = (U * V[0]).sum(1)
             of_random = losses.bpr(positive, (U * V[1]).sum(1))
         # The random and the hard negative share the weight: 1 - omega and omega (Eq. 8, 9).
         parts = {
             "random": (1 - self._omega) * of_random,
-            "hard": self._omega * losses.bpr(positive, (U * (second if made else V[2])).sum(1)),
+            "hard": self._omega * losses.bpr(positive, (U * second_vectors).sum(1)),
         }
         parts |= self.backbone.other_losses(u, users, items, random, modal, v[0])
         if diffusion is not None:

@@ -67,7 +67,7 @@ class CCDRecOptions(
         "omega, weight of the second negative against the random one (Eq. 9)", low=0, high=1
     )
     random_loss: str = option(
-        "loss of the random negatives: pairs (Eq. 8), or softmax, cross entropy of a pair's item against many "
+        "loss of the random negatives: pairs (Eq. 8), or softmax, cross entropy of an item against many "
         "of the batch (ours)",
         choices=("pairs", "softmax"),
     )

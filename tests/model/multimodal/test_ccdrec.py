@@ -259,14 +259,22 @@ def test_softmax_is_the_cross_entropy_of_the_item_against_the_batch(build):
 def test_softmax_takes_the_place_of_the_random_pairs(build, monkeypatch):
     built = build(random_loss="softmax", negative_weight=0.7, softmax_items=7, softmax_temperature=0.3)
     built.model.begin_epoch(0)
-    given = {}
+    given, table = {}, torch.randn(9, 16)
     monkeypatch.setattr(
         "recbole_diffusion.model.multimodal.ccdrec.batch_softmax",
         lambda *_, **named: given.update(named) or torch.tensor(2.0),
     )
-    parts = dict(zip(built.model.loss_names, built.model.calculate_loss(built.batch()), strict=True))
+    batch = built.batch()
+    rows = torch.arange(len(batch[built.model.USER_ID])) % 3
+    v = table.view(3, 3, 16)[:, rows]  # of p, r and c, for users with the vectors of c
+    monkeypatch.setattr(built.model, "_batch", lambda *_: (v[2], v, table.new_zeros(2, len(rows), 2, 16), None))
+    parts = dict(zip(built.model.loss_names[:-1], built.model.calculate_loss(batch), strict=True))
     assert parts["random"].item() == pytest.approx(0.3 * 2)
     assert given == {"temperature": 0.3, "number": 7}
+    # The hard pair by cosines over tau: c is the user's own vector, of cosine 1.
+    margin = (torch.nn.functional.cosine_similarity(v[2], v[0], dim=1) - 1) / 0.3
+    expected = -0.7 * torch.nn.functional.logsigmoid(margin).mean().item()
+    assert parts["hard"].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_omega_decays_and_denoised_vectors_stand_in_the_place_of_the_graph_s(build):
