@@ -95,6 +95,8 @@ class CCDRec(WholeGraphModel):
         * Candidates are drawn without replacement, once an epoch for each block of items instead of once a
           batch.
         * The chain has a seed, so that scores depend on the weights alone.
+        * Ours, off by default: ``random_loss: softmax``, ``linear_term``, and what may be drawn of the nearest
+          candidates.
         * Backbones besides FREEDOM, which are not published. Over BM3 the pairs of Eq. 8 are scored as BM3
           scores, and join its own losses, which have no negatives.
     """
@@ -267,27 +269,37 @@ class CCDRec(WholeGraphModel):
         )
         # u [batch, d] and v [kinds, batch, d]: p, r and, where it is an item, c; and what of them is scored.
         U, V = self.backbone.scored(u), self.backbone.scored(v)
-        second_vectors = second if made else V[2]
-        if o.random_loss == "softmax":
-            held = torch.stack([items, random])
-            given = {"temperature": o.softmax_temperature, "number": o.softmax_items}
-            of_random = batch_softmax(users, U, held, V[:2], self.positives, **given)
-            # The hard pairs by cosine too: the softmax leaves the lengths of vectors as they are.
-            U = F.normalize(U, dim=1) / o.softmax_temperature
-            positive = (U * F.normalize(V[0], dim=1)).sum(1)
-            second_vectors = F.normalize(second_vectors, dim=1)
-        else:
-            positive = (U * V[0]).sum(1)
-            of_random = losses.bpr(positive, (U * V[1]).sum(1))
+        of_random, of_hard = self._pairs(users, torch.stack([items, random]), U, V, second if made else V[2])
         # The random and the hard negative share the weight: 1 - omega and omega (Eq. 8, 9).
-        parts = {
-            "random": (1 - self._omega) * of_random,
-            "hard": self._omega * losses.bpr(positive, (U * second_vectors).sum(1)),
-        }
+        parts = {"random": (1 - self._omega) * of_random, "hard": self._omega * of_hard}
         parts |= self.backbone.other_losses(u, users, items, random, modal, v[0])
         if diffusion is not None:
             parts["diffusion"] = o.diffusion_weight * diffusion
         return tuple(parts.values())
+
+    def _pairs(self, users: Tensor, ids: Tensor, U: Tensor, V: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the losses of the random and of the hard negatives (Eq. 8, or ``random_loss``).
+
+        Args:
+            users: long [batch].
+            ids: p and r, long [2, batch].
+            U: of the users, [batch, d].
+            V: of p and r, and perhaps more, [kinds, batch, d].
+            C: of c, [batch, d].
+        """
+        o = self.options
+        if o.random_loss == "pairs":
+            positive = (U * V[0]).sum(1)
+            return losses.bpr(positive, (U * V[1]).sum(1)), losses.bpr(positive, (U * C).sum(1))
+        given = {"temperature": o.softmax_temperature, "number": o.softmax_items}
+        of_random = batch_softmax(users, U, ids, V[:2], self.positives, **given)
+        # The hard pairs by cosine too: the softmax leaves the lengths of vectors as they are.
+        U, P, C = (
+            F.normalize(U, dim=1) / o.softmax_temperature,
+            F.normalize(V[0], dim=1),
+            F.normalize(C, dim=1),
+        )
+        return of_random, losses.bpr((U * P).sum(1), (U * C).sum(1))
 
     def _batch(self, users: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """Return what a batch needs.

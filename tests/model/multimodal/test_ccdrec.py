@@ -267,7 +267,9 @@ def test_softmax_takes_the_place_of_the_random_pairs(build, monkeypatch):
     batch = built.batch()
     rows = torch.arange(len(batch[built.model.USER_ID])) % 3
     v = table.view(3, 3, 16)[:, rows]  # of p, r and c, for users with the vectors of c
-    monkeypatch.setattr(built.model, "_batch", lambda *_: (v[2], v, table.new_zeros(2, len(rows), 2, 16), None))
+    monkeypatch.setattr(
+        built.model, "_batch", lambda *_: (v[2], v, table.new_zeros(2, len(rows), 2, 16), None)
+    )
     parts = dict(zip(built.model.loss_names[:-1], built.model.calculate_loss(batch), strict=True))
     assert parts["random"].item() == pytest.approx(0.3 * 2)
     assert given == {"temperature": 0.3, "number": 7}
