@@ -95,8 +95,8 @@ class CCDRec(WholeGraphModel):
         * Candidates are drawn without replacement, once an epoch for each block of items instead of once a
           batch.
         * The chain has a seed, so that scores depend on the weights alone.
-        * Ours, off by default: ``random_loss: softmax``, ``linear_term``, and what may be drawn of the nearest
-          candidates.
+        * Ours, off by default: ``random_loss: softmax``, ``linear_term``, and which of the nearest candidates
+          may be drawn.
         * Backbones besides FREEDOM, which are not published. Over BM3 the pairs of Eq. 8 are scored as BM3
           scores, and join its own losses, which have no negatives.
     """
@@ -291,8 +291,10 @@ class CCDRec(WholeGraphModel):
         if o.random_loss == "pairs":
             positive = (U * V[0]).sum(1)
             return losses.bpr(positive, (U * V[1]).sum(1)), losses.bpr(positive, (U * C).sum(1))
-        given = {"temperature": o.softmax_temperature, "number": o.softmax_items}
-        of_random = batch_softmax(users, U, ids, V[:2], self.positives, **given)
+        tau = o.softmax_temperature
+        of_random = batch_softmax(
+            users, U, ids, V[:2], self.positives, temperature=tau, number=o.softmax_items
+        )
         # The hard pairs by cosine too: the softmax leaves the lengths of vectors as they are.
         U, P, C = (
             F.normalize(U, dim=1) / o.softmax_temperature,

@@ -29,6 +29,8 @@ OF_BACKBONE = {
 OF_BACKBONES = set().union(*OF_BACKBONE.values())
 # Which of the nearest candidates are drawn, and what of them is scored.
 OF_DRAWS = ("cut_ratio", "draw_discount", "score_share", "generated_negatives")
+OF_SEARCH = ("candidate_ratio", "top_ratio", "candidate_limit")
+OF_CURRICULAR = ("curriculum", "curriculum_interval", "curriculum_end", *OF_SEARCH, *OF_DRAWS)
 # What the diffusion alone reads, in CCDRec.
 OF_DIFFUSION = {"fusion", "estimator", "key_size", "feed_forward_size"}
 OF_DIFFUSION |= {field.name for field in fields(DiffusedOptions)} - {
@@ -121,20 +123,7 @@ class CCDRecOptions(
     def unread(self) -> dict[str, str]:
         """Return what these values leave unread, with the reason."""
         found = dict.fromkeys(OF_BACKBONES - OF_BACKBONE[self.backbone], f"backbone is {self.backbone}")
-        sampler = f"negative_sampler is {self.negative_sampler}"
-        if self.negative_sampler != CURRICULAR:
-            names = ("curriculum", "candidate_ratio", "top_ratio", "candidate_limit", *OF_DRAWS)
-            found |= dict.fromkeys(names, sampler)
-        if self.negative_sampler not in ("dns", "mixgcf", "realhns"):
-            found["candidate_items"] = sampler
-        if self.negative_sampler != "realhns":
-            names = ("hardest", *RealHNSOptions.__dataclass_fields__)
-            found |= dict.fromkeys(names, sampler)
-        else:
-            found |= self.of_other_form()
-        if self.negative_sampler != CURRICULAR or not self.curriculum:
-            reason = sampler if self.negative_sampler != CURRICULAR else "curriculum is False"
-            found |= dict.fromkeys(("curriculum_interval", "curriculum_end"), reason)
+        found |= self._unread_of_second()
         found |= LinearTermOptions.unread(self)
         if self.random_loss == "pairs":
             found |= dict.fromkeys(("softmax_temperature", "softmax_items"), "random_loss is pairs")
@@ -146,6 +135,23 @@ class CCDRecOptions(
             found |= dict.fromkeys(OF_DIFFUSION, "aligning is False")
             if self.backbone == "FREEDOM" and self.modal_weight == 0:
                 found["train_features"] = "aligning is False and modal_weight is 0"
+        return found
+
+    def _unread_of_second(self) -> dict[str, str]:
+        """Return what of the second negative these values leave unread."""
+        sampler = f"negative_sampler is {self.negative_sampler}"
+        chosen = self.negative_sampler == CURRICULAR
+        found = {} if chosen else dict.fromkeys(OF_CURRICULAR, sampler)
+        if self.negative_sampler not in ("dns", "mixgcf", "realhns"):
+            found["candidate_items"] = sampler
+        if self.negative_sampler != "realhns":
+            found |= dict.fromkeys(("hardest", *RealHNSOptions.__dataclass_fields__), sampler)
+        else:
+            found |= self.of_other_form()
+        if chosen and not self.curriculum:
+            found |= dict.fromkeys(("curriculum_interval", "curriculum_end"), "curriculum is False")
+        if self.negative_weight == 0:
+            found |= dict.fromkeys((*OF_CURRICULAR, "negative_weight_decay"), "negative_weight is 0")
         return found
 
     def __post_init__(self) -> None:
@@ -172,6 +178,11 @@ class CCDRecOptions(
             )
         if needs and self.steps < 4:
             raise UsageError(f"steps is {self.steps}; the four pools of the curriculum need 4 steps at least")
+        if needs and self.cut_ratio + self.top_ratio > 1:
+            raise UsageError(
+                f"cut_ratio is {self.cut_ratio:g} and top_ratio {self.top_ratio:g}, more than all candidates; "
+                "together they take at most 1"
+            )
         of_share = self.negative_sampler == "realhns" and self.realhns == "share"
         if of_share and self.hardest > self.candidate_items:
             raise UsageError(

@@ -380,6 +380,7 @@ def test_features_in_the_wrong_rows_are_noticed(write_parts, tmp_path):
         ({"aligning": False}, "draws from the diffusion"),
         ({"aligning": False, "negative_sampler": "dns", "backbone": "MCDRec"}, "is MCDRec itself"),
         ({"steps": 3}, "need 4 steps"),
+        ({"cut_ratio": 0.6, "top_ratio": 0.5}, "more than all candidates"),
         ({"negative_sampler": "realhns", "hardest": 5}, "realhns takes M of N"),
         ({"noise_min": 0.5, "noise_max": 0.1}, "noise_min must not be larger"),
         ({"backbone": "LightGCN"}, "backbone"),
