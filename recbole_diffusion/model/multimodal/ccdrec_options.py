@@ -180,8 +180,8 @@ class CCDRecOptions(
             raise UsageError(f"steps is {self.steps}; the four pools of the curriculum need 4 steps at least")
         if needs and self.cut_ratio + self.top_ratio > 1:
             raise UsageError(
-                f"cut_ratio is {self.cut_ratio:g} and top_ratio {self.top_ratio:g}, more than all candidates; "
-                "together they take at most 1"
+                f"cut_ratio is {self.cut_ratio:g} and top_ratio {self.top_ratio:g}, more than all candidates "
+                "together; their sum takes at most 1"
             )
         of_share = self.negative_sampler == "realhns" and self.realhns == "share"
         if of_share and self.hardest > self.candidate_items:
