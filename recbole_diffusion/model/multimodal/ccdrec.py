@@ -37,6 +37,7 @@ from recbole_diffusion.compat import InputType
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import InnerProducts, WholeGraphModel, pairs_of_rows
 from recbole_diffusion.model.linear_term import by_deviation, linear_term
+from recbole_diffusion.model.multimodal.averaged import AveragedWeights
 from recbole_diffusion.model.multimodal.backbone import Backbone
 from recbole_diffusion.model.multimodal.batch_softmax import batch_softmax
 from recbole_diffusion.model.multimodal.bm3 import BM3
@@ -131,6 +132,8 @@ class CCDRec(WholeGraphModel):
                 seed=o.chain_seed,
                 stochastic=o.chain_noise,
             )
+        # After all weights are made, which it copies.
+        self.average = AveragedWeights(self, o.ema_decay) if o.ema_decay else None
         self._threshold = RealHNSLimit(None, (o.window_low, o.window_high)) if o.by_threshold else None
         self._nearest: Tensor | None = None  # of each item in the pool of the epoch, long [n_items, kept]
         self._draws: Tensor | None = None  # how often each of them is drawn
@@ -201,6 +204,7 @@ class CCDRec(WholeGraphModel):
             with torch.no_grad():
                 joined = pool if final else self.backbone.joined(self.backbone.high_order(), pool)
                 self._generated = joined if final else self.backbone.scored(joined)
+            self.backbone._forget()  # a graph that LATTICE made for this has no gradient, which batches need
 
     def _is_final(self, epoch: int) -> bool:
         """Return whether an epoch's pool are the scored vectors."""
@@ -228,7 +232,22 @@ class CCDRec(WholeGraphModel):
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return user vectors [n_users, d] and item vectors [n_items, d]."""
+        if self.average is None or self.training:
+            return self._vectors_of_weights()
+        # By the averages; the chain and the graph that they gave are of no use to their own weights.
+        with self.average.in_place(self):
+            self._drop_derived()
+            found = self._vectors_of_weights()
+        self._drop_derived()
+        return found
+
+    def _vectors_of_weights(self) -> tuple[Tensor, Tensor]:
         return self.backbone.vectors() if self.fusion is None else self.fusion.of_all(self.backbone)
+
+    def _drop_derived(self) -> None:
+        self.backbone._forget()
+        if self.fusion is not None:
+            self.fusion.forget()
 
     def inner_products(self) -> InnerProducts:
         """Return :meth:`vectors` as they score.
@@ -258,6 +277,8 @@ class CCDRec(WholeGraphModel):
         """Return the parts of Eq. 9, each with its weight, in the order of ``loss_names``."""
         if not self._begun:
             self.begin_epoch(0)
+        if self.average is not None and self.training:
+            self.average.update(self)  # with the weights of the step before
         o = self.options
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]  # u and p, [batch]
         random = uniform_negatives(self.positives, users)  # r, [batch]

@@ -75,6 +75,13 @@ class CCDRecOptions(
     )
     softmax_temperature: float = option("tau of the cosines in the softmax", low=0, open_low=True)
     softmax_items: int = option("items of the batch in the softmax of each pair", low=1)
+    ema_decay: float = option(
+        "decay of the moving average of the weights by which items are scored; 0: the weights themselves "
+        "(ours)",
+        low=0,
+        high=1,
+        open_high=True,
+    )
     # The estimator of DMA.
     estimator: str = option(
         "a transformer layer (the text), or its attention alone (the authors' code)",

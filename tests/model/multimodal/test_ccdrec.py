@@ -86,7 +86,7 @@ class TestOurs(ModelContract):
         "cut_ratio": 0.05,
     }
     options |= {"draw_discount": 0.5, "score_share": 0.6, "generated_negatives": True}
-    options |= {"negative_weight_decay": 0.9}
+    options |= {"negative_weight_decay": 0.9, "ema_decay": 0.8, "backbone": "LATTICE"}
     epochs = 10
 
 
@@ -277,6 +277,29 @@ def test_softmax_takes_the_place_of_the_random_pairs(build, monkeypatch):
     margin = (torch.nn.functional.cosine_similarity(v[2], v[0], dim=1) - 1) / 0.3
     expected = -0.7 * torch.nn.functional.logsigmoid(margin).mean().item()
     assert parts["hard"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_scores_are_by_the_average_and_training_by_the_weights(build):
+    built = build(ema_decay=0.3, aligning=False, negative_sampler="uniform")
+    model, batch = built.model.train(), built.batch()
+    first = model.backbone.encoder.items.detach().clone()
+    seen = []
+    for step in range(3):
+        model.calculate_loss(batch)
+        with torch.no_grad():
+            seen.append(model.backbone.encoder.items.clone())
+            model.backbone.encoder.items += step + 1
+    # Updates 1 to 3 keep 2 / 11, 3 / 12 and 4 / 13 of the average, below the decay 0.3 but for the last.
+    average = first
+    for keep, weights in zip((2 / 11, 3 / 12, 0.3), seen, strict=True):
+        average = keep * average + (1 - keep) * weights
+    plain = build(aligning=False, negative_sampler="uniform").model.eval()
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("average")})
+    plain.backbone.encoder.items.data = average
+    own = model.backbone.encoder.items.detach().clone()
+    for one, other in zip(model.eval().vectors(), plain.vectors(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    assert torch.equal(model.backbone.encoder.items, own)
 
 
 def test_omega_decays_and_denoised_vectors_stand_in_the_place_of_the_graph_s(build):
