@@ -37,9 +37,9 @@ from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender, pairs_of_rows
+from recbole_diffusion.model.full_rank import by_deviation, linear_term
 from recbole_diffusion.model.history_model import history_rows
 from recbole_diffusion.model.layers import noise_factor, pair_scores
-from recbole_diffusion.model.linear_term import by_deviation, linear_term
 from recbole_diffusion.model.precision import in_single
 from recbole_diffusion.model.rows.tvdiff_chain import SAMPLE, Chain, ShortChain, short_chain
 from recbole_diffusion.model.rows.tvdiff_denoiser import aggregated, make_item_encoder
