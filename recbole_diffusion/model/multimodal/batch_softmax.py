@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recbole_diffusion.model.precision import in_single
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 
 
+@in_single
 def batch_softmax(
     users: Tensor,
     vectors: Tensor,

@@ -48,6 +48,7 @@ from recbole_diffusion.model.multimodal.fusion import DiffusedItemFusion
 from recbole_diffusion.model.multimodal.item_diffusion import ItemDiffusion
 from recbole_diffusion.model.multimodal.lattice import LATTICE
 from recbole_diffusion.model.multimodal.mcdrec import MCDRec
+from recbole_diffusion.model.precision import in_single
 from recbole_diffusion.sampler.choose import RealHNSLimit, ScoredVectors, choose_negatives
 from recbole_diffusion.sampler.curriculum import (
     curricular_negatives,
@@ -198,7 +199,8 @@ class CCDRec(WholeGraphModel):
         self._draws = discounted_draws(self._nearest, counts, o.draw_discount) if o.draw_discount else None
         if o.score_share < 1:
             users, items = self._evaluated()
-            self._admitting = users, items, score_thresholds(users, items, o.score_share)
+            thresholds = in_single(score_thresholds)(users, items, o.score_share)
+            self._admitting = users.float(), items.float(), thresholds
         if o.generated_negatives:
             # The denoised vectors where the user-item graph's output stands in the scored ones.
             with torch.no_grad():
