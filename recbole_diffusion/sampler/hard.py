@@ -168,10 +168,7 @@ def in_proportion(
         if exclude_positives:
             items, _, of_items = positives.gather(block)
             weights[of_items, items] = 0
-        if power != 1:
-            # The law knows no scale: with a row's largest score at 1, no power of it is infinite or 0.
-            largest = weights.amax(1, keepdim=True).clamp_(min=torch.finfo(weights.dtype).tiny)
-            weights.div_(largest).pow_(power)
+        powered_(weights, power)
         sums = weights.cumsum(1)
         total = sums[:, -1:].clone()
         # Each user's distribution function goes from k to k + 1: one ascending row for one search.
@@ -183,6 +180,16 @@ def in_proportion(
         places = torch.searchsorted(steps, number[of_row] + drawn, right=True).clamp(max=len(steps) - 1)
         found[rows] = places % len(item_vectors) * (total.squeeze(1)[of_row] > 0)
     return _filled(found, positives, users, generator)
+
+
+def powered_(weights: Tensor, power: float) -> None:
+    """Raise weights [rows, n], 0 or more, to a power in place, each row in proportion to it.
+
+    A law in proportion knows no scale: with a row's largest weight at 1, its power is neither infinite nor 0.
+    """
+    if power != 1:
+        largest = weights.amax(1, keepdim=True).clamp_(min=torch.finfo(weights.dtype).tiny)
+        weights.div_(largest).pow_(power)
 
 
 def _blocks(

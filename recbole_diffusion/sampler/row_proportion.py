@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recbole_diffusion.sampler.hard import powered_
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
@@ -100,10 +101,7 @@ class RowProportion:
         place = torch.searchsorted(candidates, of_users).clamp_(max=len(candidates) - 1)
         here = candidates[place] == of_users
         weights[row[here], place[here]] = 0
-        if self.power != 1:
-            # The law knows no scale: with a row's largest score at 1, no power of it is infinite or 0.
-            largest = weights.amax(1, keepdim=True).clamp_(min=torch.finfo(weights.dtype).tiny)
-            weights.div_(largest).pow_(self.power)
+        powered_(weights, self.power)
         sums = weights.cumsum(1)  # [block, candidates], each row's distribution function times its total
         total = sums[:, -1:]
         # A fraction below 1 of each row's total, for as many places as the row with most of them has.

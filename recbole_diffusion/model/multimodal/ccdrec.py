@@ -36,8 +36,8 @@ from torch import Tensor
 from recbole_diffusion.compat import InputType
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import InnerProducts, WholeGraphModel, pairs_of_rows
+from recbole_diffusion.model.ema import AveragedWeights
 from recbole_diffusion.model.full_rank import by_deviation, linear_term
-from recbole_diffusion.model.multimodal.averaged import AveragedWeights
 from recbole_diffusion.model.multimodal.backbone import Backbone
 from recbole_diffusion.model.multimodal.batch_softmax import batch_softmax
 from recbole_diffusion.model.multimodal.bm3 import BM3
