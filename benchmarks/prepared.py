@@ -1,0 +1,281 @@
+"""Every set of ``prepare`` made once, from real rows in the form of its published files.
+
+    python -m benchmarks.prepared --data_path=DATA [--only=food,baby] [--output=FILE]
+
+The publishers' files need a login, an agreement or gigabytes. So the rows of a set that lies in ``DATA`` (the
+same set where there is one) are written in the form of the published file: columns and order of the original,
+zip or gzip, JSON lines or Python literals, binary records. ``prepare`` runs as a process of its own, and what
+it made is held against what was given, pair by pair, and against the counts of the paper.
+"""
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks._page import machine, page_parser, show_page, stack, table_head
+from recbole_diffusion.prepare.recipes import RECIPES
+
+HERE = Path(__file__).resolve().parent.parent
+DAY, FIRST = 86_400, 1_300_000_000
+# Runs a command of ours; its last line is CPU seconds and peak memory.
+PROGRAM = """
+import sys, time
+from recbole_diffusion.cli.main import main
+from recbole_diffusion.storage.memory import peak_memory_mib
+code = main(sys.argv[1:])
+print(time.process_time(), peak_memory_mib())
+sys.exit(code)
+"""
+
+
+@dataclass(frozen=True)
+class Given:
+    """A set to be made.
+
+    Attributes:
+        name: its name in ``prepare``.
+        rows_of: the sets and parts whose rows are written, ``set`` or ``set: part, part``.
+        write: writes the published files of these rows, shape [rows] each column, into a folder.
+        options: options of ``prepare``; without filters nothing may be lost.
+        exact: whether what is made must have every pair that was given.
+    """
+
+    name: str
+    rows_of: str
+    write: Callable[[pd.DataFrame, Path], None]
+    options: tuple[str, ...] = ()
+    exact: bool = True
+
+
+def rows_in(data: Path, rows_of: str) -> pd.DataFrame:
+    """Return user, item, rating (5 where a set has none), part and time, later parts later.
+
+    Items of a set with an .item file have the product ids in it.
+    """
+    name, _, parts = rows_of.partition(": ")
+    files = [f"{name}.{part}.inter" for part in parts.split(", ")] if parts else [f"{name}.inter"]
+    tables = [pd.read_csv(data / name / file, sep="\t", dtype=str, keep_default_na=False) for file in files]
+    for number, table in enumerate(tables):
+        table.columns = [column.partition(":")[0] for column in table.columns]
+        table["part"] = number
+    rows = pd.concat(tables, ignore_index=True)
+    described = data / name / f"{name}.item"
+    if described.is_file():
+        products = pd.read_csv(described, sep="\t", dtype=str, keep_default_na=False)
+        rows["item_id"] = rows.item_id.map(
+            dict(zip(products.iloc[:, 0], products["asin:token"], strict=True))
+        )
+    if "rating" not in rows:
+        rows["rating"] = "5"
+    rows["time"] = FIRST + rows["part"] * 1000 * DAY + np.arange(len(rows)) % 1000 * DAY
+    return rows
+
+
+def food(rows: pd.DataFrame, folder: Path) -> None:
+    """Food.com: quoted reviews with line breaks, and a row of 3 stars after each hundredth."""
+    days = pd.to_datetime(rows.time, unit="s").dt.strftime("%Y-%m-%d")
+    with (folder / "RAW_interactions.csv").open("w", encoding="utf-8") as file:
+        file.write("user_id,recipe_id,date,rating,review\n")
+        for number, (user, item, day) in enumerate(zip(rows.user_id, rows.item_id, days, strict=True)):
+            file.write(f'{user},{item},{day},{4 + number % 2},"Good, and\nquick: ""again"""\n')
+            if number % 100 == 0:
+                file.write(f"{user},{item},2000-01-01,3,\n")
+
+
+def kuairec(rows: pd.DataFrame, folder: Path) -> None:
+    """KuaiRec: the last part is the fully exposed matrix; a view that was broken off after each tenth row."""
+    exposed = rows.part == rows.part.max()
+    with zipfile.ZipFile(folder / "KuaiRec.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, some in (("big_matrix.csv", rows[~exposed]), ("small_matrix.csv", rows[exposed])):
+            text = io.StringIO()
+            text.write("user_id,video_id,play_duration,video_duration,time,date,timestamp,watch_ratio\n")
+            columns = zip(some.user_id, some.item_id, some.time, strict=True)
+            for number, (user, item, moment) in enumerate(columns):
+                text.write(f"{user},{item},13838,5000,,20200705,{moment}.5,2.7676\n")
+                if number % 10 == 0:
+                    text.write(f"{user},{item},100,5000,,20200705,{moment}.5,0.02\n")
+            archive.writestr(f"KuaiRec 2.0/data/{name}", text.getvalue())
+
+
+def yelp(rows: pd.DataFrame, folder: Path) -> None:
+    """Yelp: a JSON object a line."""
+    moments = pd.to_datetime(rows.time, unit="s").dt.strftime("%Y-%m-%d %H:%M:%S")
+    with (folder / "yelp_academic_dataset_review.json").open("w", encoding="utf-8") as file:
+        for user, item, moment in zip(rows.user_id, rows.item_id, moments, strict=True):
+            review = {"review_id": "x", "user_id": user, "business_id": item, "stars": 5.0, "useful": 0}
+            file.write(json.dumps(review | {"text": "Crème brûlée!", "date": moment}) + "\n")
+
+
+def reviews(category: str) -> Callable[[pd.DataFrame, Path], None]:
+    """Return a writer of Amazon's reviews of a category: gzipped JSON lines."""
+
+    def write(rows: pd.DataFrame, folder: Path) -> None:
+        columns = zip(rows.user_id, rows.item_id, rows.rating, rows.time, strict=True)
+        with gzip.open(folder / f"reviews_{category}_5.json.gz", "wt", compresslevel=1) as file:
+            for user, item, rating, moment in columns:
+                review = {"reviewerID": user, "asin": item, "reviewerName": 'A. "B"', "helpful": [0, 0]}
+                review |= {"reviewText": "fine", "overall": float(rating), "unixReviewTime": int(moment)}
+                file.write(json.dumps(review) + "\n")
+
+    return write
+
+
+def ratings(rows: pd.DataFrame, folder: Path) -> None:
+    """Amazon's file of all ratings of a category, which ``prepare`` cuts to its 5-core."""
+    columns = ["user_id", "item_id", "rating", "time"]
+    rows[columns].to_csv(folder / "ratings_Apps_for_Android.csv", header=False, index=False)
+
+
+def product(category: str) -> Callable[[pd.DataFrame, Path], None]:
+    """Return a writer of reviews, metadata (Python literals) and image features by product id.
+
+    Features are random; one item in fifty has none.
+    """
+
+    def write(rows: pd.DataFrame, folder: Path) -> None:
+        reviews(category)(rows, folder)
+        products = rows.item_id.unique().tolist()
+        generator = np.random.default_rng(0)
+        with gzip.open(folder / f"meta_{category}.json.gz", "wt", compresslevel=1) as file:
+            for number, asin in enumerate(products):
+                record = {
+                    "asin": asin,
+                    "title": f"Baby's toy {number % 97}",
+                    "categories": [["Baby", "Toys"]],
+                }
+                file.write(f"{record}\n")
+        with (folder / f"image_features_{category}.b").open("wb") as file:
+            for number, asin in enumerate(products):
+                if number % 50:
+                    file.write(asin.encode() + generator.standard_normal(4096, np.float32).tobytes())
+
+    return write
+
+
+FOUR = "train, valid, test_iid, test_ood"
+OPEN = ("--min_user=0", "--min_item=0")
+SETS = (
+    Given("food", f"food: {FOUR}", food, OPEN),
+    Given("food", f"food: {FOUR}", food, ("--min_item=15",), exact=False),
+    Given("kuairec", f"kuairec_part: {FOUR}", kuairec),
+    Given("yelp2018", "gowalla: train, valid, test", yelp, OPEN),
+    Given("yelp2018", "gowalla: train, valid, test", yelp, exact=False),
+    Given("apps_android", "apps_android_part: train, test", reviews("Apps_for_Android")),
+    Given("apps_android", "amazon_movies", ratings, exact=False),
+    Given("baby", "baby: train, valid, test", product("Baby"), ("--text=tfidf",)),
+    Given("sports", "baby: train, valid, test", product("Sports_and_Outdoors"), ("--text=tfidf",)),
+    Given("clothing", "baby: train, valid, test", product("Clothing_Shoes_and_Jewelry"), ("--text=tfidf",)),
+    Given("amazon_video", "amazon_movies", reviews("Movies_and_TV")),
+    Given("amazon_book", "amazon_books", reviews("Books")),
+    Given("amazon_music", "douban_music", reviews("CDs_and_Vinyl")),
+)
+
+
+def run(given: Given, source: Path, output: Path) -> tuple[float, float, str]:
+    """Run ``prepare``; return CPU seconds, peak memory in MiB and what it said.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    words = [given.name, f"--source={source}", f"--output={output}", "--force=true", *given.options]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "prepare", *words],
+        cwd=HERE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"prepare {' '.join(words)}: {done.stdout}")
+    text, _, last = done.stdout.rstrip("\n").rpartition("\n")
+    seconds, peak = map(float, last.split())
+    return seconds, peak, text
+
+
+def pairs_in(folder: Path) -> set[tuple[str, str]]:
+    """Return the pairs of user and item of a prepared set.
+
+    Raises:
+        RuntimeError: a pair is in two parts, or twice in one.
+    """
+    found: set[tuple[str, str]] = set()
+    rows = 0
+    for file in folder.glob("*.inter"):
+        table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False).iloc[:, :2]
+        found |= set(table.itertuples(index=False, name=None))
+        rows += len(table)
+    if rows != len(found):
+        raise RuntimeError(f"{folder}: {rows} rows are {len(found)} pairs")
+    return found
+
+
+def rows_of_table(given: Given, data: Path) -> Iterator[str]:
+    """Make one set and yield its row of the table."""
+    with tempfile.TemporaryDirectory() as temporary:
+        source, output = Path(temporary, "source"), Path(temporary, "made")
+        source.mkdir()
+        rows = rows_in(data, given.rows_of)
+        given.write(rows, source)
+        seconds, peak, said = run(given, source, output)
+        made = pairs_in(output / given.name)
+        record = json.loads((output / given.name / "prepare.json").read_text(encoding="utf-8"))
+    wanted = set(zip(rows.user_id, rows.item_id, strict=True))
+    if not made <= wanted or (given.exact and made != wanted):
+        raise RuntimeError(f"{given.name}: {len(made)} pairs were made of {len(wanted)}:\n{said}")
+    paper, counts = RECIPES[given.name].paper, record["found"]
+    told = "warns" if "not the paper's" in said or "differ" in said else "agrees"
+    cells = [
+        *(given.name, given.rows_of.partition(":")[0], " ".join(given.options), f"{len(wanted):,}"),
+        " / ".join(f"{counts[name]:,}" for name in ("users", "items", "interactions")),
+        *(f"{paper.users:,} / {paper.items:,} / {paper.interactions:,}", told),
+        *(f"{len(rows) / 1e3:,.0f}", f"{seconds:.1f}", f"{peak:,.0f}"),
+    ]
+    yield f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Make every set, and show the page."""
+    parser = page_parser(__doc__)
+    parser.add_argument("--data_path", type=Path, help="folder that holds food/, baby/, ...")
+    parser.add_argument("--only", default="", help="names of sets, with commas")
+    asked = parser.parse_args()
+    if asked.data_path is None:
+        parser.error("--data_path is needed: the folder that holds food/, baby/, ...")
+    only = set(filter(None, asked.only.split(",")))
+    lines = [
+        "# `prepare`: every set made once",
+        "",
+        "Real rows, of the same set where there is one, written in the form of the published file and made "
+        "into a set by",
+        "`prepare`, in a process of its own. Without filters every pair that was given is in one part of the "
+        "set and in no other;",
+        "with filters the set is a part of what was given. *Paper* has the counts of the paper's table, "
+        "*says* whether `prepare`",
+        "finds that the set has them.",
+        "",
+        *table_head(
+            *("set", "rows of", "options", "pairs given", "made: users / items / rows", "paper", "says"),
+            *("1000 rows read", "CPU s", "peak MiB"),
+            words=3,
+        ),
+    ]
+    for given in SETS:
+        if not only or given.name in only:
+            lines += rows_of_table(given, asked.data_path.resolve())
+            print(lines[-1], file=sys.stderr, flush=True)
+    lines += ["", f"`python -m benchmarks.prepared --data_path=DATA`; {machine()};", f"{stack()}."]
+    show_page(lines, asked.output)
+
+
+if __name__ == "__main__":
+    main()
