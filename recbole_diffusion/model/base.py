@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -30,6 +31,21 @@ class InnerProducts:
     users: Callable[[Tensor], Tensor]
     items: Tensor
     near: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+
+
+@dataclass(frozen=True)
+class HybridProducts:
+    """Scores as inner products of vectors that are dense in part and sparse in part.
+
+    Attributes:
+        users: from long [batch] to the dense parts [batch, d] and the sparse ones, CSR [batch, n_items].
+        items: dense parts, [n_items, d].
+        sparse_items: sparse parts, CSR [n_items, n_items].
+    """
+
+    users: Callable[[Tensor], tuple[Tensor, sp.csr_matrix]]
+    items: Tensor
+    sparse_items: sp.csr_matrix
 
 
 @dataclass(frozen=True)
@@ -117,6 +133,8 @@ class ModelInterface:
             drawn, and its one epoch is empty.
         renamed_weights: new dotted path of a module or parameter by the old one, for checkpoints of earlier
             versions.
+        weighed_on_validation: whether the scores are the sum of two parts, see :meth:`weighed_parts`, by a
+            weight that each validation chooses before it evaluates, and sets as ``chosen_weight``.
         fold_in_domain: ``source`` where histories are made of the items of the source domain, else None.
         share: the rows of each batch that this process trains; set by the trainer.
     """
@@ -133,6 +151,8 @@ class ModelInterface:
     takes_histories: bool = False
     constant_scores: bool = False
     computed_when_made: bool = False
+    weighed_on_validation: bool = False
+    chosen_weight: float | None = None
     fold_in_domain: str | None = None
     renamed_weights: ClassVar[Mapping[str, str]] = {}
     share: BatchShare = WHOLE
@@ -181,6 +201,13 @@ class ModelInterface:
         """
         raise TypeError(f"{type(self).__name__} declares no read-out")
 
+    def weighed_parts(self, interaction: Any) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """Return the two parts whose sum, the second by ``chosen_weight``, is the score, [batch, n_items] each.
+
+        They are new tensors, where ``weighed_on_validation``.
+        """
+        raise TypeError(f"{type(self).__name__} has no parts to weigh")
+
     # Serving.
 
     def list_note(self) -> str | None:
@@ -190,6 +217,10 @@ class ModelInterface:
     def inner_products(self) -> InnerProducts:
         """Return the vectors whose inner products are the scores, where ``has_item_vectors``."""
         raise TypeError(f"{type(self).__name__} declares no item vectors")
+
+    def hybrid_products(self) -> HybridProducts | None:
+        """Return vectors with a sparse part whose inner products are the scores; None if there are none."""
+        return None
 
     def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002
         """Return the vectors of users by their histories, [batch, d], where the model has item vectors, too.

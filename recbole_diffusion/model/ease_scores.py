@@ -14,7 +14,7 @@ user u and an item j
 and a new user with the row x has x P = (x - (x D^-1 X^T) K X) D^-1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import scipy.sparse as sp
@@ -48,6 +48,11 @@ class ByItems:
     def of_rows(self, rows: sp.csr_matrix) -> Tensor:
         """Return x B for rows x, CSR [batch, n_items]: float32 [batch, n_items]."""
         return self.weights.times(rows)
+
+    def columns(self) -> Iterator[np.ndarray]:
+        """Yield blocks of the columns of B one after the other, each float32 [n_items, block]."""
+        for strip in self.weights.parts:
+            yield strip.numpy()
 
 
 class ByUsers:
@@ -95,6 +100,23 @@ class ByUsers:
             return np.asarray((weighted[block] @ self.transposed).astype(np.float32) @ self.kernel)
 
         return self._scores(combined, rows, True)
+
+    def columns(self) -> Iterator[np.ndarray]:
+        """Yield blocks of the columns of B one after the other, each float32 [n_items, block].
+
+        Off the diagonal B_ij = -P_ij / P_jj with P = D^-1 - D^-1 X^T K X D^-1 by Woodbury's identity, and so
+        B_ij = (X^T K X)_ij / (D_i D_j P_jj).
+        """
+        by_item = self.interactions.tocsc()
+        for start in range(0, by_item.shape[1], USERS):
+            some = np.arange(start, min(start + USERS, by_item.shape[1]))
+            # K X of these items, [n_users, block], and X^T of that, [n_items, block].
+            combined = np.ascontiguousarray((by_item[:, some].T.tocsr() @ self.kernel).T)
+            block = np.asarray(self.transposed @ combined)
+            block *= (1 / self.penalties).astype(np.float32)[:, None]
+            block *= self.unexplained[some].astype(np.float32)
+            block[some, np.arange(len(some))] = 0.0
+            yield block
 
     def _scores(self, parts: Callable[[slice], np.ndarray], rows: sp.csr_matrix, new: bool) -> Tensor:
         """Return x_j - (x P D)_j / (D_j P_jj) of some rows x, with x P D = K X, or x - parts X if new.

@@ -2,28 +2,153 @@
 
 from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from recbole_diffusion.model.base import HybridProducts, InnerProducts, Recommender
 from recbole_diffusion.model.ease_scores import ByItems, ByUsers, edlae_penalties, linear_scores
+from recbole_diffusion.options.linear_term import ON_VALIDATION
 
 
-def linear_term(interactions: Any, options: Any) -> ByItems | ByUsers | None:
+class Pruned:
+    """x B from the ``k`` entries of each column of B that are largest in size; methods as of :class:`ByItems`.
+
+    Args:
+        whole: the term with all entries of B, which is not kept.
+        k: entries of a column that stay; the others are 0.
+    """
+
+    def __init__(self, whole: ByItems | ByUsers, k: int) -> None:
+        self.interactions = whole.interactions
+        # B column by column, each [block, n_items], then row by row.
+        parts = [_largest(np.ascontiguousarray(block.T), k) for block in whole.columns()]
+        self.weights = sp.vstack(parts, format="csr").T.tocsr()  # [n_items, n_items]
+
+    def of_users(self, users: np.ndarray) -> Tensor:
+        """Return the scores of trained users, float32 [batch, n_items]."""
+        return self.of_rows(self.interactions[users])
+
+    def of_rows(self, rows: sp.csr_matrix) -> Tensor:
+        """Return x B for rows x, CSR [batch, n_items]: float32 [batch, n_items]."""
+        return torch.from_numpy((rows @ self.weights).toarray())
+
+
+def _largest(rows: np.ndarray, k: int) -> sp.csr_matrix:
+    """Return the ``k`` numbers of each row that are largest in size, CSR; zeros are never among them."""
+    if k < rows.shape[1]:
+        small = np.argpartition(np.abs(rows), -k, axis=1)[:, :-k]
+        np.put_along_axis(rows, small, 0.0, axis=1)
+    return sp.csr_matrix(rows)
+
+
+def linear_term(interactions: Any, options: Any) -> ByItems | ByUsers | Pruned | None:
     """Return EASE or EDLAE of the training interactions, as a ``LinearTermOptions`` says; None for none."""
     if options.linear_term == "none":
         return None
     dropout = options.linear_dropout_prob if options.linear_term == "edlae" else 0.0
     penalties = edlae_penalties(interactions, options.linear_reg_weight, dropout)
-    return linear_scores(interactions, penalties)
+    whole = linear_scores(interactions, penalties)
+    return whole if options.linear_k is None else Pruned(whole, options.linear_k)
+
+
+def over_deviation(weight: float, scores: Tensor) -> Tensor:
+    """Return a weight over the deviation of each row's items, [batch, 1]; 0 for a row of equal numbers.
+
+    Such a row, as the linear one of an empty history, says nothing.
+    """
+    deviation = scores[:, 1:].std(1, correction=0, keepdim=True)  # without the padding item
+    return torch.where(deviation > 0, weight / deviation, 0.0)
 
 
 def by_deviation(scores: Tensor, linear: Tensor, weight: float) -> Tensor:
-    """Return s / sd(s) + w l / sd(l), with deviations over the items of each row, [batch, n_items].
+    """Return s / sd(s) + w l / sd(l), with deviations over the items of each row, [batch, n_items]."""
+    linear = linear.to(scores)
+    return scores * over_deviation(1.0, scores) + linear * over_deviation(weight, linear)
 
-    A row of equal numbers, as the linear one of an empty history, says nothing and is left at 0.
+
+class WithLinearTerm(Recommender):
+    """A model whose scores are inner products, to which ``linear_term`` may add those of a linear model.
+
+    A subclass defines :meth:`own_products` and calls :meth:`make_linear_term` in its constructor.
     """
-    total = torch.zeros_like(scores)
-    for part, of_part in ((scores, 1.0), (linear.to(scores), weight)):
-        deviation = part[:, 1:].std(1, correction=0, keepdim=True)  # without the padding item, [batch, 1]
-        total += torch.where(deviation > 0, part * (of_part / deviation), 0.0)
-    return total
+
+    options: Any
+    linear: ByItems | ByUsers | Pruned | None
+
+    def make_linear_term(self, interactions: sp.csr_matrix) -> None:
+        """Compute the term from the training interactions, CSR float32 [n_users, n_items]."""
+        self.linear = linear_term(interactions, self.options)
+        # Sums by each row's deviations are no inner products.
+        self.has_item_vectors = self.linear is None
+        if self.linear is not None and self.options.linear_weight == ON_VALIDATION:
+            self.weighed_on_validation = True
+            self.other_parameter_name = ["chosen_weight"]  # in checkpoints, beside the weights
+
+    @property
+    def weight(self) -> float:
+        """The weight of the linear scores; 1 where validation is still to choose it."""
+        if not self.weighed_on_validation:
+            return self.options.linear_weight
+        return 1.0 if self.chosen_weight is None else self.chosen_weight
+
+    def own_products(self) -> InnerProducts:
+        """Return the vectors whose inner products are the scores without the term."""
+        raise NotImplementedError
+
+    def own_scores(self, users: Tensor) -> Tensor:
+        """Return scores without the term, a new tensor [batch, n_items]."""
+        own = self.own_products()
+        return own.users(users) @ own.items.T
+
+    def inner_products(self) -> InnerProducts:
+        """Return :meth:`own_products`, where they are all.
+
+        Raises:
+            TypeError: there is a ``linear_term``.
+        """
+        if self.linear is not None:
+            raise TypeError("with linear_term, scores are not inner products")
+        return self.own_products()
+
+    @torch.no_grad()
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Return scores of all items, [batch, n_items]; a new tensor, which the evaluator may overwrite."""
+        users = interaction[self.USER_ID]
+        scores = self.own_scores(users)
+        if self.linear is None:
+            return scores
+        return by_deviation(scores, self.linear.of_users(users.cpu().numpy()), self.weight)
+
+    @torch.no_grad()
+    def weighed_parts(self, interaction: Any) -> tuple[Tensor, Tensor]:
+        """Return s / sd(s) and l / sd(l), whose weighted sum is the score, [batch, n_items] each."""
+        users = interaction[self.USER_ID]
+        parts = self.own_scores(users), self.linear.of_users(users.cpu().numpy()).to(self.device)
+        own, linear = (part * over_deviation(1.0, part) for part in parts)
+        return own, linear
+
+    def hybrid_products(self) -> HybridProducts | None:
+        """Return the scores as inner products of vectors that are dense in part and sparse in part.
+
+        For B of few entries: an item has its column of B, a user the row x over the deviation.
+        """
+        if not isinstance(self.linear, Pruned):
+            return None
+        term, own, weight = self.linear, self.own_products(), self.weight
+
+        @torch.no_grad()
+        def of(users: Tensor) -> tuple[Tensor, sp.csr_matrix]:
+            vectors = own.users(users)
+            rows = term.interactions[users.cpu().numpy()]
+            factors = over_deviation(weight, term.of_rows(rows)).numpy().ravel()
+            # [batch, d] and [batch, n_items]
+            dense = vectors * over_deviation(1.0, vectors @ own.items.T)
+            return dense, (sp.diags(factors) @ rows).tocsr().astype(np.float32)
+
+        return HybridProducts(of, own.items, term.weights.T.tocsr())
+
+    def final_diagnostics(self) -> dict[str, Any]:
+        """Return the weight that validation chose."""
+        return {"linear_weight": self.weight} if self.weighed_on_validation else {}

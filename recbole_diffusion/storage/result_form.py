@@ -64,6 +64,7 @@ EPOCH = fields(
     valid=METRICS,
     valid_iid=METRICS,
     diagnostics=kind(dict),
+    linear_weight=AMOUNT,
     ratings=each(listed(NUMBER)),
 )
 

@@ -35,6 +35,7 @@ from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
 from recbole_diffusion.trainer.plain_attributes import PlainState
 from recbole_diffusion.trainer.progress_log import Heartbeat
 from recbole_diffusion.trainer.recbole_patches import FusedSteps, RunCollector, tensorboard_in
+from recbole_diffusion.trainer.weight_choice import best_weight, check_choice
 
 
 class RunMixin(MirrorGradient, Divided):
@@ -89,18 +90,25 @@ class RunMixin(MirrorGradient, Divided):
         """Train as RecBole's ``fit`` does; after a resume, only the epochs that are left."""
         saved = saved and self.share.rank == 0
         self._train_loader, self._saved = train_data, saved
+        if self.model.weighed_on_validation:
+            check_choice(self.config, valid_data)
         if self.finished:
             self.eval_collector.data_collect(train_data)
         else:
             self.logger.info(self._beginning(train_data))
+            if self.start_epoch >= self.epochs:  # given weights are evaluated, and no others
+                self._choose_weight(valid_data)
             super().fit(
                 train_data, valid_data, verbose, saved, show_progress, self._after_validation(callback_fn)
             )
             self._close_epoch()
         epoch = self.records[-1]["epoch"] if self.records else -1
+        validated = self.best_file.is_file()
+        if saved and not validated:
+            self._choose_weight(valid_data)
         if epoch > self._last_saved:
             self._save_last(epoch)
-        if saved and not self.best_file.is_file():  # nothing was validated
+        if saved and not validated:
             self._save_checkpoint(epoch, verbose)
         self.tensorboard.close()
         return self.best_valid_score, self.best_valid_result
@@ -192,7 +200,10 @@ class RunMixin(MirrorGradient, Divided):
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict]:
         start = time.perf_counter()
-        found = super()._valid_epoch(valid_data, show_progress) if self.share.rank == 0 else None
+        found = None
+        if self.share.rank == 0:
+            self._choose_weight(valid_data)
+            found = super()._valid_epoch(valid_data, show_progress)
         score, result = agreed(self.share, found)
         self._add_to_record("valid_seconds", round(time.perf_counter() - start, 4))
         self._add_to_record("valid", {name: float(value) for name, value in result.items()})
@@ -205,6 +216,17 @@ class RunMixin(MirrorGradient, Divided):
             self._add_to_record(UNSHIFTED, {name: float(value) for name, value in values.items()})
             self.rated = rated
         return score, result
+
+    def _choose_weight(self, valid_data: Any) -> None:
+        """Choose the weight of a model's second part on validation, where the model asks for that."""
+        if not self.model.weighed_on_validation:
+            return
+        metric = self.config.general.valid_metric
+        self.model.chosen_weight, value = best_weight(self.model, valid_data, metric)
+        self.logger.info(
+            "linear_weight %g chosen on validation (%s %.4f)", self.model.chosen_weight, metric, value
+        )
+        self._add_to_record("linear_weight", self.model.chosen_weight)
 
     def _add_to_record(self, name: str, value: Any) -> None:
         """Add a value to the record of the current epoch, which its validation closes."""

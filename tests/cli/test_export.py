@@ -6,11 +6,14 @@ import sys
 import faiss
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from safetensors.numpy import load_file
 
+from recbole_diffusion import load_run
 from recbole_diffusion.cli import main as cli
 from recbole_diffusion.cli.machine import MachineOptions
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.serving.loaded_run import LOAD_OPTIONS
 
 
@@ -136,3 +139,69 @@ def test_unknown_items_to_leave_out_are_refused(ask, tmp_path):
     (tmp_path / "out.txt").write_text("nobody\n")
     error = ask(f"--without={tmp_path / 'out.txt'}", model="BPR", code=2)
     assert "1 item to be left out is not in the run's data set, first 'nobody'" in error
+
+
+@pytest.fixture(scope="module")
+def with_term(folder_of, served_data):
+    """Return a function from ``linear_k`` to a run of TVDiff's weights with a linear term."""
+    from recbole_diffusion import run
+
+    folders = {}
+
+    def get(k):
+        if k not in folders:
+            options = {"epochs": 0, "linear_term": "ease", "linear_reg_weight": 3.0, "linear_k": k}
+            options |= {"linear_weight": "valid", "run_dir": str(served_data / f"term-{k}")}
+            folders[k] = run(continue_from=folder_of("TVDiff"), overrides=options)["run_dir"]
+        return folders[k]
+
+    return get
+
+
+def exported(run_dir, folder, *words):
+    assert cli.main(["export", f"--run={run_dir}", f"--output={folder}", *words]) == 0
+    names = {name: (folder / f"{name}.txt").read_text().splitlines() for name in ("users", "items")}
+    dense = [load_file(folder / f"{name}.safetensors")["vectors"] for name in ("users", "items")]
+    sparse = [sp.load_npz(folder / f"{name}_sparse.npz") for name in ("users", "items")]
+    return names, dense[0] @ dense[1].T + (sparse[0] @ sparse[1].T).toarray(), sparse
+
+
+def test_a_pruned_linear_term_is_exported_as_a_sparse_part(with_term, tmp_path, capsys):
+    """The lists by the files alone are those of ``recommend``."""
+    names, scores, (of_users, of_items) = exported(with_term(7), tmp_path / "vectors")
+    run = load_run(with_term(7))
+    assert f"sparse  {of_users.nnz:,} entries of users, {of_items.nnz:,} of items" in capsys.readouterr().out
+    assert of_items.getnnz(axis=1).max() == 7
+    numbers = torch.from_numpy(run.users.numbers_of(names["users"]))
+    of_run = run.model.full_sort_predict({run.model.USER_ID: numbers}).detach().numpy()[:, 1:]
+    np.testing.assert_allclose(scores, of_run, rtol=1e-4, atol=1e-4)
+    best = np.array(names["items"])[np.argsort(-scores, axis=1)[:, :5]]
+    lists = run.recommend(k=5, exclude="none").groupby("user")["item"].agg(list)
+    for user, found in zip(names["users"], best, strict=True):
+        assert lists[user] == found.tolist()
+
+
+def test_items_left_out_stay_coordinates_of_users(with_term, tmp_path):
+    (tmp_path / "out.txt").write_text("ü3\nü5\n", encoding="utf-8")
+    names, scores, _ = exported(with_term(7), tmp_path / "all")
+    fewer, some, (of_users, of_items) = exported(
+        with_term(7), tmp_path / "some", f"--without={tmp_path / 'out.txt'}"
+    )
+    kept = [names["items"].index(item) for item in fewer["items"]]
+    assert len(kept) == 58
+    np.testing.assert_array_equal(some, scores[:, kept])
+    assert (tmp_path / "some/coordinates.txt").read_text().splitlines() == names["items"]
+    assert of_users.shape[1] == of_items.shape[1] == 60
+
+
+def test_what_cannot_be_exported_with_a_linear_term_is_told(with_term, tmp_path, capsys):
+    whole, pruned = with_term(None), with_term(7)
+    assert cli.main(["export", f"--run={whole}", f"--output={tmp_path / 'x'}"]) == 2
+    told = capsys.readouterr().err
+    assert "B has 60 x 60 weights" in told
+    assert f"--continue_from={whole} --epochs=0 --linear_k=200" in told
+    assert cli.main(["export", f"--run={pruned}", f"--output={tmp_path / 'x'}", "--index=flat"]) == 2
+    assert "sparse in part (linear_k is 7); leave --index out" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="the command export writes them"):
+        load_run(pruned).vectors()
+    assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ import torch
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model import base, ease
 from recbole_diffusion.model.ease_scores import ByItems, ByUsers, edlae_penalties, linear_scores
+from recbole_diffusion.model.full_rank import Pruned
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,23 @@ def test_scores_are_those_of_the_formula(rows, form, dropout_prob):
     new = (np.random.default_rng(1).random((400, 50)) < 0.3).astype(np.float32)  # more than a block
     new[5] = 0
     np.testing.assert_allclose(linear.of_rows(sp.csr_matrix(new)), new.astype(np.float64) @ B, atol=2e-5)
+    np.testing.assert_allclose(np.hstack(list(linear.columns())), B, atol=2e-6)
+
+
+@pytest.mark.parametrize("form", [ByItems, ByUsers])
+@pytest.mark.parametrize("k", [4, 50, 1000])
+def test_the_entries_of_each_column_that_are_largest_in_size_stay(rows, form, k, monkeypatch):
+    monkeypatch.setattr("recbole_diffusion.model.ease_scores.USERS", 16)  # blocks of columns
+    whole = form(sp.csr_matrix(rows), 3.0)
+    B = np.hstack(list(whole.columns()))
+    smallest = -np.sort(-np.abs(B), axis=0)[min(k, 50) - 1]
+    expected = np.where(np.abs(B) >= smallest, B, 0)
+    pruned = Pruned(whole, k)
+    assert np.array_equal(pruned.weights.toarray(), expected)
+    assert (expected < 0).any()
+    assert pruned.weights.getnnz(axis=0).max() <= k
+    some = np.array([3, 7, 29, 3])
+    np.testing.assert_allclose(pruned.of_users(some), rows[some] @ expected, atol=1e-6)
 
 
 def test_the_smaller_matrix_is_taken(rows):

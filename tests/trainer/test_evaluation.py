@@ -1,5 +1,6 @@
 """Evaluation in a run: RecBole's numbers from one ranking, and scores that cannot be ranked."""
 
+import json
 import random
 
 import numpy as np
@@ -11,7 +12,7 @@ from recbole_diffusion.compat import Collector, Evaluator, EvaluatorType, FullSo
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.data.ratings import has_ratings
-from recbole_diffusion.errors import RunError
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation import candidates, search, vector_ranking
 from recbole_diffusion.evaluation.lists import TopKLists
 from recbole_diffusion.evaluation.metrics import RunEvaluator
@@ -23,6 +24,7 @@ from recbole_diffusion.model.recbole_models import asking
 from recbole_diffusion.registry import model_class
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer.factory import trainer_for
+from recbole_diffusion.trainer.weight_choice import WEIGHTS
 
 SMALL = {"topk": [5], "valid_metric": "Recall@5"}
 
@@ -354,3 +356,40 @@ def test_the_floor_keeps_every_cell_of_the_lists_and_few_others():
     assert (values > -torch.inf).sum(1).double().mean() < 15
     assert candidates.floor_of(scores, 50) is None  # 400 groups of five
     assert candidates.cells_from(torch.ones(3, 50), torch.zeros(3, 1)) is None  # all of them
+
+
+WEIGHED = {"hidden_size": 8, "steps": 3, "seed": 4, "linear_term": "ease", "linear_weight": "valid"}
+
+
+def test_the_weight_of_the_linear_term_is_that_of_the_best_validation(few_tastes, tmp_path):
+    """Against an evaluation by each weight; a run of the same weights by the chosen number is equal."""
+    options = {**few_tastes, **WEIGHED, "linear_reg_weight": 2.0, "linear_k": 30}
+    found = run("TVDiff", "ties", overrides={**options, "epochs": 3, "run_dir": str(tmp_path / "chosen")})
+    trained = load_run(tmp_path / "chosen")
+    chosen = trained.model.chosen_weight
+    assert chosen == found["diagnostics"]["linear_weight"]
+    by_weight = {}
+    for weight in WEIGHTS:
+        trained.model.chosen_weight = weight
+        by_weight[weight] = trained.evaluate(["valid"])["valid"]["recall@5"]
+    assert len(set(by_weight.values())) > 3
+    assert by_weight[chosen] == max(by_weight.values()) == pytest.approx(found["best_valid_score"], abs=1e-4)
+    lines = RunFolder(tmp_path / "chosen").metrics.read_text().splitlines()
+    assert json.loads(lines[found["best_epoch"]])["linear_weight"] == chosen
+    given = {"load_checkpoint": found["run_dir"] + "/best.pt", "epochs": 0, "linear_weight": chosen}
+    again = run("TVDiff", "ties", overrides={**options, **given, "run_dir": str(tmp_path / "given")})
+    assert (again["valid"], again["test"]) == (found["valid"], found["test"])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"valid_metric": "GAUC", "metrics": ["Recall", "GAUC"]}, "valid_metric is GAUC; it takes recall,"),
+        ({"eval_args": {"mode": "uni20"}}, "eval_args.mode is uni20; it needs full"),
+        ({"eval_args": {"split": {"RS": [0.9, 0, 0.1]}}}, "there is no validation part"),
+    ],
+)
+def test_a_weight_that_no_validation_can_choose_is_refused(few_tastes, tmp_path, given, told):
+    with pytest.raises(UsageError, match=told):
+        run("TVDiff", "ties", overrides={**few_tastes, **WEIGHED, **given, "run_dir": str(tmp_path / "run")})
+    assert not (tmp_path / "run").exists()

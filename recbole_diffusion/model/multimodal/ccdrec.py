@@ -37,7 +37,7 @@ from recbole_diffusion.compat import InputType
 from recbole_diffusion.model import loss as losses
 from recbole_diffusion.model.base import InnerProducts, WholeGraphModel, pairs_of_rows
 from recbole_diffusion.model.ema import AveragedWeights
-from recbole_diffusion.model.full_rank import by_deviation, linear_term
+from recbole_diffusion.model.full_rank import WithLinearTerm
 from recbole_diffusion.model.multimodal.backbone import Backbone
 from recbole_diffusion.model.multimodal.batch_softmax import batch_softmax
 from recbole_diffusion.model.multimodal.bm3 import BM3
@@ -68,7 +68,7 @@ BACKBONES: dict[str, type[Backbone]] = {
 }
 
 
-class CCDRec(WholeGraphModel):
+class CCDRec(WithLinearTerm, WholeGraphModel):
     """A multimodal backbone with three additions, each of which can be switched off.
 
     * DMA (``aligning``): a diffusion estimates the free item vectors back from noise and modalities (Eq. 1 to
@@ -116,8 +116,7 @@ class CCDRec(WholeGraphModel):
         self.positives = self.backbone.positives
         self.draws_from_chain = o.negative_sampler == CURRICULAR
         # A linear model of full rank beside the vectors, with which scores are no inner products any more.
-        self.linear = linear_term(self.backbone.interactions, o)
-        self.has_item_vectors = self.linear is None
+        self.make_linear_term(self.backbone.interactions)
         self.fusion = None
         if o.aligning:
             estimator = self._estimator()
@@ -251,24 +250,9 @@ class CCDRec(WholeGraphModel):
         if self.fusion is not None:
             self.fusion.forget()
 
-    def inner_products(self) -> InnerProducts:
-        """Return :meth:`vectors` as they score.
-
-        Raises:
-            TypeError: there is a ``linear_term``.
-        """
-        if self.linear is not None:
-            raise TypeError("with linear_term, scores are not inner products")
-        return super().inner_products()
-
-    @torch.no_grad()
-    def full_sort_predict(self, interaction: Any) -> Tensor:
-        """Return scores of all items, [batch, n_items]; a new tensor, which the evaluator may overwrite."""
-        scores = super().full_sort_predict(interaction)
-        if self.linear is None:
-            return scores
-        linear = self.linear.of_users(interaction[self.USER_ID].cpu().numpy())
-        return by_deviation(scores, linear, self.options.linear_weight)
+    def own_products(self) -> InnerProducts:
+        """Return :meth:`vectors` as they score without the linear term."""
+        return WholeGraphModel.inner_products(self)
 
     def predict(self, interaction: Any) -> Tensor:
         """Return the scores of user-item pairs, [batch]."""

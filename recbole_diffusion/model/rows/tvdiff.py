@@ -36,8 +36,8 @@ from recbole_diffusion.compat.processor import WIDE, multiplies_bfloat16
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.diffusion import GaussianDiffusion, sinusoidal_embedding, uniform_steps
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import FoldInHistories, InnerProducts, Recommender, pairs_of_rows
-from recbole_diffusion.model.full_rank import by_deviation, linear_term
+from recbole_diffusion.model.base import FoldInHistories, InnerProducts, pairs_of_rows
+from recbole_diffusion.model.full_rank import WithLinearTerm, by_deviation
 from recbole_diffusion.model.history_model import history_rows
 from recbole_diffusion.model.layers import noise_factor, pair_scores
 from recbole_diffusion.model.precision import in_single
@@ -52,7 +52,7 @@ from recbole_diffusion.sampler.row_proportion import RowProportion
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
-class TVDiff(Recommender):
+class TVDiff(WithLinearTerm):
     """Diffusion of user rows with three views, each a switch.
 
     A user's row x_0 [n_items] is noised to x_t (Eq. 1) and reconstructed as x0_hat = u_t H^T with u_t =
@@ -117,8 +117,7 @@ class TVDiff(Recommender):
         # The same for lists, within the tolerance.
         self.near_users = KeptUsers(self.n_users, width, self._near_vectors)
         # A linear model of full rank beside the denoiser, with which scores are no inner products any more.
-        self.linear = linear_term(interactions, o)
-        self.has_item_vectors = self.linear is None
+        self.make_linear_term(interactions)
         self._forget()
 
     @classmethod
@@ -309,14 +308,8 @@ class TVDiff(Recommender):
         # x_0 W_I, [batch, d]: the sum of W_I over the user's items.
         return self._reverse(losses.sum_by_row(self.W_I, items, starts), generator)
 
-    def inner_products(self) -> InnerProducts:
-        """Return u_0 and H; a chain without noise runs for the asked users, for lists in short.
-
-        Raises:
-            TypeError: there is a ``linear_term``.
-        """
-        if self.linear is not None:
-            raise TypeError("with linear_term, scores are not inner products")
+    def own_products(self) -> InnerProducts:
+        """Return u_0 and H; a chain without noise runs for the asked users, for lists in short."""
 
         def of(users: Tensor) -> Tensor:
             # A noisy chain draws by block of users, so that its vectors come from there.
@@ -359,11 +352,12 @@ class TVDiff(Recommender):
         return self._short[0]
 
     def final_diagnostics(self) -> dict[str, Any]:
-        """Return the products and the error of the chain that made the lists."""
+        """Return the products and the error of the chain that made the lists, and the term's weight."""
+        found = super().final_diagnostics()
         short = self._short[0] if self._short else None
         if short is None:
-            return {}
-        return {"chain": {"products": len(short.blocks), "largest_error": short.error}}
+            return found
+        return found | {"chain": {"products": len(short.blocks), "largest_error": short.error}}
 
     def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:
         """Return u_0 of users by their items, [batch, width]; ``seed`` of the chain's noise."""
@@ -376,7 +370,7 @@ class TVDiff(Recommender):
         if self.linear is None:
             return scores
         linear = self.linear.of_rows(history_rows(histories, self.n_items))
-        return by_deviation(scores, linear, self.options.linear_weight)
+        return by_deviation(scores, linear, self.weight)
 
     def _noisy(self) -> bool:
         return self.options.sampling_steps > 0 or self.options.sampling_noise
@@ -418,18 +412,12 @@ class TVDiff(Recommender):
         return self._vectors(z, torch.zeros(1, dtype=torch.long, device=z.device))
 
     @torch.no_grad()
-    def full_sort_predict(self, interaction: Any) -> Tensor:
-        """Return scores of all items, [batch, n_items]; a new tensor, which the evaluator may overwrite."""
-        users = interaction[self.USER_ID]
+    def own_scores(self, users: Tensor) -> Tensor:
+        """Return scores of all items without the linear term, a new tensor [batch, n_items]."""
         if self.options.scoring == "dense":
-            scores = self._dense_scores(users)
-        else:
-            # [batch, width] x [width, n_items]
-            scores = self.user_vectors(users) @ self._cache["H"].T
-        if self.linear is None:
-            return scores
-        linear = self.linear.of_users(users.cpu().numpy())
-        return by_deviation(scores, linear, self.options.linear_weight)
+            return self._dense_scores(users)
+        # [batch, width] x [width, n_items]
+        return self.user_vectors(users) @ self._cache["H"].T
 
     @torch.no_grad()
     def predict(self, interaction: Any) -> Tensor:

@@ -76,6 +76,12 @@ class TestTVDiffWithLinearTerm(ModelContract):
     epochs = 6
 
 
+class TestTVDiffWithPrunedTermByValidation(ModelContract):
+    model = "TVDiff"
+    options = {**SMALL, "linear_term": "ease", "linear_reg_weight": 5.0, "linear_k": 9, "linear_weight": "valid"}
+    epochs = 6
+
+
 @pytest.fixture
 def build(checkerboard):
     def make(**options) -> Built:
@@ -498,10 +504,12 @@ def test_view_three_by_judges_draws_hard_items_of_a_rows_own(build, monkeypatch)
     assert len(seen["drawn"].unique()) > 10
 
 
-def test_the_linear_term_is_added_by_deviations(build):
+@pytest.mark.parametrize("k", [None, 6])
+def test_the_linear_term_is_added_by_deviations(build, k):
     """Against the plain formula: rows by their own deviations, EASE's weights from RecBole's equations."""
     plain, built = (
-        build(linear_term=term, linear_weight=0.7, linear_reg_weight=4.0) for term in ("none", "ease")
+        build(linear_term=term, linear_weight=0.7, linear_reg_weight=4.0, linear_k=k)
+        for term in ("none", "ease")
     )
     built.model.load_state_dict(plain.model.state_dict())
     users = torch.arange(1, 12)
@@ -512,6 +520,8 @@ def test_the_linear_term_is_added_by_deviations(build):
     P = torch.linalg.inv(X.T @ X + 4.0 * torch.eye(X.shape[1], dtype=torch.float64))
     B = -P / P.diagonal()
     B.fill_diagonal_(0)
+    if k is not None:
+        B[B.abs() < B.abs().sort(0, descending=True).values[k - 1]] = 0
     linear = X[users] @ B
     expected = s / s[:, 1:].std(1, correction=0, keepdim=True)
     expected = expected + 0.7 * linear / linear[:, 1:].std(1, correction=0, keepdim=True)

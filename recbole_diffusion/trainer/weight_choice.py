@@ -1,0 +1,62 @@
+"""The weight of two parts of a model's scores, chosen by a validation before it evaluates."""
+
+from typing import Any
+
+import torch
+
+from recbole_diffusion.compat import FullSortEvalDataLoader
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.evaluation.lists import USER_METRICS, TopKLists
+
+# By steps of about the root of two.
+WEIGHTS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
+
+
+def check_choice(config: Any, valid_data: Any) -> None:
+    """Check that a validation can choose a weight.
+
+    Args:
+        config: the run's.
+        valid_data: loader of the validation part, or None.
+
+    Raises:
+        UsageError: there is no validation, it does not rank all items, or its metric is not a mean over
+            users.
+    """
+    name = config.general.valid_metric.lower().partition("@")[0]
+    if valid_data is None:
+        why = "there is no validation part; change the split"
+    elif not isinstance(valid_data, FullSortEvalDataLoader):
+        why = f"eval_args.mode is {config['eval_args']['mode']['valid']}; it needs full"
+    elif name not in USER_METRICS or not config["valid_metric_bigger"]:
+        why = f"valid_metric is {config.general.valid_metric}; it takes {', '.join(USER_METRICS)}, as Recall@20"
+    else:
+        return
+    raise UsageError(f"linear_weight: valid is chosen on validation, but {why}, or give a number")
+
+
+@torch.no_grad()
+def best_weight(model: Any, loader: Any, metric: str) -> tuple[float, float]:
+    """Return the weight with the best metric, of equal ones the smallest, and the metric.
+
+    The parts are computed once; each weight costs the ranking of their sum.
+
+    Args:
+        model: has ``weighed_parts``.
+        loader: of the validation part, with all items ranked.
+        metric: the name of a metric by user, as ``Recall@20``.
+    """
+    model.eval()
+    name, _, k = metric.lower().partition("@")
+    lists = {weight: TopKLists(int(k)) for weight in WEIGHTS}
+    for interaction, history, rows, items in loader:
+        batch = interaction.to(model.device)
+        own, added = model.weighed_parts(batch)  # [batch, n_items] each
+        own[:, 0] = -torch.inf
+        if history is not None:
+            own[history] = -torch.inf
+        for weight, found in lists.items():
+            found.add(torch.add(own, added, alpha=weight), batch[model.USER_ID], rows, items)
+    values = {weight: float(found.metric(name, int(k)).mean()) for weight, found in lists.items()}
+    best = max(WEIGHTS, key=values.__getitem__)
+    return best, values[best]
