@@ -41,8 +41,8 @@ COMMAND = Command(
     """
 Writes user and item vectors whose inner products are the run's scores: users.safetensors and
 items.safetensors (tensor 'vectors', float32), the original id of each row in users.txt and items.txt, and
-export.json. With linear_term and linear_k also their sparse parts: users_sparse.npz and items_sparse.npz (scipy
-CSR), and coordinates.txt.
+export.json. With linear_term and linear_k also their sparse parts: users_sparse.npz and items_sparse.npz
+(scipy CSR), and coordinates.txt.
 """,
     ExportOptions,
 )
@@ -80,9 +80,8 @@ def export(argv: Sequence[str]) -> int:
         f"{counted(record['width'], 'number')}"
     ]
     if "entries" in record:
-        lines.append(
-            f"sparse  {record['entries']['users']:,} entries of users, {record['entries']['items']:,} of items"
-        )
+        entries = record["entries"]
+        lines.append(f"sparse  {entries['users']:,} entries of users, {entries['items']:,} of items")
     if "index" in record:
         index = record["index"]
         lines.append(f"index   {index['kind']}, built in {index['build_seconds']} s")

@@ -202,9 +202,9 @@ class ModelInterface:
         raise TypeError(f"{type(self).__name__} declares no read-out")
 
     def weighed_parts(self, interaction: Any) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        """Return the two parts whose sum, the second by ``chosen_weight``, is the score, [batch, n_items] each.
+        """Return the two parts of the scores, new tensors [batch, n_items], where ``weighed_on_validation``.
 
-        They are new tensors, where ``weighed_on_validation``.
+        The score is their sum, the second times ``chosen_weight``.
         """
         raise TypeError(f"{type(self).__name__} has no parts to weigh")
 

@@ -13,7 +13,7 @@ from recbole_diffusion.options.linear_term import ON_VALIDATION
 
 
 class Pruned:
-    """x B from the ``k`` entries of each column of B that are largest in size; methods as of :class:`ByItems`.
+    """x B from the ``k`` entries of each column of B that are largest in size; used as :class:`ByItems` is.
 
     Args:
         whole: the term with all entries of B, which is not kept.
@@ -143,7 +143,7 @@ class WithLinearTerm(Recommender):
             vectors = own.users(users)
             rows = term.interactions[users.cpu().numpy()]
             factors = over_deviation(weight, term.of_rows(rows)).numpy().ravel()
-            # [batch, d] and [batch, n_items]
+            # s / sd(s) is u / sd(s) with the item's own vector, [batch, d].
             dense = vectors * over_deviation(1.0, vectors @ own.items.T)
             return dense, (sp.diags(factors) @ rows).tocsr().astype(np.float32)
 

@@ -17,8 +17,8 @@ class LinearTermOptions:
         choices=("none", "ease", "edlae"),
     )
     linear_weight: float | str = option(
-        "weight of the linear scores against the model's, both by their deviation over a user's items; valid: "
-        "each validation chooses it by valid_metric before it evaluates",
+        "weight of the linear scores against the model's, both by their deviation over a user's items; "
+        "valid: each validation chooses it by valid_metric before it evaluates",
         low=0,
         open_low=True,
         words=(ON_VALIDATION,),

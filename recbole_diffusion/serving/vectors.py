@@ -76,8 +76,8 @@ def _no_vectors(run: ServedRun, hybrid: bool) -> UsageError:
     name, term = run.config["model"], getattr(run.config.options, "linear_term", "none")
     if hybrid:
         return UsageError(
-            f"the vectors of {name} with linear_term: {term} are sparse in part, which two arrays do not hold; "
-            "the command export writes them"
+            f"the vectors of {name} with linear_term: {term} are sparse in part, which two arrays do not "
+            "hold; the command export writes them"
         )
     if term != "none":
         return UsageError(

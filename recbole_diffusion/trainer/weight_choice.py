@@ -29,7 +29,8 @@ def check_choice(config: Any, valid_data: Any) -> None:
     elif not isinstance(valid_data, FullSortEvalDataLoader):
         why = f"eval_args.mode is {config['eval_args']['mode']['valid']}; it needs full"
     elif name not in USER_METRICS or not config["valid_metric_bigger"]:
-        why = f"valid_metric is {config.general.valid_metric}; it takes {', '.join(USER_METRICS)}, as Recall@20"
+        known = ", ".join(USER_METRICS)
+        why = f"valid_metric is {config.general.valid_metric}; it takes {known}, as in Recall@20"
     else:
         return
     raise UsageError(f"linear_weight: valid is chosen on validation, but {why}, or give a number")

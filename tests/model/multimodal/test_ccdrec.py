@@ -332,6 +332,16 @@ def test_the_linear_term_is_added_by_deviations(build):
     assert torch.allclose(summed.eval().full_sort_predict(asked)[:, 1:], expected, atol=1e-4)
 
 
+def test_a_pruned_linear_term_is_a_sparse_part_of_the_vectors(build):
+    model = build(linear_term="ease", linear_reg_weight=4.0, linear_k=5).model.eval()
+    users = torch.arange(1, 9)
+    found = model.hybrid_products()
+    dense, sparse = found.users(users)
+    assert 0 < found.sparse_items.getnnz(axis=1).max() <= 5
+    scores = dense @ found.items.T + torch.from_numpy((sparse @ found.sparse_items.T).toarray())
+    assert torch.allclose(scores[:, 1:], model.full_sort_predict({model.USER_ID: users})[:, 1:], atol=1e-5)
+
+
 def test_second_negatives_are_within_the_user_s_top_share(build):
     built = build(score_share=0.5, candidate_ratio=1.0, top_ratio=1.0)
     model, batch = built.model.eval(), built.batch()

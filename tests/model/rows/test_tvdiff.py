@@ -73,12 +73,7 @@ class TestDiffRecBackbone(ModelContract):
 class TestTVDiffWithLinearTerm(ModelContract):
     model = "TVDiff"
     options = {**SMALL, "linear_term": "edlae", "linear_reg_weight": 5.0, "linear_dropout_prob": 0.2}
-    epochs = 6
-
-
-class TestTVDiffWithPrunedTermByValidation(ModelContract):
-    model = "TVDiff"
-    options = {**SMALL, "linear_term": "ease", "linear_reg_weight": 5.0, "linear_k": 9, "linear_weight": "valid"}
+    options |= {"linear_weight": "valid"}
     epochs = 6
 
 
