@@ -125,9 +125,9 @@ class WithLinearTerm(Recommender):
     def weighed_parts(self, interaction: Any) -> tuple[Tensor, Tensor]:
         """Return s / sd(s) and l / sd(l), whose weighted sum is the score, [batch, n_items] each."""
         users = interaction[self.USER_ID]
-        parts = self.own_scores(users), self.linear.of_users(users.cpu().numpy()).to(self.device)
-        own, linear = (part * over_deviation(1.0, part) for part in parts)
-        return own, linear
+        assert self.linear is not None
+        own, linear = self.own_scores(users), self.linear.of_users(users.cpu().numpy()).to(self.device)
+        return own * over_deviation(1.0, own), linear * over_deviation(1.0, linear)
 
     def hybrid_products(self) -> HybridProducts | None:
         """Return the scores as inner products of vectors that are dense in part and sparse in part.
