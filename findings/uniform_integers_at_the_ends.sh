@@ -3,10 +3,10 @@
 #
 # Guess: uniformint("layers", 1, 4) draws 1, 2, 3 and 4 alike, as its name says and as randint does; a quantized draw stays between its bounds.
 # Seen:  uniformint rounds a uniform number between 1 and 4, so that each end comes half as often as what is between: 1/6, 1/3, 1/3, 1/6;
-#        of 1, 2, 3 half of all trials are 2. TPE weighs by that prior too. qloguniform from 1 to 100 in steps of 10, a batch or an embedding
-#        size, is 0 in a third of all draws, below its lower bound; quniform from 1 to 10 in steps of 3 is 0 too.
+#        of 1, 2, 3 half of all trials are 2. qloguniform from 1 to 100 in steps of 10, a batch or an embedding size, is 0 in a third of all
+#        draws, below its lower bound; quniform from 1 to 10 in steps of 3 is 0 too.
 # So:    a random search looks at the smallest and the largest value of a range half as often as at those between, and a best value "in the
-#        middle" was partly put there. Use randint(low, high + 1), or choice; sizes that are 0 fail or, worse, train an empty model.
+#        middle" was partly put there. Use randint(low, high + 1), or choice.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
