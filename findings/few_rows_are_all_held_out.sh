@@ -5,8 +5,9 @@
 # Seen:  such a user has all rows held out and none left: the last 0 of a list are the whole list. With 0.1 that is everybody with five rows or
 #        fewer, while six to fourteen rows give one. Of users with 1 to 12 rows 28 % of all rows are held out, and 42 % of the tested users
 #        have no row in training. SampleFrac, its twin at random, holds out none of them.
-# So:    in a log with many short histories the newest part is mostly cold users with long test lists: recall and precision of the same model
-#        say something else than after SampleFrac. Drop users with fewer than 1 / (2 * fraction) rows first. 2026.4 has the same code.
+# So:    in a log with many short histories a large part of the newest tenth is whole histories of cold users, with long test lists: recall and
+#        precision of the same model say something else than after SampleFrac. Drop users with 1 / (2 * fraction) rows or fewer first. 2026.4
+#        has the same code.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
