@@ -27,7 +27,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pandas as pd
@@ -132,6 +132,11 @@ class AtomicFile:
                 raise self.fault(line, f"{len(fields)} fields", f"{width} as in the header", remedy)
         return rows
 
+    def lines_inside(self, rows: int) -> int:
+        """Return how many lines lie inside of quoted fields, given the number of rows."""
+        unquoted = b'"' not in self.raw or self.quoting == csv.QUOTE_NONE
+        return 0 if unquoted else lines_beyond(io.BytesIO(self.raw), rows)
+
     def check_numbers(self, columns: dict[str, FeatureType], wanted: list[str], seq_separator: str) -> None:
         """Raise at the first value of a float or float_seq column that is not a number."""
         numbers = [
@@ -202,6 +207,15 @@ class AtomicFile:
         )
         frame.columns = wanted
         return frame
+
+
+def lines_beyond(lines: BinaryIO, rows: int) -> int:
+    """Return how many lines of a file are neither its header nor one of its rows, nor blank."""
+    ends = sum(block.count(b"\n") for block in iter(lambda: lines.read(2**20), b""))
+    if ends <= rows + 1:
+        return 0
+    lines.seek(0)
+    return max(sum(bool(line.strip()) for line in lines) - 1 - rows, 0)
 
 
 def _are_numbers(texts: list[str], ignored: tuple[str, ...]) -> bool:

@@ -56,13 +56,24 @@ def data_fingerprints(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     Args:
         parts: the parts of one data set by name, ``train`` among them.
     """
-    train, found = parts["train"], part_fingerprints(parts)
+    return part_fingerprints(parts) | _beside(parts["train"])
+
+
+def whole_fingerprints(dataset: Any) -> dict[str, dict[str, Any]]:
+    """Return :func:`data_fingerprints` of a data set before it is split, its interactions as ``data``."""
+    return part_fingerprints({"data": dataset}) | _beside(dataset)
+
+
+def _beside(train: Any) -> dict[str, dict[str, Any]]:
+    """Return the fingerprints of what a data set has beside its interactions."""
+    found = {}
     if getattr(train, "source", None) is not None:
         found |= part_fingerprints({"source": train.source})
     for name, feat in (("users", "user_feat"), ("items", "item_feat"), ("the graph", "kg_feat")):
         table = getattr(train, feat, None)
         if table is not None:
-            rows, columns = np.arange(len(table), dtype=np.uint64), list(table.columns)
+            rows = np.arange(len(table), dtype=np.uint64)
+            columns = [column for column in table.columns if not _of_lists(table[column])]
             values = {column: _digits(_with(_mixed(rows), table[column])) for column in columns}
             found[f"columns of {name}"] = {"rows": len(rows), "fingerprint": "", "columns": values}
     for name, modality in (getattr(train, "modalities", None) or {}).items():
@@ -116,10 +127,19 @@ def _of_tokens(tokens: np.ndarray) -> np.ndarray:
 def _columns_of(part: Any) -> dict[str, Any]:
     """Return the columns of a part besides user and item, ratings that became labels included."""
     columns = {name: part.inter_feat[name] for name in part.inter_feat.columns}
-    columns = {name: values for name, values in columns.items() if np.ndim(values) == 1}  # no sequences
+    columns = {
+        name: values
+        for name, values in columns.items()
+        if np.ndim(values) == 1 and not _of_lists(values)  # no sequences
+    }
     if getattr(part, "kept_ratings", None) is not None:
         columns[part.config["RATING_FIELD"]] = rating_column(part)
     return {name: values for name, values in columns.items() if name not in (part.uid_field, part.iid_field)}
+
+
+def _of_lists(values: Any) -> bool:
+    """Return whether a column holds sequences, in a table that is no tensor yet."""
+    return getattr(values, "dtype", None) == np.dtype(object)
 
 
 def _with(hashes: np.ndarray, values: Any) -> np.ndarray:

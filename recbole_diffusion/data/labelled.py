@@ -69,6 +69,7 @@ def read_labelled(path: Path, user_field: str, item_field: str) -> tuple[pd.Data
         raise UsageError(
             f"{path} cannot be read: {error}; write one value per column, tab-separated, in UTF-8"
         ) from error
+    _refuse_open_quotes(path, frame)
     columns = []
     for field, usual in ((user_field, "userID"), (item_field, "itemID")):
         found = [name for name in (field, usual) if name in frame.columns]
@@ -98,6 +99,23 @@ def read_labelled(path: Path, user_field: str, item_field: str) -> tuple[pd.Data
         )
     rows = frame.loc[order, columns].reset_index(drop=True)
     return rows.set_axis([user_field, item_field], axis=1), sizes
+
+
+def _refuse_open_quotes(path: Path, frame: pd.DataFrame) -> None:
+    """Refuse fields with a line end inside: a quote that is not closed takes the next rows into its field.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if b'"' not in path.read_bytes():
+        return
+    broken = frame.apply(lambda column: column.str.contains("[\r\n]", na=False)).any(axis=1).to_numpy()
+    if broken.any():
+        row = int(np.flatnonzero(broken)[0])
+        raise UsageError(
+            f"{path}, row {row + 1} below the header: a field has a line end inside, so that other rows are part "
+            'of it; close each quote before the end of its field, and write a quote inside one as ""'
+        )
 
 
 def labelled_file(config: Any) -> Path | None:

@@ -127,8 +127,12 @@ def adopt_dataset(config: Any, dataset: Any) -> Any:
     return dataset
 
 
-def _check_fit(config: Any, dataset: Any) -> None:
-    """Check, before anything is trained or ranked, what RecBole would find in the first epoch or after it."""
+def check_fit(config: Any, dataset: Any) -> None:
+    """Check, before anything is trained or ranked, what RecBole would find in the first epoch or after it.
+
+    Raises:
+        UsageError: the data set cannot be evaluated with these options, or has labels that nothing reads.
+    """
     name, largest = config["dataset"], max(config["topk"])
     if config["eval_type"] == EvaluatorType.RANKING and largest >= dataset.item_num:
         raise UsageError(
@@ -149,6 +153,7 @@ def _check_fit(config: Any, dataset: Any) -> None:
             "add it to load_col.inter, name another with LABEL_FIELD, or make it with threshold, such as "
             "{rating: 3}"
         )
+    check_labels(config, dataset)
 
 
 def _tell_ignored(config: Any, dataset: Any) -> None:
@@ -189,8 +194,7 @@ def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
         UsageError: the data set cannot be split, sampled or ranked with these options, or would give false
             metrics.
     """
-    _check_fit(config, dataset)
-    check_labels(config, dataset)
+    check_fit(config, dataset)
     for line in model_needs.fit_to_data(config, dataset):
         logging.getLogger().warning(line)
     parts = parts_of(config, dataset)

@@ -12,7 +12,7 @@ from recbole_diffusion.compat import FeatureSource, FeatureType, Interaction
 from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.data.grouping import Groups, cuts_for_last
 from recbole_diffusion.data.table_file import TableFile, file_or_table, is_table
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 
 if TYPE_CHECKING:
     from recbole_diffusion.compat import Dataset
@@ -97,6 +97,12 @@ class FastReading(Dataset):
             if (load_col is None or name in load_col) and name not in (unload_col or ())
         ]
         rows = file.check_rows(len(columns))
+        if inside := file.lines_inside(rows):
+            self.logger.warning(
+                "%s: %s %s inside quoted fields and %s not read as rows; if no text has several lines, a "
+                "quote is missing in the file",
+                *(file.path, counted(inside, "line"), agreeing(inside, "lie"), agreeing(inside, "are")),
+            )
         if source == FeatureSource.INTERACTION:
             self.read_files.append((file.path, rows))
             self._note_unread(file, columns, wanted, rows)

@@ -29,7 +29,7 @@ def create_samplers(config: Any, dataset: Any, parts: Sequence[Any]) -> tuple[An
         parts: its three parts.
 
     Raises:
-        ValueError: a user has all items, so that there are no negatives.
+        ValueError: a user has all items, so that there are no negatives, and the run may draw some.
     """
     made: list[Any] = []
     base: Any = None
@@ -43,11 +43,18 @@ def create_samplers(config: Any, dataset: Any, parts: Sequence[Any]) -> tuple[An
             else:
                 rows: Any = dataset if config["repeatable"] else list(parts)
                 kind = RepeatableNegatives if config["repeatable"] else Negatives
+                if kind is Negatives and _draws_nothing(config):
+                    kind = SeenItems
                 alpha = asked["alpha"] if phase == "train" else 1.0
                 sampler = kind(PHASES, rows, asked["distribution"], alpha)
             base = sampler if phase == "train" else base
         made.append(None if sampler is None else sampler.set_phase(phase))
     return made[0], made[1], made[2]
+
+
+def _draws_nothing(config: Any) -> bool:
+    """Return whether a run needs samplers for what users have alone: EASE and its like, in a full ranking."""
+    return config.model_class.computed_when_made and set(config["eval_args"]["mode"].values()) == {"full"}
 
 
 def require_negatives(dataset: Any, interactions: Any, by_popularity: bool, remedy: str) -> None:
@@ -193,6 +200,7 @@ class Negatives(FastDraws, Sampler):
     """RecBole's sampler of items that a user does not have in the phases so far."""
 
     used_ids: Any
+    refuses_full = True  # a user with all items
 
     def _get_candidates_list(self) -> list[int]:
         items = [part.inter_feat[self.iid_field] for part in self.datasets]
@@ -210,7 +218,9 @@ class Negatives(FastDraws, Sampler):
             for part in self.datasets
         )
         everything, all_items = used[self.phases[-1]], self.item_num - 1  # but the padding
-        if any(len(everything[user]) == all_items for user in np.flatnonzero(rows >= all_items)):
+        if self.refuses_full and any(
+            len(everything[user]) == all_items for user in np.flatnonzero(rows >= all_items)
+        ):
             raise ValueError(
                 "Some users have interacted with all items, which we can not sample negative items for them. "
                 "Please set `user_inter_num_interval` to filter those users."
@@ -221,6 +231,12 @@ class Negatives(FastDraws, Sampler):
         """Return ``num`` items for each user, long [num * users], by the draws of RecBole's sampler."""
         users = np.tile(np.asarray(key_ids), num)
         return _drawn(self, len(users), lambda rows, items: self.used_ids.have(users[rows], items))
+
+
+class SeenItems(Negatives):
+    """What users have by phase, of a run that draws no negatives: a user may have all items."""
+
+    refuses_full = False
 
 
 class RepeatableNegatives(FastDraws, RepeatableSampler):

@@ -18,6 +18,7 @@ import pandas as pd
 
 from recbole_diffusion.compat import FeatureType
 from recbole_diffusion.data.arrow_values import type_of, values_of
+from recbole_diffusion.data.atomic_file import lines_beyond
 from recbole_diffusion.errors import UsageError
 
 SUFFIXES = (".parquet", ".csv")
@@ -152,6 +153,14 @@ class TableFile:
         if self.path.suffix.lower() == ".parquet":
             return pq.read_metadata(self.path).num_rows
         return self._table().num_rows
+
+    def lines_inside(self, rows: int) -> int:
+        """Return how many lines of a CSV file lie inside of quoted fields, given the number of rows."""
+        wide = codecs.lookup(self.encoding).name.startswith(("utf-16", "utf-32"))
+        if self.path.suffix.lower() == ".parquet" or wide:
+            return 0
+        with self.path.open("rb") as lines:
+            return lines_beyond(lines, rows)
 
     def check_numbers(self, columns: dict[str, FeatureType], wanted: list[str], seq_separator: str) -> None:
         """Do nothing: :meth:`read` names a column whose values are not numbers."""

@@ -149,6 +149,11 @@ def complete(
         notes.append(
             "eval_args.split LS leaves out rows drawn at random; with order: TO it leaves out the latest"
         )
+    grouped = str(given.get("eval_args", {}).get("group_by", "user")).lower()
+    if by_eval_args and grouped == "none" and "RS" not in split:
+        notes.append(
+            "no effect of eval_args.group_by none: RecBole's splits LS and TS divide the rows of each user"
+        )
     why = "eval_args splits by time" if by_eval_args and splits_by_time(final["eval_args"]) else None
     why = "the temporal shift orders rows by time" if final["shift"] == "temporal" else why
     why = "valid_part latest orders rows by time" if final["valid_part"] == "latest" else why

@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.runs import RunRecord
@@ -29,7 +30,6 @@ OF_A_RUN = frozenset(
     | {
         "checkpoint_interval",
         "keep_rows",
-        "load_checkpoint",
         "trust_checkpoint",
         "report_groups",
         "log_wandb",
@@ -38,6 +38,7 @@ OF_A_RUN = frozenset(
     }
     | {"eval_batch_size", "metrics", "topk", "rated_topk", "false_negative_part"}
 )
+BEGINNING = "load_checkpoint"  # weights that a run began with
 NAMES = ("options", "folders")
 LONGEST = 60  # letters of the options in a name
 
@@ -57,11 +58,7 @@ def group_by_method(runs: Sequence[RunRecord], names: str = "options") -> dict[s
         raise UsageError(f"names is {names!r}; it takes {' or '.join(NAMES)}")
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for run in runs:
-        groups[
-            dump_value(
-                [run.model, {name: run.config[name] for name in sorted(run.config) if name not in OF_A_RUN}]
-            )
-        ].append(run)
+        groups[dump_value([run.model, _settings(run)])].append(run)
     for group in groups.values():
         _check_seeds(group)
     called = (
@@ -74,6 +71,16 @@ def group_by_method(runs: Sequence[RunRecord], names: str = "options") -> dict[s
         f"{name} [{group[0].path.name}]" if taken[name] > 1 else name: sorted(group, key=lambda run: run.seed)
         for name, group in zip(called, groups.values(), strict=True)
     }
+
+
+def _settings(run: RunRecord) -> dict[str, Any]:
+    """Return the options that make a run's method.
+
+    Of ``load_checkpoint`` it counts whether there was one: each seed may have its own.
+    """
+    names = [name for name in sorted(run.config) if name not in {*OF_A_RUN, BEGINNING}]
+    begun = {BEGINNING: True} if run.config.get(BEGINNING) else {}
+    return {name: run.config[name] for name in names} | begun
 
 
 def _check_seeds(group: list[RunRecord]) -> None:
@@ -164,4 +171,6 @@ def _options_text(run: RunRecord, names: list[str]) -> str:
 
 def _value(run: RunRecord, name: str) -> str:
     value = run.config.get(name)
+    if name == BEGINNING:
+        return "given" if value else "none"
     return f"{value:.4g}" if isinstance(value, float) else dump_value(value)

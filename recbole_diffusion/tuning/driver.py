@@ -11,7 +11,8 @@ from typing import Any, TextIO
 
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
-from recbole_diffusion.data.preparation import create_dataset, release_dataset
+from recbole_diffusion.data.fingerprint import differences, whole_fingerprints
+from recbole_diffusion.data.preparation import check_fit, create_dataset, release_dataset
 from recbole_diffusion.errors import Interrupted, UsageError, command_line, did_you_mean
 from recbole_diffusion.options.declare import read_options
 from recbole_diffusion.storage.signals import ended_by_sigterm
@@ -22,6 +23,7 @@ from recbole_diffusion.tuning.folder import SweepFolder
 from recbole_diffusion.tuning.options import (
     RESUME_SETTINGS,
     SweepOptions,
+    check_final_seeds,
     check_installed,
     check_local,
     cores_here,
@@ -76,6 +78,7 @@ def sweep(
         record, config = make_record(
             model, dataset, config_files, overrides or {}, options, command or _command(model, dataset)
         )
+        check_final_seeds(record.seed, options.final_seeds)
         if options.workers_per_trial > 1:
             check_divided(config)
         prepared = _prepare_data(config, record)
@@ -92,6 +95,7 @@ def sweep(
                 f"{', '.join(sorted(RESUME_SETTINGS))}"
             )
         folder, record, options = open_sweep(resume, settings)
+        check_final_seeds(record.seed, options.final_seeds)
         if model and registry.name_of(model) != record.model:
             raise UsageError(
                 f"the sweep in {folder.path} has the model {record.model!r}, not {model!r}; leave --model out"
@@ -167,9 +171,21 @@ def _check_here(options: SweepOptions) -> None:
 
 
 def _prepare_data(config: Config, record: SweepRecord) -> Any:
-    """Return the data set, without its configuration, for all trials; None if each needs its own."""
+    """Return the data set, without its configuration, for all trials; None if each needs its own.
+
+    Raises:
+        UsageError: it does not fit the options, or a sweep that goes on has begun with other data.
+    """
     clock = time.perf_counter()
     dataset = create_dataset(config)
+    check_fit(config, dataset)
+    data = whole_fingerprints(dataset)
+    if told := differences(record.data, data):
+        raise UsageError(
+            f"the data of the sweep has changed since it began: {'; '.join(told.values())}. Its trials "
+            "cannot be compared with new ones: put the old files back, or begin a new sweep"
+        )
+    record.data = data
     searched = [name for trial in record.trials for name in trial.options] or list(record.space)
     names = read_by_data_set(type(dataset), searched)
     record.add_seconds("prepare", clock)

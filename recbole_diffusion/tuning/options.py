@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from recbole_diffusion.errors import UsageError, agreeing, counted, refuse_address
 from recbole_diffusion.options.declare import argument
 
+LARGEST_SEED = 2**32 - 1
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Options that a resume may change: none of them changes what a trial computes.
 RESUME_SETTINGS = frozenset(
@@ -138,6 +139,19 @@ def check_installed(options: SweepOptions) -> None:
                 f"--search=optuna needs Optuna, which cannot be imported ({error}); pip install 'optuna>=3', "
                 "or the extra [optuna]; --search=random needs nothing more"
             ) from error
+
+
+def check_final_seeds(first: int, number: int) -> None:
+    """Check that the seeds of the final runs, one after the other, are seeds.
+
+    Raises:
+        UsageError: the last one is too large.
+    """
+    if number and first + number - 1 > LARGEST_SEED:
+        raise UsageError(
+            f"seed is {first} and final_seeds {number}, so that the last final run would have the seed "
+            f"{first + number - 1}, above {LARGEST_SEED}; give a smaller seed, or fewer final_seeds"
+        )
 
 
 def check_local(options: SweepOptions, cores: int, gpus: int) -> None:

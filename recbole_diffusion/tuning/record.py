@@ -77,6 +77,7 @@ RECORD: Form = fields(
     seconds=each(AMOUNT),
     notes=listed(TEXT),
     values_version=COUNT,
+    data=each(kind(dict)),
 )
 
 
@@ -158,6 +159,7 @@ class SweepRecord:
         seconds: time of the parts of the sweep, summed over resumes.
         notes: caveats to the numbers.
         values_version: of what the options' values mean, ``options/renamed.py``.
+        data: fingerprints of the data set before its split; empty in sweeps of earlier versions.
     """
 
     model: str
@@ -180,6 +182,7 @@ class SweepRecord:
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     values_version: int = VALUES_VERSION
+    data: dict[str, Any] = field(default_factory=dict)
 
     def add_seconds(self, name: str, since: float) -> None:
         """Add the time since ``since``, a value of ``time.perf_counter``, to a part of the sweep."""
@@ -224,7 +227,7 @@ class SweepRecord:
         """
         if damage := RECORD(content, ""):
             raise TypeError(damage)
-        values = {"values_version": 1, **content}
+        values = {"values_version": 1, "data": {}, **content}
         values = {name.name: values[name.name] for name in dataclasses.fields(cls)}
         model, version = values["model"], values.pop("values_version")
         for name in ("trials", "final"):

@@ -163,6 +163,11 @@ def test_atomic_files_are_not_taken_for_labelled_ones(labelled_file, tmp_path):
             "cannot be read: .* line 3, saw 5",
         ),
         (["a\tx\t1\t0"], "who\titemID\trating\tx_label", "has no column userID or user_id, only who, itemID"),
+        (
+            ["a\tx\t1\t0", 'a\t"y\t1\t0', "b\tx\t1\t1", 'c\t"y\t1\t2'],
+            "userID\titemID\trating\tx_label",
+            "row 2 below the header: a field has a line end inside",
+        ),
     ],
 )
 def test_faults_are_named(labelled_file, rows, header, message):

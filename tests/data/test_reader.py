@@ -221,6 +221,15 @@ def test_quoted_fields_are_read_as_the_python_engine_does(tmp_path: Path, engine
     load_both(make_config(tmp_path))
 
 
+def test_rows_that_a_quote_makes_part_of_a_field_are_counted(tmp_path: Path, caplog) -> None:
+    header = "user_id:token\titem_id:token\trating:float\n"
+    rows = ["u1\ti1\t3", 'u2\t"i2\t4', "u3\ti3\t1", "u4\ti4\t1", 'u5\ti5"\t2', 'u6\t"i6"\t2']
+    write_files(tmp_path, inter=header + "\n".join(rows) + "\n\n")
+    dataset = Fast(make_config(tmp_path))
+    assert len(dataset.inter_feat) == 3
+    assert "toy.inter: 3 lines lie inside quoted fields and are not read as rows" in caplog.text
+
+
 def test_benchmark_parts(tmp_path: Path) -> None:
     seq = "user_id:token\titem_id:token\tseq:token_seq\tx:float\n"
     write_files(

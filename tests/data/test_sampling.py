@@ -141,3 +141,8 @@ def test_unknown_users_and_users_with_all_items_are_refused(split, write_parts):
     config = Config("BPR", overrides={**data.overrides, "topk": [5]})
     with pytest.raises(UsageError, match="interacted with all items"):
         prepare_data(config, create_dataset(config))
+    config = Config("EASE", overrides={**data.overrides, "topk": [5]})  # draws no negatives
+    prepare_data(config, create_dataset(config))
+    config = Config("EASE", overrides={**data.overrides, "topk": [5], "eval_args": {"mode": "uni5"}})
+    with pytest.raises(UsageError, match="interacted with all items"):
+        prepare_data(config, create_dataset(config))

@@ -239,3 +239,13 @@ def test_leaving_one_out_at_random_is_said(write):
     config = Config("BPR", "ml-100k", overrides={"eval_args": {"split": {"TS": [0.8, 0.1, 0.1]}}})
     assert "eval_args.order is TO: a split TS is in order of time" in config.notes
     assert config["eval_args"]["order"] == config.resolved["eval_args"]["order"] == "TO"
+
+
+@pytest.mark.parametrize("split", [{"LS": "valid_and_test"}, {"TS": [0.8, 0.1, 0.1]}])
+def test_a_grouping_that_the_split_does_not_read_is_said(split):
+    def notes(split):
+        given = {"eval_args": {"split": split, "group_by": "none"}}
+        return [note for note in Config("BPR", "ml-100k", overrides=given).notes if "group_by none" in note]
+
+    assert len(notes(split)) == 1
+    assert notes({"RS": [0.8, 0.1, 0.1]}) == []

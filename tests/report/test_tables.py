@@ -83,6 +83,21 @@ def test_a_preset_is_no_difference_of_its_own(make_run):
     }
 
 
+def test_runs_that_began_with_other_weights_are_another_method(make_run):
+    """Each seed may have weights of its own, and a run without the option is one without weights."""
+    runs = [
+        make_run("0", seed=0, config={"load_checkpoint": None}),
+        make_run("1", seed=1, config={}),
+        make_run("tuned-0", seed=0, config={"load_checkpoint": "/runs/a/best.pt"}),
+        make_run("tuned-2", seed=2, config={"load_checkpoint": "/runs/b/best.pt"}),
+    ]
+    methods = group_by_method(runs)
+    assert {name: [run.seed for run in group] for name, group in methods.items()} == {
+        "BPR (load_checkpoint=none)": [0, 1],
+        "BPR (load_checkpoint=given)": [0, 2],
+    }
+
+
 def test_long_names_leave_usual_values_out(make_run):
     usual = {f"a_long_option_{k}": 1 for k in range(4)}
     runs = [make_run(f"r{k}", config={**usual, f"a_long_option_{k}": 2}) for k in range(4)]

@@ -103,6 +103,43 @@ def test_a_grace_period_above_the_epochs_is_refused(checkerboard, tmp_path):
         )
 
 
+def test_seeds_of_final_runs_that_are_no_seeds_are_refused_before_the_search(checkerboard, tmp_path):
+    overrides = {**checkerboard.overrides, "seed": 2**32 - 2}
+    name = overrides.pop("dataset", "checkerboard")
+    settings = {**SETTINGS, "final_seeds": 3, "sweep_dir": str(tmp_path / "sweep")}
+    with pytest.raises(UsageError, match="would have the seed 4294967296, above 4294967295"):
+        sweep("BPR", overrides=overrides, dataset=name, settings=settings)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_sweep_does_not_go_on_with_other_data_than_it_began_with(checkerboard, tmp_path):
+    """Else the final runs would be on data that the winner was not chosen on."""
+    overrides = {**checkerboard.overrides}
+    name = overrides.pop("dataset", "checkerboard")
+    space = {"k": {"choice": [2]}}
+    settings = {"space": space, "max_concurrent": 0, "final_seeds": 0, "sweep_dir": str(tmp_path / "sweep")}
+    found = sweep("ItemKNN", overrides=overrides, dataset=name, settings=settings)
+    file = next(checkerboard.folder.glob("*.inter"))
+    before = file.read_text()
+    file.write_text(before.rstrip("\n").rpartition("\n")[0] + "\n")  # without its last row
+    with pytest.raises(
+        UsageError, match=r"data of the sweep has changed .* data has 1,249 rows where it had 1,250"
+    ):
+        sweep(resume=found["sweep_dir"], settings={"final_seeds": 1})
+    file.write_text(before)
+    again = sweep(resume=found["sweep_dir"], settings={"final_seeds": 1})
+    assert again["final"][0]["state"] == "finished"
+
+
+def test_what_no_trial_could_evaluate_is_refused_before_the_search(checkerboard, tmp_path):
+    overrides = {**checkerboard.overrides, "topk": [60], "valid_metric": "Recall@60"}
+    name = overrides.pop("dataset", "checkerboard")
+    settings = {**SETTINGS, "sweep_dir": str(tmp_path / "sweep")}
+    with pytest.raises(UsageError, match="topk is 60, but data set"):
+        sweep("BPR", overrides=overrides, dataset=name, settings=settings)
+    assert not (tmp_path / "sweep").exists()
+
+
 @pytest.mark.parametrize("when", [{"embedding_size": 16}, {"embedding_size": [4, 16]}, {"learner": "adamm"}])
 def test_a_condition_that_cannot_occur_is_refused(checkerboard, tmp_path, when):
     overrides = {**checkerboard.overrides, "epochs": 3}
