@@ -85,6 +85,17 @@ def test_eval_args_are_taken_whole_as_recbole_takes_them_and_what_changes_is_sai
     assert make("BPR", eval_args={"order": "RO"}).notes == []  # nothing changes
 
 
+@pytest.mark.parametrize(("part", "other"), [("valid", "test"), ("test", "validation")])
+def test_a_mode_of_one_part_holds_for_both_and_is_kept_so(part, other):
+    config = make("BPR", eval_args={"mode": {part: "uni20"}})
+    both = {"valid": "uni20", "test": "uni20"}
+    assert config["eval_args"]["mode"] == config.resolved["eval_args"]["mode"] == both
+    assert (
+        f"eval_args.mode uni20 holds for {other} too, as in RecBole; name both to have another"
+        in config.notes
+    )
+
+
 def test_recboles_settings_of_a_kind_of_model_win_over_ours_for_all_models():
     sequential, context, knowledge = make("SASRec"), make("FM"), make("KGCN")
     assert (sequential["eval_args"]["split"], sequential["eval_args"]["order"]) == (

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_diffusion import registry
-from recbole_diffusion.compat import FeatureSource, FeatureType, InputType, ModelType
+from recbole_diffusion.compat import FeatureSource, FeatureType, InputType, ModelType, SequentialDataset
 from recbole_diffusion.data.table_file import is_table
 from recbole_diffusion.errors import UsageError, agreeing, counted
 
@@ -31,6 +31,32 @@ def check_types(dataset: Any, path: Path, frame: pd.DataFrame, source: Any) -> N
                 f"{place}: the column {field!r} is {dataset.field2type[field].value}, but {option} "
                 f"takes {kind.value}; write {field}:{kind.value}, or name another column with {option}"
             )
+
+
+def check_names(dataset: Any) -> None:
+    """Check the options that name loaded columns, and that no column has the name of one that is made.
+
+    Raises:
+        UsageError: an alias of users or items is no loaded column of tokens, or the length of a sequence has
+            the name of a column, which it would replace.
+    """
+    config, kinds = dataset.config, dataset.field2type
+    for option in ("alias_of_user_id", "alias_of_item_id"):
+        for field in config[option] or ():
+            kind = "not loaded" if field not in kinds else kinds[field].value
+            if not kind.startswith("token"):
+                raise UsageError(
+                    f"{option} names the column {field!r}, which is {kind}; it takes loaded columns of tokens"
+                )
+    length = config["ITEM_LIST_LENGTH_FIELD"]
+    made = isinstance(dataset, SequentialDataset) and dataset.benchmark_filename_list is None
+    if made and length in dataset.inter_feat:
+        raise UsageError(
+            f"ITEM_LIST_LENGTH_FIELD is {length!r}, a column of the interactions, which the length of each "
+            "sequence would replace; give it another name, or leave the column out with load_col"
+        )
+    if unknown := [name for name in config["seq_len"] or () if name not in kinds]:
+        dataset.logger.warning("no effect of seq_len for %s: no such column is loaded", ", ".join(unknown))
 
 
 def check_value_filters(dataset: Any) -> None:

@@ -202,6 +202,10 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
                 *(source.value, self.dataset_name, counted(int(several.sum()), source.value)),
             )
 
+    def _init_alias(self) -> None:
+        columns.check_names(self)
+        super()._init_alias()
+
     def _filter_nan_user_or_item(self) -> None:
         columns.drop_rows_without_ids(self)
 

@@ -113,8 +113,8 @@ def _refuse_open_quotes(path: Path, frame: pd.DataFrame) -> None:
     if broken.any():
         row = int(np.flatnonzero(broken)[0])
         raise UsageError(
-            f"{path}, row {row + 1} below the header: a field has a line end inside, so that other rows are part "
-            'of it; close each quote before the end of its field, and write a quote inside one as ""'
+            f"{path}, row {row + 1} below the header: a field has a line end inside, so that other rows are "
+            'part of it; close each quote before the end of its field, and write a quote inside one as ""'
         )
 
 

@@ -171,6 +171,7 @@ def _tell_ignored(config: Any, dataset: Any) -> None:
         why = "the parts are divided by users, see cold_user_ratio"
     else:
         ignored = []
+    _tell_unread_scale(config, dataset)
     if ignored:
         logging.getLogger().warning("%s: no effect of %s", why, ", ".join(ignored))
     drawn = ("shift_seed",) if config.split.valid_shift != "popularity" else ()  # which draws with it too
@@ -181,6 +182,19 @@ def _tell_ignored(config: Any, dataset: Any) -> None:
         unused = [name for name in names if config[name] != default.get(name)]
         if unused and config[option] == "none":
             logging.getLogger().warning("%s is none: no effect of %s", option, ", ".join(unused))
+
+
+def _tell_unread_scale(config: Any, dataset: Any) -> None:
+    """Warn about a scale of ratings that was given for data without ratings: there are no metrics of them."""
+    if config.stored or config.given.get("rating_scale") is None or config["rating_scale"] is None:
+        return
+    column, unused = config["RATING_FIELD"], (config["unused_col"] or {}).get("inter") or ()
+    if column in unused or not has_ratings(dataset):
+        logging.getLogger().warning(
+            "no effect of rating_scale: data set %r has no ratings here; load the column %r with load_col, "
+            "and leave it out of unused_col",
+            *(config["dataset"], column),
+        )
 
 
 def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:

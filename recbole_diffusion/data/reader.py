@@ -96,6 +96,10 @@ class FastReading(Dataset):
             for name in columns
             if (load_col is None or name in load_col) and name not in (unload_col or ())
         ]
+        if unknown := [name for name in unload_col or () if name not in columns]:
+            self.logger.warning(
+                "no effect of unload_col for %s: %s has no such column", ", ".join(unknown), file.path
+            )
         rows = file.check_rows(len(columns))
         if inside := file.lines_inside(rows):
             self.logger.warning(

@@ -139,6 +139,12 @@ def complete(
                 + "; give it too to change it"
             )
     final["eval_args"] = {**EVAL_ARGS, **final["eval_args"]}
+    mode = final["eval_args"]["mode"]
+    if isinstance(mode, Mapping) and len(mode) == 1 and set(mode) <= {"valid", "test"}:
+        ((part, way),) = mode.items()
+        final["eval_args"] = {**final["eval_args"], "mode": {"valid": way, "test": way}}
+        other = "test" if part == "valid" else "validation"
+        notes.append(f"eval_args.mode {way} holds for {other} too, as in RecBole; name both to have another")
     columns, time = (final.get("load_col") or {}).get("inter"), final["TIME_FIELD"]
     by_eval_args = not final.get("benchmark_filename") and final["shift"] == "none"
     split, order = final["eval_args"]["split"] or {}, final["eval_args"]["order"]

@@ -22,7 +22,8 @@ OF_METRICS: tuple[tuple[str, str, Any], ...] = (
 def ranking_rule(run: RunRecord) -> str:
     """Return how the test lists of a run were made and judged, in words; equal for equal rules."""
     mode = (run.config.get("eval_args") or {}).get("mode") or "full"
-    mode = mode.get("test", "full") if isinstance(mode, Mapping) else mode
+    if isinstance(mode, Mapping):  # of one part alone it holds for both, as in RecBole
+        mode = mode.get("test", mode.get("valid", "full"))
     words = ["all items ranked" if mode == "full" else f"mode {mode}"]
     words += ["earlier items ranked too (repeatable)"] if run.config.get("repeatable") else []
     return ", ".join([*words, f"metrics of version {run.metrics_version}"])

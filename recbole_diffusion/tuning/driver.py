@@ -1,4 +1,7 @@
-"""sweep(): plan, search, run the winner with several seeds, write the results. One sweep is one folder."""
+"""sweep(): plan, search, run the winner with several seeds, write the results. One sweep is one folder.
+
+Longer than most files: a whole sweep, new or continued, to be read from top to bottom.
+"""
 
 import logging
 import shutil

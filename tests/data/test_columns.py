@@ -269,3 +269,44 @@ def test_parts_are_written_with_a_long_separator(toy, tmp_path):
     write_parts(dataset, [np.arange(120)], [tmp_path / "part"])
     lines = (tmp_path / "part").read_text().splitlines()
     assert lines[:2] == ["user_id:token::item_id:token::place:token", "u0::i0::'one', two"]
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        (
+            "BPR",
+            {"alias_of_user_id": ["friend"]},
+            "alias_of_user_id names the column 'friend', which is not loaded",
+        ),
+        (
+            "BPR",
+            {"alias_of_item_id": ["rating"]},
+            "alias_of_item_id names the column 'rating', which is float",
+        ),
+        ("SASRec", {"ITEM_LIST_LENGTH_FIELD": "item_id"}, "ITEM_LIST_LENGTH_FIELD is 'item_id', a column of"),
+    ],
+)
+def test_names_of_columns_that_cannot_be_are_refused(toy, model, options, message):
+    data = {**toy(), "load_col": None, "TIME_FIELD": "rating"}
+    with pytest.raises(UsageError, match=message):
+        made(data, model, **options)
+
+
+def test_options_for_columns_that_are_not_there_are_told(toy, caplog):
+    made(toy(), unload_col={"inter": ["label", "place", "rank"]}, load_col=None, seq_len={"tags": 3})
+    assert "no effect of unload_col for rank: " in caplog.text
+    assert "no effect of seq_len for tags: no such column is loaded" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"load_col": {"inter": PAIR}}, True),
+        ({"load_col": {"inter": [*PAIR, "rating"]}, "unused_col": {"inter": ["rating"]}}, True),
+        ({"load_col": {"inter": [*PAIR, "rating"]}}, False),
+    ],
+)
+def test_a_scale_without_ratings_is_told(toy, caplog, options, told):
+    made(toy(), rating_scale=[1, 5], **options)
+    assert ("no effect of rating_scale: data set 'toy' has no ratings here" in caplog.text) == told

@@ -146,6 +146,7 @@ SAMPLED = {"eval_args": {"mode": {"valid": "full", "test": "uni20"}}}
 
 DIFFERENT = {
     "sampled": (FULL, SAMPLED, 2, 2, "all items ranked, .*mode uni20"),
+    "sampled, the test part unnamed": ({}, {"eval_args": {"mode": {"valid": "uni9"}}}, 2, 2, "mode uni9"),
     "sampled in an old form": ({}, {"eval_args": {"mode": "pop50"}}, 2, 2, "mode pop50"),
     "repeatable": ({"repeatable": False}, {"repeatable": True}, 2, 2, "earlier items ranked too"),
     "versions": (FULL, FULL, 1, 2, "version 1.*version 2.*run the older ones again"),
