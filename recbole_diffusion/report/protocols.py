@@ -25,8 +25,24 @@ def ranking_rule(run: RunRecord) -> str:
     if isinstance(mode, Mapping):  # of one part alone it holds for both, as in RecBole
         mode = mode.get("test", mode.get("valid", "full"))
     words = ["all items ranked" if mode == "full" else f"mode {mode}"]
+    words += [_labels(run)] if mode == "labeled" else []
     words += ["earlier items ranked too (repeatable)"] if run.config.get("repeatable") else []
     return ", ".join([*words, f"metrics of version {run.metrics_version}"])
+
+
+def _labels(run: RunRecord) -> str:
+    """Return what the labels of the test rows are, in words, with their fingerprints where they are known."""
+    limit, column = run.config.get("threshold"), run.config.get("LABEL_FIELD", "label")
+    made = f"by threshold {dict(limit)}" if limit else f"of the column {column!r}"
+    prints = _fingerprints(run, column)
+    return f"labels {made}" + (f" (fingerprint {' '.join(one[:6] for one in prints)})" if prints else "")
+
+
+def _fingerprints(run: RunRecord, column: str) -> tuple[str, ...]:
+    """Return the fingerprints of a column in the test parts; empty where one is not known."""
+    parts = run.result.get("parts") or {}
+    found = [parts.get(name, {}).get("columns", {}).get(column) for name in run.test_parts]
+    return () if None in found else tuple(found)
 
 
 def require_one_rule(runs: Sequence[RunRecord]) -> None:
@@ -53,6 +69,11 @@ def of_one_meaning(metrics: Sequence[str], runs: Sequence[RunRecord]) -> tuple[l
         values = {_text(run.config.get(option, default)) for run in runs} - {_text(None)}
         if len(values) > 1:
             differing[beginning] = option
+    # Where ratings became labels, they were kept in 64 bits, which is another fingerprint.
+    plain = [run for run in runs if not run.config.get("threshold")]
+    rated = {_fingerprints(run, run.config.get("RATING_FIELD", "rating")) for run in plain} - {()}
+    if len(rated) > 1:
+        differing["rated_"] = "the ratings of the test rows"
     left_out = {
         metric: option
         for metric in metrics

@@ -142,12 +142,27 @@ def test_epochs_that_are_missing_or_twice_are_refused(write_run, lines):
 
 
 FULL = {"eval_args": {"mode": {"valid": "full", "test": "full"}}}
+LABELLED = {"eval_args": {"mode": {"valid": "labeled", "test": "labeled"}}}
 SAMPLED = {"eval_args": {"mode": {"valid": "full", "test": "uni20"}}}
 
 DIFFERENT = {
     "sampled": (FULL, SAMPLED, 2, 2, "all items ranked, .*mode uni20"),
     "sampled, the test part unnamed": ({}, {"eval_args": {"mode": {"valid": "uni9"}}}, 2, 2, "mode uni9"),
     "sampled in an old form": ({}, {"eval_args": {"mode": "pop50"}}, 2, 2, "mode pop50"),
+    "other labels": (
+        {**LABELLED, "threshold": {"rating": 3}},
+        {**LABELLED, "threshold": {"rating": 4}},
+        2,
+        2,
+        "labels by threshold {'rating': 3}.*labels by threshold {'rating': 4}",
+    ),
+    "labels of another column": (
+        LABELLED,
+        {**LABELLED, "LABEL_FIELD": "liked"},
+        2,
+        2,
+        "labels of the column 'label'.*of the column 'liked'",
+    ),
     "repeatable": ({"repeatable": False}, {"repeatable": True}, 2, 2, "earlier items ranked too"),
     "versions": (FULL, FULL, 1, 2, "version 1.*version 2.*run the older ones again"),
     "no version": (FULL, FULL, None, 2, "version 1.*version 2"),
@@ -185,6 +200,20 @@ def test_metrics_that_an_option_changes_are_left_out_where_the_option_differs(ma
     assert "Left out, since the runs differ in tail_ratio: tailpercentage@20." in found.notes
     with pytest.raises(UsageError, match="not every run has the metric 'tailpercentage@20'"):
         compare(runs, metrics="tailpercentage@20")
+
+
+def test_metrics_of_other_ratings_are_left_out(make_run):
+    """Equal pairs are one split; the ratings of the test rows have a fingerprint of their own."""
+    test = {"recall@20": 0.2, "rated_mae": 0.7}
+    runs = [make_run(model, model=model, test=test, config={"rating_scale": [1, 5]}) for model in "ABC"]
+    for run, ratings in zip(runs, ("0a", "0b", "0a"), strict=True):
+        parts = {name: dict(part) for name, part in run.result["parts"].items()}
+        parts["test"]["columns"] = {"rating": ratings}
+        run.result["parts"] = parts
+    found = compare(runs, metrics="all")
+    assert found.metrics == ["recall@20"]
+    assert "Left out, since the runs differ in the ratings of the test rows: rated_mae." in found.notes
+    assert compare(runs[::2], metrics="all").metrics == [*test]
 
 
 def test_errors_of_two_read_outs_never_stand_in_one_table(make_run):
