@@ -23,6 +23,7 @@ from recbole_diffusion.data.batches import settle_batches
 from recbole_diffusion.data.columns import check_labels
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.labelled import LABEL
+from recbole_diffusion.data.linked_items import LinkedItems
 from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.overlap import check_parts
 from recbole_diffusion.data.ratings import has_ratings
@@ -84,7 +85,10 @@ def dataset_class(config: Any) -> type:
         return declared
     bases = {ModelType.SEQUENTIAL: SequentialDataset, ModelType.KNOWLEDGE: KnowledgeBasedDataset}
     base = getattr(recbole_datasets, f"{config['model']}Dataset", bases.get(config["MODEL_TYPE"]))
-    return InteractionDataset if base is None else type(f"Run{base.__name__}", (InteractionDataset, base), {})
+    if base is None:
+        return InteractionDataset
+    mixins = (LinkedItems,) if issubclass(base, KnowledgeBasedDataset) else ()
+    return type(f"Run{base.__name__}", (*mixins, InteractionDataset, base), {})
 
 
 def data_options(config: Any) -> dict[str, Any]:

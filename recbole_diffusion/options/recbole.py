@@ -320,7 +320,7 @@ def _check_negatives(given: Any) -> None:
 
 
 def _check_filters(final: Mapping[str, Any]) -> None:
-    for name in ("user_inter_num_interval", "item_inter_num_interval"):
+    for name in (f"{what}_num_interval" for what in ("user_inter", "item_inter", "entity_kg", "relation_kg")):
         if final.get(name) is not None and not _is_interval(final[name]):
             raise refusal(name, final[name], "an interval in quotes, such as '[5,inf)'")
     values = final.get("val_interval")
