@@ -66,7 +66,7 @@ def whole_fingerprints(dataset: Any) -> dict[str, dict[str, Any]]:
 
 def _beside(train: Any) -> dict[str, dict[str, Any]]:
     """Return the fingerprints of what a data set has beside its interactions."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     if getattr(train, "source", None) is not None:
         found |= part_fingerprints({"source": train.source})
     for name, feat in (("users", "user_feat"), ("items", "item_feat"), ("the graph", "kg_feat")):

@@ -24,6 +24,8 @@ class LinkedItems(KnowledgeBasedDataset):
     config: Any
     inter_feat: Any
     row_numbers: np.ndarray | None
+    item2entity: dict[str, str]
+    entity2item: dict[str, str]
 
     def _check_kg(self, kg: pd.DataFrame | None) -> None:
         self._require_columns(kg, "kg", (self.head_entity_field, self.relation_field, self.tail_entity_field))

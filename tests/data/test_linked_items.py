@@ -1,6 +1,5 @@
-"""Data sets with a graph of knowledge: what is left out is told, what would be numbered wrongly is refused."""
+"""Data sets with a graph of knowledge: what is left out is told, wrong links are refused."""
 
-import numpy as np
 import pytest
 
 from recbole_diffusion.config import Config
