@@ -1,4 +1,7 @@
-"""The columns of interactions: their types, rows without user or item, and labels that nothing reads."""
+"""The columns of interactions: their types, rows without user or item, and labels that nothing reads.
+
+Longer than most files: one check of the columns after the other, in the order of a data set.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -2,6 +2,8 @@
 
 RecBole makes the sets of all users three times over when a run starts, row by row in Python, whether anything
 draws or not. Here the pairs of a phase are sorted when its first negative is drawn.
+
+Longer than most files: RecBole's two samplers, and the table of pairs that both look into.
 """
 
 import functools
