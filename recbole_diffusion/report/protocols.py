@@ -21,28 +21,48 @@ OF_METRICS: tuple[tuple[str, str, Any], ...] = (
 
 def ranking_rule(run: RunRecord) -> str:
     """Return how the test lists of a run were made and judged, in words; equal for equal rules."""
-    mode = (run.config.get("eval_args") or {}).get("mode") or "full"
-    if isinstance(mode, Mapping):  # of one part alone it holds for both, as in RecBole
-        mode = mode.get("test", mode.get("valid", "full"))
+    mode = _mode(run)
     words = ["all items ranked" if mode == "full" else f"mode {mode}"]
     words += [_labels(run)] if mode == "labeled" else []
     words += ["earlier items ranked too (repeatable)"] if run.config.get("repeatable") else []
     return ", ".join([*words, f"metrics of version {run.metrics_version}"])
 
 
+def _mode(run: RunRecord) -> str:
+    mode = (run.config.get("eval_args") or {}).get("mode") or "full"
+    if isinstance(mode, Mapping):  # of one part alone it holds for both, as in RecBole
+        return mode.get("test", mode.get("valid", "full"))
+    return mode
+
+
 def _labels(run: RunRecord) -> str:
-    """Return what the labels of the test rows are, in words, with their fingerprints where they are known."""
+    """Return what the labels of the test rows are, in words."""
     limit, column = run.config.get("threshold"), run.config.get("LABEL_FIELD", "label")
-    made = f"by threshold {dict(limit)}" if limit else f"of the column {column!r}"
-    prints = _fingerprints(run, column)
-    return f"labels {made}" + (f" (fingerprint {' '.join(one[:6] for one in prints)})" if prints else "")
+    return f"labels by threshold {dict(limit)}" if limit else f"labels of the column {column!r}"
 
 
-def _fingerprints(run: RunRecord, column: str) -> tuple[str, ...]:
-    """Return the fingerprints of a column in the test parts; empty where one is not known."""
-    parts = run.result.get("parts") or {}
-    found = [parts.get(name, {}).get("columns", {}).get(column) for name in run.test_parts]
-    return () if None in found else tuple(found)
+def _of_other_values(runs: Sequence[RunRecord], option: str, default: str) -> list[str]:
+    """Return the names of two runs whose test rows are the same pairs with other values in a column.
+
+    Runs on different splits, as of different seeds, have other pairs and cannot be told apart by them.
+
+    Args:
+        runs: the runs; one without fingerprints is passed over.
+        option: the option that names the column.
+        default: its value where a run has none.
+    """
+    seen: dict[tuple, tuple[tuple, str]] = {}
+    for run in runs:
+        parts = [(run.result.get("parts") or {}).get(name, {}) for name in run.test_parts]
+        column = run.config.get(option, default)
+        values = tuple(part.get("columns", {}).get(column) for part in parts)
+        if None in values:
+            continue
+        pairs = tuple((part.get("rows"), part.get("fingerprint")) for part in parts)
+        other, name = seen.setdefault(pairs, (values, run.path.name))
+        if other != values:
+            return [name, run.path.name]
+    return []
 
 
 def require_one_rule(runs: Sequence[RunRecord]) -> None:
@@ -51,6 +71,12 @@ def require_one_rule(runs: Sequence[RunRecord]) -> None:
     for run in runs:
         rules[ranking_rule(run)].append(run.path.name)
     if len(rules) < 2:
+        labelled = [run for run in runs if _mode(run) == "labeled"]
+        if two := _of_other_values(labelled, "LABEL_FIELD", "label"):
+            raise UsageError(
+                f"{' and '.join(two)} have the same test rows with other labels, and cannot be compared; "
+                "make one table for each"
+            )
         return
     said = [
         f"{', '.join(names[:2])}{' and others' if len(names) > 2 else ''} ({rule})"
@@ -71,8 +97,7 @@ def of_one_meaning(metrics: Sequence[str], runs: Sequence[RunRecord]) -> tuple[l
             differing[beginning] = option
     # Where ratings became labels, they were kept in 64 bits, which is another fingerprint.
     plain = [run for run in runs if not run.config.get("threshold")]
-    rated = {_fingerprints(run, run.config.get("RATING_FIELD", "rating")) for run in plain} - {()}
-    if len(rated) > 1:
+    if _of_other_values(plain, "RATING_FIELD", "rating"):
         differing["rated_"] = "the ratings of the test rows"
     left_out = {
         metric: option

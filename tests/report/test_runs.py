@@ -216,6 +216,31 @@ def test_metrics_of_other_ratings_are_left_out(make_run):
     assert compare(runs[::2], metrics="all").metrics == [*test]
 
 
+def test_seeds_with_splits_of_their_own_have_other_ratings_and_one_meaning(make_run):
+    """Other pairs have other ratings: that says nothing about the ratings of equal pairs."""
+    test = {"recall@20": 0.2, "rated_mae": 0.7}
+    for mode, more in {"full": {}, "labeled": LABELLED}.items():
+        config = {**more, "rating_scale": [1, 5]}
+        runs = [
+            make_run(f"{mode}-{seed}", model="A", seed=seed, test=test, config=config) for seed in range(2)
+        ]
+        for run, digits in zip(runs, ("0a", "0b"), strict=True):
+            parts = {name: dict(part) for name, part in run.result["parts"].items()}
+            parts["test"] |= {"fingerprint": digits, "columns": {"rating": digits, "label": digits}}
+            run.result["parts"] = parts
+        assert compare(runs, metrics="all").metrics == [*test]
+
+
+def test_other_labels_of_equal_pairs_are_refused(make_run):
+    runs = [make_run(f"A-{seed}", model="A", seed=seed, config=LABELLED) for seed in range(2)]
+    for run, digits in zip(runs, ("0a", "0b"), strict=True):
+        parts = {name: dict(part) for name, part in run.result["parts"].items()}
+        parts["test"]["columns"] = {"label": digits}
+        run.result["parts"] = parts
+    with pytest.raises(UsageError, match="A-0 and A-1 have the same test rows with other labels"):
+        compare(runs)
+
+
 def test_errors_of_two_read_outs_never_stand_in_one_table(make_run):
     test = {"recall@20": 0.2, "rated_mae": 0.7, "rated_rmse": 0.9}
     runs = [
