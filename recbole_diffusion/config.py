@@ -25,6 +25,7 @@ from recbole_diffusion.options import recbole as recbole_options
 from recbole_diffusion.options.declare import read_options, unread, unread_text
 from recbole_diffusion.options.general import GeneralOptions, SolvedOptions
 from recbole_diffusion.options.keys_read import keys_of_classes
+from recbole_diffusion.options.linear_term import check_on_validation
 from recbole_diffusion.options.negatives import (
     NegativeOptions,
     check_sampler,
@@ -286,6 +287,8 @@ class Config(RecBoleConfig):
             self.notes.append(note)
         self.notes += evaluation.fit(final, self.given, rated)
         evaluation.check(final, rated)
+        if not self.stored:  # an earlier run has its weight, and may be evaluated by anything
+            check_on_validation(final)
         recbole_options.check(final)
         recbole_ranges.check(final, self.model_class, self.internal_config_dict)
         model_needs.check(final, self.model_class, by_user)

@@ -1,11 +1,40 @@
 """Options of a linear item-item model beside another one, in scoring."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 
 OF_LINEAR = ("linear_weight", "linear_reg_weight", "linear_dropout_prob", "linear_k")
 ON_VALIDATION = "valid"
+# Metrics that are a mean over users of what a list says, as ``evaluation/lists.py`` computes them.
+BY_USER = ("recall", "ndcg", "hit", "precision", "mrr", "map")
+
+
+def check_on_validation(final: Mapping[str, Any]) -> None:
+    """Check that the validation of a run can choose ``linear_weight``, where it is to.
+
+    Args:
+        final: the values of all options; those of a model without a linear term lack some.
+
+    Raises:
+        UsageError: validation does not rank all items, or its metric is not a mean over users.
+    """
+    if final.get("linear_term", "none") == "none" or final["linear_weight"] != ON_VALIDATION:
+        return
+    metric, mode = final["valid_metric"], final["eval_args"]["mode"]
+    on_valid = mode.get("valid", "full") if isinstance(mode, Mapping) else mode
+    if on_valid != "full":
+        raise not_chosen(f"eval_args.mode is {on_valid}; it needs full")
+    if metric.lower().partition("@")[0] not in BY_USER:
+        raise not_chosen(f"valid_metric is {metric}; it takes {', '.join(BY_USER)}, as in Recall@20")
+
+
+def not_chosen(why: str) -> UsageError:
+    """Return the error of a run whose validation cannot choose ``linear_weight``."""
+    return UsageError(f"linear_weight: valid is chosen on validation, but {why}, or give a number")
 
 
 @dataclass(frozen=True)

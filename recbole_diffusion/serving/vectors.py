@@ -80,10 +80,12 @@ def _no_vectors(run: ServedRun, hybrid: bool) -> UsageError:
             "hold; the command export writes them"
         )
     if term != "none":
+        # Pruned scores have another deviation, so that a number given for all weights no longer fits.
+        again = "" if run.model.weighed_on_validation else " --linear_weight=valid"
         return UsageError(
             f"with linear_term: {term} the scores of {name} are sums with x B, and B has "
             f"{len(run.items):,} x {len(run.items):,} weights; export writes it with those that linear_k "
-            f"keeps: --continue_from={run.folder.path} --epochs=0 --linear_k=200 makes such a run"
+            f"keeps: --continue_from={run.folder.path} --epochs=0 --linear_k=200{again} makes such a run"
         )
     having = ", ".join(registry.names_where(lambda cls: cls.has_item_vectors))
     return UsageError(

@@ -35,7 +35,7 @@ from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
 from recbole_diffusion.trainer.plain_attributes import PlainState
 from recbole_diffusion.trainer.progress_log import Heartbeat
 from recbole_diffusion.trainer.recbole_patches import FusedSteps, RunCollector, tensorboard_in
-from recbole_diffusion.trainer.weight_choice import best_weight, check_choice
+from recbole_diffusion.trainer.weight_choice import at_an_end, best_weight, check_choice
 
 
 class RunMixin(MirrorGradient, Divided):
@@ -91,7 +91,7 @@ class RunMixin(MirrorGradient, Divided):
         saved = saved and self.share.rank == 0
         self._train_loader, self._saved = train_data, saved
         if self.model.weighed_on_validation:
-            check_choice(self.config, valid_data)
+            check_choice(valid_data)
         if self.finished:
             self.eval_collector.data_collect(train_data)
         else:
@@ -222,11 +222,12 @@ class RunMixin(MirrorGradient, Divided):
         if not self.model.weighed_on_validation:
             return
         metric = self.config.general.valid_metric
-        self.model.chosen_weight, value = best_weight(self.model, valid_data, metric)
+        weight, value = best_weight(self.model, valid_data, metric)
+        self.model.chosen_weight = weight
         self.logger.info(
-            "linear_weight %g chosen on validation (%s %.4f)", self.model.chosen_weight, metric, value
+            "linear_weight %g chosen on validation (%s %.4f)%s", weight, metric, value, at_an_end(weight)
         )
-        self._add_to_record("linear_weight", self.model.chosen_weight)
+        self._add_to_record("linear_weight", weight)
 
     def _add_to_record(self, name: str, value: Any) -> None:
         """Add a value to the record of the current epoch, which its validation closes."""

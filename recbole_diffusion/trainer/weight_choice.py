@@ -4,36 +4,30 @@ from typing import Any
 
 import torch
 
-from recbole_diffusion.compat import FullSortEvalDataLoader
-from recbole_diffusion.errors import UsageError
-from recbole_diffusion.evaluation.lists import USER_METRICS, TopKLists
+from recbole_diffusion.evaluation.lists import TopKLists
+from recbole_diffusion.options.linear_term import not_chosen
 
 # By steps of about the root of two.
 WEIGHTS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
 
 
-def check_choice(config: Any, valid_data: Any) -> None:
-    """Check that a validation can choose a weight.
+def check_choice(valid_data: Any) -> None:
+    """Check that there is a validation part; its metric is checked with the options.
 
     Args:
-        config: the run's.
         valid_data: loader of the validation part, or None.
 
     Raises:
-        UsageError: there is no validation, it does not rank all items, or its metric is not a mean over
-            users.
+        UsageError: there is none.
     """
-    name = config.general.valid_metric.lower().partition("@")[0]
     if valid_data is None:
-        why = "there is no validation part; change the split"
-    elif not isinstance(valid_data, FullSortEvalDataLoader):
-        why = f"eval_args.mode is {config['eval_args']['mode']['valid']}; it needs full"
-    elif name not in USER_METRICS or not config["valid_metric_bigger"]:
-        known = ", ".join(USER_METRICS)
-        why = f"valid_metric is {config.general.valid_metric}; it takes {known}, as in Recall@20"
-    else:
-        return
-    raise UsageError(f"linear_weight: valid is chosen on validation, but {why}, or give a number")
+        raise not_chosen("there is no validation part; change the split")
+
+
+def at_an_end(weight: float) -> str:
+    """Return what to say of a weight beyond which none was tried; empty for the others."""
+    side = {WEIGHTS[0]: "smallest", WEIGHTS[-1]: "largest"}.get(weight)
+    return f", the {side} tried: a number beyond it may do better" if side else ""
 
 
 @torch.no_grad()

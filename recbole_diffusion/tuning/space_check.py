@@ -9,6 +9,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import checked, read_options, unread, unread_text
 from recbole_diffusion.options.general import GeneralOptions
+from recbole_diffusion.options.linear_term import check_on_validation
 from recbole_diffusion.options.negatives import NegativeOptions, check_sampler
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.split import SplitOptions
@@ -139,6 +140,7 @@ def check_combinations(
         try:
             for cls in declared:
                 reasons |= unread(read_options(cls, {**config.final_config_dict, **combination}))
+            check_on_validation({**config.final_config_dict, **combination})
         except UsageError as error:
             text = yaml_io.dump_value(dict(combination))
             raise UsageError(

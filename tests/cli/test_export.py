@@ -143,17 +143,17 @@ def test_unknown_items_to_leave_out_are_refused(ask, tmp_path):
 
 @pytest.fixture(scope="module")
 def with_term(folder_of, served_data):
-    """Return a function from ``linear_k`` to a run of TVDiff's weights with a linear term."""
+    """Return a function from ``linear_k`` and ``linear_weight`` to a run of TVDiff with a linear term."""
     from recbole_diffusion import run
 
     folders = {}
 
-    def get(k):
-        if k not in folders:
+    def get(k, weight="valid"):
+        if (k, weight) not in folders:
             options = {"epochs": 0, "linear_term": "ease", "linear_reg_weight": 3.0, "linear_k": k}
-            options |= {"linear_weight": "valid", "run_dir": str(served_data / f"term-{k}")}
-            folders[k] = run(continue_from=folder_of("TVDiff"), overrides=options)["run_dir"]
-        return folders[k]
+            options |= {"linear_weight": weight, "run_dir": str(served_data / f"term-{k}-{weight}")}
+            folders[k, weight] = run(continue_from=folder_of("TVDiff"), overrides=options)["run_dir"]
+        return folders[k, weight]
 
     return get
 
@@ -199,7 +199,9 @@ def test_what_cannot_be_exported_with_a_linear_term_is_told(with_term, tmp_path,
     assert cli.main(["export", f"--run={whole}", f"--output={tmp_path / 'x'}"]) == 2
     told = capsys.readouterr().err
     assert "B has 60 x 60 weights" in told
-    assert f"--continue_from={whole} --epochs=0 --linear_k=200" in told
+    assert f"--continue_from={whole} --epochs=0 --linear_k=200 makes such a run" in told
+    assert cli.main(["export", f"--run={with_term(None, 0.5)}", f"--output={tmp_path / 'x'}"]) == 2
+    assert "--linear_k=200 --linear_weight=valid makes such a run" in capsys.readouterr().err
     assert cli.main(["export", f"--run={pruned}", f"--output={tmp_path / 'x'}", "--index=flat"]) == 2
     assert "sparse in part (linear_k is 7); leave --index out" in capsys.readouterr().err
     with pytest.raises(UsageError, match="the command export writes them"):

@@ -8,23 +8,31 @@ import pytest
 import torch
 
 from recbole_diffusion import load_run, run
-from recbole_diffusion.compat import Collector, Evaluator, EvaluatorType, FullSortEvalDataLoader, metric_types
+from recbole_diffusion.compat import (
+    Collector,
+    Evaluator,
+    EvaluatorType,
+    FullSortEvalDataLoader,
+    Interaction,
+    metric_types,
+)
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation import candidates, search, vector_ranking
-from recbole_diffusion.evaluation.lists import TopKLists
+from recbole_diffusion.evaluation.lists import USER_METRICS, TopKLists
 from recbole_diffusion.evaluation.metrics import RunEvaluator
 from recbole_diffusion.evaluation.ranking import tie_keys
 from recbole_diffusion.evaluation.rated_released import row_means
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.evaluation.score_check import not_finite
 from recbole_diffusion.model.recbole_models import asking
+from recbole_diffusion.options.linear_term import BY_USER
 from recbole_diffusion.registry import model_class
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer.factory import trainer_for
-from recbole_diffusion.trainer.weight_choice import WEIGHTS
+from recbole_diffusion.trainer.weight_choice import WEIGHTS, at_an_end, best_weight
 
 SMALL = {"topk": [5], "valid_metric": "Recall@5"}
 
@@ -393,3 +401,22 @@ def test_a_weight_that_no_validation_can_choose_is_refused(few_tastes, tmp_path,
     with pytest.raises(UsageError, match=told):
         run("TVDiff", "ties", overrides={**few_tastes, **WEIGHED, **given, "run_dir": str(tmp_path / "run")})
     assert not (tmp_path / "run").exists()
+
+
+def test_of_equal_weights_the_smallest_is_taken_and_an_end_of_the_range_is_told():
+    """One user, whose second part is the same for all items: every weight ranks as the first part does."""
+
+    class Parts(torch.nn.Module):
+        USER_ID, device = "user_id", torch.device("cpu")
+
+        def weighed_parts(self, batch):
+            return torch.tensor([[0.0, 3.0, 2.0, 1.0]]), torch.ones(1, 4)
+
+    batch = Interaction({"user_id": torch.tensor([1])})
+    loader = [(batch, None, torch.tensor([0]), torch.tensor([2]))]
+    weight, value = best_weight(Parts(), loader, "MRR@3")
+    assert (weight, value) == (WEIGHTS[0], 0.5)
+    assert at_an_end(weight) == ", the smallest tried: a number beyond it may do better"
+    assert at_an_end(WEIGHTS[-1]).startswith(", the largest")
+    assert at_an_end(1.0) == ""
+    assert tuple(USER_METRICS) == BY_USER

@@ -49,6 +49,17 @@ def test_a_split_without_a_validation_part_has_nothing_to_compare_trials_on(tmp_
     )
 
 
+def test_a_weight_that_validation_cannot_choose_is_refused_before_a_trial(tmp_path):
+    by_gauc = {"metrics": ["Recall", "GAUC"], "valid_metric": "GAUC", "linear_weight": "valid"}
+    space = {"linear_term": {"choice": ["none", "ease"]}}
+    told = refusal(tmp_path, space, overrides=by_gauc)
+    assert "the combination {linear_term: ease} is refused: linear_weight: valid is chosen on" in told
+    assert "valid_metric is GAUC" in refusal(
+        tmp_path, None, overrides={**by_gauc, "linear_term": "ease"}, search="none"
+    )
+    assert len(plan(tmp_path, space, overrides={"linear_weight": "valid"}, search="grid").trials) == 2
+
+
 # What is shipped.
 
 
