@@ -187,6 +187,7 @@ OTHERS = {
     "curriculum_end": 31,
     "causal": "kl",
     "objective": "kl",
+    "linear_k": 3,
 }
 
 
