@@ -56,7 +56,6 @@ class LinearTermOptions:
     linear_dropout_prob: float = option(
         "dropout p of EDLAE's penalty, p / (1 - p) times an item's users", low=0, high=1, open_high=True
     )
-
     linear_k: int | None = option(
         "entries of each column of B that stay, the largest in size; null: all of them", low=1
     )
