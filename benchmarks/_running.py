@@ -7,8 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks._layers import is_kept
 from benchmarks._plan import Experiment, Plan
-from benchmarks._stored import Folders, chosen_point, point_file, point_scores, points_of, seed_folders
+from benchmarks._stored import (
+    Folders,
+    Stored,
+    chosen_point,
+    differs_from_plan,
+    point_file,
+    point_scores,
+    points_of,
+    seed_folders,
+)
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.report.compared_metrics import smaller_is_better
@@ -27,6 +37,8 @@ class Runner:
 
     Attributes:
         failed: why an experiment has failed here; it is not tried again.
+        kept: the experiments that were collected before.
+        wanted: those that are run.
 
     Args:
         plan: the plan.
@@ -34,6 +46,7 @@ class Runner:
         runs: folder of all runs.
         only: text that name, data set and protocol of an experiment contain.
         settings: options of every sweep: how many trials at a time, threads of each, and the like.
+        kept: what was collected before; what stands there is not run, but for the weights that a row needs.
     """
 
     def __init__(
@@ -43,10 +56,15 @@ class Runner:
         runs: Path,
         only: str = "",
         settings: Mapping[str, Any] | None = None,
+        kept: Stored | None = None,
     ) -> None:
         self.plan, self.runs, self.settings = plan, runs.resolve(), dict(settings or {})
         self.data_path = data_path
-        self.wanted = [one for one in plan.experiments() if only in str(one)]
+        every = list(plan.experiments())
+        self.kept = [one for one in every if kept is not None and is_kept(kept, one)]
+        missing = [one for one in every if only in str(one) and one not in self.kept]
+        weights = [w for one in missing if one.row.weights_of for w in self._weights(one) if w in self.kept]
+        self.wanted = [one for one in every if one in missing or one in weights]
         self.failed: dict[str, str] = {}
 
     def run(self) -> dict[str, str]:
@@ -135,13 +153,8 @@ class Runner:
         space = {name: {"choice": values} for name, values in row.grid.items()}
         record = Folders(self.runs).sweep(experiment.folder)
         if record is not None:
-            made_with = {name: record["options"].get(name) for name in experiment.given if name != "use_gpu"}
-            wanted = {name: value for name, value in experiment.given.items() if name != "use_gpu"}
-            if (record["space"], made_with) != (space, wanted):
-                raise UsageError(
-                    f"{folder} was made with {made_with} and the grid {record['space']}, which is not what "
-                    "the plan says; move it away, or correct the plan"
-                )
+            if other := differs_from_plan(record, experiment):
+                raise UsageError(f"{folder} was {other}; move it away, or correct the plan")
             return sweep(resume=folder, settings={"final_seeds": len(experiment.seeds)})
         how = {"search": "grid", "space": space} if space else {"search": "none"}
         return sweep(

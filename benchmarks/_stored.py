@@ -2,7 +2,8 @@
 
 The file, ``NAME_runs.jsonl.gz``, has one JSON object a line: a run (``folder``, ``config``, ``result``), a
 sweep (``folder``, ``sweep``), or what a page needs beside them (``file``, ``content``), such as paired tests,
-which need each user's metrics and are computed where these are. The same content gives the same bytes.
+which need each user's metrics and are computed where these are. Runs of rows that others are tested against
+have them too (``users``), so that rows of later can be. The same content gives the same bytes.
 
 The runs in ``benchmarks/results`` were made before plans ran on ``tune``: a folder for each point of a grid
 and seed, ``ROW-POINT-SEED``, the points with the first seed. :func:`before_sweeps` reads those, from a folder
@@ -12,12 +13,16 @@ as well as from a file.
 import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from benchmarks._plan import Experiment
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.evaluation.lists import UserMetrics
 from recbole_diffusion.options.renamed import stored_config
 from recbole_diffusion.report.compared_metrics import smaller_is_better
 from recbole_diffusion.report.runs import RunRecord, read_run
@@ -26,6 +31,12 @@ from recbole_diffusion.storage.atomic import write_whole
 
 class Stored(Protocol):
     """Where runs are read."""
+
+    def of(self, experiment: Experiment) -> "Stored":
+        """Return where an experiment is read."""
+
+    def same_as_kept(self, experiment: Experiment) -> bool:
+        """Return whether an experiment's runs are those that the stored tests are of."""
 
     def sweep(self, folder: str) -> dict[str, Any] | None:
         """Return the record of a sweep."""
@@ -37,8 +48,28 @@ class Stored(Protocol):
         """Return what a JSON file beside the runs holds, None if it is not there."""
 
 
+@dataclass(frozen=True)
 class StoredRun(RunRecord):
-    """A run of which a page's file may have left parts out."""
+    """A run of which a page's file may have left parts out.
+
+    Attributes:
+        of_users: metrics of each user by part, as far as they were kept.
+    """
+
+    of_users: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+
+    @cached_property
+    def users(self) -> dict[str, UserMetrics] | None:
+        """Return the kept metrics of each user by part; None for a run that has none."""
+        if not self.of_users:
+            return None
+        return {
+            part: {
+                name: np.array(values, None if name == "users" else np.float32)
+                for name, values in table.items()
+            }
+            for part, table in self.of_users.items()
+        }
 
     @property
     def test_parts(self) -> dict[str, dict[str, float]]:
@@ -59,6 +90,14 @@ class Folders:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def of(self, _: Experiment) -> "Folders":
+        """Return itself."""
+        return self
+
+    def same_as_kept(self, _: Experiment) -> bool:
+        """Return True: there is nothing from before."""
+        return True
 
     def sweep(self, folder: str) -> dict[str, Any] | None:
         """Return the record of a sweep."""
@@ -97,11 +136,18 @@ class Packed:
                     self.sweeps[one["folder"]] = one["sweep"]
                 else:
                     result = {"epoch_seconds": [], **one["result"]}
-                    self.runs[one["folder"]] = StoredRun(
-                        path / one["folder"], stored_config(one["config"]), result, []
-                    )
+                    config, of_users = stored_config(one["config"]), one.get("users", {})
+                    self.runs[one["folder"]] = StoredRun(path / one["folder"], config, result, [], of_users)
             except (ValueError, KeyError, TypeError) as error:
                 raise RunError(f"{path}, line {number} is damaged: {error}; collect it again") from error
+
+    def of(self, _: Experiment) -> "Packed":
+        """Return itself."""
+        return self
+
+    def same_as_kept(self, _: Experiment) -> bool:
+        """Return True: the stored tests are of these runs."""
+        return True
 
     def sweep(self, folder: str) -> dict[str, Any] | None:
         """Return the record of a sweep."""
@@ -173,6 +219,7 @@ def outcome_of(stored: Stored, experiment: Experiment) -> Outcome | None:
     Raises:
         UsageError: its runs were made with other options than the plan has.
     """
+    stored = stored.of(experiment)
     record = stored.sweep(experiment.folder)
     if record is not None:
         found = _of_sweep(stored, experiment, record)
@@ -252,6 +299,16 @@ def check_options(run: RunRecord, options: Mapping[str, Any]) -> None:
             f"{run.path} was made with {other}, which is not what the plan says; move it away, or correct "
             "the plan"
         )
+
+
+def differs_from_plan(record: Mapping[str, Any], experiment: Experiment) -> str:
+    """Return what a sweep was made with where that is not what the plan says, else an empty text."""
+    space = {name: {"choice": values} for name, values in experiment.row.grid.items()}
+    wanted = {name: value for name, value in experiment.given.items() if name != "use_gpu"}
+    made_with = {name: record["options"].get(name) for name in wanted}
+    if (record["space"], made_with) == (space, wanted):
+        return ""
+    return f"made with {made_with} and the grid {record['space']}, which is not what the plan says"
 
 
 def _of_sweep(stored: Stored, experiment: Experiment, record: Mapping[str, Any]) -> Outcome | None:

@@ -6,10 +6,11 @@ from typing import Any
 from benchmarks._plan import Experiment, Plan
 from benchmarks._stored import Outcome, Stored, outcome_of
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.evaluation.significance import holm
 from recbole_diffusion.report.compared_metrics import smaller_is_better
 from recbole_diffusion.report.comparison import Comparison, MeanStd, compare
 from recbole_diffusion.report.comparison_table import comparison_tables, mean_std_cell, tests_table
-from recbole_diffusion.report.paired import kept_by_user, paired_tests
+from recbole_diffusion.report.paired import kept_by_user, paired_tests, tested_metric
 from recbole_diffusion.report.paper.tvdiff import METRICS, published
 from recbole_diffusion.report.tables import Cell, Table, markdown, number
 from recbole_diffusion.storage.versions import versions
@@ -169,22 +170,48 @@ def tests_file(group: str, part: str) -> str:
 
 
 def tests_of(plan: Plan, stored: Stored, group: str, outcomes: Outcomes, part: str) -> list[dict[str, Any]]:
-    """Return the paired tests of one part, from users' metrics where kept, else as stored."""
+    """Return the paired tests of one part: as stored where the runs are those, else from users' metrics.
+
+    Raises:
+        UsageError: stored tests have to be joined with new ones, and are from before p was kept.
+    """
     if plan.paired is None or part not in (plan.paired_parts or plan.parts):
         return []
     every = list(outcomes)
+    stored_rows = stored.content(tests_file(group, part)) or []
+    same = {name for name in every if stored.same_as_kept(outcomes[name][0])}
+    valid = [row for row in stored_rows if {row["best"], row["method"]} <= same]
     wanted = plan.paired if isinstance(plan.paired, dict) else {plan.paired: every}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for best, others in wanted.items():
         for metric in plan.paired_metrics:
+            before = [row for row in valid if (row["best"], row["metric"]) == (best, tested_metric(metric))]
+            there = {row["method"] for row in before}
             methods = {
                 name: outcomes[name][1].runs
                 for name in every
-                if (name == best or name in others) and kept_by_user(outcomes[name][1].runs, part, metric)
+                if (name == best or (name in others and name not in there))
+                and kept_by_user(outcomes[name][1].runs, part, metric)
             }
-            if best in methods and len(methods) > 1:
-                rows += paired_tests(methods, best, part, metric)
-    return rows or stored.content(tests_file(group, part)) or []
+            new = paired_tests(methods, best, part, metric) if best in methods and len(methods) > 1 else []
+            rows += _joined(before, new, every)
+    return rows
+
+
+def _joined(
+    before: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]], order: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the tests of one method and metric, in the order of the rows, with one correction for all."""
+    rows = sorted([*before, *new], key=lambda row: order.index(row["method"]))
+    if not before or not new:
+        return rows
+    if any(row["p"] is None for row in rows):
+        raise UsageError(
+            f"tests of {rows[0]['best']} were stored before p was kept and cannot be joined with new ones; "
+            "run its rows again with --kept=none"
+        )
+    adjusted = holm({row["method"]: row["p"] for row in rows})
+    return [{**row, "p_holm": adjusted[row["method"]]} for row in rows]
 
 
 def tests_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

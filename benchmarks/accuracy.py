@@ -9,7 +9,8 @@ protocols. ``run`` makes a sweep of each: a grid is searched on validation, and 
 setting, is run with each seed, on the split of that seed where the split is drawn. A sweep that is there goes
 on where it was, one that is through is left alone, and the same command started several times shares the
 work. ``collect`` keeps what the page needs in one file, without the machine's paths, paired tests included.
-``table`` makes the page from the runs or from that file.
+``table`` makes the page from the runs or from that file. A plan that has grown goes on from its collected
+file: rows that stand there are not run again, and ``collect`` keeps both. ``--kept=none`` begins anew.
 
 The files in benchmarks/results were collected from runs of before plans ran on ``tune``; they are read
 through an adapter, see benchmarks/_stored.py.
@@ -25,6 +26,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 
+from benchmarks._layers import Layered, kept_users
 from benchmarks._page import page_parser, show_page
 from benchmarks._plan import Experiment, Plan
 from benchmarks._stored import Stored, old_folder, open_stored, outcome_of, pack, point_file
@@ -40,10 +42,11 @@ from benchmarks._tables import (
     tests_lines,
     tests_of,
 )
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.storage.yaml_io import dump_value
 
+RESULTS = Path(__file__).parent / "results"
 OF_THIS_MACHINE = ("host", "pid", "node")
 
 
@@ -86,6 +89,7 @@ def _lines_of(plan: Plan, stored: Stored, experiment: Experiment) -> Iterator[di
     outcome = outcome_of(stored, experiment)
     if outcome is None:
         return
+    stored = stored.of(experiment)
     record = stored.sweep(experiment.folder)
     if record is not None:
         yield {"folder": experiment.folder, "sweep": _without_machine(record)}
@@ -100,7 +104,9 @@ def _lines_of(plan: Plan, stored: Stored, experiment: Experiment) -> Iterator[di
     for folder, point in (new if stored.run(next(iter(new))) else old).items():
         run = stored.run(folder)
         if run is not None:
-            yield {"folder": folder, **_without_paths(run, plan, experiment, point)}
+            of_users = kept_users(plan, experiment, run)
+            line = {"folder": folder, **_without_paths(run, plan, experiment, point)}
+            yield line | ({"users": of_users} if of_users else {})
 
 
 def _without_paths(
@@ -152,19 +158,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="text in 'ROW on DATASET, PROTOCOL' of what is run")
     parser.add_argument("--max_concurrent", type=int, help="runs at a time")
     parser.add_argument("--trial_cpus", type=int, default=1, help="threads of each")
+    parser.add_argument(
+        "--kept", help="file of runs that were collected before; default that of the plan; none: no such file"
+    )
     parser.add_argument("--ray_address", help="a running Ray cluster, as in tune")
     arguments = parser.parse_args(argv)
     try:
         plan = Plan.read(arguments.plan)
+        file = Path(arguments.kept or RESULTS / f"{plan.name}_runs.jsonl.gz")
+        there = arguments.kept != "none" and (arguments.kept is not None or file.is_file())
+        kept = open_stored(file) if there else None
         if arguments.action == "run":
             from benchmarks._running import Runner  # torch, RecBole
 
             settings = {
                 name: getattr(arguments, name) for name in ("max_concurrent", "trial_cpus", "ray_address")
             }
-            runner = Runner(plan, arguments.data_path, arguments.runs, arguments.only, settings)
+            runner = Runner(plan, arguments.data_path, arguments.runs, arguments.only, settings, kept)
+            if runner.kept:
+                print(f"{counted(len(runner.kept), 'experiment', 'stand')} in {file}", flush=True)
             return 1 if runner.run() else 0
         stored = open_stored(arguments.runs)
+        if kept is not None and arguments.runs.is_dir():
+            stored = Layered(stored, kept)
         if arguments.action == "table":
             show_page(page(plan, stored), arguments.output)
         elif arguments.output is None:

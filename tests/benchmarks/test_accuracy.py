@@ -14,6 +14,7 @@ import pytest
 from scipy import stats
 
 from benchmarks import _running, _stored, _tables, accuracy, all_systems
+from benchmarks._layers import Layered
 from benchmarks._plan import Plan
 from benchmarks._running import Runner
 from benchmarks._stored import Folders, Packed, open_stored, outcome_of, pack
@@ -569,3 +570,88 @@ def test_a_plans_stage_cache_goes_to_the_models_that_have_one(tmp_path):
     runner = Runner(plan, "DATA", tmp_path)
     given = {one.row.model for one in plan.experiments() if "stage_cache" in runner.options(one)}
     assert given == {"DDRM", "HDRM"}
+
+
+# A plan that has grown.
+
+
+@pytest.fixture(scope="module")
+def grown(made):
+    """The file of the first two rows, and a folder with the runs of the other two alone."""
+    folder = made["folder"] / "grown"
+    folder.mkdir()
+    first = write_plan(folder, rows=PLAN["rows"][:2])
+    words = ["collect", str(first), f"--runs={made['folder'] / 'runs'}", f"--output={folder / 'kept.gz'}"]
+    assert accuracy.main(words) == 0
+    for name in ("scored_again", "of_a_grid"):
+        row = f"parity-honest/MultiVAE,_{name}"
+        shutil.copytree(made["folder"] / "runs" / row, folder / "runs" / row)
+    return folder
+
+
+def test_a_plan_that_has_grown_has_the_page_of_one_that_was_run_whole(made, grown, page):
+    out = grown / "page.md"
+    words = ["table", str(made["folder"] / "tiny.yaml"), f"--runs={grown / 'runs'}"]
+    assert accuracy.main([*words, f"--kept={grown / 'kept.gz'}", f"--output={out}"]) == 0
+    assert out.read_text() == page + "\n"
+    assert accuracy.main([*words, "--kept=none", f"--output={out}"]) == 0
+    assert "| EASE" not in out.read_text()
+
+
+def test_what_was_collected_is_collected_again_with_the_new_rows(made, grown, collected):
+    plan, again = str(made["folder"] / "tiny.yaml"), grown / "again.gz"
+    words = ["collect", plan, f"--runs={grown / 'runs'}", f"--kept={grown / 'kept.gz'}"]
+    assert accuracy.main([*words, f"--output={again}"]) == 0
+    one, whole = Packed(again), Packed(collected)
+    assert one.runs.keys() == whole.runs.keys()
+    assert one.sweeps == whole.sweeps
+    with_users = {folder for folder, run in one.runs.items() if run.users}
+    assert with_users == {f"parity-honest/MultiVAE/final/000-seed-{seed}" for seed in (5, 6)}
+
+
+def test_rows_that_were_collected_are_not_run_again_but_for_weights_that_are_needed(made, grown):
+    kept = open_stored(grown / "kept.gz")
+    names = lambda runner: [one.row.name for one in runner.wanted]  # noqa: E731
+    assert (
+        names(Runner(made["plan"], "data", grown / "none", kept=open_stored(made["folder"] / "runs"))) == []
+    )
+    of_kept = Runner(made["plan"], "data", grown / "none", "EASE", kept=kept)
+    assert names(of_kept) == []
+    assert [one.row.name for one in of_kept.kept] == ["EASE", "MultiVAE"]
+    scored = Runner(made["plan"], "data", grown / "none", "scored again", kept=kept)
+    assert names(scored) == ["MultiVAE", "MultiVAE, scored again"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"options": {"epochs": 5}}, {"grid": {"learning_rate": [0.1]}}, {"seeds": [5, 6, 7]}]
+)
+def test_a_collected_row_that_the_plan_has_otherwise_now_is_run_again(grown, changes):
+    (grown / "other").mkdir(exist_ok=True)
+    plan = Plan.read(write_plan(grown / "other", rows=[{**PLAN["rows"][1], **changes}]))
+    runner = Runner(plan, "data", grown / "none", kept=open_stored(grown / "kept.gz"))
+    assert [one.row.name for one in runner.wanted] == ["MultiVAE"]
+
+
+def test_stored_tests_are_not_of_runs_that_came_out_otherwise(made, grown):
+    """With a new run of the reference, the tests of rows whose users were not kept are gone."""
+    row = "parity-honest/MultiVAE"
+    shutil.copytree(made["folder"] / "runs" / row, grown / "moved" / row)
+    file = grown / "moved" / row / "final/000-seed-5/result.json"
+    result = json.loads(file.read_text())
+    result["test"]["recall@5"] += 0.01
+    file.write_text(json.dumps(result))
+    plan, kept = Plan.read(grown / "tiny.yaml"), Packed(grown / "kept.gz")
+    for folder, tests in (("moved", 0), ("runs", 2)):
+        stored = Layered(Folders(grown / folder), kept)
+        found = _tables.tests_of(
+            plan, stored, "parity-honest", _tables.outcomes_of(plan, stored, "parity-honest"), "test"
+        )
+        assert len(found) == tests
+
+
+def test_tests_from_before_p_was_kept_cannot_be_joined():
+    rows = [{"best": "A", "method": name, "p": None, "p_holm": 0.1} for name in "BC"]
+    with pytest.raises(
+        UsageError, match="cannot be joined with new ones; run its rows again with --kept=none"
+    ):
+        _tables._joined(rows[:1], rows[1:], ["A", "B", "C"])
