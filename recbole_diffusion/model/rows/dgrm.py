@@ -50,6 +50,7 @@ from recbole_diffusion.model.rows.dgrm_base import ClosedForm, Levels, without
 from recbole_diffusion.model.rows.dgrm_networks import Critic, Generator
 from recbole_diffusion.model.rows.dgrm_options import DGRMOptions
 from recbole_diffusion.model.rows.dgrm_posterior import posterior_samples
+from recbole_diffusion.model.rows.popularity_term import popularity_term
 from recbole_diffusion.model.user_blocks import USER_BLOCK, UserBlocks, noise_seed
 
 FIFTHS = 5  # parts of each user's ratings that are left out in turn, where ratings are read as levels
@@ -79,6 +80,7 @@ class DGRM(AdversarialRecommender):
     takes_histories = True
     generator: Generator
     critic: Critic | None
+    popularity: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -87,6 +89,9 @@ class DGRM(AdversarialRecommender):
         self.evaluation_seed = config.general.seed
         # R^0 by user, in 0..1.
         self.ratings = RatingRows(dataset, config.rating.rating_scale)
+        # Added to ratings of all items before they are read, on the rating scale, [n_items].
+        counts = torch.bincount(self.ratings.rated.items, minlength=self.n_items)
+        self.register_buffer("popularity", popularity_term(counts, o.popularity_weight), persistent=False)
         self.base = None if o.base == "none" else ClosedForm(dataset, self.ratings, o)
         self.diffusion = GaussianDiffusion(o.betas())
         # Deviation of the noise in the unit of the rows.
@@ -238,12 +243,13 @@ class DGRM(AdversarialRecommender):
         """Return ratings of all items, [batch, n_items], from the generator's and the rows they are for."""
         if self.base is not None:
             generated = generated + self.base.scores(cells)
-        return self._on_levels(self.ratings.high * generated)
+        return self._read_out(generated, self.popularity)
 
     # Ratings of all items are on the rating scale from here.
 
-    def _on_levels(self, predictions: Tensor) -> Tensor:
-        """Return predictions [...] as they are read."""
+    def _read_out(self, generated: Tensor, popularity: Tensor) -> Tensor:
+        """Return generated ratings [...], in the unit of rows, as read, with the term of their items."""
+        predictions = self.ratings.high * generated + popularity
         if self.options.level_share == 0:
             return predictions
         if self._read is None:
@@ -268,7 +274,9 @@ class DGRM(AdversarialRecommender):
                 out = part[places] == fifth
                 state = self._denoised(without(cells, out), noise_seed(self.evaluation_seed, number))
                 found[places[out]] = self._rated(state, without(cells, ~out))
-        return self.ratings.high * found, self.ratings.high * values
+        # ``places`` are those of ``rated.items``: each rating gets the term of its item.
+        term = self.popularity[self.ratings.rated.items]
+        return self.ratings.high * found + term, self.ratings.high * values
 
     def _denoised(self, cells: RatedCells, seed: int) -> Tensor:
         """Return the generator's last hidden layer at R^{T-T'}, [batch, hidden], from projections R^t W."""
@@ -323,7 +331,7 @@ class DGRM(AdversarialRecommender):
             return self._on_base(self.generator.all(self._denoised(cells, seed)), cells)
         # One seed for each user; those of a batch follow each other.
         samples = self._posterior_samples(cells, range(seed, seed + len(cells.starts)))
-        return self._on_levels(self.ratings.high * samples)
+        return self._read_out(samples, self.popularity)
 
     @torch.no_grad()
     def full_sort_predict(self, interaction: Any) -> Tensor:
@@ -333,7 +341,7 @@ class DGRM(AdversarialRecommender):
             # One seed for each user, so that a score does not depend on who else is asked for.
             seeds = [noise_seed(self.evaluation_seed, user) for user in users.tolist()]
             samples = self._posterior_samples(self.ratings.gather(users), seeds)
-            return self._on_levels(self.ratings.high * samples)
+            return self._read_out(samples, self.popularity)
         return self._on_base(self.generator.all(self.user_blocks.gather(users)), self.ratings.gather(users))
 
     @torch.no_grad()
@@ -345,4 +353,4 @@ class DGRM(AdversarialRecommender):
         # One cell of the output layer for each pair.
         rows = torch.arange(len(users), device=users.device)
         predicted = self.generator.rated(self.user_blocks.gather(users), rows, items)
-        return self._on_levels(self.ratings.high * predicted)
+        return self._read_out(predicted, self.popularity[items])

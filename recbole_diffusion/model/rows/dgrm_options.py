@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.model.rows.options import AdversarialOptions, RatedFitOptions
+from recbole_diffusion.model.rows.options import AdversarialOptions, PopularityTermOptions, RatedFitOptions
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseBoundsOptions
 
 
 @dataclass(frozen=True)
-class DGRMOptions(NoiseBoundsOptions, AdversarialOptions, RatedFitOptions):
+class DGRMOptions(NoiseBoundsOptions, AdversarialOptions, RatedFitOptions, PopularityTermOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     # Networks.

@@ -10,6 +10,7 @@ from recbole_diffusion.data.ratings import rating_rows
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.base import FoldInHistories, Recommender, pairs_of_rows
 from recbole_diffusion.model.rows.options import ItemRidgeOptions
+from recbole_diffusion.model.rows.popularity_term import popularity_term
 from recbole_diffusion.model.rows.ridge_fit import RatedFit, csr_of
 
 
@@ -25,6 +26,7 @@ class ItemRidge(Recommender):
     protocol = "rated"
     takes_histories = True
     computed_when_made = True
+    popularity: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -34,6 +36,11 @@ class ItemRidge(Recommender):
             raise UsageError("rating_scale is None; ItemRidge needs [lowest, highest] rating, such as [1, 5]")
         self.rows = rating_rows(dataset, *scale)
         self.fit = RatedFit(self.rows, self.options)
+        counts = torch.from_numpy(self.fit.of_items)
+        # Added to the ratings of all items, [n_items].
+        self.register_buffer(
+            "popularity", popularity_term(counts, self.options.popularity_weight), persistent=False
+        )
         self.untrained = nn.Parameter(torch.zeros(1))  # RecBole's trainers ask for a parameter
 
     def calculate_loss(self, interaction: Any) -> Tensor:  # noqa: ARG002
@@ -43,7 +50,8 @@ class ItemRidge(Recommender):
     @torch.no_grad()
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return predicted ratings of all items, [batch, n_items]."""
-        return self.fit.scores(self.rows[interaction[self.USER_ID].cpu().numpy()]).to(self.device)
+        scores = self.fit.scores(self.rows[interaction[self.USER_ID].cpu().numpy()])
+        return scores.to(self.device) + self.popularity
 
     @torch.no_grad()
     def predict(self, interaction: Any) -> Tensor:
@@ -54,4 +62,5 @@ class ItemRidge(Recommender):
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002 there is no noise
         """Return predicted ratings of all items for users by their ratings, [batch, n_items]."""
         items, starts = histories.items, histories.starts
-        return self.fit.scores(csr_of(items, starts, histories.known_ratings, self.n_items)).to(self.device)
+        scores = self.fit.scores(csr_of(items, starts, histories.known_ratings, self.n_items))
+        return scores.to(self.device) + self.popularity

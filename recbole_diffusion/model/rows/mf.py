@@ -18,6 +18,7 @@ from recbole_diffusion.model.base import FoldInHistories, InnerProductModel
 from recbole_diffusion.model.rows.adversarial import RatingRows
 from recbole_diffusion.model.rows.least_squares import RatedSide
 from recbole_diffusion.model.rows.options import MFOptions
+from recbole_diffusion.model.rows.popularity_term import popularity_term
 
 
 class MF(InnerProductModel):
@@ -47,6 +48,7 @@ class MF(InnerProductModel):
     values: Tensor
     of_users: Tensor
     of_items: Tensor
+    popularity: Tensor  # added to the biases of items in scores, [n_items]
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -59,6 +61,8 @@ class MF(InnerProductModel):
         users, items = self._pairs()
         self.register_buffer("of_users", torch.bincount(users, minlength=self.n_users), persistent=False)
         self.register_buffer("of_items", torch.bincount(items, minlength=self.n_items), persistent=False)
+        term = popularity_term(self.of_items, o.popularity_weight)
+        self.register_buffer("popularity", term, persistent=False)
         self.register_buffer("mean", torch.tensor(rows.mean if o.bias else 0.0))
         # p and q, [n_users, d] and [n_items, d]; 0 for who has no rating, the padding ids among them.
         self.users, self.items = (
@@ -85,10 +89,10 @@ class MF(InnerProductModel):
         """Return [p_u, mu + b_u, 1] of users and [q_i, 1, b_i] of items; p and q without biases."""
         if not self.options.bias:
             return self.users, self.items
-        ones = torch.ones_like
+        ones, biases = torch.ones_like, self.item_bias + self.popularity
         return (
             torch.cat([self.users, (self.mean + self.user_bias)[:, None], ones(self.users[:, :1])], 1),
-            torch.cat([self.items, ones(self.items[:, :1]), self.item_bias[:, None]], 1),
+            torch.cat([self.items, ones(self.items[:, :1]), biases[:, None]], 1),
         )
 
     @torch.no_grad()

@@ -49,7 +49,18 @@ class CFGANOptions(AdversarialOptions):
 
 
 @dataclass(frozen=True)
-class MFOptions:
+class PopularityTermOptions:
+    """Of what is added to predicted ratings for an item's popularity, ``popularity_term.py``."""
+
+    popularity_weight: float = option(
+        "times log(1 + training ratings of the item), centred, is added to predicted ratings; training does "
+        "not know it",
+        low=0,
+    )
+
+
+@dataclass(frozen=True)
+class MFOptions(PopularityTermOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     embedding_size: int = option("number of factors d", low=1)
@@ -64,6 +75,13 @@ class MFOptions:
         choices=("weighted", "plain"),
     )
     init_std: float = option("deviation of the factors that training begins with", low=0, open_low=True)
+
+    def __post_init__(self) -> None:
+        if self.popularity_weight and not self.bias:
+            raise UsageError(
+                f"popularity_weight is {self.popularity_weight} and bias False; the term is a bias of items: "
+                "use bias True, or popularity_weight 0"
+            )
 
     def unread(self) -> dict[str, str]:
         """Return what these values leave unread, with the reason."""
@@ -83,7 +101,7 @@ class RatedFitOptions:
 
 
 @dataclass(frozen=True)
-class ItemRidgeOptions(RatedFitOptions, SolvedOptions):
+class ItemRidgeOptions(PopularityTermOptions, RatedFitOptions, SolvedOptions):
     """Read once by the model's constructor, checked before data loads."""
 
 
