@@ -7,6 +7,7 @@ import socket
 import time
 from typing import Any
 
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.tuning.context import SweepContext, write_report
 from recbole_diffusion.tuning.record import CUT, FAILED, FINISHED, RUNNING, Trial
 from recbole_diffusion.tuning.trial import run_trial, use_threads
@@ -36,7 +37,10 @@ def run_trials_here(context: SweepContext, trials: list[Trial], budget: float | 
 
 
 def _run_one(context: SweepContext, row: Trial, began: float, budget: float | None) -> None:
-    """Run one trial to its end; after an error it goes on from its checkpoint, ``max_failures`` times."""
+    """Run one trial to its end; after an error it goes on from its checkpoint, ``max_failures`` times.
+
+    Options that are refused are refused again: that is not tried twice.
+    """
 
     def report(values: dict[str, Any]) -> None:
         write_report(row, {**values, "hostname": socket.gethostname(), "pid": os.getpid()}, None, began)
@@ -54,7 +58,7 @@ def _run_one(context: SweepContext, row: Trial, began: float, budget: float | No
         except Exception as error:  # any: as with Ray, a trial that raises does not end the sweep
             row.failures += 1
             row.error = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-            if row.failures > context.options.max_failures:
+            if row.failures > context.options.max_failures or isinstance(error, UsageError):
                 row.state = FAILED
             else:
                 context.display.print_retry(row)

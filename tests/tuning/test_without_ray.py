@@ -45,7 +45,10 @@ def test_trials_run_here_and_each_is_the_run_that_its_options_give(checkerboard,
     assert alone["best_valid_score"] == one["score"]
 
 
-def test_a_trial_that_fails_is_tried_again_and_does_not_end_the_sweep(checkerboard, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("error", "tries"), [(RunError, 2), (UsageError, 1)])
+def test_a_trial_that_fails_is_tried_again_unless_it_was_refused(
+    checkerboard, tmp_path, monkeypatch, error, tries
+):
     from recbole_diffusion.tuning import local_runner
 
     real, calls = local_runner.run_trial, []
@@ -53,7 +56,7 @@ def test_a_trial_that_fails_is_tried_again_and_does_not_end_the_sweep(checkerboa
     def failing(trial, *rest):
         calls.append(trial["number"])
         if trial["number"] == 0:
-            raise RunError("no luck")
+            raise error("no luck")
         real(trial, *rest)
 
     monkeypatch.setattr(local_runner, "run_trial", failing)
@@ -64,9 +67,9 @@ def test_a_trial_that_fails_is_tried_again_and_does_not_end_the_sweep(checkerboa
         dataset=overrides.pop("dataset", "checkerboard"),
         settings={**SETTINGS, "max_failures": 1, "final_seeds": 0, "sweep_dir": str(tmp_path / "sweep")},
     )
-    assert calls.count(0) == 2
+    assert calls.count(0) == tries
     assert [trial["state"] for trial in found["trials"]] == ["failed", "finished", "finished"]
-    assert found["trials"][0]["error"] == "RunError: no luck"
+    assert found["trials"][0]["error"] == f"{error.__name__}: no luck"
 
 
 def test_ray_is_not_imported():
