@@ -140,10 +140,16 @@ class DGRM(AdversarialRecommender):
         hidden = self.generator.hidden(seen @ self.generator.W, z, t)  # [batch, hidden]
         return self._rated(hidden, cells)
 
-    def _rated(self, hidden: Tensor, cells: RatedCells) -> Tensor:
-        """Return F^0 at the cells, [cells]: the generator's ratings, on the closed form if there is one."""
+    def _rated(self, hidden: Tensor, cells: RatedCells, share: float = 1.0) -> Tensor:
+        """Return F^0 at the cells, [cells]: the generator's ratings, on the closed form if there is one.
+
+        Args:
+            hidden: the generator's last hidden layer, [batch, hidden].
+            cells: where.
+            share: of the generator's part beside a closed form.
+        """
         values = self.generator.rated(hidden, cells.rows, cells.items)
-        return values if cells.base is None else cells.base + values
+        return values if cells.base is None else cells.base + share * values
 
     # R^{t-1} given R^t and R^0 (Eq. 16, 17), in a dense part without gradient and a part as sparse as R^0.
 
@@ -242,7 +248,7 @@ class DGRM(AdversarialRecommender):
     def _on_base(self, generated: Tensor, cells: RatedCells) -> Tensor:
         """Return ratings of all items, [batch, n_items], from the generator's and the rows they are for."""
         if self.base is not None:
-            generated = generated + self.base.scores(cells)
+            generated = self.base.scores(cells) + self.options.generator_share * generated
         return self._read_out(generated, self.popularity)
 
     # Ratings of all items are on the rating scale from here.
@@ -262,7 +268,8 @@ class DGRM(AdversarialRecommender):
         Each rating is left out once, with a fifth of its user's, so that predictions are spread as those of
         ratings to come are: what a model says of ratings that it reads is spread more widely.
         """
-        values = self.ratings.values
+        values, o = self.ratings.values, self.options
+        share = o.generator_share if o.prediction == "generated" else 1.0
         draw = torch.Generator(values.device).manual_seed(self.evaluation_seed)
         part = torch.randint(FIFTHS, values.shape, generator=draw, device=values.device)
         found = torch.empty_like(values)
@@ -273,7 +280,7 @@ class DGRM(AdversarialRecommender):
             for fifth in range(FIFTHS):
                 out = part[places] == fifth
                 state = self._denoised(without(cells, out), noise_seed(self.evaluation_seed, number))
-                found[places[out]] = self._rated(state, without(cells, ~out))
+                found[places[out]] = self._rated(state, without(cells, ~out), share)
         # ``places`` are those of ``rated.items``: each rating gets the term of its item.
         term = self.popularity[self.ratings.rated.items]
         return self.ratings.high * found + term, self.ratings.high * values

@@ -24,6 +24,11 @@ class DGRMOptions(NoiseBoundsOptions, AdversarialOptions, RatedFitOptions, Popul
         "linear then, whatever output is",
         choices=("none", "bias", "ridge"),
     )
+    generator_share: float = option(
+        "how much of the generator's part scores add to the closed form; training has all of it",
+        low=0,
+        high=1,
+    )
     dropout_prob: float = option(
         "dropout of the generator's input R^t in training", low=0, high=1, open_high=True
     )
@@ -87,11 +92,13 @@ class DGRMOptions(NoiseBoundsOptions, AdversarialOptions, RatedFitOptions, Popul
         if self.base != "none":
             found["output"] = f"base is {self.base}"
         of_fit = {
-            "none": ("user_shrinkage", "item_shrinkage", "reg_weight", "stretch"),
+            "none": ("generator_share", "user_shrinkage", "item_shrinkage", "reg_weight", "stretch"),
             "bias": ("reg_weight", "stretch"),
             "ridge": (),
         }[self.base]
         found |= dict.fromkeys(of_fit, f"base is {self.base}")
+        if self.prediction == "posterior":
+            found.setdefault("generator_share", "prediction is posterior")
         if self.objective == "none":
             names = ("adversarial_weight", "adversarial_share", "critic_size", "critic_steps")
             more = ("critic_learning_rate", "divergence_limit")

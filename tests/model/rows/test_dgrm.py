@@ -461,6 +461,23 @@ def test_the_generator_adds_to_the_closed_form_which_in_training_does_not_know_t
         torch.testing.assert_close(model.full_sort_predict({model.USER_ID: users}), expected + 0.5)
 
 
+@pytest.mark.parametrize("level_share", [0.0, 1.0])
+def test_a_share_of_the_generator_is_added_in_scores_and_where_levels_are_fitted(checkerboard, level_share):
+    models = {
+        share: build(checkerboard, base="ridge", generator_share=share, level_share=level_share).model.eval()
+        for share in (0.0, 0.5, 1.0)
+    }
+    users = torch.arange(1, 51)
+    if level_share:
+        found = [model._unseen()[0] for model in models.values()]
+    else:
+        found = [model.full_sort_predict({model.USER_ID: users}) for model in models.values()]
+        fit = models[0.0].base.fit
+        torch.testing.assert_close(found[0], fit.scores(fit.ratings[1:51]))
+    assert float((found[2] - found[0]).abs().max()) > 0.01
+    torch.testing.assert_close(found[1], (found[0] + found[2]) / 2)
+
+
 def gradients(model, users, seed=0):
     """Return the gradient of each part of the generator's loss at the output biases, [n_items] each."""
     torch.manual_seed(seed)
@@ -582,6 +599,7 @@ def test_levels_are_fitted_where_a_rating_is_not_read(checkerboard):
 
 UNREAD = {
     "base=bias": {"output", "reg_weight", "stretch"},
+    "prediction=posterior": {"generator_share"},
     "base=ridge": {"output"},
     "adversarial_share=0.5": {"adversarial_weight", "reg_weight", "stretch"},
 }
@@ -593,3 +611,6 @@ def test_what_is_unread_is_told(checkerboard, given):
     options = build(checkerboard, **{name: float(value) if "." in value else value}).model.options
     assert set(options.unread()) >= UNREAD[given]
     assert "adversarial_share" not in options.unread()
+    assert ("generator_share" in options.unread()) == (
+        options.base == "none" or given.startswith("prediction")
+    )
