@@ -290,6 +290,8 @@ class Config(RecBoleConfig):
         if not self.stored:  # an earlier run has its weight, and may be evaluated by anything
             check_on_validation(final)
         recbole_options.check(final)
+        if not self.stored and (note := recbole_options.check_order(final["benchmark_filename"])):
+            self.notes.append(note)
         recbole_ranges.check(final, self.model_class, self.internal_config_dict)
         model_needs.check(final, self.model_class, by_user)
 

@@ -140,6 +140,32 @@ def test_part_names_are_checked(shifted, parts, message):
         Config("BPR", overrides={**shifted.overrides, "benchmark_filename": parts})
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["train", "test", "valid"],
+        ["valid", "train", "test"],
+        ["test", "valid", "train"],
+        ["test", "train"],
+        ["train", "test_iid", "valid_ood"],
+        ["valid", "train_fit", "test_iid", "test_ood"],
+    ],
+)
+def test_parts_in_another_order_than_their_names_say_are_refused(shifted, parts):
+    with pytest.raises(UsageError, match="taken in the order train, valid, test"):
+        Config("BPR", overrides={**shifted.overrides, "benchmark_filename": parts})
+
+
+def test_an_epoch_that_is_chosen_on_a_part_named_test_is_told(shifted):
+    def notes(*parts):
+        return Config("BPR", overrides={**shifted.overrides, "benchmark_filename": list(parts)}).notes
+
+    told = "the epoch is chosen on test_iid, the second part of benchmark_filename"
+    assert told in notes("train", "test_iid", "test_ood")
+    for parts in (("train", "test"), ("train_fit", "valid", "test"), ("first", "second", "third")):
+        assert not any("epoch is chosen" in note for note in notes(*parts))
+
+
 def test_an_unknown_part_to_count_against_names_those_there_are(shifted, tmp_path):
     options = {**shifted.overrides, **SMALL, "epochs": 1, "topk": [5], "valid_metric": "Recall@5"}
     with pytest.raises(UsageError, match="this run has valid, test_iid, test_ood"):

@@ -7,7 +7,7 @@ it does not know. Longer than most files: one check an option, in the order of a
 import codecs
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from recbole_diffusion.errors import UsageError, did_you_mean
@@ -45,6 +45,7 @@ REFUSED = {
 HUGE = "a whole number of more than 64 bits"
 # Whole numbers of RecBole's own YAML files, with their bounds.
 WHOLE = (("loss_decimal_place", 0, 15), ("MAX_ITEM_LIST_LENGTH", 1, 2**31 - 1))
+PARTS = ("train", "valid", "test")  # in the order of benchmark_filename
 SOURCES = ("inter", "user", "item", "kg", "link", "net")
 _NUMBER = r"\s*[-+]?(?:inf|\d+\.?\d*(?:[eE][-+]?\d+)?)\s*"
 _INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
@@ -259,6 +260,31 @@ def _check_parts(parts: Any) -> None:
             f"benchmark_filename is {parts}; the two test parts need names that begin with test_, such as "
             "test_iid and test_ood, under which the result has their metrics"
         )
+
+
+def check_order(parts: Sequence[str] | None) -> str | None:
+    """Check that parts stand in the order of their names: a file's place alone says what it is used for.
+
+    Args:
+        parts: of ``benchmark_filename``.
+
+    Returns:
+        A note where the epoch is chosen on a part whose name begins with test; None without one.
+
+    Raises:
+        UsageError: a part whose name begins with train, valid or test stands before one of an earlier kind.
+    """
+    kinds = [kind for part in parts or () for kind, name in enumerate(PARTS) if part.startswith(name)]
+    if not parts or len(parts) < 2:
+        return None
+    if kinds != sorted(kinds):
+        raise UsageError(
+            f"benchmark_filename is {list(parts)}; the parts are taken in the order train, valid, test, "
+            "whatever their names: write them in this order, or rename the files if it is meant so"
+        )
+    if len(parts) > 2 and parts[1].startswith("test"):
+        return f"the epoch is chosen on {parts[1]}, the second part of benchmark_filename"
+    return None
 
 
 def _check_columns(name: str, columns: Any, suffixes: Any) -> None:
