@@ -237,9 +237,11 @@ class Config(RecBoleConfig):
         """Return the options without effect, each with the reason."""
         solved = self.model_class.type == ModelType.TRADITIONAL  # of RecBole: EASE, ItemKNN, ...
         reasons = unread(self.options) | (SolvedOptions().unread() if solved else {})
-        negatives = self.given.get("train_neg_sample_args")
-        if negatives not in (None, "None") and self.model_class.loader_class is not None:
-            reasons["train_neg_sample_args"] = f"{self.model} draws its negatives itself, if it needs any"
+        if self.given.get("train_neg_sample_args") not in (None, "None"):
+            if solved or self.model_class.computed_when_made:
+                reasons["train_neg_sample_args"] = "no gradient steps are taken"
+            elif self.model_class.loader_class is not None:
+                reasons["train_neg_sample_args"] = f"{self.model} draws its negatives itself, if it needs any"
         return reasons
 
     def _read_negatives(self, final: Mapping[str, Any]) -> set[str]:

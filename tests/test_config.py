@@ -430,6 +430,16 @@ def test_template_options_without_effect_are_told_in_one_note():
         ("LinkProp", {"weight_decay": 0.1}, "weight_decay (no gradient steps are taken)"),
         ("MF", {"learning_rate": 0.1, "rating_scale": [1, 5]}, "learning_rate (solver is als)"),
         (
+            "Pop",
+            {"train_neg_sample_args": {"distribution": "popularity"}},
+            "train_neg_sample_args (no gradient steps are taken)",
+        ),
+        (
+            "ItemRidge",
+            {"train_neg_sample_args": {"distribution": "uniform"}, "rating_scale": [1, 5]},
+            "train_neg_sample_args (no gradient steps are taken)",
+        ),
+        (
             "CNSDiff",
             {"train_neg_sample_args": {"distribution": "popularity"}},
             "train_neg_sample_args (CNSDiff draws its negatives itself, if it needs any)",

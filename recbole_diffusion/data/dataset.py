@@ -286,6 +286,13 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         kept = self.inter_feat[field].copy()
         super()._normalize()
         self.inter_feat[field] = kept
+        given = self.config.given
+        named = field in (given.get("normalize_field") or ())
+        if (named or given.get("normalize_all")) and not self.config.stored:
+            self.logger.warning(
+                "no effect of %s on %s: rating_scale keeps ratings on their scale; with null it does not",
+                *("normalize_field" if named else "normalize_all", field),
+            )
 
     def _data_filtering(self) -> None:
         super()._data_filtering()

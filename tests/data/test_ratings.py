@@ -50,6 +50,17 @@ def test_without_a_scale_ratings_are_normalised_as_recbole_does(rated):
     assert (ratings.min(), ratings.max()) == (1, 5)
 
 
+@pytest.mark.parametrize(
+    "given", [{"normalize_all": True}, {"normalize_all": None, "normalize_field": ["rating"]}]
+)
+def test_ratings_that_are_not_normalised_are_told(rated, caplog, given):
+    rated(ROWS)
+    assert "rating_scale keeps" not in caplog.text
+    rated(ROWS, **given)
+    name = list(given)[-1]
+    assert f"no effect of {name} on rating: rating_scale keeps ratings on their scale" in caplog.text
+
+
 @pytest.mark.parametrize("wrong", [0.5, 6, float("nan")])
 def test_a_rating_outside_the_scale_is_named(rated, wrong):
     with pytest.raises(
