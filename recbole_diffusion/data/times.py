@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 else:
     Dataset = object  # a mixin: the data set class comes after it in the MRO
 
+SINCE_1970 = 1e8  # from here on a number is a time since 1970, of March 1973 if it counts seconds
+OTHER_UNIT = 100  # times as large: 1973 and the year 2286 are 97 apart
+
 
 def times_of(dataset: Any, why: str, remedy: str = "", instead: str = "") -> np.ndarray:
     """Return the times of a data set's interactions, still a pandas frame, float64 [rows].
@@ -67,7 +70,34 @@ def times_of(dataset: Any, why: str, remedy: str = "", instead: str = "") -> np.
             "rows stay in the order of the file: give milliseconds or microseconds",
             *(name, np.abs(times).max(), np.spacing(np.abs(times).max())),
         )
+    _tell_other_clocks(dataset, times, why)
     return times
+
+
+def _tell_other_clocks(dataset: Any, times: np.ndarray, why: str) -> None:
+    """Warn of times that can hardly be of one clock: a 0 for no time, or seconds beside milliseconds.
+
+    Args:
+        dataset: read, before its gaps are filled.
+        times: of its interactions, finite, [rows].
+        why: what needs the times.
+    """
+    field, dated = dataset.time_field, times >= SINCE_1970
+    if not dated.any():
+        return
+    if len(none := np.flatnonzero(times <= 0)):
+        dataset.logger.warning(
+            "%s: %s a time of 0 or less in the column %r, beside others up to %.4g, and %s: they count as "
+            "the earliest; if they are none, leave these rows out with val_interval: {%s: '(0,inf)'}",
+            *(dataset.places_of(none), counted(len(none), "row", "have"), field, times.max(), why, field),
+        )
+    first = times[dated].min()
+    if len(others := np.flatnonzero(times >= OTHER_UNIT * first)):
+        dataset.logger.warning(
+            "%s: %s times up to %.4g in the column %r, beside others from %.4g, and %s: if one unit is "
+            "seconds and the other milliseconds, write one",
+            *(dataset.places_of(others), counted(len(others), "row", "have"), times.max(), field, first, why),
+        )
 
 
 def drop_repeated(dataset: Any, keep: str) -> None:

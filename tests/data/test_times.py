@@ -249,3 +249,28 @@ def test_a_grouping_that_the_split_does_not_read_is_said(split):
 
     assert len(notes(split)) == 1
     assert notes({"RS": [0.8, 0.1, 0.1]}) == []
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (0, "1 row has a time of 0 or less in the column 'timestamp'"),
+        (-1, "val_interval: {timestamp: '(0,inf)'}"),
+        (START * 1000, "1 row has times up to 1.7e+12 in the column 'timestamp', beside others from 1.7e+09"),
+        (START + 5, None),
+    ],
+)
+def test_times_that_can_hardly_be_of_one_clock_are_told_with_their_lines(write, caplog, odd, said):
+    rows = [f"u{user}\ti{item}\t{START + item}" for user in range(2) for item in range(5)]
+    rows[3] = f"u0\ti3\t{odd}"
+    split(write(rows), eval_args={"split": {"LS": "valid_and_test"}, "order": "TO"})
+    assert ("toy.inter, line 5: 1 row has " in caplog.text) is (said is not None)
+    assert said is None or said in caplog.text
+
+
+@pytest.mark.parametrize("times", [range(10), [10, 0, 5e6, -3, 1, 2, 3, 4, 5, 6]])
+def test_times_that_are_no_dates_are_taken_as_they_are(write, caplog, times):
+    rows = [f"u{row // 5}\ti{row % 5}\t{time}" for row, time in enumerate(times)]
+    split(write(rows), eval_args={"split": {"LS": "valid_and_test"}, "order": "TO"})
+    assert "times up to" not in caplog.text
+    assert "0 or less" not in caplog.text
