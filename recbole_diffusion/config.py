@@ -29,7 +29,7 @@ from recbole_diffusion.options.linear_term import check_on_validation
 from recbole_diffusion.options.negatives import (
     NegativeOptions,
     check_sampler,
-    popularity_note,
+    negative_notes,
     samplers_of,
     takes_none,
 )
@@ -242,6 +242,8 @@ class Config(RecBoleConfig):
                 reasons["train_neg_sample_args"] = "no gradient steps are taken"
             elif self.model_class.loader_class is not None:
                 reasons["train_neg_sample_args"] = f"{self.model} draws its negatives itself, if it needs any"
+            elif model_needs.reads_whole_rows(self.model):
+                reasons["train_neg_sample_args"] = f"{self.model} learns from whole rows of users"
         return reasons
 
     def _read_negatives(self, final: Mapping[str, Any]) -> set[str]:
@@ -261,7 +263,8 @@ class Config(RecBoleConfig):
         """Return whether the negatives of training, if there are any, are those of RecBole's loader."""
         chosen = self.negatives is not None and self.negatives.negative_sampler is not None
         cls = self.model_class
-        return not (chosen or cls.loader_class is not None or cls.computed_when_made)
+        whole = cls.loader_class is not None or model_needs.reads_whole_rows(self.model)
+        return not (chosen or whole or cls.computed_when_made)
 
     def settle(self, **values: Any) -> None:
         """Set options that follow from the data, here and in :attr:`resolved`."""
@@ -285,8 +288,8 @@ class Config(RecBoleConfig):
             final, given, self.internal_config_dict, getattr(self.options, "reads_order", None)
         )
         negatives = final["train_neg_sample_args"] if self._loader_draws() else None
-        if note := popularity_note(negatives, self.samplers):
-            self.notes.append(note)
+        modes = final["eval_args"]["mode"]
+        self.notes += negative_notes(negatives, self.samplers, str(modes))
         self.notes += evaluation.fit(final, self.given, rated)
         evaluation.check(final, rated)
         if not self.stored:  # an earlier run has its weight, and may be evaluated by anything

@@ -435,6 +435,21 @@ def test_template_options_without_effect_are_told_in_one_note():
             "train_neg_sample_args (no gradient steps are taken)",
         ),
         (
+            "MultiVAE",
+            {"train_neg_sample_args": {"distribution": "popularity"}},
+            "train_neg_sample_args (MultiVAE learns from whole rows of users)",
+        ),
+        (
+            "BPR",
+            {"train_neg_sample_args": {"distribution": "uniform", "alpha": 0.5}},
+            "train_neg_sample_args.alpha (distribution is uniform)",
+        ),
+        (
+            "BPR",
+            {"train_neg_sample_args": {"distribution": "uniform", "candidate_num": 4}},
+            "train_neg_sample_args.candidate_num (dynamic is false)",
+        ),
+        (
             "ItemRidge",
             {"train_neg_sample_args": {"distribution": "uniform"}, "rating_scale": [1, 5]},
             "train_neg_sample_args (no gradient steps are taken)",
@@ -456,6 +471,11 @@ def test_what_a_model_does_not_read_of_training_is_told(model, given, names):
         ("BPR", {"learning_rate": 0.1, "train_neg_sample_args": {"distribution": "popularity"}}),
         ("MF", {"learning_rate": 0.1, "solver": "sgd", "rating_scale": [1, 5]}),
         ("CNSDiff", {"learning_rate": 0.1, "train_neg_sample_args": None}),
+        ("MultiVAE", {"train_neg_sample_args": None}),
+        (
+            "BPR",
+            {"train_neg_sample_args": {"distribution": "uniform", "alpha": 0.5}, "eval_args": {"mode": "pop9"}},
+        ),
     ],
 )
 def test_what_a_model_reads_of_training_is_not_told(model, given):

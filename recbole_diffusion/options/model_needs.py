@@ -28,6 +28,11 @@ def ranks_by_user(model_class: type[Any]) -> bool:
     return model_class.type in BY_USER
 
 
+def reads_whole_rows(name: str) -> bool:
+    """Return whether a model of RecBole learns from the whole rows of users: nothing draws negatives for it."""
+    return get_dataloader({"model": name, "MODEL_TYPE": None}, "train") is UserDataLoader
+
+
 def refuse_model(name: str) -> None:
     """Refuse a model that cannot run here.
 
@@ -163,7 +168,7 @@ def _lacks_negatives(final: Mapping[str, Any], model_class: type[Any]) -> bool:
     pairwise = getattr(model_class, "input_type", by_loss) == InputType.PAIRWISE
     negatives = final.get("train_neg_sample_args")
     none = negatives in (None, "None") or negatives.get("distribution") in (None, "none", "None")
-    return pairwise and none and get_dataloader(final, "train") is not UserDataLoader
+    return pairwise and none and not reads_whole_rows(final["model"])
 
 
 def check_files(config: Any) -> None:

@@ -150,20 +150,29 @@ def samplers_of(model: str, model_class: type[Any]) -> tuple[str, ...]:
     return BY_VECTORS if model_class.has_item_vectors else BY_SCORES
 
 
-def popularity_note(loaded: Any, samplers: tuple[str, ...]) -> str | None:
-    """Return the log's line on negatives that RecBole's loader draws by popularity, None for others.
+def negative_notes(loaded: Any, samplers: tuple[str, ...], modes: str) -> list[str]:
+    """Return the log's lines on the negatives that RecBole's loader draws.
 
     Args:
-        loaded: ``train_neg_sample_args`` of a model for which that loader draws.
+        loaded: ``train_neg_sample_args`` of a model for which that loader draws; None for others.
         samplers: what the model takes as ``negative_sampler``.
+        modes: of evaluation, as text; negatives by popularity there have the ``alpha`` of training.
     """
-    if not isinstance(loaded, Mapping) or loaded.get("distribution") != "popularity":
-        return None
-    instead = "; negative_sampler: popularity counts train alone" if "popularity" in samplers else ""
-    return (
-        "train_neg_sample_args popularity has RecBole's counts, which are those of all parts: training draws "
-        f"items of valid and test more often{instead}"
-    )
+    if not isinstance(loaded, Mapping) or loaded.get("distribution") in (None, "none", "None"):
+        return []
+    unused = []
+    if loaded["distribution"] != "popularity" and loaded.get("alpha", 1) != 1 and "pop" not in modes:
+        unused.append(f"alpha (distribution is {loaded['distribution']})")
+    if loaded.get("candidate_num") and not loaded.get("dynamic"):
+        unused.append("candidate_num (dynamic is false)")
+    notes = [f"no effect of train_neg_sample_args.{one}" for one in unused]
+    if loaded["distribution"] == "popularity":
+        instead = "; negative_sampler: popularity counts train alone" if "popularity" in samplers else ""
+        notes.append(
+            "train_neg_sample_args popularity has RecBole's counts, which are those of all parts: training "
+            f"draws items of valid and test more often{instead}"
+        )
+    return notes
 
 
 def takes_none(model: str) -> UsageError:
