@@ -474,7 +474,10 @@ def test_what_a_model_does_not_read_of_training_is_told(model, given, names):
         ("MultiVAE", {"train_neg_sample_args": None}),
         (
             "BPR",
-            {"train_neg_sample_args": {"distribution": "uniform", "alpha": 0.5}, "eval_args": {"mode": "pop9"}},
+            {
+                "train_neg_sample_args": {"distribution": "uniform", "alpha": 0.5},
+                "eval_args": {"mode": "pop9"},
+            },
         ),
     ],
 )

@@ -29,7 +29,7 @@ def ranks_by_user(model_class: type[Any]) -> bool:
 
 
 def reads_whole_rows(name: str) -> bool:
-    """Return whether a model of RecBole learns from the whole rows of users: nothing draws negatives for it."""
+    """Return whether a model of RecBole learns from whole rows of users: nothing draws negatives for it."""
     return get_dataloader({"model": name, "MODEL_TYPE": None}, "train") is UserDataLoader
 
 
