@@ -87,8 +87,8 @@ class KnownIds(Dataset):
         if not (users & items).any():
             raise UsageError(
                 f"no row of data set {self.dataset_name!r} in {self.dataset_path} ({len(frame):,} in all) "
-                f"has a user and an item of the run, such as {known[self.uid_field][1]!r} and "
-                f"{known[self.iid_field][1]!r}; it is another data set, name the right one with data_path"
+                f"has a user and an item of the run, such as {known[self.uid_field][1]} and "
+                f"{known[self.iid_field][1]}; it is another data set, name the right one with data_path"
             )
         labels = np.arange(len(frame)) if self.row_numbers is None else self.row_numbers
         counted = np.ones(len(frame), bool)

@@ -18,6 +18,8 @@ from recbole_diffusion.report.protocols import of_one_meaning, require_one_rule
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import group_by_split
 
+DIGITS = 4  # of a table
+
 
 @dataclass(frozen=True)
 class MeanStd:
@@ -229,6 +231,13 @@ def _note(found: Comparison, test: str | None) -> None:
             f"Chosen on the test part itself: {', '.join(on_test)}. Such numbers are only for comparison "
             "with papers that did the same."
         )
+    for method in found.methods:
+        digits = min(run.config.get("metric_decimal_place", DIGITS) for run in method.runs)
+        if digits < DIGITS:
+            found.notes.append(
+                f"{method.name}: its metrics are rounded to {counted(digits, 'digit')} "
+                "(metric_decimal_place)."
+            )
     tested = [method for method in found.methods if method.tests]
     several = max((sum(part in method.tests for method in tested) for part in found.parts), default=0)
     if tested:
@@ -237,7 +246,7 @@ def _note(found: Comparison, test: str | None) -> None:
         found.about_p.append(
             f"p: {TESTS[row['test']]} of {row['metric']} against {against}, users averaged over seeds, after "
             f"Holm's correction for {counted(several, 'comparison')}. It generalises to other users, "
-            " not to other seeds."
+            "not to other seeds."
         )
     without = [
         method.name

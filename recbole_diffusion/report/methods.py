@@ -7,7 +7,7 @@ from typing import Any
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.runs import RunRecord
-from recbole_diffusion.report.splits import data_key
+from recbole_diffusion.report.splits import data_key, parts_key
 from recbole_diffusion.storage.yaml_io import dump_value
 
 # Options that may differ between two runs of one method: they change where and how a run works, not what it
@@ -92,6 +92,13 @@ def _check_seeds(group: list[RunRecord]) -> None:
                 raise UsageError(
                     f"{seen[run.seed].path} and {run.path} have equal options and the same seed, but "
                     "different interactions; compare runs on the same data"
+                )
+            if parts_key(seen[run.seed]) != parts_key(run):
+                one, other = (dump_value(of.config.get("split_seed")) for of in (seen[run.seed], run))
+                raise UsageError(
+                    f"{seen[run.seed].path} and {run.path} have equal options and the same seed, but "
+                    f"different splits (split_seed {one} and {other}); compare runs on "
+                    "the same split, or give each a seed of its own"
                 )
             raise UsageError(
                 f"{seen[run.seed].path} and {run.path} are {_alike(seen[run.seed], run)}; leave one out, or "

@@ -6,6 +6,7 @@ from typing import Any
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.runs import RunRecord
+from recbole_diffusion.report.splits import parts_key
 
 # The options that change what a metric counts, and their defaults, by the beginning of the metric's name. A
 # run without a scale has no metrics of ratings.
@@ -17,6 +18,8 @@ OF_METRICS: tuple[tuple[str, str, Any], ...] = (
     ("rated_mae", "readout", "raw"),
     ("rated_rmse", "readout", "raw"),
 )
+
+OF_TRAIN = ("averagepopularity", "tailpercentage")  # metrics that count the training rows of an item
 
 
 def ranking_rule(run: RunRecord) -> str:
@@ -65,6 +68,18 @@ def _of_other_values(runs: Sequence[RunRecord], option: str, default: str) -> li
     return []
 
 
+def _of_other_train(runs: Sequence[RunRecord]) -> bool:
+    """Return whether runs have equal test parts and different rows of train, as by ``valid_part``."""
+    seen: dict[tuple, str] = {}
+    for run in runs:
+        prints = parts_key(run)
+        if "train" in prints:
+            tests = tuple(prints.get(name) for name in run.test_parts)
+            if seen.setdefault(tests, prints["train"]) != prints["train"]:
+                return True
+    return False
+
+
 def require_one_rule(runs: Sequence[RunRecord]) -> None:
     """Raise UsageError if the lists of some runs were made or judged by another rule than those of others."""
     rules: dict[str, list[str]] = defaultdict(list)
@@ -99,6 +114,8 @@ def of_one_meaning(metrics: Sequence[str], runs: Sequence[RunRecord]) -> tuple[l
     plain = [run for run in runs if not run.config.get("threshold")]
     if _of_other_values(plain, "RATING_FIELD", "rating"):
         differing["rated_"] = "the ratings of the test rows"
+    if _of_other_train(runs):
+        differing |= dict.fromkeys(OF_TRAIN, "the rows of train, by which items are popular")
     left_out = {
         metric: option
         for metric in metrics

@@ -65,11 +65,16 @@ def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
     """
     if not fingerprints:
         return settings_key(run)
-    prints = {name: part["fingerprint"] for name, part in run.result["parts"].items()}
+    prints = parts_key(run)
     train = prints.pop("train")
     apart = [train, *(prints.pop(name) for name in ("valid", UNSHIFTED) if name in prints)]
     known = apart if with_train else [train if run.selection == "test" else joined(*apart)]
     return " ".join([run.result["dataset"], *known, *(f"{name}={prints[name]}" for name in sorted(prints))])
+
+
+def parts_key(run: RunRecord) -> dict[str, str]:
+    """Return the fingerprints of a run's parts by name; none for a run that is older than fingerprints."""
+    return {name: part["fingerprint"] for name, part in (run.result.get("parts") or {}).items()}
 
 
 def data_key(run: RunRecord) -> tuple[int, str] | None:

@@ -1,12 +1,14 @@
 """Reading finished runs, refused by name where damaged; numbers of different rules never in one table."""
 
 import pytest
+from support.finished_runs import PARTS
 
 from recbole_diffusion.compat import smaller_metrics
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.report.compared_metrics import SMALLER, smaller_is_better
 from recbole_diffusion.report.comparison import compare
 from recbole_diffusion.report.comparison_table import comparison_tables
+from recbole_diffusion.report.protocols import of_one_meaning
 from recbole_diffusion.report.runs import find_folders, read_run, read_runs
 
 PART = {"rows": 1, "fingerprint": "f" * 16}
@@ -298,3 +300,36 @@ def test_two_runs_are_the_same_only_if_their_metrics_are(make_run, second, said)
     runs = [make_run("a", test={"recall@20": 0.2}), make_run("b", test={"recall@20": 0.2, **second})]
     with pytest.raises(UsageError, match=f"{said}.*leave one out"):
         compare(runs)
+
+
+def test_runs_of_one_seed_on_other_splits_are_not_said_to_be_of_other_versions(make_run):
+    cut = int(PARTS["train"]["fingerprint"], 16), int(PARTS["test"]["fingerprint"], 16)
+    prints = {"train": cut[0] + 9, "test": cut[1] - 9 + 2**64 if cut[1] < 9 else cut[1] - 9}
+    parts = PARTS | {name: {"rows": 4, "fingerprint": f"{one:016x}"} for name, one in prints.items()}
+    runs = [
+        make_run("a", 0.1, config={"split_seed": 7}),
+        make_run("b", 0.2, config={"split_seed": 8}, parts=parts),
+    ]
+    with pytest.raises(UsageError, match="different splits") as refused:
+        compare(runs)
+    assert "versions" not in str(refused.value)
+
+
+def test_metrics_by_popularity_are_left_out_where_the_rows_of_train_differ(make_run):
+    test = {"recall@20": 0.2, "averagepopularity@20": 9.0, "tailpercentage@20": 0.1, "giniindex@20": 0.5}
+    latest = {**PARTS, "train": {"rows": 4, "fingerprint": f"{8:016x}"}}
+    latest["valid"] = {"rows": 4, "fingerprint": f"{5:016x}"}
+    one = make_run("a", model="EASE", test=test)
+    same, other = make_run("b", model="Pop", test=test), make_run("c", model="Pop", test=test, parts=latest)
+    assert "averagepopularity@20" in compare([one, same], metrics="all").metrics
+    metrics, notes = of_one_meaning(list(test), [one, other])
+    assert metrics == ["recall@20", "giniindex@20"]
+    assert (
+        "the rows of train, by which items are popular: averagepopularity@20, tailpercentage@20" in notes[0]
+    )
+
+
+def test_metrics_that_a_run_has_rounded_are_told(make_run):
+    runs = [make_run("a", model="EASE"), make_run("b", model="Pop", config={"metric_decimal_place": 2})]
+    told = [note for note in compare(runs).notes if "rounded" in note]
+    assert told == ["Pop: its metrics are rounded to 2 digits (metric_decimal_place)."]
