@@ -134,26 +134,30 @@ def check_ids(dataset: Any) -> None:
                 f"{where}: {tokens[wrong[0]]!r} in the column {field!r} is {what}; write an id, or remove "
                 "the row"
             )
-        _tell_twins(dataset, field, tokens, bare)
+        _tell_twins(dataset, field, tokens)
 
 
-def _tell_twins(dataset: Any, field: str, tokens: list[str], bare: list[str]) -> None:
-    """Warn of ids that differ from another one only in blanks at an end, or in the .0 of a number."""
-    known = set(tokens)
-    forms = [
-        (token, one[:-2] if one.endswith(".0") else one) for token, one in zip(tokens, bare, strict=True)
-    ]
-    twins = [(token, plain) for token, plain in forms if token != plain and plain in known]
+def plain_id(token: str) -> str:
+    """Return an id without what tools add: blanks at its ends, the ``.0`` of a number, leading zeros."""
+    bare = token.strip().removesuffix(".0")
+    return (bare.lstrip("0") or "0") if bare.isdecimal() else bare
+
+
+def _tell_twins(dataset: Any, field: str, tokens: list[str]) -> None:
+    """Warn of ids that differ from another one only in what :func:`plain_id` leaves out."""
+    first: dict[str, str] = {}
+    twins = [(token, one) for token in tokens if (one := first.setdefault(plain_id(token), token)) != token]
     if twins:
+        pair = sorted(twins[0], key=lambda one: one == plain_id(one))
         dataset.logger.warning(
-            "data set %r: %s of %s %s from another one only in blanks or .0, such as %r and %r; they "
-            "count as different, so correct the files if they are not",
+            "data set %r: %s of %s %s from another one only in blanks, .0 or leading zeros, such as %r and "
+            "%r; they count as different, so correct the files if they are not",
             *(
                 dataset.dataset_name,
                 counted(len(twins), "id"),
                 field,
                 agreeing(len(twins), "differ"),
-                *twins[0],
+                *pair,
             ),
         )
 

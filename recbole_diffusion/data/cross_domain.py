@@ -14,6 +14,7 @@ import torch
 
 from recbole_diffusion.compat import RECBOLE_FOLDER
 from recbole_diffusion.data.cold_start import divide_users, first_records, users_cut_within_a_time
+from recbole_diffusion.data.columns import plain_id
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.domains_apart import check_apart
 from recbole_diffusion.data.ratings import rating_column
@@ -206,8 +207,29 @@ class CrossDomainDataset(DomainDataset):
                 f"matched by token, and these begin with {first[0]} and {first[1]}; write the same tokens "
                 "for the same users"
             )
+        self._tell_unmatched(
+            *(np.delete(one[1:].astype(str), at) for one, at in ((names, own), (other, there)))
+        )
         order = np.argsort(own)
         self.shared = torch.from_numpy(np.stack([own[order] + 1, there[order] + 1], 1))
+
+    def _tell_unmatched(self, own: np.ndarray, there: np.ndarray) -> None:
+        """Warn of users of one domain alone who would be one user but for the form of their ids.
+
+        Args:
+            own: tokens of the users of the target domain alone.
+            there: those of the source domain alone.
+        """
+        by_form = {plain_id(token): token for token in there.tolist()}
+        pairs = [(token, by_form[plain_id(token)]) for token in own.tolist() if plain_id(token) in by_form]
+        if pairs:
+            self.logger.warning(
+                "data sets %r and %r: %s of one domain alone %s from one of the other only in blanks, .0 or "
+                "leading zeros, such as %r and %r; they count as different, so correct the files if they are "
+                "not",
+                *(self.dataset_name, self.source.dataset_name, counted(len(pairs), "user")),
+                *(agreeing(len(pairs), "differ"), *pairs[0]),
+            )
 
     @staticmethod
     def config_from(config: Any) -> Any:

@@ -101,14 +101,14 @@ def test_the_token_of_recboles_padding_is_no_id(toy, field):
         made(toy(values={(20, field): "[PAD]"}))
 
 
-@pytest.mark.parametrize("twin", ["1 ", " 1", "1\u00a0", "1.0"])
+@pytest.mark.parametrize("twin", ["1 ", " 1", "1\u00a0", "1.0", "01", "0001"])
 def test_ids_that_look_alike_are_told(toy, caplog, twin):
     items = {(row, "item_id"): twin if row == 5 else "1" for row in (5, 17, 18)}
     dataset = made(toy(values=items))
     assert dataset.item_num == 23  # 20, both names, and the padding
     assert (
-        f"1 id of item_id differs from another one only in blanks or .0, such as {twin!r} and '1'"
-        in caplog.text
+        f"1 id of item_id differs from another one only in blanks, .0 or leading zeros, such as {twin!r} "
+        "and '1'" in caplog.text
     )
 
 
