@@ -272,7 +272,7 @@ def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) 
     from recbole_diffusion.serving.writers import table_file
     from recbole_diffusion.storage.atomic import write_text
 
-    rows = by_chance = 0
+    rows = by_chance = short = empty = 0
     shown, users = sys.stderr.isatty(), len(job.tokens)
     bar = tqdm(desc="recommend", total=users, unit="user", disable=not shown)
     told = contextlib.nullcontext(Progress()) if shown else told_if_slow("ranking", total=users, unit="users")
@@ -280,12 +280,23 @@ def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) 
         for lists in job.lists:
             rows += write(lists)
             by_chance += _by_chance(lists)
+            lengths = (lists.items > 0).sum(1)
+            short, empty = (
+                short + int((lengths < lists.items.shape[1]).sum()),
+                empty + int((lengths == 0).sum()),
+            )
             bar.update(len(lists.items))
             progress.done += len(lists.items)
         if job.unknown:
             write_text(unknown, "".join(f"{line}\n" for line in job.unknown))
         else:
             unknown.unlink(missing_ok=True)  # of an earlier output of this name
+    if short:
+        none = f"; {counted(empty, 'user', 'have')} none at all" if empty else ""
+        job.notes.append(
+            f"{counted(short, 'list')} {agreeing(short, 'are')} shorter than asked for: what is left out "
+            f"leaves no more items{none}"
+        )
     if by_chance:
         job.notes.append(
             f"{counted(by_chance, 'list')} {agreeing(by_chance, 'have')} one score throughout, so that the "

@@ -1,4 +1,7 @@
-"""Methods side by side: means and deviations over seeds, paired tests over users, cost."""
+"""Methods side by side: means and deviations over seeds, paired tests over users, cost.
+
+Longer than most files: one comparison, from its runs to the caveats at its table.
+"""
 
 import statistics
 from collections.abc import Mapping, Sequence

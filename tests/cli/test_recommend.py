@@ -364,4 +364,29 @@ def test_lists_of_one_score_are_told(tmp_path, capsys):
     assert cli.main([*asked, "--exclude=none"]) == 0
     chance = {user for user, *_ in read(tmp_path / "out.csv")} - {"a", "b", "c"}
     assert chance == {"d", "e"}
-    assert "2 lists have one score throughout, so that the order is chance" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "2 lists have one score throughout, so that the order is chance" in told
+    assert "shorter than asked for" not in told
+
+
+def test_lists_shorter_than_asked_for_are_told(tmp_path, capsys):
+    """Of four items, users a and b have three, c has all and d one."""
+    data = tmp_path / "data/toy"
+    data.mkdir(parents=True)
+    parts = {
+        "train": [("a", 1), ("a", 2), ("b", 1), ("b", 3), ("c", 1), ("c", 2), ("c", 3), ("d", 4)],
+        "valid": [("a", 3)],
+        "test": [("b", 2), ("c", 4)],
+    }
+    for part, rows in parts.items():
+        lines = ["user_id:token\titem_id:token", *(f"{user}\t{item}" for user, item in rows)]
+        (data / f"toy.{part}.inter").write_text("\n".join(lines) + "\n")
+    given = {"data_path": str(data.parent), "benchmark_filename": list(parts), "reg_weight": 1.0}
+    given |= {"load_col": {"inter": ["user_id", "item_id"]}, "topk": [2], "valid_metric": "Recall@2"}
+    run("EDLAE", "toy", overrides={**given, "run_dir": str(tmp_path / "run")})
+    asked = ["recommend", f"--run={tmp_path / 'run'}", f"--output={tmp_path / 'out.csv'}", "--all", "--k=2"]
+    assert cli.main(asked) == 0
+    users = [user for user, *_ in read(tmp_path / "out.csv")]
+    assert [users.count(user) for user in "abcd"] == [1, 1, 0, 2]
+    told = "3 lists are shorter than asked for: what is left out leaves no more items; 1 user has none at all"
+    assert told in capsys.readouterr().out
