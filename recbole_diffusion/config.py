@@ -11,6 +11,7 @@ Longer than most files: the layers of one configuration and the checks between t
 """
 
 import copy
+import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -121,8 +122,8 @@ class Config(RecBoleConfig):
         external = yaml_io.merged(external, copy.deepcopy(dict(overrides or {})), REPLACED_WHOLE)
         self.given, self.notes = old_keys.without_harmless(external)
         old_keys.refuse_old(self.given)
-        model_name = _named("model", registry.name_of(model) if model else external.get("model"))
-        dataset_name = _named("dataset", dataset or external.get("dataset"))
+        model_name = _named("model", registry.name_of(model) if model else external.get("model"), external)
+        dataset_name = _named("dataset", dataset or external.get("dataset"), external)
         if "/" in dataset_name or "\\" in dataset_name or dataset_name in (".", ".."):
             raise UsageError(
                 f"dataset {dataset_name!r} is a path; give only its name, and with --data_path the folder "
@@ -353,14 +354,16 @@ def _yaml_of(file: Path) -> dict[str, Any]:
     return yaml_io.load_yaml(file, packaged=True) if file.is_file() else {}
 
 
-def _named(name: str, value: Any) -> str:
-    """Return the name of a model or data set.
+def _named(name: str, value: Any, given: Mapping[str, Any]) -> str:
+    """Return the name of a model or data set; one that is misspelt among what is given is pointed out.
 
     Raises:
         UsageError: it is missing, or not a text.
     """
     if not isinstance(value, str) or not value:
         what = "missing" if value in (None, "") else f"{value!r}, which is not a name"
+        near = difflib.get_close_matches(name, map(str, given), n=1, cutoff=0.75) if value is None else []
+        what += f", and {near[0]!r} is no option" if near else ""
         raise UsageError(f"--{name} is {what}; give both, for example --model=TVDiff --dataset=ml-100k")
     return value
 

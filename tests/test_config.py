@@ -548,3 +548,16 @@ def test_a_model_of_pairs_takes_no_negatives_with_a_loss_that_needs_none():
 @pytest.mark.parametrize("model", ["MultiVAE", "MultiDAE", "MacridVAE", "RaCT", "RecVAE", "CDAE", "ENMF"])
 def test_autoencoders_take_no_negatives_as_recboles_documentation_says(model):
     assert make(model, train_neg_sample_args=None)["train_neg_sample_args"]["distribution"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"modle": "BPR", "dataset": "toy"}, "--model is missing, and 'modle' is no option; give both"),
+        ({"model": "BPR", "datset": "toy"}, "--dataset is missing, and 'datset' is no option; give both"),
+        ({"model": "BPR", "data_path": "toy"}, "--dataset is missing; give both"),
+    ],
+)
+def test_a_misspelt_model_or_dataset_is_pointed_out(given, said):
+    with pytest.raises(UsageError, match=said):
+        Config(overrides=given)
