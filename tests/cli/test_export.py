@@ -189,7 +189,8 @@ def test_items_left_out_stay_coordinates_of_users(with_term, tmp_path):
     )
     kept = [names["items"].index(item) for item in fewer["items"]]
     assert len(kept) == 58
-    np.testing.assert_array_equal(some, scores[:, kept])
+    # A product of fewer columns may be summed in another order.
+    np.testing.assert_allclose(some, scores[:, kept], rtol=1e-5, atol=1e-6)
     assert (tmp_path / "some/coordinates.txt").read_text().splitlines() == names["items"]
     assert of_users.shape[1] == of_items.shape[1] == 60
 
