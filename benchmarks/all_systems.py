@@ -3,7 +3,8 @@
     python -m benchmarks.all_systems [--output=benchmarks/results/all.md]
 
 Reads what the plans' pages were made from (``benchmarks/plans``, ``benchmarks/results/*_runs.jsonl.gz``). Of
-each system a table has the row that validation chose, by the mean score of its runs there.
+each system a table has the row that validation chose, by the mean score of its runs there; where rows were
+chosen by different metrics, by the mean of the metric that the table compares.
 """
 
 import argparse
@@ -110,25 +111,37 @@ def published(plan: Plan, dataset: str, row: str, model: str) -> tuple[str, list
     return None
 
 
-def chosen_rows(plan: Plan, outcomes: Outcomes) -> dict[str, str]:
-    """Return the row of each system that validation chose, by the system's name."""
+def chosen_rows(plan: Plan, outcomes: Outcomes, by: str) -> dict[str, str]:
+    """Return the row of each system with the best validation value of one metric, by the system's name."""
     best: dict[str, tuple[float, str]] = {}
     for row, (experiment, outcome) in outcomes.items():
         of_paper = published(plan, experiment.dataset, row, experiment.row.model)
         name = of_paper[0] if of_paper else experiment.row.model
-        score = valid_score(outcome)
+        score = valid_score(outcome, by)
         if score is not None and (name not in best or score > best[name][0]):
             best[name] = score, row
     return {name: row for name, (_, row) in best.items()}
 
 
-def valid_score(outcome: Outcome) -> float | None:
-    """Return the mean validation score, larger is better; None where a run has none."""
-    scores = [run.result.get("best_valid_score") for run in outcome.runs]
-    if any(score is None for score in scores):
+def deciding_metric(outcomes: Outcomes, compared: str) -> str:
+    """Return the metric whose validation values rows of one system are compared by.
+
+    It is the one that chose epochs and points; where rows differ in that, the one that the table compares,
+    for values of two metrics say nothing of each other.
+    """
+    used = {run.valid_metric for _, outcome in outcomes.values() for run in outcome.runs}
+    return used.pop() if len(used) == 1 else compared
+
+
+def valid_score(outcome: Outcome, metric: str) -> float | None:
+    """Return the mean validation value of a metric, larger is better; None where a run has none."""
+    values = [
+        run.result.get("best_valid_score") if metric == run.valid_metric else run.result["valid"].get(metric)
+        for run in outcome.runs
+    ]
+    if any(value is None for value in values):
         return None
-    sign = -1 if smaller_is_better(outcome.runs[0].valid_metric) else 1
-    return sign * fmean(score for score in scores if score is not None)
+    return (-1 if smaller_is_better(metric) else 1) * fmean(value for value in values if value is not None)
 
 
 def systems(plan: Plan, outcomes: Outcomes, part: str, table: Table, metric: str) -> list[System]:
@@ -141,11 +154,12 @@ def systems(plan: Plan, outcomes: Outcomes, part: str, table: Table, metric: str
         table: its table, as the plan's page has it.
         metric: the metric that is compared.
     """
-    chosen, smaller = chosen_rows(plan, outcomes), smaller_is_better(metric)
+    by, smaller = deciding_metric(outcomes, metric), smaller_is_better(metric)
+    chosen = chosen_rows(plan, outcomes, by)
     places = {name: table.columns.index(name) for name in (metric, *COSTS) if name in table.columns}
     rows = {row[0].text: row for row in table.rows}
     of = {row: outcomes[row][0].row.model for row in chosen.values()}
-    linear = [(valid_score(outcomes[row][1]) or 0.0, row) for row, model in of.items() if model in LINEAR]
+    linear = [(valid_score(outcomes[row][1], by) or 0.0, row) for row, model in of.items() if model in LINEAR]
     best = max(linear)[1] if linear else None
     of_linear = None if best is None else (best, _value(rows[best][places[metric]]))
     found = []
@@ -240,11 +254,12 @@ def head(every: Sequence[System]) -> list[str]:
 paper prints reach its figure, or are within a deviation over seeds; {passed} of {len(beside)} are above the
 tuned linear model of the same table.
 
-Of each system a table has the row that validation chose, with all of its seeds, sorted by the metric; the
-linear model too was chosen on validation. Papers chose on the test part, often on splits of their own: the
-plan's page says how far digits can be compared. Seconds are of making the model, in which a closed form is
-computed whole (empty for older runs), and of training, on one or two threads of a shared
-machine. Made by `python -m benchmarks.all_systems` from the runs behind the pages.
+Of each system a table has the row that validation chose (by the table's metric where rows were chosen by
+several), with all of its seeds, sorted by the metric; the linear model too was chosen on validation. Papers
+chose on the test part, often on splits of their own: the plan's page says how far digits can be compared.
+Seconds are of making the model, in which a closed form is computed whole (empty for older runs), and of
+training, on one or two threads of a shared machine. Made by `python -m benchmarks.all_systems` from the
+runs behind the pages.
 """
     return text.splitlines()
 

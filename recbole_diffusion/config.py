@@ -11,7 +11,6 @@ Longer than most files: the layers of one configuration and the checks between t
 """
 
 import copy
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +19,7 @@ import torch
 
 from recbole_diffusion import registry
 from recbole_diffusion.compat import ModelType, RecBoleConfig
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, nearest
 from recbole_diffusion.options import evaluation, model_needs, old_keys, recbole_ranges
 from recbole_diffusion.options import recbole as recbole_options
 from recbole_diffusion.options.declare import read_options, unread, unread_text
@@ -362,8 +361,8 @@ def _named(name: str, value: Any, given: Mapping[str, Any]) -> str:
     """
     if not isinstance(value, str) or not value:
         what = "missing" if value in (None, "") else f"{value!r}, which is not a name"
-        near = difflib.get_close_matches(name, map(str, given), n=1, cutoff=0.75) if value is None else []
-        what += f", and {near[0]!r} is no option" if near else ""
+        near = nearest(name, map(str, given), 0.75) if value is None else ""
+        what += f", and {near!r} is no option" if near else ""
         raise UsageError(f"--{name} is {what}; give both, for example --model=TVDiff --dataset=ml-100k")
     return value
 

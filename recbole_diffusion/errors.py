@@ -84,16 +84,27 @@ def agreeing(number: int, verb: str) -> str:
     return verb if number != 1 else {"are": "is", "have": "has"}.get(verb, f"{verb}s")
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, or an empty string.
+def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
+    """Return the known name nearest to ``name``, or an empty string where none is alike enough.
 
     Words in another order count too: ``gpus_per_trial`` is near ``trial_gpus``.
+
+    Args:
+        name: the name.
+        known: the names to look among.
+        least: share of letters in common, 0 to 1, that a name must have more than.
     """
-    best = 0.6, ""
+    best = least, ""
     for word in known:
         for key in (str.lower, _in_order):
             best = max(best, (difflib.SequenceMatcher(None, key(word), key(name)).ratio(), word))
-    return f" (did you mean {best[1]!r}?)" if best[1] else ""
+    return best[1]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the :func:`nearest` known name, or an empty string."""
+    word = nearest(name, known)
+    return f" (did you mean {word!r}?)" if word else ""
 
 
 def _in_order(name: str) -> str:

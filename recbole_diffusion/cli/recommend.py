@@ -281,10 +281,8 @@ def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) 
             rows += write(lists)
             by_chance += _by_chance(lists)
             lengths = (lists.items > 0).sum(1)
-            short, empty = (
-                short + int((lengths < lists.items.shape[1]).sum()),
-                empty + int((lengths == 0).sum()),
-            )
+            short += int((lengths < lists.items.shape[1]).sum())
+            empty += int((lengths == 0).sum())
             bar.update(len(lists.items))
             progress.done += len(lists.items)
         if job.unknown:

@@ -529,6 +529,23 @@ def test_a_system_is_held_against_the_linear_model_and_a_linear_model_is_not():
     assert system(linear=linear).cells()[6].text == "no (-20.0 %)"
 
 
+def test_rows_that_were_chosen_by_other_metrics_are_compared_by_one():
+    """0.9 of one metric is not better than 0.3 of another one."""
+
+    def outcome(valid_metric, best, ndcg):
+        valid = {"recall@5": 0.9, "ndcg@5": ndcg, valid_metric: best}
+        result = {"best_valid_score": best, "valid": valid}
+        return None, SimpleNamespace(runs=[SimpleNamespace(valid_metric=valid_metric, result=result)])
+
+    of_one = {"A": outcome("recall@5", 0.8, 0.2), "B": outcome("recall@5", 0.7, 0.3)}
+    both = {"A": outcome("recall@5", 0.9, 0.2), "B": outcome("ndcg@5", 0.3, 0.3)}
+    for outcomes, metric, best in ((of_one, "recall@5", "A"), (both, "ndcg@5", "B")):
+        assert all_systems.deciding_metric(outcomes, "ndcg@5") == metric
+        scores = {name: all_systems.valid_score(one, metric) for name, (_, one) in outcomes.items()}
+        assert max(scores, key=scores.get) == best
+    assert all_systems.valid_score(both["A"][1], "mrr@5") is None
+
+
 def test_rows_are_found_in_a_paper_by_their_name_the_last_part_of_it_or_the_model():
     paper = {
         "paper, uniform (RNS)": [0.1],

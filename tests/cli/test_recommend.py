@@ -15,6 +15,7 @@ from recbole_diffusion.cli import main as cli
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.serving import ranking, writers
+from recbole_diffusion.testing.checkerboard import write_parts
 
 
 @pytest.fixture
@@ -345,21 +346,21 @@ def test_lists_by_predicted_rating_of_cold_users_come_with_a_warning(two_domains
         assert all("--negatives_per_rating=4" in line for line in warned)
 
 
+def toy_run(folder, parts):
+    """Run EDLAE on a data set of these parts; the run's folder is ``run``."""
+    toy = write_parts(folder, "toy", parts)
+    given = {"reg_weight": 1.0, "topk": [2], "valid_metric": "Recall@2", "run_dir": str(folder / "run")}
+    run("EDLAE", "toy", overrides={**toy.overrides, **given})
+
+
 def test_lists_of_one_score_are_told(tmp_path, capsys):
     """A user whose rows are all in test, and one whose only item nobody else has."""
-    data = tmp_path / "data/toy"
-    data.mkdir(parents=True)
     parts = {
         "train": [("a", 1), ("a", 2), ("b", 1), ("b", 3), ("c", 2), ("c", 3), ("d", 4)],
         "valid": [("a", 3)],
         "test": [("b", 2), ("e", 1)],
     }
-    for part, rows in parts.items():
-        lines = ["user_id:token\titem_id:token", *(f"{user}\t{item}" for user, item in rows)]
-        (data / f"toy.{part}.inter").write_text("\n".join(lines) + "\n")
-    given = {"data_path": str(data.parent), "benchmark_filename": list(parts), "reg_weight": 1.0}
-    given |= {"load_col": {"inter": ["user_id", "item_id"]}, "topk": [2], "valid_metric": "Recall@2"}
-    run("EDLAE", "toy", overrides={**given, "run_dir": str(tmp_path / "run")})
+    toy_run(tmp_path, parts)
     asked = ["recommend", f"--run={tmp_path / 'run'}", f"--output={tmp_path / 'out.csv'}", "--all", "--k=2"]
     assert cli.main([*asked, "--exclude=none"]) == 0
     chance = {user for user, *_ in read(tmp_path / "out.csv")} - {"a", "b", "c"}
@@ -371,19 +372,12 @@ def test_lists_of_one_score_are_told(tmp_path, capsys):
 
 def test_lists_shorter_than_asked_for_are_told(tmp_path, capsys):
     """Of four items, users a and b have three, c has all and d one."""
-    data = tmp_path / "data/toy"
-    data.mkdir(parents=True)
     parts = {
         "train": [("a", 1), ("a", 2), ("b", 1), ("b", 3), ("c", 1), ("c", 2), ("c", 3), ("d", 4)],
         "valid": [("a", 3)],
         "test": [("b", 2), ("c", 4)],
     }
-    for part, rows in parts.items():
-        lines = ["user_id:token\titem_id:token", *(f"{user}\t{item}" for user, item in rows)]
-        (data / f"toy.{part}.inter").write_text("\n".join(lines) + "\n")
-    given = {"data_path": str(data.parent), "benchmark_filename": list(parts), "reg_weight": 1.0}
-    given |= {"load_col": {"inter": ["user_id", "item_id"]}, "topk": [2], "valid_metric": "Recall@2"}
-    run("EDLAE", "toy", overrides={**given, "run_dir": str(tmp_path / "run")})
+    toy_run(tmp_path, parts)
     asked = ["recommend", f"--run={tmp_path / 'run'}", f"--output={tmp_path / 'out.csv'}", "--all", "--k=2"]
     assert cli.main(asked) == 0
     users = [user for user, *_ in read(tmp_path / "out.csv")]
