@@ -4,8 +4,8 @@ Nothing else in the package imports ``recbole``, so that no module has to be imp
 the names are the patches that RecBole needs on a current stack: one function per gap, each with its reason.
 Every function only adds a missing name or hides a message that the user cannot act on, so applying them
 twice, or on an old stack, changes nothing. Gaps that need no patch are closed where they occur: checkpoints
-in ``trainer/checkpoint.py`` (torch 2.6 refuses RecBole's), run folders in ``trainer/base.py``, model lookup
-in ``registry``, dead downloads in ``data/part_files.py``.
+in ``trainer/checkpoint.py`` (torch 2.6 refuses RecBole's), run folders in ``trainer/run_state.py``, model
+lookup in ``registry``, dead downloads in ``data/part_files.py``.
 """
 
 import importlib

@@ -1,82 +1,31 @@
 """The trainer of every run: RecBole's loop with run folder, safe checkpoints, exact resume and an epoch hook.
 
 ``RunMixin`` goes before any RecBole trainer in the MRO, so that baselines have all of it; ``RunTrainer`` is
-the plain combination. Longer than most files, to show in one place the methods that RecBole calls in turn.
+the plain combination.
 """
 
-import json
-import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from tqdm import tqdm
 
-from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, ModelType
-from recbole_diffusion.data.fingerprint import differences
-from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.data.valid_shift import UNSHIFTED, validations_of
 from recbole_diffusion.errors import RunError, UsageError, counted
-from recbole_diffusion.evaluation.metrics import RunEvaluator
-from recbole_diffusion.evaluation.near_vectors import TOGETHER
-from recbole_diffusion.evaluation.rated_released import row_means
-from recbole_diffusion.evaluation.rated_scores import RatedScores
-from recbole_diffusion.evaluation.score_check import ScoreCheck
-from recbole_diffusion.evaluation.vector_ranking import USERS, VectorRanking
-from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.storage.slow_step import told_if_slow
-from recbole_diffusion.trainer import checkpoint
-from recbole_diffusion.trainer.checkpoint_form import damage_of_state
-from recbole_diffusion.trainer.divided import Divided, agreed
-from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
-from recbole_diffusion.trainer.plain_attributes import PlainState
+from recbole_diffusion.trainer.divided import agreed
+from recbole_diffusion.trainer.evaluating import Evaluating
 from recbole_diffusion.trainer.progress_log import Heartbeat
-from recbole_diffusion.trainer.recbole_patches import FusedSteps, RunCollector, tensorboard_in
+from recbole_diffusion.trainer.recbole_patches import FusedSteps
 from recbole_diffusion.trainer.weight_choice import at_an_end, best_weight, check_choice
 
 
-class RunMixin(MirrorGradient, Divided):
-    """Run folder, checkpoints and resume around a RecBole trainer.
+class RunMixin(Evaluating):
+    """Training as RecBole does it, an epoch's record and checkpoint at its end.
 
     Of the model it calls ``begin_epoch`` and ``epoch_diagnostics`` and reads ``loss_names``, see
-    ``ModelInterface``.
-
-    Args:
-        config: the run's Config; ``checkpoint_dir`` must be the run folder.
-        model: the model.
-        folder: where the run writes.
+    ``ModelInterface``. The state of the run is :class:`RunState`'s, the evaluation :class:`Evaluating`'s.
     """
-
-    def __init__(self, config: Any, model: Any, folder: RunFolder) -> None:
-        self.folder = folder
-        with tensorboard_in(folder.tensorboard):
-            super().__init__(config, model)
-        self.eval_collector, self.evaluator = RunCollector(config), RunEvaluator(config)
-        self.saved_model_file = str(folder.best)
-        self.plain_state = PlainState(model)
-        if model.computed_when_made:
-            self.epochs: int = min(self.epochs, 1)
-        self.ids = ""  # fingerprint of the data set's ids, kept in checkpoints
-        self.data: dict[str, Any] = {}  # fingerprints of the data, kept there too
-        self.records: list[dict[str, Any]] = []
-        self.best_epoch = -1
-        self.finished = False
-        self.rated: RatedScores | None = None  # of the last evaluation
-        self._last_saved = self._epoch = -1
-        self._estimated = False  # the line on how long an epoch takes
-        self._open_record: dict[str, Any] | None = None
-        self._train_loader: Any = None
-        self._batches = 1  # of the current epoch
-
-    @property
-    def best_file(self) -> Path:
-        """The file of the best weights so far."""
-        return self.folder.best
-
-    # Training.
 
     def fit(
         self,
@@ -241,18 +190,6 @@ class RunMixin(MirrorGradient, Divided):
                 f"clip_grad_norm. The last good state is in {self.folder.path}"
             )
 
-    def step_sizes(self) -> str:
-        """Return what to try after a loss that is not finite."""
-        return f"; try a smaller learning_rate (now {self.learning_rate:g})"
-
-    def _diverged(self) -> str:
-        """Return what to try after scores that cannot be ranked."""
-        if self.config["MODEL_TYPE"] == ModelType.TRADITIONAL:  # computed, not trained by steps
-            return f"look at the options of {self.config['model']}"
-        return f"its training may have diverged{self.step_sizes()}"
-
-    # Checkpoints.
-
     def _close_epoch(self) -> None:
         """If an epoch has ended, its validation included, write its checkpoint, then its line of metrics."""
         record, self._open_record = self._open_record, None
@@ -262,262 +199,6 @@ class RunMixin(MirrorGradient, Divided):
         if self._saved and (record["epoch"] + 1) % self.config.general.checkpoint_interval == 0:
             self._save_last(record["epoch"])
         self.folder.append_metrics(record)
-
-    def _save_last(self, epoch: int) -> None:
-        """Write ``checkpoint.pt``: the whole state after ``epoch``."""
-        if not self._saved:
-            return
-        checkpoint.save(
-            {
-                "model": self.config["model"],
-                "ids": self.ids,
-                "data": self.data,
-                "epoch": epoch,
-                "cur_step": self.cur_step,
-                "best_epoch": self.best_epoch,
-                "best_valid_score": float(self.best_valid_score),
-                "best_valid_result": _numbers(self.best_valid_result),
-                # As text: thousands of small objects would take longer than the weights.
-                "records": json.dumps(self.records),
-                "state_dict": self.model.state_dict(),
-                "other_parameter": checkpoint.beside_weights(self.model),
-                "plain": self.plain_state.values(),
-                "optimizers": {name: one.state_dict() for name, one in self.optimizers().items()},
-                "random": checkpoint.random_state(),
-                "loader": self._loader_state(),
-                "trainer": self.trainer_state(),
-            },
-            self.folder.checkpoint,
-            self.folder.advice,
-        )
-        self._last_saved = epoch
-
-    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:  # noqa: ARG002
-        """Write the best weights; RecBole calls this after the best validation so far, or without any."""
-        self.best_epoch = epoch
-        state = {
-            "state_dict": self.model.state_dict(),
-            "other_parameter": checkpoint.beside_weights(self.model),
-        }
-        named = {"model": self.config["model"], "ids": self.ids, "data": self.data, "epoch": epoch}
-        checkpoint.save({**named, **state}, self.best_file, self.folder.advice)
-        if verbose:
-            self.logger.info("best so far, saved to %s", self.best_file)
-
-    @property
-    def chosen_epoch(self) -> int:
-        """Return the best epoch, as ``result.json`` counts it."""
-        return self.best_epoch
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Return the optimizers whose state a resume needs, by attribute.
-
-        RecVAE's trainer sets ``optimizer`` to each of two others in turn: such a second name is left out.
-        """
-        found = {
-            name: value for name, value in vars(self).items() if isinstance(value, torch.optim.Optimizer)
-        }
-        others = [value for name, value in found.items() if name != "optimizer"]
-        return {
-            name: value
-            for name, value in found.items()
-            if name != "optimizer" or all(value is not one for one in others)
-        }
-
-    def _loader_state(self) -> torch.Tensor | None:
-        generator = getattr(self._train_loader, "generator", None)
-        return generator.get_state() if generator is not None else None
-
-    def trainer_state(self) -> dict[str, Any]:
-        """Return what else a resume of this trainer needs, as plain types."""
-        return {}
-
-    def restore_trainer(self, state: dict[str, Any], train_data: Any) -> Any:  # noqa: ARG002
-        """Restore what :meth:`trainer_state` returned; return the loader whose order the checkpoint has."""
-        return train_data
-
-    def resume(self, train_data: Any) -> None:
-        """Continue from ``checkpoint.pt``: weights, optimizers, early stopping, random state, batch order.
-
-        Raises:
-            UsageError: there is no checkpoint.
-            RunError: it is damaged, belongs to another model, or its data has changed since.
-        """
-        state = checkpoint.load(self.folder.checkpoint, self.device)
-        if "optimizers" not in state:
-            raise RunError(
-                f"{self.folder.checkpoint} holds weights only, not the state of a run; start a new run from "
-                "it with --load_checkpoint"
-            )
-        if damage := damage_of_state(state):
-            raise RunError(f"{self.folder.checkpoint} is damaged: {damage}; {self._remedy()}")
-        self.load_weights(state, self.folder.checkpoint)
-        if told := self.changed_data(state):
-            raise RunError(
-                f"the run in {self.folder.path} cannot continue, its data has changed: {told}; put the "
-                "files back that it began with, or start a new run"
-            )
-        if self.data and not state.get("data"):
-            self.logger.warning(
-                "%s is older than fingerprints of data: nothing is compared", self.folder.path
-            )
-        try:
-            self._restore(state, train_data)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            if isinstance(error, RunError):
-                raise
-            why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise RunError(f"{self.folder.checkpoint} is damaged: {why}; {self._remedy()}") from error
-        self.logger.info("resumed after epoch %d", state["epoch"])
-
-    def _restore(self, state: dict[str, Any], train_data: Any) -> None:
-        """Set all that a checkpoint holds besides weights."""
-        train_data = self.restore_trainer(state.get("trainer", {}), train_data)
-        if state["best_epoch"] >= 0:
-            self._check_best()
-        self.start_epoch = state["epoch"] + 1
-        self.cur_step, self.best_epoch = state["cur_step"], state["best_epoch"]
-        self.finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
-        self.best_valid_score = state["best_valid_score"]
-        self.best_valid_result = _numbers(state["best_valid_result"])
-        self.records, self._last_saved = json.loads(state["records"]), state["epoch"]
-        optimizers = self.optimizers()
-        for name, values in state["optimizers"].items():
-            optimizers[name].load_state_dict(values)
-        self.plain_state.restore(state["plain"])
-        generator = getattr(train_data, "generator", None)
-        if generator is not None and state["loader"] is not None:
-            generator.set_state(state["loader"].cpu())
-        checkpoint.restore_random_state(state["random"])
-        self.folder.write_metrics(self.records)
-
-    def _remedy(self) -> str:
-        return checkpoint.remedy(self.folder.checkpoint)
-
-    def _check_best(self) -> None:
-        """Check that the best weights so far are there, before hours are spent on others."""
-        best = self.best_file
-        if not best.is_file():
-            raise RunError(f"{best} is missing; {checkpoint.remedy(best)}")
-        checkpoint.load(best)
-
-    def load_weights(self, state: dict[str, Any], origin: Path) -> None:
-        """Put the weights of a checkpoint into the model; see :func:`checkpoint.put_weights`."""
-        checkpoint.put_weights(self.model, state, origin, self.config["model"], self.ids)
-
-    def changed_data(self, state: dict[str, Any]) -> str:
-        """Return what is new in the run's data since a checkpoint was made; empty if nothing is."""
-        return "; ".join(differences(state.get("data") or {}, self.data).values())
-
-    # Evaluation.
-
-    def evaluate(
-        self,
-        eval_data: Any,
-        load_best_model: bool = True,
-        model_file: Any = None,
-        show_progress: bool = False,
-        lists: Any = None,
-    ) -> dict:
-        """Evaluate as RecBole does, with the best weights; a full ranking fills ``lists`` if given.
-
-        Raises:
-            RunError: damaged weights, or scores that cannot be ranked, see ``evaluation/score_check.py``.
-        """
-        if load_best_model and not (self.model.computed_when_made and model_file is None):
-            path = Path(model_file or self.best_file)
-            self.load_weights(checkpoint.load(path, self.device), path)
-        full = isinstance(eval_data, FullSortEvalDataLoader)
-        collector, epoch = self.eval_collector, self.chosen_epoch if load_best_model else self._epoch
-        check = ScoreCheck(
-            self.model, f"in epoch {epoch}" if epoch >= 0 else "before training", self._diverged()
-        )
-        self.rated = self._rated_of(eval_data._dataset) if full else None
-        by_vectors = full and not eval_data.is_sequential and self.model.has_item_vectors
-        by_vectors = by_vectors and not collector.reads_all_scores
-        total, unit = (len(eval_data.users), "users") if by_vectors else (len(eval_data), "batches")
-        tell = self.logger.debug if show_progress else self.logger.info  # beside a progress bar, no lines
-        with told_if_slow("evaluating", tell, total=total, unit=unit) as progress:
-            collector.begin(check, lists if full else None, self.rated, progress)
-            try:
-                if by_vectors:
-                    result = self._evaluate_by_vectors(eval_data, check, show_progress)
-                else:
-                    result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
-                check.end()
-            finally:
-                collector.end()
-        if undefined := [name for name, value in result.items() if math.isnan(value)]:
-            raise RunError(
-                f"{', '.join(undefined)} of {self.config.model} cannot be computed: rows of both labels are "
-                "needed, and the part has those of one, or none; check threshold, the labels and the split"
-            )
-        if self.rated is not None:
-            digits = self.config.general.metric_decimal_place
-            result |= {name: round(value, digits) for name, value in self.rated.metrics().items()}
-        return result
-
-    @torch.no_grad()
-    def _evaluate_by_vectors(self, eval_data: Any, check: ScoreCheck, show_progress: bool) -> dict:
-        """Evaluate a model whose scores are inner products, by blocks of users."""
-        self.model.eval()
-        collector, vectors = self.eval_collector, self.model.inner_products()
-        ranking = VectorRanking(vectors, max(collector.topk), check)
-        size = USERS if vectors.near is None else TOGETHER
-        starts: Any = range(0, len(eval_data.users), size)
-        for start in tqdm(starts, desc="Evaluate", ncols=100) if show_progress else starts:
-            block = eval_data.block(np.arange(start, min(start + size, len(eval_data.users)))).to(self.device)
-            collector.collect_ranked(ranking.rank(block.users, block.history, *block.held_out))
-            collector.progress.done += len(block.users)
-            if self.rated is not None:
-                rows, items = block.held_out
-                scores = ranking.scores(block.users, rows, items)
-                self.rated.add_values(scores, block.users[rows], items)
-                # sum_i u . v_i = u . (sum of v_i), [block]: no table of all scores.
-                sums = vectors.users(block.users).double() @ vectors.items[1:].double().sum(0)
-                means = row_means(sums, block.history[0], len(vectors.items) - 1)
-                self.rated.add_floors(block.users, means)
-        result = self.evaluator.evaluate(collector.get_data_struct())
-        self.wandblogger.log_eval_metrics(result, head="eval")
-        return result
-
-    def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
-        """Score a batch of users; check the scores before the users' histories are masked."""
-        interaction, history, *positives = batched_data
-        interaction, scores, *positives = super()._full_sort_batch_eval((interaction, None, *positives))
-        self._check_finite(scores[:, 1:])
-        if self.rated is not None:
-            # Before anything is masked: the released reading has another mask.
-            cells = history[0] if history is not None else scores.new_zeros(0, dtype=torch.long)
-            means = row_means(scores[:, 1:].sum(1, dtype=torch.float64), cells, scores.shape[1] - 1)
-            self.rated.add_floors(interaction[self.config["USER_ID_FIELD"]], means)
-        if history is not None:
-            scores[history] = -torch.inf
-        return interaction, scores, *positives
-
-    def _neg_sample_batch_eval(self, batched_data: tuple) -> tuple:
-        """Score a batch of rows, and check the scores."""
-        interaction, scores, *positives = super()._neg_sample_batch_eval(batched_data)
-        ranked, rows = self.config["eval_type"] == EvaluatorType.RANKING, batched_data[1]
-        self._check_finite(scores[rows, interaction[self.config["ITEM_ID_FIELD"]]] if ranked else scores)
-        return interaction, scores, *positives
-
-    def _check_finite(self, scores: torch.Tensor) -> None:
-        if self.eval_collector.check is not None:
-            self.eval_collector.check.finite(scores)
-
-    def _rated_of(self, part: Any) -> RatedScores | None:
-        """Return the collector of the scores of rated items if the part has ratings on a known scale."""
-        options = self.config.rating
-        if options.rating_scale is None or not has_ratings(part):
-            return None
-        read_out = self.model.read_out if self.model.reads_out else None
-        return RatedScores(part, options, self.model.predicts_ratings, read_out)
-
-
-def _numbers(result: Any) -> dict[str, float] | None:
-    """Return the metrics of a validation as plain numbers; None without any."""
-    return {name: float(value) for name, value in result.items()} if result else None
 
 
 class RunTrainer(RunMixin, FusedSteps):

@@ -18,7 +18,7 @@ from typing import Any
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, release_dataset
 from recbole_diffusion.errors import Interrupted, RunError, UsageError, counted
-from recbole_diffusion.quick_start import continued, resumed
+from recbole_diffusion.quick_start.earlier import continued, resumed
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.trainer.divided import check_divided

@@ -282,7 +282,7 @@ def blocks(request, monkeypatch):
     """Blocks of seven users and tiles of fifty items, or all at once."""
     if request.param == 1:
         monkeypatch.setattr(vector_ranking, "USERS", 7)
-        monkeypatch.setattr("recbole_diffusion.trainer.base.USERS", 7)
+        monkeypatch.setattr("recbole_diffusion.trainer.evaluating.USERS", 7)
         monkeypatch.setattr(search.VectorSearch.__init__, "__defaults__", (50,))
     return {"eval_batch_size": 301 * 7 if request.param == 1 else 10**6}
 

@@ -11,7 +11,7 @@ from recbole_diffusion.cli import main as cli
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.storage.slow_step import told_if_slow
-from recbole_diffusion.trainer import base, checkpoint
+from recbole_diffusion.trainer import checkpoint, evaluating
 from recbole_diffusion.trainer import progress_log as heartbeat
 from recbole_diffusion.trainer.event_file import EventFile
 from recbole_diffusion.trainer.progress_log import Heartbeat
@@ -98,7 +98,7 @@ def test_a_long_evaluation_says_how_far_it_is(checkerboard, tmp_path, monkeypatc
             yield progress
         seen.append((step, str(progress)))
 
-    monkeypatch.setattr(base, "told_if_slow", kept)
+    monkeypatch.setattr(evaluating, "told_if_slow", kept)
     # 40 items: a batch of scores has 10 users
     options = {"epochs": 1, "eval_batch_size": 400, "run_dir": str(tmp_path / "run")}
     trained = run(model, overrides={**checkerboard.overrides, **options})

@@ -1,0 +1,185 @@
+"""A run before its training: data, model, trainer, and the weights that it begins with."""
+
+import logging
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.valid_shift import validations_of
+from recbole_diffusion.errors import RunError, agreeing, counted
+from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.storage.slow_step import told_if_slow
+
+logger = logging.getLogger()  # the root logger, which writes to the run's log
+
+
+@dataclass
+class Prepared:
+    """A run before its training: what :func:`build` makes and the later steps use.
+
+    Attributes:
+        config: its configuration.
+        folder: its folder.
+        dataset: the whole data set.
+        train: loader of the training part.
+        valid: loader of the validation part, None where the split has none.
+        tests: loaders of the test parts by name.
+        trainer: the trainer, which holds the model.
+        load_seconds: time of reading and splitting the data.
+        build_seconds: time of making the model, in which EASE and its like are computed whole.
+        seen: held-out rows that the run of ``load_checkpoint`` was trained on, by part, where that is known.
+    """
+
+    config: Config
+    folder: RunFolder
+    dataset: Any
+    train: Any
+    valid: Any
+    tests: dict[str, Any]
+    trainer: Any
+    load_seconds: float
+    build_seconds: float
+    seen: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def held_out(self) -> dict[str, Any]:
+        """The data sets of the validation and test parts by name."""
+        loaders = validations_of(self.valid) | self.tests
+        return {name: loader._dataset for name, loader in loaders.items()}
+
+    @property
+    def progress(self) -> bool:
+        """Whether to show progress bars."""
+        shown = self.config.general.show_progress
+        return sys.stderr.isatty() if shown is None else shown
+
+
+def build(config: Config, folder: RunFolder, given: Any) -> Prepared:
+    """Load the data, and make model and trainer; ``given`` is a data set that was made before, or None."""
+    from recbole_diffusion.compat import init_seed
+    from recbole_diffusion.data.fingerprint import data_fingerprints, id_fingerprint
+    from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, prepare_data, seed_of_split
+    from recbole_diffusion.trainer.factory import trainer_for
+
+    for note in config.notes:
+        logger.warning(note)
+    clock = time.perf_counter()
+    init_seed(seed_of_split(config), config["reproducibility"])
+    with told_if_slow(f"loading data set {config['dataset']}", logger.info):
+        dataset = create_dataset(config) if given is None else adopt_dataset(config, given)
+    logger.info("%s", dataset)
+    with told_if_slow("splitting the data set", logger.info):
+        train, valid, tests = prepare_data(config, dataset)
+    load_seconds = time.perf_counter() - clock
+
+    clock = time.perf_counter()
+    init_seed(config.general.seed, config["reproducibility"])
+    with told_if_slow(f"building {config.model_class.__name__}", logger.info):
+        model = _made(config, train._dataset)
+    build_seconds = time.perf_counter() - clock
+    logger.info("%s", model)
+    trainer = trainer_for(config, model, folder)
+    prepared = Prepared(config, folder, dataset, train, valid, tests, trainer, load_seconds, build_seconds)
+    trainer.ids = id_fingerprint(dataset)
+    trainer.data = data_fingerprints({"train": train._dataset} | prepared.held_out)
+    model.observe_parts(prepared.held_out)
+    return prepared
+
+
+def _made(config: Config, dataset: Any) -> Any:
+    """Return the model on its device.
+
+    Raises:
+        RunError: a matrix that a model inverts has no inverse.
+        MemoryError: its arrays do not fit.
+    """
+    import numpy as np
+
+    try:
+        return config.model_class(config, dataset).to(config["device"])
+    except np.linalg.LinAlgError as error:
+        raise RunError(
+            f"{config.model} inverts a matrix of the training data that has no inverse ({error}); a larger "
+            "reg_weight gives it one"
+        ) from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise MemoryError(
+            f"the arrays of {config.model} do not fit ({' '.join(str(error).split())[:160]})"
+        ) from error
+
+
+def start_or_resume(prepared: Prepared, resuming: bool) -> None:
+    """Bring model and trainer to the start of training: last finished epoch, given weights, or neither."""
+    config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
+    if resuming and folder.checkpoint.is_file():
+        trainer.resume(prepared.train)
+    else:
+        if resuming:
+            logger.warning("no epoch was finished in %s; starting from the beginning", folder.path)
+            folder.write_metrics([])
+            folder.best.unlink(missing_ok=True)
+        if config.general.load_checkpoint:
+            _load_weights(prepared, Path(config.general.load_checkpoint))
+    folder.write_config(config.resolved)  # a resume has new epochs; train_batch_size auto has become a number
+    # From here on, nothing in the request can be wrong.
+    logger.info("run folder %s, device %s", folder.path, config["device"])
+    if not resuming and (line := config.preset_line()):
+        logger.info(line)
+
+
+def _load_weights(prepared: Prepared, path: Path) -> None:
+    """Begin with the weights of a checkpoint: by token, if the rows that its run has kept have other ids."""
+    from recbole_diffusion.data.kept_rows import read_rows
+    from recbole_diffusion.trainer import checkpoint
+    from recbole_diffusion.trainer.moved_weights import put_known_weights, refuse_other_options, seen_before
+
+    config, trainer = prepared.config, prepared.trainer
+    state = checkpoint.load(path, config["device"], trust=config.general.trust_checkpoint)
+    file = RunFolder(path.parent).rows
+    kept = read_rows(file) if file.is_file() else None
+    moved = state.get("model") == config["model"] and state.get("ids", trainer.ids) != trainer.ids
+    if kept is not None and moved and trainer.model.computed_when_made:
+        logger.warning(
+            "%s is computed anew from all of today's data: nothing is taken from %s", config["model"], path
+        )
+        return
+    if trainer.model.computed_when_made and state.get("model", config["model"]) == config["model"]:
+        if "model" in state and RunFolder(path.parent).config.is_file():
+            refuse_other_options(config, RunFolder(path.parent).read_config(), path)
+        else:
+            logger.warning(
+                "%s has no config.yaml of its run beside it: which options of %s it was computed with, and "
+                "scores by, is unknown",
+                *(path, config["model"]),
+            )
+    if kept is not None and moved:
+        parts = config, prepared.train._dataset
+        logger.info("%s", put_known_weights(trainer.model, state, path, kept, *parts))
+    else:
+        trainer.load_weights(state, path)
+    if told := trainer.changed_data(state):
+        logger.warning("%s was trained on other data: %s", path, told)
+    prepared.seen = {} if kept is None else seen_before(kept, prepared.held_out)
+    for part, rows in prepared.seen.items():
+        if rows:
+            logger.warning(
+                "%d of the %s of %s %s among the training rows of %s: its metrics are not those of unseen "
+                "items; a split by time (eval_args.order TO) leaves the newest rows to the test",
+                *(rows, counted(len(prepared.held_out[part]), "row"), part, agreeing(rows, "are"), path),
+            )
+
+
+def keep_rows(prepared: Prepared) -> None:
+    """Write the run's ids and rows into its folder."""
+    from recbole_diffusion.data.kept_rows import can_keep, rows_of, write_rows
+
+    folder = prepared.folder
+    if prepared.config.general.keep_rows and can_keep(prepared.config, prepared.dataset):
+        with told_if_slow("writing the rows of the data", logger.info):
+            parts = {"train": prepared.train._dataset, **prepared.held_out}
+            write_rows(folder.rows, rows_of(parts), folder.advice)

@@ -1,0 +1,109 @@
+"""Training, evaluation, and the content of ``result.json``."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from recbole_diffusion.data.valid_shift import UNSHIFTED, choices, validations_of
+from recbole_diffusion.quick_start.prepared import Prepared
+from recbole_diffusion.storage.memory import peak_memory_mib
+from recbole_diffusion.storage.slow_step import told_if_slow
+from recbole_diffusion.storage.versions import versions
+
+logger = logging.getLogger()  # the root logger, which writes to the run's log
+
+
+def train(prepared: Prepared, on_epoch: Callable | None) -> tuple[float | None, dict[str, float]]:
+    """Train; return the best validation score and the metrics of that validation, None and {} without one."""
+    trainer, progress = prepared.trainer, prepared.progress
+    if prepared.valid is None:
+        logger.warning("no validation part: every epoch is trained, and the last one is kept")
+        trainer.fit(prepared.train, None, show_progress=progress, callback_fn=on_epoch)
+        return None, {}
+    score, valid = trainer.fit(prepared.train, prepared.valid, show_progress=progress, callback_fn=on_epoch)
+    if valid is None:
+        valid = trainer.evaluate(prepared.valid, show_progress=progress)
+        score = valid[prepared.config.general.valid_metric.lower()]
+    return float(score), {name: float(value) for name, value in valid.items()}
+
+
+def result_of(prepared: Prepared, on_epoch: Callable | None, test: bool) -> dict[str, Any]:
+    """Train and evaluate; return the content of ``result.json`` without the command."""
+    from recbole_diffusion.evaluation.ranking import METRICS_VERSION
+    from recbole_diffusion.trainer.tested_parts import evaluate_parts
+
+    config, trainer = prepared.config, prepared.trainer
+    overlap = prepared.dataset.overlap
+    score, valid = train(prepared, on_epoch)
+    clock = time.perf_counter()
+    tests = prepared.tests if test else {}
+    found = evaluate_parts(trainer, prepared.train, tests, prepared.progress)
+    test_seconds = time.perf_counter() - clock
+    with told_if_slow("computing diagnostics", logger.info):
+        diagnostics = trainer.model.final_diagnostics()
+    beside = _beside(prepared) if valid else {}
+    shown = ({"valid": valid} if valid else {}) | {UNSHIFTED: beside.get(UNSHIFTED)} | found.metrics
+    for part, values in ((name, one) for name, one in shown.items() if one is not None):
+        logger.info("%s: %s", part, "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
+    epochs = [record["train_seconds"] for record in trainer.records]
+    return {
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "selection": "last epoch" if prepared.valid is None else overlap["selection"],
+        "seed": config.general.seed,
+        "preset": config["preset"],
+        **_origin(prepared),
+        "metrics_version": METRICS_VERSION,
+        "parameters": sum(one.numel() for one in trainer.model.parameters() if one.requires_grad),
+        "train_batch_size": config.general.train_batch_size,
+        "batches_per_epoch": len(prepared.train),
+        "learning_rate": config.general.learning_rate,
+        "best_epoch": trainer.chosen_epoch,
+        "best_valid_score": score,
+        "valid": valid,
+        **beside,
+        "test": next(iter(found.metrics.values()), None),
+        **(found.metrics if len(found.metrics) > 1 else {}),
+        "groups": found.groups,
+        "rated": found.rated,
+        "split": getattr(prepared.dataset, "split_summary", None),
+        "diagnostics": diagnostics,
+        "overlap": {name: found for name, found in overlap.items() if name != "selection"},
+        "parts": {name: trainer.data[name] for name in ("train", *prepared.held_out) if name in trainer.data},
+        "seconds": {
+            "load": round(prepared.load_seconds, 3),
+            "build": round(prepared.build_seconds, 3),
+            "train": round(sum(epochs), 3),
+            "valid": round(sum(record.get("valid_seconds", 0.0) for record in trainer.records), 3),
+            "test": round(test_seconds, 3),
+        },
+        "epoch_seconds": epochs,
+        "peak_rss_mb": round(peak_memory_mib(), 1),
+        "versions": versions(),
+    }
+
+
+def _beside(prepared: Prepared) -> dict[str, Any]:
+    """Return what ``result.json`` says of the validation part that chooses nothing; nothing without one.
+
+    Its metrics with the best weights, and what each of the two parts would have chosen.
+    """
+    trainer, config = prepared.trainer, prepared.config
+    loader = validations_of(prepared.valid).get(UNSHIFTED)
+    if loader is None:
+        return {}
+    chosen: dict[str, Any] = next((one for one in trainer.records if one["epoch"] == trainer.best_epoch), {})
+    values = chosen.get(UNSHIFTED) or trainer.evaluate(loader, show_progress=prepared.progress)
+    metric, bigger = config.general.valid_metric.lower(), bool(config["valid_metric_bigger"])
+    found = choices(trainer.records, metric, bigger)
+    for part, choice in found.items():
+        scores = ", ".join(f"{name} {choice[name]:.4f}" for name in ("valid", UNSHIFTED))
+        logger.info("%s would choose epoch %d: %s of %s", part, choice["epoch"], metric, scores)
+    return {UNSHIFTED: {name: float(value) for name, value in values.items()}, "valid_choices": found}
+
+
+def _origin(prepared: Prepared) -> dict[str, Any]:
+    """Return what ``result.json`` says of the weights that a run began with; nothing if it began anew."""
+    path = prepared.config.general.load_checkpoint
+    return {"origin": {"checkpoint": path, "seen_rows": prepared.seen}} if path else {}

@@ -1,0 +1,138 @@
+"""Evaluation: full ranking by batches or by vectors, finite scores, predicted ratings."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, ModelType
+from recbole_diffusion.data.ratings import has_ratings
+from recbole_diffusion.errors import RunError
+from recbole_diffusion.evaluation.near_vectors import TOGETHER
+from recbole_diffusion.evaluation.rated_released import row_means
+from recbole_diffusion.evaluation.rated_scores import RatedScores
+from recbole_diffusion.evaluation.score_check import ScoreCheck
+from recbole_diffusion.evaluation.vector_ranking import USERS, VectorRanking
+from recbole_diffusion.storage.slow_step import told_if_slow
+from recbole_diffusion.trainer import checkpoint
+from recbole_diffusion.trainer.run_state import RunState
+
+
+class Evaluating(RunState):
+    """RecBole's evaluation, with scores that are checked before anything is ranked by them."""
+
+    def evaluate(
+        self,
+        eval_data: Any,
+        load_best_model: bool = True,
+        model_file: Any = None,
+        show_progress: bool = False,
+        lists: Any = None,
+    ) -> dict:
+        """Evaluate as RecBole does, with the best weights; a full ranking fills ``lists`` if given.
+
+        Raises:
+            RunError: damaged weights, or scores that cannot be ranked, see ``evaluation/score_check.py``.
+        """
+        if load_best_model and not (self.model.computed_when_made and model_file is None):
+            path = Path(model_file or self.best_file)
+            self.load_weights(checkpoint.load(path, self.device), path)
+        full = isinstance(eval_data, FullSortEvalDataLoader)
+        collector, epoch = self.eval_collector, self.chosen_epoch if load_best_model else self._epoch
+        check = ScoreCheck(
+            self.model, f"in epoch {epoch}" if epoch >= 0 else "before training", self._diverged()
+        )
+        self.rated = self._rated_of(eval_data._dataset) if full else None
+        by_vectors = full and not eval_data.is_sequential and self.model.has_item_vectors
+        by_vectors = by_vectors and not collector.reads_all_scores
+        total, unit = (len(eval_data.users), "users") if by_vectors else (len(eval_data), "batches")
+        tell = self.logger.debug if show_progress else self.logger.info  # beside a progress bar, no lines
+        with told_if_slow("evaluating", tell, total=total, unit=unit) as progress:
+            collector.begin(check, lists if full else None, self.rated, progress)
+            try:
+                if by_vectors:
+                    result = self._evaluate_by_vectors(eval_data, check, show_progress)
+                else:
+                    result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+                check.end()
+            finally:
+                collector.end()
+        if undefined := [name for name, value in result.items() if math.isnan(value)]:
+            raise RunError(
+                f"{', '.join(undefined)} of {self.config.model} cannot be computed: rows of both labels are "
+                "needed, and the part has those of one, or none; check threshold, the labels and the split"
+            )
+        if self.rated is not None:
+            digits = self.config.general.metric_decimal_place
+            result |= {name: round(value, digits) for name, value in self.rated.metrics().items()}
+        return result
+
+    @torch.no_grad()
+    def _evaluate_by_vectors(self, eval_data: Any, check: ScoreCheck, show_progress: bool) -> dict:
+        """Evaluate a model whose scores are inner products, by blocks of users."""
+        self.model.eval()
+        collector, vectors = self.eval_collector, self.model.inner_products()
+        ranking = VectorRanking(vectors, max(collector.topk), check)
+        size = USERS if vectors.near is None else TOGETHER
+        starts: Any = range(0, len(eval_data.users), size)
+        for start in tqdm(starts, desc="Evaluate", ncols=100) if show_progress else starts:
+            block = eval_data.block(np.arange(start, min(start + size, len(eval_data.users)))).to(self.device)
+            collector.collect_ranked(ranking.rank(block.users, block.history, *block.held_out))
+            collector.progress.done += len(block.users)
+            if self.rated is not None:
+                rows, items = block.held_out
+                scores = ranking.scores(block.users, rows, items)
+                self.rated.add_values(scores, block.users[rows], items)
+                # sum_i u . v_i = u . (sum of v_i), [block]: no table of all scores.
+                sums = vectors.users(block.users).double() @ vectors.items[1:].double().sum(0)
+                means = row_means(sums, block.history[0], len(vectors.items) - 1)
+                self.rated.add_floors(block.users, means)
+        result = self.evaluator.evaluate(collector.get_data_struct())
+        self.wandblogger.log_eval_metrics(result, head="eval")
+        return result
+
+    def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
+        """Score a batch of users; check the scores before the users' histories are masked."""
+        interaction, history, *positives = batched_data
+        interaction, scores, *positives = super()._full_sort_batch_eval((interaction, None, *positives))
+        self._check_finite(scores[:, 1:])
+        if self.rated is not None:
+            # Before anything is masked: the released reading has another mask.
+            cells = history[0] if history is not None else scores.new_zeros(0, dtype=torch.long)
+            means = row_means(scores[:, 1:].sum(1, dtype=torch.float64), cells, scores.shape[1] - 1)
+            self.rated.add_floors(interaction[self.config["USER_ID_FIELD"]], means)
+        if history is not None:
+            scores[history] = -torch.inf
+        return interaction, scores, *positives
+
+    def _neg_sample_batch_eval(self, batched_data: tuple) -> tuple:
+        """Score a batch of rows, and check the scores."""
+        interaction, scores, *positives = super()._neg_sample_batch_eval(batched_data)
+        ranked, rows = self.config["eval_type"] == EvaluatorType.RANKING, batched_data[1]
+        self._check_finite(scores[rows, interaction[self.config["ITEM_ID_FIELD"]]] if ranked else scores)
+        return interaction, scores, *positives
+
+    def _check_finite(self, scores: torch.Tensor) -> None:
+        if self.eval_collector.check is not None:
+            self.eval_collector.check.finite(scores)
+
+    def _rated_of(self, part: Any) -> RatedScores | None:
+        """Return the collector of the scores of rated items if the part has ratings on a known scale."""
+        options = self.config.rating
+        if options.rating_scale is None or not has_ratings(part):
+            return None
+        read_out = self.model.read_out if self.model.reads_out else None
+        return RatedScores(part, options, self.model.predicts_ratings, read_out)
+
+    def step_sizes(self) -> str:
+        """Return what to try after a loss that is not finite."""
+        return f"; try a smaller learning_rate (now {self.learning_rate:g})"
+
+    def _diverged(self) -> str:
+        """Return what to try after scores that cannot be ranked."""
+        if self.config["MODEL_TYPE"] == ModelType.TRADITIONAL:  # computed, not trained by steps
+            return f"look at the options of {self.config['model']}"
+        return f"its training may have diverged{self.step_sizes()}"
