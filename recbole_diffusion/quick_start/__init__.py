@@ -2,4 +2,6 @@
 
 from recbole_diffusion.quick_start.quick_start import run
 
-__all__ = ["run"]
+__all__ = [
+    "run",
+]
