@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CASES = (("BPR", "gowalla"), ("BPR", "ml-1m"), ("EASE", "ml-1m"))
+CASES = (("BPR", "gowalla"), ("BPR", "ml-1m"), ("EASE", "ml-1m"), ("NeuMF", "ml-1m"))
 REPEATS = {"gowalla": 1, "ml-1m": 3}
 K = 20
 RECBOLE_CELLS = 4096

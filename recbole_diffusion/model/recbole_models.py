@@ -18,6 +18,7 @@ from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelIn
 from recbole_diffusion.model.encoder import FactorEncoder
 from recbole_diffusion.model.propagation import SparseMatrix, layers_of, mean_of_layers
 from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Counts, ItemKNN
+from recbole_diffusion.model.recbole_neumf import NeuMF
 from recbole_diffusion.model.table_rows import gather_rows, margins
 from recbole_diffusion.options.negatives import samplers_of
 from recbole_diffusion.sampler.choose import NegativeChoice, ScoredVectors
@@ -185,7 +186,7 @@ class _DiffusedRows(_Rows):
 
 ADAPTERS: dict[str, type[ModelInterface]] = {
     "BPR": _Embeddings,
-    "NeuMF": _Pairs,
+    "NeuMF": NeuMF,
     "Pop": Counts,
     "LightGCN": _LightGCN,
     **dict.fromkeys(("NGCF", "DGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
