@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ class Runner:
         """Run what is missing; return :attr:`failed`."""
         if not self._missing():
             return self.failed
-        with ray_session(read_settings(self.settings), self.runs):  # one for all sweeps
+        settings = read_settings(self.settings)
+        here = settings.max_concurrent == 0  # trials run in this process, without Ray
+        with nullcontext() if here else ray_session(settings, self.runs):  # one for all sweeps
             while missing := self._missing():
                 if not any(self._tried(experiment) for experiment in missing):
                     time.sleep(SECONDS_BETWEEN)  # others run what is left, or what it waits for
