@@ -167,6 +167,22 @@ def test_an_interrupted_plan_goes_on_where_it_was(made):
     assert "resumed after epoch" in log
 
 
+@pytest.mark.parametrize("at_a_time", [0, 1])
+def test_ray_is_started_unless_trials_run_in_this_process(tmp_path, monkeypatch, at_a_time):
+    started = []
+
+    def session(*_):
+        started.append(True)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(_running, "ray_session", session)
+    monkeypatch.setattr(Runner, "_run", lambda self, experiment, _: self._fail(experiment, "not today"))
+    plan, settings = Plan.read(write_plan(tmp_path)), {"max_concurrent": at_a_time}
+    failed = Runner(plan, str(tmp_path), tmp_path / "runs", "EASE", settings).run()
+    assert set(failed.values()) == {"not today"}
+    assert started == [True] * at_a_time
+
+
 def test_the_grid_is_searched_on_validation_and_its_best_point_run_with_each_seed(made):
     record = json.loads((made["folder"] / "runs/parity-honest/EASE/sweep.json").read_text())
     assert [trial["options"] for trial in record["trials"]] == [{"reg_weight": 1.0}, {"reg_weight": 1e6}]
