@@ -8,6 +8,8 @@ from pathlib import Path
 # Before torch is loaded, here and in every process that a test starts.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Trials of Ray are 15 steps of niceness below, and would wait for the tests of the other processes.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 import pytest
 import torch
@@ -18,9 +20,14 @@ from recbole_diffusion.testing import DataSet, make_two_domains
 from recbole_diffusion.testing import checkerboard as checkerboards
 
 
+# The longest files, each of more than half a minute: sweeps, which wait much, and what computes meanwhile.
+FIRST = ("test_cluster.py", "test_rehearsal.py", "test_sweep.py", "test_ccdrec.py", "test_cold_baselines.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sweeps first: they are long and wait much; last, they would leave the other process without work."""
-    items.sort(key=lambda item: item.path.parent.name != "tuning")
+    """Long files first: last, they would leave the other processes without work."""
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,6 +13,7 @@
 A file may hold the spaces of several models, each below the model's name, as the shipped ones do.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,17 +38,22 @@ def read_space(path: str | Path, model: str | None = None) -> SearchSpace:
     Raises:
         UsageError: there is no such file, or it is not a search space; the message says what is allowed.
     """
-    content = yaml_io.load_yaml(path)
+    content = yaml_io.load_yaml(path, packaged=_shipped() in Path(path).parents)
     own = content.get(model) if model else None
     return (
         parse_space(own, f"{path}, {model}") if isinstance(own, Mapping) else parse_space(content, str(path))
     )
 
 
-def shipped_spaces() -> dict[str, Path]:
+@functools.cache
+def shipped_spaces() -> Mapping[str, Path]:
     """Return the model names for which a search space is shipped, each with its file."""
-    files = sorted((properties_path() / "tune").glob("*.yaml"))
-    return {name: file for file in files for name in yaml_io.load_yaml(file)}
+    files = sorted(_shipped().glob("*.yaml"))
+    return {name: file for file in files for name in yaml_io.load_yaml(file, packaged=True)}
+
+
+def _shipped() -> Path:
+    return properties_path() / "tune"
 
 
 def parse_space(content: Mapping[str, Any], source: str) -> SearchSpace:
