@@ -19,7 +19,6 @@ from support.trained_runs import folder_of, loaded, served_data  # noqa: F401
 from recbole_diffusion.testing import DataSet, make_two_domains
 from recbole_diffusion.testing import checkerboard as checkerboards
 
-
 # The longest files, each of more than half a minute: sweeps, which wait much, and what computes meanwhile.
 FIRST = ("test_cluster.py", "test_rehearsal.py", "test_sweep.py", "test_ccdrec.py", "test_cold_baselines.py")
 
