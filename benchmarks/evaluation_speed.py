@@ -21,8 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CASES = (("BPR", "gowalla"), ("BPR", "ml-1m"), ("EASE", "ml-1m"), ("NeuMF", "ml-1m"))
-REPEATS = {"gowalla": 1, "ml-1m": 3}
+CASES = (("BPR", "gowalla"), ("BPR", "ml-1m"), ("EASE", "ml-1m"), ("NeuMF", "ml-100k"))
+REPEATS = {"gowalla": 1, "ml-1m": 3, "ml-100k": 3}
 K = 20
 RECBOLE_CELLS = 4096
 
@@ -190,7 +190,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--output", type=Path, help="file to write the page to as well")
-    parser.add_argument("--data_path", required=True, help="folder that holds gowalla/ and ml-1m/")
+    parser.add_argument("--data_path", required=True, help="folder that holds gowalla/ and ml-1m/; ml-100k comes with RecBole")
     parser.add_argument("--before", type=Path, help="checkout of an earlier version")
     parser.add_argument("--before_name", default="an earlier version", help="what to call it on the page")
     parser.add_argument("--turns", type=int, default=1, help="processes of each version")
