@@ -155,7 +155,7 @@ def page(options: argparse.Namespace) -> list[str]:
         f"{stack()}.",
         "Processor seconds of one thread, medians of three on ml-1m; the sides take turns in one process.",
         "The models have their first weights: lengths of vectors, by which a search can stop early, are all",
-        "alike. On ml-1m ours also ranks the rated items of each user, which RecBole does not.",
+        "alike. On the MovieLens sets ours also ranks the rated items of each user, which RecBole does not.",
         "",
         *table_head(
             *("model", "data", "ours", "RecBole, 4,096 cells", "ratio", "RecBole, our cells", "ratio"),
@@ -190,7 +190,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--output", type=Path, help="file to write the page to as well")
-    parser.add_argument("--data_path", required=True, help="folder that holds gowalla/ and ml-1m/; ml-100k comes with RecBole")
+    parser.add_argument(
+        "--data_path", required=True, help="folder that holds gowalla/ and ml-1m/; ml-100k comes with RecBole"
+    )
     parser.add_argument("--before", type=Path, help="checkout of an earlier version")
     parser.add_argument("--before_name", default="an earlier version", help="what to call it on the page")
     parser.add_argument("--turns", type=int, default=1, help="processes of each version")
