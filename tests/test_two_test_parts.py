@@ -417,6 +417,15 @@ def test_a_resumed_run_cannot_become_another(finished, asked, message):
     assert {path.name: path.read_bytes() for path in finished.iterdir() if path.is_file()} == before
 
 
+def test_a_resume_takes_no_epochs_back(finished):
+    """The configuration would say one epoch, from which nobody could repeat the result of the second."""
+    kept = ("config.yaml", "result.json", "checkpoint.pt", "metrics.jsonl")
+    before = [(finished / name).read_bytes() for name in kept]
+    with pytest.raises(UsageError, match="has trained 2 epochs by now, more than 1.*--epochs=2 or more"):
+        run(resume=finished, overrides={"epochs": 1})
+    assert [(finished / name).read_bytes() for name in kept] == before
+
+
 def test_a_damaged_checkpoint_is_refused_and_the_best_still_loads(finished, checkerboard):
     content = (finished / "checkpoint.pt").read_bytes()
     (finished / "checkpoint.pt").write_bytes(content[: len(content) // 2])

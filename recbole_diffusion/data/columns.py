@@ -221,6 +221,36 @@ def _refuse_other_labels(dataset: Any, label: str) -> None:
         )
 
 
+def _check_both(config: Any, dataset: Any, read: bool) -> None:
+    """Refuse labels of one kind alone where they are read: nothing tells what is liked from what is not.
+
+    Args:
+        config: the run's configuration.
+        dataset: with the column of labels.
+        read: whether the run reads the labels.
+
+    Raises:
+        UsageError: all rows have the label 1, or all have 0.
+    """
+    labels, threshold = dataset.inter_feat[config["LABEL_FIELD"]], config["threshold"]
+    first = labels.iloc[0]
+    if first not in (0, 1) or (labels != first).any():  # other values are those of a metric of numbers
+        return
+    made = f"threshold {threshold}" if threshold else f"the column {config['LABEL_FIELD']!r}"
+    text = f"{made} gives all {counted(len(labels), 'row')} of data set {config['dataset']!r} the label "
+    text += f"{first:g}"
+    if read:
+        remedy = (
+            "give a number between the lowest and the highest value of the column"
+            if threshold
+            else "give the file labels of both kinds, or draw negatives with train_neg_sample_args and leave "
+            "eval_args.mode labeled out"
+        )
+        raise UsageError(f"{text}, but {config['model']} learns from or is judged by both labels; {remedy}")
+    if threshold and first == 1:
+        dataset.logger.warning("%s, so that it has no effect", text)
+
+
 def check_labels(config: Any, dataset: Any) -> None:
     """Refuse labels 0 that nothing reads: their rows would be positives like all others.
 
@@ -234,6 +264,7 @@ def check_labels(config: Any, dataset: Any) -> None:
         if not {metric.lower() for metric in metrics} <= OF_VALUES:
             _refuse_other_labels(dataset, label)
         zeros, total = int((frame[label] == 0).sum()), len(frame)
+        _check_both(config, dataset, read)
     elif read:  # the missing column is an error elsewhere
         return
     if not zeros:

@@ -349,6 +349,7 @@ def _check_filters(final: Mapping[str, Any]) -> None:
     for name in (f"{what}_num_interval" for what in ("user_inter", "item_inter", "entity_kg", "relation_kg")):
         if final.get(name) is not None and not _is_interval(final[name]):
             raise refusal(name, final[name], "an interval in quotes, such as '[5,inf)'")
+        _check_not_empty(name, final.get(name))
     values = final.get("val_interval")
     if values is not None and not isinstance(values, dict):
         raise refusal("val_interval", values, "intervals by column, such as {rating: '[3,inf)'}")
@@ -363,6 +364,7 @@ def _check_filters(final: Mapping[str, Any]) -> None:
             raise refusal(
                 f"val_interval.{column}", allowed, "tokens, in quotes where YAML reads more (no, 1.0)"
             )
+        _check_not_empty(f"val_interval.{column}", allowed)
     limit = final.get("threshold")
     if limit is not None and not (
         isinstance(limit, dict)
@@ -372,6 +374,24 @@ def _check_filters(final: Mapping[str, Any]) -> None:
         raise refusal("threshold", limit, "a number for one column, such as {rating: 4}")
     if final.get("rm_dup_inter") not in (None, "first", "last"):
         raise refusal("rm_dup_inter", final["rm_dup_inter"], "first, last or null")
+
+
+def _check_not_empty(name: str, value: Any) -> None:
+    """Refuse an interval without a number in it, which RecBole leaves out: no row, or fewer, would stay.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for one in value.split(";") if isinstance(value, str) else ():
+        interval = one.strip()
+        low, high = (float(end) for end in interval[1:-1].split(","))
+        open_ended = (interval[0] == "(" or math.isinf(low)) or (interval[-1] == ")" or math.isinf(high))
+        if low > high or (low == high and open_ended):
+            ends = f"it begins at {low:g} and ends at {high:g}"
+            raise UsageError(
+                f"option {name!r} is {value!r}, but no number is in {interval}: {ends}; write the lower end "
+                "first, such as '(-inf,4)' or '[4,inf)'"
+            )
 
 
 def _is_interval(value: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from recbole_diffusion.data.fingerprint import differences
-from recbole_diffusion.errors import RunError
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.evaluation.metrics import RunEvaluator
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.storage.run_folder import RunFolder
@@ -155,7 +155,7 @@ class RunState(MirrorGradient, Divided):
         try:
             self._restore(state, train_data)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            if isinstance(error, RunError):
+            if isinstance(error, RunError | UsageError):
                 raise
             why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise RunError(f"{self.folder.checkpoint} is damaged: {why}; {self._remedy()}") from error
@@ -167,6 +167,12 @@ class RunState(MirrorGradient, Divided):
         if state["best_epoch"] >= 0:
             self._check_best()
         self.start_epoch = state["epoch"] + 1
+        if self.start_epoch > self.epochs:  # config.yaml would name epochs that give another result
+            raise UsageError(
+                f"the run in {self.folder.path} has trained {self.start_epoch} epochs by now, more than "
+                f"{self.epochs}: a resume cannot take epochs back; give --epochs={self.start_epoch} or more, "
+                "or start a new run"
+            )
         self.cur_step, self.best_epoch = state["cur_step"], state["best_epoch"]
         self.finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
         self.best_valid_score = state["best_valid_score"]

@@ -3,6 +3,7 @@
 Longer than most files: a stage, its cache, its checkpoints and its early stopping share one state.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from math import isfinite
 from pathlib import Path
@@ -45,6 +46,15 @@ def _give_zeros(optimizer: torch.optim.Optimizer) -> None:
     for group in optimizer.param_groups:
         for one in group["params"]:
             one.grad = torch.zeros_like(one)
+
+
+def _digest(module: torch.nn.Module) -> str:
+    """Return a short text that differs for modules of other weights, or of the same ones of another shape."""
+    digest = hashlib.sha256()
+    for name, values in module.state_dict().items():
+        digest.update(f"{name} {list(values.shape)}".encode())
+        digest.update(values.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 class _StageSteps(FusedSteps):
@@ -143,6 +153,13 @@ class StagedTrainer(RunMixin, _StageSteps):
                 raise UsageError(
                     f"stage_cache {config['stage_cache']} cannot be created: {error}; name another folder"
                 ) from error
+        # Before a stage moves them: what a stage ends with depends on what it begins with, and that on all
+        # options whose weights are drawn before these, and on the numbers of users and items.
+        self._drawn = {
+            stage.name: _digest(stage.module)
+            for stage in self.stages
+            if config["stage_cache"] and stage.key and stage.module is not None
+        }
 
     # Stages.
 
@@ -233,9 +250,12 @@ class StagedTrainer(RunMixin, _StageSteps):
             return None
         # Settings of the run, which a stage's key does not include.
         clip = self.clip_grad_norm if any(step.clipped for step in self.stage.steps) else None
-        updates = repr((self.config.general.learner, clip or None, self.eval_step))
+        drawn = self._drawn.get(self.stage.name)
+        updates = repr((self.config.general.learner, clip or None, self.eval_step, drawn))
         if self.stage.error is None:  # the run's own validation ends it
+            read = ("repeatable", "metric_decimal_place", "rating_scale")
             updates += repr((self.data, self.config.general.valid_metric, self.config["eval_args"]))
+            updates += repr([self.config[name] for name in read])
         if self.enable_amp:
             updates += "enable_amp"
         return Path(folder).expanduser() / f"{self.stage.key}-{crc32(updates.encode()):08x}.pt"

@@ -58,10 +58,35 @@ def test_other_labels_are_refused_where_they_are_read(write, label):
 
 
 def test_a_metric_without_a_value_ends_the_run(write):
-    options = {**write(column="rating:float"), "threshold": {"rating": 6}}
-    options["load_col"] = {"inter": ["user_id", "item_id", "rating"]}
+    labels = iter([1] + [0] * (len(ROWS) - 1))  # one positive, which cannot be in both held-out parts
+    options = {**write(lambda _: next(labels)), "load_col": {"inter": ["user_id", "item_id", "label"]}}
     with pytest.raises(RunError, match="auc of FM cannot be computed: rows of both labels are needed"):
         run("FM", "labels", overrides=options)
+
+
+@pytest.mark.parametrize(("least", "label"), [(-1, 1), (0, 1), (6, 0)])
+@pytest.mark.parametrize("metrics", [["AUC"], ["LogLoss"]])
+def test_a_threshold_that_parts_nothing_is_refused_where_labels_are_read(write, least, label, metrics):
+    options = {**write(column="rating:float"), "threshold": {"rating": least}, "metrics": metrics}
+    options["load_col"] = {"inter": ["user_id", "item_id", "rating"]}
+    with pytest.raises(
+        UsageError, match=f"gives all 144 rows of data set 'labels' the label {label}, but FM"
+    ):
+        run("FM", "labels", overrides=options)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_column_with_one_label_alone_is_refused_where_it_is_read(write, value):
+    options = {**write(lambda _: value), "load_col": {"inter": ["user_id", "item_id", "label"]}}
+    with pytest.raises(UsageError, match=f"'label' gives all 144 rows .* the label {value}, but FM"):
+        run("FM", "labels", overrides={**options, "metrics": ["LogLoss"]})
+
+
+def test_a_threshold_below_all_values_is_told_where_no_label_is_read(write, caplog):
+    options = {**write(column="rating:float"), **RANKED, "threshold": {"rating": 0}}
+    options["load_col"] = {"inter": ["user_id", "item_id", "rating"]}
+    run("EASE", "labels", overrides=options)
+    assert "gives all 144 rows of data set 'labels' the label 1, so that it has no effect" in caplog.text
 
 
 def test_split_does_not_make_positives_of_zeros(write, tmp_path, capsys):

@@ -132,6 +132,23 @@ def test_a_cached_stage_gives_the_same_run_and_serves_other_models(go, two_domai
     assert len(list(Path(cache).iterdir())) == 6  # and fewer validations choose other epochs
 
 
+def test_factors_of_more_items_are_others(go, two_domains, tmp_path):
+    """Also if the new item is a test user's, so that the training ratings are the same."""
+    cache = str(tmp_path / "cache")
+    go("first", stage_cache=cache)
+    user = sorted(two_domains.withheld)[0]
+    file = Path(two_domains.overrides["data_path"]) / "films/films.inter"
+    before = file.read_text()
+    file.write_text(f"{before}{user}\tnew\t5\n")
+    try:
+        go("more", stage_cache=cache)
+    finally:
+        file.write_text(before)
+    stages = [line["stage"] for line in records(tmp_path / "more")]
+    assert "target" in stages
+    assert "source" not in stages
+
+
 def test_a_cache_that_cannot_be_used_says_what_to_remove(go, tmp_path):
     cache = tmp_path / "cache"
     go("first", stage_cache=str(cache))

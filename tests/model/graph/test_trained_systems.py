@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -301,10 +302,26 @@ def test_a_trained_encoder_serves_runs_that_differ_in_the_second_stage(staged):
         {"n_layers": 1},
         {"seed": 1},
         {"clip_grad_norm": {"max_norm": 0.1}},
+        {"repeatable": True},
     )
     for number, more in enumerate(others, 2):
         run("DDRM", name, overrides={**options, **more, "run_dir": str(folder / f"other{number}")})
         assert len(list((folder / "stages").iterdir())) == number
+
+
+def test_an_encoder_that_begins_with_other_weights_is_another_one(staged):
+    """The denoisers' weights are drawn first, so that their widths decide how the encoder's begin."""
+    name, options, folder = staged
+    cache = str(folder / "widths")
+    run("DDRM", name, overrides={**options, "stage_cache": cache, "run_dir": str(folder / "narrow")})
+    wide = {**options, "denoiser_sizes": [11]}
+    beside, alone = (
+        run("DDRM", name, overrides={**wide, "stage_cache": where, "run_dir": str(folder / f"wide{k}")})
+        for k, where in enumerate((cache, None))
+    )
+    assert beside["valid"] == alone["valid"]
+    assert beside["test"] == alone["test"]
+    assert len(list(Path(cache).iterdir())) == 2
 
 
 def test_a_run_that_begins_with_other_weights_leaves_the_cache_alone(staged):
