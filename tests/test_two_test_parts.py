@@ -421,7 +421,7 @@ def test_a_resume_takes_no_epochs_back(finished):
     """The configuration would say one epoch, from which nobody could repeat the result of the second."""
     kept = ("config.yaml", "result.json", "checkpoint.pt", "metrics.jsonl")
     before = [(finished / name).read_bytes() for name in kept]
-    with pytest.raises(UsageError, match="has trained 2 epochs by now, more than 1.*--epochs=2 or more"):
+    with pytest.raises(UsageError, match=r"has trained 2 epochs by now, more than 1.*--epochs=2 or more"):
         run(resume=finished, overrides={"epochs": 1})
     assert [(finished / name).read_bytes() for name in kept] == before
 

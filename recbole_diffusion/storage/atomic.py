@@ -7,6 +7,7 @@ blocks. Two folders change places in one step where the system can do that.
 
 import contextlib
 import ctypes
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from recbole_diffusion.errors import RunError, UsageError, refuse_address
+
+logger = logging.getLogger(__name__)
 
 ADVICE = "Free some space, or name another place"
 HERE, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
@@ -42,6 +45,7 @@ def output_file(given: Any, overwrite: bool) -> Path:
         raise UsageError(f"{path} is there already; replace it with --overwrite, or name another file")
     if path.name in OF_RUN and (path.parent / "config.yaml").is_file():
         raise UsageError(f"{path} is a file of the run in {path.parent}, which is kept; name another file")
+    _remove_left(path)
     return path
 
 
@@ -58,6 +62,7 @@ def output_folder(given: Any, overwrite: bool, mark: str) -> Path:
     """
     refuse_address("output", given)
     path = Path(str(given)).expanduser()
+    _remove_left(path)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return path
     if not path.is_dir():
@@ -128,6 +133,7 @@ def whole_set(folder: Path, advice: str = ADVICE, obsolete: Sequence[str] = ()) 
     Raises:
         RunError: the disk is full or not writable.
     """
+    _remove_left(folder)
     with whole(folder, advice) as draft:
         draft.mkdir(parents=True)
         yield draft
@@ -194,6 +200,29 @@ def _exchange(one: Path, other: Path) -> bool:
     except (OSError, TypeError, AttributeError):  # not Linux
         return False
     return rename(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what a killed process has left beside the output of a command.
+
+    Not part of :func:`whole`: a file that several machines write, such as a stage in a cache, may have the
+    draft of a process that is alive on another one.
+    """
+    path = path.resolve() if path.is_dir() else path  # as in :func:`whole`
+    prefix, ending = f".{path.name}.", ".part"
+    if os.name != "posix" or not os.access(path.parent, os.R_OK | os.X_OK):  # elsewhere 0 is a signal
+        return
+    for draft in list(path.parent.iterdir()):
+        number = draft.name.removeprefix(prefix).removesuffix(ending)
+        if draft.name != f"{prefix}{number}{ending}" or not (number.isascii() and number.isdigit()):
+            continue
+        try:
+            os.kill(int(number), 0)
+        except ProcessLookupError:
+            logger.warning("%s is removed, which a process that was killed has left", draft)
+            _remove(draft)
+        except (OSError, OverflowError):  # another user's, or no number of a process
+            continue
 
 
 def _remove(draft: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from recbole_diffusion.tuning.display import SweepDisplay
 from recbole_diffusion.tuning.folder import SweepFolder
 from recbole_diffusion.tuning.options import SweepOptions
-from recbole_diffusion.tuning.record import FINISHED, SweepRecord, Trial
+from recbole_diffusion.tuning.record import FAILED, FINISHED, SweepRecord, Trial
 
 
 @dataclass
@@ -54,9 +54,13 @@ def write_report(row: Trial, result: dict[str, Any], started: float | None, bega
     Args:
         row: the row.
         result: the report; ``born`` is the start time of its process, if that was started for this trial.
+            One with ``refused``, the error of options that are refused, says that the trial has failed.
         started: time at which Tune started the trial.
         began: time at which these trials were given to Tune; Ray starts some processes before.
     """
+    if result.get("refused"):
+        row.state, row.error, row.failures = FAILED, result["refused"], row.failures + 1
+        return
     row.score, row.epochs, row.best_epoch = result["score"], result["epoch"], result["best_epoch"]
     row.host, row.pid = result.get("hostname"), result.get("pid")
     row.node = result.get("node")

@@ -66,7 +66,7 @@ def search(context: SweepContext, config: Config) -> None:
         again = [
             trial
             for trial in record.trials
-            if trial.state == FAILED and trial.failures <= options.max_failures
+            if trial.state == FAILED and trial.failures <= options.max_failures and not trial.refused
         ]
         for trial in again:
             trial.state = WAITING

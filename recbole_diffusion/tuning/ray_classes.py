@@ -78,7 +78,7 @@ class SweepCallback(Callback):
     ) -> None:
         """Write how a trial has ended: finished, stopped early, or cut off."""
         row = self._row(trial)
-        if row.state != FINISHED:
+        if row.state not in (FINISHED, FAILED):  # failed: its options were refused
             # A trial that has not finished was ended by the scheduler or by the time budget.
             by_scheduler = self.scheduler is not None and trial.trial_id in self.scheduler.stopped
             row.state = STOPPED if by_scheduler else CUT
@@ -139,6 +139,8 @@ class RememberingASHA(ASHAScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Return ASHA's decision, and remember it if it is to stop."""
+        if result.get("refused"):
+            return self.CONTINUE
         decision = super().on_trial_result(tune_controller, trial, result)
         if result.get("finished"):
             return self.CONTINUE  # it ends by itself, with its result
@@ -175,7 +177,8 @@ class OptunaSearcher(Searcher):
         """Tell Optuna the score of a trial, or that it has none."""
         asked = self.asked.pop(trial_id, None)
         if asked is not None:
-            self.study.tell(asked, None if error or not result else result.get("score"))
+            failed = error or not result or result.get("refused")
+            self.study.tell(asked, None if failed or not result else result.get("score"))
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: a resumed sweep makes a new study from the record."""

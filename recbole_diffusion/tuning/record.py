@@ -132,6 +132,11 @@ class Trial:
         """Return its name in tables: the last part of its folder."""
         return self.folder.rpartition("/")[2]
 
+    @property
+    def refused(self) -> bool:
+        """Return whether its options were refused, which trying again does not change."""
+        return self.state == FAILED and (self.error or "").startswith("UsageError:")
+
 
 @dataclass
 class SweepRecord:

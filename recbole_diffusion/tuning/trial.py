@@ -52,7 +52,12 @@ def run_reported(config: Mapping[str, Any], job: Mapping[str, Any], data: list) 
     lock = SweepFolder(job["sweep_dir"]).ray / f"{trial['folder'].replace('/', '-')}.lock"
     with exclusive(lock), trial_group(job, data) as share:
         report = lambda values: tune.report({**values, "node": node, "born": born})  # noqa: E731
-        run_trial(trial, job, prepared, report, share)
+        try:
+            run_trial(trial, job, prepared, report, share)
+        except UsageError as error:
+            # As a report: Tune would try an error again, which is refused again.
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            report({"score": math.nan, "refused": why})
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ def test_a_threshold_that_parts_nothing_is_refused_where_labels_are_read(write, 
     options = {**write(column="rating:float"), "threshold": {"rating": least}, "metrics": metrics}
     options["load_col"] = {"inter": ["user_id", "item_id", "rating"]}
     with pytest.raises(
-        UsageError, match=f"gives all 144 rows of data set 'labels' the label {label}, but FM"
+        UsageError, match=f"gives all 144 rows of data set .labels. the label {label}, but FM"
     ):
         run("FM", "labels", overrides=options)
 

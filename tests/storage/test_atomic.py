@@ -219,6 +219,28 @@ with whole_set(folder) as draft:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere two folders do not change places in one step")
+@pytest.mark.parametrize("way", ["set", "file", "folder"])
+def test_what_a_killed_process_has_left_is_removed_by_the_next(tmp_path, way, caplog):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = [tmp_path / f".mine.{number}.part" for number in (dead.pid, os.getppid())]
+    other = tmp_path / f".mine.{dead.pid}.old.part"
+    for one in (*left, other):
+        one.mkdir()
+        (one / "rows").write_text("half of them")
+    if way == "set":
+        with whole_set(tmp_path / "mine") as draft:
+            (draft / "rows").write_text("all")
+    elif way == "file":
+        output_file(tmp_path / "mine", False)
+    else:
+        output_folder(tmp_path / "mine", False, "mark")
+    assert not left[0].exists()
+    assert left[1].exists()  # of a process that is alive
+    assert other.exists()
+    assert f"{left[0]} is removed, which a process that was killed has left" in caplog.text
+
+
 def test_a_kill_at_any_step_leaves_one_set_and_never_a_mixture(tmp_path):
     seen, step = [], 0
     while not seen or seen[-1] != "done":

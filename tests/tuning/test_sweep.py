@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.page_package import MODEL, write_package
+from support.small import OPTIONS, with_features
 from tuning.conftest import BROKEN, DAMAGED
 
 from recbole_diffusion.cli.tune import summary
@@ -109,6 +110,31 @@ def test_a_trial_that_always_raises_fails_alone(searched):
     assert (failed["failures"], failed["score"]) == (2, None)  # once, and once more
     assert "the arrays of MultiVAE do not fit" in failed["error"]
     assert f"trial {BROKEN:03d} failed" in output
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "none"])
+def test_a_trial_whose_options_are_refused_is_not_tried_again(checkerboard, tmp_path, scheduler):
+    overrides = {**with_features(checkerboard).overrides, **OPTIONS, "epochs": 2}
+    settings = {
+        **GRID,
+        "space": {"knn_k": {"choice": [3, 5000]}},
+        "scheduler": scheduler,
+        "max_failures": 2,
+        "sweep_dir": str(tmp_path / "sweep"),
+        "final_seeds": 0,
+        "grace_period": 1,
+    }
+    found = sweep(
+        "FREEDOM",
+        overrides.pop("dataset", "checkerboard"),
+        overrides={key: value for key, value in overrides.items() if key not in ("knn_k", "runs_path")},
+        settings=settings,
+        output=io.StringIO(),
+    )
+    assert [trial["state"] for trial in found["trials"]] == ["finished", "failed"]
+    assert found["trials"][1]["failures"] == 1
+    assert found["trials"][1]["score"] is None
+    assert found["trials"][1]["error"].startswith("UsageError: knn_k is 5000, but data set")
 
 
 def test_a_killed_trial_goes_on_from_its_checkpoint(searched):
