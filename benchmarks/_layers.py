@@ -1,21 +1,58 @@
 """Runs of a plan on top of those that were collected before: a table grows without its old runs' folders.
 
-``benchmarks.accuracy`` reads the file of collected runs beside a folder of new ones. A row that stands in the
-file, with all its seeds and as the plan has it, is not run again; what is collected is both. For paired tests
-of new rows the file has each user's metrics of the rows that the others are tested against, see
-:func:`kept_users`.
+``benchmarks.accuracy`` and ``benchmarks.rated_table`` read the file of collected runs beside a folder of new
+ones. A row that stands in the file, with all its seeds and as the plan has it, is not run again; what is
+collected is both. For paired tests of new rows the file has each user's metrics of the rows that the others
+are tested against, see :func:`kept_users`.
 """
 
+import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks._plan import Experiment, Plan
-from benchmarks._stored import Outcome, Stored, before_sweeps, differs_from_plan, outcome_of, point_scores
+from benchmarks._stored import (
+    Outcome,
+    Stored,
+    before_sweeps,
+    differs_from_plan,
+    open_stored,
+    outcome_of,
+    point_scores,
+)
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.paired import COUNT, tested_metric, usual_test
 from recbole_diffusion.report.runs import RunRecord
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def add_kept(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--kept`` to a command line."""
+    parser.add_argument(
+        "--kept", help="file of runs that were collected before; default that of the plan; none: no such file"
+    )
+
+
+def open_kept(plan: Plan, given: str | None) -> tuple[Path, Stored | None]:
+    """Return the file of a plan's collected runs and what is in it; None without one.
+
+    Args:
+        plan: the plan.
+        given: the option ``--kept``.
+    """
+    file = Path(given or RESULTS / f"{plan.name}_runs.jsonl.gz")
+    there = given != "none" and (given is not None or file.is_file())
+    return file, open_stored(file) if there else None
+
+
+def open_runs(runs: Path, kept: Stored | None) -> Stored:
+    """Return the runs of a folder over those collected before, or those of a collected file alone."""
+    stored = open_stored(runs)
+    return stored if kept is None or not runs.is_dir() else Layered(stored, kept)
 
 
 class Layered:

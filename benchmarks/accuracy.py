@@ -26,10 +26,10 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 
-from benchmarks._layers import Layered, kept_users
+from benchmarks._layers import add_kept, kept_users, open_kept, open_runs
 from benchmarks._page import page_parser, show_page
 from benchmarks._plan import Experiment, Plan
-from benchmarks._stored import Stored, old_folder, open_stored, outcome_of, pack, point_file
+from benchmarks._stored import Stored, old_folder, outcome_of, pack, point_file
 from benchmarks._tables import (
     compared,
     group_lines,
@@ -46,7 +46,6 @@ from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.storage.yaml_io import dump_value
 
-RESULTS = Path(__file__).parent / "results"
 OF_THIS_MACHINE = ("host", "pid", "node")
 
 
@@ -158,16 +157,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="text in 'ROW on DATASET, PROTOCOL' of what is run")
     parser.add_argument("--max_concurrent", type=int, help="runs at a time")
     parser.add_argument("--trial_cpus", type=int, default=1, help="threads of each")
-    parser.add_argument(
-        "--kept", help="file of runs that were collected before; default that of the plan; none: no such file"
-    )
+    add_kept(parser)
     parser.add_argument("--ray_address", help="a running Ray cluster, as in tune")
     arguments = parser.parse_args(argv)
     try:
         plan = Plan.read(arguments.plan)
-        file = Path(arguments.kept or RESULTS / f"{plan.name}_runs.jsonl.gz")
-        there = arguments.kept != "none" and (arguments.kept is not None or file.is_file())
-        kept = open_stored(file) if there else None
+        file, kept = open_kept(plan, arguments.kept)
         if arguments.action == "run":
             from benchmarks._running import Runner  # torch, RecBole
 
@@ -178,9 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if runner.kept:
                 print(f"{counted(len(runner.kept), 'experiment', 'stand')} in {file}", flush=True)
             return 1 if runner.run() else 0
-        stored = open_stored(arguments.runs)
-        if kept is not None and arguments.runs.is_dir():
-            stored = Layered(stored, kept)
+        stored = open_runs(arguments.runs, kept)
         if arguments.action == "table":
             show_page(page(plan, stored), arguments.output)
         elif arguments.output is None:

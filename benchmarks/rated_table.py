@@ -5,8 +5,9 @@
 
 ``baselines`` cuts the data as the plan's protocol does, for each seed, chooses shrinkage, rank and penalty on
 validation by the plan's metric, and writes ``baselines-<dataset>.json``. ``table`` reads that and the runs of
-``benchmarks.accuracy run``, from their folder or from the file that ``collect`` has made of it; rows, means
-and deviations are those of the product's ``compare``.
+``benchmarks.accuracy run``, from their folder, over the plan's file of collected runs as
+``benchmarks.accuracy table`` does (``--kept``), or from a collected file alone; rows, means and deviations
+are those of the product's ``compare``.
 """
 
 import dataclasses
@@ -16,9 +17,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks._layers import add_kept, open_kept, open_runs
 from benchmarks._page import page_parser, show_page
 from benchmarks._plan import Plan
-from benchmarks._stored import Stored, open_stored
+from benchmarks._stored import Stored
 from benchmarks._tables import (
     Outcomes,
     add_columns,
@@ -190,11 +192,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data_path", default="dataset/", help="folder that holds one folder per data set")
     parser.add_argument("--dataset", default="ml-100k", help="of baselines")
     parser.add_argument("--seeds", type=int, help="of baselines: the first so many of the plan's")
+    add_kept(parser)
     arguments = parser.parse_args(argv)
     try:
         plan = Plan.read(arguments.plan)
         if arguments.action == "table":
-            show_page(page(plan, open_stored(arguments.runs)), arguments.output)
+            stored = open_runs(arguments.runs, open_kept(plan, arguments.kept)[1])
+            show_page(page(plan, stored), arguments.output)
             return 0
         options = {**next(iter(plan.protocols.values())), "data_path": arguments.data_path}
         found = baselines(arguments.dataset, plan.seeds[: arguments.seeds], options)

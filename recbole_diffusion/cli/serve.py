@@ -206,6 +206,7 @@ class _Supervisor:
         coming: the one that loads, to take its place.
         leaving: those whose place was taken, until they have ended.
         refused: folder of a run that could not be loaded, which is not tried again.
+        gone: the folder that the link leads to, if it is not there.
     """
 
     options: ServeOptions
@@ -215,6 +216,7 @@ class _Supervisor:
     coming: _Worker | None = None
     leaving: list[_Worker] = field(default_factory=list)
     refused: str = ""
+    gone: str = ""
 
     def run(self, folder: str) -> int:
         """Serve a run, and those that the link leads to, until a signal; return the exit code."""
@@ -257,7 +259,7 @@ class _Supervisor:
         self.coming = None
         kind, *words = coming.told
         if kind == "ready":
-            old, self.serving, self.refused = self.serving, coming, ""
+            old, self.serving, self.refused, self.gone = self.serving, coming, "", ""
             if old is not None:
                 old.say("drain")
                 self.leaving.append(old)
@@ -279,6 +281,8 @@ class _Supervisor:
         if again:
             self._load(folder)
         elif self.options.watch and self.serving is not None:
+            if self._is_gone(folder):
+                return
             latest = self.coming or self.serving
             has_ended = self.options.unfinished or (Path(folder) / "result.json").is_file()
             if folder == self.serving.folder and self.refused:  # led back before the other was mended
@@ -286,6 +290,17 @@ class _Supervisor:
                 self.serving.say("reload_failed", None)
             if has_ended and folder not in (latest.folder, self.refused):
                 self._load(folder)
+
+    def _is_gone(self, folder: str) -> bool:
+        """Return whether the folder that the link leads to is not there; tell when that begins and ends."""
+        gone = "" if Path(folder).is_dir() else folder
+        if self.serving is not None and gone != self.gone:
+            self.gone, self.refused = gone, ""
+            text = f"{self.options.run} leads to {folder}, which is not there" if gone else None
+            self.serving.say("reload_failed", text)
+            if text:
+                _print(sys.stderr, f"error: {self.serving.folder} stays in service: {text}")
+        return bool(gone)
 
 
 def _print(stream: Any, line: str) -> None:

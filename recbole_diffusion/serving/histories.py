@@ -1,6 +1,6 @@
 """Histories of new users: a file like an .inter file, read as compressed rows of item numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 
 from recbole_diffusion.compat import FeatureType
 from recbole_diffusion.data.atomic_file import AtomicFile
+from recbole_diffusion.data.columns import PADDING
 from recbole_diffusion.data.table_file import is_table
 from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.model.base import FoldInHistories
@@ -121,7 +122,58 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
             line = file.lines_of(np.flatnonzero(frame[role].isna())[:1])[0]
             raise UsageError(f"{path}, line {line}: the {role} is missing; each row needs one")
     _refuse_zero_labels(file, columns, rows, config["LABEL_FIELD"])
+    for name, interval in (config["val_interval"] or {}).items():
+        if columns.get(name) == FeatureType.FLOAT:
+            values = file.read(dict(columns), [name], rows)[name]
+            _refuse_outside(name, interval, values, lambda row: f"{path}, line {file.lines_of([row])[0]}")
     return frame
+
+
+def _refuse_outside(name: str, interval: str, values: pd.Series, place: Callable[[int], str]) -> None:
+    """Refuse rows of histories that the run's ``val_interval`` would have left out of its data.
+
+    Args:
+        name: the column.
+        interval: of ``val_interval``, such as ``[4,inf)``, or several with ``;``.
+        values: of the column, float [rows]; rows without one are not judged.
+        place: words for the place of a row.
+
+    Raises:
+        UsageError: there is one: it would count like the rows that training has kept.
+    """
+    kept = values.isna().to_numpy()
+    for one in map(str.strip, interval.split(";")):
+        low, high = (float(end) for end in one[1:-1].split(","))
+        above = values >= low if one[0] == "[" else values > low
+        kept |= (above & (values <= high if one[-1] == "]" else values < high)).to_numpy()
+    outside = np.flatnonzero(~kept)
+    if len(outside):
+        raise UsageError(
+            f"{place(int(outside[0]))}: {counted(len(outside), 'row')} of {len(values)} "
+            f"{agreeing(len(outside), 'have')} a {name} outside {interval}, the val_interval of the run, "
+            f"first {values.iloc[outside[0]]:g}; such rows were left out of its data and would count here "
+            "like the others: remove them"
+        )
+
+
+def refuse_outside_ratings(frame: pd.DataFrame, config: Any) -> None:
+    """Refuse ratings of histories that the run's ``val_interval`` would have left out.
+
+    Args:
+        frame: columns user, item and, if there are ratings, rating; NaN for none.
+        config: of the run.
+
+    Raises:
+        UsageError: there is one.
+    """
+    name = config["RATING_FIELD"]
+    interval = (config["val_interval"] or {}).get(name)
+    if isinstance(interval, str) and "rating" in frame:
+
+        def place(row: int) -> str:
+            return f"the histories, user {frame['user'].iloc[row]}, item {frame['item'].iloc[row]}"
+
+        _refuse_outside(name, interval, frame["rating"].astype(float), place)
 
 
 def _refuse_zero_labels(file: AtomicFile, columns: Mapping[str, Any], rows: int, label: str) -> None:
@@ -184,7 +236,8 @@ def new_users(
         may_be_none: whether it is no error that no user has a known item.
 
     Raises:
-        UsageError: no user has a known item, a rating is off the scale, or a pair is rated twice.
+        UsageError: no user has a known item, a user has the name of the padding, a rating is off the scale,
+            or a pair is rated twice.
     """
     missing = [name for name in ("user", "item") if name not in frame]
     if missing:
@@ -197,6 +250,10 @@ def new_users(
             "the histories have no ratings, but this model reads ratings; give one for each item"
         )
     codes, names = pd.factorize(frame["user"].astype(str))
+    if PADDING in names:
+        raise UsageError(
+            f"the histories have a user {PADDING!r}, which is RecBole's id of no user; give another name"
+        )
     texts = frame["item"].astype(str)
     kinds, tokens = pd.factorize(texts)
     numbers = ids.numbers_of(tokens)[kinds]

@@ -12,6 +12,7 @@ import datetime
 import hashlib
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -195,7 +196,7 @@ class AnsweringRun:
                     '{"item": 4}'
                 )
             else:
-                rows += [(label, str(item), 1.0) for item in history]
+                rows += [(label, str(item), math.nan) for item in history]
         frame = pd.DataFrame(rows, columns=["user", "item", "rating"])
         return users_of_histories(self.run, frame, may_be_none=beside_others)
 

@@ -8,7 +8,7 @@ from recbole_diffusion.evaluation.lists import TopKLists
 from recbole_diffusion.options.linear_term import not_chosen
 
 # By steps of about the root of two.
-WEIGHTS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
+WEIGHTS = (0.044, 0.0625, 0.09, 0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
 
 
 def check_choice(valid_data: Any) -> None:

@@ -631,6 +631,21 @@ def test_a_plan_that_has_grown_has_the_page_of_one_that_was_run_whole(made, grow
     assert "| EASE" not in out.read_text()
 
 
+def test_a_page_of_rated_items_reads_new_runs_over_the_kept_ones(made, grown, monkeypatch):
+    from benchmarks import rated_table
+
+    def rows(plan, stored):
+        return list(rated_table.outcomes_of(plan, stored, "parity-honest"))
+
+    monkeypatch.setattr(rated_table, "page", rows)
+    out, whole = grown / "rated.md", [row["name"] for row in PLAN["rows"]]
+    words = ["table", str(made["folder"] / "tiny.yaml"), f"--runs={grown / 'runs'}", f"--output={out}"]
+    assert rated_table.main([*words, f"--kept={grown / 'kept.gz'}"]) == 0
+    assert out.read_text().split("\n")[:-1] == whole
+    assert rated_table.main(words) == 0  # the plan has no file of its own
+    assert out.read_text().split("\n")[:-1] == whole[2:]
+
+
 def test_what_was_collected_is_collected_again_with_the_new_rows(made, grown, collected):
     plan, again = str(made["folder"] / "tiny.yaml"), grown / "again.gz"
     words = ["collect", plan, f"--runs={grown / 'runs'}", f"--kept={grown / 'kept.gz'}"]

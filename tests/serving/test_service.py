@@ -232,6 +232,12 @@ def test_a_link_that_leads_to_another_run_is_followed_without_a_pause(service, f
             break
         time.sleep(0.05)
     assert f"the run in {tmp_path / 'broken'} cannot be used" in failed
+    service.point(tmp_path / "nowhere")
+    for _ in range(600):
+        if "nowhere" in (failed := service.ask("/health")[1]["reload_failed"] or ""):
+            break
+        time.sleep(0.05)
+    assert failed == f"{service.link} leads to {tmp_path / 'nowhere'}, which is not there"
     service.point(folder_of("BPR"))
     assert service.wait_for("model", "BPR")["reload_failed"] is None
     stop.set()
@@ -252,8 +258,9 @@ def test_a_signal_ends_the_service_with_the_answers_that_it_owes(service):
         out, err = service.process.communicate(timeout=60)
     assert service.process.returncode == 0
     assert "serving BPR on mine, 40 users and 60 items" in out
-    (error,) = [line for line in err.splitlines() if line.startswith("error")]
-    assert "run-TVDiff stays in service" in error
+    errors = [line for line in err.splitlines() if line.startswith("error")]
+    assert len(errors) == 2
+    assert all("run-TVDiff stays in service" in error for error in errors)
     with pytest.raises(ConnectionRefusedError):
         service.ask("/health")
 
