@@ -196,7 +196,7 @@ class CrossDomainDataset(DomainDataset):
         for domain in (self, self.source):
             rating_column(domain)
         check_apart(self, self.source)
-        _tell_repeated(self)
+        _tell_repeated(self, self.source)
         self.options, self.size = config.options, len(self.inter_feat)
         names, other = (domain.field2id_token[domain.uid_field] for domain in (self, self.source))
         _, own, there = np.intersect1d(names[1:].astype(str), other[1:].astype(str), return_indices=True)
@@ -291,15 +291,19 @@ class CrossDomainDataset(DomainDataset):
         return parts
 
 
-def _tell_repeated(target: DomainDataset) -> None:
-    """Warn about target items that a user has rated twice."""
-    repeated = int(target.inter_feat.duplicated([target.uid_field, target.iid_field]).sum())
-    if repeated:
-        logging.getLogger().warning(
-            "%s of data set %r %s of an item that the user has rated before: an evaluation uses the "
-            "first, and a warm start may learn it; keep one with --rm_dup_inter=first (or last)",
-            *(counted(repeated, "rating"), target.dataset_name, agreeing(repeated, "are")),
-        )
+def _tell_repeated(target: DomainDataset, source: DomainDataset) -> None:
+    """Warn about items that a user has rated twice in one of the domains."""
+    for domain, what in (
+        (target, "an evaluation uses the first, and a warm start may learn it"),
+        (source, "models learn all of them"),
+    ):
+        repeated = int(domain.inter_feat.duplicated([domain.uid_field, domain.iid_field]).sum())
+        if repeated:
+            logging.getLogger().warning(
+                "%s of data set %r %s of an item that the user has rated before: %s; keep one with "
+                "--rm_dup_inter=first (or last)",
+                *(counted(repeated, "rating"), domain.dataset_name, agreeing(repeated, "are"), what),
+            )
 
 
 def describe(dataset: CrossDomainDataset) -> dict[str, Any]:

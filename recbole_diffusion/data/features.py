@@ -121,7 +121,7 @@ def tokens_beside(path: Path) -> list[str] | None:
     """Return the item tokens of a matrix's rows, one per line in its ``.tokens`` file, or None."""
     file = path.with_suffix(".tokens")
     try:
-        return file.read_text(encoding="utf-8").split("\n") if file.is_file() else None
+        return file.read_text(encoding="utf-8-sig").split("\n") if file.is_file() else None
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not UTF-8 text: {error}; write one item token per line") from error
 

@@ -13,7 +13,7 @@ from recbole_diffusion.data.features import Modality, aligned_rows, check_values
 from recbole_diffusion.data.item_columns import made_modality
 from recbole_diffusion.data.neighbour_file import check_against_features, neighbour_arrays, neighbours_of_file
 from recbole_diffusion.data.table_file import file_or_table
-from recbole_diffusion.errors import UsageError, counted, did_you_mean
+from recbole_diffusion.errors import UsageError, agreeing, counted, did_you_mean
 from recbole_diffusion.options.multimodal import FeatureOptions, MultimodalOptions
 
 ENDINGS = (".npy", ".safetensors")
@@ -134,9 +134,15 @@ def find_features(folder: Path, dataset: str, name: str) -> Path:
         UsageError: there is none, or several that could be a substitute.
     """
     stems = (f"{dataset}.{name}", f"{dataset}.{name}_feat", f"{name}_feat")
-    for path in (folder / f"{stem}{ending}" for stem in stems for ending in ENDINGS):
-        if path.is_file():
-            return path
+    whole = [path for stem in stems for ending in ENDINGS if (path := folder / f"{stem}{ending}").is_file()]
+    if whole:
+        if whole[1:]:
+            logging.getLogger().warning(
+                "modality %s is taken from %s; %s beside it, of the same modality, %s not read",
+                *(name, whole[0], ", ".join(path.name for path in whole[1:])),
+                agreeing(len(whole) - 1, "are"),
+            )
+        return whole[0]
     derived = sorted(path for ending in ENDINGS for path in folder.glob(f"{dataset}.{name}_*{ending}"))
     if len(derived) == 1:
         logging.getLogger().warning(

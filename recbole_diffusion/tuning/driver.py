@@ -103,7 +103,13 @@ def sweep(
             raise UsageError(
                 f"the sweep in {folder.path} has the model {record.model!r}, not {model!r}; leave --model out"
             )
-        config = Config(None, record.dataset, [], {**record.options, "model": record.model})
+        try:
+            config = Config(None, record.dataset, [], {**record.options, "model": record.model})
+        except UsageError as error:  # an option that an earlier version took; a resume cannot give another
+            raise UsageError(
+                f"the sweep in {folder.path} cannot go on with this version: {error}. What has ended stays "
+                "there, best.yaml and trials/ included; begin a new sweep"
+            ) from error
         prepared = None
     with folder.locked():
         folder.write(record)

@@ -45,6 +45,24 @@ def test_features_follow_their_tokens_whatever_the_order_of_the_rows(data):
     assert isinstance(dataset.modalities["picture"].values, np.memmap)
 
 
+def test_tokens_may_begin_with_a_mark_of_their_encoding(data):
+    (path,) = data.folder.glob(f"*{MODALITIES[0]}*.tokens")
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert len(load(data).modalities) == len(MODALITIES)
+
+
+def test_a_second_file_of_a_modality_is_told(data, caplog):
+    load(data)
+    assert "of the same modality" not in caplog.text
+    (path,) = data.folder.glob(f"*{MODALITIES[0]}*.npy")
+    np.save(data.folder / f"{MODALITIES[0]}_feat.npy", np.load(path)[::-1])
+    load(data)
+    assert (
+        f"is taken from {path}; {MODALITIES[0]}_feat.npy beside it, of the same modality, is not"
+        in caplog.text
+    )
+
+
 def test_copies_and_other_processes_map_the_file_again(data):
     modality = load(data).modalities["picture"]
     sent, items = pickle.dumps(modality), torch.tensor([3, 50])

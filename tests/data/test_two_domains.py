@@ -191,6 +191,18 @@ def test_an_item_rated_twice_is_told_and_sizes_count_hidden_ratings(two_domains,
     assert caplog.text.count("rated before") == 2
 
 
+def test_a_source_item_rated_twice_is_told(two_domains, caplog):
+    rows = read_ratings(two_domains.data_path, "books")
+    write_ratings(two_domains.data_path, "books", [*rows, rows[0]])
+    built(two_domains, rm_dup_inter="last")
+    assert "rated before" not in caplog.text
+    built(two_domains)
+    assert (
+        "1 rating of data set 'books' is of an item that the user has rated before: models learn"
+        in caplog.text
+    )
+
+
 @pytest.fixture
 def timed(two_domains):
     """The two domains with a time for each film, two seconds apart for each user, too close for float32."""

@@ -1,5 +1,6 @@
 """A sweep without Ray: its trials run in this process, one after the other, to the same results."""
 
+import json
 import subprocess
 import sys
 
@@ -70,6 +71,18 @@ def test_a_trial_that_fails_is_tried_again_unless_it_was_refused(
     assert calls.count(0) == tries
     assert [trial["state"] for trial in found["trials"]] == ["failed", "finished", "finished"]
     assert found["trials"][0]["error"] == f"{error.__name__}: no luck"
+
+
+def test_an_option_that_this_version_refuses_ends_a_resume_in_words(checkerboard, tmp_path):
+    overrides = {**checkerboard.overrides, "epochs": 1}
+    dataset, folder = overrides.pop("dataset", "checkerboard"), tmp_path / "sweep"
+    settings = {**SETTINGS, "num_samples": 1, "final_seeds": 0, "sweep_dir": str(folder)}
+    sweep("BPR", overrides=overrides, dataset=dataset, settings=settings)
+    record = json.loads((folder / "sweep.json").read_text())
+    record["options"]["learner"] = "sparse_adam"
+    (folder / "sweep.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match=r"sweep cannot go on with this version: .*learner.*begin a new"):
+        sweep(resume=folder, settings={"final_seeds": 1})
 
 
 def test_ray_is_not_imported():
