@@ -11,6 +11,7 @@ import pandas as pd
 
 from recbole_diffusion import registry
 from recbole_diffusion.compat import FeatureSource, FeatureType, InputType, ModelType, SequentialDataset
+from recbole_diffusion.data.rounded_ids import rounded_ids
 from recbole_diffusion.data.table_file import is_table
 from recbole_diffusion.errors import UsageError, agreeing, counted
 
@@ -135,12 +136,23 @@ def check_ids(dataset: Any) -> None:
                 "the row"
             )
         _tell_twins(dataset, field, tokens)
+        _tell_rounded(dataset, field, tokens)
 
 
 def plain_id(token: str) -> str:
     """Return an id without what tools add: blanks at its ends, the ``.0`` of a number, leading zeros."""
     bare = token.strip().removesuffix(".0")
     return (bare.lstrip("0") or "0") if bare.isdecimal() else bare
+
+
+def _tell_rounded(dataset: Any, field: str, tokens: list[str]) -> None:
+    """Warn of :func:`rounded_ids`."""
+    if found := rounded_ids(tokens):
+        dataset.logger.warning(
+            "data set %r: %s of %s %s the form that a spreadsheet gives to long numbers, such as %r: several "
+            "may have become one; export the column as text",
+            *(dataset.dataset_name, counted(len(found), "id"), field, agreeing(len(found), "have"), found[0]),
+        )
 
 
 def _tell_twins(dataset: Any, field: str, tokens: list[str]) -> None:

@@ -112,6 +112,13 @@ def test_ids_that_look_alike_are_told(toy, caplog, twin):
     )
 
 
+@pytest.mark.parametrize(("name", "told"), [("9.0072E+15", True), ("9.0072e+15", False), ("B00E+1", False)])
+def test_ids_that_a_spreadsheet_has_rounded_are_told(toy, caplog, name, told):
+    made(toy(values={(row, "item_id"): name for row in (5, 17)}))
+    text = f"1 id of item_id has the form that a spreadsheet gives to long numbers, such as {name!r}"
+    assert (text in caplog.text) == told
+
+
 @pytest.mark.parametrize("field", PAIR)
 def test_an_id_of_blanks_is_refused(toy, field):
     with pytest.raises(

@@ -381,6 +381,12 @@ def test_a_path_that_is_no_file_is_one_line(tmp_path):
         own_data("s3://bucket/sales.csv", **SALES)
 
 
+def test_ids_that_a_spreadsheet_has_rounded_are_told():
+    table = pd.DataFrame({"customer": ["9.0072E+15", "9.0072E+15", "8,1E+15", "7"], "sku": list("abca")})
+    (note,) = own_data(table, user="customer", item="sku").notes
+    assert note.startswith("2 ids of customer have the form that a spreadsheet gives to long numbers")
+
+
 # What is written.
 
 ODD = [

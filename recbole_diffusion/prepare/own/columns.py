@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from recbole_diffusion.errors import UsageError, counted
+from recbole_diffusion.data.rounded_ids import rounded_ids
+from recbole_diffusion.errors import UsageError, agreeing, counted
 
 FEW = 100  # rows that are looked at first
 EXACT = 2.0**53  # from here on, two whole numbers can be one float
@@ -142,6 +143,12 @@ def _check_texts(known: list[Any], codes: np.ndarray, place: Place, notes: list[
     if blank:
         notes.append(
             f"{counted(blank, 'id')} of {place.name} with a blank at an end, which is part of the id"
+        )
+    if rounded := rounded_ids(known):
+        notes.append(
+            f"{counted(len(rounded), 'id')} of {place.name} {agreeing(len(rounded), 'have')} the form that a "
+            f"spreadsheet gives to long numbers, such as {rounded[0]!r}: several may have become one; "
+            "export the column as text"
         )
     broken = sum(bool(text) and ("\n" in text or "\r" in text) for text in known)
     if broken:
