@@ -1,6 +1,9 @@
-"""Histories of new users: a file like an .inter file, read as compressed rows of item numbers."""
+"""Histories of new users: a file like an .inter file, read as compressed rows of item numbers.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+Longer than most files: files and tables are checked alike, and become the same rows.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from recbole_diffusion.data.table_file import is_table
 from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.serving.id_map import IdMap
+from recbole_diffusion.serving.left_out import refuse_outside
 
 
 @dataclass(frozen=True)
@@ -125,55 +129,8 @@ def read_histories(path: Path, config: Any, rated: bool) -> pd.DataFrame:
     for name, interval in (config["val_interval"] or {}).items():
         if columns.get(name) == FeatureType.FLOAT:
             values = file.read(dict(columns), [name], rows)[name]
-            _refuse_outside(name, interval, values, lambda row: f"{path}, line {file.lines_of([row])[0]}")
+            refuse_outside(name, interval, values, lambda row: f"{path}, line {file.lines_of([row])[0]}")
     return frame
-
-
-def _refuse_outside(name: str, interval: str, values: pd.Series, place: Callable[[int], str]) -> None:
-    """Refuse rows of histories that the run's ``val_interval`` would have left out of its data.
-
-    Args:
-        name: the column.
-        interval: of ``val_interval``, such as ``[4,inf)``, or several with ``;``.
-        values: of the column, float [rows]; rows without one are not judged.
-        place: words for the place of a row.
-
-    Raises:
-        UsageError: there is one: it would count like the rows that training has kept.
-    """
-    kept = values.isna().to_numpy()
-    for one in map(str.strip, interval.split(";")):
-        low, high = (float(end) for end in one[1:-1].split(","))
-        above = values >= low if one[0] == "[" else values > low
-        kept |= (above & (values <= high if one[-1] == "]" else values < high)).to_numpy()
-    outside = np.flatnonzero(~kept)
-    if len(outside):
-        raise UsageError(
-            f"{place(int(outside[0]))}: {counted(len(outside), 'row')} of {len(values)} "
-            f"{agreeing(len(outside), 'have')} a {name} outside {interval}, the val_interval of the run, "
-            f"first {values.iloc[outside[0]]:g}; such rows were left out of its data and would count here "
-            "like the others: remove them"
-        )
-
-
-def refuse_outside_ratings(frame: pd.DataFrame, config: Any) -> None:
-    """Refuse ratings of histories that the run's ``val_interval`` would have left out.
-
-    Args:
-        frame: columns user, item and, if there are ratings, rating; NaN for none.
-        config: of the run.
-
-    Raises:
-        UsageError: there is one.
-    """
-    name = config["RATING_FIELD"]
-    interval = (config["val_interval"] or {}).get(name)
-    if isinstance(interval, str) and "rating" in frame:
-
-        def place(row: int) -> str:
-            return f"the histories, user {frame['user'].iloc[row]}, item {frame['item'].iloc[row]}"
-
-        _refuse_outside(name, interval, frame["rating"].astype(float), place)
 
 
 def _refuse_zero_labels(file: AtomicFile, columns: Mapping[str, Any], rows: int, label: str) -> None:

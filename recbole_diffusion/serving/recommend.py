@@ -1,4 +1,7 @@
-"""The lists of a loaded run, for known and for new users."""
+"""The lists of a loaded run, for known and for new users.
+
+Longer than most files: both kinds of users share what their lists are made of.
+"""
 
 import functools
 import logging
@@ -16,7 +19,8 @@ from recbole_diffusion.model.user_blocks import USER_BLOCK
 from recbole_diffusion.serving import ranking
 from recbole_diffusion.serving.changed_data import SAMPLE
 from recbole_diffusion.serving.grown import GrownHistories, grown_histories, with_grown
-from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users, refuse_outside_ratings
+from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users
+from recbole_diffusion.serving.left_out import refuse_outside_ratings
 from recbole_diffusion.serving.ranking import RecommendationBlock
 from recbole_diffusion.serving.scoring import (
     FindForHistories,
@@ -210,8 +214,7 @@ def users_of_histories(run: ServedRun, frame: pd.DataFrame, *, may_be_none: bool
     Raises:
         UsageError: see :func:`histories.new_users`.
     """
-    if run.fold_in_items is run.items:
-        refuse_outside_ratings(frame, run.config)
+    refuse_outside_ratings(frame, run)
     scale = run.config.rating.rating_scale if run.model.predicts_ratings else None
     origin = "the run's data set" if run.fold_in_items is run.items else "the run's source domain"
     return new_users(frame, run.fold_in_items, scale, origin, may_be_none=may_be_none)
