@@ -11,7 +11,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check rexmex==0.1.3 numpy==1.26.4 pandas==2.3.3 scipy==1.15.3 scikit-learn==1.6.1
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check rexmex==0.1.3 numpy==1.26.4 pandas==2.3.3 scipy==1.15.3 scikit-learn==1.6.1 six==1.17.0
 "$work/venv/bin/python" - <<'PYTHON_SCRIPT'
 from importlib.metadata import version
 

@@ -12,7 +12,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check rexmex==0.1.3 numpy==2.4.6 pandas==2.3.3 scipy==1.17.1 scikit-learn==1.9.1
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check rexmex==0.1.3 numpy==2.4.6 pandas==2.3.3 scipy==1.17.1 scikit-learn==1.9.1 six==1.17.0
 # Its own list asks for Ray, which its metrics do not use
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps fuxictr==2.3.10 polars==1.44.2 polars-runtime-32==1.44.2
 "$work/venv/bin/python" - <<'PYTHON_SCRIPT'
