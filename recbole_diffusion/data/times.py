@@ -206,9 +206,12 @@ class TimeOrder(Dataset):
             self.times = self.times[self._follows]
 
     def sort(self, by: Any, ascending: Any = True) -> None:
-        """Order the rows; by time, in 64 bits. Equal rows stay in the order of the file."""
+        """Order the rows; by time, in 64 bits. Equal rows stay in the order of the file.
+
+        Times and rows of the file follow: RecBole's loader of sampled candidates sorts its part by user.
+        """
         names = [by] if isinstance(by, str) else list(by)
-        if self.times is None or self.time_field not in names or ascending is not True:
+        if self.times is None or ascending is not True:
             super().sort(by, ascending)
             return
         keys = [
@@ -218,6 +221,8 @@ class TimeOrder(Dataset):
         order = np.lexsort(keys)
         self.inter_feat._reindex(torch.from_numpy(order))
         self.times = self.times[order]
+        if self.file_rows is not None:
+            self.file_rows = self.file_rows[order]
         if names[0] == self.uid_field:
             users = self.inter_feat[self.uid_field].numpy()
             self._follows = np.r_[False, users[1:] == users[:-1]]

@@ -8,7 +8,7 @@ import pytest
 from recbole_diffusion.compat import init_seed
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.dataset import InteractionDataset
-from recbole_diffusion.data.preparation import create_dataset
+from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.data.times import rows_before_and_after
 from recbole_diffusion.errors import UsageError
 
@@ -151,6 +151,22 @@ def test_times_that_cannot_order_rows_are_told(write, times, said, caplog):
     options = write([f"u{row % 5}\ti{row // 5}\t{time}" for row, time in enumerate(times)])
     create_dataset(Config("BPR", overrides={**options, "eval_args": {"order": "TO"}}))
     assert re.search(said, caplog.text)
+
+
+@pytest.mark.parametrize("mode", ["full", "uni1"])
+@pytest.mark.parametrize("parts", [{"shift": "temporal"}, {"valid_part": "latest"}])
+def test_times_stay_with_their_rows_when_a_loader_sorts_its_part(write, parts, mode):
+    # Six users with eight of twelve items each, at a time of the item's own; the file is in random order.
+    order = np.random.default_rng(3).permutation(6 * ITEMS)
+    items = [(row // ITEMS + row % ITEMS) % 12 for row in order]
+    rows = [f"u{row // ITEMS}\ti{item}\t{START + 2 * item}" for row, item in zip(order, items, strict=True)]
+    config = Config("BPR", overrides={**write(rows), **parts, "eval_args": {"mode": mode}})
+    _, valid, tests = prepare_data(config, create_dataset(config))
+    for loader in (valid, *tests.values()):
+        part = loader._dataset
+        of_rows = [int(item[1:]) for item in part.id2token("item_id", part.inter_feat["item_id"].numpy())]
+        assert part.times.tolist() == [START + 2 * item for item in of_rows]
+        assert [items[row] for row in part.file_rows] == of_rows
 
 
 def test_rows_are_divided_at_a_moment_and_then_by_user():
