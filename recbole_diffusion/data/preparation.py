@@ -27,10 +27,10 @@ from recbole_diffusion.data.linked_items import LinkedItems
 from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.overlap import check_parts
 from recbole_diffusion.data.ratings import has_ratings
-from recbole_diffusion.data.sampling import create_samplers
+from recbole_diffusion.data.sampling import Negatives, RepeatableNegatives, create_samplers, users_with_few
 from recbole_diffusion.data.train_loader import train_loader_class
 from recbole_diffusion.data.valid_shift import UNSHIFTED, together
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.options import model_needs
 from recbole_diffusion.options.evaluation import EVAL_ARGS
 from recbole_diffusion.options.split import SplitOptions
@@ -290,9 +290,24 @@ def _evaluated(config: Any, phase: str, part: Any, sampler: Any) -> Any:
     """Return the loader of a held-out part, or None if the part is empty."""
     if not len(part):
         return None
+    _tell_few_candidates(config, phase, part, sampler)
     kind = get_dataloader(config, phase)
     kind = FullRankingLoader if kind is FullSortEvalDataLoader else kind
     return kind(config, part, sampler, shuffle=False)
+
+
+def _tell_few_candidates(config: Any, phase: str, part: Any, sampler: Any) -> None:
+    """Warn if users have no more items to draw than draws for one held-out item: they rank most items."""
+    number, mode = config[f"{phase}_neg_sample_args"].get("sample_num"), config["eval_args"]["mode"][phase]
+    if not isinstance(number, int) or not isinstance(sampler, Negatives | RepeatableNegatives):
+        return
+    few, users = users_with_few(sampler, part, number)
+    if few:
+        logging.getLogger().warning(
+            "eval_args.mode %s: %d of the %s of %s %s %s or fewer to draw from, so that most or all of them "
+            "are in the list, as in a full ranking, and some are drawn several times",
+            *(mode, few, counted(users, "user"), phase, agreeing(few, "have"), counted(number, "item")),
+        )
 
 
 def test_names(config: Any) -> list[str]:

@@ -184,7 +184,14 @@ class FastDraws:
 
     prob: dict[int, float]
     alias: dict[int, int]
+    distribution: str
+    item_num: int
     _table: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+    @property
+    def drawn_from(self) -> int:
+        """Return the number of items that can be drawn for a user who has none."""
+        return len(self._table[0]) if self.distribution == "popularity" else self.item_num - 1
 
     def _build_alias_table(self) -> None:
         super()._build_alias_table()  # type: ignore[misc]
@@ -233,6 +240,22 @@ class Negatives(FastDraws, Sampler):
         """Return ``num`` items for each user, long [num * users], by the draws of RecBole's sampler."""
         users = np.tile(np.asarray(key_ids), num)
         return _drawn(self, len(users), lambda rows, items: self.used_ids.have(users[rows], items))
+
+
+def users_with_few(sampler: Any, part: Any, number: int) -> tuple[int, int]:
+    """Return how many users of a held-out part have ``number`` items or fewer to draw, and how many it has.
+
+    Args:
+        sampler: of the part, from :func:`create_samplers`.
+        part: its data set.
+        number: negatives for each held-out item.
+    """
+    users = np.unique(part.inter_feat[part.uid_field].numpy())
+    if isinstance(sampler, Negatives):
+        had = np.bincount(sampler.used_ids.keys // part.item_num, minlength=part.user_num)[users]
+    else:
+        had = np.ones(len(users), np.int64)  # a repeatable run: the held-out item alone
+    return int((sampler.drawn_from - had <= number).sum()), len(users)
 
 
 class SeenItems(Negatives):

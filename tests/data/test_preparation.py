@@ -132,3 +132,23 @@ def test_cut_offs_end_at_the_number_of_items(checkerboard, largest):
     else:
         with pytest.raises(UsageError, match="topk is 51, but data set 'checkerboard' has only 50 items"):
             prepared("BPR", checkerboard, topk=[20, largest])
+
+
+# Of 50 items a user has 20 in train, 2 in valid and 3 in test; 50 have a row. A repeatable run draws any item
+# but the one held out.
+@pytest.mark.parametrize(
+    ("mode", "repeatable", "told"),
+    [
+        ("uni24", False, []),
+        ("uni25", False, ["uni25: 50 of the 50 users of test have 25 items or fewer to draw from"]),
+        ("pop28", False, [f"pop28: 50 of the 50 users of {part} have 28" for part in ("valid", "test")]),
+        ("uni48", True, []),
+        ("uni49", True, [f"uni49: 50 of the 50 users of {part} have 49" for part in ("valid", "test")]),
+        ("full", False, []),
+    ],
+)
+def test_a_draw_of_all_items_that_are_left_is_told(checkerboard, caplog, mode, repeatable, told):
+    prepared("BPR", checkerboard, eval_args={"mode": mode}, repeatable=repeatable)
+    said = [line for line in caplog.messages if "to draw from" in line]
+    assert len(said) == len(told)
+    assert all(wanted in line for wanted, line in zip(told, said, strict=True))
