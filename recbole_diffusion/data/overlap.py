@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.compat import ModelType
+from recbole_diffusion.data.ratings import has_ratings, rating_column
 from recbole_diffusion.data.user_items import pair_keys
 from recbole_diffusion.data.valid_shift import LEARNED, test_names
 from recbole_diffusion.errors import UsageError, agreeing, counted
@@ -58,6 +59,7 @@ def check_parts(config: Any, dataset: Any, parts: Mapping[str, Any]) -> dict[str
             *(" and ".join(copies), dataset.dataset_name, counted(sizes["valid"], "pair")),
         )
     _judge(config, dataset, shared, repeated, sizes)
+    _tell_rated_twice(config, dataset, {name: parts[name] for name in repeated if name != "train"})
     unknown = _unknown(dataset, parts)
     named = {" & ".join(names): count for names, count in shared.items()}
     return {"pairs": named, "repeated": repeated, "unknown": unknown, "selection": selection}
@@ -122,6 +124,25 @@ def _judge(
     elif of_unseen and repeated:
         text += "; a ranking counts a pair once, but some models learn it more often (rm_dup_inter)"
     logger.warning("%s", text)
+
+
+def _tell_rated_twice(config: Any, dataset: Any, parts: Mapping[str, Any]) -> None:
+    """Warn of pairs of held-out parts that have several ratings: metrics of rated items take one of them."""
+    if config.rating.rating_scale is None or not has_ratings(dataset):
+        return
+    for name, part in parts.items():
+        ratings = rating_column(part)
+        users, items = (np.asarray(part.inter_feat[field]) for field in (part.uid_field, part.iid_field))
+        order = np.lexsort((ratings, items, users))
+        users, items, ratings = users[order], items[order], ratings[order]
+        other = (users[1:] == users[:-1]) & (items[1:] == items[:-1]) & (ratings[1:] != ratings[:-1])
+        pairs = len(np.unique(np.stack([users[1:], items[1:]])[:, other], axis=1).T)
+        if pairs:
+            logger.warning(
+                "%s of %s of data set %r %s different ratings: metrics of rated items and errors of ratings "
+                "take the first; keep one with rm_dup_inter, or in the file of the part",
+                *(counted(pairs, "pair"), name, dataset.dataset_name, agreeing(pairs, "have")),
+            )
 
 
 def _unknown(dataset: Any, parts: Mapping[str, Any]) -> dict[str, int]:

@@ -4,8 +4,10 @@ import pytest
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.data.ratings import rating_column, rating_rows
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.testing.checkerboard import write_parts
 
 ROWS = [("a", "1", 5), ("a", "2", 1), ("b", "2", 3), ("b", "3", 4), ("c", "1", 2), ("c", "3", 5)]
 
@@ -83,6 +85,25 @@ def test_a_pair_that_is_rated_twice_is_named(rated):
         match=r"1 row .* rates an item a second time, first user b on item 3; keep one with --rm_dup_inter",
     ):
         rating_rows(rated([*ROWS, ("b", "3", 1)]).build()[0], 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("again", "scale", "said"),
+    [
+        ([("a", "3", 1), ("a", "3", 4), ("b", "1", 2)], [1, 5], "1 pair of test of data set 'toy' has diff"),
+        ([("a", "3", 1), ("b", "1", 4)], [1, 5], "2 pairs of test of data set 'toy' have different ratings"),
+        ([("a", "3", 5), ("b", "1", 2)], [1, 5], None),  # the same ratings once more
+        ([("a", "3", 1)], None, None),  # nothing reads ratings
+    ],
+)
+def test_pairs_of_a_held_out_part_with_different_ratings_are_told(tmp_path, caplog, again, scale, said):
+    test = [("a", "3", 5), ("b", "1", 2), ("c", "2", 4)]
+    data = write_parts(tmp_path, "toy", {"train": ROWS, "valid": test, "test": [*test, *again]})
+    more = {"topk": [1], "valid_metric": "Recall@1", "rating_scale": scale}
+    config = Config("EASE", overrides={**data.overrides, **more})
+    prepare_data(config, create_dataset(config))
+    told = [line for line in caplog.messages if "different ratings" in line]
+    assert [said in line for line in told] == [True] if said else not told
 
 
 def test_a_user_without_a_rated_item_is_named(rated):
