@@ -19,7 +19,7 @@ from recbole_diffusion.testing.features import MODALITIES, write_features
 from recbole_diffusion.testing.rehearsal import NAME, on_the_device
 from support.small import with_times
 
-OPTIONS = {"epochs": 2, "show_progress": False, "use_gpu": False, "seed": 1}
+OPTIONS = {"epochs": 1, "show_progress": False, "use_gpu": False, "seed": 1}
 ALSO_ON_CPU = ("TVDiff", "DGRM", "CNSDiff")
 
 
@@ -53,12 +53,12 @@ def data_of(model: str, folder: Path) -> dict[str, Any]:
 
 
 def used(model: str, folder: Path) -> dict[str, Any]:
-    """Train two epochs, go on for a third, load, recommend, and take the vectors."""
+    """Train an epoch, go on for a second, load, recommend, and take the vectors."""
     given = {**data_of(model, folder), **OPTIONS}
     found: dict[str, Any] = {}
     with on_the_device():
         first = run(model, overrides={**given, "runs_path": str(folder / "runs")})
-        run(resume=first["run_dir"], overrides={"epochs": 3})
+        run(resume=first["run_dir"], overrides={"epochs": 2})
         trained = load_run(first["run_dir"])
         weights = list(trained.model.parameters()) or list(trained.model.buffers())
         found["places"] = sorted({one.device.type for one in weights})
