@@ -8,7 +8,7 @@ TORCH_NEEDS := torch|triton|nvidia-.*|cuda-.*|sympy|mpmath|networkx|jinja2|marku
 # More threads than free cores stall torch: two, passive, unless the caller says otherwise.
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
-WORKERS ?= 3
+WORKERS ?= 2
 
 .PHONY: install run test lint docs bench lock clean
 
@@ -26,9 +26,8 @@ $(VENV)/installed: requirements.lock setup.cfg pyproject.toml
 run: install
 	OMP_NUM_THREADS=1 $(BIN)/python run_recbole_diff.py --model=TVDiff --dataset=ml-100k --hidden_size=64 --epochs=30
 
-# Three processes of one thread on two cores: small models gain nothing from a second thread, and tests that start programs wait for
-# them a quarter of the time. A file stays in one process, for its fixtures; files begin in the order of tests/conftest.py, which has
-# the slow ones first.
+# Two processes of one thread: small models gain nothing from a second thread, and a third process nothing on two cores. A file stays in
+# one process, for its fixtures; files begin in the order of tests/conftest.py, which has the slow ones first.
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 

@@ -27,10 +27,10 @@ with on_the_device() as device:
 """
 
 
-def in_a_process(*words: str) -> str:
+def in_a_process(*words: str, seconds: int = 290) -> str:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, env=environment, timeout=290
+        [sys.executable, *words], capture_output=True, text=True, env=environment, timeout=seconds
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
@@ -38,7 +38,7 @@ def in_a_process(*words: str) -> str:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    out = in_a_process(str(SCRIPT), str(tmp_path_factory.mktemp("rehearsal")), *MODELS)
+    out = in_a_process(str(SCRIPT), str(tmp_path_factory.mktemp("rehearsal")), *MODELS, seconds=590)
     return json.loads(out.rpartition("FOUND")[2])
 
 
