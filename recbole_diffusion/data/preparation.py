@@ -27,7 +27,7 @@ from recbole_diffusion.data.linked_items import LinkedItems
 from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.overlap import check_parts
 from recbole_diffusion.data.ratings import has_ratings
-from recbole_diffusion.data.sampling import Negatives, RepeatableNegatives, create_samplers, users_with_few
+from recbole_diffusion.data.sampling import FastDraws, create_samplers, users_with_few
 from recbole_diffusion.data.train_loader import train_loader_class
 from recbole_diffusion.data.valid_shift import UNSHIFTED, together
 from recbole_diffusion.errors import UsageError, agreeing, counted
@@ -299,7 +299,7 @@ def _evaluated(config: Any, phase: str, part: Any, sampler: Any) -> Any:
 def _tell_few_candidates(config: Any, phase: str, part: Any, sampler: Any) -> None:
     """Warn if users have no more items to draw than draws for one held-out item: they rank most items."""
     number, mode = config[f"{phase}_neg_sample_args"].get("sample_num"), config["eval_args"]["mode"][phase]
-    if not isinstance(number, int) or not isinstance(sampler, Negatives | RepeatableNegatives):
+    if not isinstance(number, int) or not isinstance(sampler, FastDraws):
         return
     few, users = users_with_few(sampler, part, number)
     if few:

@@ -193,6 +193,10 @@ class FastDraws:
         """Return the number of items that can be drawn for a user who has none."""
         return len(self._table[0]) if self.distribution == "popularity" else self.item_num - 1
 
+    def items_not_drawn(self, users: np.ndarray) -> np.ndarray:
+        """Return how many items each user is never given, [users]; repeatable runs leave out one."""
+        return np.ones(len(users), np.int64)
+
     def _build_alias_table(self) -> None:
         super()._build_alias_table()  # type: ignore[misc]
         items = np.array(list(self.prob), dtype=np.int64)
@@ -241,8 +245,12 @@ class Negatives(FastDraws, Sampler):
         users = np.tile(np.asarray(key_ids), num)
         return _drawn(self, len(users), lambda rows, items: self.used_ids.have(users[rows], items))
 
+    def items_not_drawn(self, users: np.ndarray) -> np.ndarray:
+        """Return how many items each user has, [users]."""
+        return np.bincount(self.used_ids.keys // self.item_num, minlength=self.user_num)[users]
 
-def users_with_few(sampler: Any, part: Any, number: int) -> tuple[int, int]:
+
+def users_with_few(sampler: FastDraws, part: Any, number: int) -> tuple[int, int]:
     """Return how many users of a held-out part have ``number`` items or fewer to draw, and how many it has.
 
     Args:
@@ -251,11 +259,8 @@ def users_with_few(sampler: Any, part: Any, number: int) -> tuple[int, int]:
         number: negatives for each held-out item.
     """
     users = np.unique(part.inter_feat[part.uid_field].numpy())
-    if isinstance(sampler, Negatives):
-        had = np.bincount(sampler.used_ids.keys // part.item_num, minlength=part.user_num)[users]
-    else:
-        had = np.ones(len(users), np.int64)  # a repeatable run: the held-out item alone
-    return int((sampler.drawn_from - had <= number).sum()), len(users)
+    left = sampler.drawn_from - sampler.items_not_drawn(users)  # [users]
+    return int((left <= number).sum()), len(users)
 
 
 class SeenItems(Negatives):

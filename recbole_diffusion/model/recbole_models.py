@@ -83,6 +83,10 @@ class _Pairs(ModelInterface):
         return True
 
 
+class _NeuMF(NeuMF, _Pairs):
+    """NeuMF: scores of all items at once, batches of pairs."""
+
+
 class _Divided(ModelInterface):
     """Models of triples whose batches several workers can share: negatives are drawn for the whole batch."""
 
@@ -186,7 +190,7 @@ class _DiffusedRows(_Rows):
 
 ADAPTERS: dict[str, type[ModelInterface]] = {
     "BPR": _Embeddings,
-    "NeuMF": NeuMF,
+    "NeuMF": _NeuMF,
     "Pop": Counts,
     "LightGCN": _LightGCN,
     **dict.fromkeys(("NGCF", "DGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),

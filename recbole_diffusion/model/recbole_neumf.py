@@ -19,11 +19,6 @@ class NeuMF(ModelInterface):
     Scores are those of ``predict`` up to rounding.
     """
 
-    @classmethod
-    def enlarges_batches(cls, config: Any) -> bool:  # noqa: ARG003
-        """Return True: the loss is a mean over rows, while each step moves all weights."""
-        return True
-
     def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
         """Return the scores of all items, [users, n_items].
 

@@ -6,13 +6,13 @@ it does not know. Longer than most files: one check an option, in the order of a
 
 import codecs
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.declare import refusal, type_text
 from recbole_diffusion.options.evaluation import EVAL_ARGS
+from recbole_diffusion.options.intervals import intervals_of, is_interval
 from recbole_diffusion.options.renamed import renamed_text
 
 NEGATIVES = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
@@ -47,8 +47,6 @@ HUGE = "a whole number of more than 64 bits"
 WHOLE = (("loss_decimal_place", 0, 15), ("MAX_ITEM_LIST_LENGTH", 1, 2**31 - 1))
 PARTS = ("train", "valid", "test")  # in the order of benchmark_filename
 SOURCES = ("inter", "user", "item", "kg", "link", "net")
-_NUMBER = r"\s*[-+]?(?:inf|\d+\.?\d*(?:[eE][-+]?\d+)?)\s*"
-_INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
 
 
 def check(final: Mapping[str, Any]) -> None:
@@ -347,14 +345,14 @@ def _check_negatives(given: Any) -> None:
 
 def _check_filters(final: Mapping[str, Any]) -> None:
     for name in (f"{what}_num_interval" for what in ("user_inter", "item_inter", "entity_kg", "relation_kg")):
-        if final.get(name) is not None and not _is_interval(final[name]):
+        if final.get(name) is not None and not is_interval(final[name]):
             raise refusal(name, final[name], "an interval in quotes, such as '[5,inf)'")
         _check_not_empty(name, final.get(name))
     values = final.get("val_interval")
     if values is not None and not isinstance(values, dict):
         raise refusal("val_interval", values, "intervals by column, such as {rating: '[3,inf)'}")
     for column, allowed in (values or {}).items():
-        if not isinstance(allowed, list) and not _is_interval(allowed):
+        if not isinstance(allowed, list) and not is_interval(allowed):
             raise refusal(
                 f"val_interval.{column}",
                 allowed,
@@ -382,17 +380,10 @@ def _check_not_empty(name: str, value: Any) -> None:
     Raises:
         UsageError: there is one.
     """
-    for one in value.split(";") if isinstance(value, str) else ():
-        interval = one.strip()
-        low, high = (float(end) for end in interval[1:-1].split(","))
-        open_ended = (interval[0] == "(" or math.isinf(low)) or (interval[-1] == ")" or math.isinf(high))
-        if low > high or (low == high and open_ended):
-            ends = f"it begins at {low:g} and ends at {high:g}"
+    for one in intervals_of(value) if is_interval(value) else ():
+        if one.is_empty:
+            ends = f"it begins at {one.low:g} and ends at {one.high:g}"
             raise UsageError(
-                f"option {name!r} is {value!r}, but no number is in {interval}: {ends}; write the lower end "
+                f"option {name!r} is {value!r}, but no number is in {one.text}: {ends}; write the lower end "
                 "first, such as '(-inf,4)' or '[4,inf)'"
             )
-
-
-def _is_interval(value: Any) -> bool:
-    return isinstance(value, str) and all(_INTERVAL.fullmatch(one.strip()) for one in value.split(";"))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_diffusion.errors import UsageError, agreeing, counted
+from recbole_diffusion.options.intervals import intervals_of
 from recbole_diffusion.serving.served_run import ServedRun
 
 
@@ -21,11 +22,10 @@ def refuse_outside(name: str, interval: str, values: pd.Series, place: Callable[
     Raises:
         UsageError: there is one: it would count like the rows that training has kept.
     """
-    kept = values.isna().to_numpy()
-    for one in map(str.strip, interval.split(";")):
-        low, high = (float(end) for end in one[1:-1].split(","))
-        above = values >= low if one[0] == "[" else values > low
-        kept |= (above & (values <= high if one[-1] == "]" else values < high)).to_numpy()
+    numbers = values.to_numpy(float)
+    kept = np.isnan(numbers)
+    for one in intervals_of(interval):
+        kept |= one.holds(numbers)
     outside = np.flatnonzero(~kept)
     if len(outside):
         raise UsageError(
