@@ -28,8 +28,8 @@ class PackagedLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ig
     """
 
 
-class _Dumper(yaml.SafeDumper):
-    """yaml.SafeDumper that puts quotes around what :class:`_Loader` would read as a number."""
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """yaml.SafeDumper, in C if there is one, with quotes around what :class:`_Loader` takes for a number."""
 
 
 MOST_VALUES = 1_000_000
