@@ -35,7 +35,12 @@ import recbole.data.dataset as recbole_datasets
 import recbole.data.transform as recbole_transform
 import recbole.trainer.trainer as recbole_trainer
 from recbole.config.configurator import Config as RecBoleConfig
-from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader, UserDataLoader
+from recbole.data.dataloader import (
+    FullSortEvalDataLoader,
+    NegSampleEvalDataLoader,
+    TrainDataLoader,
+    UserDataLoader,
+)
 from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.data.transform import construct_transform
@@ -74,6 +79,7 @@ __all__ = [
     "KGSampler",
     "KnowledgeBasedDataset",
     "ModelType",
+    "NegSampleEvalDataLoader",
     "RecBoleConfig",
     "RepeatableSampler",
     "Sampler",

@@ -15,11 +15,13 @@ from recbole_diffusion.compat import (
     KGSampler,
     KnowledgeBasedDataset,
     ModelType,
+    NegSampleEvalDataLoader,
     SequentialDataset,
     get_dataloader,
     recbole_datasets,
 )
 from recbole_diffusion.data.batches import settle_batches
+from recbole_diffusion.data.candidates import FixedCandidates
 from recbole_diffusion.data.columns import check_labels
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.labelled import LABEL
@@ -246,7 +248,7 @@ def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, A
         samplers = create_samplers(config, dataset, [train_part, valid_part, test_parts[0]])
         train = _train_loader(config, dataset, train_part, samplers[0])
         if unshifted is None:
-            valid = _evaluated(config, "valid", valid_part, samplers[1])
+            valid = _evaluated(config, "valid", "valid", valid_part, samplers[1])
         else:
             valid = _two_validations(config, dataset, train_part, valid_part, unshifted, test_parts[0])
             valid_part = together(valid_part, unshifted)
@@ -258,7 +260,7 @@ def loaders_of(config: Any, dataset: Any, parts: dict[str, Any]) -> tuple[Any, A
             sampler = (
                 samplers[2] if first else create_samplers(config, dataset, [train_part, before, part])[2]
             )
-            loader = _evaluated(config, "test", part, sampler)
+            loader = _evaluated(config, "test", name, part, sampler)
             tests |= {name: loader} if loader is not None else {}
         return train, valid, tests
 
@@ -269,9 +271,9 @@ def _two_validations(config: Any, dataset: Any, train: Any, valid: Any, unshifte
     Each is ranked without what the user has in train and in the other one.
     """
     loaders = []
-    for part, other in ((valid, unshifted), (unshifted, valid)):
+    for name, part, other in (("valid", valid, unshifted), (UNSHIFTED, unshifted, valid)):
         _, sampler, _ = create_samplers(config, dataset, [together(train, other), part, test])
-        loaders.append(_evaluated(config, "valid", part, sampler))
+        loaders.append(_evaluated(config, "valid", name, part, sampler))
     loaders[0].unshifted = loaders[1]
     return loaders[0]
 
@@ -286,12 +288,14 @@ def _train_loader(config: Any, dataset: Any, part: Any, sampler: Any) -> Any:
     return kind(config, part, sampler, triples, shuffle=True)
 
 
-def _evaluated(config: Any, phase: str, part: Any, sampler: Any) -> Any:
+def _evaluated(config: Any, phase: str, name: str, part: Any, sampler: Any) -> Any:
     """Return the loader of a held-out part, or None if the part is empty."""
     if not len(part):
         return None
     _tell_few_candidates(config, phase, part, sampler)
     kind = get_dataloader(config, phase)
+    if kind is NegSampleEvalDataLoader:
+        return FixedCandidates(config, part, sampler, seed_of_split(config), name)
     kind = FullRankingLoader if kind is FullSortEvalDataLoader else kind
     return kind(config, part, sampler, shuffle=False)
 

@@ -58,12 +58,6 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
             )
     if not wanted:
         raise UsageError(f"the run in {run.folder.path} has no test part; there are {', '.join(there)}")
-    phases = {"test" if part in tests else "valid" for part in wanted}
-    if any(str(run.config["eval_args"]["mode"][phase]).startswith(("uni", "pop")) for phase in phases):
-        logger.warning(
-            "the items beside the held-out ones are drawn anew, by the run's seed: the numbers are those of "
-            "another draw than in result.json"
-        )
     random_state = checkpoint.random_state()
     try:
         init_seed(run.config.general.seed, run.config["reproducibility"])
@@ -75,8 +69,25 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
             trainer.tensorboard.close()
     finally:
         checkpoint.restore_random_state(random_state)
+    _tell_other_draw(run, found)
     if run.config.metrics_asked:  # of lists: those of ratings were not asked for
         found.rated = {}
         for part, values in found.metrics.items():
             found.metrics[part] = {name: one for name, one in values.items() if not name.startswith("rated_")}
     return found
+
+
+def _tell_other_draw(run: Any, found: TestedParts) -> None:
+    """Warn if sampled candidates give other numbers than ``result.json``: early versions drew anew."""
+    kept = run.folder.read_result() if run.folder.result.is_file() else {}
+    mode = run.config["eval_args"]["mode"]
+    for part, values in found.metrics.items():
+        sampled = str(mode["valid" if part.startswith("valid") else "test"]).startswith(("uni", "pop"))
+        before = kept.get(part) or {}
+        apart = [name for name in values if name in before and abs(before[name] - values[name]) > 1e-6]
+        if sampled and apart:
+            logger.warning(
+                "%s of %s is not that of result.json: an earlier version has drawn other items beside the "
+                "held-out ones",
+                *(apart[0], part),
+            )

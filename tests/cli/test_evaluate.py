@@ -81,18 +81,22 @@ def test_bad_requests_are_one_line(ask, words, message):
     assert len(said.strip().splitlines()) == 1
 
 
-def test_sampled_items_are_drawn_by_the_seed_which_is_told(served_data, tmp_path, caplog):
+def test_sampled_items_are_those_of_the_run_and_others_are_told(served_data, tmp_path, caplog):
     sampled = {"eval_args": {"mode": "uni20"}, "run_dir": str(tmp_path / "run"), "epochs": 1}
     options = {"data_path": str(served_data), "use_gpu": False, "topk": [5], "valid_metric": "Recall@5"}
     columns = {"load_col": {"inter": ["user_id", "item_id"]}}
-    run("BPR", "mine", overrides={**options, **columns, **sampled})
+    result = run("BPR", "mine", overrides={**options, **columns, **sampled})
     caplog.clear()
-    first = load_run(tmp_path / "run").evaluate()
-    assert "another draw than in result.json" in caplog.text
     np.random.seed(7)  # noqa: NPY002, RecBole's generator
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
-    assert load_run(tmp_path / "run").evaluate() == first
+    trained = load_run(tmp_path / "run")
+    assert trained.evaluate(parts=["valid", "test"]) == {part: result[part] for part in ("valid", "test")}
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+    assert "an earlier version" not in caplog.text
+    result["test"]["recall@5"] += 0.01  # of an earlier version
+    (tmp_path / "run/result.json").write_text(json.dumps(result))
+    trained.evaluate()
+    assert "recall@5 of test is not that of result.json: an earlier version" in caplog.text
 
 
 def test_a_file_of_the_run_is_never_its_output(ask, folder_of):
