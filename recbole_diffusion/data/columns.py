@@ -217,6 +217,23 @@ def _trains_on_labels(config: Any) -> bool:
     return not drawn and config["MODEL_INPUT_TYPE"] == InputType.POINTWISE
 
 
+def _refuse_overwritten(config: Any, dataset: Any, label: str, metrics: set[str]) -> None:
+    """Refuse metrics of labels where sampled candidates give each held-out row the label 1.
+
+    Raises:
+        UsageError: a row has another one.
+    """
+    mode = next(iter(config["eval_args"]["mode"].values()))
+    others = int((dataset.inter_feat[label] != 1).sum())
+    if metrics and others and mode.startswith(("uni", "pop")):
+        raise UsageError(
+            f"eval_args.mode {mode} gives each held-out row the label 1 and each drawn one 0, but "
+            f"{others} of {counted(len(dataset.inter_feat), 'row')} of data set {config['dataset']!r} have "
+            f"another in {label!r}: {', '.join(sorted(metrics))} would be of labels that nobody gave; set "
+            "eval_args.mode labeled"
+        )
+
+
 def _refuse_other_labels(dataset: Any, label: str) -> None:
     """Refuse labels other than 0 and 1: a loss of labels takes any number, and AUC counts only ones.
 
@@ -273,8 +290,11 @@ def check_labels(config: Any, dataset: Any) -> None:
     read, (zeros, total) = labels_are_read(config), dataset.unread_labels
     if label in frame:
         metrics = [config["metrics"]] if isinstance(config["metrics"], str) else config["metrics"]
-        if not {metric.lower() for metric in metrics} <= OF_VALUES:
+        named = {metric.lower() for metric in metrics}
+        if not named <= OF_VALUES:
             _refuse_other_labels(dataset, label)
+        if read:
+            _refuse_overwritten(config, dataset, label, named & {*OF_VALUES, "auc", "logloss"})
         zeros, total = int((frame[label] == 0).sum()), len(frame)
         _check_both(config, dataset, read)
     elif read:  # the missing column is an error elsewhere

@@ -57,6 +57,16 @@ def test_other_labels_are_refused_where_they_are_read(write, label):
         run("FM", "labels", overrides=options)
 
 
+@pytest.mark.parametrize("metric", ["AUC", "LogLoss", "MAE"])
+@pytest.mark.parametrize("mode", ["uni3", "pop3"])
+def test_metrics_of_labels_are_refused_where_drawn_candidates_take_their_place(write, metric, mode):
+    """RecBole gives held-out rows the label 1, whatever theirs is."""
+    options = {**write(), "load_col": {"inter": ["user_id", "item_id", "label"]}}
+    asked = {"metrics": [metric], "valid_metric": metric, "eval_args": {"mode": mode}}
+    with pytest.raises(UsageError, match=f"{mode} gives each held-out row the label 1 .* but 72 of 144 rows"):
+        run("FM", "labels", overrides={**options, **asked})
+
+
 def test_a_metric_without_a_value_ends_the_run(write):
     labels = iter([1] + [0] * (len(ROWS) - 1))  # one positive, which cannot be in both held-out parts
     options = {**write(lambda _: next(labels)), "load_col": {"inter": ["user_id", "item_id", "label"]}}
