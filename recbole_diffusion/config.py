@@ -75,6 +75,7 @@ class Config(RecBoleConfig):
         split: the options of a split under distribution shift.
         rating: the options of ratings.
         options: the model's own options, an instance of its dataclass; None for a model of RecBole.
+        reads_order: why the model reads the order of rows in time, and what to do without times; or None.
         negatives: the options of its negatives, for a pairwise model that draws none itself; else None.
         resolved: every option that a run depends on, in plain types, for ``config.yaml``.
         stored: whether this is the configuration of an earlier run.
@@ -101,6 +102,7 @@ class Config(RecBoleConfig):
     parameters: dict[str, list[str]]
     internal_config_dict: dict[str, Any]
     options: Any
+    reads_order: tuple[str, str] | None = None
     negatives: NegativeOptions | None = None
     known_ids: Mapping[str, Any] | None = None
     metrics_asked = False
@@ -215,6 +217,7 @@ class Config(RecBoleConfig):
             self.notes.append(note)
         dropped = self._read_negatives(final)
         final |= self.options.resolved(final) if hasattr(self.options, "resolved") else {}
+        self.reads_order = getattr(self.options, "reads_order", None) or recbole_options.reads_order(final)
         self._complete(final)
         for name in ("data_path", "load_checkpoint", "shift_test"):
             if final[name] is not None:
@@ -284,9 +287,7 @@ class Config(RecBoleConfig):
         given, by_user = self.external_config_dict, model_needs.ranks_by_user(self.model_class)
         self.notes += model_needs.complete(final, given, self.model_class, by_user)
         rated = read_options(RatingOptions, final).names(self.model_class.predicts_ratings)
-        self.notes += recbole_options.complete(
-            final, given, self.internal_config_dict, getattr(self.options, "reads_order", None)
-        )
+        self.notes += recbole_options.complete(final, given, self.internal_config_dict, self.reads_order)
         negatives = final["train_neg_sample_args"] if self._loader_draws() else None
         modes = final["eval_args"]["mode"]
         self.notes += negative_notes(negatives, self.samplers, str(modes))

@@ -57,7 +57,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
             without ``threshold``.
     """
 
-    reads_options: ClassVar[frozenset[str]] = frozenset()
+    reads_options: ClassVar[frozenset[str]] = frozenset({"time-aware"})
     split_summary: dict[str, Any] | None = None
     kept_ratings: KeptRatings | None = None
     exposed_rows = 0
@@ -391,29 +391,29 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
 class OrderedDataset(InteractionDataset):
     """A data set whose training part tells the model the order of its rows in time, where it asks for that.
 
-    The model's options have ``reads_order``: why the order is needed, and what to do about data without
+    The configuration has ``reads_order``: why the order is needed, and what to do about data without
     times; or None. The training part then has the column ``TIME_RANK``, the place of a row among its rows in
     order of time, int64; of equal times the earlier in the file is the first.
     """
 
-    reads_options = frozenset({"environments", "more_environments"})
+    reads_options = frozenset({"environments", "more_environments", "time-aware"})
 
     def _why_times(self) -> str | None:
-        asked = self.config.options.reads_order
+        asked = self.config.reads_order
         return super()._why_times() or (asked and asked[0])
 
     def _without_times(self) -> dict[str, str]:
-        asked = self.config.options.reads_order
+        asked = self.config.reads_order
         return super()._without_times() | (dict([asked]) if asked else {})
 
     @property
     def _remembers_rows(self) -> bool:
-        return super()._remembers_rows or (self.shift is None and bool(self.config.options.reads_order))
+        return super()._remembers_rows or (self.shift is None and bool(self.config.reads_order))
 
     def build(self) -> list[Dataset]:
         """Split as the base class does, and number the rows of train in order of time."""
         parts = super().build()
-        if self.config.options.reads_order:
+        if self.config.reads_order:
             train = parts[0]
             order = np.lexsort((train.file_rows, train.times))
             ranks = torch.from_numpy(np.argsort(order))

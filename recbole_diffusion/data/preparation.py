@@ -23,7 +23,7 @@ from recbole_diffusion.compat import (
 from recbole_diffusion.data.batches import settle_batches
 from recbole_diffusion.data.candidates import FixedCandidates
 from recbole_diffusion.data.columns import check_labels
-from recbole_diffusion.data.dataset import InteractionDataset
+from recbole_diffusion.data.dataset import InteractionDataset, OrderedDataset
 from recbole_diffusion.data.labelled import LABEL
 from recbole_diffusion.data.linked_items import LinkedItems
 from recbole_diffusion.data.loader import FullRankingLoader
@@ -88,7 +88,7 @@ def dataset_class(config: Any) -> type:
     bases = {ModelType.SEQUENTIAL: SequentialDataset, ModelType.KNOWLEDGE: KnowledgeBasedDataset}
     base = getattr(recbole_datasets, f"{config['model']}Dataset", bases.get(config["MODEL_TYPE"]))
     if base is None:
-        return InteractionDataset
+        return OrderedDataset if config.reads_order else InteractionDataset
     mixins = (LinkedItems,) if issubclass(base, KnowledgeBasedDataset) else ()
     return type(f"Run{base.__name__}", (*mixins, InteractionDataset, base), {})
 

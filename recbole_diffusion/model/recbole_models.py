@@ -3,6 +3,7 @@
 Longer than most files, to have all adapters beside the table of the models that they are of.
 """
 
+import copy
 import copyreg
 import functools
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.compat import Interaction
+from recbole_diffusion.data.dataset import TIME_RANK
 from recbole_diffusion.data.graph import binary, binary_interactions, popularity, scaled
 from recbole_diffusion.data.sampling import require_negatives
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface
@@ -186,6 +188,18 @@ class _DiffusedRows(_Rows):
         # RecBole's class comes next in the MRO.
         super().__init__(config, dataset)  # type: ignore[call-arg]
         self.takes_histories = not self.time_aware
+
+    def build_histroy_items(self: Any, dataset: Any) -> None:
+        """Make RecBole's tables of histories; their order in time is that of the times in 64 bits.
+
+        RecBole sorts by its tensor of times, whose 32 bits are 128 seconds apart today.
+        """
+        if self.time_aware and TIME_RANK in dataset.inter_feat:  # not a data set of RecBole
+            rows, ordered = dataset.inter_feat, copy.copy(dataset)
+            columns = {name: rows[name] for name in (dataset.uid_field, dataset.iid_field)}
+            ordered.inter_feat = Interaction({**columns, dataset.time_field: rows[TIME_RANK]})
+            dataset = ordered
+        super().build_histroy_items(dataset)  # type: ignore[misc]
 
 
 ADAPTERS: dict[str, type[ModelInterface]] = {

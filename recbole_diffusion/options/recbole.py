@@ -170,6 +170,13 @@ def complete(
     return notes
 
 
+def reads_order(final: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return why a model of RecBole reads the order of rows in time, and what to do without; or None."""
+    if final["model"] not in ("DiffRec", "LDiffRec") or not final["time-aware"]:
+        return None
+    return "time-aware weighs a user's items by their order in time", "set time-aware to False"
+
+
 def splits_by_time(eval_args: Mapping[str, Any]) -> bool:
     """Return whether the parts follow the time of the interactions."""
     return eval_args["order"] == "TO" or "TS" in (eval_args["split"] or ())

@@ -317,6 +317,32 @@ def test_the_loss_is_recboles_with_the_chosen_negatives(checkerboard, model, sam
         assert torch.equal(negatives[free], best[free])
 
 
+@pytest.mark.parametrize("model", ["DiffRec", "LDiffRec"])
+def test_time_aware_rows_are_in_the_order_of_64_bit_times(tmp_path, model):
+    """Times are five seconds apart, and 32 bits hold every 128th second."""
+    (tmp_path / "timed").mkdir()
+    rows = [
+        (user, (7 * user + 3 * step) % 40, 1_732_000_000 + 5 * step)
+        for user in range(30)
+        for step in range(12)
+    ]
+    lines = [f"u{user}\ti{item}\t{time}" for user, item, time in reversed(rows)]
+    header = "user_id:token\titem_id:token\ttimestamp:float"
+    (tmp_path / "timed/timed.inter").write_text("\n".join([header, *lines]) + "\n")
+    options = {"data_path": str(tmp_path), "load_col": {"inter": ["user_id", "item_id"]}, "use_gpu": False}
+    built = Built(model, "timed", {**options, "time-aware": True, "w_min": 0.1, "w_max": 1.0})
+    known = {(f"u{user}", f"i{item}") for user, item, _ in rows}
+    for uid in range(1, built.model.n_users):
+        user = built.dataset.id2token("user_id", uid)
+        items = built.model.history_item_id[uid][built.model.history_item_value[uid] > 0]
+        found = built.dataset.id2token("item_id", items.numpy())
+        times = {f"i{item}": time for of, item, time in rows if f"u{of}" == user}
+        assert {(user, item) for item in found} <= known
+        assert [times[item] for item in found] == sorted(times[item] for item in found)
+        weights = built.model.history_item_value[uid][: len(found)]
+        assert torch.allclose(weights, torch.linspace(0.1, 1.0, len(found)))
+
+
 @pytest.mark.parametrize(("model", "layers"), [("BPR", 0), ("LightGCN", 2)])
 def test_mixgcf_mixes_the_layers_of_the_model(checkerboard, model, layers):
     options = {"negative_sampler": "mixgcf", "embedding_size": 8}
