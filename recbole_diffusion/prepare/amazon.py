@@ -43,18 +43,35 @@ def read_texts(path: Path, items: tuple[str, ...]) -> list[str]:
     """Return the text of each item: title, brand, categories and description; empty if the metadata has none.
 
     Raises:
-        SourceError: a line is not a record with a product id.
+        SourceError: a line is not a record with a product id, its categories are no lists of texts, or no
+            record is of one of the items.
     """
     texts = dict.fromkeys(items, "")
+    there = 0
     with gzip.open(path, "rb") as stream:
         rows = SourceRows(stream, path.name, 0)
         for line in rows.read_lines():
             record = record_of(rows, line, ("asin",))
+            if not isinstance(record["asin"], str):
+                raise rows.fault(f"{record['asin']!r:.80} as asin", "a text")
             if record["asin"] in texts:
-                categories = [str(one) for branch in record.get("categories") or [] for one in branch]
+                there += 1
+                categories = _categories(rows, record)
                 fields = [record.get("title"), record.get("brand"), *categories, record.get("description")]
                 texts[record["asin"]] = " ".join(" ".join(str(one).split()) for one in fields if one)
+        if not there:
+            raise rows.fault("no item of the reviews up to here", "the metadata of the same category")
     return [texts[item] for item in items]
+
+
+def _categories(rows: SourceRows, record: dict[str, Any]) -> list[str]:
+    """Return the words of the field ``categories``: lists of texts, one for each branch, or one such list."""
+    branches = record.get("categories") or []
+    if isinstance(branches, list) and all(isinstance(one, str) for one in branches):
+        branches = [branches]
+    if not isinstance(branches, list) or not all(isinstance(branch, list) for branch in branches):
+        raise rows.fault(f"{branches!r:.80} as categories", "lists of texts")
+    return [str(one) for branch in branches for one in branch]
 
 
 def write_images(path: Path, items: tuple[str, ...], output: Path) -> int:

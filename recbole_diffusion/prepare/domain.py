@@ -114,8 +114,6 @@ def write_ratings(path: Path, output: Path) -> tuple[Counts, int, int]:
         rows = SourceRows(stream, path.name, path.stat().st_size if whole else 0)
         out.write(HEADER)
         for user, item, rating, time in _all_ratings(rows) if whole else _reviews(rows):
-            if not LOW <= rating <= HIGH:
-                raise rows.fault(f"the rating {rating:g}", "one from 1 to 5")
             codes = users.setdefault(user, len(users)), items.setdefault(item, len(items))
             pair = codes[0] << 32 | codes[1]
             if pair not in seen:
@@ -137,7 +135,7 @@ def _reviews(rows: SourceRows) -> Iterator[Rating]:
         yield (
             rows.token(record["reviewerID"], "reviewerID"),
             rows.token(record["asin"], "asin"),
-            rows.number(record["overall"], "overall"),
+            rows.rating(record["overall"], "overall", LOW, HIGH),
             rows.number(record["unixReviewTime"], "unixReviewTime"),
         )
 
@@ -154,7 +152,7 @@ def _all_ratings(rows: SourceRows) -> Iterator[Rating]:
         yield (
             rows.token(fields[0], "user"),
             rows.token(fields[1], "item"),
-            rows.number(fields[2], "rating"),
+            rows.rating(fields[2], "rating", LOW, HIGH),
             rows.number(fields[3], "timestamp"),
         )
 

@@ -15,6 +15,7 @@ from recbole_diffusion.prepare.rows import SourceError, SourceRows
 
 FOOD_COLUMNS = ("user_id", "recipe_id", "date", "rating")
 YELP_KEYS = ("user_id", "business_id", "stars", "date")
+STARS = 0.0, 5.0  # the scale of both; 0 where no stars were given
 KUAIREC_COLUMNS = ("user_id", "video_id", "timestamp", "watch_ratio")
 KUAIREC_MATRICES = {"big_matrix.csv": False, "small_matrix.csv": True}  # name -> fully exposed
 
@@ -29,7 +30,7 @@ def read_food(files: Mapping[str, Path], threshold: float) -> Interactions:
     with path.open("rb") as stream:
         rows = SourceRows(stream, path.name, path.stat().st_size)
         for user, item, day, rating in rows.read_csv(FOOD_COLUMNS):
-            if rows.number(rating, "rating") >= threshold:
+            if rows.rating(rating, "rating", *STARS) >= threshold:
                 collector.add(
                     rows.token(user, "user_id"), rows.token(item, "recipe_id"), rows.day(day, "date")
                 )
@@ -45,7 +46,7 @@ def read_yelp(files: Mapping[str, Path], threshold: float) -> Interactions:
         rows = SourceRows(stream, path.name, path.stat().st_size)
         for line in rows.read_lines():
             user, item, stars, moment = _yelp_fields(rows, line)
-            if rows.number(stars, "stars") >= threshold:
+            if rows.rating(stars, "stars", *STARS) >= threshold:
                 collector.add(
                     rows.token(user, "user_id"), rows.token(item, "business_id"), rows.day(moment, "date")
                 )
@@ -57,7 +58,7 @@ def _yelp_fields(rows: SourceRows, line: bytes) -> list:
     try:
         review = json.loads(line)
         return [review[key] for key in YELP_KEYS]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"{line[:40]!r} ({type(error).__name__}: {error})"
         raise rows.fault(found, f"one JSON object with {', '.join(YELP_KEYS)}") from error
 

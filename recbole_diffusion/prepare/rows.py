@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import math
+import re
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from recbole_diffusion.errors import UsageError
 
 Stream = IO[bytes] | gzip.GzipFile
 LONGEST = 80  # characters of a bad value that a message shows
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # NUL ends a field for some readers, UTF-8 has no half pairs
 TICK = 20_000  # rows between two moves of the progress bar
 
 
@@ -68,28 +70,42 @@ class SourceRows:
             "row"
         )
 
-    def number(self, text: str, column: str) -> float:
+    def number(self, text: str | float, column: str) -> float:
         """Return a finite number.
 
         Raises:
-            SourceError: the text is not one.
+            SourceError: it is none: also ``true``, and ``1_0``, which Python reads as 10.
         """
         try:
-            value = float(text)
-        except (TypeError, ValueError):
+            value = math.nan if isinstance(text, bool) or "_" in str(text) else float(text)
+        except (TypeError, ValueError, OverflowError):
             value = math.nan
         if not math.isfinite(value):
             raise self.fault(f"{text!r:.{LONGEST}} as {column}", "a number")
+        return value
+
+    def rating(self, text: str | float, column: str, low: float, high: float) -> float:
+        """Return a number on a scale of ratings.
+
+        Raises:
+            SourceError: it is none, or lies outside the scale.
+        """
+        value = self.number(text, column)
+        if not low <= value <= high:
+            raise self.fault(f"{text!r:.{LONGEST}} as {column}", f"a number from {low:g} to {high:g}")
         return value
 
     def token(self, text: str, column: str) -> str:
         """Return an id that a tab-separated file can hold.
 
         Raises:
-            SourceError: it is empty, not a text, or has a blank character or a quote in it.
+            SourceError: it is empty, not a text, or has a blank character, a quote, NUL or half a surrogate
+                pair in it.
         """
         if not isinstance(text, str) or not text or text.split() != [text] or '"' in text:
             raise self.fault(f"{text!r:.{LONGEST}} as {column}", "an id without blanks and quotes")
+        if not text.isprintable() and UNWRITABLE.search(text):
+            raise self.fault(f"{text!r:.{LONGEST}} as {column}", "an id that a text file can hold")
         return text
 
     def day(self, text: str, column: str) -> float:
@@ -134,8 +150,8 @@ class SourceRows:
         """Yield the named columns of each row of a CSV file with a header; quoted fields may hold line ends.
 
         Raises:
-            SourceError: a column is missing, or a row does not have the fields of the header, or cannot be
-                split.
+            SourceError: a column is missing or there twice, or a row does not have the fields of the header,
+                or cannot be split.
         """
         text = io.TextIOWrapper(self.stream, encoding="utf-8-sig", newline="")
         with self.readable(), byte_bar(self.name, self.size) as bar:
@@ -146,6 +162,9 @@ class SourceRows:
                 raise self.fault(
                     f"the columns {', '.join(header)[:LONGEST] or 'of an empty file'}", ", ".join(columns)
                 )
+            twice = [name for name in columns if header.count(name) > 1]
+            if twice:
+                raise self.fault(f"the column {twice[0]} {header.count(twice[0])} times", "each column once")
             places, width = [header.index(name) for name in columns], len(header)
             line = reader.line_num
             for self.row, fields in enumerate(reader, 1):

@@ -72,7 +72,23 @@ def test_two_domains_are_prepared_and_run(here, capsys):
         ('{"reviewerID": "A1"}', "row 2: .*KeyError"),
         (
             '{"reviewerID": "A1", "asin": "x", "overall": 9, "unixReviewTime": 1}',
-            "row 2: found the rating 9, expected one from 1 to 5",
+            "row 2: found 9 as overall, expected a number from 1 to 5",
+        ),
+        (
+            '{"reviewerID": "A1", "asin": "x", "overall": true, "unixReviewTime": 1}',
+            "row 2: found True as overall, expected a number",
+        ),
+        (
+            '{"reviewerID": "A1", "asin": "x", "overall": 4, "unixReviewTime": 1%s}' % ("0" * 400),
+            "row 2: found 10+ as unixReviewTime, expected a number",
+        ),
+        (
+            '{"reviewerID": "A\\ud800", "asin": "x", "overall": 4, "unixReviewTime": 1}',
+            "row 2: found 'A.+ as reviewerID, expected an id that a text file can hold",
+        ),
+        (
+            '{"reviewerID": "A1", "asin": "x\\u0000y", "overall": 4, "unixReviewTime": 1}',
+            "row 2: found 'x.+ as asin, expected an id that a text file can hold",
         ),
     ],
 )

@@ -141,6 +141,13 @@ def test_features_without_use_are_replaced_and_neighbours_of_an_earlier_set_go(h
     assert ids[:, 0].tolist() == list(range(1, ITEMS + 1))
 
 
+def test_categories_in_one_list_are_words_and_not_letters(tmp_path):
+    path = tmp_path / "meta.json.gz"
+    lines = [{"asin": "a", "categories": ["Baby", "Toys"]}, {"asin": "b", "categories": [["Baby"], ["Toys"]]}]
+    path.write_bytes(gzip.compress("".join(json.dumps(one) + "\n" for one in lines).encode()))
+    assert amazon.read_texts(path, ("a", "b")) == ["Baby Toys", "Baby Toys"]
+
+
 def test_split_is_mmrec_rule():
     counts = {
         5: (3, 1, 1),
@@ -190,6 +197,21 @@ def test_thin_users_are_counted(here, capsys):
         ),
         ("meta_Baby.json.gz", b"<html>", "meta_Baby.json.gz, row 1: found a damaged archive"),
         ("meta_Baby.json.gz", gzip.compress(b"{'title': 'x'}\n"), "meta_Baby.json.gz, row 1: .*asin"),
+        (
+            "meta_Baby.json.gz",
+            gzip.compress(b"{'asin': ['B000000001']}\n"),
+            r"row 1: found \['B000000001'\] as asin, expected a text",
+        ),
+        (
+            "meta_Baby.json.gz",
+            gzip.compress(b"{'asin': 'B000000001', 'categories': [['Baby'], None]}\n"),
+            r"row 1: found \[\['Baby'\], None\] as categories, expected lists of texts",
+        ),
+        (
+            "meta_Baby.json.gz",
+            gzip.compress(b"{'asin': 'Z000000001'}\n"),
+            "row 1: found no item of the reviews up to here, expected the metadata of the same category",
+        ),
         ("image_features_Baby.b", b"B000000000" + bytes(100), "row 1: found 110 bytes at the end"),
         ("image_features_Baby.b", b"Z000000000" + bytes(4 * 4096), "found no item of the reviews"),
     ],
@@ -199,6 +221,9 @@ def test_thin_users_are_counted(here, capsys):
         "review-cut",
         "meta-plain",
         "meta-field",
+        "meta-asin",
+        "meta-categories",
+        "meta-stranger",
         "image-cut",
         "image-stranger",
     ],  # gzip has the time

@@ -65,6 +65,18 @@ FOOD_MALFORMED = {
         FOOD_HEAD + "1,2,2003-02-17,good,5\n",
         r"row 2 \(line 4\): found 'good' as rating, expected a number",
     ),
+    "a rating off the scale": (
+        FOOD_HEAD + "1,2,2003-02-17,7,\n",
+        r"row 2 \(line 4\): found '7' as rating, expected a number from 0 to 5",
+    ),
+    "an underscore": (
+        FOOD_HEAD + "1,2,2003-02-17,0_5,\n",
+        r"row 2 \(line 4\): found '0_5' as rating, expected a number",
+    ),
+    "two columns of one name": (
+        FOOD_HEAD.replace("review", "rating"),
+        "its first line: found the column rating 2 times, expected each column once",
+    ),
     "infinite": (
         FOOD_HEAD + "1,2,2003-02-17,inf,\n",
         r"row 2 \(line 4\): found 'inf' as rating, expected a number",
@@ -137,6 +149,13 @@ YELP_MALFORMED = {
         r"row 2: .*\(KeyError: 'stars'\), expected one JSON object with user_id, bus",
     ),
     "stars in words": (YELP_GOOD.replace("5.0", '"five"'), "row 2: found 'five' as stars, expected a number"),
+    "stars off the scale": (
+        YELP_GOOD.replace("5.0", "9"),
+        "row 2: found 9 as stars, expected a number from 0",
+    ),
+    "stars as a truth value": (YELP_GOOD.replace("5.0", "true"), "row 2: found True as stars, expected a"),
+    "a number beyond all": (YELP_GOOD.replace("5.0", "1" + "0" * 400), "row 2: found 10+ as stars, expected"),
+    "lists in lists": (YELP_GOOD.replace("5.0", "[" * 10**5 + "]" * 10**5), r"row 2: .*\(RecursionError"),
     "no user": (YELP_GOOD.replace('"u"', "null"), "row 2: found None as user_id, expected an id"),
     "no date": (
         YELP_GOOD.replace("2014-02-05 20:30:30", "2014-02-31"),
