@@ -151,7 +151,8 @@ def frame_of(histories: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pd.DataFr
     """Return histories given in Python, item tokens (or a mapping of them to ratings) by user, as rows.
 
     Raises:
-        UsageError: they are no mapping, a history is text or no collection, or only some have ratings.
+        UsageError: they are no mapping, a history is text or no collection, only some have ratings, or two
+            users have one name.
     """
     if isinstance(histories, pd.DataFrame):
         return histories
@@ -160,8 +161,13 @@ def frame_of(histories: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pd.DataFr
             f"histories are {type(histories).__name__}; give a dict of items by user, such as "
             "{'me': ['50', '181']}, or a table"
         )
-    rows = []
+    rows, names = [], set()
     for user, items in histories.items():
+        if str(user) in names:
+            raise UsageError(
+                f"two users of the histories are called {str(user)!r}; give each a name of its own"
+            )
+        names.add(str(user))
         if isinstance(items, str | bytes) or not isinstance(items, Iterable):
             kind = type(items).__name__
             raise UsageError(f"the history of user {user} is {items!r}, of type {kind}; give a list of items")
@@ -193,8 +199,8 @@ def new_users(
         may_be_none: whether it is no error that no user has a known item.
 
     Raises:
-        UsageError: no user has a known item, a user has the name of the padding, a rating is off the scale,
-            or a pair is rated twice.
+        UsageError: no user has a known item, a user has the name of the padding, a user or an item is
+            missing, a rating is off the scale, or a pair is rated twice.
     """
     missing = [name for name in ("user", "item") if name not in frame]
     if missing:
@@ -206,6 +212,14 @@ def new_users(
         raise UsageError(
             "the histories have no ratings, but this model reads ratings; give one for each item"
         )
+    for name in ("user", "item"):
+        gaps = np.flatnonzero(frame[name].isna())
+        if len(gaps):
+            other = "item" if name == "user" else "user"
+            raise UsageError(
+                f"{counted(len(gaps), 'row')} of the histories {agreeing(len(gaps), 'have')} no {name}, "
+                f"first that of {other} {frame[other].iloc[gaps[0]]}; remove them, or say what is missing"
+            )
     codes, names = pd.factorize(frame["user"].astype(str))
     if PADDING in names:
         raise UsageError(
@@ -243,6 +257,24 @@ def new_users(
         *(np.asarray(names, dtype=object)[counts > 0], offsets, items.astype(np.int64), ratings),
         *(unknown, int((~known).sum()), [str(name) for name in names[counts == 0]]),
     )
+
+
+def rating_numbers(frame: pd.DataFrame) -> pd.Series:
+    """Return the column ``rating`` of a table of histories as numbers, float64 [rows].
+
+    Raises:
+        UsageError: one is no number; a missing one is NaN here.
+    """
+    given = frame["rating"]
+    numbers = pd.to_numeric(given, errors="coerce").astype(float)
+    wrong = np.flatnonzero(numbers.isna() & given.notna())
+    if len(wrong):
+        row = frame.iloc[wrong[0]]
+        raise UsageError(
+            f"{counted(len(wrong), 'rating')} of the histories {agreeing(len(wrong), 'are')} no number, "
+            f"first {row['rating']!r} of user {row['user']} on item {row['item']}"
+        )
+    return numbers
 
 
 def _checked_ratings(frame: pd.DataFrame, scale: list, origin: str) -> np.ndarray:

@@ -36,7 +36,7 @@ class RecommendationBlock:
 
 def check_k(k: int, n_items: int) -> None:
     """Raise UsageError if a list of ``k`` would be longer than the catalogue of ``n_items``."""
-    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= n_items:
+    if not isinstance(k, int | np.integer) or isinstance(k, bool) or not 1 <= k <= n_items:
         raise UsageError(
             f"k is {k!r}, but the run's data set has {counted(n_items, 'item')}; it takes 1 to {n_items}"
         )

@@ -19,7 +19,7 @@ from recbole_diffusion.model.user_blocks import USER_BLOCK
 from recbole_diffusion.serving import ranking
 from recbole_diffusion.serving.changed_data import SAMPLE
 from recbole_diffusion.serving.grown import GrownHistories, grown_histories, with_grown
-from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users
+from recbole_diffusion.serving.histories import NewUsers, frame_of, new_users, rating_numbers
 from recbole_diffusion.serving.left_out import refuse_outside_ratings
 from recbole_diffusion.serving.ranking import RecommendationBlock
 from recbole_diffusion.serving.scoring import (
@@ -212,10 +212,14 @@ def users_of_histories(run: ServedRun, frame: pd.DataFrame, *, may_be_none: bool
         may_be_none: whether it is no error that no user has a known item.
 
     Raises:
-        UsageError: see :func:`histories.new_users`.
+        UsageError: see :func:`histories.new_users`; also if a rating that is read is no number.
     """
-    refuse_outside_ratings(frame, run)
     scale = run.config.rating.rating_scale if run.model.predicts_ratings else None
+    if "rating" in frame and (
+        scale is not None or run.config["RATING_FIELD"] in (run.config["val_interval"] or ())
+    ):
+        frame = frame.assign(rating=rating_numbers(frame))
+    refuse_outside_ratings(frame, run)
     origin = "the run's data set" if run.fold_in_items is run.items else "the run's source domain"
     return new_users(frame, run.fold_in_items, scale, origin, may_be_none=may_be_none)
 

@@ -375,6 +375,8 @@ def _tell_errors(app: FastAPI) -> None:
         place = ".".join(str(one) for one in first["loc"][1:]) or "the request"
         if first["type"] == "json_invalid":
             place = "the body is not JSON"
+        elif isinstance(error.body, bytes) and error.body:
+            place = "the body is not read as JSON without the header Content-Type: application/json"
         return _json({"detail": f"{place}: {first['msg']}"}, 422)
 
     @app.exception_handler(UsageError)
@@ -387,6 +389,12 @@ def _tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPError)
     async def told(_: Request, error: HTTPError) -> Response:
+        cause = error.__cause__
+        if error.status_code == 400 and isinstance(cause, ValueError | RecursionError):
+            # FastAPI's answer to bytes that are no text, numbers of too many digits and very deep lists.
+            deep = "a number has too many digits, or lists are nested too deep"
+            reason = "it is no UTF-8 text" if isinstance(cause, UnicodeDecodeError) else deep
+            return _json({"detail": f"the body is not JSON that can be read: {reason}"}, 422)
         return _json({"detail": error.detail}, error.status_code, error.headers)
 
 

@@ -52,12 +52,11 @@ def read_tokens(path: Path, what: str = "user") -> list[str]:
         for number, token in enumerate(tokens, 1)
         if token and first.setdefault(token, number) != number
     ]
+    article = "an" if what == "item" else "a"
     wrong = [f"{_counted(len(blank), 'line is', 'lines are')} empty: {first_of(blank)}"] if blank else []
-    wrong += (
-        [f"{_counted(len(again), 'line names', 'lines name')} a {what} a second time: {first_of(again)}"]
-        if again
-        else []
-    )
+    if again:
+        names = _counted(len(again), "line names", "lines name")
+        wrong.append(f"{names} {article} {what} a second time: {first_of(again)}")
     if wrong:
         raise UsageError(
             f"in the {what}s file {path}, {'; '.join(wrong)}; remove "

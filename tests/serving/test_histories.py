@@ -6,8 +6,9 @@ import pytest
 
 from recbole_diffusion import load_run, run
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.serving.histories import new_users, read_histories
+from recbole_diffusion.serving.histories import frame_of, new_users, rating_numbers, read_histories
 from recbole_diffusion.serving.id_map import IdMap
+from recbole_diffusion.serving.ranking import check_k
 from recbole_diffusion.serving.service import AnsweringRun, Asked
 
 FIELDS = {
@@ -25,6 +26,32 @@ def test_nobody_is_called_padding():
     ids = IdMap(np.array(["[PAD]", "a", "b"]))
     with pytest.raises(UsageError, match=r"have a user '\[PAD\]', which is RecBole's id of no user"):
         new_users(pd.DataFrame({"user": ["me", "[PAD]"], "item": ["a", "b"]}), ids, None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ({"user": ["me", None], "item": ["a", "b"]}, "1 row of the histories has no user, first that"),
+        ({"user": ["me"] * 2, "item": ["a", np.nan]}, "1 row of the histories has no item, first that"),
+    ],
+)
+def test_a_row_without_user_or_item_is_no_user_called_none(rows, words):
+    ids = IdMap(np.array(["[PAD]", "a", "b"], dtype=object))
+    with pytest.raises(UsageError, match=words):
+        new_users(pd.DataFrame(rows), ids, None)
+
+
+def test_two_names_of_one_text_are_not_one_user():
+    with pytest.raises(UsageError, match="two users of the histories are called '1'"):
+        frame_of({1: ["a"], "1": ["b"]})
+
+
+def test_ratings_in_words_are_told():
+    assert rating_numbers(frame_of({"me": {"a": "4", "b": None}}))[0] == 4
+    with pytest.raises(
+        UsageError, match="1 rating of the histories is no number, first 'good' of user me on"
+    ):
+        rating_numbers(frame_of({"me": {"a": 4, "b": "good"}}))
 
 
 @pytest.mark.parametrize(
@@ -59,3 +86,10 @@ def test_ratings_of_a_request_are_held_against_those_of_the_runs_data(tmp_path):
     assert isinstance(served.answer([Asked([], bad, 3)])[0], UsageError)
     with pytest.raises(UsageError, match=told):
         trained.recommend_new(bad, k=3)
+
+
+def test_a_number_of_numpy_is_a_length_of_a_list():
+    check_k(np.int64(3), 3)
+    for wrong in (np.int64(4), np.bool_(True), 2.0):
+        with pytest.raises(UsageError, match="it takes 1 to 3"):
+            check_k(wrong, 3)

@@ -177,6 +177,9 @@ def test_histories_are_folded_in_beside_known_users(service, loaded):
         ("/recommend", '{"users": ["u1"], "users": ["u2"]}', 422, "the body names 'users' twice"),
         ("/recommend", '{"history": {"a": 4, "a": 5}}', 422, "the body names 'a' twice in one object"),
         ("/recommend", '{"users"', 422, "the body is not JSON"),
+        ("/recommend", b'{"users": ["\xff"]}', 422, "the body is not JSON that can be read: it is no UTF-8"),
+        ("/recommend", '{"users": ' + "[" * 10**5, 422, "or lists are nested too deep"),
+        ("/recommend", '{"users": ["u1"], "k": 1' + "0" * 5000 + "}", 422, "a number has too many digits"),
         (
             "/recommend",
             b'{"users": ["' + b"u" * 2**22 + b'"]}',
@@ -191,6 +194,15 @@ def test_a_wrong_request_is_told_in_one_sentence(service, path, body, code, word
     assert status == code
     assert list(found) == ["detail"]
     assert words in found["detail"] and "\n" not in found["detail"]
+
+
+def test_a_body_without_its_type_is_told(service):
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
+    connection.request("POST", "/recommend", '{"users": ["u1"]}')
+    answer = connection.getresponse()
+    assert answer.status == 422
+    assert "without the header Content-Type: application/json" in json.loads(answer.read())["detail"]
+    connection.close()
 
 
 def test_what_cannot_be_served_is_told_in_one_line(service, folder_of, tmp_path, capsys, monkeypatch):
