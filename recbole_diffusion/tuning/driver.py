@@ -35,6 +35,7 @@ from recbole_diffusion.tuning.phases import final_is_open, run_winner, search, s
 from recbole_diffusion.tuning.plan import make_record
 from recbole_diffusion.tuning.ray_session import ray_session
 from recbole_diffusion.tuning.record import ENDED, WAITING, SweepRecord, Trial
+from recbole_diffusion.tuning.space_check import check_stored
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ def sweep(
             )
         try:
             config = Config(None, record.dataset, [], {**record.options, "model": record.model})
+            _check_stored_trials(record, options, config)
         except UsageError as error:  # an option that an earlier version took; a resume cannot give another
             raise UsageError(
                 f"the sweep in {folder.path} cannot go on with this version: {error}. What has ended stays "
@@ -169,6 +171,19 @@ def open_sweep(
         if trial.state not in ENDED:
             trial.state, trial.failures = WAITING, 0
     return folder, record, options
+
+
+def _check_stored_trials(record: SweepRecord, options: SweepOptions, config: Config) -> None:
+    """Check the options of the trials that a sweep which goes on still has to run, the winner's included.
+
+    Raises:
+        UsageError: this version refuses one, which an earlier version took.
+    """
+    waiting = [trial.options for trial in record.trials if trial.state == WAITING]
+    check_stored(record.space_source, config, record.options, waiting)
+    best = record.best()
+    if best is not None and final_is_open(record, options):
+        Config(None, record.dataset, [], {**record.options, **best.options, "model": record.model})
 
 
 def _check_here(options: SweepOptions) -> None:

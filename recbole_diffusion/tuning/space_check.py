@@ -1,7 +1,7 @@
 """A search space checked against its model: every key, bound and combination, before anything starts."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from recbole_diffusion import registry
@@ -69,11 +69,11 @@ def check_space(space: SearchSpace, config: Config, options: Mapping[str, Any]) 
             )
         for values in parameter.extremes():
             for name, value in zip(parameter.names, values, strict=True):
-                _check_value(space, config, options, declared, name, value)
+                _check_value(space.source, config, options, declared, name, value)
         _check_conditions(space, parameter, config)
         for name, values in parameter.when.items():
             for value in values:
-                _check_value(space, config, options, declared, name, value)
+                _check_value(space.source, config, options, declared, name, value)
 
 
 def _declared(config: Config) -> list[type[Any]]:
@@ -83,7 +83,7 @@ def _declared(config: Config) -> list[type[Any]]:
 
 
 def _check_value(
-    space: SearchSpace, config: Config, options: Mapping, declared: Mapping, name: str, value: Any
+    source: str, config: Config, options: Mapping, declared: Mapping, name: str, value: Any
 ) -> None:
     try:
         if name in declared:
@@ -93,7 +93,7 @@ def _check_value(
         else:
             Config(config["model"], config["dataset"], [], {**options, name: value})
     except UsageError as error:
-        raise UsageError(f"{space.source}: {name} = {value!r}: {error}") from error
+        raise UsageError(f"{source}: {name} = {value!r}: {error}") from error
 
 
 def _check_conditions(space: SearchSpace, parameter: SearchParameter, config: Config) -> None:
@@ -133,8 +133,18 @@ def check_combinations(
     Raises:
         UsageError: the first one that the model refuses.
     """
+    try:
+        never = _combined(space.source, config, combinations)
+    except UsageError as error:
+        raise UsageError(f"{error}. Join or condition these lines") from error
+    note = unread_text(never, space.names)
+    return f"{note}: trials that differ in them alone are the same" if note else None
+
+
+def _combined(source: str, config: Config, combinations: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the options that no combination reads, with the reason; raise UsageError for a refused one."""
     declared = _declared(config)
-    never: dict[str, str] | None = None  # options that no combination so far reads, with the reason
+    never: dict[str, str] | None = None  # so far
     for combination in combinations:
         reasons: dict[str, str] = {}
         try:
@@ -143,12 +153,30 @@ def check_combinations(
             check_on_validation({**config.final_config_dict, **combination})
         except UsageError as error:
             text = yaml_io.dump_value(dict(combination))
-            raise UsageError(
-                f"{space.source}: the combination {text} is refused: {error}. Join or condition these lines"
-            ) from error
+            raise UsageError(f"{source}: the combination {text} is refused: {error}") from error
         never = reasons if never is None else {name: why for name, why in never.items() if name in reasons}
-    note = unread_text(never or {}, space.names)
-    return f"{note}: trials that differ in them alone are the same" if note else None
+    return never or {}
+
+
+def check_stored(
+    source: str, config: Config, options: Mapping[str, Any], combinations: Sequence[Mapping[str, Any]]
+) -> None:
+    """Check the configurations of a sweep that goes on: an earlier version may have allowed more.
+
+    Args:
+        source: where the space was read from.
+        config: configuration of a run without the space.
+        options: the options of every trial.
+        combinations: the options of the trials that have not run.
+
+    Raises:
+        UsageError: a value, or values together, are refused by now.
+    """
+    declared = {name: one for cls in _declared(config) for name, one in cls.__dataclass_fields__.items()}
+    values = {(name, repr(value)): value for one in combinations for name, value in one.items()}
+    for (name, _), value in values.items():
+        _check_value(source, config, options, declared, name, value)
+    _combined(source, config, combinations)
 
 
 def seed_of(options: Mapping[str, Any], seed: int) -> int:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from recbole_diffusion.cli.tune import tune
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.tuning.driver import read_settings, sweep
 
@@ -83,6 +84,47 @@ def test_an_option_that_this_version_refuses_ends_a_resume_in_words(checkerboard
     (folder / "sweep.json").write_text(json.dumps(record))
     with pytest.raises(UsageError, match=r"sweep cannot go on with this version: .*learner.*begin a new"):
         sweep(resume=folder, settings={"final_seeds": 1})
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["winner", "waiting"])
+def test_a_searched_option_that_is_refused_by_now_ends_a_resume_at_once(checkerboard, tmp_path, ended):
+    overrides = {**checkerboard.overrides, "epochs": 1}
+    dataset, folder = overrides.pop("dataset", "checkerboard"), tmp_path / "sweep"
+    settings = {**SETTINGS, "num_samples": 1, "final_seeds": 0, "sweep_dir": str(folder)}
+    sweep("BPR", overrides=overrides, dataset=dataset, settings=settings)
+    record = json.loads((folder / "sweep.json").read_text())
+    (trial,) = record["trials"]
+    trial["options"] = {"learning_rate": -1.0}
+    if not ended:
+        record["winner"], trial["state"], trial["score"] = None, "waiting", None
+    (folder / "sweep.json").write_text(json.dumps(record))
+    with pytest.raises(
+        UsageError, match=r"cannot go on with this version: .*learning_rate.*begin a new sweep"
+    ):
+        sweep(resume=folder, settings={"final_seeds": 1})
+    assert not (folder / "final").exists()
+
+
+def test_a_sweep_whose_final_runs_all_fail_has_failed(checkerboard, tmp_path, monkeypatch, capsys):
+    from recbole_diffusion.tuning import local_runner
+
+    real = local_runner.run_trial
+
+    def failing(trial, *rest):
+        if trial["test"]:
+            raise RunError("no luck")
+        real(trial, *rest)
+
+    monkeypatch.setattr(local_runner, "run_trial", failing)
+    values = {**checkerboard.overrides, "epochs": 1}
+    words = [f"--{name}={json.dumps(value)}" for name, value in values.items()]
+    own = ["--search=random", "--num_samples=1", "--final_seeds=1", "--max_failures=0", "--max_concurrent=0"]
+    space = tmp_path / "space.yaml"
+    space.write_text("learning_rate: {choice: [0.01, 0.02]}\n")
+    places = [f"--space={space}", f"--sweep_dir={tmp_path / 'sweep'}"]
+    code = tune(["--model=BPR", "--dataset=checkerboard", *words, *own, *places])
+    assert "failed   final/000-seed-" in capsys.readouterr().out
+    assert code == 1
 
 
 def test_ray_is_not_imported():
