@@ -1,6 +1,7 @@
 """The form of checkpoints: what is damaged in one whose file is whole, by its place."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,7 +86,9 @@ def damage_of_state(state: Mapping[str, Any]) -> str | None:
         return f"epoch is {shown(state['epoch'])}, that of its last record {last}"
     best, found = state["best_epoch"], state["best_valid_result"]
     valid = next((record.get("valid") for record in records if record["epoch"] == best), None)
-    if found and valid and (valid != found or state["best_valid_score"] not in valid.values()):
+    score = state["best_valid_score"]
+    # Infinite: a validation of a stage that has too few updates to choose an epoch by.
+    if found and valid and (valid != found or not (math.isinf(score) or score in valid.values())):
         return f"its best validation is not that of the record of epoch {best}"
     return None
 

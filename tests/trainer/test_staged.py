@@ -41,6 +41,22 @@ def keep(cache: Path, stages: str) -> None:
             file.unlink()
 
 
+def stop_after(epoch: int, monkeypatch, begin) -> None:
+    """Begin a run that is interrupted when it has saved an epoch."""
+    close = StagedTrainer._close_epoch
+
+    def stopping(self):
+        saved = self._last_saved
+        close(self)
+        if self._last_saved != saved and self._last_saved == epoch:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StagedTrainer, "_close_epoch", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            begin()
+
+
 @pytest.fixture
 def go(two_domains, tmp_path):
     def started(name: str, on_epoch=None, **more):
@@ -76,18 +92,7 @@ def test_a_run_stopped_after_any_epoch_goes_on_as_if_never_stopped(go, tmp_path,
         straight = go("straight_cached", stage_cache=str(cache))
         stop -= 3 * len(cached.split())
         keep(cache, cached)
-    close = StagedTrainer._close_epoch
-
-    def stopping(self):
-        saved = self._last_saved
-        close(self)
-        if self._last_saved != saved and self._last_saved == stop:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StagedTrainer, "_close_epoch", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            go("stopped", stage_cache=str(cache))
+    stop_after(stop, monkeypatch, lambda: go("stopped", stage_cache=str(cache)))
     resumed = run(resume=tmp_path / "stopped")
     for key in ("valid", "test", "test_cold", "test_warm", "best_epoch", "best_valid_score"):
         assert resumed[key] == straight[key]
@@ -95,6 +100,18 @@ def test_a_run_stopped_after_any_epoch_goes_on_as_if_never_stopped(go, tmp_path,
     assert records(tmp_path / "stopped") == records(whole)
     one, other = weights(tmp_path / "stopped", "checkpoint.pt"), weights(whole, "checkpoint.pt")
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("stop", [6, 7])
+def test_a_run_stopped_before_an_epoch_may_be_chosen_goes_on(go, tmp_path, monkeypatch, stop):
+    """Its best score is infinite so far, which is no damage of the checkpoint."""
+    straight = go("straight", min_updates=100)
+    stop_after(stop, monkeypatch, lambda: go("stopped", min_updates=100))
+    assert checkpoint.load(tmp_path / "stopped/checkpoint.pt")["best_valid_score"] == float("inf")
+    resumed = run(resume=tmp_path / "stopped")
+    for key in ("valid", "test", "best_epoch", "best_valid_score"):
+        assert resumed[key] == straight[key]
+    assert records(tmp_path / "stopped") == records(tmp_path / "straight")
 
 
 def test_the_run_folder_keeps_its_paths_whatever_the_stage(go, tmp_path, monkeypatch):
