@@ -141,7 +141,7 @@ class Config(RecBoleConfig):
 
     def preset_line(self) -> str | None:
         """Return the log's line on presets, None for a model without presets."""
-        return told(self.preset, self.model, self.dataset, self.internal_config_dict)
+        return told(self.preset, self.model, self.dataset, self.internal_config_dict, self.given)
 
     # Overridden RecBole methods.
 

@@ -122,7 +122,13 @@ def _holds(value: Any, wanted: Any) -> bool:
     return value == wanted
 
 
-def told(used: Preset | None, model: str, dataset: str, defaults: Mapping[str, Any]) -> str | None:
+def told(
+    used: Preset | None,
+    model: str,
+    dataset: str,
+    defaults: Mapping[str, Any],
+    given: Mapping[str, Any] | None = None,
+) -> str | None:
     """Return the log's line on presets: the one in use, or the one nearest to the defaults.
 
     Args:
@@ -130,12 +136,16 @@ def told(used: Preset | None, model: str, dataset: str, defaults: Mapping[str, A
         model: the model's name.
         dataset: the data set's name.
         defaults: option values without preset and without the user's.
+        given: the user's option values, which win over the preset.
 
     Returns:
         None for a model without presets for the data set.
     """
     if used is not None:
-        return f"preset {used.name}: {used.source}" + (f". {used.note}" if used.note else "")
+        own = {name: value for name, value in used.options.items() if name in (given or {})}
+        pairs = _as_text(differences(own, given or {}), used.name)
+        but = f". Not all of its values: {pairs}" if pairs else ""
+        return f"preset {used.name}: {used.source}" + (f". {used.note}" if used.note else "") + but
     apart = {}
     for name in preset_names(model):
         found, by_dataset = _read(name, model)
@@ -144,7 +154,13 @@ def told(used: Preset | None, model: str, dataset: str, defaults: Mapping[str, A
     if not apart:
         return None
     nearest = min(apart, key=lambda name: len(apart[name]))
-    pairs = [f"{key} {ours!r} ({nearest}: {theirs!r})" for key, (ours, theirs) in apart[nearest].items()]
-    more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
-    how = f"but for {', '.join(pairs[:SHOWN])}{more}" if pairs else "and have all of its values"
+    pairs = _as_text(apart[nearest], nearest)
+    how = f"but for {pairs}" if pairs else "and have all of its values"
     return f"no preset; the defaults are nearest to preset {nearest}, {how}"
+
+
+def _as_text(apart: Mapping[str, tuple[Any, Any]], name: str) -> str:
+    """Return differences from the preset of that name in words; empty without any."""
+    pairs = [f"{key} {ours!r} ({name}: {theirs!r})" for key, (ours, theirs) in apart.items()]
+    more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
+    return ", ".join(pairs[:SHOWN]) + more

@@ -224,6 +224,10 @@ def test_a_used_preset_is_told_with_source_and_note(shipped):
     shipped("source: a book\nnote: mind the split\nsteps: 5\n")
     used = read_preset("paper", "TVDiff", "ml-100k")
     assert told(used, "TVDiff", "ml-100k", {}) == "preset paper: a book. mind the split"
+    own = {"steps": 3, "gamma": 0.5, "epochs": 7}
+    changed = Preset("paper", {"steps": 5, "gamma": 0.5, "temperature": 1}, "a book")
+    line = "preset paper: a book. Not all of its values: steps 3 (paper: 5)"
+    assert told(changed, "TVDiff", "ml-100k", {}, own) == line
 
 
 def test_a_mapping_is_compared_by_the_entries_that_a_preset_names():
