@@ -62,10 +62,8 @@ class RecommendOptions(MachineOptions):
                 raise UsageError(f"--{name} is missing; usage: {COMMAND.usage_line()}")
         given = [name for name in ("all", "users", "histories") if getattr(self, name)]
         if len(given) != 1:
-            what = " and ".join(f"--{name}" for name in given) if given else "none of them"
-            raise UsageError(
-                f"recommend takes one of --all, --users=FILE and --histories=FILE; {what} is given"
-            )
+            what = " and ".join(f"--{name}" for name in given) + " are" if given else "none of them is"
+            raise UsageError(f"recommend takes one of --all, --users=FILE and --histories=FILE; {what} given")
         if self.new_users and not self.all:
             raise UsageError("--new_users goes with --all: the new users of the data beside the known ones")
         self._check_ray()

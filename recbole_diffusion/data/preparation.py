@@ -133,18 +133,24 @@ def adopt_dataset(config: Any, dataset: Any) -> Any:
     return dataset
 
 
+def check_cut_offs(config: Any, dataset: Any) -> None:
+    """Raise UsageError if a list would be longer than the catalogue: its metrics divide by its length."""
+    largest = max(config["topk"])
+    if config["eval_type"] == EvaluatorType.RANKING and largest >= dataset.item_num:
+        raise UsageError(
+            f"topk is {largest}, but data set {config['dataset']!r} has only {dataset.item_num - 1} items; "
+            "give smaller cut-offs"
+        )
+
+
 def check_fit(config: Any, dataset: Any) -> None:
     """Check, before anything is trained or ranked, what RecBole would find in the first epoch or after it.
 
     Raises:
         UsageError: the data set cannot be evaluated with these options, or has labels that nothing reads.
     """
-    name, largest = config["dataset"], max(config["topk"])
-    if config["eval_type"] == EvaluatorType.RANKING and largest >= dataset.item_num:
-        raise UsageError(
-            f"topk is {largest}, but data set {name!r} has only {dataset.item_num - 1} items; give smaller "
-            "cut-offs"
-        )
+    check_cut_offs(config, dataset)
+    name = config["dataset"]
     if config.general.valid_metric.lower().startswith("rated_") and not has_ratings(dataset):
         column, asked = config["RATING_FIELD"], config.general.valid_metric
         raise UsageError(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.errors import UsageError, agreeing, did_you_mean
 from recbole_diffusion.options.declare import refusal
 
 # RecBole's values for names that eval_args leaves out.
@@ -229,8 +229,8 @@ def _check_mode_fits(modes: set[str], metrics: str | list[str]) -> None:
         )
     if not _is_ranking(names) and "full" in modes:
         raise UsageError(
-            f"eval_args.mode full ranks all items: it cannot give {', '.join(names)}, which need mode "
-            "labeled, uniN or popN"
+            f"eval_args.mode full ranks all items: it cannot give {', '.join(names)}, which "
+            f"{agreeing(len(names), 'need')} mode labeled, uniN or popN"
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.compat import init_seed
+from recbole_diffusion.data.preparation import check_cut_offs
 from recbole_diffusion.data.valid_shift import validations_of
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.options.evaluation import computed_metrics
@@ -38,8 +39,9 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
         progress: whether to show progress bars.
 
     Raises:
-        UsageError: there is no such part, or the data has changed since the training and the run has not kept
-            its rows, so that the rows of a part may be rows that the model was trained on.
+        UsageError: there is no such part, a cut-off is above the number of items, or the data has changed
+            since the training and the run has not kept its rows, so that the rows of a part may be rows that
+            the model was trained on.
         RunError: scores that cannot be ranked.
     """
     if run.changed.told and not run.changed.kept:
@@ -47,6 +49,7 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
             f"the data of the run in {run.folder.path} has changed since the training: {run.changed.told}; "
             "its parts are not the same now, and may hold rows that it was trained on. Put the old files back"
         )
+    check_cut_offs(run.config, run.dataset)
     train, valid, tests = run.loaders
     there = validations_of(valid) | tests
     wanted = list(tests) if parts is None else list(dict.fromkeys(parts))

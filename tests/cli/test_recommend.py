@@ -143,7 +143,7 @@ def test_a_wrong_users_file_is_refused(ask, tmp_path, content):
 
 REQUESTS = {
     "": "recommend takes one of --all, --users=FILE and --histories=FILE; none of them is given",
-    "--all --users=x": "--all and --users is given",
+    "--all --users=x": "--all and --users are given",
     "--users=nowhere": "cannot read the users file nowhere: No such file",
     "--all --k=61": "k is 61, but the run's data set has 60 items; it takes 1 to 60",
     "--all --k=0": "'k' is 0; it takes int in [1, inf)",
