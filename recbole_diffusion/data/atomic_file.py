@@ -13,12 +13,13 @@ RecBole reads with ``engine="python"`` and checks nothing. This is what it does 
 - A separator of several characters: RecBole splits the header at it and the rows at the regular expression
   that it happens to be. Here it is taken literally, and nothing is quoted in such a file.
 - Not a number in a float column: an error in both; RecBole's names neither file nor line.
+- Digits with underscores (``1_0``), which Python alone reads as a number: here an error.
 - No rows: RecBole fails later, with a hint at the filters. Here it is an error, except in a part of
   ``benchmark_filename``.
 
 Files that the two engines read differently are read by the Python engine: a single column, lines that start
 with a blank or end in a bare carriage return, NUL, numbers from 2**53 (unless the whole column is int64) and
-numbers that only Python reads (``1_000``).
+numbers that only Python reads (digits of other scripts).
 """
 
 import codecs
@@ -151,10 +152,26 @@ class AtomicFile:
                     value = fields[place]
                     parts = value.split(seq_separator) if columns[name] == FeatureType.FLOAT_SEQ else [value]
                     if value not in STR_NA_VALUES and not _are_numbers(parts, ("", *booleans)):
-                        remedy = "correct it, leave it empty, or declare the column as token"
-                        if re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d", value):
-                            remedy = "write dates as numbers, such as seconds since 1970"
-                        raise self.fault(line, f"{value!r:.60} in the column {name!r}", "a number", remedy)
+                        raise self._no_number(line, value, name)
+
+    def _no_number(self, line: int, value: str, name: str) -> AtomicFileError:
+        remedy = "correct it, leave it empty, or declare the column as token"
+        if re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d", value):
+            remedy = "write dates as numbers, such as seconds since 1970"
+        return self.fault(line, f"{value!r:.60} in the column {name!r}", "a number", remedy)
+
+    def _check_digits(self, columns: dict[str, FeatureType], wanted: list[str]) -> None:
+        """Raise at the first number with an underscore, such as ``1_0``, which Python reads as 10."""
+        kinds = columns.items()
+        numbers = [
+            (place, name)
+            for place, (name, kind) in enumerate(kinds)
+            if name in wanted and kind == FeatureType.FLOAT
+        ]
+        for line, fields in self.records() if numbers and b"_" in self.raw else ():
+            for place, name in numbers:
+                if "_" in fields[place]:
+                    raise self._no_number(line, fields[place], name)
 
     def lines_of(self, rows: Sequence[int] | np.ndarray) -> list[int]:
         """Return the line numbers of rows, counted from 0 below the header, in ascending order."""
@@ -164,7 +181,10 @@ class AtomicFile:
     def read(self, columns: dict[str, FeatureType], wanted: list[str], rows: int) -> pd.DataFrame:
         """Return the wanted columns as pandas' Python engine reads them, by the C engine where it can."""
         frame = self._by_c(columns, wanted, rows)
-        return self._parsed("python", columns, wanted) if frame is None else frame
+        if frame is None:
+            self._check_digits(columns, wanted)
+            return self._parsed("python", columns, wanted)
+        return frame
 
     def _by_c(self, columns: dict[str, FeatureType], wanted: list[str], rows: int) -> pd.DataFrame | None:
         """Return the wanted columns; None if the engines may differ."""
@@ -218,11 +238,22 @@ def lines_beyond(lines: BinaryIO, rows: int) -> int:
     return max(sum(bool(line.strip()) for line in lines) - 1 - rows, 0)
 
 
+def number(text: str) -> float:
+    """Return the number of a text; an underscore between digits is a slip, though Python allows it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if "_" in text:
+        raise ValueError(f"{text!r} is not a number")
+    return float(text)
+
+
 def _are_numbers(texts: list[str], ignored: tuple[str, ...]) -> bool:
     try:
         for text in texts:
             if text.lower() not in ignored:
-                float(text)
+                number(text)
     except ValueError:
         return False
     return True

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from recbole_diffusion.compat import FeatureSource, FeatureType, Interaction
-from recbole_diffusion.data.atomic_file import AtomicFile
+from recbole_diffusion.data.atomic_file import AtomicFile, number
 from recbole_diffusion.data.grouping import Groups, cuts_for_last
 from recbole_diffusion.data.table_file import TableFile, file_or_table, is_table
 from recbole_diffusion.errors import UsageError, agreeing, counted
@@ -173,7 +173,7 @@ class FastReading(Dataset):
 
     def _sequences(self, texts: pd.Series, name: str) -> list[np.ndarray]:
         """Return the texts of a column as arrays, cut to ``seq_len``, and note the longest."""
-        convert = float if self.field2type[name] == FeatureType.FLOAT_SEQ else str
+        convert = number if self.field2type[name] == FeatureType.FLOAT_SEQ else str
         separator, limit = self.config["seq_separator"], (self.config["seq_len"] or {}).get(name)
         whole = texts.map(
             lambda one: one.split(separator) if isinstance(one, str) else one, na_action="ignore"
@@ -217,3 +217,16 @@ class FastReading(Dataset):
             if high != np.inf or not (low < 0 or (low == 0 and left == "[")):
                 super()._filter_by_inter_num()
                 return
+
+    def _get_illegal_ids_by_inter_num(
+        self, field: str, feat: Any, inter_num: Any, inter_interval: Any = None
+    ) -> set[Any]:
+        """Return the ids whose number of interactions lies in none of the intervals.
+
+        Of the ids of a loaded .user or .item file RecBole compares the number with the first interval's lower
+        end alone: ``[20,inf);[1,5]`` lost those with 1 to 5, and ``(0,inf)`` kept those without any.
+        """
+        if inter_interval is None:
+            return set()
+        ids = inter_num.keys() | (() if feat is None else set(feat[field].values))
+        return {one for one in ids if not self._within_intervals(inter_num[one], inter_interval)}

@@ -293,7 +293,7 @@ PYTHON_ONLY = {
     "NUL": ({}, "user_id:token\titem_id:token\na\0a\t1\nb\t2\n"),
     "beyond 2**53": ({}, "user_id:token\titem_id:token\tx:float\na\t1\t1700000000123456789\nb\t2\t.5\n"),
     "booleans with a gap": ({}, "user_id:token\titem_id:token\tx:float\na\t1\tTrue\nb\t2\t\nc\t1\tFalse\n"),
-    "unusual numbers": ({}, "user_id:token\titem_id:token\tx:float\na\t1\t1_000\nb\t2\t٣\nc\t2\t1e400\n"),
+    "unusual numbers": ({}, "user_id:token\titem_id:token\tx:float\na\t1\t1\nb\t2\t٣\nc\t2\t1e400\n"),
     "rows that are not there": ({}, 'user_id:token\titem_id:token\na\t1\n""\n\xa0\nb\t2\n'),
 }
 
@@ -405,6 +405,13 @@ FAULTS = {
         "user_id:token\titem_id:token\tv:float_seq\na\t1\t2 3\nb\t2\t2 x\n",
         3,
         "'2 x' in the column 'v'",
+        "a number",
+    ),
+    "underscores": (HEAD + "a\t1\t2\nb_2\t2\t1_0\n", 3, "'1_0' in the column 'rating'", "a number"),
+    "an underscore in a sequence": (
+        "user_id:token\titem_id:token\tv:float_seq\na\t1\t2 3\nb\t2\t2 1_0\n",
+        3,
+        "'2 1_0' in the column 'v'",
         "a number",
     ),
     "empty": ("", 1, "an empty file", "a header"),
@@ -630,3 +637,23 @@ def test_any_text_is_read_as_recbole_reads_it_or_refused(shared: Config, rows: s
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """Return one configuration for all examples of a property; each example rewrites the file."""
     return make_config(tmp_path_factory.mktemp("shared"))
+
+
+# a has 3 rows, b has 2, c has 1, d none.
+COUNTS = {
+    "the higher interval first": ("[3,inf);[1,1]", ["a", "c"]),
+    "the lower interval first": ("[1,1];[3,inf)", ["a", "c"]),
+    "one": ("[2,3]", ["a", "b"]),
+    "none left out": ("[0,inf)", ["a", "b", "c", "d"]),
+    "those with a row": ("(0,inf)", ["a", "b", "c"]),
+}
+
+
+@pytest.mark.parametrize(("interval", "kept"), COUNTS.values(), ids=COUNTS)
+def test_items_with_a_file_are_filtered_by_all_intervals(
+    tmp_path: Path, interval: str, kept: list[str]
+) -> None:
+    rows = "".join(f"u{n}\t{item}\n" for n, item in enumerate("aaabbc"))
+    write_files(tmp_path, inter="user_id:token\titem_id:token\n" + rows, item="item_id:token\na\nb\nc\nd\n")
+    found = Fast(make_config(tmp_path, item_inter_num_interval=interval))
+    assert sorted(found.field2id_token["item_id"][1:]) == kept
