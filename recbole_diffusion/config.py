@@ -33,6 +33,7 @@ from recbole_diffusion.options.negatives import (
     samplers_of,
     takes_none,
 )
+from recbole_diffusion.options.of_kinds import check_transform, unread_by
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.recbole import REFUSED, REPLACED_WHOLE
 from recbole_diffusion.options.split import SplitOptions
@@ -239,7 +240,13 @@ class Config(RecBoleConfig):
     def _unread(self) -> dict[str, str]:
         """Return the options without effect, each with the reason."""
         solved = self.model_class.type == ModelType.TRADITIONAL  # of RecBole: EASE, ItemKNN, ...
-        reasons = unread(self.options) | (SolvedOptions().unread() if solved else {})
+        standard = self.internal_config_dict
+        reasons = {
+            name: reason
+            for name, reason in unread_by(self.model, self.model_class).items()
+            if self.given.get(name) != standard.get(name)
+        }
+        reasons |= unread(self.options) | (SolvedOptions().unread() if solved else {})
         if self.given.get("train_neg_sample_args") not in (None, "None"):
             if solved or self.model_class.computed_when_made:
                 reasons["train_neg_sample_args"] = "no gradient steps are taken"
@@ -300,6 +307,7 @@ class Config(RecBoleConfig):
             self.notes.append(note)
         recbole_ranges.check(final, self.model_class, self.internal_config_dict)
         model_needs.check(final, self.model_class, by_user)
+        check_transform(final, self.model_class)
 
     def _set_default_parameters(self) -> None:
         given = self.final_config_dict["data_path"]

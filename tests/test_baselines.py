@@ -100,6 +100,25 @@ def test_value_metrics_of_labelled_rows(tmp_path):
     assert result["test"]["mae"] <= result["test"]["rmse"]
 
 
+@pytest.mark.parametrize(
+    ("model", "metrics", "told"),
+    [
+        (
+            "BPR",
+            ["LogLoss", "MAE", "AUC"],
+            "logloss, mae compare scores with labels 0 and 1, but those of BPR",
+        ),
+        ("BPR", ["AUC"], None),
+        ("NeuMF", ["LogLoss", "MAE"], None),  # its scores are probabilities
+    ],
+)
+def test_errors_of_scores_that_are_no_probabilities_are_told_once(checkerboard, caplog, model, metrics, told):
+    given = {"epochs": 2, "metrics": metrics, "valid_metric": metrics[0], "eval_args": {"mode": "uni5"}}
+    run(model, overrides={**checkerboard.overrides, **given})
+    assert caplog.text.count("are no probabilities: they go from -") == (told is not None)
+    assert (told or "") in caplog.text
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """The options of runs on the data set ``small``: 30 users with 12 of 40 items each, rated and in time."""

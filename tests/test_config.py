@@ -320,6 +320,25 @@ REFUSED = [
     ({"eval_args": {"split": {"LS": "train_only"}}}, "LS: valid_and_test"),
     ({"eval_args": {"order": "XX"}}, "'eval_args.order' is 'XX'"),
     ({"eval_args": {"group_by": "users"}}, "'eval_args.group_by' is 'users'"),
+    ({"eval_args": {"group_by": "User"}}, "'eval_args.group_by' is 'User'; it takes user or none"),
+    ({"normalize_field": "rating"}, "'normalize_field' is 'rating'; it takes a list of names of columns"),
+    ({"numerical_features": "price"}, "'numerical_features' is 'price'; it takes a list"),
+    ({"alias_of_item_id": "near"}, "'alias_of_item_id' is 'near'; it takes a list"),
+    ({"seq_len": 5}, "'seq_len' is 5; it takes a whole number from 1 by column"),
+    ({"seq_len": {"title": 0}}, "'seq_len' is {'title': 0}"),
+    ({"discretization": ["price"]}, "'discretization' is .*; it takes a method by column"),
+    ({"discretization": {"price": {"method": "XX"}}}, "'discretization.price' is {'method': 'XX'}"),
+    ({"discretization": {"price": {"method": "ED"}}}, "bucket: a whole number from 1"),
+    ({"discretization": {"price": {"method": "LD"}}}, "add it there, such as numerical_features: .price."),
+    (
+        {"discretization": {"rating": {"method": "LD"}}, "numerical_features": ["rating"]},
+        "discretization names the column 'rating', which is read as the number that it is",
+    ),
+    ({"transform": "crop"}, "'transform' is 'crop'; it takes mask_itemseq"),
+    ({"transform": "crop_itemseq", "eta": 0.6}, "but TVDiff does not read the sequences that it makes"),
+    ({"model": "SASRec", "transform": "mask_itemseq"}, "but SASRec does not read the sequences"),
+    ({"model": "BERT4Rec", "transform": None}, "'transform' is None; it takes mask_itemseq with BERT4Rec"),
+    ({"transform": "user_defined"}, "RecBole's class of this name is empty"),
     ({"eval_args": {"mode": "ful"}}, "'eval_args.mode' is 'ful'"),
     ({"eval_args": {"mode": "uni0"}}, "'eval_args.mode' is 'uni0'"),
     ({"eval_args": {"mode": {"tset": "full"}}}, "'eval_args.mode' is {'tset'"),
@@ -390,8 +409,9 @@ ACCEPTED = [
     {"eval_args": {"split": {"RS": [0.8, 0, 0.2]}, "group_by": "None"}},
     {"eval_args": {"split": {"LS": "valid_only"}}},
     {"metrics": ["TailPercentage"], "tail_ratio": 0.2},
-    {"transform": "crop_itemseq", "eta": 0.6},
-    {"transform": "reorder_itemseq", "beta": 0.9},
+    {"seq_len": {"title": 5}, "numerical_features": ["price"], "normalize_field": ["price"]},
+    {"numerical_features": ["price"], "discretization": {"price": {"method": "ED", "bucket": 5}}},
+    {"numerical_features": ["rating"], "discretization": {"rating": {"method": "LD"}}, "rating_scale": None},
     {"additional_feat_suffix": "text", "load_col": {"inter": "*", "text": "*"}},
     {"benchmark_filename": ["train", "test"], "eval_args": {"split": None}},
 ]
@@ -463,10 +483,33 @@ def test_template_options_without_effect_are_told_in_one_note():
             {"train_neg_sample_args": {"distribution": "popularity"}},
             "train_neg_sample_args (CNSDiff draws its negatives itself, if it needs any)",
         ),
+        ("EASE", {"shuffle": False}, "shuffle (no gradient steps are taken)"),
+        ("BPR", {"MAX_ITEM_LIST_LENGTH": 5}, "MAX_ITEM_LIST_LENGTH (BPR reads no sequences)"),
+        ("TVDiff", {"require_pow": True}, "require_pow (the loss of TVDiff has no such penalty)"),
+        ("FM", {"kg_reverse_r": True}, "kg_reverse_r (FM reads no graph of knowledge)"),
+        (
+            "EASE",
+            {"numerical_features": ["rating"]},
+            "numerical_features (EASE embeds no columns of numbers)",
+        ),
     ],
 )
 def test_what_a_model_does_not_read_of_training_is_told(model, given, names):
     assert f"no effect of {names}" in make(model, **given).notes
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        ("SASRec", {"MAX_ITEM_LIST_LENGTH": 5}),
+        ("LightGCN", {"require_pow": True}),
+        ("CKE", {"kg_reverse_r": True}),
+        ("FM", {"numerical_features": ["rating"]}),
+        ("BPR", {"shuffle": False, "require_pow": False, "MAX_ITEM_LIST_LENGTH": 50}),  # the defaults
+    ],
+)
+def test_what_a_kind_of_model_reads_is_not_told(model, given):
+    assert not [note for note in make(model, **given).notes if "no effect" in note]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ RecBole reads with ``engine="python"`` and checks nothing. This is what it does 
 Files that the two engines read differently are read by the Python engine: a single column, lines that start
 with a blank or end in a bare carriage return, NUL, numbers from 2**53 (unless the whole column is int64) and
 numbers that only Python reads (digits of other scripts).
+
+Longer than most files: reading, and the place of each fault.
 """
 
 import codecs

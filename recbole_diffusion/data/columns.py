@@ -75,7 +75,12 @@ def check_value_filters(dataset: Any) -> None:
                 f"val_interval names the column {field!r}, which is not loaded; add it to load_col, such as "
                 f"{{inter: [{dataset.uid_field}, {dataset.iid_field}, {field}]}}"
             )
-        numbers = "float" in dataset.field2type[field].value
+        if dataset.field2type[field].value.endswith("seq"):
+            raise UsageError(
+                f"val_interval names the column {field!r}, which is {dataset.field2type[field].value}; it "
+                "takes columns of one number or token a row (float, token)"
+            )
+        numbers = dataset.field2type[field] == FeatureType.FLOAT
         if numbers == isinstance(allowed, list):
             takes = (
                 "an interval in quotes, such as '[3,inf)'" if numbers else "a list of tokens, such as [a, b]"
@@ -84,6 +89,33 @@ def check_value_filters(dataset: Any) -> None:
                 f"val_interval.{field} is {allowed!r}, but the column {field!r} is "
                 f"{dataset.field2type[field].value}; it takes {takes}"
             )
+        if not numbers:
+            _tell_absent(dataset, field, list(map(str, allowed)))
+
+
+def _tell_absent(dataset: Any, field: str, tokens: list[str]) -> None:
+    """Warn of tokens of ``val_interval`` that no row has: a slip there keeps too few rows in silence."""
+    there = {str(one) for feat in dataset.field2feats(field) for one in feat[field].unique()}
+    if absent := [one for one in tokens if one not in there]:
+        dataset.logger.warning(
+            "val_interval.%s has %s that no row of data set %r has: %s",
+            *(field, counted(len(absent), "token"), dataset.dataset_name, ", ".join(absent[:5])),
+        )
+
+
+def tell_without_features(dataset: Any) -> None:
+    """Warn of interactions that stay although their user or item has no row in a loaded file."""
+    frame, without = dataset.inter_feat, np.zeros(len(dataset.inter_feat), bool)
+    for feat, field in ((dataset.user_feat, dataset.uid_field), (dataset.item_feat, dataset.iid_field)):
+        if feat is not None:
+            without |= ~frame[field].isin(feat[field]).to_numpy()
+    if count := int(without.sum()):
+        dataset.logger.warning(
+            "%d of the %s of data set %r %s a user or an item without a row in the .user or .item file that "
+            "load_col names, or none that val_interval leaves: filter_inter_by_user_or_item is false, so "
+            "they stay, with the mean for each number of that row",
+            *(count, counted(len(frame), "interaction"), dataset.dataset_name, agreeing(count, "have")),
+        )
 
 
 def drop_rows_without_ids(dataset: Any) -> None:

@@ -170,7 +170,11 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         """Count the zeros of a column of labels that the options leave out without naming it."""
         label, left_out = self.label_field, (self.config["unload_col"] or {}).get("inter", ())
         if header.get(label) == FeatureType.FLOAT and label not in wanted and label not in left_out:
-            values = file.read(header, [label], rows)[label]
+            try:
+                values = file.read(header, [label], rows)[label]
+            except ValueError:
+                file.check_numbers(header, [label], self.config["seq_separator"])
+                raise
             if values.isin([-1, 0, 1]).all():
                 zeros, total = self.unread_labels
                 self.unread_labels = zeros + int((values < 1).sum()), total + rows
@@ -211,6 +215,8 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
 
     def _filter_inter_by_user_or_item(self) -> None:
         before = len(self.inter_feat)
+        if not self.config["filter_inter_by_user_or_item"]:
+            columns.tell_without_features(self)
         super()._filter_inter_by_user_or_item()
         if gone := before - len(self.inter_feat):
             self.logger.warning(

@@ -1,6 +1,7 @@
 """Checks that the scores of an evaluation can be ranked: finite, and not equal for all items."""
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -44,6 +45,8 @@ class ScoreCheck:
         self.when, self.advice = when, advice
         self._equal: set[bool | None] = set()
         self._flat = True  # no batch of a full ranking has shown a user with different scores
+        self._ends = (0.0, 1.0)  # that the scores of labelled rows lie between
+        self._labels_only = True  # all labels are 0 or 1
 
     def finite(self, scores: Tensor) -> None:
         """Check a batch of scores before items are masked, of any shape.
@@ -60,6 +63,29 @@ class ScoreCheck:
     def add(self, equal: bool | None) -> None:
         """Add ``RankedBatch.equal`` of a batch."""
         self._equal.add(equal)
+
+    def add_labelled(self, scores: Tensor, labels: Tensor) -> None:
+        """Add scores and labels of single rows, both [rows]."""
+        low, high = self._ends
+        self._ends = min(low, scores.min().item()), max(high, scores.max().item())
+        self._labels_only = self._labels_only and bool(((labels == 0) | (labels == 1)).all())
+
+    def no_probabilities(self, metrics: Iterable[str]) -> str:
+        """Return what is wrong with metrics of probabilities, in words; an empty string if nothing is.
+
+        Args:
+            metrics: names of what is computed, lower case.
+        """
+        wanted = [name for name in ("logloss", "mae", "rmse") if name in metrics]
+        if self._ends == (0.0, 1.0) or not self._labels_only or not wanted:
+            return ""
+        low, high = self._ends
+        cut = "; logloss cuts them to that range" if "logloss" in wanted else ""
+        return (
+            f"{', '.join(wanted)} {agreeing(len(wanted), 'compare')} scores with labels 0 and 1, but those "
+            f"of {self.name} are no probabilities: they go from {low:.4g} to {high:.4g}{cut}; take auc, "
+            "which reads their order alone, or a model that predicts probabilities"
+        )
 
     def end(self) -> None:
         """Check the evaluation as a whole.

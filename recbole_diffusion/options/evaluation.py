@@ -194,7 +194,8 @@ def _check_eval_args(given: Any, pre_split: bool) -> None:
             "{RS: [0.8, 0.1, 0.1]} or {TS: [...]} with three shares, of which that of validation or that of "
             f"test may be 0, or {{LS: {' | '.join(LEAVE_ONE_OUT)}}}",
         )
-    if str(given["group_by"]).lower() not in ("user", "none"):
+    group_by = given["group_by"]
+    if group_by != "user" and str(group_by).lower() != "none":
         raise refusal("eval_args.group_by", given["group_by"], "user or none")
     if given["order"] not in ("RO", "TO"):
         raise refusal("eval_args.order", given["order"], "RO (random) or TO (by time)")

@@ -95,7 +95,7 @@ class GeneralOptions:
 
 
 # Options that gradient steps alone read.
-OF_STEPS = ("learning_rate", "learner", "weight_decay", "clip_grad_norm", "train_batch_size")
+OF_STEPS = ("learning_rate", "learner", "weight_decay", "clip_grad_norm", "train_batch_size", "shuffle")
 
 
 class SolvedOptions:

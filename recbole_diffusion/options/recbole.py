@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.options.column_options import check_columns
 from recbole_diffusion.options.declare import refusal, type_text
 from recbole_diffusion.options.evaluation import EVAL_ARGS
 from recbole_diffusion.options.intervals import intervals_of, is_interval
@@ -238,6 +239,7 @@ def check_data_options(final: Mapping[str, Any]) -> None:
     for name in ("load_col", "unload_col"):
         _check_columns(name, final.get(name), final.get("additional_feat_suffix"))
     _check_filters(final)
+    check_columns(final)
     try:
         codecs.lookup(final.get("encoding") or "utf-8")
     except (LookupError, TypeError):

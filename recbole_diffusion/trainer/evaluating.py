@@ -24,6 +24,8 @@ from recbole_diffusion.trainer.run_state import RunState
 class Evaluating(RunState):
     """RecBole's evaluation, with scores that are checked before anything is ranked by them."""
 
+    _told = ""  # the last warning on scores, which is not repeated after each epoch
+
     def evaluate(
         self,
         eval_data: Any,
@@ -58,6 +60,7 @@ class Evaluating(RunState):
                 else:
                     result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
                 check.end()
+                self._tell_once(check.no_probabilities({name.partition("@")[0] for name in result}))
             finally:
                 collector.end()
         if undefined := [name for name, value in result.items() if math.isnan(value)]:
@@ -113,7 +116,14 @@ class Evaluating(RunState):
         interaction, scores, *positives = super()._neg_sample_batch_eval(batched_data)
         ranked, rows = self.config["eval_type"] == EvaluatorType.RANKING, batched_data[1]
         self._check_finite(scores[rows, interaction[self.config["ITEM_ID_FIELD"]]] if ranked else scores)
+        if not ranked and self.eval_collector.check is not None:
+            self.eval_collector.check.add_labelled(scores, interaction[self.config["LABEL_FIELD"]])
         return interaction, scores, *positives
+
+    def _tell_once(self, text: str) -> None:
+        if text and not self._told:
+            self.logger.warning(text)
+            self._told = text
 
     def _check_finite(self, scores: torch.Tensor) -> None:
         if self.eval_collector.check is not None:

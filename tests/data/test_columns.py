@@ -317,3 +317,34 @@ def test_options_for_columns_that_are_not_there_are_told(toy, caplog):
 def test_a_scale_without_ratings_is_told(toy, caplog, options, told):
     made(toy(), rating_scale=[1, 5], **options)
     assert ("no effect of rating_scale: data set 'toy' has no ratings here" in caplog.text) == told
+
+
+def test_what_val_interval_cannot_filter_is_refused_or_told(toy, tmp_path, caplog):
+    options = toy()
+    items = ["item_id:token\tkinds:token_seq", *(f"i{number}\ta b" for number in range(20))]
+    (tmp_path / "data/toy/toy.item").write_text("\n".join(items) + "\n")
+    loaded = {"load_col": {"inter": [*PAIR, "place"], "item": ["item_id", "kinds"]}}
+    message = "val_interval names the column 'kinds', which is token_seq; it takes columns of one number or"
+    with pytest.raises(UsageError, match=message):
+        made(options, **loaded, val_interval={"kinds": ["a"]})
+    found = made(options, **loaded, val_interval={"place": ["NO", "SW", 12]})
+    assert "val_interval.place has 1 token that no row of data set 'toy' has: SW" in caplog.text
+    assert len(found.inter_feat) == 80
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_interactions_without_features_are_told_whether_they_go_or_stay(toy, tmp_path, caplog, dropped):
+    options = toy()
+    items = ["item_id:token\tyear:float", *(f"i{number}\t{1980 + number}" for number in range(20))]
+    (tmp_path / "data/toy/toy.item").write_text("\n".join(items) + "\n")
+    given = {"load_col": {"inter": PAIR, "item": ["item_id", "year"]}, "val_interval": {"year": "[1990,inf)"}}
+    found = made(options, **given, filter_inter_by_user_or_item=dropped)
+    early = sum((row // 12 + row % 12) % 20 < 10 for row in range(120))
+    assert len(found.inter_feat) == (120 - early if dropped else 120)
+    what = "are left out" if dropped else "have a user or an item without a row"
+    assert f"{early} of the 120 interactions of data set 'toy' {what}" in caplog.text
+
+
+def test_a_label_that_is_not_loaded_and_no_number_is_named_with_its_line(toy):
+    with pytest.raises(UsageError, match=r"toy.inter, line 5: found 'no' in the column 'label'"):
+        made(toy(values={(3, "label"): "no"}), load_col={"inter": PAIR})
