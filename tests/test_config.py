@@ -498,6 +498,13 @@ def test_what_a_model_does_not_read_of_training_is_told(model, given, names):
     assert f"no effect of {names}" in make(model, **given).notes
 
 
+def test_epochs_without_a_validation_are_told():
+    said = "eval_step is 5, but epochs 3: no epoch is validated on the way"
+    assert said in " ".join(make("BPR", eval_step=5, epochs=3).notes)
+    for model, given in (("BPR", {"eval_step": 3, "epochs": 3}), ("EASE", {"eval_step": 5, "epochs": 3})):
+        assert "no epoch is validated" not in " ".join(make(model, **given).notes)
+
+
 @pytest.mark.parametrize(
     ("model", "given"),
     [

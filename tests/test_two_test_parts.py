@@ -426,6 +426,27 @@ def test_a_resume_takes_no_epochs_back(finished):
     assert [(finished / name).read_bytes() for name in kept] == before
 
 
+def test_a_resume_takes_no_patience_back(checkerboard, tmp_path):
+    """A run that waited and went on, or ended, would have ended before with less patience."""
+    folder = tmp_path / "run"
+    given = {"epochs": 9, "stopping_step": 3, "learning_rate": 0.3, "valid_metric": "NDCG@10"}
+    given["run_dir"] = str(folder)
+    run("BPR", overrides={**checkerboard.overrides, **given})
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    best, wait, longest = -1.0, 0, 0
+    for line in lines[:-1]:  # after the last one, nothing went on
+        score = line["valid"]["ndcg@10"]
+        best, wait = (score, 0) if score >= best else (best, wait + 1)
+        longest = max(longest, wait)
+    assert 0 < longest <= 3, "the example is to wait for a while"
+    before = (folder / "config.yaml").read_bytes(), (folder / "checkpoint.pt").read_bytes()
+    message = rf"went on after {longest} validations? without a new best.*--stopping_step={longest} or more"
+    with pytest.raises(UsageError, match=message):
+        run(resume=folder, overrides={"stopping_step": longest - 1})
+    assert ((folder / "config.yaml").read_bytes(), (folder / "checkpoint.pt").read_bytes()) == before
+    assert run(resume=folder, overrides={"stopping_step": longest})["best_epoch"] >= 0
+
+
 def test_a_damaged_checkpoint_is_refused_and_the_best_still_loads(finished, checkerboard):
     content = (finished / "checkpoint.pt").read_bytes()
     (finished / "checkpoint.pt").write_bytes(content[: len(content) // 2])

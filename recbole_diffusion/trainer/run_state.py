@@ -1,13 +1,14 @@
 """What a run is and keeps: its folder, its checkpoints, its exact resume."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from recbole_diffusion.data.fingerprint import differences
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.evaluation.metrics import RunEvaluator
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.storage.run_folder import RunFolder
@@ -173,6 +174,13 @@ class RunState(MirrorGradient, Divided):
                 f"{self.epochs}: a resume cannot take epochs back; give --epochs={self.start_epoch} or more, "
                 "or start a new run"
             )
+        waited = self.longest_wait(json.loads(state["records"])[:-1])
+        if waited > self.stopping_step:  # the same: training would have ended before
+            raise UsageError(
+                f"the run in {self.folder.path} went on after {counted(waited, 'validation')} without a new "
+                f"best, more than a stopping_step of {self.stopping_step} allows: a resume cannot take "
+                f"epochs back; give --stopping_step={waited} or more, or start a new run"
+            )
         self.cur_step, self.best_epoch = state["cur_step"], state["best_epoch"]
         self.finished = self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
         self.best_valid_score = state["best_valid_score"]
@@ -187,6 +195,17 @@ class RunState(MirrorGradient, Divided):
             generator.set_state(state["loader"].cpu())
         checkpoint.restore_random_state(state["random"])
         self.folder.write_metrics(self.records)
+
+    def longest_wait(self, records: list[dict[str, Any]]) -> int:
+        """Return the most validations one after the other without a new best, by the records of epochs."""
+        name, sign = self.config.general.valid_metric.lower(), 1 if self.valid_metric_bigger else -1
+        best, wait, longest = -math.inf, 0, 0
+        for record in records:
+            if name in (record.get("valid") or {}):
+                score = sign * record["valid"][name]
+                best, wait = (score, 0) if score >= best else (best, wait + 1)
+                longest = max(longest, wait)
+        return longest
 
     def _remedy(self) -> str:
         return checkpoint.remedy(self.folder.checkpoint)

@@ -341,6 +341,10 @@ class StagedTrainer(RunMixin, _StageSteps):
             else self.best_epoch
         )
 
+    def longest_wait(self, records: list[dict[str, Any]]) -> int:  # noqa: ARG002
+        """Return 0: each stage has early stopping of its own."""
+        return 0
+
     def restore_trainer(self, state: dict[str, Any], train_data: Any) -> Any:
         """Set the stage of a checkpoint; return its loader."""
         self.part = train_data._dataset
