@@ -226,6 +226,22 @@ def refuse_gaps(dataset: Any, field: str, why: str) -> None:
         )
 
 
+def refuse_infinite(dataset: Any, field: str) -> None:
+    """Refuse numbers that float32 holds as infinite, from which losses and errors become NaN or infinite.
+
+    Raises:
+        UsageError: there is one.
+    """
+    values = dataset.inter_feat[field].to_numpy(np.float64)
+    wrong = np.flatnonzero(np.abs(values) > np.finfo(np.float32).max)
+    if len(wrong):
+        raise UsageError(
+            f"{dataset.places_of(wrong)}: {values[wrong[0]]:g} in the column {field!r} "
+            f"({counted(len(wrong), 'such row')}) is no number to compute with; correct it, or leave these "
+            f"rows out with val_interval: {{{field}: '(-1e38,1e38)'}}"
+        )
+
+
 def labels_are_read(config: Any) -> bool:
     """Return whether a run reads the labels of its interactions, in training or evaluation.
 

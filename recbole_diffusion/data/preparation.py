@@ -184,6 +184,7 @@ def _tell_ignored(config: Any, dataset: Any) -> None:
     else:
         ignored = []
     _tell_unread_scale(config, dataset)
+    _tell_filled(config, dataset)
     if ignored:
         logging.getLogger().warning("%s: no effect of %s", why, ", ".join(ignored))
     drawn = ("shift_seed",) if config.split.valid_shift != "popularity" else ()  # which draws with it too
@@ -207,6 +208,19 @@ def _tell_unread_scale(config: Any, dataset: Any) -> None:
             "and leave it out of unused_col",
             *(config["dataset"], column),
         )
+
+
+def _tell_filled(config: Any, dataset: Any) -> None:
+    """Warn of numbers that no file gives, which RecBole fills with the mean of their column."""
+    for name, missing in getattr(dataset, "gaps", {}).items():
+        unused = ((config["unused_col"] or {}).get("inter") or (), config["TIME_FIELD"])
+        if name not in unused[0] and name != unused[1]:  # times that are read have no gaps
+            count = int(missing.sum())
+            logging.getLogger().warning(
+                "data set %r: %s no value in the column %r and %s the mean of the others; leave these rows "
+                "out with val_interval: {%s: '(-inf,inf)'}, or write the values",
+                *(config["dataset"], counted(count, "row", "have"), name, agreeing(count, "get"), name),
+            )
 
 
 def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:

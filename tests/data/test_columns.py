@@ -348,3 +348,21 @@ def test_interactions_without_features_are_told_whether_they_go_or_stay(toy, tmp
 def test_a_label_that_is_not_loaded_and_no_number_is_named_with_its_line(toy):
     with pytest.raises(UsageError, match=r"toy.inter, line 5: found 'no' in the column 'label'"):
         made(toy(values={(3, "label"): "no"}), load_col={"inter": PAIR})
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_numbers_that_are_filled_with_the_mean_are_told(toy, caplog, filtered):
+    empty = {(row, "rating"): "" for row in (3, 14, 60)}
+    given = {"val_interval": {"rating": "(-inf,inf)"}} if filtered else {}
+    prepared(toy(values=empty), load_col={"inter": [*PAIR, "rating"]}, LABEL_FIELD="none", **given)
+    said = "data set 'toy': 3 rows have no value in the column 'rating' and get the mean of the others"
+    assert (said in caplog.text) != filtered
+
+
+@pytest.mark.parametrize("value", ["inf", "-1e39"])
+def test_infinite_numbers_are_refused_with_their_lines(toy, value):
+    options = {**toy(values={(3, "rating"): value}), "load_col": {"inter": [*PAIR, "rating"]}}
+    message = r"toy.inter, line 5: .* in the column 'rating' \(1 such row\) is no number to compute with"
+    with pytest.raises(UsageError, match=message):
+        made(options)
+    assert len(made(options, val_interval={"rating": "(-1e38,1e38)"}).inter_feat) == 119

@@ -547,7 +547,7 @@ def test_ids_that_are_numbers_are_the_tokens_of_the_file(tmp_path: Path, tokens:
         load_both(make_config(tmp_path))
 
 
-INTERVALS = ["[0,inf)", "(-1,inf)", "(0,inf)", "[2,inf)", "[0,3]", "[1,2];[4,inf)", None]
+INTERVALS = ["[0,inf)", "(-1,inf)", "(0.5,inf)", "[2,inf)", "[0,3]", "[1,2];[4,inf)", None]
 
 
 @pytest.mark.parametrize("users", INTERVALS)
