@@ -313,7 +313,8 @@ class Config(RecBoleConfig):
             self.notes.append(note)
         recbole_ranges.check(final, self.model_class, self.internal_config_dict)
         model_needs.check(final, self.model_class, by_user)
-        check_transform(final, self.model_class)
+        if not self.stored:  # an earlier run was trained with it
+            check_transform(final, self.model_class)
 
     def _set_default_parameters(self) -> None:
         given = self.final_config_dict["data_path"]

@@ -8,6 +8,7 @@ import pytest
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.keys_read import keys_read_by
+from recbole_diffusion.options.of_kinds import check_transform
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.registry import model_class
 from recbole_diffusion.storage import yaml_io
@@ -377,6 +378,18 @@ REFUSED = [
 def test_a_wrong_option_is_refused(overrides, message):
     with pytest.raises(UsageError, match=message):
         make(**overrides)
+
+
+@pytest.mark.parametrize("name", ["crop_itemseq", "mask_itemseq", None])
+@pytest.mark.parametrize("base", ["SASRec", "BERT4Rec"])
+def test_a_model_from_elsewhere_takes_any_transform(base, name):
+    """It may read the new sequences by their name in the batch, or make its own."""
+    check_transform({"model": "Own", "transform": name}, type("Own", (model_class(base),), {}))
+
+
+def test_an_earlier_run_keeps_its_transform():
+    given = {"transform": "inverse_itemseq", "train_neg_sample_args": None}
+    assert Config("SASRec", "ml-100k", overrides=given, stored=True)["transform"] == "inverse_itemseq"
 
 
 @pytest.mark.parametrize(

@@ -237,8 +237,9 @@ def refuse_infinite(dataset: Any, field: str) -> None:
     if len(wrong):
         raise UsageError(
             f"{dataset.places_of(wrong)}: {values[wrong[0]]:g} in the column {field!r} "
-            f"({counted(len(wrong), 'such row')}) is no number to compute with; correct it, or leave these "
-            f"rows out with val_interval: {{{field}: '(-1e38,1e38)'}}"
+            f"({counted(len(wrong), 'such row')}) is no number to compute with; correct it, take the column out "
+            f"of load_col if nothing reads it, or leave these rows out with val_interval: {{{field}: "
+            "'(-1e38,1e38)'}"
         )
 
 
@@ -271,11 +272,11 @@ def _refuse_overwritten(config: Any, dataset: Any, label: str, metrics: set[str]
     Raises:
         UsageError: a row has another one.
     """
-    mode = next(iter(config["eval_args"]["mode"].values()))
+    drawn = [mode for mode in config["eval_args"]["mode"].values() if mode.startswith(("uni", "pop"))]
     others = int((dataset.inter_feat[label] != 1).sum())
-    if metrics and others and mode.startswith(("uni", "pop")):
+    if metrics and others and drawn:
         raise UsageError(
-            f"eval_args.mode {mode} gives each held-out row the label 1 and each drawn one 0, but "
+            f"eval_args.mode {drawn[0]} gives each held-out row the label 1 and each drawn one 0, but "
             f"{others} of {counted(len(dataset.inter_feat), 'row')} of data set {config['dataset']!r} have "
             f"another in {label!r}: {', '.join(sorted(metrics))} would be of labels that nobody gave; set "
             "eval_args.mode labeled"

@@ -270,8 +270,10 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         numbers = [
             name for name in frame if self.field2type[name] == FeatureType.FLOAT and frame[name].isna().any()
         ]
-        for name in (name for name in frame if self.field2type[name] == FeatureType.FLOAT):
-            columns.refuse_infinite(self, name)
+        unused = (self.config["unused_col"] or {}).get("inter") or ()
+        for name in frame if not self.config.stored else ():  # an earlier run was trained with them
+            if self.field2type[name] == FeatureType.FLOAT and name not in unused:
+                columns.refuse_infinite(self, name)
         self.gaps = {name: frame[name].isna().to_numpy() for name in numbers}
         super()._fill_nan()
 

@@ -12,6 +12,7 @@ OF_SEQUENCES = ("MAX_ITEM_LIST_LENGTH", "LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD",
 OF_GRAPHS = ("kg_reverse_r", "entity_kg_num_interval", "relation_kg_num_interval")
 OF_FEATURES = ("numerical_features", "discretization")
 WITH_FEATURES = (ModelType.CONTEXT, ModelType.SEQUENTIAL, ModelType.DECISIONTREE)
+OURS = ("recbole", "recbole_diffusion")  # packages of models whose code is known
 # The column that each transform adds to a batch, by the name under which a model reads it.
 ADDED = {
     "mask_itemseq": "MASK_ITEM_SEQ",
@@ -48,6 +49,8 @@ def _read(model_class: type[Any]) -> frozenset[str]:
 def check_transform(final: Mapping[str, Any], model_class: type[Any]) -> None:
     """Check ``transform``: it adds a column of changed sequences to a batch, which few models read.
 
+    A model from elsewhere may read that column by any name, or make its own: only RecBole's and ours are judged.
+
     Raises:
         UsageError: no such name, or one that the model does not read, or none although it reads one.
     """
@@ -61,6 +64,8 @@ def check_transform(final: Mapping[str, Any], model_class: type[Any]) -> None:
             "transform is 'user_defined', but RecBole's class of this name is empty; give "
             "recbole.data.transform.UserDefinedTransform a __call__ of your own, or leave transform out"
         )
+    if name == "user_defined" or model_class.__module__.partition(".")[0] not in OURS:
+        return
     needed = [one for one, column in ADDED.items() if column in read]
     if needed and name not in needed:
         raise refusal("transform", name, f"{needed[0]} with {final['model']}, which reads what it makes")

@@ -173,7 +173,7 @@ def complete(
 
 def reads_order(final: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return why a model of RecBole reads the order of rows in time, and what to do without; or None."""
-    if final["model"] not in ("DiffRec", "LDiffRec") or not final["time-aware"]:
+    if final["model"] not in ("DiffRec", "LDiffRec") or not final.get("time-aware"):
         return None
     return "time-aware weighs a user's items by their order in time", "set time-aware to False"
 

@@ -366,3 +366,10 @@ def test_infinite_numbers_are_refused_with_their_lines(toy, value):
     with pytest.raises(UsageError, match=message):
         made(options)
     assert len(made(options, val_interval={"rating": "(-1e38,1e38)"}).inter_feat) == 119
+    assert len(made(options, unused_col={"inter": ["rating"]}).inter_feat) == 120  # nothing computes with it
+
+
+def test_a_run_whose_column_has_infinite_numbers_that_it_does_not_read_is_used_further(toy):
+    """An earlier version has trained it; neither its data nor its options can be others now."""
+    options = {**toy(values={(3, "rating"): "inf"}), "load_col": {"inter": [*PAIR, "rating"]}}
+    assert len(create_dataset(Config("BPR", overrides=options, stored=True)).inter_feat) == 120
