@@ -237,8 +237,8 @@ def refuse_infinite(dataset: Any, field: str) -> None:
     if len(wrong):
         raise UsageError(
             f"{dataset.places_of(wrong)}: {values[wrong[0]]:g} in the column {field!r} "
-            f"({counted(len(wrong), 'such row')}) is no number to compute with; correct it, take the column out "
-            f"of load_col if nothing reads it, or leave these rows out with val_interval: {{{field}: "
+            f"({counted(len(wrong), 'such row')}) is no number to compute with; correct it, take the column "
+            f"out of load_col if nothing reads it, or leave these rows out with val_interval: {{{field}: "
             "'(-1e38,1e38)'}"
         )
 

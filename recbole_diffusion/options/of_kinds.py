@@ -49,7 +49,8 @@ def _read(model_class: type[Any]) -> frozenset[str]:
 def check_transform(final: Mapping[str, Any], model_class: type[Any]) -> None:
     """Check ``transform``: it adds a column of changed sequences to a batch, which few models read.
 
-    A model from elsewhere may read that column by any name, or make its own: only RecBole's and ours are judged.
+    A model from elsewhere may read that column by any name, or make its own: RecBole's and ours alone are
+    judged.
 
     Raises:
         UsageError: no such name, or one that the model does not read, or none although it reads one.
