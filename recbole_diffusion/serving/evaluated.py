@@ -90,7 +90,7 @@ def _tell_other_draw(run: Any, found: TestedParts) -> None:
         apart = [name for name in values if name in before and abs(before[name] - values[name]) > 1e-6]
         if sampled and apart:
             logger.warning(
-                "%s of %s is not that of result.json: an earlier version has drawn other items beside the "
-                "held-out ones",
+                "%s of %s is not that of result.json: an earlier version may have drawn other items beside "
+                "the held-out ones",
                 *(apart[0], part),
             )
