@@ -6,7 +6,7 @@
 #        it, and the test part counts every row: ratings of 1 to 3 are hits. Pop's metrics are equal to the last digit with and without the
 #        threshold, and others with val_interval, which drops the rows.
 # So:    a paper's "ratings of 4 and more are positive" set by `threshold` measures all ratings, in silence: 100,000 positives where
-#        55,375 are meant. `val_interval: {rating: "[4,inf)"}` is the option for it. With values as metrics (AUC, LogLoss) the label does count.
+#        55,375 are meant. `val_interval: {rating: "[4,inf)"}` is the option for it. With AUC or LogLoss in mode labeled the label does count.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

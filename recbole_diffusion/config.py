@@ -25,6 +25,7 @@ from recbole_diffusion.options import recbole as recbole_options
 from recbole_diffusion.options.declare import read_options, unread, unread_text
 from recbole_diffusion.options.general import GeneralOptions, SolvedOptions
 from recbole_diffusion.options.keys_read import keys_of_classes
+from recbole_diffusion.options.kind_options import check_transform, unread_by
 from recbole_diffusion.options.linear_term import check_on_validation
 from recbole_diffusion.options.negatives import (
     NegativeOptions,
@@ -33,7 +34,6 @@ from recbole_diffusion.options.negatives import (
     samplers_of,
     takes_none,
 )
-from recbole_diffusion.options.of_kinds import check_transform, unread_by
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.recbole import REFUSED, REPLACED_WHOLE
 from recbole_diffusion.options.split import SplitOptions

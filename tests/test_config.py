@@ -8,7 +8,7 @@ import pytest
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.keys_read import keys_read_by
-from recbole_diffusion.options.of_kinds import check_transform
+from recbole_diffusion.options.kind_options import check_transform
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.registry import model_class
 from recbole_diffusion.storage import yaml_io

@@ -57,7 +57,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
             without ``threshold``.
     """
 
-    reads_options: ClassVar[frozenset[str]] = frozenset({"time-aware"})
+    reads_options: ClassVar[frozenset[str]] = frozenset({"time-aware"})  # with it :class:`OrderedDataset`
     split_summary: dict[str, Any] | None = None
     kept_ratings: KeptRatings | None = None
     exposed_rows = 0
@@ -406,7 +406,7 @@ class OrderedDataset(InteractionDataset):
     order of time, int64; of equal times the earlier in the file is the first.
     """
 
-    reads_options = frozenset({"environments", "more_environments", "time-aware"})
+    reads_options = InteractionDataset.reads_options | {"environments", "more_environments"}
 
     def _why_times(self) -> str | None:
         asked = self.config.reads_order

@@ -21,7 +21,6 @@ from recbole_diffusion.compat import (
     recbole_datasets,
 )
 from recbole_diffusion.data.batches import settle_batches
-from recbole_diffusion.data.candidates import FixedCandidates
 from recbole_diffusion.data.columns import check_labels
 from recbole_diffusion.data.dataset import InteractionDataset, OrderedDataset
 from recbole_diffusion.data.labelled import LABEL
@@ -29,6 +28,7 @@ from recbole_diffusion.data.linked_items import LinkedItems
 from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.overlap import check_parts
 from recbole_diffusion.data.ratings import has_ratings
+from recbole_diffusion.data.sampled_candidates import FixedCandidates
 from recbole_diffusion.data.sampling import FastDraws, create_samplers, users_with_few
 from recbole_diffusion.data.train_loader import train_loader_class
 from recbole_diffusion.data.valid_shift import UNSHIFTED, together
