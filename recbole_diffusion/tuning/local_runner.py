@@ -25,15 +25,18 @@ def run_trials_here(context: SweepContext, trials: list[Trial], budget: float | 
         trials: the waiting trials.
         budget: seconds after which the rest of the trials is left waiting.
     """
+    from recbole_diffusion.model.full_rank import one_term_kept  # slow: torch
+
     began = time.time()
     use_threads(context.job["threads"])
-    for row in trials:
-        if budget is not None and time.time() - began >= budget:
-            return
-        row.state = RUNNING
-        _run_one(context, row, began, budget)
-        context.folder.write(context.record)
-        context.display.print_end(row)
+    with one_term_kept():
+        for row in trials:
+            if budget is not None and time.time() - began >= budget:
+                return
+            row.state = RUNNING
+            _run_one(context, row, began, budget)
+            context.folder.write(context.record)
+            context.display.print_end(row)
 
 
 def _run_one(context: SweepContext, row: Trial, began: float, budget: float | None) -> None:

@@ -47,6 +47,36 @@ def test_trials_run_here_and_each_is_the_run_that_its_options_give(checkerboard,
     assert alone["best_valid_score"] == one["score"]
 
 
+def test_trials_with_one_linear_term_compute_it_once_and_others_their_own(checkerboard, tmp_path, monkeypatch):
+    from recbole_diffusion.model import full_rank
+    from recbole_diffusion.quick_start import run
+
+    computed, plain = [], full_rank.linear_scores
+
+    def counted(interactions, penalties):
+        computed.append(float(penalties[1]))
+        return plain(interactions, penalties)
+
+    monkeypatch.setattr(full_rank, "linear_scores", counted)
+    overrides = {**checkerboard.overrides, "epochs": 1, "hidden_size": 4, "linear_term": "ease"}
+    overrides.pop("runs_path", None)
+    space = {"linear_reg_weight": {"choice": [5.0, 50.0]}, "linear_weight": {"choice": [0.5, 2.0]}}
+    settings = {"space": space, "search": "grid", "max_concurrent": 0, "final_seeds": 2}
+    found = sweep(
+        "TVDiff",
+        overrides=overrides,
+        dataset=overrides.pop("dataset", "checkerboard"),
+        settings={**settings, "sweep_dir": str(tmp_path / "sweep")},
+    )
+    winner = found["trials"][found["winner"]]
+    # One term for each regularisation of the search, one for the final runs.
+    assert computed == [5.0, 50.0, winner["options"]["linear_reg_weight"]]
+    alone = {**overrides, **found["options"], **winner["options"], "seed": winner["seed"]}
+    result = run("TVDiff", "checkerboard", test=False, overrides={**alone, "run_dir": str(tmp_path / "alone")})
+    assert result["best_valid_score"] == winner["score"]
+    assert len(computed) == 4  # outside of a sweep nothing is kept
+
+
 @pytest.mark.parametrize(("error", "tries"), [(RunError, 2), (UsageError, 1)])
 def test_a_trial_that_fails_is_tried_again_unless_it_was_refused(
     checkerboard, tmp_path, monkeypatch, error, tries
