@@ -54,8 +54,8 @@ _kept: dict[str, ByItems | ByUsers | Pruned] | None = None
 def one_term_kept() -> Iterator[None]:
     """Keep the last linear term for the next model with the same one: seeds and weights of a search share it.
 
-    On Gowalla it takes a quarter of an hour to compute. The one before is given up before another is computed,
-    so that there is never more than one besides those in use, and the last one at the end.
+    On Gowalla it takes a quarter of an hour to compute. The one before is given up before another is
+    computed, so that there is never more than one besides those in use, and the last one at the end.
     """
     global _kept
     before, _kept = _kept, {}
@@ -80,8 +80,8 @@ def linear_term(interactions: sp.csr_matrix, options: Any) -> ByItems | ByUsers 
     return _kept[key]
 
 
-def _computed(interactions: sp.csr_matrix, penalties: np.ndarray, k: int | None) -> ByItems | ByUsers | Pruned:
-    whole = linear_scores(interactions, penalties)
+def _computed(matrix: sp.csr_matrix, penalties: np.ndarray, k: int | None) -> ByItems | ByUsers | Pruned:
+    whole = linear_scores(matrix, penalties)
     return whole if k is None else Pruned(whole, k)
 
 
@@ -90,7 +90,7 @@ def _key(interactions: sp.csr_matrix, penalties: np.ndarray, k: int | None) -> s
     digest = hashlib.sha256(repr((interactions.shape, k)).encode())
     for array in (interactions.indptr, interactions.indices, interactions.data, penalties):
         digest.update(repr((array.dtype.str, len(array))).encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(memoryview(np.ascontiguousarray(array)))
     return digest.hexdigest()
 
 
