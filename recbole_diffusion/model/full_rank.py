@@ -90,7 +90,7 @@ def _key(interactions: sp.csr_matrix, penalties: np.ndarray, k: int | None) -> s
     digest = hashlib.sha256(repr((interactions.shape, k)).encode())
     for array in (interactions.indptr, interactions.indices, interactions.data, penalties):
         digest.update(repr((array.dtype.str, len(array))).encode())
-        digest.update(memoryview(np.ascontiguousarray(array)))
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 
