@@ -93,7 +93,8 @@ def _check_value(
         else:
             Config(config["model"], config["dataset"], [], {**options, name: value})
     except UsageError as error:
-        raise UsageError(f"{source}: {name} = {value!r}: {error}") from error
+        several = f". To try each of them, write {name}: {{choice: {value}}}" if isinstance(value, list) else ""
+        raise UsageError(f"{source}: {name} = {value!r}: {error}{several}") from error
 
 
 def _check_conditions(space: SearchSpace, parameter: SearchParameter, config: Config) -> None:

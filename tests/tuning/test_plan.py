@@ -216,6 +216,8 @@ def test_a_data_set_of_train_and_test_only_is_marked(tmp_path):
             {"gamma": {"choice": [0.1], "when": {"temperature": 0.5}}, "temperature": {"uniform": [0.1, 1]}},
             "not a value of its uniform from 0.1 to 1",
         ),
+        ("TVDiff", {"steps": [5, 10]}, "To try each of them, write steps: {choice: [5, 10]}"),
+        ("TVDiff", {"steps": {"values": [5, 10]}}, "write {choice: [...]}"),
         ("NoModel", {"x": 1}, "unknown model"),
     ],
 )
