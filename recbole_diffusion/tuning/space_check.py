@@ -93,8 +93,10 @@ def _check_value(
         else:
             Config(config["model"], config["dataset"], [], {**options, name: value})
     except UsageError as error:
-        several = f". To try each of them, write {name}: {{choice: {value}}}" if isinstance(value, list) else ""
-        raise UsageError(f"{source}: {name} = {value!r}: {error}{several}") from error
+        words = f"{source}: {name} = {value!r}: {error}"
+        if isinstance(value, list):
+            words += f". To try each of them, write {name}: {{choice: {value}}}"
+        raise UsageError(words) from error
 
 
 def _check_conditions(space: SearchSpace, parameter: SearchParameter, config: Config) -> None:

@@ -84,8 +84,8 @@ def _parameter(key: str, value: Any, source: str) -> SearchParameter:
         if name not in (*KINDS, *EXTRAS):
             known = [*KINDS, *EXTRAS]
             raise UsageError(
-                f"{where}: unknown key {name!r}{did_you_mean(str(name), known)}; there are {', '.join(known)}; "
-                f"{FORM}"
+                f"{where}: unknown key {name!r}{did_you_mean(str(name), known)}; there are "
+                f"{', '.join(known)}; {FORM}"
             )
     if len(kinds) != 1:
         raise UsageError(f"{where}: {' and '.join(kinds) or 'no kind'} given; {FORM}")
