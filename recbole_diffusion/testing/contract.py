@@ -1,5 +1,6 @@
 """What every model must do, on a checkerboard whose answer is known; a model's test class inherits it."""
 
+import shutil
 import typing
 from pathlib import Path
 from typing import Any
@@ -207,21 +208,24 @@ class ModelContract:
         assert losses[0] == losses[1] == losses[2]
 
     def test_resume_continues_as_if_never_stopped(self, checkerboard, tmp_path):
-        """A run that was stopped and resumed has the result of one that was not."""
+        """A run that is killed in its third epoch and resumed has the result of one that is not."""
+        straight, killed = tmp_path / "straight", tmp_path / "killed"
+
+        def copy(epoch: int, _: float) -> None:
+            if epoch == 1:
+                shutil.copytree(straight, killed)
+
         common = {**checkerboard.overrides, **self.options, "eval_step": 1, "stopping_step": 50}
-        straight = run(
+        expected = run(
             self.model,
             checkerboard.name,
-            overrides={**common, "epochs": 3, "run_dir": str(tmp_path / "straight")},
+            overrides={**common, "epochs": 3, "run_dir": str(straight)},
+            on_epoch=copy,
         )
-        run(
-            self.model,
-            checkerboard.name,
-            overrides={**common, "epochs": 2, "run_dir": str(tmp_path / "stopped")},
-        )
-        resumed = run(resume=tmp_path / "stopped", overrides={"epochs": 3})
+        # Where nothing trains by epochs, the run goes on after its end.
+        resumed = run(resume=killed) if killed.exists() else run(resume=straight, overrides={"epochs": 4})
         for key in ("valid", "test", "best_epoch", "best_valid_score"):
-            assert resumed[key] == straight[key]
+            assert resumed[key] == expected[key]
 
     def test_out_of_range_options_are_refused(self, checkerboard):
         """Every choice and bound of an option is checked, by name."""
