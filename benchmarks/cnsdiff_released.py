@@ -115,9 +115,9 @@ def main() -> None:
         f"{', '.join(map(str, SEEDS))};",
         f"{stack()}.",
         "",
-        f"`preset: released`, {EPOCHS} epochs, the epoch chosen by ndcg@20 of `valid`; mean and deviation over",
-        "seeds. The authors' code, run and chosen in the same way, has 0.0472 and 0.0277 (recall@20 and ndcg@20",
-        "of `test_ood`, its third epoch, one seed).",
+        f"`preset: released`, {EPOCHS} epochs, the epoch chosen by ndcg@20 of `valid`; mean and deviation",
+        "over seeds. The authors' code, run and chosen in the same way, has 0.0472 and 0.0277 (recall@20 and",
+        "ndcg@20 of `test_ood`, its third epoch, one seed).",
         "",
         *table_head("row", *(f"{part} {metric}" for part, metric in SHOWN), "epochs"),
     ]
