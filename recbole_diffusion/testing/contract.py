@@ -216,12 +216,8 @@ class ModelContract:
                 shutil.copytree(straight, killed)
 
         common = {**checkerboard.overrides, **self.options, "eval_step": 1, "stopping_step": 50}
-        expected = run(
-            self.model,
-            checkerboard.name,
-            overrides={**common, "epochs": 3, "run_dir": str(straight)},
-            on_epoch=copy,
-        )
+        whole = {**common, "epochs": 3, "run_dir": str(straight)}
+        expected = run(self.model, checkerboard.name, overrides=whole, on_epoch=copy)
         # Where nothing trains by epochs, the run goes on after its end.
         resumed = run(resume=killed) if killed.exists() else run(resume=straight, overrides={"epochs": 4})
         for key in ("valid", "test", "best_epoch", "best_valid_score"):
