@@ -52,8 +52,8 @@ COMMAND = Command(
     "--run=RUN_DIR [--metrics=recall,ndcg] [--topk=5,10] [--part=valid,test] [--groups=10]",
     """
 Evaluates a trained run again, on its own data and split, with its best weights: nothing is trained, and the
-run folder stays as it is. With no options it gives the numbers of the run's result.json; where sampled items
-are ranked (mode uniN or popN), those of another draw, the same each time.
+run folder stays as it is. With no options it gives the numbers of the run's result.json; of an earlier
+version's run that ranked sampled items (mode uniN or popN), those of another draw, the same each time.
 """,
     EvaluateOptions,
 )

@@ -24,6 +24,7 @@ class FixedCandidates(NegSampleEvalDataLoader):
     """
 
     def __init__(self, config: Any, dataset: Any, sampler: Any, seed: int, part: str) -> None:
+        self.seed = seed
         self._seeds = seed, zlib.crc32(part.encode())
         super().__init__(config, dataset, sampler, shuffle=False)
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from recbole_diffusion.data.sampled_candidates import FixedCandidates
 from recbole_diffusion.data.valid_shift import UNSHIFTED, choices, validations_of
 from recbole_diffusion.quick_start.prepared import Prepared
 from recbole_diffusion.storage.memory import peak_memory_mib
@@ -54,6 +55,7 @@ def result_of(prepared: Prepared, on_epoch: Callable | None, test: bool) -> dict
         "seed": config.general.seed,
         "preset": config["preset"],
         **_origin(prepared),
+        **_draws(prepared),
         "metrics_version": METRICS_VERSION,
         "parameters": sum(one.numel() for one in trainer.model.parameters() if one.requires_grad),
         "train_batch_size": config.general.train_batch_size,
@@ -101,6 +103,19 @@ def _beside(prepared: Prepared) -> dict[str, Any]:
         scores = ", ".join(f"{name} {choice[name]:.4f}" for name in ("valid", UNSHIFTED))
         logger.info("%s would choose epoch %d: %s of %s", part, choice["epoch"], metric, scores)
     return {UNSHIFTED: {name: float(value) for name, value in values.items()}, "valid_choices": found}
+
+
+def _draws(prepared: Prepared) -> dict[str, Any]:
+    """Return what ``result.json`` says of draws and orders that earlier versions had otherwise.
+
+    ``candidates_seed``: of the items drawn beside held-out ones, by user. ``time_order``: how exact the times
+    are that order a user's rows for the model.
+    """
+    config = prepared.config
+    loaders = [*validations_of(prepared.valid).values(), *prepared.tests.values()]
+    seeds = [loader.seed for loader in loaders if isinstance(loader, FixedCandidates)]
+    drawn = {"candidates_seed": seeds[0]} if seeds else {}
+    return drawn | ({"time_order": "64 bits"} if config.reads_order else {})
 
 
 def _origin(prepared: Prepared) -> dict[str, Any]:

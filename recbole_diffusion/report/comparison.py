@@ -17,7 +17,7 @@ from recbole_diffusion.report.compared_metrics import (
 )
 from recbole_diffusion.report.methods import group_by_method
 from recbole_diffusion.report.paired import TESTS, kept_by_user, paired_tests, tested_metric
-from recbole_diffusion.report.protocols import of_one_meaning, require_one_rule
+from recbole_diffusion.report.protocols import of_one_meaning, of_other_draws, require_one_rule
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import group_by_split
 
@@ -153,6 +153,7 @@ def compare(
     groups, reference = _called(groups, alias or {}, reference)
     runs = [run for group in groups.values() for run in group]
     _, notes = group_by_split(groups)
+    notes += of_other_draws(groups)
     parts = list(runs[0].test_parts)
     known, left_out = of_one_meaning(shared_metrics(runs, parts), runs)
     notes += left_out

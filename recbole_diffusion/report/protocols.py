@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import parts_key
+from recbole_diffusion.storage.result_form import ordered_by_rounded_times
 
 # The options that change what a metric counts, and their defaults, by the beginning of the metric's name. A
 # run without a scale has no metrics of ratings.
@@ -19,6 +20,7 @@ OF_METRICS: tuple[tuple[str, str, Any], ...] = (
     ("rated_rmse", "readout", "raw"),
 )
 
+OTHER_DRAWS = "items drawn by an earlier version, others in each run"
 OF_TRAIN = ("averagepopularity", "tailpercentage")  # metrics that count the training rows of an item
 
 
@@ -27,8 +29,19 @@ def ranking_rule(run: RunRecord) -> str:
     mode = _mode(run)
     words = ["all items ranked" if mode == "full" else f"mode {mode}"]
     words += [_labels(run)] if mode == "labeled" else []
+    words += [OTHER_DRAWS] if _drawn_anew(run) else []
     words += ["earlier items ranked too (repeatable)"] if run.config.get("repeatable") else []
     return ", ".join([*words, f"metrics of version {run.metrics_version}"])
+
+
+def _draws(run: RunRecord) -> bool:
+    """Return whether items are drawn beside the held-out ones of the test parts."""
+    return str(_mode(run)).startswith(("uni", "pop"))
+
+
+def _drawn_anew(run: RunRecord) -> bool:
+    """Return whether items were drawn from the generator of training, others for each run and evaluation."""
+    return _draws(run) and "candidates_seed" not in run.result
 
 
 def _mode(run: RunRecord) -> str:
@@ -100,7 +113,41 @@ def require_one_rule(runs: Sequence[RunRecord]) -> None:
     advice = "make one table for each"
     if len({run.metrics_version for run in runs}) > 1:
         advice += "; versions are in docs/metrics.md: run the older ones again"
+    elif len({_drawn_anew(run) for run in runs if _draws(run)}) > 1:
+        advice += ", or run the older ones again"
     raise UsageError(f"runs ranked by different rules cannot be compared: {'; '.join(said)}; {advice}")
+
+
+def of_other_draws(methods: Mapping[str, Sequence[RunRecord]]) -> list[str]:
+    """Return lines on runs of one rule whose numbers differ by draws, or by an order, beside the method.
+
+    Args:
+        methods: the runs by method.
+    """
+    notes = []
+    runs = [run for of_method in methods.values() for run in of_method]
+    if any(map(_drawn_anew, runs)) and len(runs) > 1:
+        notes.append(
+            "An earlier version drew the items beside the held-out ones anew in each run: differences of "
+            "methods, and p, are also those of the draws. Run them again for the same items in all."
+        )
+    seeds = {
+        name: sorted({run.result["candidates_seed"] for run in of_method if "candidates_seed" in run.result})
+        for name, of_method in methods.items()
+    }
+    if any(map(_draws, runs)) and len(set(map(tuple, seeds.values()))) > 1:
+        said = "; ".join(f"{name} {', '.join(map(str, some)) or 'none'}" for name, some in seeds.items())
+        notes.append(
+            "The items beside the held-out ones are drawn by the seed of the split (split_seed, or the "
+            f"run's), of which the methods have others: {said}. With equal seeds they would be the same."
+        )
+    for name, of_method in methods.items():
+        if old := [run for run in of_method if ordered_by_rounded_times(run.config, run.result)]:
+            notes.append(
+                f"{name}: {counted(len(old), 'run')} of an earlier version, whose time-aware orders "
+                "items by times that are 128 seconds apart, and not by those of the data."
+            )
+    return notes
 
 
 def of_one_meaning(metrics: Sequence[str], runs: Sequence[RunRecord]) -> tuple[list[str], list[str]]:

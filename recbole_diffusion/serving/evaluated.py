@@ -81,16 +81,18 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
 
 
 def _tell_other_draw(run: Any, found: TestedParts) -> None:
-    """Warn if sampled candidates give other numbers than ``result.json``: early versions drew anew."""
+    """Warn if sampled candidates give other numbers than ``result.json``, and say why as far as it shows."""
     kept = run.folder.read_result() if run.folder.result.is_file() else {}
+    why = (
+        "the items beside the held-out ones are drawn as then, so versions or machine differ, or an earlier "
+        "version began the run"
+        if "candidates_seed" in kept
+        else "an earlier version drew other items beside the held-out ones"
+    )
     mode = run.config["eval_args"]["mode"]
     for part, values in found.metrics.items():
         sampled = str(mode["valid" if part.startswith("valid") else "test"]).startswith(("uni", "pop"))
         before = kept.get(part) or {}
         apart = [name for name in values if name in before and abs(before[name] - values[name]) > 1e-6]
         if sampled and apart:
-            logger.warning(
-                "%s of %s is not that of result.json: an earlier version may have drawn other items beside "
-                "the held-out ones",
-                *(apart[0], part),
-            )
+            logger.warning("%s of %s is not that of result.json: %s", apart[0], part, why)

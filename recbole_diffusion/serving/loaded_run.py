@@ -24,6 +24,7 @@ from recbole_diffusion.serving.grown import histories_of_new_users
 from recbole_diffusion.serving.id_map import IdMap
 from recbole_diffusion.serving.recommend import table_of_known, table_of_new
 from recbole_diffusion.serving.vectors import vectors_of
+from recbole_diffusion.storage.result_form import ordered_by_rounded_times
 from recbole_diffusion.storage.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -263,6 +264,13 @@ def load_run(
     told = _differences(run, before, today)  # the model has asked for neighbours of items, which count too
     new = getattr(dataset, "new_ids", None)
     changed = _changed_data(run, config, parts["train"], state, told, kept is not None, new)
+    if run.result.is_file() and ordered_by_rounded_times(stored, run.read_result()):
+        logger.warning(
+            "the run in %s is of an earlier version, which ordered a user's items for time-aware by times "
+            "128 seconds apart; they have the order of the data now, so that scores may differ a little "
+            "from those of result.json",
+            run.path,
+        )
     maps = (IdMap(dataset.field2id_token[field]) for field in (dataset.uid_field, dataset.iid_field))
     return LoadedRun(run, config, dataset, parts, model, changed, today, *maps)
 

@@ -37,6 +37,8 @@ RESULT = fields(
     selection=TEXT,
     preset=or_none(TEXT),
     seed=COUNT,
+    candidates_seed=COUNT,
+    time_order=TEXT,
     parameters=COUNT,
     best_epoch=WHOLE,
     best_valid_score=or_none(NUMBER),
@@ -85,6 +87,19 @@ def damage_of_epoch(content: Any) -> str | None:
     if not isinstance(content, dict):
         return "it is not an object"
     return _strange(content) or EPOCH(content, "")
+
+
+def ordered_by_rounded_times(config: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Return whether a run of an earlier version ordered each user's items by times of 32 bits.
+
+    Those of today are 128 seconds apart, see ``_DiffusedRows`` in ``model/recbole_models.py``.
+
+    Args:
+        config: content of its ``config.yaml``.
+        result: content of its ``result.json``.
+    """
+    of_recbole = config.get("model") in ("DiffRec", "LDiffRec") and config.get("time-aware")
+    return bool(of_recbole) and "time_order" not in result
 
 
 def _strange(content: Any) -> str | None:

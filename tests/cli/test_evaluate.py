@@ -94,11 +94,15 @@ def test_sampled_items_are_those_of_the_run_and_others_are_told(served_data, tmp
     trained = load_run(tmp_path / "run")
     assert trained.evaluate(parts=["valid", "test"]) == {part: result[part] for part in ("valid", "test")}
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
-    assert "an earlier version" not in caplog.text
-    result["test"]["recall@5"] += 0.01  # of an earlier version
+    assert "result.json" not in caplog.text
+    result["test"]["recall@5"] += 0.01
     (tmp_path / "run/result.json").write_text(json.dumps(result))
     trained.evaluate()
-    assert "recall@5 of test is not that of result.json: an earlier version" in caplog.text
+    assert "recall@5 of test is not that of result.json: the items beside the held-out ones" in caplog.text
+    assert result.pop("candidates_seed") == result["seed"]  # of an earlier version
+    (tmp_path / "run/result.json").write_text(json.dumps(result))
+    trained.evaluate()
+    assert "recall@5 of test is not that of result.json: an earlier version drew other" in caplog.text
 
 
 def test_a_file_of_the_run_is_never_its_output(ask, folder_of):

@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from recbole_diffusion import load_run
 from recbole_diffusion.compat import GeneralRecommender, InputType, Interaction, get_model, init_seed
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
@@ -341,6 +342,25 @@ def test_time_aware_rows_are_in_the_order_of_64_bit_times(tmp_path, model):
         assert [times[item] for item in found] == sorted(times[item] for item in found)
         weights = built.model.history_item_value[uid][: len(found)]
         assert torch.allclose(weights, torch.linspace(0.1, 1.0, len(found)))
+
+
+def test_a_run_of_rounded_times_says_so_when_it_is_used(checkerboard, tmp_path, caplog):
+    (tmp_path / "timed").mkdir()
+    rows = (f"u{u}\ti{(7 * u + 3 * n) % 40}\t{1_732_000_000 + 5 * n}" for u in range(30) for n in range(12))
+    header = "user_id:token\titem_id:token\ttimestamp:float"
+    (tmp_path / "timed/timed.inter").write_text("\n".join([header, *rows]) + "\n")
+    options = {"data_path": str(tmp_path), "epochs": 1, "topk": [5], "valid_metric": "Recall@5"}
+    options |= {"time-aware": True, "use_gpu": False, "run_dir": str(tmp_path / "run")}
+    result = run("DiffRec", "timed", overrides=options)
+    assert result["time_order"] == "64 bits"
+    load_run(tmp_path / "run")
+    assert "of an earlier version" not in caplog.text
+    file = tmp_path / "run/result.json"
+    stored = json.loads(file.read_text())
+    del stored["time_order"]
+    file.write_text(json.dumps(stored))
+    load_run(tmp_path / "run")
+    assert "is of an earlier version, which ordered a user's items for time-aware by times" in caplog.text
 
 
 @pytest.mark.parametrize(("model", "layers"), [("BPR", 0), ("LightGCN", 2)])

@@ -184,6 +184,33 @@ def test_runs_of_different_rules_are_refused(make_run, case, named):
         compare({run.model: [run] for run in runs} if named else runs)
 
 
+def test_items_drawn_by_an_earlier_version_never_stand_beside_those_of_today(make_run):
+    old = make_run("old", model="A", config=SAMPLED)
+    new = make_run("new", model="B", config=SAMPLED, candidates_seed=0)
+    said = r"old \(.*items drawn by an earlier version.*; new \(.*or run the older ones again"
+    with pytest.raises(UsageError, match=said):
+        compare([old, new])
+    (note,) = compare([old, make_run("old-C", model="C", config=SAMPLED)]).notes
+    assert "An earlier version drew the items beside the held-out ones anew in each run" in note
+    assert compare([new, make_run("new-C", model="C", config=SAMPLED, candidates_seed=0)]).notes == []
+    (note,) = compare([new, make_run("new-D", 0.2, 7, model="D", config=SAMPLED, candidates_seed=7)]).notes
+    assert "of which the methods have others: B 0; D 7." in note
+    mixed = [make_run(f"full-{k}", model=f"M{k}", config=FULL, **more) for k, more in enumerate(({}, {}))]
+    assert compare(mixed).notes == []
+
+
+def test_an_earlier_run_whose_items_are_ordered_by_rounded_times_is_told(make_run):
+    config = {"time-aware": True}
+    runs = [
+        make_run("old", model="DiffRec", config=config),
+        make_run("new", 0.2, 1, model="DiffRec", config=config, time_order="64 bits"),
+        make_run("other", model="EASE"),
+    ]
+    (note,) = compare(runs).notes
+    assert note.startswith("DiffRec: 1 run of an earlier version, whose time-aware orders items by times")
+    assert compare(runs[1:]).notes == []
+
+
 def test_rules_that_are_the_same_in_other_words_are_one(make_run):
     configs = ({}, FULL, {"eval_args": {"mode": "full"}}, {"eval_args": None, "repeatable": False})
     mixed = {"eval_args": {"mode": {"valid": "uni20", "test": "full"}}}  # chosen otherwise, judged alike
