@@ -12,15 +12,22 @@ import numpy as np
 
 from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare.amazon import REVIEW_KEYS, record_of
+from recbole_diffusion.prepare.amazon_ids import is_product_of_reviewer
 from recbole_diffusion.prepare.cores import k_core
 from recbole_diffusion.prepare.recipe import ADVICE, RECORD, Counts, PreparedSet, Recipe
-from recbole_diffusion.prepare.rows import SourceRows
+from recbole_diffusion.prepare.rows import SourceError, SourceRows
 from recbole_diffusion.storage.atomic import whole_set
 
 LOW, HIGH = 1.0, 5.0
 HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 CSV_COLUMNS = "user,item,rating,timestamp"
 CORE = 5  # of the published review files; the files of all ratings are cut to it
+# Rows of a file of all ratings by whose ids the order of its columns is judged; fewer have no core.
+FEWEST, LOOKED_AT = 20, 10_000
+OTHER_YEAR = (
+    f": that is the order of Amazon's files of 2018, and this set is of 2014, {CSV_COLUMNS}; get the file of "
+    "2014, or make a data set of this one with 'convert', which tells the order by the ids"
+)
 Rating = tuple[str, str, float, float]  # user, item, rating, seconds since 1970
 
 
@@ -141,14 +148,28 @@ def _reviews(rows: SourceRows) -> Iterator[Rating]:
 
 
 def _all_ratings(rows: SourceRows) -> Iterator[Rating]:
-    """Yield the rows of a CSV file, which has no header as it is published, and one in some copies."""
+    """Yield the rows of a CSV file, which has no header as it is published, and one in some copies.
+
+    Raises:
+        SourceError: a row is malformed, or the file has items before users, as Amazon's of 2018.
+    """
+    item_first = 0  # rows
     for line in rows.read_lines():
         fields = line.decode("utf-8-sig", "replace").strip().split(",")
         if rows.row == 1 and ",".join(fields) == CSV_COLUMNS:
             rows.row = 0
             continue
+        if rows.row == 1 and sorted(fields) == sorted(CSV_COLUMNS.split(",")):
+            raise SourceError(f"{rows.name} has the columns {','.join(fields)}{OTHER_YEAR}")
         if len(fields) != 4 or "\ufffd" in fields[0] + fields[1]:
             raise rows.fault(f"{line[:40]!r}", f"the four fields {CSV_COLUMNS}")
+        if rows.row <= LOOKED_AT:
+            item_first += is_product_of_reviewer(*fields[:2])
+            if rows.row >= FEWEST and 2 * item_first > rows.row:
+                raise SourceError(
+                    f"{rows.name} has items before users, such as {fields[0]:.40} of {fields[1]:.40} in row "
+                    f"{rows.row}{OTHER_YEAR}"
+                )
         yield (
             rows.token(fields[0], "user"),
             rows.token(fields[1], "item"),

@@ -147,6 +147,30 @@ def test_apps_for_android_is_made_of_reviews_or_of_all_ratings(here, capsys):
         prepare(["apps_android", "--source=broken"])
 
 
+def test_a_file_with_items_before_users_is_refused(here):
+    """Amazon's files of ratings of 2018 have the columns of those of 2014 in another order."""
+    (here / "whole").mkdir()
+    file, ask = here / "whole/ratings_Apps_for_Android.csv", ["apps_android", "--source=whole"]
+    rows = [(f"A{user:09}X", f"B{item:09}", 4, 1300000000) for user in range(6) for item in range(7)]
+    books = [(user, f"{int(item[1:]):09}X", *more) for user, item, *more in rows]
+    for number, good in enumerate((rows, books, [("#oc-A1", *row[1:]) for row in rows[:3]] + rows)):
+        file.write_text("".join(",".join(map(str, row)) + "\n" for row in good))
+        assert prepare([*ask, f"--output=good{number}"]) == 0
+        swapped = "".join(f"{item},{user},{rating},{time}\n" for user, item, rating, time in good)
+        for header in ("", "user,item,rating,timestamp\n"):
+            file.write_text(header + swapped)
+            with pytest.raises(
+                SourceError, match=r"has items before users, such as .*files of 2018.*'convert'"
+            ):
+                prepare([*ask, "--output=bad"])
+        file.write_text("item,user,rating,timestamp\n" + swapped)
+        with pytest.raises(
+            SourceError, match="has the columns item,user,rating,timestamp: that is the order of"
+        ):
+            prepare([*ask, "--output=bad"])
+    assert not (here / "bad/apps_android").exists()
+
+
 def test_a_core_is_found_in_rounds_by_hand():
     # Item 2 has one row; without it user 1 has one row, and without that item 1 has one.
     users, items = np.array([0, 0, 1, 1, 2, 2, 0]), np.array([0, 1, 1, 2, 0, 3, 3])

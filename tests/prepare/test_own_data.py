@@ -279,6 +279,13 @@ def test_amazon_ratings_whose_ids_do_not_tell_users_from_items_are_not_guessed(f
     assert rows(named)[0] == ("B00005N7P0", "0449819906", 5, 978480000)
 
 
+def test_names_that_take_amazons_products_for_users_are_told(file):
+    content = "B00005N7P0,A2SUAM1J3GNN3B,5.0,978480000\n0449819906,AB2W04NI4OEAD,4.0,953424000\n"
+    for user, item, told in (("a", "b", 1), ("b", "a", 0)):
+        found = own_data(file(content), columns="a,b,r,t", user=user, item=item, rating="r", time="t")
+        assert sum("exchange --user and --item" in note for note in found.notes) == told
+
+
 def test_names_that_are_given_win_over_a_form(file):
     path = file(FORMS["ratings.csv"][0])
     assert own_data(path, item="userId", user="movieId").table.column_names == [

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recbole_diffusion.errors import UsageError, counted
+from recbole_diffusion.prepare.amazon_ids import ASIN, REVIEWER
 from recbole_diffusion.prepare.own.source import Source
 from recbole_diffusion.prepare.own.texts import TextSource
 
-ASIN = re.compile(r"(?:B[0-9A-Z]{9}|\d{9}[\dX])")  # a product of Amazon: its own number, or an ISBN
-REVIEWER = re.compile(r"A[0-9A-Z]{8,}")
 EPOCH = re.compile(r"\d{9,10}")  # seconds since 1970, from 1973 on
 RATED = re.compile(r"[0-5](?:\.[05])?")
 MIND_TIME = re.compile(r"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d\d:\d\d [AP]M")
