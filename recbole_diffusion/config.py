@@ -37,6 +37,7 @@ from recbole_diffusion.options.negatives import (
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.options.recbole import REFUSED, REPLACED_WHOLE
 from recbole_diffusion.options.split import SplitOptions
+from recbole_diffusion.options.whole_number import whole_number
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.preset import read_preset, told
 from recbole_diffusion.storage.properties import (
@@ -338,13 +339,13 @@ class Config(RecBoleConfig):
         chosen = "" if final["gpu_id"] is None else final["gpu_id"]
         final["gpu_id"] = ",".join(map(str, chosen)) if isinstance(chosen, list | tuple) else str(chosen)
         on_gpu = final["use_gpu"] and final["gpu_id"] != "" and torch.cuda.is_available()
-        first = final["gpu_id"].split(",")[0].strip()
-        if on_gpu and not (first.isdigit() and int(first) < torch.cuda.device_count()):
+        first = whole_number(final["gpu_id"].split(",")[0].strip())
+        if on_gpu and (first is None or not 0 <= first < torch.cuda.device_count()):
             raise UsageError(
                 f"gpu_id is {final['gpu_id']!r}; this process sees the GPUs 0 to "
                 f"{torch.cuda.device_count() - 1}"
             )
-        final["device"] = torch.device("cuda", int(first)) if on_gpu else torch.device("cpu")
+        final["device"] = torch.device("cuda", first) if on_gpu and first is not None else torch.device("cpu")
         final["single_spec"], final["local_rank"] = True, 0
 
     def known_options(self, model_class: type[Any]) -> set[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recbole_diffusion.cli.command import Command
+from recbole_diffusion.options.whole_number import whole_number
 from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.storage.versions import __version__
 
@@ -70,8 +71,7 @@ def report() -> str:
     asked = os.environ.get("OMP_NUM_THREADS", "unset")
     waits = os.environ.get("OMP_WAIT_POLICY", "unset")
     lines.append(f"threads: cores {cores}, OMP_NUM_THREADS={asked} OMP_WAIT_POLICY={waits}")
-    first = asked.partition(",")[0].strip()
-    if first.isdigit() and int(first) > (cores or 1):
+    if (whole_number(asked.partition(",")[0].strip()) or 0) > (cores or 1):
         lines.append("warning: more torch threads than cores stalls training; lower OMP_NUM_THREADS")
     lines += [f"properties: {properties_path()}", f"working directory: {os.getcwd()}"]
     return "\n".join(lines) + "\n"

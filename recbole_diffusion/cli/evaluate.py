@@ -10,6 +10,7 @@ from recbole_diffusion.cli.command import Command
 from recbole_diffusion.cli.machine import MachineOptions
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import argument, refusal
+from recbole_diffusion.options.whole_number import whole_number
 from recbole_diffusion.storage.slow_step import LOADING, told_if_slow
 
 
@@ -40,10 +41,10 @@ class EvaluateOptions(MachineOptions):
         if self.metrics is not None:
             options["metrics"] = _names(self.metrics)
         if self.topk is not None:
-            numbers = _names(self.topk)
-            if not all(one.isdecimal() for one in numbers):
+            numbers = [whole_number(one) for one in _names(self.topk)]
+            if None in numbers:
                 raise refusal("topk", self.topk, "whole numbers from 1, separated by commas, such as 5,10")
-            options["topk"] = [int(one) for one in numbers]
+            options["topk"] = numbers
         return options
 
 

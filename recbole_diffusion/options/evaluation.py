@@ -204,7 +204,7 @@ def _check_eval_args(given: Any, pre_split: bool) -> None:
         mode if isinstance(mode, dict) and mode and not set(mode) - {"valid", "test"} else {"test": mode}
     )
     if not all(
-        isinstance(one, str) and re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", one)
+        isinstance(one, str) and re.fullmatch(r"full|labeled|(uni|pop)[1-9][0-9]*", one)
         for one in by_part.values()
     ):
         raise refusal(

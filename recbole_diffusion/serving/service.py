@@ -23,10 +23,12 @@ import numpy as np
 import pandas as pd
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictFloat, StrictInt, StrictStr
+from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException as HTTPError
 
 from recbole_diffusion.errors import RunError, UsageError, counted
+from recbole_diffusion.options.whole_number import whole_number
 from recbole_diffusion.serving.histories import NewUsers, joined
 from recbole_diffusion.serving.ranking import check_k
 from recbole_diffusion.serving.recommend import ListMaker, users_of_histories
@@ -41,12 +43,24 @@ Token = StrictStr | StrictInt
 History = list[Token] | dict[str, StrictFloat]  # items, or their ratings
 
 
+def _of_query(text: Any) -> Any:
+    """Return the number of a query's text; pydantic takes ``1_0``, `` 10`` and ``10.0`` for 10.
+
+    Raises:
+        PydanticCustomError: it is none.
+    """
+    found = whole_number(text) if isinstance(text, str) else text
+    if found is None and text is not None:
+        raise PydanticCustomError("no_number", "Input should be a valid integer, written as 10")
+    return found
+
+
 class OneUser(BaseModel):
     """The query of ``GET /recommend``."""
 
     model_config = ConfigDict(extra="forbid")
     user: str
-    k: int | None = None
+    k: Annotated[int | None, BeforeValidator(_of_query)] = None
 
 
 class SeveralUsers(BaseModel):

@@ -14,7 +14,7 @@ from recbole_diffusion.errors import UsageError
 
 
 class _NotMeantError(yaml.YAMLError):
-    """Valid YAML 1.1 that its writer hardly means: a key twice, ``010`` for 8, ``1:30`` for 90."""
+    """Valid YAML 1.1 that its writer hardly means: a key twice, ``010`` for 8, ``1:30`` for 90, ``1_0``."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -35,6 +35,7 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 MOST_VALUES = 1_000_000
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MISREAD = re.compile(r"[-+]?(0[0-9_]+$|[0-9][0-9_]*:)")  # 010, 08; 1:30, 1:30.5
+_THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(_[0-9]{3})+(\.[0-9]*)?")  # 100_000, where an underscore is meant
 _FLOAT = re.compile(
     r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
 )
@@ -72,7 +73,8 @@ def _check_meant(root: yaml.Node) -> None:
     """Check a text before it is read in silence as something else than it says.
 
     Raises:
-        _NotMeantError: a key stands twice in one mapping, or a number has a leading zero or colons.
+        _NotMeantError: a key stands twice in one mapping, or a number has a leading zero, colons, or
+            underscores elsewhere than between thousands.
     """
     left, seen = [root], {id(root)}
     while left:
@@ -105,6 +107,11 @@ def _check_number(node: yaml.ScalarNode) -> None:
         raise _NotMeantError(
             f"{node.value!r} in line {node.start_mark.line + 1} would be read as {kind} number; write it "
             f"without colon or leading zero, or as a text in quotes: '{node.value}'"
+        )
+    if node.tag in _NUMBERS and "_" in node.value and not _THOUSANDS.fullmatch(node.value):
+        raise _NotMeantError(
+            f"{node.value!r} in line {node.start_mark.line + 1} would be read as a number without its "
+            f"underscores; write it so, or as a text in quotes: '{node.value}'"
         )
 
 

@@ -72,7 +72,7 @@ class SweepOptions:
         """Return the time budget in seconds, None for no limit."""
         if self.time_budget is None or isinstance(self.time_budget, float):
             return self.time_budget
-        found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([smhd])\s*", self.time_budget)
+        found = re.fullmatch(r"\s*([0-9]+\.?[0-9]*)\s*([smhd])\s*", self.time_budget)
         return None if found is None else float(found[1]) * SECONDS[found[2]]
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recbole_diffusion.errors import RunError, UsageError, counted
+from recbole_diffusion.options.whole_number import whole_number
 from recbole_diffusion.storage.signals import ended_by_sigterm
 from recbole_diffusion.tuning.options import SweepOptions, check_local, cores_here
 
@@ -152,8 +153,8 @@ def _connect(address: str) -> None:
 
     try:
         host, _, port = address.removeprefix("ray://").rpartition(":")
-        if port.isdigit():  # where nothing listens, Ray would try for minutes
-            socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN).close()
+        if number := whole_number(port):  # where nothing listens, Ray would try for minutes
+            socket.create_connection((host.strip("[]"), number), timeout=REACHED_WITHIN).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -131,7 +131,7 @@ def test_the_report_names_versions_device_threads_and_paths(monkeypatch):
 def test_more_threads_than_cores_is_a_warning(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", str((os.cpu_count() or 1) + 1))
     assert "warning: more torch threads than cores" in report()
-    for given in ("1", "1,2", "many"):
+    for given in ("1", "1,2", "many", "9²"):
         monkeypatch.setenv("OMP_NUM_THREADS", given)
         assert "warning" not in report()
 

@@ -68,6 +68,8 @@ def test_groups_are_told_and_a_loaded_run_evaluates_too(ask, folder_of):
         (["--part=tests"], "no part 'tests' (did you mean 'test'?); there are valid, test"),
         (["--metrics=recal"], "did you mean"),
         (["--topk=5,x"], "option 'topk' is '5,x'; it takes whole numbers"),
+        (["--topk=5,1_0"], "it takes whole numbers from 1"),
+        (["--topk=٥,١٠"], "it takes whole numbers from 1"),
         (["--topk=0"], "topk"),
         (["--topk=1000"], "topk is 1000, but data set"),
         (["--topk=61"], "has only 60 items; give smaller cut-offs"),

@@ -28,6 +28,6 @@ def test_an_interval_without_a_number_is_empty(text):
     assert not one.holds(np.array([-1e300, 3, 3.5, 4, 5, np.nan])).any()
 
 
-@pytest.mark.parametrize("value", ["3", "[3]", "[a,b]", "[1,2);", 3, None])
+@pytest.mark.parametrize("value", ["3", "[3]", "[a,b]", "[1,2);", "[١,2)", "[1_0,inf)", 3, None])
 def test_other_values_are_no_intervals(value):
     assert not is_interval(value)

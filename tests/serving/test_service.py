@@ -157,6 +157,11 @@ def test_histories_are_folded_in_beside_known_users(service, loaded):
         ),
         ("/recommend?user=u1&k=61", None, 422, "it takes 1 to 60"),
         ("/recommend?user=u1&k=many", None, 422, "k: Input should be a valid integer"),
+        *(
+            (f"/recommend?user=u1&k={text}", None, 422, "k: Input should be a valid integer, written as 10")
+            for text in ("1_0", "+10", "%D9%A1%D9%A0", "1e1", "10.0", "")
+        ),
+        ("/recommend?user=u1&k=%2B1" + "0" * 30, None, 422, "it takes 1 to 60"),
         ("/recommend", None, 422, "user: Field required"),
         ("/recommend?user=u1&topk=5", None, 422, "topk: Extra inputs are not permitted"),
         ("/recommend?user=u1&user=u2", None, 422, "POST /recommend takes several users"),

@@ -113,6 +113,9 @@ NOT_MEANT = {
     "octal that is none": ("a: -08\n", "'-08' in line 1"),
     "clock": ("a: 1\nb: {c: 1:30}\n", "'1:30' in line 2 would be read as a base-60 number"),
     "clock with a fraction": ("a: 1:30.5\n", "'1:30.5' in line 1"),
+    "underscore": ("a: [3, 1_0]\n", "'1_0' in line 1 would be read as a number without its underscores"),
+    "underscore in a fraction": ("a: 1_0.5\n", "'1_0.5' in line 1 would be"),
+    "underscore at the end": ("a: 1\nb: -1_\n", "'-1_' in line 2 would be"),
     "deep": ("a: " + "[" * 1500 + "]" * 1500, "nested too deeply"),
     "in itself": ("a: &a [*a]\n", r"aliases \(\*\) make more than"),
 }
@@ -127,7 +130,11 @@ def test_what_is_surely_not_meant_is_refused_with_file_and_line(tmp_path, case):
         load_yaml(path)
 
 
-@pytest.mark.parametrize("text", ["{a: 1, a: 2}", "010", "[1, 1:30]"])
+def test_underscores_between_thousands_are_meant():
+    assert parse_value("[1_000, -20_000_000, 1_000.5, a_1]") == [1000, -20_000_000, 1000.5, "a_1"]
+
+
+@pytest.mark.parametrize("text", ["{a: 1, a: 2}", "010", "[1, 1:30]", "1_0"])
 def test_a_value_on_the_command_line_is_refused_too(text):
     with pytest.raises(UsageError, match="is ambiguous: "):
         parse_value(text)

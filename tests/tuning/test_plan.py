@@ -244,7 +244,8 @@ def test_wrong_settings_are_refused(settings, words):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [(90, 90), ("90", None), ("45s", 45), ("90m", 5400), ("1.5 h", 5400), ("2d", 172800)]
+    ("text", "seconds"),
+    [(90, 90), ("90", None), ("45s", 45), ("90m", 5400), ("1.5 h", 5400), ("2d", 172800), ("٩s", None)],
 )
 def test_time_budgets(text, seconds):
     if seconds is None:
