@@ -23,7 +23,7 @@ from recbole_diffusion.errors import UsageError, nearest
 from recbole_diffusion.options import evaluation, model_needs, old_keys, recbole_ranges
 from recbole_diffusion.options import recbole as recbole_options
 from recbole_diffusion.options.declare import read_options, unread, unread_text
-from recbole_diffusion.options.general import GeneralOptions, SolvedOptions
+from recbole_diffusion.options.general import OF_EPOCHS, GeneralOptions, SolvedOptions
 from recbole_diffusion.options.keys_read import keys_of_classes
 from recbole_diffusion.options.kind_options import check_transform, unread_by
 from recbole_diffusion.options.linear_term import check_on_validation
@@ -240,21 +240,25 @@ class Config(RecBoleConfig):
 
     def _unread(self) -> dict[str, str]:
         """Return the options without effect, each with the reason."""
+        standard, general = self.internal_config_dict, unread(self.general)
+        quiet = {*unread_by(self.model, self.model_class), *general, *OF_EPOCHS}  # at their usual values
+        usual = {name for name in quiet if self.given.get(name) == standard.get(name)}
+        if self.given.get("train_neg_sample_args") in (None, "None"):
+            usual.add("train_neg_sample_args")
+        reasons = {name: why for name, why in (self.never_read() | general).items() if name not in usual}
+        return reasons | unread(self.options)
+
+    def never_read(self) -> dict[str, str]:
+        """Return the options that the model does not read whatever the others are, each with the reason."""
         solved = self.model_class.type == ModelType.TRADITIONAL  # of RecBole: EASE, ItemKNN, ...
-        standard = self.internal_config_dict
-        reasons = {
-            name: reason
-            for name, reason in unread_by(self.model, self.model_class).items()
-            if self.given.get(name) != standard.get(name)
-        }
-        reasons |= unread(self.options) | (SolvedOptions().unread() if solved else {})
-        if self.given.get("train_neg_sample_args") not in (None, "None"):
-            if solved or self.model_class.computed_when_made:
-                reasons["train_neg_sample_args"] = "no gradient steps are taken"
-            elif self.model_class.loader_class is not None:
-                reasons["train_neg_sample_args"] = f"{self.model} draws its negatives itself, if it needs any"
-            elif model_needs.reads_whole_rows(self.model):
-                reasons["train_neg_sample_args"] = f"{self.model} learns from whole rows of users"
+        reasons = unread_by(self.model, self.model_class) | (SolvedOptions().unread() if solved else {})
+        if solved or self.model_class.computed_when_made:
+            reasons |= dict.fromkeys(OF_EPOCHS, "no epochs over batches are trained")
+            reasons["train_neg_sample_args"] = "no gradient steps are taken"
+        elif self.model_class.loader_class is not None:
+            reasons["train_neg_sample_args"] = f"{self.model} draws its negatives itself, if it needs any"
+        elif model_needs.reads_whole_rows(self.model):
+            reasons["train_neg_sample_args"] = f"{self.model} learns from whole rows of users"
         return reasons
 
     def _read_negatives(self, final: Mapping[str, Any]) -> set[str]:

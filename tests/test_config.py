@@ -511,6 +511,16 @@ def test_what_a_model_does_not_read_of_training_is_told(model, given, names):
     assert f"no effect of {names}" in make(model, **given).notes
 
 
+def test_options_of_mirror_gradient_and_of_epochs_without_either_are_told():
+    line = "no effect of mirror_descent (mirror_gradient is False)"
+    assert line in make("BPR", mirror_descent=0.3).notes
+    assert make("BPR", mirror_descent=0.3, mirror_gradient=True).notes == make("BPR").notes
+    again = Config("BPR", "ml-100k", overrides=make("BPR").resolved)
+    assert not any("mirror" in note for note in again.notes)
+    notes = make("EASE", stopping_step=3).notes
+    assert "no effect of stopping_step (no epochs over batches are trained)" in notes
+
+
 def test_epochs_without_a_validation_are_told():
     said = "eval_step is 5, but epochs 3: no epoch is validated on the way"
     assert said in " ".join(make("BPR", eval_step=5, epochs=3).notes)

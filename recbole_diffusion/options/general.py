@@ -93,7 +93,13 @@ class GeneralOptions:
         for name in ("runs_path", "run_dir"):
             refuse_address(name, getattr(self, name))
 
+    def unread(self) -> dict[str, str]:
+        """Return the options without effect beside the others' values."""
+        names = () if self.mirror_gradient else ("mirror_interval", "mirror_descent", "mirror_ascent")
+        return dict.fromkeys(names, "mirror_gradient is False")
 
+
+OF_EPOCHS = ("eval_step", "stopping_step")  # that validations on the way alone read
 # Options that gradient steps alone read.
 OF_STEPS = ("learning_rate", "learner", "weight_decay", "clip_grad_norm", "train_batch_size", "shuffle")
 

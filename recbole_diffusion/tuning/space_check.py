@@ -149,10 +149,13 @@ def _combined(source: str, config: Config, combinations: Iterable[Mapping[str, A
     declared = _declared(config)
     never: dict[str, str] | None = None  # so far
     for combination in combinations:
-        reasons: dict[str, str] = {}
+        reasons = config.never_read()
         try:
             for cls in declared:
-                reasons |= unread(read_options(cls, {**config.final_config_dict, **combination}))
+                options = read_options(cls, {**config.final_config_dict, **combination})
+                reasons |= unread(options)
+                if isinstance(options, NegativeOptions) and options.negative_sampler is not None:
+                    reasons |= {"train_neg_sample_args": "negative_sampler is given"}
             check_on_validation({**config.final_config_dict, **combination})
         except UsageError as error:
             text = yaml_io.dump_value(dict(combination))

@@ -278,6 +278,44 @@ def test_a_class_says_what_its_own_values_leave_unread_and_its_bases_say_theirs(
     assert unread(Base(1, 0)) == {}
 
 
+@pytest.mark.parametrize(
+    ("model", "given", "values", "expected"),
+    [
+        ("EASE", {}, {"learning_rate": [0.1, 0.2]}, "learning_rate (no gradient steps are taken)"),
+        (
+            "ItemKNN",
+            {},
+            {"k": [5, 9], "weight_decay": [0.1, 0.2]},
+            "weight_decay (no gradient steps are taken)",
+        ),
+        ("EDLAE", {}, {"stopping_step": [1, 2]}, "stopping_step (no epochs over batches are trained)"),
+        ("BPR", {}, {"require_pow": [True, False]}, "require_pow (the loss of BPR has no such penalty)"),
+        ("BPR", {}, {"mirror_ascent": [0.1, 0.2]}, "mirror_ascent (mirror_gradient is False)"),
+        ("BPR", {"mirror_gradient": True}, {"mirror_ascent": [0.1, 0.2]}, None),
+        ("BPR", {}, {"train_neg_sample_args": [{"distribution": "popularity", "sample_num": 1}]}, None),
+        (
+            "BPR",
+            {"negative_sampler": "dns"},
+            {"train_neg_sample_args": [{"distribution": "popularity", "sample_num": 1}]},
+            "train_neg_sample_args (negative_sampler is given)",
+        ),
+        (
+            "MultiVAE",
+            {},
+            {"train_neg_sample_args": [{"distribution": "popularity", "sample_num": 1}]},
+            "train_neg_sample_args (MultiVAE learns from whole rows of users)",
+        ),
+        ("LightGCN", {}, {"learning_rate": [0.1, 0.2], "reg_weight": [0.1, 0.2]}, None),
+    ],
+)
+def test_a_sweep_says_what_its_model_does_not_read(model, given, values, expected):
+    config = Config(model, "ml-100k", overrides=given)
+    space = parse_space({name: {"choice": some} for name, some in values.items()}, "a space")
+    said = check_combinations(space, config, space.grid({}))
+    same = ": trials that differ in them alone are the same"
+    assert said == (f"no effect of {expected}{same}" if expected else None)
+
+
 def test_a_sweep_says_which_options_of_its_space_no_trial_reads():
     def said(given):
         config = Config("CCDRec", "ml-100k", overrides=given)
