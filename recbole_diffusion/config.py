@@ -10,6 +10,7 @@ options and for RecBole's code.
 Longer than most files: the layers of one configuration and the checks between them.
 """
 
+import contextlib
 import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -39,7 +40,7 @@ from recbole_diffusion.options.recbole import REFUSED, REPLACED_WHOLE
 from recbole_diffusion.options.split import SplitOptions
 from recbole_diffusion.options.whole_number import whole_number
 from recbole_diffusion.storage import yaml_io
-from recbole_diffusion.storage.preset import read_preset, told
+from recbole_diffusion.storage.preset import Preset, read_preset, replaced, told
 from recbole_diffusion.storage.properties import (
     dataset_values,
     model_values,
@@ -47,6 +48,7 @@ from recbole_diffusion.storage.properties import (
     properties_path,
 )
 
+OF_BATCHES = ("train_batch_size", "learning_rate")  # that follow from the data with train_batch_size auto
 NAMES = frozenset({"model", "dataset"})
 
 
@@ -142,8 +144,29 @@ class Config(RecBoleConfig):
             raise UsageError(f"configuration refused by RecBole: {error}") from error
 
     def preset_line(self) -> str | None:
-        """Return the log's line on presets, None for a model without presets."""
-        return told(self.preset, self.model, self.dataset, self.internal_config_dict, self.given)
+        """Return the log's line on presets, None for a model without presets, or without this one by now."""
+        used = self._used_preset()
+        if used is None and self["preset"] is not None:
+            return None
+        return told(used, self.model, self.dataset, self.internal_config_dict, self.given)
+
+    def preset_replaced(self) -> dict[str, Any]:
+        """Return the values of the preset in whose place the run has others, by option, in plain types.
+
+        A stored configuration, of a run that goes on, is held against its preset of today.
+        """
+        used = self._used_preset()
+        apart = replaced(used, self.given) if used is not None else {}
+        if used is not None and self.stored and used.options.get("train_batch_size") == "auto":
+            apart = {name: one for name, one in apart.items() if name not in OF_BATCHES}  # settled
+        return {name: copy.deepcopy(wanted) for name, (_, wanted) in apart.items()}
+
+    def _used_preset(self) -> Preset | None:
+        """Return the run's preset; None without one, or if that of a stored configuration is gone."""
+        if self.preset is None and self.stored and self["preset"] is not None:
+            with contextlib.suppress(UsageError):
+                return read_preset(self["preset"], self.model, self.dataset)
+        return self.preset
 
     # Overridden RecBole methods.
 

@@ -54,6 +54,7 @@ def result_of(prepared: Prepared, on_epoch: Callable | None, test: bool) -> dict
         "selection": "last epoch" if prepared.valid is None else overlap["selection"],
         "seed": config.general.seed,
         "preset": config["preset"],
+        **({"preset_replaced": replaced} if (replaced := config.preset_replaced()) else {}),
         **_origin(prepared),
         **_draws(prepared),
         "metrics_version": METRICS_VERSION,

@@ -47,7 +47,7 @@ class Method:
         name: what it is called.
         runs: its runs, one per seed.
         selection: ``validation``, ``test`` or ``last epoch``: what its epochs were chosen by.
-        preset: names of its runs' presets, ``-`` for none.
+        preset: names of its runs' presets and the values that replace theirs, ``-`` for none.
         metrics: by test part and name.
         build_seconds: of making a run's model, in which some are computed whole (EASE); None for older runs.
         train_seconds: of all epochs of a run.
@@ -199,7 +199,7 @@ def _method(name: str, runs: list[RunRecord], parts: list[str], known: list[str]
         name=name,
         runs=runs,
         selection=runs[0].selection,
-        preset=", ".join(dict.fromkeys(run.preset or "-" for run in runs)),
+        preset=", ".join(dict.fromkeys(run.preset_text for run in runs)),
         metrics={
             part: {
                 metric: MeanStd.from_values([run.test_parts[part][metric] for run in runs])

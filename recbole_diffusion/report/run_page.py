@@ -117,7 +117,7 @@ def _run_head(run: RunRecord, found: Comparison) -> HtmlPage:
     facts |= {
         "best epoch": f"{result['best_epoch']}, of 0 to {epochs - 1}" if epochs else "-",
         "chosen by": f"{run.valid_metric} on {run.selection}",
-        "preset": run.preset or "-",
+        "preset": run.preset_text,
         "training": f"{result['seconds']['train']:,.1f} s",
         "peak memory": f"{result['peak_rss_mb']:,.0f} MiB",
         "parameters": f"{result['parameters']:,}",

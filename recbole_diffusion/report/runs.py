@@ -11,6 +11,7 @@ from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.evaluation.lists import UserMetrics, load_user_metrics
+from recbole_diffusion.storage.preset import preset_text
 from recbole_diffusion.storage.result_form import damage_of_epoch
 from recbole_diffusion.storage.run_folder import RunFolder, rerun_hint
 
@@ -55,6 +56,12 @@ class RunRecord:
     def preset(self) -> str | None:
         """Return the name of the preset, None for a run without one, or of a time that had none."""
         return self.result.get("preset")
+
+    @property
+    def preset_text(self) -> str:
+        """Return the preset for a reader, with the values that the run has in place of its own."""
+        wanted = self.result.get("preset_replaced") or {}
+        return preset_text(self.preset, {name: (self.config.get(name), one) for name, one in wanted.items()})
 
     @property
     def metrics_version(self) -> int:

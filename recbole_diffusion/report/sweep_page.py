@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recbole_diffusion.errors import UsageError
 from recbole_diffusion.report.figure import Figure
 from recbole_diffusion.report.importance import importance_figure
 from recbole_diffusion.report.page import HtmlPage
@@ -11,6 +12,7 @@ from recbole_diffusion.report.sweep import is_number, read_sweep, scored_trials,
 from recbole_diffusion.report.sweep_figures import sweep_figures, varied_options
 from recbole_diffusion.report.tables import Cell, Table, number
 from recbole_diffusion.storage import yaml_io
+from recbole_diffusion.storage.preset import preset_text, read_preset, replaced
 
 
 def sweep_page(folder: Path, weigh_options: bool = True) -> tuple[HtmlPage, list[Figure], list[str]]:
@@ -38,7 +40,7 @@ def sweep_page(folder: Path, weigh_options: bool = True) -> tuple[HtmlPage, list
         {
             f"best {metric} on {selection}": f"{best['score']:.4f}, trial {trial_name(best)}",
             "trials": ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)),
-            "preset": str(sweep["options"].get("preset") or "-"),
+            "preset": _preset(sweep),
             "time of all trials": f"{sum(trial.get('seconds') or 0.0 for trial in trials):,.0f} s",
         }
     )
@@ -128,3 +130,18 @@ def _trials(sweep: Mapping[str, Any]) -> Table:
     }
     columns = ["trial", "state", sweep["valid_metric"], "best epoch", "epochs", "seconds", *names, "error"]
     return Table("", columns, rows, words)
+
+
+def _preset(sweep: Mapping[str, Any]) -> str:
+    """Return the preset of all trials, with the values given in place of its own, and those searched."""
+    name = sweep["options"].get("preset")
+    if name is None:
+        return "-"
+    try:
+        used = read_preset(name, sweep["model"], sweep["dataset"])
+    except UsageError:  # one of an earlier version
+        return str(name)
+    text = preset_text(name, replaced(used, sweep["options"]))
+    labels = {one.strip() for key in sweep.get("space") or {} for one in str(key).split(",")}
+    searched = [option for option in used.options if option in labels]
+    return text + (f"; searched: {', '.join(searched)}" if searched else "")

@@ -115,6 +115,19 @@ def differences(options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[s
     }
 
 
+def replaced(used: Preset, given: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return (value, value in the preset) of the given options that win over the preset's."""
+    own = {name: value for name, value in used.options.items() if name in given}
+    return differences(own, given)
+
+
+def preset_text(name: str | None, apart: Mapping[str, tuple[Any, Any]]) -> str:
+    """Return a preset for a reader, with the values that others replace; ``-`` for none."""
+    if name is None:
+        return "-"
+    return f"{name}, but {as_text(apart, name)}" if apart else name
+
+
 def _holds(value: Any, wanted: Any) -> bool:
     """Return whether a value is a preset's; of a mapping, a preset may have only some entries."""
     if isinstance(value, Mapping) and isinstance(wanted, Mapping):
@@ -142,8 +155,7 @@ def told(
         None for a model without presets for the data set.
     """
     if used is not None:
-        own = {name: value for name, value in used.options.items() if name in (given or {})}
-        pairs = _as_text(differences(own, given or {}), used.name)
+        pairs = as_text(replaced(used, given or {}), used.name)
         but = f". Not all of its values: {pairs}" if pairs else ""
         return f"preset {used.name}: {used.source}" + (f". {used.note}" if used.note else "") + but
     apart = {}
@@ -154,12 +166,12 @@ def told(
     if not apart:
         return None
     nearest = min(apart, key=lambda name: len(apart[name]))
-    pairs = _as_text(apart[nearest], nearest)
+    pairs = as_text(apart[nearest], nearest)
     how = f"but for {pairs}" if pairs else "and have all of its values"
     return f"no preset; the defaults are nearest to preset {nearest}, {how}"
 
 
-def _as_text(apart: Mapping[str, tuple[Any, Any]], name: str) -> str:
+def as_text(apart: Mapping[str, tuple[Any, Any]], name: str) -> str:
     """Return differences from the preset of that name in words; empty without any."""
     pairs = [f"{key} {ours!r} ({name}: {theirs!r})" for key, (ours, theirs) in apart.items()]
     more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""

@@ -36,6 +36,7 @@ RESULT = fields(
     dataset=TEXT,
     selection=TEXT,
     preset=or_none(TEXT),
+    preset_replaced=kind(dict),
     seed=COUNT,
     candidates_seed=COUNT,
     time_order=TEXT,

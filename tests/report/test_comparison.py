@@ -72,6 +72,9 @@ def test_presets_have_a_column_where_they_differ(make_run):
     }
     (table,) = comparison_tables(compare(runs[2:3]))
     assert "preset" not in table.columns
+    other = {"config": {"steps": 9}, "preset": "paper", "preset_replaced": {"steps": 5}}
+    (table,) = comparison_tables(compare([runs[2], make_run("e", 0.1, 0, model="TVDiff", **other)]))
+    assert {row[1].text for row in table.rows} == {"paper", "paper, but steps 9 (paper: 5)"}
 
 
 def test_users_of_random_splits_are_averaged_over_splits(make_run):

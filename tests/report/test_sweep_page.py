@@ -40,6 +40,15 @@ def test_figures_and_tables(sweep):
     assert learning.panels[0].series[-1].y == (0.15, 0.3)  # the half line of the killed trial is left out
 
 
+def test_the_preset_is_named_with_what_replaces_its_values(sweep):
+    options = {"preset": "released", "hidden_size": 64}
+    edit(sweep, model="TVDiff", dataset="ml-100k", options=options, space={"steps, gamma": {}})
+    text = sweep_page(sweep, weigh_options=False)[0].html()
+    assert "released, but hidden_size 64 (released: 1000); searched: " in text
+    edit(sweep, options={"preset": "gone"})
+    assert ">gone<" in sweep_page(sweep, weigh_options=False)[0].html()
+
+
 def trials_of(count):
     """Return trials whose score depends on the learning rate and a little on the sampler."""
     draw = random.Random(0)

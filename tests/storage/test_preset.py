@@ -10,6 +10,7 @@ from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.report.runs import read_run
 from recbole_diffusion.serving.loaded_run import load_run
 from recbole_diffusion.storage import preset, properties
 from recbole_diffusion.storage.preset import (
@@ -239,6 +240,18 @@ def test_a_mapping_is_compared_by_the_entries_that_a_preset_names():
     assert differences({"steps": 5}, {}) == {"steps": (None, 5)}
 
 
+def test_values_that_follow_from_the_data_replace_none(shipped):
+    shipped("source: a book\ntrain_batch_size: auto\nlearning_rate: 0.01\nsteps: 5\n")
+    config = Config("TVDiff", "ml-100k", [], {"preset": "paper"})
+    config.settle(train_batch_size=512, learning_rate=0.02)
+    assert config.preset_replaced() == {}
+    stored = Config(overrides={**config.resolved, "steps": 3}, stored=True)
+    assert stored.preset_replaced() == {"steps": 5}
+    assert Config(overrides={**stored.resolved, "preset": "gone"}, stored=True).preset_replaced() == {}
+    assert Config(overrides={**stored.resolved, "preset": "gone"}, stored=True).preset_line() is None
+    assert Config("TVDiff", "ml-100k").preset_replaced() == {}
+
+
 def test_help_lines_say_source_and_data_sets(shipped):
     shipped("source: a book\nsteps: 5\n")
     shipped("source: a table\ndatasets: {lastfm: {steps: 5}, food: {steps: 3}}\n", "best")
@@ -258,7 +271,18 @@ def test_a_run_keeps_its_preset(checkerboard, tmp_path):
     loaded = load_run(folder)
     o = loaded.config.options
     assert (loaded.config["preset"], o.steps, o.hidden_size) == ("released", 5, 4)
-    assert run(resume=folder, overrides={"epochs": 2})["preset"] == "released"
+    replaced = {"hidden_size": 1000, "epochs": 400}
+    assert result["preset_replaced"] == stored["preset_replaced"] == replaced
+    assert "Not all of its values: hidden_size 4 (released: 1000)" in (folder / "log.txt").read_text()
+    resumed = run(resume=folder, overrides={"epochs": 2})
+    assert (resumed["preset"], resumed["preset_replaced"]) == ("released", replaced)
+    assert (
+        read_run(folder).preset_text
+        == "released, but hidden_size 4 (released: 1000), epochs 2 (released: 400)"
+    )
+    again = run(continue_from=folder, overrides={"steps": 3, "run_dir": str(tmp_path / "again")})
+    assert again["preset_replaced"] == {**replaced, "steps": 5}
+    assert "hidden_size 4 (released: 1000)" in (tmp_path / "again/log.txt").read_text()
 
     assert run("TVDiff", overrides={**options, "run_dir": str(tmp_path / "without")})["preset"] is None
     log = (tmp_path / "without" / "log.txt").read_text()

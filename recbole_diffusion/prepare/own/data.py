@@ -14,7 +14,7 @@ import numpy as np
 from recbole_diffusion.data.grouping import distinct
 from recbole_diffusion.errors import UsageError, counted, did_you_mean
 from recbole_diffusion.options.declare import read_options
-from recbole_diffusion.prepare.amazon_ids import look_swapped
+from recbole_diffusion.prepare.amazon_ids import note_if_exchanged
 from recbole_diffusion.prepare.own.columns import (
     Ids,
     Place,
@@ -31,7 +31,6 @@ from recbole_diffusion.prepare.own.texts import TextSource, write_atomic
 from recbole_diffusion.prepare.own.times import Times, times_of
 
 FEW = 3  # rows that a note names
-LOOKED_AT = 1000  # ids by whose look users and items are told apart
 
 
 @dataclass(frozen=True)
@@ -157,13 +156,7 @@ def _assembled(
     without = np.flatnonzero(~there)
     if not there.any():
         raise UsageError(f"{source.where} has no row with both a user and an item; name other columns")
-    notes = [*users.notes, *items.notes]
-    shown = [[text for text in one.texts[:LOOKED_AT].to_pylist() if text] for one in ids]
-    if look_swapped(*shown):
-        notes.append(
-            f"most users, such as {shown[0][0]!r}, have the form of Amazon's products, and most items, such "
-            f"as {shown[1][0]!r}, that of its reviewers: if that is what they are, exchange --user and --item"
-        )
+    notes = [*users.notes, *items.notes, *note_if_exchanged(users.texts, items.texts)]
     inside = source.lines_inside(rows_of_file) if isinstance(source, TextSource) else 0
     if inside:
         notes.append(
