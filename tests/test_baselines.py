@@ -241,6 +241,28 @@ def test_a_sequential_model_is_told_what_it_lacks_before_data_loads(small):
         run("GRU4Rec", overrides={**small, "TIME_FIELD": "time"})
 
 
+def test_what_no_validation_chose_is_not_said_to_be_chosen_on_it(small, tmp_path):
+    options = {**small, "topk": [5]}
+    last = run("BPR", overrides={**options, "epochs": 2, "eval_step": 3, "run_dir": str(tmp_path / "last")})
+    assert (last["selection"], last["best_epoch"]) == ("last epoch", 1)
+    assert last["valid"].keys() == last["test"].keys()
+    weights = {"epochs": 0, "load_checkpoint": str(tmp_path / "last/best.pt")}
+    given = run("BPR", overrides={**options, **weights, "run_dir": str(tmp_path / "given")})
+    assert (given["selection"], given["test"]) == ("given weights", last["test"])
+    log = (tmp_path / "given/log.txt").read_text()
+    assert "untrained" not in log
+    untrained = run("BPR", overrides={**options, "epochs": 0, "run_dir": str(tmp_path / "drawn")})
+    assert untrained["selection"] == "no epoch"
+    assert "epochs is 0 and no weights are given: BPR is evaluated as it was drawn, untrained" in (
+        (tmp_path / "drawn/log.txt").read_text()
+    )
+    for model in ("EASE", "Pop"):
+        place = tmp_path / model
+        found = run(model, overrides={**options, "epochs": 0, "run_dir": str(place)})
+        assert found["selection"] == "validation"
+        assert "untrained" not in (place / "log.txt").read_text()
+
+
 @pytest.mark.parametrize(
     ("split", "selection", "test"),
     [

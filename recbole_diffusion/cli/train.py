@@ -88,9 +88,11 @@ def summary(result: dict[str, Any]) -> str:
     """
     from recbole_diffusion.data.valid_shift import UNSHIFTED  # numpy, which --help does without
 
-    last = result["selection"] == "last epoch"
-    by = "the last, without validation" if last else f"chosen on {result['selection']}"
-    chosen = f"{'' if last else 'best '}epoch {result['best_epoch']} ({by})"
+    chosen = {
+        "last epoch": f"epoch {result['best_epoch']} (the last, which no validation chose)",
+        "given weights": "the given weights",
+        "no epoch": "untrained",
+    }.get(result["selection"], f"best epoch {result['best_epoch']} (chosen on {result['selection']})")
     lines = [f"{result['model']} on {result['dataset']}, seed {result['seed']}, {chosen}"]
     several = [part for part in result if part.startswith("test_")] or ["test"]
     if result["test"] != result[several[0]]:  # a separate part, not the first of two

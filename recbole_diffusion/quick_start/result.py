@@ -51,7 +51,7 @@ def result_of(prepared: Prepared, on_epoch: Callable | None, test: bool) -> dict
     return {
         "model": config["model"],
         "dataset": config["dataset"],
-        "selection": "last epoch" if prepared.valid is None else overlap["selection"],
+        "selection": _selection(prepared),
         "seed": config.general.seed,
         "preset": config["preset"],
         **({"preset_replaced": replaced} if (replaced := config.preset_replaced()) else {}),
@@ -104,6 +104,25 @@ def _beside(prepared: Prepared) -> dict[str, Any]:
         scores = ", ".join(f"{name} {choice[name]:.4f}" for name in ("valid", UNSHIFTED))
         logger.info("%s would choose epoch %d: %s of %s", part, choice["epoch"], metric, scores)
     return {UNSHIFTED: {name: float(value) for name, value in values.items()}, "valid_choices": found}
+
+
+def _selection(prepared: Prepared) -> str:
+    """Return what the weights were chosen by: a part, or else which they are.
+
+    ``last epoch``: also with an ``eval_step`` above the epochs, where RecBole validates the last alone;
+    ``given weights``: without an epoch after them; ``no epoch``: weights as they were drawn.
+    """
+    trainer, general = prepared.trainer, prepared.config.general
+    if trainer.untrained:
+        return "no epoch"
+    if prepared.valid is None:
+        return "last epoch"
+    if not trainer.model.computed_when_made:
+        if general.eval_step > general.epochs > 0:
+            return "last epoch"
+        if not trainer.records and general.load_checkpoint:
+            return "given weights"
+    return prepared.dataset.overlap["selection"]
 
 
 def _draws(prepared: Prepared) -> dict[str, Any]:

@@ -46,7 +46,8 @@ class Method:
     Attributes:
         name: what it is called.
         runs: its runs, one per seed.
-        selection: ``validation``, ``test`` or ``last epoch``: what its epochs were chosen by.
+        selection: ``validation``, ``test`` or, without a choice, ``last epoch`` and the like, see
+            :attr:`.RunRecord.selection`.
         preset: names of its runs' presets and the values that replace theirs, ``-`` for none.
         metrics: by test part and name.
         build_seconds: of making a run's model, in which some are computed whole (EASE); None for older runs.

@@ -116,7 +116,7 @@ def _run_head(run: RunRecord, found: Comparison) -> HtmlPage:
     epochs = len(result["epoch_seconds"])
     facts |= {
         "best epoch": f"{result['best_epoch']}, of 0 to {epochs - 1}" if epochs else "-",
-        "chosen by": f"{run.valid_metric} on {run.selection}",
+        "chosen by": run.chosen_by,
         "preset": run.preset_text,
         "training": f"{result['seconds']['train']:,.1f} s",
         "peak memory": f"{result['peak_rss_mb']:,.0f} MiB",

@@ -70,8 +70,25 @@ class RunRecord:
 
     @property
     def selection(self) -> str:
-        """Return what the epoch was chosen on: ``validation``, ``test``, or ``last epoch`` for neither."""
+        """Return what the epoch was chosen on: ``validation`` or ``test``; or what it is without a choice.
+
+        ``last epoch``, ``given weights`` or ``no epoch``.
+        """
         return self.result.get("selection", "validation")
+
+    @property
+    def chosen_by(self) -> str:
+        """Return how the epoch was chosen, for a reader."""
+        if self.selection.startswith(("validation", "test")):
+            return f"{self.valid_metric} on {self.selection}"
+        return f"nothing: {self.selection}"
+
+    @property
+    def validates_on_test(self) -> bool:
+        """Return whether the validation part is a test part, whatever was chosen on it."""
+        parts = self.result.get("parts") or {}
+        tests = [part["fingerprint"] for name, part in parts.items() if name.startswith("test")]
+        return self.selection == "test" or ("valid" in parts and parts["valid"]["fingerprint"] in tests)
 
     @property
     def test_parts(self) -> dict[str, dict[str, float]]:

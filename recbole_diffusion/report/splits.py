@@ -68,7 +68,7 @@ def split_key(run: RunRecord, fingerprints: bool, with_train: bool) -> str:
     prints = parts_key(run)
     train = prints.pop("train")
     apart = [train, *(prints.pop(name) for name in ("valid", UNSHIFTED) if name in prints)]
-    known = apart if with_train else [train if run.selection == "test" else joined(*apart)]
+    known = apart if with_train else [train if run.validates_on_test else joined(*apart)]
     return " ".join([run.result["dataset"], *known, *(f"{name}={prints[name]}" for name in sorted(prints))])
 
 
@@ -90,7 +90,7 @@ def data_key(run: RunRecord) -> tuple[int, str] | None:
         if "test" in parts
         else [parts.pop(name) for name in list(parts) if name.startswith("test_")]
     )
-    names = ["train"] if run.selection == "test" else LEARNED
+    names = ["train"] if run.validates_on_test else LEARNED
     learned = [parts[name] for name in names if name in parts]
     together = [*learned, *tests]
     return sum(part["rows"] for part in together), joined(*(part["fingerprint"] for part in together))

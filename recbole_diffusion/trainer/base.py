@@ -47,6 +47,12 @@ class RunMixin(Evaluating):
             self.logger.info(self._beginning(train_data))
             if self.start_epoch >= self.epochs:  # given weights are evaluated, and no others
                 self._choose_weight(valid_data)
+            if self.untrained:
+                self.logger.warning(
+                    "epochs is 0 and no weights are given: %s is evaluated as it was drawn, untrained; give "
+                    "epochs, or weights with --load_checkpoint=RUN/best.pt or --continue_from=RUN",
+                    self.config.model,
+                )
             super().fit(
                 train_data, valid_data, verbose, saved, show_progress, self._after_validation(callback_fn)
             )
@@ -61,6 +67,14 @@ class RunMixin(Evaluating):
             self._save_checkpoint(epoch, verbose)
         self.tensorboard.close()
         return self.best_valid_score, self.best_valid_result
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the run ends with weights as they were drawn: without an epoch, and without given ones."""
+        general = self.config.general
+        drawn = general.epochs == 0 and not general.load_checkpoint and not self.records
+        trained = any(one.requires_grad for one in self.model.parameters())
+        return drawn and trained and not self.model.computed_when_made
 
     def _beginning(self, train_data: Any) -> str:
         """Return the line that says how much there is to do; the first epoch may take long."""

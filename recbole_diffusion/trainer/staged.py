@@ -193,6 +193,11 @@ class StagedTrainer(RunMixin, _StageSteps):
                 self._take_best()
         return self.best_valid_score, self.best_valid_result
 
+    @property
+    def untrained(self) -> bool:
+        """False: a last stage of steps has an epoch, or it is refused."""
+        return False
+
     def _scored_as_it_is(self, train_data: Any, verbose: bool) -> tuple[float, None]:
         """Train nothing; save the weights as the run's best."""
         self._train_loader = train_data

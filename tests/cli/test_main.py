@@ -11,6 +11,7 @@ import pytest
 
 from recbole_diffusion import quick_start
 from recbole_diffusion.cli import main as cli
+from recbole_diffusion.cli.train import summary
 from recbole_diffusion.errors import Interrupted, RunError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +40,19 @@ def asked(monkeypatch):
 
     monkeypatch.setattr(quick_start, "run", run)
     return calls
+
+
+@pytest.mark.parametrize(
+    ("selection", "said"),
+    [
+        ("validation", "seed 1, best epoch 0 (chosen on validation)"),
+        ("last epoch", "seed 1, epoch 0 (the last, which no validation chose)"),
+        ("given weights", "seed 1, the given weights"),
+        ("no epoch", "seed 1, untrained"),
+    ],
+)
+def test_the_summary_says_what_chose_the_weights(selection, said):
+    assert summary({**RESULT, "selection": selection}).splitlines()[0].endswith(said)
 
 
 # Dispatch.

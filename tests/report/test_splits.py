@@ -32,9 +32,12 @@ def test_a_run_chosen_on_test_learns_from_the_validation_part_too(make_run):
     both = joined(PARTS["train"]["fingerprint"], PARTS["valid"]["fingerprint"])
     on_test = make_run("paper", selection="test", parts=other(train=both, valid=PARTS["test"]["fingerprint"]))
     assert len(group_by_split({"honest": [make_run("a")], "paper": [on_test]})[0]["paper"]) == 1
+    late = make_run("late", selection="last epoch", parts=on_test.result["parts"])  # of equal parts, unchosen
+    for others in ({"honest": [make_run("b")]}, {"paper": [on_test]}):
+        assert len(group_by_split({**others, "late": [late]})[0]["late"]) == 1
     fewer = make_run("fewer", selection="test", parts=other(valid=PARTS["test"]["fingerprint"]))
     with pytest.raises(UsageError, match="different splits"):
-        group_by_split({"honest": [make_run("b")], "paper": [fewer]})
+        group_by_split({"honest": [make_run("c")], "paper": [fewer]})
 
 
 def test_runs_with_another_valid_part_of_the_same_rows_are_compared_and_said(make_run):
