@@ -320,7 +320,8 @@ class Config(RecBoleConfig):
     def _complete(self, final: dict[str, Any]) -> None:
         """Choose the values that the given options leave open, note them, and check all options together."""
         given, by_user = self.external_config_dict, model_needs.ranks_by_user(self.model_class)
-        self.notes += model_needs.complete(final, given, self.model_class, by_user)
+        below = self.internal_config_dict
+        self.notes += model_needs.complete(final, given, self.model_class, by_user, below)
         steps = not self.model_class.computed_when_made and self.model_class.type != ModelType.TRADITIONAL
         if steps and not self.stored and final["eval_step"] > final["epochs"] > 0:
             self.notes.append(
@@ -328,7 +329,7 @@ class Config(RecBoleConfig):
                 "the way, so that none is chosen and the last one is kept"
             )
         rated = read_options(RatingOptions, final).names(self.model_class.predicts_ratings)
-        self.notes += recbole_options.complete(final, given, self.internal_config_dict, self.reads_order)
+        self.notes += recbole_options.complete(final, given, below, self.reads_order)
         negatives = final["train_neg_sample_args"] if self._loader_draws() else None
         modes = final["eval_args"]["mode"]
         self.notes += negative_notes(negatives, self.samplers, str(modes))

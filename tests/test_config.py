@@ -148,7 +148,7 @@ def test_a_sequential_model_whose_loss_compares_with_all_items_draws_no_negative
     assert config["train_neg_sample_args"]["distribution"] == "none"
     assert config.notes == ["loss_type is CE, which compares with all items: no negatives are drawn"]
     assert make("SASRec", loss_type="BPR")["train_neg_sample_args"]["distribution"] == "uniform"
-    with pytest.raises(UsageError, match="should be None when the loss_type is CE"):
+    with pytest.raises(UsageError, match=r"SASRec with loss_type CE compares with all items; leave it out"):
         make("SASRec", train_neg_sample_args={"distribution": "uniform"})
 
 
@@ -509,6 +509,22 @@ def test_template_options_without_effect_are_told_in_one_note():
 )
 def test_what_a_model_does_not_read_of_training_is_told(model, given, names):
     assert f"no effect of {names}" in make(model, **given).notes
+
+
+def test_a_sequential_model_has_its_order_where_eval_args_names_none():
+    standard = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+    made = make("SASRec", eval_args={"mode": "uni10"})
+    found = made["eval_args"]
+    assert {name: found[name] for name in standard} == standard
+    line = "eval_args: split is {'LS': 'valid_and_test'} and order is TO, as for every sequential model"
+    assert any(note.startswith(line) for note in made.notes)
+    assert not any("replaced as a whole" in note for note in made.notes)
+    shares = {"split": {"RS": [0.8, 0.1, 0.1]}}
+    own = make("SASRec", eval_args=shares)["eval_args"]
+    assert (own["split"], own["order"]) == (shares["split"], "TO")
+    with pytest.raises(UsageError, match=r"eval_args.order is 'RO', but SASRec is .*; give order: TO"):
+        make("SASRec", eval_args={"order": "RO", "mode": "uni10"})
+    assert make("SASRec", loss_type="BPR", eval_args={"mode": "uni10"})["eval_args"]["order"] == "TO"
 
 
 def test_options_of_mirror_gradient_and_of_epochs_without_either_are_told():

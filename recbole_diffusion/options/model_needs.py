@@ -44,18 +44,23 @@ def refuse_model(name: str) -> None:
 
 
 def complete(
-    final: dict[str, Any], given: Mapping[str, Any], model_class: type[Any], by_user: bool
+    final: dict[str, Any],
+    given: Mapping[str, Any],
+    model_class: type[Any],
+    by_user: bool,
+    below: Mapping[str, Any],
 ) -> list[str]:
-    """Reset options that one of RecBole's models does not use.
+    """Reset options that one of RecBole's models does not use, and set those that it cannot do without.
 
-    These are the rating scale of a model that does not rank by user, and the negatives of a sequential one
-    whose loss compares with all items.
+    The former are the rating scale of a model that does not rank by user, and the negatives of a sequential
+    one whose loss compares with all items; the latter the order of a sequential one's rows.
 
     Args:
         final: the values of all layers; changed in place.
         given: the values that the user gave.
         model_class: the model.
         by_user: whether it ranks all items once per user.
+        below: the values of the layers below the user's.
 
     Returns:
         Lines for the log.
@@ -66,7 +71,8 @@ def complete(
         notes.append(
             f"no effect of rating_scale: {final['model']} ranks single rows, not a user's rated items"
         )
-    notes += _with_lists(final) if model_class.type == ModelType.SEQUENTIAL else []
+    if model_class.type == ModelType.SEQUENTIAL:
+        notes += [*_with_lists(final), *_in_order(final, below["eval_args"])]
     columns = (final.get("load_col") or {}).get("inter")
     labels = final.get("threshold") or not isinstance(columns, list) or final["LABEL_FIELD"] in columns
     mode = {**EVAL_ARGS, **final["eval_args"]}["mode"]
@@ -82,8 +88,7 @@ def complete(
             f"train_neg_sample_args is one uniform negative a row: {final['model']} learns from labels, and "
             "none are loaded"
         )
-    against_all = model_class.type == ModelType.SEQUENTIAL and not hasattr(model_class, "input_type")
-    if against_all and final.get("loss_type") == "CE" and "train_neg_sample_args" not in given:
+    if _compares_with_all(final, model_class) and "train_neg_sample_args" not in given:
         final["train_neg_sample_args"] = None
         notes.append("loss_type is CE, which compares with all items: no negatives are drawn")
     return notes
@@ -112,6 +117,22 @@ def _with_lists(final: dict[str, Any]) -> list[str]:
     return [f"alias_of_item_id has {history}: the items of a history are numbered as items"]
 
 
+def _in_order(final: dict[str, Any], standard: Mapping[str, Any]) -> list[str]:
+    """Give an ``eval_args`` without an order that of sequential models, which train by no other."""
+    if final.get("benchmark_filename") or "order" in final["eval_args"]:
+        return []
+    added = {name: standard[name] for name in ("split", "order") if name not in final["eval_args"]}
+    final["eval_args"] = {**added, **final["eval_args"]}
+    said = " and ".join(f"{name} is {value}" for name, value in added.items())
+    return [f"eval_args: {said}, as for every sequential model that is given none"]
+
+
+def _compares_with_all(final: Mapping[str, Any], model_class: type[Any]) -> bool:
+    """Return whether the loss of a sequential model compares with all items."""
+    by_loss = model_class.type == ModelType.SEQUENTIAL and not hasattr(model_class, "input_type")
+    return by_loss and final.get("loss_type") == "CE"
+
+
 def check(final: Mapping[str, Any], model_class: type[Any], by_user: bool) -> None:
     """Check the requirements of one of RecBole's models.
 
@@ -133,6 +154,18 @@ def check(final: Mapping[str, Any], model_class: type[Any], by_user: bool) -> No
         raise UsageError(
             f"{name} is a sequential model, whose parts follow the order of each user's rows; leave "
             "valid_part out"
+        )
+    order = final["eval_args"]["order"]
+    if model_class.type == ModelType.SEQUENTIAL and not final.get("benchmark_filename") and order != "TO":
+        raise UsageError(
+            f"eval_args.order is {order!r}, but {name} is a sequential model, whose parts follow the order "
+            "of each user's rows; give order: TO, or leave it out"
+        )
+    negatives = final.get("train_neg_sample_args")
+    if _compares_with_all(final, model_class) and negatives not in (None, "None"):
+        raise UsageError(
+            f"train_neg_sample_args is {negatives}, but {name} with loss_type CE compares with all items; "
+            "leave it out, or give loss_type: BPR"
         )
     if not by_user and final["valid_shift"] != "none":
         raise UsageError(

@@ -130,7 +130,7 @@ def complete(
     if "eval_args" in given:
         standard = {**EVAL_ARGS, **below["eval_args"]}
         changed = [
-            name for name in EVAL_ARGS if name not in given["eval_args"] and standard[name] != EVAL_ARGS[name]
+            name for name in EVAL_ARGS if name not in final["eval_args"] and standard[name] != EVAL_ARGS[name]
         ]
         if changed:
             notes.append(
