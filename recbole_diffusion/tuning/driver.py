@@ -22,6 +22,7 @@ from recbole_diffusion.storage.signals import ended_by_sigterm
 from recbole_diffusion.trainer.divided import check_divided
 from recbole_diffusion.tuning.context import SweepContext, read_by_data_set
 from recbole_diffusion.tuning.display import SweepDisplay
+from recbole_diffusion.tuning.earlier_trials import notes_on_earlier
 from recbole_diffusion.tuning.folder import SweepFolder
 from recbole_diffusion.tuning.options import (
     RESUME_SETTINGS,
@@ -112,6 +113,8 @@ def sweep(
                 f"the sweep in {folder.path} cannot go on with this version: {error}. What has ended stays "
                 "there, best.yaml and trials/ included; begin a new sweep"
             ) from error
+        earlier = notes_on_earlier(folder.path, record, config)
+        record.notes += [note for note in earlier if note not in record.notes]
         prepared = None
     with folder.locked():
         folder.write(record)

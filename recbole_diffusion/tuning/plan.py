@@ -122,6 +122,12 @@ def _empty_record(
         selection="test" if on_test else "validation",
         versions=versions(),
     )
+    computed = config.model_class.computed_when_made or config["MODEL_TYPE"] == ModelType.TRADITIONAL
+    if config.general.epochs == 0 and not config.general.load_checkpoint and not computed:
+        record.notes.append(
+            "epochs is 0 and no weights are given: what a model learns by epochs stays as it was drawn, in "
+            "every trial; give epochs, or weights with --load_checkpoint"
+        )
     if on_test and settings.search != "none":
         record.notes.append(
             "the data set has train and test only: trials are compared on the test part; only for comparison "

@@ -9,6 +9,7 @@ import pytest
 from recbole_diffusion.cli.tune import tune
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.tuning.driver import read_settings, sweep
+from recbole_diffusion.tuning.plan import make_record
 
 SPACE = {"learning_rate": {"choice": [0.001, 0.01, 0.1]}, "embedding_size": {"choice": [4, 8]}}
 SETTINGS = {"space": SPACE, "max_concurrent": 0, "final_seeds": 2, "num_samples": 3}
@@ -114,6 +115,33 @@ def test_an_option_that_this_version_refuses_ends_a_resume_in_words(checkerboard
     (folder / "sweep.json").write_text(json.dumps(record))
     with pytest.raises(UsageError, match=r"sweep cannot go on with this version: .*learner.*begin a new"):
         sweep(resume=folder, settings={"final_seeds": 1})
+
+
+def test_trials_that_were_ranked_among_other_items_are_told_when_a_sweep_goes_on(checkerboard, tmp_path):
+    overrides = {**checkerboard.overrides, "epochs": 1, "eval_args": {"mode": "uni9"}}
+    dataset, folder = overrides.pop("dataset", "checkerboard"), tmp_path / "sweep"
+    settings = {**SETTINGS, "num_samples": 1, "final_seeds": 0, "sweep_dir": str(folder)}
+    sweep("BPR", overrides=overrides, dataset=dataset, settings=settings)
+    assert not any("earlier version" in note for note in sweep(resume=folder)["notes"])
+    file = folder / "trials/000/result.json"
+    result = json.loads(file.read_text())
+    del result["candidates_seed"]
+    file.write_text(json.dumps(result))
+    for _ in range(2):
+        said = [note for note in sweep(resume=folder)["notes"] if "earlier version" in note]
+        assert len(said) == 1
+        assert said[0].startswith("1 trial of an earlier version had other items beside the held-out ones")
+
+
+def test_a_sweep_of_untrained_models_is_told(checkerboard):
+    def notes(model, **more):
+        settings = read_settings({"search": "none"})
+        values = {**checkerboard.overrides, "epochs": 0, **more}
+        return make_record(model, checkerboard.name, [], values, settings, "tune")[0].notes
+
+    assert any(note.startswith("epochs is 0 and no weights are given") for note in notes("BPR"))
+    assert notes("EASE") == []
+    assert notes("BPR", epochs=1) == []
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["winner", "waiting"])
