@@ -21,7 +21,7 @@ from benchmarks._stored import (
     seed_folders,
 )
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.model.full_rank import one_term_kept
+from recbole_diffusion.model.ease_scores import one_kept
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.report.compared_metrics import smaller_is_better
 from recbole_diffusion.storage.atomic import write_whole
@@ -75,8 +75,8 @@ class Runner:
             return self.failed
         settings = read_settings(self.settings)
         here = settings.max_concurrent == 0  # trials run in this process, without Ray
-        # One session for all sweeps; runs that score the weights of others share their linear term.
-        with nullcontext() if here else ray_session(settings, self.runs), one_term_kept():
+        # One session for all sweeps; runs that score the weights of others share EASE's scores.
+        with nullcontext() if here else ray_session(settings, self.runs), one_kept():
             while missing := self._missing():
                 if not any(self._tried(experiment) for experiment in missing):
                     time.sleep(SECONDS_BETWEEN)  # others run what is left, or what it waits for

@@ -14,6 +14,8 @@ user u and an item j
 and a new user with the row x has x P = (x - (x D^-1 X^T) K X) D^-1.
 """
 
+import contextlib
+import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -142,6 +144,29 @@ def by_users(interactions: sp.csr_matrix, penalties: float | np.ndarray) -> bool
     return interactions.shape[0] < interactions.shape[1] and np.min(penalties) >= LEAST_PENALTY
 
 
+# What :func:`one_kept` keeps, under what it was computed from; None: it keeps nothing.
+_kept: dict[str, ByItems | ByUsers] | None = None
+
+
+@contextlib.contextmanager
+def one_kept() -> Iterator[None]:
+    """Keep the last scores for the next model with the same ones, such as the runs of a search.
+
+    On Gowalla they take a quarter of an hour to compute. Those before are given up before others are
+    computed, so that there is never more than one beside those in use, and the last at the end; of one
+    within another, at the end of the outer one.
+    """
+    global _kept
+    outer = _kept is None
+    if outer:
+        _kept = {}
+    try:
+        yield
+    finally:
+        if outer:
+            _kept = None
+
+
 def linear_scores(interactions: sp.csr_matrix, penalties: float | np.ndarray) -> ByItems | ByUsers:
     """Return EASE's scores by the smaller of the two matrices; with tiny penalties by that of items.
 
@@ -149,7 +174,23 @@ def linear_scores(interactions: sp.csr_matrix, penalties: float | np.ndarray) ->
         interactions: X, CSR float32 [n_users, n_items].
         penalties: D, one number for all items or one for each, [n_items]; positive.
     """
-    return (ByUsers if by_users(interactions, penalties) else ByItems)(interactions, penalties)
+    make = ByUsers if by_users(interactions, penalties) else ByItems
+    if _kept is None:
+        return make(interactions, penalties)
+    key = _key(interactions, penalties)
+    if key not in _kept:
+        _kept.clear()
+        _kept[key] = make(interactions, penalties)
+    return _kept[key]
+
+
+def _key(interactions: sp.csr_matrix, penalties: float | np.ndarray) -> str:
+    """Return a name of all that the scores depend on."""
+    digest = hashlib.sha256(repr(interactions.shape).encode())
+    for array in (interactions.indptr, interactions.indices, interactions.data, np.asarray(penalties)):
+        digest.update(repr((array.dtype.str, array.shape)).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def edlae_penalties(interactions: sp.csr_matrix, reg_weight: float, dropout_prob: float) -> np.ndarray:

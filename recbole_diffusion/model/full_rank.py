@@ -1,8 +1,5 @@
 """A linear item-item model of full rank beside a model of rank d, in scoring: ours, in none of the papers."""
 
-import contextlib
-import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,52 +43,14 @@ def _largest(rows: np.ndarray, k: int) -> sp.csr_matrix:
     return sp.csr_matrix(rows)
 
 
-# The term that :func:`one_term_kept` keeps, under what it was computed from; None: it keeps nothing.
-_kept: dict[str, ByItems | ByUsers | Pruned] | None = None
-
-
-@contextlib.contextmanager
-def one_term_kept() -> Iterator[None]:
-    """Keep the last linear term for the next model with the same one: seeds and weights of a search share it.
-
-    On Gowalla it takes a quarter of an hour to compute. The one before is given up before another is
-    computed, so that there is never more than one besides those in use, and the last one at the end.
-    """
-    global _kept
-    before, _kept = _kept, {}
-    try:
-        yield
-    finally:
-        _kept = before
-
-
 def linear_term(interactions: sp.csr_matrix, options: Any) -> ByItems | ByUsers | Pruned | None:
     """Return EASE or EDLAE of the training interactions, as a ``LinearTermOptions`` says; None for none."""
     if options.linear_term == "none":
         return None
     dropout = options.linear_dropout_prob if options.linear_term == "edlae" else 0.0
     penalties = edlae_penalties(interactions, options.linear_reg_weight, dropout)
-    if _kept is None:
-        return _computed(interactions, penalties, options.linear_k)
-    key = _key(interactions, penalties, options.linear_k)
-    if key not in _kept:
-        _kept.clear()
-        _kept[key] = _computed(interactions, penalties, options.linear_k)
-    return _kept[key]
-
-
-def _computed(matrix: sp.csr_matrix, penalties: np.ndarray, k: int | None) -> ByItems | ByUsers | Pruned:
-    whole = linear_scores(matrix, penalties)
-    return whole if k is None else Pruned(whole, k)
-
-
-def _key(interactions: sp.csr_matrix, penalties: np.ndarray, k: int | None) -> str:
-    """Return a name of all that a term depends on."""
-    digest = hashlib.sha256(repr((interactions.shape, k)).encode())
-    for array in (interactions.indptr, interactions.indices, interactions.data, penalties):
-        digest.update(repr((array.dtype.str, len(array))).encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+    whole = linear_scores(interactions, penalties)
+    return whole if options.linear_k is None else Pruned(whole, options.linear_k)
 
 
 def over_deviation(weight: float, scores: Tensor) -> Tensor:

@@ -18,12 +18,12 @@ from recbole_diffusion.data.fingerprint import differences, whole_fingerprints
 from recbole_diffusion.data.preparation import check_fit, create_dataset, release_dataset
 from recbole_diffusion.errors import Interrupted, UsageError, command_line, did_you_mean
 from recbole_diffusion.options.declare import read_options
-from recbole_diffusion.storage.signals import ended_by_sigterm
 from recbole_diffusion.trainer.divided import check_divided
 from recbole_diffusion.tuning.context import SweepContext, read_by_data_set
 from recbole_diffusion.tuning.display import SweepDisplay
 from recbole_diffusion.tuning.earlier_trials import notes_on_earlier
 from recbole_diffusion.tuning.folder import SweepFolder
+from recbole_diffusion.tuning.local_runner import trials_here
 from recbole_diffusion.tuning.options import (
     RESUME_SETTINGS,
     SweepOptions,
@@ -241,7 +241,7 @@ def _run(context: SweepContext, config: Config, prepared: Any, resuming: bool) -
             prepared = _prepare_data(config, record)
         clock = time.perf_counter()
         here = options.max_concurrent == 0
-        with ended_by_sigterm() if here else ray_session(options, folder.path):
+        with trials_here() if here else ray_session(options, folder.path):
             if not here:
                 record.add_seconds("ray_start", clock)
             elif options.scheduler == "asha" and searching:

@@ -1,16 +1,28 @@
 """A set of trials run one after the other in the driver's process, without Ray."""
 
+import contextlib
 import copy
 import dataclasses
 import os
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.storage.signals import ended_by_sigterm
 from recbole_diffusion.tuning.context import SweepContext, write_report
 from recbole_diffusion.tuning.record import CUT, FAILED, FINISHED, RUNNING, Trial
 from recbole_diffusion.tuning.trial import run_trial, use_threads
+
+
+@contextlib.contextmanager
+def trials_here() -> Iterator[None]:
+    """Within it SIGTERM ends trials of this process, which share EASE's scores from one to the next."""
+    from recbole_diffusion.model.ease_scores import one_kept  # slow: torch
+
+    with ended_by_sigterm(), one_kept():
+        yield
 
 
 class _BudgetSpentError(Exception):
@@ -25,18 +37,15 @@ def run_trials_here(context: SweepContext, trials: list[Trial], budget: float | 
         trials: the waiting trials.
         budget: seconds after which the rest of the trials is left waiting.
     """
-    from recbole_diffusion.model.full_rank import one_term_kept  # slow: torch
-
     began = time.time()
     use_threads(context.job["threads"])
-    with one_term_kept():
-        for row in trials:
-            if budget is not None and time.time() - began >= budget:
-                return
-            row.state = RUNNING
-            _run_one(context, row, began, budget)
-            context.folder.write(context.record)
-            context.display.print_end(row)
+    for row in trials:
+        if budget is not None and time.time() - began >= budget:
+            return
+        row.state = RUNNING
+        _run_one(context, row, began, budget)
+        context.folder.write(context.record)
+        context.display.print_end(row)
 
 
 def _run_one(context: SweepContext, row: Trial, began: float, budget: float | None) -> None:
