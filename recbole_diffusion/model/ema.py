@@ -57,6 +57,10 @@ class EMA(nn.Module, Generic[M]):
 class AveragedWeights(nn.Module):
     """The moving average of a module's weights, put in their place for a while.
 
+    Attributes:
+        learned_buffers: names of the buffers that training changes, which move by token, as weights of users
+            and items do, into a run on other data.
+
     Args:
         module: whose weights are averaged.
         decay: ratio of the old average that is kept in an update, in (0, 1).
@@ -70,6 +74,7 @@ class AveragedWeights(nn.Module):
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         for number, weight in enumerate(module.parameters()):
             self.register_buffer(f"weight_{number}", weight.detach().clone())
+        self.learned_buffers = tuple(name for name, _ in self.named_buffers())
 
     def _pairs(self, module: nn.Module) -> Iterator[tuple[Tensor, nn.Parameter]]:
         for number, weight in enumerate(module.parameters()):

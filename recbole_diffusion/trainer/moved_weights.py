@@ -138,7 +138,7 @@ def put_known_weights(
         other = ", ".join(sorted(stored.keys() ^ own.keys())[:3])
         raise RunError(f"{origin} does not fit this model or its options: they differ in {other}")
     axes = _axes(config, train, own, (users, items), origin)
-    learned = dict(model.named_parameters())
+    learned = _learned(model)
     for name, values in own.items():
         kinds = axes[name]
         if any(kinds) and name not in learned:
@@ -160,6 +160,14 @@ def put_known_weights(
         f"{len(users.new) - 1:,} of {users.sizes[1] - 1:,} users and {len(items.new) - 1:,} of "
         f"{items.sizes[1] - 1:,} items begin with their weights in {origin}, the others anew"
     )
+
+
+def _learned(model: torch.nn.Module) -> set[str]:
+    """Return the names of what training changes: parameters, and buffers that ``learned_buffers`` names."""
+    names = {name for name, _ in model.named_parameters()}
+    for place, module in model.named_modules():
+        names |= {f"{place}.{one}".lstrip(".") for one in getattr(module, "learned_buffers", ())}
+    return names
 
 
 def _moved(values: Tensor, stored: Tensor, kinds: tuple[SharedIds | None, ...]) -> Tensor:

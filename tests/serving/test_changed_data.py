@@ -688,6 +688,28 @@ def test_weights_of_multimodal_models_move_by_token(checkerboard, tmp_path):
     assert torch.equal(new["encoder.items"], old["encoder.items"][order])
 
 
+def test_averages_of_weights_move_by_token_with_them(checkerboard, tmp_path):
+    """They were left as the new run drew them, and scored its items (``ema_decay``)."""
+    data = with_features(checkerboard)
+    options = {**data.overrides, **MULTIMODAL, "ema_decay": 0.5, "epochs": 2}
+    run("CCDRec", overrides={**options, "run_dir": str(tmp_path / "one")})
+    file = data.folder / "checkerboard.train.inter"
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([head, *shuffled(rows)]) + "\n", encoding="utf-8")
+    run(continue_from=tmp_path / "one", overrides={"epochs": 0, "run_dir": str(tmp_path / "two")})
+    old, *old_tokens = weights(tmp_path / "one")
+    new, *tokens = weights(tmp_path / "two")
+    numbers = {name: n for n, (name, _) in enumerate(load_run(tmp_path / "two").model.named_parameters())}
+    assert new["average.updates"] == old["average.updates"] > 0
+    for number, name in ((0, "users"), (1, "items")):
+        assert tokens[number].tolist() != old_tokens[number].tolist()
+        order = [old_tokens[number].tolist().index(token) for token in tokens[number]]
+        free = f"backbone.encoder.{name}"
+        average = f"average.weight_{numbers[free]}"
+        assert not torch.equal(old[average], old[free])  # else the weights alone would tell nothing
+        assert torch.equal(new[average], old[average][order])
+
+
 def test_held_out_rows_that_were_trained_on_are_told(folder_of, tomorrow, tmp_path, caplog):
     data = tomorrow(shuffled)  # a random split of another order is another split
     result = grown_run("BPR", folder_of("BPR"), data, tmp_path / "run")
