@@ -117,8 +117,9 @@ class RunState(MirrorGradient, Divided):
         }
 
     def _loader_state(self) -> torch.Tensor | None:
-        generator = getattr(self._train_loader, "generator", None)
-        return generator.get_state() if generator is not None else None
+        """Return the states of the loader's generators, [bytes] of one, [generators, bytes] of several."""
+        states = [one.get_state() for one in _generators(self._train_loader)]
+        return torch.stack(states) if len(states) > 1 else states[0] if states else None
 
     def trainer_state(self) -> dict[str, Any]:
         """Return what else a resume of this trainer needs, as plain types."""
@@ -190,11 +191,22 @@ class RunState(MirrorGradient, Divided):
         for name, values in state["optimizers"].items():
             optimizers[name].load_state_dict(values)
         self.plain_state.restore(state["plain"])
-        generator = getattr(train_data, "generator", None)
-        if generator is not None and state["loader"] is not None:
-            generator.set_state(state["loader"].cpu())
+        self._restore_loader(train_data, state["loader"])
         checkpoint.restore_random_state(state["random"])
         self.folder.write_metrics(self.records)
+
+    def _restore_loader(self, train_data: Any, states: torch.Tensor | None) -> None:
+        """Set the generators of a loader to the states that :meth:`_loader_state` returned."""
+        generators = _generators(train_data)
+        if states is None and generators:
+            self.logger.warning(
+                "%s has no order of batches: an earlier version wrote none for %s; the epochs that are left "
+                "have other batches than those of a run that was never stopped",
+                *(self.folder.checkpoint, self.config["model"]),
+            )
+        elif states is not None:
+            for one, values in zip(generators, states.cpu().reshape(len(generators), -1), strict=True):
+                one.set_state(values.clone())  # a part of a tensor is none to torch
 
     def longest_wait(self, records: list[dict[str, Any]]) -> int:
         """Return the most validations one after the other without a new best, by the records of epochs."""
@@ -224,6 +236,16 @@ class RunState(MirrorGradient, Divided):
     def changed_data(self, state: dict[str, Any]) -> str:
         """Return what is new in the run's data since a checkpoint was made; empty if nothing is."""
         return "; ".join(differences(state.get("data") or {}, self.data).values())
+
+
+def _generators(loader: Any) -> list[torch.Generator]:
+    """Return the generators that order the batches: one, or those of a loader's two halves.
+
+    RecBole's loader of knowledge has none itself: it goes over interactions and triples by a loader for each.
+    """
+    halves = (getattr(loader, name, None) for name in ("general_dataloader", "kg_dataloader"))
+    found = (getattr(one, "generator", None) for one in (loader, *halves))
+    return [one for one in found if one is not None]
 
 
 def _numbers(result: Any) -> dict[str, float] | None:
