@@ -18,6 +18,8 @@ REFUSED_MODELS = {
 }
 # Packages that RecBole imports in the middle of a run, by the model that uses them.
 PACKAGES = {"KGAT": "dgl", "KGIN": "torch_scatter", "MCCLK": "torch_scatter", "NCL": "faiss"}
+# The first stages that count their epochs by pretrain_epochs and validate none, by model.
+PRETRAINING = {"S3Rec": "pretrain", "RaCT": "actor_pretrain"}
 # Types of models that rank all items once per user, so that held-out ratings can be ranked too.
 ONE_NEGATIVE = {"distribution": "uniform", "sample_num": 1}
 BY_USER = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.KNOWLEDGE)
@@ -26,6 +28,11 @@ BY_USER = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.KNOWLEDGE)
 def ranks_by_user(model_class: type[Any]) -> bool:
     """Return whether a model ranks all items once per user, and not once per row or step of a sequence."""
     return model_class.type in BY_USER
+
+
+def is_pretraining(values: Mapping[str, Any]) -> bool:
+    """Return whether a run with these options has ``pretrain_epochs`` epochs, of which none is validated."""
+    return values.get("train_stage") is not None and PRETRAINING.get(values["model"]) == values["train_stage"]
 
 
 def reads_whole_rows(name: str) -> bool:
@@ -52,8 +59,9 @@ def complete(
 ) -> list[str]:
     """Reset options that one of RecBole's models does not use, and set those that it cannot do without.
 
-    The former are the rating scale of a model that does not rank by user, and the negatives of a sequential
-    one whose loss compares with all items; the latter the order of a sequential one's rows.
+    The former are the rating scale of a model that does not rank by user, the negatives of a sequential one
+    whose loss compares with all items, and the epochs of a first stage that has its own; the latter the order
+    of a sequential one's rows.
 
     Args:
         final: the values of all layers; changed in place.
@@ -87,6 +95,14 @@ def complete(
         notes.append(
             f"train_neg_sample_args is one uniform negative a row: {final['model']} learns from labels, and "
             "none are loaded"
+        )
+    if is_pretraining(final):
+        epochs = final["epochs"] = final["pretrain_epochs"]
+        other = given.get("epochs", epochs) != epochs
+        notes.append(
+            f"train_stage is {final['train_stage']!r}: pretrain_epochs, {epochs}, counts the epochs"
+            f"{', and not epochs' if other else ''}; none is validated, and all metrics are those of the "
+            "pretrained weights after the last one"
         )
     if _compares_with_all(final, model_class) and "train_neg_sample_args" not in given:
         final["train_neg_sample_args"] = None

@@ -5,6 +5,7 @@ from typing import Any
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.options.model_needs import is_pretraining
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.run_folder import RunFolder
 
@@ -53,6 +54,8 @@ def resumed(
                 f"the run in {folder.path} has {name} {stored.get(name)!r}, not {given!r}; leave --{name} "
                 "out with --resume"
             )
+    if "epochs" in overrides and is_pretraining(stored):
+        overrides = {**overrides, "pretrain_epochs": overrides["epochs"]}
     config = Config(overrides={**stored, **overrides}, stored=True, earlier=True)
     return folder, config
 

@@ -58,7 +58,9 @@ class RunMixin(Evaluating):
             )
             self._close_epoch()
         epoch = self.records[-1]["epoch"] if self.records else -1
-        validated = self.best_file.is_file()
+        # The best weights are those of a validation; of a stage without one, those of its last epoch.
+        chosen = self.best_epoch >= epoch or any("valid" in record for record in self.records)
+        validated = self.best_file.is_file() and chosen
         if saved and not validated:
             self._choose_weight(valid_data)
         if epoch > self._last_saved:

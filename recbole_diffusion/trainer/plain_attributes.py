@@ -45,13 +45,14 @@ class PlainState:
         """Set what :meth:`values` returned.
 
         Raises:
-            ValueError: a number of a checkpoint stands where the model has something else.
+            ValueError: a number of a checkpoint stands where the model has another kind of number.
         """
         for path, value in values.items():
             prefix, _, name = path.rpartition(".")
             module = self.model.get_submodule(prefix)
             now = getattr(module, name, None)
-            if isinstance(now, int) and type(now) is not type(value):
+            # A tensor may follow on a number: RaCT begins with 0 and then counts by user.
+            if isinstance(now, int) and type(value) not in (type(now), torch.Tensor):
                 raise ValueError(f"{path} is {value!r} where the model has {now!r}")
             setattr(module, name, value.to(now.device) if isinstance(now, torch.Tensor) else value)
 
