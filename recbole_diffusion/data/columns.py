@@ -11,6 +11,7 @@ import pandas as pd
 
 from recbole_diffusion import registry
 from recbole_diffusion.compat import FeatureSource, FeatureType, InputType, ModelType, SequentialDataset
+from recbole_diffusion.data.named_features import check_numerical
 from recbole_diffusion.data.rounded_ids import rounded_ids
 from recbole_diffusion.data.table_file import is_table
 from recbole_diffusion.errors import UsageError, agreeing, counted
@@ -41,10 +42,11 @@ def check_names(dataset: Any) -> None:
     """Check the options that name loaded columns, and that no column has the name of one that is made.
 
     Raises:
-        UsageError: an alias of users or items is no loaded column of tokens, or the length of a sequence has
-            the name of a column, which it would replace.
+        UsageError: an alias of users or items is no loaded column of tokens, one of ``numerical_features``
+            none of numbers, or the length of a sequence has the name of a column, which it would replace.
     """
     config, kinds = dataset.config, dataset.field2type
+    check_numerical(dataset)
     for option in ("alias_of_user_id", "alias_of_item_id"):
         for field in config[option] or ():
             kind = "not loaded" if field not in kinds else kinds[field].value

@@ -26,6 +26,7 @@ from recbole_diffusion.data.dataset import InteractionDataset, OrderedDataset
 from recbole_diffusion.data.labelled import LABEL
 from recbole_diffusion.data.linked_items import LinkedItems
 from recbole_diffusion.data.loader import FullRankingLoader
+from recbole_diffusion.data.named_features import check_features
 from recbole_diffusion.data.overlap import check_parts
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
@@ -166,6 +167,7 @@ def check_fit(config: Any, dataset: Any) -> None:
             "{rating: 3}"
         )
     check_labels(config, dataset)
+    check_features(config, dataset)
 
 
 def _tell_ignored(config: Any, dataset: Any) -> None:
