@@ -26,7 +26,7 @@ from recbole_diffusion.options import recbole as recbole_options
 from recbole_diffusion.options.declare import read_options, unread, unread_text
 from recbole_diffusion.options.general import OF_EPOCHS, GeneralOptions, SolvedOptions
 from recbole_diffusion.options.keys_read import keys_of_classes
-from recbole_diffusion.options.kind_options import check_transform, unread_by
+from recbole_diffusion.options.kind_options import check_transform, unread_by, unread_files
 from recbole_diffusion.options.linear_term import check_on_validation
 from recbole_diffusion.options.negatives import (
     NegativeOptions,
@@ -327,6 +327,12 @@ class Config(RecBoleConfig):
             self.notes.append(
                 f"eval_step is {final['eval_step']}, but epochs {final['epochs']}: no epoch is validated on "
                 "the way, so that none is chosen and the last one is kept"
+            )
+        if not self.stored and (files := unread_files(final, self.model_class)):
+            named = ", ".join(f"load_col.{name}" for name in files)
+            self.notes.append(
+                f"no effect of {named}: {self.model} loads no such file; additional_feat_suffix names "
+                "further ones"
             )
         rated = read_options(RatingOptions, final).names(self.model_class.predicts_ratings)
         self.notes += recbole_options.complete(final, given, below, self.reads_order)

@@ -436,6 +436,30 @@ def test_a_right_option_is_accepted(overrides):
     assert all(name in config for name in overrides)
 
 
+@pytest.mark.parametrize(
+    ("model", "files", "told"),
+    [
+        (
+            "BPR",
+            {"net": ["source_id"]},
+            ["no effect of load_col.net: BPR loads no such file; additional_feat"],
+        ),
+        (
+            "TVDiff",
+            {"kg": "*", "link": "*", "item": ["item_id"]},
+            ["no effect of load_col.kg, load_col.link: "],
+        ),
+        ("CKE", {"kg": ["head_id", "relation_id", "tail_id"], "link": ["item_id", "entity_id"]}, []),
+        ("GRU4RecKG", {"kg": "*", "link": "*"}, []),
+    ],
+)
+def test_files_of_load_col_that_nothing_loads_are_told(model, files, told):
+    """A .net file is loaded if additional_feat_suffix names it, and its columns were passed over."""
+    notes = make(model, load_col={"inter": ["user_id", "item_id", "timestamp"], **files}).notes
+    found = [note for note in notes if "no effect of load_col" in note]
+    assert len(found) == len(told) and all(one in note for one, note in zip(told, found, strict=True))
+
+
 def test_options_that_only_a_models_code_names_are_known():
     assert "norm" in keys_read_by(model_class("DiffRec"))  # in no YAML of RecBole
     assert make("DiffRec", norm=True)["norm"] is True
@@ -500,6 +524,7 @@ def test_template_options_without_effect_are_told_in_one_note():
         ("BPR", {"MAX_ITEM_LIST_LENGTH": 5}, "MAX_ITEM_LIST_LENGTH (BPR reads no sequences)"),
         ("TVDiff", {"require_pow": True}, "require_pow (the loss of TVDiff has no such penalty)"),
         ("FM", {"kg_reverse_r": True}, "kg_reverse_r (FM reads no graph of knowledge)"),
+        ("BPR", {"preload_weight": {"uid": "emb"}}, "preload_weight (BPR asks for no given vectors)"),
         (
             "EASE",
             {"numerical_features": ["rating"]},

@@ -12,6 +12,7 @@ OF_SEQUENCES = ("MAX_ITEM_LIST_LENGTH", "LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD",
 OF_GRAPHS = ("kg_reverse_r", "entity_kg_num_interval", "relation_kg_num_interval")
 OF_FEATURES = ("numerical_features", "discretization")
 WITH_FEATURES = (ModelType.CONTEXT, ModelType.SEQUENTIAL, ModelType.DECISIONTREE)
+OVER_GRAPHS = ("KSR", "GRU4RecKG")  # sequential models with a graph of knowledge
 OURS = ("recbole", "recbole_diffusion")  # packages of models whose code is known
 # The column that each transform adds to a batch, by the name under which a model reads it.
 ADDED = {
@@ -20,6 +21,8 @@ ADDED = {
     "crop_itemseq": "CROP_ITEM_SEQ",
     "reorder_itemseq": "REORDER_ITEM_SEQ",
 }
+
+_NO_CODE = (lambda: None).__code__
 
 
 def unread_by(model: str, model_class: type[Any]) -> dict[str, str]:
@@ -37,8 +40,27 @@ def unread_by(model: str, model_class: type[Any]) -> dict[str, str]:
         reasons |= dict.fromkeys(OF_GRAPHS, f"{model} reads no graph of knowledge")
     if kind not in WITH_FEATURES:
         reasons |= dict.fromkeys(OF_FEATURES, f"{model} embeds no columns of numbers")
+    if model_class.__module__.partition(".")[0] in OURS and not _asks_for_weights(model_class):
+        reasons["preload_weight"] = f"{model} asks for no given vectors"
     reasons["require_pow"] = f"the loss of {model} has no such penalty"
     return {name: reason for name, reason in reasons.items() if name not in read}
+
+
+def unread_files(final: Mapping[str, Any], model_class: type[Any]) -> list[str]:
+    """Return the files that ``load_col`` names and no data set of this run loads."""
+    suffixes = final.get("additional_feat_suffix") or []
+    loaded = {"inter", "user", "item", *([suffixes] if isinstance(suffixes, str) else suffixes)}
+    if model_class.type == ModelType.KNOWLEDGE or model_class.__module__.partition(".")[0] not in OURS:
+        loaded |= {"kg", "link"}
+    if final["model"] in OVER_GRAPHS:
+        loaded |= {"kg", "link"}
+    return [name for name in final.get("load_col") or () if name not in loaded]
+
+
+def _asks_for_weights(model_class: type[Any]) -> bool:
+    """Return whether a model of RecBole or ours reads the vectors of ``preload_weight``."""
+    functions = (one for parent in model_class.__mro__ for one in vars(parent).values())
+    return any("get_preload_weight" in getattr(one, "__code__", _NO_CODE).co_names for one in functions)
 
 
 def _read(model_class: type[Any]) -> frozenset[str]:
