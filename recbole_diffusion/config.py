@@ -233,7 +233,7 @@ class Config(RecBoleConfig):
         own = registry.options_class(self.model)
         declared: list[type[Any]] = [GeneralOptions, SplitOptions, RatingOptions, *([own] if own else [])]
         declared += [NegativeOptions] if self.samplers else []
-        names = {name for cls in declared for name in cls.__dataclass_fields__}
+        names = {name for cls in declared for name in cls.__dataclass_fields__} | {"reranker_CAN_NUM"}
         recbole_options.check_types(self.external_config_dict, self.internal_config_dict, names)
         recbole_options.check_finite(self.given)
         self._read_typed(final)
@@ -269,6 +269,8 @@ class Config(RecBoleConfig):
         if self.given.get("train_neg_sample_args") in (None, "None"):
             usual.add("train_neg_sample_args")
         reasons = {name: why for name, why in (self.never_read() | general).items() if name not in usual}
+        if self.given.get("enable_scaler") and not torch.cuda.is_available():
+            reasons["enable_scaler"] = "gradients are scaled on a GPU alone"
         return reasons | unread(self.options)
 
     def never_read(self) -> dict[str, str]:

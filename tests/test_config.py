@@ -437,6 +437,28 @@ def test_a_right_option_is_accepted(overrides):
 
 
 @pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"reranker_CAN_NUM": "10,20", "n_facet_all": 6},
+            "takes a whole number from 1, or several that fall",
+        ),
+        ({"reranker_CAN_NUM": "10,x"}, "reranker_CAN_NUM' is '10,x'; it takes"),
+        (
+            {"reranker_CAN_NUM": "20,10"},
+            "n_facet_all is 5; GRU4RecCPR takes the sum of .* n_facet_reranker: 6$",
+        ),
+        ({"eval_args": {"mode": "uni10"}}, "scores all items at once and no single ones; set it to full"),
+    ],
+)
+def test_partitions_that_recbole_asserts_are_refused_in_a_sentence(given, told):
+    with pytest.raises(UsageError, match=told):
+        make("GRU4RecCPR", **given)
+    taken = make("GRU4RecCPR", reranker_CAN_NUM="20,10", n_facet_all=6)  # the form of RecBole's page
+    assert taken["reranker_CAN_NUM"] == "20,10"
+
+
+@pytest.mark.parametrize(
     ("model", "files", "told"),
     [
         (
@@ -560,6 +582,13 @@ def test_options_of_mirror_gradient_and_of_epochs_without_either_are_told():
     assert not any("mirror" in note for note in again.notes)
     notes = make("EASE", stopping_step=3).notes
     assert "no effect of stopping_step (no epochs over batches are trained)" in notes
+
+
+def test_scaled_gradients_are_told_where_there_is_no_gpu(monkeypatch):
+    for gpu in (False, True):
+        monkeypatch.setattr("torch.cuda.is_available", lambda gpu=gpu: gpu)
+        told = "no effect of enable_scaler (gradients are scaled on a GPU alone)"
+        assert (told in make("BPR", enable_scaler=True, use_gpu=False).notes) is not gpu
 
 
 def test_epochs_without_a_validation_are_told():

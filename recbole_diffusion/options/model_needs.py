@@ -10,6 +10,8 @@ import numpy as np
 from recbole_diffusion.compat import InputType, ModelType, UserDataLoader, get_dataloader
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.evaluation import EVAL_ARGS
+from recbole_diffusion.options.first_stages import settle_epochs
+from recbole_diffusion.options.partitions import check_partitions, check_size
 
 # Models that a run of this package cannot hold.
 REFUSED_MODELS = {
@@ -18,8 +20,6 @@ REFUSED_MODELS = {
 }
 # Packages that RecBole imports in the middle of a run, by the model that uses them.
 PACKAGES = {"KGAT": "dgl", "KGIN": "torch_scatter", "MCCLK": "torch_scatter", "NCL": "faiss"}
-# The first stages that count their epochs by pretrain_epochs and validate none, by model.
-PRETRAINING = {"S3Rec": "pretrain", "RaCT": "actor_pretrain"}
 # Types of models that rank all items once per user, so that held-out ratings can be ranked too.
 ONE_NEGATIVE = {"distribution": "uniform", "sample_num": 1}
 BY_USER = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.KNOWLEDGE)
@@ -28,11 +28,6 @@ BY_USER = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.KNOWLEDGE)
 def ranks_by_user(model_class: type[Any]) -> bool:
     """Return whether a model ranks all items once per user, and not once per row or step of a sequence."""
     return model_class.type in BY_USER
-
-
-def is_pretraining(values: Mapping[str, Any]) -> bool:
-    """Return whether a run with these options has ``pretrain_epochs`` epochs, of which none is validated."""
-    return values.get("train_stage") is not None and PRETRAINING.get(values["model"]) == values["train_stage"]
 
 
 def reads_whole_rows(name: str) -> bool:
@@ -96,14 +91,7 @@ def complete(
             f"train_neg_sample_args is one uniform negative a row: {final['model']} learns from labels, and "
             "none are loaded"
         )
-    if is_pretraining(final):
-        epochs = final["epochs"] = final["pretrain_epochs"]
-        other = given.get("epochs", epochs) != epochs
-        notes.append(
-            f"train_stage is {final['train_stage']!r}: pretrain_epochs, {epochs}, counts the epochs"
-            f"{', and not epochs' if other else ''}; none is validated, and all metrics are those of the "
-            "pretrained weights after the last one"
-        )
+    notes += settle_epochs(final, given)
     if _compares_with_all(final, model_class) and "train_neg_sample_args" not in given:
         final["train_neg_sample_args"] = None
         notes.append("loss_type is CE, which compares with all items: no negatives are drawn")
@@ -199,6 +187,7 @@ def check(final: Mapping[str, Any], model_class: type[Any], by_user: bool) -> No
             f"train_stage is {stage!r}: {name} of RecBole then reads the weights of its previous stage from "
             "a file that torch refuses to read since release 2.6; only its first stage runs here"
         )
+    check_partitions(final)
     if _lacks_negatives(final, model_class):
         raise UsageError(
             f"{name} learns from pairs and needs negatives; set train_neg_sample_args to {{distribution: "
@@ -244,7 +233,12 @@ def check_files(config: Any) -> None:
 
 
 def fit_to_data(config: Any, dataset: Any) -> list[str]:
-    """Lower options that a model cannot have on a data set of this size; return lines for the log."""
+    """Lower options that a model cannot have on a data set of this size; return lines for the log.
+
+    Raises:
+        UsageError: one of them cannot be lowered for the user.
+    """
+    check_size(config, dataset)
     if config["model"] != "NCL":
         return []
     most = min(dataset.user_num, dataset.item_num) - 1

@@ -5,7 +5,7 @@ from typing import Any
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.model_needs import is_pretraining
+from recbole_diffusion.options.first_stages import is_pretraining
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.run_folder import RunFolder
 

@@ -13,6 +13,7 @@ from recbole_diffusion.evaluation.metrics import RunEvaluator
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer import checkpoint
+from recbole_diffusion.trainer.batch_order import restore_order, state_of
 from recbole_diffusion.trainer.checkpoint_form import damage_of_state
 from recbole_diffusion.trainer.divided import Divided
 from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
@@ -76,7 +77,7 @@ class RunState(MirrorGradient, Divided):
                 "plain": self.plain_state.values(),
                 "optimizers": {name: one.state_dict() for name, one in self.optimizers().items()},
                 "random": checkpoint.random_state(),
-                "loader": self._loader_state(),
+                "loader": state_of(self._train_loader),
                 "trainer": self.trainer_state(),
             },
             self.folder.checkpoint,
@@ -115,11 +116,6 @@ class RunState(MirrorGradient, Divided):
             for name, value in found.items()
             if name != "optimizer" or all(value is not one for one in others)
         }
-
-    def _loader_state(self) -> torch.Tensor | None:
-        """Return the states of the loader's generators, [bytes] of one, [generators, bytes] of several."""
-        states = [one.get_state() for one in _generators(self._train_loader)]
-        return torch.stack(states) if len(states) > 1 else states[0] if states else None
 
     def trainer_state(self) -> dict[str, Any]:
         """Return what else a resume of this trainer needs, as plain types."""
@@ -191,22 +187,14 @@ class RunState(MirrorGradient, Divided):
         for name, values in state["optimizers"].items():
             optimizers[name].load_state_dict(values)
         self.plain_state.restore(state["plain"])
-        self._restore_loader(train_data, state["loader"])
-        checkpoint.restore_random_state(state["random"])
-        self.folder.write_metrics(self.records)
-
-    def _restore_loader(self, train_data: Any, states: torch.Tensor | None) -> None:
-        """Set the generators of a loader to the states that :meth:`_loader_state` returned."""
-        generators = _generators(train_data)
-        if states is None and generators:
+        if not restore_order(train_data, state["loader"]):
             self.logger.warning(
                 "%s has no order of batches: an earlier version wrote none for %s; the epochs that are left "
                 "have other batches than those of a run that was never stopped",
                 *(self.folder.checkpoint, self.config["model"]),
             )
-        elif states is not None:
-            for one, values in zip(generators, states.cpu().reshape(len(generators), -1), strict=True):
-                one.set_state(values.clone())  # a part of a tensor is none to torch
+        checkpoint.restore_random_state(state["random"])
+        self.folder.write_metrics(self.records)
 
     def longest_wait(self, records: list[dict[str, Any]]) -> int:
         """Return the most validations one after the other without a new best, by the records of epochs."""
@@ -236,16 +224,6 @@ class RunState(MirrorGradient, Divided):
     def changed_data(self, state: dict[str, Any]) -> str:
         """Return what is new in the run's data since a checkpoint was made; empty if nothing is."""
         return "; ".join(differences(state.get("data") or {}, self.data).values())
-
-
-def _generators(loader: Any) -> list[torch.Generator]:
-    """Return the generators that order the batches: one, or those of a loader's two halves.
-
-    RecBole's loader of knowledge has none itself: it goes over interactions and triples by a loader for each.
-    """
-    halves = (getattr(loader, name, None) for name in ("general_dataloader", "kg_dataloader"))
-    found = (getattr(one, "generator", None) for one in (loader, *halves))
-    return [one for one in found if one is not None]
 
 
 def _numbers(result: Any) -> dict[str, float] | None:

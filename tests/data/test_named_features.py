@@ -86,6 +86,7 @@ HISTORY_ONLY = {**SEQUENCES, "load_col": {"inter": ["user_id", "item_id", "times
             {**ROWS, "fields": {0: ["user_id", "brand"], 1: ["brand", "class"]}},
             "has item_id, brand not at",
         ),
+        ("SASRecCPR", HISTORY_ONLY, "CAN_NUM is 100: .* but data set 'shop' has only 12; give smaller"),
         (
             "FM",
             {**ROWS, "numerical_features": ["prize"]},
