@@ -574,6 +574,13 @@ def test_a_sequential_model_has_its_order_where_eval_args_names_none():
     assert make("SASRec", loss_type="BPR", eval_args={"mode": "uni10"})["eval_args"]["order"] == "TO"
 
 
+@pytest.mark.parametrize("given", [{}, {"eval_args": {"mode": "uni10"}}])
+def test_sequential_models_over_a_graph_have_the_order_of_sequential_models(given):
+    """RecBole's defaults of KSR and GRU4RecKG name none, and its random one cannot be run."""
+    found = make("GRU4RecKG", **given)["eval_args"]
+    assert (found["split"], found["order"]) == ({"LS": "valid_and_test"}, "TO")
+
+
 def test_options_of_mirror_gradient_and_of_epochs_without_either_are_told():
     line = "no effect of mirror_descent (mirror_gradient is False)"
     assert line in make("BPR", mirror_descent=0.3).notes

@@ -1,4 +1,7 @@
-"""Requirements of RecBole's models, checked before data loads; RecBole would fail in the first epoch."""
+"""Requirements of RecBole's models, checked before data loads; RecBole would fail in the first epoch.
+
+Longer than most files: what single models and kinds of models need, one after the other.
+"""
 
 import importlib.util
 from collections.abc import Mapping
@@ -75,7 +78,7 @@ def complete(
             f"no effect of rating_scale: {final['model']} ranks single rows, not a user's rated items"
         )
     if model_class.type == ModelType.SEQUENTIAL:
-        notes += [*_with_lists(final), *_in_order(final, below["eval_args"])]
+        notes += [*_with_lists(final), *_in_order(final, given, below["eval_args"])]
     columns = (final.get("load_col") or {}).get("inter")
     labels = final.get("threshold") or not isinstance(columns, list) or final["LABEL_FIELD"] in columns
     mode = {**EVAL_ARGS, **final["eval_args"]}["mode"]
@@ -121,8 +124,14 @@ def _with_lists(final: dict[str, Any]) -> list[str]:
     return [f"alias_of_item_id has {history}: the items of a history are numbered as items"]
 
 
-def _in_order(final: dict[str, Any], standard: Mapping[str, Any]) -> list[str]:
+def _in_order(final: dict[str, Any], given: Mapping[str, Any], standard: Mapping[str, Any]) -> list[str]:
     """Give an ``eval_args`` without an order that of sequential models, which train by no other."""
+    if standard["order"] != "TO":  # RecBole's defaults of KSR and GRU4RecKG are not those of such models
+        standard = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+        if "eval_args" not in given and not final.get("benchmark_filename"):
+            final["eval_args"] = {
+                name: value for name, value in final["eval_args"].items() if name not in standard
+            }
     if final.get("benchmark_filename") or "order" in final["eval_args"]:
         return []
     added = {name: standard[name] for name in ("split", "order") if name not in final["eval_args"]}
