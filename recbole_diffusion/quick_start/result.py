@@ -117,9 +117,9 @@ def _selection(prepared: Prepared) -> str:
         return "no epoch"
     if prepared.valid is None:
         return "last epoch"
-    if trainer.records and not any("valid" in record for record in trainer.records):
-        return "last epoch"  # of a stage that validates none
     if not trainer.model.computed_when_made:
+        if trainer.records and not any("valid" in record for record in trainer.records):
+            return "last epoch"  # of a stage that validates none
         if general.eval_step > general.epochs > 0:
             return "last epoch"
         if not trainer.records and general.load_checkpoint:
