@@ -183,6 +183,13 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         """Read users or items, and leave out rows without an id."""
         frame = super()._load_user_or_item_feat(*arguments)
         if frame is None:
+            kind = arguments[2].value
+            named = (self.config["load_col"] or {}).get(kind) or ()
+            if named and not self.config.stored:
+                self.logger.warning(
+                    "no effect of load_col.%s (%s): %s is not there",
+                    *(kind, ", ".join(named), Path(arguments[1], f"{arguments[0]}.{kind}")),
+                )
             return None
         missing = int(frame[getattr(self, arguments[3])].isna().sum())
         if missing:

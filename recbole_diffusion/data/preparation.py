@@ -23,10 +23,13 @@ from recbole_diffusion.compat import (
 from recbole_diffusion.data.batches import settle_batches
 from recbole_diffusion.data.columns import check_labels
 from recbole_diffusion.data.dataset import InteractionDataset, OrderedDataset
+from recbole_diffusion.data.feature_columns import unread_numbers
+from recbole_diffusion.data.given_histories import GivenHistories
 from recbole_diffusion.data.labelled import LABEL
 from recbole_diffusion.data.linked_items import LinkedItems
 from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.named_features import check_features
+from recbole_diffusion.data.masked_items import settle_masks
 from recbole_diffusion.data.overlap import check_parts
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
@@ -90,8 +93,9 @@ def dataset_class(config: Any) -> type:
     base = getattr(recbole_datasets, f"{config['model']}Dataset", bases.get(config["MODEL_TYPE"]))
     if base is None:
         return OrderedDataset if config.reads_order else InteractionDataset
-    mixins = (LinkedItems,) if issubclass(base, KnowledgeBasedDataset) else ()
-    return type(f"Run{base.__name__}", (*mixins, InteractionDataset, base), {})
+    mixins = ((LinkedItems, KnowledgeBasedDataset), (GivenHistories, SequentialDataset))
+    chosen = [mixin for mixin, kind in mixins if issubclass(base, kind)]
+    return type(f"Run{base.__name__}", (*chosen, InteractionDataset, base), {})
 
 
 def data_options(config: Any) -> dict[str, Any]:
@@ -237,7 +241,7 @@ def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
             metrics.
     """
     check_fit(config, dataset)
-    for line in model_needs.fit_to_data(config, dataset):
+    for line in (*model_needs.fit_to_data(config, dataset), *unread_numbers(config, dataset)):
         logging.getLogger().warning(line)
     parts = parts_of(config, dataset)
     dataset.overlap = check_parts(config, dataset, parts)
@@ -304,7 +308,9 @@ def _train_loader(config: Any, dataset: Any, part: Any, sampler: Any) -> Any:
     settle_batches(config, part)
     kind = registry.part(config.model_class, "loader_class") or train_loader_class(config)
     if config["MODEL_TYPE"] != ModelType.KNOWLEDGE:
-        return kind(config, part, sampler, shuffle=config["shuffle"])
+        loader = kind(config, part, sampler, shuffle=config["shuffle"])
+        settle_masks(config, loader)
+        return loader
     negatives = config["train_neg_sample_args"]
     triples = KGSampler(dataset, negatives["distribution"], negatives["alpha"])
     return kind(config, part, sampler, triples, shuffle=True)
@@ -317,9 +323,12 @@ def _evaluated(config: Any, phase: str, name: str, part: Any, sampler: Any) -> A
     _tell_few_candidates(config, phase, part, sampler)
     kind = get_dataloader(config, phase)
     if kind is NegSampleEvalDataLoader:
-        return FixedCandidates(config, part, sampler, seed_of_split(config), name)
-    kind = FullRankingLoader if kind is FullSortEvalDataLoader else kind
-    return kind(config, part, sampler, shuffle=False)
+        loader = FixedCandidates(config, part, sampler, seed_of_split(config), name)
+    else:
+        kind = FullRankingLoader if kind is FullSortEvalDataLoader else kind
+        loader = kind(config, part, sampler, shuffle=False)
+    settle_masks(config, loader)
+    return loader
 
 
 def _tell_few_candidates(config: Any, phase: str, part: Any, sampler: Any) -> None:

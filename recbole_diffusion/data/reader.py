@@ -184,7 +184,11 @@ class FastReading(Dataset):
         ]
         longest = max(map(len, arrays), default=0)
         self.field2seqlen[name] = longest if limit is None else min(limit, longest)
-        return arrays if limit is None else [array[:limit] for array in arrays]
+        return arrays if limit is None else [self._shortened(array, name, limit) for array in arrays]
+
+    def _shortened(self, values: np.ndarray, name: str, limit: int) -> np.ndarray:  # noqa: ARG002
+        """Return at most ``limit`` values of one sequence of a column, the first ones as RecBole does."""
+        return values[:limit]
 
     def _change_feat_format(self) -> None:
         """Make interactions from which ``build`` can take its parts quickly."""

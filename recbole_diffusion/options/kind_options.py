@@ -75,7 +75,8 @@ def check_transform(final: Mapping[str, Any], model_class: type[Any]) -> None:
     judged.
 
     Raises:
-        UsageError: no such name, or one that the model does not read, or none although it reads one.
+        UsageError: no such name, or one that the model does not read, or none although it reads one; or masks
+            too few to mask an item.
     """
     name, read = final.get("transform"), _read(model_class)
     if name not in (*ADDED, "user_defined", None):
@@ -86,6 +87,13 @@ def check_transform(final: Mapping[str, Any], model_class: type[Any]) -> None:
         raise UsageError(
             "transform is 'user_defined', but RecBole's class of this name is empty; give "
             "recbole.data.transform.UserDefinedTransform a __call__ of your own, or leave transform out"
+        )
+    share, most = final.get("mask_ratio"), final.get("MAX_ITEM_LIST_LENGTH")
+    if name == "mask_itemseq" and share is not None and most and int(share * most) < 1:
+        raise refusal(
+            "mask_ratio",
+            share,
+            f"{1 / most:.3g} or more with MAX_ITEM_LIST_LENGTH {most}: one item is masked then",
         )
     if name == "user_defined" or model_class.__module__.partition(".")[0] not in OURS:
         return

@@ -1,5 +1,7 @@
 """Columns of the wrong type, rows without ids, gaps and labels that nothing reads are refused or told."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -373,3 +375,36 @@ def test_a_run_whose_column_has_infinite_numbers_that_it_does_not_read_is_used_f
     """An earlier version has trained it; neither its data nor its options can be others now."""
     options = {**toy(values={(3, "rating"): "inf"}), "load_col": {"inter": [*PAIR, "rating"]}}
     assert len(create_dataset(Config("BPR", overrides=options, stored=True)).inter_feat) == 120
+
+
+FEATURES = {"item": ["item_id", "kind", "price"], "inter": [*PAIR, "rating"]}
+
+
+@pytest.fixture
+def priced(toy):
+    """Return the options of data with times and a file of items: a kind of tokens, and a price."""
+    options = toy(head={"label": "float"}, values={(row, "label"): row for row in range(120)})
+    rows = [f"i{item}\t{'ab'[item % 2]}\t{item / 10}" for item in range(20)]
+    folder = Path(options["data_path"], "toy")
+    (folder / "toy.item").write_text("\n".join(["item_id:token\tkind:token\tprice:float", *rows]) + "\n")
+    return options | {"TIME_FIELD": "label", "LABEL_FIELD": "liked"}
+
+
+def test_features_of_items_that_a_model_reads_are_taken(priced):
+    columns = {"item": FEATURES["item"], "inter": [*PAIR, "label"]}
+    features = {"selected_features": ["kind", "price"], "numerical_features": ["price"]}
+    assert prepared(priced, "SASRecF", load_col=columns, **features).item_feat is not None
+
+
+@pytest.mark.parametrize(("named", "told"), [([], True), (["price"], False)])
+def test_columns_of_numbers_that_no_option_names_are_told(priced, caplog, named, told):
+    prepared(priced, "FM", load_col=FEATURES, numerical_features=named, threshold={"rating": 3}, **CTR)
+    assert (
+        "FM reads the columns of numbers that numerical_features names, and not price" in caplog.text
+    ) == told
+
+
+def test_columns_of_a_file_that_is_not_there_are_told(toy, caplog):
+    made(toy(), load_col={"inter": PAIR, "item": ["item_id", "kind"]})
+    assert "no effect of load_col.item (item_id, kind): " in caplog.text
+    assert "toy.item is not there" in caplog.text
