@@ -685,6 +685,19 @@ def test_an_old_option_beside_the_one_that_replaces_it_has_no_effect_as_in_recbo
         ("BPR", {"train_neg_sample_args": None}, "BPR learns from pairs and needs negatives"),
         ("SASRec", {"loss_type": "BPR", "train_neg_sample_args": None}, "SASRec learns from pairs"),
         ("FM", {"shift": "popularity"}, "FM is a context model, whose data set cannot be split by shift"),
+        (
+            "NeuMF",
+            {"use_pretrain": True},
+            "use_pretrain is True: NeuMF of RecBole then reads weights from a file",
+        ),
+        ("NAIS", {"pretrain_path": "fism.pth"}, "pretrain_path is 'fism.pth': NAIS of RecBole then reads"),
+        (
+            "ConvNCF",
+            {"train_method": "after_pretrain"},
+            "train_method is 'after_pretrain': ConvNCF of RecBole",
+        ),
+        ("KD_DAGFM", {"phase": "distillation"}, "phase is 'distillation': KD_DAGFM of RecBole then reads"),
+        ("DIEN", {"benchmark_filename": ["train", "valid", "test"]}, "DIEN reads a history of negatives too"),
     ],
 )
 def test_what_a_model_cannot_do_is_refused_in_one_sentence(model, overrides, message):

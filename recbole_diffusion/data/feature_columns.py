@@ -3,9 +3,38 @@
 from typing import Any
 
 from recbole_diffusion.compat import ModelType
+from recbole_diffusion.errors import UsageError
 
 # Sequential models that read the features of users and items, as context-aware ones do.
 SEQUENCES_WITH_FEATURES = ("DIN", "DIEN")
+
+
+def check_context(config: Any, dataset: Any) -> None:
+    """Check that a context-aware model of RecBole that ranks all items reads no column of interactions.
+
+    Raises:
+        UsageError: it does; the items that a user does not have lack such a value.
+    """
+    of_recbole = config.model_class.__module__.startswith("recbole.model.")
+    if config.model_class.type != ModelType.CONTEXT or not of_recbole:
+        return
+    if "full" not in config["eval_args"]["mode"].values():
+        return
+    plain = {config[option] for option in ("USER_ID_FIELD", "ITEM_ID_FIELD", "LABEL_FIELD")}
+    plain |= {*((config["unused_col"] or {}).get("inter") or ())}
+    numbers = config["numerical_features"] or ()
+    kinds = {name: dataset.field2type[name].value for name in dataset.inter_feat}
+    read = [
+        name
+        for name, kind in kinds.items()
+        if name not in plain and (kind.startswith("token") or name in numbers)
+    ]
+    if read:
+        raise UsageError(
+            f"eval_args.mode full ranks all items, but {config['model']} reads {', '.join(read)} of each "
+            "interaction, which an item that the user does not have lacks; leave such columns out of "
+            "load_col.inter, or take eval_args.mode uni100, whose drawn items have those of the held-out row"
+        )
 
 
 def unread_numbers(config: Any, dataset: Any) -> list[str]:

@@ -123,6 +123,18 @@ class _KeptVectors(ModelInterface):
         return InnerProducts(lambda numbers: users[numbers], self.restore_item_e.detach())
 
 
+class _DGCF(_KeptVectors):
+    """DGCF, whose penalty of dependent factors draws no more users and items than there are.
+
+    RecBole draws as many of both, the larger number divided by the batches of an epoch: with few batches and
+    far more users than items (or the other way about) that is more than there are of the fewer.
+    """
+
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        self.cor_batch_size = min(self.cor_batch_size, self.n_users, self.n_items)
+
+
 class _LightGCN(_Divided, _Chooses, _Pairs, _KeptVectors):
     """LightGCN with R and its transpose as CSR matrices, and the propagation as one operator.
 
@@ -207,7 +219,8 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
     "NeuMF": _NeuMF,
     "Pop": Counts,
     "LightGCN": _LightGCN,
-    **dict.fromkeys(("NGCF", "DGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
+    **dict.fromkeys(("NGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
+    "DGCF": _DGCF,
     **dict.fromkeys(("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT"), _Rows),
     **dict.fromkeys(("DiffRec", "LDiffRec"), _DiffusedRows),
     "EASE": EASE,

@@ -23,6 +23,13 @@ REFUSED_MODELS = {
 }
 # Packages that RecBole imports in the middle of a run, by the model that uses them.
 PACKAGES = {"KGAT": "dgl", "KGIN": "torch_scatter", "MCCLK": "torch_scatter", "NCL": "faiss"}
+# Options by which RecBole's models begin with the weights of a file: a checkpoint, or a pickled model.
+PRETRAINED = {
+    "ConvNCF": ("train_method", "after_pretrain"),
+    "KD_DAGFM": ("phase", "distillation", "finetuning"),
+    "NAIS": ("pretrain_path",),
+    "NeuMF": ("use_pretrain",),
+}
 # Types of models that rank all items once per user, so that held-out ratings can be ranked too.
 ONE_NEGATIVE = {"distribution": "uniform", "sample_num": 1}
 BY_USER = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.KNOWLEDGE)
@@ -105,10 +112,15 @@ def _with_lists(final: dict[str, Any]) -> list[str]:
     """Give the histories of a sequential model's given parts the numbering of its items.
 
     Raises:
-        UsageError: the parts have no loaded column of histories.
+        UsageError: the parts have no loaded column of histories, or the model reads more than these.
     """
     if not final.get("benchmark_filename"):
         return []
+    if final["model"] == "DIEN":
+        raise UsageError(
+            "DIEN reads a history of negatives too, which RecBole draws where it makes the histories itself: "
+            "give one .inter file with times and no benchmark_filename"
+        )
     item = final["ITEM_ID_FIELD"]
     history, columns = item + final["LIST_SUFFIX"], (final.get("load_col") or {}).get("inter")
     if isinstance(columns, list) and history not in columns:
@@ -197,6 +209,13 @@ def check(final: Mapping[str, Any], model_class: type[Any], by_user: bool) -> No
             "a file that torch refuses to read since release 2.6; only its first stage runs here"
         )
     check_partitions(final)
+    option, *with_file = PRETRAINED.get(name, ("",))
+    given = final.get(option)
+    if given in with_file or (given and not with_file):
+        raise UsageError(
+            f"{option} is {given!r}: {name} of RecBole then reads weights from a file that torch refuses to "
+            f"read since release 2.6; leave {option} out"
+        )
     if _lacks_negatives(final, model_class):
         raise UsageError(
             f"{name} learns from pairs and needs negatives; set train_neg_sample_args to {{distribution: "

@@ -3,6 +3,8 @@
 RecBole checks next to none of them. A negative number of layers, a dropout of 2 or a misspelled view gives a
 run that ends with a number, of another model than the one asked for. Found in the code that reads them; a
 test goes through every key of every model.
+
+Longer than most files: an entry for each option.
 """
 
 import math
@@ -195,6 +197,12 @@ OF_MODEL: dict[str, dict[str, Allowed]] = {
     "SINE": {"loss_type": _choice("BPR", "CE", "NLL")},
     "SLIMElastic": {"alpha": _ABOVE_0},
 }
+# By model: an option, and another one that it cannot exceed.
+AT_MOST = (
+    ("HRM", "high_order", "MAX_ITEM_LIST_LENGTH"),
+    ("FOSSIL", "order_len", "MAX_ITEM_LIST_LENGTH"),
+    ("SINE", "interest_size", "prototype_size"),
+)
 # Networks whose last layer is read: without one they fail, or are another model.
 _LAYERED = (
     *("AutoInt", "BERT4Rec", "CORE", "DGCF", "FDSA", "FEARec", "FiGNN", "GCSAN", "LightSANs", "S3Rec"),
@@ -239,6 +247,9 @@ def _check_together(final: Mapping[str, Any]) -> None:
     width, heads = final.get("hidden_size"), final.get("n_heads")
     if type(width) is int and type(heads) is int and width % heads:
         raise refusal("n_heads", heads, f"a divisor of hidden_size, which is {width}")
+    for one, name, limit in AT_MOST:
+        if model == one and final[name] > final[limit]:
+            raise refusal(name, final[name], f"at most {limit}, which is {final[limit]}")
     if model == "DGCF" and final["embedding_size"] % final["n_factors"]:
         raise refusal(
             "n_factors",

@@ -408,3 +408,26 @@ def test_columns_of_a_file_that_is_not_there_are_told(toy, caplog):
     made(toy(), load_col={"inter": PAIR, "item": ["item_id", "kind"]})
     assert "no effect of load_col.item (item_id, kind): " in caplog.text
     assert "toy.item is not there" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("columns", "numbers", "read"),
+    [
+        ([*PAIR, "place"], [], "place"),
+        ([*PAIR, "place", "rating"], ["rating"], "rating, place"),
+        ([*PAIR, "rating"], [], None),
+    ],
+)
+def test_a_ranking_of_all_items_refuses_what_only_interactions_have(toy, columns, numbers, read):
+    ranked = {"eval_args": {"mode": "full"}, "metrics": ["MRR"], "LABEL_FIELD": "liked"}
+    options = toy() | {"load_col": {"inter": columns}, "numerical_features": numbers, **ranked}
+    if read is None:
+        prepared(options, "FM")
+        return
+    with pytest.raises(
+        UsageError, match=f"mode full ranks all items, but FM reads {read} of each interaction"
+    ):
+        prepared(options, "FM")
+    prepared(options | {"eval_args": {"mode": "uni5"}}, "FM")
+    unused = {"unused_col": {"inter": ["place", "rating"]}}
+    prepared(options | unused, "FM")

@@ -464,3 +464,13 @@ def test_without_a_sampler_nothing_is_added_to_a_run(checkerboard):
     assert built.model.negative_choice is None
     assert not built.config.resolved.keys() & built.config.negatives.__dataclass_fields__.keys()
     assert "no effect of ar_share (negative_sampler is null)" in built.config.notes
+
+
+def test_dgcf_draws_no_more_than_there_are_of_the_fewer(tmp_path):
+    folder = tmp_path / "data" / "wide"
+    folder.mkdir(parents=True)
+    rows = [f"u{user}\ti{(user + step) % 7}" for user in range(40) for step in range(5)]
+    (folder / "wide.inter").write_text("\n".join(["user_id:token\titem_id:token", *rows]) + "\n")
+    options = {"data_path": str(folder.parent), "embedding_size": 8, "n_factors": 2, "epochs": 1, "topk": [2]}
+    options |= {"valid_metric": "MRR@2", "use_gpu": False, "run_dir": str(tmp_path / "run")}
+    assert run("DGCF", "wide", overrides=options)["test"]  # one batch of 40 users and 7 items

@@ -145,6 +145,9 @@ def test_recbole_s_defaults_are_allowed_and_every_number_and_name_has_a_range(mo
         ("SASRec", "n_heads", 3),
         ("SASRec", "n_layers", 0),
         ("DGCF", "n_factors", 5),
+        ("HRM", "high_order", 51),  # MAX_ITEM_LIST_LENGTH is 50
+        ("FOSSIL", "order_len", 51),
+        ("SINE", "interest_size", 51),  # prototype_size is 50
         ("LINE", "order", 3),
         ("KD_DAGFM", "teacher", "print('run')"),
     ],
