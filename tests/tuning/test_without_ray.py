@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -57,6 +58,7 @@ def test_trials_with_one_linear_term_compute_it_once(checkerboard, tmp_path, mon
     def counted(make):
         def of(scores, interactions, penalties):
             computed.append(float(penalties[1]))
+            time.sleep(0.3)
             make(scores, interactions, penalties)
 
         return of
@@ -81,6 +83,12 @@ def test_trials_with_one_linear_term_compute_it_once(checkerboard, tmp_path, mon
     result = run("TVDiff", "checkerboard", test=False, overrides={**alone, "seed": winner["seed"]})
     assert result["best_valid_score"] == winner["score"]
     assert computed[-1] == best
+    # Each run tells the time that its scores take, though another has spent it.
+    results = [
+        json.loads((tmp_path / "sweep" / one["folder"] / "result.json").read_text())
+        for one in [*found["trials"], *found["final"]]
+    ]
+    assert min(one["seconds"]["build"] for one in results) > 0.3
     assert len(computed) == (4 if best == 5.0 else 3)  # outside of a sweep nothing is kept
 
 
