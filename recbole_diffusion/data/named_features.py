@@ -55,7 +55,8 @@ def check_features(config: Any, dataset: Any) -> None:
         _check_attribute(config, dataset)
     elif config["model"] in OF_SEQUENCES:
         _check_selected(config, dataset)
-    elif config["model"] in WITH_FIELDS and config["fields"] is not None:
+    elif config["model"] in WITH_FIELDS and config["fields"] is not None and not config.stored:
+        # An earlier run was trained with names that RecBole passed over.
         _check_fields(config["fields"], _features(config, dataset))
 
 
@@ -71,6 +72,8 @@ def _check_selected(config: Any, dataset: Any) -> None:
     if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
         raise refusal("selected_features", names, "a list of columns of the items, such as [class]")
     for name in names:
+        if name == dataset.iid_field:  # always there, also without a file of the items
+            continue
         numbers = NUMBERS if name in (config["numerical_features"] or ()) else ()
         _require_column(
             "selected_features", name, dataset, [FeatureType.TOKEN, FeatureType.TOKEN_SEQ, *numbers]

@@ -28,6 +28,11 @@ class FixedCandidates(NegSampleEvalDataLoader):
         self._seeds = seed, zlib.crc32(part.encode())
         super().__init__(config, dataset, sampler, shuffle=False)
 
+    @property
+    def draws(self) -> bool:
+        """Return whether items are drawn; of labelled rows none are."""
+        return self.neg_sample_args["distribution"] != "none"
+
     def _neg_sampling(self, inter_feat: Any) -> Any:
         """Return a user's rows with those of the drawn items; the global generator stays as it is."""
         user = int(inter_feat[self.uid_field][0])

@@ -20,6 +20,8 @@ def check_partitions(final: Mapping[str, Any]) -> None:
     if final["model"] not in WITH_PARTITIONS:
         return
     sizes = _sizes(final["reranker_CAN_NUM"])
+    if final["n_facet_emb"] not in (0, 2):
+        raise refusal("n_facet_emb", final["n_facet_emb"], "0 or 2")
     own, each = ("n_facet", "n_facet_context", "n_facet_emb"), "n_facet_reranker"
     total = sum(final[name] for name in own) + final[each] * len(sizes)
     if total != final["n_facet_all"]:

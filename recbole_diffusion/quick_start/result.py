@@ -135,7 +135,8 @@ def _draws(prepared: Prepared) -> dict[str, Any]:
     """
     config = prepared.config
     loaders = [*validations_of(prepared.valid).values(), *prepared.tests.values()]
-    seeds = [loader.seed for loader in loaders if isinstance(loader, FixedCandidates)]
+    # Labelled rows have the same loader, which draws nothing.
+    seeds = [one.seed for one in loaders if isinstance(one, FixedCandidates) and one.draws]
     drawn = {"candidates_seed": seeds[0]} if seeds else {}
     return drawn | ({"time_order": "64 bits"} if config.reads_order else {})
 

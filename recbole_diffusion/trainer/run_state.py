@@ -187,7 +187,7 @@ class RunState(MirrorGradient, Divided):
         for name, values in state["optimizers"].items():
             optimizers[name].load_state_dict(values)
         self.plain_state.restore(state["plain"])
-        if not restore_order(train_data, state["loader"]):
+        if not restore_order(train_data, state["loader"]) and not self.finished:
             self.logger.warning(
                 "%s has no order of batches: an earlier version wrote none for %s; the epochs that are left "
                 "have other batches than those of a run that was never stopped",

@@ -2,6 +2,8 @@
 
 import pytest
 
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.preparation import check_fit, create_dataset
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 
@@ -86,6 +88,7 @@ HISTORY_ONLY = {**SEQUENCES, "load_col": {"inter": ["user_id", "item_id", "times
             {**ROWS, "fields": {0: ["user_id", "brand"], 1: ["brand", "class"]}},
             "has item_id, brand not at",
         ),
+        ("SASRecCPR", {**HISTORY_ONLY, "n_facet_emb": 1}, "option 'n_facet_emb' is 1; it takes 0 or 2"),
         ("SASRecCPR", HISTORY_ONLY, "CAN_NUM is 100: .* but data set 'shop' has only 12; give smaller"),
         (
             "FM",
@@ -119,9 +122,25 @@ def test_a_feature_that_is_not_there_or_not_read_is_refused(options, model, give
     [
         ("SASRecF", {**SEQUENCES, "selected_features": ["class", "price"], "numerical_features": ["price"]}),
         ("GRU4RecF", {**SEQUENCES, "selected_features": ["brand"]}),
+        ("GRU4RecF", {**HISTORY_ONLY, "selected_features": ["item_id"]}),
         ("FFM", {**ROWS, "fields": {1: ["user_id"], 0: ["item_id", "class", "brand"]}}),
         ("FwFM", {**ROWS, "numerical_features": ["price"], "fields": None}),
     ],
 )
 def test_features_that_are_there_are_read(options, model, given):
     assert run(model, overrides={**options, **given})["model"] == model
+
+
+def test_an_earlier_run_keeps_fields_with_names_that_recbole_passed_over(options):
+    fields = {0: ["user_id", "clas"], 1: ["item_id", "class", "brand"]}
+    stored = Config("FFM", overrides={**options, **ROWS, "fields": fields}).resolved
+    earlier = Config(overrides=stored, stored=True)
+    check_fit(earlier, create_dataset(earlier))
+
+
+def test_rows_with_labels_have_no_seed_of_drawn_items(options, tmp_path):
+    assert "candidates_seed" not in run("FM", overrides={**options, **ROWS})
+    options["run_dir"] = str(tmp_path / "drawn")
+    drawn = {"load_col": {"inter": ["user_id", "item_id"]}, "embedding_size": 4}
+    more = {"eval_args": {"mode": "uni5"}, "topk": [3], "metrics": ["Recall"], "valid_metric": "Recall@3"}
+    assert "candidates_seed" in run("BPR", overrides={**options, **drawn, **more})

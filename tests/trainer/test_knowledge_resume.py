@@ -55,5 +55,7 @@ def test_a_checkpoint_without_an_order_of_batches_is_told(graph, tmp_path, caplo
     file = tmp_path / "run" / "checkpoint.pt"
     state = torch.load(file)
     torch.save({**state, "loader": None}, file)
+    run(resume=tmp_path / "run")
+    assert "no order of batches" not in caplog.text  # no epoch is left
     run(resume=tmp_path / "run", overrides={"epochs": 2})
     assert "no order of batches: an earlier version wrote none for CKE" in caplog.text
