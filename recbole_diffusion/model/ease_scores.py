@@ -183,17 +183,18 @@ def linear_scores(interactions: sp.csr_matrix, penalties: float | np.ndarray) ->
     """
     global _spared
     make = ByUsers if by_users(interactions, penalties) else ByItems
-    if _kept is None:
+    kept = _kept  # another thread may end it meanwhile
+    if kept is None:
         return make(interactions, penalties)
     key = _key(interactions, penalties)
-    if key in _kept:
-        scores, seconds = _kept[key]
+    if key in kept:
+        scores, seconds = kept[key]
         _spared += seconds
         return scores
-    _kept.clear()
+    kept.clear()
     clock = time.perf_counter()
     scores = make(interactions, penalties)
-    _kept[key] = scores, time.perf_counter() - clock
+    kept[key] = scores, time.perf_counter() - clock
     return scores
 
 
