@@ -122,7 +122,8 @@ def _selection(prepared: Prepared) -> str:
             return "last epoch"  # of a stage that validates none
         if general.eval_step > general.epochs > 0:
             return "last epoch"
-        if not trainer.records and general.load_checkpoint:
+        chooses = trainer.model.weighed_on_validation  # the weight of a linear term
+        if not trainer.records and general.load_checkpoint and not chooses:
             return "given weights"
     return prepared.dataset.overlap["selection"]
 
