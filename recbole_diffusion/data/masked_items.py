@@ -1,4 +1,4 @@
-"""Negatives of masked items (BERT4Rec, S3Rec) where a history has all items: RecBole draws without end."""
+"""Negatives of masked items (BERT4Rec, S3Rec) where a history has all items, so that there are none."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class MaskedItems(recbole_transform.MaskItemSequence):
 
 
 def settle_masks(config: Any, loader: Any) -> None:
-    """Make a loader of a sequential model end: see the module.
+    """Settle the negatives of masked items of a sequential model: see the module.
 
     Args:
         config: the run's configuration.
