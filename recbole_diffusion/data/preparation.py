@@ -23,13 +23,12 @@ from recbole_diffusion.compat import (
 from recbole_diffusion.data.batches import settle_batches
 from recbole_diffusion.data.columns import check_labels
 from recbole_diffusion.data.dataset import InteractionDataset, OrderedDataset
-from recbole_diffusion.data.feature_columns import check_context, unread_numbers
 from recbole_diffusion.data.given_histories import GivenHistories
 from recbole_diffusion.data.labelled import LABEL
 from recbole_diffusion.data.linked_items import LinkedItems
 from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.masked_items import settle_masks
-from recbole_diffusion.data.named_features import check_features
+from recbole_diffusion.data.named_features import check_features, unread_numbers
 from recbole_diffusion.data.overlap import check_parts
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
@@ -241,7 +240,6 @@ def prepare_data(config: Any, dataset: Any) -> tuple[Any, Any, dict[str, Any]]:
             metrics.
     """
     check_fit(config, dataset)
-    check_context(config, dataset)
     for line in (*model_needs.fit_to_data(config, dataset), *unread_numbers(config, dataset)):
         logging.getLogger().warning(line)
     parts = parts_of(config, dataset)

@@ -6,6 +6,7 @@ from typing import Any
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import refusal
 from recbole_diffusion.options.evaluation import modes_of
+from recbole_diffusion.options.whole_number import whole_number
 
 WITH_PARTITIONS = ("GRU4RecCPR", "SASRecCPR")
 
@@ -55,7 +56,7 @@ def check_size(config: Any, dataset: Any) -> None:
 def _sizes(given: Any) -> list[int]:
     """Return the sizes of the partitions, from one number or numbers with commas in a text."""
     texts = [one.strip() for one in str(given).split(",")]
-    sizes = [int(one) for one in texts if one.isascii() and one.isdecimal()]
+    sizes = [one for one in map(whole_number, texts) if one is not None]
     if len(sizes) < len(texts) or min(sizes) < 1 or sizes != sorted(set(sizes), reverse=True):
         takes = 'a whole number from 1, or several that fall in a text, such as "500,100,20"'
         raise refusal("reranker_CAN_NUM", given, takes)

@@ -156,7 +156,7 @@ def _connect(address: str) -> None:
         if number := whole_number(port):  # where nothing listens, Ray would try for minutes
             socket.create_connection((host.strip("[]"), number), timeout=REACHED_WITHIN).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (ConnectionError, RuntimeError, ValueError, OSError, OverflowError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UsageError(
             f"no Ray cluster at ray_address {address!r}: {first}. Start one with 'ray start --head' and give "

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -83,9 +84,11 @@ def test_lists_at_an_address_without_a_cluster_are_an_error(folder_of, tmp_path,
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_an_address_without_a_cluster_is_an_error(sweepable, tmp_path):
-    settings = {"ray_address": "127.0.0.1:1", "space": str(sweepable.space), "storage": str(tmp_path)}
-    with pytest.raises(UsageError, match=r"no Ray cluster at ray_address '127\.0\.0\.1:1'"):
+@pytest.mark.parametrize("port", [1, 99999])
+def test_an_address_without_a_cluster_is_an_error(sweepable, tmp_path, port):
+    address = f"127.0.0.1:{port}"
+    settings = {"ray_address": address, "space": str(sweepable.space), "storage": str(tmp_path)}
+    with pytest.raises(UsageError, match=f"no Ray cluster at ray_address '{re.escape(address)}'"):
         sweep(
             "MultiVAE",
             sweepable.dataset,
