@@ -131,6 +131,23 @@ def test_an_option_that_this_version_refuses_ends_a_resume_in_words(checkerboard
         sweep(resume=folder, settings={"final_seeds": 1})
 
 
+def test_trials_of_a_preset_that_had_other_values_are_told_when_a_sweep_goes_on(checkerboard, tmp_path):
+    overrides = {**checkerboard.overrides, "epochs": 1, "preset": "released", "train_batch_size": 256}
+    dataset, folder = overrides.pop("dataset", "checkerboard"), tmp_path / "sweep"
+    space = tmp_path / "space.yaml"
+    space.write_text("learning_rate: {choice: [0.01, 0.02]}\n")
+    settings = {**SETTINGS, "space": str(space), "num_samples": 1, "final_seeds": 0, "sweep_dir": str(folder)}
+    sweep("CNSDiff", overrides=overrides, dataset=dataset, settings=settings)
+    assert not any("earlier version" in note for note in sweep(resume=folder)["notes"])
+    file = folder / "trials/000/config.yaml"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not line.startswith("alignment_form")))
+    said = [note for note in sweep(resume=folder)["notes"] if "earlier version" in note]
+    assert said[0].startswith(
+        "1 trial of an earlier version had alignment_form: cosine, where it is released now: scores"
+    )
+
+
 def test_trials_that_were_ranked_among_other_items_are_told_when_a_sweep_goes_on(checkerboard, tmp_path):
     overrides = {**checkerboard.overrides, "epochs": 1, "eval_args": {"mode": "uni9"}}
     dataset, folder = overrides.pop("dataset", "checkerboard"), tmp_path / "sweep"

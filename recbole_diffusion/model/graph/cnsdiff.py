@@ -67,7 +67,8 @@ class CNSDiff(EncoderModel):
           steps (``causal: kl``).
         * The curriculum ends after ``curriculum_epochs``, whatever ``epochs`` says.
         * In Eq. 21 cosines are contrasted, the positive is in the denominator, an item's own generated
-          negative is left out, and negatives are the mixed ones (``alignment_negatives: generated``: theirs).
+          negative is left out, and negatives are the mixed ones (``alignment_form: released`` and
+          ``alignment_negatives: generated``: theirs).
     """
 
     options: CNSDiffOptions
@@ -272,15 +273,20 @@ class CNSDiff(EncoderModel):
         o = self.options
         rows = slice(0, o.alignment_size)
         mine = self.share.rows(len(items[rows]))
-        anchor = F.normalize(items[rows][mine], dim=1)  # z_0
+        # Cosines are inner products of vectors of length 1.
+        scale = F.normalize if o.alignment_form == "cosine" else torch.nn.Identity()
+        anchor = scale(items[rows][mine])  # z_0; of the rows of this process, as z_j is
         # Of length 1, in any direction.
         noise = F.normalize(torch.randn_like(items[rows])[mine], dim=1)
-        counterpart = F.normalize(anchor + o.alignment_noise * noise, dim=1)  # z_j
-        # Cosines over tau, of z_0 with z_j here and with all z_k below.
+        counterpart = scale(anchor + o.alignment_noise * noise)  # z_j
+        # Inner products over tau, of z_0 with z_j here and with all z_k below.
         scaled = anchor / o.alignment_temperature
         own = (scaled * counterpart).sum(1)  # [rows]
         # Against all negatives and all random items, [rows, 2 rows].
-        others = scaled @ F.normalize(torch.cat([negative[rows], random[rows]]), dim=1).T
+        others = scaled @ scale(torch.cat([negative[rows], random[rows]])).T
+        if o.alignment_form == "released":
+            # -log(e^own / e^others), where an item's own negative is one of the others.
+            return self.share.mean(others.logsumexp(1) - own)
         same = item_ids[rows][mine, None] == torch.cat([item_ids[rows], random_ids[rows]])  # k != j
         # log sum_{k != j} exp(z_0 . z_k / tau), [rows].
         others = others.masked_fill(same, -torch.inf).logsumexp(1)

@@ -9,6 +9,11 @@ from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseScheduleOptions
 from recbole_diffusion.options.negatives import PoolOptions
 
+# Without effect where nothing is aligned.
+OF_ALIGNMENT = (
+    *("alignment_form", "alignment_temperature", "alignment_noise"),
+    *("alignment_size", "alignment_negatives"),
+)
 # The samplers that read an option, with those options.
 OF_SAMPLERS = {
     ("cnsdiff",): (
@@ -16,7 +21,7 @@ OF_SAMPLERS = {
         *("denoiser_size", "time_size", "causal", "causal_weight", "environments", "free_information"),
         *("environment_by", "random_negatives"),
         *("sampling_weight", "sampling_size", "mixing", "mix_initial", "mix_final", "curriculum_epochs"),
-        *("alignment_weight", "alignment_temperature", "alignment_noise", "alignment_size"),
+        *("alignment_weight", *OF_ALIGNMENT),
     ),
     ("dns", "mixgcf", "ahns"): ("candidate_items",),
     ("dns",): ("hardest",),
@@ -95,7 +100,12 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
     )
     # Contrastive alignment (Eq. 21).
     alignment_weight: float = option("lambda_3, weight of the contrastive alignment (Eq. 22); 0: none", low=0)
-    alignment_temperature: float = option("temperature tau of Eq. 21, on cosines", low=0, open_low=True)
+    alignment_form: str = option(
+        "Eq. 21 on cosines, on inner products as printed, or the released code's: inner products, and the "
+        "positive is not in the denominator",
+        choices=("cosine", "inner_product", "released"),
+    )
+    alignment_temperature: float = option("temperature tau of Eq. 21", low=0, open_low=True)
     alignment_noise: float = option(
         "length of the noise that makes the positive counterpart of an item (Eq. 21)", low=0
     )
@@ -143,8 +153,7 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
         found: dict[str, str] = {}
         sampler = f"negative_sampler is {self.negative_sampler}"
         if self.alignment_weight == 0:
-            of_alignment = ("alignment_temperature", "alignment_noise", "alignment_size")
-            found |= dict.fromkeys(of_alignment, "alignment_weight is 0")
+            found |= dict.fromkeys(OF_ALIGNMENT, "alignment_weight is 0")
         if self.mixing == "none":
             found |= dict.fromkeys(("mix_initial", "mix_final", "curriculum_epochs"), "mixing is none")
         if self.causal != "environment":

@@ -427,21 +427,28 @@ def test_mixing_follows_the_curriculum(build):
     assert torch.equal(build(mixing="none").model._mixed(hard, easy), hard)
 
 
-def test_alignment_is_eq_21_row_by_row(build, monkeypatch):
-    model = build(alignment_temperature=0.5, alignment_noise=0.2, alignment_size=4).model
+@pytest.mark.parametrize("form", ["cosine", "inner_product", "released"])
+def test_alignment_is_eq_21_row_by_row(build, monkeypatch, form):
+    built = build(alignment_form=form, alignment_temperature=0.5, alignment_noise=0.2, alignment_size=4)
     items, random, negative = torch.randn(3, 6, 16, dtype=torch.double)
     noise = torch.randn(4, 16, dtype=torch.double)
     monkeypatch.setattr(torch, "randn_like", lambda _: noise)
     item_ids, random_ids = torch.tensor([5, 7, 5, 9, 1, 2]), torch.tensor([3, 5, 8, 9, 3, 3])
-    found = model._alignment(items, random, negative, item_ids, random_ids)
+    found = built.model._alignment(items, random, negative, item_ids, random_ids)
+
+    def scaled(x):
+        return F.normalize(x, dim=0) if form == "cosine" else x
+
     losses = []
     for row in range(4):
-        anchor = F.normalize(items[row], dim=0)
-        positive = F.normalize(anchor + 0.2 * F.normalize(noise[row], dim=0), dim=0)
-        others = [F.normalize(negative[k], dim=0) for k in range(4) if item_ids[k] != item_ids[row]]
-        others += [F.normalize(random[k], dim=0) for k in range(4) if random_ids[k] != item_ids[row]]
+        anchor = scaled(items[row])
+        positive = scaled(anchor + 0.2 * F.normalize(noise[row], dim=0))
+        every = form == "released"  # an item's own negatives too
+        others = [scaled(negative[k]) for k in range(4) if every or item_ids[k] != item_ids[row]]
+        others += [scaled(random[k]) for k in range(4) if every or random_ids[k] != item_ids[row]]
         e = math.exp(anchor @ positive / 0.5)
-        losses.append(-math.log(e / (e + sum(math.exp(anchor @ other / 0.5) for other in others))))
+        rest = sum(math.exp(anchor @ other / 0.5) for other in others)
+        losses.append(-math.log(e / (rest if every else e + rest)))
     assert found.item() == pytest.approx(sum(losses) / 4)
 
 
