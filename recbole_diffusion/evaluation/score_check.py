@@ -46,6 +46,7 @@ class ScoreCheck:
         self._equal: set[bool | None] = set()
         self._flat = True  # no batch of a full ranking has shown a user with different scores
         self._ends = (0.0, 1.0)  # that the scores of labelled rows lie between
+        self._scores = (torch.inf, -torch.inf)  # the smallest and the largest of them
         self._labels_only = True  # all labels are 0 or 1
 
     def finite(self, scores: Tensor) -> None:
@@ -66,8 +67,9 @@ class ScoreCheck:
 
     def add_labelled(self, scores: Tensor, labels: Tensor) -> None:
         """Add scores and labels of single rows, both [rows]."""
-        low, high = self._ends
-        self._ends = min(low, scores.min().item()), max(high, scores.max().item())
+        (low, high), (smallest, largest) = self._ends, (scores.min().item(), scores.max().item())
+        self._ends = min(low, smallest), max(high, largest)
+        self._scores = min(self._scores[0], smallest), max(self._scores[1], largest)
         self._labels_only = self._labels_only and bool(((labels == 0) | (labels == 1)).all())
 
     def no_probabilities(self, metrics: Iterable[str]) -> str:
@@ -85,6 +87,16 @@ class ScoreCheck:
             f"{', '.join(wanted)} {agreeing(len(wanted), 'compare')} scores with labels 0 and 1, but those "
             f"of {self.name} are no probabilities: they go from {low:.4g} to {high:.4g}{cut}; take auc, "
             "which reads their order alone, or a model that predicts probabilities"
+        )
+
+    def no_order(self) -> str:
+        """Return, in words, that all labelled rows have one score; an empty string if they differ."""
+        low, high = self._scores
+        if low != high:
+            return ""
+        return (
+            f"{self.name}, {self.when}: all rows have the same score, {low:.4g}, so that auc is 0.5, as by "
+            f"chance; {self.advice}; normalize_all: true scales columns of large numbers among the features"
         )
 
     def end(self) -> None:

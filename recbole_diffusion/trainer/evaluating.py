@@ -24,7 +24,7 @@ from recbole_diffusion.trainer.run_state import RunState
 class Evaluating(RunState):
     """RecBole's evaluation, with scores that are checked before anything is ranked by them."""
 
-    _told = ""  # the last warning on scores, which is not repeated after each epoch
+    _told: frozenset[str] = frozenset()  # kinds of warnings on scores, which no later epoch repeats
 
     def evaluate(
         self,
@@ -60,7 +60,9 @@ class Evaluating(RunState):
                 else:
                     result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
                 check.end()
-                self._tell_once(check.no_probabilities({name.partition("@")[0] for name in result}))
+                computed = {name.partition("@")[0] for name in result}
+                self._tell_once("probabilities", check.no_probabilities(computed))
+                self._tell_once("order", check.no_order())
             finally:
                 collector.end()
         if undefined := [name for name, value in result.items() if math.isnan(value)]:
@@ -120,10 +122,10 @@ class Evaluating(RunState):
             self.eval_collector.check.add_labelled(scores, interaction[self.config["LABEL_FIELD"]])
         return interaction, scores, *positives
 
-    def _tell_once(self, text: str) -> None:
-        if text and not self._told:
+    def _tell_once(self, kind: str, text: str) -> None:
+        if text and kind not in self._told:
             self.logger.warning(text)
-            self._told = text
+            self._told |= {kind}
 
     def _check_finite(self, scores: torch.Tensor) -> None:
         if self.eval_collector.check is not None:

@@ -43,7 +43,7 @@ def notes_on_earlier(folder: Path, record: SweepRecord, config: Any) -> list[str
 
 
 def _other_values(folder: RunFolder, config: Config, searched: dict[str, Any]) -> list[str]:
-    """Return what a trial had in options of the model that no space names: a preset's of then, or defaults."""
+    """Return what a trial had in options of the model that no space names: its preset's of then."""
     if config.options is None:  # of RecBole, whose options no preset has
         return []
     try:
