@@ -2,7 +2,7 @@
 
 import ast
 import dataclasses
-from collections.abc import Iterator
+import functools
 from pathlib import Path
 
 import pytest
@@ -63,15 +63,18 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
 
-def imports(path: Path, top_level_only: bool = False) -> Iterator[str]:
-    """Yield the dotted name of each module that a file imports; ``from a import b`` counts as ``a.b``."""
+@functools.cache
+def imports(path: Path, top_level_only: bool = False) -> tuple[str, ...]:
+    """Return the dotted name of each module that a file imports; ``from a import b`` counts as ``a.b``."""
+    names: list[str] = []
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in tree.body if top_level_only else ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return tuple(names)
 
 
 def module_of(path: Path) -> str:
