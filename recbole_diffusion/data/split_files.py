@@ -136,10 +136,22 @@ def write_parts(dataset: Any, rows: Sequence[np.ndarray], files: Sequence[Path])
     separator = config["field_separator"]
     plain = len(separator) == 1
     style: dict[str, Any] = {"sep": separator} if plain else {"sep": MARKS[0], "quoting": csv.QUOTE_NONE}
+    returns = plain and any(map(_has_return, texts.items()))
     for part, file in zip(rows, files, strict=True):
-        text = texts.iloc[part].to_csv(index=False, lineterminator="\n", **style)
+        if returns:  # csv.writer quotes its own line end alone, so that all texts get quotes
+            head = separator.join(texts.columns) + "\n"
+            quoted = {"header": False, "quoting": csv.QUOTE_NONNUMERIC}
+            text = head + texts.iloc[part].to_csv(index=False, lineterminator="\n", **style, **quoted)
+        else:
+            text = texts.iloc[part].to_csv(index=False, lineterminator="\n", **style)
         text = text if plain else text.replace(MARKS[0], separator)
         file.write_text(text, encoding=config["encoding"] or "utf-8", newline="")
+
+
+def _has_return(column: tuple[Any, pd.Series]) -> bool:
+    """Return whether a text of a column, given with its name, holds a carriage return."""
+    values = column[1]
+    return values.dtype == object and bool(values.str.contains("\r", regex=False).any())
 
 
 def _as_written(dataset: Any, name: str, separator: str) -> Any:

@@ -1,7 +1,6 @@
 """Tables of user, item, rank and score, written block by block: CSV, JSON lines, Parquet."""
 
 import contextlib
-import csv
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -114,9 +113,8 @@ def _quoted(tokens: np.ndarray) -> np.ndarray:
 
 
 def _as_field(token: str) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow([token])
-    return text.getvalue()
+    """Return a text in quotes; which line ends csv.writer quotes depends on its own and on Python."""
+    return '"' + token.replace('"', '""') + '"'
 
 
 @contextlib.contextmanager

@@ -96,6 +96,16 @@ def test_formats_hold_the_same(ask, tmp_path):
     assert [row["score"] for row in table] == pytest.approx([row[3] for row in expected], rel=1e-6)
 
 
+def test_each_id_is_one_field_of_a_line_whatever_is_in_it(tmp_path):
+    odd = np.array(["[PAD]", "a\nb", "c\rd", 'e"f', "g,h", " i ", "j\tk"], object)
+    lists = ranking.RecommendationBlock(0, np.array([[n] for n in range(1, 7)]), np.ones((6, 1)))
+    with writers.table_file(tmp_path / "out.csv", "csv", odd[1:], odd) as write:
+        write(lists)
+    assert [row[:2] for row in read(tmp_path / "out.csv")] == [(one, one) for one in odd[1:]]
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert [table["user"].tolist(), table["item"].tolist()] == [odd[1:].tolist()] * 2
+
+
 @pytest.mark.parametrize("model", ["TVDiff", "DGRM"])
 def test_blocks_do_not_change_the_lists(ask, tmp_path, monkeypatch, model):
     ask("--all", model=model)

@@ -162,6 +162,24 @@ def test_other_separators_and_names_of_columns_are_kept(splitting, source, tmp_p
     assert set(parts[3].inter_feat["when"].tolist()) <= {8004.0, 9004.5}
 
 
+def test_ids_with_a_lone_carriage_return_are_read_again_from_the_parts(splitting, source, tmp_path):
+    text = "user_id:token\titem_id:token\trating:float\n"
+    text += "".join(
+        f'"u\r{user}"\t"i""{(user + item) % 20}\n"\t{item or ""}\n'
+        for user in range(20)
+        for item in range(10)
+    )
+    (source / "toy" / "toy.inter").write_bytes(text.encode())
+    (source / "toy" / "toy.item").unlink()
+    splitting(shift="popularity")
+    folder = tmp_path / "out" / "new"
+    config = Config("BPR", "new", [folder / "new.yaml"], {"data_path": str(folder.parent), **SMALL})
+    parts = InteractionDataset(config).build()
+    assert sum(map(len, parts)) == 200
+    assert set(parts[0].field2id_token["user_id"][1:]) == {f"u\r{user}" for user in range(20)}
+    assert set(parts[0].field2id_token["item_id"][1:]) == {f'i"{item}\n' for item in range(20)}
+
+
 def test_the_exposed_set_is_written_as_the_last_part(splitting, source, tmp_path):
     small = tmp_path / "small.inter"
     rows = [f"u1\ti{item}\t4\t1700000000\tnorth\ta b\t0.5 1" for item in range(12)]
