@@ -29,6 +29,7 @@ ACCEPTED_AT_LEAST = 16
 ROUNDS, MOST_TRIES = 8, 64
 PAIR_NUMBERS = 2**22  # numbers of one table of pair products
 CACHED_CELLS = 2**18  # scores of a few rows: 1 MiB
+ROUNDING = 1e-5  # of a score, over the lengths of both vectors: float32, of a few thousand numbers at most
 EXACT_CELLS = 2**20  # where a row has all items: so few rows make a product slow
 
 
@@ -113,6 +114,7 @@ class ArGsp:
         The threshold of a row without negatives is not a number where ranks are exact.
         """
         threshold = self._estimated(vectors, items, generator)
+        accepts_from = None if threshold is None else threshold - _rounding_of_scores(vectors, items)
         # Exact ranks fill it in the first round, in which all rows have open places.
         lowest = vectors.new_full((len(vectors),), torch.nan) if threshold is None else threshold
         # The row of each negative, long [counts.sum()].
@@ -133,8 +135,8 @@ class ArGsp:
             # Eq. 16, [open, tries]: by exact ranks, or by the threshold that judges estimate.
             accepted = (
                 self._among_first_ranks(vectors, items, row, tried, lowest)
-                if threshold is None
-                else _pair_scores(vectors, items, row, tried) >= threshold[row, None]
+                if accepts_from is None
+                else _pair_scores(vectors, items, row, tried) >= accepts_from[row, None]
             )
             accepted &= ~positives.contains(users[row, None], tried)
             # The first accepted try of each place; none is the padding item, which leaves it open.
@@ -147,7 +149,7 @@ class ArGsp:
         # does not depend on which of the accepted items were drawn, so that the law stays.
         batch = _Batch(vectors, items, positives, users, t, counts)
         for part in torch.unique(rows[left]).split(max(1, PAIR_NUMBERS // len(items))) if len(left) else ():
-            drawn[torch.isin(rows, part)] = self._enumerated(batch, part, threshold, generator)
+            drawn[torch.isin(rows, part)] = self._enumerated(batch, part, accepts_from, generator)
         return drawn, lowest
 
     def _estimated(self, vectors: Tensor, items: Tensor, generator: torch.Generator | None) -> Tensor | None:
@@ -208,6 +210,15 @@ class ArGsp:
             generator=generator,
         )
         return candidates[found]
+
+
+def _rounding_of_scores(vectors: Tensor, items: Tensor) -> Tensor:
+    """Return by how much two computations of a row's scores may differ, [rows].
+
+    The judge of the last accepted rank is accepted, as Eq. 16 says, and not by the last bit of its score,
+    which differs between a product of matrices and one of pairs, and with the number of rows of either.
+    """
+    return ROUNDING * vectors.norm(dim=1) * items.norm(dim=1).max()
 
 
 def _pair_scores(vectors: Tensor, items: Tensor, row: Tensor, tried: Tensor) -> Tensor:

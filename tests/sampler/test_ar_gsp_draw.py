@@ -235,6 +235,23 @@ def test_the_threshold_beside_a_draw_is_the_score_of_the_last_accepted_rank(cell
     assert bool((scores[rows, drawn - 1] >= threshold - 1e-6).all())
 
 
+def test_by_judges_no_draw_depends_on_how_scores_are_rounded():
+    """The judge at the threshold is accepted: its score by pairs and by matrices differ in the last bit."""
+    source = torch.Generator().manual_seed(4)
+    vectors, items = torch.randn(400, 64, generator=source), torch.randn(101, 64, generator=source)
+    nobody = build(np.eye(400, 101, k=1, dtype=np.float32))
+    rows, twice = torch.arange(400), torch.full((400,), 2)
+    sampler = ArGsp(0.5, 3.0, 10, 0, candidate_items=32)
+
+    def drawn(by):
+        return sampler.draw(
+            by, items, nobody, rows, rows % 10, twice, generator=torch.Generator().manual_seed(5)
+        )
+
+    noise = 1 + 1e-7 * torch.randn(400, 64, generator=source)
+    assert torch.equal(drawn(vectors * noise), drawn(vectors))
+
+
 def test_a_row_that_runs_out_of_accepted_items_repeats_them_as_the_plain_form_does():
     items, vectors = torch.arange(41.0)[:, None], torch.ones(3, 1)  # item 40 has the best rank
     dense = np.zeros((3, 41), dtype=np.float32)

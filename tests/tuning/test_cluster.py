@@ -217,6 +217,13 @@ def test_a_trial_of_two_workers_has_the_score_of_one(checkerboard, tmp_path, con
 OPTIONS = {
     # Rows of several items, dropout, and negatives by the model's ranks.
     "TVDiff": {"hidden_size": 8, "steps": 3, "batch_by": "user", "train_batch_size": 16, "dropout_prob": 0.3},
+    # The same by judges, as for a large catalogue.
+    "TVDiff by judges": {
+        "hidden_size": 8,
+        "train_batch_size": 333,
+        "exact_rank_cells": 1,
+        "candidate_items": 8,
+    },
     "LightGCN": {"embedding_size": 8, "train_batch_size": 333},  # its last batch has one row
     "CNSDiff": {"embedding_size": 8, "steps": 6, "start": 2, "stride": 2, "train_batch_size": 333},
     "BPR": {"embedding_size": 8, "train_batch_size": 333, "clip_grad_norm": {"max_norm": 0.02}},
@@ -259,9 +266,12 @@ def losses(folder):
     return [json.loads(line)["loss"]["total"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("model", OPTIONS)
-def test_two_workers_train_the_run_that_one_trains_and_resume_it(checkerboard, tmp_path, two_workers, model):
-    common = {**checkerboard.overrides, "epochs": 4, "use_gpu": False, **OPTIONS[model]}
+@pytest.mark.parametrize("name", OPTIONS)
+def test_two_workers_train_the_run_that_one_trains_and_resume_it(checkerboard, tmp_path, two_workers, name):
+    model, common = (
+        name.split()[0],
+        {**checkerboard.overrides, "epochs": 4, "use_gpu": False, **OPTIONS[name]},
+    )
     alone, both = ({**common, "run_dir": str(tmp_path / name)} for name in ("alone", "both"))
     one = run(model, overrides=alone)
     two_workers({"model": model, "overrides": {**both, "epochs": 2}})
