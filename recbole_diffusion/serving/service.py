@@ -10,11 +10,12 @@ import asyncio
 import collections
 import datetime
 import hashlib
+import http
 import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -39,6 +40,7 @@ TOGETHER = 64  # users of a batch
 MOST_USERS, MOST_PLACES = 1024, 2**20  # of a request: users, and places of all its lists
 MOST_WAITING = 4096  # users of requests that wait; more are turned away
 MOST_BYTES = 2**22  # of the body of a request
+REQUESTS = "GET and POST /recommend and GET /health"
 Token = StrictStr | StrictInt
 History = list[Token] | dict[str, StrictFloat]  # items, or their ratings
 
@@ -386,12 +388,13 @@ def _tell_errors(app: FastAPI) -> None:
     async def malformed(_: Request, error: RequestValidationError) -> Response:
         # Of the forms that something may have, the one that it comes closest to.
         first = max(error.errors(), key=lambda one: len(one["loc"]))
-        place = ".".join(str(one) for one in first["loc"][1:]) or "the request"
+        place = ".".join(_names(first["loc"][1:], error.body)) or "the request"
         if first["type"] == "json_invalid":
             place = "the body is not JSON"
         elif isinstance(error.body, bytes) and error.body:
             place = "the body is not read as JSON without the header Content-Type: application/json"
-        return _json({"detail": f"{place}: {first['msg']}"}, 422)
+        what = "Input should be a text or a whole number" if first["type"] == "string_type" else first["msg"]
+        return _json({"detail": f"{place}: {what}"}, 422)
 
     @app.exception_handler(UsageError)
     async def refused(_: Request, error: UsageError) -> Response:
@@ -402,14 +405,33 @@ def _tell_errors(app: FastAPI) -> None:
         return _json({"detail": str(error)}, 500)
 
     @app.exception_handler(HTTPError)
-    async def told(_: Request, error: HTTPError) -> Response:
+    async def told(request: Request, error: HTTPError) -> Response:
         cause = error.__cause__
         if error.status_code == 400 and isinstance(cause, ValueError | RecursionError):
             # FastAPI's answer to bytes that are no text, numbers of too many digits and very deep lists.
             deep = "a number has too many digits, or lists are nested too deep"
             reason = "it is no UTF-8 text" if isinstance(cause, UnicodeDecodeError) else deep
             return _json({"detail": f"the body is not JSON that can be read: {reason}"}, 422)
-        return _json({"detail": error.detail}, error.status_code, error.headers)
+        detail = error.detail
+        if error.status_code in (404, 405) and detail == http.HTTPStatus(error.status_code).phrase:
+            detail = f"there is no {request.method} {request.url.path[:80]}; there are {REQUESTS}"
+        return _json({"detail": detail}, error.status_code, error.headers)
+
+
+def _names(place: Sequence[Any], body: Any) -> Iterator[str]:
+    """Yield the names and numbers by which a place of a body is reached, without pydantic's for types.
+
+    Args:
+        place: where pydantic has found an error.
+        body: the body; None: the place is one of a query.
+    """
+    of_query = body is None
+    for one in place:
+        there = one in body if isinstance(body, Mapping) else isinstance(body, list) and isinstance(one, int)
+        if there:
+            body = body[one]
+        if there or of_query:
+            yield str(one)
 
 
 def make_app(served: AnsweringRun, k: int, state: State) -> FastAPI:
@@ -438,6 +460,7 @@ def make_app(served: AnsweringRun, k: int, state: State) -> FastAPI:
     def body(content: dict[str, Any]) -> Response:
         return _json({"run": facts["run"], **content})
 
+    @app.head("/recommend", include_in_schema=False)
     @app.get("/recommend")
     async def recommend_one(asked: Annotated[OneUser, Query()], request: Request) -> Response:
         """Return the list of a user of the data."""
@@ -449,6 +472,11 @@ def make_app(served: AnsweringRun, k: int, state: State) -> FastAPI:
     @app.post("/recommend")
     async def recommend_several(asked: SeveralUsers, request: Request) -> Response:
         """Return the lists of users of the data, and of others by their histories."""
+        if request.query_params:
+            raise UsageError(
+                f"POST /recommend takes no query, {str(request.query_params)[:80]!r} is given; write it into "
+                "the body"
+            )
         _check_once(await request.body())
         histories: dict[str | None, History] = dict(asked.histories.items())
         if asked.history is not None:
@@ -465,6 +493,7 @@ def make_app(served: AnsweringRun, k: int, state: State) -> FastAPI:
             }
         )
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> Response:
         """Return what is served, and since when."""

@@ -191,7 +191,12 @@ def test_histories_are_folded_in_beside_known_users(service, loaded):
             413,
             "the body is longer than 4,194,304 bytes",
         ),
-        ("/docs", None, 404, "Not Found"),
+        ("/recommend?k=3", {"users": ["u1"]}, 422, "POST /recommend takes no query, 'k=3' is given"),
+        ("/recommend", {"users": [1.0]}, 422, "users.0: Input should be a text or a whole number"),
+        ("/recommend", {"history": [None]}, 422, "history.0: Input should be a text or a whole number"),
+        ("/recommend", {"histories": {"str": {"ü1": "4"}}}, 422, "histories.str.ü1: Input should be a valid"),
+        ("/docs", None, 404, "there is no GET /docs; there are GET and POST /recommend and GET /health"),
+        ("/health", {}, 405, "there is no POST /health; there are GET"),
     ],
 )
 def test_a_wrong_request_is_told_in_one_sentence(service, path, body, code, words):
@@ -199,6 +204,18 @@ def test_a_wrong_request_is_told_in_one_sentence(service, path, body, code, word
     assert status == code
     assert list(found) == ["detail"]
     assert words in found["detail"] and "\n" not in found["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("/health", 200), ("/recommend?user=u1", 200), ("/recommend", 422)]
+)
+def test_the_head_of_an_answer_comes_alone(service, path, code):
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
+    connection.request("HEAD", path)
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (code, b"")
+    assert int(answer.getheader("Content-Length")) > 0
+    connection.close()
 
 
 def test_a_body_without_its_type_is_told(service):
