@@ -25,7 +25,9 @@ class ExportOptions(MachineOptions):
         choices=("none", "faiss", "flat"),
     )
     without: str | None = argument(None, "file of items to leave out, one original id per line")
-    k: int = argument(20, "length of the lists for that comparison", low=1)
+    k: int | None = argument(
+        None, "length of the lists for that comparison; null: 20, or all items if they are fewer", low=1
+    )
     overwrite: bool = argument(False, "replace an earlier export")
     unfinished: bool = argument(False, "accept a run that has not ended, with its best weights so far")
 
@@ -33,11 +35,16 @@ class ExportOptions(MachineOptions):
         for name in ("run", "output"):
             if not getattr(self, name):
                 raise UsageError(f"--{name} is missing; usage: {COMMAND.usage_line()}")
+        if self.k is not None and self.index == "none":
+            raise UsageError(
+                f"k is {self.k}, the length of lists by which an index is compared, but index is none; give "
+                "--index, or leave k out"
+            )
 
 
 COMMAND = Command(
     "export",
-    "--run=RUN_DIR --output=DIR [--index=faiss] [--without=FILE] [--k=20]",
+    "--run=RUN_DIR --output=DIR [--index=faiss] [--without=FILE] [--k=K]",
     """
 Writes user and item vectors whose inner products are the run's scores: users.safetensors and
 items.safetensors (tensor 'vectors', float32), the original id of each row in users.txt and items.txt, and
@@ -62,7 +69,7 @@ def export(argv: Sequence[str]) -> int:
     with told_if_slow(LOADING):
         from recbole_diffusion.serving.index import LEAST_RECALL, require_faiss
         from recbole_diffusion.serving.loaded_run import load_run
-        from recbole_diffusion.serving.users import read_tokens
+        from recbole_diffusion.serving.users import note_on_untrained, read_tokens
         from recbole_diffusion.serving.vectors import RECORD, require_safetensors
         from recbole_diffusion.serving.vectors import export as write
         from recbole_diffusion.storage.atomic import output_folder
@@ -96,5 +103,6 @@ def export(argv: Sequence[str]) -> int:
             what += [f"a recall below {LEAST_RECALL}"] if poor else []
             lines.append(f"warning the index has {' and '.join(what)}; --index=flat is exact")
     lines += [counted(record["left_out"], "item", "are") + " left out"] if record["left_out"] else []
+    lines += [f"warning {note}"] if (note := note_on_untrained(run)) else []
     sys.stdout.write("\n".join([*lines, f"folder  {folder}"]) + "\n")
     return 0

@@ -194,10 +194,10 @@ def _known(
 ) -> RecommendJob:
     """Return the job of known users; with Ray, the cluster stays connected until ``stack`` is closed."""
     from recbole_diffusion.serving.recommend import ListMaker, known_lists
-    from recbole_diffusion.serving.users import asked_users
+    from recbole_diffusion.serving.users import asked_users, note_on_untrained
 
     asked = asked_users(run.users, tokens, str(options.users))
-    notes: list[str] = []
+    notes = [note] if (note := note_on_untrained(run, asked.numbers)) else []
     if options.ray_address:
         from recbole_diffusion.serving.ranking import check_k
         from recbole_diffusion.tuning.ray_lists import ray_lists

@@ -31,7 +31,7 @@ from recbole_diffusion.serving.scoring import (
     scores_of_users,
 )
 from recbole_diffusion.serving.served_run import ServedRun
-from recbole_diffusion.serving.users import asked_users, first_of
+from recbole_diffusion.serving.users import asked_users, first_of, note_on_untrained
 from recbole_diffusion.serving.writers import columns_of
 
 logger = logging.getLogger(__name__)
@@ -236,6 +236,8 @@ def table_of_known(run: ServedRun, users: Any, k: int, exclude: str) -> pd.DataF
             *(len(asked.unknown), "is" if one else "are", "has" if one else "have"),
             first_of(asked.unknown),
         )
+    if note := note_on_untrained(run, asked.numbers):
+        logger.warning(note)
     lists = known_lists(run, asked.numbers, k, exclude)
     return _table(lists, run.users.tokens[asked.numbers], run.items.tokens, asked.unknown)
 

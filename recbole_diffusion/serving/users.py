@@ -7,6 +7,7 @@ import numpy as np
 
 from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.serving.id_map import IdMap
+from recbole_diffusion.serving.served_run import ServedRun
 
 
 @dataclass(frozen=True)
@@ -96,3 +97,31 @@ def asked_users(ids: IdMap, tokens: list[str] | None, origin: str = "the list") 
             "was not trained on need their histories"
         )
     return AskedUsers(numbers[numbers > 0], unknown)
+
+
+def note_on_untrained(run: ServedRun, numbers: np.ndarray | None = None) -> str | None:
+    """Return a line about the users who have no row in train, so that their lists are not about them.
+
+    None if there are none, if cold users are what the model is for, or if the data has grown and the model
+    takes histories: users with new rows are folded in then.
+
+    Args:
+        run: the run.
+        numbers: internal numbers of the users asked for, int64 [n]; None for all.
+    """
+    train = run.parts["train"]
+    folded_in = run.model.takes_histories and run.today is not run.parts
+    if getattr(train, "source", None) is not None or folded_in:
+        return None
+    known = np.zeros(len(run.users) + 1, bool)
+    known[np.asarray(train.inter_feat[train.uid_field])] = True
+    asked = np.arange(1, len(known)) if numbers is None else numbers
+    without = asked[~known[asked]]
+    if not len(without):
+        return None
+    names = first_of(run.users.tokens[without].tolist())
+    lists = "the list is" if len(without) == 1 else "their lists are"
+    return (
+        f"{counted(len(without), 'user', 'have')} no row in train ({names}), so that the model has learned "
+        f"nothing about them: {lists} chance, or what anybody would get"
+    )

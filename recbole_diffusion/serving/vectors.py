@@ -22,6 +22,7 @@ from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.storage.versions import __version__
 
 RECORD = "export.json"
+MOST_COMPARED = 20  # items of a list by which an index is compared, unless another length is given
 USER_BLOCK = 1024  # users whose vectors are computed together
 
 
@@ -109,14 +110,16 @@ def require_safetensors() -> Any:
     return save
 
 
-def export(run: ServedRun, folder: Path, index: str, k: int, without: Sequence[str] = ()) -> dict[str, Any]:
+def export(
+    run: ServedRun, folder: Path, index: str, k: int | None = None, without: Sequence[str] = ()
+) -> dict[str, Any]:
     """Write vectors, ids, a record and optionally an index into a folder, which appears whole at the end.
 
     Args:
         run: a loaded run.
         folder: the folder.
         index: the index of the item vectors to write too, one of ``index.KINDS``.
-        k: length of the lists by which the index is compared with exact search.
+        k: length of the lists by which the index is compared with exact search; None: 20, or all items.
         without: original ids of items that are left out.
 
     Returns:
@@ -144,6 +147,7 @@ def export(run: ServedRun, folder: Path, index: str, k: int, without: Sequence[s
             users, items = vectors_of(run)
     items = np.ascontiguousarray(items[kept - 1])
     ids = {"users": run.users.tokens[1:], "items": run.items.tokens[kept]}
+    k = min(MOST_COMPARED, len(items)) if k is None else k
     check_k(k, len(items))
     record = {
         "model": run.config["model"],

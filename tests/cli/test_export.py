@@ -71,7 +71,8 @@ def test_the_index_finds_the_best_items(ask, tmp_path):
 
 def test_what_cannot_be_exported_is_refused(ask, tmp_path):
     assert "the scores of MultiVAE as trained here are not inner products" in ask(model="MultiVAE", code=2)
-    assert "k is 61" in ask("--k=61", code=2)
+    assert "k is 61" in ask("--k=61", "--index=flat", code=2)
+    assert "k is 5, the length of lists by which an index is compared, but index" in ask("--k=5", code=2)
     assert "'index' is 'annoy'; it takes none | faiss" in ask("--index=annoy", code=2)
     assert list(tmp_path.iterdir()) == []
     ask()

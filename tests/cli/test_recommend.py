@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
+import torch
 
 from recbole_diffusion.cli import main as cli
+from recbole_diffusion.cli.serve import ServeOptions, _loaded
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.serving import ranking, writers
+from recbole_diffusion.serving.loaded_run import load_run
 from recbole_diffusion.testing.checkerboard import write_parts
 
 
@@ -394,3 +397,26 @@ def test_lists_shorter_than_asked_for_are_told(tmp_path, capsys):
     assert [users.count(user) for user in "abcd"] == [1, 1, 0, 2]
     told = "3 lists are shorter than asked for: what is left out leaves no more items; 1 user has none at all"
     assert told in capsys.readouterr().out
+
+
+def test_users_without_a_row_in_train_are_told(tmp_path, capsys, caplog):
+    draw = np.random.default_rng(0)
+    pairs = [(f"u{user}", f"i{item}") for user in range(8) for item in draw.permutation(9)[:5]]
+    parts = {"train": pairs[:-5], "valid": pairs[-5:-2], "test": pairs[-2:]}  # u7 is in valid and test alone
+    data = write_parts(tmp_path, "late", parts)
+    overrides = {**data.overrides, "epochs": 1, "topk": [3], "valid_metric": "Recall@3"}
+    folder = run("BPR", overrides=overrides)["run_dir"]
+    for options, told in ((["--all"], True), ([f"--users={tmp_path / 'users'}"], False)):
+        (tmp_path / "users").write_text("u3\nu1\n")
+        words = [f"--run={folder}", f"--output={tmp_path / 'out.csv'}", "--k=2", "--overwrite", *options]
+        assert cli.main(["recommend", *words]) == 0
+        said = (
+            "1 user has no row in train (u7), so that the model has learned nothing about them: the list is"
+        )
+        assert (said in capsys.readouterr().out) == told
+    load_run(folder).recommend(["u7", "u1"], k=2)
+    assert "1 user has no row in train (u7)" in caplog.text
+    assert cli.main(["export", f"--run={folder}", f"--output={tmp_path / 'vectors'}"]) == 0
+    assert f"warning {said}" in capsys.readouterr().out
+    _loaded(folder, ServeOptions(run=folder, threads=torch.get_num_threads(), k=2), gently=False)
+    assert f"warning: {said}" in capsys.readouterr().err
