@@ -158,6 +158,10 @@ def test_rows_without_an_id_are_left_out_and_repeats_are_counted_and_stay(file):
         (["1711843200000"] * 2, 1_711_843_200, "milliseconds"),
         ([20240331] * 2, 1_711_843_200, "days as 20240331"),
         (["20240331"] * 2, 1_711_843_200, "days as 20240331"),
+        # By their size they were seconds of the year 2034, milliseconds of 1976, and no times.
+        ([2024033112] * 2, 1_711_886_400, "dates and times as 2024033112, taken as UTC"),
+        (["202403311200"] * 2, 1_711_886_400, "dates and times as 202403311200"),
+        ([20240331120005] * 2, 1_711_886_405, "dates and times as 20240331120000"),
         ([11, 12], 11, "numbers that are not times since 1970"),
         ([datetime.date(2024, 3, 31)] * 2, 1_711_843_200, "dates without a zone"),
         (pd.to_datetime(["2024-03-31"] * 2).tz_localize("Europe/Berlin"), 1_711_839_600, "Europe/Berlin"),
@@ -318,6 +322,7 @@ WRONG = {
     "dates and numbers": (HEAD + "a,x,2024-01-01\nb,y,1700000000\n", DATED, "row 2: found '1700000000'"),
     "far future": (HEAD + "a,x,9999-12-31\n", DATED, "found '9999-12-31'"),
     "two units": (HEAD + "a,x,1.7e9\nb,y,1.7e9\nc,z,1.7e12\n", DATED, r"row 3: .*one unit \(seconds\)"),
+    "no hour": (HEAD + "a,x,202403311259\nb,y,202403311300\nc,z,202403312461\n", DATED, "row 3: .*a date and"),
     "no day": (HEAD + "a,x,20240331\nb,y,20240401\nc,z,20240230\n", DATED, "row 3: .*20240230.*a day"),
     "format": (HEAD + "a,x,2024\n", {**DATED, "time_format": "%d"}, "expected the format %d"),
     "directive": (HEAD + "a,x,2024\n", {**DATED, "time_format": "%Q"}, "time_format is '%Q'"),

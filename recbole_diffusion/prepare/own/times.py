@@ -30,7 +30,9 @@ FROM, UNTIL = 10**8, 10**10  # seconds since 1970, from 1973 to 2286
 ISO = r"^\d{4}[-/]\d{1,2}"  # pandas takes "now" for a time, too
 ZONE = r":.*(?:Z|[+-]\d\d:?(?:\d\d)?)$"
 FIRST_DAY, LAST_DAY = 19000101, 21991231
-DAYS = re.compile(r"(19|20|21)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+DAYS = re.compile(r"(19|20|21)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])\d*")
+# Dates as one number, with what is a day of it: 20240331, and with hours, minutes and seconds behind.
+STAMPS = {"%Y%m%d": 1, "%Y%m%d%H": 10**2, "%Y%m%d%H%M": 10**4, "%Y%m%d%H%M%S": 10**6}
 
 
 @dataclass(frozen=True)
@@ -154,37 +156,48 @@ def unit_of(values: np.ndarray) -> tuple[str, np.ndarray]:
     return unit, np.flatnonzero((place != most) & (place != 0))
 
 
-def _no_days(values: np.ndarray) -> np.ndarray:
-    """Return the places of numbers that are no days such as 20240331; all of them if few could be days."""
+def _stamps(values: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the form of most numbers, as of 20240331 or 202403311230, and the places of those without it.
+
+    The form is that of ``strptime``, empty if few numbers could have one: all places are returned then.
+
+    Args:
+        values: finite numbers, [n].
+    """
     import pandas as pd
 
-    could = (values >= FIRST_DAY) & (values <= LAST_DAY)
-    if 2 * could.sum() <= len(values):
-        return np.arange(len(values))
-    known = distinct(values[could])
-    texts = pd.Series(known).map("{:.0f}".format)
-    days = texts.str.fullmatch(DAYS) & pd.to_datetime(texts, format="%Y%m%d", errors="coerce").notna()
-    return np.flatnonzero(~np.isin(values, known[days.to_numpy() & (known == np.floor(known))]))
+    for form, unit in STAMPS.items():
+        could = (values >= FIRST_DAY * unit) & (values < (LAST_DAY + 1) * unit) & (values == np.floor(values))
+        if 2 * could.sum() <= len(values):
+            continue
+        known = distinct(values[could])
+        texts = pd.Series(known).map("{:.0f}".format)
+        right = texts.str.fullmatch(DAYS) & pd.to_datetime(texts, format=form, errors="coerce").notna()
+        return form, np.flatnonzero(~np.isin(values, known[right.to_numpy()]))
+    return "", np.arange(len(values))
 
 
 def _from_numbers(values: np.ndarray, place: Place, unit: str) -> Times:
     known = np.flatnonzero(~np.isnan(values))
     if unit != "auto":
         return Times(values / UNITS[unit], unit, f"{place.name}: {WORDS[unit]} since 1970")
-    wrong = _no_days(values[known])
-    if 2 * len(wrong) < len(known):
+    form, wrong = _stamps(values[known])
+    if form and 2 * len(wrong) < len(known):
         import pandas as pd
 
+        example = f"2024033112{'0' * 4}"[: 8 + len(str(STAMPS[form])) - 1]
         if len(wrong):
-            row, expected = int(known[wrong[0]]), "a day such as 20240331, as most rows have"
+            row, what = int(known[wrong[0]]), "day" if STAMPS[form] == 1 else "date and time"
+            expected = f"a {what} such as {example}, as most rows have"
             raise place.fault(
-                row, f"{values[row]:.12g}", expected, f"correct it ({counted(len(wrong), 'such row')})"
+                row, f"{values[row]:.14g}", expected, f"correct it ({counted(len(wrong), 'such row')})"
             )
-        days = pd.Series(values).map("{:.0f}".format, na_action="ignore")
-        moments = pd.to_datetime(days, format="%Y%m%d")
+        texts = pd.Series(values).map("{:.0f}".format, na_action="ignore")
+        moments = pd.to_datetime(texts, format=form)
         seconds = moments.astype("datetime64[s]").astype(np.int64).to_numpy().astype(np.float64)
         seconds[np.isnan(values)] = np.nan
-        return Times(seconds, "date", f"{place.name}: days as 20240331, taken as UTC")
+        what = "days" if STAMPS[form] == 1 else "dates and times"
+        return Times(seconds, "date", f"{place.name}: {what} as {example}, taken as UTC")
     found, others = unit_of(values[known])
     if len(others):
         row = int(known[others[0]])
