@@ -55,6 +55,7 @@ class TextSource:
             raise UsageError(f"encoding is {encoding!r}; it takes one such as utf-8 or latin-1") from error
         except UnicodeDecodeError as error:
             raise unreadable(path, error, f" as {encoding}", ENCODING) from error
+        named = bool(separator)
         separator = {"\\t": "\t", "tab": "\t"}.get(separator or "", separator)
         separator = separator or _separator_of(text)
         rows = _first_rows(text.removeprefix("\ufeff"), separator)
@@ -66,7 +67,7 @@ class TextSource:
         if len(rows[0]) < 2:
             raise UsageError(
                 f"{path} has one column, {rows[0][0]!r:.60}, where columns are separated by {separator!r}; "
-                "give its --separator"
+                + ("give its --separator" if named else _separator_hint(text))
             )
         names = list(columns) if columns else [without_type(name) for name in rows[0]]
         blank = sum(1 for _ in itertools.takewhile(lambda line: not line.strip("\r\n"), io.StringIO(text)))
@@ -151,6 +152,18 @@ def without_type(name: str) -> str:
     """Return a name without blanks around it, and without the type of a RecBole file."""
     bare, _, kind = name.strip().rpartition(":")
     return bare if kind in TYPES else name.strip()
+
+
+def _separator_hint(text: str) -> str:
+    """Return what to do about a text without a separator; lists as LightGCN's have blanks and any length."""
+    lengths = {len(line.split()) for line in itertools.islice(filter(str.strip, io.StringIO(text)), FIRST)}
+    if len(lengths) > 1:
+        return (
+            "its lines have blanks, and different numbers of words: if each is a user and a list of items, "
+            "as in LightGCN's files, write a row for each pair, such as by awk '{for (i = 2; i <= NF; i++) "
+            'print $1 "," $i}\', and name the columns with --columns=user,item --user=user --item=item'
+        )
+    return "give its --separator" + (", such as --separator=' '" if lengths - {1} else "")
 
 
 def _separator_of(text: str) -> str:
