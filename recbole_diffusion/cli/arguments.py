@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from recbole_diffusion import registry
@@ -178,8 +179,18 @@ def read_value(name: str, text: str | None, declared: Declared | None) -> Any:
 
 
 def config_files_of(options: dict[str, Any]) -> list[str]:
-    """Remove the names of configuration files from ``options`` and return them."""
-    return options.pop("config_files", "").split()
+    """Remove the names of configuration files from ``options`` and return them.
+
+    They are separated by blanks, which may be in a name too: of several readings, that of the longest name of
+    a file that is there counts.
+    """
+    words, files = options.pop("config_files", "").split(), []
+    while words:
+        ends = range(len(words), 0, -1)
+        end = next((end for end in ends if Path(" ".join(words[:end])).expanduser().is_file()), 1)
+        files.append(" ".join(words[:end]))
+        words = words[end:]
+    return files
 
 
 def defaults_of(cls: type) -> Mapping[str, Any]:

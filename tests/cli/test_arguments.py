@@ -9,7 +9,7 @@ import torch
 
 from recbole_diffusion import __version__
 from recbole_diffusion.cli import doctor
-from recbole_diffusion.cli.arguments import help_asked, parse_options
+from recbole_diffusion.cli.arguments import config_files_of, help_asked, parse_options
 from recbole_diffusion.cli.doctor import report
 from recbole_diffusion.config import properties_path
 from recbole_diffusion.errors import UsageError
@@ -146,3 +146,22 @@ def test_torch_is_asked_for_its_gpus_only_if_it_was_built_for_them(monkeypatch, 
     assert "device: cpu\n" in report()
     (tmp_path / "version.py").write_text("cuda = '13.0'\nhip = None\n")
     assert "device: cuda (card 0, card 1)\n" in report()
+
+
+def test_names_of_configuration_files_may_have_blanks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my runs").mkdir()
+    for name in ("my runs/best.yaml", "two words.yaml", "b.yaml"):
+        (tmp_path / name).touch()
+    for text, files in {
+        "my runs/best.yaml": ["my runs/best.yaml"],
+        f"b.yaml {tmp_path}/my runs/best.yaml two words.yaml b.yaml": [
+            "b.yaml",
+            f"{tmp_path}/my runs/best.yaml",
+            "two words.yaml",
+            "b.yaml",
+        ],
+        "b.yaml none.yaml": ["b.yaml", "none.yaml"],
+        "": [],
+    }.items():
+        assert config_files_of({"config_files": text}) == files
