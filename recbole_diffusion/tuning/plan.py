@@ -16,7 +16,7 @@ from recbole_diffusion.storage.versions import versions
 from recbole_diffusion.tuning.options import SweepOptions
 from recbole_diffusion.tuning.record import SweepRecord, Trial
 from recbole_diffusion.tuning.space import LARGEST_GRID, SearchSpace
-from recbole_diffusion.tuning.space_check import check_combinations, check_space, seed_of
+from recbole_diffusion.tuning.space_check import check_combinations, check_space, note_if_never_set, seed_of
 from recbole_diffusion.tuning.space_yaml import parse_space, read_space, shipped_spaces
 
 SAMPLES = 16
@@ -56,6 +56,7 @@ def make_record(
     check_space(space, config, options)
     record = _empty_record(config, options, space, settings, command)
     known = known_options(space, config)
+    record.notes += note_if_never_set(space, known)
     if settings.search == "optuna":
         _plan_for_optuna(record, space, config, known)
         return record, config

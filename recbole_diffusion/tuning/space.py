@@ -158,6 +158,18 @@ class SearchSpace:
             values = dict(zip(parameter.names, value, strict=True))
             yield from self._combinations(chosen | values, position + 1, known)
 
+    def never_set(self, known: Mapping[str, Any]) -> list[SearchParameter]:
+        """Return the parameters whose conditions hold in no combination; ``known`` as in :meth:`grid`."""
+        found: list[SearchParameter] = []
+        for parameter in self.parameters:  # after those that it depends on
+            absent = {name for one in found for name in one.names}
+            if any(
+                name in absent or (name in known and known[name] not in values)
+                for name, values in parameter.when.items()
+            ):
+                found.append(parameter)
+        return found
+
     def draw(self, random: Random, known: Mapping[str, Any]) -> dict[str, Any]:
         """Return one random combination; ``known`` as in :meth:`grid`."""
         chosen: dict[str, Any] = {}

@@ -125,6 +125,23 @@ def _check_conditions(space: SearchSpace, parameter: SearchParameter, config: Co
             )
 
 
+def note_if_never_set(space: SearchSpace, known: Mapping[str, Any]) -> list[str]:
+    """Return a line about parameters whose conditions hold in no trial.
+
+    Raises:
+        UsageError: it is all of them.
+    """
+    never = space.never_set(known)
+    whys = [f"{name} is {known[name]!r}" for one in never for name in one.when if name in known]
+    labels, why = ", ".join(one.label for one in never), ", ".join(dict.fromkeys(whys))
+    if len(never) == len(space.parameters):
+        raise UsageError(
+            f"{space.source}: {labels} would be searched under conditions that never hold, since {why}; "
+            "nothing is left to search"
+        )
+    return [f"not searched, since {why}: {labels}"] if never else []
+
+
 def check_combinations(
     space: SearchSpace, config: Config, combinations: Iterable[Mapping[str, Any]]
 ) -> str | None:

@@ -149,6 +149,22 @@ def test_an_option_that_is_given_is_not_searched(tmp_path):
     )
 
 
+@pytest.mark.parametrize("search", ["random", "optuna"])
+def test_conditions_that_never_hold_are_told_and_refused_if_nothing_else_is_searched(tmp_path, search):
+    space = {
+        "gamma": {"choice": [0.1, 0.2], "when": {"negative_sampler": "ar_gsp"}},
+        "relaxation_rate": {"choice": [1.0, 3.0], "when": {"gamma": 0.1}},
+        "steps": {"choice": [5, 9]},
+    }
+    given = {"overrides": {"negative_sampler": "uniform"}, "search": search, "num_samples": 2}
+    record = plan(tmp_path, space, **given)
+    assert record.notes[0] == "not searched, since negative_sampler is 'uniform': gamma, relaxation_rate"
+    assert all(set(trial.options) == {"steps"} for trial in record.trials)
+    said = refusal(tmp_path, {"gamma": space["gamma"]}, **given)
+    assert "gamma would be searched under conditions that never hold, since negative_sampler is" in said
+    assert not plan(tmp_path, space, search=search, num_samples=2).notes
+
+
 def test_traditional_models_have_one_epoch(tmp_path):
     assert plan(tmp_path, None, "EASE").epochs == 1
     assert plan(tmp_path, None, "BPR", overrides={"epochs": 7}).epochs == 7
