@@ -98,7 +98,10 @@ def summary(found: dict[str, Any]) -> str:
         line("options", " ".join(f"{name}={value}" for name, value in best["options"].items())),
     ]
     for part, values in found["final_metrics"].items():
-        numbers = "  ".join(f"{name} {one['mean']:.4f} ± {one['std']:.4f}" for name, one in values.items())
+        numbers = "  ".join(
+            f"{name} {one['mean']:.4f}" + (f" ± {one['std']:.4f}" if one["runs"] > 1 else "")
+            for name, one in values.items()
+        )
         runs = next(iter(values.values()))["runs"] if values else 0
         lines.append(line(part, f"{numbers}  ({counted(runs, 'seed')})"))
     failed = [one for one in found["final"] if one["state"] != "finished"]

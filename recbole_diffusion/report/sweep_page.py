@@ -78,7 +78,7 @@ def _final(sweep: Mapping[str, Any]) -> Table | None:
         [
             Cell(part),
             Cell(metric),
-            Cell(f"{of['mean']:.4f} ± {of['std']:.4f}", of["mean"], of["std"]),
+            _mean(of),
             number(of["runs"], 0),
         ]
         for part, metrics in (sweep.get("final_metrics") or {}).items()
@@ -94,6 +94,13 @@ def _final(sweep: Mapping[str, Any]) -> Table | None:
         if rows
         else None
     )
+
+
+def _mean(of: Mapping[str, Any]) -> Cell:
+    """Return a mean, with its deviation where there are several runs."""
+    if of["runs"] < 2:
+        return Cell(f"{of['mean']:.4f}", of["mean"])
+    return Cell(f"{of['mean']:.4f} ± {of['std']:.4f}", of["mean"], of["std"])
 
 
 def _trials(sweep: Mapping[str, Any]) -> Table:

@@ -24,6 +24,7 @@ from recbole_diffusion.cli.tune import summary
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.registry import outside
+from recbole_diffusion.report.sweep_page import _final
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning import driver, phases
@@ -246,6 +247,28 @@ def test_a_summary_has_one_column_of_text_whatever_parts_were_evaluated(part):
     assert {line.index(text) for line, text in zip(lines, expected, strict=True)} == {
         len(part) + 1 if part == "valid_unshifted" else len("start-up ")
     }
+
+
+@pytest.mark.parametrize(
+    ("runs", "text"), [(1, "recall@5 0.5000  (1 seed)"), (2, "0.5000 ± 0.1000  (2 seeds)")]
+)
+def test_one_final_run_has_no_deviation(runs, text):
+    values = {"recall@5": {"mean": 0.5, "std": 0.1 if runs > 1 else 0.0, "runs": runs}}
+    trial = {"state": "finished", "score": 0.5, "epochs": 1, "startup_seconds": None, "number": 0}
+    found = {
+        "model": "BPR",
+        "dataset": "d",
+        "selection": "validation",
+        "valid_metric": "recall@5",
+        "winner": 0,
+    }
+    found |= {
+        "trials": [{**trial, "folder": "trials/000", "best_epoch": 0, "options": {"k": 5}}],
+        "final": [],
+    }
+    found |= {"final_metrics": {"test": values}, "seconds": {}, "sweep_dir": "/runs/s"}
+    assert text in summary(found)
+    assert _final(found).rows[0][2].text == text.split("  (")[0].removeprefix("recall@5 ")
 
 
 # Resume.
