@@ -20,6 +20,7 @@ from recbole_diffusion.data.preparation import create_dataset, release_dataset
 from recbole_diffusion.errors import Interrupted, RunError, UsageError, counted
 from recbole_diffusion.quick_start.earlier import continued, resumed
 from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.storage.run_log import logging_to
 from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.trainer.divided import check_divided
 from recbole_diffusion.tuning.ray_session import LOCAL, ray_running
@@ -85,7 +86,8 @@ def train_on_workers(
     changed = {**given} if resume is not None else HERE
     request = {"model": config["model"], "resume": str(folder.path), "overrides": changed, "command": command}
     try:
-        with told_if_slow(f"loading data set {config['dataset']}"):
+        # What is told of the data belongs into the run's log, which the workers go on with.
+        with told_if_slow(f"loading data set {config['dataset']}"), logging_to(folder.log, "WARNING"):
             prepared = release_dataset(create_dataset(config))
         advice = "Leave --train_workers out to train in this process"
         with ray_running(address, START_SECONDS, advice), _shown(folder.log):

@@ -1,5 +1,6 @@
 """A cluster of two nodes, one of which is lost at work: sweeps, lists for all users, two workers of a run."""
 
+import contextlib
 import io
 import itertools
 import json
@@ -24,6 +25,7 @@ from recbole_diffusion.serving import ranking, recommend
 from recbole_diffusion.serving.recommend import KnownRanking, ListMaker
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.divided import check_divided
+from recbole_diffusion.tuning import ray_training
 from recbole_diffusion.tuning.driver import sweep
 from recbole_diffusion.tuning.ray_lists import ray_lists
 from recbole_diffusion.tuning.ray_session import LOCAL
@@ -302,6 +304,24 @@ def test_several_workers_refuse_a_gpu_and_leave_nothing(checkerboard, tmp_path):
     with pytest.raises(UsageError, match="several workers train on processors, use_gpu is True"):
         train_on_workers("BPR", checkerboard.name, workers=2, overrides=given)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_told_of_the_data_is_in_the_log_of_a_run_by_several_workers(
+    checkerboard, tmp_path, monkeypatch, capsys
+):
+    def stop(*_):
+        raise RunError("no worker here")
+
+    monkeypatch.setattr(ray_training, "ray_running", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(ray_training, "_check_room", lambda *_: None)
+    monkeypatch.setattr(ray_training, "_fit", stop)
+    file = checkerboard.folder / f"{checkerboard.name}.train.inter"
+    file.write_text(file.read_text() + "u7\ti7 \n")  # beside i7
+    given = {**checkerboard.overrides, "run_dir": str(tmp_path / "run")}
+    with pytest.raises(RunError, match="no worker here"):
+        train_on_workers("BPR", checkerboard.name, workers=2, overrides=given)
+    told = "1 id of item_id differs from another one only in blanks, .0 or leading zeros"
+    assert (tmp_path / "run/log.txt").read_text().count(told) == capsys.readouterr().err.count(told) == 1
 
 
 def test_shares_are_the_rows_of_a_batch_in_order_and_may_be_empty():
