@@ -1,6 +1,6 @@
 """The lists of a few users: what they had, what each method recommends, what was held out, with titles."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,13 +53,25 @@ def drawn_users(run: Any) -> list[str]:
     return [str(run.users.tokens[draw.choice(quarter)]) for quarter in quarters]
 
 
+def _named(run: Any, words: list[str]) -> Iterator[str]:
+    """Yield the ids of words between commas: of several readings, the longest id that the run knows."""
+    while words:
+        ends = range(min(len(words), MOST_USERS), 0, -1)
+        ways = [",".join(words[:end]).strip() for end in ends]
+        known = run.users.numbers_of(ways) > 0
+        place = int(known.argmax()) if known.any() else len(ways) - 1  # a word alone
+        if ways[place]:
+            yield ways[place]
+        words = words[ends[place] :]
+
+
 def asked_users(run: Any, text: str) -> list[str]:
-    """Return the ids of ``--users``, which has commas between them.
+    """Return the ids of ``--users``, which has commas between them, and in those ids that have some.
 
     Raises:
         UsageError: none or too many are named, or one is not in the run's data set.
     """
-    asked = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    asked = list(dict.fromkeys(_named(run, text.split(","))))
     if not 1 <= len(asked) <= MOST_USERS:
         raise UsageError(f"--users names {counted(len(asked), 'user')}; it takes 1 to {MOST_USERS}: 405,13")
     known = run.users.tokens[1:]

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import threading
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import plotly.graph_objects
 import pytest
 
@@ -31,6 +33,8 @@ from recbole_diffusion.report.plotly_figure import panel_json
 from recbole_diffusion.report.run_figures import loss_parts
 from recbole_diffusion.report.run_page import runs_page
 from recbole_diffusion.report.tables import Cell, Table, number
+from recbole_diffusion.report.user_lists import asked_users
+from recbole_diffusion.serving.id_map import IdMap
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
@@ -391,3 +395,12 @@ def test_without_matplotlib(monkeypatch, tmp_path):
     with pytest.raises(UsageError, match=r"pip install 'recbole-diffusion\[plots\]'"):
         pictures.write_pictures([FIGURE], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_asked_users_may_have_commas_in_their_ids():
+    tokens = np.array(["[PAD]", "x,y", "x", "7", "a, b"], object)
+    run = SimpleNamespace(users=IdMap(tokens))
+    assert asked_users(run, "x,y,7,x") == ["x,y", "7", "x"]
+    assert asked_users(run, " 7 , a, b ,x") == ["7", "a, b", "x"]
+    with pytest.raises(UsageError, match="names 'y', who is not in"):
+        asked_users(run, "7,y")
