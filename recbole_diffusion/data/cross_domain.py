@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_diffusion.compat import RECBOLE_FOLDER
+from recbole_diffusion.compat import RECBOLE_FOLDER, FeatureType
 from recbole_diffusion.data.cold_start import divide_users, first_records, users_cut_within_a_time
 from recbole_diffusion.data.columns import plain_id
 from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.domains_apart import check_apart
+from recbole_diffusion.data.item_columns import item_cells
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.data.reader import opened
 from recbole_diffusion.data.table_file import file_or_table
-from recbole_diffusion.errors import UsageError, agreeing, counted
+from recbole_diffusion.errors import UsageError, agreeing, counted, did_you_mean
 from recbole_diffusion.options.cross_domain import OF_RECBOLE_1_0
 from recbole_diffusion.options.recbole import check_data_options
 
@@ -92,7 +93,14 @@ class DomainDataset(InteractionDataset):
     def _data_filtering(self) -> None:
         if self.block.get("with") or self.block.get("without"):
             items = self.inter_feat[self.iid_field]
-            chosen = items.isin(chosen_items(self.config, self.block))
+            tokens, known = chosen_items(self.config, self.block)
+            chosen = items.isin(tokens)
+            if unknown := int((~items.isin(known)).sum()):
+                self.logger.warning(
+                    "%d of the %s of data set %r %s left out: the .item file, by which 'with' and 'without' "
+                    "choose, has no row for their items",
+                    *(unknown, counted(len(items), "rating"), self.dataset_name, agreeing(unknown, "are")),
+                )
             self.inter_feat = self.inter_feat.drop(index=self.inter_feat.index[~chosen])
         super()._data_filtering()
 
@@ -104,8 +112,14 @@ class DomainDataset(InteractionDataset):
         return self.copy(self.inter_feat[numbers.tolist()])
 
 
-def chosen_items(config: Any, block: Mapping[str, Any]) -> set[str]:
+def chosen_items(config: Any, block: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """Return the tokens of the items that have one of the words of ``with`` and none of ``without``.
+
+    The words of a cell are the whole of it and what its sequence separator divides it into; numbers are
+    compared as such. Words that no item has are told.
+
+    Returns:
+        These tokens, and those of all items of the file.
 
     Raises:
         UsageError: there is no .item file, it lacks a column, or no item is left.
@@ -117,25 +131,48 @@ def chosen_items(config: Any, block: Mapping[str, Any]) -> set[str]:
             "and 'without'"
         )
     file = opened(path, config)
-    names = list(file.header())
+    kinds = file.header()
     wanted, unwanted = block.get("with") or {}, block.get("without") or {}
     for column in [config["ITEM_ID_FIELD"], *wanted, *unwanted]:
-        if column not in names:
-            raise UsageError(f"{path} has no column {column!r}; a domain can be chosen by {', '.join(names)}")
-    found = set()
-    for _, cells in file.records():
-        words = {
-            name: set(cell.split(config["seq_separator"])) for name, cell in zip(names, cells, strict=False)
+        if column not in kinds:
+            raise UsageError(f"{path} has no column {column!r}; a domain can be chosen by {', '.join(kinds)}")
+    columns = list(dict.fromkeys([*wanted, *unwanted]))
+    numbers = {one: kinds[one] in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ) for one in columns}
+    cells = item_cells(file, config["ITEM_ID_FIELD"], columns)
+    words = {
+        token: {
+            column: {_plain(word, numbers[column]) for word in (cell, *cell.split(config["seq_separator"]))}
+            for column, cell in zip(columns, own, strict=True)
         }
-        has = [bool(words.get(column, set()) & set(map(str, some))) for column, some in wanted.items()]
-        has_not = [bool(words.get(column, set()) & set(map(str, some))) for column, some in unwanted.items()]
-        if all(has) and not any(has_not):
-            found.add(cells[names.index(config["ITEM_ID_FIELD"])])
+        for token, own in cells.items()
+    }
+    found = set(words)
+    for key, choice in (("with", wanted), ("without", unwanted)):
+        for column, some in choice.items():
+            asked = {_plain(str(one), numbers[column]): str(one) for one in some}
+            found &= {
+                token for token, own in words.items() if bool(own[column] & set(asked)) == (key == "with")
+            }
+            there = set().union(*(own[column] for own in words.values()))
+            if absent := [one for plain, one in asked.items() if plain not in there]:
+                logging.getLogger().warning(
+                    "%r names %s of the column %r that no item of %s has: %s%s",
+                    *(key, counted(len(absent), "word"), column, path, ", ".join(absent[:5])),
+                    did_you_mean(absent[0], there),
+                )
     if not found:
         raise UsageError(
             f"no item of {path} has {dict(wanted)} without {dict(unwanted)}; correct 'with' and 'without'"
         )
-    return found
+    return found, set(words)
+
+
+def _plain(word: str, number: bool) -> str:
+    """Return a word, a number in one form: 1991 and 1991.0 are one."""
+    try:
+        return repr(float(word)) if number else word
+    except ValueError:
+        return word
 
 
 class CrossDomainDataset(DomainDataset):
@@ -190,6 +227,16 @@ class CrossDomainDataset(DomainDataset):
             raise UsageError(
                 "rating_scale is not given; cross-domain models predict ratings and need it, such as "
                 "--rating_scale=[1,5]"
+            )
+        if (
+            config.given.get("load_col")
+            and not config.stored
+            and not all("load_col" in one for one in blocks)
+        ):
+            logging.getLogger().warning(
+                "no effect of load_col: a domain reads the columns that load_col of its block names, such "
+                "as target_domain: {load_col: {inter: [user_id, item_id, rating]}}, and without it users, "
+                "items, ratings and, if there are any, times"
             )
         super().__init__(self.config_from(config), blocks[0])
         self.source = DomainDataset(domain_config(config, "source_domain"), blocks[1])

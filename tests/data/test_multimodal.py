@@ -420,6 +420,64 @@ def test_ml_100k_has_two_modalities_of_its_item_file():
     assert set(np.unique(attributes.values)) == {0, 1}
 
 
+def made_of(data, by, lines, **more):
+    """Return a modality of two columns of a .item file, by token; the first line is the header."""
+    (data.folder / f"{data.name}.item").write_text("\n".join(lines) + "\n")
+    features = {"made": {"by": by, "columns": ["kind", "brand"]}}
+    dataset = load(data, modalities=["made"], item_features=features, **more)
+    return {token: of_token(dataset, "made", token) for token in ("i0", "i1", "i2", "i3")}
+
+
+def rows_of_items(header, cells):
+    return [header, *(f"i{item}\t{cells[item % len(cells)]}" for item in range(50))]
+
+
+HEADER = "item_id:token\tkind:token_seq\tbrand:token"
+
+
+def test_one_word_in_two_columns_is_two_categories(data):
+    made = made_of(data, "indicators", rows_of_items(HEADER, ["1 2\t3", "3\t1", "2\t3", "1\t1"]))
+    # In alphabetical order: kind 1, brand 1, kind 2, kind 3, brand 3.
+    assert made["i0"].tolist() == [1, 0, 1, 0, 1]
+    assert made["i1"].tolist() == [0, 1, 0, 1, 0]
+    assert made["i3"].tolist() == [1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("separator", [" ", "|", "_"])
+def test_categories_are_divided_by_the_separator_of_sequences_and_tokens_are_whole(data, separator):
+    cells = [cell.replace(",", separator) for cell in ("a,b\tx", "b\tx y", "a\ty", "b\ty")]
+    made = made_of(data, "indicators", rows_of_items(HEADER, cells), seq_separator=separator)
+    # a, b, "x", "x y", "y"
+    assert made["i0"].tolist() == [1, 1, 1, 0, 0]
+    assert made["i1"].tolist() == [0, 1, 0, 1, 0]
+    assert made["i2"].tolist() == [1, 0, 0, 0, 1]
+
+
+def test_words_of_a_text_are_divided_by_the_separator_of_sequences(data):
+    cells = ["alpha_beta\tx", "beta\tx", "alpha\tx", "gamma\tx"]
+    made = made_of(data, "tfidf", rows_of_items(HEADER, cells), seq_separator="_")
+    # "alpha_beta" has a word of each, where as one word it would be as far from both.
+    assert made["i0"] @ made["i1"] > made["i2"] @ made["i1"] + 0.1
+
+
+def test_the_first_of_two_rows_of_an_item_makes_its_features(data, caplog):
+    lines = rows_of_items(HEADER, ["a\tx", "b\tx"])
+    once = made_of(data, "indicators", lines)
+    assert "different rows" not in caplog.text
+    twice = made_of(data, "indicators", [*lines, "i0\tb\tx"])
+    assert np.array_equal(twice["i0"], once["i0"])
+    assert "has different rows for 1 item, such as i0; the first of each counts" in caplog.text
+
+
+def test_items_without_words_are_told(data, caplog):
+    lines = rows_of_items(HEADER, ["a\tx", "b\tx"])
+    made_of(data, "indicators", lines)
+    assert "no words" not in caplog.text
+    made = made_of(data, "indicators", [line if line[:3] != "i1\t" else "i1\t\t" for line in lines])
+    assert not made["i1"].any()
+    assert "modality made: 1 item has no words in kind, brand of" in caplog.text
+
+
 def recipe(**more):
     return {"text": {"by": "tfidf", "columns": ["movie_title"], **more}}
 

@@ -176,6 +176,45 @@ def test_domains_of_one_file_have_no_item_in_common(two_domains):
         built(two_domains, source_domain=old, target_domain={"dataset": "films"})
 
 
+def chosen_by(data, key, choice, kind="token_seq", cells=("Sci Fi", "Drama", "Drama Sci"), more=()):
+    """Return the number of target items that a choice leaves; ``cells`` are the first items' in turn."""
+    rows = [(f"i{item}", cells[item % len(cells)]) for item in range(30)]
+    text = [f"item_id:token\tclass:{kind}", *("\t".join(row) for row in [*rows, *more])]
+    (data.data_path / "films" / "films.item").write_text("\n".join(text) + "\n")
+    return built(data, target_domain={"dataset": "films", key: {"class": choice}})[0].item_num - 1
+
+
+def test_a_domain_is_chosen_by_whole_cells_and_by_their_words(two_domains, caplog):
+    assert chosen_by(two_domains, "with", ["Sci Fi"], "token") == 10
+    assert chosen_by(two_domains, "without", ["Sci Fi"], "token") == 20
+    assert chosen_by(two_domains, "with", ["Sci"]) == 20
+    assert chosen_by(two_domains, "without", [1991], "float", ("1990.0", "1991.0", "1992.0")) == 20
+    assert "that no item" not in caplog.text
+
+
+def test_words_that_no_item_has_are_told(two_domains, caplog):
+    assert chosen_by(two_domains, "without", ["Drama", "Sci Fy"]) == 10
+    assert "'without' names 1 word of the column 'class' that no item of" in caplog.text
+    assert "has: Sci Fy (did you mean 'Sci Fi'?)" in caplog.text
+
+
+def test_items_without_a_row_and_with_two_are_told_where_rows_choose(two_domains, caplog):
+    assert chosen_by(two_domains, "without", ["Drama Sci"], more=[("i0", "Drama Sci")]) == 20
+    assert "films.item has different rows for 1 item, such as i0; the first of each counts" in caplog.text
+    assert "are left out" not in caplog.text
+    rows = read_ratings(two_domains.data_path, "films")
+    write_ratings(two_domains.data_path, "films", [*rows, ("u10", "new", 5), ("u11", "new", 4)])
+    assert chosen_by(two_domains, "without", ["Drama Sci"]) == 20
+    assert "2 of the " in caplog.text and "has no row for their items" in caplog.text
+
+
+def test_a_load_col_outside_the_blocks_is_told(two_domains, caplog):
+    built(two_domains)
+    assert "load_col" not in caplog.text
+    built(two_domains, load_col={"inter": ["user_id", "item_id"]})
+    assert "no effect of load_col: a domain reads the columns that load_col of its block" in caplog.text
+
+
 def test_an_item_rated_twice_is_told_and_sizes_count_hidden_ratings(two_domains, caplog):
     dataset, train, *_ = built(two_domains)
     sizes = describe(train._dataset)
