@@ -86,6 +86,8 @@ def _columns(config: Any, path: Path) -> list[str]:
 class DomainDataset(InteractionDataset):
     """One domain: RecBole's data set, with only the items that the block chooses by their .item file."""
 
+    shares_scale = True  # with the other domain, which messages on ratings say
+
     def __init__(self, config: Any, block: Mapping[str, Any]) -> None:
         self.block = block
         super().__init__(config)

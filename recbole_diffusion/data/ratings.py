@@ -75,6 +75,7 @@ def check_scale(dataset: Any, low: float, high: float) -> None:
             f"{counted(len(wrong), 'rating')} of data set {dataset.dataset_name!r} "
             f"{agreeing(len(wrong), 'are')} outside rating_scale [{low:g}, {high:g}] (nan: none is given): "
             f"{first}; correct rating_scale, or drop these rows with val_interval"
+            f"{_of_domains(dataset)}"
         )
 
 
@@ -89,8 +90,15 @@ def check_reaches_middle(dataset: Any, low: float, high: float) -> None:
         raise UsageError(
             f"rating_scale is [{low:g}, {high:g}], but the ratings of data set {dataset.dataset_name!r} go "
             f"from {ratings.min():g} to {ratings.max():g}: none reaches {middle:g}, from where on an item is "
-            "relevant; correct rating_scale"
+            f"relevant; correct rating_scale{_of_domains(dataset)}"
         )
+
+
+def _of_domains(dataset: Any) -> str:
+    """Return what is said of a scale that has to fit two domains, or an empty string."""
+    if not getattr(dataset, "shares_scale", False):
+        return ""
+    return "; it is one scale for both domains: if they have different ones, write the ratings of both on one"
 
 
 def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:

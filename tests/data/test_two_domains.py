@@ -328,6 +328,18 @@ def test_a_rating_outside_the_scale_names_its_row(two_domains):
         built(two_domains)
 
 
+@pytest.mark.parametrize("scale", [[1, 5], [1, 10]])
+def test_domains_on_two_scales_are_told_that_there_is_one_for_both(two_domains, scale):
+    """Ratings of books are outside of the one, and all films are below the middle of the other."""
+    for name, factor in (("books", 2), ("films", 0.8)):
+        rows = read_ratings(two_domains.data_path, name)
+        write_ratings(
+            two_domains.data_path, name, [(*row[:2], max(1, factor * float(row[2]))) for row in rows]
+        )
+    with pytest.raises(UsageError, match=r"one scale for both domains: .* write the ratings of both on one"):
+        built(two_domains, rating_scale=scale)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
