@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,13 +118,37 @@ def _open_safetensors(path: Path) -> np.ndarray:
     return np.memmap(path, FLOATS[entry["dtype"]], "r", 8 + length, tuple(shape))
 
 
-def tokens_beside(path: Path) -> list[str] | None:
-    """Return the item tokens of a matrix's rows, one per line in its ``.tokens`` file, or None."""
+def tokens_beside(path: Path, stems: Sequence[str] = ()) -> list[str] | None:
+    """Return the item tokens of a matrix's rows, one per line in its ``.tokens`` file, or None.
+
+    Args:
+        path: file of the matrix.
+        stems: beginnings that the names of the modality's files may have.
+
+    Raises:
+        UsageError: the file is no text, or there is only one that another name of the modality would have.
+    """
     file = path.with_suffix(".tokens")
+    if not file.is_file():
+        # Not those of another matrix, which has them for itself.
+        names = [path.name, *(stem for stem in stems if not any(map(Path.is_file, _matrices(path, stem))))]
+        others = [other for name in names if (other := path.with_name(f"{name}.tokens")).is_file()]
+        if others:
+            raise UsageError(
+                f"{path} has no {file.name} beside it, but there is {others[0].name}; if it has the token of "
+                f"each row, call it {file.name}, and if not, take it away"
+            )
+        return None
     try:
-        return file.read_text(encoding="utf-8-sig").split("\n") if file.is_file() else None
+        return file.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not UTF-8 text: {error}; write one item token per line") from error
+
+
+def _matrices(path: Path, stem: str) -> list[Path]:
+    """Return the paths that matrices of a name would have, except the path itself."""
+    found = [path.with_name(f"{stem}{ending}") for ending in (".npy", ".safetensors")]
+    return [one for one in found if one != path]
 
 
 def aligned_rows(

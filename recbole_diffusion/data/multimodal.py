@@ -60,7 +60,13 @@ class MultimodalDataset(InteractionDataset):
             return modality
         path = find_features(folder, self.dataset_name, name)
         values = open_matrix(path)
-        rows = aligned_rows(path, len(values), tokens_beside(path), items, options.extra_features)
+        rows = aligned_rows(
+            path,
+            len(values),
+            tokens_beside(path, stems_of(self.dataset_name, name)),
+            items,
+            options.extra_features,
+        )
         modality = Modality(name, str(path), values, rows)
         check_values(modality, items, options.constant_features)
         return modality
@@ -127,13 +133,18 @@ class MultimodalDataset(InteractionDataset):
         return knn.fingerprint(knn.VERSION, k, str(modality.values.dtype), modality.width, *contents)
 
 
+def stems_of(dataset: str, name: str) -> tuple[str, ...]:
+    """Return the names, without ending, that the features of a modality are looked for under."""
+    return f"{dataset}.{name}", f"{dataset}.{name}_feat", f"{name}_feat"
+
+
 def find_features(folder: Path, dataset: str, name: str) -> Path:
     """Return the file of a modality's features.
 
     Raises:
         UsageError: there is none, or several that could be a substitute.
     """
-    stems = (f"{dataset}.{name}", f"{dataset}.{name}_feat", f"{name}_feat")
+    stems = stems_of(dataset, name)
     whole = [path for stem in stems for ending in ENDINGS if (path := folder / f"{stem}{ending}").is_file()]
     if whole:
         if whole[1:]:

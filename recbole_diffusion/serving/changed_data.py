@@ -54,6 +54,29 @@ class ChangedData:
         new = f"{counted(users, 'new user')} and {counted(items, 'new item')} are left out"
         return "; ".join([*self.parts.values(), f"{new}, with {counted(self.new.rows, 'row')}"])
 
+    @property
+    def beside(self) -> bool:
+        """Return whether something has changed that models read beside their rows and weights."""
+        return any(name == "source" or name.startswith(BESIDE) for name in self.parts)
+
+    def check_evaluated(self) -> None:
+        """Check that metrics of the parts are those of the trained model.
+
+        Raises:
+            UsageError: the parts have changed and were not kept, or what the model reads beside them has.
+        """
+        if not self.told or (self.kept and not self.beside):
+            return
+        why = (
+            "the model reads what is there today, and its scores are not those of the training"
+            if self.kept
+            else "its parts are not the same now, and may hold rows that it was trained on"
+        )
+        raise UsageError(
+            f"the data of the run in {self.folder} has changed since the training: {self.told}; {why}. Put "
+            "the old files back"
+        )
+
     def check_exclude(self, exclude: str) -> None:
         """Check that the items to leave out are known.
 
@@ -85,8 +108,7 @@ class ChangedData:
 
     def _check(self, model: Any, scores: Scores) -> None:
         names = self.parts.keys()
-        beside = "source" in names or any(name.startswith(BESIDE) for name in names)
-        beside = beside or (self.divided and bool(names))
+        beside = self.beside or (self.divided and bool(names))
         rows = "train" in names and not self.kept
         if beside or (rows and self._uses_rows(model, scores)):
             raise RunError(

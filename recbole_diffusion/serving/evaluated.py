@@ -40,15 +40,11 @@ def evaluate(run: Any, parts: Sequence[str] | None = None, progress: bool = Fals
 
     Raises:
         UsageError: there is no such part, a cut-off is above the number of items, or the data has changed
-            since the training and the run has not kept its rows, so that the rows of a part may be rows that
-            the model was trained on.
+            since the training: features or neighbours, or rows that the run has not kept, so that the rows
+            of a part may be rows that the model was trained on.
         RunError: scores that cannot be ranked.
     """
-    if run.changed.told and not run.changed.kept:
-        raise UsageError(
-            f"the data of the run in {run.folder.path} has changed since the training: {run.changed.told}; "
-            "its parts are not the same now, and may hold rows that it was trained on. Put the old files back"
-        )
+    run.changed.check_evaluated()
     check_cut_offs(run.config, run.dataset)
     train, valid, tests = run.loaders
     there = validations_of(valid) | tests

@@ -352,9 +352,10 @@ def _changed_data(
     changed = ChangedData(run.path, told, divided, without_rows, kept, new)
     if changed.news and kept:
         logger.warning(
-            "the data of the run in %s, or its split, has changed since the training: %s. The model and its "
-            "parts are those of the training; exclude=all leaves out what users have today",
+            "the data of the run in %s, or its split, has changed since the training: %s. The %s of the "
+            "training; exclude=all leaves out what users have today",
             *(run.path, changed.news),
+            "weights and the parts are those" if changed.beside else "model and its parts are those",
         )
     elif changed.news:
         logger.warning(

@@ -101,6 +101,26 @@ def test_rows_without_tokens_belong_to_the_items_with_their_number(write_parts):
     assert of_token(dataset, "image", "4").tolist() == [12, 13, 14]
 
 
+@pytest.mark.parametrize("name", ["toy.image_feat.tokens", "toy.image.npy.tokens", "image_feat.tokens"])
+def test_tokens_under_another_name_are_not_passed_over(write_parts, name):
+    """Tokens that are numbers would be taken for rows."""
+    data = numbered(write_parts)
+    (data.folder / name).write_text("".join(f"{item}\n" for item in reversed(range(6))))
+    with pytest.raises(
+        UsageError, match=f"has no toy.image.tokens beside it, but there is {name}; if it has"
+    ):
+        load(data, modalities=["image"], knn_k=2)
+    (data.folder / name).rename(data.folder / "toy.image.tokens")
+    assert of_token(load(data, modalities=["image"], knn_k=2), "image", "1").tolist() == [12, 13, 14]
+
+
+def test_tokens_of_another_matrix_of_the_modality_are_its_own(write_parts):
+    data = numbered(write_parts)
+    np.save(data.folder / "toy.image_feat.npy", np.ones((6, 3), np.float32))
+    (data.folder / "toy.image_feat.tokens").write_text("".join(f"{item}\n" for item in reversed(range(6))))
+    assert of_token(load(data, modalities=["image"], knn_k=2), "image", "4").tolist() == [12, 13, 14]
+
+
 @pytest.mark.parametrize(
     ("rows", "more", "message"),
     [

@@ -263,11 +263,25 @@ def test_a_file_of_neighbours_that_comes_after_the_training_is_told(trained_on_n
     assert told == "neighbours picture are not what they were; neighbours words are not what they were"
 
 
-def test_other_features_of_the_items_are_told(trained_on_neighbours):
+def test_other_features_of_the_items_are_told(trained_on_neighbours, caplog, capsys):
     data, folder, _ = trained_on_neighbours
     path = data.folder / "checkerboard.picture.npy"
     np.save(path, np.load(path) * 2)
-    assert load_run(folder).changed.told == "features picture are not what they were"
+    changed = load_run(folder)
+    assert changed.changed.told == "features picture are not what they were"
+    assert "The weights and the parts are those of the training" in caplog.text
+    for evaluated in (changed.evaluate, changed.rated_reports):
+        with pytest.raises(
+            UsageError, match=r"features picture are .* its scores are not those of the training"
+        ):
+            evaluated()
+    assert cli.main(["evaluate", f"--run={folder}"]) == 2
+    assert "recall" not in capsys.readouterr().out
+    np.save(path, np.load(path) / 2)
+    found = load_run(folder).evaluate()
+    assert found["test"]["ndcg@10"] == pytest.approx(
+        json.loads((folder / "result.json").read_text())["test"]["ndcg@10"], abs=1e-6
+    )
 
 
 MODELS = ["TVDiff", "DGRM", "BPR", "LightGCN", "MultiVAE", "EASE"]
