@@ -1,4 +1,7 @@
-"""One modality of the items: a memory-mapped feature matrix, aligned to item ids by token, and checked."""
+"""One modality of the items: a memory-mapped feature matrix, aligned to item ids by token, and checked.
+
+Longer than most files: reading, aligning and checking a matrix, and the place of each fault.
+"""
 
 import json
 import math
