@@ -119,16 +119,19 @@ def test_errors_of_scores_that_are_no_probabilities_are_told_once(checkerboard, 
     assert (told or "") in caplog.text
 
 
-def test_rows_that_have_one_score_are_told_once(checkerboard, caplog, monkeypatch):
+@pytest.mark.parametrize("metric", ["AUC", "MAE"])
+def test_rows_that_have_one_score_are_told_once_beside_an_auc(checkerboard, caplog, monkeypatch, metric):
     monkeypatch.setattr(
         "recbole.model.general_recommender.bpr.BPR.predict",
         lambda self, rows: torch.full((len(rows),), 0.25),
     )
-    given = {"epochs": 2, "metrics": ["AUC"], "valid_metric": "AUC", "eval_args": {"mode": "uni5"}}
+    given = {"epochs": 2, "metrics": [metric], "valid_metric": metric, "eval_args": {"mode": "uni5"}}
     result = run("BPR", overrides={**checkerboard.overrides, **given})
-    assert result["test"]["auc"] == 0.5
-    assert caplog.text.count("in epoch 0: all rows have the same score, 0.25, so that auc is 0.5, as") == 1
-    assert "all rows have the same score" not in caplog.text.replace("in epoch 0: all rows", "")
+    told = "in epoch 0: all rows have the same score, 0.25, so that auc is 0.5, as"
+    assert [caplog.text.count(told), caplog.text.count("all rows have the same score")] == 2 * [
+        metric == "AUC"
+    ]
+    assert metric == "MAE" or result["test"]["auc"] == 0.5
 
 
 @pytest.fixture(scope="module")

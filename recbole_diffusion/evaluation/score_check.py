@@ -89,10 +89,14 @@ class ScoreCheck:
             "which reads their order alone, or a model that predicts probabilities"
         )
 
-    def no_order(self) -> str:
-        """Return, in words, that all labelled rows have one score; an empty string if they differ."""
+    def no_order(self, metrics: Iterable[str]) -> str:
+        """Return, in words, that all labelled rows have one score; an empty string if they differ.
+
+        Args:
+            metrics: names of what is computed, lower case; without an auc there is nothing to say.
+        """
         low, high = self._scores
-        if low != high:
+        if low != high or not {"auc", "gauc"} & set(metrics):
             return ""
         return (
             f"{self.name}, {self.when}: all rows have the same score, {low:.4g}, so that auc is 0.5, as by "

@@ -62,7 +62,7 @@ class Evaluating(RunState):
                 check.end()
                 computed = {name.partition("@")[0] for name in result}
                 self._tell_once("probabilities", check.no_probabilities(computed))
-                self._tell_once("order", check.no_order())
+                self._tell_once("order", check.no_order(computed))
             finally:
                 collector.end()
         if undefined := [name for name, value in result.items() if math.isnan(value)]:
