@@ -1,8 +1,12 @@
-"""Rules that a reader of the sources can check: who may import whom, what every model has."""
+"""Rules that a reader of the sources can check: who may import whom, what every model has.
+
+A rule of files is one test, which names each file that breaks it.
+"""
 
 import ast
 import dataclasses
 import functools
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -103,12 +107,24 @@ def part_of(module: str) -> str:
     return words[0] if words else "__init__"
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_imports_go_strictly_down(path):
-    part = part_of(module_of(path))
-    assert part in LEVEL, f"say in LEVELS where {part} stands"
-    others = {part_of(module) for module in own_imports(path)} - {part}
-    assert {other for other in others if LEVEL[other] >= LEVEL[part]} == set()
+def broken(rule: Callable[[Path], Iterable[str]], files: Iterable[Path]) -> dict[str, list[str]]:
+    """Return what breaks a rule, by file."""
+    found = {path.relative_to(ROOT).as_posix(): sorted(rule(path)) for path in files}
+    assert found, "the rule has no file to be checked on"
+    return {name: names for name, names in found.items() if names}
+
+
+def test_every_part_has_a_level():
+    assert {part_of(module) for module in MODULES} - LEVEL.keys() == set(), "say in LEVELS where it stands"
+
+
+def test_imports_go_strictly_down():
+    def up(path: Path) -> set[str]:
+        part = part_of(module_of(path))
+        others = {part_of(module) for module in own_imports(path)} - {part}
+        return {other for other in others if LEVEL[other] >= LEVEL[part]}
+
+    assert broken(up, FILES) == {}
 
 
 def test_no_modules_import_each_other_in_a_circle():
@@ -119,58 +135,59 @@ def test_no_modules_import_each_other_in_a_circle():
     assert sorted(left) == []
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in FILES if path.relative_to(PACKAGE).parts[0] in ("diffusion", "sampler")],
-    ids=name_of,
-)
-def test_mathematics_imports_torch_only(path):
-    own = f"recbole_diffusion.{path.relative_to(PACKAGE).parts[0]}."
-    foreign = {
-        name
-        for name in imports(path)
-        if name.split(".")[0] not in STANDARD_OF_THE_MATHEMATICS and not name.startswith(own)
-    }
-    assert foreign == set()
+@pytest.mark.parametrize("part", ["diffusion", "sampler"])
+def test_mathematics_imports_torch_only(part):
+    def foreign(path: Path) -> list[str]:
+        others = [name for name in imports(path) if not name.startswith(f"recbole_diffusion.{part}.")]
+        return [name for name in others if name.split(".")[0] not in STANDARD_OF_THE_MATHEMATICS]
+
+    assert broken(foreign, (PACKAGE / part).rglob("*.py")) == {}
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "model").rglob("*.py")), ids=name_of)
-def test_models_do_not_import_models(path):
+def test_models_do_not_import_models():
     def owner(stem: str) -> str | None:
         return next(
             (model for model in STEMS.values() if stem == model or stem.startswith(f"{model}_")), None
         )
 
-    mine = owner(path.stem)
-    others = {
-        owner(name.rpartition(".")[2])
-        for name in own_imports(path)
-        if name.startswith("recbole_diffusion.model.")
-    }
-    assert others - {None, mine} <= BACKBONES.get(mine or "", set())
+    def others(path: Path) -> set[str]:
+        mine = owner(path.stem)
+        models = [name for name in own_imports(path) if name.startswith("recbole_diffusion.model.")]
+        owners = {owner(name.rpartition(".")[2]) for name in models} - {None, mine}
+        return owners - BACKBONES.get(mine or "", set())
+
+    assert broken(others, (PACKAGE / "model").rglob("*.py")) == {}
 
 
-@pytest.mark.parametrize(
-    "path",
-    [*FILES, *sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "run_recbole_diff.py"],
-    ids=lambda path: path.name,
-)
-def test_ray_is_imported_late_and_recbole_quick_start_never(path):
-    late = path.relative_to(ROOT).as_posix() == RAY_CLASSES  # imported late itself, see below
-    assert late or not [name for name in imports(path, top_level_only=True) if name.split(".")[0] == "ray"]
-    assert not [name for name in imports(path) if name.startswith("recbole.quick_start")]
-    uses_ray = [name for name in imports(path) if name.split(".")[0] == "ray"]
-    assert not uses_ray or "tuning" in path.parts
+# Who may import what: of a package, early (at the top of a file) or at all, by the files that may.
+PROGRAMS = [*FILES, *sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "run_recbole_diff.py"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_pytest_is_imported_in_testing_alone(path):
-    assert "testing" in path.parts or not [name for name in imports(path) if name.split(".")[0] == "pytest"]
+def of_package(package: str, path: Path, early: bool = False) -> list[str]:
+    return [name for name in imports(path, early) if f"{name}.".startswith(f"{package}.")]
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_nothing_needs_a_module_that_only_some_systems_have(path):
-    assert not OF_SOME_SYSTEMS & {name.split(".")[0] for name in imports(path, top_level_only=True)}
+def test_ray_is_imported_in_tuning_alone_and_late():
+    others = [path for path in PROGRAMS if "tuning" not in path.parts]
+    assert broken(lambda path: of_package("ray", path), others) == {}
+    early = [path for path in PROGRAMS if path != ROOT / RAY_CLASSES]  # imported late itself, see below
+    assert broken(lambda path: of_package("ray", path, early=True), early) == {}
+
+
+def test_quick_start_of_recbole_is_never_imported():
+    assert broken(lambda path: of_package("recbole.quick_start", path), PROGRAMS) == {}
+
+
+def test_pytest_is_imported_in_testing_alone():
+    others = [path for path in FILES if "testing" not in path.parts]
+    assert broken(lambda path: of_package("pytest", path), others) == {}
+
+
+def test_nothing_needs_a_module_that_only_some_systems_have():
+    def needed(path: Path) -> set[str]:
+        return OF_SOME_SYSTEMS & {name.split(".")[0] for name in imports(path, top_level_only=True)}
+
+    assert broken(needed, FILES) == {}
 
 
 def test_what_needs_ray_at_its_import_is_imported_late():
@@ -188,9 +205,9 @@ def test_the_root_is_small_and_a_long_file_says_why():
     assert [text[:80] for text in long if "Longer than most files" not in " ".join(text[:4000].split())] == []
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name != "compat"], ids=name_of)
-def test_recbole_is_imported_through_compat_alone(path):
-    assert [name for name in imports(path) if name.split(".")[0] == "recbole"] == []
+def test_recbole_is_imported_through_compat_alone():
+    others = [path for path in FILES if path.parent.name != "compat"]
+    assert broken(lambda path: of_package("recbole", path), others) == {}
 
 
 @pytest.mark.parametrize("name", registry.MODELS)
