@@ -27,9 +27,10 @@ run: install
 	OMP_NUM_THREADS=1 $(BIN)/python run_recbole_diff.py --model=TVDiff --dataset=ml-100k --hidden_size=64 --epochs=30
 
 # Two processes of one thread: small models gain nothing from a second thread, and a third process nothing on two cores. A file stays in
-# one process, for its fixtures; files begin in the order of tests/conftest.py, which has the slow ones first.
+# one process, for its fixtures; files begin in the order of tests/conftest.py, which has the slow ones first. The tests start many
+# programs, which would compile the package each: its bytecode is kept, even where the environment says not to.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ def test_own_data_goes_from_a_csv_file_to_a_report(tmp_path):
 
 def test_two_models_are_compared_in_a_table_and_on_a_page(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, ROOT / "examples/two_models.py", tmp_path]
+    words = [sys.executable, ROOT / "examples/two_models.py", tmp_path, "--epochs=1"]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [line.split("|")[1:4] for line in done.stdout.splitlines() if line.startswith("| ")]

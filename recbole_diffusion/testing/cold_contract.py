@@ -51,8 +51,9 @@ class ColdUserContract(ModelContract):
         """Cold users get what they like."""
         if not self.transfers:
             pytest.skip("a cold user cannot be known")
+        once = {"epochs": self.epochs, "eval_step": self.epochs}  # judged after the last epoch alone
         built, trainer, result = self.trained(
-            checkerboard, tmp_path / "runs", epochs=self.epochs, stopping_step=self.epochs
+            checkerboard, tmp_path / "runs", **once, stopping_step=self.epochs
         )
         own = [
             record["loss"]["total"]
@@ -77,7 +78,7 @@ class ColdUserContract(ModelContract):
 
     def test_every_parameter_gets_a_gradient_and_moves(self, checkerboard, tmp_path):
         """From the update that is to train it; a mapping leaves the factors alone, averages just follow."""
-        built = self.build(checkerboard)
+        built = self.build(checkerboard, epochs=1)
         before = {name: value.detach().clone() for name, value in built.model.named_parameters()}
         built.model.train()
         names = {id(value): name for name, value in built.model.named_parameters()}
@@ -95,9 +96,9 @@ class ColdUserContract(ModelContract):
                 assert all(bool(value.grad.abs().sum() > 0) for value in step.parameters)
                 of_steps |= {names[id(value)] for value in step.parameters}
         assert of_steps == {name for name in names.values() if not name.startswith("ema_")}
-        trained, _, _ = self.trained(checkerboard, tmp_path / "runs", epochs=1)
+        self.trained_further(built, checkerboard, tmp_path / "runs")
         assert [
-            name for name, value in trained.model.named_parameters() if torch.equal(value, before[name])
+            name for name, value in built.model.named_parameters() if torch.equal(value, before[name])
         ] == []
 
     def test_new_users_are_transferred_as_cold_ones(self, checkerboard):

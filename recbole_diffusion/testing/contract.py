@@ -26,6 +26,7 @@ from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.factory import trainer_for
 
 _checked: set[type] = set()  # option classes whose bounds were tried: a model may have several test classes
+_untrained: dict[type, Built] = {}  # of the test class at work
 
 
 class ModelContract:
@@ -55,9 +56,22 @@ class ModelContract:
         """Return a model on the checkerboard."""
         return Built(self.model, checkerboard.name, {**checkerboard.overrides, **self.options, **more})
 
+    @pytest.fixture
+    def untrained(self, checkerboard: DataSet) -> Built:
+        """An untrained model that scores, one for the tests of a class that change no weight."""
+        if type(self) not in _untrained:
+            _untrained.clear()
+            _untrained[type(self)] = self.build(checkerboard)
+        built = _untrained[type(self)]
+        built.model.eval()
+        return built
+
     def trained(self, checkerboard: DataSet, folder: Path, **more: Any) -> tuple[Built, Any, dict]:
         """Return a trained model, its trainer and the result of the run."""
-        built = self.build(checkerboard, **more)
+        return self.trained_further(self.build(checkerboard, **more), checkerboard, folder)
+
+    def trained_further(self, built: Built, checkerboard: DataSet, folder: Path) -> tuple[Built, Any, dict]:
+        """Train a model that was built with the options of the run."""
         run_folder = RunFolder.create(type(built.model).__name__, checkerboard.name, str(folder), None)
         built.config["checkpoint_dir"] = str(run_folder.path)
         trainer = trainer_for(built.config, built.model, run_folder)
@@ -91,7 +105,7 @@ class ModelContract:
 
     def test_every_parameter_gets_a_gradient_and_moves(self, checkerboard, tmp_path):
         """No weight is left out of the loss, and none out of the optimizer."""
-        built = self.build(checkerboard)
+        built = self.build(checkerboard, epochs=1)
         if built.model.computed_when_made:
             pytest.skip("the model is computed when it is made; no weight is trained")
         before = {name: value.detach().clone() for name, value in built.model.named_parameters()}
@@ -102,10 +116,10 @@ class ModelContract:
             for name, value in built.model.named_parameters()
             if value.requires_grad and (value.grad is None or not value.grad.abs().sum() > 0)
         ] == []
-        trained, _, _ = self.trained(checkerboard, tmp_path / "runs", epochs=1)
+        self.trained_further(built, checkerboard, tmp_path / "runs")
         assert [
             name
-            for name, value in trained.model.named_parameters()
+            for name, value in built.model.named_parameters()
             if torch.equal(value, before[name]) == value.requires_grad  # frozen weights stay
         ] == []
 
@@ -126,16 +140,14 @@ class ModelContract:
         assert all(bool(one.isfinite().all()) for one in gradients)
         assert losses[1] == pytest.approx(losses[0], rel=0.05, abs=0.05)
 
-    def test_predict_equals_full_sort_and_scores_do_not_depend_on_the_batch(self, checkerboard):
+    def test_predict_equals_full_sort_and_scores_do_not_depend_on_the_batch(self, untrained):
         """A score is a property of user and item alone."""
-        built = self.build(checkerboard)
-        built.model.eval()
+        built = untrained
         n_users, n_items = built.model.n_users, built.model.n_items
         everyone = list(range(1, n_users))
         scores = built.model.full_sort_predict(built.users(everyone)).view(-1, n_items)
         assert scores.shape == (n_users - 1, n_items)
         assert bool(torch.isfinite(scores).all())
-        built.model.eval()
         for ids in ([1], [7, 3], everyone[10:20]):
             again = built.model.full_sort_predict(built.users(ids)).view(-1, n_items)
             assert torch.allclose(again, scores[[k - 1 for k in ids]], rtol=1e-5, atol=1e-6)
@@ -147,9 +159,9 @@ class ModelContract:
             built.model.predict(pairs.to(built.config["device"])), expected, rtol=1e-5, atol=1e-6
         )
 
-    def test_declared_item_vectors_give_the_scores(self, checkerboard):
+    def test_declared_item_vectors_give_the_scores(self, untrained):
         """``has_item_vectors`` is true: the inner products are the scores."""
-        model = self.build(checkerboard).model.eval()
+        model = untrained.model
         if not model.has_item_vectors:
             with pytest.raises(TypeError):
                 model.inner_products()
@@ -158,10 +170,10 @@ class ModelContract:
         scores = model.full_sort_predict(Interaction({model.USER_ID: users})).view(len(users), -1)
         assert torch.allclose(vectors.users(users) @ vectors.items.T, scores, rtol=1e-5, atol=1e-6)
 
-    def test_a_user_folded_in_by_its_history_has_its_scores(self, checkerboard):
+    def test_a_user_folded_in_by_its_history_has_its_scores(self, untrained):
         """With noise, too: users 0, 1, ... are the first block, whose seed the fold-in is given."""
-        built = self.build(checkerboard)
-        model, rows = built.model.eval(), built.train._dataset.inter_feat
+        built = untrained
+        model, rows = built.model, built.train._dataset.inter_feat
         users, items = (rows[name].to(model.device) for name in (model.USER_ID, model.ITEM_ID))
         ratings = rows[built.config["RATING_FIELD"]].to(model.device) if model.predicts_ratings else None
         histories = histories_of(users, items, ratings, list(range(model.n_users)))
@@ -176,14 +188,16 @@ class ModelContract:
         found = model.fold_in_scores(histories, seed)
         assert torch.allclose(found, scores, rtol=1e-5, atol=1e-6)
 
-    def test_overwriting_the_scores_does_no_harm(self, checkerboard):
+    def test_overwriting_the_scores_does_no_harm(self, untrained):
         """Scores are a new tensor: RecBole's evaluator writes into it."""
-        built = self.build(checkerboard)
-        built.model.eval()
-        first = built.model.full_sort_predict(built.users([1, 2]))
+        users = untrained.users([1, 2])
+        first = untrained.model.full_sort_predict(users)
         kept = first.clone()
         first.fill_(-torch.inf)  # what RecBole's evaluator does to seen items
-        assert torch.equal(built.model.full_sort_predict(built.users([1, 2])), kept)
+        again = untrained.model.full_sort_predict(users).clone()
+        if not torch.equal(again, kept):
+            _untrained.clear()  # what was kept is spoiled: not for the other tests
+        assert torch.equal(again, kept)
 
     def test_saved_and_loaded_weights_score_equally(self, checkerboard, tmp_path):
         """Nothing that scoring needs is missing in a checkpoint, which holds tensors and plain types."""
@@ -201,14 +215,14 @@ class ModelContract:
     def test_same_seed_same_loss_and_evaluation_leaves_the_training_stream_alone(self, checkerboard):
         """Noise of scoring comes from a separate generator."""
         losses = []
-        for evaluate in (False, False, True):
+        for evaluate in (False, True):
             built = self.build(checkerboard)
             if evaluate:
                 built.model.eval()
                 built.model.full_sort_predict(built.users([1, 2, 3]))
                 built.model.train()
             losses.append([built.loss().item(), built.loss().item()])
-        assert losses[0] == losses[1] == losses[2]
+        assert losses[0] == losses[1]
 
     def test_resume_continues_as_if_never_stopped(self, checkerboard, tmp_path):
         """A run that is killed in its third epoch and resumed has the result of one that is not."""

@@ -95,6 +95,11 @@ class DeviceTensor(torch.Tensor):
 class _Dispatch(TorchDispatchMode):
     """Operators that make tensors on a device: they have no tensor of ours to be called by."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, and torch's guard against it would load its compiler: seconds."""
+        return False
+
     def __torch_dispatch__(
         self, operator: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:

@@ -31,7 +31,7 @@ class TestCFGAN(ModelContract):
     def test_learns_the_checkerboard(self, checkerboard, tmp_path):
         """The losses of two players need not fall: what is asked for is that the liked items are found."""
         _, _, result = self.trained(
-            checkerboard, tmp_path / "runs", epochs=self.epochs, stopping_step=self.epochs
+            checkerboard, tmp_path / "runs", epochs=self.epochs, eval_step=20, stopping_step=self.epochs
         )
         assert result["rated_unfiltered_ndcg@5"] > 0.9
 
