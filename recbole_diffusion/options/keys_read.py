@@ -68,11 +68,14 @@ def _functions(member: object) -> Iterator[FunctionType]:
 
 def _keys_in(code: CodeType) -> Iterator[str]:
     """Yield the constants that index ``config[...]`` or ``self.config[...]``, also in inner functions."""
-    before = None
-    for instruction in dis.get_instructions(code):
-        if before == "config" and instruction.opname == "LOAD_CONST" and isinstance(instruction.argval, str):
-            yield instruction.argval
-        before = instruction.argval
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    if any("config" in some for some in names):  # else there is nothing to find, and most functions are such
+        before = None
+        for instruction in dis.get_instructions(code):
+            constant = instruction.argval if instruction.opname == "LOAD_CONST" else None
+            if before == "config" and isinstance(constant, str):
+                yield constant
+            before = instruction.argval
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _keys_in(constant)
