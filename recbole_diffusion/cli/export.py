@@ -69,6 +69,7 @@ def export(argv: Sequence[str]) -> int:
     with told_if_slow(LOADING):
         from recbole_diffusion.serving.index import LEAST_RECALL, require_faiss
         from recbole_diffusion.serving.loaded_run import load_run
+        from recbole_diffusion.serving.untrained_items import note_on_items
         from recbole_diffusion.serving.users import note_on_untrained, read_tokens
         from recbole_diffusion.serving.vectors import RECORD, require_safetensors
         from recbole_diffusion.serving.vectors import export as write
@@ -103,6 +104,7 @@ def export(argv: Sequence[str]) -> int:
             what += [f"a recall below {LEAST_RECALL}"] if poor else []
             lines.append(f"warning the index has {' and '.join(what)}; --index=flat is exact")
     lines += [counted(record["left_out"], "item", "are") + " left out"] if record["left_out"] else []
-    lines += [f"warning {note}"] if (note := note_on_untrained(run)) else []
+    about_items = note_on_items(run, run.items.numbers_of(without), "; --without=FILE leaves them out")
+    lines += [f"warning {note}" for note in (note_on_untrained(run), about_items) if note]
     sys.stdout.write("\n".join([*lines, f"folder  {folder}"]) + "\n")
     return 0

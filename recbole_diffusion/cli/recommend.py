@@ -195,6 +195,7 @@ def _known(
     """Return the job of known users; with Ray, the cluster stays connected until ``stack`` is closed."""
     from recbole_diffusion.serving.recommend import ListMaker, known_lists
     from recbole_diffusion.serving.users import asked_users, note_on_untrained
+    from recbole_diffusion.serving.writers import one_line
 
     asked = asked_users(run.users, tokens, str(options.users))
     notes = [note] if (note := note_on_untrained(run, asked.numbers)) else []
@@ -210,7 +211,8 @@ def _known(
             )
     else:
         lists = known_lists(run, asked.numbers, options.k, options.exclude)
-    job = RecommendJob(lists, run.users.tokens[asked.numbers], asked.unknown, notes)
+    unknown = list(map(one_line, asked.unknown))
+    job = RecommendJob(lists, run.users.tokens[asked.numbers], unknown, notes)
     new = 0 if run.changed.new is None else len(run.changed.new.users)
     if options.new_users:
         return _with_new(run, options, job)
@@ -247,19 +249,21 @@ def _with_new(run: Any, options: RecommendOptions, known: RecommendJob) -> Recom
 
 def _new(run: Any, options: RecommendOptions, file: Path) -> RecommendJob:
     from recbole_diffusion.serving.histories import read_histories
-    from recbole_diffusion.serving.recommend import new_lists, users_of_histories
+    from recbole_diffusion.serving.recommend import new_lists, note_on_known, users_of_histories
     from recbole_diffusion.serving.scoring import check_takes_histories
+    from recbole_diffusion.serving.writers import one_line
 
     check_takes_histories(run.model)  # before the file is read
     frame = read_histories(file, run.fold_in_config, run.model.predicts_ratings)
     users = users_of_histories(run, frame)
-    unknown = [f"user\t{token}" for token in users.without] + [
-        f"item\t{token}" for token in users.unknown_items
+    unknown = [f"user\t{one_line(token)}" for token in users.without] + [
+        f"item\t{one_line(token)}" for token in users.unknown_items
     ]
     rows = f"{users.unknown_rows:,} of {counted(len(frame), 'row')} {agreeing(users.unknown_rows, 'name')}"
     items = counted(len(users.unknown_items), "unknown item")
     lacking = counted(len(users.without), "user", "have")
     notes = [f"{rows} {items}; {lacking} no known item and no list"] if unknown else []
+    notes += [note] if (note := note_on_known(run, users)) else []
     return RecommendJob(new_lists(run, users, options.k, options.exclude), users.tokens, unknown, notes)
 
 
@@ -267,10 +271,12 @@ def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) 
     """Write the lists and the file of unknown ids; return the number of rows."""
     from tqdm import tqdm
 
+    from recbole_diffusion.serving.untrained_items import ListedUntrained
     from recbole_diffusion.serving.writers import table_file
     from recbole_diffusion.storage.atomic import write_text
 
     rows = by_chance = short = empty = 0
+    untrained = ListedUntrained(run)
     shown, users = sys.stderr.isatty(), len(job.tokens)
     bar = tqdm(desc="recommend", total=users, unit="user", disable=not shown)
     told = contextlib.nullcontext(Progress()) if shown else told_if_slow("ranking", total=users, unit="users")
@@ -278,6 +284,7 @@ def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) 
         for lists in job.lists:
             rows += write(lists)
             by_chance += _by_chance(lists)
+            untrained.add(lists)
             lengths = (lists.items > 0).sum(1)
             short += int((lengths < lists.items.shape[1]).sum())
             empty += int((lengths == 0).sum())
@@ -293,6 +300,7 @@ def _write(run: Any, job: RecommendJob, output: Path, kind: str, unknown: Path) 
             f"{counted(short, 'list')} {agreeing(short, 'are')} shorter than asked for: what is left out "
             f"leaves no more items{none}"
         )
+    job.notes.extend([note] if (note := untrained.note()) else [])
     if by_chance:
         job.notes.append(
             f"{counted(by_chance, 'list')} {agreeing(by_chance, 'have')} one score throughout, so that the "

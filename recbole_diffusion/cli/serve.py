@@ -354,14 +354,16 @@ def _loaded(folder: str, options: ServeOptions, gently: bool) -> tuple[Any, Any,
         from recbole_diffusion.serving.loaded_run import load_run
         from recbole_diffusion.serving.ranking import check_k
         from recbole_diffusion.serving.service import AnsweringRun, State, make_app
+        from recbole_diffusion.serving.untrained_items import note_on_items
         from recbole_diffusion.serving.users import note_on_untrained
     torch.set_num_threads(options.threads)
     with told_if_slow("loading the run"):
         run = load_run(folder, unfinished=options.unfinished, **options.for_loading())
         check_k(options.k, len(run.items))
         served = AnsweringRun(run, options.exclude)
-    if note := note_on_untrained(run):
-        _print(sys.stderr, f"warning: {note}")
+    for note in (note_on_untrained(run), note_on_items(run)):
+        if note:
+            _print(sys.stderr, f"warning: {note}")
     state = State()
     config = uvicorn.Config(
         make_app(served, options.k, state),

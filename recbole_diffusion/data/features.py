@@ -4,6 +4,7 @@ Longer than most files: reading, aligning and checking a matrix, and the place o
 """
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 
 FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # the types that we read, by safetensors' names
 BLOCK = 4096  # rows checked at once
 SHORTEST = 1e-12  # length below which torch takes a vector for none
+LARGE = 1e4  # features of encoders are of size 1 to 1000; models project them as they are
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,7 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
         UsageError: a row has NaN or an infinite number, no length in float32, or is constant; the
             message names the first rows and their items.
     """
+    largest = np.zeros(len(items))
     wrong: dict[str, list[int]] = {
         "NaN or infinite numbers": [],
         "numbers too large or too small for cosines in float32": [],
@@ -243,6 +246,7 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
         with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is reported below
             rows = modality.values[modality.rows[start : start + BLOCK]].astype(np.float32)
             length = np.sqrt(np.square(rows).sum(axis=1))
+        largest[start : start + BLOCK] = np.abs(rows).max(axis=1)
         finite = np.isfinite(rows).all(axis=1)
         # Below 1e-12 torch divides by 1e-12 instead: the cosine of a vector with itself is then below 1.
         extreme = finite & (~np.isfinite(length) | ((length < SHORTEST) & rows.any(axis=1)))
@@ -261,6 +265,21 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
             remedy = "scale the features" if kind.startswith("numbers") else remedy
             where = _few(named, "row", len(places))
             raise UsageError(f"{modality.origin} has {kind} in {where}; {remedy}")
+    _tell_large(modality, items, largest)
+
+
+def _tell_large(modality: Modality, items: np.ndarray, largest: np.ndarray) -> None:
+    """Warn of features that drown what a model learns: the largest size in each row is [n]."""
+    rows = np.flatnonzero(largest >= LARGE)
+    if len(rows):
+        first = int(largest.argmax())
+        logging.getLogger().warning(
+            "%s: %s numbers of size %g and more, the largest %.4g in row %d (item %s); models project "
+            "features as they are, so that these outweigh all else: divide each row by its length, or bring "
+            "each column to mean 0 and deviation 1",
+            *(modality.origin, counted(len(rows), "row", "have"), LARGE, largest[first]),
+            *(modality.rows[first], items[first]),
+        )
 
 
 def _few(names: list | np.ndarray, what: str = "item", count: int | None = None) -> str:

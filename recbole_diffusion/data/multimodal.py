@@ -1,6 +1,8 @@
 """The data set of multimodal models: interactions, and item features with their graphs by modality."""
 
+import glob
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,23 @@ def stems_of(dataset: str, name: str) -> tuple[str, ...]:
     return f"{dataset}.{name}", f"{dataset}.{name}_feat", f"{name}_feat"
 
 
+def _refuse_other_endings(folder: Path, stems: Sequence[str]) -> None:
+    """Refuse a file that has the name of a modality's features, but an ending that is not read.
+
+    Raises:
+        UsageError: there is one.
+    """
+    others = [path for stem in stems for path in sorted(folder.glob(f"{glob.escape(stem)}.*"))]
+    for path in others:
+        if path.suffix not in (*ENDINGS, ".tokens") and path.stem in stems and path.is_file():
+            matrix = f"numpy.load({path.name!r})[NAME]" if path.suffix == ".npz" else "MATRIX"
+            raise UsageError(
+                f"{path} has the name of a modality's features, but they are read from .npy and .safetensors "
+                f"files alone; write one matrix [items, features] with "
+                f"numpy.save({path.stem + '.npy'!r}, {matrix})"
+            )
+
+
 def find_features(folder: Path, dataset: str, name: str) -> Path:
     """Return the file of a modality's features.
 
@@ -165,6 +184,7 @@ def find_features(folder: Path, dataset: str, name: str) -> Path:
         raise UsageError(
             f"modality {name!r} could be any of {names} in {folder}; name one of them in modalities"
         )
+    _refuse_other_endings(folder, stems)
     there = sorted(path.name for ending in ENDINGS for path in folder.glob(f"*{ending}"))
     known = [file.removeprefix(f"{dataset}.").rpartition(".")[0].removesuffix("_feat") for file in there]
     raise UsageError(

@@ -61,6 +61,7 @@ def check_parts(config: Any, dataset: Any, parts: Mapping[str, Any]) -> dict[str
     _judge(config, dataset, shared, repeated, sizes)
     _tell_rated_twice(config, dataset, {name: parts[name] for name in repeated if name != "train"})
     unknown = _unknown(dataset, parts)
+    _tell_items_of_no_part(config, dataset, parts)
     named = {" & ".join(names): count for names, count in shared.items()}
     return {"pairs": named, "repeated": repeated, "unknown": unknown, "selection": selection}
 
@@ -182,6 +183,28 @@ def _unknown(dataset: Any, parts: Mapping[str, Any]) -> dict[str, int]:
                 " and ".join(said),
             )
     return found
+
+
+def _tell_items_of_no_part(config: Any, dataset: Any, parts: Mapping[str, Any]) -> None:
+    """Tell items of the .item file alone: a full ranking has them among its candidates.
+
+    Those of held-out parts have been told by :func:`_unknown`.
+    """
+    if "full" not in config["eval_args"]["mode"].values() or hasattr(dataset, "modalities"):
+        return
+    there = np.zeros(dataset.item_num, bool)
+    there[0] = True
+    for part in parts.values():
+        there[np.asarray(part.inter_feat[dataset.iid_field])] = True
+    numbers = np.flatnonzero(~there)
+    if len(numbers):
+        logger.warning(
+            "%s of data set %r %s no interaction (%s) and %s ranked like the others, though only features "
+            "could tell a model about %s",
+            *(counted(len(numbers), "item"), dataset.dataset_name, agreeing(len(numbers), "have")),
+            _few(dataset.id2token(dataset.iid_field, numbers)),
+            *(agreeing(len(numbers), "are"), "it" if len(numbers) == 1 else "them"),
+        )
 
 
 def _few(tokens: np.ndarray) -> str:

@@ -39,6 +39,7 @@ from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.options import model_needs
 from recbole_diffusion.options.evaluation import EVAL_ARGS
 from recbole_diffusion.options.split import SplitOptions
+from recbole_diffusion.storage.run_log import log_again
 
 # Options that RecBole applies before it splits, and so not to given parts.
 NOT_FOR_PARTS = (
@@ -119,6 +120,8 @@ def release_dataset(dataset: Any) -> Any:
 def adopt_dataset(config: Any, dataset: Any) -> Any:
     """Return a data set from :func:`release_dataset` with the configuration of this run.
 
+    Its ``told``, if it has that, are warnings of its making, which belong into the log of each run.
+
     Raises:
         UsageError: it was made for other data options.
     """
@@ -133,7 +136,11 @@ def adopt_dataset(config: Any, dataset: Any) -> Any:
             f"the prepared data set was made for {values}; prepare it with the options of the run"
         )
     dataset.config = own
-    _tell_ignored(config, dataset)
+    told = getattr(dataset, "told", None)
+    if told is None:
+        _tell_ignored(config, dataset)
+    else:
+        log_again(told)
     return dataset
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from recbole_diffusion.data.valid_shift import UNSHIFTED
 from recbole_diffusion.errors import counted
-from recbole_diffusion.prepare.own.times import UNITS, date_text, unit_of
+from recbole_diffusion.prepare.own.times import date_text, number_form
 from recbole_diffusion.report.data_splits import GROUPS, SplitSummary
 from recbole_diffusion.report.data_summary import DataSummary
 from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, dash_of
@@ -64,8 +64,8 @@ def _times_text(times: dict[str, Any] | None, rows: int) -> str:
     if "from" not in times:
         return times["unusable"]
     tied = f"; {times['tied'] / rows:.1%} of the rows share their time with another of the user"
-    unusable = f"; {times['unusable']}" if "unusable" in times else ""
-    return f"{times['from']} to {times['to']} ({times['unit']}){tied if times['tied'] else ''}{unusable}"
+    ends = [f"; {times[name]}" for name in ("doubts", "unusable") if name in times]
+    return f"{times['from']} to {times['to']} ({times['unit']}){tied if times['tied'] else ''}{''.join(ends)}"
 
 
 def _split_lines(splits: Sequence[SplitSummary]) -> list[str]:
@@ -177,11 +177,10 @@ def popularity_figure(found: DataSummary) -> Figure:
 
 def time_figure(found: DataSummary) -> Figure:
     """Return the rows over time."""
-    unit, _ = unit_of(found.time_values)
-    seconds = found.time_values / UNITS.get(unit, 1)
-    counts, edges = np.histogram(seconds, BINS)
+    form = number_form(found.time_values)
+    counts, edges = np.histogram(form.seconds[~np.isnan(form.seconds)], BINS)
     places = np.linspace(edges[0], edges[-1], 5)
-    texts = [date_text(one)[:10] if unit != "none" else f"{one:g}" for one in places]
+    texts = [date_text(one)[:10] if form.unit != "none" else f"{one:g}" for one in places]
     panel = Panel("", "time", "rows", ticks=(places.tolist(), texts))
     panel.series.append(PlotSeries("rows", edges.tolist(), counts.tolist(), kind="steps"))
     return Figure("time", "Rows over time", [panel])

@@ -14,7 +14,7 @@ from recbole_diffusion.data.preparation import create_dataset
 from recbole_diffusion.data.reader import opened
 from recbole_diffusion.data.table_file import file_or_table
 from recbole_diffusion.errors import UsageError, counted
-from recbole_diffusion.prepare.own.times import UNITS, WORDS, date_text, unit_of
+from recbole_diffusion.prepare.own.times import NumberForm, date_text, number_form
 from recbole_diffusion.report.data_splits import SplitSummary, splits_of
 
 TOP = (1, 10, 50)  # per cent of the items
@@ -37,12 +37,13 @@ class DataSummary:
         top: share of the rows that the most popular items have, by per cent of the items.
         ratings: ``least``, ``most``, ``mean``, ``values`` (different ones), ``missing``; None without any.
         negatives: rows with the label 0, read or not.
-        times: ``from``, ``to``, ``unit``, ``missing``, ``tied`` (rows of a user with another at the same
-            time), or ``unusable``, the reason; None without any.
+        times: ``from``, ``to``, ``unit`` (what the numbers are taken for, as ``convert`` takes them),
+            ``missing``, ``tied`` (rows of a user with another at the same time), ``doubts`` (what may be
+            another unit, perhaps), or ``unusable``, the reason; None without any.
         splits: what each way to split it makes of it.
         item_counts: rows of each item, the most popular first, for figures.
         user_counts: rows of each user, the most active first.
-        time_values: times of the rows in seconds, or numbers without a unit; empty without any.
+        time_values: times of the rows as the file has them; empty without any.
     """
 
     dataset: str
@@ -196,19 +197,41 @@ def _described(found: Any, times: np.ndarray | None, users: np.ndarray, unusable
         described["unusable"] = unusable
     if not len(known):
         return described
-    unit, _ = unit_of(known)
-    first, last = known.min(), known.max()
-    since = unit != "none"
-    ends = [date_text(one / UNITS[unit]) if since else f"{one:g}" for one in (first, last)]
+    form = number_form(known)
+    since = form.unit != "none"
+    ends = [
+        date_text(one) if since else f"{one:g}" for one in (np.nanmin(form.seconds), np.nanmax(form.seconds))
+    ]
     order = np.lexsort((known, users[there]))
     same = np.diff(users[there][order]) == 0
     same &= np.diff(known[order]) == 0  # with the row before it
     return {
         "from": ends[0],
         "to": ends[1],
-        "unit": f"{WORDS[unit]} since 1970, by their size"
-        if since
-        else "numbers that are not times since 1970",
+        "unit": form.words + {"date": ", by their digits", "none": ""}.get(form.unit, ", by their size"),
         **described,
         "tied": int((np.r_[False, same] | np.r_[same, False]).sum()),
+        **_doubts(found, np.flatnonzero(there), known, form),
     }
+
+
+def _doubts(found: Any, rows: np.ndarray, known: np.ndarray, form: NumberForm) -> dict[str, str]:
+    """Return what speaks against the unit of times: ``convert`` refuses others, here they are told.
+
+    Args:
+        found: the data set.
+        rows: numbers of the rows that have a time, [n].
+        known: their times, [n].
+        form: what these are taken for.
+    """
+    said = []
+    if len(form.others):
+        first = form.others[0]
+        said.append(
+            f"{counted(len(form.others), 'row', 'have')} a number of another form or unit, first "
+            f"{known[first]:.14g} ({found.places_of(rows[[first]])}); rows are ordered by the numbers as "
+            "they are: write one unit"
+        )
+    if form.small:
+        said.append(f"{counted(form.small, 'row')} before 1973, such as {known.min():.14g}")
+    return {"doubts": "; ".join(said)} if said else {}

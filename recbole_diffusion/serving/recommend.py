@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from recbole_diffusion.errors import agreeing, counted
 from recbole_diffusion.evaluation.near_vectors import TOGETHER, for_lists
 from recbole_diffusion.model.base import FoldInHistories
 from recbole_diffusion.model.user_blocks import USER_BLOCK
@@ -31,6 +32,7 @@ from recbole_diffusion.serving.scoring import (
     scores_of_users,
 )
 from recbole_diffusion.serving.served_run import ServedRun
+from recbole_diffusion.serving.untrained_items import ListedUntrained
 from recbole_diffusion.serving.users import asked_users, first_of, note_on_untrained
 from recbole_diffusion.serving.writers import columns_of
 
@@ -239,23 +241,43 @@ def table_of_known(run: ServedRun, users: Any, k: int, exclude: str) -> pd.DataF
     if note := note_on_untrained(run, asked.numbers):
         logger.warning(note)
     lists = known_lists(run, asked.numbers, k, exclude)
-    return _table(lists, run.users.tokens[asked.numbers], run.items.tokens, asked.unknown)
+    return _table(run, lists, run.users.tokens[asked.numbers], asked.unknown)
+
+
+def note_on_known(run: ServedRun, users: NewUsers) -> str | None:
+    """Return a line about users of histories who have the name of a known one; None if there are none."""
+    known = users.tokens[run.users.numbers_of(users.tokens.tolist()) > 0]
+    if not len(known):
+        return None
+    return (
+        f"{counted(len(known), 'user')} of the histories {agreeing(len(known), 'have')} the name of a known "
+        f"user ({first_of(known.tolist())}): the history takes the place of what the data set has of them, "
+        "which is not left out of their lists; ask for known users by their names for that"
+    )
 
 
 def table_of_new(run: ServedRun, histories: Any, k: int, exclude: str) -> pd.DataFrame:
     """Return the lists of new users as one table; see ``LoadedRun.recommend_new``."""
     users = users_of_histories(run, frame_of(histories))
+    if note := note_on_known(run, users):
+        logger.warning(note)
     without = users.without
     if isinstance(histories, Mapping):  # also those whose history is empty
         listed = set(users.tokens)
         without = [str(user) for user in histories if str(user) not in listed]
-    return _table(new_lists(run, users, k, exclude), users.tokens, run.items.tokens, without)
+    return _table(run, new_lists(run, users, k, exclude), users.tokens, without)
 
 
 def _table(
-    lists: Iterator[RecommendationBlock], users: np.ndarray, items: np.ndarray, unknown: list[str]
+    run: ServedRun, lists: Iterator[RecommendationBlock], users: np.ndarray, unknown: list[str]
 ) -> pd.DataFrame:
-    blocks = [columns_of(one, users, items) for one in lists]
+    """Return the rows of lists as a table, and warn of items that the model does not know."""
+    blocks, untrained = [], ListedUntrained(run)
+    for one in lists:
+        blocks.append(columns_of(one, users, run.items.tokens))
+        untrained.add(one)
+    if note := untrained.note():
+        logger.warning(note)
     table = pd.DataFrame({name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]})
     table.attrs["unknown"] = unknown
     return table

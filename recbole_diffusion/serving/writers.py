@@ -45,6 +45,15 @@ def _arrow() -> Any:
     return pyarrow
 
 
+def one_line(token: str) -> str:
+    """Return an id as one line of text: as it is, or in JSON's form in quotes.
+
+    The latter where it has a line end, a tab or another sign that no line shows, or begins with a quote.
+    """
+    plain = token.isprintable() and not token.startswith('"')
+    return token if plain else json.dumps(token, ensure_ascii=not token.isprintable())
+
+
 def columns_of(lists: RecommendationBlock, users: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
     """Return the columns of a block by name, each [rows]; places without an item are left out.
 

@@ -4,10 +4,12 @@ import contextlib
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 COLOURS = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
+
+SHOWN = "shown_before"  # mark of records for the file alone
 
 
 class _Plain(logging.Formatter):
@@ -33,6 +35,37 @@ class _File(logging.FileHandler):
             super().close()
 
 
+class _Keeping(logging.Handler):
+    """Keeps the texts of warnings; shows them too where no other handler would."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the text of a record."""
+        self.texts.append(record.getMessage())
+        if logging.getLogger().handlers == [self] and logging.lastResort is not None:
+            logging.lastResort.handle(record)
+
+
+@contextlib.contextmanager
+def warnings_kept() -> Iterator[list[str]]:
+    """Yield a list of the warnings that are logged while the block runs, for the logs of other runs."""
+    root, keeping = logging.getLogger(), _Keeping()
+    root.addHandler(keeping)
+    try:
+        yield keeping.texts
+    finally:
+        root.removeHandler(keeping)
+
+
+def log_again(texts: Iterable[str]) -> None:
+    """Write warnings into the run's log, and not to the terminal, which has shown them before."""
+    for text in texts:
+        logging.getLogger().warning("%s", text, extra={SHOWN: True})
+
+
 @contextlib.contextmanager
 def logging_to(file: Path, level: str = "INFO") -> Iterator[logging.Logger]:
     """Send the root logger, which RecBole uses, to ``file`` and to standard error while the block runs.
@@ -46,6 +79,7 @@ def logging_to(file: Path, level: str = "INFO") -> Iterator[logging.Logger]:
     to_file, to_terminal = _File(file, encoding="utf-8"), logging.StreamHandler(sys.stderr)
     to_file.setFormatter(_Plain(text, "%Y-%m-%d %H:%M:%S"))
     to_terminal.setFormatter((logging.Formatter if sys.stderr.isatty() else _Plain)(text, "%H:%M:%S"))
+    to_terminal.addFilter(lambda record: not hasattr(record, SHOWN))
     root.addHandler(to_file)
     root.addHandler(to_terminal)
     root.setLevel(level)

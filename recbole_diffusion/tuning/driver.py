@@ -18,6 +18,7 @@ from recbole_diffusion.data.fingerprint import differences, whole_fingerprints
 from recbole_diffusion.data.preparation import check_fit, create_dataset, release_dataset
 from recbole_diffusion.errors import Interrupted, UsageError, command_line, did_you_mean
 from recbole_diffusion.options.declare import read_options
+from recbole_diffusion.storage.run_log import warnings_kept
 from recbole_diffusion.trainer.divided import check_divided
 from recbole_diffusion.tuning.context import SweepContext, read_by_data_set
 from recbole_diffusion.tuning.display import SweepDisplay
@@ -204,8 +205,9 @@ def _prepare_data(config: Config, record: SweepRecord) -> Any:
         UsageError: it does not fit the options, or a sweep that goes on has begun with other data.
     """
     clock = time.perf_counter()
-    dataset = create_dataset(config)
-    check_fit(config, dataset)
+    with warnings_kept() as told_of_data:
+        dataset = create_dataset(config)
+        check_fit(config, dataset)
     data = whole_fingerprints(dataset)
     if told := differences(record.data, data):
         raise UsageError(
@@ -222,6 +224,7 @@ def _prepare_data(config: Config, record: SweepRecord) -> Any:
             ", ".join(names),
         )
         return None
+    dataset.told = told_of_data
     return release_dataset(dataset)
 
 

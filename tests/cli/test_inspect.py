@@ -10,7 +10,7 @@ from recbole_diffusion.cli import main as cli
 from recbole_diffusion.compat import init_seed
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, parts_of, seed_of_split
-from recbole_diffusion.report.data_page import options_text
+from recbole_diffusion.report.data_page import lines_of, options_text, time_figure
 from recbole_diffusion.report.data_splits import AS_GIVEN, WAYS
 from recbole_diffusion.report.data_summary import summary_of
 
@@ -34,6 +34,36 @@ def shop(tmp_path, monkeypatch):
     (folder / "shop.inter").write_text(text + "".join("\t".join(map(str, row)) + "\n" for row in lines))
     monkeypatch.chdir(tmp_path)
     return lines
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (["202403311230", "202404010815"], "2024-03-31 12:30:00 to 2024-04-01 08:15:00 (dates and times as "),
+        (["20240331", "20240401"], "2024-03-31 to 2024-04-01 (days as 20240331, by their digits)"),
+        (
+            ["1711843200", "1711843260", "1711843320000"],
+            "(seconds since 1970, by their size); 1 row has a number of another form or unit, first "
+            "1711843320000 (dataset/tiny/tiny.inter, line 4); rows are ordered by the numbers as they are: "
+            "write one unit",
+        ),
+        (
+            ["1711843200", "5"],
+            "1970-01-01 00:00:05 to 2024-03-31 (seconds since 1970, by their size); 1 row ",
+        ),
+        (["3", "4"], "3 to 4 (numbers that are not times since 1970)"),
+    ],
+)
+def test_numbers_are_taken_for_the_times_that_convert_takes_them_for(tmp_path, monkeypatch, times, said):
+    (tmp_path / "dataset" / "tiny").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    lines = [f"u{place % 2}\ti{place}\t{time}\n" for place, time in enumerate(times)]
+    header = "user_id:token\titem_id:token\ttimestamp:float\n"
+    (tmp_path / "dataset" / "tiny" / "tiny.inter").write_text(header + "".join(lines))
+    found = summary_of("tiny", [], {"use_gpu": False, "topk": [1], "valid_metric": "Recall@1"})
+    (line,) = [line for line in lines_of(found) if line.startswith("times")]
+    assert said in line.replace(f"{tmp_path}/", "")
+    assert time_figure(found).panels[0].series
 
 
 def of_shop(**options):

@@ -279,6 +279,34 @@ def test_unknown_items_of_histories_are_counted(ask, tmp_path):
     assert list(lists_of(read(tmp_path / "out.csv"))) == ["b", "a"]
 
 
+def test_a_history_takes_the_place_of_what_is_known_of_its_user(ask, loaded, tmp_path, caplog):
+    """Names of visitors may be those of users by accident: nothing of theirs is mixed in, which is told."""
+    run = loaded("MultiVAE")
+    (item,), mine = [row[1] for row in own_rows(run, "u7")][:1], {row[1] for row in own_rows(run, "u7")}
+    text = ask(histories(tmp_path / "new", [("u7", item), ("new", item)]), "--k=59", model="MultiVAE")
+    lists = lists_of(read(tmp_path / "out.csv"))
+    assert lists["u7"] == lists["new"]
+    assert len(mine) > 1
+    told = "1 user of the histories has the name of a known user (u7): the history takes the place of what"
+    assert told in text
+    run.recommend_new({"u7": [lists["u7"][0]]}, k=3)
+    assert told in caplog.text
+    assert "of a known user" not in ask(
+        histories(tmp_path / "new", [("new", item)]), "--overwrite", model="MultiVAE"
+    )
+
+
+def test_an_unknown_id_is_one_line_whatever_is_in_it(ask, tmp_path):
+    odd = ["a\nb", "c\rd", "e\tf", '"g"', "ü h"]
+    rows = [("u", "ü1"), *(("u", '"' + one.replace('"', '""') + '"') for one in odd)]
+    ask(histories(tmp_path / "new", rows), "--k=3")
+    lines = (tmp_path / "out.csv.unknown.txt").read_text(encoding="utf-8").split("\n")
+    assert lines.pop() == ""
+    kinds, texts = zip(*(line.split("\t") for line in lines), strict=True)
+    assert set(kinds) == {"item"}
+    assert sorted(json.loads(text) if text[0] == '"' else text for text in texts) == sorted(odd)
+
+
 def test_ratings_of_histories(ask, loaded, tmp_path):
     header = "user_id:token\titem_id:token\trating:float"
     rows = own_rows(loaded("DGRM"), "u7", rating=True)
@@ -397,6 +425,33 @@ def test_lists_shorter_than_asked_for_are_told(tmp_path, capsys):
     assert [users.count(user) for user in "abcd"] == [1, 1, 0, 2]
     told = "3 lists are shorter than asked for: what is left out leaves no more items; 1 user has none at all"
     assert told in capsys.readouterr().out
+
+
+def test_items_without_a_row_in_train_are_told(tmp_path, capsys, caplog):
+    draw = np.random.default_rng(0)
+    pairs = [(f"u{user}", f"i{item}") for user in range(8) for item in draw.permutation(9)[:5]]
+    parts = {"train": pairs, "valid": [("u0", "late")], "test": [("u1", "late")]}
+    data = write_parts(tmp_path, "late", parts)
+    overrides = {**data.overrides, "epochs": 1, "topk": [3], "valid_metric": "Recall@3"}
+    folder = run("BPR", overrides=overrides)["run_dir"]
+    ask = ["recommend", f"--run={folder}", "--all", f"--output={tmp_path / 'out.csv'}", "--exclude=none"]
+    assert cli.main([*ask, "--k=10"]) == 0
+    listed = "8 of 80 places have an item without a row in train (1 item: late), about which the model has"
+    assert listed in capsys.readouterr().out
+    assert cli.main([*ask, "--k=1", "--overwrite"]) == 0
+    places = [item for _, item, *_ in read(tmp_path / "out.csv")].count("late")
+    assert (f"{places} of 8 places" in capsys.readouterr().out) == bool(places)
+    load_run(folder).recommend(k=10, exclude="none")
+    assert listed in caplog.text
+    said = "1 item has no row in train (late), so that the model has learned nothing about it: a list that"
+    words = ["export", f"--run={folder}", f"--output={tmp_path / 'vectors'}", "--overwrite"]
+    assert cli.main(words) == 0
+    assert f"warning {said}" in capsys.readouterr().out
+    (tmp_path / "late").write_text("late\n")
+    assert cli.main([*words, f"--without={tmp_path / 'late'}"]) == 0
+    assert said not in capsys.readouterr().out
+    _loaded(folder, ServeOptions(run=folder, threads=torch.get_num_threads(), k=2), gently=False)
+    assert f"warning: {said}" in capsys.readouterr().err
 
 
 def test_users_without_a_row_in_train_are_told(tmp_path, capsys, caplog):

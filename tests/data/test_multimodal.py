@@ -95,6 +95,30 @@ def numbered(write_parts, rows=6, name="toy", width=3, items=6):
     return data
 
 
+def test_features_of_another_ending_are_named(write_parts):
+    data = numbered(write_parts)
+    path = data.folder / "toy.image.npy"
+    np.savez(data.folder / "toy.image.npz", features=np.load(path))
+    load(data, modalities=["image"], knn_k=2)  # the file that is read is there
+    path.unlink()
+    said = r"toy.image.npz has the name .* from .npy and .safetensors files alone; .*save\('toy.image.npy', "
+    with pytest.raises(UsageError, match=said + r"numpy.load\('toy.image.npz'\)\[NAME\]\)"):
+        load(data, modalities=["image"], knn_k=2)
+
+
+@pytest.mark.parametrize(("size", "told"), [(1e15, True), (900, False)])
+def test_features_far_above_all_weights_are_told(write_parts, caplog, size, told):
+    data = numbered(write_parts)
+    matrix = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    matrix[4, 1] = -size
+    np.save(data.folder / "toy.image.npy", matrix)
+    load(data, modalities=["image"], knn_k=2)
+    said = (
+        f"toy.image.npy: 1 row has numbers of size 10000 and more, the largest {size:.4g} in row 4 (item 4)"
+    )
+    assert (said in caplog.text) == told
+
+
 def test_rows_without_tokens_belong_to_the_items_with_their_number(write_parts):
     data = numbered(write_parts)
     dataset = load(data, modalities=["image"], knn_k=2)

@@ -1,6 +1,7 @@
 """A sweep without Ray: its trials run in this process, one after the other, to the same results."""
 
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -47,6 +48,24 @@ def test_trials_run_here_and_each_is_the_run_that_its_options_give(checkerboard,
         },
     )
     assert alone["best_valid_score"] == one["score"]
+
+
+def test_the_log_of_a_trial_has_what_is_told_of_its_data_and_the_terminal_has_it_once(
+    checkerboard, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of pytest would hide what is shown
+    overrides = {**checkerboard.overrides, "epochs": 1, "eval_args": {"split": {"RS": [0.5, 0.2, 0.3]}}}
+    overrides.pop("runs_path", None)
+    sweep(
+        "BPR",
+        overrides=overrides,
+        dataset=overrides.pop("dataset"),
+        settings={**SETTINGS, "num_samples": 2, "final_seeds": 1, "sweep_dir": str(tmp_path / "sweep")},
+    )
+    told = "are taken as they are: no effect of eval_args.split"
+    logs = [path.read_text() for path in (tmp_path / "sweep").rglob("log.txt")]
+    assert [log.count(told) for log in logs] == [1, 1, 1]
+    assert capsys.readouterr().err.count(told) == 1
 
 
 def test_trials_with_one_linear_term_compute_it_once(checkerboard, tmp_path, monkeypatch):

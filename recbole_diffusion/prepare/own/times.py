@@ -177,42 +177,74 @@ def _stamps(values: np.ndarray) -> tuple[str, np.ndarray]:
     return "", np.arange(len(values))
 
 
-def _from_numbers(values: np.ndarray, place: Place, unit: str) -> Times:
-    known = np.flatnonzero(~np.isnan(values))
-    if unit != "auto":
-        return Times(values / UNITS[unit], unit, f"{place.name}: {WORDS[unit]} since 1970")
-    form, wrong = _stamps(values[known])
-    if form and 2 * len(wrong) < len(known):
+@dataclass(frozen=True)
+class NumberForm:
+    """What numbers are taken for as times.
+
+    Attributes:
+        unit: s, ms, us or ns, ``date`` if they are digits of dates, ``none`` if they are no times since 1970.
+        seconds: since 1970; the numbers themselves if ``none``.
+        others: places of numbers that are not of this form.
+        small: how many are before 1973, by their unit.
+        words: the form in words.
+        one: what a value of this form is, in words.
+    """
+
+    unit: str
+    seconds: np.ndarray
+    others: np.ndarray
+    small: int
+    words: str
+    one: str
+
+
+def number_form(values: np.ndarray) -> NumberForm:
+    """Return what numbers are taken for, by their digits or their size.
+
+    Args:
+        values: finite numbers, [n].
+    """
+    form, wrong = _stamps(values)
+    if form and 2 * len(wrong) < len(values):
         import pandas as pd
 
         example = f"2024033112{'0' * 4}"[: 8 + len(str(STAMPS[form])) - 1]
-        if len(wrong):
-            row, what = int(known[wrong[0]]), "day" if STAMPS[form] == 1 else "date and time"
-            expected = f"a {what} such as {example}, as most rows have"
-            raise place.fault(
-                row, f"{values[row]:.14g}", expected, f"correct it ({counted(len(wrong), 'such row')})"
-            )
-        texts = pd.Series(values).map("{:.0f}".format, na_action="ignore")
-        moments = pd.to_datetime(texts, format=form)
+        moments = pd.to_datetime(pd.Series(values).map("{:.0f}".format), format=form, errors="coerce")
         seconds = moments.astype("datetime64[s]").astype(np.int64).to_numpy().astype(np.float64)
-        seconds[np.isnan(values)] = np.nan
-        what = "days" if STAMPS[form] == 1 else "dates and times"
-        return Times(seconds, "date", f"{place.name}: {what} as {example}, taken as UTC")
-    found, others = unit_of(values[known])
-    if len(others):
-        row = int(known[others[0]])
-        what = f"times of one unit ({WORDS.get(found, 'small numbers, as most rows have')})"
-        raise place.fault(
-            row, f"{values[row]:.0f}", what, "correct it, or give --time_unit (s, ms, us or ns)"
-        )
-    if found == "none":
-        return Times(
-            values, found, f"{place.name}: numbers that are not times since 1970, kept: they order rows"
-        )
-    told = f"{place.name}: {WORDS[found]} since 1970"
-    small = int((np.abs(values[known]) < FROM * UNITS[found]).sum())
-    told += f"; {counted(small, 'row')} before 1973, such as {np.min(values[known]):.0f}" if small else ""
-    return Times(values / UNITS[found], found, told)
+        seconds[wrong] = np.nan
+        what, one = ("days", "a day") if STAMPS[form] == 1 else ("dates and times", "a date and time")
+        return NumberForm("date", seconds, wrong, 0, f"{what} as {example}", f"{one} such as {example}")
+    unit, others = unit_of(values)
+    if unit == "none":
+        one = "times of one unit (small numbers, as most rows have)"
+        return NumberForm(unit, values, others, 0, "numbers that are not times since 1970", one)
+    small = int((np.abs(values) < FROM * UNITS[unit]).sum())
+    words, one = f"{WORDS[unit]} since 1970", f"times of one unit ({WORDS[unit]})"
+    return NumberForm(unit, values / UNITS[unit], others, small, words, one)
+
+
+def _from_numbers(values: np.ndarray, place: Place, unit: str) -> Times:
+    if unit != "auto":
+        return Times(values / UNITS[unit], unit, f"{place.name}: {WORDS[unit]} since 1970")
+    known = np.flatnonzero(~np.isnan(values))
+    form = number_form(values[known])
+    if len(form.others):
+        row, count = int(known[form.others[0]]), counted(len(form.others), "such row")
+        if form.unit == "date":
+            expected, remedy = f"{form.one}, as most rows have", f"correct it ({count})"
+            raise place.fault(row, f"{values[row]:.14g}", expected, remedy)
+        remedy = "correct it, or give --time_unit (s, ms, us or ns)"
+        raise place.fault(row, f"{values[row]:.0f}", form.one, remedy)
+    told = f"{place.name}: {form.words}"
+    if form.unit == "date":
+        told += ", taken as UTC"
+    elif form.unit == "none":
+        told += ", kept: they order rows"
+    elif form.small:
+        told += f"; {counted(form.small, 'row')} before 1973, such as {np.min(values[known]):.0f}"
+    seconds = np.full(len(values), np.nan)
+    seconds[known] = form.seconds
+    return Times(seconds, form.unit, told)
 
 
 def date_text(seconds: float) -> str:
