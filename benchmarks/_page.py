@@ -3,15 +3,32 @@
 import argparse
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
 def page_parser(text: str | None) -> argparse.ArgumentParser:
     """Return a parser with a benchmark's docstring as its help, and ``--output``."""
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    refuse_underscores(parser)
     parser.add_argument("--output", type=Path, help="file to write the page to as well")
     return parser
+
+
+def refuse_underscores(parser: argparse.ArgumentParser) -> None:
+    """Let ``type=int`` and ``type=float`` of a parser refuse ``1_0``, which Python takes for 10."""
+
+    def strict(kind: type) -> Callable[[str], int | float]:
+        def number(text: str) -> int | float:
+            if "_" in text:
+                raise ValueError(text)
+            found: int | float = kind(text)
+            return found
+
+        return number
+
+    for kind in (int, float):
+        parser.register("type", kind, strict(kind))
 
 
 def stack() -> str:

@@ -127,6 +127,8 @@ class Config(RecBoleConfig):
         external = yaml_io.merged(external, copy.deepcopy(dict(overrides or {})), REPLACED_WHOLE)
         self.given, self.notes = old_keys.without_harmless(external)
         old_keys.refuse_old(self.given)
+        if self.given.get("train_neg_sample_args") == "None":  # RecBole's documents write it for null
+            self.given["train_neg_sample_args"] = None
         model_name = _named("model", registry.name_of(model) if model else external.get("model"), external)
         dataset_name = _named("dataset", dataset or external.get("dataset"), external)
         if "/" in dataset_name or "\\" in dataset_name or dataset_name in (".", ".."):
@@ -266,7 +268,7 @@ class Config(RecBoleConfig):
         standard, general = self.internal_config_dict, unread(self.general)
         quiet = {*unread_by(self.model, self.model_class), *general, *OF_EPOCHS}  # at their usual values
         usual = {name for name in quiet if self.given.get(name) == standard.get(name)}
-        if self.given.get("train_neg_sample_args") in (None, "None"):
+        if self.given.get("train_neg_sample_args") is None:
             usual.add("train_neg_sample_args")
         reasons = {name: why for name, why in (self.never_read() | general).items() if name not in usual}
         if self.given.get("enable_scaler") and not torch.cuda.is_available():

@@ -712,9 +712,10 @@ def test_a_model_of_pairs_takes_no_negatives_with_a_loss_that_needs_none():
         make("SINE", train_neg_sample_args=None, loss_type="BPR")
 
 
+@pytest.mark.parametrize("none", [None, "None"])  # its documents have ~ and None, which YAML takes for a text
 @pytest.mark.parametrize("model", ["MultiVAE", "MultiDAE", "MacridVAE", "RaCT", "RecVAE", "CDAE", "ENMF"])
-def test_autoencoders_take_no_negatives_as_recboles_documentation_says(model):
-    assert make(model, train_neg_sample_args=None)["train_neg_sample_args"]["distribution"] == "none"
+def test_autoencoders_take_no_negatives_as_recboles_documentation_says(model, none):
+    assert make(model, train_neg_sample_args=none)["train_neg_sample_args"]["distribution"] == "none"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from recbole_diffusion.quick_start import run
 from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.trainer import checkpoint
 
-SMALL = {"latent_dimension": 8, "mlp_hidden_size": [16], "critic_layers": [8], "save_step": 100}
+SMALL = {"latent_dimension": 8, "mlp_hidden_size": [16], "critic_layers": [8]}
 STAGE = {"train_stage": "actor_pretrain", **SMALL}
 
 
@@ -28,6 +28,13 @@ def test_pretrain_epochs_count_and_nothing_chooses_among_them(checkerboard, tmp_
     assert result["selection"] == "last epoch"
     assert "pretrain_epochs, 3, counts the epochs, and not epochs; none is validated" in caplog.text
     assert yaml_io.load_yaml(tmp_path / "run" / "config.yaml")["epochs"] == 3
+
+
+def test_a_first_stage_leaves_the_files_of_every_run_and_no_others(checkerboard, tmp_path, caplog):
+    """RecBole's trainer wrote a file of its own every save_step epochs, which nothing can read."""
+    trained(checkerboard, tmp_path / "run", pretrain_epochs=3, save_step=1)
+    assert not list(tmp_path.rglob("*.pth")) and (tmp_path / "run" / "best.pt").is_file()
+    assert "no effect of save_step (a first stage has the checkpoints of every run" in caplog.text
 
 
 def test_a_stopped_first_stage_goes_on_to_its_last_epoch(checkerboard, tmp_path):

@@ -10,6 +10,7 @@ import pandas as pd
 from recbole_diffusion.data.ratings import rating_column
 
 BESIDE = ("features", "neighbours")  # what a model reads beside interactions, by the start of its name
+BY_ID = (*BESIDE, "columns of users", "columns of items")  # whose rows are in the order of the ids
 BLOCK = 4096  # rows of features that are read at once
 
 
@@ -84,7 +85,7 @@ def _beside(train: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], same_ids: bool = True) -> dict[str, str]:
     """Return what is new in each part of the data that has changed, as text by the part's name.
 
     What was not recorded before, or is not loaded now, is not compared.
@@ -93,6 +94,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
         before: from :func:`data_fingerprints` or :func:`part_fingerprints`, also of an earlier version; empty
             if nothing was recorded.
         now: from the same function.
+        same_ids: whether users and items have the numbers that they had, by which features are in order.
     """
     found: dict[str, str] = {}
     for name in dict.fromkeys((*before, *now)) if before and now else ():
@@ -105,6 +107,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
         changed = sorted(column for column in both if old["columns"][column] != new["columns"][column])
         if old["rows"] != new["rows"]:
             found[name] = f"{name} has {new['rows']:,} rows where it had {old['rows']:,}"
+        elif not same_ids and name.startswith(BY_ID):
+            if changed or old["fingerprint"] != new["fingerprint"]:
+                found[name] = (
+                    f"{name} cannot be compared, as users or items have another order (they go by their ids)"
+                )
         elif old["fingerprint"] != new["fingerprint"] and name.startswith(BESIDE):
             found[name] = f"{name} are not what they were"
         elif old["fingerprint"] != new["fingerprint"]:

@@ -186,11 +186,14 @@ def _unknown(dataset: Any, parts: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _tell_items_of_no_part(config: Any, dataset: Any, parts: Mapping[str, Any]) -> None:
-    """Tell items of the .item file alone: a full ranking has them among its candidates.
+    """Tell items of no part, as of the .item file alone: a full ranking has them among its candidates.
 
-    Those of held-out parts have been told by :func:`_unknown`.
+    Those of held-out parts have been told by :func:`_unknown`. Histories have items that no row of a
+    sequential model has, and so has the warm start of cold users.
     """
-    if "full" not in config["eval_args"]["mode"].values() or hasattr(dataset, "modalities"):
+    known_by_more = hasattr(dataset, "modalities") or hasattr(dataset, "source")
+    ranked = "full" in config["eval_args"]["mode"].values()
+    if not ranked or known_by_more or config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
         return
     there = np.zeros(dataset.item_num, bool)
     there[0] = True
@@ -199,7 +202,7 @@ def _tell_items_of_no_part(config: Any, dataset: Any, parts: Mapping[str, Any]) 
     numbers = np.flatnonzero(~there)
     if len(numbers):
         logger.warning(
-            "%s of data set %r %s no interaction (%s) and %s ranked like the others, though only features "
+            "%s of data set %r %s no row in any part (%s) and %s ranked like the others, though only features "
             "could tell a model about %s",
             *(counted(len(numbers), "item"), dataset.dataset_name, agreeing(len(numbers), "have")),
             _few(dataset.id2token(dataset.iid_field, numbers)),

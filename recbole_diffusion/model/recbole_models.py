@@ -3,9 +3,11 @@
 Longer than most files, to have all adapters beside the table of the models that they are of.
 """
 
+import contextlib
 import copy
 import copyreg
 import functools
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -214,6 +216,19 @@ class _DiffusedRows(_Rows):
         super().build_histroy_items(dataset)  # type: ignore[misc]
 
 
+class _Quiet(ModelInterface):
+    """Models whose constructors print what their author looked at."""
+
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            # RecBole's class comes next in the MRO.
+            super().__init__(config, dataset)  # type: ignore[call-arg]
+
+
+class _QuietDiffusedRows(_DiffusedRows, _Quiet):
+    """LDiffRec."""
+
+
 ADAPTERS: dict[str, type[ModelInterface]] = {
     "BPR": _Embeddings,
     "NeuMF": _NeuMF,
@@ -222,7 +237,9 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
     **dict.fromkeys(("NGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
     "DGCF": _DGCF,
     **dict.fromkeys(("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT"), _Rows),
-    **dict.fromkeys(("DiffRec", "LDiffRec"), _DiffusedRows),
+    "DiffRec": _DiffusedRows,
+    "LDiffRec": _QuietDiffusedRows,
+    "FEARec": _Quiet,
     "EASE": EASE,
     "SLIMElastic": SLIM,
     **dict.fromkeys(("ADMMSLIM", "AsymKNN", "NCEPLRec", "Random"), Computed),

@@ -42,6 +42,7 @@ def unread_by(model: str, model_class: type[Any]) -> dict[str, str]:
         reasons |= dict.fromkeys(OF_FEATURES, f"{model} embeds no columns of numbers")
     if model_class.__module__.partition(".")[0] in OURS and not _asks_for_weights(model_class):
         reasons["preload_weight"] = f"{model} asks for no given vectors"
+    reasons["save_step"] = "a first stage has the checkpoints of every run, see checkpoint_interval"
     reasons["require_pow"] = f"the loss of {model} has no such penalty"
     return {name: reason for name, reason in reasons.items() if name not in read}
 

@@ -36,6 +36,7 @@ class RunState(MirrorGradient, Divided):
             super().__init__(config, model)
         self.eval_collector, self.evaluator = RunCollector(config), RunEvaluator(config)
         self.saved_model_file = str(folder.best)
+        self.save_step = math.inf  # of first stages: RecBole's files of all epochs, which nothing reads
         self.plain_state = PlainState(model)
         if model.computed_when_made:
             self.epochs: int = min(self.epochs, 1)
@@ -223,7 +224,8 @@ class RunState(MirrorGradient, Divided):
 
     def changed_data(self, state: dict[str, Any]) -> str:
         """Return what is new in the run's data since a checkpoint was made; empty if nothing is."""
-        return "; ".join(differences(state.get("data") or {}, self.data).values())
+        same_ids = state.get("ids", self.ids) == self.ids
+        return "; ".join(differences(state.get("data") or {}, self.data, same_ids).values())
 
 
 def _numbers(result: Any) -> dict[str, float] | None:

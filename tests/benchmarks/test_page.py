@@ -10,7 +10,7 @@ import pytest
 from benchmarks import _fault_data, _fault_inputs, faults, gpu, thermodynamics
 from benchmarks._fault_kills import Killed
 from benchmarks._fault_runs import Answer, Case
-from benchmarks._page import show_page, stack, table_head
+from benchmarks._page import page_parser, show_page, stack, table_head
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 SCRIPTS = sorted(
@@ -28,6 +28,26 @@ def test_every_benchmark_has_a_help_and_an_output(name, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert f"python -m benchmarks.{name}" in said
     assert "--output" in said
+
+
+@pytest.mark.parametrize("words", [["--turns=1_0"], ["--seconds=1_0.5"], ["--turns=ten"]])
+def test_numbers_are_written_as_on_the_command_line_of_the_package(words, capsys):
+    parser = page_parser("some text")
+    parser.add_argument("--turns", type=int, nargs="+")
+    parser.add_argument("--seconds", type=float)
+    given = parser.parse_args(["--turns", "10", "2", "--seconds=0.5"])
+    assert (given.turns, given.seconds) == ([10, 2], 0.5)
+    with pytest.raises(SystemExit):
+        parser.parse_args(words)
+    assert f"value: '{words[0].partition('=')[2]}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SCRIPTS if "type=int" in (FOLDER / f"{name}.py").read_text()]
+)
+def test_every_benchmark_refuses_numbers_with_underscores(name):
+    text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    assert "page_parser" in text or "refuse_underscores" in text
 
 
 def test_models_are_rehearsed_on_the_processor_and_without_a_gpu_nothing_is_measured(

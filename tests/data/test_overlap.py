@@ -193,3 +193,20 @@ def test_parts_whose_ids_do_not_match_are_refused(write_parts):
         UsageError, match=r"no user and no item of the test part .* has a row in train; check"
     ):
         checked(data)
+
+
+@pytest.mark.parametrize(("model", "mode", "told"), [("BPR", "full", True), ("BPR", "uni2", False)])
+def test_items_of_no_part_are_told_where_they_are_ranked(write_parts, caplog, model, mode, told):
+    """RecBole gives a number to each item of a loaded .item file."""
+    data = write_parts(train=TRAIN, valid=VALID, test=TEST)
+    items = [str(number) for number in range(1, 9)]
+    (data.folder / "toy.item").write_text(
+        "\n".join(["item_id:token\tsize:float", *(f"{i}\t1" for i in items)])
+    )
+    load_col = {"inter": ["user_id", "item_id"], "item": ["item_id", "size"]}
+    checked(data, model, load_col=load_col, eval_args={"mode": mode})
+    said = "2 items of data set 'toy' have no row in any part (7, 8) and are ranked like the others"
+    assert (said in caplog.text) == told
+    caplog.clear()
+    checked(data, model)
+    assert "no row in any part" not in caplog.text

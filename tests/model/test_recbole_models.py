@@ -318,6 +318,17 @@ def test_the_loss_is_recboles_with_the_chosen_negatives(checkerboard, model, sam
         assert torch.equal(negatives[free], best[free])
 
 
+def test_what_constructors_print_for_their_authors_stays_off_the_screen(tmp_path, capsys):
+    (tmp_path / "timed").mkdir()
+    lines = [f"u{user}\ti{(user + step) % 9}\t{step}" for user in range(6) for step in range(5)]
+    header = "user_id:token\titem_id:token\ttimestamp:float"
+    (tmp_path / "timed/timed.inter").write_text("\n".join([header, *lines]) + "\n")
+    options = {"data_path": str(tmp_path), "use_gpu": False, "hidden_size": 8, "topk": [1]}
+    options |= {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}, "valid_metric": "Recall@1"}
+    assert Built("FEARec", "timed", options).model.hidden_size == 8
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("model", ["DiffRec", "LDiffRec"])
 def test_time_aware_rows_are_in_the_order_of_64_bit_times(tmp_path, model):
     """Times are five seconds apart, and 32 bits hold every 128th second."""

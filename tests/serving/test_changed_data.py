@@ -284,6 +284,19 @@ def test_other_features_of_the_items_are_told(trained_on_neighbours, caplog, cap
     )
 
 
+def test_features_in_another_order_of_the_items_are_not_said_to_have_changed(checkerboard, tmp_path, caplog):
+    """Their fingerprint goes by the numbers of the items, which follow the order of the rows."""
+    data = with_features(checkerboard)
+    options = {**data.overrides, **MULTIMODAL, "epochs": 1, "run_dir": str(tmp_path / "one")}
+    run("VBPR", overrides={name: value for name, value in options.items() if name != "knn_k"})
+    file = next(data.folder.glob("*.train.inter"))
+    head, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([head, *rows[::-1]]) + "\n")
+    run(continue_from=tmp_path / "one", overrides={"epochs": 0, "run_dir": str(tmp_path / "two")})
+    assert "are not what they were" not in caplog.text
+    assert "features picture cannot be compared, as users or items have another order" in caplog.text
+
+
 MODELS = ["TVDiff", "DGRM", "BPR", "LightGCN", "MultiVAE", "EASE"]
 NEW_ROW = 'new1\t"ü3"\t5'
 NEW_USER = [NEW_ROW, 'new1\t"ü5"\t1', 'new1\t"another"\t4', 'new2\t"another"\t2']

@@ -1,0 +1,66 @@
+"""Vectors of ``preload_weight``: what RecBole would end in a KeyError, a ValueError or an error of torch."""
+
+import numpy as np
+import pytest
+
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.preparation import create_dataset
+from recbole_diffusion.errors import UsageError
+
+WIDTH = 4
+GIVEN = {"preload_weight": {"ent_id": "ent_emb"}, "alias_of_item_id": ["ent_id"]}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Return a function that reads a data set with vectors of its items, for a model that takes them."""
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    rows = [f"u{user}\ti{(user + place) % 6}\t{place}" for user in range(4) for place in range(4)]
+    vectors = [f"i{item}\t" + " ".join([str(item)] * WIDTH) for item in range(6)]
+    files = {
+        "inter": ["user_id:token\titem_id:token\ttimestamp:float", *rows],
+        "ent": ["ent_id:token\tent_emb:float_seq", *vectors],
+        "kg": ["head_id:token\trelation_id:token\ttail_id:token", "e0\tr\te1"],
+        "link": ["item_id:token\tentity_id:token", *(f"i{item}\te{item}" for item in range(6))],
+    }
+    for kind, lines in files.items():
+        (folder / f"toy.{kind}").write_text("\n".join(lines) + "\n")
+    columns = {kind: [one.split(":")[0] for one in lines[0].split("\t")] for kind, lines in files.items()}
+
+    def made(**options):
+        overrides = {"data_path": str(tmp_path), "use_gpu": False, "topk": [1], "valid_metric": "Recall@1"}
+        overrides |= {"load_col": columns, "additional_feat_suffix": ["ent"], "embedding_size": WIDTH}
+        return create_dataset(Config("GRU4RecKG", "toy", overrides={**overrides, **GIVEN, **options}))
+
+    return made
+
+
+def test_each_id_has_the_vector_of_its_row(load):
+    dataset = load()
+    found = dataset.get_preload_weight("ent_id")
+    for item in range(6):
+        assert np.array_equal(found[dataset.token2id("ent_id", f"i{item}")], [item] * WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            {"alias_of_item_id": None},
+            "the ids 'ent_id', and nothing says whose .* as alias_of_item_id: .ent_id",
+        ),
+        ({"preload_weight": {"ent_id": "vectors"}}, "the column 'vectors' is not loaded; it takes a loaded"),
+        ({"preload_weight": {"ent_id": "user_id"}}, "the column 'user_id' is token; .* float or float_seq"),
+        ({"preload_weight": {"item_id": "ent_emb"}}, "'item_id' and 'ent_emb' are columns of two files"),
+        ({"preload_weight": ["ent_id"]}, "it takes the column of vectors by the column of ids"),
+        (
+            {"preload_weight": None},
+            "GRU4RecKG reads given vectors of ent_id, and preload_weight has ent_id not",
+        ),
+        ({"embedding_size": 8}, r"have 4 numbers, and embedding_size is 8; set it to 4, or give"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(load, options, told):
+    with pytest.raises(UsageError, match=told):
+        load(**options)
