@@ -202,8 +202,8 @@ def _tell_items_of_no_part(config: Any, dataset: Any, parts: Mapping[str, Any]) 
     numbers = np.flatnonzero(~there)
     if len(numbers):
         logger.warning(
-            "%s of data set %r %s no row in any part (%s) and %s ranked like the others, though only features "
-            "could tell a model about %s",
+            "%s of data set %r %s no row in any part (%s) and %s ranked like the others, though only "
+            "features could tell a model about %s",
             *(counted(len(numbers), "item"), dataset.dataset_name, agreeing(len(numbers), "have")),
             _few(dataset.id2token(dataset.iid_field, numbers)),
             *(agreeing(len(numbers), "are"), "it" if len(numbers) == 1 else "them"),

@@ -7,7 +7,8 @@ import numpy as np
 
 from recbole_diffusion.data.valid_shift import UNSHIFTED
 from recbole_diffusion.errors import counted
-from recbole_diffusion.prepare.own.times import date_text, number_form
+from recbole_diffusion.prepare.own.number_times import number_form
+from recbole_diffusion.prepare.own.times import date_text
 from recbole_diffusion.report.data_splits import GROUPS, SplitSummary
 from recbole_diffusion.report.data_summary import DataSummary
 from recbole_diffusion.report.figure import Figure, Panel, PlotSeries, colour_of, dash_of

@@ -14,7 +14,8 @@ from recbole_diffusion.data.preparation import create_dataset
 from recbole_diffusion.data.reader import opened
 from recbole_diffusion.data.table_file import file_or_table
 from recbole_diffusion.errors import UsageError, counted
-from recbole_diffusion.prepare.own.times import NumberForm, date_text, number_form
+from recbole_diffusion.prepare.own.number_times import NumberForm, number_form
+from recbole_diffusion.prepare.own.times import date_text
 from recbole_diffusion.report.data_splits import SplitSummary, splits_of
 
 TOP = (1, 10, 50)  # per cent of the items
