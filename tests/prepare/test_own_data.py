@@ -15,8 +15,8 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.own.data import own_data
-from recbole_diffusion.prepare.own.roles import name_of
 from recbole_diffusion.prepare.own.number_times import unit_of
+from recbole_diffusion.prepare.own.roles import name_of
 
 SALES = {"user": "customer", "item": "sku"}
 DATED = {**SALES, "time": "date"}
