@@ -1,5 +1,6 @@
 """Hyper-parameters of every cross-domain model: two domains, cold users, a factorisation of each domain."""
 
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,25 @@ OF_RECBOLE_1_0 = ("drop_filter_field", "drop_preload_weight", "drop_unused_field
 
 @dataclass(frozen=True)
 class CrossDomainOptions:
-    """Options of every cross-domain model; a data set's YAML usually gives the two domains."""
+    """Options of every cross-domain model; a data set's YAML usually gives the two domains.
+
+    Attributes:
+        of_split: names of the options that decide who is in which part.
+        unseen_by_validation: options that no validation reads, with the reason.
+    """
+
+    of_split = frozenset(
+        {
+            *("source_domain", "target_domain", "cold_user_ratio", "cold_seed", "valid_user_ratio"),
+            "warm_start_share",
+        }
+    )
+    unseen_by_validation = types.MappingProxyType(
+        {
+            "warm_start_l2": "validation users are evaluated before a warm start; null chooses it for each "
+            "run on their ratings"
+        }
+    )
 
     source_domain: dict | None = option(
         "the domain that users are transferred from: {dataset, data_path, load_col, *_FIELD, ..., with: "

@@ -84,6 +84,11 @@ def _refuse_options_of_one_run(config: Config, settings: SweepOptions) -> None:
             f"split_seed {config['split_seed']} fixes the split of every run, while resplit draws one with "
             "each final seed; leave one of them out"
         )
+    if settings.resplit and config.final_config_dict.get("cold_seed") is not None:
+        raise UsageError(
+            f"cold_seed {config['cold_seed']} fixes the cold users of every run, while resplit draws them with "
+            "each final seed; leave one of them out"
+        )
 
 
 def _options_of_trials(config: Config) -> dict[str, Any]:

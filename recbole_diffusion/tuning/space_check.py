@@ -60,8 +60,17 @@ def check_space(space: SearchSpace, config: Config, options: Mapping[str, Any]) 
     """
     unsearchable = NOT_SEARCHED | set(config.parameters["Dataset"]) | set(config.parameters["Evaluation"])
     unsearchable |= set(SplitOptions.__dataclass_fields__) | set(RatingOptions.__dataclass_fields__)
+    own = registry.options_class(config["model"])
+    unsearchable |= getattr(own, "of_split", frozenset())
+    unseen: Mapping[str, str] = getattr(own, "unseen_by_validation", {})
     declared = {name: one for cls in _declared(config) for name, one in cls.__dataclass_fields__.items()}
     for parameter in space.parameters:
+        for name in parameter.names:
+            if name in unseen:
+                raise UsageError(
+                    f"{space.source}: {name!r} cannot be searched, since trials are compared on validation: "
+                    f"{unseen[name]}. Give it once, as --{name}=VALUE"
+                )
         for name in set(parameter.names) & unsearchable:
             raise UsageError(
                 f"{space.source}: {name!r} cannot be searched: trials are compared on the same data, by the "

@@ -209,6 +209,12 @@ def test_a_data_set_of_train_and_test_only_is_marked(tmp_path):
         ("TVDiff", {"eval_args": {"choice": [{}]}}, "cannot be searched"),
         ("TVDiff", {"user_inter_num_interval": {"choice": ["[5,inf)"]}}, "cannot be searched"),
         ("TVDiff", {"shift": {"choice": ["popularity"]}}, "cannot be searched"),
+        # Other cold users are another validation part, whose errors compare nothing.
+        ("EMCDR", {"cold_user_ratio": {"choice": [0.2, 0.5]}}, "'cold_user_ratio' cannot be searched"),
+        ("DiffCDR", {"cold_seed": {"int": [0, 5]}}, "trials are compared on the same data"),
+        ("CMF", {"valid_user_ratio": {"uniform": [0.1, 0.3]}}, "cannot be searched"),
+        ("ItemMean", {"warm_start_share": {"choice": [0.3, 0.5]}}, "cannot be searched"),
+        ("DiffCDR", {"warm_start_l2": {"choice": [1, 10]}}, "evaluated before a warm start"),
         (
             "TVDiff",
             {"gamma": {"choice": [0.1], "when": {"sampler": "x"}}},
@@ -386,6 +392,7 @@ def test_without_a_search_nothing_is_searched(tmp_path):
         ({"search": "none", "num_samples": 3}, "search is none, but num_samples 3"),
         ({"search": "none", "final_seeds": 0}, "nothing is left to run"),
         ({"resplit": True, "overrides": {"split_seed": 1}}, "leave one of them out"),
+        ({"resplit": True, "model": "EMCDR", "overrides": {"cold_seed": 1}}, "fixes the cold users"),
     ],
 )
 def test_settings_that_contradict_each_other(tmp_path, settings, said):
