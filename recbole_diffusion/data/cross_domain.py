@@ -67,11 +67,24 @@ def domain_config(config: Any, name: str) -> Any:
         raise UsageError(f"{name}: {error}") from error
     columns, path = (block.get("load_col") or {}).get("inter"), file_or_table(folder / f"{dataset}.inter")
     if "load_col" not in block:
-        own["load_col"] = {"inter": _columns(own, path)}
+        unread = unloaded(own, block)
+        own["load_col"] = {"inter": [one for one in _columns(own, path) if one not in unread]}
+        there = opened(path, own).header() if unread and path.is_file() else unread
+        if absent := [one for one in unread if one not in there]:
+            logging.getLogger().warning(
+                "no effect of unload_col for %s: %s has no such column", ", ".join(absent), path
+            )
+        own["unload_col"] = None  # RecBole takes one of the two
     elif name == "target_domain" and config.options.warm_start_share and isinstance(columns, list):
         time = [one for one in _columns(own, path)[3:] if one not in columns]
         own["load_col"] = {**block["load_col"], "inter": [*columns, *time]}
     return own
+
+
+def unloaded(config: Any, block: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of interactions that a domain does not read, by its block or by the run's options."""
+    given = block.get("unload_col") or config.given.get("unload_col") or {}
+    return tuple(given.get("inter") or ())
 
 
 def _columns(config: Any, path: Path) -> list[str]:
@@ -108,6 +121,9 @@ class DomainDataset(InteractionDataset):
 
     def _why_times(self) -> str | None:
         return None
+
+    def _read_times(self) -> bool:
+        return self.time_field not in unloaded(self.config, self.block) and super()._read_times()
 
     def rows(self, numbers: np.ndarray) -> Any:
         """Return a part with these rows."""

@@ -297,6 +297,39 @@ def test_a_warm_start_without_times_is_told(two_domains, caplog):
     )
 
 
+@pytest.mark.parametrize("where", ["block", "run"])
+def test_a_domain_without_its_times_has_a_warm_start_at_random(timed, caplog, where):
+    left = {"unload_col": {"inter": ["timestamp"]}}
+    of_block, of_run = (left, {}) if where == "block" else ({}, left)
+    drawn, *_ = built(timed, target_domain={"dataset": "films"} | of_block, **of_run)
+    assert "that a warm start learns are drawn at random" in caplog.text
+    by_time, *_ = built(timed)
+    assert drawn.test_users.tolist() == by_time.test_users.tolist()
+    assert set(drawn.warm_rows.items.tolist()) and len(drawn.warm_rows) == len(by_time.warm_rows)
+    assert drawn.warm_rows.items.tolist() != by_time.warm_rows.items.tolist()
+    built(timed, target_domain={"dataset": "films", "unload_col": {"inter": ["tiemstamp"]}})
+    assert "no effect of unload_col for tiemstamp" in caplog.text
+
+
+def test_the_last_of_two_ratings_is_that_of_the_file_where_times_are_left_out(timed):
+    path = timed.data_path / "films" / "films.inter"
+    header, first, *rest = path.read_text().splitlines()
+    user, item, _, when = first.split("\t")
+    earlier = "\t".join([user, item, "1", str(int(when) - 100)])
+    path.write_text("\n".join([header, "\t".join([user, item, "5", when]), *rest, earlier]) + "\n")
+    for unload_col, rating in ((None, 5), ({"inter": ["timestamp"]}, 1)):
+        block = {"dataset": "films", "rm_dup_inter": "last", "unload_col": unload_col}
+        config = Config(
+            "EMCDR", timed.name, overrides={**timed.overrides, "target_domain": block, "warm_start_share": 0}
+        )
+        dataset = create_dataset(config)
+        frame = dataset.inter_feat
+        own = (frame["user_id"] == dataset.token2id("user_id", user)) & (
+            frame["item_id"] == dataset.token2id("item_id", item)
+        )
+        assert frame[own]["rating"].tolist() == [rating]
+
+
 def test_eval_args_has_no_part_in_the_division_which_is_told(two_domains, caplog):
     built(two_domains, eval_args={"split": {"LS": "valid_and_test"}})
     assert "the parts are divided by users, see cold_user_ratio: no effect of eval_args.split" in caplog.text
