@@ -194,11 +194,12 @@ def _known(
 ) -> RecommendJob:
     """Return the job of known users; with Ray, the cluster stays connected until ``stack`` is closed."""
     from recbole_diffusion.serving.recommend import ListMaker, known_lists
-    from recbole_diffusion.serving.users import asked_users, note_on_untrained
+    from recbole_diffusion.serving.users import asked_users, note_on_source, note_on_untrained
     from recbole_diffusion.serving.writers import one_line
 
     asked = asked_users(run.users, tokens, str(options.users))
-    notes = [note] if (note := note_on_untrained(run, asked.numbers)) else []
+    told = note_on_untrained(run, asked.numbers), note_on_source(run, asked.unknown)
+    notes = [note for note in told if note]
     if options.ray_address:
         from recbole_diffusion.serving.ranking import check_k
         from recbole_diffusion.tuning.ray_lists import ray_lists

@@ -134,6 +134,11 @@ def histories_of_new_users(run: ServedRun) -> pd.DataFrame:
         UsageError: the model takes no histories, or the run has not kept its ids.
     """
     check_takes_histories(run.model)
+    if run.changed.new is None and getattr(run.parts["train"], "source", None) is not None:
+        raise UsageError(
+            f"the run in {run.folder.path} has two domains, of which no ids are kept, so that its new users "
+            "are not known; give their ratings of the source domain as histories"
+        )
     if run.changed.new is None:
         raise UsageError(
             f"the run in {run.folder.path} has not kept its ids (data.npz), so that its new users are not "

@@ -33,7 +33,7 @@ from recbole_diffusion.serving.scoring import (
 )
 from recbole_diffusion.serving.served_run import ServedRun
 from recbole_diffusion.serving.untrained_items import ListedUntrained
-from recbole_diffusion.serving.users import asked_users, first_of, note_on_untrained
+from recbole_diffusion.serving.users import asked_users, first_of, note_on_source, note_on_untrained
 from recbole_diffusion.serving.writers import columns_of
 
 logger = logging.getLogger(__name__)
@@ -238,8 +238,9 @@ def table_of_known(run: ServedRun, users: Any, k: int, exclude: str) -> pd.DataF
             *(len(asked.unknown), "is" if one else "are", "has" if one else "have"),
             first_of(asked.unknown),
         )
-    if note := note_on_untrained(run, asked.numbers):
-        logger.warning(note)
+    for note in (note_on_untrained(run, asked.numbers), note_on_source(run, asked.unknown)):
+        if note:
+            logger.warning(note)
     lists = known_lists(run, asked.numbers, k, exclude)
     return _table(run, lists, run.users.tokens[asked.numbers], asked.unknown)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recbole_diffusion.errors import UsageError, counted
+from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.serving.id_map import IdMap
 from recbole_diffusion.serving.served_run import ServedRun
 
@@ -124,4 +124,25 @@ def note_on_untrained(run: ServedRun, numbers: np.ndarray | None = None) -> str 
     return (
         f"{counted(len(without), 'user', 'have')} no row in train ({names}), so that the model has learned "
         f"nothing about them: {lists} chance, or what anybody would get"
+    )
+
+
+def note_on_source(run: ServedRun, unknown: list[str]) -> str | None:
+    """Return a line about unknown users whom the source domain has: the model could list them; else None.
+
+    Args:
+        run: the run.
+        unknown: tokens of the users asked for that the target domain does not have.
+    """
+    source = getattr(run.parts["train"], "source", None)
+    if source is None or not unknown:
+        return None
+    there = set(source.field2id_token[source.uid_field][1:].astype(str).tolist())
+    known = [user for user in unknown if user in there]
+    if not known:
+        return None
+    how = "; give their ratings there as histories" if run.model.takes_histories else ""
+    return (
+        f"{len(known):,} of the {counted(len(unknown), 'unknown user')} {agreeing(len(known), 'are')} in the "
+        f"source domain alone ({first_of(known)}){how}"
     )

@@ -77,6 +77,27 @@ def test_cold_users_of_the_run_have_lists(folder):
     assert sum(right) / len(right) > 0.85
 
 
+def test_unknown_users_of_the_source_alone_are_told_as_such(folder, tmp_path, capsys, caplog):
+    trained = load_run(folder)
+    source = trained.dataset.source
+    alone = sorted(set(source.field2id_token[source.uid_field][1:]) - set(trained.users.tokens[1:]))
+    asked = [alone[0], trained.users.tokens[1], "nobody"]
+    trained.recommend(asked, k=2)
+    told = f"1 of the 2 unknown users is in the source domain alone ({alone[0]}); give their ratings there as"
+    assert told in caplog.text
+    (tmp_path / "users").write_text("\n".join(asked))
+    words = [f"--run={folder}", f"--users={tmp_path / 'users'}", f"--output={tmp_path / 'lists.csv'}"]
+    assert cli.main(["recommend", *words]) == 0
+    assert told in capsys.readouterr().out
+
+
+def test_new_users_of_two_domains_are_not_known_whatever_is_kept(folder, tmp_path, capsys):
+    words = [f"--run={folder}", "--all", "--new_users", f"--output={tmp_path / 'lists.csv'}"]
+    assert cli.main(["recommend", *words]) == 2
+    said = capsys.readouterr().err
+    assert "has two domains, of which no ids are kept" in said and "keep_rows" not in said
+
+
 def test_wrong_source_histories_are_refused(ask, tmp_path):
     said = ask(["me\tx1\t5"], code=2)
     assert "has an item of the run's source domain (first: x1); it takes original ids, such as 'i" in said
