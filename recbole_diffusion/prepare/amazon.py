@@ -42,6 +42,8 @@ def read(path: Path) -> Interactions:
 def read_texts(path: Path, items: tuple[str, ...]) -> list[str]:
     """Return the text of each item: title, brand, categories and description; empty if the metadata has none.
 
+    Of several rows of an item the first with a text counts.
+
     Raises:
         SourceError: a line is not a record with a product id, its categories are no lists of texts, or no
             record is of one of the items.
@@ -56,6 +58,8 @@ def read_texts(path: Path, items: tuple[str, ...]) -> list[str]:
                 raise rows.fault(f"{record['asin']!r:.80} as asin", "a text")
             if record["asin"] in texts:
                 there += 1
+                if texts[record["asin"]]:
+                    continue
                 categories = _categories(rows, record)
                 fields = [record.get("title"), record.get("brand"), *categories, record.get("description")]
                 texts[record["asin"]] = " ".join(" ".join(str(one).split()) for one in fields if one)

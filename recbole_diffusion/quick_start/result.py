@@ -60,7 +60,7 @@ def result_of(prepared: Prepared, on_epoch: Callable | None, test: bool) -> dict
         "metrics_version": METRICS_VERSION,
         "parameters": sum(one.numel() for one in trainer.model.parameters() if one.requires_grad),
         "train_batch_size": config.general.train_batch_size,
-        "batches_per_epoch": len(prepared.train),
+        "batches_per_epoch": trainer.batches_per_epoch(prepared.train),
         "learning_rate": config.general.learning_rate,
         "best_epoch": trainer.chosen_epoch,
         "best_valid_score": score,
@@ -74,6 +74,7 @@ def result_of(prepared: Prepared, on_epoch: Callable | None, test: bool) -> dict
         "diagnostics": diagnostics,
         "overlap": {name: found for name, found in overlap.items() if name != "selection"},
         "parts": {name: trainer.data[name] for name in ("train", *prepared.held_out) if name in trainer.data},
+        **_beside_parts(trainer.data),
         "seconds": {
             "load": round(prepared.load_seconds, 3),
             "build": round(prepared.build_seconds, 3),
@@ -85,6 +86,12 @@ def result_of(prepared: Prepared, on_epoch: Callable | None, test: bool) -> dict
         "peak_rss_mb": round(peak_memory_mib(), 1),
         "versions": versions(),
     }
+
+
+def _beside_parts(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the fingerprints of a source domain and of item features, which ``compare`` holds together."""
+    found = {name: one for name, one in data.items() if name == "source" or name.startswith("features ")}
+    return {"beside_parts": found} if found else {}
 
 
 def _beside(prepared: Prepared) -> dict[str, Any]:

@@ -17,7 +17,12 @@ from recbole_diffusion.report.compared_metrics import (
 )
 from recbole_diffusion.report.methods import group_by_method
 from recbole_diffusion.report.paired import TESTS, kept_by_user, paired_tests, tested_metric
-from recbole_diffusion.report.protocols import of_one_meaning, of_other_draws, require_one_rule
+from recbole_diffusion.report.protocols import (
+    of_one_meaning,
+    of_other_draws,
+    of_other_sources,
+    require_one_rule,
+)
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import group_by_split
 
@@ -155,6 +160,7 @@ def compare(
     runs = [run for group in groups.values() for run in group]
     _, notes = group_by_split(groups)
     notes += of_other_draws(groups)
+    notes += of_other_sources(runs)
     parts = list(runs[0].test_parts)
     known, left_out = of_one_meaning(shared_metrics(runs, parts), runs)
     notes += left_out

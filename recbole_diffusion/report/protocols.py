@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recbole_diffusion.data.fingerprint import differences
 from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.report.runs import RunRecord
 from recbole_diffusion.report.splits import parts_key
@@ -148,6 +149,32 @@ def of_other_draws(methods: Mapping[str, Sequence[RunRecord]]) -> list[str]:
                 "items by times that are 128 seconds apart, and not by those of the data."
             )
     return notes
+
+
+def of_other_sources(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a line about each source domain and modality that runs on equal parts have read otherwise.
+
+    Args:
+        runs: the runs; one of an earlier version, or without such data, is passed over.
+    """
+    first: dict[str, RunRecord] = {}
+    told: dict[str, list[str]] = {}
+    for run in runs:
+        mine = run.result.get("beside_parts") or {}
+        for name in mine:
+            other = first.setdefault(name, run)
+            if differences(other.result["beside_parts"], {name: mine[name]}).get(name):
+                told.setdefault(name, [other.path.name]).append(run.path.name)
+    return [
+        (
+            f"Not only the methods differ: {name.removeprefix('features ')!r}, features of items, are others, "
+            "or in another order of items, in "
+            if name.startswith("features ")
+            else "Not only the methods differ: the source domain has other ratings in "
+        )
+        + f"{names[0]} and in {', '.join(names[1:3])}{' and others' if len(names) > 3 else ''}."
+        for name, names in told.items()
+    ]
 
 
 def of_one_meaning(metrics: Sequence[str], runs: Sequence[RunRecord]) -> tuple[list[str], list[str]]:

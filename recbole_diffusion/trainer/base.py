@@ -87,6 +87,10 @@ class RunMixin(Evaluating):
         steps = f"{batches:,} batch{'' if batches == 1 else 'es'} per epoch"
         return f"training: {counted(rows, 'row')}, {steps}, {counted(trained, 'parameter')}"
 
+    def batches_per_epoch(self, train_data: Any) -> int:
+        """Return the number of batches of an epoch of the run, given its training loader."""
+        return len(train_data)
+
     def count_rows(self, train_data: Any) -> int:
         """Return the number of rows of a training loader in an epoch."""
         return len(train_data._dataset)

@@ -237,6 +237,10 @@ class StagedTrainer(RunMixin, _StageSteps):
         inner = 0 <= self.number < len(self.stages) - 1
         return self.folder.path / f"{self.stages[self.number].name}.pt" if inner else self.folder.best
 
+    def batches_per_epoch(self, train_data: Any) -> int:
+        """Return the batches of the last stage, whose rows are users or ratings as it says."""
+        return len(self._loader) if self.stages and not self.scores_only else len(train_data)
+
     def count_rows(self, train_data: StageLoader) -> int:
         """Return the rows of the stage."""
         return len(train_data.rows)

@@ -148,6 +148,14 @@ def test_categories_in_one_list_are_words_and_not_letters(tmp_path):
     assert amazon.read_texts(path, ("a", "b")) == ["Baby Toys", "Baby Toys"]
 
 
+def test_the_first_text_of_a_product_counts(tmp_path):
+    path = tmp_path / "meta.json.gz"
+    rows = [{"asin": "a"}, {"asin": "a", "title": "a soft blanket"}, {"asin": "a", "brand": "later"}]
+    with gzip.open(path, "wt") as stream:
+        stream.writelines(f"{row!r}\n" for row in rows)
+    assert amazon.read_texts(path, ("a",)) == ["a soft blanket"]
+
+
 def test_split_is_mmrec_rule():
     counts = {
         5: (3, 1, 1),

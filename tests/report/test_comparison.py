@@ -238,3 +238,20 @@ def test_a_method_without_users_on_one_of_two_parts_is_named_as_not_tested(write
         np.savez_compressed(path / "user_metrics.npz", **columns, **users)
         runs.append(read_run(path))
     assert "Not tested, since recall@20 was not stored per user: B." in compare(runs).about_p
+
+
+def test_runs_that_read_another_source_or_other_features_are_told(make_run):
+    def beside(ratings="a", image="b"):
+        source = {"rows": 9, "fingerprint": "1" * 16, "columns": {"rating": ratings}}
+        return {"source": source, "features image": {"rows": 4, "fingerprint": image}}
+
+    runs = [
+        make_run("one", model="EMCDR", beside_parts=beside()),
+        make_run("two", model="CMF", beside_parts=beside()),
+        make_run("earlier", model="TGT"),
+    ]
+    assert not [note for note in compare(runs, test="none").notes if "Not only the methods" in note]
+    runs.append(make_run("three", model="SSCDR", beside_parts=beside(ratings="c", image="d")))
+    notes = compare(runs, test="none").notes
+    assert "Not only the methods differ: the source domain has other ratings in one and in three." in notes
+    assert any("'image', features of items, are others" in note for note in notes)

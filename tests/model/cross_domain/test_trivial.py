@@ -5,8 +5,10 @@ import torch
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.report.comparison import compare
+from recbole_diffusion.report.runs import read_run
 from recbole_diffusion.testing import FAST, Built
-from recbole_diffusion.testing.two_domains import write_ratings
+from recbole_diffusion.testing.two_domains import read_ratings, write_ratings
 
 
 def test_everything_is_the_mean_of_the_training_ratings(two_domains):
@@ -115,3 +117,22 @@ def test_generous_users_of_the_source_are_generous_in_the_target(two_domains, tm
 def test_without_biases_there_is_nothing_to_regress_on(two_domains):
     with pytest.raises(UsageError, match="leave bias at True"):
         run("SourceRegression", two_domains.name, overrides={**two_domains.overrides, "bias": False})
+
+
+def test_a_result_has_the_batches_of_the_last_stage(two_domains, tmp_path):
+    options = {**two_domains.overrides, **FAST, "epochs": 1, "mf_epochs": 1, "train_batch_size": 30}
+    result = run("SourceRegression", overrides={**options, "run_dir": str(tmp_path / "run")})
+    users = result["diagnostics"]["domains"]["train_users"]
+    assert 30 < users <= 60 and result["batches_per_epoch"] == 2  # of users, not of their ratings
+
+
+def test_runs_on_another_source_are_told_beside_equal_parts(two_domains, tmp_path):
+    runs = [tmp_path / name for name in ("before", "same", "after")]
+    for model, folder in zip(("ItemMean", "GlobalMean", "SourceOffset"), runs, strict=True):
+        if folder.name == "after":
+            rows = read_ratings(two_domains.data_path, "books")
+            write_ratings(two_domains.data_path, "books", [(*row[:2], "3") for row in rows])
+        run(model, overrides={**two_domains.overrides, "run_dir": str(folder)})
+    found = [read_run(folder) for folder in runs]
+    assert not [note for note in compare(found[:2]).notes if "source" in note]
+    assert "the source domain has other ratings in before and in after." in " ".join(compare(found).notes)
