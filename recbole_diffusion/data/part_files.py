@@ -45,8 +45,24 @@ def require_files(config: Any) -> None:
             else []
         )
         near = "" if folder.is_dir() else did_you_mean(name, [*beside, "ml-100k"])
+        if len(there := _parts_there(folder, name)) > 1:
+            raise UsageError(
+                f"data set {name!r}: {', '.join(missing)} missing in {where}, which has the parts "
+                f'{", ".join(there)}; name those to use, as --benchmark_filename="[{", ".join(there)}]"'
+            )
         raise UsageError(
             f"data set {name!r} is not there: {', '.join(missing)} missing in {where}{near}. Put RecBole "
             f"atomic files there, or name the folder that holds {name}/ with --data_path; 'ml-100k' needs no "
             "files"
         )
+
+
+def _parts_there(folder: Path, name: str) -> list[str]:
+    """Return the names of the parts that a folder has files of, train and valid first."""
+    files = [path.name.removesuffix(".parquet") for path in folder.glob(f"{name}.*.inter*")]
+    parts = {
+        one.removeprefix(f"{name}.").removesuffix(".inter")
+        for one in files
+        if one.endswith(".inter") and one != f"{name}.inter"
+    }
+    return sorted(parts, key=lambda part: ({"train": 0, "valid": 1}.get(part, 2), part))

@@ -90,6 +90,17 @@ def test_missing_files_are_named(write_parts):
     assert list(data.folder.iterdir()) == [data.folder / "toy.train.inter"]  # nothing was downloaded
 
 
+def test_parts_that_are_there_are_named_where_another_file_is_asked_for(write_parts):
+    data = write_parts(train=TRAIN, valid=VALID, test_iid=TEST, test_ood=TEST)
+    for parts, missing in ((None, "toy.inter"), (["train", "valid", "test"], "toy.test.inter")):
+        with pytest.raises(
+            UsageError,
+            match=rf"{missing} missing in .*toy, which has the parts train, valid, test_iid, test_ood; .*"
+            r'--benchmark_filename="\[train, valid, test_iid, test_ood\]"',
+        ):
+            loaded(data, benchmark_filename=parts)
+
+
 def test_a_missing_folder_names_the_nearest(write_parts):
     data = write_parts("books", train=TRAIN, test=TEST)
     config = Config("BPR", "boks", overrides={**data.overrides, **SMALL})
