@@ -166,6 +166,20 @@ def _load_weights(prepared: Prepared, path: Path) -> None:
         trainer.load_weights(state, path)
     if told := trainer.changed_data(state):
         logger.warning("%s was trained on other data: %s", path, told)
+        earlier = state.get("data") or {}
+        others = any(
+            earlier[name]["fingerprint"] != part["fingerprint"]
+            for name, part in trainer.data.items()
+            if name in earlier and (name == "train" or name in prepared.held_out)
+        )
+        if kept is None and others:
+            rows = "the cold users of today" if hasattr(prepared.dataset, "source") else "held-out rows of today"
+            logger.warning(
+                "the run of %s has kept no rows, so that %s may be among what it was trained on: then metrics "
+                "are not those of unseen ones; with another seed train without these weights, or give the "
+                "seed of that run",
+                *(path, rows),
+            )
     prepared.seen = {} if kept is None else seen_before(kept, prepared.held_out)
     for part, rows in prepared.seen.items():
         if rows:

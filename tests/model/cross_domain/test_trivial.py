@@ -126,6 +126,17 @@ def test_a_result_has_the_batches_of_the_last_stage(two_domains, tmp_path):
     assert 30 < users <= 60 and result["batches_per_epoch"] == 2  # of users, not of their ratings
 
 
+def test_weights_of_other_cold_users_are_told_to_have_seen_those_of_today(two_domains, tmp_path, caplog):
+    options = {**two_domains.overrides, **FAST, "epochs": 1, "mf_epochs": 1}
+    run("EMCDR", overrides={**options, "run_dir": str(tmp_path / "first")})
+    again = {**options, "load_checkpoint": str(tmp_path / "first" / "best.pt")}
+    told = "the cold users of today may be among what it was trained on"
+    run("EMCDR", overrides={**again, "run_dir": str(tmp_path / "same")})
+    assert told not in caplog.text
+    run("EMCDR", overrides={**again, "cold_seed": 5, "run_dir": str(tmp_path / "other")})
+    assert told in caplog.text
+
+
 def test_runs_on_another_source_are_told_beside_equal_parts(two_domains, tmp_path):
     runs = [tmp_path / name for name in ("before", "same", "after")]
     for model, folder in zip(("ItemMean", "GlobalMean", "SourceOffset"), runs, strict=True):
