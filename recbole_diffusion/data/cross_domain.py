@@ -82,7 +82,7 @@ def domain_config(config: Any, name: str) -> Any:
 
 
 def unloaded(config: Any, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the columns of interactions that a domain does not read, by its block or by the run's options."""
+    """Return the columns of interactions that a domain does not read, by its block or by the run."""
     given = block.get("unload_col") or config.given.get("unload_col") or {}
     return tuple(given.get("inter") or ())
 

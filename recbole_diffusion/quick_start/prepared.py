@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -166,20 +167,8 @@ def _load_weights(prepared: Prepared, path: Path) -> None:
         trainer.load_weights(state, path)
     if told := trainer.changed_data(state):
         logger.warning("%s was trained on other data: %s", path, told)
-        earlier = state.get("data") or {}
-        others = any(
-            earlier[name]["fingerprint"] != part["fingerprint"]
-            for name, part in trainer.data.items()
-            if name in earlier and (name == "train" or name in prepared.held_out)
-        )
-        if kept is None and others:
-            rows = "the cold users of today" if hasattr(prepared.dataset, "source") else "held-out rows of today"
-            logger.warning(
-                "the run of %s has kept no rows, so that %s may be among what it was trained on: then metrics "
-                "are not those of unseen ones; with another seed train without these weights, or give the "
-                "seed of that run",
-                *(path, rows),
-            )
+        if kept is None:
+            _tell_what_may_be_seen(prepared, state.get("data") or {}, path)
     prepared.seen = {} if kept is None else seen_before(kept, prepared.held_out)
     for part, rows in prepared.seen.items():
         if rows:
@@ -188,6 +177,27 @@ def _load_weights(prepared: Prepared, path: Path) -> None:
                 "items; a split by time (eval_args.order TO) leaves the newest rows to the test",
                 *(rows, counted(len(prepared.held_out[part]), "row"), part, agreeing(rows, "are"), path),
             )
+
+
+def _tell_what_may_be_seen(prepared: Prepared, earlier: Mapping[str, Any], path: Path) -> None:
+    """Warn where the run of a checkpoint, which has kept no rows, had other parts than today's.
+
+    Args:
+        prepared: the run that begins.
+        earlier: fingerprints of the data that the checkpoint was trained on, by part.
+        path: the checkpoint.
+    """
+    parts = [
+        name for name in ("train", *prepared.held_out) if name in earlier and name in prepared.trainer.data
+    ]
+    if all(earlier[name]["fingerprint"] == prepared.trainer.data[name]["fingerprint"] for name in parts):
+        return
+    divided = getattr(prepared.dataset, "source", None) is not None
+    logger.warning(
+        "the run of %s has kept no rows, so that %s of today may be among what it was trained on: metrics are "
+        "then not those of unseen ones; give the seed of that run, or train without its weights",
+        *(path, "the cold users" if divided else "held-out rows"),
+    )
 
 
 def keep_rows(prepared: Prepared) -> None:

@@ -165,16 +165,15 @@ def of_other_sources(runs: Sequence[RunRecord]) -> list[str]:
             other = first.setdefault(name, run)
             if differences(other.result["beside_parts"], {name: mine[name]}).get(name):
                 told.setdefault(name, [other.path.name]).append(run.path.name)
-    return [
-        (
-            f"Not only the methods differ: {name.removeprefix('features ')!r}, features of items, are others, "
-            "or in another order of items, in "
-            if name.startswith("features ")
-            else "Not only the methods differ: the source domain has other ratings in "
-        )
-        + f"{names[0]} and in {', '.join(names[1:3])}{' and others' if len(names) > 3 else ''}."
-        for name, names in told.items()
-    ]
+    notes = []
+    for name, names in told.items():
+        what = "the source domain has other ratings in"
+        if name.startswith("features "):
+            modality = name.removeprefix("features ")
+            what = f"{modality!r}, features of items, are others, or in another order of items, in"
+        some = f"{', '.join(names[1:3])}{' and others' if len(names) > 3 else ''}"
+        notes.append(f"Not only the methods differ: {what} {names[0]} and in {some}.")
+    return notes
 
 
 def of_one_meaning(metrics: Sequence[str], runs: Sequence[RunRecord]) -> tuple[list[str], list[str]]:

@@ -86,8 +86,8 @@ def _refuse_options_of_one_run(config: Config, settings: SweepOptions) -> None:
         )
     if settings.resplit and config.final_config_dict.get("cold_seed") is not None:
         raise UsageError(
-            f"cold_seed {config['cold_seed']} fixes the cold users of every run, while resplit draws them with "
-            "each final seed; leave one of them out"
+            f"cold_seed {config['cold_seed']} fixes the cold users of every run, while resplit draws them "
+            "with each final seed; leave one of them out"
         )
 
 

@@ -316,7 +316,7 @@ def test_the_last_of_two_ratings_is_that_of_the_file_where_times_are_left_out(ti
     header, first, *rest = path.read_text().splitlines()
     user, item, _, when = first.split("\t")
     earlier = "\t".join([user, item, "1", str(int(when) - 100)])
-    path.write_text("\n".join([header, "\t".join([user, item, "5", when]), *rest, earlier]) + "\n")
+    path.write_text("\n".join([header, f"{user}\t{item}\t5\t{when}", *rest, earlier]) + "\n")
     for unload_col, rating in ((None, 5), ({"inter": ["timestamp"]}, 1)):
         block = {"dataset": "films", "rm_dup_inter": "last", "unload_col": unload_col}
         config = Config(

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from recbole_diffusion.compat import InputType
+from recbole_diffusion.data.cold_start import first_records
 from recbole_diffusion.data.cross_domain import Ratings, describe, ratings_of
 from recbole_diffusion.model.base import InnerProducts, Recommender
 from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixShape, derived_seed
@@ -138,7 +139,7 @@ class ColdStartRecommender(Recommender):
     def _forget(self) -> None:
         self._item_side: tuple[Tensor, Tensor] | None = None
         self._warm_vectors: tuple[Tensor, Tensor] | None = None
-        self._readout: OrdinalReadout | None = None
+        self._readouts: dict[bool, OrdinalReadout] = {}  # by whether it is for warm-started users
 
     def _items(self) -> tuple[Tensor, Tensor]:
         """Return :meth:`item_side` without gradient; in evaluation it is computed once."""
@@ -224,17 +225,24 @@ class ColdStartRecommender(Recommender):
             items: target item ids, long [pairs].
             scores: predicted ratings, [pairs].
         """
-        if self._readout is None:
-            self._readout = self._fitted_readout()
-        return self._readout.probabilities(users, scores)
+        warm = self.warm and self._warm_start is not None
+        if warm not in self._readouts:
+            self._readouts[warm] = self._fitted_readout(warm)
+        return self._readouts[warm].probabilities(users, scores)
 
     def as_cold(self, users: Tensor) -> Tensor:
         """Return the vectors that training users would have if they were cold, [batch, width]."""
         return self.cold_vectors(users)
 
     @torch.no_grad()
-    def _fitted_readout(self) -> OrdinalReadout:
-        """Return the read-out, fitted on the target ratings of training users as if these were cold."""
+    def _fitted_readout(self, warm: bool) -> OrdinalReadout:
+        """Return the read-out, fitted on the target ratings of training users as if these were cold.
+
+        Args:
+            warm: whether it is for users after a warm start, whose predictions know their bias already.
+                Training users are then warm-started too, by the same share of their ratings, and it is
+                fitted on the others.
+        """
         device = self.source_of.device
         style = source_style(self.source_ratings, self.source_shape.n_users, self.source_shape.n_items)
         users = self.shared.to(device)
@@ -247,9 +255,20 @@ class ColdStartRecommender(Recommender):
             for column in (self.ratings.users, self.ratings.items, self.ratings.ratings)
         )
         items, offsets = self._items()
-        # ``shared`` ascends, so that a user's place in it is a row of the vectors.
-        vectors = self.as_cold(users)[torch.searchsorted(users, who)]
-        scores = (vectors * items[which]).sum(1) + offsets[which]
+        vectors = self.as_cold(users)
+        if warm:
+            draw = derived_seed(self.seed, "read-out", "warm start")
+            first = torch.from_numpy(
+                first_records(who.cpu().numpy(), None, self.options.warm_start_share, draw)
+            ).to(device)
+            learned, others = (Ratings(who[rows], which[rows], ratings[rows]) for rows in (first, ~first))
+            assert self._warm_start is not None
+            start = WarmStart(learned, others, self._warm_start.l2, self.scale)
+            cold = vectors
+            _, vectors = start.vectors(lambda some: cold[torch.searchsorted(users, some)], items, offsets)
+            users, (who, which, ratings) = start.users, (others.users, others.items, others.ratings)
+        # ``users`` ascend, so that a user's place among them is a row of the vectors.
+        scores = (vectors[torch.searchsorted(users, who)] * items[which]).sum(1) + offsets[which]
         counts = torch.bincount(self.ratings.items, minlength=self.n_items).to(device)[which]
         # An item's offset is held by a penalty of about SHRINKAGE more ratings.
         leverage = 1 / (counts + SHRINKAGE) if self.items_are_fitted else torch.zeros_like(scores)

@@ -1,6 +1,7 @@
 """The ordinal read-out and DiffCDR's level factors, against hand computations and plain forms."""
 
 import math
+import random
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ from recbole_diffusion.quick_start import run
 from recbole_diffusion.testing import FAST
 from recbole_diffusion.testing.built import StagedBuilt
 from recbole_diffusion.testing.histories import histories_of
-from recbole_diffusion.testing.two_domains import make_two_domains
+from recbole_diffusion.testing.two_domains import make_two_domains, write_ratings
 
 STARS = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
 LEVELS = {**FAST, "readout": "ordinal", "levels": True, "hidden_size": 16, "evaluations": 3}
@@ -222,3 +223,35 @@ def test_cmf_reads_out_training_users_by_their_source_ratings_alone(domains):
         model.factors.users[users] += 1.0
     assert torch.equal(model.as_cold(users), before)
     assert not torch.allclose(before, seen)
+
+
+def test_after_a_warm_start_ratings_are_read_out_as_of_warm_started_users(tmp_path):
+    # Users differ in their bias alone, which the source tells and two ratings of the target tell again.
+    draw = random.Random(1)
+    users = {f"u{user}": draw.gauss(0, 0.8) for user in range(120)}
+    for name in ("books", "films"):
+        quality = [draw.gauss(0, 0.4) for _ in range(24)]
+        rows = [
+            (user, f"i{item}", min(5, max(1, round(3.3 + bias + quality[item] + draw.gauss(0, 0.5)))))
+            for user, bias in users.items()
+            for item in draw.sample(range(24), 10)
+        ]
+        write_ratings(tmp_path, name, rows)
+    options = {
+        **FAST,
+        "data_path": str(tmp_path),
+        "source_domain": {"dataset": "books"},
+        "target_domain": {"dataset": "films"},
+        "rating_scale": [1, 5],
+        "readout": "ordinal",
+        "mf_epochs": 60,
+        "mf_learning_rate": 0.02,
+        "learning_rate": 0.01,
+        "epochs": 20,
+        "seed": 1,
+        "topk": [5],
+    }
+    result = run("EMCDR", "pair", overrides={**options, "run_dir": str(tmp_path / "run")})
+    cold, warm = result["test_cold"], result["test_warm"]
+    assert warm["rated_raw_rmse"] < 0.9 * cold["rated_raw_rmse"]  # the warm start tells something new
+    assert warm["rated_rmse"] < 1.05 * cold["rated_rmse"]  # 1.09 by the read-out of cold users
