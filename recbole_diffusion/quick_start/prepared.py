@@ -194,8 +194,8 @@ def _tell_what_may_be_seen(prepared: Prepared, earlier: Mapping[str, Any], path:
         return
     divided = getattr(prepared.dataset, "source", None) is not None
     logger.warning(
-        "the run of %s has kept no rows, so that %s of today may be among what it was trained on: metrics are "
-        "then not those of unseen ones; give the seed of that run, or train without its weights",
+        "the run of %s has kept no rows, so that %s of today may be among what it was trained on: metrics "
+        "are then not those of unseen ones; give the seed of that run, or train without its weights",
         *(path, "the cold users" if divided else "held-out rows"),
     )
 
