@@ -152,9 +152,9 @@ def test_level_share_mixes_the_read_out_with_the_mean_over_samples(domains):
     model = built(domains, **LEVELS, level_share=0.25, samples=3, start="mean", guidance=1.0)
     users, items = model.shared[[0, 0, 4]], torch.tensor([3, 8, 5])
     scores = torch.tensor([2.0, 3.0, 4.0])
-    model._readout = model._fitted_readout()
+    model._readouts[False] = model._fitted_readout(warm=False)
     model.ema_alignment.copy.levels.matrix.weight.data.copy_(torch.rand(2, 2))
-    expected = 0.75 * model._readout.probabilities(users, scores)
+    expected = 0.75 * model._readouts[False].probabilities(users, scores)
     generator = torch.Generator().manual_seed(derived_seed(model.seed, "samples"))
     with torch.no_grad():
         for draw in torch.randn(3, model.diffused_width, generator=generator):
