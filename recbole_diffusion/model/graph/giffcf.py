@@ -45,6 +45,14 @@ def step_network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(TIME_SIZE, TIME_SIZE), nn.SiLU(), nn.Linear(TIME_SIZE, 1))
 
 
+def _as_keras(model: nn.Module) -> None:
+    """Begin all linear layers as those of the authors' code, in Keras: uniform by Glorot, without biases."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
 class GiffCF(RowModel):
     """A user's row x is smoothed, F_t x = x + alpha (t / T) (S x - x), and restored by a denoiser.
 
@@ -76,6 +84,7 @@ class GiffCF(RowModel):
         nn.init.zeros_(self.table.data[0])  # padding
         self.of_vectors, self.of_items = Mixer(3), Mixer(4)
         self.step_of_vectors, self.step_of_items = step_network(), step_network()
+        _as_keras(self)
         # Of the steps 0..T, [T + 1, TIME_SIZE].
         table = sinusoidal_embedding(torch.arange(o.steps + 1), TIME_SIZE)
         self.register_buffer("step_table", table, persistent=False)

@@ -156,6 +156,19 @@ def test_smoothing_of_three_users_is_the_rows_worked_out_by_hand(tmp_path):
     np.testing.assert_allclose(found, [0.615461, 0.625805, 0.44134, 0.30476], atol=2e-6)
 
 
+def test_the_networks_begin_as_those_of_keras(tmp_path):
+    """The authors' framework draws by Glorot and begins without biases; torch does neither."""
+    model = built_of_rows(tmp_path, "GiffCF", X)[0].model
+    layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)]
+    assert len(layers) == 8
+    assert all(not layer.bias.any() for layer in layers)
+    bounds = [(6 / (layer.in_features + layer.out_features)) ** 0.5 for layer in layers]
+    shares = [layer.weight.abs().max().item() / bound for layer, bound in zip(layers, bounds, strict=True)]
+    assert max(shares) <= 1
+    of_torch = [layer.in_features**-0.5 / bound for layer, bound in zip(layers, bounds, strict=True)]
+    assert shares[4] > 0.95 > of_torch[4]  # 400 weights of the first network of the step
+
+
 def test_a_step_smooths_by_its_share_of_alpha(tmp_path, monkeypatch):
     """F_1 x and F_3 x of row 0, as the denoiser meets them in training and at the beginning of the chain."""
     built, _, ids = built_of_rows(tmp_path, "GiffCF", X)
