@@ -6,6 +6,7 @@ from typing import Any
 from recbole_diffusion.data import labelled
 from recbole_diffusion.data.table_file import file_or_table
 from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.storage.properties import dataset_values
 
 
 def selects_on_test(config: Any) -> bool:
@@ -38,6 +39,7 @@ def require_files(config: Any) -> None:
     files = [folder / f"{name}.{part}.inter" for part in parts or ()] or [folder / f"{name}.inter"]
     missing = [file.name for file in files if not file_or_table(file).is_file()]
     if missing and labelled.labelled_file(config) is None:
+        _refuse_pair(name)
         where = folder if folder.is_dir() else f"{folder} (no such folder)"
         beside = (
             [entry.name for entry in folder.parent.iterdir() if entry.is_dir()]
@@ -54,6 +56,21 @@ def require_files(config: Any) -> None:
             f"data set {name!r} is not there: {', '.join(missing)} missing in {where}{near}. Put RecBole "
             f"atomic files there, or name the folder that holds {name}/ with --data_path; 'ml-100k' needs no "
             "files"
+        )
+
+
+def _refuse_pair(name: str) -> None:
+    """Refuse the name of two domains where one data set is read.
+
+    Raises:
+        UsageError: it is one.
+    """
+    domains = [dataset_values(name).get(f"{side}_domain") or {} for side in ("source", "target")]
+    names = [one["dataset"] for one in domains if one.get("dataset")]
+    if len(names) == 2:
+        raise UsageError(
+            f"{name!r} is a pair of domains, {names[0]} and {names[1]}, which only models of cold users take "
+            f"(--model=DiffCDR); name one of them, as --dataset={names[1]}"
         )
 
 

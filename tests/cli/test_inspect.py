@@ -268,6 +268,7 @@ def test_json_and_page_and_pictures_have_the_same_numbers(shop, tmp_path, printe
         (["inspect"], "no arguments given"),
         (["inspect", "--output=a.txt"], "--dataset is missing"),
         (["inspect", "--dataset=shp"], r"data set 'shp' is not there"),
+        (["inspect", "--dataset=douban_book_music"], "is a pair of domains, douban_book and douban_music"),
         (["inspect", "--dataset=shop", "--model=BPR"], "inspect takes no --model"),
         (["inspect", "--dataset=shop", "--shfit=temporal"], "did you mean 'shift'"),
         (["inspect", "--dataset=shop", "--output=a.pdf"], "no known ending"),
