@@ -8,23 +8,15 @@ two counts. Of a model with a first stage, the encoder of DDRM and HDRM, it is a
 encoders are rows of their own. ``--rows`` keeps finished rows, so that a stopped page goes on.
 """
 
-import contextlib
-import io
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks._page import machine, page_parser, show_page, stack, table_head
+from benchmarks._page import machine, stack, table_head
+from benchmarks._row_processes import main_of_rows
 
-HERE = Path(__file__).resolve().parent.parent
 EPOCHS = 2
 SPLIT = ["train_fit", "valid", "test"]
 
@@ -76,7 +68,7 @@ OF_MODEL = {
 # In the process of a row.
 
 
-def cost(table: Table, name: str, data_path: str) -> dict[str, Any]:
+def cost(name: str, dataset: str, data_path: str) -> dict[str, Any]:
     """Return the processor seconds of an epoch and of the rest of a run, and its peak memory."""
     from recbole_diffusion.quick_start import run
     from recbole_diffusion.storage.memory import peak_memory_mib
@@ -90,6 +82,7 @@ def cost(table: Table, name: str, data_path: str) -> dict[str, Any]:
         clock.append(time.process_time() - begun)
         return found
 
+    table = next(one for one in TABLES if one.dataset == dataset)
     model, _, other = name.partition("/")
     options = {**table.options, "data_path": data_path, "use_gpu": False, "report_groups": 0}
     options |= {"epochs": EPOCHS, "eval_step": EPOCHS, "state": "ERROR"}
@@ -98,47 +91,18 @@ def cost(table: Table, name: str, data_path: str) -> dict[str, Any]:
         options["negative_sampler" if model == "LightGCN" else "backbone"] = other
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(RunMixin, "_train_epoch", timed):
         begun = time.process_time()
-        result = run(model, table.dataset, overrides={**options, "run_dir": f"{folder}/run"})
+        result = run(model, dataset, overrides={**options, "run_dir": f"{folder}/run"})
         rest = time.process_time() - begun - sum(clock)
-    found = {"epoch": min(clock[-EPOCHS:]), "rest": rest, "peak_mib": peak_memory_mib()}
-    found |= {"batches": result["batches_per_epoch"], "batch": result["train_batch_size"]}
+    found = {"dataset": dataset, "model": name, "epoch": min(clock[-EPOCHS:]), "rest": rest}
+    found |= {
+        "peak_mib": peak_memory_mib(),
+        "batches": result["batches_per_epoch"],
+        "batch": result["train_batch_size"],
+    }
     return found | {"parameters": result["parameters"]}
 
 
 # The page.
-
-
-def rows_of(data_path: str, only: set[str], kept: Path | None) -> Iterator[dict[str, Any]]:
-    """Yield the rows, those of ``kept`` without computing them again."""
-    stored = kept.read_text(encoding="utf-8").splitlines() if kept and kept.is_file() else []
-    done = {(row["dataset"], row["model"]): row for row in map(json.loads, stored)}
-    for number, table in enumerate(TABLES):
-        for name in table.models.split():
-            row = done.get((table.dataset, name))
-            if row is None and only and not {name, table.dataset} & only:
-                continue
-            if row is None:
-                found = in_a_process(number, name, data_path)
-                row = {"dataset": table.dataset, "model": name, **found}
-                if kept:
-                    with kept.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(row) + "\n")
-            yield row
-
-
-def in_a_process(number: int, name: str, data_path: str) -> dict[str, Any]:
-    """Return what :func:`cost` finds in a process of one thread."""
-    words = ["--row", str(number), name, data_path]
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.system_costs", *words],
-        cwd=HERE,
-        env={**os.environ, **threads},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return json.loads(ended.stdout.splitlines()[-1])
 
 
 def page(rows: list[dict[str, Any]]) -> list[str]:
@@ -147,7 +111,7 @@ def page(rows: list[dict[str, Any]]) -> list[str]:
         "# What an epoch of each trained system costs",
         "",
         "- Command: `python -m benchmarks.system_costs --data_path=DATA`",
-        f"- Machine: {machine('two rows at a time')}; {stack()}",
+        f"- Machine: {machine('shared with other work')}; {stack()}",
         "- Defaults of each model, one thread. *Epoch*: processor seconds, the shorter of two epochs.",
         "  *The rest*: loading, building, the ranking of validation and test by all users, and the",
         "  files. *Peak*: memory of the process. Epochs are not alike: that of DiffRec is a row for",
@@ -169,22 +133,9 @@ def page(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    """Write the page, or with ``--row`` the JSON of one process."""
-    if sys.argv[1:2] == ["--row"]:
-        number, name, data_path = sys.argv[2:]
-        sys.argv = sys.argv[:1]  # RecBole reads it in places
-        with contextlib.redirect_stdout(io.StringIO()):
-            found = cost(TABLES[int(number)], name, data_path)
-        print(json.dumps(found))
-        return
-    parser = page_parser(__doc__)
-    parser.add_argument("--data_path", required=True, help="folder of the data sets")
-    parser.add_argument("--rows", type=Path, help="file of finished rows, JSON lines")
-    parser.add_argument("--only", default="", help="models or data sets to compute, by commas")
-    given = parser.parse_args()
-    data_path = str(Path(given.data_path).resolve())
-    only = {one for one in given.only.split(",") if one}
-    show_page(page(list(rows_of(data_path, only, given.rows))), given.output)
+    """Write the page, or with ``--row`` the JSON of one row."""
+    wanted = [(table.dataset, name) for table in TABLES for name in table.models.split()]
+    main_of_rows("benchmarks.system_costs", __doc__, wanted, cost, page)
 
 
 if __name__ == "__main__":

@@ -9,24 +9,16 @@ validation part in it, as TV-Diff's authors train. ``--rows`` keeps finished row
 on.
 """
 
-import contextlib
-import io
 import itertools
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks._page import machine, page_parser, show_page, stack, table_head
+from benchmarks._page import machine, stack, table_head
+from benchmarks._row_processes import main_of_rows
 
-HERE = Path(__file__).resolve().parent.parent
 DATA = ("lastfm", "amazon-beauty", "gowalla")
 USERS = 3000
 SWEEPS = 10  # of IALS, while a setting is chosen
@@ -172,33 +164,6 @@ def measured(name: str, dataset: str, overrides: dict[str, Any]) -> dict[str, An
 # The page.
 
 
-def rows_of(data_path: str, only: set[str], kept: Path | None) -> Iterator[dict[str, Any]]:
-    """Yield the rows, those of ``kept`` without computing them again; a row is a process of one thread."""
-    stored = kept.read_text(encoding="utf-8").splitlines() if kept and kept.is_file() else []
-    done = {(row["dataset"], row["model"]): row for row in map(json.loads, stored)}
-    wanted = [(one, name) for one in DATA for name in (GOWALLA if one == "gowalla" else GRIDS)]
-    for dataset, name in wanted:
-        row = done.get((dataset, name))
-        if row is None and not {name, dataset, f"{dataset}:{name}"} & (only or {name}):
-            continue
-        if row is None:
-            command = [sys.executable, "-m", "benchmarks.systems", "--row", name, dataset, data_path]
-            threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-            ended = subprocess.run(
-                command,
-                cwd=HERE,
-                env={**os.environ, **threads},
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            row = json.loads(ended.stdout.splitlines()[-1])
-            if kept:
-                with kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
-        yield row
-
-
 def page(rows: list[dict[str, Any]]) -> list[str]:
     """Return the lines of the page."""
     lines = [
@@ -236,21 +201,8 @@ def _short(value: Any) -> str:
 
 def main() -> None:
     """Write the page, or with ``--row`` the JSON of one row."""
-    if sys.argv[1:2] == ["--row"]:
-        name, dataset, data_path = sys.argv[2:]
-        sys.argv = sys.argv[:1]  # RecBole reads it in places
-        with contextlib.redirect_stdout(io.StringIO()):
-            row = row_of(name, dataset, data_path)
-        print(json.dumps(row))
-        return
-    parser = page_parser(__doc__)
-    parser.add_argument("--data_path", required=True, help="folder of the data sets")
-    parser.add_argument("--rows", type=Path, help="file of finished rows, JSON lines")
-    parser.add_argument("--only", default="", help="models, data sets or DATA:MODEL to compute, by commas")
-    given = parser.parse_args()
-    data_path = str(Path(given.data_path).resolve())
-    only = {one for one in given.only.split(",") if one}
-    show_page(page(list(rows_of(data_path, only, given.rows))), given.output)
+    wanted = [(one, name) for one in DATA for name in (GOWALLA if one == "gowalla" else GRIDS)]
+    main_of_rows("benchmarks.systems", __doc__, wanted, row_of, page)
 
 
 if __name__ == "__main__":
