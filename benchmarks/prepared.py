@@ -6,12 +6,13 @@ The publishers' files need a login, an agreement or gigabytes. So the pairs of a
 (the same set where there is one) are written in the form of the published file, the rest of it made up:
 columns and order of the original, zip or gzip, JSON lines or Python literals, binary records. ``prepare``
 runs as a process of its own, and what it made is held against what was given, pair by pair, and against the
-counts of the paper.
+counts of the paper. Of published splits the parts are held against those in ``DATA``, row by row.
 """
 
 import gzip
 import io
 import json
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from recbole_diffusion.prepare.recipes import RECIPES
@@ -49,6 +51,7 @@ class Given:
         write: writes the published files of these rows, shape [rows] each column, into a folder.
         options: options of ``prepare``; without filters nothing may be lost.
         exact: whether what is made must have every pair that was given.
+        split: whether its parts must be those of the set of its name in ``DATA``.
     """
 
     name: str
@@ -56,12 +59,13 @@ class Given:
     write: Callable[[pd.DataFrame, Path], None]
     options: tuple[str, ...] = ()
     exact: bool = True
+    split: bool = False
 
 
-def rows_in(data: Path, rows_of: str) -> pd.DataFrame:
+def rows_in(data: Path, rows_of: str, products: bool = True) -> pd.DataFrame:
     """Return user, item, rating (5 where a set has none), part and time, later parts later.
 
-    Items of a set with an .item file have the product ids in it.
+    Items of a set with an .item file have the product ids in it, if ``products``.
     """
     name, _, parts = rows_of.partition(": ")
     files = [f"{name}.{part}.inter" for part in parts.split(", ")] if parts else [f"{name}.inter"]
@@ -71,11 +75,9 @@ def rows_in(data: Path, rows_of: str) -> pd.DataFrame:
         table["part"] = number
     rows = pd.concat(tables, ignore_index=True)
     described = data / name / f"{name}.item"
-    if described.is_file():
-        products = pd.read_csv(described, sep="\t", dtype=str, keep_default_na=False)
-        rows["item_id"] = rows.item_id.map(
-            dict(zip(products.iloc[:, 0], products["asin:token"], strict=True))
-        )
+    if products and described.is_file():
+        known = pd.read_csv(described, sep="\t", dtype=str, keep_default_na=False)
+        rows["item_id"] = rows.item_id.map(dict(zip(known.iloc[:, 0], known["asin:token"], strict=True)))
     if "rating" not in rows:
         rows["rating"] = "5"
     rows["time"] = FIRST + rows["part"] * 1000 * DAY + np.arange(len(rows)) % 1000 * DAY
@@ -163,6 +165,67 @@ def product(category: str) -> Callable[[pd.DataFrame, Path], None]:
     return write
 
 
+Writer = Callable[[pd.DataFrame, Path], None]
+
+
+def in_rows(*names: str, between: str = "\t", end: str = "\r\n", value: bool = True) -> Writer:
+    """Return a writer of a file for each part: a row is a user, an item and what stands third."""
+
+    def write(rows: pd.DataFrame, folder: Path) -> None:
+        third = rows.columns[2] if value else None
+        for part, name in enumerate(names):
+            some = rows[rows.part == part]
+            columns = [some.user_id, some.item_id, *([some[third]] if third else [])]
+            with (folder / name).open("w", newline="") as file:
+                file.writelines(between.join(row) + end for row in zip(*columns, strict=True))
+
+    return write
+
+
+def in_lists(*names: str) -> Writer:
+    """Return a writer of a file for each part: a line is a user and the items."""
+
+    def write(rows: pd.DataFrame, folder: Path) -> None:
+        for part, name in enumerate(names):
+            with (folder / name).open("w") as file:
+                for user, items in rows[rows.part == part].groupby("user_id", sort=False).item_id:
+                    file.write(f"{user} {' '.join(items)}\n")
+
+    return write
+
+
+def gowalla_of_two(rows: pd.DataFrame, folder: Path) -> None:
+    """The rows as LightGCN's three files, the last part, of TV-Diff's authors, as a fourth."""
+    in_rows("0", "1", "tvdiff_test.txt", between=" ", value=False)(rows, folder)
+    for name in ("0", "1"):
+        (folder / name).unlink()
+    in_lists("train.txt", "valid.txt", "test.txt")(rows.assign(part=np.arange(len(rows)) % 3), folder)
+
+
+def movielens(rows: pd.DataFrame, folder: Path) -> None:
+    """All ratings in GroupLens' archive, in no order; the last part as a CSV file."""
+    in_rows("0", "1", "TESTSET_1M.csv", between=",", end="\n")(rows, folder)
+    mixed = rows.sample(frac=1, random_state=0)
+    columns = zip(mixed.user_id, mixed.item_id, mixed.rating, strict=True)
+    text = "".join(f"{user}::{item}::{rating}::978300760\n" for user, item, rating in columns)
+    with zipfile.ZipFile(folder / "ml-1m.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ml-1m/ratings.dat", text)
+
+
+def tiktok(rows: pd.DataFrame, folder: Path) -> None:
+    """Pickled matrices, and features made up."""
+    users, items = rows.user_id.astype(int), rows.item_id.astype(int)
+    shape = int(users.max()) + 1, int(items.max()) + 1
+    for part, name in enumerate(("trnMat.pkl", "valMat.pkl", "tstMat.pkl")):
+        some = rows.part == part
+        cells = np.ones(int(some.sum())), (users[some].to_numpy(), items[some].to_numpy())
+        (folder / name).write_bytes(pickle.dumps(sparse.coo_matrix(cells, shape)))
+    for modality in ("image", "audio"):
+        np.save(folder / f"{modality}_feat.npy", np.random.default_rng(0).random((shape[1], 128), np.float32))
+
+
+PAIR = "train.txt", "test.txt"
+FIT = "train_fit, valid, test"
 FOUR = "train, valid, test_iid, test_ood"
 OPEN = ("--min_user=0", "--min_item=0")
 SETS = (
@@ -179,6 +242,24 @@ SETS = (
     Given("amazon_video", "amazon_movies", reviews("Movies_and_TV")),
     Given("amazon_book", "amazon_books", reviews("Books")),
     Given("amazon_music", "douban_music", reviews("CDs_and_Vinyl")),
+    Given("lastfm", "lastfm: train, test", in_rows(*PAIR), split=True),
+    Given("amazon-beauty", "amazon-beauty: train, test", in_rows(*PAIR), split=True),
+    Given("douban-book", "douban-book: train, test", in_lists(*PAIR), split=True),
+    Given(
+        *("gowalla", "gowalla: train, valid, test", in_lists("train.txt", "valid.txt", "test.txt")),
+        split=True,
+    ),
+    Given("gowalla_tvdiff", f"gowalla_tvdiff: {FIT}", gowalla_of_two, split=True),
+    Given(
+        "ml-100k_dgrm",
+        "ml-100k_dgrm: train, test",
+        in_rows("trainset_100k.csv", "testset_100k.csv", between=",", end="\n"),
+        split=True,
+    ),
+    Given("ml-1m_dgrm", f"ml-1m_dgrm: {FIT}", movielens, split=True),
+    Given("tiktok", "tiktok: train, valid, test", tiktok, split=True),
+    Given("douban_book", "douban_book", in_rows("ratings.dat"), split=True),
+    Given("douban_music", "douban_music", in_rows("ratings.dat"), split=True),
 )
 
 
@@ -212,6 +293,8 @@ def pairs_in(folder: Path) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     rows = 0
     for file in folder.glob("*.inter"):
+        if list(folder.glob("*.train_fit.inter")) and file.name.endswith(".train.inter"):
+            continue  # train_fit and valid together
         table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False).iloc[:, :2]
         found |= set(table.itertuples(index=False, name=None))
         rows += len(table)
@@ -220,15 +303,38 @@ def pairs_in(folder: Path) -> set[tuple[str, str]]:
     return found
 
 
+def check_parts(made: Path, data: Path) -> None:
+    """Hold the rows of each part against those of the same part in ``DATA``, if it is there: first columns.
+
+    Raises:
+        RuntimeError: they differ, in order too, or no part is there.
+    """
+    compared = 0
+    for file in sorted(made.glob("*.inter")):
+        other = data / made.name / file.name
+        if other.is_file():
+            ours, theirs = (
+                pd.read_csv(one, sep="\t", dtype=str, keep_default_na=False) for one in (file, other)
+            )
+            same = np.array_equal(ours.to_numpy(), theirs[ours.columns].to_numpy())
+            if not same:
+                raise RuntimeError(f"{file.name} has other rows than {other}")
+            compared += 1
+    if not compared:
+        raise RuntimeError(f"{data / made.name} has none of the parts of {made}")
+
+
 def rows_of_table(given: Given, data: Path) -> Iterator[str]:
     """Make one set and yield its row of the table."""
     with tempfile.TemporaryDirectory() as temporary:
         source, output = Path(temporary, "source"), Path(temporary, "made")
         source.mkdir()
-        rows = rows_in(data, given.rows_of)
+        rows = rows_in(data, given.rows_of, products=not given.split)
         given.write(rows, source)
         seconds, peak, said = run(given, source, output)
         made = pairs_in(output / given.name)
+        if given.split:
+            check_parts(output / given.name, data)
         record = json.loads((output / given.name / "prepare.json").read_text(encoding="utf-8"))
     wanted = set(zip(rows.user_id, rows.item_id, strict=True))
     if not made <= wanted or (given.exact and made != wanted):
@@ -237,9 +343,10 @@ def rows_of_table(given: Given, data: Path) -> Iterator[str]:
     told = "warns" if "not the paper's" in said or "differ" in said else "agrees"
     cells = [
         *(given.name, given.rows_of.partition(":")[0], " ".join(given.options), f"{len(wanted):,}"),
-        "all" if given.exact else "filtered",
+        "its parts" if given.split else "all" if given.exact else "filtered",
         " / ".join(f"{counts[name]:,}" for name in ("users", "items", "interactions")),
-        *(f"{paper.users:,} / {paper.items:,} / {paper.interactions:,}", told),
+        f"{paper.users:,} / {paper.items:,} / {paper.interactions:,}" if paper else "",
+        told if paper else "",
         *(f"{len(rows) / 1e3:,.0f}", f"{seconds:.1f}", f"{peak:,.0f}"),
     ]
     yield f"| {' | '.join(cells)} |"
@@ -260,10 +367,13 @@ def main() -> None:
         "Real pairs of user and item, of the same set where there is one, written in the form of the",
         "published file and made into a set by `prepare`, in a process of its own. Times, texts, image",
         "features and, where a set has none, ratings are made up. Rows marked *all* keep every pair that",
-        "was given, in one part of the set and in no other; the others are filtered, by the options or",
-        "the set's own filters, and have nothing that was not given. *Paper* has the counts of the",
-        "paper's table, *says* what `prepare` says of them: only Baby's rows are all that its paper",
-        "counts, so that a warning is right everywhere else.",
+        "was given, in one part of the set and in no other; *its parts*, those of a published split,",
+        "have the rows, row by row, that the published tables were made with, the validation part that",
+        "`prepare` draws included; the others are filtered, by the options or the set's own filters, and",
+        "have nothing that was not given. *Paper* has the counts of the paper's table, *says* what",
+        "`prepare` says of them: a warning is right wherever what was given is not all that the paper",
+        "counts, as in the test parts of LastFM, Beauty and Douban-Book, here without the rows whose user",
+        "or item has no training row.",
         "",
         *table_head(
             *("set", "rows of", "options", "pairs given", "kept"),

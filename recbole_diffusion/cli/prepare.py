@@ -122,7 +122,7 @@ def _prepare(
         "licence": recipe.licence,
         "filters": filters,
         "seed": options.seed,
-        "paper": asdict(recipe.paper),
+        "paper": asdict(recipe.paper) if recipe.paper else None,
         "versions": _versions(),
     }
     folder = output / recipe.name
@@ -130,7 +130,12 @@ def _prepare(
 
 
 def _report(recipe: Recipe, made: PreparedSet, folder: Path, filters: dict[str, float]) -> None:
-    lines = [*made.lines, f"found    {made.counts}", f"paper    {recipe.paper}", f"folder   {folder}"]
+    lines = [
+        *made.lines,
+        f"found    {made.counts}",
+        f"paper    {recipe.paper or recipe.note}",
+        f"folder   {folder}",
+    ]
     sys.stdout.write("\n".join(lines) + "\n")
     logger = logging.getLogger(__name__)
     for text in made.warnings:
@@ -179,7 +184,7 @@ def _listing(output: Path) -> str:
         for file in recipe.files:
             how = "downloaded" if file.urls else "by hand, then --source=FOLDER"
             lines += [f"    source   {file.name} from {file.page} ({how})"]
-        lines += [f"    licence  {recipe.licence}", f"    paper    {recipe.paper}"]
+        lines += [f"    licence  {recipe.licence}", f"    paper    {recipe.paper or recipe.note}"]
     return "\n".join([*lines, f"make one: {command_line('prepare', 'NAME')} (--help says more)"]) + "\n"
 
 

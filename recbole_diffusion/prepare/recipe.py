@@ -61,7 +61,7 @@ class PreparedSet:
 
 
 class Kind(Protocol):
-    """A way to make a set: ``ShiftedSet``, ``MultimodalSet`` or ``RatingDomain``."""
+    """A way to make a set: ``ShiftedSet``, ``MultimodalSet``, ``RatingDomain``, ``PublishedSplit``, ..."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ class Recipe:
         files: the published files.
         licence: the terms of use of the files.
         kind: how it is made.
-        paper: the counts of the paper's table.
+        paper: the counts of the paper's table, None if it has none.
         note: what is known about the difference between the paper's counts and ours.
         filters: the paper's value of each filter option, by name.
         tolerance: allowed difference to the paper's counts, which may be rounded.
@@ -115,7 +115,7 @@ class Recipe:
     files: tuple[SourceFile, ...]
     licence: str
     kind: Kind
-    paper: Counts
+    paper: Counts | None
     note: str
     filters: Mapping[str, float] = field(default_factory=dict, hash=False)
     tolerance: int = 0
@@ -131,7 +131,9 @@ class Recipe:
         return [f"{self.name}.{part}.inter" for part in self.kind.parts] or [f"{self.name}.inter"]
 
     def agrees(self, found: Counts) -> bool:
-        """Return whether counts agree with the paper's."""
+        """Return whether counts agree with the paper's, if it has any."""
+        if self.paper is None:
+            return True
         pairs = (
             (found.users, self.paper.users),
             (found.items, self.paper.items),

@@ -1,0 +1,188 @@
+"""The splits that authors publish in their repositories, with the validation parts of the published tables.
+
+Addresses name a commit where one is known, so that they keep meaning the same file. Sizes are given where the
+rows at hand, written in the form of the file, have the size that an index of public repositories has of it;
+nothing was downloaded to verify it.
+"""
+
+from recbole_diffusion.prepare.matrices import MatrixSet
+from recbole_diffusion.prepare.published import Part, PublishedRatings, PublishedSplit
+from recbole_diffusion.prepare.recipe import Counts, Recipe, SourceFile
+
+RAW = "https://raw.githubusercontent.com"
+IN_A_REPOSITORY = "see the repository, and the publisher of the data; for research, no redistribution here"
+
+
+def _file(
+    name: str, repository: str, commit: str, path: str, size: int | None = None, *more: str
+) -> SourceFile:
+    """Return a file of a repository, by default at one of its commits."""
+    urls = (f"{RAW}/{repository}/{commit}/{path}", *more)
+    return SourceFile(name, f"https://github.com/{repository}", urls, size)
+
+
+TVDIFF = "umsimonchen/TV-Diff"
+LASTFM_COMMIT = "d8f686314a6a9743185a00c00707808e7a04259a"
+BEAUTY_COMMIT = "948ecdfc6f974987452f672a41c698536e9bab33"
+GOWALLA_COMMIT = "7ea946e5020cb0ac92ef6d02df974bd1dbeaa11b"
+LIGHTGCNPP, LIGHTGCNPP_COMMIT = "geon0325/LightGCNpp", "a18af1e1f65dc4b6a432ce5aeaae5bbe75ac1c2e"
+LIGHTCSCF, LIGHTCSCF_COMMIT = "qingzhuyanyue/LightCSCF", "9727d131621c7bb6d6f7c497bf10044cb16ef73f"
+DGRM, DGRM_COMMIT = "OOHXWS/DGRM", "1f1801ecbed32590f9f3bb31cc68de6120b1a258"
+DTCDR, DTCDR_COMMIT = "fengzhu1/GA-DTCDR", "b9f22b3cbdc78efa3d41e1f3ea60a2c14c9be13f"
+DIFFMM, DIFFMM_COMMIT = "HKUDS/DiffMM", "1337447834aee475c1b1a59d291087e9ded9771a"
+
+ALL_ROWS = "the paper counts all rows, among them test rows of users and items without a training row"
+
+LASTFM = Recipe(
+    name="lastfm",
+    title="Last.fm listening counts (HetRec 2011), the split of TV-Diff's authors",
+    files=(
+        _file("train.txt", TVDIFF, LASTFM_COMMIT, "dataset/lastfm/train.txt", 1_030_794),
+        _file("test.txt", TVDIFF, LASTFM_COMMIT, "dataset/lastfm/test.txt"),
+    ),
+    licence=IN_A_REPOSITORY,
+    kind=PublishedSplit(Part(("train.txt",)), Part(("test.txt",)), value="play_count:float"),
+    paper=Counts(1_892, 17_632, 92_834),
+    note=ALL_ROWS,
+)
+AMAZON_BEAUTY = Recipe(
+    name="amazon-beauty",
+    title="Amazon Beauty 2014, 5-core, the split of TV-Diff's authors",
+    files=(
+        _file("train.txt", TVDIFF, BEAUTY_COMMIT, "dataset/amazon-beauty/train.txt"),
+        _file("test.txt", TVDIFF, BEAUTY_COMMIT, "dataset/amazon-beauty/test.txt"),
+    ),
+    licence=IN_A_REPOSITORY,
+    kind=PublishedSplit(Part(("train.txt",)), Part(("test.txt",)), value="timestamp:float"),
+    paper=Counts(22_364, 12_102, 198_502),
+    note="the paper counts a user and an item more than the 22,363 and 12,101 of the 5-core reviews",
+)
+DOUBAN_BOOK = Recipe(
+    name="douban-book",
+    title="Douban books, implicit, the split of LightCSCF's authors",
+    files=(
+        _file("train.txt", LIGHTCSCF, LIGHTCSCF_COMMIT, "dataset/douban-book/train.txt", 2_973_830),
+        _file("test.txt", LIGHTCSCF, LIGHTCSCF_COMMIT, "dataset/douban-book/test.txt"),
+    ),
+    licence=IN_A_REPOSITORY,
+    kind=PublishedSplit(Part(("train.txt",), lists=True), Part(("test.txt",), lists=True)),
+    paper=Counts(13_024, 22_347, 792_062),
+    note="TV-Diff's own draw of this set is not published: compare rankings of models, not digits",
+)
+_GOWALLA_FILES = (
+    _file("train.txt", LIGHTGCNPP, LIGHTGCNPP_COMMIT, "data/gowalla/train.txt", 4_132_444),
+    _file("valid.txt", LIGHTGCNPP, LIGHTGCNPP_COMMIT, "data/gowalla/valid.txt", 669_008),
+    _file(
+        *("test.txt", LIGHTGCNPP, LIGHTGCNPP_COMMIT, "data/gowalla/test.txt", None),
+        f"{RAW}/gusye1234/LightGCN-PyTorch/master/data/gowalla/test.txt",
+    ),
+)
+GOWALLA = Recipe(
+    name="gowalla",
+    title="Gowalla check-ins, LightGCN's split, with LightGCN++'s validation part out of its training part",
+    files=_GOWALLA_FILES,
+    licence=IN_A_REPOSITORY,
+    kind=PublishedSplit(
+        Part(("train.txt",), lists=True),
+        Part(("test.txt",), lists=True),
+        valid=Part(("valid.txt",), lists=True),
+        unknown=True,
+    ),
+    paper=Counts(29_858, 40_981, 1_027_370),
+    note="the paper counts all rows",
+)
+GOWALLA_TVDIFF = Recipe(
+    name="gowalla_tvdiff",
+    title="Gowalla check-ins, the test part of TV-Diff's authors; training rows are all others",
+    files=(
+        *_GOWALLA_FILES,
+        _file("tvdiff_test.txt", TVDIFF, GOWALLA_COMMIT, "dataset/gowalla/test.txt", 2_461_411),
+    ),
+    licence=IN_A_REPOSITORY,
+    kind=PublishedSplit(
+        Part(("train.txt", "valid.txt", "test.txt"), lists=True),
+        Part(("tvdiff_test.txt",)),
+        tenth="nearest",
+        rest=True,
+    ),
+    paper=Counts(29_858, 40_981, 1_027_370),
+    note="the paper counts all rows",
+)
+ML_100K_DGRM = Recipe(
+    name="ml-100k_dgrm",
+    title="MovieLens-100K, the split of DGRM's authors",
+    files=(
+        _file("trainset_100k.csv", DGRM, DGRM_COMMIT, "DGRM/dataset/ml-100k/trainset_100k.csv", 779_710),
+        _file("testset_100k.csv", DGRM, DGRM_COMMIT, "DGRM/dataset/ml-100k/testset_100k.csv", 199_463),
+    ),
+    licence="MovieLens: research, no redistribution",
+    kind=PublishedSplit(
+        Part(("trainset_100k.csv",)),
+        Part(("testset_100k.csv",)),
+        tenth="nearest",
+        value="rating:float",
+        unknown=True,
+    ),
+    paper=Counts(943, 1_682, 100_000),
+    note="the paper counts all rows",
+)
+ML_1M_DGRM = Recipe(
+    name="ml-1m_dgrm",
+    title="MovieLens-1M, the test part of DGRM's authors; training rows are all other ratings",
+    files=(
+        SourceFile(
+            "ml-1m.zip",
+            "https://grouplens.org/datasets/movielens/1m/",
+            ("https://files.grouplens.org/datasets/movielens/ml-1m.zip",),
+            md5="c4d9eecfca2ab87c1945afe126590906",
+            other_form="ratings.dat",
+        ),
+        _file("TESTSET_1M.csv", DGRM, DGRM_COMMIT, "DGRM/dataset/ml-1m/TESTSET_1M.csv"),
+    ),
+    licence="MovieLens: research, no redistribution",
+    kind=PublishedSplit(
+        Part(("ml-1m.zip",), member="ml-1m/ratings.dat"),
+        Part(("TESTSET_1M.csv",)),
+        tenth="nearest",
+        value="rating:float",
+        rest=True,
+        unknown=True,
+    ),
+    paper=Counts(6_040, 3_952, 1_000_209),
+    note="the paper's number of items is the largest of their numbers; 3,706 have a rating",
+)
+TIKTOK = Recipe(
+    name="tiktok",
+    title="TikTok short videos, the split of DiffMM's authors, with image and audio features",
+    files=tuple(
+        _file(name, DIFFMM, DIFFMM_COMMIT, f"Datasets/tiktok/{name}")
+        for name in ("trnMat.pkl", "valMat.pkl", "tstMat.pkl", "image_feat.npy", "audio_feat.npy")
+    ),
+    licence=IN_A_REPOSITORY,
+    kind=MatrixSet({"train": "trnMat.pkl", "valid": "valMat.pkl", "test": "tstMat.pkl"}, ("image", "audio")),
+    paper=None,
+    note="no table of CCDRec's counts this set",
+)
+
+
+def _douban(domain: str) -> Recipe:
+    return Recipe(
+        name=f"douban_{domain}",
+        title=f"Douban {domain}, ratings, a domain for cross-domain models, as GA-DTCDR's authors have it",
+        files=(
+            _file(
+                *("ratings.dat", DTCDR, DTCDR_COMMIT, f"Data/douban_{domain}/ratings.dat"),
+                {"book": 1_116_081, "music": 811_063}[domain],
+            ),
+        ),
+        licence=IN_A_REPOSITORY,
+        kind=PublishedRatings("ratings.dat"),
+        paper=None,
+        note="none of DiffCDR's tables counts this set",
+    )
+
+
+PUBLISHED = (
+    *(LASTFM, AMAZON_BEAUTY, DOUBAN_BOOK, GOWALLA, GOWALLA_TVDIFF, ML_100K_DGRM, ML_1M_DGRM, TIKTOK),
+    *(_douban(domain) for domain in ("book", "music")),
+)

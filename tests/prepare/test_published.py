@@ -1,0 +1,192 @@
+"""Published splits from small files in the authors' forms: parts, the rows left out, and refusals."""
+
+import json
+import re
+import zipfile
+
+import pytest
+
+from recbole_diffusion.cli.prepare import prepare
+from recbole_diffusion.errors import UsageError
+from recbole_diffusion.prepare.public_splits import PUBLISHED
+from recbole_diffusion.prepare.published import PublishedSplit
+from recbole_diffusion.quick_start import run
+
+USERS, ITEMS = 20, 24
+
+
+def likes(user):
+    """Twelve items of the user's parity, another two of them last for each user."""
+    items = [str(item) for item in range(1 + user % 2, ITEMS + 1, 2)]
+    return items[user % 12 :] + items[: user % 12]
+
+
+TRAIN = [(str(user), item) for user in range(1, USERS + 1) for item in likes(user)[:10]]
+TEST = [(str(user), item) for user in range(1, USERS + 1) for item in likes(user)[10:]]
+
+
+def rows(pairs, between, end="\n", value=None):
+    return "".join(between.join([*pair, *([value] if value else [])]) + end for pair in pairs)
+
+
+def lists(pairs):
+    found = {}
+    for user, item in pairs:
+        found.setdefault(user, []).append(item)
+    return "".join(f"{user} {' '.join(items)}\n" for user, items in found.items())
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "given").mkdir()
+    return tmp_path
+
+
+def put(folder, **texts):
+    for name, text in texts.items():
+        (folder / "given" / f"{name}.txt").write_bytes(text.encode())
+
+
+def made(folder, name, part):
+    header, *found = (folder / f"dataset/{name}/{name}.{part}.inter").read_text().splitlines()
+    return header, [tuple(row.split("\t")) for row in found]
+
+
+def record(folder, name):
+    return json.loads((folder / f"dataset/{name}/prepare.json").read_text())
+
+
+def test_rows_with_windows_line_ends_and_a_tenth_held_out(here, capsys):
+    strangers = [("99", "2"), ("1", "999")]
+    put(here, train=rows(TRAIN, "\t", "\r\n", "7"), test=rows([*TEST, *strangers], "\t", "\r\n", "7"))
+    assert prepare(["lastfm", "--source=given"]) == 0
+    header, train = made(here, "lastfm", "train")
+    assert header == "user_id:token\titem_id:token\tplay_count:float"
+    assert train == [(*pair, "7") for pair in TRAIN]
+    fit, valid = (made(here, "lastfm", part)[1] for part in ("train_fit", "valid"))
+    assert sorted(fit + valid) == sorted(train)
+    assert {user for user, *_ in valid} == {str(user) for user in range(1, USERS + 1)}
+    assert len(valid) == USERS  # one of ten
+    assert [row for row in train if row in set(fit)] == fit  # in the order of the file
+    assert made(here, "lastfm", "test")[1] == [(*pair, "7") for pair in TEST]
+    said = capsys.readouterr()
+    assert "unknown  2 test rows without their user or item in train left out" in said.out
+    assert "found    21 users, 25 items, 242 interactions" in said.out
+    assert "the paper counts all rows" in said.err
+    told = record(here, "lastfm")
+    assert told["validation"] == {"seed": 2026, "tenth": "lowest"}
+    assert (told["unknown_in_test"], told["repeated"], told["seed"]) == (2, 0, None)
+    options = {"use_gpu": False, "topk": [5], "report_groups": 0}
+    for name, words in (("honest", {}), ("paper", {"benchmark_filename": ["train", "test"]})):
+        result = run("EASE", "lastfm", overrides={**options, **words, "run_dir": name})
+        assert result["selection"] == {"honest": "validation", "paper": "test"}[name]
+
+
+def test_lists_with_a_published_validation_part(here, capsys):
+    """The part is taken as it is, and its users and items are known."""
+    held = TRAIN[::10]
+    put(here, train=lists(row for row in TRAIN if row not in held), valid=lists([*held, ("1", "77")]))
+    put(here, test=lists([*TEST, ("2", "77")]) + "20\n")
+    assert prepare(["gowalla", "--source=given"]) == 0
+    assert made(here, "gowalla", "valid") == (
+        "user_id:token\titem_id:token",
+        [held[0], ("1", "77"), *held[1:]],
+    )
+    assert ("2", "77") in made(here, "gowalla", "test")[1]
+    assert "validation" not in record(here, "gowalla")
+    assert "unknown" not in capsys.readouterr().out
+
+
+def test_training_rows_are_those_that_are_not_tested(here):
+    """Of an archive of all rows; they stand by number, whatever the order of the file."""
+    every = [("10", "2"), *reversed(TRAIN), *TEST]
+    with zipfile.ZipFile(here / "given/ml-1m.zip", "w") as archive:
+        archive.writestr("ml-1m/ratings.dat", rows([(*pair, "4") for pair in every], "::", value="978300760"))
+    (here / "given/TESTSET_1M.csv").write_text("u,i,r\n" + rows([*TEST, TEST[0]], ",", value="4"))
+    assert prepare(["ml-1m_dgrm", "--source=given"]) == 0
+    header, train = made(here, "ml-1m_dgrm", "train")
+    assert header.endswith("rating:float")
+    assert train == sorted(
+        {(*pair, "4") for pair in (("10", "2"), *TRAIN)}, key=lambda row: (int(row[0]), int(row[1]))
+    )
+    assert record(here, "ml-1m_dgrm")["repeated"] == 1
+    # ratings.dat, unpacked, does as well
+    (here / "given/ratings.dat").write_text(rows([(*pair, "4") for pair in every], "::", value="978300760"))
+    (here / "given/ml-1m.zip").unlink()
+    assert prepare(["ml-1m_dgrm", "--source=given", "--force"]) == 0
+    assert made(here, "ml-1m_dgrm", "train")[1] == train
+
+
+def test_ratings_are_one_file(here, capsys):
+    (here / "given/ratings.dat").write_text(rows([*TRAIN, TRAIN[3]], "\t", value="3").rstrip("\n"))
+    assert prepare(["douban_music", "--source=given"]) == 0
+    text = (here / "dataset/douban_music/douban_music.inter").read_text()
+    assert text == "user_id:token\titem_id:token\trating:float\n" + rows(TRAIN, "\t", value="3")
+    said = capsys.readouterr()
+    assert "repeated 1 rows left out" in said.out
+    assert "none of DiffCDR's tables counts this set" in said.out
+    assert "differ from the paper" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "message"),
+    [
+        ("lastfm", {"train": ""}, "train.txt has no row"),
+        (
+            "lastfm",
+            {"train": "1\t2\t3\n4\t5\n"},
+            r"train.txt, row 2: found b'4\\t5\\n', expected user, item and value",
+        ),
+        (
+            "lastfm",
+            {"train": "1\t2\t3\n4\tfive\t6\n"},
+            r"row 2: found 'five', expected user, item and value by numbers",
+        ),
+        ("lastfm", {"train": "1\t2\t3\n4\t5\tmany\n"}, "row 2: found 'many' as value, expected a number"),
+        ("lastfm", {"train": "1\t2\t3\n4\t5\tnan\n"}, "row 2: found 'nan' as value, expected a number"),
+        (
+            "lastfm",
+            {"train": rows(TEST[:3], "\t", value="1")},
+            "3 rows of lastfm are in train and in test, such as",
+        ),
+        ("douban-book", {"train": "1 2 3\n2 x\n"}, "row 2: found 'x', expected a user and items by numbers"),
+    ],
+)
+def test_files_that_are_not_the_published_ones_are_refused(here, name, texts, message):
+    put(here, train=rows(TRAIN, "\t", value="7"), test=rows(TEST, "\t", value="7"))
+    put(here, **texts)
+    with pytest.raises(UsageError, match=message):
+        prepare([name, "--source=given"])
+    assert not (here / "dataset").exists() or not list((here / "dataset").rglob("*.inter"))
+
+
+def test_an_archive_without_the_ratings_is_refused(here):
+    (here / "given/TESTSET_1M.csv").write_text(rows(TEST, ",", value="4"))
+    for content in (b"PK no archive", None):
+        if content is None:
+            with zipfile.ZipFile(here / "given/ml-1m.zip", "w") as archive:
+                archive.writestr("other.dat", "")
+        else:
+            (here / "given/ml-1m.zip").write_bytes(content)
+        with pytest.raises(UsageError, match=r"no whole archive with ml-1m/ratings\.dat in it"):
+            prepare(["ml-1m_dgrm", "--source=given"])
+
+
+def test_these_sets_take_no_seed(here):
+    with pytest.raises(UsageError, match="prepare lastfm has no option 'seed'"):
+        prepare(["lastfm", "--source=given", "--seed=1"])
+
+
+def test_files_of_repositories_are_named_by_a_commit():
+    addresses = [file.urls[0] for recipe in PUBLISHED for file in recipe.files if "github" in file.page]
+    assert len(addresses) > 15
+    assert all(re.search("/[0-9a-f]{40}/", address) for address in addresses)
+
+
+def test_each_file_that_is_read_is_listed():
+    for recipe in PUBLISHED:
+        if isinstance(recipe.kind, PublishedSplit):
+            parts = (recipe.kind.train, recipe.kind.test, recipe.kind.valid)
+            read = {name for part in parts if part for name in part.files}
+            assert read == {file.name for file in recipe.files}
