@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.prepare.published import Pair, counted_pairs, refuse_common, write_rows
+from recbole_diffusion.prepare.pair_files import Pair, counted_pairs, write_rows
+from recbole_diffusion.prepare.published import refuse_common
 from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Recipe
 from recbole_diffusion.storage.atomic import whole_set
 

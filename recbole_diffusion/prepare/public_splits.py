@@ -6,7 +6,8 @@ nothing was downloaded to verify it.
 """
 
 from recbole_diffusion.prepare.matrices import MatrixSet
-from recbole_diffusion.prepare.published import Part, PublishedRatings, PublishedSplit
+from recbole_diffusion.prepare.pair_files import Part
+from recbole_diffusion.prepare.published import PublishedRatings, PublishedSplit
 from recbole_diffusion.prepare.recipe import Counts, Recipe, SourceFile
 
 RAW = "https://raw.githubusercontent.com"

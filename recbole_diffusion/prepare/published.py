@@ -1,45 +1,31 @@
 """Splits that authors publish as text files: as they are, with a validation part where they have none."""
 
-import contextlib
 import json
-import re
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.held_out import SEED, lowest_tenth, nearest_tenth
-from recbole_diffusion.prepare.recipe import ADVICE, RECORD, Counts, PreparedSet, Recipe
-from recbole_diffusion.prepare.rows import SourceRows
+from recbole_diffusion.prepare.pair_files import (
+    Pair,
+    Part,
+    by_number,
+    codes_of,
+    counted_pairs,
+    rows_of,
+    write_rows,
+)
+from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Recipe
 from recbole_diffusion.storage.atomic import whole_set
 
 TENTHS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "lowest": lowest_tenth,
     "nearest": nearest_tenth,
 }
-FIELDS = re.compile(rb"::|[\t ,;]")
-BOM = b"\xef\xbb\xbf"
-Pair = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of one or more published files.
-
-    Attributes:
-        files: names of the files, one after another.
-        lists: each line is a user and any number of items; else a row, a user, an item and a value.
-        member: name within the archive of a file that ends in .zip.
-    """
-
-    files: tuple[str, ...]
-    lists: bool = False
-    member: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,103 +135,6 @@ class PublishedRatings:
             (draft / RECORD).write_text(text + "\n", encoding="utf-8")
         lines = [f"repeated {repeated:,} rows left out"] if repeated else []
         return PreparedSet(counts, lines, [])
-
-
-def rows_of(part: Part, paths: Mapping[str, Path], valued: bool) -> tuple[dict[Pair, str], int]:
-    """Return the rows of the files of a part and how many were left out; of a pair the first row counts.
-
-    Args:
-        part: the files.
-        paths: the path of each by name.
-        valued: whether rows have a value, else ``""``.
-
-    Raises:
-        SourceError: a row is malformed; the message names it.
-        UsageError: a file has no row.
-    """
-    rows: dict[Pair, str] = {}
-    repeated = 0
-    for name in part.files:
-        read = 0
-        for user, item, value in _read(paths[name], part, valued):
-            read += 1
-            repeated += (user, item) in rows
-            rows.setdefault((user, item), value)
-        if not read:
-            raise UsageError(f"{paths[name]} has no row; get the file again")
-    return rows, repeated
-
-
-def _read(path: Path, part: Part, valued: bool) -> Iterator[tuple[str, str, str]]:
-    """Yield user, item and value; a first line of names is left out."""
-    expected = "a user and items" if part.lists else f"user, item{' and value' if valued else ''}"
-    with _opened(path, part.member) as (stream, size):
-        rows = SourceRows(stream, path.name, size)
-        for line in rows.read_lines():
-            fields = [one for one in FIELDS.split(line.rstrip(b"\r\n").removeprefix(BOM)) if one]
-            if rows.row == 1 and fields and not fields[0].isdigit():
-                continue
-            words = [one.decode("utf-8", "replace") for one in fields]
-            if not words or (not part.lists and len(words) < 2 + valued):
-                raise rows.fault(f"{line[:40]!r}", expected)
-            user, *others = words
-            for word in (user, *(others if part.lists else others[:1])):
-                if not word.isdecimal() or not word.isascii():
-                    raise rows.fault(f"{word[:40]!r}", f"{expected} by numbers")
-            if part.lists:
-                yield from ((user, item, "") for item in others)
-                continue
-            if valued:
-                rows.number(others[1], "value")
-            yield user, others[0], others[1] if valued else ""
-
-
-@contextlib.contextmanager
-def _opened(path: Path, member: str) -> Iterator[tuple[IO[bytes], int]]:
-    """Open a file, or a member of an archive; its size comes with it.
-
-    Raises:
-        UsageError: it is no archive, or has no such member.
-    """
-    if path.suffix != ".zip":
-        with path.open("rb") as stream:
-            yield stream, path.stat().st_size
-        return
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
-            yield stream, archive.getinfo(member).file_size
-    except (zipfile.BadZipFile, KeyError, zlib.error) as error:
-        raise UsageError(f"{path} is no whole archive with {member} in it ({error}); get it again") from error
-
-
-def by_number(rows: Mapping[Pair, str]) -> dict[Pair, str]:
-    """Return rows in the order of users and items, which are numbers."""
-    return dict(sorted(rows.items(), key=lambda row: (int(row[0][0]), int(row[0][1]))))
-
-
-def codes_of(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes of users and items, in the order in which they appear, int64 [rows] each."""
-    known: tuple[dict[str, int], dict[str, int]] = {}, {}
-    users, items = (
-        np.array([codes.setdefault(pair[place], len(codes)) for pair in pairs], np.int64)
-        for place, codes in enumerate(known)
-    )
-    return users, items
-
-
-def counted_pairs(pairs: Sequence[Pair]) -> Counts:
-    """Return users, items and different pairs."""
-    some = set(pairs)
-    return Counts(len({user for user, _ in some}), len({item for _, item in some}), len(some))
-
-
-def write_rows(rows: Mapping[Pair, str], path: Path, value: str | None) -> None:
-    """Write one atomic file in the order of the rows."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write("user_id:token\titem_id:token" + (f"\t{value}\n" if value else "\n"))
-        file.writelines(
-            f"{user}\t{item}\t{one}\n" if value else f"{user}\t{item}\n" for (user, item), one in rows.items()
-        )
 
 
 def refuse_common(recipe: Recipe, parts: Mapping[str, Mapping[Pair, str]]) -> None:
