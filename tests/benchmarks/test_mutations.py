@@ -151,8 +151,9 @@ def test_a_change_is_caught_by_a_test_that_passes_without_it(monkeypatch):
 
     monkeypatch.setattr(mutations, "run_tests", lambda _, tests, __: said[" ".join(tests), bool(changed)])
     mutant = mutations.drawn([mutations.PACKAGE / "evaluation/significance.py"], 1, 0)[0]
+    tests = {mutant.path.relative_to(mutations.ROOT): [Path("a.py"), Path("b.py")]}
+    monkeypatch.setattr(mutations, "concerned", lambda root: tests)
     judge = mutations.Judge([Fake()], 100.0, 20)
-    judge.tests = {mutant.path.relative_to(mutations.ROOT): [Path("a.py"), Path("b.py")]}
     found = judge(mutant)
     assert (found["caught"], found["test"], found["seconds"]) == (True, "b.py::test_real", 3.0)
 
