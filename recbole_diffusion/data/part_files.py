@@ -5,8 +5,34 @@ from typing import Any
 
 from recbole_diffusion.data import labelled
 from recbole_diffusion.data.table_file import file_or_table
-from recbole_diffusion.errors import UsageError, did_you_mean
+from recbole_diffusion.errors import UsageError, command_line, did_you_mean
 from recbole_diffusion.storage.properties import dataset_values
+
+# The sets that ``prepare`` makes, which stands above this module.
+PREPARED = frozenset(
+    [
+        "amazon-beauty",
+        "amazon_book",
+        "amazon_music",
+        "amazon_video",
+        "apps_android",
+        "baby",
+        "clothing",
+        "douban-book",
+        "douban_book",
+        "douban_music",
+        "food",
+        "gowalla",
+        "gowalla_tvdiff",
+        "kuairec",
+        "lastfm",
+        "ml-100k_dgrm",
+        "ml-1m_dgrm",
+        "sports",
+        "tiktok",
+        "yelp2018",
+    ]
+)
 
 
 def selects_on_test(config: Any) -> bool:
@@ -52,8 +78,9 @@ def require_files(config: Any) -> None:
                 f"data set {name!r}: {', '.join(missing)} missing in {where}, which has the parts "
                 f'{", ".join(there)}; name those to use, as --benchmark_filename="[{", ".join(there)}]"'
             )
+        made = f"Make it with '{command_line('prepare', name)}', put" if name in PREPARED else "Put"
         raise UsageError(
-            f"data set {name!r} is not there: {', '.join(missing)} missing in {where}{near}. Put RecBole "
+            f"data set {name!r} is not there: {', '.join(missing)} missing in {where}{near}. {made} RecBole "
             f"atomic files there, or name the folder that holds {name}/ with --data_path; 'ml-100k' needs no "
             "files"
         )

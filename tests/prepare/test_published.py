@@ -7,9 +7,11 @@ import zipfile
 import pytest
 
 from recbole_diffusion.cli.prepare import prepare
+from recbole_diffusion.data.part_files import PREPARED
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.public_splits import PUBLISHED
 from recbole_diffusion.prepare.published import PublishedSplit
+from recbole_diffusion.prepare.recipes import RECIPES
 from recbole_diffusion.quick_start import run
 
 USERS, ITEMS = 20, 24
@@ -182,6 +184,15 @@ def test_files_of_repositories_are_named_by_a_commit():
     addresses = [file.urls[0] for recipe in PUBLISHED for file in recipe.files if "github" in file.page]
     assert len(addresses) > 15
     assert all(re.search("/[0-9a-f]{40}/", address) for address in addresses)
+
+
+@pytest.mark.parametrize("name", ["lastfm", "douban_book_music"])
+def test_a_set_that_is_not_there_names_the_command_that_makes_it(here, name):
+    assert set(RECIPES) == PREPARED
+    made = {"lastfm": "lastfm", "douban_book_music": "douban_(book|music)"}[name]
+    model = "EASE" if name == "lastfm" else "SourceOffset"
+    with pytest.raises(UsageError, match=rf"is not there: .* Make it with '.*prepare {made}', put RecBole"):
+        run(model, name, overrides={"run_dir": "run"})
 
 
 def test_each_file_that_is_read_is_listed():
