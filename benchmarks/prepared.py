@@ -77,7 +77,8 @@ def rows_in(data: Path, rows_of: str, products: bool = True) -> pd.DataFrame:
     described = data / name / f"{name}.item"
     if products and described.is_file():
         known = pd.read_csv(described, sep="\t", dtype=str, keep_default_na=False)
-        rows["item_id"] = rows.item_id.map(dict(zip(known.iloc[:, 0], known["asin:token"], strict=True)))
+        if "asin:token" in known:
+            rows["item_id"] = rows.item_id.map(dict(zip(known.iloc[:, 0], known["asin:token"], strict=True)))
     if "rating" not in rows:
         rows["rating"] = "5"
     rows["time"] = FIRST + rows["part"] * 1000 * DAY + np.arange(len(rows)) % 1000 * DAY
@@ -212,6 +213,14 @@ def movielens(rows: pd.DataFrame, folder: Path) -> None:
         archive.writestr("ml-1m/ratings.dat", text)
 
 
+def movielens_alone(rows: pd.DataFrame, folder: Path) -> None:
+    """All ratings in GroupLens' archive."""
+    columns = zip(rows.user_id, rows.item_id, rows.rating, rows.time, strict=True)
+    text = "".join(f"{user}::{item}::{rating}::{moment}\n" for user, item, rating, moment in columns)
+    with zipfile.ZipFile(folder / "ml-1m.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ml-1m/ratings.dat", text)
+
+
 def tiktok(rows: pd.DataFrame, folder: Path) -> None:
     """Pickled matrices, and features made up."""
     users, items = rows.user_id.astype(int), rows.item_id.astype(int)
@@ -256,6 +265,7 @@ SETS = (
         in_rows("trainset_100k.csv", "testset_100k.csv", between=",", end="\n"),
         split=True,
     ),
+    Given("ml-1m", "ml-1m", movielens_alone),
     Given("ml-1m_dgrm", f"ml-1m_dgrm: {FIT}", movielens, split=True),
     Given("tiktok", "tiktok: train, valid, test", tiktok, split=True),
     Given("douban_book", "douban_book", in_rows("ratings.dat"), split=True),

@@ -27,6 +27,7 @@ PREPARED = frozenset(
         "kuairec",
         "lastfm",
         "ml-100k_dgrm",
+        "ml-1m",
         "ml-1m_dgrm",
         "sports",
         "tiktok",

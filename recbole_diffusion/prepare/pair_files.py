@@ -11,7 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare.recipe import Counts
 from recbole_diffusion.prepare.rows import SourceRows
 
@@ -26,7 +26,7 @@ class Part:
 
     Attributes:
         files: names of the files, one after another.
-        lists: each line is a user and any number of items; else a row, a user, an item and a value.
+        lists: each line is a user and any number of items; else a user, an item and numbers.
         member: name within the archive of a file that ends in .zip.
     """
 
@@ -35,13 +35,13 @@ class Part:
     member: str = ""
 
 
-def rows_of(part: Part, paths: Mapping[str, Path], valued: bool) -> tuple[dict[Pair, str], int]:
+def rows_of(part: Part, paths: Mapping[str, Path], numbers: int) -> tuple[dict[Pair, str], int]:
     """Return the rows of the files of a part and how many were left out; of a pair the first row counts.
 
     Args:
         part: the files.
         paths: the path of each by name.
-        valued: whether rows have a value, else ``""``.
+        numbers: how many numbers follow the item; they are kept as one text, with tabs between them.
 
     Raises:
         SourceError: a row is malformed; the message names it.
@@ -51,7 +51,7 @@ def rows_of(part: Part, paths: Mapping[str, Path], valued: bool) -> tuple[dict[P
     repeated = 0
     for name in part.files:
         read = 0
-        for user, item, value in _read(paths[name], part, valued):
+        for user, item, value in _read(paths[name], part, numbers):
             read += 1
             repeated += (user, item) in rows
             rows.setdefault((user, item), value)
@@ -60,9 +60,9 @@ def rows_of(part: Part, paths: Mapping[str, Path], valued: bool) -> tuple[dict[P
     return rows, repeated
 
 
-def _read(path: Path, part: Part, valued: bool) -> Iterator[tuple[str, str, str]]:
-    """Yield user, item and value; a first line of names is left out."""
-    expected = "a user and items" if part.lists else f"user, item{' and value' if valued else ''}"
+def _read(path: Path, part: Part, numbers: int) -> Iterator[tuple[str, str, str]]:
+    """Yield user, item and what follows; a first line of names is left out."""
+    expected = "a user and items" if part.lists else f"user, item and {counted(numbers, 'number')}"
     with _opened(path, part.member) as (stream, size):
         rows = SourceRows(stream, path.name, size)
         for line in rows.read_lines():
@@ -70,18 +70,19 @@ def _read(path: Path, part: Part, valued: bool) -> Iterator[tuple[str, str, str]
             if rows.row == 1 and fields and not fields[0].isdigit():
                 continue
             words = [one.decode("utf-8", "replace") for one in fields]
-            if not words or (not part.lists and len(words) < 2 + valued):
+            if not words or (not part.lists and len(words) < 2 + numbers):
                 raise rows.fault(f"{line[:40]!r}", expected)
             user, *others = words
             for word in (user, *(others if part.lists else others[:1])):
                 if not word.isdecimal() or not word.isascii():
-                    raise rows.fault(f"{word[:40]!r}", f"{expected} by numbers")
+                    raise rows.fault(f"{word[:40]!r}", f"{expected}, all whole numbers")
             if part.lists:
                 yield from ((user, item, "") for item in others)
                 continue
-            if valued:
-                rows.number(others[1], "value")
-            yield user, others[0], others[1] if valued else ""
+            values = others[1 : 1 + numbers]
+            for value in values:
+                rows.number(value, "value")
+            yield user, others[0], "\t".join(values)
 
 
 @contextlib.contextmanager

@@ -127,22 +127,35 @@ ML_100K_DGRM = Recipe(
     paper=Counts(943, 1_682, 100_000),
     note="the paper counts all rows",
 )
+# The MD5 is the one that several public projects quote.
+_ML_1M = SourceFile(
+    "ml-1m.zip",
+    "https://grouplens.org/datasets/movielens/1m/",
+    ("https://files.grouplens.org/datasets/movielens/ml-1m.zip",),
+    md5="c4d9eecfca2ab87c1945afe126590906",
+    other_form="ratings.dat",
+)
+_RATINGS_OF_1M = "ml-1m/ratings.dat"
+RATED = "the paper's number of items is the largest of their numbers; 3,706 have a rating"
+ML_1M = Recipe(
+    name="ml-1m",
+    title="MovieLens-1M, ratings and times",
+    files=(_ML_1M,),
+    licence="MovieLens: research, no redistribution",
+    kind=PublishedRatings("ml-1m.zip", ("rating:float", "timestamp:float"), _RATINGS_OF_1M),
+    paper=Counts(6_040, 3_952, 1_000_209),
+    note=RATED,
+)
 ML_1M_DGRM = Recipe(
     name="ml-1m_dgrm",
     title="MovieLens-1M, the test part of DGRM's authors; training rows are all other ratings",
     files=(
-        SourceFile(
-            "ml-1m.zip",
-            "https://grouplens.org/datasets/movielens/1m/",
-            ("https://files.grouplens.org/datasets/movielens/ml-1m.zip",),
-            md5="c4d9eecfca2ab87c1945afe126590906",
-            other_form="ratings.dat",
-        ),
+        _ML_1M,
         _file("TESTSET_1M.csv", DGRM, DGRM_COMMIT, "DGRM/dataset/ml-1m/TESTSET_1M.csv"),
     ),
     licence="MovieLens: research, no redistribution",
     kind=PublishedSplit(
-        Part(("ml-1m.zip",), member="ml-1m/ratings.dat"),
+        Part(("ml-1m.zip",), member=_RATINGS_OF_1M),
         Part(("TESTSET_1M.csv",)),
         tenth="nearest",
         value="rating:float",
@@ -150,7 +163,7 @@ ML_1M_DGRM = Recipe(
         unknown=True,
     ),
     paper=Counts(6_040, 3_952, 1_000_209),
-    note="the paper's number of items is the largest of their numbers; 3,706 have a rating",
+    note=RATED,
 )
 TIKTOK = Recipe(
     name="tiktok",
@@ -184,6 +197,6 @@ def _douban(domain: str) -> Recipe:
 
 
 PUBLISHED = (
-    *(LASTFM, AMAZON_BEAUTY, DOUBAN_BOOK, GOWALLA, GOWALLA_TVDIFF, ML_100K_DGRM, ML_1M_DGRM, TIKTOK),
+    *(LASTFM, AMAZON_BEAUTY, DOUBAN_BOOK, GOWALLA, GOWALLA_TVDIFF, ML_1M, ML_100K_DGRM, ML_1M_DGRM, TIKTOK),
     *(_douban(domain) for domain in ("book", "music")),
 )

@@ -71,10 +71,10 @@ class PublishedSplit:
         Raises:
             UsageError: a file is malformed, has no row, or the parts have rows in common.
         """
-        valued = self.value is not None
-        train, repeated = rows_of(self.train, paths, valued)
-        test, again = rows_of(self.test, paths, valued)
-        valid, more = rows_of(self.valid, paths, valued) if self.valid else ({}, 0)
+        numbers = 0 if self.value is None else 1
+        train, repeated = rows_of(self.train, paths, numbers)
+        test, again = rows_of(self.test, paths, numbers)
+        valid, more = rows_of(self.valid, paths, numbers) if self.valid else ({}, 0)
         published = counted_pairs([*train, *valid, *test])
         if self.rest:
             train = by_number({pair: value for pair, value in train.items() if pair not in test})
@@ -106,9 +106,17 @@ class PublishedSplit:
 
 @dataclass(frozen=True)
 class PublishedRatings:
-    """One published file of ratings, user, item and rating a row."""
+    """One published file of ratings.
+
+    Attributes:
+        file: the file; a row is a user, an item and the columns.
+        columns: name and type of each column after the item.
+        member: name within the archive, if the file is one.
+    """
 
     file: str
+    columns: tuple[str, ...] = ("rating:float",)
+    member: str = ""
     parts: tuple[str, ...] = field(default=(), init=False)
     options: tuple[str, ...] = field(default=(), init=False)
 
@@ -125,10 +133,10 @@ class PublishedRatings:
         Raises:
             UsageError: the file is malformed or empty.
         """
-        rows, repeated = rows_of(Part((self.file,)), paths, valued=True)
+        rows, repeated = rows_of(Part((self.file,), member=self.member), paths, len(self.columns))
         counts = counted_pairs(list(rows))
         with whole_set(folder, ADVICE) as draft:
-            write_rows(rows, draft / f"{recipe.name}.inter", "rating:float")
+            write_rows(rows, draft / f"{recipe.name}.inter", "\t".join(self.columns))
             text = json.dumps(
                 {**record, "seed": None, "found": asdict(counts), "repeated": repeated}, indent=2
             )

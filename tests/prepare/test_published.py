@@ -131,6 +131,18 @@ def test_ratings_are_one_file(here, capsys):
     assert "differ from the paper" not in said.err
 
 
+def test_movielens_has_ratings_and_times(here):
+    text = "1::1193::5::978300760\n1::661::3::978302109\n"
+    with zipfile.ZipFile(here / "given/ml-1m.zip", "w") as archive:
+        archive.writestr("ml-1m/ratings.dat", text)
+    assert prepare(["ml-1m", "--source=given"]) == 0
+    assert (here / "dataset/ml-1m/ml-1m.inter").read_text().splitlines() == [
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float",
+        "1\t1193\t5\t978300760",
+        "1\t661\t3\t978302109",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "texts", "message"),
     [
@@ -138,12 +150,12 @@ def test_ratings_are_one_file(here, capsys):
         (
             "lastfm",
             {"train": "1\t2\t3\n4\t5\n"},
-            r"train.txt, row 2: found b'4\\t5\\n', expected user, item and value",
+            r"train.txt, row 2: found b'4\\t5\\n', expected user, item and 1 number",
         ),
         (
             "lastfm",
             {"train": "1\t2\t3\n4\tfive\t6\n"},
-            r"row 2: found 'five', expected user, item and value by numbers",
+            r"row 2: found 'five', expected user, item and 1 number, all whole",
         ),
         ("lastfm", {"train": "1\t2\t3\n4\t5\tmany\n"}, "row 2: found 'many' as value, expected a number"),
         ("lastfm", {"train": "1\t2\t3\n4\t5\tnan\n"}, "row 2: found 'nan' as value, expected a number"),
@@ -152,7 +164,7 @@ def test_ratings_are_one_file(here, capsys):
             {"train": rows(TEST[:3], "\t", value="1")},
             "3 rows of lastfm are in train and in test, such as",
         ),
-        ("douban-book", {"train": "1 2 3\n2 x\n"}, "row 2: found 'x', expected a user and items by numbers"),
+        ("douban-book", {"train": "1 2 3\n2 x\n"}, "row 2: found 'x', expected a user and items, all whole"),
     ],
 )
 def test_files_that_are_not_the_published_ones_are_refused(here, name, texts, message):
