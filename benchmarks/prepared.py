@@ -51,7 +51,7 @@ class Given:
         write: writes the published files of these rows, shape [rows] each column, into a folder.
         options: options of ``prepare``; without filters nothing may be lost.
         exact: whether what is made must have every pair that was given.
-        split: whether its parts must be those of the set of its name in ``DATA``.
+        split: whether its parts must be those of the set of ``rows_of``.
     """
 
     name: str
@@ -267,6 +267,14 @@ SETS = (
     ),
     Given("ml-1m", "ml-1m", movielens_alone),
     Given("ml-1m_dgrm", f"ml-1m_dgrm: {FIT}", movielens, split=True),
+    Given(
+        "food_drgo",
+        f"food: {FOUR}",
+        in_rows(
+            *("train.txt", "valid_iid.txt", "test_iid.txt", "test.txt"), between=" ", end=" 1\n", value=False
+        ),
+        split=True,
+    ),
     Given("tiktok", "tiktok: train, valid, test", tiktok, split=True),
     Given("douban_book", "douban_book", in_rows("ratings.dat"), split=True),
     Given("douban_music", "douban_music", in_rows("ratings.dat"), split=True),
@@ -313,15 +321,15 @@ def pairs_in(folder: Path) -> set[tuple[str, str]]:
     return found
 
 
-def check_parts(made: Path, data: Path) -> None:
-    """Hold the rows of each part against those of the same part in ``DATA``, if it is there: first columns.
+def check_parts(made: Path, data: Path) -> None:  # made/NAME.PART.inter, data/OTHER/OTHER.PART.inter
+    """Hold the rows of each part against those of the same part in ``data``, if it is there.
 
     Raises:
         RuntimeError: they differ, in order too, or no part is there.
     """
     compared = 0
     for file in sorted(made.glob("*.inter")):
-        other = data / made.name / file.name
+        other = data / file.name.replace(made.name, data.name, 1)
         if other.is_file():
             ours, theirs = (
                 pd.read_csv(one, sep="\t", dtype=str, keep_default_na=False) for one in (file, other)
@@ -331,7 +339,7 @@ def check_parts(made: Path, data: Path) -> None:
                 raise RuntimeError(f"{file.name} has other rows than {other}")
             compared += 1
     if not compared:
-        raise RuntimeError(f"{data / made.name} has none of the parts of {made}")
+        raise RuntimeError(f"{data} has none of the parts of {made}")
 
 
 def rows_of_table(given: Given, data: Path) -> Iterator[str]:
@@ -344,7 +352,7 @@ def rows_of_table(given: Given, data: Path) -> Iterator[str]:
         seconds, peak, said = run(given, source, output)
         made = pairs_in(output / given.name)
         if given.split:
-            check_parts(output / given.name, data)
+            check_parts(output / given.name, data / given.rows_of.partition(":")[0])
         record = json.loads((output / given.name / "prepare.json").read_text(encoding="utf-8"))
     wanted = set(zip(rows.user_id, rows.item_id, strict=True))
     if not made <= wanted or (given.exact and made != wanted):

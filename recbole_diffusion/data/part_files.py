@@ -22,6 +22,7 @@ PREPARED = frozenset(
         "douban_book",
         "douban_music",
         "food",
+        "food_drgo",
         "gowalla",
         "gowalla_tvdiff",
         "kuairec",
@@ -32,6 +33,7 @@ PREPARED = frozenset(
         "sports",
         "tiktok",
         "yelp2018",
+        "yelp2018_drgo",
     ]
 )
 

@@ -7,7 +7,7 @@ nothing was downloaded to verify it.
 
 from recbole_diffusion.prepare.matrices import MatrixSet
 from recbole_diffusion.prepare.pair_files import Part
-from recbole_diffusion.prepare.published import PublishedRatings, PublishedSplit
+from recbole_diffusion.prepare.published import PublishedParts, PublishedRatings, PublishedSplit
 from recbole_diffusion.prepare.recipe import Counts, Recipe, SourceFile
 
 RAW = "https://raw.githubusercontent.com"
@@ -30,6 +30,7 @@ LIGHTGCNPP, LIGHTGCNPP_COMMIT = "geon0325/LightGCNpp", "a18af1e1f65dc4b6a432ce5a
 LIGHTCSCF, LIGHTCSCF_COMMIT = "qingzhuyanyue/LightCSCF", "9727d131621c7bb6d6f7c497bf10044cb16ef73f"
 DGRM, DGRM_COMMIT = "OOHXWS/DGRM", "1f1801ecbed32590f9f3bb31cc68de6120b1a258"
 DTCDR, DTCDR_COMMIT = "fengzhu1/GA-DTCDR", "b9f22b3cbdc78efa3d41e1f3ea60a2c14c9be13f"
+DRGO, DRGO_COMMIT = "user683/DRGO", "ff20a968b83d5d1f1b57aff471cba3c30f980408"
 DIFFMM, DIFFMM_COMMIT = "HKUDS/DiffMM", "1337447834aee475c1b1a59d291087e9ded9771a"
 
 ALL_ROWS = "the paper counts all rows, among them test rows of users and items without a training row"
@@ -83,11 +84,8 @@ GOWALLA = Recipe(
     title="Gowalla check-ins, LightGCN's split, with LightGCN++'s validation part out of its training part",
     files=_GOWALLA_FILES,
     licence=IN_A_REPOSITORY,
-    kind=PublishedSplit(
-        Part(("train.txt",), lists=True),
-        Part(("test.txt",), lists=True),
-        valid=Part(("valid.txt",), lists=True),
-        unknown=True,
+    kind=PublishedParts(
+        {part: Part((f"{part}.txt",), lists=True) for part in ("train", "valid", "test")},
     ),
     paper=Counts(29_858, 40_981, 1_027_370),
     note="the paper counts all rows",
@@ -179,6 +177,40 @@ TIKTOK = Recipe(
 )
 
 
+def _drgo(name: str, title: str, paper: Counts, note: str, sizes: dict[str, int]) -> Recipe:
+    """Return the recipe of a shifted set in DRGO's repository, in four parts."""
+    files = {"train": "train", "valid": "valid_iid", "test_iid": "test_iid", "test_ood": "test"}
+    return Recipe(
+        name=f"{name}_drgo",
+        title=title,
+        files=tuple(
+            _file(f"{file}.txt", DRGO, DRGO_COMMIT, f"data_for_SELFRec/{name}/{file}.txt", sizes.get(file))
+            for file in files.values()
+        ),
+        licence=IN_A_REPOSITORY,
+        kind=PublishedParts({part: Part((f"{file}.txt",)) for part, file in files.items()}),
+        paper=paper,
+        note=note,
+    )
+
+
+FOOD_SIZES = {"train": 1_221_689, "valid_iid": 236_275, "test_iid": 499_365, "test": 534_396}
+FOOD_DRGO = _drgo(
+    "food",
+    "Food.com, temporal shift, the split of DRGO's authors: the rows of the tables named food",
+    Counts(7_809, 6_309, 216_407),
+    "0.16 % fewer rows than CNSDiff's paper counts",
+    FOOD_SIZES,
+)
+YELP_DRGO = _drgo(
+    "yelp2018",
+    "Yelp, popularity shift, the split of DRGO's authors",
+    Counts(8_090, 13_878, 398_216),
+    "whether it is the split of CNSDiff's paper is not known",
+    {},
+)
+
+
 def _douban(domain: str) -> Recipe:
     return Recipe(
         name=f"douban_{domain}",
@@ -198,5 +230,6 @@ def _douban(domain: str) -> Recipe:
 
 PUBLISHED = (
     *(LASTFM, AMAZON_BEAUTY, DOUBAN_BOOK, GOWALLA, GOWALLA_TVDIFF, ML_1M, ML_100K_DGRM, ML_1M_DGRM, TIKTOK),
+    *(FOOD_DRGO, YELP_DRGO),
     *(_douban(domain) for domain in ("book", "music")),
 )

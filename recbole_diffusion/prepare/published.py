@@ -19,7 +19,7 @@ from recbole_diffusion.prepare.pair_files import (
     rows_of,
     write_rows,
 )
-from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Recipe
+from recbole_diffusion.prepare.recipe import ADVICE, RECORD, Counts, PreparedSet, Recipe
 from recbole_diffusion.storage.atomic import whole_set
 
 TENTHS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -30,14 +30,12 @@ TENTHS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class PublishedSplit:
-    """Training and test rows of authors, and a validation part.
+    """Training and test rows of authors, and a validation part that is drawn here.
 
     Attributes:
-        train: the training rows; those that are test rows too are left out if ``rest``.
+        train: the training rows.
         test: the test rows.
-        valid: the published validation rows; None: a tenth of each user's training rows, by ``tenth``, and
-            the parts are ``train_fit``, ``valid``, ``test``, and ``train``, the first two together.
-        tenth: ``lowest`` or ``nearest``, see ``held_out.py``.
+        tenth: ``lowest`` or ``nearest`` tenth of each user's training rows, see ``held_out.py``.
         value: name and type of the third column, None: users and items alone.
         rest: the files of ``train`` hold all rows; training rows are those that are not in the test part, in
             the order of the users' and the items' numbers.
@@ -46,17 +44,69 @@ class PublishedSplit:
 
     train: Part
     test: Part
-    valid: Part | None = None
     tenth: str = "lowest"
     value: str | None = None
     rest: bool = False
     unknown: bool = False
+    parts: tuple[str, ...] = field(default=("train_fit", "valid", "test", "train"), init=False)
+    options: tuple[str, ...] = field(default=(), init=False)
+
+    def make(
+        self,
+        recipe: Recipe,
+        paths: Mapping[str, Path],
+        folder: Path,
+        record: Mapping[str, Any],
+        options: Mapping[str, Any],  # noqa: ARG002 there are none
+    ) -> PreparedSet:
+        """Write the parts and ``prepare.json``; ``train`` is ``train_fit`` and ``valid`` together.
+
+        See :meth:`.recipe.Kind.make`.
+
+        Raises:
+            UsageError: a file is malformed, has no row, or the parts have rows in common.
+        """
+        numbers = 0 if self.value is None else 1
+        train, repeated = rows_of(self.train, paths, numbers)
+        test, again = rows_of(self.test, paths, numbers)
+        published = counted_pairs([*train, *test])
+        if self.rest:
+            train = by_number({pair: value for pair, value in train.items() if pair not in test})
+        refuse_common(recipe, {"train": train, "test": test})
+        users, items = ({pair[place] for pair in train} for place in (0, 1))
+        known = {pair: value for pair, value in test.items() if pair[0] in users and pair[1] in items}
+        lost = 0 if self.unknown else len(test) - len(known)
+        held = TENTHS[self.tenth](*codes_of(list(train)))
+        pairs = list(zip(train.items(), held.tolist(), strict=True))
+        rows = {
+            "train_fit": dict(row for row, out in pairs if not out),
+            "valid": dict(row for row, out in pairs if out),
+            "test": test if self.unknown else known,
+            "train": train,
+        }
+        drawn = {"validation": {"seed": SEED, "tenth": self.tenth}, "unknown_in_test": lost}
+        made = write_parts(recipe, rows, self.value, folder, {**record, **drawn}, published, repeated + again)
+        made.lines.append(f"valid    drawn here, seed {SEED}: that of the tables")
+        if lost:
+            made.lines.append(f"unknown  {lost:,} test rows without their user or item in train left out")
+        return made
+
+
+@dataclass(frozen=True)
+class PublishedParts:
+    """Parts of authors, validation included.
+
+    Attributes:
+        of: the files of each part, in the order of the parts.
+    """
+
+    of: Mapping[str, Part]
     options: tuple[str, ...] = field(default=(), init=False)
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts, see :class:`.recipe.Kind`."""
-        return ("train_fit", "valid", "test", "train") if self.valid is None else ("train", "valid", "test")
+        return tuple(self.of)
 
     def make(
         self,
@@ -71,37 +121,34 @@ class PublishedSplit:
         Raises:
             UsageError: a file is malformed, has no row, or the parts have rows in common.
         """
-        numbers = 0 if self.value is None else 1
-        train, repeated = rows_of(self.train, paths, numbers)
-        test, again = rows_of(self.test, paths, numbers)
-        valid, more = rows_of(self.valid, paths, numbers) if self.valid else ({}, 0)
-        published = counted_pairs([*train, *valid, *test])
-        if self.rest:
-            train = by_number({pair: value for pair, value in train.items() if pair not in test})
-        refuse_common(recipe, {"train": train, "valid": valid, "test": test})
-        users, items = ({pair[place] for pair in train} for place in (0, 1))
-        known = {pair: value for pair, value in test.items() if pair[0] in users and pair[1] in items}
-        lost = 0 if self.unknown else len(test) - len(known)
-        rows = {"train": train, "valid": valid, "test": test if self.unknown else known}
-        if self.valid is None:
-            held = TENTHS[self.tenth](*codes_of(list(train)))
-            pairs = list(zip(train.items(), held.tolist(), strict=True))
-            rows["train_fit"] = dict(row for row, out in pairs if not out)
-            rows["valid"] = dict(row for row, out in pairs if out)
-        with whole_set(folder, ADVICE) as draft:
-            for part in self.parts:
-                write_rows(rows[part], draft / f"{recipe.name}.{part}.inter", self.value)
-            drawn = {} if self.valid else {"validation": {"seed": SEED, "tenth": self.tenth}}
-            found = {"found": asdict(published), "rows": {part: len(rows[part]) for part in self.parts}}
-            told = {"repeated": repeated + again + more, "unknown_in_test": lost}
-            text = json.dumps({**record, "seed": None, **drawn, **found, **told}, indent=2)
-            (draft / RECORD).write_text(text + "\n", encoding="utf-8")
-        lines = [f"parts    {', '.join(f'{part} {len(rows[part]):,}' for part in self.parts)}"]
-        if self.valid is None:
-            lines.append(f"valid    drawn here, seed {SEED}: that of the tables")
-        lines += [f"repeated {repeated + again + more:,} rows left out"] if repeated + again + more else []
-        lines += [f"unknown  {lost:,} test rows without their user or item in train left out"] if lost else []
-        return PreparedSet(published, lines, [])
+        read = {name: rows_of(part, paths, 0) for name, part in self.of.items()}
+        rows = {name: pairs for name, (pairs, _) in read.items()}
+        refuse_common(recipe, rows)
+        published = counted_pairs([pair for part in rows.values() for pair in part])
+        repeated = sum(left for _, left in read.values())
+        return write_parts(recipe, rows, None, folder, record, published, repeated)
+
+
+def write_parts(
+    recipe: Recipe,
+    rows: Mapping[str, Mapping[Pair, str]],
+    value: str | None,
+    folder: Path,
+    record: Mapping[str, Any],
+    published: Counts,
+    repeated: int,
+) -> PreparedSet:
+    """Write parts and ``prepare.json``, whole or not at all."""
+    sizes = {part: len(pairs) for part, pairs in rows.items()}
+    found = {"found": asdict(published), "rows": sizes, "repeated": repeated}
+    with whole_set(folder, ADVICE) as draft:
+        for part, pairs in rows.items():
+            write_rows(pairs, draft / f"{recipe.name}.{part}.inter", value)
+        text = json.dumps({**record, "seed": None, **found}, indent=2)
+        (draft / RECORD).write_text(text + "\n", encoding="utf-8")
+    lines = [f"parts    {', '.join(f'{part} {many:,}' for part, many in sizes.items())}"]
+    lines += [f"repeated {repeated:,} rows left out"] if repeated else []
+    return PreparedSet(published, lines, [])
 
 
 @dataclass(frozen=True)

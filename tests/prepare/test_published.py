@@ -10,7 +10,7 @@ from recbole_diffusion.cli.prepare import prepare
 from recbole_diffusion.data.part_files import PREPARED
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.public_splits import PUBLISHED
-from recbole_diffusion.prepare.published import PublishedSplit
+from recbole_diffusion.prepare.published import PublishedParts, PublishedSplit
 from recbole_diffusion.prepare.recipes import RECIPES
 from recbole_diffusion.quick_start import run
 
@@ -98,6 +98,22 @@ def test_lists_with_a_published_validation_part(here, capsys):
     assert ("2", "77") in made(here, "gowalla", "test")[1]
     assert "validation" not in record(here, "gowalla")
     assert "unknown" not in capsys.readouterr().out
+
+
+def test_parts_with_a_shifted_test_part(here):
+    """Rows end in a 1, which no part keeps."""
+    parts = {"train": TRAIN[1:], "valid_iid": TRAIN[:1], "test_iid": TEST[:5], "test": TEST[5:]}
+    put(here, **{name: rows(pairs, " ", value="1") for name, pairs in parts.items()})
+    assert prepare(["food_drgo", "--source=given"]) == 0
+    for part, file in {
+        "train": "train",
+        "valid": "valid_iid",
+        "test_iid": "test_iid",
+        "test_ood": "test",
+    }.items():
+        assert made(here, "food_drgo", part)[1] == parts[file]
+    options = {"use_gpu": False, "topk": [5], "report_groups": 0, "run_dir": "run"}
+    assert run("EASE", "food_drgo", overrides=options)["parts"].keys() >= {"test_iid", "test_ood"}
 
 
 def test_training_rows_are_those_that_are_not_tested(here):
@@ -209,7 +225,7 @@ def test_a_set_that_is_not_there_names_the_command_that_makes_it(here, name):
 
 def test_each_file_that_is_read_is_listed():
     for recipe in PUBLISHED:
-        if isinstance(recipe.kind, PublishedSplit):
-            parts = (recipe.kind.train, recipe.kind.test, recipe.kind.valid)
-            read = {name for part in parts if part for name in part.files}
-            assert read == {file.name for file in recipe.files}
+        if isinstance(recipe.kind, PublishedSplit | PublishedParts):
+            split = isinstance(recipe.kind, PublishedSplit)
+            parts = (recipe.kind.train, recipe.kind.test) if split else recipe.kind.of.values()
+            assert {name for part in parts for name in part.files} == {file.name for file in recipe.files}
