@@ -124,13 +124,20 @@ def _run_now(run: RunFolder) -> HtmlPage:
 def _progress(record: RunRecord, metric: str) -> dict[str, str]:
     """Return how far a run is, in words, by name."""
     epochs, most = record.epochs, record.config.get("epochs")
-    done = f"{len(epochs)} of {most} at most" if isinstance(most, int) and most > 1 else str(len(epochs))
+    stage = epochs[-1].get("stage") if epochs else None
+    here = [one for one in epochs if one.get("stage") == stage]  # of several stages, the present one
+    done = f"{len(here)} of {most} at most" if isinstance(most, int) and most > 1 else str(len(here))
+    if stage is not None:  # most is the last stage's
+        done = f"{len(epochs)}, {len(here)} of them in the stage {stage}"
     facts = {"epochs done": done}
     points = validations(record, metric)
-    if points:
+    # Not those of an earlier stage, whose model is another one.
+    of_choice = {one["epoch"] for one in epochs if one.get("chooses", True)}
+    if choices := [point for point in points if point[0] in of_choice]:
         choose = min if smaller_is_better(metric) else max
-        epoch, _, value = choose(points, key=lambda point: point[2])
+        epoch, _, value = choose(choices, key=lambda point: point[2])
         facts[f"best {metric}"] = f"{value:.4f}, epoch {epoch}"
+    if points:
         facts[f"last {metric}"] = f"{points[-1][2]:.4f}, epoch {points[-1][0]}"
     seconds = [one.get("train_seconds", 0.0) + one.get("valid_seconds", 0.0) for one in epochs]
     if seconds:

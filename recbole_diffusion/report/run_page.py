@@ -113,9 +113,13 @@ def _run_head(run: RunRecord, found: Comparison) -> HtmlPage:
     _protocol_note(page, [run])
     part = found.parts[0]
     facts = {f"{part} {name}": f"{run.test_parts[part][name]:.4f}" for name in found.metrics[:MANY_VALUES]}
-    epochs = len(result["epoch_seconds"])
+    stage = run.epochs[-1].get("stage") if run.epochs else None
+    # The best epoch is counted in the last of several stages.
+    counted_ones = [one for one in run.epochs if stage is not None and one.get("stage") == stage]
+    epochs = len(counted_ones or result["epoch_seconds"])
+    of_stage = "" if stage is None else f", of the stage {stage}"
     facts |= {
-        "best epoch": f"{result['best_epoch']}, of 0 to {epochs - 1}" if epochs else "-",
+        "best epoch": f"{result['best_epoch']}, of 0 to {epochs - 1}{of_stage}" if epochs else "-",
         "chosen by": run.chosen_by,
         "preset": run.preset_text,
         "training": f"{result['seconds']['train']:,.1f} s",

@@ -126,8 +126,10 @@ class StagedTrainer(RunMixin, _StageSteps):
 
     A stage ends with the weights of its best validation, in ``<stage>.pt`` of the run folder; those of the
     last stage are in ``best.pt``. Epochs are numbered through all stages; a record in ``metrics.jsonl`` names
-    its stage. A stage with a ``key`` is loaded from the folder ``stage_cache`` if it is there, and stored
-    there if not, unless the run begins with another's weights.
+    its stage and has ``stage_epoch``, counted from the stage's start, and ``chooses: false`` where the run's
+    epoch cannot be the one: in an earlier stage, or before ``min_updates``. A stage with a ``key`` is loaded
+    from the folder ``stage_cache`` if it is there, and stored there if not, unless the run begins with
+    another's weights.
     """
 
     valid_metric_bigger: bool
@@ -291,12 +293,16 @@ class StagedTrainer(RunMixin, _StageSteps):
     ) -> Any:
         losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self._add_to_record("stage", self.stage.name)
+        self._add_to_record("stage_epoch", epoch_idx - self.first_epoch)
         return losses
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict]:
         if self.stage.error is None:
             score, result = super()._valid_epoch(valid_data, show_progress)
-            return (self._no_score if self._too_early(self._epoch) else score), result
+            early = self._too_early(self._epoch)
+            if early or self.number < len(self.stages) - 1:  # a sweep must not take it for the run's score
+                self._add_to_record("chooses", False)
+            return (self._no_score if early else score), result
         self.model.eval()
         error = self.stage.error()
         self._add_to_record("valid", {"error": error})

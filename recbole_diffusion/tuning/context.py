@@ -61,7 +61,7 @@ def write_report(row: Trial, result: dict[str, Any], started: float | None, bega
     if result.get("refused"):
         row.state, row.error, row.failures = FAILED, result["refused"], row.failures + 1
         return
-    row.score, row.epochs, row.best_epoch = result["score"], result["epoch"], result["best_epoch"]
+    row.score, row.epochs, row.best_epoch = result["score"], result["trained"], result["best_epoch"]
     row.host, row.pid = result.get("hostname"), result.get("pid")
     row.node = result.get("node")
     row.seconds = round(time.time() - result["ready"], 3)

@@ -94,8 +94,8 @@ class Trial:
         state: ``waiting``, ``running``, ``finished``, ``stopped`` (early, by ASHA), ``cut`` (off by the time
             budget) or ``failed``.
         score: best validation score so far.
-        best_epoch: epoch of that score, from 0.
-        epochs: epochs trained.
+        best_epoch: epoch of that score, from 0; of a model that trains in stages, in its last one.
+        epochs: epochs trained, in all stages.
         seconds: time of training and validation.
         load_seconds: time of preparing the data in the trial.
         startup_seconds: time until its work begins, imports included; from the start of its process, or of

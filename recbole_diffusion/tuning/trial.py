@@ -89,9 +89,10 @@ def run_trial(
 ) -> None:
     """Run one trial to its end, from its checkpoint if there is one; report after each validation.
 
-    A report has ``score``, the best validation score so far, ``epoch``, the number of epochs trained,
-    ``best_epoch``, and at the end ``finished`` and the result's metrics and times. A trial that has already
-    finished is reported and not run again.
+    A report has ``score``, the best validation score so far, ``epoch``, the number of epochs trained in the
+    last stage, by which ASHA compares trials, ``trained``, that of all stages, ``best_epoch``, and at the end
+    ``finished`` and the result's metrics and times. A trial that has already finished is reported and not run
+    again.
 
     Args:
         trial: ``folder``, ``options``, ``seed`` and ``test`` of the trial.
@@ -110,9 +111,10 @@ def run_trial(
         resuming = _can_go_on(folder, trial)
         best = BestSoFar(folder, job["bigger"])
 
-        def after_validation(epoch: int, score: float) -> None:
-            best.observe(epoch, score)
-            report({"score": best.score, "epoch": epoch + 1, "best_epoch": best.epoch, **ready})
+        def after_validation(_: int, score: float) -> None:  # numbered through all stages
+            numbers = epochs_of(folder)
+            best.observe(numbers["epoch"] - 1, score)
+            report({"score": best.score, **numbers, "best_epoch": best.epoch, **ready})
 
         request = {"model": job["model"], "on_epoch": after_validation, "test": trial["test"]}
         if resuming:
@@ -126,7 +128,7 @@ def run_trial(
     report(
         {
             "score": result["best_valid_score"],
-            "epoch": len(result["epoch_seconds"]),
+            **(epochs_of(folder) or dict.fromkeys(("epoch", "trained"), len(result["epoch_seconds"]))),
             "best_epoch": result["best_epoch"],
             "finished": True,
             "seconds": result["seconds"],
@@ -162,20 +164,52 @@ class BestSoFar:
 
 
 def validation_scores(folder: RunFolder) -> list[tuple[int, float]]:
-    """Return epoch, from 0, and score of each validation in a run folder; unreadable lines are left out."""
+    """Return epoch and score of each validation that the run's epoch can be chosen by.
+
+    Epochs are counted from 0, those of a model that trains in stages in its last stage: only they can be
+    compared with another trial's, whose earlier stages may be longer, or come from a cache. Unreadable lines
+    are left out.
+    """
     try:
         metric = yaml_io.load_yaml(folder.config)["valid_metric"].lower()
-        lines = folder.metrics.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError, UsageError, KeyError, AttributeError):
+    except (OSError, UsageError, KeyError, AttributeError):
         return []
     scores = []
-    for line in lines:
+    for record in _records(folder):
         try:
-            record = json.loads(line)
-            scores.append((int(record["epoch"]), float(record["valid"][metric])))
+            if record.get("chooses", True):
+                epoch = record.get("stage_epoch", record["epoch"])
+                scores.append((int(epoch), float(record["valid"][metric])))
         except (ValueError, KeyError, TypeError):
             continue
     return scores
+
+
+def epochs_of(folder: RunFolder) -> dict[str, int]:
+    """Return ``epoch``, the epochs that a run has trained in its present stage, and ``trained``, all of them.
+
+    Empty without a record of an epoch.
+    """
+    records = _records(folder)
+    if not records:
+        return {}
+    last = records[-1]
+    return {"epoch": int(last.get("stage_epoch", last.get("epoch", 0))) + 1, "trained": len(records)}
+
+
+def _records(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return the records of a run's epochs, without unreadable lines."""
+    try:
+        lines = folder.metrics.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            record = json.loads(line)
+            if isinstance(record, dict):
+                found.append(record)
+    return found
 
 
 def finished_result(folder: RunFolder) -> dict[str, Any] | None:

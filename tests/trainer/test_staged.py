@@ -9,6 +9,10 @@ import torch
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.model.stage import TrainingStage, UpdateStep
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.report.comparison import compare
+from recbole_diffusion.report.live import live_page
+from recbole_diffusion.report.run_page import runs_page
+from recbole_diffusion.report.runs import read_run
 from recbole_diffusion.testing import FAST
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.staged import StagedTrainer, _StageSteps
@@ -331,3 +335,13 @@ def test_mixed_precision_reaches_the_stages_and_has_factors_of_its_own_in_the_ca
 def test_scaled_gradients_are_refused_where_a_batch_has_several_updates(go):
     with pytest.raises(UsageError, match="enable_scaler does not go with DiffCDR"):
         go("scaled", enable_scaler=True)
+
+
+def test_a_page_says_of_which_stage_the_best_epoch_is(go, tmp_path):
+    result = go("run", epochs=2)
+    lines = records(tmp_path / "run")
+    assert [line["stage_epoch"] for line in lines] == [0, 1, 2, 0, 1, 2, 0, 1]
+    page, *_ = runs_page(compare([read_run(tmp_path / "run")]), None)
+    assert f"{result['best_epoch']}, of 0 to 1, of the stage transfer" in page.html()
+    going = live_page(tmp_path / "run").html()
+    assert "8, 2 of them in the stage transfer" in going

@@ -319,3 +319,68 @@ def test_the_split_follows_split_seed_and_not_seed(sweepable, tmp_path):
         ]  # nothing random but the split
 
     assert tested(1, 9) == tested(9, None) != tested(1, None)
+
+
+@pytest.fixture
+def staged_job(job):
+    """Trials of a model of two stages, both judged by the metric of the run."""
+    options = {**job["options"], "encoder_epochs": 3, "epochs": 2, "report_groups": 0}
+    for name in ("hidden_size", "negative_sampler"):
+        del options[name]
+    return {**job, "model": "DDRM", "options": options}
+
+
+def whole_reports(trial, job, stop_after=None):
+    reports = []
+
+    def report(values):
+        reports.append(values)
+        if len(reports) == stop_after:
+            raise Stopped
+
+    with contextlib.suppress(Stopped):
+        run_trial({**trial, "options": {}}, job, None, report)
+    return reports
+
+
+def test_trials_of_several_stages_are_compared_by_the_epochs_of_the_last_one(trial, staged_job):
+    """How long an earlier stage has taken, or whether it came from a cache, is no head start."""
+    cached = {
+        **staged_job,
+        "options": {**staged_job["options"], "stage_cache": f"{staged_job['sweep_dir']}-c"},
+    }
+    first = whole_reports(trial | {"folder": "trials/first"}, cached)
+    again = whole_reports(trial | {"folder": "trials/again"}, cached)
+    assert [one["trained"] for one in first] == [4, 5, 5]
+    assert [one["trained"] for one in again] == [1, 2, 2]
+    for reports in (first, again):
+        assert [one["epoch"] for one in reports] == [1, 2, 2]
+        assert [one["score"] for one in reports] == [one["score"] for one in first]
+        assert [one["best_epoch"] for one in reports] == [one["best_epoch"] for one in first]
+    result = finished_result(folder_of({"folder": "trials/first"}, staged_job))
+    assert [one["best_epoch"] for one in first[1:]] == [result["best_epoch"]] * 2
+
+
+def test_a_trial_that_goes_on_does_not_take_the_score_of_an_earlier_stage_for_its_own(trial, staged_job):
+    straight = whole_reports(trial | {"folder": "trials/straight"}, staged_job)
+    folder = folder_of(trial, staged_job)
+    assert len(whole_reports(trial, staged_job, stop_after=1)) == 1
+    scores = validation_scores(folder)
+    assert [epoch for epoch, _ in scores] == [0]
+    assert BestSoFar(folder, bigger=True).score == scores[0][1] == straight[0]["score"]
+    assert [one["score"] for one in whole_reports(trial, staged_job)] == [
+        one["score"] for one in straight[1:]
+    ]
+
+
+def test_an_epoch_with_too_few_updates_gives_no_score(trial, staged_job):
+    folder = folder_of(trial, staged_job)
+    folder.path.mkdir(parents=True)
+    folder.config.write_text("valid_metric: Recall@5\n")
+    lines = [
+        {"epoch": 0, "stage": "a", "stage_epoch": 0, "valid": {"recall@5": 0.9}, "chooses": False},
+        {"epoch": 1, "stage": "b", "stage_epoch": 0, "valid": {"recall@5": 0.8}, "chooses": False},
+        {"epoch": 2, "stage": "b", "stage_epoch": 1, "valid": {"recall@5": 0.3}},
+    ]
+    folder.write_metrics(lines)
+    assert validation_scores(folder) == [(1, 0.3)]
