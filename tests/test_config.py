@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 
 import pytest
 
@@ -323,6 +324,7 @@ REFUSED = [
     ({"eval_args": {"group_by": "users"}}, "'eval_args.group_by' is 'users'"),
     ({"eval_args": {"group_by": "User"}}, "'eval_args.group_by' is 'User'; it takes user or none"),
     ({"normalize_field": "rating"}, "'normalize_field' is 'rating'; it takes a list of names of columns"),
+    ({"normalize_field": ["price"]}, "give --normalize_all=False beside it"),
     ({"numerical_features": "price"}, "'numerical_features' is 'price'; it takes a list"),
     ({"alias_of_item_id": "near"}, "'alias_of_item_id' is 'near'; it takes a list"),
     ({"seq_len": 5}, "'seq_len' is 5; it takes a whole number from 1 by column"),
@@ -422,12 +424,31 @@ ACCEPTED = [
     {"eval_args": {"split": {"RS": [0.8, 0, 0.2]}, "group_by": "None"}},
     {"eval_args": {"split": {"LS": "valid_only"}}},
     {"metrics": ["TailPercentage"], "tail_ratio": 0.2},
-    {"seq_len": {"title": 5}, "numerical_features": ["price"], "normalize_field": ["price"]},
+    {"seq_len": {"title": 5}, "numerical_features": ["price"]},
+    {"normalize_field": ["price"], "normalize_all": False},
     {"numerical_features": ["price"], "discretization": {"price": {"method": "ED", "bucket": 5}}},
     {"numerical_features": ["rating"], "discretization": {"rating": {"method": "LD"}}, "rating_scale": None},
     {"additional_feat_suffix": "text", "load_col": {"inter": "*", "text": "*"}},
     {"benchmark_filename": ["train", "test"], "eval_args": {"split": None}},
 ]
+
+
+@pytest.mark.parametrize(
+    ("split", "told"),
+    [
+        ({"RS": [0.8, 0.1, 0.2]}, "sum to 1.1 and not to 1: .* to 0.7273, 0.09091, 0.1818"),
+        ({"TS": [0.8, 0.05, 0.1]}, "sum to 0.95 and not to 1"),
+        ({"RS": [8, 1, 1]}, None),
+        ({"RS": [0.7, 0.1, 0.2]}, None),
+        ({"RS": [1 / 3, 1 / 3, 1 / 3]}, None),
+        ({"LS": "valid_and_test"}, None),
+    ],
+)
+def test_shares_that_do_not_sum_to_one_are_told(split, told):
+    notes = make(eval_args={"split": split, "order": "TO"}).notes
+    about = [note for note in notes if "eval_args.split has the shares" in note]
+    assert len(about) == (told is not None)
+    assert not told or re.search(told, about[0])
 
 
 @pytest.mark.parametrize("overrides", ACCEPTED, ids=lambda overrides: next(iter(overrides)))

@@ -155,6 +155,8 @@ def complete(
         notes.append(
             "eval_args.split LS leaves out rows drawn at random; with order: TO it leaves out the latest"
         )
+    if by_eval_args and "eval_args" in given:
+        notes += _not_of_one(split)
     grouped = str(given.get("eval_args", {}).get("group_by", "user")).lower()
     if by_eval_args and grouped == "none" and "RS" not in split:
         notes.append(
@@ -169,6 +171,21 @@ def complete(
         final["load_col"] = {**final["load_col"], "inter": [*columns, time]}
         notes.append(f"the column {time} is loaded too: {why}")
     return notes
+
+
+def _not_of_one(split: Any) -> list[str]:
+    """Return a line where a split's shares are fractions that do not sum to 1; [8, 1, 1] are meant so."""
+    shares = split.get("RS") or split.get("TS") if isinstance(split, Mapping) else None
+    if not isinstance(shares, list) or not all(type(one) in (int, float) and one >= 0 for one in shares):
+        return []  # refused with the other checks
+    total = sum(shares)
+    if all(float(one).is_integer() for one in shares) or abs(total - 1) < 1e-6 or not math.isfinite(total):
+        return []
+    taken = ", ".join(f"{one / total:.4g}" for one in shares)
+    return [
+        f"eval_args.split has the shares {shares}, which sum to {total:g} and not to 1: as in RecBole they "
+        f"are divided by their sum, to {taken}, so that all rows are in a part"
+    ]
 
 
 def reads_order(final: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -240,6 +257,11 @@ def check_data_options(final: Mapping[str, Any]) -> None:
         _check_columns(name, final.get(name), final.get("additional_feat_suffix"))
     _check_filters(final)
     check_columns(final)
+    if final.get("normalize_field") is not None and final.get("normalize_all"):
+        raise UsageError(
+            f"normalize_field names {final['normalize_field']}, but normalize_all, which is True by default, "
+            "scales all float columns: give --normalize_all=False beside it, or leave it out"
+        )
     try:
         codecs.lookup(final.get("encoding") or "utf-8")
     except (LookupError, TypeError):
