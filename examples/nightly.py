@@ -11,10 +11,13 @@ import argparse
 import csv
 import json
 import random
+import sys
 from pathlib import Path
 
 from recbole_diffusion import load_run, run
+from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.storage.atomic import write_text
+from recbole_diffusion.storage.yaml_io import parse_value
 
 NIGHTS, A_DAY = 3, 86_400
 OPTIONS = {
@@ -73,11 +76,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, help="a folder to work in")
     parser.add_argument("--model", default="TVDiff")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", default="5")
     given = parser.parse_args()
     data, runs = given.folder / "data", given.folder / "runs"
     current = runs / "current"
-    options = {**OPTIONS, "data_path": str(data), "epochs": given.epochs}
+    options = {**OPTIONS, "data_path": str(data), "epochs": parse_value(given.epochs)}
     for night in range(NIGHTS):
         write_log(data, night + 1)
         place = {"run_dir": str(runs / f"night{night}")}
@@ -97,4 +100,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (UsageError, RunError) as error:  # what was given, what is allowed and what to do, in one line
+        sys.exit(f"error: {error}")

@@ -32,7 +32,7 @@ def command(line: str) -> None:
         sys.exit(f"this command failed: {line}")
 
 
-def tell(folder: Path, epochs: int) -> None:
+def tell(folder: Path, epochs: str) -> None:
     """Train, compare, and look at what the two recommend."""
     os.chdir(folder)
     for name, options in RUNS.items():
@@ -51,7 +51,7 @@ def tell(folder: Path, epochs: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, nargs="?", help="a folder to work in; by default a new one")
-    parser.add_argument("--epochs", type=int, default=2, help="of TVDiff")
+    parser.add_argument("--epochs", default="2", help="of TVDiff")  # read by the command
     given = parser.parse_args()
     place = (given.folder or Path(tempfile.mkdtemp(prefix="two_models_"))).resolve()
     place.mkdir(parents=True, exist_ok=True)

@@ -24,3 +24,8 @@ def __getattr__(name: str) -> Any:
 
         return enable
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names of the package, with those that are resolved on first use: consoles offer them."""
+    return sorted({*globals(), *__all__})

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,3 +60,26 @@ def test_the_example_lives_its_nights(tmp_path, monkeypatch, capsys):
         origin = json.loads((tmp_path / f"runs/night{night}/result.json").read_text())["origin"]
         assert origin["seen_rows"] == {"valid": 0, "test": 0}
     assert pd.read_csv(tmp_path / "lists.csv")["user"].nunique() == 68
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--epochs=1_0"], "error: the value 1_0 is ambiguous"),
+        (["--epochs=ten"], "error: option 'epochs' is 'ten'; it takes int"),
+        (["--model=Nope"], "error: unknown model 'Nope'"),
+    ],
+)
+def test_a_wrong_argument_of_the_nights_is_one_line(words, told, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "examples/nightly.py"), str(tmp_path), *words])
+    with pytest.raises(SystemExit, match=told):
+        runpy.run_path(str(ROOT / "examples/nightly.py"), run_name="__main__")
+    assert not (tmp_path / "runs/night0").exists()
+
+
+def test_epochs_of_the_two_models_are_read_by_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "examples/two_models.py"), str(tmp_path), "--epochs=1_0"])
+    with pytest.raises(SystemExit, match="this command failed: --model=TVDiff"):
+        runpy.run_path(str(ROOT / "examples/two_models.py"), run_name="__main__")
+    assert "the value 1_0 is ambiguous" in capsys.readouterr().err

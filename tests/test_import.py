@@ -87,3 +87,9 @@ def test_importing_seeds_nothing():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     assert first == second
+
+
+def test_what_the_package_offers_is_listed_before_it_is_used():
+    import recbole_diffusion
+
+    assert set(dir(recbole_diffusion)) >= {"run", "load_run", "enable", "__version__"}
