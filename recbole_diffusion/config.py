@@ -25,6 +25,7 @@ from recbole_diffusion.options import evaluation, model_needs, old_keys, recbole
 from recbole_diffusion.options import recbole as recbole_options
 from recbole_diffusion.options.declare import read_options, unread, unread_text
 from recbole_diffusion.options.general import OF_EPOCHS, GeneralOptions, SolvedOptions
+from recbole_diffusion.options.given import files_given, plain_options
 from recbole_diffusion.options.keys_read import keys_of_classes
 from recbole_diffusion.options.kind_options import check_transform, unread_by, unread_files
 from recbole_diffusion.options.linear_term import check_on_validation
@@ -122,9 +123,9 @@ class Config(RecBoleConfig):
     ) -> None:
         self.stored, self.earlier = stored, earlier
         external: dict[str, Any] = {}
-        for file in config_files:
+        for file in files_given(config_files):
             external = yaml_io.merged(external, yaml_io.load_yaml(file), REPLACED_WHOLE)
-        external = yaml_io.merged(external, copy.deepcopy(dict(overrides or {})), REPLACED_WHOLE)
+        external = yaml_io.merged(external, copy.deepcopy(plain_options(overrides)), REPLACED_WHOLE)
         self.given, self.notes = old_keys.without_harmless(external)
         old_keys.refuse_old(self.given)
         if self.given.get("train_neg_sample_args") == "None":  # RecBole's documents write it for null

@@ -9,6 +9,7 @@ from typing import Any
 from recbole_diffusion import registry
 from recbole_diffusion.config import Config
 from recbole_diffusion.errors import Interrupted, RunError, UsageError, command_line, did_you_mean
+from recbole_diffusion.options.given import files_given, plain, plain_options
 from recbole_diffusion.prepare.own.data import OwnData, own_data
 from recbole_diffusion.prepare.own.in_run import options_of, put
 from recbole_diffusion.prepare.own.roles import TableOptions, name_of
@@ -64,8 +65,8 @@ def run(
         model: name of a model of ours or of RecBole, ``package.module:Class`` of one from outside, or its
             class.
         dataset: name of a data set; with ``data`` any name, by default that of its file.
-        config_files: YAML files, later ones win.
-        overrides: option values, of their real types; they win over the files.
+        config_files: YAML files, later ones win; or one.
+        overrides: option values, of their real types, those of numpy and paths too; they win over the files.
         resume: folder of an earlier run to continue from its last finished epoch; ``overrides`` then takes
             only RESUME_OPTIONS.
         continue_from: folder of an earlier run. The new run has its configuration, with the files and
@@ -94,8 +95,8 @@ def run(
         UsageError: the request cannot be run; nothing of it stays. RunError: the run failed.
         Interrupted: Ctrl-C, with the run folder.
     """
-    overrides, config_files = dict(overrides or {}), list(config_files)
-    model = registry.name_of(model) if model else None
+    overrides, config_files = plain_options(overrides), files_given(config_files)
+    model, dataset = registry.name_of(plain(model)) if model else None, plain(dataset)
     named = {"user": user, "item": item, "rating": rating, "time": time}
     table |= {name: column for name, column in named.items() if column is not None}
     own = _own_data(data, table, resume, prepared)

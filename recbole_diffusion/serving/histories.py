@@ -18,7 +18,7 @@ from recbole_diffusion.data.columns import PADDING
 from recbole_diffusion.data.table_file import is_table
 from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.model.base import FoldInHistories
-from recbole_diffusion.serving.id_map import IdMap
+from recbole_diffusion.serving.id_map import IdMap, is_whole
 from recbole_diffusion.serving.left_out import refuse_outside
 
 
@@ -225,7 +225,7 @@ def new_users(
         raise UsageError(
             f"the histories have a user {PADDING!r}, which is RecBole's id of no user; give another name"
         )
-    texts = frame["item"].astype(str)
+    texts = _texts(frame["item"], ids)
     kinds, tokens = pd.factorize(texts)
     numbers = ids.numbers_of(tokens)[kinds]
     known = numbers > 0
@@ -257,6 +257,14 @@ def new_users(
         *(np.asarray(names, dtype=object)[counts > 0], offsets, items.astype(np.int64), ratings),
         *(unknown, int((~known).sum()), [str(name) for name in names[counts == 0]]),
     )
+
+
+def _texts(items: pd.Series, ids: IdMap) -> pd.Series:
+    """Return the ids of a column as text; whole numbers that pandas has made floats of as such numbers."""
+    texts = items.astype(str)
+    if not pd.api.types.is_float_dtype(items) or ids.numbers_of(texts.unique()).any():
+        return texts
+    return items.astype("int64").astype(str) if all(map(is_whole, items)) else texts
 
 
 def rating_numbers(frame: pd.DataFrame) -> pd.Series:

@@ -153,19 +153,19 @@ class LoadedRun:
         """
         return vectors_of(self)
 
-    def evaluate(self, parts: Iterable[str] | None = None) -> dict[str, dict[str, float]]:
+    def evaluate(self, parts: Iterable[str] | str | None = None) -> dict[str, dict[str, float]]:
         """Return the metrics of parts, evaluated anew with the ``metrics`` and ``topk`` of the loading.
 
         Args:
-            parts: names of ``valid`` and of test parts, or None for the test parts.
+            parts: names of ``valid`` and of test parts, one of them, or None for the test parts.
 
         Raises:
             UsageError: there is no such part, or the data has changed since the training.
             RunError: scores that cannot be ranked.
         """
-        return evaluated.evaluate(self, None if parts is None else list(parts)).metrics
+        return evaluated.evaluate(self, _names(parts)).metrics
 
-    def rated_reports(self, parts: Iterable[str] | None = None) -> dict[str, Any]:
+    def rated_reports(self, parts: Iterable[str] | str | None = None) -> dict[str, Any]:
         """Return the reports on the ratings of parts, as ``rated`` of ``result.json`` has them.
 
         Args:
@@ -175,7 +175,7 @@ class LoadedRun:
             UsageError: see :meth:`evaluate`.
             RunError: see :meth:`evaluate`.
         """
-        return evaluated.evaluate(self, None if parts is None else list(parts)).rated
+        return evaluated.evaluate(self, _names(parts)).rated
 
     @functools.cached_property
     def fold_in_items(self) -> IdMap:
@@ -206,6 +206,11 @@ class LoadedRun:
             RunError: the file is damaged.
         """
         return self.folder.read_result()
+
+
+def _names(parts: Iterable[str] | str | None) -> list[str] | None:
+    """Return names of parts as a list, one alone too; None for the test parts."""
+    return [parts] if isinstance(parts, str) else None if parts is None else list(parts)
 
 
 def load_run(

@@ -230,7 +230,7 @@ def table_of_known(run: ServedRun, users: Any, k: int, exclude: str) -> pd.DataF
     """Return the lists of known users as one table; see ``LoadedRun.recommend``."""
     if users is not None and (isinstance(users, str | bytes) or not np.iterable(users)):
         users = [users]
-    asked = asked_users(run.users, None if users is None else [str(user) for user in users])
+    asked = asked_users(run.users, None if users is None else list(users))
     if asked.unknown:
         one = len(asked.unknown) == 1
         logger.warning(

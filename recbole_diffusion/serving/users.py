@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def first_of(texts: list[str]) -> str:
     return ", ".join(texts[:3]) + (", ..." if len(texts) > 3 else "")
 
 
-def asked_users(ids: IdMap, tokens: list[str] | None, origin: str = "the list") -> AskedUsers:
+def asked_users(ids: IdMap, tokens: list[Any] | None, origin: str = "the list") -> AskedUsers:
     """Return the users of some tokens, or all users.
 
     Args:

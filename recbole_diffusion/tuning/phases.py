@@ -16,7 +16,7 @@ from recbole_diffusion.tuning.ray_runner import run_trials
 from recbole_diffusion.tuning.record import ENDED, FAILED, FINISHED, WAITING, SweepRecord, Trial
 from recbole_diffusion.tuning.scheduler import make_scheduler
 from recbole_diffusion.tuning.space_yaml import parse_space
-from recbole_diffusion.tuning.trial import validation_scores
+from recbole_diffusion.tuning.trial_records import validation_scores
 
 
 def search_is_open(record: SweepRecord, options: SweepOptions) -> bool:

@@ -16,10 +16,10 @@ import psutil
 
 from recbole_diffusion.data.valid_shift import UNSHIFTED
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.lock import locked
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning.folder import SweepFolder
+from recbole_diffusion.tuning.trial_records import epochs_of, validation_scores
 from recbole_diffusion.tuning.workers import run_as_worker, trial_group, use_threads
 
 logger = logging.getLogger(__name__)
@@ -161,55 +161,6 @@ class BestSoFar:
         """Take a score into account."""
         if self.score is None or math.isnan(self.score) or self.sign * score > self.sign * self.score:
             self.score, self.epoch = float(score), epoch
-
-
-def validation_scores(folder: RunFolder) -> list[tuple[int, float]]:
-    """Return epoch and score of each validation that the run's epoch can be chosen by.
-
-    Epochs are counted from 0, those of a model that trains in stages in its last stage: only they can be
-    compared with another trial's, whose earlier stages may be longer, or come from a cache. Unreadable lines
-    are left out.
-    """
-    try:
-        metric = yaml_io.load_yaml(folder.config)["valid_metric"].lower()
-    except (OSError, UsageError, KeyError, AttributeError):
-        return []
-    scores = []
-    for record in _records(folder):
-        try:
-            if record.get("chooses", True):
-                epoch = record.get("stage_epoch", record["epoch"])
-                scores.append((int(epoch), float(record["valid"][metric])))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return scores
-
-
-def epochs_of(folder: RunFolder) -> dict[str, int]:
-    """Return ``epoch``, the epochs that a run has trained in its present stage, and ``trained``, all of them.
-
-    Empty without a record of an epoch.
-    """
-    records = _records(folder)
-    if not records:
-        return {}
-    last = records[-1]
-    return {"epoch": int(last.get("stage_epoch", last.get("epoch", 0))) + 1, "trained": len(records)}
-
-
-def _records(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the records of a run's epochs, without unreadable lines."""
-    try:
-        lines = folder.metrics.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
-    found = []
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            record = json.loads(line)
-            if isinstance(record, dict):
-                found.append(record)
-    return found
 
 
 def finished_result(folder: RunFolder) -> dict[str, Any] | None:

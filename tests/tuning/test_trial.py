@@ -25,8 +25,8 @@ from recbole_diffusion.tuning.trial import (
     finished_result,
     run_trial,
     use_threads,
-    validation_scores,
 )
+from recbole_diffusion.tuning.trial_records import validation_scores
 
 OPTIONS = {
     "hidden_size": 8,
