@@ -16,6 +16,8 @@ from recbole_diffusion.prepare.recipe import Counts
 from recbole_diffusion.prepare.rows import SourceRows
 
 FIELDS = re.compile(rb"::|[\t ,;]")
+STARS = 1.0, 5.0  # the scale of MovieLens and of Douban
+LATEST = 4e9  # seconds since 1970: 2096
 BOM = b"\xef\xbb\xbf"
 Pair = tuple[str, str]
 
@@ -35,13 +37,14 @@ class Part:
     member: str = ""
 
 
-def rows_of(part: Part, paths: Mapping[str, Path], numbers: int) -> tuple[dict[Pair, str], int]:
+def rows_of(part: Part, paths: Mapping[str, Path], columns: Sequence[str]) -> tuple[dict[Pair, str], int]:
     """Return the rows of the files of a part and how many were left out; of a pair the first row counts.
 
     Args:
         part: the files.
         paths: the path of each by name.
-        numbers: how many numbers follow the item; they are kept as one text, with tabs between them.
+        columns: name and type of the numbers that follow the item; they are kept as one text, with tabs
+            between them. A ``rating`` is one of ``STARS``, a ``timestamp`` seconds since 1970.
 
     Raises:
         SourceError: a row is malformed; the message names it.
@@ -51,7 +54,7 @@ def rows_of(part: Part, paths: Mapping[str, Path], numbers: int) -> tuple[dict[P
     repeated = 0
     for name in part.files:
         read = 0
-        for user, item, value in _read(paths[name], part, numbers):
+        for user, item, value in _read(paths[name], part, columns):
             read += 1
             repeated += (user, item) in rows
             rows.setdefault((user, item), value)
@@ -60,8 +63,9 @@ def rows_of(part: Part, paths: Mapping[str, Path], numbers: int) -> tuple[dict[P
     return rows, repeated
 
 
-def _read(path: Path, part: Part, numbers: int) -> Iterator[tuple[str, str, str]]:
+def _read(path: Path, part: Part, columns: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Yield user, item and what follows; a first line of names is left out."""
+    numbers, names = len(columns), [column.partition(":")[0] for column in columns]
     expected = "a user and items" if part.lists else f"user, item and {counted(numbers, 'number')}"
     with _opened(path, part.member) as (stream, size):
         rows = SourceRows(stream, path.name, size)
@@ -80,8 +84,13 @@ def _read(path: Path, part: Part, numbers: int) -> Iterator[tuple[str, str, str]
                 yield from ((user, item, "") for item in others)
                 continue
             values = others[1 : 1 + numbers]
-            for value in values:
-                rows.number(value, "value")
+            for name, value in zip(names, values, strict=True):
+                if name == "rating":
+                    rows.rating(value, name, *STARS)
+                elif rows.number(value, name) > LATEST and name == "timestamp":
+                    raise rows.fault(f"{value!r} as {name}", "seconds since 1970, not milliseconds")
+                elif name == "timestamp" and float(value) < 0:
+                    raise rows.fault(f"{value!r} as {name}", "seconds since 1970, from 0")
             yield user, others[0], "\t".join(values)
 
 

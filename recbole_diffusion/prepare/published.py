@@ -66,9 +66,9 @@ class PublishedSplit:
         Raises:
             UsageError: a file is malformed, has no row, or the parts have rows in common.
         """
-        numbers = 0 if self.value is None else 1
-        train, repeated = rows_of(self.train, paths, numbers)
-        test, again = rows_of(self.test, paths, numbers)
+        columns = () if self.value is None else (self.value,)
+        train, repeated = rows_of(self.train, paths, columns)
+        test, again = rows_of(self.test, paths, columns)
         published = counted_pairs([*train, *test])
         if self.rest:
             train = by_number({pair: value for pair, value in train.items() if pair not in test})
@@ -121,7 +121,7 @@ class PublishedParts:
         Raises:
             UsageError: a file is malformed, has no row, or the parts have rows in common.
         """
-        read = {name: rows_of(part, paths, 0) for name, part in self.of.items()}
+        read = {name: rows_of(part, paths, ()) for name, part in self.of.items()}
         rows = {name: pairs for name, (pairs, _) in read.items()}
         refuse_common(recipe, rows)
         published = counted_pairs([pair for part in rows.values() for pair in part])
@@ -180,7 +180,7 @@ class PublishedRatings:
         Raises:
             UsageError: the file is malformed or empty.
         """
-        rows, repeated = rows_of(Part((self.file,), member=self.member), paths, len(self.columns))
+        rows, repeated = rows_of(Part((self.file,), member=self.member), paths, self.columns)
         counts = counted_pairs(list(rows))
         with whole_set(folder, ADVICE) as draft:
             write_rows(rows, draft / f"{recipe.name}.inter", "\t".join(self.columns))

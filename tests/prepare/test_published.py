@@ -173,8 +173,12 @@ def test_movielens_has_ratings_and_times(here):
             {"train": "1\t2\t3\n4\tfive\t6\n"},
             r"row 2: found 'five', expected user, item and 1 number, all whole",
         ),
-        ("lastfm", {"train": "1\t2\t3\n4\t5\tmany\n"}, "row 2: found 'many' as value, expected a number"),
-        ("lastfm", {"train": "1\t2\t3\n4\t5\tnan\n"}, "row 2: found 'nan' as value, expected a number"),
+        (
+            "lastfm",
+            {"train": "1\t2\t3\n4\t5\tmany\n"},
+            "row 2: found 'many' as play_count, expected a number",
+        ),
+        ("lastfm", {"train": "1\t2\t3\n4\t5\tnan\n"}, "row 2: found 'nan' as play_count, expected a number"),
         (
             "lastfm",
             {"train": rows(TEST[:3], "\t", value="1")},
@@ -189,6 +193,27 @@ def test_files_that_are_not_the_published_ones_are_refused(here, name, texts, me
     with pytest.raises(UsageError, match=message):
         prepare([name, "--source=given"])
     assert not (here / "dataset").exists() or not list((here / "dataset").rglob("*.inter"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("9::2::6::978300760", "row 2: found '6' as rating, expected a number from 1 to 5"),
+        ("9::2::978300760::4", "found '978300760' as rating"),  # columns in another order
+        ("9::2::0::978300760", "found '0' as rating"),
+        (
+            "9::2::4::978300760000",
+            "found '978300760000' as timestamp, expected seconds since 1970, not milli",
+        ),
+        ("9::2::4::-1", "found '-1' as timestamp, expected seconds since 1970, from 0"),
+    ],
+)
+def test_numbers_that_are_no_ratings_and_times_are_refused(here, row, message):
+    with zipfile.ZipFile(here / "given/ml-1m.zip", "w") as archive:
+        archive.writestr("ml-1m/ratings.dat", f"1::1193::5::978300760\n{row}\n")
+    with pytest.raises(UsageError, match=message):
+        prepare(["ml-1m", "--source=given"])
+    assert not list(here.glob("dataset/**/*.inter"))
 
 
 def test_an_archive_without_the_ratings_is_refused(here):
