@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Prepared:
         load_seconds: time of reading and splitting the data.
         build_seconds: time of making the model, in which EASE and its like are computed whole; with that of
             what an earlier run of this process has computed for it.
-        seen: held-out rows that the run of ``load_checkpoint`` was trained on, by part, where that is known.
+        seen: held-out rows that the run of ``load_checkpoint`` was trained on, by part; None: not known.
     """
 
     config: Config
@@ -44,7 +44,7 @@ class Prepared:
     trainer: Any
     load_seconds: float
     build_seconds: float
-    seen: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, int] | None = None
 
     @property
     def held_out(self) -> dict[str, Any]:
@@ -169,8 +169,8 @@ def _load_weights(prepared: Prepared, path: Path) -> None:
         logger.warning("%s was trained on other data: %s", path, told)
         if kept is None:
             _tell_what_may_be_seen(prepared, state.get("data") or {}, path)
-    prepared.seen = {} if kept is None else seen_before(kept, prepared.held_out)
-    for part, rows in prepared.seen.items():
+    prepared.seen = None if kept is None else seen_before(kept, prepared.held_out)
+    for part, rows in (prepared.seen or {}).items():
         if rows:
             logger.warning(
                 "%d of the %s of %s %s among the training rows of %s: its metrics are not those of unseen "

@@ -133,8 +133,9 @@ def test_weights_of_other_cold_users_are_told_to_have_seen_those_of_today(two_do
     told = "the cold users of today may be among what it was trained on"
     run("EMCDR", overrides={**again, "run_dir": str(tmp_path / "same")})
     assert told not in caplog.text
-    run("EMCDR", overrides={**again, "cold_seed": 5, "run_dir": str(tmp_path / "other")})
+    other = run("EMCDR", overrides={**again, "cold_seed": 5, "run_dir": str(tmp_path / "other")})
     assert told in caplog.text
+    assert other["origin"]["seen_rows"] is None  # not known, which is not the same as none
 
 
 def test_runs_on_another_source_are_told_beside_equal_parts(two_domains, tmp_path):
