@@ -16,11 +16,13 @@ import numpy as np
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.pair_files import Pair, counted_pairs, write_rows
-from recbole_diffusion.prepare.published import refuse_common
+from recbole_diffusion.prepare.published import refuse_common, refuse_empty
 from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Recipe
 from recbole_diffusion.storage.atomic import whole_set
 
 KINDS = ("coo_matrix", "csr_matrix")
+FLOATS = ("float16", "float32", "float64")
+BLOCK = 4096  # rows of features in memory
 CORES = ("numpy.core", "numpy._core")  # before and since numpy 2
 
 
@@ -53,7 +55,8 @@ class MatrixSet:
         """Write the parts, the features and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
-            UsageError: a file is no such matrix, parts have rows in common, or features are of other items.
+            UsageError: a file is no such matrix, parts are empty or have rows in common, or features are of
+                other items or hold no numbers.
         """
         rows: dict[str, dict[Pair, str]] = {}
         shapes: dict[str, tuple[int, int]] = {}
@@ -63,6 +66,8 @@ class MatrixSet:
         if any(shape != first for shape in others):
             raise UsageError(f"the matrices of {recipe.name} differ in shape, {shapes}; get them again")
         refuse_common(recipe, rows)
+        sizes = {part: len(pairs) for part, pairs in rows.items()}
+        refuse_empty(recipe, sizes)
         features = {f"{one}_feat.npy": paths[f"{one}_feat.npy"] for one in self.modalities}
         for path in features.values():
             _check_features(path, items=first[1])
@@ -72,7 +77,6 @@ class MatrixSet:
                 write_rows(pairs, draft / f"{recipe.name}.{part}.inter", None)
             for name, path in features.items():
                 shutil.copyfile(path, draft / f"{recipe.name}.{name}")
-            sizes = {part: len(pairs) for part, pairs in rows.items()}
             text = json.dumps({**record, "seed": None, "found": asdict(counts), "rows": sizes}, indent=2)
             (draft / RECORD).write_text(text + "\n", encoding="utf-8")
         return PreparedSet(
@@ -175,5 +179,10 @@ def _check_features(path: Path, items: int) -> None:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise UsageError(f"{path} is no matrix of numpy ({error}); get the file again") from error
-    if found.ndim != 2 or len(found) != items:
+    if found.ndim != 2 or len(found) != items or not found.shape[1]:
         raise UsageError(f"{path} has the shape {found.shape}, for {items:,} items; get the file again")
+    if found.dtype not in FLOATS:
+        raise UsageError(f"{path} holds {found.dtype}, not one of {', '.join(FLOATS)}; get the file again")
+    for begin in range(0, items, BLOCK):
+        if not np.isfinite(found[begin : begin + BLOCK]).all():
+            raise UsageError(f"{path} has NaN or infinite numbers; get the file again")

@@ -15,7 +15,8 @@ from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare.recipe import Counts
 from recbole_diffusion.prepare.rows import SourceRows
 
-FIELDS = re.compile(rb"::|[\t ,;]")
+BETWEEN = re.compile(r" *(?:::|[\t,;]) *| +")  # a tab or comma more is an empty field, a blank more is none
+NUMBER = re.compile(r"[-+.]?\d")
 STARS = 1.0, 5.0  # the scale of MovieLens and of Douban
 LATEST = 4e9  # seconds since 1970: 2096
 BOM = b"\xef\xbb\xbf"
@@ -65,33 +66,61 @@ def rows_of(part: Part, paths: Mapping[str, Path], columns: Sequence[str]) -> tu
 
 def _read(path: Path, part: Part, columns: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Yield user, item and what follows; a first line of names is left out."""
-    numbers, names = len(columns), [column.partition(":")[0] for column in columns]
+    numbers = len(columns)
     expected = "a user and items" if part.lists else f"user, item and {counted(numbers, 'number')}"
+    width, listed = 0, set[str]()
     with _opened(path, part.member) as (stream, size):
         rows = SourceRows(stream, path.name, size)
         for line in rows.read_lines():
-            fields = [one for one in FIELDS.split(line.rstrip(b"\r\n").removeprefix(BOM)) if one]
-            if rows.row == 1 and fields and not fields[0].isdigit():
+            text = line.removeprefix(BOM).strip().decode("utf-8", "replace")
+            words = BETWEEN.split(text)
+            if rows.row == 1 and _is_header(rows, words):
                 continue
-            words = [one.decode("utf-8", "replace") for one in fields]
-            if not words or (not part.lists and len(words) < 2 + numbers):
+            if not part.lists and len(words) < 2 + numbers:
                 raise rows.fault(f"{line[:40]!r}", expected)
             user, *others = words
             for word in (user, *(others if part.lists else others[:1])):
-                if not word.isdecimal() or not word.isascii():
+                if not word.isdecimal() or not word.isascii() or (word != "0" and word.startswith("0")):
                     raise rows.fault(f"{word[:40]!r}", f"{expected}, all whole numbers")
             if part.lists:
+                if user in listed:
+                    raise rows.fault(f"a second line of user {user}", "one line of each user with all items")
+                listed.add(user)
                 yield from ((user, item, "") for item in others)
                 continue
-            values = others[1 : 1 + numbers]
-            for name, value in zip(names, values, strict=True):
-                if name == "rating":
-                    rows.rating(value, name, *STARS)
-                elif rows.number(value, name) > LATEST and name == "timestamp":
-                    raise rows.fault(f"{value!r} as {name}", "seconds since 1970, not milliseconds")
-                elif name == "timestamp" and float(value) < 0:
-                    raise rows.fault(f"{value!r} as {name}", "seconds since 1970, from 0")
-            yield user, others[0], "\t".join(values)
+            width = width or len(words)
+            if len(words) != width or "" in words:
+                raise rows.fault(f"{line[:40]!r}", f"{width} fields, as the rows before, and none empty")
+            _check(rows, columns, others[1 : 1 + numbers])
+            yield user, others[0], "\t".join(others[1 : 1 + numbers])
+
+
+def _is_header(rows: SourceRows, words: Sequence[str]) -> bool:
+    """Return whether a first line has names of columns, none of them a number.
+
+    Raises:
+        SourceError: by their names the columns are an index, or items before users.
+    """
+    names = [word.strip("'\"").lower() for word in words]
+    if any(NUMBER.match(name) for name in names):
+        return False
+    if len(names) > 1 and not names[0]:
+        raise rows.fault("an unnamed first column, an index", "the user first")
+    if len(names) > 1 and (names[0].startswith("item") or names[1].startswith("user")):
+        raise rows.fault(f"the columns {', '.join(names)[:40]}", "the user first, then the item")
+    return any(names)
+
+
+def _check(rows: SourceRows, columns: Sequence[str], values: Sequence[str]) -> None:
+    """Check the numbers that follow the item: ratings on their scale, times in seconds since 1970."""
+    for column, value in zip(columns, values, strict=True):
+        name = column.partition(":")[0]
+        if name == "rating":
+            rows.rating(value, name, *STARS)
+        elif rows.number(value, name) > LATEST and name == "timestamp":
+            raise rows.fault(f"{value!r} as {name}", "seconds since 1970, not milliseconds")
+        elif name == "timestamp" and float(value) < 0:
+            raise rows.fault(f"{value!r} as {name}", "seconds since 1970, from 0")
 
 
 @contextlib.contextmanager

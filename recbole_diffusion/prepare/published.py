@@ -64,13 +64,14 @@ class PublishedSplit:
         See :meth:`.recipe.Kind.make`.
 
         Raises:
-            UsageError: a file is malformed, has no row, or the parts have rows in common.
+            UsageError: a file is malformed, has no row, the parts have rows in common, or one is empty.
         """
         columns = () if self.value is None else (self.value,)
         train, repeated = rows_of(self.train, paths, columns)
         test, again = rows_of(self.test, paths, columns)
         published = counted_pairs([*train, *test])
         if self.rest:
+            refuse_strangers(recipe, train, test)
             train = by_number({pair: value for pair, value in train.items() if pair not in test})
         refuse_common(recipe, {"train": train, "test": test})
         users, items = ({pair[place] for pair in train} for place in (0, 1))
@@ -140,6 +141,7 @@ def write_parts(
 ) -> PreparedSet:
     """Write parts and ``prepare.json``, whole or not at all."""
     sizes = {part: len(pairs) for part, pairs in rows.items()}
+    refuse_empty(recipe, sizes)
     found = {"found": asdict(published), "rows": sizes, "repeated": repeated}
     with whole_set(folder, ADVICE) as draft:
         for part, pairs in rows.items():
@@ -192,13 +194,51 @@ class PublishedRatings:
         return PreparedSet(counts, lines, [])
 
 
-def refuse_common(recipe: Recipe, parts: Mapping[str, Mapping[Pair, str]]) -> None:
-    """Refuse parts that have a pair in common.
+def refuse_empty(recipe: Recipe, sizes: Mapping[str, int]) -> None:
+    """Refuse a part without rows.
 
     Raises:
-        UsageError: two of them have; it names one.
+        UsageError: one has none.
+    """
+    for part in (part for part, size in sizes.items() if not size):
+        raise UsageError(
+            f"no row is left for {part} of {recipe.name}: its users and items are unknown in train, or have "
+            "too few rows; one of the files is not the published one"
+        )
+
+
+def refuse_strangers(recipe: Recipe, every: Mapping[Pair, str], test: Mapping[Pair, str]) -> None:
+    """Refuse test rows that are not among all rows: their users and items have other numbers.
+
+    Raises:
+        UsageError: a row is missing, or has another value; it names one.
+    """
+    other = [
+        pair
+        for pair, value in test.items()
+        if pair not in every or float(every[pair] or 0) != float(value or 0)
+    ]
+    if other:
+        user, item = other[0]
+        raise UsageError(
+            f"{len(other)} of {len(test)} test rows of {recipe.name} are not among all rows, or not with the "
+            f"same value, such as user {user}, item {item}; one of the files is not the published one"
+        )
+
+
+def refuse_common(recipe: Recipe, parts: Mapping[str, Mapping[Pair, str]]) -> None:
+    """Refuse parts that have a pair in common, and a part that is larger than ``train``.
+
+    Raises:
+        UsageError: two of them have, it names one; or files have each other's names.
     """
     names = list(parts)
+    larger = [name for name in names if len(parts[name]) > len(parts["train"])]
+    if larger:
+        raise UsageError(
+            f"{larger[0]} of {recipe.name} has {len(parts[larger[0]]):,} rows, more than the "
+            f"{len(parts['train']):,} of train; files have each other's names, or are not the published ones"
+        )
     for place, first in enumerate(names):
         for second in names[place + 1 :]:
             common = parts[first].keys() & parts[second].keys()

@@ -144,7 +144,7 @@ class SourceRows:
             ) from error
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             self.row, self.line = self.row + 1, 0
-            raise self.fault(f"a damaged archive ({error})", "a whole gzip file") from error
+            raise self.fault(f"a damaged archive ({error})", "a whole compressed file") from error
 
     def read_csv(self, columns: Sequence[str]) -> Iterator[list[str]]:
         """Yield the named columns of each row of a CSV file with a header; quoted fields may hold line ends.

@@ -126,3 +126,33 @@ def test_parts_that_do_not_fit_are_refused(given):
     with pytest.raises(UsageError, match=r"audio_feat.npy is no matrix of numpy"):
         prepare(["tiktok", "--source=given"])
     assert not (given.parent / "dataset/tiktok").exists()
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (np.ones((8, 3), int), "audio_feat.npy holds int64, not one of float16, float32, float64"),
+        (np.ones((8, 3)).astype(str), "audio_feat.npy holds <U32, not one of float16"),
+        (np.ones((8, 0)), r"audio_feat.npy has the shape \(8, 0\), for 8 items"),
+        (np.diag([np.nan] * 8), "audio_feat.npy has NaN or infinite numbers"),
+        (np.full((8, 2), np.inf, np.float32), "audio_feat.npy has NaN or infinite numbers"),
+    ],
+)
+def test_features_that_no_model_can_read_are_refused(given, features, message):
+    np.save(given / "audio_feat.npy", features)
+    with pytest.raises(UsageError, match=message):
+        prepare(["tiktok", "--source=given"])
+    assert not (given.parent / "dataset/tiktok").exists()
+
+
+def test_parts_under_each_others_names_are_refused(given):
+    train, test = (given / NAMES[part] for part in ("train", "test"))
+    kept = train.read_bytes()
+    train.write_bytes(test.read_bytes())
+    test.write_bytes(kept)
+    with pytest.raises(UsageError, match="test of tiktok has 36 rows, more than the 8 of train"):
+        prepare(["tiktok", "--source=given"])
+    test.write_bytes(pickle.dumps(matrix(part_of("test"), values=np.zeros(8))))
+    train.write_bytes(kept)
+    with pytest.raises(UsageError, match="no row is left for test of tiktok"):
+        prepare(["tiktok", "--source=given"])

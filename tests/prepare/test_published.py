@@ -89,7 +89,7 @@ def test_lists_with_a_published_validation_part(here, capsys):
     """The part is taken as it is, and its users and items are known."""
     held = TRAIN[::10]
     put(here, train=lists(row for row in TRAIN if row not in held), valid=lists([*held, ("1", "77")]))
-    put(here, test=lists([*TEST, ("2", "77")]) + "20\n")
+    put(here, test=lists([*TEST, ("2", "77")]) + "21\n")
     assert prepare(["gowalla", "--source=given"]) == 0
     assert made(here, "gowalla", "valid") == (
         "user_id:token\titem_id:token",
@@ -181,10 +181,38 @@ def test_movielens_has_ratings_and_times(here):
         ("lastfm", {"train": "1\t2\t3\n4\t5\tnan\n"}, "row 2: found 'nan' as play_count, expected a number"),
         (
             "lastfm",
-            {"train": rows(TEST[:3], "\t", value="1")},
+            {"train": rows([*TRAIN, *TEST[:3]], "\t", value="1")},
             "3 rows of lastfm are in train and in test, such as",
         ),
         ("douban-book", {"train": "1 2 3\n2 x\n"}, "row 2: found 'x', expected a user and items, all whole"),
+        (
+            "douban-book",
+            {"train": "1 2 5\n1 3 4\n"},
+            "row 2: found a second line of user 1, expected one line",
+        ),
+        ("lastfm", {"train": "1 2 3\n2 3 4 5\n"}, r"row 2: found b'2 3 4 5\\n', expected 3 fields"),
+        ("lastfm", {"train": "1,2,3\n4,,5,6\n"}, "row 2: found '', expected user, item and 1 number"),
+        ("lastfm", {"train": "1\t2\t3\n4\t5\t1,000\n"}, r"expected 3 fields, as the rows before"),
+        ("lastfm", {"train": "1,2,3\n1,3,\n"}, r"expected 3 fields, as the rows before, and none empty"),
+        ("lastfm", {"train": "-1\t2\t3\n4\t5\t6\n"}, "row 1: found '-1', expected user, item and 1 number"),
+        ("lastfm", {"train": '"1","2","3"\n4,5,6\n'}, "row 1: found '\"1\"', expected user, item and 1 num"),
+        ("lastfm", {"train": ",user,item,n\n0,4,5,6\n"}, "row 1: found an unnamed first column, an index"),
+        (
+            "lastfm",
+            {"train": "item_id,user_id,n\n4,5,6\n"},
+            "row 1: found the columns item_id, user_id, n, exp",
+        ),
+        ("lastfm", {"train": "01\t2\t3\n"}, "row 1: found '01', expected user, item and 1 number, all whole"),
+        (
+            "lastfm",
+            {"train": rows(TEST, "\t", value="7"), "test": rows(TRAIN, "\t", value="7")},
+            "test of lastfm has 200 rows, more than the 40 of train; files have each other's names",
+        ),
+        (
+            "lastfm",
+            {"test": rows([(f"9{user}", item) for user, item in TEST], "\t", value="7")},
+            "no row is left for test of lastfm: its users and items are unknown in train",
+        ),
     ],
 )
 def test_files_that_are_not_the_published_ones_are_refused(here, name, texts, message):
@@ -193,6 +221,23 @@ def test_files_that_are_not_the_published_ones_are_refused(here, name, texts, me
     with pytest.raises(UsageError, match=message):
         prepare([name, "--source=given"])
     assert not (here / "dataset").exists() or not list((here / "dataset").rglob("*.inter"))
+
+
+@pytest.mark.parametrize("value", ["4", "4.0", "3"])
+def test_test_rows_are_among_all_rows_with_their_rating(here, value):
+    every = rows([(*pair, "4") for pair in (*TRAIN, *TEST)], "::", value="978300760")
+    (here / "given/ratings.dat").write_text(every)
+    (here / "given/TESTSET_1M.csv").write_text(rows(TEST, ",", value=value))
+    if value == "3":
+        with pytest.raises(
+            UsageError, match="40 of 40 test rows of ml-1m_dgrm are not among all rows, or not"
+        ):
+            prepare(["ml-1m_dgrm", "--source=given"])
+        return
+    assert prepare(["ml-1m_dgrm", "--source=given"]) == 0
+    (here / "given/TESTSET_1M.csv").write_text(rows([("30", "1"), *TEST[1:]], ",", value="4"))
+    with pytest.raises(UsageError, match=r"1 of 40 test rows of ml-1m_dgrm .* such as user 30, item 1"):
+        prepare(["ml-1m_dgrm", "--source=given", "--force"])
 
 
 @pytest.mark.parametrize(
