@@ -4,21 +4,18 @@ A pickle may call anything. Here it may make a sparse matrix and arrays of numbe
 """
 
 import codecs
-import json
 import pickle
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.prepare.pair_files import Pair, counted_pairs, write_rows
-from recbole_diffusion.prepare.published import refuse_common, refuse_empty
-from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Recipe
-from recbole_diffusion.storage.atomic import whole_set
+from recbole_diffusion.prepare.pair_files import Pair, counted_pairs
+from recbole_diffusion.prepare.recipe import PreparedSet, Recipe
+from recbole_diffusion.prepare.written_parts import check_parts, write_parts
 
 KINDS = ("coo_matrix", "csr_matrix")
 FLOATS = ("float16", "float32", "float64")
@@ -65,23 +62,12 @@ class MatrixSet:
         first, *others = shapes.values()
         if any(shape != first for shape in others):
             raise UsageError(f"the matrices of {recipe.name} differ in shape, {shapes}; get them again")
-        refuse_common(recipe, rows)
-        sizes = {part: len(pairs) for part, pairs in rows.items()}
-        refuse_empty(recipe, sizes)
+        check_parts(recipe, rows)
         features = {f"{one}_feat.npy": paths[f"{one}_feat.npy"] for one in self.modalities}
         for path in features.values():
             _check_features(path, items=first[1])
         counts = counted_pairs([pair for part in rows.values() for pair in part])
-        with whole_set(folder, ADVICE) as draft:
-            for part, pairs in rows.items():
-                write_rows(pairs, draft / f"{recipe.name}.{part}.inter", None)
-            for name, path in features.items():
-                shutil.copyfile(path, draft / f"{recipe.name}.{name}")
-            text = json.dumps({**record, "seed": None, "found": asdict(counts), "rows": sizes}, indent=2)
-            (draft / RECORD).write_text(text + "\n", encoding="utf-8")
-        return PreparedSet(
-            counts, [f"parts    {', '.join(f'{part} {n:,}' for part, n in sizes.items())}"], []
-        )
+        return write_parts(recipe, rows, (), folder, record, counts, 0, features)
 
 
 def pairs_of(path: Path) -> tuple[dict[Pair, str], tuple[int, int]]:

@@ -162,10 +162,9 @@ def counted_pairs(pairs: Sequence[Pair]) -> Counts:
     return Counts(len({user for user, _ in some}), len({item for _, item in some}), len(some))
 
 
-def write_rows(rows: Mapping[Pair, str], path: Path, value: str | None) -> None:
-    """Write one atomic file in the order of the rows."""
+def write_rows(rows: Mapping[Pair, str], path: Path, columns: Sequence[str]) -> None:
+    """Write one atomic file in the order of the rows, with the columns after the item."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write("user_id:token\titem_id:token" + (f"\t{value}\n" if value else "\n"))
-        file.writelines(
-            f"{user}\t{item}\t{one}\n" if value else f"{user}\t{item}\n" for (user, item), one in rows.items()
-        )
+        file.write("\t".join(("user_id:token", "item_id:token", *columns)) + "\n")
+        for (user, item), values in rows.items():
+            file.write(f"{user}\t{item}\t{values}\n" if columns else f"{user}\t{item}\n")
