@@ -1,6 +1,7 @@
 """Which tests concern a module: its mirror, those that import it, and so on along the imports."""
 
 import ast
+import functools
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,14 +36,18 @@ def _dotted(path: Path, root: Path) -> str:
 
 def _imported(path: Path, known: dict) -> Iterator[str]:
     """Yield the known modules that a file imports, inside functions too."""
+    return (name for name in _names_imported(path) if name in known)
+
+
+@functools.cache  # a file is asked for by each test that leads to it
+def _names_imported(path: Path) -> tuple[str, ...]:
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [name for one in node.names for name in (f"{node.module}.{one.name}", node.module)]
-        else:
-            continue
-        yield from (name for name in names if name in known)
+            found += [name for one in node.names for name in (f"{node.module}.{one.name}", node.module)]
+    return tuple(found)
 
 
 def _starts(test: Path, root: Path, modules: dict, support: dict) -> dict[str, int]:

@@ -47,22 +47,22 @@ class ColdUserContract(ModelContract):
         """Return a model on the two domains."""
         return StagedBuilt(self.model, checkerboard.name, {**checkerboard.overrides, **self.options, **more})
 
-    def test_learns_the_checkerboard(self, checkerboard, tmp_path):
+    def judged(self) -> dict[str, Any]:
+        """Return when a model that learns is evaluated: four times, of which the best one counts."""
+        return {"eval_step": max(self.epochs // 4, 1), "stopping_step": self.epochs}
+
+    def test_learns_the_checkerboard(self, checkerboard, learned):
         """Cold users get what they like."""
         if not self.transfers:
             pytest.skip("a cold user cannot be known")
-        judged = {
-            "eval_step": max(self.epochs // 4, 1),
-            "stopping_step": self.epochs,
-        }  # the best of four epochs
-        built, trainer, result = self.trained(checkerboard, tmp_path / "runs", epochs=self.epochs, **judged)
+        built, trainer, result = learned
         own = [
             record["loss"]["total"]
             for record in trainer.records
             if record["stage"] == trainer.stages[-1].name
         ]
         assert own[-1] < own[0]
-        dataset, model = built.dataset, built.model.eval()
+        dataset, model = built.dataset, built.model
         films = dataset.field2id_token[dataset.iid_field]
         right = []
         for user in checkerboard.withheld:

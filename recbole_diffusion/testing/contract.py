@@ -27,6 +27,7 @@ from recbole_diffusion.trainer.factory import trainer_for
 
 _checked: set[type] = set()  # option classes whose bounds were tried: a model may have several test classes
 _untrained: dict[type, Built] = {}  # of the test class at work
+_learned: dict[type, tuple[Built, Any, dict]] = {}  # of the test class at work
 
 
 class ModelContract:
@@ -78,18 +79,30 @@ class ModelContract:
         trainer.fit(built.train, built.valid, show_progress=False)
         return built, trainer, trainer.evaluate(built.test)
 
-    def test_learns_the_checkerboard(self, checkerboard, tmp_path):
+    def judged(self) -> dict[str, Any]:
+        """Return when a model that learns the checkerboard is evaluated: after the last epoch alone."""
+        return {"eval_step": self.epochs, "stopping_step": self.epochs}
+
+    @pytest.fixture
+    def learned(self, checkerboard: DataSet, tmp_path: Path) -> tuple[Built, Any, dict]:
+        """A model that has learned the checkerboard, one for the tests of a class, as of ``trained``."""
+        if type(self) not in _learned:
+            _learned.clear()
+            _learned[type(self)] = self.trained(
+                checkerboard, tmp_path / "runs", epochs=self.epochs, **self.judged()
+            )
+        built, trainer, result = _learned[type(self)]
+        built.model.eval()
+        return built, trainer, result
+
+    def test_learns_the_checkerboard(self, checkerboard, learned):
         """The loss falls and withheld items of the right parity come first."""
-        once = {"epochs": self.epochs, "eval_step": self.epochs}  # judged after the last epoch alone
-        built, trainer, result = self.trained(
-            checkerboard, tmp_path / "runs", **once, stopping_step=self.epochs
-        )
+        built, trainer, result = learned
         first, last = (trainer.records[k]["loss"]["total"] for k in (0, -1))
         assert last < first or built.model.computed_when_made
         dataset = built.dataset
         field = dataset.uid_field, dataset.iid_field
         hits = total = 0
-        built.model.eval()
         for user, items in checkerboard.withheld.items():
             uid = int(dataset.token2id(field[0], user))
             scores = built.model.full_sort_predict(built.users([uid])).view(-1)
@@ -199,15 +212,14 @@ class ModelContract:
             _untrained.clear()  # what was kept is spoiled: not for the other tests
         assert torch.equal(again, kept)
 
-    def test_saved_and_loaded_weights_score_equally(self, checkerboard, tmp_path):
+    def test_saved_and_loaded_weights_score_equally(self, checkerboard, learned):
         """Nothing that scoring needs is missing in a checkpoint, which holds tensors and plain types."""
-        built, trainer, _ = self.trained(checkerboard, tmp_path / "runs", epochs=2)
+        built, trainer, _ = learned
         fresh = self.build(checkerboard, seed=2020)
         state = checkpoint.load(trainer.folder.best)
         fresh.model.load_state_dict(state["state_dict"])
         fresh.model.load_other_parameter(state["other_parameter"])
         fresh.model.eval()
-        built.model.eval()
         users = built.users([1, 2, 3])
         assert torch.equal(fresh.model.full_sort_predict(users), built.model.full_sort_predict(users))
         assert torch.load(trainer.folder.best, weights_only=True)["model"] == built.config["model"]

@@ -129,7 +129,7 @@ def test_a_sweep_survives_the_loss_of_a_node(sweepable, tmp_path, cluster):
         "ray_address": cluster.address,
     }
     settings |= {"storage": str(tmp_path), "final_seeds": 0, "max_failures": 3}
-    overrides = {**sweepable.overrides, "latent_dimension": 8, "epochs": 300}
+    overrides = {**sweepable.overrides, "latent_dimension": 8, "epochs": 150}
     found = sweep(
         "MultiVAE",
         sweepable.dataset,

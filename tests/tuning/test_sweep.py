@@ -33,6 +33,7 @@ from recbole_diffusion.tuning.ray_session import check_cluster, ray_session
 
 ROOT = Path(__file__).resolve().parents[2]
 GRID = {"search": "grid", "max_concurrent": 2, "max_failures": 1, "grace_period": 2}
+ONE_BY_ONE = {**GRID, "max_concurrent": 1}  # in one process, which takes 5 seconds to load torch
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,7 +89,7 @@ def test_a_model_from_outside_is_searched_and_runs_in_the_workers(sweepable, tmp
     """Each process imports it, since the user has named it; a sweep's folder alone makes no process do so."""
     options = {**sweepable.overrides, "hidden_size": 8, "dropout_prob": 0.5, "epochs": 2}
     del options["mlp_hidden_size"]
-    settings = {**GRID, "sweep_dir": str(tmp_path / "sweep"), "final_seeds": 1}
+    settings = {**ONE_BY_ONE, "sweep_dir": str(tmp_path / "sweep"), "final_seeds": 1}
     found = sweep(MODEL, sweepable.dataset, overrides=options, settings=settings, output=io.StringIO())
     assert found["model"] == MODEL
     assert [trial["state"] for trial in found["trials"]] == ["finished"] * 2  # of RowDiffusion.tune.yaml
@@ -117,7 +118,7 @@ def test_a_trial_that_always_raises_fails_alone(searched):
 def test_a_trial_whose_options_are_refused_is_not_tried_again(checkerboard, tmp_path, scheduler):
     overrides = {**with_features(checkerboard).overrides, **OPTIONS, "epochs": 2}
     settings = {
-        **GRID,
+        **ONE_BY_ONE,
         "space": {"knn_k": {"choice": [3, 5000]}},
         "scheduler": scheduler,
         "max_failures": 2,
@@ -335,7 +336,7 @@ def test_a_killed_driver_goes_on_and_repeats_no_finished_trial(sweepable, tmp_pa
 
 def test_a_time_budget_ends_the_search_and_a_resume_has_it_again(sweepable, tmp_path):
     settings = {
-        **GRID,
+        **ONE_BY_ONE,
         "scheduler": "none",
         "space": str(sweepable.space),
         "final_seeds": 0,
@@ -381,7 +382,7 @@ def test_two_drivers_cannot_run_one_sweep(searched):
 @pytest.fixture(scope="module")
 def seeded(sweepable, tmp_path_factory):
     """The given options with two seeds, each on a split of its own."""
-    settings = {"search": "none", "final_seeds": 2, "resplit": True, "max_concurrent": 2}
+    settings = {"search": "none", "final_seeds": 2, "resplit": True, "max_concurrent": 1}
     folder = tmp_path_factory.mktemp("seeded") / "sweep"
     output = io.StringIO()
     found = sweep(

@@ -48,10 +48,11 @@ class TestMCDRecOverBM3(ModelContract):
 class TestMCDRecReleased(ModelContract):
     model = "MCDRec"
     options = {**OF_MCDREC, "steps": 3, "train_batch_size": 1024}  # images of 4 x 4
+    epochs = 3
 
-    def test_learns_the_checkerboard(self, checkerboard, tmp_path):
+    def test_learns_the_checkerboard(self, learned):
         """Its loss falls. No negatives: of 50 users and items the perceptron makes one direction."""
-        _, trainer, _ = self.trained(checkerboard, tmp_path / "runs", epochs=3)
+        _, trainer, _ = learned
         first, last = (trainer.records[k]["loss"]["total"] for k in (0, -1))
         assert last < first
 

@@ -28,11 +28,12 @@ class TestCFGAN(ModelContract):
     options = SMALL
     epochs = 60
 
-    def test_learns_the_checkerboard(self, checkerboard, tmp_path):
+    def judged(self):
+        return {"eval_step": 20, "stopping_step": self.epochs}
+
+    def test_learns_the_checkerboard(self, learned):
         """The losses of two players need not fall: what is asked for is that the liked items are found."""
-        _, _, result = self.trained(
-            checkerboard, tmp_path / "runs", epochs=self.epochs, eval_step=20, stopping_step=self.epochs
-        )
+        _, _, result = learned
         assert result["rated_unfiltered_ndcg@5"] > 0.9
 
 
