@@ -191,3 +191,53 @@ def pair_scores(left: Tensor, right: Tensor, i: Tensor, j: Tensor) -> Tensor:
         [pairs].
     """
     return _PairScores.apply(left, right, i, j)
+
+
+class _LogSumExp(torch.autograd.Function):
+    """log sum_j exp(left_i . right_j), row blocks after row blocks.
+
+    With S = left right^T and l_i = log sum_j exp S_ij, dl_i / dS_ij = exp(S_ij - l_i) = P_ij, so that a
+    gradient g of l gives d left = (g P) right and d right = (g P)^T left. S costs little beside what autograd
+    does cell by cell with arrays of all rows: the backward pass multiplies its blocks again, which stay in
+    the cache.
+    """
+
+    block_cells, fewest_rows = 2**17, 32  # of S, half a MB of float32
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
+        size = _LogSumExp.rows(right)
+        found = torch.cat([(some @ right.T).logsumexp(1) for some in left.split(size)])
+        ctx.save_for_backward(left, right, found)
+        return found
+
+    @staticmethod
+    def rows(right: Tensor) -> int:
+        """Return the rows of a block; a device has the room and the need for larger ones."""
+        cells = _LogSumExp.block_cells * (1 if right.device.type == "cpu" else 256)
+        return max(_LogSumExp.fewest_rows, cells // max(1, len(right)))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        left, right, found = ctx.saved_tensors
+        d_left, d_right = torch.empty_like(left), torch.zeros_like(right)
+        size = _LogSumExp.rows(right)
+        blocks = (part.split(size) for part in (left, d_left, found, gradient))
+        for some, d_some, logs, weights in zip(*blocks, strict=True):
+            # g P, [rows, columns]; exp(S - l) times the row's gradient.
+            share = torch.addmm(-logs[:, None], some, right.T).exp_().mul_(weights[:, None])
+            torch.mm(share, right, out=d_some)
+            d_right.addmm_(share.T, some)
+        return d_left, d_right
+
+
+@in_single
+def log_sum_exp(left: Tensor, right: Tensor) -> Tensor:
+    """Return log sum_j exp(left_i . right_j), [rows], without an array of [rows, columns].
+
+    Args:
+        left: [rows, width], at least one row.
+        right: [columns, width].
+    """
+    return _LogSumExp.apply(left, right)

@@ -194,3 +194,20 @@ def test_a_loss_of_users_alone_moves_the_items(torch_device):
     of_users.sum().backward()
     expected = graph.transposed.to_dense().sum(1, keepdim=True).expand(5, 3) / 2
     assert torch.allclose(items.grad, expected)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 7])
+def test_log_sum_exp_by_blocks_equals_that_of_the_whole_product(monkeypatch, rows):
+    """A last block of fewer rows, and no rows at all, included; products whose exponentials overflow, too."""
+    monkeypatch.setattr(layers._LogSumExp, "block_cells", 15)
+    monkeypatch.setattr(layers._LogSumExp, "fewest_rows", 3)
+    left, right = (torch.randn(n, 4, dtype=torch.float64, requires_grad=True) for n in (rows, 5))
+    found, plain = layers.log_sum_exp(left, right), (left @ right.T).logsumexp(1)
+    torch.testing.assert_close(found, plain)
+    assert torch.autograd.gradcheck(layers.log_sum_exp, (left, right))
+    weights = torch.randn(rows, dtype=torch.float64)
+    pairs = []
+    for one in (layers.log_sum_exp, lambda x, y: (x @ y.T).logsumexp(1)):
+        far = (one(left * 1000, right) * weights).sum()  # exp(1000) is no number
+        pairs.append(torch.autograd.grad(far, (left, right)))
+    torch.testing.assert_close(*pairs)

@@ -37,6 +37,7 @@ from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeDiagnostic
 from recbole_diffusion.model.graph.cnsdiff_diffusion import NegativeDiffusion
 from recbole_diffusion.model.graph.cnsdiff_options import CNSDiffOptions
 from recbole_diffusion.model.graph.host import EncoderModel
+from recbole_diffusion.model.layers import log_sum_exp
 from recbole_diffusion.sampler.choose import ScoredVectors, choose_negatives
 from recbole_diffusion.sampler.popularity import popularity_negatives, popularity_table
 from recbole_diffusion.sampler.uniform import uniform_negatives
@@ -282,11 +283,11 @@ class CNSDiff(EncoderModel):
         # Inner products over tau, of z_0 with z_j here and with all z_k below.
         scaled = anchor / o.alignment_temperature
         own = (scaled * counterpart).sum(1)  # [rows]
-        # Against all negatives and all random items, [rows, 2 rows].
-        others = scaled @ scale(torch.cat([negative[rows], random[rows]])).T
+        against = scale(torch.cat([negative[rows], random[rows]]))  # [2 rows, d]
         if o.alignment_form == "released":
             # -log(e^own / e^others), where an item's own negative is one of the others.
-            return self.share.mean(others.logsumexp(1) - own)
+            return self.share.mean(log_sum_exp(scaled, against) - own)
+        others = scaled @ against.T  # [rows, 2 rows]
         same = item_ids[rows][mine, None] == torch.cat([item_ids[rows], random_ids[rows]])  # k != j
         # log sum_{k != j} exp(z_0 . z_k / tau), [rows].
         others = others.masked_fill(same, -torch.inf).logsumexp(1)

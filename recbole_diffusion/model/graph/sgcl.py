@@ -18,6 +18,7 @@ from recbole_diffusion.data.graph import binary_interactions, scaled
 from recbole_diffusion.model.base import WholeGraphModel
 from recbole_diffusion.model.encoder import Layer, LightGCNEncoder
 from recbole_diffusion.model.graph.options import SGCLOptions
+from recbole_diffusion.model.layers import log_sum_exp
 from recbole_diffusion.model.propagation import SparseMatrix
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 from recbole_diffusion.sampler.uniform import uniform_negatives
@@ -143,8 +144,9 @@ def symmetric_contrast(
         q: power, above 0.
         contrast_lambda: lambda.
     """
-    scores = F.normalize(first) @ F.normalize(second).T / temperature  # s_ab / tau, [n, n]
-    log_p = scores.diagonal()
-    log_n = torch.logaddexp(log_p, torch.logsumexp(scores, 1)) + math.log(contrast_lambda)
+    first, second = F.normalize(first) / temperature, F.normalize(second)
+    log_p = (first * second).sum(1)  # s_aa / tau, [n]
+    # log lambda (p_a + n_a), [n].
+    log_n = torch.logaddexp(log_p, log_sum_exp(first, second)) + math.log(contrast_lambda)
     # (x^q - 1) / q by its logarithm; the ones cancel.
     return (torch.expm1(q * log_n) - torch.expm1(q * log_p)).mean() / q

@@ -26,6 +26,7 @@ from recbole_diffusion.compat import InputType
 from recbole_diffusion.data.graph import binary_interactions
 from recbole_diffusion.model.base import InnerProductModel
 from recbole_diffusion.model.encoder import Layer, LightGCNEncoder
+from recbole_diffusion.model.layers import log_sum_exp
 from recbole_diffusion.model.multimodal.options import SLMRecOptions
 from recbole_diffusion.model.multimodal.projections import Projections
 from recbole_diffusion.model.propagation import mean_of_layers
@@ -187,7 +188,7 @@ class SLMRec(InnerProductModel):
         for k, (coarse, fine) in enumerate(zip(self.coarse, self.fine, strict=True)):
             x = coarse(self.between(x) if k and self.between is not None else x)
             # Inner products, not cosines.
-            found.append(_diagonal(x @ fine(items[k + 1]).T / self.options.ssl_temperature))
+            found.append(_contrast(x / self.options.ssl_temperature, fine(items[k + 1])))
         return torch.stack(found).sum()
 
     def _masked(self, users: list[Tensor], items: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -199,9 +200,14 @@ class SLMRec(InnerProductModel):
     def _agreement(self, first: Layer, second: Layer) -> Tensor:
         """Return the contrast of two views, of users with users and of items with items."""
         pairs = [(F.normalize(a, dim=1), F.normalize(b, dim=1)) for a, b in zip(first, second, strict=True)]
-        return torch.stack([_diagonal(a @ b.T / self.options.ssl_temperature) for a, b in pairs]).sum()
+        return torch.stack([_contrast(a / self.options.ssl_temperature, b) for a, b in pairs]).sum()
 
 
 def _diagonal(scores: Tensor) -> Tensor:
     """Return the cross entropy of rows of scores [batch, batch] whose class is on the diagonal."""
     return F.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
+
+
+def _contrast(left: Tensor, right: Tensor) -> Tensor:
+    """Return that of ``left @ right.T`` for rows [batch, d], which is not made."""
+    return (log_sum_exp(left, right) - (left * right).sum(1)).mean()
