@@ -8,6 +8,7 @@ from typing import Any
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
 from recbole_diffusion.data.valid_shift import UNSHIFTED, choices, validations_of
 from recbole_diffusion.quick_start.prepared import Prepared
+from recbole_diffusion.storage.heap import freed_memory_kept
 from recbole_diffusion.storage.memory import peak_memory_mib
 from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.storage.versions import versions
@@ -15,6 +16,7 @@ from recbole_diffusion.storage.versions import versions
 logger = logging.getLogger()  # the root logger, which writes to the run's log
 
 
+@freed_memory_kept()
 def train(prepared: Prepared, on_epoch: Callable | None) -> tuple[float | None, dict[str, float]]:
     """Train; return the best validation score and the metrics of that validation, None and {} without one."""
     trainer, progress = prepared.trainer, prepared.progress
