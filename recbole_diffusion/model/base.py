@@ -183,6 +183,9 @@ class ModelInterface:
     def begin_epoch(self, epoch: int) -> None:
         """Prepare a training epoch, counted from 0."""
 
+    def after_step(self) -> None:
+        """Follow the optimizer's step of a batch; of a batch with a mirror step, the second one."""
+
     def epoch_diagnostics(self) -> dict[str, float]:
         """Return numbers by name for the epoch's line of ``metrics.jsonl``."""
         return {}

@@ -30,6 +30,13 @@ class MirrorGradient(Trainer):
     at the new weights. The second loss is logged, with its true value.
     """
 
+    _descends = False  # whether the step down is taken, after which a step up follows
+
+    def after_step(self) -> None:
+        """Tell the model of a step, but not of a step down, after which it will be told of the step up."""
+        if not self._descends:
+            self.model.after_step()
+
     def mirrored(self, loss_func: Callable[[Any], Loss] | None) -> Callable[[Any], Loss] | None:
         """Return the loss function of an epoch with mirror steps, or ``loss_func`` itself if they are off.
 
@@ -61,7 +68,9 @@ class MirrorGradient(Trainer):
             (descent * total).backward()
             if self.clip_grad_norm:
                 clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
+            self._descends = True
             self.optimizer.step()
+            self._descends = False
             self.optimizer.zero_grad()
             again = compute(interaction)
             return (

@@ -26,7 +26,11 @@ class FusedSteps(Trainer):
             # Not the default on a CPU; 7 to 8 times faster there on matrices of tens of millions of numbers.
             for group in optimizer.param_groups:
                 group["fused"] = True
+        optimizer.register_step_post_hook(lambda *_: self.after_step())
         return optimizer
+
+    def after_step(self) -> None:
+        """Follow a step of an optimizer."""
 
     def in_precision(self) -> torch.autocast:
         """Return what a loop of ours computes its losses under, as RecBole's own does: see ``enable_amp``."""

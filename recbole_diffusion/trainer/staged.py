@@ -163,6 +163,9 @@ class StagedTrainer(RunMixin, _StageSteps):
             if config["stage_cache"] and stage.key and stage.module is not None
         }
 
+    def after_step(self) -> None:
+        """Do nothing: an update of a stage has a follow-up of its own."""
+
     # Stages.
 
     def fit(

@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from support.small import OPTIONS, with_features
 
 from recbole_diffusion.compat import ModelType
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.adversarial import AdversarialTrainer
 from recbole_diffusion.trainer.mirror_gradient import MirrorGradient
 from recbole_diffusion.trainer.staged import StagedTrainer
@@ -139,3 +141,19 @@ def test_models_without_gradient_steps_are_refused(checkerboard, tmp_path):
     }
     with pytest.raises(UsageError, match="mirror_gradient needs a model that learns by gradient steps"):
         run("ItemKNN", checkerboard.name, overrides=options)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_the_average_of_weights_follows_each_batch_once_after_its_last_step(checkerboard, tmp_path, mirror):
+    """With ``ema_decay`` 0.01 it is near the last weights, not those before the last step."""
+    data = with_features(checkerboard)
+    given = {"epochs": 1, "ema_decay": 0.01, "mirror_gradient": mirror, "mirror_interval": 1}
+    found = run("CCDRec", overrides={**data.overrides, **OPTIONS, **given, "run_dir": str(tmp_path / "run")})
+    state = checkpoint.load(tmp_path / "run/checkpoint.pt")["state_dict"]
+    assert state["average.updates"] == found["batches_per_epoch"]
+    weight = state["backbone.encoder.items"]
+    averages = [
+        one for name, one in state.items() if name.startswith("average.") and one.shape == weight.shape
+    ]
+    apart = min((average - weight).abs().max().item() for average in averages)
+    assert 0 < apart < 0.02 * found["learning_rate"]  # a step of Adam is as long as the learning rate

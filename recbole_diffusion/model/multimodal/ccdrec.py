@@ -259,12 +259,15 @@ class CCDRec(WithLinearTerm, WholeGraphModel):
         # Deviations are over all items.
         return super().predict(interaction) if self.linear is None else pairs_of_rows(self, interaction)
 
+    def after_step(self) -> None:
+        """Move the average of the weights, if there is one, towards those of the step."""
+        if self.average is not None:
+            self.average.update(self)
+
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """Return the parts of Eq. 9, each with its weight, in the order of ``loss_names``."""
         if not self._begun:
             self.begin_epoch(0)
-        if self.average is not None and self.training:
-            self.average.update(self)  # with the weights of the step before
         o = self.options
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]  # u and p, [batch]
         random = uniform_negatives(self.positives, users)  # r, [batch]

@@ -287,8 +287,9 @@ def test_scores_are_by_the_average_and_training_by_the_weights(build):
     for step in range(3):
         model.calculate_loss(batch)
         with torch.no_grad():
-            seen.append(model.backbone.encoder.items.clone())
             model.backbone.encoder.items += step + 1
+            seen.append(model.backbone.encoder.items.clone())
+        model.after_step()
     # Updates 1 to 3 keep 2 / 11, 3 / 12 and 4 / 13 of the average, below the decay 0.3 but for the last.
     average = first
     for keep, weights in zip((2 / 11, 3 / 12, 0.3), seen, strict=True):
