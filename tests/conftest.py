@@ -41,6 +41,9 @@ def quiet_environment() -> Iterator[None]:
     """RecBole reads ``sys.argv`` in places: here it sees no option. Torch uses two threads at most."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["pytest"])
+        if not torch.cuda.is_available():  # else each seed would keep a trace of the stack for a later start
+            patch.setattr(torch.cuda, "manual_seed", lambda _: None)
+            patch.setattr(torch.cuda, "manual_seed_all", lambda _: None)
         torch.set_num_threads(min(2, torch.get_num_threads()))
         yield
 

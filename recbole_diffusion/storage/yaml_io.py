@@ -3,6 +3,8 @@
 ``1e-4`` is a number here, as users expect; in YAML 1.1 it is a text.
 """
 
+import copy
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -158,7 +160,12 @@ def load_yaml(path: str | Path, packaged: bool = False) -> dict[str, Any]:
             twice; the message names the file and line.
     """
     try:
-        content = _read(Path(path).read_text(encoding="utf-8"), PackagedLoader if packaged else _Loader)
+        if packaged:
+            state = Path(path).stat()
+            # A copy each time, and anew where the file has changed: callers add to what they get.
+            content = copy.deepcopy(_packaged(str(path), state.st_mtime_ns, state.st_size))
+        else:
+            content = _read(Path(path).read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise UsageError(f"cannot read configuration file {str(path)!r}: {error.strerror}") from error
     except _NotMeantError as error:
@@ -174,6 +181,12 @@ def load_yaml(path: str | Path, packaged: bool = False) -> dict[str, Any]:
             f"configuration file {str(path)!r} must hold 'name: value' lines, not a {type(content).__name__}"
         )
     return content
+
+
+@functools.lru_cache(maxsize=512)
+def _packaged(path: str, changed: int, size: int) -> Any:  # noqa: ARG001
+    """Return the content of a file that comes with this package or with RecBole, parsed once."""
+    return _read(Path(path).read_text(encoding="utf-8"), PackagedLoader)
 
 
 def dump_yaml(values: Mapping[str, Any]) -> str:

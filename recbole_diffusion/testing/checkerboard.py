@@ -1,5 +1,6 @@
 """A checkerboard, whose answer is known: each user likes the items of one parity, even or odd."""
 
+import functools
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from recbole_diffusion.testing.features import write_features
 
 PARTS = ("train", "valid", "test")
 SIZE = 50  # users, and items
+RATED = ("user_id:token", "item_id:token", "rating:float")
 Rows = list[tuple[str, str, int]]  # user, item, rating: 5 for a liked item, 1 for another
 
 
@@ -26,6 +28,19 @@ def make_checkerboard(folder: Path, *, rated: bool = False, features: bool = Fal
             refuses a user who knows every item.
         features: also write two modalities that tell an item's parity, under noise.
     """
+    parts = _drawn(rated)
+    texts = {part: _text_of(part, rated) for part in PARTS}
+    data = _written(folder, "checkerboard", texts, RATED if rated else RATED[:2])
+    if rated:
+        data.overrides["rating_scale"] = [1, 5]
+    if features:
+        data.overrides["modalities"] = write_features(data)
+    data.known, data.withheld = _liked(parts["train"]), _liked(parts["test"])
+    return data
+
+
+@functools.cache  # hundreds of tests ask for it
+def _drawn(rated: bool) -> dict[str, Rows]:
     draw = random.Random(7)
     parts: dict[str, Rows] = {part: [] for part in PARTS}
     for user in range(SIZE):
@@ -37,14 +52,12 @@ def make_checkerboard(folder: Path, *, rated: bool = False, features: bool = Fal
                 parts[part] += [(f"u{user}", f"i{item}", rating) for item in chosen]
     for rows in parts.values():
         draw.shuffle(rows)
-    written = parts if rated else {part: [row[:2] for row in rows] for part, rows in parts.items()}
-    data = write_parts(folder, "checkerboard", written)
-    if rated:
-        data.overrides["rating_scale"] = [1, 5]
-    if features:
-        data.overrides["modalities"] = write_features(data)
-    data.known, data.withheld = _liked(parts["train"]), _liked(parts["test"])
-    return data
+    return parts
+
+
+@functools.cache
+def _text_of(part: str, rated: bool) -> str:
+    return _text(_drawn(rated)[part], RATED if rated else RATED[:2])
 
 
 def _liked(rows: Rows) -> dict[str, set[str]]:
@@ -57,21 +70,27 @@ def _liked(rows: Rows) -> dict[str, set[str]]:
 
 def write_parts(folder: Path, name: str, parts: Mapping[str, Iterable[tuple]]) -> DataSet:
     """Write rows of user, item and perhaps rating, by part, as a data set that is split already."""
+    pairs_of = {part: list(pairs) for part, pairs in parts.items()}
+    columns = RATED if any(len(row) > 2 for pairs in pairs_of.values() for row in pairs) else RATED[:2]
+    return _written(folder, name, {part: _text(pairs, columns) for part, pairs in pairs_of.items()}, columns)
+
+
+def _text(pairs: Iterable[tuple], columns: tuple[str, ...]) -> str:
+    rows = ["\t".join(map(str, row[: len(columns)])) for row in pairs]
+    return "\n".join(["\t".join(columns), *rows]) + "\n"
+
+
+def _written(folder: Path, name: str, texts: Mapping[str, str], columns: tuple[str, ...]) -> DataSet:
     place = folder / "data" / name
     place.mkdir(parents=True)
-    columns = ["user_id", "item_id"]
-    for part, pairs in parts.items():
-        rows = ["\t".join(map(str, row)) for row in pairs]
-        if rows and rows[0].count("\t") == 2:
-            columns = ["user_id", "item_id", "rating"]
-        header = "\t".join(f"{column}:{'float' if column == 'rating' else 'token'}" for column in columns)
-        (place / f"{name}.{part}.inter").write_text("\n".join([header, *rows]) + "\n")
+    for part, text in texts.items():
+        (place / f"{name}.{part}.inter").write_text(text)
     overrides: dict[str, Any] = {
         "dataset": name,
         "data_path": str(place.parent),
         "runs_path": str(folder / "runs"),
-        "benchmark_filename": list(parts),
-        "load_col": {"inter": columns},
+        "benchmark_filename": list(texts),
+        "load_col": {"inter": [column.partition(":")[0] for column in columns]},
         "use_gpu": False,
     }
     return DataSet(name, place.parent, overrides)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from recbole_diffusion.compat import RECBOLE_FOLDER
 from recbole_diffusion.errors import UsageError
+from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.properties import properties_path
 from recbole_diffusion.storage.yaml_io import dump_value, dump_yaml, load_yaml, merged, parse_value
 
@@ -183,3 +184,16 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 def test_an_empty_file_holds_nothing(tmp_path):
     (tmp_path / "empty.yaml").write_text("# only a comment\n")
     assert load_yaml(tmp_path / "empty.yaml") == {}
+
+
+def test_a_packaged_file_is_parsed_once_and_again_when_it_has_changed(tmp_path, monkeypatch):
+    """What a caller adds to its content stays with the caller."""
+    file, read = tmp_path / "a.yaml", []
+    monkeypatch.setattr(yaml_io, "_read", lambda text, _: read.append(text) or {"k": [text.strip()]})
+    file.write_text("1\n")
+    first = yaml_io.load_yaml(file, packaged=True)
+    first["k"].append("mine")
+    assert yaml_io.load_yaml(file, packaged=True) == {"k": ["1"]}
+    assert read == ["1\n"]
+    file.write_text("22\n")
+    assert yaml_io.load_yaml(file, packaged=True) == {"k": ["22"]}
