@@ -88,6 +88,7 @@ def test_every_command_takes_the_model_by_its_path(trained, new_process, tmp_pat
     text = capsys.readouterr().out
     assert "A user's row x_0 of 0 and 1 is noised to x_t" in text
     assert "--noise_max=0.01" in text
+    assert "--train_batch_size=400" in text  # the model's own default, among the options of every run
     (tmp_path / "new.inter").write_text("user_id:token\titem_id:token\nme\ti0\nme\ti2\n")
     asked = [
         "recommend",

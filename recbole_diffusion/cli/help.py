@@ -47,7 +47,8 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
     Raises:
         UsageError: unknown model.
     """
-    defaults = default_values(model)
+    outside = registry.outside_class(model) if model is not None and model not in registry.MODELS else None
+    defaults = default_values(model) | (_values_of(outside) if outside else {})
     lines = [usage_text(run_usages()), ""]
     if model is None:
         width = max(map(len, registry.MODELS))
@@ -66,9 +67,9 @@ def help_text(model: str | None = None, everything: bool = False) -> str:
         lines += option_lines(RunArguments, values) + option_lines(WorkerArguments)
     elif model in registry.MODELS:
         lines += [f"options of {model} ({registry.MODELS[model].summary}):", *_lines_of(model, defaults)]
-    elif (outside := registry.outside_class(model)) is not None:
+    elif outside is not None:
         lines += [f"options of {model} ({registry.summary_of(outside)}):"]
-        lines += _lines_of(registry.name_of(model), _values_of(outside))
+        lines += _lines_of(registry.name_of(model), defaults)
     else:
         lines += [f"options of {model}, which is RecBole's:", *_yaml_lines(model)]
         lines += _range_lines(model)

@@ -14,7 +14,7 @@ import torch
 from recbole_diffusion.compat import Dataset, FeatureSource, FeatureType, Interaction, SequentialDataset
 from recbole_diffusion.data import columns, labelled, split, split_files
 from recbole_diffusion.data.atomic_file import AtomicFile
-from recbole_diffusion.data.given_vectors import check_given_vectors, check_widths
+from recbole_diffusion.data.given_vectors import check_given_vectors, check_rows, check_widths
 from recbole_diffusion.data.known_ids import KnownIds
 from recbole_diffusion.data.part_files import require_files
 from recbole_diffusion.data.ratings import KeptRatings, check_reaches_middle, check_scale
@@ -220,6 +220,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
 
     def _preload_weight_matrix(self) -> None:
         check_given_vectors(self)
+        check_rows(self)
         super()._preload_weight_matrix()
         check_widths(self)
 

@@ -246,7 +246,9 @@ def load_user_metrics(path: Path) -> dict[str, UserMetrics]:
             f"cannot read the metrics per user in {path}: {error}; {rerun_hint(path.parent)}"
         ) from error
     for part, columns in parts.items():
-        if "users" not in columns or len({len(np.atleast_1d(column)) for column in columns.values()}) != 1:
+        sizes = {column.shape for column in columns.values()}
+        kinds = {name: column.dtype.kind for name, column in columns.items()}
+        if kinds.pop("users", "") != "U" or set(kinds.values()) - {"f"} or len(sizes) != 1 or () in sizes:
             raise RunError(
                 f"{path} holds no metrics per user in its part {part!r}; {rerun_hint(path.parent)}"
             )

@@ -77,7 +77,7 @@ def paired_tests(
         if name != reference:
             pair = _shared(splits, reference, name, part, metric, test)
             row = {"metric": metric, "test": test, "best": reference, "method": name}
-            rows.append(row | _tested(pair, metric, test))
+            rows.append(row | _tested(pair, metric, test, (reference, name)))
     adjusted = holm({row["method"]: row["p"] for row in rows})
     return [{**row, "p_holm": adjusted[row["method"]]} for row in rows]
 
@@ -104,14 +104,16 @@ def _shared(
     return [(of_split(reference, split), of_split(other, split)) for split in both]
 
 
-def _tested(pair: Sequence[tuple[UserMetrics, UserMetrics]], metric: str, test: str) -> dict[str, Any]:
-    """Return difference, p and number of users of two methods on their splits."""
+def _tested(
+    pair: Sequence[tuple[UserMetrics, UserMetrics]], metric: str, test: str, names: tuple[str, str]
+) -> dict[str, Any]:
+    """Return difference, p and number of users of two methods, called by their names, on their splits."""
     if test == "bootstrap":
         difference, p = pooled_test(pair, metric)
         users = len(np.unique(np.concatenate([ours["users"] for ours, _ in pair])))
         return {"difference": difference, "p": p, "users": users}
-    sides = {name: [averaged([both[k] for both in pair])] for k, name in enumerate(("reference", "method"))}
-    (row,) = compare_runs(sides, "reference", metric, wilcoxon=test == "wilcoxon")
+    sides = {name: [averaged([both[k] for both in pair])] for k, name in enumerate(names)}
+    (row,) = compare_runs(sides, names[0], metric, wilcoxon=test == "wilcoxon")
     return {name: row[name] for name in ("difference", "p", "users")}
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.errors import RunError, UsageError, counted
-from recbole_diffusion.evaluation.lists import UserMetrics, load_user_metrics
+from recbole_diffusion.evaluation.lists import UserMetrics
+from recbole_diffusion.report.user_metrics import user_metrics_of
 from recbole_diffusion.storage.preset import preset_text
 from recbole_diffusion.storage.result_form import damage_of_epoch
 from recbole_diffusion.storage.run_folder import RunFolder, rerun_hint
@@ -107,10 +108,11 @@ class RunRecord:
         """Return the metrics of each user by part; None for a run that stored none.
 
         Raises:
-            RunError: the file is damaged.
+            RunError: the file is damaged, or of another run or state than ``result.json``.
         """
-        file = RunFolder(self.path).user_metrics
-        return load_user_metrics(file) if file.is_file() else None
+        # In earlier versions lists of equal scores had another order than the metrics.
+        told = self.test_parts if self.metrics_version > 1 else {}
+        return user_metrics_of(RunFolder(self.path), told, self.config.get("metric_decimal_place"))
 
 
 def read_run(path: str | Path) -> RunRecord:

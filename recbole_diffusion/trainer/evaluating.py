@@ -16,6 +16,7 @@ from recbole_diffusion.evaluation.rated_released import row_means
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.evaluation.score_check import ScoreCheck
 from recbole_diffusion.evaluation.vector_ranking import USERS, VectorRanking
+from recbole_diffusion.options.declare import unread
 from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.trainer import checkpoint
 from recbole_diffusion.trainer.run_state import RunState
@@ -145,6 +146,9 @@ class Evaluating(RunState):
 
     def _diverged(self) -> str:
         """Return what to try after scores that cannot be ranked."""
-        if self.config["MODEL_TYPE"] == ModelType.TRADITIONAL:  # computed, not trained by steps
+        # Computed, and not trained by gradient steps: a model of RecBole, or one of ours.
+        if self.config["MODEL_TYPE"] == ModelType.TRADITIONAL or "learning_rate" in unread(
+            self.config.options
+        ):
             return f"look at the options of {self.config['model']}"
         return f"its training may have diverged{self.step_sizes()}"

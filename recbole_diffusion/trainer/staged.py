@@ -326,7 +326,7 @@ class StagedTrainer(RunMixin, _StageSteps):
             return ""
         name = self.stage.rate_option
         rate = self.learning_rate if name == "learning_rate" else self.stage.steps[0].learning_rate
-        return f" of the stage {self.stage.name!r}; try a smaller {name} (now {rate:g})"
+        return f" in the stage {self.stage.name!r}; try a smaller {name} (now {rate:g})"
 
     # Checkpoints.
 

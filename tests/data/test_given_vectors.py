@@ -28,7 +28,10 @@ def load(tmp_path):
         (folder / f"toy.{kind}").write_text("\n".join(lines) + "\n")
     columns = {kind: [one.split(":")[0] for one in lines[0].split("\t")] for kind, lines in files.items()}
 
-    def made(**options):
+    def made(vectors=None, **options):
+        if vectors is not None:
+            lines = ["ent_id:token\tent_emb:float_seq", *(f"i{item}\t{row}" for item, row in vectors)]
+            (folder / "toy.ent").write_text("\n".join(lines) + "\n")
         overrides = {"data_path": str(tmp_path), "use_gpu": False, "topk": [1], "valid_metric": "Recall@1"}
         overrides |= {"load_col": columns, "additional_feat_suffix": ["ent"], "embedding_size": WIDTH}
         return create_dataset(Config("GRU4RecKG", "toy", overrides={**overrides, **GIVEN, **options}))
@@ -64,3 +67,29 @@ def test_each_id_has_the_vector_of_its_row(load):
 def test_what_cannot_be_read_is_refused(load, options, told):
     with pytest.raises(UsageError, match=told):
         load(**options)
+
+
+WHOLE = [(item, " ".join([str(item)] * WIDTH)) for item in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("vectors", "told"),
+    [
+        ([*WHOLE[:5], (5, "1 2")], "4 numbers each, but i5 has fewer .2."),
+        ([*WHOLE[:4], (4, "1 2"), (5, "")], "4 numbers each, but i4, i5 have fewer .0."),
+        ([*WHOLE[:5], (5, "1 nan 2 3")], "i5 has NaN or infinite numbers"),
+        ([*WHOLE[:5], (5, "1 inf 2 3")], "i5 has NaN or infinite numbers"),
+        ([*WHOLE, (2, "1 2 3 4")], "i2 has two vectors; keep one row of each id"),
+    ],
+)
+def test_a_vector_that_is_short_or_none_or_given_twice_is_refused(load, vectors, told):
+    with pytest.raises(UsageError, match=told):
+        load(vectors)
+
+
+def test_an_id_given_twice_with_one_vector_and_ids_without_a_vector_are_taken(load, caplog):
+    dataset = load([*WHOLE[1:4], WHOLE[3]])
+    found = dataset.get_preload_weight("ent_id")
+    assert np.array_equal(found[dataset.token2id("ent_id", "i3")], [3] * WIDTH)
+    assert not found[dataset.token2id("ent_id", "i0")].any()
+    assert "1 of 4 ids has no row, and so a vector of zeros" in caplog.text

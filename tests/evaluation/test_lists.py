@@ -247,7 +247,13 @@ def test_files_that_cannot_be_read(two_users, tmp_path):
         np.savez(file, **{"test/users": np.array(["a", {}], dtype=object)})
     with pytest.raises(RunError, match="cannot read"):
         load_user_metrics(path)
-    with path.open("wb") as file:
-        np.savez(file, **{"test/users": np.array(["a", "b"]), "test/mrr@1": np.zeros(3)})
-    with pytest.raises(RunError, match="part 'test'"):
-        load_user_metrics(path)
+    for users, column in (
+        (np.array(["a", "b"]), np.zeros(3)),
+        (np.array(["a", "b"]), np.array(["1", "0"])),
+        (np.array([1, 2]), np.zeros(2)),
+        (np.array("a"), np.zeros(())),
+    ):
+        with path.open("wb") as file:
+            np.savez(file, **{"test/users": users, "test/mrr@1": column})
+        with pytest.raises(RunError, match="part 'test'"):
+            load_user_metrics(path)

@@ -122,3 +122,14 @@ def test_the_table_has_a_row_for_each_test(rated):
         rows[1][key] for key in ("difference", "p", "p_holm")
     ]
     assert table.rows[1][3].text == f"{rows[1]['difference']:+.4f}"
+
+
+def test_methods_with_different_users_are_called_by_their_names(make_run):
+    runs = {
+        "A": [make_run("A", users=[1.0, 0.0, 1.0])],
+        "B": [make_run("B", users=[1.0, 0.0])],
+    }
+    with pytest.raises(
+        UsageError, match=r"'A' and run 1 of 'B' have different users: 1 only in .* 'A', .* 'u2'"
+    ):
+        paired_tests(runs, "A", "test", "recall@20")

@@ -101,6 +101,25 @@ def test_a_run_without_test_part(write_run):
         read_run(write_run(test=None))
 
 
+@pytest.mark.parametrize(
+    ("users", "told"),
+    [([0.9, 0.7], "0.8"), ([1.0, float("nan")], "nan"), ([1.0, float("inf")], "inf"), ([1.0], "1")],
+)
+def test_metrics_by_user_with_another_mean_than_the_result_are_refused(make_run, users, told):
+    run = make_run(users=users, recall=0.5, metrics_version=2)
+    with pytest.raises(
+        RunError, match=rf"does not belong to result\.json .* recall@20 on test is {told} as .* 0\.5"
+    ):
+        _ = run.users
+
+
+@pytest.mark.parametrize(("digits", "recall"), [(6, 0.333333), (1, 0.3)])
+def test_metrics_by_user_have_the_mean_of_the_result_but_for_rounding(make_run, digits, recall):
+    config = {"metric_decimal_place": digits}
+    run = make_run(users=[1.0, 0.0, 0.0], recall=recall, metrics_version=2, config=config)
+    assert run.users["test"]["recall@20"].tolist() == [1.0, 0.0, 0.0]
+
+
 def test_damaged_metrics_by_user(make_run):
     run = make_run(users=[1.0, 0.0])
     (run.path / "user_metrics.npz").write_bytes(b"PK\x03\x04 no archive")

@@ -85,18 +85,19 @@ def test_the_history_left_out_gives_the_lists_of_the_test(few_tastes, tmp_path, 
     )
 
 
+@pytest.mark.parametrize("model", ["EASE", "EDLAE"])  # which no gradient step trains
 @pytest.mark.parametrize(("value", "said"), [(torch.nan, "2,500 are NaN"), (-torch.inf, "2,500 are inf")])
-def test_scores_that_are_no_numbers_fail_the_run(checkerboard, tmp_path, monkeypatch, value, said):
+def test_scores_that_are_no_numbers_fail_the_run(checkerboard, tmp_path, monkeypatch, value, said, model):
     monkeypatch.setattr(
-        model_class("EASE"),
+        model_class(model),
         "full_sort_predict",
         lambda self, users: torch.full((len(users), self.n_items), value),
     )
     options = {**checkerboard.overrides, **SMALL, "run_dir": str(tmp_path / "run")}
     with pytest.raises(
-        RunError, match=f"EASE cannot be evaluated in epoch 0: .*{said}.*; look at the options"
+        RunError, match=f"{model} cannot be evaluated in epoch 0: .*{said}.*; look at the options of {model}"
     ):
-        run("EASE", overrides=options)
+        run(model, overrides=options)
     assert not (tmp_path / "run/result.json").exists()
 
 

@@ -190,7 +190,7 @@ def test_a_cache_that_cannot_be_used_says_what_to_remove(go, tmp_path):
 def test_a_loss_that_is_no_number_names_the_stage_and_its_step_size(go):
     with pytest.raises(
         RunError,
-        match=r"nan in epoch \d of the stage 'source'; try a smaller mf_learning_rate \(now 1e\+20\)",
+        match=r"nan in epoch \d in the stage 'source'; try a smaller mf_learning_rate \(now 1e\+20\)",
     ):
         go("run", mf_learning_rate=1e20)
 

@@ -1,0 +1,57 @@
+"""Lists that hold all candidates of a user: some metrics are then the same whatever the model."""
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from recbole_diffusion.data.loader import FullRankingLoader
+from recbole_diffusion.data.sampling import FastDraws
+from recbole_diffusion.errors import counted
+
+WHATEVER_THE_ORDER = ("recall", "precision", "hit")  # read which items a list has, and not their places
+
+
+def tell_whole_lists(config: Any, phase: str, name: str, loader: Any, sampler: Any) -> None:
+    """Warn of metrics at a cut-off that takes in all candidates of most users.
+
+    Args:
+        config: of the run.
+        phase: ``valid`` or ``test``.
+        name: name of the part.
+        loader: of the part.
+        sampler: of the part, from ``create_samplers``.
+    """
+    candidates = _candidates(config, phase, loader, sampler)
+    if candidates is None or not len(candidates):
+        return
+    names = [one.lower() for one in config["metrics"] if one.lower() in WHATEVER_THE_ORDER]
+    cut_offs = [k for k in sorted(config["topk"]) if 2 * (candidates <= k).sum() > len(candidates)]
+    if not names or not cut_offs:
+        return
+    whole = candidates <= cut_offs[0]
+    same = [f"{metric}@{k}" for metric in names for k in cut_offs]
+    chooses = config["valid_metric"].lower() if phase == "valid" else ""
+    says_little = f"; {chooses} says little about an epoch: choose by another valid_metric"
+    logging.getLogger().warning(
+        "eval_args.mode %s: a list of %d holds all candidates of %d of the %s of %s, so that %s of theirs "
+        "would be the same for every model%s",
+        *(config["eval_args"]["mode"][phase], cut_offs[0], whole.sum(), counted(len(whole), "user"), name),
+        *(", ".join(same), says_little if chooses in same else ""),
+    )
+
+
+def _candidates(config: Any, phase: str, loader: Any, sampler: Any) -> np.ndarray | None:
+    """Return how many candidates each user of a part has at most, int64 [users]; None if unknown."""
+    if isinstance(loader, FullRankingLoader):
+        if loader.is_sequential:
+            return None
+        return loader._dataset.item_num - 1 - np.diff(loader.history.starts)[loader.users]
+    number = config[f"{phase}_neg_sample_args"].get("sample_num")
+    if not isinstance(number, int) or not isinstance(sampler, FastDraws):
+        return None
+    part = loader._dataset
+    users, held_out = np.unique(part.inter_feat[part.uid_field].numpy(), return_counts=True)
+    # Drawn again and again, an item is one candidate: no more than there are items to draw.
+    left = sampler.drawn_from - sampler.items_not_drawn(users)
+    return held_out + np.minimum(held_out * number, left)

@@ -1,0 +1,45 @@
+"""Lists that hold all candidates of a user are told.
+
+Of 50 items a user has 20 in train, 2 in valid and 3 in test.
+"""
+
+import pytest
+from data.test_preparation import prepared
+
+
+def said(caplog):
+    return [line for line in caplog.messages if "holds all candidates" in line]
+
+
+# Candidates of a user: in valid 2 * (N + 1) items or the 30 that the user had not, in test 3 * (N + 1) or 28.
+@pytest.mark.parametrize(
+    ("mode", "topk", "told"),
+    [
+        ("full", [10, 27], {}),
+        ("full", [10, 28], {"test": 28}),
+        ("full", [30], {"valid": 30, "test": 30}),
+        ("uni4", [9], {}),
+        ("uni4", [10], {"valid": 10}),
+        ("pop4", [5, 15], {"valid": 15, "test": 15}),
+        ("uni40", [27], {}),
+        ("uni40", [28], {"test": 28}),
+    ],
+)
+def test_a_list_of_all_candidates_is_told_from_the_first_such_length_on(
+    checkerboard, caplog, mode, topk, told
+):
+    metric = f"NDCG@{topk[0]}"
+    prepared("BPR", checkerboard, eval_args={"mode": mode}, topk=topk, valid_metric=metric)
+    lines = said(caplog)
+    assert len(lines) == len(told)
+    for line, (part, k) in zip(lines, told.items(), strict=True):
+        assert f"a list of {k} holds all candidates of 50 of the 50 users of {part}" in line
+        assert "says little" not in line
+
+
+def test_an_epoch_chosen_by_such_a_metric_is_told(checkerboard, caplog):
+    prepared("BPR", checkerboard, eval_args={"mode": "uni4"}, topk=[5, 10], metrics=["NDCG", "Recall"])
+    (line,) = said(caplog)
+    assert (
+        "recall@10 of theirs would be the same for every model; recall@10 says little about an epoch" in line
+    )
