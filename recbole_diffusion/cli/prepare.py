@@ -4,7 +4,7 @@ import contextlib
 import logging
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -107,6 +107,7 @@ def _prepare(
     recipe: Recipe, options: PrepareOptions, output: Path, source: Path | None, command: str
 ) -> None:
     paths = find_files(recipe, output, source)
+    _refuse_files_of_another_set(recipe, paths)
     sources = [describe(file, paths[file.name], given=source is not None) for file in recipe.files]
     for found in sources:
         sys.stdout.write(
@@ -129,6 +130,28 @@ def _prepare(
     _report(recipe, recipe.kind.make(recipe, paths, folder, record, given), folder, filters)
 
 
+def _refuse_files_of_another_set(recipe: Recipe, paths: Mapping[str, Path]) -> None:
+    """Refuse a file that has another size than the recipe's and that of one of another set.
+
+    Raises:
+        UsageError: there is one; it names the set.
+    """
+    others = {
+        file.size: (other.name, file.name)
+        for other in RECIPES.values()
+        for file in other.files
+        if file.size is not None and other is not recipe
+    }
+    for file in recipe.files:
+        size = paths[file.name].stat().st_size
+        if size != file.size and size in others:
+            name, theirs = others[size]
+            raise UsageError(
+                f"{paths[file.name]} has the {size:,} bytes of {theirs} of {name}, another set; give the "
+                f"files of {recipe.name}, or prepare {name}"
+            )
+
+
 def _report(recipe: Recipe, made: PreparedSet, folder: Path, filters: dict[str, float]) -> None:
     lines = [
         *made.lines,
@@ -140,7 +163,13 @@ def _report(recipe: Recipe, made: PreparedSet, folder: Path, filters: dict[str, 
     logger = logging.getLogger(__name__)
     for text in made.warnings:
         logger.warning("%s", text)
-    if not recipe.agrees(made.counts):
+    if not recipe.filters and not recipe.resembles(made.counts):
+        logger.warning(
+            "the counts differ from the paper's by far: found %s; paper %s. The files are those of another "
+            "set, or a part of this one: no result on them belongs beside a table of %s",
+            *(made.counts, recipe.paper, recipe.name),
+        )
+    elif not recipe.agrees(made.counts):
         own = "" if filters == recipe.filters else " The filters are not the paper's."
         logger.warning(
             "the counts differ from the paper's: found %s; paper %s.%s Known: %s. The set is usable; do not "

@@ -114,8 +114,8 @@ def _wrong(ids: np.ndarray, vectors: list[np.ndarray], tokens: np.ndarray) -> st
     table = np.stack(vectors)
     if not (finite := np.isfinite(table).all(1)).all():
         return (
-            f"{_named(ids[~finite], tokens, 'have')} NaN or infinite numbers; correct them, or remove the row "
-            "of an id without a vector"
+            f"{_named(ids[~finite], tokens, 'have')} NaN or infinite numbers; correct them, or remove the "
+            "row of an id without a vector"
         )
     order = np.argsort(ids, kind="stable")
     ids, table = ids[order], table[order]

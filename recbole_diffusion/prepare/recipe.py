@@ -132,11 +132,18 @@ class Recipe:
 
     def agrees(self, found: Counts) -> bool:
         """Return whether counts agree with the paper's, if it has any."""
+        return all(abs(ours - papers) <= self.tolerance for ours, papers in self._pairs(found))
+
+    def resembles(self, found: Counts) -> bool:
+        """Return whether each count is from two thirds to three halves of the paper's, if it has any."""
+        return all(2 * papers <= 3 * ours and 2 * ours <= 3 * papers for ours, papers in self._pairs(found))
+
+    def _pairs(self, found: Counts) -> list[tuple[int, int]]:
+        """Return each count with the paper's; none if it has none."""
         if self.paper is None:
-            return True
-        pairs = (
+            return []
+        return [
             (found.users, self.paper.users),
             (found.items, self.paper.items),
             (found.interactions, self.paper.interactions),
-        )
-        return all(abs(ours - papers) <= self.tolerance for ours, papers in pairs)
+        ]

@@ -11,6 +11,7 @@ from recbole_diffusion.data.part_files import PREPARED
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.public_splits import PUBLISHED
 from recbole_diffusion.prepare.published import PublishedParts, PublishedSplit
+from recbole_diffusion.prepare.recipe import Counts
 from recbole_diffusion.prepare.recipes import RECIPES
 from recbole_diffusion.quick_start import run
 
@@ -75,7 +76,9 @@ def test_rows_with_windows_line_ends_and_a_tenth_held_out(here, capsys):
     said = capsys.readouterr()
     assert "unknown  2 test rows without their user or item in train left out" in said.out
     assert "found    21 users, 25 items, 242 interactions" in said.out
-    assert "the paper counts all rows" in said.err
+    assert "differ from the paper's by far: found 21 users" in said.err  # of 1,892
+    assert "no result on them belongs beside a table of lastfm" in said.err
+    assert "usable" not in said.err
     told = record(here, "lastfm")
     assert told["validation"] == {"seed": 2026, "tenth": "lowest"}
     assert (told["unknown_in_test"], told["repeated"], told["seed"]) == (2, 0, None)
@@ -276,6 +279,38 @@ def test_an_archive_without_the_ratings_is_refused(here):
 def test_these_sets_take_no_seed(here):
     with pytest.raises(UsageError, match="prepare lastfm has no option 'seed'"):
         prepare(["lastfm", "--source=given", "--seed=1"])
+
+
+@pytest.mark.parametrize(
+    ("counts", "alike"),
+    [
+        ((1_892, 17_632, 92_834), True),
+        ((1_887, 15_313, 89_899), True),  # those of the published files
+        ((1_262, 17_632, 92_834), True),
+        ((1_261, 17_632, 92_834), False),
+        ((1_892, 26_448, 92_834), True),
+        ((1_892, 26_449, 92_834), False),
+        ((22_361, 12_100, 198_487), False),  # those of Amazon-Beauty
+    ],
+)
+def test_counts_far_from_the_papers_are_those_of_another_set(counts, alike):
+    assert RECIPES["lastfm"].resembles(Counts(*counts)) is alike
+    assert RECIPES["tiktok"].resembles(Counts(*counts))  # which has no counts of a paper
+
+
+def test_a_file_of_the_size_of_another_set_is_refused(here):
+    put(here, train=rows(TRAIN, "\t", value="7"), test=rows(TEST, "\t", value="7"))
+    with (here / "given/train.txt").open("ab") as file:
+        file.truncate(2_973_830)
+    wanted = r"given/train.txt has the 2,973,830 bytes of train.txt of douban-book, another set; .* of lastfm"
+    with pytest.raises(UsageError, match=wanted):
+        prepare(["lastfm", "--source=given"])
+    # Two sets of the same file: each takes it, and complains of what is in it.
+    with (here / "given/train.txt").open("ab") as file:
+        file.truncate(4_132_444)
+    put(here, valid="1 2\n")
+    with pytest.raises(UsageError, match=r"train\.txt, row 2"):
+        prepare(["gowalla", "--source=given"])
 
 
 def test_files_of_repositories_are_named_by_a_commit():
