@@ -119,11 +119,12 @@ def _made(config: Config, dataset: Any) -> Any:
 def start_or_resume(prepared: Prepared, resuming: bool) -> None:
     """Bring model and trainer to the start of training: last finished epoch, given weights, or neither."""
     config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
-    if resuming and folder.checkpoint.is_file():
+    begins = not (resuming and folder.checkpoint.is_file())
+    if not begins:
         trainer.resume(prepared.train)
     else:
-        if resuming:
-            logger.warning("no epoch was finished in %s; starting from the beginning", folder.path)
+        if resuming:  # also a new run by several workers: the command has made its folder
+            logger.info("no epoch was finished in %s; starting from the beginning", folder.path)
             folder.write_metrics([])
             folder.best.unlink(missing_ok=True)
         if config.general.load_checkpoint:
@@ -131,7 +132,7 @@ def start_or_resume(prepared: Prepared, resuming: bool) -> None:
     folder.write_config(config.resolved)  # a resume has new epochs; train_batch_size auto has become a number
     # From here on, nothing in the request can be wrong.
     logger.info("run folder %s, device %s", folder.path, config["device"])
-    if not resuming and (line := config.preset_line()):
+    if begins and (line := config.preset_line()):
         logger.info(line)
 
 

@@ -104,12 +104,7 @@ class _AlternatingSteps(FusedSteps):
                 f"{self._last_generator:.4g}. "
                 f"Try a smaller critic_learning_rate (now {self.model.options.critic_learning_rate:g}) or "
                 f"learning_rate (now {self.learning_rate:g}), lipschitz: gradient_penalty with a larger "
-                "penalty_weight, or fewer critic_steps. "
-                + (
-                    f"The last good state is in {self.folder.path}"
-                    if self._last_saved >= 0
-                    else "No epoch was finished"
-                )
+                f"penalty_weight, or fewer critic_steps. {self.last_state()}"
             )
 
 

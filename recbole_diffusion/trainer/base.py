@@ -207,8 +207,14 @@ class RunMixin(Evaluating):
         if not torch.isfinite(loss):
             raise RunError(
                 f"the training loss is {loss.item()} in epoch {self._epoch}{self.step_sizes()} or "
-                f"clip_grad_norm. The last good state is in {self.folder.path}"
+                f"clip_grad_norm. {self.last_state()}"
             )
+
+    def last_state(self) -> str:
+        """Return, in words, where the state before the current epoch is."""
+        if self._last_saved < 0:
+            return "No epoch was finished"
+        return f"The last good state is in {self.folder.path}"
 
     def _close_epoch(self) -> None:
         """If an epoch has ended, its validation included, write its checkpoint, then its line of metrics."""

@@ -118,6 +118,23 @@ def test_weights_that_diverge_in_the_last_epoch_fail_the_run(checkerboard, tmp_p
         run("BPR", overrides={**options, "run_dir": str(tmp_path / "run")})
 
 
+@pytest.mark.parametrize(
+    ("last", "told"), [(1, "No epoch was finished"), (2, "The last good state is in .*run")]
+)
+def test_a_loss_that_is_none_tells_what_is_kept(checkerboard, tmp_path, monkeypatch, last, told):
+    steps = []
+
+    def loss(self, interaction):
+        steps.append(1)
+        return self.item_embedding.weight[:2].sum() * (torch.nan if len(steps) == last else 1)
+
+    monkeypatch.setattr(model_class("BPR"), "calculate_loss", loss)
+    options = {**checkerboard.overrides, "train_batch_size": 2000, "epochs": 3}
+    wanted = rf"loss is nan in epoch {last - 1}; try a smaller learning_rate .*\. {told}$"
+    with pytest.raises(RunError, match=wanted):
+        run("BPR", overrides={**options, **SMALL, "run_dir": str(tmp_path / "run")})
+
+
 def test_one_score_for_all_items_of_every_user_fails_the_run(checkerboard, tmp_path, monkeypatch):
     """Users may differ; and one user whose items differ is enough."""
 
