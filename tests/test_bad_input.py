@@ -134,7 +134,7 @@ def test_a_user_with_every_item_is_told(write_parts, refused):
     pairs = [(f"u{k}", f"i{k % 7}") for k in range(30)]
     data = write_parts(train=[*pairs, *(("greedy", f"i{k}") for k in range(7))], valid=pairs, test=pairs)
     line = refused(words_of(data, topk=[2], valid_metric="MRR@2", allow_overlap=True), cli.USAGE)
-    assert re.search("data set 'toy'.*users have interacted with all items", line)
+    assert re.search(r"data set 'toy'.*1 user has interacted with all items \(7\), such as 'greedy'", line)
 
 
 @pytest.fixture

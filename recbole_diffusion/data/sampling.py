@@ -15,7 +15,7 @@ import torch
 
 from recbole_diffusion.compat import RepeatableSampler, Sampler
 from recbole_diffusion.data.user_items import pair_keys
-from recbole_diffusion.errors import UsageError, counted
+from recbole_diffusion.errors import UsageError, agreeing, counted
 
 PHASES = ["train", "valid", "test"]
 BITS_PER_PAIR = 32  # at most, of the table of used pairs
@@ -231,12 +231,20 @@ class Negatives(FastDraws, Sampler):
             for part in self.datasets
         )
         everything, all_items = used[self.phases[-1]], self.item_num - 1  # but the padding
-        if self.refuses_full and any(
-            len(everything[user]) == all_items for user in np.flatnonzero(rows >= all_items)
-        ):
+        full = [user for user in np.flatnonzero(rows >= all_items) if len(everything[user]) == all_items]
+        if self.refuses_full and full:
+            part = self.datasets[0]
+            names = part.id2token(self.uid_field, np.array(full[:3])).tolist()
+            given = part.config["benchmark_filename"] is not None  # rows that no filter reads
+            remedy = (
+                "remove their rows from the files of the parts"
+                if given
+                else f'leave them out with user_inter_num_interval, such as "[1,{all_items})"'
+            )
             raise ValueError(
-                "Some users have interacted with all items, which we can not sample negative items for them. "
-                "Please set `user_inter_num_interval` to filter those users."
+                f"{counted(len(full), 'user')} {agreeing(len(full), 'have')} interacted with all items "
+                f"({all_items}), such as {', '.join(map(repr, names))}, so that none is left to draw as a "
+                f"negative; {remedy}"
             )
         return used
 

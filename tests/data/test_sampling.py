@@ -139,10 +139,20 @@ def test_unknown_users_and_users_with_all_items_are_refused(split, write_parts):
     others = [("u2", f"i{item}") for item in range(5)]
     data = write_parts(train=[*everything[:28], *others[:3]], valid=everything[28:29], test=everything[29:])
     config = Config("BPR", overrides={**data.overrides, "topk": [5]})
-    with pytest.raises(UsageError, match="interacted with all items"):
+    told = r"1 user has interacted with all items \(30\), such as 'u1', .*; remove their rows from the files"
+    with pytest.raises(UsageError, match=told):
         prepare_data(config, create_dataset(config))
     config = Config("EASE", overrides={**data.overrides, "topk": [5]})  # draws no negatives
     prepare_data(config, create_dataset(config))
     config = Config("EASE", overrides={**data.overrides, "topk": [5], "eval_args": {"mode": "uni5"}})
     with pytest.raises(UsageError, match="interacted with all items"):
         prepare_data(config, create_dataset(config))
+    others += [("u3", f"i{item}") for item in range(5, 20)]
+    rows = ["user_id:token\titem_id:token", *("\t".join(pair) for pair in [*everything, *others])]
+    (data.folder / "toy.inter").write_text("\n".join(rows) + "\n")
+    of_one_file = {**data.overrides, "topk": [5], "benchmark_filename": None}
+    config = Config("BPR", overrides=of_one_file)
+    with pytest.raises(UsageError, match=r"; leave them out with user_inter_num_interval, such as .\[1,30\)"):
+        prepare_data(config, create_dataset(config))
+    config = Config("BPR", overrides={**of_one_file, "user_inter_num_interval": "[1,30)"})
+    prepare_data(config, create_dataset(config))
