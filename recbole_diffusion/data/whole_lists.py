@@ -32,7 +32,7 @@ def tell_whole_lists(config: Any, phase: str, name: str, loader: Any, sampler: A
     whole = candidates <= cut_offs[0]
     same = [f"{metric}@{k}" for metric in names for k in cut_offs]
     chooses = config["valid_metric"].lower() if phase == "valid" else ""
-    says_little = f"; {chooses} says little about an epoch: choose by another valid_metric"
+    says_little = f"; as valid_metric {chooses} says little: choose epochs by another"
     logging.getLogger().warning(
         "eval_args.mode %s: a list of %d holds all candidates of %d of the %s of %s, so that %s of theirs "
         "would be the same for every model%s",

@@ -41,5 +41,5 @@ def test_an_epoch_chosen_by_such_a_metric_is_told(checkerboard, caplog):
     prepared("BPR", checkerboard, eval_args={"mode": "uni4"}, topk=[5, 10], metrics=["NDCG", "Recall"])
     (line,) = said(caplog)
     assert (
-        "recall@10 of theirs would be the same for every model; recall@10 says little about an epoch" in line
+        "recall@10 of theirs would be the same for every model; as valid_metric recall@10 says little" in line
     )
