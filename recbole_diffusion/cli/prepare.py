@@ -4,7 +4,7 @@ import contextlib
 import logging
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -14,7 +14,7 @@ from recbole_diffusion.errors import UsageError, command_line, did_you_mean
 from recbole_diffusion.options.declare import argument
 from recbole_diffusion.prepare.recipe import RECORD, PreparedSet, Recipe
 from recbole_diffusion.prepare.recipes import RECIPES
-from recbole_diffusion.prepare.sources import describe, find_files, kept_folder
+from recbole_diffusion.prepare.sources import describe, find_files, kept_folder, refuse_files_of_another_set
 from recbole_diffusion.storage.versions import __version__
 
 
@@ -107,7 +107,7 @@ def _prepare(
     recipe: Recipe, options: PrepareOptions, output: Path, source: Path | None, command: str
 ) -> None:
     paths = find_files(recipe, output, source)
-    _refuse_files_of_another_set(recipe, paths)
+    refuse_files_of_another_set(recipe, paths, RECIPES.values())
     sources = [describe(file, paths[file.name], given=source is not None) for file in recipe.files]
     for found in sources:
         sys.stdout.write(
@@ -128,28 +128,6 @@ def _prepare(
     }
     folder = output / recipe.name
     _report(recipe, recipe.kind.make(recipe, paths, folder, record, given), folder, filters)
-
-
-def _refuse_files_of_another_set(recipe: Recipe, paths: Mapping[str, Path]) -> None:
-    """Refuse a file that has another size than the recipe's and that of one of another set.
-
-    Raises:
-        UsageError: there is one; it names the set.
-    """
-    others = {
-        file.size: (other.name, file.name)
-        for other in RECIPES.values()
-        for file in other.files
-        if file.size is not None and other is not recipe
-    }
-    for file in recipe.files:
-        size = paths[file.name].stat().st_size
-        if size != file.size and size in others:
-            name, theirs = others[size]
-            raise UsageError(
-                f"{paths[file.name]} has the {size:,} bytes of {theirs} of {name}, another set; give the "
-                f"files of {recipe.name}, or prepare {name}"
-            )
 
 
 def _report(recipe: Recipe, made: PreparedSet, folder: Path, filters: dict[str, float]) -> None:

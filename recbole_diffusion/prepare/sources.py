@@ -1,7 +1,7 @@
 """The source files of a set: in the user's folder, kept from an earlier run, or on the network."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from recbole_diffusion.errors import RunError, UsageError, command_line
@@ -95,6 +95,33 @@ def describe(file: SourceFile, path: Path, given: bool) -> dict[str, str | int]:
         "checked": checked,
         "page": file.page,
     }
+
+
+def refuse_files_of_another_set(recipe: Recipe, paths: Mapping[str, Path], recipes: Iterable[Recipe]) -> None:
+    """Refuse a file that has another size than the recipe's and that of one of another set.
+
+    Args:
+        recipe: the set.
+        paths: path of each source file by name.
+        recipes: all sets.
+
+    Raises:
+        UsageError: there is one; it names the set.
+    """
+    others = {
+        file.size: (other.name, file.name)
+        for other in recipes
+        for file in other.files
+        if file.size is not None and other is not recipe
+    }
+    for file in recipe.files:
+        size = paths[file.name].stat().st_size
+        if size != file.size and size in others:
+            name, theirs = others[size]
+            raise UsageError(
+                f"{paths[file.name]} has the {size:,} bytes of {theirs} of {name}, another set; give the "
+                f"files of {recipe.name}, or prepare {name}"
+            )
 
 
 def _local(file: SourceFile, source: Path) -> Path:
