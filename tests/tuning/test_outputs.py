@@ -71,7 +71,7 @@ def test_a_line_for_a_retry_and_for_a_final_run(record):
     retry, final = stream.getvalue().splitlines()
     assert retry == "trial 002 continues from its checkpoint after failure 4: ValueError: no"
     assert final.startswith(
-        "test run 000-seed-1 finished: recall@20 0.3000 after 10 of 10 epochs, 2.0 s; 3 of 5 done"
+        "test run 000-seed-1 finished: validation recall@20 0.3000 after 10 of 10 epochs, 2.0 s; 3 of 5 done"
     )
     assert "best" not in final
 
