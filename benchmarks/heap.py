@@ -26,8 +26,6 @@ CASES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("LightGCN", "amazon-beauty", {"benchmark_filename": SPLIT}),
     ("CNSDiff", "amazon-beauty", {"benchmark_filename": SPLIT}),
     ("FREEDOM", "tiktok", {}),
-    ("CCDRec", "tiktok", {}),
-    ("TVDiff", "amazon-beauty", {"benchmark_filename": SPLIT, "hidden_size": 64}),
 )
 
 
