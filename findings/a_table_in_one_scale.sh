@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# onnxruntime 1.32.0: `quantize_dynamic(model, out)` of a model that looks up a user's and an item's vector and puts out their product.
+# onnxruntime 1.32.0: `quantize_dynamic(model, out)` of a model that looks up a user's and an item's vector
+# and puts out their product.
 #
-# Guess: it quantizes matrix products, as torch's dynamic quantization does linear layers, and leaves tables alone; or keeps the order of items nearly.
-# Seen:  tables of `Gather` become bytes too, with one scale for the whole table, set by its greatest value. With vectors of equal lengths lists of ten
-#        share 0.98 with those of the model; where lengths of users are lognormal (1.0; the longest is 15 times the middle) the quarter with the shortest
-#        has 0.62, with 1.5 it has 0.06, and all users 0.58. `op_types_to_quantize=["MatMul"]` leaves tables as they are.
-# So:    users with few rows, whose vectors are short, get lists by rounding, while a check over active users or of the mean error looks fine.
+# Guess: it quantizes matrix products, as torch's dynamic quantization does linear layers, and leaves tables
+#        alone; or keeps the order of items nearly.
+# Seen:  tables of `Gather` become bytes too, with one scale for the whole table, set by its greatest value.
+#        With vectors of equal lengths lists of ten share 0.98 with those of the model; where lengths of users
+#        are lognormal (1.0; the longest is 15 times the middle) the quarter with the shortest has 0.62, with
+#        1.5 it has 0.06, and all users 0.58. `op_types_to_quantize=["MatMul"]` leaves tables as they are.
+# So:    users with few rows, whose vectors are short, get lists by rounding, while a check over active users
+#        or of the mean error looks fine.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -39,15 +43,18 @@ def write(users, items, path):
     ]
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, [None]) for name in ("user", "item")]
     outputs = [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None])]
-    tables = [numpy_helper.from_array(values, name) for values, name in ((users, "users"), (items, "items"), (np.array([1]), "axis"))]
-    model = helper.make_model(helper.make_graph(nodes, "model", inputs, outputs, tables), opset_imports=[helper.make_opsetid("", 17)])
+    arrays = {"users": users, "items": items, "axis": np.array([1])}
+    tables = [numpy_helper.from_array(values, name) for name, values in arrays.items()]
+    graph = helper.make_graph(nodes, "model", inputs, outputs, tables)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
     onnx.save(model, path)
 
 
 def lists(path):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    scores = [session.run(None, {"user": np.full(ITEMS, user), "item": np.arange(ITEMS)})[0] for user in range(USERS)]
+    item = np.arange(ITEMS)
+    scores = [session.run(None, {"user": np.full(ITEMS, user), "item": item})[0] for user in range(USERS)]
     return [set(np.argsort(-score, kind="stable")[:K].tolist()) for score in scores]
 
 
@@ -69,8 +76,11 @@ for spread in (0.0, 1.0, 1.5):
     full = lists(path)
     by_table, left = shared(full, lists(small)), shared(full, lists(products))
     seen[spread] = by_table.mean(), by_table[short].mean(), left.mean()
-    print(f"spread of lengths {spread}: the longest user is {lengths.max() / np.median(lengths):.0f} times the middle one; lists as before: "
-          f"all {by_table.mean():.2f}, shortest quarter {by_table[short].mean():.2f}; with MatMul alone {left.mean():.2f}")
+    print(
+        f"spread {spread}: the longest user is {lengths.max() / np.median(lengths):.0f} times the middle; "
+        f"lists as before: all {by_table.mean():.2f}, shortest quarter {by_table[short].mean():.2f}; "
+        f"with MatMul alone {left.mean():.2f}"
+    )
 tables = {value.name: value.data_type for value in onnx.load(small).graph.initializer}
 print("tables in the file:", sorted(tables))
 assert tables["users_quantized"] == TensorProto.UINT8 and tables["items_quantized"] == TensorProto.UINT8

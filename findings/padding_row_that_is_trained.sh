@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# torch 2.13.0: `Embedding(padding_idx=0)`, whose table also scores all items: `logits = state @ table.weight.T`, as SASRec and GRU4Rec with
-# cross entropy do.
+# torch 2.13.0: `Embedding(padding_idx=0)`, whose table also scores all items: `logits = state @
+# table.weight.T`, as SASRec and GRU4Rec with cross entropy do.
 #
-# Guess: the padding's row "is not updated during training", as the documentation says, and stays 0, so that a session has the same list whatever
-#        length it is padded to.
-# Seen:  only the look-up passes no gradient to it. As item 0 of the softmax it is trained like any other row: after 600 steps it has a length of 0.13,
-#        each padding adds it once more to the sum over a session, and lists of ten for sessions padded to 200 places share 0.58 with those padded to
-#        20, as in training. With a table of its own for scores, or with item 0 taken out of the loss, the row is 0 and lists are the same.
-# So:    sums and means over places count on a zero that is none, and serving with another maximum length serves other lists. Score by
-#        `table.weight[1:]`, or mask the paddings.
+# Guess: the padding's row "is not updated during training", as the documentation says, and stays 0, so that a
+#        session has the same list whatever length it is padded to.
+# Seen:  only the look-up passes no gradient to it. As item 0 of the softmax it is trained like any other row:
+#        after 600 steps it has a length of 0.13, each padding adds it once more to the sum over a session,
+#        and lists of ten for sessions padded to 200 places share 0.58 with those padded to 20, as in
+#        training. With a table of its own for scores, or with item 0 taken out of the loss, the row is 0 and
+#        lists are the same.
+# So:    sums and means over places count on a zero that is none, and serving with another maximum length
+#        serves other lists. Score by `table.weight[1:]`, or mask the paddings.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -25,7 +27,7 @@ kind = torch.arange(1, ITEMS + 1) % 10
 
 
 def sessions(count):
-    """Items of one kind, padded on the right with 0, the next item, and the number of items: [count, LENGTH], [count], [count, 1]."""
+    """Items of one kind, padded on the right: [count, LENGTH]; the next one: [count]; lengths: [count, 1]."""
     rows, following = torch.zeros(count, LENGTH, dtype=torch.long), torch.zeros(count, dtype=torch.long)
     known = torch.randint(3, 10, (count,))
     for place in range(count):
@@ -74,8 +76,10 @@ for way in ("one table", "a table of its own", "item 0 left out"):
     tables = trained(way)
     length = float(tables[0][0].norm())
     same = {places: shared(lists(tables, LENGTH), lists(tables, places)) for places in (50, 200)}
-    print(f"{way}: the padding's row has a length of {length:.3f}; lists shared with those of sessions padded to {LENGTH}:",
-          {places: round(share, 2) for places, share in same.items()})
+    print(
+        f"{way}: the padding's row has a length of {length:.3f}; lists shared with those padded to {LENGTH}:",
+        {places: round(share, 2) for places, share in same.items()},
+    )
     if way == "one table":
         assert length > 0.05 and same[50] < 0.97 and same[200] < 0.8
     else:
