@@ -77,7 +77,12 @@ class PublishedSplit:
         }
         drawn = {"validation": {"seed": SEED, "tenth": self.tenth}, "unknown_in_test": lost}
         made = write_parts(recipe, rows, columns, folder, {**record, **drawn}, published, repeated + again)
-        made.lines.append(f"valid    drawn here, seed {SEED}: that of the tables")
+        whose = (
+            "that of the tables"
+            if recipe.is_known(paths, published)
+            else "as the tables' was, if of their files"
+        )
+        made.lines.append(f"valid    drawn here, seed {SEED}: {whose}")
         if lost:
             made.lines.append(f"unknown  {lost:,} test rows without their user or item in train left out")
         return made

@@ -134,6 +134,11 @@ class Recipe:
         """Return whether counts agree with the paper's, if it has any."""
         return all(abs(ours - papers) <= self.tolerance for ours, papers in self._pairs(found))
 
+    def is_known(self, paths: Mapping[str, Path], found: Counts) -> bool:
+        """Return whether the files have the sizes that are known of them, and counts like the paper's."""
+        sizes = [(paths[one.name].stat().st_size, one.size) for one in self.files if one.size is not None]
+        return all(size == known for size, known in sizes) and self.resembles(found)
+
     def resembles(self, found: Counts) -> bool:
         """Return whether each count is from two thirds to three halves of the paper's, if it has any."""
         return all(2 * papers <= 3 * ours and 2 * ours <= 3 * papers for ours, papers in self._pairs(found))

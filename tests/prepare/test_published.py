@@ -77,6 +77,7 @@ def test_rows_with_windows_line_ends_and_a_tenth_held_out(here, capsys):
     assert "unknown  2 test rows without their user or item in train left out" in said.out
     assert "found    21 users, 25 items, 242 interactions" in said.out
     assert "differ from the paper's by far: found 21 users" in said.err  # of 1,892
+    assert "valid    drawn here, seed 2026: as the tables' was, if of their files" in said.out
     assert "no result on them belongs beside a table of lastfm" in said.err
     assert "usable" not in said.err
     told = record(here, "lastfm")
