@@ -2,8 +2,8 @@
 
 glibc gives the end of its heap back to the system as soon as it is free, and blocks beyond a threshold at
 once. A training step frees and asks for the same few megabytes of activations and gradients again; each
-time the system has to map them page by page, and fill them with zeros: a third of the processor time of
-LightGCN's step on Amazon-Beauty (benchmarks/results/heap.md). No more memory is held at a time than without.
+time the system has to map them page by page, and fill them with zeros: a quarter of the processor time of
+LightGCN's epoch on Amazon-Beauty (benchmarks/results/heap.md). No more memory is held at a time than without.
 """
 
 import ctypes
