@@ -135,9 +135,10 @@ class Recipe:
         return all(abs(ours - papers) <= self.tolerance for ours, papers in self._pairs(found))
 
     def is_known(self, paths: Mapping[str, Path], found: Counts) -> bool:
-        """Return whether the files have the sizes that are known of them, and counts like the paper's."""
+        """Return whether sizes of the files or the paper's counts are known, and these are like them."""
         sizes = [(paths[one.name].stat().st_size, one.size) for one in self.files if one.size is not None]
-        return all(size == known for size, known in sizes) and self.resembles(found)
+        known = bool(sizes) or self.paper is not None
+        return known and all(size == told for size, told in sizes) and self.resembles(found)
 
     def resembles(self, found: Counts) -> bool:
         """Return whether each count is from two thirds to three halves of the paper's, if it has any."""
