@@ -1,5 +1,6 @@
 """A linear item-item model of full rank beside a model of rank d, in scoring: ours, in none of the papers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from recbole_diffusion.data.graph import popularity_discount
 from recbole_diffusion.model.base import HybridProducts, InnerProducts, Recommender
 from recbole_diffusion.model.ease_scores import ByItems, ByUsers, edlae_penalties, linear_scores
 from recbole_diffusion.options.linear_term import ON_VALIDATION
@@ -20,7 +22,7 @@ class Pruned:
         k: entries of a column that stay; the others are 0.
     """
 
-    def __init__(self, whole: ByItems | ByUsers, k: int) -> None:
+    def __init__(self, whole: "ByItems | ByUsers | Discounted", k: int) -> None:
         self.interactions = whole.interactions
         # B column by column, each [block, n_items], then row by row.
         parts = [_largest(np.ascontiguousarray(block.T), k) for block in whole.columns()]
@@ -43,14 +45,48 @@ def _largest(rows: np.ndarray, k: int) -> sp.csr_matrix:
     return sp.csr_matrix(rows)
 
 
-def linear_term(interactions: sp.csr_matrix, options: Any) -> ByItems | ByUsers | Pruned | None:
+class Discounted:
+    """x B diag(f) with a factor f_j of each item's score; used as :class:`ByItems` is.
+
+    Args:
+        whole: the term without factors.
+        factors: f, float32 [n_items].
+    """
+
+    def __init__(self, whole: ByItems | ByUsers, factors: np.ndarray) -> None:
+        self.whole, self.interactions = whole, whole.interactions
+        self.factors = torch.from_numpy(factors)
+
+    def of_users(self, users: np.ndarray) -> Tensor:
+        """Return the scores of trained users, float32 [batch, n_items]."""
+        return self.whole.of_users(users) * self.factors
+
+    def of_rows(self, rows: sp.csr_matrix) -> Tensor:
+        """Return x B diag(f) for rows x, CSR [batch, n_items]: float32 [batch, n_items]."""
+        return self.whole.of_rows(rows) * self.factors
+
+    def columns(self) -> Iterator[np.ndarray]:
+        """Yield blocks of the columns of B diag(f) one after the other, each float32 [n_items, block]."""
+        start = 0
+        for block in self.whole.columns():
+            yield block * self.factors[start : start + block.shape[1]].numpy()
+            start += block.shape[1]
+
+
+Term = ByItems | ByUsers | Discounted | Pruned
+
+
+def linear_term(interactions: sp.csr_matrix, options: Any) -> Term | None:
     """Return EASE or EDLAE of the training interactions, as a ``LinearTermOptions`` says; None for none."""
     if options.linear_term == "none":
         return None
     dropout = options.linear_dropout_prob if options.linear_term == "edlae" else 0.0
     penalties = edlae_penalties(interactions, options.linear_reg_weight, dropout)
     whole = linear_scores(interactions, penalties)
-    return whole if options.linear_k is None else Pruned(whole, options.linear_k)
+    power = options.linear_popularity_discount
+    factors = popularity_discount(interactions.getnnz(axis=0), power)
+    term = Discounted(whole, factors) if power else whole
+    return term if options.linear_k is None else Pruned(term, options.linear_k)
 
 
 def over_deviation(weight: float, scores: Tensor) -> Tensor:
@@ -75,7 +111,7 @@ class WithLinearTerm(Recommender):
     """
 
     options: Any
-    linear: ByItems | ByUsers | Pruned | None
+    linear: Term | None
 
     def make_linear_term(self, interactions: sp.csr_matrix) -> None:
         """Compute the term from the training interactions, CSR float32 [n_users, n_items]."""

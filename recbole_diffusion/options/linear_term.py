@@ -7,7 +7,10 @@ from typing import Any
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import option
 
-OF_LINEAR = ("linear_weight", "linear_reg_weight", "linear_dropout_prob", "linear_k")
+OF_LINEAR = (
+    *("linear_weight", "linear_reg_weight", "linear_dropout_prob", "linear_k"),
+    "linear_popularity_discount",
+)
 ON_VALIDATION = "valid"
 # Metrics that are a mean over users of what a list says, as ``evaluation/lists.py`` computes them.
 BY_USER = ("recall", "ndcg", "hit", "precision", "mrr", "map")
@@ -55,6 +58,12 @@ class LinearTermOptions:
     linear_reg_weight: float = option("lambda of the linear model", low=0, open_low=True)
     linear_dropout_prob: float = option(
         "dropout p of EDLAE's penalty, p / (1 - p) times an item's users", low=0, high=1, open_high=True
+    )
+    linear_popularity_discount: float = option(
+        "power of an item's count in train that its linear score is divided by, before the deviation; 0: as "
+        "it is",
+        low=0,
+        high=4,
     )
     linear_k: int | None = option(
         "entries of each column of B that stay, the largest in size; null: all of them", low=1

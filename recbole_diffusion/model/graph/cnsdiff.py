@@ -33,6 +33,8 @@ from torch import Tensor
 from recbole_diffusion.data.graph import popularity, popularity_discount, popularity_groups
 from recbole_diffusion.data.sampling import require_negatives
 from recbole_diffusion.model import loss as losses
+from recbole_diffusion.model.base import InnerProducts, pairs_of_rows
+from recbole_diffusion.model.full_rank import WithLinearTerm
 from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeDiagnostics
 from recbole_diffusion.model.graph.cnsdiff_diffusion import NegativeDiffusion
 from recbole_diffusion.model.graph.cnsdiff_options import CNSDiffOptions
@@ -43,7 +45,7 @@ from recbole_diffusion.sampler.popularity import popularity_negatives, popularit
 from recbole_diffusion.sampler.uniform import uniform_negatives
 
 
-class CNSDiff(EncoderModel):
+class CNSDiff(WithLinearTerm, EncoderModel):
     """Pairwise ranking over LightGCN or matrix factorisation, with negatives from a diffusion.
 
     The vectors of a batch's positive items are noised to z_T and denoised (Eq. 12); what the reverse chain
@@ -81,6 +83,8 @@ class CNSDiff(EncoderModel):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         o = self.options
+        # A linear model of full rank beside the vectors, with which scores are no inner products any more.
+        self.make_linear_term(self.interactions)
         counts = popularity(self.interactions)
         if o.draws_by_count:
             # Cumulative probabilities of the items, [n_items].
@@ -203,6 +207,15 @@ class CNSDiff(EncoderModel):
         """Return the vectors that score, those of items over count^popularity_discount."""
         users, items = super()._kept()
         return users, items * self.discount if self.options.popularity_discount else items
+
+    def own_products(self) -> InnerProducts:
+        """Return the vectors as they score without the linear term."""
+        return EncoderModel.inner_products(self)
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Return the scores of user-item pairs, [batch]."""
+        # Deviations are over all items.
+        return super().predict(interaction) if self.linear is None else pairs_of_rows(self, interaction)
 
     def _with_chosen(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return e_u, e_v and negatives that are not generated, [batch, d] each, and their ids [batch]."""

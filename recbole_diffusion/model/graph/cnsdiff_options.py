@@ -7,6 +7,7 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.graph.options import HostOptions
 from recbole_diffusion.options.declare import option
 from recbole_diffusion.options.diffusion import NoiseScheduleOptions
+from recbole_diffusion.options.linear_term import LinearTermOptions
 from recbole_diffusion.options.negatives import PoolOptions
 
 # Without effect where nothing is aligned.
@@ -31,7 +32,7 @@ OF_SAMPLERS = {
 
 
 @dataclass(frozen=True)
-class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
+class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions, LinearTermOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     # Negatives, and the diffusion that generates them (Eq. 3 to 14).
@@ -150,7 +151,7 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions):
 
     def unread(self) -> dict[str, str]:
         """Return what these values leave unread, with the reason."""
-        found: dict[str, str] = {}
+        found = LinearTermOptions.unread(self)
         sampler = f"negative_sampler is {self.negative_sampler}"
         if self.alignment_weight == 0:
             found |= dict.fromkeys(OF_ALIGNMENT, "alignment_weight is 0")

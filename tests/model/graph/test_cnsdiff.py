@@ -59,6 +59,13 @@ class TestAgainstPopularity(ModelContract):
     epochs = 12
 
 
+class TestWithLinearTerm(ModelContract):
+    model = "CNSDiff"
+    options = {**SMALL, "linear_term": "ease", "linear_reg_weight": 5.0, "linear_weight": "valid"}
+    options |= {"linear_popularity_discount": 0.3}
+    epochs = 12
+
+
 class SamplerContract(ModelContract):
     model = "CNSDiff"
     epochs = 12
@@ -597,3 +604,31 @@ def test_the_ranking_loss_and_the_penalty_are_their_plain_forms(build, monkeypat
         for u, i, j in zip(users, items, drawn, strict=True)
     )
     assert float(penalty) == pytest.approx(0.2 * squares / (2 * 3))
+
+
+@pytest.mark.parametrize("k", [None, 6])
+def test_the_linear_term_is_added_by_deviations_each_part_over_its_own_power_of_the_counts(build, k):
+    discounts = {"popularity_discount": 0.3, "linear_popularity_discount": 0.6}
+    plain = build().model
+    built = build(linear_term="ease", linear_weight=0.7, linear_reg_weight=4.0, linear_k=k, **discounts)
+    built.model.load_state_dict(plain.state_dict())
+    users = torch.arange(1, 12)
+    X = torch.from_numpy(plain.interactions.toarray()).double()
+    counts = X.sum(0).clamp_min(1)
+    P = torch.linalg.inv(X.T @ X + 4.0 * torch.eye(X.shape[1], dtype=torch.float64))
+    B = (-P / P.diagonal()).fill_diagonal_(0)
+    if k is not None:
+        B[B.abs() < B.abs().sort(0, descending=True).values[k - 1]] = 0
+    u, v = plain.eval().vectors()
+    own, linear = u[users] @ v.T / counts**0.3, X[users] @ B / counts**0.6
+    expected = own / own[:, 1:].std(1, correction=0, keepdim=True)
+    expected = expected + 0.7 * linear / linear[:, 1:].std(1, correction=0, keepdim=True)
+    found = built.model.eval().full_sort_predict(built.users(users.tolist()))
+    torch.testing.assert_close(found[:, 1:], expected[:, 1:], rtol=1e-5, atol=1e-5)
+    pairs = {built.model.USER_ID: users, built.model.ITEM_ID: users + 1}
+    torch.testing.assert_close(built.model.predict(pairs), found[torch.arange(11), users + 1])
+    if k is not None:
+        parts = built.model.hybrid_products()
+        dense, sparse = parts.users(users)
+        summed = dense @ parts.items.T + torch.from_numpy((sparse @ parts.sparse_items.T).toarray())
+        torch.testing.assert_close(summed[:, 1:], expected[:, 1:], rtol=1e-4, atol=1e-4)
