@@ -12,6 +12,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.data.part_files import selects_on_test
 from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.options.evaluation import parts_left_out
+from recbole_diffusion.options.first_stages import is_pretraining
 from recbole_diffusion.storage.versions import versions
 from recbole_diffusion.tuning.options import SweepOptions
 from recbole_diffusion.tuning.record import SweepRecord, Trial
@@ -57,6 +58,12 @@ def make_record(
     record = _empty_record(config, options, space, settings, command)
     known = known_options(space, config)
     record.notes += note_if_never_set(space, known)
+    if settings.scheduler != "none" and is_pretraining(config.final_config_dict):
+        stage = config.final_config_dict["train_stage"]
+        record.notes.append(
+            f"train_stage is {stage!r}, which validates no epoch: every trial trains all of them, and "
+            "scheduler, grace_period and reduction_factor have no effect"
+        )
     if settings.search == "optuna":
         _plan_for_optuna(record, space, config, known)
         return record, config

@@ -177,6 +177,14 @@ def test_a_data_set_of_train_and_test_only_is_marked(tmp_path):
     assert "compared on the test part" in record.notes[0]
 
 
+def test_a_first_stage_that_stops_no_trial_early_is_told(tmp_path):
+    space = {"learning_rate": {"choice": [0.001, 0.01]}}
+    given = {"model": "RaCT", "overrides": {"train_stage": "actor_pretrain"}, "num_samples": 2}
+    first = plan(tmp_path, space, **given)
+    assert any("grace_period and reduction_factor have no effect" in note for note in first.notes)
+    assert not plan(tmp_path, space, scheduler="none", **given).notes
+
+
 # Refusals.
 
 
