@@ -72,6 +72,8 @@ class CNSDiff(WithLinearTerm, EncoderModel):
         * In Eq. 21 cosines are contrasted, the positive is in the denominator, an item's own generated
           negative is left out, and negatives are the mixed ones (``alignment_form: released`` and
           ``alignment_negatives: generated``: theirs).
+        * Ours, off by default: ``popularity_discount``, ``linear_term``, ``random_negatives: popularity`` and
+          ``environment_by: popularity``.
     """
 
     options: CNSDiffOptions
