@@ -126,7 +126,14 @@ def test_ranking_metrics_are_plain_sums(seed):
         wanted = plain_ranking(lists, items, k) | plain_catalogue(lists, 13, counts, tail, k)
         for name, value in wanted.items():
             assert found[f"{name}@{k}"] == pytest.approx(value, abs=1e-9), (name, k)
-    assert found["gauc"] == pytest.approx(plain_gauc(scores, items), abs=1e-6)
+    assert found["gauc"] == pytest.approx(plain_gauc(scores, items), abs=1e-9)
+
+
+def test_gauc_is_rounded_as_asked():
+    """One of three other candidates is below the held-out item; 1/3 in 32 bits is 0.33333334326744."""
+    scores = torch.tensor([[MASKED, 4.0, 3.0, 2.0, 1.0]])
+    batch = (scores, {"user_id": torch.tensor([1])}, torch.tensor([0]), torch.tensor([3]))
+    assert float(evaluated(["gauc"], [batch], n_items=5, topk=[1])["gauc"]) == round(1 / 3, 12)
 
 
 def test_what_is_recommended_worked_out_by_hand():
