@@ -236,7 +236,7 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
         UsageError: a row has NaN or an infinite number, no length in float32, or is constant; the
             message names the first rows and their items.
     """
-    largest = np.zeros(len(items))
+    largest, marks = np.zeros(len(items)), np.zeros((len(items), 3), np.float32)
     wrong: dict[str, list[int]] = {
         "NaN or infinite numbers": [],
         "numbers too large or too small for cosines in float32": [],
@@ -247,6 +247,7 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
             rows = modality.values[modality.rows[start : start + BLOCK]].astype(np.float32)
             length = np.sqrt(np.square(rows).sum(axis=1))
         largest[start : start + BLOCK] = np.abs(rows).max(axis=1)
+        marks[start : start + BLOCK] = np.stack([length, rows[:, 0], rows[:, -1]], axis=1)
         finite = np.isfinite(rows).all(axis=1)
         # Below 1e-12 torch divides by 1e-12 instead: the cosine of a vector with itself is then below 1.
         extreme = finite & (~np.isfinite(length) | ((length < SHORTEST) & rows.any(axis=1)))
@@ -266,6 +267,28 @@ def check_values(modality: Modality, items: np.ndarray, constant: str) -> None:
             where = _few(named, "row", len(places))
             raise UsageError(f"{modality.origin} has {kind} in {where}; {remedy}")
     _tell_large(modality, items, largest)
+    _tell_same(modality, items, marks)
+
+
+def _tell_same(modality: Modality, items: np.ndarray, marks: np.ndarray) -> None:
+    """Warn of a row that half of the items or more have, such as that of a picture which stands in for none.
+
+    Args:
+        modality: the modality.
+        items: the tokens of the items.
+        marks: of each item's row, equal for equal rows, [n, 3].
+    """
+    _, group, counts = np.unique(marks, axis=0, return_inverse=True, return_counts=True)
+    if 2 * counts.max() < len(items) or len(items) == 1:
+        return
+    rows = modality.rows[np.flatnonzero(group.ravel() == counts.argmax())]
+    same = [row for row in rows if (modality.values[row] == modality.values[rows[0]]).all()]
+    if 2 * len(same) >= len(items):
+        logging.getLogger().warning(
+            "%s: %d of the %s have one and the same row, row %d: this modality does not tell them apart; if "
+            "it stands in for items without features, leave these out, or take another modality",
+            *(modality.origin, len(same), counted(len(items), "item"), same[0]),
+        )
 
 
 def _tell_large(modality: Modality, items: np.ndarray, largest: np.ndarray) -> None:

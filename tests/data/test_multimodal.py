@@ -119,6 +119,17 @@ def test_features_far_above_all_weights_are_told(write_parts, caplog, size, told
     assert (said in caplog.text) == told
 
 
+@pytest.mark.parametrize(("alike", "told"), [([0, 1, 2, 3, 4, 5], True), ([1, 3, 5], True), ([1, 3], False)])
+def test_one_row_that_half_of_the_items_have_is_told(write_parts, caplog, alike, told):
+    data = numbered(write_parts)
+    matrix = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    matrix[alike] = matrix[alike[0]]
+    np.save(data.folder / "toy.image.npy", matrix)
+    load(data, modalities=["image"], knn_k=2)
+    said = f"toy.image.npy: {len(alike)} of the 6 items have one and the same row, row "
+    assert (said in caplog.text) == told
+
+
 def test_rows_without_tokens_belong_to_the_items_with_their_number(write_parts):
     data = numbered(write_parts)
     dataset = load(data, modalities=["image"], knn_k=2)
