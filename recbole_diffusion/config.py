@@ -49,6 +49,7 @@ from recbole_diffusion.storage.properties import (
     properties_path,
 )
 
+DIGITS = 6  # of metrics by default
 OF_BATCHES = ("train_batch_size", "learning_rate")  # that follow from the data with train_batch_size auto
 NAMES = frozenset({"model", "dataset"})
 
@@ -332,6 +333,12 @@ class Config(RecBoleConfig):
             self.notes.append(
                 f"eval_step is {final['eval_step']}, but epochs {final['epochs']}: no epoch is validated on "
                 "the way, so that none is chosen and the last one is kept"
+            )
+        digits = final["metric_decimal_place"]
+        if steps and not self.stored and digits < DIGITS and final["epochs"] > 1:
+            self.notes.append(
+                f"metric_decimal_place is {digits}: epochs are compared by rounded metrics too, and of equal "
+                f"ones the last is the best; with {DIGITS} or more the choice does not depend on the rounding"
             )
         if not self.stored and (files := unread_files(final, self.model_class)):
             named = ", ".join(f"load_col.{name}" for name in files)

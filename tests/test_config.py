@@ -627,6 +627,20 @@ def test_epochs_without_a_validation_are_told():
 
 
 @pytest.mark.parametrize(
+    ("model", "given", "told"),
+    [
+        ("BPR", {"metric_decimal_place": 2}, True),
+        ("BPR", {"metric_decimal_place": 6}, False),
+        ("BPR", {"metric_decimal_place": 2, "epochs": 1}, False),
+        ("EASE", {"metric_decimal_place": 2}, False),
+    ],
+)
+def test_epochs_that_are_chosen_by_rounded_metrics_are_told(model, given, told):
+    said = "metric_decimal_place is 2: epochs are compared by rounded metrics too, and of equal ones the last"
+    assert (said in " ".join(make(model, **given).notes)) == told
+
+
+@pytest.mark.parametrize(
     ("model", "given"),
     [
         ("SASRec", {"MAX_ITEM_LIST_LENGTH": 5}),
