@@ -35,7 +35,7 @@ from recbole_diffusion.data.sampled_candidates import FixedCandidates
 from recbole_diffusion.data.sampling import FastDraws, create_samplers, users_with_few
 from recbole_diffusion.data.train_loader import train_loader_class
 from recbole_diffusion.data.valid_shift import UNSHIFTED, together
-from recbole_diffusion.data.whole_lists import tell_whole_lists
+from recbole_diffusion.data.whole_lists import tell_whole_lists, tell_whole_rated_lists
 from recbole_diffusion.errors import UsageError, agreeing, counted
 from recbole_diffusion.options import model_needs
 from recbole_diffusion.options.evaluation import EVAL_ARGS
@@ -336,6 +336,8 @@ def _evaluated(config: Any, phase: str, name: str, part: Any, sampler: Any) -> A
         loader = kind(config, part, sampler, shuffle=False)
     settle_masks(config, loader)
     tell_whole_lists(config, phase, name, loader, sampler)
+    if isinstance(loader, FullSortEvalDataLoader):
+        tell_whole_rated_lists(config, name, part)
     return loader
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from recbole_diffusion.data.loader import FullRankingLoader
+from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.data.sampling import FastDraws
 from recbole_diffusion.errors import counted
 
@@ -38,6 +39,31 @@ def tell_whole_lists(config: Any, phase: str, name: str, loader: Any, sampler: A
         "would be the same for every model%s",
         *(config["eval_args"]["mode"][phase], cut_offs[0], whole.sum(), counted(len(whole), "user"), name),
         *(", ".join(same), says_little if chooses in same else ""),
+    )
+
+
+def tell_whole_rated_lists(config: Any, name: str, part: Any) -> None:
+    """Warn of lists of rated items that take in all that most users have rated in a part.
+
+    Args:
+        config: of the run.
+        name: name of the part.
+        part: its data set.
+    """
+    if config.rating.rating_scale is None or not has_ratings(part):
+        return
+    users = part.inter_feat[part.uid_field].numpy()
+    rated = np.unique(users, return_counts=True)[1]
+    cut_offs = [k for k in sorted(config.rating.lengths) if 2 * (rated <= k).sum() > len(rated)]
+    if not cut_offs:
+        return
+    most = 1 if 2 * (rated == 1).sum() > len(rated) else cut_offs[0]
+    names = [f"rated_unfiltered_recall@{k}" for k in cut_offs]
+    names += [f"rated_unfiltered_ndcg@{k}" for k in cut_offs if most == 1]  # there is one order of one item
+    logging.getLogger().warning(
+        "%d of the %s of %s have rated %s%s, so that %s of theirs would be 1 for every model",
+        *((rated <= most).sum(), counted(len(rated), "user"), name, counted(most, "item")),
+        *("" if most == 1 else " or fewer", ", ".join(names)),
     )
 
 

@@ -6,6 +6,9 @@ Of 50 items a user has 20 in train, 2 in valid and 3 in test.
 import pytest
 from data.test_preparation import prepared
 
+from recbole_diffusion.config import Config
+from recbole_diffusion.data.preparation import create_dataset, prepare_data
+
 
 def said(caplog):
     return [line for line in caplog.messages if "holds all candidates" in line]
@@ -43,3 +46,33 @@ def test_an_epoch_chosen_by_such_a_metric_is_told(checkerboard, caplog):
     assert (
         "recall@10 of theirs would be the same for every model; as valid_metric recall@10 says little" in line
     )
+
+
+@pytest.mark.parametrize(
+    ("held_out", "told"),
+    [
+        (1, "30 of the 30 users of test have rated 1 item, so that rated_unfiltered_recall@2, "
+         "rated_unfiltered_recall@5, rated_unfiltered_ndcg@2, rated_unfiltered_ndcg@5 of theirs would be 1"),
+        (3, "30 of the 30 users of test have rated 5 items or fewer, so that rated_unfiltered_recall@5 of "),
+        (6, None),
+    ],
+)  # fmt: skip
+def test_lists_of_all_items_that_users_have_rated_are_told(tmp_path, caplog, held_out, told):
+    (tmp_path / "toy").mkdir()
+    for number, (part, size) in enumerate((("train", 6), ("valid", 6), ("test", held_out))):
+        rows = [f"u{user}\ti{10 * number + item}\t{1 + (user + item) % 5}"
+                for user in range(30) for item in range(size)]  # fmt: skip
+        text = "\n".join(["user_id:token\titem_id:token\trating:float", *rows]) + "\n"
+        (tmp_path / f"toy/toy.{part}.inter").write_text(text)
+    given = {
+        "data_path": str(tmp_path),
+        "benchmark_filename": ["train", "valid", "test"],
+        "load_col": {"inter": ["user_id", "item_id", "rating"]},
+        "rating_scale": [1, 5],
+        "rated_topk": [2, 5],
+    }
+    config = Config("ItemRidge", "toy", overrides={**given, "topk": [1], "valid_metric": "MRR@1"})
+    prepare_data(config, create_dataset(config))
+    lines = [line for line in caplog.messages if "have rated" in line]
+    assert len(lines) == (told is not None)
+    assert told is None or told in lines[0]
