@@ -11,7 +11,7 @@ import pandas as pd
 
 from recbole_diffusion import registry
 from recbole_diffusion.compat import FeatureSource, FeatureType, InputType, ModelType, SequentialDataset
-from recbole_diffusion.data.named_features import check_numerical
+from recbole_diffusion.data.named_features import check_numerical, check_shared_names
 from recbole_diffusion.data.rounded_ids import rounded_ids
 from recbole_diffusion.data.table_file import is_table
 from recbole_diffusion.errors import UsageError, agreeing, counted
@@ -43,9 +43,11 @@ def check_names(dataset: Any) -> None:
 
     Raises:
         UsageError: an alias of users or items is no loaded column of tokens, one of ``numerical_features``
-            none of numbers, or the length of a sequence has the name of a column, which it would replace.
+            none of numbers, two files have a column of one name, or the length of a sequence has the name of
+            a column, which it would replace.
     """
     config, kinds = dataset.config, dataset.field2type
+    check_shared_names(dataset)
     check_numerical(dataset)
     for option in ("alias_of_user_id", "alias_of_item_id"):
         for field in config[option] or ():
@@ -243,6 +245,31 @@ def refuse_infinite(dataset: Any, field: str) -> None:
             f"out of load_col if nothing reads it, or leave these rows out with val_interval: {{{field}: "
             "'(-1e38,1e38)'}"
         )
+
+
+def refuse_no_numbers(dataset: Any) -> None:
+    """Refuse columns of ``numerical_features`` that would make every loss NaN, whatever the learning rate.
+
+    Raises:
+        UsageError: a user or an item has an infinite number, or no row of a column has one.
+    """
+    for name in dataset.config["numerical_features"] or ():
+        for feat in dataset.field2feats(name):
+            values = feat[name]
+            if values.dtype.kind != "f":  # of sequences
+                continue
+            where = f"numerical_features names the column {name!r} of data set {dataset.dataset_name!r}, "
+            if values.isna().all():
+                raise UsageError(f"{where}in which no row has a number; leave it out")
+            wrong = np.flatnonzero(np.abs(values.to_numpy()) > np.finfo(np.float32).max)
+            if len(wrong) and feat is not dataset.inter_feat:
+                field = dataset.uid_field if dataset.uid_field in feat else dataset.iid_field
+                token = dataset.id2token(field, int(feat[field].iloc[wrong[0]]))
+                raise UsageError(
+                    f"{where}which has {values.iloc[wrong[0]]:g} for {field} {token} "
+                    f"({counted(len(wrong), 'such row')}), no number to compute with; correct it, or leave "
+                    "the field empty"
+                )
 
 
 def labels_are_read(config: Any) -> bool:

@@ -17,10 +17,10 @@ from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.data.given_vectors import check_given_vectors, check_rows, check_widths
 from recbole_diffusion.data.known_ids import KnownIds
 from recbole_diffusion.data.part_files import require_files
-from recbole_diffusion.data.ratings import KeptRatings, check_reaches_middle, check_scale
+from recbole_diffusion.data.ratings import KeptRatings, check_reaches_middle, check_scale, tell_one_rating
 from recbole_diffusion.data.reader import FastReading, opened
 from recbole_diffusion.data.table_file import TableFile, file_or_table
-from recbole_diffusion.data.times import TimeOrder, times_of
+from recbole_diffusion.data.times import TimeOrder, tell_ties, times_of
 from recbole_diffusion.data.valid_part import check_can_be_latest, divide_by_time, give_times, remember_rows
 from recbole_diffusion.data.valid_shift import UNSHIFTED, check_can_be_cut, cut_from_train
 from recbole_diffusion.errors import UsageError, agreeing, counted
@@ -269,16 +269,24 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         if scale is not None and self.config["RATING_FIELD"] in frame:
             check_scale(self, *scale)
             check_reaches_middle(self, *scale)
+            if not self.config.stored:
+                tell_one_rating(self)
         if why := self._why_times():
             self.times = times_of(self, why, instead=self._without_times().get(why, ""))
+            if not self.config.stored:
+                tell_ties(self, self.times, why)
         for field in self.config["threshold"] or ():
-            if field in frame and self.field2type[field] != FeatureType.FLOAT:
+            if field not in frame:
+                raise UsageError(
+                    f"threshold names the column {field!r}, which is not loaded; add it to load_col, such as "
+                    f"{{inter: [{self.uid_field}, {self.iid_field}, {field}]}}"
+                )
+            if self.field2type[field] != FeatureType.FLOAT:
                 raise UsageError(
                     f"threshold names the column {field!r}, which is {self.field2type[field].value}; it "
                     "takes a float column"
                 )
-            if field in frame:
-                columns.refuse_gaps(self, field, "threshold makes labels of it")
+            columns.refuse_gaps(self, field, "threshold makes labels of it")
         if self.label_field in frame:
             columns.refuse_gaps(self, self.label_field, "it has the labels")
         numbers = [
@@ -288,6 +296,8 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         for name in frame if not self.config.stored else ():  # an earlier run was trained with them
             if self.field2type[name] == FeatureType.FLOAT and name not in unused:
                 columns.refuse_infinite(self, name)
+        if not self.config.stored:
+            columns.refuse_no_numbers(self)
         self.gaps = {name: frame[name].isna().to_numpy() for name in numbers}
         super()._fill_nan()
 
@@ -303,6 +313,14 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
 
     def _normalize(self) -> None:
         """Normalise as RecBole does, but leave ratings on their scale if one is given."""
+        for name in self.config["normalize_field"] or ():
+            if name not in self.field2type:
+                made = name in (self.config["threshold"] or ())
+                why = "of which threshold makes labels" if made else "which is not loaded"
+                raise UsageError(
+                    f"normalize_field names the column {name!r}, {why}; leave it out of normalize_field"
+                    f"{'' if made else ', or add it to load_col'}"
+                )
         scale, field = self.config.rating.rating_scale, self.config["RATING_FIELD"]
         if scale is None or field not in self.inter_feat:
             super()._normalize()

@@ -43,6 +43,39 @@ def check_numerical(dataset: Any) -> None:
             )
 
 
+def check_shared_names(dataset: Any) -> None:
+    """Check that no two of the files of interactions, users and items have a column of one name.
+
+    RecBole knows a column by its name alone: it filters and changes that of the last file, and joins its
+    values to each row in place of the others.
+
+    Raises:
+        UsageError: two have a column of tokens, or one of numbers that an option or the model reads.
+    """
+    config, ids = dataset.config, {"user": dataset.uid_field, "item": dataset.iid_field}
+    columns: dict[str, dict[str, Any]] = {}
+    for kind in ("inter", "user", "item"):
+        feat = getattr(dataset, f"{kind}_feat")
+        for name in () if feat is None else feat.columns:
+            if name != ids.get(kind):
+                columns.setdefault(name, {})[kind] = feat[name]
+    read = {*(config["val_interval"] or ()), *(config["numerical_features"] or ())}
+    for name, found in columns.items():
+        if len(found) < 2:
+            continue
+        tokens = any(values.dtype.kind != "f" for values in found.values())
+        asked = tokens or name in read or config["MODEL_TYPE"] == ModelType.CONTEXT
+        text = (
+            f"data set {dataset.dataset_name!r}: the column {name!r} is in the files "
+            f"{' and '.join(f'.{kind}' for kind in found)}; RecBole knows a column by its name alone and "
+            f"reads that of .{list(found)[-1]}: give one another name, or leave it out with load_col or "
+            "unload_col"
+        )
+        if asked and not config.stored:  # an earlier run was trained with it
+            raise UsageError(text)
+        dataset.logger.warning("%s", text)
+
+
 def check_features(config: Any, dataset: Any) -> None:
     """Check the features that a model of RecBole reads.
 

@@ -94,6 +94,18 @@ def check_reaches_middle(dataset: Any, low: float, high: float) -> None:
         )
 
 
+def tell_one_rating(dataset: Any) -> None:
+    """Warn of ratings that are all the same: no order of rated items is wrong, no error hard to avoid."""
+    ratings = rating_column(dataset)
+    if len(ratings) > 1 and (ratings == ratings[0]).all():
+        dataset.logger.warning(
+            "all %s of data set %r are %g: nothing tells rated items apart, so that metrics of ratings and "
+            "of rated items say nothing about a model, and a model of ratings learns one number; if they "
+            "are marks of what happened (clicks, purchases), take a model of implicit feedback",
+            *(counted(len(ratings), "rating"), dataset.dataset_name, ratings[0]),
+        )
+
+
 def _of_domains(dataset: Any) -> str:
     """Return what is said of a scale that has to fit two domains, or an empty string."""
     if not getattr(dataset, "shares_scale", False):

@@ -74,6 +74,31 @@ def times_of(dataset: Any, why: str, remedy: str = "", instead: str = "") -> np.
     return times
 
 
+def tell_ties(dataset: Any, times: np.ndarray, why: str) -> None:
+    """Warn if most users have several rows at their latest time: days, or what a spreadsheet has rounded.
+
+    Args:
+        dataset: read, before its gaps are filled.
+        times: of its interactions, finite, [rows].
+        why: what needs the times.
+    """
+    if len(times) < 2 or (times == times[0]).all():
+        return
+    frame = pd.DataFrame({"user": dataset.inter_feat[dataset.uid_field].to_numpy(), "time": times})
+    of_user = frame.groupby("user")["time"]
+    latest = frame["time"].to_numpy() == of_user.transform("max").to_numpy()
+    several = int((of_user.size() > 1).sum())
+    tied = int((frame["user"][latest].value_counts() > 1).sum())
+    if 2 * tied > several:
+        dataset.logger.warning(
+            "data set %r: %d of the %s with several rows have more than one at their latest time (%s in "
+            "all), and %s: such rows stay in the order of the file; write times with more digits, if they "
+            "have any",
+            *(dataset.dataset_name, tied, counted(several, "user")),
+            *(counted(len(np.unique(times)), "different time"), why),
+        )
+
+
 def _tell_other_clocks(dataset: Any, times: np.ndarray, why: str) -> None:
     """Warn of times that can hardly be of one clock: a 0 for no time, or seconds beside milliseconds.
 

@@ -30,6 +30,11 @@ def check_columns(final: Mapping[str, Any]) -> None:
     Raises:
         UsageError: one that RecBole would refuse late, or misread.
     """
+    users, items = final["USER_ID_FIELD"], final["ITEM_ID_FIELD"]
+    if users == items:
+        raise UsageError(
+            f"USER_ID_FIELD and ITEM_ID_FIELD are both {users!r}; users and items are two columns, name both"
+        )
     for name in LISTS:
         value = final.get(name)
         if value is not None and not (

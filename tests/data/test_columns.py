@@ -238,6 +238,27 @@ def test_labels_are_not_made_of_gaps_or_tokens(toy, field):
         made(options, "NeuMF", **given)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"threshold": {"rating": 3}}, "threshold names the column 'rating', which is not loaded; add it to"),
+        ({"normalize_field": ["place"]}, "normalize_field names the column 'place', which is not loaded"),
+        (
+            {
+                "threshold": {"rating": 3},
+                "load_col": {"inter": [*PAIR, "rating"]},
+                "normalize_field": ["rating"],
+            },
+            "normalize_field names the column 'rating', of which threshold makes labels; leave it out",
+        ),
+    ],
+)
+def test_a_column_that_is_not_there_is_named_with_the_option_that_names_it(toy, given, message):
+    columns = {"load_col": {"inter": PAIR}, "normalize_all": None, "LABEL_FIELD": "liked"}
+    with pytest.raises(UsageError, match=message):
+        made(toy(), "NeuMF", **{**columns, **given})
+
+
 def test_filters_of_a_labelled_file_are_told(toy, tmp_path, caplog):
     options = toy()
     rows = [f"u{user}\ti{(user + item) % 9}\t{max(0, item - 4)}" for user in range(9) for item in range(7)]
@@ -431,3 +452,83 @@ def test_a_ranking_of_all_items_refuses_what_only_interactions_have(toy, columns
     prepared(options | {"eval_args": {"mode": "uni5"}}, "FM")
     unused = {"unused_col": {"inter": ["place", "rating"]}}
     prepared(options | unused, "FM")
+
+
+@pytest.fixture
+def twins(toy):
+    """Return options of users and items who both have an age and a name, beside ratings of both."""
+    options = toy()
+    folder = Path(options["data_path"], "toy")
+    for kind, letter, count in (("user", "u", 10), ("item", "i", 20)):
+        rows = [f"{letter}{row}\t{row}\t{kind}{row}\t{row % 5}" for row in range(count)]
+        head = f"{kind}_id:token\tage:float\tname:token\trating:float"
+        (folder / f"toy.{kind}").write_text("\n".join([head, *rows]) + "\n")
+    return options
+
+
+@pytest.mark.parametrize(
+    ("model", "column", "given"),
+    [
+        ("BPR", "name", {}),
+        ("BPR", "age", {"numerical_features": ["age"]}),
+        ("FM", "age", {"threshold": {"rating": 3}, **CTR}),
+    ],
+)
+def test_a_column_that_users_and_items_both_have_is_refused_where_it_is_read(twins, model, column, given):
+    """RecBole joins that of the items to each row in place of the users', and fails on tokens."""
+    columns = {"inter": [*PAIR, "rating"], "user": ["user_id", column], "item": ["item_id", column]}
+    given = {"LABEL_FIELD": "liked", **given}
+    message = f"the column '{column}' is in the files .user and .item; RecBole .* reads that of .item: give"
+    with pytest.raises(UsageError, match=message):
+        made(twins, model, load_col=columns, **given)
+    made(twins, model, load_col={**columns, "user": ["user_id"]}, **given)  # in one file alone
+
+
+def test_a_filter_by_a_column_that_two_files_have_is_refused(twins):
+    """RecBole would filter the items by theirs, and keep each interaction whatever its rating."""
+    columns = {
+        "load_col": {"inter": [*PAIR, "rating"], "item": ["item_id", "rating"]},
+        "LABEL_FIELD": "liked",
+    }
+    with pytest.raises(UsageError, match=r"the column 'rating' is in the files \.inter and \.item"):
+        made(twins, **columns, val_interval={"rating": "[4,inf)"})
+
+
+def test_a_column_of_numbers_that_two_files_have_is_told_where_nothing_reads_it(twins, caplog):
+    columns = {"load_col": {"inter": PAIR, "user": ["user_id", "age"], "item": ["item_id", "age"]}}
+    made(twins, **columns)
+    assert "the column 'age' is in the files .user and .item" in caplog.text
+
+
+def test_items_may_not_have_a_column_of_the_users_name(twins, tmp_path):
+    items = ["item_id:token\tuser_id:token", *(f"i{row}\tu{row % 10}" for row in range(20))]
+    (tmp_path / "data/toy/toy.item").write_text("\n".join(items) + "\n")
+    with pytest.raises(UsageError, match=r"the column 'user_id' is in the files \.inter and \.item"):
+        made(twins, load_col={"inter": PAIR, "item": ["item_id", "user_id"]})
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({3: "inf"}, r"numerical_features names the column 'price' .* has inf for item_id i3 \(1 such row\)"),
+        (dict.fromkeys(range(20), ""), "names the column 'price' .*, in which no row has a number; leave it"),
+    ],
+)
+def test_a_feature_that_is_no_number_is_refused_and_no_learning_rate_is_blamed(toy, tmp_path, cells, message):
+    options = toy()
+    items = ["item_id:token\tprice:float", *(f"i{row}\t{cells.get(row, row)}" for row in range(20))]
+    (tmp_path / "data/toy/toy.item").write_text("\n".join(items) + "\n")
+    given = {
+        "load_col": {"inter": [*PAIR, "rating"], "item": ["item_id", "price"]},
+        "LABEL_FIELD": "liked",
+        "threshold": {"rating": 3},
+        **CTR,
+    }
+    made(options, "FM", **given)  # nothing reads it
+    with pytest.raises(UsageError, match=message):
+        made(options, "FM", **given, numerical_features=["price"])
+
+
+def test_users_and_items_are_two_columns(toy):
+    with pytest.raises(UsageError, match="USER_ID_FIELD and ITEM_ID_FIELD are both 'user_id'"):
+        made(toy(), ITEM_ID_FIELD="user_id")

@@ -79,6 +79,20 @@ def test_a_scale_of_which_the_ratings_have_the_lower_half_alone_is_refused(rated
     rated(ROWS, rating_scale=[1, 9])  # the middle is 5
 
 
+def test_ratings_that_are_all_the_same_are_told(tmp_path, caplog):
+    """Rated items are then in the right order whatever a model says of them."""
+    for name, ratings in (("one", [5]), ("two", [4, 5])):
+        folder = tmp_path / name
+        folder.mkdir()
+        rows = [f"u{row // 4}\ti{row % 4}\t{ratings[row % len(ratings)]}" for row in range(12)]
+        text = "\n".join(["user_id:token\titem_id:token\trating:float", *rows]) + "\n"
+        (folder / f"{name}.inter").write_text(text)
+        given = {"data_path": str(tmp_path), "load_col": None, "rating_scale": [1, 5], "topk": [1]}
+        InteractionDataset(Config("Pop", name, overrides={**given, "valid_metric": "MRR@1"}))
+    assert "all 12 ratings of data set 'one' are 5: nothing tells rated items apart" in caplog.text
+    assert "of data set 'two' are" not in caplog.text
+
+
 def test_a_pair_that_is_rated_twice_is_named(rated):
     with pytest.raises(
         UsageError,

@@ -153,6 +153,30 @@ def test_times_that_cannot_order_rows_are_told(write, times, said, caplog):
     assert re.search(said, caplog.text)
 
 
+@pytest.mark.parametrize(
+    ("time", "told"),
+    [
+        (
+            lambda user, item: user,
+            "5 of the 5 users with several rows have more than one at their latest time",
+        ),
+        (lambda user, item: f"{START + 86_400 * item:.2e}", "(2 different times in all)"),  # by a spreadsheet
+        (lambda user, item: min(item, 6) if user < 3 else item, "3 of the 5 users with several rows"),
+        (lambda user, item: min(item, 6) if user < 2 else item, None),
+        (lambda user, item: item // 7, None),  # the latest has a time of its own
+    ],
+)
+def test_users_whose_latest_row_is_chosen_by_the_order_of_the_file_are_told(write, caplog, time, told):
+    rows = [f"u{user}\ti{item}\t{time(user, item)}" for user in range(5) for item in range(ITEMS)]
+    options = write([*rows, "u5\ti0\t3"])
+    create_dataset(Config("BPR", overrides={**options, "eval_args": {"order": "TO"}}))
+    assert ("such rows stay in the order of the file" in caplog.text) is (told is not None)
+    assert told is None or told in caplog.text
+    caplog.clear()
+    create_dataset(Config("BPR", overrides=options))  # nothing is ordered
+    assert "latest time" not in caplog.text
+
+
 @pytest.mark.parametrize("mode", ["full", "uni1"])
 @pytest.mark.parametrize("parts", [{"shift": "temporal"}, {"valid_part": "latest"}])
 def test_times_stay_with_their_rows_when_a_loader_sorts_its_part(write, parts, mode):
