@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pytest
 import torch
@@ -87,7 +88,7 @@ def test_every_kind_of_metric_is_computed(checkerboard):
     )  # each item has about 20 interactions in train
 
 
-def test_value_metrics_of_labelled_rows(tmp_path):
+def test_value_metrics_of_labelled_rows(tmp_path, caplog):
     options = {
         "eval_args": {"mode": "labeled"},
         "metrics": ["RMSE", "MAE"],
@@ -98,6 +99,10 @@ def test_value_metrics_of_labelled_rows(tmp_path):
     result = run("BPR", "ml-100k", overrides={**options, "use_gpu": False, "runs_path": str(tmp_path)})
     assert result["best_valid_score"] == result["valid"]["rmse"]
     assert result["test"]["mae"] <= result["test"]["rmse"]
+    told = (
+        r"mae, rmse compare the scores of BPR, from -?0\.\d+ to 0\.\d+, with numbers up to 5, which it does"
+    )
+    assert len(re.findall(told, caplog.text)) == 1
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ class ScoreCheck:
         self._ends = (0.0, 1.0)  # that the scores of labelled rows lie between
         self._scores = (torch.inf, -torch.inf)  # the smallest and the largest of them
         self._labels_only = True  # all labels are 0 or 1
+        self._largest_label = 1.0
 
     def finite(self, scores: Tensor) -> None:
         """Check a batch of scores before items are masked, of any shape.
@@ -70,18 +71,26 @@ class ScoreCheck:
         (low, high), (smallest, largest) = self._ends, (scores.min().item(), scores.max().item())
         self._ends = min(low, smallest), max(high, largest)
         self._scores = min(self._scores[0], smallest), max(self._scores[1], largest)
+        self._largest_label = max(self._largest_label, labels.max().item())
         self._labels_only = self._labels_only and bool(((labels == 0) | (labels == 1)).all())
 
     def no_probabilities(self, metrics: Iterable[str]) -> str:
-        """Return what is wrong with metrics of probabilities, in words; an empty string if nothing is.
+        """Return what is wrong with errors of scores, in words; an empty string if nothing is.
 
         Args:
             metrics: names of what is computed, lower case.
         """
         wanted = [name for name in ("logloss", "mae", "rmse") if name in metrics]
-        if self._ends == (0.0, 1.0) or not self._labels_only or not wanted:
-            return ""
         low, high = self._ends
+        if wanted and high == 1 < self._largest_label:
+            return (
+                f"{', '.join(wanted)} {agreeing(len(wanted), 'compare')} the scores of {self.name}, from "
+                f"{self._scores[0]:.4g} to {self._scores[1]:.4g}, with numbers up to "
+                f"{self._largest_label:.4g}, which it does not predict: make labels of these with threshold, "
+                "or take a model of ratings, such as MF"
+            )
+        if (low, high) == (0.0, 1.0) or not self._labels_only or not wanted:
+            return ""
         cut = "; logloss cuts them to that range" if "logloss" in wanted else ""
         return (
             f"{', '.join(wanted)} {agreeing(len(wanted), 'compare')} scores with labels 0 and 1, but those "
