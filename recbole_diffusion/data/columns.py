@@ -251,25 +251,29 @@ def refuse_no_numbers(dataset: Any) -> None:
     """Refuse columns of ``numerical_features`` that would make every loss NaN, whatever the learning rate.
 
     Raises:
-        UsageError: a user or an item has an infinite number, or no row of a column has one.
+        UsageError: a number of a user or item is none or infinite, or no row of a column has one.
     """
     for name in dataset.config["numerical_features"] or ():
         for feat in dataset.field2feats(name):
-            values = feat[name]
-            if values.dtype.kind != "f":  # of sequences
-                continue
+            largest = np.array([_largest(cell) for cell in feat[name]])
             where = f"numerical_features names the column {name!r} of data set {dataset.dataset_name!r}, "
-            if values.isna().all():
+            if np.isnan(largest).all():
                 raise UsageError(f"{where}in which no row has a number; leave it out")
-            wrong = np.flatnonzero(np.abs(values.to_numpy()) > np.finfo(np.float32).max)
+            wrong = np.flatnonzero(largest > np.finfo(np.float32).max)
             if len(wrong) and feat is not dataset.inter_feat:
                 field = dataset.uid_field if dataset.uid_field in feat else dataset.iid_field
                 token = dataset.id2token(field, int(feat[field].iloc[wrong[0]]))
                 raise UsageError(
-                    f"{where}which has {values.iloc[wrong[0]]:g} for {field} {token} "
-                    f"({counted(len(wrong), 'such row')}), no number to compute with; correct it, or leave "
-                    "the field empty"
+                    f"{where}which has no number to compute with for {field} {token} "
+                    f"({counted(len(wrong), 'such row')}); correct it, or leave the field empty"
                 )
+
+
+def _largest(cell: Any) -> float:
+    """Return the largest size of a cell's numbers: NaN if it is empty, infinite if one is none."""
+    if isinstance(cell, float):
+        return abs(cell)
+    return float(np.nan_to_num(np.abs(cell), nan=np.inf).max()) if len(cell) else np.nan
 
 
 def labels_are_read(config: Any) -> bool:

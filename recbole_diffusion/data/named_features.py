@@ -44,19 +44,23 @@ def check_numerical(dataset: Any) -> None:
 
 
 def check_shared_names(dataset: Any) -> None:
-    """Check that no two of the files of interactions, users and items have a column of one name.
+    """Check that no two of the loaded files have a column of one name.
 
     RecBole knows a column by its name alone: it filters and changes that of the last file, and joins its
     values to each row in place of the others.
 
     Raises:
-        UsageError: two have a column of tokens, or one of numbers that an option or the model reads.
+        UsageError: two have a column of tokens, or one of numbers that an option or the model reads; or a
+            file of ``additional_feat_suffix`` has tokens of which nothing says what they name.
     """
     config, ids = dataset.config, {"user": dataset.uid_field, "item": dataset.iid_field}
     columns: dict[str, dict[str, Any]] = {}
-    for kind in ("inter", "user", "item"):
+    further = config["additional_feat_suffix"] or ()
+    for kind in ("inter", "user", "item", *further):
         feat = getattr(dataset, f"{kind}_feat")
         for name in () if feat is None else feat.columns:
+            if kind in further:
+                _check_numbered(dataset, kind, name)
             if name != ids.get(kind):
                 columns.setdefault(name, {})[kind] = feat[name]
     read = {*(config["val_interval"] or ()), *(config["numerical_features"] or ())}
@@ -74,6 +78,26 @@ def check_shared_names(dataset: Any) -> None:
         if asked and not config.stored:  # an earlier run was trained with it
             raise UsageError(text)
         dataset.logger.warning("%s", text)
+
+
+def _check_numbered(dataset: Any, kind: str, name: str) -> None:
+    """Refuse tokens of a further file that RecBole gives no numbers, and cannot make a tensor of.
+
+    Raises:
+        UsageError: no ``alias_of_...`` names the column.
+    """
+    config, ends = dataset.config, ("user_id", "item_id", "entity_id", "relation_id")
+    known = {one for end in ends for one in config[f"alias_of_{end}"] or ()}
+    known |= set(config["preload_weight"] or ())  # which is checked with the ids
+    if dataset.field2type[name] not in NUMBERS and name not in known:
+        own = f"more_{name}" if name in (dataset.uid_field, dataset.iid_field) else name
+        raise UsageError(
+            f"data set {dataset.dataset_name!r}: the column {name!r} of the file .{kind} "
+            "(additional_feat_suffix) has tokens, and nothing says whose ids they are; "
+            f"{'' if own == name else f'give it a name of its own, such as {own}, and '}name it in one of "
+            f"{', '.join(f'alias_of_{end}' for end in ends)}, such as alias_of_item_id: [{own}], or leave it "
+            "out with load_col"
+        )
 
 
 def check_features(config: Any, dataset: Any) -> None:

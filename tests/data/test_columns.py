@@ -510,13 +510,16 @@ def test_items_may_not_have_a_column_of_the_users_name(twins, tmp_path):
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ({3: "inf"}, r"numerical_features names the column 'price' .* has inf for item_id i3 \(1 such row\)"),
+        ({3: "inf"}, r"column 'price' .*, which has no number to compute with for item_id i3 \(1 such row\)"),
         (dict.fromkeys(range(20), ""), "names the column 'price' .*, in which no row has a number; leave it"),
     ],
 )
-def test_a_feature_that_is_no_number_is_refused_and_no_learning_rate_is_blamed(toy, tmp_path, cells, message):
+@pytest.mark.parametrize("kind", ["float", "float_seq"])
+def test_a_feature_that_is_no_number_is_refused_and_no_learning_rate_is_blamed(
+    toy, tmp_path, cells, message, kind
+):
     options = toy()
-    items = ["item_id:token\tprice:float", *(f"i{row}\t{cells.get(row, row)}" for row in range(20))]
+    items = [f"item_id:token\tprice:{kind}", *(f"i{row}\t{cells.get(row, row)}" for row in range(20))]
     (tmp_path / "data/toy/toy.item").write_text("\n".join(items) + "\n")
     given = {
         "load_col": {"inter": [*PAIR, "rating"], "item": ["item_id", "price"]},
@@ -532,3 +535,36 @@ def test_a_feature_that_is_no_number_is_refused_and_no_learning_rate_is_blamed(t
 def test_users_and_items_are_two_columns(toy):
     with pytest.raises(UsageError, match="USER_ID_FIELD and ITEM_ID_FIELD are both 'user_id'"):
         made(toy(), ITEM_ID_FIELD="user_id")
+
+
+@pytest.mark.parametrize(
+    ("column", "given", "message"),
+    [
+        (
+            "item_id",
+            {},
+            r"the column 'item_id' of the file \.more .*; give it a name of its own, such as more_item",
+        ),
+        (
+            "other_id",
+            {},
+            r"the column 'other_id' of the file \.more .* has tokens, and nothing says whose ids",
+        ),
+        ("other_id", {"alias_of_item_id": ["other_id"]}, None),
+    ],
+)
+def test_ids_of_a_further_file_need_a_name_and_an_alias(toy, tmp_path, column, given, message):
+    options = toy()
+    rows = [f"i{row}\t{row}" for row in range(20)]
+    (tmp_path / "data/toy/toy.more").write_text("\n".join([f"{column}:token\tsize:float", *rows]) + "\n")
+    given = {
+        **given,
+        "LABEL_FIELD": "liked",
+        "load_col": {"inter": PAIR, "more": [column, "size"]},
+        "additional_feat_suffix": ["more"],
+    }
+    if message is None:
+        assert len(prepared(options, **given).more_feat) == 20
+        return
+    with pytest.raises(UsageError, match=message):
+        made(options, **given)
