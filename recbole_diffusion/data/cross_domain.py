@@ -16,7 +16,7 @@ from recbole_diffusion.compat import RECBOLE_FOLDER, FeatureType
 from recbole_diffusion.data.cold_start import divide_users, first_records, users_cut_within_a_time
 from recbole_diffusion.data.columns import plain_id
 from recbole_diffusion.data.dataset import InteractionDataset
-from recbole_diffusion.data.domains_apart import check_apart
+from recbole_diffusion.data.domains_apart import check_apart, tell_numbered_users
 from recbole_diffusion.data.item_columns import item_cells
 from recbole_diffusion.data.ratings import rating_column
 from recbole_diffusion.data.reader import opened
@@ -275,6 +275,7 @@ class CrossDomainDataset(DomainDataset):
         self._tell_unmatched(
             *(np.delete(one[1:].astype(str), at) for one, at in ((names, own), (other, there)))
         )
+        tell_numbered_users(self, self.source)
         order = np.argsort(own)
         self.shared = torch.from_numpy(np.stack([own[order] + 1, there[order] + 1], 1))
 

@@ -72,6 +72,31 @@ def _check_pairs(target: Any, source: Any) -> None:
     )
 
 
+def tell_numbered_users(target: Any, source: Any) -> None:
+    """Warn of users who are numbered without a gap in each domain, as a file does that numbers its own.
+
+    Users are matched by token, so that person 7 of one file would be person 7 of the other. Of one numbering
+    of both, the smaller domain would have the first users and no others.
+    """
+    ends = []
+    for domain in (target, source):
+        tokens = domain.field2id_token[domain.uid_field][1:].astype(str).tolist()
+        if not all(token.isdecimal() and len(token) < 16 for token in tokens):
+            return
+        numbers = [int(token) for token in tokens]
+        first, last = min(numbers), max(numbers)
+        if len(set(numbers)) < last - first + 1:
+            return
+        ends.append((first, last))
+    if ends[0][0] == ends[1][0] and ends[0][1] != ends[1][1]:
+        target.logger.warning(
+            "the users of data sets %r and %r are the numbers from %d to %d and from %d to %d without a gap, "
+            "as if each file had numbered its own; users are matched by token: see to it that one number is "
+            "one person in both",
+            *(target.dataset_name, source.dataset_name, *ends[0], *ends[1]),
+        )
+
+
 def _places(tokens: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the place of each token among others, 0 for the padding and for one that is not there."""
     places = pd.Index(others).get_indexer(tokens)

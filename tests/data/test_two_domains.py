@@ -346,6 +346,23 @@ def test_users_whose_ids_differ_in_form_alone_are_told(two_domains, caplog):
     assert "1 user of one domain alone differs from one of the other only in blanks, .0 or" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("first", "gap", "told"),
+    [(0, None, True), (10, None, False), (0, 25, False)],
+    ids=["each from 0", "the second from 10", "a number that nobody has"],
+)
+def test_users_whom_each_file_has_numbered_for_itself_are_told(two_domains, caplog, first, gap, told):
+    for name, users in (("films", range(40)), ("books", range(first, 60))):
+        rows = [
+            (str(user), f"{name}{(user + item) % 30}", 1 + item % 5)
+            for user in users if user != gap for item in range(6)
+        ]  # fmt: skip
+        write_ratings(two_domains.data_path, name, rows)
+    built(two_domains)
+    said = "without a gap, as if each file had numbered its own; users are matched by token"
+    assert (said in caplog.text) == told
+
+
 def test_no_shared_user_is_refused(two_domains):
     write_ratings(two_domains.data_path, "books", [(f"x{user}", "i1", 3) for user in range(5)])
     with pytest.raises(
