@@ -2,6 +2,8 @@
 
 RecBole's tensors hold times in float32, which cannot tell today's time stamps apart that are less than a
 minute or two apart; it fills gaps with the mean of the column, and orders tokens by their codes.
+
+Longer than most files: reading the times, what is told of them, and the splits that they make.
 """
 
 from typing import TYPE_CHECKING, Any
