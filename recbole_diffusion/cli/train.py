@@ -88,11 +88,13 @@ def summary(result: dict[str, Any]) -> str:
     """
     from recbole_diffusion.data.valid_shift import UNSHIFTED  # numpy, which --help does without
 
+    epoch = result["best_epoch"]
+    best = f"best epoch {epoch}" if epoch >= 0 else "no epoch trained"  # given weights, or none
     chosen = {
-        "last epoch": f"epoch {result['best_epoch']} (the last, which no validation chose)",
+        "last epoch": f"epoch {epoch} (the last, which no validation chose)",
         "given weights": "the given weights",
         "no epoch": "untrained",
-    }.get(result["selection"], f"best epoch {result['best_epoch']} (chosen on {result['selection']})")
+    }.get(result["selection"], f"{best} (chosen on {result['selection']})")
     lines = [f"{result['model']} on {result['dataset']}, seed {result['seed']}, {chosen}"]
     several = [part for part in result if part.startswith("test_")] or ["test"]
     if result["test"] != result[several[0]]:  # a separate part, not the first of two

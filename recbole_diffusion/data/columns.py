@@ -255,12 +255,13 @@ def refuse_no_numbers(dataset: Any) -> None:
     """
     for name in dataset.config["numerical_features"] or ():
         for feat in dataset.field2feats(name):
-            largest = np.array([_largest(cell) for cell in feat[name]])
+            largest = _largest(feat[name])
             where = f"numerical_features names the column {name!r} of data set {dataset.dataset_name!r}, "
             if np.isnan(largest).all():
                 raise UsageError(f"{where}in which no row has a number; leave it out")
             wrong = np.flatnonzero(largest > np.finfo(np.float32).max)
-            if len(wrong) and feat is not dataset.inter_feat:
+            # No model reads those of a further file, and interactions are checked with the ratings.
+            if len(wrong) and any(feat is one for one in (dataset.user_feat, dataset.item_feat)):
                 field = dataset.uid_field if dataset.uid_field in feat else dataset.iid_field
                 token = dataset.id2token(field, int(feat[field].iloc[wrong[0]]))
                 raise UsageError(
@@ -269,11 +270,17 @@ def refuse_no_numbers(dataset: Any) -> None:
                 )
 
 
-def _largest(cell: Any) -> float:
-    """Return the largest size of a cell's numbers: NaN if it is empty, infinite if one is none."""
-    if isinstance(cell, float):
-        return abs(cell)
-    return float(np.nan_to_num(np.abs(cell), nan=np.inf).max()) if len(cell) else np.nan
+def _largest(cells: pd.Series) -> np.ndarray:
+    """Return the largest size of each cell's numbers, [rows]: NaN if it is empty, infinite if one is none."""
+    if cells.dtype.kind == "f":
+        return cells.abs().to_numpy()
+    lengths = np.array([0 if isinstance(cell, float) else len(cell) for cell in cells], dtype=np.int64)
+    largest, filled = np.full(len(cells), np.nan), np.flatnonzero(lengths)
+    if len(filled):
+        numbers = np.abs(np.concatenate(cells.iloc[filled].to_list()).astype(np.float64))
+        starts = np.cumsum(lengths[filled]) - lengths[filled]
+        largest[filled] = np.maximum.reduceat(np.nan_to_num(numbers, nan=np.inf, posinf=np.inf), starts)
+    return largest
 
 
 def labels_are_read(config: Any) -> bool:

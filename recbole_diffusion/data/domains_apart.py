@@ -76,8 +76,10 @@ def tell_numbered_users(target: Any, source: Any) -> None:
     """Warn of users who are numbered without a gap in each domain, as a file does that numbers its own.
 
     Users are matched by token, so that person 7 of one file would be person 7 of the other. Of one numbering
-    of both, the smaller domain would have the first users and no others.
+    of both, the smaller domain would have the first users and no others; domains from one file have one.
     """
+    if _file_of(target) == _file_of(source):
+        return
     ends = []
     for domain in (target, source):
         tokens = domain.field2id_token[domain.uid_field][1:].astype(str).tolist()

@@ -279,7 +279,7 @@ def _tell_same(modality: Modality, items: np.ndarray, marks: np.ndarray) -> None
         marks: of each item's row, equal for equal rows, [n, 3].
     """
     _, group, counts = np.unique(marks, axis=0, return_inverse=True, return_counts=True)
-    if 2 * counts.max() < len(items) or len(items) == 1:
+    if 2 * counts.max() < len(items) or counts.max() == 1:
         return
     rows = modality.rows[np.flatnonzero(group.ravel() == counts.argmax())]
     same = [row for row in rows if (modality.values[row] == modality.values[rows[0]]).all()]

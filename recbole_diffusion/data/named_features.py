@@ -7,6 +7,9 @@ names in ``fields`` that no column has are passed over.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from recbole_diffusion.compat import FeatureSource, FeatureType, ModelType
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.options.declare import refusal
@@ -67,7 +70,7 @@ def check_shared_names(dataset: Any) -> None:
     for name, found in columns.items():
         if len(found) < 2:
             continue
-        tokens = any(values.dtype.kind != "f" for values in found.values())
+        tokens = not all(map(_are_numbers, found.values()))
         asked = tokens or name in read or config["MODEL_TYPE"] == ModelType.CONTEXT
         text = (
             f"data set {dataset.dataset_name!r}: the column {name!r} is in the files "
@@ -78,6 +81,11 @@ def check_shared_names(dataset: Any) -> None:
         if asked and not config.stored:  # an earlier run was trained with it
             raise UsageError(text)
         dataset.logger.warning("%s", text)
+
+
+def _are_numbers(values: pd.Series) -> bool:
+    """Return whether a column as it is read has numbers in each cell, one or several, or nothing."""
+    return values.dtype.kind == "f" or all(np.asarray(cell).dtype.kind == "f" for cell in values)
 
 
 def _check_numbered(dataset: Any, kind: str, name: str) -> None:

@@ -55,6 +55,11 @@ def test_the_summary_says_what_chose_the_weights(selection, said):
     assert summary({**RESULT, "selection": selection}).splitlines()[0].endswith(said)
 
 
+def test_given_weights_beside_a_term_that_validation_weighs_have_no_best_epoch():
+    line = summary({**RESULT, "selection": "validation", "best_epoch": -1}).splitlines()[0]
+    assert line.endswith("seed 1, no epoch trained (chosen on validation)")
+
+
 # Dispatch.
 
 

@@ -500,6 +500,31 @@ def test_a_column_of_numbers_that_two_files_have_is_told_where_nothing_reads_it(
     assert "the column 'age' is in the files .user and .item" in caplog.text
 
 
+def test_vectors_of_one_name_that_nothing_reads_are_told(twins, tmp_path, caplog):
+    for kind, letter, count in (("user", "u", 10), ("item", "i", 20)):
+        rows = [f"{letter}{row}\t{row} 1{' 2' * (kind == 'item')}" for row in range(count)]
+        text = "\n".join([f"{kind}_id:token\tvec:float_seq", *rows]) + "\n"
+        (tmp_path / f"data/toy/toy.{kind}").write_text(text)
+    columns = {"load_col": {"inter": PAIR, "user": ["user_id", "vec"], "item": ["item_id", "vec"]}}
+    prepared({**twins, "LABEL_FIELD": "liked"}, **columns)
+    assert "the column 'vec' is in the files .user and .item" in caplog.text
+    with pytest.raises(UsageError, match="the column 'vec' is in the files"):
+        made({**twins, "LABEL_FIELD": "liked"}, **columns, numerical_features=["vec"])
+
+
+def test_numbers_of_a_further_file_need_not_be_finite(toy, tmp_path):
+    options = toy()
+    rows = [f"i{row}\t{'inf' if row == 3 else row}" for row in range(20)]
+    (tmp_path / "data/toy/toy.more").write_text("\n".join(["other_id:token\tsize:float", *rows]) + "\n")
+    given = {
+        "load_col": {"inter": PAIR, "more": ["other_id", "size"]},
+        "additional_feat_suffix": ["more"],
+        "alias_of_item_id": ["other_id"],
+        "numerical_features": ["size"],
+    }
+    assert len(made(options, LABEL_FIELD="liked", **given).more_feat) == 20
+
+
 def test_items_may_not_have_a_column_of_the_users_name(twins, tmp_path):
     items = ["item_id:token\tuser_id:token", *(f"i{row}\tu{row % 10}" for row in range(20))]
     (tmp_path / "data/toy/toy.item").write_text("\n".join(items) + "\n")

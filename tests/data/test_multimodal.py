@@ -14,6 +14,7 @@ from support.small import MODALITIES, OPTIONS, with_features
 
 from recbole_diffusion.config import Config
 from recbole_diffusion.data import knn
+from recbole_diffusion.data.features import Modality, check_values
 from recbole_diffusion.data.multimodal import MultimodalDataset
 from recbole_diffusion.data.neighbour_file import neighbours_of_file
 from recbole_diffusion.errors import UsageError
@@ -128,6 +129,15 @@ def test_one_row_that_half_of_the_items_have_is_told(write_parts, caplog, alike,
     load(data, modalities=["image"], knn_k=2)
     said = f"toy.image.npy: {len(alike)} of the 6 items have one and the same row, row "
     assert (said in caplog.text) == told
+
+
+def test_two_items_with_a_row_each_are_told_apart(write_parts, caplog):
+    modality = Modality("image", "two.npy", np.eye(2, 3), np.arange(2))
+    check_values(modality, np.array(["a", "b"]), "allow")
+    assert "one and the same row" not in caplog.text
+    modality.values[1] = modality.values[0]
+    check_values(modality, np.array(["a", "b"]), "allow")
+    assert "2 of the 2 items have one and the same row" in caplog.text
 
 
 def test_rows_without_tokens_belong_to_the_items_with_their_number(write_parts):

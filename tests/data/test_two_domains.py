@@ -363,6 +363,22 @@ def test_users_whom_each_file_has_numbered_for_itself_are_told(two_domains, capl
     assert (said in caplog.text) == told
 
 
+def test_users_of_two_domains_from_one_file_have_one_numbering(two_domains, caplog):
+    """The last user has the items of one domain alone."""
+    rows = [
+        (str(user), f"i{(user + item) % 10 + 10 * (item % 2)}", 1 + item % 5)
+        for user in range(41) for item in range(10) if user < 40 or item % 2
+    ]  # fmt: skip
+    write_ratings(two_domains.data_path, "films", rows)
+    text = [f"i{n}\t{'old' if n < 10 else 'new'}" for n in range(20)]
+    films = two_domains.data_path / "films/films.item"
+    films.write_text("\n".join(["item_id:token\tclass:token", *text]) + "\n")
+    old, rest = ({"dataset": "films", name: {"class": ["old"]}} for name in ("with", "without"))
+    dataset, *_ = built(two_domains, source_domain=old, target_domain=rest)
+    assert (dataset.user_num, dataset.source.user_num) == (42, 41)
+    assert "as if each file had numbered its own" not in caplog.text
+
+
 def test_no_shared_user_is_refused(two_domains):
     write_ratings(two_domains.data_path, "books", [(f"x{user}", "i1", 3) for user in range(5)])
     with pytest.raises(
