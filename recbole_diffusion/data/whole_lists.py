@@ -12,6 +12,8 @@ from recbole_diffusion.errors import counted
 
 WHATEVER_THE_ORDER = ("recall", "precision", "hit")  # read which items a list has, and not their places
 
+MOST = 0.75  # ratio of users whose rated items a list takes in
+
 
 def tell_whole_lists(config: Any, phase: str, name: str, loader: Any, sampler: Any) -> None:
     """Warn of metrics at a cut-off that takes in all candidates of most users.
@@ -43,7 +45,7 @@ def tell_whole_lists(config: Any, phase: str, name: str, loader: Any, sampler: A
 
 
 def tell_whole_rated_lists(config: Any, name: str, part: Any) -> None:
-    """Warn of lists of rated items that take in all that most users have rated in a part.
+    """Warn of lists of rated items that take in all that three quarters of the users have rated in a part.
 
     Args:
         config: of the run.
@@ -54,10 +56,10 @@ def tell_whole_rated_lists(config: Any, name: str, part: Any) -> None:
         return
     users = part.inter_feat[part.uid_field].numpy()
     rated = np.unique(users, return_counts=True)[1]
-    cut_offs = [k for k in sorted(config.rating.lengths) if 2 * (rated <= k).sum() > len(rated)]
+    cut_offs = [k for k in sorted(config.rating.lengths) if (rated <= k).mean() >= MOST]
     if not cut_offs:
         return
-    most = 1 if 2 * (rated == 1).sum() > len(rated) else cut_offs[0]
+    most = 1 if (rated == 1).mean() >= MOST else cut_offs[0]
     names = [f"rated_unfiltered_recall@{k}" for k in cut_offs]
     names += [f"rated_unfiltered_ndcg@{k}" for k in cut_offs if most == 1]  # there is one order of one item
     logging.getLogger().warning(

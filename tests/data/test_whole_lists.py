@@ -49,19 +49,21 @@ def test_an_epoch_chosen_by_such_a_metric_is_told(checkerboard, caplog):
 
 
 @pytest.mark.parametrize(
-    ("held_out", "told"),
+    ("held_out", "few", "told"),
     [
-        (1, "30 of the 30 users of test have rated 1 item, so that rated_unfiltered_recall@2, "
+        (1, 30, "30 of the 30 users of test have rated 1 item, so that rated_unfiltered_recall@2, "
          "rated_unfiltered_recall@5, rated_unfiltered_ndcg@2, rated_unfiltered_ndcg@5 of theirs would be 1"),
-        (3, "30 of the 30 users of test have rated 5 items or fewer, so that rated_unfiltered_recall@5 of "),
-        (6, None),
+        (3, 30, "30 of the 30 users of test have rated 5 items or fewer, so that rated_unfiltered_recall@5 "),
+        (3, 23, "23 of the 30 users of test have rated 5 items or fewer, so that rated_unfiltered_recall@5 "),
+        (3, 22, None),
+        (6, 30, None),
     ],
 )  # fmt: skip
-def test_lists_of_all_items_that_users_have_rated_are_told(tmp_path, caplog, held_out, told):
+def test_lists_of_all_items_that_users_have_rated_are_told(tmp_path, caplog, held_out, few, told):
     (tmp_path / "toy").mkdir()
     for number, (part, size) in enumerate((("train", 6), ("valid", 6), ("test", held_out))):
         rows = [f"u{user}\ti{10 * number + item}\t{1 + (user + item) % 5}"
-                for user in range(30) for item in range(size)]  # fmt: skip
+                for user in range(30) for item in range(size if user < few else 6)]  # fmt: skip
         text = "\n".join(["user_id:token\titem_id:token\trating:float", *rows]) + "\n"
         (tmp_path / f"toy/toy.{part}.inter").write_text(text)
     given = {
