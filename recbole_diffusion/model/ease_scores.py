@@ -24,6 +24,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from recbole_diffusion.data.graph import popularity_discount
 from recbole_diffusion.model.ease import Strips, ease_weights, regularised_inverse
 
 USERS = 256  # rows of one product with X
@@ -138,6 +139,40 @@ class ByUsers:
             of_block, own = torch.from_numpy(product).T, torch.from_numpy(rows[block].toarray())
             found[block] = own - (own - of_block if new else of_block) * divisor
         return found
+
+
+class Discounted:
+    """x B diag(f) with a factor f_j of each item's score; used as :class:`ByItems` is.
+
+    Args:
+        whole: the term without factors.
+        factors: f, float32 [n_items].
+    """
+
+    def __init__(self, whole: ByItems | ByUsers, factors: np.ndarray) -> None:
+        self.whole, self.interactions = whole, whole.interactions
+        self.factors = torch.from_numpy(factors)
+
+    def of_users(self, users: np.ndarray) -> Tensor:
+        """Return the scores of trained users, float32 [batch, n_items]."""
+        return self.whole.of_users(users) * self.factors
+
+    def of_rows(self, rows: sp.csr_matrix) -> Tensor:
+        """Return x B diag(f) for rows x, CSR [batch, n_items]: float32 [batch, n_items]."""
+        return self.whole.of_rows(rows) * self.factors
+
+    def columns(self) -> Iterator[np.ndarray]:
+        """Yield blocks of the columns of B diag(f) one after the other, each float32 [n_items, block]."""
+        start = 0
+        for block in self.whole.columns():
+            yield block * self.factors[start : start + block.shape[1]].numpy()
+            start += block.shape[1]
+
+
+def discounted(whole: ByItems | ByUsers, power: float) -> ByItems | ByUsers | Discounted:
+    """Return x B over a power of the items' counts in train; the term itself where the power is 0."""
+    factors = popularity_discount(whole.interactions.getnnz(axis=0), power)
+    return Discounted(whole, factors) if power else whole
 
 
 def by_users(interactions: sp.csr_matrix, penalties: float | np.ndarray) -> bool:

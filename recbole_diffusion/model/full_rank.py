@@ -1,6 +1,5 @@
 """A linear item-item model of full rank beside a model of rank d, in scoring: ours, in none of the papers."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,9 +7,15 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from recbole_diffusion.data.graph import popularity_discount
-from recbole_diffusion.model.base import HybridProducts, InnerProducts, Recommender
-from recbole_diffusion.model.ease_scores import ByItems, ByUsers, edlae_penalties, linear_scores
+from recbole_diffusion.model.base import HybridProducts, InnerProducts, Recommender, pairs_of_rows
+from recbole_diffusion.model.ease_scores import (
+    ByItems,
+    ByUsers,
+    Discounted,
+    discounted,
+    edlae_penalties,
+    linear_scores,
+)
 from recbole_diffusion.options.linear_term import ON_VALIDATION
 
 
@@ -22,7 +27,7 @@ class Pruned:
         k: entries of a column that stay; the others are 0.
     """
 
-    def __init__(self, whole: "ByItems | ByUsers | Discounted", k: int) -> None:
+    def __init__(self, whole: ByItems | ByUsers | Discounted, k: int) -> None:
         self.interactions = whole.interactions
         # B column by column, each [block, n_items], then row by row.
         parts = [_largest(np.ascontiguousarray(block.T), k) for block in whole.columns()]
@@ -45,34 +50,6 @@ def _largest(rows: np.ndarray, k: int) -> sp.csr_matrix:
     return sp.csr_matrix(rows)
 
 
-class Discounted:
-    """x B diag(f) with a factor f_j of each item's score; used as :class:`ByItems` is.
-
-    Args:
-        whole: the term without factors.
-        factors: f, float32 [n_items].
-    """
-
-    def __init__(self, whole: ByItems | ByUsers, factors: np.ndarray) -> None:
-        self.whole, self.interactions = whole, whole.interactions
-        self.factors = torch.from_numpy(factors)
-
-    def of_users(self, users: np.ndarray) -> Tensor:
-        """Return the scores of trained users, float32 [batch, n_items]."""
-        return self.whole.of_users(users) * self.factors
-
-    def of_rows(self, rows: sp.csr_matrix) -> Tensor:
-        """Return x B diag(f) for rows x, CSR [batch, n_items]: float32 [batch, n_items]."""
-        return self.whole.of_rows(rows) * self.factors
-
-    def columns(self) -> Iterator[np.ndarray]:
-        """Yield blocks of the columns of B diag(f) one after the other, each float32 [n_items, block]."""
-        start = 0
-        for block in self.whole.columns():
-            yield block * self.factors[start : start + block.shape[1]].numpy()
-            start += block.shape[1]
-
-
 Term = ByItems | ByUsers | Discounted | Pruned
 
 
@@ -83,9 +60,7 @@ def linear_term(interactions: sp.csr_matrix, options: Any) -> Term | None:
     dropout = options.linear_dropout_prob if options.linear_term == "edlae" else 0.0
     penalties = edlae_penalties(interactions, options.linear_reg_weight, dropout)
     whole = linear_scores(interactions, penalties)
-    power = options.linear_popularity_discount
-    factors = popularity_discount(interactions.getnnz(axis=0), power)
-    term = Discounted(whole, factors) if power else whole
+    term = discounted(whole, options.linear_popularity_discount)
     return term if options.linear_k is None else Pruned(term, options.linear_k)
 
 
@@ -107,7 +82,8 @@ def by_deviation(scores: Tensor, linear: Tensor, weight: float) -> Tensor:
 class WithLinearTerm(Recommender):
     """A model whose scores are inner products, to which ``linear_term`` may add those of a linear model.
 
-    A subclass defines :meth:`own_products` and calls :meth:`make_linear_term` in its constructor.
+    It comes before the base class that has the vectors; a subclass without such a base defines
+    :meth:`own_products` and :meth:`predict`. It calls :meth:`make_linear_term` in its constructor.
     """
 
     options: Any
@@ -131,7 +107,7 @@ class WithLinearTerm(Recommender):
 
     def own_products(self) -> InnerProducts:
         """Return the vectors whose inner products are the scores without the term."""
-        raise NotImplementedError
+        return super().inner_products()
 
     def own_scores(self, users: Tensor) -> Tensor:
         """Return scores without the term, a new tensor [batch, n_items]."""
@@ -156,6 +132,11 @@ class WithLinearTerm(Recommender):
         if self.linear is None:
             return scores
         return by_deviation(scores, self.linear.of_users(users.cpu().numpy()), self.weight)
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Return the scores of user-item pairs, [batch]."""
+        # Deviations are over all items.
+        return super().predict(interaction) if self.linear is None else pairs_of_rows(self, interaction)
 
     @torch.no_grad()
     def weighed_parts(self, interaction: Any) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,6 @@ from torch import Tensor
 from recbole_diffusion.data.graph import popularity, popularity_discount, popularity_groups
 from recbole_diffusion.data.sampling import require_negatives
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import InnerProducts, pairs_of_rows
 from recbole_diffusion.model.full_rank import WithLinearTerm
 from recbole_diffusion.model.graph.cnsdiff_diagnostics import NegativeDiagnostics
 from recbole_diffusion.model.graph.cnsdiff_diffusion import NegativeDiffusion
@@ -209,15 +208,6 @@ class CNSDiff(WithLinearTerm, EncoderModel):
         """Return the vectors that score, those of items over count^popularity_discount."""
         users, items = super()._kept()
         return users, items * self.discount if self.options.popularity_discount else items
-
-    def own_products(self) -> InnerProducts:
-        """Return the vectors as they score without the linear term."""
-        return EncoderModel.inner_products(self)
-
-    def predict(self, interaction: Any) -> Tensor:
-        """Return the scores of user-item pairs, [batch]."""
-        # Deviations are over all items.
-        return super().predict(interaction) if self.linear is None else pairs_of_rows(self, interaction)
 
     def _with_chosen(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return e_u, e_v and negatives that are not generated, [batch, d] each, and their ids [batch]."""

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from recbole_diffusion.compat import InputType
 from recbole_diffusion.model import loss as losses
-from recbole_diffusion.model.base import InnerProducts, WholeGraphModel, pairs_of_rows
+from recbole_diffusion.model.base import WholeGraphModel
 from recbole_diffusion.model.ema import AveragedWeights
 from recbole_diffusion.model.full_rank import WithLinearTerm
 from recbole_diffusion.model.multimodal.backbone import Backbone
@@ -249,15 +249,6 @@ class CCDRec(WithLinearTerm, WholeGraphModel):
         self.backbone._forget()
         if self.fusion is not None:
             self.fusion.forget()
-
-    def own_products(self) -> InnerProducts:
-        """Return :meth:`vectors` as they score without the linear term."""
-        return WholeGraphModel.inner_products(self)
-
-    def predict(self, interaction: Any) -> Tensor:
-        """Return the scores of user-item pairs, [batch]."""
-        # Deviations are over all items.
-        return super().predict(interaction) if self.linear is None else pairs_of_rows(self, interaction)
 
     def after_step(self) -> None:
         """Move the average of the weights, if there is one, towards those of the step."""

@@ -11,9 +11,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from recbole_diffusion.data.graph import degree_powers, popularity_discount
+from recbole_diffusion.data.graph import degree_powers
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts
-from recbole_diffusion.model.ease_scores import edlae_penalties, linear_scores
+from recbole_diffusion.model.ease_scores import discounted, edlae_penalties, linear_scores
 from recbole_diffusion.model.history_model import (
     HistoryModel,
     history_rows,
@@ -45,27 +45,21 @@ class EDLAE(HistoryModel):
     """
 
     options: EDLAEOptions
-    discount: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         o, R = self.options, self.interactions
-        self.linear = linear_scores(R, edlae_penalties(R, o.reg_weight, o.dropout_prob))
-        factors = popularity_discount(R.getnnz(axis=0), o.popularity_discount)
-        self.register_buffer("discount", torch.from_numpy(factors), persistent=False)  # [n_items]
+        whole = linear_scores(R, edlae_penalties(R, o.reg_weight, o.dropout_prob))
+        self.linear = discounted(whole, o.popularity_discount)
 
     def row_scores(self, rows: sp.csr_matrix) -> Tensor:
         """Return x B, [batch, n_items]."""
-        return self._discounted(self.linear.of_rows(rows))
+        return self.linear.of_rows(rows).to(self.device)
 
     @torch.no_grad()
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Return scores of all items, [batch, n_items]."""
-        return self._discounted(self.linear.of_users(interaction[self.USER_ID].cpu().numpy()))
-
-    def _discounted(self, scores: Tensor) -> Tensor:
-        scores = scores.to(self.device)
-        return scores * self.discount if self.options.popularity_discount else scores
+        return self.linear.of_users(interaction[self.USER_ID].cpu().numpy()).to(self.device)
 
 
 class PureSVD(HistoryModel):
