@@ -153,6 +153,8 @@ class Plan:
         if twice:
             raise UsageError(f"{path}: two rows would share the folder {min(twice)}; give them two names")
         for experiment in plan.experiments():
+            if experiment.row.weights_of and experiment.given.get("epochs") != 0:
+                raise UsageError(f"{path}: {experiment} would train the weights on; give it epochs: 0")
             seeds = experiment.seeds
             if seeds != list(range(seeds[0], seeds[0] + len(seeds))):
                 raise UsageError(

@@ -237,6 +237,13 @@ def test_the_best_point_over_given_weights_is_taken():
             _stored.chosen_point(SimpleNamespace(content=lambda _, other=other: other), one)
 
 
+def test_a_row_that_would_train_the_weights_of_another_on_is_refused(made):
+    rows = [{**row, "options": {}} if row.get("weights_of") else row for row in PLAN["rows"]]
+    (made["folder"] / "trained_on").mkdir(exist_ok=True)
+    with pytest.raises(UsageError, match="would train the weights on; give it epochs: 0"):
+        Plan.read(write_plan(made["folder"] / "trained_on", rows=rows))
+
+
 def test_another_process_is_left_alone(made, monkeypatch):
     runs = made["folder"] / "runs"
     runner = Runner(made["plan"], "data", runs, only="EASE on parity")
