@@ -52,7 +52,8 @@ def tell_whole_rated_lists(config: Any, name: str, part: Any) -> None:
         name: name of the part.
         part: its data set.
     """
-    if config.rating.rating_scale is None or not has_ratings(part):
+    # An earlier run was told when it was made.
+    if config.stored or config.rating.rating_scale is None or not has_ratings(part):
         return
     users = part.inter_feat[part.uid_field].numpy()
     rated = np.unique(users, return_counts=True)[1]
