@@ -130,5 +130,6 @@ class ScoreCheck:
             raise RunError(
                 f"{self.name} cannot be evaluated {self.when}: for each user all items have the same score, "
                 f"so that a list would be chance; {self.advice}, or an option leaves the model nothing to "
-                "tell items apart by, such as a size or a number of neighbours that is 0"
+                "tell items apart by, such as a size or a number of neighbours that is 0, or none of these "
+                "users has a row in train"
             )

@@ -17,7 +17,7 @@ from recbole_diffusion.storage.versions import versions
 from recbole_diffusion.tuning.options import SweepOptions
 from recbole_diffusion.tuning.record import SweepRecord, Trial
 from recbole_diffusion.tuning.space import LARGEST_GRID, SearchSpace
-from recbole_diffusion.tuning.space_check import check_combinations, check_space, note_if_never_set, seed_of
+from recbole_diffusion.tuning.space_check import check_combinations, check_space, notes_on, seed_of
 from recbole_diffusion.tuning.space_yaml import parse_space, read_space, shipped_spaces
 
 SAMPLES = 16
@@ -57,7 +57,7 @@ def make_record(
     check_space(space, config, options)
     record = _empty_record(config, options, space, settings, command)
     known = known_options(space, config)
-    record.notes += note_if_never_set(space, known)
+    record.notes += notes_on(space, known, config)
     if settings.scheduler != "none" and is_pretraining(config.final_config_dict):
         stage = config.final_config_dict["train_stage"]
         record.notes.append(

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from recbole_diffusion import registry
-from recbole_diffusion.config import Config
-from recbole_diffusion.errors import UsageError
+from recbole_diffusion.config import DIGITS, Config
+from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.options.declare import checked, read_options, unread, unread_text
 from recbole_diffusion.options.general import GeneralOptions
 from recbole_diffusion.options.linear_term import check_on_validation
@@ -134,7 +134,16 @@ def _check_conditions(space: SearchSpace, parameter: SearchParameter, config: Co
             )
 
 
-def note_if_never_set(space: SearchSpace, known: Mapping[str, Any]) -> list[str]:
+def notes_on(space: SearchSpace, known: Mapping[str, Any], config: Config) -> list[str]:
+    """Return lines about parameters that no trial sets, and about a metric of few digits.
+
+    Raises:
+        UsageError: no trial sets any parameter.
+    """
+    return _note_if_never_set(space, known) + _note_few_digits(config)
+
+
+def _note_if_never_set(space: SearchSpace, known: Mapping[str, Any]) -> list[str]:
     """Return a line about parameters whose conditions hold in no trial.
 
     Raises:
@@ -149,6 +158,17 @@ def note_if_never_set(space: SearchSpace, known: Mapping[str, Any]) -> list[str]
             "nothing is left to search"
         )
     return [f"not searched, since {why}: {labels}"] if never else []
+
+
+def _note_few_digits(config: Config) -> list[str]:
+    """Return a line about metrics that are rounded so far that trials are equal."""
+    digits = config.final_config_dict["metric_decimal_place"]
+    if digits >= DIGITS:
+        return []
+    return [
+        f"metric_decimal_place is {digits}: trials are told apart by {counted(digits, 'digit')}, and of "
+        f"equal ones the first is the best; with {DIGITS} or more few are equal"
+    ]
 
 
 def check_combinations(

@@ -49,6 +49,15 @@ def test_a_split_without_a_validation_part_has_nothing_to_compare_trials_on(tmp_
     )
 
 
+def test_trials_that_are_compared_by_few_digits_are_told_of(tmp_path):
+    def notes(**overrides):
+        return plan(tmp_path, None, model="EASE", overrides=overrides).notes
+
+    (told,) = notes(metric_decimal_place=1)
+    assert "trials are told apart by 1 digit" in told
+    assert not notes() and not notes(metric_decimal_place=8)
+
+
 def test_a_weight_that_validation_cannot_choose_is_refused_before_a_trial(tmp_path):
     by_gauc = {"metrics": ["Recall", "GAUC"], "valid_metric": "GAUC", "linear_weight": "valid"}
     space = {"linear_term": {"choice": ["none", "ease"]}}
