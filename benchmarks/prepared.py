@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.io import savemat
 
 from benchmarks._page import machine, page_parser, show_page, stack, table_head
 from recbole_diffusion.prepare.recipes import RECIPES
@@ -221,6 +222,81 @@ def movielens_alone(rows: pd.DataFrame, folder: Path) -> None:
         archive.writestr("ml-1m/ratings.dat", text)
 
 
+Row = tuple[int, int, int]  # user, item, part
+LOG = 151_878  # pairs of kuairec_part's published test_iid
+
+
+def kuairec_of_two(rows: pd.DataFrame, folder: Path) -> None:
+    """DRGO's two files; held-out rows that went as unknown to train are made up, at their places in the draw.
+
+    Raises:
+        RuntimeError: the parts are not those of the draw, or there is no number for such a row.
+    """
+    table = rows[["user_id", "item_id", "part"]].astype(int).sort_values(["user_id", "item_id"])
+    log = table[table.part < 3].to_numpy()
+    trained = set(log[log[:, 2] == 0, 1].tolist())
+    drawn = np.empty(LOG, np.int64)
+    cuts = (7 * LOG + 5) // 10, (8 * LOG + 5) // 10
+    for part, some in enumerate(np.split(np.random.default_rng(2026).permutation(LOG), cuts)):
+        drawn[some] = part
+    after = 4 * int(log[:, 1].max())
+    # Between two training rows stand the rows of the other parts, some of which are at hand, in this order.
+    log, drawn = np.vstack([[[0, -1, 0]], log]), np.append(0, drawn)
+    gaps = np.split(drawn, np.flatnonzero(drawn == 0))[1:]
+    at_hand = np.split(log, np.flatnonzero(log[:, 2] == 0))[1:]
+    pairs: list[Row] = []
+    for number, (parts, own) in enumerate(zip(gaps, at_hand, strict=True)):
+        following = at_hand[number + 1][:1].tolist() if number + 1 < len(at_hand) else [[after, 0, 0]]
+        rows_here = [tuple(row) for row in own.tolist() + following]
+        found = _filled(parts.tolist()[1:], rows_here[1:], rows_here[0], trained, after)
+        if found is None:
+            raise RuntimeError("kuairec_part: its parts are not those of the draw")
+        pairs += [rows_here[0], *found]
+    order = np.random.default_rng(0).permutation(LOG).tolist()
+    lines = [f"{pairs[1 + row][0]} {pairs[1 + row][1]} 1\n" for row in order]
+    (folder / "test_iid.txt").write_text("".join(lines))
+    shifted = table[table.part == 3].to_numpy().tolist()
+    stranger = f"{pairs[1][0]} {after} 1\n"
+    (folder / "test_ood.txt").write_text(stranger + "".join(f"{u} {i} 1\n" for u, i, _ in shifted))
+
+
+def _filled(parts: list[int], rows: list[Row], last: Row, known: set[int], after: int) -> list[Row] | None:
+    """Return a row for each of ``parts``: those of ``rows`` but for the last of them, and others made up.
+
+    A row that is made up has the user of the one before and an item that is not known, and keeps the order
+    of users and items. None: there are no such rows.
+    """
+    if not parts:
+        return [] if len(rows) == 1 else None
+    (user, item, _), (next_user, next_item, part) = last, rows[0]
+    if len(rows) > 1 and part == parts[0]:
+        found = _filled(parts[1:], rows[1:], rows[0], known, after)
+        if found is not None:
+            return [rows[0], *found]
+    end = next_item if next_user == user else after
+    free = next((one for one in range(item + 1, end) if one not in known), None)
+    if free is None:
+        return None
+    made_up = user, free, parts[0]
+    found = _filled(parts[1:], rows, made_up, known, after)
+    return None if found is None else [made_up, *found]
+
+
+def epinions(category: int) -> Writer:
+    """Return a writer of the MATLAB file: each tenth pair twice, another category after each third row."""
+
+    def write(rows: pd.DataFrame, folder: Path) -> None:
+        columns = [rows.user_id, rows.item_id, rows.rating, rows.timestamp]
+        user, item, rating, period = (column.astype(float).to_numpy() for column in columns)
+        helpful, own = np.full(len(rows), 4.0), np.full(len(rows), float(category))
+        table = np.stack([user, item, own, rating, helpful, period], 1)
+        earlier, other = table[::10].copy(), table[::3].copy()
+        earlier[:, 3], other[:, 2] = 6 - earlier[:, 3], category + 1
+        savemat(folder / "epinions_rating_with_timestamp.mat", {"rating": np.vstack([other, earlier, table])})
+
+    return write
+
+
 def tiktok(rows: pd.DataFrame, folder: Path) -> None:
     """Pickled matrices, and features made up."""
     users, items = rows.user_id.astype(int), rows.item_id.astype(int)
@@ -276,6 +352,11 @@ SETS = (
         split=True,
     ),
     Given("tiktok", "tiktok: train, valid, test", tiktok, split=True),
+    Given("kuairec_part", f"kuairec_part: {FOUR}", kuairec_of_two, split=True),
+    *(
+        Given(f"epinions_c{number}", f"epinions_c{number}", epinions(number), split=True)
+        for number in (3, 4, 5)
+    ),
     Given("douban_book", "douban_book", in_rows("ratings.dat"), split=True),
     Given("douban_music", "douban_music", in_rows("ratings.dat"), split=True),
 )

@@ -5,22 +5,12 @@ rows at hand, written in the form of the file, have the size that an index of pu
 nothing was downloaded to verify it.
 """
 
+from recbole_diffusion.prepare.divided import DividedLog
 from recbole_diffusion.prepare.matrices import MatrixSet
 from recbole_diffusion.prepare.pair_files import Part
 from recbole_diffusion.prepare.published import PublishedParts, PublishedRatings, PublishedSplit
 from recbole_diffusion.prepare.recipe import Counts, Recipe, SourceFile
-
-RAW = "https://raw.githubusercontent.com"
-IN_A_REPOSITORY = "see the repository, and the publisher of the data; for research, no redistribution here"
-
-
-def _file(
-    name: str, repository: str, commit: str, path: str, size: int | None = None, *more: str
-) -> SourceFile:
-    """Return a file of a repository, by default at one of its commits."""
-    urls = (f"{RAW}/{repository}/{commit}/{path}", *more)
-    return SourceFile(name, f"https://github.com/{repository}", urls, size)
-
+from recbole_diffusion.prepare.repositories import IN_A_REPOSITORY, RAW, file_of
 
 TVDIFF = "umsimonchen/TV-Diff"
 LASTFM_COMMIT = "d8f686314a6a9743185a00c00707808e7a04259a"
@@ -29,7 +19,6 @@ GOWALLA_COMMIT = "7ea946e5020cb0ac92ef6d02df974bd1dbeaa11b"
 LIGHTGCNPP, LIGHTGCNPP_COMMIT = "geon0325/LightGCNpp", "a18af1e1f65dc4b6a432ce5aeaae5bbe75ac1c2e"
 LIGHTCSCF, LIGHTCSCF_COMMIT = "qingzhuyanyue/LightCSCF", "9727d131621c7bb6d6f7c497bf10044cb16ef73f"
 DGRM, DGRM_COMMIT = "OOHXWS/DGRM", "1f1801ecbed32590f9f3bb31cc68de6120b1a258"
-DTCDR, DTCDR_COMMIT = "fengzhu1/GA-DTCDR", "b9f22b3cbdc78efa3d41e1f3ea60a2c14c9be13f"
 DRGO, DRGO_COMMIT = "user683/DRGO", "ff20a968b83d5d1f1b57aff471cba3c30f980408"
 DIFFMM, DIFFMM_COMMIT = "HKUDS/DiffMM", "1337447834aee475c1b1a59d291087e9ded9771a"
 
@@ -39,8 +28,8 @@ LASTFM = Recipe(
     name="lastfm",
     title="Last.fm listening counts (HetRec 2011), the split of TV-Diff's authors",
     files=(
-        _file("train.txt", TVDIFF, LASTFM_COMMIT, "dataset/lastfm/train.txt", 1_030_794),
-        _file("test.txt", TVDIFF, LASTFM_COMMIT, "dataset/lastfm/test.txt"),
+        file_of("train.txt", TVDIFF, LASTFM_COMMIT, "dataset/lastfm/train.txt", 1_030_794),
+        file_of("test.txt", TVDIFF, LASTFM_COMMIT, "dataset/lastfm/test.txt"),
     ),
     licence=IN_A_REPOSITORY,
     kind=PublishedSplit(Part(("train.txt",)), Part(("test.txt",)), value="play_count:float"),
@@ -51,8 +40,8 @@ AMAZON_BEAUTY = Recipe(
     name="amazon-beauty",
     title="Amazon Beauty 2014, 5-core, the split of TV-Diff's authors",
     files=(
-        _file("train.txt", TVDIFF, BEAUTY_COMMIT, "dataset/amazon-beauty/train.txt"),
-        _file("test.txt", TVDIFF, BEAUTY_COMMIT, "dataset/amazon-beauty/test.txt"),
+        file_of("train.txt", TVDIFF, BEAUTY_COMMIT, "dataset/amazon-beauty/train.txt"),
+        file_of("test.txt", TVDIFF, BEAUTY_COMMIT, "dataset/amazon-beauty/test.txt"),
     ),
     licence=IN_A_REPOSITORY,
     kind=PublishedSplit(Part(("train.txt",)), Part(("test.txt",)), value="timestamp:float"),
@@ -63,8 +52,8 @@ DOUBAN_BOOK = Recipe(
     name="douban-book",
     title="Douban books, implicit, the split of LightCSCF's authors",
     files=(
-        _file("train.txt", LIGHTCSCF, LIGHTCSCF_COMMIT, "dataset/douban-book/train.txt", 2_973_830),
-        _file("test.txt", LIGHTCSCF, LIGHTCSCF_COMMIT, "dataset/douban-book/test.txt"),
+        file_of("train.txt", LIGHTCSCF, LIGHTCSCF_COMMIT, "dataset/douban-book/train.txt", 2_973_830),
+        file_of("test.txt", LIGHTCSCF, LIGHTCSCF_COMMIT, "dataset/douban-book/test.txt"),
     ),
     licence=IN_A_REPOSITORY,
     kind=PublishedSplit(Part(("train.txt",), lists=True), Part(("test.txt",), lists=True)),
@@ -72,9 +61,9 @@ DOUBAN_BOOK = Recipe(
     note="TV-Diff's own draw of this set is not published: compare rankings of models, not digits",
 )
 _GOWALLA_FILES = (
-    _file("train.txt", LIGHTGCNPP, LIGHTGCNPP_COMMIT, "data/gowalla/train.txt", 4_132_444),
-    _file("valid.txt", LIGHTGCNPP, LIGHTGCNPP_COMMIT, "data/gowalla/valid.txt", 669_008),
-    _file(
+    file_of("train.txt", LIGHTGCNPP, LIGHTGCNPP_COMMIT, "data/gowalla/train.txt", 4_132_444),
+    file_of("valid.txt", LIGHTGCNPP, LIGHTGCNPP_COMMIT, "data/gowalla/valid.txt", 669_008),
+    file_of(
         *("test.txt", LIGHTGCNPP, LIGHTGCNPP_COMMIT, "data/gowalla/test.txt", None),
         f"{RAW}/gusye1234/LightGCN-PyTorch/master/data/gowalla/test.txt",
     ),
@@ -95,7 +84,7 @@ GOWALLA_TVDIFF = Recipe(
     title="Gowalla check-ins, the test part of TV-Diff's authors; training rows are all others",
     files=(
         *_GOWALLA_FILES,
-        _file("tvdiff_test.txt", TVDIFF, GOWALLA_COMMIT, "dataset/gowalla/test.txt", 2_461_411),
+        file_of("tvdiff_test.txt", TVDIFF, GOWALLA_COMMIT, "dataset/gowalla/test.txt", 2_461_411),
     ),
     licence=IN_A_REPOSITORY,
     kind=PublishedSplit(
@@ -111,8 +100,8 @@ ML_100K_DGRM = Recipe(
     name="ml-100k_dgrm",
     title="MovieLens-100K, the split of DGRM's authors",
     files=(
-        _file("trainset_100k.csv", DGRM, DGRM_COMMIT, "DGRM/dataset/ml-100k/trainset_100k.csv", 779_710),
-        _file("testset_100k.csv", DGRM, DGRM_COMMIT, "DGRM/dataset/ml-100k/testset_100k.csv", 199_463),
+        file_of("trainset_100k.csv", DGRM, DGRM_COMMIT, "DGRM/dataset/ml-100k/trainset_100k.csv", 779_710),
+        file_of("testset_100k.csv", DGRM, DGRM_COMMIT, "DGRM/dataset/ml-100k/testset_100k.csv", 199_463),
     ),
     licence="MovieLens: research, no redistribution",
     kind=PublishedSplit(
@@ -149,7 +138,7 @@ ML_1M_DGRM = Recipe(
     title="MovieLens-1M, the test part of DGRM's authors; training rows are all other ratings",
     files=(
         _ML_1M,
-        _file("TESTSET_1M.csv", DGRM, DGRM_COMMIT, "DGRM/dataset/ml-1m/TESTSET_1M.csv"),
+        file_of("TESTSET_1M.csv", DGRM, DGRM_COMMIT, "DGRM/dataset/ml-1m/TESTSET_1M.csv"),
     ),
     licence="MovieLens: research, no redistribution",
     kind=PublishedSplit(
@@ -167,7 +156,7 @@ TIKTOK = Recipe(
     name="tiktok",
     title="TikTok short videos, the split of DiffMM's authors, with image and audio features",
     files=tuple(
-        _file(name, DIFFMM, DIFFMM_COMMIT, f"Datasets/tiktok/{name}")
+        file_of(name, DIFFMM, DIFFMM_COMMIT, f"Datasets/tiktok/{name}")
         for name in ("trnMat.pkl", "valMat.pkl", "tstMat.pkl", "image_feat.npy", "audio_feat.npy")
     ),
     licence=IN_A_REPOSITORY,
@@ -184,7 +173,7 @@ def _drgo(name: str, title: str, paper: Counts, note: str, sizes: dict[str, int]
         name=f"{name}_drgo",
         title=title,
         files=tuple(
-            _file(f"{file}.txt", DRGO, DRGO_COMMIT, f"data_for_SELFRec/{name}/{file}.txt", sizes.get(file))
+            file_of(f"{file}.txt", DRGO, DRGO_COMMIT, f"data_for_SELFRec/{name}/{file}.txt", sizes.get(file))
             for file in files.values()
         ),
         licence=IN_A_REPOSITORY,
@@ -211,25 +200,21 @@ YELP_DRGO = _drgo(
 )
 
 
-def _douban(domain: str) -> Recipe:
-    return Recipe(
-        name=f"douban_{domain}",
-        title=f"Douban {domain}, ratings, a domain for cross-domain models, as GA-DTCDR's authors have it",
-        files=(
-            _file(
-                *("ratings.dat", DTCDR, DTCDR_COMMIT, f"Data/douban_{domain}/ratings.dat"),
-                {"book": 1_116_081, "music": 811_063}[domain],
-            ),
-        ),
-        licence=IN_A_REPOSITORY,
-        kind=PublishedRatings("ratings.dat"),
-        paper=None,
-        note="none of DiffCDR's tables counts this set",
-    )
-
+KUAIREC_PART = Recipe(
+    name="kuairec_part",
+    title="KuaiRec, exposure shift, the test parts of DRGO's authors, one of them divided",
+    files=tuple(
+        file_of(f"{part}.txt", DRGO, DRGO_COMMIT, f"data_for_SELFRec/kuaiRec/{part}.txt")
+        for part in ("test_iid", "test_ood")
+    ),
+    licence=IN_A_REPOSITORY,
+    kind=DividedLog(Part(("test_iid.txt",)), Part(("test_ood.txt",)), published=(151_878, 215_729)),
+    paper=None,
+    note="a part of what CNSDiff's paper counts: the training file is not published; compare rankings of "
+    "models, not digits",
+)
 
 PUBLISHED = (
     *(LASTFM, AMAZON_BEAUTY, DOUBAN_BOOK, GOWALLA, GOWALLA_TVDIFF, ML_1M, ML_100K_DGRM, ML_1M_DGRM, TIKTOK),
-    *(FOOD_DRGO, YELP_DRGO),
-    *(_douban(domain) for domain in ("book", "music")),
+    *(FOOD_DRGO, YELP_DRGO, KUAIREC_PART),
 )

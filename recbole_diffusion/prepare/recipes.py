@@ -8,6 +8,7 @@ from dataclasses import replace
 from recbole_diffusion.prepare import readers
 from recbole_diffusion.prepare.domain import RatingDomain
 from recbole_diffusion.prepare.multimodal import MultimodalSet
+from recbole_diffusion.prepare.public_domains import DOMAINS
 from recbole_diffusion.prepare.public_splits import PUBLISHED
 from recbole_diffusion.prepare.recipe import Counts, Recipe, SourceFile
 from recbole_diffusion.prepare.shifted import ShiftedSet
@@ -158,5 +159,6 @@ RECIPES = {
         _domain(MUSIC, "CDs_and_Vinyl", Counts(75_000, 64_000, 1_097_000), {BOOK: 17_000, VIDEO: 18_000}),
         _domain(BOOK, "Books", Counts(604_000, 368_000, 8_898_000), {MUSIC: 17_000, VIDEO: 37_000}),
         *PUBLISHED,
+        *DOMAINS,
     )
 }

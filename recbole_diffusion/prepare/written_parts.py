@@ -87,15 +87,15 @@ def refuse_strangers(recipe: Recipe, every: Mapping[Pair, str], test: Mapping[Pa
         )
 
 
-def check_parts(recipe: Recipe, parts: Mapping[str, Mapping[Pair, str]]) -> None:
-    """Refuse parts that have a pair in common, and a part that is larger than ``train``.
+def check_parts(recipe: Recipe, parts: Mapping[str, Mapping[Pair, str]], largest: bool = True) -> None:
+    """Refuse parts that have a pair in common, and a part that is larger than ``train``, if ``largest``.
 
     Raises:
         UsageError: two of them have, it names one; or files have each other's names.
     """
     names = list(parts)
     larger = [name for name in names if len(parts[name]) > len(parts["train"])]
-    if larger:
+    if largest and larger:
         raise UsageError(
             f"{larger[0]} of {recipe.name} has {len(parts[larger[0]]):,} rows, more than the "
             f"{len(parts['train']):,} of train; files have each other's names, or are not the published ones"
