@@ -53,6 +53,7 @@ class Given:
         options: options of ``prepare``; without filters nothing may be lost.
         exact: whether what is made must have every pair that was given.
         split: whether its parts must be those of the set of ``rows_of``.
+        repeats: whether pairs may stand in it more than once.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Given:
     options: tuple[str, ...] = ()
     exact: bool = True
     split: bool = False
+    repeats: bool = False
 
 
 def rows_in(data: Path, rows_of: str, products: bool = True) -> pd.DataFrame:
@@ -282,6 +284,15 @@ def _filled(parts: list[int], rows: list[Row], last: Row, known: set[int], after
     return None if found is None else [made_up, *found]
 
 
+def dense(name: str) -> Writer:
+    """Return a writer of a tab-separated file with plain names of its columns."""
+
+    def write(rows: pd.DataFrame, folder: Path) -> None:
+        rows[["user_id", "item_id", "rating"]].to_csv(folder / name, sep="\t", index=False)
+
+    return write
+
+
 def epinions(category: int) -> Writer:
     """Return a writer of the MATLAB file: each tenth pair twice, another category after each third row."""
 
@@ -353,6 +364,8 @@ SETS = (
     ),
     Given("tiktok", "tiktok: train, valid, test", tiktok, split=True),
     Given("kuairec_part", f"kuairec_part: {FOUR}", kuairec_of_two, split=True),
+    Given("amazon_books", "amazon_books", dense("Amazon-Books-Dense.inter"), split=True, repeats=True),
+    Given("amazon_movies", "amazon_movies", dense("Amazon-Movies-Dense.inter"), split=True, repeats=True),
     *(
         Given(f"epinions_c{number}", f"epinions_c{number}", epinions(number), split=True)
         for number in (3, 4, 5)
@@ -383,11 +396,11 @@ def run(given: Given, source: Path, output: Path) -> tuple[float, float, str]:
     return seconds, peak, text
 
 
-def pairs_in(folder: Path) -> set[tuple[str, str]]:
+def pairs_in(folder: Path, repeats: bool) -> set[tuple[str, str]]:
     """Return the pairs of user and item of a prepared set.
 
     Raises:
-        RuntimeError: a pair is in two parts, or twice in one.
+        RuntimeError: a pair is in two parts, or twice in one, and not ``repeats``.
     """
     found: set[tuple[str, str]] = set()
     rows = 0
@@ -397,7 +410,7 @@ def pairs_in(folder: Path) -> set[tuple[str, str]]:
         table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False).iloc[:, :2]
         found |= set(table.itertuples(index=False, name=None))
         rows += len(table)
-    if rows != len(found):
+    if rows != len(found) and not repeats:
         raise RuntimeError(f"{folder}: {rows} rows are {len(found)} pairs")
     return found
 
@@ -431,7 +444,7 @@ def rows_of_table(given: Given, data: Path) -> Iterator[str]:
         rows = rows_in(data, given.rows_of, products=not given.split)
         given.write(rows, source)
         seconds, peak, said = run(given, source, output)
-        made = pairs_in(output / given.name)
+        made = pairs_in(output / given.name, given.repeats)
         if given.split:
             check_parts(output / given.name, data / given.rows_of.partition(":")[0])
         record = json.loads((output / given.name / "prepare.json").read_text(encoding="utf-8"))

@@ -13,6 +13,8 @@ PREPARED = frozenset(
     [
         "amazon-beauty",
         "amazon_book",
+        "amazon_books",
+        "amazon_movies",
         "amazon_music",
         "amazon_video",
         "apps_android",
