@@ -103,7 +103,8 @@ def is_kept(kept: Stored, experiment: Experiment) -> bool:
         return False
     row, record = experiment.row, kept.sweep(experiment.folder)
     if record is not None:
-        return not differs_from_plan(record, experiment) and found.searched == len(experiment.points)
+        whole = experiment.trials is not None or found.searched == len(experiment.points)
+        return whole and not differs_from_plan(record, experiment)
     if row.weights_of and row.grid and before_sweeps(kept, experiment) is None:
         try:
             return None not in point_scores(kept, experiment)

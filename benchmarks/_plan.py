@@ -49,6 +49,7 @@ class Experiment:
         protocol: the protocol's name.
         seeds: the seeds of its final runs.
         given: the options of all of its runs: the protocol's and the row's.
+        trials: how many draws from the model's own search space are tried; None: the row's grid.
     """
 
     row: Row
@@ -56,6 +57,7 @@ class Experiment:
     protocol: str
     seeds: list[int]
     given: dict[str, Any]
+    trials: int | None = None
 
     @property
     def group(self) -> str:
@@ -91,6 +93,8 @@ class Plan:
         rows: the rows.
         protocol_datasets: protocol -> the data sets that it is for; without an entry for all.
         shared: options that several rows refer to, by YAML anchors; read nowhere else.
+        trials: how many draws from its model's own search space each row without a grid has; None: none.
+        time_budget: when each search ends, such as 1h, though there are draws left.
         besides: options of every run that change no number, such as ``checkpoint_interval``.
         stage_cache: whether the runs share trained factorisations, in ``stages`` in the folder of runs.
         leave_out: what ``collect`` does not keep of a result.
@@ -120,6 +124,8 @@ class Plan:
     machine: str = ""
     protocol_datasets: dict[str, list[str]] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict)
+    trials: int | None = None
+    time_budget: str | None = None
     besides: dict[str, Any] = field(default_factory=dict)
     stage_cache: bool = False
     leave_out: list[str] = field(default_factory=list)
@@ -171,7 +177,8 @@ class Plan:
                     if dataset not in self.protocol_datasets.get(protocol, [dataset]):
                         continue
                     given = {**self.protocols[protocol], **row.options}
-                    one = Experiment(row, dataset, protocol, row.seeds or self.seeds, given)
+                    trials = None if row.grid or row.weights_of else self.trials
+                    one = Experiment(row, dataset, protocol, row.seeds or self.seeds, given, trials)
                     if group in (None, one.group):
                         yield one
 

@@ -20,7 +20,7 @@ from benchmarks._stored import (
     points_of,
     seed_folders,
 )
-from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.errors import RunError, UsageError, counted
 from recbole_diffusion.model.ease_scores import one_kept
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.report.compared_metrics import smaller_is_better
@@ -143,7 +143,8 @@ class Runner:
         return options
 
     def _run(self, experiment: Experiment, weights: list[Experiment]) -> None:
-        print(f"{experiment}: {len(experiment.points)} points, seeds {experiment.seeds}", flush=True)
+        many = counted(experiment.trials or len(experiment.points), "trial" if experiment.trials else "point")
+        print(f"{experiment}: {many}, seeds {experiment.seeds}", flush=True)
         if experiment.row.weights_of:
             self._score(experiment, weights[0])
             return
@@ -153,7 +154,7 @@ class Runner:
             self._fail(experiment, f"{failed[0]['folder']}: {failed[0]['error']}")
 
     def _swept(self, experiment: Experiment) -> dict[str, Any]:
-        """Search the grid, if there is one, and run the best point with each seed; go on where it was."""
+        """Search the grid or the model's space, and run the best point with each seed; go on where it was."""
         folder, row = self.runs / experiment.folder, experiment.row
         space = {name: {"choice": values} for name, values in row.grid.items()}
         record = Folders(self.runs).sweep(experiment.folder)
@@ -161,7 +162,9 @@ class Runner:
             if other := differs_from_plan(record, experiment):
                 raise UsageError(f"{folder} was {other}; move it away, or correct the plan")
             return sweep(resume=folder, settings={"final_seeds": len(experiment.seeds)})
-        how = {"search": "grid", "space": space} if space else {"search": "none"}
+        how: dict[str, Any] = {"search": "grid", "space": space} if space else {"search": "none"}
+        if experiment.trials:
+            how = {"search": "random", "num_samples": experiment.trials, "time_budget": self.plan.time_budget}
         return sweep(
             row.model,
             experiment.dataset,

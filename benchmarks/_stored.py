@@ -200,7 +200,7 @@ class Outcome:
     Attributes:
         chosen: the point of the grid that validation chose.
         runs: its finished runs, a seed each.
-        searched: how many points of the grid have a score.
+        searched: how many points of the grid, or trials, have a score.
     """
 
     chosen: dict[str, Any]
@@ -303,12 +303,15 @@ def check_options(run: RunRecord, options: Mapping[str, Any]) -> None:
 
 def differs_from_plan(record: Mapping[str, Any], experiment: Experiment) -> str:
     """Return what a sweep was made with where that is not what the plan says, else an empty text."""
-    space = {name: {"choice": values} for name, values in experiment.row.grid.items()}
+    space: Any = {name: {"choice": values} for name, values in experiment.row.grid.items()}
+    made: Any = record["space"]
+    if experiment.trials:  # of the model's own space, which the record has
+        space, made = {"num_samples": experiment.trials}, {"num_samples": record["settings"]["num_samples"]}
     wanted = {name: value for name, value in experiment.given.items() if name != "use_gpu"}
     made_with = {name: record["options"].get(name) for name in wanted}
-    if (record["space"], made_with) == (space, wanted):
+    if (made, made_with) == (space, wanted):
         return ""
-    return f"made with {made_with} and the grid {record['space']}, which is not what the plan says"
+    return f"made with {made_with} and the search {made}, which is not what the plan says"
 
 
 def _of_sweep(stored: Stored, experiment: Experiment, record: Mapping[str, Any]) -> Outcome | None:

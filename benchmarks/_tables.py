@@ -158,10 +158,20 @@ def epochs_text(outcome: Outcome) -> str:
 
 
 def point_text(experiment: Experiment, outcome: Outcome) -> str:
-    """Return the options that validation chose, and how many points were searched if not all were."""
+    """Return the options that validation chose, and how many points were searched if not all were.
+
+    Of trials, how many there were.
+    """
+    if experiment.trials:
+        text = ", ".join(f"{name} {_short(value)}" for name, value in sorted(outcome.chosen.items()))
+        return f"{text} ({outcome.searched} trials)"
     text = ", ".join(f"{name} {outcome.chosen[name]}" for name in experiment.row.grid)
     points = len(experiment.points)
     return text + (f" ({outcome.searched} of {points} points run)" if outcome.searched < points else "")
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.4g}" if isinstance(value, float) else value
 
 
 def tests_file(group: str, part: str) -> str:
@@ -265,6 +275,8 @@ def settings_lines(plan: Plan) -> list[str]:
         text = ", ".join(f"`{name}={value}`" for name, value in given.items()) or "defaults"
         where = ", ".join([*row.datasets, *(row.protocols or [])])
         weights = f"; weights of {row.weights_of}" if row.weights_of else ""
+        if plan.trials and not row.grid and not row.weights_of:
+            weights = f"; {plan.trials} draws from its search space, in {plan.time_budget or 'any time'}"
         lines.append(f"- **{row.name}** ({row.model}; {where}): {text}{weights}")
     protocols = (
         f"{name} " + ", ".join(f"`{key}={value}`" for key, value in options.items())
