@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 
 from benchmarks import _running, _stored, _tables, accuracy, all_systems
-from benchmarks._layers import Layered
+from benchmarks._layers import Layered, is_kept
 from benchmarks._plan import Plan
 from benchmarks._running import Runner
 from benchmarks._stored import Folders, Packed, open_stored, outcome_of, pack
@@ -194,6 +194,36 @@ def test_the_grid_is_searched_on_validation_and_its_best_point_run_with_each_see
         result_of(made, f"EASE/final/001-seed-{seed}")["parts"]["test"]["fingerprint"] for seed in (5, 6)
     }
     assert len(splits) == 2
+
+
+def test_a_budget_is_spent_on_draws_from_the_models_own_space(made, tmp_path):
+    rows = [
+        {"name": "knn", "model": "ItemKNN", "datasets": ["parity"], "seeds": [5]},
+        {"name": "one k", "model": "ItemKNN", "datasets": ["parity"], "seeds": [5], "options": {"k": 20}},
+        {**PLAN["rows"][0], "seeds": [5]},
+    ]
+    changes = {"rows": rows, "paired": None, "groups": None, "trials": 6, "time_budget": "1h"}
+    plan = Plan.read(write_plan(tmp_path, **changes))
+    assert [one.trials for one in plan.experiments()] == [6, 6, None]
+    settings = {"max_concurrent": 0}
+    assert Runner(plan, str(made["folder"] / "data"), tmp_path / "runs", "", settings).run() == {}
+    stored = Folders(tmp_path / "runs")
+    knn, one_k, _ = plan.experiments()
+    drawn = [trial["options"] for trial in stored.sweep(knn.folder)["trials"]]
+    assert len(drawn) == 6 and all(set(point) == {"k", "shrink", "knn_method"} for point in drawn)
+    # A space of fewer combinations is tried whole: four values of shrink.
+    assert outcome_of(stored, one_k).searched == 4
+    page = "\n".join(accuracy.page(plan, stored))
+    assert "(6 trials)" in cells(page)["knn"][-1] and "(4 trials)" in cells(page)["one k"][-1]
+    assert "6 draws from its search space, in 1h" in page
+    accuracy.collect(plan, stored, tmp_path / "kept.gz")
+    kept = open_stored(tmp_path / "kept.gz")
+    assert all(is_kept(kept, one) for one in plan.experiments())
+    more = Plan.read(write_plan(tmp_path, **changes | {"trials": 7}))
+    assert [is_kept(kept, one) for one in more.experiments()] == [False, False, True]
+    with pytest.raises(UsageError, match=r"the search \{'num_samples': 6\}, which is not what the plan says"):
+        runner = Runner(more, str(made["folder"] / "data"), tmp_path / "runs", "knn", settings)
+        runner._swept(next(more.experiments()))
 
 
 def test_weights_of_another_row_are_scored_seed_by_seed(made):
