@@ -51,10 +51,11 @@ class _AlternatingSteps(FusedSteps):
     def _critic_step(self, interaction: Any) -> float:
         with self.in_precision():
             loss = self.model.critic_loss(interaction)
-        self._stop_if_diverged(loss.item(), None)
+        value = loss.item()
+        self._stop_if_diverged(value, None)
         self._step(self.critic_optimizer, loss, self.model.critic)
         self.model.after_critic_step()
-        return loss.item()
+        return value
 
     def _generator_step(self, interaction: Any, critic: float) -> list[float]:
         other = self.model.critic
@@ -65,12 +66,14 @@ class _AlternatingSteps(FusedSteps):
             with self.in_precision():
                 losses = self.model.generator_loss(interaction)
             total = sum(losses)
-            self._stop_if_diverged(critic, total.item())
+            # One transfer from the device for all numbers.
+            whole, *values = torch.stack([total, *losses]).tolist()
+            self._stop_if_diverged(critic, whole)
             self._step(self.optimizer, total, self.model.generator)
         finally:
             if other is not None:
                 other.requires_grad_(True)
-        return [loss.item() for loss in losses]
+        return values
 
     def _step(self, optimizer: torch.optim.Optimizer, loss: Tensor, network: torch.nn.Module) -> None:
         """Update one of the two networks."""
@@ -130,7 +133,11 @@ class _AdversaryEpochs(FusedSteps):
             self._check_nan(loss)
             self.adversary_optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            if self.clip_grad_norm:
+                torch.nn.utils.clip_grad_norm_(self.model.adversary.parameters(), **self.clip_grad_norm)
             self.adversary_optimizer.step()
+        # What is left would count in the length by which the encoder's gradients are clipped.
+        self.adversary_optimizer.zero_grad(set_to_none=True)
 
 
 class AdversaryEpochsTrainer(RunMixin, _AdversaryEpochs):

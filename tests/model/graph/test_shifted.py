@@ -13,7 +13,9 @@ from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.graph.advinfonce import AdvInfoNCE
 from recbole_diffusion.model.graph.dmns import DMNS
 from recbole_diffusion.model.graph.invcf import Batch, InvCF, distance_correlation
+from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.testing import Built, ModelContract
+from recbole_diffusion.trainer.factory import trainer_for
 
 SMALL = {"embedding_size": 16, "train_batch_size": 200, "learning_rate": 0.02}
 CONTRAST = {**SMALL, "n_negatives": 8, "temperature": 0.3}
@@ -216,6 +218,33 @@ def test_the_adversary_climbs_what_the_encoder_descends(build, monkeypatch):
 def test_the_adversary_has_the_published_epochs(options, due):
     model = SimpleNamespace(options=Config("AdvInfoNCE", "ml-100k", overrides=options).options)
     assert [epoch for epoch in range(60) if AdvInfoNCE.adversary_due(model, epoch)] == due
+
+
+CLIPPED = {"clip_grad_norm": {"max_norm": 0.01}, "learner": "sgd", "backbone": "mf", "adversary_interval": 3}
+
+
+@pytest.fixture
+def clipped(build, tmp_path):
+    """A model with clipped gradients, and its trainer."""
+    built = build("AdvInfoNCE", **CLIPPED, n_negatives=8, adversary_learning_rate=0.5)
+    run_folder = RunFolder.create("AdvInfoNCE", "checkerboard", str(tmp_path), None)
+    built.config["checkpoint_dir"] = str(run_folder.path)
+    return built, trainer_for(built.config, built.model, run_folder)
+
+
+def test_an_update_of_the_adversary_is_clipped_like_one_of_the_encoder(clipped):
+    built, trainer = clipped
+    before = {name: table.detach().clone() for name, table in built.model.adversary.items()}
+    trainer._train_adversary([built.batch()])
+    moved = sum((built.model.adversary[name] - one).square().sum() for name, one in before.items())
+    assert moved.sqrt().item() == pytest.approx(0.5 * 0.01, rel=1e-3)
+
+
+def test_the_length_that_clips_the_encoder_knows_nothing_of_the_adversary(clipped):
+    """What its epoch leaves behind would count in the length, and would not after a resume."""
+    built, trainer = clipped
+    trainer._train_adversary(built.train)
+    assert all(table.grad is None for table in built.model.adversary.values())
 
 
 def test_pairs_by_user_count_users_alike_and_are_positives(build):
