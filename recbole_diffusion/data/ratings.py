@@ -127,6 +127,7 @@ def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:
         np.asarray(train.inter_feat[name]).astype(np.int64) for name in (train.uid_field, train.iid_field)
     )
     ratings = rating_column(train)
+    given = train.config["benchmark_filename"]  # parts that are taken as they are
     order = np.lexsort((items, users))
     users, items, ratings = users[order], items[order], ratings[order]
     again = np.flatnonzero((users[1:] == users[:-1]) & (items[1:] == items[:-1]))
@@ -135,16 +136,16 @@ def rating_rows(train: Any, low: float, high: float) -> sp.csr_matrix:
             train.id2token(train.uid_field, users[again[0]]),
             train.id2token(train.iid_field, items[again[0]]),
         )
+        keep = "in the file of the part" if given else "with --rm_dup_inter=last (or first)"
         raise UsageError(
             f"{counted(len(again), 'row')} of data set {train.dataset_name!r} "
             f"{agreeing(len(again), 'rate')} an item a second time, first user {user} on item {item}; keep "
-            "one with --rm_dup_inter=last (or first)"
+            f"one {keep}"
         )
     counts = np.bincount(users, minlength=train.user_num)
     without = np.flatnonzero(counts[1:] == 0) + 1
     if len(without):
         first = ", ".join(map(str, train.id2token(train.uid_field, without[:5])))
-        given = train.config["benchmark_filename"]  # parts that are taken as they are
         leave = (
             "take their rows out of the other parts"
             if given

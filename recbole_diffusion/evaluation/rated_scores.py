@@ -53,7 +53,7 @@ class RatedScores:
         self._batches: list[tuple[np.ndarray, ...]] = []
         # By user; what no row is below where the scores of all items are not given.
         self._floors = np.full(part.user_num, -np.inf)
-        self.unrated = np.zeros(distribution.BINS, np.int64)
+        self.unrated: np.ndarray | None = None  # int64 [BINS]; None where scores of pairs alone are added
 
     def add_floors(self, users: Tensor, floors: Tensor) -> None:
         """Add the means of users' score rows, [batch] each, of ``rated_released.row_means``."""
@@ -78,7 +78,8 @@ class RatedScores:
                 scores.clamp(low, high).float(), distribution.BINS, float(low), float(high)
             ).long()
             counts[0] -= torch.isneginf(scores).sum()  # masked cells are not predictions
-            self.unrated += counts.cpu().numpy() - distribution.histogram(values, *self.scale)
+            others = counts.cpu().numpy() - distribution.histogram(values, *self.scale)
+            self.unrated = others if self.unrated is None else self.unrated + others
 
     def add_values(self, scores: Tensor, users: Tensor, items: Tensor) -> np.ndarray:
         """Add the scores of rated pairs, [pairs] each on one device; return them as float64."""
@@ -186,15 +187,16 @@ class RatedScores:
     def counts(self) -> dict[str, Any]:
         """Return the edges of the bins, and the counts of predicted and of actual ratings in each.
 
-        Predicted ratings of rated and of unrated items are counted separately.
+        Predicted ratings of rated and of unrated items are counted separately; those of unrated ones where
+        whole tables of scores were added, not where the lists are by vectors.
         """
         _, _, ratings, scores = self.rows()
-        return {
+        found = {
             "edges": distribution.edges(*self.scale).round(6).tolist(),
             "rated": distribution.histogram(scores, *self.scale).tolist(),
-            "unrated": self.unrated.tolist(),
             "actual": distribution.histogram(ratings, *self.scale).tolist(),
         }
+        return found if self.unrated is None else {**found, "unrated": self.unrated.tolist()}
 
     def report(self) -> dict[str, Any]:
         """Return Recall and NDCG by reading, the number of users, and how the distributions compare."""

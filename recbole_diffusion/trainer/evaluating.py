@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, ModelType
+from recbole_diffusion.data.loader import UserBlock
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
-from recbole_diffusion.evaluation.near_vectors import TOGETHER
+from recbole_diffusion.evaluation.near_vectors import TOGETHER, for_lists
 from recbole_diffusion.evaluation.rated_released import row_means
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.evaluation.score_check import ScoreCheck
@@ -86,19 +88,30 @@ class Evaluating(RunState):
         starts: Any = range(0, len(eval_data.users), size)
         for start in tqdm(starts, desc="Evaluate", ncols=100) if show_progress else starts:
             block = eval_data.block(np.arange(start, min(start + size, len(eval_data.users)))).to(self.device)
-            collector.collect_ranked(ranking.rank(block.users, block.history, *block.held_out))
+            found = for_lists(vectors, block.users)
+            collector.collect_ranked(ranking.rank(block.users, found, block.history, *block.held_out))
             collector.progress.done += len(block.users)
             if self.rated is not None:
-                rows, items = block.held_out
-                scores = ranking.scores(block.users, rows, items)
-                self.rated.add_values(scores, block.users[rows], items)
-                # sum_i u . v_i = u . (sum of v_i), [block]: no table of all scores.
-                sums = vectors.users(block.users).double() @ vectors.items[1:].double().sum(0)
-                means = row_means(sums, block.history[0], len(vectors.items) - 1)
-                self.rated.add_floors(block.users, means)
+                # Exact ones, which many models have at hand.
+                own = found[0] if vectors.near is None else vectors.users(block.users)
+                self._add_rated(self.rated, ranking, block, own)
         result = self.evaluator.evaluate(collector.get_data_struct())
         self.wandblogger.log_eval_metrics(result, head="eval")
         return result
+
+    @staticmethod
+    def _add_rated(rated: RatedScores, ranking: VectorRanking, block: UserBlock, own: Tensor) -> None:
+        """Add the scores of a block's held-out items, and the mean of those of all items.
+
+        Args:
+            rated: what they are added to.
+            ranking: has the items.
+            block: of users.
+            own: their vectors, [block, d].
+        """
+        rows, items = block.held_out
+        rated.add_values(ranking.scores(own, rows, items), block.users[rows], items)
+        rated.add_floors(block.users, row_means(ranking.sums(own), block.history[0], len(ranking.items) - 1))
 
     def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
         """Score a batch of users; check the scores before the users' histories are masked."""

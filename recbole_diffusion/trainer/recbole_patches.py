@@ -79,8 +79,8 @@ class RunCollector(Collector):
 
     @property
     def reads_all_scores(self) -> bool:
-        """Return whether something is computed of all scores of a user, not of the best and the held out."""
-        return "rec.meanrank" in self.of_lists or (self.rated is not None and self.rated.predicts_ratings)
+        """Return whether a metric reads all scores of a user, not the best and the held-out items' alone."""
+        return "rec.meanrank" in self.of_lists
 
     def begin(self, check: ScoreCheck, lists: Any, rated: Any, progress: Progress) -> None:
         """Begin an evaluation; the arguments are the attributes of the same names."""

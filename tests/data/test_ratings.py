@@ -93,12 +93,19 @@ def test_ratings_that_are_all_the_same_are_told(tmp_path, caplog):
     assert "of data set 'two' are" not in caplog.text
 
 
-def test_a_pair_that_is_rated_twice_is_named(rated):
-    with pytest.raises(
-        UsageError,
-        match=r"1 row .* rates an item a second time, first user b on item 3; keep one with --rm_dup_inter",
-    ):
-        rating_rows(rated([*ROWS, ("b", "3", 1)]).build()[0], 1, 5)
+def test_a_pair_that_is_rated_twice_is_named_with_what_removes_it(rated, tmp_path):
+    """No filter reads the files of parts."""
+    said = "1 row .* rates an item a second time, first user b on item 3; keep one "
+    of_parts = rated([*ROWS, ("b", "3", 1)])
+    with pytest.raises(UsageError, match=said + "in the file of the part"):
+        rating_rows(of_parts.build()[0], 1, 5)
+    folder = tmp_path / "data/toy"
+    (folder / "toy.train.inter").rename(folder / "toy.inter")
+    given = {name: of_parts.config[name] for name in ("data_path", "load_col", "rating_scale", "topk")}
+    given["data_path"] = str(tmp_path / "data")
+    whole = InteractionDataset(Config("Pop", "toy", overrides={**given, "valid_metric": "MRR@1"}))
+    with pytest.raises(UsageError, match=said + "with --rm_dup_inter=last"):
+        rating_rows(whole, 1, 5)
 
 
 @pytest.mark.parametrize(

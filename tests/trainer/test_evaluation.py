@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from recbole_diffusion.model.recbole_models import asking
 from recbole_diffusion.options.linear_term import BY_USER
 from recbole_diffusion.registry import model_class
 from recbole_diffusion.storage.run_folder import RunFolder
+from recbole_diffusion.testing.checkerboard import write_parts
 from recbole_diffusion.trainer.factory import trainer_for
 from recbole_diffusion.trainer.weight_choice import WEIGHTS, at_an_end, best_weight
 
@@ -340,6 +342,37 @@ def test_each_metric_has_recboles_digits(
         tables.append(len(lists))
     assert bool(by_vectors) == (name == "BPR" and "gauc" not in metrics)
     assert min(tables) > 40
+
+
+def test_predictions_of_unrated_items_are_counted_by_tables_and_not_told_by_vectors(tmp_path):
+    """Zeros, which they once were, would say that nothing is predicted for them."""
+    draw = random.Random(6)
+    cells = [(f"u{user}", f"i{item}", draw.randint(1, 5)) for user in range(30) for item in range(40)]
+    draw.shuffle(cells)
+    parts = {"train": cells[:500], "valid": cells[500:600], "test": cells[600:700]}
+    data = write_parts(tmp_path, "rows", parts)
+    options = {**data.overrides, "rating_scale": [1, 5], "metrics": ["Recall"], "topk": [3]}
+    trainer, loaders = built("MF", {**options, "valid_metric": "Recall@3"}, tmp_path / "run")
+    whole_numbers(trainer.model)
+    counts = []
+    for by_vectors in (True, False):
+        trainer.model.has_item_vectors = by_vectors
+        trainer.evaluate(loaders["valid"], load_best_model=False)
+        counts.append(trainer.rated.counts())
+    unrated = counts[1].pop("unrated")
+    assert counts[0] == counts[1]
+    known = np.isin(*([user for user, _, _ in parts[part]] for part in ("train", "valid"))).sum()
+    assert sum(unrated) == len(loaders["valid"].users) * 40 - known - 100
+
+
+def test_a_user_s_vector_is_computed_once_for_the_list_and_the_ratings(rated_rows, tmp_path, monkeypatch):
+    """That of a cold user is a transfer."""
+    trainer, loaders = built("BPR", {**rated_rows, "metrics": ["Recall"]}, tmp_path / "run")
+    products, asked = trainer.model.inner_products(), []
+    counting = replace(products, users=lambda users: asked.append(len(users)) or products.users(users))
+    monkeypatch.setattr(trainer.model, "inner_products", lambda: counting)
+    assert "rated_ndcg@5" in trainer.evaluate(loaders["valid"], load_best_model=False)
+    assert asked == [len(loaders["valid"].users)]
 
 
 def test_a_block_has_the_histories_and_the_held_out_items_of_recboles_loader(rated_rows, tmp_path):
