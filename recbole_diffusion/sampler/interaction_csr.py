@@ -48,14 +48,14 @@ class InteractionCSR(nn.Module):
             items [total], the users' items one after the other; starts [batch], where each user's begin; rows
             [total], the position in the batch of each item's user.
         """
-        places, starts, rows = self._places(users)
+        places, starts, rows = self.places(users)
         return self.items[places], starts, rows
 
-    def places(self, users: Tensor) -> Tensor:
-        """Return where in ``items`` those are that :meth:`gather` returns, long [total]."""
-        return self._places(users)[0]
+    def places(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return where in ``items`` those are that :meth:`gather` returns, long [total], for columns beside.
 
-    def _places(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        The other two are starts and rows, as there.
+        """
         counts = self.counts(users)
         # In the result: each user's items begin where the user's before end.
         ends = counts.cumsum(0)

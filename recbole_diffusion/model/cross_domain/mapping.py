@@ -172,10 +172,8 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
 
     def places_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return the places of users' training ratings in ``rated`` and the row of each's user, [total]."""
-        _, starts, rows = self.rated.gather(users)
-        # A user's start among all ratings plus the place in the history.
-        within = torch.arange(len(rows), device=users.device) - starts[rows]
-        return self.rated.offsets[users][rows] + within, rows
+        places, _, rows = self.rated.places(users)
+        return places, rows
 
     def rating_loss(
         self, users: Tensor, vectors: Tensor, absolute: float = 0.0, item_offset: Tensor | None = None

@@ -91,14 +91,15 @@ class NegativeDiagnostics:
             return
         items = item_vectors()
         # All held-out items of the batch's users, and the row of each, long [total].
-        held_out, _, rows = self.held_out.gather(users)
+        places, _, rows = self.held_out.places(users)
+        held_out = self.held_out.items[places]
         # Cosine of the row's negative with each, [total].
         cosines = (F.normalize(negatives, dim=1)[rows] * F.normalize(items, dim=1)[held_out]).sum(1)
         near = cosines >= self.cosine
         # A row counts once, however many held-out items its negative is near to; in each group once.
         self._false += len(torch.unique(rows[near]))
         if self.groups and bool(near.any()):
-            of_pair = self.held_out.places(users)[near]
+            of_pair = places[near]
             for kind, groups in self.groups.items():
                 # One number for each row and group, long [near].
                 found = torch.unique(rows[near] * self.n_groups + groups[of_pair]) % self.n_groups

@@ -63,10 +63,8 @@ class RatingRows(nn.Module):
 
     def gather(self, users: Tensor) -> RatedCells:
         """Return the rated cells of users, long [batch]."""
-        items, starts, rows = self.rated.gather(users)
-        # A user's cells lie side by side in ``values`` too: where the row begins, plus the place in the row.
-        within = torch.arange(len(rows), device=users.device) - starts[rows]
-        return RatedCells(items, starts, rows, self.values[self.rated.offsets[users][rows] + within])
+        places, starts, rows = self.rated.places(users)
+        return RatedCells(self.rated.items[places], starts, rows, self.values[places])
 
     def places(self, users: Tensor, items: Tensor) -> Tensor:
         """Return where in ``values`` the ratings of rated pairs are, [pairs] each."""

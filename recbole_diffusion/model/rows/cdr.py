@@ -92,8 +92,8 @@ class CDR(InnerProductModel):
             items, long [total]; the bag of each, t * batch + row, ascending; the size of each bag,
             [T * batch].
         """
-        items, _, rows = self.positives.gather(users)
-        places = self.places[self.positives.places(users)]
+        found, _, rows = self.positives.places(users)
+        items, places = self.positives.items[found], self.places[found]
         each = self.positives.counts(users)[rows] // environments
         # A history shorter than T is all in the last environment.
         number = torch.where(each > 0, places // each.clamp(min=1), environments).clamp(max=environments - 1)

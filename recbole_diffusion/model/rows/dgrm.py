@@ -276,7 +276,7 @@ class DGRM(AdversarialRecommender):
         everyone = torch.arange(1, self.n_users, device=values.device)
         for number, users in enumerate(everyone.split(USER_BLOCK)):
             cells = self._cells(users)
-            places = self.ratings.places(users[cells.rows], cells.items)
+            places, _, _ = self.ratings.rated.places(users)
             for fifth in range(FIFTHS):
                 out = part[places] == fifth
                 state = self._denoised(without(cells, out), noise_seed(self.evaluation_seed, number))

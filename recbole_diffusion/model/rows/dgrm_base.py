@@ -64,8 +64,9 @@ class ClosedForm:
             unknown: by what does not know these ratings (``left_out``), or by the user's row (``fitted``).
         """
         cells = self.ratings.gather(users)
+        self.left_out = self.left_out.to(users.device)  # once: it is made before the model has its device
         base = self.left_out if unknown else self.fitted()
-        return cells._replace(base=base.to(users.device)[self.ratings.places(users[cells.rows], cells.items)])
+        return cells._replace(base=base[self.ratings.rated.places(users)[0]])
 
 
 class Levels:

@@ -171,9 +171,10 @@ class MF(InnerProductModel):
             b_u, b_i = self.user_bias[users], self.item_bias[items]
             predicted = predicted + b_u + b_i
             of_user, of_item = of_user + b_u.square(), of_item + b_i.square()
-        # lambda w / n: each rating carries its share of its user's and its item's penalty.
+        # lambda w / n: each rating carries its share of its user's and its item's penalty, [ratings].
         share_u, share_i = (
-            (self._penalties(counts) / counts.clamp(min=1)) for counts in (self.of_users, self.of_items)
+            self._penalties(counts) / counts.clamp(min=1)
+            for counts in (self.of_users[users], self.of_items[items])
         )
-        penalty = share_u[users] * of_user + share_i[items] * of_item
+        penalty = share_u * of_user + share_i * of_item
         return ((ratings - predicted).square() + penalty).mean()

@@ -284,7 +284,7 @@ class TVDiff(WithLinearTerm):
 
     def _item_side(self) -> Tensor:
         """Return H, kept with M = H^T W_I until the weights change."""
-        if "H" not in self._cache or "M" not in self._cache:
+        if not self._cache:
             # Constant in evaluation: H [n_items, width] and M [width, d], with u_t M = x0_hat W_I.
             self._cache["H"] = self.item_vectors().detach()
             self._cache["M"] = self._cache["H"].T @ self.W_I
@@ -431,7 +431,7 @@ class TVDiff(WithLinearTerm):
 
     def _dense_scores(self, users: Tensor) -> Tensor:
         """Return the scores by the plain chain, [batch, n_items]."""
-        H = self._cache.setdefault("H", self.item_vectors().detach())
+        H = self._item_side()
         steps = self.options.inference_steps or self.options.steps
         return dense_scores(
             self._vectors_of_rows, self.diffusion, dense_rows(self.positives, users, H.dtype), H, steps
