@@ -4,10 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-SIZES = {
-    "lastfm": (1887, 15313, 31),
-    "gowalla": (29858, 40981, 23),
-}  # users, items, drawn training interactions per user
+# Users, items, and drawn training interactions of each user.
+SIZES = {"lastfm": (1887, 15313, 31), "gowalla": (29858, 40981, 23)}
 
 
 def write_made_up(folder: Path, name: str, n_users: int, n_items: int, per_user: int, seed: int = 0) -> Path:

@@ -66,9 +66,10 @@ def markdown(tables: Sequence[Table]) -> str:
     pages = []
     for table in tables:
         body = [[_bold(cell, "**").replace("|", "\\|") for cell in row] for row in table.rows]
+        # A rule is one dash and a colon at least.
         widths = [
             max(2, *(len(line[k]) for line in [table.columns, *body])) for k in range(len(table.columns))
-        ]  # a rule is one dash and a colon at least
+        ]
         rule = [
             ("-" * widths[k]) if name in table.words else "-" * (widths[k] - 1) + ":"
             for k, name in enumerate(table.columns)

@@ -128,10 +128,8 @@ class ArGsp:
         for _ in range(ROUNDS):
             if not len(left):
                 break
-            row, shape = rows[left], (len(left), tries)
-            tried = torch.randint(
-                1, len(items), shape, generator=generator, device=rows.device
-            )  # [open, tries]
+            row, shape = rows[left], (len(left), tries)  # [open], and the shape of what is tried for each
+            tried = torch.randint(1, len(items), shape, generator=generator, device=rows.device)
             # Eq. 16, [open, tries]: by exact ranks, or by the threshold that judges estimate.
             accepted = (
                 self._among_first_ranks(vectors, items, row, tried, lowest)

@@ -110,9 +110,8 @@ def choose_negatives(
         if name == "ar":
             return best_share(*rows, share), None
         return in_proportion(*rows, power, exclude_positives=exclude_positives), None
-    pool = uniform_negatives(positives, users.repeat_interleave(candidate_items)).view(
-        len(users), -1
-    )  # [batch, N]
+    many = users.repeat_interleave(candidate_items)
+    pool = uniform_negatives(positives, many).view(len(users), -1)  # [batch, N]
     # Asked for here, since uniform and popularity need none.
     found = vectors()
     if name == "mixgcf":

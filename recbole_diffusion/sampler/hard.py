@@ -174,9 +174,8 @@ def in_proportion(
         # Each user's distribution function goes from k to k + 1: one ascending row for one search.
         number = torch.arange(len(block), device=users.device, dtype=sums.dtype)
         steps = sums.div_(total.clamp(min=torch.finfo(sums.dtype).tiny)).add_(number[:, None]).flatten()
-        drawn = _fractions(len(rows), users.device, generator).clamp(
-            max=1 - 1e-12
-        )  # k + drawn is below k + 1
+        # Such that k + drawn is below k + 1.
+        drawn = _fractions(len(rows), users.device, generator).clamp(max=1 - 1e-12)
         places = torch.searchsorted(steps, number[of_row] + drawn, right=True).clamp(max=len(steps) - 1)
         found[rows] = places % len(item_vectors) * (total.squeeze(1)[of_row] > 0)
     return _filled(found, positives, users, generator)

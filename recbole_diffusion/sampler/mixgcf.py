@@ -56,9 +56,8 @@ def mixgcf(
         coefficients = torch.rand(
             coefficients_shape, generator=generator, dtype=user_vectors.dtype, device=user_vectors.device
         ).expand(candidate_ids.shape)
-        winners = _hardest(user_vectors, table, positives_ids, candidate_ids, coefficients)[
-            :, None
-        ]  # [batch, 1]
+        winners = _hardest(user_vectors, table, positives_ids, candidate_ids, coefficients)
+        winners = winners[:, None]  # [batch, 1]
         share = coefficients.gather(1, winners)  # [batch, 1]
         # Each layer has its own winner, long [batch].
         chosen = candidate_ids.gather(1, winners).squeeze(1)
@@ -79,10 +78,8 @@ def _hardest(
     # u.e'_l = a_l u.e_positive + (1 - a_l) u.e_candidate
     # Of one type: autocast makes a product of 16 bits beside a sum of 32.
     candidate_scores, coefficients = candidate_scores.to(positive_scores), coefficients.to(positive_scores)
-    mixed_scores = torch.lerp(
-        candidate_scores, positive_scores.expand_as(candidate_scores), coefficients
-    )  # [batch, N]
-    return mixed_scores.argmax(1)
+    mixed = torch.lerp(candidate_scores, positive_scores.expand_as(candidate_scores), coefficients)
+    return mixed.argmax(1)  # [batch, N] -> [batch]
 
 
 def _require_shapes(

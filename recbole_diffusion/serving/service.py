@@ -179,8 +179,9 @@ class AnsweringRun:
                 return error
             parts += [users] if len(users) else []
             names += [labels[token] for token in users.tokens]
+            listed = set(users.tokens)
             # Also those whose history is empty.
-            unknown += [labels[label] or "" for label in labels if label not in set(users.tokens)]
+            unknown += [labels[label] or "" for label in labels if label not in listed]
             answer.unknown_items.extend(users.unknown_items)
         if not known and not names:
             return HTTPException(404, self._nobody(unknown))

@@ -23,9 +23,8 @@ class SweepDisplay:
     def print_end(self, trial: Trial) -> None:
         """Print how a trial has ended, and how many are done."""
         what = "test run" if trial.test else "trial"
-        part = (
-            "validation " if trial.test else ""
-        )  # beside the words "test run", whose test is in the summary
+        # Beside the words "test run", whose test is in the summary.
+        part = "validation " if trial.test else ""
         score = "no score" if trial.score is None else f"{part}{self.record.valid_metric} {trial.score:.4f}"
         state = WORDS.get(trial.state, trial.state)
         several = trial.epochs > self.record.epochs  # of a model of several stages, which each has as many

@@ -8,10 +8,8 @@ from recbole_diffusion.model.cross_domain.matrix_factorization import MatrixFact
 
 LEVELS = 5  # equal parts of the rating scale
 SIZE = 4 + LEVELS
-PRIOR_MEAN, PRIOR_SPREAD = (
-    2.0,
-    5.0,
-)  # average ratings that are added to a user's own, so that few ratings say little
+# Average ratings that are added to a user's own, so that few ratings say little.
+PRIOR_MEAN, PRIOR_SPREAD = 2.0, 5.0
 FARTHEST = 4.0  # deviations from the mean, at which a profile is cut off
 
 

@@ -94,17 +94,13 @@ class AdvInfoNCE(EncoderModel):
         self, users: Tensor, items: Tensor, negatives: Tensor, of_adversary: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Return L, and the mean KL(p || uniform) without gradient."""
-        some_users, some_items = (
-            Distinct(users),
-            Distinct(torch.cat([items[:, None], negatives], 1), self.n_items),
-        )
+        some_users = Distinct(users)
+        some_items = Distinct(torch.cat([items[:, None], negatives], 1), self.n_items)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not of_adversary):
-            U, V = (
-                F.normalize(table, dim=1) for table in self.encoder.vectors((some_users.ids, some_items.ids))
-            )
-            scores = candidate_scores(
-                F.embedding(some_users.places, U), V, some_items.places
-            )  # [batch, 1 + N]
+            tables = self.encoder.vectors((some_users.ids, some_items.ids))
+            U, V = (F.normalize(table, dim=1) for table in tables)
+            # [batch, 1 + N], the positive first.
+            scores = candidate_scores(F.embedding(some_users.places, U), V, some_items.places)
         a, b = F.embedding(users, self.adversary["user"]), F.embedding(some_items.ids, self.adversary["item"])
         harder = candidate_scores(a, b, some_items.places[:, 1:])
         return self.contrast(scores[:, 0], scores[:, 1:], harder)

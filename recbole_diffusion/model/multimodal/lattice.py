@@ -47,9 +47,7 @@ class LATTICE(Backbone):
         # S_m of each modality: neighbours and normalised weights, constant, [n_items, modalities, k].
         originals = [self._with_padding(*dataset.neighbours(name)) for name in dataset.modalities]
         self.register_buffer("original_ids", torch.stack([ids for ids, _ in originals], 1), persistent=False)
-        weights = torch.stack(
-            [normalised(ids, cosines) for ids, cosines in originals], 1
-        )  # [n_items, modalities, k]
+        weights = torch.stack([normalised(ids, cosines) for ids, cosines in originals], 1)
         self.register_buffer("original_weights", weights, persistent=False)
         # Logits of alpha, [modalities]; at first all modalities weigh the same.
         self.modality_logits = nn.Parameter(torch.zeros(len(originals)))

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from recbole_diffusion.data.features import Modality
 
-RESIDENT = (
-    2**24
-)  # numbers of a feature matrix that is held in memory, 64 MB of float32; a larger one stays on disk
+# Numbers of a feature matrix that is held in memory, 64 MB of float32; a larger one stays on disk.
+RESIDENT = 2**24
 BLOCK = 4096  # rows of one read
 
 

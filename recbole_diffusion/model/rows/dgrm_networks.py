@@ -130,9 +130,8 @@ class Critic(nn.Module):
         g^T: the Gram matrix of B instead of a second backward pass over [batch, n_items].
         """
         g = self.last.weight * torch.where(first > 0, 1.0, SLOPE)  # [batch, critic_size]
-        return (
-            ((g @ gram(self.before)) * g).sum(1).clamp_min(1e-20).sqrt()
-        )  # clamped: the root has no slope at 0
+        squares = ((g @ gram(self.before)) * g).sum(1)
+        return squares.clamp_min(1e-20).sqrt()  # the root has no slope at 0
 
     def forward(self, before: Tensor, after: Tensor, t: Tensor) -> Tensor:
         """Return D(R^{t-1}, R^t, t) for rows [batch, n_items] each and steps [batch], [batch]."""
