@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -36,6 +36,10 @@ class Ratings:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def to(self, device: Any) -> Self:
+        """Return the ratings on a device; themselves where they are there."""
+        return type(self)(self.users.to(device), self.items.to(device), self.ratings.to(device))
 
 
 def ratings_of(dataset: Any) -> Ratings:

@@ -94,10 +94,10 @@ class CMF(SourceFoldIn, ColdStartRecommender):
 
     def joint_loss(self, batch: Tensor) -> Tensor:
         """Return the weighted mean error of ratings of both domains with the penalty, a scalar."""
-        chosen, device = batch.cpu(), batch.device
+        # The joint list moves to the device once, with the first batch.
+        self.joint, self.weight_of = self.joint.to(batch.device), self.weight_of.to(batch.device)
         joint = (self.joint.users, self.joint.items, self.joint.ratings, self.weight_of)
-        # Columns of the joint list are on the CPU, [batch] of each go to the device.
-        users, items, ratings, weights = (column[chosen].to(device) for column in joint)
+        users, items, ratings, weights = (column[batch] for column in joint)  # [batch] each
         # Squared errors of both domains under one penalty, source ratings at ``source_weight``.
         return self.factors.loss(users, items, ratings, weights, self.options.task_absolute)
 

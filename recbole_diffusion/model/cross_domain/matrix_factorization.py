@@ -3,6 +3,7 @@
 Longer than most files: the factors, their fold-in and the stage that trains them share one loss.
 """
 
+import functools
 import hashlib
 from dataclasses import dataclass
 
@@ -210,9 +211,12 @@ def factorization_stage(
     n_held_out = round(options.mf_valid_ratio * len(ratings))
     held_out, rows = order.split([n_held_out, len(ratings) - n_held_out])
 
+    on = functools.cache(ratings.to)  # by device: they are moved there once
+
     def columns(chosen: Tensor) -> list[Tensor]:
-        chosen, device = chosen.cpu(), factors.items.device
-        return [column[chosen].to(device) for column in (ratings.users, ratings.items, ratings.ratings)]
+        own = on(factors.items.device)
+        chosen = chosen.to(own.users.device)
+        return [column[chosen] for column in (own.users, own.items, own.ratings)]
 
     def error() -> float:
         with torch.no_grad():

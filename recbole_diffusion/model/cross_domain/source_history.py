@@ -41,13 +41,17 @@ class SourceRatings:
 
     def of(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return items, rows (places in ``users``) and ratings of users by source id, [total] each."""
-        asked = users.cpu()
-        rows = torch.arange(len(asked)).repeat_interleave(self.counts[asked])
-        firsts = self.counts[asked].cumsum(0) - self.counts[asked]
+        # They move to the device once, with the first users.
+        items, ratings, self.counts, self.starts = (
+            column.to(users.device) for column in (*self.columns, self.counts, self.starts)
+        )
+        self.columns = items, ratings
+        counts = self.counts[users]
+        rows = torch.arange(len(users), device=users.device).repeat_interleave(counts)
+        firsts = counts.cumsum(0) - counts
         # A user's start among all ratings, plus the place among the user's own.
-        places = self.starts[asked][rows] + torch.arange(len(rows)) - firsts[rows]
-        items, ratings = (column[places] for column in self.columns)
-        return items.to(users.device), rows.to(users.device), ratings.to(users.device)
+        places = self.starts[users][rows] + torch.arange(len(rows), device=users.device) - firsts[rows]
+        return items[places], rows, ratings[places]
 
 
 def liked(histories: FoldInHistories, floor: float | None) -> tuple[Tensor, Tensor]:
