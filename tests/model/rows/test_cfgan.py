@@ -45,7 +45,7 @@ def test_losses_are_those_of_the_minimax_game(checkerboard):
     fake = torch.sigmoid(model.generator(row)) * mask
     real_odds = torch.sigmoid(model.critic(torch.cat([row, row], 1)))
     fake_odds = torch.sigmoid(model.critic(torch.cat([fake, row], 1)))
-    assert float(model.critic_loss(batch)) == pytest.approx(
+    assert model.critic_loss(batch).item() == pytest.approx(
         float(-real_odds.log().mean() - (1 - fake_odds).log().mean()), rel=1e-5
     )
     adversarial, zeros = model.generator_loss(batch)
@@ -85,14 +85,14 @@ def test_masked_and_zero_negatives_enter_as_the_paper_has_them(checkerboard, mon
     assert not torch.equal(fake, made * mask)
     odds = torch.sigmoid(model.critic(torch.cat([row, row], 1)))
     fake_odds = torch.sigmoid(model.critic(torch.cat([fake, row], 1)))
-    assert float(model.critic_loss(batch)) == pytest.approx(
-        float(-odds.log().mean() - (1 - fake_odds).log().mean())
+    assert model.critic_loss(batch).item() == pytest.approx(
+        (-odds.log().mean() - (1 - fake_odds).log().mean()).item()
     )
     adversarial, reconstruction = model.generator_loss(batch)
-    assert float(adversarial) == pytest.approx(float((1 - fake_odds).log().mean()))
+    assert adversarial.item() == pytest.approx((1 - fake_odds).log().mean().item())
     # Each user's sum of squares over the sampled zeros, a mean over users.
-    by_hand = [sum(float(made[k, item]) ** 2 for item in unrated[k][5:8]) for k in range(2)]
-    assert float(reconstruction) == pytest.approx(0.6 * sum(by_hand) / 2)
+    by_hand = [sum(made[k, item].item() ** 2 for item in unrated[k][5:8]) for k in range(2)]
+    assert reconstruction.item() == pytest.approx(0.6 * sum(by_hand) / 2)
 
 
 def test_both_players_are_computed_in_mixed_precision_where_it_is_asked_for(

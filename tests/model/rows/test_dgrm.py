@@ -152,7 +152,7 @@ def test_reconstruction_is_the_squared_error_in_ratings_summed_by_user(checkerbo
     z = torch.randn(3, 4)
     dense = torch.sigmoid(torch.tanh(xt @ G.W + G.context(torch.cat([z, G.steps(t)], 1))) @ G.V.T + G.bias)
     error = (5 * (dense - 0))[rows, items] - 5 * values
-    assert float(loss) == pytest.approx(0.3 * float(error.square().sum()) / 3, rel=1e-5)
+    assert loss.item() == pytest.approx(0.3 * error.square().sum().item() / 3, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_the_losses_are_those_of_the_equations(checkerboard, objective, lipschit
                 between = torch.lerp(real, fake, torch.rand(3, 1)).requires_grad_()
                 (slope,) = torch.autograd.grad(plain(between, xt, t).sum(), between, create_graph=True)
                 expected = expected + 3.0 * (slope.norm(dim=1) - 1).square().mean()
-        assert float(loss) == pytest.approx(float(expected), rel=1e-6)
+        assert loss.item() == pytest.approx(float(expected), rel=1e-6)
         players = list(critic.parameters())
         for mine, theirs in zip(
             torch.autograd.grad(loss, players), torch.autograd.grad(expected, players), strict=True

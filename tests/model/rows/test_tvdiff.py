@@ -346,7 +346,7 @@ def test_sampling_noise_has_the_law_of_the_dense_stochastic_chain(build, monkeyp
     plain = (x @ model.W_I) / 3
     assert M.shape == (3, 3)
     assert torch.allclose(
-        hidden.mean(0), plain.mean(0), atol=float(5 * plain.std(0).max() / math.sqrt(count))
+        hidden.mean(0), plain.mean(0), atol=5 * plain.std(0).max().item() / math.sqrt(count)
     )
     assert plain.std() > 0.01
     assert torch.allclose(hidden.T.cov(), plain.T.cov(), atol=float(0.05 * plain.var(0).max()))
