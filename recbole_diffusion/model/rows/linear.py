@@ -4,6 +4,7 @@ All score a user's row x of 0 and 1, and nothing is trained by steps. RecBole ha
 ItemKNN.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,13 @@ class PureSVD(HistoryModel):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         vectors = singular_vectors(self.interactions, self.options.embedding_size)
+        if _reproduced(self.interactions, vectors):
+            logging.getLogger().warning(
+                "PureSVD: embedding_size is %d, and %d singular vectors reproduce each user's row: items "
+                "that a user does not have in train score 0 up to rounding, and lists are those of chance; "
+                "give a smaller embedding_size",
+                *(self.options.embedding_size, vectors.shape[1]),
+            )
         # [n_items, d], in checkpoints: vectors of equal singular values could be others another time.
         self.register_buffer("item_vectors", torch.from_numpy(vectors))
 
@@ -96,6 +104,12 @@ class PureSVD(HistoryModel):
     def fold_in_vectors(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002 there is no noise
         """Return the vectors of users by their items, [batch, d]."""
         return self.projected(history_rows(histories, self.n_items))
+
+
+def _reproduced(matrix: sp.csr_matrix, vectors: np.ndarray) -> bool:
+    """Return whether rows of 0 and 1 lie in the span of orthonormal columns, up to rounding."""
+    inside = float(np.square(matrix @ vectors, dtype=np.float64).sum())  # of the squared lengths of the rows
+    return matrix.nnz - inside < 1e-5 * matrix.nnz
 
 
 class RP3beta(HistoryModel):

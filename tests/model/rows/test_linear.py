@@ -100,6 +100,17 @@ def test_puresvd_is_the_nearest_matrix_of_its_rank(tmp_path):
     np.testing.assert_allclose(scores, R, atol=1e-5)
 
 
+def test_puresvd_tells_that_its_vectors_reproduce_each_row(tmp_path, caplog):
+    """Such scores of items that a user does not have are rounding, and another batch rounds otherwise."""
+    R = random_rows(20, 9, 3)
+    twice = np.repeat(R[:4], 5, axis=0)  # of rank 4 at most, fewer than rows and items
+    for name, rows, size, told in (("all", R, 9, True), ("rank", twice, 4, True), ("less", R, 8, False)):
+        caplog.clear()
+        _, scores, _ = build(tmp_path / name, "PureSVD", rows, embedding_size=size)
+        assert ("those of chance; give a smaller embedding_size" in caplog.text) is told, name
+        assert bool(np.abs(scores - rows).max() < 1e-5) is told, name
+
+
 def test_a_walk_of_three_steps_by_hand(tmp_path):
     """Items 0, 1 of user 0 and 0, 2, 3 of user 1: from item 0 half the walks go to each user."""
     R = np.array([[1, 1, 0, 0], [1, 0, 1, 1]])
