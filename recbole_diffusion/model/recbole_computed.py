@@ -12,6 +12,7 @@ from recbole_diffusion.model.base import FoldInHistories, ModelInterface, pairs_
 from recbole_diffusion.model.ease import Strips, ease_weights
 from recbole_diffusion.model.ease_scores import ByUsers, by_users
 from recbole_diffusion.model.history_model import history_rows
+from recbole_diffusion.model.user_blocks import generators_of
 
 
 class ItemSimilarity(ModelInterface):
@@ -120,6 +121,29 @@ class Computed(ModelInterface):
     """Models whose constructor computes all that they score by, if anything; their loss is a constant."""
 
     computed_when_made = True
+
+
+class Drawn(Computed):
+    """Random: an order of the items for each user, the same each time in a run.
+
+    RecBole draws one order for all users of a batch, so that the lists, and how many items are in any, depend
+    on ``eval_batch_size``, and no second evaluation has the numbers of the first.
+    """
+
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        # RecBole's class comes next in the MRO.
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        self.evaluation_seed = config["seed"]
+
+    def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
+        """Return scores of all items, [batch, n_items]."""
+        generators = generators_of(interaction[self.USER_ID], self.evaluation_seed)
+        rows = [torch.rand(self.n_items, generator=one, dtype=torch.float64) for one in generators]
+        return torch.stack(rows).to(self.device)
+
+    def predict(self: Any, interaction: Interaction) -> Tensor:
+        """Return the scores of user-item pairs, [batch]."""
+        return pairs_of_rows(self, interaction)
 
 
 class Counts(Computed):

@@ -21,9 +21,10 @@ from recbole_diffusion.data.sampling import require_negatives
 from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface
 from recbole_diffusion.model.encoder import FactorEncoder
 from recbole_diffusion.model.propagation import SparseMatrix, layers_of, mean_of_layers
-from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Counts, ItemKNN
+from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Counts, Drawn, ItemKNN
 from recbole_diffusion.model.recbole_neumf import NeuMF
 from recbole_diffusion.model.table_rows import gather_rows, margins
+from recbole_diffusion.model.user_blocks import RowNoise
 from recbole_diffusion.options.negatives import samplers_of
 from recbole_diffusion.sampler.choose import NegativeChoice, ScoredVectors
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
@@ -201,7 +202,22 @@ class _DiffusedRows(_Rows):
     def __init__(self: Any, config: Any, dataset: Any) -> None:
         # RecBole's class comes next in the MRO.
         super().__init__(config, dataset)  # type: ignore[call-arg]
-        self.takes_histories = not self.time_aware
+        self.takes_histories, self.evaluation_seed = not self.time_aware, config["seed"]
+
+    def full_sort_predict(self: Any, interaction: Interaction) -> Tensor:
+        """Return scores of all items, [batch, n_items]; a user's noise, if any, does not know the batch."""
+        if not (self.sampling_noise or self.sampling_steps):
+            return super().full_sort_predict(interaction)  # type: ignore[misc]
+        with RowNoise(interaction[self.USER_ID], self.evaluation_seed):
+            return super().full_sort_predict(interaction)  # type: ignore[misc]
+
+    def fold_in_scores(self: Any, histories: FoldInHistories, seed: int) -> Tensor:
+        """Return scores by the items of histories, [batch, n_items], with noise of ``seed``."""
+        kept, self.evaluation_seed = self.evaluation_seed, seed
+        try:
+            return super().fold_in_scores(histories, seed)
+        finally:
+            self.evaluation_seed = kept
 
     def build_histroy_items(self: Any, dataset: Any) -> None:
         """Make RecBole's tables of histories; their order in time is that of the times in 64 bits.
@@ -242,7 +258,8 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
     "FEARec": _Quiet,
     "EASE": EASE,
     "SLIMElastic": SLIM,
-    **dict.fromkeys(("ADMMSLIM", "AsymKNN", "NCEPLRec", "Random"), Computed),
+    **dict.fromkeys(("ADMMSLIM", "AsymKNN", "NCEPLRec"), Computed),
+    "Random": Drawn,
     "ItemKNN": ItemKNN,
 }
 

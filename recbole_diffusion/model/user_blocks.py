@@ -1,14 +1,17 @@
-"""Vectors of users that are computed in fixed blocks and kept until the weights change.
+"""Vectors of users that are computed in fixed blocks and kept until the weights change; noise of a user.
 
 Where scoring draws noise, a user's noise must not depend on the batch that asks for the user. So users are
-computed in blocks of consecutive ids, and each block has a seed of its own.
+computed in blocks of consecutive ids, and each block has a seed of its own; or, where a model of RecBole
+draws the noise itself, each user has one.
 """
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 USER_BLOCK = 1024  # users computed together
 KEPT = 2**26  # numbers that are kept between two evaluations of the same weights: 256 MB of float32
@@ -17,6 +20,33 @@ KEPT = 2**26  # numbers that are kept between two evaluations of the same weight
 def noise_seed(seed: int, number: int) -> int:
     """Return the seed of the scoring noise of one block, or of one user, of a run with ``seed``."""
     return seed * 1_000_003 + number
+
+
+def generators_of(users: Tensor, seed: int) -> list[torch.Generator]:
+    """Return a generator for each user, long [batch], of a run with ``seed``."""
+    return [torch.Generator().manual_seed(noise_seed(seed, user)) for user in users.tolist()]
+
+
+class RowNoise(TorchFunctionMode):
+    """Within it ``torch.randn_like`` of a table with a row a user draws each row by the user's own generator.
+
+    Args:
+        users: ids of the rows, long [batch].
+        seed: of the run.
+    """
+
+    def __init__(self, users: Tensor, seed: int) -> None:
+        super().__init__()
+        self.generators = generators_of(users, seed)
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if function is not torch.randn_like:
+            return function(*args, **(kwargs or {}))
+        like = args[0]
+        rows = [torch.randn(like.shape[1:], generator=one, dtype=like.dtype) for one in self.generators]
+        return torch.stack(rows).to(like.device)
 
 
 class UserBlocks:

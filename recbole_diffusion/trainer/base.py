@@ -12,6 +12,7 @@ import torch
 
 from recbole_diffusion.data.valid_shift import UNSHIFTED, validations_of
 from recbole_diffusion.errors import RunError, UsageError, counted
+from recbole_diffusion.options.first_stages import is_pretraining
 from recbole_diffusion.storage.slow_step import told_if_slow
 from recbole_diffusion.trainer.divided import agreed
 from recbole_diffusion.trainer.evaluating import Evaluating
@@ -41,9 +42,10 @@ class RunMixin(Evaluating):
         self._train_loader, self._saved = train_data, saved
         if self.model.weighed_on_validation:
             check_choice(valid_data)
-        if self.finished:
+        # RecBole's fit does it too, but not its first stages.
+        if self.finished or is_pretraining(self.config.final_config_dict):
             self.eval_collector.data_collect(train_data)
-        else:
+        if not self.finished:
             self.logger.info(self._beginning(train_data))
             if self.start_epoch >= self.epochs:  # given weights are evaluated, and no others
                 self._choose_weight(valid_data)

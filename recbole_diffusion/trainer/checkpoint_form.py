@@ -31,8 +31,8 @@ def _value(value: Any, place: str) -> str | None:
     return None if of_array else NUMBER(value, place)
 
 
-def _scalar_or_tensor(value: Any, place: str) -> str | None:
-    return None if isinstance(value, bool | torch.Tensor) else NUMBER(value, place)
+def _numbers(value: Any, place: str) -> str | None:
+    return None if isinstance(value, bool | torch.Tensor | np.ndarray) else NUMBER(value, place)
 
 
 WEIGHTS: dict[str, Form] = {
@@ -49,7 +49,7 @@ STATE: dict[str, Form] = {
     "best_valid_score": NUMBER,
     "best_valid_result": or_none(each(_value)),
     "records": TEXT,
-    "plain": each(_scalar_or_tensor),
+    "plain": each(_numbers),
     "optimizers": each(kind(dict)),
     "random": fields(("python", "numpy", "torch", "cuda"), torch=TENSOR, cuda=kind(list)),
     "loader": or_none(TENSOR),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, ModelType
+from recbole_diffusion.compat import EvaluatorType, FullSortEvalDataLoader, ModelType, init_seed
 from recbole_diffusion.data.loader import UserBlock
 from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.errors import RunError
@@ -39,6 +39,9 @@ class Evaluating(RunState):
     ) -> dict:
         """Evaluate as RecBole does, with the best weights; a full ranking fills ``lists`` if given.
 
+        What a model of RecBole draws while it scores comes of the run's seed and leaves the training's random
+        stream as it was: neither the number of evaluations nor ``eval_batch_size`` changes what is trained.
+
         Raises:
             RunError: damaged weights, or scores that cannot be ranked, see ``evaluation/score_check.py``.
         """
@@ -55,6 +58,8 @@ class Evaluating(RunState):
         by_vectors = by_vectors and not collector.reads_all_scores
         total, unit = (len(eval_data.users), "users") if by_vectors else (len(eval_data), "batches")
         tell = self.logger.debug if show_progress else self.logger.info  # beside a progress bar, no lines
+        random_state = checkpoint.random_state()
+        init_seed(self.config["seed"], self.config["reproducibility"])
         with told_if_slow("evaluating", tell, total=total, unit=unit) as progress:
             collector.begin(check, lists if full else None, self.rated, progress)
             try:
@@ -68,6 +73,7 @@ class Evaluating(RunState):
                 self._tell_once("order", check.no_order(computed))
             finally:
                 collector.end()
+                checkpoint.restore_random_state(random_state)
         if undefined := [name for name, value in result.items() if math.isnan(value)]:
             raise RunError(
                 f"{', '.join(undefined)} of {self.config.model} cannot be computed: rows of both labels are "

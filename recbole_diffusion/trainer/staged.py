@@ -206,6 +206,7 @@ class StagedTrainer(RunMixin, _StageSteps):
     def _scored_as_it_is(self, train_data: Any, verbose: bool) -> tuple[float, None]:
         """Train nothing; save the weights as the run's best."""
         self._train_loader = train_data
+        self.eval_collector.data_collect(train_data)
         self._save_checkpoint(-1, verbose)
         self._save_last(-1)
         self.tensorboard.close()

@@ -300,6 +300,8 @@ class Counting(nn.Module):
         self.register_buffer("table", torch.zeros(2))
         self.updates, self.rate, self.done, self.name = 0, 0.5, False, "text"
         self.constant, self.history, self.replaced = torch.ones(3), torch.zeros(3), torch.zeros(2)
+        self.order, self.same = np.arange(4), np.arange(4)
+        self.objects = np.array([{1}, {2}])
         self._cache = torch.zeros(4)
         self.late = None
         self.inner = nn.Linear(1, 1)
@@ -310,6 +312,8 @@ class Counting(nn.Module):
         self.done = True
         self.history[1] = 7
         self.replaced = torch.tensor([1.0, 2.0])
+        self.order[:2] = 1, 0  # in place, as LINE shuffles its users
+        self.objects[0].add(3)
         self._cache += 1
         self.late = torch.tensor([5.0])
         self.inner.calls += 1
@@ -324,9 +328,13 @@ def test_what_changed_comes_back_and_what_did_not_is_not_stored():
     assert tensors == {".history", ".replaced", ".late"}
     assert {".updates", ".done", "inner.calls"} <= set(values)
     assert ".rate" not in values
-    assert not {".name", ".weight", ".table", "._cache", ".training"} & set(values)
+    assert ".order" in values
+    assert not {".name", ".weight", ".table", "._cache", ".training", ".same", ".objects"} & set(values)
     fresh = Counting()
     PlainState(fresh).restore(values)
     assert (fresh.updates, fresh.done, fresh.inner.calls) == (3, True, 1)
+    assert fresh.order.tolist() == [1, 0, 2, 3]
+    with pytest.raises(ValueError, match="where the model has an array"):
+        PlainState(fresh).restore({".order": 3})
     for name in ("history", "replaced", "late", "constant"):
         assert torch.equal(getattr(fresh, name), getattr(model, name))
