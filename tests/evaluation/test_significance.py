@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation.significance import compare_runs, holm, paired_test, pooled_test
@@ -26,6 +27,21 @@ def test_signed_ranks_by_hand():
     # Five positive differences of different sizes: 2 of the 2^5 signs are as extreme.
     difference, p = paired_test(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.zeros(5), wilcoxon=True)
     assert (difference, p) == (pytest.approx(3.0), pytest.approx(2 / 32))
+
+
+def test_signed_ranks_share_a_rank_where_differences_are_equal_but_for_rounding():
+    """Of shares of hits, means over seeds: the ranks are those of these times 180, which are whole."""
+    draw = np.random.default_rng(3)
+    held_out = draw.choice([1, 2, 3, 4, 5, 6], 80)
+    hits = draw.binomial(held_out, [[0.5]] * 3), draw.binomial(held_out, [[0.4]] * 3)  # [seeds, users] each
+    of_users = [np.mean((some / held_out).astype(np.float32), 0) for some in hits]
+    whole = (hits[0].sum(0) - hits[1].sum(0)) * (60 // held_out)
+    expected = stats.wilcoxon(whole[whole != 0]).pvalue
+    _, p = paired_test(*of_users, wilcoxon=True)
+    assert p == pytest.approx(expected, rel=1e-9)
+    assert stats.wilcoxon(of_users[0] - of_users[1]).pvalue != pytest.approx(expected, rel=0.01)
+    same = np.array([0.1, 0.7])
+    assert paired_test(same, same + 1e-8, wilcoxon=True)[1] == 1.0
 
 
 @pytest.mark.parametrize("wilcoxon", [False, True])
