@@ -146,6 +146,10 @@ class LinkPropOptions(SolvedOptions):
                 "above 0, or rounds 1"
             )
 
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        return {} if self.rounds > 1 else {"link_share": "rounds is 1"}
+
 
 @dataclass(frozen=True)
 class BSPMOptions(SolvedOptions):
