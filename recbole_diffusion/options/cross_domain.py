@@ -150,6 +150,10 @@ class CrossDomainOptions:
                 "predictions are not ratings; leave one of them out"
             )
 
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        return {} if self.negatives_per_rating else {"negative_rating": "negatives_per_rating is 0"}
+
     def resolved(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the target domain's field names for the run, and a source block with the run's own names."""
         chosen_by = str(values.get("valid_metric", "")).lower()

@@ -290,6 +290,13 @@ def test_a_class_says_what_its_own_values_leave_unread_and_its_bases_say_theirs(
         ),
         ("EDLAE", {}, {"stopping_step": [1, 2]}, "stopping_step (no epochs over batches are trained)"),
         ("BPR", {}, {"require_pow": [True, False]}, "require_pow (the loss of BPR has no such penalty)"),
+        ("CMF", {}, {"negative_rating": [0.1, 0.2]}, "negative_rating (negatives_per_rating is 0)"),
+        (
+            "CMF",
+            {"negatives_per_rating": 1, "valid_metric": "NDCG@20"},
+            {"negative_rating": [0.1, 0.2]},
+            None,
+        ),
         ("LinkProp", {}, {"link_share": [0.1, 0.2]}, "link_share (rounds is 1)"),
         ("LinkProp", {"rounds": 2, "link_share": 0.3}, {"link_share": [0.1, 0.2]}, None),
         ("BPR", {}, {"mirror_ascent": [0.1, 0.2]}, "mirror_ascent (mirror_gradient is False)"),
