@@ -52,7 +52,8 @@ def trained(name, **more):
     result = trainer.evaluate(test, load_best_model=False, show_progress=False)
     batch = next(iter(train)).interaction
     drawn = {key for key in batch if key.startswith(("Crop_", "Reorder_", "Mask"))}
-    changed = {key: (batch[key] != batch["item_id_list"]).any(dim=1).float().mean().item() for key in drawn if batch[key].dim() == 2 and batch[key].shape[1] == 20}
+    drawn = {key for key in drawn if batch[key].dim() == 2 and batch[key].shape[1] == 20}
+    changed = {key: (batch[key] != batch["item_id_list"]).any(dim=1).float().mean().item() for key in drawn}
     return model.state_dict(), dict(result), changed
 
 
@@ -68,7 +69,8 @@ for name in ("GRU4Rec", "SASRec"):
     for kind, more in kinds.items():
         weights, changed_result, changed = trained(name, transform=kind, **more)
         (column, share), = changed.items()
-        print(f"{name} with {kind}: {share:.0%} of the sessions in {column} are others; weights the same: {same(weights, plain)}, result: {changed_result == result}")
+        print(f"{name} with {kind}: {share:.0%} of the sessions in {column} are others; the same weights: {same(weights, plain)}, "
+              f"the same result: {changed_result == result}")
         assert share > 0.5 and same(weights, plain) and changed_result == result
     other, _, _ = trained(name, learning_rate=0.011)
     assert not same(other, plain)

@@ -52,7 +52,7 @@ def lists(vectors, effort, product):
 
 
 def recall(filler, number, effort=100, product=False):
-    """Share of the lists' places with an item as near as the tenth nearest, copies included, for the two libraries, and of queries with the filler in the ten."""
+    """Share of the lists' places with an item as near as the tenth nearest, copies included, by library, and of queries with the filler there."""
     vectors = known.copy()
     without = order[order >= len(queries)][:number]
     vectors[without] = filler(number)
@@ -70,7 +70,8 @@ table = {}
 for number in (0, 50, 250, 500, 1_500):
     for effort in (100, 400):
         ours, theirs, by_hand = table[number, effort] = recall(mean, number, effort)
-        print(f"{number} of {ITEMS} items at the mean, effort {effort}: recall@10 {ours:.2f} by hnswlib, {theirs:.2f} by faiss; the mean is in the ten of {by_hand:.0%}")
+        print(f"{number} of {ITEMS} items at the mean, effort {effort}: recall@10 {ours:.2f} by hnswlib, {theirs:.2f} by faiss; "
+              f"the mean is in the ten of {by_hand:.0%}")
 others, product = recall(drawn, 500), recall(mean, 500, product=True)
 print(f"500 drawn like the others: {others[0]:.2f}, {others[1]:.2f}; 500 at the mean, by inner product: {product[0]:.2f}, {product[1]:.2f}")
 assert min(table[0, 100][:2]) > 0.95 and min(others[:2]) > 0.95 and min(product[:2]) > 0.95
