@@ -43,8 +43,10 @@ def tune(argv: Sequence[str]) -> int:
             "--continue_from is for single runs; a sweep trains each of its trials from the beginning"
         )
     files = config_files_of(options)
-    if settings.get("max_concurrent") != 0:
-        check_installed(SweepOptions())  # before torch and RecBole are loaded
+    if resume is None and settings.get("max_concurrent") != 0:
+        check_installed(
+            SweepOptions()
+        )  # before torch and RecBole are loaded; a sweep that goes on says itself
     with told_if_slow(LOADING):
         from recbole_diffusion.tuning.driver import sweep
 
@@ -109,8 +111,8 @@ def summary(found: dict[str, Any]) -> str:
     starts = sorted(trial["startup_seconds"] for trial in trials if trial["startup_seconds"] is not None)
     if starts:
         slowest, middle = starts[-1], starts[len(starts) // 2]
-        told = f"{middle:.2f} s per trial (median), {slowest:.2f} s at most: a worker process loads torch and"
-        lines.append(line("start-up", f"{told} RecBole once"))
+        seconds = f"{middle:.2f} s per trial (median), {slowest:.2f} s at most"
+        lines.append(line("start-up", f"{seconds}: a worker process loads torch and RecBole once"))
     lines.append(line("time", "  ".join(f"{name} {value:.1f} s" for name, value in found["seconds"].items())))
     lines.append(line("folder", found["sweep_dir"]))
     return "\n".join(lines) + "\n"

@@ -25,7 +25,7 @@ from recbole_diffusion.storage.run_folder import RunFolder
 QUIET = 120.0  # seconds without a new line, or five times the longest epoch, after which the page says so
 LOG_LINES = 12
 MOST_TRIALS = 20  # running at once, in the figure
-ENDED_TRIALS = ("finished", "stopped", "failed")
+ENDED_TRIALS = ("finished", "stopped", "cut", "failed")
 
 
 def check_watched(folders: Sequence[Path]) -> Path:

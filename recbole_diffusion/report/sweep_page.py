@@ -41,7 +41,7 @@ def sweep_page(folder: Path, weigh_options: bool = True) -> tuple[HtmlPage, list
             f"best {metric} on {selection}": f"{best['score']:.4f}, trial {trial_name(best)}",
             "trials": ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)),
             "preset": _preset(sweep),
-            "time of all trials": f"{sum(trial.get('seconds') or 0.0 for trial in trials):,.0f} s",
+            "time of all trials": f"{sum(trial.get('seconds') or 0.0 for trial in sweep['trials']):,.0f} s",
         }
     )
     for note in sweep.get("notes", []):
@@ -105,10 +105,8 @@ def _mean(of: Mapping[str, Any]) -> Cell:
 
 def _trials(sweep: Mapping[str, Any]) -> Table:
     names = list(dict.fromkeys(name for trial in sweep["trials"] for name in trial["options"]))
-    order = [
-        *scored_trials(sweep),
-        *(trial for trial in sweep["trials"] if trial not in scored_trials(sweep)),
-    ]
+    scored = scored_trials(sweep)
+    order = [*scored, *(trial for trial in sweep["trials"] if trial not in scored)]
     words = {"trial", "state", "error"}
     rows = []
     for trial in order:

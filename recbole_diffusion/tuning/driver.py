@@ -78,6 +78,7 @@ def sweep(
         Interrupted: Ctrl-C, with the sweep's folder.
     """
     settings = dict(settings or {})
+    prepared = None
     if resume is None:
         options = read_settings(settings)
         _check_here(options)
@@ -100,24 +101,10 @@ def sweep(
                 f"--resume continues the sweep in {resume}; besides, it takes only "
                 f"{', '.join(sorted(RESUME_SETTINGS))}"
             )
-        folder, record, options = open_sweep(resume, settings)
-        check_final_seeds(record.seed, options.final_seeds)
-        if model and registry.name_of(model) != record.model:
-            raise UsageError(
-                f"the sweep in {folder.path} has the model {record.model!r}, not {model!r}; leave --model out"
-            )
-        try:
-            config = Config(None, record.dataset, [], {**record.options, "model": record.model})
-            _check_stored_trials(record, options, config)
-        except UsageError as error:  # an option that an earlier version took; a resume cannot give another
-            raise UsageError(
-                f"the sweep in {folder.path} cannot go on with this version: {error}. What has ended stays "
-                "there, best.yaml and trials/ included; begin a new sweep"
-            ) from error
-        earlier = notes_on_earlier(folder.path, record, config)
-        record.notes += [note for note in earlier if note not in record.notes]
-        prepared = None
+        folder, _ = SweepFolder.existing(resume)
     with folder.locked():
+        if resume is not None:  # read within the lock: the process that had it may have ended just now
+            record, options, config = _continued(folder, model, settings)
         folder.write(record)
         try:
             display = SweepDisplay(record, output or sys.stdout)
@@ -126,7 +113,7 @@ def sweep(
         except KeyboardInterrupt as interrupt:
             raise Interrupted(folder.path) from interrupt
         except UsageError:
-            if resume is None:
+            if resume is None and all(trial.state == WAITING for trial in record.trials):
                 folder.discard()
             raise
         finally:
@@ -134,6 +121,37 @@ def sweep(
                 shutil.rmtree(folder.ray, ignore_errors=True)
                 folder.write(record)
     return {**record.to_json(), "sweep_dir": str(folder.path)}
+
+
+def _continued(
+    folder: SweepFolder, model: str | None, settings: Mapping[str, Any]
+) -> tuple[SweepRecord, SweepOptions, Config]:
+    """Return what a sweep goes on with: its record, its options, and the configuration without the space.
+
+    Raises:
+        UsageError: the sweep cannot go on, or something is given that a resume cannot change.
+    """
+    _, record, options = open_sweep(folder.path, settings)
+    check_final_seeds(record.seed, options.final_seeds)
+    if model and registry.name_of(model) != record.model:
+        raise UsageError(
+            f"the sweep in {folder.path} has the model {record.model!r}, not {model!r}; leave --model out"
+        )
+    try:
+        config = Config(None, record.dataset, [], {**record.options, "model": record.model})
+        _check_stored_trials(record, options, config)
+    except UsageError as error:  # an option that an earlier version took; a resume cannot give another
+        raise UsageError(
+            f"the sweep in {folder.path} cannot go on with this version: {error}. What has ended stays "
+            "there, best.yaml and trials/ included; begin a new sweep"
+        ) from error
+    _note(record, notes_on_earlier(folder.path, record, config))
+    return record, options, config
+
+
+def _note(record: SweepRecord, notes: Iterable[str]) -> None:
+    """Add caveats to a record, each once: one that goes on has those of before."""
+    record.notes += [note for note in notes if note not in record.notes]
 
 
 def read_settings(given: Mapping[str, Any]) -> SweepOptions:
@@ -248,7 +266,7 @@ def _run(context: SweepContext, config: Config, prepared: Any, resuming: bool) -
             if not here:
                 record.add_seconds("ray_start", clock)
             elif options.scheduler == "asha" and searching:
-                record.notes.append("without Ray no trial is stopped early: all are trained to their end")
+                _note(record, ["without Ray no trial is stopped early: all are trained to their end"])
             if prepared is not None:
                 context.data.append(prepared if here else _stored(prepared))
             for note in record.notes:

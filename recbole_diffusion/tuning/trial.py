@@ -17,6 +17,7 @@ import psutil
 from recbole_diffusion.data.valid_shift import UNSHIFTED
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.storage.lock import locked
+from recbole_diffusion.storage.preset import read_preset
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.tuning.folder import SweepFolder
 from recbole_diffusion.tuning.trial_records import epochs_of, validation_scores
@@ -108,7 +109,7 @@ def run_trial(
     ready = {"ready": time.time()}
     result = finished_result(folder)
     if result is None:
-        resuming = _can_go_on(folder, trial)
+        resuming = _can_go_on(folder, trial, job)
         best = BestSoFar(folder, job["bigger"])
 
         def after_validation(_: int, score: float) -> None:  # numbered through all stages
@@ -173,15 +174,27 @@ def finished_result(folder: RunFolder) -> dict[str, Any] | None:
         return None
 
 
-def _can_go_on(folder: RunFolder, trial: Mapping[str, Any]) -> bool:
+def _can_go_on(folder: RunFolder, trial: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
     """Return whether the trial has begun in its folder; a damaged folder is set aside."""
     if not folder.path.is_dir() or not any(folder.path.iterdir()):
         return False
-    damage = damage_of(folder, {**trial["options"], "seed": trial["seed"]})
+    settled = _settled_by_data(trial, job)
+    options = {name: value for name, value in trial["options"].items() if name not in settled}
+    damage = damage_of(folder, {**options, "seed": trial["seed"]})
     if damage is not None:
         logger.warning("%s cannot continue: %s", folder.path, damage)
         set_aside(folder)
     return damage is None
+
+
+def _settled_by_data(trial: Mapping[str, Any], job: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the options of which a run's configuration has other values than were given: those of ``auto``."""
+    from recbole_diffusion.config import OF_BATCHES  # slow: torch and RecBole
+
+    options = {**job["options"], **trial["options"]}
+    if options.get("preset") is not None:
+        options = {**read_preset(options["preset"], job["model"], job["dataset"]).options, **options}
+    return OF_BATCHES if options.get("train_batch_size") == "auto" else ()
 
 
 def _overrides(folder: RunFolder, trial: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:

@@ -334,6 +334,10 @@ def test_a_running_sweep_shows_its_running_trials_and_ends_with_its_last_final_r
     assert 'data-reload="5"' in text
     assert "Trials that are running" in text
     assert "Importance" not in text  # takes seconds, each time
+    content["trials"][3]["state"] = "cut"  # by the time budget, before the final runs
+    file.write_text(json.dumps(content))
+    assert "Trials that are running" not in live.live_page(sweep).html()
+    content["trials"][3]["state"] = "waiting"
     for trial in content["trials"]:
         trial["score"] = None
     file.write_text(json.dumps(content))

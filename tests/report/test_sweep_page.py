@@ -29,6 +29,7 @@ def test_figures_and_tables(sweep):
     assert "1 finished, 1 stopped, 1 failed, 1 waiting" in text
     assert "0.2500 ± 0.0100" in text
     assert "no luck" in text
+    assert "14 s</dd>" in text  # 2 + 3 + 4 + 5, without a score too
     together, one_by_one, learning, _ = figures
     assert together.panels[0].ticks[1] == ["learning_rate", "sampler", "recall@20"]
     # The best trial is drawn last, in front: learning rate 0.1, the smaller of two, sampler popularity, the

@@ -267,3 +267,13 @@ def test_optuna_tries_nothing_twice():
     assert {(trial.options["a"], trial.options["b"]) for trial in record.trials} == {
         (a, b) for a in (1, 2, 3) for b in range(4)
     }
+
+
+def test_the_mean_of_final_runs_is_of_the_metrics_that_all_of_them_have(record):
+    """One that a resume has run with a later version may have more."""
+    for seed, metrics in enumerate(({"recall@20": 0.2, "new": 1.0}, {"recall@20": 0.4})):
+        parts = {"test": metrics} | ({"valid_iid": {"recall@20": 0.1}} if seed == 0 else {})
+        record.final.append(Trial(0, f"final/{seed}", {}, seed, test=True, state=FINISHED, metrics=parts))
+    found = record.final_metrics()
+    assert {part: list(values) for part, values in found.items()} == {"test": ["recall@20"]}
+    assert found["test"]["recall@20"]["runs"] == 2

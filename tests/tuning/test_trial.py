@@ -15,6 +15,7 @@ from recbole_diffusion.data.dataset import InteractionDataset
 from recbole_diffusion.data.preparation import adopt_dataset, create_dataset, release_dataset
 from recbole_diffusion.errors import RunError, UsageError
 from recbole_diffusion.quick_start import run
+from recbole_diffusion.storage import yaml_io
 from recbole_diffusion.storage.run_folder import RunFolder
 from recbole_diffusion.trainer.base import RunMixin
 from recbole_diffusion.tuning.context import read_by_data_set
@@ -184,6 +185,24 @@ def test_a_folder_that_can_go_on_is_not_damaged(trial, job):
     folder.checkpoint.unlink()
     folder.best.unlink()  # killed before its first checkpoint
     assert damage_of(folder, {"steps": 4, "seed": 11}) is None
+
+
+@pytest.mark.parametrize("where", ["given", "searched"])
+def test_a_trial_with_automatic_batches_goes_on_although_its_configuration_has_numbers(trial, job, where):
+    searched = {**trial["options"], "learning_rate": 0.002}
+    if where == "given":
+        job["options"] |= {"train_batch_size": "auto"}
+    else:
+        searched |= {"train_batch_size": "auto"}
+    trial = trial | {"options": searched}
+    reports_of(trial, job, stop_after=2)
+    folder = folder_of(trial, job)
+    # As of data where an epoch would have too many batches of the model's own size.
+    config = yaml_io.load_yaml(folder.config)
+    folder.write_config({**config, "learning_rate": 2 * config["learning_rate"]})
+    assert isinstance(config["train_batch_size"], int)
+    assert [epoch for epoch, *_ in reports_of(trial, job)] == [3, 4, 4]
+    assert not folder.path.with_name("000.damaged-1").exists()
 
 
 def test_a_half_written_result_is_no_result(trial, job):

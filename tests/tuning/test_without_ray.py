@@ -1,5 +1,6 @@
 """A sweep without Ray: its trials run in this process, one after the other, to the same results."""
 
+import contextlib
 import json
 import logging
 import subprocess
@@ -10,7 +11,9 @@ import pytest
 
 from recbole_diffusion.cli.tune import tune
 from recbole_diffusion.errors import RunError, UsageError
+from recbole_diffusion.tuning import driver
 from recbole_diffusion.tuning.driver import read_settings, sweep
+from recbole_diffusion.tuning.folder import SweepFolder
 from recbole_diffusion.tuning.plan import make_record
 
 SPACE = {"learning_rate": {"choice": [0.001, 0.01, 0.1]}, "embedding_size": {"choice": [4, 8]}}
@@ -295,6 +298,62 @@ def test_a_sweep_does_not_go_on_with_other_data_than_it_began_with(checkerboard,
     file.write_text(before)
     again = sweep(resume=found["sweep_dir"], settings={"final_seeds": 1})
     assert again["final"][0]["state"] == "finished"
+
+
+def small_sweep(checkerboard, folder, **settings):
+    """Run a sweep of one trial of one epoch."""
+    overrides = {**checkerboard.overrides, "epochs": 1}
+    overrides.pop("runs_path", None)
+    given = {**SETTINGS, "num_samples": 1, "final_seeds": 0, "sweep_dir": str(folder), **settings}
+    return sweep("BPR", overrides.pop("dataset"), overrides=overrides, settings=given)
+
+
+def test_a_sweep_without_ray_goes_on_where_ray_is_not_installed(checkerboard, tmp_path, monkeypatch, capsys):
+    small_sweep(checkerboard, tmp_path / "sweep")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert tune([f"--resume={tmp_path / 'sweep'}"]) == 0
+    assert "1 finished" in capsys.readouterr().out
+
+
+def test_a_resume_that_waited_for_another_process_reads_what_that_one_has_written(
+    checkerboard, tmp_path, monkeypatch
+):
+    """Else it would write the record of before over the results of the other process."""
+    folder = tmp_path / "sweep"
+    small_sweep(checkerboard, folder)
+    before = SweepFolder.locked
+
+    @contextlib.contextmanager
+    def another_ends(own):
+        with before(own):
+            record = json.loads(own.record.read_text())
+            record["notes"].append("of the other process")
+            own.record.write_text(json.dumps(record))
+            yield
+
+    monkeypatch.setattr(SweepFolder, "locked", another_ends)
+    assert "of the other process" in sweep(resume=folder)["notes"]
+
+
+def test_a_sweep_whose_trials_have_run_stays_whatever_is_refused_then(checkerboard, tmp_path, monkeypatch):
+    def refused(*_):
+        raise UsageError("no figures")
+
+    monkeypatch.setattr(driver, "draw_figures", refused)
+    with pytest.raises(UsageError, match="no figures"):
+        small_sweep(checkerboard, tmp_path / "sweep")
+    assert (tmp_path / "sweep/trials/000/result.json").is_file()
+
+
+def test_a_note_is_in_a_sweep_once_however_often_it_goes_on(checkerboard, tmp_path):
+    folder = tmp_path / "sweep"
+    small_sweep(checkerboard, folder, num_samples=2)
+    for _ in range(2):
+        record = json.loads((folder / "sweep.json").read_text())
+        record["trials"][1]["state"] = "cut"
+        (folder / "sweep.json").write_text(json.dumps(record))
+        notes = sweep(resume=folder)["notes"]
+    assert sum("without Ray" in note for note in notes) == 1
 
 
 def test_what_no_trial_could_evaluate_is_refused_before_the_search(checkerboard, tmp_path):
