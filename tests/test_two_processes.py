@@ -1,16 +1,18 @@
 """A run folder in which another process trains, signals, closed streams, and folders that a kill has left."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from recbole_diffusion.cli import main as cli
-from recbole_diffusion.errors import Interrupted, UsageError
+from recbole_diffusion.errors import Interrupted, RunError, UsageError
 from recbole_diffusion.quick_start import run
 
 SMALL = {"epochs": 2, "embedding_size": 4}
@@ -69,6 +71,23 @@ def test_sigterm_is_told_as_ctrl_c_is_and_the_handler_put_back(checkerboard, tmp
         run("BPR", overrides=overrides, on_epoch=stop)
     assert told.value.folder == tmp_path / "run"
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_data_that_may_not_be_read_are_told_as_such(checkerboard, tmp_path, monkeypatch):
+    file, before = next(checkerboard.folder.glob("*.inter")), Path.read_bytes
+
+    def forbidden(path):
+        if path == file:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return before(path)
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(RunError) as told:
+        run("BPR", overrides={**checkerboard.overrides, **SMALL, "run_dir": str(tmp_path / "run")})
+    assert str(told.value) == (
+        f"cannot read or write {file}: Permission denied. Give this user the right to do so, then continue "
+        f"with --resume={tmp_path / 'run'}"
+    )
 
 
 def test_an_import_that_ctrl_c_broke_is_told_as_an_interrupt(monkeypatch, capsys):

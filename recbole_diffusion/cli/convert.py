@@ -1,5 +1,6 @@
 """``convert FILE --user=COLUMN --item=COLUMN --output=DIR``: a data set from a table of somebody's own."""
 
+import glob
 import hashlib
 import json
 import sys
@@ -134,7 +135,8 @@ def _write(found: "OwnData", folder: Path, kind: str, file: str, command: str) -
         "versions": {"recbole_diffusion": __version__},
     }
     name = folder.name + ENDINGS[kind]
-    obsolete = [RECORD, *(folder.name + ending for ending in ENDINGS.values())]
+    # A bracket of a folder's name is one of its letters, and no pattern.
+    obsolete = [RECORD, *(glob.escape(folder.name) + ending for ending in ENDINGS.values())]
     with whole_set(folder, ADVICE, obsolete) as draft:
         found.write(draft / name)
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"

@@ -45,8 +45,8 @@ def resumed(
     if other or config_files:
         raise UsageError(
             f"--resume continues with the configuration of {folder.path}; "
-            f"{', '.join(other) or 'config_files'} cannot change "
-            f"now. Allowed: {', '.join(sorted(RESUME_OPTIONS))}"
+            f"{', '.join(other) or 'config_files'} cannot change now. "
+            f"Allowed: {', '.join(sorted(RESUME_OPTIONS))}"
         )
     for name, given in (("model", model), ("dataset", dataset)):
         if given is not None and given != stored.get(name):

@@ -25,6 +25,7 @@ from recbole_diffusion.storage.slow_step import told_if_slow
 logger = logging.getLogger()  # the root logger, which writes to the run's log
 # Errors of a disk that is full, or that does not let us write.
 NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+RIGHTS = {errno.EACCES, errno.EPERM}
 ARGUMENTS = (
     "config_files",
     "overrides",
@@ -127,10 +128,18 @@ def run(
     except OSError as error:
         if error.errno not in NO_PLACE:
             raise
-        raise RunError(
-            f"cannot write {error.filename or folder.path}: {error.strerror}. {folder.advice_for(error)}"
-        ) from error
+        raise RunError(_no_place(error, folder)) from error
     return {**result, "run_dir": str(folder.path)}
+
+
+def _no_place(error: OSError, folder: RunFolder) -> str:
+    """Return what to say of a file that the disk or the system does not let us write, or read."""
+    place = Path(error.filename or folder.path)
+    if error.errno not in RIGHTS or folder.path in (place.resolve(), *place.resolve().parents):
+        return f"cannot write {place}: {error.strerror}. {folder.advice_for(error)}"
+    # Of the data, or of a cache: whether it was read or written is not known.
+    how = f"continue with --resume={folder.path}"
+    return f"cannot read or write {place}: {error.strerror}. Give this user the right to do so, then {how}"
 
 
 def _own_data(data: Any, table: Mapping[str, Any], resume: Any, prepared: Any) -> OwnData | None:

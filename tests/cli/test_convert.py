@@ -243,3 +243,10 @@ def test_load_col_of_a_file_is_kept(sales, tmp_path):
     (tmp_path / "c.yaml").write_text("load_col: {inter: [user_id, item_id]}\n")
     run("BPR", data=sales, **NAMED, config_files=["c.yaml"], overrides={**SMALL, "run_dir": "a"})
     assert "load_col:\n  inter: [user_id, item_id]\n" in (tmp_path / "a/config.yaml").read_text()
+
+
+def test_another_format_takes_the_place_of_the_first_in_a_folder_with_brackets(sales, tmp_path):
+    for words in ([], ["--force", "--format=parquet"]):
+        assert cli.main(["convert", "sales.csv", *WORDS, "--output=dataset/sales[1]", *words]) == 0
+    names = sorted(file.name for file in (tmp_path / "dataset/sales[1]").iterdir())
+    assert names == ["convert.json", "sales[1].inter.parquet"]
