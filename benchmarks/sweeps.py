@@ -100,9 +100,8 @@ def asha(folder: Path) -> list[str]:
     text += [
         (
             "The default of its first rung, a twelfth of the epochs, and the 100 epochs of a trial were "
-            "chosen on the curves of "
-            "seeds 0 to 2, not of the others: with 30 epochs and a tenth, ASHA lost 2.20, 1.39 and 0.02 % "
-            "there."
+            "chosen on the curves of seeds 0 to 2, not of the others: with 30 epochs and a tenth, ASHA lost "
+            "2.20, 1.39 and 0.02 % there."
         )
     ]
     return ["## ASHA against the full search", "", *text, "", *rows]

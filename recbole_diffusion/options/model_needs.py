@@ -30,8 +30,8 @@ PRETRAINED = {
     "NAIS": ("pretrain_path",),
     "NeuMF": ("use_pretrain",),
 }
-# Types of models that rank all items once per user, so that held-out ratings can be ranked too.
 ONE_NEGATIVE = {"distribution": "uniform", "sample_num": 1}
+# Types of models that rank all items once per user, so that held-out ratings can be ranked too.
 BY_USER = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.KNOWLEDGE)
 
 

@@ -74,8 +74,7 @@ def ahns(candidate_scores: Tensor, positive_scores: Tensor, *, alpha: float, bet
     if positive_scores.shape != candidate_scores.shape[:1]:
         raise ValueError(
             f"positive_scores has shape {tuple(positive_scores.shape)}; it takes one score a row of "
-            "candidate_scores: "
-            f"({len(candidate_scores)},)"
+            f"candidate_scores: ({len(candidate_scores)},)"
         )
     if not p < 0:
         raise ValueError(

@@ -120,8 +120,7 @@ def _conditional(
     if bool(nothing_left.any()):
         raise ValueError(
             f"user {int(users[nothing_left][0])} has all items of positive weight: there is no negative to "
-            "draw; a power of 0 "
-            "gives every item a weight"
+            "draw; a power of 0 gives every item a weight"
         )
     # E_j / w_j with E_j exponential is when clock j rings; the first has the largest w_j / E_j.
     waiting = (

@@ -248,8 +248,7 @@ def new_users(
     if not may_be_none and not counts.any():
         raise UsageError(
             f"no user of the histories has an item of {origin} (first: {', '.join(map(str, tokens[:3]))}); "
-            "it takes "
-            f"original ids, such as {ids.tokens[1]!r}"
+            f"it takes original ids, such as {ids.tokens[1]!r}"
         )
     offsets = np.r_[0, np.cumsum(counts[counts > 0])].astype(np.int64)
     unknown = sorted(set(texts[~known]))

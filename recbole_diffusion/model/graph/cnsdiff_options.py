@@ -183,8 +183,7 @@ class CNSDiffOptions(NoiseScheduleOptions, HostOptions, PoolOptions, LinearTermO
         if self.start + self.stride > self.steps:
             raise UsageError(
                 f"start is {self.start} and stride {self.stride}, but there are only {self.steps} steps; "
-                "start + stride must not "
-                "be beyond steps, so that there are two levels of hardness at least"
+                "start + stride must not be beyond steps, so that there are two levels of hardness at least"
             )
         self.check_schedule()
         for name in ("mix_initial", "mix_final"):

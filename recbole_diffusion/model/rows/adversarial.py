@@ -141,8 +141,7 @@ class AdversarialRecommender(Recommender):
         if weights > COSTLY_WEIGHTS:
             logging.getLogger().warning(
                 "the critic reads rows of all %d items: %.1f million weights, %.0f MB with gradient and "
-                "optimizer; a smaller "
-                "critic_size needs less, objective: none has no critic",
+                "optimizer; a smaller critic_size needs less, objective: none has no critic",
                 # 16 bytes for each weight: itself, its gradient and Adam's two moments, in float32.
                 *(self.n_items - 1, weights / 1e6, weights * 16 / 1e6),
             )

@@ -176,10 +176,9 @@ def _assembled(
     repeats, equal = _repeats(pairs, table)
     if repeats:
         same = f" ({equal:,} equal in every column)" if equal and table.num_columns > 2 else ""
-        pairs_again = counted(repeats, "repeat") + " of a pair of user and item"
         notes.append(
-            f"{pairs_again}{same}. They stay: keep one row of each pair "
-            "with --rm_dup_inter=last (or first), or let models rank seen items with --repeatable=True"
+            f"{counted(repeats, 'repeat')} of a pair of user and item{same}. They stay: keep one row of each "
+            "pair with --rm_dup_inter=last (or first), or let models rank seen items with --repeatable=True"
         )
     if form is not None and form.note:
         notes.append(form.note)

@@ -125,16 +125,6 @@ def name_of(data: Any) -> str:
     if not isinstance(data, str | Path):
         return "data"
     stem = Path(data).name
-    while Path(stem).suffix.lower() in (
-        ".gz",
-        ".bz2",
-        ".zst",
-        ".csv",
-        ".tsv",
-        ".txt",
-        ".json",
-        ".jsonl",
-        ".parquet",
-    ):
+    while Path(stem).suffix.lower() in ENDINGS:
         stem = Path(stem).stem
     return re.sub(r"[^\w.-]+", "_", stem).strip(".") or "data"
