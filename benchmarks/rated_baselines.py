@@ -19,7 +19,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
 from recbole_diffusion.data.ratings import rating_rows
 from recbole_diffusion.evaluation.distribution import compare
-from recbole_diffusion.evaluation.rated import READINGS, rated_ranking, rating_errors
+from recbole_diffusion.evaluation.rated import READINGS, rated_rankings, rating_errors
 from recbole_diffusion.evaluation.rated_released import MASK, released_rankings
 from recbole_diffusion.evaluation.rated_released import NAME as RELEASED
 from recbole_diffusion.model.rows.least_squares import RatedSide
@@ -120,7 +120,7 @@ def judged(part: HeldOut, scores: np.ndarray, k: int) -> dict[str, list[float]]:
     users, of_pairs = part.users, scores[part.users, part.items].astype(np.float64)
     columns, found = (users, part.items, part.ratings, of_pairs), {}
     for name, reading in READINGS.items():
-        _, recall, ndcg = rated_ranking(*columns, median=MEDIAN, k=k, reading=reading)
+        _, recall, ndcg = rated_rankings(*columns, median=MEDIAN, lengths=[k], reading=reading)[k]
         found[name] = [float(recall.mean()), float(ndcg.mean())]
     # Mean of each user's row after 99 was taken off where the user has the item already, without the padding.
     sums = scores[:, 1:].sum(1, dtype=np.float64)

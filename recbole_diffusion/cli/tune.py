@@ -43,10 +43,8 @@ def tune(argv: Sequence[str]) -> int:
             "--continue_from is for single runs; a sweep trains each of its trials from the beginning"
         )
     files = config_files_of(options)
-    if resume is None and settings.get("max_concurrent") != 0:
-        check_installed(
-            SweepOptions()
-        )  # before torch and RecBole are loaded; a sweep that goes on says itself
+    if resume is None and settings.get("max_concurrent") != 0:  # a sweep that goes on has its own settings
+        check_installed(SweepOptions())  # before torch and RecBole are loaded
     with told_if_slow(LOADING):
         from recbole_diffusion.tuning.driver import sweep
 

@@ -18,7 +18,8 @@ class GaussianDiffusion(nn.Module):
     its device and stay out of ``state_dict``. In every method ``x0``, ``xt``, ``eps`` and ``noise`` are
     [batch, ...] of one shape and any rank, and ``t`` is a long tensor [batch] with values 0..steps-1, one
     step a row, 0 the least noisy. A method raises ValueError where shapes do not fit and IndexError where a
-    step is outside the tables.
+    step is outside the tables. ``x0_from_eps`` and ``eps_from_x0`` are for models from outside: those of this
+    package compute with :meth:`noise_step_factors`, and tests hold that against them.
 
     Attributes:
         steps: number of steps.

@@ -21,13 +21,6 @@ def for_lists(vectors: Any, users: Tensor) -> tuple[Tensor, Tensor | None]:
     return near, doubt if bool(doubt.any()) else None
 
 
-def best_by_vectors(
-    search: VectorSearch, vectors: Any, users: Tensor, k: int, cells: Cells
-) -> tuple[Tensor, Tensor]:
-    """Return the ``k`` largest scores of users, long [batch], and their items; see :func:`best_in_order`."""
-    return best_in_order(search, vectors, users, *for_lists(vectors, users), k, cells)
-
-
 def best_in_order(
     search: VectorSearch,
     vectors: Any,

@@ -81,20 +81,6 @@ def _places(owner: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return before, equal
 
 
-def rated_ranking(
-    users: np.ndarray,
-    items: np.ndarray,
-    ratings: np.ndarray,
-    scores: np.ndarray,
-    *,
-    median: float,
-    k: int = 5,
-    reading: ListReading = READINGS["top"],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return :func:`rated_rankings` at one length."""
-    return rated_rankings(users, items, ratings, scores, median=median, lengths=(k,), reading=reading)[k]
-
-
 def rated_rankings(
     users: np.ndarray,
     items: np.ndarray,

@@ -18,7 +18,6 @@ by how the model reconstructs them. The entropy is that of the other items.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -28,21 +27,6 @@ from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 READINGS = ("equations", "released", "stored")
 RANKED = -10e8  # what the released code puts in place of a training item's score
 CLIP = 1e-6  # of the released script's entropy
-
-
-@dataclass(frozen=True)
-class Thermodynamics:
-    """Sums over users; divide by ``users`` to compare data sets.
-
-    Attributes:
-        energy: U of Eq. 7, at most users x items; in the other readings the interactions have their number.
-        entropy: S of Eq. 8, in nats; in bits in the other readings.
-        users: number of users with a training interaction; the others are left out.
-    """
-
-    energy: float
-    entropy: float
-    users: int
 
 
 def row_probabilities(scores: Tensor, how: str) -> Tensor:
@@ -190,33 +174,6 @@ def by_reading(
     }
 
 
-def by_user(
-    score: Callable[[Tensor], Tensor],
-    positives: InteractionCSR,
-    users: Tensor,
-    *,
-    how: str = "l1",
-    reading: str = "equations",
-    block: int = 256,
-) -> tuple[Tensor, Tensor]:
-    """Return energy and entropy by user in one reading, float64 [users] each; see :func:`by_reading`."""
-    return by_reading(score, positives, users, (reading,), how=how, block=block)[reading]
-
-
-def thermodynamics(
-    score: Callable[[Tensor], Tensor],
-    positives: InteractionCSR,
-    *,
-    how: str = "l1",
-    reading: str = "equations",
-    block: int = 256,
-) -> Thermodynamics:
-    """Return energy and entropy of a model over all users with training interactions; see :func:`by_user`."""
-    users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
-    energy, entropy = by_user(score, positives, users, how=how, reading=reading, block=block)
-    return Thermodynamics(float(energy.sum()), float(entropy.sum()), len(users))
-
-
 def original_by_user(
     positives: InteractionCSR, users: Tensor, reading: str = "equations"
 ) -> tuple[Tensor, Tensor]:
@@ -229,11 +186,3 @@ def original_by_user(
     if reading == "equations":
         return torch.full_like(counts, positives.n_items - 1), counts.log()
     return counts, counts.log2()
-
-
-@torch.no_grad()
-def original_thermodynamics(positives: InteractionCSR, reading: str = "equations") -> Thermodynamics:
-    """Return energy and entropy of the interactions themselves, over users who have one."""
-    users = torch.nonzero(positives.offsets.diff() > 0).squeeze(1)
-    energy, entropy = original_by_user(positives, users, reading)
-    return Thermodynamics(float(energy.sum()), float(entropy.sum()), len(users))

@@ -204,16 +204,13 @@ class SweepRecord:
         return max(scored, key=lambda one: one[:2])[2] if scored else None
 
     def final_metrics(self) -> dict[str, dict[str, dict[str, float]]]:
-        """Return mean, sample standard deviation and number of the final runs' metrics, by part and name.
-
-        Those that all of these runs have: some may be of an earlier version.
-        """
+        """Return mean, sample standard deviation and number of the final runs' metrics, by part and name."""
         done = [trial.metrics for trial in self.final if trial.state == FINISHED]
         table: dict[str, dict[str, dict[str, float]]] = {}
         for part, values in (done[0] if done else {}).items():
             for name in values:
                 if not all(name in metrics.get(part, {}) for metrics in done):
-                    continue
+                    continue  # some of these runs may be of an earlier version
                 numbers = [metrics[part][name] for metrics in done]
                 deviation = statistics.stdev(numbers) if len(numbers) > 1 else 0.0
                 table.setdefault(part, {})[name] = {

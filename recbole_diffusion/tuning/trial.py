@@ -188,7 +188,7 @@ def _can_go_on(folder: RunFolder, trial: Mapping[str, Any], job: Mapping[str, An
 
 
 def _settled_by_data(trial: Mapping[str, Any], job: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the options of which a run's configuration has other values than were given: those of ``auto``."""
+    """Return the options of which a run's configuration has other values than were given, by ``auto``."""
     from recbole_diffusion.config import OF_BATCHES  # slow: torch and RecBole
 
     options = {**job["options"], **trial["options"]}

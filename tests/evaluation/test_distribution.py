@@ -5,17 +5,16 @@ import math
 import numpy as np
 import pytest
 import torch
+from support.thermodynamics import original_thermodynamics, thermodynamics
 
 from recbole_diffusion.evaluation import distribution
 from recbole_diffusion.evaluation.thermodynamics import (
     by_reading,
-    original_thermodynamics,
     released_energy,
     released_entropy,
     row_energy,
     row_entropy,
     row_probabilities,
-    thermodynamics,
 )
 from recbole_diffusion.sampler.interaction_csr import InteractionCSR
 

@@ -6,12 +6,17 @@ import torch
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.evaluation import ranking
-from recbole_diffusion.evaluation.near_vectors import best_by_vectors
+from recbole_diffusion.evaluation.near_vectors import best_in_order, for_lists
 from recbole_diffusion.evaluation.ranking import best_items, rank_batch, tie_keys
 from recbole_diffusion.evaluation.search import VectorSearch
 from recbole_diffusion.model.base import InnerProducts
 
 MASKED = -torch.inf
+
+
+def best_by_vectors(search, vectors, users, k, cells):
+    """Return the ``k`` largest scores of users and their items, as evaluation finds them by vectors."""
+    return best_in_order(search, vectors, users, *for_lists(vectors, users), k, cells)
 
 
 def tied_scores(rows=40, n_items=90, levels=6, seed=0):

@@ -15,13 +15,18 @@ from recbole_diffusion.evaluation.rated import (
     READINGS,
     ListReading,
     errors_by_user,
-    rated_ranking,
+    rated_rankings,
     rating_errors,
 )
 from recbole_diffusion.evaluation.rated_scores import RatedScores
 from recbole_diffusion.options.rating import RatingOptions
 from recbole_diffusion.quick_start import run
 from recbole_diffusion.testing import make_checkerboard
+
+
+def rated_ranking(users, items, ratings, scores, *, median, reading, k=5):
+    """Return users, Recall@k and NDCG@k of one length of lists."""
+    return rated_rankings(users, items, ratings, scores, median=median, lengths=(k,), reading=reading)[k]
 
 
 def rank(ratings, scores, k=2, users=None, median=3.0, **reading):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from support.small import MODALITIES, OPTIONS, with_features
+from support.thermodynamics import original_thermodynamics, thermodynamics
 
 from recbole_diffusion import load_run, run
 from recbole_diffusion.data.cross_domain import ratings_of
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.evaluation.thermodynamics import original_thermodynamics, thermodynamics
 from recbole_diffusion.model.rows.tvdiff_options import TVDiffOptions
 from recbole_diffusion.registry import BASELINES, MODELS
 from recbole_diffusion.report.figure import colour_of

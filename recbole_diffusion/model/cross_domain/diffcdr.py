@@ -14,7 +14,7 @@ target vector and offset, alpha(t)^2 + sigma(t)^2 = 1, F the denoiser's layers::
         eps(x, t) = eps_0 + s (eps_c - eps_0)               Eq. 3       Denoiser.guided
         u^  = Solver(eps, x_1), the end at time 0           Eq. 4       DiffCDR.diffused, transferred
         L_ALM  = |ALM(u^) - u^t|_n                          Eq. 6       DiffCDR.align_loss
-        L_task = mean |r_j - o_j - ALM(u^) . v_j|^2         Eq. 2       MappingRecommender.rating_loss
+        L_task = mean |r_j - o_j - ALM(u^) . v_j|^2         Eq. 2       MappingRecommender.task_loss_at
         --- an update of ALM by L_ALM + lambda L_task       Eq. 7       DiffCDR.align_loss
     a cold user's rating of item j: o_j + ALM(u^) . v_j                 DiffCDR.transfer, ColdStartRecommender
 

@@ -12,8 +12,9 @@ through the stage cache), and the mapping. A subclass of :class:`MappingRecommen
   that a resumed run has it.
 
 It inherits ``source_vectors(users)`` and ``target_vectors(users)`` of shared users by target id, and
-``rating_loss(users, vectors)``, the task loss (DiffCDR, Eq. 2) on all training ratings of the users. With
-``CalibratedOptions`` and ``task_absolute``, one more update calibrates the mapped vectors on ratings.
+``task_loss_of(users, vectors, item_offset)``, the task loss (DiffCDR, Eq. 2) on all training ratings of the
+users. With ``CalibratedOptions`` and ``task_absolute``, one more update calibrates the mapped vectors on
+ratings.
 
 Longer than most files: stages, task loss and vectors of both domains are one object's.
 """
@@ -174,20 +175,6 @@ class MappingRecommender(SourceFoldIn, ColdStartRecommender):
         """Return the places of users' training ratings in ``rated`` and the row of each's user, [total]."""
         places, _, rows = self.rated.places(users)
         return places, rows
-
-    def rating_loss(
-        self, users: Tensor, vectors: Tensor, absolute: float = 0.0, item_offset: Tensor | None = None
-    ) -> Tensor:
-        """Return the mean error of the users' training ratings if ``vectors`` were theirs, a scalar.
-
-        Args:
-            users: distinct target ids, long [batch].
-            vectors: [batch, width].
-            absolute: ratio of absolute errors in the loss, the rest are squared ones; 0 is Eq. 2.
-            item_offset: added to the offsets of items, [n_items]; learned with the vectors.
-        """
-        places, rows = self.places_of(users)
-        return self._error_at(places, vectors[rows], absolute, item_offset)
 
     def _error_at(
         self, places: Tensor, vectors: Tensor, absolute: float, item_offset: Tensor | None = None

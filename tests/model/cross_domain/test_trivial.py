@@ -88,7 +88,7 @@ def test_the_profile_adds_its_slopes_and_their_penalty(two_domains):
     plain = loss - 5.0 * slopes.square().sum() / torch.isin(model.ratings.users, model.shared).sum()
     model.eval()  # profiles are computed again, by what begin_transfer has learned
     assert torch.allclose(model.transfer(users)[:, -1], with_it)
-    assert torch.allclose(plain, model.rating_loss(users, model.transfer(users), model.options.task_absolute))
+    assert torch.allclose(plain, model.task_loss_of(users, model.transfer(users), None))
     torch.nn.init.zeros_(model.slopes)
     assert torch.allclose(with_it - model.transfer(users)[:, -1], model.profiles_of(users) @ slopes)
     assert model.profiles_of(users).std(0).gt(0).any()
