@@ -120,9 +120,8 @@ class MultimodalDataset(InteractionDataset):
                 f"there is no folder {folder} to look for a file of neighbours; share data_path with every "
                 "machine, or set knn_source to features"
             )
-        for path in sorted(
-            folder.glob(f"{self.dataset_name}.{name}_knn*.npz"), key=lambda path: (len(path.name), path.name)
-        ):
+        beginning = glob.escape(f"{self.dataset_name}.{name}_knn")
+        for path in sorted(folder.glob(f"{beginning}*.npz"), key=lambda path: (len(path.name), path.name)):
             table = neighbour_arrays(path)[0]
             if table is not None and table.ndim == 2 and table.shape[1] >= k:
                 return path
@@ -173,7 +172,8 @@ def find_features(folder: Path, dataset: str, name: str) -> Path:
                 agreeing(len(whole) - 1, "are"),
             )
         return whole[0]
-    derived = sorted(path for ending in ENDINGS for path in folder.glob(f"{dataset}.{name}_*{ending}"))
+    beginning = glob.escape(f"{dataset}.{name}_")
+    derived = sorted(path for ending in ENDINGS for path in folder.glob(f"{beginning}*{ending}"))
     if len(derived) == 1:
         logging.getLogger().warning(
             "modality %s is taken from %s, a substitute for the original features", name, derived[0]

@@ -1,10 +1,11 @@
 """The files of a data set before it is read: are they there, and is validation the test?"""
 
+import glob
 from pathlib import Path
 from typing import Any
 
 from recbole_diffusion.data import labelled
-from recbole_diffusion.data.table_file import file_or_table
+from recbole_diffusion.data.table_file import file_or_table, is_table
 from recbole_diffusion.errors import UsageError, command_line, did_you_mean
 from recbole_diffusion.storage.properties import dataset_values
 
@@ -112,7 +113,8 @@ def _refuse_pair(name: str) -> None:
 
 def _parts_there(folder: Path, name: str) -> list[str]:
     """Return the names of the parts that a folder has files of, train and valid first."""
-    files = [path.name.removesuffix(".parquet") for path in folder.glob(f"{name}.*.inter*")]
+    found = [path for path in folder.glob(f"{glob.escape(name)}.*.inter*") if path.is_file()]
+    files = [path.name.removesuffix(path.suffix) if is_table(path) else path.name for path in found]
     parts = {
         one.removeprefix(f"{name}.").removesuffix(".inter")
         for one in files

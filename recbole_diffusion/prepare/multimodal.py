@@ -130,9 +130,7 @@ def sentence_features(texts: list[str], model: str = "all-MiniLM-L6-v2") -> np.n
 
         return np.asarray(SentenceTransformer(model).encode(texts, show_progress_bar=False), np.float32)
     except (ImportError, OSError, RuntimeError) as error:
-        logging.getLogger(__name__).warning(
-            "no sentence vectors (%s): TF-IDF and SVD are used instead", str(error)[:200]
-        )
+        logging.getLogger(__name__).warning("no sentence vectors: %s", " ".join(str(error).split())[:200])
         return None
 
 
@@ -164,6 +162,8 @@ def write_features(
             "--text=sentence needs the package sentence-transformers and its model; install it with "
             "pip install 'recbole-diffusion[text]', or take --text=tfidf"
         )
+    if values is None and text == "auto":
+        logging.getLogger(__name__).warning("TF-IDF and SVD are used instead of sentence vectors")
     kind = "text_feat" if values is not None else "text_tfidf"  # the name of the file says what it holds
     np.save(folder / f"{name}.{kind}.npy", values if values is not None else text_features(texts, TEXT_WIDTH))
     without = amazon.write_images(files["images"], items, folder / f"{name}.image_feat.npy")

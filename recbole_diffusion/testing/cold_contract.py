@@ -49,7 +49,7 @@ class ColdUserContract(ModelContract):
 
     def judged(self) -> dict[str, Any]:
         """Return when a model that learns is evaluated: four times, of which the best one counts."""
-        return {"eval_step": max(self.epochs // 4, 1), "stopping_step": self.epochs}
+        return self.judged_every(max(self.epochs // 4, 1))
 
     def test_learns_the_checkerboard(self, checkerboard, learned):
         """Cold users get what they like."""

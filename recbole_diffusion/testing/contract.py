@@ -80,8 +80,12 @@ class ModelContract:
         return built, trainer, trainer.evaluate(built.test)
 
     def judged(self) -> dict[str, Any]:
-        """Return when a model that learns the checkerboard is evaluated: after the last epoch alone."""
-        return {"eval_step": self.epochs, "stopping_step": self.epochs}
+        """Return when a model that learns the checkerboard is evaluated, and saved: after its last epoch."""
+        return self.judged_every(self.epochs)
+
+    def judged_every(self, step: int) -> dict[str, Any]:
+        """Return the options of an evaluation every few epochs, and of no checkpoint before the last one."""
+        return {"eval_step": step, "stopping_step": self.epochs, "checkpoint_interval": self.epochs}
 
     @pytest.fixture
     def learned(self, checkerboard: DataSet, tmp_path: Path) -> tuple[Built, Any, dict]:

@@ -101,6 +101,15 @@ def test_parts_that_are_there_are_named_where_another_file_is_asked_for(write_pa
             loaded(data, benchmark_filename=parts)
 
 
+def test_parts_in_tables_are_named_too_in_a_data_set_with_brackets(write_parts):
+    data = write_parts("toys[1]", train=TRAIN, valid=VALID)
+    for file, ending in zip(sorted(data.folder.iterdir()), (".csv", ".parquet"), strict=True):
+        file.rename(file.with_name(file.name + ending))
+    config = Config("BPR", data.name, overrides={**data.overrides, **SMALL, "benchmark_filename": None})
+    with pytest.raises(UsageError, match=r"missing in .*toys\[1\], which has the parts train, valid; name"):
+        require_files(config)
+
+
 def test_a_missing_folder_names_the_nearest(write_parts):
     data = write_parts("books", train=TRAIN, test=TEST)
     config = Config("BPR", "boks", overrides={**data.overrides, **SMALL})

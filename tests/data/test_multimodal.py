@@ -15,7 +15,7 @@ from support.small import MODALITIES, OPTIONS, with_features
 from recbole_diffusion.config import Config
 from recbole_diffusion.data import knn
 from recbole_diffusion.data.features import Modality, check_values
-from recbole_diffusion.data.multimodal import MultimodalDataset
+from recbole_diffusion.data.multimodal import MultimodalDataset, find_features
 from recbole_diffusion.data.neighbour_file import neighbours_of_file
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.testing.features import features
@@ -50,6 +50,12 @@ def test_tokens_may_begin_with_a_mark_of_their_encoding(data):
     (path,) = data.folder.glob(f"*{MODALITIES[0]}*.tokens")
     path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
     assert len(load(data).modalities) == len(MODALITIES)
+
+
+def test_brackets_in_the_name_of_a_data_set_are_letters_of_it(tmp_path):
+    substitute = tmp_path / "toys[1].image_small.npy"
+    np.save(substitute, np.ones((2, 3), np.float32))
+    assert find_features(tmp_path, "toys[1]", "image") == substitute
 
 
 def test_a_second_file_of_a_modality_is_told(data, caplog):

@@ -1,11 +1,13 @@
 """The papers' figures: each shows what the run has recorded or its model gives, or says what is missing."""
 
+import functools
 import importlib
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from sklearn import manifold
 from support.small import MODALITIES, OPTIONS, with_features
 from support.thermodynamics import original_thermodynamics, thermodynamics
 
@@ -250,7 +252,9 @@ def test_energy_and_entropy_are_those_of_the_model(checkerboard, tmp_path, monke
     assert of_model.y[0] == pytest.approx((found.entropy - original.entropy) / found.users, rel=1e-6)
 
 
-def test_embeddings_and_negatives_of_ccdrec(checkerboard, tmp_path):
+def test_embeddings_and_negatives_of_ccdrec(checkerboard, tmp_path, monkeypatch):
+    # The fewest iterations that it takes: where the points end is not asked for.
+    monkeypatch.setattr(manifold, "TSNE", functools.partial(manifold.TSNE, max_iter=250))
     data = with_features(checkerboard)
     options = {**data.overrides, **OPTIONS, "steps": 8, "epochs": 1, "topk": [5], "valid_metric": "Recall@5"}
     options |= {"curriculum_interval": 2, "curriculum_end": 8, "candidate_ratio": 0.5}

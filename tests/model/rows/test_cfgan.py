@@ -29,7 +29,7 @@ class TestCFGAN(ModelContract):
     epochs = 60
 
     def judged(self):
-        return {"eval_step": 20, "stopping_step": self.epochs}
+        return self.judged_every(20)
 
     def test_learns_the_checkerboard(self, learned):
         """The losses of two players need not fall: what is asked for is that the liked items are found."""

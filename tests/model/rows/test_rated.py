@@ -44,7 +44,7 @@ class TestPRGAN(ModelContract):
     epochs = 20
 
     def judged(self):
-        return {"eval_step": 10, "stopping_step": self.epochs}
+        return self.judged_every(10)
 
     def test_learns_the_checkerboard(self, learned):
         """The losses of two players need not fall: what is asked for is that the liked items are found."""
