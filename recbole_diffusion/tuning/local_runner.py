@@ -18,11 +18,22 @@ from recbole_diffusion.tuning.trial import run_trial, use_threads
 
 @contextlib.contextmanager
 def trials_here() -> Iterator[None]:
-    """Within it SIGTERM ends trials of this process, which share EASE's scores from one to the next."""
+    """Within it SIGTERM ends trials of this process, which share EASE's scores from one to the next.
+
+    At its end the process computes with as many threads as before.
+    """
+    import torch
+
     from recbole_diffusion.model.ease_scores import one_kept  # slow: torch
 
-    with ended_by_sigterm(), one_kept():
-        yield
+    threads, told = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    try:
+        with ended_by_sigterm(), one_kept():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        os.environ.pop("OMP_NUM_THREADS", None)
+        os.environ |= {} if told is None else {"OMP_NUM_THREADS": told}
 
 
 class _BudgetSpentError(Exception):

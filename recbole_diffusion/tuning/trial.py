@@ -119,7 +119,7 @@ def run_trial(
 
         request = {"model": job["model"], "on_epoch": after_validation, "test": trial["test"]}
         if resuming:
-            request |= {"resume": folder.path}
+            request |= {"resume": folder.path, "overrides": {"use_gpu": job["use_gpu"]}}
         else:
             request |= {"dataset": job["dataset"], "overrides": _overrides(folder, trial, job)}
         if share is None:

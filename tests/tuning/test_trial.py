@@ -187,6 +187,13 @@ def test_a_folder_that_can_go_on_is_not_damaged(trial, job):
     assert damage_of(folder, {"steps": 4, "seed": 11}) is None
 
 
+def test_a_trial_that_goes_on_has_the_device_of_the_sweep_of_now(trial, job):
+    """``trial_gpus`` may change with a resume."""
+    reports_of(trial, job, stop_after=1)
+    reports_of(trial, job | {"use_gpu": True})
+    assert yaml_io.load_yaml(folder_of(trial, job).config)["use_gpu"] is True
+
+
 @pytest.mark.parametrize("where", ["given", "searched"])
 def test_a_trial_with_automatic_batches_goes_on_although_its_configuration_has_numbers(trial, job, where):
     searched = {**trial["options"], "learning_rate": 0.002}

@@ -3,15 +3,17 @@
 import contextlib
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
 
 import pytest
+import torch
 
 from recbole_diffusion.cli.tune import tune
 from recbole_diffusion.errors import RunError, UsageError
-from recbole_diffusion.tuning import driver
+from recbole_diffusion.tuning import driver, local_runner
 from recbole_diffusion.tuning.driver import read_settings, sweep
 from recbole_diffusion.tuning.folder import SweepFolder
 from recbole_diffusion.tuning.plan import make_record
@@ -333,6 +335,15 @@ def test_a_resume_that_waited_for_another_process_reads_what_that_one_has_writte
 
     monkeypatch.setattr(SweepFolder, "locked", another_ends)
     assert "of the other process" in sweep(resume=folder)["notes"]
+
+
+def test_a_sweep_in_this_process_leaves_its_threads_as_they_were(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    threads = torch.get_num_threads()
+    with local_runner.trials_here():
+        local_runner.use_threads(threads + 1)
+        assert torch.get_num_threads() == threads + 1
+    assert (torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")) == (threads, None)
 
 
 def test_a_sweep_whose_trials_have_run_stays_whatever_is_refused_then(checkerboard, tmp_path, monkeypatch):
