@@ -30,6 +30,12 @@ READ = (
         "without",
     ),
 )
+# Options of the matrix factorisation of a domain, and of the stage after it.
+OF_FACTORISATION = (
+    *("embedding_size", "bias", "mf_std", "mf_reg_weight", "mf_bias_reg_weight", "mf_epochs"),
+    *("mf_learning_rate", "mf_batch_size", "mf_stopping_step", "mf_valid_ratio", "stage_cache"),
+)
+OF_TRANSFER = ("min_updates", "patience_in_updates")
 # Options of RecBole 1.0; 1.2.1 always does what they asked for.
 OF_RECBOLE_1_0 = ("drop_filter_field", "drop_preload_weight", "drop_unused_field")
 
@@ -183,6 +189,10 @@ class CalibratedOptions(CrossDomainOptions):
         low=0,
     )
     calibration_learning_rate: float = option("step size of the calibration", low=0, open_low=True)
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        return {"calibration_learning_rate": "task_absolute is null"} if self.task_absolute is None else {}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,8 +3,14 @@
 from dataclasses import dataclass
 
 from recbole_diffusion.errors import UsageError
-from recbole_diffusion.options.cross_domain import CalibratedOptions, CrossDomainOptions
+from recbole_diffusion.options.cross_domain import (
+    OF_FACTORISATION,
+    OF_TRANSFER,
+    CalibratedOptions,
+    CrossDomainOptions,
+)
 from recbole_diffusion.options.declare import option
+from recbole_diffusion.options.general import SolvedOptions
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,14 @@ class CMFOptions(CrossDomainOptions):
         "ratio of absolute errors in the loss; 0: squared errors alone", low=0, high=1
     )
 
+    def unread(self) -> dict[str, str]:
+        """Return what this model does not read, with the reason."""
+        steps = ("mf_epochs", "mf_learning_rate", "mf_batch_size", "mf_stopping_step", "mf_valid_ratio")
+        return dict.fromkeys(
+            (*steps, "stage_cache"),
+            "CMF trains both domains at once, by epochs, learning_rate, train_batch_size and stopping_step",
+        )
+
 
 @dataclass(frozen=True)
 class TGTOptions(CrossDomainOptions):
@@ -80,14 +94,23 @@ class TGTOptions(CrossDomainOptions):
         choices=("untrained", "mean"),
     )
 
+    def unread(self) -> dict[str, str]:
+        """Return what this model does not read, with the reason."""
+        general = ("learning_rate", "train_batch_size", "stopping_step")
+        return dict.fromkeys((*OF_TRANSFER, *general), "TGT has no stage after its factorisation")
+
 
 @dataclass(frozen=True)
-class GlobalMeanOptions(CrossDomainOptions):
-    """The options of every cross-domain model alone."""
+class GlobalMeanOptions(CrossDomainOptions, SolvedOptions):
+    """The options of every cross-domain model alone; no vector is trained."""
+
+    def unread(self) -> dict[str, str]:
+        """Return what these models do not read, with the reason."""
+        return dict.fromkeys((*OF_FACTORISATION, *OF_TRANSFER), "means are computed, nothing is factorised")
 
 
 @dataclass(frozen=True)
-class ItemMeanOptions(CrossDomainOptions):
+class ItemMeanOptions(GlobalMeanOptions):
     """Read once by the model's constructor, checked before data loads."""
 
     item_shrinkage: float = option(
@@ -118,6 +141,10 @@ class SourceRegressionOptions(CrossDomainOptions):
     profile_reg_weight: float = option(
         "L2 penalty of the profile's slopes; counts as so many ratings of slope 0", low=0
     )
+
+    def unread(self) -> dict[str, str]:
+        """Return what these values leave unread, with the reason."""
+        return {} if self.profile else {"profile_reg_weight": "profile is False"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
