@@ -14,6 +14,8 @@ from scipy import stats
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.evaluation.lists import UserMetrics
 
+ROUNDING = 1.5e-7  # of the larger of two values: how far that of both to float32, 6e-8 each, moves a difference
+
 
 def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[float, float]:
     """Return the mean of a - b, and the two-sided p of no difference.
@@ -39,7 +41,7 @@ def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[f
     if not differences.any():
         return 0.0, 1.0  # 0 / 0 in both tests
     if wilcoxon:
-        ranked = _on_grid(differences, max(np.abs(a).max(), np.abs(b).max()))
+        ranked = _without_rounding(differences, np.maximum(np.abs(a), np.abs(b)))
         p = stats.wilcoxon(ranked[ranked != 0]).pvalue if ranked.any() else 1.0
     elif np.ptp(differences) == 0:
         p = 0.0  # no spread: the limit of the t-test
@@ -48,15 +50,26 @@ def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[f
     return float(differences.mean()), float(p)
 
 
-def _on_grid(differences: np.ndarray, largest: float) -> np.ndarray:
-    """Return differences rounded to 16 binary digits below the largest value, [n].
+def _without_rounding(differences: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return differences, [n], where those that only rounding tells from another, or from 0, are equal.
 
     Values of users are means of float32: 1 - 2/3 and 1/3 - 0 differ by rounding, as do sums over seeds in
     another order, and signed ranks would take them for different sizes, or for a difference where there is
-    none.
+    none. How far rounding goes is a matter of a user's own values: one user with a large error leaves the
+    differences of the others as they are.
+
+    Args:
+        differences: of two values, [n].
+        values: the larger of their sizes, [n].
     """
-    unit = 2.0 ** (np.ceil(np.log2(largest)) - 16)
-    return np.round(differences / unit) * unit
+    sizes, far = np.abs(differences), ROUNDING * values
+    order = np.argsort(sizes, kind="stable")
+    found, last, reach = np.empty(len(sizes)), 0.0, 0.0  # the size of the rank before, and how far it goes
+    for place, size, own in zip(order.tolist(), sizes[order].tolist(), far[order].tolist(), strict=True):
+        if size > last + reach + own:
+            last, reach = size, own
+        found[place] = last
+    return np.copysign(found, differences)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

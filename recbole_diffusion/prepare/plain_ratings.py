@@ -71,7 +71,9 @@ def _read(path: Path) -> Iterator[tuple[str, str, str]]:
                 if tuple(fields) != COLUMNS:
                     raise rows.fault(f"the columns {', '.join(fields)[:80]}", ", ".join(COLUMNS))
                 continue
-            if len(fields) != len(COLUMNS) or "\ufffd" in fields[0] + fields[1]:
+            if any("\ufffd" in field for field in fields):
+                raise rows.fault(f"{line[:40]!r}", "UTF-8 text")
+            if len(fields) != len(COLUMNS):
                 raise rows.fault(f"{line[:40]!r}", f"the fields {', '.join(COLUMNS)}, with tabs between them")
             user, item, rating = fields
             rows.rating(rating, "rating", *STARS)

@@ -57,12 +57,17 @@ class RatedCategory:
         rows = every[every[:, 2] == self.category]
         if not len(rows):
             known = ", ".join(f"{number:.0f}" for number in np.unique(every[:, 2])[:40])
-            raise UsageError(f"{path} has no row of category {self.category}; it has {known}")
+            raise UsageError(f"{path} has no row of category {self.category}; it has {known or 'no row'}")
         latest = _latest(rows)
         users, items = (np.unique(latest[:, column], return_inverse=True)[1] for column in (0, 1))
         kept = latest[k_core(users, items, self.core)]
+        if not len(kept):
+            raise UsageError(
+                f"no user and item of category {self.category} has {self.core} rows or more in {path}; get the "
+                "published file"
+            )
         found: dict[Pair, str] = {
-            (f"{user:.0f}", f"{item:.0f}"): f"{rating:g}\t{time:g}"
+            (f"{user:.0f}", f"{item:.0f}"): f"{rating:g}\t{_exact(time)}"
             for user, item, _, rating, _, time in kept.tolist()
         }
         repeated = len(rows) - len(latest)
@@ -105,6 +110,11 @@ def read_matrix(path: Path) -> np.ndarray:
             f"whole numbers first and ratings from {low:g} to {high:g}; get the file again"
         )
     return rows
+
+
+def _exact(value: float) -> str:
+    """Return a number with all its digits, and a whole one without a point, as times may have ten."""
+    return f"{value:.0f}" if value % 1 == 0 else repr(value)
 
 
 def _latest(rows: np.ndarray) -> np.ndarray:

@@ -44,6 +44,20 @@ def test_signed_ranks_share_a_rank_where_differences_are_equal_but_for_rounding(
     assert paired_test(same, same + 1e-8, wilcoxon=True)[1] == 1.0
 
 
+def test_one_user_with_a_large_value_leaves_the_signed_ranks_of_the_others():
+    """Squared errors of two close models, and counts: what is rounding is a matter of a user's own values."""
+    draw = np.random.default_rng(0)
+    ours, others = draw.uniform(0, 1e-3, 400), draw.poisson(3, 400).astype(float)
+    for a, b, large in (
+        (ours, ours + draw.normal(1e-6, 4e-6, 400), 16.0),
+        (others, others + draw.integers(-1, 2, 400), 1e6),
+    ):
+        a[0], b[0] = large, large - 1
+        differences = a - b
+        expected = stats.wilcoxon(differences[differences != 0]).pvalue
+        assert paired_test(a, b, wilcoxon=True)[1] == pytest.approx(expected, rel=0.01)
+
+
 @pytest.mark.parametrize("wilcoxon", [False, True])
 def test_equal_methods_do_not_differ(wilcoxon):
     same = np.array([0.1, 0.7, 0.0])

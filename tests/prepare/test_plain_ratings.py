@@ -34,6 +34,12 @@ def test_rows_stay_as_they_are_under_typed_names(here, end, capsys):
     assert "rows     4 ratings; 1 repeat a pair" in said and "expected 1,134,791" in warned
 
 
+def test_text_that_is_not_utf_8_is_told_as_that(here):
+    (here / "given/Amazon-Books-Dense.inter").write_bytes(f"{HEADER}\n\xe9\tB\t3\n".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"row 1: found .*, expected UTF-8 text"):
+        prepare(["amazon_books", "--source=given"])
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [

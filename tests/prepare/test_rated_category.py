@@ -84,12 +84,20 @@ def test_a_file_under_its_other_name_is_taken(here):
         ([*ROWS, (1.5, 9, 3, 5, 0, 1)], "row 21 of 'rating': found [1.5, "),
         ([*ROWS, (1, 9, 3, np.nan, 0, 1)], "a cell of 'rating' that is no number"),
         ([(user, item, 7, *rest) for user, item, _, *rest in ROWS], "no row of category 3; it has 7"),
-        (ROWS[:2], "no row is left"),
+        (ROWS[:2], "no user and item of category 3 has 3 rows or more"),
+        (np.empty((0, 6)), "no row of category 3; it has no row"),
     ],
 )
 def test_other_matrices_are_refused(here, rows, words):
     put(here, rows)
     assert words in refusal(here)
+
+
+def test_times_keep_all_digits(here):
+    seconds = [(*row[:5], 1_301_234_567 + row[5]) for row in ROWS]
+    put(here, seconds)
+    prepare(["epinions_c3", "--source=given"])
+    assert {row[3] for row in made(here)} == {str(row[5]) for row in seconds}
 
 
 def test_files_that_are_no_such_file_are_refused(here):
