@@ -63,8 +63,8 @@ class RatedCategory:
         kept = latest[k_core(users, items, self.core)]
         if not len(kept):
             raise UsageError(
-                f"no user and item of category {self.category} has {self.core} rows or more in {path}; get the "
-                "published file"
+                f"no user and item of category {self.category} has {self.core} rows or more in {path}; get "
+                "the published file"
             )
         found: dict[Pair, str] = {
             (f"{user:.0f}", f"{item:.0f}"): f"{rating:g}\t{_exact(time)}"
