@@ -14,7 +14,7 @@ from scipy import stats
 from recbole_diffusion.errors import UsageError, did_you_mean
 from recbole_diffusion.evaluation.lists import UserMetrics
 
-ROUNDING = 1.5e-7  # of the larger of two values: what that of both to float32, 6e-8 each, does to a difference
+ROUNDING = 1.5e-7  # of the larger of two values: what theirs to float32, 6e-8 each, does to a difference
 
 
 def paired_test(a: np.ndarray, b: np.ndarray, wilcoxon: bool = False) -> tuple[float, float]:
