@@ -42,8 +42,10 @@ class CMF(SourceFoldIn, ColdStartRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         # [target ratings + source ratings], in the order of ``joint``.
-        self.weight_of = torch.ones(len(self.ratings) + len(self.source_trained))  # of each rating's error
-        self.weight_of[len(self.ratings) :] = self.options.source_weight
+        weight_of = torch.ones(len(self.ratings) + len(self.source_trained))  # of each rating's error
+        weight_of[len(self.ratings) :] = self.options.source_weight
+        # A buffer, which moves with the model and is in no checkpoint; an attribute that moves has changed.
+        self.register_buffer("weight_of", weight_of, persistent=False)
         means = [
             own.ratings.double().mean().item() if self.options.bias else 0.0
             for own in (self.ratings, self.source_trained)
@@ -95,7 +97,7 @@ class CMF(SourceFoldIn, ColdStartRecommender):
     def joint_loss(self, batch: Tensor) -> Tensor:
         """Return the weighted mean error of ratings of both domains with the penalty, a scalar."""
         # The joint list moves to the device once, with the first batch.
-        self.joint, self.weight_of = self.joint.to(batch.device), self.weight_of.to(batch.device)
+        self.joint = self.joint.to(batch.device)
         joint = (self.joint.users, self.joint.items, self.joint.ratings, self.weight_of)
         users, items, ratings, weights = (column[batch] for column in joint)  # [batch] each
         # Squared errors of both domains under one penalty, source ratings at ``source_weight``.

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_diffusion.model.base import FoldInHistories
+from recbole_diffusion.model.base import FoldInHistories, pairs_of_rows
 from recbole_diffusion.model.rows.adversarial import (
     AdversarialRecommender,
     RatingRows,
@@ -108,6 +108,4 @@ class CFGAN(AdversarialRecommender):
     @torch.no_grad()
     def predict(self, interaction: Any) -> Tensor:
         """Return the predicted ratings of user-item pairs, [batch]."""
-        # All items are generated, [batch, n_items]; a pair's own is picked out.
-        scores = self.full_sort_predict(interaction)
-        return scores[torch.arange(len(scores), device=scores.device), interaction[self.ITEM_ID]]
+        return pairs_of_rows(self, interaction)  # all items of a user are generated

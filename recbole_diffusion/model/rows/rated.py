@@ -20,7 +20,7 @@ from recbole_diffusion.diffusion import (
     sinusoidal_embedding,
     uniform_steps,
 )
-from recbole_diffusion.model.base import FoldInHistories, Recommender
+from recbole_diffusion.model.base import FoldInHistories, Recommender, pairs_of_rows
 from recbole_diffusion.model.rows.adversarial import RatingRows
 from recbole_diffusion.model.rows.options import RatedDiffRecOptions, RatedNeuMFOptions
 
@@ -199,8 +199,7 @@ class RatedDiffRec(_OfRatings):
 
     def predict(self, interaction: Any) -> Tensor:
         """Return the predicted ratings of user-item pairs, [batch]."""
-        items = interaction[self.ITEM_ID][:, None]
-        return self.full_sort_predict(interaction).gather(1, items).squeeze(1)
+        return pairs_of_rows(self, interaction)
 
     def fold_in_scores(self, histories: FoldInHistories, seed: int) -> Tensor:  # noqa: ARG002 there is no noise
         """Return predicted ratings of all items for users by their ratings, [batch, n_items]."""

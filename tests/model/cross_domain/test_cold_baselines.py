@@ -7,6 +7,7 @@ from support.small import options_of
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.model.cross_domain.sscdr import into_ball
 from recbole_diffusion.testing import FAST, ColdUserContract
+from recbole_diffusion.trainer.plain_attributes import PlainState
 
 
 class TestEMCDR(ColdUserContract):
@@ -278,6 +279,13 @@ class TestCMF(ColdUserContract):
         assert alone == list(range(model.n_users, model.n_users + 10))
         assert ids[0] == 0
         assert len(model.factors.users) == model.n_users + 10
+
+    def test_ratings_on_another_device_are_no_state_of_a_checkpoint(self, checkerboard):
+        model = self.build(checkerboard).model
+        state = PlainState(model)
+        assert model.to("meta").joint_loss(torch.arange(4, device="meta")).device.type == "meta"
+        assert model.joint.users.device.type == "meta"
+        assert not state.values()
 
     @pytest.mark.parametrize("bias", [True, False])
     def test_the_loss_weighs_source_ratings_in_float64(self, checkerboard, bias):

@@ -312,6 +312,21 @@ def test_rated_neumf_is_the_paper_s_network_on_each_pair(tmp_path, monkeypatch):
     torch.testing.assert_close(model.calculate_loss(batch), error.square().mean())
 
 
+@pytest.mark.parametrize("name", ["CFGAN", "RatedDiffRec", "ICDAE"])
+def test_scores_of_a_user_s_pairs_ask_for_the_user_s_row_once(checkerboard, monkeypatch, name):
+    """As in an evaluation of sampled items, of which each user has many."""
+    model = Built(name, checkerboard.name, checkerboard.overrides).model.eval()
+    rows = model.full_sort_predict
+    users, items = torch.tensor([3, 3, 9, 3]), torch.tensor([1, 2, 2, 7])
+    expected, asked = rows({model.USER_ID: users}).view(4, -1)[range(4), items], []
+    monkeypatch.setattr(
+        model, "full_sort_predict", lambda batch: asked.extend(batch[model.USER_ID].tolist()) or rows(batch)
+    )
+    found = model.predict({model.USER_ID: users, model.ITEM_ID: items})
+    torch.testing.assert_close(found, expected)
+    assert asked in ([3, 9], [])  # or it has a way to a pair alone
+
+
 @pytest.mark.parametrize("reconstruct", ["rated", "all"])
 @pytest.mark.parametrize("reweight", [False, True])
 def test_rated_diffrec_s_loss_is_the_error_of_its_cells(tmp_path, monkeypatch, reconstruct, reweight):
