@@ -142,8 +142,8 @@ class Drawn(Computed):
         return torch.stack(rows).to(self.device)
 
     def predict(self: Any, interaction: Interaction) -> Tensor:
-        """Return the scores of user-item pairs, [batch]."""
-        return pairs_of_rows(self, interaction)
+        """Return the scores of user-item pairs, [batch], in the 32 bits in which RecBole collects them."""
+        return pairs_of_rows(self, interaction).float()
 
 
 class Counts(Computed):

@@ -47,6 +47,17 @@ def test_training_metrics_and_lists_do_not_depend_on_the_users_that_are_scored_t
     assert alone.item.tolist() == lists.item[lists.user == "u7"].tolist()
 
 
+@pytest.mark.parametrize(
+    ("model", "options"), [("Random", {}), ("DiffRec", {**NOISE, "sampling_noise": True})]
+)
+def test_sampled_items_are_scored_alike_in_each_evaluation(checkerboard, tmp_path, model, options):
+    own = {**checkerboard.overrides, **options, "epochs": 1, "topk": [5], "valid_metric": "Recall@5"}
+    own |= {"eval_args": {"mode": "uni10"}, "run_dir": str(tmp_path / "run")}
+    found = run(model, overrides=own)
+    assert 0 < found["test"]["recall@5"] < 1
+    assert load_run(tmp_path / "run").evaluate("test")["test"] == found["test"]
+
+
 def test_random_lists_differ_by_user_and_take_in_all_items(checkerboard):
     metrics = {"metrics": ["Recall", "ItemCoverage"], "topk": [5], "valid_metric": "Recall@5"}
     found = run("Random", overrides={**checkerboard.overrides, **metrics})
