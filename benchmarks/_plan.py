@@ -50,6 +50,7 @@ class Experiment:
         seeds: the seeds of its final runs.
         given: the options of all of its runs: the protocol's and the row's.
         trials: how many draws from the model's own search space are tried; None: the row's grid.
+        time_budget: when the search ends though there are draws left.
     """
 
     row: Row
@@ -58,6 +59,7 @@ class Experiment:
     seeds: list[int]
     given: dict[str, Any]
     trials: int | None = None
+    time_budget: str | float | None = None
 
     @property
     def group(self) -> str:
@@ -125,7 +127,7 @@ class Plan:
     protocol_datasets: dict[str, list[str]] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict)
     trials: int | None = None
-    time_budget: str | None = None
+    time_budget: str | float | None = None
     besides: dict[str, Any] = field(default_factory=dict)
     stage_cache: bool = False
     leave_out: list[str] = field(default_factory=list)
@@ -148,12 +150,16 @@ class Plan:
         """Read a plan.
 
         Raises:
-            UsageError: no such file, an unknown word in it, seeds with a gap, or two rows of one name in one
-                table.
+            UsageError: no such file, an unknown word in it, seeds with a gap, trials that are no number, or
+                two rows of one name in one table.
         """
         content = yaml_io.load_yaml(path)
         rows = [Row(**_known(Row, row, f"{path}, rows")) for row in content.pop("rows", [])]
         plan = cls(name=Path(path).stem, rows=rows, **_known(cls, content, str(path)))
+        if plan.trials is not None and (type(plan.trials) is not int or plan.trials < 1):
+            raise UsageError(f"{path}: trials is {plan.trials!r}; it takes a whole number from 1")
+        if plan.time_budget is not None and plan.trials is None:
+            raise UsageError(f"{path}: time_budget is of trials, of which there are none; give trials too")
         folders = [experiment.folder for experiment in plan.experiments()]
         twice = {folder for folder in folders if folders.count(folder) > 1}
         if twice:
@@ -178,7 +184,8 @@ class Plan:
                         continue
                     given = {**self.protocols[protocol], **row.options}
                     trials = None if row.grid or row.weights_of else self.trials
-                    one = Experiment(row, dataset, protocol, row.seeds or self.seeds, given, trials)
+                    search = (trials, self.time_budget if trials else None)
+                    one = Experiment(row, dataset, protocol, row.seeds or self.seeds, given, *search)
                     if group in (None, one.group):
                         yield one
 

@@ -306,7 +306,8 @@ def differs_from_plan(record: Mapping[str, Any], experiment: Experiment) -> str:
     space: Any = {name: {"choice": values} for name, values in experiment.row.grid.items()}
     made: Any = record["space"]
     if experiment.trials:  # of the model's own space, which the record has
-        space, made = {"num_samples": experiment.trials}, {"num_samples": record["settings"]["num_samples"]}
+        space = {"num_samples": experiment.trials, "time_budget": experiment.time_budget}
+        made = {name: record["settings"].get(name) for name in space}
     wanted = {name: value for name, value in experiment.given.items() if name != "use_gpu"}
     made_with = {name: record["options"].get(name) for name in wanted}
     if (made, made_with) == (space, wanted):

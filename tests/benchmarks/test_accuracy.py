@@ -221,9 +221,25 @@ def test_a_budget_is_spent_on_draws_from_the_models_own_space(made, tmp_path):
     assert all(is_kept(kept, one) for one in plan.experiments())
     more = Plan.read(write_plan(tmp_path, **changes | {"trials": 7}))
     assert [is_kept(kept, one) for one in more.experiments()] == [False, False, True]
-    with pytest.raises(UsageError, match=r"the search \{'num_samples': 6\}, which is not what the plan says"):
+    longer = Plan.read(write_plan(tmp_path, **changes | {"time_budget": "2h"}))
+    assert [is_kept(kept, one) for one in longer.experiments()] == [False, False, True]
+    found = r"the search \{'num_samples': 6, 'time_budget': '1h'\}, which is not what the plan says"
+    with pytest.raises(UsageError, match=found):
         runner = Runner(more, str(made["folder"] / "data"), tmp_path / "runs", "knn", settings)
         runner._swept(next(more.experiments()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"trials": 0}, "trials is 0; it takes a whole number from 1"),
+        ({"trials": "many"}, "trials is 'many'"),
+        ({"time_budget": "1h"}, "time_budget is of trials, of which there are none"),
+    ],
+)
+def test_trials_that_are_none_are_refused(tmp_path, changes, words):
+    with pytest.raises(UsageError, match=words):
+        Plan.read(write_plan(tmp_path, **changes))
 
 
 def test_weights_of_another_row_are_scored_seed_by_seed(made):
