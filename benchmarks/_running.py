@@ -164,7 +164,8 @@ class Runner:
             return sweep(resume=folder, settings={"final_seeds": len(experiment.seeds)})
         how: dict[str, Any] = {"search": "grid", "space": space} if space else {"search": "none"}
         if experiment.trials:
-            how = {"search": "random", "num_samples": experiment.trials, "time_budget": experiment.time_budget}
+            budget = {"num_samples": experiment.trials, "time_budget": experiment.time_budget}
+            how = {"search": "random", **budget}
         return sweep(
             row.model,
             experiment.dataset,
