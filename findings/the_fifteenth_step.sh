@@ -4,8 +4,8 @@
 # Guess: with a perfect model more steps come closer to the data, and 15 steps are about as good as 14.
 # Seen:  samples of data with a spread of 0.5 have one of 0.446 with 14 steps, 0.580 with 15 and 0.555 with 20, so 15 steps are worse than 12. With
 #        "dpmsolver++", the default, and "sigma_min" it is 0.452 and 0.653, and 0.565 with 30, no better than with 12 (0.435). From 15 steps on the last
-#        one, from step 999/n to step 0, is of the second order, and it is too long for that. `final_sigmas_type` is "zero" by default, where the last step is always of
-#        the first order; "dpmsolver" refuses that and asks for "sigma_min". With `euler_at_final=True` there is no such jump.
+#        one, from step 999/n to step 0, is of the second order, and it is too long for that. `final_sigmas_type` is "zero" by default, where the last step
+#        is always of the first order; "dpmsolver" refuses that and asks for "sigma_min". With `euler_at_final=True` there is no such jump.
 # So:    a number of steps that was chosen among 5, 10 and 20 is chosen by this switch. `euler_at_final=True` goes with "sigma_min".
 set -euo pipefail
 work=$(mktemp -d)
