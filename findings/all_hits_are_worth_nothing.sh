@@ -53,7 +53,8 @@ index = torch.arange(USERS)[:, None].expand(USERS, ITEMS)
 of_models = {}
 for name, scores in (("perfect", perfect), ("tenth place wrong", tenth_wrong), ("random", shuffled)):
     given = scores.reshape(-1), relevant.reshape(-1)
-    of_models[name] = [float(metric(*given, indexes=index.reshape(-1))) for metric in (RetrievalAUROC(top_k=10), RetrievalAUROC(), RetrievalPrecision(top_k=10))]
+    metrics = RetrievalAUROC(top_k=10), RetrievalAUROC(), RetrievalPrecision(top_k=10)
+    of_models[name] = [float(metric(*given, indexes=index.reshape(-1))) for metric in metrics]
     print(f"{name} model: AUC@10 {of_models[name][0]:.2f}, AUC {of_models[name][1]:.3f}, precision@10 {of_models[name][2]:.2f}")
 assert found["hits in places 1 to 10"][0] == 0 and found["hits in places 1 to 9"][0] == found["a hit in place 1"][0] == 1
 assert found["hits in places 2 to 10"][0] == 0 and found["hits in places 1 to 10"][1] > found["hits in places 1 to 9"][1] > found["a hit in place 1"][1]

@@ -11,7 +11,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 # Without its dependencies graphviz, matplotlib and plotly, which are for drawings.
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps catboost==1.2.10 numpy==2.4.6 scipy==1.17.1 pandas==2.3.3 python-dateutil==2.9.0.post0 pytz==2025.2 six==1.17.0 tzdata==2025.2
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps catboost==1.2.10 numpy==2.4.6 scipy==1.17.1 pandas==2.3.3
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps python-dateutil==2.9.0.post0 pytz==2025.2 six==1.17.0 tzdata==2025.2
 OMP_NUM_THREADS=1 "$work/venv/bin/python" -W ignore - <<'PYTHON_SCRIPT'
 from importlib.metadata import version
 
