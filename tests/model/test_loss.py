@@ -14,7 +14,7 @@ from recbole_diffusion.config import Config
 from recbole_diffusion.model import loss
 from recbole_diffusion.model.layers import bag_sums
 from recbole_diffusion.options.declare import option, unread, unread_text
-from recbole_diffusion.options.general import OF_STEPS
+from recbole_diffusion.options.general import OF_EPOCHS, OF_STEPS
 from recbole_diffusion.testing import Built, make_checkerboard
 from recbole_diffusion.tuning.space_check import check_combinations
 from recbole_diffusion.tuning.space_yaml import parse_space
@@ -238,9 +238,9 @@ def test_each_name_that_may_be_unread_is_an_option(name):
     cls = registry.options_class(name)
     options = Config(name, "ml-100k").options if name != "SourceRegression" else None
     if options is not None:
-        # Its own, or those of gradient steps, which every run has.
+        # Its own, or those of gradient steps and of epochs, which every run has.
         own = {field.name for field in dataclasses.fields(cls)}
-        assert set(unread(options)) <= own | set(OF_STEPS)
+        assert set(unread(options)) <= own | {*OF_STEPS, *OF_EPOCHS}
 
 
 def test_the_line_names_the_given_ones_by_reason_and_a_run_folder_is_not_told():
