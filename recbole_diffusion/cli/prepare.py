@@ -12,7 +12,7 @@ from pathlib import Path
 from recbole_diffusion.cli.command import Command, Given
 from recbole_diffusion.errors import UsageError, command_line, did_you_mean
 from recbole_diffusion.options.declare import argument
-from recbole_diffusion.prepare.recipe import RECORD, PreparedSet, Recipe
+from recbole_diffusion.prepare.recipe import RECORD, PreparedSet, Recipe, Request
 from recbole_diffusion.prepare.recipes import RECIPES
 from recbole_diffusion.prepare.sources import describe, find_files, kept_folder, refuse_files_of_another_set
 from recbole_diffusion.storage.versions import __version__
@@ -127,7 +127,7 @@ def _prepare(
         "versions": _versions(),
     }
     folder = output / recipe.name
-    _report(recipe, recipe.kind.make(recipe, paths, folder, record, given), folder, filters)
+    _report(recipe, recipe.kind.make(Request(recipe, paths, folder, record, given)), folder, filters)
 
 
 def _report(recipe: Recipe, made: PreparedSet, folder: Path, filters: dict[str, float]) -> None:

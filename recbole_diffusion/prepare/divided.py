@@ -1,16 +1,14 @@
 """A log whose training part is not published: one published part divided anew, beside a shifted test part."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.held_out import SEED
 from recbole_diffusion.prepare.pair_files import Pair, Part, by_number, counted_pairs, rows_of
-from recbole_diffusion.prepare.recipe import PreparedSet, Recipe
+from recbole_diffusion.prepare.recipe import PreparedSet, Request
 from recbole_diffusion.prepare.written_parts import check_parts, write_parts
 
 ENDS = {"train": 7, "valid": 8, "test_iid": 10}  # tenths of the rows up to the end of a part
@@ -32,30 +30,23 @@ class DividedLog:
     log: Part
     shifted: Part
     published: tuple[int, int]
-    parts: tuple[str, ...] = field(default=(*ENDS, "test_ood"), init=False)
-    options: tuple[str, ...] = field(default=(), init=False)
+    parts = (*ENDS, "test_ood")
+    options = ()
 
-    def make(
-        self,
-        recipe: Recipe,
-        paths: Mapping[str, Path],
-        folder: Path,
-        record: Mapping[str, Any],
-        options: Mapping[str, Any],  # noqa: ARG002 there are none
-    ) -> PreparedSet:
+    def make(self, asked: Request) -> PreparedSet:
         """Write the parts and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
             UsageError: a file is malformed, has no row or the other one's name, the two have rows in common,
                 or a part is empty.
         """
-        log, repeated = rows_of(self.log, paths, ())
-        shifted, again = rows_of(self.shifted, paths, ())
+        log, repeated = rows_of(self.log, asked.paths, ())
+        shifted, again = rows_of(self.shifted, asked.paths, ())
         if (len(shifted), len(log)) == self.published:
-            files = " and ".join(str(paths[part.files[0]]) for part in (self.log, self.shifted))
+            files = " and ".join(str(asked.paths[part.files[0]]) for part in (self.log, self.shifted))
             raise UsageError(f"{files} have each other's names: the rows of one are those of the other")
         rows = {**divided(log), "test_ood": by_number(shifted)}
-        check_parts(recipe, rows, largest=False)
+        check_parts(asked.recipe, rows, largest=False)
         train = rows["train"]
         users, items = ({pair[place] for pair in train} for place in (0, 1))
         known = {
@@ -66,7 +57,7 @@ class DividedLog:
         every = [pair for some in known.values() for pair in some]
         drawn = {"divided": {"seed": SEED, "tenths": ENDS}, "unknown": lost}
         counts, left_out = counted_pairs(every), repeated + again
-        made = write_parts(recipe, known, (), folder, {**record, **drawn}, counts, left_out)
+        made = write_parts(asked, known, (), counts, left_out, drawn)
         told = ", ".join(f"{part} {many:,}" for part, many in lost.items() if many)
         made.lines.append(f"divided  here, seed {SEED}; the training part is not published")
         if (len(log), len(shifted)) != self.published:

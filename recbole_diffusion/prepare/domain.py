@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare.amazon import REVIEW_KEYS, record_of
 from recbole_diffusion.prepare.amazon_ids import is_product_of_reviewer
 from recbole_diffusion.prepare.cores import k_core
-from recbole_diffusion.prepare.recipe import ADVICE, RECORD, Counts, PreparedSet, Recipe
+from recbole_diffusion.prepare.recipe import ADVICE, RECORD, Counts, PreparedSet, Request
 from recbole_diffusion.prepare.rows import SourceError, SourceRows
 from recbole_diffusion.storage.atomic import whole_set
 
@@ -46,22 +45,15 @@ class RatingDomain:
     parts = ()
     options = ()
 
-    def make(
-        self,
-        recipe: Recipe,
-        paths: Mapping[str, Path],
-        folder: Path,
-        record: Mapping[str, Any],
-        options: Mapping[str, Any],  # noqa: ARG002 there are none
-    ) -> PreparedSet:
+    def make(self, asked: Request) -> PreparedSet:
         """Write the ratings and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
             UsageError: the file is malformed or empty.
         """
-        reviews = paths[recipe.files[0].name]
-        with whole_set(folder, ADVICE) as draft:
-            counts, rows_read, repeated = write_ratings(reviews, draft / f"{recipe.name}.inter")
+        reviews = asked.paths[asked.recipe.files[0].name]
+        with whole_set(asked.folder, ADVICE) as draft:
+            counts, rows_read, repeated = write_ratings(reviews, draft / f"{asked.recipe.name}.inter")
             if not rows_read:
                 raise UsageError(f"{reviews} has no review; get the file again")
             if not counts.interactions:
@@ -69,13 +61,18 @@ class RatingDomain:
                     f"no rating of {reviews} ({counted(rows_read, 'row')}) is in a {CORE}-core; give the "
                     "file of all ratings of the category, not a part of it"
                 )
-            described = {**record, "found": asdict(counts), "rows_read": rows_read, "repeated": repeated}
+            described = {
+                **asked.record,
+                "found": asdict(counts),
+                "rows_read": rows_read,
+                "repeated": repeated,
+            }
             (draft / RECORD).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
         lines = [f"rows     {rows_read:,} reviews, {repeated:,} of them repeated"]
         outside = rows_read - repeated - counts.interactions
         lines += [f"core     {outside:,} ratings are of no {CORE}-core"] if outside else []
         made = PreparedSet(counts, lines, [])
-        self._compare_shared(recipe.name, folder, made)
+        self._compare_shared(asked.recipe.name, asked.folder, made)
         return made
 
     def _compare_shared(self, name: str, folder: Path, made: PreparedSet) -> None:

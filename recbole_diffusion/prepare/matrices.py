@@ -6,7 +6,7 @@ A pickle may call anything. Here it may make a sparse matrix and arrays of numbe
 import codecs
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.pair_files import Pair, counted_pairs
-from recbole_diffusion.prepare.recipe import PreparedSet, Recipe
+from recbole_diffusion.prepare.recipe import PreparedSet, Request
 from recbole_diffusion.prepare.written_parts import check_parts, write_parts
 
 KINDS = ("coo_matrix", "csr_matrix")
@@ -34,21 +34,14 @@ class MatrixSet:
 
     matrices: Mapping[str, str]
     modalities: tuple[str, ...]
-    options: tuple[str, ...] = field(default=(), init=False)
+    options = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts, see :class:`.recipe.Kind`."""
         return tuple(self.matrices)
 
-    def make(
-        self,
-        recipe: Recipe,
-        paths: Mapping[str, Path],
-        folder: Path,
-        record: Mapping[str, Any],
-        options: Mapping[str, Any],  # noqa: ARG002 there are none
-    ) -> PreparedSet:
+    def make(self, asked: Request) -> PreparedSet:
         """Write the parts, the features and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
@@ -58,16 +51,16 @@ class MatrixSet:
         rows: dict[str, dict[Pair, str]] = {}
         shapes: dict[str, tuple[int, int]] = {}
         for part, name in self.matrices.items():
-            rows[part], shapes[name] = pairs_of(paths[name])
+            rows[part], shapes[name] = pairs_of(asked.paths[name])
         first, *others = shapes.values()
         if any(shape != first for shape in others):
-            raise UsageError(f"the matrices of {recipe.name} differ in shape, {shapes}; get them again")
-        check_parts(recipe, rows)
-        features = {f"{one}_feat.npy": paths[f"{one}_feat.npy"] for one in self.modalities}
+            raise UsageError(f"the matrices of {asked.recipe.name} differ in shape, {shapes}; get them again")
+        check_parts(asked.recipe, rows)
+        features = {f"{one}_feat.npy": asked.paths[f"{one}_feat.npy"] for one in self.modalities}
         for path in features.values():
             _check_features(path, items=first[1])
         counts = counted_pairs([pair for part in rows.values() for pair in part])
-        return write_parts(recipe, rows, (), folder, record, counts, 0, features)
+        return write_parts(asked, rows, (), counts, 0, features=features)
 
 
 def pairs_of(path: Path) -> tuple[dict[Pair, str], tuple[int, int]]:

@@ -13,7 +13,7 @@ import numpy as np
 from recbole_diffusion.errors import UsageError, counted
 from recbole_diffusion.prepare import amazon
 from recbole_diffusion.prepare.interactions import Interactions
-from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Recipe
+from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Request
 from recbole_diffusion.storage.atomic import whole_set
 
 PARTS = ("train", "valid", "test")
@@ -31,30 +31,25 @@ class MultimodalSet:
     parts = PARTS
     options = ("seed", "text")
 
-    def make(
-        self,
-        recipe: Recipe,
-        paths: Mapping[str, Path],
-        folder: Path,
-        record: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> PreparedSet:
+    def make(self, asked: Request) -> PreparedSet:
         """Write parts, features and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
             UsageError: a file is malformed or empty, or sentence vectors are required but not available.
         """
-        name = recipe.name
-        reviews, meta, images = (paths[file.name] for file in recipe.files)
+        name = asked.recipe.name
+        reviews, meta, images = (asked.paths[file.name] for file in asked.recipe.files)
         found = amazon.read(reviews)
         if len(found) == 0:
             raise UsageError(f"{reviews} has no review; get the file again")
-        parts = dict(zip(PARTS, split(found.users, np.random.default_rng(options["seed"])), strict=True))
+        parts = dict(
+            zip(PARTS, split(found.users, np.random.default_rng(asked.options["seed"])), strict=True)
+        )
         sizes = {part: len(rows) for part, rows in parts.items()}
         counts, sparse = found.counts(), too_few(found)
         # Text of another kind, and neighbours: their rows belong to the items of an earlier set.
         obsolete = (f"{name}.text_*", f"{name}.*_knn*.npz")
-        with whole_set(folder, ADVICE, obsolete) as draft:
+        with whole_set(asked.folder, ADVICE, obsolete) as draft:
             for part, rows in parts.items():
                 pairs = zip(found.users[rows].tolist(), found.items[rows].tolist(), strict=True)
                 pairs_text = [
@@ -63,10 +58,10 @@ class MultimodalSet:
                 text = "user_id:token\titem_id:token\n" + "".join(pairs_text)
                 (draft / f"{name}.{part}.inter").write_text(text, encoding="utf-8")
             features = write_features(
-                draft, name, found.item_tokens, {"meta": meta, "images": images}, options["text"]
+                draft, name, found.item_tokens, {"meta": meta, "images": images}, asked.options["text"]
             )
             described = {
-                **record,
+                **asked.record,
                 "counts": asdict(counts),
                 "rows_read": found.read,
                 "sizes": sizes,

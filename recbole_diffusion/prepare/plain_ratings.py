@@ -1,14 +1,13 @@
 """A published table of ratings whose ids are no numbers and whose repeated rows stay."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.pair_files import STARS, counted_pairs
-from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Recipe
+from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Request
 from recbole_diffusion.prepare.rows import SourceRows
 from recbole_diffusion.storage.atomic import whole_set
 
@@ -25,32 +24,25 @@ class PlainRatings:
     """
 
     file: str
-    parts: tuple[str, ...] = field(default=(), init=False)
-    options: tuple[str, ...] = field(default=(), init=False)
+    parts = ()
+    options = ()
 
-    def make(
-        self,
-        recipe: Recipe,
-        paths: Mapping[str, Path],
-        folder: Path,
-        record: Mapping[str, Any],
-        options: Mapping[str, Any],  # noqa: ARG002 there are none
-    ) -> PreparedSet:
+    def make(self, asked: Request) -> PreparedSet:
         """Write the ratings and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
             UsageError: the file is malformed or empty.
         """
-        rows = list(_read(paths[self.file]))
+        rows = list(_read(asked.paths[self.file]))
         if not rows:
-            raise UsageError(f"{paths[self.file]} has no row; get the file again")
+            raise UsageError(f"{asked.paths[self.file]} has no row; get the file again")
         counts = counted_pairs([(user, item) for user, item, _ in rows])
         repeated = len(rows) - counts.interactions
-        with whole_set(folder, ADVICE) as draft:
-            with (draft / f"{recipe.name}.inter").open("w", encoding="utf-8", newline="\n") as file:
+        with whole_set(asked.folder, ADVICE) as draft:
+            with (draft / f"{asked.recipe.name}.inter").open("w", encoding="utf-8", newline="\n") as file:
                 file.write(TYPED)
                 file.writelines("\t".join(row) + "\n" for row in rows)
-            found = {**record, "found": asdict(counts), "rows": len(rows), "repeated": repeated}
+            found = {**asked.record, "found": asdict(counts), "rows": len(rows), "repeated": repeated}
             (draft / RECORD).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         line = f"rows     {len(rows):,} ratings; {repeated:,} repeat a pair, and stay, as in the tables"
         return PreparedSet(counts, [line], [])

@@ -1,15 +1,13 @@
 """Splits that authors publish as text files: as they are, with a validation part where they have none."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from recbole_diffusion.prepare.held_out import SEED, lowest_tenth, nearest_tenth
 from recbole_diffusion.prepare.pair_files import Part, by_number, codes_of, counted_pairs, rows_of
-from recbole_diffusion.prepare.recipe import PreparedSet, Recipe
+from recbole_diffusion.prepare.recipe import PreparedSet, Request
 from recbole_diffusion.prepare.written_parts import check_parts, refuse_strangers, write_parts
 
 TENTHS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -38,17 +36,10 @@ class PublishedSplit:
     value: str | None = None
     rest: bool = False
     unknown: bool = False
-    parts: tuple[str, ...] = field(default=("train_fit", "valid", "test", "train"), init=False)
-    options: tuple[str, ...] = field(default=(), init=False)
+    parts = ("train_fit", "valid", "test", "train")
+    options = ()
 
-    def make(
-        self,
-        recipe: Recipe,
-        paths: Mapping[str, Path],
-        folder: Path,
-        record: Mapping[str, Any],
-        options: Mapping[str, Any],  # noqa: ARG002 there are none
-    ) -> PreparedSet:
+    def make(self, asked: Request) -> PreparedSet:
         """Write the parts and ``prepare.json``; ``train`` is ``train_fit`` and ``valid`` together.
 
         See :meth:`.recipe.Kind.make`.
@@ -57,13 +48,13 @@ class PublishedSplit:
             UsageError: a file is malformed, has no row, the parts have rows in common, or one is empty.
         """
         columns = () if self.value is None else (self.value,)
-        train, repeated = rows_of(self.train, paths, columns)
-        test, again = rows_of(self.test, paths, columns)
+        train, repeated = rows_of(self.train, asked.paths, columns)
+        test, again = rows_of(self.test, asked.paths, columns)
         published = counted_pairs([*train, *test])
         if self.rest:
-            refuse_strangers(recipe, train, test)
+            refuse_strangers(asked.recipe, train, test)
             train = by_number({pair: value for pair, value in train.items() if pair not in test})
-        check_parts(recipe, {"train": train, "test": test})
+        check_parts(asked.recipe, {"train": train, "test": test})
         users, items = ({pair[place] for pair in train} for place in (0, 1))
         known = {pair: value for pair, value in test.items() if pair[0] in users and pair[1] in items}
         lost = 0 if self.unknown else len(test) - len(known)
@@ -76,10 +67,10 @@ class PublishedSplit:
             "train": train,
         }
         drawn = {"validation": {"seed": SEED, "tenth": self.tenth}, "unknown_in_test": lost}
-        made = write_parts(recipe, rows, columns, folder, {**record, **drawn}, published, repeated + again)
+        made = write_parts(asked, rows, columns, published, repeated + again, drawn)
         whose = (
             "that of the tables"
-            if recipe.is_known(paths, published)
+            if asked.recipe.is_known(asked.paths, published)
             else "as the tables' was, if of their files"
         )
         made.lines.append(f"valid    drawn here, seed {SEED}: {whose}")
@@ -97,32 +88,25 @@ class PublishedParts:
     """
 
     of: Mapping[str, Part]
-    options: tuple[str, ...] = field(default=(), init=False)
+    options = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts, see :class:`.recipe.Kind`."""
         return tuple(self.of)
 
-    def make(
-        self,
-        recipe: Recipe,
-        paths: Mapping[str, Path],
-        folder: Path,
-        record: Mapping[str, Any],
-        options: Mapping[str, Any],  # noqa: ARG002 there are none
-    ) -> PreparedSet:
+    def make(self, asked: Request) -> PreparedSet:
         """Write the parts and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
             UsageError: a file is malformed, has no row, or the parts have rows in common.
         """
-        read = {name: rows_of(part, paths, ()) for name, part in self.of.items()}
+        read = {name: rows_of(part, asked.paths, ()) for name, part in self.of.items()}
         rows = {name: pairs for name, (pairs, _) in read.items()}
-        check_parts(recipe, rows)
+        check_parts(asked.recipe, rows)
         published = counted_pairs([pair for part in rows.values() for pair in part])
         repeated = sum(left for _, left in read.values())
-        return write_parts(recipe, rows, (), folder, record, published, repeated)
+        return write_parts(asked, rows, (), published, repeated)
 
 
 @dataclass(frozen=True)
@@ -138,23 +122,14 @@ class PublishedRatings:
     file: str
     columns: tuple[str, ...] = ("rating:float",)
     member: str = ""
-    parts: tuple[str, ...] = field(default=(), init=False)
-    options: tuple[str, ...] = field(default=(), init=False)
+    parts = ()
+    options = ()
 
-    def make(
-        self,
-        recipe: Recipe,
-        paths: Mapping[str, Path],
-        folder: Path,
-        record: Mapping[str, Any],
-        options: Mapping[str, Any],  # noqa: ARG002 there are none
-    ) -> PreparedSet:
+    def make(self, asked: Request) -> PreparedSet:
         """Write the ratings and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
             UsageError: the file is malformed or empty.
         """
-        rows, repeated = rows_of(Part((self.file,), member=self.member), paths, self.columns)
-        return write_parts(
-            recipe, {"": rows}, self.columns, folder, record, counted_pairs(list(rows)), repeated
-        )
+        rows, repeated = rows_of(Part((self.file,), member=self.member), asked.paths, self.columns)
+        return write_parts(asked, {"": rows}, self.columns, counted_pairs(list(rows)), repeated)

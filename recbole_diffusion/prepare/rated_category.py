@@ -1,17 +1,15 @@
 """The ratings of one category out of a MATLAB file of a site with many, as a domain of its own."""
 
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.cores import k_core
 from recbole_diffusion.prepare.pair_files import STARS, Pair, counted_pairs
-from recbole_diffusion.prepare.recipe import Counts, PreparedSet, Recipe
+from recbole_diffusion.prepare.recipe import Counts, PreparedSet, Request
 from recbole_diffusion.prepare.written_parts import write_parts
 
 COLUMNS = ("user", "item", "category", "rating", "helpfulness", "time")  # of the published matrix
@@ -36,23 +34,16 @@ class RatedCategory:
     category: int
     tables: Counts
     core: int = 3
-    parts: tuple[str, ...] = field(default=(), init=False)
-    options: tuple[str, ...] = field(default=(), init=False)
+    parts = ()
+    options = ()
 
-    def make(
-        self,
-        recipe: Recipe,
-        paths: Mapping[str, Path],
-        folder: Path,
-        record: Mapping[str, Any],
-        options: Mapping[str, Any],  # noqa: ARG002 there are none
-    ) -> PreparedSet:
+    def make(self, asked: Request) -> PreparedSet:
         """Write the ratings, by user and time, and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
             UsageError: the file is none of MATLAB's, has another matrix, or no core of the category.
         """
-        path = paths[self.file]
+        path = asked.paths[self.file]
         every = read_matrix(path)
         rows = every[every[:, 2] == self.category]
         if not len(rows):
@@ -73,7 +64,7 @@ class RatedCategory:
         repeated = len(rows) - len(latest)
         core = {"category": self.category, "core": self.core, "rows_read": len(every)}
         counts = counted_pairs(list(found))
-        made = write_parts(recipe, {"": found}, WRITTEN, folder, {**record, **core}, counts, repeated)
+        made = write_parts(asked, {"": found}, WRITTEN, counts, repeated, core)
         made.lines.append(f"category {self.category}: {len(rows):,} of {len(every):,} ratings of the site")
         made.lines.append(f"core     {len(latest) - len(kept):,} ratings are of no {self.core}-core")
         if counts != self.tables:

@@ -60,6 +60,25 @@ class PreparedSet:
     warnings: list[str]
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a set is made from, and where.
+
+    Attributes:
+        recipe: the set.
+        paths: path of each source file by name.
+        folder: the folder of the set.
+        record: content of ``prepare.json`` besides what the kind of set adds.
+        options: values of the options of the kind and of the recipe's filters.
+    """
+
+    recipe: "Recipe"
+    paths: Mapping[str, Path]
+    folder: Path
+    record: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
 class Kind(Protocol):
     """A way to make a set: ``ShiftedSet``, ``MultimodalSet``, ``RatingDomain``, ``PublishedSplit``, ..."""
 
@@ -71,22 +90,8 @@ class Kind(Protocol):
     def options(self) -> tuple[str, ...]:
         """The options that :meth:`make` reads, besides the filters of the recipe."""
 
-    def make(
-        self,
-        recipe: "Recipe",
-        paths: Mapping[str, Path],
-        folder: Path,
-        record: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> PreparedSet:
+    def make(self, asked: Request) -> PreparedSet:
         """Read the published files and write the set, whole or not at all.
-
-        Args:
-            recipe: the set.
-            paths: path of each source file by name.
-            folder: the folder of the set.
-            record: content of ``prepare.json`` besides what :meth:`make` adds.
-            options: values of :attr:`options` and of the recipe's filters.
 
         Raises:
             UsageError: a file is malformed, or too few rows are left.

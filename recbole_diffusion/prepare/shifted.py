@@ -11,7 +11,7 @@ import numpy as np
 from recbole_diffusion.data.split import PARTS, ShiftSplit, split_rows, summarize
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.interactions import Interactions, filtered
-from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Recipe
+from recbole_diffusion.prepare.recipe import ADVICE, RECORD, PreparedSet, Request
 from recbole_diffusion.storage.atomic import whole_set
 
 SHARE = 0.2  # of test_ood (popularity, temporal)
@@ -35,36 +35,29 @@ class ShiftedSet:
     parts = PARTS
     options = ("seed",)
 
-    def make(
-        self,
-        recipe: Recipe,
-        paths: Mapping[str, Path],
-        folder: Path,
-        record: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> PreparedSet:
+    def make(self, asked: Request) -> PreparedSet:
         """Write the four parts, ``split.json`` and ``prepare.json``; see :meth:`.recipe.Kind.make`.
 
         Raises:
             UsageError: a file is malformed, the filters leave nothing, or the rest cannot be split.
         """
         found, steps, dropped = filtered(
-            self.read(paths, options[self.threshold]),
-            min_user=int(options["min_user"]),
-            min_item=int(options["min_item"]),
+            self.read(asked.paths, asked.options[self.threshold]),
+            min_user=int(asked.options["min_user"]),
+            min_item=int(asked.options["min_item"]),
             by_time=self.shift == "temporal",
         )
         if len(found) == 0:
-            values = " ".join(f"--{name}={options[name]}" for name in recipe.filters)
+            values = " ".join(f"--{name}={asked.options[name]}" for name in asked.recipe.filters)
             raise UsageError(
-                f"data set {recipe.name!r} has no row left ({as_text(steps)}); give lower limits than "
+                f"data set {asked.recipe.name!r} has no row left ({as_text(steps)}); give lower limits than "
                 f"{values}, or check the files"
             )
         try:
-            split = self._split(found, options["seed"])
+            split = self._split(found, asked.options["seed"])
         except UsageError as error:
             raise UsageError(
-                f"data set {recipe.name!r}, {len(found)} rows after the filters: {error}"
+                f"data set {asked.recipe.name!r}, {len(found)} rows after the filters: {error}"
             ) from error
         for reason, count in dropped.items():
             split.dropped[reason] += count
@@ -72,11 +65,11 @@ class ShiftedSet:
         kept[np.concatenate(split.rows)] = True
         counts = found.only(kept).counts()
         steps["in_the_four_parts"] = counts.interactions
-        with whole_set(folder, ADVICE) as draft:
+        with whole_set(asked.folder, ADVICE) as draft:
             for part, rows in zip(PARTS, split.rows, strict=True):
-                write_part(found, rows, draft / f"{recipe.name}.{part}.inter")
-            _write_json(draft / "split.json", self._summary(found, split, options["seed"]))
-            _write_json(draft / RECORD, {**record, "rows": steps, "found": asdict(counts)})
+                write_part(found, rows, draft / f"{asked.recipe.name}.{part}.inter")
+            _write_json(draft / "split.json", self._summary(found, split, asked.options["seed"]))
+            _write_json(draft / RECORD, {**asked.record, "rows": steps, "found": asdict(counts)})
         sizes = [f"{part} {len(rows):,}" for part, rows in zip(PARTS, split.rows, strict=True)]
         lines = [
             f"rows     {as_text(steps)}",

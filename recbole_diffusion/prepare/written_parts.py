@@ -9,45 +9,44 @@ from typing import Any
 
 from recbole_diffusion.errors import UsageError
 from recbole_diffusion.prepare.pair_files import Pair, write_rows
-from recbole_diffusion.prepare.recipe import ADVICE, RECORD, Counts, PreparedSet, Recipe
+from recbole_diffusion.prepare.recipe import ADVICE, RECORD, Counts, PreparedSet, Recipe, Request
 from recbole_diffusion.storage.atomic import whole_set
 
 
 def write_parts(
-    recipe: Recipe,
+    asked: Request,
     rows: Mapping[str, Mapping[Pair, str]],
     columns: Sequence[str],
-    folder: Path,
-    record: Mapping[str, Any],
     published: Counts,
     repeated: int,
+    noted: Mapping[str, Any] | None = None,
     features: Mapping[str, Path] | None = None,
 ) -> PreparedSet:
     """Write parts and ``prepare.json``, whole or not at all.
 
     Args:
-        recipe: the set.
+        asked: the set, and where it goes.
         rows: the rows of each part, or of ``""``, which is the whole set in one file.
         columns: name and type of each column after the item.
-        folder: the folder of the set.
-        record: content of ``prepare.json`` besides counts.
         published: the counts of the published files.
         repeated: rows that were left out.
+        noted: content of ``prepare.json`` besides counts and ``asked.record``.
         features: files that are copied beside the parts, by the ending of their names.
 
     Raises:
         UsageError: a part is empty.
     """
     sizes = {part: len(pairs) for part, pairs in rows.items()}
+    recipe = asked.recipe
     refuse_empty(recipe, sizes)
     found = {"found": asdict(published), "rows": sizes, "repeated": repeated}
-    with whole_set(folder, ADVICE) as draft:
+    with whole_set(asked.folder, ADVICE) as draft:
         for part, pairs in rows.items():
             name = f"{recipe.name}.{part}.inter" if part else f"{recipe.name}.inter"
             write_rows(pairs, draft / name, columns)
         for ending, path in (features or {}).items():
             shutil.copyfile(path, draft / f"{recipe.name}.{ending}")
-        text = json.dumps({**record, "seed": None, **found}, indent=2)
+        text = json.dumps({**asked.record, **(noted or {}), "seed": None, **found}, indent=2)
         (draft / RECORD).write_text(text + "\n", encoding="utf-8")
     told = ", ".join(f"{part} {many:,}" for part, many in sizes.items() if part)
     lines = [f"parts    {told}"] if told else []
