@@ -345,6 +345,7 @@ SETS = (
         *("gowalla", "gowalla: train, valid, test", in_lists("train.txt", "valid.txt", "test.txt")),
         split=True,
     ),
+    Given("yelp2018_lightgcn", "lastfm: train, test", in_lists(*PAIR)),
     Given("gowalla_tvdiff", f"gowalla_tvdiff: {FIT}", gowalla_of_two, split=True),
     Given(
         "ml-100k_dgrm",

@@ -41,6 +41,7 @@ PREPARED = frozenset(
         "tiktok",
         "yelp2018",
         "yelp2018_drgo",
+        "yelp2018_lightgcn",
     ]
 )
 

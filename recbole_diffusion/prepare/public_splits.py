@@ -16,6 +16,7 @@ TVDIFF = "umsimonchen/TV-Diff"
 LASTFM_COMMIT = "d8f686314a6a9743185a00c00707808e7a04259a"
 BEAUTY_COMMIT = "948ecdfc6f974987452f672a41c698536e9bab33"
 GOWALLA_COMMIT = "7ea946e5020cb0ac92ef6d02df974bd1dbeaa11b"
+LIGHTGCN, LIGHTGCN_COMMIT = "gusye1234/LightGCN-PyTorch", "ae21737f61af8bdb068549a1ffb9e7a4ba8d5413"
 LIGHTGCNPP, LIGHTGCNPP_COMMIT = "geon0325/LightGCNpp", "a18af1e1f65dc4b6a432ce5aeaae5bbe75ac1c2e"
 LIGHTCSCF, LIGHTCSCF_COMMIT = "qingzhuyanyue/LightCSCF", "9727d131621c7bb6d6f7c497bf10044cb16ef73f"
 DGRM, DGRM_COMMIT = "OOHXWS/DGRM", "1f1801ecbed32590f9f3bb31cc68de6120b1a258"
@@ -94,6 +95,18 @@ GOWALLA_TVDIFF = Recipe(
         rest=True,
     ),
     paper=Counts(29_858, 40_981, 1_027_370),
+    note="the paper counts all rows",
+)
+YELP2018_LIGHTGCN = Recipe(
+    name="yelp2018_lightgcn",
+    title="Yelp 2018, LightGCN's split, which TV-Diff's paper names yelp2018",
+    files=tuple(
+        file_of(f"{part}.txt", LIGHTGCN, LIGHTGCN_COMMIT, f"data/yelp2018/{part}.txt")
+        for part in ("train", "test")
+    ),
+    licence=IN_A_REPOSITORY,
+    kind=PublishedSplit(Part(("train.txt",), lists=True), Part(("test.txt",), lists=True)),
+    paper=Counts(31_668, 38_048, 1_561_406),
     note="the paper counts all rows",
 )
 ML_100K_DGRM = Recipe(
@@ -215,6 +228,6 @@ KUAIREC_PART = Recipe(
 )
 
 PUBLISHED = (
-    *(LASTFM, AMAZON_BEAUTY, DOUBAN_BOOK, GOWALLA, GOWALLA_TVDIFF, ML_1M, ML_100K_DGRM, ML_1M_DGRM, TIKTOK),
-    *(FOOD_DRGO, YELP_DRGO, KUAIREC_PART),
+    *(LASTFM, AMAZON_BEAUTY, DOUBAN_BOOK, GOWALLA, GOWALLA_TVDIFF, YELP2018_LIGHTGCN, ML_1M, ML_100K_DGRM),
+    *(ML_1M_DGRM, TIKTOK, FOOD_DRGO, YELP_DRGO, KUAIREC_PART),
 )
