@@ -157,7 +157,8 @@ def told(
     if used is not None:
         pairs = as_text(replaced(used, given or {}), used.name)
         but = f". Not all of its values: {pairs}" if pairs else ""
-        return f"preset {used.name}: {used.source}" + (f". {used.note}" if used.note else "") + but
+        note = f". {used.note}" if used.note else ""
+        return f"preset {used.name}: {used.source}{note}{_own_values(used.name, model, dataset)}{but}"
     apart = {}
     for name in preset_names(model):
         found, by_dataset = _read(name, model)
@@ -169,6 +170,16 @@ def told(
     pairs = as_text(apart[nearest], nearest)
     how = f"but for {pairs}" if pairs else "and have all of its values"
     return f"no preset; the defaults are nearest to preset {nearest}, {how}"
+
+
+def _own_values(name: str, model: str, dataset: str) -> str:
+    """Return a sentence on the data sets for which a preset has values of their own, if this is none."""
+    if name not in preset_names(model):
+        return ""
+    by_dataset = _read(name, model)[1]
+    if not by_dataset or dataset in by_dataset:
+        return ""
+    return f". {dataset} gets the values for any data set; {', '.join(by_dataset)} have some of their own"
 
 
 def as_text(apart: Mapping[str, tuple[Any, Any]], name: str) -> str:

@@ -231,6 +231,17 @@ def test_a_used_preset_is_told_with_source_and_note(shipped):
     assert told(changed, "TVDiff", "ml-100k", {}, own) == line
 
 
+def test_a_used_preset_without_values_of_its_own_for_the_data_set_says_for_which_it_has_some(shipped):
+    shipped("source: a book\nsteps: 5\ndatasets: {lastfm: {steps: 3}, food: {steps: 4}}\n")
+
+    def line(dataset):
+        return told(read_preset("paper", "TVDiff", dataset), "TVDiff", dataset, {}, {})
+
+    general = "ml-100k gets the values for any data set; lastfm, food have some of their own"
+    assert line("ml-100k") == f"preset paper: a book. {general}"
+    assert line("food") == "preset paper: a book"
+
+
 def test_a_mapping_is_compared_by_the_entries_that_a_preset_names():
     defaults = {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 1, "alpha": 1.0}}
     same = {"train_neg_sample_args": {"sample_num": 1}}
