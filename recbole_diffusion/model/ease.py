@@ -1,5 +1,7 @@
 """EASE's weights in the memory of one double-precision matrix of items x items, and their products."""
 
+import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +14,8 @@ from torch.nn import functional
 
 from recbole_diffusion.errors import UsageError
 
+TOLD = 8_000  # rows of a matrix whose inversion is told beforehand
+SAMPLE = 2_000  # rows of the matrix that says how long it will take
 BLOCK = 2**21  # cells of a block of columns or rows: 16 MB
 STRIP = 2**19  # numbers in a strip of a matrix of items x items: 2 MB
 
@@ -97,6 +101,8 @@ def regularised_inverse(
     memory = np.empty(n * n)
     inverse = memory.reshape((n, n), order="F")  # column by column, as LAPACK takes it without a copy
     _fill_gram(inverse, interactions, reg_weight)
+    if n >= TOLD:
+        _tell_duration(n)
     _, failed = lapack.dpotrf(inverse, lower=1, overwrite_a=1, clean=0)  # L, L L^T = X^T X + lambda I
     if not failed:
         _, failed = lapack.dpotri(inverse, lower=1, overwrite_c=1)  # the lower triangle of P
@@ -123,6 +129,21 @@ def _check_room(n: int) -> None:
             f"{needed / 2**30:,.1f} GiB; this machine has {there / 2**30:,.1f} GiB. --model=SparseEASE holds "
             "k weights an item instead"
         )
+
+
+def _tell_duration(n: int) -> None:
+    """Log how long the inversion of a matrix [n, n] will take: LAPACK shows no progress."""
+    from scipy.linalg import lapack
+
+    sample = np.asfortranarray(np.eye(SAMPLE))
+    clock = time.perf_counter()
+    factor, _ = lapack.dpotrf(sample, lower=1, overwrite_a=1)
+    lapack.dpotri(factor, lower=1, overwrite_c=1)
+    # Both take n^3 operations together.
+    seconds = (time.perf_counter() - clock) * (n / SAMPLE) ** 3
+    logging.getLogger().info(
+        "inverting a matrix of %s x %s, about %.0f s in which nothing is shown", f"{n:,}", f"{n:,}", seconds
+    )
 
 
 def _blocks(n: int) -> Iterator[slice]:

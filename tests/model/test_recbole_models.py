@@ -169,6 +169,15 @@ def test_ease_takes_the_memory_of_two_single_precision_matrices(movies, monkeypa
     assert left < 1.01 * weights.nbytes
 
 
+def test_a_long_inversion_is_told_before_it_begins(monkeypatch, caplog):
+    monkeypatch.setattr(ease, "TOLD", 6)
+    with caplog.at_level("INFO"):
+        ease.ease_weights(sp.eye(5, format="csr"), 1.0)
+        assert not caplog.text
+        ease.ease_weights(sp.eye(6, format="csr"), 1.0)
+    assert "inverting a matrix of 6 x 6, about 0 s in which nothing is shown" in caplog.text
+
+
 def test_the_strips_of_ease_go_with_the_matrix_that_they_are_of(movies, monkeypatch):
     monkeypatch.setattr(recbole_computed, "by_users", lambda rows, penalties: False)
     config, loader = movies("EASE")
