@@ -92,7 +92,8 @@ def pairs_of_rows(model: Any, interaction: Any) -> Tensor:
         start = number * ROWS
         # The pairs of these users: one number each of [some users, n_items].
         own = ((where >= start) & (where < start + ROWS)).nonzero().view(-1)
-        scores = model.full_sort_predict({model.USER_ID: some})
+        # RecBole's models return them one after the other.
+        scores = model.full_sort_predict({model.USER_ID: some}).view(len(some), -1)
         found.append((own, scores[where[own] - start, items[own]]))
     places, values = (torch.cat(parts) for parts in zip(*found, strict=True))
     return values[places.argsort()]

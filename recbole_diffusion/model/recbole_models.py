@@ -18,7 +18,7 @@ from recbole_diffusion.compat import Interaction
 from recbole_diffusion.data.dataset import TIME_RANK
 from recbole_diffusion.data.graph import binary, binary_interactions, popularity, scaled
 from recbole_diffusion.data.sampling import require_negatives
-from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface
+from recbole_diffusion.model.base import FoldInHistories, InnerProducts, ModelInterface, pairs_of_rows
 from recbole_diffusion.model.encoder import FactorEncoder
 from recbole_diffusion.model.propagation import SparseMatrix, layers_of, mean_of_layers
 from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Counts, Drawn, ItemKNN
@@ -125,6 +125,12 @@ class _KeptVectors(ModelInterface):
         users = self.restore_user_e.detach()
         return InnerProducts(lambda numbers: users[numbers], self.restore_item_e.detach())
 
+    @torch.no_grad()
+    def predict(self: Any, interaction: Interaction) -> Tensor:
+        """Return the scores of user-item pairs, [batch]; RecBole propagates anew for each batch of them."""
+        found = self.inner_products()
+        return (found.users(interaction[self.USER_ID]) * found.items[interaction[self.ITEM_ID]]).sum(1)
+
 
 class _DGCF(_KeptVectors):
     """DGCF, whose penalty of dependent factors draws no more users and items than there are.
@@ -176,7 +182,15 @@ class _LightGCN(_Divided, _Chooses, _Pairs, _KeptVectors):
         return _ranking_loss(self, self.mf_loss, margin) + self.reg_weight * penalty
 
 
-class _Rows(ModelInterface):
+class _WholeRows(ModelInterface):
+    """Models that compute the scores of all items for one: RecBole does so for each pair, a user's alike."""
+
+    def predict(self: Any, interaction: Interaction) -> Tensor:
+        """Return the scores of user-item pairs, [batch], from each user's scores, computed once."""
+        return pairs_of_rows(self, interaction)
+
+
+class _Rows(_WholeRows):
     """Autoencoders, whose only input is the user's row from ``get_rating_matrix``."""
 
     takes_histories = True
@@ -252,6 +266,7 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
     "LightGCN": _LightGCN,
     **dict.fromkeys(("NGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
     "DGCF": _DGCF,
+    "CDAE": _WholeRows,
     **dict.fromkeys(("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT"), _Rows),
     "DiffRec": _DiffusedRows,
     "LDiffRec": _QuietDiffusedRows,

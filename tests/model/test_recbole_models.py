@@ -75,6 +75,35 @@ def test_loss_and_gradients_are_those_of_recboles_class(movies, model, options):
             assert torch.allclose(mine, other, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "CDAE", "DiffRec"])
+def test_pairs_have_recboles_scores_and_each_user_one_row(movies, monkeypatch, name):
+    config, loader = movies(name)
+    ours, theirs = pair_of(config, loader)
+    ours.eval(), theirs.eval()
+    given = torch.Generator().manual_seed(5)
+    ids = {field: torch.randint(1, 9, (50,), generator=given) for field in ("user_id", "item_id")}
+    pairs = Interaction(ids)
+    rows, get_rows = [], ours.get_rating_matrix
+    monkeypatch.setattr(ours, "get_rating_matrix", lambda users: rows.append(users) or get_rows(users))
+    with torch.no_grad():
+        found = ours.predict(pairs)
+        torch.testing.assert_close(found, theirs.predict(pairs))
+    assert [len(users) for users in rows] == [len(ids["user_id"].unique())]
+
+
+@pytest.mark.parametrize("name", ["LightGCN", "NGCF", "SGL", "NCL", "SpectralCF", "DGCF"])
+def test_pairs_are_scored_by_one_propagation_of_all_vectors(movies, monkeypatch, name):
+    config, loader = movies(name)
+    ours, theirs = pair_of(config, loader)
+    ours.eval(), theirs.eval()
+    passes, forward = [], ours.forward
+    monkeypatch.setattr(ours, "forward", lambda *words: passes.append(1) or forward(*words))
+    for first in (1, 20):
+        pairs = Interaction({field: torch.arange(first, first + 40) for field in ("user_id", "item_id")})
+        torch.testing.assert_close(ours.predict(pairs), theirs.predict(pairs).detach())
+    assert len(passes) == 1
+
+
 def test_lightgcn_has_the_vectors_and_the_files_of_recboles_class(movies):
     config, loader = movies("LightGCN", embedding_size=16, n_layers=3)
     ours, theirs = pair_of(config, loader)

@@ -1,0 +1,113 @@
+"""Scores of drawn items, as an evaluation by `uni100` asks for them: ours beside RecBole's `predict`.
+
+    python -m benchmarks.pair_speed [--output=FILE]
+
+Each side scores the same batches of MovieLens-100K with the same first weights, in one process and in turn.
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROWS = ("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "CDAE", "DiffRec", "LDiffRec")
+GRAPHS = ("LightGCN", "NGCF", "SGL", "NCL", "DGCF", "SpectralCF")
+USERS, DRAWN, BATCHES, TURNS = 40, 101, 5, 3
+
+
+def built(name: str, folder: str) -> tuple[Any, Any]:
+    """Return an untrained model of MovieLens-100K as it runs here, evaluating, and its training part."""
+    from recbole_diffusion.config import Config
+    from recbole_diffusion.data.preparation import create_dataset, prepare_data
+
+    overrides = {"use_gpu": False, "checkpoint_dir": str(Path(folder, "saved"))}
+    config = Config(name, "ml-100k", overrides=overrides)
+    train, *_ = prepare_data(config, create_dataset(config))
+    return config.model_class(config, train._dataset).eval(), train._dataset
+
+
+def batches(users: int, items: int) -> list[Any]:
+    """Return pairs: USERS users a batch with DRAWN items each."""
+    import torch
+
+    from recbole_diffusion.compat import Interaction
+
+    draw = torch.Generator().manual_seed(0)
+    whole = []
+    for number in range(BATCHES):
+        some = torch.arange(1 + number * USERS, 1 + (number + 1) * USERS) % (users - 1) + 1
+        candidates = torch.randint(1, items, (USERS * DRAWN,), generator=draw)
+        whole.append(Interaction({"user_id": some.repeat_interleave(DRAWN), "item_id": candidates}))
+    return whole
+
+
+def seconds(score: Callable[[Any], Any], pairs: list[Any]) -> float:
+    """Return the processor seconds of all batches."""
+    import torch
+
+    start = time.process_time()
+    with torch.no_grad():
+        for batch in pairs:
+            score(batch)
+    return time.process_time() - start
+
+
+def row(name: str) -> str:
+    """Measure one model; return its row of the page.
+
+    Raises:
+        RuntimeError: the two sides' scores differ.
+    """
+    import torch
+
+    with tempfile.TemporaryDirectory() as folder:
+        model, part = built(name, folder)
+        pairs = batches(part.user_num, part.item_num)
+        plain = type(model).adapts.predict.__get__(model)
+        with torch.no_grad():
+            if not torch.allclose(model.predict(pairs[0]), plain(pairs[0]), atol=1e-5):
+                raise RuntimeError(f"{name}: other scores than RecBole's")
+        taken = [(seconds(model.predict, pairs), seconds(plain, pairs)) for _ in range(TURNS)]
+    ours, theirs = (statistics.median(side) for side in zip(*taken, strict=True))
+    cells = (
+        name,
+        f"{ours / BATCHES * 1e3:,.1f} ms",
+        f"{theirs / BATCHES * 1e3:,.1f} ms",
+        f"{theirs / ours:,.1f}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Measure every model and show the page."""
+    from benchmarks._page import machine, page_parser, show_page, stack, table_head
+
+    asked = page_parser(__doc__).parse_args()
+    sys.argv = sys.argv[:1]  # RecBole's Config reads the command line too
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    import torch
+
+    torch.set_num_threads(1)
+    lines = [
+        "# Scores of drawn items",
+        "",
+        f"`python -m benchmarks.pair_speed`; {machine('shared with other work')};",
+        f"{stack()}.",
+        f"Processor time of a batch of {USERS} users with {DRAWN} items each, MovieLens-100K: medians of",
+        f"{TURNS} turns of {BATCHES} batches. RecBole's autoencoders compute the scores of all items for every",
+        "pair, here once for a user; most of its graph models propagate for every batch, here once.",
+        "",
+        *table_head("model", "ours", "RecBole", "ratio", words=1),
+    ]
+    for name in (*ROWS, *GRAPHS):
+        lines.append(row(name))
+        print(lines[-1], file=sys.stderr, flush=True)
+    show_page(lines, asked.output)
+
+
+if __name__ == "__main__":
+    main()
