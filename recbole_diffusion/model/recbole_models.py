@@ -23,6 +23,7 @@ from recbole_diffusion.model.encoder import FactorEncoder
 from recbole_diffusion.model.propagation import SparseMatrix, layers_of, mean_of_layers
 from recbole_diffusion.model.recbole_computed import EASE, SLIM, Computed, Counts, Drawn, ItemKNN
 from recbole_diffusion.model.recbole_neumf import NeuMF
+from recbole_diffusion.model.recbole_sequential import SEQUENTIAL, EncodedHistories
 from recbole_diffusion.model.table_rows import gather_rows, margins
 from recbole_diffusion.model.user_blocks import RowNoise
 from recbole_diffusion.options.negatives import samplers_of
@@ -259,6 +260,10 @@ class _QuietDiffusedRows(_DiffusedRows, _Quiet):
     """LDiffRec."""
 
 
+class _QuietHistories(EncodedHistories, _Quiet):
+    """FEARec."""
+
+
 ADAPTERS: dict[str, type[ModelInterface]] = {
     "BPR": _Embeddings,
     "NeuMF": _NeuMF,
@@ -270,7 +275,8 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
     **dict.fromkeys(("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT"), _Rows),
     "DiffRec": _DiffusedRows,
     "LDiffRec": _QuietDiffusedRows,
-    "FEARec": _Quiet,
+    **SEQUENTIAL,
+    "FEARec": _QuietHistories,
     "EASE": EASE,
     "SLIMElastic": SLIM,
     **dict.fromkeys(("ADMMSLIM", "AsymKNN", "NCEPLRec"), Computed),
