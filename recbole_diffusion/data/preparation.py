@@ -34,6 +34,7 @@ from recbole_diffusion.data.ratings import has_ratings
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
 from recbole_diffusion.data.sampling import FastDraws, create_samplers, users_with_few
 from recbole_diffusion.data.train_loader import train_loader_class
+from recbole_diffusion.data.unseen_histories import tell_unseen_histories
 from recbole_diffusion.data.valid_shift import UNSHIFTED, together
 from recbole_diffusion.data.whole_lists import tell_whole_lists, tell_whole_rated_lists
 from recbole_diffusion.errors import UsageError, agreeing, counted
@@ -335,6 +336,7 @@ def _evaluated(config: Any, phase: str, name: str, part: Any, sampler: Any) -> A
         kind = FullRankingLoader if kind is FullSortEvalDataLoader else kind
         loader = kind(config, part, sampler, shuffle=False)
     settle_masks(config, loader)
+    tell_unseen_histories(config, name, part)
     tell_whole_lists(config, phase, name, loader, sampler)
     if isinstance(loader, FullSortEvalDataLoader):
         tell_whole_rated_lists(config, name, part)

@@ -1,5 +1,7 @@
 """RecBole's sequential models as they run here: drawn items, and the full rankings of SHAN."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from recbole_diffusion.compat import Interaction, construct_transform, get_model, init_seed
 from recbole_diffusion.config import Config
 from recbole_diffusion.data.preparation import create_dataset, prepare_data
+from recbole_diffusion.data.unseen_histories import tell_unseen_histories
 from recbole_diffusion.model import recbole_sequential
 
 HISTORIES, EACH = 12, 8
@@ -87,3 +90,38 @@ def test_a_full_ranking_of_shan_has_the_scores_that_its_training_compares(sessio
     wanted = theirs.predict(pairs)  # which reads the turned history, as its loss does
     torch.testing.assert_close(of_all(ours, rows, pairs), wanted)
     assert not torch.allclose(of_all(theirs, rows, pairs), wanted, rtol=1e-3, atol=0)
+
+
+def test_histories_that_nextitnet_does_not_see_are_told(sessions, caplog):
+    *_, rows, _ = sessions("NextItNet")
+    lengths = rows["item_length"]
+    part = SimpleNamespace(inter_feat=rows)
+    given = {"model": "NextItNet", "dataset": "shop", "ITEM_LIST_LENGTH_FIELD": "item_length"}
+    given |= {
+        "MAX_ITEM_LIST_LENGTH": 14,
+        "kernel_size": 3,
+        "block_num": 1,
+        "dilations": [1],
+    }  # reaches 6 back
+    tell_unseen_histories(given, "test", part)
+    few = int((lengths < 8).sum())
+    assert 0 < few < len(rows)
+    assert f"reaches 6 places back: the histories of {few} rows of test of data set 'shop'" in caplog.text
+    assert "MAX_ITEM_LIST_LENGTH to 6 or less" in caplog.text
+    caplog.clear()
+    tell_unseen_histories({**given, "block_num": 2}, "test", part)
+    tell_unseen_histories({**given, "model": "SASRec"}, "test", part)
+    assert not caplog.text
+
+
+@torch.no_grad()
+def test_nextitnet_sees_as_far_back_as_the_warning_says(sessions):
+    ours, *_ = sessions("NextItNet")
+    reach = 3 * 2 * (1 + 4) * 5
+    items = torch.ones(2, reach + 2, dtype=torch.long)
+    items[1, 1] = 2  # the furthest place that counts
+    seen = ours.full_sort_predict(Interaction({"item_id_list": items}))
+    assert not torch.equal(seen[0], seen[1])
+    items[1, :2] = torch.tensor([2, 1])
+    unseen = ours.full_sort_predict(Interaction({"item_id_list": items}))
+    assert torch.equal(unseen[0], unseen[1])
