@@ -271,7 +271,7 @@ ADAPTERS: dict[str, type[ModelInterface]] = {
     "LightGCN": _LightGCN,
     **dict.fromkeys(("NGCF", "SGL", "NCL", "SpectralCF"), _KeptVectors),
     "DGCF": _DGCF,
-    "CDAE": _WholeRows,
+    **dict.fromkeys(("CDAE", "DMF"), _WholeRows),
     **dict.fromkeys(("MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "RaCT"), _Rows),
     "DiffRec": _DiffusedRows,
     "LDiffRec": _QuietDiffusedRows,

@@ -75,7 +75,7 @@ def test_loss_and_gradients_are_those_of_recboles_class(movies, model, options):
             assert torch.allclose(mine, other, rtol=1e-5, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "CDAE", "DiffRec"])
+@pytest.mark.parametrize("name", ["MultiVAE", "MultiDAE", "MacridVAE", "RecVAE", "CDAE", "DiffRec", "DMF"])
 def test_pairs_have_recboles_scores_and_each_user_one_row(movies, monkeypatch, name):
     config, loader = movies(name)
     ours, theirs = pair_of(config, loader)
@@ -83,8 +83,9 @@ def test_pairs_have_recboles_scores_and_each_user_one_row(movies, monkeypatch, n
     given = torch.Generator().manual_seed(5)
     ids = {field: torch.randint(1, 9, (50,), generator=given) for field in ("user_id", "item_id")}
     pairs = Interaction(ids)
-    rows, get_rows = [], ours.get_rating_matrix
-    monkeypatch.setattr(ours, "get_rating_matrix", lambda users: rows.append(users) or get_rows(users))
+    getter = "get_user_embedding" if name == "DMF" else "get_rating_matrix"
+    rows, get_rows = [], getattr(ours, getter)
+    monkeypatch.setattr(ours, getter, lambda users: rows.append(users) or get_rows(users))
     with torch.no_grad():
         found = ours.predict(pairs)
         torch.testing.assert_close(found, theirs.predict(pairs))
