@@ -73,6 +73,7 @@ def split(argv: Sequence[str]) -> int:
         from recbole_diffusion.config import Config
         from recbole_diffusion.data.dataset import InteractionDataset
         from recbole_diffusion.data.preparation import refusals_of
+        from recbole_diffusion.data.ratings import tell_dislikes
 
     # RecBole scales numbers to [0, 1] by default; the files keep the original ones.
     config = Config("Pop", options.pop("dataset", None), files, {"normalize_all": False, **options})
@@ -85,6 +86,7 @@ def split(argv: Sequence[str]) -> int:
                 f"{agreeing(zeros, 'have')} the label 0, which the parts would hold as positives; keep the "
                 "others alone with val_interval and load_col"
             )
+        tell_dislikes(config, dataset, "a model of implicit feedback")
         if dataset.shift is None:
             allowed = allowed_text(SplitOptions.__dataclass_fields__["shift"])
             raise UsageError(f"--shift is missing; split takes --shift={allowed}")

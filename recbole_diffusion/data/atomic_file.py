@@ -135,6 +135,10 @@ class AtomicFile:
                 raise self.fault(line, f"{len(fields)} fields", f"{width} as in the header", remedy)
         return rows
 
+    def may_be_negative(self, name: str) -> bool:  # noqa: ARG002
+        """Return whether numbers of a column may be negative: a field of the file begins with a minus."""
+        return any(start + b"-" in self.raw for start in (self.mark.encode(), b"\n"))
+
     def lines_inside(self, rows: int) -> int:
         """Return how many lines lie inside of quoted fields, given the number of rows."""
         unquoted = b'"' not in self.raw or self.quoting == csv.QUOTE_NONE

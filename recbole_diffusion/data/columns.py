@@ -43,8 +43,8 @@ def check_names(dataset: Any) -> None:
 
     Raises:
         UsageError: an alias of users or items is no loaded column of tokens, one of ``numerical_features``
-            none of numbers, two files have a column of one name, or the length of a sequence has the name of
-            a column, which it would replace.
+            none of numbers, two files have a column of one name, or the length of a sequence or a history
+            has the name of a column, which it would replace.
     """
     config, kinds = dataset.config, dataset.field2type
     check_shared_names(dataset)
@@ -62,6 +62,13 @@ def check_names(dataset: Any) -> None:
         raise UsageError(
             f"ITEM_LIST_LENGTH_FIELD is {length!r}, a column of the interactions, which the length of each "
             "sequence would replace; give it another name, or leave the column out with load_col"
+        )
+    suffix, columns = config["LIST_SUFFIX"], list(dataset.inter_feat) if made else []
+    if taken := [name for name in columns if name != dataset.uid_field and name + suffix in columns]:
+        raise UsageError(
+            f"the column {taken[0] + suffix!r} of the interactions has the name of the history that "
+            f"{config['model']} makes of {taken[0]!r}, which would replace it; leave the column out with "
+            "load_col, or give histories another ending with LIST_SUFFIX"
         )
     if unknown := [name for name in config["seq_len"] or () if name not in kinds]:
         dataset.logger.warning("no effect of seq_len for %s: no such column is loaded", ", ".join(unknown))

@@ -17,7 +17,13 @@ from recbole_diffusion.data.atomic_file import AtomicFile
 from recbole_diffusion.data.given_vectors import check_given_vectors, check_rows, check_widths
 from recbole_diffusion.data.known_ids import KnownIds
 from recbole_diffusion.data.part_files import require_files
-from recbole_diffusion.data.ratings import KeptRatings, check_reaches_middle, check_scale, tell_one_rating
+from recbole_diffusion.data.ratings import (
+    KeptRatings,
+    check_reaches_middle,
+    check_scale,
+    dislikes_in,
+    tell_one_rating,
+)
 from recbole_diffusion.data.reader import FastReading, opened
 from recbole_diffusion.data.table_file import TableFile, file_or_table
 from recbole_diffusion.data.times import TimeOrder, tell_ties, times_of
@@ -53,6 +59,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
         exposed_dropped: rows that were left out when that set was joined, by reason.
         gaps: whether a value of a column of numbers was missing, bool [rows], for columns with gaps.
         unread_labels: rows with 0 in a column of labels that the options do not load, and all its rows.
+        dislikes: ratings of 0 or below, and all; of a column that is not loaded, where some are negative.
         overlap: what the parts share, see ``data/overlap.py``; None before they are checked.
         kept_ratings: the ratings that ``threshold`` turned into labels, for the ranking of rated items; None
             without ``threshold``.
@@ -63,6 +70,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
     kept_ratings: KeptRatings | None = None
     exposed_rows = 0
     unread_labels = (0, 0)
+    dislikes = (0, 0)
     overlap: dict[str, Any] | None = None
     config: Any
     benchmark_filename_list: list[str] | None
@@ -168,17 +176,28 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
     def _note_unread(
         self, file: AtomicFile | TableFile, header: dict[str, FeatureType], wanted: list[str], rows: int
     ) -> None:
-        """Count the zeros of a column of labels that the options leave out without naming it."""
-        label, left_out = self.label_field, (self.config["unload_col"] or {}).get("inter", ())
-        if header.get(label) == FeatureType.FLOAT and label not in wanted and label not in left_out:
+        """Count zeros among labels, and dislikes among ratings, that the options leave out without naming them.
+
+        Ratings are read only where the file has negative numbers, which costs no time to see.
+        """
+        left_out = (self.config["unload_col"] or {}).get("inter", ())
+
+        def unread(name: str) -> pd.Series | None:
+            if header.get(name) != FeatureType.FLOAT or name in wanted or name in left_out:
+                return None
             try:
-                values = file.read(header, [label], rows)[label]
+                return file.read(header, [name], rows)[name]
             except ValueError:
-                file.check_numbers(header, [label], self.config["seq_separator"])
+                file.check_numbers(header, [name], self.config["seq_separator"])
                 raise
-            if values.isin([-1, 0, 1]).all():
-                zeros, total = self.unread_labels
-                self.unread_labels = zeros + int((values < 1).sum()), total + rows
+
+        if (labels := unread(self.label_field)) is not None and labels.isin([-1, 0, 1]).all():
+            zeros, total = self.unread_labels
+            self.unread_labels = zeros + int((labels < 1).sum()), total + rows
+        rating = self.config["RATING_FIELD"]
+        if file.may_be_negative(rating) and (ratings := unread(rating)) is not None:
+            low, total = self.dislikes
+            self.dislikes = low + int((ratings <= 0).sum()), total + rows
 
     def _load_user_or_item_feat(self, *arguments: Any) -> pd.DataFrame | None:
         """Read users or items, and leave out rows without an id."""
@@ -271,6 +290,7 @@ class InteractionDataset(KnownIds, TimeOrder, FastReading, Dataset):
             check_reaches_middle(self, *scale)
             if not self.config.stored:
                 tell_one_rating(self)
+        self.dislikes = dislikes_in(self)
         if why := self._why_times():
             self.times = times_of(self, why, instead=self._without_times().get(why, ""))
             if not self.config.stored:

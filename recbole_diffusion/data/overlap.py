@@ -186,14 +186,16 @@ def _unknown(dataset: Any, parts: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _tell_items_of_no_part(config: Any, dataset: Any, parts: Mapping[str, Any]) -> None:
-    """Tell items of no part, as of the .item file alone: a full ranking has them among its candidates.
+    """Tell items of no part, as of the .item file alone: they are candidates like the others.
 
-    Those of held-out parts have been told by :func:`_unknown`. Histories have items that no row of a
+    A full ranking has them in its lists, where models that know nothing of them may put them first, and uniN
+    draws them too, beside which a held-out item is easily found; popN draws by rows, so never them. Those of held-out parts have been told by :func:`_unknown`. Histories have items that no row of a
     sequential model has, and so has the warm start of cold users.
     """
     known_by_more = hasattr(dataset, "modalities") or hasattr(dataset, "source")
-    ranked = "full" in config["eval_args"]["mode"].values()
-    if not ranked or known_by_more or config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+    modes = config["eval_args"]["mode"].values()
+    drawn = [mode for mode in modes if mode.startswith("uni")]
+    if not ("full" in modes or drawn) or known_by_more or config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
         return
     there = np.zeros(dataset.item_num, bool)
     there[0] = True
@@ -201,12 +203,14 @@ def _tell_items_of_no_part(config: Any, dataset: Any, parts: Mapping[str, Any]) 
         there[np.asarray(part.inter_feat[dataset.iid_field])] = True
     numbers = np.flatnonzero(~there)
     if len(numbers):
+        them, every = "it" if len(numbers) == 1 else "them", dataset.item_num - 1
+        share = f"; mode {drawn[0]} draws {them} among its {every} items, an easier test" if drawn else ""
         logger.warning(
             "%s of data set %r %s no row in any part (%s) and %s ranked like the others, though only "
-            "features could tell a model about %s",
+            "features could tell a model about %s%s",
             *(counted(len(numbers), "item"), dataset.dataset_name, agreeing(len(numbers), "have")),
             _few(dataset.id2token(dataset.iid_field, numbers)),
-            *(agreeing(len(numbers), "are"), "it" if len(numbers) == 1 else "them"),
+            *(agreeing(len(numbers), "are"), them, share),
         )
 
 

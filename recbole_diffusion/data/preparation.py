@@ -30,7 +30,7 @@ from recbole_diffusion.data.loader import FullRankingLoader
 from recbole_diffusion.data.masked_items import settle_masks
 from recbole_diffusion.data.named_features import check_features, unread_numbers
 from recbole_diffusion.data.overlap import check_parts
-from recbole_diffusion.data.ratings import has_ratings
+from recbole_diffusion.data.ratings import has_ratings, tell_dislikes
 from recbole_diffusion.data.sampled_candidates import FixedCandidates
 from recbole_diffusion.data.sampling import FastDraws, create_samplers, users_with_few
 from recbole_diffusion.data.train_loader import train_loader_class
@@ -179,6 +179,8 @@ def check_fit(config: Any, dataset: Any) -> None:
             "{rating: 3}"
         )
     check_labels(config, dataset)
+    if not config.stored:
+        tell_dislikes(config, dataset)
     check_features(config, dataset)
 
 

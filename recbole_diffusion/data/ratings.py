@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from recbole_diffusion.compat import FeatureType
 from recbole_diffusion.errors import UsageError, agreeing, counted
+from recbole_diffusion.options.keys_read import keys_read_by
 
 
 class KeptRatings:
@@ -104,6 +106,37 @@ def tell_one_rating(dataset: Any) -> None:
             "are marks of what happened (clicks, purchases), take a model of implicit feedback",
             *(counted(len(ratings), "rating"), dataset.dataset_name, ratings[0]),
         )
+
+
+def dislikes_in(dataset: Any) -> tuple[int, int]:
+    """Return the ratings of 0 and below, and all ratings, of a loaded column before anything scales it."""
+    name, frame = dataset.config["RATING_FIELD"], dataset.inter_feat
+    if name not in frame or dataset.field2type[name] != FeatureType.FLOAT:
+        return dataset.dislikes
+    return int((frame[name] <= 0).sum()), len(frame)
+
+
+def tell_dislikes(config: Any, dataset: Any, reader: str = "") -> None:
+    """Warn of ratings of 0 and below that nothing reads: their rows are positives like all others.
+
+    Args:
+        config: the run's configuration.
+        dataset: the whole data set.
+        reader: who reads no ratings; by default the run's model, if it is so.
+    """
+    name, (low, total) = config["RATING_FIELD"], dataset.dislikes
+    scaled = config.rating.rating_scale is not None or config["threshold"] is not None
+    if scaled or hasattr(dataset, "source") or not 0 < low < total:
+        return
+    if not reader and "RATING_FIELD" in keys_read_by(config.model_class):
+        return
+    dataset.logger.warning(
+        "%d of the %s of data set %r %s 0 or below (column %r), and %s reads no ratings: it takes these rows "
+        "as positives, in training and in test; if they are dislikes, or no ratings, keep the others alone "
+        "with --val_interval=\"{%s: '(0,inf)'}\" and --load_col=\"{inter: [%s, %s, %s]}\"",
+        *(low, counted(total, "rating"), dataset.dataset_name, agreeing(low, "are"), name),
+        *(reader or config["model"], name, dataset.uid_field, dataset.iid_field, name),
+    )
 
 
 def _of_domains(dataset: Any) -> str:

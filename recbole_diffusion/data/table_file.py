@@ -181,6 +181,19 @@ class TableFile:
             return self.seq_separator.join(map(str, value))
         return "" if value is None or value != value else str(value)
 
+    def may_be_negative(self, name: str) -> bool:
+        """Return whether numbers of a column may be negative: a Parquet file knows its lowest ones."""
+        if self.path.suffix.lower() != ".parquet":
+            return True
+        import pyarrow.parquet as pq
+
+        about = pq.ParquetFile(self.path).metadata
+        heads = [about.schema.column(place).path.partition(":")[0] for place in range(about.num_columns)]
+        groups = range(about.num_row_groups) if name in heads else ()
+        lowest = [about.row_group(group).column(heads.index(name)).statistics for group in groups]
+        known = [one.min if one is not None and one.has_min_max else None for one in lowest]
+        return any(not isinstance(value, int | float) or value < 0 for value in known)
+
     def read(self, columns: dict[str, FeatureType], wanted: list[str], rows: int) -> pd.DataFrame:  # noqa: ARG002
         """Return the wanted columns, tokens as texts, numbers as float64, in the order of the file.
 

@@ -59,6 +59,7 @@ def result_of(prepared: Prepared, on_epoch: Callable | None, test: bool) -> dict
         **({"preset_replaced": replaced} if (replaced := config.preset_replaced()) else {}),
         **_origin(prepared),
         **_draws(prepared),
+        "items": prepared.dataset.item_num - 1,  # that lists are made of
         "metrics_version": METRICS_VERSION,
         "parameters": sum(one.numel() for one in trainer.model.parameters() if one.requires_grad),
         "train_batch_size": config.general.train_batch_size,

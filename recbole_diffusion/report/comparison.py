@@ -20,6 +20,7 @@ from recbole_diffusion.report.paired import TESTS, kept_by_user, paired_tests, t
 from recbole_diffusion.report.protocols import (
     of_one_meaning,
     of_other_draws,
+    of_other_items,
     of_other_sources,
     require_one_rule,
 )
@@ -161,6 +162,7 @@ def compare(
     _, notes = group_by_split(groups)
     notes += of_other_draws(groups)
     notes += of_other_sources(runs)
+    notes += of_other_items(runs)
     parts = list(runs[0].test_parts)
     known, left_out = of_one_meaning(shared_metrics(runs, parts), runs)
     notes += left_out

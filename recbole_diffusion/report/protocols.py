@@ -1,7 +1,7 @@
 """How the lists of runs were made and judged: numbers of different rules never stand in one table."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from recbole_diffusion.data.fingerprint import differences
@@ -22,6 +22,7 @@ OF_METRICS: tuple[tuple[str, str, Any], ...] = (
 )
 
 OTHER_DRAWS = "items drawn by an earlier version, others in each run"
+OF_ITEMS = ("itemcoverage", "giniindex")  # metrics that count the items in no list too
 OF_TRAIN = ("averagepopularity", "tailpercentage")  # metrics that count the training rows of an item
 
 
@@ -94,6 +95,35 @@ def _of_other_train(runs: Sequence[RunRecord]) -> bool:
     return False
 
 
+def by_items(runs: Iterable[RunRecord]) -> dict[int, list[str]]:
+    """Return the names of runs by how many items their lists are made of, passing over earlier versions.
+
+    Items without a row, of a ``.item`` file that only some runs load, are candidates in these alone.
+    """
+    found: dict[int, list[str]] = defaultdict(list)
+    for run in runs:
+        if "items" in run.result:
+            found[run.result["items"]].append(run.path.name)
+    return dict(sorted(found.items()))
+
+
+def _names(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:2])}{' and others' if len(names) > 2 else ''}"
+
+
+def of_other_items(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a line on runs whose lists are made of different numbers of items; none if all are alike."""
+    found = by_items(run for run in runs if _mode(run) != "labeled")
+    if len(found) < 2:
+        return []
+    said = "; ".join(f"{_names(names)} of {items}" for items, names in found.items())
+    return [
+        f"Not only the methods differ: lists are made of different numbers of items, {said}. Those without a "
+        "row, as of a .item file that only some runs load (load_col), are candidates too, which a model "
+        "that knows nothing of them may put first."
+    ]
+
+
 def require_one_rule(runs: Sequence[RunRecord]) -> None:
     """Raise UsageError if the lists of some runs were made or judged by another rule than those of others."""
     rules: dict[str, list[str]] = defaultdict(list)
@@ -106,11 +136,15 @@ def require_one_rule(runs: Sequence[RunRecord]) -> None:
                 f"{' and '.join(two)} have the same test rows with other labels, and cannot be compared; "
                 "make one table for each"
             )
+        uniform = by_items(run for run in runs if str(_mode(run)).startswith("uni"))
+        if len(uniform) > 1:
+            said = "; ".join(f"{_names(names)} ({counted(items, 'item')})" for items, names in uniform.items())
+            raise UsageError(
+                "runs that draw the items beside the held-out ones among different ones cannot be compared: "
+                f"{said}; load the same .item file in all (load_col), or make one table for each"
+            )
         return
-    said = [
-        f"{', '.join(names[:2])}{' and others' if len(names) > 2 else ''} ({rule})"
-        for rule, names in rules.items()
-    ]
+    said = [f"{_names(names)} ({rule})" for rule, names in rules.items()]
     advice = "make one table for each"
     if len({run.metrics_version for run in runs}) > 1:
         advice += "; versions are in docs/metrics.md: run the older ones again"
@@ -187,6 +221,8 @@ def of_one_meaning(metrics: Sequence[str], runs: Sequence[RunRecord]) -> tuple[l
     plain = [run for run in runs if not run.config.get("threshold")]
     if _of_other_values(plain, "RATING_FIELD", "rating"):
         differing["rated_"] = "the ratings of the test rows"
+    if len(by_items(runs)) > 1:
+        differing |= dict.fromkeys(OF_ITEMS, "the number of items")
     if _of_other_train(runs):
         differing |= dict.fromkeys(OF_TRAIN, "the rows of train, by which items are popular")
     left_out = {

@@ -39,6 +39,7 @@ RESULT = fields(
     preset_replaced=kind(dict),
     seed=COUNT,
     candidates_seed=COUNT,
+    items=COUNT,
     time_order=TEXT,
     parameters=COUNT,
     best_epoch=WHOLE,

@@ -315,6 +315,7 @@ def test_parts_are_written_with_a_long_separator(toy, tmp_path):
             "alias_of_item_id names the column 'rating', which is float",
         ),
         ("SASRec", {"ITEM_LIST_LENGTH_FIELD": "item_id"}, "ITEM_LIST_LENGTH_FIELD is 'item_id', a column of"),
+        ("SASRec", {"LIST_SUFFIX": ""}, "the column 'item_id' of the interactions has the name of the history"),
     ],
 )
 def test_names_of_columns_that_cannot_be_are_refused(toy, model, options, message):
@@ -593,3 +594,49 @@ def test_ids_of_a_further_file_need_a_name_and_an_alias(toy, tmp_path, column, g
         return
     with pytest.raises(UsageError, match=message):
         made(options, **given)
+
+
+def test_a_column_with_the_name_of_a_history_is_refused(toy):
+    data = {**toy(head={"place_list": "token"}), "load_col": None, "TIME_FIELD": "rating"}
+    file = Path(data["data_path"], "toy", "toy.inter")
+    head, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([f"{head}\tplace_list:token", *(f"{row}\tx" for row in rows)]) + "\n")
+    with pytest.raises(UsageError, match="'place_list' of the interactions has the name of the history that"):
+        made(data, "SASRec")
+    assert "place_list" in made(data, "BPR").inter_feat.columns
+
+
+RATED = {"load_col": {"inter": [*PAIR, "rating"]}}
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "told"),
+    [
+        ("BPR", RATED, True),
+        ("EASE", {**RATED, "train_neg_sample_args": None}, True),
+        ("BPR", {"load_col": {"inter": PAIR}}, True),
+        ("BPR", {"load_col": None, "unload_col": {"inter": ["rating", "label"]}}, False),
+        ("BPR", {**RATED, "val_interval": {"rating": "(0,inf)"}}, False),
+        ("DMF", RATED, False),
+        ("MF", {**RATED, "rating_scale": [-1, 5]}, False),
+        ("FM", {**RATED, "threshold": {"rating": 3}, **CTR}, False),
+    ],
+)
+def test_ratings_below_one_that_nothing_reads_are_told(toy, caplog, model, options, told):
+    values = {(row, "rating"): -1 for row in range(0, 120, 5)} | {(1, "rating"): 0}
+    needs = {"topk": [2], "valid_metric": "MRR@2"} if model == "MF" else {}
+    prepared(toy(values=values), model, **{"LABEL_FIELD": "none", **needs, **options})
+    said = f"25 of the 120 ratings of data set 'toy' are 0 or below (column 'rating'), and {model} reads no"
+    assert (said in caplog.text) == told
+
+
+@pytest.mark.parametrize("lowest", [0, 1])
+def test_a_parquet_file_is_asked_for_its_lowest_rating(tmp_path, caplog, lowest):
+    pandas = pytest.importorskip("pandas")
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    rows = [(f"u{row // 12}", f"i{(row // 12 + row % 12) % 20}", float(row % 5 - 1 + lowest)) for row in range(120)]
+    table = pandas.DataFrame(rows, columns=["user_id:token", "item_id:token", "rating:float"])
+    table.to_parquet(folder / "toy.inter.parquet")
+    prepared({"dataset": "toy", "data_path": str(tmp_path), **SMALL, "load_col": {"inter": PAIR}})
+    assert ("48 of the 120 ratings" in caplog.text) == (lowest == 0)

@@ -195,7 +195,9 @@ def test_parts_whose_ids_do_not_match_are_refused(write_parts):
         checked(data)
 
 
-@pytest.mark.parametrize(("model", "mode", "told"), [("BPR", "full", True), ("BPR", "uni2", False)])
+@pytest.mark.parametrize(
+    ("model", "mode", "told"), [("BPR", "full", True), ("BPR", "uni2", True), ("BPR", "pop2", False)]
+)
 def test_items_of_no_part_are_told_where_they_are_ranked(write_parts, caplog, model, mode, told):
     """RecBole gives a number to each item of a loaded .item file."""
     data = write_parts(train=TRAIN, valid=VALID, test=TEST)
@@ -207,6 +209,7 @@ def test_items_of_no_part_are_told_where_they_are_ranked(write_parts, caplog, mo
     checked(data, model, load_col=load_col, eval_args={"mode": mode})
     said = "2 items of data set 'toy' have no row in any part (7, 8) and are ranked like the others"
     assert (said in caplog.text) == told
+    assert ("mode uni2 draws them among its 8 items, an easier test" in caplog.text) == (mode == "uni2")
     caplog.clear()
     checked(data, model)
     assert "no row in any part" not in caplog.text

@@ -218,6 +218,23 @@ def test_items_drawn_by_an_earlier_version_never_stand_beside_those_of_today(mak
     assert compare(mixed).notes == []
 
 
+def test_lists_made_of_different_items_are_told_or_refused(make_run):
+    listed = {"recall@5": 0.5, "itemcoverage@5": 0.4}
+    one = make_run("one", model="A", items=45, test=listed, valid=listed)
+    two = make_run("two", model="B", items=600, test=listed, valid=listed)
+    (first, second) = compare([one, two], metrics="all").notes
+    assert "lists are made of different numbers of items, one of 45; two of 600." in first
+    assert second == "Left out, since the runs differ in the number of items: itemcoverage@5."
+    earlier = make_run("earlier", model="C", test=listed, valid=listed)
+    assert compare([one, earlier]).notes == []
+    drawn = {"config": SAMPLED, "candidates_seed": 0}
+    runs = [make_run(f"s{items}", model=f"M{items}", items=items, **drawn) for items in (45, 600)]
+    said = r"cannot be compared: s45 \(45 items\); s600 \(600 items\); load the same .item file"
+    with pytest.raises(UsageError, match=said):
+        compare(runs)
+    assert compare([runs[0], make_run("s", model="E", items=45, **drawn)]).notes == []
+
+
 def test_an_earlier_run_whose_items_are_ordered_by_rounded_times_is_told(make_run):
     config = {"time-aware": True}
     runs = [
